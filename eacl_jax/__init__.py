@@ -1,0 +1,1 @@
+"""Emotion recognition in conversation with emotion-anchored contrastive learning, in JAX."""

@@ -1,0 +1,72 @@
+"""What the launch scripts share: flags, logging, and one line instead of a traceback for a user's mistake."""
+
+import functools
+import logging
+import os
+import shlex
+import sys
+import warnings
+from collections.abc import Callable
+
+from absl import flags
+
+from eacl_jax.config import Config
+from eacl_jax.errors import UserError
+
+
+def define_config() -> flags.FlagHolder:
+    """The flag `--config=FILE[:ARGUMENT]` with overrides `--config.NAME=VALUE`."""
+    from ml_collections import config_flags
+
+    return config_flags.DEFINE_config_file("config", None, "Configuration file, with an optional :ARGUMENT.", lock_config=True)
+
+
+def parse_flags(arguments: list[str]) -> list[str]:
+    """absl's flag parsing for `app.run`; a mistake is told in one line."""
+    try:
+        return flags.FLAGS(arguments)
+    except (KeyError, AttributeError) as error:  # what ml_collections raises for the override of a setting that does not exist
+        fail(f"the command line cannot be used: there is no setting {str(error).strip()}; eacl_jax/config.py lists them.")
+    except (UserError, flags.Error, TypeError, ValueError, SyntaxError, ImportError) as error:
+        fail(f"the command line cannot be used: {str(error).strip()}")
+    raise AssertionError("fail() exits")
+
+
+def read_config(holder: flags.FlagHolder) -> Config:
+    """The checked configuration.
+
+    Raises:
+      UserError: the file is missing, or its values cannot be used.
+    """
+    try:
+        return Config.from_mapping(holder.value)
+    except OSError as error:
+        raise UserError(f"--config: {' '.join(str(error.__cause__ or error).split())}") from error
+
+
+def fail(message: str) -> None:
+    """Prints `error: ...` and exits with status 2."""
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+def guarded(main: Callable[[list[str]], None]) -> Callable[[list[str]], None]:
+    """Wraps a script's `main`: quiet libraries, a user's mistake in one message, a word on how to go on after an interruption."""
+
+    @functools.wraps(main)
+    def wrapper(arguments: list[str]) -> None:
+        logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+        os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+        for name in ("absl", "orbax", "transformers", "jax"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        warnings.filterwarnings("ignore", category=UserWarning, module="orbax")
+        from eacl_jax.training import Interrupted
+
+        try:
+            main(arguments)
+        except UserError as error:
+            fail(str(error))
+        except Interrupted:
+            print(f"stopped; the state is saved. The same command goes on from there:\n  {shlex.join(['python', *sys.argv])}")
+
+    return wrapper

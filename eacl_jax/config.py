@@ -1,0 +1,325 @@
+"""The configuration of a run: frozen dataclasses, checked once. Nothing below this module sees a ConfigDict.
+
+The dataclasses are the single list of what can be set: `configs/base.py` turns their defaults into the ConfigDict that the command line
+overrides, and `Config.from_mapping` turns that back, refusing unknown keys and impossible values before anything is loaded.
+"""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from eacl_jax.errors import UserError
+
+CORPORA = ("smalltalk", "meld", "emorynlp", "iemocap", "dailydialog", "custom")
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """Which corpus, and where its files are."""
+
+    corpus: Literal["smalltalk", "meld", "emorynlp", "iemocap", "dailydialog", "custom"] = "smalltalk"
+    # Folder that holds the corpus' own files (or a folder named like the corpus with them). Empty: downloaded where its owners publish it openly.
+    dir: str = ""
+    # Where prepared corpora are kept. Empty: $EACL_JAX_CACHE, else ~/.cache/eacl_jax.
+    cache_dir: str = ""
+    # corpus="custom": one JSONL or CSV file a split.
+    train: str = ""
+    dev: str = ""
+    test: str = ""
+    # corpus="custom", CSV: the columns' names.
+    dialogue_column: str = "dialogue"
+    speaker_column: str = "speaker"
+    text_column: str = "text"
+    emotion_column: str = "emotion"
+    # Labels in anchor order. Empty: the corpus' own; for corpus="custom" those found in the training split, sorted.
+    labels: tuple[str, ...] = ()
+    # The word or phrase that encodes each label, in the labels' order. Empty: the labels themselves.
+    words: tuple[str, ...] = ()
+    # At most this many dialogues a split, 0 for all: for trying things out.
+    max_dialogues: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class PromptConfig:
+    """How an utterance and its past become tokens."""
+
+    max_tokens: int = 256
+    max_past: int = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class EncoderConfig:
+    """The pretrained transformer."""
+
+    # A Hugging Face folder, a hub id, or `package:NAME/FOLDER` for files inside an installed Python package.
+    path: str = "princeton-nlp/sup-simcse-roberta-large"
+    # Branch, tag or commit of a hub id.
+    revision: str = "main"
+    # sha256 of model.safetensors, verified before use; empty: not verified.
+    sha256: str = ""
+    # Draw random weights in the shape that config.json gives, reading no weight file: for trying sizes out.
+    random_weights: bool = False
+    # Type of activations and matrix products; parameters stay float32.
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    # Run the layers under one `lax.scan`: compiles once a layer shape instead of once a layer.
+    scan_layers: bool = True
+    # The embeddings and this many lower layers are not trained (0: everything is trained).
+    frozen_layers: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """Readout and heads."""
+
+    readout: Literal["mask", "first"] = "mask"
+    # Width m of the mapping's output; 0: the encoder's width d.
+    mapping_dim: int = 0
+    dropout: float = 0.1
+
+
+@dataclasses.dataclass(frozen=True)
+class AnchorConfig:
+    """Where the anchors come from in stage one."""
+
+    # fixed: label words encoded once by the pretrained encoder. live: re-encoded with the current weights every step.
+    encoding: Literal["fixed", "live"] = "fixed"
+
+
+@dataclasses.dataclass(frozen=True)
+class LossConfig:
+    """Terms of the objective."""
+
+    temperature: float = 0.1
+    ce_weight: float = 0.1
+    angle_weight: float = 0.1
+    form: Literal["in", "out"] = "in"
+    use_anchors: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class StageOneConfig:
+    """Optimizer of representation learning."""
+
+    epochs: int = 8
+    batch_size: int = 64
+    encoder_lr: float = 1e-5
+    head_lr: float = 4e-4
+    # Both rates are multiplied by this after each epoch.
+    lr_decay: float = 0.5
+    weight_decay: float = 0.01
+    clip_norm: float = 5.0
+    # Stop after this many steps, 0 for no limit: for trying sizes out.
+    max_steps: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class StageTwoConfig:
+    """Optimizer of anchor adaptation."""
+
+    epochs: int = 10
+    batch_size: int = 64
+    lr: float = 1e-4
+    clip_norm: float = 5.0
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchConfig:
+    """How a batch's examples are laid into rows, and the sizes of passes without gradients."""
+
+    # padded: one example a row. packed: several a row, kept apart by attention masks; same examples, fewer padding tokens.
+    layout: Literal["padded", "packed"] = "packed"
+    # Examples encoded at once where no gradient is taken.
+    eval_batch_size: int = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationConfig:
+    """What is measured and what chooses the epoch."""
+
+    # micro_f1: over all labels but `excluded_label` (DailyDialog's convention).
+    primary: Literal["weighted_f1", "micro_f1"] = "weighted_f1"
+    excluded_label: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class CompatConfig:
+    """Where the reference code departs from the paper (METHOD). All off; each makes a run comparable with the reference's."""
+
+    readout_first: bool = False
+    select_on_test: bool = False
+    stale_anchors: bool = False
+    decay_mapping_norm: bool = False
+    constant_for_no_positive: bool = False
+    trailing_space: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """What is said and kept while a run goes on; changing it does not change the result."""
+
+    log_every: int = 10
+    # Save the latest state every so many steps, beside the end of each epoch; 0: at epochs' ends only.
+    save_every: int = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Everything a run depends on."""
+
+    seed: int = 0
+    data: DataConfig = DataConfig()
+    prompt: PromptConfig = PromptConfig()
+    encoder: EncoderConfig = EncoderConfig()
+    model: ModelConfig = ModelConfig()
+    anchors: AnchorConfig = AnchorConfig()
+    loss: LossConfig = LossConfig()
+    stage_one: StageOneConfig = StageOneConfig()
+    stage_two: StageTwoConfig = StageTwoConfig()
+    batch: BatchConfig = BatchConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    compat: CompatConfig = CompatConfig()
+    run: RunConfig = RunConfig()
+
+    @property
+    def readout(self) -> str:
+        """The readout in force: `compat.readout_first` overrides `model.readout`."""
+        return "first" if self.compat.readout_first else self.model.readout
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any]) -> "Config":
+        """Builds and checks a configuration.
+
+        Raises:
+          UserError: lists every unknown key, wrong type and impossible value.
+        """
+        problems: list[str] = []
+        config = _build(cls, mapping, "config", problems)
+        if not problems:
+            problems = _impossible(config)
+        if problems:
+            raise UserError("the configuration cannot be used:\n  " + "\n  ".join(problems))
+        return config
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain nested dict; tuples stay tuples."""
+        return dataclasses.asdict(self)
+
+
+def parse_argument(argument: str | None, **defaults: Any) -> dict[str, Any]:
+    """Reads `name=value,switch,...`, the part of `--config=FILE:ARGUMENT` after the colon.
+
+    Args:
+      argument: the text, or None.
+      **defaults: every name that may occur. A value is read as its default's type (str, int, float); a name whose default is False is a
+        switch, given alone or as `name=true` or `name=false`.
+
+    Raises:
+      UserError: an unknown or repeated name, or a value that cannot be read.
+    """
+    values: dict[str, Any] = {}
+    for part in argument.split(",") if argument else []:
+        name, equals, text = part.partition("=")
+        known = ", ".join(f"{key}" if isinstance(value, bool) else f"{key}=..." for key, value in defaults.items())
+        if name not in defaults:
+            raise UserError(f"config argument {part!r}: unknown name {name!r}; known: {known}.")
+        if name in values:
+            raise UserError(f"config argument {part!r}: {name!r} is given twice.")
+        kind = type(defaults[name])
+        try:
+            if kind is bool:
+                values[name] = {"true": True, "false": False}[text.lower()] if equals else True
+            elif not equals or not text:
+                raise ValueError("no value")
+            else:
+                values[name] = kind(text)
+        except (ValueError, KeyError) as error:
+            raise UserError(f"config argument {part!r}: cannot be read; known: {known}.") from error
+    return {**defaults, **values}
+
+
+def _build(kind: type, mapping: Mapping[str, Any], place: str, problems: list[str]) -> Any:
+    fields = {f.name: f for f in dataclasses.fields(kind)}
+    hints = typing.get_type_hints(kind)
+    values = {}
+    for key in mapping:
+        if key not in fields:
+            problems.append(f"{place}.{key}: unknown key; known here: {', '.join(fields)}.")
+            continue
+        value, hint = mapping[key], hints[key]
+        if dataclasses.is_dataclass(hint):
+            if isinstance(value, Mapping) or hasattr(value, "items"):
+                values[key] = _build(typing.cast(type, hint), value, f"{place}.{key}", problems)
+            else:
+                problems.append(f"{place}.{key}: expected a group of settings, got {value!r}.")
+        else:
+            values[key] = _scalar(hint, value, f"{place}.{key}", problems)
+    return kind(**values)
+
+
+def _scalar(hint: Any, value: Any, place: str, problems: list[str]) -> Any:
+    origin = typing.get_origin(hint)
+    if origin is Literal:
+        choices = typing.get_args(hint)
+        if value not in choices:
+            problems.append(f"{place}: expected one of {', '.join(choices)}; got {value!r}.")
+        return value
+    if origin is tuple:
+        if isinstance(value, str) or not isinstance(value, (tuple, list)) or not all(isinstance(v, str) for v in value):
+            problems.append(f"{place}: expected a tuple of strings, got {value!r}.")
+            return ()
+        return tuple(value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(hint, (type, types.UnionType)) and (not isinstance(value, hint) or (hint is int and isinstance(value, bool))):
+        problems.append(f"{place}: expected {getattr(hint, '__name__', hint)}, got {value!r}.")
+    return value
+
+
+def _impossible(config: Config) -> list[str]:
+    problems = []
+
+    def need(condition: bool, place: str, rule: str, value: Any) -> None:
+        if not condition:
+            problems.append(f"config.{place}: {rule}, got {value!r}.")
+
+    need(0 <= config.seed < 2**31, "seed", "must be between 0 and 2^31-1", config.seed)
+    need(config.prompt.max_tokens >= 16, "prompt.max_tokens", "must be at least 16", config.prompt.max_tokens)
+    need(config.prompt.max_past >= 0, "prompt.max_past", "must not be negative", config.prompt.max_past)
+    need(bool(config.encoder.path), "encoder.path", "must name a folder, a hub id or package:NAME/FOLDER", config.encoder.path)
+    need(config.encoder.frozen_layers >= 0, "encoder.frozen_layers", "must not be negative", config.encoder.frozen_layers)
+    need(config.model.mapping_dim >= 0, "model.mapping_dim", "must not be negative", config.model.mapping_dim)
+    need(0 <= config.model.dropout < 1, "model.dropout", "must be in [0, 1)", config.model.dropout)
+    need(config.loss.temperature > 0, "loss.temperature", "must be positive", config.loss.temperature)
+    need(0 <= config.loss.ce_weight <= 1, "loss.ce_weight", "must be in [0, 1]", config.loss.ce_weight)
+    need(config.loss.angle_weight >= 0, "loss.angle_weight", "must not be negative", config.loss.angle_weight)
+    for name, stage in (("stage_one", config.stage_one), ("stage_two", config.stage_two)):
+        need(stage.epochs >= 1, f"{name}.epochs", "must be at least 1", stage.epochs)
+        need(stage.batch_size >= 1, f"{name}.batch_size", "must be at least 1", stage.batch_size)
+        need(stage.clip_norm > 0, f"{name}.clip_norm", "must be positive", stage.clip_norm)
+    for name in ("encoder_lr", "head_lr", "weight_decay"):
+        value = getattr(config.stage_one, name)
+        need(value >= 0, f"stage_one.{name}", "must not be negative", value)
+    need(0 < config.stage_one.lr_decay <= 1, "stage_one.lr_decay", "must be in (0, 1]", config.stage_one.lr_decay)
+    need(config.stage_one.max_steps >= 0, "stage_one.max_steps", "must not be negative", config.stage_one.max_steps)
+    need(config.stage_two.lr >= 0, "stage_two.lr", "must not be negative", config.stage_two.lr)
+    need(config.batch.eval_batch_size >= 1, "batch.eval_batch_size", "must be at least 1", config.batch.eval_batch_size)
+    need(config.data.max_dialogues >= 0, "data.max_dialogues", "must not be negative", config.data.max_dialogues)
+    need(config.run.log_every >= 1, "run.log_every", "must be at least 1", config.run.log_every)
+    need(config.run.save_every >= 0, "run.save_every", "must not be negative", config.run.save_every)
+    if config.data.words:
+        need(
+            len(config.data.words) == len(config.data.labels),
+            "data.words",
+            f"must give one word or phrase for each of the {len(config.data.labels)} data.labels",
+            config.data.words,
+        )
+    files = {split: getattr(config.data, split) for split in ("train", "dev", "test")}
+    if config.data.corpus == "custom":
+        need(all(files.values()), "data.train, data.dev and data.test", 'must each name a file when data.corpus is "custom"', files)
+    else:
+        need(not any(files.values()), "data.train, data.dev and data.test", 'are for data.corpus="custom" only', files)
+    if config.evaluation.primary == "micro_f1":
+        need(bool(config.evaluation.excluded_label), "evaluation.excluded_label", "must name the label that micro_f1 leaves out", "")
+    return problems

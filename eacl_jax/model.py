@@ -1,0 +1,70 @@
+"""Encoder, readout and heads. Source: arXiv 2403.20289, Sec. 3."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from eacl_jax import losses
+from eacl_jax.anchors import mean_over_tokens
+from eacl_jax.batching import Batch
+from eacl_jax.config import ModelConfig
+
+# Uniform in +-1/sqrt(fan-in), the customary start of fine-tuning heads.
+_KERNEL_INIT = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+
+
+class Mapping(nnx.Module):
+    """`z = W2 relu(LayerNorm(W1 h + b1)) + b2`, from width d over d to m, in float32."""
+
+    def __init__(self, width: int, output: int, *, rngs: nnx.Rngs) -> None:
+        self.hidden = nnx.Linear(width, width, kernel_init=_KERNEL_INIT, rngs=rngs)
+        self.norm = nnx.LayerNorm(width, epsilon=1e-5, rngs=rngs)
+        self.output = nnx.Linear(width, output, kernel_init=_KERNEL_INIT, rngs=rngs)
+
+    def __call__(self, h: Float[Array, "N d"]) -> Float[Array, "N m"]:
+        return self.output(jax.nn.relu(self.norm(self.hidden(h.astype(jnp.float32)))))
+
+
+class Model(nnx.Module):
+    """What stage one trains. Its parameters are the whole state: dropout keys come with each call."""
+
+    def __init__(self, encoder: nnx.Module, classes: int, config: ModelConfig, *, rngs: nnx.Rngs) -> None:
+        """Args:
+        encoder: `encoder(tokens, positions, segment_ids, *, deterministic, rngs) -> [R, L, d]` with attribute `hidden_size`.
+        classes: number of labels C.
+        config: mapping width m (0: d) and dropout of the predictor.
+        rngs: for the heads' weights.
+        """
+        width: int = encoder.hidden_size  # type: ignore[attr-defined]
+        self.encoder = encoder
+        self.predictor = nnx.Linear(width, classes, kernel_init=_KERNEL_INIT, rngs=rngs)
+        self.mapping = Mapping(width, config.mapping_dim or width, rngs=rngs)
+        self.dropout = nnx.Dropout(config.dropout)
+
+    def read(self, batch: Batch, *, deterministic: bool = True, rngs: nnx.Rngs | None = None) -> Float[Array, "N d"]:
+        """Hidden states at the readout tokens, float32."""
+        hidden = self._encode(batch, deterministic=deterministic, rngs=rngs)
+        return hidden[batch.readout[:, 0], batch.readout[:, 1]].astype(jnp.float32)
+
+    def predict(self, h: Float[Array, "N d"], *, deterministic: bool = True, rngs: nnx.Rngs | None = None) -> Float[Array, "N C"]:
+        """Logits of the cross-entropy term."""
+        return self.predictor(self.dropout(h, deterministic=deterministic, rngs=rngs))
+
+    def represent(self, batch: Batch) -> Float[Array, "N m"]:
+        """Mapped representations of the examples, without dropout."""
+        return self.mapping(self.read(batch))
+
+    def encode_labels(self, labels: Batch) -> Float[Array, "C d"]:
+        """Mean hidden state over each label word's tokens, without dropout; `labels` comes from `anchors.label_batch`."""
+        return mean_over_tokens(self._encode(labels), labels.segment_ids)
+
+    def _encode(self, batch: Batch, **how: Any) -> Float[Array, "R L d"]:
+        return self.encoder(batch.tokens, batch.positions, batch.segment_ids, **how)  # type: ignore[operator]
+
+
+def classify(reps: Float[Array, "N m"], anchors: Float[Array, "C m"]) -> Array:
+    """[N] index of the anchor that each representation scores highest with."""
+    return jnp.argmax(losses.scores(reps, anchors, temperature=1.0), axis=1)

@@ -1,0 +1,185 @@
+"""Dialogue -> Example: the token ids of an utterance with its past, where to read it out, and its label.
+
+One example an utterance: BOS, at most `max_past` past utterances as `<speaker> says: <text>`, oldest first, then the target
+`For utterance: <text> <speaker> feels <mask>`, each closed by the separator. Source: arXiv 2403.20289, Sec. 3.1, and the public
+implementation's rule for dropping old utterances, which decides the exact ids.
+"""
+
+import dataclasses
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from eacl_jax.config import PromptConfig
+from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
+from eacl_jax.errors import UserError
+
+log = logging.getLogger(__name__)
+
+NO_LABEL = -1
+_RESERVE = 8  # tokens the public implementation keeps free when it decides which utterances fit
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """One utterance to classify.
+
+    Attributes:
+      tokens: int32 [T] ids, BOS first.
+      readout: column of the token whose hidden state stands for the utterance.
+      label: anchor index, or `NO_LABEL`.
+      dialogue: id of its dialogue.
+      utterance: its index there.
+    """
+
+    tokens: np.ndarray
+    readout: int
+    label: int
+    dialogue: str
+    utterance: int
+
+
+class PromptBuilder:
+    """Builds examples with one tokenizer. Special tokens that occur inside a text are split into ordinary ones."""
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        config: PromptConfig,
+        *,
+        readout: Literal["mask", "first"] = "mask",
+        trailing_space: bool = False,
+    ) -> None:
+        """Args:
+          tokenizer: a Hugging Face tokenizer; gives BOS (or CLS), the separator (or EOS) and the mask.
+          config: token budget and number of past utterances.
+          readout: "mask" reads at the mask token, "first" at BOS.
+          trailing_space: compat switch, leaves a space after the mask.
+
+        Raises:
+          UserError: the tokenizer lacks a token that the prompt needs.
+        """
+        self._tokenizer = tokenizer
+        self._config = config
+        self._readout = readout
+        bos = tokenizer.cls_token_id if tokenizer.cls_token_id is not None else tokenizer.bos_token_id
+        separator = tokenizer.sep_token_id if tokenizer.sep_token_id is not None else tokenizer.eos_token_id
+        name = getattr(tokenizer, "name_or_path", "?")
+        if bos is None or separator is None:
+            raise UserError(f"tokenizer {name!r} has no first token or no separator token: the prompt needs both.")
+        mask = tokenizer.mask_token_id
+        if mask is None and readout == "mask":
+            raise UserError(f'tokenizer {name!r} has no mask token: set config.model.readout to "first" to read out the first token.')
+        self._bos, self._separator = int(bos), int(separator)
+        self._tail = ([] if mask is None else [int(mask)]) + (self._encode([" "])[0] if trailing_space else []) + [self._separator]
+
+    def _encode(self, texts: Sequence[str]) -> list[list[int]]:
+        if not texts:
+            return []
+        # Without split_special_tokens a user's text that holds "<mask>" would move the readout.
+        encoded = self._tokenizer(
+            list(texts), add_special_tokens=False, split_special_tokens=True, truncation=False, padding=False, verbose=False
+        )
+        return encoded["input_ids"]
+
+    def build(
+        self, dialogues: Iterable[Dialogue], taxonomy: Taxonomy, *, targets: Literal["annotated", "all"] = "annotated"
+    ) -> list[Example]:
+        """Examples of all annotated utterances (or, with `targets="all"`, of all), in the order of the dialogues.
+
+        Texts that do not fit `max_tokens` beside their speaker lose their beginning; how many is logged as one warning.
+
+        Raises:
+          UserError: a speaker's name alone exceeds the budget, or an emotion is not in the taxonomy.
+        """
+        dialogues = list(dialogues)
+        turns = [turn for dialogue in dialogues for turn in dialogue.utterances]
+        contexts = [[*ids, self._separator] for ids in self._encode([f"{turn.speaker} says: {turn.text}" for turn in turns])]
+        heads = self._encode([_target(turn.text, turn.speaker) for turn in turns])
+        examples, cut, start = [], 0, 0
+        for dialogue in dialogues:
+            past = contexts[start : start + len(dialogue.utterances)]
+            for index, turn in enumerate(dialogue.utterances):
+                if turn.emotion is None and targets == "annotated":
+                    continue
+                head = heads[start + index]
+                room = self._config.max_tokens - 1 - len(self._tail)
+                if len(head) > room:
+                    head = self._shorten(turn, room, f"dialogue {dialogue.id!r} utterance {index}")
+                    cut += 1
+                examples.append(self._example(dialogue, index, past, head, taxonomy))
+            start += len(dialogue.utterances)
+        if cut:
+            log.warning(
+                "%d utterances are longer than prompt.max_tokens=%d allows: the beginnings of their texts were cut",
+                cut,
+                self._config.max_tokens,
+            )
+        return examples
+
+    def _example(self, dialogue: Dialogue, index: int, past: list[list[int]], head: list[int], taxonomy: Taxonomy) -> Example:
+        lengths = [len(ids) for ids in past[: index + 1]]
+        first = first_past_utterance(lengths, self._config)
+        target = [*head, *self._tail]
+        while first < index and 1 + sum(lengths[first:index]) + len(target) > self._config.max_tokens:
+            first += 1
+        tokens = np.array([self._bos, *(i for ids in past[first:index] for i in ids), *target], np.int32)
+        emotion = dialogue.utterances[index].emotion
+        if emotion is not None and emotion not in taxonomy.labels:
+            raise UserError(
+                f"dialogue {dialogue.id!r} utterance {index} has emotion {emotion!r}, which is not among the labels {list(taxonomy.labels)}."
+            )
+        return Example(
+            tokens=tokens,
+            readout=0 if self._readout == "first" else len(tokens) - len(self._tail),
+            label=NO_LABEL if emotion is None else taxonomy.index(emotion),
+            dialogue=dialogue.id,
+            utterance=index,
+        )
+
+    def _shorten(self, turn: Utterance, room: int, where: str) -> list[int]:
+        """Ids of the target with as much of the text's end as fits in `room` tokens."""
+
+        def ids(start: int) -> list[int]:
+            return self._encode([_target(turn.text[start:], turn.speaker)])[0]
+
+        # Fewer characters never give many more tokens, so bisection finds a start that fits; the last one that did is kept.
+        low, high = 0, len(turn.text)
+        best = ids(high)
+        if len(best) > room:
+            raise UserError(
+                f"{where}: the speaker's name {turn.speaker!r:.60} leaves no room for the text within "
+                f"prompt.max_tokens={self._config.max_tokens}; shorten the name or raise prompt.max_tokens."
+            )
+        while high - low > 1:
+            middle = (low + high) // 2
+            candidate = ids(middle)
+            if len(candidate) <= room:
+                best, high = candidate, middle
+            else:
+                low = middle
+        return best
+
+
+def first_past_utterance(lengths: Sequence[int], config: PromptConfig) -> int:
+    """Index of the oldest past utterance kept for the last of `lengths`.
+
+    Args:
+      lengths: tokens, separator included, of the utterances 0..t in context form.
+      config: budget and number of past utterances.
+
+    Returns:
+      The smallest i with `sum(lengths[i..t]) + 8 + lengths[t] <= max_tokens`, t - 1 if there is none, and at least `t - max_past`.
+    """
+    target = len(lengths) - 1
+    first, total = 0, sum(lengths) + _RESERVE + lengths[-1]
+    while first < target - 1 and total > config.max_tokens:
+        total -= lengths[first]
+        first += 1
+    return max(first, target - config.max_past, 0)
+
+
+def _target(text: str, speaker: str) -> str:
+    return f"For utterance: {text} {speaker} feels"

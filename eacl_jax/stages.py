@@ -1,0 +1,334 @@
+"""Stage one (representation learning), the choice of its epoch, and stage two (anchor adaptation)."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import grain
+import jax
+import numpy as np
+from flax import nnx
+from jaxtyping import Float, Int
+from rich.console import Console
+
+from eacl_jax import losses, metrics
+from eacl_jax.batching import Batch
+from eacl_jax.checkpoint import Checkpoints
+from eacl_jax.encoding import Encoding
+from eacl_jax.experiment import Experiment
+from eacl_jax.mesh import batch_shardings, put, replicated
+from eacl_jax.model import classify
+from eacl_jax.optim import stage_one_optimizer, stage_two_optimizer
+from eacl_jax.pipeline import batch_maker, steps_per_epoch, training_batches
+from eacl_jax.recording import Recorder
+from eacl_jax.training import LossFn, StopRequest, TrainState, create_state, fit, make_train_step
+
+HEADLINE = ("weighted_f1", "accuracy", "macro_f1")
+
+
+@dataclasses.dataclass(frozen=True)
+class StageContext:
+    """Where a stage writes, whom it tells, and who may stop it."""
+
+    workdir: Path
+    console: Console
+    stop: StopRequest
+
+
+@dataclasses.dataclass(frozen=True)
+class StageResult:
+    """A finished stage.
+
+    Attributes:
+      best_epoch: the chosen one, counted from 1.
+      params: the parameters chosen (stage two: with branch `anchors`).
+      constants: label encodings, or label tokens where anchors are live.
+      anchors: float32 [C, m].
+    """
+
+    best_epoch: int
+    params: Any
+    constants: Any
+    anchors: Float[np.ndarray, "C m"]
+
+
+def make_encoding(experiment: Experiment) -> Encoding:
+    """The experiment's passes without gradients."""
+    config = experiment.config
+    return Encoding(experiment.merge, experiment.mesh, size=config.batch.eval_batch_size, max_tokens=config.prompt.max_tokens)
+
+
+def score(experiment: Experiment, split: str, predicted: Int[np.ndarray, " N"]) -> dict[str, Any]:
+    """Scores of predictions for a split, in percent; see `metrics.summarize`."""
+    labels = experiment.corpus.taxonomy.labels
+    confusion = metrics.confusion_matrix(experiment.gold(split), predicted, len(labels))
+    return metrics.summarize(confusion, labels, experiment.config.evaluation.excluded_label)
+
+
+def predictions(reps: Float[np.ndarray, "N m"], anchors: Float[np.ndarray, "C m"]) -> Int[np.ndarray, " N"]:
+    """Index of the nearest anchor of each representation."""
+    return np.asarray(jax.jit(classify)(reps, anchors), np.int64)
+
+
+def stage_one_loss(experiment: Experiment) -> LossFn:
+    """The objective of stage one as `(params, constants, batch, key) -> (loss, terms)`."""
+    config = experiment.config
+
+    def loss(params: Any, constants: Any, batch: Batch, key: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
+        model = experiment.merge(params)
+        rngs = nnx.Rngs(dropout=key)
+        h = model.read(batch, deterministic=False, rngs=rngs)
+        return losses.stage_one(
+            model.predict(h, deterministic=False, rngs=rngs),
+            model.mapping(h),
+            batch.labels,
+            model.mapping(label_encodings(model, constants)),
+            temperature=config.loss.temperature,
+            ce_weight=config.loss.ce_weight,
+            angle_weight=config.loss.angle_weight,
+            form=config.loss.form,
+            use_anchors=config.loss.use_anchors,
+            weights=batch.weights,
+            constant_for_no_positive=config.compat.constant_for_no_positive,
+        )
+
+    return loss
+
+
+def stage_two_loss(experiment: Experiment) -> LossFn:
+    """The objective of stage two; a batch holds representations in place of tokens."""
+
+    def loss(params: Any, constants: Any, batch: Mapping[str, jax.Array], key: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
+        temperature = experiment.config.loss.temperature
+        return losses.stage_two(
+            batch["reps"], batch["labels"], params["anchors"], temperature=temperature, weights=batch["weights"]
+        ), {}
+
+    return loss
+
+
+def label_encodings(model: Any, constants: Any) -> jax.Array:
+    """The fixed encodings, or, where anchors are live, those by the current weights."""
+    return model.encode_labels(constants["labels"]) if "labels" in constants else constants["label_encodings"]
+
+
+def run_stage_one(experiment: Experiment, context: StageContext) -> StageResult:
+    """Trains encoder and heads; goes on from the latest checkpoint where there is one.
+
+    Raises:
+      Interrupted, NonFiniteLossError: see `training.fit`.
+    """
+    config, encoding = experiment.config, make_encoding(experiment)
+    settings = config.stage_one
+    per_epoch = steps_per_epoch(len(experiment.examples["train"]), settings.batch_size)
+    steps = min(per_epoch * settings.epochs, settings.max_steps or per_epoch * settings.epochs)
+    optimizer = stage_one_optimizer(
+        settings,
+        experiment.params,
+        per_epoch,
+        trainable=experiment.trainable,
+        decay_mapping_norm=config.compat.decay_mapping_norm,
+    )
+    if config.anchors.encoding == "live":
+        constants = {"labels": put(experiment.labels, replicated(experiment.mesh))}
+    else:
+        constants = {"label_encodings": encoding.encode_labels(experiment.params, experiment.labels)}
+    state = put(create_state(experiment.params, constants, optimizer), replicated(experiment.mesh))
+    make = batch_maker(
+        experiment.examples["train"],
+        settings.batch_size,
+        config.batch,
+        max_tokens=config.prompt.max_tokens,
+        row_multiple=experiment.row_multiple,
+    )
+    batches = training_batches(len(experiment.examples["train"]), settings.batch_size, config.seed, make)
+
+    def anchors_of(params: Any, constants: Any) -> jax.Array:
+        encodings = encoding.encode_labels(params, experiment.labels) if "labels" in constants else constants["label_encodings"]
+        return encoding.map(params, encodings)
+
+    def judge(state: TrainState) -> dict[str, dict[str, Any]]:
+        anchors = np.asarray(anchors_of(state.params, state.constants))
+        splits = ("dev", "test") if config.compat.select_on_test else ("dev",)
+        reps = {split: encoding.represent(state.params, experiment.examples[split]) for split in splits}
+        return {split: score(experiment, split, predictions(reps[split], anchors)) for split in splits}
+
+    run = _StageRun(experiment, context, 1, batches, per_epoch, steps)
+    with run:
+        state = run.resume(state)
+        state = run.fit(
+            state,
+            make_train_step(stage_one_loss(experiment), optimizer, experiment.mesh),
+            judge,
+            place=lambda batch: put(batch, batch_shardings(experiment.mesh)),
+        )
+        best, record = run.best(state)
+    mapped = anchors_of(state.params if config.compat.stale_anchors else best.params, best.constants)
+    return StageResult(record["best_epoch"], best.params, best.constants, np.asarray(mapped))
+
+
+def run_stage_two(
+    experiment: Experiment,
+    context: StageContext,
+    first: StageResult,
+    reps: Mapping[str, Float[np.ndarray, "N m"]],
+) -> StageResult:
+    """Adapts the anchors on fixed representations; everything else stays as stage one left it.
+
+    Args:
+      experiment: the run's inputs.
+      context: where to write.
+      first: stage one's choice.
+      reps: representations by split, encoded once with stage one's choice.
+    """
+    config, settings = experiment.config, experiment.config.stage_two
+    params = {**first.params, "anchors": put(first.anchors, replicated(experiment.mesh))}
+    optimizer = stage_two_optimizer(settings, params)
+    state = put(create_state(params, first.constants, optimizer), replicated(experiment.mesh))
+    gold = experiment.gold("train")
+    per_epoch = steps_per_epoch(len(gold), settings.batch_size)
+
+    def make(indices: Int[np.ndarray, " n"]) -> tuple[dict[str, np.ndarray], Int[np.ndarray, " n"]]:
+        # A short last batch is filled up with its first example at weight 0, so that all batches have one shape.
+        filled = np.resize(indices, settings.batch_size)
+        filled[len(indices) :] = indices[0]
+        weights = (np.arange(settings.batch_size) < len(indices)).astype(np.float32)
+        return {"reps": reps["train"][filled], "labels": gold[filled].astype(np.int32), "weights": weights}, indices
+
+    batches = training_batches(len(gold), settings.batch_size, config.seed, make)
+
+    def judge(state: TrainState) -> dict[str, dict[str, Any]]:
+        anchors = np.asarray(state.params["anchors"])
+        splits = ("dev", "test") if config.compat.select_on_test else ("dev",)
+        return {split: score(experiment, split, predictions(reps[split], anchors)) for split in splits}
+
+    run = _StageRun(experiment, context, 2, batches, per_epoch, per_epoch * settings.epochs)
+    with run:
+        state = run.resume(state)
+        if int(state.step) == 0:
+            run.tell_epoch(0, 0, judge(state), "anchors as stage one left them")
+        state = run.fit(
+            state,
+            make_train_step(stage_two_loss(experiment), optimizer, experiment.mesh),
+            judge,
+            place=lambda batch: put(batch, replicated(experiment.mesh)),
+        )
+        best, record = run.best(state)
+    return StageResult(record["best_epoch"], best.params, best.constants, np.asarray(best.params["anchors"]))
+
+
+class _StageRun:
+    """What the two stages do alike: resume, step, judge each epoch, keep the latest and the best."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        context: StageContext,
+        stage: int,
+        batches: grain.DatasetIterator,
+        steps_per_epoch: int,
+        steps: int,
+    ) -> None:
+        self._experiment, self._context, self._stage = experiment, context, stage
+        self._batches, self._steps_per_epoch, self._steps = batches, steps_per_epoch, steps
+        self._checkpoints = Checkpoints(context.workdir / "checkpoints" / f"stage_{'one' if stage == 1 else 'two'}")
+        self._judged: dict[str, dict[str, Any]] | None = None
+        self._best: dict[str, Any] = {"best_epoch": 0, "best_rank": None}
+        self._judge: Callable[[TrainState], dict[str, dict[str, Any]]]
+
+    def __enter__(self) -> "_StageRun":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._checkpoints.close()
+
+    def resume(self, state: TrainState) -> TrainState:
+        """The state of the latest checkpoint, with the data at its place; the given state where there is none."""
+        start = self._checkpoints.latest_step
+        if start is not None:
+            restored, self._best = self._checkpoints.restore(start, self._kept(state), data=self._batches)
+            state = self._whole(state, restored)
+            self._context.console.print(f"going on from step {start} of {self._steps}", highlight=False)
+        self._recorder = Recorder(
+            self._context.workdir,
+            self._stage,
+            start=start,
+            steps=self._steps,
+            steps_per_epoch=self._steps_per_epoch,
+            log_every=self._experiment.config.run.log_every,
+            console=self._context.console,
+        )
+        return state
+
+    def fit(
+        self,
+        state: TrainState,
+        train_step: Callable[..., Any],
+        judge: Callable[[TrainState], dict[str, dict[str, Any]]],
+        *,
+        place: Callable[[Any], Any],
+    ) -> TrainState:
+        self._judge = judge
+        with self._recorder:
+            return fit(
+                state,
+                train_step,
+                self._batches,
+                jax.random.key(self._experiment.config.seed),
+                self,
+                steps_per_epoch=self._steps_per_epoch,
+                steps=self._steps,
+                place=place,
+                save=self._save,
+                save_every=self._experiment.config.run.save_every,
+                stop=self._context.stop,
+            )
+
+    def best(self, state: TrainState) -> tuple[TrainState, dict[str, Any]]:
+        """The chosen epoch's state and record."""
+        restored, record = self._checkpoints.restore(self._checkpoints.best_step(), self._kept(state))
+        return self._whole(state, restored), record
+
+    def step(self, step: int, numbers: Mapping[str, float]) -> None:
+        self._recorder.step(step, numbers)
+
+    def epoch(self, epoch: int, state: TrainState) -> None:
+        self._judged = self._judge(state)
+        rank = list(self._rank(self._judged))
+        better = self._best["best_rank"] is None or rank > self._best["best_rank"]
+        if better:
+            self._best = {"best_epoch": epoch, "best_rank": rank}
+        self.tell_epoch(epoch, int(state.step), self._judged, "best so far" if better else "")
+
+    def tell_epoch(self, epoch: int, step: int, judged: Mapping[str, Mapping[str, Any]], note: str) -> None:
+        names = list(HEADLINE)
+        if self._experiment.config.evaluation.primary not in names:
+            names.append(self._experiment.config.evaluation.primary)
+        scores = {f"{split}_{name}": values[name] for split, values in judged.items() for name in names}
+        self._recorder.epoch(epoch, step, scores, note)
+
+    def _rank(self, judged: Mapping[str, Mapping[str, Any]]) -> tuple[float, ...]:
+        """What the choice goes by: dev; with compat.select_on_test, test in stage one and as a tie-break in stage two."""
+        primary = self._experiment.config.evaluation.primary
+        if not self._experiment.config.compat.select_on_test:
+            return (judged["dev"][primary],)
+        order = ("test",) if self._stage == 1 else ("dev", "test")
+        return tuple(judged[split][primary] for split in order)
+
+    def _save(self, state: TrainState) -> None:
+        rank = None if self._judged is None else self._rank(self._judged)
+        self._judged = None
+        self._checkpoints.save(int(state.step), self._kept(state), self._best, data=self._batches, rank=rank)
+
+    def _kept(self, state: TrainState) -> Any:
+        """What a checkpoint holds: in stage two, what stage one's does not."""
+        if self._stage == 1:
+            return state
+        return {"step": state.step, "anchors": state.params["anchors"], "opt_state": state.opt_state}
+
+    def _whole(self, state: TrainState, restored: Any) -> TrainState:
+        if self._stage == 1:
+            return restored
+        params = {**state.params, "anchors": restored["anchors"]}
+        return dataclasses.replace(state, step=restored["step"], params=params, opt_state=restored["opt_state"])

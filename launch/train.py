@@ -1,0 +1,31 @@
+"""Trains both stages into a run's folder: `python launch/train.py --config=configs/meld.py --workdir=runs/meld`."""
+
+import sys
+from pathlib import Path
+
+from absl import app, flags
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # configuration files import `configs.base`
+
+from eacl_jax import command  # noqa: E402
+
+CONFIG = command.define_config()
+WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder; made if absent.")
+RESUME = flags.DEFINE_bool("resume", True, "Go on with a run of the same configuration that is in --workdir.")
+PROCESSES = flags.DEFINE_bool("multiprocess", False, "Join the other processes of a multi-host run.")
+flags.mark_flags_as_required(["config", "workdir"])
+
+
+@command.guarded
+def main(_: list[str]) -> None:
+    from eacl_jax import mesh, run
+
+    config = command.read_config(CONFIG)
+    if PROCESSES.value:
+        mesh.start_processes()
+    run.train(config, Path(WORKDIR.value), resume=RESUME.value)
+
+
+if __name__ == "__main__":
+    app.run(main, flags_parser=command.parse_flags)
