@@ -55,7 +55,7 @@ def guarded(main: Callable[[list[str]], None]) -> Callable[[list[str]], None]:
 
     @functools.wraps(main)
     def wrapper(arguments: list[str]) -> None:
-        logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+        logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING, force=True)  # in place of absl's handler
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
         for name in ("absl", "orbax", "transformers", "jax"):
             logging.getLogger(name).setLevel(logging.ERROR)
@@ -67,6 +67,6 @@ def guarded(main: Callable[[list[str]], None]) -> Callable[[list[str]], None]:
         except UserError as error:
             fail(str(error))
         except Interrupted:
-            print(f"stopped; the state is saved. The same command goes on from there:\n  {shlex.join(['python', *sys.argv])}")
+            print(f"stopped; the state is saved. To go on from there, run the same command again:\n  {shlex.join(['python', *sys.argv])}")
 
     return wrapper

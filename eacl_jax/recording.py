@@ -13,6 +13,11 @@ from tensorboardX import SummaryWriter
 STAGE_NAMES = {1: "stage one", 2: "stage two"}
 
 
+def title(name: str) -> str:
+    """A score's name as a person reads it: `dev_weighted_f1` -> `dev weighted F1`."""
+    return name.replace("_", " ").replace("f1", "F1")
+
+
 class MetricsLog:
     """`metrics.jsonl`: one JSON object a line, each with `stage`, `step` and `epoch`."""
 
@@ -95,13 +100,13 @@ class Recorder:
         epoch = -(-step // self._steps_per_epoch)
         self._write(step, {"stage": self._stage, "step": step, "epoch": epoch, **metrics})
         if self._bar is None:
-            self._console.print(f"{STAGE_NAMES[self._stage]}  epoch {epoch}  step {step}/{self._steps}  {numbers}", highlight=False)
+            self._console.print(f"{STAGE_NAMES[self._stage]}  epoch {epoch}  step {step}/{self._steps}  {numbers}", highlight=False, soft_wrap=True)
 
     def epoch(self, epoch: int, step: int, scores: Mapping[str, float], note: str) -> None:
         """Records an epoch's scores (percent) and says them, followed by `note`."""
         self._write(step, {"stage": self._stage, "step": step, "epoch": epoch, **scores})
-        said = "  ".join(f"{name.replace('_', ' ').replace('f1', 'F1')} {value:.2f}" for name, value in scores.items())
-        self._console.print(f"{STAGE_NAMES[self._stage]}  epoch {epoch}  {said}  {note}".rstrip(), highlight=False)
+        said = "  ".join(f"{title(name)} {value:.2f}" for name, value in scores.items())
+        self._console.print(f"{STAGE_NAMES[self._stage]}  epoch {epoch}  {said}  {note}".rstrip(), highlight=False, soft_wrap=True)
 
     def _write(self, step: int, row: Mapping[str, Any]) -> None:
         self._log.append(row)

@@ -23,7 +23,7 @@ from eacl_jax.dialogue import SPLITS
 from eacl_jax.errors import UserError
 from eacl_jax.experiment import Experiment, prepare
 from eacl_jax.recognizer import EmotionRecognizer
-from eacl_jax.recording import MetricsLog
+from eacl_jax.recording import MetricsLog, title
 from eacl_jax.stages import HEADLINE, StageContext, StageResult, make_encoding, predictions, run_stage_one, run_stage_two, score
 from eacl_jax.training import NonFiniteLossError, StopRequest
 
@@ -51,7 +51,7 @@ def train(config: Config, workdir: Path, *, resume: bool = True, console: Consol
     _check_folder(config, workdir, resume)
     if (workdir / "results.json").exists():
         results = json.loads((workdir / "results.json").read_text(encoding="utf-8"))
-        console.print(f"{workdir} holds a complete run of this configuration; its results:", highlight=False)
+        console.print(f"{workdir} holds a complete run of this configuration; its results:", highlight=False, soft_wrap=True)
         print_results(results, console)
         return results
     experiment = prepare(config)
@@ -104,7 +104,7 @@ def _run(experiment: Experiment, context: StageContext) -> dict[str, Any]:
     )
     _write_json(workdir / "results.json", results)
     print_results(results, console)
-    console.print(f"report   {page}\nmodel    {workdir / 'model'}", highlight=False)
+    console.print(f"report   {page}\nmodel    {workdir / 'model'}", highlight=False, soft_wrap=True)
     return results
 
 
@@ -125,16 +125,16 @@ def summarize(
 
 def print_results(results: Mapping[str, Any], console: Console) -> None:
     """Prints the headline scores as a table."""
-    table = Table(title=f"{results['corpus']}, seed {results['seed']} (percent)")
-    primary = ["micro_f1"] if "micro_f1" in results["stage_one"]["dev"] else []
-    names = [*primary, *HEADLINE]
-    for column in ("", "epoch", *(f"{split} {name.replace('_', ' ').replace('f1', 'F1')}" for split in ("dev", "test") for name in names)):
-        table.add_column(column, justify="left" if not column else "right")
-    rows = [("stage one", results["stage_one"]), ("stage two", results["stage_two"])]
-    rows.append((f"always {results['always_most_frequent']['label']}", results["always_most_frequent"]))
-    for title, row in rows:
-        values = [f"{row[split][name]:.2f}" for split in ("dev", "test") for name in names]
-        table.add_row(title, str(row.get("best_epoch", "")), *values)
+    names = (["micro_f1"] if "micro_f1" in results["stage_one"]["dev"] else []) + list(HEADLINE)
+    table = Table(title=f"{results['corpus']}, seed {results['seed']}: scores in percent")
+    for column in ("", "split", *(title(name) for name in names)):
+        table.add_column(column, justify="left" if column in ("", "split") else "right")
+    rows = [(f"stage {word} (epoch {results[key]['best_epoch']})", key) for word, key in (("one", "stage_one"), ("two", "stage_two"))]
+    rows.append((f"always {results['always_most_frequent']['label']}", "always_most_frequent"))
+    for name, key in rows:
+        for split in ("dev", "test"):
+            scores = [f"{results[key][split][score]:.2f}" for score in names]
+            table.add_row(name if split == "dev" else "", split, *scores, end_section=split == "test")
     console.print(table)
 
 
@@ -149,6 +149,7 @@ def _announce(experiment: Experiment, context: StageContext) -> None:
         f"devices  {jax.device_count()} x {jax.devices()[0].device_kind}\n"
         f"folder   {context.workdir}",
         highlight=False,
+        soft_wrap=True,
     )
 
 

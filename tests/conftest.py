@@ -3,6 +3,10 @@
 import os
 from pathlib import Path
 
+# Before JAX starts: eight simulated devices for the tests of meshes, and no accelerator that the numbers could depend on.
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -1,0 +1,14 @@
+"""Pretrained transformer encoders.
+
+    loaded = load(EncoderConfig(path="princeton-nlp/sup-simcse-roberta-large"))
+    hidden = loaded.module(tokens, positions, segment_ids)
+
+A new architecture is one file, a subclass of `Encoder` with its `from_config` and table of `names`, and a line in `registry`.
+"""
+
+from eacl_jax.encoders.encoder import Encoder
+from eacl_jax.encoders.loading import LoadedEncoder, load, load_tokenizer
+from eacl_jax.encoders.registry import ARCHITECTURES, build
+from eacl_jax.encoders.weights import save, to_checkpoint
+
+__all__ = ["ARCHITECTURES", "Encoder", "LoadedEncoder", "build", "load", "load_tokenizer", "save", "to_checkpoint"]

@@ -1,0 +1,41 @@
+"""Attention over packed rows: who may look at whom, and the one place where the kernel is chosen."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from eacl_jax.encoders.dropout import dropout
+
+
+def segment_mask(segment_ids: Int[Array, "rows length"]) -> Bool[Array, "rows length length"]:
+    """True where a query (axis 1) may attend to a key (axis 2): inside one segment.
+
+    Padding is segment 0 and attends to padding. Nobody else sees it, and no query is ever left without a key, so that rows of
+    nothing but padding stay finite, in value and in gradient.
+    """
+    return segment_ids[:, :, None] == segment_ids[:, None, :]
+
+
+def attend(
+    query: Float[Array, "rows length heads width"],
+    key: Float[Array, "rows length heads width"],
+    value: Float[Array, "rows length heads width"],
+    mask: Bool[Array, "rows length length"],
+    *,
+    bias: Float[Array, "heads length length"] | None = None,
+    dropout_rate: float = 0.0,
+    dropout_key: Array | None = None,
+) -> Float[Array, "rows length heads width"]:
+    """softmax(query key^T / sqrt(width) + bias) value, over the keys that `mask` allows.
+
+    Every architecture attends through here. Scores and softmax are float32 whatever the inputs' type. Dropout falls on the
+    probabilities; no `dropout_key`, no dropout.
+    """
+    scores = jnp.einsum("rqhw,rkhw->rhqk", query, key, preferred_element_type=jnp.float32) / math.sqrt(query.shape[-1])
+    if bias is not None:
+        scores = scores + bias.astype(jnp.float32)
+    scores = jnp.where(mask[:, None], scores, jnp.finfo(jnp.float32).min)
+    probabilities = dropout(jax.nn.softmax(scores, axis=-1), dropout_rate, dropout_key)
+    return jnp.einsum("rhqk,rkhw->rqhw", probabilities.astype(value.dtype), value)

@@ -1,0 +1,68 @@
+"""Reads the fields of a checkpoint's config.json, and names every problem at once."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from eacl_jax.errors import UserError
+
+_NEEDED: Any = object()
+
+
+class Fields:
+    """A view of a decoded config.json that remembers what was wrong with it.
+
+    Each reading returns a usable value even where it notes a problem; `check` then raises one error for all of them.
+
+    Args:
+      config: the decoded JSON object.
+      where: the file's name, for the message.
+    """
+
+    def __init__(self, config: Mapping[str, Any], where: str) -> None:
+        self._config = config
+        self._where = where
+        self._problems: list[str] = []
+
+    def integer(self, name: str, default: int = _NEEDED, *, at_least: int = 1) -> int:
+        """An integer field, `default` where it is absent or null."""
+        value = self._read(name, default, "a whole number")
+        if value is _NEEDED:
+            return at_least
+        if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
+            self._problems.append(f"{name!r} must be a whole number of at least {at_least}, got {value!r}")
+            return at_least
+        return value
+
+    def number(self, name: str, default: float, *, below: float = float("inf")) -> float:
+        """A number in [0, below), `default` where it is absent or null."""
+        value = self._read(name, default, "a number")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < below:
+            self._problems.append(f"{name!r} must be a number from 0 to below {below}, got {value!r}")
+            return default
+        return float(value)
+
+    def choice(self, name: str, choices: Sequence[Any], default: Any) -> Any:
+        """A field that must be one of `choices`, `default` where it is absent or null."""
+        value = self._read(name, default, "one of them")
+        if value not in choices:
+            self._problems.append(f"{name!r} must be one of {', '.join(map(str, choices))}; got {value!r}")
+            return default
+        return value
+
+    def need(self, condition: bool, problem: str) -> None:
+        """Notes `problem` where `condition` does not hold."""
+        if not condition:
+            self._problems.append(problem)
+
+    def check(self) -> None:
+        """Raises `UserError` with every problem noted so far, if there is any."""
+        if self._problems:
+            raise UserError(f"{self._where} does not describe an encoder that can be built:\n  " + "\n  ".join(self._problems))
+
+    def _read(self, name: str, default: Any, kind: str) -> Any:
+        value = self._config.get(name)
+        if value is None:
+            if default is _NEEDED:
+                self._problems.append(f"{name!r} is missing; expected {kind}")
+            return default
+        return value

@@ -1,0 +1,166 @@
+"""The pieces that BERT's family is made of."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Self
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float, Int
+
+from eacl_jax.encoders.attention import attend
+from eacl_jax.encoders.dropout import dropout
+from eacl_jax.encoders.fields import Fields
+
+# By the names that config.json uses. "gelu" is the exact one, through erf; the others of its kind are the tanh approximation.
+ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
+    "gelu": partial(jax.nn.gelu, approximate=False),
+    "gelu_python": partial(jax.nn.gelu, approximate=False),
+    "gelu_new": partial(jax.nn.gelu, approximate=True),
+    "gelu_fast": partial(jax.nn.gelu, approximate=True),
+    "gelu_pytorch_tanh": partial(jax.nn.gelu, approximate=True),
+    "relu": jax.nn.relu,
+    "silu": jax.nn.silu,
+    "swish": jax.nn.silu,
+    "tanh": jnp.tanh,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Shape:
+    """What config.json says of an encoder of BERT's family. `pad_token_id`'s default is the architecture's."""
+
+    vocab_size: int
+    hidden_size: int
+    num_layers: int
+    num_heads: int
+    intermediate_size: int
+    position_rows: int
+    token_types: int
+    pad_token_id: int
+    activation: str
+    norm_epsilon: float
+    hidden_dropout: float
+    attention_dropout: float
+
+    @classmethod
+    def read(cls, fields: Fields, *, pad_token_id: int, token_types: int | None = None) -> Self:
+        """Reads the fields under their Hugging Face names. `token_types`, where given, is not looked up."""
+        shape = cls(
+            vocab_size=fields.integer("vocab_size"),
+            hidden_size=fields.integer("hidden_size"),
+            num_layers=fields.integer("num_hidden_layers"),
+            num_heads=fields.integer("num_attention_heads"),
+            intermediate_size=fields.integer("intermediate_size"),
+            position_rows=fields.integer("max_position_embeddings"),
+            token_types=fields.integer("type_vocab_size", 2) if token_types is None else token_types,
+            pad_token_id=fields.integer("pad_token_id", pad_token_id, at_least=0),
+            activation=fields.choice("hidden_act", tuple(ACTIVATIONS), "gelu"),
+            norm_epsilon=fields.number("layer_norm_eps", 1e-12),
+            hidden_dropout=fields.number("hidden_dropout_prob", 0.1, below=1),
+            attention_dropout=fields.number("attention_probs_dropout_prob", 0.1, below=1),
+        )
+        fields.need(
+            shape.hidden_size % shape.num_heads == 0,
+            f"'hidden_size' ({shape.hidden_size}) must be a multiple of 'num_attention_heads' ({shape.num_heads})",
+        )
+        fields.choice("position_embedding_type", ("absolute",), "absolute")
+        fields.choice("is_decoder", (False,), False)
+        return shape
+
+
+class Norm(nnx.LayerNorm):
+    """LayerNorm computed in float32 from end to end; the result has the input's type."""
+
+    def __init__(self, shape: Shape, rngs: nnx.Rngs) -> None:
+        # The fast variance E[x^2] - E[x]^2 loses digits where the mean is large.
+        super().__init__(shape.hidden_size, epsilon=shape.norm_epsilon, dtype=jnp.float32, use_fast_variance=False, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "... hidden"], **_: Any) -> Float[Array, "... hidden"]:
+        return super().__call__(x).astype(x.dtype)
+
+
+class Embeddings(nnx.Module):
+    """LayerNorm(token + position + token type 0), with dropout.
+
+    Args:
+      position_offset: row of the position table for position 0.
+    """
+
+    def __init__(self, shape: Shape, *, position_offset: int, dtype: jnp.dtype, rngs: nnx.Rngs) -> None:
+        self.tokens = nnx.Embed(shape.vocab_size, shape.hidden_size, rngs=rngs)
+        self.positions = nnx.Embed(shape.position_rows, shape.hidden_size, rngs=rngs)
+        self.types = nnx.Embed(shape.token_types, shape.hidden_size, rngs=rngs) if shape.token_types else None
+        self.norm = Norm(shape, rngs)
+        self.position_offset = position_offset
+        self.dropout = shape.hidden_dropout
+        self.dtype = dtype
+
+    def __call__(
+        self, tokens: Int[Array, "rows length"], positions: Int[Array, "rows length"], *, key: Array | None
+    ) -> Float[Array, "rows length hidden"]:
+        summed = self.tokens(tokens) + self.positions(positions + self.position_offset)
+        if self.types is not None:
+            summed = summed + self.types.embedding[0]
+        return dropout(self.norm(summed).astype(self.dtype), self.dropout, key)
+
+
+class SelfAttention(nnx.Module):
+    """Multi-head attention with its output projection."""
+
+    def __init__(self, shape: Shape, *, dtype: jnp.dtype, rngs: nnx.Rngs) -> None:
+        project = partial(nnx.Linear, shape.hidden_size, shape.hidden_size, dtype=dtype, rngs=rngs)
+        self.query, self.key, self.value, self.output = project(), project(), project(), project()
+        self.num_heads = shape.num_heads
+        self.dropout = shape.attention_dropout
+
+    def __call__(
+        self,
+        hidden: Float[Array, "rows length hidden"],
+        mask: Bool[Array, "rows length length"],
+        bias: Float[Array, "heads length length"] | None,
+        *,
+        key: Array | None,
+    ) -> Float[Array, "rows length hidden"]:
+        by_head = (*hidden.shape[:2], self.num_heads, -1)
+        query, keys, value = (project(hidden).reshape(by_head) for project in (self.query, self.key, self.value))
+        context = attend(query, keys, value, mask, bias=bias, dropout_rate=self.dropout, dropout_key=key)
+        return self.output(context.reshape(hidden.shape))
+
+
+class FeedForward(nnx.Module):
+    """Widen, bend, narrow."""
+
+    def __init__(self, shape: Shape, *, dtype: jnp.dtype, rngs: nnx.Rngs) -> None:
+        self.up = nnx.Linear(shape.hidden_size, shape.intermediate_size, dtype=dtype, rngs=rngs)
+        self.down = nnx.Linear(shape.intermediate_size, shape.hidden_size, dtype=dtype, rngs=rngs)
+        self.activation = shape.activation
+
+    def __call__(self, hidden: Float[Array, "... hidden"]) -> Float[Array, "... hidden"]:
+        return self.down(ACTIVATIONS[self.activation](self.up(hidden)))
+
+
+class PostNormLayer(nnx.Module):
+    """Attention, then feed-forward, each added to its input and normalized after."""
+
+    def __init__(self, shape: Shape, *, dtype: jnp.dtype, rngs: nnx.Rngs) -> None:
+        self.attention = SelfAttention(shape, dtype=dtype, rngs=rngs)
+        self.attention_norm = Norm(shape, rngs)
+        self.feed_forward = FeedForward(shape, dtype=dtype, rngs=rngs)
+        self.feed_forward_norm = Norm(shape, rngs)
+        self.dropout = shape.hidden_dropout
+
+    def __call__(
+        self,
+        hidden: Float[Array, "rows length hidden"],
+        mask: Bool[Array, "rows length length"],
+        bias: Float[Array, "heads length length"] | None,
+        *,
+        key: Array | None,
+    ) -> Float[Array, "rows length hidden"]:
+        keys = (None,) * 3 if key is None else jax.random.split(key, 3)
+        attended = self.attention(hidden, mask, bias, key=keys[0])
+        hidden = self.attention_norm(hidden + dropout(attended, self.dropout, keys[1]))
+        return self.feed_forward_norm(hidden + dropout(self.feed_forward(hidden), self.dropout, keys[2]))

@@ -1,0 +1,86 @@
+"""A pretrained encoder with its tokenizer, from what the configuration names."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from eacl_jax.config import EncoderConfig
+from eacl_jax.encoders.encoder import Encoder
+from eacl_jax.encoders.registry import abstract_encoder, build
+from eacl_jax.encoders.sources import TOKENIZER_VOCABULARIES, find_folder
+from eacl_jax.encoders.weights import Checkpoint, load_parameters
+from eacl_jax.errors import UserError
+
+
+class LoadedEncoder(NamedTuple):
+    """An encoder and what came with it."""
+
+    module: Encoder
+    tokenizer: PreTrainedTokenizerBase
+    # Decoded config.json.
+    config: dict[str, Any]
+    # Where it was read from.
+    folder: Path
+
+
+def load(config: EncoderConfig, *, seed: int = 0) -> LoadedEncoder:
+    """Loads an encoder.
+
+    Args:
+      config: what to load and how to run it.
+      seed: of the weights, where `config.random_weights`.
+
+    Raises:
+      UserError: the source cannot be found, or its config.json, tokenizer or weights cannot be used.
+    """
+    folder = find_folder(config.path, revision=config.revision, weights=not config.random_weights)
+    described = _read_config(folder / "config.json")
+    where = str(folder / "config.json")
+    options: dict[str, Any] = {
+        "dtype": config.dtype,
+        "scan_layers": config.scan_layers,
+        "frozen_layers": config.frozen_layers,
+        "where": where,
+    }
+    if config.random_weights:
+        module = build(described, seed=seed, **options)
+    else:
+        module = load_parameters(abstract_encoder(described, **options), Checkpoint(folder, config.sha256))
+    tokenizer = load_tokenizer(folder)
+    if len(tokenizer) > module.vocab_size:
+        raise UserError(
+            f"{folder}: the tokenizer has {len(tokenizer)} tokens, but {where} gives the encoder {module.vocab_size}."
+        )
+    return LoadedEncoder(module, tokenizer, described, folder)
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer whose files are in `folder`; no code that came with it is run.
+
+    Raises:
+      UserError: its files are missing or damaged.
+    """
+    # Without a vocabulary transformers makes up a tokenizer of a few special tokens and says nothing.
+    if not any(file for pattern in TOKENIZER_VOCABULARIES for file in folder.glob(pattern)):
+        raise UserError(f"{folder} holds no tokenizer; expected one of {', '.join(TOKENIZER_VOCABULARIES)}.")
+    try:
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # the tokenizers library raises bare Exception
+        reason = str(error).strip().split("\n")[0]
+        raise UserError(
+            f"{folder}: the tokenizer cannot be read ({type(error).__name__}: {reason}); fetch or save it again."
+        ) from error
+
+
+def _read_config(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        raise UserError(f"{file} is missing; expected the folder of a Hugging Face model.")
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{file} is not JSON ({error}).") from error
+    if not isinstance(config, dict):
+        raise UserError(f"{file} must hold a JSON object, got {type(config).__name__}.")
+    return config

@@ -1,0 +1,109 @@
+"""Names of a checkpoint's tensors and of our parameters, paired one to one so that the same table reads and writes.
+
+A name may hold `{layer}`, which stands for each layer's number. Where layers are stacked, our parameter has no number in its
+path: tensor i of the checkpoint is row i of it.
+"""
+
+import dataclasses
+import re
+from collections.abc import Sequence
+
+
+@dataclasses.dataclass(frozen=True)
+class Name:
+    """A tensor of the checkpoint and the parameter it fills. `transpose`: PyTorch's [out, in] is our kernel's [in, out]."""
+
+    tensor: str
+    parameter: str
+    transpose: bool = False
+
+
+def linear(tensor: str, parameter: str) -> tuple[Name, ...]:
+    """A dense layer with a bias."""
+    return Name(f"{tensor}.weight", f"{parameter}.kernel", transpose=True), Name(f"{tensor}.bias", f"{parameter}.bias")
+
+
+def norm(tensor: str, parameter: str) -> tuple[Name, ...]:
+    """A LayerNorm with scale and bias."""
+    return Name(f"{tensor}.weight", f"{parameter}.scale"), Name(f"{tensor}.bias", f"{parameter}.bias")
+
+
+def table(tensor: str, parameter: str) -> tuple[Name, ...]:
+    """An embedding table."""
+    return (Name(f"{tensor}.weight", f"{parameter}.embedding"),)
+
+
+@dataclasses.dataclass(frozen=True)
+class Slot:
+    """Where one tensor goes: a parameter's path, and the row of it where layers are stacked."""
+
+    path: str
+    row: int | None
+    transpose: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class NameTable:
+    """All of an architecture's names.
+
+    Attributes:
+      pairs: every tensor of the encoder.
+      anchor: the tensor by which a checkpoint's prefix is found: always there, once.
+      prefixes: what may stand before the names.
+      ignored: regular expressions of tensors, without prefix, that are known and not part of the encoder.
+    """
+
+    pairs: tuple[Name, ...]
+    anchor: str
+    prefixes: tuple[str, ...]
+    ignored: tuple[str, ...]
+
+    def slots(self, num_layers: int, *, stacked: bool) -> dict[str, Slot]:
+        """Every tensor's name, without prefix, and where it goes."""
+        slots: dict[str, Slot] = {}
+        for pair in self.pairs:
+            for layer in range(num_layers) if "{layer}" in pair.tensor else (None,):
+                tensor = pair.tensor.replace("{layer}", str(layer))
+                path = pair.parameter.replace(".{layer}", "" if stacked else f".{layer}")
+                if tensor in slots:
+                    raise ValueError(f"two pairs of the name table are for {tensor!r}.")
+                slots[tensor] = Slot(path, layer if stacked else None, pair.transpose)
+        return slots
+
+    def find(self, keys: Sequence[str], slots: dict[str, Slot], problems: list[str]) -> dict[str, str]:
+        """Pairs each of `slots` with the key of a checkpoint that fills it; notes in `problems` what does not fit.
+
+        Returns:
+          Checkpoint key by tensor name. Tensors that are missing are left out.
+        """
+        plain = {key: _OLD_NORM.sub(lambda old: f"LayerNorm.{_NEW_NORM[old[1]]}", key) for key in keys}
+        prefixes = [prefix for prefix in self.prefixes if prefix + self.anchor in plain.values()]
+        if len(prefixes) != 1:
+            expected = ", ".join(repr(prefix + self.anchor) for prefix in self.prefixes)
+            problems.append(f"expected exactly one of {expected}; found {len(prefixes)} among {_some(keys)}")
+            return {}
+        found: dict[str, str] = {}
+        unknown = []
+        for key, name in plain.items():
+            name = name.removeprefix(prefixes[0])
+            if name in found:
+                problems.append(f"{found[name]!r} and {key!r} are the same tensor")
+            elif name in slots:
+                found[name] = key
+            elif not any(re.fullmatch(pattern, name) for pattern in self.ignored):
+                unknown.append(key)
+        if missing := [prefixes[0] + name for name in slots if name not in found]:
+            problems.append(f"missing: {_some(missing)}")
+        if unknown:
+            problems.append(f"not part of this architecture: {_some(unknown)}")
+        return found
+
+
+# Checkpoints converted from TensorFlow call a LayerNorm's scale and bias gamma and beta.
+_OLD_NORM = re.compile(r"LayerNorm\.(gamma|beta)$")
+_NEW_NORM = {"gamma": "weight", "beta": "bias"}
+
+
+def _some(names: Sequence[str], most: int = 8) -> str:
+    rest = len(names) - most
+    return ", ".join(map(repr, names[:most])) + (f" and {rest} more" if rest > 0 else "")

@@ -1,0 +1,26 @@
+"""Scores a finished run again: `python launch/evaluate.py --run=runs/meld --split=test`."""
+
+from pathlib import Path
+
+from absl import app, flags
+
+from eacl_jax import command
+
+RUN = flags.DEFINE_string("run", None, "A finished run's folder.")
+SPLIT = flags.DEFINE_enum("split", "test", ["train", "dev", "test"], "Which split.")
+DATA = flags.DEFINE_string("data_dir", "", "Where the corpus' files are, if no longer where the run found them.")
+flags.mark_flag_as_required("run")
+
+
+@command.guarded
+def main(_: list[str]) -> None:
+    from rich.console import Console
+
+    from eacl_jax import evaluation
+
+    scores = evaluation.evaluate(Path(RUN.value), SPLIT.value, data_dir=DATA.value)
+    evaluation.print_scores(Path(RUN.value), SPLIT.value, scores, Console())
+
+
+if __name__ == "__main__":
+    app.run(main, flags_parser=command.parse_flags)

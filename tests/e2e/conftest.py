@@ -1,0 +1,44 @@
+"""Runs that the end-to-end tests share."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from toys import make_config, make_corpus_files, make_encoder_folder
+
+from eacl_jax import run
+
+
+@pytest.fixture(scope="session")
+def toy(tmp_path_factory) -> dict[str, Any]:
+    """Settings by dotted name of a run that takes seconds: a tiny encoder and a corpus of three emotions."""
+    folder = tmp_path_factory.mktemp("toy")
+    paths = make_corpus_files(folder / "corpus", dialogues=40)
+    return {
+        "data.corpus": "custom",
+        **{f"data.{split}": path for split, path in paths.items()},
+        "data.cache_dir": str(folder / "cache"),
+        "encoder.path": str(make_encoder_folder(folder / "encoder")),
+        "prompt.max_tokens": 96,
+        "prompt.max_past": 0,
+        "stage_one.epochs": 4,
+        "stage_one.batch_size": 16,
+        "stage_one.encoder_lr": 1e-2,
+        "stage_one.head_lr": 1e-2,
+        "stage_one.lr_decay": 1.0,
+        "stage_two.epochs": 2,
+        "stage_two.batch_size": 8,
+        "stage_two.lr": 1e-2,
+        "batch.eval_batch_size": 16,
+        "run.log_every": 2,
+        "run.save_every": 3,
+    }
+
+
+@pytest.fixture(scope="session")
+def finished(toy, tmp_path_factory) -> Path:
+    """The folder of a whole run."""
+    workdir = tmp_path_factory.mktemp("finished") / "run"
+    run.train(make_config(toy), workdir, console=Console(quiet=True))
+    return workdir

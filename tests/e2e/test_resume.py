@@ -1,0 +1,165 @@
+"""Interrupted runs: what is saved, and that going on gives the results of a run that was never stopped."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+from toys import make_config
+
+from eacl_jax import experiment, run, stages, training
+from eacl_jax.errors import UserError
+from eacl_jax.mesh import make_mesh
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def command(toy, workdir):
+    overrides = [f"--config.{name}={value}" for name, value in toy.items() if name != "data.corpus"]
+    given = ["--config=configs/meld.py", "--config.data.corpus=custom", *overrides, f"--workdir={workdir}"]
+    return [sys.executable, "launch/train.py", *given]
+
+
+def launch(toy, workdir):
+    environment = {**os.environ, "XLA_FLAGS": "", "PYTHONUNBUFFERED": "1"}
+    return subprocess.Popen(
+        command(toy, workdir), cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def wait_for(process, text):
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if text in line:
+            return lines
+    raise AssertionError("".join(lines))
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(toy, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("uninterrupted") / "run"
+    process = launch(toy, workdir)
+    output = process.communicate()[0]
+    assert process.returncode == 0, output
+    return workdir
+
+
+def numbers(workdir):
+    """Everything recorded but speeds."""
+    rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in row.items() if key != "examples_per_second"} for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("number", "moment"),
+    [(signal.SIGTERM, "stage one  epoch 2"), (signal.SIGINT, "stage two  epoch 1"), (signal.SIGKILL, "stage one  epoch 2")],
+)
+def test_resumed_run_equals_an_uninterrupted_one(toy, uninterrupted, tmp_path, number, moment):
+    workdir = tmp_path / "run"
+    process = launch(toy, workdir)
+    wait_for(process, moment)
+    process.send_signal(number)
+    output = process.communicate()[0]
+    assert not (workdir / "results.json").exists()
+    if number == signal.SIGKILL:
+        assert process.returncode == -signal.SIGKILL
+    else:
+        assert process.returncode == 0, output
+        assert "to go on from there, run the same command again" in output.lower()
+    process = launch(toy, workdir)
+    output = process.communicate()[0]
+    assert process.returncode == 0, output
+    assert "going on from step" in output
+    assert (workdir / "results.json").read_bytes() == (uninterrupted / "results.json").read_bytes()
+    assert numbers(workdir) == numbers(uninterrupted)
+
+
+def test_a_complete_run_is_not_run_again(toy, uninterrupted):
+    began = (uninterrupted / "results.json").stat().st_mtime_ns
+    output = subprocess.run(command(toy, uninterrupted), cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "holds a complete run" in output
+    assert (uninterrupted / "results.json").stat().st_mtime_ns == began
+
+
+def test_another_configuration_is_refused(toy, finished):
+    with pytest.raises(UserError, match=r"another configuration(.|\n)*stage_one.epochs: there 4, now 5"):
+        run.train(make_config(toy, stage_one__epochs=5), finished)
+    with pytest.raises(UserError, match="--noresume"):
+        run.train(make_config(toy), finished, resume=False)
+
+
+def test_what_does_not_change_the_result_may_differ(toy, finished):
+    run.train(make_config(toy, run__log_every=7), finished, console=Console(quiet=True))
+
+
+def test_other_data_under_the_same_names_are_refused(toy, tmp_path):
+    config = make_config(toy, stage_one__epochs=1, stage_two__epochs=1, stage_one__max_steps=1)
+    run.train(config, tmp_path / "run", console=Console(quiet=True))
+    (tmp_path / "run" / "results.json").unlink()
+    data = json.loads((tmp_path / "run" / "data.json").read_text())
+    (tmp_path / "run" / "data.json").write_text(json.dumps({**data, "fingerprint": "0"}))
+    with pytest.raises(UserError, match="was begun with other data"):
+        run.train(config, tmp_path / "run")
+
+
+def test_a_folder_that_is_no_run_is_left_alone(toy, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match=r"holds files but no config\.json"):
+        run.train(make_config(toy), tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_second_interrupt_stops_at_once():
+    with training.StopRequest().installed() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.01)
+        assert stop.requested
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def scores(monkeypatch, dev, test):
+    """Lets the epochs of a stage score as given, in turn."""
+    turn = {"dev": iter(dev), "test": iter(test)}
+
+    def score(experiment, split, predicted):
+        value = next(turn[split])
+        return {"weighted_f1": value, "accuracy": value, "macro_f1": value, "per_class_f1": {}}
+
+    monkeypatch.setattr(stages, "score", score)
+
+
+@pytest.mark.parametrize(("switch", "chosen"), [(False, 2), (True, 3)])
+def test_select_on_test_chooses_stage_one_by_test(toy, tmp_path, monkeypatch, switch, chosen):
+    config = make_config(toy, compat__select_on_test=switch, stage_one__epochs=3)
+    prepared = experiment.prepare(config, mesh=make_mesh(1))
+    context = stages.StageContext(tmp_path, Console(quiet=True), training.StopRequest())
+    scores(monkeypatch, dev=[10, 30, 20], test=[5, 6, 7])
+    first = stages.run_stage_one(prepared, context)
+    assert first.best_epoch == chosen
+    # Stage two: a tie on dev goes to test with the switch, to the earlier epoch without.
+    scores(monkeypatch, dev=[0, 50, 50], test=[0, 1, 2])
+    reps = {split: stages.make_encoding(prepared).represent(first.params, prepared.examples[split]) for split in ("train", "dev", "test")}
+    assert stages.run_stage_two(prepared, context, first, reps).best_epoch == (2 if switch else 1)
+
+
+def test_stale_anchors_come_from_the_last_epoch(toy, tmp_path, monkeypatch):
+    results = {}
+    for stale in (False, True):
+        prepared = experiment.prepare(make_config(toy, compat__stale_anchors=stale), mesh=make_mesh(1))
+        folder = tmp_path / str(stale)
+        folder.mkdir()
+        scores(monkeypatch, dev=[30, 20, 10], test=[])
+        results[stale] = stages.run_stage_one(prepared, stages.StageContext(folder, Console(quiet=True), training.StopRequest()))
+    assert results[True].best_epoch == results[False].best_epoch == 1
+    np.testing.assert_array_equal(*(results[s].params["mapping"]["output"]["kernel"] for s in (True, False)))
+    assert np.max(np.abs(results[True].anchors - results[False].anchors)) > 1e-3

@@ -1,0 +1,172 @@
+"""A whole run: what it leaves, that it learns, and that nothing but the anchors moves in stage two."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+from rich.console import Console
+from toys import WORDS, make_config
+
+from eacl_jax import evaluation, experiment, run, stages, training
+from eacl_jax.dialogue import Dialogue, Utterance
+from eacl_jax.encoding import Encoding
+from eacl_jax.mesh import make_mesh
+from eacl_jax.recognizer import EmotionRecognizer
+
+
+def test_folder_and_results(finished):
+    names = {path.name for path in finished.iterdir()}
+    assert names == {"config.json", "data.json", "checkpoints", "metrics.jsonl", "tensorboard", "model", "report", "results.json"}
+    results = json.loads((finished / "results.json").read_text())
+    assert set(results) == {"corpus", "seed", "stage_one", "stage_two", "always_most_frequent"}
+    for stage in ("stage_one", "stage_two"):
+        assert set(results[stage]) == {"best_epoch", "dev", "test"}
+        for split in ("dev", "test"):
+            assert set(results[stage][split]) == {"weighted_f1", "accuracy", "macro_f1", "per_class_f1"}
+            assert set(results[stage][split]["per_class_f1"]) == set(WORDS)
+    assert (finished / "report" / "index.html").stat().st_size > 10_000
+    assert list((finished / "tensorboard" / "stage_one").glob("events*"))
+
+
+def test_it_learns(finished):
+    results = json.loads((finished / "results.json").read_text())
+    assert results["stage_two"]["test"]["weighted_f1"] > results["always_most_frequent"]["test"]["weighted_f1"] + 30
+
+
+def test_metrics_tell_the_chosen_epochs(finished):
+    rows = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]
+    results = json.loads((finished / "results.json").read_text())
+    for stage, name, first in ((1, "stage_one", 1), (2, "stage_two", 0)):
+        epochs = {row["epoch"]: row["dev_weighted_f1"] for row in rows if row["stage"] == stage and "dev_weighted_f1" in row}
+        assert list(epochs) == list(range(first, first + len(epochs)))
+        chosen = max((e for e in epochs if e > 0), key=lambda e: (epochs[e], -e))  # of equal ones the earliest
+        assert results[name]["best_epoch"] == chosen
+        assert results[name]["dev"]["weighted_f1"] == pytest.approx(epochs[chosen])
+    assert not any("test" in key for row in rows for key in row)  # test is not looked at on the way
+
+
+def test_model_reloads_without_the_corpus_and_scores_the_same(finished, capsys):
+    for split in ("dev", "test"):
+        scores = evaluation.evaluate(finished, split)
+        results = json.loads((finished / "results.json").read_text())
+        assert scores == {stage: results[stage][split] for stage in ("stage_one", "stage_two")}
+    evaluation.print_scores(finished, "test", scores, Console())
+    assert "the same as results.json" in capsys.readouterr().out
+
+
+def test_predictions_do_not_depend_on_what_is_predicted_beside_them(finished, tmp_path):
+    recognizer = EmotionRecognizer.from_pretrained(finished / "model")
+    talk = [
+        Dialogue("a", (Utterance("Ann", "it is wonderful"), Utterance("Bob", "it is rude", "joy"))),
+        Dialogue("b", (Utterance("Ann", "table"),) * 12),
+        Dialogue("c", ()),
+    ]
+    together = recognizer.predict(talk)
+    assert [len(answers) for answers in together] == [2, 12, 0]
+    alone = recognizer.predict(talk[:1])
+    for one, other in zip(together[0], alone[0], strict=True):
+        assert one.emotion == other.emotion
+        np.testing.assert_allclose(list(one.probabilities.values()), list(other.probabilities.values()), atol=1e-5)
+        assert sum(one.probabilities.values()) == pytest.approx(1)
+    recognizer.save_pretrained(tmp_path / "copy")
+    again = EmotionRecognizer.from_pretrained(tmp_path / "copy").predict(talk)
+    assert again == together
+
+
+def test_stage_two_changes_the_anchors_and_no_other_bit(toy, tmp_path):
+    prepared = experiment.prepare(make_config(toy, stage_one__epochs=1), mesh=make_mesh(1))
+    context = stages.StageContext(tmp_path, Console(quiet=True), training.StopRequest())
+    first = stages.run_stage_one(prepared, context)
+    before = jax.tree.map(np.array, first.params)
+    encoding = stages.make_encoding(prepared)
+    reps = {split: encoding.represent(first.params, prepared.examples[split]) for split in ("train", "dev", "test")}
+    second = stages.run_stage_two(prepared, context, first, reps)
+    after = dict(second.params)
+    assert np.max(np.abs(np.asarray(after.pop("anchors")) - first.anchors)) > 1e-3
+    jax.tree.map(np.testing.assert_array_equal, before, after)
+    assert jax.tree.structure(before) == jax.tree.structure(after)
+
+
+def test_each_split_is_encoded_once_for_stage_two(toy, tmp_path, monkeypatch):
+    calls = []
+    original = Encoding.represent
+
+    def counted(self, params, examples):
+        calls.append(len(examples))
+        return original(self, params, examples)
+
+    monkeypatch.setattr(Encoding, "represent", counted)
+    config = make_config(toy, stage_one__epochs=1, stage_two__epochs=5)
+    run.train(config, tmp_path / "run", console=Console(quiet=True))
+    sizes = json.loads((tmp_path / "run" / "data.json").read_text())["examples"]
+    assert calls == [sizes["dev"], sizes["train"], sizes["dev"], sizes["test"]]  # dev once more to choose stage one's epoch
+
+
+def test_the_step_compiles_once_a_shape(toy, tmp_path, monkeypatch):
+    traces = []
+    original = stages.stage_one_loss
+
+    def counted(prepared):
+        loss = original(prepared)
+
+        def wrapped(params, constants, batch, key):
+            traces.append(batch.tokens.shape)
+            return loss(params, constants, batch, key)
+
+        return wrapped
+
+    monkeypatch.setattr(stages, "stage_one_loss", counted)
+    prepared = experiment.prepare(make_config(toy), mesh=make_mesh(1))
+    stages.run_stage_one(prepared, stages.StageContext(tmp_path, Console(quiet=True), training.StopRequest()))
+    assert len(traces) == len(set(traces)) <= 3
+
+
+def losses_of(folder):
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [row["loss"] for row in rows if row["stage"] == 1 and "loss" in row]
+
+
+def test_eight_devices_give_the_losses_of_one(toy, tmp_path):
+    config = make_config(toy, stage_one__epochs=1, run__log_every=1)
+    for count in (1, 8):
+        prepared = experiment.prepare(config, mesh=make_mesh(count))
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        stages.run_stage_one(prepared, stages.StageContext(folder, Console(quiet=True), training.StopRequest()))
+    one, eight = losses_of(tmp_path / "1"), losses_of(tmp_path / "8")
+    assert len(one) > 4
+    np.testing.assert_allclose(eight, one, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"anchors__encoding": "live"},
+        {"batch__layout": "padded", "loss__form": "out"},
+        {"loss__use_anchors": False, "encoder__scan_layers": False},
+        {"encoder__dtype": "bfloat16", "model__mapping_dim": 8},
+    ],
+)
+def test_the_switches_train(toy, tmp_path, changes):
+    config = make_config(toy, stage_one__epochs=1, stage_two__epochs=1, **changes)
+    run.train(config, tmp_path / "run", console=Console(quiet=True))
+    losses = losses_of(tmp_path / "run")
+    assert losses[-1] < losses[0]
+    scores = evaluation.evaluate(tmp_path / "run", "test")
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert scores["stage_two"]["accuracy"] == pytest.approx(results["stage_two"]["test"]["accuracy"], abs=2.5)
+
+
+def test_frozen_layers_stay(toy, tmp_path):
+    prepared = experiment.prepare(make_config(toy, stage_one__epochs=1, encoder__frozen_layers=1), mesh=make_mesh(1))
+    before = jax.tree.map(np.array, prepared.params["encoder"])
+    first = stages.run_stage_one(prepared, stages.StageContext(tmp_path, Console(quiet=True), training.StopRequest()))
+    after = first.params["encoder"]
+    jax.tree.map(np.testing.assert_array_equal, before["embeddings"], after["embeddings"])
+    for path, value in jax.tree_util.tree_flatten_with_path(before["layers"])[0]:
+        moved = after["layers"]
+        for part in path:
+            moved = moved[part.key]
+        np.testing.assert_array_equal(value[0], moved[0])
+        assert path[-1].key == "bias" or np.any(value[1] != np.asarray(moved[1]))

@@ -1,0 +1,200 @@
+"""Checkpoint files: both ways through the name table, and one clear error for each way in which a file can be wrong."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import chex
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+from safetensors.numpy import load_file, save_file
+
+from eacl_jax.encoders import Encoder, save, to_checkpoint
+from eacl_jax.encoders.registry import abstract_encoder
+from eacl_jax.encoders.weights import Checkpoint, load_parameters
+from eacl_jax.errors import UserError
+from tests.encoders.tiny import CONFIGS, tiny
+
+architectures = pytest.mark.parametrize("architecture", sorted(CONFIGS))
+
+
+def read(folder: Path, architecture: str = "roberta", *, sha256: str = "", **options: Any) -> Encoder:
+    return load_parameters(abstract_encoder(CONFIGS[architecture], **options), Checkpoint(folder, sha256))
+
+
+def written(folder: Path, change: Callable[[dict[str, np.ndarray]], Any], architecture: str = "roberta") -> Path:
+    """A folder with a checkpoint to which `change` was done, in place or by returning another dict."""
+    tensors = to_checkpoint(tiny(architecture))
+    save_file(change(tensors) or tensors, folder / "model.safetensors")
+    return folder
+
+
+@architectures
+@pytest.mark.parametrize(("wrote", "reads"), [(True, True), (True, False), (False, True)])
+def test_round_trip(architecture: str, wrote: bool, reads: bool, tmp_path: Path) -> None:
+    encoder = tiny(architecture, scan_layers=wrote)
+    save(encoder, CONFIGS[architecture], tmp_path / "new" / "folder")
+    assert json.loads((tmp_path / "new" / "folder" / "config.json").read_text()) == CONFIGS[architecture]
+    again = read(tmp_path / "new" / "folder", architecture, scan_layers=reads)
+    expected = nnx.state(tiny(architecture, scan_layers=reads), nnx.Param)
+    chex.assert_trees_all_equal(nnx.state(again, nnx.Param), expected)
+    assert all(isinstance(leaf, jax.Array) and leaf.dtype == np.float32 for leaf in jax.tree.leaves(expected))
+
+
+@pytest.mark.parametrize("prefix", ["roberta.", "0.auto_model.", "0.auto_model.roberta."])
+def test_prefix_is_found(prefix: str, tmp_path: Path) -> None:
+    def change(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        heads = {
+            "lm_head.dense.weight": np.zeros(2),
+            f"{prefix}pooler.dense.weight": np.zeros(2),
+            "classifier.bias": np.zeros(2),
+        }
+        buffers = {f"{prefix}embeddings.position_ids": np.zeros((1, 48), np.int64)}
+        return {prefix + name: value for name, value in tensors.items()} | heads | buffers
+
+    chex.assert_trees_all_equal(nnx.state(read(written(tmp_path, change))), nnx.state(tiny("roberta")))
+
+
+def test_old_names_of_layer_norm(tmp_path: Path) -> None:
+    def change(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        new = (("LayerNorm.weight", "LayerNorm.gamma"), ("LayerNorm.bias", "LayerNorm.beta"))
+        return {name.replace(*new[0]).replace(*new[1]): value for name, value in tensors.items()}
+
+    chex.assert_trees_all_equal(nnx.state(read(written(tmp_path, change, "bert"), "bert")), nnx.state(tiny("bert")))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
+def test_other_float_types_become_float32(dtype: str, tmp_path: Path) -> None:
+    folder = written(tmp_path, lambda tensors: {name: value.astype(dtype) for name, value in tensors.items()})
+    encoder = read(folder)
+    assert encoder.embeddings.tokens.embedding.dtype == np.float32
+    np.testing.assert_allclose(encoder.embeddings.tokens.embedding, tiny("roberta").embeddings.tokens.embedding[...], rtol=1e-2)
+
+
+def shard(folder: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    names = sorted(tensors)
+    files = {"model-00001-of-00002.safetensors": names[::2], "model-00002-of-00002.safetensors": names[1::2]}
+    for file, held in files.items():
+        save_file({name: tensors[name] for name in held}, folder / file)
+    index = {"weight_map": {name: file for file, held in files.items() for name in held}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    (folder / "model.safetensors").unlink()
+
+
+def test_shards(tmp_path: Path) -> None:
+    shard(written(tmp_path, lambda tensors: None))
+    chex.assert_trees_all_equal(nnx.state(read(tmp_path)), nnx.state(tiny("roberta")))
+    with pytest.raises(UserError, match=r"sha256 is that of one model.safetensors, but the weights are in shards"):
+        read(tmp_path, sha256="0" * 64)
+    (tmp_path / "model-00002-of-00002.safetensors").unlink()
+    with pytest.raises(UserError, match=r"shards that are not there: model-00002-of-00002.safetensors"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "is no index of safetensors shards"),
+        ('{"weight_map": {}}', "must list files of its own folder"),
+        ('{"weight_map": {"a": "../other.safetensors"}}', "must list files of its own folder"),
+        ('{"weight_map": ["a"]}', "is no index of safetensors shards"),
+        ('{"weight_map": {"a": 3}}', "is no index of safetensors shards"),
+    ],
+)
+def test_damaged_index(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors.index.json").write_text(text)
+    with pytest.raises(UserError, match=message):
+        read(tmp_path)
+
+
+def test_all_problems_are_in_one_message(tmp_path: Path) -> None:
+    def change(tensors: dict[str, np.ndarray]) -> None:
+        del tensors["encoder.layer.1.output.dense.bias"]
+        tensors["encoder.layer.2.output.dense.bias"] = np.zeros(24, np.float32)
+        tensors["embeddings.word_embeddings.weight"] = np.zeros((60, 24), np.float32)
+        tensors["encoder.layer.0.output.dense.bias"] = np.zeros(24, np.int32)
+        tensors["embeddings.LayerNorm.gamma"] = np.zeros(24, np.float32)
+
+    with pytest.raises(UserError) as raised:
+        read(written(tmp_path, change))
+    message = str(raised.value)
+    assert str(tmp_path / "model.safetensors") in message
+    for part in (
+        "missing: 'encoder.layer.1.output.dense.bias'",
+        "not part of this architecture: 'encoder.layer.2.output.dense.bias'",
+        "'embeddings.word_embeddings.weight' is [60, 24] of F32, config.json makes it [61, 24]",
+        "'encoder.layer.0.output.dense.bias' is [24] of I32",
+        "are the same tensor",
+    ):
+        assert part in message
+    assert len(message.splitlines()) == 6
+
+
+def test_square_kernel_is_transposed(tmp_path: Path) -> None:
+    """A square matrix has the right shape either way round: only its values tell."""
+    encoder = read(written(tmp_path, lambda tensors: None))
+    tensor = to_checkpoint(encoder)["encoder.layer.1.attention.self.query.weight"]
+    np.testing.assert_array_equal(tensor, np.asarray(encoder.layers.attention.query.kernel)[1].T)
+
+
+@pytest.mark.parametrize(("weights", "config"), [("mpnet", "bert"), ("bert", "mpnet"), ("roberta", "mpnet")])
+def test_weights_of_another_architecture(weights: str, config: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"(?s)does not fit its config.json.*missing: .*not part of this architecture: "):
+        read(written(tmp_path, lambda tensors: None, weights), config)
+
+
+def test_prefix_of_another_architecture(tmp_path: Path) -> None:
+    folder = written(tmp_path, lambda tensors: {f"bert.{name}": value for name, value in tensors.items()})
+    with pytest.raises(
+        UserError, match=r"expected exactly one of .*'roberta.embeddings.word_embeddings.weight'.* found 0 among 'bert\."
+    ):
+        read(folder)
+
+
+def test_two_encoders_in_one_file(tmp_path: Path) -> None:
+    folder = written(tmp_path, lambda tensors: tensors | {f"roberta.{name}": value for name, value in tensors.items()})
+    with pytest.raises(UserError, match=r"expected exactly one of .* found 2"):
+        read(folder)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "header", "text", "empty", "huge header"])
+def test_damaged_file(damage: str, tmp_path: Path) -> None:
+    file = written(tmp_path, lambda tensors: None) / "model.safetensors"
+    content = file.read_bytes()
+    file.write_bytes(
+        {
+            "truncated": content[:-1],
+            "header": content[:20],
+            "text": b"version https://example.org/pointer\n" * 3,
+            "empty": b"",
+            "huge header": b"\xff" * 8 + content[8:],
+        }[damage]
+    )
+    with pytest.raises(UserError, match=r"model.safetensors is damaged or no safetensors file \(.*\); fetch or save it again"):
+        read(tmp_path)
+
+
+def test_checksum_comes_before_parsing(tmp_path: Path) -> None:
+    file = written(tmp_path, lambda tensors: None) / "model.safetensors"
+    right = hashlib.sha256(file.read_bytes()).hexdigest()
+    read(tmp_path, sha256=right.upper())
+    with pytest.raises(UserError, match=f"has sha256 {right}, but encoder.sha256 says 00"):
+        read(tmp_path, sha256="0" * 64)
+    file.write_bytes(b"not even a safetensors file")
+    with pytest.raises(UserError, match="has sha256"):
+        read(tmp_path, sha256=right)
+
+
+@pytest.mark.parametrize("other", ["pytorch_model.bin", "flax_model.msgpack"])
+def test_only_safetensors_is_read(other: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"holds no model.safetensors"):
+        read(tmp_path)
+    (tmp_path / other).write_bytes(os.urandom(8))
+    with pytest.raises(UserError, match=f"only {other}, and only safetensors is read.*save_pretrained"):
+        read(tmp_path)

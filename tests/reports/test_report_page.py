@@ -1,0 +1,254 @@
+"""The page as its reader gets it."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pytest
+from sklearn.metrics import confusion_matrix, f1_score
+
+from eacl_jax.config import Config
+from eacl_jax.reports import figures, page, sections, write_report
+from eacl_jax.reports.projection import project
+
+VOID = {"meta", "img", "br", "source"}
+
+
+class Reader(HTMLParser):
+    """Collects a page's text, table rows and attributes, and refuses tags that do not match."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: set[str] = set()
+        self.attributes: list[tuple[str, str, str]] = []
+        self.text = ""
+        self.rows: list[list[str]] = []
+        self.feed(html)
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.text += data
+        if {"td", "th"} & set(self.open):
+            self.rows[-1][-1] += data
+
+    def row(self, head: str) -> list[str]:
+        (found,) = [row for row in self.rows if row and row[0].startswith(head)]
+        return found
+
+
+@pytest.fixture
+def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of words: figures cost most of a report's time."""
+    monkeypatch.setattr(figures, "render", lambda draw, theme: b"")
+
+
+def test_page_stands_alone(report: tuple[Path, dict[str, Any]]) -> None:
+    html = report[0].read_text(encoding="utf-8")
+    reader = Reader(html)
+    assert not reader.tags & {"script", "link", "iframe", "object"}
+    assert "@import" not in html
+    assert "url(" not in html
+    sources = [value for _, name, value in reader.attributes if name in ("src", "srcset", "href")]
+    assert len(sources) == 2 * len(page.FIGURES)
+    assert all(value.startswith("data:image/png;base64,") for value in sources)
+    ids = [value for _, name, value in reader.attributes if name == "id"]
+    assert sorted(ids) == sorted(page.FIGURES)
+    assert all(value for tag, name, value in reader.attributes if tag == "img" and name == "alt")
+
+
+def test_figures_lie_beside_the_page(report: tuple[Path, dict[str, Any]]) -> None:
+    files = sorted(report[0].parent.joinpath("figures").iterdir())
+    assert [file.stem for file in files] == sorted(page.FIGURES)
+    assert all(file.read_bytes().startswith(b"\x89PNG") for file in files)
+
+
+def test_labels_are_text_not_markup(report: tuple[Path, dict[str, Any]]) -> None:
+    html = report[0].read_text(encoding="utf-8")
+    assert "<b>&" not in html
+    assert "&lt;b&gt;&amp;" in html
+    rows = Reader(html)
+    assert rows.row("<b>&")[1] == "12"
+    assert "in figures: #5" in rows.row("喜")[0]
+
+
+def test_headline_and_class_table_show_the_results(report: tuple[Path, dict[str, Any]]) -> None:
+    run = report[1]
+    reader = Reader(report[0].read_text(encoding="utf-8"))
+    one, two = (run["results"][stage]["test"] for stage in ("stage_one", "stage_two"))
+    always = 100 * f1_score(run["gold"], np.zeros_like(run["gold"]), average="weighted", zero_division=0)
+    assert two["weighted_f1"] > one["weighted_f1"]
+    assert f"Test weighted F1 {two['weighted_f1']:.2f} of 100" in reader.text
+    for expected in (one["weighted_f1"], always):
+        assert f"{expected:.2f}" in reader.text.split("Epochs were chosen")[0]
+    assert "Always “glad & gay”" in reader.text
+    assert "stage one epoch 2 of 8; stage two epoch 1 of 10" in reader.text
+    assert "the test split was scored once" in reader.text
+    assert "Warning" not in reader.text
+    f1 = [values["per_class_f1"]["_calm"] for values in (one, two)]
+    difference = round(f1[1], 2) - round(f1[0], 2)
+    assert reader.row("_calm")[1:] == ["20", f"{f1[0]:.2f}", f"{f1[1]:.2f}", f"{difference:+.2f}".replace("-", "−")]
+
+
+def test_most_frequent_mistake_is_read_from_gold_to_answer(report: tuple[Path, dict[str, Any]]) -> None:
+    run = report[1]
+    counts = confusion_matrix(run["gold"], run["predictions"]["stage_two"], labels=range(len(run["labels"])))
+    np.fill_diagonal(counts, 0)
+    gold, answer = np.unravel_index(counts.argmax(), counts.shape)
+    words = f"“{run['labels'][gold]}” answered as “{run['labels'][answer]}”, {counts.max()} time"
+    assert words in Reader(report[0].read_text(encoding="utf-8")).text
+
+
+def test_label_that_test_lacks_has_dashes(report: tuple[Path, dict[str, Any]]) -> None:
+    reader = Reader(report[0].read_text(encoding="utf-8"))
+    assert reader.row("an_awfully_long_label_of_one")[1:] == ["0", "–", "–", "–"]
+    assert "no test utterance has this label" in reader.text
+    assert not re.search(r"\bnan\b", reader.text, re.IGNORECASE)
+
+
+def test_same_run_gives_the_same_bytes_whatever_matplotlib_is_set_to(
+    report: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(matplotlib.rcParams, "axes.linewidth", 31.0)
+    monkeypatch.setitem(matplotlib.rcParams, "savefig.dpi", 20.0)
+    again = write_report(tmp_path / "another folder", **report[1])
+    assert again.read_bytes() == report[0].read_bytes()
+    assert matplotlib.rcParams["axes.linewidth"] == 31.0
+
+
+@pytest.mark.usefixtures("without_figures")
+def test_choosing_on_test_is_a_warning(run: dict[str, Any], tmp_path: Path) -> None:
+    run["config"]["compat"].update(select_on_test=True, trailing_space=True)
+    text = Reader(write_report(tmp_path, **run).read_text(encoding="utf-8")).text
+    assert "Warning: the epoch was chosen on the test split." in text
+    assert "scored once" not in text
+    assert "departs from the paper: compat.trailing_space" in text
+
+
+@pytest.mark.usefixtures("without_figures")
+def test_measured_baseline_comes_before_a_worked_out_one(run: dict[str, Any], tmp_path: Path) -> None:
+    run["results"]["always_most_frequent"] = {"label": "_calm", "test": {"weighted_f1": 12.34}}
+    run["results"]["stage_two"]["best_epoch"] = 0
+    text = Reader(write_report(tmp_path, **run).read_text(encoding="utf-8")).text
+    assert "Always “_calm”12.34" in text
+    assert "epoch 0, the anchors as stage one left them" in text
+
+
+@pytest.mark.usefixtures("without_figures")
+def test_micro_f1_leads_where_the_run_is_judged_by_it(run: dict[str, Any], tmp_path: Path) -> None:
+    run["config"]["evaluation"] = {"primary": "micro_f1", "excluded_label": "_calm"}
+    for stage, value in (("stage_one", 41.0), ("stage_two", 40.5)):
+        run["results"][stage]["test"]["micro_f1"] = value
+    text = Reader(write_report(tmp_path, **run).read_text(encoding="utf-8")).text
+    assert "Test micro F1 40.50 of 100: 0.50 below stage one." in text
+    assert "Always" not in text  # Weighted F1's baseline is no measure of micro F1.
+
+
+@pytest.mark.usefixtures("without_figures")
+def test_settings_mark_what_differs_from_the_defaults(run: dict[str, Any], tmp_path: Path) -> None:
+    run["config"] = json.loads(json.dumps(Config().to_dict()))  # Tuples become lists: no difference.
+    text = Reader(write_report(tmp_path, **run).read_text(encoding="utf-8")).text
+    assert "0 differ from the defaults" in text
+    run["config"]["loss"]["temperature"] = 0.25
+    run["config"]["data"]["labels"] = ["<i>"]
+    html = write_report(tmp_path, **run).read_text(encoding="utf-8")
+    assert "2 differ from the defaults" in html
+    assert html.count('<tr class="changed">') == 2
+    assert Reader(html).row("temperature")[1] == "0.25 (default: 0.1)"
+
+
+@pytest.mark.parametrize("count", [0, 1, 4])
+def test_few_utterances_and_no_history(run: dict[str, Any], tmp_path: Path, count: int) -> None:
+    stale = tmp_path / "figures" / "losses.png"
+    stale.parent.mkdir()
+    stale.write_bytes(b"from an earlier run")
+    run.update(gold=run["gold"][:count], representations=run["representations"][:count], history=[])
+    run["predictions"] = dict.fromkeys(run["predictions"], run["predictions"]["stage_one"][:count])
+    run["anchors"] = dict.fromkeys(run["anchors"], run["anchors"]["stage_one"])
+    run["results"] = {"stage_one": {}, "stage_two": {}}
+    text = Reader(write_report(tmp_path, **run).read_text(encoding="utf-8")).text
+    assert "Stage two left the anchors where they were." in text
+    assert "The run kept no history." in text
+    assert not re.search(r"\bnan\b", text, re.IGNORECASE)
+    assert not stale.exists()
+    assert (tmp_path / "figures" / "map.png").exists() == (count > 0)
+
+
+@pytest.mark.usefixtures("without_figures")
+def test_diverged_run_is_still_reported(run: dict[str, Any], tmp_path: Path) -> None:
+    run["anchors"]["stage_two"] = np.full_like(run["anchors"]["stage_two"], np.nan)
+    run["history"] = [{"stage": 1, "step": 1, "loss": float("nan")}, {"stage": 1, "epoch": 1}]
+    run["results"]["stage_two"]["test"]["weighted_f1"] = float("nan")
+    text = Reader(write_report(tmp_path, **run).read_text(encoding="utf-8")).text
+    assert "the run diverged" in text
+    assert "Test weighted F1 – of 100" in text
+    assert not re.search(r"\bnan\b", text, re.IGNORECASE)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "complaint"),
+    [
+        ("gold", np.full(102, 7), "gold must index the 7 labels"),
+        ("predictions", {"stage_one": np.zeros(102, int), "stage_two": np.zeros(3, int)}, r"predictions\['stage_two'\]"),
+        ("representations", np.zeros((5, 16)), "representations must be"),
+        ("anchors", {"stage_one": np.zeros((7, 16)), "stage_two": np.zeros((6, 16))}, r"anchors\['stage_two'\]"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(
+    run: dict[str, Any], tmp_path: Path, field: str, value: Any, complaint: str
+) -> None:
+    run[field] = value
+    with pytest.raises(ValueError, match=complaint):
+        write_report(tmp_path, **run)
+
+
+def test_words_about_mistakes_and_anchors() -> None:
+    counts = np.array([[5, 1, 0], [4, 4, 0], [1, 0, 0]])
+    assert sections.mistakes(counts, ["a", "<", "c"]) == (
+        "The most frequent mistake: “&lt;” answered as “a”, 4 times (50% of “&lt;”). Never answered: “c”."
+    )
+    before, after = np.eye(3), np.array([[1.0, 0, 0], [1, 1, 0], [0, 0, 2]])
+    cosines = np.array([[1, 0.7071068, 0], [0.7071068, 1, 0], [0, 0, 1]])
+    assert sections.closest(cosines, ["a", "b", "c"]) == "Closest: “a” and “b”, cosine 0.71, 45° apart."
+    assert sections.turned(before, after, ["a", "b", "c"]).endswith("by 15.0° on average, most of all “b”: 45.0°.")
+
+
+def test_map_of_separate_groups_keeps_each_anchor_in_its_group() -> None:
+    rng = np.random.default_rng(0)
+    centres, gold = np.eye(4, 12) * 3, np.repeat(np.arange(4), 30)
+    places = project(centres[gold] + 0.1 * rng.normal(size=(120, 12)), centres + 0.1, centres)
+    assert places is not None
+    assert places.method == "t-SNE"
+    distances = np.linalg.norm(places.points[:, None] - places.after, axis=-1)
+    np.testing.assert_array_equal(distances.argmin(axis=1), gold)
+    assert np.linalg.norm(places.before - places.after, axis=1).max() < 0.2 * np.ptp(places.points)
+
+
+def test_map_of_many_draws_some_and_of_equal_vectors_stays_finite() -> None:
+    rng = np.random.default_rng(0)
+    many = project(rng.normal(size=(1700, 3)), np.eye(3), np.eye(3))
+    assert many is not None
+    assert len(many.rows) == len(many.points) == 1500
+    assert len(set(many.rows)) == 1500
+    equal = project(np.ones((20, 1)), np.ones((2, 1)), np.ones((2, 1)))
+    assert equal is not None
+    assert all(np.isfinite(v).all() for v in (equal.points, equal.before, equal.after))
+    assert project(np.full((20, 3), np.nan), np.eye(3), np.eye(3)) is None

@@ -1,0 +1,100 @@
+"""Rows, shapes and the equality of padded and packed batches."""
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from toys import ENCODER
+
+from eacl_jax import encoders, stages
+from eacl_jax.batching import ROW_STEP, assign_rows, collate, plan
+from eacl_jax.config import Config, LossConfig, ModelConfig
+from eacl_jax.model import Model
+from eacl_jax.prompts import Example
+
+
+def examples_of(lengths, seed=0):
+    rng = np.random.default_rng(seed)
+    return [
+        Example(rng.integers(5, 40, n).astype(np.int32), readout=int(rng.integers(n)), label=i % 3, dialogue="d", utterance=i)
+        for i, n in enumerate(lengths)
+    ]
+
+
+def laid_out(batch, index):
+    """The tokens of example `index`, found through the batch's own fields."""
+    row, column = batch.readout[index]
+    segment = batch.segment_ids[row] == batch.segment_ids[row, column]
+    return batch.tokens[row][segment], batch.positions[row][segment], batch.positions[row, column]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(1, 64), min_size=1, max_size=40), st.sampled_from(["padded", "packed"]), st.sampled_from([1, 8]))
+def test_every_example_is_there_once_whatever_the_layout(lengths, layout, devices):
+    examples = examples_of(lengths)
+    size = len(lengths) + 3
+    batch = collate(examples, size, plan(lengths, size, layout=layout, max_tokens=64, row_multiple=devices))
+    assert batch.tokens.shape[0] % devices == 0
+    assert batch.tokens.shape[1] <= 64
+    assert np.sum(batch.segment_ids > 0) == sum(lengths)  # nothing overlaps
+    for index, example in enumerate(examples):
+        tokens, positions, readout = laid_out(batch, index)
+        np.testing.assert_array_equal(tokens, example.tokens)
+        np.testing.assert_array_equal(positions, np.arange(len(tokens)))
+        assert readout == example.readout
+    np.testing.assert_array_equal(batch.weights, [1] * len(lengths) + [0] * 3)
+    np.testing.assert_array_equal(batch.labels[: len(lengths)], [e.label for e in examples])
+
+
+def test_best_fit_wastes_little_and_rows_come_in_few_shapes():
+    rng = np.random.default_rng(0)
+    shapes, used = set(), []
+    for _ in range(50):
+        lengths = np.clip(rng.normal(97, 45, 64), 15, 242).astype(int)  # MELD's lengths
+        layout = plan(lengths, 64, layout="packed", max_tokens=256)
+        shapes.add(layout.shape)
+        used.append(lengths.sum() / np.prod(layout.shape))
+    assert len(shapes) <= 4
+    assert np.mean(used) > 0.9
+    assert all(rows % ROW_STEP == 0 for rows, _ in shapes)
+
+
+def test_rows_are_never_overfull():
+    rows = assign_rows([60, 5, 40, 30, 20, 64], 64)
+    assert sorted(i for row in rows for i in row) == list(range(6))
+    assert all(sum([60, 5, 40, 30, 20, 64][i] for i in row) <= 64 for row in rows)
+    assert len(rows) == 4
+
+
+def test_padded_rows_are_as_long_as_the_longest_example():
+    assert plan([10, 33], 4, layout="padded", max_tokens=256).shape == (4, 64)
+    assert plan([250], 4, layout="padded", max_tokens=250).shape == (4, 250)
+
+
+@pytest.fixture(scope="module")
+def network():
+    encoder = encoders.build({**ENCODER, "vocab_size": 40, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0})
+    model = Model(encoder, 3, ModelConfig(dropout=0.0), rngs=nnx.Rngs(0))
+    graphdef, state = nnx.split(model, nnx.Param)
+    return graphdef, nnx.to_pure_dict(state)
+
+
+def test_packed_and_padded_give_the_same_loss_and_gradients(network):
+    graphdef, params = network
+
+    class Experiment:
+        config = Config(loss=LossConfig())
+        merge = staticmethod(lambda p: nnx.merge(graphdef, p))
+
+    lengths = [5, 60, 17, 33, 8, 41, 12]
+    loss = jax.jit(jax.value_and_grad(stages.stage_one_loss(Experiment), has_aux=True))
+    constants = {"label_encodings": np.random.default_rng(0).normal(size=(3, 16)).astype(np.float32)}
+    results = []
+    for layout in ("padded", "packed"):
+        batch = collate(examples_of(lengths), 8, plan(lengths, 8, layout=layout, max_tokens=64))
+        results.append(loss(params, constants, batch, jax.random.key(0)))
+    ((padded, _), padded_gradients), ((packed, _), packed_gradients) = results
+    np.testing.assert_allclose(packed, padded, rtol=1e-5)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), packed_gradients, padded_gradients)

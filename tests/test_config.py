@@ -1,0 +1,90 @@
+"""The configuration is checked whole, and the files in configs/ say what the method says."""
+
+import importlib
+
+import pytest
+
+from eacl_jax.config import Config, parse_argument
+from eacl_jax.errors import UserError
+
+
+def load(name, argument=None):
+    return Config.from_mapping(importlib.import_module(f"configs.{name}").get_config(argument))
+
+
+def test_round_trip():
+    config = load("dailydialog", "seed=3,compat")
+    assert Config.from_mapping(config.to_dict()) == config
+
+
+@pytest.mark.parametrize("name", ["meld", "emorynlp", "iemocap", "dailydialog"])
+def test_corpus_configs_hold_the_papers_recipe(name):
+    config = load(name)
+    assert config.data.corpus == name
+    assert config.encoder.path == "princeton-nlp/sup-simcse-roberta-large"
+    assert (config.stage_one.epochs, config.stage_one.batch_size) == (8, 64)
+    assert (config.stage_one.encoder_lr, config.stage_one.head_lr, config.stage_one.lr_decay) == (1e-5, 4e-4, 0.5)
+    assert (config.stage_one.weight_decay, config.stage_one.clip_norm, config.model.dropout) == (0.01, 5.0, 0.1)
+    assert (config.loss.temperature, config.loss.ce_weight, config.loss.angle_weight, config.loss.form) == (0.1, 0.1, 0.1, "in")
+    assert (config.stage_two.epochs, config.stage_two.batch_size, config.stage_two.lr) == (10, 64, 1e-4)
+    assert (config.prompt.max_tokens, config.prompt.max_past, config.readout) == (256, 8, "mask")
+    assert not any(vars(config.compat).values())
+
+
+def test_dailydialog_is_scored_without_neutral():
+    assert vars(load("dailydialog").evaluation) == {"primary": "micro_f1", "excluded_label": "neutral"}
+
+
+def test_argument():
+    config = load("meld", "encoder=some/encoder,seed=7,compat")
+    assert (config.encoder.path, config.seed, config.readout) == ("some/encoder", 7, "first")
+    assert all(vars(config.compat).values())
+    assert load("meld", "runlocal").data.max_dialogues > 0
+    assert load("quickstart", "encoder=x").encoder.sha256 == ""  # the checksum belongs to the encoder that was replaced
+
+
+@pytest.mark.parametrize("argument", ["sed=1", "seed", "seed=x", "seed=", "compat=maybe", "seed=1,seed=2", "runlocal,,compat"])
+def test_argument_is_strict(argument):
+    with pytest.raises(UserError, match="config argument"):
+        load("meld", argument)
+
+
+def test_argument_types():
+    assert parse_argument("rate=0.5,off=false", rate=1.0, off=True, name="a") == {"rate": 0.5, "off": False, "name": "a"}
+
+
+def test_all_problems_are_told_at_once():
+    mapping = Config().to_dict()
+    mapping["loss"]["temperature"] = 0
+    mapping["stage_one"]["epochs"] = 0
+    mapping["data"]["words"] = ("glad",)
+    with pytest.raises(UserError) as caught:
+        Config.from_mapping(mapping)
+    for part in ("config.loss.temperature: must be positive", "config.stage_one.epochs", "config.data.words"):
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "told"),
+    [
+        (("loss", "form"), "middle", "expected one of in, out"),
+        (("loss", "tau"), 1, "config.loss.tau: unknown key"),
+        (("seed",), "one", "config.seed: expected int"),
+        (("seed",), True, "config.seed: expected int"),
+        (("data", "labels"), "joy", "expected a tuple of strings"),
+        (("data",), "meld", "expected a group of settings"),
+        (("encoder", "path"), "", "config.encoder.path"),
+        (("data", "corpus"), "custom", 'must each name a file when data.corpus is "custom"'),
+        (("data", "train"), "a.jsonl", 'are for data.corpus="custom" only'),
+        (("evaluation", "primary"), "micro_f1", "evaluation.excluded_label"),
+        (("model", "dropout"), 1.0, "config.model.dropout"),
+    ],
+)
+def test_impossible_values_are_refused(place, value, told):
+    mapping = Config().to_dict()
+    branch = mapping
+    for key in place[:-1]:
+        branch = branch[key]
+    branch[place[-1]] = value
+    with pytest.raises(UserError, match=told.replace("(", r"\(").replace(".", r"\.")):
+        Config.from_mapping(mapping)

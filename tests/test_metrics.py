@@ -1,0 +1,45 @@
+"""Scores against scikit-learn, and their corners."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, f1_score
+
+from eacl_jax.metrics import confusion_matrix, summarize
+
+LABELS = ("a", "b", "c", "d")
+
+
+def test_scores_are_scikit_learns():
+    rng = np.random.default_rng(0)
+    gold, predicted = rng.choice(4, 200, p=[0.6, 0.2, 0.15, 0.05]), rng.integers(0, 4, 200)
+    scores = summarize(confusion_matrix(gold, predicted, 4), LABELS, excluded_label="a")
+    assert scores["weighted_f1"] == pytest.approx(100 * f1_score(gold, predicted, average="weighted"))
+    assert scores["macro_f1"] == pytest.approx(100 * f1_score(gold, predicted, average="macro"))
+    assert scores["accuracy"] == pytest.approx(100 * accuracy_score(gold, predicted))
+    assert scores["micro_f1"] == pytest.approx(100 * f1_score(gold, predicted, labels=[1, 2, 3], average="micro"))
+    np.testing.assert_allclose(list(scores["per_class_f1"].values()), 100 * f1_score(gold, predicted, average=None))
+
+
+def test_confusion_matrices_add_up():
+    gold, predicted = np.array([0, 1, 2, 2]), np.array([0, 2, 2, 1])
+    whole = confusion_matrix(gold, predicted, 3)
+    np.testing.assert_array_equal(whole, [[1, 0, 0], [0, 0, 1], [0, 1, 1]])
+    parts = confusion_matrix(gold[:2], predicted[:2], 3) + confusion_matrix(gold[2:], predicted[2:], 3)
+    np.testing.assert_array_equal(parts, whole)
+
+
+def test_a_class_that_never_occurs_does_not_lower_the_macro_mean():
+    gold = np.array([0, 0, 1])
+    scores = summarize(confusion_matrix(gold, gold, 4), LABELS)
+    assert scores["macro_f1"] == scores["weighted_f1"] == 100
+    assert scores["per_class_f1"] == {"a": 100, "b": 100, "c": 0, "d": 0}
+    assert "micro_f1" not in scores
+
+
+def test_nothing_to_score_is_zero():
+    assert summarize(np.zeros((4, 4), int), LABELS)["weighted_f1"] == 0
+
+
+def test_lengths_must_agree():
+    with pytest.raises(ValueError, match="differ in shape"):
+        confusion_matrix(np.zeros(3, int), np.zeros(2, int), 2)

@@ -1,0 +1,126 @@
+"""Prompts: the golden ids, and what must never be lost."""
+
+import json
+import logging
+
+import numpy as np
+import pytest
+from toys import make_tokenizer
+
+from eacl_jax import corpora
+from eacl_jax.config import DataConfig, PromptConfig
+from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
+from eacl_jax.encoders import load_tokenizer
+from eacl_jax.errors import UserError
+from eacl_jax.prompts import NO_LABEL, PromptBuilder, first_past_utterance
+
+TAXONOMY = Taxonomy(("joy", "anger"), ("joy", "anger"))
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return make_tokenizer()
+
+
+def dialogue(*turns, speaker="ann"):
+    return Dialogue("d", tuple(Utterance(speaker, text, emotion) for text, emotion in turns))
+
+
+def test_token_ids_are_golden(shared, tmp_path):
+    golden = json.loads((shared / "golden" / "prompts.json").read_text())["examples"]
+    corpus = corpora.load(DataConfig(corpus="meld", dir=str(shared / "data"), cache_dir=str(tmp_path)))
+    builder = PromptBuilder(load_tokenizer(shared / "golden" / "mpnet-tokenizer"), PromptConfig())
+    examples = builder.build(corpus.splits["dev"], corpus.taxonomy)[: len(golden)]
+    assert [(e.tokens.tolist(), e.label) for e in examples] == [(g["input_ids"], g["label"]) for g in golden]
+
+
+def test_layout_of_a_prompt(tokenizer):
+    examples = PromptBuilder(tokenizer, PromptConfig()).build([dialogue(("hello there", None), ("good day", "joy"))], TAXONOMY)
+    assert len(examples) == 1  # an utterance without an emotion is context only
+    text = tokenizer.decode(examples[0].tokens)
+    assert text == "<s> ann says : hello there </s> for utterance : good day ann feels <mask> </s>"
+    assert examples[0].tokens[examples[0].readout] == tokenizer.mask_token_id
+    assert examples[0].label == 0
+
+
+def test_all_targets_for_prediction(tokenizer):
+    examples = PromptBuilder(tokenizer, PromptConfig()).build(
+        [dialogue(("hello", None), ("good day", "anger"))], TAXONOMY, targets="all"
+    )
+    assert [e.label for e in examples] == [NO_LABEL, 1]
+
+
+@pytest.mark.parametrize(
+    ("lengths", "max_tokens", "expected"),
+    [
+        ([5] * 12, 256, 3),  # at most eight past utterances
+        ([5], 256, 0),  # no past
+        ([40, 30, 20], 40 + 30 + 20 + 8 + 20, 0),  # exactly fits
+        ([40, 30, 20], 40 + 30 + 20 + 8 + 20 - 1, 1),  # one token too many: the oldest goes whole
+        ([90, 90, 90], 100, 1),  # nothing fits: one past utterance is kept
+    ],
+)
+def test_oldest_utterances_are_dropped_whole(lengths, max_tokens, expected):
+    assert first_past_utterance(lengths, PromptConfig(max_tokens=max_tokens, max_past=8)) == expected
+
+
+def test_long_text_is_cut_and_bos_speaker_and_mask_stay(tokenizer, caplog):
+    long = " ".join(["good"] * 100) + " end"
+    builder = PromptBuilder(tokenizer, PromptConfig(max_tokens=24))
+    with caplog.at_level(logging.WARNING):
+        first, second = builder.build([dialogue(("hello " * 30, "joy"), (long, "joy"))], TAXONOMY)
+    for example in (first, second):
+        assert len(example.tokens) == 24  # all the room is used
+        assert example.tokens[0] == tokenizer.bos_token_id
+        assert tokenizer.decode(example.tokens).endswith("ann feels <mask> </s>")
+        assert example.tokens[example.readout] == tokenizer.mask_token_id
+    assert "end ann feels" in tokenizer.decode(second.tokens)
+    assert "2 utterances are longer" in caplog.text
+
+
+def test_speaker_name_without_room_is_an_error(tokenizer):
+    with pytest.raises(UserError, match=r"dialogue 'd' utterance 0: the speaker's name .* leaves no room"):
+        PromptBuilder(tokenizer, PromptConfig(max_tokens=24)).build([dialogue(("hello", "joy"), speaker="ann " * 40)], TAXONOMY)
+
+
+def test_special_tokens_in_a_text_are_ordinary_words(tokenizer):
+    (example,) = PromptBuilder(tokenizer, PromptConfig()).build([dialogue(("say <mask> </s> <s> now", "joy"))], TAXONOMY)
+    assert np.sum(example.tokens == tokenizer.mask_token_id) == 1
+    assert np.sum(example.tokens == tokenizer.sep_token_id) == 1
+    assert example.tokens[example.readout] == tokenizer.mask_token_id
+
+
+def test_readout_first_needs_no_mask(tokenizer):
+    (example,) = PromptBuilder(tokenizer, PromptConfig(), readout="first").build([dialogue(("hello", "joy"))], TAXONOMY)
+    assert example.readout == 0
+    without = make_tokenizer()
+    without.mask_token = None
+    with pytest.raises(UserError, match=r"has no mask token: set config\.model\.readout"):
+        PromptBuilder(without, PromptConfig())
+    (example,) = PromptBuilder(without, PromptConfig(), readout="first").build([dialogue(("hello", "joy"))], TAXONOMY)
+    assert without.decode(example.tokens).endswith("ann feels </s>")
+
+
+def test_trailing_space_adds_the_stray_token(shared):
+    tokenizer = load_tokenizer(shared / "golden" / "mpnet-tokenizer")
+
+    class ByteLevel:
+        """A word-piece tokenizer with one token for a lone space, as byte-level tokenizers have."""
+
+        def __getattr__(self, name):
+            return getattr(tokenizer, name)
+
+        def __call__(self, texts, **options):
+            return {"input_ids": [[77] if text == " " else tokenizer(text, **options)["input_ids"] for text in texts]}
+
+    plain, spaced = (
+        PromptBuilder(ByteLevel(), PromptConfig(), trailing_space=space).build([dialogue(("hello", "joy"))], TAXONOMY)[0]
+        for space in (False, True)
+    )
+    assert spaced.tokens.tolist() == [*plain.tokens[:-1], 77, plain.tokens[-1]]
+    assert spaced.readout == plain.readout
+
+
+def test_emotion_outside_the_labels_is_named(tokenizer):
+    with pytest.raises(UserError, match=r"dialogue 'd' utterance 1 has emotion 'glee'"):
+        PromptBuilder(tokenizer, PromptConfig()).build([dialogue(("hello", "joy"), ("good", "glee"))], TAXONOMY)

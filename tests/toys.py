@@ -1,0 +1,94 @@
+"""Small stand-ins that tests share: a word tokenizer, a tiny encoder folder, and a corpus that can be learnt."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerFast
+
+from eacl_jax import encoders
+from eacl_jax.config import Config
+
+SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+WORDS = {
+    "joy": ["wonderful", "lovely", "great"],
+    "anger": ["awful", "horrible", "rude"],
+    "neutral": ["table", "window", "monday"],
+}
+FILLER = "for utterance : says feels ann bob cleo hello there good day end say now < > / mask s the is a it joy anger neutral".split()
+ENCODER = {
+    "model_type": "roberta",
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "max_position_embeddings": 140,
+    "type_vocab_size": 1,
+    "pad_token_id": 1,
+    "hidden_act": "gelu",
+    "layer_norm_eps": 1e-5,
+    "hidden_dropout_prob": 0.1,
+    "attention_probs_dropout_prob": 0.1,
+    "initializer_range": 0.1,
+}
+
+
+def make_tokenizer() -> PreTrainedTokenizerFast:
+    """A lower-casing word tokenizer with RoBERTa's special tokens."""
+    vocabulary = [*SPECIAL, *FILLER, *(word for words in WORDS.values() for word in words)]
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(vocabulary)}, unk_token="<unk>"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()])
+    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token="<s>",
+        cls_token="<s>",
+        eos_token="</s>",
+        sep_token="</s>",
+        pad_token="<pad>",
+        unk_token="<unk>",
+        mask_token="<mask>",
+    )
+
+
+def make_encoder_folder(folder: Path, seed: int = 0) -> Path:
+    """A two-layer RoBERTa with random weights, as a Hugging Face folder."""
+    tokenizer = make_tokenizer()
+    config = {**ENCODER, "vocab_size": len(tokenizer)}
+    encoders.save(encoders.build(config, seed=seed), config, folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def make_corpus_files(folder: Path, dialogues: int = 12, seed: int = 0) -> dict[str, str]:
+    """JSONL files of dialogues whose words give the emotion away; returns the paths by split."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    paths = {}
+    for split in ("train", "dev", "test"):
+        lines = []
+        for number in range(dialogues):
+            utterances = []
+            for turn in range(int(rng.integers(2, 6))):
+                emotion = list(WORDS)[int(rng.integers(3))]
+                word = WORDS[emotion][int(rng.integers(3))]
+                utterances.append({"speaker": ["Ann", "Bob"][turn % 2], "text": f"The day is {word}", "emotion": emotion})
+            lines.append(json.dumps({"id": f"{split}-{number}", "utterances": utterances}))
+        paths[split] = str(folder / f"{split}.jsonl")
+        Path(paths[split]).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return paths
+
+
+def make_config(settings: dict[str, Any], **changes: Any) -> Config:
+    """A Config from dotted names; in `changes`, `__` stands for the dot."""
+    mapping = Config().to_dict()
+    for name, value in {**settings, **{key.replace("__", "."): value for key, value in changes.items()}}.items():
+        *groups, last = name.split(".")
+        branch = mapping
+        for group in groups:
+            branch = branch[group]
+        branch[last] = value
+    return Config.from_mapping(mapping)
