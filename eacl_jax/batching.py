@@ -78,7 +78,7 @@ class Layout:
 
 
 def plan(
-    lengths: Sequence[int], size: int, *, layout: Literal["padded", "packed"], max_tokens: int, row_multiple: int = 1
+    lengths: Sequence[int], size: int, *, layout: Literal["padded", "packed"], max_tokens: int, row_multiple: int = 1, least_rows: int = 0
 ) -> Layout:
     """Decides the rows of one batch from its examples' lengths.
 
@@ -88,12 +88,13 @@ def plan(
       layout: "padded" or "packed".
       max_tokens: length of a packed row, and the upper limit of a padded one.
       row_multiple: the number of rows is a multiple of this (devices that share the rows).
+      least_rows: packed rows to make at least, so that ordinary and short batches share a shape.
     """
     if layout == "padded":
         width = min(round_up(max(lengths, default=1), LENGTH_STEP), max_tokens)
         return Layout([[i] for i in range(len(lengths))], (round_up(size, row_multiple), width))
     rows = assign_rows(lengths, max_tokens)
-    return Layout(rows, (round_up(len(rows), int(np.lcm(ROW_STEP, row_multiple))), max_tokens))
+    return Layout(rows, (round_up(max(len(rows), least_rows), int(np.lcm(ROW_STEP, row_multiple))), max_tokens))
 
 
 def collate(examples: Sequence[Example], size: int, layout: Layout) -> Batch:

@@ -4,6 +4,7 @@ Every process draws the same global batches and places only its own rows on its 
 depends on all the batch's examples, so that is the one way in which all processes agree on shapes without talking.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -42,10 +43,18 @@ def batch_maker(
 ) -> Callable[[Int[np.ndarray, " n"]], tuple[Batch, Int[np.ndarray, " n"]]]:
     """`make` for `training_batches`: indices -> (Batch of `size` examples, the indices)."""
 
+    # As many rows as an average batch fills: the last, short batch of an epoch then needs no compilation of its own.
+    average = size * float(np.mean([len(e.tokens) for e in examples])) / max_tokens
+
     def make(indices: Int[np.ndarray, " n"]) -> tuple[Batch, Int[np.ndarray, " n"]]:
         chosen = [examples[int(i)] for i in indices]
         layout = plan(
-            [len(e.tokens) for e in chosen], size, layout=config.layout, max_tokens=max_tokens, row_multiple=row_multiple
+            [len(e.tokens) for e in chosen],
+            size,
+            layout=config.layout,
+            max_tokens=max_tokens,
+            row_multiple=row_multiple,
+            least_rows=math.ceil(average),
         )
         return collate(chosen, size, layout), indices
 

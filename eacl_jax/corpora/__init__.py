@@ -1,0 +1,73 @@
+"""Corpora: published ones, the built-in small one and the user's own, all read into `Dialogue`s."""
+
+import importlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from eacl_jax.config import DataConfig
+from eacl_jax.corpora.checks import annotated, check_emotions, warn_about
+from eacl_jax.corpora.found import Found
+from eacl_jax.dialogue import Corpus, Taxonomy
+from eacl_jax.errors import UserError
+
+if TYPE_CHECKING:
+    from eacl_jax.corpora.builder import CorpusBuilder
+
+# Modules and classes by name: builders import TFDS, which a program that only predicts should not wait for.
+_BUILDERS = {
+    "smalltalk": ("eacl_jax.corpora.smalltalk", "Smalltalk"),
+    "meld": ("eacl_jax.corpora.meld", "Meld"),
+    "emorynlp": ("eacl_jax.corpora.emorynlp", "EmoryNlp"),
+    "iemocap": ("eacl_jax.corpora.iemocap", "Iemocap"),
+    "dailydialog": ("eacl_jax.corpora.dailydialog", "DailyDialog"),
+    "custom": ("eacl_jax.corpora.custom", "Custom"),
+}
+
+
+def load(data: DataConfig) -> Corpus:
+    """The corpus that a configuration names: its train, dev and test dialogues and its taxonomy.
+
+    The first call for given source files prepares the corpus under the cache folder; later ones read it from there.
+
+    Args:
+      data: which corpus, where its files are, and the labels if not the corpus' own.
+
+    Returns:
+      The corpus; with `data.max_dialogues`, at most so many dialogues a split.
+
+    Raises:
+      UserError: the files are missing or faulty, an emotion is not among the labels, or the counts are not the published ones.
+    """
+    builder = builder_class(data.corpus).from_config(data, cache_folder(data))
+    splits = builder.dialogues()
+    taxonomy = _taxonomy(data, builder.LABELS, splits["train"])
+    check_emotions(splits, taxonomy)
+    warn_about(splits, taxonomy)
+    if data.max_dialogues:
+        splits = {split: found[: data.max_dialogues] for split, found in splits.items()}
+        if empty := [split for split, found in splits.items() if not annotated(found)]:
+            raise UserError(
+                f"the first {data.max_dialogues} dialogues of {', '.join(empty)} have no annotated utterance; "
+                "raise --config.data.max_dialogues."
+            )
+    return Corpus(data.corpus, taxonomy, {split: tuple(item.dialogue for item in found) for split, found in splits.items()})
+
+
+def builder_class(corpus: str) -> "type[CorpusBuilder]":
+    """The TFDS builder of a corpus. Raises `UserError` for an unknown name."""
+    if corpus not in _BUILDERS:
+        raise UserError(f"there is no corpus {corpus!r}; known: {', '.join(_BUILDERS)}.")
+    module, name = _BUILDERS[corpus]
+    return getattr(importlib.import_module(module), name)
+
+
+def cache_folder(data: DataConfig) -> Path:
+    """Where prepared corpora and downloads are kept: `data.cache_dir`, else $EACL_JAX_CACHE, else ~/.cache/eacl_jax."""
+    return Path(data.cache_dir or os.environ.get("EACL_JAX_CACHE") or "~/.cache/eacl_jax").expanduser().absolute()
+
+
+def _taxonomy(data: DataConfig, own: tuple[str, ...], train: list[Found]) -> Taxonomy:
+    found = {utterance.emotion for item in train for utterance in item.dialogue.utterances if utterance.emotion is not None}
+    labels = data.labels or own or tuple(sorted(found))
+    return Taxonomy(labels, data.words or labels)

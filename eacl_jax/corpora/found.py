@@ -1,0 +1,34 @@
+"""A dialogue together with the place where it was read, so that a complaint about it can name file and line."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from eacl_jax.dialogue import Dialogue
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """A dialogue and where it stands.
+
+    Attributes:
+      dialogue: the dialogue.
+      file: the source file it was read from.
+      lines: one line number (from 1) an utterance; empty where the format has no useful lines.
+    """
+
+    dialogue: Dialogue
+    file: Path
+    lines: tuple[int, ...] = ()
+
+    def where(self, utterance: int | None = None) -> str:
+        """`FILE line 3: dialogue 'd1' utterance 0`, as far as it is known; utterances count from 0."""
+        place = str(self.file)
+        if self.lines:
+            place += f" line {self.lines[utterance or 0]}"
+        place += f": dialogue {self.dialogue.id!r}"
+        return place if utterance is None else f"{place} utterance {utterance}"
+
+
+Splits = Mapping[str, Sequence[Found]]
+"""What was found, by split."""

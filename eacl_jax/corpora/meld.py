@@ -1,0 +1,69 @@
+"""MELD: multi-party dialogues of a television series, seven emotions.
+
+Source: Poria et al., "MELD: A Multimodal Multi-Party Dataset for Emotion Recognition in Conversations", ACL 2019;
+github.com/declare-lab/MELD.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar, Self
+
+from eacl_jax.config import DataConfig
+from eacl_jax.corpora.builder import CorpusBuilder
+from eacl_jax.corpora.checks import Counts
+from eacl_jax.corpora.download import fetch
+from eacl_jax.corpora.found import Found
+from eacl_jax.corpora.sources import candidates, locate
+from eacl_jax.corpora.tables import gather, read_rows
+from eacl_jax.dialogue import Dialogue, Utterance
+
+_FILES = {"train": "train_sent_emo.csv", "dev": "dev_sent_emo.csv", "test": "test_sent_emo.csv"}
+# The repository changed some files over the years: each is taken from a commit that has it as checksummed here.
+_COMMITS = {
+    "train": "ca3e1266db4cc4a4e802156e2f721c4cd114a696",
+    "dev": "ca3e1266db4cc4a4e802156e2f721c4cd114a696",
+    "test": "76e4ed20032322e47bbe04d3b5179f9b2e35bec9",
+}
+
+
+class Meld(CorpusBuilder):
+    """Builder of MELD, from the three `*_sent_emo.csv` files."""
+
+    name = "meld"
+    LABELS = ("anger", "disgust", "fear", "joy", "sadness", "surprise", "neutral")
+    EXPECTED: ClassVar[Mapping[str, Counts]] = {
+        "train": Counts(1038, 9989),
+        "dev": Counts(114, 1109),
+        "test": Counts(280, 2610),
+    }
+    EMPTY_TEXT = True
+    BASE_URL: ClassVar[str] = "https://raw.githubusercontent.com/declare-lab/MELD"
+    SHA256: ClassVar[Mapping[str, str]] = {
+        "train": "d2fa2d6529cf03cac2989efec05c9b27d8fd2f4c8fc5974c7ae88aa537fa02db",
+        "dev": "2e89c6f8aa182d6f62f8c6331aece905ac7273ca4999660bfb5213e1d0370c1c",
+        "test": "8d37103938f7067600839fe29d5a114a6cd1bcdafb75bec101e06464c5006888",
+    }
+
+    @classmethod
+    def from_config(cls, data: DataConfig, cache_dir: Path) -> Self:
+        """Takes the CSV files from `data.dir`, or downloads them."""
+        if data.dir:
+            folder = locate(candidates(data.dir, cls.name), tuple(_FILES.values()))
+        else:
+            folder = cache_dir / "downloads" / cls.name
+            for split, name in _FILES.items():
+                fetch(f"{cls.BASE_URL}/{_COMMITS[split]}/data/MELD/{name}", folder / name, sha256=cls.SHA256[split])
+        return cls(sources={split: (folder / name,) for split, name in _FILES.items()}, cache_dir=cache_dir)
+
+    def _read(self, split: str) -> list[Found]:
+        (path,) = self.sources[split]
+        rows = read_rows(path, ("Dialogue_ID", "Speaker", "Utterance", "Emotion"))
+        found = gather(path, rows, "Dialogue_ID", _utterance)
+        # Numbering starts at 0 in each file.
+        return [Found(Dialogue(f"{split}_{item.dialogue.id}", item.dialogue.utterances), path, item.lines) for item in found]
+
+
+def _utterance(row: Mapping[str, str]) -> Utterance:
+    # Other typographic characters stay: the reference's token ids have them.
+    text = row["Utterance"].replace("’", "'").replace('"', "")
+    return Utterance(row["Speaker"], text, row["Emotion"] or None)

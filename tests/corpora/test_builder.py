@@ -1,0 +1,197 @@
+"""Preparing a corpus: once, anew when the sources change, whole or not at all."""
+
+import dataclasses
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from eacl_jax import corpora
+from eacl_jax.config import DataConfig
+from eacl_jax.corpora.builder import CorpusBuilder
+from eacl_jax.corpora.checks import Counts
+from eacl_jax.corpora.custom import Custom
+from eacl_jax.dialogue import Corpus
+from eacl_jax.errors import UserError
+
+Toy = Callable[..., DataConfig]
+
+
+def texts(corpus: Corpus, split: str = "train") -> list[str]:
+    return [utterance.text for dialogue in corpus.splits[split] for utterance in dialogue.utterances]
+
+
+def prepared(cache: Path) -> list[Path]:
+    return sorted(cache.glob("corpora/*/*/1.0.0"))
+
+
+def command(code: str, data: DataConfig, *arguments: Path) -> list[str]:
+    """Another process that runs `code`, which knows `data`."""
+    start = (
+        "import os, sys, time\n"
+        "from pathlib import Path\n"
+        "from eacl_jax import corpora\n"
+        "from eacl_jax.config import DataConfig\n"
+        "from eacl_jax.corpora.builder import CorpusBuilder\n"
+        f"data = {data!r}\n"
+    )
+    return [sys.executable, "-c", start + code, *map(str, arguments)]
+
+
+def forbid_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Custom, split: str) -> None:
+        raise AssertionError(f"{split} was read again")
+
+    monkeypatch.setattr(Custom, "_read", refuse)
+
+
+def test_second_load_reads_the_prepared_corpus(toy: Toy, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = toy()
+    before = {path: path.stat() for path in Path(data.train).parent.iterdir()}
+    first = corpora.load(data)
+    forbid_reading(monkeypatch)
+    assert corpora.load(data) == first
+    after = {path: path.stat() for path in Path(data.train).parent.iterdir()}
+    assert {path: (stat.st_mtime_ns, stat.st_size) for path, stat in after.items()} == {
+        path: (stat.st_mtime_ns, stat.st_size) for path, stat in before.items()
+    }
+    (folder,) = prepared(cache)
+    assert sorted(path.name for path in folder.glob("*.array_record*")) == [
+        f"custom-{split}.array_record-00000-of-00001" for split in ("dev", "test", "train")
+    ]
+    assert [path.name for path in (cache / "corpora").iterdir()] == [folder.parents[1].name], "nothing temporary is left"
+
+
+def test_changed_source_is_prepared_anew(toy: Toy, cache: Path) -> None:
+    data = toy()
+    assert texts(corpora.load(data))[0] == "The kettle is singing."
+    train = Path(data.train)
+    stat = train.stat()
+    train.write_text(train.read_text().replace("kettle", "teapot"))
+    os.utime(train, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert texts(corpora.load(data))[0] == "The teapot is singing."
+    assert len(prepared(cache)) == 2
+
+
+def test_many_dialogues_keep_their_order(toy: Toy) -> None:
+    many = [
+        {"id": f"n{number}", "utterances": [{"speaker": "Ana", "text": str(number), "emotion": "joy"}]} for number in range(300)
+    ]
+    assert texts(corpora.load(toy(dev=many)), "dev") == [str(number) for number in range(300)]
+
+
+def test_text_survives_the_round_trip(toy: Toy) -> None:
+    said = "Tab\there, “quotes” ’ \\ é 😀 \u2028 next \r\n line"
+    corpus = corpora.load(toy(dev=[{"id": "ü", "utterances": [{"speaker": "Zoë", "text": said, "emotion": "joy"}]}]))
+    assert (corpus.splits["dev"][0].id, texts(corpus, "dev")) == ("ü", [said])
+
+
+def test_interrupted_preparation_is_not_taken_for_a_whole_one(toy: Toy, cache: Path) -> None:
+    data = toy()
+    code = (
+        "write = CorpusBuilder._generate_examples\n"
+        "def die_at_test(self, *, split, found):\n"
+        "    if split == 'test': os._exit(9)\n"
+        "    yield from write(self, split=split, found=found)\n"
+        "CorpusBuilder._generate_examples = die_at_test\n"
+        "corpora.load(data)\n"
+    )
+    assert subprocess.run(command(code, data), check=False).returncode == 9
+    assert list(cache.rglob("*train.array_record*")), "it died half-way, not before"
+    assert not prepared(cache)
+    assert len(texts(corpora.load(data))) == 3
+
+
+def test_failed_preparation_leaves_nothing(toy: Toy, cache: Path) -> None:
+    with pytest.raises(UserError):
+        corpora.load(toy(dev="not json\n"))
+    assert list((cache / "corpora").iterdir()) == []
+
+
+def test_processes_may_prepare_at_once(toy: Toy, cache: Path) -> None:
+    data = toy()
+    # Each stops before its rename until all have got there.
+    code = (
+        "publish = CorpusBuilder._publish\n"
+        "def wait_for_all(built, final):\n"
+        "    Path(sys.argv[1], str(os.getpid())).touch()\n"
+        "    deadline = time.monotonic() + 60\n"
+        "    while len(os.listdir(sys.argv[1])) < 3:\n"
+        "        assert time.monotonic() < deadline, 'another process did not get here'\n"
+        "        time.sleep(0.01)\n"
+        "    publish(built, final)\n"
+        "CorpusBuilder._publish = staticmethod(wait_for_all)\n"
+        "c = corpora.load(data)\n"
+        "print({split: len(found) for split, found in c.splits.items()})\n"
+    )
+    gate = cache.parent / "gate"
+    gate.mkdir()
+    running = [subprocess.Popen(command(code, data, gate), stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    try:
+        outputs = [process.communicate(timeout=120)[0].strip() for process in running]
+    finally:
+        for process in running:
+            process.kill()
+    assert outputs == ["{'train': 2, 'dev': 1, 'test': 1}"] * 3
+    assert len(prepared(cache)) == 1
+    assert len(list((cache / "corpora").iterdir())) == 1
+
+
+def test_damaged_preparation_is_named(toy: Toy, cache: Path) -> None:
+    data = toy()
+    corpora.load(data)
+    (folder,) = prepared(cache)
+    (folder / "custom-dev.array_record-00000-of-00001").write_bytes(b"torn")
+    with pytest.raises(UserError, match=r"1\.0\.0 cannot be read .*delete that folder"):
+        corpora.load(data)
+
+
+def test_source_that_changes_meanwhile(toy: Toy, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = toy()
+    read = Custom._read
+
+    def change_after(self: Custom, split: str) -> list[object]:
+        found = list(read(self, split))
+        with Path(data.train).open("a") as file:
+            file.write("\n")
+        return found
+
+    monkeypatch.setattr(Custom, "_read", change_after)
+    with pytest.raises(UserError, match="changed while they were read"):
+        corpora.load(data)
+    assert not prepared(cache)
+
+
+def test_cache_that_cannot_be_written(toy: Toy, tmp_path: Path) -> None:
+    (tmp_path / "occupied").write_text("a file")
+    with pytest.raises(UserError, match=r"cannot prepare custom in .*--config\.data\.cache_dir"):
+        corpora.load(dataclasses.replace(toy(), cache_dir=str(tmp_path / "occupied")))
+
+
+def test_builder_is_pickled_with_its_arguments(toy: Toy, cache: Path) -> None:
+    builder = Custom.from_config(toy(), cache)
+    expected = builder.dialogues()
+    copy = pickle.loads(pickle.dumps(builder))
+    assert isinstance(copy, CorpusBuilder)
+    assert (copy.sources, copy.options, copy.fingerprint) == (builder.sources, builder.options, builder.fingerprint)
+    assert copy.dialogues() == expected
+
+
+def test_counts_are_checked(toy: Toy, cache: Path) -> None:
+    sources = Custom.from_config(toy(), cache).sources
+
+    def build(**expected: Counts) -> None:
+        Custom(sources=sources, cache_dir=cache, expected=expected, options={}).dialogues()
+
+    build(train=Counts(2, 2), dev=Counts(1), test=Counts(1, 1))
+    with pytest.raises(UserError, match=r"train has 2 dialogues, expected 3; dev has 1 annotated utterances, expected 4\."):
+        build(train=Counts(3, 2), dev=Counts(1, 4))
+
+
+def test_nothing_is_printed(toy: Toy, capfd: pytest.CaptureFixture[str]) -> None:
+    corpora.load(toy())
+    assert capfd.readouterr() == ("", "")

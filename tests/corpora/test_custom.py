@@ -1,0 +1,149 @@
+"""The user's own files, and every mistake that can be made with them."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from eacl_jax import corpora
+from eacl_jax.config import DataConfig
+from eacl_jax.dialogue import Utterance
+from eacl_jax.errors import UserError
+
+Toy = Callable[..., DataConfig]
+HEADER = "dialogue,speaker,text,emotion\n"
+CSV = {
+    "train": HEADER + "a,Ana,Fine day.,joy\nb,Bo,Go away!,anger\na,Bo,Is it?,\n",
+    "dev": HEADER + "c,Ana,Lovely.,joy\n",
+    "test": HEADER + "d,Ana,Hmpf.,anger\n",
+}
+
+
+def line(**fields: object) -> str:
+    said = {"speaker": "Ana", "text": "Fine day.", "emotion": "joy"} | fields
+    return json.dumps({"id": "x", "utterances": [said]}) + "\n"
+
+
+def test_csv_rows_of_a_dialogue_need_not_be_neighbours(toy: Toy) -> None:
+    train = corpora.load(toy(suffix=".csv", **CSV)).splits["train"]
+    assert [dialogue.id for dialogue in train] == ["a", "b"]
+    assert train[0].utterances == (Utterance("Ana", "Fine day.", "joy"), Utterance("Bo", "Is it?", None))
+
+
+def test_csv_with_byte_order_mark_quotes_crlf_and_other_columns(toy: Toy) -> None:
+    rows = 'n,who,line,"feels"\r\n7, Ana ,"Well, ""yes"".\nSo there", joy \r\n\r\n'
+    data = toy(suffix=".csv", train=b"\xef\xbb\xbf" + rows.encode(), dev=rows, test=rows)
+    data = dataclasses.replace(
+        data, dialogue_column="n", speaker_column="who", text_column="line", emotion_column="feels", labels=("joy", "anger")
+    )
+    assert corpora.load(data).splits["train"][0].utterances == (Utterance("Ana", 'Well, "yes".\nSo there', "joy"),)
+
+
+def test_jsonl_with_byte_order_mark_and_blank_lines(toy: Toy) -> None:
+    corpus = corpora.load(toy(dev=b"\xef\xbb\xbf\r\n" + line().encode() + b"  \n"))
+    assert [dialogue.id for dialogue in corpus.splits["dev"]] == ["x"]
+
+
+def test_renaming_the_columns_reads_again(toy: Toy) -> None:
+    header = "dialogue,speaker,text,emotion,mood\n"
+    files = dict.fromkeys(("train", "dev", "test"), header + "a,Ana,Fine day.,joy,anger\nb,Ana,Bad day.,anger,joy\n")
+    data = toy(suffix=".csv", **files)
+    for column, expected in (("emotion", "joy"), ("mood", "anger")):
+        corpus = corpora.load(dataclasses.replace(data, emotion_column=column))
+        assert corpus.splits["train"][0].utterances[0].emotion == expected
+
+
+@pytest.mark.parametrize(
+    ("dev", "message"),
+    [
+        ("", r"dev\.jsonl: there is no dialogue for the split 'dev'"),
+        ("\n\n", r"dev\.jsonl: there is no dialogue for the split 'dev'"),
+        ("{'id': 1}\n", r"dev\.jsonl line 1: not valid JSON at column 2"),
+        (line() + '{"id": "y"\n', r"dev\.jsonl line 2: not valid JSON at column"),
+        ("[" * 100000, r"dev\.jsonl line 1: not usable JSON"),
+        ("[1]\n", r"dev\.jsonl line 1: a dialogue must be a JSON object"),
+        ('{"id": "y"}\n', r"dev\.jsonl line 1: dialogue 'y' has no field 'utterances'"),
+        ('{"id": "y", "utterances": []}\n', r"dev\.jsonl line 1: dialogue 'y' has no utterances"),
+        ('{"id": " ", "utterances": []}\n', r"dev\.jsonl line 1: dialogue ' ': the id is empty"),
+        (line(text=""), r"dev\.jsonl line 1: dialogue 'x' utterance 0: the text is empty"),
+        ("\n" + line(text=" \t"), r"dev\.jsonl line 2: dialogue 'x' utterance 0: the text is empty"),
+        (line(speaker=" "), r"dev\.jsonl line 1: dialogue 'x' utterance 0: the speaker is empty"),
+        (line(speaker=3), r"dev\.jsonl line 1: dialogue 'x' utterance 0 field 'speaker' must be str"),
+        (line(emotion=""), r"dev\.jsonl line 1: dialogue 'x' utterance 0: the emotion '' is empty"),
+        (line(emotion="joy "), r"dev\.jsonl line 1: dialogue 'x' utterance 0: the emotion 'joy ' is empty or has blanks"),
+        (line(emotion=None), r"dev\.jsonl: no utterance of the split 'dev' has an emotion"),
+        (
+            line(emotion="glee"),
+            r"dev\.jsonl line 1: dialogue 'x' utterance 0: the emotion 'glee' is not among the labels anger, joy;",
+        ),
+        (line(text="a\0b"), r"dev\.jsonl line 1: dialogue 'x' utterance 0: the text holds a null character"),
+        (line(text="a\ud800b"), r"dev\.jsonl line 1: dialogue 'x' utterance 0: the text holds half of a surrogate pair"),
+        (line() + "\n" + line(), r"line 3: dialogue 'x': this id was used before at .*dev\.jsonl line 1: dialogue 'x'"),
+        (b"\xef\xbb\xbf" + line().encode() + b"\xe9t\xe9\n", r"dev\.jsonl line 2: byte 0xe9 at offset 9\d is not UTF-8"),
+        (line().encode() + b"\0\n", r"dev\.jsonl line 2: null byte at offset"),
+    ],
+)
+def test_faulty_jsonl(toy: Toy, dev: str | bytes, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        corpora.load(toy(dev=dev))
+
+
+@pytest.mark.parametrize(
+    ("dev", "message"),
+    [
+        ("", r"dev\.csv is empty; its first line must name the columns dialogue, speaker"),
+        (HEADER, r"dev\.csv: there is no dialogue for the split 'dev'"),
+        ("dialogue,speaker,line\n", r"dev\.csv has no column 'text', 'emotion'; its columns are 'dialogue', 'speaker', 'line'"),
+        ("dialogue;speaker;text;emotion\n", r"its columns are 'dialogue;speaker;text;emotion'"),
+        ("text,dialogue,speaker,text,emotion\n", r"dev\.csv has more than one column 'text'"),
+        (HEADER + "c,Ana,Well, yes.,joy\n", r"dev\.csv line 2: 5 cells, but the header has 4 columns"),
+        (HEADER + "c,Ana,Yes.,joy\nc,Ana\n", r"dev\.csv line 3: 2 cells"),
+        (HEADER + 'c,Ana,"Two\nlines",joy\nc,Ana,,joy\n', r"dev\.csv line 4: dialogue 'c' utterance 1: the text is empty"),
+        (HEADER + "c,,Yes.,joy\n", r"dev\.csv line 2: dialogue 'c' utterance 0: the speaker is empty"),
+        (HEADER + " ,Ana,Yes.,joy\n", r"dev\.csv line 2: the cell of column 'dialogue' is empty"),
+        (HEADER + "c,Ana,Yes.,\n", r"dev\.csv: no utterance of the split 'dev' has an emotion"),
+        (HEADER + "c,Ana,Yes.,glee\n", r"dev\.csv line 2: dialogue 'c' utterance 0: the emotion 'glee'"),
+        (HEADER + 'c,Ana,"Yes.,joy\n', r"dev\.csv line 2: .*not valid CSV"),
+        (HEADER + f"c,Ana,{'a' * 140000},joy\n", r"dev\.csv line 2: field larger than field limit"),
+        (HEADER.encode() + b"c,Ana,Ol\xe9.,joy\n", r"dev\.csv line 2: byte 0xe9 at offset"),
+        (HEADER.encode("utf-16"), r"dev\.csv line 1: null byte"),
+    ],
+)
+def test_faulty_csv(toy: Toy, dev: str | bytes, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        corpora.load(toy(suffix=".csv", **(CSV | {"dev": dev})))
+
+
+def test_files_that_are_not_there(toy: Toy, tmp_path: Path) -> None:
+    data = toy()
+    for name, message in (
+        (str(tmp_path / "own" / "tset.jsonl"), r"--config\.data\.test names .*tset\.jsonl, which does not exist; it must be"),
+        (str(tmp_path / "none" / "test.jsonl"), r"which does not exist, nor does its folder .*none;"),
+        (str(tmp_path), r"which is a folder"),
+        ("", r"--config\.data\.test must name a JSONL or CSV file"),
+    ):
+        with pytest.raises(UserError, match=message):
+            corpora.load(dataclasses.replace(data, test=name))
+
+
+def test_unknown_suffix(toy: Toy) -> None:
+    with pytest.raises(UserError, match=r"train\.txt; its name must end in \.jsonl .* or \.csv"):
+        corpora.load(toy(suffix=".txt"))
+
+
+@pytest.mark.parametrize("link", [False, True], ids=["same path", "link"])
+def test_one_file_for_two_splits(toy: Toy, tmp_path: Path, link: bool) -> None:
+    data = toy()
+    name = str(tmp_path / "other.jsonl") if link else data.train
+    if link:
+        os.symlink(data.train, name)
+    with pytest.raises(UserError, match=r"--config\.data\.train and --config\.data\.test name the same file"):
+        corpora.load(dataclasses.replace(data, test=name))
+
+
+def test_columns_must_differ(toy: Toy) -> None:
+    with pytest.raises(UserError, match=r"names of the CSV columns .* must differ"):
+        corpora.load(dataclasses.replace(toy(), text_column="speaker"))

@@ -1,0 +1,173 @@
+"""A user's mistake: one clear message, status 2, and nothing half-written."""
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+from toys import make_config, make_encoder_folder, make_tokenizer
+
+from eacl_jax import run, stages
+from eacl_jax.errors import UserError
+from eacl_jax.recognizer import EmotionRecognizer
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def script(*arguments):
+    environment = {**os.environ, "XLA_FLAGS": ""}
+    return subprocess.run(
+        [sys.executable, "launch/train.py", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--config=configs/nothing.py"], "configs/nothing.py"),
+        (["--config=configs/meld.py:sed=1"], "unknown name 'sed'; known: encoder=..., seed=..., compat, runlocal"),
+        (["--config=configs/meld.py", "--config.data.dri=x"], "there is no setting"),
+        (["--config=configs/meld.py", "--config.seed=one"], "--config.seed=one"),
+        (["--config=configs/meld.py", "--config.loss.temperature=0"], "config.loss.temperature: must be positive"),
+        (["--config=configs/quickstart.py", "--config.data.corpus=meld", "--config.data.dir=/no/where"], "/no/where"),
+    ],
+)
+def test_mistakes_on_the_command_line(arguments, told, tmp_path):
+    done = script(*arguments, f"--workdir={tmp_path / 'run'}")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def refused(toy, tmp_path, told, **changes):
+    with pytest.raises(UserError, match=told):
+        run.train(make_config(toy, **changes), tmp_path / "run", console=Console(quiet=True))
+    assert not (tmp_path / "run").exists()
+
+
+def test_encoder_that_is_not_there(toy, tmp_path):
+    refused(toy, tmp_path, "nowhere", encoder__path=str(tmp_path / "nowhere"))
+
+
+def test_truncated_weights(toy, tmp_path):
+    folder = make_encoder_folder(tmp_path / "encoder")
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+    refused(toy, tmp_path, r"model\.safetensors is damaged or no safetensors file", encoder__path=str(folder))
+
+
+def test_weights_of_another_architecture(toy, tmp_path):
+    folder = make_encoder_folder(tmp_path / "encoder")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "model_type": "mpnet"}))
+    refused(toy, tmp_path, r"model\.safetensors", encoder__path=str(folder))
+
+
+def test_checksum_that_does_not_fit(toy, tmp_path):
+    refused(toy, tmp_path, "sha256", encoder__sha256="0" * 64)
+
+
+def test_encoder_without_a_mask_token(toy, tmp_path):
+    folder = make_encoder_folder(tmp_path / "encoder")
+    tokenizer = make_tokenizer()
+    tokenizer.mask_token = None
+    tokenizer.save_pretrained(folder)
+    refused(toy, tmp_path, r'no mask token: set config\.model\.readout to "first"', encoder__path=str(folder))
+    config = make_config(toy, encoder__path=str(folder), model__readout="first", stage_one__max_steps=1, stage_two__epochs=1)
+    run.train(config, tmp_path / "run", console=Console(quiet=True))
+
+
+def test_prompt_longer_than_the_encoder_reads(toy, tmp_path):
+    refused(toy, tmp_path, r"prompt\.max_tokens is 256, but .* reads at most \d+ tokens", prompt__max_tokens=256)
+
+
+def test_excluded_label_that_is_none(toy, tmp_path):
+    refused(toy, tmp_path, "'glee' is not a label", evaluation__primary="micro_f1", evaluation__excluded_label="glee")
+
+
+def test_too_little_disk(toy, tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9 - 1000, 1000))
+    refused(toy, tmp_path, r"0\.00 GB are free on its disk")
+
+
+def test_disk_that_fills_up_on_the_way(toy, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EmotionRecognizer, "save_pretrained", full)
+        config = make_config(toy, stage_one__max_steps=2, stage_two__epochs=1)
+        with pytest.raises(UserError, match="no space left on the disk; free some and run the same command again"):
+            run.train(config, tmp_path / "run", console=Console(quiet=True))
+        assert not (tmp_path / "run" / "results.json").exists()
+    run.train(config, tmp_path / "run", console=Console(quiet=True))
+    assert (tmp_path / "run" / "results.json").exists()
+
+
+def test_workdir_that_cannot_be_made(toy, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="is a file; name a folder"):
+        run.train(make_config(toy), tmp_path / "file")
+
+
+def test_loss_that_is_not_finite_names_its_utterances(toy, tmp_path, monkeypatch):
+    original = stages.stage_one_loss
+
+    def poisoned(prepared):
+        loss = original(prepared)
+
+        def wrapped(params, constants, batch, key):
+            value, terms = loss(params, constants, batch, key)
+            # The third step's batch, which is all that has a learning history by then, is made infinite.
+            return value * (1.0 + np.inf * (params["predictor"]["bias"].sum() != 0) * (batch.weights.sum() < 16)), terms
+
+        return wrapped
+
+    monkeypatch.setattr(stages, "stage_one_loss", poisoned)
+    with pytest.raises(UserError, match=r"not finite at step \d+ .* utterances of its batch are in"):
+        run.train(make_config(toy, run__save_every=2), tmp_path / "run", console=Console(quiet=True))
+    batch = json.loads((tmp_path / "run" / "non_finite_batch.json").read_text())
+    assert len(batch["examples"]) % 16 != 0  # the short last batch of the epoch
+    assert {"dialogue", "utterance"} == set(batch["examples"][0])
+    saved = max(int(p.name) for p in (tmp_path / "run" / "checkpoints" / "stage_one").iterdir())
+    assert 0 < saved < batch["step"]
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (lambda m: (m / "config.json").unlink(), r"config\.json is missing"),
+        (lambda m: (m / "config.json").write_text("{"), "is not JSON"),
+        (lambda m: (m / "config.json").write_text("{}"), "'format' is not"),
+        (lambda m: (m / "heads.safetensors").write_bytes(b"junk"), r"heads\.safetensors is damaged"),
+        (lambda m: (m / "encoder" / "model.safetensors").unlink(), r"model\.safetensors"),
+    ],
+)
+def test_damaged_model_folder(finished, tmp_path, damage, told):
+    model = tmp_path / "model"
+    shutil.copytree(finished / "model", model)
+    damage(model)
+    with pytest.raises(UserError, match=told):
+        EmotionRecognizer.from_pretrained(model)
+
+
+def test_model_folder_that_is_not_there(tmp_path):
+    with pytest.raises(UserError, match="is no folder; give a run's model folder"):
+        EmotionRecognizer.from_pretrained(tmp_path / "model")
+
+
+def test_heads_of_another_model(finished, tmp_path):
+    shutil.copytree(finished / "model", tmp_path / "model")
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    config["model"]["mapping_dim"] = 7
+    (tmp_path / "model" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match=r"mapping\.output\.kernel: expected shape \[16, 7\], found \[16, 16\]"):
+        EmotionRecognizer.from_pretrained(tmp_path / "model")
