@@ -7,8 +7,8 @@ A configuration is a function of one optional argument, `--config=configs/meld.p
   compat         all switches of config.compat on: what the public PyTorch implementation does
   runlocal       a tiny run, to see that everything works: few dialogues, one epoch a stage
 
-Everything else is set by its name, as `--config.stage_one.epochs=4`; `python launch/train.py --config=configs/meld.py --helpfull` lists
-the names, eacl_jax/config.py explains them.
+Everything else is set by its name, as `--config.stage_one.epochs=4`; `python launch/train.py --config=configs/meld.py
+--helpfull` lists the names, eacl_jax/config.py explains them.
 """
 
 from typing import Any
@@ -32,7 +32,7 @@ def build(argument: str | None, settings: dict[str, Any] | None = None) -> Confi
         config.encoder.path = given["encoder"]
         config.encoder.sha256 = ""
     if given["compat"]:
-        config.compat.update({switch: True for switch in config.compat})
+        config.compat.update(dict.fromkeys(config.compat, True))
     if given["runlocal"]:
         config.data.max_dialogues = 8
         config.stage_one.update(epochs=1, batch_size=8)

@@ -1,7 +1,8 @@
 """Examples -> Batch: rows of tokens of a few static shapes. numpy only.
 
-A row holds one example (padded) or several (packed); both are one layout, told apart by segment ids, so nothing downstream knows which it
-is. The number of examples of a batch never depends on the layout: the contrastive loss sees the same utterances either way.
+A row holds one example (padded) or several (packed); both are one layout, told apart by segment ids, so nothing downstream
+knows which it is. The number of examples of a batch never depends on the layout: the contrastive loss sees the same
+utterances either way.
 """
 
 import dataclasses
@@ -78,7 +79,13 @@ class Layout:
 
 
 def plan(
-    lengths: Sequence[int], size: int, *, layout: Literal["padded", "packed"], max_tokens: int, row_multiple: int = 1, least_rows: int = 0
+    lengths: Sequence[int],
+    size: int,
+    *,
+    layout: Literal["padded", "packed"],
+    max_tokens: int,
+    row_multiple: int = 1,
+    least_rows: int = 0,
 ) -> Layout:
     """Decides the rows of one batch from its examples' lengths.
 

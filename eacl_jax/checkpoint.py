@@ -17,12 +17,13 @@ from eacl_jax.optim import path_name
 class Checkpoints:
     """One folder of orbax checkpoints, named by step.
 
-    A checkpoint holds a pytree of arrays, the position of the data iterator and a JSON record. The newest is kept, and the one that ranks
-    highest (of equal ones the earliest).
+    A checkpoint holds a pytree of arrays, the position of the data iterator and a JSON record. The newest is kept, and the
+    one that ranks highest (of equal ones the earliest).
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+
         def rank(metrics: Any) -> Any:
             return metrics["rank"], -metrics["step"]
 
@@ -92,7 +93,11 @@ class Checkpoints:
         # orbax passes over some mismatches in silence and is wordy about others: every array is checked by name first.
         wanted = _shapes(template)
         found = _shapes(self._manager.item_metadata(step)["state"])
-        wrong = [f"{name}: expected {shape}, found {found.get(name, 'nothing')}" for name, shape in wanted.items() if found.get(name) != shape]
+        wrong = [
+            f"{name}: expected {shape}, found {found.get(name, 'nothing')}"
+            for name, shape in wanted.items()
+            if found.get(name) != shape
+        ]
         wrong += [f"{name}: not expected, found {shape}" for name, shape in found.items() if name not in wanted]
         if wrong:
             raise UserError(f"{place}: the checkpoint does not fit this configuration:\n  " + "\n  ".join(wrong))
@@ -103,7 +108,9 @@ class Checkpoints:
         try:
             restored = self._manager.restore(step, args=ocp.args.Composite(**items))
         except (ValueError, KeyError, OSError) as error:
-            raise UserError(f"{place}: the checkpoint cannot be read, delete this folder to go on from the one before: {error}") from error
+            raise UserError(
+                f"{place}: the checkpoint cannot be read, delete this folder to go on from the one before: {error}"
+            ) from error
         return restored.state, dict(restored.record)
 
     def close(self) -> None:

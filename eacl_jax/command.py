@@ -51,11 +51,15 @@ def fail(message: str) -> None:
 
 
 def guarded(main: Callable[[list[str]], None]) -> Callable[[list[str]], None]:
-    """Wraps a script's `main`: quiet libraries, a user's mistake in one message, a word on how to go on after an interruption."""
+    """Wraps a script's `main`: quiet libraries, a user's mistake in one message, a word on how to go on after an
+    interruption.
+    """
 
     @functools.wraps(main)
     def wrapper(arguments: list[str]) -> None:
-        logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING, force=True)  # in place of absl's handler
+        logging.basicConfig(
+            format="%(levelname)s: %(message)s", level=logging.WARNING, force=True
+        )  # in place of absl's handler
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
         for name in ("absl", "orbax", "transformers", "jax"):
             logging.getLogger(name).setLevel(logging.ERROR)
@@ -67,6 +71,7 @@ def guarded(main: Callable[[list[str]], None]) -> Callable[[list[str]], None]:
         except UserError as error:
             fail(str(error))
         except Interrupted:
-            print(f"stopped; the state is saved. To go on from there, run the same command again:\n  {shlex.join(['python', *sys.argv])}")
+            again = shlex.join(["python", *sys.argv])
+            print(f"stopped; the state is saved. To go on from there, run the same command again:\n  {again}")
 
     return wrapper

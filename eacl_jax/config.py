@@ -1,7 +1,8 @@
 """The configuration of a run: frozen dataclasses, checked once. Nothing below this module sees a ConfigDict.
 
-The dataclasses are the single list of what can be set: `configs/base.py` turns their defaults into the ConfigDict that the command line
-overrides, and `Config.from_mapping` turns that back, refusing unknown keys and impossible values before anything is loaded.
+The dataclasses are the single list of what can be set: `configs/base.py` turns their defaults into the ConfigDict that the
+command line overrides, and `Config.from_mapping` turns that back, refusing unknown keys and impossible values before
+anything is loaded.
 """
 
 import dataclasses
@@ -20,7 +21,8 @@ class DataConfig:
     """Which corpus, and where its files are."""
 
     corpus: Literal["smalltalk", "meld", "emorynlp", "iemocap", "dailydialog", "custom"] = "smalltalk"
-    # Folder that holds the corpus' own files (or a folder named like the corpus with them). Empty: downloaded where its owners publish it openly.
+    # Folder that holds the corpus' own files (or a folder named like the corpus with them). Empty: downloaded where its
+    # owners publish it openly.
     dir: str = ""
     # Where prepared corpora are kept. Empty: $EACL_JAX_CACHE, else ~/.cache/eacl_jax.
     cache_dir: str = ""
@@ -183,7 +185,7 @@ class Config:
     run: RunConfig = RunConfig()
 
     @property
-    def readout(self) -> str:
+    def readout(self) -> Literal["mask", "first"]:
         """The readout in force: `compat.readout_first` overrides `model.readout`."""
         return "first" if self.compat.readout_first else self.model.readout
 
@@ -212,7 +214,8 @@ def parse_argument(argument: str | None, **defaults: Any) -> dict[str, Any]:
 
     Args:
       argument: the text, or None.
-      **defaults: every name that may occur. A value is read as its default's type (str, int, float); a name whose default is False is a
+      **defaults: every name that may occur. A value is read as its default's type (str, int, float); a name whose default
+      is False is a
         switch, given alone or as `name=true` or `name=false`.
 
     Raises:
@@ -317,9 +320,19 @@ def _impossible(config: Config) -> list[str]:
         )
     files = {split: getattr(config.data, split) for split in ("train", "dev", "test")}
     if config.data.corpus == "custom":
-        need(all(files.values()), "data.train, data.dev and data.test", 'must each name a file when data.corpus is "custom"', files)
+        need(
+            all(files.values()),
+            "data.train, data.dev and data.test",
+            'must each name a file when data.corpus is "custom"',
+            files,
+        )
     else:
         need(not any(files.values()), "data.train, data.dev and data.test", 'are for data.corpus="custom" only', files)
     if config.evaluation.primary == "micro_f1":
-        need(bool(config.evaluation.excluded_label), "evaluation.excluded_label", "must name the label that micro_f1 leaves out", "")
+        need(
+            bool(config.evaluation.excluded_label),
+            "evaluation.excluded_label",
+            "must name the label that micro_f1 leaves out",
+            "",
+        )
     return problems

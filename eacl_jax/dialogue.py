@@ -80,13 +80,16 @@ class Taxonomy:
     def __post_init__(self) -> None:
         if len(self.labels) != len(self.words):
             raise UserError(
-                f"{len(self.labels)} labels but {len(self.words)} label words: give one word or phrase a label, in the same order."
+                f"{len(self.labels)} labels but {len(self.words)} label words: "
+                "give one word or phrase a label, in the same order."
             )
         if len(set(self.labels)) != len(self.labels):
             raise UserError(f"labels repeat: {list(self.labels)}.")
         if len(self.labels) < 2:
             raise UserError(f"at least two labels are needed, got {list(self.labels)}.")
-        if empty := [label for label, word in zip(self.labels, self.words, strict=True) if not word.strip() or not label.strip()]:
+        if empty := [
+            label for label, word in zip(self.labels, self.words, strict=True) if not word.strip() or not label.strip()
+        ]:
             raise UserError(f"labels and label words must not be empty: {empty}.")
 
     def index(self, label: str) -> int:

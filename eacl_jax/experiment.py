@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -93,7 +92,8 @@ def prepare(config: Config, *, mesh: Mesh | None = None) -> Experiment:
     loaded = encoders.load(config.encoder, seed=config.seed)
     if config.prompt.max_tokens > loaded.module.max_length:
         raise UserError(
-            f"config.prompt.max_tokens is {config.prompt.max_tokens}, but {config.encoder.path} reads at most {loaded.module.max_length} tokens."
+            f"config.prompt.max_tokens is {config.prompt.max_tokens}, but {config.encoder.path} "
+            f"reads at most {loaded.module.max_length} tokens."
         )
     builder = PromptBuilder(
         loaded.tokenizer, config.prompt, readout=config.readout, trailing_space=config.compat.trailing_space
@@ -103,7 +103,10 @@ def prepare(config: Config, *, mesh: Mesh | None = None) -> Experiment:
     trainable = None
     if config.encoder.frozen_layers:
         mask = nnx.to_pure_dict(loaded.module.trainable_mask())
-        trainable = {"encoder": mask, **{name: jax.tree.map(lambda _: np.float32(1), _pure(getattr(model, name))) for name in _HEADS}}
+        trainable = {
+            "encoder": mask,
+            **{name: jax.tree.map(lambda _: np.float32(1), _pure(getattr(model, name))) for name in _HEADS},
+        }
     graphdef, params = nnx.split(model, nnx.Param)
     log.info("%s: %s examples", corpus.name, {split: len(items) for split, items in examples.items()})
     return Experiment(

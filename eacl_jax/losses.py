@@ -39,7 +39,11 @@ def scores(x: Float[Array, "N D"], y: Float[Array, "M D"], *, temperature: float
 
 
 def cross_entropy(
-    logits: Float[Array, "N C"], labels: Int[Array, " N"], *, weights: Float[Array, " N"] | None = None, axis_name: str | None = None
+    logits: Float[Array, "N C"],
+    labels: Int[Array, " N"],
+    *,
+    weights: Float[Array, " N"] | None = None,
+    axis_name: str | None = None,
 ) -> Float[Array, ""]:
     """Weighted mean of `-log softmax(logits)[label]`.
 
@@ -75,8 +79,10 @@ def supervised_contrastive(
 
     With K = N + C vectors (anchor c has label c), P_i the other vectors of i's label and s the score of `scores`:
 
-    * form "in": `loss_i = -log( sum_{j in P_i} e^{s_ij} / sum_{j != i} e^{s_ij} / |P_i| + 1e-8 )`, averaged over the rows with `loss_i > 0`;
-    * form "out": `loss_i = -1/|P_i| sum_{j in P_i} log( e^{s_ij} / sum_{k != i} e^{s_ik} )`, averaged over the rows with a positive
+    * form "in": `loss_i = -log( sum_{j in P_i} e^{s_ij} / sum_{j != i} e^{s_ij} / |P_i| + 1e-8 )`,
+      averaged over the rows with `loss_i > 0`;
+    * form "out": `loss_i = -1/|P_i| sum_{j in P_i} log( e^{s_ij} / sum_{k != i} e^{s_ik} )`,
+      averaged over the rows with a positive
       (Khosla et al. 2020, eq. 2).
 
     A row without a positive is left out.
@@ -88,11 +94,13 @@ def supervised_contrastive(
       temperature: positive.
       form: "in" or "out".
       weights: [N], 0 removes a filler row from every sum; other values count as 1.
-      constant_for_no_positive: form "in" only: such a row counts with the constant `-log(1e-8)`, as in the public implementation.
-      axis_name: name of the mapped axis in per-device code (`jax.pmap`, `jax.shard_map`), where `reps`, `labels`, `weights` are this device's
-        part and `anchors` is the same everywhere. The others' are gathered. The value equals the global loss on every device. Gradients: under
-        `shard_map` equal to the global ones; under `pmap`, whose transpose of a sum over devices is again that sum, equal after the usual
-        `lax.pmean` over the gradients of shared parameters.
+      constant_for_no_positive: form "in" only: such a row counts with the constant `-log(1e-8)`, as in the public
+        implementation.
+      axis_name: name of the mapped axis in per-device code (`jax.pmap`, `jax.shard_map`), where `reps`, `labels`,
+        `weights` are this device's part and `anchors` is the same everywhere. The others' are gathered. The value equals
+        the global loss on every device. Gradients: under `shard_map` equal to the global ones; under `pmap`, whose
+        transpose of a sum over devices is again that sum, equal after the usual `lax.pmean` over the gradients of shared
+        parameters.
 
     Returns:
       Scalar; 0 where no row counts.

@@ -24,7 +24,9 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 
 def batch_shardings(mesh: Mesh) -> Batch:
-    """Rows are split over the data axis; the small per-example arrays are whole everywhere, as the contrastive loss needs them."""
+    """Rows are split over the data axis; the small per-example arrays are whole everywhere, as the contrastive loss needs
+    them.
+    """
     rows, whole = NamedSharding(mesh, PartitionSpec(AXIS)), replicated(mesh)
     return Batch(tokens=rows, positions=rows, segment_ids=rows, readout=whole, labels=whole, weights=whole)
 

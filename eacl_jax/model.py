@@ -49,7 +49,9 @@ class Model(nnx.Module):
         hidden = self._encode(batch, deterministic=deterministic, rngs=rngs)
         return hidden[batch.readout[:, 0], batch.readout[:, 1]].astype(jnp.float32)
 
-    def predict(self, h: Float[Array, "N d"], *, deterministic: bool = True, rngs: nnx.Rngs | None = None) -> Float[Array, "N C"]:
+    def predict(
+        self, h: Float[Array, "N d"], *, deterministic: bool = True, rngs: nnx.Rngs | None = None
+    ) -> Float[Array, "N C"]:
         """Logits of the cross-entropy term."""
         return self.predictor(self.dropout(h, deterministic=deterministic, rngs=rngs))
 
@@ -62,7 +64,7 @@ class Model(nnx.Module):
         return mean_over_tokens(self._encode(labels), labels.segment_ids)
 
     def _encode(self, batch: Batch, **how: Any) -> Float[Array, "R L d"]:
-        return self.encoder(batch.tokens, batch.positions, batch.segment_ids, **how)  # type: ignore[operator]
+        return self.encoder(batch.tokens, batch.positions, batch.segment_ids, **how)
 
 
 def classify(reps: Float[Array, "N m"], anchors: Float[Array, "C m"]) -> Array:

@@ -62,7 +62,8 @@ def stage_one_optimizer(
       config: rates, decay and clip norm.
       params: tree with branches `encoder`, `predictor`, `mapping`.
       steps_per_epoch: after each so many steps both rates are multiplied by `config.lr_decay`.
-      trainable: tree like `params` of factors for the updates, 0 where a parameter (or a slice of one) is frozen; None trains all.
+      trainable: tree like `params` of factors for the updates, 0 where a parameter (or a slice of one) is frozen; None
+        trains all.
       decay_mapping_norm: compat switch, decays the mapping's LayerNorm scale too.
     """
     table = DECAYED
@@ -74,7 +75,10 @@ def stage_one_optimizer(
         optax.scale_by_adam(b1=0.9, b2=0.999, eps=1e-8),
         optax.add_decayed_weights(config.weight_decay, mask=assign(params, table)),
         optax.partition(
-            {name: optax.scale_by_learning_rate(epoch_schedule(rate, config.lr_decay, steps_per_epoch)) for name, rate in rates.items()},
+            {
+                name: optax.scale_by_learning_rate(epoch_schedule(rate, config.lr_decay, steps_per_epoch))
+                for name, rate in rates.items()
+            },
             assign(params, RATE_GROUPS),
         ),
     ]

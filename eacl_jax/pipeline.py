@@ -1,7 +1,8 @@
 """Examples -> batches: seeded shuffle, batch, prefetch; its position is a small state that a checkpoint holds.
 
-Every process draws the same global batches and places only its own rows on its devices (`mesh.put`): with rows packed, how many there are
-depends on all the batch's examples, so that is the one way in which all processes agree on shapes without talking.
+Every process draws the same global batches and places only its own rows on its devices (`mesh.put`): with rows packed, how
+many there are depends on all the batch's examples, so that is the one way in which all processes agree on shapes without
+talking.
 """
 
 import math
@@ -22,7 +23,9 @@ def steps_per_epoch(examples: int, size: int) -> int:
     return -(-examples // size)
 
 
-def training_batches(examples: int, size: int, seed: int, make: Callable[[Int[np.ndarray, " n"]], Any]) -> grain.DatasetIterator:
+def training_batches(
+    examples: int, size: int, seed: int, make: Callable[[Int[np.ndarray, " n"]], Any]
+) -> grain.DatasetIterator:
     """An endless iterator of `make(indices)`, shuffled anew each epoch; batches do not cross epochs.
 
     Args:

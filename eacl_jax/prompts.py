@@ -71,9 +71,13 @@ class PromptBuilder:
             raise UserError(f"tokenizer {name!r} has no first token or no separator token: the prompt needs both.")
         mask = tokenizer.mask_token_id
         if mask is None and readout == "mask":
-            raise UserError(f'tokenizer {name!r} has no mask token: set config.model.readout to "first" to read out the first token.')
+            raise UserError(
+                f'tokenizer {name!r} has no mask token: set config.model.readout to "first" to read out the first token.'
+            )
         self._bos, self._separator = int(bos), int(separator)
-        self._tail = ([] if mask is None else [int(mask)]) + (self._encode([" "])[0] if trailing_space else []) + [self._separator]
+        self._tail = (
+            ([] if mask is None else [int(mask)]) + (self._encode([" "])[0] if trailing_space else []) + [self._separator]
+        )
 
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
         if not texts:
@@ -129,7 +133,8 @@ class PromptBuilder:
         emotion = dialogue.utterances[index].emotion
         if emotion is not None and emotion not in taxonomy.labels:
             raise UserError(
-                f"dialogue {dialogue.id!r} utterance {index} has emotion {emotion!r}, which is not among the labels {list(taxonomy.labels)}."
+                f"dialogue {dialogue.id!r} utterance {index} has emotion {emotion!r}, "
+                f"which is not among the labels {list(taxonomy.labels)}."
             )
         return Example(
             tokens=tokens,
@@ -171,7 +176,8 @@ def first_past_utterance(lengths: Sequence[int], config: PromptConfig) -> int:
       config: budget and number of past utterances.
 
     Returns:
-      The smallest i with `sum(lengths[i..t]) + 8 + lengths[t] <= max_tokens`, t - 1 if there is none, and at least `t - max_past`.
+      The smallest i with `sum(lengths[i..t]) + 8 + lengths[t] <= max_tokens`, t - 1 if there is none, and at least `t -
+      max_past`.
     """
     target = len(lengths) - 1
     first, total = 0, sum(lengths) + _RESERVE + lengths[-1]

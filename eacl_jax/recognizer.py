@@ -1,16 +1,17 @@
 """EmotionRecognizer: a trained model in use. A folder of files in, emotions of dialogues out; the corpus is not needed.
 
-The folder: `config.json` (labels, prompt, readout), `heads.safetensors` (predictor, mapping, anchors), and `encoder/` (weights, config and
-tokenizer, as PyTorch transformers reads them).
+The folder: `config.json` (labels, prompt, readout), `heads.safetensors` (predictor, mapping, anchors), and `encoder/`
+(weights, config and tokenizer, as PyTorch transformers reads them).
 """
 
 import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Float
@@ -51,10 +52,10 @@ class Settings:
     words: tuple[str, ...]
     prompt: PromptConfig
     model: ModelConfig
-    readout: str
+    readout: Literal["mask", "first"]
     trailing_space: bool
     temperature: float
-    encoder_dtype: str
+    encoder_dtype: Literal["float32", "bfloat16"]
 
 
 class EmotionRecognizer:
@@ -89,7 +90,7 @@ class EmotionRecognizer:
         self._prompts = PromptBuilder(
             tokenizer,
             settings.prompt,
-            readout=settings.readout,  # type: ignore[arg-type]
+            readout=settings.readout,
             trailing_space=settings.trailing_space,
         )
         mesh = make_mesh()
@@ -100,7 +101,15 @@ class EmotionRecognizer:
 
     @classmethod
     def from_training(
-        cls, config: Config, taxonomy: Taxonomy, *, tokenizer: Any, encoder_config: Any, graphdef: Any, params: Any, anchors: dict[str, np.ndarray]
+        cls,
+        config: Config,
+        taxonomy: Taxonomy,
+        *,
+        tokenizer: Any,
+        encoder_config: Any,
+        graphdef: Any,
+        params: Any,
+        anchors: dict[str, np.ndarray],
     ) -> "EmotionRecognizer":
         """The recognizer that a run ends with; arguments as in the constructor."""
         settings = Settings(
@@ -138,7 +147,7 @@ class EmotionRecognizer:
         """
         folder = _find(path, revision)
         settings = _read_settings(folder / "config.json")
-        loaded = encoders.load(EncoderConfig(path=str(folder / "encoder"), dtype=settings.encoder_dtype))  # type: ignore[arg-type]
+        loaded = encoders.load(EncoderConfig(path=str(folder / "encoder"), dtype=settings.encoder_dtype))
         model = nnx.eval_shape(lambda: Model(loaded.module, len(settings.labels), settings.model, rngs=nnx.Rngs(0)))
         graphdef, abstract = nnx.split(model, nnx.Param)
         heads, anchors = _read_heads(folder / "heads.safetensors", nnx.to_pure_dict(abstract), len(settings.labels))
@@ -162,7 +171,10 @@ class EmotionRecognizer:
         self._tokenizer.save_pretrained(folder / "encoder")
         leaves = jax.tree_util.tree_flatten_with_path({name: host[name] for name in _HEADS})[0]
         tensors = {path_name(path).replace("/", "."): np.ascontiguousarray(leaf) for path, leaf in leaves}
-        save_file(tensors | {f"anchors.{stage}": np.ascontiguousarray(a) for stage, a in self.anchors.items()}, folder / "heads.safetensors")
+        save_file(
+            tensors | {f"anchors.{stage}": np.ascontiguousarray(a) for stage, a in self.anchors.items()},
+            folder / "heads.safetensors",
+        )
         text = json.dumps({"format": FORMAT, **dataclasses.asdict(self.settings)}, indent=2, ensure_ascii=False)
         (folder / "config.json").write_text(text + "\n", encoding="utf-8")
 
@@ -184,7 +196,7 @@ class EmotionRecognizer:
           For each dialogue a list with one prediction an utterance.
         """
         reps = self.encode(dialogues)
-        score = losses.scores(reps, self.anchors[stage], temperature=self.settings.temperature)
+        score = losses.scores(jnp.asarray(reps), jnp.asarray(self.anchors[stage]), temperature=self.settings.temperature)
         probabilities = np.asarray(jax.nn.softmax(score, axis=1))
         best = np.asarray(score).argmax(axis=1)
         labels = self.settings.labels
@@ -212,10 +224,14 @@ def _find(path: str | Path, revision: str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(path, revision=revision, allow_patterns=["config.json", "heads.safetensors", "encoder/*"]))
+        return Path(
+            snapshot_download(path, revision=revision, allow_patterns=["config.json", "heads.safetensors", "encoder/*"])
+        )
     except Exception as error:  # the hub's client raises errors of several libraries
         reason = str(error).strip().split("\n")[0]
-        raise UserError(f"{path} is no folder, and cannot be had from the hub either ({type(error).__name__}: {reason}).") from error
+        raise UserError(
+            f"{path} is no folder, and cannot be had from the hub either ({type(error).__name__}: {reason})."
+        ) from error
 
 
 def _read_settings(file: Path) -> Settings:
@@ -251,7 +267,9 @@ def _read_heads(file: Path, abstract: Any, classes: int) -> tuple[Any, dict[str,
         name = path_name(path).replace("/", ".")
         found = tensors.pop(name, None)
         if found is None or found.shape != leaf.shape:
-            wrong.append(f"{name}: expected shape {list(leaf.shape)}, found {'nothing' if found is None else list(found.shape)}")
+            wrong.append(
+                f"{name}: expected shape {list(leaf.shape)}, found {'nothing' if found is None else list(found.shape)}"
+            )
         return found
 
     heads = jax.tree_util.tree_map_with_path(take, {name: abstract[name] for name in _HEADS})

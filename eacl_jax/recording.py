@@ -53,7 +53,15 @@ class Recorder:
     """Records one stage. Use as a context manager."""
 
     def __init__(
-        self, workdir: Path, stage: int, *, start: int | None, steps: int, steps_per_epoch: int, log_every: int, console: Console
+        self,
+        workdir: Path,
+        stage: int,
+        *,
+        start: int | None,
+        steps: int,
+        steps_per_epoch: int,
+        log_every: int,
+        console: Console,
     ) -> None:
         """Args:
         workdir: the run's folder.
@@ -92,7 +100,8 @@ class Recorder:
         remaining = (time.perf_counter() - self._began) / (step - self._start) * (self._steps - step)
         eta = time.strftime("%H:%M:%S", time.gmtime(remaining))
         terms = ", ".join(f"{name} {metrics[name]:.3f}" for name in ("ce", "contrastive", "angle") if name in metrics)
-        numbers = f"loss {metrics['loss']:.3f}{f' ({terms})' if terms else ''}  {metrics['examples_per_second']:.1f} examples/s  ETA {eta}"
+        losses = f"loss {metrics['loss']:.3f}{f' ({terms})' if terms else ''}"
+        numbers = f"{losses}  {metrics['examples_per_second']:.1f} examples/s  ETA {eta}"
         if self._bar is not None:
             self._bar.update(self._task, completed=step, numbers=numbers)
         if step % self._log_every and step != 1:
@@ -100,13 +109,19 @@ class Recorder:
         epoch = -(-step // self._steps_per_epoch)
         self._write(step, {"stage": self._stage, "step": step, "epoch": epoch, **metrics})
         if self._bar is None:
-            self._console.print(f"{STAGE_NAMES[self._stage]}  epoch {epoch}  step {step}/{self._steps}  {numbers}", highlight=False, soft_wrap=True)
+            self._console.print(
+                f"{STAGE_NAMES[self._stage]}  epoch {epoch}  step {step}/{self._steps}  {numbers}",
+                highlight=False,
+                soft_wrap=True,
+            )
 
     def epoch(self, epoch: int, step: int, scores: Mapping[str, float], note: str) -> None:
         """Records an epoch's scores (percent) and says them, followed by `note`."""
         self._write(step, {"stage": self._stage, "step": step, "epoch": epoch, **scores})
         said = "  ".join(f"{title(name)} {value:.2f}" for name, value in scores.items())
-        self._console.print(f"{STAGE_NAMES[self._stage]}  epoch {epoch}  {said}  {note}".rstrip(), highlight=False, soft_wrap=True)
+        self._console.print(
+            f"{STAGE_NAMES[self._stage]}  epoch {epoch}  {said}  {note}".rstrip(), highlight=False, soft_wrap=True
+        )
 
     def _write(self, step: int, row: Mapping[str, Any]) -> None:
         self._log.append(row)

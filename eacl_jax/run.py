@@ -1,7 +1,7 @@
 """A whole run in its folder: stage one, stage two, one look at test, and what is left for people and programs.
 
-The folder: `config.json`, `data.json`, `checkpoints/`, `metrics.jsonl`, `tensorboard/`, `model/`, `report/`, and `results.json`, which is
-written last: where it is, the run is complete.
+The folder: `config.json`, `data.json`, `checkpoints/`, `metrics.jsonl`, `tensorboard/`, `model/`, `report/`, and
+`results.json`, which is written last: where it is, the run is complete.
 """
 
 import errno
@@ -111,7 +111,9 @@ def _run(experiment: Experiment, context: StageContext) -> dict[str, Any]:
 def summarize(
     experiment: Experiment, stages: Mapping[str, StageResult], predicted: Mapping[str, Mapping[str, np.ndarray]]
 ) -> dict[str, Any]:
-    """`results.json`: scores in percent of each stage's chosen epoch, and of always answering the training split's most frequent label."""
+    """`results.json`: scores in percent of each stage's chosen epoch, and of always answering the training split's most
+    frequent label.
+    """
     labels = experiment.corpus.taxonomy.labels
     frequent = int(np.bincount(experiment.gold("train"), minlength=len(labels)).argmax())
     results: dict[str, Any] = {"corpus": experiment.corpus.name, "seed": experiment.config.seed}
@@ -129,7 +131,10 @@ def print_results(results: Mapping[str, Any], console: Console) -> None:
     table = Table(title=f"{results['corpus']}, seed {results['seed']}: scores in percent")
     for column in ("", "split", *(title(name) for name in names)):
         table.add_column(column, justify="left" if column in ("", "split") else "right")
-    rows = [(f"stage {word} (epoch {results[key]['best_epoch']})", key) for word, key in (("one", "stage_one"), ("two", "stage_two"))]
+    rows = [
+        (f"stage {word} (epoch {results[key]['best_epoch']})", key)
+        for word, key in (("one", "stage_one"), ("two", "stage_two"))
+    ]
     rows.append((f"always {results['always_most_frequent']['label']}", "always_most_frequent"))
     for name, key in rows:
         for split in ("dev", "test"):
@@ -161,15 +166,19 @@ def _check_folder(config: Config, workdir: Path, resume: bool) -> None:
         return
     file = workdir / "config.json"
     if not file.exists():
-        raise UserError(f"--workdir {workdir} holds files but no config.json, so it is not a run's folder; name an empty or new one.")
+        raise UserError(
+            f"--workdir {workdir} holds files but no config.json, so it is not a run's folder; name an empty or new one."
+        )
     if not resume:
         raise UserError(f"--workdir {workdir} holds a run and --noresume was given; name another folder or delete this one.")
     there, wanted = _flatten(read_config(workdir).to_dict()), _flatten(config.to_dict())
-    different = [f"{k}: there {there[k]!r}, now {v!r}" for k, v in wanted.items() if there[k] != v and not k.startswith(_MAY_DIFFER)]
+    different = [
+        f"{k}: there {there[k]!r}, now {v!r}" for k, v in wanted.items() if there[k] != v and not k.startswith(_MAY_DIFFER)
+    ]
     if different:
         raise UserError(
-            f"--workdir {workdir} holds a run of another configuration; name another folder, or delete this one. They differ in\n  "
-            + "\n  ".join(different)
+            f"--workdir {workdir} holds a run of another configuration; name another folder, or delete this one. "
+            "They differ in\n  " + "\n  ".join(different)
         )
 
 
@@ -205,7 +214,10 @@ def _open_folder(experiment: Experiment, workdir: Path) -> None:
     parent = next(p for p in (workdir, *workdir.absolute().parents) if p.exists())
     free = shutil.disk_usage(parent).free
     if not (workdir / "checkpoints").exists() and free < needed:
-        raise UserError(f"--workdir {workdir}: {free / 1e9:.2f} GB are free on its disk, and the run's checkpoints need up to {needed / 1e9:.2f} GB.")
+        raise UserError(
+            f"--workdir {workdir}: {free / 1e9:.2f} GB are free on its disk, "
+            f"and the run's checkpoints need up to {needed / 1e9:.2f} GB."
+        )
     try:
         workdir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -244,6 +256,7 @@ def _describe_non_finite(error: NonFiniteLossError, experiment: Experiment, work
     file = workdir / "non_finite_batch.json"
     _write_json(file, batch)
     return (
-        f"the loss is not finite at step {error.step} ({batch['metrics']}); the {len(examples)} utterances of its batch are in {file}. "
+        f"the loss is not finite at step {error.step} ({batch['metrics']}); "
+        f"the {len(examples)} utterances of its batch are in {file}. "
         "Lower the learning rates or look at these utterances; the checkpoints before that step are untouched."
     )

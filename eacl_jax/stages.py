@@ -99,7 +99,9 @@ def stage_one_loss(experiment: Experiment) -> LossFn:
 def stage_two_loss(experiment: Experiment) -> LossFn:
     """The objective of stage two; a batch holds representations in place of tokens."""
 
-    def loss(params: Any, constants: Any, batch: Mapping[str, jax.Array], key: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
+    def loss(
+        params: Any, constants: Any, batch: Mapping[str, jax.Array], key: jax.Array
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
         temperature = experiment.config.loss.temperature
         return losses.stage_two(
             batch["reps"], batch["labels"], params["anchors"], temperature=temperature, weights=batch["weights"]

@@ -6,10 +6,9 @@ from absl import app, flags
 
 from eacl_jax import command
 
-RUN = flags.DEFINE_string("run", None, "A finished run's folder.")
+RUN = flags.DEFINE_string("run", None, "A finished run's folder.", required=True)
 SPLIT = flags.DEFINE_enum("split", "test", ["train", "dev", "test"], "Which split.")
 DATA = flags.DEFINE_string("data_dir", "", "Where the corpus' files are, if no longer where the run found them.")
-flags.mark_flag_as_required("run")
 
 
 @command.guarded

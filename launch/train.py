@@ -11,10 +11,10 @@ sys.path.insert(0, str(ROOT))  # configuration files import `configs.base`
 from eacl_jax import command  # noqa: E402
 
 CONFIG = command.define_config()
-WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder; made if absent.")
+WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder; made if absent.", required=True)
 RESUME = flags.DEFINE_bool("resume", True, "Go on with a run of the same configuration that is in --workdir.")
 PROCESSES = flags.DEFINE_bool("multiprocess", False, "Join the other processes of a multi-host run.")
-flags.mark_flags_as_required(["config", "workdir"])
+flags.mark_flag_as_required("config")
 
 
 @command.guarded

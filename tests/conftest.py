@@ -17,5 +17,7 @@ def shared() -> Path:
     """Folder of golden numbers and public corpora, which are not part of the project."""
     folder = Path(os.environ.get("EACL_SHARED", ROOT.parent / "shared"))
     if not folder.is_dir():
-        pytest.skip(f"no folder {folder.name!r} beside the project and EACL_SHARED is not set: golden numbers and corpora are not here")
+        pytest.skip(
+            f"no folder {folder.name!r} beside the project and EACL_SHARED is not set: golden numbers and corpora are not here"
+        )
     return folder

@@ -161,14 +161,16 @@ def batch():
 
 
 def whole_loss(reps, labels, weights, anchors, form):
-    return contrastive(
-        reps, labels, anchors, temperature=0.2, form=form, weights=weights
-    ) + losses.cross_entropy(reps[:, :4], labels, weights=weights)
+    return contrastive(reps, labels, anchors, temperature=0.2, form=form, weights=weights) + losses.cross_entropy(
+        reps[:, :4], labels, weights=weights
+    )
 
 
 @pytest.mark.parametrize("form", ["in", "out"])
 def test_shard_map_equals_global(batch, form):
-    expected, (rep_gradient, anchor_gradient) = jax.jit(jax.value_and_grad(whole_loss, argnums=(0, 3)), static_argnums=4)(*batch, form)
+    expected, (rep_gradient, anchor_gradient) = jax.jit(jax.value_and_grad(whole_loss, argnums=(0, 3)), static_argnums=4)(
+        *batch, form
+    )
     spread = jax.shard_map(
         lambda *args: split_loss(*args, form), mesh=make_mesh(DEVICES), in_specs=(P(AXIS), P(AXIS), P(AXIS), P()), out_specs=P()
     )
@@ -192,7 +194,9 @@ def test_pmap_equals_global_with_the_gradient_of_shared_parameters_averaged(batc
 
     expected, expected_gradient = jax.jit(jax.value_and_grad(whole))(matrix)
     devices = [a.reshape(DEVICES, -1, *a.shape[1:]) for a in (reps, labels, weights)]
-    values, gradients = jax.pmap(per_device, axis_name=AXIS, in_axes=(None, 0, 0, 0), devices=jax.devices()[:DEVICES])(matrix, *devices)
+    values, gradients = jax.pmap(per_device, axis_name=AXIS, in_axes=(None, 0, 0, 0), devices=jax.devices()[:DEVICES])(
+        matrix, *devices
+    )
     np.testing.assert_allclose(values, np.full(DEVICES, expected), rtol=1e-6)
     for gradient in gradients:
         np.testing.assert_allclose(gradient, expected_gradient, rtol=1e-4, atol=1e-5)
@@ -210,9 +214,7 @@ def test_bfloat16_inputs_are_computed_in_float32():
     halves = jnp.asarray(reps, jnp.bfloat16), jnp.asarray(anchors, jnp.bfloat16)
     value = contrastive(halves[0], labels, halves[1], temperature=0.1)
     assert value.dtype == jnp.float32
-    again = contrastive(
-        np.asarray(halves[0], np.float32), labels, np.asarray(halves[1], np.float32), temperature=0.1
-    )
+    again = contrastive(np.asarray(halves[0], np.float32), labels, np.asarray(halves[1], np.float32), temperature=0.1)
     np.testing.assert_allclose(value, again, rtol=1e-6)
 
 

