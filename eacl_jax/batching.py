@@ -98,7 +98,7 @@ def plan(
       least_rows: packed rows to make at least, so that ordinary and short batches share a shape.
     """
     if layout == "padded":
-        width = min(round_up(max(lengths, default=1), LENGTH_STEP), max_tokens)
+        width = min(round_up(int(max(lengths, default=1)), LENGTH_STEP), max_tokens)
         return Layout([[i] for i in range(len(lengths))], (round_up(size, row_multiple), width))
     rows = assign_rows(lengths, max_tokens)
     return Layout(rows, (round_up(max(len(rows), least_rows), int(np.lcm(ROW_STEP, row_multiple))), max_tokens))

@@ -30,6 +30,12 @@ class Checkpoints:
         keep_best = BestN(get_metric_fn=rank, n=1, keep_checkpoints_without_metrics=False)
         self._manager = ocp.CheckpointManager(
             folder.absolute(),
+            # Named here, so that a fresh process can read what is in a checkpoint before it restores.
+            item_handlers={
+                "state": ocp.StandardCheckpointHandler(),
+                "record": ocp.JsonCheckpointHandler(),
+                "data": grain.checkpoint.CheckpointHandler(),
+            },
             options=ocp.CheckpointManagerOptions(
                 # best_fn makes orbax write the scores to disk, where a resumed run finds them.
                 best_fn=rank,

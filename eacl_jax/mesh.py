@@ -47,8 +47,3 @@ def put(tree: Any, shardings: Any) -> Any:
         return jax.make_array_from_callback(x.shape, sharding, lambda index: x[index])
 
     return jax.tree.map(place, tree, shardings)
-
-
-def start_processes() -> None:
-    """Joins this process with the others of a multi-host run; the cluster's environment tells JAX where they are."""
-    jax.distributed.initialize()

@@ -16,11 +16,12 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Float
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from eacl_jax import encoders, losses
 from eacl_jax.config import Config, EncoderConfig, ModelConfig, PromptConfig
 from eacl_jax.dialogue import Dialogue, Taxonomy
+from eacl_jax.encoders.weights import write_tensors
 from eacl_jax.encoding import Encoding
 from eacl_jax.errors import UserError
 from eacl_jax.mesh import make_mesh, put, replicated
@@ -169,14 +170,12 @@ class EmotionRecognizer:
         model = nnx.merge(self._graphdef, host)
         encoders.save(model.encoder, self._encoder_config, folder / "encoder")
         self._tokenizer.save_pretrained(folder / "encoder")
-        leaves = jax.tree_util.tree_flatten_with_path({name: host[name] for name in _HEADS})[0]
-        tensors = {path_name(path).replace("/", "."): np.ascontiguousarray(leaf) for path, leaf in leaves}
-        save_file(
-            tensors | {f"anchors.{stage}": np.ascontiguousarray(a) for stage, a in self.anchors.items()},
-            folder / "heads.safetensors",
-        )
         text = json.dumps({"format": FORMAT, **dataclasses.asdict(self.settings)}, indent=2, ensure_ascii=False)
         (folder / "config.json").write_text(text + "\n", encoding="utf-8")
+        leaves = jax.tree_util.tree_flatten_with_path({name: host[name] for name in _HEADS})[0]
+        tensors = {path_name(path).replace("/", "."): np.ascontiguousarray(leaf) for path, leaf in leaves}
+        tensors |= {f"anchors.{stage}": np.ascontiguousarray(a) for stage, a in self.anchors.items()}
+        write_tensors(tensors, folder / "heads.safetensors", readable_as=folder / "config.json")
 
     def encode(self, dialogues: Sequence[Dialogue]) -> Float[np.ndarray, "N m"]:
         """Representations of all utterances of the dialogues, in their order."""

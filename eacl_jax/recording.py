@@ -42,8 +42,8 @@ class MetricsLog:
         return rows
 
     def rewind(self, stage: int, step: int) -> None:
-        """Forgets what came after the state from which a run goes on."""
-        kept = [row for row in self.rows() if (row["stage"], row["step"]) <= (stage, step)]
+        """Forgets what a stage recorded after the step from which it goes on."""
+        kept = [row for row in self.rows() if row["stage"] != stage or row["step"] <= step]
         replacement = self._path.with_suffix(".tmp")
         replacement.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
         replacement.replace(self._path)

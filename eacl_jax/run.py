@@ -228,8 +228,6 @@ def _open_folder(experiment: Experiment, workdir: Path) -> None:
 
 def _write_json(path: Path, value: Any) -> None:
     """Writes all of it or nothing."""
-    if jax.process_index() != 0:
-        return
     part = path.with_suffix(".part")
     with part.open("w", encoding="utf-8") as file:
         json.dump(value, file, indent=2, ensure_ascii=False)

@@ -13,18 +13,14 @@ from eacl_jax import command  # noqa: E402
 CONFIG = command.define_config()
 WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder; made if absent.", required=True)
 RESUME = flags.DEFINE_bool("resume", True, "Go on with a run of the same configuration that is in --workdir.")
-PROCESSES = flags.DEFINE_bool("multiprocess", False, "Join the other processes of a multi-host run.")
 flags.mark_flag_as_required("config")
 
 
 @command.guarded
 def main(_: list[str]) -> None:
-    from eacl_jax import mesh, run
+    from eacl_jax import run
 
-    config = command.read_config(CONFIG)
-    if PROCESSES.value:
-        mesh.start_processes()
-    run.train(config, Path(WORKDIR.value), resume=RESUME.value)
+    run.train(command.read_config(CONFIG), Path(WORKDIR.value), resume=RESUME.value)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -131,8 +132,15 @@ def save(encoder: Encoder, config: Mapping[str, Any], folder: Path) -> None:
       folder: made where it is missing.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(to_checkpoint(encoder), folder / SINGLE, metadata={"format": "pt"})
-    (folder / "config.json").write_text(json.dumps(dict(config), indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    described = folder / "config.json"
+    described.write_text(json.dumps(dict(config), indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    write_tensors(to_checkpoint(encoder), folder / SINGLE, readable_as=described)
+
+
+def write_tensors(tensors: Mapping[str, np.ndarray], file: Path, *, readable_as: Path) -> None:
+    """Writes a safetensors file that whoever may read `readable_as` may read too; by itself the library lets only the owner."""
+    save_file(dict(tensors), file, metadata={"format": "pt"})
+    shutil.copymode(readable_as, file)
 
 
 def tensor_slots(encoder: Encoder) -> dict[str, Slot]:

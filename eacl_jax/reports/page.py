@@ -166,7 +166,7 @@ def _labels_section(
     confusion = gallery.show(
         "confusion",
         lambda theme: figures.draw_confusion(theme, counts, names),
-        title="Who is taken for whom",
+        title="Confusion matrix: what is taken for what",
         alt=f"Confusion matrix of stage two on test, {len(labels)} by {len(labels)} labels.",
         caption="Each row is a gold label, each number how many of its utterances got the answer below; the diagonal is right. "
         f"Stronger colour: larger share of the row. {said}",

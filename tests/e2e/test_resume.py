@@ -155,7 +155,7 @@ def test_select_on_test_chooses_stage_one_by_test(toy, tmp_path, monkeypatch, sw
 def test_stale_anchors_come_from_the_last_epoch(toy, tmp_path, monkeypatch):
     results = {}
     for stale in (False, True):
-        prepared = experiment.prepare(make_config(toy, compat__stale_anchors=stale), mesh=make_mesh(1))
+        prepared = experiment.prepare(make_config(toy, compat__stale_anchors=stale, stage_one__epochs=3), mesh=make_mesh(1))
         folder = tmp_path / str(stale)
         folder.mkdir()
         scores(monkeypatch, dev=[30, 20, 10], test=[])
