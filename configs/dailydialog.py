@@ -1,4 +1,4 @@
-"""DailyDialog (Li et al., 2017) with the recipe of the paper; chosen and scored by micro F1 without neutral.
+"""DailyDialog with the recipe of the paper; chosen and scored by micro F1 without neutral.
 
     python launch/train.py --config=configs/dailydialog.py --workdir=runs/dailydialog --config.data.dir=FOLDER
 

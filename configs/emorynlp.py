@@ -1,9 +1,9 @@
-"""EmoryNLP emotion detection (Zahiri and Choi, 2018) with the recipe of the paper.
+"""EmoryNLP emotion detection with the recipe of the paper.
 
     python launch/train.py --config=configs/emorynlp.py --workdir=runs/emorynlp
 
-The corpus is downloaded, or read from --config.data.dir. What the paper reports with its implementation, which chooses the epoch on
-test: weighted F1 40.24. Not yet run here at full size; one epoch with MiniLM is in BUILD_NOTES.md.
+The corpus is downloaded, or read from --config.data.dir. The paper reports, with an implementation that chooses
+the epoch on test, weighted F1 40.24. Not yet run here at full size; one epoch with MiniLM is in BUILD_NOTES.md.
 """
 
 from ml_collections import ConfigDict

@@ -83,7 +83,7 @@ def supervised_contrastive(
       averaged over the rows with `loss_i > 0`;
     * form "out": `loss_i = -1/|P_i| sum_{j in P_i} log( e^{s_ij} / sum_{k != i} e^{s_ik} )`,
       averaged over the rows with a positive
-      (Khosla et al. 2020, eq. 2).
+      (arXiv 2004.11362, eq. 2).
 
     A row without a positive is left out.
 

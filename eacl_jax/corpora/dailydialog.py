@@ -1,6 +1,6 @@
 """DailyDialog: everyday two-person dialogues written for learners of English, six emotions and neutral.
 
-Source: Li et al., "DailyDialog: A Manually Labelled Multi-turn Dialogue Dataset", IJCNLP 2017.
+Source: "DailyDialog: A Manually Labelled Multi-turn Dialogue Dataset", IJCNLP 2017.
 """
 
 from collections.abc import Iterator, Mapping

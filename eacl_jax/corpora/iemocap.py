@@ -1,6 +1,6 @@
 """IEMOCAP: acted two-person dialogues, six emotions; the rest of the utterances is context.
 
-Source: Busso et al., "IEMOCAP: interactive emotional dyadic motion capture database", Language Resources and Evaluation
+Source: "IEMOCAP: interactive emotional dyadic motion capture database", Language Resources and Evaluation
 2008. Its licence is given per user, so nothing is downloaded: the user's copy is read, as released or in the JSON form
 that papers exchange.
 """

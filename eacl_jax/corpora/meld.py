@@ -1,6 +1,6 @@
 """MELD: multi-party dialogues of a television series, seven emotions.
 
-Source: Poria et al., "MELD: A Multimodal Multi-Party Dataset for Emotion Recognition in Conversations", ACL 2019;
+Source: "MELD: A Multimodal Multi-Party Dataset for Emotion Recognition in Conversations", ACL 2019;
 github.com/declare-lab/MELD.
 """
 

@@ -1,4 +1,4 @@
-"""BERT (Devlin et al., 2019, arXiv 1810.04805)."""
+"""BERT (arXiv 1810.04805)."""
 
 from typing import Any, ClassVar, Self
 

@@ -1,4 +1,4 @@
-"""MPNet (Song et al., 2020, arXiv 2004.09297)."""
+"""MPNet (arXiv 2004.09297)."""
 
 import math
 from typing import Any, ClassVar, Self

@@ -1,4 +1,4 @@
-"""RoBERTa (Liu et al., 2019, arXiv 1907.11692), and XLM-R and CamemBERT, which are built like it."""
+"""RoBERTa (arXiv 1907.11692), and XLM-R and CamemBERT, which are built like it."""
 
 from typing import Any, ClassVar, Self
 

@@ -54,7 +54,7 @@ def project(
 ) -> Map | None:
     """Lays directions (vectors of length 1, as the cosine score sees them) on a plane, utterances and anchors together.
 
-    t-SNE (van der Maaten and Hinton, 2008) from the first 50 principal components, started from the first two. PCA alone
+    t-SNE from the first 50 principal components, started from the first two. PCA alone
     where there are too few utterances for neighbourhoods. Deterministic; of more than 1500 utterances, a fixed seed draws 1500.
 
     Returns:
