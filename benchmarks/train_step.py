@@ -63,6 +63,8 @@ class TorchPeer:
         names = torch.cat([labels, torch.arange(len(anchors))])
         scores = ((1 + vectors @ vectors.T) / 2).div(0.1).masked_fill(torch.eye(len(names), dtype=torch.bool), -torch.inf)
         positive = (names[:, None] == names[None, :]) & ~torch.eye(len(names), dtype=torch.bool)
+        some = positive.any(1)
+        scores, positive = scores[some], positive[some]
         share = scores.masked_fill(~positive, -torch.inf).logsumexp(1) - scores.logsumexp(1) - positive.sum(1).log()
         centred = torch.nn.functional.normalize(anchors - anchors.mean(0), dim=1)
         nearest = (centred @ centred.T - 2 * torch.eye(len(anchors))).max(1).values.clamp(-0.99999, 0.99999)
