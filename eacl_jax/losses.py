@@ -15,6 +15,20 @@ COSINE_LIMIT = 0.99999  # arccos has an infinite slope at +-1
 Form = Literal["in", "out"]
 
 
+def _check(labels: Array, weights: Array | None, **vectors: Array | None) -> None:
+    """Raises `ValueError` unless labels and weights are [N], the first of `vectors` is [N, D] and the others are [_, D]."""
+    shapes = {name: v.shape for name, v in vectors.items() if v is not None}
+    first = next(iter(shapes.values()))
+    fits = all(len(shape) == 2 and shape[1] == first[1] for shape in shapes.values())
+    rows = [a.shape for a in (labels, weights) if a is not None]
+    if not fits or any(shape != first[:1] for shape in rows):
+        raise ValueError(
+            f"expected labels [N], weights [N] or None, and {' [., D], '.join(shapes)} [., D]; got {rows}, {shapes}"
+        )
+    if not jnp.issubdtype(labels.dtype, jnp.integer):
+        raise ValueError(f"labels must be integers, got {labels.dtype}")
+
+
 def _normalize(x: Float[Array, "... D"]) -> Float[Array, "... D"]:
     """Unit vectors. A zero vector stays zero and has a zero gradient, where x / |x| would give NaN."""
     square = jnp.sum(x * x, axis=-1, keepdims=True)
@@ -56,6 +70,7 @@ def cross_entropy(
     Returns:
       Scalar, in nats; 0 if all weights are 0.
     """
+    _check(labels, weights, logits=logits)
     weights = jnp.ones(labels.shape[0], jnp.float32) if weights is None else weights.astype(jnp.float32)
     picked = jnp.take_along_axis(jax.nn.log_softmax(logits.astype(jnp.float32)), labels[:, None], axis=1)[:, 0]
     total, count = jnp.sum(-weights * picked), jnp.sum(weights)
@@ -111,6 +126,7 @@ def supervised_contrastive(
       >>> round(float(supervised_contrastive(reps, jnp.array([0, 1]), reps, temperature=1.0)), 4)  # log(1 + 2 / e^0.5)
       0.7944
     """
+    _check(labels, weights, reps=reps, anchors=anchors)
     weights = jnp.ones(labels.shape[0], jnp.float32) if weights is None else weights
     if axis_name is not None:
         reps, labels, weights = (jax.lax.all_gather(a, axis_name, tiled=True) for a in (reps, labels, weights))
@@ -160,6 +176,8 @@ def anchor_angle(anchors: Float[Array, "C D"]) -> Float[Array, ""]:
     Returns:
       Scalar in radians, in (-pi, 0).
     """
+    if anchors.ndim != 2 or anchors.shape[0] < 2:
+        raise ValueError(f"anchors must be [C, D] with C >= 2, got {anchors.shape}")
     anchors = anchors.astype(jnp.float32)
     unit = _normalize(anchors - jnp.mean(anchors, axis=0, keepdims=True))
     cosine = jnp.matmul(unit, unit.T, precision=jax.lax.Precision.HIGHEST)

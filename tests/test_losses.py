@@ -222,3 +222,21 @@ def test_unknown_form_is_refused():
     reps, labels, anchors = draw()
     with pytest.raises(ValueError, match="form must be"):
         contrastive(reps, labels, anchors, temperature=0.1, form="middle")
+
+
+def test_shapes_that_do_not_fit_are_refused():
+    reps, labels, anchors = draw()
+    whole = dict(temperature=0.1, ce_weight=0.1, angle_weight=0.1)
+    logits = reps[:, :4]
+    losses.stage_one(logits, reps, labels, anchors, **whole)
+    for wrong in (
+        (logits[:5], reps, labels, anchors),
+        (logits, reps, labels[:, None], anchors),
+        (logits, reps, labels.astype(np.float32), anchors),
+        (logits, reps, labels, anchors[:, :5]),
+        (logits, reps[:5], labels, anchors),
+    ):
+        with pytest.raises(ValueError, match=r"expected labels \[N\]|labels must be integers"):
+            losses.stage_one(*wrong, **whole)
+    with pytest.raises(ValueError, match=r"C >= 2"):
+        losses.anchor_angle(anchors[:1])
