@@ -63,6 +63,7 @@ def guarded(main: Callable[[list[str]], None]) -> Callable[[list[str]], None]:
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
         for name in ("absl", "orbax", "transformers", "jax"):
             logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # orbax' storage repeats there what it raises
         warnings.filterwarnings("ignore", category=UserWarning, module="orbax")
         from eacl_jax.training import Interrupted
 

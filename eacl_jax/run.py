@@ -61,10 +61,19 @@ def train(config: Config, workdir: Path, *, resume: bool = True, console: Consol
             return _run(experiment, StageContext(workdir, console, stop))
     except NonFiniteLossError as error:
         raise UserError(_describe_non_finite(error, experiment, workdir)) from error
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    except Exception as error:
+        if not _says_disk_is_full(error):
             raise
         raise UserError(f"{workdir}: no space left on the disk; free some and run the same command again to go on.") from error
+
+
+def _says_disk_is_full(error: BaseException | None) -> bool:
+    """Whether an error, or one behind it, is about a full disk: orbax's storage tells that in a ValueError's text."""
+    while error is not None:
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or os.strerror(errno.ENOSPC) in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _run(experiment: Experiment, context: StageContext) -> dict[str, Any]:

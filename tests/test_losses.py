@@ -226,7 +226,7 @@ def test_unknown_form_is_refused():
 
 def test_shapes_that_do_not_fit_are_refused():
     reps, labels, anchors = draw()
-    whole = dict(temperature=0.1, ce_weight=0.1, angle_weight=0.1)
+    whole = {"temperature": 0.1, "ce_weight": 0.1, "angle_weight": 0.1}
     logits = reps[:, :4]
     losses.stage_one(logits, reps, labels, anchors, **whole)
     for wrong in (

@@ -14,6 +14,7 @@ from rich.console import Console
 from toys import make_config, make_encoder_folder, make_tokenizer
 
 from eacl_jax import run, stages
+from eacl_jax.checkpoint import Checkpoints
 from eacl_jax.errors import UserError
 from eacl_jax.recognizer import EmotionRecognizer
 
@@ -98,13 +99,21 @@ def test_too_little_disk(toy, tmp_path, monkeypatch):
     refused(toy, tmp_path, r"0\.00 GB are free on its disk")
 
 
-def test_disk_that_fills_up_on_the_way(toy, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("place", "error"),
+    [
+        ((EmotionRecognizer, "save_pretrained"), OSError(errno.ENOSPC, "No space left on device")),
+        # What orbax raised on a disk that was really full.
+        ((Checkpoints, "save"), ValueError("RESOURCE_EXHAUSTED: Failed to write 5165 bytes: No space left on device")),
+    ],
+)
+def test_disk_that_fills_up_on_the_way(toy, tmp_path, monkeypatch, place, error):
     def full(*_, **__):
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise error
 
+    config = make_config(toy, stage_one__max_steps=2, stage_two__epochs=1)
     with monkeypatch.context() as patch:
-        patch.setattr(EmotionRecognizer, "save_pretrained", full)
-        config = make_config(toy, stage_one__max_steps=2, stage_two__epochs=1)
+        patch.setattr(*place, full)
         with pytest.raises(UserError, match="no space left on the disk; free some and run the same command again"):
             run.train(config, tmp_path / "run", console=Console(quiet=True))
         assert not (tmp_path / "run" / "results.json").exists()
