@@ -15,6 +15,7 @@ from rich.console import Console
 from eacl_jax import losses, metrics
 from eacl_jax.batching import Batch
 from eacl_jax.checkpoint import Checkpoints
+from eacl_jax.config import Config
 from eacl_jax.encoding import Encoding
 from eacl_jax.experiment import Experiment
 from eacl_jax.mesh import batch_shardings, put, replicated
@@ -57,6 +58,11 @@ def make_encoding(experiment: Experiment) -> Encoding:
     """The experiment's passes without gradients."""
     config = experiment.config
     return Encoding(experiment.merge, experiment.mesh, size=config.batch.eval_batch_size, max_tokens=config.prompt.max_tokens)
+
+
+def judged_splits(config: Config) -> tuple[str, ...]:
+    """The splits scored after each epoch: dev, and test only where `compat.select_on_test` asks for it."""
+    return ("dev", "test") if config.compat.select_on_test else ("dev",)
 
 
 def score(experiment: Experiment, split: str, predicted: Int[np.ndarray, " N"]) -> dict[str, Any]:
@@ -152,9 +158,8 @@ def run_stage_one(experiment: Experiment, context: StageContext) -> StageResult:
 
     def judge(state: TrainState) -> dict[str, dict[str, Any]]:
         anchors = np.asarray(anchors_of(state.params, state.constants))
-        splits = ("dev", "test") if config.compat.select_on_test else ("dev",)
-        reps = {split: encoding.represent(state.params, experiment.examples[split]) for split in splits}
-        return {split: score(experiment, split, predictions(reps[split], anchors)) for split in splits}
+        reps = {split: encoding.represent(state.params, experiment.examples[split]) for split in judged_splits(config)}
+        return {split: score(experiment, split, predictions(reps[split], anchors)) for split in reps}
 
     run = _StageRun(experiment, context, 1, batches, per_epoch, steps)
     with run:
@@ -202,8 +207,7 @@ def run_stage_two(
 
     def judge(state: TrainState) -> dict[str, dict[str, Any]]:
         anchors = np.asarray(state.params["anchors"])
-        splits = ("dev", "test") if config.compat.select_on_test else ("dev",)
-        return {split: score(experiment, split, predictions(reps[split], anchors)) for split in splits}
+        return {split: score(experiment, split, predictions(reps[split], anchors)) for split in judged_splits(config)}
 
     run = _StageRun(experiment, context, 2, batches, per_epoch, per_epoch * settings.epochs)
     with run:
