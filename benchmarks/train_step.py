@@ -76,7 +76,7 @@ class TorchPeer:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.parameters, 5.0)
         self.optimizer.step()
-        return float(loss)
+        return float(loss.detach())
 
 
 class JaxStep:
