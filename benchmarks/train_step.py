@@ -87,7 +87,7 @@ class JaxStep:
         self.rows = rows
         config = prepared.config
         optimizer = stage_one_optimizer(config.stage_one, prepared.params, 100)
-        self.encodings = stages.make_encoding(prepared).encode_labels(prepared.params, prepared.labels)
+        self.encodings = prepared.encoding.encode_labels(prepared.params, prepared.labels)
         state = training.create_state(prepared.params, {"label_encodings": self.encodings}, optimizer)
         self.state = put(state, replicated(prepared.mesh))
         self.run = training.make_train_step(stages.stage_one_loss(prepared), optimizer, prepared.mesh)

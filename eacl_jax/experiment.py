@@ -1,6 +1,7 @@
 """Everything a run needs before its first step: corpus, prompts, encoder, model and mesh. Nothing is written here."""
 
 import dataclasses
+import functools
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from eacl_jax.anchors import label_batch
 from eacl_jax.batching import Batch
 from eacl_jax.config import Config
 from eacl_jax.dialogue import SPLITS, Corpus
+from eacl_jax.encoding import Encoding
 from eacl_jax.errors import UserError
 from eacl_jax.mesh import AXIS, Mesh, make_mesh, put, replicated
 from eacl_jax.model import Model
@@ -70,6 +72,12 @@ class Experiment:
     def row_multiple(self) -> int:
         """Rows of a batch are a multiple of this, so that they split evenly over the devices."""
         return self.mesh.shape[AXIS]
+
+    @functools.cached_property
+    def encoding(self) -> Encoding:
+        """The passes without gradients: one for the whole run, so that each shape of batch is compiled once."""
+        config = self.config
+        return Encoding(self.merge, self.mesh, size=config.batch.eval_batch_size, max_tokens=config.prompt.max_tokens)
 
     def merge(self, params: Any) -> Model:
         """The model with these parameters; inside a jitted function or for one call."""

@@ -24,7 +24,7 @@ from eacl_jax.errors import UserError
 from eacl_jax.experiment import Experiment, prepare
 from eacl_jax.recognizer import EmotionRecognizer
 from eacl_jax.recording import MetricsLog, title
-from eacl_jax.stages import HEADLINE, StageContext, StageResult, make_encoding, predictions, run_stage_one, run_stage_two, score
+from eacl_jax.stages import HEADLINE, StageContext, StageResult, predictions, run_stage_one, run_stage_two, score
 from eacl_jax.training import NonFiniteLossError, StopRequest
 
 # Settings that say where things are or what is printed; a run may go on with others.
@@ -80,8 +80,7 @@ def _run(experiment: Experiment, context: StageContext) -> dict[str, Any]:
     console, workdir = context.console, context.workdir
     _announce(experiment, context)
     first = run_stage_one(experiment, context)
-    encoding = make_encoding(experiment)
-    reps = {split: encoding.represent(first.params, experiment.examples[split]) for split in SPLITS}
+    reps = {split: experiment.encoding.represent(first.params, experiment.examples[split]) for split in SPLITS}
     second = run_stage_two(experiment, context, first, reps)
 
     predicted = {

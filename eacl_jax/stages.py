@@ -16,7 +16,6 @@ from eacl_jax import losses, metrics
 from eacl_jax.batching import Batch
 from eacl_jax.checkpoint import Checkpoints
 from eacl_jax.config import Config
-from eacl_jax.encoding import Encoding
 from eacl_jax.experiment import Experiment
 from eacl_jax.mesh import batch_shardings, put, replicated
 from eacl_jax.model import classify
@@ -52,12 +51,6 @@ class StageResult:
     params: Any
     constants: Any
     anchors: Float[np.ndarray, "C m"]
-
-
-def make_encoding(experiment: Experiment) -> Encoding:
-    """The experiment's passes without gradients."""
-    config = experiment.config
-    return Encoding(experiment.merge, experiment.mesh, size=config.batch.eval_batch_size, max_tokens=config.prompt.max_tokens)
 
 
 def judged_splits(config: Config) -> tuple[str, ...]:
@@ -127,7 +120,7 @@ def run_stage_one(experiment: Experiment, context: StageContext) -> StageResult:
     Raises:
       Interrupted, NonFiniteLossError: see `training.fit`.
     """
-    config, encoding = experiment.config, make_encoding(experiment)
+    config, encoding = experiment.config, experiment.encoding
     settings = config.stage_one
     per_epoch = steps_per_epoch(len(experiment.examples["train"]), settings.batch_size)
     steps = min(per_epoch * settings.epochs, settings.max_steps or per_epoch * settings.epochs)

@@ -145,10 +145,7 @@ def test_select_on_test_chooses_stage_one_by_test(toy, tmp_path, monkeypatch, sw
     assert first.best_epoch == chosen
     # Stage two: a tie on dev goes to test with the switch, to the earlier epoch without.
     scores(monkeypatch, dev=[0, 50, 50], test=[0, 1, 2])
-    reps = {
-        split: stages.make_encoding(prepared).represent(first.params, prepared.examples[split])
-        for split in ("train", "dev", "test")
-    }
+    reps = {split: prepared.encoding.represent(first.params, prepared.examples[split]) for split in ("train", "dev", "test")}
     assert stages.run_stage_two(prepared, context, first, reps).best_epoch == (2 if switch else 1)
 
 

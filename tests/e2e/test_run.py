@@ -88,7 +88,7 @@ def test_stage_two_changes_the_anchors_and_no_other_bit(toy, tmp_path):
     context = stages.StageContext(tmp_path, Console(quiet=True), training.StopRequest())
     first = stages.run_stage_one(prepared, context)
     before = jax.tree.map(np.array, first.params)
-    encoding = stages.make_encoding(prepared)
+    encoding = prepared.encoding
     reps = {split: encoding.represent(first.params, prepared.examples[split]) for split in ("train", "dev", "test")}
     second = stages.run_stage_two(prepared, context, first, reps)
     after = dict(second.params)
