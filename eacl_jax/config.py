@@ -61,6 +61,9 @@ class EncoderConfig:
     revision: str = "main"
     # sha256 of model.safetensors, verified before use; empty: not verified.
     sha256: str = ""
+    # Honour the keys and values (prefix_encoder) that PromCSE's checkpoints put before each layer's. False loads such a
+    # checkpoint as the plain encoder that it is built on, as the public implementation does.
+    prefix: bool = True
     # Draw random weights in the shape that config.json gives, reading no weight file: for trying sizes out.
     random_weights: bool = False
     # Type of activations and matrix products; parameters stay float32.

@@ -20,22 +20,40 @@ def segment_mask(segment_ids: Int[Array, "rows length"]) -> Bool[Array, "rows le
 
 def attend(
     query: Float[Array, "rows length heads width"],
-    key: Float[Array, "rows length heads width"],
-    value: Float[Array, "rows length heads width"],
-    mask: Bool[Array, "rows length length"],
+    key: Float[Array, "rows keys heads width"],
+    value: Float[Array, "rows keys heads width"],
+    mask: Bool[Array, "rows length keys"],
     *,
-    bias: Float[Array, "heads length length"] | None = None,
+    bias: Float[Array, "*rows heads length keys"] | None = None,
+    scale: float | None = None,
+    talking_heads: tuple[Float[Array, "heads heads"], Float[Array, "heads heads"]] | None = None,
     dropout_rate: float = 0.0,
     dropout_key: Array | None = None,
 ) -> Float[Array, "rows length heads width"]:
-    """softmax(query key^T / sqrt(width) + bias) value, over the keys that `mask` allows.
+    """softmax(scale * query key^T + bias) value, over the keys that `mask` allows.
 
     Every architecture attends through here. Scores and softmax are float32 whatever the inputs' type. Dropout falls on the
     probabilities; no `dropout_key`, no dropout.
+
+    Args:
+      query: one a token.
+      key, value: one a token; there may be more of them than queries.
+      mask: from `segment_mask`, or narrower.
+      bias: added to the scaled scores, the same for all rows or one for each.
+      scale: 1 / sqrt(width) unless given.
+      talking_heads: two matrices [in, out] that mix the heads' scores before, and their probabilities after, the softmax
+        (arXiv 2003.02436).
+      dropout_rate: of the probabilities.
+      dropout_key: where its randomness comes from.
     """
-    scores = jnp.einsum("rqhw,rkhw->rhqk", query, key, preferred_element_type=jnp.float32) / math.sqrt(query.shape[-1])
+    scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
+    scores = jnp.einsum("rqhw,rkhw->rhqk", query, key, preferred_element_type=jnp.float32) * scale
     if bias is not None:
         scores = scores + bias.astype(jnp.float32)
+    if talking_heads is not None:
+        scores = jnp.einsum("rhqk,hg->rgqk", scores, talking_heads[0])
     scores = jnp.where(mask[:, None], scores, jnp.finfo(jnp.float32).min)
     probabilities = dropout(jax.nn.softmax(scores, axis=-1), dropout_rate, dropout_key)
+    if talking_heads is not None:
+        probabilities = jnp.einsum("rhqk,hg->rgqk", probabilities, talking_heads[1])
     return jnp.einsum("rhqk,rkhw->rqhw", probabilities.astype(value.dtype), value)

@@ -8,7 +8,6 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from eacl_jax.encoders.attention import segment_mask
 from eacl_jax.encoders.dropout import Randomness, dropout_key
 from eacl_jax.encoders.fields import Fields
 from eacl_jax.encoders.names import NameTable
@@ -18,15 +17,19 @@ from eacl_jax.encoders.stack import held, run_layers
 class Encoder(nnx.Module):
     """A transformer encoder over packed rows.
 
-    A subclass reads config.json in `from_config`, sets `embeddings` and `layers` (through `stack_layers`), and names its
-    checkpoint's tensors in `names`. Parameters are float32 and are the only variables: `nnx.split(encoder, nnx.Param)` leaves
-    nothing over. Call it under `jax.jit`; outside, a scanned stack is compiled anew at every call.
+    A subclass reads config.json in `from_config`, sets `embeddings` and `layers` (through `stack_layers`), makes its layers'
+    `context`, and names its checkpoint's tensors in `names`. A layer is called as `layer(hidden, context, own, key=key)`.
+
+    Parameters are float32 and are the only variables: `nnx.split(encoder, nnx.Param)` leaves nothing over. Their names end in
+    kernel, embedding, scale or bias, which decides their weight decay and first values. Call the encoder under `jax.jit`;
+    outside, a scanned stack is compiled anew at every call.
 
     Attributes:
       hidden_size: width D of the hidden states.
       num_layers: layers in the stack.
       vocab_size: rows of the token table; a token id must be below it.
-      max_length: usable positions; a position must be below it. An id or position that is too large gives NaN, not an error.
+      max_length: usable positions, a position must be below it; None where nothing limits them. An id or position that is
+        too large gives NaN, not an error.
       frozen_layers: 0 where all is trained, else the lowest n layers and all of `below` are held fixed.
     """
 
@@ -34,11 +37,13 @@ class Encoder(nnx.Module):
     names: ClassVar[NameTable]
     # Attributes that lie below the first layer: frozen with it.
     below: ClassVar[tuple[str, ...]] = ("embeddings",)
+    # Its constructor has an argument `prefix`.
+    takes_prefix: ClassVar[bool] = False
 
     hidden_size: int
     num_layers: int
     vocab_size: int
-    max_length: int
+    max_length: int | None
     frozen_layers: int
     embeddings: Any
     layers: Any
@@ -50,7 +55,7 @@ class Encoder(nnx.Module):
 
         Args:
           fields: config.json.
-          **options: `dtype`, `scan_layers`, `frozen_layers`, `rngs`.
+          **options: `dtype`, `scan_layers`, `frozen_layers`, `rngs`, and `prefix` where the class `takes_prefix`.
 
         Raises:
           UserError: names every field that is amiss.
@@ -78,32 +83,53 @@ class Encoder(nnx.Module):
           ValueError: dropout without `rngs`.
         """
         keys = None if deterministic else jax.random.split(dropout_key(rngs), self.num_layers + 1)
+        key = None if keys is None else keys[0]
         lower = held(self) if self.frozen_layers else self
-        hidden = lower.embeddings(tokens, positions, key=None if keys is None else keys[0])
-        shared = (segment_mask(segment_ids), lower.attention_bias(tokens.shape[1]))
-        return run_layers(self.layers, hidden, shared, None if keys is None else keys[1:], frozen=self.frozen_layers)
+        hidden = lower.embed(tokens, positions, key=key)
+        context = lower.context(positions, segment_ids, key=None if key is None else jax.random.fold_in(key, 1))
+        hidden = self.run(hidden, context, lower.own(), None if keys is None else keys[1:])
+        return self.finish(hidden, key=None if key is None else jax.random.fold_in(key, 2))
 
-    def attention_bias(self, length: int) -> Float[Array, "heads length length"] | None:
-        """What is added to all layers' attention scores: nothing, unless an architecture says otherwise."""
+    def embed(
+        self, tokens: Int[Array, "rows length"], positions: Int[Array, "rows length"], *, key: Array | None
+    ) -> Float[Array, "rows length hidden"]:
+        """What goes into the first layer."""
+        return self.embeddings(tokens, positions, key=key)
+
+    @abc.abstractmethod
+    def context(
+        self, positions: Int[Array, "rows length"], segment_ids: Int[Array, "rows length"], *, key: Array | None
+    ) -> Any:
+        """What all layers are given beside the hidden states: masks, and what the architecture makes of positions."""
+
+    def own(self) -> Any:
+        """What each layer alone is given: a tree of arrays with a leading layer axis, or None."""
         return None
 
-    def trainable_mask(self) -> nnx.State:
-        """Multipliers for updates: 0 where `frozen_layers` holds a parameter, 1 elsewhere.
+    def run(self, hidden: Float[Array, "rows length hidden"], context: Any, own: Any, keys: Array | None) -> Any:
+        """From the embeddings to the last layer's output."""
+        return run_layers(self.layers, hidden, context, own, keys, frozen=self.frozen_layers, start=0, stop=self.num_layers)
+
+    def finish(self, hidden: Float[Array, "rows length hidden"], *, key: Array | None) -> Float[Array, "rows length hidden"]:
+        """What comes after the last layer: nothing, unless an architecture says otherwise."""
+        return hidden
+
+    def depths(self) -> nnx.State:
+        """How far up each parameter lies: what freezing, unfreezing and layer-wise rates go by.
 
         Returns:
-          A tree like `nnx.state(self, nnx.Param)`, of float32 arrays that broadcast against the parameters: scalars, but
-          `[num_layers, 1, ...]` for parameters stacked by layer. Gradients of held parameters are zero already, weight decay
-          is not.
+          A tree like `nnx.state(self, nnx.Param)` of int32 arrays that broadcast against the parameters: 0 for what is `below`
+          the first layer, i for layer i (counted from 1), `num_layers + 1` above the last. Parameters stacked by layer have
+          `[num_layers, 1, ...]`, others a scalar.
         """
 
-        def multiplier(path: tuple[Any, ...], parameter: nnx.Variable) -> nnx.Variable:
+        def depth(path: tuple[Any, ...], parameter: nnx.Variable) -> nnx.Variable:
             if path[0] != "layers":
-                trained = np.asarray(not (self.frozen_layers and path[0] in self.below))
+                depths = np.asarray(0 if path[0] in self.below else self.num_layers + 1)
             elif isinstance(self.layers, nnx.List):
-                trained = np.asarray(path[1] >= self.frozen_layers)
+                depths = np.asarray(path[1] + 1)
             else:
-                by_layer = np.arange(self.num_layers) >= self.frozen_layers
-                trained = by_layer.reshape(-1, *[1] * (len(parameter.shape) - 1))
-            return parameter.replace(trained.astype(np.float32))
+                depths = np.arange(1, self.num_layers + 1).reshape(-1, *[1] * (len(parameter.shape) - 1))
+            return parameter.replace(depths.astype(np.int32))
 
-        return nnx.map_state(multiplier, nnx.state(self, nnx.Param))
+        return nnx.map_state(depth, nnx.state(self, nnx.Param))

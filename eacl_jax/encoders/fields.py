@@ -29,7 +29,7 @@ class Fields:
         if value is _NEEDED:
             return at_least
         if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
-            self._problems.append(f"{name!r} must be a whole number of at least {at_least}, got {value!r}")
+            self._note(f"{name!r} must be a whole number of at least {at_least}, got {value!r}")
             return at_least
         return value
 
@@ -37,7 +37,7 @@ class Fields:
         """A number in [0, below), `default` where it is absent or null."""
         value = self._read(name, default, "a number")
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < below:
-            self._problems.append(f"{name!r} must be a number from 0 to below {below}, got {value!r}")
+            self._note(f"{name!r} must be a number from 0 to below {below}, got {value!r}")
             return default
         return float(value)
 
@@ -45,24 +45,66 @@ class Fields:
         """A field that must be one of `choices`, `default` where it is absent or null."""
         value = self._read(name, default, "one of them")
         if value not in choices:
-            self._problems.append(f"{name!r} must be one of {', '.join(map(str, choices))}; got {value!r}")
+            self._note(f"{name!r} must be one of {', '.join(map(str, choices))}; got {value!r}")
             return default
         return value
+
+    def boolean(self, name: str, default: bool) -> bool:
+        """A field that is true or false, `default` where it is absent or null."""
+        return bool(self.choice(name, (True, False), default))
+
+    def words(self, name: str, choices: Sequence[str]) -> tuple[str, ...]:
+        """A list of some of `choices`, or these joined by "|"; nothing where the field is absent or null."""
+        value = self._read(name, (), "a list")
+        parted = value.split("|") if isinstance(value, str) else value
+        if not isinstance(parted, list | tuple):
+            parted = [value]
+        words = tuple(word for word in (str(word).strip().lower() for word in parted) if word not in ("", "none"))
+        if unknown := [word for word in words if word not in choices]:
+            self._note(f"{name!r} must be some of {', '.join(choices)}; got {unknown[0]!r}")
+        return words
+
+    def sequence(self, name: str, choices: Sequence[str]) -> tuple[str, ...]:
+        """A list whose members are each one of `choices`; empty where it is absent or null."""
+        value = self._read(name, (), "a list")
+        if not isinstance(value, list | tuple) or any(member not in choices for member in value):
+            self._note(f"{name!r} must be a list of {', '.join(choices)}; got {value!r:.200}")
+            return ()
+        return tuple(value)
+
+    def mapping(self, name: str) -> "Fields":
+        """The fields of an object inside this one; empty where it is absent or null. Its problems are noted here."""
+        value = self._read(name, {}, "an object")
+        if not isinstance(value, Mapping):
+            self._note(f"{name!r} must be an object, got {value!r}")
+            value = {}
+        inner = Fields(value, f"{self._where}: {name}")
+        inner._problems = self._problems
+        return inner
+
+    def multiple(self, name: str, of: str) -> None:
+        """Notes where the integer field `name` is no multiple of the integer field `of`."""
+        value, unit = self.integer(name), self.integer(of)
+        self.need(value % unit == 0, f"{name!r} ({value}) must be a multiple of {of!r} ({unit})")
 
     def need(self, condition: bool, problem: str) -> None:
         """Notes `problem` where `condition` does not hold."""
         if not condition:
-            self._problems.append(problem)
+            self._note(problem)
 
     def check(self) -> None:
         """Raises `UserError` with every problem noted so far, if there is any."""
         if self._problems:
             raise UserError(f"{self._where} does not describe an encoder that can be built:\n  " + "\n  ".join(self._problems))
 
+    def _note(self, problem: str) -> None:
+        if problem not in self._problems:
+            self._problems.append(problem)
+
     def _read(self, name: str, default: Any, kind: str) -> Any:
         value = self._config.get(name)
         if value is None:
             if default is _NEEDED:
-                self._problems.append(f"{name!r} is missing; expected {kind}")
+                self._note(f"{name!r} is missing; expected {kind}")
             return default
         return value

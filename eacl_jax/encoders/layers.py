@@ -1,9 +1,9 @@
-"""The pieces that BERT's family is made of."""
+"""The pieces that encoders are made of."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
@@ -46,8 +46,24 @@ class Shape:
     attention_dropout: float
 
     @classmethod
-    def read(cls, fields: Fields, *, pad_token_id: int, token_types: int | None = None) -> Self:
-        """Reads the fields under their Hugging Face names. `token_types`, where given, is not looked up."""
+    def read(
+        cls,
+        fields: Fields,
+        *,
+        pad_token_id: int,
+        token_types: int | None = None,
+        default_types: int = 2,
+        epsilon: float = 1e-12,
+    ) -> Self:
+        """Reads the fields under their Hugging Face names.
+
+        Args:
+          fields: config.json.
+          pad_token_id: default of this field.
+          token_types: where given, the field is not looked up.
+          default_types: default of the number of token types.
+          epsilon: default of LayerNorm's.
+        """
         shape = cls(
             vocab_size=fields.integer("vocab_size"),
             hidden_size=fields.integer("hidden_size"),
@@ -55,17 +71,14 @@ class Shape:
             num_heads=fields.integer("num_attention_heads"),
             intermediate_size=fields.integer("intermediate_size"),
             position_rows=fields.integer("max_position_embeddings"),
-            token_types=fields.integer("type_vocab_size", 2) if token_types is None else token_types,
+            token_types=(fields.integer("type_vocab_size", default_types, at_least=0) if token_types is None else token_types),
             pad_token_id=fields.integer("pad_token_id", pad_token_id, at_least=0),
             activation=fields.choice("hidden_act", tuple(ACTIVATIONS), "gelu"),
-            norm_epsilon=fields.number("layer_norm_eps", 1e-12),
+            norm_epsilon=fields.number("layer_norm_eps", epsilon),
             hidden_dropout=fields.number("hidden_dropout_prob", 0.1, below=1),
             attention_dropout=fields.number("attention_probs_dropout_prob", 0.1, below=1),
         )
-        fields.need(
-            shape.hidden_size % shape.num_heads == 0,
-            f"'hidden_size' ({shape.hidden_size}) must be a multiple of 'num_attention_heads' ({shape.num_heads})",
-        )
+        fields.multiple("hidden_size", "num_attention_heads")
         fields.choice("position_embedding_type", ("absolute",), "absolute")
         fields.choice("is_decoder", (False,), False)
         return shape
@@ -74,11 +87,21 @@ class Shape:
 class Norm(nnx.LayerNorm):
     """LayerNorm computed in float32 from end to end; the result has the input's type."""
 
-    def __init__(self, shape: Shape, rngs: nnx.Rngs) -> None:
+    def __init__(self, width: int, epsilon: float, *, rngs: nnx.Rngs, use_bias: bool = True) -> None:
         # The fast variance E[x^2] - E[x]^2 loses digits where the mean is large.
-        super().__init__(shape.hidden_size, epsilon=shape.norm_epsilon, dtype=jnp.float32, use_fast_variance=False, rngs=rngs)
+        super().__init__(width, epsilon=epsilon, dtype=jnp.float32, use_fast_variance=False, use_bias=use_bias, rngs=rngs)
 
     def __call__(self, x: Float[Array, "... hidden"], **_: Any) -> Float[Array, "... hidden"]:
+        return super().__call__(x).astype(x.dtype)
+
+
+class RMSNorm(nnx.RMSNorm):
+    """Division by the root mean square, without centring (arXiv 1910.07467), in float32; the result has the input's type."""
+
+    def __init__(self, width: int, epsilon: float, *, rngs: nnx.Rngs) -> None:
+        super().__init__(width, epsilon=epsilon, dtype=jnp.float32, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "... hidden"], mask: Array | None = None) -> Float[Array, "... hidden"]:
         return super().__call__(x).astype(x.dtype)
 
 
@@ -86,25 +109,38 @@ class Embeddings(nnx.Module):
     """LayerNorm(token + position + token type 0), with dropout.
 
     Args:
+      shape: sizes and rates.
+      width: of the tables; None: the hidden size.
       position_offset: row of the position table for position 0.
+      dtype: of the result.
     """
 
-    def __init__(self, shape: Shape, *, position_offset: int, dtype: jnp.dtype, rngs: nnx.Rngs) -> None:
-        self.tokens = nnx.Embed(shape.vocab_size, shape.hidden_size, rngs=rngs)
-        self.positions = nnx.Embed(shape.position_rows, shape.hidden_size, rngs=rngs)
-        self.types = nnx.Embed(shape.token_types, shape.hidden_size, rngs=rngs) if shape.token_types else None
-        self.norm = Norm(shape, rngs)
+    def __init__(
+        self, shape: Shape, *, position_offset: int, dtype: jnp.dtype, rngs: nnx.Rngs, width: int | None = None
+    ) -> None:
+        width = width or shape.hidden_size
+        self.tokens = nnx.Embed(shape.vocab_size, width, rngs=rngs)
+        self.positions = nnx.Embed(shape.position_rows, width, rngs=rngs)
+        self.types = nnx.Embed(shape.token_types, width, rngs=rngs) if shape.token_types else None
+        self.norm = Norm(width, shape.norm_epsilon, rngs=rngs)
         self.position_offset = position_offset
         self.dropout = shape.hidden_dropout
         self.dtype = dtype
 
     def __call__(
         self, tokens: Int[Array, "rows length"], positions: Int[Array, "rows length"], *, key: Array | None
-    ) -> Float[Array, "rows length hidden"]:
+    ) -> Float[Array, "rows length width"]:
         summed = self.tokens(tokens) + self.positions(positions + self.position_offset)
         if self.types is not None:
             summed = summed + self.types.embedding[0]
         return dropout(self.norm(summed).astype(self.dtype), self.dropout, key)
+
+
+class Context(NamedTuple):
+    """What plain attention is given beside the hidden states."""
+
+    mask: Bool[Array, "rows length length"]
+    bias: Float[Array, "heads length length"] | None
 
 
 class SelfAttention(nnx.Module):
@@ -115,19 +151,24 @@ class SelfAttention(nnx.Module):
         self.query, self.key, self.value, self.output = project(), project(), project(), project()
         self.num_heads = shape.num_heads
         self.dropout = shape.attention_dropout
+        self.prefix_dropout = shape.hidden_dropout
 
     def __call__(
-        self,
-        hidden: Float[Array, "rows length hidden"],
-        mask: Bool[Array, "rows length length"],
-        bias: Float[Array, "heads length length"] | None,
-        *,
-        key: Array | None,
+        self, hidden: Float[Array, "rows length hidden"], context: Context, own: Array | None, *, key: Array | None
     ) -> Float[Array, "rows length hidden"]:
+        """`own`: keys and values of a prefix, [2, prefix, hidden], that every query may attend to; or None."""
         by_head = (*hidden.shape[:2], self.num_heads, -1)
-        query, keys, value = (project(hidden).reshape(by_head) for project in (self.query, self.key, self.value))
-        context = attend(query, keys, value, mask, bias=bias, dropout_rate=self.dropout, dropout_key=key)
-        return self.output(context.reshape(hidden.shape))
+        query, keys, values = (project(hidden).reshape(by_head) for project in (self.query, self.key, self.value))
+        mask, bias = context
+        if own is not None:
+            (rows, _, heads, width), length = keys.shape, own.shape[1]
+            prefix = jnp.broadcast_to(own.reshape(2, 1, length, heads, width), (2, rows, length, heads, width))
+            prefix_key = None if key is None else jax.random.fold_in(key, 1)
+            prefix = dropout(prefix.astype(keys.dtype), self.prefix_dropout, prefix_key)
+            keys, values = (jnp.concatenate(pair, axis=1) for pair in ((prefix[0], keys), (prefix[1], values)))
+            mask = jnp.pad(mask, ((0, 0), (0, 0), (length, 0)), constant_values=True)
+        attended = attend(query, keys, values, mask, bias=bias, dropout_rate=self.dropout, dropout_key=key)
+        return self.output(attended.reshape(hidden.shape))
 
 
 class FeedForward(nnx.Module):
@@ -143,24 +184,25 @@ class FeedForward(nnx.Module):
 
 
 class PostNormLayer(nnx.Module):
-    """Attention, then feed-forward, each added to its input and normalized after."""
+    """Attention, then feed-forward, each added to its input and normalized after.
 
-    def __init__(self, shape: Shape, *, dtype: jnp.dtype, rngs: nnx.Rngs) -> None:
-        self.attention = SelfAttention(shape, dtype=dtype, rngs=rngs)
-        self.attention_norm = Norm(shape, rngs)
+    Args:
+      shape: sizes and rates.
+      attention: called as `attention(hidden, context, own, key=key)`.
+      dtype: of matrix products.
+    """
+
+    def __init__(self, shape: Shape, attention: nnx.Module, *, dtype: jnp.dtype, rngs: nnx.Rngs) -> None:
+        self.attention = attention
+        self.attention_norm = Norm(shape.hidden_size, shape.norm_epsilon, rngs=rngs)
         self.feed_forward = FeedForward(shape, dtype=dtype, rngs=rngs)
-        self.feed_forward_norm = Norm(shape, rngs)
+        self.feed_forward_norm = Norm(shape.hidden_size, shape.norm_epsilon, rngs=rngs)
         self.dropout = shape.hidden_dropout
 
     def __call__(
-        self,
-        hidden: Float[Array, "rows length hidden"],
-        mask: Bool[Array, "rows length length"],
-        bias: Float[Array, "heads length length"] | None,
-        *,
-        key: Array | None,
+        self, hidden: Float[Array, "rows length hidden"], context: Any, own: Any, *, key: Array | None
     ) -> Float[Array, "rows length hidden"]:
         keys = (None,) * 3 if key is None else jax.random.split(key, 3)
-        attended = self.attention(hidden, mask, bias, key=keys[0])
+        attended = self.attention(hidden, context, own, key=keys[0])
         hidden = self.attention_norm(hidden + dropout(attended, self.dropout, keys[1]))
         return self.feed_forward_norm(hidden + dropout(self.feed_forward(hidden), self.dropout, keys[2]))

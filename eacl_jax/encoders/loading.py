@@ -7,10 +7,12 @@ from typing import Any, NamedTuple
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from eacl_jax.config import EncoderConfig
+from eacl_jax.encoders.checkpoints import Checkpoint
 from eacl_jax.encoders.encoder import Encoder
+from eacl_jax.encoders.prefix import PREFIX_TENSORS, PrefixShape
 from eacl_jax.encoders.registry import abstract_encoder, build
 from eacl_jax.encoders.sources import TOKENIZER_VOCABULARIES, find_folder
-from eacl_jax.encoders.weights import Checkpoint, load_parameters
+from eacl_jax.encoders.weights import load_parameters
 from eacl_jax.errors import UserError
 
 
@@ -47,7 +49,10 @@ def load(config: EncoderConfig, *, seed: int = 0) -> LoadedEncoder:
     if config.random_weights:
         module = build(described, seed=seed, **options)
     else:
-        module = load_parameters(abstract_encoder(described, **options), Checkpoint(folder, config.sha256))
+        checkpoint = Checkpoint(folder, config.sha256)
+        prefix = PrefixShape.of(checkpoint) if config.prefix else None
+        encoder = abstract_encoder(described, prefix=prefix, **options)
+        module = load_parameters(encoder, checkpoint, ignored=() if config.prefix else (PREFIX_TENSORS,))
     tokenizer = load_tokenizer(folder)
     if len(tokenizer) > module.vocab_size:
         raise UserError(

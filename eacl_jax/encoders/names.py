@@ -6,26 +6,36 @@ path: tensor i of the checkpoint is row i of it.
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 
 @dataclasses.dataclass(frozen=True)
 class Name:
-    """A tensor of the checkpoint and the parameter it fills. `transpose`: PyTorch's [out, in] is our kernel's [in, out]."""
+    """A tensor of the checkpoint and the parameter it fills.
+
+    Attributes:
+      tensor, parameter: their names.
+      transpose: PyTorch's [out, in] is our kernel's [in, out].
+      first: lower layers have no such tensor. Their row of a stacked parameter is there, and nothing reads it.
+    """
 
     tensor: str
     parameter: str
     transpose: bool = False
+    first: int = 0
 
 
 def linear(tensor: str, parameter: str) -> tuple[Name, ...]:
-    """A dense layer with a bias."""
+    """A dense layer, with or without a bias."""
     return Name(f"{tensor}.weight", f"{parameter}.kernel", transpose=True), Name(f"{tensor}.bias", f"{parameter}.bias")
 
 
-def norm(tensor: str, parameter: str) -> tuple[Name, ...]:
-    """A LayerNorm with scale and bias."""
-    return Name(f"{tensor}.weight", f"{parameter}.scale"), Name(f"{tensor}.bias", f"{parameter}.bias")
+def norm(tensor: str, parameter: str, *, first: int = 0) -> tuple[Name, ...]:
+    """A LayerNorm with scale and bias, or one of its kind with less."""
+    return (
+        Name(f"{tensor}.weight", f"{parameter}.scale", first=first),
+        Name(f"{tensor}.bias", f"{parameter}.bias", first=first),
+    )
 
 
 def table(tensor: str, parameter: str) -> tuple[Name, ...]:
@@ -47,50 +57,72 @@ class NameTable:
     """All of an architecture's names.
 
     Attributes:
-      pairs: every tensor of the encoder.
+      pairs: every tensor that an encoder of the architecture may have; config.json decides which of them it has.
       anchor: the tensor by which a checkpoint's prefix is found: always there, once.
       prefixes: what may stand before the names.
       ignored: regular expressions of tensors, without prefix, that are known and not part of the encoder.
+      aliases: other names of tied tensors; a tensor under its alias counts where it is not there under its own name.
     """
 
     pairs: tuple[Name, ...]
     anchor: str
     prefixes: tuple[str, ...]
     ignored: tuple[str, ...]
+    aliases: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
-    def slots(self, num_layers: int, *, stacked: bool) -> dict[str, Slot]:
-        """Every tensor's name, without prefix, and where it goes."""
+    def slots(self, num_layers: int, parameters: Collection[str], *, stacked: bool) -> dict[str, Slot]:
+        """The names of an encoder's tensors, without prefix, and where they go.
+
+        Args:
+          num_layers: of the encoder.
+          parameters: paths of its parameters.
+          stacked: its layers' parameters are stacked.
+        """
         slots: dict[str, Slot] = {}
         for pair in self.pairs:
-            for layer in range(num_layers) if "{layer}" in pair.tensor else (None,):
+            for layer in range(pair.first, num_layers) if "{layer}" in pair.tensor else (None,):
                 tensor = pair.tensor.replace("{layer}", str(layer))
                 path = pair.parameter.replace(".{layer}", "" if stacked else f".{layer}")
                 if tensor in slots:
                     raise ValueError(f"two pairs of the name table are for {tensor!r}.")
-                slots[tensor] = Slot(path, layer if stacked else None, pair.transpose)
+                if path in parameters:
+                    slots[tensor] = Slot(path, layer if stacked else None, pair.transpose)
         return slots
 
-    def find(self, keys: Sequence[str], slots: dict[str, Slot], problems: list[str]) -> dict[str, str]:
+    def unread(self) -> set[str]:
+        """Paths of parameters, layers not stacked, that have no tensor and that nothing reads: see `Name.first`."""
+        return {pair.parameter.replace("{layer}", str(layer)) for pair in self.pairs for layer in range(pair.first)}
+
+    def find(
+        self, keys: Sequence[str], slots: dict[str, Slot], problems: list[str], *, ignored: Sequence[str] = ()
+    ) -> dict[str, str]:
         """Pairs each of `slots` with the key of a checkpoint that fills it; notes in `problems` what does not fit.
+
+        `ignored`: as the table's own, and beside them.
 
         Returns:
           Checkpoint key by tensor name. Tensors that are missing are left out.
         """
         plain = {key: _OLD_NORM.sub(lambda old: f"LayerNorm.{_NEW_NORM[old[1]]}", key) for key in keys}
-        prefixes = [prefix for prefix in self.prefixes if prefix + self.anchor in plain.values()]
+        anchors = {self.anchor, *(alias for alias, name in self.aliases.items() if name == self.anchor)}
+        prefixes = [prefix for prefix in self.prefixes if any(prefix + anchor in plain.values() for anchor in anchors)]
         if len(prefixes) != 1:
             expected = ", ".join(repr(prefix + self.anchor) for prefix in self.prefixes)
             problems.append(f"expected exactly one of {expected}; found {len(prefixes)} among {_some(keys)}")
             return {}
         found: dict[str, str] = {}
         unknown = []
-        for key, name in plain.items():
-            name = name.removeprefix(prefixes[0])
+        names = {key: name.removeprefix(prefixes[0]) for key, name in plain.items()}
+        for key, name in names.items():
+            if name in self.aliases:
+                if self.aliases[name] in names.values():
+                    continue
+                name = self.aliases[name]
             if name in found:
                 problems.append(f"{found[name]!r} and {key!r} are the same tensor")
             elif name in slots:
                 found[name] = key
-            elif not any(re.fullmatch(pattern, name) for pattern in self.ignored):
+            elif not any(re.fullmatch(pattern, name) for pattern in (*self.ignored, *ignored)):
                 unknown.append(key)
         if missing := [prefixes[0] + name for name in slots if name not in found]:
             problems.append(f"missing: {_some(missing)}")

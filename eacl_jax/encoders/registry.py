@@ -7,20 +7,34 @@ import jax.numpy as jnp
 from flax import nnx
 
 from eacl_jax.encoders.bert import BertEncoder
+from eacl_jax.encoders.deberta import DebertaEncoder
+from eacl_jax.encoders.deberta_v2 import DebertaV2Encoder
+from eacl_jax.encoders.electra import ElectraEncoder
 from eacl_jax.encoders.encoder import Encoder
 from eacl_jax.encoders.fields import Fields
+from eacl_jax.encoders.modernbert import ModernBertEncoder
 from eacl_jax.encoders.mpnet import MPNetEncoder
+from eacl_jax.encoders.prefix import PrefixShape
 from eacl_jax.encoders.roberta import RobertaEncoder
+from eacl_jax.encoders.t5 import T5Encoder
 from eacl_jax.encoders.weights import draw_parameters
+from eacl_jax.encoders.xlnet import XLNetEncoder
 from eacl_jax.errors import UserError
 
 # By config.json's `model_type`.
 ARCHITECTURES: Mapping[str, type[Encoder]] = {
     "bert": BertEncoder,
     "camembert": RobertaEncoder,
+    "deberta": DebertaEncoder,
+    "deberta-v2": DebertaV2Encoder,
+    "electra": ElectraEncoder,
+    "modernbert": ModernBertEncoder,
     "mpnet": MPNetEncoder,
+    "mt5": T5Encoder,
     "roberta": RobertaEncoder,
+    "t5": T5Encoder,
     "xlm-roberta": RobertaEncoder,
+    "xlnet": XLNetEncoder,
 }
 
 
@@ -30,24 +44,26 @@ def abstract_encoder(
     dtype: str = "float32",
     scan_layers: bool = True,
     frozen_layers: int = 0,
+    prefix: PrefixShape | None = None,
     where: str = "config",
 ) -> Encoder:
     """The encoder that `config` describes, its parameters shapes only. Arguments and errors: see `build`."""
     kind = config.get("model_type")
     if not isinstance(kind, str) or kind not in ARCHITECTURES:
         raise UserError(f"{where}: 'model_type' is {kind!r}; supported: {', '.join(sorted(ARCHITECTURES))}.")
+    architecture = ARCHITECTURES[kind]
+    options: dict[str, Any] = {"dtype": jnp.dtype(dtype), "scan_layers": scan_layers, "frozen_layers": frozen_layers}
+    if prefix is not None:
+        if not architecture.takes_prefix:
+            raise UserError(f"{where}: its checkpoint holds a prefix_encoder, which 'model_type' {kind!r} cannot take.")
+        options["prefix"] = prefix
     fields = Fields(config, where)
-    num_layers = fields.integer("num_hidden_layers")
-    fields.check()
-    if not 0 <= frozen_layers <= num_layers:
+    encoder = nnx.eval_shape(lambda: architecture.from_config(fields, rngs=nnx.Rngs(0), **options))
+    if not 0 <= frozen_layers <= encoder.num_layers:
         raise UserError(
-            f"encoder.frozen_layers must be from 0 to the encoder's {num_layers} layers ({where}), got {frozen_layers}."
+            f"encoder.frozen_layers must be from 0 to the encoder's {encoder.num_layers} layers ({where}), got {frozen_layers}."
         )
-    return nnx.eval_shape(
-        lambda: ARCHITECTURES[kind].from_config(
-            fields, dtype=jnp.dtype(dtype), scan_layers=scan_layers, frozen_layers=frozen_layers, rngs=nnx.Rngs(0)
-        )
-    )
+    return encoder
 
 
 def build(
@@ -56,6 +72,7 @@ def build(
     dtype: str = "float32",
     scan_layers: bool = True,
     frozen_layers: int = 0,
+    prefix: PrefixShape | None = None,
     seed: int = 0,
     where: str = "config",
 ) -> Encoder:
@@ -66,13 +83,16 @@ def build(
       dtype: "float32" or "bfloat16", of activations and matrix products; parameters are float32.
       scan_layers: stack the layers' parameters and scan over them; else one module a layer. Same numbers.
       frozen_layers: the embeddings and this many lower layers are left out of the backward pass.
+      prefix: keys and values that each layer attends to beside the tokens.
       seed: of the weights.
       where: what to call `config` in an error.
 
     Raises:
       UserError: an architecture that is not supported, a field of `config` that is amiss, or too many frozen layers.
     """
-    encoder = abstract_encoder(config, dtype=dtype, scan_layers=scan_layers, frozen_layers=frozen_layers, where=where)
+    encoder = abstract_encoder(
+        config, dtype=dtype, scan_layers=scan_layers, frozen_layers=frozen_layers, prefix=prefix, where=where
+    )
     fields = Fields(config, where)
     deviation = fields.number("initializer_range", 0.02)
     fields.check()

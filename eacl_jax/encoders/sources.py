@@ -2,11 +2,12 @@
 
 import importlib.util
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import huggingface_hub
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
+from eacl_jax.encoders.checkpoint_formats import FORMATS, find_format
 from eacl_jax.errors import UserError
 
 PACKAGE = "package:"
@@ -18,7 +19,6 @@ _TOKENIZER_FILES = (
     "special_tokens_map.json",
     "added_tokens.json",
 )
-_WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", "model-*-of-*.safetensors")
 _HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", re.ASCII)
 
 
@@ -41,16 +41,7 @@ def find_folder(path: str, *, revision: str = "main", weights: bool = True) -> P
         raise UserError(
             f"encoder.path: there is no folder {path!r}, and it is neither a hub id (OWNER/NAME) nor {PACKAGE}NAME/FOLDER."
         )
-    wanted = ["config.json", *_TOKENIZER_FILES, *(_WEIGHT_FILES if weights else ())]
-    try:
-        return Path(huggingface_hub.snapshot_download(path, revision=revision, allow_patterns=wanted))
-    # OSError: no network, no room. LocalEntryNotFoundError, OfflineModeIsEnabled and the like are among these three.
-    except (HfHubHTTPError, HFValidationError, OSError, ValueError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise UserError(
-            f"encoder.path: there is no folder {path!r}, and the hub's {path!r} (revision {revision!r}) is not in the cache "
-            f"and cannot be fetched ({type(error).__name__}: {reason}). Check the name and the network, or give a folder."
-        ) from error
+    return _from_hub(path, revision, weights)
 
 
 def _in_package(path: str) -> Path:
@@ -66,3 +57,42 @@ def _in_package(path: str) -> Path:
         if (folder := Path(root, inside)).is_dir():
             return folder
     raise UserError(f"encoder.path: the installed package {name!r} has no folder {inside!r}.")
+
+
+# Below, any exception counts: the hub's own, a full disk, and those of its HTTP library, which another version may exchange.
+
+
+def _from_hub(name: str, revision: str, weights: bool) -> Path:
+    wanted = ["config.json", *_TOKENIZER_FILES]
+    if weights:
+        # A repository may hold the same weights in several formats: only those that will be read are fetched.
+        try:
+            listed = huggingface_hub.HfApi().list_repo_files(name, revision=revision)
+        except Exception as error:
+            return _from_cache(name, revision, wanted, error)
+        wanted += find_format(listed, f"encoder.path: the hub's {name!r} (revision {revision!r})").patterns(listed)
+    try:
+        return Path(huggingface_hub.snapshot_download(name, revision=revision, allow_patterns=wanted))
+    except Exception as error:
+        raise UserError(_not_had(name, revision, "", error)) from error
+
+
+def _from_cache(name: str, revision: str, wanted: Sequence[str], reason: Exception) -> Path:
+    # Weights are not among what is wanted: the library would ask for all formats that the repository is known to have.
+    try:
+        folder = Path(
+            huggingface_hub.snapshot_download(name, revision=revision, allow_patterns=list(wanted), local_files_only=True)
+        )
+    except Exception as error:
+        raise UserError(_not_had(name, revision, "", reason)) from error
+    if not any(each.patterns({file.name for file in folder.iterdir()}) for each in FORMATS):
+        raise UserError(_not_had(name, revision, " with its weights", reason)) from reason
+    return folder
+
+
+def _not_had(name: str, revision: str, extent: str, error: Exception) -> str:
+    reason = str(error).strip().split("\n")[0]
+    return (
+        f"encoder.path: there is no folder {name!r}, and the hub's {name!r} (revision {revision!r}) is not in the cache{extent}"
+        f" and cannot be fetched ({type(error).__name__}: {reason}). Check the name and the network, or give a folder."
+    )

@@ -26,33 +26,46 @@ def held(module: nnx.Module) -> Any:
 
 
 def run_layers(
-    layers: Any, hidden: Float[Array, "..."], shared: tuple[Any, ...], keys: Array | None, *, frozen: int
+    layers: Any,
+    hidden: Float[Array, "..."],
+    context: Any,
+    own: Any,
+    keys: Array | None,
+    *,
+    frozen: int,
+    start: int,
+    stop: int,
 ) -> Float[Array, "..."]:
-    """Runs `layer(hidden, *shared, key=key)` through the stack.
+    """Runs `layer(hidden, context, own, key=key)` through layers `start` to `stop` (exclusive) of the stack.
 
     Args:
       layers: what `stack_layers` returned.
-      hidden: what goes into the first layer.
-      shared: arguments that are the same for every layer.
-      keys: one dropout key a layer, or None.
+      hidden: what goes into the first of them.
+      context: the same for every layer.
+      own: a tree of arrays with a leading layer axis, over the whole stack, of which each layer gets its row; or None.
+      keys: one dropout key a layer, over the whole stack, or None.
       frozen: the parameters of this many lower layers are held.
     """
+
+    def row(index: int) -> Any:
+        return jax.tree.map(lambda leaf: leaf[index], (own, keys))
+
     if isinstance(layers, nnx.List):
-        for index, layer in enumerate(layers):
-            layer = held(layer) if index < frozen else layer
-            hidden = layer(hidden, *shared, key=None if keys is None else keys[index])
+        for index in range(start, stop):
+            mine, key = row(index)
+            layer = held(layers[index]) if index < frozen else layers[index]
+            hidden = layer(hidden, context, mine, key=key)
         return hidden
 
     graphdef, stacked = nnx.split(layers)
 
-    def step(hidden: Array, layer: tuple[Any, Array | None]) -> tuple[Array, None]:
-        params, key = layer
-        return nnx.merge(graphdef, params)(hidden, *shared, key=key), None
+    def step(hidden: Array, layer: tuple[Any, Any, Array | None]) -> tuple[Array, None]:
+        params, mine, key = layer
+        return nnx.merge(graphdef, params)(hidden, context, mine, key=key), None
 
-    if frozen:
-        below, stacked = (jax.tree.map(lambda p, part=part: p[part], stacked) for part in (slice(frozen), slice(frozen, None)))
-        hidden, _ = lax.scan(step, hidden, (lax.stop_gradient(below), None if keys is None else keys[:frozen]))
-        keys = None if keys is None else keys[frozen:]
-    if jax.tree.leaves(stacked)[0].shape[0]:
-        hidden, _ = lax.scan(step, hidden, (stacked, keys))
+    edge = min(max(frozen, start), stop)
+    for first, last in ((start, edge), (edge, stop)):
+        if first < last:
+            params, mine, some = jax.tree.map(lambda leaf, run=slice(first, last): leaf[run], (stacked, own, keys))
+            hidden, _ = lax.scan(step, hidden, (lax.stop_gradient(params) if last <= frozen else params, mine, some))
     return hidden

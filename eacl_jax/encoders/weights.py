@@ -1,79 +1,32 @@
-"""Checkpoint files to parameters and back. Only safetensors: reading a file runs none of its contents."""
+"""A checkpoint's tensors to parameters and back."""
 
-import hashlib
 import json
 import shutil
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from eacl_jax.encoders.checkpoints import SINGLE, Checkpoint
 from eacl_jax.encoders.encoder import Encoder
 from eacl_jax.encoders.names import Slot
 from eacl_jax.errors import UserError
 
-SINGLE = "model.safetensors"
-INDEX = "model.safetensors.index.json"
 _FLOATS = ("F64", "F32", "F16", "BF16")
 
 
-class Checkpoint:
-    """The tensors of a folder's model.safetensors, or of the shards that its index lists.
+def load_parameters(encoder: Encoder, checkpoint: Checkpoint, *, ignored: Sequence[str] = ()) -> Encoder:
+    """An abstract encoder (`nnx.eval_shape`) with a checkpoint's weights.
 
     Args:
-      folder: where they are.
-      sha256: of model.safetensors, checked before anything of it is parsed; empty: not checked.
-
-    Raises:
-      UserError: no such file, another checksum, or a file that is damaged or no safetensors.
-    """
-
-    def __init__(self, folder: Path, sha256: str = "") -> None:
-        if (folder / SINGLE).is_file():
-            self.path, files = folder / SINGLE, [folder / SINGLE]
-            _verify(self.path, sha256)
-        elif (folder / INDEX).is_file():
-            self.path = folder / INDEX
-            if sha256:
-                raise UserError(
-                    f"{folder}: encoder.sha256 is that of one {SINGLE}, but the weights are in shards; leave it empty."
-                )
-            files = _shards(self.path)
-        else:
-            raise UserError(_without_weights(folder))
-        self._files: dict[str, Any] = {}
-        for file in files:
-            try:
-                opened = safe_open(file, framework="numpy")
-            except (SafetensorError, OSError) as error:
-                raise UserError(f"{file} is damaged or no safetensors file ({error}); fetch or save it again.") from error
-            for key in opened.keys():  # noqa: SIM118 -- not a mapping
-                if key in self._files:
-                    raise UserError(f"{self.path}: tensor {key!r} is in two shards; save the checkpoint again.")
-                self._files[key] = opened
-
-    def keys(self) -> list[str]:
-        """Names of all tensors."""
-        return list(self._files)
-
-    def describe(self, key: str) -> tuple[tuple[int, ...], str]:
-        """A tensor's shape and type; nothing of it is read."""
-        view = self._files[key].get_slice(key)
-        return tuple(view.get_shape()), view.get_dtype()
-
-    def read(self, key: str) -> np.ndarray:
-        """A tensor."""
-        return self._files[key].get_tensor(key)
-
-
-def load_parameters(encoder: Encoder, checkpoint: Checkpoint) -> Encoder:
-    """An abstract encoder (`nnx.eval_shape`) with a checkpoint's weights.
+      encoder: shapes only.
+      checkpoint: every tensor of it is used, or one that is known not to be part of the encoder.
+      ignored: regular expressions of further tensors that may be there.
 
     Raises:
       UserError: lists every tensor that is missing, of another architecture, or of the wrong shape or type.
@@ -81,7 +34,7 @@ def load_parameters(encoder: Encoder, checkpoint: Checkpoint) -> Encoder:
     slots = tensor_slots(encoder)
     shapes = tensor_shapes(encoder)
     problems: list[str] = []
-    found = encoder.names.find(checkpoint.keys(), slots, problems)
+    found = encoder.names.find(checkpoint.keys(), slots, problems, ignored=ignored)
     for name, key in found.items():
         shape, dtype = checkpoint.describe(key)
         if shape != shapes[name] or dtype not in _FLOATS:
@@ -104,7 +57,7 @@ def draw_parameters(encoder: Encoder, *, seed: int, deviation: float) -> Encoder
 
     def draw(name: str) -> np.ndarray:
         leaf = slots[name].path.rpartition(".")[2]
-        if leaf in ("scale", "bias"):
+        if leaf == "scale" or leaf.endswith("bias"):
             return np.full(shapes[name], leaf == "scale", np.float32)
         return np.random.default_rng([seed, zlib.crc32(name.encode())]).standard_normal(shapes[name], np.float32) * np.float32(
             deviation
@@ -130,10 +83,14 @@ def save(encoder: Encoder, config: Mapping[str, Any], folder: Path) -> None:
       encoder: with its parameters.
       config: the decoded config.json that it was built from.
       folder: made where it is missing.
+
+    Keys and values of a prefix are written too; transformers has no place for them and leaves them out.
     """
     folder.mkdir(parents=True, exist_ok=True)
     described = folder / "config.json"
-    described.write_text(json.dumps(dict(config), indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    # Transformers loads in the type that is named there, and what was float16 is float32 now.
+    types = {name: "float32" for name in ("dtype", "torch_dtype") if name in config}
+    described.write_text(json.dumps({**config, **types}, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     write_tensors(to_checkpoint(encoder), folder / SINGLE, readable_as=described)
 
 
@@ -145,10 +102,10 @@ def write_tensors(tensors: Mapping[str, np.ndarray], file: Path, *, readable_as:
 
 def tensor_slots(encoder: Encoder) -> dict[str, Slot]:
     """Where each tensor of the encoder's checkpoint goes; checks that together they are all of its parameters."""
-    slots = encoder.names.slots(encoder.num_layers, stacked=not isinstance(encoder.layers, nnx.List))
-    wanted, named = set(_parameters(encoder)), {slot.path for slot in slots.values()}
-    if wanted != named:
-        raise ValueError(f"{type(encoder).__name__}.names leaves out {wanted - named} and makes up {named - wanted}.")
+    parameters = set(_parameters(encoder))
+    slots = encoder.names.slots(encoder.num_layers, parameters, stacked=not isinstance(encoder.layers, nnx.List))
+    if unnamed := parameters - {slot.path for slot in slots.values()} - encoder.names.unread():
+        raise ValueError(f"{type(encoder).__name__}.names leaves out {unnamed}.")
     return slots
 
 
@@ -174,46 +131,11 @@ def _fill(encoder: Encoder, slots: Mapping[str, Slot], read: Callable[[str], np.
     filled = {}
     # The largest first: what is on the host twice, for a moment, is then largest while the rest is not there yet.
     for path, leaf in sorted(nnx.to_flat_state(abstract), key=lambda item: -item[1].size):
-        value = np.empty(leaf.shape, np.float32)
-        for name in names[".".join(map(str, path))]:
+        value = np.ones(leaf.shape, np.float32)  # a row that no tensor fills is never read: see `Name.first`
+        for name in names.get(".".join(map(str, path)), ()):
             row = value if slots[name].row is None else value[slots[name].row]
             row[...] = read(name).T if slots[name].transpose else read(name)
         # Copied and waited for: a transfer that is still under way keeps the host's array alive.
         filled[path] = leaf.replace(jnp.array(value, copy=True).block_until_ready())
         del value
     return nnx.merge(graphdef, nnx.from_flat_state(filled.items()))
-
-
-def _verify(file: Path, sha256: str) -> None:
-    if not sha256:
-        return
-    with file.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if found != sha256.lower():
-        raise UserError(
-            f"{file} has sha256 {found}, but encoder.sha256 says {sha256}: it is another file or was damaged; "
-            "fetch it again or correct the setting."
-        )
-
-
-def _shards(index: Path) -> list[Path]:
-    try:
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-        inside = bool(names) and all(name == Path(name).name for name in names)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{index} is no index of safetensors shards ({error!r}); fetch or save it again.") from error
-    if not inside:
-        raise UserError(f"{index} must list files of its own folder, got {names}.")
-    if missing := [name for name in names if not (index.parent / name).is_file()]:
-        raise UserError(f"{index} lists shards that are not there: {', '.join(missing)}; fetch them too.")
-    return [index.parent / name for name in names]
-
-
-def _without_weights(folder: Path) -> str:
-    others = [name for name in ("pytorch_model.bin", "flax_model.msgpack", "tf_model.h5") if (folder / name).is_file()]
-    return (
-        f"{folder} holds no {SINGLE} and no {INDEX}"
-        + (f", only {', '.join(others)}, and only safetensors is read" if others else "")
-        + ". Where PyTorch is installed, transformers' AutoModel.from_pretrained(SOURCE).save_pretrained(FOLDER) writes them. "
-        "Or set encoder.random_weights to try the size out."
-    )

@@ -6,28 +6,22 @@ from pathlib import Path
 from typing import Any
 
 import chex
-import huggingface_hub
 import pytest
 from flax import nnx
-from huggingface_hub.errors import LocalEntryNotFoundError
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
 
 from eacl_jax.config import EncoderConfig
 from eacl_jax.encoders import build, load, save
+from eacl_jax.encoders.prefix import PrefixShape
 from eacl_jax.encoders.sources import find_folder
 from eacl_jax.errors import UserError
-from tests.encoders.tiny import CONFIGS, tiny
+from tests.encoders.tiny import CONFIGS, make_tokenizer, tiny
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A complete tiny model."""
     save(tiny("roberta"), CONFIGS["roberta"], tmp_path)
-    words = Tokenizer(models.WordLevel({"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "<mask>": 4, "so": 5}, unk_token="<unk>"))
-    words.pre_tokenizer = pre_tokenizers.Whitespace()
-    names = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>", "mask_token": "<mask>"}
-    PreTrainedTokenizerFast(tokenizer_object=words, **names).save_pretrained(tmp_path)
+    make_tokenizer().save_pretrained(tmp_path)
     return tmp_path
 
 
@@ -61,7 +55,7 @@ def test_checksum(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model_type": "gpt2"}, r"'model_type' is 'gpt2'; supported: bert, camembert, mpnet, roberta, xlm-roberta"),
+        ({"model_type": "gpt2"}, r"'model_type' is 'gpt2'; supported: bert, camembert, deberta, .*, xlnet"),
         ({"model_type": None}, r"'model_type' is None"),
         ({"hidden_act": "sparkle"}, r"'hidden_act' must be one of gelu, .*; got 'sparkle'"),
         ({"num_attention_heads": 5}, r"'hidden_size' \(24\) must be a multiple of 'num_attention_heads' \(5\)"),
@@ -79,6 +73,40 @@ def test_config_that_cannot_be_built(changes: dict[str, Any], message: str, fold
     with pytest.raises(UserError, match=message) as raised:
         load(EncoderConfig(path=str(folder)))
     assert str(folder / "config.json") in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "changes", "message"),
+    [
+        ("deberta", {"pos_att_type": "c2p|p2p"}, r"'pos_att_type' must be some of c2p, p2c; got 'p2p'"),
+        ("deberta", {"pos_att_type": 3}, r"'pos_att_type' must be some of c2p, p2c; got '3'"),
+        ("deberta", {"relative_attention": "yes"}, r"'relative_attention' must be one of True, False; got 'yes'"),
+        ("deberta-v2", {"position_buckets": 100}, r"half of 'position_buckets' \(100\) .* the farthest distance, 48"),
+        ("deberta-v2", {"conv_kernel_size": 2}, r"'conv_kernel_size' must be odd, got 2"),
+        ("deberta-v2", {"conv_kernel_size": 3, "conv_groups": 5}, r"must be a multiple of 'conv_groups' \(5\)"),
+        ("electra", {"embedding_size": 0}, r"'embedding_size' must be a whole number of at least 1, got 0"),
+        ("modernbert", {"layer_types": ["full_attention"]}, r"'layer_types' must name 4 layers, got 1"),
+        ("modernbert", {"layer_types": ["causal"] * 4}, r"'layer_types' must be a list of full_attention, sliding_attention"),
+        (
+            "modernbert",
+            {"rope_parameters": {"full_attention": {"rope_type": "yarn"}}},
+            r"'rope_type' must be one of default; got 'yarn'",
+        ),
+        ("modernbert", {"local_rope_theta": 0}, r"'rope_theta' must be positive"),
+        ("t5", {"feed_forward_proj": "gated-relu6"}, r"'feed_forward_proj' must be one of relu, .*; got 'gated-relu6'"),
+        ("t5", {"relative_attention_max_distance": 2}, r"'relative_attention_max_distance' \(2\) must be above a quarter"),
+        ("xlnet", {"attn_type": "uni"}, r"'attn_type' must be one of bi; got 'uni'"),
+        ("xlnet", {"n_head": 5}, r"'d_model' \(24\) must be a multiple of 'n_head' \(5\)"),
+    ],
+)
+def test_what_an_architecture_cannot_do_is_refused(architecture: str, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        build(CONFIGS[architecture] | changes)
+
+
+def test_prefix_where_an_architecture_takes_none() -> None:
+    with pytest.raises(UserError, match="holds a prefix_encoder, which 'model_type' 'mpnet' cannot take"):
+        build(CONFIGS["mpnet"], prefix=PrefixShape(3))
 
 
 def test_all_fields_that_are_amiss_are_named_at_once() -> None:
@@ -130,48 +158,6 @@ def test_files_inside_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     for path in ("package:weights_for_a_test/../x", "package:a.b/c", "package:"):
         with pytest.raises(UserError, match="must be package:NAME/FOLDER"):
             find_folder(path)
-
-
-def test_hub_id_is_fetched_or_taken_from_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    asked: dict[str, Any] = {}
-
-    def snapshot(name: str, **options: Any) -> str:
-        asked.update(options, name=name)
-        return str(tmp_path)
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
-    assert find_folder("owner/name", revision="v2") == tmp_path
-    assert (asked["name"], asked["revision"]) == ("owner/name", "v2")
-    assert {"config.json", "tokenizer.json", "model.safetensors", "model.safetensors.index.json"} <= set(
-        asked["allow_patterns"]
-    )
-    assert not any(pattern.endswith((".bin", ".py", ".pkl", "*")) for pattern in asked["allow_patterns"])
-    find_folder("owner/name", weights=False)
-    assert not any("safetensors" in pattern for pattern in asked["allow_patterns"])
-
-
-def test_hub_id_without_network_or_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    def snapshot(*_: Any, **__: Any) -> str:
-        raise LocalEntryNotFoundError("nothing cached\nand more")
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
-    with pytest.raises(UserError, match=r"no folder 'owner/name'.*\(LocalEntryNotFoundError: nothing cached\)"):
-        find_folder("owner/name")
-
-
-def test_cached_snapshot_is_used_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The real library against a cache laid out by hand."""
-    commit = "0" * 40
-    snapshot = tmp_path / "models--owner--name" / "snapshots" / commit
-    snapshot.mkdir(parents=True)
-    (snapshot / "config.json").write_text("{}")
-    (snapshot.parents[1] / "refs").mkdir()
-    (snapshot.parents[1] / "refs" / "main").write_text(commit)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    assert find_folder("owner/name") == snapshot
-    with pytest.raises(UserError, match="no folder 'owner/other'"):
-        find_folder("owner/other")
 
 
 def test_camembert_and_xlm_roberta_are_roberta() -> None:
