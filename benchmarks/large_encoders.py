@@ -1,0 +1,191 @@
+"""Large encoders of real shape with random weights: loading, forward pass and one step of stage one.
+
+    .venv/bin/python benchmarks/large_encoders.py
+
+Each encoder gets a process of its own, so that its peak of memory is its own; a checkpoint of it is written to a folder that is
+removed in the end. Memory while loading is that beyond what the process held before, as a multiple of the weights' bytes;
+pages of the file that the kernel may drop at any time (RssFile) are not counted.
+"""
+
+import json
+import multiprocessing
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from absl import app, flags
+from rich.console import Console
+from rich.table import Table
+
+NAMES = (
+    "FacebookAI/roberta-large",
+    "microsoft/deberta-large",
+    "microsoft/deberta-v3-large",
+    "answerdotai/ModernBERT-large",
+)
+ENCODERS = flags.DEFINE_list("encoders", list(NAMES), "Hub ids of eacl_jax/encoders/catalogue.py.")
+EXAMPLES = flags.DEFINE_integer("examples", 8, "Examples a batch, one a row.")
+LENGTH = flags.DEFINE_integer("length", 128, "Tokens of each.")
+STEPS = flags.DEFINE_integer("steps", 2, "Timed passes and steps, after one that compiles.")
+DTYPE = flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "Of activations and products.")
+
+
+def status(field: str) -> int:
+    """A line of this process' /proc status, in bytes."""
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return int(next(line for line in lines if line.startswith(f"{field}:")).split()[1]) * 1024
+
+
+class Peak:
+    """The greatest anonymous memory of the process while the block runs."""
+
+    def __enter__(self) -> "Peak":
+        self.before = self.peak = status("RssAnon")
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+        return self
+
+    def _watch(self) -> None:
+        while not self._stop.wait(0.002):
+            self.peak = max(self.peak, status("RssAnon"))
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+
+def write(name: str, folder: Path) -> None:
+    """A checkpoint with random weights."""
+    from eacl_jax.encoders import build, save
+    from eacl_jax.encoders.catalogue import known
+
+    config = dict(known(name).config)
+    save(build(config), config, folder)
+
+
+def measure(name: str, folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """Loads the folder, then runs it."""
+    import jax
+    import numpy as np
+    from flax import nnx
+
+    from eacl_jax import losses, training
+    from eacl_jax.batching import Batch
+    from eacl_jax.config import ModelConfig, StageOneConfig
+    from eacl_jax.encoders.catalogue import known
+    from eacl_jax.encoders.checkpoints import Checkpoint
+    from eacl_jax.encoders.registry import abstract_encoder
+    from eacl_jax.encoders.weights import load_parameters
+    from eacl_jax.mesh import make_mesh, put, replicated
+    from eacl_jax.model import Model
+    from eacl_jax.optim import stage_one_optimizer
+
+    jax.block_until_ready(jax.numpy.zeros(1))
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    started = time.perf_counter()
+    with Peak() as peak:
+        encoder = load_parameters(abstract_encoder(config, dtype=settings["dtype"]), Checkpoint(folder))
+    result: dict[str, Any] = {"load_seconds": time.perf_counter() - started}
+    weights = known(name).parameters * 4
+    result |= {"parameters": known(name).parameters, "load_memory": (peak.peak - peak.before) / weights}
+
+    rows, length, labels = settings["examples"], settings["length"], 7
+    generator = np.random.default_rng(0)
+    batch = Batch(
+        tokens=generator.integers(5, 30000, (rows, length)).astype(np.int32),
+        positions=np.broadcast_to(np.arange(length, dtype=np.int32), (rows, length)),
+        segment_ids=np.ones((rows, length), np.int32),
+        readout=np.stack([np.arange(rows), np.full(rows, length - 2)], axis=1).astype(np.int32),
+        labels=(np.arange(rows) % labels).astype(np.int32),
+        weights=np.ones(rows, np.float32),
+    )
+    model = Model(encoder, labels, ModelConfig(), rngs=nnx.Rngs(0))
+    graphdef, state = nnx.split(model, nnx.Param)
+    params = nnx.to_pure_dict(state)
+    del encoder, model, state
+
+    def timed(run: Callable[[], Any]) -> tuple[float, float]:
+        seconds = []
+        for _ in range(settings["steps"] + 1):
+            started = time.perf_counter()
+            jax.block_until_ready(run())
+            seconds.append(time.perf_counter() - started)
+        return seconds[0], sorted(seconds[1:])[len(seconds[1:]) // 2]
+
+    forward = jax.jit(lambda params: nnx.merge(graphdef, params).represent(batch))
+    result["forward_first"], result["forward"] = timed(lambda: forward(params))
+
+    def loss(params: Any, constants: Any, batch: Batch, key: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
+        model, rngs = nnx.merge(graphdef, params), nnx.Rngs(dropout=key)
+        h = model.read(batch, deterministic=False, rngs=rngs)
+        logits = model.predict(h, deterministic=False, rngs=rngs)
+        return losses.stage_one(
+            logits,
+            model.mapping(h),
+            batch.labels,
+            model.mapping(constants),
+            temperature=0.1,
+            ce_weight=0.1,
+            angle_weight=0.1,
+            weights=batch.weights,
+        )
+
+    anchors = jax.random.normal(jax.random.key(1), (labels, params["predictor"]["kernel"].shape[0]))
+    optimizer = stage_one_optimizer(StageOneConfig(), params, 100)
+    mesh = make_mesh(1)
+    step = training.make_train_step(loss, optimizer, mesh)
+    train_state = put(training.create_state(params, anchors, optimizer), replicated(mesh))
+    del params
+
+    def one() -> Any:
+        nonlocal train_state
+        train_state, metrics = step(train_state, batch, jax.random.key(0))
+        if not np.isfinite(float(metrics["loss"])):
+            raise RuntimeError(f"{name}: loss {metrics['loss']}")
+        return train_state
+
+    result["step_first"], result["step"] = timed(one)
+    device = jax.devices()[0]
+    on_device = (device.memory_stats() or {}).get("peak_bytes_in_use")
+    result |= {"peak": on_device or status("VmHWM"), "device": device.device_kind}
+    return result
+
+
+def _alone(function: Callable[..., Any], *arguments: Any) -> Any:
+    """The function's result, from a process of its own."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(function, arguments)
+
+
+def main(_: list[str]) -> None:
+    settings = {"examples": EXAMPLES.value, "length": LENGTH.value, "steps": STEPS.value, "dtype": DTYPE.value}
+    table = Table(title=f"{EXAMPLES.value} examples of {LENGTH.value} tokens, {DTYPE.value}, {os.cpu_count()} CPU cores")
+    columns = ("", "parameters", "load s", "load memory", "forward s", "step s", "examples/s", "peak GB", "compile + first s")
+    for column in columns:
+        table.add_column(column, justify="left" if not column else "right")
+    for name in ENCODERS.value:
+        with tempfile.TemporaryDirectory() as folder:
+            _alone(write, name, Path(folder))
+            result = _alone(measure, name, Path(folder), settings)
+        table.add_row(
+            name,
+            f"{result['parameters'] / 1e6:.0f} M",
+            f"{result['load_seconds']:.1f}",
+            f"{result['load_memory']:.2f} x",
+            f"{result['forward']:.2f}",
+            f"{result['step']:.2f}",
+            f"{EXAMPLES.value / result['step']:.1f}",
+            f"{result['peak'] / 1e9:.1f}",
+            f"{result['forward_first']:.0f}, {result['step_first']:.0f}",
+        )
+        print(json.dumps({"encoder": name, **settings, **result}), flush=True)
+    Console(width=140).print(table)
+
+
+if __name__ == "__main__":
+    app.run(main)
