@@ -6,6 +6,8 @@ anything is loaded.
 """
 
 import dataclasses
+import math
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -14,6 +16,10 @@ from typing import Any, Literal
 from eacl_jax.errors import UserError
 
 CORPORA = ("smalltalk", "meld", "emorynlp", "iemocap", "dailydialog", "custom")
+
+# What stands for the utterance: the hidden state at the mask token, at the first token or at the last one (the closing
+# separator), or the mean over all of the example's tokens.
+Readout = Literal["mask", "first", "last", "mean"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +84,8 @@ class EncoderConfig:
 class ModelConfig:
     """Readout and heads."""
 
-    readout: Literal["mask", "first"] = "mask"
+    # The paper's is mask. For encoders without a mask token: first, last or mean (see `Readout`).
+    readout: Readout = "mask"
     # Width m of the mapping's output; 0: the encoder's width d.
     mapping_dim: int = 0
     dropout: float = 0.1
@@ -113,6 +120,17 @@ class StageOneConfig:
     head_lr: float = 4e-4
     # Both rates are multiplied by this after each epoch.
     lr_decay: float = 0.5
+    # Layer i of n, 1 the lowest, learns at encoder_lr * layer_decay**(n - i), the embeddings at encoder_lr * layer_decay**n;
+    # what lies above the last layer, and the heads, at their full rate.
+    layer_decay: float = 1.0
+    # Gradual unfreezing (arXiv 1801.06146): in epoch e only the top unfreeze_layers * e layers learn, with what lies above
+    # them and the heads; the embeddings join one layer after the lowest. 0: everything from the start. What
+    # encoder.frozen_layers holds stays held.
+    unfreeze_layers: int = 0
+    # Rows "REGEX=FACTOR": a parameter's rate is multiplied by the factor of the first row whose regex matches its whole name
+    # (encoder/layers/0/attention/query/kernel, layers from 0); 0 holds it. Empty: no factors; else every parameter needs a
+    # row, and every row a parameter.
+    rates: tuple[str, ...] = ()
     weight_decay: float = 0.01
     clip_norm: float = 5.0
     # Stop after this many steps, 0 for no limit: for trying sizes out.
@@ -188,7 +206,7 @@ class Config:
     run: RunConfig = RunConfig()
 
     @property
-    def readout(self) -> Literal["mask", "first"]:
+    def readout(self) -> Readout:
         """The readout in force: `compat.readout_first` overrides `model.readout`."""
         return "first" if self.compat.readout_first else self.model.readout
 
@@ -243,6 +261,27 @@ def parse_argument(argument: str | None, **defaults: Any) -> dict[str, Any]:
         except (ValueError, KeyError) as error:
             raise UserError(f"config argument {part!r}: cannot be read; known: {known}.") from error
     return {**defaults, **values}
+
+
+def parse_rate(row: str) -> tuple[re.Pattern[str], float]:
+    """A row "REGEX=FACTOR" of `stage_one.rates`; the last equals sign divides it.
+
+    Raises:
+      ValueError: says what is wrong with it.
+    """
+    pattern, equals, text = row.rpartition("=")
+    if not equals or not pattern:
+        raise ValueError("expected REGEX=FACTOR")
+    try:
+        factor = float(text)
+    except ValueError as error:
+        raise ValueError(f"the factor {text!r} is not a number") from error
+    if not 0 <= factor < math.inf:
+        raise ValueError(f"the factor must be finite and not negative, got {text}")
+    try:
+        return re.compile(pattern), factor
+    except re.error as error:
+        raise ValueError(f"{pattern!r} is no regular expression ({error})") from error
 
 
 def _build(kind: type, mapping: Mapping[str, Any], place: str, problems: list[str]) -> Any:
@@ -308,6 +347,14 @@ def _impossible(config: Config) -> list[str]:
         value = getattr(config.stage_one, name)
         need(value >= 0, f"stage_one.{name}", "must not be negative", value)
     need(0 < config.stage_one.lr_decay <= 1, "stage_one.lr_decay", "must be in (0, 1]", config.stage_one.lr_decay)
+    need(0 < config.stage_one.layer_decay <= 1, "stage_one.layer_decay", "must be in (0, 1]", config.stage_one.layer_decay)
+    unfreeze = config.stage_one.unfreeze_layers
+    need(unfreeze >= 0, "stage_one.unfreeze_layers", "must not be negative", unfreeze)
+    for number, row in enumerate(config.stage_one.rates):
+        try:
+            parse_rate(row)
+        except ValueError as error:
+            need(False, f"stage_one.rates[{number}]", str(error), row)
     need(config.stage_one.max_steps >= 0, "stage_one.max_steps", "must not be negative", config.stage_one.max_steps)
     need(config.stage_two.lr >= 0, "stage_two.lr", "must not be negative", config.stage_two.lr)
     need(config.batch.eval_batch_size >= 1, "batch.eval_batch_size", "must be at least 1", config.batch.eval_batch_size)

@@ -7,7 +7,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 from flax import nnx
 from jaxtyping import Int
@@ -22,6 +21,7 @@ from eacl_jax.errors import UserError
 from eacl_jax.mesh import AXIS, Mesh, make_mesh, put, replicated
 from eacl_jax.model import Model
 from eacl_jax.prompts import Example, PromptBuilder
+from eacl_jax.rates import Rates, stage_one_rates
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class Experiment:
       encoder_config: the encoder's config.json.
       graphdef: static half of the model.
       params: initial parameters, a nested dict of arrays on the mesh, with branches `encoder`, `predictor`, `mapping`.
-      trainable: tree like `params` of factors for the updates, None where everything is trained.
+      rates: how much each parameter's own rate differs in stage one, and when it begins to learn.
       labels: the label words, tokenized.
       mesh: devices.
     """
@@ -50,7 +50,7 @@ class Experiment:
     encoder_config: Mapping[str, Any]
     graphdef: Any
     params: Any
-    trainable: Any
+    rates: Rates
     labels: Batch
     mesh: Mesh
 
@@ -98,24 +98,18 @@ def prepare(config: Config, *, mesh: Mesh | None = None) -> Experiment:
             f"{', '.join(corpus.taxonomy.labels)}."
         )
     loaded = encoders.load(config.encoder, seed=config.seed)
-    if config.prompt.max_tokens > loaded.module.max_length:
+    longest = loaded.module.max_length
+    if longest is not None and config.prompt.max_tokens > longest:
         raise UserError(
-            f"config.prompt.max_tokens is {config.prompt.max_tokens}, but {config.encoder.path} "
-            f"reads at most {loaded.module.max_length} tokens."
+            f"config.prompt.max_tokens is {config.prompt.max_tokens}, but {config.encoder.path} reads at most {longest} tokens."
         )
     builder = PromptBuilder(
         loaded.tokenizer, config.prompt, readout=config.readout, trailing_space=config.compat.trailing_space
     )
     examples = {split: builder.build(corpus.splits[split], corpus.taxonomy) for split in SPLITS}
-    model = Model(loaded.module, len(corpus.taxonomy), config.model, rngs=nnx.Rngs(config.seed))
-    trainable = None
-    if config.encoder.frozen_layers:
-        mask = nnx.to_pure_dict(loaded.module.trainable_mask())
-        trainable = {
-            "encoder": mask,
-            **{name: jax.tree.map(lambda _: np.float32(1), _pure(getattr(model, name))) for name in _HEADS},
-        }
-    graphdef, params = nnx.split(model, nnx.Param)
+    model = Model(loaded.module, len(corpus.taxonomy), config.model, readout=config.readout, rngs=nnx.Rngs(config.seed))
+    graphdef, state = nnx.split(model, nnx.Param)
+    params = nnx.to_pure_dict(state)
     log.info("%s: %s examples", corpus.name, {split: len(items) for split, items in examples.items()})
     return Experiment(
         config=config,
@@ -124,15 +118,8 @@ def prepare(config: Config, *, mesh: Mesh | None = None) -> Experiment:
         tokenizer=loaded.tokenizer,
         encoder_config=loaded.config,
         graphdef=graphdef,
-        params=put(nnx.to_pure_dict(params), replicated(mesh)),
-        trainable=trainable,
+        params=put(params, replicated(mesh)),
+        rates=stage_one_rates(config.stage_one, params, loaded.module),
         labels=label_batch(loaded.tokenizer, corpus.taxonomy),
         mesh=mesh,
     )
-
-
-_HEADS = ("predictor", "mapping")
-
-
-def _pure(module: nnx.Module) -> Any:
-    return nnx.to_pure_dict(nnx.state(module, nnx.Param))

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from eacl_jax import losses
 from eacl_jax.anchors import mean_over_tokens
 from eacl_jax.batching import Batch
-from eacl_jax.config import ModelConfig
+from eacl_jax.config import ModelConfig, Readout
 
 # Uniform in +-1/sqrt(fan-in), the customary start of fine-tuning heads.
 _KERNEL_INIT = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
@@ -31,11 +31,14 @@ class Mapping(nnx.Module):
 class Model(nnx.Module):
     """What stage one trains. Its parameters are the whole state: dropout keys come with each call."""
 
-    def __init__(self, encoder: nnx.Module, classes: int, config: ModelConfig, *, rngs: nnx.Rngs) -> None:
+    def __init__(
+        self, encoder: nnx.Module, classes: int, config: ModelConfig, *, readout: Readout | None = None, rngs: nnx.Rngs
+    ) -> None:
         """Args:
         encoder: `encoder(tokens, positions, segment_ids, *, deterministic, rngs) -> [R, L, d]` with attribute `hidden_size`.
         classes: number of labels C.
-        config: mapping width m (0: d) and dropout of the predictor.
+        config: mapping width m (0: d), dropout of the predictor, and the readout.
+        readout: the one in force (`Config.readout`); None: `config.readout`.
         rngs: for the heads' weights.
         """
         width: int = encoder.hidden_size  # type: ignore[attr-defined]
@@ -43,10 +46,14 @@ class Model(nnx.Module):
         self.predictor = nnx.Linear(width, classes, kernel_init=_KERNEL_INIT, rngs=rngs)
         self.mapping = Mapping(width, config.mapping_dim or width, rngs=rngs)
         self.dropout = nnx.Dropout(config.dropout)
+        # Which token the others read is the prompts' choice: `Batch.readout`.
+        self.pooled = (readout or config.readout) == "mean"
 
     def read(self, batch: Batch, *, deterministic: bool = True, rngs: nnx.Rngs | None = None) -> Float[Array, "N d"]:
-        """Hidden states at the readout tokens, float32."""
+        """What stands for each example, float32: the hidden state at its readout token, or the mean over its tokens."""
         hidden = self._encode(batch, deterministic=deterministic, rngs=rngs)
+        if self.pooled:
+            return mean_over_examples(hidden, batch)
         return hidden[batch.readout[:, 0], batch.readout[:, 1]].astype(jnp.float32)
 
     def predict(
@@ -65,6 +72,21 @@ class Model(nnx.Module):
 
     def _encode(self, batch: Batch, **how: Any) -> Float[Array, "R L d"]:
         return self.encoder(batch.tokens, batch.positions, batch.segment_ids, **how)
+
+
+def mean_over_examples(hidden: Float[Array, "R L d"], batch: Batch) -> Float[Array, "N d"]:
+    """Mean of the hidden states over all tokens of each example, in float32.
+
+    An example's tokens are those of its readout token's segment, so that there is always at least one: filler, whose readout
+    may lie in padding, is finite like everything else.
+    """
+    rows, columns = batch.readout[:, 0], batch.readout[:, 1]
+    own = batch.segment_ids[rows] == batch.segment_ids[rows, columns][:, None]
+    of_row = rows[:, None] == jnp.arange(hidden.shape[0])
+    member = (of_row[:, :, None] & own[:, None, :]).astype(jnp.float32)
+    # A product, not a gather: [N, L, d] is never made, and rows that lie on several devices are added up where they are.
+    summed = jnp.einsum("nrl,rld->nd", member, hidden.astype(jnp.float32), precision=jax.lax.Precision.HIGHEST)
+    return summed / jnp.sum(own, axis=1, keepdims=True)
 
 
 def classify(reps: Float[Array, "N m"], anchors: Float[Array, "C m"]) -> Array:

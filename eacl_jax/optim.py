@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from eacl_jax.config import StageOneConfig, StageTwoConfig
@@ -14,8 +15,35 @@ T = TypeVar("T")
 
 # Every parameter matches exactly one row of each table (`assign` checks it).
 RATE_GROUPS = (("encoder/.*", "encoder"), ("(predictor|mapping)/.*", "heads"))
-DECAYED = ((r".*/bias", False), (r".*/scale", False), (r".*/(kernel|embedding)", True))
+# Spared from decay: whatever is called a bias, by its own name or that of the module it is the table of, and norms' scales.
+_BIAS = r".*bias[^/]*(/[^/]+)?"
+_OTHER = rf"(?!{_BIAS}\Z)"
+DECAYED = ((_BIAS, False), (rf"{_OTHER}.*/scale", False), (rf"{_OTHER}.*/(kernel|embedding)", True))
+DECAYED_WITH_MAPPING_NORM = (
+    (_BIAS, False),
+    (rf"{_OTHER}(?!mapping/).*/scale", False),
+    (rf"{_OTHER}(mapping/norm/scale|.*/(kernel|embedding))", True),
+)
+# Adam's memory of gradients and of their squares.
+_B1, _B2 = 0.9, 0.999
 STAGE_TWO_GROUPS = (("anchors", "anchors"), ("(encoder|predictor|mapping)/.*", "frozen"))
+
+
+class Rates(NamedTuple):
+    """Departures from one rate for the encoder and one for the heads; by default none. `rates.stage_one_rates` makes them.
+
+    Trees like the parameters, of arrays that broadcast against them: parameters stacked by layer have one value a layer.
+
+    Attributes:
+      factors: float32 multipliers of the updates, 0 where a parameter is held; None where all are 1.
+      held: bool, where gradients are left out; None where none are. Those of `encoder.frozen_layers` need not be, they are 0.
+      first_epochs: int32, the epoch (from 1) in which a parameter begins to learn, less than 2 for those that learn from the
+        start; None where all do.
+    """
+
+    factors: Any = None
+    held: Any = None
+    first_epochs: Any = None
 
 
 def path_name(path: tuple[Any, ...]) -> str:
@@ -54,37 +82,91 @@ def epoch_schedule(rate: float, decay: float, steps_per_epoch: int) -> Callable[
 
 
 def stage_one_optimizer(
-    config: StageOneConfig, params: Any, steps_per_epoch: int, *, trainable: Any = None, decay_mapping_norm: bool = False
+    config: StageOneConfig, params: Any, steps_per_epoch: int, *, rates: Rates | None = None, decay_mapping_norm: bool = False
 ) -> optax.GradientTransformation:
     """AdamW after clipping by the global norm, with one rate for the encoder and one for the heads.
+
+    A parameter that is held, for good or until its first epoch, does not move at all: neither the clip norm nor the moments
+    see its gradient, and no decay reaches it.
 
     Args:
       config: rates, decay and clip norm.
       params: tree with branches `encoder`, `predictor`, `mapping`.
       steps_per_epoch: after each so many steps both rates are multiplied by `config.lr_decay`.
-      trainable: tree like `params` of factors for the updates, 0 where a parameter (or a slice of one) is frozen; None
-        trains all.
+      rates: how single parameters depart from that; None: they do not.
       decay_mapping_norm: compat switch, decays the mapping's LayerNorm scale too.
     """
-    table = DECAYED
-    if decay_mapping_norm:
-        table = ((r".*/bias", False), (r"(?!mapping/).*/scale", False), (r"mapping/norm/scale|.*/(kernel|embedding)", True))
-    rates = {"encoder": config.encoder_lr, "heads": config.head_lr}
-    stages = [
-        optax.clip_by_global_norm(config.clip_norm),
-        optax.scale_by_adam(b1=0.9, b2=0.999, eps=1e-8),
-        optax.add_decayed_weights(config.weight_decay, mask=assign(params, table)),
-        optax.partition(
-            {
-                name: optax.scale_by_learning_rate(epoch_schedule(rate, config.lr_decay, steps_per_epoch))
-                for name, rate in rates.items()
-            },
-            assign(params, RATE_GROUPS),
-        ),
-    ]
-    if trainable is not None:
-        stages.append(optax.stateless(lambda updates, _: jax.tree.map(lambda u, t: u * t, updates, trainable)))
-    return optax.chain(*stages)
+    rates = Rates() if rates is None else rates
+    decayed = assign(params, DECAYED_WITH_MAPPING_NORM if decay_mapping_norm else DECAYED)
+    groups = assign(params, RATE_GROUPS)
+    schedules = {
+        name: epoch_schedule(rate, config.lr_decay, steps_per_epoch)
+        for name, rate in (("encoder", config.encoder_lr), ("heads", config.head_lr))
+    }
+
+    def build(step: Any = None) -> optax.GradientTransformation:
+        """The chain at a step, counted from 1; the step matters only where parameters join later."""
+        learning = _learning(rates, step, steps_per_epoch)
+        stages = [
+            _clip(config.clip_norm, learning),
+            optax.scale_by_adam(b1=_B1, b2=_B2, eps=1e-8),
+            optax.add_decayed_weights(config.weight_decay, mask=decayed),
+            optax.partition({name: optax.scale_by_learning_rate(schedule) for name, schedule in schedules.items()}, groups),
+        ]
+        if step is not None:
+            stages.insert(2, _scaled(_bias_corrections(rates.first_epochs, step, steps_per_epoch)))
+        if rates.factors is not None:
+            stages.append(_scaled(rates.factors))
+        if step is not None:
+            stages.append(optax.stateless(lambda updates, _: _where(learning, updates)))
+        return optax.chain(*stages)
+
+    if rates.first_epochs is None:
+        return build()
+    # From 1, so that the state never holds one array twice, which could not be given up twice.
+    return optax.inject_hyperparams(build)(step=lambda count: count + 1)
+
+
+def _learning(rates: Rates, step: Any, steps_per_epoch: int) -> Any:
+    """Whose gradients count at a step (from 1): a tree of booleans, or None where all do."""
+    learning = None if rates.held is None else jax.tree.map(np.logical_not, rates.held)
+    if rates.first_epochs is not None:
+        joined = jax.tree.map(lambda first: (step - 1) // steps_per_epoch + 1 >= first, rates.first_epochs)
+        learning = joined if learning is None else jax.tree.map(jnp.logical_and, learning, joined)
+    return learning
+
+
+def _bias_corrections(first_epochs: Any, step: Any, steps_per_epoch: int) -> Any:
+    """Multipliers of Adam's updates that count a parameter's steps from the one it joined in.
+
+    Adam corrects its moments for having begun at zero by the step that is common to all. Moments that begin at zero later
+    would be taken for old ones, and the parameter would move up to six times too far for some hundred steps. 1 for parameters
+    that learn from the start.
+    """
+
+    def correction(first: Any) -> jax.Array:
+        own = jnp.maximum(step - jnp.maximum(first - 1, 0) * steps_per_epoch, 1)
+        return (1 - _B1**step) / (1 - _B1**own) * jnp.sqrt((1 - _B2**own) / (1 - _B2**step))
+
+    return jax.tree.map(correction, first_epochs)
+
+
+def _clip(max_norm: float, learning: Any) -> optax.GradientTransformation:
+    """Clipping by the global norm of what learns. One stage, so that the chain's state is laid out the same either way."""
+    clip = optax.clip_by_global_norm(max_norm)
+    if learning is None:
+        return clip
+    return optax.stateless(lambda gradients, _: clip.update(_where(learning, gradients), optax.EmptyState())[0])
+
+
+def _where(learning: Any, tree: Any) -> Any:
+    """The tree where it learns, 0 elsewhere."""
+    return jax.tree.map(lambda on, x: jnp.where(on, x, 0), learning, tree)
+
+
+def _scaled(factors: Any) -> optax.GradientTransformation:
+    """Updates times a tree of factors."""
+    return optax.stateless(lambda updates, _: jax.tree.map(lambda u, f: u * f, updates, factors))
 
 
 def stage_two_optimizer(config: StageTwoConfig, params: Any) -> optax.GradientTransformation:

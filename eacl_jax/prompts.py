@@ -1,8 +1,9 @@
 """Dialogue -> Example: the token ids of an utterance with its past, where to read it out, and its label.
 
-One example an utterance: BOS, at most `max_past` past utterances as `<speaker> says: <text>`, oldest first, then the target
-`For utterance: <text> <speaker> feels <mask>`, each closed by the separator. Source: arXiv 2403.20289, Sec. 3.1, and the public
-implementation's rule for dropping old utterances, which decides the exact ids.
+One example an utterance: the tokenizer's first token (if it has one), at most `max_past` past utterances as `<speaker> says:
+<text>`, oldest first, then the target `For utterance: <text> <speaker> feels <mask>` (without the mask where the tokenizer has
+none), each utterance closed by the separator. Source: arXiv 2403.20289, Sec. 3.1, and the public implementation's rule for
+dropping old utterances, which decides the exact ids.
 """
 
 import dataclasses
@@ -12,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from eacl_jax.config import PromptConfig
+from eacl_jax.config import PromptConfig, Readout
 from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
 from eacl_jax.errors import UserError
 
@@ -27,8 +28,8 @@ class Example:
     """One utterance to classify.
 
     Attributes:
-      tokens: int32 [T] ids, BOS first.
-      readout: column of the token whose hidden state stands for the utterance.
+      tokens: int32 [T] ids.
+      readout: column of the token whose hidden state stands for the utterance; any of its columns where the mean does.
       label: anchor index, or `NO_LABEL`.
       dialogue: id of its dialogue.
       utterance: its index there.
@@ -49,35 +50,41 @@ class PromptBuilder:
         tokenizer: Any,
         config: PromptConfig,
         *,
-        readout: Literal["mask", "first"] = "mask",
+        readout: Readout = "mask",
         trailing_space: bool = False,
     ) -> None:
         """Args:
-          tokenizer: a Hugging Face tokenizer; gives BOS (or CLS), the separator (or EOS) and the mask.
+          tokenizer: a Hugging Face tokenizer; gives CLS (or BOS), the separator (or EOS) and the mask. Without the first the
+            prompt starts with text, without a mask it ends in "feels" and the separator.
           config: token budget and number of past utterances.
-          readout: "mask" reads at the mask token, "first" at BOS.
+          readout: "mask" reads at the mask token, "first" at CLS or BOS, "last" at the closing separator; for "mean" any
+            column does.
           trailing_space: compat switch, leaves a space after the mask.
 
         Raises:
-          UserError: the tokenizer lacks a token that the prompt needs.
+          UserError: the tokenizer has no separator, or not the token that is to be read out.
         """
         self._tokenizer = tokenizer
         self._config = config
         self._readout = readout
-        bos = tokenizer.cls_token_id if tokenizer.cls_token_id is not None else tokenizer.bos_token_id
+        first = tokenizer.cls_token_id if tokenizer.cls_token_id is not None else tokenizer.bos_token_id
         separator = tokenizer.sep_token_id if tokenizer.sep_token_id is not None else tokenizer.eos_token_id
         name = getattr(tokenizer, "name_or_path", "?")
-        if bos is None or separator is None:
-            raise UserError(f"tokenizer {name!r} has no first token or no separator token: the prompt needs both.")
-        mask = tokenizer.mask_token_id
+        if separator is None:
+            raise UserError(f"tokenizer {name!r} has no separator and no end token: the prompt needs one to close utterances.")
+        mask = _mask_id(tokenizer)
         if mask is None and readout == "mask":
+            others = '"last" or "mean"' if first is None else '"first", "last" or "mean"'
+            raise UserError(f"tokenizer {name!r} has no mask token: set config.model.readout to {others}.")
+        if first is None and readout == "first":
             raise UserError(
-                f'tokenizer {name!r} has no mask token: set config.model.readout to "first" to read out the first token.'
+                f'tokenizer {name!r} has no first token: set config.model.readout to "last" or "mean", '
+                "with config.compat.readout_first off."
             )
-        self._bos, self._separator = int(bos), int(separator)
-        self._tail = (
-            ([] if mask is None else [int(mask)]) + (self._encode([" "])[0] if trailing_space else []) + [self._separator]
-        )
+        self._separator = int(separator)
+        self._start = [] if first is None else [int(first)]
+        space = self._encode([" "])[0] if trailing_space else []
+        self._tail = [*([] if mask is None else [mask]), *space, self._separator]
 
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
         if not texts:
@@ -109,7 +116,7 @@ class PromptBuilder:
                 if turn.emotion is None and targets == "annotated":
                     continue
                 head = heads[start + index]
-                room = self._config.max_tokens - 1 - len(self._tail)
+                room = self._config.max_tokens - len(self._start) - len(self._tail)
                 if len(head) > room:
                     head = self._shorten(turn, room, f"dialogue {dialogue.id!r} utterance {index}")
                     cut += 1
@@ -127,9 +134,10 @@ class PromptBuilder:
         lengths = [len(ids) for ids in past[: index + 1]]
         first = first_past_utterance(lengths, self._config)
         target = [*head, *self._tail]
-        while first < index and 1 + sum(lengths[first:index]) + len(target) > self._config.max_tokens:
+        room = self._config.max_tokens - len(self._start) - len(target)
+        while first < index and sum(lengths[first:index]) > room:
             first += 1
-        tokens = np.array([self._bos, *(i for ids in past[first:index] for i in ids), *target], np.int32)
+        tokens = np.array([*self._start, *(i for ids in past[first:index] for i in ids), *target], np.int32)
         emotion = dialogue.utterances[index].emotion
         if emotion is not None and emotion not in taxonomy.labels:
             raise UserError(
@@ -138,11 +146,17 @@ class PromptBuilder:
             )
         return Example(
             tokens=tokens,
-            readout=0 if self._readout == "first" else len(tokens) - len(self._tail),
+            readout=self._column(len(tokens)),
             label=NO_LABEL if emotion is None else taxonomy.index(emotion),
             dialogue=dialogue.id,
             utterance=index,
         )
+
+    def _column(self, length: int) -> int:
+        """Where an example of `length` tokens is read out."""
+        if self._readout == "first":
+            return 0
+        return length - len(self._tail) if self._readout == "mask" else length - 1
 
     def _shorten(self, turn: Utterance, room: int, where: str) -> list[int]:
         """Ids of the target with as much of the text's end as fits in `room` tokens."""
@@ -185,6 +199,18 @@ def first_past_utterance(lengths: Sequence[int], config: PromptConfig) -> int:
         total -= lengths[first]
         first += 1
     return max(first, target - config.max_past, 0)
+
+
+def _mask_id(tokenizer: Any) -> int | None:
+    """The mask token's id; None where the vocabulary holds no such token, whatever the tokenizer calls its mask.
+
+    An id beyond the vocabulary has no embedding, and the unknown token's stands for words. (The first token and the separator
+    may be the unknown token: GPT-2's tokenizer has one for all three.)
+    """
+    mask = tokenizer.mask_token_id
+    if mask is None or mask == tokenizer.unk_token_id or mask not in tokenizer.get_vocab().values():
+        return None
+    return int(mask)
 
 
 def _target(text: str, speaker: str) -> str:

@@ -8,7 +8,7 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from eacl_jax import encoders, losses
-from eacl_jax.config import Config, EncoderConfig, ModelConfig, PromptConfig
+from eacl_jax.config import Config, EncoderConfig, ModelConfig, PromptConfig, Readout
 from eacl_jax.dialogue import Dialogue, Taxonomy
 from eacl_jax.encoders.weights import write_tensors
 from eacl_jax.encoding import Encoding
@@ -53,7 +53,7 @@ class Settings:
     words: tuple[str, ...]
     prompt: PromptConfig
     model: ModelConfig
-    readout: Literal["mask", "first"]
+    readout: Readout
     trailing_space: bool
     temperature: float
     encoder_dtype: Literal["float32", "bfloat16"]
@@ -149,9 +149,12 @@ class EmotionRecognizer:
         folder = _find(path, revision)
         settings = _read_settings(folder / "config.json")
         loaded = encoders.load(EncoderConfig(path=str(folder / "encoder"), dtype=settings.encoder_dtype))
-        model = nnx.eval_shape(lambda: Model(loaded.module, len(settings.labels), settings.model, rngs=nnx.Rngs(0)))
+        classes = len(settings.labels)
+        model = nnx.eval_shape(
+            lambda: Model(loaded.module, classes, settings.model, readout=settings.readout, rngs=nnx.Rngs(0))
+        )
         graphdef, abstract = nnx.split(model, nnx.Param)
-        heads, anchors = _read_heads(folder / "heads.safetensors", nnx.to_pure_dict(abstract), len(settings.labels))
+        heads, anchors = _read_heads(folder / "heads.safetensors", nnx.to_pure_dict(abstract), classes)
         encoder = nnx.to_pure_dict(nnx.state(loaded.module, nnx.Param))
         return cls(
             settings,
@@ -245,9 +248,14 @@ def _read_settings(file: Path) -> Settings:
     try:
         values |= {name: tuple(values[name]) for name in ("labels", "words")}
         values |= {"prompt": PromptConfig(**values["prompt"]), "model": ModelConfig(**values["model"])}
-        return Settings(**values)
+        settings = Settings(**values)
     except (KeyError, TypeError) as error:
         raise UserError(f"{file} lacks a field or holds an unknown one ({error}); save the model again.") from error
+    if settings.readout not in get_args(Readout):
+        raise UserError(
+            f"{file}: 'readout' must be one of {', '.join(get_args(Readout))}, got {settings.readout!r}; save the model again."
+        )
+    return settings
 
 
 def _read_heads(file: Path, abstract: Any, classes: int) -> tuple[Any, dict[str, np.ndarray]]:

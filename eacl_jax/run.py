@@ -154,8 +154,13 @@ def print_results(results: Mapping[str, Any], console: Console) -> None:
 def _announce(experiment: Experiment, context: StageContext) -> None:
     counts = ", ".join(f"{len(experiment.examples[split])} {split}" for split in SPLITS)
     parameters = sum(x.size for x in jax.tree.leaves(experiment.params))
-    frozen = experiment.config.encoder.frozen_layers
-    trained = f"embeddings and the lowest {frozen} layers frozen" if frozen else "all trained"
+    frozen, settings = experiment.config.encoder.frozen_layers, experiment.config.stage_one
+    limits = [
+        f"embeddings and the lowest {frozen} layers frozen" if frozen else "",
+        f"unfrozen by {settings.unfreeze_layers} layers an epoch from the top" if settings.unfreeze_layers else "",
+        "rates by stage_one.rates" if settings.rates else "",
+    ]
+    trained = ", ".join(filter(None, limits)) or "all trained"
     context.console.print(
         f"corpus   {experiment.corpus.name}: {counts} utterances, labels {', '.join(experiment.corpus.taxonomy.labels)}\n"
         f"encoder  {experiment.config.encoder.path}: {parameters / 1e6:.1f} M parameters with heads, {trained}\n"

@@ -128,7 +128,7 @@ def run_stage_one(experiment: Experiment, context: StageContext) -> StageResult:
         settings,
         experiment.params,
         per_epoch,
-        trainable=experiment.trainable,
+        rates=experiment.rates,
         decay_mapping_norm=config.compat.decay_mapping_norm,
     )
     if config.anchors.encoding == "live":

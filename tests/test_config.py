@@ -1,10 +1,11 @@
 """The configuration is checked whole, and the files in configs/ say what the method says."""
 
 import importlib
+import re
 
 import pytest
 
-from eacl_jax.config import Config, parse_argument
+from eacl_jax.config import Config, parse_argument, parse_rate
 from eacl_jax.errors import UserError
 
 
@@ -53,6 +54,13 @@ def test_argument_types():
     assert parse_argument("rate=0.5,off=false", rate=1.0, off=True, name="a") == {"rate": 0.5, "off": False, "name": "a"}
 
 
+def test_the_last_equals_sign_of_a_rate_divides_it():
+    pattern, factor = parse_rate("encoder/(?=layers/).*=1e-1")
+    assert factor == 0.1
+    assert pattern.fullmatch("encoder/layers/0/attention/query/kernel")
+    assert not pattern.fullmatch("encoder/embeddings/norm/scale")
+
+
 def test_all_problems_are_told_at_once():
     mapping = Config().to_dict()
     mapping["loss"]["temperature"] = 0
@@ -78,6 +86,16 @@ def test_all_problems_are_told_at_once():
         (("data", "train"), "a.jsonl", 'are for data.corpus="custom" only'),
         (("evaluation", "primary"), "micro_f1", "evaluation.excluded_label"),
         (("model", "dropout"), 1.0, "config.model.dropout"),
+        (("model", "readout"), "cls", "expected one of mask, first, last, mean"),
+        (("stage_one", "layer_decay"), 0.0, "config.stage_one.layer_decay: must be in (0, 1]"),
+        (("stage_one", "layer_decay"), 1.1, "config.stage_one.layer_decay: must be in (0, 1]"),
+        (("stage_one", "unfreeze_layers"), -1, "config.stage_one.unfreeze_layers: must not be negative"),
+        (("stage_one", "rates"), (".*=1", "encoder/.*"), "config.stage_one.rates[1]: expected REGEX=FACTOR, got 'encoder/.*'"),
+        (("stage_one", "rates"), ("=1",), "config.stage_one.rates[0]: expected REGEX=FACTOR"),
+        (("stage_one", "rates"), (".*=fast",), "the factor 'fast' is not a number"),
+        (("stage_one", "rates"), (".*=-1",), "must be finite and not negative, got -1"),
+        (("stage_one", "rates"), (".*=nan",), "must be finite and not negative, got nan"),
+        (("stage_one", "rates"), ("(=1",), "'(' is no regular expression"),
     ],
 )
 def test_impossible_values_are_refused(place, value, told):
@@ -86,5 +104,5 @@ def test_impossible_values_are_refused(place, value, told):
     for key in place[:-1]:
         branch = branch[key]
     branch[place[-1]] = value
-    with pytest.raises(UserError, match=told.replace("(", r"\(").replace(".", r"\.")):
+    with pytest.raises(UserError, match=re.escape(told)):
         Config.from_mapping(mapping)

@@ -5,7 +5,9 @@ import logging
 
 import numpy as np
 import pytest
-from toys import make_tokenizer
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+from toys import FILLER, make_tokenizer
+from transformers import PreTrainedTokenizerFast
 
 from eacl_jax import corpora
 from eacl_jax.config import DataConfig, PromptConfig
@@ -99,6 +101,82 @@ def test_readout_first_needs_no_mask(tokenizer):
         PromptBuilder(without, PromptConfig())
     (example,) = PromptBuilder(without, PromptConfig(), readout="first").build([dialogue(("hello", "joy"))], TAXONOMY)
     assert without.decode(example.tokens).endswith("ann feels </s>")
+
+
+def test_readout_last_is_the_closing_separator(tokenizer):
+    (example,) = PromptBuilder(tokenizer, PromptConfig(), readout="last").build([dialogue(("hello", "joy"))], TAXONOMY)
+    assert example.readout == len(example.tokens) - 1
+    assert example.tokens[example.readout] == tokenizer.sep_token_id
+
+
+@pytest.mark.parametrize("found", ["<unk>", 999])
+def test_a_mask_that_the_vocabulary_lacks_is_none(found):
+    tokenizer = make_tokenizer()
+
+    class Masked:
+        """The tokenizer with another idea of its mask token."""
+
+        mask_token_id = tokenizer.unk_token_id if found == "<unk>" else found
+
+        def __getattr__(self, name):
+            return getattr(tokenizer, name)
+
+        def __call__(self, *arguments, **options):
+            return tokenizer(*arguments, **options)
+
+    with pytest.raises(UserError, match=r'no mask token: set config\.model\.readout to "first", "last" or "mean"'):
+        PromptBuilder(Masked(), PromptConfig())
+    (example,) = PromptBuilder(Masked(), PromptConfig(), readout="last").build([dialogue(("hello", "joy"))], TAXONOMY)
+    assert tokenizer.decode(example.tokens).endswith("ann feels </s>")
+
+
+@pytest.fixture
+def like_t5():
+    """A tokenizer whose only special tokens are padding, the unknown and the end."""
+    vocabulary = ["<pad>", "</s>", "<unk>", *FILLER]
+    words = Tokenizer(models.WordLevel({word: i for i, word in enumerate(vocabulary)}, unk_token="<unk>"))
+    words.normalizer = normalizers.Lowercase()
+    words.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()])
+    return PreTrainedTokenizerFast(tokenizer_object=words, eos_token="</s>", pad_token="<pad>", unk_token="<unk>")
+
+
+def test_tokenizer_without_first_token_and_mask(like_t5):
+    talk = [dialogue(("hello there", None), ("good day", "joy"))]
+    size = len(like_t5)
+    for readout in ("last", "mean"):
+        (example,) = PromptBuilder(like_t5, PromptConfig(), readout=readout).build(talk, TAXONOMY)
+        assert like_t5.decode(example.tokens) == "ann says : hello there </s> for utterance : good day ann feels </s>"
+        assert example.readout == len(example.tokens) - 1
+    assert len(like_t5) == size  # no token was added
+    with pytest.raises(UserError, match=r'has no mask token: set config\.model\.readout to "last" or "mean"\.'):
+        PromptBuilder(like_t5, PromptConfig())
+    with pytest.raises(UserError, match=r'has no first token: set config\.model\.readout to "last" or "mean"'):
+        PromptBuilder(like_t5, PromptConfig(), readout="first")
+    like_t5.eos_token = None
+    with pytest.raises(UserError, match="has no separator and no end token"):
+        PromptBuilder(like_t5, PromptConfig(), readout="last")
+
+
+def test_budget_without_a_first_token(like_t5):
+    past, target = "hello there", "good day"  # 6 tokens with speaker and separator; 8 with the words around and separator
+    (whole,) = PromptBuilder(like_t5, PromptConfig(), readout="last").build([dialogue((past, None), (target, "joy"))], TAXONOMY)
+    assert len(whole.tokens) == 14
+    for room, kept in ((14, 14), (13, 8)):  # exactly fits; one token too many, and the utterance goes whole
+        builder = PromptBuilder(like_t5, PromptConfig(max_tokens=room), readout="last")
+        (example,) = builder.build([dialogue((past, None), (target, "joy"))], TAXONOMY)
+        assert len(example.tokens) == kept
+    (cut,) = PromptBuilder(like_t5, PromptConfig(max_tokens=20), readout="last").build(
+        [dialogue(("good " * 40, "joy"))], TAXONOMY
+    )
+    assert len(cut.tokens) == 20  # all the room is used
+
+
+def test_tokenizer_like_xlnets_begins_with_its_cls():
+    tokenizer = make_tokenizer()
+    tokenizer.add_special_tokens({"cls_token": "<cls>", "sep_token": "<sep>"})
+    (example,) = PromptBuilder(tokenizer, PromptConfig()).build([dialogue(("hello", "joy"))], TAXONOMY)
+    assert tokenizer.decode(example.tokens) == "<cls> for utterance : hello ann feels <mask> <sep>"
+    assert example.tokens[example.readout] == tokenizer.mask_token_id
 
 
 def test_trailing_space_adds_the_stray_token(shared):

@@ -1,0 +1,127 @@
+"""A run with every choice that the paper leaves open: unfreezing, layer-wise decay, a table of rates, the mean as readout."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+from rich.console import Console
+from toys import make_config, make_tokenizer
+
+from eacl_jax import evaluation, experiment, run, stages, training
+from eacl_jax.errors import UserError
+from eacl_jax.mesh import make_mesh
+from tests.encoders.tiny import CONFIGS
+
+CHOICES = {
+    "model__readout": "mean",
+    "stage_one__epochs": 3,
+    "stage_one__unfreeze_layers": 1,
+    "stage_one__layer_decay": 0.5,
+    "stage_one__rates": ("encoder/embeddings/positions/.*=0", "predictor/.*=2", ".*=1"),
+    "stage_two__epochs": 1,
+    "run__log_every": 1,
+    "run__save_every": 0,
+}
+
+
+class StopAfter(training.StopRequest):
+    """Asks to stop once the loop has looked `looks` times."""
+
+    def __init__(self, looks):
+        self.looks = looks
+
+    @property
+    def requested(self):
+        self.looks -= 1
+        return self.looks < 0
+
+
+def losses(folder):
+    """(step, loss) of stage one."""
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [(row["step"], row["loss"]) for row in rows if row["stage"] == 1 and "loss" in row]
+
+
+def stage_one(config, folder):
+    """(the model's parameters before and after, as numpy arrays) of a run of stage one alone."""
+    folder.mkdir()
+    prepared = experiment.prepare(config, mesh=make_mesh(1))
+    before = jax.tree.map(np.array, prepared.params)
+    context = stages.StageContext(folder, Console(quiet=True), training.StopRequest())
+    return before, jax.tree.map(np.array, stages.run_stage_one(prepared, context).params)
+
+
+def counting(loss_of, traces):
+    """`stages.stage_one_loss` that notes the shape of the batch at each trace."""
+
+    def counted(prepared):
+        loss = loss_of(prepared)
+
+        def wrapped(params, constants, batch, key):
+            traces.append(batch.tokens.shape)
+            return loss(params, constants, batch, key)
+
+        return wrapped
+
+    return counted
+
+
+def test_it_goes_on_identically_compiles_once_and_finishes(toy, tmp_path, monkeypatch):
+    config = make_config(toy, **CHOICES)
+    monkeypatch.setattr(experiment, "make_mesh", lambda: make_mesh(1))
+    whole = []
+    with monkeypatch.context() as patch:
+        patch.setattr(stages, "stage_one_loss", counting(stages.stage_one_loss, whole))
+        later_is_better = iter(range(3))
+        patch.setattr(stages, "score", lambda *_: dict.fromkeys(stages.HEADLINE, next(later_is_better)))
+        before, after = stage_one(config, tmp_path / "whole")
+    assert len(whole) == len(set(whole)) <= 3  # not again at each layer that joins
+    moved = jax.tree.map(lambda a, b: np.any(a != b), before["encoder"]["embeddings"], after["encoder"]["embeddings"])
+    assert moved["tokens"]["embedding"]  # in the last epoch
+    assert not moved["positions"]["embedding"]  # held by the table
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "StopRequest", lambda: StopAfter(30))
+        with pytest.raises(training.Interrupted):
+            run.train(config, tmp_path / "run", console=Console(quiet=True))
+    assert 0 < len(losses(tmp_path / "run")) < len(losses(tmp_path / "whole"))
+    results = run.train(config, tmp_path / "run", console=Console(quiet=True))
+    assert losses(tmp_path / "run") == losses(tmp_path / "whole")
+    scores = evaluation.evaluate(tmp_path / "run", "test")  # by the saved recognizer
+    assert scores == {stage: results[stage]["test"] for stage in scores}
+
+
+def test_in_the_first_epoch_the_top_layer_alone_moves(toy, tmp_path):
+    before, after = stage_one(make_config(toy, **{**CHOICES, "stage_one__epochs": 1}), tmp_path / "first")
+    moved = jax.tree.map(lambda a, b: (a != b).reshape(len(a), -1).any(axis=1), before, after)
+    assert moved["encoder"]["layers"]["attention"]["query"]["kernel"].tolist() == [False, True]
+    assert not any(m.any() for m in jax.tree.leaves(moved["encoder"]["embeddings"]))
+    assert moved["predictor"]["kernel"].any()
+
+
+def test_an_encoder_without_first_token_mask_and_longest_length(toy, tmp_path, monkeypatch):
+    monkeypatch.setattr(experiment, "make_mesh", lambda: make_mesh(1))
+    tokenizer = make_tokenizer()
+    tokenizer.bos_token = tokenizer.cls_token = tokenizer.mask_token = None
+    folder = tmp_path / "t5"
+    tokenizer.save_pretrained(folder)
+    (folder / "config.json").write_text(json.dumps({**CONFIGS["t5"], "vocab_size": len(tokenizer)}))
+    t5 = {"encoder__path": str(folder), "encoder__random_weights": True, "stage_one__max_steps": 2, "stage_two__epochs": 1}
+    with pytest.raises(UserError, match=r'set config\.model\.readout to "last" or "mean"'):
+        experiment.prepare(make_config(toy, **t5))
+    config = make_config(toy, **t5, model__readout="last")
+    results = run.train(config, tmp_path / "run", console=Console(quiet=True))
+    assert evaluation.evaluate(tmp_path / "run", "dev")["stage_two"] == results["stage_two"]["dev"]
+
+
+def test_the_compat_switch_overrides_the_readout(toy):
+    prepared = experiment.prepare(make_config(toy, model__readout="mean", compat__readout_first=True), mesh=make_mesh(1))
+    assert {e.readout for e in prepared.examples["dev"]} == {0}
+    assert not prepared.merge(prepared.params).pooled
+
+
+def test_a_table_that_does_not_fit_is_refused_before_anything_is_written(toy, tmp_path):
+    with pytest.raises(UserError, match=r"no row for the parameter predictor/bias"):
+        run.train(make_config(toy, stage_one__rates=("encoder/.*=1", "mapping/.*=1")), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
