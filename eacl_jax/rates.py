@@ -15,6 +15,7 @@ from eacl_jax.errors import UserError
 from eacl_jax.optim import Rates, path_name
 
 _LAYERS = "encoder/layers/"
+_MOST = 20  # parameters named in an error
 
 
 def stage_one_rates(config: StageOneConfig, params: Any, encoder: Encoder) -> Rates:
@@ -57,7 +58,7 @@ def table_factors(rows: tuple[str, ...], depths: Any) -> Any:
       depths: tree like the parameters, to tell which are stacked.
 
     Raises:
-      UserError: names all parameters without a row and all rows without a parameter.
+      UserError: names the parameters without a row and the rows without a parameter.
     """
     table = [parse_rate(row) for row in rows]
     used: set[int] = set()
@@ -76,7 +77,8 @@ def table_factors(rows: tuple[str, ...], depths: Any) -> Any:
         return np.array(values, np.float32).reshape(depth.shape)
 
     factors = jax.tree_util.tree_map_with_path(leaf, depths)
-    problems = [f"no row for the parameter {name}" for name in missing]
+    problems = [f"no row for the parameter {name}" for name in missing[:_MOST]]
+    problems += [f"and {len(missing) - _MOST} parameters more without a row"] if len(missing) > _MOST else []
     problems += [f"no parameter left for the row {row!r}" for index, row in enumerate(rows) if index not in used]
     if problems:
         raise UserError(

@@ -38,6 +38,11 @@ _TYPES = {
 }
 
 
+# Rows of a tensor, and their values.
+Piece = tuple[slice, np.ndarray]
+_PIECE = 32 * 2**20  # bytes of a tensor to copy at once
+
+
 class TensorFile(abc.ABC):
     """A file of named tensors.
 
@@ -55,6 +60,10 @@ class TensorFile(abc.ABC):
     def read(self, name: str) -> np.ndarray:
         """A tensor; call it once for each. The array may be a view of the file, so it cannot be written to."""
 
+    def pieces(self, name: str) -> Iterator[Piece]:
+        """A tensor in pieces, where its values must be copied from the file; call it once for each."""
+        yield slice(None), self.read(name)
+
 
 class SafetensorsFile(TensorFile):
     """Opened anew for each tensor: else the pages of all that was read stay mapped."""
@@ -68,6 +77,18 @@ class SafetensorsFile(TensorFile):
     def read(self, name: str) -> np.ndarray:
         with self._open() as opened:
             return opened.get_tensor(name)
+
+    def pieces(self, name: str) -> Iterator[Piece]:
+        shape = self.described[name][0]
+        rows = max(1, _PIECE // (4 * math.prod(shape[1:]) or 1))
+        if not shape or shape[0] <= rows:
+            yield slice(None), self.read(name)
+            return
+        for start in range(0, shape[0], rows):
+            these = slice(start, min(start + rows, shape[0]))
+            with self._open() as opened:
+                piece = opened.get_slice(name)[these]
+            yield these, piece
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[Any]:

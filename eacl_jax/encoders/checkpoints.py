@@ -2,11 +2,12 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from eacl_jax.encoders.checkpoint_formats import FORMATS, TensorFile, find_format
+from eacl_jax.encoders.checkpoint_formats import FORMATS, Piece, TensorFile, find_format
 from eacl_jax.errors import UserError
 
 # What is written here.
@@ -57,6 +58,10 @@ class Checkpoint:
     def describe(self, key: str) -> tuple[tuple[int, ...], str]:
         """A tensor's shape and type, such as "F32"; nothing of it is read."""
         return self._holders[key].described[key]
+
+    def pieces(self, key: str) -> Iterator[Piece]:
+        """A tensor, a few rows at a time: which, and their values. Call it once for each: pytorch_model.bin lets go."""
+        return self._holders[key].pieces(key)
 
     def read(self, key: str) -> np.ndarray:
         """A tensor, perhaps a view of the file that cannot be written to. Call it once for each: pytorch_model.bin lets go."""

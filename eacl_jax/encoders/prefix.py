@@ -32,7 +32,8 @@ class PrefixShape(NamedTuple):
         names = set(checkpoint.keys())
         if "prefix_encoder.embedding.weight" not in names:
             return None
-        (length, *_), _ = checkpoint.describe("prefix_encoder.embedding.weight")
+        shape, _ = checkpoint.describe("prefix_encoder.embedding.weight")
+        length = shape[0] if shape else 0
         projection = "prefix_encoder.trans.0.weight"
         return cls(length, checkpoint.describe(projection)[0][0] if projection in names else 0)
 

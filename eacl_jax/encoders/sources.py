@@ -27,11 +27,11 @@ def find_folder(path: str, *, revision: str = "main", weights: bool = True) -> P
 
     Args:
       path: a folder; else `package:NAME/FOLDER`, inside an installed package, which is not imported; else a hub id. A hub id
-        is fetched, or taken from the cache where there is no network or HF_HUB_OFFLINE is set.
+        is fetched, its weights in one format, or taken from the cache where there is no network or HF_HUB_OFFLINE is set.
       revision: branch, tag or commit of a hub id.
 
     Raises:
-      UserError: it is none of them, or cannot be had.
+      UserError: it is none of them, cannot be had, or is a hub id without weights that can be read here.
     """
     if path.startswith(PACKAGE):
         return _in_package(path)

@@ -1,17 +1,20 @@
 """A checkpoint's tensors to parameters and back."""
 
+import gc
 import json
+import math
 import shutil
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 from flax import nnx
 from safetensors.numpy import save_file
 
+from eacl_jax.encoders.checkpoint_formats import Piece
 from eacl_jax.encoders.checkpoints import SINGLE, Checkpoint
 from eacl_jax.encoders.encoder import Encoder
 from eacl_jax.encoders.names import Slot
@@ -44,7 +47,7 @@ def load_parameters(encoder: Encoder, checkpoint: Checkpoint, *, ignored: Sequen
         raise UserError(
             f"{checkpoint.path} does not fit its config.json ({type(encoder).__name__}):\n  " + "\n  ".join(problems)
         )
-    return _fill(encoder, slots, lambda name: checkpoint.read(found[name]))
+    return _fill(encoder, slots, lambda name: checkpoint.pieces(found[name]))
 
 
 def draw_parameters(encoder: Encoder, *, seed: int, deviation: float) -> Encoder:
@@ -63,7 +66,7 @@ def draw_parameters(encoder: Encoder, *, seed: int, deviation: float) -> Encoder
             deviation
         )
 
-    return _fill(encoder, slots, draw)
+    return _fill(encoder, slots, lambda name: [(slice(None), draw(name))])
 
 
 def to_checkpoint(encoder: Encoder) -> dict[str, np.ndarray]:
@@ -123,19 +126,39 @@ def _parameters(encoder: Encoder) -> dict[str, nnx.Variable]:
     return {".".join(map(str, path)): leaf for path, leaf in nnx.to_flat_state(nnx.state(encoder, nnx.Param))}
 
 
-def _fill(encoder: Encoder, slots: Mapping[str, Slot], read: Callable[[str], np.ndarray]) -> Encoder:
+def _fill(encoder: Encoder, slots: Mapping[str, Slot], read: Callable[[str], Iterable[Piece]]) -> Encoder:
     graphdef, abstract = nnx.split(encoder, nnx.Param)
     names: dict[str, list[str]] = {}
     for name, slot in slots.items():
         names.setdefault(slot.path, []).append(name)
     filled = {}
-    # The largest first: what is on the host twice, for a moment, is then largest while the rest is not there yet.
+    # The largest first: what is in memory twice, for a moment, is then largest while the rest is not there yet.
     for path, leaf in sorted(nnx.to_flat_state(abstract), key=lambda item: -item[1].size):
-        value = np.ones(leaf.shape, np.float32)  # a row that no tensor fills is never read: see `Name.first`
-        for name in names.get(".".join(map(str, path)), ()):
-            row = value if slots[name].row is None else value[slots[name].row]
-            row[...] = read(name).T if slots[name].transpose else read(name)
-        # Copied and waited for: a transfer that is still under way keeps the host's array alive.
-        filled[path] = leaf.replace(jnp.array(value, copy=True).block_until_ready())
+        tensors = names.get(".".join(map(str, path)), ())
+        value = _assemble(leaf.shape, {name: slots[name] for name in tensors}, read)
+        filled[path] = leaf.replace(jax.device_put(value).block_until_ready())
+        # What was copied to another device, jaxlib holds until its next garbage collection.
         del value
+        gc.collect(0)
     return nnx.merge(graphdef, nnx.from_flat_state(filled.items()))
+
+
+def _assemble(shape: tuple[int, ...], slots: Mapping[str, Slot], read: Callable[[str], Iterable[Piece]]) -> np.ndarray:
+    """A parameter from the tensors that fill it. A row that none fills is never read: see `Name.first`."""
+    value = _aligned_ones(shape)
+    for name, slot in slots.items():
+        layer = value if slot.row is None else value[slot.row]
+        tensor = layer.T if slot.transpose else layer
+        for rows, piece in read(name):
+            tensor[rows] = piece
+    return value
+
+
+def _aligned_ones(shape: tuple[int, ...]) -> np.ndarray:
+    """A float32 array at a multiple of 64 bytes: on a CPU, JAX takes such memory over without a copy."""
+    size = math.prod(shape) * 4
+    memory = np.empty(size + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    value = memory[start : start + size].view(np.float32).reshape(shape)
+    value[...] = 1
+    return value

@@ -19,7 +19,8 @@ import pytest
 from flax import nnx
 from safetensors.numpy import save_file
 
-from eacl_jax.encoders import to_checkpoint
+from eacl_jax.encoders import checkpoint_formats, to_checkpoint
+from eacl_jax.encoders.checkpoint_formats import FORMATS, Format
 from eacl_jax.encoders.checkpoints import Checkpoint
 from eacl_jax.encoders.registry import abstract_encoder
 from eacl_jax.encoders.weights import load_parameters
@@ -242,16 +243,22 @@ def test_msgpack_that_is_no_map_of_arrays(content: bytes, reason: str, tmp_path:
 
 def test_archives_are_mapped_and_tensors_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch = pytest.importorskip("torch")
-    load, mapped = torch.load, []
-    monkeypatch.setattr(torch, "load", lambda file, **options: mapped.append(options["mmap"]) or load(file, **options))
+    load, mapped, storages = torch.load, [], []
+
+    def watched(file: Path, **options: Any) -> Any:
+        loaded = load(file, **options)
+        mapped.append(options["mmap"])
+        storages.append(weakref.ref(loaded[QUERY].untyped_storage()))
+        return loaded
+
+    monkeypatch.setattr(torch, "load", watched)
     for format in ("torch", "legacy torch"):
         written(tmp_path, format)
         checkpoint = Checkpoint(tmp_path)
         value = checkpoint.read(QUERY)
-        tensor = weakref.ref(value.base)
-        assert isinstance(tensor(), torch.Tensor)
+        assert storages[-1]() is not None
         del value
-        assert tensor() is None
+        assert storages[-1]() is None
     assert mapped == [True, False]
 
 
@@ -376,6 +383,14 @@ def test_damaged_file(format: str, damage: str, tmp_path: Path) -> None:
     assert "Re-running" not in str(raised.value)  # PyTorch's advice to load all that the file holds
 
 
+@pytest.mark.parametrize("format", FORMATS)
+def test_file_that_cannot_be_opened(format: Format, tmp_path: Path) -> None:
+    if format.single == TORCH:
+        pytest.importorskip("torch")
+    with pytest.raises(UserError, match=r"gone is damaged or no .*\(.*No such file"):
+        format.opener(tmp_path / "gone")
+
+
 @formats
 def test_checksum_comes_before_parsing(format: str, tmp_path: Path) -> None:
     file = written(tmp_path, format)
@@ -436,3 +451,17 @@ def test_damaged_index(single: str, text: str, message: str, tmp_path: Path) -> 
     (tmp_path / f"{single}.index.json").write_text(text)
     with pytest.raises(UserError, match=f"{single}.index.json {message}"):
         Checkpoint(tmp_path)
+
+
+def test_large_tensors_are_copied_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(tmp_path, "safetensors")
+    whole = Checkpoint(tmp_path)
+    monkeypatch.setattr(checkpoint_formats, "_PIECE", 24 * 4 * 5)
+    for name in whole.keys():  # noqa: SIM118 -- not a mapping
+        expected, found = whole.read(name), np.zeros(whole.describe(name)[0], np.float32)
+        pieces = list(whole.pieces(name))
+        assert all(piece.nbytes <= 24 * 4 * 5 for _, piece in pieces)
+        for rows, piece in pieces:
+            found[rows] = piece
+        np.testing.assert_array_equal(found, expected)
+    assert len(list(whole.pieces("embeddings.word_embeddings.weight"))) == 13

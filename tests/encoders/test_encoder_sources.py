@@ -106,8 +106,10 @@ def unreachable(*_: Any, **__: Any) -> Any:
 
 
 def test_hub_id_without_network_or_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
     def nothing_cached(*_: Any, **options: Any) -> str:
-        assert options["local_files_only"]
+        asked.append(options.get("local_files_only"))
         raise LocalEntryNotFoundError("nothing cached")
 
     monkeypatch.setattr(huggingface_hub.HfApi, "list_repo_files", unreachable)
@@ -115,6 +117,8 @@ def test_hub_id_without_network_or_cache(monkeypatch: pytest.MonkeyPatch) -> Non
     # The listing's error is the reason.
     with pytest.raises(UserError, match=r"no folder 'owner/name'.* is not in the cache and .*\(AnyHTTPError: no route\)"):
         find_folder("owner/name")
+    # Else a hub that answers again by then would send every format.
+    assert asked == [True]
 
 
 @pytest.mark.parametrize("weights", [True, False])

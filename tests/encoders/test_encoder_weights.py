@@ -59,6 +59,18 @@ def test_round_trip_of_a_prefix(prefix: PrefixShape, tmp_path: Path) -> None:
         load_parameters(abstract_encoder(CONFIGS["roberta"]), checkpoint)
 
 
+@pytest.mark.parametrize("own_name", [True, False])
+def test_tied_embeddings_under_their_other_name(own_name: bool, tmp_path: Path) -> None:
+    """Older T5 files hold the table twice, or as the encoder's alone."""
+
+    def change(tensors: dict[str, np.ndarray]) -> None:
+        tensors["encoder.embed_tokens.weight"] = tensors["shared.weight"]
+        if not own_name:
+            del tensors["shared.weight"]
+
+    chex.assert_trees_all_equal(nnx.state(read(written(tmp_path, change, "t5"), "t5")), nnx.state(tiny("t5")))
+
+
 def test_config_names_the_type_that_is_written(tmp_path: Path) -> None:
     save(tiny("bert"), CONFIGS["bert"] | {"torch_dtype": "float16"}, tmp_path)
     assert json.loads((tmp_path / "config.json").read_text()) == CONFIGS["bert"] | {"torch_dtype": "float32"}
