@@ -3,21 +3,19 @@
     .venv/bin/python benchmarks/large_encoders.py
 
 Each encoder gets a process of its own, so that its peak of memory is its own; a checkpoint of it is written to a folder that is
-removed in the end. Memory while loading is that beyond what the process held before, as a multiple of the weights' bytes;
-pages of the file that the kernel may drop at any time (RssFile) are not counted.
+removed in the end. Memory while loading is a multiple of the weights' bytes.
 """
 
 import json
-import multiprocessing
 import os
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from absl import app, flags
+from memory import Peak, alone, status
 from rich.console import Console
 from rich.table import Table
 
@@ -32,31 +30,6 @@ EXAMPLES = flags.DEFINE_integer("examples", 8, "Examples a batch, one a row.")
 LENGTH = flags.DEFINE_integer("length", 128, "Tokens of each.")
 STEPS = flags.DEFINE_integer("steps", 2, "Timed passes and steps, after one that compiles.")
 DTYPE = flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "Of activations and products.")
-
-
-def status(field: str) -> int:
-    """A line of this process' /proc status, in bytes."""
-    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    return int(next(line for line in lines if line.startswith(f"{field}:")).split()[1]) * 1024
-
-
-class Peak:
-    """The greatest anonymous memory of the process while the block runs."""
-
-    def __enter__(self) -> "Peak":
-        self.before = self.peak = status("RssAnon")
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-        self._thread.start()
-        return self
-
-    def _watch(self) -> None:
-        while not self._stop.wait(0.002):
-            self.peak = max(self.peak, status("RssAnon"))
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
 
 
 def write(name: str, folder: Path) -> None:
@@ -92,7 +65,7 @@ def measure(name: str, folder: Path, settings: dict[str, Any]) -> dict[str, Any]
         encoder = load_parameters(abstract_encoder(config, dtype=settings["dtype"]), Checkpoint(folder))
     result: dict[str, Any] = {"load_seconds": time.perf_counter() - started}
     weights = known(name).parameters * 4
-    result |= {"parameters": known(name).parameters, "load_memory": (peak.peak - peak.before) / weights}
+    result |= {"parameters": known(name).parameters, "load_memory": peak.size / weights}
 
     rows, length, labels = settings["examples"], settings["length"], 7
     generator = np.random.default_rng(0)
@@ -156,12 +129,6 @@ def measure(name: str, folder: Path, settings: dict[str, Any]) -> dict[str, Any]
     return result
 
 
-def _alone(function: Callable[..., Any], *arguments: Any) -> Any:
-    """The function's result, from a process of its own."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(function, arguments)
-
-
 def main(_: list[str]) -> None:
     settings = {"examples": EXAMPLES.value, "length": LENGTH.value, "steps": STEPS.value, "dtype": DTYPE.value}
     table = Table(title=f"{EXAMPLES.value} examples of {LENGTH.value} tokens, {DTYPE.value}, {os.cpu_count()} CPU cores")
@@ -170,8 +137,8 @@ def main(_: list[str]) -> None:
         table.add_column(column, justify="left" if not column else "right")
     for name in ENCODERS.value:
         with tempfile.TemporaryDirectory() as folder:
-            _alone(write, name, Path(folder))
-            result = _alone(measure, name, Path(folder), settings)
+            alone(write, name, Path(folder))
+            result = alone(measure, name, Path(folder), settings)
         table.add_row(
             name,
             f"{result['parameters'] / 1e6:.0f} M",
