@@ -65,7 +65,7 @@ class EncoderConfig:
     path: str = "princeton-nlp/sup-simcse-roberta-large"
     # Branch, tag or commit of a hub id.
     revision: str = "main"
-    # sha256 of model.safetensors, verified before use; empty: not verified.
+    # sha256 of the weight file, verified before use; empty: not verified.
     sha256: str = ""
     # Honour the keys and values (prefix_encoder) that PromCSE's checkpoints put before each layer's. False loads such a
     # checkpoint as the plain encoder that it is built on, as the public implementation does.

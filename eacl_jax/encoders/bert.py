@@ -82,13 +82,9 @@ class BertEncoder(Encoder):
         prefix: PrefixShape | None = None,
         embedding_size: int | None = None,
     ) -> None:
-        self.hidden_size = shape.hidden_size
-        self.num_layers = shape.num_layers
-        self.vocab_size = shape.vocab_size
         # Positions count on from the prefix, as if its keys and values had been tokens.
         position_offset += prefix.length if prefix else 0
-        self.max_length = shape.position_rows - position_offset
-        self.frozen_layers = frozen_layers
+        self.set_sizes(shape, max_length=shape.position_rows - position_offset, frozen_layers=frozen_layers)
         width = embedding_size or shape.hidden_size
         self.embeddings = Embeddings(shape, width=width, position_offset=position_offset, dtype=dtype, rngs=rngs)
         narrow = width != shape.hidden_size

@@ -271,11 +271,7 @@ class DebertaEncoder(Encoder):
         frozen_layers: int,
         rngs: nnx.Rngs,
     ) -> None:
-        self.hidden_size = shape.hidden_size
-        self.num_layers = shape.num_layers
-        self.vocab_size = shape.vocab_size
-        self.max_length = shape.position_rows if positions else None
-        self.frozen_layers = frozen_layers
+        self.set_sizes(shape, max_length=shape.position_rows if positions else None, frozen_layers=frozen_layers)
         self.span = span
         self.embeddings = DebertaEmbeddings(shape, width=embedding_size, positions=positions, dtype=dtype, rngs=rngs)
         self.relative = nnx.Embed(span.table_rows, shape.hidden_size, rngs=rngs) if span.farthest else None

@@ -1,6 +1,7 @@
 """What every encoder is: embeddings below a stack of like layers, in one call that is the same for all architectures."""
 
 import abc
+import dataclasses
 from typing import Any, ClassVar, Self
 
 import jax
@@ -12,6 +13,15 @@ from eacl_jax.encoders.dropout import Randomness, dropout_key
 from eacl_jax.encoders.fields import Fields
 from eacl_jax.encoders.names import NameTable
 from eacl_jax.encoders.stack import held, run_layers
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    """What config.json says of every architecture; each adds its own."""
+
+    vocab_size: int
+    hidden_size: int
+    num_layers: int
 
 
 class Encoder(nnx.Module):
@@ -47,6 +57,11 @@ class Encoder(nnx.Module):
     frozen_layers: int
     embeddings: Any
     layers: Any
+
+    def set_sizes(self, shape: Sizes, *, max_length: int | None, frozen_layers: int) -> None:
+        """Sets the attributes that are numbers."""
+        self.hidden_size, self.num_layers, self.vocab_size = shape.hidden_size, shape.num_layers, shape.vocab_size
+        self.max_length, self.frozen_layers = max_length, frozen_layers
 
     @classmethod
     @abc.abstractmethod

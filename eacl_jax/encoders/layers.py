@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from eacl_jax.encoders.attention import attend
 from eacl_jax.encoders.dropout import dropout
+from eacl_jax.encoders.encoder import Sizes
 from eacl_jax.encoders.fields import Fields
 
 # By the names that config.json uses. "gelu" is the exact one, through erf; the others of its kind are the tanh approximation.
@@ -29,12 +30,9 @@ ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Shape:
+class Shape(Sizes):
     """What config.json says of an encoder of BERT's family. `pad_token_id`'s default is the architecture's."""
 
-    vocab_size: int
-    hidden_size: int
-    num_layers: int
     num_heads: int
     intermediate_size: int
     position_rows: int
@@ -134,6 +132,19 @@ class Embeddings(nnx.Module):
         if self.types is not None:
             summed = summed + self.types.embedding[0]
         return dropout(self.norm(summed).astype(self.dtype), self.dropout, key)
+
+
+class TokenEmbeddings(nnx.Module):
+    """A token's row of the table, with dropout: positions come in elsewhere."""
+
+    def __init__(self, vocab_size: int, width: int, rate: float, *, dtype: jnp.dtype, rngs: nnx.Rngs) -> None:
+        self.tokens = nnx.Embed(vocab_size, width, rngs=rngs)
+        self.dropout, self.dtype = rate, dtype
+
+    def __call__(
+        self, tokens: Int[Array, "rows length"], positions: Int[Array, "rows length"], *, key: Array | None
+    ) -> Float[Array, "rows length hidden"]:
+        return dropout(self.tokens(tokens).astype(self.dtype), self.dropout, key)
 
 
 class Context(NamedTuple):

@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from eacl_jax.encoders.attention import attend, segment_mask
 from eacl_jax.encoders.dropout import dropout
-from eacl_jax.encoders.encoder import Encoder
+from eacl_jax.encoders.encoder import Encoder, Sizes
 from eacl_jax.encoders.fields import Fields
 from eacl_jax.encoders.layers import ACTIVATIONS, Norm
 from eacl_jax.encoders.names import NameTable, linear, norm, table
@@ -22,12 +22,9 @@ _KINDS = ("full_attention", "sliding_attention")
 
 
 @dataclasses.dataclass(frozen=True)
-class Shape:
+class Shape(Sizes):
     """What config.json says of a ModernBERT. `is_global`: of each layer; `window`: how far a local layer sees either way."""
 
-    vocab_size: int
-    hidden_size: int
-    num_layers: int
     num_heads: int
     intermediate_size: int
     max_length: int
@@ -186,11 +183,7 @@ class ModernBertEncoder(Encoder):
     )
 
     def __init__(self, shape: Shape, *, dtype: jnp.dtype, scan_layers: bool, frozen_layers: int, rngs: nnx.Rngs) -> None:
-        self.hidden_size = shape.hidden_size
-        self.num_layers = shape.num_layers
-        self.vocab_size = shape.vocab_size
-        self.max_length = shape.max_length
-        self.frozen_layers = frozen_layers
+        self.set_sizes(shape, max_length=shape.max_length, frozen_layers=frozen_layers)
         self.shape = shape
         self.embeddings = Embeddings(shape, dtype=dtype, rngs=rngs)
         self.layers = stack_layers(

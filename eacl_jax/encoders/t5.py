@@ -11,21 +11,18 @@ from jaxtyping import Array, Float, Int
 
 from eacl_jax.encoders.attention import attend, segment_mask
 from eacl_jax.encoders.dropout import dropout
-from eacl_jax.encoders.encoder import Encoder
+from eacl_jax.encoders.encoder import Encoder, Sizes
 from eacl_jax.encoders.fields import Fields
-from eacl_jax.encoders.layers import ACTIVATIONS, Context, RMSNorm
+from eacl_jax.encoders.layers import ACTIVATIONS, Context, RMSNorm, TokenEmbeddings
 from eacl_jax.encoders.names import Name, NameTable, linear, table
 from eacl_jax.encoders.relative import bias_by_bucket, distances, logarithmic_buckets
 from eacl_jax.encoders.stack import stack_layers
 
 
 @dataclasses.dataclass(frozen=True)
-class Shape:
+class Shape(Sizes):
     """What config.json says of a T5's encoder."""
 
-    vocab_size: int
-    hidden_size: int
-    num_layers: int
     num_heads: int
     head_width: int
     intermediate_size: int
@@ -63,19 +60,6 @@ class Shape:
             norm_epsilon=fields.number("layer_norm_epsilon", 1e-6),
             dropout=fields.number("dropout_rate", 0.1, below=1),
         )
-
-
-class Embeddings(nnx.Module):
-    """A token's row of the table, with dropout."""
-
-    def __init__(self, shape: Shape, *, dtype: jnp.dtype, rngs: nnx.Rngs) -> None:
-        self.tokens = nnx.Embed(shape.vocab_size, shape.hidden_size, rngs=rngs)
-        self.dropout, self.dtype = shape.dropout, dtype
-
-    def __call__(
-        self, tokens: Int[Array, "rows length"], positions: Int[Array, "rows length"], *, key: Array | None
-    ) -> Float[Array, "rows length hidden"]:
-        return dropout(self.tokens(tokens).astype(self.dtype), self.dropout, key)
 
 
 class Layer(nnx.Module):
@@ -155,13 +139,9 @@ class T5Encoder(Encoder):
     below: ClassVar[tuple[str, ...]] = ("embeddings", "distance_bias")
 
     def __init__(self, shape: Shape, *, dtype: jnp.dtype, scan_layers: bool, frozen_layers: int, rngs: nnx.Rngs) -> None:
-        self.hidden_size = shape.hidden_size
-        self.num_layers = shape.num_layers
-        self.vocab_size = shape.vocab_size
-        self.max_length = None
-        self.frozen_layers = frozen_layers
+        self.set_sizes(shape, max_length=None, frozen_layers=frozen_layers)
         self.shape = shape
-        self.embeddings = Embeddings(shape, dtype=dtype, rngs=rngs)
+        self.embeddings = TokenEmbeddings(shape.vocab_size, shape.hidden_size, shape.dropout, dtype=dtype, rngs=rngs)
         self.distance_bias = nnx.Embed(shape.buckets, shape.num_heads, rngs=rngs)
         self.layers = stack_layers(
             lambda rngs: Layer(shape, dtype=dtype, rngs=rngs), shape.num_layers, scan=scan_layers, rngs=rngs

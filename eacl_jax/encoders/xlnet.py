@@ -13,21 +13,18 @@ from jaxtyping import Array, Bool, Float, Int
 
 from eacl_jax.encoders.attention import attend, segment_mask
 from eacl_jax.encoders.dropout import dropout
-from eacl_jax.encoders.encoder import Encoder
+from eacl_jax.encoders.encoder import Encoder, Sizes
 from eacl_jax.encoders.fields import Fields
-from eacl_jax.encoders.layers import ACTIVATIONS, Norm
+from eacl_jax.encoders.layers import ACTIVATIONS, Norm, TokenEmbeddings
 from eacl_jax.encoders.names import Name, NameTable, linear, norm, table
 from eacl_jax.encoders.relative import by_key, distances
 from eacl_jax.encoders.stack import stack_layers
 
 
 @dataclasses.dataclass(frozen=True)
-class Shape:
+class Shape(Sizes):
     """What config.json says of an XLNet. `farthest`: distances beyond it count as this one; 0: none does."""
 
-    vocab_size: int
-    hidden_size: int
-    num_layers: int
     num_heads: int
     intermediate_size: int
     activation: str
@@ -61,19 +58,6 @@ class Context(NamedTuple):
 
     mask: Bool[Array, "rows length length"]
     features: Float[Array, "distances hidden"]
-
-
-class Embeddings(nnx.Module):
-    """A token's row of the table, with dropout."""
-
-    def __init__(self, shape: Shape, *, dtype: jnp.dtype, rngs: nnx.Rngs) -> None:
-        self.tokens = nnx.Embed(shape.vocab_size, shape.hidden_size, rngs=rngs)
-        self.dropout, self.dtype = shape.dropout, dtype
-
-    def __call__(
-        self, tokens: Int[Array, "rows length"], positions: Int[Array, "rows length"], *, key: Array | None
-    ) -> Float[Array, "rows length hidden"]:
-        return dropout(self.tokens(tokens).astype(self.dtype), self.dropout, key)
 
 
 class Project(nnx.Module):
@@ -190,13 +174,9 @@ class XLNetEncoder(Encoder):
     )
 
     def __init__(self, shape: Shape, *, dtype: jnp.dtype, scan_layers: bool, frozen_layers: int, rngs: nnx.Rngs) -> None:
-        self.hidden_size = shape.hidden_size
-        self.num_layers = shape.num_layers
-        self.vocab_size = shape.vocab_size
-        self.max_length = None
-        self.frozen_layers = frozen_layers
+        self.set_sizes(shape, max_length=None, frozen_layers=frozen_layers)
         self.shape, self.dtype = shape, dtype
-        self.embeddings = Embeddings(shape, dtype=dtype, rngs=rngs)
+        self.embeddings = TokenEmbeddings(shape.vocab_size, shape.hidden_size, shape.dropout, dtype=dtype, rngs=rngs)
         self.layers = stack_layers(
             lambda rngs: Layer(shape, dtype=dtype, rngs=rngs), shape.num_layers, scan=scan_layers, rngs=rngs
         )

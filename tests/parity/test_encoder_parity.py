@@ -14,6 +14,7 @@ from flax import nnx
 from eacl_jax.anchors import mean_over_tokens
 from eacl_jax.config import EncoderConfig
 from eacl_jax.encoders import ARCHITECTURES, Encoder, load, save, to_checkpoint
+from eacl_jax.encoders.catalogue import known
 from eacl_jax.encoders.checkpoints import Checkpoint
 from eacl_jax.encoders.deberta import Span
 from eacl_jax.encoders.prefix import PrefixShape
@@ -183,6 +184,35 @@ def test_pretraining_checkpoints_are_read(architecture: str, tmp_path: Path) -> 
     with torch.no_grad():
         expected = run_theirs(encoder, inputs).numpy()
     np.testing.assert_allclose(jitted(read(tmp_path, config))(inputs), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "hub_id",
+    [
+        "FacebookAI/roberta-large",
+        "microsoft/deberta-large",
+        "microsoft/deberta-v3-large",
+        "microsoft/deberta-v2-xlarge",
+        "answerdotai/ModernBERT-large",
+        "google/electra-large-discriminator",
+        "xlnet/xlnet-large-cased",
+        "google-t5/t5-large",
+    ],
+)
+def test_real_widths(hub_id: str, tmp_path: Path) -> None:
+    """As published but for the number of layers and words: rows longer than ModernBERT's windows and any table's exact part."""
+    config = {"pad_token_id": 0, **known(hub_id).config, "vocab_size": 500}
+    for layers in {"num_hidden_layers", "n_layer", "num_layers"} & set(config):
+        config[layers] = 3
+    torch.manual_seed(0)
+    model = bare(config)._from_config(their_config(config)).eval()
+    model.save_pretrained(tmp_path)
+    inputs = rows([(301,), (57,)], width=301, vocab_size=500)
+    with torch.no_grad():
+        expected = run_theirs(model, inputs).numpy()
+    valid = inputs.segment_ids > 0
+    hidden = np.asarray(jitted(read(tmp_path, config))(inputs))
+    np.testing.assert_allclose(hidden[valid], expected[valid], atol=1e-5 * max(1.0, np.abs(expected[valid]).max()))
 
 
 @pytest.mark.parametrize("projection", [0, 7])
