@@ -10,7 +10,7 @@ quickstart: .venv/quickstart  ## main job on the built-in corpus and encoder
 	$(BIN)/python launch/train.py --config=configs/quickstart.py --workdir=$(RUN)
 
 test: .venv/test  ## all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: .venv/test
 	$(BIN)/ruff check .
