@@ -10,7 +10,7 @@ from eacl_jax.encoders.attention import segment_mask
 from eacl_jax.encoders.encoder import Encoder
 from eacl_jax.encoders.fields import Fields
 from eacl_jax.encoders.layers import Context, Embeddings, PostNormLayer, SelfAttention, Shape
-from eacl_jax.encoders.names import NameTable, linear, norm, table
+from eacl_jax.encoders.names import NameTable, linear, norm, prefixes, table
 from eacl_jax.encoders.prefix import PREFIX_NAMES, Prefix, PrefixShape
 from eacl_jax.encoders.stack import stack_layers
 
@@ -21,11 +21,6 @@ HEADS = (
     r"generator_lm_head\..+",
     r"embeddings\.(position_ids|token_type_ids)",
 )
-
-
-def prefixes(model: str) -> tuple[str, ...]:
-    """What may stand before an encoder's names: `model` in a task model, `0.auto_model` in sentence-transformers' files."""
-    return "", f"{model}.", "0.auto_model.", f"0.auto_model.{model}."
 
 
 def bert_names(model: str) -> NameTable:

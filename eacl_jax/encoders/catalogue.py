@@ -43,13 +43,11 @@ class Known:
         return sum(map(math.prod, tensor_shapes(abstract_encoder(self.config, prefix=self.prefix)).values()))
 
 
-def bert(**changes: Any) -> Config:
-    """BERT-base, or changed."""
+def _bert(**changes: Any) -> Config:
     return _BERT | changes
 
 
-def roberta(**changes: Any) -> Config:
-    """RoBERTa-base, or changed."""
+def _roberta(**changes: Any) -> Config:
     return {**_BERT, "model_type": "roberta", "vocab_size": 50265, **_FROM_2, "type_vocab_size": 1, **changes}
 
 
@@ -177,21 +175,21 @@ NOTE = (
 )
 
 KNOWN: tuple[Known, ...] = (
-    Known("FacebookAI/roberta-base", roberta()),
-    Known("FacebookAI/roberta-large", roberta(**_LARGE)),
-    Known("princeton-nlp/sup-simcse-roberta-base", roberta()),
-    Known("princeton-nlp/sup-simcse-roberta-large", roberta(**_LARGE)),
-    Known("YuxinJiang/sup-promcse-roberta-large", roberta(**_LARGE), PrefixShape(10)),
-    Known("FacebookAI/xlm-roberta-base", roberta(model_type="xlm-roberta", vocab_size=250002)),
-    Known("FacebookAI/xlm-roberta-large", roberta(model_type="xlm-roberta", vocab_size=250002, **_LARGE)),
-    Known("almanach/camembert-base", roberta(model_type="camembert", vocab_size=32005)),
-    Known("google-bert/bert-base-uncased", bert()),
-    Known("google-bert/bert-large-uncased", bert(**_LARGE)),
-    Known("sentence-transformers/all-MiniLM-L6-v2", bert(**_MINILM)),
-    Known("google/electra-small-discriminator", bert(**_ELECTRA_SMALL)),
-    Known("google/electra-base-discriminator", bert(**_ELECTRA)),
-    Known("google/electra-large-discriminator", bert(**_LARGE, **(_ELECTRA | {"embedding_size": 1024}))),
-    Known("sentence-transformers/all-mpnet-base-v2", roberta(model_type="mpnet", vocab_size=30527)),
+    Known("FacebookAI/roberta-base", _roberta()),
+    Known("FacebookAI/roberta-large", _roberta(**_LARGE)),
+    Known("princeton-nlp/sup-simcse-roberta-base", _roberta()),
+    Known("princeton-nlp/sup-simcse-roberta-large", _roberta(**_LARGE)),
+    Known("YuxinJiang/sup-promcse-roberta-large", _roberta(**_LARGE), PrefixShape(10)),
+    Known("FacebookAI/xlm-roberta-base", _roberta(model_type="xlm-roberta", vocab_size=250002)),
+    Known("FacebookAI/xlm-roberta-large", _roberta(model_type="xlm-roberta", vocab_size=250002, **_LARGE)),
+    Known("almanach/camembert-base", _roberta(model_type="camembert", vocab_size=32005)),
+    Known("google-bert/bert-base-uncased", _bert()),
+    Known("google-bert/bert-large-uncased", _bert(**_LARGE)),
+    Known("sentence-transformers/all-MiniLM-L6-v2", _bert(**_MINILM)),
+    Known("google/electra-small-discriminator", _bert(**_ELECTRA_SMALL)),
+    Known("google/electra-base-discriminator", _bert(**_ELECTRA)),
+    Known("google/electra-large-discriminator", _bert(**_LARGE, **(_ELECTRA | {"embedding_size": 1024}))),
+    Known("sentence-transformers/all-mpnet-base-v2", _roberta(model_type="mpnet", vocab_size=30527)),
     Known("microsoft/deberta-base", _deberta()),
     Known("microsoft/deberta-large", _deberta(**_LARGE)),
     Known("microsoft/deberta-v2-xlarge", _deberta_v2(**_V2_XLARGE)),

@@ -13,12 +13,11 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from eacl_jax.encoders.attention import attend, segment_mask
-from eacl_jax.encoders.bert import prefixes
 from eacl_jax.encoders.dropout import dropout
 from eacl_jax.encoders.encoder import Encoder
 from eacl_jax.encoders.fields import Fields
 from eacl_jax.encoders.layers import Norm, PostNormLayer, Shape
-from eacl_jax.encoders.names import Name, NameTable, linear, norm, table
+from eacl_jax.encoders.names import Name, NameTable, linear, norm, prefixes, table
 from eacl_jax.encoders.relative import by_key, distances
 from eacl_jax.encoders.stack import stack_layers
 

@@ -108,15 +108,12 @@ class Embeddings(nnx.Module):
 
     Args:
       shape: sizes and rates.
-      width: of the tables; None: the hidden size.
+      width: of the tables.
       position_offset: row of the position table for position 0.
       dtype: of the result.
     """
 
-    def __init__(
-        self, shape: Shape, *, position_offset: int, dtype: jnp.dtype, rngs: nnx.Rngs, width: int | None = None
-    ) -> None:
-        width = width or shape.hidden_size
+    def __init__(self, shape: Shape, *, width: int, position_offset: int, dtype: jnp.dtype, rngs: nnx.Rngs) -> None:
         self.tokens = nnx.Embed(shape.vocab_size, width, rngs=rngs)
         self.positions = nnx.Embed(shape.position_rows, width, rngs=rngs)
         self.types = nnx.Embed(shape.token_types, width, rngs=rngs) if shape.token_types else None

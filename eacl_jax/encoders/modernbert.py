@@ -15,7 +15,7 @@ from eacl_jax.encoders.dropout import dropout
 from eacl_jax.encoders.encoder import Encoder, Sizes
 from eacl_jax.encoders.fields import Fields
 from eacl_jax.encoders.layers import ACTIVATIONS, Norm
-from eacl_jax.encoders.names import NameTable, linear, norm, table
+from eacl_jax.encoders.names import NameTable, linear, norm, prefixes, table
 from eacl_jax.encoders.stack import stack_layers
 
 _KINDS = ("full_attention", "sliding_attention")
@@ -178,7 +178,7 @@ class ModernBertEncoder(Encoder):
             *norm("final_norm", "norm"),
         ),
         anchor="embeddings.tok_embeddings.weight",
-        prefixes=("", "model.", "0.auto_model.", "0.auto_model.model."),
+        prefixes=prefixes("model"),
         ignored=(r"(head|decoder|classifier)\..+",),
     )
 

@@ -5,10 +5,10 @@ from typing import Any, ClassVar, Self
 from flax import nnx
 from jaxtyping import Array, Float
 
-from eacl_jax.encoders.bert import HEADS, BertEncoder, prefixes
+from eacl_jax.encoders.bert import HEADS, BertEncoder
 from eacl_jax.encoders.fields import Fields
 from eacl_jax.encoders.layers import Shape
-from eacl_jax.encoders.names import NameTable, linear, norm, table
+from eacl_jax.encoders.names import NameTable, linear, norm, prefixes, table
 from eacl_jax.encoders.relative import bias_by_bucket, distances, logarithmic_buckets
 
 # Fixed in the architecture, whatever config.json says of the table's rows and of the padding token.

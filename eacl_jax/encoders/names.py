@@ -43,6 +43,11 @@ def table(tensor: str, parameter: str) -> tuple[Name, ...]:
     return (Name(f"{tensor}.weight", f"{parameter}.embedding"),)
 
 
+def prefixes(model: str) -> tuple[str, ...]:
+    """What may stand before an encoder's names: `model` in a task model, `0.auto_model` in sentence-transformers' files."""
+    return "", f"{model}.", "0.auto_model.", f"0.auto_model.{model}."
+
+
 @dataclasses.dataclass(frozen=True)
 class Slot:
     """Where one tensor goes: a parameter's path, and the row of it where layers are stacked."""

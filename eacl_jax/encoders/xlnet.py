@@ -16,7 +16,7 @@ from eacl_jax.encoders.dropout import dropout
 from eacl_jax.encoders.encoder import Encoder, Sizes
 from eacl_jax.encoders.fields import Fields
 from eacl_jax.encoders.layers import ACTIVATIONS, Norm, TokenEmbeddings
-from eacl_jax.encoders.names import Name, NameTable, linear, norm, table
+from eacl_jax.encoders.names import Name, NameTable, linear, norm, prefixes, table
 from eacl_jax.encoders.relative import by_key, distances
 from eacl_jax.encoders.stack import stack_layers
 
@@ -168,7 +168,7 @@ class XLNetEncoder(Encoder):
             *norm("layer.{layer}.ff.layer_norm", f"{_OURS}.feed_forward_norm"),
         ),
         anchor="word_embedding.weight",
-        prefixes=("", "transformer.", "0.auto_model.", "0.auto_model.transformer."),
+        prefixes=prefixes("transformer"),
         # The second stream's start is for pretraining.
         ignored=(r"mask_emb", r"(lm_loss|logits_proj|sequence_summary|classifier|qa_outputs)\..+"),
     )
