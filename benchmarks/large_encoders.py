@@ -8,8 +8,10 @@ removed in the end. Memory while loading is a multiple of the weights' bytes.
 
 import json
 import os
+import statistics
 import tempfile
 import time
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,9 +49,9 @@ def measure(name: str, folder: Path, settings: dict[str, Any]) -> dict[str, Any]
     import numpy as np
     from flax import nnx
 
-    from eacl_jax import losses, training
-    from eacl_jax.batching import Batch
-    from eacl_jax.config import ModelConfig, StageOneConfig
+    from eacl_jax import stages, training
+    from eacl_jax.batching import collate, plan
+    from eacl_jax.config import Config, ModelConfig, StageOneConfig
     from eacl_jax.encoders.catalogue import known
     from eacl_jax.encoders.checkpoints import Checkpoint
     from eacl_jax.encoders.registry import abstract_encoder
@@ -57,6 +59,7 @@ def measure(name: str, folder: Path, settings: dict[str, Any]) -> dict[str, Any]
     from eacl_jax.mesh import make_mesh, put, replicated
     from eacl_jax.model import Model
     from eacl_jax.optim import stage_one_optimizer
+    from eacl_jax.prompts import Example
 
     jax.block_until_ready(jax.numpy.zeros(1))
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -64,19 +67,16 @@ def measure(name: str, folder: Path, settings: dict[str, Any]) -> dict[str, Any]
     with Peak() as peak:
         encoder = load_parameters(abstract_encoder(config, dtype=settings["dtype"]), Checkpoint(folder))
     result: dict[str, Any] = {"load_seconds": time.perf_counter() - started}
-    weights = known(name).parameters * 4
-    result |= {"parameters": known(name).parameters, "load_memory": peak.size / weights}
+    parameters = known(name).parameters
+    result |= {"parameters": parameters, "load_memory": peak.size / (parameters * 4)}
 
     rows, length, labels = settings["examples"], settings["length"], 7
     generator = np.random.default_rng(0)
-    batch = Batch(
-        tokens=generator.integers(5, 30000, (rows, length)).astype(np.int32),
-        positions=np.broadcast_to(np.arange(length, dtype=np.int32), (rows, length)),
-        segment_ids=np.ones((rows, length), np.int32),
-        readout=np.stack([np.arange(rows), np.full(rows, length - 2)], axis=1).astype(np.int32),
-        labels=(np.arange(rows) % labels).astype(np.int32),
-        weights=np.ones(rows, np.float32),
-    )
+    examples = [
+        Example(generator.integers(5, 30000, length, np.int32), readout=length - 2, label=i % labels, dialogue="", utterance=i)
+        for i in range(rows)
+    ]
+    batch = collate(examples, rows, plan([length] * rows, rows, layout="padded", max_tokens=length))
     model = Model(encoder, labels, ModelConfig(), rngs=nnx.Rngs(0))
     graphdef, state = nnx.split(model, nnx.Param)
     params = nnx.to_pure_dict(state)
@@ -88,31 +88,18 @@ def measure(name: str, folder: Path, settings: dict[str, Any]) -> dict[str, Any]
             started = time.perf_counter()
             jax.block_until_ready(run())
             seconds.append(time.perf_counter() - started)
-        return seconds[0], sorted(seconds[1:])[len(seconds[1:]) // 2]
+        return seconds[0], statistics.median(seconds[1:])
 
     forward = jax.jit(lambda params: nnx.merge(graphdef, params).represent(batch))
     result["forward_first"], result["forward"] = timed(lambda: forward(params))
 
-    def loss(params: Any, constants: Any, batch: Batch, key: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
-        model, rngs = nnx.merge(graphdef, params), nnx.Rngs(dropout=key)
-        h = model.read(batch, deterministic=False, rngs=rngs)
-        logits = model.predict(h, deterministic=False, rngs=rngs)
-        return losses.stage_one(
-            logits,
-            model.mapping(h),
-            batch.labels,
-            model.mapping(constants),
-            temperature=0.1,
-            ce_weight=0.1,
-            angle_weight=0.1,
-            weights=batch.weights,
-        )
-
-    anchors = jax.random.normal(jax.random.key(1), (labels, params["predictor"]["kernel"].shape[0]))
+    # What the loss reads of an experiment.
+    experiment: Any = types.SimpleNamespace(config=Config(), merge=lambda params: nnx.merge(graphdef, params))
+    encodings = jax.random.normal(jax.random.key(1), (labels, params["predictor"]["kernel"].shape[0]))
     optimizer = stage_one_optimizer(StageOneConfig(), params, 100)
     mesh = make_mesh(1)
-    step = training.make_train_step(loss, optimizer, mesh)
-    train_state = put(training.create_state(params, anchors, optimizer), replicated(mesh))
+    step = training.make_train_step(stages.stage_one_loss(experiment), optimizer, mesh)
+    train_state = put(training.create_state(params, {"label_encodings": encodings}, optimizer), replicated(mesh))
     del params
 
     def one() -> Any:
