@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 from toys import make_config, make_corpus_files, make_encoder_folder
 
-from eacl_jax import run
+from eacl_jax import run, stages
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -52,3 +52,21 @@ def finished(toy, tmp_path_factory) -> Path:
     workdir = tmp_path_factory.mktemp("finished") / "run"
     run.train(make_config(toy), workdir, console=Console(quiet=True))
     return workdir
+
+
+@pytest.fixture
+def traces(monkeypatch) -> list[tuple[int, ...]]:
+    """The shape of the batch at each trace of stage one's loss, as they come."""
+    noted, original = [], stages.stage_one_loss
+
+    def counted(prepared):
+        loss = original(prepared)
+
+        def wrapped(params, constants, batch, key):
+            noted.append(batch.tokens.shape)
+            return loss(params, constants, batch, key)
+
+        return wrapped
+
+    monkeypatch.setattr(stages, "stage_one_loss", counted)
+    return noted

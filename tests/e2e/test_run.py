@@ -112,20 +112,7 @@ def test_each_split_is_encoded_once_for_stage_two(toy, tmp_path, monkeypatch):
     assert calls == [sizes["dev"], sizes["train"], sizes["dev"], sizes["test"]]  # dev once more to choose stage one's epoch
 
 
-def test_the_step_compiles_once_a_shape(toy, tmp_path, monkeypatch):
-    traces = []
-    original = stages.stage_one_loss
-
-    def counted(prepared):
-        loss = original(prepared)
-
-        def wrapped(params, constants, batch, key):
-            traces.append(batch.tokens.shape)
-            return loss(params, constants, batch, key)
-
-        return wrapped
-
-    monkeypatch.setattr(stages, "stage_one_loss", counted)
+def test_the_step_compiles_once_a_shape(toy, tmp_path, traces):
     prepared = experiment.prepare(make_config(toy), mesh=make_mesh(1))
     stages.run_stage_one(prepared, stages.StageContext(tmp_path, Console(quiet=True), training.StopRequest()))
     assert len(traces) == len(set(traces)) <= 3
