@@ -78,6 +78,14 @@ class EncoderConfig:
     scan_layers: bool = True
     # The embeddings and this many lower layers are not trained (0: everything is trained).
     frozen_layers: int = 0
+    # Kernel of attention (encoders/attention.py). auto: the backward pass makes the probabilities again. xla: it keeps them.
+    # cudnn: the fused kernel of NVIDIA's library; needs a GPU, dtype=bfloat16 and attention_dropout=False.
+    attention: Literal["auto", "recompute", "xla", "cudnn"] = "auto"
+    # Drop attention probabilities out at the rate in config.json, as the paper's encoders do; False: only the rest is
+    # dropped out.
+    attention_dropout: bool = True
+    # Keep only each layer's input for the backward pass and run the layer again there: less memory, a third more work.
+    remat: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,6 +141,9 @@ class StageOneConfig:
     rates: tuple[str, ...] = ()
     weight_decay: float = 0.01
     clip_norm: float = 5.0
+    # Encode a batch's rows in this many parts, one after the other, so that memory holds only one part's activations; the
+    # contrastive loss stays over the whole batch (accumulation.py). One forward pass more than with 1.
+    chunks: int = 1
     # Stop after this many steps, 0 for no limit: for trying sizes out.
     max_steps: int = 0
 
@@ -183,7 +194,7 @@ class RunConfig:
     """What is said and kept while a run goes on; changing it does not change the result."""
 
     log_every: int = 10
-    # Save the latest state every so many steps, beside the end of each epoch; 0: at epochs' ends only.
+    # Stage one: save the latest state every so many steps, beside each epoch's end; 0: at epochs' ends only, as stage two does.
     save_every: int = 100
 
 
@@ -348,6 +359,7 @@ def _impossible(config: Config) -> list[str]:
         need(value >= 0, f"stage_one.{name}", "must not be negative", value)
     need(0 < config.stage_one.lr_decay <= 1, "stage_one.lr_decay", "must be in (0, 1]", config.stage_one.lr_decay)
     need(0 < config.stage_one.layer_decay <= 1, "stage_one.layer_decay", "must be in (0, 1]", config.stage_one.layer_decay)
+    need(config.stage_one.chunks >= 1, "stage_one.chunks", "must be at least 1", config.stage_one.chunks)
     unfreeze = config.stage_one.unfreeze_layers
     need(unfreeze >= 0, "stage_one.unfreeze_layers", "must not be negative", unfreeze)
     for number, row in enumerate(config.stage_one.rates):

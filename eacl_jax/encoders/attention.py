@@ -1,12 +1,65 @@
 """Attention over packed rows: who may look at whom, and the one place where the kernel is chosen."""
 
+import contextlib
+import contextvars
+import dataclasses
 import math
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from eacl_jax.encoders.dropout import dropout
+from eacl_jax.encoders.dropout import dropout, dropout_seed, keep_mask
+from eacl_jax.errors import UserError
+
+Kernel = Literal["auto", "recompute", "xla", "cudnn"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Attention:
+    """How attention is computed; an encoder has one, and everything that it computes goes by it.
+
+    Attributes:
+      kernel: `xla`: plain operations, probabilities kept for the backward pass. `recompute`: the same numbers, but the
+        backward pass makes the probabilities again from queries, keys and each row's log-sum, so that memory does not hold
+        [rows, heads, length, length] a layer. `cudnn`: cuDNN's fused kernel, for GPUs with bfloat16 and no dropout of
+        probabilities. `auto`: recompute where it applies, else xla.
+      dropout: whether attention probabilities are dropped out at the rate in config.json.
+    """
+
+    kernel: Kernel = "auto"
+    dropout: bool = True
+
+    def check(self, dtype: str, backend: str) -> None:
+        """Raises UserError where the kernel cannot run."""
+        if self.kernel != "cudnn":
+            return
+        problems = []
+        if backend not in ("gpu", "cuda"):
+            problems.append(f"a GPU (this is {backend})")
+        if dtype != "bfloat16":
+            problems.append(f"encoder.dtype=bfloat16 (it is {dtype})")
+        if self.dropout:
+            problems.append("encoder.attention_dropout=False")
+        if problems:
+            raise UserError(f"encoder.attention=cudnn needs {', '.join(problems)}; set that, or encoder.attention=auto.")
+
+
+_DEFAULT = Attention()
+_ATTENTION: contextvars.ContextVar[Attention] = contextvars.ContextVar("attention", default=_DEFAULT)
+
+
+@contextlib.contextmanager
+def using(attention: Attention) -> Iterator[None]:
+    """`attend` goes by `attention` while the block is traced. Layers need not hand the choice down to each other."""
+    token = _ATTENTION.set(attention)
+    try:
+        yield
+    finally:
+        _ATTENTION.reset(token)
 
 
 def segment_mask(segment_ids: Int[Array, "rows length"]) -> Bool[Array, "rows length length"]:
@@ -19,41 +72,120 @@ def segment_mask(segment_ids: Int[Array, "rows length"]) -> Bool[Array, "rows le
 
 
 def attend(
-    query: Float[Array, "rows length heads width"],
+    query: Float[Array, "rows queries heads width"],
     key: Float[Array, "rows keys heads width"],
     value: Float[Array, "rows keys heads width"],
-    mask: Bool[Array, "rows length keys"],
+    mask: Bool[Array, "rows queries keys"],
     *,
-    bias: Float[Array, "*rows heads length keys"] | None = None,
+    bias: Float[Array, "*rows heads queries keys"] | None = None,
     scale: float | None = None,
     talking_heads: tuple[Float[Array, "heads heads"], Float[Array, "heads heads"]] | None = None,
     dropout_rate: float = 0.0,
     dropout_key: Array | None = None,
-) -> Float[Array, "rows length heads width"]:
+) -> Float[Array, "rows queries heads width"]:
     """softmax(scale * query key^T + bias) value, over the keys that `mask` allows.
 
     Every architecture attends through here. Scores and softmax are float32 whatever the inputs' type. Dropout falls on the
-    probabilities; no `dropout_key`, no dropout.
+    probabilities; no `dropout_key`, no dropout. The kernel is that of `using`.
 
     Args:
       query: one a token.
-      key, value: one a token; there may be more of them than queries.
-      mask: from `segment_mask`, or narrower.
+      key, value: one a token; there may be more or fewer of them than queries.
+      mask: from `segment_mask`, or narrower; every query has a key.
       bias: added to the scaled scores, the same for all rows or one for each.
       scale: 1 / sqrt(width) unless given.
       talking_heads: two matrices [in, out] that mix the heads' scores before, and their probabilities after, the softmax
         (arXiv 2003.02436).
       dropout_rate: of the probabilities.
       dropout_key: where its randomness comes from.
+
+    Raises:
+      UserError: `cudnn` was asked for what it cannot do.
     """
+    attention = _ATTENTION.get()
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
-    scores = jnp.einsum("rqhw,rkhw->rhqk", query, key, preferred_element_type=jnp.float32) * scale
+    rate = 0.0 if dropout_key is None or not attention.dropout else dropout_rate
+    if attention.kernel == "cudnn":
+        if talking_heads is not None:
+            raise UserError("encoder.attention=cudnn cannot mix heads (talking heads), as this encoder does; use auto.")
+        bias = None if bias is None else bias.astype(query.dtype)
+        return jax.nn.dot_product_attention(
+            query,
+            key,
+            value,
+            bias if bias is None or bias.ndim == 4 else bias[None],
+            mask[:, None],
+            scale=scale,
+            implementation="cudnn",
+        )
+    # Heads before tokens: products over [length, width] matrices that lie in one piece.
+    query, key, value = (jnp.swapaxes(x, 1, 2) for x in (query, key, value))
+    if attention.kernel == "xla" or talking_heads is not None:
+        scores = _scores(query, key, mask, bias, scale, talking_heads)
+        probabilities = dropout(jax.nn.softmax(scores, axis=-1), rate, dropout_key)
+        if talking_heads is not None:
+            probabilities = jnp.einsum("rhqk,hg->rgqk", probabilities, talking_heads[1])
+        attended = jnp.einsum("rhqk,rhkw->rhqw", probabilities.astype(value.dtype), value)
+    else:
+        seed = dropout_seed(dropout_key) if rate and dropout_key is not None else None
+        attended = _recomputed(query, key, value, mask, bias, seed, scale, rate)
+    return jnp.swapaxes(attended, 1, 2)
+
+
+def _scores(query: Array, key: Array, mask: Array, bias: Any, scale: float, talking_heads: Any = None) -> Array:
+    """[rows, heads, queries, keys], float32; the least number where `mask` forbids."""
+    scores = jnp.einsum("rhqw,rhkw->rhqk", query, key, preferred_element_type=jnp.float32) * scale
     if bias is not None:
         scores = scores + bias.astype(jnp.float32)
     if talking_heads is not None:
         scores = jnp.einsum("rhqk,hg->rgqk", scores, talking_heads[0])
-    scores = jnp.where(mask[:, None], scores, jnp.finfo(jnp.float32).min)
-    probabilities = dropout(jax.nn.softmax(scores, axis=-1), dropout_rate, dropout_key)
-    if talking_heads is not None:
-        probabilities = jnp.einsum("rhqk,hg->rgqk", probabilities, talking_heads[1])
-    return jnp.einsum("rhqk,rkhw->rqhw", probabilities.astype(value.dtype), value)
+    return jnp.where(mask[:, None], scores, jnp.finfo(jnp.float32).min)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(6, 7))
+def _recomputed(query: Array, key: Array, value: Array, mask: Array, bias: Any, seed: Any, scale: float, rate: float) -> Array:
+    """[rows, heads, queries, width]; `query`, `key`, `value` are by head, too."""
+    return _forward(query, key, value, mask, bias, seed, scale, rate)[0]
+
+
+def _forward(
+    query: Array, key: Array, value: Array, mask: Array, bias: Any, seed: Any, scale: float, rate: float
+) -> tuple[Array, Any]:
+    scores = _scores(query, key, mask, bias, scale)
+    highest = jnp.max(scores, axis=-1, keepdims=True)
+    weights = jnp.exp(scores - highest)
+    total = jnp.sum(weights, axis=-1, keepdims=True)
+    if rate:
+        weights = jnp.where(keep_mask(seed, rate, weights.shape), weights * (1 / (1 - rate)), 0)
+    # Divided after the product where nothing is lost by it: fewer numbers.
+    if value.dtype == jnp.float32:
+        attended = jnp.einsum("rhqk,rhkw->rhqw", weights, value) / total
+    else:
+        attended = jnp.einsum("rhqk,rhkw->rhqw", (weights / total).astype(value.dtype), value)
+    return attended, (query, key, value, mask, bias, seed, attended, highest + jnp.log(total))
+
+
+def _backward(scale: float, rate: float, kept: Any, gradient: Array) -> tuple[Any, ...]:
+    """Gradients of softmax attention from its output and each query's log-sum (arXiv 2205.14135, Appendix B)."""
+    query, key, value, mask, bias, seed, attended, log_sum = kept
+    kind = value.dtype
+    probabilities = jnp.exp(_scores(query, key, mask, bias, scale) - log_sum)
+    by_probability = jnp.einsum("rhqw,rhkw->rhqk", gradient, value, preferred_element_type=jnp.float32)
+    dropped = probabilities
+    if rate:
+        keep = keep_mask(seed, rate, probabilities.shape)
+        dropped = jnp.where(keep, probabilities * (1 / (1 - rate)), 0)
+        by_probability = jnp.where(keep, by_probability * (1 / (1 - rate)), 0)
+    by_value = jnp.einsum("rhqk,rhqw->rhkw", dropped.astype(kind), gradient)
+    common = jnp.sum(gradient.astype(jnp.float32) * attended.astype(jnp.float32), axis=-1, keepdims=True)
+    by_score = probabilities * (by_probability - common)
+    by_bias = None
+    if bias is not None:
+        by_bias = (jnp.sum(by_score, axis=0) if bias.ndim == 3 else by_score).astype(bias.dtype)
+    scaled = (by_score * scale).astype(kind)
+    by_query = jnp.einsum("rhqk,rhkw->rhqw", scaled, key)
+    by_key = jnp.einsum("rhqk,rhqw->rhkw", scaled, query)
+    return by_query, by_key, by_value, None, by_bias, None
+
+
+_recomputed.defvjp(_forward, _backward)

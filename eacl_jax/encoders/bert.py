@@ -64,6 +64,7 @@ class BertEncoder(Encoder):
     names: ClassVar[NameTable] = bert_names("bert")
     below: ClassVar[tuple[str, ...]] = ("embeddings", "projection", "prefix")
     takes_prefix: ClassVar[bool] = True
+    reads_last: ClassVar[bool] = True
 
     def __init__(
         self,

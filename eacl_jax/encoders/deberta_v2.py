@@ -179,9 +179,9 @@ class DebertaV2Encoder(DebertaEncoder):
     def run(self, hidden: Float[Array, "rows length hidden"], context: Context, own: None, keys: Array | None) -> Array:
         if self.convolution is None:
             return super().run(hidden, context, own, keys)
-        frozen = self.frozen_layers
-        first = run_layers(self.layers, hidden, context, own, keys, frozen=frozen, start=0, stop=1)
+        frozen, remat = self.frozen_layers, self.remat
+        first = run_layers(self.layers, hidden, context, own, keys, frozen=frozen, start=0, stop=1, remat=remat)
         key = None if keys is None else jax.random.fold_in(keys[0], 1)
         convolution = held(self.convolution) if frozen else self.convolution
         mixed = convolution(hidden, first, context.segment_ids, key=key)
-        return run_layers(self.layers, mixed, context, own, keys, frozen=frozen, start=1, stop=self.num_layers)
+        return run_layers(self.layers, mixed, context, own, keys, frozen=frozen, start=1, stop=self.num_layers, remat=remat)

@@ -5,14 +5,16 @@ import dataclasses
 from typing import Any, ClassVar, Self
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from eacl_jax.encoders.attention import Attention, using
 from eacl_jax.encoders.dropout import Randomness, dropout_key
 from eacl_jax.encoders.fields import Fields
 from eacl_jax.encoders.names import NameTable
-from eacl_jax.encoders.stack import held, run_layers
+from eacl_jax.encoders.stack import held, run_last_layer, run_layers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +42,8 @@ class Encoder(nnx.Module):
       vocab_size: rows of the token table; a token id must be below it.
       max_length: usable positions, a position must be below it; None where nothing limits them. An id or position that is
         too large gives NaN, not an error.
+      attention: kernel and dropout of attention.
+      remat: the backward pass runs each layer again instead of keeping what is inside it: less memory, a third more work.
       frozen_layers: 0 where all is trained, else the lowest n layers and all of `below` are held fixed.
     """
 
@@ -49,12 +53,16 @@ class Encoder(nnx.Module):
     below: ClassVar[tuple[str, ...]] = ("embeddings",)
     # Its constructor has an argument `prefix`.
     takes_prefix: ClassVar[bool] = False
+    # Its layers take `read`, so that the last one can be left out for tokens that nobody reads.
+    reads_last: ClassVar[bool] = False
 
     hidden_size: int
     num_layers: int
     vocab_size: int
     max_length: int | None
     frozen_layers: int
+    attention: Attention = Attention()
+    remat: bool = False
     embeddings: Any
     layers: Any
 
@@ -84,7 +92,8 @@ class Encoder(nnx.Module):
         *,
         deterministic: bool = True,
         rngs: Randomness | None = None,
-    ) -> Float[Array, "rows length hidden"]:
+        read: Int[Array, "rows slots"] | None = None,
+    ) -> Float[Array, "rows length hidden"] | Float[Array, "rows slots hidden"]:
         """Last hidden states.
 
         Args:
@@ -93,17 +102,35 @@ class Encoder(nnx.Module):
           segment_ids: 0 is padding; tokens of a row see each other where their ids are equal.
           deterministic: no dropout.
           rngs: where dropout's key comes from; needed unless `deterministic`.
+          read: columns of each row whose hidden states are wanted, where that is not all: what the last layer does for the
+            others is left out, where the architecture can.
 
         Raises:
           ValueError: dropout without `rngs`.
         """
         keys = None if deterministic else jax.random.split(dropout_key(rngs), self.num_layers + 1)
+        with using(self.attention):
+            return self._encode(tokens, positions, segment_ids, keys, read)
+
+    def _encode(self, tokens: Array, positions: Array, segment_ids: Array, keys: Array | None, read: Array | None) -> Array:
         key = None if keys is None else keys[0]
         lower = held(self) if self.frozen_layers else self
         hidden = lower.embed(tokens, positions, key=key)
         context = lower.context(positions, segment_ids, key=None if key is None else jax.random.fold_in(key, 1))
-        hidden = self.run(hidden, context, lower.own(), None if keys is None else keys[1:])
-        return self.finish(hidden, key=None if key is None else jax.random.fold_in(key, 2))
+        layer_keys = None if keys is None else keys[1:]
+        if read is not None and self.reads_last:
+            hidden = self._run_for(read, hidden, context, lower.own(), layer_keys)
+        else:
+            hidden = self.run(hidden, context, lower.own(), layer_keys)
+        hidden = self.finish(hidden, key=None if key is None else jax.random.fold_in(key, 2))
+        return hidden if read is None or self.reads_last else jnp.take_along_axis(hidden, read[:, :, None], axis=1)
+
+    def _run_for(self, read: Array, hidden: Array, context: Any, own: Any, keys: Array | None) -> Array:
+        """`run`, but the last layer only for the tokens that are read."""
+        last = self.num_layers - 1
+        how: dict[str, Any] = {"frozen": self.frozen_layers, "start": 0, "stop": last, "remat": self.remat}
+        hidden = run_layers(self.layers, hidden, context, own, keys, **how)
+        return run_last_layer(self.layers, hidden, context, own, keys, frozen=self.frozen_layers > last, read=read)
 
     def embed(
         self, tokens: Int[Array, "rows length"], positions: Int[Array, "rows length"], *, key: Array | None
@@ -123,7 +150,8 @@ class Encoder(nnx.Module):
 
     def run(self, hidden: Float[Array, "rows length hidden"], context: Any, own: Any, keys: Array | None) -> Any:
         """From the embeddings to the last layer's output."""
-        return run_layers(self.layers, hidden, context, own, keys, frozen=self.frozen_layers, start=0, stop=self.num_layers)
+        how: dict[str, Any] = {"frozen": self.frozen_layers, "start": 0, "stop": self.num_layers, "remat": self.remat}
+        return run_layers(self.layers, hidden, context, own, keys, **how)
 
     def finish(self, hidden: Float[Array, "rows length hidden"], *, key: Array | None) -> Float[Array, "rows length hidden"]:
         """What comes after the last layer: nothing, unless an architecture says otherwise."""

@@ -7,21 +7,46 @@ from typing import Any, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from eacl_jax.encoders.attention import attend
 from eacl_jax.encoders.dropout import dropout
 from eacl_jax.encoders.encoder import Sizes
 from eacl_jax.encoders.fields import Fields
 
+
+def _recomputed(function: Callable[[jax.Array], jax.Array]) -> Callable[[jax.Array], jax.Array]:
+    """The same function of one array; its backward pass keeps nothing but the input.
+
+    Left to itself, the derivative keeps several arrays as large as the input, which is a layer's widest: writing them costs
+    more than computing them again.
+    """
+
+    @jax.custom_vjp
+    def apply(x: jax.Array) -> jax.Array:
+        return function(x)
+
+    apply.defvjp(lambda x: (function(x), x), lambda x, gradient: jax.vjp(function, x)[1](gradient))
+    return apply
+
+
+@_recomputed
+def _gelu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    # Not jax.nn.gelu: its erfc is costlier than erf, and only differs where x * erfc(-x) is below float32's 1e-7 of x.
+    return 0.5 * x * (1 + jax.lax.erf(x * np.sqrt(0.5).astype(x.dtype)))
+
+
+_gelu_tanh = _recomputed(partial(jax.nn.gelu, approximate=True))
+
 # By the names that config.json uses. "gelu" is the exact one, through erf; the others of its kind are the tanh approximation.
 ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
-    "gelu": partial(jax.nn.gelu, approximate=False),
-    "gelu_python": partial(jax.nn.gelu, approximate=False),
-    "gelu_new": partial(jax.nn.gelu, approximate=True),
-    "gelu_fast": partial(jax.nn.gelu, approximate=True),
-    "gelu_pytorch_tanh": partial(jax.nn.gelu, approximate=True),
+    "gelu": _gelu,
+    "gelu_python": _gelu,
+    "gelu_new": _gelu_tanh,
+    "gelu_fast": _gelu_tanh,
+    "gelu_pytorch_tanh": _gelu_tanh,
     "relu": jax.nn.relu,
     "silu": jax.nn.silu,
     "swish": jax.nn.silu,
@@ -162,12 +187,28 @@ class SelfAttention(nnx.Module):
         self.prefix_dropout = shape.hidden_dropout
 
     def __call__(
-        self, hidden: Float[Array, "rows length hidden"], context: Context, own: Array | None, *, key: Array | None
-    ) -> Float[Array, "rows length hidden"]:
-        """`own`: keys and values of a prefix, [2, prefix, hidden], that every query may attend to; or None."""
-        by_head = (*hidden.shape[:2], self.num_heads, -1)
-        query, keys, values = (project(hidden).reshape(by_head) for project in (self.query, self.key, self.value))
+        self,
+        hidden: Float[Array, "rows length hidden"],
+        context: Context,
+        own: Array | None,
+        *,
+        key: Array | None,
+        read: Int[Array, "rows slots"] | None = None,
+    ) -> Float[Array, "rows length hidden"] | Float[Array, "rows slots hidden"]:
+        """`own`: keys and values of a prefix, [2, prefix, hidden], that every query may attend to; or None.
+
+        `read`: columns that queries are made for; None: all.
+        """
+
+        def by_head(x: Array) -> Array:
+            return x.reshape(*x.shape[:2], self.num_heads, -1)
+
+        query = by_head(self.query(hidden if read is None else take_columns(hidden, read)))
+        keys, values = by_head(self.key(hidden)), by_head(self.value(hidden))
         mask, bias = context
+        if read is not None:
+            mask = take_columns(mask, read)
+            bias = None if bias is None else jnp.moveaxis(bias[:, read], 0, 1)
         if own is not None:
             (rows, _, heads, width), length = keys.shape, own.shape[1]
             prefix = jnp.broadcast_to(own.reshape(2, 1, length, heads, width), (2, rows, length, heads, width))
@@ -176,7 +217,14 @@ class SelfAttention(nnx.Module):
             keys, values = (jnp.concatenate(pair, axis=1) for pair in ((prefix[0], keys), (prefix[1], values)))
             mask = jnp.pad(mask, ((0, 0), (0, 0), (length, 0)), constant_values=True)
         attended = attend(query, keys, values, mask, bias=bias, dropout_rate=self.dropout, dropout_key=key)
-        return self.output(attended.reshape(hidden.shape))
+        return self.output(attended.reshape(*attended.shape[:2], -1))
+
+
+def take_columns(
+    values: Shaped[Array, "rows length width"], read: Int[Array, "rows slots"]
+) -> Shaped[Array, "rows slots width"]:
+    """`values[r, read[r, s]]`."""
+    return jnp.take_along_axis(values, read[:, :, None], axis=1)
 
 
 class FeedForward(nnx.Module):
@@ -196,7 +244,7 @@ class PostNormLayer(nnx.Module):
 
     Args:
       shape: sizes and rates.
-      attention: called as `attention(hidden, context, own, key=key)`.
+      attention: called as `attention(hidden, context, own, key=key)`, with `read` where columns are chosen.
       dtype: of matrix products.
     """
 
@@ -208,9 +256,19 @@ class PostNormLayer(nnx.Module):
         self.dropout = shape.hidden_dropout
 
     def __call__(
-        self, hidden: Float[Array, "rows length hidden"], context: Any, own: Any, *, key: Array | None
-    ) -> Float[Array, "rows length hidden"]:
+        self,
+        hidden: Float[Array, "rows length hidden"],
+        context: Any,
+        own: Any,
+        *,
+        key: Array | None,
+        read: Int[Array, "rows slots"] | None = None,
+    ) -> Float[Array, "rows length hidden"] | Float[Array, "rows slots hidden"]:
         keys = (None,) * 3 if key is None else jax.random.split(key, 3)
-        attended = self.attention(hidden, context, own, key=keys[0])
+        if read is None:
+            attended = self.attention(hidden, context, own, key=keys[0])
+        else:
+            attended = self.attention(hidden, context, own, key=keys[0], read=read)
+            hidden = take_columns(hidden, read)
         hidden = self.attention_norm(hidden + dropout(attended, self.dropout, keys[1]))
         return self.feed_forward_norm(hidden + dropout(self.feed_forward(hidden), self.dropout, keys[2]))

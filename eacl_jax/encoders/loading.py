@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from eacl_jax.config import EncoderConfig
+from eacl_jax.encoders.attention import Attention
 from eacl_jax.encoders.checkpoints import Checkpoint
 from eacl_jax.encoders.encoder import Encoder
 from eacl_jax.encoders.prefix import PREFIX_TENSORS, PrefixShape
@@ -44,6 +45,8 @@ def load(config: EncoderConfig, *, seed: int = 0) -> LoadedEncoder:
         "dtype": config.dtype,
         "scan_layers": config.scan_layers,
         "frozen_layers": config.frozen_layers,
+        "attention": Attention(config.attention, config.attention_dropout),
+        "remat": config.remat,
         "where": where,
     }
     if config.random_weights:

@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from eacl_jax.encoders.attention import Attention
 from eacl_jax.encoders.bert import BertEncoder
 from eacl_jax.encoders.deberta import DebertaEncoder
 from eacl_jax.encoders.deberta_v2 import DebertaV2Encoder
@@ -45,6 +47,8 @@ def abstract_encoder(
     scan_layers: bool = True,
     frozen_layers: int = 0,
     prefix: PrefixShape | None = None,
+    attention: Attention | None = None,
+    remat: bool = False,
     where: str = "config",
 ) -> Encoder:
     """The encoder that `config` describes, its parameters shapes only. Arguments and errors: see `build`."""
@@ -63,6 +67,8 @@ def abstract_encoder(
         raise UserError(
             f"encoder.frozen_layers must be from 0 to the encoder's {encoder.num_layers} layers ({where}), got {frozen_layers}."
         )
+    encoder.attention, encoder.remat = attention or Attention(), remat
+    encoder.attention.check(dtype, jax.default_backend())
     return encoder
 
 
@@ -73,6 +79,8 @@ def build(
     scan_layers: bool = True,
     frozen_layers: int = 0,
     prefix: PrefixShape | None = None,
+    attention: Attention | None = None,
+    remat: bool = False,
     seed: int = 0,
     where: str = "config",
 ) -> Encoder:
@@ -84,6 +92,8 @@ def build(
       scan_layers: stack the layers' parameters and scan over them; else one module a layer. Same numbers.
       frozen_layers: the embeddings and this many lower layers are left out of the backward pass.
       prefix: keys and values that each layer attends to beside the tokens.
+      attention: kernel and dropout of attention; None: the default.
+      remat: the backward pass runs each layer again instead of keeping what is inside it.
       seed: of the weights.
       where: what to call `config` in an error.
 
@@ -91,7 +101,14 @@ def build(
       UserError: an architecture that is not supported, a field of `config` that is amiss, or too many frozen layers.
     """
     encoder = abstract_encoder(
-        config, dtype=dtype, scan_layers=scan_layers, frozen_layers=frozen_layers, prefix=prefix, where=where
+        config,
+        dtype=dtype,
+        scan_layers=scan_layers,
+        frozen_layers=frozen_layers,
+        prefix=prefix,
+        attention=attention,
+        remat=remat,
+        where=where,
     )
     fields = Fields(config, where)
     deviation = fields.number("initializer_range", 0.02)

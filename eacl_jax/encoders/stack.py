@@ -6,7 +6,7 @@ from typing import Any
 import jax
 from flax import nnx
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 
 def stack_layers(make: Callable[[nnx.Rngs], nnx.Module], num_layers: int, *, scan: bool, rngs: nnx.Rngs) -> Any:
@@ -35,6 +35,7 @@ def run_layers(
     frozen: int,
     start: int,
     stop: int,
+    remat: bool = False,
 ) -> Float[Array, "..."]:
     """Runs `layer(hidden, context, own, key=key)` through layers `start` to `stop` (exclusive) of the stack.
 
@@ -45,7 +46,9 @@ def run_layers(
       own: a tree of arrays with a leading layer axis, over the whole stack, of which each layer gets its row; or None.
       keys: one dropout key a layer, over the whole stack, or None.
       frozen: the parameters of this many lower layers are held.
+      remat: keep only each layer's input for the backward pass, which runs the layer again.
     """
+    recomputed = jax.checkpoint if remat else lambda function: function
 
     def row(index: int) -> Any:
         return jax.tree.map(lambda leaf: leaf[index], (own, keys))
@@ -53,12 +56,14 @@ def run_layers(
     if isinstance(layers, nnx.List):
         for index in range(start, stop):
             mine, key = row(index)
-            layer = held(layers[index]) if index < frozen else layers[index]
-            hidden = layer(hidden, context, mine, key=key)
+            graphdef, params = nnx.split(held(layers[index]) if index < frozen else layers[index])
+            layer = recomputed(lambda params, *inputs, key, graphdef=graphdef: nnx.merge(graphdef, params)(*inputs, key=key))
+            hidden = layer(params, hidden, context, mine, key=key)
         return hidden
 
     graphdef, stacked = nnx.split(layers)
 
+    @recomputed
     def step(hidden: Array, layer: tuple[Any, Any, Array | None]) -> tuple[Array, None]:
         params, mine, key = layer
         return nnx.merge(graphdef, params)(hidden, context, mine, key=key), None
@@ -69,3 +74,26 @@ def run_layers(
             params, mine, some = jax.tree.map(lambda leaf, run=slice(first, last): leaf[run], (stacked, own, keys))
             hidden, _ = lax.scan(step, hidden, (lax.stop_gradient(params) if last <= frozen else params, mine, some))
     return hidden
+
+
+def run_last_layer(
+    layers: Any,
+    hidden: Float[Array, "rows length hidden"],
+    context: Any,
+    own: Any,
+    keys: Array | None,
+    *,
+    frozen: bool,
+    read: Int[Array, "rows slots"],
+) -> Float[Array, "rows slots hidden"]:
+    """Runs the stack's last layer as `layer(hidden, context, own, key=key, read=read)`: for the tokens in columns `read`.
+
+    Arguments as for `run_layers`; `frozen`: the layer's parameters are held.
+    """
+    if isinstance(layers, nnx.List):
+        layer = layers[-1]
+    else:
+        graphdef, stacked = nnx.split(layers)
+        layer = nnx.merge(graphdef, jax.tree.map(lambda leaf: leaf[-1], stacked))
+    own, key = jax.tree.map(lambda leaf: leaf[-1], (own, keys))
+    return (held(layer) if frozen else layer)(hidden, context, own, key=key, read=read)
