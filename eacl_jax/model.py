@@ -5,11 +5,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from eacl_jax import losses
 from eacl_jax.anchors import mean_over_tokens
-from eacl_jax.batching import Batch
+from eacl_jax.batching import MAX_SEGMENTS, Batch
 from eacl_jax.config import ModelConfig, Readout
 
 # Uniform in +-1/sqrt(fan-in), the customary start of fine-tuning heads.
@@ -35,7 +35,7 @@ class Model(nnx.Module):
         self, encoder: nnx.Module, classes: int, config: ModelConfig, *, readout: Readout | None = None, rngs: nnx.Rngs
     ) -> None:
         """Args:
-        encoder: `encoder(tokens, positions, segment_ids, *, deterministic, rngs) -> [R, L, d]` with attribute `hidden_size`.
+        encoder: `encoder(tokens, positions, segment_ids, *, deterministic, rngs, read) -> [R, L, d]`, see `Encoder`.
         classes: number of labels C.
         config: mapping width m (0: d), dropout of the predictor, and the readout.
         readout: the one in force (`Config.readout`); None: `config.readout`.
@@ -51,10 +51,11 @@ class Model(nnx.Module):
 
     def read(self, batch: Batch, *, deterministic: bool = True, rngs: nnx.Rngs | None = None) -> Float[Array, "N d"]:
         """What stands for each example, float32: the hidden state at its readout token, or the mean over its tokens."""
-        hidden = self._encode(batch, deterministic=deterministic, rngs=rngs)
         if self.pooled:
-            return mean_over_examples(hidden, batch)
-        return hidden[batch.readout[:, 0], batch.readout[:, 1]].astype(jnp.float32)
+            return mean_over_examples(self._encode(batch, deterministic=deterministic, rngs=rngs), batch)
+        columns, slots = readout_columns(batch)
+        hidden = self._encode(batch, deterministic=deterministic, rngs=rngs, read=columns)
+        return hidden[batch.readout[:, 0], slots].astype(jnp.float32)
 
     def predict(
         self, h: Float[Array, "N d"], *, deterministic: bool = True, rngs: nnx.Rngs | None = None
@@ -72,6 +73,18 @@ class Model(nnx.Module):
 
     def _encode(self, batch: Batch, **how: Any) -> Float[Array, "R L d"]:
         return self.encoder(batch.tokens, batch.positions, batch.segment_ids, **how)
+
+
+def readout_columns(batch: Batch) -> tuple[Int[Array, "R S"], Int[Array, " N"]]:
+    """The columns that are read in each row (0 where there are fewer), and each example's place among its row's.
+
+    An example's place is that of its segment. Filler reads what is in its row's first place, or the last of an empty row.
+    """
+    rows, columns = batch.readout[:, 0], batch.readout[:, 1]
+    slots = batch.segment_ids[rows, columns] - 1
+    empty = jnp.zeros((batch.tokens.shape[0], min(MAX_SEGMENTS, batch.tokens.shape[1])), columns.dtype)
+    # max, because filler points at column 0 of a row whose first example reads another one.
+    return empty.at[rows, slots].max(columns), slots
 
 
 def mean_over_examples(hidden: Float[Array, "R L d"], batch: Batch) -> Float[Array, "N d"]:

@@ -5,7 +5,7 @@ many there are depends on all the batch's examples, so that is the one way in wh
 talking.
 """
 
-import math
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -13,9 +13,12 @@ import grain
 import numpy as np
 from jaxtyping import Int
 
-from eacl_jax.batching import Batch, collate, plan
+from eacl_jax.batching import Batch, Layout, assign_rows, choose_shapes, collate, plan, round_up
 from eacl_jax.config import BatchConfig
 from eacl_jax.prompts import Example
+
+_PACKED_TOGETHER = 512
+_PLACES_STEP = 32
 
 
 def steps_per_epoch(examples: int, size: int) -> int:
@@ -46,8 +49,10 @@ def batch_maker(
 ) -> Callable[[Int[np.ndarray, " n"]], tuple[Batch, Int[np.ndarray, " n"]]]:
     """`make` for `training_batches`: indices -> (Batch of `size` examples, the indices)."""
 
-    # As many rows as an average batch fills: the last, short batch of an epoch then needs no compilation of its own.
-    average = size * float(np.mean([len(e.tokens) for e in examples])) / max_tokens
+    shapes = None
+    if config.layout == "packed":
+        lengths = [len(e.tokens) for e in examples]
+        shapes = choose_shapes(lengths, size, max_tokens=max_tokens, row_multiple=row_multiple)
 
     def make(indices: Int[np.ndarray, " n"]) -> tuple[Batch, Int[np.ndarray, " n"]]:
         chosen = [examples[int(i)] for i in indices]
@@ -57,7 +62,7 @@ def batch_maker(
             layout=config.layout,
             max_tokens=max_tokens,
             row_multiple=row_multiple,
-            least_rows=math.ceil(average),
+            shapes=shapes,
         )
         return collate(chosen, size, layout), indices
 
@@ -67,9 +72,26 @@ def batch_maker(
 def evaluation_batches(
     examples: Sequence[Example], size: int, *, max_tokens: int, row_multiple: int
 ) -> Iterator[tuple[Batch, Int[np.ndarray, " n"]]]:
-    """Padded batches in order of length, so that rows of a batch are about equally long; yields (Batch, indices)."""
-    order = np.argsort([len(e.tokens) for e in examples], kind="stable")
-    config = BatchConfig(layout="padded", eval_batch_size=size)
-    make = batch_maker(examples, size, config, max_tokens=max_tokens, row_multiple=row_multiple)
-    for start in range(0, len(order), size):
-        yield make(order[start : start + size])
+    """Packed batches, all of one shape, for passes whose examples may come in any order; yields (Batch, indices).
+
+    Args:
+      examples: what is to be passed through once.
+      size: examples a batch holds about; the last batch holds what is left.
+      max_tokens: upper limit of an example's length.
+      row_multiple: the number of rows is a multiple of this.
+    """
+    lengths = [len(e.tokens) for e in examples]
+    length = choose_shapes(lengths, size, max_tokens=max_tokens).length
+    rows: list[list[int]] = []
+    for start in range(0, len(examples), _PACKED_TOGETHER):  # best fit takes time that grows with the square
+        block = range(start, min(start + _PACKED_TOGETHER, len(examples)))
+        rows += [[block[i] for i in row] for row in assign_rows([lengths[i] for i in block], length)]
+    count = round_up(min(len(rows), -(-size * sum(lengths) // (len(examples) * length))), row_multiple)
+    batches = [rows[start : start + count] for start in range(0, len(rows), count)]
+    # As many places for examples in every batch as the fullest one needs.
+    most = round_up(max(sum(map(len, batch)) for batch in batches), _PLACES_STEP)
+    for batch in batches:
+        indices = np.array([i for row in batch for i in row])
+        ends = np.cumsum([0, *map(len, batch)])
+        local = [list(range(first, last)) for first, last in itertools.pairwise(ends)]
+        yield collate([examples[i] for i in indices], most, Layout(local, (count, length))), indices

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from toys import ENCODER
 
 from eacl_jax import encoders, stages
-from eacl_jax.batching import ROW_STEP, assign_rows, collate, plan
+from eacl_jax.batching import MAX_SEGMENTS, Shapes, assign_rows, choose_shapes, collate, plan
 from eacl_jax.config import Config, LossConfig, ModelConfig
 from eacl_jax.model import Model
+from eacl_jax.pipeline import evaluation_batches
 from eacl_jax.prompts import Example
 
 
@@ -48,17 +49,54 @@ def test_every_example_is_there_once_whatever_the_layout(lengths, layout, device
     np.testing.assert_array_equal(batch.labels[: len(lengths)], [e.label for e in examples])
 
 
-def test_best_fit_wastes_little_and_rows_come_in_few_shapes():
-    rng = np.random.default_rng(0)
-    shapes, used = set(), []
-    for _ in range(50):
-        lengths = np.clip(rng.normal(97, 45, 64), 15, 242).astype(int)  # MELD's lengths
-        layout = plan(lengths, 64, layout="packed", max_tokens=256)
-        shapes.add(layout.shape)
-        used.append(lengths.sum() / np.prod(layout.shape))
-    assert len(shapes) <= 4
-    assert np.mean(used) > 0.9
-    assert all(rows % ROW_STEP == 0 for rows, _ in shapes)
+# Mean, deviation and range of prompts' lengths: MELD, EmoryNLP, and IEMOCAP, most of whose prompts are long.
+LIKE = {
+    "meld": lambda rng: np.clip(rng.normal(97, 45, 4000), 10, 242),
+    "emorynlp": lambda rng: np.clip(rng.normal(126, 57, 4000), 11, 253),
+    "iemocap": lambda rng: np.clip(244 - rng.gamma(2.2, 32, 4000), 20, 244),
+}
+
+
+@pytest.mark.parametrize("corpus", sorted(LIKE))
+def test_packed_rows_waste_little_and_come_in_few_shapes(corpus):
+    lengths = LIKE[corpus](np.random.default_rng(0)).astype(int)
+    shapes = choose_shapes(lengths, 64, max_tokens=256)
+    laid, used = set(), []
+    order = np.random.default_rng(1).permutation(len(lengths))
+    for start in range(0, len(lengths), 64):
+        batch = lengths[order[start : start + 64]]
+        layout = plan(batch, 64, layout="packed", max_tokens=256, shapes=shapes)
+        assert layout.shape[0] >= len(layout.rows)
+        laid.add(layout.shape)
+        if len(batch) == 64:
+            used.append(batch.sum() / np.prod(layout.shape))
+    assert len(laid) <= 4
+    assert np.mean(used) >= 0.93
+
+
+def test_more_rows_than_foreseen_come_in_steps():
+    shapes = Shapes(64, (8, 20))
+    counts = [plan([60] * n, 64, layout="packed", max_tokens=64, shapes=shapes).shape[0] for n in (3, 9, 20, 21, 25, 26)]
+    assert counts == [8, 20, 20, 25, 25, 30]
+    devices = [
+        plan([60] * n, 64, layout="packed", max_tokens=64, shapes=Shapes(64, (8, 24)), row_multiple=8) for n in (8, 25, 33)
+    ]
+    assert [layout.shape[0] for layout in devices] == [8, 32, 40]
+
+
+def test_a_row_holds_no_more_examples_than_the_model_reads():
+    rows = assign_rows([2] * 40, 256)
+    assert [len(row) for row in rows] == [MAX_SEGMENTS, MAX_SEGMENTS, 8]
+
+
+def test_evaluation_passes_every_example_once_in_one_shape():
+    examples = examples_of(np.random.default_rng(0).integers(5, 60, 700))
+    batches = list(evaluation_batches(examples, 64, max_tokens=64, row_multiple=8))
+    assert len({(batch.tokens.shape, batch.weights.shape) for batch, _ in batches}) == 1
+    np.testing.assert_array_equal(np.sort(np.concatenate([indices for _, indices in batches])), np.arange(700))
+    for batch, indices in (batches[0], batches[-1]):
+        for place, index in enumerate(indices):
+            np.testing.assert_array_equal(laid_out(batch, place)[0], examples[index].tokens)
 
 
 def test_rows_are_never_overfull():
