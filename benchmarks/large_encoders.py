@@ -98,7 +98,7 @@ def measure(name: str, folder: Path, settings: dict[str, Any]) -> dict[str, Any]
     encodings = jax.random.normal(jax.random.key(1), (labels, params["predictor"]["kernel"].shape[0]))
     optimizer = stage_one_optimizer(StageOneConfig(), params, 100)
     mesh = make_mesh(1)
-    step = training.make_train_step(stages.stage_one_loss(experiment), optimizer, mesh)
+    step = training.make_train_step(stages.stage_one_value_and_grad(experiment), optimizer, mesh)
     train_state = put(training.create_state(params, {"label_encodings": encodings}, optimizer), replicated(mesh))
     del params
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from absl import flags
 
-from eacl_jax.config import Config
+from eacl_jax.config import Config, DataConfig
 from eacl_jax.errors import UserError
 
 
@@ -42,6 +42,17 @@ def read_config(holder: flags.FlagHolder) -> Config:
         return Config.from_mapping(holder.value)
     except OSError as error:
         raise UserError(f"--config: {' '.join(str(error.__cause__ or error).split())}") from error
+
+
+def keep_compiled(data: DataConfig | None = None) -> None:
+    """Spares later commands the compilations of this one; see `caches.keep_compiled`. Call it before JAX compiles anything.
+
+    Args:
+      data: names the cache folder, as `corpora.cache_folder` reads it; the usual one where a command has no configuration.
+    """
+    from eacl_jax import caches, corpora
+
+    caches.keep_compiled(corpora.cache_folder(data or DataConfig()))
 
 
 def fail(message: str) -> None:

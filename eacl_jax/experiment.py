@@ -1,4 +1,4 @@
-"""Everything a run needs before its first step: corpus, prompts, encoder, model and mesh. Nothing is written here."""
+"""Everything a run needs before its first step: corpus, prompts, encoder, model and mesh. Nothing is written but caches."""
 
 import dataclasses
 import functools
@@ -11,7 +11,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Int
 
-from eacl_jax import corpora, encoders
+from eacl_jax import caches, corpora, encoders
 from eacl_jax.anchors import label_batch
 from eacl_jax.batching import Batch
 from eacl_jax.config import Config
@@ -20,7 +20,7 @@ from eacl_jax.encoding import Encoding
 from eacl_jax.errors import UserError
 from eacl_jax.mesh import AXIS, Mesh, make_mesh, put, replicated
 from eacl_jax.model import Model
-from eacl_jax.prompts import Example, PromptBuilder
+from eacl_jax.prompts import Example
 from eacl_jax.rates import Rates, stage_one_rates
 
 log = logging.getLogger(__name__)
@@ -103,10 +103,14 @@ def prepare(config: Config, *, mesh: Mesh | None = None) -> Experiment:
         raise UserError(
             f"config.prompt.max_tokens is {config.prompt.max_tokens}, but {config.encoder.path} reads at most {longest} tokens."
         )
-    builder = PromptBuilder(
-        loaded.tokenizer, config.prompt, readout=config.readout, trailing_space=config.compat.trailing_space
+    examples = caches.corpus_examples(
+        corpus,
+        loaded.tokenizer,
+        config.prompt,
+        readout=config.readout,
+        trailing_space=config.compat.trailing_space,
+        cache=corpora.cache_folder(config.data),
     )
-    examples = {split: builder.build(corpus.splits[split], corpus.taxonomy) for split in SPLITS}
     model = Model(loaded.module, len(corpus.taxonomy), config.model, readout=config.readout, rngs=nnx.Rngs(config.seed))
     graphdef, state = nnx.split(model, nnx.Param)
     params = nnx.to_pure_dict(state)

@@ -1,7 +1,7 @@
 """A whole run in its folder: stage one, stage two, one look at test, and what is left for people and programs.
 
-The folder: `config.json`, `data.json`, `checkpoints/`, `metrics.jsonl`, `tensorboard/`, `model/`, `report/`, and
-`results.json`, which is written last: where it is, the run is complete.
+The folder: `config.json`, `data.json`, `checkpoints/`, `metrics.jsonl`, `tensorboard/`, `model/`, `report/`, `profile/` where
+it was asked for, and `results.json`, which is written last: where it is, the run is complete.
 """
 
 import errno
@@ -31,13 +31,16 @@ from eacl_jax.training import NonFiniteLossError, StopRequest
 _MAY_DIFFER = ("run.", "data.dir", "data.cache_dir")
 
 
-def train(config: Config, workdir: Path, *, resume: bool = True, console: Console | None = None) -> dict[str, Any]:
+def train(
+    config: Config, workdir: Path, *, resume: bool = True, profile: int = 0, console: Console | None = None
+) -> dict[str, Any]:
     """Runs both stages, or goes on with what is in the folder.
 
     Args:
       config: of the run.
       workdir: the run's folder; made if absent.
       resume: go on with a run of the same configuration that is there; with False such a folder is refused.
+      profile: how many steps of stage one to trace into the folder's `profile/`; see `profiling.Profiler`.
       console: where to say how it goes.
 
     Returns:
@@ -58,7 +61,7 @@ def train(config: Config, workdir: Path, *, resume: bool = True, console: Consol
     try:
         _open_folder(experiment, workdir)
         with StopRequest().installed() as stop:
-            return _run(experiment, StageContext(workdir, console, stop))
+            return _run(experiment, StageContext(workdir, console, stop, profile))
     except NonFiniteLossError as error:
         raise UserError(_describe_non_finite(error, experiment, workdir)) from error
     except Exception as error:

@@ -8,11 +8,14 @@ from typing import Any
 import grain
 import jax
 import numpy as np
+import optax
 from flax import nnx
 from jaxtyping import Float, Int
 from rich.console import Console
 
 from eacl_jax import losses, metrics
+from eacl_jax.accumulation import Encode, Objective, chunked_value_and_grad
+from eacl_jax.adaptation import AnchorEpoch, adapt, fill
 from eacl_jax.batching import Batch
 from eacl_jax.checkpoint import Checkpoints
 from eacl_jax.config import Config
@@ -21,6 +24,7 @@ from eacl_jax.mesh import batch_shardings, put, replicated
 from eacl_jax.model import classify
 from eacl_jax.optim import stage_one_optimizer, stage_two_optimizer
 from eacl_jax.pipeline import batch_maker, steps_per_epoch, training_batches
+from eacl_jax.profiling import Profiler
 from eacl_jax.recording import Recorder
 from eacl_jax.training import LossFn, StopRequest, TrainState, create_state, fit, make_train_step
 
@@ -29,11 +33,12 @@ HEADLINE = ("weighted_f1", "accuracy", "macro_f1")
 
 @dataclasses.dataclass(frozen=True)
 class StageContext:
-    """Where a stage writes, whom it tells, and who may stop it."""
+    """Where a stage writes, whom it tells, who may stop it, and how many steps of stage one are traced."""
 
     workdir: Path
     console: Console
     stop: StopRequest
+    profile: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,14 +77,42 @@ def predictions(reps: Float[np.ndarray, "N m"], anchors: Float[np.ndarray, "C m"
 
 def stage_one_loss(experiment: Experiment) -> LossFn:
     """The objective of stage one as `(params, constants, batch, key) -> (loss, terms)`."""
-    config = experiment.config
+    encode, objective = _encode(experiment), _objective(experiment)
 
     def loss(params: Any, constants: Any, batch: Batch, key: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
+        encoder_key, head_key = jax.random.split(key)
+        return objective(params, encode(params, batch, encoder_key), constants, batch, head_key)
+
+    return loss
+
+
+def stage_one_value_and_grad(experiment: Experiment) -> Callable[..., Any]:
+    """`jax.value_and_grad(stage_one_loss(experiment), has_aux=True)`, in `stage_one.chunks` parts."""
+    chunks = experiment.config.stage_one.chunks
+    if chunks == 1:
+        return jax.value_and_grad(stage_one_loss(experiment), has_aux=True)
+    return chunked_value_and_grad(_encode(experiment), _objective(experiment), chunks)
+
+
+def _encode(experiment: Experiment) -> Encode:
+    """Representations with dropout: what the loss sees of the encoder."""
+
+    def encode(params: Any, batch: Batch, key: jax.Array) -> jax.Array:
+        return experiment.merge(params).read(batch, deterministic=False, rngs=nnx.Rngs(dropout=key))
+
+    return encode
+
+
+def _objective(experiment: Experiment) -> Objective:
+    """The loss of representations."""
+    config = experiment.config
+
+    def objective(
+        params: Any, h: jax.Array, constants: Any, batch: Batch, key: jax.Array
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
         model = experiment.merge(params)
-        rngs = nnx.Rngs(dropout=key)
-        h = model.read(batch, deterministic=False, rngs=rngs)
         return losses.stage_one(
-            model.predict(h, deterministic=False, rngs=rngs),
+            model.predict(h, deterministic=False, rngs=nnx.Rngs(dropout=key)),
             model.mapping(h),
             batch.labels,
             model.mapping(label_encodings(model, constants)),
@@ -92,7 +125,7 @@ def stage_one_loss(experiment: Experiment) -> LossFn:
             constant_for_no_positive=config.compat.constant_for_no_positive,
         )
 
-    return loss
+    return objective
 
 
 def stage_two_loss(experiment: Experiment) -> LossFn:
@@ -159,7 +192,7 @@ def run_stage_one(experiment: Experiment, context: StageContext) -> StageResult:
         state = run.resume(state)
         state = run.fit(
             state,
-            make_train_step(stage_one_loss(experiment), optimizer, experiment.mesh),
+            make_train_step(stage_one_value_and_grad(experiment), optimizer, experiment.mesh),
             judge,
             place=lambda batch: put(batch, batch_shardings(experiment.mesh)),
         )
@@ -181,22 +214,25 @@ def run_stage_two(
       context: where to write.
       first: stage one's choice.
       reps: representations by split, encoded once with stage one's choice.
+
+    Raises:
+      Interrupted, NonFiniteLossError: see `adaptation.adapt`.
     """
-    config, settings = experiment.config, experiment.config.stage_two
-    params = {**first.params, "anchors": put(first.anchors, replicated(experiment.mesh))}
-    optimizer = stage_two_optimizer(settings, params)
-    state = put(create_state(params, first.constants, optimizer), replicated(experiment.mesh))
+    config, settings, mesh = experiment.config, experiment.config.stage_two, experiment.mesh
+    optimizer = stage_two_optimizer(settings, {**first.params, "anchors": first.anchors})
+    # Only the anchors go through the steps. For the rest stand the placeholders that the optimizer's state, and so a
+    # checkpoint, has for what has no moments.
+    frozen = jax.tree.map(lambda _: optax.MaskedNode(), first.params)
+    state = put(create_state({**frozen, "anchors": first.anchors}, {}, optimizer), replicated(mesh))
     gold = experiment.gold("train")
     per_epoch = steps_per_epoch(len(gold), settings.batch_size)
-
-    def make(indices: Int[np.ndarray, " n"]) -> tuple[dict[str, np.ndarray], Int[np.ndarray, " n"]]:
-        # A short last batch is filled up with its first example at weight 0, so that all batches have one shape.
-        filled = np.resize(indices, settings.batch_size)
-        filled[len(indices) :] = indices[0]
-        weights = (np.arange(settings.batch_size) < len(indices)).astype(np.float32)
-        return {"reps": reps["train"][filled], "labels": gold[filled].astype(np.int32), "weights": weights}, indices
-
-    batches = training_batches(len(gold), settings.batch_size, config.seed, make)
+    batches = training_batches(len(gold), settings.batch_size, config.seed, lambda indices: fill(indices, settings.batch_size))
+    epoch = AnchorEpoch(
+        make_train_step(jax.value_and_grad(stage_two_loss(experiment), has_aux=True), optimizer, mesh),
+        {"reps": reps["train"], "labels": gold.astype(np.int32)},
+        settings.batch_size,
+        mesh,
+    )
 
     def judge(state: TrainState) -> dict[str, dict[str, Any]]:
         anchors = np.asarray(state.params["anchors"])
@@ -207,14 +243,10 @@ def run_stage_two(
         state = run.resume(state)
         if int(state.step) == 0:
             run.tell_epoch(0, 0, judge(state), "anchors as stage one left them")
-        state = run.fit(
-            state,
-            make_train_step(stage_two_loss(experiment), optimizer, experiment.mesh),
-            judge,
-            place=lambda batch: put(batch, replicated(experiment.mesh)),
-        )
+        state = run.adapt(state, epoch, judge)
         best, record = run.best(state)
-    return StageResult(record["best_epoch"], best.params, best.constants, np.asarray(best.params["anchors"]))
+    anchors = best.params["anchors"]
+    return StageResult(record["best_epoch"], {**first.params, "anchors": anchors}, first.constants, np.asarray(anchors))
 
 
 class _StageRun:
@@ -269,7 +301,8 @@ class _StageRun:
         place: Callable[[Any], Any],
     ) -> TrainState:
         self._judge = judge
-        with self._recorder:
+        context = self._context
+        with self._recorder, Profiler(context.workdir / "profile", context.profile, context.console) as profiler:
             return fit(
                 state,
                 train_step,
@@ -281,6 +314,24 @@ class _StageRun:
                 place=place,
                 save=self._save,
                 save_every=self._experiment.config.run.save_every,
+                stop=self._context.stop,
+                profiler=profiler,
+            )
+
+    def adapt(
+        self, state: TrainState, epoch: AnchorEpoch, judge: Callable[[TrainState], dict[str, dict[str, Any]]]
+    ) -> TrainState:
+        self._judge = judge
+        with self._recorder:
+            return adapt(
+                state,
+                epoch,
+                self._batches,
+                jax.random.key(self._experiment.config.seed),
+                self,
+                steps_per_epoch=self._steps_per_epoch,
+                steps=self._steps,
+                save=self._save,
                 stop=self._context.stop,
             )
 

@@ -1,4 +1,4 @@
-"""The training state, the jitted step, and the loop that both stages share."""
+"""The training state, the jitted step, and stage one's loop."""
 
 import contextlib
 import dataclasses
@@ -13,6 +13,7 @@ import numpy as np
 import optax
 
 from eacl_jax.mesh import Mesh, replicated
+from eacl_jax.profiling import Profiler
 
 LossFn = Callable[[Any, Any, Any, jax.Array], tuple[jax.Array, dict[str, jax.Array]]]
 
@@ -40,11 +41,13 @@ def create_state(params: Any, constants: Any, optimizer: optax.GradientTransform
     return TrainState(step=jnp.zeros((), jnp.int32), params=params, opt_state=optimizer.init(params), constants=constants)
 
 
-def make_train_step(loss: LossFn, optimizer: optax.GradientTransformation, mesh: Mesh) -> Callable[..., Any]:
+def make_train_step(
+    value_and_grad: Callable[..., Any], optimizer: optax.GradientTransformation, mesh: Mesh
+) -> Callable[..., Any]:
     """The jitted step `(state, batch, key) -> (state, metrics)`; the old state's memory is given up.
 
     Args:
-      loss: `(params, constants, batch, key) -> (scalar, terms)`.
+      value_and_grad: `(params, constants, batch, key) -> ((scalar, terms), gradients)`.
       optimizer: made for the state's parameters.
       mesh: the new state and the metrics are whole on all its devices.
 
@@ -52,9 +55,7 @@ def make_train_step(loss: LossFn, optimizer: optax.GradientTransformation, mesh:
     """
 
     def step(state: TrainState, batch: Any, key: jax.Array) -> tuple[TrainState, dict[str, jax.Array]]:
-        (value, terms), gradients = jax.value_and_grad(loss, has_aux=True)(
-            state.params, state.constants, batch, jax.random.fold_in(key, state.step)
-        )
+        (value, terms), gradients = value_and_grad(state.params, state.constants, batch, jax.random.fold_in(key, state.step))
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         metrics = {"loss": value, **terms, "grad_norm": optax.tree.norm(gradients)}
@@ -121,8 +122,13 @@ def fit(
     save: Callable[[TrainState], None],
     save_every: int,
     stop: StopRequest,
+    profiler: Profiler,
 ) -> TrainState:
     """Steps until `steps` are done.
+
+    The next batch is fetched and placed while the devices work on the present one, and nothing waits for them but the
+    metrics of the step before. At a save nothing is fetched ahead: the position of `batches` is then that of the next batch
+    to train on.
 
     Args:
       state: where to begin; `state.step` may be anything up to `steps`.
@@ -135,7 +141,8 @@ def fit(
       place: puts a host batch on the devices.
       save: keeps the state (and the position of `batches`).
       save_every: also save after so many steps; 0: only at epochs' ends.
-      stop: when it is requested, the step is finished and the state saved.
+      stop: when it is requested, at most one more step is begun; then the state is saved.
+      profiler: told where each step begins and ends.
 
     Returns:
       The state after `steps`.
@@ -161,20 +168,32 @@ def fit(
         pending = None
         observer.step(number, metrics)
 
+    def fetch() -> tuple[Any, np.ndarray]:
+        with jax.profiler.TraceAnnotation("fetch"):
+            batch, indices = next(batches)
+            return place(batch), indices
+
+    ahead: tuple[Any, np.ndarray] | None = None
     while done < steps:
-        batch, indices = next(batches)
-        state, metrics = train_step(state, place(batch), key)
-        done += 1
-        flush()  # the previous step's numbers, while the device works on this one
-        pending = (done, metrics, indices)
-        ends_epoch = done % steps_per_epoch == 0 or done == steps
+        with profiler.step(done + 1):
+            batch, indices = fetch() if ahead is None else ahead
+            state, metrics = train_step(state, batch, key)
+            done += 1
+            ends_epoch = done % steps_per_epoch == 0 or done == steps
+            # A request that comes after this finds a batch fetched ahead, and has to wait until it is trained on.
+            saving = ends_epoch or stop.requested or (save_every and done % save_every == 0)
+            ahead = None if saving else fetch()
+            with jax.profiler.TraceAnnotation("metrics"):
+                flush()  # the previous step's numbers, while the devices work on this one
+            pending = (done, metrics, indices)
+        profiler.after(metrics)
         if ends_epoch:
             flush()
             observer.epoch(-(-done // steps_per_epoch), state)
-        if ends_epoch or stop.requested or (save_every and done % save_every == 0):
+        if saving:
             flush()
             save(state)
             clock = time.perf_counter()
-        if stop.requested:
-            raise Interrupted
+            if stop.requested:
+                raise Interrupted
     return state

@@ -15,11 +15,13 @@ DATA = flags.DEFINE_string("data_dir", "", "Where the corpus' files are, if no l
 def main(_: list[str]) -> None:
     from rich.console import Console
 
-    from eacl_jax import evaluation
+    from eacl_jax import evaluation, run
 
+    command.keep_compiled(run.read_config(Path(RUN.value)).data)
     scores = evaluation.evaluate(Path(RUN.value), SPLIT.value, data_dir=DATA.value)
     evaluation.print_scores(Path(RUN.value), SPLIT.value, scores, Console())
 
 
 if __name__ == "__main__":
+    allocator.use_huge_pages()
     app.run(main, flags_parser=command.parse_flags)

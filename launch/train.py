@@ -8,10 +8,11 @@ from absl import app, flags
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # configuration files import `configs.base`
 
-from eacl_jax import command  # noqa: E402
+from eacl_jax import allocator, command  # noqa: E402
 
 CONFIG = command.define_config()
 WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder; made if absent.", required=True)
+PROFILE = flags.DEFINE_integer("profile", 0, "Trace so many steps of stage one into --workdir's profile/.", lower_bound=0)
 RESUME = flags.DEFINE_bool("resume", True, "Go on with a run of the same configuration that is in --workdir.")
 flags.mark_flag_as_required("config")
 
@@ -20,8 +21,11 @@ flags.mark_flag_as_required("config")
 def main(_: list[str]) -> None:
     from eacl_jax import run
 
-    run.train(command.read_config(CONFIG), Path(WORKDIR.value), resume=RESUME.value)
+    config = command.read_config(CONFIG)
+    command.keep_compiled(config.data)
+    run.train(config, Path(WORKDIR.value), resume=RESUME.value, profile=PROFILE.value)
 
 
 if __name__ == "__main__":
+    allocator.use_huge_pages()
     app.run(main, flags_parser=command.parse_flags)

@@ -46,7 +46,7 @@ params = nnx.to_pure_dict(state)
 optimizer = stage_one_optimizer(Experiment.config.stage_one, params, 10)
 constants = {"label_encodings": np.ones((3, 16), np.float32) + np.eye(3, 16, dtype=np.float32)}
 state = put(training.create_state(params, constants, optimizer), replicated(mesh))
-step = training.make_train_step(stages.stage_one_loss(Experiment), optimizer, mesh)
+step = training.make_train_step(stages.stage_one_value_and_grad(Experiment), optimizer, mesh)
 # Rows come in multiples of two in either run, so that both have the same shapes and so the same dropout.
 make = batch_maker(examples, 8, BatchConfig(), max_tokens=64, row_multiple=2)
 batches = training_batches(len(examples), 8, 0, make)

@@ -1,0 +1,257 @@
+"""What need not be done twice, kept in the cache folder: the prompts of a corpus, and what XLA has compiled.
+
+    <cache>/prompts/<key>.npz   examples, named after everything that they depend on
+    <cache>/compiled/           XLA's executables, private to their owner
+
+Either may be deleted at any time, and a run without a folder to write to goes on without.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import inspect
+import json
+import logging
+import os
+import stat
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import tokenizers
+import transformers
+
+from eacl_jax import prompts
+from eacl_jax.config import PromptConfig, Readout
+from eacl_jax.dialogue import SPLITS, Corpus
+from eacl_jax.prompts import Example, PromptBuilder
+
+log = logging.getLogger(__name__)
+
+# Raise it when what is in a file, or how it is read, changes.
+FORMAT = "eacl_jax prompts 1"
+KEPT_FILES = 32
+
+# jax's settings where the user's environment gives none. Seconds of compilation from which on a result is kept, and bytes in
+# all: beyond, what was not used for longest goes.
+_COMPILED = {
+    "jax_persistent_cache_min_compile_time_secs": 1.0,
+    "jax_compilation_cache_max_size": 5 * 10**9,
+}
+
+
+def corpus_examples(
+    corpus: Corpus, tokenizer: Any, config: PromptConfig, *, readout: Readout, trailing_space: bool, cache: Path
+) -> dict[str, list[Example]]:
+    """The examples of each split, as `PromptBuilder` builds them: read from the cache where they are there, else kept there.
+
+    What the builder has to say of them is said again when they are read.
+
+    Args:
+      corpus: its annotated utterances become examples.
+      tokenizer: the encoder's.
+      config: token budget and number of past utterances.
+      readout: see `PromptBuilder`.
+      trailing_space: see `PromptBuilder`.
+      cache: the cache folder; one that cannot be written is done without.
+
+    Raises:
+      UserError: see `PromptBuilder` and `PromptBuilder.build`.
+    """
+    key = _key(corpus, tokenizer, config, readout, trailing_space)
+    builder = PromptBuilder(tokenizer, config, readout=readout, trailing_space=trailing_space)
+    file = cache / "prompts" / f"{key}.npz"
+    if key is not None and (kept := _read(file)) is not None:
+        examples, warnings = kept
+        for warning in warnings:
+            prompts.log.warning("%s", warning)
+        return examples
+    with _overheard(prompts.log) as warnings:
+        examples = {split: builder.build(corpus.splits[split], corpus.taxonomy) for split in SPLITS}
+    if key is not None:
+        _write(file, examples, warnings)
+    return examples
+
+
+def keep_compiled(cache: Path) -> None:
+    """Lets XLA keep what it compiles in `cache / "compiled"`, and find it there in later runs; to be called before the first
+    compilation.
+
+    Loading an executable is running it: a folder in which others could put some is not used, and a warning says so. Where the
+    user has given jax a folder (JAX_COMPILATION_CACHE_DIR) or has turned its cache off, nothing is changed.
+    """
+    if jax.config.values["jax_compilation_cache_dir"] or not jax.config.values["jax_enable_compilation_cache"]:
+        return
+    try:
+        # Links are followed once, here: what is checked is what will be used.
+        folder = (cache / "compiled").resolve()
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        reason = _not_private(folder)
+        if not reason:
+            _forget_unfinished(folder)
+    except (OSError, NotImplementedError) as error:  # the latter from a file system without locks
+        reason = str(error)
+    if reason:
+        log.warning("compiled programs are not kept for later runs: %s", reason)
+        return
+    for name, value in _COMPILED.items():
+        if name.upper() not in os.environ:
+            jax.config.update(name, value)
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+
+
+def _key(corpus: Corpus, tokenizer: Any, config: PromptConfig, readout: Readout, trailing_space: bool) -> str | None:
+    """Hash of everything that examples depend on; None where the tokenizer does not tell what it holds."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        log.info("a %s cannot be told from another: its prompts are not kept", type(tokenizer).__name__)
+        return None
+    roles = ("cls", "bos", "sep", "eos", "mask", "unk", "pad")
+    parts = [
+        FORMAT,
+        inspect.getsource(prompts),  # a change of how prompts are made needs nobody to remember this file
+        f"{transformers.__version__} {tokenizers.__version__} {type(tokenizer).__name__}",
+        json.dumps({role: getattr(tokenizer, f"{role}_token_id") for role in roles}),
+        backend.to_str(),
+        json.dumps([dataclasses.asdict(config), readout, trailing_space]),
+        json.dumps(corpus.taxonomy.labels),
+        *(json.dumps([dialogue.to_json() for dialogue in corpus.splits[split]]) for split in SPLITS),
+    ]
+    digest = hashlib.sha256()
+    for part in parts:
+        content = part.encode()
+        digest.update(len(content).to_bytes(8, "big") + content)
+    return digest.hexdigest()
+
+
+def _read(file: Path) -> tuple[dict[str, list[Example]], list[str]] | None:
+    """Examples by split and warnings; None where the file is not there or not as it was written."""
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            examples = {split: _unpack(split, arrays) for split in SPLITS}
+            warnings = _from_bytes(arrays["warnings"])
+    except FileNotFoundError:
+        return None
+    except Exception as error:  # whatever a damaged file provokes in the libraries that read it
+        log.info("%s cannot be read (%s: %s): its prompts are built anew", file, type(error).__name__, error)
+        return None
+    with contextlib.suppress(OSError):
+        os.utime(file)  # used now, so that it outlives files that nobody reads
+    return examples, warnings
+
+
+def _write(file: Path, examples: Mapping[str, Sequence[Example]], warnings: Sequence[str]) -> None:
+    arrays = {"warnings": _to_bytes(list(warnings))}
+    for split, items in examples.items():
+        arrays |= _pack(split, items)
+    part = file.with_name(f".{file.stem}.{uuid.uuid4().hex}.part")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("xb") as whole:
+            np.savez_compressed(whole, **arrays)  # type: ignore[arg-type]  # allow_pickle is not among them
+        part.replace(file)
+        _forget_oldest(file.parent)
+    except OSError as error:
+        _cannot_keep(str(file.parent), error.strerror or str(error))
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
+
+
+@functools.cache
+def _cannot_keep(folder: str, reason: str) -> None:
+    """Warns, once a folder and reason."""
+    log.warning("prompts are not kept for later runs: %s: %s", folder, reason)
+
+
+def _forget_oldest(folder: Path) -> None:
+    """Deletes all but the files used last; among them what killed processes left unfinished."""
+    used = {}
+    for file in (*folder.glob("*.npz"), *folder.glob(".*.part")):
+        with contextlib.suppress(OSError):  # another process deletes too
+            used[file] = file.stat().st_mtime_ns
+    for file in sorted(used, key=lambda each: used[each], reverse=True)[KEPT_FILES:]:
+        with contextlib.suppress(OSError):
+            file.unlink()
+
+
+def _pack(split: str, examples: Sequence[Example]) -> dict[str, np.ndarray]:
+    """Arrays of N examples: `tokens` int32, one after another; `numbers` int64 [N, 4]; `dialogues`, JSON as bytes."""
+    return {
+        f"{split}_tokens": np.concatenate([np.zeros(0, np.int32), *(e.tokens for e in examples)]),
+        f"{split}_numbers": np.array([(len(e.tokens), e.readout, e.label, e.utterance) for e in examples], np.int64),
+        f"{split}_dialogues": _to_bytes([e.dialogue for e in examples]),
+    }
+
+
+def _unpack(split: str, arrays: Mapping[str, np.ndarray]) -> list[Example]:
+    tokens, dialogues = arrays[f"{split}_tokens"], _from_bytes(arrays[f"{split}_dialogues"])
+    examples, end = [], 0
+    for dialogue, (length, readout, label, utterance) in zip(dialogues, arrays[f"{split}_numbers"].tolist(), strict=True):
+        start, end = end, end + length
+        examples.append(Example(tokens[start:end], readout, label, dialogue, utterance))
+    if end != len(tokens):
+        raise ValueError(f"{split} has {len(tokens)} tokens where its examples have {end}")
+    return examples
+
+
+def _to_bytes(value: Any) -> np.ndarray:
+    return np.frombuffer(json.dumps(value).encode(), np.uint8)
+
+
+def _from_bytes(array: np.ndarray) -> Any:
+    return json.loads(array.tobytes())
+
+
+@contextlib.contextmanager
+def _overheard(logger: logging.Logger) -> Iterator[list[str]]:
+    """Collects the warnings that `logger` gives out meanwhile."""
+    heard: list[str] = []
+
+    class Ear(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            heard.append(record.getMessage())
+
+    ear = Ear(logging.WARNING)
+    logger.addHandler(ear)
+    try:
+        yield heard
+    finally:
+        logger.removeHandler(ear)
+
+
+def _not_private(folder: Path) -> str:
+    """Why somebody else could put files into `folder`; empty where nobody can."""
+    found = folder.stat()
+    if found.st_uid != os.getuid():
+        return f"{folder} belongs to another user, who could put programs there; set EACL_JAX_CACHE to a folder of yours."
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return (
+            f"others may write to {folder}, and so could put programs there; try `chmod go-w {folder}` if you trust its files."
+        )
+    # A folder above is as good: who may rename in it can put another in this one's place. (Its group may: on many systems
+    # that is the user alone.)
+    for above in folder.parents:
+        mode = above.stat().st_mode
+        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+            return f"anybody may write to {above}, and so could replace {folder}; set EACL_JAX_CACHE to a folder of yours."
+    return ""
+
+
+def _forget_unfinished(folder: Path) -> None:
+    """Deletes what killed processes left half written. jax notes the time of use last, beside each executable; without that
+    note it would fail to make room, and a file cut short it would neither read nor replace.
+    """
+    import filelock  # jax's own, with the lock that jax takes for each read and write
+
+    try:
+        with filelock.FileLock(folder / ".lockfile", timeout=10):
+            for file in folder.glob("*-cache"):
+                if not file.with_name(f"{file.name.removesuffix('-cache')}-atime").exists():
+                    file.unlink()
+    except filelock.Timeout:
+        log.info("%s is busy: unfinished files in it are left for the next run", folder)

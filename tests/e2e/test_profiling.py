@@ -1,0 +1,57 @@
+"""A traced run: the trace holds the steps that were asked for, and the run is the same."""
+
+import gzip
+import io
+import json
+import signal
+
+import jax.numpy as jnp
+import pytest
+from rich.console import Console
+from toys import make_config
+
+from eacl_jax import run, stages, training
+from eacl_jax.profiling import Profiler
+
+
+def numbers(workdir):
+    """Everything recorded but speeds."""
+    rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in row.items() if key != "examples_per_second"} for row in rows]
+
+
+def traced_steps(file):
+    """The numbers of the steps that a trace names."""
+    with gzip.open(file) as content:
+        events = json.load(content)["traceEvents"]
+    return sorted(int(event["args"]["step_num"]) for event in events if event.get("name") == "train" and "args" in event)
+
+
+def test_a_resumed_run_is_traced_and_unchanged(toy, finished, tmp_path, monkeypatch):
+    workdir, config = tmp_path / "run", make_config(toy)
+    with monkeypatch.context() as patched:
+        # A stop is asked for when the first step's numbers are known: the third is then the last.
+        patched.setattr(stages._StageRun, "step", lambda *_: signal.raise_signal(signal.SIGTERM))
+        with pytest.raises(training.Interrupted):
+            run.train(config, workdir, console=Console(quiet=True))
+    said = io.StringIO()
+    run.train(config, workdir, profile=2, console=Console(file=said))
+    assert "2 steps traced" in said.getvalue()
+    (file,) = (workdir / "profile").glob("plugins/profile/*/perfetto_trace.json.gz")
+    # Three more steps go by first.
+    assert traced_steps(file) == [7, 8]
+    assert (workdir / "results.json").read_bytes() == (finished / "results.json").read_bytes()
+    assert numbers(workdir) == [row for row in numbers(finished) if row["stage"] == 2 or row["step"] > 3]
+
+
+@pytest.mark.parametrize(("steps", "traced", "words"), [(5, [4, 5], "2 steps traced"), (3, None, "nothing traced")])
+def test_a_run_shorter_than_the_trace(tmp_path, steps, traced, words):
+    said = io.StringIO()
+    with Profiler(tmp_path, 9, Console(file=said)) as profiler:
+        for number in range(1, steps + 1):
+            with profiler.step(number):
+                outputs = jnp.ones(3) + number
+            profiler.after(outputs)
+    assert words in said.getvalue()
+    files = list(tmp_path.glob("plugins/profile/*/perfetto_trace.json.gz"))
+    assert [traced_steps(file) for file in files] == ([] if traced is None else [traced])
