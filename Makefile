@@ -20,7 +20,7 @@ type: .venv/test
 	$(BIN)/mypy
 
 bench: .venv/test  ## speed beside PyTorch, on this machine
-	$(BIN)/python benchmarks/train_step.py
+	$(BIN)/python launch/benchmark.py --rounds=5
 
 format: .venv/test
 	$(BIN)/ruff check --fix .
