@@ -4,7 +4,7 @@ from pathlib import Path
 
 from absl import app, flags
 
-from eacl_jax import command
+from eacl_jax import allocator, command
 
 RUN = flags.DEFINE_string("run", None, "A finished run's folder.", required=True)
 SPLIT = flags.DEFINE_enum("split", "test", ["train", "dev", "test"], "Which split.")
