@@ -74,8 +74,9 @@ class EncoderConfig:
     random_weights: bool = False
     # Type of activations and matrix products; parameters stay float32.
     dtype: Literal["float32", "bfloat16"] = "float32"
-    # Run the layers under one `lax.scan`: compiles once a layer shape instead of once a layer.
-    scan_layers: bool = True
+    # Run the layers under one `lax.scan`: compiled once for all of them and lighter in memory, but on a CPU the slower way for
+    # a small encoder. auto: scan from 12 layers on.
+    scan_layers: Literal["auto", "always", "never"] = "auto"
     # The embeddings and this many lower layers are not trained (0: everything is trained).
     frozen_layers: int = 0
     # Kernel of attention (encoders/attention.py). auto: the backward pass makes the probabilities again. xla: it keeps them.

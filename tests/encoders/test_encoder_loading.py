@@ -30,7 +30,7 @@ def rewrite(folder: Path, **changes: Any) -> None:
 
 
 def test_folder(folder: Path) -> None:
-    loaded = load(EncoderConfig(path=str(folder), scan_layers=False, frozen_layers=1))
+    loaded = load(EncoderConfig(path=str(folder), scan_layers="never", frozen_layers=1))
     assert loaded.config == CONFIGS["roberta"]
     assert loaded.folder == folder
     assert loaded.tokenizer("so what", add_special_tokens=False)["input_ids"] == [5, 3]
@@ -41,10 +41,19 @@ def test_folder(folder: Path) -> None:
 def test_random_weights_need_no_weight_file(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
     config = EncoderConfig(path=str(folder), random_weights=True)
-    expected = build(CONFIGS["roberta"], seed=7)
+    expected = build(CONFIGS["roberta"], scan_layers=False, seed=7)
     chex.assert_trees_all_equal(nnx.state(load(config, seed=7).module), nnx.state(expected))
     with pytest.raises(UserError, match=r"holds no model.safetensors"):
         load(EncoderConfig(path=str(folder)))
+
+
+@pytest.mark.parametrize(
+    ("setting", "depth", "scanned"), [("auto", 11, False), ("auto", 12, True), ("always", 2, True), ("never", 12, False)]
+)
+def test_deep_encoders_are_scanned(folder: Path, setting: Any, depth: int, scanned: bool) -> None:
+    rewrite(folder, num_hidden_layers=depth)
+    module = load(EncoderConfig(path=str(folder), random_weights=True, scan_layers=setting)).module
+    assert isinstance(module.layers, nnx.List) is not scanned
 
 
 def test_checksum(folder: Path) -> None:
