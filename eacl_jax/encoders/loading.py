@@ -16,7 +16,6 @@ from eacl_jax.encoders.sources import TOKENIZER_VOCABULARIES, find_folder
 from eacl_jax.encoders.weights import load_parameters
 from eacl_jax.errors import UserError
 
-
 # Layers from which on a scan of them is no slower than one after the other, measured on a CPU.
 _SCANNED_FROM = 12
 
