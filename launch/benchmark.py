@@ -39,10 +39,10 @@ def main(_: list[str]) -> None:
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     from rich.console import Console
 
-    from benchmarks.speed import report, tasks
+    from benchmarks.speed import report, run, tasks
 
     settings: dict[str, Any] = {field.name: flags.FLAGS[field.name].value for field in dataclasses.fields(tasks.Settings)}
-    results = tasks.benchmark(tasks.Settings(**settings), TASK.value)
+    results = run.benchmark(tasks.Settings(**settings), TASK.value)
     if JSON.value:
         Path(JSON.value).write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     report.print_tables(results, Console(width=110))

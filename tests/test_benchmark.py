@@ -1,5 +1,6 @@
 """The benchmark: its peers do the same work as we do, and its numbers are what they are called."""
 
+import contextlib
 import dataclasses
 import json
 from pathlib import Path
@@ -15,7 +16,8 @@ from eacl_jax.config import Config
 
 pytest.importorskip("torch", reason="the peers are written in PyTorch")
 
-from benchmarks.speed import report, tasks
+from benchmarks.speed import report, run, tasks
+from benchmarks.speed.workers import Worker
 from eacl_jax.errors import UserError
 
 PEERS = ("reference", "dynamic", "strong")
@@ -75,7 +77,7 @@ def test_all_runners_compute_the_same(make, settings, config, tmp_path):
 
 def test_stage_two_runners_compute_the_same(settings, config, monkeypatch):
     monkeypatch.setattr(tasks, "ADAPTED", 150)
-    task = tasks.adapting(config, 32, settings)
+    task = tasks.adapting(config, {"hidden_size": 32}, settings)
     for work in task.works:
         own, dynamic = (runner.step(runner.prepare(work)) for runner in task.runners.values())
         assert dynamic == pytest.approx(own, abs=1e-5)
@@ -87,9 +89,16 @@ def test_model_flops_by_hand():
     assert tasks.model_flops([3, 5], described, passes=3) == 3 * 2 * (3 * (16384 + 3 * 128) + 5 * (16384 + 5 * 128)) == 812544
 
 
+@contextlib.contextmanager
+def here(task, settings, names):
+    """Workers in this process, where a test can look at them."""
+    workers = {name: Worker(task, settings, name) for name in names}
+    yield lambda name, method, *arguments: getattr(workers[name], method)(*arguments)
+
+
 def test_results_have_all_fields_and_can_be_shown(settings, config, tmp_path, monkeypatch):
     monkeypatch.setattr(tasks, "make_config", lambda *_: config)  # whose step another test has compiled
-    measured = tasks.measure("train", settings)
+    measured = run.measure("train", settings, here)
     results = {"device": "cpu", "cores": 2, "settings": {**vars(settings), "encoder": "tiny"}, "tasks": {"train": measured}}
     results = json.loads(json.dumps(results))
     assert measured["examples"] == 8
@@ -117,4 +126,4 @@ def test_results_have_all_fields_and_can_be_shown(settings, config, tmp_path, mo
 
 def test_unknown_peer_is_refused(settings):
     with pytest.raises(UserError, match="--peers: there is no 'slow'; choose from reference, dynamic, strong"):
-        tasks.benchmark(dataclasses.replace(settings, peers=["slow"]), ["train"])
+        run.benchmark(dataclasses.replace(settings, peers=["slow"]), ["train"])

@@ -3,7 +3,7 @@
 import dataclasses
 import sys
 import time
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Protocol
 
 import jax
@@ -28,7 +28,7 @@ class Runner(Protocol):
         """Does the work and returns its result (a loss, representations) on the host, once all else is done too. Timed."""
 
     def peak_bytes(self, host: Any) -> int | None:
-        """Memory that a step needs at its peak, parameters and optimizer included; None where it cannot be told."""
+        """Memory on a GPU at its peak, parameters and optimizer included; None on a CPU."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,43 +67,46 @@ class MatmulRate:
         self.flops_per_second.append(2 * self.size**3 * times / (time.perf_counter() - started))
 
 
-def alternate(
-    runners: Mapping[str, Runner], works: Sequence[Any], rate: MatmulRate
-) -> tuple[dict[str, Timing], dict[str, Any]]:
-    """Every runner does every work once, in an order that is rotated each round, after a step of each shape that will come.
+def warm_up(name: str, runner: Runner, hosts: Sequence[Any]) -> float:
+    """A step of each shape that occurs; seconds of the very first."""
+    shapes = {runner.shape(host): host for host in reversed(hosts)}
+    first, *_ = [timed(name, runner, host) for host in reversed(shapes.values())]
+    return first
 
-    Returns:
-      Timings and peak bytes by runner.
+
+def timed(name: str, runner: Runner, host: Any) -> float:
+    """Seconds of a step.
 
     Raises:
-      RuntimeError: a result is not finite.
+      RuntimeError: its result is not finite.
     """
-    hosts = {name: [runner.prepare(work) for work in works] for name, runner in runners.items()}
-    timings: dict[str, Timing] = {}
-    memory: dict[str, int | None] = {}
-    for name, runner in runners.items():
-        tell(f"warm-up of {name}")
-        shapes = {runner.shape(host): host for host in reversed(hosts[name])}
-        first, *_ = [_timed(name, runner, host) for host in reversed(shapes.values())]
-        timings[name] = Timing(first, [])
-        memory[name] = runner.peak_bytes(hosts[name][0])
-    names = list(runners)
-    for number in range(len(works)):
-        tell(f"round {number + 1} of {len(works)}")
-        turn = number % len(names)
-        for name in names[turn:] + names[:turn]:
-            rate.sample()
-            timings[name].seconds.append(_timed(name, runners[name], hosts[name][number]))
-    return timings, memory
-
-
-def _timed(name: str, runner: Runner, host: Any) -> float:
     started = time.perf_counter()
     result = runner.step(host)
     seconds = time.perf_counter() - started
     if not np.isfinite(result).all():
         raise RuntimeError(f"{name}: the result is not finite: {result}")
     return seconds
+
+
+def alternate(call: Callable[..., Any], names: Sequence[str], rounds: int) -> tuple[dict[str, Timing], MatmulRate]:
+    """Every runner does every round's work once, in an order that is rotated each round, after a warm-up of each.
+
+    Args:
+      call: a `workers.Call`.
+      names: of the runners; the first, which computes with JAX, also measures the matmul rate before each step.
+      rounds: how many.
+    """
+    timings = {}
+    for name in names:
+        tell(f"warm-up of {name}")
+        timings[name] = Timing(call(name, "warm_up"), [])
+    for number in range(rounds):
+        tell(f"round {number + 1} of {rounds}")
+        turn = number % len(names)
+        for name in [*names[turn:], *names[:turn]]:
+            rate = call(names[0], "matmul")
+            timings[name].seconds.append(call(name, "step", number))
+    return timings, rate
 
 
 def tell(text: str) -> None:

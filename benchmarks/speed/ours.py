@@ -74,13 +74,6 @@ class Training(Counted):
         jax.block_until_ready(self._state)
         return float(metrics["loss"])
 
-    def peak_bytes(self, host: Batch) -> int | None:
-        """On a CPU what the compiled step asks for."""
-        step = self._step.lower(self._state, put(host, batch_shardings(self._mesh)), self._key).compile()  # as cached
-        size = step.memory_analysis()
-        asked = size.temp_size_in_bytes + size.argument_size_in_bytes + size.output_size_in_bytes - size.alias_size_in_bytes
-        return super().peak_bytes(host) or asked
-
 
 class Encode(Counted):
     """Mapped representations of examples, without gradients."""

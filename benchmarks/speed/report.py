@@ -27,7 +27,7 @@ NOTES = (
     "Tokens are real ones, without padding. FLOP/s are the published encoder's over them, the same count for all runners "
     "(eacl_jax may skip work whose result nobody reads), and MFU is their share of this machine's matmul rate in the same run. "
     "Compile seconds are for the first shape, (n) shapes in all. "
-    "Memory on a CPU: what eacl_jax's compiled step asks for; PyTorch does not tell."
+    "Memory on a CPU is the runner's whole process, libraries included."
 )
 
 

@@ -1,11 +1,10 @@
 """What is measured: settings, the runners and the work of each task, and the numbers that come of their times."""
 
+import contextlib
 import dataclasses
-import importlib.metadata
 import json
-import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -13,9 +12,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from benchmarks.memory import alone
 from benchmarks.speed import ours, peers
-from benchmarks.speed.measure import MatmulRate, Runner, Timing, alternate, tell
+from benchmarks.speed.measure import Runner, Timing
 from eacl_jax import encoders, experiment
 from eacl_jax.config import Config
 from eacl_jax.encoders.catalogue import KNOWN
@@ -61,47 +59,25 @@ class Settings:
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """Runners by name, and for each round the work and its examples' lengths (none where there are no tokens)."""
+    """Runners by name, and for each round the work and its examples' lengths (none where there are no tokens); the encoder's
+    config.json.
+    """
 
+    config: Mapping[str, Any]
     runners: dict[str, Runner]
     works: Sequence[Any]
     lengths: Sequence[Sequence[int]]
     examples: int
 
 
-def benchmark(settings: Settings, tasks: Sequence[str]) -> dict[str, Any]:
-    """Measures each task in a process of its own, so that none finds the other's memory in use.
-
-    Returns:
-      What `--json` holds: device, cores, allocator, versions, settings and, by task, `measure`'s numbers.
+@contextlib.contextmanager
+def make_task(name: str, settings: Settings, runner: str) -> Iterator[Task]:
+    """A task with one runner, `eacl_jax` or a peer's name; files that it reads are there while the block runs.
 
     Raises:
       UserError: something given cannot be used.
     """
-    for flag, given, known in (("task", tasks or [""], TASKS), ("peers", settings.peers, peers.PEERS)):
-        if unknown := [name for name in given if name not in known]:
-            raise UserError(f"--{flag}: there is no {', '.join(map(repr, unknown))}; choose from {', '.join(known)}.")
-    for flag in ("batch_size", "rounds", "encode_examples"):
-        if getattr(settings, flag) < 1:
-            raise UserError(f"--{flag} must be at least 1, got {getattr(settings, flag)}.")
-    by_task = {task: alone(measure, task, settings) for task in tasks}
-    return {
-        "device": next(iter(by_task.values()))["device"],
-        "cores": os.cpu_count(),
-        "allocator": os.environ.get("GLIBC_TUNABLES", ""),  # for all runners alike
-        "versions": {name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "torch", "transformers")},
-        "settings": dataclasses.asdict(settings),
-        "tasks": by_task,
-    }
-
-
-def measure(name: str, settings: Settings) -> dict[str, Any]:
-    """A task's numbers: `runners` as `summarize` gives them, `tokens` of each round, `matmul`, of which MFU is a share.
-
-    Raises:
-      UserError: something given cannot be used.
-    """
-    tell(f"{name}, {settings.encoder}")
+    settings = dataclasses.replace(settings, peers=[] if runner == "eacl_jax" else [runner])
     with tempfile.TemporaryDirectory() as made:
         folder, random = encoder_folder(settings.encoder, Path(made))
         described = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -109,21 +85,11 @@ def measure(name: str, settings: Settings) -> dict[str, Any]:
             raise UserError(f"--encoder: {described.get('model_type')!r} cannot be compared here; {', '.join(PLAIN)} can.")
         config = make_config(settings, folder, random)
         if name == "stage_two":
-            task = adapting(config, described["hidden_size"], settings)
+            task = adapting(config, described, settings)
         else:
             task = (training if name == "train" else encoding)(config, settings, Path(made) / "checkpoint")
-        rate = MatmulRate.on_device(settings.dtype)
-        timings, memory = alternate(task.runners, task.works, rate)
-    flops = [model_flops(row, described, passes=3 if name == "train" else 1) for row in task.lengths]
-    matmul = median(rate.flops_per_second)
-    runners = {key: summarize(task, flops, key, timing, matmul) for key, timing in timings.items()}
-    return {
-        "device": jax.devices()[0].device_kind,
-        "examples": task.examples,
-        "tokens": [sum(row) for row in task.lengths],
-        "matmul": {**dataclasses.asdict(rate), "median": matmul},
-        "runners": {key: row | {"peak_bytes": memory[key]} for key, row in runners.items()},
-    }
+        runners = {runner: task.runners[runner]}
+        yield dataclasses.replace(task, config=described, runners=runners)
 
 
 def encoder_folder(name: str, folder: Path) -> tuple[Path, bool]:
@@ -155,7 +121,8 @@ def training(config: Config, settings: Settings, checkpoint: Path) -> Task:
     own = ours.Training(prepared)
     others = {name: peers.Training(each, examples, own.label_encodings) for name, each in networks.items()}
     order: Any = np.resize(np.random.default_rng(0).permutation(len(examples)), (settings.rounds, size))
-    return Task({"eacl_jax": own, **others}, order, [[len(examples[i].tokens) for i in row] for row in order], size)
+    lengths = [[len(examples[i].tokens) for i in row] for row in order]
+    return Task(prepared.encoder_config, {"eacl_jax": own, **others}, order, lengths, size)
 
 
 def encoding(config: Config, settings: Settings, checkpoint: Path) -> Task:
@@ -165,7 +132,7 @@ def encoding(config: Config, settings: Settings, checkpoint: Path) -> Task:
     runners: dict[str, Runner] = {"eacl_jax": ours.Encode(prepared)}
     runners |= {name: peers.Encode(each) for name, each in networks.items()}
     lengths = [len(e.tokens) for e in chosen]
-    return Task(runners, [chosen] * settings.rounds, [lengths] * settings.rounds, len(chosen))
+    return Task(prepared.encoder_config, runners, [chosen] * settings.rounds, [lengths] * settings.rounds, len(chosen))
 
 
 def _networks(config: Config, settings: Settings, checkpoint: Path) -> tuple[experiment.Experiment, dict[str, peers.Network]]:
@@ -178,16 +145,16 @@ def _networks(config: Config, settings: Settings, checkpoint: Path) -> tuple[exp
     }
 
 
-def adapting(config: Config, width: int, settings: Settings) -> Task:
+def adapting(config: Config, described: Mapping[str, Any], settings: Settings) -> Task:
     """An epoch of stage two on random representations. Of the peers only `dynamic`: nothing is padded here."""
-    draw = np.random.default_rng(0)
+    draw, width = np.random.default_rng(0), described["hidden_size"]
     reps, anchors = (draw.normal(size=(count, width)).astype(np.float32) for count in (ADAPTED, CLASSES))
     labels = draw.integers(CLASSES, size=ADAPTED).astype(np.int32)
     works = [draw.permutation(ADAPTED) for _ in range(settings.rounds)]
     runners: dict[str, Runner] = {"eacl_jax": ours.Adapting(config, make_mesh(1), reps, labels, anchors)}
     if "dynamic" in settings.peers:
         runners["dynamic"] = peers.Adapting(config, torch_device(), reps, labels, anchors)
-    return Task(runners, works, [()] * settings.rounds, ADAPTED)
+    return Task(described, runners, works, [()] * settings.rounds, ADAPTED)
 
 
 def torch_device() -> str:
@@ -221,17 +188,16 @@ def model_flops(lengths: Sequence[int], described: Mapping[str, Any], *, passes:
     return passes * described["num_hidden_layers"] * layer
 
 
-def summarize(task: Task, flops: Sequence[int], name: str, timing: Timing, matmul: float) -> dict[str, Any]:
+def summarize(worker: Mapping[str, Any], flops: Sequence[int], timing: Timing, matmul: float) -> dict[str, Any]:
     """Medians of a runner's rounds; None for what the task does not have.
 
     Args:
-      task: what was done.
+      worker: what `Worker.describe` says.
       flops: `model_flops` of each round.
-      name: of the runner.
       timing: its seconds.
       matmul: FLOP/s that MFU is a share of.
     """
-    seconds, runner = timing.seconds, task.runners[name]
+    seconds = timing.seconds
 
     def rate(amounts: Sequence[int]) -> float | None:
         return median(n / s for n, s in zip(amounts, seconds, strict=True)) or None
@@ -242,11 +208,12 @@ def summarize(task: Task, flops: Sequence[int], name: str, timing: Timing, matmu
         "median": median(seconds),
         "min": min(seconds),
         "max": max(seconds),
-        "examples_per_second": task.examples / median(seconds),
-        "tokens_per_second": rate([sum(row) for row in task.lengths]),
+        "examples_per_second": worker["examples"] / median(seconds),
+        "tokens_per_second": rate([sum(row) for row in worker["lengths"]]),
         "flops_per_second": speed,
         "mfu": speed / matmul if speed else None,
         # What the very first step took beyond a later one.
-        "compile_seconds": max(timing.first - median(seconds), 0.0) if runner.compiled else None,
-        "compilations": runner.compilations,
+        "compile_seconds": max(timing.first - median(seconds), 0.0) if worker["compiled"] else None,
+        "compilations": worker["compilations"],
+        "peak_bytes": worker["peak_bytes"],
     }
