@@ -1,6 +1,6 @@
 """What all configurations share.
 
-A configuration is a function of one optional argument, `--config=configs/meld.py:encoder=ENCODER,seed=1,compat,runlocal`:
+A configuration is a function of one optional argument, `--config=configs/meld.py:encoder=ENCODER,seed=1,fast,compat,runlocal`:
 
   encoder=PATH   folder, hub id or package:NAME/FOLDER of the encoder (config.encoder.path)
   seed=N         config.seed

@@ -32,7 +32,7 @@ def script(*arguments):
     ("arguments", "told"),
     [
         (["--config=configs/nothing.py"], "configs/nothing.py"),
-        (["--config=configs/meld.py:sed=1"], "unknown name 'sed'; known: encoder=..., seed=..., compat, runlocal"),
+        (["--config=configs/meld.py:sed=1"], "unknown name 'sed'; known: encoder=..., seed=..., fast, compat, runlocal"),
         (["--config=configs/meld.py", "--config.data.dri=x"], "there is no setting"),
         (["--config=configs/meld.py", "--config.seed=one"], "--config.seed=one"),
         (["--config=configs/meld.py", "--config.loss.temperature=0"], "config.loss.temperature: must be positive"),

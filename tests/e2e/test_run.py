@@ -155,7 +155,9 @@ def test_the_switches_train(toy, tmp_path, changes):
 
 
 def test_frozen_layers_stay(toy, tmp_path):
-    prepared = experiment.prepare(make_config(toy, stage_one__epochs=1, encoder__frozen_layers=1), mesh=make_mesh(1))
+    prepared = experiment.prepare(
+        make_config(toy, stage_one__epochs=1, encoder__frozen_layers=1, encoder__scan_layers="always"), mesh=make_mesh(1)
+    )
     before = jax.tree.map(np.array, prepared.params["encoder"])
     first = stages.run_stage_one(prepared, stages.StageContext(tmp_path, Console(quiet=True), training.StopRequest()))
     after = first.params["encoder"]

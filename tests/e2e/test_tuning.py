@@ -17,6 +17,7 @@ CHOICES = {
     "model__readout": "mean",
     "stage_one__epochs": 3,
     "stage_one__unfreeze_layers": 1,
+    "encoder__scan_layers": "always",
     "stage_one__layer_decay": 0.5,
     "stage_one__rates": ("encoder/embeddings/positions/.*=0", "predictor/.*=2", ".*=1"),
     "stage_two__epochs": 1,
@@ -65,7 +66,7 @@ def test_it_goes_on_identically_compiles_once_and_finishes(toy, tmp_path, monkey
     assert not moved["positions"]["embedding"]  # held by the table
 
     with monkeypatch.context() as patch:
-        patch.setattr(run, "StopRequest", lambda: StopAfter(30))
+        patch.setattr(run, "StopRequest", lambda: StopAfter(15))
         with pytest.raises(training.Interrupted):
             run.train(config, tmp_path / "run", console=Console(quiet=True))
     assert 0 < len(losses(tmp_path / "run")) < len(losses(tmp_path / "whole"))
