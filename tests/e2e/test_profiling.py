@@ -41,7 +41,10 @@ def test_a_resumed_run_is_traced_and_unchanged(toy, finished, tmp_path, monkeypa
     # Three more steps go by first.
     assert traced_steps(file) == [7, 8]
     assert (workdir / "results.json").read_bytes() == (finished / "results.json").read_bytes()
-    assert numbers(workdir) == [row for row in numbers(finished) if row["stage"] == 2 or row["step"] > 3]
+    # To the bit is what test_resume.py holds, of runs that begin alike.
+    expected = [row for row in numbers(finished) if row["stage"] == 2 or row["step"] > 3]
+    for ours, theirs in zip(numbers(workdir), expected, strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-4)
 
 
 @pytest.mark.parametrize(("steps", "traced", "words"), [(5, [4, 5], "2 steps traced"), (3, None, "nothing traced")])
