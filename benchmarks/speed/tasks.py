@@ -88,8 +88,7 @@ def make_task(name: str, settings: Settings, runner: str) -> Iterator[Task]:
             task = adapting(config, described, settings)
         else:
             task = (training if name == "train" else encoding)(config, settings, Path(made) / "checkpoint")
-        runners = {runner: task.runners[runner]}
-        yield dataclasses.replace(task, config=described, runners=runners)
+        yield dataclasses.replace(task, runners={runner: task.runners[runner]})
 
 
 def encoder_folder(name: str, folder: Path) -> tuple[Path, bool]:

@@ -23,7 +23,7 @@ from eacl_jax.encoders.dropout import dropout
 from eacl_jax.encoders.fields import Fields
 from eacl_jax.encoders.layers import ACTIVATIONS, Norm, Shape
 from eacl_jax.encoders.names import Name, NameTable, linear, norm
-from eacl_jax.encoders.stack import held, run_layers
+from eacl_jax.encoders.stack import held
 
 
 class DebertaV2Attention(DisentangledAttention):
@@ -179,9 +179,8 @@ class DebertaV2Encoder(DebertaEncoder):
     def run(self, hidden: Float[Array, "rows length hidden"], context: Context, own: None, keys: Array | None) -> Array:
         if self.convolution is None:
             return super().run(hidden, context, own, keys)
-        frozen, remat = self.frozen_layers, self.remat
-        first = run_layers(self.layers, hidden, context, own, keys, frozen=frozen, start=0, stop=1, remat=remat)
+        first = self.run_between(0, 1, hidden, context, own, keys)
         key = None if keys is None else jax.random.fold_in(keys[0], 1)
-        convolution = held(self.convolution) if frozen else self.convolution
+        convolution = held(self.convolution) if self.frozen_layers else self.convolution
         mixed = convolution(hidden, first, context.segment_ids, key=key)
-        return run_layers(self.layers, mixed, context, own, keys, frozen=frozen, start=1, stop=self.num_layers, remat=remat)
+        return self.run_between(1, self.num_layers, mixed, context, own, keys)

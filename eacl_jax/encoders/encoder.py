@@ -128,8 +128,7 @@ class Encoder(nnx.Module):
     def _run_for(self, read: Array, hidden: Array, context: Any, own: Any, keys: Array | None) -> Array:
         """`run`, but the last layer only for the tokens that are read."""
         last = self.num_layers - 1
-        how: dict[str, Any] = {"frozen": self.frozen_layers, "start": 0, "stop": last, "remat": self.remat}
-        hidden = run_layers(self.layers, hidden, context, own, keys, **how)
+        hidden = self.run_between(0, last, hidden, context, own, keys)
         return run_last_layer(self.layers, hidden, context, own, keys, frozen=self.frozen_layers > last, read=read)
 
     def embed(
@@ -150,7 +149,11 @@ class Encoder(nnx.Module):
 
     def run(self, hidden: Float[Array, "rows length hidden"], context: Any, own: Any, keys: Array | None) -> Any:
         """From the embeddings to the last layer's output."""
-        how: dict[str, Any] = {"frozen": self.frozen_layers, "start": 0, "stop": self.num_layers, "remat": self.remat}
+        return self.run_between(0, self.num_layers, hidden, context, own, keys)
+
+    def run_between(self, start: int, stop: int, hidden: Array, context: Any, own: Any, keys: Array | None) -> Array:
+        """Layers `start` to `stop` (exclusive), frozen and run again as this encoder is; see `run_layers`."""
+        how: dict[str, Any] = {"frozen": self.frozen_layers, "start": start, "stop": stop, "remat": self.remat}
         return run_layers(self.layers, hidden, context, own, keys, **how)
 
     def finish(self, hidden: Float[Array, "rows length hidden"], *, key: Array | None) -> Float[Array, "rows length hidden"]:
