@@ -1,30 +1,31 @@
 """Passes without gradients: utterances to representations, label words to encodings and anchors."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 from jaxtyping import Float
 
-from eacl_jax.batching import Batch
+from eacl_jax.batching import MAX_SEGMENTS, Batch, Layout, collate
 from eacl_jax.mesh import AXIS, Mesh, batch_shardings, put, replicated
-from eacl_jax.model import Model
-from eacl_jax.pipeline import evaluation_batches
+from eacl_jax.model import Representer
+from eacl_jax.pipeline import evaluation_batches, evaluation_shapes
 from eacl_jax.prompts import Example
 
 
 class Encoding:
     """Jitted passes without gradients; each compiles once a shape of batch."""
 
-    def __init__(self, merge: Callable[[Any], Model], mesh: Mesh, *, size: int, max_tokens: int) -> None:
+    def __init__(self, merge: Callable[[Any], Representer], mesh: Mesh, *, size: int, max_tokens: int) -> None:
         """Args:
-        merge: parameters -> Model.
+        merge: parameters -> Representer.
         mesh: devices; results are whole on all of them.
-        size: examples encoded at once.
+        size: examples encoded at once, about.
         max_tokens: longest example.
         """
-        self._mesh, self._size, self._max_tokens = mesh, size, max_tokens
+        self._mesh = mesh
+        self.shapes = evaluation_shapes(size, max_tokens=max_tokens, row_multiple=mesh.shape[AXIS])
         whole = replicated(mesh)
         self._represent = jax.jit(lambda params, batch: merge(params).represent(batch), out_shardings=whole)
         self._encode_labels = jax.jit(lambda params, batch: merge(params).encode_labels(batch), out_shardings=whole)
@@ -33,8 +34,7 @@ class Encoding:
     def represent(self, params: Any, examples: Sequence[Example]) -> Float[np.ndarray, "N m"]:
         """Mapped representations of the examples, in their order, on the host."""
         outputs, order = [], []
-        rows = self._mesh.shape[AXIS]
-        for batch, indices in evaluation_batches(examples, self._size, max_tokens=self._max_tokens, row_multiple=rows):
+        for batch, indices in evaluation_batches(examples, self.shapes):
             outputs.append((self._represent(params, put(batch, batch_shardings(self._mesh))), len(indices)))
             order.append(indices)
         # One transfer at the end: the device never waits for the host in between.
@@ -42,6 +42,13 @@ class Encoding:
         result = np.empty_like(stacked)
         result[np.concatenate(order)] = stacked
         return result
+
+    def warm(self, params: Any) -> Iterator[tuple[int, int]]:
+        """Compiles `represent` for every shape [R, L], the smallest first; yields each when it is ready."""
+        for rows, length in self.shapes:
+            empty = collate([], rows * MAX_SEGMENTS, Layout([], (rows, length)))
+            jax.block_until_ready(self._represent(params, put(empty, batch_shardings(self._mesh))))
+            yield rows, length
 
     def encode_labels(self, params: Any, labels: Batch) -> jax.Array:
         """Label encodings [C, d] by the encoder's current weights."""

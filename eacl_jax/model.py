@@ -28,8 +28,50 @@ class Mapping(nnx.Module):
         return self.output(jax.nn.relu(self.norm(self.hidden(h.astype(jnp.float32)))))
 
 
-class Model(nnx.Module):
-    """What stage one trains. Its parameters are the whole state: dropout keys come with each call."""
+class Representer(nnx.Module):
+    """What a trained model predicts with: encoder, readout and mapping. The anchors stand beside it."""
+
+    def __init__(self, encoder: nnx.Module, mapping: Mapping, *, readout: Readout) -> None:
+        """Args:
+        encoder: `encoder(tokens, positions, segment_ids, *, deterministic, rngs, read) -> [R, L, d]`, see `Encoder`.
+        mapping: of its width d.
+        readout: see `Readout`.
+        """
+        self.encoder = encoder
+        self.mapping = mapping
+        # Which token the others read is the prompts' choice: `Batch.readout`.
+        self.pooled = readout == "mean"
+
+    @classmethod
+    def build(cls, encoder: nnx.Module, config: ModelConfig, *, readout: Readout, rngs: nnx.Rngs) -> "Representer":
+        """One whose mapping is freshly drawn; arguments as for `Model`."""
+        width: int = encoder.hidden_size  # type: ignore[attr-defined]
+        return cls(encoder, Mapping(width, config.mapping_dim or width, rngs=rngs), readout=readout)
+
+    def read(self, batch: Batch, *, deterministic: bool = True, rngs: nnx.Rngs | None = None) -> Float[Array, "N d"]:
+        """What stands for each example, float32: the hidden state at its readout token, or the mean over its tokens."""
+        if self.pooled:
+            return mean_over_examples(self._encode(batch, deterministic=deterministic, rngs=rngs), batch)
+        columns, slots = readout_columns(batch)
+        hidden = self._encode(batch, deterministic=deterministic, rngs=rngs, read=columns)
+        return hidden[batch.readout[:, 0], slots].astype(jnp.float32)
+
+    def represent(self, batch: Batch) -> Float[Array, "N m"]:
+        """Mapped representations of the examples, without dropout."""
+        return self.mapping(self.read(batch))
+
+    def encode_labels(self, labels: Batch) -> Float[Array, "C d"]:
+        """Mean hidden state over each label word's tokens, without dropout; `labels` comes from `anchors.label_batch`."""
+        return mean_over_tokens(self._encode(labels), labels.segment_ids)
+
+    def _encode(self, batch: Batch, **how: Any) -> Float[Array, "R L d"]:
+        return self.encoder(batch.tokens, batch.positions, batch.segment_ids, **how)
+
+
+class Model(Representer):
+    """What stage one trains: with the predictor of the cross-entropy term. Its parameters are the whole state: dropout keys
+    come with each call.
+    """
 
     def __init__(
         self, encoder: nnx.Module, classes: int, config: ModelConfig, *, readout: Readout | None = None, rngs: nnx.Rngs
@@ -42,37 +84,15 @@ class Model(nnx.Module):
         rngs: for the heads' weights.
         """
         width: int = encoder.hidden_size  # type: ignore[attr-defined]
-        self.encoder = encoder
         self.predictor = nnx.Linear(width, classes, kernel_init=_KERNEL_INIT, rngs=rngs)
-        self.mapping = Mapping(width, config.mapping_dim or width, rngs=rngs)
+        super().__init__(encoder, Mapping(width, config.mapping_dim or width, rngs=rngs), readout=readout or config.readout)
         self.dropout = nnx.Dropout(config.dropout)
-        # Which token the others read is the prompts' choice: `Batch.readout`.
-        self.pooled = (readout or config.readout) == "mean"
-
-    def read(self, batch: Batch, *, deterministic: bool = True, rngs: nnx.Rngs | None = None) -> Float[Array, "N d"]:
-        """What stands for each example, float32: the hidden state at its readout token, or the mean over its tokens."""
-        if self.pooled:
-            return mean_over_examples(self._encode(batch, deterministic=deterministic, rngs=rngs), batch)
-        columns, slots = readout_columns(batch)
-        hidden = self._encode(batch, deterministic=deterministic, rngs=rngs, read=columns)
-        return hidden[batch.readout[:, 0], slots].astype(jnp.float32)
 
     def predict(
         self, h: Float[Array, "N d"], *, deterministic: bool = True, rngs: nnx.Rngs | None = None
     ) -> Float[Array, "N C"]:
         """Logits of the cross-entropy term."""
         return self.predictor(self.dropout(h, deterministic=deterministic, rngs=rngs))
-
-    def represent(self, batch: Batch) -> Float[Array, "N m"]:
-        """Mapped representations of the examples, without dropout."""
-        return self.mapping(self.read(batch))
-
-    def encode_labels(self, labels: Batch) -> Float[Array, "C d"]:
-        """Mean hidden state over each label word's tokens, without dropout; `labels` comes from `anchors.label_batch`."""
-        return mean_over_tokens(self._encode(labels), labels.segment_ids)
-
-    def _encode(self, batch: Batch, **how: Any) -> Float[Array, "R L d"]:
-        return self.encoder(batch.tokens, batch.positions, batch.segment_ids, **how)
 
 
 def readout_columns(batch: Batch) -> tuple[Int[Array, "R S"], Int[Array, " N"]]:

@@ -6,6 +6,7 @@ talking.
 """
 
 import itertools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -13,12 +14,11 @@ import grain
 import numpy as np
 from jaxtyping import Int
 
-from eacl_jax.batching import Batch, Layout, assign_rows, choose_shapes, collate, plan, round_up
+from eacl_jax.batching import MAX_SEGMENTS, PACKED_STEP, Batch, Layout, assign_rows, choose_shapes, collate, plan, round_up
 from eacl_jax.config import BatchConfig
 from eacl_jax.prompts import Example
 
 _PACKED_TOGETHER = 512
-_PLACES_STEP = 32
 
 
 def steps_per_epoch(examples: int, size: int) -> int:
@@ -69,29 +69,60 @@ def batch_maker(
     return make
 
 
+def evaluation_shapes(size: int, *, max_tokens: int, row_multiple: int = 1) -> tuple[tuple[int, int], ...]:
+    """The few shapes [R, L] that `evaluation_batches` makes, whatever the examples: each is a compilation of the encoder.
+
+    Rows are a quarter longer than the token budget: on prompts of conversations, whose longest come near the budget, best fit
+    then uses 98% of the slots (at the budget itself 75% to 99%). For a few utterances at once, one conversation's or its
+    last, there are shorter rows.
+
+    Args:
+      size: examples encoded at once, about, in the largest shape.
+      max_tokens: longest example.
+      row_multiple: numbers of rows are multiples of this (devices that share the rows).
+
+    Returns:
+      Ascending in size: `row_multiple` rows of 32, 64, ... tokens, then twice as many full rows each time.
+    """
+    length = round_up(max_tokens * 5 // 4, PACKED_STEP)
+    short = [(row_multiple, 32 << step) for step in range(32) if 32 << step < length]
+    # An example fills a third of such a row, about.
+    doublings = max(0, math.floor(math.log2(max(size / (3 * row_multiple), 1))))
+    return (*short, *((row_multiple << step, length) for step in range(doublings + 1)))
+
+
 def evaluation_batches(
-    examples: Sequence[Example], size: int, *, max_tokens: int, row_multiple: int
+    examples: Sequence[Example], shapes: Sequence[tuple[int, int]]
 ) -> Iterator[tuple[Batch, Int[np.ndarray, " n"]]]:
-    """Packed batches, all of one shape, for passes whose examples may come in any order; yields (Batch, indices).
+    """Packed batches, for passes whose examples may come in any order; yields (Batch, indices).
 
     Args:
       examples: what is to be passed through once.
-      size: examples a batch holds about; the last batch holds what is left.
-      max_tokens: upper limit of an example's length.
-      row_multiple: the number of rows is a multiple of this.
+      shapes: from `evaluation_shapes`.
     """
     lengths = [len(e.tokens) for e in examples]
-    length = choose_shapes(lengths, size, max_tokens=max_tokens).length
-    rows: list[list[int]] = []
-    for start in range(0, len(examples), _PACKED_TOGETHER):  # best fit takes time that grows with the square
-        block = range(start, min(start + _PACKED_TOGETHER, len(examples)))
-        rows += [[block[i] for i in row] for row in assign_rows([lengths[i] for i in block], length)]
-    count = round_up(min(len(rows), -(-size * sum(lengths) // (len(examples) * length))), row_multiple)
-    batches = [rows[start : start + count] for start in range(0, len(rows), count)]
-    # As many places for examples in every batch as the fullest one needs.
-    most = round_up(max(sum(map(len, batch)) for batch in batches), _PLACES_STEP)
-    for batch in batches:
-        indices = np.array([i for row in batch for i in row])
-        ends = np.cumsum([0, *map(len, batch)])
+    rows, ladder = _rows(lengths, shapes)
+    start = 0
+    while start < len(rows):
+        count, length = next((shape for shape in ladder if shape[0] >= len(rows) - start), ladder[-1])
+        members = rows[start : start + count]
+        start += len(members)
+        indices = np.array([i for row in members for i in row])
+        ends = np.cumsum([0, *map(len, members)])
         local = [list(range(first, last)) for first, last in itertools.pairwise(ends)]
-        yield collate([examples[i] for i in indices], most, Layout(local, (count, length))), indices
+        yield collate([examples[i] for i in indices], count * MAX_SEGMENTS, Layout(local, (count, length))), indices
+
+
+def _rows(lengths: Sequence[int], shapes: Sequence[tuple[int, int]]) -> tuple[list[list[int]], list[tuple[int, int]]]:
+    """The examples of each row, and the shapes that there are for rows of this length."""
+    least, full = shapes[0][0], shapes[-1][1]
+    for count, length in shapes:
+        if count == least and max(lengths) <= length < full and sum(lengths) <= count * length:
+            rows = assign_rows(lengths, length)
+            if len(rows) <= count:
+                return rows, [(count, length)]
+    rows = []
+    for start in range(0, len(lengths), _PACKED_TOGETHER):  # best fit takes time that grows with the square
+        block = range(start, min(start + _PACKED_TOGETHER, len(lengths)))
+        rows += [[block[i] for i in row] for row in assign_rows([lengths[i] for i in block], full)]
+    return rows, [shape for shape in shapes if shape[1] == full]

@@ -96,9 +96,10 @@ class PromptBuilder:
         return encoded["input_ids"]
 
     def build(
-        self, dialogues: Iterable[Dialogue], taxonomy: Taxonomy, *, targets: Literal["annotated", "all"] = "annotated"
+        self, dialogues: Iterable[Dialogue], taxonomy: Taxonomy, *, targets: Literal["annotated", "all", "last"] = "annotated"
     ) -> list[Example]:
-        """Examples of all annotated utterances (or, with `targets="all"`, of all), in the order of the dialogues.
+        """Examples of all annotated utterances (or, with `targets="all"`, of all; with "last", of each dialogue's last), in the
+        order of the dialogues.
 
         Texts that do not fit `max_tokens` beside their speaker lose their beginning; how many is logged as one warning.
 
@@ -113,7 +114,7 @@ class PromptBuilder:
         for dialogue in dialogues:
             past = contexts[start : start + len(dialogue.utterances)]
             for index, turn in enumerate(dialogue.utterances):
-                if turn.emotion is None and targets == "annotated":
+                if (turn.emotion is None and targets == "annotated") or (targets == "last" and index < len(past) - 1):
                     continue
                 head = heads[start + index]
                 room = self._config.max_tokens - len(self._start) - len(self._tail)

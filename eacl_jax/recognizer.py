@@ -1,75 +1,45 @@
-"""EmotionRecognizer: a trained model in use. A folder of files in, emotions of dialogues out; the corpus is not needed.
+"""EmotionRecognizer: a trained model in use. A folder of files in, emotions of dialogues out; the corpus is not needed."""
 
-The folder: `config.json` (labels, prompt, readout), `heads.safetensors` (predictor, mapping, anchors), and `encoder/`
-(weights, config and tokenizer, as PyTorch transformers reads them).
-"""
-
+import copy
 import dataclasses
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Float
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
-from eacl_jax import encoders, losses
-from eacl_jax.config import Config, EncoderConfig, ModelConfig, PromptConfig, Readout
+from eacl_jax import encoders, model_folder
+from eacl_jax.calibration import probabilities
+from eacl_jax.config import Config, EncoderConfig
+from eacl_jax.conversation import Conversation
 from eacl_jax.dialogue import Dialogue, Taxonomy
-from eacl_jax.encoders.weights import write_tensors
 from eacl_jax.encoding import Encoding
-from eacl_jax.errors import UserError
+from eacl_jax.inputs import DialogueLike, read_dialogues
 from eacl_jax.mesh import make_mesh, put, replicated
-from eacl_jax.model import Model
-from eacl_jax.optim import path_name
-from eacl_jax.prompts import PromptBuilder
-
-FORMAT = "eacl_jax model 1"
-
-
-@dataclasses.dataclass(frozen=True)
-class Prediction:
-    """The emotion of one utterance.
-
-    Attributes:
-      emotion: label of the nearest anchor.
-      probabilities: by label, the softmax of the scores at the training temperature; not calibrated.
-    """
-
-    emotion: str
-    probabilities: dict[str, float]
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """What besides weights decides a prediction; `config.json` of a model folder."""
-
-    labels: tuple[str, ...]
-    words: tuple[str, ...]
-    prompt: PromptConfig
-    model: ModelConfig
-    readout: Readout
-    trailing_space: bool
-    temperature: float
-    encoder_dtype: Literal["float32", "bfloat16"]
+from eacl_jax.model import Representer
+from eacl_jax.model_folder import Settings
+from eacl_jax.prediction import DialoguePrediction, Prediction
+from eacl_jax.prompts import Example, PromptBuilder
 
 
 class EmotionRecognizer:
-    """Tells the emotion of each utterance of a dialogue from itself and its past."""
+    """Tells the emotion of each utterance of a dialogue from itself and its past.
+
+    Recognizers do not change: `with_labels`, `adapt` and `calibrate` return new ones, which share the encoder's weights and
+    what was compiled. Answers to an utterance do not depend on what else is asked at the same time, but for rounding.
+    Not for use by several threads at once.
+    """
 
     def __init__(
         self,
         settings: Settings,
+        representer: Representer,
         *,
         tokenizer: Any,
         encoder_config: dict[str, Any],
-        graphdef: Any,
-        params: Any,
         anchors: dict[str, np.ndarray],
         batch_size: int = 64,
     ) -> None:
@@ -77,25 +47,21 @@ class EmotionRecognizer:
 
         Args:
           settings: labels, prompt and readout.
+          representer: encoder and mapping.
           tokenizer: the encoder's.
           encoder_config: the encoder's config.json.
-          graphdef: static half of the Model.
-          params: its parameters.
           anchors: float32 [C, m] by stage, `stage_one` and `stage_two`; the latter predicts.
-          batch_size: utterances encoded at once.
+          batch_size: utterances encoded at once, about.
         """
         self.settings = settings
-        self.taxonomy = Taxonomy(settings.labels, settings.words)
         self.anchors = anchors
-        self._tokenizer, self._encoder_config, self._graphdef, self._params = tokenizer, encoder_config, graphdef, params
+        self._tokenizer, self._encoder_config = tokenizer, encoder_config
         self._prompts = PromptBuilder(
-            tokenizer,
-            settings.prompt,
-            readout=settings.readout,
-            trailing_space=settings.trailing_space,
+            tokenizer, settings.prompt, readout=settings.readout, trailing_space=settings.trailing_space
         )
-        mesh = make_mesh()
-        self._params = put(params, replicated(mesh))
+        self._graphdef, state = nnx.split(representer, nnx.Param)
+        graphdef, mesh = self._graphdef, make_mesh()
+        self._params = put(nnx.to_pure_dict(state), replicated(mesh))
         self._encoding = Encoding(
             lambda p: nnx.merge(graphdef, p), mesh, size=batch_size, max_tokens=settings.prompt.max_tokens
         )
@@ -111,8 +77,20 @@ class EmotionRecognizer:
         graphdef: Any,
         params: Any,
         anchors: dict[str, np.ndarray],
+        calibration: dict[str, float],
     ) -> "EmotionRecognizer":
-        """The recognizer that a run ends with; arguments as in the constructor."""
+        """The recognizer that a run ends with.
+
+        Args:
+          config: of the run.
+          taxonomy: of its corpus.
+          tokenizer: the encoder's.
+          encoder_config: the encoder's config.json.
+          graphdef: static half of the Model.
+          params: its parameters.
+          anchors: as in the constructor.
+          calibration: see `Settings`.
+        """
         settings = Settings(
             labels=taxonomy.labels,
             words=taxonomy.words,
@@ -122,14 +100,14 @@ class EmotionRecognizer:
             trailing_space=config.compat.trailing_space,
             temperature=config.loss.temperature,
             encoder_dtype=config.encoder.dtype,
+            calibration=calibration,
         )
-        kept = {name: params[name] for name in ("encoder", "predictor", "mapping")}
+        model = nnx.merge(graphdef, {name: params[name] for name in ("encoder", "predictor", "mapping")})
         return cls(
             settings,
+            Representer(model.encoder, model.mapping, readout=config.readout),
             tokenizer=tokenizer,
             encoder_config=dict(encoder_config),
-            graphdef=graphdef,
-            params=kept,
             anchors=anchors,
             batch_size=config.batch.eval_batch_size,
         )
@@ -141,146 +119,134 @@ class EmotionRecognizer:
         Args:
           path: the folder, or the id of a hub repository that holds its files.
           revision: branch, tag or commit of a hub id.
-          batch_size: utterances encoded at once.
+          batch_size: utterances encoded at once, about.
 
         Raises:
           UserError: a file is missing or damaged, or files do not belong together.
         """
-        folder = _find(path, revision)
-        settings = _read_settings(folder / "config.json")
+        folder = model_folder.find_folder(path, revision)
+        settings = model_folder.read_settings(folder / "config.json")
         loaded = encoders.load(EncoderConfig(path=str(folder / "encoder"), dtype=settings.encoder_dtype))
-        classes = len(settings.labels)
-        model = nnx.eval_shape(
-            lambda: Model(loaded.module, classes, settings.model, readout=settings.readout, rngs=nnx.Rngs(0))
+        representer = nnx.eval_shape(
+            lambda: Representer.build(loaded.module, settings.model, readout=settings.readout, rngs=nnx.Rngs(0))
         )
-        graphdef, abstract = nnx.split(model, nnx.Param)
-        heads, anchors = _read_heads(folder / "heads.safetensors", nnx.to_pure_dict(abstract), classes)
+        graphdef, abstract = nnx.split(representer, nnx.Param)
+        shapes = nnx.to_pure_dict(abstract)["mapping"]
+        mapping, anchors = model_folder.read_heads(folder / "heads.safetensors", shapes, len(settings.labels))
         encoder = nnx.to_pure_dict(nnx.state(loaded.module, nnx.Param))
         return cls(
             settings,
+            nnx.merge(graphdef, {"encoder": encoder, "mapping": mapping}),
             tokenizer=loaded.tokenizer,
             encoder_config=loaded.config,
-            graphdef=graphdef,
-            params={"encoder": encoder, **heads},
             anchors=anchors,
             batch_size=batch_size,
         )
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Writes the model folder; made where it is missing."""
-        folder = Path(folder)
         host = jax.tree.map(np.asarray, self._params)
-        model = nnx.merge(self._graphdef, host)
-        encoders.save(model.encoder, self._encoder_config, folder / "encoder")
-        self._tokenizer.save_pretrained(folder / "encoder")
-        text = json.dumps({"format": FORMAT, **dataclasses.asdict(self.settings)}, indent=2, ensure_ascii=False)
-        (folder / "config.json").write_text(text + "\n", encoding="utf-8")
-        leaves = jax.tree_util.tree_flatten_with_path({name: host[name] for name in _HEADS})[0]
-        tensors = {path_name(path).replace("/", "."): np.ascontiguousarray(leaf) for path, leaf in leaves}
-        tensors |= {f"anchors.{stage}": np.ascontiguousarray(a) for stage, a in self.anchors.items()}
-        write_tensors(tensors, folder / "heads.safetensors", readable_as=folder / "config.json")
+        model_folder.write_folder(
+            Path(folder),
+            self.settings,
+            nnx.merge(self._graphdef, host),
+            self.anchors,
+            encoder_config=self._encoder_config,
+            tokenizer=self._tokenizer,
+        )
 
-    def encode(self, dialogues: Sequence[Dialogue]) -> Float[np.ndarray, "N m"]:
-        """Representations of all utterances of the dialogues, in their order."""
-        examples = self._prompts.build(_unlabelled(dialogues), self.taxonomy, targets="all")
-        if not examples:
-            return np.zeros((0, next(iter(self.anchors.values())).shape[1]), np.float32)
-        return self._encoding.represent(self._params, examples)
+    @property
+    def taxonomy(self) -> Taxonomy:
+        """Labels and their words."""
+        return Taxonomy(self.settings.labels, self.settings.words)
 
-    def predict(self, dialogues: Sequence[Dialogue], *, stage: str = "stage_two") -> list[list[Prediction]]:
-        """The emotion of every utterance of every dialogue.
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What it can answer, in anchor order."""
+        return self.settings.labels
+
+    def warm(self) -> Iterator[tuple[int, int]]:
+        """Compiles all that predicting runs, one shape [rows, tokens] after the other, smallest first, so that no later call
+        has to wait for it; yields each when it is ready. Without it, a call compiles what it needs.
+        """
+        return self._encoding.warm(self._params)
+
+    def encode(self, dialogues: DialogueLike | Sequence[DialogueLike]) -> Float[np.ndarray, "N m"]:
+        """Representations of all utterances of the dialogues, in their order.
 
         Args:
-          dialogues: emotions in them are not looked at.
+          dialogues: see `predict`.
+        """
+        return self._represent(self._examples(read_dialogues(dialogues)[0], "all"))
+
+    def predict(self, dialogues: Any, *, stage: str = "stage_two") -> Any:
+        """The emotion of every utterance.
+
+        Args:
+          dialogues: one dialogue or a list of them (`inputs.read_dialogues` says what may be one): texts with an utterance a
+            line, dicts, lists of utterances, `Dialogue`s, or a DataFrame. Emotions in them are not looked at.
           stage: whose anchors to use, "stage_two" (adapted) or "stage_one".
 
         Returns:
-          For each dialogue a list with one prediction an utterance.
+          For one dialogue a `DialoguePrediction`, a sequence with one `Prediction` an utterance; for several, their list.
+
+        Raises:
+          UserError: something given is not a dialogue.
         """
-        reps = self.encode(dialogues)
-        score = losses.scores(jnp.asarray(reps), jnp.asarray(self.anchors[stage]), temperature=self.settings.temperature)
-        probabilities = np.asarray(jax.nn.softmax(score, axis=1))
-        best = np.asarray(score).argmax(axis=1)
-        labels = self.settings.labels
-        flat = iter(
-            Prediction(labels[index], dict(zip(labels, map(float, row), strict=True)))
-            for index, row in zip(best, probabilities, strict=True)
-        )
-        return [[next(flat) for _ in dialogue.utterances] for dialogue in dialogues]
+        read, single = read_dialogues(dialogues)
+        answers = iter(self._answers(self.encode(read), [u for d in read for u in d.utterances], stage))
+        results = [DialoguePrediction(d.id, tuple(next(answers) for _ in d.utterances)) for d in read]
+        return results[0] if single else results
+
+    def predict_last(self, dialogues: Sequence[Dialogue], *, stage: str = "stage_two") -> list[Prediction]:
+        """The emotion of the last utterance of each dialogue, of which none may be empty; the others are its past only."""
+        reps = self._represent(self._examples(dialogues, "last"))
+        return self._answers(reps, [dialogue.utterances[-1] for dialogue in dialogues], stage)
+
+    def conversation(self) -> Conversation:
+        """A conversation that goes on: `add` answers each utterance when it is said."""
+        return Conversation(self)
+
+    def cosines(self, reps: Float[np.ndarray, "N m"], *, stage: str = "stage_two") -> Float[np.ndarray, "N C"]:
+        """Cosines of representations with the anchors, float64."""
+        return _unit(reps) @ _unit(self.anchors[stage]).T
+
+    def scores(self, reps: Float[np.ndarray, "N m"], *, stage: str = "stage_two") -> Float[np.ndarray, "N C"]:
+        """Scores of representations with the anchors as `losses.scores` defines them, on the host and in float64: what is
+        asked in a service has another number of utterances each time, and each would be compiled anew.
+        """
+        return ((1 + self.cosines(reps, stage=stage)) / 2 + 1e-8) / self.settings.temperature
+
+    def _examples(self, dialogues: Sequence[Dialogue], targets: Any) -> list[Example]:
+        unlabelled = [
+            dataclasses.replace(d, utterances=tuple(dataclasses.replace(u, emotion=None) for u in d.utterances))
+            for d in dialogues
+        ]
+        return self._prompts.build(unlabelled, self.taxonomy, targets=targets)
+
+    def _represent(self, examples: Sequence[Example]) -> Float[np.ndarray, "N m"]:
+        if not examples:
+            return np.zeros((0, self.anchors["stage_two"].shape[1]), np.float32)
+        return self._encoding.represent(self._params, examples)
+
+    def _answers(self, reps: Float[np.ndarray, "N m"], said: Sequence[Any], stage: str) -> list[Prediction]:
+        labels = self.labels
+        cosines = self.cosines(reps, stage=stage)
+        probability = probabilities(self.scores(reps, stage=stage), self.settings.calibration[stage])
+        best = cosines.argmax(axis=1)
+        return [
+            Prediction(u.speaker, u.text, labels[index], dict(zip(labels, p, strict=True)), dict(zip(labels, c, strict=True)))
+            for u, index, p, c in zip(said, best, probability.tolist(), cosines.tolist(), strict=True)
+        ]
+
+    def _changed(self, settings: Settings, anchors: dict[str, np.ndarray]) -> "EmotionRecognizer":
+        changed = copy.copy(self)
+        changed.settings, changed.anchors = settings, anchors
+        return changed
 
 
-_HEADS = ("predictor", "mapping")
-
-
-def _unlabelled(dialogues: Sequence[Dialogue]) -> list[Dialogue]:
-    return [
-        dataclasses.replace(d, utterances=tuple(dataclasses.replace(u, emotion=None) for u in d.utterances)) for d in dialogues
-    ]
-
-
-def _find(path: str | Path, revision: str) -> Path:
-    if Path(path).is_dir():
-        return Path(path)
-    if isinstance(path, Path) or path.startswith((".", "/", "~")) or path.count("/") != 1:
-        raise UserError(f"{path} is no folder; give a run's model folder or the id of a hub repository.")
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(
-            snapshot_download(path, revision=revision, allow_patterns=["config.json", "heads.safetensors", "encoder/*"])
-        )
-    except Exception as error:  # the hub's client raises errors of several libraries
-        reason = str(error).strip().split("\n")[0]
-        raise UserError(
-            f"{path} is no folder, and cannot be had from the hub either ({type(error).__name__}: {reason})."
-        ) from error
-
-
-def _read_settings(file: Path) -> Settings:
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(f"{file} is missing; expected the folder that a run leaves as `model/`.") from error
-    except ValueError as error:
-        raise UserError(f"{file} is not JSON ({error}).") from error
-    if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
-        raise UserError(f"{file}: 'format' is not {FORMAT!r}; this folder was not written by this version's save_pretrained.")
-    try:
-        values |= {name: tuple(values[name]) for name in ("labels", "words")}
-        values |= {"prompt": PromptConfig(**values["prompt"]), "model": ModelConfig(**values["model"])}
-        settings = Settings(**values)
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{file} lacks a field or holds an unknown one ({error}); save the model again.") from error
-    if settings.readout not in get_args(Readout):
-        raise UserError(
-            f"{file}: 'readout' must be one of {', '.join(get_args(Readout))}, got {settings.readout!r}; save the model again."
-        )
-    return settings
-
-
-def _read_heads(file: Path, abstract: Any, classes: int) -> tuple[Any, dict[str, np.ndarray]]:
-    try:
-        tensors = load_file(file)
-    except FileNotFoundError as error:
-        raise UserError(f"{file} is missing; expected the folder that a run leaves as `model/`.") from error
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{file} is damaged or no safetensors file ({error}); copy or save the model again.") from error
-    anchors = {name.removeprefix("anchors."): tensors.pop(name) for name in list(tensors) if name.startswith("anchors.")}
-    wrong = [f"anchors.{stage}: {len(a)} anchors for {classes} labels" for stage, a in anchors.items() if len(a) != classes]
-    if "stage_two" not in anchors:
-        wrong.append("anchors.stage_two: missing")
-
-    def take(path: tuple[Any, ...], leaf: Any) -> Any:
-        name = path_name(path).replace("/", ".")
-        found = tensors.pop(name, None)
-        if found is None or found.shape != leaf.shape:
-            wrong.append(
-                f"{name}: expected shape {list(leaf.shape)}, found {'nothing' if found is None else list(found.shape)}"
-            )
-        return found
-
-    heads = jax.tree_util.tree_map_with_path(take, {name: abstract[name] for name in _HEADS})
-    wrong += [f"{name}: not expected" for name in tensors]
-    if wrong:
-        raise UserError(f"{file} does not fit its config.json and encoder:\n  " + "\n  ".join(wrong))
-    return heads, anchors
+def _unit(vectors: Float[np.ndarray, "N m"]) -> Float[np.ndarray, "N m"]:
+    """Unit vectors in float64; a zero vector stays zero."""
+    vectors = np.asarray(vectors, np.float64)
+    norm = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.where(norm < 1e-12, 1.0, norm)

@@ -17,7 +17,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from eacl_jax import reports
+from eacl_jax import losses, reports
+from eacl_jax.calibration import expected_calibration_error, fit_temperature, probabilities
 from eacl_jax.config import Config
 from eacl_jax.dialogue import SPLITS
 from eacl_jax.errors import UserError
@@ -90,7 +91,9 @@ def _run(experiment: Experiment, context: StageContext) -> dict[str, Any]:
         name: {split: predictions(reps[split], stage.anchors) for split in ("dev", "test")}
         for name, stage in (("stage_one", first), ("stage_two", second))
     }
-    results = summarize(experiment, {"stage_one": first, "stage_two": second}, predicted)
+    stages = {"stage_one": first, "stage_two": second}
+    calibration = {name: calibrate(experiment, reps, stage.anchors) for name, stage in stages.items()}
+    results = summarize(experiment, stages, predicted, calibration)
     recognizer = EmotionRecognizer.from_training(
         experiment.config,
         experiment.corpus.taxonomy,
@@ -99,6 +102,7 @@ def _run(experiment: Experiment, context: StageContext) -> dict[str, Any]:
         graphdef=experiment.graphdef,
         params=second.params,
         anchors={"stage_one": first.anchors, "stage_two": second.anchors},
+        calibration={name: found["temperature"] for name, found in calibration.items()},
     )
     recognizer.save_pretrained(workdir / "model")
     page = reports.write_report(
@@ -119,18 +123,42 @@ def _run(experiment: Experiment, context: StageContext) -> dict[str, Any]:
     return results
 
 
+def calibrate(experiment: Experiment, reps: Mapping[str, np.ndarray], anchors: np.ndarray) -> dict[str, Any]:
+    """The temperature that fits dev, and by split the expected calibration error in percent with it and without."""
+    scores = {
+        split: np.asarray(losses.scores(reps[split], anchors, temperature=experiment.config.loss.temperature))
+        for split in ("dev", "test")
+    }
+    temperature = fit_temperature(scores["dev"], experiment.gold("dev"))
+
+    def errors(temperature: float) -> dict[str, float]:
+        return {
+            split: expected_calibration_error(probabilities(scores[split], temperature), experiment.gold(split))
+            for split in scores
+        }
+
+    return {
+        "temperature": temperature,
+        "expected_calibration_error": errors(temperature),
+        "expected_calibration_error_uncalibrated": errors(1.0),
+    }
+
+
 def summarize(
-    experiment: Experiment, stages: Mapping[str, StageResult], predicted: Mapping[str, Mapping[str, np.ndarray]]
+    experiment: Experiment,
+    stages: Mapping[str, StageResult],
+    predicted: Mapping[str, Mapping[str, np.ndarray]],
+    calibration: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """`results.json`: scores in percent of each stage's chosen epoch, and of always answering the training split's most
-    frequent label.
+    """`results.json`: scores in percent and calibration of each stage's chosen epoch, and scores of always answering the
+    training split's most frequent label.
     """
     labels = experiment.corpus.taxonomy.labels
     frequent = int(np.bincount(experiment.gold("train"), minlength=len(labels)).argmax())
     results: dict[str, Any] = {"corpus": experiment.corpus.name, "seed": experiment.config.seed}
     for name, stage in stages.items():
         scores = {split: score(experiment, split, answers) for split, answers in predicted[name].items()}
-        results[name] = {"best_epoch": stage.best_epoch, **scores}
+        results[name] = {"best_epoch": stage.best_epoch, **scores, "calibration": calibration[name]}
     baseline = {split: score(experiment, split, np.full_like(experiment.gold(split), frequent)) for split in ("dev", "test")}
     results["always_most_frequent"] = {"label": labels[frequent], **baseline}
     return results

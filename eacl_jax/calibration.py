@@ -1,0 +1,52 @@
+"""Probabilities that mean what they say: one temperature, fitted on dev (arXiv 1706.04599)."""
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
+
+BINS = 15
+# e^-4 to e^4: beyond, probabilities are one-hot or uniform to the eye.
+_LIMIT = 4.0
+
+
+def probabilities(scores: Float[np.ndarray, "N C"], temperature: float) -> Float[np.ndarray, "N C"]:
+    """`softmax(scores / temperature)`, rows sum to 1."""
+    return softmax(scores / temperature, axis=1)
+
+
+def fit_temperature(scores: Float[np.ndarray, "N C"], labels: Int[np.ndarray, " N"]) -> float:
+    """The temperature T that makes the labels likeliest under `softmax(scores / T)`; 1 where there are no examples.
+
+    It changes no prediction. The likelihood has one peak in 1/T, so the search cannot miss it.
+
+    Args:
+      scores: of examples that did not choose the model's weights.
+      labels: in 0..C-1.
+    """
+    if not len(labels):
+        return 1.0
+
+    def loss(log_temperature: float) -> float:
+        picked = log_softmax(scores / np.exp(log_temperature), axis=1)[np.arange(len(labels)), labels]
+        return -float(picked.mean())
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-_LIMIT, _LIMIT), method="bounded", options={"xatol": 1e-6}).x))
+
+
+def expected_calibration_error(
+    probability: Float[np.ndarray, "N C"], labels: Int[np.ndarray, " N"], *, bins: int = BINS
+) -> float:
+    """How far confidence and accuracy are apart, in percent: the mean over bins of confidence, weighted by their examples.
+
+    Args:
+      probability: rows sum to 1.
+      labels: in 0..C-1.
+      bins: of equal width (arXiv 1706.04599, eq. 3).
+    """
+    if not len(labels):
+        return 0.0
+    confidence, correct = probability.max(axis=1), probability.argmax(axis=1) == labels
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    gap = np.bincount(place, weights=confidence - correct, minlength=bins)
+    return float(100 * np.abs(gap).sum() / len(labels))

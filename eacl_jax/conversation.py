@@ -1,0 +1,52 @@
+"""A conversation as it goes on: each utterance is answered from its past when it is said."""
+
+from collections import deque
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from eacl_jax.dialogue import Dialogue, Utterance
+from eacl_jax.inputs import read_utterance
+from eacl_jax.prediction import Prediction
+
+if TYPE_CHECKING:
+    from eacl_jax.recognizer import EmotionRecognizer
+
+
+class Conversation:
+    """Utterances in, one after the other; answers equal those to the whole dialogue at once.
+
+    Only the utterances that a prompt may still hold are kept, so a conversation may go on for ever.
+    """
+
+    def __init__(self, recognizer: "EmotionRecognizer") -> None:
+        """Use `EmotionRecognizer.conversation`."""
+        self._recognizer = recognizer
+        self._past: deque[Utterance] = deque(maxlen=recognizer.settings.prompt.max_past)
+        self._count = 0
+
+    def __len__(self) -> int:
+        """Utterances so far."""
+        return self._count
+
+    def ahead(self, utterance: Utterance) -> Dialogue:
+        """The utterance after what is kept of its past: all that its answer depends on."""
+        return Dialogue("conversation", (*self._past, utterance))
+
+    def append(self, utterance: Utterance) -> None:
+        """Notes an utterance as said."""
+        self._past.append(utterance)
+        self._count += 1
+
+    def add(self, utterance: str | Mapping[str, Any] | Utterance) -> Prediction:
+        """The emotion of what is said now.
+
+        Args:
+          utterance: `"Ann: I got it!"`, `{"speaker", "text"}` or an `Utterance`.
+
+        Raises:
+          UserError: it cannot be read; the conversation is then as before.
+        """
+        said = read_utterance(utterance)
+        answer = self._recognizer.predict_last([self.ahead(said)])[0]
+        self.append(said)
+        return answer
