@@ -129,7 +129,9 @@ def _dialogue(given: Any, identity: str, where: str) -> Dialogue:
 def _from_frame(frame: Any) -> tuple[list[Dialogue], bool]:
     columns = [str(column) for column in frame.columns]
     if "text" not in columns:
-        raise UserError(f"the DataFrame has no column 'text'; its columns are {columns}. 'speaker' and 'dialogue' may stand by.")
+        raise UserError(
+            f"the DataFrame has no column 'text'; its columns are {columns}. 'speaker' and 'dialogue' may stand by."
+        )
     gathered: dict[str, list[Utterance]] = {}
     kept = [name for name in ("dialogue", "speaker", "text", "emotion") if name in columns]
     for number, row in enumerate(frame[kept].to_dict("records")):

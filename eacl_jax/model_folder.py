@@ -52,7 +52,13 @@ class Settings:
 
 
 def write_folder(
-    folder: Path, settings: Settings, representer: Representer, anchors: dict[str, np.ndarray], *, encoder_config: Any, tokenizer: Any
+    folder: Path,
+    settings: Settings,
+    representer: Representer,
+    anchors: dict[str, np.ndarray],
+    *,
+    encoder_config: Any,
+    tokenizer: Any,
 ) -> None:
     """Writes a model folder, all but its card; made where it is missing."""
     encoders.save(representer.encoder, encoder_config, folder / "encoder")
@@ -75,9 +81,7 @@ def find_folder(path: str | Path, revision: str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(
-            snapshot_download(path, revision=revision, allow_patterns=list(FILES))
-        )
+        return Path(snapshot_download(path, revision=revision, allow_patterns=list(FILES)))
     except Exception as error:  # the hub's client raises errors of several libraries
         reason = str(error).strip().split("\n")[0]
         raise UserError(
@@ -103,7 +107,9 @@ def read_settings(file: Path) -> Settings:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{file} lacks a field or holds an unknown one ({error}); save the model again.") from error
     if not all(0 < value < float("inf") for value in temperatures):
-        raise UserError(f"{file}: 'calibration' must hold positive temperatures, got {settings.calibration}; save the model again.")
+        raise UserError(
+            f"{file}: 'calibration' must hold positive temperatures, got {settings.calibration}; save the model again."
+        )
     if settings.readout not in get_args(Readout):
         raise UserError(
             f"{file}: 'readout' must be one of {', '.join(get_args(Readout))}, got {settings.readout!r}; save the model again."

@@ -4,7 +4,7 @@ import copy
 import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -15,7 +15,7 @@ from eacl_jax import encoders, model_folder
 from eacl_jax.calibration import probabilities
 from eacl_jax.config import Config, EncoderConfig
 from eacl_jax.conversation import Conversation
-from eacl_jax.dialogue import Dialogue, Taxonomy
+from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
 from eacl_jax.encoding import Encoding
 from eacl_jax.inputs import DialogueLike, read_dialogues
 from eacl_jax.mesh import make_mesh, put, replicated
@@ -177,7 +177,7 @@ class EmotionRecognizer:
         Args:
           dialogues: see `predict`.
         """
-        return self._represent(self._examples(read_dialogues(dialogues)[0], "all"))
+        return self.represent(self.examples(read_dialogues(dialogues)[0]))
 
     def predict(self, dialogues: Any, *, stage: str = "stage_two") -> Any:
         """The emotion of every utterance.
@@ -194,14 +194,14 @@ class EmotionRecognizer:
           UserError: something given is not a dialogue.
         """
         read, single = read_dialogues(dialogues)
-        answers = iter(self._answers(self.encode(read), [u for d in read for u in d.utterances], stage))
+        answers = iter(self.answer(self.encode(read), [u for d in read for u in d.utterances], stage=stage))
         results = [DialoguePrediction(d.id, tuple(next(answers) for _ in d.utterances)) for d in read]
         return results[0] if single else results
 
     def predict_last(self, dialogues: Sequence[Dialogue], *, stage: str = "stage_two") -> list[Prediction]:
         """The emotion of the last utterance of each dialogue, of which none may be empty; the others are its past only."""
-        reps = self._represent(self._examples(dialogues, "last"))
-        return self._answers(reps, [dialogue.utterances[-1] for dialogue in dialogues], stage)
+        reps = self.represent(self.examples(dialogues, "last"))
+        return self.answer(reps, [dialogue.utterances[-1] for dialogue in dialogues], stage=stage)
 
     def conversation(self) -> Conversation:
         """A conversation that goes on: `add` answers each utterance when it is said."""
@@ -217,26 +217,35 @@ class EmotionRecognizer:
         """
         return ((1 + self.cosines(reps, stage=stage)) / 2 + 1e-8) / self.settings.temperature
 
-    def _examples(self, dialogues: Sequence[Dialogue], targets: Any) -> list[Example]:
+    def examples(self, dialogues: Sequence[Dialogue], targets: Literal["all", "last"] = "all") -> list[Example]:
+        """First step of predicting: the prompts of all utterances, or of each dialogue's last. Emotions are not looked at.
+
+        A program that answers several callers at once (a service) takes the three steps itself: prompts of one caller and
+        another may be represented together, also for recognizers that differ in their labels only.
+        """
         unlabelled = [
             dataclasses.replace(d, utterances=tuple(dataclasses.replace(u, emotion=None) for u in d.utterances))
             for d in dialogues
         ]
         return self._prompts.build(unlabelled, self.taxonomy, targets=targets)
 
-    def _represent(self, examples: Sequence[Example]) -> Float[np.ndarray, "N m"]:
+    def represent(self, examples: Sequence[Example]) -> Float[np.ndarray, "N m"]:
+        """Second step: the prompts' representations."""
         if not examples:
             return np.zeros((0, self.anchors["stage_two"].shape[1]), np.float32)
         return self._encoding.represent(self._params, examples)
 
-    def _answers(self, reps: Float[np.ndarray, "N m"], said: Sequence[Any], stage: str) -> list[Prediction]:
+    def answer(
+        self, reps: Float[np.ndarray, "N m"], utterances: Sequence[Utterance], *, stage: str = "stage_two"
+    ) -> list[Prediction]:
+        """Last step: the predictions for N representations and the utterances that they stand for."""
         labels = self.labels
         cosines = self.cosines(reps, stage=stage)
         probability = probabilities(self.scores(reps, stage=stage), self.settings.calibration[stage])
         best = cosines.argmax(axis=1)
         return [
             Prediction(u.speaker, u.text, labels[index], dict(zip(labels, p, strict=True)), dict(zip(labels, c, strict=True)))
-            for u, index, p, c in zip(said, best, probability.tolist(), cosines.tolist(), strict=True)
+            for u, index, p, c in zip(utterances, best, probability.tolist(), cosines.tolist(), strict=True)
         ]
 
     def _changed(self, settings: Settings, anchors: dict[str, np.ndarray]) -> "EmotionRecognizer":
