@@ -130,7 +130,7 @@ def _from_frame(frame: Any) -> tuple[list[Dialogue], bool]:
     columns = [str(column) for column in frame.columns]
     if "text" not in columns:
         raise UserError(
-            f"the DataFrame has no column 'text'; its columns are {columns}. 'speaker' and 'dialogue' may stand by."
+            f"the DataFrame has no column 'text' (and perhaps 'speaker' and 'dialogue'); its columns are {columns}."
         )
     gathered: dict[str, list[Utterance]] = {}
     kept = [name for name in ("dialogue", "speaker", "text", "emotion") if name in columns]

@@ -7,6 +7,7 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 LOG_FLOOR = 1e-8  # keeps the logarithm of "form in" finite; part of the published loss
@@ -50,6 +51,21 @@ def scores(x: Float[Array, "N D"], y: Float[Array, "M D"], *, temperature: float
     x, y = _normalize(x.astype(jnp.float32)), _normalize(y.astype(jnp.float32))
     cosine = jnp.matmul(x, y.T, precision=jax.lax.Precision.HIGHEST)
     return ((1.0 + cosine) / 2.0 + 1e-8) / temperature
+
+
+def host_cosines(x: Float[np.ndarray, "N D"], y: Float[np.ndarray, "M D"]) -> Float[np.ndarray, "N M"]:
+    """Cosines by NumPy in float64; a zero vector has cosine 0 with everything."""
+
+    def unit(vectors: np.ndarray) -> np.ndarray:
+        norm = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
+        return vectors / np.where(norm < 1e-12, 1.0, norm)
+
+    return unit(x) @ unit(y).T
+
+
+def host_scores(x: Float[np.ndarray, "N D"], y: Float[np.ndarray, "M D"], *, temperature: float) -> Float[np.ndarray, "N M"]:
+    """`scores` by NumPy in float64: where each call has another N, JAX would compile each anew."""
+    return ((1.0 + host_cosines(x, y)) / 2.0 + 1e-8) / temperature
 
 
 def cross_entropy(

@@ -1,11 +1,17 @@
-"""The folder of a model: `config.json` (labels, prompt, readout, calibration), `heads.safetensors` (mapping, anchors),
-`encoder/` (weights, config and tokenizer, as PyTorch transformers reads them) and `README.md`, its card.
+"""The folder of a model.
+
+config.json         labels, prompt, readout, calibration
+heads.safetensors   mapping and anchors
+encoder/            weights, config and tokenizer, as PyTorch transformers reads them
+label_encoder/      the pretrained encoder in float16, which encodes label words that training did not know; only where
+                    anchors are made by it (`anchors.encoding="fixed"`)
+README.md           the model's card
 """
 
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import jax
 import numpy as np
@@ -21,7 +27,7 @@ from eacl_jax.model import Representer
 from eacl_jax.optim import path_name
 
 FORMAT = "eacl_jax model 2"
-FILES = ("config.json", "heads.safetensors", "README.md", "encoder/*")
+FILES = ("config.json", "heads.safetensors", "README.md", "encoder/*", "label_encoder/*")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +43,7 @@ class Settings:
       trailing_space: see `PromptBuilder`.
       temperature: of the scores, tau.
       encoder_dtype: of activations and matrix products.
+      anchor_encoding: what encodes label words: "fixed", the pretrained encoder; "live", the trained one.
       calibration: by stage, what scores are divided by before they become probabilities; see `calibration.fit_temperature`.
     """
 
@@ -48,6 +55,7 @@ class Settings:
     trailing_space: bool
     temperature: float
     encoder_dtype: Literal["float32", "bfloat16"]
+    anchor_encoding: Literal["fixed", "live"]
     calibration: dict[str, float]
 
 
@@ -57,12 +65,26 @@ def write_folder(
     representer: Representer,
     anchors: dict[str, np.ndarray],
     *,
+    label_encoder: Any,
     encoder_config: Any,
     tokenizer: Any,
 ) -> None:
-    """Writes a model folder, all but its card; made where it is missing."""
-    encoders.save(representer.encoder, encoder_config, folder / "encoder")
+    """Writes a model folder, all but its card; made where it is missing.
+
+    Args:
+      folder: where to.
+      settings: as they are to be read.
+      representer: encoder and mapping.
+      anchors: [C, m] by stage.
+      label_encoder: an Encoder; None where the trained one encodes labels.
+      encoder_config: the encoders' config.json.
+      tokenizer: the encoders'.
+    """
+    encoders.save(cast(encoders.Encoder, representer.encoder), encoder_config, folder / "encoder")
     tokenizer.save_pretrained(folder / "encoder")
+    if label_encoder is not None:
+        encoders.save(label_encoder, encoder_config, folder / "label_encoder", dtype="float16")
+        tokenizer.save_pretrained(folder / "label_encoder")
     text = json.dumps({"format": FORMAT, **dataclasses.asdict(settings)}, indent=2, ensure_ascii=False)
     (folder / "config.json").write_text(text + "\n", encoding="utf-8")
     mapping = nnx.to_pure_dict(nnx.state(representer.mapping, nnx.Param))
@@ -107,9 +129,7 @@ def read_settings(file: Path) -> Settings:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{file} lacks a field or holds an unknown one ({error}); save the model again.") from error
     if not all(0 < value < float("inf") for value in temperatures):
-        raise UserError(
-            f"{file}: 'calibration' must hold positive temperatures, got {settings.calibration}; save the model again."
-        )
+        raise UserError(f"{file}: 'calibration' must hold positive temperatures, got {settings.calibration}.")
     if settings.readout not in get_args(Readout):
         raise UserError(
             f"{file}: 'readout' must be one of {', '.join(get_args(Readout))}, got {settings.readout!r}; save the model again."

@@ -2,22 +2,27 @@
 
 import copy
 import dataclasses
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import jax
 import numpy as np
 from flax import nnx
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
-from eacl_jax import encoders, model_folder
-from eacl_jax.calibration import probabilities
+from eacl_jax import encoders, few_shot, losses, model_folder
+from eacl_jax.anchors import label_batches
+from eacl_jax.batching import LENGTH_STEP, round_up
+from eacl_jax.calibration import fit_temperature, probabilities
 from eacl_jax.config import Config, EncoderConfig
 from eacl_jax.conversation import Conversation
 from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
 from eacl_jax.encoding import Encoding
-from eacl_jax.inputs import DialogueLike, read_dialogues
+from eacl_jax.errors import UserError
+from eacl_jax.few_shot import Adaptation
+from eacl_jax.inputs import DialogueLike, read_dialogues, why_no_text
 from eacl_jax.mesh import make_mesh, put, replicated
 from eacl_jax.model import Representer
 from eacl_jax.model_folder import Settings
@@ -41,6 +46,7 @@ class EmotionRecognizer:
         tokenizer: Any,
         encoder_config: dict[str, Any],
         anchors: dict[str, np.ndarray],
+        label_encoder: Callable[[], encoders.Encoder] | None = None,
         batch_size: int = 64,
     ) -> None:
         """Use `from_pretrained`.
@@ -51,14 +57,17 @@ class EmotionRecognizer:
           tokenizer: the encoder's.
           encoder_config: the encoder's config.json.
           anchors: float32 [C, m] by stage, `stage_one` and `stage_two`; the latter predicts.
+          label_encoder: gives the encoder for words of other labels; None: the trained one encodes them.
           batch_size: utterances encoded at once, about.
         """
         self.settings = settings
         self.anchors = anchors
+        self.adaptation: Adaptation | None = None
         self._tokenizer, self._encoder_config = tokenizer, encoder_config
         self._prompts = PromptBuilder(
             tokenizer, settings.prompt, readout=settings.readout, trailing_space=settings.trailing_space
         )
+        self._label_encoder = None if label_encoder is None else functools.cache(label_encoder)
         self._graphdef, state = nnx.split(representer, nnx.Param)
         graphdef, mesh = self._graphdef, make_mesh()
         self._params = put(nnx.to_pure_dict(state), replicated(mesh))
@@ -79,7 +88,7 @@ class EmotionRecognizer:
         anchors: dict[str, np.ndarray],
         calibration: dict[str, float],
     ) -> "EmotionRecognizer":
-        """The recognizer that a run ends with.
+        """The recognizer that a run ends with. The pretrained encoder, from which anchors were made, is read again.
 
         Args:
           config: of the run.
@@ -100,6 +109,7 @@ class EmotionRecognizer:
             trailing_space=config.compat.trailing_space,
             temperature=config.loss.temperature,
             encoder_dtype=config.encoder.dtype,
+            anchor_encoding=config.anchors.encoding,
             calibration=calibration,
         )
         model = nnx.merge(graphdef, {name: params[name] for name in ("encoder", "predictor", "mapping")})
@@ -109,6 +119,9 @@ class EmotionRecognizer:
             tokenizer=tokenizer,
             encoder_config=dict(encoder_config),
             anchors=anchors,
+            label_encoder=(
+                (lambda: encoders.load(config.encoder, seed=config.seed).module) if config.anchors.encoding == "fixed" else None
+            ),
             batch_size=config.batch.eval_batch_size,
         )
 
@@ -140,6 +153,11 @@ class EmotionRecognizer:
             tokenizer=loaded.tokenizer,
             encoder_config=loaded.config,
             anchors=anchors,
+            label_encoder=(
+                (lambda: encoders.load(EncoderConfig(path=str(folder / "label_encoder"), dtype=settings.encoder_dtype)).module)
+                if settings.anchor_encoding == "fixed"
+                else None
+            ),
             batch_size=batch_size,
         )
 
@@ -151,6 +169,7 @@ class EmotionRecognizer:
             self.settings,
             nnx.merge(self._graphdef, host),
             self.anchors,
+            label_encoder=self._label_encoder() if self._label_encoder else None,
             encoder_config=self._encoder_config,
             tokenizer=self._tokenizer,
         )
@@ -207,15 +226,80 @@ class EmotionRecognizer:
         """A conversation that goes on: `add` answers each utterance when it is said."""
         return Conversation(self)
 
-    def cosines(self, reps: Float[np.ndarray, "N m"], *, stage: str = "stage_two") -> Float[np.ndarray, "N C"]:
-        """Cosines of representations with the anchors, float64."""
-        return _unit(reps) @ _unit(self.anchors[stage]).T
+    def with_labels(self, labels: Mapping[str, str] | Sequence[str]) -> "EmotionRecognizer":
+        """A recognizer that answers by other labels, without any example of them: from their words alone.
 
-    def scores(self, reps: Float[np.ndarray, "N m"], *, stage: str = "stage_two") -> Float[np.ndarray, "N C"]:
-        """Scores of representations with the anchors as `losses.scores` defines them, on the host and in float64: what is
-        asked in a service has another number of utterances each time, and each would be compiled anew.
+        Args:
+          labels: the word or phrase of each label, `{"gratitude": "grateful"}`; or labels that are words themselves. At least
+            two. The closer they are to what training told apart, the better the answers.
+
+        Raises:
+          UserError: labels or words are missing, empty or repeat.
         """
-        return ((1 + self.cosines(reps, stage=stage)) / 2 + 1e-8) / self.settings.temperature
+        words = dict(labels) if isinstance(labels, Mapping) else {label: label for label in labels}
+        if len(words) < len(labels):
+            raise UserError(f"labels repeat: {list(labels)}.")
+        for name, value in words.items():
+            if not isinstance(name, str) or not isinstance(value, str):
+                raise UserError(f"labels and their words must be text, got {name!r:.60}: {value!r:.60}.")
+            if reason := why_no_text(name) or why_no_text(value):
+                raise UserError(f"label {name!r:.60} {reason}.")
+        taxonomy = Taxonomy(tuple(words), tuple(words.values()))
+        anchors = self._label_anchors(taxonomy)
+        temperature = self.settings.calibration["stage_one"]
+        settings = dataclasses.replace(
+            self.settings,
+            labels=taxonomy.labels,
+            words=taxonomy.words,
+            calibration={"stage_one": temperature, "stage_two": temperature},
+        )
+        return self._changed(settings, {"stage_one": anchors, "stage_two": anchors})
+
+    def adapt(self, dialogues: Any, *, seed: int = 0) -> "EmotionRecognizer":
+        """Stage two on annotated dialogues: a recognizer whose anchors are moved by them, everything else frozen.
+
+        Seconds on a CPU. Few examples a label will do, and a label without any keeps its anchor; see `few_shot`. Where there
+        are two dialogues or more, the probabilities are calibrated on answers to held-out ones, and `adaptation` of what is
+        returned says how good those were.
+
+        Args:
+          dialogues: as for `predict`; utterances with an `emotion` are examples, the others context. Emotions must be among
+            the labels: for others, begin with `with_labels`.
+          seed: decides which dialogues are held out together.
+
+        Raises:
+          UserError: no utterance has an emotion, or one is not among the labels.
+        """
+        reps, labels, numbers = self._annotated(dialogues)
+        tau, start = self.settings.temperature, self.anchors["stage_two"]
+        adapted = few_shot.adapt_anchors(reps, labels, start, temperature=tau)
+        held_out = few_shot.held_out_scores(reps, labels, numbers, start, temperature=tau, seed=seed)
+        before = losses.host_scores(reps, start, temperature=tau)
+        report, temperature = few_shot.report(self.labels, labels, before, held_out)
+        calibration = dict(self.settings.calibration)
+        if temperature is not None:
+            calibration["stage_two"] = temperature
+        changed = self._changed(
+            dataclasses.replace(self.settings, calibration=calibration), {**self.anchors, "stage_two": adapted}
+        )
+        changed.adaptation = report
+        return changed
+
+    def calibrate(self, dialogues: Any) -> "EmotionRecognizer":
+        """A recognizer whose probabilities fit annotated dialogues, by one temperature; its answers stay the same.
+
+        Args:
+          dialogues: as for `adapt`, but others than those that it was adapted to.
+
+        Raises:
+          UserError: as `adapt`.
+        """
+        reps, labels, _ = self._annotated(dialogues)
+        calibration = {
+            stage: fit_temperature(losses.host_scores(reps, anchors, temperature=self.settings.temperature), labels)
+            for stage, anchors in self.anchors.items()
+        }
+        return self._changed(dataclasses.replace(self.settings, calibration=calibration), self.anchors)
 
     def examples(self, dialogues: Sequence[Dialogue], targets: Literal["all", "last"] = "all") -> list[Example]:
         """First step of predicting: the prompts of all utterances, or of each dialogue's last. Emotions are not looked at.
@@ -240,22 +324,48 @@ class EmotionRecognizer:
     ) -> list[Prediction]:
         """Last step: the predictions for N representations and the utterances that they stand for."""
         labels = self.labels
-        cosines = self.cosines(reps, stage=stage)
-        probability = probabilities(self.scores(reps, stage=stage), self.settings.calibration[stage])
+        cosines = losses.host_cosines(reps, self.anchors[stage])
+        scores = losses.host_scores(reps, self.anchors[stage], temperature=self.settings.temperature)
+        probability = probabilities(scores, self.settings.calibration[stage])
         best = cosines.argmax(axis=1)
         return [
             Prediction(u.speaker, u.text, labels[index], dict(zip(labels, p, strict=True)), dict(zip(labels, c, strict=True)))
             for u, index, p, c in zip(utterances, best, probability.tolist(), cosines.tolist(), strict=True)
         ]
 
+    def _annotated(self, dialogues: Any) -> tuple[Float[np.ndarray, "N m"], Int[np.ndarray, " N"], Int[np.ndarray, " N"]]:
+        """Representations of the annotated utterances, their labels and the numbers of their dialogues."""
+        read = read_dialogues(dialogues)[0]
+        emotions = [u.emotion for d in read for u in d.utterances if u.emotion is not None]
+        if not emotions:
+            raise UserError(
+                "no utterance has an 'emotion'; annotate some with one of the labels: " + ", ".join(self.labels) + "."
+            )
+        if unknown := sorted(set(emotions) - set(self.labels)):
+            raise UserError(
+                f"emotions {', '.join(map(repr, unknown))} are not among the labels {', '.join(map(repr, self.labels))}; "
+                "correct them, or begin with other labels (with_labels)."
+            )
+        examples = self._prompts.build(read, self.taxonomy)
+        numbers = [number for number, d in enumerate(read) for u in d.utterances if u.emotion is not None]
+        return self.represent(examples), np.array([e.label for e in examples]), np.array(numbers)
+
+    def _label_anchors(self, taxonomy: Taxonomy) -> Float[np.ndarray, "C m"]:
+        """Anchors from label words, as training made them."""
+        params = self._params
+        if self._label_encoder is not None:
+            params = {**params, "encoder": nnx.to_pure_dict(nnx.state(self._label_encoder(), nnx.Param))}
+        longest = self.settings.prompt.max_tokens
+        mapped = []
+        for batch, count in label_batches(self._tokenizer, taxonomy):
+            if batch.tokens.shape[1] > round_up(longest, LENGTH_STEP):
+                raise UserError(
+                    f"the words of a label are longer than the {longest} tokens that the encoder is given; shorten them."
+                )
+            mapped.append(np.asarray(self._encoding.map(params, self._encoding.encode_labels(params, batch)))[:count])
+        return np.concatenate(mapped)
+
     def _changed(self, settings: Settings, anchors: dict[str, np.ndarray]) -> "EmotionRecognizer":
         changed = copy.copy(self)
         changed.settings, changed.anchors = settings, anchors
         return changed
-
-
-def _unit(vectors: Float[np.ndarray, "N m"]) -> Float[np.ndarray, "N m"]:
-    """Unit vectors in float64; a zero vector stays zero."""
-    vectors = np.asarray(vectors, np.float64)
-    norm = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(norm < 1e-12, 1.0, norm)

@@ -126,7 +126,7 @@ def _run(experiment: Experiment, context: StageContext) -> dict[str, Any]:
 def calibrate(experiment: Experiment, reps: Mapping[str, np.ndarray], anchors: np.ndarray) -> dict[str, Any]:
     """The temperature that fits dev, and by split the expected calibration error in percent with it and without."""
     scores = {
-        split: np.asarray(losses.scores(reps[split], anchors, temperature=experiment.config.loss.temperature))
+        split: losses.host_scores(reps[split], anchors, temperature=experiment.config.loss.temperature)
         for split in ("dev", "test")
     }
     temperature = fit_temperature(scores["dev"], experiment.gold("dev"))

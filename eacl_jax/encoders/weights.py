@@ -7,7 +7,7 @@ import shutil
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -79,22 +79,26 @@ def to_checkpoint(encoder: Encoder) -> dict[str, np.ndarray]:
     return tensors
 
 
-def save(encoder: Encoder, config: Mapping[str, Any], folder: Path) -> None:
+def save(
+    encoder: Encoder, config: Mapping[str, Any], folder: Path, *, dtype: Literal["float32", "float16"] = "float32"
+) -> None:
     """Writes model.safetensors and config.json, which `load` and PyTorch transformers read.
 
     Args:
       encoder: with its parameters.
       config: the decoded config.json that it was built from.
       folder: made where it is missing.
+      dtype: of the weights in the file.
 
     Keys and values of a prefix are written too; transformers has no place for them and leaves them out.
     """
     folder.mkdir(parents=True, exist_ok=True)
     described = folder / "config.json"
     # Transformers loads in the type that is named there, and what was float16 is float32 now.
-    types = {name: "float32" for name in ("dtype", "torch_dtype") if name in config}
+    types = {name: dtype for name in ("dtype", "torch_dtype") if name in config}
     described.write_text(json.dumps({**config, **types}, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    write_tensors(to_checkpoint(encoder), folder / SINGLE, readable_as=described)
+    tensors = {name: tensor.astype(dtype, copy=False) for name, tensor in to_checkpoint(encoder).items()}
+    write_tensors(tensors, folder / SINGLE, readable_as=described)
 
 
 def write_tensors(tensors: Mapping[str, np.ndarray], file: Path, *, readable_as: Path) -> None:
