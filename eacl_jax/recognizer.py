@@ -63,7 +63,7 @@ class EmotionRecognizer:
         self.settings = settings
         self.anchors = anchors
         self.adaptation: Adaptation | None = None
-        self._tokenizer, self._encoder_config = tokenizer, encoder_config
+        self.tokenizer, self._encoder_config = tokenizer, encoder_config
         self._prompts = PromptBuilder(
             tokenizer, settings.prompt, readout=settings.readout, trailing_space=settings.trailing_space
         )
@@ -171,7 +171,7 @@ class EmotionRecognizer:
             self.anchors,
             label_encoder=self._label_encoder() if self._label_encoder else None,
             encoder_config=self._encoder_config,
-            tokenizer=self._tokenizer,
+            tokenizer=self.tokenizer,
         )
 
     @property
@@ -357,7 +357,7 @@ class EmotionRecognizer:
             params = {**params, "encoder": nnx.to_pure_dict(nnx.state(self._label_encoder(), nnx.Param))}
         longest = self.settings.prompt.max_tokens
         mapped = []
-        for batch, count in label_batches(self._tokenizer, taxonomy):
+        for batch, count in label_batches(self.tokenizer, taxonomy):
             if batch.tokens.shape[1] > round_up(longest, LENGTH_STEP):
                 raise UserError(
                     f"the words of a label are longer than the {longest} tokens that the encoder is given; shorten them."

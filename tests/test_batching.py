@@ -14,7 +14,7 @@ from eacl_jax.config import Config, LossConfig, ModelConfig
 from eacl_jax.encoders.loading import load_tokenizer
 from eacl_jax.encoders.sources import find_folder
 from eacl_jax.model import Model
-from eacl_jax.pipeline import batch_maker, evaluation_batches, steps_per_epoch, training_batches
+from eacl_jax.pipeline import batch_maker, evaluation_batches, evaluation_shapes, steps_per_epoch, training_batches
 from eacl_jax.prompts import Example, PromptBuilder
 
 
@@ -91,14 +91,25 @@ def test_a_row_holds_no_more_examples_than_the_model_reads():
     assert [len(row) for row in rows] == [MAX_SEGMENTS, MAX_SEGMENTS, 8]
 
 
-def test_evaluation_passes_every_example_once_in_one_shape():
-    examples = examples_of(np.random.default_rng(0).integers(5, 60, 700))
-    batches = list(evaluation_batches(examples, 64, max_tokens=64, row_multiple=8))
-    assert len({(batch.tokens.shape, batch.weights.shape) for batch, _ in batches}) == 1
-    np.testing.assert_array_equal(np.sort(np.concatenate([indices for _, indices in batches])), np.arange(700))
+@pytest.mark.parametrize("count", [1, 2, 5, 40, 700])
+def test_evaluation_passes_every_example_once_in_shapes_that_are_known_beforehand(count):
+    examples = examples_of(np.random.default_rng(0).integers(5, 60, count))
+    shapes = evaluation_shapes(64, max_tokens=64, row_multiple=2)
+    batches = list(evaluation_batches(examples, shapes))
+    assert {batch.tokens.shape for batch, _ in batches} <= set(shapes)
+    np.testing.assert_array_equal(np.sort(np.concatenate([indices for _, indices in batches])), np.arange(count))
     for batch, indices in (batches[0], batches[-1]):
         for place, index in enumerate(indices):
             np.testing.assert_array_equal(laid_out(batch, place)[0], examples[index].tokens)
+
+
+def test_a_single_short_example_is_not_laid_into_a_long_row():
+    shapes = evaluation_shapes(64, max_tokens=256)
+    assert shapes == ((1, 32), (1, 64), (1, 128), (1, 256), (1, 320), (2, 320), (4, 320), (8, 320), (16, 320))
+    assert [batch.tokens.shape for batch, _ in evaluation_batches(examples_of([20]), shapes)] == [(1, 32)]
+    assert [batch.tokens.shape for batch, _ in evaluation_batches(examples_of([20, 30, 60]), shapes)] == [(1, 128)]
+    # Seventeen fit by length, but the model reads no more than sixteen places of a row.
+    assert [batch.tokens.shape for batch, _ in evaluation_batches(examples_of([7] * 17), shapes)] == [(2, 320)]
 
 
 def test_rows_are_never_overfull():

@@ -143,7 +143,7 @@ def test_mean_over_rows_on_eight_devices(loaded):
 
 
 def recognizer(loaded, **changes):
-    config = make_config({}, **changes)
+    config = make_config({}, anchors__encoding="live", **changes)
     graphdef, params = network(loaded, config.readout)
     anchors = np.random.default_rng(0).normal(size=(3, 16)).astype(np.float32)
     return EmotionRecognizer.from_training(
@@ -154,6 +154,7 @@ def recognizer(loaded, **changes):
         graphdef=graphdef,
         params=params,
         anchors={"stage_one": anchors, "stage_two": anchors},
+        calibration={"stage_one": 1.0, "stage_two": 1.0},
     )
 
 

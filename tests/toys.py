@@ -1,15 +1,22 @@
 """Small stand-ins that tests share: a word tokenizer, a tiny encoder folder, and a corpus that can be learnt."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
+from flax import nnx
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from eacl_jax import encoders
-from eacl_jax.config import Config
+from eacl_jax.anchors import label_batch
+from eacl_jax.config import Config, EncoderConfig, ModelConfig, PromptConfig
+from eacl_jax.dialogue import Taxonomy
+from eacl_jax.model import Model
+from eacl_jax.recognizer import EmotionRecognizer
 
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
 WORDS = {
@@ -93,3 +100,29 @@ def make_config(settings: dict[str, Any], **changes: Any) -> Config:
             branch = branch[group]
         branch[last] = value
     return Config.from_mapping(mapping)
+
+
+def make_recognizer(folder: Path, *, shift: float = 0.0) -> EmotionRecognizer:
+    """An untrained recognizer of joy, anger and neutral, calibrated to nothing; `shift` is added to the encoder's weights, as
+    training would move them, after the anchors were made.
+    """
+    encoder = EncoderConfig(path=str(make_encoder_folder(folder)))
+    config = dataclasses.replace(Config(), encoder=encoder, prompt=PromptConfig(max_tokens=96, max_past=3))
+    taxonomy = Taxonomy(tuple(WORDS), tuple(WORDS))
+    loaded = encoders.load(encoder)
+    graphdef, state = nnx.split(Model(loaded.module, 3, ModelConfig(), rngs=nnx.Rngs(0)), nnx.Param)
+    params = nnx.to_pure_dict(state)
+    model = nnx.merge(graphdef, params)
+    anchors = np.asarray(model.mapping(model.encode_labels(label_batch(loaded.tokenizer, taxonomy))))
+    noise = np.random.default_rng(0)
+    moved = jax.tree.map(lambda x: x + shift * noise.normal(size=x.shape).astype(np.float32), params["encoder"])
+    return EmotionRecognizer.from_training(
+        config,
+        taxonomy,
+        tokenizer=loaded.tokenizer,
+        encoder_config=loaded.config,
+        graphdef=graphdef,
+        params={**params, "encoder": moved},
+        anchors={"stage_one": anchors, "stage_two": anchors},
+        calibration={"stage_one": 1.5, "stage_two": 2.0},
+    )

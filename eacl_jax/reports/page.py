@@ -67,7 +67,7 @@ def write_report(
     body = "".join(
         (
             f"<header>{sections.headline(config, corpus, results, labels, gold)}</header>",
-            f"<main>{sections.measures_table(results)}",
+            f"<main>{sections.measures_table(results)}{sections.calibration(results)}",
             _labels_section(gallery, results, labels, names, gold, counts),
             _map_section(gallery, project(representations, before, after), names, gold),
             _anchors_section(gallery, before, after, labels, names),

@@ -167,6 +167,20 @@ def measures_table(results: Mapping[str, Any]) -> str:
     )
 
 
+def calibration(results: Mapping[str, Any]) -> str:
+    """What stage two's probabilities are worth, in a paragraph; nothing where the run did not measure it."""
+    found = at(results, "stage_two", "calibration")
+    after = percent(results, "stage_two", "calibration", "expected_calibration_error", "test")
+    before = percent(results, "stage_two", "calibration", "expected_calibration_error_uncalibrated", "test")
+    if found is None or after is None:
+        return ""
+    return (
+        f"<p>How far to trust a probability: on test, stage two’s stated confidence and its accuracy differ by "
+        f"<strong>{shown(after)}</strong> points (expected calibration error, 15 bins; {shown(before)} before scores were "
+        f"divided by {shown(percent(results, 'stage_two', 'calibration', 'temperature'))}, the temperature that fits dev).</p>"
+    )
+
+
 def class_table(results: Mapping[str, Any], labels: Sequence[str], names: Sequence[str], gold: Int[np.ndarray, " N"]) -> str:
     """F1 of each label in both stages, with its support; a label that test lacks has dashes."""
     support = np.bincount(gold, minlength=len(labels))

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 from toys import WORDS, make_config
 
-from eacl_jax import evaluation, experiment, run, stages, training
+from eacl_jax import corpora, evaluation, experiment, run, stages, training
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.encoding import Encoding
 from eacl_jax.mesh import make_mesh
@@ -30,12 +30,24 @@ def test_folder_and_results(finished):
     results = json.loads((finished / "results.json").read_text())
     assert set(results) == {"corpus", "seed", "stage_one", "stage_two", "always_most_frequent"}
     for stage in ("stage_one", "stage_two"):
-        assert set(results[stage]) == {"best_epoch", "dev", "test"}
+        assert set(results[stage]) == {"best_epoch", "dev", "test", "calibration"}
         for split in ("dev", "test"):
             assert set(results[stage][split]) == {"weighted_f1", "accuracy", "macro_f1", "per_class_f1"}
             assert set(results[stage][split]["per_class_f1"]) == set(WORDS)
     assert (finished / "report" / "index.html").stat().st_size > 10_000
     assert list((finished / "tensorboard" / "stage_one").glob("events*"))
+
+
+def test_probabilities_are_calibrated_on_dev(finished, toy):
+    results = json.loads((finished / "results.json").read_text())
+    recognizer = EmotionRecognizer.from_pretrained(finished / "model")
+    for stage in ("stage_one", "stage_two"):
+        told = results[stage]["calibration"]
+        assert recognizer.settings.calibration[stage] == told["temperature"]
+        assert told["temperature"] == pytest.approx(
+            recognizer.calibrate(corpora.load(make_config(toy).data).splits["dev"]).settings.calibration[stage], rel=1e-3
+        )
+        assert set(told["expected_calibration_error"]) == {"dev", "test"}
 
 
 def test_it_learns(finished):

@@ -153,6 +153,18 @@ def test_measured_baseline_comes_before_a_worked_out_one(run: dict[str, Any], tm
 
 
 @pytest.mark.usefixtures("without_figures")
+def test_calibration_is_told_where_it_was_measured(run: dict[str, Any], tmp_path: Path) -> None:
+    assert "calibration" not in Reader(write_report(tmp_path, **run).read_text(encoding="utf-8")).text
+    run["results"]["stage_two"]["calibration"] = {
+        "temperature": 1.5,
+        "expected_calibration_error": {"dev": 7.0, "test": 5.62},
+        "expected_calibration_error_uncalibrated": {"dev": 13.0, "test": 11.65},
+    }
+    text = Reader(write_report(tmp_path, **run).read_text(encoding="utf-8")).text
+    assert "differ by 5.62 points (expected calibration error, 15 bins; 11.65 before scores were divided by 1.50" in text
+
+
+@pytest.mark.usefixtures("without_figures")
 def test_micro_f1_leads_where_the_run_is_judged_by_it(run: dict[str, Any], tmp_path: Path) -> None:
     run["config"]["evaluation"] = {"primary": "micro_f1", "excluded_label": "_calm"}
     for stage, value in (("stage_one", 41.0), ("stage_two", 40.5)):

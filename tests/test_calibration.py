@@ -1,0 +1,52 @@
+"""One temperature, and how far confidence is from accuracy."""
+
+import numpy as np
+import pytest
+from scipy.special import log_softmax
+
+from eacl_jax.calibration import expected_calibration_error, fit_temperature, probabilities
+
+
+def drawn(temperature, count=20000):
+    """Scores, and labels drawn from softmax(scores / temperature)."""
+    rng = np.random.default_rng(0)
+    scores = rng.normal(size=(count, 4)) * 3
+    labels = np.array([rng.choice(4, p=p) for p in probabilities(scores, temperature)])
+    return scores, labels
+
+
+@pytest.mark.parametrize("true", [0.5, 1.0, 2.5])
+def test_the_temperature_that_made_the_labels_is_found(true):
+    scores, labels = drawn(true)
+    assert fit_temperature(scores, labels) == pytest.approx(true, rel=0.05)
+
+
+def test_no_temperature_makes_the_labels_likelier():
+    scores, labels = drawn(1.7, count=500)
+
+    def loss(temperature):
+        return -log_softmax(scores / temperature, axis=1)[np.arange(500), labels].mean()
+
+    found = fit_temperature(scores, labels)
+    assert all(loss(found) <= loss(other) + 1e-9 for other in np.geomspace(0.1, 10, 200))
+
+
+def test_expected_calibration_error_by_hand():
+    # Bins of a tenth: two answers at 0.95, one of them right; two at 0.65, both right.
+    probability = np.array([[0.95, 0.05], [0.95, 0.05], [0.65, 0.35], [0.65, 0.35]])
+    labels = np.array([0, 1, 0, 0])
+    assert expected_calibration_error(probability, labels, bins=10) == pytest.approx(100 * (0.9 / 4 + 0.7 / 4))
+    assert expected_calibration_error(np.array([[1.0, 0.0]]), np.array([0])) == 0  # full confidence falls into the last bin
+
+
+def test_fitting_calibrates():
+    scores, labels = drawn(3.0)
+    before = expected_calibration_error(probabilities(scores, 1.0), labels)
+    after = expected_calibration_error(probabilities(scores, fit_temperature(scores, labels)), labels)
+    assert before > 20
+    assert after < 2
+
+
+def test_without_examples_nothing_is_changed():
+    assert fit_temperature(np.zeros((0, 3)), np.zeros(0, int)) == 1.0
+    assert expected_calibration_error(np.zeros((0, 3)), np.zeros(0, int)) == 0.0

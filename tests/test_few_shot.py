@@ -1,0 +1,87 @@
+"""Anchors on a few examples."""
+
+import numpy as np
+import pytest
+
+from eacl_jax import few_shot, losses
+from eacl_jax.few_shot import PULL, adapt_anchors, held_out_scores, report
+
+TAU = 0.1
+
+
+def problem(per_class, noise=0.6, seed=0):
+    """Three directions in eight dimensions, examples about them, and anchors that begin off the mark."""
+    rng = np.random.default_rng(seed)
+    truth = np.eye(3, 8)
+    labels = np.repeat(np.arange(3), per_class)
+    reps = truth[labels] + noise * rng.normal(size=(len(labels), 8)) / np.sqrt(8)
+    start = truth + 0.8 * rng.normal(size=(3, 8)) / np.sqrt(8)
+    return reps.astype(np.float32), labels, start.astype(np.float32)
+
+
+def objective(anchors, reps, labels, start):
+    score = losses.host_scores(reps, anchors, temperature=TAU)
+    log_p = score - np.log(np.exp(score).sum(axis=1, keepdims=True))
+    away = (1 - np.diag(losses.host_cosines(anchors, start))).sum()
+    return -log_p[np.arange(len(labels)), labels].mean() + PULL * away / len(labels)
+
+
+def test_the_objective_is_minimized():
+    reps, labels, start = problem(50)
+    adapted = adapt_anchors(reps, labels, start, temperature=TAU)
+    np.testing.assert_allclose(np.linalg.norm(adapted, axis=1), 1, rtol=1e-5)
+    least = objective(adapted, reps, labels, start)
+    rng = np.random.default_rng(1)
+    for scale in (0.3, 0.03):
+        nearby = [objective(adapted + scale * rng.normal(size=(3, 8)), reps, labels, start) for _ in range(50)]
+        assert min(nearby) > least
+
+
+def test_the_more_examples_the_farther_anchors_go():
+    moved = []
+    for per_class in (1, 10, 100):
+        reps, labels, start = problem(per_class)
+        moved.append((1 - np.diag(losses.host_cosines(adapt_anchors(reps, labels, start, temperature=TAU), start))).sum())
+    assert 0 < moved[0] < moved[1] < moved[2]
+
+
+def test_a_label_without_examples_keeps_its_anchor():
+    reps, labels, start = problem(10)
+    some = labels != 2
+    adapted = adapt_anchors(reps[some], labels[some], start, temperature=TAU)
+    cosines = np.diag(losses.host_cosines(adapted, start))
+    assert cosines[2] == pytest.approx(1, abs=1e-6)
+    assert cosines[:2].max() < 0.9999
+
+
+def test_examples_of_weight_zero_do_not_count():
+    reps, labels, start = problem(10)
+    kept = np.arange(30) % 3 != 1
+    weighted = adapt_anchors(reps, labels, start, temperature=TAU, weights=kept)
+    np.testing.assert_allclose(weighted, adapt_anchors(reps[kept], labels[kept], start, temperature=TAU), atol=1e-5)
+
+
+def test_held_out_answers_come_from_other_dialogues(monkeypatch):
+    reps, labels, start = problem(10)
+    dialogues = np.arange(30) // 2
+    seen = []
+
+    def noted(reps, labels, anchors, *, temperature, weights):
+        seen.append(np.asarray(weights))
+        return adapt_anchors(reps, labels, anchors, temperature=temperature, weights=weights)
+
+    monkeypatch.setattr(few_shot, "adapt_anchors", noted)
+    scores = held_out_scores(reps, labels, dialogues, start, temperature=TAU)
+    out = ~np.array(seen)
+    assert out.sum(axis=0).tolist() == [1] * 30  # each is held out once
+    assert all(len({fold[i] for i in np.flatnonzero(dialogues == number)}) == 1 for fold in out for number in range(15))
+    assert report(("a", "b", "c"), labels, losses.host_scores(reps, start, temperature=TAU), scores)[1] > 0
+
+
+def test_a_single_dialogue_is_not_divided():
+    reps, labels, start = problem(2)
+    assert held_out_scores(reps, labels, np.zeros(6, int), start, temperature=TAU) is None
+    adaptation, temperature = report(("a", "b", "c"), labels, losses.host_scores(reps, start, temperature=TAU), None)
+    assert temperature is None
+    assert adaptation.cross_validated is None
+    assert "too few dialogues" in str(adaptation)

@@ -1,0 +1,201 @@
+"""The recognizer as its users call it."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+from toys import WORDS, make_recognizer
+
+from eacl_jax import losses
+from eacl_jax.dialogue import Dialogue, Utterance
+from eacl_jax.errors import UserError
+from eacl_jax.recognizer import EmotionRecognizer
+
+CHAT = "Ann: the day is wonderful\nBob: it is rude\nAnn: table\nBob: hello there good day\nCleo: say it now"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def compile_fast():
+    """Tiny models spend their time in the compiler."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.fixture(scope="module")
+def recognizer(tmp_path_factory):
+    return make_recognizer(tmp_path_factory.mktemp("encoder"))
+
+
+def close(one, other):
+    assert one.emotion == other.emotion
+    for field in ("probabilities", "cosines"):
+        left, right = getattr(one, field), getattr(other, field)
+        assert list(left) == list(right)
+        np.testing.assert_allclose(list(left.values()), list(right.values()), atol=1e-5)
+
+
+def test_an_answer_holds_what_was_said_probabilities_and_cosines(recognizer):
+    answer = recognizer.predict(CHAT)
+    assert [(p.speaker, p.text) for p in answer[:2]] == [("Ann", "the day is wonderful"), ("Bob", "it is rude")]
+    for each in answer:
+        assert sum(each.probabilities.values()) == pytest.approx(1)
+        assert each.emotion == max(each.cosines, key=each.cosines.get) == max(each.probabilities, key=each.probabilities.get)
+        assert each.confidence == each.probabilities[each.emotion]
+    reps = recognizer.encode(CHAT)
+    expected = losses.scores(reps, recognizer.anchors["stage_two"], temperature=recognizer.settings.temperature)
+    calibrated = jax.nn.softmax(expected / recognizer.settings.calibration["stage_two"], axis=1)
+    np.testing.assert_allclose([list(p.probabilities.values()) for p in answer], calibrated, atol=1e-5)
+
+
+def test_answers_print_and_become_records(recognizer):
+    answer = recognizer.predict(CHAT)
+    assert len(str(answer).splitlines()) == len(answer) == 5
+    assert str(answer[0]).startswith("Ann: the day is wonderful  ->  ")
+    record = json.loads(json.dumps(answer.to_json()))
+    assert record["utterances"][1]["text"] == "it is rude"
+    row = answer.to_rows()[4]
+    assert (row["utterance"], row["speaker"]) == (4, "Cleo")
+    assert {name for name in row if name.startswith("p(")} == {f"p({label})" for label in recognizer.labels}
+    assert str(recognizer.predict(Dialogue("x", ()))) == ""
+
+
+def test_one_dialogue_or_many(recognizer):
+    alone = recognizer.predict(CHAT)
+    many = recognizer.predict([Dialogue("a", (Utterance("Bob", "end of day"),)), CHAT.splitlines(), Dialogue("c", ())])
+    assert [each.id for each in many] == ["a", "2", "c"]
+    assert [len(each) for each in many] == [1, 5, 0]
+    for one, other in zip(many[1], alone, strict=True):
+        close(one, other)
+    assert recognizer.predict([]) == []
+
+
+def test_answers_do_not_depend_on_what_is_asked_beside(recognizer):
+    rng = np.random.default_rng(0)
+    words = [*(word for some in WORDS.values() for word in some), "for", "utterance", "says", "feels", "hello", "good", "day"]
+    crowd = [
+        [f"{rng.choice(['Ann', 'Bob', 'Cleo'])}: {' '.join(rng.choice(words, rng.integers(1, 30)))}" for _ in range(n)]
+        for n in rng.integers(1, 12, 40)
+    ]
+    together = recognizer.predict(crowd)
+    again = recognizer.predict(crowd)
+    assert together == again
+    for number in (0, 7, 39):
+        for one, other in zip(together[number], recognizer.predict(crowd[number]), strict=True):
+            close(one, other)
+
+
+def test_a_conversation_is_answered_as_it_goes_on(recognizer):
+    lines = CHAT.splitlines() * 3
+    offline = recognizer.predict(lines)
+    conversation = recognizer.conversation()
+    for line, expected in zip(lines, offline, strict=True):
+        close(conversation.add(line), expected)
+    assert len(conversation) == len(lines)
+
+
+def test_a_refused_utterance_leaves_the_conversation_as_it_was(recognizer):
+    lines = CHAT.splitlines()
+    conversation = recognizer.conversation()
+    conversation.add(lines[0])
+    with pytest.raises(UserError, match="null character"):
+        conversation.add("Ann: a\0")
+    close(conversation.add(lines[1]), recognizer.predict(lines)[1])
+
+
+def test_what_was_warmed_is_not_compiled_again(tmp_path):
+    recognizer = make_recognizer(tmp_path)
+    shapes = list(recognizer.warm())
+    assert len(set(shapes)) == len(shapes) > 3
+    compiled = recognizer._encoding._represent._cache_size()
+    recognizer.predict(CHAT)
+    recognizer.predict([CHAT.splitlines()] * 30)
+    assert recognizer._encoding._represent._cache_size() == compiled == len(shapes)
+
+
+def test_own_labels_are_told_by_their_words(recognizer):
+    own = recognizer.with_labels({"calm": "neutral", "delight": "joy", "long": "the day is wonderful and rude"})
+    assert own.labels == ("calm", "delight", "long")
+    assert recognizer.labels == ("joy", "anger", "neutral")
+    # The label words of training give the anchors of training.
+    same = recognizer.with_labels(dict(zip(recognizer.settings.labels, recognizer.settings.words, strict=True)))
+    cosines = losses.host_cosines(same.anchors["stage_one"], recognizer.anchors["stage_one"])
+    np.testing.assert_allclose(np.diag(cosines), 1, atol=1e-5)
+    np.testing.assert_allclose(own.anchors["stage_two"][1], same.anchors["stage_one"][0], atol=1e-5)
+    many = recognizer.with_labels([f"label {i}" for i in range(20)])
+    assert len(many.predict(CHAT)[0].probabilities) == 20
+
+
+def test_own_labels_do_not_come_from_the_trained_encoder(tmp_path):
+    """Training moves the encoder; label words are encoded by the one that it began with."""
+    trained = make_recognizer(tmp_path, shift=0.5)
+    again = trained.with_labels(["joy", "anger", "neutral"])
+    np.testing.assert_allclose(
+        np.diag(losses.host_cosines(again.anchors["stage_one"], trained.anchors["stage_one"])), 1, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        (["joy"], "at least two labels"),
+        (["joy", "joy"], "labels repeat"),
+        ({"joy": "joy", "x": " "}, "must not be empty"),
+        ({"joy": "joy", "x": 3}, "must be text"),
+        ({"joy": "joy", "x": "a\0"}, "null character"),
+        ({"joy": "joy", "x": "wonderful " * 300}, "longer than the 96 tokens"),
+    ],
+)
+def test_labels_that_cannot_be(recognizer, labels, told):
+    with pytest.raises(UserError, match=told):
+        recognizer.with_labels(labels)
+
+
+def annotated(count):
+    said = {"up": "the day is wonderful", "down": "it is rude and awful", "flat": "table window"}
+    return [
+        Dialogue(str(n), tuple(Utterance("Ann", said[label], label) for label in ("up", "down", "flat")[: 1 + n % 3]))
+        for n in range(count)
+    ]
+
+
+def test_adapting_to_own_labels_learns_them_and_is_saved_like_any_other(recognizer, tmp_path):
+    zero = recognizer.with_labels({"up": "neutral", "down": "joy", "flat": "anger"})  # words that mislead
+    adapted = zero.adapt(annotated(90))
+    gold = [u.emotion for d in annotated(6) for u in d.utterances]
+
+    def right(model):
+        return sum(p.emotion == g for p, g in zip((p for d in model.predict(annotated(6)) for p in d), gold, strict=True))
+
+    assert right(adapted) > right(zero)
+    assert right(adapted) >= 11
+    assert adapted.adaptation.cross_validated > adapted.adaptation.before
+    assert adapted.adaptation.examples == {"up": 90, "down": 60, "flat": 30}
+    adapted.save_pretrained(tmp_path / "own")
+    loaded = EmotionRecognizer.from_pretrained(tmp_path / "own")
+    assert loaded.predict(CHAT) == adapted.predict(CHAT)
+    # What was saved can take labels again.
+    assert loaded.with_labels(["joy", "anger"]).labels == ("joy", "anger")
+
+
+def test_one_example_will_do(recognizer):
+    zero = recognizer.with_labels(["up", "down"])
+    adapted = zero.adapt({"utterances": [{"speaker": "Ann", "text": "wonderful", "emotion": "up"}]})
+    assert adapted.adaptation.examples == {"up": 1, "down": 0}
+    assert adapted.settings.calibration == zero.settings.calibration
+
+
+def test_annotations_that_cannot_be_used(recognizer):
+    with pytest.raises(UserError, match=r"no utterance has an 'emotion'; annotate .* labels: joy, anger, neutral"):
+        recognizer.adapt(CHAT)
+    with pytest.raises(UserError, match=r"emotions 'up' are not among the labels 'joy', .* \(with_labels\)"):
+        recognizer.adapt(annotated(1))
+
+
+def test_calibrating_changes_no_answer(recognizer):
+    talk = recognizer.predict(annotated(30))
+    gold = [Dialogue(d.id, tuple(Utterance(p.speaker, p.text, p.emotion) for p in d)) for d in talk]
+    sure = recognizer.calibrate(gold)  # all its answers are right, so it may be surer
+    assert [p.emotion for d in sure.predict(gold) for p in d] == [p.emotion for d in talk for p in d]
+    assert sure.settings.calibration["stage_two"] < recognizer.settings.calibration["stage_two"]
