@@ -1,0 +1,162 @@
+// The emotions over the conversation: a lane a label, a column an utterance, dots by probability.
+
+import { html, svg } from "./element.js";
+import { count, percent } from "./numbers.js";
+
+const STEP = { least: 16, most: 96 };
+const AXIS = 22;
+// Room for half of the last column's number.
+const EDGE = 10;
+// Smaller dots than this many pixels in radius are specks that say nothing.
+const SPECK = 0.8;
+// Of more labels than this, those that are never probable get no lane.
+const MANY = 12;
+const PROBABLE = 0.1;
+
+export class Chart {
+  #omitted = document.querySelector("#omitted");
+  #names = document.querySelector("#lanes");
+  #plot = document.querySelector("#plot");
+  #labels = [];
+  #hues = new Map();
+  #utterances = [];
+  #peak = 1;
+  #index = null;
+  #step = STEP.most;
+  #lane = 28;
+  #marked = null;
+
+  /** `choose(index)` is called when the reader chooses an utterance. */
+  constructor(choose) {
+    this.choose = choose;
+    this.#plot.addEventListener("click", (event) => {
+      const index = this.#at(event);
+      if (index !== null) choose(index);
+    });
+    this.#plot.addEventListener("pointermove", (event) => {
+      const index = this.#at(event);
+      this.#plot.title = index === null ? "" : this.#words(index);
+    });
+    this.#plot.addEventListener("keydown", (event) => this.#onKey(event));
+    new ResizeObserver(() => this.#draw()).observe(this.#plot);
+  }
+
+  /** Shows all utterances anew. `hues` maps labels to numbers of colours. */
+  show(utterances, labels, hues) {
+    this.#utterances = utterances;
+    const peaks = labels.map((label) => Math.max(...utterances.map((each) => each.probabilities[label])));
+    this.#peak = Math.max(...peaks);
+    const answers = new Set(utterances.map((each) => each.emotion));
+    const few = labels.length <= MANY;
+    this.#labels = labels.filter((label, place) => few || answers.has(label) || peaks[place] >= PROBABLE);
+    this.#hues = hues;
+    this.#lane = this.#labels.length > MANY ? 22 : 28;
+    const omitted = labels.length - this.#labels.length;
+    this.#omitted.textContent = omitted ? `${count(omitted, "label")} that never reach ${percent(PROBABLE)} are left out.` : "";
+    this.#names.replaceChildren(
+      ...this.#labels.map((label) => html("li", { "data-hue": hues.get(label), title: label }, html("bdi", {}, label))),
+    );
+    this.#names.style.setProperty("--lane", `${this.#lane}px`);
+    this.#plot.setAttribute("aria-valuemin", 1);
+    this.#plot.setAttribute("aria-valuemax", utterances.length);
+    this.select(null);
+    this.#draw();
+  }
+
+  /** Marks the chosen utterance, or none for null. */
+  select(index) {
+    this.#index = index;
+    this.#plot.setAttribute("aria-valuenow", (index ?? 0) + 1);
+    this.#plot.setAttribute("aria-valuetext", index === null ? "none chosen" : this.#words(index));
+    this.#mark();
+  }
+
+  /** Brings the chosen column into sight where the plot is wider than its place. */
+  reveal(index) {
+    const [left, right] = [index * this.#step, (index + 1) * this.#step];
+    if (left < this.#plot.scrollLeft) this.#plot.scrollLeft = left;
+    else if (right > this.#plot.scrollLeft + this.#plot.clientWidth) this.#plot.scrollLeft = right - this.#plot.clientWidth;
+  }
+
+  #words(index) {
+    const { speaker, text, emotion, confidence } = this.#utterances[index];
+    const said = text.length > 80 ? `${text.slice(0, 80)}…` : text;
+    return `${index + 1} of ${this.#utterances.length}, ${emotion} ${percent(confidence)}. ${speaker}: ${said}`;
+  }
+
+  #at(event) {
+    const x = event.clientX - this.#plot.getBoundingClientRect().left + this.#plot.scrollLeft;
+    const index = Math.floor(x / this.#step);
+    return index >= 0 && index < this.#utterances.length ? index : null;
+  }
+
+  #onKey(event) {
+    const last = this.#utterances.length - 1;
+    const current = this.#index ?? -1;
+    const next = Math.min(current + 1, last);
+    const back = Math.max(current - 1, 0);
+    const targets = { ArrowRight: next, ArrowUp: next, ArrowLeft: back, ArrowDown: back, Home: 0, End: last };
+    const target = targets[event.key];
+    if (target === undefined || event.ctrlKey || event.altKey || event.metaKey) return;
+    event.preventDefault();
+    this.choose(target);
+  }
+
+  #draw() {
+    const room = this.#plot.clientWidth;
+    const columns = this.#utterances.length;
+    if (!room || !columns) return;
+    this.#step = Math.max(STEP.least, Math.min(STEP.most, (room - EDGE) / columns));
+    const width = Math.max(room, this.#step * columns + EDGE);
+    const height = this.#lane * this.#labels.length;
+    this.#marked = svg("rect", { class: "marked", y: 0, width: this.#step, height, rx: 4 });
+    this.#plot.replaceChildren(
+      svg(
+        "svg",
+        { width, height: height + AXIS, "aria-hidden": "true" },
+        this.#marked,
+        ...this.#labels.map((_, row) => svg("line", { class: "rule", x1: 0, x2: width, y1: this.#y(row), y2: this.#y(row) })),
+        svg("polyline", { class: "course", points: this.#course() }),
+        ...this.#utterances.flatMap((each, column) => this.#dots(each, column)),
+        ...this.#ticks(height),
+      ),
+    );
+    this.#mark();
+  }
+
+  #x(column) {
+    return (column + 0.5) * this.#step;
+  }
+
+  #y(row) {
+    return (row + 0.5) * this.#lane;
+  }
+
+  #course() {
+    return this.#utterances.map((each, column) => `${this.#x(column)},${this.#y(this.#labels.indexOf(each.emotion))}`).join(" ");
+  }
+
+  // The area tells the probability, as the eye compares areas; the most probable of all fills its place.
+  #dots(utterance, column) {
+    const largest = Math.min(this.#step, this.#lane) / 2 - 1;
+    return this.#labels.flatMap((label, row) => {
+      const radius = largest * Math.sqrt(utterance.probabilities[label] / this.#peak);
+      if (radius < SPECK) return [];
+      const kind = label === utterance.emotion ? "dot-best" : "dot-other";
+      return [svg("circle", { class: kind, "data-hue": this.#hues.get(label), cx: this.#x(column), cy: this.#y(row), r: radius })];
+    });
+  }
+
+  #ticks(height) {
+    const every = this.#step >= 24 ? 1 : 5;
+    return this.#utterances.flatMap((_, column) =>
+      (column + 1) % every && column ? [] : [svg("text", { class: "tick", x: this.#x(column), y: height + 15 }, String(column + 1))],
+    );
+  }
+
+  #mark() {
+    if (!this.#marked) return;
+    this.#marked.setAttribute("x", (this.#index ?? 0) * this.#step);
+    this.#marked.style.setProperty("display", this.#index === null ? "none" : "inline");
+  }
+}

@@ -1,0 +1,43 @@
+// Files made in the browser from what is shown.
+
+/** The answers as JSON text. `words` maps each label to its word. */
+export function toJson({ model, labels, words, utterances }) {
+  const anchors = Object.fromEntries(labels.map((label) => [label, words.get(label) ?? label]));
+  return `${JSON.stringify({ model, labels: anchors, utterances }, null, 2)}\n`;
+}
+
+/**
+ * The answers as CSV text (RFC 4180), a row an utterance, in the columns that the library's tables have.
+ * It begins with a byte order mark, without which spreadsheets garble accents.
+ */
+export function toCsv({ labels, utterances }) {
+  const head = ["dialogue", "utterance", "speaker", "text", "emotion", "confidence", ...labels.map((label) => `p(${label})`)];
+  const rows = utterances.map((each, index) => [
+    "1",
+    index,
+    each.speaker,
+    each.text,
+    each.emotion,
+    each.confidence,
+    ...labels.map((label) => each.probabilities[label]),
+  ]);
+  return `\ufeff${[head, ...rows].map((row) => `${row.map(cell).join(",")}\r\n`).join("")}`;
+}
+
+/** Has the browser save a text as a file. */
+export function save(name, type, text) {
+  const address = URL.createObjectURL(new Blob([text], { type }));
+  const link = document.createElement("a");
+  link.href = address;
+  link.download = name;
+  link.click();
+  // Some browsers read the address only after the click has returned.
+  setTimeout(() => URL.revokeObjectURL(address), 10_000);
+}
+
+function cell(value) {
+  if (typeof value === "number") return String(value);
+  // A spreadsheet would run what begins like a formula; an apostrophe makes it text.
+  const safe = /^[\s\p{Cf}]*[=+\-@＝＋－＠]|^[\t\r\n]/u.test(value) ? `'${value}` : value;
+  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+}

@@ -1,0 +1,26 @@
+// Messages next to what they are about, and for those who hear the page.
+
+/** Shows a message below an input (its `ID-error` element), and takes the reader there. */
+export function showError(input, message, place = input) {
+  const shown = errorOf(input);
+  shown.textContent = message;
+  shown.hidden = false;
+  place.setAttribute("aria-invalid", "true");
+  place.focus();
+}
+
+/** Takes the message back. */
+export function hideError(input, place = input) {
+  errorOf(input).hidden = true;
+  errorOf(input).textContent = "";
+  place.removeAttribute("aria-invalid");
+}
+
+/** Says something to screen readers when they are free. */
+export function announce(message) {
+  document.querySelector("#live").textContent = message;
+}
+
+function errorOf(input) {
+  return document.querySelector(`#${input.getAttribute("aria-describedby").split(" ").at(-1)}`);
+}

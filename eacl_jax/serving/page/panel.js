@@ -1,0 +1,95 @@
+// The chosen utterance: what the model makes of it, label by label.
+
+import { html } from "./element.js";
+import { cosine, percent } from "./numbers.js";
+
+export class Panel {
+  #box = document.querySelector("#panel");
+
+  /** `choose(index)` chooses another utterance; null closes the panel. */
+  constructor(choose) {
+    this.choose = choose;
+    this.#box.addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && this.#box.classList.contains("open")) choose(null);
+    });
+  }
+
+  /** Nothing is chosen. */
+  clear() {
+    this.#box.classList.remove("open");
+    this.#box.replaceChildren(
+      html("h3", { class: "title" }, "One utterance"),
+      html("p", { class: "quiet" }, "Choose an utterance, in the conversation or in the chart: here you see how probable each emotion is."),
+    );
+  }
+
+  /** Shows utterance `index` of `total`. `words` maps each label to its anchor's word. */
+  show(utterance, { index, total, labels, words, hues }) {
+    const ranked = [...labels].sort((a, b) => utterance.probabilities[b] - utterance.probabilities[a]);
+    // Redrawn by its own buttons: the keyboard must not fall out of the panel.
+    const focused = this.#box.contains(document.activeElement) ? document.activeElement.id : "";
+    this.#box.classList.add("open");
+    this.#box.replaceChildren(
+      html(
+        "div",
+        { class: "heading" },
+        html("h3", { class: "title" }, `Utterance ${index + 1} of ${total}`),
+        html(
+          "div",
+          { class: "steps" },
+          this.#button("step-back", "Previous utterance", "‹", index > 0, () => this.choose(index - 1)),
+          this.#button("step-on", "Next utterance", "›", index < total - 1, () => this.choose(index + 1)),
+          this.#button("step-out", "Close", "×", true, () => this.choose(null)),
+        ),
+      ),
+      html("p", { class: "quote" }, html("bdi", { class: "speaker" }, utterance.speaker), html("span", { dir: "auto" }, utterance.text)),
+      html(
+        "table",
+        {},
+        html("caption", { class: "unseen" }, "Emotions, the most probable first"),
+        html("thead", {}, html("tr", {}, ...["Emotion", "Probability", "Cosine"].map((head) => html("th", { scope: "col" }, head)))),
+        html("tbody", {}, ...ranked.map((label) => row(utterance, label, words, hues))),
+      ),
+      html(
+        "p",
+        { class: "quiet" },
+        html("strong", {}, "Probability"),
+        ": how likely the model holds each emotion; together they make 100%. ",
+        html("strong", {}, "Cosine"),
+        ": how near the utterance is to the emotion’s anchor, the place of its word in the model’s space. " +
+          "+1 is the same direction, 0 unrelated, −1 opposite. The nearest anchor is the answer.",
+      ),
+    );
+    if (focused) this.#focus(focused);
+  }
+
+  #button(id, name, sign, enabled, act) {
+    const button = html("button", { type: "button", id, "aria-label": name, title: name, disabled: enabled ? null : "" }, sign);
+    button.addEventListener("click", act);
+    return button;
+  }
+
+  #focus(id) {
+    const button = this.#box.querySelector(`#${id}`);
+    (button?.disabled ? this.#box.querySelector(".steps button:enabled") : button)?.focus();
+  }
+}
+
+function row(utterance, label, words, hues) {
+  const word = words.get(label) ?? label;
+  const share = utterance.probabilities[label];
+  const bar = html("span", { class: "bar", "data-hue": hues.get(label), "aria-hidden": "true" });
+  bar.style.setProperty("--share", share);
+  return html(
+    "tr",
+    { class: label === utterance.emotion ? "best" : false },
+    html(
+      "th",
+      { scope: "row" },
+      html("bdi", {}, label),
+      ...(word === label ? [] : [html("small", {}, "anchor: ", html("bdi", {}, word))]),
+    ),
+    html("td", {}, html("div", { class: "share" }, bar, html("span", { class: "number" }, percent(share)))),
+    html("td", { class: "number" }, cosine(utterance.cosines[label])),
+  );
+}

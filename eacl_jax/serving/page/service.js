@@ -1,0 +1,80 @@
+// Talks to the service; every failure becomes a ServiceError in words that can be shown.
+
+/** `status` is 0 where no answer came; `field` is the service's name of what was wrong, or "". */
+export class ServiceError extends Error {
+  constructor(message, status = 0, field = "") {
+    super(message);
+    this.status = status;
+    this.field = field;
+  }
+}
+
+/** Requests, with the token where the service asks for one. */
+export class Service {
+  /** `token` has `value` and `ask(refused)`, as TokenDialog. */
+  constructor(token) {
+    this.token = token;
+  }
+
+  /** What the model is. */
+  model() {
+    return this.#request("v1/model");
+  }
+
+  /** The page's built-in examples. */
+  examples() {
+    return this.#request("examples.json");
+  }
+
+  /** Answers one dialogue, `{transcript}` or `{utterances}`; `words` is a Map of own labels, or null. */
+  async predict(dialogue, words) {
+    // fromEntries also keeps a label such as __proto__, which an assignment would lose.
+    const labels = words ? { labels: Object.fromEntries(words) } : {};
+    const answer = await this.#request("v1/predict", { dialogues: [dialogue], ...labels });
+    return { labels: answer.labels, utterances: answer.dialogues[0].utterances };
+  }
+
+  async #request(path, body) {
+    for (;;) {
+      const sent = this.token.value;
+      const response = await send(path, body, sent);
+      if (response.status !== 401) return read(response);
+      // Another request may have asked for a token meanwhile.
+      if (this.token.value === sent && !(await this.token.ask(Boolean(sent)))) {
+        throw new ServiceError("The service answers only with its token. Press the button again to give it.", 401);
+      }
+    }
+  }
+}
+
+async function send(path, body, token) {
+  const headers = { accept: "application/json" };
+  if (token) headers.authorization = `Bearer ${token}`;
+  if (body) headers["content-type"] = "application/json";
+  try {
+    return await fetch(path, body ? { method: "POST", headers, body: JSON.stringify(body) } : { headers });
+  } catch {
+    throw new ServiceError("The service cannot be reached. Check that it is running and that you are online, then try again.");
+  }
+}
+
+async function read(response) {
+  const content = await response.json().catch(() => null);
+  if (response.ok && content) return content;
+  if (response.status === 429) throw new ServiceError(`The service is busy. Try again in ${wait(response)}.`, 429);
+  const message = content?.error?.message ?? `The service failed (status ${response.status}). Try again.`;
+  throw new ServiceError(readable(message), response.status, content?.error?.field ?? "");
+}
+
+// The page sends one dialogue; its reader knows no fields.
+function readable(message) {
+  return message
+    .replace(/^dialogues\[0\]\.utterances\[(\d+)\](\.\w+)?/, (_, index) => `utterance ${Number(index) + 1}`)
+    .replace(/^dialogues\[0\](\.\w+)?/, "the conversation");
+}
+
+function wait(response) {
+  const seconds = Number(response.headers.get("retry-after"));
+  if (!(seconds > 0)) return "a moment";
+  return seconds === 1 ? "1 second" : `${seconds} seconds`;
+}

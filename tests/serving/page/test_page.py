@@ -1,0 +1,194 @@
+"""The page in a browser, as its reader works with it."""
+
+import csv
+import io
+import json
+import re
+
+import pytest
+from driving import CHAT, EMOTIONS, bodies, show, use_labels
+from page_stub import LABELS, MAX_PAST, WORDS, answer
+from playwright.sync_api import Page, expect
+
+
+def test_an_example_is_shown_as_a_chat(visit):
+    page = visit()
+    expect(page.get_by_text("No conversation yet.")).to_be_visible()
+    expect(page.locator("#model")).to_contain_text("stub")
+    page.get_by_role("button", name="The wrong bag").click()
+    options = page.get_by_role("option")
+    expect(options).to_have_count(8)
+    expect(page.get_by_text("No conversation yet.")).to_be_hidden()
+    expect(options.nth(1)).to_contain_text("Dad")
+    expect(options.nth(1)).to_contain_text("this isn't the tent")
+    expect(options.nth(1)).to_contain_text("neutral")
+    lefts = [options.nth(number).bounding_box()["x"] for number in range(3)]  # Zara, Dad, Noor
+    assert lefts[0] == lefts[2] < lefts[1]
+    expect(page.get_by_role("status")).to_contain_text("8 utterances")
+
+
+def test_an_utterance_shows_probabilities_and_cosines(visit):
+    page = visit()
+    show(page).nth(0).click()
+    panel = page.get_by_role("complementary")
+    expect(panel).to_contain_text("Utterance 1 of 4")
+    expect(panel).to_contain_text("I feel joy")
+    told = answer("Ann", "I feel joy")
+    ranked = sorted(LABELS, key=lambda label: -told.probabilities[label])
+    names = panel.locator("tbody th").all_inner_texts()
+    assert [name.split("\n") for name in names] == [
+        ["neutral", "anchor: calm"] if each == "neutral" else [each] for each in ranked
+    ]
+    assert panel.locator("tbody .share .number").all_inner_texts() == [f"{told.probabilities[label]:.0%}" for label in ranked]
+    cosines = panel.locator("tbody td:last-child").all_inner_texts()
+    assert [float(each.replace("−", "-")) for each in cosines] == pytest.approx(
+        [told.cosines[label] for label in ranked], abs=0.0051
+    )
+    bars = panel.locator(".bar").evaluate_all(
+        "bars => bars.map(bar => parseFloat(getComputedStyle(bar, '::before').width) / bar.clientWidth)"
+    )
+    assert bars[0] == pytest.approx(told.confidence, abs=0.02)
+
+
+def test_the_keyboard_alone_will_do(visit):
+    page = visit()
+    expect(page.locator("#examples button:visible")).to_have_count(5)
+    page.keyboard.press("Tab")
+    expect(page.get_by_label("Conversation", exact=True)).to_be_focused()
+    page.keyboard.insert_text(CHAT)
+    page.keyboard.press("Control+Enter")
+    options = page.get_by_role("option")
+    expect(options).to_have_count(4)
+    reached = []
+    for _ in range(12):  # button, 5 examples, own labels, 2 downloads, chart, chat: what Tab reaches, in this order
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.id || document.activeElement.textContent.trim()"))
+        ring = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        assert ring != "none", f"no ring around {reached[-1]}"
+        if page.evaluate("document.activeElement.matches('[role=option]')"):
+            break
+    assert reached[-4:-1] == ["save-json", "save-csv", "plot"]
+    page.keyboard.press("ArrowDown")
+    expect(options.nth(1)).to_be_focused()
+    expect(options.nth(1)).to_have_attribute("aria-selected", "true")
+    page.keyboard.press("End")
+    expect(page.get_by_role("complementary")).to_contain_text("Utterance 4 of 4")
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("ArrowLeft")
+    chart = page.get_by_role("slider")
+    expect(chart).to_have_attribute("aria-valuenow", "3")
+    expect(chart).to_have_attribute("aria-valuetext", re.compile("^3 of 4, neutral .*it is Monday"))
+    page.get_by_role("button", name="Previous utterance").press("Enter")
+    expect(page.get_by_role("button", name="Previous utterance")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(options.nth(1)).to_be_focused()
+    expect(page.locator("[aria-selected=true]")).to_have_count(0)
+
+
+def test_the_chart_shows_probabilities_and_is_clicked(visit):
+    page = visit()
+    show(page)
+    assert page.locator("#lanes li").all_inner_texts() == list(LABELS)
+    chart = page.get_by_role("slider")
+    radii = chart.locator("circle").evaluate_all("dots => dots.map(dot => [+dot.getAttribute('cx'), +dot.getAttribute('r')])")
+    first = sorted(radius for x, radius in radii if x == min(x for x, _ in radii))
+    shares = sorted(answer("Ann", "I feel joy").probabilities.values())
+    assert (first[-1] / first[-2]) ** 2 == pytest.approx(shares[-1] / shares[-2], rel=1e-3)
+    course = [float(point.split(",")[1]) for point in chart.locator("polyline").get_attribute("points").split()]
+    lane = (max(course) - min(course)) / (LABELS.index("neutral") - LABELS.index("joy"))
+    assert [round((y - course[0]) / lane) for y in course] == [LABELS.index(each) - 3 for each in EMOTIONS]
+    chart.click(position={"x": chart.locator("circle").last.evaluate("dot => +dot.getAttribute('cx')"), "y": 10})
+    expect(page.get_by_role("option", selected=True)).to_contain_text("such sadness")
+    expect(page.get_by_role("complementary")).to_contain_text("Utterance 4 of 4")
+
+
+def test_own_labels_and_the_way_back(visit):
+    page = visit()
+    show(page, "Ann: so much gratitude\nBen: joy")
+    asked = bodies(page)
+    use_labels(page, "gratitude: grateful, thankful\n__proto__: odd\n 1 :one\ncalm")
+    expect(page.get_by_role("option").first).to_contain_text("gratitude")
+    assert asked[0]["labels"] == {"gratitude": "grateful, thankful", "__proto__": "odd", "1": "one", "calm": "calm"}
+    expect(page.locator("#lanes li")).to_have_count(4)
+    page.get_by_role("option").first.click()
+    expect(page.get_by_role("complementary")).to_contain_text("anchor: grateful, thankful")
+    expect(page.locator("#model")).to_contain_text("not calibrated")
+    page.get_by_role("button", name="Back to the model’s labels").click()
+    expect(page.locator("#lanes li")).to_have_count(len(LABELS))
+    assert "labels" not in asked[1]
+    expect(page.get_by_role("button", name="Back to the model’s labels")).to_be_hidden()
+
+
+def test_an_utterance_is_added_with_the_past_that_counts(visit):
+    page = visit()
+    options = show(page)
+    asked = bodies(page)
+    page.get_by_label("Who").fill("Dora")
+    page.get_by_label("says").fill("pure disgust")
+    page.keyboard.press("Enter")
+    expect(options).to_have_count(5)
+    expect(options.last).to_contain_text(re.compile(r"Dora.*pure disgust.*disgust \d+%"))
+    sent = asked[0]["dialogues"][0]["utterances"]
+    assert [each["text"] for each in sent] == ["it is Monday", "such sadness", "pure disgust"][-MAX_PAST - 1 :]
+    expect(page.get_by_label("says")).to_be_focused()
+    expect(page.get_by_label("says")).to_have_value("")
+    expect(page.get_by_role("status")).to_contain_text("Dora: disgust")
+    expect(page.get_by_role("slider")).to_have_attribute("aria-valuemax", "5")
+    assert page.get_by_label("Conversation", exact=True).input_value() == f"{CHAT}\nDora: pure disgust"
+    page.get_by_role("button", name="Add").click()
+    expect(page.locator("#reply-error")).to_have_text("Type what is said.")
+
+
+def test_markup_is_text(visit):
+    page = visit()
+    odd = "<img src=x onerror=alert(1)><script>alert(2)</script>"
+    options = show(page, f"<b>: {odd}\n{odd}: joy")
+    images = page.locator("img").count()
+    expect(options.first).to_contain_text(odd)
+    options.first.click()
+    expect(page.get_by_role("complementary")).to_contain_text(odd)
+    use_labels(page, f"{odd.replace(':', '')}\ncalm")
+    expect(page.locator("#lanes li")).to_have_count(2)
+    assert images == page.locator("img").count() == 1  # the page's own icon
+    assert page.locator("main script, main b").count() == 0
+
+
+def download(page: Page, name: str) -> str:
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name=name).click()
+    return waiting.value.path().read_bytes().decode("utf-8")
+
+
+def test_downloads_can_be_read_and_run_nothing(visit):
+    page = visit()
+    said = [
+        ("Ann", 'joy, "really"'),
+        ("Ann", "=HYPERLINK(1)"),
+        ("Ann", "-1"),
+        ("Ann", "+1"),
+        ("Ann", "@x"),
+        ("Zoë", "héllo 🎉"),
+    ]
+    show(page, "\n".join(f"{speaker}: {text}" for speaker, text in said))
+    table = download(page, "Download CSV")
+    assert table.startswith("\ufeff")
+    rows = list(csv.DictReader(io.StringIO(table.removeprefix("\ufeff"), newline="")))
+    kept = ("dialogue", "utterance", "speaker", "text", "emotion", "confidence")
+    assert list(rows[0]) == [*kept, *(f"p({label})" for label in LABELS)]
+    assert [row["text"] for row in rows] == [f"'{text}" if text[0] in "=+-@" else text for _, text in said]
+    assert [row["speaker"] for row in rows] == [speaker for speaker, _ in said]
+    told = answer(*said[0])
+    assert {label: float(rows[0][f"p({label})"]) for label in LABELS} == pytest.approx(told.probabilities)
+    saved = json.loads(download(page, "Download JSON"))
+    assert saved["utterances"] == [answer(*each).to_json() for each in said]
+    assert (saved["model"], saved["labels"]) == ("stub", WORDS)
+
+
+def test_own_text_can_be_had_back_after_an_example(visit):
+    page = visit()
+    show(page)
+    page.get_by_role("button", name="Fresh fish").click()
+    expect(page.get_by_role("option").first).to_contain_text("mackerel")
+    page.get_by_role("button", name="Your text").click()
+    expect(page.get_by_role("option").first).to_contain_text("I feel joy")
+    expect(page.get_by_label("Conversation", exact=True)).to_have_value(CHAT)
