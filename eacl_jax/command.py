@@ -1,12 +1,15 @@
-"""What the launch scripts share: flags, logging, and one line instead of a traceback for a user's mistake."""
+"""What the commands share: flags, logging, and one line instead of a traceback for a user's mistake."""
 
+import contextlib
 import functools
 import logging
 import os
 import shlex
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 from absl import flags
 
@@ -14,17 +17,18 @@ from eacl_jax.config import Config, DataConfig
 from eacl_jax.errors import UserError
 
 
-def define_config() -> flags.FlagHolder:
-    """The flag `--config=FILE[:ARGUMENT]` with overrides `--config.NAME=VALUE`."""
+def define_config(**options: Any) -> flags.FlagHolder:
+    """The flag `--config=FILE[:ARGUMENT]` with overrides `--config.NAME=VALUE`; options are absl's."""
     from ml_collections import config_flags
 
-    return config_flags.DEFINE_config_file("config", None, "Configuration file, with an optional :ARGUMENT.", lock_config=True)
+    help_text = "Configuration file, with an optional :ARGUMENT."
+    return config_flags.DEFINE_config_file("config", None, help_text, lock_config=True, **options)
 
 
-def parse_flags(arguments: list[str]) -> list[str]:
+def parse_flags(arguments: list[str], values: flags.FlagValues = flags.FLAGS) -> list[str]:
     """absl's flag parsing for `app.run`; a mistake is told in one line."""
     try:
-        return flags.FLAGS(arguments)
+        return values(arguments)
     except (KeyError, AttributeError) as error:  # what ml_collections raises for the override of a setting that does not exist
         fail(f"the command line cannot be used: there is no setting {str(error).strip()}; eacl_jax/config.py lists them.")
     except (UserError, flags.Error, TypeError, ValueError, SyntaxError, ImportError) as error:
@@ -44,6 +48,25 @@ def read_config(holder: flags.FlagHolder) -> Config:
         raise UserError(f"--config: {' '.join(str(error.__cause__ or error).split())}") from error
 
 
+def parse_config(name: str, overrides: Sequence[str]) -> Config:
+    """The checked configuration of `--config=NAME` and its overrides.
+
+    Args:
+      name: `FILE[:ARGUMENT]`. The file may import what stands beside it as its folder's modules: `configs.base`.
+      overrides: `--config.SETTING=VALUE`.
+
+    Raises:
+      UserError: as `read_config`, or something else than overrides is given.
+    """
+    sys.path.insert(0, str(Path(name.partition(":")[0]).resolve().parents[1]))
+    arguments = ["eacl train", f"--config={name}", *overrides]
+    values = flags.FlagValues()
+    holder = define_config(flag_values=values, sys_argv=arguments)
+    if rest := parse_flags(arguments, values)[1:]:
+        raise UserError(f"the command line cannot be used: {' '.join(rest)} is neither an option nor --config.SETTING=VALUE.")
+    return read_config(holder)
+
+
 def keep_compiled(data: DataConfig | None = None) -> None:
     """Spares later commands the compilations of this one; see `caches.keep_compiled`. Call it before JAX compiles anything.
 
@@ -61,29 +84,41 @@ def fail(message: str) -> None:
     sys.exit(2)
 
 
-def guarded(main: Callable[[list[str]], None]) -> Callable[[list[str]], None]:
-    """Wraps a script's `main`: quiet libraries, a user's mistake in one message, a word on how to go on after an
-    interruption.
+def quiet_libraries() -> None:
+    """Warnings of this project only, a line each."""
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING, force=True)  # in place of absl's handler
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    for name in ("absl", "orbax", "transformers", "jax"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # orbax' storage repeats there what it raises
+    warnings.filterwarnings("ignore", category=UserWarning, module="orbax")
+
+
+@contextlib.contextmanager
+def guard(program: str) -> Iterator[None]:
+    """Quiet libraries, a user's mistake in one message, a word on how to go on after an interruption.
+
+    Args:
+      program: what the user began the command line with, before the arguments.
     """
+    quiet_libraries()
+    from eacl_jax.training import Interrupted
+
+    try:
+        yield
+    except UserError as error:
+        fail(str(error))
+    except Interrupted:
+        again = f"{program} {shlex.join(sys.argv[1:])}"
+        print(f"stopped; the state is saved. To go on from there, run the same command again:\n  {again}")
+
+
+def guarded(main: Callable[[list[str]], None]) -> Callable[[list[str]], None]:
+    """Wraps a script's `main` in `guard`."""
 
     @functools.wraps(main)
     def wrapper(arguments: list[str]) -> None:
-        logging.basicConfig(
-            format="%(levelname)s: %(message)s", level=logging.WARNING, force=True
-        )  # in place of absl's handler
-        os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-        for name in ("absl", "orbax", "transformers", "jax"):
-            logging.getLogger(name).setLevel(logging.ERROR)
-        logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # orbax' storage repeats there what it raises
-        warnings.filterwarnings("ignore", category=UserWarning, module="orbax")
-        from eacl_jax.training import Interrupted
-
-        try:
+        with guard(f"python {shlex.quote(sys.argv[0])}"):
             main(arguments)
-        except UserError as error:
-            fail(str(error))
-        except Interrupted:
-            again = shlex.join(["python", *sys.argv])
-            print(f"stopped; the state is saved. To go on from there, run the same command again:\n  {again}")
 
     return wrapper

@@ -100,21 +100,11 @@ def _labels(settings: Settings) -> str:
 
 
 def _of_run(settings: Settings, facts: Facts, about: _About | None) -> list[str]:
-    derived = ""
-    changes = [
-        *facts.changes,
-        *(
-            []
-            if settings.labels == facts.labels
-            else [f"It was given labels of its own, in place of {', '.join(facts.labels)}."]
-        ),
-    ]
-    if changes:
-        derived = (
-            "**What follows was measured before this recognizer was changed, and is not its own:** "
-            + " ".join(changes)
-            + "\n\n"
-        )
+    changes = list(facts.changes)
+    if (settings.labels, settings.words) != (facts.labels, facts.words):
+        changes.append(f"It was given labels or words of its own, in place of {', '.join(facts.labels)}.")
+    notice = "**What follows was measured before this recognizer was changed, and is not its own:** "
+    derived = f"{notice}{' '.join(changes)}\n\n" if changes else ""
     return [_data(facts, about), _scores(facts, derived), _calibration(settings, facts, derived), _recipe(facts)]
 
 
@@ -149,7 +139,7 @@ def _scores(facts: Facts, derived: str) -> str:
         else "Epochs were chosen on dev; test was scored once, at the end."
     )
     return (
-        f"## Scores\n\n{derived}In percent, of one run (seed {facts.seed}). {chosen} Stage two's anchors are those that answer.\n\n"
+        f"## Scores\n\n{derived}In percent, of one run (seed {facts.seed}). {chosen} Stage two's anchors answer.\n\n"
         + _table(("", "split", *map(title, measures)), rows)
         + "\n\nF1 by label, in percent:\n\n"
         + _table(("label", *columns), by_class)
@@ -205,17 +195,18 @@ def _limits(facts: Facts | None) -> str:
         total = max(sum(counts.values()), 1)
         share = (
             f' In training "{most}" made up {100 * counts[most] / total:.0f}% of the utterances and "{least}" '
-            f"{100 * counts[least] / total:.0f}%; answers lean accordingly, and rare labels are told worst."
+            f"{100 * counts[least] / total:.0f}%. See F1 by label above, not only the summary scores."
         )
     return f"""## Limits
 
 - **Not for decisions about people**, such as hiring, policing, credit, care or schooling, and not for conclusions about what a
   person feels: it guesses how a reader would label a text.
 - **Language and register** are those of {seen}. Other languages, dialects, times and kinds of text were not measured.
-- **Context** matters: without the utterances before, or with speakers mixed up, answers get worse. It sees text alone, no voice
-  or face.
+- **Context**: an answer depends on who said what before; leave utterances out or mix up speakers, and it may change. It reads
+  text alone, no voice or face.
 - **Labels are unbalanced.**{share}
-- **It was measured only on {seen}.** Measure it on your own data before you rely on it. A probability is calibrated there only."""
+- **It was measured only on {seen}.** Measure it on your own data before you rely on it. Its probabilities are
+  calibrated there only."""
 
 
 def _licences(about: _About | None) -> str:

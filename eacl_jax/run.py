@@ -23,6 +23,8 @@ from eacl_jax.config import Config
 from eacl_jax.dialogue import SPLITS
 from eacl_jax.errors import UserError
 from eacl_jax.experiment import Experiment, prepare
+from eacl_jax.export.facts import Facts
+from eacl_jax.model_card import write_card
 from eacl_jax.recognizer import EmotionRecognizer
 from eacl_jax.recording import MetricsLog, title
 from eacl_jax.stages import HEADLINE, StageContext, StageResult, predictions, run_stage_one, run_stage_two, score
@@ -105,6 +107,7 @@ def _run(experiment: Experiment, context: StageContext) -> dict[str, Any]:
         calibration={name: found["temperature"] for name, found in calibration.items()},
     )
     recognizer.save_pretrained(workdir / "model")
+    write_card(workdir / "model", recognizer.settings, experiment.encoder_config, Facts.of_run(experiment, results))
     page = reports.write_report(
         workdir / "report",
         config=experiment.config.to_dict(),

@@ -1,32 +1,6 @@
 """Prints which encoders can be used: `python launch/encoders.py`."""
 
-from absl import app
-
-from eacl_jax import command
-
-
-@command.guarded
-def main(_: list[str]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    from eacl_jax.encoders import catalogue
-
-    table = Table(title="Encoders, for --config=configs/meld.py:encoder=HUB_ID_OR_FOLDER", title_justify="left")
-    table.add_column("architecture")
-    table.add_column("known checkpoints", no_wrap=True)
-    table.add_column("size", justify="right", no_wrap=True)
-    for kind, architecture, checkpoints in catalogue.listed():
-        table.add_row(
-            f"{architecture.name}\nmodel_type {kind}\narXiv {architecture.paper}",
-            "\n".join(entry.hub_id + (" *" if entry.hub_id in catalogue.REAL else "") for entry in checkpoints),
-            "\n".join(f"{entry.parameters / 1e6:.1f} M" for entry in checkpoints),
-            end_section=True,
-        )
-    console = Console()
-    console.print(table)
-    console.print(catalogue.NOTE, highlight=False)
-
+from eacl_jax.cli.main import main
 
 if __name__ == "__main__":
-    app.run(main, flags_parser=command.parse_flags)
+    main("encoders")
