@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, overload
 
 _TEXT_WIDTH = 60
+_DIGITS = 6  # of what is written: answers are the same to 1e-5 whatever is asked beside them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,14 +32,14 @@ class Prediction:
         return self.probabilities[self.emotion]
 
     def to_json(self) -> dict[str, Any]:
-        """Speaker, text, emotion, confidence, probabilities and cosines."""
+        """Speaker, text, emotion, confidence, probabilities and cosines; numbers to six decimals."""
         return {
             "speaker": self.speaker,
             "text": self.text,
             "emotion": self.emotion,
-            "confidence": self.confidence,
-            "probabilities": self.probabilities,
-            "cosines": self.cosines,
+            "confidence": round(self.confidence, _DIGITS),
+            "probabilities": {label: round(value, _DIGITS) for label, value in self.probabilities.items()},
+            "cosines": {label: round(value, _DIGITS) for label, value in self.cosines.items()},
         }
 
     def __str__(self) -> str:
@@ -70,7 +71,7 @@ class DialoguePrediction(Sequence[Prediction]):
 
     def to_rows(self) -> list[dict[str, Any]]:
         """A flat record an utterance, for a table or `pandas.DataFrame`: dialogue, utterance (from 0), speaker, text, emotion,
-        confidence, and a probability a label as `p(LABEL)`.
+        confidence, and a probability a label as `p(LABEL)`; numbers to six decimals.
         """
         return [
             {
@@ -79,8 +80,8 @@ class DialoguePrediction(Sequence[Prediction]):
                 "speaker": each.speaker,
                 "text": each.text,
                 "emotion": each.emotion,
-                "confidence": each.confidence,
-                **{f"p({label})": value for label, value in each.probabilities.items()},
+                "confidence": round(each.confidence, _DIGITS),
+                **{f"p({label})": round(value, _DIGITS) for label, value in each.probabilities.items()},
             }
             for number, each in enumerate(self.predictions)
         ]

@@ -1,0 +1,73 @@
+"""`eacl export` and `eacl push`: a model folder for other programs, and to the Hugging Face hub."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Format(StrEnum):
+    """What `eacl export` writes."""
+
+    STABLEHLO = "stablehlo"
+    HF = "hf"
+
+
+def export(
+    model: Annotated[str, typer.Option(help="Model folder, or the id of a hub repository.", show_default=False)],
+    output: Annotated[Path, typer.Option(help="New folder to write.", show_default=False)],
+    format: Annotated[
+        Format, typer.Option(help="stablehlo: programs that JAX and NumPy run. hf: for PyTorch transformers.")
+    ] = Format.STABLEHLO,
+    shapes: Annotated[
+        str,
+        typer.Option(
+            help="stablehlo: shapes of input that programs are made for, ROWSxLENGTH separated by commas, * for any number. "
+            "auto: *x* where the encoder allows it, else some lengths."
+        ),
+    ] = "auto",
+    platforms: Annotated[str, typer.Option(help="stablehlo: what programs run on: cpu, cuda, rocm, tpu.")] = "cpu,cuda,tpu",
+    revision: Annotated[str, typer.Option(help="Branch, tag or commit of a hub id.")] = "main",
+) -> None:
+    """Write a trained model for programs that know nothing of eacl_jax."""
+    from eacl_jax.export.facts import Facts
+    from eacl_jax.export.parts import check_new
+    from eacl_jax.export.pytorch import export_hf
+    from eacl_jax.export.shapes import read_shapes
+    from eacl_jax.export.stablehlo import export_stablehlo
+    from eacl_jax.model_folder import find_folder
+    from eacl_jax.recognizer import EmotionRecognizer
+
+    # Before anything is loaded or downloaded.
+    check_new(output)
+    read_shapes(shapes)
+    folder = find_folder(model, revision)
+    recognizer = EmotionRecognizer.from_pretrained(folder)
+    if format is Format.HF:
+        export_hf(recognizer, output, facts=Facts.read(folder))
+        typer.echo(f"{output}: model folder; its README.md has lines for PyTorch")
+        return
+    names = [name.strip() for name in platforms.split(",")]
+    made = export_stablehlo(recognizer, output, shapes=shapes, platforms=names)
+    typer.echo(f"{output}: programs for {', '.join(map(str, made))} (rows x tokens) on {', '.join(names)}")
+    typer.echo(f"try it: python {output / 'run.py'}")
+
+
+def push(
+    model: Annotated[Path, typer.Option(help="Model folder.", show_default=False)],
+    repo: Annotated[str, typer.Option(help="Hub repository, OWNER/NAME; made where it is missing.", show_default=False)],
+    private: Annotated[bool, typer.Option("--private", help="A repository that is made is private.")] = False,
+    token: Annotated[
+        str, typer.Option(envvar="HF_TOKEN", help="With the right to write; else that of `hf auth login`.", show_default=False)
+    ] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be sent.")] = False,
+) -> None:
+    """Send a model folder to the Hugging Face hub."""
+    from eacl_jax.export.hub import push as send
+
+    sent = send(model, repo, private=private, token=token, dry_run=dry_run)
+    for name, size in sent.files.items():
+        typer.echo(f"{size:>13,}  {name}")
+    total = f"{len(sent.files)} files, {sum(sent.files.values()):,} bytes"
+    typer.echo(f"{total} would be sent to {repo}" if dry_run else f"{total} sent to {repo}: {sent.address}")

@@ -1,0 +1,83 @@
+"""`eacl predict`: the emotions of all dialogues in a file of any length."""
+
+from typing import Annotated, Literal
+
+import typer
+
+from eacl_jax.cli.options import Labels, Model, parse_labels
+
+
+def predict(
+    model: Model,
+    input_file: Annotated[
+        str, typer.Option("--input", metavar="FILE", help="Dialogues: a .jsonl, .csv or .txt file, or - for standard input.")
+    ],
+    output_file: Annotated[
+        str, typer.Option("--output", metavar="FILE", help="A .jsonl or .csv file, or - for standard output.")
+    ],
+    labels: Labels = "",
+    stage: Annotated[
+        Literal["stage_one", "stage_two"], typer.Option(help="Whose anchors answer: stage two's are the adapted ones.")
+    ] = "stage_two",
+    input_format: Annotated[
+        Literal["jsonl", "csv", "txt"] | None, typer.Option(help="Of the input, where its name does not tell.")
+    ] = None,
+    output_format: Annotated[
+        Literal["jsonl", "csv"] | None,
+        typer.Option(help="Of the output, where its name does not tell. Standard output: jsonl, if not given."),
+    ] = None,
+    dialogue_column: Annotated[str, typer.Option(metavar="NAME", help="CSV: names the dialogue.")] = "dialogue",
+    speaker_column: Annotated[str, typer.Option(metavar="NAME", help="CSV: who speaks.")] = "speaker",
+    text_column: Annotated[str, typer.Option(metavar="NAME", help="CSV: what is said.")] = "text",
+    shard: Annotated[
+        str,
+        typer.Option(
+            metavar="I/N",
+            help="Predict every N-th dialogue only, from the I-th on, with I from 1 to N: N processes, each with an output of "
+            "its own, predict each dialogue once.",
+        ),
+    ] = "1/1",
+    batch_size: Annotated[int, typer.Option(min=1, max=65536, help="Utterances encoded at once, about.")] = 64,
+    skip_bad: Annotated[
+        bool,
+        typer.Option("--skip-bad", help="Pass over dialogues that cannot be used. OUTPUT.errors.jsonl says which, and why."),
+    ] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Start anew: forget an unfinished run, and replace an output that is there.")
+    ] = False,
+) -> None:
+    """Predict the emotion of every utterance in a file of dialogues, in constant memory.
+
+    JSONL: a dialogue a line, {"id": "1", "utterances": [{"speaker": "Ann", "text": "I got it!"}]} or {"id": "1", "transcript":
+    "Ann: I got it!"}.
+
+    CSV: an utterance a row; the rows of a dialogue are neighbours.
+
+    TXT: an utterance a line, Ann: I got it!, and a blank line after each dialogue.
+
+    Answers come in the input's order. OUTPUT appears when all is done; until then OUTPUT.part grows. Stopped or killed, the
+    same command goes on from there, and no dialogue is lost or there twice. Standard output cannot be gone on with.
+    """
+    from eacl_jax import allocator, command
+    from eacl_jax.bulk.reading import Shard
+    from eacl_jax.bulk.tables import Columns
+    from eacl_jax.cli.job import Job
+
+    job = Job(
+        model=model,
+        input=input_file,
+        output=output_file,
+        labels=parse_labels(labels),
+        stage=stage,
+        input_format=input_format or "",
+        output_format=output_format or "",
+        columns=Columns(dialogue_column, speaker_column, text_column),
+        shard=Shard.parse(shard),
+        batch_size=batch_size,
+        skip_bad=skip_bad,
+        restart=restart,
+    )
+    job.check()
+    allocator.use_huge_pages()
+    command.quiet_libraries()
+    job.run()

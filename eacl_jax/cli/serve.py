@@ -1,0 +1,85 @@
+"""`eacl serve`: a model as an HTTP service."""
+
+import ipaddress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from eacl_jax.errors import UserError
+
+_PACKAGES = ("fastapi", "prometheus_client", "uvicorn")
+
+
+def serve(
+    model: Annotated[str, typer.Option(help="Model folder, or the id of a hub repository.", show_default=False)],
+    host: Annotated[str, typer.Option(help="Name or address to listen at; 0.0.0.0 for all of this machine.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 for any that is free.", min=0, max=65535)] = 8000,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="EACL_TOKEN",
+            help="Ask every caller for this bearer token. Better in the environment: other users see a command line.",
+            show_default=False,
+        ),
+    ] = None,
+    name: Annotated[str, typer.Option(help="The model's name, as callers see it; else from --model.", show_default=False)] = "",
+    queue: Annotated[int, typer.Option(help="Utterances that may wait; beyond, callers are told to come back.")] = 2000,
+    batch_size: Annotated[int, typer.Option(help="Utterances encoded together. On a GPU or TPU, 64 or more is faster.")] = 16,
+    timeout: Annotated[float, typer.Option(help="Seconds until a request is given up.")] = 30.0,
+    grace: Annotated[float, typer.Option(help="Seconds to answer what is in, once told to stop.")] = 30.0,
+    max_dialogues: Annotated[int, typer.Option(help="Dialogues of a request.")] = 100,
+    max_utterances: Annotated[int, typer.Option(help="Utterances of a request.")] = 1000,
+    max_characters: Annotated[int, typer.Option(help="Characters of an utterance.")] = 10_000,
+    max_labels: Annotated[int, typer.Option(help="Labels of a request's own.")] = 50,
+    max_body_bytes: Annotated[int, typer.Option(help="Bytes of a request.")] = 2**20,
+    max_conversations: Annotated[int, typer.Option(help="Conversations kept at once.")] = 1000,
+    conversation_ttl: Annotated[float, typer.Option(help="Seconds after which an idle conversation is forgotten.")] = 3600.0,
+    warm: Annotated[
+        bool, typer.Option("--warm/--no-warm", help="Compile everything before the service is ready, or when it is needed.")
+    ] = True,
+    revision: Annotated[str, typer.Option(help="Branch, tag or commit of a hub id.")] = "main",
+) -> None:
+    """Serve a model: a page for people at /, JSON for programs under /v1, described at /docs."""
+    if absent := [package for package in _PACKAGES if find_spec(package) is None]:
+        raise UserError(f"`eacl serve` needs {', '.join(absent)}, not installed here: pip install 'eacl_jax[serve]'.")
+    from eacl_jax import command
+    from eacl_jax.serving.server import bind, run
+    from eacl_jax.serving.settings import Limits, ServiceSettings
+
+    settings = ServiceSettings(
+        name=name or _name_of(model),
+        token=token,
+        limits=Limits(max_dialogues, max_utterances, max_characters, max_labels, max_body_bytes),
+        queue=queue,
+        batch=batch_size,
+        timeout=timeout,
+        grace=grace,
+        conversations=max_conversations,
+        idle=conversation_ttl,
+        warm=warm,
+    )
+    bound = bind(host, port)
+    if token is None and not _is_local(host):
+        typer.echo(f"warning: whoever reaches {host} may use this service; --token or EACL_TOKEN asks for a token.", err=True)
+    command.keep_compiled()
+    from eacl_jax.recognizer import EmotionRecognizer
+
+    recognizer = EmotionRecognizer.from_pretrained(model, revision=revision, batch_size=batch_size)
+    run(recognizer, settings, bound, lambda address: typer.echo(f"{settings.name} answers at {address} (Ctrl+C stops it)"))
+
+
+def _name_of(model: str) -> str:
+    """The folder's own name, and that of the folder above where it is called what a run calls its model."""
+    if not Path(model).is_dir():
+        return model
+    folder = Path(model).resolve()
+    return f"{folder.parent.name}/{folder.name}" if folder.name == "model" else folder.name
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

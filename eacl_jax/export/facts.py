@@ -1,0 +1,118 @@
+"""What is known of the run that a recognizer comes from.
+
+It stands in the front matter of the model folder's card, under `eacl_jax`, and nowhere else: a recognizer that is derived from
+another one takes it from there.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import yaml
+from huggingface_hub import ModelCard
+
+from eacl_jax.errors import UserError
+
+if TYPE_CHECKING:
+    from eacl_jax.experiment import Experiment
+
+CARD = "README.md"
+KEY = "eacl_jax"
+_PACKAGE = "package:"
+_TUPLES = ("labels", "words", "changes")
+_RECIPE = ("prompt", "model", "anchors", "loss", "stage_one", "stage_two")
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What a card tells of the run that a recognizer comes from.
+
+    Attributes:
+      corpus: its name.
+      encoder: where it came from: a hub id, `package:NAME/FOLDER`, or a folder's name.
+      on_hub: `encoder` is a hub id.
+      seed: of the run.
+      labels: of the run, in anchor order.
+      words: of the labels.
+      dialogues: by split.
+      utterances: annotated ones, by split and label.
+      recipe: settings by dotted name.
+      results: as `results.json` has them.
+      changes: what has been done to the recognizer since the run, in sentences.
+    """
+
+    corpus: str
+    encoder: str
+    on_hub: bool
+    seed: int
+    labels: tuple[str, ...]
+    words: tuple[str, ...]
+    dialogues: dict[str, int]
+    utterances: dict[str, dict[str, int]]
+    recipe: dict[str, Any]
+    results: dict[str, Any]
+    changes: tuple[str, ...] = ()
+
+    @classmethod
+    def of_run(cls, experiment: "Experiment", results: Mapping[str, Any]) -> Self:
+        """The facts of a run.
+
+        Args:
+          experiment: of the run.
+          results: from `run.summarize`.
+        """
+        config, taxonomy = experiment.config, experiment.corpus.taxonomy
+        counts = {split: np.bincount(experiment.gold(split), minlength=len(taxonomy)) for split in experiment.examples}
+        groups = config.to_dict()
+        recipe = {f"{group}.{name}": value for group in _RECIPE for name, value in groups[group].items()}
+        recipe |= {f"encoder.{name}": groups["encoder"][name] for name in ("frozen_layers", "dtype", "attention_dropout")}
+        recipe |= {f"compat.{name}": on for name, on in groups["compat"].items() if on}
+        where = config.encoder.path
+        local = Path(where).expanduser()
+        # The folders above a local one are nobody else's business.
+        named = local.name if not where.startswith(_PACKAGE) and local.is_dir() else where
+        return cls(
+            corpus=experiment.corpus.name,
+            encoder=named,
+            on_hub=named == where and not where.startswith(_PACKAGE),
+            seed=config.seed,
+            labels=taxonomy.labels,
+            words=taxonomy.words,
+            dialogues={split: len(dialogues) for split, dialogues in experiment.corpus.splits.items()},
+            utterances={split: dict(zip(taxonomy.labels, map(int, count), strict=True)) for split, count in counts.items()},
+            recipe={name: list(value) if isinstance(value, tuple) else value for name, value in recipe.items()},
+            results={name: results[name] for name in ("stage_one", "stage_two", "always_most_frequent")},
+        )
+
+    @classmethod
+    def read(cls, folder: Path) -> "Facts | None":
+        """The facts in a model folder's card; None where there is no card, or one without them.
+
+        Raises:
+          UserError: the card's front matter is damaged.
+        """
+        file = folder / CARD
+        if not file.is_file():
+            return None
+        try:
+            values = ModelCard(file.read_text(encoding="utf-8"), ignore_metadata_errors=True).data.to_dict().get(KEY)
+            if values is None:
+                return None
+            fields: dict[str, Any] = {name: tuple(v) if name in _TUPLES else v for name, v in values.items()}
+            return cls(**fields)
+        except (TypeError, ValueError, AttributeError, yaml.YAMLError) as error:
+            reason = " ".join(str(error).split())
+            raise UserError(
+                f"{file}: what stands under {KEY} in its front matter cannot be read ({reason}); "
+                "restore it, or delete the file to go without what it tells of the run."
+            ) from error
+
+    def changed(self, sentence: str) -> "Facts":
+        """The same facts for a recognizer to which something was done, told in a sentence."""
+        return dataclasses.replace(self, changes=(*self.changes, sentence))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as the front matter holds them."""
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(self).items()}

@@ -1,0 +1,89 @@
+"""A recognizer taken apart: what exports write."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from flax import nnx
+
+from eacl_jax.dialogue import Dialogue
+from eacl_jax.errors import UserError
+from eacl_jax.inputs import read_transcript
+from eacl_jax.model import Representer
+from eacl_jax.optim import path_name
+from eacl_jax.recognizer import EmotionRecognizer
+
+EXAMPLE = "Ann: The landlord rang. We got the flat!\nBen: What? You're joking!\nAnn: We move in on Friday."
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """What a recognizer is made of.
+
+    Attributes:
+      names: of the weights, in the order of the tree's leaves, as `encoder/layers/0/attention/query/kernel`.
+      weights: float32 by name, on the host.
+      tree: structure of the weights.
+      graphdef: static half of the Representer.
+      tokenizer: the encoder's.
+      encoder_config: the encoder's config.json.
+    """
+
+    names: Sequence[str]
+    weights: Mapping[str, np.ndarray]
+    tree: Any
+    graphdef: Any
+    tokenizer: Any
+    encoder_config: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, recognizer: EmotionRecognizer) -> "Parts":
+        """The parts of a recognizer."""
+        leaves, tree = jax.tree_util.tree_flatten_with_path(recognizer._params)
+        names = [path_name(path) for path, _ in leaves]
+        weights = {name: np.asarray(leaf) for name, (_, leaf) in zip(names, leaves, strict=True)}
+        return cls(names, weights, tree, recognizer._graphdef, recognizer.tokenizer, recognizer._encoder_config)
+
+    def representer(self, weights: Mapping[str, Any]) -> Representer:
+        """The Representer with these weights, traced or not."""
+        return nnx.merge(self.graphdef, jax.tree.unflatten(self.tree, [weights[name] for name in self.names]))
+
+
+def example_dialogue() -> Dialogue:
+    """A conversation to try an export with."""
+    return read_transcript(EXAMPLE)
+
+
+def prompt_form(recognizer: EmotionRecognizer) -> dict[str, Any]:
+    """The settings of a prompt as `standalone.prompt` takes them."""
+    prompts = recognizer._prompts
+    return {
+        "start": prompts._start,
+        "separator": prompts._separator,
+        "tail": prompts._tail,
+        "readout": recognizer.settings.readout,
+        **dataclasses.asdict(recognizer.settings.prompt),
+    }
+
+
+def check_new(folder: Path) -> None:
+    """Raises `UserError` where there is something in a folder to export to."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"--output {folder} exists and is not an empty folder; name a new one.")
+
+
+def new_folder(folder: Path) -> Path:
+    """Makes a folder to export to.
+
+    Raises:
+      UserError: there is something in it already, or it cannot be made.
+    """
+    check_new(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--output {folder} cannot be made: {error.strerror}.") from error
+    return folder

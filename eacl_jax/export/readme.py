@@ -1,0 +1,136 @@
+"""The README.md of an export to StableHLO."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from eacl_jax.model_folder import Settings
+
+_TEXT = """# Emotion recognition in conversation, as StableHLO
+
+The whole prediction of an `eacl_jax` recognizer as programs that JAX runs: encoder, readout, mapping, cosines with the labels'
+anchors, calibrated probabilities. It needs JAX and NumPy, nothing else; it was made with JAX {jax}.
+
+```sh
+python run.py   # answers the conversation in example.npz
+```
+
+The programs were lowered for {platforms}. Not for decisions about people: the card of the recognizer that was exported says
+what it is for, and how good it is.
+
+## Labels
+
+{labels}
+
+## Inputs
+
+`Model()(tokens, positions, segment_ids, readout)` in `run.py`, for N utterances in R rows of L tokens:
+
+| | | |
+|---|---|---|
+| `tokens` | int32 [R, L] | ids of the tokenizer's vocabulary, 0 where there is padding |
+| `positions` | int32 [R, L] | 0, 1, 2, ... of each token in its prompt, starting again in each; 0 where there is padding |
+| `segment_ids` | int32 [R, L] | 1 for the first prompt of a row, 2 for the second, ...; 0 where there is padding |
+| `readout` | int32 [N, 2] | row and column of the token that stands for each utterance: {readout} |
+
+A row holds a prompt, or up to {segments} of them one after the other, which do not see each other. A prompt has at most
+{max_tokens} tokens. It gives
+
+| | | |
+|---|---|---|
+| representations | float32 [N, {width}] | |
+| cosines | float32 [N, {classes}] | with the anchor of each label, in the order of `labels.json` |
+| probabilities | float32 [N, {classes}] | rows sum to 1; the label with the highest is the answer |
+
+Shapes: {shapes}. `run.py` adds the padding that a shape needs. Each shape of input is compiled at its first use: use few.
+
+The programs themselves are functions of (weights, tokens, positions, segment_ids, readout), weights by name as in
+`weights.npz`; `run.py` shows how JAX is told so.
+
+## Prompts
+
+The prompt of an utterance, in ids; `{{}}` stands for the ids of a text without special tokens:
+
+    {start}{{SPEAKER says: TEXT}} {separator} ... {{For utterance: TEXT SPEAKER feels}} {tail}
+
+that is, {opening}up to {max_past} utterances before it, oldest first, each closed by {separator}; then the utterance
+itself. The oldest are left out where the whole would exceed {max_tokens} tokens: `prompt` in `run.py` does it exactly.
+
+{tokenizing}
+
+## Files
+
+| | |
+|---|---|
+| `predict-*.stablehlo` | a program for a shape of input, ROWSxLENGTH |
+| `weights.npz` | weights and anchors, without pickled objects |
+| `model.json`, `labels.json` | settings of programs and prompts; labels and their words |
+| `tokenizer/` | the encoder's tokenizer |
+| `run.py`, `example.npz` | how to run it, and a conversation with the exported recognizer's probabilities |
+"""
+
+_TOKENIZERS = """With the package `tokenizers`:
+
+```python
+from run import HERE, Model, lay_out, prompt
+from tokenizers import Tokenizer
+
+model = Model()
+tokenizer = Tokenizer.from_file(str(HERE / "tokenizer" / "tokenizer.json"))
+tokenizer.no_truncation()
+tokenizer.no_padding()
+tokenizer.encode_special_tokens = True  # a special token's name in a text is text
+
+
+def encode(text: str) -> list[int]:
+    return tokenizer.encode(text, add_special_tokens=False).ids
+
+
+said = [("Ann", "The landlord rang. We got the flat!"), ("Ben", "What? You're joking!")]
+prompts = [prompt(encode, said[: number + 1], model.settings["prompt"]) for number in range(len(said))]
+_, _, probabilities = model(*lay_out(prompts))
+for (speaker, text), row in zip(said, probabilities, strict=True):
+    print(speaker, text, model.labels[row.argmax()], row.max())
+```"""
+
+_NO_TOKENIZERS = (
+    "This tokenizer has no `tokenizer.json` for the package `tokenizers`; load `tokenizer/` with `transformers`' "
+    "`AutoTokenizer` and encode with `add_special_tokens=False, split_special_tokens=True`."
+)
+
+_READOUTS = {
+    "mask": "the mask token",
+    "first": "the prompt's first token",
+    "last": "the prompt's last token",
+    "mean": "any of its tokens, the mean over all of them is taken",
+}
+
+
+def stablehlo_readme(about: Mapping[str, Any], settings: Settings, *, fast: bool) -> str:
+    """The text.
+
+    Args:
+      about: what `model.json` holds.
+      settings: the recognizer's.
+      fast: the tokenizer has a `tokenizer.json`.
+    """
+    form = about["prompt"]
+    sizes = ("any number" if size is None else str(size) for p in about["programs"] for size in (p["rows"], p["length"]))
+    shapes = [f"{rows} of rows of {length} of tokens" for rows, length in zip(sizes, sizes, strict=True)]
+    start = " ".join(map(str, form["start"]))
+    return _TEXT.format(
+        jax=about["jax"],
+        platforms=", ".join(about["platforms"]),
+        labels=", ".join(settings.labels),
+        readout=_READOUTS[settings.readout],
+        segments=about["least_length"],
+        max_tokens=form["max_tokens"],
+        max_past=form["max_past"],
+        width=about["widths"][0],
+        classes=len(settings.labels),
+        shapes="; ".join(shapes),
+        start=f"{start} " if start else "",
+        opening=f"the first token ({start}), " if start else "",
+        separator=form["separator"],
+        tail=" ".join(map(str, form["tail"])),
+        tokenizing=_TOKENIZERS if fast else _NO_TOKENIZERS,
+    )

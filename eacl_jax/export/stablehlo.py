@@ -1,0 +1,171 @@
+"""The whole prediction as StableHLO, in a folder that JAX and NumPy run: encoder, readout, mapping, cosines, probabilities."""
+
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from eacl_jax.batching import Batch
+from eacl_jax.encoders.attention import Attention
+from eacl_jax.errors import UserError
+from eacl_jax.export import standalone
+from eacl_jax.export.parts import Parts, example_dialogue, new_folder, prompt_form
+from eacl_jax.export.readme import stablehlo_readme
+from eacl_jax.export.shapes import ANY, AUTO, LEAST_LENGTH, Shape, by_length, read_shapes
+from eacl_jax.recognizer import EmotionRecognizer
+
+PLATFORMS = ("cpu", "cuda", "tpu")
+_STAGE = "stage_two"
+
+
+def export_stablehlo(
+    recognizer: EmotionRecognizer, folder: str | Path, *, shapes: str = AUTO, platforms: Sequence[str] = PLATFORMS
+) -> tuple[Shape, ...]:
+    """Writes a folder with which a program that has only JAX and NumPy predicts as the recognizer does.
+
+    Args:
+      recognizer: to export.
+      folder: new, or empty. It gets the programs, `weights.npz`, `labels.json`, `model.json` (settings), the tokenizer,
+        `run.py` and `example.npz` (which try it out) and `README.md`.
+      shapes: "auto", one program for all numbers of rows and, where the architecture allows it, all lengths; or shapes
+        ROWSxLENGTH separated by commas, a program for each, in which `*` stands for any number.
+      platforms: that each program runs on: cpu, cuda, rocm, tpu.
+
+    Returns:
+      The shapes for which there are programs.
+
+    Raises:
+      UserError: the folder is not empty, a shape or platform is none, or the architecture cannot do without a length.
+    """
+    if unknown := [name for name in platforms if name not in (*PLATFORMS, "rocm")]:
+        raise UserError(f"--platforms: {unknown[0]!r} is none; expected {', '.join(PLATFORMS)} or rocm, separated by commas.")
+    parts = Parts.of(recognizer)
+    weights = {**parts.weights, "anchors": np.asarray(recognizer.anchors[_STAGE], np.float32)}
+    predict = jax.jit(prediction(recognizer, parts))
+    programs = _export(predict, weights, read_shapes(shapes), recognizer.settings.prompt.max_tokens, platforms)
+    folder = new_folder(Path(folder))
+    settings = {
+        "format": "eacl_jax stablehlo 1",
+        "jax": jax.__version__,
+        "platforms": list(platforms),
+        "programs": [{"file": _file(shape), **_describe(shape, exported)} for shape, exported in programs.items()],
+        "least_length": LEAST_LENGTH,
+        "widths": [int(aval.shape[1]) for aval in next(iter(programs.values())).out_avals],
+        "prompt": prompt_form(recognizer),
+    }
+    for shape, exported in programs.items():
+        (folder / _file(shape)).write_bytes(exported.mlir_module_serialized)
+    _write_arrays(folder / "weights.npz", weights)
+    _write_json(folder / "model.json", settings)
+    _write_json(folder / "labels.json", {"labels": recognizer.labels, "words": recognizer.settings.words})
+    parts.tokenizer.save_pretrained(folder / "tokenizer")
+    shutil.copyfile(standalone.__file__, folder / "run.py")
+    _write_arrays(folder / "example.npz", example(recognizer))
+    readme = stablehlo_readme(settings, recognizer.settings, fast=(folder / "tokenizer" / "tokenizer.json").is_file())
+    (folder / "README.md").write_text(readme, encoding="utf-8")
+    return tuple(programs)
+
+
+def prediction(recognizer: EmotionRecognizer, parts: Parts) -> Callable[..., tuple[Array, Array, Array]]:
+    """Predicting as one function of (weights, tokens, positions, segment_ids, readout)."""
+    temperature = recognizer.settings.temperature * recognizer.settings.calibration[_STAGE]
+
+    def predict(
+        weights: Mapping[str, Array], tokens: Array, positions: Array, segment_ids: Array, readout: Array
+    ) -> tuple[Array, Array, Array]:
+        representer = parts.representer(weights)
+        encoder: Any = representer.encoder
+        encoder.attention = Attention("xla")  # plain operations, which every platform has
+        batch = Batch(tokens, positions, segment_ids, readout, labels=None, weights=None)
+        representations = representer.represent(batch)
+        cosines = jnp.matmul(_unit(representations), _unit(weights["anchors"]).T, precision=jax.lax.Precision.HIGHEST)
+        # What `losses.scores` adds to all scores, the softmax takes out again.
+        return representations, cosines, jax.nn.softmax(cosines / (2 * temperature), axis=1)
+
+    return predict
+
+
+def _unit(vectors: Float[Array, "N m"]) -> Float[Array, "N m"]:
+    """Unit vectors; a zero vector stays zero."""
+    return vectors / jnp.maximum(jnp.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+
+
+def _export(
+    predict: Any,
+    weights: Mapping[str, np.ndarray],
+    shapes: tuple[Shape, ...] | None,
+    max_tokens: int,
+    platforms: Sequence[str],
+) -> dict[Shape, Any]:
+    """The exported program of each shape."""
+
+    def export(shape: Shape) -> Any:
+        rows, length, utterances = jax.export.symbolic_shape(shape.dimensions, constraints=shape.constraints)
+        types = {name: jax.ShapeDtypeStruct(value.shape, value.dtype) for name, value in weights.items()}
+        ids = jax.ShapeDtypeStruct((rows, length), jnp.int32)
+        readout = jax.ShapeDtypeStruct((utterances, 2), jnp.int32)
+        return jax.export.export(predict, platforms=platforms)(types, ids, ids, ids, readout)
+
+    if shapes is not None:
+        exported = {}
+        for shape in shapes:
+            try:
+                exported[shape] = export(shape)
+            except Exception as error:
+                if shape.length is not None:
+                    raise
+                raise UserError(
+                    f"--shapes: this encoder cannot be exported for rows of any length, as {shape} asks; "
+                    f"give lengths ({','.join(map(str, by_length(max_tokens)))}) or {AUTO}."
+                ) from error
+        return exported
+    try:
+        return {ANY: export(ANY)}
+    except Exception:
+        # Architectures with tables of distances make them with NumPy, of a length that is known. JAX and NumPy have no
+        # common error for that; any other one comes again here.
+        return {shape: export(shape) for shape in by_length(max_tokens)}
+
+
+def _file(shape: Shape) -> str:
+    return f"predict-{shape.rows or 'any'}x{shape.length or 'any'}.stablehlo"
+
+
+def _describe(shape: Shape, exported: Any) -> dict[str, Any]:
+    return {
+        "rows": shape.rows,
+        "length": shape.length,
+        "dimensions": shape.dimensions,
+        "constraints": list(shape.constraints),
+        "calling_convention_version": exported.calling_convention_version,
+        "module_kept_var_idx": list(exported.module_kept_var_idx),
+        "uses_global_constants": exported.uses_global_constants,
+    }
+
+
+def example(recognizer: EmotionRecognizer) -> dict[str, np.ndarray]:
+    """A conversation as the program takes it, its utterances as text, and the recognizer's probabilities."""
+    dialogue = example_dialogue()
+    answers = recognizer.predict(dialogue)
+    prompts = [(each.tokens.tolist(), each.readout) for each in recognizer.examples([dialogue])]
+    names = ("tokens", "positions", "segment_ids", "readout")
+    return {
+        **dict(zip(names, standalone.lay_out(prompts), strict=True)),
+        "utterances": np.array([f"{said.speaker}: {said.text}" for said in dialogue.utterances]),
+        "probabilities": np.array([list(answer.probabilities.values()) for answer in answers], np.float32),
+    }
+
+
+def _write_arrays(file: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    named: dict[str, Any] = dict(arrays)
+    np.savez(file, allow_pickle=False, **named)
+
+
+def _write_json(file: Path, value: Any) -> None:
+    file.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,1 @@
+"""The HTTP service: `create_app` makes it from a recognizer, `server.run` serves it."""

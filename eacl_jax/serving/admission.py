@@ -1,0 +1,51 @@
+"""How much may wait: what is over it is refused at once, and told when to come back."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+from eacl_jax.serving.errors import ApiError, try_again
+
+
+class Admission:
+    """Lets work in while there is room for it and the service is up. For one thread: the event loop's."""
+
+    def __init__(self, room: int, *, pace: Callable[[], float]) -> None:
+        """Args:
+        room: utterances that may be in at once.
+        pace: seconds that an utterance takes at present.
+        """
+        self.held = 0
+        self.ready = False
+        self.stopping = False
+        self._room, self._pace = room, pace
+
+    @contextlib.contextmanager
+    def hold(self, utterances: int) -> Iterator[None]:
+        """Room for so many utterances, until the block ends.
+
+        Raises:
+          ApiError: 429, there is no room; 503, the service is not ready or shutting down.
+        """
+        if self.stopping:
+            raise shutting_down()
+        if not self.ready:
+            raise not_ready()
+        if self.held + utterances > self._room:
+            message = f"{self.held} utterances are waiting, and there is room for {self._room}."
+            raise try_again("busy", message, self.held * self._pace())
+        self.held += utterances
+        try:
+            yield
+        finally:
+            self.held -= utterances
+
+
+def not_ready() -> ApiError:
+    """503 for what comes before the service can answer."""
+    message = "the service is still compiling; /readyz tells when it is ready."
+    return ApiError(503, "not_ready", message, headers={"retry-after": "5"})
+
+
+def shutting_down() -> ApiError:
+    """503 for what comes, or is still there, when the service ends."""
+    return ApiError(503, "shutting_down", "the service is shutting down; ask another, or again when it is back.")

@@ -1,0 +1,158 @@
+"""The endpoints under /v1."""
+
+import dataclasses
+from collections.abc import Coroutine, Sequence
+from typing import Annotated, Any, TypeVar
+
+from fastapi import APIRouter, Path, Request, Response
+from pydantic_core import to_json
+
+from eacl_jax.errors import UserError
+from eacl_jax.serving.batcher import Unanswerable
+from eacl_jax.serving.bodies import JsonRoute
+from eacl_jax.serving.deadline import in_time
+from eacl_jax.serving.errors import ApiError, documented
+from eacl_jax.serving.questions import check_labels, dialogues_of, utterance_of
+from eacl_jax.serving.schemas import (
+    AskedDialogue,
+    AskedUtterance,
+    ConversationAnswer,
+    ModelAnswer,
+    PredictAnswer,
+    PredictRequest,
+    SaidAnswer,
+)
+from eacl_jax.serving.service import Service
+
+Identity = Annotated[
+    str,
+    Path(
+        pattern=r"^[A-Za-z0-9._:~-]{1,100}$",
+        description="Chosen by the caller: letters, digits and . _ : ~ -",
+        examples=["call-17"],
+    ),
+]
+Result = TypeVar("Result")
+
+
+def api(service: Service) -> APIRouter:
+    """The endpoints of a service."""
+    settings, recognizer = service.settings, service.recognizer
+    router = APIRouter(prefix="/v1", route_class=JsonRoute, responses=documented(401))
+
+    async def in_time_or_why(request: Request, work: Coroutine[Any, Any, Result], asked: Sequence[AskedDialogue]) -> Result:
+        try:
+            return await in_time(request, work, settings.timeout)
+        except Unanswerable as error:
+            raise _unanswerable(error, asked, recognizer.settings.prompt.max_tokens) from error
+        except UserError as error:
+            raise ApiError(422, "invalid", f"labels: {error}", field="labels") from error
+
+    # Answers are written as JSON once and not validated: what they hold comes from the recognizer, and the models of the
+    # answers, which tests hold them to, are for the description.
+
+    @router.post(
+        "/predict",
+        summary="Emotions of whole dialogues",
+        response_description="Answered.",
+        response_model=PredictAnswer,
+        responses=documented(400, 408, 413, 415, 422, 429, 503, 504),
+    )
+    async def predict(request: Request, asked: PredictRequest) -> Response:
+        """The emotion of every utterance, from itself and what was said before in its dialogue."""
+        check_labels(asked.labels, settings.limits)
+        dialogues = dialogues_of(asked.dialogues, settings.limits)
+        answers = await in_time_or_why(request, service.predict(dialogues, asked.labels), asked.dialogues)
+        return _json(
+            {
+                "labels": list(asked.labels or recognizer.labels),
+                "dialogues": [
+                    {"id": dialogue.id, "utterances": [answer.to_json() for answer in found]}
+                    for dialogue, found in zip(dialogues, answers, strict=True)
+                ],
+            }
+        )
+
+    @router.post(
+        "/conversations/{id}/utterances",
+        summary="One more utterance of a conversation",
+        response_description="Answered.",
+        response_model=SaidAnswer,
+        responses=documented(400, 408, 413, 415, 422, 429, 503, 504),
+    )
+    async def say(request: Request, id: Identity, asked: AskedUtterance) -> Response:
+        """Adds what was said now and answers its emotion. The conversation begins with its first utterance. Where there is no
+        answer, nothing is added.
+        """
+        said = utterance_of(asked, settings.limits)
+        index, answer = await in_time_or_why(request, service.say(id, said), ())
+        return _json({"conversation": id, "index": index, "utterance": answer.to_json()})
+
+    @router.get(
+        "/conversations/{id}",
+        summary="How long a conversation is",
+        response_description="Answered.",
+        response_model=ConversationAnswer,
+        responses=documented(404, 422),
+    )
+    async def look(id: Identity) -> Response:
+        """The number of utterances so far."""
+        conversation = service.conversations.find(id)
+        if not conversation:
+            raise _no_conversation(id)
+        return _json({"conversation": id, "utterances": len(conversation)})
+
+    @router.delete(
+        "/conversations/{id}",
+        summary="Forget a conversation",
+        status_code=204,
+        response_description="Forgotten.",
+        response_class=Response,
+        responses=documented(404, 422, 504),
+    )
+    async def forget(request: Request, id: Identity) -> Response:
+        """Forgets what was said, once the utterances that came before are answered."""
+        if not await in_time(request, service.conversations.forget(id), settings.timeout):
+            raise _no_conversation(id)
+        return Response(status_code=204)
+
+    @router.get(
+        "/model",
+        summary="The model and the limits",
+        response_description="Answered.",
+        response_model=ModelAnswer,
+    )
+    async def model() -> Response:
+        """Which model answers, its labels, and what one request may hold."""
+        return _json(
+            {
+                "name": settings.name,
+                "labels": list(recognizer.labels),
+                "words": dict(zip(recognizer.settings.labels, recognizer.settings.words, strict=True)),
+                "max_tokens": recognizer.settings.prompt.max_tokens,
+                "max_past": recognizer.settings.prompt.max_past,
+                "temperature": recognizer.settings.calibration["stage_two"],
+                "limits": dataclasses.asdict(settings.limits),
+            }
+        )
+
+    return router
+
+
+def _json(value: Any) -> Response:
+    return Response(to_json(value), media_type="application/json")
+
+
+def _no_conversation(identity: str) -> ApiError:
+    return ApiError(404, "not_found", f"there is no conversation {identity!r}; it may have been idle for too long.")
+
+
+def _unanswerable(error: Unanswerable, asked: Sequence[AskedDialogue], tokens: int) -> ApiError:
+    if not asked:
+        field = "speaker"
+    elif "transcript" in asked[error.dialogue].model_fields_set:
+        field = f"dialogues[{error.dialogue}].transcript"
+    else:
+        field = f"dialogues[{error.dialogue}].utterances[{error.utterance}].speaker"
+    message = f"{field}: the speaker's name leaves no room for the text in the model's prompts of {tokens} tokens; shorten it."
+    return ApiError(422, "invalid", message, field=field)

@@ -1,0 +1,132 @@
+"""Serves until a signal says stop; then answers what was accepted, and ends."""
+
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+
+from eacl_jax.errors import UserError
+from eacl_jax.serving.app import create_app
+from eacl_jax.serving.service import Service
+from eacl_jax.serving.settings import ServiceSettings
+
+if TYPE_CHECKING:
+    from eacl_jax.recognizer import EmotionRecognizer
+
+_BACKLOG = 2048
+# The service itself ends what is not answered in the time of grace; should that fail, the server ends it a little later.
+_MORE_GRACE = 5
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket that holds the address but does not listen yet, so that a mistake shows before the model is loaded.
+
+    Args:
+      host: name or address.
+      port: 0 for any that is free.
+
+    Raises:
+      UserError: the address cannot be had.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    except (OSError, UnicodeError, OverflowError) as error:
+        raise UserError(f"--host {host} is no address or known name ({error}).") from error
+    bound = socket.socket(family, kind, protocol)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind(address)
+    except OSError as error:
+        bound.close()
+        raise _not_to_be_had(host, port, error) from error
+    return bound
+
+
+def address_of(bound: socket.socket) -> str:
+    """The URL of a bound socket."""
+    host, port = bound.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def run(
+    recognizer: "EmotionRecognizer", settings: ServiceSettings, bound: socket.socket, announce: Callable[[str], None]
+) -> None:
+    """Serves until SIGINT or SIGTERM.
+
+    Args:
+      recognizer: not to be used by others any more.
+      settings: of the service.
+      bound: from `bind`.
+      announce: told the service's URL when it is ready.
+
+    Raises:
+      UserError: another program listens at the address by now.
+    """
+    try:
+        bound.listen(_BACKLOG)
+    except OSError as error:
+        host, port = bound.getsockname()[:2]
+        raise _not_to_be_had(host, port, error) from error
+    # Each long text would be a line in the log, and callers send as many as they like.
+    logging.getLogger("eacl_jax.prompts").setLevel(logging.ERROR)
+    app = create_app(recognizer, settings)
+    config = uvicorn.Config(
+        app,
+        # It bounds a request's headers at 64 KiB, which the faster httptools does not.
+        http="h11",
+        ws="none",
+        lifespan="on",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=_BACKLOG,
+        timeout_graceful_shutdown=int(settings.grace) + _MORE_GRACE,
+    )
+    server = _Server(config, app.state.service, lambda: announce(address_of(bound)))
+    server.run(sockets=[bound])
+    if server.failure is not None:
+        raise server.failure
+
+
+class _Server(uvicorn.Server):
+    """Tells when the service is ready, and tells the service of signals."""
+
+    def __init__(self, config: uvicorn.Config, service: Service, announce: Callable[[], None]) -> None:
+        super().__init__(config)
+        self.failure: BaseException | None = None
+        self._service, self._announce = service, announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._service.when_ready(self._ready)
+
+    def _ready(self, error: BaseException | None) -> None:
+        if error is None:
+            self._announce()
+        else:
+            self.failure, self.should_exit = error, True
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        # In place of the server's own, which raises the signal again in the end: a service that was told to stop and did so
+        # exits with 0.
+        def stop(number: int, frame: FrameType | None) -> Any:
+            self._service.stop()
+            self.handle_exit(number, frame)
+
+        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _not_to_be_had(host: str, port: int, error: OSError) -> UserError:
+    return UserError(f"port {port} of {host} cannot be served from ({error.strerror}); choose another with --port.")

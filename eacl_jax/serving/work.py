@@ -1,0 +1,104 @@
+"""What a request asks of the recognizer, in pieces that can be mixed with other requests' pieces."""
+
+import asyncio
+import contextlib
+import dataclasses
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from eacl_jax.dialogue import Dialogue, Utterance
+from eacl_jax.prediction import Prediction
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Piece:
+    """Neighbouring utterances of one dialogue, with the past that their prompts may hold.
+
+    Attributes:
+      job: whose.
+      dialogue: the dialogue's number in the request.
+      start: index of the first utterance there.
+      utterances: what is to be answered.
+      past: what was said before, as far as it counts.
+    """
+
+    job: "Job"
+    dialogue: int
+    start: int
+    utterances: tuple[Utterance, ...]
+    past: tuple[Utterance, ...]
+
+    def window(self) -> Dialogue:
+        """Past and utterances."""
+        return Dialogue(f"{self.dialogue}", (*self.past, *self.utterances))
+
+    def singles(self, most_past: int) -> Iterator["Piece"]:
+        """The same, an utterance a piece."""
+        for at, utterance in enumerate(self.utterances):
+            past = last((*self.past, *self.utterances[:at]), most_past)
+            yield Piece(self.job, self.dialogue, self.start + at, (utterance,), past)
+
+
+class Job:
+    """One request's pieces, and the answers to them, which one thread adds in order while another waits for all."""
+
+    def __init__(self, labels: Mapping[str, str]) -> None:
+        """Args:
+        labels: the request's own with their words; empty for the model's.
+        """
+        self.labels = labels
+        self.pieces: deque[Piece] = deque()
+        self.over = False
+        """Answered, failed or given up: what is left of it need not be done."""
+        self._loop = asyncio.get_running_loop()
+        self._all: asyncio.Future[list[Prediction]] = self._loop.create_future()
+        self._answers: list[Prediction] = []
+        self._left = 0
+
+    def add(self, dialogue: Dialogue, number: int, *, size: int, most_past: int) -> None:
+        """Adds all utterances of a dialogue, `size` a piece."""
+        said = dialogue.utterances
+        for start in range(0, len(said), size):
+            self._add(Piece(self, number, start, said[start : start + size], last(said[:start], most_past)))
+
+    def add_last(self, dialogue: Dialogue) -> None:
+        """Adds the last utterance of a dialogue; the others are its past."""
+        past, said = dialogue.utterances[:-1], dialogue.utterances[-1:]
+        self._add(Piece(self, 0, len(past), said, past))
+
+    def take(self, answers: Sequence[Prediction]) -> None:
+        """Notes the answers to the next utterances in order; the last ones wake who waits."""
+        self._answers += answers
+        self._left -= len(answers)
+        if not self._left and not self.over:
+            self._end(self._all.set_result, self._answers)
+
+    def fail(self, error: BaseException) -> None:
+        """Ends the job with an error, unless it is over."""
+        if not self.over:
+            self._end(self._all.set_exception, error)
+
+    async def answers(self) -> list[Prediction]:
+        """Waits for the answers to all pieces. Who stops waiting gives the job up."""
+        try:
+            return await self._all
+        finally:
+            self.over = True
+
+    def _add(self, piece: Piece) -> None:
+        self.pieces.append(piece)
+        self._left += len(piece.utterances)
+
+    def _end(self, settle: Callable[..., None], value: object) -> None:
+        def settle_once() -> None:
+            if not self._all.done():
+                settle(value)
+
+        self.over = True
+        with contextlib.suppress(RuntimeError):  # the loop is closed, so nobody waits any more
+            self._loop.call_soon_threadsafe(settle_once)
+
+
+def last(said: tuple[Utterance, ...], most: int) -> tuple[Utterance, ...]:
+    """The last `most` utterances."""
+    return said[max(len(said) - most, 0) :]

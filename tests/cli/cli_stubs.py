@@ -1,0 +1,94 @@
+"""Stand-ins of the tests of bulk prediction: a recognizer that costs nothing, and a kernel that kills."""
+
+import os
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from eacl_jax.dialogue import Dialogue, Utterance
+from eacl_jax.errors import UserError
+from eacl_jax.prediction import Prediction
+
+LABELS = ("joy", "anger", "neutral")
+LONGEST_NAME = 60
+
+
+class Stub:
+    """Answers by a checksum of the text, and of how many are asked together: other chunks are other bytes."""
+
+    labels = LABELS
+    anchors = dict.fromkeys(("stage_one", "stage_two"))
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    def examples(self, dialogues: Sequence[Dialogue]) -> list[str]:
+        for dialogue in dialogues:
+            for number, utterance in enumerate(dialogue.utterances):
+                if len(utterance.speaker) > LONGEST_NAME:
+                    raise UserError(f"dialogue {dialogue.id!r} utterance {number}: the speaker's name leaves no room.")
+        return [utterance.text for dialogue in dialogues for utterance in dialogue.utterances]
+
+    def represent(self, examples: Sequence[str]) -> list[str]:
+        self.asked.append(len(examples))
+        return list(examples)
+
+    def answer(self, reps: Sequence[str], utterances: Sequence[Utterance], *, stage: str) -> list[Prediction]:
+        answers = []
+        for text, utterance in zip(reps, utterances, strict=True):
+            value = zlib.crc32(f"{stage} {text}".encode())
+            scores = {label: (value >> shift) % 100 / 100 for shift, label in enumerate(LABELS)}
+            scores["joy"] += len(reps) / 1000
+            best = max(scores, key=lambda label: scores[label])
+            answers.append(Prediction(utterance.speaker, utterance.text, best, scores, scores))
+        return answers
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+DURABLE: dict[int, int] = {}
+"""Bytes of each file, by its number, that a loss of power leaves."""
+
+
+class Kernel:
+    """`os`, but for the call that is the last: it is not done, half done or done, and then `kill` is called."""
+
+    _COUNTED = ("write", "fsync", "replace", "unlink", "ftruncate", "open")
+
+    def __init__(self, last: int = 0, how: str = "", kill: Callable[[], None] = lambda: None) -> None:
+        self.calls = 0
+        self._last, self._how, self._kill = last, how, kill
+
+    def __getattribute__(self, name: str) -> Any:
+        if name.startswith("_") or name == "calls":
+            return super().__getattribute__(name)
+        real = self._fsync if name == "fsync" else getattr(os, name)
+        if name not in self._COUNTED:
+            return real
+
+        def call(*arguments: Any) -> Any:
+            self.calls += 1
+            if self.calls == self._last:
+                if self._how == "half" and name == "write":
+                    real(arguments[0], arguments[1][: len(arguments[1]) // 2])
+                elif self._how == "done":
+                    real(*arguments)
+                self._kill()
+            return real(*arguments)
+
+        return call
+
+    def _fsync(self, descriptor: int) -> None:
+        """Notes what would be durable; a real disk takes its time."""
+        state = os.fstat(descriptor)
+        DURABLE[state.st_ino] = state.st_size
+
+
+def lose_power(folder: Path) -> None:
+    """What was written and not made durable is lost."""
+    for file in folder.iterdir():
+        state = file.stat()
+        os.truncate(file, min(state.st_size, DURABLE.get(state.st_ino, 0)))

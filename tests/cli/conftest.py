@@ -1,0 +1,65 @@
+"""The command line as the tests call it: in this process, with a stand-in for the recognizer or a tiny real one."""
+
+import io
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import pytest
+from cli_stubs import Stub
+from toys import make_recognizer
+
+from eacl_jax.cli.job import Job
+from eacl_jax.cli.main import main
+
+
+class Done(NamedTuple):
+    """How a command ended."""
+
+    status: int
+    output: bytes
+    errors: str
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compile_fast() -> Iterator[None]:
+    """Tiny models spend their time in the compiler."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory) -> Path:
+    """A model folder of joy, anger and neutral."""
+    folder = tmp_path_factory.mktemp("cli") / "model"
+    make_recognizer(tmp_path_factory.mktemp("cli_encoder"), shift=0.1).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def eacl(monkeypatch, capsysbinary) -> Callable[..., Done]:
+    """Runs `eacl ARGUMENTS`; `given` is its standard input."""
+    # Else the command would begin anew in this process, which is the tests'.
+    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.hugetlb=0")
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+    def run(*arguments: str | Path, given: bytes = b"") -> Done:
+        monkeypatch.setattr(sys, "argv", ["eacl", *map(str, arguments)])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given)))
+        with pytest.raises(SystemExit) as ended:
+            main()
+        output, errors = capsysbinary.readouterr()
+        return Done(int(ended.value.code or 0), output, errors.decode())
+
+    return run
+
+
+@pytest.fixture
+def stub(monkeypatch) -> Stub:
+    """Answers in place of the model."""
+    stand_in = Stub()
+    monkeypatch.setattr(Job, "_recognizer", lambda *_: stand_in)
+    return stand_in

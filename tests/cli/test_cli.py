@@ -1,0 +1,187 @@
+"""`eacl` itself, and the subcommands that do what launch scripts do."""
+
+import json
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from toys import make_config, make_corpus_files
+
+from eacl_jax import evaluation, run
+from eacl_jax.config import Config
+from eacl_jax.recognizer import EmotionRecognizer
+from eacl_jax.training import Interrupted
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMANDS = ("train", "evaluate", "predict", "adapt", "serve", "export", "push", "encoders")
+
+
+def test_help_names_the_commands(eacl):
+    for arguments in ((), ("--help",)):
+        done = eacl(*arguments)
+        assert done.status == 0
+        assert all(f" {command} ".encode() in done.output for command in COMMANDS)
+    assert eacl("--version").output.decode().strip() == metadata.version("eacl_jax")
+    assert "No such command 'predikt'. Did you mean 'predict'?" in eacl("predikt").errors
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_has_help(eacl, command):
+    done = eacl(command, "--help")
+    assert (done.status, done.errors) == (0, "")
+
+
+def test_help_and_mistakes_do_not_wait_for_jax():
+    script = (
+        "import sys\nfrom eacl_jax.cli.main import main\n"
+        "for arguments in (['--help'], ['predict', '--help'], 'predict --model=m --input=no.jsonl --output=o.csv'.split()):\n"
+        "    sys.argv = ['eacl', *arguments]\n"
+        "    try: main()\n"
+        "    except SystemExit: pass\n"
+        "print(sorted({'jax', 'flax', 'transformers', 'fastapi'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.endswith("[]\n")
+    assert done.stderr == "error: --input: no.jsonl does not exist; name a file of dialogues.\n"
+
+
+def test_train_is_the_launch_script(eacl, tmp_path, monkeypatch):
+    """The same settings reach the same function; a configuration imports what stands beside it, wherever that is."""
+    called = []
+    monkeypatch.setattr(run, "train", lambda *arguments, **options: called.append((arguments, options)))
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "shared.py").write_text("EPOCHS = 3\n")
+    (tmp_path / "mine" / "own.py").write_text(
+        "from eacl_jax.config import Config\nfrom mine.shared import EPOCHS\nfrom ml_collections import ConfigDict\n\n\n"
+        "def get_config(argument=None):\n    config = ConfigDict(Config().to_dict())\n"
+        "    config.stage_one.epochs = EPOCHS\n    config.seed = int(argument)\n    return config\n"
+    )
+    options = ("--config.loss.temperature=0.2", "--no-resume", "--config.stage_two.epochs", "5", "--profile=2")
+    done = eacl("train", f"--config={tmp_path / 'mine' / 'own.py'}:7", "--workdir=somewhere", *options)
+    assert done.status == 0, done.errors
+    expected = {"stage_one.epochs": 3, "seed": 7, "loss.temperature": 0.2, "stage_two.epochs": 5}
+    assert called == [((make_config(expected), Path("somewhere")), {"resume": False, "profile": 2})]
+
+
+def test_interrupted_training_says_how_to_go_on(eacl, tmp_path, monkeypatch):
+    def interrupted(*_, **__):
+        raise Interrupted
+
+    monkeypatch.setattr(run, "train", interrupted)
+    done = eacl("train", f"--config={ROOT / 'configs' / 'meld.py'}", "--workdir", tmp_path / "my run")
+    assert done.status == 0
+    assert f"run the same command again:\n  eacl train --config={ROOT}/configs/meld.py --workdir '{tmp_path}/my run'" in (
+        done.output.decode()
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--config=configs/nothing.py"], "configs/nothing.py"),
+        (["--config=configs/meld.py:sed=1"], "unknown name 'sed'"),
+        (["--config=configs/meld.py", "--config.data.dri=x"], "there is no setting"),
+        (["--config=configs/meld.py", "--config.loss.temperature=0"], "config.loss.temperature: must be positive"),
+        (["--config=configs/meld.py", "--bogus=1"], "bogus"),
+        (["--config=configs/meld.py", "extra"], "extra is neither an option nor --config.SETTING=VALUE"),
+        (["--config.seed=1"], "Missing option '--config'"),
+    ],
+)
+def test_mistakes_in_training(eacl, tmp_path, monkeypatch, arguments, told):
+    monkeypatch.chdir(ROOT)
+    done = eacl("train", f"--workdir={tmp_path / 'run'}", *arguments)
+    assert done.status == 2
+    assert done.errors.startswith("error: ")
+    assert told in done.errors
+    assert not (tmp_path / "run").exists()
+
+
+def test_evaluate_is_the_launch_script(eacl, tmp_path, monkeypatch):
+    scores = {"stage_two": {"weighted_f1": 61.5, "per_class_f1": {}}}
+    called = []
+    monkeypatch.setattr(run, "read_config", lambda folder: Config())
+    monkeypatch.setattr(evaluation, "evaluate", lambda *given, **options: called.append((given, options)) or scores)
+    (tmp_path / "results.json").write_text(json.dumps({"stage_one": {}, "stage_two": {}}))
+    done = eacl("evaluate", "--run", tmp_path, "--split=dev", "--data-dir=there")
+    assert (done.status, called) == (0, [((tmp_path, "dev"), {"data_dir": "there"})])
+    assert b"61.50" in done.output
+    assert eacl("evaluate", "--run", tmp_path / "no").errors.startswith("error: --run: ")
+
+
+def annotated(file: Path, joy: str = "joy") -> Path:
+    names = {"joy": joy}
+    lines = (ROOT / make_corpus_files(file.parent / "corpus", dialogues=10)["train"]).read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    for record in records:
+        for said in record["utterances"]:
+            said["emotion"] = names.get(said["emotion"], said["emotion"])
+    file.write_text("\n".join(map(json.dumps, records)))
+    return file
+
+
+def test_adapt_saves_what_the_library_adapts(eacl, model, tmp_path):
+    chats = annotated(tmp_path / "chats.jsonl", joy="glee")
+    refused = eacl("adapt", "--model", model, "--input", chats, "--output", tmp_path / "new")
+    assert refused.status == 2
+    assert "the emotions 'glee' (" in refused.errors
+    assert "--labels 'anger,glee,neutral'" in refused.errors
+    assert not (tmp_path / "new").exists()
+
+    options = ("--labels", "anger,glee=wonderful,neutral", "--output", tmp_path / "new")
+    done = eacl("adapt", "--model", model, "--input", chats, *options)
+    assert done.status == 0, done.errors
+    records = [json.loads(line) for line in chats.open()]
+    words = {"anger": "anger", "glee": "wonderful", "neutral": "neutral"}
+    expected = EmotionRecognizer.from_pretrained(model).with_labels(words).adapt(records)
+    assert str(expected.adaptation) in done.output.decode()
+    loaded = EmotionRecognizer.from_pretrained(tmp_path / "new")
+    assert loaded.settings == expected.settings
+    assert abs(loaded.anchors["stage_two"] - expected.anchors["stage_two"]).max() < 1e-6
+    assert (tmp_path / "new" / "README.md").exists()
+    again = eacl("adapt", "--model", model, "--input", chats, *options)
+    assert again.status == 2
+    assert "new is there and not an empty folder" in again.errors
+
+
+def test_adapt_reads_csv(eacl, model, tmp_path):
+    rows = ["chat,who,what,mood", "1,Ann,great,joy", "2,Ann,rude,anger", "1,Bob,table,", "2,Bob,great,joy"]
+    (tmp_path / "chats.csv").write_text("\n".join(rows))
+    names = ("--dialogue-column=chat", "--speaker-column=who", "--text-column=what", "--emotion-column=mood")
+    done = eacl("adapt", "--model", model, "--input", tmp_path / "chats.csv", "--output", tmp_path / "new", *names)
+    assert done.status == 0, done.errors
+    assert b"adapted to 2 dialogues\nexamples: joy 2, anger 1, neutral 0" in done.output
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("no.jsonl", None, "there is no file no.jsonl"),
+        ("chats.txt", "Ann: hi", "must end in .jsonl (a dialogue a line) or .csv (an utterance a row)"),
+        ("chats.jsonl", "", "no utterance has an emotion"),
+        ("chats.jsonl", "{", "chats.jsonl line 1: not valid JSON"),
+        ("chats.csv", "dialogue,speaker,text\n", "no column 'emotion'"),
+        (
+            "chats.csv",
+            "dialogue,speaker,text,emotion\n1,,hi,joy",
+            "chats.csv line 2: dialogue '1' utterance 0: the speaker is",
+        ),
+    ],
+)
+def test_mistakes_in_adapting(eacl, model, tmp_path, monkeypatch, name, content, told):
+    monkeypatch.chdir(tmp_path)
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    done = eacl("adapt", "--model", model, "--input", name, "--output", "new")
+    assert (done.status, done.output) == (2, b"")
+    assert done.errors.startswith("error: ")
+    assert told in done.errors
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("script", ["predict", "serve", "encoders"])
+def test_launch_scripts_are_the_commands(script):
+    done = subprocess.run([sys.executable, f"launch/{script}.py", "--help"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert f"Usage: eacl {script}" in done.stdout

@@ -1,0 +1,60 @@
+"""`eacl export` and `eacl push`."""
+
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from eacl_jax.cli.export import export, push
+from eacl_jax.errors import UserError
+from eacl_jax.export.facts import Facts
+
+
+def call(*arguments: object) -> Result:
+    app = typer.Typer()
+    app.command()(export)
+    app.command()(push)
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_export(finished, tmp_path) -> None:
+    done = call(
+        "export", "--model", finished / "model", "--output", tmp_path / "out", "--shapes", "*x*,8x64", "--platforms", "cpu"
+    )
+    assert done.exit_code == 0, done.output
+    assert "programs for 8x64, *x* (rows x tokens) on cpu" in done.output
+    assert (tmp_path / "out" / "predict-8x64.stablehlo").is_file()
+
+
+def test_export_for_pytorch(finished, tmp_path) -> None:
+    done = call("export", "--model", finished / "model", "--format", "hf", "--output", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    assert Facts.read(tmp_path / "out") == Facts.read(finished / "model")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--output", "FULL"), "--output .* exists and is not an empty folder"),
+        (("--output", "NEW", "--shapes", "x"), "--shapes 'x'"),
+        (("--output", "NEW"), "is no folder; give a run's model folder or the id of a hub repository"),
+    ],
+)
+def test_mistakes(arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    places = {"FULL": str(tmp_path / "full"), "NEW": str(tmp_path / "new")}
+    done = call("export", "--model", tmp_path / "none", *(places.get(argument, argument) for argument in arguments))
+    assert isinstance(done.exception, UserError)
+    with pytest.raises(UserError, match=message):
+        raise done.exception
+    assert not (tmp_path / "new").exists()
+
+
+def test_push_lists_what_it_would_send(finished) -> None:
+    done = call("push", "--model", finished / "model", "--repo", "ann/emotions", "--dry-run")
+    assert done.exit_code == 0, done.output
+    assert "would be sent to ann/emotions" in done.output
+    for name in ("config.json", "heads.safetensors", "README.md", "encoder/model.safetensors"):
+        assert f"  {name}\n" in done.output

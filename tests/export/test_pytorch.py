@@ -1,0 +1,80 @@
+"""The folder that `export --format hf` writes: PyTorch predicts with it as its card says, and it is still a model folder."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModel
+
+from eacl_jax import EmotionRecognizer
+from eacl_jax.encoders.prefix import PrefixShape
+from eacl_jax.errors import UserError
+from eacl_jax.export.pytorch import export_hf
+from tests.export.small import DIALOGUES, EVERY_ARCHITECTURE, recognizer
+
+
+def run_card(folder: Path) -> dict[str, Any]:
+    """The names that the card's lines for PyTorch define."""
+    section = (folder / "README.md").read_text(encoding="utf-8").partition("## In PyTorch")[2]
+    code = re.search(r"```python\n(.*?)```", section, re.DOTALL)
+    assert code is not None
+    assert "eacl_jax" not in code[1]
+    names: dict[str, Any] = {}
+    exec(code[1].replace('"PATH"', repr(str(folder))), names)
+    return names
+
+
+def compare(folder: Path, original: EmotionRecognizer) -> None:
+    predict = run_card(folder)["predict"]
+    for dialogue in DIALOGUES:
+        said = [(u.speaker, u.text) for u in dialogue.utterances]
+        for number, answer in enumerate(original.predict(dialogue), start=1):
+            found = predict(said[:number])
+            assert list(found) == list(answer.probabilities)
+            np.testing.assert_allclose(list(found.values()), list(answer.probabilities.values()), atol=1e-4)
+
+
+@pytest.mark.parametrize("name", EVERY_ARCHITECTURE)
+def test_every_architecture(name: str, tmp_path: Path, capsys) -> None:
+    original = recognizer(name)
+    export_hf(original, tmp_path / "out")
+    compare(tmp_path / "out", original)
+    assert "'joy': 0." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("readout", ["first", "mean"])
+def test_other_readouts(readout, tmp_path: Path) -> None:
+    original = recognizer(readout=readout, scan_layers=True)
+    export_hf(original, tmp_path / "out")
+    compare(tmp_path / "out", original)
+
+
+def test_encoder_is_whole(tmp_path: Path) -> None:
+    export_hf(recognizer(), tmp_path / "out")
+    module, report = AutoModel.from_pretrained(tmp_path / "out", subfolder="encoder", output_loading_info=True)
+    assert not report["unexpected_keys"]
+    assert all(name.startswith("pooler.") for name in report["missing_keys"])
+    assert next(module.parameters()).dtype == torch.float32
+
+
+def test_is_a_model_folder(tmp_path: Path) -> None:
+    original = recognizer()
+    export_hf(original, tmp_path / "out")
+    again = EmotionRecognizer.from_pretrained(tmp_path / "out")
+    assert again.settings == original.settings
+    np.testing.assert_allclose(again.encode(DIALOGUES), original.encode(DIALOGUES), atol=1e-6)
+
+
+def test_prefix_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="prefix of keys and values, which PyTorch transformers has no place for"):
+        export_hf(recognizer(prefix=PrefixShape(2)), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_full_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="exists and is not an empty folder"):
+        export_hf(recognizer(), tmp_path)

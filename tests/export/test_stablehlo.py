@@ -1,0 +1,193 @@
+"""An exported program answers as the recognizer, and needs nothing but JAX and NumPy."""
+
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from eacl_jax import Dialogue, EmotionRecognizer, Utterance
+from eacl_jax.errors import UserError
+from eacl_jax.export import standalone
+from eacl_jax.export.parts import prompt_form
+from eacl_jax.export.stablehlo import export_stablehlo
+from eacl_jax.pipeline import evaluation_batches
+from tests.export.small import DIALOGUES, EVERY_ARCHITECTURE, LABELS, recognizer
+
+# Those whose attention knows nothing of distances.
+ANY_LENGTH = {"bert", "electra", "roberta"}
+
+# Finds no installed package but JAX, what it installs, and those named.
+BLOCKER = """
+import runpy, sys
+
+class Allowed:
+    names = {"jax", "jaxlib", "numpy", "ml_dtypes", "opt_einsum", "scipy", "run", *sys.argv[2:], *sys.stdlib_module_names}
+    finders = list(sys.meta_path)
+
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in self.names or name.startswith("_sysconfigdata"):
+            return next(filter(None, (finder.find_spec(name, path, target) for finder in self.finders)), None)
+
+sys.meta_path[:] = [Allowed()]
+for name in ("eacl_jax", "flax", "transformers", "safetensors", "flatbuffers"):
+    try:
+        __import__(name)
+    except ModuleNotFoundError:
+        continue
+    sys.exit(f"{name} can be imported")
+sys.path.insert(0, sys.argv[1].rpartition("/")[0])
+runpy.run_path(sys.argv[1], run_name="__main__")
+"""
+
+
+def run_alone(script: Path, *packages: str) -> str:
+    """What a script prints in a process of its own, in which only JAX, NumPy and `packages` can be imported."""
+    command = [sys.executable, "-c", BLOCKER, str(script), *packages]
+    environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=script.parents[1])
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def load(folder: Path) -> ModuleType:
+    """The `run.py` of an export as a module."""
+    spec = importlib.util.spec_from_file_location("run", folder / "run.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def compare(folder: Path, original: EmotionRecognizer) -> None:
+    """Compares representations, cosines and probabilities of all utterances, one in a row."""
+    program = load(folder)
+    model = program.Model()
+    prompts = [(example.tokens.tolist(), example.readout) for example in original.examples(DIALOGUES)]
+    representations, cosines, probabilities = model(*program.lay_out(prompts))
+    expected = original.encode(DIALOGUES)
+    answers = original.answer(expected, [said for dialogue in DIALOGUES for said in dialogue.utterances])
+    np.testing.assert_allclose(representations, expected, atol=1e-5)
+    np.testing.assert_allclose(cosines, [list(a.cosines.values()) for a in answers], atol=1e-5)
+    np.testing.assert_allclose(probabilities, [list(a.probabilities.values()) for a in answers], atol=1e-5)
+    assert [model.labels[i] for i in probabilities.argmax(axis=1)] == [a.emotion for a in answers]
+
+
+@pytest.mark.parametrize("name", EVERY_ARCHITECTURE)
+def test_every_architecture(name: str, tmp_path: Path) -> None:
+    original = recognizer(name)
+    shapes = export_stablehlo(original, tmp_path / "out", platforms=["cpu"])
+    assert [str(shape) for shape in shapes] == (["*x*"] if name in ANY_LENGTH else ["*x32", "*x48"])
+    compare(tmp_path / "out", original)
+
+
+@pytest.mark.parametrize("readout", ["first", "mean"])
+def test_other_readouts(readout, tmp_path: Path) -> None:
+    original = recognizer(readout=readout, scan_layers=True)
+    export_stablehlo(original, tmp_path / "out", platforms=["cpu"])
+    compare(tmp_path / "out", original)
+
+
+def test_several_prompts_in_a_row(tmp_path: Path) -> None:
+    original = recognizer()
+    export_stablehlo(original, tmp_path / "out", platforms=["cpu"])
+    ((batch, indices),) = evaluation_batches(original.examples(DIALOGUES), [(8, 64)])
+    assert batch.segment_ids.max() > 1
+    model = load(tmp_path / "out").Model()
+    representations, _, _ = model(batch.tokens, batch.positions, batch.segment_ids, batch.readout[: len(indices)])
+    np.testing.assert_allclose(representations, original.encode(DIALOGUES)[indices], atol=1e-5)
+
+
+def test_stands_alone(tmp_path: Path) -> None:
+    original = recognizer()
+    export_stablehlo(original, tmp_path / "out")
+    *answers, last = run_alone(tmp_path / "out" / "run.py").splitlines()
+    assert len(answers) == 3
+    for label in LABELS:
+        assert all(re.search(rf"{re.escape(label)} [01]\.\d{{4}}", answer) for answer in answers)
+    assert float(last.rpartition(" ")[2]) < 1e-5
+    about = json.loads((tmp_path / "out" / "model.json").read_text(encoding="utf-8"))
+    assert about["platforms"] == ["cpu", "cuda", "tpu"]
+
+
+def test_readme_builds_the_tokens(tmp_path: Path) -> None:
+    original = recognizer()
+    export_stablehlo(original, tmp_path / "out", platforms=["cpu"])
+    readme = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    said = [(u.speaker, u.text) for u in DIALOGUES[0].utterances]
+    code = re.sub(r"^said = .*$", lambda _: f"said = {said!r}", code, flags=re.MULTILINE)
+    code = re.sub(r"^    print\(.*\)$", "    print(row.tolist())", code, flags=re.MULTILINE)
+    (tmp_path / "out" / "try.py").write_text(code, encoding="utf-8")
+    printed = [json.loads(line) for line in run_alone(tmp_path / "out" / "try.py", "tokenizers").splitlines()]
+    expected = [list(answer.probabilities.values()) for answer in original.predict(DIALOGUES[0])]
+    np.testing.assert_allclose(printed, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("readout", ["mask", "first", "last", "mean"])
+def test_prompts_are_the_recognizers(readout) -> None:
+    original = recognizer(readout=readout)
+    tokenizer, form = original.tokenizer, prompt_form(original)
+
+    def encode(text: str) -> list[int]:
+        return tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+
+    # Of many lengths, so that every rule for leaving out the past decides somewhere.
+    generator = np.random.default_rng(0)
+    drawn = [
+        Dialogue(
+            str(number), tuple(Utterance("Ann", "day " * count) for count in generator.integers(0, (3, 20)[number % 2], 6))
+        )
+        for number in range(40)
+    ]
+    for dialogue in [*DIALOGUES, *drawn]:
+        said = [(u.speaker, u.text) for u in dialogue.utterances]
+        for number, example in enumerate(original.examples([dialogue]), start=1):
+            tokens, column = standalone.prompt(encode, said[:number], form)
+            assert tokens == example.tokens.tolist()
+            assert column == example.readout
+
+
+def test_shapes_as_asked(tmp_path: Path) -> None:
+    original = recognizer("mpnet")
+    made = export_stablehlo(original, tmp_path / "out", shapes="16x48, *x48,8x32 ,8x32", platforms=["cpu"])
+    assert [str(shape) for shape in made] == ["8x32", "16x48", "*x48"]
+    compare(tmp_path / "out", original)
+    model = load(tmp_path / "out").Model()
+    with pytest.raises(ValueError, match="no program takes 2 rows of 49 tokens; there are predict-8x32"):
+        model(*np.zeros((3, 2, 49), np.int32), np.zeros((1, 2), np.int32))
+
+
+@pytest.mark.parametrize(
+    ("shapes", "message"),
+    [
+        ("64", "'64' is no shape; expected auto, or ROWSxLENGTH"),
+        ("*x*,", "'' is no shape"),
+        ("0x32", "'0x32' is no shape"),
+        ("*x8", "too short; rows have at least 16 tokens"),
+        ("*x*", r"cannot be exported for rows of any length, as \*x\* asks; give lengths \(\*x32,\*x48\) or auto"),
+    ],
+)
+def test_impossible_shapes(shapes: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message):
+        export_stablehlo(recognizer("mpnet"), tmp_path / "out", shapes=shapes, platforms=["cpu"])
+    assert not (tmp_path / "out").exists()
+
+
+def test_refusals(tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    with pytest.raises(UserError, match="exists and is not an empty folder"):
+        export_stablehlo(recognizer(), tmp_path / "full", platforms=["cpu"])
+    assert [file.name for file in (tmp_path / "full").iterdir()] == ["file"]
+    with pytest.raises(UserError, match="--platforms: 'abacus' is none; expected cpu, cuda, tpu or rocm"):
+        export_stablehlo(recognizer(), tmp_path / "out", platforms=["abacus"])
+    with pytest.raises(UserError, match="cannot be made"):
+        export_stablehlo(recognizer(), tmp_path / "full" / "file" / "out", platforms=["cpu"])

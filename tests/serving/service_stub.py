@@ -1,0 +1,162 @@
+"""A recognizer whose batches a test lets through, and clients without a network."""
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import numpy as np
+import uvicorn
+from fastapi import FastAPI
+
+from eacl_jax.conversation import Conversation
+from eacl_jax.dialogue import Dialogue, Utterance
+from eacl_jax.prediction import Prediction
+from eacl_jax.serving.app import create_app
+from eacl_jax.serving.settings import ServiceSettings
+
+MAX_PAST = 2
+
+
+class Gated:
+    """What the service needs of an `EmotionRecognizer`. The length of an utterance and its past decides its emotion."""
+
+    def __init__(self, labels: Sequence[str] = ("even", "odd"), gate: "Gate | None" = None) -> None:
+        self.gate = gate or Gate()
+        self.labels = tuple(labels)
+        self.settings = SimpleNamespace(
+            labels=self.labels,
+            words=self.labels,
+            prompt=SimpleNamespace(max_tokens=64, max_past=MAX_PAST),
+            calibration={"stage_two": 1.5},
+        )
+
+    def warm(self) -> Iterator[tuple[int, int]]:
+        self.gate.warming()
+        yield (1, 32)
+
+    def with_labels(self, words: Mapping[str, str]) -> "Gated":
+        self.gate.label_sets.append(tuple(words))
+        return Gated(tuple(words), self.gate)
+
+    def conversation(self) -> Conversation:
+        return Conversation(self)  # type: ignore[arg-type]
+
+    def examples(self, dialogues: Sequence[Dialogue]) -> list[tuple[Utterance, ...]]:
+        return [
+            dialogue.utterances[max(index - MAX_PAST, 0) : index + 1]
+            for dialogue in dialogues
+            for index in range(len(dialogue.utterances))
+        ]
+
+    def represent(self, examples: Sequence[tuple[Utterance, ...]]) -> np.ndarray:
+        self.gate.passing([example[-1].text for example in examples])
+        return np.array([[sum(len(said.text) for said in example)] for example in examples], np.float64)
+
+    def answer(self, reps: np.ndarray, utterances: Sequence[Utterance]) -> list[Prediction]:
+        return [self.expected(said, int(rep[0])) for said, rep in zip(utterances, reps, strict=True)]
+
+    def expected(self, said: Utterance, length: int) -> Prediction:
+        label = self.labels[length % len(self.labels)]
+        return Prediction(
+            said.speaker, said.text, label, {each: float(each == label) for each in self.labels}, {"length": length}
+        )
+
+
+class Gate:
+    """Open at first. Closed, it holds the recognizer's thread at each batch until it is opened or one is let through."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        self.label_sets: list[tuple[str, ...]] = []
+        self.poison = ""
+        self.warm_error: Exception | None = None
+        self._open = True
+        self._let_through = 0
+        self._at_gate = False
+        self._changed = threading.Condition()
+
+    def passing(self, texts: list[str]) -> None:
+        self._wait()
+        if self.poison and self.poison in texts:
+            raise RuntimeError("the recognizer fails")
+        self.batches.append(texts)
+
+    def warming(self) -> None:
+        self._wait()
+        if self.warm_error is not None:
+            raise self.warm_error
+
+    def _wait(self) -> None:
+        with self._changed:
+            self._at_gate = True
+            self._changed.notify_all()
+            assert self._changed.wait_for(lambda: self._open or self._let_through, 20), "nobody opened the gate"
+            self._let_through -= not self._open
+            self._at_gate = False
+
+    def close(self) -> None:
+        self._open = False
+
+    def open(self) -> None:
+        with self._changed:
+            self._open = True
+            self._changed.notify_all()
+
+    async def reached(self) -> None:
+        """Waits until the recognizer's thread stands at the closed gate."""
+
+        def wait() -> None:
+            with self._changed:
+                assert self._changed.wait_for(lambda: self._at_gate, 20), "nobody came to the gate"
+
+        await asyncio.to_thread(wait)
+
+
+@contextlib.asynccontextmanager
+async def serving(recognizer: Any, *, raise_faults: bool = True, **settings: Any) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a service that is up; `client.app` is the application."""
+    app = create_app(recognizer, ServiceSettings(**{"warm": False, **settings}))
+    async with app.router.lifespan_context(app), client_of(app, raise_faults=raise_faults) as client:
+        yield client
+
+
+def client_of(app: FastAPI, *, raise_faults: bool = True) -> httpx.AsyncClient:
+    """A client of an application; faults come through as exceptions unless told otherwise."""
+    transport = httpx.ASGITransport(app, raise_app_exceptions=raise_faults)
+    client = httpx.AsyncClient(transport=transport, base_url="http://service")
+    client.app = app  # type: ignore[attr-defined]
+    return client
+
+
+def dialogue(*texts: str, **fields: Any) -> dict[str, Any]:
+    """A dialogue of a request."""
+    return {"utterances": [{"speaker": "Ann", "text": text} for text in texts], **fields}
+
+
+async def predict(client: httpx.AsyncClient, *dialogues: dict[str, Any], **fields: Any) -> httpx.Response:
+    """Asks for dialogues' emotions."""
+    return await client.post("/v1/predict", json={"dialogues": list(dialogues), **fields})
+
+
+async def waiting(client: httpx.AsyncClient, utterances: int) -> None:
+    """Lets the event loop run until so many utterances are held."""
+    async with asyncio.timeout(20):
+        while client.app.state.service.admission.held != utterances:  # type: ignore[attr-defined]
+            await asyncio.sleep(0)
+
+
+@contextlib.contextmanager
+def listening(app: FastAPI) -> Iterator[str]:
+    """Serves an application on a port of its own, from a thread; gives the address."""
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", http="h11"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
+        thread.start()
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+        server.should_exit = True
+        thread.join()

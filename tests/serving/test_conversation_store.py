@@ -1,0 +1,123 @@
+"""Which conversations are kept, for whom, and until when."""
+
+import asyncio
+
+import pytest
+from service_stub import Gated
+
+from eacl_jax.dialogue import Utterance
+from eacl_jax.serving.conversations import Conversations
+from eacl_jax.serving.errors import ApiError
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def store(clock) -> Conversations:
+    return Conversations(Gated().conversation, most=2, idle=10.0, clock=clock)
+
+
+async def say(store, identity, text="hello"):
+    async with store.turn(identity) as conversation:
+        conversation.append(Utterance("Ann", text))
+
+
+def test_the_idle_are_forgotten_and_the_used_are_not(store, clock):
+    async def go():
+        await say(store, "old")
+        clock.now = 6
+        await say(store, "new")
+        clock.now = 10
+        assert (store.find("old"), len(store.find("new"))) == (None, 1)
+        await say(store, "new")
+        clock.now = 19
+        store.forget_idle()
+        assert len(store.find("new")) == 2
+        clock.now = 20
+        store.forget_idle()
+        assert len(store) == 0
+
+    asyncio.run(go())
+
+
+def test_one_that_waits_for_its_answer_is_not_idle(store, clock):
+    async def go():
+        async with store.turn("a") as conversation:
+            clock.now = 100
+            await say(store, "b")
+            conversation.append(Utterance("Ann", "hello"))
+        assert len(store.find("a")) == 1
+        clock.now = 109
+        assert store.find("a") is not None
+
+    asyncio.run(go())
+
+
+def test_a_full_store_says_when_there_will_be_room(store, clock):
+    async def go():
+        await say(store, "a")
+        clock.now = 3
+        await say(store, "b")
+        clock.now = 4
+        with pytest.raises(ApiError) as refused:
+            await say(store, "c")
+        assert (refused.value.status_code, refused.value.code) == (429, "too_many_conversations")
+        assert refused.value.headers == {"retry-after": "6"}
+        await say(store, "a")
+        clock.now = 13
+        await say(store, "c")
+        assert store.find("b") is None
+        assert len(store.find("a")) == 2
+
+    asyncio.run(go())
+
+
+def test_what_fails_leaves_nothing(store):
+    async def go():
+        for _ in range(3):
+            with pytest.raises(KeyError):
+                async with store.turn("a"):
+                    raise KeyError
+        assert len(store) == 0
+        await say(store, "a")
+        with pytest.raises(KeyError):
+            async with store.turn("a"):
+                raise KeyError
+        assert len(store.find("a")) == 1
+
+    asyncio.run(go())
+
+
+def test_callers_come_in_their_order_also_to_forget(store):
+    async def go():
+        await say(store, "a")
+        order = []
+
+        async def noted(name, wanted):
+            order.append((name, await wanted))
+
+        async with store.turn("a"):
+            waiting = [
+                asyncio.create_task(noted("forget", store.forget("a"))),
+                asyncio.create_task(noted("say", say(store, "a", "after"))),
+                asyncio.create_task(noted("forget again", store.forget("a"))),
+            ]
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert order == []
+        await asyncio.gather(*waiting)
+        # Who came after the one who forgot it begins another, of which the last one, who came for the first, knows nothing.
+        assert sorted(order) == [("forget", True), ("forget again", False), ("say", None)]
+        assert len(store.find("a")) == 1
+
+    asyncio.run(go())
