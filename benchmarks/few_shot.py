@@ -14,7 +14,7 @@ from absl import app, flags
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from eacl_jax import allocator, command  # noqa: E402
+from eacl_jax import allocator, command
 
 MODEL = flags.DEFINE_string("model", None, "A model folder.", required=True)
 CORPUS = flags.DEFINE_string("corpus", "emorynlp", "Whose labels.")

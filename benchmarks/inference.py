@@ -16,7 +16,7 @@ from absl import app, flags
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from eacl_jax import allocator, command  # noqa: E402
+from eacl_jax import allocator, command
 
 MODEL = flags.DEFINE_string("model", "runs/quickstart/model", "A model folder.")
 CORPUS = flags.DEFINE_string("corpus", "smalltalk", "Whose test dialogues are answered.")

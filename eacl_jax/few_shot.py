@@ -20,8 +20,8 @@ from eacl_jax import losses
 from eacl_jax.batching import round_up
 from eacl_jax.calibration import expected_calibration_error, fit_temperature, probabilities
 
-# Chosen on EmoryNLP's dev split with recognizers trained on MELD. An anchor turned by 60 degrees costs PULL / 2 nats: as much as
-# 43 examples whose likelihood is halved.
+# Chosen on EmoryNLP's dev split with recognizers trained on MELD. An anchor turned by 60 degrees costs PULL / 2 nats: as much
+# as 43 examples whose likelihood is halved.
 PULL = 60.0
 # Enough to reach the minimum.
 STEPS = 300

@@ -43,7 +43,13 @@ class Example:
 
 
 class PromptBuilder:
-    """Builds examples with one tokenizer. Special tokens that occur inside a text are split into ordinary ones."""
+    """Builds examples with one tokenizer. Special tokens that occur inside a text are split into ordinary ones.
+
+    Attributes:
+      start: ids that a prompt begins with.
+      separator: id that closes an utterance.
+      tail: ids that follow the target.
+    """
 
     def __init__(
         self,
@@ -81,10 +87,10 @@ class PromptBuilder:
                 f'tokenizer {name!r} has no first token: set config.model.readout to "last" or "mean", '
                 "with config.compat.readout_first off."
             )
-        self._separator = int(separator)
-        self._start = [] if first is None else [int(first)]
+        self.separator = int(separator)
+        self.start = [] if first is None else [int(first)]
         space = self._encode([" "])[0] if trailing_space else []
-        self._tail = [*([] if mask is None else [mask]), *space, self._separator]
+        self.tail = [*([] if mask is None else [mask]), *space, self.separator]
 
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
         if not texts:
@@ -108,7 +114,7 @@ class PromptBuilder:
         """
         dialogues = list(dialogues)
         turns = [turn for dialogue in dialogues for turn in dialogue.utterances]
-        contexts = [[*ids, self._separator] for ids in self._encode([f"{turn.speaker} says: {turn.text}" for turn in turns])]
+        contexts = [[*ids, self.separator] for ids in self._encode([f"{turn.speaker} says: {turn.text}" for turn in turns])]
         heads = self._encode([_target(turn.text, turn.speaker) for turn in turns])
         examples, cut, start = [], 0, 0
         for dialogue in dialogues:
@@ -117,7 +123,7 @@ class PromptBuilder:
                 if (turn.emotion is None and targets == "annotated") or (targets == "last" and index < len(past) - 1):
                     continue
                 head = heads[start + index]
-                room = self._config.max_tokens - len(self._start) - len(self._tail)
+                room = self._config.max_tokens - len(self.start) - len(self.tail)
                 if len(head) > room:
                     head = self._shorten(turn, room, f"dialogue {dialogue.id!r} utterance {index}")
                     cut += 1
@@ -134,11 +140,11 @@ class PromptBuilder:
     def _example(self, dialogue: Dialogue, index: int, past: list[list[int]], head: list[int], taxonomy: Taxonomy) -> Example:
         lengths = [len(ids) for ids in past[: index + 1]]
         first = first_past_utterance(lengths, self._config)
-        target = [*head, *self._tail]
-        room = self._config.max_tokens - len(self._start) - len(target)
+        target = [*head, *self.tail]
+        room = self._config.max_tokens - len(self.start) - len(target)
         while first < index and sum(lengths[first:index]) > room:
             first += 1
-        tokens = np.array([*self._start, *(i for ids in past[first:index] for i in ids), *target], np.int32)
+        tokens = np.array([*self.start, *(i for ids in past[first:index] for i in ids), *target], np.int32)
         emotion = dialogue.utterances[index].emotion
         if emotion is not None and emotion not in taxonomy.labels:
             raise UserError(
@@ -157,7 +163,7 @@ class PromptBuilder:
         """Where an example of `length` tokens is read out."""
         if self._readout == "first":
             return 0
-        return length - len(self._tail) if self._readout == "mask" else length - 1
+        return length - len(self.tail) if self._readout == "mask" else length - 1
 
     def _shorten(self, turn: Utterance, room: int, where: str) -> list[int]:
         """Ids of the target with as much of the text's end as fits in `room` tokens."""

@@ -21,10 +21,12 @@ from eacl_jax.conversation import Conversation
 from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
 from eacl_jax.encoding import Encoding
 from eacl_jax.errors import UserError
+from eacl_jax.export.facts import Facts
 from eacl_jax.few_shot import Adaptation
 from eacl_jax.inputs import DialogueLike, read_dialogues, why_no_text
 from eacl_jax.mesh import make_mesh, put, replicated
 from eacl_jax.model import Representer
+from eacl_jax.model_card import write_card
 from eacl_jax.model_folder import Settings
 from eacl_jax.prediction import DialoguePrediction, Prediction
 from eacl_jax.prompts import Example, PromptBuilder
@@ -35,7 +37,18 @@ class EmotionRecognizer:
 
     Recognizers do not change: `with_labels`, `adapt` and `calibrate` return new ones, which share the encoder's weights and
     what was compiled. Answers to an utterance do not depend on what else is asked at the same time, but for rounding.
-    Not for use by several threads at once.
+    Not for use by several threads at once, but that one may make the next `examples` while another represents and answers.
+
+    Attributes:
+      settings: labels, prompt, readout and calibration.
+      anchors: float32 [C, m] by stage, `stage_one` and `stage_two`.
+      adaptation: what `adapt` did, for a recognizer that it returned.
+      facts: of the run that it comes from, for its card; None where they are not known.
+      tokenizer: the encoder's.
+      encoder_config: the encoder's config.json.
+      graphdef: static half of the `Representer`.
+      params: its parameters, nested dict of arrays on the devices.
+      prompts: builds prompts.
     """
 
     def __init__(
@@ -47,6 +60,7 @@ class EmotionRecognizer:
         encoder_config: dict[str, Any],
         anchors: dict[str, np.ndarray],
         label_encoder: Callable[[], encoders.Encoder] | None = None,
+        facts: Facts | None = None,
         batch_size: int = 64,
     ) -> None:
         """Use `from_pretrained`.
@@ -58,19 +72,21 @@ class EmotionRecognizer:
           encoder_config: the encoder's config.json.
           anchors: float32 [C, m] by stage, `stage_one` and `stage_two`; the latter predicts.
           label_encoder: gives the encoder for words of other labels; None: the trained one encodes them.
+          facts: of the run that it comes from, for its card.
           batch_size: utterances encoded at once, about.
         """
         self.settings = settings
         self.anchors = anchors
         self.adaptation: Adaptation | None = None
-        self.tokenizer, self._encoder_config = tokenizer, encoder_config
-        self._prompts = PromptBuilder(
+        self.facts = facts
+        self.tokenizer, self.encoder_config = tokenizer, encoder_config
+        self.prompts = PromptBuilder(
             tokenizer, settings.prompt, readout=settings.readout, trailing_space=settings.trailing_space
         )
         self._label_encoder = None if label_encoder is None else functools.cache(label_encoder)
-        self._graphdef, state = nnx.split(representer, nnx.Param)
-        graphdef, mesh = self._graphdef, make_mesh()
-        self._params = put(nnx.to_pure_dict(state), replicated(mesh))
+        self.graphdef, state = nnx.split(representer, nnx.Param)
+        graphdef, mesh = self.graphdef, make_mesh()
+        self.params = put(nnx.to_pure_dict(state), replicated(mesh))
         self._encoding = Encoding(
             lambda p: nnx.merge(graphdef, p), mesh, size=batch_size, max_tokens=settings.prompt.max_tokens
         )
@@ -87,6 +103,7 @@ class EmotionRecognizer:
         params: Any,
         anchors: dict[str, np.ndarray],
         calibration: dict[str, float],
+        facts: Facts | None = None,
     ) -> "EmotionRecognizer":
         """The recognizer that a run ends with. The pretrained encoder, from which anchors were made, is read again.
 
@@ -99,6 +116,7 @@ class EmotionRecognizer:
           params: its parameters.
           anchors: as in the constructor.
           calibration: see `Settings`.
+          facts: of the run.
         """
         settings = Settings(
             labels=taxonomy.labels,
@@ -122,6 +140,7 @@ class EmotionRecognizer:
             label_encoder=(
                 (lambda: encoders.load(config.encoder, seed=config.seed).module) if config.anchors.encoding == "fixed" else None
             ),
+            facts=facts,
             batch_size=config.batch.eval_batch_size,
         )
 
@@ -158,21 +177,23 @@ class EmotionRecognizer:
                 if settings.anchor_encoding == "fixed"
                 else None
             ),
+            facts=Facts.read(folder),
             batch_size=batch_size,
         )
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Writes the model folder; made where it is missing."""
-        host = jax.tree.map(np.asarray, self._params)
+        """Writes the model folder with its card; made where it is missing."""
+        host = jax.tree.map(np.asarray, self.params)
         model_folder.write_folder(
             Path(folder),
             self.settings,
-            nnx.merge(self._graphdef, host),
+            nnx.merge(self.graphdef, host),
             self.anchors,
             label_encoder=self._label_encoder() if self._label_encoder else None,
-            encoder_config=self._encoder_config,
+            encoder_config=self.encoder_config,
             tokenizer=self.tokenizer,
         )
+        write_card(Path(folder), self.settings, self.encoder_config, self.facts)
 
     @property
     def taxonomy(self) -> Taxonomy:
@@ -188,7 +209,7 @@ class EmotionRecognizer:
         """Compiles all that predicting runs, one shape [rows, tokens] after the other, smallest first, so that no later call
         has to wait for it; yields each when it is ready. Without it, a call compiles what it needs.
         """
-        return self._encoding.warm(self._params)
+        return self._encoding.warm(self.params)
 
     def encode(self, dialogues: DialogueLike | Sequence[DialogueLike]) -> Float[np.ndarray, "N m"]:
         """Representations of all utterances of the dialogues, in their order.
@@ -283,6 +304,7 @@ class EmotionRecognizer:
             dataclasses.replace(self.settings, calibration=calibration), {**self.anchors, "stage_two": adapted}
         )
         changed.adaptation = report
+        changed.facts = self.facts and self.facts.changed(f"It was adapted to {len(labels)} annotated utterances.")
         return changed
 
     def calibrate(self, dialogues: Any) -> "EmotionRecognizer":
@@ -299,7 +321,9 @@ class EmotionRecognizer:
             stage: fit_temperature(losses.host_scores(reps, anchors, temperature=self.settings.temperature), labels)
             for stage, anchors in self.anchors.items()
         }
-        return self._changed(dataclasses.replace(self.settings, calibration=calibration), self.anchors)
+        changed = self._changed(dataclasses.replace(self.settings, calibration=calibration), self.anchors)
+        changed.facts = self.facts and self.facts.changed(f"It was calibrated on {len(labels)} annotated utterances.")
+        return changed
 
     def examples(self, dialogues: Sequence[Dialogue], targets: Literal["all", "last"] = "all") -> list[Example]:
         """First step of predicting: the prompts of all utterances, or of each dialogue's last. Emotions are not looked at.
@@ -311,13 +335,13 @@ class EmotionRecognizer:
             dataclasses.replace(d, utterances=tuple(dataclasses.replace(u, emotion=None) for u in d.utterances))
             for d in dialogues
         ]
-        return self._prompts.build(unlabelled, self.taxonomy, targets=targets)
+        return self.prompts.build(unlabelled, self.taxonomy, targets=targets)
 
     def represent(self, examples: Sequence[Example]) -> Float[np.ndarray, "N m"]:
         """Second step: the prompts' representations."""
         if not examples:
             return np.zeros((0, self.anchors["stage_two"].shape[1]), np.float32)
-        return self._encoding.represent(self._params, examples)
+        return self._encoding.represent(self.params, examples)
 
     def answer(
         self, reps: Float[np.ndarray, "N m"], utterances: Sequence[Utterance], *, stage: str = "stage_two"
@@ -346,13 +370,13 @@ class EmotionRecognizer:
                 f"emotions {', '.join(map(repr, unknown))} are not among the labels {', '.join(map(repr, self.labels))}; "
                 "correct them, or begin with other labels (with_labels)."
             )
-        examples = self._prompts.build(read, self.taxonomy)
+        examples = self.prompts.build(read, self.taxonomy)
         numbers = [number for number, d in enumerate(read) for u in d.utterances if u.emotion is not None]
         return self.represent(examples), np.array([e.label for e in examples]), np.array(numbers)
 
     def _label_anchors(self, taxonomy: Taxonomy) -> Float[np.ndarray, "C m"]:
         """Anchors from label words, as training made them."""
-        params = self._params
+        params = self.params
         if self._label_encoder is not None:
             params = {**params, "encoder": nnx.to_pure_dict(nnx.state(self._label_encoder(), nnx.Param))}
         longest = self.settings.prompt.max_tokens

@@ -24,7 +24,6 @@ from eacl_jax.dialogue import SPLITS
 from eacl_jax.errors import UserError
 from eacl_jax.experiment import Experiment, prepare
 from eacl_jax.export.facts import Facts
-from eacl_jax.model_card import write_card
 from eacl_jax.recognizer import EmotionRecognizer
 from eacl_jax.recording import MetricsLog, title
 from eacl_jax.stages import HEADLINE, StageContext, StageResult, predictions, run_stage_one, run_stage_two, score
@@ -105,9 +104,9 @@ def _run(experiment: Experiment, context: StageContext) -> dict[str, Any]:
         params=second.params,
         anchors={"stage_one": first.anchors, "stage_two": second.anchors},
         calibration={name: found["temperature"] for name, found in calibration.items()},
+        facts=Facts.of_run(experiment, results),
     )
     recognizer.save_pretrained(workdir / "model")
-    write_card(workdir / "model", recognizer.settings, experiment.encoder_config, Facts.of_run(experiment, results))
     page = reports.write_report(
         workdir / "report",
         config=experiment.config.to_dict(),

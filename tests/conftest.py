@@ -7,6 +7,8 @@ from pathlib import Path
 # Before JAX starts: eight simulated devices for the tests of meshes, and no accelerator that the numbers could depend on.
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# A command called in a test would begin anew to get huge pages, and the tests with it.
+os.environ.setdefault("GLIBC_TUNABLES", "glibc.malloc.hugetlb=0")
 
 # The same small models are compiled over and over, by tests and by the runs that they start: once is enough for all processes
 # of a test run, which inherit this.

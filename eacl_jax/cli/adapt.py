@@ -1,6 +1,5 @@
 """`eacl adapt`: a model for the user's own labels, from annotated dialogues."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -43,23 +42,14 @@ def adapt(
     allocator.use_huge_pages()
     command.quiet_libraries()
     # These take seconds to import: not before the mistakes above.
-    from eacl_jax.export.facts import Facts
-    from eacl_jax.model_card import write_card
-    from eacl_jax.model_folder import find_folder
     from eacl_jax.recognizer import EmotionRecognizer
 
     command.keep_compiled()
-    folder = find_folder(model, "main")
-    recognizer = EmotionRecognizer.from_pretrained(folder)
+    recognizer = EmotionRecognizer.from_pretrained(model)
     _check_emotions(input_file, dialogues, tuple(words) or recognizer.labels)
     adapted = (recognizer.with_labels(words) if words else recognizer).adapt(dialogues, seed=seed)
     try:
         adapted.save_pretrained(output)
-        facts = Facts.read(folder)
-        if facts:
-            facts = facts.changed(f"Adapted to {sum(_emotions(dialogues).values())} annotated utterances, with eacl adapt.")
-        encoder_config = json.loads((output / "encoder" / "config.json").read_text(encoding="utf-8"))
-        write_card(output, adapted.settings, encoder_config, facts)
     except OSError as error:
         raise UserError(f"--output: {output} cannot be written: {error.strerror}.") from error
     typer.echo(f"{output}: adapted to {len(dialogues)} dialogues\n{adapted.adaptation}")

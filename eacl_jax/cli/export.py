@@ -31,21 +31,18 @@ def export(
     revision: Annotated[str, typer.Option(help="Branch, tag or commit of a hub id.")] = "main",
 ) -> None:
     """Write a trained model for programs that know nothing of eacl_jax."""
-    from eacl_jax.export.facts import Facts
     from eacl_jax.export.parts import check_new
     from eacl_jax.export.pytorch import export_hf
     from eacl_jax.export.shapes import read_shapes
     from eacl_jax.export.stablehlo import export_stablehlo
-    from eacl_jax.model_folder import find_folder
     from eacl_jax.recognizer import EmotionRecognizer
 
     # Before anything is loaded or downloaded.
     check_new(output)
     read_shapes(shapes)
-    folder = find_folder(model, revision)
-    recognizer = EmotionRecognizer.from_pretrained(folder)
+    recognizer = EmotionRecognizer.from_pretrained(model, revision=revision)
     if format is Format.HF:
-        export_hf(recognizer, output, facts=Facts.read(folder))
+        export_hf(recognizer, output)
         typer.echo(f"{output}: model folder; its README.md has lines for PyTorch")
         return
     names = [name.strip() for name in platforms.split(",")]

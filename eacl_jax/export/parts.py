@@ -42,10 +42,10 @@ class Parts:
     @classmethod
     def of(cls, recognizer: EmotionRecognizer) -> "Parts":
         """The parts of a recognizer."""
-        leaves, tree = jax.tree_util.tree_flatten_with_path(recognizer._params)
+        leaves, tree = jax.tree_util.tree_flatten_with_path(recognizer.params)
         names = [path_name(path) for path, _ in leaves]
         weights = {name: np.asarray(leaf) for name, (_, leaf) in zip(names, leaves, strict=True)}
-        return cls(names, weights, tree, recognizer._graphdef, recognizer.tokenizer, recognizer._encoder_config)
+        return cls(names, weights, tree, recognizer.graphdef, recognizer.tokenizer, recognizer.encoder_config)
 
     def representer(self, weights: Mapping[str, Any]) -> Representer:
         """The Representer with these weights, traced or not."""
@@ -59,11 +59,11 @@ def example_dialogue() -> Dialogue:
 
 def prompt_form(recognizer: EmotionRecognizer) -> dict[str, Any]:
     """The settings of a prompt as `standalone.prompt` takes them."""
-    prompts = recognizer._prompts
+    prompts = recognizer.prompts
     return {
-        "start": prompts._start,
-        "separator": prompts._separator,
-        "tail": prompts._tail,
+        "start": prompts.start,
+        "separator": prompts.separator,
+        "tail": prompts.tail,
         "readout": recognizer.settings.readout,
         **dataclasses.asdict(recognizer.settings.prompt),
     }

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from eacl_jax.errors import UserError
 from eacl_jax.export import standalone
-from eacl_jax.export.facts import Facts
 from eacl_jax.export.parts import Parts, new_folder, prompt_form
 from eacl_jax.model_card import write_card
 from eacl_jax.recognizer import EmotionRecognizer
@@ -52,13 +51,12 @@ def predict(utterances: Sequence[tuple[str, str]]) -> dict[str, float]:
 print(predict([("Ann", "The landlord rang. We got the flat!"), ("Ben", "What? You're joking!")]))'''
 
 
-def export_hf(recognizer: EmotionRecognizer, folder: str | Path, *, facts: Facts | None = None) -> None:
+def export_hf(recognizer: EmotionRecognizer, folder: str | Path) -> None:
     """Writes a model folder whose card says how to predict with PyTorch; it stays one that `from_pretrained` loads.
 
     Args:
       recognizer: to export.
       folder: new, or empty.
-      facts: of the run that it comes from, for the card.
 
     Raises:
       UserError: the folder is not empty, or transformers has no place for a part of the encoder.
@@ -71,7 +69,7 @@ def export_hf(recognizer: EmotionRecognizer, folder: str | Path, *, facts: Facts
         )
     folder = new_folder(Path(folder))
     recognizer.save_pretrained(folder)
-    write_card(folder, recognizer.settings, parts.encoder_config, facts, more=section(recognizer, parts))
+    write_card(folder, recognizer.settings, parts.encoder_config, recognizer.facts, more=section(recognizer, parts))
 
 
 def section(recognizer: EmotionRecognizer, parts: Parts) -> str:

@@ -42,8 +42,6 @@ def model(tmp_path_factory) -> Path:
 @pytest.fixture
 def eacl(monkeypatch, capsysbinary) -> Callable[..., Done]:
     """Runs `eacl ARGUMENTS`; `given` is its standard input."""
-    # Else the command would begin anew in this process, which is the tests'.
-    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.hugetlb=0")
     monkeypatch.setattr(sys, "path", list(sys.path))
 
     def run(*arguments: str | Path, given: bytes = b"") -> Done:

@@ -11,10 +11,6 @@ from toys import make_config, make_corpus_files, make_encoder_folder
 from eacl_jax import run
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "slow: says little that a quicker test does not")
-
-
 @pytest.fixture(scope="session", autouse=True)
 def compile_fast() -> Iterator[None]:
     """Tiny models spend their time in the compiler."""

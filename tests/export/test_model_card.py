@@ -146,7 +146,7 @@ def test_chosen_on_test_is_told(settings, facts) -> None:
 
 
 def test_export_takes_the_facts_along(finished, facts, tmp_path) -> None:
-    export_hf(EmotionRecognizer.from_pretrained(finished / "model"), tmp_path / "out", facts=facts)
+    export_hf(EmotionRecognizer.from_pretrained(finished / "model"), tmp_path / "out")
     assert Facts.read(tmp_path / "out") == facts
     exported = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     assert table(exported, "## Scores") == table(text(finished), "## Scores")
