@@ -178,7 +178,7 @@ def test_downloads_can_be_read_and_run_nothing(visit):
     assert [row["text"] for row in rows] == [f"'{text}" if text[0] in "=+-@" else text for _, text in said]
     assert [row["speaker"] for row in rows] == [speaker for speaker, _ in said]
     told = answer(*said[0])
-    assert {label: float(rows[0][f"p({label})"]) for label in LABELS} == pytest.approx(told.probabilities)
+    assert {label: float(rows[0][f"p({label})"]) for label in LABELS} == pytest.approx(told.probabilities, abs=1e-6)
     saved = json.loads(download(page, "Download JSON"))
     assert saved["utterances"] == [answer(*each).to_json() for each in said]
     assert (saved["model"], saved["labels"]) == ("stub", WORDS)
