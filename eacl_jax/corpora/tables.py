@@ -10,6 +10,9 @@ from eacl_jax.corpora.sources import read_text
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 
+LONGEST_CELL = 2**17
+"""Characters. A quote that is never closed would else take in the whole file."""
+
 Row = tuple[int, Mapping[str, str]]
 """The line (from 1) on which a row starts, and its cells by column name."""
 
@@ -24,6 +27,7 @@ def read_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
     Raises:
       UserError: the file cannot be read, lacks a column, or a row does not fit the header.
     """
+    csv.field_size_limit(LONGEST_CELL)  # of the process, in which somebody may have set another
     reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
     header: list[str] | None = None
     while True:
