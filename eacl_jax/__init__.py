@@ -1,11 +1,15 @@
 """Emotion recognition in conversation with emotion-anchored contrastive learning, in JAX."""
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from eacl_jax.dialogue import Dialogue, Utterance
 
 if TYPE_CHECKING:
     from eacl_jax.recognizer import EmotionRecognizer
+
+# Else transformers tells whoever uses JAX that PyTorch is missing.
+os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
 
 __all__ = ["Dialogue", "EmotionRecognizer", "Utterance"]
 

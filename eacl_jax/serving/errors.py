@@ -125,7 +125,7 @@ def field_name(path: Sequence[str | int]) -> str | None:
 
 
 def _words(error: Mapping[str, Any]) -> str:
-    words = _WORDS.get(error["type"]) or str(error["msg"])
+    words = _WORDS.get(error["type"]) or str(error["msg"]).removeprefix("Value error, ")
     if error["type"].endswith("_type"):
         words += f", got {_short(error['input'])}"
     return words[0].lower() + words[1:]
