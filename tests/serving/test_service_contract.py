@@ -75,7 +75,12 @@ MISTAKES = {
     "text null": (talk(said(text=None)), 422, f"{FIRST}.text", "must be a string, got null"),
     "text true": (talk(said(text=True)), 422, f"{FIRST}.text", "must be a string, got true"),
     "null character": (talk(said(text="a\0b")), 422, f"{FIRST}.text", "null character at position 1"),
-    "half a pair": (talk(said(text="ab\ud800")), 422, f"{FIRST}.text", "surrogate pair at position 2"),
+    "half a pair": (
+        talk(said(text="ab\ud800")),
+        422,
+        f"{FIRST}.text",
+        "dialogues[0].utterances[0].text holds half of a surrogate pair at position 2",
+    ),
     "half a pair in a transcript": (body(dialogues=[{"transcript": "A: \udfff"}]), 422, "dialogues[0].transcript", "pair"),
     "half a pair in an id": (talk(said(), id="\ud800"), 422, "dialogues[0].id", "pair"),
     "id no string": (talk(said(), id=7), 422, "dialogues[0].id", "must be a string, got 7"),
