@@ -6,8 +6,8 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 BINS = 15
-# e^-4 to e^4: beyond, probabilities are one-hot or uniform to the eye.
-_LIMIT = 4.0
+# e^-10 to e^10: scores of a model that tells little apart differ by thousandths, and may still be calibrated.
+_LIMIT = 10.0
 
 
 def probabilities(scores: Float[np.ndarray, "N C"], temperature: float) -> Float[np.ndarray, "N C"]:

@@ -21,6 +21,11 @@ def test_the_temperature_that_made_the_labels_is_found(true):
     assert fit_temperature(scores, labels) == pytest.approx(true, rel=0.05)
 
 
+def test_scores_that_hardly_differ_are_calibrated_too():
+    scores, labels = drawn(1.0)
+    assert fit_temperature(scores / 1000, labels) == pytest.approx(0.001, rel=0.05)
+
+
 def test_no_temperature_makes_the_labels_likelier():
     scores, labels = drawn(1.7, count=500)
 
