@@ -3,7 +3,7 @@
 Source of the formulas: arXiv 2403.20289 (Sec. 3), with the details of the public implementation where it says more.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -50,7 +50,12 @@ def scores(x: Float[Array, "N D"], y: Float[Array, "M D"], *, temperature: float
     """
     x, y = _normalize(x.astype(jnp.float32)), _normalize(y.astype(jnp.float32))
     cosine = jnp.matmul(x, y.T, precision=jax.lax.Precision.HIGHEST)
-    return ((1.0 + cosine) / 2.0 + 1e-8) / temperature
+    return scores_of_cosines(cosine, temperature=temperature)
+
+
+def scores_of_cosines(cosines: Any, *, temperature: float) -> Any:
+    """The formula of `scores`, for an array of cosines of JAX or NumPy."""
+    return ((1.0 + cosines) / 2.0 + 1e-8) / temperature
 
 
 def host_cosines(x: Float[np.ndarray, "N D"], y: Float[np.ndarray, "M D"]) -> Float[np.ndarray, "N M"]:
@@ -65,7 +70,7 @@ def host_cosines(x: Float[np.ndarray, "N D"], y: Float[np.ndarray, "M D"]) -> Fl
 
 def host_scores(x: Float[np.ndarray, "N D"], y: Float[np.ndarray, "M D"], *, temperature: float) -> Float[np.ndarray, "N M"]:
     """`scores` by NumPy in float64: where each call has another N, JAX would compile each anew."""
-    return ((1.0 + host_cosines(x, y)) / 2.0 + 1e-8) / temperature
+    return scores_of_cosines(host_cosines(x, y), temperature=temperature)
 
 
 def cross_entropy(

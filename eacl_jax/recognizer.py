@@ -349,7 +349,7 @@ class EmotionRecognizer:
         """Last step: the predictions for N representations and the utterances that they stand for."""
         labels = self.labels
         cosines = losses.host_cosines(reps, self.anchors[stage])
-        scores = losses.host_scores(reps, self.anchors[stage], temperature=self.settings.temperature)
+        scores = losses.scores_of_cosines(cosines, temperature=self.settings.temperature)
         probability = probabilities(scores, self.settings.calibration[stage])
         best = cosines.argmax(axis=1)
         return [
