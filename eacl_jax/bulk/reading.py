@@ -2,12 +2,12 @@
 
 import dataclasses
 import functools
-import json
 import re
 from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 from eacl_jax.bulk.lines import BadLineError, Lines, Position
+from eacl_jax.corpora.jsonlines import decode
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.inputs import check_dialogue, read_transcript, read_utterance, why_no_text
@@ -158,14 +158,7 @@ def _check(dialogue: Dialogue, where: str) -> Dialogue:
 
 
 def _from_json(text: str, where: str) -> Dialogue:
-    try:
-        record = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UserError(
-            f"{where}: not valid JSON at column {error.colno}: {error.msg}; give one dialogue a line, {_FORMS}."
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{where}: not usable JSON: {error}.") from error
+    record = decode(text, where, expected=f"one dialogue a line, {_FORMS}")
     return _from_record(record, where)
 
 

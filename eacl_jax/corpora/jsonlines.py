@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from eacl_jax.corpora.found import Found
 from eacl_jax.corpora.sources import read_lines
@@ -20,13 +21,24 @@ def read_dialogues(path: Path) -> Iterator[Found]:
         if not line.strip():
             continue
         where = f"{path} line {number}"
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise UserError(
-                f"{where}: not valid JSON at column {error.colno}: {error.msg}; give one dialogue a line."
-            ) from error
-        except (ValueError, RecursionError) as error:
-            raise UserError(f"{where}: not usable JSON: {error}.") from error
-        dialogue = Dialogue.from_json(record, where)
+        dialogue = Dialogue.from_json(decode(line, where), where)
         yield Found(dialogue, path, (number,) * max(1, len(dialogue.utterances)))
+
+
+def decode(line: str, where: str, *, expected: str = "one dialogue a line") -> Any:
+    """The JSON value of a line.
+
+    Args:
+      line: the text.
+      where: file and line, for the error message.
+      expected: what to give, for the error message.
+
+    Raises:
+      UserError: it is not JSON.
+    """
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError as error:
+        raise UserError(f"{where}: not valid JSON at column {error.colno}: {error.msg}; give {expected}.") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{where}: not usable JSON: {error}.") from error
