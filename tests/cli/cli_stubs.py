@@ -54,13 +54,16 @@ DURABLE: dict[int, int] = {}
 
 
 class Kernel:
-    """`os`, but for the call that is the last: it is not done, half done or done, and then `kill` is called."""
+    """`os`, but for the call that is the last: it is not done, half done or done, and then `kill` is called. What the process
+    that was killed would still do is not done.
+    """
 
     _COUNTED = ("write", "fsync", "replace", "unlink", "ftruncate", "open")
 
     def __init__(self, last: int = 0, how: str = "", kill: Callable[[], None] = lambda: None) -> None:
         self.calls = 0
         self._last, self._how, self._kill = last, how, kill
+        self._killed = False
 
     def __getattribute__(self, name: str) -> Any:
         if name.startswith("_") or name == "calls":
@@ -71,12 +74,18 @@ class Kernel:
 
         def call(*arguments: Any) -> Any:
             self.calls += 1
+            if self._killed:
+                raise Killed
             if self.calls == self._last:
                 if self._how == "half" and name == "write":
                     real(arguments[0], arguments[1][: len(arguments[1]) // 2])
                 elif self._how == "done":
                     real(*arguments)
-                self._kill()
+                try:
+                    self._kill()
+                except Killed:
+                    self._killed = True
+                    raise
             return real(*arguments)
 
         return call

@@ -167,7 +167,7 @@ def test_disk_that_fills_up(source, tmp_path, monkeypatch, undisturbed, code):
 def interrupted(source: Path, output: Path, monkeypatch, **options):
     """Leaves a run of which some is done."""
     with monkeypatch.context() as patch:
-        patch.setattr(writing, "os", Kernel(30, "half", kill))
+        patch.setattr(writing, "os", Kernel(21, "half", kill))
         with pytest.raises(Killed):
             run(source, output, **options)
     journal = json.loads(output.with_name(output.name + ".part.json").read_text())
