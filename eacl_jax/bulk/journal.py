@@ -20,6 +20,9 @@ class Totals:
       dialogues: answered.
       utterances: answered.
       skipped: dialogues that could not be used.
+      truncated: utterances whose texts are longer than the model reads.
+      unknown_text: utterances of which the tokenizer does not know most.
+      unnamed: utterances without a speaker's name.
       seconds: spent, loading the model not included.
       emotions: answers by label.
     """
@@ -27,6 +30,9 @@ class Totals:
     dialogues: int = 0
     utterances: int = 0
     skipped: int = 0
+    truncated: int = 0
+    unknown_text: int = 0
+    unnamed: int = 0
     seconds: float = 0.0
     emotions: dict[str, int] = dataclasses.field(default_factory=dict)
 

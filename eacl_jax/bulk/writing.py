@@ -37,9 +37,11 @@ class Output(Protocol):
 
     Attributes:
       journal: what is done.
+      problems_in: where it says which dialogues cannot be used, for messages.
     """
 
     journal: Journal
+    problems_in: str
 
     def append(self, answers: bytes, problems: bytes, position: Position, totals: Totals, *, more: bool = False) -> None:
         """Adds a piece, which answers the input up to `position`; `more` where it ends inside a dialogue."""
@@ -67,6 +69,7 @@ class StreamOutput:
         header: what the output begins with.
         """
         self.journal = Journal({}, replaces=False)
+        self.problems_in = "above"
         self._answers, self._problems, self._header = answers, problems, header
         self._pieces: BinaryIO | None = None
 
@@ -136,7 +139,8 @@ class FileOutput:
         self.path = path.absolute()
         self.journal = Journal(json.loads(json.dumps(settings)), replaces=False)
         self._header, self._restart = header, restart
-        self._part, self._journal_file, self._lock_file, self._problems_part, self.problems_file = beside(self.path)
+        self._part, self._journal_file, self._lock_file, self._problems_part, self._problems_file = beside(self.path)
+        self.problems_in = str(self._problems_file)
         self._open = contextlib.ExitStack()
         self._part_fd = self._problems_fd = -1
 
@@ -195,9 +199,9 @@ class FileOutput:
                 self._count(dataclasses.replace(self.journal, finished=True))
             if self._problems_part.exists():
                 if self.journal.problems:
-                    os.replace(self._problems_part, self.problems_file)
+                    os.replace(self._problems_part, self._problems_file)
                 else:
-                    self.problems_file.unlink(missing_ok=True)  # of a run that this one replaces
+                    self._problems_file.unlink(missing_ok=True)  # of a run that this one replaces
                     os.unlink(self._problems_part)
             if self._part.exists():
                 os.replace(self._part, self.path)
@@ -209,7 +213,7 @@ class FileOutput:
         with self._telling():
             self._begin()
             self._count(Journal(self.journal.settings, self.journal.replaces))
-            os.replace(self._problems_part, self.problems_file)
+            os.replace(self._problems_part, self._problems_file)
 
     def _found(self) -> Journal | None:
         """The journal to go on with; none where the run begins."""

@@ -47,6 +47,7 @@ def find_columns(
     *,
     given: Mapping[str, str] | None = None,
     need: Sequence[str] = PARTS,
+    parts: Sequence[str] = PARTS,
     naming: str = "--{part}-column",
 ) -> Columns:
     """Finds the columns of a table by their names.
@@ -59,6 +60,7 @@ def find_columns(
       where: file or file and line, for messages.
       given: names by part; empty or absent: found by itself.
       need: the parts that must be there; `dialogue`, `speaker` and `text` always must.
+      parts: those that are looked for at all.
       naming: how a user names a column, for messages.
 
     Raises:
@@ -68,7 +70,7 @@ def find_columns(
     found: dict[str, int | None] = {}
     missing = []
     there = f"its columns are {', '.join(map(repr, header))}"
-    for part in PARTS:
+    for part in parts:
         places = _places(header, part, given.get(part, ""))
         if len(places) > 1:
             several = ", ".join(repr(header[place]) for place in places)
