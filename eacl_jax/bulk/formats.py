@@ -16,6 +16,7 @@ ANSWER = ("speaker", "text", "emotion", "confidence", "probabilities", "cosines"
 OTHER = "other"
 """Stands for all fields or columns that are carried through from the input."""
 
+_COLUMNS = ("speaker", "text", "emotion", "confidence", "truncated", "unknown_text", "probabilities")
 _FORMULA = "=+-@＝＋－＠"
 _NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?")
 
@@ -82,22 +83,20 @@ class Csv:
         """
         self._others = others if not fields or OTHER in fields else ()
         self._raw = raw
-        probabilities = [f"p({label})" for label in labels]
-        self._columns = ["dialogue", "utterance"]
-        for name in ANSWER:
-            if name != "cosines" and (not fields or name in fields):
-                self._columns += probabilities if name == "probabilities" else [name]
+        chosen = [name for name in _COLUMNS if not fields or name in fields]
+        self._columns = ["dialogue", "utterance", *(name for name in chosen if name != "probabilities")]
+        if "probabilities" in chosen:
+            self._columns += [f"p({label})" for label in labels]
         self.header = self._table([[*self._others, *self._columns]])
 
     def encode(self, prediction: DialoguePrediction, start: int = 0, *, more: bool = False) -> bytes:
         """A row an utterance."""
-        rows = prediction.to_rows()
-        for row, each in zip(rows, prediction, strict=True):
-            row["utterance"] += start
-            row |= {"truncated": each.truncated, "unknown_text": each.unknown_text}
         return self._table(
-            [*(each.other.get(name, "") for name in self._others), *(row[name] for name in self._columns)]
-            for row, each in zip(rows, prediction, strict=True)
+            [
+                *(each.other.get(name, "") for name in self._others),
+                *(row["utterance"] + start if name == "utterance" else row[name] for name in self._columns),
+            ]
+            for row, each in zip(prediction.to_rows(), prediction, strict=True)
         )
 
     def _table(self, rows: Iterable[Iterable[object]]) -> bytes:

@@ -33,7 +33,7 @@ _CREATE = os.O_RDWR | os.O_CREAT
 
 
 class Output(Protocol):
-    """Where answers go, piece by piece.
+    """Where answers go, piece by piece. A context manager.
 
     Attributes:
       journal: what is done.
@@ -42,6 +42,12 @@ class Output(Protocol):
 
     journal: Journal
     problems_in: str
+
+    def __enter__(self) -> Self:
+        """Begins."""
+
+    def __exit__(self, *_: object) -> None:
+        """Ends, finished or not."""
 
     def append(self, answers: bytes, problems: bytes, position: Position, totals: Totals, *, more: bool = False) -> None:
         """Adds a piece, which answers the input up to `position`; `more` where it ends inside a dialogue."""

@@ -162,7 +162,9 @@ class Job:
         table = tables.Table(lines, self.columns)
         if table.left_out:
             names = ", ".join(map(repr, table.left_out))
-            told = f"{lines.name}: columns {names} are not carried through, as answers have these names; rename them to keep them"
+            told = (
+                f"{lines.name}: columns {names} are not carried through, as answers have these names; rename them to keep them"
+            )
             console.print(printable(told), markup=False, highlight=False, soft_wrap=True)
         return table.read(wanted), table.others
 
@@ -172,7 +174,7 @@ class Job:
             return formats.Csv(labels, others=others, fields=fields, raw=self.raw)
         return formats.JsonLines(fields)
 
-    def _output(self, folder: Path, files: Sequence[str], header: bytes) -> writing.StreamOutput | writing.FileOutput:
+    def _output(self, folder: Path, files: Sequence[str], header: bytes) -> writing.Output:
         if self.output == STREAM:
             return writing.StreamOutput(sys.stdout.buffer, sys.stderr or io.StringIO(), header=header)
         # Not among them: the batch size, which changes rounding only, and whether bad dialogues are passed over and long texts

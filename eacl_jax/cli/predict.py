@@ -31,8 +31,8 @@ def predict(
     on_long: Annotated[
         Literal["cut", "refuse", "pool"],
         typer.Option(
-            help="A text that is longer than the model reads is answered by its end (cut) or by the mean of its parts (pool), or "
-            "is an error (refuse)."
+            help="What becomes of a text that is longer than the model reads: its end is answered (cut), the mean of its parts "
+            "is (pool), or it is an error (refuse)."
         ),
     ] = "cut",
     fields: Annotated[

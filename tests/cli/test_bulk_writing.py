@@ -10,12 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from cli_stubs import DURABLE, LABELS, Kernel, Killed, Stub, lose_power
+from cli_stubs import DURABLE, LABELS, Kernel, Killed, Stub, items, lose_power
 
 from eacl_jax.bulk import formats, writing
 from eacl_jax.bulk.lines import Lines
 from eacl_jax.bulk.predict import predict
-from eacl_jax.bulk.reading import Shard, Wanted, read_jsonl
 from eacl_jax.errors import UserError
 
 DIALOGUES = 23
@@ -38,10 +37,8 @@ def run(source: Path, output: Path, *, csv: bool = False, settings: str = "", sk
         writing.FileOutput(output, {"of": settings}, header=written_as.header, restart=restart) as goal,
     ):
         lines = Lines(file, source.name, goal.journal.position)
-        items = read_jsonl(lines, Wanted(lines, Shard()))
-        return predict(
-            Stub(), lines, items, goal, written_as, stage="stage_two", chunk=8, skip_bad=skip_bad, tell=lambda *_: None
-        )
+        options = {"stage": "stage_two", "on_long": "cut", "chunk": 8, "skip_bad": skip_bad, "tell": lambda *_: None}
+        return predict(Stub(), lines, items("jsonl", lines, size=8), goal, written_as, **options)
 
 
 def files(folder: Path) -> dict[str, bytes]:
