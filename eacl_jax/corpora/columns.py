@@ -16,10 +16,11 @@ _USUAL = {
     "speaker": """speaker speakerid speakeridx speakername name author authorname user userid username sender sendername from
         participant participantid role""",
     "text": "text utterance utterancetext message messagetext msg content body sentence transcript",
-    "emotion": "emotion emotions emotionlabel emo label labels goldlabel category annotation choice",
+    "emotion": "emotion emotions emotionlabel emo label labels goldlabel category choice",
     "turn": """utteranceid utteranceidx utteranceindex utteranceno utterancenumber uttid uttidx uttno turn turnid turnidx turnno
         turnnumber turnindex""",
 }
+# EmotionLines' `annotation` is missing on purpose: it counts votes.
 _NAMES = {part: frozenset(names.split()) for part, names in _USUAL.items()}
 
 

@@ -88,17 +88,15 @@ def read_shapes(path: Path, records: Sequence[Record], reading: Reading) -> list
 
 def _unwrapped(records: Sequence[Record]) -> Sequence[Record]:
     """The records in an object that does nothing but hold them, as a list or by id."""
-    if len(records) > 1 or records[0].line or not isinstance(records[0].value, Mapping):
-        return records
     whole = records[0].value
-    if _turns_of(whole) or isinstance(whole.get("episodes"), list):
-        lists = []
-    else:
-        lists = [name for name in _WRAPPERS if isinstance(whole.get(name), list)]
-    if len(lists) == 1 and "annotations" not in whole:
+    if len(records) > 1 or not isinstance(whole, Mapping) or "episodes" in whole or "annotations" in whole:
+        return records
+    lists = [
+        name for name in _WRAPPERS if isinstance(whole.get(name), list) and (name not in TURNS or _holds_turns(whole[name]))
+    ]
+    if len(lists) == 1:
         return [Record(value, 0, number) for number, value in enumerate(whole[lists[0]], 1)]
-    by_id = whole and all(_is_objects(value) for value in whole.values())
-    if by_id and not any(name in whole for name in TURNS):
+    if whole and all(_is_objects(value) for value in whole.values()) and not _turns_of(whole):
         return [Record({"id": key, "utterances": value}, 0, n) for n, (key, value) in enumerate(whole.items(), 1)]
     return records
 
@@ -176,6 +174,10 @@ def _object(path: Path, record: Record) -> Mapping[str, Any]:
 def _turns_of(value: Mapping[str, Any]) -> list[str]:
     names = [name for name in value if str(name).casefold() in TURNS and isinstance(value[name], (list, tuple))]
     return ["utterances"] if "utterances" in names else names
+
+
+def _holds_turns(values: Sequence[Any]) -> bool:
+    return any(isinstance(value, list) or (isinstance(value, Mapping) and bool(_turns_of(value))) for value in values[:1])
 
 
 def _is_objects(value: Any) -> bool:

@@ -26,7 +26,7 @@ def texts(corpus: Corpus, split: str = "train") -> list[str]:
 
 
 def prepared(cache: Path) -> list[Path]:
-    return sorted(cache.glob("corpora/*/*/1.0.0"))
+    return sorted(cache.glob("corpora/*/*/1.1.0"))
 
 
 def command(code: str, data: DataConfig, *arguments: Path) -> list[str]:
