@@ -12,8 +12,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from eacl_jax.corpora.transcripts import read_line
 from eacl_jax.errors import UserError
-from eacl_jax.inputs import read_utterance
 
 _BOOKKEEPING = frozenset({"annotator", "annotation_id", "created_at", "updated_at", "lead_time", "completed_by"})
 _DECIDE = "Decide between them in the tool (keep one annotation a task, or mark it as ground truth) and export again."
@@ -136,7 +136,7 @@ def doccano_spans(items: Sequence[Mapping[str, Any]], places: Sequence[str]) -> 
                     f"{where}: the line {lines[inside[0]][0]!r:.60} has the labels {labels[inside[0]]!r} and {label!r}; "
                     "one utterance has one: decide between them."
                 )
-        said = [read_utterance(line[0], f"{where} line {number + 1} of the text") for number, line in enumerate(lines)]
+        said = [read_line(line[0], f"{where} line {number + 1} of the text") for number, line in enumerate(lines)]
         utterances = [
             {"speaker": utterance.speaker, "text": utterance.text, "emotion": labels.get(number)}
             for number, utterance in enumerate(said)

@@ -166,7 +166,7 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder):
         found = []
         for record in self.as_data_source(split=split):
             text = record["dialogue"].decode()
-            dialogue = Dialogue.from_json(json.loads(text), self.data_dir)
+            dialogue = Dialogue.from_json(json.loads(text))
             lines, turns = (tuple(map(int, record[name])) for name in ("lines", "turns"))
             found.append(Found(dialogue, self.sources[split][int(record["file"])], lines, turns))
         return found
@@ -206,7 +206,7 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder):
             yield (
                 key,
                 {
-                    "dialogue": json.dumps(item.dialogue.to_json(), ensure_ascii=False),
+                    "dialogue": json.dumps(item.dialogue.to_json(), ensure_ascii=False, default=str),
                     "file": self.sources[split].index(item.file),
                     "lines": np.asarray(item.lines, np.int32),
                     "turns": np.asarray(item.turns, np.int32),

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eacl_jax.corpora.columns import Columns
+from eacl_jax.corpora.columns import PARTS, Columns
+from eacl_jax.corpora.forms import ANSWERED
 from eacl_jax.corpora.found import Found
 from eacl_jax.corpora.labels import read_label
 from eacl_jax.dialogue import Dialogue, Utterance
@@ -21,7 +22,8 @@ Order = Callable[[Sequence[Sequence[Any]]], Sequence[int]]
 def gather(path: Path, header: Sequence[str], columns: Columns, rows: Iterable[Row], order: Order | None = None) -> list[Found]:
     """Rows with the same dialogue cell become one dialogue; they need not be neighbours.
 
-    A dialogue's rows are in the file's order, or in that of a column that numbers them.
+    A dialogue's rows are in the file's order, or in that of a column that numbers them. Other cells are carried along
+    (`Utterance.other`).
 
     Args:
       path: the file.
@@ -85,12 +87,20 @@ def _dialogue(
         rows = [rows[index] for index in order([cells for _, cells in rows])]
     elif turned and columns.turn is not None:
         rows, turns = _by_turn(path, identity, rows, header[columns.turn], columns.turn)
+    read = {columns.dialogue, columns.speaker, columns.text, columns.emotion}
+    # A column that has a part's name but is not read would overwrite it where a dialogue is written.
+    others = [number for number, name in enumerate(header) if number not in read and name and name not in (*PARTS, *ANSWERED)]
     utterances = []
     for line, cells in rows:
         where = f"{place(path, line)}: dialogue {identity!r}"
         emotion = None if columns.emotion is None else read_label(cells[columns.emotion], where)
         speaker = read_identity(cells[columns.speaker], f"{where}: the speaker")
-        utterances.append(Utterance(speaker, read_spoken(cells[columns.text], f"{where}: the text").strip(), emotion))
+        text = read_spoken(cells[columns.text], f"{where}: the text").strip()
+        utterances.append(
+            Utterance(
+                speaker, text, emotion, {header[place]: cells[place] for place in others if cells[place] not in (None, "")}
+            )
+        )
     lines = tuple(line for line, _ in rows)
     return Found(Dialogue(identity, tuple(utterances)), path, lines if all(lines) else (), turns)
 

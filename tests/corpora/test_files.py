@@ -17,7 +17,7 @@ from eacl_jax.errors import UserError
 
 ANN, BEN = Utterance("Ann", "It works, “at last”!", "joy"), Utterance("Ben", "Too late.", "anger")
 LATER = Utterance("Ann", "Oh.", None)
-ROWS = [("1", *vars(ANN).values()), ("2", *vars(BEN).values()), ("1", *vars(LATER).values())]
+ROWS = [(identity, u.speaker, u.text, u.emotion) for identity, u in (("1", ANN), ("2", BEN), ("1", LATER))]
 EXPECTED = [Dialogue("1", (ANN, LATER)), Dialogue("2", (BEN,))]
 
 
@@ -29,7 +29,8 @@ def table(header: str, rows: Sequence[Sequence[object]] = ROWS, separator: str =
 
 def item(utterance: Utterance, **names: str) -> dict[str, Any]:
     """An utterance as JSON, with fields of other names."""
-    return {names.get(field, field): value for field, value in vars(utterance).items() if value is not None}
+    fields = {"speaker": utterance.speaker, "text": utterance.text, "emotion": utterance.emotion}
+    return {names.get(field, field): value for field, value in fields.items() if value is not None}
 
 
 def read(folder: Path, content: str | bytes | object, name: str = "file.txt", **options: Any) -> list[Dialogue]:
@@ -281,7 +282,7 @@ def test_numbers_without_names_are_not_guessed(tmp_path: Path) -> None:
         ([{"id": 1, "text": "Ann: a\nBen: b", "label": [[0, 9, "joy"]]}], r"the span .* labelled 'joy' stands in 2 lines"),
         ([{"id": 1, "text": "Ann: a", "label": [[0, 2, "joy"], [4, 6, "fear"]]}], r"has the labels 'joy' and 'fear'"),
         ([{"id": 1, "turns": [], "messages": []}], r"several lists of utterances, 'turns', 'messages'"),
-        ([NESTED, NESTED[0]], r"item 1: dialogue '1' utterance 0 has no field 'speaker'"),
+        ([NESTED, NESTED[0]], r"item 1: dialogue '1' utterance 0: an utterance has no field 'text'"),
         ([NESTED[0], [item(ANN)]], r"item 2: a dialogue must be a JSON object"),
         (
             [{"id": 1, "utterances": [{"text": "Hm.", "author": "Ann", "name": "B"}]}],
