@@ -11,6 +11,7 @@ from eacl_jax.cli.options import Labels, Model, parse_labels
 from eacl_jax.errors import UserError
 
 if TYPE_CHECKING:
+    from eacl_jax.corpora.found import Found
     from eacl_jax.dialogue import Dialogue
 
 
@@ -35,12 +36,14 @@ def adapt(
     of published corpora are read too.
     """
     from eacl_jax import allocator, command
+    from eacl_jax.corpora.labels import check_spellings, clean_label
 
-    words = parse_labels(labels)
+    words = {clean_label(label): word for label, word in parse_labels(labels).items()}
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise UserError(f"--output: {output} is there and not an empty folder; name a new one.")
     columns = {"dialogue": dialogue_column, "speaker": speaker_column, "text": text_column, "emotion": emotion_column}
-    dialogues = _read(input_file, columns)
+    found = _read(input_file, columns)
+    dialogues = [item.dialogue for item in found]
     allocator.use_huge_pages()
     command.quiet_libraries()
     # These take seconds to import: not before the mistakes above.
@@ -48,6 +51,7 @@ def adapt(
 
     command.keep_compiled()
     recognizer = EmotionRecognizer.from_pretrained(model)
+    check_spellings(found, tuple(words) or recognizer.labels, "--labels")
     _check_emotions(input_file, dialogues, tuple(words) or recognizer.labels)
     adapted = (recognizer.with_labels(words) if words else recognizer).adapt(dialogues, seed=seed)
     try:
@@ -57,7 +61,7 @@ def adapt(
     typer.echo(f"{output}: adapted to {len(dialogues)} dialogues\n{adapted.adaptation}")
 
 
-def _read(path: Path, columns: Mapping[str, str]) -> "list[Dialogue]":
+def _read(path: Path, columns: Mapping[str, str]) -> "list[Found]":
     from eacl_jax.corpora import checks
     from eacl_jax.corpora.files import read_file
 
@@ -65,7 +69,7 @@ def _read(path: Path, columns: Mapping[str, str]) -> "list[Dialogue]":
     if not checks.annotated(found):
         raise UserError(f"{path}: no utterance has an emotion; annotate some.")
     checks.check_split("annotated", [path], found, empty_text=True)
-    return [item.dialogue for item in found]
+    return found
 
 
 def _emotions(dialogues: "Iterable[Dialogue]") -> Counter[str]:

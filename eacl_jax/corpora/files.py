@@ -12,6 +12,8 @@ from typing import Any
 
 from eacl_jax.corpora import dailydialog_files, empathetic
 from eacl_jax.corpora.columns import PARTS
+from eacl_jax.corpora.dialects import SEPARATORS
+from eacl_jax.corpora.forms import DIALOGUE
 from eacl_jax.corpora.found import Found
 from eacl_jax.corpora.jsonlines import decode
 from eacl_jax.corpora.shapes import Reading, Record, read_shapes
@@ -67,6 +69,12 @@ def read_file(
         return list(dailydialog_files.read_release(path, dailydialog_files.emotions_beside(path)))
     if lines and empathetic.is_empathetic(lines[0]):
         return empathetic.read_empathetic(path, lines)
+    first = next((line for line in lines if line.strip()), "")
+    if first and not any(separator in first for separator in SEPARATORS):
+        raise UserError(
+            f"{path} is neither a table nor JSON: its first line, {first!r:.60}, must name the columns {', '.join(need)}, with "
+            f"commas, semicolons or tabs between them. As JSON, a dialogue a line: {DIALOGUE}."
+        )
     return read_table(path, text, given=given, need=need, naming=naming)
 
 
@@ -88,7 +96,8 @@ def find_file(path: str | Path, what: str = "") -> Path:
         raise UserError(f"{named} is a folder; name one file in it.{there}")
     if not path.is_file():
         nowhere = "" if path.parent.is_dir() else f", nor does its folder {path.parent}"
-        raise UserError(f"{named} does not exist{nowhere}; name a file of dialogues, such as JSON lines or CSV.")
+        missing = f"{named} does not exist" if what else f"there is no file {path}"
+        raise UserError(f"{missing}{nowhere}; name a file of dialogues, such as JSON lines or CSV.")
     return path
 
 
