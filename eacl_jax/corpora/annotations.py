@@ -8,6 +8,8 @@ doccano: a span's label is that of the utterance, a line `Name: text` of the ite
 classifications are rows: an item is an utterance, and `dialogue` and `speaker` were imported beside its text.)
 """
 
+import contextlib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -100,7 +102,7 @@ def label_studio_small(
         if paragraphs:
             named = _dialogue(_plain(content), content[paragraphs], content.get(spans, []), "emotion", where)
         else:
-            named = {name: value["choices"] if _is_choices(value) else value for name, value in content.items()}
+            named = {name: _choices(value) for name, value in content.items()}
         objects.append(named)
         kept_lines.append(line)
         kept_places.append(where)
@@ -184,8 +186,12 @@ def _is_spans(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(item, Mapping) and "start" in item for item in value)
 
 
-def _is_choices(value: Any) -> bool:
-    return isinstance(value, Mapping) and isinstance(value.get("choices"), list)
+def _choices(value: Any) -> Any:
+    """The list of several choices, which JSON-MIN puts into an object and CSV writes as text; any other value as it is."""
+    if isinstance(value, str) and value.startswith('{"choices"'):
+        with contextlib.suppress(ValueError):
+            value = json.loads(value)
+    return value["choices"] if isinstance(value, Mapping) and isinstance(value.get("choices"), list) else value
 
 
 def _dialogue(

@@ -133,12 +133,14 @@ def _json(path: Path, text: str) -> Sequence[Record]:
 
 def _json_lines(path: Path, text: str, error: Exception) -> Sequence[Record]:
     lines = [(number, line) for number, line in enumerate(split_lines(text), 1) if line.strip()]
-    if len(lines) > 1 and isinstance(error, json.JSONDecodeError) and error.lineno > lines[0][0] and error.msg != "Extra data":
-        # One value over several lines, or a bad line after good ones: the first line tells.
+    if len(lines) > 1 and isinstance(error, json.JSONDecodeError) and error.lineno > lines[0][0]:
+        # One value over several lines, several of them, or a bad line after good ones: the first line tells.
         try:
             json.loads(lines[0][1])
         except ValueError:
-            raise UserError(f"{path} line {error.lineno}: not valid JSON at column {error.colno}: {error.msg}.") from error
+            advice = "put each value on one line, or all into one array" if error.msg == "Extra data" else "correct it"
+            where = f"{path} line {error.lineno}: not valid JSON at column {error.colno}"
+            raise UserError(f"{where}: {error.msg}; {advice}.") from error
     return [Record(decode(line, f"{path} line {number}"), number, count) for count, (number, line) in enumerate(lines, 1)]
 
 

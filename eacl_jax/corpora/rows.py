@@ -37,7 +37,7 @@ def gather(path: Path, header: Sequence[str], columns: Columns, rows: Iterable[R
     """
     by_dialogue: dict[str, list[Row]] = {}
     for line, cells in rows:
-        identity = read_identity(cells[columns.dialogue], place(path, line))
+        identity = read_identity(cells[columns.dialogue], f"{place(path, line)}: the dialogue")
         if not identity:
             raise UserError(
                 f"{place(path, line)}: the cell of column {header[columns.dialogue]!r} is empty; "
@@ -106,19 +106,20 @@ def _dialogue(
 
 
 def _by_turn(path: Path, identity: str, rows: list[Row], name: str, column: int) -> tuple[list[Row], tuple[int, ...]]:
-    numbered: dict[int, Row] = {}
-    for line, cells in rows:
-        number = _number(cells[column])
-        assert number is not None
-        if number in numbered:
-            raise UserError(
-                f"{place(path, line)}: dialogue {identity!r} has a second row with {number} in column {name!r} (the first: "
-                f"{place(path, numbered[number][0])}). Where files were joined whose dialogues are numbered anew in each, give "
-                "each dialogue an id of its own; else remove one of the rows."
-            )
-        numbered[number] = line, cells
-    turns = tuple(sorted(numbered))
-    return [numbered[number] for number in turns], turns
+    """Rows in the order of their numbers, and these; as they are where a number stands for several neighbours."""
+    numbers = [_number(cells[column]) or 0 for _, cells in rows]
+    if len(set(numbers)) == len(numbers):
+        order = sorted(range(len(rows)), key=numbers.__getitem__)
+        return [rows[index] for index in order], tuple(sorted(numbers))
+    if numbers == sorted(numbers):
+        return rows, ()
+    second = next(index for index, number in enumerate(numbers) if number in numbers[:index])
+    first = numbers.index(numbers[second])
+    raise UserError(
+        f"{place(path, rows[second][0])}: dialogue {identity!r} has a second row with {numbers[second]} in column {name!r} "
+        f"(the first: {place(path, rows[first][0])}). Where files were joined whose dialogues are numbered anew in each, give "
+        "each dialogue an id of its own; else remove one of the rows."
+    )
 
 
 def _number(value: Any) -> int | None:

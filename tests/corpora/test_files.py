@@ -80,6 +80,13 @@ def test_meld_s_columns_and_the_order_they_give(tmp_path: Path) -> None:
         read(tmp_path, table(header, [*rows, (4, "Hm.", "Ann", "joy", "", 0, 9)]))
 
 
+def test_a_number_may_stand_for_several_rows_one_after_the_other(tmp_path: Path) -> None:
+    assert (
+        read(tmp_path, table(HEADER + ",turn", [(*row, number) for row, number in zip(ROWS, (1, 1, 1), strict=True)]))
+        == EXPECTED
+    )
+
+
 def test_a_column_that_does_not_number_rows_leaves_their_order(tmp_path: Path) -> None:
     assert read(tmp_path, table(HEADER + ",utterance_id", [(*row, f"u{5 - n}") for n, row in enumerate(ROWS)])) == EXPECTED
 
@@ -205,6 +212,11 @@ def test_label_studio_s_utterances(tmp_path: Path) -> None:
         for n, r in enumerate(ROWS)
     ]
     assert read(tmp_path, [*small, small[0] | {"annotation_id": 9, "annotator": 2}]) == EXPECTED
+    header = "annotation_id,annotator,id,dialogue,speaker,text,emotion"
+    rows = [(n, 1, n, r[0], r[1], r[2], '{"choices": ["joy"]}' if n == 0 else r[3]) for n, r in enumerate(ROWS)]
+    assert read(tmp_path, table(header, [*rows, (7, 2, *rows[0][2:])])) == EXPECTED
+    with pytest.raises(UserError, match=r"line 5: the annotations of task '0' differ \(the first: .* line 2\)"):
+        read(tmp_path, table(header, [*rows, (7, 2, *rows[0][2:6], "fear")]))
     with pytest.raises(UserError, match=r"item 4: the annotations of task 0 differ \(the first: .* item 1\)"):
         read(tmp_path, [*small, small[0] | {"annotation_id": 9, "emotion": "fear"}])
 
@@ -277,7 +289,10 @@ def test_numbers_without_names_are_not_guessed(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ([item(ANN)], r"has no field 'dialogue'; its fields are 'speaker', 'text', 'emotion'\. .*--dialogue-column=NAME"),
-        (lines([{"id": 1, "text": "Hm.", "label": ["joy"]}]), r"no field 'dialogue', 'speaker'; its fields are 'id', 'text'"),
+        (
+            lines([{"id": 1, "text": "Hm.", "label": ["joy"]}]),
+            r"no field 'dialogue', 'speaker'; its fields are 'id', 'text', 'label'\. Each utterance must name its dialogue",
+        ),
         (lines([FLAT[0] | {"emotion": ["joy", "fear"]}]), r"line 1: dialogue '1' has 2 labels, \['joy', 'fear'\]"),
         ([{"id": 1, "text": "Ann: a\nBen: b", "label": [[0, 9, "joy"]]}], r"the span .* labelled 'joy' stands in 2 lines"),
         ([{"id": 1, "text": "Ann: a", "label": [[0, 2, "joy"], [4, 6, "fear"]]}], r"has the labels 'joy' and 'fear'"),
@@ -289,6 +304,12 @@ def test_numbers_without_names_are_not_guessed(tmp_path: Path) -> None:
             r"more than one speaker: 'author', 'name'",
         ),
         ('{\n"id": 1,\n"utterances": [}\n', r"line 3: not valid JSON at column 16"),
+        ('{\n"id": 1}\n{\n"id": 2}\n', r"line 3: .*Extra data; put each value on one line, or all into one array"),
+        (
+            {"dialogue": {"0": 1}, "speaker": {"0": "Ann"}, "text": {"0": "Hm."}, "emotion": {"0": ""}},
+            r"line 1: the dialogue must be a string or",
+        ),
+        ("dialogue,Dialogue,speaker,text,emotion\n", r"more than one column for the dialogue: 'dialogue', 'Dialogue'"),
         (b"PK\x03\x04", r"is a zip archive or an Excel workbook"),
         ('dialogue\tspeaker\ttext\temotion\n1\tAnn\t"So\tjoy\n1\tAnn\tno"\tjoy\n', r"line 2: a cell begins with a quote"),
     ],
