@@ -17,28 +17,33 @@ if TYPE_CHECKING:
 
 def adapt(
     model: Model,
-    input_file: Annotated[Path, typer.Option("--input", metavar="FILE", help="Annotated dialogues: a .jsonl or .csv file.")],
+    input_file: Annotated[
+        Path, typer.Option("--input", metavar="FILE", help="Annotated dialogues: JSON lines, CSV or another format.")
+    ],
     output: Annotated[Path, typer.Option(metavar="FOLDER", help="The new model's folder; made, or empty.")],
     labels: Labels = "",
     seed: Annotated[int, typer.Option(min=0, help="Decides which dialogues are held out together, to score it.")] = 0,
-    dialogue_column: Annotated[str, typer.Option(metavar="NAME", help="CSV: names the dialogue.")] = "dialogue",
-    speaker_column: Annotated[str, typer.Option(metavar="NAME", help="CSV: who speaks.")] = "speaker",
-    text_column: Annotated[str, typer.Option(metavar="NAME", help="CSV: what is said.")] = "text",
-    emotion_column: Annotated[str, typer.Option(metavar="NAME", help="CSV: the label; empty for context only.")] = "emotion",
+    dialogue_column: Annotated[str, typer.Option(metavar="NAME", help="Column that names the dialogue; found by itself.")] = "",
+    speaker_column: Annotated[str, typer.Option(metavar="NAME", help="Column of who speaks; found by itself.")] = "",
+    text_column: Annotated[str, typer.Option(metavar="NAME", help="Column of what is said; found by itself.")] = "",
+    emotion_column: Annotated[str, typer.Option(metavar="NAME", help="Column of the label; found by itself.")] = "",
 ) -> None:
     """Adapt a model to annotated dialogues, in seconds: its anchors move, all else stays.
 
     JSONL: a dialogue a line, {"id": "1", "utterances": [{"speaker": "Ann", "text": "Thank you!", "emotion": "gratitude"}]}.
 
-    CSV: an utterance a row. Utterances without an emotion are context for the others.
+    CSV: an utterance a row. Utterances without an emotion are context for the others. Exports of annotation tools and the files
+    of published corpora are read too.
     """
     from eacl_jax import allocator, command
+    from eacl_jax.corpora.labels import check_spellings, clean_label
 
-    words = parse_labels(labels)
+    words = {clean_label(label): word for label, word in parse_labels(labels).items()}
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise UserError(f"--output: {output} is there and not an empty folder; name a new one.")
     columns = {"dialogue": dialogue_column, "speaker": speaker_column, "text": text_column, "emotion": emotion_column}
-    dialogues = _read(input_file, columns)
+    found = _read(input_file, columns)
+    dialogues = [item.dialogue for item in found]
     allocator.use_huge_pages()
     command.quiet_libraries()
     # These take seconds to import: not before the mistakes above.
@@ -46,6 +51,7 @@ def adapt(
 
     command.keep_compiled()
     recognizer = EmotionRecognizer.from_pretrained(model)
+    check_spellings(found, tuple(words) or recognizer.labels, "--labels")
     _check_emotions(input_file, dialogues, tuple(words) or recognizer.labels)
     adapted = (recognizer.with_labels(words) if words else recognizer).adapt(dialogues, seed=seed)
     try:
@@ -55,25 +61,15 @@ def adapt(
     typer.echo(f"{output}: adapted to {len(dialogues)} dialogues\n{adapted.adaptation}")
 
 
-def _read(path: Path, columns: Mapping[str, str]) -> "list[Dialogue]":
-    from eacl_jax.corpora import checks, jsonlines, tables
-    from eacl_jax.dialogue import Utterance
+def _read(path: Path, columns: Mapping[str, str]) -> "list[Found]":
+    from eacl_jax.corpora import checks
+    from eacl_jax.corpora.files import read_file
 
-    def utterance(row: Mapping[str, str]) -> Utterance:
-        speaker, text, emotion = (row[columns[part]].strip() for part in ("speaker", "text", "emotion"))
-        return Utterance(speaker, text, emotion or None)
-
-    found: Sequence[Found]
-    if path.suffix.lower() == ".jsonl":
-        found = list(jsonlines.read_dialogues(path))
-    elif path.suffix.lower() == ".csv":
-        found = tables.gather(path, tables.read_rows(path, tuple(columns.values())), columns["dialogue"], utterance)
-    else:
-        raise UserError(f"--input: the name of {path} must end in .jsonl (a dialogue a line) or .csv (an utterance a row).")
+    found = read_file(path, columns=columns)
     if not checks.annotated(found):
         raise UserError(f"{path}: no utterance has an emotion; annotate some.")
     checks.check_split("annotated", [path], found, empty_text=True)
-    return [item.dialogue for item in found]
+    return found
 
 
 def _emotions(dialogues: "Iterable[Dialogue]") -> Counter[str]:

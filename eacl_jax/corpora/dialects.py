@@ -78,7 +78,7 @@ def why_not_utf8(raw: bytes, start: int) -> str:
     except UnicodeDecodeError:
         likely = ""
     return (
-        f"byte 0x{byte.hex()} is not UTF-8{likely}; {_SAVE}, or convert it from the encoding that it is in: "
+        f"byte 0x{byte.hex()} at offset {start} is not UTF-8{likely}; {_SAVE}, or convert it from the encoding that it is in: "
         "iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW"
     )
 
@@ -95,7 +95,7 @@ class Dialect:
     separator: str = ","
     skipped: int = 0
 
-    def rows(self, lines: Iterable[str], longest_cell: int) -> Iterator[list[str]]:
+    def rows(self, lines: Iterable[str], longest_cell: int) -> "csv._reader":
         """A strict reader of rows, from the header on. Blanks after a separator go, so that `1, "Well, yes"` is two cells.
 
         Args:

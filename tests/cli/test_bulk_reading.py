@@ -158,7 +158,7 @@ GOOD = '{"id": "1", "utterances": [{"speaker": "Ann", "text": "hi"}]}'
         ('{"id": "x", "transcript": "Ann: \\u0000"}', "field 'transcript' line 1: field 'text' holds a null character"),
         ("[" * 100_000, "not usable JSON"),
         ("9" * 5000, "not usable JSON"),
-        (b'{"id": "\xff"}', r"byte 0xff at offset 8 of the line is not UTF-8"),
+        (b'{"id": "\xff"}', r"byte 0xff at offset 8 is not UTF-8"),
         (b"\0", "not valid JSON"),
     ],
 )

@@ -158,7 +158,12 @@ def test_adapt_reads_csv(eacl, model, tmp_path):
     ("name", "content", "told"),
     [
         ("no.jsonl", None, "there is no file no.jsonl"),
-        ("chats.txt", "Ann: hi", "must end in .jsonl (a dialogue a line) or .csv (an utterance a row)"),
+        ("chats.txt", "Ann: hi", "chats.txt is neither a table nor JSON: its first line, 'Ann: hi', must name the columns"),
+        (
+            "chats.csv",
+            "dialogue,speaker,text,emotion\n1,Ann,hi,joy\n1,Ann,hm,Joy\n1,Ann,hm,none",
+            "2 spellings: 'joy' (listed), 'Joy' (1: chats.csv 1); and words for 'no label': 'none' (1: chats.csv 1)",
+        ),
         ("chats.jsonl", "", "no utterance has an emotion"),
         ("chats.jsonl", "{", "chats.jsonl line 1: not valid JSON"),
         ("chats.csv", "dialogue,speaker,text\n", "no column 'emotion'"),

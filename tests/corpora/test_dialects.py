@@ -65,7 +65,9 @@ def test_what_is_no_text_is_refused(raw: bytes, message: str) -> None:
 
 
 def test_a_byte_of_another_encoding_is_named_but_not_guessed() -> None:
-    assert "byte 0x92 is not UTF-8 (in Windows-1252, Excel's plain 'CSV', it is '’'); save it" in why_not_utf8(b"It\x92s", 2)
+    assert "byte 0x92 at offset 2 is not UTF-8 (in Windows-1252, Excel's plain 'CSV', it is '’'); save it" in why_not_utf8(
+        b"It\x92s", 2
+    )
 
 
 @pytest.mark.parametrize(
