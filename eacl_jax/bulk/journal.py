@@ -77,7 +77,7 @@ class Journal:
     @property
     def counts_nothing(self) -> bool:
         """Whether a run that went on from here would do nothing less than one that begins."""
-        return not self.finished and not self.position.offset
+        return not (self.finished or self.position.offset or self.position.utterances)
 
     def added(self, written: int, problems: int, position: Position, totals: Totals, *, more: bool) -> "Journal":
         """With a piece more: so many bytes, up to a position of the input; `more` where a dialogue goes on behind it."""

@@ -1,5 +1,6 @@
 """What `eacl predict` was asked for, and doing it."""
 
+import codecs
 import contextlib
 import dataclasses
 import hashlib
@@ -7,7 +8,7 @@ import io
 import os
 import stat
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
@@ -16,7 +17,7 @@ from rich.console import Console
 
 from eacl_jax.bulk import formats, reading, tables, writing
 from eacl_jax.bulk.journal import Journal
-from eacl_jax.bulk.lines import Lines
+from eacl_jax.bulk.lines import Lines, Position
 from eacl_jax.bulk.predict import Recognizer, predict
 from eacl_jax.cli.progress import Teller, done, print_summary, printable
 from eacl_jax.errors import UserError
@@ -81,13 +82,14 @@ class Job:
         console = Console(stderr=True)
         with contextlib.ExitStack() as stack:
             file, size = stack.enter_context(self._opened())
+            read = _measure(file, size)
             lines = Lines(file, "standard input" if self.input == STREAM else self.input)
             wanted = reading.Wanted(lines, self.shard, size=_CHUNK * self.batch_size, most_past=settings.prompt.max_past)
             items, others = self._items(lines, wanted, console)
             written_as = self._format(tuple(self.labels) or settings.labels, others)
             output = stack.enter_context(self._output(folder, model_folder.FILES, written_as.header))
             lines.resumed, before = output.journal.position, output.journal.totals
-            with Teller(console, size, file.tell, before).shown() as tell:
+            with Teller(console, size, read, before).shown() as tell:
                 try:
                     predict(
                         self._recognizer(folder),
@@ -202,6 +204,14 @@ class Job:
         if self.stage not in recognizer.anchors:
             raise UserError(f"--stage: the model has no anchors of {self.stage}; it has {', '.join(recognizer.anchors)}.")
         return recognizer
+
+
+def _measure(file: BinaryIO, size: int) -> Callable[[Position], int]:
+    """Tells how many bytes of a file are before a position of its text; about, where it is compressed or not UTF-8."""
+    head = file.peek(2)[:2] if size and isinstance(file, io.BufferedReader) else b""
+    if head in (b"\x1f\x8b", codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        return lambda _: file.tell()
+    return lambda position: position.offset
 
 
 def _path(option: str, name: str) -> Path:

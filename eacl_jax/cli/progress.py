@@ -18,11 +18,11 @@ _LINE_EVERY = 30.0  # seconds
 class Teller:
     """Is told how it goes, and says so."""
 
-    def __init__(self, console: Console, size: int, read: Callable[[], int], before: Totals) -> None:
+    def __init__(self, console: Console, size: int, read: Callable[[Position], int], before: Totals) -> None:
         """Args:
         console: on standard error.
         size: of the input in bytes; 0 where that is not known.
-        read: tells how many of them have been read.
+        read: tells how many of them are before a position.
         before: what earlier runs did.
         """
         self._console, self._size, self._read, self._before = console, size, read, before
@@ -47,10 +47,10 @@ class Teller:
         """So much is done, up to a position of the input."""
         text = f"{done(totals, position)}, {totals.utterances:,} utterances, {rate(totals, self._before)}"
         if not self._bar.disable:
-            self._bar.update(self._task, description=text, completed=self._read() if self._size else 0)
+            self._bar.update(self._task, description=text, completed=self._read(position))
         elif time.monotonic() - self._last >= _LINE_EVERY:
             self._last = time.monotonic()
-            share = f"{self._read() / self._size:.1%} of the input, " if self._size else ""
+            share = f"{self._read(position) / self._size:.1%} of the input, " if self._size else ""
             self._console.print(f"{share}{text}", highlight=False, soft_wrap=True)
 
 

@@ -13,7 +13,7 @@ from eacl_jax.errors import UserError
 from eacl_jax.prediction import Prediction
 
 LABELS = ("joy", "anger", "neutral")
-LONGEST_NAME = 60
+LONGEST_NAME = 30
 PAST = 2
 
 

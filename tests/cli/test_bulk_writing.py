@@ -194,7 +194,7 @@ def test_input_may_be_mended_behind_what_was_done(tmp_path, monkeypatch):
     """What stops a run need not cost what it did."""
     mended = make_input(tmp_path / "mended.jsonl", bad=False)
     source = tmp_path / "chats.jsonl"
-    source.write_bytes(mended.read_bytes().replace(b'{"id": "d20"', b'{"name": "d20"'))
+    source.write_bytes(mended.read_bytes().replace(b'{"id": "d20"', b'{"ID": "d20"'))
     with pytest.raises(UserError, match=r"chats\.jsonl line 21"):
         run(source, tmp_path / "out", skip_bad=False)
     done = json.loads((tmp_path / "out.part.json").read_text())["totals"]["dialogues"]
