@@ -54,18 +54,19 @@ class Job:
 
     def check(self) -> None:
         """Raises `UserError` for what can be seen before anything is loaded."""
+        source = self._source()
         self._read_as()
         formats.read_fields(self.fields, self._write_as())
-        source = self._source()
         if self.output == STREAM:
-            targets: list[int | Path] = [_descriptor(sys.stdout, "--output: standard output is closed; name a file.")]
+            descriptor = _descriptor(sys.stdout, "--output: standard output is closed; name a file.")
+            targets: dict[str, int | Path] = {"standard output": descriptor}
         else:
             path = _path("--output", self.output)
-            targets = [path, *writing.beside(path)]
-        for target in targets:
+            targets = {str(each): each for each in (path, *writing.beside(path))}
+        for name, target in targets.items():
             with contextlib.suppress(OSError):
                 if source and os.path.samestat(source, os.stat(target)):
-                    raise UserError(f"--output: {self.output} is the input; name another file.")
+                    raise UserError(f"--output: {name}, which is written, is the input; name another file.")
 
     def run(self) -> None:
         """Predicts all that is not yet done, and prints a summary on standard error.
@@ -105,7 +106,7 @@ class Job:
                     )
                 except KeyboardInterrupt:
                     raise self._stopped(output.journal, console) from None
-            print_summary(console, self.output, output, before)
+            print_summary(console, self.output, output, before, on_long=self.on_long)
 
     def _stopped(self, journal: Journal, console: Console) -> typer.Exit:
         """Says what is done; the exit status of an interruption."""
@@ -173,7 +174,8 @@ class Job:
     def _format(self, labels: Sequence[str], others: Sequence[str]) -> formats.Format:
         fields = formats.read_fields(self.fields, self._write_as())
         if self._write_as() == "csv":
-            return formats.Csv(labels, others=others, fields=fields, raw=self.raw)
+            shown = self.output == STREAM and sys.stdout.isatty()
+            return formats.Csv(labels, others=others, fields=fields, raw=self.raw, shown=shown)
         return formats.JsonLines(fields)
 
     def _output(self, folder: Path, files: Sequence[str], header: bytes) -> writing.Output:

@@ -52,7 +52,7 @@ def test_files_of_all_formats_give_the_librarys_answers(eacl, model, answers, tm
     assert (done.status, done.output) == (0, b"")
     assert same([json.loads(line) for line in (tmp_path / "out.jsonl").open()], [a.to_json() for a in answers])
     assert "3 dialogues, 6 utterances" in done.errors
-    assert "1 utterances are longer than the model reads: see --on-long" in done.errors
+    assert "1 utterances are longer than the model reads: their ends were answered (--on-long)" in done.errors
     assert "1 utterances hold mostly what the model's tokenizer does not know" in done.errors
     counted = {label: sum(p.emotion == label for a in answers for p in a) for label in ("joy", "anger", "neutral")}
     assert all(f"{label} {count}" in done.errors for label, count in counted.items() if count)
@@ -219,6 +219,8 @@ class Stdout:
 
     def __init__(self, descriptor: int) -> None:
         self.buffer = io.FileIO(descriptor, "wb")
+        self.fileno = self.buffer.fileno
+        self.isatty = self.buffer.isatty
 
     def flush(self) -> None:
         """Nothing is kept back."""
