@@ -121,6 +121,14 @@ def test_faulty_csv(toy: Toy, dev: str | bytes, message: str) -> None:
         corpora.load(toy(suffix=".csv", **(CSV | {"dev": dev})))
 
 
+def test_a_file_beside_the_named_one_is_part_of_the_corpus(toy: Toy, tmp_path: Path) -> None:
+    (tmp_path / "dialogues_train.txt").write_text("Late ? __eou__ No ! __eou__\n")
+    data = dataclasses.replace(toy(), train=str(tmp_path / "dialogues_train.txt"), labels=("neutral", "anger", "joy", "fear"))
+    for digits, emotion in (("0 1", "anger"), ("0 3", "fear")):
+        (tmp_path / "dialogues_emotion_train.txt").write_text(digits + "\n")
+        assert corpora.load(data).splits["train"][0].utterances[1].emotion == emotion
+
+
 def test_files_that_are_not_there(toy: Toy, tmp_path: Path) -> None:
     data = toy()
     for name, message in (
