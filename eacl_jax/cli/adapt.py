@@ -25,7 +25,7 @@ def adapt(
     seed: Annotated[int, typer.Option(min=0, help="Decides which dialogues are held out together, to score it.")] = 0,
     dialogue_column: Annotated[str, typer.Option(metavar="NAME", help="Column that names the dialogue; found by itself.")] = "",
     speaker_column: Annotated[str, typer.Option(metavar="NAME", help="Column of who speaks; found by itself.")] = "",
-    text_column: Annotated[str, typer.Option(metavar="NAME", help="Column of what is said; found by itself.")] = "",
+    text_column: Annotated[str, typer.Option(metavar="NAME", help="Column of the text; found by itself.")] = "",
     emotion_column: Annotated[str, typer.Option(metavar="NAME", help="Column of the label; found by itself.")] = "",
 ) -> None:
     """Adapt a model to annotated dialogues, in seconds: its anchors move, all else stays.
