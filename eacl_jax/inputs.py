@@ -88,8 +88,9 @@ def read_labels(given: Any, where: str = "labels") -> dict[str, str]:
     """The word or phrase that says what each label means.
 
     Args:
-      given: `{"gratitude": "grateful", "anger": "anger"}`, names as `corpora.labels.clean_label` leaves them; a list of `"gratitude=grateful"`, `"gratitude: grateful"` or
-        `"anger"`, a label that is its own word; or such items in one string, with commas or line ends between them.
+      given: `{"gratitude": "grateful", "anger": "anger"}`; a list of `"gratitude=grateful"`, `"gratitude: grateful"` or
+        `"anger"`, a label that is its own word; or such items in one string, with commas or line ends between them. Labels are
+        taken as `corpora.labels.clean_label` leaves them.
       where: for messages.
 
     Raises:
