@@ -2,9 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from eacl_jax.config import EncoderConfig
 from eacl_jax.encoders.attention import Attention
@@ -16,6 +14,9 @@ from eacl_jax.encoders.sources import TOKENIZER_VOCABULARIES, find_folder
 from eacl_jax.encoders.weights import load_parameters
 from eacl_jax.errors import UserError
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 # Layers from which on a scan of them is no slower than one after the other, measured on a CPU.
 _SCANNED_FROM = 12
 
@@ -24,7 +25,7 @@ class LoadedEncoder(NamedTuple):
     """An encoder and what came with it."""
 
     module: Encoder
-    tokenizer: PreTrainedTokenizerBase
+    tokenizer: "PreTrainedTokenizerBase"
     # Decoded config.json.
     config: dict[str, Any]
     # Where it was read from.
@@ -68,7 +69,7 @@ def load(config: EncoderConfig, *, seed: int = 0) -> LoadedEncoder:
     return LoadedEncoder(module, tokenizer, described, folder)
 
 
-def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
     """The tokenizer whose files are in `folder`; no code that came with it is run.
 
     Raises:
@@ -77,6 +78,8 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     # Without a vocabulary transformers makes up a tokenizer of a few special tokens and says nothing.
     if not any(file for pattern in TOKENIZER_VOCABULARIES for file in folder.glob(pattern)):
         raise UserError(f"{folder} holds no tokenizer; expected one of {', '.join(TOKENIZER_VOCABULARIES)}.")
+    from transformers import AutoTokenizer  # takes two seconds where PyTorch is installed, which it then imports
+
     try:
         return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # the tokenizers library raises bare Exception
