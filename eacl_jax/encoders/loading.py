@@ -2,15 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from eacl_jax import local
 from eacl_jax.config import EncoderConfig
 from eacl_jax.encoders.attention import Attention
 from eacl_jax.encoders.checkpoints import Checkpoint
 from eacl_jax.encoders.encoder import Encoder
 from eacl_jax.encoders.prefix import PREFIX_TENSORS, PrefixShape
 from eacl_jax.encoders.registry import abstract_encoder, build
-from eacl_jax.encoders.sources import TOKENIZER_VOCABULARIES, find_folder
+from eacl_jax.encoders.sources import READ, TOKENIZER_VOCABULARIES, find_folder
 from eacl_jax.encoders.weights import load_parameters
 from eacl_jax.errors import UserError
 
@@ -42,7 +43,24 @@ def load(config: EncoderConfig, *, seed: int = 0) -> LoadedEncoder:
     Raises:
       UserError: the source cannot be found, or its config.json, tokenizer or weights cannot be used.
     """
-    folder = find_folder(config.path, revision=config.revision, weights=not config.random_weights)
+    return _load(find_folder(config.path, revision=config.revision, weights=not config.random_weights), config, seed)
+
+
+def load_folder(folder: Path, *, dtype: Literal["float32", "bfloat16"] = "float32") -> LoadedEncoder:
+    """Loads the encoder that is in a folder, and nowhere else.
+
+    Args:
+      folder: with config.json, weights and tokenizer.
+      dtype: of activations and matrix products.
+
+    Raises:
+      UserError: as `load`.
+    """
+    return _load(folder, EncoderConfig(dtype=dtype), 0)
+
+
+def _load(folder: Path, config: EncoderConfig, seed: int) -> LoadedEncoder:
+    local.check_readable(folder, READ)
     described = _read_config(folder / "config.json")
     where = str(folder / "config.json")
     options: dict[str, Any] = {
@@ -91,9 +109,11 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
 
 def _read_config(file: Path) -> dict[str, Any]:
     if not file.is_file():
-        raise UserError(f"{file} is missing; expected the folder of a Hugging Face model.")
+        held = local.listed(sorted(each.name for each in file.parent.iterdir())) or "nothing"
+        raise UserError(f"{file} is missing; expected the folder of a Hugging Face model, {file.parent} holds {held}.")
+    text = local.read_text(file)
     try:
-        config = json.loads(file.read_text(encoding="utf-8"))
+        config = json.loads(text)
     except ValueError as error:
         raise UserError(f"{file} is not JSON ({error}).") from error
     if not isinstance(config, dict):

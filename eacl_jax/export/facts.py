@@ -14,6 +14,7 @@ import yaml
 from huggingface_hub import ModelCard
 
 from eacl_jax.errors import UserError
+from eacl_jax.local import read_text
 
 if TYPE_CHECKING:
     from eacl_jax.experiment import Experiment
@@ -96,8 +97,9 @@ class Facts:
         file = folder / CARD
         if not file.is_file():
             return None
+        text = read_text(file)
         try:
-            values = ModelCard(file.read_text(encoding="utf-8"), ignore_metadata_errors=True).data.to_dict().get(KEY)
+            values = ModelCard(text, ignore_metadata_errors=True).data.to_dict().get(KEY)
             if values is None:
                 return None
             fields: dict[str, Any] = {name: tuple(v) if name in _TUPLES else v for name, v in values.items()}
