@@ -68,7 +68,7 @@ def export_hf(recognizer: EmotionRecognizer, folder: str | Path) -> None:
             "this encoder has a prefix of keys and values, which PyTorch transformers has no place for: "
             "its predictions would differ. Export it with --format stablehlo."
         )
-    whole.check_new(folder, "--output")
+    whole.check_new(folder)
     with whole.new_folder(folder) as new:
         recognizer.save_pretrained(new)
         write_card(new, recognizer.settings, parts.encoder_config, recognizer.facts, more=section(recognizer, parts))

@@ -46,7 +46,7 @@ def export_stablehlo(
     """
     if unknown := [name for name in platforms if name not in (*PLATFORMS, "rocm")]:
         raise UserError(f"--platforms: {unknown[0]!r} is none; expected {', '.join(PLATFORMS)} or rocm, separated by commas.")
-    whole.check_new(folder, "--output")
+    whole.check_new(folder)
     parts = Parts.of(recognizer)
     weights = {**parts.weights, "anchors": np.asarray(recognizer.anchors[_STAGE], np.float32)}
     predict = jax.jit(prediction(recognizer, parts))
