@@ -20,7 +20,7 @@ from eacl_jax.encoding import Encoding
 from eacl_jax.errors import UserError
 from eacl_jax.mesh import AXIS, Mesh, make_mesh, put, replicated
 from eacl_jax.model import Model
-from eacl_jax.prompts import Example
+from eacl_jax.prompts import Example, warn_about
 from eacl_jax.rates import Rates, stage_one_rates
 
 log = logging.getLogger(__name__)
@@ -111,6 +111,7 @@ def prepare(config: Config, *, mesh: Mesh | None = None) -> Experiment:
         trailing_space=config.compat.trailing_space,
         cache=corpora.cache_folder(config.data),
     )
+    warn_about((example for items in examples.values() for example in items), config.prompt.max_tokens)
     model = Model(loaded.module, len(corpus.taxonomy), config.model, readout=config.readout, rngs=nnx.Rngs(config.seed))
     graphdef, state = nnx.split(model, nnx.Param)
     params = nnx.to_pure_dict(state)

@@ -4,15 +4,14 @@ import dataclasses
 import functools
 import re
 from collections.abc import Callable, Iterator
-from typing import Any, Self
+from typing import Self
 
 from eacl_jax.bulk.lines import BadLineError, Lines, Position
+from eacl_jax.corpora.forms import DIALOGUE, read_record, read_utterance
 from eacl_jax.corpora.jsonlines import decode
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
-from eacl_jax.inputs import check_dialogue, read_transcript, read_utterance, why_no_text
-
-_FORMS = '{"id": ..., "utterances": [{"speaker": ..., "text": ...}, ...]} or {"id": ..., "transcript": "Ann: ...\\nBen: ..."}'
+from eacl_jax.inputs import check_dialogue, why_no_text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +113,7 @@ def read_jsonl(lines: Lines, wanted: Wanted) -> Iterator[Item]:
                 text, problem = lines.text(line).rstrip(), ""
             except BadLineError as error:
                 text, problem = "", str(error)
-            yield _checked(functools.partial(_from_json, text), problem, lines, lines.line)
+            yield _checked(functools.partial(_from_json, text, str(lines.dialogues)), problem, lines, lines.line)
 
 
 def read_txt(lines: Lines, wanted: Wanted) -> Iterator[Item]:
@@ -157,21 +156,5 @@ def _check(dialogue: Dialogue, where: str) -> Dialogue:
     return check_dialogue(dialogue, where)
 
 
-def _from_json(text: str, where: str) -> Dialogue:
-    record = decode(text, where, expected=f"one dialogue a line, {_FORMS}")
-    return _from_record(record, where)
-
-
-def _from_record(record: Any, where: str) -> Dialogue:
-    if not isinstance(record, dict):
-        raise UserError(f"{where}: a dialogue must be a JSON object, got {type(record).__name__}; give {_FORMS}.")
-    if unknown := set(record) - {"id", "utterances", "transcript"}:
-        raise UserError(f"{where}: unknown fields {sorted(unknown)}; known: id, utterances, transcript.")
-    if "transcript" not in record:
-        return Dialogue.from_json(record, where)
-    if "utterances" in record:
-        raise UserError(f"{where}: has both 'utterances' and 'transcript'; give one of them.")
-    for field in ("id", "transcript"):
-        if not isinstance(record.get(field), str):
-            raise UserError(f"{where}: field {field!r} must be a string, got {record.get(field)!r:.60}.")
-    return read_transcript(record["transcript"], record["id"], f"{where}: field 'transcript'")
+def _from_json(text: str, identity: str, where: str) -> Dialogue:
+    return read_record(decode(text, where, expected=f"one dialogue a line, {DIALOGUE}"), where, identity)

@@ -166,7 +166,7 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder):
         found = []
         for record in self.as_data_source(split=split):
             text = record["dialogue"].decode()
-            dialogue = Dialogue.from_json(json.loads(text), self.data_dir)
+            dialogue = Dialogue.from_json(json.loads(text))
             found.append(Found(dialogue, self.sources[split][int(record["file"])], tuple(map(int, record["lines"]))))
         return found
 

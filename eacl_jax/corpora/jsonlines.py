@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from eacl_jax.corpora.forms import read_record
 from eacl_jax.corpora.found import Found
 from eacl_jax.corpora.sources import read_lines
-from eacl_jax.dialogue import Dialogue
 from eacl_jax.errors import UserError
 
 
@@ -15,13 +15,13 @@ def read_dialogues(path: Path) -> Iterator[Found]:
     """The dialogues of a JSONL file; blank lines are passed over.
 
     Raises:
-      UserError: the file cannot be read, or a line is not JSON or not a dialogue (`Dialogue.from_json`).
+      UserError: the file cannot be read, or a line is not JSON or not a dialogue (`forms.read_record`).
     """
     for number, line in enumerate(read_lines(path), start=1):
         if not line.strip():
             continue
         where = f"{path} line {number}"
-        dialogue = Dialogue.from_json(decode(line, where), where)
+        dialogue = read_record(decode(line, where), where, "")
         yield Found(dialogue, path, (number,) * max(1, len(dialogue.utterances)))
 
 

@@ -62,6 +62,7 @@ def prompt_form(recognizer: EmotionRecognizer) -> dict[str, Any]:
         "start": prompts.start,
         "separator": prompts.separator,
         "tail": prompts.tail,
+        "opening": prompts.opening,
         "readout": recognizer.settings.readout,
         **dataclasses.asdict(recognizer.settings.prompt),
     }
