@@ -11,26 +11,28 @@ from eacl_jax.cli.options import Labels, Model, parse_labels
 from eacl_jax.errors import UserError
 
 if TYPE_CHECKING:
-    from eacl_jax.corpora.found import Found
     from eacl_jax.dialogue import Dialogue
 
 
 def adapt(
     model: Model,
-    input_file: Annotated[Path, typer.Option("--input", metavar="FILE", help="Annotated dialogues: a .jsonl or .csv file.")],
+    input_file: Annotated[
+        Path, typer.Option("--input", metavar="FILE", help="Annotated dialogues: JSON lines, CSV or another format.")
+    ],
     output: Annotated[Path, typer.Option(metavar="FOLDER", help="The new model's folder; made, or empty.")],
     labels: Labels = "",
     seed: Annotated[int, typer.Option(min=0, help="Decides which dialogues are held out together, to score it.")] = 0,
-    dialogue_column: Annotated[str, typer.Option(metavar="NAME", help="CSV: names the dialogue.")] = "dialogue",
-    speaker_column: Annotated[str, typer.Option(metavar="NAME", help="CSV: who speaks.")] = "speaker",
-    text_column: Annotated[str, typer.Option(metavar="NAME", help="CSV: what is said.")] = "text",
-    emotion_column: Annotated[str, typer.Option(metavar="NAME", help="CSV: the label; empty for context only.")] = "emotion",
+    dialogue_column: Annotated[str, typer.Option(metavar="NAME", help="Column that names the dialogue; found by itself.")] = "",
+    speaker_column: Annotated[str, typer.Option(metavar="NAME", help="Column of who speaks; found by itself.")] = "",
+    text_column: Annotated[str, typer.Option(metavar="NAME", help="Column of what is said; found by itself.")] = "",
+    emotion_column: Annotated[str, typer.Option(metavar="NAME", help="Column of the label; found by itself.")] = "",
 ) -> None:
     """Adapt a model to annotated dialogues, in seconds: its anchors move, all else stays.
 
     JSONL: a dialogue a line, {"id": "1", "utterances": [{"speaker": "Ann", "text": "Thank you!", "emotion": "gratitude"}]}.
 
-    CSV: an utterance a row. Utterances without an emotion are context for the others.
+    CSV: an utterance a row. Utterances without an emotion are context for the others. Exports of annotation tools and the files
+    of published corpora are read too.
     """
     from eacl_jax import allocator, command
 
@@ -56,20 +58,10 @@ def adapt(
 
 
 def _read(path: Path, columns: Mapping[str, str]) -> "list[Dialogue]":
-    from eacl_jax.corpora import checks, jsonlines, tables
-    from eacl_jax.dialogue import Utterance
+    from eacl_jax.corpora import checks
+    from eacl_jax.corpora.files import read_file
 
-    def utterance(row: Mapping[str, str]) -> Utterance:
-        speaker, text, emotion = (row[columns[part]].strip() for part in ("speaker", "text", "emotion"))
-        return Utterance(speaker, text, emotion or None)
-
-    found: Sequence[Found]
-    if path.suffix.lower() == ".jsonl":
-        found = list(jsonlines.read_dialogues(path))
-    elif path.suffix.lower() == ".csv":
-        found = tables.gather(path, tables.read_rows(path, tuple(columns.values())), columns["dialogue"], utterance)
-    else:
-        raise UserError(f"--input: the name of {path} must end in .jsonl (a dialogue a line) or .csv (an utterance a row).")
+    found = read_file(path, columns=columns)
     if not checks.annotated(found):
         raise UserError(f"{path}: no utterance has an emotion; annotate some.")
     checks.check_split("annotated", [path], found, empty_text=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from eacl_jax.config import DataConfig
 from eacl_jax.corpora.checks import annotated, check_emotions, warn_about
 from eacl_jax.corpora.found import Found
+from eacl_jax.corpora.labels import check_spellings, clean_label
 from eacl_jax.dialogue import Corpus, Taxonomy
 from eacl_jax.errors import UserError
 
@@ -41,6 +42,9 @@ def load(data: DataConfig) -> Corpus:
     """
     builder = builder_class(data.corpus).from_config(data, cache_folder(data))
     splits = builder.dialogues()
+    if not builder.LABELS:
+        everything = [item for found in splits.values() for item in found]
+        check_spellings(everything, [clean_label(label) for label in data.labels], "--config.data.labels")
     taxonomy = _taxonomy(data, builder.LABELS, splits["train"])
     check_emotions(splits, taxonomy)
     warn_about(splits, taxonomy)
@@ -69,5 +73,5 @@ def cache_folder(data: DataConfig) -> Path:
 
 def _taxonomy(data: DataConfig, own: tuple[str, ...], train: list[Found]) -> Taxonomy:
     found = {utterance.emotion for item in train for utterance in item.dialogue.utterances if utterance.emotion is not None}
-    labels = data.labels or own or tuple(sorted(found))
+    labels = tuple(map(clean_label, data.labels)) or own or tuple(sorted(found))
     return Taxonomy(labels, data.words or labels)
