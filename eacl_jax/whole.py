@@ -92,6 +92,24 @@ def check_new(folder: str | Path, option: str = "") -> None:
         raise UserError(f"{named} cannot be made: it is not allowed to write in {there}.")
 
 
+def check_file(file: Path, option: str) -> None:
+    """Sees that a file can be written or replaced, before anything is done for it.
+
+    Args:
+      file: that is to be written.
+      option: what to call it in an error.
+
+    Raises:
+      UserError: it is a folder, or its folder is missing or not to be written in.
+    """
+    if os.path.isdir(file):
+        raise UserError(f"{option}: {file} is a folder; name a file.")
+    if not os.path.isdir(file.parent):
+        raise UserError(f"{option}: {file} cannot be written: there is no folder {file.parent}.")
+    if not os.access(file.parent, os.W_OK | os.X_OK):
+        raise UserError(f"{option}: {file} cannot be written: it is not allowed to write in {file.parent}.")
+
+
 def unwritable(path: Path, error: Exception) -> str:
     """Why a file or folder cannot be written, and what to do."""
     return (

@@ -20,6 +20,12 @@ def write(folder: Path, text: str = "new") -> None:
     (folder / "config").write_text(text)
 
 
+def fail(folder: Path, error: BaseException) -> None:
+    with new_folder(folder) as new:
+        write(new)
+        raise error
+
+
 WHOLE = ["config", "encoder", "encoder/weights"]
 FULL = [OSError(errno.ENOSPC, "No space left on device"), Exception("No space left on device (os error 28)")]
 
@@ -44,9 +50,7 @@ def test_nothing_is_left_of_what_fails(made: bool, error: BaseException, tmp_pat
         out.mkdir(parents=True)
     told = UserError if error in FULL else type(error)
     with pytest.raises(told, match=r"out cannot be written \(No space left on device\)" if error in FULL else None):
-        with new_folder(out) as new:
-            write(new)
-            raise error
+        fail(out, error)
     assert names(tmp_path) == (["above", "above/out"] if made else [])
     check_new(out)
 
@@ -55,9 +59,8 @@ def test_what_is_there_is_replaced_or_stays_as_it_was(tmp_path: Path) -> None:
     write(tmp_path, "old")
     (tmp_path / "mine").touch()
     (tmp_path / "encoder" / "stale").touch()
-    with pytest.raises(UserError, match="was left as it was"), new_folder(tmp_path) as new:
-        write(new)
-        raise FULL[0]
+    with pytest.raises(UserError, match="was left as it was"):
+        fail(tmp_path, FULL[0])
     assert (tmp_path / "config").read_text() == (tmp_path / "encoder" / "weights").read_text() == "old"
     with new_folder(tmp_path) as new:
         write(new)

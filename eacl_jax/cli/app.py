@@ -10,10 +10,11 @@ from typer.main import get_command
 
 from eacl_jax.cli.adapt import adapt
 from eacl_jax.cli.encoders import encoders
+from eacl_jax.cli.evaluate import evaluate
 from eacl_jax.cli.export import export, push
 from eacl_jax.cli.predict import predict
 from eacl_jax.cli.serve import serve
-from eacl_jax.cli.train import evaluate, train
+from eacl_jax.cli.train import train
 from eacl_jax.errors import UserError
 
 app = typer.Typer(rich_markup_mode="markdown", add_completion=False, pretty_exceptions_enable=False)

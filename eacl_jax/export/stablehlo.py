@@ -44,8 +44,7 @@ def export_stablehlo(
     Raises:
       UserError: the folder is not empty, a shape or platform is none, or the architecture cannot do without a length.
     """
-    if unknown := [name for name in platforms if name not in (*PLATFORMS, "rocm")]:
-        raise UserError(f"--platforms: {unknown[0]!r} is none; expected {', '.join(PLATFORMS)} or rocm, separated by commas.")
+    check_platforms(platforms)
     whole.check_new(folder)
     parts = Parts.of(recognizer)
     weights = {**parts.weights, "anchors": np.asarray(recognizer.anchors[_STAGE], np.float32)}
@@ -73,6 +72,12 @@ def export_stablehlo(
         readme = stablehlo_readme(settings, recognizer.settings, fast=(new / "tokenizer" / "tokenizer.json").is_file())
         (new / "README.md").write_text(readme, encoding="utf-8")
     return tuple(programs)
+
+
+def check_platforms(platforms: Sequence[str]) -> None:
+    """Raises `UserError` for a platform that there is not."""
+    if unknown := [name for name in platforms if name not in (*PLATFORMS, "rocm")]:
+        raise UserError(f"--platforms: {unknown[0]!r} is none; expected {', '.join(PLATFORMS)} or rocm, separated by commas.")
 
 
 def prediction(recognizer: EmotionRecognizer, parts: Parts) -> Callable[..., tuple[Array, Array, Array]]:
