@@ -129,11 +129,16 @@ def unreadable(path: Path, error: Exception) -> str:
     if number == errno.ENOENT:
         return f"{path} is missing"
     if number in (errno.EACCES, errno.EPERM):
-        for folder in reversed(path.absolute().parents):
-            if folder.is_dir() and not os.access(folder, os.X_OK):
-                return f"{path} may not be read: the folder {folder} may not be entered (permission denied)"
-        return f"{path} may not be read (permission denied)"
+        return f"{path} may not be read ({denied(path)})"
     return f"{path} cannot be read ({os.strerror(number) if number else error})"
+
+
+def denied(path: Path) -> str:
+    """Why permission for a path is denied: which folder on the way may not be entered, if one."""
+    for folder in reversed([*path.parents]):
+        if os.path.isdir(folder) and not os.access(folder, os.X_OK):
+            return f"permission denied: the folder {folder} may not be entered"
+    return "permission denied"
 
 
 def error_number(error: BaseException) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from eacl_jax.errors import UserError
-from eacl_jax.local import error_number, expand
+from eacl_jax.local import denied, error_number, expand
 
 # What a killed process may leave; it does not count as something in a folder.
 _UNFINISHED = ".unfinished-"
@@ -26,6 +26,9 @@ def new_folder(folder: str | Path) -> Iterator[Path]:
       UserError: something cannot be written: the disk is full, or it is not allowed.
     """
     folder = expand(folder)
+    if folder.name.startswith(_UNFINISHED):  # within another such block, which sees to it
+        yield folder
+        return
     with _told(folder):
         made = _make_parents(folder)
         exists = folder.is_dir()
@@ -85,7 +88,8 @@ def check_new(folder: str | Path, option: str = "") -> None:
             raise UserError(f"{named} is there and not an empty folder; name a new one.")
         there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     except OSError as error:
-        raise UserError(f"{named} cannot be made: {error.filename}: {error.strerror}.") from error
+        reason = denied(folder) if isinstance(error, PermissionError) else error.strerror
+        raise UserError(f"{named} cannot be made ({reason}).") from error
     if not there.is_dir():
         raise UserError(f"{named} cannot be made: {there} is no folder.")
     if not os.access(there, os.W_OK | os.X_OK):

@@ -45,10 +45,10 @@ def run(command: Callable[[], int | None]) -> NoReturn:
     except OSError as error:
         if isinstance(error, BrokenPipeError) and _reader_gone():
             status = _UNREAD
-        elif error.errno:
-            status = _fail(f"{error.filename or 'a file or stream'}: {error.strerror}.")
-        else:
+        elif not error.errno:
             raise
+        else:
+            status = _fail(f"{error.filename or 'cannot read or write a file or stream'}: {error.strerror}.")
     finally:
         _leave_at_once()
     if status == 130 and _received:
@@ -101,7 +101,9 @@ def _leave_at_once() -> None:
 def _unraisable(unraisable: Any) -> None:
     """Sends the signal again where Python drops its exception, as in a callback of the garbage collector."""
     if issubclass(unraisable.exc_type, KeyboardInterrupt):
-        os.kill(os.getpid(), _received[-1] if _received else signal.SIGINT)
+        again = threading.Timer(0.01, os.kill, (os.getpid(), _received[-1] if _received else signal.SIGINT))
+        again.daemon = True
+        again.start()
     else:
         sys.__unraisablehook__(unraisable)
 

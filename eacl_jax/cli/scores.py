@@ -31,16 +31,14 @@ def print_scores(name: str, scores: Scores, console: Console) -> None:
     if scores.unknown_text:
         say(f"{scores.unknown_text:,} utterances are texts that the model's tokenizer does not know: their answers say nothing")
     say("  ".join(f"{title(key)} {value:.2f}" for key, value in scores.summary.items()) + "   (percent)")
-    say("")
+    say("\nlabels, in percent but for the counts")
     console.print(_labels(scores))
-    say("")
     _print_confusions(scores, console)
-    say("")
     say(_calibration(scores))
 
 
 def _labels(scores: Scores) -> Table:
-    table = Table(title="labels: precision, recall and F1 in percent", title_justify="left")
+    table = Table()
     for column in ("label", "precision", "recall", "F1", "annotated", "answered"):
         table.add_column(column, justify="left" if column == "label" else "right")
     for label, found in scores.by_label.items():
@@ -51,7 +49,7 @@ def _labels(scores: Scores) -> Table:
 
 def _print_confusions(scores: Scores, console: Console) -> None:
     """The confusion matrix where it fits, else the most frequent confusions."""
-    table = Table(title="confusion: rows as annotated, columns as answered", title_justify="left")
+    table = Table()
     table.add_column("")
     for number in range(len(scores.labels)):
         table.add_column(str(number + 1), justify="right")
@@ -59,9 +57,11 @@ def _print_confusions(scores: Scores, console: Console) -> None:
         cells = [Text(f"{count:,}" if count else ".", style="bold" if at == number else "") for at, count in enumerate(row)]
         table.add_row(Text(f"{number + 1} {label}"), *cells)
     if console.measure(table).minimum <= console.width:
+        console.print("confusion: as annotated down, as answered across", highlight=False)
         console.print(table)
         return
-    table = Table(title="most frequent confusions; --json has them all", title_justify="left")
+    console.print("the most frequent confusions (--json has them all)", highlight=False)
+    table = Table()
     for column in ("annotated", "answered", "utterances"):
         table.add_column(column, justify="right" if column == "utterances" else "left")
     for count, gold, answer in scores.confused()[:_CONFUSIONS]:
