@@ -25,10 +25,10 @@ def read(path: Path, columns: Mapping[str, str], mapped: str = "") -> "list[Dial
       UserError: the file cannot be read or used, or no utterance has an emotion.
     """
     from eacl_jax.corpora import checks
-    from eacl_jax.corpora.files import read_file
+    from eacl_jax.corpora.files import find_file, read_file
 
     labels = parse_map(mapped)
-    found = read_file(path, columns=columns)
+    found = read_file(find_file(path, "--input names"), columns=columns)
     if not checks.annotated(found):
         raise UserError(f"{path}: no utterance has an emotion; annotate some.")
     checks.check_split("annotated", [path], found, empty_text=True)

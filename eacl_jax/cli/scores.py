@@ -52,11 +52,11 @@ def _print_confusions(scores: Scores, console: Console) -> None:
     table = Table()
     table.add_column("")
     for number in range(len(scores.labels)):
-        table.add_column(str(number + 1), justify="right")
+        table.add_column(str(number + 1), justify="right", no_wrap=True)
     for number, (label, row) in enumerate(zip(scores.labels, scores.confusion.tolist(), strict=True)):
         cells = [Text(f"{count:,}" if count else ".", style="bold" if at == number else "") for at, count in enumerate(row)]
         table.add_row(Text(f"{number + 1} {label}"), *cells)
-    if console.measure(table).minimum <= console.width:
+    if console.measure(table, options=console.options.update(max_width=10**4)).maximum <= console.width:
         console.print("confusion: as annotated down, as answered across", highlight=False)
         console.print(table)
         return
