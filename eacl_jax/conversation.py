@@ -41,7 +41,7 @@ class Conversation:
         """The emotion of what is said now.
 
         Args:
-          utterance: `"Ann: I got it!"`, `{"speaker", "text"}` or an `Utterance`.
+          utterance: `"Ann: I got it!"`, `{"speaker", "text"}`, a pair or an `Utterance`.
 
         Raises:
           UserError: it cannot be read; the conversation is then as before.

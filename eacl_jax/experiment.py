@@ -12,7 +12,7 @@ from flax import nnx
 from jaxtyping import Int
 
 from eacl_jax import caches, corpora, encoders
-from eacl_jax.anchors import label_batch
+from eacl_jax.anchors import check_words, label_batch
 from eacl_jax.batching import Batch
 from eacl_jax.config import Config
 from eacl_jax.dialogue import SPLITS, Corpus
@@ -103,6 +103,7 @@ def prepare(config: Config, *, mesh: Mesh | None = None) -> Experiment:
         raise UserError(
             f"config.prompt.max_tokens is {config.prompt.max_tokens}, but {config.encoder.path} reads at most {longest} tokens."
         )
+    check_words(loaded.tokenizer, corpus.taxonomy)
     examples = caches.corpus_examples(
         corpus,
         loaded.tokenizer,

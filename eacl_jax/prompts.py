@@ -177,7 +177,7 @@ class PromptBuilder:
             )
         if too_long and on_long == "refuse":
             raise UserError(
-                f"{where}: its text has {len(text)} tokens, of which {most} fit; shorten or split it, or let it be cut or pooled."
+                f"{where}: its text has {len(text)} tokens, of which {most} fit; shorten or split it, or have it cut or pooled."
             )
         known = {
             "label": NO_LABEL if turn.emotion is None else taxonomy.index(turn.emotion),

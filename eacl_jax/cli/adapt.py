@@ -16,7 +16,6 @@ from eacl_jax.cli.options import (
     Revision,
     SpeakerColumn,
     TextColumn,
-    parse_labels,
 )
 
 
@@ -40,9 +39,10 @@ def adapt(
 
     JSONL: a dialogue a line, {"id": "1", "utterances": [{"speaker": "Ann", "text": "Thank you!", "emotion": "gratitude"}]}.
 
-    CSV: an utterance a row. Utterances without an emotion are context for the others.
+    CSV: an utterance a row. Utterances without an emotion are context for the others. Exports of annotation tools and the files
+    of published corpora are read too.
     """
-    words = parse_labels(labels)
+    words = annotated.parse_labels(labels)
     path, new = local.expand(input_file), local.expand(output)
     whole.check_new(new, "--output")
     dialogues = annotated.read(
@@ -59,9 +59,8 @@ def adapt(
 
     command.keep_compiled()
     recognizer = EmotionRecognizer.from_pretrained(model, revision=revision)
-    annotated.check_emotions(
-        path, dialogues, tuple(words) or recognizer.labels, tuple(words.values()) or recognizer.settings.words
-    )
+    known = words or dict(zip(recognizer.labels, recognizer.settings.words, strict=True))
+    annotated.check_emotions(path, dialogues, known, mapped)
     adapted = (recognizer.with_labels(words) if words else recognizer).adapt(dialogues, seed=seed)
     adapted.save_pretrained(new)
     typer.echo(f"{output}: adapted to {len(dialogues)} dialogues\n{adapted.adaptation}")

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from eacl_jax.cli import options
 from eacl_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -43,15 +44,24 @@ def read(path: Path, columns: Mapping[str, str], mapped: str = "") -> "list[Dial
     return dialogues
 
 
+def parse_labels(given: str) -> dict[str, str]:
+    """The word of each label in the option `--labels`, the labels as files are read."""
+    from eacl_jax.corpora.labels import clean_label
+
+    return {clean_label(label): word for label, word in options.parse_labels(given).items()}
+
+
 def parse_map(given: str) -> dict[str, str | None]:
     """The label that stands for each emotion in `EMOTION=LABEL,...`; None where nothing follows the sign.
 
     Raises:
       UserError: an emotion has no sign, or repeats.
     """
+    from eacl_jax.corpora.labels import clean_label
+
     mapped: dict[str, str | None] = {}
     for item in given.split(",") if given else []:
-        emotion, sign, label = (part.strip() for part in item.partition("="))
+        emotion, sign, label = map(clean_label, item.partition("="))
         if not emotion or not sign:
             raise UserError(f"--map: {item!r} is not EMOTION=LABEL; give them as happiness=joy,other=.")
         if emotion in mapped:
@@ -65,14 +75,14 @@ def count_emotions(dialogues: "Iterable[Dialogue]") -> Counter[str]:
     return Counter(u.emotion for dialogue in dialogues for u in dialogue.utterances if u.emotion is not None)
 
 
-def check_emotions(path: Path, dialogues: "Sequence[Dialogue]", labels: Sequence[str], words: Sequence[str]) -> None:
+def check_emotions(path: Path, dialogues: "Sequence[Dialogue]", labels: Mapping[str, str], mapped: str = "") -> None:
     """Sees that all emotions are labels.
 
     Args:
       path: the file, for messages.
       dialogues: of the file.
-      labels: that the model answers with.
-      words: of the labels.
+      labels: that the model answers with, and their words.
+      mapped: the option `--map`.
 
     Raises:
       UserError: some are not; it names them with their counts, and the options with which the command works.
@@ -83,28 +93,28 @@ def check_emotions(path: Path, dialogues: "Sequence[Dialogue]", labels: Sequence
             f"{path}: {sum(counts[emotion] for emotion in strangers):,} of {counts.total():,} annotated utterances have an "
             f"emotion that is not among the labels {', '.join(labels)}: "
             f"{', '.join(f'{emotion!r} ({counts[emotion]:,})' for emotion in strangers)}. "
-            f"{_remedy(counts, strangers, labels, words)}"
+            f"{_remedy(counts, strangers, labels, mapped)}"
         )
 
 
-def _remedy(counts: Mapping[str, int], strangers: Sequence[str], labels: Sequence[str], words: Sequence[str]) -> str:
+def _remedy(counts: Mapping[str, int], strangers: Sequence[str], labels: Mapping[str, str], mapped: str) -> str:
     """Options with which the command works."""
-    options = []
+    advice = []
     spelt = {label.casefold(): label for label in labels}
-    mapped = {emotion: spelt.get(emotion.casefold(), "") for emotion in strangers}
-    if (any(mapped.values()) or len(strangers) < len(counts)) and not any(sign in name for name in mapped for sign in ",="):
-        given = shlex.quote(",".join(f"{emotion}={label}" for emotion, label in mapped.items()))
-        options.append(f"  --map {given}   EMOTION=LABEL counts it as that label; EMOTION= as no emotion, its text is context")
-    own = {label: label for label in sorted(counts)}
+    targets = {emotion: spelt.get(emotion.casefold(), "") for emotion in strangers}
+    if (any(targets.values()) or len(strangers) < len(counts)) and not any(sign in name for name in targets for sign in ",="):
+        given = shlex.quote(",".join([mapped] * bool(mapped) + [f"{emotion}={label}" for emotion, label in targets.items()]))
+        advice.append(f"  --map {given}   EMOTION=LABEL counts it as that label; EMOTION= as no emotion, its text is context")
+    own = {label: labels.get(label, label) for label in sorted(counts)}
     if len(own) == 1:  # which cannot be told from others: the model's stay beside it
-        own = {**dict(zip(labels, words, strict=True)), **own}
+        own = {**labels, **own}
     distinct = len({label.casefold() for label in own}) == len(own)
     if distinct and not any(sign in name for pair in own.items() for name in pair for sign in ",=:"):
         given = shlex.quote(",".join(label if label == word else f"{label}={word}" for label, word in own.items()))
-        options.append(f"  --labels {given}   answers with these; LABEL=WORD where a label is no word that says what it means")
-    if not options:
+        advice.append(f"  --labels {given}   answers with these; LABEL=WORD where a label is no word that says what it means")
+    if not advice:
         return "Correct them in the file, without commas, colons and equals signs."
-    return "\n".join(["Correct the file, or add" + (" one of" if len(options) > 1 else ""), *options])
+    return "\n".join(["Correct the file, or add" + (" one of" if len(advice) > 1 else ""), *advice])
 
 
 def _map(dialogue: "Dialogue", labels: Mapping[str, str | None]) -> "Dialogue":

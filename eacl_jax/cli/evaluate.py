@@ -20,7 +20,6 @@ from eacl_jax.cli.options import (
     SpeakerColumn,
     TextColumn,
     find_model,
-    parse_labels,
 )
 from eacl_jax.errors import UserError
 
@@ -79,7 +78,7 @@ def evaluate(
         _evaluate_run(local.expand(run_folder), split, data_dir)
         return
     assert input_file is not None
-    words = parse_labels(labels)
+    words = annotated.parse_labels(labels)
     path = local.expand(input_file)
     report = local.expand(json_file) if json_file else None
     if report:
@@ -104,9 +103,8 @@ def evaluate(
 
     command.keep_compiled()
     recognizer = EmotionRecognizer.from_pretrained(model, revision=revision, batch_size=batch_size)
-    annotated.check_emotions(
-        path, dialogues, tuple(words) or recognizer.labels, tuple(words.values()) or recognizer.settings.words
-    )
+    known = words or dict(zip(recognizer.labels, recognizer.settings.words, strict=True))
+    annotated.check_emotions(path, dialogues, known, mapped)
     recognizer = recognizer.with_labels(words) if words else recognizer
     if excluded_label and excluded_label not in recognizer.labels:
         raise UserError(f"--excluded-label: {excluded_label!r} is not among the labels {', '.join(recognizer.labels)}.")

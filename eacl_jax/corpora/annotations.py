@@ -8,12 +8,14 @@ doccano: a span's label is that of the utterance, a line `Name: text` of the ite
 classifications are rows: an item is an utterance, and `dialogue` and `speaker` were imported beside its text.)
 """
 
+import contextlib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from eacl_jax.corpora.transcripts import read_line
 from eacl_jax.errors import UserError
-from eacl_jax.inputs import read_utterance
 
 _BOOKKEEPING = frozenset({"annotator", "annotation_id", "created_at", "updated_at", "lead_time", "completed_by"})
 _DECIDE = "Decide between them in the tool (keep one annotation a task, or mark it as ground truth) and export again."
@@ -100,7 +102,7 @@ def label_studio_small(
         if paragraphs:
             named = _dialogue(_plain(content), content[paragraphs], content.get(spans, []), "emotion", where)
         else:
-            named = {name: value["choices"] if _is_choices(value) else value for name, value in content.items()}
+            named = {name: _choices(value) for name, value in content.items()}
         objects.append(named)
         kept_lines.append(line)
         kept_places.append(where)
@@ -136,10 +138,10 @@ def doccano_spans(items: Sequence[Mapping[str, Any]], places: Sequence[str]) -> 
                     f"{where}: the line {lines[inside[0]][0]!r:.60} has the labels {labels[inside[0]]!r} and {label!r}; "
                     "one utterance has one: decide between them."
                 )
-        said = [read_utterance(line[0], f"{where} line {number + 1} of the text") for number, line in enumerate(lines)]
+        read = [read_line(line[0], f"{where} line {number + 1} of the text") for number, line in enumerate(lines)]
         utterances = [
             {"speaker": utterance.speaker, "text": utterance.text, "emotion": labels.get(number)}
-            for number, utterance in enumerate(said)
+            for number, utterance in enumerate(read)
         ]
         dialogues.append({**_plain(item), "utterances": utterances})
     return dialogues
@@ -150,13 +152,13 @@ def _results(task: Mapping[str, Any], where: str) -> list[Mapping[str, Any]]:
     done = [item for item in task.get("annotations") or task.get("completions") or [] if not item.get("was_cancelled")]
     done = [item for item in done if item.get("ground_truth")] or done
     given = [[result for result in item.get("result", []) if _labels(result.get("value", {}))] for item in done]
-    said = [sorted((str(r.get("from_name")), str(sorted(_said(r["value"]).items()))) for r in results) for results in given]
-    if any(one != said[0] for one in said):
-        raise UserError(f"{where}: the {len(said)} annotations of task {task.get('id')!r} differ. {_DECIDE}")
+    labels = [sorted((str(r.get("from_name")), str(sorted(_placed(r["value"]).items()))) for r in results) for results in given]
+    if any(one != labels[0] for one in labels):
+        raise UserError(f"{where}: the {len(labels)} annotations of task {task.get('id')!r} differ. {_DECIDE}")
     return given[0] if given else []
 
 
-def _said(value: Mapping[str, Any]) -> dict[str, Any]:
+def _placed(value: Mapping[str, Any]) -> dict[str, Any]:
     return {"labels": sorted(_labels(value)), **{name: str(value[name]) for name in ("start", "end") if name in value}}
 
 
@@ -184,8 +186,12 @@ def _is_spans(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(item, Mapping) and "start" in item for item in value)
 
 
-def _is_choices(value: Any) -> bool:
-    return isinstance(value, Mapping) and isinstance(value.get("choices"), list)
+def _choices(value: Any) -> Any:
+    """The list of several choices, which JSON-MIN puts into an object and CSV writes as text; any other value as it is."""
+    if isinstance(value, str) and value.startswith('{"choices"'):
+        with contextlib.suppress(ValueError):
+            value = json.loads(value)
+    return value["choices"] if isinstance(value, Mapping) and isinstance(value.get("choices"), list) else value
 
 
 def _dialogue(

@@ -62,7 +62,7 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder):
     """
 
     # Raise it when a change of reading code changes what is read from the same files.
-    VERSION = tfds.core.Version("1.0.0")
+    VERSION = tfds.core.Version("1.1.0")
     LABELS: ClassVar[tuple[str, ...]] = ()
     EXPECTED: ClassVar[Mapping[str, Counts]] = {}
     EMPTY_TEXT: ClassVar[bool] = False
@@ -167,7 +167,8 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder):
         for record in self.as_data_source(split=split):
             text = record["dialogue"].decode()
             dialogue = Dialogue.from_json(json.loads(text))
-            found.append(Found(dialogue, self.sources[split][int(record["file"])], tuple(map(int, record["lines"]))))
+            lines, turns = (tuple(map(int, record[name])) for name in ("lines", "turns"))
+            found.append(Found(dialogue, self.sources[split][int(record["file"])], lines, turns))
         return found
 
     def _fingerprint(self) -> str:
@@ -188,6 +189,7 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder):
             "dialogue": tfds.features.Text(),
             "file": tfds.features.Scalar(np.int32),
             "lines": tfds.features.Tensor(shape=(None,), dtype=np.int32),
+            "turns": tfds.features.Tensor(shape=(None,), dtype=np.int32),
         }
         return _LocalInfo(builder=self, features=tfds.features.FeaturesDict(features), disable_shuffling=True)
 
@@ -204,9 +206,10 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder):
             yield (
                 key,
                 {
-                    "dialogue": json.dumps(item.dialogue.to_json(), ensure_ascii=False),
+                    "dialogue": json.dumps(item.dialogue.to_json(), ensure_ascii=False, default=str),
                     "file": self.sources[split].index(item.file),
                     "lines": np.asarray(item.lines, np.int32),
+                    "turns": np.asarray(item.turns, np.int32),
                 },
             )
 

@@ -16,10 +16,11 @@ _USUAL = {
     "speaker": """speaker speakerid speakeridx speakername name author authorname user userid username sender sendername from
         participant participantid role""",
     "text": "text utterance utterancetext message messagetext msg content body sentence transcript",
-    "emotion": "emotion emotions emotionlabel emo label labels goldlabel category annotation choice",
+    "emotion": "emotion emotions emotionlabel emo label labels goldlabel category choice",
     "turn": """utteranceid utteranceidx utteranceindex utteranceno utterancenumber uttid uttidx uttno turn turnid turnidx turnno
         turnnumber turnindex""",
 }
+# EmotionLines' `annotation` is missing on purpose: it counts votes.
 _NAMES = {part: frozenset(names.split()) for part, names in _USUAL.items()}
 
 
@@ -87,6 +88,8 @@ def find_columns(
         names = ", ".join(repr(given.get(part, part)) for part in missing)
         how = " ".join(_named(naming, part) for part in missing)
         first = " Its first line must name the columns." if kind == "column" else ""
+        if kind == "field" and {"dialogue", "speaker"} & set(missing):
+            first = " Each utterance must name its dialogue and its speaker; annotation tools keep such fields beside the text."
         raise UserError(f"{where} has no {kind} {names}; {there}.{first} Where they have other names: {how}.")
     if shared := [name for part, name in given.items() if list(found.values()).count(found[part]) > 1]:
         raise UserError(f"{where}: the {kind} {shared[0]!r} is named for more than one part; {there}.")
@@ -99,7 +102,7 @@ def find_part(header: Sequence[str], part: str, *, given: str = "") -> list[int]
     tries = (
         [lambda name: name == given, lambda name: name.strip().casefold() == given.strip().casefold()]
         if given
-        else [lambda name: name == part, lambda name: plain(name) == part, lambda name: plain(name) in _NAMES[part]]
+        else [lambda name: plain(name) == part, lambda name: plain(name) in _NAMES[part]]
     )
     for fits in tries:
         if places := [place for place, name in enumerate(header) if fits(name)]:

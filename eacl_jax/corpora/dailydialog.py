@@ -51,10 +51,13 @@ class DailyDialog(CorpusBuilder):
         """Takes the release's text files, or JSON or parquet files of the splits, from `data.dir`."""
         if not data.dir:
             raise UserError(f"DailyDialog is not downloaded automatically: set --config.data.dir to its folder. {_ADVICE}")
-        for suffix in (".json", ".jsonl", ".parquet"):
-            if sources := _tables(data_folder(data.dir), suffix):
-                return cls(sources=sources, cache_dir=cache_dir)
-        files = locate(data.dir, cls.name, _LAYOUTS, _ADVICE)
+        try:
+            files = locate(data.dir, cls.name, _LAYOUTS, _ADVICE)
+        except UserError:
+            for suffix in (".json", ".jsonl", ".parquet"):
+                if sources := _tables(data_folder(data.dir), suffix):
+                    return cls(sources=sources, cache_dir=cache_dir)
+            raise
         return cls(sources={split: (files[split, "text"], files[split, "emotion"]) for split in _RELEASE}, cache_dir=cache_dir)
 
     def _read(self, split: str) -> Iterator[Found]:

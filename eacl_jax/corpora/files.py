@@ -12,8 +12,10 @@ from typing import Any
 
 from eacl_jax.corpora import dailydialog_files, empathetic
 from eacl_jax.corpora.columns import PARTS
+from eacl_jax.corpora.dialects import SEPARATORS
+from eacl_jax.corpora.forms import DIALOGUE
 from eacl_jax.corpora.found import Found
-from eacl_jax.corpora.jsonlines import decode
+from eacl_jax.corpora.jsonlines import decode, loads
 from eacl_jax.corpora.shapes import Reading, Record, read_shapes
 from eacl_jax.corpora.sources import read_text, split_lines
 from eacl_jax.corpora.tables import read_table
@@ -67,6 +69,12 @@ def read_file(
         return list(dailydialog_files.read_release(path, dailydialog_files.emotions_beside(path)))
     if lines and empathetic.is_empathetic(lines[0]):
         return empathetic.read_empathetic(path, lines)
+    first = next((line for line in lines if line.strip()), "")
+    if first and not any(separator in first for separator in SEPARATORS):
+        raise UserError(
+            f"{path} is neither a table nor JSON: its first line, {first!r:.60}, must name the columns {', '.join(need)}, with "
+            f"commas, semicolons or tabs between them. As JSON, a dialogue a line: {DIALOGUE}."
+        )
     return read_table(path, text, given=given, need=need, naming=naming)
 
 
@@ -88,7 +96,8 @@ def find_file(path: str | Path, what: str = "") -> Path:
         raise UserError(f"{named} is a folder; name one file in it.{there}")
     if not path.is_file():
         nowhere = "" if path.parent.is_dir() else f", nor does its folder {path.parent}"
-        raise UserError(f"{named} does not exist{nowhere}; name a file of dialogues, such as JSON lines or CSV.")
+        missing = f"{named} does not exist" if what else f"there is no file {path}"
+        raise UserError(f"{missing}{nowhere}; name a file of dialogues, such as JSON lines or CSV.")
     return path
 
 
@@ -113,7 +122,7 @@ def _begins_with(path: Path, magic: bytes) -> bool:
 def _json(path: Path, text: str) -> Sequence[Record]:
     """The values of a file: the items of one array, one value, or one a line."""
     try:
-        whole = json.loads(text)
+        whole = loads(text)
     except (ValueError, RecursionError) as error:
         return _json_lines(path, text, error)
     if isinstance(whole, list):
@@ -124,12 +133,16 @@ def _json(path: Path, text: str) -> Sequence[Record]:
 
 def _json_lines(path: Path, text: str, error: Exception) -> Sequence[Record]:
     lines = [(number, line) for number, line in enumerate(split_lines(text), 1) if line.strip()]
-    if len(lines) > 1 and isinstance(error, json.JSONDecodeError) and error.lineno > lines[0][0] and error.msg != "Extra data":
-        # One value over several lines, or a bad line after good ones: the first line tells.
+    if len(lines) > 1:
+        # One value over several lines, several of them, or a bad line among good ones: the first line tells.
         try:
             json.loads(lines[0][1])
         except ValueError:
-            raise UserError(f"{path} line {error.lineno}: not valid JSON at column {error.colno}: {error.msg}.") from error
+            if not isinstance(error, json.JSONDecodeError):
+                raise UserError(f"{path}: not usable JSON: {error}.") from error
+            advice = "put each value on one line, or all into one array" if error.msg == "Extra data" else "correct it"
+            where = f"{path} line {error.lineno}: not valid JSON at column {error.colno}"
+            raise UserError(f"{where}: {error.msg}; {advice}.") from error
     return [Record(decode(line, f"{path} line {number}"), number, count) for count, (number, line) in enumerate(lines, 1)]
 
 

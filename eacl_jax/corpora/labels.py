@@ -2,8 +2,8 @@
 
 The rule: blanks around a label go (no-break and zero-width ones too), runs of blanks within are one, and Unicode's composed
 form stands for the decomposed one (NFC): nobody means these to be different labels. What people may mean to be different,
-capitals, full-width letters, underscores for blanks, is counted and refused, and so are words that say "no label"; unless
-the labels are listed, which says what is meant.
+capitals, full-width letters, underscores for blanks, is counted and refused, and so are words that say "no label" and labels
+joined out of others; unless the labels are listed, which says what is meant.
 """
 
 import math
@@ -16,7 +16,7 @@ from typing import Any
 from eacl_jax.corpora.found import Found
 from eacl_jax.errors import UserError
 
-_WORDS = "- -- – — . ? n/a #n/a na <na> nan none null nil unlabeled unlabelled"
+_WORDS = "- -- --- – — . ? n/a #n/a na <na> nan none null nil unlabeled unlabelled"
 NO_LABEL = frozenset(_WORDS.split())
 """Words, without capitals, that stand where nobody annotated."""
 
@@ -57,7 +57,7 @@ def read_label(value: Any, where: str) -> str | None:
 
 
 def check_spellings(found: Iterable[Found], listed: Sequence[str], how: str) -> None:
-    """Several spellings of one label, and words for "no label", must be meant.
+    """Several spellings of one label, words for "no label" and joined labels must be meant.
 
     Args:
       found: the dialogues of all files.
@@ -86,6 +86,11 @@ def check_spellings(found: Iterable[Found], listed: Sequence[str], how: str) -> 
             )
     if words := [label for label in sorted(counts) if label.casefold() in NO_LABEL]:
         problems.append(f"words for 'no label': {', '.join(_counted(words, counts, files))}")
+    labels = {*counts, *listed}
+    if joined := [label for label in sorted(counts) if len(parts := _parts(label)) > 1 and parts <= labels]:
+        problems.append(
+            f"several labels in one place, where an utterance has one: {', '.join(_counted(joined, counts, files))}"
+        )
     if problems:
         raise UserError(
             f"the annotations hold {'; and '.join(problems)}. Correct the files: one spelling a label, nothing where nobody "
@@ -104,6 +109,11 @@ def _counted(labels: Sequence[str], counts: Counter[str], files: defaultdict[str
         f"{visible(label)} ({counts[label]}: {', '.join(f'{name} {count}' for name, count in files[label].most_common(3))})"
         for label in labels
     ]
+
+
+def _parts(label: str) -> set[str]:
+    """The labels that one label joins, as doccano does with `joy#fear`."""
+    return {part.strip() for part in re.split(r"[#,;|/&+]", label)}
 
 
 def _key(label: str) -> str:

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eacl_jax.corpora.columns import Columns
+from eacl_jax.corpora.columns import PARTS, Columns
+from eacl_jax.corpora.forms import ANSWERED
 from eacl_jax.corpora.found import Found
 from eacl_jax.corpora.labels import read_label
 from eacl_jax.dialogue import Dialogue, Utterance
@@ -15,13 +16,14 @@ Row = tuple[int, Sequence[Any]]
 """The line (from 1; 0 where the format has no lines) on which a row starts, and its cells in the header's order."""
 
 Order = Callable[[Sequence[Sequence[Any]]], Sequence[int]]
-"""The places of a dialogue's rows, given in the file's order, in the order in which they were said."""
+"""The places of a dialogue's rows, given in the file's order, in the order in which they were spoken."""
 
 
 def gather(path: Path, header: Sequence[str], columns: Columns, rows: Iterable[Row], order: Order | None = None) -> list[Found]:
     """Rows with the same dialogue cell become one dialogue; they need not be neighbours.
 
-    A dialogue's rows are in the file's order, or in that of a column that numbers them.
+    A dialogue's rows are in the file's order, or in that of a column that numbers them. Other cells are carried along
+    (`Utterance.other`).
 
     Args:
       path: the file.
@@ -35,7 +37,7 @@ def gather(path: Path, header: Sequence[str], columns: Columns, rows: Iterable[R
     """
     by_dialogue: dict[str, list[Row]] = {}
     for line, cells in rows:
-        identity = read_identity(cells[columns.dialogue], place(path, line))
+        identity = read_identity(cells[columns.dialogue], f"{place(path, line)}: the dialogue")
         if not identity:
             raise UserError(
                 f"{place(path, line)}: the cell of column {header[columns.dialogue]!r} is empty; "
@@ -85,30 +87,39 @@ def _dialogue(
         rows = [rows[index] for index in order([cells for _, cells in rows])]
     elif turned and columns.turn is not None:
         rows, turns = _by_turn(path, identity, rows, header[columns.turn], columns.turn)
+    read = {columns.dialogue, columns.speaker, columns.text, columns.emotion}
+    # A column that has a part's name but is not read would overwrite it where a dialogue is written.
+    others = [number for number, name in enumerate(header) if number not in read and name and name not in (*PARTS, *ANSWERED)]
     utterances = []
     for line, cells in rows:
         where = f"{place(path, line)}: dialogue {identity!r}"
         emotion = None if columns.emotion is None else read_label(cells[columns.emotion], where)
         speaker = read_identity(cells[columns.speaker], f"{where}: the speaker")
-        utterances.append(Utterance(speaker, read_spoken(cells[columns.text], f"{where}: the text").strip(), emotion))
+        text = read_spoken(cells[columns.text], f"{where}: the text").strip()
+        utterances.append(
+            Utterance(
+                speaker, text, emotion, {header[place]: cells[place] for place in others if cells[place] not in (None, "")}
+            )
+        )
     lines = tuple(line for line, _ in rows)
     return Found(Dialogue(identity, tuple(utterances)), path, lines if all(lines) else (), turns)
 
 
 def _by_turn(path: Path, identity: str, rows: list[Row], name: str, column: int) -> tuple[list[Row], tuple[int, ...]]:
-    numbered: dict[int, Row] = {}
-    for line, cells in rows:
-        number = _number(cells[column])
-        assert number is not None
-        if number in numbered:
-            raise UserError(
-                f"{place(path, line)}: dialogue {identity!r} has a second row with {number} in column {name!r} (the first: "
-                f"{place(path, numbered[number][0])}). Where files were joined whose dialogues are numbered anew in each, give "
-                "each dialogue an id of its own; else remove one of the rows."
-            )
-        numbered[number] = line, cells
-    turns = tuple(sorted(numbered))
-    return [numbered[number] for number in turns], turns
+    """Rows in the order of their numbers, and these; as they are where a number stands for several neighbours."""
+    numbers = [_number(cells[column]) or 0 for _, cells in rows]
+    if len(set(numbers)) == len(numbers):
+        order = sorted(range(len(rows)), key=numbers.__getitem__)
+        return [rows[index] for index in order], tuple(sorted(numbers))
+    if numbers == sorted(numbers):
+        return rows, ()
+    second = next(index for index, number in enumerate(numbers) if number in numbers[:index])
+    first = numbers.index(numbers[second])
+    raise UserError(
+        f"{place(path, rows[second][0])}: dialogue {identity!r} has a second row with {numbers[second]} in column {name!r} "
+        f"(the first: {place(path, rows[first][0])}). Where files were joined whose dialogues are numbered anew in each, give "
+        "each dialogue an id of its own; else remove one of the rows."
+    )
 
 
 def _number(value: Any) -> int | None:

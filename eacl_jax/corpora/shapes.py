@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from eacl_jax.corpora import annotations, convokit, dailydialog_files, scenes
-from eacl_jax.corpora.columns import find_columns, find_part
+from eacl_jax.corpora.columns import PARTS, find_columns, find_part
+from eacl_jax.corpora.forms import DIALOGUE, read_utterance
 from eacl_jax.corpora.found import Found
 from eacl_jax.corpora.labels import read_label
-from eacl_jax.corpora.rows import flat, gather, read_identity, read_spoken
+from eacl_jax.corpora.rows import flat, gather, read_identity
+from eacl_jax.corpora.transcripts import read_transcript
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
-from eacl_jax.inputs import read_transcript
 
 TURNS = ("utterances", "turns", "messages", "dialogue", "dialog", "conversation", "conversations")
 """Fields that hold a dialogue's utterances."""
@@ -70,16 +71,18 @@ def read_shapes(path: Path, records: Sequence[Record], reading: Reading) -> list
         objects = annotations.label_studio(objects, places, reading.given.get("emotion", ""))
     elif annotations.is_label_studio_small(first):
         objects, lines, places = annotations.label_studio_small(objects, lines, places)
-    elif annotations.has_spans(first):
+    elif any(map(annotations.has_spans, objects)):
         objects = annotations.doccano_spans(objects, places)
     elif dailydialog_files.is_parallel(first):
         return dailydialog_files.read_parallel(path, objects, places, lines)
     elif convokit.is_utterance(first):
         return convokit.read_utterances(path, objects, lines, reading.given, reading.need, reading.naming)
     records = [Record(item, line, number) for number, (item, line) in enumerate(zip(objects, lines, strict=True), 1)]
-    if _turns_of(records[0].value) or isinstance(records[0].value.get("transcript"), str):
+    names = list(records[0].value)
+    transcript = isinstance(records[0].value.get("transcript"), str) and not find_part(names, "speaker")
+    if _turns_of(records[0].value) or transcript:
         return [_dialogue(path, record, record.value, reading) for record in records]
-    if not find_part(list(records[0].value), "text", given=reading.given.get("text", "")):
+    if not find_part(names, "text", given=reading.given.get("text", "")):
         return [_dialogue(path, records[0], records[0].value, reading)]  # refused there, as a dialogue
     header, cells = flat(objects)
     columns = find_columns(header, str(path), given=reading.given, need=reading.need, naming=reading.naming, kind="field")
@@ -88,80 +91,68 @@ def read_shapes(path: Path, records: Sequence[Record], reading: Reading) -> list
 
 def _unwrapped(records: Sequence[Record]) -> Sequence[Record]:
     """The records in an object that does nothing but hold them, as a list or by id."""
-    if len(records) > 1 or records[0].line or not isinstance(records[0].value, Mapping):
-        return records
     whole = records[0].value
-    if _turns_of(whole) or isinstance(whole.get("episodes"), list):
-        lists = []
-    else:
-        lists = [name for name in _WRAPPERS if isinstance(whole.get(name), list)]
-    if len(lists) == 1 and "annotations" not in whole:
+    if len(records) > 1 or not isinstance(whole, Mapping) or "episodes" in whole or "annotations" in whole:
+        return records
+    lists = [
+        name for name in _WRAPPERS if isinstance(whole.get(name), list) and (name not in TURNS or _holds_turns(whole[name]))
+    ]
+    if len(lists) == 1:
         return [Record(value, 0, number) for number, value in enumerate(whole[lists[0]], 1)]
-    by_id = whole and all(_is_objects(value) for value in whole.values())
-    if by_id and not any(name in whole for name in TURNS):
+    if whole and all(_is_objects(value) for value in whole.values()) and not _turns_of(whole):
         return [Record({"id": key, "utterances": value}, 0, n) for n, (key, value) in enumerate(whole.items(), 1)]
     return records
 
 
 def _dialogue(path: Path, record: Record, value: Mapping[str, Any], reading: Reading) -> Found:
     where = record.where(path)
-    identity = _identity(value, record, where)
+    field, identity = _identity(value, record, where)
     place = f"{where}: dialogue {identity!r}"
-    if isinstance(value.get("transcript"), str):
-        utterances = read_transcript(value["transcript"], identity, place).utterances
+    names = ["transcript"] if isinstance(value.get("transcript"), str) else _turns_of(value)
+    if len(names) != 1:
+        what = f"several lists of utterances, {', '.join(map(repr, names))}" if names else "no field 'utterances'"
+        raise UserError(f"{place} has {what}; it has {sorted(map(str, value))}. Give a dialogue as {DIALOGUE}.")
+    given = value[names[0]]
+    if names == ["transcript"]:
+        utterances = read_transcript(given, identity, place).utterances
+    elif dailydialog_files.is_without_speakers(given):
+        utterances = dailydialog_files.without_speakers(given, place)
     else:
-        names = _turns_of(value)
-        if len(names) != 1:
-            what = f"several lists of utterances, {', '.join(map(repr, names))}" if names else "no field 'utterances'"
-            raise UserError(
-                f"{place} has {what}; it has {sorted(map(str, value))}. Give a dialogue as "
-                '{"id": "1", "utterances": [{"speaker": "Ann", "text": "It works!", "emotion": "joy"}]}.'
-            )
-        if dailydialog_files.is_without_speakers(value[names[0]]):
-            utterances = dailydialog_files.without_speakers(value[names[0]], place)
-        else:
-            utterances = tuple(
-                _utterance(item, f"{place} utterance {number}", reading) for number, item in enumerate(value[names[0]])
-            )
+        utterances = tuple(_utterance(item, f"{place} utterance {number}", reading) for number, item in enumerate(given))
+    other = {key: value[key] for key in value if key not in (field, names[0], "id", "utterances", "transcript")}
     lines = (record.line,) * max(1, len(utterances)) if record.line else ()
-    return Found(Dialogue(identity, utterances), path, lines)
+    return Found(Dialogue(identity, utterances, other), path, lines)
 
 
-def _identity(value: Mapping[str, Any], record: Record, where: str) -> str:
+def _identity(value: Mapping[str, Any], record: Record, where: str) -> tuple[str, str]:
+    """The field that holds the id, and the id: the record's number where there is none."""
     names = [name for name in value if not isinstance(value[name], (list, Mapping))]
-    place = [names.index("id")] if "id" in names else find_part(names, "dialogue")
-    if len(place) > 1:
-        raise UserError(f"{where} has more than one id: {', '.join(repr(names[index]) for index in place)}; keep one.")
-    if not place or value[names[place[0]]] is None:
-        return str(record.number)
-    return read_identity(value[names[place[0]]], f"{where}: the id")
+    places = [names.index("id")] if "id" in names else find_part(names, "dialogue")
+    if len(places) > 1:
+        raise UserError(f"{where} has more than one id: {', '.join(repr(names[index]) for index in places)}; keep one.")
+    if not places or value[names[places[0]]] is None:
+        return "", str(record.number)
+    return names[places[0]], read_identity(value[names[places[0]]], f"{where}: the id")
 
 
 def _utterance(item: Any, place: str, reading: Reading) -> Utterance:
-    if isinstance(item, (list, tuple)) and len(item) == 2 and all(isinstance(part, str) for part in item):
-        item = {"speaker": item[0], "text": item[1]}
+    """An utterance in any of the forms that `forms` reads, its fields under any usual names."""
     if not isinstance(item, Mapping):
-        raise UserError(
-            f'{place} must be an object with "speaker" and "text" (and "emotion"), or [speaker, text], got {item!r:.60}.'
-        )
+        return read_utterance(item, place)
     names = list(item)
     parts: dict[str, Any] = {}
-    taken: list[int] = []
-    for part in ("speaker", "text", "emotion"):
-        found = find_part(names, part, given=reading.given.get(part, ""))
+    taken: list[str] = []
+    for part in PARTS[1:]:
+        found = [names[index] for index in find_part(names, part, given=reading.given.get(part, ""))]
         if len(found) > 1:
-            raise UserError(f"{place} has more than one {part}: {', '.join(repr(names[index]) for index in found)}; keep one.")
-        if not found and part != "emotion":
-            raise UserError(f"{place} has no field {part!r}; it has {sorted(map(str, names))}.")
+            raise UserError(f"{place} has more than one {part}: {', '.join(map(repr, found))}; keep one.")
         if set(found) & set(taken):
-            raise UserError(f"{place}: the field {names[found[0]]!r} is named for more than one part; it has {sorted(names)}.")
+            raise UserError(f"{place}: the field {found[0]!r} is named for more than one part; it has {sorted(names)}.")
         taken.extend(found)
-        parts[part] = item[names[found[0]]] if found else None
-    return Utterance(
-        read_identity(parts["speaker"], f"{place} field 'speaker'"),
-        read_spoken(parts["text"], f"{place} field 'text'"),
-        read_label(parts["emotion"], place),
-    )
+        if found:
+            parts[part] = read_label(item[found[0]], place) if part == "emotion" else item[found[0]]
+    # A field that has a part's name but is not read would overwrite it where a dialogue is written.
+    return read_utterance({key: item[key] for key in names if key not in (*taken, *PARTS[1:])} | parts, place)
 
 
 def _object(path: Path, record: Record) -> Mapping[str, Any]:
@@ -176,6 +167,10 @@ def _object(path: Path, record: Record) -> Mapping[str, Any]:
 def _turns_of(value: Mapping[str, Any]) -> list[str]:
     names = [name for name in value if str(name).casefold() in TURNS and isinstance(value[name], (list, tuple))]
     return ["utterances"] if "utterances" in names else names
+
+
+def _holds_turns(values: Sequence[Any]) -> bool:
+    return any(isinstance(value, list) or (isinstance(value, Mapping) and bool(_turns_of(value))) for value in values[:1])
 
 
 def _is_objects(value: Any) -> bool:

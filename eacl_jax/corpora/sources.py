@@ -81,19 +81,19 @@ def locate(directory: str, corpus: str, layouts: Sequence[Mapping[K, str]], advi
     """
     root = data_folder(directory)
     folders = {folder: _entries(folder) for folder in folders_below(root)}
-    closest, layout, most = root, layouts[0], 0
+    closest, layout, most = root, layouts[0], (0, 0)
     for names in layouts:
         whole = []
         for folder, entries in folders.items():
             files = {key: path for key, name in names.items() if (path := _inside(entries, name))}
             if len(files) == len(names):
                 whole.append((_nearness(root, folder, corpus), files))
-            elif len(files) > most:
-                closest, layout, most = folder, names, len(files)
+            elif (count := (len(files), -len(folder.parts))) > most and files:
+                closest, layout, most = folder, names, count
         if whole:
             return _only(whole)
     needed = ", ".join(layout.values())
-    if most:
+    if most[0]:
         missing = ", ".join(name for name in layout.values() if not _inside(folders[closest], name))
         problem = f"{closest} has no {missing} (needed: {needed})"
     else:

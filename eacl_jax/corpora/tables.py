@@ -2,13 +2,13 @@
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from eacl_jax.corpora import dialects
+from eacl_jax.corpora import annotations, dialects
 from eacl_jax.corpora.columns import PARTS, find_columns
 from eacl_jax.corpora.found import Found
-from eacl_jax.corpora.rows import gather
+from eacl_jax.corpora.rows import Row, gather, place
 from eacl_jax.corpora.sources import read_text
 from eacl_jax.errors import UserError
 
@@ -31,10 +31,22 @@ def read_table(
     Raises:
       UserError: no header, a column is missing, or a row does not fit.
     """
-    rows = _rows(path, text, need)
-    _, header = next(rows)
+    rows: Iterable[Row] = _rows(path, text, need)
+    _, header = next(iter(rows))
     columns = find_columns(header, str(path), given=given, need=need, naming=naming)
+    if annotations.is_label_studio_small(dict.fromkeys(header)):
+        rows = _one_a_task(path, header, rows)
     return gather(path, header, columns, rows)
+
+
+def _one_a_task(path: Path, header: Sequence[str], rows: Iterable[Row]) -> list[Row]:
+    """The rows of Label Studio's CSV export, where each annotation of a task is a row."""
+    found = list(rows)
+    records = [dict(zip(header, cells, strict=True)) for _, cells in found]
+    objects, lines, _ = annotations.label_studio_small(
+        records, [line for line, _ in found], [place(path, line) for line, _ in found]
+    )
+    return [(line, [item.get(name) for name in header]) for line, item in zip(lines, objects, strict=True)]
 
 
 def read_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, Mapping[str, str]]]:

@@ -182,8 +182,9 @@ class Batcher:
         kept = [example for piece, _ in work for example in _skip(examples, len(piece.past), len(piece.utterances))]
         reps, start, answers = self._recognizer.represent(kept), 0, []
         for piece, recognizer in work:
-            answers.append(recognizer.answer(reps[start : start + len(piece.utterances)], piece.utterances))
-            start += len(piece.utterances)
+            end = start + len(piece.utterances)
+            answers.append(recognizer.answer(reps[start:end], piece.utterances, kept[start:end]))
+            start = end
         return answers
 
 

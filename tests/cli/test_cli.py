@@ -164,7 +164,12 @@ def test_adapt_reads_csv(eacl, model, tmp_path):
     ("name", "content", "told"),
     [
         ("no.jsonl", None, "--input names no.jsonl, which does not exist"),
-        ("chats.txt", "Ann: hi", "chats.txt has no column 'dialogue', 'speaker', 'text', 'emotion'"),
+        ("chats.txt", "Ann: hi", "chats.txt is neither a table nor JSON: its first line, 'Ann: hi', must name the columns"),
+        (
+            "chats.csv",
+            "dialogue,speaker,text,emotion\n1,Ann,hi,joy\n1,Ann,hm,Joy\n1,Ann,hm,none",
+            "not among the labels joy, anger, neutral: 'Joy' (1), 'none' (1). Correct the file, or add\n  --map Joy=joy,none=   ",
+        ),
         ("chats.jsonl", "", "no utterance has an emotion"),
         ("chats.jsonl", "{", "chats.jsonl line 1: not valid JSON"),
         ("chats.csv", "dialogue,speaker,text\n", "no column 'emotion'"),

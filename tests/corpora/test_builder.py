@@ -26,7 +26,7 @@ def texts(corpus: Corpus, split: str = "train") -> list[str]:
 
 
 def prepared(cache: Path) -> list[Path]:
-    return sorted(cache.glob("corpora/*/*/1.0.0"))
+    return sorted(cache.glob("corpora/*/*/1.1.0"))
 
 
 def command(code: str, data: DataConfig, *arguments: Path) -> list[str]:
@@ -146,7 +146,7 @@ def test_damaged_preparation_is_named(toy: Toy, cache: Path) -> None:
     corpora.load(data)
     (folder,) = prepared(cache)
     (folder / "custom-dev.array_record-00000-of-00001").write_bytes(b"torn")
-    with pytest.raises(UserError, match=r"1\.0\.0 cannot be read .*delete that folder"):
+    with pytest.raises(UserError, match=r"1\.1\.0 cannot be read .*delete that folder"):
         corpora.load(data)
 
 

@@ -154,7 +154,7 @@ def test_loss_that_is_not_finite_names_its_utterances(toy, tmp_path, monkeypatch
     ("damage", "told"),
     [
         (lambda m: (m / "config.json").unlink(), r"config\.json is missing"),
-        (lambda m: (m / "config.json").write_text("{"), "is not JSON"),
+        (lambda m: (m / "config.json").write_text("{"), "not valid JSON"),
         (lambda m: (m / "config.json").write_text("{}"), "'format' is not"),
         (lambda m: (m / "heads.safetensors").write_bytes(b"junk"), r"heads\.safetensors is damaged"),
         (lambda m: (m / "encoder" / "model.safetensors").unlink(), r"model\.safetensors"),

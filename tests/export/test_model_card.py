@@ -199,3 +199,19 @@ def test_damaged_front_matter(front: str, tmp_path) -> None:
     (tmp_path / "README.md").write_text(f"---\n{front}\n---\n# x\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"README.md: what stands under eacl_jax in its front matter cannot be read"):
         Facts.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "problem"),
+    [
+        ("dialogues", {"train": "many"}, "eacl_jax.dialogues.train: expected int, got 'many'"),
+        ("utterances", {"train": [1]}, r"eacl_jax.utterances.train: expected an object, got \[1\]"),
+        ("results", {"stage_one": 3}, "eacl_jax.results.stage_one: expected a group of settings, got 3"),
+        ("seed", "0", "eacl_jax.seed: expected int, got '0'"),
+    ],
+)
+def test_values_of_the_wrong_type_in_the_front_matter(facts: Facts, tmp_path, field, value, problem) -> None:
+    front = json.dumps({"eacl_jax": {**facts.to_dict(), field: value}})
+    (tmp_path / "README.md").write_text(f"---\n{front}\n---\n# x\n", encoding="utf-8")
+    with pytest.raises(UserError, match=problem):
+        Facts.read(tmp_path)
