@@ -11,7 +11,7 @@ from eacl_jax import metrics
 from eacl_jax.calibration import expected_calibration_error
 from eacl_jax.dialogue import Dialogue
 from eacl_jax.errors import UserError
-from eacl_jax.prediction import DialoguePrediction
+from eacl_jax.prediction import Prediction
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,20 +70,20 @@ class Tally:
         self._probabilities: list[np.ndarray] = []
         self._dialogues = self._context = self._truncated = self._unknown = 0
 
-    def add(self, dialogues: Sequence[Dialogue], answers: Sequence[DialoguePrediction]) -> None:
-        """Counts the answers to dialogues. Their emotions must be labels."""
+    def add(self, dialogues: Sequence[Dialogue], answers: Sequence[Prediction]) -> None:
+        """Counts the answers to all utterances of the dialogues, in their order. Their emotions must be labels."""
         index = {label: number for number, label in enumerate(self._labels)}
         self._dialogues += len(dialogues)
-        for dialogue, answered in zip(dialogues, answers, strict=True):
-            for utterance, answer in zip(dialogue.utterances, answered, strict=True):
-                self._truncated += getattr(answer, "truncated", False)
-                self._unknown += getattr(answer, "unknown_text", False)
-                if utterance.emotion is None:
-                    self._context += 1
-                    continue
-                self._gold.append(index[utterance.emotion])
-                self._answers.append(index[answer.emotion])
-                self._probabilities.append(np.array([answer.probabilities[label] for label in self._labels]))
+        utterances = (utterance for dialogue in dialogues for utterance in dialogue.utterances)
+        for utterance, answer in zip(utterances, answers, strict=True):
+            self._truncated += answer.truncated
+            self._unknown += answer.unknown_text
+            if utterance.emotion is None:
+                self._context += 1
+                continue
+            self._gold.append(index[utterance.emotion])
+            self._answers.append(index[answer.emotion])
+            self._probabilities.append(np.array([answer.probabilities[label] for label in self._labels]))
 
     def scores(self, excluded_label: str = "") -> Scores:
         """The scores of all that was counted.

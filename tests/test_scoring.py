@@ -7,40 +7,40 @@ from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_f
 from eacl_jax.calibration import expected_calibration_error
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
-from eacl_jax.prediction import DialoguePrediction, Prediction
+from eacl_jax.prediction import Prediction
 from eacl_jax.scoring import Tally
 
 LABELS = ("joy", "anger", "[red] neutral")
 
 
-def answered(count: int, seed: int = 0) -> tuple[list[Dialogue], list[DialoguePrediction]]:
+def answered(count: int, seed: int = 0) -> tuple[list[Dialogue], list[Prediction]]:
     """Dialogues of one to four utterances, some without an emotion, and answers with random probabilities."""
     rng = np.random.default_rng(seed)
     dialogues, answers = [], []
     for number in range(count):
-        said, given = [], []
+        said = []
         for turn in range(int(rng.integers(1, 5))):
             probabilities = dict(zip(LABELS, rng.dirichlet([1, 1, 1]).tolist(), strict=True))
             emotion = None if rng.random() < 0.2 else LABELS[int(rng.integers(2 if number < count // 2 else 3))]
             said.append(Utterance("Ann", f"text {turn}", emotion))
-            given.append(
-                Prediction("Ann", f"text {turn}", max(probabilities, key=probabilities.__getitem__), probabilities, {})
-            )
+            best = max(probabilities, key=probabilities.__getitem__)
+            answers.append(Prediction("Ann", f"text {turn}", best, probabilities, {}, truncated=turn == 3))
         dialogues.append(Dialogue(str(number), tuple(said)))
-        answers.append(DialoguePrediction(str(number), tuple(given)))
     return dialogues, answers
 
 
 def test_scores_are_those_of_scikit_learn_however_they_are_counted() -> None:
     dialogues, answers = answered(60)
     tally = Tally(LABELS)
-    tally.add(dialogues[:7], answers[:7])
-    tally.add(dialogues[7:], answers[7:])
+    first = sum(len(dialogue.utterances) for dialogue in dialogues[:7])
+    tally.add(dialogues[:7], answers[:first])
+    tally.add(dialogues[7:], answers[first:])
     scores = tally.scores(excluded_label="joy")
-    pairs = [(u, a) for d, each in zip(dialogues, answers, strict=True) for u, a in zip(d.utterances, each, strict=True)]
+    pairs = list(zip((utterance for dialogue in dialogues for utterance in dialogue.utterances), answers, strict=True))
     scored = [(u.emotion, a) for u, a in pairs if u.emotion is not None]
     gold, given = [emotion for emotion, _ in scored], [answer.emotion for _, answer in scored]
     assert (scores.dialogues, scores.utterances, scores.context) == (60, len(scored), len(pairs) - len(scored))
+    assert scores.truncated == sum(len(dialogue.utterances) == 4 for dialogue in dialogues)
     np.testing.assert_array_equal(scores.confusion, confusion_matrix(gold, given, labels=LABELS))
     expected = precision_recall_fscore_support(gold, given, labels=LABELS)
     for index, label in enumerate(LABELS):

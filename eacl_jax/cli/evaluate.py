@@ -1,7 +1,6 @@
 """`eacl evaluate`: how good a model is, on its run's corpus or on a file of one's own."""
 
 import json
-import logging
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -54,6 +53,10 @@ def evaluate(
         Literal["stage_one", "stage_two"],
         typer.Option(help="With --model: whose anchors answer; stage two's are the adapted ones."),
     ] = "stage_two",
+    on_long: Annotated[
+        Literal["cut", "refuse", "pool"],
+        typer.Option(help="With --model: what to do with a text longer than the model reads; pool reads it in parts."),
+    ] = "cut",
     excluded_label: Annotated[
         str, typer.Option(metavar="LABEL", help="With --model: report micro F1 over all labels but this.")
     ] = "",
@@ -108,11 +111,12 @@ def evaluate(
     recognizer = recognizer.with_labels(words) if words else recognizer
     if excluded_label and excluded_label not in recognizer.labels:
         raise UserError(f"--excluded-label: {excluded_label!r} is not among the labels {', '.join(recognizer.labels)}.")
-    logging.getLogger("eacl_jax.prompts").setLevel(logging.ERROR)  # what it warns of for each chunk, the scores count
     tally, console = Tally(recognizer.labels), Console(stderr=True)
     chunks = list(_chunks(dialogues))
     for some in track(chunks, f"predicting {path.name}", console=console, transient=True, disable=not console.is_terminal):
-        tally.add(some, recognizer.predict(some, stage=stage))
+        examples = recognizer.examples(some, on_long=on_long)
+        utterances = [utterance for dialogue in some for utterance in dialogue.utterances]
+        tally.add(some, recognizer.answer(recognizer.represent(examples), utterances, examples, stage=stage))
     scores = tally.scores(excluded_label)
     if report:
         found = {"model": model, "input": str(input_file), "stage": stage, **scores.to_json()}
