@@ -8,7 +8,6 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from tensorboardX import SummaryWriter
 
 STAGE_NAMES = {1: "stage one", 2: "stage two"}
 
@@ -72,6 +71,8 @@ class Recorder:
         log_every: steps between two rows.
         console: where a person reads; a terminal gets a progress bar, anything else a line a row.
         """
+        from tensorboardX import SummaryWriter  # takes a second, and only training writes
+
         self._log = MetricsLog(workdir / "metrics.jsonl")
         self._log.rewind(stage, -1 if start is None else start)
         folder = workdir / "tensorboard" / STAGE_NAMES[stage].replace(" ", "_")

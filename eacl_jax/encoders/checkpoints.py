@@ -9,6 +9,7 @@ import numpy as np
 
 from eacl_jax.encoders.checkpoint_formats import FORMATS, Piece, TensorFile, find_format
 from eacl_jax.errors import UserError
+from eacl_jax.local import read_text, unreadable
 
 # What is written here.
 SINGLE = FORMATS[0].single
@@ -71,8 +72,11 @@ class Checkpoint:
 def _verify(file: Path, sha256: str) -> None:
     if not sha256:
         return
-    with file.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    try:
+        with file.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"{unreadable(file, error)}.") from error
     if found != sha256.lower():
         raise UserError(
             f"{file} has sha256 {found}, but encoder.sha256 says {sha256}: it is another file or was damaged; "
@@ -81,8 +85,9 @@ def _verify(file: Path, sha256: str) -> None:
 
 
 def _shards(index: Path) -> list[Path]:
+    text = read_text(index)
     try:
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        names = sorted(set(json.loads(text)["weight_map"].values()))
         inside = bool(names) and all(name == Path(name).name for name in names)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{index} is no index of shards ({error!r}); fetch or save it again.") from error
