@@ -18,6 +18,11 @@ def title(name: str) -> str:
     return name.replace("_", " ").replace("f1", "F1")
 
 
+def say(console: Console, text: str) -> None:
+    """Prints text as it is: what stands in square brackets is no markup, and no colons make an emoji."""
+    console.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+
 class MetricsLog:
     """`metrics.jsonl`: one JSON object a line, each with `stage`, `step` and `epoch`."""
 
@@ -109,19 +114,13 @@ class Recorder:
         epoch = -(-step // self._steps_per_epoch)
         self._write(step, {"stage": self._stage, "step": step, "epoch": epoch, **metrics})
         if self._bar is None:
-            self._console.print(
-                f"{STAGE_NAMES[self._stage]}  epoch {epoch}  step {step}/{self._steps}  {numbers}",
-                highlight=False,
-                soft_wrap=True,
-            )
+            say(self._console, f"{STAGE_NAMES[self._stage]}  epoch {epoch}  step {step}/{self._steps}  {numbers}")
 
     def epoch(self, epoch: int, step: int, scores: Mapping[str, float], note: str) -> None:
         """Records an epoch's scores (percent) and says them, followed by `note`."""
         self._write(step, {"stage": self._stage, "step": step, "epoch": epoch, **scores})
         said = "  ".join(f"{title(name)} {value:.2f}" for name, value in scores.items())
-        self._console.print(
-            f"{STAGE_NAMES[self._stage]}  epoch {epoch}  {said}  {note}".rstrip(), highlight=False, soft_wrap=True
-        )
+        say(self._console, f"{STAGE_NAMES[self._stage]}  epoch {epoch}  {said}  {note}".rstrip())
 
     def _write(self, step: int, row: Mapping[str, Any]) -> None:
         self._log.append(row)

@@ -1,7 +1,5 @@
 """Scores a finished run again: `python launch/evaluate.py --run=runs/meld --split=test`."""
 
-from pathlib import Path
-
 from absl import app, flags
 
 from eacl_jax import allocator, command
@@ -15,11 +13,12 @@ DATA = flags.DEFINE_string("data_dir", "", "Where the corpus' files are, if no l
 def main(_: list[str]) -> None:
     from rich.console import Console
 
-    from eacl_jax import evaluation, run
+    from eacl_jax import evaluation, files, run_folder
 
-    command.keep_compiled(run.read_config(Path(RUN.value)).data)
-    scores = evaluation.evaluate(Path(RUN.value), SPLIT.value, data_dir=DATA.value)
-    evaluation.print_scores(Path(RUN.value), SPLIT.value, scores, Console())
+    folder = files.expanded(RUN.value, "--run")
+    command.keep_compiled(run_folder.read_config(folder).data)
+    scores = evaluation.evaluate(folder, SPLIT.value, data_dir=DATA.value)
+    evaluation.print_scores(folder, SPLIT.value, scores, Console())
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from eacl_jax import files
 from eacl_jax.errors import UserError
 
 
@@ -36,23 +37,24 @@ def train(
 
 
 def evaluate(
-    run_folder: Annotated[Path, typer.Option("--run", metavar="FOLDER", help="A finished run's folder.")],
+    folder: Annotated[Path, typer.Option("--run", metavar="FOLDER", help="A finished run's folder.")],
     split: Annotated[Literal["train", "dev", "test"], typer.Option(help="Which split.")] = "test",
     data_dir: Annotated[
         str, typer.Option(metavar="FOLDER", help="Where the corpus' files are, if no longer where the run found them.")
     ] = "",
 ) -> None:
     """Score a finished run again, from its model folder."""
-    if not run_folder.is_dir():
-        raise UserError(f"--run: {run_folder} is no folder; name that of a finished run.")
+    folder = files.expanded(folder, "--run")
+    if not folder.is_dir():
+        raise UserError(f"--run: {folder} is no folder; name that of a finished run.")
     from eacl_jax import allocator, command
 
     allocator.use_huge_pages()
     command.quiet_libraries()
     from rich.console import Console
 
-    from eacl_jax import evaluation, run
+    from eacl_jax import evaluation, run_folder
 
-    command.keep_compiled(run.read_config(run_folder).data)
-    scores = evaluation.evaluate(run_folder, split, data_dir=data_dir)
-    evaluation.print_scores(run_folder, split, scores, Console())
+    command.keep_compiled(run_folder.read_config(folder).data)
+    scores = evaluation.evaluate(folder, split, data_dir=data_dir)
+    evaluation.print_scores(folder, split, scores, Console())

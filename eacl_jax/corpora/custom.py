@@ -34,7 +34,7 @@ class Custom(CorpusBuilder):
                     f"--config.data.{left} and --config.data.{right} name the same file, {files[left]}; no split may be "
                     "scored on what another has seen: divide the dialogues among three files."
                 )
-        columns = {part: getattr(data, f"{part}_column") for part in ("dialogue", "speaker", "text", "emotion")}
+        columns = _columns(data)
         if len(set(columns.values())) < len(columns):
             raise UserError(f"the names of the CSV columns in --config.data must differ, got {columns}.")
         return cls(sources={split: (path,) for split, path in files.items()}, cache_dir=cache_dir, options=columns)
@@ -48,6 +48,16 @@ class Custom(CorpusBuilder):
     def _utterance(self, row: Mapping[str, str]) -> Utterance:
         speaker, text, emotion = (row[self.options[part]].strip() for part in ("speaker", "text", "emotion"))
         return Utterance(speaker, text, emotion or None)
+
+
+def read_file(path: Path, data: DataConfig) -> list[Found]:
+    """The dialogues of one such file, with the columns that `data` names. Raises `UserError` where it cannot be read."""
+    builder = Custom(sources=dict.fromkeys(SPLITS, (path,)), cache_dir=Path(), options=_columns(data))
+    return list(builder._read(SPLITS[0]))
+
+
+def _columns(data: DataConfig) -> dict[str, str]:
+    return {part: getattr(data, f"{part}_column") for part in ("dialogue", "speaker", "text", "emotion")}
 
 
 def _file(split: str, name: str) -> Path:

@@ -12,7 +12,7 @@ from eacl_jax.errors import UserError
 
 PACKAGE = "package:"
 TOKENIZER_VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
-_TOKENIZER_FILES = (
+TOKENIZER_FILES = (
     *TOKENIZER_VOCABULARIES,
     "merges.txt",
     "tokenizer_config.json",
@@ -63,7 +63,7 @@ def _in_package(path: str) -> Path:
 
 
 def _from_hub(name: str, revision: str, weights: bool) -> Path:
-    wanted = ["config.json", *_TOKENIZER_FILES]
+    wanted = ["config.json", *TOKENIZER_FILES]
     if weights:
         # A repository may hold the same weights in several formats: only those that will be read are fetched.
         try:
