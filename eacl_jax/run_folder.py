@@ -290,9 +290,8 @@ def _absolute(config: Config) -> Config:
     def whole(name: str, path: str) -> str:
         return str(files.expanded(path, name).absolute()) if path else ""
 
-    data = dataclasses.replace(
-        config.data, **{name: whole(f"config.data.{name}", getattr(config.data, name)) for name in _PLACES}
-    )
+    places: dict[str, Any] = {name: whole(f"config.data.{name}", getattr(config.data, name)) for name in _PLACES}
+    data = dataclasses.replace(config.data, **places)
     path, encoder = config.encoder.path, config.encoder
     if not path.startswith(PACKAGE) and Path(path).expanduser().is_dir():
         encoder = dataclasses.replace(encoder, path=whole("config.encoder.path", path))
