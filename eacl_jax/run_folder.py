@@ -23,6 +23,8 @@ from eacl_jax.config import Config
 from eacl_jax.dialogue import SPLITS, Corpus, Dialogue
 from eacl_jax.encoders.sources import PACKAGE
 from eacl_jax.errors import UserError
+from eacl_jax.export.facts import Results
+from eacl_jax.records import build, read_json
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +98,7 @@ def read_config(workdir: Path) -> Config:
     file = workdir / CONFIG
     if not file.exists():
         raise UserError(f"{workdir} holds no {CONFIG}: it is not a run's folder.")
-    found = _read_json(file, "restore it, or delete the folder and train again")
+    found = read_json(file, "restore it, or delete the folder and train again")
     if "format" in found and (workdir.parent / CONFIG).exists():
         raise UserError(f"{workdir} is a model's folder; name that of its run, {workdir.parent}.")
     try:
@@ -115,10 +117,10 @@ def read_results(workdir: Path) -> dict[str, Any]:
     advice = "delete it, and train with the same command: that writes it again, from the checkpoints"
     if not file.exists():
         raise UserError(f"{file} is not there: the run is not complete.")
-    results = _read_json(file, advice)
-    stages = [results.get(stage) for stage in ("stage_one", "stage_two", "always_most_frequent")]
-    if not all(isinstance(stage, dict) and isinstance(stage.get("test"), dict) for stage in stages):
-        raise UserError(f"{file} does not hold a run's results; {advice}.")
+    results, problems = read_json(file, advice), list[str]()
+    scores = {name: value for name, value in results.items() if name not in ("corpus", "seed")}
+    if build(Results, scores, "results", problems) is None or problems or not {"corpus", "seed"} <= results.keys():
+        raise UserError("\n  ".join([f"{file} does not hold a run's results; {advice}.", *problems]))
     return results
 
 
@@ -131,7 +133,7 @@ def read_data(workdir: Path) -> dict[str, Any] | None:
     file = workdir / DATA
     if not file.exists():
         return None
-    found = _read_json(file, "restore it, or delete the folder and train again")
+    found = read_json(file, "restore it, or delete the folder and train again")
     return found if found.get("format") == _FORMAT else None
 
 
@@ -246,18 +248,6 @@ def _remove_empty(folder: Path) -> None:
 def _content(workdir: Path) -> list[str]:
     """What is in a folder but for hidden files: locks, and what a killed process left unfinished."""
     return [path.name for path in workdir.iterdir() if not path.name.startswith(".")]
-
-
-def _read_json(file: Path, advice: str) -> dict[str, Any]:
-    try:
-        value = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{file} cannot be read: {error.strerror}.") from error
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{file} is not JSON ({error}); {advice}.") from error
-    if not isinstance(value, dict):
-        raise UserError(f"{file} must hold a JSON object, got {type(value).__name__}; {advice}.")
-    return value
 
 
 def _differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

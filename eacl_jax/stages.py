@@ -21,7 +21,6 @@ from eacl_jax.checkpoint import Checkpoints
 from eacl_jax.config import Config
 from eacl_jax.experiment import Experiment
 from eacl_jax.mesh import batch_shardings, put, replicated
-from eacl_jax.model import classify
 from eacl_jax.optim import stage_one_optimizer, stage_two_optimizer
 from eacl_jax.pipeline import batch_maker, steps_per_epoch, training_batches
 from eacl_jax.profiling import Profiler
@@ -71,8 +70,8 @@ def score(experiment: Experiment, split: str, predicted: Int[np.ndarray, " N"]) 
 
 
 def predictions(reps: Float[np.ndarray, "N m"], anchors: Float[np.ndarray, "C m"]) -> Int[np.ndarray, " N"]:
-    """Index of the nearest anchor of each representation."""
-    return np.asarray(jax.jit(classify)(reps, anchors), np.int64)
+    """Index of the nearest anchor of each representation, decided as `EmotionRecognizer.answer` does."""
+    return losses.decide(losses.host_cosines(reps, anchors))
 
 
 def stage_one_loss(experiment: Experiment) -> LossFn:

@@ -104,7 +104,7 @@ def test_a_damaged_config_is_named(tmp_path, content):
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"stage_one": 1}'])
 def test_damaged_results_are_named(tmp_path, content):
     (tmp_path / "results.json").write_text(content)
-    with pytest.raises(UserError, match=r"results\.json .*delete it, and train with the same command"):
+    with pytest.raises(UserError, match=r"results\.json.*delete it, and train with the same command"):
         run_folder.read_results(tmp_path)
 
 
