@@ -60,7 +60,8 @@ def evaluate(run: Path, split: str, *, data_dir: str = "") -> dict[str, dict[str
 def print_scores(run: Path, split: str, scores: dict[str, dict[str, Any]], console: Console) -> None:
     """Prints a column a stage, and whether the run's results.json says the same."""
     run = files.expanded(run, "--run")
-    table = Table(title=Text(f"{run}: {split}, percent"))
+    say(console, f"{run}: {split}, percent")  # not the table's title, which would be broken at its width
+    table = Table()
     table.add_column("")
     for stage in scores:
         table.add_column(stage.replace("_", " "), justify="right")

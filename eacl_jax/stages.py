@@ -19,12 +19,13 @@ from eacl_jax.adaptation import AnchorEpoch, adapt, fill
 from eacl_jax.batching import Batch
 from eacl_jax.checkpoint import Checkpoints
 from eacl_jax.config import Config
+from eacl_jax.errors import UserError
 from eacl_jax.experiment import Experiment
 from eacl_jax.mesh import batch_shardings, put, replicated
 from eacl_jax.optim import stage_one_optimizer, stage_two_optimizer
 from eacl_jax.pipeline import batch_maker, steps_per_epoch, training_batches
 from eacl_jax.profiling import Profiler
-from eacl_jax.recording import Recorder
+from eacl_jax.recording import Recorder, say
 from eacl_jax.training import LossFn, StopRequest, TrainState, create_state, fit, make_train_step
 
 HEADLINE = ("weighted_f1", "accuracy", "macro_f1")
@@ -262,7 +263,14 @@ class _StageRun:
     ) -> None:
         self._experiment, self._context, self._stage = experiment, context, stage
         self._batches, self._steps_per_epoch, self._steps = batches, steps_per_epoch, steps
-        self._checkpoints = Checkpoints(context.workdir / "checkpoints" / f"stage_{'one' if stage == 1 else 'two'}")
+        config = experiment.config
+        self._batch_size = (config.stage_one if stage == 1 else config.stage_two).batch_size
+        folder = context.workdir / "checkpoints"
+        # Stage two's mean nothing without stage one's, from which they began.
+        self._folder, self._anew = (
+            (folder / "stage_one", folder) if stage == 1 else (folder / "stage_two", folder / "stage_two")
+        )
+        self._checkpoints = Checkpoints(self._folder, anew=self._anew)
         self._judged: dict[str, dict[str, Any]] | None = None
         self._best: dict[str, Any] = {"best_epoch": 0, "best_rank": None}
         self._judge: Callable[[TrainState], dict[str, dict[str, Any]]]
@@ -279,7 +287,9 @@ class _StageRun:
         if start is not None:
             restored, self._best = self._checkpoints.restore(start, self._kept(state), data=self._batches)
             state = self._whole(state, restored)
-            self._context.console.print(f"going on from step {start} of {self._steps}", highlight=False)
+            say(self._context.console, f"going on from step {start} of {self._steps}")
+        elif self._stage == 1 and (second := self._folder.with_name("stage_two")).exists():
+            raise UserError(f"{second} holds checkpoints that began with a stage one that is gone; delete it to train anew.")
         self._recorder = Recorder(
             self._context.workdir,
             self._stage,
@@ -288,6 +298,9 @@ class _StageRun:
             steps_per_epoch=self._steps_per_epoch,
             log_every=self._experiment.config.run.log_every,
             console=self._context.console,
+            batch_size=(
+                self._experiment.config.stage_one if self._stage == 1 else self._experiment.config.stage_two
+            ).batch_size,
         )
         return state
 
@@ -336,7 +349,12 @@ class _StageRun:
 
     def best(self, state: TrainState) -> tuple[TrainState, dict[str, Any]]:
         """The chosen epoch's state and record."""
-        restored, record = self._checkpoints.restore(self._checkpoints.best_step(), self._kept(state))
+        step, epoch = self._checkpoints.best_step(), self._best["best_epoch"]
+        if step != min(epoch * self._steps_per_epoch, self._steps):
+            raise UserError(
+                f"{self._folder}: the checkpoint of epoch {epoch}, the best, is gone; delete {self._anew} to train anew."
+            )
+        restored, record = self._checkpoints.restore(step, self._kept(state))
         return self._whole(state, restored), record
 
     def step(self, step: int, numbers: Mapping[str, float]) -> None:
