@@ -8,22 +8,8 @@ from typing import Any
 
 from eacl_jax.errors import UserError
 
-# What a user can mend. Libraries that write in threads of their own tell some of it in the text of a ValueError only.
-_MENDABLE = (
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EACCES,
-    errno.EPERM,
-    errno.EROFS,
-    errno.EIO,
-    errno.EFBIG,
-    errno.ENAMETOOLONG,
-    errno.ENOTDIR,
-    errno.EISDIR,
-    errno.ELOOP,
-    errno.EMFILE,
-    errno.ESTALE,
-)
+# What libraries that write in threads of their own tell in the text of other errors only.
+_IN_TEXTS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.EFBIG, errno.ENOTDIR)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -73,9 +59,9 @@ def disk_problem(error: BaseException | None, place: Path) -> str:
       "FILE: REASON; what to do", without a full stop; empty where the error is about something else.
     """
     while error is not None:
-        number = getattr(error, "errno", None)
-        if number not in _MENDABLE:
-            number = next((each for each in _MENDABLE if os.strerror(each) in str(error)), None)
+        number = error.errno if isinstance(error, OSError) and not isinstance(error, ConnectionError) else None
+        if number is None:
+            number = next((each for each in _IN_TEXTS if os.strerror(each) in str(error)), None)
         if number in _FULL:
             return f"{place}: no space left on the disk; free some"
         if number is not None:

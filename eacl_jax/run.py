@@ -245,10 +245,16 @@ def _describe_non_finite(error: NonFiniteLossError, experiment: Experiment, work
         "metrics": {name: repr(value) for name, value in error.metrics.items()},
         "examples": [{"dialogue": e.dialogue, "utterance": e.utterance} for e in examples],
     }
+    advice = (
+        "Nothing had been learned yet, so it is not the learning rates: look at these utterances, loss.temperature and "
+        "encoder.dtype"
+        if error.step == 1
+        else "Lower the learning rates or look at these utterances"
+    )
     file = workdir / "non_finite_batch.json"
     files.write_json(file, batch)
     return (
         f"the loss is not finite at step {error.step} ({batch['metrics']}); "
         f"the {len(examples)} utterances of its batch are in {file}. "
-        "Lower the learning rates or look at these utterances; the checkpoints before that step are untouched."
+        f"{advice}; the checkpoints before that step are untouched."
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 import grain
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
@@ -22,7 +23,7 @@ from eacl_jax.config import Config
 from eacl_jax.errors import UserError
 from eacl_jax.experiment import Experiment
 from eacl_jax.mesh import batch_shardings, put, replicated
-from eacl_jax.optim import stage_one_optimizer, stage_two_optimizer
+from eacl_jax.optim import path_name, stage_one_optimizer, stage_two_optimizer
 from eacl_jax.pipeline import batch_maker, steps_per_epoch, training_batches
 from eacl_jax.profiling import Profiler
 from eacl_jax.recording import Recorder, say
@@ -190,6 +191,7 @@ def run_stage_one(experiment: Experiment, context: StageContext) -> StageResult:
     run = _StageRun(experiment, context, 1, batches, per_epoch, steps)
     with run:
         state = run.resume(state)
+        _check_anchors(experiment, np.asarray(anchors_of(state.params, state.constants)))
         state = run.fit(
             state,
             make_train_step(stage_one_value_and_grad(experiment), optimizer, experiment.mesh),
@@ -219,6 +221,9 @@ def run_stage_two(
       Interrupted, NonFiniteLossError: see `adaptation.adapt`.
     """
     config, settings, mesh = experiment.config, experiment.config.stage_two, experiment.mesh
+    for split, found in reps.items():
+        if wrong := int((~np.isfinite(found).all(axis=1)).sum()):
+            raise UserError(f"the representations of {wrong} utterances of {split} are NaN or infinite after stage one.")
     optimizer = stage_two_optimizer(settings, {**first.params, "anchors": first.anchors})
     # Only the anchors go through the steps. For the rest stand the placeholders that the optimizer's state, and so a
     # checkpoint, has for what has no moments.
@@ -247,6 +252,23 @@ def run_stage_two(
         best, record = run.best(state)
     anchors = best.params["anchors"]
     return StageResult(record["best_epoch"], {**first.params, "anchors": anchors}, first.constants, np.asarray(anchors))
+
+
+def _check_anchors(experiment: Experiment, anchors: Float[np.ndarray, "C m"]) -> None:
+    """Raises `UserError` where anchors are not finite, for which the first step's loss would be blamed."""
+    labels = experiment.corpus.taxonomy.labels
+    if wrong := [repr(label) for label, anchor in zip(labels, anchors, strict=True) if not np.isfinite(anchor).all()]:
+        raise UserError(
+            f"the anchors of {', '.join(wrong)} are NaN or infinite before the first step: so is what the encoder "
+            f"{experiment.config.encoder.path} makes of their words. Its weights are damaged, or too large for "
+            f"encoder.dtype={experiment.config.encoder.dtype}."
+        )
+
+
+def _not_finite(tree: Any) -> list[str]:
+    """Names of the arrays that hold NaN or infinity."""
+    finite = jax.jit(lambda tree: jax.tree.map(lambda x: jnp.isfinite(x).all(), tree))(tree)
+    return [path_name(path) for path, fine in jax.tree_util.tree_flatten_with_path(finite)[0] if not fine]
 
 
 class _StageRun:
@@ -290,6 +312,10 @@ class _StageRun:
             say(self._context.console, f"going on from step {start} of {self._steps}")
         elif self._stage == 1 and (second := self._folder.with_name("stage_two")).exists():
             raise UserError(f"{second} holds checkpoints that began with a stage one that is gone; delete it to train anew.")
+        if wrong := _not_finite(state.params):
+            where = f"the checkpoint of step {start}" if start else f"the encoder {self._experiment.config.encoder.path}"
+            more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+            raise UserError(f"before any step, NaN or infinity is in {', '.join(wrong[:3])}{more}: {where} is damaged.")
         self._recorder = Recorder(
             self._context.workdir,
             self._stage,

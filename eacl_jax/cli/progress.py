@@ -25,7 +25,7 @@ class Teller:
         self._console, self._size, self._before = console, size, before
         self._last = time.monotonic()
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             *([BarColumn(), TaskProgressColumn(), TimeRemainingColumn()] if size else []),
             TimeElapsedColumn(),
             console=console,
@@ -48,7 +48,7 @@ class Teller:
         elif time.monotonic() - self._last >= _LINE_EVERY:
             self._last = time.monotonic()
             share = f"{position.offset / self._size:.1%} of the input, " if self._size else ""
-            self._console.print(f"{share}{text}", highlight=False, soft_wrap=True)
+            self._console.print(f"{share}{text}", markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def rate(totals: Totals, before: Totals) -> str:
@@ -78,4 +78,4 @@ def print_summary(console: Console, name: str, totals: Totals, before: Totals, *
     if totals.skipped:
         told.append(f"{totals.skipped:,} dialogues could not be used: see {problems}")
     for line in told:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(line, markup=False, emoji=False, highlight=False, soft_wrap=True)

@@ -71,7 +71,7 @@ def test_interrupted_training_says_how_to_go_on(eacl, tmp_path, monkeypatch):
 
     monkeypatch.setattr(run, "train", interrupted)
     done = eacl("train", f"--config={ROOT / 'configs' / 'meld.py'}", "--workdir", tmp_path / "my run")
-    assert done.status == 0
+    assert done.status == 143
     assert f"run the same command again:\n  eacl train --config={ROOT}/configs/meld.py --workdir '{tmp_path}/my run'" in (
         done.output.decode()
     )

@@ -70,7 +70,7 @@ def test_resumed_run_equals_an_uninterrupted_one(toy, uninterrupted, tmp_path, n
     if number == signal.SIGKILL:
         assert process.returncode == -signal.SIGKILL
     else:
-        assert process.returncode == 0, output
+        assert process.returncode == 128 + number, output
         assert "to go on from there, run the same command again" in output.lower()
     process = launch(toy, workdir)
     output = process.communicate()[0]
