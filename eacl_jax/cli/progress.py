@@ -28,7 +28,7 @@ class Teller:
         self._console, self._size, self._read, self._before = console, size, read, before
         self._last = time.monotonic()
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             *([BarColumn(), TaskProgressColumn(), TimeRemainingColumn()] if size else []),
             TimeElapsedColumn(),
             console=console,
@@ -51,7 +51,7 @@ class Teller:
         elif time.monotonic() - self._last >= _LINE_EVERY:
             self._last = time.monotonic()
             share = f"{self._read(position) / self._size:.1%} of the input, " if self._size else ""
-            self._console.print(f"{share}{text}", highlight=False, soft_wrap=True)
+            self._console.print(f"{share}{text}", markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def done(totals: Totals, position: Position) -> str:
@@ -93,7 +93,7 @@ def print_summary(console: Console, name: str, output: Output, before: Totals, *
     }
     told += [f"{count:,} {text}" for text, count in notes.items() if count]
     for line in told:
-        console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
+        console.print(printable(line), markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def printable(text: str) -> str:

@@ -138,10 +138,10 @@ def doccano_spans(items: Sequence[Mapping[str, Any]], places: Sequence[str]) -> 
                     f"{where}: the line {lines[inside[0]][0]!r:.60} has the labels {labels[inside[0]]!r} and {label!r}; "
                     "one utterance has one: decide between them."
                 )
-        said = [read_line(line[0], f"{where} line {number + 1} of the text") for number, line in enumerate(lines)]
+        read = [read_line(line[0], f"{where} line {number + 1} of the text") for number, line in enumerate(lines)]
         utterances = [
             {"speaker": utterance.speaker, "text": utterance.text, "emotion": labels.get(number)}
-            for number, utterance in enumerate(said)
+            for number, utterance in enumerate(read)
         ]
         dialogues.append({**_plain(item), "utterances": utterances})
     return dialogues
@@ -152,13 +152,13 @@ def _results(task: Mapping[str, Any], where: str) -> list[Mapping[str, Any]]:
     done = [item for item in task.get("annotations") or task.get("completions") or [] if not item.get("was_cancelled")]
     done = [item for item in done if item.get("ground_truth")] or done
     given = [[result for result in item.get("result", []) if _labels(result.get("value", {}))] for item in done]
-    said = [sorted((str(r.get("from_name")), str(sorted(_said(r["value"]).items()))) for r in results) for results in given]
-    if any(one != said[0] for one in said):
-        raise UserError(f"{where}: the {len(said)} annotations of task {task.get('id')!r} differ. {_DECIDE}")
+    labels = [sorted((str(r.get("from_name")), str(sorted(_placed(r["value"]).items()))) for r in results) for results in given]
+    if any(one != labels[0] for one in labels):
+        raise UserError(f"{where}: the {len(labels)} annotations of task {task.get('id')!r} differ. {_DECIDE}")
     return given[0] if given else []
 
 
-def _said(value: Mapping[str, Any]) -> dict[str, Any]:
+def _placed(value: Mapping[str, Any]) -> dict[str, Any]:
     return {"labels": sorted(_labels(value)), **{name: str(value[name]) for name in ("start", "end") if name in value}}
 
 

@@ -93,16 +93,16 @@ def read_parallel(path: Path, records: Sequence[Mapping[str, Any]], places: Sequ
         texts, emotions = _first(record, _TEXTS), _first(record, _EMOTIONS)
         if not isinstance(texts, list) or not isinstance(emotions, list) or len(texts) != len(emotions):
             raise UserError(f"{where}: the lists of utterances and emotions must be of one length.")
-        own = any(name in record for name in ("act", "acts"))
+        daily = any(name in record for name in ("act", "acts"))
         spoken = [read_spoken(text, f"{where}: utterance {n}").strip() for n, text in enumerate(texts)]
-        labels = [_label(emotion, own, f"{where}: utterance {n}") for n, emotion in enumerate(emotions)]
+        labels = [_label(emotion, daily, f"{where}: utterance {n}") for n, emotion in enumerate(emotions)]
         speakers = record.get("speakers")
         if speakers is not None:
             if not isinstance(speakers, list) or len(speakers) != len(texts):
                 raise UserError(f"{where}: the list of speakers must have one an utterance.")
             names = [read_identity(speaker, f"{where}: speaker {n}") for n, speaker in enumerate(speakers)]
             utterances = tuple(Utterance(*parts) for parts in zip(names, spoken, labels, strict=True))
-        elif own:
+        elif daily:
             utterances = _in_turns(spoken, labels)
         else:
             raise UserError(f"{where}: nothing says who speaks; give a list 'speakers', one an utterance.")
@@ -124,13 +124,13 @@ def without_speakers(items: Sequence[Mapping[str, Any]], where: str) -> tuple[Ut
     return _in_turns(spoken, [_label(item.get("emotion"), True, f"{where} utterance {n}") for n, item in enumerate(items)])
 
 
-def _label(value: Any, own: bool, where: str) -> str | None:
-    if isinstance(value, int) and not isinstance(value, bool) and own:
+def _label(value: Any, daily: bool, where: str) -> str | None:
+    if isinstance(value, int) and not isinstance(value, bool) and daily:
         if not 0 <= value < len(LABELS):
             raise UserError(f"{where}: {value} is not an emotion, which is a number from 0 to {len(LABELS) - 1}.")
         return LABELS[value]
     label = read_label(value, where)
-    return "neutral" if own and label in _NEUTRAL else label
+    return "neutral" if daily and label in _NEUTRAL else label
 
 
 def _in_turns(spoken: Sequence[str], labels: Sequence[str | None]) -> tuple[Utterance, ...]:

@@ -15,7 +15,7 @@ from eacl_jax.corpora.columns import PARTS
 from eacl_jax.corpora.dialects import SEPARATORS
 from eacl_jax.corpora.forms import DIALOGUE
 from eacl_jax.corpora.found import Found
-from eacl_jax.corpora.jsonlines import decode
+from eacl_jax.corpora.jsonlines import decode, loads
 from eacl_jax.corpora.shapes import Reading, Record, read_shapes
 from eacl_jax.corpora.sources import read_text, split_lines
 from eacl_jax.corpora.tables import read_table
@@ -122,7 +122,7 @@ def _begins_with(path: Path, magic: bytes) -> bool:
 def _json(path: Path, text: str) -> Sequence[Record]:
     """The values of a file: the items of one array, one value, or one a line."""
     try:
-        whole = json.loads(text)
+        whole = loads(text)
     except (ValueError, RecursionError) as error:
         return _json_lines(path, text, error)
     if isinstance(whole, list):
@@ -133,11 +133,13 @@ def _json(path: Path, text: str) -> Sequence[Record]:
 
 def _json_lines(path: Path, text: str, error: Exception) -> Sequence[Record]:
     lines = [(number, line) for number, line in enumerate(split_lines(text), 1) if line.strip()]
-    if len(lines) > 1 and isinstance(error, json.JSONDecodeError) and error.lineno > lines[0][0]:
-        # One value over several lines, several of them, or a bad line after good ones: the first line tells.
+    if len(lines) > 1:
+        # One value over several lines, several of them, or a bad line among good ones: the first line tells.
         try:
             json.loads(lines[0][1])
         except ValueError:
+            if not isinstance(error, json.JSONDecodeError):
+                raise UserError(f"{path}: not usable JSON: {error}.") from error
             advice = "put each value on one line, or all into one array" if error.msg == "Extra data" else "correct it"
             where = f"{path} line {error.lineno}: not valid JSON at column {error.colno}"
             raise UserError(f"{where}: {error.msg}; {advice}.") from error

@@ -16,7 +16,7 @@ Row = tuple[int, Sequence[Any]]
 """The line (from 1; 0 where the format has no lines) on which a row starts, and its cells in the header's order."""
 
 Order = Callable[[Sequence[Sequence[Any]]], Sequence[int]]
-"""The places of a dialogue's rows, given in the file's order, in the order in which they were said."""
+"""The places of a dialogue's rows, given in the file's order, in the order in which they were spoken."""
 
 
 def gather(path: Path, header: Sequence[str], columns: Columns, rows: Iterable[Row], order: Order | None = None) -> list[Found]:

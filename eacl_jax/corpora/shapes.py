@@ -71,16 +71,18 @@ def read_shapes(path: Path, records: Sequence[Record], reading: Reading) -> list
         objects = annotations.label_studio(objects, places, reading.given.get("emotion", ""))
     elif annotations.is_label_studio_small(first):
         objects, lines, places = annotations.label_studio_small(objects, lines, places)
-    elif annotations.has_spans(first):
+    elif any(map(annotations.has_spans, objects)):
         objects = annotations.doccano_spans(objects, places)
     elif dailydialog_files.is_parallel(first):
         return dailydialog_files.read_parallel(path, objects, places, lines)
     elif convokit.is_utterance(first):
         return convokit.read_utterances(path, objects, lines, reading.given, reading.need, reading.naming)
     records = [Record(item, line, number) for number, (item, line) in enumerate(zip(objects, lines, strict=True), 1)]
-    if _turns_of(records[0].value) or isinstance(records[0].value.get("transcript"), str):
+    names = list(records[0].value)
+    transcript = isinstance(records[0].value.get("transcript"), str) and not find_part(names, "speaker")
+    if _turns_of(records[0].value) or transcript:
         return [_dialogue(path, record, record.value, reading) for record in records]
-    if not find_part(list(records[0].value), "text", given=reading.given.get("text", "")):
+    if not find_part(names, "text", given=reading.given.get("text", "")):
         return [_dialogue(path, records[0], records[0].value, reading)]  # refused there, as a dialogue
     header, cells = flat(objects)
     columns = find_columns(header, str(path), given=reading.given, need=reading.need, naming=reading.naming, kind="field")

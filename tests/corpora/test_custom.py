@@ -63,6 +63,9 @@ def test_renaming_the_columns_reads_again(toy: Toy) -> None:
         ("\n\n", r"dev\.jsonl: there is no dialogue for the split 'dev'"),
         ("{'id': 1}\n", r"dev\.jsonl line 1: not valid JSON at column 2"),
         (line() + '{"id": "y"\n', r"dev\.jsonl line 2: not valid JSON at column"),
+        (line() + '{"id": "y", "id": "z", "utterances": []}\n', r"line 2: not usable JSON: the field 'id' is there twice"),
+        ('{"id": "y",\n"id": "z", "utterances": []}\n', r"dev\.jsonl: not usable JSON: the field 'id' is there twice"),
+        ("{'id': 1}\n\n" + line(), r"dev\.jsonl line 1: not valid JSON at column 2"),
         ("[" * 100000, r"dev\.jsonl line 1: not usable JSON"),
         ("[1]\n", r"dev\.jsonl item 1: a dialogue must be a JSON object"),
         (line() + "1\n", r"dev\.jsonl line 2: a dialogue must be a JSON object"),
@@ -119,6 +122,14 @@ def test_faulty_jsonl(toy: Toy, dev: str | bytes, message: str) -> None:
 def test_faulty_csv(toy: Toy, dev: str | bytes, message: str) -> None:
     with pytest.raises(UserError, match=message):
         corpora.load(toy(suffix=".csv", **(CSV | {"dev": dev})))
+
+
+def test_a_file_beside_the_named_one_is_part_of_the_corpus(toy: Toy, tmp_path: Path) -> None:
+    (tmp_path / "dialogues_train.txt").write_text("Late ? __eou__ No ! __eou__\n")
+    data = dataclasses.replace(toy(), train=str(tmp_path / "dialogues_train.txt"), labels=("neutral", "anger", "joy", "fear"))
+    for digits, emotion in (("0 1", "anger"), ("0 3", "fear")):
+        (tmp_path / "dialogues_emotion_train.txt").write_text(digits + "\n")
+        assert corpora.load(data).splits["train"][0].utterances[1].emotion == emotion
 
 
 def test_files_that_are_not_there(toy: Toy, tmp_path: Path) -> None:

@@ -163,6 +163,9 @@ JSON = {
             {"id": 2, "text": "Ben: Too late.", "label": [[5, 14, "anger"]]},
         ]
     ),
+    "utterances that are named transcripts": [
+        {"dialogue": r[0], "speaker": r[1], "transcript": r[2], "emotion": r[3]} for r in ROWS
+    ],
     "doccano's entities": lines(
         [
             {"id": 1, "text": f"Ann: {ANN.text}\nAnn: Oh.", "entities": [{"start_offset": 0, "end_offset": 9, "label": "joy"}]},
@@ -183,6 +186,11 @@ def test_convokit_without_a_chain_of_replies_is_in_order_of_time(tmp_path: Path)
     content = [row | {"id": "c", "text": "3", "timestamp": 30}, row | {"id": "b", "text": "2", "timestamp": 20.5}]
     content.append(row | {"id": "a", "text": "1", "timestamp": "10", "reply_to": None})
     assert [u.text for u in read(tmp_path, lines(content))[0].utterances] == ["1", "2", "3"]
+
+
+def test_spans_are_noticed_wherever_they_are(tmp_path: Path) -> None:
+    content = [{"id": 1, "text": "Ann: Oh.", "label": []}, {"id": 2, "text": "Ben: Too late.", "label": [[5, 14, "anger"]]}]
+    assert read(tmp_path, content) == [Dialogue("1", (LATER,)), Dialogue("2", (BEN,))]
 
 
 def choice(label: str, **value: Any) -> dict[str, Any]:
