@@ -10,7 +10,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import BinaryIO
 
 import typer
 from rich.console import Console
@@ -19,6 +19,7 @@ from eacl_jax.bulk import formats, reading, tables, writing
 from eacl_jax.bulk.journal import Journal
 from eacl_jax.bulk.lines import Lines, Position
 from eacl_jax.bulk.predict import Recognizer, predict
+from eacl_jax.cli import process
 from eacl_jax.cli.progress import Teller, done, print_summary, printable
 from eacl_jax.errors import UserError
 
@@ -58,7 +59,7 @@ class Job:
         self._read_as()
         formats.read_fields(self.fields, self._write_as())
         if self.output == STREAM:
-            descriptor = _descriptor(sys.stdout, "--output: standard output is closed; name a file.")
+            descriptor = _descriptor("--output", "stdout")
             targets: dict[str, int | Path] = {"standard output": descriptor}
         else:
             path = _path("--output", self.output)
@@ -126,7 +127,7 @@ class Job:
     def _source(self) -> os.stat_result | None:
         """Where the input lies, if it is a file. Raises `UserError` where it cannot be read."""
         if self.input == STREAM:
-            descriptor = _descriptor(sys.stdin, "--input: standard input is closed; name a file.")
+            descriptor = _descriptor("--input", "stdin")
             with contextlib.suppress(OSError):
                 found = os.stat(descriptor)
                 return found if stat.S_ISREG(found.st_mode) else None
@@ -180,7 +181,7 @@ class Job:
 
     def _output(self, folder: Path, files: Sequence[str], header: bytes) -> writing.Output:
         if self.output == STREAM:
-            return writing.StreamOutput(sys.stdout.buffer, sys.stderr or io.StringIO(), header=header)
+            return writing.StreamOutput(sys.stdout.buffer, sys.stderr, header=header)
         # Not among them: the batch size, which changes rounding only, and whether bad dialogues are passed over and long texts
         # refused. A run that found one, or not enough memory, may so go on with other choices.
         settings = {
@@ -223,12 +224,12 @@ def _path(option: str, name: str) -> Path:
         raise UserError(f"{option}: {name}: {error} Write the whole path.") from error
 
 
-def _descriptor(stream: TextIO | None, closed: str) -> int:
+def _descriptor(option: str, name: str) -> int:
     """Of a standard stream; -1, which is no file's, for one that a program has put in its place."""
-    if stream is None:
-        raise UserError(closed)
+    if name in process.closed:
+        raise UserError(f"{option}: standard {name.removeprefix('std')}put is closed; name a file.")
     try:
-        return stream.fileno()
+        return int(getattr(sys, name).fileno())
     except (AttributeError, OSError):
         return -1
 

@@ -13,6 +13,7 @@ import pytest
 from cli_stubs import LONGEST_NAME
 
 from eacl_jax.bulk.journal import Journal
+from eacl_jax.cli import process
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.recognizer import EmotionRecognizer
 
@@ -142,8 +143,8 @@ def test_other_model_is_refused(eacl, model, stub, tmp_path, monkeypatch):
 
     monkeypatch.setattr(stub, "represent", interrupted)
     assert eacl("predict", "--model", model, *options).status == 130
+    shutil.copytree(model, tmp_path / "other")
     settings = json.loads((model / "config.json").read_text())
-    (tmp_path / "other").mkdir()
     (tmp_path / "other" / "config.json").write_text(json.dumps({**settings, "temperature": 0.5}))
     done = eacl("predict", "--model", tmp_path / "other", *options)
     assert done.status == 2
@@ -292,8 +293,7 @@ def test_output_whose_folder_goes(eacl, model, stub, tmp_path, monkeypatch):
 )
 def test_standard_streams_that_are_closed(eacl, model, stub, tmp_path, monkeypatch, arguments, told):
     chats = jsonl(tmp_path / "chats.jsonl")
-    monkeypatch.setattr(sys, "stdout", None)
-    monkeypatch.setattr(io, "TextIOWrapper", lambda _: None)  # the standard input that `eacl` gives
+    monkeypatch.setattr(process, "closed", {"stdin", "stdout"})
     done = eacl("predict", "--model", model, "--input", chats, "--output", tmp_path / "out.jsonl", *arguments)
     assert (done.status, told in done.errors) == (2, True)
 
@@ -339,13 +339,13 @@ def test_input_that_would_be_written_over(eacl, model, stub, tmp_path, monkeypat
         (["--on-long=drop"], "Invalid value for '--on-long'"),
         (["--output=there.jsonl"], "there.jsonl is there; name another output, or use --restart"),
         (["--shard=3/2"], "--shard must be I/N with I from 1 to N"),
-        (["--labels=joy,joy"], "--labels: 'joy' is there twice"),
+        (["--labels=joy,joy"], "'joy' is there twice"),
         (["--labels=joy,=x"], "--labels: '=x' is neither LABEL=WORD nor LABEL"),
         (["--batch-size=0"], "Invalid value for '--batch-size'"),
         (["--stage=three"], "Invalid value for '--stage'"),
         (["--bogus"], "No such option: --bogus"),
-        (["--model=nowhere"], "nowhere is no folder"),
-        (["--model=folder.csv"], "config.json is missing"),
+        (["--model=nowhere"], "there is no folder nowhere"),
+        (["--model=folder.csv"], "folder.csv is no model's folder"),
         (["--text-column=words", "--input=table.csv"], "no column 'words'; its columns are 'dialogue', 'speaker', 'text'"),
     ],
 )
@@ -388,6 +388,6 @@ def test_standard_output_that_nobody_reads(eacl, model, stub, tmp_path, monkeypa
     reader, writer = os.pipe()
     os.close(reader)
     monkeypatch.setattr(sys, "stdout", Stdout(writer))
-    monkeypatch.setattr(sys, "stderr", sys.stderr)  # what is put in its place is taken away again
+    monkeypatch.setattr(process, "_reader_gone", lambda: True)
     done = eacl("predict", "--model", model, "--input", jsonl(tmp_path / "chats.jsonl"), "--output=-")
-    assert (done.status, done.errors) == (1, "")
+    assert (done.status, done.errors) == (141, "")
