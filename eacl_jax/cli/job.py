@@ -10,7 +10,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import BinaryIO
 
 import typer
 from rich.console import Console
@@ -19,6 +19,7 @@ from eacl_jax.bulk import formats, reading, tables, writing
 from eacl_jax.bulk.journal import Journal
 from eacl_jax.bulk.lines import Lines, Position
 from eacl_jax.bulk.predict import Recognizer, predict
+from eacl_jax.cli import process
 from eacl_jax.cli.progress import Teller, done, print_summary, printable
 from eacl_jax.errors import UserError
 
@@ -54,18 +55,19 @@ class Job:
 
     def check(self) -> None:
         """Raises `UserError` for what can be seen before anything is loaded."""
+        source = self._source()
         self._read_as()
         formats.read_fields(self.fields, self._write_as())
-        source = self._source()
         if self.output == STREAM:
-            targets: list[int | Path] = [_descriptor(sys.stdout, "--output: standard output is closed; name a file.")]
+            descriptor = _descriptor("--output", "stdout")
+            targets: dict[str, int | Path] = {"standard output": descriptor}
         else:
             path = _path("--output", self.output)
-            targets = [path, *writing.beside(path)]
-        for target in targets:
+            targets = {str(each): each for each in (path, *writing.beside(path))}
+        for name, target in targets.items():
             with contextlib.suppress(OSError):
                 if source and os.path.samestat(source, os.stat(target)):
-                    raise UserError(f"--output: {self.output} is the input; name another file.")
+                    raise UserError(f"--output: {name}, which is written, is the input; name another file.")
 
     def run(self) -> None:
         """Predicts all that is not yet done, and prints a summary on standard error.
@@ -105,7 +107,7 @@ class Job:
                     )
                 except KeyboardInterrupt:
                     raise self._stopped(output.journal, console) from None
-            print_summary(console, self.output, output, before)
+            print_summary(console, self.output, output, before, on_long=self.on_long)
 
     def _stopped(self, journal: Journal, console: Console) -> typer.Exit:
         """Says what is done; the exit status of an interruption."""
@@ -125,7 +127,7 @@ class Job:
     def _source(self) -> os.stat_result | None:
         """Where the input lies, if it is a file. Raises `UserError` where it cannot be read."""
         if self.input == STREAM:
-            descriptor = _descriptor(sys.stdin, "--input: standard input is closed; name a file.")
+            descriptor = _descriptor("--input", "stdin")
             with contextlib.suppress(OSError):
                 found = os.stat(descriptor)
                 return found if stat.S_ISREG(found.st_mode) else None
@@ -173,12 +175,13 @@ class Job:
     def _format(self, labels: Sequence[str], others: Sequence[str]) -> formats.Format:
         fields = formats.read_fields(self.fields, self._write_as())
         if self._write_as() == "csv":
-            return formats.Csv(labels, others=others, fields=fields, raw=self.raw)
+            shown = self.output == STREAM and sys.stdout.isatty()
+            return formats.Csv(labels, others=others, fields=fields, raw=self.raw, shown=shown)
         return formats.JsonLines(fields)
 
     def _output(self, folder: Path, files: Sequence[str], header: bytes) -> writing.Output:
         if self.output == STREAM:
-            return writing.StreamOutput(sys.stdout.buffer, sys.stderr or io.StringIO(), header=header)
+            return writing.StreamOutput(sys.stdout.buffer, sys.stderr, header=header)
         # Not among them: the batch size, which changes rounding only, and whether bad dialogues are passed over and long texts
         # refused. A run that found one, or not enough memory, may so go on with other choices.
         settings = {
@@ -221,12 +224,12 @@ def _path(option: str, name: str) -> Path:
         raise UserError(f"{option}: {name}: {error} Write the whole path.") from error
 
 
-def _descriptor(stream: TextIO | None, closed: str) -> int:
+def _descriptor(option: str, name: str) -> int:
     """Of a standard stream; -1, which is no file's, for one that a program has put in its place."""
-    if stream is None:
-        raise UserError(closed)
+    if name in process.closed:
+        raise UserError(f"{option}: standard {name.removeprefix('std')}put is closed; name a file.")
     try:
-        return stream.fileno()
+        return int(getattr(sys, name).fileno())
     except (AttributeError, OSError):
         return -1
 
