@@ -10,12 +10,19 @@ from pathlib import Path
 from eacl_jax.errors import UserError
 
 _SHOWN = 8
+# What libraries that write in threads of their own tell in the text of other errors only.
+_IN_TEXTS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.EFBIG, errno.ENOTDIR)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 # As libraries written in Rust (safetensors, tokenizers) tell what the operating system said.
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
-def expand(given: str | Path) -> Path:
+def expand(given: str | Path, name: str = "") -> Path:
     """The path with `~` as the home folder.
+
+    Args:
+      given: by the user.
+      name: what it is for, as the user names it, for the message.
 
     Raises:
       UserError: there is no such home folder.
@@ -23,7 +30,8 @@ def expand(given: str | Path) -> Path:
     try:
         return Path(given).expanduser()
     except RuntimeError as error:
-        raise UserError(f"{given}: the home folder that ~ stands for is not known; write the path in full.") from error
+        named = f"{name}: {given}" if name else f"{given}"
+        raise UserError(f"{named}: the home folder that ~ stands for is not known; write the path in full.") from error
 
 
 def find_folder(given: str | Path, *, hub: re.Pattern[str]) -> Path | None:
@@ -147,3 +155,25 @@ def error_number(error: BaseException) -> int:
         return error.errno
     found = _OS_ERROR.search(str(error))
     return int(found[1]) if found else 0
+
+
+def disk_problem(error: BaseException | None, place: Path) -> str:
+    """What the operating system said of a file, in this error or one behind it.
+
+    Args:
+      error: any.
+      place: the folder that was being used, named where the error names no file.
+
+    Returns:
+      "FILE: REASON; what to do", without a full stop; empty where the error is about something else.
+    """
+    while error is not None:
+        number = error.errno if isinstance(error, OSError) and not isinstance(error, ConnectionError) else None
+        if number is None:
+            number = next((each for each in _IN_TEXTS if os.strerror(each) in str(error)), None)
+        if number in _FULL:
+            return f"{place}: no space left on the disk; free some"
+        if number is not None:
+            return f"{getattr(error, 'filename', None) or place}: {os.strerror(number)}; mend that"
+        error = error.__cause__ or error.__context__
+    return ""

@@ -404,7 +404,7 @@ class EmotionRecognizer:
         cosines = losses.host_cosines(reps, self.anchors[stage])
         scores = losses.scores_of_cosines(cosines, temperature=self.settings.temperature)
         probability = probabilities(scores, self.settings.calibration[stage])
-        best = cosines.argmax(axis=1)
+        best = losses.decide(cosines)
         flags = [(e.truncated, e.unknown) for e in examples] if examples is not None else [(False, False)] * len(utterances)
         return [
             Prediction(

@@ -1,11 +1,13 @@
 """Files and folders that appear whole or not at all."""
 
 import contextlib
+import json
 import os
 import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from eacl_jax.errors import UserError
 from eacl_jax.local import denied, error_number, expand
@@ -67,6 +69,11 @@ def write_text(file: str | Path, text: str) -> None:
         finally:
             with contextlib.suppress(OSError):
                 part.unlink()
+
+
+def write_json(file: str | Path, value: Any) -> None:
+    """Writes a value as JSON, as `write_text` does."""
+    write_text(file, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def check_new(folder: str | Path, option: str = "") -> None:

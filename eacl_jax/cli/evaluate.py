@@ -124,20 +124,20 @@ def evaluate(
     print_scores(str(input_file), scores, Console())
 
 
-def _evaluate_run(run_folder: Path, split: str, data_dir: str) -> None:
-    if not run_folder.is_dir():
-        raise UserError(f"--run: {run_folder} is no folder; name that of a finished run.")
+def _evaluate_run(folder: Path, split: str, data_dir: str) -> None:
+    if not folder.is_dir():
+        raise UserError(f"--run: {folder} is no folder; name that of a finished run.")
     from eacl_jax import allocator, command
 
     allocator.use_huge_pages()
     command.quiet_libraries()
     from rich.console import Console
 
-    from eacl_jax import evaluation, run
+    from eacl_jax import evaluation, run_folder
 
-    command.keep_compiled(run.read_config(run_folder).data)
-    scores = evaluation.evaluate(run_folder, split, data_dir=data_dir)
-    evaluation.print_scores(run_folder, split, scores, Console())
+    command.keep_compiled(run_folder.read_config(folder).data)
+    scores = evaluation.evaluate(folder, split, data_dir=data_dir)
+    evaluation.print_scores(folder, split, scores, Console())
 
 
 def _chunks(dialogues: "Sequence[Dialogue]") -> "Iterator[list[Dialogue]]":

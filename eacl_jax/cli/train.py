@@ -30,4 +30,4 @@ def train(
         from eacl_jax import run
 
         command.keep_compiled(checked.data)
-        run.train(checked, workdir.expanduser(), resume=resume, profile=profile)
+        run.train(checked, workdir, resume=resume, profile=profile)

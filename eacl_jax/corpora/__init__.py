@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from eacl_jax import local
 from eacl_jax.config import DataConfig
 from eacl_jax.corpora.checks import annotated, check_emotions, warn_about
 from eacl_jax.corpora.found import Found
@@ -67,8 +68,13 @@ def builder_class(corpus: str) -> "type[CorpusBuilder]":
 
 
 def cache_folder(data: DataConfig) -> Path:
-    """Where prepared corpora and downloads are kept: `data.cache_dir`, else $EACL_JAX_CACHE, else ~/.cache/eacl_jax."""
-    return Path(data.cache_dir or os.environ.get("EACL_JAX_CACHE") or "~/.cache/eacl_jax").expanduser().absolute()
+    """Where prepared corpora and downloads are kept: `data.cache_dir`, else $EACL_JAX_CACHE, else ~/.cache/eacl_jax.
+
+    Raises:
+      UserError: it begins with `~`, and there is no home directory.
+    """
+    folder = data.cache_dir or os.environ.get("EACL_JAX_CACHE") or "~/.cache/eacl_jax"
+    return local.expand(folder, "the cache folder (--config.data.cache_dir or EACL_JAX_CACHE)").absolute()
 
 
 def _taxonomy(data: DataConfig, own: tuple[str, ...], train: list[Found]) -> Taxonomy:

@@ -48,6 +48,7 @@ def find_columns(
     *,
     given: Mapping[str, str] | None = None,
     need: Sequence[str] = PARTS,
+    parts: Sequence[str] = PARTS,
     naming: str = "--{part}-column",
     kind: str = "column",
 ) -> Columns:
@@ -61,6 +62,7 @@ def find_columns(
       where: file or file and line, for messages.
       given: names by part; empty or absent: found by itself.
       need: the parts that must be there; `dialogue`, `speaker` and `text` always must.
+      parts: those that are looked for at all.
       naming: how a user names a column, for messages.
       kind: what they are in this format, for messages.
 
@@ -71,7 +73,7 @@ def find_columns(
     found: dict[str, int | None] = {}
     missing = []
     there = f"its {kind}s are {', '.join(map(repr, header))}"
-    for part in PARTS:
+    for part in parts:
         places = find_part(header, part, given=given.get(part, ""))
         if len(places) > 1:
             several = ", ".join(repr(header[place]) for place in places)

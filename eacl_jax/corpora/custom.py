@@ -12,6 +12,8 @@ from eacl_jax.corpora.found import Found
 from eacl_jax.dialogue import SPLITS
 from eacl_jax.errors import UserError
 
+_NAMING = "--config.data.{part}_column"
+
 
 class Custom(CorpusBuilder):
     """Builder of the user's own files, of any format that `files.read_file` reads."""
@@ -28,13 +30,22 @@ class Custom(CorpusBuilder):
                     f"--config.data.{left} and --config.data.{right} name the same file, {files[left]}; no split may be "
                     "scored on what another has seen: divide the dialogues among three files."
                 )
-        columns = {part: name for part in PARTS if (name := getattr(data, f"{part}_column"))}
+        columns = _columns(data)
         if len(set(columns.values())) < len(columns):
             raise UserError(f"the names of the columns in --config.data must differ, got {columns}.")
         return cls(sources={split: sources_of(path) for split, path in files.items()}, cache_dir=cache_dir, options=columns)
 
     def _read(self, split: str) -> list[Found]:
-        return read_file(self.sources[split][0], columns=self.options, naming="--config.data.{part}_column")
+        return read_file(self.sources[split][0], columns=self.options, naming=_NAMING)
+
+
+def read_own(path: Path, data: DataConfig) -> list[Found]:
+    """The dialogues of one such file, with the columns that `data` names. Raises `UserError` where it cannot be read."""
+    return read_file(path, columns=_columns(data), naming=_NAMING)
+
+
+def _columns(data: DataConfig) -> dict[str, str]:
+    return {part: name for part in PARTS if (name := getattr(data, f"{part}_column"))}
 
 
 def _file(split: str, name: str) -> Path:

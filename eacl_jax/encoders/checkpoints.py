@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from eacl_jax.encoders.checkpoint_formats import FORMATS, Piece, TensorFile, find_format
+from eacl_jax.encoders.checkpoint_formats import FORMATS, Format, Piece, TensorFile, find_format
 from eacl_jax.errors import UserError
 from eacl_jax.local import read_text, unreadable
 
@@ -33,18 +33,14 @@ class Checkpoint:
     """
 
     def __init__(self, folder: Path, sha256: str = "") -> None:
-        found = find_format({file.name for file in folder.glob("*") if file.is_file()}, str(folder))
-        self.path = folder / found.single
-        if self.path.is_file():
+        found, self.path = _locate(folder)
+        files = _files(found, self.path)
+        if self.path.name == found.single:
             _verify(self.path, sha256)
-            files = [self.path]
-        else:
-            self.path = folder / found.index
-            if sha256:
-                raise UserError(
-                    f"{self.path}: encoder.sha256 is that of one {found.single}, but the weights are in shards; leave it empty."
-                )
-            files = _shards(self.path)
+        elif sha256:
+            raise UserError(
+                f"{self.path}: encoder.sha256 is that of one {found.single}, but the weights are in shards; leave it empty."
+            )
         self._holders: dict[str, TensorFile] = {}
         for file in files:
             holder = found.opener(file)
@@ -67,6 +63,22 @@ class Checkpoint:
     def read(self, key: str) -> np.ndarray:
         """A tensor, perhaps a view of the file that cannot be written to. Call it once for each: pytorch_model.bin lets go."""
         return self._holders[key].read(key)
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The files that `Checkpoint` reads a folder's weights from: one, or its shards. Raises `UserError` as it does."""
+    return _files(*_locate(folder))
+
+
+def _locate(folder: Path) -> tuple[Format, Path]:
+    """The format of a folder's weights, and the weight file or the index of its shards."""
+    found = find_format({file.name for file in folder.glob("*") if file.is_file()}, str(folder))
+    single = folder / found.single
+    return found, single if single.is_file() else folder / found.index
+
+
+def _files(found: Format, path: Path) -> list[Path]:
+    return [path] if path.name == found.single else _shards(path)
 
 
 def _verify(file: Path, sha256: str) -> None:

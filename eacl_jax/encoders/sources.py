@@ -13,14 +13,14 @@ from eacl_jax.errors import UserError
 
 PACKAGE = "package:"
 TOKENIZER_VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
-_TOKENIZER_FILES = (
+TOKENIZER_FILES = (
     *TOKENIZER_VOCABULARIES,
     "merges.txt",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
 )
-READ = ("config.json", *_TOKENIZER_FILES, *(pattern for each in FORMATS for pattern in (each.single, each.index, each.shards)))
+READ = ("config.json", *TOKENIZER_FILES, *(pattern for each in FORMATS for pattern in (each.single, each.index, each.shards)))
 """All that is read of a folder, as patterns."""
 _HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", re.ASCII)
 
@@ -65,7 +65,7 @@ def _in_package(path: str) -> Path:
 
 
 def _from_hub(name: str, revision: str, weights: bool) -> Path:
-    wanted = ["config.json", *_TOKENIZER_FILES]
+    wanted = ["config.json", *TOKENIZER_FILES]
     if weights:
         # A repository may hold the same weights in several formats: only those that will be read are fetched.
         try:

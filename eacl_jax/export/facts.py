@@ -58,8 +58,8 @@ class _Baseline:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Results:
-    """What a card tells of `results.json`, and so must find in it."""
+class Results:
+    """What `results.json` holds of scores: what a card and a report tell."""
 
     stage_one: _Stage
     stage_two: _Stage
@@ -145,7 +145,7 @@ class Facts:
             problems: list[str] = []
             facts = build(cls, values, KEY, problems)
             if facts:
-                build(_Results, facts.results, f"{KEY}.results", problems)
+                build(Results, facts.results, f"{KEY}.results", problems)
         except (TypeError, ValueError, AttributeError, yaml.YAMLError) as error:
             problems = [" ".join(str(error).split())]
         if problems:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from toys import make_config, make_corpus_files
 
-from eacl_jax import evaluation, run
+from eacl_jax import evaluation, run, run_folder
 from eacl_jax.config import Config
 from eacl_jax.recognizer import EmotionRecognizer
 from eacl_jax.training import Interrupted
@@ -77,7 +77,7 @@ def test_interrupted_training_says_how_to_go_on(eacl, tmp_path, monkeypatch):
 
     monkeypatch.setattr(run, "train", interrupted)
     done = eacl("train", f"--config={ROOT / 'configs' / 'meld.py'}", "--workdir", tmp_path / "my run")
-    assert done.status == 0
+    assert done.status == 143
     assert f"run the same command again:\n  eacl train --config={ROOT}/configs/meld.py --workdir '{tmp_path}/my run'" in (
         done.output.decode()
     )
@@ -107,7 +107,7 @@ def test_mistakes_in_training(eacl, tmp_path, monkeypatch, arguments, told):
 def test_evaluate_is_the_launch_script(eacl, tmp_path, monkeypatch):
     scores = {"stage_two": {"weighted_f1": 61.5, "per_class_f1": {}}}
     called = []
-    monkeypatch.setattr(run, "read_config", lambda folder: Config())
+    monkeypatch.setattr(run_folder, "read_config", lambda folder: Config())
     monkeypatch.setattr(evaluation, "evaluate", lambda *given, **options: called.append((given, options)) or scores)
     (tmp_path / "results.json").write_text(json.dumps({"stage_one": {}, "stage_two": {}}))
     done = eacl("evaluate", "--run", tmp_path, "--split=dev", "--data-dir=there")
