@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -140,7 +141,7 @@ def test_other_model_is_refused(eacl, model, stub, tmp_path, monkeypatch):
     monkeypatch.setattr(stub, "represent", interrupted)
     assert eacl("predict", "--model", model, *options).status == 130
     settings = json.loads((model / "config.json").read_text())
-    (tmp_path / "other").mkdir()
+    shutil.copytree(model, tmp_path / "other")
     (tmp_path / "other" / "config.json").write_text(json.dumps({**settings, "temperature": 0.5}))
     done = eacl("predict", "--model", tmp_path / "other", *options)
     assert done.status == 2
@@ -189,13 +190,13 @@ def test_bad_dialogues_are_told_or_passed_over(eacl, model, stub, tmp_path):
         (["--output=chats.jsonl"], "chats.jsonl is the input; name another file"),
         (["--output=there.jsonl"], "there.jsonl is there; name another output, or use --restart"),
         (["--shard=3/2"], "--shard must be I/N with I from 1 to N"),
-        (["--labels=joy,joy"], "--labels: 'joy' is there twice"),
+        (["--labels=joy,joy"], "--labels repeat: 'joy' is there twice"),
         (["--labels=joy,=x"], "--labels: '=x' is neither LABEL=WORD nor LABEL"),
         (["--batch-size=0"], "Invalid value for '--batch-size'"),
         (["--stage=three"], "Invalid value for '--stage'"),
         (["--bogus"], "No such option: --bogus"),
-        (["--model=nowhere"], "nowhere is no folder"),
-        (["--model=folder.csv"], "config.json is missing"),
+        (["--model=nowhere"], "there is no folder nowhere; the current folder holds"),
+        (["--model=folder.csv"], "folder.csv is no model's folder: config.json and heads.safetensors are missing"),
         (["--text-column=words", "--input=table.csv"], "no column 'words'; its columns are 'dialogue', 'speaker', 'text'"),
     ],
 )
@@ -238,4 +239,4 @@ def test_standard_output_that_nobody_reads(eacl, model, stub, tmp_path, monkeypa
     monkeypatch.setattr(sys, "stdout", Stdout(writer))
     monkeypatch.setattr(sys, "stderr", sys.stderr)  # what is put in its place is taken away again
     done = eacl("predict", "--model", model, "--input", jsonl(tmp_path / "chats.jsonl"), "--output=-")
-    assert (done.status, done.errors) == (1, "")
+    assert (done.status, done.errors) == (141, "")
