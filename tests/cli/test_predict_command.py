@@ -221,6 +221,10 @@ class Stdout:
     def __init__(self, descriptor: int) -> None:
         self.buffer = io.FileIO(descriptor, "wb")
 
+    def fileno(self) -> int:
+        """The descriptor."""
+        return self.buffer.fileno()
+
     def flush(self) -> None:
         """Nothing is kept back."""
 
