@@ -10,16 +10,16 @@ import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 import typer
 from rich.console import Console
 
+from eacl_jax import local
 from eacl_jax.bulk import formats, reading, tables, writing
 from eacl_jax.bulk.journal import Journal
 from eacl_jax.bulk.lines import Lines, Position
 from eacl_jax.bulk.predict import Recognizer, predict
-from eacl_jax.cli import process
 from eacl_jax.cli.progress import Teller, done, print_summary, printable
 from eacl_jax.errors import UserError
 
@@ -59,10 +59,10 @@ class Job:
         self._read_as()
         formats.read_fields(self.fields, self._write_as())
         if self.output == STREAM:
-            descriptor = _descriptor("--output", "stdout")
+            descriptor = _descriptor(sys.stdout, "--output: standard output is closed; name a file.")
             targets: dict[str, int | Path] = {"standard output": descriptor}
         else:
-            path = _path("--output", self.output)
+            path = local.expand(self.output, "--output")
             targets = {str(each): each for each in (path, *writing.beside(path))}
         for name, target in targets.items():
             with contextlib.suppress(OSError):
@@ -127,12 +127,12 @@ class Job:
     def _source(self) -> os.stat_result | None:
         """Where the input lies, if it is a file. Raises `UserError` where it cannot be read."""
         if self.input == STREAM:
-            descriptor = _descriptor("--input", "stdin")
+            descriptor = _descriptor(sys.stdin, "--input: standard input is closed; name a file.")
             with contextlib.suppress(OSError):
                 found = os.stat(descriptor)
                 return found if stat.S_ISREG(found.st_mode) else None
             return None
-        path = _path("--input", self.input)
+        path = local.expand(self.input, "--input")
         try:
             found = path.stat()
             if stat.S_ISREG(found.st_mode):
@@ -151,7 +151,7 @@ class Job:
         if self.input == STREAM:
             yield sys.stdin.buffer, size
             return
-        path = _path("--input", self.input)
+        path = local.expand(self.input, "--input")
         try:
             file = path.open("rb", buffering=2**20)
         except OSError as error:
@@ -196,7 +196,7 @@ class Job:
             "fields": formats.read_fields(self.fields, self._write_as()),
             "raw": self.raw,
         }
-        return writing.FileOutput(_path("--output", self.output), settings, header=header, restart=self.restart)
+        return writing.FileOutput(local.expand(self.output, "--output"), settings, header=header, restart=self.restart)
 
     def _recognizer(self, folder: Path) -> Recognizer:
         from eacl_jax.recognizer import EmotionRecognizer
@@ -217,19 +217,12 @@ def _measure(file: BinaryIO, size: int) -> Callable[[Position], int]:
     return lambda position: position.offset
 
 
-def _path(option: str, name: str) -> Path:
-    try:
-        return Path(name).expanduser()
-    except RuntimeError as error:
-        raise UserError(f"{option}: {name}: {error} Write the whole path.") from error
-
-
-def _descriptor(option: str, name: str) -> int:
+def _descriptor(stream: TextIO | None, closed: str) -> int:
     """Of a standard stream; -1, which is no file's, for one that a program has put in its place."""
-    if name in process.closed:
-        raise UserError(f"{option}: standard {name.removeprefix('std')}put is closed; name a file.")
+    if stream is None:
+        raise UserError(closed)
     try:
-        return int(getattr(sys, name).fileno())
+        return stream.fileno()
     except (AttributeError, OSError):
         return -1
 
