@@ -211,7 +211,7 @@ def test_journal_that_counts_nothing_is_in_nobodys_way(eacl, model, stub, tmp_pa
 def test_compressed_input(eacl, model, stub, tmp_path):
     chats = jsonl(tmp_path / "chats.jsonl")
     packed = tmp_path / "chats.jsonl.gz"
-    packed.write_bytes(gzip.compress(chats.read_bytes()))
+    packed.write_bytes(gzip.compress(chats.read_bytes(), mtime=0))
     outputs = [
         eacl("predict", "--model", model, "--input", chats, "--output=-"),
         eacl("predict", "--model", model, "--input", packed, "--output=-"),

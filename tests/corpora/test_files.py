@@ -57,7 +57,7 @@ TABLES = {
     "blank rows and columns": table(HEADER + ",,", [(*row, "", "") for row in [*ROWS, ("", "", "", "")]]),
     "two marks": codecs.BOM_UTF8 * 2 + table(HEADER).encode(),
     "utf-16": table(HEADER).encode("utf-16"),
-    "gzip": gzip.compress(table(HEADER).encode()),
+    "gzip": gzip.compress(table(HEADER).encode(), mtime=0),
     "blanks after commas": '\ndialogue, speaker, text, emotion\n1, Ann, "It works, “at last”!", joy\n'
     "2 , Ben , Too late. , anger \n1, Ann, Oh.,\n",
 }
