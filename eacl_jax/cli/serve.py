@@ -1,14 +1,20 @@
 """`eacl serve`: a model as an HTTP service."""
 
-import ipaddress
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
 
 from eacl_jax.errors import UserError
+from eacl_jax.serving.peers import is_loopback
 
+_TOKEN = "EACL_TOKEN"
 _PACKAGES = ("fastapi", "prometheus_client", "uvicorn")
 
 
@@ -19,7 +25,7 @@ def serve(
     token: Annotated[
         str | None,
         typer.Option(
-            envvar="EACL_TOKEN",
+            envvar=_TOKEN,
             help="Ask every caller for this bearer token. Better in the environment: other users see a command line.",
             show_default=False,
         ),
@@ -34,7 +40,10 @@ def serve(
     max_characters: Annotated[int, typer.Option(help="Characters of an utterance.")] = 10_000,
     max_labels: Annotated[int, typer.Option(help="Labels of a request's own.")] = 50,
     max_body_bytes: Annotated[int, typer.Option(help="Bytes of a request.")] = 2**20,
-    max_conversations: Annotated[int, typer.Option(help="Conversations kept at once.")] = 1000,
+    max_connections: Annotated[int, typer.Option(help="Connections at once.")] = 1000,
+    max_conversations: Annotated[
+        int, typer.Option(help="Conversations kept at once; for one more, the one idle longest is forgotten.")
+    ] = 1000,
     conversation_ttl: Annotated[float, typer.Option(help="Seconds after which an idle conversation is forgotten.")] = 3600.0,
     warm: Annotated[
         bool, typer.Option("--warm/--no-warm", help="Compile everything before the service is ready, or when it is needed.")
@@ -44,6 +53,8 @@ def serve(
     """Serve a model: a page for people at /, JSON for programs under /v1, described at /docs."""
     if absent := [package for package in _PACKAGES if find_spec(package) is None]:
         raise UserError(f"`eacl serve` needs {', '.join(absent)}, not installed here: pip install 'eacl_jax[serve]'.")
+    if token is None and _TOKEN in os.environ:
+        raise UserError(f"{_TOKEN} is set but empty; give it the token, or unset it to serve without one.")
     from eacl_jax import command
     from eacl_jax.serving.server import bind, run
     from eacl_jax.serving.settings import Limits, ServiceSettings
@@ -51,8 +62,10 @@ def serve(
     settings = ServiceSettings(
         name=name or _name_of(model),
         token=token,
+        host=host,
         limits=Limits(max_dialogues, max_utterances, max_characters, max_labels, max_body_bytes),
         queue=queue,
+        connections=max_connections,
         batch=batch_size,
         timeout=timeout,
         grace=grace,
@@ -60,14 +73,35 @@ def serve(
         idle=conversation_ttl,
         warm=warm,
     )
-    bound = bind(host, port)
-    if token is None and not _is_local(host):
-        typer.echo(f"warning: whoever reaches {host} may use this service; --token or EACL_TOKEN asks for a token.", err=True)
-    command.keep_compiled()
-    from eacl_jax.recognizer import EmotionRecognizer
+    with _ending_at_once():
+        bound = bind(host, port)
+        if token is None and not is_loopback(host):
+            typer.echo(f"warning: whoever reaches {host} may use this service; --token or {_TOKEN} asks for a token.", err=True)
+        command.keep_compiled()
+        from eacl_jax.recognizer import EmotionRecognizer
 
-    recognizer = EmotionRecognizer.from_pretrained(model, revision=revision, batch_size=batch_size)
-    run(recognizer, settings, bound, lambda address: typer.echo(f"{settings.name} answers at {address} (Ctrl+C stops it)"))
+        recognizer = EmotionRecognizer.from_pretrained(model, revision=revision, batch_size=batch_size)
+        run(recognizer, settings, bound, lambda address: typer.echo(f"{settings.name} answers at {address} (Ctrl+C stops it)"))
+
+
+@contextlib.contextmanager
+def _ending_at_once() -> Iterator[None]:
+    """Has signals to stop end the process, until the service takes them, with a word and the status that shells expect.
+
+    Nothing is lost then, and an exception would have to pass through libraries that are being imported, which swallow some.
+    """
+
+    def end(number: int, frame: FrameType | None) -> None:
+        del frame
+        os.write(2, f"stopped by {signal.Signals(number).name} before the service was up.\n".encode())
+        os._exit(128 + number)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _name_of(model: str) -> str:
@@ -75,11 +109,5 @@ def _name_of(model: str) -> str:
     if not Path(model).is_dir():
         return model
     folder = Path(model).resolve()
-    return f"{folder.parent.name}/{folder.name}" if folder.name == "model" else folder.name
-
-
-def _is_local(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    name = f"{folder.parent.name}/{folder.name}" if folder.name == "model" else folder.name
+    return name.encode("utf-8", "replace").decode() or "model"

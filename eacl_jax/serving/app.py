@@ -12,8 +12,9 @@ from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 
 from eacl_jax.serving import docs, page
-from eacl_jax.serving.errors import on_fault, on_http_error, on_invalid
+from eacl_jax.serving.errors import documented, on_fault, on_http_error, on_invalid
 from eacl_jax.serving.guard import Guard
+from eacl_jax.serving.heads import Heads
 from eacl_jax.serving.intake import Intake
 from eacl_jax.serving.operations import PROBES, operations
 from eacl_jax.serving.routes import api
@@ -64,13 +65,16 @@ def create_app(recognizer: "EmotionRecognizer", settings: ServiceSettings) -> Fa
     app.state.service = service
     # The guard asks for the token, on every path; this only has the description say so.
     bearer = [] if settings.token is None else [Depends(HTTPBearer(auto_error=False))]
-    app.include_router(api(service), dependencies=bearer)
+    app.include_router(api(service), dependencies=bearer, responses=documented(421))
     app.include_router(operations(service))
     app.include_router(docs.router(app))
     app.include_router(page.router)
     # The last one added sees a request first.
+    app.add_middleware(Heads)
     app.add_middleware(Intake, body_bytes=settings.limits.body_bytes, seconds=settings.timeout, requests=settings.requests)
-    app.add_middleware(Guard, token=settings.token, open_paths=PROBES | page.PATHS)
+    # The description is the same wherever this version is installed, so it needs no token, which a browser could not send.
+    open_paths = page.PATHS | docs.PATHS
+    app.add_middleware(Guard, token=settings.token, host=settings.host, open_paths=open_paths, probes=PROBES)
     app.add_middleware(Measure, telemetry=service.telemetry)
     return app
 

@@ -1,8 +1,9 @@
 """Request bodies: JSON in UTF-8, read strictly, so that what a caller did not mean is an error and not a guess."""
 
 import json
+import zlib
+from collections import Counter
 from collections.abc import Callable, Coroutine
-from email.message import Message
 from typing import Any
 
 from fastapi.routing import APIRoute
@@ -10,6 +11,46 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from eacl_jax.serving.errors import ApiError
+from eacl_jax.serving.settings import MOST_LABELS
+
+# Of an object. Each that is not known would be an error of its own, of which only the first is told.
+_MOST_FIELDS = MOST_LABELS
+# zlib's, for the format of gzip.
+_GZIP = 16 + zlib.MAX_WBITS
+
+
+def unpack(body: bytes, encoding: str, most: int) -> bytes:
+    """A body without the compression that its header Content-Encoding tells.
+
+    Args:
+      body: as it came.
+      encoding: the header; empty where there is none.
+      most: bytes that it may have.
+
+    Raises:
+      ApiError: 400, it is no gzip; 413, it would be longer; 415, it is compressed otherwise.
+    """
+    kind = encoding.strip().lower()
+    if kind in ("", "identity"):
+        return body
+    if kind not in ("gzip", "x-gzip"):
+        message = f"the header Content-Encoding must be gzip, or absent, not {encoding!r:.80}."
+        raise ApiError(415, "unsupported_media_type", message, headers={"accept-encoding": "gzip"})
+    reader = zlib.decompressobj(_GZIP)
+    try:
+        found = reader.decompress(body, most + 1)
+    except zlib.error as error:
+        raise _bad("the body is no gzip, as its header Content-Encoding says", "bad_gzip") from error
+    if len(found) > most:
+        raise too_large(most)
+    if not reader.eof or reader.unused_data:
+        raise _bad("the body's gzip does not end where the body does; send one whole member", "bad_gzip")
+    return found
+
+
+def too_large(most: int) -> ApiError:
+    """413 for a body of more bytes."""
+    return ApiError(413, "too_large", f"the body is longer than the limit of {most} bytes; send less at once.")
 
 
 def read_json(body: bytes) -> Any:
@@ -57,10 +98,12 @@ class _StrictRequest(Request):
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(pairs) > _MOST_FIELDS:
+        message = f"the body has an object of {len(pairs)} fields; the limit is {_MOST_FIELDS}."
+        raise ApiError(413, "too_large", message)
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        ((twice, _),) = Counter(name for name, _ in pairs).most_common(1)
         raise _bad(f"the body has the field {twice!r:.60} twice in one object")
     return found
 
@@ -70,14 +113,14 @@ def _no_number(constant: str) -> Any:
 
 
 def _check_type(value: str) -> None:
-    header = Message()
-    header["content-type"] = value
-    charset = header.get_param("charset", "utf-8")
-    if value and header.get_content_type() == "application/json" and str(charset).lower() in ("utf-8", "utf8"):
+    kind, *parameters = value.split(";")
+    pairs = (each.partition("=") for each in parameters)
+    charsets = {text.strip().strip('"').lower() for name, _, text in pairs if name.strip().lower() == "charset"}
+    if kind.strip().lower() == "application/json" and charsets <= {"utf-8", "utf8"}:
         return
     got = f"not {value!r:.80}" if value else "and there was none"
     raise ApiError(415, "unsupported_media_type", f"the header Content-Type must be application/json in UTF-8, {got}.")
 
 
-def _bad(message: str) -> ApiError:
-    return ApiError(400, "bad_json", f"{message}.")
+def _bad(message: str, code: str = "bad_json") -> ApiError:
+    return ApiError(400, code, f"{message}.")

@@ -3,12 +3,16 @@
 import asyncio
 import contextlib
 import itertools
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 
 from eacl_jax.conversation import Conversation
 from eacl_jax.serving.errors import try_again
+from eacl_jax.serving.telemetry import Seldom
+
+seldom = Seldom(logging.getLogger(__name__))
 
 
 class _Kept:
@@ -24,15 +28,22 @@ class Conversations:
     """Conversations by id. For one thread: the event loop's."""
 
     def __init__(
-        self, start: Callable[[], Conversation], *, most: int, idle: float, clock: Callable[[], float] = time.monotonic
+        self,
+        start: Callable[[], Conversation],
+        *,
+        most: int,
+        idle: float,
+        forgot: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Args:
         start: makes an empty conversation.
-        most: kept at once.
+        most: kept at once; for one more, the one without a new utterance for longest is forgotten.
         idle: seconds without a new utterance after which one is forgotten.
+        forgot: told when one was forgotten to make room.
         clock: seconds.
         """
-        self._start, self._most, self._idle, self._clock = start, most, idle, clock
+        self._start, self._most, self._idle, self._forgot, self._clock = start, most, idle, forgot, clock
         self._kept: OrderedDict[str, _Kept] = OrderedDict()  # the last used comes last
 
     def __len__(self) -> int:
@@ -51,7 +62,7 @@ class Conversations:
         is none, and not kept where nothing was said in it.
 
         Raises:
-          ApiError: 429, as many as may be are kept already.
+          ApiError: 429, as many as may be wait for answers at this moment.
         """
         self.forget_idle()
         while True:
@@ -81,13 +92,19 @@ class Conversations:
 
     def _open(self, identity: str) -> _Kept:
         if len(self._kept) >= self._most:
-            first = next(iter(self._kept.values()))
-            seconds = first.used + self._idle - self._clock()
-            message = f"{len(self._kept)} conversations are kept, which is the most; DELETE those that are over."
-            raise try_again("too_many_conversations", message, seconds)
+            self._make_room()
         kept = self._kept[identity] = _Kept(self._start())
         kept.used = self._clock()
         return kept
+
+    def _make_room(self) -> None:
+        longest = next((identity for identity, kept in self._kept.items() if not kept.users), None)
+        if longest is None:
+            message = f"{len(self._kept)} conversations wait for their answers, and no more are kept."
+            raise try_again("too_many_conversations", message, 1)
+        self._drop(longest, self._kept[longest])
+        self._forgot()
+        seldom.warning(f"{self._most} conversations are kept, and no more: for a new one, the one idle longest is forgotten.")
 
     @contextlib.asynccontextmanager
     async def _use(self, identity: str, kept: _Kept) -> AsyncIterator[None]:

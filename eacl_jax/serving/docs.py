@@ -1,5 +1,6 @@
 """`/docs`: the OpenAPI description as a page. The usual viewers load their scripts from other hosts; this one has none."""
 
+import functools
 import json
 from collections.abc import Iterator, Mapping
 from html import escape
@@ -10,14 +11,18 @@ from fastapi import APIRouter, FastAPI, Response
 
 _STYLE = (Path(__file__).parent / "docs.css").read_bytes()
 
+PATHS = frozenset({"/docs", "/docs.css", "/openapi.json"})
+"""Paths of the description, for whoever asks for a token elsewhere."""
+
 
 def router(app: FastAPI) -> APIRouter:
     """Serves the page of an application's description."""
     routes = APIRouter(include_in_schema=False)
+    html = functools.cache(lambda: page_of(app.openapi()))
 
     @routes.get("/docs")
     async def docs() -> Response:
-        return Response(page_of(app.openapi()), media_type="text/html")
+        return Response(html(), media_type="text/html")
 
     @routes.get("/docs.css")
     async def style() -> Response:

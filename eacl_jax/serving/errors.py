@@ -48,7 +48,8 @@ DESCRIPTIONS = {
     405: "The path does not know this method.",
     408: "The body did not arrive in time.",
     413: "The body, or what is in it, is above a limit.",
-    415: "The body is not declared as application/json in UTF-8.",
+    415: "The body is not declared as application/json in UTF-8, or is compressed otherwise than with gzip.",
+    421: "Without a token, the service is asked by a name that is none of its machine's loopback nor what it listens at.",
     422: "The JSON is not what is asked for.",
     429: "Too much is waiting; `Retry-After` tells after how many seconds to try again.",
     503: "The service is not ready yet, or is shutting down.",
@@ -84,11 +85,16 @@ def try_again(code: str, message: str, seconds: float) -> ApiError:
     return ApiError(429, code, f"{message} Try again in {wait} s.", headers={"retry-after": str(wait)})
 
 
+def content(error: ApiError) -> bytes:
+    """The body of the answer to a request that failed."""
+    detail = {"code": error.code, "message": _readable(error.detail), "field": error.field and _readable(error.field)}
+    return to_json({"error": detail})
+
+
 def response(error: ApiError, scope: Any) -> Response:
     """The answer to a request that failed; notes the code in the scope for the metrics."""
     scope["eacl.refused"] = error.code
-    detail = {"code": error.code, "message": _readable(error.detail), "field": error.field and _readable(error.field)}
-    return Response(to_json({"error": detail}), error.status_code, error.headers, media_type="application/json")
+    return Response(content(error), error.status_code, error.headers, media_type="application/json")
 
 
 async def on_http_error(request: Request, error: Exception) -> Response:
@@ -98,7 +104,7 @@ async def on_http_error(request: Request, error: Exception) -> Response:
         return response(error, request.scope)
     known = {
         404: ("not_found", f"there is nothing at {request.url.path:.{_LONGEST_FIELD}}; /docs lists what there is."),
-        405: ("method_not_allowed", f"{request.method} is not possible here; see the header Allow."),
+        405: ("method_not_allowed", f"{request.method:.{_LONGEST_VALUE}} is not possible here; see the header Allow."),
     }
     code, message = known.get(error.status_code, ("bad_request", f"{error.detail}."))
     return response(ApiError(error.status_code, code, message, headers=error.headers), request.scope)

@@ -34,7 +34,7 @@ def operations(service: Service) -> APIRouter:
         summary="Metrics for Prometheus",
         response_class=Response,
         response_description="All metrics.",
-        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **documented(401)},
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **documented(401, 421)},
     )
     async def metrics() -> Response:
         """Requests by route and status, their seconds, the queue, batches, utterances, refusals, and the process."""

@@ -1,6 +1,8 @@
 """Serves until a signal says stop; then answers what was accepted, and ends."""
 
 import contextlib
+import dataclasses
+import functools
 import logging
 import signal
 import socket
@@ -12,13 +14,23 @@ import uvicorn
 
 from eacl_jax.errors import UserError
 from eacl_jax.serving.app import create_app
+from eacl_jax.serving.connections import Connection, Room
 from eacl_jax.serving.service import Service
 from eacl_jax.serving.settings import ServiceSettings
+from eacl_jax.serving.telemetry import Seldom
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
+
     from eacl_jax.recognizer import EmotionRecognizer
 
-_BACKLOG = 2048
+log = logging.getLogger(__name__)
+seldom = Seldom(log)
+
+_BACKLOG = 128
+_HEAD_SECONDS = 10.0
+# Files that the process has open besides connections, with some to spare for those that come at once.
+_OTHER_FILES = 100
 # The service itself ends what is not answered in the time of grace; should that fail, the server ends it a little later.
 _MORE_GRACE = 5
 
@@ -33,6 +45,8 @@ def bind(host: str, port: int) -> socket.socket:
     Raises:
       UserError: the address cannot be had.
     """
+    if not host:
+        raise UserError("--host is empty; give a name or address to listen at, 0.0.0.0 for all of this machine.")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     except (OSError, UnicodeError, OverflowError) as error:
@@ -74,24 +88,65 @@ def run(
         raise _not_to_be_had(host, port, error) from error
     # Each long text would be a line in the log, and callers send as many as they like.
     logging.getLogger("eacl_jax.prompts").setLevel(logging.ERROR)
-    app = create_app(recognizer, settings)
-    config = uvicorn.Config(
+    app = create_app(recognizer, within_files(settings))
+    config = configuration(app)
+    server = _Server(config, app.state.service, lambda: announce(address_of(bound)))
+    server.run(sockets=[bound])
+    if server.failure is not None:
+        raise server.failure
+
+
+def configuration(app: "FastAPI") -> uvicorn.Config:
+    """How an application of `create_app` is served."""
+    settings: ServiceSettings = app.state.service.settings
+    telemetry = app.state.service.telemetry
+
+    def refused(code: str) -> None:
+        telemetry.refused.labels(code).inc()
+        if code == "too_many_connections":
+            seldom.warning(f"there are more than {settings.connections} connections: one without a whole request was closed.")
+
+    room = Room(settings.connections, _HEAD_SECONDS, settings.timeout, refused)
+    return uvicorn.Config(
         app,
-        # It bounds a request's headers at 64 KiB, which the faster httptools does not.
-        http="h11",
+        http=functools.partial(Connection, room=room),  # type: ignore[arg-type]
+        loop="asyncio",  # the same for all, whether there is a faster one or not: the recognizer takes the time
         ws="none",
         lifespan="on",
-        log_level="warning",
+        log_level="error",  # its warnings are of what callers send
         access_log=False,
         server_header=False,
         proxy_headers=False,
         backlog=_BACKLOG,
         timeout_graceful_shutdown=int(settings.grace) + _MORE_GRACE,
     )
-    server = _Server(config, app.state.service, lambda: announce(address_of(bound)))
-    server.run(sockets=[bound])
-    if server.failure is not None:
-        raise server.failure
+
+
+def within_files(settings: ServiceSettings) -> ServiceSettings:
+    """The settings with no more connections than this process may have open; it takes leave for as many as it can.
+
+    Raises:
+      UserError: it may not have enough for any.
+    """
+    try:
+        import resource
+    except ImportError:  # where there is no such limit
+        return settings
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = settings.connections + _OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return settings
+    room = soft - _OTHER_FILES
+    if room < 2:
+        raise UserError(f"this process may open {soft} files, too few to serve; allow it {wanted} (ulimit -n {wanted}).")
+    log.warning(
+        "room for %d connections only: this process may open %d files; allow it %d for %d (ulimit -n %d)",
+        room, soft, wanted, settings.connections, wanted,
+    )  # fmt: skip
+    return dataclasses.replace(settings, connections=room, requests=min(settings.requests, room // 2))
 
 
 class _Server(uvicorn.Server):

@@ -31,7 +31,12 @@ class Service:
         """
         self.recognizer, self.settings = recognizer, settings
         self.admission = Admission(settings.queue, pace=lambda: self._batcher.pace)
-        self.conversations = Conversations(recognizer.conversation, most=settings.conversations, idle=settings.idle)
+        self.conversations = Conversations(
+            recognizer.conversation,
+            most=settings.conversations,
+            idle=settings.idle,
+            forgot=lambda: self.telemetry.forgotten.inc(),
+        )
         self.telemetry = Telemetry(queued=lambda: self.admission.held, conversations=lambda: len(self.conversations))
         self._batcher = Batcher(
             recognizer, size=settings.batch, label_sets=settings.label_sets, saw_batch=self.telemetry.saw_batch

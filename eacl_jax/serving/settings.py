@@ -4,6 +4,14 @@ import dataclasses
 
 from eacl_jax.errors import UserError
 
+MOST_LABELS = 1000
+"""Labels of a request's own that can be allowed at most: each is a field of one object of the body."""
+
+_MOST = 10**9
+_MOST_BYTES = 2**30
+_DAY, _YEAR = 86_400, 365 * 86_400
+_LONGEST_NAME = 200
+
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
@@ -30,14 +38,18 @@ class ServiceSettings:
 
     Attributes:
       name: of the model, as `GET /v1/model` tells it.
-      token: bearer token that every request must bear; None lets everybody in.
+      token: bearer token that every request must bear; None lets everybody in who calls the service by a loopback name or by
+        `host`.
+      host: name or address that the service listens at.
       limits: of one request.
       queue: utterances (and labels of requests' own) accepted and not yet answered; a request beyond is answered 429.
-      requests: requests with a body in progress at once, which bounds the memory of their bodies; beyond: 429.
+      requests: requests whose body has arrived in progress at once, which bounds the memory of bodies; beyond: 429. One
+        address may have three quarters of them.
+      connections: at once; beyond, one is closed whose request has not arrived.
       batch: utterances represented together; who comes waits for the batch at work, so a large one costs time.
       timeout: seconds until a request is answered 504; also those that its body may take to arrive.
       grace: seconds after the signal to stop in which what was accepted is still answered.
-      conversations: kept at once; one more is answered 429.
+      conversations: kept at once; for one more, the one idle longest is forgotten.
       idle: seconds without a new utterance after which a conversation is forgotten.
       label_sets: labels of requests' own whose anchors are kept, the last used ones.
       warm: compile all shapes before the service says that it is ready.
@@ -45,9 +57,11 @@ class ServiceSettings:
 
     name: str = "model"
     token: str | None = None
+    host: str = "127.0.0.1"
     limits: Limits = Limits()
     queue: int = 2000
     requests: int = 256
+    connections: int = 1000
     batch: int = 16
     timeout: float = 30.0
     grace: float = 30.0
@@ -57,19 +71,30 @@ class ServiceSettings:
     warm: bool = True
 
     def __post_init__(self) -> None:
-        values = dataclasses.asdict(self.limits) | {
-            name: getattr(self, name)
-            for name in ("queue", "requests", "batch", "timeout", "grace", "conversations", "idle", "label_sets")
-        }
-        if wrong := [f"{name}={value}" for name, value in values.items() if not value > 0]:
-            raise UserError(f"the service's {', '.join(wrong)} must be more than 0.")
-        largest = self.limits.utterances + self.limits.labels
-        if self.queue < largest:
+        self._check_numbers()
+        if self.queue < (largest := self.limits.utterances + self.limits.labels):
             raise UserError(
                 f"the service's queue of {self.queue} could never take the largest request that its limits let in, "
                 f"of {self.limits.utterances} utterances and {self.limits.labels} labels; make it {largest} or more."
             )
+        if self.connections <= self.requests:
+            raise UserError(
+                f"the service's {self.connections} connections must be more than the {self.requests} requests in progress, "
+                "so that the others can be told that it is busy."
+            )
+        if not (self.name.isprintable() and 0 < len(self.name) <= _LONGEST_NAME):
+            raise UserError(f"the model's name must be 1 to {_LONGEST_NAME} characters that can be printed; choose another.")
         if self.token is not None and not (self.token.isascii() and self.token.isprintable() and self.token.strip(" ")):
             raise UserError("the token is empty or holds characters that an HTTP header cannot; use letters and digits.")
         if self.token is not None and " " in self.token:
             raise UserError("the token holds a space, which ends it in an HTTP header; use letters and digits.")
+
+    def _check_numbers(self) -> None:
+        most = dict.fromkeys(("queue", "requests", "connections", "batch", "conversations", "label_sets"), _MOST)
+        most |= {"timeout": _DAY, "grace": _DAY, "idle": _YEAR}
+        limits = {"labels": MOST_LABELS, "body_bytes": _MOST_BYTES}
+        values = {name: (getattr(self, name), bound) for name, bound in most.items()}
+        values |= {name: (value, limits.get(name, _MOST)) for name, value in dataclasses.asdict(self.limits).items()}
+        for name, (value, bound) in values.items():
+            if not 0 < value <= bound:  # nor where it is no number
+                raise UserError(f"the service's {name}={value} must be more than 0 and at most {bound}.")

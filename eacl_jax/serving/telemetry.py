@@ -1,5 +1,7 @@
 """What the service counts of itself, for Prometheus. No text, name or id of a caller becomes a label."""
 
+import logging
+import math
 import time
 from collections.abc import Callable
 
@@ -9,6 +11,28 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _UTTERANCES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_SELDOM = 60.0
+
+
+class Seldom:
+    """Warnings of what callers can bring about as often as they like: one a minute, so that they cannot fill a log."""
+
+    def __init__(self, log: logging.Logger, clock: Callable[[], float] = time.monotonic) -> None:
+        """Args:
+        log: where they go.
+        clock: seconds.
+        """
+        self._log, self._clock = log, clock
+        self._next, self._unsaid = -math.inf, 0
+
+    def warning(self, message: str) -> None:
+        """Logs a warning, or counts it for the next."""
+        if self._clock() < self._next:
+            self._unsaid += 1
+            return
+        more = f" ({self._unsaid} times more in the last minutes)" if self._unsaid else ""
+        self._log.warning("%s%s", message, more)
+        self._next, self._unsaid = self._clock() + _SELDOM, 0
 
 
 class Telemetry:
@@ -25,7 +49,12 @@ class Telemetry:
         self.seconds = Histogram(
             "eacl_request_seconds", "Seconds from a request to its answer.", ["route"], buckets=_SECONDS, registry=registry
         )
-        self.refused = Counter("eacl_refused", "Requests answered with an error, by its code.", ["code"], registry=registry)
+        self.refused = Counter(
+            "eacl_refused",
+            "Requests answered with an error, and connections closed for a reason, by its code.",
+            ["code"],
+            registry=registry,
+        )
         self.utterances = Counter("eacl_utterances", "Utterances answered.", registry=registry)
         self.batch = Histogram(
             "eacl_batch_utterances", "Utterances represented together.", buckets=_UTTERANCES, registry=registry
@@ -35,6 +64,9 @@ class Telemetry:
         queue.set_function(queued)
         kept = Gauge("eacl_conversations", "Conversations kept.", registry=registry)
         kept.set_function(conversations)
+        self.forgotten = Counter(
+            "eacl_conversations_forgotten", "Conversations forgotten before their time, for want of room.", registry=registry
+        )
 
     def saw_batch(self, utterances: int, seconds: float) -> None:
         """Counts a batch; may be called from any thread."""

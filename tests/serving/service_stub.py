@@ -17,6 +17,7 @@ from eacl_jax.conversation import Conversation
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.prediction import Prediction
 from eacl_jax.serving.app import create_app
+from eacl_jax.serving.server import configuration
 from eacl_jax.serving.settings import ServiceSettings
 
 MAX_PAST = 2
@@ -128,7 +129,7 @@ async def serving(recognizer: Any, *, raise_faults: bool = True, **settings: Any
 def client_of(app: FastAPI, *, raise_faults: bool = True) -> httpx.AsyncClient:
     """A client of an application; faults come through as exceptions unless told otherwise."""
     transport = httpx.ASGITransport(app, raise_app_exceptions=raise_faults)
-    client = httpx.AsyncClient(transport=transport, base_url="http://service")
+    client = httpx.AsyncClient(transport=transport, base_url="http://localhost")
     client.app = app  # type: ignore[attr-defined]
     return client
 
@@ -154,7 +155,7 @@ async def waiting(client: httpx.AsyncClient, utterances: int) -> None:
 def listening(app: FastAPI) -> Iterator[str]:
     """Serves an application on a port of its own, from a thread; gives the address."""
     with socket.create_server(("127.0.0.1", 0)) as bound:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", http="h11"))
+        server = uvicorn.Server(configuration(app))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
         thread.start()
         yield f"http://127.0.0.1:{bound.getsockname()[1]}"

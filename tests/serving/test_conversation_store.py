@@ -63,21 +63,31 @@ def test_one_that_waits_for_its_answer_is_not_idle(store, clock):
     asyncio.run(go())
 
 
-def test_a_full_store_says_when_there_will_be_room(store, clock):
+def test_for_one_more_the_one_idle_longest_is_forgotten(store, clock):
     async def go():
-        await say(store, "a")
-        clock.now = 3
-        await say(store, "b")
-        clock.now = 4
-        with pytest.raises(ApiError) as refused:
-            await say(store, "c")
-        assert (refused.value.status_code, refused.value.code) == (429, "too_many_conversations")
-        assert refused.value.headers == {"retry-after": "6"}
-        await say(store, "a")
-        clock.now = 13
+        for identity in "aba":
+            clock.now += 1
+            await say(store, identity)
         await say(store, "c")
-        assert store.find("b") is None
-        assert len(store.find("a")) == 2
+        assert [store.find(identity) is not None for identity in "abc"] == [True, False, True]
+        assert len(store) == 2
+
+    asyncio.run(go())
+
+
+def test_one_that_is_in_use_is_not_forgotten_for_another(store):
+    async def go():
+        async with store.turn("a") as first:
+            await say(store, "b")
+            async with store.turn("c") as second:
+                with pytest.raises(ApiError) as refused:
+                    await say(store, "d")
+                assert store.find("b") is None
+                second.append(Utterance("Ann", "hello"))
+            first.append(Utterance("Ann", "hello"))
+        assert (refused.value.status_code, refused.value.code) == (429, "too_many_conversations")
+        assert refused.value.headers == {"retry-after": "1"}
+        assert [len(store.find(identity)) for identity in "ac"] == [1, 1]
 
     asyncio.run(go())
 

@@ -1,21 +1,26 @@
 """Bodies as they come: in pieces, without end, never."""
 
 import asyncio
+import gzip
 from typing import Any
 
+import pytest
 from service_stub import Gated
 
 from eacl_jax.serving.app import create_app
 from eacl_jax.serving.settings import Limits, ServiceSettings
 
 BODY = b'{"dialogues": [{"transcript": "Ann: hi"}]}'
-CHUNKED = [(b"content-type", b"application/json"), (b"transfer-encoding", b"chunked")]
+JSON = [(b"host", b"localhost"), (b"content-type", b"application/json")]
+CHUNKED = [*JSON, (b"transfer-encoding", b"chunked")]
 
 
-async def ask(app: Any, receive: Any, headers: list[tuple[bytes, bytes]]) -> tuple[int, dict[bytes, bytes], bytes, list[Any]]:
-    """Status, headers, body and all messages of the answer to what `receive` gives."""
+async def ask(
+    app: Any, receive: Any, headers: list[tuple[bytes, bytes]], address: str = "192.0.2.9"
+) -> tuple[int, dict[bytes, bytes], bytes, list[Any]]:
+    """Status, headers, body and all messages of the answer to what `receive` gives, asked from an address."""
     scope = {"type": "http", "method": "POST", "path": "/v1/predict", "headers": headers, "query_string": b"", "scheme": "http"}
-    scope |= {"server": ("service", 80), "client": ("caller", 1), "http_version": "1.1", "root_path": ""}
+    scope |= {"server": ("service", 80), "client": (address, 1), "http_version": "1.1", "root_path": ""}
     sent: list[Any] = []
 
     async def send(message):
@@ -79,7 +84,7 @@ def test_a_body_that_says_it_is_too_large_is_not_read():
             return {"type": "http.disconnect"}
 
         app = create_app(Gated(), ServiceSettings(warm=False))
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"9" * 5000)]
+        headers = [*JSON, (b"content-length", b"9" * 5000)]
         return await ask(app, hung_up, headers)
 
     status, headers, _, _ = asyncio.run(go())
@@ -95,20 +100,83 @@ def test_a_body_that_does_not_come_is_not_waited_for():
     assert (status, b'"body_timeout"' in content) == (408, True)
 
 
-def test_more_bodies_at_once_than_there_is_room_for_are_429():
+def test_bodies_that_do_not_arrive_take_nobodys_place():
     async def go():
         app = create_app(Gated(), ServiceSettings(warm=False, requests=2))
-        slow = [asyncio.create_task(ask(app, chunks(BODY[:5], end=False), CHUNKED)) for _ in range(2)]
-        await asyncio.sleep(0)
-        status, headers, _, _ = await ask(app, chunks(BODY), CHUNKED)
-        for task in slow:
-            task.cancel()
-        await asyncio.gather(*slow, return_exceptions=True)
-        again, _, _, _ = await ask(app, chunks(BODY), CHUNKED)
-        return status, headers[b"retry-after"], again
+        async with app.router.lifespan_context(app):
+            slow = [asyncio.create_task(ask(app, chunks(BODY[:5], end=False), CHUNKED)) for _ in range(5)]
+            await asyncio.sleep(0)
+            status, _, _, _ = await ask(app, chunks(BODY), CHUNKED)
+            for task in slow:
+                task.cancel()
+            await asyncio.gather(*slow, return_exceptions=True)
+            return status
 
-    # The service was not started, so who is let in is told that it is not ready.
-    assert asyncio.run(go()) == (429, b"1", 503)
+    assert asyncio.run(go()) == 200
+
+
+def test_one_address_leaves_places_to_others():
+    async def go():
+        stub = Gated()
+        app = create_app(stub, ServiceSettings(warm=False, requests=4))
+        stub.gate.close()
+        async with app.router.lifespan_context(app):
+            addresses = ["2001:db8::1", "2001:db8::2", "2001:db8::3"]
+            first = [asyncio.create_task(ask(app, chunks(BODY), CHUNKED, address)) for address in addresses]
+            await stub.gate.reached()
+            status, headers, content, _ = await ask(app, chunks(BODY), CHUNKED, "2001:db8::4")
+            other = asyncio.create_task(ask(app, chunks(BODY), CHUNKED, "2001:db8:1::1"))
+            while app.state.service.admission.held < 4:
+                await asyncio.sleep(0)
+            full = (await ask(app, chunks(BODY), CHUNKED, "192.0.2.1"))[0]
+            stub.gate.open()
+            answered = [(await task)[0] for task in (*first, other)]
+            return status, headers[b"retry-after"], b"from your address" in content, full, answered
+
+    assert asyncio.run(go()) == (429, b"1", True, 429, [200] * 4)
+
+
+def test_where_bytes_have_no_room_the_first_body_of_the_greatest_sender_gives_way():
+    async def go():
+        app = create_app(Gated(), ServiceSettings(warm=False, requests=2, limits=Limits(body_bytes=100)))
+        async with app.router.lifespan_context(app):
+            part, senders = b" " * 60, ["192.0.2.1", "192.0.2.2", "192.0.2.2"]
+            slow = [asyncio.create_task(ask(app, chunks(part, end=False), CHUNKED, sender)) for sender in senders]
+            for _ in range(5):
+                await asyncio.sleep(0)
+            answers = [await ask(app, chunks(BODY), CHUNKED, "192.0.2.3"), await slow[1]]
+            waiting = [task.done() for task in (slow[0], slow[2])]
+            for task in (slow[0], slow[2]):
+                task.cancel()
+            await asyncio.gather(*slow, return_exceptions=True)
+            return [status for status, *_ in answers], waiting, b"had to give way" in answers[1][2]
+
+    assert asyncio.run(go()) == ([200, 429], [False, False], True)
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "status", "words"),
+    [
+        (gzip.compress(BODY), b"gzip", 200, b'"even"'),
+        (gzip.compress(BODY), b"X-GZIP", 200, b'"even"'),
+        (BODY, b"identity", 200, b'"even"'),
+        (BODY, b"gzip", 400, b"no gzip"),
+        (gzip.compress(BODY)[:-9], b"gzip", 400, b"one whole member"),
+        (gzip.compress(BODY) * 2, b"gzip", 400, b"one whole member"),
+        (gzip.compress(b" " * 2**24), b"gzip", 413, b"limit of 262144 bytes"),
+        (BODY, b"br", 415, b"Content-Encoding must be gzip"),
+        (gzip.compress(gzip.compress(BODY)), b"gzip, gzip", 415, b"Content-Encoding must be gzip"),
+    ],
+)
+def test_bodies_may_be_gzip(body, encoding, status, words):
+    async def go():
+        app = create_app(Gated(), ServiceSettings(warm=False, limits=Limits(body_bytes=2**18)))
+        async with app.router.lifespan_context(app):
+            headers = [*JSON, (b"content-length", str(len(body)).encode()), (b"content-encoding", encoding)]
+            return await ask(app, chunks(body), headers)
+
+    found, _, content, _ = asyncio.run(go())
+    assert (found, words in content) == (status, True), content
 
 
 def test_who_hangs_up_while_sending_is_forgotten():

@@ -149,7 +149,8 @@ def test_who_hangs_up_is_dropped(path):
             async def send(message):
                 sent.append(message)
 
-            headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+            headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
+            headers += [(b"content-length", str(len(body)).encode())]
             scope = {"type": "http", "method": "POST", "path": path, "headers": headers, "query_string": b"", "scheme": "http"}
             scope |= {"server": ("service", 80), "client": ("caller", 1), "http_version": "1.1", "root_path": ""}
             asked = asyncio.create_task(client.app(scope, receive, send))
