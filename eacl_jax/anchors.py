@@ -72,8 +72,8 @@ def check_words(tokenizer: Any, taxonomy: Taxonomy) -> tuple[str, ...]:
             "Give each label another word or phrase that says what it means: LABEL=WORD."
         )
     return _warned(
-        f"the encoder's tokenizer does not know the words of the labels {', '.join(map(repr, unknown))}: their anchors say nothing "
-        "of what they mean",
+        f"the encoder's tokenizer does not know the words of the labels {', '.join(map(repr, unknown))}: their anchors say "
+        "nothing of what they mean",
         unknown,
     )
 

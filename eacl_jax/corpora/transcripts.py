@@ -101,15 +101,18 @@ class TranscriptLines:
         Raises:
           UserError: it is not text.
         """
+        if not line.strip():
+            if self._open:
+                self._open[1].append("")
+            return
         style, speaker, text = _styled(line)
-        if self._style is None and line.strip():
+        if self._style is None:
             self._style, self.exported = style, bool(style)
         elif style and style != self._style:
             self._style, self.exported = "", False
         if not self.exported:
             yield from self.finish()
-            if line.strip():
-                yield read_line(line, where)
+            yield read_line(line, where)
         elif style:
             yield from self.finish()
             self._open = (speaker, [text] if text else [], where)

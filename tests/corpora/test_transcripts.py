@@ -106,7 +106,9 @@ def test_long_lines_take_no_longer_than_their_length(piece):
     assert said(line) == [(NOBODY, line.strip())][: bool(line.strip())]
 
 
-@pytest.mark.parametrize("line", ["a" + " " * 116 + "b", "a" + "\u200e" * 117, "a —" * 40, "Ann 1 May 2020 " * 8, "(" + " " * 118])
+@pytest.mark.parametrize(
+    "line", ["a" + " " * 116 + "b", "a" + "\u200e" * 117, "a —" * 40, "Ann 1 May 2020 " * 8, "(" + " " * 118]
+)
 def test_a_line_is_read_in_a_time_that_callers_can_afford(line):
     began = time.perf_counter()
     read_transcript("\n".join([line] * 200))
