@@ -100,7 +100,7 @@ def test_a_phone_shows_labels_and_where_to_go_on(visit):
 
 def test_texts_of_other_directions_keep_their_order(visit):
     page = visit()
-    options = show(page, 'דנה: שלום (joy) 100%\nAnn: "שלום" she said')
+    options = show(page, 'דנה: שלום (joy) 100%\nAnn: She said "שלום"')
     options.first.click()
     quote = page.get_by_role("complementary").locator(".quote")
     for place in (options.first.locator(".text"), quote):
