@@ -23,7 +23,6 @@ from typing import Any
 import jax
 import numpy as np
 import tokenizers
-import transformers
 
 from eacl_jax import prompts
 from eacl_jax.config import PromptConfig, Readout
@@ -104,6 +103,8 @@ def _key(corpus: Corpus, tokenizer: Any, config: PromptConfig, readout: Readout,
     if backend is None:
         log.info("a %s cannot be told from another: its prompts are not kept", type(tokenizer).__name__)
         return None
+    import transformers  # takes its time, and not only training imports this file
+
     roles = ("cls", "bos", "sep", "eos", "mask", "unk", "pad")
     parts = [
         FORMAT,

@@ -2,7 +2,6 @@
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 BINS = 15
@@ -30,6 +29,7 @@ def fit_temperature(scores: Float[np.ndarray, "N C"], labels: Int[np.ndarray, " 
     """
     if not len(labels):
         return near
+    from scipy.optimize import minimize_scalar  # takes its time, and predicting does without
 
     def loss(log_temperature: float) -> float:
         picked = log_softmax(scores / np.exp(log_temperature), axis=1)[np.arange(len(labels)), labels]

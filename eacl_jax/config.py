@@ -31,15 +31,15 @@ class DataConfig:
     dir: str = ""
     # Where prepared corpora are kept. Empty: $EACL_JAX_CACHE, else ~/.cache/eacl_jax.
     cache_dir: str = ""
-    # corpus="custom": one JSONL or CSV file a split.
+    # corpus="custom": one file a split, in any format that corpora/files.py reads.
     train: str = ""
     dev: str = ""
     test: str = ""
-    # corpus="custom", CSV: the columns' names.
-    dialogue_column: str = "dialogue"
-    speaker_column: str = "speaker"
-    text_column: str = "text"
-    emotion_column: str = "emotion"
+    # corpus="custom": the columns' (or JSON fields') names. Empty: found by their usual names.
+    dialogue_column: str = ""
+    speaker_column: str = ""
+    text_column: str = ""
+    emotion_column: str = ""
     # Labels in anchor order. Empty: the corpus' own; for corpus="custom" those found in the training split, sorted.
     labels: tuple[str, ...] = ()
     # The word or phrase that encodes each label, in the labels' order. Empty: the labels themselves.

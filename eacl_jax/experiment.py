@@ -36,6 +36,7 @@ class Experiment:
       examples: by split, in the order of the dialogues.
       tokenizer: the encoder's.
       encoder_config: the encoder's config.json.
+      encoder_identity: what tells its files from others, see `encoders.identify`.
       graphdef: static half of the model.
       params: initial parameters, a nested dict of arrays on the mesh, with branches `encoder`, `predictor`, `mapping`.
       rates: how much each parameter's own rate differs in stage one, and when it begins to learn.
@@ -48,6 +49,7 @@ class Experiment:
     examples: Mapping[str, Sequence[Example]]
     tokenizer: Any
     encoder_config: Mapping[str, Any]
+    encoder_identity: Mapping[str, str]
     graphdef: Any
     params: Any
     rates: Rates
@@ -56,8 +58,8 @@ class Experiment:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of all examples: two runs with the same one were trained and scored on the same tokens and labels."""
-        digest = hashlib.sha256()
+        """Hash of all examples and label words: two runs with the same one were trained and scored on the same tokens."""
+        digest = hashlib.sha256(self.labels.tokens.tobytes())
         for split in SPLITS:
             for example in self.examples[split]:
                 digest.update(f"{split} {example.dialogue} {example.utterance} {example.label} ".encode())
@@ -123,6 +125,7 @@ def prepare(config: Config, *, mesh: Mesh | None = None) -> Experiment:
         examples=examples,
         tokenizer=loaded.tokenizer,
         encoder_config=loaded.config,
+        encoder_identity=encoders.identify(config.encoder, loaded.folder),
         graphdef=graphdef,
         params=put(params, replicated(mesh)),
         rates=stage_one_rates(config.stage_one, params, loaded.module),

@@ -14,7 +14,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
-from sklearn.metrics import f1_score
 
 from eacl_jax import losses
 from eacl_jax.batching import round_up
@@ -177,6 +176,8 @@ def report(
       temperature: that calibrates the answers before; the same where nothing was held out.
       folds: that were held out.
     """
+
+    from sklearn.metrics import f1_score  # takes a second, and predicting does without
 
     def weighted_f1(scores: Float[np.ndarray, "N C"]) -> float:
         return 100 * float(f1_score(labels, scores.argmax(axis=1), average="weighted", zero_division=0))

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from eacl_jax.corpora.forms import UTTERANCE, is_pair, read_identity, read_record, read_utterance, read_utterances
+from eacl_jax.corpora.labels import clean_label
 from eacl_jax.corpora.transcripts import NOBODY, check_utterance, read_transcript, split_lines, why_no_text
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
@@ -88,7 +89,8 @@ def read_labels(given: Any, where: str = "labels") -> dict[str, str]:
 
     Args:
       given: `{"gratitude": "grateful", "anger": "anger"}`; a list of `"gratitude=grateful"`, `"gratitude: grateful"` or
-        `"anger"`, a label that is its own word; or such items in one string, with commas or line ends between them.
+        `"anger"`, a label that is its own word; or such items in one string, with commas or line ends between them. Labels are
+        taken as `corpora.labels.clean_label` leaves them.
       where: for messages.
 
     Raises:
@@ -109,6 +111,7 @@ def read_labels(given: Any, where: str = "labels") -> dict[str, str]:
             raise UserError(f"{where} and their words must be text, got {name!r:.60}: {words!r:.60}.")
         if reason := why_no_text(name) or why_no_text(words):
             raise UserError(f"{where}: label {name!r:.60} {reason}.")
+        name = clean_label(name)
         if name in labels:
             raise UserError(f"{where} repeat: {name!r:.60} is there twice.")
         labels[name] = words

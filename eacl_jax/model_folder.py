@@ -26,11 +26,12 @@ from eacl_jax.dialogue import Taxonomy
 from eacl_jax.encoders.weights import write_tensors
 from eacl_jax.errors import UserError
 from eacl_jax.model import Representer
+from eacl_jax.model_files import FILES as FILES
+from eacl_jax.model_files import find_folder as find_folder
 from eacl_jax.optim import path_name
 from eacl_jax.records import bounded, build, read_json
 
 FORMAT = "eacl_jax model 2"
-FILES = ("config.json", "heads.safetensors", "README.md", "encoder/*", "label_encoder/*")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -95,23 +96,6 @@ def write_folder(
     tensors = {path_name(path).replace("/", "."): np.ascontiguousarray(leaf) for path, leaf in leaves}
     tensors |= {f"anchors.{stage}": np.ascontiguousarray(a) for stage, a in anchors.items()}
     write_tensors(tensors, folder / "heads.safetensors", readable_as=folder / "config.json")
-
-
-def find_folder(path: str | Path, revision: str) -> Path:
-    """The model folder: the given one, or a hub repository's, downloaded once."""
-    if Path(path).is_dir():
-        return Path(path)
-    if isinstance(path, Path) or path.startswith((".", "/", "~")) or path.count("/") != 1:
-        raise UserError(f"{path} is no folder; give a run's model folder or the id of a hub repository.")
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(path, revision=revision, allow_patterns=list(FILES)))
-    except Exception as error:  # the hub's client raises errors of several libraries
-        reason = str(error).strip().split("\n")[0]
-        raise UserError(
-            f"{path} is no folder, and cannot be had from the hub either ({type(error).__name__}: {reason})."
-        ) from error
 
 
 def read_settings(file: Path) -> Settings:

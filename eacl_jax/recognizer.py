@@ -12,11 +12,11 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Float, Int
 
-from eacl_jax import encoders, few_shot, losses, model_folder
+from eacl_jax import encoders, few_shot, losses, model_folder, whole
 from eacl_jax.anchors import check_anchors, check_words, label_batches
 from eacl_jax.batching import LENGTH_STEP, round_up
 from eacl_jax.calibration import fit_temperature, probabilities
-from eacl_jax.config import Config, EncoderConfig
+from eacl_jax.config import Config
 from eacl_jax.conversation import Conversation
 from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
 from eacl_jax.encoding import Encoding
@@ -154,7 +154,8 @@ class EmotionRecognizer:
         """Loads a model folder.
 
         Args:
-          path: the folder, or the id of a hub repository that holds its files.
+          path: the folder, a run's folder, or the id of a hub repository that holds its files. What exists here is never a
+            hub id, and what is inside a folder here never comes from the hub.
           revision: branch, tag or commit of a hub id.
           batch_size: utterances encoded at once, about.
 
@@ -163,7 +164,7 @@ class EmotionRecognizer:
         """
         folder = model_folder.find_folder(path, revision)
         settings = model_folder.read_settings(folder / "config.json")
-        loaded = encoders.load(EncoderConfig(path=str(folder / "encoder"), dtype=settings.encoder_dtype))
+        loaded = encoders.load_folder(folder / "encoder", dtype=settings.encoder_dtype)
         representer = nnx.eval_shape(
             lambda: Representer.build(loaded.module, settings.model, readout=settings.readout, rngs=nnx.Rngs(0))
         )
@@ -178,7 +179,7 @@ class EmotionRecognizer:
             encoder_config=loaded.config,
             anchors=anchors,
             label_encoder=(
-                (lambda: encoders.load(EncoderConfig(path=str(folder / "label_encoder"), dtype=settings.encoder_dtype)).module)
+                (lambda: encoders.load_folder(folder / "label_encoder", dtype=settings.encoder_dtype).module)
                 if settings.anchor_encoding == "fixed"
                 else None
             ),
@@ -192,18 +193,24 @@ class EmotionRecognizer:
         return recognizer
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Writes the model folder with its card; made where it is missing."""
+        """Writes the model folder with its card, or replaces one; where that fails, what was there stays as it was.
+
+        Raises:
+          UserError: it cannot be written.
+        """
         host = jax.tree.map(np.asarray, self.params)
-        model_folder.write_folder(
-            Path(folder),
-            self.settings,
-            nnx.merge(self.graphdef, host),
-            self.anchors,
-            label_encoder=self._label_encoder() if self._label_encoder else None,
-            encoder_config=self.encoder_config,
-            tokenizer=self.tokenizer,
-        )
-        write_card(Path(folder), self.settings, self.encoder_config, self.facts)
+        label_encoder = self._label_encoder() if self._label_encoder else None
+        with whole.new_folder(folder) as new:
+            model_folder.write_folder(
+                new,
+                self.settings,
+                nnx.merge(self.graphdef, host),
+                self.anchors,
+                label_encoder=label_encoder,
+                encoder_config=self.encoder_config,
+                tokenizer=self.tokenizer,
+            )
+            write_card(new, self.settings, self.encoder_config, self.facts)
 
     @property
     def taxonomy(self) -> Taxonomy:
@@ -401,7 +408,7 @@ class EmotionRecognizer:
         cosines = losses.host_cosines(reps, self.anchors[stage])
         scores = losses.scores_of_cosines(cosines, temperature=self.settings.temperature)
         probability = probabilities(scores, self.settings.calibration[stage])
-        best = cosines.argmax(axis=1)
+        best = losses.decide(cosines)
         flags = [(e.truncated, e.unknown) for e in examples] if examples is not None else [(False, False)] * len(utterances)
         return [
             Prediction(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from toys import WORDS, make_recognizer
 
-from eacl_jax import anchors, losses
+from eacl_jax import anchors, losses, stages
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.inputs import read_dialogues
@@ -287,3 +287,14 @@ def test_calibrating_changes_no_answer(recognizer):
     sure = recognizer.calibrate(gold)  # all its answers are right, so it may be surer
     assert [p.emotion for d in sure.predict(gold) for p in d] == [p.emotion for d in talk for p in d]
     assert sure.settings.calibration["stage_two"] < recognizer.settings.calibration["stage_two"]
+
+
+def test_a_run_decides_near_ties_as_the_recognizer_does(recognizer):
+    # In float32 the two anchors score alike, and the first would win; in float64, which recognizers answer by, the second.
+    reps = np.zeros((1, recognizer.anchors["stage_two"].shape[1]), np.float32)
+    reps[0, 0] = 1
+    near = np.tile(reps, (3, 1))
+    near[:, 1] = [2e-4, 1e-4, 1]
+    assert int(losses.scores(reps, near, temperature=1.0)[0].argmax()) == 0
+    (answer,) = recognizer._changed(recognizer.settings, {"stage_two": near}).answer(reps, [Utterance("Ann", "hello")])
+    assert answer.emotion == recognizer.labels[stages.predictions(reps, near)[0]] == recognizer.labels[1]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from eacl_jax.corpora.found import Found, Splits
+from eacl_jax.corpora.leaks import repeated, torn
 from eacl_jax.dialogue import Taxonomy, Utterance
 from eacl_jax.errors import UserError
 
@@ -109,10 +110,22 @@ def warn_about(splits: Splits, taxonomy: Taxonomy) -> None:
         if empty := sum(not utterance.text.strip() for item in found for utterance in item.dialogue.utterances):
             logger.warning("%s: %d utterances have an empty text; they are kept.", split, empty)
     names = list(splits)
-    content = {split: {item.dialogue.utterances for item in found} for split, found in splits.items()}
     for position, left in enumerate(names):
         for right in names[position + 1 :]:
-            if leaked := sum(item.dialogue.utterances in content[left] for item in splits[right]):
+            if parts := torn(splits[left], splits[right]):
+                logger.warning(
+                    "%d of the %d dialogues of %s have utterances in %s too (%s): rows were divided among the splits, not "
+                    "dialogues. Contexts are torn, and scores on %s may flatter. Put all rows of a dialogue into one split "
+                    "(scikit-learn: GroupShuffleSplit, the dialogue as group); where these are different dialogues, give them "
+                    "ids that differ.",
+                    len(parts),
+                    len(splits[right]),
+                    right,
+                    left,
+                    ", ".join(map(repr, parts[:3])) + (", ..." if len(parts) > 3 else ""),
+                    right,
+                )
+            if leaked := repeated(splits[left], splits[right]):
                 logger.warning(
                     "%d dialogues of %s occur word for word in %s: scores on %s may flatter.", leaked, right, left, right
                 )

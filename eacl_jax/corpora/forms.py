@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from eacl_jax.corpora.labels import clean_label
 from eacl_jax.corpora.transcripts import NOBODY, check_utterance, read_line, read_transcript, why_no_text
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
@@ -55,7 +56,7 @@ def read_utterance(given: Any, where: str = "the utterance") -> Utterance:
     if emotion is not None and not isinstance(emotion, str):
         raise UserError(f"{where}: field 'emotion' must be a string, or left out where there is none, got {emotion!r:.60}.")
     other = _other(fields, {"speaker", "text", "emotion", *ANSWERED}, where)
-    return check_utterance(Utterance(speaker.strip(), fields["text"], (emotion or "").strip() or None, other), where)
+    return check_utterance(Utterance(speaker.strip(), fields["text"], clean_label(emotion or "") or None, other), where)
 
 
 def read_record(given: Any, where: str, identity: str = "1") -> Dialogue:

@@ -34,11 +34,24 @@ def decode(line: str, where: str, *, expected: str = "one dialogue a line") -> A
       expected: what to give, for the error message.
 
     Raises:
-      UserError: it is not JSON.
+      UserError: it is not JSON, or an object has a field twice.
     """
     try:
-        return json.loads(line)
+        return loads(line)
     except json.JSONDecodeError as error:
         raise UserError(f"{where}: not valid JSON at column {error.colno}: {error.msg}; give {expected}.") from error
     except (ValueError, RecursionError) as error:
         raise UserError(f"{where}: not usable JSON: {error}.") from error
+
+
+def loads(text: str) -> Any:
+    """The JSON value of a text, as `json.loads`, but a field that an object has twice is a `ValueError`: which one is meant?"""
+    return json.loads(text, object_pairs_hook=_once)
+
+
+def _once(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(fields)
+    if len(value) < len(fields):
+        names = [name for name, _ in fields]
+        raise ValueError(f"the field {next(name for name in names if names.count(name) > 1)!r} is there twice in one object")
+    return value

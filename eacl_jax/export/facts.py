@@ -14,6 +14,7 @@ import yaml
 from huggingface_hub import ModelCard
 
 from eacl_jax.errors import UserError
+from eacl_jax.local import read_text
 from eacl_jax.records import build
 
 if TYPE_CHECKING:
@@ -57,8 +58,8 @@ class _Baseline:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Results:
-    """What a card tells of `results.json`, and so must find in it."""
+class Results:
+    """What `results.json` holds of scores: what a card and a report tell."""
 
     stage_one: _Stage
     stage_two: _Stage
@@ -136,16 +137,15 @@ class Facts:
         file = folder / CARD
         if not file.is_file():
             return None
+        text = read_text(file)
         try:
-            values = ModelCard(file.read_text(encoding="utf-8"), ignore_metadata_errors=True).data.to_dict().get(KEY)
+            values = ModelCard(text, ignore_metadata_errors=True).data.to_dict().get(KEY)
             if values is None:
                 return None
             problems: list[str] = []
             facts = build(cls, values, KEY, problems)
             if facts:
-                build(_Results, facts.results, f"{KEY}.results", problems)
-        except OSError as error:
-            raise UserError(f"{file} cannot be read: {error.strerror}.") from error
+                build(Results, facts.results, f"{KEY}.results", problems)
         except (TypeError, ValueError, AttributeError, yaml.YAMLError) as error:
             problems = [" ".join(str(error).split())]
         if problems:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from eacl_jax.files import write_text
 from eacl_jax.reports import figures, sections
 from eacl_jax.reports.names import figure_names
 from eacl_jax.reports.projection import Map, cosines, project
@@ -78,12 +79,12 @@ def write_report(
     key, measure = sections.primary(config, results)
     title = f"{corpus}: test {measure} {sections.shown(sections.percent(results, 'stage_two', 'test', key))}"
     page = folder / "index.html"
-    page.write_text(
+    write_text(
+        page,
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<meta name="color-scheme" content="light dark"><title>{escape(title)}</title><style>{STYLE_SHEET}</style></head>'
         f"<body>{body}</body></html>\n",
-        encoding="utf-8",
     )
     return page
 

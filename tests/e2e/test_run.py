@@ -120,7 +120,8 @@ def test_each_split_is_encoded_once_for_stage_two(toy, tmp_path, monkeypatch):
     monkeypatch.setattr(Encoding, "represent", counted)
     config = make_config(toy, stage_one__epochs=1, stage_two__epochs=5)
     run.train(config, tmp_path / "run", console=Console(quiet=True))
-    sizes = json.loads((tmp_path / "run" / "data.json").read_text())["examples"]
+    given = json.loads((tmp_path / "run" / "data.json").read_text())["corpus"]
+    sizes = {split: given[split]["utterances"] for split in given}
     assert calls == [sizes["dev"], sizes["train"], sizes["dev"], sizes["test"]]  # dev once more to choose stage one's epoch
 
 

@@ -7,7 +7,7 @@ from sklearn.metrics import f1_score
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
-from eacl_jax.cli.main import app
+from eacl_jax.cli.app import app
 from eacl_jax.recognizer import EmotionRecognizer
 from eacl_jax.serving.app import create_app
 from eacl_jax.serving.settings import ServiceSettings
