@@ -74,6 +74,7 @@ def serve(
         idle=conversation_ttl,
         warm=warm,
     )
+    command.quiet_libraries()
     with _ending_at_once():
         bound = bind(host, port)
         if token is None and not is_loopback(host):
@@ -111,4 +112,4 @@ def _name_of(model: str) -> str:
         return model
     folder = Path(model).resolve()
     name = f"{folder.parent.name}/{folder.name}" if folder.name == "model" else folder.name
-    return name.encode("utf-8", "replace").decode() or "model"
+    return name.encode("utf-8", "replace").decode()[:100] or "model"

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import http
 import re
 import sys
 from collections import Counter
@@ -25,6 +26,8 @@ _PIECE = 2**11
 _BLANKS = 256
 _RUNS = re.compile(rb"[ \t\r\n]+")
 _HEAD_END = re.compile(rb"\n\r?\n")
+# How long who was refused may go on sending, which is not read.
+_LINGER_SECONDS = 2.0
 # What stands between the chunks of a body: a length, and what nobody uses.
 _FRAMING_BYTES = 2**10
 
@@ -60,6 +63,7 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
         self._room, self._buffer = room, bytearray(_PIECE)
         self._peer = ""
         self._since = 0.0
+        self._over = False
         self._head_timer: asyncio.TimerHandle | None = None
         self._answer_timer: asyncio.TimerHandle | None = None
 
@@ -83,8 +87,9 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Reads the bytes that came."""
-        self.data_received(bytes(self._buffer[:nbytes]))
+        """Reads the bytes that came, unless the connection is over."""
+        if not self._over:
+            self.data_received(bytes(self._buffer[:nbytes]))
 
     def handle_events(self) -> None:
         """Reads what can be read, and notes whether a request is there."""
@@ -150,13 +155,16 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
         self._room.refused(error.code)
         body = content(error)
         headers = [("content-type", "application/json"), ("content-length", str(len(body))), ("connection", "close")]
-        for event in (
-            h11.Response(status_code=error.status_code, headers=headers),
-            h11.Data(data=body),
-            h11.EndOfMessage(),
-        ):
+        reason = http.HTTPStatus(error.status_code).phrase.encode()
+        start = h11.Response(status_code=error.status_code, headers=headers, reason=reason)
+        for event in (start, h11.Data(data=body), h11.EndOfMessage()):
             self.transport.write(self.conn.send(event))
-        self.transport.close()
+        # Closing at once would reset the connection of one that is still sending, and the answer would be lost with it.
+        self._stop_timers()
+        self._over = True
+        self.flow.resume_reading()
+        self.transport.write_eof()
+        self._head_timer = self.loop.call_later(_LINGER_SECONDS, self._end, None)
 
     def _make_room(self) -> None:
         """Closes a connection whose request is not there, if only this one."""
@@ -196,6 +204,9 @@ class _Http(h11.Connection):
             if end is not None and max(map(len, _RUNS.findall(head, 0, end.start())), default=0) > _BLANKS:
                 raise h11.RemoteProtocolError(f"its headers hold more than {_BLANKS} blanks in a row")
         event = super().next_event()
+        if isinstance(event, h11.Request) and {b"content-length", b"transfer-encoding"} <= {name for name, _ in event.headers}:
+            # A proxy may see another end of the body, and the next request elsewhere.
+            raise h11.RemoteProtocolError("it has both Content-Length and Transfer-Encoding")
         # What is waited for in a body that has begun is the end of a line.
         if event is h11.NEED_DATA and self.their_state is h11.SEND_BODY and len(self.trailing_data[0]) > _FRAMING_BYTES:
             raise h11.RemoteProtocolError("a chunk of its body does not begin as it should")

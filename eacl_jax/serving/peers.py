@@ -54,7 +54,7 @@ class Hosts:
 def is_loopback(host: str) -> bool:
     """Whether a name or address of this machine is reached from it alone."""
     address = _address(host)
-    return host == "localhost" if address is None else address.is_loopback
+    return host.lower().rstrip(".") == "localhost" if address is None else address.is_loopback
 
 
 def _address(text: str) -> _Address | None:

@@ -88,6 +88,7 @@ def run(
         raise _not_to_be_had(host, port, error) from error
     # Each long text would be a line in the log, and callers send as many as they like.
     logging.getLogger("eacl_jax.prompts").setLevel(logging.ERROR)
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
     app = create_app(recognizer, within_files(settings))
     config = configuration(app)
     server = _Server(config, app.state.service, lambda: announce(address_of(bound)))

@@ -2,14 +2,16 @@
 
 import asyncio
 import json
+import math
 from typing import Any
 
 import pytest
 from service_stub import Gated, client_of, dialogue, predict, serving
 
 from eacl_jax.errors import UserError
-from eacl_jax.serving import page
+from eacl_jax.serving import docs, page
 from eacl_jax.serving.app import create_app
+from eacl_jax.serving.guard import Guard
 from eacl_jax.serving.settings import Limits, ServiceSettings
 
 LIMITS = Limits(dialogues=3, utterances=20, characters=100, labels=4, body_bytes=4000)
@@ -61,6 +63,12 @@ MISTAKES = {
     "deep lists": ("[" * 3900, 400, None, "nested too deep"),
     "deep lists that end": (b"[" * 900 + b"]" * 900, 422, None, "must be an object, got a list"),
     "deep objects": ('{"a":' * 700, 400, None, "JSON"),
+    "a field twice after many": (
+        json.dumps({f"a{number}": 1 for number in range(300)})[:-1] + ', "a299": 1}',
+        400,
+        None,
+        "'a299' twice",
+    ),
     "a field twice": ('{"dialogues": [], "dialogues": []}', 400, None, "'dialogues' twice"),
     "a number without end": ('{"dialogues": ' + "9" * 3900 + "}", 422, "dialogues", "must be a list, got 9999"),
     "a number out of range": ('{"dialogues": 1e999}', 422, "dialogues", "must be a list, got inf"),
@@ -169,6 +177,12 @@ def test_a_mistake_is_told_with_its_place(mistake):
     assert_error(ask("POST", "/v1/predict", content), status, CODES[status], field, words)
 
 
+def test_an_object_of_very_many_fields_is_refused_as_a_whole():
+    content = json.dumps({"dialogues": [dialogue("a")], "labels": dict.fromkeys(map(str, range(1001)), 1)})
+    answer = ask("POST", "/v1/predict", content, limits=Limits())
+    assert_error(answer, 413, "too_large", None, "1001 fields; the limit is 1000")
+
+
 def test_what_looks_odd_but_is_text_is_answered():
     texts = ["", " ", "👩‍👩‍👧 \u202eabc", "<script>alert(1)</script>", "\u2028\x1b[31m", "שלום", "a\nb", '"\\']
     content = body(dialogues=[dialogue(*texts, id="")])
@@ -204,11 +218,77 @@ def test_ids_of_conversations_are_plain(identity):
 
 
 @pytest.mark.parametrize(
-    "kind", [None, "text/plain", "application/json; charset=latin-1", "application/x-www-form-urlencoded", "json", "a/b; c"]
+    "kind",
+    [
+        None,
+        "text/plain",
+        "application/json; charset=latin-1",
+        "application/json;charset=utf-8;Charset=utf-16",
+        "application/x-www-form-urlencoded",
+        "text/plain; application/json",
+        "application/json-seq",
+        "json",
+        "a/b; c",
+        ";" * 15_000,
+    ],
 )
 def test_other_content_types_are_415(kind):
     answer = ask("POST", "/v1/predict", body(dialogues=[dialogue("a")]), {} if kind is None else {"content-type": kind})
     assert_error(answer, 415, "unsupported_media_type", None, "application/json")
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/json", ' APPLICATION/json ;;; a=b; charset = "UTF-8"', "application/json;charset=utf8"]
+)
+def test_json_is_told_in_many_ways(kind):
+    assert ask("POST", "/v1/predict", body(dialogues=[dialogue("a")]), {"content-type": kind}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/v1/model", *sorted(page.PATHS)]
+)
+def test_head_is_get_without_the_body(path):
+    async def answers():
+        async with serving(Gated()) as client:
+            return await client.head(path), await client.get(path), (await client.get("/metrics")).text
+
+    head, got, metrics = asyncio.run(answers())
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-type"] == got.headers["content-type"]
+    assert 'eacl_requests_total{method="HEAD"' in metrics
+
+
+def test_without_a_token_only_names_of_the_service_are_answered():
+    async def answers(**settings):
+        app = create_app(Gated(), ServiceSettings(**settings))  # type: ignore[arg-type]
+        async with client_of(app) as client:
+            paths = ("/", "/docs", "/metrics", "/v1/model", "/nowhere", "/healthz")
+            headers = {"host": "evil.example:8000", "origin": "http://evil.example:8000", "x-forwarded-host": "localhost"}
+            return [await client.get(path, headers=headers) for path in paths]
+
+    *refused, probe = asyncio.run(answers())
+    for answer in refused:
+        assert_error(answer, 421, "misdirected", None, "not to 'evil.example:8000'; ask it by one of these")
+    assert probe.status_code == 200
+    for settings in ({"host": "evil.example"}, {"token": "open-sesame"}):
+        page_and_docs = asyncio.run(answers(**settings))[:2]
+        assert [answer.status_code for answer in page_and_docs] == [200, 200]
+
+
+def test_cookies_are_not_read():
+    """The framework parses them in a time that grows with the square of their length."""
+    read = []
+
+    async def app(scope, receive, send):
+        read.append([name for name, _ in scope["headers"]])
+
+    async def ask():
+        guard = Guard(app, token=None, host="127.0.0.1", open_paths=(), probes=())
+        headers = [(b"host", b"localhost"), (b"cookie", b"a"), (b"cookie", b"b"), (b"accept", b"c")]
+        await guard({"type": "http", "path": "/", "headers": headers}, None, None)  # type: ignore[arg-type]
+
+    asyncio.run(ask())
+    assert read == [[b"host", b"accept"]]
 
 
 def test_other_paths_and_methods_are_told_apart():
@@ -292,7 +372,7 @@ def test_the_token_is_asked_for():
                 await client.get("/v1/model", headers={"authorization": f"{scheme} open-sesame"})
                 for scheme in ("Bearer", "bearer")
             ]
-            free = [await client.get(path) for path in ("/healthz", "/readyz", *sorted(page.PATHS))]
+            free = [await client.get(path) for path in ("/healthz", "/readyz", *sorted(docs.PATHS | page.PATHS))]
             return refused, let_in, free
 
     refused, let_in, free = asyncio.run(answers())
@@ -301,7 +381,7 @@ def test_the_token_is_asked_for():
         assert answer.headers["www-authenticate"].startswith("Bearer ")
         assert answer.headers["x-content-type-options"] == "nosniff"
     assert [answer.status_code for answer in let_in] == [200, 200]
-    assert [answer.status_code for answer in free] == [200, 503, *[200] * len(page.PATHS)]
+    assert [answer.status_code for answer in free] == [200, 503, *[200] * len(docs.PATHS | page.PATHS)]
 
 
 @pytest.mark.parametrize("path", ["/", "/v1/model", "/nowhere", "/docs", "/openapi.json"])
@@ -354,7 +434,26 @@ def test_metrics_count_what_happened():
 
 @pytest.mark.parametrize(
     "settings",
-    [{"queue": 10}, {"timeout": 0}, {"token": ""}, {"token": "a b"}, {"token": "é"}, {"limits": Limits(dialogues=0)}],
+    [
+        {"queue": 10},
+        {"timeout": 0},
+        {"timeout": math.nan},
+        {"grace": math.inf},
+        {"grace": 1e300},
+        {"idle": -1.0},
+        {"batch": 10**400},
+        {"requests": 9, "connections": 9},
+        {"name": "a\nb"},
+        {"name": "\udcff"},
+        {"name": ""},
+        {"token": ""},
+        {"token": " "},
+        {"token": "a b"},
+        {"token": "a\n"},
+        {"token": "é"},
+        {"limits": Limits(dialogues=0)},
+        {"limits": Limits(labels=1001)},
+    ],
 )
 def test_settings_that_cannot_be_are_refused(settings):
     with pytest.raises(UserError):

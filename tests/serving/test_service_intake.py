@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from service_stub import Gated
 
+from eacl_jax.serving import intake
 from eacl_jax.serving.app import create_app
 from eacl_jax.serving.settings import Limits, ServiceSettings
 
@@ -136,7 +137,9 @@ def test_one_address_leaves_places_to_others():
     assert asyncio.run(go()) == (429, b"1", True, 429, [200] * 4)
 
 
-def test_where_bytes_have_no_room_the_first_body_of_the_greatest_sender_gives_way():
+def test_where_bytes_have_no_room_the_first_body_of_the_greatest_sender_gives_way(monkeypatch):
+    monkeypatch.setattr(intake, "_LINGER_SECONDS", 0.0)
+
     async def go():
         app = create_app(Gated(), ServiceSettings(warm=False, requests=2, limits=Limits(body_bytes=100)))
         async with app.router.lifespan_context(app):

@@ -1,8 +1,9 @@
 """`eacl serve` as a process on a real port, from its first word to its last."""
 
-import contextlib
 import json
+import math
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -15,9 +16,13 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from typer.main import get_command
 
+from eacl_jax.cli import main
 from eacl_jax.cli import serve as command
 from eacl_jax.errors import UserError
+from eacl_jax.serving import server
+from eacl_jax.serving.settings import ServiceSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "open-sesame"
@@ -89,9 +94,8 @@ def test_what_no_client_should_send_is_survived(served):
     assert b'"too_large"' in refused
     for garbage in (b"\x16\x03\x01\r\n\r\n", b"GET / HTTP/9\r\n\r\n", start.encode() + b"content-length: -1\r\n\r\n"):
         assert send(garbage).startswith(b"HTTP/1.1 400 ")
-    # Headers have an end, too; whether the answer arrives before the connection is cut off is a matter of luck.
-    with contextlib.suppress(ConnectionResetError):
-        assert send(start.encode() + b"x: " + b"x" * 2**17).startswith(b"HTTP/1.1 400 ")
+    # Headers have an end, too.
+    assert send(start.encode() + b"x: " + b"x" * 2**17).startswith(b"HTTP/1.1 431 ")
     close = "connection: close\r\n"
     expected = send(f"{start}{close}content-length: 2000000\r\nexpect: 100-continue\r\n\r\n".encode())
     assert expected.startswith(b"HTTP/1.1 413 ")
@@ -109,11 +113,56 @@ def test_a_port_in_use_is_told_before_the_model_is_loaded():
             command.serve(model="nowhere/model", port=port)
 
 
+@pytest.mark.parametrize(("token", "words"), [("", "EACL_TOKEN is set but empty"), (" ", "the token is empty")])
+def test_an_empty_token_opens_nothing(token, words, monkeypatch):
+    for variable, arguments in ((token, []), ("", [f"--token={token}"])):
+        monkeypatch.setenv("EACL_TOKEN", variable)
+        with pytest.raises(UserError, match="token is empty" if arguments else words):
+            get_command(main.app)(["serve", "--model=nowhere/model", *arguments], standalone_mode=False)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_stopped_before_it_is_up_it_says_so_and_ends(number, status, monkeypatch, capfd):
+    before = signal.getsignal(number)
+    ended: list[int] = []
+    monkeypatch.setattr(command.os, "_exit", ended.append)
+
+    def bind(host: str, port: int) -> None:
+        signal.raise_signal(number)
+        raise UserError("that is all")
+
+    monkeypatch.setattr(server, "bind", bind)
+    with pytest.raises(UserError, match="that is all"):
+        command.serve(model="nowhere/model")
+    assert ended == [status]
+    assert capfd.readouterr().err == f"stopped by {number.name} before the service was up.\n"
+    assert signal.getsignal(number) is before
+
+
+def test_connections_leave_files_for_others(monkeypatch, caplog):
+    limits = [(256, 256)]
+    monkeypatch.setattr(resource, "getrlimit", lambda _: limits[-1])
+    monkeypatch.setattr(resource, "setrlimit", lambda _, wanted: limits.append(wanted))
+    found = server.within_files(ServiceSettings())
+    assert (found.connections, found.requests) == (156, 78)
+    assert "room for 156 connections only" in caplog.text
+    limits[:] = [(256, 4096)]
+    assert server.within_files(ServiceSettings()) == ServiceSettings()
+    assert limits[-1] == (1100, 4096)
+    limits[:] = [(64, 64)]
+    with pytest.raises(UserError, match=r"64 files.*ulimit -n 1100"):
+        server.within_files(ServiceSettings())
+
+
 def test_mistakes_are_told(tmp_path, monkeypatch, capsys):
     with pytest.raises(UserError, match=r"config\.json is missing"):
         command.serve(model=str(tmp_path), port=0)
     with pytest.raises(UserError, match="--host no such host"):
         command.serve(model=str(tmp_path), host="no such host", port=0)
+    with pytest.raises(UserError, match="--host is empty"):
+        command.serve(model=str(tmp_path), host="", port=0)
+    with pytest.raises(UserError, match="grace=inf must be"):
+        command.serve(model=str(tmp_path), port=0, grace=math.inf)
     with pytest.raises(UserError, match="queue of 5"):
         command.serve(model=str(tmp_path), port=0, queue=5)
     assert "warning" not in capsys.readouterr().err
