@@ -12,6 +12,21 @@ from eacl_jax.serving.schemas import LONGEST_NAME, AskedDialogue, AskedUtterance
 from eacl_jax.serving.settings import Limits
 
 Read = TypeVar("Read")
+_LINES = 10
+"""Lines of a transcript for each utterance that it may hold: most of them are blank."""
+
+
+def check_counts(body: Any, limits: Limits) -> None:
+    """Raises `ApiError`, 413, where the lists of a body that is not looked at yet are longer than the limits."""
+    dialogues = body.get("dialogues") if isinstance(body, dict) else None
+    if not isinstance(dialogues, list):
+        return
+    _within(len(dialogues), limits.dialogues, "dialogues", "dialogues")
+    count = 0
+    for number, each in enumerate(dialogues):
+        utterances = each.get("utterances") if isinstance(each, dict) else None
+        count += len(utterances) if isinstance(utterances, list) else 0
+        _within(count, limits.utterances, "utterances", f"dialogues[{number}].utterances")
 
 
 def dialogues_of(asked: Sequence[AskedDialogue], limits: Limits) -> list[Dialogue]:
@@ -20,15 +35,15 @@ def dialogues_of(asked: Sequence[AskedDialogue], limits: Limits) -> list[Dialogu
     Raises:
       ApiError: 413, they are above a limit; 422, one cannot be read or holds no utterance.
     """
-    _within(len(asked), limits.dialogues, "dialogues", "dialogues")
     found, before = [], 0
     for number, each in enumerate(asked):
         field, given = f"dialogues[{number}]", each.given()
         if "transcript" in given:
             place = f"{field}.transcript"
             # Counted before they are read, which takes a while. Several may be one message of a chat's export.
-            lines = sum(bool(line.strip()) for line in split_lines(each.transcript))
-            _within(before + lines, limits.utterances, "lines", place)
+            lines = split_lines(each.transcript)
+            _within(len(lines), _LINES * limits.utterances, "lines", place)
+            _within(before + sum(bool(line.strip()) for line in lines), limits.utterances, "lines", place)
             dialogue = _read(read_record, given, field, place, str(number + 1))
             if not dialogue.utterances:
                 message = f"{place} holds no utterance; write a line each, as in 'Ann: I got it!'."

@@ -13,7 +13,7 @@ from eacl_jax.serving.batcher import Unanswerable
 from eacl_jax.serving.bodies import JsonRoute
 from eacl_jax.serving.deadline import in_time
 from eacl_jax.serving.errors import ApiError, documented
-from eacl_jax.serving.questions import dialogues_of, field_of, labels_of, utterance_of
+from eacl_jax.serving.questions import check_counts, dialogues_of, field_of, labels_of, utterance_of
 from eacl_jax.serving.schemas import (
     AskedDialogue,
     ConversationAnswer,
@@ -39,7 +39,14 @@ Result = TypeVar("Result")
 def api(service: Service) -> APIRouter:
     """The endpoints of a service."""
     settings, recognizer = service.settings, service.recognizer
-    router = APIRouter(prefix="/v1", route_class=JsonRoute, responses=documented(401))
+
+    class Limited(JsonRoute):
+        """Counts what is asked before it is looked at."""
+
+        def check(self, body: Any) -> None:
+            check_counts(body, settings.limits)
+
+    router = APIRouter(prefix="/v1", route_class=Limited, responses=documented(401))
 
     async def in_time_or_why(
         request: Request, work: Coroutine[Any, Any, Result], asked: Sequence[AskedDialogue] | NextUtterance

@@ -1,6 +1,6 @@
 """What requests and answers hold; the OpenAPI description is made from this."""
 
-import math
+import json
 from typing import Annotated, Any
 
 from pydantic import (
@@ -15,14 +15,13 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
+from pydantic_core import PydanticSerializationError, to_json
 
 from eacl_jax.inputs import why_no_text
 from eacl_jax.prediction import ANSWER, OTHER
 from eacl_jax.prompts import OnLong
 
 LONGEST_NAME = 100
-# Of lists and objects in a field that is carried through: what answers are written with goes some 250 deep.
-_DEEPEST = 50
 
 
 def _is_text(value: Any) -> Any:
@@ -44,20 +43,17 @@ def _digits(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def _can_be_answered(value: Any, deepest: int = _DEEPEST) -> Any:
-    """The value of a field that is carried through, where JSON in UTF-8 can hold it."""
-    if isinstance(value, str):
-        try:
-            value.encode()
-        except UnicodeEncodeError as error:
-            raise ValueError("holds half of a surrogate pair, which is no character; decode the text again") from error
-    elif isinstance(value, float) and not math.isfinite(value):
-        raise ValueError("holds a number that is too large")
-    elif isinstance(value, (list, dict)):
-        if not deepest:
-            raise ValueError("is nested too deep")
-        for each in (*value, *value.values()) if isinstance(value, dict) else value:
-            _can_be_answered(each, deepest - 1)
+def _can_be_answered(value: Any) -> Any:
+    """The value of a field that is carried through, where an answer can hold it."""
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+        to_json([[[[[[[[value]]]]]]]])  # with room for what it stands in
+    except UnicodeEncodeError as error:
+        raise ValueError("holds half of a surrogate pair, which is no character; decode the text again") from error
+    except (PydanticSerializationError, RecursionError) as error:
+        raise ValueError("is nested too deep") from error
+    except ValueError as error:
+        raise ValueError("holds a number that is too large") from error
     return value
 
 
@@ -84,6 +80,7 @@ Text = Annotated[str, BeforeValidator(_is_text)]
 Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME), BeforeValidator(_is_text), AfterValidator(_says_something)]
 """A short text that is not blank."""
 
+_Filled = Annotated[str, Field(min_length=1), BeforeValidator(_is_text)]
 _NAMED = {"type": ["string", "integer"], "minLength": 1, "maxLength": LONGEST_NAME}
 
 
@@ -124,8 +121,8 @@ Utterance = Annotated[
 
 Labels = Annotated[
     Annotated[dict[Name, Name], Field(min_length=2), Tag("[object]")]
-    | Annotated[list[Annotated[Text, Field(min_length=1)]], Field(min_length=2, fail_fast=True), Tag("[list]")]
-    | Annotated[Text, Field(min_length=3), Tag("[text]")],
+    | Annotated[list[_Filled], Field(min_length=2, fail_fast=True), Tag("[list]")]
+    | Annotated[_Filled, Tag("[text]")],
     Discriminator(_form),
     Field(
         description="Labels of your own, each with a word or phrase that says what it means; by default the model's labels. "

@@ -52,6 +52,7 @@ def deep(times: int) -> Any:
     return [deep(times - 1)] if times else 1
 
 
+TALK, MORE = "dialogues[0].transcript", "dialogues[1].utterances"
 FIRST, SECOND = "dialogues[0].utterances[0]", "dialogues[0].utterances[1]"
 MISTAKES = {
     "no JSON": ('{"dialogues": ', 400, None, "line 1 column 15"),
@@ -80,7 +81,7 @@ MISTAKES = {
     "dialogues half a pair": ('{"dialogues": "\\ud800"}', 422, "dialogues", "must be a list, got ?"),
     "unknown field": (body(dialogues=[{"transcript": "Ann: hi"}], lables={}), 422, "lables", "not a known field"),
     "emotion no string": (talk(said(emotion=1)), 422, f"{FIRST}.emotion", "must be a string, got 1"),
-    "a field that is too deep": (body(dialogues=[dialogue("a", mine=deep(60))]), 422, "dialogues[0].mine", "nested too deep"),
+    "a field that is too deep": (body(dialogues=[dialogue("a", mine=deep(300))]), 422, "dialogues[0].mine", "nested too deep"),
     "a field out of range": (
         '{"dialogues": [{"transcript": "A: b", "x": 1e999}]}',
         422,
@@ -152,6 +153,13 @@ MISTAKES = {
     "label with null": (body(dialogues=[dialogue("a")], labels={"a\0": "a", "b": "b"}), 422, "labels.a\0", "null character"),
     "too many dialogues": (body(dialogues=[dialogue("a")] * 4), 413, "dialogues", "limit is 3"),
     "too many utterances": (body(dialogues=[dialogue(*"abcdefghijk")] * 2), 413, "dialogues[1].utterances", "limit is 20"),
+    "too many lines, most of them blank": (body(dialogues=[{"transcript": "A: b" + "\n" * 201}]), 413, TALK, "limit is 200"),
+    "too many in transcripts and lists": (
+        asking({"transcript": "A: b\n" * 11}, dialogue(*"abcdefghij")),
+        413,
+        MORE,
+        "limit is 20",
+    ),
     "too many lines": (body(dialogues=[{"transcript": "A: b\n" * 21}]), 413, "dialogues[0].transcript", "limit is 20"),
     "text too long": (talk(said(text="x" * 101)), 413, f"{FIRST}.text", "101 characters; the limit is 100"),
     "line too long": (body(dialogues=[{"transcript": "x" * 101}]), 413, "dialogues[0].transcript", "limit is 100"),
