@@ -12,7 +12,7 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
 from eacl_jax.errors import UserError
-from eacl_jax.files import disk_problem
+from eacl_jax.local import disk_problem
 from eacl_jax.optim import path_name
 from eacl_jax.records import read_json
 

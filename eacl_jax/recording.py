@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from eacl_jax.files import write_text
+from eacl_jax.whole import write_text
 
 _RECENT = 30  # steps whose median is the present pace
 STAGE_NAMES = {1: "stage one", 2: "stage two"}
