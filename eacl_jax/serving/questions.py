@@ -100,11 +100,17 @@ def labels_of(asked: dict[str, str] | list[str] | str, limits: Limits) -> dict[s
     try:
         Taxonomy(tuple(labels), tuple(labels.values()))
     except UserError as error:
-        raise ApiError(422, "invalid", f"labels: {error}", field="labels") from error
+        raise unusable(error) from error
     if long := [each for pair in labels.items() for each in pair if len(each) > LONGEST_NAME]:
         message = f"labels: {long[0]!r:.60} is longer than the {LONGEST_NAME} characters that labels and words may have."
         raise ApiError(422, "invalid", message, field="labels")
     return labels
+
+
+def unusable(error: UserError) -> ApiError:
+    """422 for what the library says of labels."""
+    message = str(error)
+    return ApiError(422, "invalid", message if message.startswith("label") else f"labels: {message}", field="labels")
 
 
 def _read(reader: Callable[..., Read], given: Any, where: str, field: str | None, *more: str) -> Read:

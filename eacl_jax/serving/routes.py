@@ -13,7 +13,7 @@ from eacl_jax.serving.batcher import Unanswerable
 from eacl_jax.serving.bodies import JsonRoute
 from eacl_jax.serving.deadline import in_time
 from eacl_jax.serving.errors import ApiError, documented
-from eacl_jax.serving.questions import check_counts, dialogues_of, field_of, labels_of, utterance_of
+from eacl_jax.serving.questions import check_counts, dialogues_of, field_of, labels_of, unusable, utterance_of
 from eacl_jax.serving.schemas import (
     AskedDialogue,
     ConversationAnswer,
@@ -56,7 +56,7 @@ def api(service: Service) -> APIRouter:
         except Unanswerable as error:
             raise _unanswerable(error, asked, recognizer.settings.prompt.max_tokens) from error
         except UserError as error:
-            raise ApiError(422, "invalid", f"labels: {error}", field="labels") from error
+            raise unusable(error) from error
 
     def in_force(labels: Mapping[str, str]) -> dict[str, Any]:
         words = labels or dict(zip(recognizer.settings.labels, recognizer.settings.words, strict=True))

@@ -403,7 +403,16 @@ def test_browsers_are_told_to_keep_to_this_service(path):
 
 def test_the_documentation_loads_nothing_from_elsewhere():
     text = ask("GET", "/docs").text
-    for part in ("POST /v1/predict", "GET /readyz", "PredictRequest", "answer 429", "call-17", "Ann: We got the flat!"):
+    for part in (
+        "POST /v1/predict",
+        "GET /readyz",
+        "PredictRequest",
+        "answer 429",
+        "call-17",
+        "Ann: We got the flat!",
+        "&quot;pool&quot;",
+        "list of string or string",
+    ):
         assert part in text
     for part in ("http://", "https://", "<script", "style="):
         assert part not in text
