@@ -204,6 +204,12 @@ def test_what_looks_odd_but_is_text_is_answered():
         assert [each["text"] for each in found["utterances"]] == texts
 
 
+def test_a_line_ends_at_its_end_only():
+    text = "\x0c\u2028\x85".join("a" * 21)  # more than there may be lines
+    answer = ask("POST", "/v1/predict", asking({"transcript": f"Ann: {text}\rBen: b"}))
+    assert [each["text"] for each in answer.json()["dialogues"][0]["utterances"]] == [text, "b"]
+
+
 @pytest.mark.parametrize(
     ("content", "status", "field", "words"),
     [
