@@ -1,6 +1,8 @@
 """Checkpoints of a stage: the latest and the best, written in the background, each whole or not there at all."""
 
 import contextlib
+import errno
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -172,10 +174,11 @@ class Checkpoints:
         except Exception as error:
             if "RESOURCE_EXHAUSTED" in str(error) or "out of memory" in str(error).lower():
                 raise
-            place = self._folder if step is None else self._folder / str(step)
-            if problem := disk_problem(error, place):
+            where = self._folder if step is None else self._folder / str(step)
+            problem = disk_problem(error, where)
+            if problem and os.strerror(errno.ENOENT) not in problem:  # a missing file is damage
                 raise UserError(f"the checkpoints cannot be read: {problem} and run the same command again.") from error
-            raise UserError(f"{place}: the checkpoint is damaged ({_first_line(error)}); {self._advice(step)}.") from error
+            raise UserError(f"{where}: the checkpoint is damaged; {self._advice(step)} ({_first_line(error)}).") from error
 
     def _advice(self, step: int | None) -> str:
         steps = self._steps()

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 CONFIG, DATA, RESULTS = "config.json", "data.json", "results.json"
 _FORMAT = "eacl_jax run 2"
-_LOCK, _HOLDER = ".lock", ".lock.held"
+_LOCK, _USER = ".lock", ".lock.user"
 
 # Settings that say where things are or what is printed; a run may go on with others. What is there, `data.json` tells.
 _MAY_DIFFER = (
@@ -218,24 +218,24 @@ def locked(workdir: Path) -> Iterator[None]:
             stack.enter_context(lock)
         except Timeout as error:
             raise UserError(
-                f"--workdir {workdir}: {_holder(absolute)} is training in this folder; wait for it, stop it, or name another."
+                f"--workdir {workdir}: {_user_of(absolute)} is training in this folder; wait for it, stop it, or name another."
             ) from error
         except NotImplementedError:
             log.warning("%s is on a disk without locks: take care that no other process trains in this folder.", workdir)
         except OSError as error:
             raise UserError(f"--workdir {workdir} cannot be written: {error.strerror}; name another folder.") from error
-        # Deleted while they are held: a process that waits for the lock finds that it has gone.
-        for name in (_LOCK, _HOLDER):
+        # Deleted before the lock is let go: a process that waits for the lock finds that it has gone.
+        for name in (_LOCK, _USER):
             stack.callback((absolute / name).unlink, missing_ok=True)
         since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
         with contextlib.suppress(OSError):  # a disk may be full, and what is there deleted to make room
-            whole.write_text(absolute / _HOLDER, f"process {os.getpid()} on {socket.gethostname()}, since {since},")
+            whole.write_text(absolute / _USER, f"process {os.getpid()} on {socket.gethostname()}, since {since},")
         yield
 
 
-def _holder(folder: Path) -> str:
+def _user_of(folder: Path) -> str:
     try:
-        return (folder / _HOLDER).read_text(encoding="utf-8").strip() or "another process"
+        return (folder / _USER).read_text(encoding="utf-8").strip() or "another process"
     except (OSError, ValueError):
         return "another process"
 

@@ -65,6 +65,8 @@ def test_an_encoder_below_a_folder_that_is_here_never_asks_the_hub(here: Path) -
     with pytest.raises(UserError, match=r"encoder\.path: there is no folder runs/quickstat .*did you mean runs/quickstart\?"):
         sources.find_folder("runs/quickstat")
     assert sources.find_folder("~/runs") == here / "runs"
+    with pytest.raises(UserError, match=r"is a model's folder; its encoder is in runs/quickstart/model/encoder"):
+        sources.find_folder("runs/quickstart/model")
 
 
 @pytest.mark.parametrize("part", ["encoder", "label_encoder"])

@@ -130,8 +130,8 @@ def test_one_process_at_a_time(tmp_path):
 def test_a_killed_process_leaves_no_lock(tmp_path):
     # What it leaves: the lock itself went with it.
     (tmp_path / ".lock").touch()
-    (tmp_path / ".lock.held").write_text("process 1 on elsewhere,")
+    (tmp_path / ".lock.user").write_text("process 1 on elsewhere,")
     run_folder.check(Config(), tmp_path, True)
     with run_folder.locked(tmp_path):
-        assert (tmp_path / ".lock.held").read_text().startswith(f"process {os.getpid()} ")
+        assert (tmp_path / ".lock.user").read_text().startswith(f"process {os.getpid()} ")
     assert not list(tmp_path.iterdir())

@@ -13,7 +13,9 @@ from eacl_jax.prediction import ANSWER, OTHER, DialoguePrediction
 
 _COLUMNS = ("speaker", "text", "emotion", "confidence", "truncated", "unknown_text", "probabilities")
 _FORMULA = "=+-@＝＋－＠"
-_NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?")
+# Control characters that json.dumps leaves as they are. In JSON they stand in strings only.
+_ESCAPED = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
+_NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?([eE][+-]?[0-9]+)?")
 
 
 class Format(Protocol):
@@ -36,7 +38,7 @@ class Format(Protocol):
 
 
 class JsonLines:
-    """`DialoguePrediction.to_json`, a line."""
+    """`DialoguePrediction.to_json`, a line. Characters that would steer a terminal are written as JSON's escapes."""
 
     header = b""
 
@@ -52,32 +54,44 @@ class JsonLines:
         utterances = record.pop("utterances")
         if OTHER in self._left_out:
             record = {"id": record["id"]}
-        head, tail = json.dumps({"id": record.pop("id"), "utterances": []}, ensure_ascii=False)[:-2], "]"
+        head, tail = _json({"id": record.pop("id"), "utterances": []})[:-2], "]"
         if record:
-            tail += ", " + json.dumps(record, ensure_ascii=False)[1:-1]
-        body = ", ".join(json.dumps(self._kept(each), ensure_ascii=False) for each in utterances)
+            tail += ", " + _json(record)[1:-1]
+        body = ", ".join(_json(self._kept(each)) for each in utterances)
         begin = head if start == 0 else ", " if utterances else ""
-        return f"{begin}{body}{'' if more else tail + '}' + chr(10)}".encode()
+        end = "" if more else f"{tail}}}\n"
+        return f"{begin}{body}{end}".encode()
 
     def _kept(self, utterance: Mapping[str, Any]) -> dict[str, Any]:
         left_out = self._left_out
         return {name: value for name, value in utterance.items() if (name if name in ANSWER else OTHER) not in left_out}
 
 
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False).translate(_ESCAPED)
+
+
 class Csv:
     """`DialoguePrediction.to_rows`, below a header; the columns of the input that are carried through come first."""
 
     def __init__(
-        self, labels: Sequence[str], *, others: Sequence[str] = (), fields: Sequence[str] = (), raw: bool = False
+        self,
+        labels: Sequence[str],
+        *,
+        others: Sequence[str] = (),
+        fields: Sequence[str] = (),
+        raw: bool = False,
+        shown: bool = False,
     ) -> None:
         """Args:
         labels: of the recognizer, whose probabilities are columns.
         others: columns of the input that are carried through.
         fields: what is written of an utterance, of `ANSWER` and `OTHER`; none: all but the cosines.
         raw: write texts as they are, also where a spreadsheet would run them.
+        shown: for a terminal: without the characters that would steer it.
         """
         self._others = others if not fields or OTHER in fields else ()
-        self._raw = raw
+        self._raw, self._shown = raw, shown
         chosen = [name for name in _COLUMNS if not fields or name in fields]
         self._columns = ["dialogue", "utterance", *(name for name in chosen if name != "probabilities")]
         if "probabilities" in chosen:
@@ -99,7 +113,10 @@ class Csv:
         # All text in quotes: Python 3.11 would leave a cell without in which a carriage return stands alone.
         writer = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
         writer.writerows([value if self._raw else guarded(value) for value in row] for row in rows)
-        return text.getvalue().encode()
+        written = text.getvalue()
+        if self._shown:
+            written = "".join("\N{REPLACEMENT CHARACTER}" if _steers(letter) else letter for letter in written)
+        return written.encode()
 
 
 def guarded(value: object) -> object:
@@ -112,6 +129,10 @@ def guarded(value: object) -> object:
         return value
     first = next((letter for letter in value if not letter.isspace() and unicodedata.category(letter) != "Cf"), "")
     return f"'{value}" if (first and first in _FORMULA) or value.startswith(("\t", "\r", "\n")) else value
+
+
+def _steers(letter: str) -> bool:
+    return unicodedata.category(letter) == "Cc" and letter not in "\t\n\r"
 
 
 def read_fields(given: str, written_as: str) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from typing import BinaryIO, TextIO
 import typer
 from rich.console import Console
 
+from eacl_jax import local
 from eacl_jax.bulk import formats, reading, tables, writing
 from eacl_jax.bulk.journal import Journal
 from eacl_jax.bulk.lines import Lines, Position
@@ -54,18 +55,19 @@ class Job:
 
     def check(self) -> None:
         """Raises `UserError` for what can be seen before anything is loaded."""
+        source = self._source()
         self._read_as()
         formats.read_fields(self.fields, self._write_as())
-        source = self._source()
         if self.output == STREAM:
-            targets: list[int | Path] = [_descriptor(sys.stdout, "--output: standard output is closed; name a file.")]
+            descriptor = _descriptor(sys.stdout, "--output: standard output is closed; name a file.")
+            targets: dict[str, int | Path] = {"standard output": descriptor}
         else:
-            path = _path("--output", self.output)
-            targets = [path, *writing.beside(path)]
-        for target in targets:
+            path = local.expand(self.output, "--output")
+            targets = {str(each): each for each in (path, *writing.beside(path))}
+        for name, target in targets.items():
             with contextlib.suppress(OSError):
                 if source and os.path.samestat(source, os.stat(target)):
-                    raise UserError(f"--output: {self.output} is the input; name another file.")
+                    raise UserError(f"--output: {name}, which is written, is the input; name another file.")
 
     def run(self) -> None:
         """Predicts all that is not yet done, and prints a summary on standard error.
@@ -105,7 +107,7 @@ class Job:
                     )
                 except KeyboardInterrupt:
                     raise self._stopped(output.journal, console) from None
-            print_summary(console, self.output, output, before)
+            print_summary(console, self.output, output, before, on_long=self.on_long)
 
     def _stopped(self, journal: Journal, console: Console) -> typer.Exit:
         """Says what is done; the exit status of an interruption."""
@@ -130,7 +132,7 @@ class Job:
                 found = os.stat(descriptor)
                 return found if stat.S_ISREG(found.st_mode) else None
             return None
-        path = _path("--input", self.input)
+        path = local.expand(self.input, "--input")
         try:
             found = path.stat()
             if stat.S_ISREG(found.st_mode):
@@ -149,7 +151,7 @@ class Job:
         if self.input == STREAM:
             yield sys.stdin.buffer, size
             return
-        path = _path("--input", self.input)
+        path = local.expand(self.input, "--input")
         try:
             file = path.open("rb", buffering=2**20)
         except OSError as error:
@@ -173,12 +175,13 @@ class Job:
     def _format(self, labels: Sequence[str], others: Sequence[str]) -> formats.Format:
         fields = formats.read_fields(self.fields, self._write_as())
         if self._write_as() == "csv":
-            return formats.Csv(labels, others=others, fields=fields, raw=self.raw)
+            shown = self.output == STREAM and sys.stdout.isatty()
+            return formats.Csv(labels, others=others, fields=fields, raw=self.raw, shown=shown)
         return formats.JsonLines(fields)
 
     def _output(self, folder: Path, files: Sequence[str], header: bytes) -> writing.Output:
         if self.output == STREAM:
-            return writing.StreamOutput(sys.stdout.buffer, sys.stderr or io.StringIO(), header=header)
+            return writing.StreamOutput(sys.stdout.buffer, sys.stderr, header=header)
         # Not among them: the batch size, which changes rounding only, and whether bad dialogues are passed over and long texts
         # refused. A run that found one, or not enough memory, may so go on with other choices.
         settings = {
@@ -193,7 +196,7 @@ class Job:
             "fields": formats.read_fields(self.fields, self._write_as()),
             "raw": self.raw,
         }
-        return writing.FileOutput(_path("--output", self.output), settings, header=header, restart=self.restart)
+        return writing.FileOutput(local.expand(self.output, "--output"), settings, header=header, restart=self.restart)
 
     def _recognizer(self, folder: Path) -> Recognizer:
         from eacl_jax.recognizer import EmotionRecognizer
@@ -212,13 +215,6 @@ def _measure(file: BinaryIO, size: int) -> Callable[[Position], int]:
     if head in (b"\x1f\x8b", codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         return lambda _: file.tell()
     return lambda position: position.offset
-
-
-def _path(option: str, name: str) -> Path:
-    try:
-        return Path(name).expanduser()
-    except RuntimeError as error:
-        raise UserError(f"{option}: {name}: {error} Write the whole path.") from error
 
 
 def _descriptor(stream: TextIO | None, closed: str) -> int:

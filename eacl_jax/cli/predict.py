@@ -4,9 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from eacl_jax.cli.options import Labels, Model, parse_labels
-
-_COLUMN = "CSV: the column that says {}, where its name does not tell."
+from eacl_jax.cli.options import DialogueColumn, Labels, Model, SpeakerColumn, TextColumn, parse_labels
 
 
 def predict(
@@ -52,9 +50,9 @@ def predict(
             "has an apostrophe before it.",
         ),
     ] = False,
-    dialogue_column: Annotated[str, typer.Option(metavar="NAME", help=_COLUMN.format("which dialogue a row is of"))] = "",
-    speaker_column: Annotated[str, typer.Option(metavar="NAME", help=_COLUMN.format("who speaks"))] = "",
-    text_column: Annotated[str, typer.Option(metavar="NAME", help=_COLUMN.format("what is said"))] = "",
+    dialogue_column: DialogueColumn = "",
+    speaker_column: SpeakerColumn = "",
+    text_column: TextColumn = "",
     shard: Annotated[
         str,
         typer.Option(

@@ -9,7 +9,7 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -17,9 +17,6 @@ from eacl_jax.errors import UserError
 
 _MISTAKE, _UNREAD = 2, 128 + signal.SIGPIPE
 _IMPORTER = "<frozen importlib._bootstrap>"
-
-closed: set[str] = set()
-"""Those of stdin, stdout and stderr that were closed when the process began: nothing is read from them or written to them."""
 
 _received: list[int] = []
 
@@ -109,25 +106,26 @@ def _unraisable(unraisable: Any) -> None:
 
 
 def _open_streams() -> None:
-    """Else the next file to be opened would get the number of a standard stream, and what libraries print."""
-    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+    """Takes the numbers of standard streams that are closed: else the next file to be opened would get one, and what libraries
+    print. `sys.stdin` and `sys.stdout` stay None, which Python has for closed ones.
+    """
+    for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            closed.add(name)
             os.open(os.devnull, os.O_RDWR)
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
-    with contextlib.suppress(AttributeError):  # of streams that stand in for them in tests
+    if sys.stderr is None:  # in whose place print() takes the standard output
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    with contextlib.suppress(AttributeError):  # closed, or a stand-in
         sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
 def _flush() -> None:
     try:
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except OSError as error:
-        # Python would try again at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _drop(_descriptors()[:1])
         if isinstance(error, BrokenPipeError):
             raise
         raise UserError(f"cannot write to standard output: {error.strerror}.") from error
@@ -136,13 +134,26 @@ def _flush() -> None:
 def _reader_gone() -> bool:
     """Whether nobody reads the standard output or the errors any more; other pipes and sockets break too."""
     poll = select.poll()
-    poll.register(1, 0)
-    poll.register(2, 0)
-    gone = bool(poll.poll(0))
-    if gone:
-        for number in (1, 2):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), number)
-    return gone
+    for number in _descriptors():
+        poll.register(number, 0)
+    gone = [number for number, _ in poll.poll(0)]
+    _drop(gone)
+    return bool(gone)
+
+
+def _descriptors() -> list[int]:
+    """Of the standard output, where it has one, and of the errors."""
+    numbers = []
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            numbers.append(stream.fileno())
+    return numbers
+
+
+def _drop(numbers: Sequence[int]) -> None:
+    """What is still to be written there goes nowhere; Python would try again at its end, and complain."""
+    for number in numbers:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), number)
 
 
 def _fail(message: str) -> int:

@@ -66,7 +66,7 @@ def rate(totals: Totals, before: Totals) -> str:
     return f"{(totals.utterances - before.utterances) / seconds:,.0f} utterances/s"
 
 
-def print_summary(console: Console, name: str, output: Output, before: Totals) -> None:
+def print_summary(console: Console, name: str, output: Output, before: Totals, *, on_long: str) -> None:
     """What was done in all, how often each emotion was the answer, and what to know about the answers.
 
     Args:
@@ -74,7 +74,9 @@ def print_summary(console: Console, name: str, output: Output, before: Totals) -
       name: of the output.
       output: what was written.
       before: what earlier runs did.
+      on_long: what became of texts that are too long.
     """
+    answered = "the mean of their parts was answered" if on_long == "pool" else "their ends were answered"
     totals = output.journal.totals
     told = [f"{name}: {totals.dialogues:,} dialogues, {totals.utterances:,} utterances, {totals.seconds:,.1f} s"]
     if totals.utterances > before.utterances:
@@ -82,7 +84,7 @@ def print_summary(console: Console, name: str, output: Output, before: Totals) -
     if totals.emotions:
         told.append(", ".join(f"{label} {count:,}" for label, count in sorted(totals.emotions.items(), key=lambda e: -e[1])))
     notes = {
-        "utterances are longer than the model reads: see --on-long": totals.truncated,
+        f"utterances are longer than the model reads: {answered} (--on-long)": totals.truncated,
         "utterances hold mostly what the model's tokenizer does not know, such as another script: their answers say nothing": (
             totals.unknown_text
         ),

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from eacl_jax import local
 from eacl_jax.corpora import dailydialog_files, empathetic
 from eacl_jax.corpora.columns import PARTS
 from eacl_jax.corpora.dialects import SEPARATORS
@@ -88,7 +89,7 @@ def find_file(path: str | Path, what: str = "") -> Path:
     Raises:
       UserError: it is not there, or is a folder.
     """
-    path = Path(path).expanduser()
+    path = local.expand(path, what)
     named = f"{what} {path}, which" if what else f"{path}"
     if path.is_dir():
         inside = sorted(item.name for item in path.iterdir() if item.is_file() and not item.name.startswith("."))

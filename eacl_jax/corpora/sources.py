@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from eacl_jax import local
 from eacl_jax.corpora.dialects import as_utf8, why_not_utf8
 from eacl_jax.errors import UserError
 
@@ -60,7 +61,7 @@ def split_lines(text: str) -> list[str]:
 
 def data_folder(directory: str) -> Path:
     """The folder that `data.dir` names. Raises `UserError` where it is none."""
-    root = Path(directory).expanduser()
+    root = local.expand(directory, "--config.data.dir")
     if not root.is_dir():
         raise UserError(f"--config.data.dir names {root}, which is not a folder.")
     return root

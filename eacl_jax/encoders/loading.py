@@ -99,7 +99,8 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
     from transformers import AutoTokenizer  # takes two seconds where PyTorch is installed, which it then imports
 
     try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        # A path from the root is no name of the hub.
+        return AutoTokenizer.from_pretrained(folder.absolute(), local_files_only=True, trust_remote_code=False)
     except Exception as error:  # the tokenizers library raises bare Exception
         reason = str(error).strip().split("\n")[0]
         raise UserError(

@@ -43,6 +43,8 @@ def find_folder(path: str, *, revision: str = "main", weights: bool = True) -> P
         folder = local.find_folder(path, hub=_HUB_ID)
     except UserError as error:
         raise UserError(f"encoder.path: {error}") from error
+    if folder and (folder / "heads.safetensors").exists() and (folder / "encoder").is_dir():
+        raise UserError(f"encoder.path: {folder} is a model's folder; its encoder is in {folder / 'encoder'}.")
     return folder or _from_hub(path, revision, weights)
 
 

@@ -1,6 +1,7 @@
 """From lines to dialogues, one at a time: all that may stand in a file, and a clear word where it cannot be read."""
 
 import csv as csv_module
+import gzip
 import io
 import json
 
@@ -10,11 +11,13 @@ from cli_stubs import items
 from eacl_jax.bulk import lines as bulk_lines
 from eacl_jax.bulk import seen as bulk_seen
 from eacl_jax.bulk.lines import Lines
-from eacl_jax.bulk.reading import Shard
+from eacl_jax.bulk.reading import Shard, Wanted
 from eacl_jax.bulk.seen import Seen
+from eacl_jax.bulk.tables import Table
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.inputs import NOBODY, read_transcript
+from eacl_jax.prediction import Prediction
 
 ODD = [
     "🙂🏽",
@@ -246,6 +249,74 @@ def test_quoted_cells_hold_line_ends():
     first, last = read("csv", HEAD + '1,Ann,"a\nb"\n\n2,Ann\n2,Ann,c\n')
     assert first.problem.startswith("chats line 5: 2 cells")  # between two dialogues: of either
     assert last.line == 6
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "dialogue;speaker;text\n1;Ann;a, b\n;;\n1;Ben;c;;\n",
+        "sep=;\r\nDialogue;Speaker;Text\r\n1;Ann;a, b\r\n1;Ben;c\r\n",
+        "dialogue\tspeaker\ttext\n1\tAnn\ta, b\n1\tBen\tc\n",
+        '\ufeff\ufeff"dialogue", "speaker", "text"\n1, "Ann", "a, b"\n1, "Ben", "c"\n',
+        'Sr No.,Utterance,Speaker,Emotion,Dialogue_ID,Utterance_ID\r1,"a, b",Ann,joy,1,0\r2,c,Ben,,1,1\r',
+        'text,conv,author,label,category\n"a, b",1,Ann,x,y\nc,1,Ben,x,y\n',
+    ],
+)
+@pytest.mark.parametrize("coded", [str.encode, lambda text: text.encode("utf-16"), lambda text: gzip.compress(text.encode())])
+def test_tables_of_spreadsheets(content, coded):
+    (item,) = read("csv", coded(content))
+    assert item.dialogue == Dialogue("1", (Utterance("Ann", "a, b"), Utterance("Ben", "c")))
+
+
+def test_other_columns_are_carried_through():
+    content = "n,dialogue,speaker,text,emotion,,n,p(joy),utterance\n7,1,Ann,hi,joy,x,8,0.5,0\n"
+    table = Table(Lines(io.BytesIO(content.encode()), "chats"), {})
+    (item,) = table.read(Wanted(table._lines, Shard(), size=10, most_past=0))
+    assert item.dialogue.utterances[0].other == {"n": "7", "column 6": "x", "n 7": "8"}
+    assert table.others == ("n", "column 6", "n 7")
+    assert table.left_out == ["emotion", "p(joy)", "utterance"]
+
+
+def test_other_fields_are_carried_through():
+    record = {"id": 7, "utterances": [{"speaker": "Ann", "text": "hi", "n": [1]}, "Ben: so", ["Cleo", "yes"]], "more": {"a": 1}}
+    answered = {"id": "8", "utterances": [Prediction("Ann", "hi", "joy", {"joy": 1.0}, {"joy": 1.0}).to_json()]}
+    first, again = read("jsonl", json.dumps(record) + "\n" + json.dumps(answered))
+    said = first.dialogue.utterances
+    assert (first.dialogue.id, first.dialogue.other, said[0].other) == ("7", {"more": {"a": 1}}, {"n": [1]})
+    assert said[1:] == (Utterance("Ben", "so"), Utterance("Cleo", "yes"))
+    assert again.dialogue.utterances[0].other == {}
+
+
+def test_rows_out_of_order():
+    rows = "Dialogue_ID,Speaker,Utterance,Utterance_ID\n1,Ann,a,0\n1,Ann,b,1\n2,Ann,c,1\n2,Ann,d,0\n3,Ann,e,\n3,Ann,f,x\n"
+    first, second, third = read("csv", rows)
+    assert first.dialogue
+    assert third.dialogue
+    assert second.problem == "chats line 5: 'Utterance_ID' is 0 after 1; sort the rows of a dialogue by that column."
+
+
+def test_who_speaks_without_a_name_is_counted():
+    (item,) = read("txt", "no name\nAnn: hi\nSpeaker: so\n我们\n")
+    assert item.unnamed == 2
+    lines = [{"id": "1", "transcript": "no name\nAnn: hi"}, {"id": "2", "utterances": [{"text": "hi"}, ["Speaker", "so"]]}]
+    assert [item.unnamed for item in read("jsonl", "\n".join(map(json.dumps, lines)))] == [1, 0]
+
+
+def test_export_of_a_chat_is_one_dialogue_with_blank_lines():
+    text = "12/05/2024, 10:31 - Ann: I waited\n\nfor hours\n12/05/2024, 10:33 - Ben: Sorry\n"
+    (item,) = read("txt", text)
+    assert item.dialogue.utterances == read_transcript(text).utterances
+    assert [u.speaker for u in item.dialogue.utterances] == ["Ann", "Ben"]
+    assert item.lines == (1, 4)
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_lines_end_at_carriage_returns_too(kind, monkeypatch):
+    expected = dialogues(5)
+    content = WRITERS[kind](expected, "\r")
+    assert [item.dialogue for item in read(kind, content)] == expected
+    monkeypatch.setattr(bulk_lines, "LONGEST_LINE", max(map(len, content.split("\r"))) + 1)
+    assert [item.dialogue for item in read(kind, content)] == expected
 
 
 @pytest.mark.parametrize("kind", WRITERS)

@@ -54,8 +54,15 @@ def test_scores_are_those_of_the_answers(eacl, model: Path, write) -> None:
     assert f"expected calibration error {scores['calibration_error']:.2f}" in told
 
 
-@pytest.mark.parametrize("names", [{"joy": "Joy"}, {"joy": "glee"}, {"joy": "awful", "anger": "lovely"}, {"joy": "a [b]"}])
-@pytest.mark.parametrize("command", ["evaluate", "adapt --output new"])
+@pytest.mark.parametrize(
+    ("names", "command"),
+    [
+        ({"joy": "Joy"}, "adapt --output new"),
+        ({"joy": "glee"}, "evaluate"),
+        ({"joy": "awful", "anger": "lovely"}, "adapt --output new"),
+        ({"joy": "a [b]"}, "evaluate"),
+    ],
+)
 def test_emotions_that_are_no_labels_are_told_with_options_that_work(eacl, model: Path, write, names, command: str) -> None:
     arguments = (*command.split(), "--model", model, "--input", write(**names))
     refused = eacl(*arguments)

@@ -155,7 +155,7 @@ def test_connections_leave_files_for_others(monkeypatch, caplog):
 
 
 def test_mistakes_are_told(tmp_path, monkeypatch, capsys):
-    with pytest.raises(UserError, match=r"config\.json is missing"):
+    with pytest.raises(UserError, match=r"no model's folder: config\.json .*missing"):
         command.serve(model=str(tmp_path), port=0)
     with pytest.raises(UserError, match="--host no such host"):
         command.serve(model=str(tmp_path), host="no such host", port=0)
@@ -166,10 +166,10 @@ def test_mistakes_are_told(tmp_path, monkeypatch, capsys):
     with pytest.raises(UserError, match="queue of 5"):
         command.serve(model=str(tmp_path), port=0, queue=5)
     assert "warning" not in capsys.readouterr().err
-    with pytest.raises(UserError, match=r"config\.json is missing"):
+    with pytest.raises(UserError, match=r"no model's folder: config\.json .*missing"):
         command.serve(model=str(tmp_path), host="0.0.0.0", port=0)
     assert "warning: whoever reaches 0.0.0.0 may use this service" in capsys.readouterr().err
-    with pytest.raises(UserError, match=r"config\.json is missing"):
+    with pytest.raises(UserError, match=r"no model's folder: config\.json .*missing"):
         command.serve(model=str(tmp_path), host="0.0.0.0", port=0, token=TOKEN)
     assert "warning" not in capsys.readouterr().err
     monkeypatch.setattr(command, "find_spec", lambda name: None if name == "uvicorn" else object())
