@@ -20,12 +20,23 @@ Connect = Callable[..., socket.socket]
 
 
 @pytest.fixture
-def connect(monkeypatch, request) -> Iterator[Connect]:
-    """Opens connections to a service that has little patience and room, and sends something."""
-    monkeypatch.setattr(server, "_HEAD_SECONDS", 0.4)
+def patience() -> float:
+    """Seconds that the service waits for a request, and for its answer to be read."""
+    return 0.4
+
+
+@pytest.fixture
+def app(patience, monkeypatch) -> Any:
+    """A service that has little patience and room."""
+    monkeypatch.setattr(server, "_HEAD_SECONDS", patience)
     monkeypatch.setattr(connections, "_LINGER_SECONDS", 0.2)
     recognizer: Any = Gated()
-    app = create_app(recognizer, ServiceSettings(warm=False, connections=4, requests=1, timeout=0.4))
+    return create_app(recognizer, ServiceSettings(warm=False, connections=4, requests=1, timeout=patience))
+
+
+@pytest.fixture
+def connect(app) -> Iterator[Connect]:
+    """Opens connections to the service, and sends something."""
     opened: list[socket.socket] = []
     with listening(app) as address:
         host, port = address.removeprefix("http://").split(":")
@@ -96,6 +107,7 @@ def _is_refused(connection: socket.socket, data: bytes) -> bool:
     return False
 
 
+@pytest.mark.parametrize("patience", [60.0])
 def test_one_too_many_takes_the_place_of_who_waits_longest(connect, caplog):
     # Two without a request, one whose body does not come; each place is needed again.
     waiting = [connect(), connect(PROBE[:9]), connect(START + b"content-length: 9\r\n\r\n{")]
@@ -107,12 +119,16 @@ def test_one_too_many_takes_the_place_of_who_waits_longest(connect, caplog):
     assert "more than 4 connections" in caplog.text
 
 
-def test_answers_that_nobody_reads_are_dropped(connect):
+def test_answers_that_nobody_reads_are_dropped(app, connect):
     unread = connect(PROBE.replace(b"healthz", b"openapi.json") * 300, receive_buffer=2**12)
-    time.sleep(0.8)
+    deadline = time.monotonic() + 20
+    while b'code="answer_timeout"' not in app.state.service.telemetry.exposition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
     assert read(unread) == b"reset"
 
 
+@pytest.mark.parametrize("patience", [60.0])
 @pytest.mark.parametrize(
     ("sent", "status", "code", "words"),
     [
@@ -127,6 +143,7 @@ def test_answers_that_nobody_reads_are_dropped(connect):
         (CHUNKED + b"5;" + b" " * 8000 + b"\nx\r\n", 400, "bad_request", b"chunk"),
         (CHUNKED + b"1\r\n \r\n0\r\nx:" + b" " * 8000 + b"\x0b\r\n\r\n", 400, "bad_request", b"chunk"),
     ],
+    ids=range(9),
 )
 def test_what_is_no_request_is_told_so(connect, sent, status, code, words):
     answer = read(connect(sent))
@@ -134,17 +151,18 @@ def test_what_is_no_request_is_told_so(connect, sent, status, code, words):
     assert words in answer
 
 
-def test_bodies_that_are_not_there_when_the_service_ends_are_refused(connect):
-    recognizer: Any = Gated()
-    with listening(create_app(recognizer, ServiceSettings(warm=False))) as address:
+@pytest.mark.parametrize("patience", [60.0])
+def test_bodies_that_are_not_there_when_the_service_ends_are_refused(app):
+    with listening(app) as address:
         host, port = address.removeprefix("http://").split(":")
-        late = socket.create_connection((host, int(port)), timeout=10)
-        late.sendall(START + b"content-length: 9\r\n\r\n{")
-        time.sleep(0.1)
+        late = socket.create_connection((host, int(port)), timeout=20)
+        late.sendall(START + b"content-length: 9\r\nexpect: 100-continue\r\n\r\n")
+        assert late.recv(2**16).startswith(b"HTTP/1.1 100 ")  # it waits for the body
     assert code_of(read(late)) == (503, "shutting_down")
     late.close()
 
 
+@pytest.mark.parametrize("patience", [60.0])
 def test_requests_one_after_the_other_on_a_connection_are_answered(connect):
     body = b'{"dialogues": [{"transcript": "Ann: hi"}]}'
     asked = START + b"content-length: %d\r\n\r\n" % len(body) + body
