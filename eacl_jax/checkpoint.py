@@ -177,7 +177,7 @@ class Checkpoints:
             where = self._folder if step is None else self._folder / str(step)
             problem = disk_problem(error, where)
             if problem and os.strerror(errno.ENOENT) not in problem:  # a missing file is damage
-                raise UserError(f"the checkpoints cannot be read: {problem} and run the same command again.") from error
+                raise UserError(f"the checkpoints cannot be used: {problem} and run the same command again.") from error
             raise UserError(f"{where}: the checkpoint is damaged; {self._advice(step)} ({_first_line(error)}).") from error
 
     def _advice(self, step: int | None) -> str:

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from eacl_jax.whole import write_text
 
-_RECENT = 30  # steps whose median is the present pace
+_RECENT = 30  # steps whose median is the present pace; steps that compile are no part of it
 STAGE_NAMES = {1: "stage one", 2: "stage two"}
 
 
@@ -90,7 +90,7 @@ class Pace:
 
     def eta(self, step: int) -> str:
         """What is left after a step: `1:02:03`, `2 days, 1:02:03`, or `below 1:02:03`."""
-        each = statistics.median(self._recent) if self._recent else self._first or 0.0
+        each = statistics.median_low(self._recent) if self._recent else self._first or 0.0
         epochs = -(-self._steps // self._per_epoch) - (step - 1) // self._per_epoch
         pauses = epochs * statistics.median(self._pauses) if self._pauses else 0.0
         left = datetime.timedelta(seconds=round(each * (self._steps - step) + pauses))

@@ -64,6 +64,8 @@ def check(config: Config, workdir: Path, resume: bool) -> None:
     except UnicodeEncodeError as error:
         raise UserError(f"--workdir {workdir!r}: the name is not UTF-8; name another folder.") from error
     try:
+        if workdir.is_symlink() and not workdir.exists():
+            raise UserError(f"--workdir {workdir} is a link to {os.readlink(workdir)}, which is not there; make that folder.")
         if workdir.exists() and not workdir.is_dir():
             raise UserError(f"--workdir {workdir} is a file; name a folder.")
         if not workdir.is_dir() or not _content(workdir):

@@ -94,6 +94,12 @@ def test_paths_that_checkpoints_would_take_for_patterns(tmp_path, name):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_link_to_nowhere(tmp_path):
+    (tmp_path / "run").symlink_to("nowhere")
+    with pytest.raises(UserError, match="is a link to nowhere, which is not there"):
+        run_folder.check(Config(), tmp_path / "run", True)
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"seed": "one"}', '{"sed": 1}', '{"seed": 1', "\ud83d"])
 def test_a_damaged_config_is_named(tmp_path, content):
     (tmp_path / "config.json").write_bytes(content.encode("utf-8", "surrogatepass"))

@@ -26,7 +26,7 @@ class Position:
       dialogues: whole dialogues before it, those of other shards and those that could not be used included.
       checksum: CRC-32 of the bytes before it.
       utterances: of the next dialogue, which were answered too.
-      said: CRC-32 of those, where their bytes are not before `offset`.
+      answered: CRC-32 of those, where their bytes are not before `offset`.
     """
 
     offset: int = 0
@@ -34,7 +34,7 @@ class Position:
     dialogues: int = 0
     checksum: int = 0
     utterances: int = 0
-    said: int = 0
+    answered: int = 0
 
 
 class Lines:

@@ -125,13 +125,13 @@ class Gathering:
         self._lines, self._line, self._wanted = lines, line, wanted(lines.dialogues)
         self._size, self._start = wanted.size, wanted.done(lines.dialogues)
         self._other, self._before = other or {}, before
-        self._count = self._said = self._unnamed = 0
+        self._count = self._answered = self._unnamed = 0
         self._utterances: list[Utterance] = []
         self._where: list[int] = []
         self._past: deque[Utterance] = deque(maxlen=wanted.most_past)
 
     def add(self, utterance: Utterance, line: int, *, named: bool = True) -> Iterator[Item]:
-        """Adds what is said next, in a line; gives the piece before it where that is full.
+        """Adds the next utterance, in a line; gives the piece before it where that is full.
 
         Raises:
           UserError: an utterance that is done is not the one that was answered.
@@ -145,7 +145,7 @@ class Gathering:
             self._utterances, self._where, self._unnamed = [], [], 0
         self._count += 1
         if self._before:
-            self._said = zlib.crc32(f"{utterance.speaker}\0{utterance.text}\0".encode(), self._said)
+            self._answered = zlib.crc32(f"{utterance.speaker}\0{utterance.text}\0".encode(), self._answered)
         if self._count > self._start:
             self._utterances.append(utterance)
             self._where.append(line)
@@ -171,10 +171,10 @@ class Gathering:
     def _inside(self) -> Position:
         """After the utterances so far."""
         end = self._before or dataclasses.replace(self._lines.position, dialogues=self._lines.dialogues - 1)
-        return dataclasses.replace(end, utterances=self._count, said=self._said)
+        return dataclasses.replace(end, utterances=self._count, answered=self._answered)
 
     def _compare(self) -> None:
-        if (self._count, self._said) != (self._start, self._lines.resumed.said):
+        if (self._count, self._answered) != (self._start, self._lines.resumed.answered):
             raise self._lines.other_input(
                 f"line {self._line}: the first {self._start} utterances of dialogue {self.id!r:.60} differ"
             )
@@ -231,7 +231,7 @@ def read_txt(lines: Lines, wanted: Wanted) -> Iterator[Item]:
             text, problem = lines.text(line).rstrip("\r\n"), ""
         except BadLineError as error:
             text, problem = "?", str(error)
-        said: list[Utterance] = []
+        utterances: list[Utterance] = []
         ends = not line or (not text.strip() and not script.exported)
         if not script.exported:
             begun = lines.line
@@ -240,10 +240,10 @@ def read_txt(lines: Lines, wanted: Wanted) -> Iterator[Item]:
         if current:
             current.problem = current.problem or problem
             try:
-                said = list(script.finish() if ends else script.read(text, lines.where))
+                utterances = list(script.finish() if ends else script.read(text, lines.where))
             except UserError as error:
                 current.problem = current.problem or str(error)
-            for utterance in said:
+            for utterance in utterances:
                 named = utterance.speaker != NOBODY or text.lstrip().startswith(NOBODY)
                 yield from current.add(utterance, begun, named=named)
                 begun = lines.line

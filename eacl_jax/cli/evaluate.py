@@ -143,10 +143,12 @@ def _evaluate_run(folder: Path, split: str, data_dir: str) -> None:
 def _chunks(dialogues: "Sequence[Dialogue]") -> "Iterator[list[Dialogue]]":
     """Dialogues with some utterances together, in their order."""
     chunk: list[Dialogue] = []
+    utterances = 0
     for dialogue in dialogues:
         chunk.append(dialogue)
-        if sum(len(each.utterances) for each in chunk) >= _UTTERANCES:
+        utterances += len(dialogue.utterances)
+        if utterances >= _UTTERANCES:
             yield chunk
-            chunk = []
+            chunk, utterances = [], 0
     if chunk:
         yield chunk

@@ -111,10 +111,10 @@ class Job:
 
     def _stopped(self, journal: Journal, console: Console) -> typer.Exit:
         """Says what is done; the exit status of an interruption."""
-        told = f"stopped; {done(journal.totals, journal.position)} are done."
+        message = f"stopped; {done(journal.totals, journal.position)} are done."
         if self.output != STREAM and not journal.counts_nothing:
-            told += " To go on from there, run the same command again."
-        console.print(told, markup=False, highlight=False, soft_wrap=True)
+            message += " To go on from there, run the same command again."
+        console.print(message, markup=False, highlight=False, soft_wrap=True)
         return typer.Exit(130)
 
     def _read_as(self) -> str:
@@ -166,10 +166,10 @@ class Job:
         table = tables.Table(lines, self.columns)
         if table.left_out:
             names = ", ".join(map(repr, table.left_out))
-            told = (
+            note = (
                 f"{lines.name}: columns {names} are not carried through, as answers have these names; rename them to keep them"
             )
-            console.print(printable(told), markup=False, highlight=False, soft_wrap=True)
+            console.print(printable(note), markup=False, highlight=False, soft_wrap=True)
         return table.read(wanted), table.others
 
     def _format(self, labels: Sequence[str], others: Sequence[str]) -> formats.Format:

@@ -70,6 +70,8 @@ def start() -> None:
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _stop)
     sys.unraisablehook = _unraisable
+    # `allocator.use_huge_pages` has them wait until here.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

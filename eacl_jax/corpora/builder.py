@@ -232,7 +232,7 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder):
             yield (
                 key,
                 {
-                    "dialogue": json.dumps(item.dialogue.to_json(), ensure_ascii=False, default=str),
+                    "dialogue": json.dumps(item.dialogue.to_json(), default=str),
                     "file": self.sources[split].index(item.file),
                     "lines": np.asarray(item.lines, np.int32),
                     "turns": np.asarray(item.turns, np.int32),

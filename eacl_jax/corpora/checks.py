@@ -7,6 +7,7 @@ from pathlib import Path
 
 from eacl_jax.corpora.found import Found, Splits
 from eacl_jax.corpora.leaks import repeated, torn
+from eacl_jax.corpora.transcripts import why_no_text
 from eacl_jax.dialogue import Taxonomy, Utterance
 from eacl_jax.errors import UserError
 
@@ -47,6 +48,8 @@ def check_split(split: str, files: Sequence[Path], found: Sequence[Found], *, em
         dialogue = item.dialogue
         if not dialogue.id.strip():
             raise UserError(f"{item.where()}: the id is empty; give each dialogue an id of its own.")
+        if problem := why_no_text(dialogue.id):
+            raise UserError(f"{item.where()}: the id {problem}.")
         if not dialogue.utterances:
             raise UserError(f"{item.where()} has no utterances; remove it.")
         if dialogue.id in first:
@@ -142,10 +145,6 @@ def _problem(utterance: Utterance, empty_text: bool) -> str:
     if utterance.emotion is not None and (not utterance.emotion or utterance.emotion != utterance.emotion.strip()):
         return f"the emotion {utterance.emotion!r} is empty or has blanks around it; leave it out where nobody annotated."
     for field, value in (("speaker", utterance.speaker), ("text", utterance.text), ("emotion", utterance.emotion or "")):
-        if "\0" in value:
-            return f"the {field} holds a null character; remove it."
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            return f"the {field} holds half of a surrogate pair, which is no character; correct it."
+        if problem := why_no_text(value):
+            return f"the {field} {problem}."
     return ""

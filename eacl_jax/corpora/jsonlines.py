@@ -1,6 +1,7 @@
 """JSONL files with one dialogue a line."""
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -45,8 +46,10 @@ def decode(line: str, where: str, *, expected: str = "one dialogue a line") -> A
 
 
 def loads(text: str) -> Any:
-    """The JSON value of a text, as `json.loads`, but a field that an object has twice is a `ValueError`: which one is meant?"""
-    return json.loads(text, object_pairs_hook=_once)
+    """The JSON value of a text, as `json.loads`, but a field that an object has twice is a `ValueError` (which one is meant?),
+    and so is a number that JSON does not have.
+    """
+    return json.loads(text, object_pairs_hook=_once, parse_constant=_finite, parse_float=_finite)
 
 
 def _once(fields: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -54,4 +57,11 @@ def _once(fields: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(value) < len(fields):
         names = [name for name, _ in fields]
         raise ValueError(f"the field {next(name for name in names if names.count(name) > 1)!r} is there twice in one object")
+    return value
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is no number; write null")
     return value

@@ -159,6 +159,8 @@ GOOD = '{"id": "1", "utterances": [{"speaker": "Ann", "text": "hi"}]}'
         ('{"id": "x", "utterances": [{"speaker": "A", "text": "\\ud83d"}]}', "field 'text' holds half of a surrogate pair"),
         ('{"id": "\\ud83d", "utterances": [{"speaker": "A", "text": ""}]}', "field 'id' holds half of a surrogate pair"),
         ('{"id": "x", "transcript": "Ann: \\u0000"}', "field 'transcript' line 1: field 'text' holds a null character"),
+        ('{"id": "x", "utterances": [["A", "b"]], "n": NaN}', "not usable JSON: NaN is no number; write null"),
+        ('{"id": "x", "utterances": [["A", "b"]], "n": -1e999}', "not usable JSON: -1e999 is no number"),
         ("[" * 100_000, "not usable JSON"),
         ("9" * 5000, "not usable JSON"),
         (b'{"id": "\xff"}', r"byte 0xff at offset 8 is not UTF-8"),

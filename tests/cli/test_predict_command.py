@@ -13,7 +13,6 @@ import pytest
 from cli_stubs import LONGEST_NAME
 
 from eacl_jax.bulk.journal import Journal
-from eacl_jax.cli import process
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.recognizer import EmotionRecognizer
 
@@ -293,7 +292,8 @@ def test_output_whose_folder_goes(eacl, model, stub, tmp_path, monkeypatch):
 )
 def test_standard_streams_that_are_closed(eacl, model, stub, tmp_path, monkeypatch, arguments, told):
     chats = jsonl(tmp_path / "chats.jsonl")
-    monkeypatch.setattr(process, "closed", {"stdin", "stdout"})
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(io, "TextIOWrapper", lambda _: None)  # the standard input that `eacl` gives
     done = eacl("predict", "--model", model, "--input", chats, "--output", tmp_path / "out.jsonl", *arguments)
     assert (done.status, told in done.errors) == (2, True)
 
@@ -391,6 +391,5 @@ def test_standard_output_that_nobody_reads(eacl, model, stub, tmp_path, monkeypa
     reader, writer = os.pipe()
     os.close(reader)
     monkeypatch.setattr(sys, "stdout", Stdout(writer))
-    monkeypatch.setattr(process, "_reader_gone", lambda: True)
     done = eacl("predict", "--model", model, "--input", jsonl(tmp_path / "chats.jsonl"), "--output=-")
     assert (done.status, done.errors) == (141, "")

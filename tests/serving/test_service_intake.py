@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ from service_stub import Gated
 
 from eacl_jax.serving import intake
 from eacl_jax.serving.app import create_app
+from eacl_jax.serving.bodies import unpack
+from eacl_jax.serving.errors import ApiError
 from eacl_jax.serving.settings import Limits, ServiceSettings
 
 BODY = b'{"dialogues": [{"transcript": "Ann: hi"}]}'
@@ -127,8 +130,9 @@ def test_one_address_leaves_places_to_others():
             await stub.gate.reached()
             status, headers, content, _ = await ask(app, chunks(BODY), CHUNKED, "2001:db8::4")
             other = asyncio.create_task(ask(app, chunks(BODY), CHUNKED, "2001:db8:1::1"))
-            while app.state.service.admission.held < 4:
-                await asyncio.sleep(0)
+            async with asyncio.timeout(20):
+                while app.state.service.admission.held < 4:
+                    await asyncio.sleep(0)
             full = (await ask(app, chunks(BODY), CHUNKED, "192.0.2.1"))[0]
             stub.gate.open()
             answered = [(await task)[0] for task in (*first, other)]
@@ -180,6 +184,17 @@ def test_bodies_may_be_gzip(body, encoding, status, words):
 
     found, _, content, _ = asyncio.run(go())
     assert (found, words in content) == (status, True), content
+
+
+def test_no_more_of_a_gzip_is_unpacked_than_a_body_may_have():
+    bomb = gzip.compress(b" " * 2**24)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ApiError, match="limit of 1000 bytes"):
+            unpack(bomb, "gzip", 1000)
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
 
 
 def test_who_hangs_up_while_sending_is_forgotten():

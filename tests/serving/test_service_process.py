@@ -18,7 +18,7 @@ import httpx
 import pytest
 from typer.main import get_command
 
-from eacl_jax.cli import main
+from eacl_jax.cli import app
 from eacl_jax.cli import serve as command
 from eacl_jax.errors import UserError
 from eacl_jax.serving import server
@@ -118,7 +118,7 @@ def test_an_empty_token_opens_nothing(token, words, monkeypatch):
     for variable, arguments in ((token, []), ("", [f"--token={token}"])):
         monkeypatch.setenv("EACL_TOKEN", variable)
         with pytest.raises(UserError, match="token is empty" if arguments else words):
-            get_command(main.app)(["serve", "--model=nowhere/model", *arguments], standalone_mode=False)
+            get_command(app.app)(["serve", "--model=nowhere/model", *arguments], standalone_mode=False)
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
