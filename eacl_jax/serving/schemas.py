@@ -1,7 +1,7 @@
 """What requests and answers hold; the OpenAPI description is made from this."""
 
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import (
     AfterValidator,
@@ -94,15 +94,19 @@ class _CarriedThrough(BaseModel):
 
     model_config = ConfigDict(extra="allow", strict=True)
     __pydantic_extra__: dict[str, Annotated[Any, BeforeValidator(_can_be_answered)]]
+    parts: ClassVar[tuple[str, ...]]
+    """What it is made of, beside the caller's own fields."""
 
     def given(self) -> dict[str, Any]:
         """The fields that were given."""
-        known = {name: getattr(self, name) for name in type(self).model_fields if name in self.model_fields_set}
+        known = {name: getattr(self, name) for name in self.parts if name in self.model_fields_set}
         return {**known, **(self.model_extra or {})}
 
 
 class AskedUtterance(_CarriedThrough):
     """One turn of a conversation. Its other fields come back in the answer."""
+
+    parts = ("speaker", "text", "emotion")
 
     speaker: Annotated[Name | None, BeforeValidator(_digits), WithJsonSchema({"anyOf": [_NAMED, {"type": "null"}]})] = Field(
         None, description="`Speaker` where there is none; a number stands for its digits.", examples=["Ann"]
@@ -159,15 +163,12 @@ class NextUtterance(AskedUtterance):
     on_long: Long = "cut"
     fields_: Fields = Field(default_factory=list, alias="fields")
 
-    def given(self) -> dict[str, Any]:
-        """The fields of the utterance that were given."""
-        return {name: value for name, value in super().given().items() if name not in ("labels", "on_long", "fields_")}
-
 
 class AskedDialogue(_CarriedThrough):
     """A conversation: either its utterances, or a transcript. Its other fields come back in the answer."""
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["utterances"]}, {"required": ["transcript"]}]})
+    parts = ("id", "utterances", "transcript")
 
     id: Annotated[
         str,

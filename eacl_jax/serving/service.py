@@ -93,7 +93,7 @@ class Service:
         await asyncio.to_thread(self._batcher.close, self.settings.grace)
 
     async def predict(
-        self, dialogues: Sequence[Dialogue], labels: Mapping[str, str], on_long: "OnLong"
+        self, dialogues: Sequence[Dialogue], labels: Mapping[str, str], on_long: "OnLong" = "cut"
     ) -> tuple[list[DialoguePrediction], tuple[str, ...]]:
         """The emotions of all utterances of each dialogue, and what was found in the labels (`EmotionRecognizer.warnings`).
 
