@@ -25,7 +25,7 @@ _PIECES = 4
 
 
 @dataclasses.dataclass(frozen=True)
-class Said:
+class Turn:
     """The answer to one more utterance of a conversation.
 
     Attributes:
@@ -117,7 +117,7 @@ class Service:
         found = [DialoguePrediction(each.id, tuple(next(answers) for _ in each.utterances), each.other) for each in dialogues]
         return found, job.warnings
 
-    async def say(self, identity: str, utterance: Utterance, labels: Mapping[str, str], on_long: "OnLong") -> Said:
+    async def say(self, identity: str, utterance: Utterance, labels: Mapping[str, str], on_long: "OnLong") -> Turn:
         """Adds an utterance to a conversation. Where it fails, nothing is added.
 
         Args:
@@ -140,7 +140,7 @@ class Service:
                 (answer,) = await self._run(job)
                 conversation.append(utterance)
                 conversation.labels = labels
-                return Said(len(conversation) - 1, answer, labels, job.warnings)
+                return Turn(len(conversation) - 1, answer, labels, job.warnings)
 
     def _job(self, labels: Mapping[str, str], on_long: "OnLong") -> Job:
         return Job(labels, on_long, most_tokens=self.recognizer.settings.prompt.max_tokens)

@@ -62,13 +62,13 @@ async function readModel() {
 function tellModel() {
   const named = html("strong", {}, html("bdi", {}, model.name));
   const labels = own === null ? model.labels : shown.labels;
-  const listed = labels.length > MANY ? [`${labels.length} labels`] : labels.flatMap((label, place) => (place ? [", ", ...told(label)] : told(label)));
+  const listed = labels.length > MANY ? [`${labels.length} labels`] : labels.flatMap((label, place) => (place ? [", ", ...withWord(label)] : withWord(label)));
   const kind = own === null ? [" ("] : [" with ", html("strong", {}, "your own labels"), " ("];
   find("model").replaceChildren("Answered by ", named, ...kind, ...listed, `). ${trust()}`);
 }
 
 /** A label, and the word behind it where that is another one of the reader's own. */
-function told(label) {
+function withWord(label) {
   const word = own === null ? label : shown.words.get(label);
   return [html("bdi", {}, label), ...(word === label ? [] : [": ", html("bdi", {}, word)])];
 }
