@@ -2,7 +2,7 @@
 
 import itertools
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -48,8 +48,11 @@ def label_batches(tokenizer: Any, taxonomy: Taxonomy) -> Iterator[tuple[Batch, i
         yield collate(filled, _LABELS_AT_ONCE, plan(lengths, _LABELS_AT_ONCE, layout="padded", max_tokens=10**9)), len(some)
 
 
-def check_words(tokenizer: Any, taxonomy: Taxonomy) -> None:
+def check_words(tokenizer: Any, taxonomy: Taxonomy) -> tuple[str, ...]:
     """Makes sure that the encoder reads something else in each label's word, and warns of words that it does not know.
+
+    Returns:
+      What it warned of.
 
     Raises:
       UserError: the words of some labels are the same tokens: one word twice or in other capitals, emoji, or a script that the
@@ -68,15 +71,18 @@ def check_words(tokenizer: Any, taxonomy: Taxonomy) -> None:
             f"labels cannot be told apart, as their words are the same tokens to the encoder: {'; '.join(told)}. "
             "Give each label another word or phrase that says what it means: LABEL=WORD."
         )
-    if unknown:
-        log.warning(
-            "the encoder's tokenizer does not know the words of the labels %s: their anchors say nothing of what they mean",
-            ", ".join(map(repr, unknown)),
-        )
+    return _warned(
+        f"the encoder's tokenizer does not know the words of the labels {', '.join(map(repr, unknown))}: their anchors say "
+        "nothing of what they mean",
+        unknown,
+    )
 
 
-def check_anchors(taxonomy: Taxonomy, anchors: Float[np.ndarray, "C m"]) -> None:
+def check_anchors(taxonomy: Taxonomy, anchors: Float[np.ndarray, "C m"]) -> tuple[str, ...]:
     """Warns of labels whose anchors are nearly equal (cosine above `NEARLY_EQUAL`).
+
+    Returns:
+      What it warned of.
 
     Raises:
       UserError: some are equal (cosine above `EQUAL`), or hold a number that is not finite.
@@ -90,8 +96,8 @@ def check_anchors(taxonomy: Taxonomy, anchors: Float[np.ndarray, "C m"]) -> None
     ]
     if equal := [pair for pair, cosine in near if cosine > EQUAL]:
         raise UserError(f"labels cannot be told apart, as their anchors are equal: {'; '.join(equal)}. Give them other words.")
-    if near:
-        log.warning("labels are hard to tell apart, as their anchors are nearly equal: %s", "; ".join(pair for pair, _ in near))
+    pairs = "; ".join(pair for pair, _ in near)
+    return _warned(f"labels are hard to tell apart, as their anchors are nearly equal: {pairs}", near)
 
 
 def check_finite(arrays: Mapping[str, np.ndarray]) -> None:
@@ -99,6 +105,13 @@ def check_finite(arrays: Mapping[str, np.ndarray]) -> None:
     if wrong := [name for name, array in arrays.items() if not np.isfinite(np.sum(array, dtype=np.float64))]:
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise UserError(f"{', '.join(wrong[:3])}{more} holds NaN or infinity: the file is damaged, or its training went wrong.")
+
+
+def _warned(message: str, of: Sequence[object]) -> tuple[str, ...]:
+    if not of:
+        return ()
+    log.warning("%s", message)
+    return (message,)
 
 
 def _label_examples(tokenizer: Any, taxonomy: Taxonomy) -> list[Example]:

@@ -5,6 +5,11 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, overload
 
+ANSWER = ("speaker", "text", "emotion", "confidence", "probabilities", "cosines", "truncated", "unknown_text")
+"""Fields of an answer to an utterance."""
+OTHER = "other"
+"""Stands for the fields that an utterance came with."""
+
 _TEXT_WIDTH = 60
 _DIGITS = 6  # of what is written: answers are the same to 1e-5 whatever is asked beside them
 

@@ -43,6 +43,7 @@ class EmotionRecognizer:
       settings: labels, prompt, readout and calibration.
       anchors: float32 [C, m] by stage, `stage_one` and `stage_two`.
       adaptation: what `adapt` did, for a recognizer that it returned.
+      warnings: what `with_labels` found in the labels: words that the encoder does not know, anchors that are nearly equal.
       facts: of the run that it comes from, for its card; None where they are not known.
       tokenizer: the encoder's.
       encoder_config: the encoder's config.json.
@@ -80,6 +81,7 @@ class EmotionRecognizer:
         self.settings = settings
         self.anchors = anchors
         self.adaptation: Adaptation | None = None
+        self.warnings: tuple[str, ...] = ()
         self._source: _Source | None = None
         self.facts = facts
         self.tokenizer, self.encoder_config = tokenizer, encoder_config
@@ -284,9 +286,9 @@ class EmotionRecognizer:
         """
         words = read_labels(labels)
         taxonomy = Taxonomy(tuple(words), tuple(words.values()))
-        check_words(self.tokenizer, taxonomy)
+        warnings = check_words(self.tokenizer, taxonomy)
         anchors = self._label_anchors(taxonomy)
-        check_anchors(taxonomy, anchors)
+        warnings += check_anchors(taxonomy, anchors)
         temperature = self.settings.calibration["stage_one"]
         settings = dataclasses.replace(
             self.settings,
@@ -294,7 +296,9 @@ class EmotionRecognizer:
             words=taxonomy.words,
             calibration={"stage_one": temperature, "stage_two": temperature},
         )
-        return self._changed(settings, {"stage_one": anchors, "stage_two": anchors})
+        changed = self._changed(settings, {"stage_one": anchors, "stage_two": anchors})
+        changed.warnings = warnings
+        return changed
 
     def adapt(self, dialogues: Any, *, seed: int = 0) -> "EmotionRecognizer":
         """Stage two on annotated dialogues: a recognizer whose anchors are moved by them, everything else frozen.

@@ -217,7 +217,9 @@ def test_labels_that_can_hardly_be_told_apart_are_named(recognizer, caplog, monk
 
 
 def test_a_label_word_that_the_tokenizer_does_not_know_is_named(recognizer, caplog):
-    recognizer.with_labels({"joy": "joy", "thanks": "gratitude"})
+    own = recognizer.with_labels({"joy": "joy", "thanks": "gratitude"})
+    assert own.warnings == tuple(record.getMessage() for record in caplog.records)
+    assert recognizer.warnings == ()
     assert "does not know the words of the labels 'thanks'" in caplog.text
 
 

@@ -9,12 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from eacl_jax.errors import UserError
-from eacl_jax.prediction import DialoguePrediction
-
-ANSWER = ("speaker", "text", "emotion", "confidence", "probabilities", "cosines", "truncated", "unknown_text")
-"""Fields of an answer."""
-OTHER = "other"
-"""Stands for all fields or columns that are carried through from the input."""
+from eacl_jax.prediction import ANSWER, OTHER, DialoguePrediction
 
 _COLUMNS = ("speaker", "text", "emotion", "confidence", "truncated", "unknown_text", "probabilities")
 _FORMULA = "=+-@＝＋－＠"

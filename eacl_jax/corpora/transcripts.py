@@ -34,20 +34,22 @@ _DATE = r"(?:\d{1,4}[./-]\d{1,2}[./-]\d{1,4}\.?|\d{1,2}\.?\s\w{3,9}\.?,?(?:\s\d{
 _DAY = r"(?:(?:[Tt]oday|[Yy]esterday)(?: at|,)?|" + _DATE + r")"
 # Marks of writing direction, which exports put before a message.
 _MARKS = "\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff"
-# What a line may begin with: a time, with a date or not, in brackets or before a dash or a blank.
+# What a line may begin with: a time, with a date or not, in brackets or before a dash or a blank. Blanks are given back to
+# nothing else (`*+`): a line of them would take the third power of their number.
 _STAMP = re.compile(
-    rf"[{_MARKS}\s]*(?:"
-    rf"(?P<bracketed>[\[(]\s*(?P<day1>{_DAY},?[\sT]\s*)?{_TIME}\s*[\])])(?:\s*[-–—](?=\s))?"
-    rf"|(?P<dashed>(?P<day2>{_DAY},?[\sT]\s*)?{_TIME}\s*[-–—](?=\s))"
-    rf"|(?P<plain>(?P<day3>{_DAY},?[\sT]\s*)?{_TIME}(?=\s))"
+    rf"[{_MARKS}\s]*+(?:"
+    rf"(?P<bracketed>[\[(]\s*+(?P<day1>{_DAY},?[\sT]\s*+)?{_TIME}\s*+[\])])(?:\s*+[-–—](?=\s))?"
+    rf"|(?P<dashed>(?P<day2>{_DAY},?[\sT]\s*+)?{_TIME}\s*+[-–—](?=\s))"
+    rf"|(?P<plain>(?P<day3>{_DAY},?[\sT]\s*+)?{_TIME}(?=\s))"
     rf")[{_MARKS}\s]*"
 )
-_AT = rf"(?:{_DAY},?\s*)?{_TIME}"
+_AT = rf"(?:{_DAY},?\s*+)?{_TIME}"
 _ABOVE = re.compile(
-    rf"[{_MARKS}\s]*(?:(?P<name>\S.*?)(?:\s*[—–]\s*[\[(]?{_AT}[\])]?|\s\s+[\[(]?{_AT}[\])]?|\s+[\[(]{_AT}[\])]|\s{_AT}(?<=[Mm.]))"
-    rf"|[\[(]{_AT}[\])]\s*(?P<after>[^:]*[^:\s]))\s*"
+    rf"[{_MARKS}\s]*+(?:"
+    rf"(?P<name>\S.*?)(?:\s*+[—–]\s*+[\[(]?{_AT}[\])]?|\s\s++[\[(]?{_AT}[\])]?|\s++[\[(]{_AT}[\])]|\s{_AT}(?<=[Mm.]))"
+    rf"|[\[(]{_AT}[\])]\s*+(?P<after>[^:]*[^:\s]))\s*"
 )
-_NAMED_AT = re.compile(rf"(?P<speaker>[^\s:][^:]*?)\s*,?\s*[\[(]?\s*{_TIME}\s*[\])]?\s*:(?=\s)")
+_NAMED_AT = re.compile(rf"(?P<speaker>[^\s:][^:]*?)\s*+,?\s*+[\[(]?\s*+{_TIME}\s*+[\])]?\s*+:(?=\s)")
 # Characters in which the beginning of a message is looked for: lines may be very long.
 _HEAD = 120
 
@@ -99,15 +101,18 @@ class TranscriptLines:
         Raises:
           UserError: it is not text.
         """
+        if not line.strip():
+            if self._open:
+                self._open[1].append("")
+            return
         style, speaker, text = _styled(line)
-        if self._style is None and line.strip():
+        if self._style is None:
             self._style, self.exported = style, bool(style)
         elif style and style != self._style:
             self._style, self.exported = "", False
         if not self.exported:
             yield from self.finish()
-            if line.strip():
-                yield read_line(line, where)
+            yield read_line(line, where)
         elif style:
             yield from self.finish()
             self._open = (speaker, [text] if text else [], where)

@@ -1,5 +1,7 @@
 """Lines of text, and who says them."""
 
+import time
+
 import pytest
 
 from eacl_jax.corpora.transcripts import NOBODY, TranscriptLines, read_line, read_transcript, reads_back, split_lines
@@ -102,3 +104,12 @@ def test_what_cannot_be_text_is_named():
 def test_long_lines_take_no_longer_than_their_length(piece):
     line = piece * (10**6 // len(piece))  # at the square of the length this would not end
     assert said(line) == [(NOBODY, line.strip())][: bool(line.strip())]
+
+
+@pytest.mark.parametrize(
+    "line", ["a" + " " * 116 + "b", "a" + "\u200e" * 117, "a —" * 40, "Ann 1 May 2020 " * 8, "(" + " " * 118]
+)
+def test_a_line_is_read_in_a_time_that_callers_can_afford(line):
+    began = time.perf_counter()
+    read_transcript("\n".join([line] * 200))
+    assert time.perf_counter() - began < 1
