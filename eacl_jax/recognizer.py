@@ -480,7 +480,7 @@ class EmotionRecognizer:
         """Pickles where the model is and what was changed since, not the weights: who unpickles it loads the folder again."""
         if self._source is None:
             raise TypeError("a recognizer that was not loaded with from_pretrained cannot be pickled; save and load it first.")
-        return _loaded_again, (self._source, self.settings, self.anchors, self.adaptation, self.facts)
+        return _loaded_again, (self._source, self.settings, self.anchors, self.adaptation, self.facts, self.warnings)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -493,14 +493,12 @@ class _Source:
     heads: str
 
 
-def _loaded_again(
-    source: _Source, settings: Settings, anchors: dict[str, np.ndarray], adaptation: Adaptation | None, facts: Facts | None
-) -> EmotionRecognizer:
+def _loaded_again(source: _Source, settings: Settings, anchors: dict[str, np.ndarray], *known: Any) -> EmotionRecognizer:
     recognizer = EmotionRecognizer.from_pretrained(source.path, revision=source.revision, batch_size=source.batch_size)
     if recognizer._source != source:
         raise UserError(
             f"{source.path} is no longer the model that this recognizer was loaded from: its heads.safetensors differs."
         )
     changed = recognizer._changed(settings, anchors)
-    changed.adaptation, changed.facts = adaptation, facts
+    changed.adaptation, changed.facts, changed.warnings = known
     return changed

@@ -198,7 +198,7 @@ def _styled(line: str) -> tuple[str, str, str]:
 def _is_name(text: str) -> bool:
     """Whether what stands before a colon is a name and not the beginning of a sentence."""
     words = text.split()
-    if not words or len(words) > _MOST_WORDS or len(text) > _LONGEST_NAME:
+    if not words or len(words) > _MOST_WORDS or len(text) > _LONGEST_NAME or ":" in text:
         return False
     first = text[0]
     if first == "+":  # a telephone number

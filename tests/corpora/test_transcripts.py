@@ -80,6 +80,7 @@ def test_line_feeds_and_carriage_returns_end_a_line_and_nothing_else():
             "12/05/2024, 10:31 - Ann: hi\n[10:32] Ben: yo\n@cid: me too\nMy only question is: why?",
             [("Ann", "hi"), ("Ben", "yo"), ("@cid", "me too"), (NOBODY, "My only question is: why?")],
         ),
+        ("Ann: Hello  10:31\nBen: ok", [("Ann", "Hello  10:31"), ("Ben", "ok")]),
         ("Meeting at 10:31\nok", [(NOBODY, "Meeting at 10:31"), (NOBODY, "ok")]),
     ],
 )
