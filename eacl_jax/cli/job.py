@@ -235,6 +235,8 @@ def _unreadable(path: Path, error: OSError) -> UserError:
 
 def _format(option: str, name: str, given: str, known: Sequence[str]) -> str:
     suffix = Path(name).suffix.lower().removeprefix(".")
+    if option == "--input":
+        suffix = {"tsv": "csv", "ndjson": "jsonl"}.get(suffix, suffix)
     found = given or (suffix if name != STREAM else "")
     if found not in known:
         endings = ", ".join(f".{ending}" for ending in known)
