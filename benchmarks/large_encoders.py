@@ -91,7 +91,7 @@ def measure(name: str, folder: Path, settings: dict[str, Any]) -> dict[str, Any]
         return seconds[0], statistics.median(seconds[1:])
 
     forward = jax.jit(lambda params: nnx.merge(graphdef, params).represent(batch))
-    result["forward_first"], result["forward"] = timed(lambda: forward(params))
+    result["forward_first"], result["forward"] = timed(lambda: forward(params))  # noqa: F821  (deleted below)
 
     # What the loss reads of an experiment.
     experiment: Any = types.SimpleNamespace(config=Config(), merge=lambda params: nnx.merge(graphdef, params))

@@ -1,11 +1,11 @@
 """Emotion recognition in conversation with emotion-anchored contrastive learning, in JAX."""
 
+import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
-from eacl_jax.dialogue import Dialogue, Utterance
-
 if TYPE_CHECKING:
+    from eacl_jax.dialogue import Dialogue, Utterance
     from eacl_jax.recognizer import EmotionRecognizer
 
 # Else transformers tells whoever uses JAX that PyTorch is missing.
@@ -13,11 +13,11 @@ os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
 
 __all__ = ["Dialogue", "EmotionRecognizer", "Utterance"]
 
+# Only on demand: the recognizer imports JAX, for which a mistyped command line should not wait.
+_MODULES = {"Dialogue": "dialogue", "Utterance": "dialogue", "EmotionRecognizer": "recognizer"}
+
 
 def __getattr__(name: str) -> Any:
-    # Only on demand: it imports JAX and transformers, for which a mistyped command line should not wait.
-    if name == "EmotionRecognizer":
-        from eacl_jax.recognizer import EmotionRecognizer
-
-        return EmotionRecognizer
+    if name in _MODULES:
+        return getattr(importlib.import_module(f"eacl_jax.{_MODULES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -119,7 +119,7 @@ def adapt(
         observer.epoch(-(-done // steps_per_epoch), state)
         save(state)
         if stop.requested:
-            raise Interrupted
+            raise Interrupted(stop.number)
     return state
 
 

@@ -2,10 +2,12 @@
 
 import os
 import platform
+import signal
 import sys
 from pathlib import Path
 
 TUNABLE = "glibc.malloc.hugetlb"
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _ENABLED = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
@@ -23,7 +25,11 @@ def use_huge_pages() -> None:
     if wanted(os.environ.get("GLIBC_TUNABLES", ""), platform.libc_ver(), _ENABLED):
         tunables = [text for text in (os.environ.get("GLIBC_TUNABLES"), f"{TUNABLE}=1") if text]
         os.environ["GLIBC_TUNABLES"] = ":".join(tunables)
+        # They wait until the program has come here again, or is ready for them: while Python starts, they would end it with a
+        # traceback.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
 
 def wanted(tunables: str, libc: tuple[str, str], enabled: Path) -> bool:

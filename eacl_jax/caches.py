@@ -16,14 +16,13 @@ import logging
 import os
 import stat
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 import tokenizers
-import transformers
 
 from eacl_jax import prompts
 from eacl_jax.config import PromptConfig, Readout
@@ -33,7 +32,7 @@ from eacl_jax.prompts import Example, PromptBuilder
 log = logging.getLogger(__name__)
 
 # Raise it when what is in a file, or how it is read, changes.
-FORMAT = "eacl_jax prompts 1"
+FORMAT = "eacl_jax prompts 2"
 KEPT_FILES = 32
 
 # jax's settings where the user's environment gives none. Seconds of compilation from which on a result is kept, and bytes in
@@ -48,8 +47,6 @@ def corpus_examples(
     corpus: Corpus, tokenizer: Any, config: PromptConfig, *, readout: Readout, trailing_space: bool, cache: Path
 ) -> dict[str, list[Example]]:
     """The examples of each split, as `PromptBuilder` builds them: read from the cache where they are there, else kept there.
-
-    What the builder has to say of them is said again when they are read.
 
     Args:
       corpus: its annotated utterances become examples.
@@ -66,14 +63,10 @@ def corpus_examples(
     builder = PromptBuilder(tokenizer, config, readout=readout, trailing_space=trailing_space)
     file = cache / "prompts" / f"{key}.npz"
     if key is not None and (kept := _read(file)) is not None:
-        examples, warnings = kept
-        for warning in warnings:
-            prompts.log.warning("%s", warning)
-        return examples
-    with _overheard(prompts.log) as warnings:
-        examples = {split: builder.build(corpus.splits[split], corpus.taxonomy) for split in SPLITS}
+        return kept
+    examples = {split: builder.build(corpus.splits[split], corpus.taxonomy) for split in SPLITS}
     if key is not None:
-        _write(file, examples, warnings)
+        _write(file, examples)
     return examples
 
 
@@ -110,6 +103,8 @@ def _key(corpus: Corpus, tokenizer: Any, config: PromptConfig, readout: Readout,
     if backend is None:
         log.info("a %s cannot be told from another: its prompts are not kept", type(tokenizer).__name__)
         return None
+    import transformers  # takes its time, and not only training imports this file
+
     roles = ("cls", "bos", "sep", "eos", "mask", "unk", "pad")
     parts = [
         FORMAT,
@@ -128,12 +123,11 @@ def _key(corpus: Corpus, tokenizer: Any, config: PromptConfig, readout: Readout,
     return digest.hexdigest()
 
 
-def _read(file: Path) -> tuple[dict[str, list[Example]], list[str]] | None:
-    """Examples by split and warnings; None where the file is not there or not as it was written."""
+def _read(file: Path) -> dict[str, list[Example]] | None:
+    """Examples by split; None where the file is not there or not as it was written."""
     try:
         with np.load(file, allow_pickle=False) as arrays:
             examples = {split: _unpack(split, arrays) for split in SPLITS}
-            warnings = _from_bytes(arrays["warnings"])
     except FileNotFoundError:
         return None
     except Exception as error:  # whatever a damaged file provokes in the libraries that read it
@@ -141,13 +135,11 @@ def _read(file: Path) -> tuple[dict[str, list[Example]], list[str]] | None:
         return None
     with contextlib.suppress(OSError):
         os.utime(file)  # used now, so that it outlives files that nobody reads
-    return examples, warnings
+    return examples
 
 
-def _write(file: Path, examples: Mapping[str, Sequence[Example]], warnings: Sequence[str]) -> None:
-    arrays = {"warnings": _to_bytes(list(warnings))}
-    for split, items in examples.items():
-        arrays |= _pack(split, items)
+def _write(file: Path, examples: Mapping[str, Sequence[Example]]) -> None:
+    arrays = {name: array for split, items in examples.items() for name, array in _pack(split, items).items()}
     part = file.with_name(f".{file.stem}.{uuid.uuid4().hex}.part")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -180,10 +172,12 @@ def _forget_oldest(folder: Path) -> None:
 
 
 def _pack(split: str, examples: Sequence[Example]) -> dict[str, np.ndarray]:
-    """Arrays of N examples: `tokens` int32, one after another; `numbers` int64 [N, 4]; `dialogues`, JSON as bytes."""
+    """Arrays of N examples: `tokens` int32, one after another; `numbers` int64 [N, 6]; `dialogues`, JSON as bytes."""
     return {
         f"{split}_tokens": np.concatenate([np.zeros(0, np.int32), *(e.tokens for e in examples)]),
-        f"{split}_numbers": np.array([(len(e.tokens), e.readout, e.label, e.utterance) for e in examples], np.int64),
+        f"{split}_numbers": np.array(
+            [(len(e.tokens), e.readout, e.label, e.utterance, e.truncated, e.unknown) for e in examples], np.int64
+        ),
         f"{split}_dialogues": _to_bytes([e.dialogue for e in examples]),
     }
 
@@ -191,9 +185,10 @@ def _pack(split: str, examples: Sequence[Example]) -> dict[str, np.ndarray]:
 def _unpack(split: str, arrays: Mapping[str, np.ndarray]) -> list[Example]:
     tokens, dialogues = arrays[f"{split}_tokens"], _from_bytes(arrays[f"{split}_dialogues"])
     examples, end = [], 0
-    for dialogue, (length, readout, label, utterance) in zip(dialogues, arrays[f"{split}_numbers"].tolist(), strict=True):
+    for dialogue, row in zip(dialogues, arrays[f"{split}_numbers"].tolist(), strict=True):
+        length, readout, label, utterance, truncated, unknown = row
         start, end = end, end + length
-        examples.append(Example(tokens[start:end], readout, label, dialogue, utterance))
+        examples.append(Example(tokens[start:end], readout, label, dialogue, utterance, bool(truncated), bool(unknown)))
     if end != len(tokens):
         raise ValueError(f"{split} has {len(tokens)} tokens where its examples have {end}")
     return examples
@@ -205,23 +200,6 @@ def _to_bytes(value: Any) -> np.ndarray:
 
 def _from_bytes(array: np.ndarray) -> Any:
     return json.loads(array.tobytes())
-
-
-@contextlib.contextmanager
-def _overheard(logger: logging.Logger) -> Iterator[list[str]]:
-    """Collects the warnings that `logger` gives out meanwhile."""
-    heard: list[str] = []
-
-    class Ear(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            heard.append(record.getMessage())
-
-    ear = Ear(logging.WARNING)
-    logger.addHandler(ear)
-    try:
-        yield heard
-    finally:
-        logger.removeHandler(ear)
 
 
 def _not_private(folder: Path) -> str:

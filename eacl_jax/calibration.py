@@ -2,10 +2,11 @@
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 BINS = 15
+# Nats. Chosen on smalltalk's dev split: temperatures fitted to 1 to 200 of its utterances, from four starts, on the others.
+HOLD = 4.0
 # e^-10 to e^10: scores of a model that tells little apart differ by thousandths, and may still be calibrated.
 _LIMIT = 10.0
 
@@ -15,21 +16,24 @@ def probabilities(scores: Float[np.ndarray, "N C"], temperature: float) -> Float
     return softmax(scores / temperature, axis=1)
 
 
-def fit_temperature(scores: Float[np.ndarray, "N C"], labels: Int[np.ndarray, " N"]) -> float:
-    """The temperature T that makes the labels likeliest under `softmax(scores / T)`; 1 where there are no examples.
+def fit_temperature(scores: Float[np.ndarray, "N C"], labels: Int[np.ndarray, " N"], *, near: float = 1.0) -> float:
+    """The temperature T that makes the labels likeliest under `softmax(scores / T)`, less `HOLD * log(T / near)^2`.
 
-    It changes no prediction. The likelihood has one peak in 1/T, so the search cannot miss it.
+    It changes no prediction. A handful of examples that are answered right would make T zero and every probability 100%: they
+    move it little from where it was, and hundreds go where they must.
 
     Args:
       scores: of examples that did not choose the model's weights.
       labels: in 0..C-1.
+      near: the temperature before; what is answered where there are no examples.
     """
     if not len(labels):
-        return 1.0
+        return near
+    from scipy.optimize import minimize_scalar  # takes its time, and predicting does without
 
     def loss(log_temperature: float) -> float:
         picked = log_softmax(scores / np.exp(log_temperature), axis=1)[np.arange(len(labels)), labels]
-        return -float(picked.mean())
+        return HOLD * (log_temperature - np.log(near)) ** 2 - float(picked.sum())
 
     return float(np.exp(minimize_scalar(loss, bounds=(-_LIMIT, _LIMIT), method="bounded", options={"xatol": 1e-6}).x))
 

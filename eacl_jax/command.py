@@ -5,6 +5,7 @@ import functools
 import logging
 import os
 import shlex
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +14,7 @@ from typing import Any
 
 from absl import flags
 
+from eacl_jax import local
 from eacl_jax.config import Config, DataConfig
 from eacl_jax.errors import UserError
 
@@ -26,9 +28,15 @@ def define_config(**options: Any) -> flags.FlagHolder:
 
 
 def parse_flags(arguments: list[str], values: flags.FlagValues = flags.FLAGS) -> list[str]:
-    """absl's flag parsing for `app.run`; a mistake is told in one line."""
+    """absl's flag parsing for `app.run`; a mistake is told in one line. A shell leaves the ~ of --config=~/FILE as it is."""
+    option = "--config="
     try:
-        return values(arguments)
+        return values(
+            [
+                f"{option}{local.expand(each.removeprefix(option), '--config')}" if each.startswith(f"{option}~") else each
+                for each in arguments
+            ]
+        )
     except (KeyError, AttributeError) as error:  # what ml_collections raises for the override of a setting that does not exist
         fail(f"the command line cannot be used: there is no setting {str(error).strip()}; eacl_jax/config.py lists them.")
     except (UserError, flags.Error, TypeError, ValueError, SyntaxError, ImportError) as error:
@@ -58,6 +66,7 @@ def parse_config(name: str, overrides: Sequence[str]) -> Config:
     Raises:
       UserError: as `read_config`, or something else than overrides is given.
     """
+    name = str(local.expand(name, "--config"))
     sys.path.insert(0, str(Path(name.partition(":")[0]).resolve().parents[1]))
     arguments = ["eacl train", f"--config={name}", *overrides]
     values = flags.FlagValues()
@@ -75,7 +84,10 @@ def keep_compiled(data: DataConfig | None = None) -> None:
     """
     from eacl_jax import caches, corpora
 
-    caches.keep_compiled(corpora.cache_folder(data or DataConfig()))
+    try:
+        caches.keep_compiled(corpora.cache_folder(data or DataConfig()))
+    except UserError as error:
+        logging.getLogger(__name__).warning("compiled programs are not kept for later runs: %s", error)
 
 
 def fail(message: str) -> None:
@@ -96,7 +108,8 @@ def quiet_libraries() -> None:
 
 @contextlib.contextmanager
 def guard(program: str) -> Iterator[None]:
-    """Quiet libraries, a user's mistake in one message, a word on how to go on after an interruption.
+    """Quiet libraries, and an end that tells: a user's mistake in one message and status 2; what was stopped before it was
+    done, a word on how to go on and 128 + the signal's number.
 
     Args:
       program: what the user began the command line with, before the arguments.
@@ -108,9 +121,13 @@ def guard(program: str) -> Iterator[None]:
         yield
     except UserError as error:
         fail(str(error))
-    except Interrupted:
+    except Interrupted as error:
         again = f"{program} {shlex.join(sys.argv[1:])}"
-        print(f"stopped; the state is saved. To go on from there, run the same command again:\n  {again}")
+        print(f"{error} before it was done; the state is saved. To go on from there, run the same command again:\n  {again}")
+        sys.exit(128 + error.number)
+    except KeyboardInterrupt:
+        print("stopped.", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
 
 
 def guarded(main: Callable[[list[str]], None]) -> Callable[[list[str]], None]:

@@ -8,12 +8,11 @@ anything is loaded.
 import dataclasses
 import math
 import re
-import types
-import typing
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from eacl_jax.errors import UserError
+from eacl_jax.records import bounded, build
 
 CORPORA = ("smalltalk", "meld", "emorynlp", "iemocap", "dailydialog", "custom")
 
@@ -32,29 +31,29 @@ class DataConfig:
     dir: str = ""
     # Where prepared corpora are kept. Empty: $EACL_JAX_CACHE, else ~/.cache/eacl_jax.
     cache_dir: str = ""
-    # corpus="custom": one JSONL or CSV file a split.
+    # corpus="custom": one file a split, in any format that corpora/files.py reads.
     train: str = ""
     dev: str = ""
     test: str = ""
-    # corpus="custom", CSV: the columns' names.
-    dialogue_column: str = "dialogue"
-    speaker_column: str = "speaker"
-    text_column: str = "text"
-    emotion_column: str = "emotion"
+    # corpus="custom": the columns' (or JSON fields') names. Empty: found by their usual names.
+    dialogue_column: str = ""
+    speaker_column: str = ""
+    text_column: str = ""
+    emotion_column: str = ""
     # Labels in anchor order. Empty: the corpus' own; for corpus="custom" those found in the training split, sorted.
     labels: tuple[str, ...] = ()
     # The word or phrase that encodes each label, in the labels' order. Empty: the labels themselves.
     words: tuple[str, ...] = ()
     # At most this many dialogues a split, 0 for all: for trying things out.
-    max_dialogues: int = 0
+    max_dialogues: int = bounded(0, at_least=0)
 
 
 @dataclasses.dataclass(frozen=True)
 class PromptConfig:
     """How an utterance and its past become tokens."""
 
-    max_tokens: int = 256
-    max_past: int = 8
+    max_tokens: int = bounded(256, at_least=16)
+    max_past: int = bounded(8, at_least=0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +77,7 @@ class EncoderConfig:
     # a small encoder. auto: scan from 12 layers on.
     scan_layers: Literal["auto", "always", "never"] = "auto"
     # The embeddings and this many lower layers are not trained (0: everything is trained).
-    frozen_layers: int = 0
+    frozen_layers: int = bounded(0, at_least=0)
     # Kernel of attention (encoders/attention.py). auto: the backward pass makes the probabilities again. xla: it keeps them.
     # cudnn: the fused kernel of NVIDIA's library; needs a GPU, dtype=bfloat16 and attention_dropout=False.
     attention: Literal["auto", "recompute", "xla", "cudnn"] = "auto"
@@ -96,8 +95,8 @@ class ModelConfig:
     # The paper's is mask. For encoders without a mask token: first, last or mean (see `Readout`).
     readout: Readout = "mask"
     # Width m of the mapping's output; 0: the encoder's width d.
-    mapping_dim: int = 0
-    dropout: float = 0.1
+    mapping_dim: int = bounded(0, at_least=0)
+    dropout: float = bounded(0.1, at_least=0, below=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,9 +111,9 @@ class AnchorConfig:
 class LossConfig:
     """Terms of the objective."""
 
-    temperature: float = 0.1
-    ce_weight: float = 0.1
-    angle_weight: float = 0.1
+    temperature: float = bounded(0.1, above=0)
+    ce_weight: float = bounded(0.1, at_least=0, at_most=1)
+    angle_weight: float = bounded(0.1, at_least=0)
     form: Literal["in", "out"] = "in"
     use_anchors: bool = True
 
@@ -123,40 +122,40 @@ class LossConfig:
 class StageOneConfig:
     """Optimizer of representation learning."""
 
-    epochs: int = 8
-    batch_size: int = 64
-    encoder_lr: float = 1e-5
-    head_lr: float = 4e-4
+    epochs: int = bounded(8, at_least=1)
+    batch_size: int = bounded(64, at_least=1)
+    encoder_lr: float = bounded(1e-5, at_least=0)
+    head_lr: float = bounded(4e-4, at_least=0)
     # Both rates are multiplied by this after each epoch.
-    lr_decay: float = 0.5
+    lr_decay: float = bounded(0.5, above=0, at_most=1)
     # Layer i of n, 1 the lowest, learns at encoder_lr * layer_decay**(n - i), the embeddings at encoder_lr * layer_decay**n;
     # what lies above the last layer, and the heads, at their full rate.
-    layer_decay: float = 1.0
+    layer_decay: float = bounded(1.0, above=0, at_most=1)
     # Gradual unfreezing (arXiv 1801.06146): in epoch e only the top unfreeze_layers * e layers learn, with what lies above
     # them and the heads; the embeddings join one layer after the lowest. 0: everything from the start. What
     # encoder.frozen_layers holds stays held.
-    unfreeze_layers: int = 0
+    unfreeze_layers: int = bounded(0, at_least=0)
     # Rows "REGEX=FACTOR": a parameter's rate is multiplied by the factor of the first row whose regex matches its whole name
     # (encoder/layers/0/attention/query/kernel, layers from 0); 0 holds it. Empty: no factors; else every parameter needs a
     # row, and every row a parameter.
     rates: tuple[str, ...] = ()
-    weight_decay: float = 0.01
-    clip_norm: float = 5.0
+    weight_decay: float = bounded(0.01, at_least=0)
+    clip_norm: float = bounded(5.0, above=0)
     # Encode a batch's rows in this many parts, one after the other, so that memory holds only one part's activations; the
     # contrastive loss stays over the whole batch (accumulation.py). One forward pass more than with 1.
-    chunks: int = 1
+    chunks: int = bounded(1, at_least=1)
     # Stop after this many steps, 0 for no limit: for trying sizes out.
-    max_steps: int = 0
+    max_steps: int = bounded(0, at_least=0)
 
 
 @dataclasses.dataclass(frozen=True)
 class StageTwoConfig:
     """Optimizer of anchor adaptation."""
 
-    epochs: int = 10
-    batch_size: int = 64
-    lr: float = 1e-4
-    clip_norm: float = 5.0
+    epochs: int = bounded(10, at_least=1)
+    batch_size: int = bounded(64, at_least=1)
+    lr: float = bounded(1e-4, at_least=0)
+    clip_norm: float = bounded(5.0, above=0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,7 +165,7 @@ class BatchConfig:
     # padded: one example a row. packed: several a row, kept apart by attention masks; same examples, fewer padding tokens.
     layout: Literal["padded", "packed"] = "packed"
     # Examples encoded at once where no gradient is taken.
-    eval_batch_size: int = 64
+    eval_batch_size: int = bounded(64, at_least=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,16 +193,16 @@ class CompatConfig:
 class RunConfig:
     """What is said and kept while a run goes on; changing it does not change the result."""
 
-    log_every: int = 10
+    log_every: int = bounded(10, at_least=1)
     # Stage one: save the latest state every so many steps, beside each epoch's end; 0: at epochs' ends only, as stage two does.
-    save_every: int = 100
+    save_every: int = bounded(100, at_least=0)
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
     """Everything a run depends on."""
 
-    seed: int = 0
+    seed: int = bounded(0, at_least=0, below=2**31)
     data: DataConfig = DataConfig()
     prompt: PromptConfig = PromptConfig()
     encoder: EncoderConfig = EncoderConfig()
@@ -230,9 +229,9 @@ class Config:
           UserError: lists every unknown key, wrong type and impossible value.
         """
         problems: list[str] = []
-        config = _build(cls, mapping, "config", problems)
-        if not problems:
-            problems = _impossible(config)
+        config = build(cls, mapping, "config", problems)
+        if config is not None:
+            problems += _impossible(config)
         if problems:
             raise UserError("the configuration cannot be used:\n  " + "\n  ".join(problems))
         return config
@@ -296,84 +295,20 @@ def parse_rate(row: str) -> tuple[re.Pattern[str], float]:
         raise ValueError(f"{pattern!r} is no regular expression ({error})") from error
 
 
-def _build(kind: type, mapping: Mapping[str, Any], place: str, problems: list[str]) -> Any:
-    fields = {f.name: f for f in dataclasses.fields(kind)}
-    hints = typing.get_type_hints(kind)
-    values = {}
-    for key in mapping:
-        if key not in fields:
-            problems.append(f"{place}.{key}: unknown key; known here: {', '.join(fields)}.")
-            continue
-        value, hint = mapping[key], hints[key]
-        if dataclasses.is_dataclass(hint):
-            if isinstance(value, Mapping) or hasattr(value, "items"):
-                values[key] = _build(typing.cast(type, hint), value, f"{place}.{key}", problems)
-            else:
-                problems.append(f"{place}.{key}: expected a group of settings, got {value!r}.")
-        else:
-            values[key] = _scalar(hint, value, f"{place}.{key}", problems)
-    return kind(**values)
-
-
-def _scalar(hint: Any, value: Any, place: str, problems: list[str]) -> Any:
-    origin = typing.get_origin(hint)
-    if origin is Literal:
-        choices = typing.get_args(hint)
-        if value not in choices:
-            problems.append(f"{place}: expected one of {', '.join(choices)}; got {value!r}.")
-        return value
-    if origin is tuple:
-        if isinstance(value, str) or not isinstance(value, (tuple, list)) or not all(isinstance(v, str) for v in value):
-            problems.append(f"{place}: expected a tuple of strings, got {value!r}.")
-            return ()
-        return tuple(value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(hint, (type, types.UnionType)) and (not isinstance(value, hint) or (hint is int and isinstance(value, bool))):
-        problems.append(f"{place}: expected {getattr(hint, '__name__', hint)}, got {value!r}.")
-    return value
-
-
 def _impossible(config: Config) -> list[str]:
+    """What no single field can tell."""
     problems = []
 
     def need(condition: bool, place: str, rule: str, value: Any) -> None:
         if not condition:
             problems.append(f"config.{place}: {rule}, got {value!r}.")
 
-    need(0 <= config.seed < 2**31, "seed", "must be between 0 and 2^31-1", config.seed)
-    need(config.prompt.max_tokens >= 16, "prompt.max_tokens", "must be at least 16", config.prompt.max_tokens)
-    need(config.prompt.max_past >= 0, "prompt.max_past", "must not be negative", config.prompt.max_past)
     need(bool(config.encoder.path), "encoder.path", "must name a folder, a hub id or package:NAME/FOLDER", config.encoder.path)
-    need(config.encoder.frozen_layers >= 0, "encoder.frozen_layers", "must not be negative", config.encoder.frozen_layers)
-    need(config.model.mapping_dim >= 0, "model.mapping_dim", "must not be negative", config.model.mapping_dim)
-    need(0 <= config.model.dropout < 1, "model.dropout", "must be in [0, 1)", config.model.dropout)
-    need(config.loss.temperature > 0, "loss.temperature", "must be positive", config.loss.temperature)
-    need(0 <= config.loss.ce_weight <= 1, "loss.ce_weight", "must be in [0, 1]", config.loss.ce_weight)
-    need(config.loss.angle_weight >= 0, "loss.angle_weight", "must not be negative", config.loss.angle_weight)
-    for name, stage in (("stage_one", config.stage_one), ("stage_two", config.stage_two)):
-        need(stage.epochs >= 1, f"{name}.epochs", "must be at least 1", stage.epochs)
-        need(stage.batch_size >= 1, f"{name}.batch_size", "must be at least 1", stage.batch_size)
-        need(stage.clip_norm > 0, f"{name}.clip_norm", "must be positive", stage.clip_norm)
-    for name in ("encoder_lr", "head_lr", "weight_decay"):
-        value = getattr(config.stage_one, name)
-        need(value >= 0, f"stage_one.{name}", "must not be negative", value)
-    need(0 < config.stage_one.lr_decay <= 1, "stage_one.lr_decay", "must be in (0, 1]", config.stage_one.lr_decay)
-    need(0 < config.stage_one.layer_decay <= 1, "stage_one.layer_decay", "must be in (0, 1]", config.stage_one.layer_decay)
-    need(config.stage_one.chunks >= 1, "stage_one.chunks", "must be at least 1", config.stage_one.chunks)
-    unfreeze = config.stage_one.unfreeze_layers
-    need(unfreeze >= 0, "stage_one.unfreeze_layers", "must not be negative", unfreeze)
     for number, row in enumerate(config.stage_one.rates):
         try:
             parse_rate(row)
         except ValueError as error:
             need(False, f"stage_one.rates[{number}]", str(error), row)
-    need(config.stage_one.max_steps >= 0, "stage_one.max_steps", "must not be negative", config.stage_one.max_steps)
-    need(config.stage_two.lr >= 0, "stage_two.lr", "must not be negative", config.stage_two.lr)
-    need(config.batch.eval_batch_size >= 1, "batch.eval_batch_size", "must be at least 1", config.batch.eval_batch_size)
-    need(config.data.max_dialogues >= 0, "data.max_dialogues", "must not be negative", config.data.max_dialogues)
-    need(config.run.log_every >= 1, "run.log_every", "must be at least 1", config.run.log_every)
-    need(config.run.save_every >= 0, "run.save_every", "must not be negative", config.run.save_every)
     if config.data.words:
         need(
             len(config.data.words) == len(config.data.labels),

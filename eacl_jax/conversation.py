@@ -33,15 +33,15 @@ class Conversation:
         return Dialogue("conversation", (*self._past, utterance))
 
     def append(self, utterance: Utterance) -> None:
-        """Notes an utterance as said."""
-        self._past.append(utterance)
+        """Notes an utterance as said; of it only what a prompt may hold is kept."""
+        self._past.append(Utterance(utterance.speaker, utterance.text))
         self._count += 1
 
     def add(self, utterance: str | Mapping[str, Any] | Utterance) -> Prediction:
         """The emotion of what is said now.
 
         Args:
-          utterance: `"Ann: I got it!"`, `{"speaker", "text"}` or an `Utterance`.
+          utterance: `"Ann: I got it!"`, `{"speaker", "text"}`, a pair or an `Utterance`.
 
         Raises:
           UserError: it cannot be read; the conversation is then as before.

@@ -11,63 +11,53 @@ SPLITS = ("train", "dev", "test")
 
 @dataclasses.dataclass(frozen=True)
 class Utterance:
-    """One turn of a conversation. `emotion` is None where nobody annotated it: it is then context only."""
+    """One turn of a conversation.
+
+    Attributes:
+      speaker: who says it.
+      text: what is said.
+      emotion: None where nobody annotated it: it is then context only.
+      other: fields of the user's own, carried through to the answer; they decide nothing.
+    """
 
     speaker: str
     text: str
     emotion: str | None = None
+    other: Mapping[str, Any] = dataclasses.field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclasses.dataclass(frozen=True)
 class Dialogue:
-    """A conversation: its utterances in the order they were said."""
+    """A conversation.
+
+    Attributes:
+      id: its name among others.
+      utterances: in the order in which they were said.
+      other: as of `Utterance`.
+    """
 
     id: str
     utterances: tuple[Utterance, ...]
-
-    @classmethod
-    def from_json(cls, record: Any, where: str) -> "Dialogue":
-        """Reads `{"id": ..., "utterances": [{"speaker", "text", "emotion"?}, ...]}`.
-
-        Args:
-          record: the decoded JSON value.
-          where: file and line, for the error message.
-
-        Raises:
-          UserError: a field is missing, of the wrong type, or not known.
-        """
-
-        def need(mapping: Any, key: str, kind: type, place: str) -> Any:
-            if not isinstance(mapping, Mapping):
-                raise UserError(f"{where}: {place} must be a JSON object, got {type(mapping).__name__}.")
-            if key not in mapping:
-                raise UserError(f"{where}: {place} has no field {key!r}; it has {sorted(map(str, mapping))}.")
-            if not isinstance(mapping[key], kind):
-                raise UserError(f"{where}: {place} field {key!r} must be {kind.__name__}, got {mapping[key]!r:.60}.")
-            return mapping[key]
-
-        identity = need(record, "id", str, "a dialogue")
-        utterances = []
-        for number, item in enumerate(need(record, "utterances", list, f"dialogue {identity!r}")):
-            place = f"dialogue {identity!r} utterance {number}"
-            speaker = need(item, "speaker", str, place)
-            text = need(item, "text", str, place)
-            emotion = item.get("emotion")
-            if emotion is not None and not isinstance(emotion, str):
-                raise UserError(f"{where}: {place} field 'emotion' must be a string or absent, got {emotion!r:.60}.")
-            if unknown := set(item) - {"speaker", "text", "emotion"}:
-                raise UserError(f"{where}: {place} has unknown fields {sorted(unknown)}; known: speaker, text, emotion.")
-            utterances.append(Utterance(speaker, text, emotion))
-        return cls(identity, tuple(utterances))
+    other: Mapping[str, Any] = dataclasses.field(default_factory=dict, compare=False, repr=False)
 
     def to_json(self) -> dict[str, Any]:
-        """The inverse of `from_json`; an absent emotion is left out."""
+        """`{"id", "utterances": [{"speaker", "text", "emotion"?}, ...]}` and the other fields."""
         return {
             "id": self.id,
             "utterances": [
-                {k: v for k, v in dataclasses.asdict(utterance).items() if v is not None} for utterance in self.utterances
+                {"speaker": u.speaker, "text": u.text, **({} if u.emotion is None else {"emotion": u.emotion}), **u.other}
+                for u in self.utterances
             ],
+            **self.other,
         }
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> "Dialogue":
+        """The inverse of `to_json`, exactly; `corpora.forms.read_record` reads what people write."""
+        rest = dict(record)
+        identity, utterances = rest.pop("id"), [dict(each) for each in rest.pop("utterances")]
+        read = tuple(Utterance(u.pop("speaker"), u.pop("text"), u.pop("emotion", None), u) for u in utterances)
+        return cls(identity, read, rest)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,7 @@ from flax import nnx
 from jaxtyping import Int
 
 from eacl_jax import caches, corpora, encoders
-from eacl_jax.anchors import label_batch
+from eacl_jax.anchors import check_words, label_batch
 from eacl_jax.batching import Batch
 from eacl_jax.config import Config
 from eacl_jax.dialogue import SPLITS, Corpus
@@ -20,7 +20,7 @@ from eacl_jax.encoding import Encoding
 from eacl_jax.errors import UserError
 from eacl_jax.mesh import AXIS, Mesh, make_mesh, put, replicated
 from eacl_jax.model import Model
-from eacl_jax.prompts import Example
+from eacl_jax.prompts import Example, warn_about
 from eacl_jax.rates import Rates, stage_one_rates
 
 log = logging.getLogger(__name__)
@@ -36,6 +36,7 @@ class Experiment:
       examples: by split, in the order of the dialogues.
       tokenizer: the encoder's.
       encoder_config: the encoder's config.json.
+      encoder_identity: what tells its files from others, see `encoders.identify`.
       graphdef: static half of the model.
       params: initial parameters, a nested dict of arrays on the mesh, with branches `encoder`, `predictor`, `mapping`.
       rates: how much each parameter's own rate differs in stage one, and when it begins to learn.
@@ -48,6 +49,7 @@ class Experiment:
     examples: Mapping[str, Sequence[Example]]
     tokenizer: Any
     encoder_config: Mapping[str, Any]
+    encoder_identity: Mapping[str, str]
     graphdef: Any
     params: Any
     rates: Rates
@@ -56,8 +58,8 @@ class Experiment:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of all examples: two runs with the same one were trained and scored on the same tokens and labels."""
-        digest = hashlib.sha256()
+        """Hash of all examples and label words: two runs with the same one were trained and scored on the same tokens."""
+        digest = hashlib.sha256(self.labels.tokens.tobytes())
         for split in SPLITS:
             for example in self.examples[split]:
                 digest.update(f"{split} {example.dialogue} {example.utterance} {example.label} ".encode())
@@ -103,6 +105,7 @@ def prepare(config: Config, *, mesh: Mesh | None = None) -> Experiment:
         raise UserError(
             f"config.prompt.max_tokens is {config.prompt.max_tokens}, but {config.encoder.path} reads at most {longest} tokens."
         )
+    check_words(loaded.tokenizer, corpus.taxonomy)
     examples = caches.corpus_examples(
         corpus,
         loaded.tokenizer,
@@ -111,6 +114,7 @@ def prepare(config: Config, *, mesh: Mesh | None = None) -> Experiment:
         trailing_space=config.compat.trailing_space,
         cache=corpora.cache_folder(config.data),
     )
+    warn_about((example for items in examples.values() for example in items), config.prompt.max_tokens)
     model = Model(loaded.module, len(corpus.taxonomy), config.model, readout=config.readout, rngs=nnx.Rngs(config.seed))
     graphdef, state = nnx.split(model, nnx.Param)
     params = nnx.to_pure_dict(state)
@@ -121,6 +125,7 @@ def prepare(config: Config, *, mesh: Mesh | None = None) -> Experiment:
         examples=examples,
         tokenizer=loaded.tokenizer,
         encoder_config=loaded.config,
+        encoder_identity=encoders.identify(config.encoder, loaded.folder),
         graphdef=graphdef,
         params=put(params, replicated(mesh)),
         rates=stage_one_rates(config.stage_one, params, loaded.module),

@@ -14,7 +14,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
-from sklearn.metrics import f1_score
 
 from eacl_jax import losses
 from eacl_jax.batching import round_up
@@ -40,22 +39,33 @@ class Adaptation:
       cross_validated: weighted F1 in percent on dialogues that were held out, each fold in turn; None where there are fewer
         than two dialogues to divide.
       expected_calibration_error: of the held-out answers, in percent; None likewise.
+      folds: into how many parts the dialogues were divided to hold each out in turn; 0 likewise.
+      kept: the anchors stayed as they were, as held-out dialogues were not answered better by adapted ones.
     """
 
     examples: Mapping[str, int]
     before: float
     cross_validated: float | None
     expected_calibration_error: float | None
+    folds: int = 0
+    kept: bool = False
 
     def __str__(self) -> str:
         counts = ", ".join(f"{label} {count}" for label, count in self.examples.items())
-        after = "too few dialogues to hold some out"
-        if self.cross_validated is not None:
-            after = (
-                f"{self.cross_validated:.2f} on held-out dialogues ({FOLDS}-fold), "
-                f"expected calibration error {self.expected_calibration_error:.2f}"
+        if self.cross_validated is None:
+            return (
+                f"examples: {counts}\nweighted F1 before {self.before:.2f}; the anchors were adapted. Nothing says whether "
+                "that is better: give two dialogues or more, so that some can be held out."
             )
-        return f"examples: {counts}\nweighted F1 before {self.before:.2f}; adapted: {after}"
+        after = f"{self.cross_validated:.2f} on held-out dialogues ({self.folds}-fold)"
+        error = f"expected calibration error of the answers {self.expected_calibration_error:.2f}"
+        if not self.kept:
+            return f"examples: {counts}\nweighted F1 before {self.before:.2f}; adapted {after}; {error}"
+        return (
+            f"examples: {counts}\nweighted F1 before {self.before:.2f}; adapted {after}, which is no better: the anchors were "
+            f"kept as they are, and only the probabilities were calibrated; {error}\nWhat may help: more annotated dialogues, "
+            "above all of the labels with few examples; words that say better what each label means; or training on them."
+        )
 
 
 def adapt_anchors(
@@ -152,22 +162,31 @@ def report(
     labels: Int[np.ndarray, " N"],
     before: Float[np.ndarray, "N C"],
     held_out: Float[np.ndarray, "N C"] | None,
-) -> tuple[Adaptation, float | None]:
-    """What to say of an adaptation, and the temperature that calibrates it; None where nothing was held out.
+    *,
+    temperature: float,
+    folds: int = 0,
+) -> tuple[Adaptation, float]:
+    """What to say of an adaptation, whether the anchors are better kept, and the temperature that calibrates it.
 
     Args:
       names: of the labels.
       labels: of the examples, in 0..C-1.
       before: their scores with the anchors before.
       held_out: from `held_out_scores`.
+      temperature: that calibrates the answers before; the same where nothing was held out.
+      folds: that were held out.
     """
+
+    from sklearn.metrics import f1_score  # takes a second, and predicting does without
 
     def weighted_f1(scores: Float[np.ndarray, "N C"]) -> float:
         return 100 * float(f1_score(labels, scores.argmax(axis=1), average="weighted", zero_division=0))
 
     counts = dict(zip(names, np.bincount(labels, minlength=len(names)).tolist(), strict=True))
     if held_out is None:
-        return Adaptation(counts, weighted_f1(before), None, None), None
-    temperature = fit_temperature(held_out, labels)
-    error = expected_calibration_error(probabilities(held_out, temperature), labels)
-    return Adaptation(counts, weighted_f1(before), weighted_f1(held_out), error), temperature
+        return Adaptation(counts, weighted_f1(before), None, None), temperature
+    kept = weighted_f1(held_out) <= weighted_f1(before)
+    answers = before if kept else held_out
+    temperature = fit_temperature(answers, labels, near=temperature)
+    error = expected_calibration_error(probabilities(answers, temperature), labels)
+    return Adaptation(counts, weighted_f1(before), weighted_f1(held_out), error, folds, kept), temperature

@@ -1,110 +1,138 @@
-"""What people have at hand -> `Dialogue`s: texts with an utterance a line, plain dicts, DataFrames."""
+"""What people have at hand -> `Dialogue`s: texts, dicts, pairs, lists of them, DataFrames; and labels of their own.
 
-import re
+Each form has one meaning, whatever it holds:
+
+    "Ann: I got it!\\nBen: What?"                     a dialogue: its transcript
+    ["Ann: I got it!", "Ben: What?"]                 two dialogues: each string is a transcript
+    [("Ann", "I got it!"), ("Ben", "What?")]         a dialogue: its utterances, as pairs, dicts or Utterances
+    [[("Ann", "I got it!")], [("Ben", "What?")]]     two dialogues
+    {"id": "1", "utterances": [...]}                 a dialogue; a list of these: as many dialogues
+    pandas.Series of strings                         as the list
+    pandas.DataFrame                                 an utterance a row, with the columns dialogue, speaker, text
+"""
+
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from eacl_jax.corpora.forms import UTTERANCE, is_pair, read_identity, read_record, read_utterance, read_utterances
+from eacl_jax.corpora.labels import clean_label
+from eacl_jax.corpora.transcripts import NOBODY, check_utterance, read_transcript, split_lines, why_no_text
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 
-DialogueLike: TypeAlias = Dialogue | str | Mapping[str, Any] | Sequence[str | Mapping[str, Any] | Utterance]
-"""A `Dialogue`; a text with an utterance a line; `{"id"?, "utterances": [...]}`; or a list of utterances, each `"Ann: I got
-it!"`, `{"speaker", "text"}` or an `Utterance`."""
+__all__ = [
+    "NOBODY",
+    "DialogueLike",
+    "check_dialogue",
+    "read_dialogues",
+    "read_labels",
+    "read_record",
+    "read_transcript",
+    "read_utterance",
+    "why_no_text",
+]
 
-NOBODY = "Speaker"
-"""Who speaks where no name is given."""
+DialogueLike: TypeAlias = Dialogue | str | Mapping[str, Any] | Sequence[Mapping[str, Any] | tuple[str, str] | Utterance]
+"""A `Dialogue`; a transcript; `{"id"?, "utterances"}` or `{"id"?, "transcript"}`; or a list of utterances."""
 
-# A name is one to four words that begin with a letter, before a colon that is not an address' or a time of day's.
-_NAMED = re.compile(r"\s*(?P<speaker>[^\W\d_][^\s:]*(?: [^\s:]+){0,3})\s*:(?!//)\s*(?P<text>.*)", re.DOTALL)
-_LONGEST_NAME = 40
+_FORMS = (
+    'a transcript ("Ann: I got it!\\nBen: What?"), a list of utterances ({"speaker", "text"} or (speaker, text)), '
+    '{"id", "utterances"}, a Dialogue, or a list of these'
+)
 
 
 def read_dialogues(given: Any) -> tuple[list[Dialogue], bool]:
-    """The dialogues in what a user gave, and whether it was a single one.
+    """The dialogues in what a user gave, and whether it was a single one; this module's first lines list the forms.
 
     Args:
-      given: a `DialogueLike`; a list of them; or a pandas DataFrame with a column `text` and perhaps `speaker` and
-        `dialogue` (rows of a dialogue keep their order and need not be neighbours; without that column all are one).
+      given: a `DialogueLike`; a list of them; a Series of transcripts; or a DataFrame with the columns `dialogue` and `text`
+        and perhaps `speaker` and `emotion` (rows of a dialogue keep their order and need not be neighbours; other columns are
+        carried through).
 
     Raises:
-      UserError: something is missing, of the wrong type, or is not text.
+      UserError: something is missing, of the wrong type, is not text, or may be meant in two ways.
     """
     if isinstance(given, (Dialogue, str, Mapping)):
         return [_dialogue(given, "1", "the dialogue")], True
-    if hasattr(given, "columns") and hasattr(given, "to_dict"):
-        return _from_frame(given)
-    if not isinstance(given, Iterable):
-        raise UserError(f"expected a dialogue or a list of dialogues, got {type(given).__name__}.")
+    if hasattr(given, "columns"):
+        return _from_frame(given), False
+    if isinstance(given, (Utterance, bytes)) or not isinstance(given, Iterable):
+        raise UserError(f"expected {_FORMS}; got {_kind(given)}.")
+    if isinstance(given, tuple) and given and all(isinstance(item, str) for item in given):
+        raise UserError(
+            "a tuple of strings may be an utterance (speaker, text) or several transcripts: give [(speaker, text)] for a "
+            "dialogue of one utterance, or a list of transcripts."
+        )
     items = list(given)
     if items and all(_is_utterance(item) for item in items):
-        return [_dialogue(items, "1", "the dialogue")], True
+        return [read_utterances(items, "1", "the dialogue")], True
+    if some := [number for number, item in enumerate(items, 1) if _is_utterance(item)]:
+        other = next(number for number in range(1, len(items) + 1) if number not in some)
+        raise UserError(
+            f"item {some[0]} of the list is an utterance, but item {other} is {_kind(items[other - 1])}: give utterances only, "
+            f"each {UTTERANCE}, for one dialogue, or dialogues only, {_FORMS.removesuffix(', or a list of these')}."
+        )
     return [_dialogue(item, str(number), f"dialogue number {number}") for number, item in enumerate(items, 1)], False
 
 
-def read_utterance(given: str | Mapping[str, Any] | Utterance, where: str = "the utterance") -> Utterance:
-    """One utterance: `"Ann: I got it!"`, `{"speaker", "text"}` or an `Utterance`.
-
-    Raises:
-      UserError: a field is missing, not known, or not text.
-    """
-    if isinstance(given, str):
-        found = _NAMED.fullmatch(given)
-        named = found is not None and len(found["speaker"]) <= _LONGEST_NAME
-        given = Utterance(found["speaker"], found["text"].strip()) if found and named else Utterance(NOBODY, given.strip())
-    if isinstance(given, Mapping):
-        given = Dialogue.from_json({"id": "", "utterances": [{"speaker": NOBODY, **given}]}, where).utterances[0]
-    if not isinstance(given, Utterance):
-        raise UserError(f'{where} must be "NAME: TEXT" or an object with "speaker" and "text", got {type(given).__name__}.')
-    return check_utterance(given, where)
-
-
-def read_transcript(text: str, identity: str = "1", where: str = "the text") -> Dialogue:
-    """A text with an utterance a line, each `Name: ...`; lines without a name are by `NOBODY`, blank lines are passed over.
-
-    Raises:
-      UserError: a line is not text.
-    """
-    lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
-    return Dialogue(identity, tuple(read_utterance(line, f"{where} line {number}") for number, line in lines))
-
-
 def check_dialogue(dialogue: Dialogue, where: str) -> Dialogue:
-    """The same dialogue. Raises `UserError` where a speaker or text is not text."""
+    """The same dialogue. Raises `UserError` where its id, a speaker or a text is not text."""
+    if reason := why_no_text(dialogue.id):
+        raise UserError(f"{where}: field 'id' {reason}.")
     for number, utterance in enumerate(dialogue.utterances):
         check_utterance(utterance, f"{where}: dialogue {dialogue.id!r:.60} utterance {number}")
     return dialogue
 
 
-def check_utterance(utterance: Utterance, where: str) -> Utterance:
-    """The same utterance. Raises `UserError` where its speaker is empty, or a string cannot be text: it holds a null
-    character or half of a surrogate pair.
+def read_labels(given: Any, where: str = "labels") -> dict[str, str]:
+    """The word or phrase that says what each label means.
+
+    Args:
+      given: `{"gratitude": "grateful", "anger": "anger"}`; a list of `"gratitude=grateful"`, `"gratitude: grateful"` or
+        `"anger"`, a label that is its own word; or such items in one string, with commas or line ends between them. Labels are
+        taken as `corpora.labels.clean_label` leaves them.
+      where: for messages.
+
+    Raises:
+      UserError: a label or word is missing, repeats, or is not text.
     """
-    for field in ("speaker", "text"):
-        value = getattr(utterance, field)
-        if reason := why_no_text(value):
-            raise UserError(f"{where}: field {field!r} {reason}.")
-    if not utterance.speaker.strip():
-        raise UserError(f"{where}: field 'speaker' is empty; give a name, any name.")
-    return utterance
+    if isinstance(given, Mapping):
+        pairs = list(given.items())
+    elif isinstance(given, str):
+        items = [item for line in split_lines(given) for item in line.split(",")]
+        pairs = [_label(item, where) for item in items if item.strip() or len(items) == 1]
+    elif isinstance(given, Iterable):
+        pairs = [_label(item, where) for item in given]
+    else:
+        raise UserError(f"{where} must be a mapping of labels to their words or a list of labels, got {_kind(given)}.")
+    labels: dict[str, str] = {}
+    for name, words in pairs:
+        if not isinstance(name, str) or not isinstance(words, str):
+            raise UserError(f"{where} and their words must be text, got {name!r:.60}: {words!r:.60}.")
+        if reason := why_no_text(name) or why_no_text(words):
+            raise UserError(f"{where}: label {name!r:.60} {reason}.")
+        name = clean_label(name)
+        if name in labels:
+            raise UserError(f"{where} repeat: {name!r:.60} is there twice.")
+        labels[name] = words
+    return labels
 
 
-def why_no_text(value: str) -> str:
-    """Why a string cannot be text; empty where it can."""
-    if "\0" in value:
-        return f"holds a null character at position {value.index(chr(0))}; remove it"
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        return f"holds half of a surrogate pair at position {error.start}, which is no character; decode the text again"
-    return ""
+def _label(item: Any, where: str) -> tuple[Any, Any]:
+    """`NAME=WORDS`, `NAME: WORDS` or `NAME`."""
+    if not isinstance(item, str):
+        return item, item
+    cut = min((item.index(sign) for sign in "=:" if sign in item), default=len(item))
+    name, words = item[:cut].strip(), item[cut + 1 :].strip()
+    if not name or (cut < len(item) and not words):
+        raise UserError(f"{where}: {item!r:.60} is neither LABEL=WORD nor LABEL; give them as gratitude=grateful,anger.")
+    return name, words or name
 
 
 def _is_utterance(item: Any) -> bool:
-    return (isinstance(item, str) and "\n" not in item.strip()) or isinstance(item, Utterance) or _is_mapping_of_text(item)
-
-
-def _is_mapping_of_text(item: Any) -> bool:
-    return isinstance(item, Mapping) and "utterances" not in item
+    if isinstance(item, Mapping):
+        return "utterances" not in item and "transcript" not in item
+    return isinstance(item, Utterance) or is_pair(item)
 
 
 def _dialogue(given: Any, identity: str, where: str) -> Dialogue:
@@ -113,31 +141,59 @@ def _dialogue(given: Any, identity: str, where: str) -> Dialogue:
     if isinstance(given, str):
         return read_transcript(given, identity, where)
     if isinstance(given, Mapping):
-        if unknown := set(given) - {"id", "utterances"}:
-            raise UserError(f"{where} has unknown fields {sorted(map(str, unknown))}; known: id, utterances.")
-        if not isinstance(given.get("utterances"), (list, tuple)):
-            raise UserError(f"{where} must have a list of 'utterances', got {type(given.get('utterances')).__name__}.")
-        identity = given.get("id", identity)
-        if not isinstance(identity, str):
-            raise UserError(f"{where}: field 'id' must be a string, got {identity!r:.60}.")
-        given = given["utterances"]
-    if isinstance(given, Iterable):
-        return Dialogue(identity, tuple(read_utterance(item, f"{where} utterance {i}") for i, item in enumerate(given)))
-    raise UserError(f"{where} must be a text, a list of utterances or an object, got {type(given).__name__}.")
+        return read_record(given, where, identity)
+    if not isinstance(given, Iterable) or isinstance(given, bytes):
+        raise UserError(f"{where} must be {_FORMS.removesuffix(', or a list of these')}; got {_kind(given)}.")
+    items = list(given)
+    for number, item in enumerate(items):
+        if not _is_utterance(item):
+            hint = "join a transcript's lines into one string" if isinstance(item, str) else "correct it"
+            raise UserError(
+                f"{where} is a list, so its items must be utterances, each {UTTERANCE}; item {number} is {_kind(item)}: {hint}."
+            )
+    return read_utterances(items, identity, where)
 
 
-def _from_frame(frame: Any) -> tuple[list[Dialogue], bool]:
+def _kind(given: Any) -> str:
+    if given is None or given != given:
+        return f"missing ({given})"
+    if isinstance(given, str):
+        return "a string"
+    return f"of type {type(given).__name__}"
+
+
+def _is_missing(value: Any) -> bool:
+    """What pandas gives for a cell that is empty: None, NaN, NaT or NA. Only the first is equal to itself."""
+    return value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and value != value)
+
+
+def _from_frame(frame: Any) -> list[Dialogue]:
     columns = [str(column) for column in frame.columns]
+    if repeated := sorted({column for column in columns if columns.count(column) > 1}):
+        raise UserError(f"the DataFrame has more than one column {', '.join(map(repr, repeated))}; rename or drop one.")
     if "text" not in columns:
         raise UserError(
-            f"the DataFrame has no column 'text' (and perhaps 'speaker' and 'dialogue'); its columns are {columns}."
+            f"the DataFrame has no column 'text' (beside 'dialogue' and perhaps 'speaker'); its columns are {columns}. "
+            "Name it with frame.rename(columns={...})."
         )
+    if "dialogue" not in columns:
+        raise UserError(
+            "the DataFrame has no column 'dialogue', so nothing says which rows are one conversation. Add it: the same value "
+            "in all rows where they are one, range(len(frame)) where each row stands alone; or give frame['text'], a list of "
+            "dialogues."
+        )
+    records = frame.to_dicts() if hasattr(frame, "to_dicts") else frame.to_dict("records")
+    rows = [{str(name): value for name, value in row.items() if not _is_missing(value)} for row in records]
+    for column, remedy in (
+        ("dialogue", "name the dialogue of each, as by frame['dialogue'].ffill()"),
+        ("text", "give or drop them"),
+    ):
+        if missing := [str(number) for number, row in enumerate(rows) if column not in row]:
+            named = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+            raise UserError(f"the DataFrame's rows {named} (from 0) have no {column!r}; {remedy}.")
     gathered: dict[str, list[Utterance]] = {}
-    kept = [name for name in ("dialogue", "speaker", "text", "emotion") if name in columns]
-    for number, row in enumerate(frame[kept].to_dict("records")):
-        # pandas gives a missing value as NaN, None or NA; only NaN is unlike itself, and NA answers neither way.
-        present = {name: value for name, value in row.items() if value is not None and str(value) not in ("nan", "<NA>")}
-        identity = str(present.pop("dialogue", "1"))
-        gathered.setdefault(identity, []).append(read_utterance(present, f"the DataFrame's row {number}"))
-    dialogues = [Dialogue(identity, tuple(said)) for identity, said in gathered.items()]
-    return dialogues, "dialogue" not in columns and len(dialogues) == 1
+    for number, row in enumerate(rows):
+        where = f"the DataFrame's row {number}"
+        identity = read_identity(row.pop("dialogue"), where)
+        gathered.setdefault(identity, []).append(read_utterance(row, where))
+    return [Dialogue(identity, tuple(utterances)) for identity, utterances in gathered.items()]

@@ -68,6 +68,14 @@ def host_cosines(x: Float[np.ndarray, "N D"], y: Float[np.ndarray, "M D"]) -> Fl
     return unit(x) @ unit(y).T
 
 
+def decide(cosines: Float[np.ndarray, "N C"]) -> Int[np.ndarray, " N"]:
+    """The answer to each utterance, from `host_cosines` with the anchors: the index of the nearest, of equal ones the first.
+
+    Everything that answers or scores answers calls this, so that none disagrees with another on a near tie.
+    """
+    return np.argmax(cosines, axis=1)
+
+
 def host_scores(x: Float[np.ndarray, "N D"], y: Float[np.ndarray, "M D"], *, temperature: float) -> Float[np.ndarray, "N M"]:
     """`scores` by NumPy in float64: where each call has another N, JAX would compile each anew."""
     return scores_of_cosines(host_cosines(x, y), temperature=temperature)

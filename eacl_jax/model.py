@@ -7,7 +7,6 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from eacl_jax import losses
 from eacl_jax.anchors import mean_over_tokens
 from eacl_jax.batching import MAX_SEGMENTS, Batch
 from eacl_jax.config import ModelConfig, Readout
@@ -120,8 +119,3 @@ def mean_over_examples(hidden: Float[Array, "R L d"], batch: Batch) -> Float[Arr
     # A product, not a gather: [N, L, d] is never made, and rows that lie on several devices are added up where they are.
     summed = jnp.einsum("nrl,rld->nd", member, hidden.astype(jnp.float32), precision=jax.lax.Precision.HIGHEST)
     return summed / jnp.sum(own, axis=1, keepdims=True)
-
-
-def classify(reps: Float[Array, "N m"], anchors: Float[Array, "C m"]) -> Array:
-    """[N] index of the anchor that each representation scores highest with."""
-    return jnp.argmax(losses.scores(reps, anchors, temperature=1.0), axis=1)

@@ -1,14 +1,16 @@
 """The card of a model folder, `README.md`: what a recognizer is, where it comes from, how good it is and what it is not for."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from huggingface_hub import ModelCardData
 
 from eacl_jax.export.facts import CARD, KEY, Facts
+from eacl_jax.markdown import code, plain
 from eacl_jax.model_folder import Settings
 from eacl_jax.recording import title
+from eacl_jax.whole import write_text
 
 _STAGES = (("stage_one", "stage one"), ("stage_two", "stage two"))
 _MEASURES = ("micro_f1", "weighted_f1", "macro_f1", "accuracy")
@@ -47,7 +49,7 @@ def write_card(
       facts: of the run that it comes from, where they are known.
       more: a further section, in Markdown.
     """
-    (folder / CARD).write_text(card(settings, encoder_config, facts, more), encoding="utf-8")
+    write_text(folder / CARD, card(settings, encoder_config, facts, more))
 
 
 def card(settings: Settings, encoder_config: Mapping[str, Any], facts: Facts | None, more: str = "") -> str:
@@ -82,15 +84,15 @@ _UNKNOWN = (
 
 
 def _opening(settings: Settings, encoder_config: Mapping[str, Any], facts: Facts | None, about: _About | None) -> str:
-    trained = f", trained on {about.text if about else facts.corpus}" if facts else ""
-    encoder = f"`{facts.encoder}`" if facts else "an encoder"
+    trained = f", trained on {about.text if about else plain(facts.corpus)}" if facts else ""
+    encoder = code(facts.encoder) if facts else "an encoder"
     past = settings.prompt.max_past
     return (
         f"# Emotion recognition in conversation\n\n"
         f"Tells the emotion of each utterance of a conversation from the utterance and up to {past} before it{trained}. "
         f"The method is emotion-anchored contrastive learning ([arXiv 2403.20289](https://arxiv.org/abs/2403.20289)): "
         f"an utterance gets the label whose anchor its representation is nearest to. "
-        f"It builds on {encoder} (architecture {encoder_config.get('model_type', 'unknown')}), fine-tuned."
+        f"It builds on {encoder} (architecture {plain(str(encoder_config.get('model_type', 'unknown')))}), fine-tuned."
     )
 
 
@@ -100,9 +102,9 @@ def _labels(settings: Settings) -> str:
 
 
 def _of_run(settings: Settings, facts: Facts, about: _About | None) -> list[str]:
-    changes = list(facts.changes)
+    changes = [plain(sentence) for sentence in facts.changes]
     if (settings.labels, settings.words) != (facts.labels, facts.words):
-        changes.append(f"It was given labels or words of its own, in place of {', '.join(facts.labels)}.")
+        changes.append(f"It was given labels or words of its own, in place of {', '.join(map(plain, facts.labels))}.")
     notice = "**What follows was measured before this recognizer was changed, and is not its own:** "
     derived = f"{notice}{' '.join(changes)}\n\n" if changes else ""
     return [_data(facts, about), _scores(facts, derived), _calibration(settings, facts, derived), _recipe(facts)]
@@ -113,7 +115,7 @@ def _data(facts: Facts, about: _About | None) -> str:
     rows = [("dialogues", *(f"{facts.dialogues[split]:,}" for split in splits))]
     rows.append(("annotated utterances", *(f"{sum(facts.utterances[split].values()):,}" for split in splits)))
     rows += [(label, *(f"{facts.utterances[split][label]:,}" for split in splits)) for label in facts.labels]
-    name = about.text if about else facts.corpus
+    name = about.text if about else plain(facts.corpus)
     return f"## Data\n\nThe corpus is {name}.\n\n" + _table(("", *splits), rows)
 
 
@@ -162,11 +164,11 @@ def _calibration(settings: Settings, facts: Facts, derived: str) -> str:
 
 
 def _recipe(facts: Facts) -> str:
-    rows = [(f"`{name}`", f"`{value}`" if value != "" else "") for name, value in facts.recipe.items()]
+    rows = [(name, str(value)) for name, value in facts.recipe.items()]
     return (
-        f"## Training\n\nTwo stages: the encoder and its heads, then the anchors alone. Encoder `{facts.encoder}`, "
+        f"## Training\n\nTwo stages: the encoder and its heads, then the anchors alone. Encoder {code(facts.encoder)}, "
         f"seed {facts.seed}.\n\n<details><summary>Settings</summary>\n\n"
-        + _table(("setting", "value"), rows)
+        + _table(("setting", "value"), rows, cell=code)
         + "\n\n</details>"
     )
 
@@ -194,7 +196,7 @@ def _limits(facts: Facts | None) -> str:
         most, least = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
         total = max(sum(counts.values()), 1)
         share = (
-            f' In training "{most}" made up {100 * counts[most] / total:.0f}% of the utterances and "{least}" '
+            f' In training "{plain(most)}" made up {100 * counts[most] / total:.0f}% of the utterances and "{plain(least)}" '
             f"{100 * counts[least] / total:.0f}%. See F1 by label above, not only the summary scores."
         )
     return f"""## Limits
@@ -218,12 +220,7 @@ def _licences(about: _About | None) -> str:
     )
 
 
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    columns = [_cell(name) for name in head]
-    lines = [columns, ["---"] * len(columns), *([_cell(value) for value in row] for row in rows)]
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]], *, cell: Callable[[str], str] = plain) -> str:
+    columns = [plain(name) for name in head]
+    lines = [columns, ["---"] * len(columns), *([cell(value) for value in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _cell(text: str) -> str:
-    """Text that cannot break out of its cell."""
-    return " ".join(text.split()).replace("|", r"\|")

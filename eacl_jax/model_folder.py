@@ -11,7 +11,7 @@ README.md           the model's card
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, cast
 
 import jax
 import numpy as np
@@ -20,17 +20,21 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from eacl_jax import encoders
+from eacl_jax.anchors import check_finite
 from eacl_jax.config import ModelConfig, PromptConfig, Readout
+from eacl_jax.dialogue import Taxonomy
 from eacl_jax.encoders.weights import write_tensors
 from eacl_jax.errors import UserError
 from eacl_jax.model import Representer
+from eacl_jax.model_files import FILES as FILES
+from eacl_jax.model_files import find_folder as find_folder
 from eacl_jax.optim import path_name
+from eacl_jax.records import bounded, build, read_json
 
 FORMAT = "eacl_jax model 2"
-FILES = ("config.json", "heads.safetensors", "README.md", "encoder/*", "label_encoder/*")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
     """What besides weights decides a prediction; `config.json` of a model folder.
 
@@ -53,10 +57,10 @@ class Settings:
     model: ModelConfig
     readout: Readout
     trailing_space: bool
-    temperature: float
+    temperature: float = bounded(above=0)
     encoder_dtype: Literal["float32", "bfloat16"]
     anchor_encoding: Literal["fixed", "live"]
-    calibration: dict[str, float]
+    calibration: dict[str, float] = bounded(above=0)
 
 
 def write_folder(
@@ -94,46 +98,28 @@ def write_folder(
     write_tensors(tensors, folder / "heads.safetensors", readable_as=folder / "config.json")
 
 
-def find_folder(path: str | Path, revision: str) -> Path:
-    """The model folder: the given one, or a hub repository's, downloaded once."""
-    if Path(path).is_dir():
-        return Path(path)
-    if isinstance(path, Path) or path.startswith((".", "/", "~")) or path.count("/") != 1:
-        raise UserError(f"{path} is no folder; give a run's model folder or the id of a hub repository.")
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(path, revision=revision, allow_patterns=list(FILES)))
-    except Exception as error:  # the hub's client raises errors of several libraries
-        reason = str(error).strip().split("\n")[0]
-        raise UserError(
-            f"{path} is no folder, and cannot be had from the hub either ({type(error).__name__}: {reason})."
-        ) from error
-
-
 def read_settings(file: Path) -> Settings:
-    """Reads and checks `config.json`."""
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(f"{file} is missing; expected the folder that a run leaves as `model/`.") from error
-    except ValueError as error:
-        raise UserError(f"{file} is not JSON ({error}).") from error
-    if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
+    """Reads and checks `config.json`.
+
+    Raises:
+      UserError: the file is missing or damaged; or names each field that is missing, unknown, or has no possible value.
+    """
+    values = read_json(file, "give the folder that a run leaves as `model/`")
+    if values.pop("format", None) != FORMAT:
         raise UserError(f"{file}: 'format' is not {FORMAT!r}; this folder was not written by this version's save_pretrained.")
-    try:
-        values |= {name: tuple(values[name]) for name in ("labels", "words")}
-        values |= {"prompt": PromptConfig(**values["prompt"]), "model": ModelConfig(**values["model"])}
-        settings = Settings(**values)
-        temperatures = [float(value) for value in settings.calibration.values()]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{file} lacks a field or holds an unknown one ({error}); save the model again.") from error
-    if not all(0 < value < float("inf") for value in temperatures):
-        raise UserError(f"{file}: 'calibration' must hold positive temperatures, got {settings.calibration}.")
-    if settings.readout not in get_args(Readout):
-        raise UserError(
-            f"{file}: 'readout' must be one of {', '.join(get_args(Readout))}, got {settings.readout!r}; save the model again."
+    problems: list[str] = []
+    settings = build(Settings, values, "config", problems)
+    if settings and not problems and set(settings.calibration) != {"stage_one", "stage_two"}:
+        problems.append(
+            f"config.calibration: expected stage_one and stage_two, got {', '.join(settings.calibration) or 'none'}."
         )
+    if settings and not problems:
+        try:
+            Taxonomy(settings.labels, settings.words)
+        except UserError as error:
+            problems.append(str(error))
+    if problems:
+        raise UserError(f"{file} cannot be used; save the model again:\n  " + "\n  ".join(problems))
     return settings
 
 
@@ -145,6 +131,10 @@ def read_heads(file: Path, abstract: Any, classes: int) -> tuple[Any, dict[str, 
         raise UserError(f"{file} is missing; expected the folder that a run leaves as `model/`.") from error
     except (SafetensorError, OSError) as error:
         raise UserError(f"{file} is damaged or no safetensors file ({error}); copy or save the model again.") from error
+    try:
+        check_finite(tensors)
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from error
     anchors = {name.removeprefix("anchors."): tensors.pop(name) for name in list(tensors) if name.startswith("anchors.")}
     wrong = [f"anchors.{stage}: {len(a)} anchors for {classes} labels" for stage, a in anchors.items() if len(a) != classes]
     if "stage_two" not in anchors:

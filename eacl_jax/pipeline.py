@@ -8,15 +8,17 @@ talking.
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import grain
 import numpy as np
 from jaxtyping import Int
 
 from eacl_jax.batching import MAX_SEGMENTS, PACKED_STEP, Batch, Layout, assign_rows, choose_shapes, collate, plan, round_up
 from eacl_jax.config import BatchConfig
 from eacl_jax.prompts import Example
+
+if TYPE_CHECKING:
+    import grain
 
 _PACKED_TOGETHER = 512
 
@@ -28,7 +30,7 @@ def steps_per_epoch(examples: int, size: int) -> int:
 
 def training_batches(
     examples: int, size: int, seed: int, make: Callable[[Int[np.ndarray, " n"]], Any]
-) -> grain.DatasetIterator:
+) -> "grain.DatasetIterator":
     """An endless iterator of `make(indices)`, shuffled anew each epoch; batches do not cross epochs.
 
     Args:
@@ -40,6 +42,8 @@ def training_batches(
     Returns:
       A grain iterator: `get_state()` and `set_state()` hold its position.
     """
+    import grain  # takes its time, and predicting does without
+
     dataset = grain.MapDataset.range(examples).seed(seed).shuffle().batch(size, drop_remainder=False).map(make).repeat()
     return iter(dataset.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=4)))
 

@@ -1,8 +1,14 @@
 """What a recognizer answers."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, overload
+
+ANSWER = ("speaker", "text", "emotion", "confidence", "probabilities", "cosines", "truncated", "unknown_text")
+"""Fields of an answer to an utterance."""
+OTHER = "other"
+"""Stands for the fields that an utterance came with."""
 
 _TEXT_WIDTH = 60
 _DIGITS = 6  # of what is written: answers are the same to 1e-5 whatever is asked beside them
@@ -18,6 +24,10 @@ class Prediction:
       emotion: label of the nearest anchor.
       probabilities: by label, calibrated on dev where the recognizer was (`EmotionRecognizer.calibration`); they sum to 1.
       cosines: by label, from -1 to 1, of the utterance's representation with each anchor.
+      truncated: the text is longer than the encoder reads: the answer is that to its end, or to the mean of its parts where
+        that was asked for.
+      unknown_text: the encoder's tokenizer does not know most of the text, such as another script: the answer says nothing.
+      other: fields of the user's own that the utterance came with.
     """
 
     speaker: str
@@ -25,6 +35,9 @@ class Prediction:
     emotion: str
     probabilities: dict[str, float]
     cosines: dict[str, float]
+    truncated: bool = False
+    unknown_text: bool = False
+    other: Mapping[str, Any] = dataclasses.field(default_factory=dict, compare=False)
 
     @property
     def confidence(self) -> float:
@@ -32,7 +45,9 @@ class Prediction:
         return self.probabilities[self.emotion]
 
     def to_json(self) -> dict[str, Any]:
-        """Speaker, text, emotion, confidence, probabilities and cosines; numbers to six decimals."""
+        """Speaker, text, emotion, confidence, probabilities, cosines, truncated, unknown_text and the other fields; numbers to
+        six decimals.
+        """
         return {
             "speaker": self.speaker,
             "text": self.text,
@@ -40,12 +55,19 @@ class Prediction:
             "confidence": round(self.confidence, _DIGITS),
             "probabilities": {label: round(value, _DIGITS) for label, value in self.probabilities.items()},
             "cosines": {label: round(value, _DIGITS) for label, value in self.cosines.items()},
+            "truncated": self.truncated,
+            "unknown_text": self.unknown_text,
+            **self.other,
         }
 
     def __str__(self) -> str:
         ranked = sorted(self.probabilities.items(), key=lambda item: -item[1])
         runner_up = f"  ({ranked[1][0]} {ranked[1][1]:.0%})" if len(ranked) > 1 else ""
-        return f"{self.speaker}: {_short(self.text)}  ->  {self.emotion} {self.confidence:.0%}{runner_up}"
+        answer = f"{self.emotion} {self.confidence:.0%}{runner_up}{_mark(self)}"
+        return f"{_plain(self.speaker)}: {_short(self.text)}  ->  {_plain(answer)}"
+
+    def __repr__(self) -> str:
+        return f"<Prediction {self}>"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,10 +77,12 @@ class DialoguePrediction(Sequence[Prediction]):
     Attributes:
       id: of the dialogue.
       predictions: in the order of the utterances.
+      other: fields of the user's own that the dialogue came with.
     """
 
     id: str
     predictions: tuple[Prediction, ...]
+    other: Mapping[str, Any] = dataclasses.field(default_factory=dict, compare=False)
 
     @property
     def emotions(self) -> list[str]:
@@ -66,14 +90,15 @@ class DialoguePrediction(Sequence[Prediction]):
         return [prediction.emotion for prediction in self.predictions]
 
     def to_json(self) -> dict[str, Any]:
-        """`{"id", "utterances": [...]}`; see `Prediction.to_json`."""
-        return {"id": self.id, "utterances": [prediction.to_json() for prediction in self.predictions]}
+        """`{"id", "utterances": [...]}` and the other fields; see `Prediction.to_json`."""
+        return {"id": self.id, "utterances": [prediction.to_json() for prediction in self.predictions], **self.other}
 
     def to_rows(self) -> list[dict[str, Any]]:
         """A flat record an utterance, for a table or `pandas.DataFrame`: dialogue, utterance (from 0), speaker, text, emotion,
-        confidence, and a probability a label as `p(LABEL)`; numbers to six decimals.
+        confidence, truncated, unknown_text, a probability a label as `p(LABEL)`, and the other fields of the utterance (where
+        one has the name of a column before, the column stays); numbers to six decimals.
         """
-        return [
+        rows: list[dict[str, Any]] = [
             {
                 "dialogue": self.id,
                 "utterance": number,
@@ -81,17 +106,29 @@ class DialoguePrediction(Sequence[Prediction]):
                 "text": each.text,
                 "emotion": each.emotion,
                 "confidence": round(each.confidence, _DIGITS),
+                "truncated": each.truncated,
+                "unknown_text": each.unknown_text,
                 **{f"p({label})": round(value, _DIGITS) for label, value in each.probabilities.items()},
             }
             for number, each in enumerate(self.predictions)
         ]
+        return [
+            row | {name: value for name, value in each.other.items() if name not in row}
+            for row, each in zip(rows, self.predictions, strict=True)
+        ]
 
     def __str__(self) -> str:
         """A line an utterance, in columns."""
-        rows = [(each.speaker, _short(each.text), each.emotion, f"{each.confidence:4.0%}") for each in self.predictions]
+        rows = [
+            (_plain(each.speaker), _short(each.text), _plain(each.emotion), f"{each.confidence:4.0%}{_mark(each)}")
+            for each in self.predictions
+        ]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
         return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"<DialoguePrediction {self.id!r}, {len(self)} utterances>\n{self}".rstrip()
 
     @overload
     def __getitem__(self, index: int) -> Prediction: ...
@@ -107,6 +144,17 @@ class DialoguePrediction(Sequence[Prediction]):
         return iter(self.predictions)
 
 
+def _mark(prediction: Prediction) -> str:
+    """What a person should know of an answer before trusting it."""
+    marks = [("text cut", prediction.truncated), ("text unknown to the model", prediction.unknown_text)]
+    return "".join(f"  ({mark})" for mark, applies in marks if applies)
+
+
+def _plain(text: str) -> str:
+    """The text without what a terminal would obey: control characters are shown as a replacement."""
+    return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in ("Cc", "Cs") else c for c in text)
+
+
 def _short(text: str) -> str:
-    line = " ".join(text.split())
+    line = _plain(" ".join(text.split()))
     return line if len(line) <= _TEXT_WIDTH else f"{line[: _TEXT_WIDTH - 3]}..."

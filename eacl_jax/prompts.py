@@ -7,6 +7,7 @@ dropping old utterances, which decides the exact ids.
 """
 
 import dataclasses
+import itertools
 import logging
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
@@ -20,6 +21,10 @@ from eacl_jax.errors import UserError
 log = logging.getLogger(__name__)
 
 NO_LABEL = -1
+OnLong = Literal["cut", "refuse", "pool"]
+"""What becomes of a text that does not fit into a prompt: its end alone counts; an error; or all of it, part by part."""
+OPENING = "For utterance:"
+"""What a target begins with."""
 _RESERVE = 8  # tokens the public implementation keeps free when it decides which utterances fit
 
 
@@ -33,6 +38,10 @@ class Example:
       label: anchor index, or `NO_LABEL`.
       dialogue: id of its dialogue.
       utterance: its index there.
+      truncated: the text is longer than the prompt has room for: this is its end, unless there are `windows`.
+      unknown: most of the text's tokens are the unknown token: the tokenizer does not know its script.
+      windows: with `on_long="pool"`, the other parts of a text that is too long, each an example; the representation of the
+        utterance is the mean of this one's and theirs.
     """
 
     tokens: np.ndarray
@@ -40,6 +49,9 @@ class Example:
     label: int
     dialogue: str
     utterance: int
+    truncated: bool = False
+    unknown: bool = False
+    windows: tuple["Example", ...] = ()
 
 
 class PromptBuilder:
@@ -49,6 +61,7 @@ class PromptBuilder:
       start: ids that a prompt begins with.
       separator: id that closes an utterance.
       tail: ids that follow the target.
+      opening: ids of `OPENING`, with which a target begins.
     """
 
     def __init__(
@@ -87,10 +100,12 @@ class PromptBuilder:
                 f'tokenizer {name!r} has no first token: set config.model.readout to "last" or "mean", '
                 "with config.compat.readout_first off."
             )
+        self._unknown = tokenizer.unk_token_id
         self.separator = int(separator)
         self.start = [] if first is None else [int(first)]
         space = self._encode([" "])[0] if trailing_space else []
         self.tail = [*([] if mask is None else [mask]), *space, self.separator]
+        self.opening = self._encode([OPENING])[0]
 
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
         if not texts:
@@ -102,62 +117,97 @@ class PromptBuilder:
         return encoded["input_ids"]
 
     def build(
-        self, dialogues: Iterable[Dialogue], taxonomy: Taxonomy, *, targets: Literal["annotated", "all", "last"] = "annotated"
+        self,
+        dialogues: Iterable[Dialogue],
+        taxonomy: Taxonomy,
+        *,
+        targets: Literal["annotated", "all", "last"] = "annotated",
+        on_long: OnLong = "cut",
     ) -> list[Example]:
         """Examples of all annotated utterances (or, with `targets="all"`, of all; with "last", of each dialogue's last), in the
-        order of the dialogues.
+        order of the dialogues. The work grows with the number of utterances, however they are divided into dialogues.
 
-        Texts that do not fit `max_tokens` beside their speaker lose their beginning; how many is logged as one warning.
+        Where text and speaker do not fit into `max_tokens`, the first of the text's tokens go, as many as must, and the example
+        is `truncated`.
+
+        Args:
+          dialogues: to build prompts of.
+          taxonomy: whose labels the emotions are.
+          targets: which utterances.
+          on_long: "refuse" raises where a text would be cut; "pool" adds the parts of the text that do not fit as `windows`,
+            as few as hold all of it, of equal length, without the past.
 
         Raises:
-          UserError: a speaker's name alone exceeds the budget, or an emotion is not in the taxonomy.
+          UserError: a speaker's name leaves no room for a text, a text is too long and to be refused, or an emotion is not in
+            the taxonomy.
         """
         dialogues = list(dialogues)
+        wanted = [
+            (dialogue, index)
+            for dialogue in dialogues
+            for index, turn in enumerate(dialogue.utterances)
+            if (targets == "annotated" and turn.emotion is not None)
+            or targets == "all"
+            or (targets == "last" and index == len(dialogue.utterances) - 1)
+        ]
         turns = [turn for dialogue in dialogues for turn in dialogue.utterances]
-        contexts = [[*ids, self.separator] for ids in self._encode([f"{turn.speaker} says: {turn.text}" for turn in turns])]
-        heads = self._encode([_target(turn.text, turn.speaker) for turn in turns])
-        examples, cut, start = [], 0, 0
-        for dialogue in dialogues:
-            past = contexts[start : start + len(dialogue.utterances)]
-            for index, turn in enumerate(dialogue.utterances):
-                if (turn.emotion is None and targets == "annotated") or (targets == "last" and index < len(past) - 1):
-                    continue
-                head = heads[start + index]
-                room = self._config.max_tokens - len(self.start) - len(self.tail)
-                if len(head) > room:
-                    head = self._shorten(turn, room, f"dialogue {dialogue.id!r} utterance {index}")
-                    cut += 1
-                examples.append(self._example(dialogue, index, past, head, taxonomy))
-            start += len(dialogue.utterances)
-        if cut:
-            log.warning(
-                "%d utterances are longer than prompt.max_tokens=%d allows: the beginnings of their texts were cut",
-                cut,
-                self._config.max_tokens,
-            )
-        return examples
+        contexts = iter([[*ids, self.separator] for ids in self._encode([f"{u.speaker} says: {u.text}" for u in turns])])
+        pasts = [[next(contexts) for _ in dialogue.utterances] for dialogue in dialogues]
+        past_of = {id(dialogue): past for dialogue, past in zip(dialogues, pasts, strict=True)}
+        heads = self._encode([_target(d.utterances[i].text, d.utterances[i].speaker) for d, i in wanted])
+        return [
+            self._example(dialogue, index, past_of[id(dialogue)], head, taxonomy, on_long)
+            for (dialogue, index), head in zip(wanted, heads, strict=True)
+        ]
 
-    def _example(self, dialogue: Dialogue, index: int, past: list[list[int]], head: list[int], taxonomy: Taxonomy) -> Example:
-        lengths = [len(ids) for ids in past[: index + 1]]
-        first = first_past_utterance(lengths, self._config)
-        target = [*head, *self.tail]
-        room = self._config.max_tokens - len(self.start) - len(target)
-        while first < index and sum(lengths[first:index]) > room:
-            first += 1
-        tokens = np.array([*self.start, *(i for ids in past[first:index] for i in ids), *target], np.int32)
-        emotion = dialogue.utterances[index].emotion
-        if emotion is not None and emotion not in taxonomy.labels:
+    def _example(
+        self, dialogue: Dialogue, index: int, past: list[list[int]], head: list[int], taxonomy: Taxonomy, on_long: OnLong
+    ) -> Example:
+        turn, where = dialogue.utterances[index], f"dialogue {dialogue.id!r:.60} utterance {index}"
+        if turn.emotion is not None and turn.emotion not in taxonomy.labels:
+            raise UserError(f"{where} has emotion {turn.emotion!r:.60}, which is not among the labels {list(taxonomy.labels)}.")
+        room = self._config.max_tokens - len(self.start) - len(self.tail)
+        too_long = len(head) > room
+        before, text, after = self._parted(head, turn) if too_long or self._unknown in head else ([], [], [])
+        most = room - len(before) - len(after)
+        if too_long and most < 1:
             raise UserError(
-                f"dialogue {dialogue.id!r} utterance {index} has emotion {emotion!r}, "
-                f"which is not among the labels {list(taxonomy.labels)}."
+                f"{where}: the speaker's name {turn.speaker!r:.60} leaves no room for the text within "
+                f"prompt.max_tokens={self._config.max_tokens}; shorten the name or raise prompt.max_tokens."
             )
-        return Example(
-            tokens=tokens,
-            readout=self._column(len(tokens)),
-            label=NO_LABEL if emotion is None else taxonomy.index(emotion),
-            dialogue=dialogue.id,
-            utterance=index,
-        )
+        if too_long and on_long == "refuse":
+            raise UserError(
+                f"{where}: its text has {len(text)} tokens, of which {most} fit; shorten or split it, or have it cut or pooled."
+            )
+        known = {
+            "label": NO_LABEL if turn.emotion is None else taxonomy.index(turn.emotion),
+            "dialogue": dialogue.id,
+            "utterance": index,
+            "truncated": too_long,
+            "unknown": 2 * text.count(self._unknown) > len(text),
+        }
+        if too_long and on_long == "pool":
+            count = -(-len(text) // most)
+            cuts = [round(number * len(text) / count) for number in range(count + 1)]
+            parts = [[*before, *text[start:end], *after] for start, end in itertools.pairwise(cuts)]
+            windows = [self._laid_out([], part, known) for part in parts]
+            return dataclasses.replace(windows[-1], windows=tuple(windows[:-1]))
+        if too_long:
+            head = [*before, *text[len(text) - most :], *after]
+        return self._laid_out(self._fitting(past, index, room - len(head)), head, known)
+
+    def _fitting(self, past: list[list[int]], index: int, room: int) -> list[list[int]]:
+        """What is kept of the past of utterance `index`: `past` holds all utterances of the dialogue in context form."""
+        oldest = max(index - self._config.max_past, 0)  # whatever came before cannot count
+        lengths = [len(ids) for ids in past[oldest : index + 1]]
+        first = first_past_utterance(lengths, self._config)
+        while first < len(lengths) - 1 and sum(lengths[first:-1]) > room:
+            first += 1
+        return past[oldest + first : index]
+
+    def _laid_out(self, past: list[list[int]], head: list[int], known: dict[str, Any]) -> Example:
+        tokens = np.array([*self.start, *(i for ids in past for i in ids), *head, *self.tail], np.int32)
+        return Example(tokens=tokens, readout=self._column(len(tokens)), **known)
 
     def _column(self, length: int) -> int:
         """Where an example of `length` tokens is read out."""
@@ -165,28 +215,36 @@ class PromptBuilder:
             return 0
         return length - len(self.tail) if self._readout == "mask" else length - 1
 
-    def _shorten(self, turn: Utterance, room: int, where: str) -> list[int]:
-        """Ids of the target with as much of the text's end as fits in `room` tokens."""
+    def _parted(self, head: list[int], turn: Utterance) -> tuple[list[int], list[int], list[int]]:
+        """A target's ids before the text, of the text, and after it: as far as they are those of a target without text."""
+        empty = self._encode([_target("", turn.speaker)])[0]
+        before = _common(head, self.opening)
+        after = _common(head[before:][::-1], empty[before:][::-1])
+        end = len(head) - after
+        return head[:before], head[before:end], head[end:]
 
-        def ids(start: int) -> list[int]:
-            return self._encode([_target(turn.text[start:], turn.speaker)])[0]
 
-        # Fewer characters never give many more tokens, so bisection finds a start that fits; the last one that did is kept.
-        low, high = 0, len(turn.text)
-        best = ids(high)
-        if len(best) > room:
-            raise UserError(
-                f"{where}: the speaker's name {turn.speaker!r:.60} leaves no room for the text within "
-                f"prompt.max_tokens={self._config.max_tokens}; shorten the name or raise prompt.max_tokens."
-            )
-        while high - low > 1:
-            middle = (low + high) // 2
-            candidate = ids(middle)
-            if len(candidate) <= room:
-                best, high = candidate, middle
-            else:
-                low = middle
-        return best
+def warn_about(examples: Iterable[Example], max_tokens: int) -> None:
+    """Logs how many utterances were cut or pooled, and how many are in a script that the tokenizer does not know.
+
+    Args:
+      examples: from `PromptBuilder.build`.
+      max_tokens: of a prompt.
+    """
+    examples = list(examples)
+    pooled = sum(bool(example.windows) for example in examples)
+    if cut := sum(example.truncated for example in examples) - pooled:
+        log.warning(
+            "%d utterances are longer than prompt.max_tokens=%d allows: the beginnings of their texts were cut", cut, max_tokens
+        )
+    if pooled:
+        log.warning("%d utterances are longer than prompt.max_tokens=%d allows: they were read in parts", pooled, max_tokens)
+    if unknown := sum(example.unknown for example in examples):
+        log.warning(
+            "%d utterances hold mostly tokens that the encoder's tokenizer does not know, such as another script's or emoji: "
+            "what is answered to them says nothing",
+            unknown,
+        )
 
 
 def first_past_utterance(lengths: Sequence[int], config: PromptConfig) -> int:
@@ -221,4 +279,9 @@ def _mask_id(tokenizer: Any) -> int | None:
 
 
 def _target(text: str, speaker: str) -> str:
-    return f"For utterance: {text} {speaker} feels"
+    return f"{OPENING} {text} {speaker} feels"
+
+
+def _common(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many ids two sequences have in common from their beginning."""
+    return next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))

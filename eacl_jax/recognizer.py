@@ -1,35 +1,35 @@
 """EmotionRecognizer: a trained model in use. A folder of files in, emotions of dialogues out; the corpus is not needed."""
 
-import copy
 import dataclasses
 import functools
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import jax
 import numpy as np
 from flax import nnx
 from jaxtyping import Float, Int
 
-from eacl_jax import encoders, few_shot, losses, model_folder
-from eacl_jax.anchors import label_batches
+from eacl_jax import encoders, few_shot, losses, model_folder, whole
+from eacl_jax.anchors import check_anchors, check_words, label_batches
 from eacl_jax.batching import LENGTH_STEP, round_up
 from eacl_jax.calibration import fit_temperature, probabilities
-from eacl_jax.config import Config, EncoderConfig
+from eacl_jax.config import Config
 from eacl_jax.conversation import Conversation
 from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
 from eacl_jax.encoding import Encoding
 from eacl_jax.errors import UserError
 from eacl_jax.export.facts import Facts
 from eacl_jax.few_shot import Adaptation
-from eacl_jax.inputs import DialogueLike, read_dialogues, why_no_text
+from eacl_jax.inputs import read_dialogues, read_labels
 from eacl_jax.mesh import make_mesh, put, replicated
 from eacl_jax.model import Representer
 from eacl_jax.model_card import write_card
 from eacl_jax.model_folder import Settings
 from eacl_jax.prediction import DialoguePrediction, Prediction
-from eacl_jax.prompts import Example, PromptBuilder
+from eacl_jax.prompts import Example, OnLong, PromptBuilder, warn_about
 
 
 class EmotionRecognizer:
@@ -43,6 +43,7 @@ class EmotionRecognizer:
       settings: labels, prompt, readout and calibration.
       anchors: float32 [C, m] by stage, `stage_one` and `stage_two`.
       adaptation: what `adapt` did, for a recognizer that it returned.
+      warnings: what `with_labels` found in the labels: words that the encoder does not know, anchors that are nearly equal.
       facts: of the run that it comes from, for its card; None where they are not known.
       tokenizer: the encoder's.
       encoder_config: the encoder's config.json.
@@ -75,9 +76,13 @@ class EmotionRecognizer:
           facts: of the run that it comes from, for its card.
           batch_size: utterances encoded at once, about.
         """
+        if batch_size < 1:
+            raise UserError(f"batch_size must be at least 1, got {batch_size}.")
         self.settings = settings
         self.anchors = anchors
         self.adaptation: Adaptation | None = None
+        self.warnings: tuple[str, ...] = ()
+        self._source: _Source | None = None
         self.facts = facts
         self.tokenizer, self.encoder_config = tokenizer, encoder_config
         self.prompts = PromptBuilder(
@@ -149,7 +154,8 @@ class EmotionRecognizer:
         """Loads a model folder.
 
         Args:
-          path: the folder, or the id of a hub repository that holds its files.
+          path: the folder, a run's folder, or the id of a hub repository that holds its files. What exists here is never a
+            hub id, and what is inside a folder here never comes from the hub.
           revision: branch, tag or commit of a hub id.
           batch_size: utterances encoded at once, about.
 
@@ -158,7 +164,7 @@ class EmotionRecognizer:
         """
         folder = model_folder.find_folder(path, revision)
         settings = model_folder.read_settings(folder / "config.json")
-        loaded = encoders.load(EncoderConfig(path=str(folder / "encoder"), dtype=settings.encoder_dtype))
+        loaded = encoders.load_folder(folder / "encoder", dtype=settings.encoder_dtype)
         representer = nnx.eval_shape(
             lambda: Representer.build(loaded.module, settings.model, readout=settings.readout, rngs=nnx.Rngs(0))
         )
@@ -166,34 +172,45 @@ class EmotionRecognizer:
         shapes = nnx.to_pure_dict(abstract)["mapping"]
         mapping, anchors = model_folder.read_heads(folder / "heads.safetensors", shapes, len(settings.labels))
         encoder = nnx.to_pure_dict(nnx.state(loaded.module, nnx.Param))
-        return cls(
+        recognizer = cls(
             settings,
             nnx.merge(graphdef, {"encoder": encoder, "mapping": mapping}),
             tokenizer=loaded.tokenizer,
             encoder_config=loaded.config,
             anchors=anchors,
             label_encoder=(
-                (lambda: encoders.load(EncoderConfig(path=str(folder / "label_encoder"), dtype=settings.encoder_dtype)).module)
+                (lambda: encoders.load_folder(folder / "label_encoder", dtype=settings.encoder_dtype).module)
                 if settings.anchor_encoding == "fixed"
                 else None
             ),
             facts=Facts.read(folder),
             batch_size=batch_size,
         )
+        with (folder / "heads.safetensors").open("rb") as file:
+            heads = hashlib.file_digest(file, "sha256").hexdigest()
+        where = str(folder.absolute()) if Path(path).expanduser().is_dir() else str(path)
+        recognizer._source = _Source(where, revision, batch_size, heads)
+        return recognizer
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Writes the model folder with its card; made where it is missing."""
+        """Writes the model folder with its card, or replaces one; where that fails, what was there stays as it was.
+
+        Raises:
+          UserError: it cannot be written.
+        """
         host = jax.tree.map(np.asarray, self.params)
-        model_folder.write_folder(
-            Path(folder),
-            self.settings,
-            nnx.merge(self.graphdef, host),
-            self.anchors,
-            label_encoder=self._label_encoder() if self._label_encoder else None,
-            encoder_config=self.encoder_config,
-            tokenizer=self.tokenizer,
-        )
-        write_card(Path(folder), self.settings, self.encoder_config, self.facts)
+        label_encoder = self._label_encoder() if self._label_encoder else None
+        with whole.new_folder(folder) as new:
+            model_folder.write_folder(
+                new,
+                self.settings,
+                nnx.merge(self.graphdef, host),
+                self.anchors,
+                label_encoder=label_encoder,
+                encoder_config=self.encoder_config,
+                tokenizer=self.tokenizer,
+            )
+            write_card(new, self.settings, self.encoder_config, self.facts)
 
     @property
     def taxonomy(self) -> Taxonomy:
@@ -211,62 +228,67 @@ class EmotionRecognizer:
         """
         return self._encoding.warm(self.params)
 
-    def encode(self, dialogues: DialogueLike | Sequence[DialogueLike]) -> Float[np.ndarray, "N m"]:
-        """Representations of all utterances of the dialogues, in their order.
+    def encode(self, dialogues: Any, *, on_long: OnLong = "cut") -> Float[np.ndarray, "N m"]:
+        """Representations of all utterances of the dialogues, in their order; arguments as of `predict`."""
+        return self.represent(self.examples(read_dialogues(dialogues)[0], on_long=on_long))
 
-        Args:
-          dialogues: see `predict`.
-        """
-        return self.represent(self.examples(read_dialogues(dialogues)[0]))
-
-    def predict(self, dialogues: Any, *, stage: str = "stage_two") -> Any:
+    def predict(self, dialogues: Any, *, stage: str = "stage_two", on_long: OnLong = "cut") -> Any:
         """The emotion of every utterance.
 
         Args:
-          dialogues: one dialogue or a list of them (`inputs.read_dialogues` says what may be one): texts with an utterance a
-            line, dicts, lists of utterances, `Dialogue`s, or a DataFrame. Emotions in them are not looked at.
+          dialogues: one dialogue or a list of them; `inputs` lists the forms. A string is one dialogue's transcript, a list of
+            strings is a list of dialogues, and a list of dicts, pairs or `Utterance`s is one dialogue. Emotions in them are not
+            looked at, fields of the user's own come back with the answers.
           stage: whose anchors to use, "stage_two" (adapted) or "stage_one".
+          on_long: what becomes of a text that is longer than the encoder reads: "cut" answers by its end (and says so:
+            `Prediction.truncated`), "refuse" raises, "pool" answers by the mean of its parts' representations.
 
         Returns:
           For one dialogue a `DialoguePrediction`, a sequence with one `Prediction` an utterance; for several, their list.
 
         Raises:
-          UserError: something given is not a dialogue.
+          UserError: something given is not a dialogue, or there is no such stage.
         """
+        self._check_stage(stage)
         read, single = read_dialogues(dialogues)
-        answers = iter(self.answer(self.encode(read), [u for d in read for u in d.utterances], stage=stage))
-        results = [DialoguePrediction(d.id, tuple(next(answers) for _ in d.utterances)) for d in read]
+        examples = self.examples(read, on_long=on_long)
+        warn_about(examples, self.settings.prompt.max_tokens)
+        utterances = [utterance for dialogue in read for utterance in dialogue.utterances]
+        answers = iter(self.answer(self.represent(examples), utterances, examples, stage=stage))
+        results = [DialoguePrediction(d.id, tuple(next(answers) for _ in d.utterances), d.other) for d in read]
         return results[0] if single else results
 
-    def predict_last(self, dialogues: Sequence[Dialogue], *, stage: str = "stage_two") -> list[Prediction]:
+    def predict_last(
+        self, dialogues: Sequence[Dialogue], *, stage: str = "stage_two", on_long: OnLong = "cut"
+    ) -> list[Prediction]:
         """The emotion of the last utterance of each dialogue, of which none may be empty; the others are its past only."""
-        reps = self.represent(self.examples(dialogues, "last"))
-        return self.answer(reps, [dialogue.utterances[-1] for dialogue in dialogues], stage=stage)
+        self._check_stage(stage)
+        examples = self.examples(dialogues, "last", on_long=on_long)
+        warn_about(examples, self.settings.prompt.max_tokens)
+        last = [dialogue.utterances[-1] for dialogue in dialogues]
+        return self.answer(self.represent(examples), last, examples, stage=stage)
 
     def conversation(self) -> Conversation:
         """A conversation that goes on: `add` answers each utterance when it is said."""
         return Conversation(self)
 
-    def with_labels(self, labels: Mapping[str, str] | Sequence[str]) -> "EmotionRecognizer":
+    def with_labels(self, labels: Mapping[str, str] | Sequence[str] | str) -> "EmotionRecognizer":
         """A recognizer that answers by other labels, without any example of them: from their words alone.
 
         Args:
-          labels: the word or phrase of each label, `{"gratitude": "grateful"}`; or labels that are words themselves. At least
-            two. The closer they are to what training told apart, the better the answers.
+          labels: the word or phrase of each label, `{"gratitude": "grateful"}`, `["gratitude=grateful", "anger"]` or
+            `"gratitude=grateful,anger"`; a label alone is its own word. At least two. The closer they are to what training told
+            apart, the better the answers.
 
         Raises:
-          UserError: labels or words are missing, empty or repeat.
+          UserError: labels or words are missing, empty, repeat, or cannot be told apart: the encoder reads the same tokens in
+            their words, or gives them the same anchor.
         """
-        words = dict(labels) if isinstance(labels, Mapping) else {label: label for label in labels}
-        if len(words) < len(labels):
-            raise UserError(f"labels repeat: {list(labels)}.")
-        for name, value in words.items():
-            if not isinstance(name, str) or not isinstance(value, str):
-                raise UserError(f"labels and their words must be text, got {name!r:.60}: {value!r:.60}.")
-            if reason := why_no_text(name) or why_no_text(value):
-                raise UserError(f"label {name!r:.60} {reason}.")
+        words = read_labels(labels)
         taxonomy = Taxonomy(tuple(words), tuple(words.values()))
+        warnings = check_words(self.tokenizer, taxonomy)
         anchors = self._label_anchors(taxonomy)
+        warnings += check_anchors(taxonomy, anchors)
         temperature = self.settings.calibration["stage_one"]
         settings = dataclasses.replace(
             self.settings,
@@ -274,14 +296,17 @@ class EmotionRecognizer:
             words=taxonomy.words,
             calibration={"stage_one": temperature, "stage_two": temperature},
         )
-        return self._changed(settings, {"stage_one": anchors, "stage_two": anchors})
+        changed = self._changed(settings, {"stage_one": anchors, "stage_two": anchors})
+        changed.warnings = warnings
+        return changed
 
     def adapt(self, dialogues: Any, *, seed: int = 0) -> "EmotionRecognizer":
         """Stage two on annotated dialogues: a recognizer whose anchors are moved by them, everything else frozen.
 
         Seconds on a CPU. Few examples a label will do, and a label without any keeps its anchor; see `few_shot`. Where there
-        are two dialogues or more, the probabilities are calibrated on answers to held-out ones, and `adaptation` of what is
-        returned says how good those were.
+        are two dialogues or more, each is also answered by anchors that were adapted to the others: unless those answers are
+        better than today's, the anchors stay as they are. The probabilities are calibrated on the same answers. `adaptation` of
+        what is returned says what was done, and how good the answers were.
 
         Args:
           dialogues: as for `predict`; utterances with an `emotion` are examples, the others context. Emotions must be among
@@ -296,19 +321,25 @@ class EmotionRecognizer:
         adapted = few_shot.adapt_anchors(reps, labels, start, temperature=tau)
         held_out = few_shot.held_out_scores(reps, labels, numbers, start, temperature=tau, seed=seed)
         before = losses.host_scores(reps, start, temperature=tau)
-        report, temperature = few_shot.report(self.labels, labels, before, held_out)
         calibration = dict(self.settings.calibration)
-        if temperature is not None:
-            calibration["stage_two"] = temperature
-        changed = self._changed(
-            dataclasses.replace(self.settings, calibration=calibration), {**self.anchors, "stage_two": adapted}
+        report, calibration["stage_two"] = few_shot.report(
+            self.labels,
+            labels,
+            before,
+            held_out,
+            temperature=calibration["stage_two"],
+            folds=min(few_shot.FOLDS, len(np.unique(numbers))),
         )
+        anchors = self.anchors if report.kept else {**self.anchors, "stage_two": adapted}
+        changed = self._changed(dataclasses.replace(self.settings, calibration=calibration), anchors)
         changed.adaptation = report
-        changed.facts = self.facts and self.facts.changed(f"It was adapted to {len(labels)} annotated utterances.")
+        what = "calibrated on" if report.kept else "adapted to"
+        changed.facts = self.facts and self.facts.changed(f"It was {what} {len(labels)} annotated utterances.")
         return changed
 
     def calibrate(self, dialogues: Any) -> "EmotionRecognizer":
-        """A recognizer whose probabilities fit annotated dialogues, by one temperature; its answers stay the same.
+        """A recognizer whose probabilities fit annotated dialogues, by one temperature; its answers stay the same. The fewer
+        the examples, the nearer the temperature stays to what it was.
 
         Args:
           dialogues: as for `adapt`, but others than those that it was adapted to.
@@ -318,14 +349,20 @@ class EmotionRecognizer:
         """
         reps, labels, _ = self._annotated(dialogues)
         calibration = {
-            stage: fit_temperature(losses.host_scores(reps, anchors, temperature=self.settings.temperature), labels)
+            stage: fit_temperature(
+                losses.host_scores(reps, anchors, temperature=self.settings.temperature),
+                labels,
+                near=self.settings.calibration[stage],
+            )
             for stage, anchors in self.anchors.items()
         }
         changed = self._changed(dataclasses.replace(self.settings, calibration=calibration), self.anchors)
         changed.facts = self.facts and self.facts.changed(f"It was calibrated on {len(labels)} annotated utterances.")
         return changed
 
-    def examples(self, dialogues: Sequence[Dialogue], targets: Literal["all", "last"] = "all") -> list[Example]:
+    def examples(
+        self, dialogues: Sequence[Dialogue], targets: Literal["all", "last"] = "all", *, on_long: OnLong = "cut"
+    ) -> list[Example]:
         """First step of predicting: the prompts of all utterances, or of each dialogue's last. Emotions are not looked at.
 
         A program that answers several callers at once (a service) takes the three steps itself: prompts of one caller and
@@ -335,27 +372,63 @@ class EmotionRecognizer:
             dataclasses.replace(d, utterances=tuple(dataclasses.replace(u, emotion=None) for u in d.utterances))
             for d in dialogues
         ]
-        return self.prompts.build(unlabelled, self.taxonomy, targets=targets)
+        if on_long not in get_args(OnLong):
+            raise UserError(f"on_long must be one of {', '.join(get_args(OnLong))}, got {on_long!r:.40}.")
+        return self.prompts.build(unlabelled, self.taxonomy, targets=targets, on_long=on_long)
 
     def represent(self, examples: Sequence[Example]) -> Float[np.ndarray, "N m"]:
-        """Second step: the prompts' representations."""
+        """Second step: the prompts' representations; of one in parts (`Example.windows`) their mean."""
         if not examples:
             return np.zeros((0, self.anchors["stage_two"].shape[1]), np.float32)
-        return self._encoding.represent(self.params, examples)
+        parts = [part for example in examples for part in (*example.windows, example)]
+        reps = self._encoding.represent(self.params, parts)
+        if len(parts) == len(examples):
+            return reps
+        counts = [1 + len(example.windows) for example in examples]
+        starts = np.cumsum([0, *counts[:-1]])
+        return (np.add.reduceat(reps, starts) / np.array(counts)[:, None]).astype(np.float32)
 
     def answer(
-        self, reps: Float[np.ndarray, "N m"], utterances: Sequence[Utterance], *, stage: str = "stage_two"
+        self,
+        reps: Float[np.ndarray, "N m"],
+        utterances: Sequence[Utterance],
+        examples: Sequence[Example] | None = None,
+        *,
+        stage: str = "stage_two",
     ) -> list[Prediction]:
-        """Last step: the predictions for N representations and the utterances that they stand for."""
+        """Last step: the predictions for N representations and the utterances that they stand for.
+
+        Args:
+          reps: from `represent`.
+          utterances: N.
+          examples: N, from `examples`: they know which texts were cut or are unknown; without them no answer says so.
+          stage: whose anchors to use.
+        """
         labels = self.labels
         cosines = losses.host_cosines(reps, self.anchors[stage])
         scores = losses.scores_of_cosines(cosines, temperature=self.settings.temperature)
         probability = probabilities(scores, self.settings.calibration[stage])
-        best = cosines.argmax(axis=1)
+        best = losses.decide(cosines)
+        flags = [(e.truncated, e.unknown) for e in examples] if examples is not None else [(False, False)] * len(utterances)
         return [
-            Prediction(u.speaker, u.text, labels[index], dict(zip(labels, p, strict=True)), dict(zip(labels, c, strict=True)))
-            for u, index, p, c in zip(utterances, best, probability.tolist(), cosines.tolist(), strict=True)
+            Prediction(
+                speaker=u.speaker,
+                text=u.text,
+                emotion=labels[index],
+                probabilities=dict(zip(labels, p, strict=True)),
+                cosines=dict(zip(labels, c, strict=True)),
+                truncated=truncated,
+                unknown_text=unknown,
+                other=u.other,
+            )
+            for u, index, p, c, (truncated, unknown) in zip(
+                utterances, best, probability.tolist(), cosines.tolist(), flags, strict=True
+            )
         ]
+
+    def _check_stage(self, stage: str) -> None:
+        if stage not in self.anchors:
+            raise UserError(f"there are no anchors of stage {stage!r:.40}; there are those of {', '.join(self.anchors)}.")
 
     def _annotated(self, dialogues: Any) -> tuple[Float[np.ndarray, "N m"], Int[np.ndarray, " N"], Int[np.ndarray, " N"]]:
         """Representations of the annotated utterances, their labels and the numbers of their dialogues."""
@@ -390,6 +463,44 @@ class EmotionRecognizer:
         return np.concatenate(mapped)
 
     def _changed(self, settings: Settings, anchors: dict[str, np.ndarray]) -> "EmotionRecognizer":
-        changed = copy.copy(self)
+        changed = object.__new__(type(self))  # copy.copy would load the folder again: see __reduce__
+        changed.__dict__.update(self.__dict__)
         changed.settings, changed.anchors = settings, anchors
         return changed
+
+    def __repr__(self) -> str:
+        kind, prompt = self.encoder_config.get("model_type", "?"), self.settings.prompt
+        where = f" from {self._source.path}" if self._source else ""
+        return (
+            f"<EmotionRecognizer of {', '.join(self.labels)}; {kind}, at most {prompt.max_tokens} tokens and "
+            f"{prompt.max_past} past utterances{where}>"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles where the model is and what was changed since, not the weights: who unpickles it loads the folder again."""
+        if self._source is None:
+            raise TypeError("a recognizer that was not loaded with from_pretrained cannot be pickled; save and load it first.")
+        return _loaded_again, (self._source, self.settings, self.anchors, self.adaptation, self.facts)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Source:
+    """What `from_pretrained` was called with, and the sha256 of heads.safetensors then."""
+
+    path: str
+    revision: str
+    batch_size: int
+    heads: str
+
+
+def _loaded_again(
+    source: _Source, settings: Settings, anchors: dict[str, np.ndarray], adaptation: Adaptation | None, facts: Facts | None
+) -> EmotionRecognizer:
+    recognizer = EmotionRecognizer.from_pretrained(source.path, revision=source.revision, batch_size=source.batch_size)
+    if recognizer._source != source:
+        raise UserError(
+            f"{source.path} is no longer the model that this recognizer was loaded from: its heads.safetensors differs."
+        )
+    changed = recognizer._changed(settings, anchors)
+    changed.adaptation, changed.facts = adaptation, facts
+    return changed

@@ -4,9 +4,6 @@ The folder: `config.json`, `data.json`, `checkpoints/`, `metrics.jsonl`, `tensor
 it was asked for, and `results.json`, which is written last: where it is, the run is complete.
 """
 
-import errno
-import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,8 +13,9 @@ import jax
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from eacl_jax import losses, reports
+from eacl_jax import corpora, encoders, local, losses, reports, run_folder, whole
 from eacl_jax.calibration import expected_calibration_error, fit_temperature, probabilities
 from eacl_jax.config import Config
 from eacl_jax.dialogue import SPLITS
@@ -25,12 +23,9 @@ from eacl_jax.errors import UserError
 from eacl_jax.experiment import Experiment, prepare
 from eacl_jax.export.facts import Facts
 from eacl_jax.recognizer import EmotionRecognizer
-from eacl_jax.recording import MetricsLog, title
+from eacl_jax.recording import MetricsLog, say, title
 from eacl_jax.stages import HEADLINE, StageContext, StageResult, predictions, run_stage_one, run_stage_two, score
 from eacl_jax.training import NonFiniteLossError, StopRequest
-
-# Settings that say where things are or what is printed; a run may go on with others.
-_MAY_DIFFER = ("run.", "data.dir", "data.cache_dir")
 
 
 def train(
@@ -49,36 +44,55 @@ def train(
       What `results.json` holds.
 
     Raises:
-      UserError: something given cannot be used, the folder holds another run, the disk is full, or the loss is not finite.
+      UserError: something given cannot be used, the folder holds another run or is in use, a file cannot be read or written,
+        or the loss is not finite.
       training.Interrupted: SIGTERM or SIGINT; the state has been saved.
     """
     console = Console() if console is None else console
-    _check_folder(config, workdir, resume)
-    if (workdir / "results.json").exists():
-        results = json.loads((workdir / "results.json").read_text(encoding="utf-8"))
-        console.print(f"{workdir} holds a complete run of this configuration; its results:", highlight=False, soft_wrap=True)
-        print_results(results, console)
+    workdir = local.expand(workdir, "--workdir")
+    run_folder.check(config, workdir, resume)
+    if (results := _complete(config, workdir, console)) is not None:
         return results
-    experiment = prepare(config)
-    try:
-        _open_folder(experiment, workdir)
-        with StopRequest().installed() as stop:
-            return _run(experiment, StageContext(workdir, console, stop, profile))
-    except NonFiniteLossError as error:
-        raise UserError(_describe_non_finite(error, experiment, workdir)) from error
-    except Exception as error:
-        if not _says_disk_is_full(error):
+    with run_folder.locked(workdir):
+        # Until the lock was there, another process may have gone on.
+        run_folder.check(config, workdir, resume)
+        if (results := _complete(config, workdir, console)) is not None:
+            return results
+        experiment = prepare(config)
+        try:
+            _begin(experiment, workdir)
+            with StopRequest().installed() as stop:
+                return _run(experiment, StageContext(workdir, console, stop, profile))
+        except UserError:
             raise
-        raise UserError(f"{workdir}: no space left on the disk; free some and run the same command again to go on.") from error
+        except NonFiniteLossError as error:
+            raise UserError(_describe_non_finite(error, experiment, workdir)) from error
+        except Exception as error:
+            if not (problem := local.disk_problem(error, workdir)):
+                raise
+            raise UserError(f"{problem} and run the same command again to go on.") from error
 
 
-def _says_disk_is_full(error: BaseException | None) -> bool:
-    """Whether an error, or one behind it, is about a full disk: orbax's storage tells that in a ValueError's text."""
-    while error is not None:
-        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or os.strerror(errno.ENOSPC) in str(error):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+def _complete(config: Config, workdir: Path, console: Console) -> dict[str, Any] | None:
+    """The results of the complete run in the folder, printed, if it was given what is given now; None where there is none.
+
+    Raises:
+      UserError: it was given something else, or what is given now cannot be read.
+    """
+    if not (workdir / run_folder.RESULTS).exists():
+        return None
+    results = run_folder.read_results(workdir)
+    try:
+        given = run_folder.describe(corpora.load(config.data), encoders.identify(config.encoder))
+    except UserError as error:
+        raise UserError(
+            f"{workdir} holds a complete run, but whether it was given the same data and encoder cannot be known: {error} "
+            f"(What it gave is in {workdir / run_folder.RESULTS}.)"
+        ) from error
+    run_folder.check_data(workdir, given)
+    say(console, f"{workdir} holds a complete run of this configuration on the same data; its results:")
+    print_results(results, console)
+    return results
 
 
 def _run(experiment: Experiment, context: StageContext) -> dict[str, Any]:
@@ -95,6 +109,12 @@ def _run(experiment: Experiment, context: StageContext) -> dict[str, Any]:
     stages = {"stage_one": first, "stage_two": second}
     calibration = {name: calibrate(experiment, reps, stage.anchors) for name, stage in stages.items()}
     results = summarize(experiment, stages, predicted, calibration)
+    # The encoder is read again, for label words to come.
+    if encoders.identify(experiment.config.encoder) != experiment.encoder_identity:
+        raise UserError(
+            f"the files of the encoder {experiment.config.encoder.path} changed while the run went on; "
+            "put the former ones back and run the same command again."
+        )
     recognizer = EmotionRecognizer.from_training(
         experiment.config,
         experiment.corpus.taxonomy,
@@ -119,9 +139,9 @@ def _run(experiment: Experiment, context: StageContext) -> dict[str, Any]:
         representations=reps["test"],
         anchors={"stage_one": first.anchors, "stage_two": second.anchors},
     )
-    _write_json(workdir / "results.json", results)
+    whole.write_json(workdir / run_folder.RESULTS, results)
     print_results(results, console)
-    console.print(f"report   {page}\nmodel    {workdir / 'model'}", highlight=False, soft_wrap=True)
+    say(console, f"report   {page}\nmodel    {workdir / 'model'}")
     return results
 
 
@@ -169,7 +189,7 @@ def summarize(
 def print_results(results: Mapping[str, Any], console: Console) -> None:
     """Prints the headline scores as a table."""
     names = (["micro_f1"] if "micro_f1" in results["stage_one"]["dev"] else []) + list(HEADLINE)
-    table = Table(title=f"{results['corpus']}, seed {results['seed']}: scores in percent")
+    table = Table(title=Text(f"{results['corpus']}, seed {results['seed']}: scores in percent"))
     for column in ("", "split", *(title(name) for name in names)):
         table.add_column(column, justify="left" if column in ("", "split") else "right")
     rows = [
@@ -180,7 +200,7 @@ def print_results(results: Mapping[str, Any], console: Console) -> None:
     for name, key in rows:
         for split in ("dev", "test"):
             scores = [f"{results[key][split][score]:.2f}" for score in names]
-            table.add_row(name if split == "dev" else "", split, *scores, end_section=split == "test")
+            table.add_row(Text(name if split == "dev" else ""), split, *scores, end_section=split == "test")
     console.print(table)
 
 
@@ -194,100 +214,28 @@ def _announce(experiment: Experiment, context: StageContext) -> None:
         "rates by stage_one.rates" if settings.rates else "",
     ]
     trained = ", ".join(filter(None, limits)) or "all trained"
-    context.console.print(
+    say(
+        context.console,
         f"corpus   {experiment.corpus.name}: {counts} utterances, labels {', '.join(experiment.corpus.taxonomy.labels)}\n"
         f"encoder  {experiment.config.encoder.path}: {parameters / 1e6:.1f} M parameters with heads, {trained}\n"
         f"devices  {jax.device_count()} x {jax.devices()[0].device_kind}\n"
         f"folder   {context.workdir}",
-        highlight=False,
-        soft_wrap=True,
     )
 
 
-def _check_folder(config: Config, workdir: Path, resume: bool) -> None:
-    """Refuses a folder that is not this run's."""
-    if workdir.exists() and not workdir.is_dir():
-        raise UserError(f"--workdir {workdir} is a file; name a folder.")
-    if not workdir.is_dir() or not any(workdir.iterdir()):
-        return
-    file = workdir / "config.json"
-    if not file.exists():
-        raise UserError(
-            f"--workdir {workdir} holds files but no config.json, so it is not a run's folder; name an empty or new one."
-        )
-    if not resume:
-        raise UserError(f"--workdir {workdir} holds a run and --noresume was given; name another folder or delete this one.")
-    there, wanted = _flatten(read_config(workdir).to_dict()), _flatten(config.to_dict())
-    different = [
-        f"{k}: there {there[k]!r}, now {v!r}" for k, v in wanted.items() if there[k] != v and not k.startswith(_MAY_DIFFER)
-    ]
-    if different:
-        raise UserError(
-            f"--workdir {workdir} holds a run of another configuration; name another folder, or delete this one. "
-            "They differ in\n  " + "\n  ".join(different)
-        )
-
-
-def read_config(workdir: Path) -> Config:
-    """The configuration of the run in a folder.
-
-    Raises:
-      UserError: there is none, or it cannot be read.
-    """
-    file = workdir / "config.json"
-    try:
-        return Config.from_mapping(json.loads(file.read_text(encoding="utf-8")))
-    except FileNotFoundError as error:
-        raise UserError(f"{workdir} holds no config.json: it is not a run's folder.") from error
-    except json.JSONDecodeError as error:
-        raise UserError(f"{file} is not JSON ({error}).") from error
-
-
-def _open_folder(experiment: Experiment, workdir: Path) -> None:
-    """Makes the folder, or makes sure that the data are those it was begun with."""
-    data = {
-        "fingerprint": experiment.fingerprint,
-        "examples": {split: len(experiment.examples[split]) for split in SPLITS},
-    }
-    file = workdir / "data.json"
-    if file.exists() and (there := json.loads(file.read_text(encoding="utf-8"))) != data:
-        raise UserError(
-            f"{workdir} was begun with other data ({there['examples']} examples, now {data['examples']}, or other texts): "
-            "give the same corpus and tokenizer, or another --workdir."
-        )
+def _begin(experiment: Experiment, workdir: Path) -> None:
+    """Makes sure that a run that is there was given the same, and that there is room for checkpoints; writes what is given."""
+    given = run_folder.describe(experiment.corpus, experiment.encoder_identity) | {"tokens": experiment.fingerprint}
+    run_folder.check_data(workdir, given)
     # Three copies of parameters with both moments: the latest, the best, and the one being written.
     needed = 3 * 3 * sum(x.nbytes for x in jax.tree.leaves(experiment.params))
-    parent = next(p for p in (workdir, *workdir.absolute().parents) if p.exists())
-    free = shutil.disk_usage(parent).free
+    free = shutil.disk_usage(workdir).free
     if not (workdir / "checkpoints").exists() and free < needed:
         raise UserError(
             f"--workdir {workdir}: {free / 1e9:.2f} GB are free on its disk, "
             f"and the run's checkpoints need up to {needed / 1e9:.2f} GB."
         )
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--workdir {workdir} cannot be made: {error.strerror}.") from error
-    _write_json(workdir / "config.json", experiment.config.to_dict())
-    _write_json(file, data)
-
-
-def _write_json(path: Path, value: Any) -> None:
-    """Writes all of it or nothing."""
-    part = path.with_suffix(".part")
-    with part.open("w", encoding="utf-8") as file:
-        json.dump(value, file, indent=2, ensure_ascii=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
-
-
-def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return flat
+    run_folder.write_inputs(workdir, experiment.config, given)
 
 
 def _describe_non_finite(error: NonFiniteLossError, experiment: Experiment, workdir: Path) -> str:
@@ -297,10 +245,16 @@ def _describe_non_finite(error: NonFiniteLossError, experiment: Experiment, work
         "metrics": {name: repr(value) for name, value in error.metrics.items()},
         "examples": [{"dialogue": e.dialogue, "utterance": e.utterance} for e in examples],
     }
+    advice = (
+        "Nothing had been learned yet, so it is not the learning rates: look at these utterances, loss.temperature and "
+        "encoder.dtype"
+        if error.step == 1
+        else "Lower the learning rates or look at these utterances"
+    )
     file = workdir / "non_finite_batch.json"
-    _write_json(file, batch)
+    whole.write_json(file, batch)
     return (
         f"the loss is not finite at step {error.step} ({batch['metrics']}); "
         f"the {len(examples)} utterances of its batch are in {file}. "
-        "Lower the learning rates or look at these utterances; the checkpoints before that step are untouched."
+        f"{advice}; the checkpoints before that step are untouched."
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 import grain
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
@@ -19,13 +20,13 @@ from eacl_jax.adaptation import AnchorEpoch, adapt, fill
 from eacl_jax.batching import Batch
 from eacl_jax.checkpoint import Checkpoints
 from eacl_jax.config import Config
+from eacl_jax.errors import UserError
 from eacl_jax.experiment import Experiment
 from eacl_jax.mesh import batch_shardings, put, replicated
-from eacl_jax.model import classify
-from eacl_jax.optim import stage_one_optimizer, stage_two_optimizer
+from eacl_jax.optim import path_name, stage_one_optimizer, stage_two_optimizer
 from eacl_jax.pipeline import batch_maker, steps_per_epoch, training_batches
 from eacl_jax.profiling import Profiler
-from eacl_jax.recording import Recorder
+from eacl_jax.recording import Recorder, say
 from eacl_jax.training import LossFn, StopRequest, TrainState, create_state, fit, make_train_step
 
 HEADLINE = ("weighted_f1", "accuracy", "macro_f1")
@@ -71,8 +72,8 @@ def score(experiment: Experiment, split: str, predicted: Int[np.ndarray, " N"]) 
 
 
 def predictions(reps: Float[np.ndarray, "N m"], anchors: Float[np.ndarray, "C m"]) -> Int[np.ndarray, " N"]:
-    """Index of the nearest anchor of each representation."""
-    return np.asarray(jax.jit(classify)(reps, anchors), np.int64)
+    """Index of the nearest anchor of each representation, decided as `EmotionRecognizer.answer` does."""
+    return losses.decide(losses.host_cosines(reps, anchors))
 
 
 def stage_one_loss(experiment: Experiment) -> LossFn:
@@ -190,6 +191,7 @@ def run_stage_one(experiment: Experiment, context: StageContext) -> StageResult:
     run = _StageRun(experiment, context, 1, batches, per_epoch, steps)
     with run:
         state = run.resume(state)
+        _check_anchors(experiment, np.asarray(anchors_of(state.params, state.constants)))
         state = run.fit(
             state,
             make_train_step(stage_one_value_and_grad(experiment), optimizer, experiment.mesh),
@@ -219,6 +221,9 @@ def run_stage_two(
       Interrupted, NonFiniteLossError: see `adaptation.adapt`.
     """
     config, settings, mesh = experiment.config, experiment.config.stage_two, experiment.mesh
+    for split, found in reps.items():
+        if wrong := int((~np.isfinite(found).all(axis=1)).sum()):
+            raise UserError(f"the representations of {wrong} utterances of {split} are NaN or infinite after stage one.")
     optimizer = stage_two_optimizer(settings, {**first.params, "anchors": first.anchors})
     # Only the anchors go through the steps. For the rest stand the placeholders that the optimizer's state, and so a
     # checkpoint, has for what has no moments.
@@ -249,6 +254,23 @@ def run_stage_two(
     return StageResult(record["best_epoch"], {**first.params, "anchors": anchors}, first.constants, np.asarray(anchors))
 
 
+def _check_anchors(experiment: Experiment, anchors: Float[np.ndarray, "C m"]) -> None:
+    """Raises `UserError` where anchors are not finite, for which the first step's loss would be blamed."""
+    labels = experiment.corpus.taxonomy.labels
+    if wrong := [repr(label) for label, anchor in zip(labels, anchors, strict=True) if not np.isfinite(anchor).all()]:
+        raise UserError(
+            f"the anchors of {', '.join(wrong)} are NaN or infinite before the first step: so is what the encoder "
+            f"{experiment.config.encoder.path} makes of their words. Its weights are damaged, or too large for "
+            f"encoder.dtype={experiment.config.encoder.dtype}."
+        )
+
+
+def _not_finite(tree: Any) -> list[str]:
+    """Names of the arrays that hold NaN or infinity."""
+    finite = jax.jit(lambda tree: jax.tree.map(lambda x: jnp.isfinite(x).all(), tree))(tree)
+    return [path_name(path) for path, fine in jax.tree_util.tree_flatten_with_path(finite)[0] if not fine]
+
+
 class _StageRun:
     """What the two stages do alike: resume, step, judge each epoch, keep the latest and the best."""
 
@@ -263,7 +285,14 @@ class _StageRun:
     ) -> None:
         self._experiment, self._context, self._stage = experiment, context, stage
         self._batches, self._steps_per_epoch, self._steps = batches, steps_per_epoch, steps
-        self._checkpoints = Checkpoints(context.workdir / "checkpoints" / f"stage_{'one' if stage == 1 else 'two'}")
+        config = experiment.config
+        self._batch_size = (config.stage_one if stage == 1 else config.stage_two).batch_size
+        folder = context.workdir / "checkpoints"
+        # Stage two's mean nothing without stage one's, from which they began.
+        self._folder, self._anew = (
+            (folder / "stage_one", folder) if stage == 1 else (folder / "stage_two", folder / "stage_two")
+        )
+        self._checkpoints = Checkpoints(self._folder, anew=self._anew)
         self._judged: dict[str, dict[str, Any]] | None = None
         self._best: dict[str, Any] = {"best_epoch": 0, "best_rank": None}
         self._judge: Callable[[TrainState], dict[str, dict[str, Any]]]
@@ -280,7 +309,13 @@ class _StageRun:
         if start is not None:
             restored, self._best = self._checkpoints.restore(start, self._kept(state), data=self._batches)
             state = self._whole(state, restored)
-            self._context.console.print(f"going on from step {start} of {self._steps}", highlight=False)
+            say(self._context.console, f"going on from step {start} of {self._steps}")
+        elif self._stage == 1 and (second := self._folder.with_name("stage_two")).exists():
+            raise UserError(f"{second} holds checkpoints that began with a stage one that is gone; delete it to train anew.")
+        if wrong := _not_finite(state.params):
+            where = f"the checkpoint of step {start}" if start else f"the encoder {self._experiment.config.encoder.path}"
+            more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+            raise UserError(f"before any step, NaN or infinity is in {', '.join(wrong[:3])}{more}: {where} is damaged.")
         self._recorder = Recorder(
             self._context.workdir,
             self._stage,
@@ -289,6 +324,9 @@ class _StageRun:
             steps_per_epoch=self._steps_per_epoch,
             log_every=self._experiment.config.run.log_every,
             console=self._context.console,
+            batch_size=(
+                self._experiment.config.stage_one if self._stage == 1 else self._experiment.config.stage_two
+            ).batch_size,
         )
         return state
 
@@ -337,7 +375,12 @@ class _StageRun:
 
     def best(self, state: TrainState) -> tuple[TrainState, dict[str, Any]]:
         """The chosen epoch's state and record."""
-        restored, record = self._checkpoints.restore(self._checkpoints.best_step(), self._kept(state))
+        step, epoch = self._checkpoints.best_step(), self._best["best_epoch"]
+        if step != min(epoch * self._steps_per_epoch, self._steps):
+            raise UserError(
+                f"{self._folder}: the checkpoint of epoch {epoch}, the best, is gone; delete {self._anew} to train anew."
+            )
+        restored, record = self._checkpoints.restore(step, self._kept(state))
         return self._whole(state, restored), record
 
     def step(self, step: int, numbers: Mapping[str, float]) -> None:

@@ -73,7 +73,11 @@ class NonFiniteLossError(Exception):
 
 
 class Interrupted(Exception):
-    """The run was asked to stop; its state has been saved."""
+    """The run was asked to stop by the signal of this number; its state has been saved."""
+
+    def __init__(self, number: int = signal.SIGTERM) -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}")
+        self.number = number
 
 
 class StopRequest:
@@ -81,6 +85,7 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.requested = False
+        self.number: int = signal.SIGTERM
 
     @contextlib.contextmanager
     def installed(self) -> Iterator["StopRequest"]:
@@ -89,7 +94,7 @@ class StopRequest:
         def handle(number: int, frame: Any) -> None:
             if self.requested and number == signal.SIGINT:
                 raise KeyboardInterrupt
-            self.requested = True
+            self.requested, self.number = True, number
 
         previous = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
@@ -195,5 +200,5 @@ def fit(
             save(state)
             clock = time.perf_counter()
             if stop.requested:
-                raise Interrupted
+                raise Interrupted(stop.number)
     return state

@@ -10,10 +10,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from absl import app, flags
-
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+
+from eacl_jax.cli import process  # noqa: E402
+
+if __name__ == "__main__":
+    process.start()  # before the imports that take their time
+
+from absl import app, flags  # noqa: E402
 
 from eacl_jax import allocator, command  # noqa: E402
 
@@ -52,4 +57,4 @@ def main(_: list[str]) -> None:
 
 if __name__ == "__main__":
     allocator.use_huge_pages()
-    app.run(main, flags_parser=command.parse_flags)
+    process.run(lambda: app.run(main, flags_parser=command.parse_flags))

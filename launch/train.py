@@ -3,10 +3,15 @@
 import sys
 from pathlib import Path
 
-from absl import app, flags
-
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # configuration files import `configs.base`
+
+from eacl_jax.cli import process  # noqa: E402
+
+if __name__ == "__main__":
+    process.start()  # before the imports that take their time
+
+from absl import app, flags  # noqa: E402
 
 from eacl_jax import allocator, command  # noqa: E402
 
@@ -23,9 +28,9 @@ def main(_: list[str]) -> None:
 
     config = command.read_config(CONFIG)
     command.keep_compiled(config.data)
-    run.train(config, Path(WORKDIR.value), resume=RESUME.value, profile=PROFILE.value)
+    run.train(config, Path(WORKDIR.value).expanduser(), resume=RESUME.value, profile=PROFILE.value)
 
 
 if __name__ == "__main__":
     allocator.use_huge_pages()
-    app.run(main, flags_parser=command.parse_flags)
+    process.run(lambda: app.run(main, flags_parser=command.parse_flags))

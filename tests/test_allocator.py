@@ -33,7 +33,10 @@ def test_asked_for_where_it_helps(tunables: str, libc: tuple[str, str], text: st
 def test_the_program_starts_anew_once_with_its_arguments(tmp_path: Path) -> None:
     (tmp_path / "enabled").write_text("always [madvise] never")
     program = (
-        "import os, sys, pathlib; from eacl_jax import allocator; print('start', os.getpid());sys.stdout.flush();"
+        "import os, signal, sys, pathlib; from eacl_jax import allocator; print('start', os.getpid()); sys.stdout.flush();"
+        "kill = lambda: os.kill(os.getpid(), signal.SIGTERM); signal.signal(signal.SIGTERM, lambda *_: print('stopped'));"
+        # As if it came while Python starts anew: it is not lost, and nothing ends.
+        "os.environ.get('GLIBC_TUNABLES', '').endswith('1') and (kill(), print('waits'));"
         f"allocator._ENABLED = pathlib.Path({str(tmp_path / 'enabled')!r});"
         "allocator.platform.libc_ver = lambda: ('glibc', '2.36');"
         "allocator.use_huge_pages(); print(sys.argv[1:], os.environ['GLIBC_TUNABLES'])"
@@ -42,6 +45,7 @@ def test_the_program_starts_anew_once_with_its_arguments(tmp_path: Path) -> None
     done = subprocess.run(
         [sys.executable, "-c", program, "a b", "--c"], env=environment, capture_output=True, text=True, check=True
     )
-    first, second, last = done.stdout.splitlines()
+    first, second, *waited, last = done.stdout.splitlines()
     assert first == second  # the same process
+    assert waited == ["waits", "stopped"]
     assert last == f"['a b', '--c'] glibc.malloc.check=0:{TUNABLE}=1"

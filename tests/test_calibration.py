@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax
 
-from eacl_jax.calibration import expected_calibration_error, fit_temperature, probabilities
+from eacl_jax.calibration import HOLD, expected_calibration_error, fit_temperature, probabilities
 
 
 def drawn(temperature, count=20000):
@@ -30,10 +30,17 @@ def test_no_temperature_makes_the_labels_likelier():
     scores, labels = drawn(1.7, count=500)
 
     def loss(temperature):
-        return -log_softmax(scores / temperature, axis=1)[np.arange(500), labels].mean()
+        likelihood = log_softmax(scores / temperature, axis=1)[np.arange(500), labels].sum()
+        return HOLD * np.log(temperature / 1.2) ** 2 - likelihood
 
-    found = fit_temperature(scores, labels)
-    assert all(loss(found) <= loss(other) + 1e-9 for other in np.geomspace(0.1, 10, 200))
+    found = fit_temperature(scores, labels, near=1.2)
+    assert all(loss(found) <= loss(other) + 1e-6 for other in np.geomspace(0.1, 10, 200))
+
+
+def test_a_handful_of_examples_moves_it_little():
+    for count in (1, 2, 5):
+        right = np.tile([3.0, 0.0, 0.0], (count, 1))
+        assert 0.75 < fit_temperature(right, np.zeros(count, int), near=1.5) < 1.5
 
 
 def test_expected_calibration_error_by_hand():
@@ -53,5 +60,5 @@ def test_fitting_calibrates():
 
 
 def test_without_examples_nothing_is_changed():
-    assert fit_temperature(np.zeros((0, 3)), np.zeros(0, int)) == 1.0
+    assert fit_temperature(np.zeros((0, 3)), np.zeros(0, int), near=1.3) == 1.3
     assert expected_calibration_error(np.zeros((0, 3)), np.zeros(0, int)) == 0.0

@@ -75,13 +75,29 @@ def test_held_out_answers_come_from_other_dialogues(monkeypatch):
     out = ~np.array(seen)
     assert out.sum(axis=0).tolist() == [1] * 30  # each is held out once
     assert all(len({fold[i] for i in np.flatnonzero(dialogues == number)}) == 1 for fold in out for number in range(15))
-    assert report(("a", "b", "c"), labels, losses.host_scores(reps, start, temperature=TAU), scores)[1] > 0
+    assert report(("a", "b", "c"), labels, losses.host_scores(reps, start, temperature=TAU), scores, temperature=1.0)[1] > 0
 
 
 def test_a_single_dialogue_is_not_divided():
     reps, labels, start = problem(2)
     assert held_out_scores(reps, labels, np.zeros(6, int), start, temperature=TAU) is None
-    adaptation, temperature = report(("a", "b", "c"), labels, losses.host_scores(reps, start, temperature=TAU), None)
-    assert temperature is None
+    adaptation, temperature = report(
+        ("a", "b", "c"), labels, losses.host_scores(reps, start, temperature=TAU), None, temperature=1.3
+    )
+    assert temperature == 1.3
+    assert not adaptation.kept
     assert adaptation.cross_validated is None
-    assert "too few dialogues" in str(adaptation)
+    assert "Nothing says whether that is better" in str(adaptation)
+
+
+def test_anchors_that_held_out_dialogues_do_not_favour_are_kept_and_why_is_said():
+    _, labels, _ = problem(4)
+    right = np.eye(3)[labels]
+    better, worse = right, np.roll(right, 1, axis=1)
+    for held_out, kept in ((better, True), (worse, True), (right, True)):
+        adaptation, _ = report(("a", "b", "c"), labels, right, held_out, temperature=1.0, folds=2)
+        assert adaptation.kept is kept
+    assert "on held-out dialogues (2-fold), which is no better: the anchors were kept" in str(adaptation)
+    adaptation, _ = report(("a", "b", "c"), labels, worse, right, temperature=1.0, folds=2)
+    assert not adaptation.kept
+    assert "What may help" not in str(adaptation)

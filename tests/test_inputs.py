@@ -1,89 +1,165 @@
-"""What people give as a dialogue, and what they are told where it is none."""
+"""What people give as a dialogue or as labels, and what they read where it is none."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
-from eacl_jax.inputs import NOBODY, read_dialogues, read_utterance
+from eacl_jax.inputs import NOBODY, read_dialogues, read_labels
 
 ANN, BEN = Utterance("Ann", "I got it!"), Utterance("Ben", "The flat?")
-SAID = (ANN, BEN)
+BOTH = (ANN, BEN)
+TWO = [Dialogue("1", (ANN,)), Dialogue("2", (BEN,))]
 
 
 @pytest.mark.parametrize(
     "given",
     [
         "Ann: I got it!\n\nBen: The flat?\n",
-        ["Ann: I got it!", "Ben: The flat?"],
-        [{"speaker": "Ann", "text": "I got it!"}, {"speaker": "Ben", "text": "The flat?"}],
-        [ANN, "Ben: The flat?"],
+        [("Ann", "I got it!"), ("Ben", "The flat?")],
+        [["Ann", "I got it!"], ["Ben", "The flat?"]],
+        [{"speaker": "Ann", "text": "I got it!"}, {"speaker": "Ben ", "text": "The flat?"}],
+        [ANN, ("Ben", "The flat?")],
         {"utterances": [{"speaker": "Ann", "text": "I got it!"}, "Ben: The flat?"]},
-        Dialogue("1", SAID),
-        pd.DataFrame({"speaker": ["Ann", "Ben"], "text": ["I got it!", "The flat?"]}),
+        {"id": 1, "utterances": [["Ann", "I got it!"], BEN]},
+        {"id": "1", "transcript": "Ann: I got it!\nBen: The flat?"},
+        Dialogue("1", BOTH),
     ],
 )
 def test_every_form_of_one_dialogue(given):
-    assert read_dialogues(given) == ([Dialogue("1", SAID)], True)
+    assert read_dialogues(given) == ([Dialogue("1", BOTH)], True)
 
 
-def test_forms_of_several_dialogues():
-    both = [Dialogue("1", (ANN,)), Dialogue("2", (BEN,))]
-    assert read_dialogues([["Ann: I got it!"], ["Ben: The flat?"]]) == (both, False)
-    assert read_dialogues([{"utterances": ["Ann: I got it!"]}, Dialogue("2", (BEN,))]) == (both, False)
-    frame = pd.DataFrame({"dialogue": [1, 2], "speaker": ["Ann", "Ben"], "text": ["I got it!", "The flat?"]})
-    assert read_dialogues(frame) == (both, False)
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["Ann: I got it!", "Ben: The flat?"],
+        pd.Series(["Ann: I got it!", "Ben: The flat?"]),
+        np.array(["Ann: I got it!", "Ben: The flat?"]),
+        (line for line in ("Ann: I got it!", "Ben: The flat?")),
+        [[("Ann", "I got it!")], [("Ben", "The flat?")]],
+        [{"utterances": ["Ann: I got it!"]}, Dialogue("2", (BEN,))],
+        [{"transcript": "Ann: I got it!"}, [BEN]],
+        pd.DataFrame({"dialogue": [1, 2], "speaker": ["Ann", "Ben"], "text": ["I got it!", "The flat?"]}),
+        pd.DataFrame({"dialogue": [1.0, 2.0], "speaker": ["Ann", "Ben"], "text": ["I got it!", "The flat?"]}),
+    ],
+)
+def test_every_form_of_two_dialogues(given):
+    assert read_dialogues(given) == (TWO, False)
+
+
+def test_what_a_list_means_does_not_depend_on_what_it_holds():
+    for chats in (["one", "two"], ["one", "two\nthree"], ["one"], ["one", ""]):
+        dialogues, single = read_dialogues(chats)
+        assert (len(dialogues), single) == (len(chats), False)
     assert read_dialogues([]) == ([], False)
-    one = Dialogue("1", SAID)
-    assert read_dialogues([one]) == ([one], False)
+    assert read_dialogues([Dialogue("1", BOTH)]) == ([Dialogue("1", BOTH)], False)
 
 
-def test_rows_of_a_frame_need_not_be_neighbours_and_may_lack_an_emotion():
+def test_a_frame_s_rows_need_not_be_neighbours_and_text_is_text():
     frame = pd.DataFrame(
-        {"dialogue": ["x", "y", "x"], "speaker": ["Ann", "Cy", None], "text": ["a", "b", "c"], "emotion": ["joy", None, None]}
+        {
+            "dialogue": ["x", "nan", "x"],
+            "speaker": ["Ann", "nan", None],
+            "text": ["a", "nan", "<NA>"],
+            "emotion": ["joy", None, None],
+            "ticket": [7, 8, 9],
+        }
     )
     dialogues, single = read_dialogues(frame)
     assert not single
-    assert dialogues[0] == Dialogue("x", (Utterance("Ann", "a", "joy"), Utterance(NOBODY, "c")))
+    assert dialogues == [
+        Dialogue("x", (Utterance("Ann", "a", "joy"), Utterance(NOBODY, "<NA>"))),
+        Dialogue("nan", (Utterance("nan", "nan"),)),
+    ]
+    assert dialogues[0].utterances[1].other == {"ticket": 9}
+
+
+def test_other_fields_are_carried_and_those_of_an_answer_left_out():
+    given = {
+        "id": "1",
+        "topic": "home",
+        "utterances": [{"speaker": 3, "text": "a", "emotion": " ", "at": 5, "confidence": 0.4}],
+    }
+    ((dialogue,), _) = read_dialogues(given)
+    assert dialogue == Dialogue("1", (Utterance("3", "a"),))
+    assert dialogue.other == {"topic": "home"}
+    assert dialogue.utterances[0].other == {"at": 5}
+    assert Dialogue.from_json(dialogue.to_json()) == dialogue
+    assert Dialogue.from_json(dialogue.to_json()).utterances[0].other == {"at": 5}
 
 
 @pytest.mark.parametrize(
-    ("line", "speaker", "text"),
+    ("given", "message"),
     [
-        ("Ann: hello", "Ann", "hello"),
-        ("  Ann :hello: you", "Ann", "hello: you"),
-        ("Mary Ann O'Neil: hi", "Mary Ann O'Neil", "hi"),
-        ("Agent_2: hi", "Agent_2", "hi"),
-        ("Жанна: привет", "Жанна", "привет"),
-        ("Ann:", "Ann", ""),
-        ("see http://x.org", NOBODY, "see http://x.org"),
-        ("http://x.org is down", NOBODY, "http://x.org is down"),
-        ("10:30 is fine", NOBODY, "10:30 is fine"),
-        ("no colon", NOBODY, "no colon"),
-        ("I will tell you one more thing: no", NOBODY, "I will tell you one more thing: no"),
-    ],
-)
-def test_the_speaker_of_a_line(line, speaker, text):
-    assert read_utterance(line) == Utterance(speaker, text)
-
-
-@pytest.mark.parametrize(
-    ("given", "told"),
-    [
-        (7, "expected a dialogue or a list of dialogues, got int"),
-        ([7], "dialogue number 1 must be a text, a list of utterances or an object, got int"),
+        (7, "got of type int"),
+        (ANN, "got of type Utterance"),
+        (b"Ann: hi", "got of type bytes"),
+        ({"speaker": "Ann", "text": "hi"}, "this is an utterance, and a dialogue is a list of them"),
+        (("Ann", "hi"), "a tuple of strings may be an utterance"),
+        ([7], "dialogue number 1 must be a transcript"),
+        (["a", None], "dialogue number 2 must be .* got missing"),
+        (pd.Series(["a", np.nan]), "dialogue number 2 must be .* got missing"),
+        ([ANN, "Ben: hi"], "item 1 of the list is an utterance, but item 2 is a string"),
+        ([["Ann: a", "Ben: b", "Ann: c"]], "dialogue number 1 is a list, so its items must be utterances.* item 0 is a string"),
+        ([["Ann: a"]], "join a transcript's lines into one string"),
+        ([[("a", "b"), 3]], "item 1 is of type int"),
         ({"utterances": "Ann: hi"}, "must have a list of 'utterances', got str"),
-        ({"utterance": []}, r"unknown fields \['utterance'\]"),
-        ({"id": 3, "utterances": []}, "field 'id' must be a string, got 3"),
-        ([{"speaker": "Ann"}], "has no field 'text'"),
-        ([{"speaker": "Ann", "text": 5}], "field 'text' must be str, got 5"),
-        ([{"speaker": "Ann", "text": "a", "mood": "b"}], r"unknown fields \['mood'\]"),
+        ({"utterance": []}, r"has no field 'utterances' and no 'transcript' \(it has \['utterance'\]\)"),
+        ({"Utterances": []}, "the field 'Utterances' must be named 'utterances'"),
+        ({"id": "1", "transcript": "a", "utterances": []}, "has both 'utterances' and 'transcript'"),
+        ({"id": 1.5, "utterances": []}, "field 'id' must be a string or a whole number, got 1.5"),
+        ({"id": True, "utterances": []}, "field 'id' must be a string or a whole number, got True"),
+        ({"id": "\ud83d", "utterances": []}, "field 'id' holds half of a surrogate pair"),
+        ([{"speaker": "Ann"}], r"utterance 0: an utterance has no field 'text'; it has \['speaker'\]"),
+        ([{"speaker": "Ann", "utterance": "hi"}], "has no field 'text', but 'utterance'; name it 'text'"),
+        ([{"name": "Ann", "text": "hi"}], "has no field 'speaker', but 'name'; name it 'speaker'"),
+        ([{"Speaker": "Ann", "text": "hi"}], "the field 'Speaker' must be named 'speaker'"),
+        ([{"speaker": "Ann", "text": 5}], "field 'text' must be a string, got 5"),
+        ([{"speaker": [], "text": "a"}], r"field 'speaker' must be a string, got \[\]"),
         ([{"speaker": " ", "text": "a"}], "utterance 0: field 'speaker' is empty"),
-        ("Ann: hi\nBen: a\0b", "line 2: field 'text' holds a null character at position 1"),
+        ([{"speaker": "Ann", "text": "a", "emotion": 3}], "field 'emotion' must be a string"),
+        ([{"speaker": "Ann", "text": "a", "mood": "\ud800"}], r"its other fields \(mood\) hold what is no text"),
         ([Utterance("Ann", "a\ud800")], "field 'text' holds half of a surrogate pair at position 1"),
         (pd.DataFrame({"utterance": ["a"]}), "has no column 'text'"),
+        (pd.DataFrame({"text": ["a", "b"]}), r"no column 'dialogue'.*range\(len\(frame\)\) where each row stands alone"),
+        (pd.DataFrame({"dialogue": ["1", None, "2", None], "text": ["a", "b", "c", "d"]}), r"rows 1, 3 \(from 0\).*ffill"),
+        (pd.DataFrame({"dialogue": ["1", "1"], "text": ["a", None]}), r"rows 1 \(from 0\) have no 'text'"),
+        (pd.DataFrame([["1", "a", "b"]], columns=["dialogue", "text", "text"]), "more than one column 'text'"),
     ],
 )
-def test_what_is_no_dialogue_is_named(given, told):
-    with pytest.raises(UserError, match=told):
+def test_what_is_no_dialogue_is_named(given, message):
+    with pytest.raises(UserError, match=message):
         read_dialogues(given)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"thanks": "grateful", "anger": "anger"},
+        ["thanks=grateful", "anger"],
+        ["thanks: grateful", "anger"],
+        "thanks=grateful, anger",
+        "thanks: grateful\nanger\n",
+    ],
+)
+def test_every_form_of_labels(given):
+    assert read_labels(given) == {"thanks": "grateful", "anger": "anger"}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["joy", "joy"], "labels repeat: 'joy'"),
+        ("joy=, anger", "is neither LABEL=WORD nor LABEL"),
+        (["joy", ""], "is neither LABEL=WORD nor LABEL"),
+        (["joy", 3], "must be text"),
+        ({"joy": None}, "must be text"),
+        ({"joy": "a\0"}, "label 'joy' holds a null character"),
+        (3, "labels must be a mapping"),
+    ],
+)
+def test_labels_that_cannot_be(given, message):
+    with pytest.raises(UserError, match=message):
+        read_labels(given)

@@ -14,7 +14,7 @@ from eacl_jax.config import DataConfig, PromptConfig
 from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
 from eacl_jax.encoders import load_tokenizer
 from eacl_jax.errors import UserError
-from eacl_jax.prompts import NO_LABEL, PromptBuilder, first_past_utterance
+from eacl_jax.prompts import NO_LABEL, PromptBuilder, first_past_utterance, warn_about
 
 TAXONOMY = Taxonomy(("joy", "anger"), ("joy", "anger"))
 
@@ -71,13 +71,60 @@ def test_long_text_is_cut_and_bos_speaker_and_mask_stay(tokenizer, caplog):
     builder = PromptBuilder(tokenizer, PromptConfig(max_tokens=24))
     with caplog.at_level(logging.WARNING):
         first, second = builder.build([dialogue(("hello " * 30, "joy"), (long, "joy"))], TAXONOMY)
+        warn_about([first, second], 24)
     for example in (first, second):
         assert len(example.tokens) == 24  # all the room is used
+        assert example.truncated
         assert example.tokens[0] == tokenizer.bos_token_id
         assert tokenizer.decode(example.tokens).endswith("ann feels <mask> </s>")
         assert example.tokens[example.readout] == tokenizer.mask_token_id
     assert "end ann feels" in tokenizer.decode(second.tokens)
     assert "2 utterances are longer" in caplog.text
+
+
+def test_a_text_that_just_fits_is_whole(tokenizer):
+    builder = PromptBuilder(tokenizer, PromptConfig(max_tokens=24))
+    room = 24 - len(tokenizer.encode("For utterance: ann feels")) - 1  # and the mask
+    for words, truncated in ((room, False), (room + 1, True)):
+        (example,) = builder.build([dialogue(("good " * words, "joy"))], TAXONOMY)
+        assert (len(example.tokens), example.truncated) == (24, truncated)
+
+
+def test_a_text_in_parts_loses_nothing(tokenizer):
+    words = ("hello there good day it is a table " * 8).split()
+    builder = PromptBuilder(tokenizer, PromptConfig(max_tokens=24))
+    (example,) = builder.build([dialogue(("before", None), (" ".join(words), "joy"))], TAXONOMY, on_long="pool")
+    parts = [tokenizer.decode(part.tokens) for part in (*example.windows, example)]
+    assert all(part.startswith("<s> for utterance : ") and part.endswith(" ann feels <mask> </s>") for part in parts)
+    read = [part.removeprefix("<s> for utterance : ").removesuffix(" ann feels <mask> </s>") for part in parts]
+    assert " ".join(read).split() == words
+    sizes = [len(part.split()) for part in read]
+    assert max(sizes) - min(sizes) <= 1
+    for part in (*example.windows, example):
+        assert part.tokens[part.readout] == tokenizer.mask_token_id
+
+
+def test_a_text_that_is_mostly_unknown_tokens_is_marked(tokenizer):
+    turns = [("hello 你", "joy"), ("你 好 hello", "joy"), ("", "joy")]
+    examples = PromptBuilder(tokenizer, PromptConfig()).build([dialogue(*turns, speaker="刘")], TAXONOMY)
+    assert [example.unknown for example in examples] == [False, True, False]
+
+
+@pytest.mark.parametrize("max_past", [0, 1, 8])
+def test_only_the_last_utterances_are_looked_at_and_none_is_missed(tokenizer, max_past):
+    """The rule is that of the whole past, and the work that of the utterances it may keep."""
+    rng = np.random.default_rng(0)
+    config = PromptConfig(max_tokens=64, max_past=max_past)
+    builder = PromptBuilder(tokenizer, config)
+    talk = dialogue(*(("good " * int(rng.integers(1, 25)), "joy") for _ in range(60)))
+    lengths = [len(tokenizer.encode(f"ann says: {turn.text}", add_special_tokens=False)) + 1 for turn in talk.utterances]
+    for index, example in enumerate(builder.build([talk], TAXONOMY)):
+        first = first_past_utterance(lengths[: index + 1], config)
+        target = lengths[index] + 4  # "for utterance : ... feels <mask>" for "says :"
+        while sum(lengths[first:index]) + 1 + target > 64 and first < index:
+            first += 1
+        kept = int(np.sum(example.tokens == tokenizer.sep_token_id)) - 1
+        assert kept == index - first
 
 
 def test_speaker_name_without_room_is_an_error(tokenizer):

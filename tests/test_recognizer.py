@@ -1,15 +1,18 @@
 """The recognizer as its users call it."""
 
+import dataclasses
 import json
+import pickle
 
 import jax
 import numpy as np
 import pytest
 from toys import WORDS, make_recognizer
 
-from eacl_jax import losses
+from eacl_jax import anchors, losses, stages
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
+from eacl_jax.inputs import read_dialogues
 from eacl_jax.recognizer import EmotionRecognizer
 
 CHAT = "Ann: the day is wonderful\nBob: it is rude\nAnn: table\nBob: hello there good day\nCleo: say it now"
@@ -63,7 +66,7 @@ def test_answers_print_and_become_records(recognizer):
 
 def test_one_dialogue_or_many(recognizer):
     alone = recognizer.predict(CHAT)
-    many = recognizer.predict([Dialogue("a", (Utterance("Bob", "end of day"),)), CHAT.splitlines(), Dialogue("c", ())])
+    many = recognizer.predict([Dialogue("a", (Utterance("Bob", "end of day"),)), CHAT, Dialogue("c", ())])
     assert [each.id for each in many] == ["a", "2", "c"]
     assert [len(each) for each in many] == [1, 5, 0]
     for one, other in zip(many[1], alone, strict=True):
@@ -75,7 +78,7 @@ def test_answers_do_not_depend_on_what_is_asked_beside(recognizer):
     rng = np.random.default_rng(0)
     words = [*(word for some in WORDS.values() for word in some), "for", "utterance", "says", "feels", "hello", "good", "day"]
     crowd = [
-        [f"{rng.choice(['Ann', 'Bob', 'Cleo'])}: {' '.join(rng.choice(words, rng.integers(1, 30)))}" for _ in range(n)]
+        [(str(rng.choice(["Ann", "Bob", "Cleo"])), " ".join(rng.choice(words, rng.integers(1, 30)))) for _ in range(n)]
         for n in rng.integers(1, 12, 40)
     ]
     together = recognizer.predict(crowd)
@@ -86,9 +89,77 @@ def test_answers_do_not_depend_on_what_is_asked_beside(recognizer):
             close(one, other)
 
 
+def test_a_long_text_is_cut_and_says_so_or_is_refused_or_read_in_parts(recognizer, caplog):
+    parts = ["the day is wonderful " * 15, "it is rude and awful " * 15]
+    long = [("Ann", parts[0] + parts[1]), ("Bob", "table")]
+    cut, short = recognizer.predict(long)
+    assert (cut.truncated, short.truncated) == (True, False)
+    assert "1 utterances are longer than prompt.max_tokens=96 allows" in caplog.text
+    assert str(cut).endswith("(text cut)")
+    assert cut.to_json()["truncated"] is True
+    with pytest.raises(UserError, match=r"dialogue '1' utterance 0: its text has \d+ tokens, of which \d+ fit"):
+        recognizer.predict(long, on_long="refuse")
+    with pytest.raises(UserError, match="on_long must be one of cut, refuse, pool"):
+        recognizer.predict(long, on_long="drop")
+    pooled = recognizer.predict(long, on_long="pool")
+    assert pooled[0].truncated
+    close(pooled[1], short)
+    (example, _) = recognizer.examples(read_dialogues(long)[0], on_long="pool")
+    assert len(example.windows) == 1
+    halves = [recognizer.represent([part])[0] for part in (*example.windows, dataclasses.replace(example, windows=()))]
+    np.testing.assert_allclose(recognizer.encode(long, on_long="pool")[0], np.mean(halves, axis=0), atol=1e-5)
+
+
+def test_a_text_of_unknown_tokens_says_so(recognizer, caplog):
+    known, unknown = recognizer.predict([("Ann", "the day"), ("Bob", "我们 拿 到")])
+    assert (known.unknown_text, unknown.unknown_text) == (False, True)
+    assert "1 utterances hold mostly tokens that the encoder's tokenizer does not know" in caplog.text
+    assert "text unknown to the model" in str(unknown)
+
+
+def test_other_fields_come_back_and_an_answer_may_be_asked_again(recognizer):
+    given = {"id": 7, "topic": "home", "utterances": [{"speaker": "Ann", "text": "the day", "at": "10:31", "emotion": "?"}]}
+    answer = recognizer.predict(given)
+    record = answer.to_json()
+    assert (record["id"], record["topic"], record["utterances"][0]["at"]) == ("7", "home", "10:31")
+    assert answer.to_rows()[0]["at"] == "10:31"
+    assert recognizer.predict(record).to_json() == record
+
+
+def test_what_is_printed_obeys_no_terminal_sequence(recognizer):
+    answer = recognizer.predict([("A\x1b[2J", "\x1b[31mhello\x07")])
+    for text in (str(answer), str(answer[0]), repr(answer)):
+        assert not any(ord(character) < 32 and character != "\n" for character in text)
+
+
+def test_settings_that_cannot_be(recognizer, tmp_path):
+    with pytest.raises(UserError, match="no anchors of stage 'three'; there are those of stage_one, stage_two"):
+        recognizer.predict(CHAT, stage="three")
+    recognizer.save_pretrained(tmp_path / "model")
+    with pytest.raises(UserError, match="batch_size must be at least 1, got -1"):
+        EmotionRecognizer.from_pretrained(tmp_path / "model", batch_size=-1)
+
+
+def test_pickling_takes_path_and_changes_and_loads_again(recognizer, tmp_path):
+    with pytest.raises(TypeError, match="save and load it first"):
+        pickle.dumps(recognizer)
+    recognizer.save_pretrained(tmp_path / "model")
+    own = EmotionRecognizer.from_pretrained(tmp_path / "model").with_labels(["joy", "anger"])
+    pickled = pickle.dumps(own)
+    assert len(pickled) < 10_000
+    again = pickle.loads(pickled)
+    assert again.predict(CHAT) == own.predict(CHAT)
+    assert repr(again) == repr(own)
+    assert str(tmp_path) in repr(own)
+    with (tmp_path / "model" / "heads.safetensors").open("ab") as file:
+        file.write(b" ")
+    with pytest.raises(UserError):
+        pickle.loads(pickled)
+
+
 def test_a_conversation_is_answered_as_it_goes_on(recognizer):
     lines = CHAT.splitlines() * 3
-    offline = recognizer.predict(lines)
+    offline = recognizer.predict("\n".join(lines))
     conversation = recognizer.conversation()
     for line, expected in zip(lines, offline, strict=True):
         close(conversation.add(line), expected)
@@ -101,7 +172,7 @@ def test_a_refused_utterance_leaves_the_conversation_as_it_was(recognizer):
     conversation.add(lines[0])
     with pytest.raises(UserError, match="null character"):
         conversation.add("Ann: a\0")
-    close(conversation.add(lines[1]), recognizer.predict(lines)[1])
+    close(conversation.add(lines[1]), recognizer.predict(CHAT)[1])
 
 
 def test_what_was_warmed_is_not_compiled_again(tmp_path):
@@ -110,7 +181,7 @@ def test_what_was_warmed_is_not_compiled_again(tmp_path):
     assert len(set(shapes)) == len(shapes) > 3
     compiled = recognizer._encoding._represent._cache_size()
     recognizer.predict(CHAT)
-    recognizer.predict([CHAT.splitlines()] * 30)
+    recognizer.predict([CHAT] * 30)
     assert recognizer._encoding._represent._cache_size() == compiled == len(shapes)
 
 
@@ -123,7 +194,7 @@ def test_own_labels_are_told_by_their_words(recognizer):
     cosines = losses.host_cosines(same.anchors["stage_one"], recognizer.anchors["stage_one"])
     np.testing.assert_allclose(np.diag(cosines), 1, atol=1e-5)
     np.testing.assert_allclose(own.anchors["stage_two"][1], same.anchors["stage_one"][0], atol=1e-5)
-    many = recognizer.with_labels([f"label {i}" for i in range(20)])
+    many = recognizer.with_labels({f"label {i}": "good " * i + "day" for i in range(20)})
     assert len(many.predict(CHAT)[0].probabilities) == 20
 
 
@@ -136,6 +207,22 @@ def test_own_labels_do_not_come_from_the_trained_encoder(tmp_path):
     )
 
 
+def test_labels_that_can_hardly_be_told_apart_are_named(recognizer, caplog, monkeypatch):
+    monkeypatch.setattr(anchors, "NEARLY_EQUAL", -1.0)
+    recognizer.with_labels(["joy", "anger"])
+    assert "nearly equal: 'joy' and 'anger' (cosine " in caplog.text
+    monkeypatch.setattr(anchors, "EQUAL", -1.0)
+    with pytest.raises(UserError, match="their anchors are equal: 'joy' and 'anger'"):
+        recognizer.with_labels(["joy", "anger"])
+
+
+def test_a_label_word_that_the_tokenizer_does_not_know_is_named(recognizer, caplog):
+    own = recognizer.with_labels({"joy": "joy", "thanks": "gratitude"})
+    assert own.warnings == tuple(record.getMessage() for record in caplog.records)
+    assert recognizer.warnings == ()
+    assert "does not know the words of the labels 'thanks'" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("labels", "told"),
     [
@@ -145,6 +232,9 @@ def test_own_labels_do_not_come_from_the_trained_encoder(tmp_path):
         ({"joy": "joy", "x": 3}, "must be text"),
         ({"joy": "joy", "x": "a\0"}, "null character"),
         ({"joy": "joy", "x": "wonderful " * 300}, "longer than the 96 tokens"),
+        (["joy", "Joy"], r"labels cannot be told apart.*: 'joy' \('joy'\) and 'Joy' \('Joy'\)\. Give each"),
+        ("a=joy, b=anger, c=joy", r"'a' \('joy'\) and 'c' \('joy'\)"),
+        (["👍", "👎"], "labels cannot be told apart"),
     ],
 )
 def test_labels_that_cannot_be(recognizer, labels, told):
@@ -180,7 +270,7 @@ def test_adapting_to_own_labels_learns_them_and_is_saved_like_any_other(recogniz
 
 
 def test_one_example_will_do(recognizer):
-    zero = recognizer.with_labels(["up", "down"])
+    zero = recognizer.with_labels({"up": "good", "down": "end"})
     adapted = zero.adapt({"utterances": [{"speaker": "Ann", "text": "wonderful", "emotion": "up"}]})
     assert adapted.adaptation.examples == {"up": 1, "down": 0}
     assert adapted.settings.calibration == zero.settings.calibration
@@ -199,3 +289,14 @@ def test_calibrating_changes_no_answer(recognizer):
     sure = recognizer.calibrate(gold)  # all its answers are right, so it may be surer
     assert [p.emotion for d in sure.predict(gold) for p in d] == [p.emotion for d in talk for p in d]
     assert sure.settings.calibration["stage_two"] < recognizer.settings.calibration["stage_two"]
+
+
+def test_a_run_decides_near_ties_as_the_recognizer_does(recognizer):
+    # In float32 the two anchors score alike, and the first would win; in float64, which recognizers answer by, the second.
+    reps = np.zeros((1, recognizer.anchors["stage_two"].shape[1]), np.float32)
+    reps[0, 0] = 1
+    near = np.tile(reps, (3, 1))
+    near[:, 1] = [2e-4, 1e-4, 1]
+    assert int(losses.scores(reps, near, temperature=1.0)[0].argmax()) == 0
+    (answer,) = recognizer._changed(recognizer.settings, {"stage_two": near}).answer(reps, [Utterance("Ann", "hello")])
+    assert answer.emotion == recognizer.labels[stages.predictions(reps, near)[0]] == recognizer.labels[1]

@@ -9,7 +9,7 @@ from typing import Any
 from eacl_jax.bulk.lines import Position
 from eacl_jax.errors import UserError
 
-FORMAT = "eacl_jax predictions 1"
+FORMAT = "eacl_jax predictions 2"
 
 
 @dataclasses.dataclass
@@ -20,6 +20,9 @@ class Totals:
       dialogues: answered.
       utterances: answered.
       skipped: dialogues that could not be used.
+      truncated: utterances whose texts are longer than the model reads.
+      unknown_text: utterances of which the tokenizer does not know most.
+      unnamed: utterances without a speaker's name.
       seconds: spent, loading the model not included.
       emotions: answers by label.
     """
@@ -27,8 +30,26 @@ class Totals:
     dialogues: int = 0
     utterances: int = 0
     skipped: int = 0
+    truncated: int = 0
+    unknown_text: int = 0
+    unnamed: int = 0
     seconds: float = 0.0
     emotions: dict[str, int] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Mark:
+    """Where a dialogue begins of which a part is done: what to go back to where the rest of it cannot be used.
+
+    Attributes:
+      written: bytes of OUT.part before it.
+      position: of the input before it.
+      totals: before it.
+    """
+
+    written: int
+    position: Position
+    totals: Totals
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +61,7 @@ class Journal:
     problems: bytes of OUT.errors.part that count.
     position: of the input.
     totals: so far.
+    began: where the dialogue began of which OUT.part holds the first part only; None where it ends with a whole one.
     finished: nothing more will come.
     """
 
@@ -49,7 +71,31 @@ class Journal:
     problems: int = 0
     position: Position = dataclasses.field(default_factory=Position)
     totals: Totals = dataclasses.field(default_factory=Totals)
+    began: Mark | None = None
     finished: bool = False
+
+    @property
+    def counts_nothing(self) -> bool:
+        """Whether a run that went on from here would do nothing less than one that begins."""
+        return not (self.finished or self.position.offset or self.position.utterances)
+
+    def added(self, written: int, problems: int, position: Position, totals: Totals, *, more: bool) -> "Journal":
+        """With a piece more: so many bytes, up to a position of the input; `more` where a dialogue goes on behind it."""
+        began = self.began or Mark(self.written, self.position, self.totals)
+        return dataclasses.replace(
+            self,
+            written=self.written + written,
+            problems=self.problems + problems,
+            position=position,
+            totals=totals,
+            began=began if more else None,
+        )
+
+    def taken_back(self) -> "Journal":
+        """Without the dialogue of which a part is done."""
+        if self.began is None:
+            return self
+        return dataclasses.replace(self, **{**vars(self.began), "began": None})
 
     def to_text(self) -> str:
         """JSON, for `read_journal`."""
@@ -62,6 +108,11 @@ def read_journal(file: Path) -> Journal:
         values = json.loads(file.read_text(encoding="utf-8"))
         if values.pop("format") != FORMAT:
             raise ValueError("another version's")
-        return Journal(**{**values, "position": Position(**values["position"]), "totals": Totals(**values["totals"])})
+        began = values["began"] and Mark(**{**values["began"], **_counted(values["began"])})
+        return Journal(**{**values, **_counted(values), "began": began})
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{file} is no journal of this version ({error}); --restart starts anew.") from error
+
+
+def _counted(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {"position": Position(**values["position"]), "totals": Totals(**values["totals"])}

@@ -2,14 +2,14 @@
 
 import dataclasses
 import zlib
+from collections import deque
 from typing import BinaryIO
 
+from eacl_jax.corpora.dialects import as_utf8, why_not_utf8
 from eacl_jax.errors import UserError
 
 LONGEST_LINE = 64 * 2**20
 """Bytes. A file without line ends would else be read into memory whole."""
-
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class BadLineError(Exception):
@@ -21,20 +21,26 @@ class Position:
     """How far an input has been read.
 
     Attributes:
-      offset: bytes before it.
+      offset: bytes before it, of the text in UTF-8.
       line: lines before it.
-      dialogues: dialogues before it, those of other shards and those that could not be used included.
+      dialogues: whole dialogues before it, those of other shards and those that could not be used included.
       checksum: CRC-32 of the bytes before it.
+      utterances: of the next dialogue, which were answered too.
+      answered: CRC-32 of those, where their bytes are not before `offset`.
     """
 
     offset: int = 0
     line: int = 0
     dialogues: int = 0
     checksum: int = 0
+    utterances: int = 0
+    answered: int = 0
 
 
 class Lines:
-    """The lines of an input, read one after the other.
+    """The lines of an input, read one after the other. A line ends at a line feed, a carriage return or both.
+
+    Gzip is unpacked, UTF-16 decoded and a byte order mark left out (`corpora.dialects.as_utf8`).
 
     A resumed run reads its input from the beginning, and the part that was done before only to see that it is still the
     same: pipes can be resumed so, and a file may have been mended or have grown behind that part. Reading is hundreds of
@@ -42,23 +48,30 @@ class Lines:
 
     Attributes:
       name: of the input, for messages.
-      resumed: what was done before.
+      resumed: what was done before. May be set before it is reached.
       line: how many were read so far, and so the number of the one that was read last.
       dialogues: how many began so far; whoever reads dialogues from the lines counts them here.
     """
 
     def __init__(self, file: BinaryIO, name: str, resumed: Position | None = None) -> None:
         """Args:
-        file: is read only.
-        name: of the input, for messages.
-        resumed: where an earlier run has come to; up to there, the input must be the one that it has read.
+          file: is read only.
+          name: of the input, for messages.
+          resumed: where an earlier run has come to; up to there, the input must be the one that it has read.
+
+        Raises:
+          UserError: it cannot be read, or is no text.
         """
         self.name, self.resumed = name, resumed or Position()
         self.dialogues = 0
-        self._file = file
         self.line = 0
+        try:
+            self._file = as_utf8(file, name)
+        except OSError as error:
+            raise self._unreadable(error) from error
         self._offset, self._checksum = 0, 0
-        self._verified = self.resumed.offset == 0
+        self._verified = False
+        self._parts: deque[bytes] = deque()
         self._too_long = False
 
     @property
@@ -72,10 +85,10 @@ class Lines:
         return Position(self._offset, self.line, self.dialogues, self._checksum)
 
     def read(self) -> bytes:
-        """The next line with its end, without the file's byte order mark; empty where there are no more.
+        """The next line with its end; empty where there are no more.
 
         Raises:
-          UserError: the input cannot be read, is UTF-16, or is not the one that the resumed run has read.
+          UserError: the input cannot be read, or is not the one that the resumed run has read.
         """
         if not self._verified and self._offset >= self.resumed.offset:
             self._verify()
@@ -86,13 +99,9 @@ class Lines:
                 self._verify()
             return line
         rest = line
-        while self._too_long and rest and not rest.endswith(b"\n"):
+        while self._too_long and rest and not _ended(rest):
             rest = self._take()
         self.line += 1
-        if self.line == 1:
-            if line.startswith((b"\xff\xfe", b"\xfe\xff")):
-                raise UserError(f"{self.name} begins with the byte order mark of UTF-16; save it as UTF-8.")
-            line = line.removeprefix(_BYTE_ORDER_MARK) or b"\n"
         return line
 
     def text(self, line: bytes) -> str:
@@ -106,24 +115,44 @@ class Lines:
         try:
             return line.decode()
         except UnicodeDecodeError as error:
-            raise BadLineError(
-                f"{self.where}: byte 0x{line[error.start]:02x} at offset {error.start} of the line is not UTF-8; "
-                "save the file as UTF-8."
-            ) from error
+            raise BadLineError(f"{self.where}: {why_not_utf8(line, error.start)}.") from error
 
     def _take(self) -> bytes:
-        try:
-            taken = self._file.readline(LONGEST_LINE + 1)
-        except OSError as error:
-            raise UserError(f"cannot read {self.name}: {error.strerror}.") from error
+        """The next line, or so much of it as may be; of a longer one the next calls give the rest."""
+        # All parts but the last end where a line ends. The last one may go on, or be half of a line's end.
+        while len(self._parts) < 2 and not self._whole():
+            left = self._parts.pop() if self._parts else b""
+            try:
+                block = self._file.readline(LONGEST_LINE + 1 - len(left))
+            except OSError as error:
+                raise self._unreadable(error) from error
+            self._parts += (left + block).splitlines(keepends=True)
+            if not block:
+                break
+        taken = self._parts.popleft() if self._parts else b""
         self._offset += len(taken)
         self._checksum = zlib.crc32(taken, self._checksum)
         return taken
 
+    def _whole(self) -> bool:
+        first = self._parts[0] if self._parts else b""
+        return first.endswith(b"\n") or len(first) > LONGEST_LINE
+
     def _verify(self) -> None:
-        if (self._offset, self._checksum) != (self.resumed.offset, self.resumed.checksum):
-            raise UserError(
-                f"{self.name} is not what the unfinished run has read: its first {self.resumed.offset} bytes differ. "
-                "Give the same input to go on, or --restart to start anew."
-            )
+        if self.resumed.offset and (self._offset, self._checksum) != (self.resumed.offset, self.resumed.checksum):
+            raise self.other_input(f"its first {self.resumed.offset} bytes differ")
         self._verified = True
+
+    def other_input(self, why: str) -> UserError:
+        """The error where the input is not the one that the resumed run has read."""
+        return UserError(
+            f"{self.name} is not what the unfinished run has read: {why}. "
+            "Give the same input to go on, or --restart to start anew."
+        )
+
+    def _unreadable(self, error: OSError) -> UserError:
+        return UserError(f"cannot read {self.name}: {error.strerror or error}.")
+
+
+def _ended(line: bytes) -> bool:
+    return line.endswith((b"\n", b"\r"))

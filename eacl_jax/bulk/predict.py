@@ -21,13 +21,13 @@ from eacl_jax.prediction import DialoguePrediction, Prediction
 class Recognizer(Protocol):
     """What the loop needs of an `EmotionRecognizer`."""
 
-    def examples(self, dialogues: Sequence[Dialogue]) -> list[Any]:
+    def examples(self, dialogues: Sequence[Dialogue], *, on_long: Any) -> list[Any]:
         """The prompts of all utterances."""
 
     def represent(self, examples: Sequence[Any]) -> Any:
         """Their representations."""
 
-    def answer(self, reps: Any, utterances: Sequence[Utterance], *, stage: str) -> list[Prediction]:
+    def answer(self, reps: Any, utterances: Sequence[Utterance], examples: Sequence[Any], *, stage: str) -> list[Prediction]:
         """The predictions."""
 
 
@@ -46,12 +46,70 @@ class Problem:
 
 @dataclasses.dataclass(frozen=True)
 class Chunk:
-    """Dialogues that are predicted together, with their prompts."""
+    """Dialogues that are predicted together, or a piece of one.
 
-    dialogues: list[Dialogue]
+    Attributes:
+      items: those that can be used.
+      examples: their prompts.
+      problems: why not the others.
+      spoiled: the first of those is a dialogue of which earlier chunks answered pieces.
+      end: up to where this answers the input.
+    """
+
+    items: list[Item]
     examples: list[Any]
     problems: list[Problem]
+    spoiled: bool
     end: Position
+
+    @property
+    def more(self) -> bool:
+        """Whether it ends inside a dialogue."""
+        return any(item.more for item in self.items)
+
+
+@dataclasses.dataclass(frozen=True)
+class Asking:
+    """How dialogues become prompts.
+
+    Attributes:
+      recognizer: makes them.
+      on_long: what becomes of texts that are too long; see `EmotionRecognizer.examples`.
+      name: of the input, for messages.
+    """
+
+    recognizer: Recognizer
+    on_long: str
+    name: str
+
+    def examples(self, items: Sequence[Item]) -> list[Any]:
+        """The prompts of all utterances of the items. Raises `UserError` where one cannot be made."""
+        windows = [_dialogue(item, (*item.past, *item.dialogue.utterances)) for item in items if item.dialogue]
+        made = iter(self.recognizer.examples(windows, on_long=self.on_long))
+        return [
+            example
+            for item in items
+            if item.dialogue
+            for example in itertools.islice(made, len(item.past), len(item.past) + len(item.dialogue.utterances))
+        ]
+
+    def checked(self, item: Item) -> Item:
+        """The same, or without its dialogue where prompts cannot be made of it."""
+        try:
+            self.examples([item])
+        except UserError as error:
+            return dataclasses.replace(item, dialogue=None, problem=self._reason(item, error))
+        return item
+
+    def _reason(self, item: Item, error: UserError) -> str:
+        """Of which utterance no prompt can be made: the message tells its number among those that were given together."""
+        for number, utterance in enumerate(item.dialogue.utterances if item.dialogue else ()):
+            try:
+                self.recognizer.examples([_dialogue(item, (utterance,))], on_long=self.on_long)
+            except UserError as alone:
+                reason = str(alone).replace("utterance 0", f"utterance {item.start + number}", 1)
+                return f"{self.name} line {item.lines[number]}: {reason}"
+        return f"{self.name} line {item.line}: {error}"
 
 
 def predict(
@@ -62,6 +120,7 @@ def predict(
     written_as: Format,
     *,
     stage: str,
+    on_long: str,
     chunk: int,
     skip_bad: bool,
     tell: Callable[[Totals, Position], None],
@@ -71,10 +130,11 @@ def predict(
     Args:
       recognizer: answers.
       lines: of the input.
-      items: the dialogues in them that are wanted and that the output does not hold yet.
+      items: the dialogues in them that are wanted and that the output does not hold yet; long ones in pieces.
       output: where answers go.
       written_as: how they are written.
       stage: whose anchors to use.
+      on_long: what becomes of texts that are too long; see `EmotionRecognizer.examples`.
       chunk: utterances predicted together, about: that many, and the rest of the last dialogue.
       skip_bad: note dialogues that cannot be used, and go on.
       tell: is told how it goes, after each chunk.
@@ -83,78 +143,102 @@ def predict(
       What was done, by earlier runs on the same output included.
 
     Raises:
-      UserError: a dialogue cannot be used (unless they are skipped), the input holds none, or the output cannot be written.
+      UserError: a dialogue cannot be used (unless they are skipped), or none can, the input holds none, or the output cannot
+        be written.
     """
-    totals = output.journal.totals
     if output.journal.finished:
         output.finish()
-        return totals
-    start = time.monotonic() - totals.seconds
-    for made in _ahead(_chunks(recognizer, lines, items, chunk, skip_bad)):
-        utterances = [utterance for dialogue in made.dialogues for utterance in dialogue.utterances]
-        reps = recognizer.represent(made.examples)
-        answers = recognizer.answer(reps, utterances, stage=stage) if utterances else []
-        totals = _added(totals, made, answers, time.monotonic() - start)
+        return output.journal.totals
+    start = time.monotonic() - output.journal.totals.seconds
+    asking = Asking(recognizer, on_long, lines.name)
+    reason = ""
+    for made in _ahead(_chunks(asking, items, chunk, skip_bad)):
+        if made.spoiled:
+            output.take_back()
+        utterances = [utterance for item in made.items if item.dialogue for utterance in item.dialogue.utterances]
+        answers = []
+        if utterances:
+            reps = recognizer.represent(made.examples)
+            answers = recognizer.answer(reps, utterances, made.examples, stage=stage)
+        totals = _added(output.journal.totals, made, answers, time.monotonic() - start)
         each = iter(answers)
-        predictions = (
-            DialoguePrediction(dialogue.id, tuple(itertools.islice(each, len(dialogue.utterances))))
-            for dialogue in made.dialogues
-        )
         output.append(
-            b"".join(map(written_as.encode, predictions)),
+            b"".join(_encoded(item, each, written_as) for item in made.items),
             "".join(json.dumps(dataclasses.asdict(problem)) + "\n" for problem in made.problems).encode(),
             made.end,
             totals,
+            more=made.more,
         )
+        reason = reason or next((problem.reason for problem in made.problems), "")
         tell(totals, made.end)
+    totals = output.journal.totals
     if not lines.dialogues:
         raise UserError(f"{lines.name} holds no dialogue.")
+    if totals.skipped and not totals.dialogues:
+        output.give_up()
+        first = f"; the first: {reason}" if reason else ""
+        raise UserError(
+            f"none of the {totals.skipped:,} dialogues of {lines.name} can be used, see {output.problems_in}{first}"
+        )
     output.finish()
     return totals
 
 
-def _chunks(recognizer: Recognizer, lines: Lines, items: Iterator[Item], size: int, skip_bad: bool) -> Iterator[Chunk]:
-    while True:
-        found: list[Item] = []
-        utterances = 0
-        # What cannot be used counts as well, else a file of nothing else would be gathered whole.
-        for item in items:
-            if item.problem and not skip_bad:
-                raise UserError(item.problem)
-            found.append(item)
-            utterances += len(item.dialogue.utterances) if item.dialogue else 1
-            if utterances >= size:
-                break
-        if not found:
-            return
-        usable = [item for item in found if item.dialogue]
-        problems = [Problem(item.line, item.problem) for item in found if not item.dialogue]
+def _encoded(item: Item, answers: Iterator[Prediction], written_as: Format) -> bytes:
+    if item.dialogue is None:
+        return b""
+    predictions = tuple(itertools.islice(answers, len(item.dialogue.utterances)))
+    return written_as.encode(DialoguePrediction(item.dialogue.id, predictions, item.dialogue.other), item.start, more=item.more)
+
+
+def _dialogue(item: Item, utterances: tuple[Utterance, ...]) -> Dialogue:
+    return Dialogue(item.dialogue.id if item.dialogue else "", utterances)
+
+
+def _chunks(asking: Asking, items: Iterator[Item], size: int, skip_bad: bool) -> Iterator[Chunk]:
+    refused = ""  # why not, of the dialogue whose other pieces are being read
+    for found in _groups(items, size, skip_bad):
+        if refused and not found[0].problem:
+            found[0] = dataclasses.replace(found[0], dialogue=None, problem=refused)
         try:
-            examples = recognizer.examples(_dialogues(usable))
+            examples = asking.examples(found)
         except UserError:
-            usable, refused = _sorted_out(recognizer, lines, usable)
+            found = [asking.checked(item) for item in found]
             if not skip_bad:
-                raise UserError(refused[0].reason) from None
-            problems = sorted([*problems, *refused], key=lambda problem: problem.line)
-            examples = recognizer.examples(_dialogues(usable))
-        yield Chunk(_dialogues(usable), examples, problems, found[-1].end)
+                raise UserError(next(item.problem for item in found if item.problem)) from None
+            examples = asking.examples(found)
+        refused = found[0].problem if found[0].more else ""
+        if refused:
+            continue
+        yield Chunk(
+            items=[item for item in found if item.dialogue],
+            examples=examples,
+            problems=[Problem(item.line, item.problem) for item in found if item.problem],
+            spoiled=bool(found[0].problem and found[0].start),
+            end=found[-1].end,
+        )
 
 
-def _dialogues(items: Sequence[Item]) -> list[Dialogue]:
-    return [item.dialogue for item in items if item.dialogue]
-
-
-def _sorted_out(recognizer: Recognizer, lines: Lines, items: Sequence[Item]) -> tuple[list[Item], list[Problem]]:
-    """Those of which prompts can be made, and why not of the others."""
-    usable, refused = [], []
+def _groups(items: Iterator[Item], size: int, skip_bad: bool) -> Iterator[list[Item]]:
+    """Items of about `size` utterances together. A piece that another one follows is a group of its own, so that the last
+    piece is the first of a group.
+    """
+    found: list[Item] = []
+    utterances = 0
     for item in items:
-        try:
-            recognizer.examples(_dialogues([item]))
-        except UserError as error:
-            refused.append(Problem(item.line, f"{lines.name} line {item.line}: {error}"))
-        else:
-            usable.append(item)
-    return usable, refused
+        if item.problem and not skip_bad:
+            raise UserError(item.problem)
+        if item.more and found:
+            yield found
+            found, utterances = [], 0
+        found.append(item)
+        # What cannot be used counts as well, else a file of nothing else would be gathered whole.
+        utterances += max(len(item.dialogue.utterances) if item.dialogue else 0, 1)
+        if item.more or utterances >= size:
+            yield found
+            found, utterances = [], 0
+    if found:
+        yield found
 
 
 def _ahead(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
@@ -171,9 +255,12 @@ def _added(totals: Totals, chunk: Chunk, answers: Sequence[Prediction], seconds:
     for answer in answers:
         emotions[answer.emotion] = emotions.get(answer.emotion, 0) + 1
     return Totals(
-        dialogues=totals.dialogues + len(chunk.dialogues),
+        dialogues=totals.dialogues + sum(not item.more for item in chunk.items),
         utterances=totals.utterances + len(answers),
         skipped=totals.skipped + len(chunk.problems),
+        truncated=totals.truncated + sum(answer.truncated for answer in answers),
+        unknown_text=totals.unknown_text + sum(answer.unknown_text for answer in answers),
+        unnamed=totals.unnamed + sum(item.unnamed for item in chunk.items),
         seconds=seconds,
         emotions=emotions,
     )

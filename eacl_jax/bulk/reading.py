@@ -1,18 +1,19 @@
-"""Lines to dialogues: JSON lines and plain text, in the input's order and one at a time."""
+"""Lines to dialogues: JSON lines and plain text, in the input's order and a piece at a time."""
 
 import dataclasses
-import functools
 import re
-from collections.abc import Callable, Iterator
+import zlib
+from collections import deque
+from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
 from eacl_jax.bulk.lines import BadLineError, Lines, Position
+from eacl_jax.bulk.seen import Seen
+from eacl_jax.corpora.forms import DIALOGUE, read_record
 from eacl_jax.corpora.jsonlines import decode
+from eacl_jax.corpora.transcripts import NOBODY, TranscriptLines
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
-from eacl_jax.inputs import check_dialogue, read_transcript, read_utterance, why_no_text
-
-_FORMS = '{"id": ..., "utterances": [{"speaker": ..., "text": ...}, ...]} or {"id": ..., "transcript": "Ann: ...\\nBen: ..."}'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,138 +41,212 @@ class Shard:
 
 @dataclasses.dataclass(frozen=True)
 class Item:
-    """A dialogue as it was read.
+    """A dialogue as it was read; of a long one, a piece.
 
     Attributes:
-      line: where it begins, from 1.
-      dialogue: the dialogue; None where it cannot be used.
+      line: where the dialogue begins, from 1.
+      dialogue: its utterances; None where it cannot be used.
       problem: why not.
       end: all before is read, and nothing behind.
+      start: how many utterances of the dialogue came in pieces before.
+      past: the last of those, as far as they count.
+      more: another piece follows.
+      lines: where each utterance begins.
+      unnamed: how many utterances name no speaker.
     """
 
     line: int
     dialogue: Dialogue | None
     problem: str
     end: Position
+    start: int = 0
+    past: tuple[Utterance, ...] = ()
+    more: bool = False
+    lines: tuple[int, ...] = ()
+    unnamed: int = 0
 
 
 class Wanted:
-    """Says of each dialogue, by its number, whether this process is to predict it: it is of the shard and not yet done."""
+    """Says what of each dialogue this process is to predict, by the dialogue's number from 1.
 
-    def __init__(self, lines: Lines, shard: Shard) -> None:
+    Attributes:
+      size: utterances of a piece.
+      most_past: utterances of the past that may count.
+    """
+
+    def __init__(self, lines: Lines, shard: Shard, *, size: int, most_past: int) -> None:
         """Args:
         lines: say what was done before.
         shard: whose dialogues are wanted.
+        size: utterances of a piece: longer dialogues are read in several.
+        most_past: utterances of the past that a piece begins with.
         """
-        self._done, self._shard = lines.resumed.dialogues, shard
+        self._lines, self._shard = lines, shard
+        self.size, self.most_past = size, most_past
 
     def __call__(self, number: int) -> bool:
-        return number > self._done and self._shard.holds(number)
+        """Whether the dialogue is of the shard and not yet done."""
+        return number > self._lines.resumed.dialogues and self._shard.holds(number)
+
+    def done(self, number: int) -> int:
+        """Utterances of the dialogue that are done."""
+        resumed = self._lines.resumed
+        return resumed.utterances if number == resumed.dialogues + 1 else 0
 
 
 class Gathering:
     """A dialogue whose utterances are being read."""
 
-    def __init__(self, lines: Lines, wanted: Wanted, line: int, identity: str = "", problem: str = "") -> None:
+    def __init__(
+        self,
+        lines: Lines,
+        wanted: Wanted,
+        line: int,
+        identity: str = "",
+        problem: str = "",
+        *,
+        other: Mapping[str, Any] | None = None,
+        before: Position | None = None,
+    ) -> None:
         """Counts it in `lines`.
 
         Args:
           lines: where it stands.
-          wanted: says whether its utterances are kept.
+          wanted: says which of its utterances are kept.
           line: where it begins.
           identity: its id; its number where there is none.
           problem: why it cannot be used, if that is already known.
+          other: its other fields.
+          before: where the line begins that holds all of it, so that what follows the utterances that are done may be mended.
         """
         lines.dialogues += 1
         self.id = identity or str(lines.dialogues)
         self.problem = problem
-        self._line, self._wanted = line, wanted(lines.dialogues)
-        self._said: list[Utterance] = []
+        self._lines, self._line, self._wanted = lines, line, wanted(lines.dialogues)
+        self._size, self._start = wanted.size, wanted.done(lines.dialogues)
+        self._other, self._before = other or {}, before
+        self._count = self._answered = self._unnamed = 0
+        self._utterances: list[Utterance] = []
+        self._where: list[int] = []
+        self._past: deque[Utterance] = deque(maxlen=wanted.most_past)
 
-    def add(self, utterance: str | Utterance, where: str) -> None:
-        """Adds what is said next; where that cannot be read, the dialogue cannot be used."""
-        if self._wanted and not self.problem:
-            try:
-                self._said.append(read_utterance(utterance, where))
-            except UserError as error:
-                self.problem = str(error)
+    def add(self, utterance: Utterance, line: int, *, named: bool = True) -> Iterator[Item]:
+        """Adds the next utterance, in a line; gives the piece before it where that is full.
 
-    def items(self, lines: Lines) -> Iterator[Item]:
-        """What it has become, where it is wanted."""
+        Raises:
+          UserError: an utterance that is done is not the one that was answered.
+        """
+        if not self._wanted or self.problem:
+            return
+        if len(self._utterances) == self._size:
+            yield self._item(self._inside(), more=True)
+            self._past.extend(self._utterances)
+            self._start = self._count
+            self._utterances, self._where, self._unnamed = [], [], 0
+        self._count += 1
+        if self._before:
+            self._answered = zlib.crc32(f"{utterance.speaker}\0{utterance.text}\0".encode(), self._answered)
+        if self._count > self._start:
+            self._utterances.append(utterance)
+            self._where.append(line)
+            self._unnamed += not named
+            return
+        self._past.append(utterance)
+        if self._count == self._start:
+            self._compare()
+
+    def items(self) -> Iterator[Item]:
+        """The rest of it, where it is wanted, now that it has ended.
+
+        Raises:
+          UserError: it ends before what is done.
+        """
         if self._wanted:
-            dialogue = Dialogue(self.id, tuple(self._said))
-            yield _checked(lambda _: dialogue, self.problem, lines, self._line)
+            if not self.problem and self._count < self._start:
+                self._compare()
+            if not self.problem and not self._count:
+                self.problem = f"{self._lines.name} line {self._line}: dialogue {self.id!r:.60} has no utterances; remove it."
+            yield self._item(self._lines.position, more=False)
+
+    def _inside(self) -> Position:
+        """After the utterances so far."""
+        end = self._before or dataclasses.replace(self._lines.position, dialogues=self._lines.dialogues - 1)
+        return dataclasses.replace(end, utterances=self._count, answered=self._answered)
+
+    def _compare(self) -> None:
+        if (self._count, self._answered) != (self._start, self._lines.resumed.answered):
+            raise self._lines.other_input(
+                f"line {self._line}: the first {self._start} utterances of dialogue {self.id!r:.60} differ"
+            )
+
+    def _item(self, end: Position, *, more: bool) -> Item:
+        return Item(
+            line=self._line,
+            dialogue=None if self.problem else Dialogue(self.id, tuple(self._utterances), self._other),
+            problem=self.problem,
+            end=end,
+            start=self._start,
+            past=tuple(self._past),
+            more=more,
+            lines=tuple(self._where),
+            unnamed=self._unnamed,
+        )
 
 
 def read_jsonl(lines: Lines, wanted: Wanted) -> Iterator[Item]:
-    """A dialogue a line; blank lines are passed over. The lines of unwanted dialogues are not looked into."""
+    """A dialogue a line; blank lines are passed over. What is wrong with lines of unwanted dialogues is not told."""
+    seen = Seen()
+    before = lines.position
     while line := lines.read():
-        if line.isspace():
-            continue
-        lines.dialogues += 1
-        if wanted(lines.dialogues):
+        if not line.isspace():
+            number = str(lines.dialogues + 1)
+            problem, named = "", True
+            dialogue = Dialogue(number, ())
             try:
-                text, problem = lines.text(line).rstrip(), ""
-            except BadLineError as error:
-                text, problem = "", str(error)
-            yield _checked(functools.partial(_from_json, text), problem, lines, lines.line)
+                text = lines.text(line).rstrip()
+                record = decode(text, lines.where, expected=f"one dialogue a line, {DIALOGUE}")
+                dialogue = read_record(record, lines.where, number)
+                named = NOBODY in text  # where the line never says so, it is who speaks without a name
+            except (BadLineError, UserError) as error:
+                problem = str(error)
+            if not problem and not seen.add(dialogue.id):
+                problem = f"{lines.where}: the id {dialogue.id!r:.60} was there before; give each dialogue an id of its own."
+            current = Gathering(lines, wanted, lines.line, dialogue.id, problem, other=dialogue.other, before=before)
+            for utterance in dialogue.utterances:
+                yield from current.add(utterance, lines.line, named=named or utterance.speaker != NOBODY)
+            yield from current.items()
+        before = lines.position
 
 
 def read_txt(lines: Lines, wanted: Wanted) -> Iterator[Item]:
-    """An utterance a line, `Name: text`; blank lines end a dialogue. Its id is its number."""
+    """Utterances in lines, as `corpora.transcripts` tells; a blank line ends a dialogue, unless it may be part of an exported
+    chat's message. A dialogue's id is its number.
+    """
     current: Gathering | None = None
+    script, begun = TranscriptLines(), 0
     line = b"\n"
     while line:
         line = lines.read()
         try:
-            text, problem = lines.text(line).strip(), ""
+            text, problem = lines.text(line).rstrip("\r\n"), ""
         except BadLineError as error:
             text, problem = "?", str(error)
-        if text:
+        utterances: list[Utterance] = []
+        ends = not line or (not text.strip() and not script.exported)
+        if not script.exported:
+            begun = lines.line
+        if not ends:
             current = current or Gathering(lines, wanted, lines.line)
+        if current:
             current.problem = current.problem or problem
-            current.add(text, lines.where)
-        elif current:
-            yield from current.items(lines)
-            current = None
-
-
-def _checked(read: Callable[[str], Dialogue], problem: str, lines: Lines, line: int) -> Item:
-    """What `read` gives when it is told where that stands, as an item."""
-    where = f"{lines.name} line {line}"
-    dialogue = None
-    if not problem:
-        try:
-            dialogue = _check(read(where), where)
-        except UserError as error:
-            problem = str(error)
-    return Item(line, dialogue, problem, lines.position)
-
-
-def _check(dialogue: Dialogue, where: str) -> Dialogue:
-    """The same dialogue. Raises `UserError` where it has no utterance, or its id, a speaker or a text is not text."""
-    if reason := why_no_text(dialogue.id):
-        raise UserError(f"{where}: field 'id' {reason}.")
-    if not dialogue.utterances:
-        raise UserError(f"{where}: dialogue {dialogue.id!r:.60} has no utterances; remove it.")
-    return check_dialogue(dialogue, where)
-
-
-def _from_json(text: str, where: str) -> Dialogue:
-    record = decode(text, where, expected=f"one dialogue a line, {_FORMS}")
-    return _from_record(record, where)
-
-
-def _from_record(record: Any, where: str) -> Dialogue:
-    if not isinstance(record, dict):
-        raise UserError(f"{where}: a dialogue must be a JSON object, got {type(record).__name__}; give {_FORMS}.")
-    if unknown := set(record) - {"id", "utterances", "transcript"}:
-        raise UserError(f"{where}: unknown fields {sorted(unknown)}; known: id, utterances, transcript.")
-    if "transcript" not in record:
-        return Dialogue.from_json(record, where)
-    if "utterances" in record:
-        raise UserError(f"{where}: has both 'utterances' and 'transcript'; give one of them.")
-    for field in ("id", "transcript"):
-        if not isinstance(record.get(field), str):
-            raise UserError(f"{where}: field {field!r} must be a string, got {record.get(field)!r:.60}.")
-    return read_transcript(record["transcript"], record["id"], f"{where}: field 'transcript'")
+            try:
+                utterances = list(script.finish() if ends else script.read(text, lines.where))
+            except UserError as error:
+                current.problem = current.problem or str(error)
+            for utterance in utterances:
+                named = utterance.speaker != NOBODY or text.lstrip().startswith(NOBODY)
+                yield from current.add(utterance, begun, named=named)
+                begun = lines.line
+            if ends:
+                yield from current.items()
+                current, script = None, TranscriptLines()

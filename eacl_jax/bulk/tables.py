@@ -1,65 +1,143 @@
 """Rows of CSV to dialogues: an utterance a row, the rows of a dialogue being neighbours."""
 
 import csv
-import dataclasses
-from collections.abc import Iterator, Sequence
+import itertools
+import re
+from collections.abc import Iterator, Mapping
 
 from eacl_jax.bulk.lines import LONGEST_LINE, BadLineError, Lines
 from eacl_jax.bulk.reading import Gathering, Item, Wanted
 from eacl_jax.bulk.seen import Seen
+from eacl_jax.corpora import dialects
+from eacl_jax.corpora.columns import find_columns
+from eacl_jax.corpora.forms import ANSWERED
+from eacl_jax.corpora.transcripts import check_utterance
 from eacl_jax.dialogue import Utterance
 from eacl_jax.errors import UserError
 
+PARTS = ("dialogue", "speaker", "text")
+"""What a row says."""
 
-@dataclasses.dataclass(frozen=True)
-class Columns:
-    """Names of the columns that are read; a table may have others."""
-
-    dialogue: str = "dialogue"
-    speaker: str = "speaker"
-    text: str = "text"
+_ANSWERS = {"dialogue", "utterance", "speaker", "text", "emotion", *ANSWERED}
+_PROBABILITY = re.compile(r"p\(.*\)", re.DOTALL)
 
 
-def read_csv(lines: Lines, wanted: Wanted, columns: Columns) -> Iterator[Item]:
-    """Dialogues of a table with a header. Blanks around cells go; a dialogue ends where a row names another.
+class Table:
+    """A table with a header, as spreadsheets write them.
 
-    A row that cannot be read spoils the dialogue that it stands in; between two dialogues it may be of either, and spoils
-    both.
-
-    Raises:
-      UserError: the header lacks a column.
+    Attributes:
+      others: names of the columns that are carried through to the answers. One that is empty, or there before, has its number
+        behind.
+      left_out: names of those that are not, since answers have columns of these names.
     """
-    csv.field_size_limit(LONGEST_LINE)  # of the process, and 128 KiB by default; without any, one stray quote takes it all
-    rows = csv.reader(_Texts(lines), strict=True)
-    names, (dialogue, speaker, text) = _header(rows, lines, columns)
-    seen = Seen()
-    current: Gathering | None = None
-    row: list[str] | None = []
-    stray = ""
-    while row is not None:
-        first = lines.line + 1
-        where = f"{lines.name} line {first}"
+
+    def __init__(self, lines: Lines, names: Mapping[str, str]) -> None:
+        """Reads the header.
+
+        Args:
+          lines: of the table.
+          names: the columns' names by part; empty or absent: found by the names that are usual.
+
+        Raises:
+          UserError: there is no header, or it lacks a column.
+        """
+        self._lines = lines
+        texts = _Texts(lines)
+        beginning: list[str] = []
         try:
-            row = next(rows, None)
-            if row == []:
-                continue
-            identity = "" if row is None else _identity(row, names, dialogue, where)
+            while not beginning or dialects.dialect_of(beginning).skipped == len(beginning):
+                beginning.append(next(texts))
+            self._dialect = dialects.dialect_of(beginning)
+            self._rows = self._dialect.rows(itertools.chain(beginning[self._dialect.skipped :], texts), LONGEST_LINE)
+            self._header = next(self._rows)
+        except StopIteration:
+            raise UserError(f"{lines.name} is empty; its first line must name the columns {', '.join(PARTS)}.") from None
         except (csv.Error, BadLineError) as error:
-            stray = stray or _reason(error, where)
-            continue
-        if current:
-            current.problem = current.problem or stray
-            if current.id != identity:
-                yield from current.items(lines)
-                current = None
-        elif stray and row is None:
-            yield from Gathering(lines, wanted, lines.line, problem=stray).items(lines)
-        if row is not None:
+            raise UserError(_reason(error, f"{lines.where}: the header")) from error
+        self._columns = find_columns(self._header, lines.name, given=names, need=PARTS, parts=PARTS)
+        self._others: dict[str, int] = {}
+        self.left_out: list[str] = []
+        for place, name in enumerate(self._header):
+            if place in (self._columns.dialogue, self._columns.speaker, self._columns.text):
+                continue
+            if name in _ANSWERS or _PROBABILITY.fullmatch(name):
+                self.left_out.append(name)
+                continue
+            again = not name.strip() or name in self._others
+            self._others[f"{name or 'column'} {place + 1}" if again else name] = place
+        self.others = tuple(self._others)
+
+    def read(self, wanted: Wanted) -> Iterator[Item]:
+        """Its dialogues. Blanks around cells go, rows of blank cells too; a dialogue ends where a row names another.
+
+        A row that cannot be read spoils the dialogue that it stands in; between two dialogues it may be of either, and spoils
+        both.
+        """
+        lines, columns = self._lines, self._columns
+        seen = Seen()
+        current: Gathering | None = None
+        row: list[str] | None = []
+        stray = ""
+        turn = 0
+        while row is not None:
+            first = lines.line + 1
+            where = f"{lines.name} line {first}"
+            try:
+                row = next(self._rows, None)
+                if row is not None and dialects.is_blank(row):
+                    continue
+                identity = "" if row is None else self._identity(row, where)
+            except (csv.Error, BadLineError) as error:
+                stray = stray or _reason(error, where)
+                continue
+            if current:
+                current.problem = current.problem or stray
+                if current.id != identity:
+                    yield from current.items()
+                    current = None
+            elif stray and row is None:
+                yield from Gathering(lines, wanted, lines.line, problem=stray).items()
+            if row is None:
+                break
             if current is None:
-                problem = "" if seen.add(identity) else _comes_back(identity, columns.dialogue, where)
+                problem = "" if seen.add(identity) else self._comes_back(identity, where)
                 current = Gathering(lines, wanted, first, identity, stray or problem)
-            current.add(Utterance(row[speaker].strip(), row[text].strip()), where)
+                turn = 0
             stray = ""
+            before, turn = turn, self._turn(row, turn)
+            try:
+                if turn < before:
+                    raise UserError(
+                        f"{where}: {self._header[columns.turn or 0]!r} is {turn} after {before}; sort the rows of a dialogue "
+                        "by that column."
+                    )
+                utterance = check_utterance(Utterance(row[columns.speaker].strip(), row[columns.text].strip()), where)
+            except UserError as error:
+                current.problem = current.problem or str(error)
+            else:
+                other = {name: row[place] for name, place in self._others.items()}
+                yield from current.add(Utterance(utterance.speaker, utterance.text, other=other), first)
+
+    def _identity(self, row: list[str], where: str) -> str:
+        count = len(self._header)
+        if reason := dialects.why_misfit(dialects.fit(row, count), count, self._dialect.separator):
+            raise BadLineError(f"{where}: {reason}")
+        identity = row[self._columns.dialogue].strip()
+        if not identity:
+            name = self._header[self._columns.dialogue]
+            raise BadLineError(f"{where}: the cell of column {name!r} is empty; it must name the row's dialogue.")
+        return identity
+
+    def _turn(self, row: list[str], before: int) -> int:
+        """The number of the utterance in its dialogue; the one before where the table does not tell."""
+        cell = "" if self._columns.turn is None else row[self._columns.turn].strip()
+        return int(cell) if cell.isascii() and cell.isdecimal() and len(cell) < 10 else before
+
+    def _comes_back(self, identity: str, where: str) -> str:
+        return (
+            f"{where}: dialogue {identity!r:.60} comes back after others, but the rows of a dialogue must be neighbours: sort "
+            f"the file by column {self._header[self._columns.dialogue]!r}, keeping the order of each dialogue's rows."
+        )
 
 
 class _Texts:
@@ -77,45 +155,5 @@ class _Texts:
         raise StopIteration
 
 
-def _header(rows: Iterator[list[str]], lines: Lines, columns: Columns) -> tuple[list[str], list[int]]:
-    """All names, and the places of the columns dialogue, speaker and text."""
-    names: list[str] = []
-    wanted = (columns.dialogue, columns.speaker, columns.text)
-    try:
-        while not names:
-            names = next(rows)
-    except StopIteration:
-        raise UserError(f"{lines.name} is empty; its first line must name the columns {', '.join(wanted)}.") from None
-    except (csv.Error, BadLineError) as error:
-        raise UserError(_reason(error, f"{lines.where}: the header")) from error
-    for part, column in dataclasses.asdict(columns).items():
-        if names.count(column) != 1:
-            there = "no column" if column not in names else "more than one column"
-            raise UserError(
-                f"{lines.name} has {there} {column!r}; its columns are {', '.join(map(repr, names))}. "
-                f"Name the one that holds the {part} with --{part}-column."
-            )
-    return names, [names.index(column) for column in wanted]
-
-
-def _identity(row: Sequence[str], names: Sequence[str], column: int, where: str) -> str:
-    if len(row) != len(names):
-        raise BadLineError(
-            f"{where}: {len(row)} cells, but the header has {len(names)} columns; "
-            "quote cells that hold commas, quotes or line ends."
-        )
-    identity = row[column].strip()
-    if not identity:
-        raise BadLineError(f"{where}: the cell of column {names[column]!r} is empty; it must name the row's dialogue.")
-    return identity
-
-
 def _reason(error: Exception, where: str) -> str:
-    return f"{where} is not valid CSV: {error}." if isinstance(error, csv.Error) else str(error)
-
-
-def _comes_back(identity: str, column: str, where: str) -> str:
-    return (
-        f"{where}: dialogue {identity!r:.60} comes back after others, but the rows of a dialogue must be neighbours: sort the "
-        f"file by column {column!r}, keeping the order of each dialogue's rows."
-    )
+    return f"{where} is not valid CSV: {dialects.why_no_row(error)}." if isinstance(error, csv.Error) else str(error)

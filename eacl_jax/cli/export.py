@@ -6,6 +6,9 @@ from typing import Annotated
 
 import typer
 
+from eacl_jax import local, whole
+from eacl_jax.cli.options import Model, Revision, find_folder
+
 
 class Format(StrEnum):
     """What `eacl export` writes."""
@@ -15,7 +18,7 @@ class Format(StrEnum):
 
 
 def export(
-    model: Annotated[str, typer.Option(help="Model folder, or the id of a hub repository.", show_default=False)],
+    model: Model,
     output: Annotated[Path, typer.Option(help="New folder to write.", show_default=False)],
     format: Annotated[
         Format, typer.Option(help="stablehlo: programs that JAX and NumPy run. hf: for PyTorch transformers.")
@@ -28,31 +31,36 @@ def export(
         ),
     ] = "auto",
     platforms: Annotated[str, typer.Option(help="stablehlo: what programs run on: cpu, cuda, rocm, tpu.")] = "cpu,cuda,tpu",
-    revision: Annotated[str, typer.Option(help="Branch, tag or commit of a hub id.")] = "main",
+    revision: Revision = "main",
 ) -> None:
     """Write a trained model for programs that know nothing of eacl_jax."""
-    from eacl_jax.export.parts import check_new
+    output = local.expand(output)
+    whole.check_new(output, "--output")
+    from eacl_jax import command
     from eacl_jax.export.pytorch import export_hf
     from eacl_jax.export.shapes import read_shapes
-    from eacl_jax.export.stablehlo import export_stablehlo
+    from eacl_jax.export.stablehlo import check_platforms, export_stablehlo
     from eacl_jax.recognizer import EmotionRecognizer
 
     # Before anything is loaded or downloaded.
-    check_new(output)
     read_shapes(shapes)
+    names = [name.strip() for name in platforms.split(",")]
+    check_platforms(names)
+    command.quiet_libraries()
     recognizer = EmotionRecognizer.from_pretrained(model, revision=revision)
     if format is Format.HF:
         export_hf(recognizer, output)
         typer.echo(f"{output}: model folder; its README.md has lines for PyTorch")
         return
-    names = [name.strip() for name in platforms.split(",")]
     made = export_stablehlo(recognizer, output, shapes=shapes, platforms=names)
     typer.echo(f"{output}: programs for {', '.join(map(str, made))} (rows x tokens) on {', '.join(names)}")
     typer.echo(f"try it: python {output / 'run.py'}")
 
 
 def push(
-    model: Annotated[Path, typer.Option(help="Model folder.", show_default=False)],
+    model: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="A model's folder, or its run's.", callback=find_folder, show_default=False)
+    ],
     repo: Annotated[str, typer.Option(help="Hub repository, OWNER/NAME; made where it is missing.", show_default=False)],
     private: Annotated[bool, typer.Option("--private", help="A repository that is made is private.")] = False,
     token: Annotated[

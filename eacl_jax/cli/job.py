@@ -1,27 +1,32 @@
 """What `eacl predict` was asked for, and doing it."""
 
+import codecs
 import contextlib
 import dataclasses
-import functools
 import hashlib
-import logging
+import io
+import os
+import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 import typer
 from rich.console import Console
 
+from eacl_jax import local
 from eacl_jax.bulk import formats, reading, tables, writing
-from eacl_jax.bulk.lines import Lines
+from eacl_jax.bulk.journal import Journal
+from eacl_jax.bulk.lines import Lines, Position
 from eacl_jax.bulk.predict import Recognizer, predict
-from eacl_jax.cli.progress import Teller, print_summary
+from eacl_jax.cli.progress import Teller, done, print_summary, printable
 from eacl_jax.errors import UserError
 
 STREAM = "-"
 _INPUTS = ("jsonl", "csv", "txt")
 _OUTPUTS = ("jsonl", "csv")
+_PACKED = ".gz"
 
 # Utterances predicted together, in batches. More of them leave fewer batches half full; fewer are less to do again when the
 # process is killed.
@@ -30,16 +35,19 @@ _CHUNK = 16
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """The options of `eacl predict`; formats are empty where the names of the files tell them."""
+    """The options of `eacl predict`; formats are empty where the names of the files tell them, and so are columns."""
 
     model: str
     input: str
     output: str
     labels: Mapping[str, str]
     stage: str
+    on_long: str
     input_format: str
     output_format: str
-    columns: tables.Columns
+    columns: Mapping[str, str]
+    fields: str
+    raw: bool
     shard: reading.Shard
     batch_size: int
     skip_bad: bool
@@ -47,17 +55,19 @@ class Job:
 
     def check(self) -> None:
         """Raises `UserError` for what can be seen before anything is loaded."""
+        source = self._source()
         self._read_as()
-        self._write_as()
-        if self.input == STREAM:
-            return
-        path = Path(self.input).expanduser()
-        if not path.exists() or path.is_dir():
-            raise UserError(
-                f"--input: {path} {'is a folder' if path.is_dir() else 'does not exist'}; name a file of dialogues."
-            )
-        if self.output != STREAM and Path(self.output).expanduser().exists() and path.samefile(Path(self.output).expanduser()):
-            raise UserError(f"--output: {self.output} is the input; name another file.")
+        formats.read_fields(self.fields, self._write_as())
+        if self.output == STREAM:
+            descriptor = _descriptor(sys.stdout, "--output: standard output is closed; name a file.")
+            targets: dict[str, int | Path] = {"standard output": descriptor}
+        else:
+            path = local.expand(self.output, "--output")
+            targets = {str(each): each for each in (path, *writing.beside(path))}
+        for name, target in targets.items():
+            with contextlib.suppress(OSError):
+                if source and os.path.samestat(source, os.stat(target)):
+                    raise UserError(f"--output: {name}, which is written, is the input; name another file.")
 
     def run(self) -> None:
         """Predicts all that is not yet done, and prints a summary on standard error.
@@ -70,81 +80,123 @@ class Job:
 
         command.keep_compiled()
         folder = model_folder.find_folder(self.model, "main")
-        labels = tuple(self.labels) or model_folder.read_settings(folder / "config.json").labels
-        written_as: formats.Format = formats.Csv(labels) if self._write_as() == "csv" else formats.JsonLines()
+        settings = model_folder.read_settings(folder / "config.json")
         console = Console(stderr=True)
         with contextlib.ExitStack() as stack:
             file, size = stack.enter_context(self._opened())
-            output, problems = stack.enter_context(self._output(folder, model_folder.FILES, written_as.header))
-            before = output.journal.totals
-            lines = Lines(file, "standard input" if self.input == STREAM else self.input, output.journal.position)
-            with _cut_counted() as cut, Teller(console, size, before).shown() as tell:
+            read = _measure(file, size)
+            lines = Lines(file, "standard input" if self.input == STREAM else self.input)
+            wanted = reading.Wanted(lines, self.shard, size=_CHUNK * self.batch_size, most_past=settings.prompt.max_past)
+            items, others = self._items(lines, wanted, console)
+            written_as = self._format(tuple(self.labels) or settings.labels, others)
+            output = stack.enter_context(self._output(folder, model_folder.FILES, written_as.header))
+            lines.resumed, before = output.journal.position, output.journal.totals
+            with Teller(console, size, read, before).shown() as tell:
                 try:
-                    totals = predict(
+                    predict(
                         self._recognizer(folder),
                         lines,
-                        self._reader()(lines, reading.Wanted(lines, self.shard)),
+                        items,
                         output,
                         written_as,
                         stage=self.stage,
-                        chunk=_CHUNK * self.batch_size,
+                        on_long=self.on_long,
+                        chunk=wanted.size,
                         skip_bad=self.skip_bad,
                         tell=tell,
                     )
                 except KeyboardInterrupt:
-                    done = output.journal.totals.dialogues
-                    again = "" if self.output == STREAM else " To go on from there, run the same command again."
-                    print(f"stopped; {done:,} dialogues are done.{again}", file=sys.stderr)
-                    raise typer.Exit(130) from None
-        print_summary(console, self.output, totals, before, problems=problems, cut=cut)
+                    raise self._stopped(output.journal, console) from None
+            print_summary(console, self.output, output, before, on_long=self.on_long)
+
+    def _stopped(self, journal: Journal, console: Console) -> typer.Exit:
+        """Says what is done; the exit status of an interruption."""
+        message = f"stopped; {done(journal.totals, journal.position)} are done."
+        if self.output != STREAM and not journal.counts_nothing:
+            message += " To go on from there, run the same command again."
+        console.print(message, markup=False, highlight=False, soft_wrap=True)
+        return typer.Exit(130)
 
     def _read_as(self) -> str:
-        return _format("--input", self.input, self.input_format, _INPUTS)
+        name = self.input[: -len(_PACKED)] if self.input.lower().endswith(_PACKED) else self.input
+        return _format("--input", name, self.input_format, _INPUTS)
 
     def _write_as(self) -> str:
         return _format("--output", self.output, self.output_format or ("jsonl" if self.output == STREAM else ""), _OUTPUTS)
 
-    def _reader(self) -> Callable[[Lines, reading.Wanted], Iterator[reading.Item]]:
-        readers: dict[str, Callable[[Lines, reading.Wanted], Iterator[reading.Item]]] = {
-            "jsonl": reading.read_jsonl,
-            "csv": functools.partial(tables.read_csv, columns=self.columns),
-            "txt": reading.read_txt,
-        }
-        return readers[self._read_as()]
+    def _source(self) -> os.stat_result | None:
+        """Where the input lies, if it is a file. Raises `UserError` where it cannot be read."""
+        if self.input == STREAM:
+            descriptor = _descriptor(sys.stdin, "--input: standard input is closed; name a file.")
+            with contextlib.suppress(OSError):
+                found = os.stat(descriptor)
+                return found if stat.S_ISREG(found.st_mode) else None
+            return None
+        path = local.expand(self.input, "--input")
+        try:
+            found = path.stat()
+            if stat.S_ISREG(found.st_mode):
+                path.open("rb").close()
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        if stat.S_ISDIR(found.st_mode):
+            raise UserError(f"--input: {path} is a folder; name a file of dialogues.")
+        return found if stat.S_ISREG(found.st_mode) else None
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[tuple[BinaryIO, int]]:
         """The input, and its size in bytes; 0 where that is not known."""
+        source = self._source()
+        size = source.st_size if source else 0
         if self.input == STREAM:
-            yield sys.stdin.buffer, 0
+            yield sys.stdin.buffer, size
             return
-        path = Path(self.input).expanduser()
+        path = local.expand(self.input, "--input")
         try:
             file = path.open("rb", buffering=2**20)
         except OSError as error:
-            raise UserError(f"--input: cannot read {path}: {error.strerror}.") from error
+            raise _unreadable(path, error) from error
         with file:
-            yield file, path.stat().st_size if path.is_file() else 0
+            yield file, size
 
-    @contextlib.contextmanager
-    def _output(self, folder: Path, files: Sequence[str], header: bytes) -> Iterator[tuple[writing.Output, str]]:
-        """Where answers go, and where it says what could not be used."""
+    def _items(self, lines: Lines, wanted: reading.Wanted, console: Console) -> tuple[Iterator[reading.Item], tuple[str, ...]]:
+        """The dialogues, and the names of a table's columns that are carried through."""
+        if self._read_as() != "csv":
+            return (reading.read_jsonl if self._read_as() == "jsonl" else reading.read_txt)(lines, wanted), ()
+        table = tables.Table(lines, self.columns)
+        if table.left_out:
+            names = ", ".join(map(repr, table.left_out))
+            note = (
+                f"{lines.name}: columns {names} are not carried through, as answers have these names; rename them to keep them"
+            )
+            console.print(printable(note), markup=False, highlight=False, soft_wrap=True)
+        return table.read(wanted), table.others
+
+    def _format(self, labels: Sequence[str], others: Sequence[str]) -> formats.Format:
+        fields = formats.read_fields(self.fields, self._write_as())
+        if self._write_as() == "csv":
+            shown = self.output == STREAM and sys.stdout.isatty()
+            return formats.Csv(labels, others=others, fields=fields, raw=self.raw, shown=shown)
+        return formats.JsonLines(fields)
+
+    def _output(self, folder: Path, files: Sequence[str], header: bytes) -> writing.Output:
         if self.output == STREAM:
-            yield writing.StreamOutput(sys.stdout.buffer, sys.stderr, header=header), "above"
-            return
-        # Not among them: the batch size, which changes rounding only, and whether bad dialogues are passed over. A run that
-        # found one, or not enough memory, may so go on with other choices.
+            return writing.StreamOutput(sys.stdout.buffer, sys.stderr, header=header)
+        # Not among them: the batch size, which changes rounding only, and whether bad dialogues are passed over and long texts
+        # refused. A run that found one, or not enough memory, may so go on with other choices.
         settings = {
             "model": _fingerprint(folder, files),
             "labels": list(self.labels.items()),
             "stage": self.stage,
+            "long texts": "pooled" if self.on_long == "pool" else "cut",
             "shard": str(self.shard),
             "input format": self._read_as(),
             "output format": self._write_as(),
-            "columns": list(dataclasses.astuple(self.columns)),
+            "columns": dict(self.columns),
+            "fields": formats.read_fields(self.fields, self._write_as()),
+            "raw": self.raw,
         }
-        with writing.FileOutput(Path(self.output), settings, header=header, restart=self.restart) as output:
-            yield output, str(output.problems_file)
+        return writing.FileOutput(local.expand(self.output, "--output"), settings, header=header, restart=self.restart)
 
     def _recognizer(self, folder: Path) -> Recognizer:
         from eacl_jax.recognizer import EmotionRecognizer
@@ -155,6 +207,30 @@ class Job:
         if self.stage not in recognizer.anchors:
             raise UserError(f"--stage: the model has no anchors of {self.stage}; it has {', '.join(recognizer.anchors)}.")
         return recognizer
+
+
+def _measure(file: BinaryIO, size: int) -> Callable[[Position], int]:
+    """Tells how many bytes of a file are before a position of its text; about, where it is compressed or not UTF-8."""
+    head = file.peek(2)[:2] if size and isinstance(file, io.BufferedReader) else b""
+    if head in (b"\x1f\x8b", codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        return lambda _: file.tell()
+    return lambda position: position.offset
+
+
+def _descriptor(stream: TextIO | None, closed: str) -> int:
+    """Of a standard stream; -1, which is no file's, for one that a program has put in its place."""
+    if stream is None:
+        raise UserError(closed)
+    try:
+        return stream.fileno()
+    except (AttributeError, OSError):
+        return -1
+
+
+def _unreadable(path: Path, error: OSError) -> UserError:
+    if isinstance(error, FileNotFoundError):
+        return UserError(f"--input: {path} does not exist; name a file of dialogues.")
+    return UserError(f"--input: cannot read {path}: {error.strerror or error}.")
 
 
 def _format(option: str, name: str, given: str, known: Sequence[str]) -> str:
@@ -179,22 +255,3 @@ def _fingerprint(folder: Path, patterns: Sequence[str]) -> str:
                 content = hashlib.file_digest(file, "sha256").hexdigest()
             digest.update(f"{path.relative_to(folder).as_posix()} {content}\n".encode())
     return digest.hexdigest()
-
-
-@contextlib.contextmanager
-def _cut_counted() -> Iterator[list[int]]:
-    """Gathers how many utterances were cut, which would else be a warning a chunk."""
-    counts: list[int] = []
-
-    def note(record: logging.LogRecord) -> bool:
-        if isinstance(record.args, tuple) and "were cut" in record.msg:
-            counts.append(int(str(record.args[0])))
-            return False
-        return True
-
-    log = logging.getLogger("eacl_jax.prompts")
-    log.addFilter(note)
-    try:
-        yield counts
-    finally:
-        log.removeFilter(note)

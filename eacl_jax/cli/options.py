@@ -1,12 +1,37 @@
 """Options that several subcommands have."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from eacl_jax.errors import UserError
+from eacl_jax import model_files
+from eacl_jax.inputs import read_labels
 
-Model = Annotated[str, typer.Option("--model", metavar="FOLDER", help="A model's folder, or its id on the hub.")]
+
+def find_model(given: str) -> str:
+    """The model's folder, or its id on the hub; what is wrong with a folder is told before anything slow is imported.
+
+    Raises:
+      UserError: it is a folder here, and no model's.
+    """
+    folder = model_files.find_local(given) if given else None
+    return str(folder) if folder else given
+
+
+def find_folder(given: Path) -> Path:
+    """The model's folder. Raises `UserError` where it is none."""
+    return model_files.find_folder(given, "main")
+
+
+_MODEL = typer.Option(
+    "--model",
+    metavar="FOLDER",
+    help="A model's folder or its run's, or its id on the hub.",
+    callback=find_model,
+    show_default=False,
+)
+Model = Annotated[str, _MODEL]
 Labels = Annotated[
     str,
     typer.Option(
@@ -17,6 +42,22 @@ Labels = Annotated[
         show_default=False,
     ),
 ]
+Mapped = Annotated[
+    str,
+    typer.Option(
+        "--map",
+        metavar="EMOTION=LABEL,...",
+        help="Take emotions of the file for these labels: happiness=joy. With nothing after the sign the utterance is context "
+        "only: other=.",
+        show_default=False,
+    ),
+]
+Revision = Annotated[str, typer.Option(help="Branch, tag or commit of a hub id.")]
+_COLUMN = "CSV: the column that says {}, where its name does not tell."
+DialogueColumn = Annotated[str, typer.Option(metavar="NAME", help=_COLUMN.format("which dialogue a row is of"))]
+SpeakerColumn = Annotated[str, typer.Option(metavar="NAME", help=_COLUMN.format("who speaks"))]
+TextColumn = Annotated[str, typer.Option(metavar="NAME", help=_COLUMN.format("what is said"))]
+EmotionColumn = Annotated[str, typer.Option(metavar="NAME", help=_COLUMN.format("the label"))]
 
 
 def parse_labels(given: str) -> dict[str, str]:
@@ -25,12 +66,4 @@ def parse_labels(given: str) -> dict[str, str]:
     Raises:
       UserError: a label or word is empty, or a label repeats.
     """
-    labels: dict[str, str] = {}
-    for item in given.split(",") if given else []:
-        label, sign, word = (part.strip() for part in item.partition("="))
-        if not label or (sign and not word):
-            raise UserError(f"--labels: {item!r} is neither LABEL=WORD nor LABEL; give them as gratitude=grateful,anger.")
-        if label in labels:
-            raise UserError(f"--labels: {label!r} is there twice.")
-        labels[label] = word or label
-    return labels
+    return read_labels(given, "--labels") if given else {}

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from eacl_jax.cli.options import Labels, Model, parse_labels
+from eacl_jax.cli.options import DialogueColumn, Labels, Model, SpeakerColumn, TextColumn, parse_labels
 
 
 def predict(
@@ -26,9 +26,33 @@ def predict(
         Literal["jsonl", "csv"] | None,
         typer.Option(help="Of the output, where its name does not tell. Standard output: jsonl, if not given."),
     ] = None,
-    dialogue_column: Annotated[str, typer.Option(metavar="NAME", help="CSV: names the dialogue.")] = "dialogue",
-    speaker_column: Annotated[str, typer.Option(metavar="NAME", help="CSV: who speaks.")] = "speaker",
-    text_column: Annotated[str, typer.Option(metavar="NAME", help="CSV: what is said.")] = "text",
+    on_long: Annotated[
+        Literal["cut", "refuse", "pool"],
+        typer.Option(
+            help="What becomes of a text that is longer than the model reads: its end is answered (cut), the mean of its parts "
+            "is (pool), or it is an error (refuse)."
+        ),
+    ] = "cut",
+    fields: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME,...",
+            help="Write only these of each answer: speaker, text, emotion, confidence, probabilities, cosines, truncated, "
+            "unknown_text, and other, which stands for all that is carried through from the input.",
+            show_default=False,
+        ),
+    ] = "",
+    raw: Annotated[
+        bool,
+        typer.Option(
+            "--raw",
+            help="CSV: write texts as they are. Without it, one that a spreadsheet would run as a formula (=, +, - or @ first) "
+            "has an apostrophe before it.",
+        ),
+    ] = False,
+    dialogue_column: DialogueColumn = "",
+    speaker_column: SpeakerColumn = "",
+    text_column: TextColumn = "",
     shard: Annotated[
         str,
         typer.Option(
@@ -51,16 +75,19 @@ def predict(
     JSONL: a dialogue a line, {"id": "1", "utterances": [{"speaker": "Ann", "text": "I got it!"}]} or {"id": "1", "transcript":
     "Ann: I got it!"}.
 
-    CSV: an utterance a row; the rows of a dialogue are neighbours.
+    CSV: an utterance a row; the rows of a dialogue are neighbours. Separator, encoding and columns are found.
 
-    TXT: an utterance a line, Ann: I got it!, and a blank line after each dialogue.
+    TXT: an utterance a line, Ann: I got it!, and a blank line after each dialogue; or a chat program's export.
+
+    Any of them may be compressed with gzip (.jsonl.gz). Other fields of JSON lines are carried through to JSON lines, other
+    columns of CSV to CSV (before the answer's) and JSON lines; a column that has the name of one of the answer's is not.
 
     Answers come in the input's order. OUTPUT appears when all is done; until then OUTPUT.part grows. Stopped or killed, the
-    same command goes on from there, and no dialogue is lost or there twice. Standard output cannot be gone on with.
+    same command goes on from there, within a long dialogue too, and no utterance is lost or there twice. Standard output cannot
+    be gone on with.
     """
     from eacl_jax import allocator, command
     from eacl_jax.bulk.reading import Shard
-    from eacl_jax.bulk.tables import Columns
     from eacl_jax.cli.job import Job
 
     job = Job(
@@ -69,9 +96,12 @@ def predict(
         output=output_file,
         labels=parse_labels(labels),
         stage=stage,
+        on_long=on_long,
         input_format=input_format or "",
         output_format=output_format or "",
-        columns=Columns(dialogue_column, speaker_column, text_column),
+        columns={"dialogue": dialogue_column, "speaker": speaker_column, "text": text_column},
+        fields=fields,
+        raw=raw,
         shard=Shard.parse(shard),
         batch_size=batch_size,
         skip_bad=skip_bad,

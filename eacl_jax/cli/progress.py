@@ -2,13 +2,15 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from eacl_jax.bulk.journal import Totals
 from eacl_jax.bulk.lines import Position
+from eacl_jax.bulk.writing import Output
+from eacl_jax.corpora.transcripts import NOBODY
 
 _LINE_EVERY = 30.0  # seconds
 
@@ -16,16 +18,17 @@ _LINE_EVERY = 30.0  # seconds
 class Teller:
     """Is told how it goes, and says so."""
 
-    def __init__(self, console: Console, size: int, before: Totals) -> None:
+    def __init__(self, console: Console, size: int, read: Callable[[Position], int], before: Totals) -> None:
         """Args:
         console: on standard error.
         size: of the input in bytes; 0 where that is not known.
+        read: tells how many of them are before a position.
         before: what earlier runs did.
         """
-        self._console, self._size, self._before = console, size, before
+        self._console, self._size, self._read, self._before = console, size, read, before
         self._last = time.monotonic()
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             *([BarColumn(), TaskProgressColumn(), TimeRemainingColumn()] if size else []),
             TimeElapsedColumn(),
             console=console,
@@ -41,14 +44,20 @@ class Teller:
             yield self._tell
 
     def _tell(self, totals: Totals, position: Position) -> None:
-        """So much is done, and the input read so far."""
-        text = f"{totals.dialogues:,} dialogues, {totals.utterances:,} utterances, {rate(totals, self._before)}"
+        """So much is done, up to a position of the input."""
+        text = f"{done(totals, position)}, {totals.utterances:,} utterances, {rate(totals, self._before)}"
         if not self._bar.disable:
-            self._bar.update(self._task, description=text, completed=position.offset)
+            self._bar.update(self._task, description=text, completed=self._read(position))
         elif time.monotonic() - self._last >= _LINE_EVERY:
             self._last = time.monotonic()
-            share = f"{position.offset / self._size:.1%} of the input, " if self._size else ""
-            self._console.print(f"{share}{text}", highlight=False, soft_wrap=True)
+            share = f"{self._read(position) / self._size:.1%} of the input, " if self._size else ""
+            self._console.print(f"{share}{text}", markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+
+def done(totals: Totals, position: Position) -> str:
+    """How many dialogues, and how much of the one that goes on."""
+    inside = f" and {position.utterances:,} utterances of the next" if position.utterances else ""
+    return f"{totals.dialogues:,} dialogues{inside}"
 
 
 def rate(totals: Totals, before: Totals) -> str:
@@ -57,25 +66,40 @@ def rate(totals: Totals, before: Totals) -> str:
     return f"{(totals.utterances - before.utterances) / seconds:,.0f} utterances/s"
 
 
-def print_summary(console: Console, name: str, totals: Totals, before: Totals, *, problems: str, cut: Sequence[int]) -> None:
-    """What was done in all, and how often each emotion was the answer.
+def print_summary(console: Console, name: str, output: Output, before: Totals, *, on_long: str) -> None:
+    """What was done in all, how often each emotion was the answer, and what to know about the answers.
 
     Args:
       console: on standard error.
       name: of the output.
-      totals: in all.
+      output: what was written.
       before: what earlier runs did.
-      problems: where it says which dialogues could not be used.
-      cut: how many utterances were cut, chunk by chunk.
+      on_long: what became of texts that are too long.
     """
+    answered = "the mean of their parts was answered" if on_long == "pool" else "their ends were answered"
+    totals = output.journal.totals
     told = [f"{name}: {totals.dialogues:,} dialogues, {totals.utterances:,} utterances, {totals.seconds:,.1f} s"]
     if totals.utterances > before.utterances:
         told[0] += f", {rate(totals, before)}"
     if totals.emotions:
         told.append(", ".join(f"{label} {count:,}" for label, count in sorted(totals.emotions.items(), key=lambda e: -e[1])))
-    if cut:
-        told.append(f"{sum(cut):,} utterances are longer than the model reads: the beginnings of their texts were cut")
-    if totals.skipped:
-        told.append(f"{totals.skipped:,} dialogues could not be used: see {problems}")
+    notes = {
+        f"utterances are longer than the model reads: {answered} (--on-long)": totals.truncated,
+        "utterances hold mostly what the model's tokenizer does not know, such as another script: their answers say nothing": (
+            totals.unknown_text
+        ),
+        f"utterances name no speaker; they count as one speaker's, {NOBODY!r}": totals.unnamed,
+        f"dialogues could not be used: see {output.problems_in}": totals.skipped,
+    }
+    told += [f"{count:,} {text}" for text, count in notes.items() if count]
     for line in told:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(printable(line), markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+
+def printable(text: str) -> str:
+    """A line without what would steer the terminal: control characters, and marks that change the direction of writing, as
+    Python writes them in a string.
+    """
+    return "".join(
+        letter if letter.isprintable() or letter == " " else letter.encode("unicode_escape").decode() for letter in text
+    )

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from eacl_jax.cli.options import Model
 from eacl_jax.errors import UserError
 from eacl_jax.serving.peers import is_loopback
 
@@ -19,7 +20,7 @@ _PACKAGES = ("fastapi", "prometheus_client", "uvicorn")
 
 
 def serve(
-    model: Annotated[str, typer.Option(help="Model folder, or the id of a hub repository.", show_default=False)],
+    model: Model,
     host: Annotated[str, typer.Option(help="Name or address to listen at; 0.0.0.0 for all of this machine.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port; 0 for any that is free.", min=0, max=65535)] = 8000,
     token: Annotated[

@@ -1,11 +1,9 @@
-"""`eacl train` and `eacl evaluate`."""
+"""`eacl train`: both stages of a run."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
-
-from eacl_jax.errors import UserError
 
 
 def train(
@@ -33,26 +31,3 @@ def train(
 
         command.keep_compiled(checked.data)
         run.train(checked, workdir, resume=resume, profile=profile)
-
-
-def evaluate(
-    run_folder: Annotated[Path, typer.Option("--run", metavar="FOLDER", help="A finished run's folder.")],
-    split: Annotated[Literal["train", "dev", "test"], typer.Option(help="Which split.")] = "test",
-    data_dir: Annotated[
-        str, typer.Option(metavar="FOLDER", help="Where the corpus' files are, if no longer where the run found them.")
-    ] = "",
-) -> None:
-    """Score a finished run again, from its model folder."""
-    if not run_folder.is_dir():
-        raise UserError(f"--run: {run_folder} is no folder; name that of a finished run.")
-    from eacl_jax import allocator, command
-
-    allocator.use_huge_pages()
-    command.quiet_libraries()
-    from rich.console import Console
-
-    from eacl_jax import evaluation, run
-
-    command.keep_compiled(run.read_config(run_folder).data)
-    scores = evaluation.evaluate(run_folder, split, data_dir=data_dir)
-    evaluation.print_scores(run_folder, split, scores, Console())

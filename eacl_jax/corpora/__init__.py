@@ -5,9 +5,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from eacl_jax import local
 from eacl_jax.config import DataConfig
 from eacl_jax.corpora.checks import annotated, check_emotions, warn_about
 from eacl_jax.corpora.found import Found
+from eacl_jax.corpora.labels import check_spellings, clean_label
 from eacl_jax.dialogue import Corpus, Taxonomy
 from eacl_jax.errors import UserError
 
@@ -41,6 +43,9 @@ def load(data: DataConfig) -> Corpus:
     """
     builder = builder_class(data.corpus).from_config(data, cache_folder(data))
     splits = builder.dialogues()
+    if not builder.LABELS:
+        everything = [item for found in splits.values() for item in found]
+        check_spellings(everything, [clean_label(label) for label in data.labels], "--config.data.labels")
     taxonomy = _taxonomy(data, builder.LABELS, splits["train"])
     check_emotions(splits, taxonomy)
     warn_about(splits, taxonomy)
@@ -63,11 +68,16 @@ def builder_class(corpus: str) -> "type[CorpusBuilder]":
 
 
 def cache_folder(data: DataConfig) -> Path:
-    """Where prepared corpora and downloads are kept: `data.cache_dir`, else $EACL_JAX_CACHE, else ~/.cache/eacl_jax."""
-    return Path(data.cache_dir or os.environ.get("EACL_JAX_CACHE") or "~/.cache/eacl_jax").expanduser().absolute()
+    """Where prepared corpora and downloads are kept: `data.cache_dir`, else $EACL_JAX_CACHE, else ~/.cache/eacl_jax.
+
+    Raises:
+      UserError: it begins with `~`, and there is no home directory.
+    """
+    folder = data.cache_dir or os.environ.get("EACL_JAX_CACHE") or "~/.cache/eacl_jax"
+    return local.expand(folder, "the cache folder (--config.data.cache_dir or EACL_JAX_CACHE)").absolute()
 
 
 def _taxonomy(data: DataConfig, own: tuple[str, ...], train: list[Found]) -> Taxonomy:
     found = {utterance.emotion for item in train for utterance in item.dialogue.utterances if utterance.emotion is not None}
-    labels = data.labels or own or tuple(sorted(found))
+    labels = tuple(map(clean_label, data.labels)) or own or tuple(sorted(found))
     return Taxonomy(labels, data.words or labels)

@@ -12,6 +12,7 @@ import hashlib
 import json
 import logging
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ from eacl_jax.corpora.checks import Counts, check_counts, check_split, logger
 from eacl_jax.corpora.found import Found
 from eacl_jax.dialogue import SPLITS, Dialogue
 from eacl_jax.errors import UserError
+from eacl_jax.local import disk_problem
 
 
 @contextlib.contextmanager
@@ -62,7 +64,7 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder):
     """
 
     # Raise it when a change of reading code changes what is read from the same files.
-    VERSION = tfds.core.Version("1.0.0")
+    VERSION = tfds.core.Version("1.1.0")
     LABELS: ClassVar[tuple[str, ...]] = ()
     EXPECTED: ClassVar[Mapping[str, Counts]] = {}
     EMPTY_TEXT: ClassVar[bool] = False
@@ -98,8 +100,13 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder):
         self.expected = self.EXPECTED if expected is None else expected
         self.fingerprint = self._fingerprint()
         self.root = cache_dir / "corpora"
+        folder = self.root / f"{self.name}-{self.fingerprint}"
         with _quiet():
-            super().__init__(file_format="array_record", data_dir=self.root / f"{self.name}-{self.fingerprint}")
+            try:
+                super().__init__(file_format="array_record", data_dir=folder)
+            except Exception as error:  # what is prepared there cannot be read
+                self._discard(folder, error)
+                super().__init__(file_format="array_record", data_dir=folder)
         # What TFDS pickles of a builder: the arguments that make it again.
         self._original_state = self._arguments(cache_dir)
 
@@ -113,24 +120,39 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder):
         """The dialogues of a split, in order."""
 
     def dialogues(self) -> dict[str, list[Found]]:
-        """The dialogues of each split, prepared first if they are not yet.
+        """The dialogues of each split, prepared first if they are not yet, or if what was prepared is damaged.
 
         Raises:
           UserError: the sources are faulty, or the prepared corpus cannot be written or read.
         """
         with _quiet():
-            if not self.data_path.exists():
-                self._prepare()
-            return self._restored()
+            if self.data_path.exists():
+                try:
+                    return self._restored()
+                except Exception as error:  # whatever a damaged file provokes in the libraries that read it
+                    self._discard(Path(self.data_dir), error)
+            self._prepare()
+            try:
+                return self._restored()
+            except Exception as error:
+                raise UserError(f"the prepared corpus in {self.data_dir} cannot be read: {error}.") from error
 
     def _restored(self) -> dict[str, list[Found]]:
+        self.info.read_from_directory(self.data_dir)
+        return {split: self._restore(split) for split in SPLITS}
+
+    @staticmethod
+    def _discard(folder: Path, reason: Exception) -> None:
+        """Removes a prepared corpus that is damaged; it is made again from the sources."""
+        problem = " ".join(str(reason).split())[:200]
         try:
-            self.info.read_from_directory(self.data_dir)
-            return {split: self._restore(split) for split in SPLITS}
-        except Exception as error:  # whatever a damaged file provokes in the libraries that read it
+            shutil.rmtree(folder)
+        except OSError as error:
             raise UserError(
-                f"the prepared corpus in {self.data_dir} cannot be read ({error}); delete that folder and try again."
+                f"the prepared corpus in {folder} cannot be read ({problem}), nor removed ({error.strerror}); delete that "
+                "folder, or name another with --config.data.cache_dir."
             ) from error
+        logger.info("the prepared corpus in %s was damaged (%s): it is prepared anew", folder, problem)
 
     def _prepare(self) -> None:
         final = Path(self.data_dir)
@@ -144,9 +166,13 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder):
                 if self._fingerprint() != self.fingerprint:
                     raise UserError(f"the source files of {self.name} changed while they were read; try again.")
                 self._publish(Path(twin.data_dir), final)
-        except OSError as error:
+        except UserError:
+            raise
+        except Exception as error:  # the library that writes has errors of its own for a disk that is full
+            if not (problem := disk_problem(error, self.root)):
+                raise
             raise UserError(
-                f"cannot prepare {self.name} in {final}: {error}. Another folder: --config.data.cache_dir."
+                f"cannot prepare {self.name} in {final}: {problem}, or name another folder: --config.data.cache_dir."
             ) from error
 
     def _arguments(self, cache_dir: Path) -> dict[str, Any]:
@@ -166,8 +192,9 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder):
         found = []
         for record in self.as_data_source(split=split):
             text = record["dialogue"].decode()
-            dialogue = Dialogue.from_json(json.loads(text), self.data_dir)
-            found.append(Found(dialogue, self.sources[split][int(record["file"])], tuple(map(int, record["lines"]))))
+            dialogue = Dialogue.from_json(json.loads(text))
+            lines, turns = (tuple(map(int, record[name])) for name in ("lines", "turns"))
+            found.append(Found(dialogue, self.sources[split][int(record["file"])], lines, turns))
         return found
 
     def _fingerprint(self) -> str:
@@ -188,6 +215,7 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder):
             "dialogue": tfds.features.Text(),
             "file": tfds.features.Scalar(np.int32),
             "lines": tfds.features.Tensor(shape=(None,), dtype=np.int32),
+            "turns": tfds.features.Tensor(shape=(None,), dtype=np.int32),
         }
         return _LocalInfo(builder=self, features=tfds.features.FeaturesDict(features), disable_shuffling=True)
 
@@ -204,9 +232,10 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder):
             yield (
                 key,
                 {
-                    "dialogue": json.dumps(item.dialogue.to_json(), ensure_ascii=False),
+                    "dialogue": json.dumps(item.dialogue.to_json(), default=str),
                     "file": self.sources[split].index(item.file),
                     "lines": np.asarray(item.lines, np.int32),
+                    "turns": np.asarray(item.turns, np.int32),
                 },
             )
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from eacl_jax.corpora.found import Found, Splits
+from eacl_jax.corpora.leaks import repeated, torn
+from eacl_jax.corpora.transcripts import why_no_text
 from eacl_jax.dialogue import Taxonomy, Utterance
 from eacl_jax.errors import UserError
 
@@ -46,6 +48,8 @@ def check_split(split: str, files: Sequence[Path], found: Sequence[Found], *, em
         dialogue = item.dialogue
         if not dialogue.id.strip():
             raise UserError(f"{item.where()}: the id is empty; give each dialogue an id of its own.")
+        if problem := why_no_text(dialogue.id):
+            raise UserError(f"{item.where()}: the id {problem}.")
         if not dialogue.utterances:
             raise UserError(f"{item.where()} has no utterances; remove it.")
         if dialogue.id in first:
@@ -109,10 +113,22 @@ def warn_about(splits: Splits, taxonomy: Taxonomy) -> None:
         if empty := sum(not utterance.text.strip() for item in found for utterance in item.dialogue.utterances):
             logger.warning("%s: %d utterances have an empty text; they are kept.", split, empty)
     names = list(splits)
-    content = {split: {item.dialogue.utterances for item in found} for split, found in splits.items()}
     for position, left in enumerate(names):
         for right in names[position + 1 :]:
-            if leaked := sum(item.dialogue.utterances in content[left] for item in splits[right]):
+            if parts := torn(splits[left], splits[right]):
+                logger.warning(
+                    "%d of the %d dialogues of %s have utterances in %s too (%s): rows were divided among the splits, not "
+                    "dialogues. Contexts are torn, and scores on %s may flatter. Put all rows of a dialogue into one split "
+                    "(scikit-learn: GroupShuffleSplit, the dialogue as group); where these are different dialogues, give them "
+                    "ids that differ.",
+                    len(parts),
+                    len(splits[right]),
+                    right,
+                    left,
+                    ", ".join(map(repr, parts[:3])) + (", ..." if len(parts) > 3 else ""),
+                    right,
+                )
+            if leaked := repeated(splits[left], splits[right]):
                 logger.warning(
                     "%d dialogues of %s occur word for word in %s: scores on %s may flatter.", leaked, right, left, right
                 )
@@ -129,10 +145,6 @@ def _problem(utterance: Utterance, empty_text: bool) -> str:
     if utterance.emotion is not None and (not utterance.emotion or utterance.emotion != utterance.emotion.strip()):
         return f"the emotion {utterance.emotion!r} is empty or has blanks around it; leave it out where nobody annotated."
     for field, value in (("speaker", utterance.speaker), ("text", utterance.text), ("emotion", utterance.emotion or "")):
-        if "\0" in value:
-            return f"the {field} holds a null character; remove it."
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            return f"the {field} holds half of a surrogate pair, which is no character; correct it."
+        if problem := why_no_text(value):
+            return f"the {field} {problem}."
     return ""

@@ -7,15 +7,15 @@ github.com/emorynlp/emotion-detection.
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 from eacl_jax.config import DataConfig
 from eacl_jax.corpora.builder import CorpusBuilder
 from eacl_jax.corpora.checks import Counts, check_counts
 from eacl_jax.corpora.download import fetch
 from eacl_jax.corpora.found import Found
-from eacl_jax.corpora.sources import candidates, locate, read_text
-from eacl_jax.dialogue import Dialogue, Utterance
+from eacl_jax.corpora.scenes import read_scenes
+from eacl_jax.corpora.sources import locate, read_text
 from eacl_jax.errors import UserError
 
 _FILES = {"train": "emotion-detection-trn.json", "dev": "emotion-detection-dev.json", "test": "emotion-detection-tst.json"}
@@ -39,13 +39,14 @@ class EmoryNlp(CorpusBuilder):
     def from_config(cls, data: DataConfig, cache_dir: Path) -> Self:
         """Takes the JSON files from `data.dir`, or downloads them."""
         if data.dir:
-            folder = locate(candidates(data.dir, cls.name), tuple(_FILES.values()))
+            files = locate(data.dir, cls.name, [_FILES])
         else:
-            folder = cache_dir / "downloads" / cls.name
-            for split, name in _FILES.items():
-                if fetch(f"{cls.BASE_URL}/{name}", folder / name, sha256=cls.SHA256.get(split)) and split not in cls.SHA256:
-                    cls._verify_by_counts(split, folder / name)
-        return cls(sources={split: (folder / name,) for split, name in _FILES.items()}, cache_dir=cache_dir)
+            files = {split: cache_dir / "downloads" / cls.name / name for split, name in _FILES.items()}
+            for split, path in files.items():
+                checksum = cls.SHA256.get(split)
+                if fetch(f"{cls.BASE_URL}/{path.name}", path, sha256=checksum) and checksum is None:
+                    cls._verify_by_counts(split, path)
+        return cls(sources={split: (path,) for split, path in files.items()}, cache_dir=cache_dir)
 
     @classmethod
     def _verify_by_counts(cls, split: str, path: Path) -> None:
@@ -65,25 +66,4 @@ def _scenes(path: Path) -> Iterator[Found]:
         content = json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not valid JSON: {error}.") from error
-    for number, episode in enumerate(_field(path, content, "episodes", list, "the file")):
-        for scene in _field(path, episode, "scenes", list, f"episode {number}"):
-            identity = _field(path, scene, "scene_id", str, f"a scene of episode {number}")
-            utterances = _field(path, scene, "utterances", list, f"scene {identity!r}")
-            yield Found(Dialogue(identity, tuple(_utterance(path, item, f"scene {identity!r}") for item in utterances)), path)
-
-
-def _utterance(path: Path, item: Any, place: str) -> Utterance:
-    place = f"an utterance of {place}"
-    speakers = _field(path, item, "speakers", list, place)
-    if not speakers or not isinstance(speakers[0], str) or not speakers[0].split():
-        raise UserError(f"{path}: {place} names no speaker: {speakers!r}.")
-    emotion = _field(path, item, "emotion", str, place)
-    return Utterance(speakers[0].split()[0], _field(path, item, "transcript", str, place), emotion.lower())
-
-
-def _field(path: Path, record: Any, key: str, kind: type, place: str) -> Any:
-    if not isinstance(record, Mapping) or not isinstance(record.get(key), kind):
-        raise UserError(
-            f"{path}: {place} has no field {key!r} of type {kind.__name__}; expected the published JSON of emotion-detection."
-        )
-    return record[key]
+    return read_scenes(path, content)

@@ -15,11 +15,13 @@ class Found:
       dialogue: the dialogue.
       file: the source file it was read from.
       lines: one line number (from 1) an utterance; empty where the format has no useful lines.
+      turns: the numbers that the file itself gives a dialogue's utterances; empty where it gives none.
     """
 
     dialogue: Dialogue
     file: Path
     lines: tuple[int, ...] = ()
+    turns: tuple[int, ...] = ()
 
     def where(self, utterance: int | None = None) -> str:
         """`FILE line 3: dialogue 'd1' utterance 0`, as far as it is known; utterances count from 0."""

@@ -15,7 +15,7 @@ from eacl_jax.config import DataConfig
 from eacl_jax.corpora.builder import CorpusBuilder
 from eacl_jax.corpora.checks import Counts, logger
 from eacl_jax.corpora.found import Found
-from eacl_jax.corpora.sources import candidates, read_lines, read_text
+from eacl_jax.corpora.sources import data_folder, folders_below, locate, read_lines, read_text
 from eacl_jax.dialogue import SPLITS, Dialogue, Utterance
 from eacl_jax.errors import UserError
 
@@ -53,17 +53,13 @@ class Iemocap(CorpusBuilder):
                 "IEMOCAP is licensed per user and never downloaded: ask its owners (sail.usc.edu/iemocap) and set "
                 "--config.data.dir to your copy."
             )
-        folders = candidates(data.dir, cls.name, ("IEMOCAP_full_release",))
-        for folder in folders:
-            if all((folder / name).is_file() for name in _EXCHANGED.values()):
-                return cls(sources={split: (folder / name,) for split, name in _EXCHANGED.items()}, cache_dir=cache_dir)
+        root = data_folder(data.dir)
+        for folder in folders_below(root):
             if all((folder / f"Session{session}").is_dir() for session in _SESSIONS):
                 return cls(sources=_release(folder), cache_dir=cache_dir, expected=cls.EXPECTED_RELEASE)
-        raise UserError(
-            f"no IEMOCAP in the folders looked into: {', '.join(map(str, folders))}. Expected either "
-            f"{', '.join(_EXCHANGED.values())} or the release's Session1 to Session5, each with "
-            f"dialog/{_RATINGS} and dialog/{_TURNS}."
-        )
+        advice = f"Or the release's Session1 to Session5, each with dialog/{_RATINGS} and dialog/{_TURNS}."
+        files = locate(data.dir, cls.name, [_EXCHANGED], advice)
+        return cls(sources={split: (path,) for split, path in files.items()}, cache_dir=cache_dir)
 
     def _read(self, split: str) -> Iterator[Found]:
         files = self.sources[split]

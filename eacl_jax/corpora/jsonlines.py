@@ -1,13 +1,14 @@
 """JSONL files with one dialogue a line."""
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from eacl_jax.corpora.forms import read_record
 from eacl_jax.corpora.found import Found
 from eacl_jax.corpora.sources import read_lines
-from eacl_jax.dialogue import Dialogue
 from eacl_jax.errors import UserError
 
 
@@ -15,13 +16,13 @@ def read_dialogues(path: Path) -> Iterator[Found]:
     """The dialogues of a JSONL file; blank lines are passed over.
 
     Raises:
-      UserError: the file cannot be read, or a line is not JSON or not a dialogue (`Dialogue.from_json`).
+      UserError: the file cannot be read, or a line is not JSON or not a dialogue (`forms.read_record`).
     """
     for number, line in enumerate(read_lines(path), start=1):
         if not line.strip():
             continue
         where = f"{path} line {number}"
-        dialogue = Dialogue.from_json(decode(line, where), where)
+        dialogue = read_record(decode(line, where), where, "")
         yield Found(dialogue, path, (number,) * max(1, len(dialogue.utterances)))
 
 
@@ -34,11 +35,33 @@ def decode(line: str, where: str, *, expected: str = "one dialogue a line") -> A
       expected: what to give, for the error message.
 
     Raises:
-      UserError: it is not JSON.
+      UserError: it is not JSON, or an object has a field twice.
     """
     try:
-        return json.loads(line)
+        return loads(line)
     except json.JSONDecodeError as error:
         raise UserError(f"{where}: not valid JSON at column {error.colno}: {error.msg}; give {expected}.") from error
     except (ValueError, RecursionError) as error:
         raise UserError(f"{where}: not usable JSON: {error}.") from error
+
+
+def loads(text: str) -> Any:
+    """The JSON value of a text, as `json.loads`, but a field that an object has twice is a `ValueError` (which one is meant?),
+    and so is a number that JSON does not have.
+    """
+    return json.loads(text, object_pairs_hook=_once, parse_constant=_finite, parse_float=_finite)
+
+
+def _once(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(fields)
+    if len(value) < len(fields):
+        names = [name for name, _ in fields]
+        raise ValueError(f"the field {next(name for name in names if names.count(name) > 1)!r} is there twice in one object")
+    return value
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is no number; write null")
+    return value

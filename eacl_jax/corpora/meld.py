@@ -13,11 +13,13 @@ from eacl_jax.corpora.builder import CorpusBuilder
 from eacl_jax.corpora.checks import Counts
 from eacl_jax.corpora.download import fetch
 from eacl_jax.corpora.found import Found
-from eacl_jax.corpora.sources import candidates, locate
-from eacl_jax.corpora.tables import gather, read_rows
-from eacl_jax.dialogue import Dialogue, Utterance
+from eacl_jax.corpora.sources import locate
+from eacl_jax.corpora.tables import read_rows
+from eacl_jax.dialogue import SPLITS, Dialogue, Utterance
 
 _FILES = {"train": "train_sent_emo.csv", "dev": "dev_sent_emo.csv", "test": "test_sent_emo.csv"}
+# As repositories of papers exchange them.
+_RENAMED = {split: f"{split}_data.csv" for split in SPLITS}
 # The repository changed some files over the years: each is taken from a commit that has it as checksummed here.
 _COMMITS = {
     "train": "ca3e1266db4cc4a4e802156e2f721c4cd114a696",
@@ -48,19 +50,22 @@ class Meld(CorpusBuilder):
     def from_config(cls, data: DataConfig, cache_dir: Path) -> Self:
         """Takes the CSV files from `data.dir`, or downloads them."""
         if data.dir:
-            folder = locate(candidates(data.dir, cls.name), tuple(_FILES.values()))
+            files = locate(data.dir, cls.name, [_FILES, _RENAMED])
         else:
-            folder = cache_dir / "downloads" / cls.name
-            for split, name in _FILES.items():
-                fetch(f"{cls.BASE_URL}/{_COMMITS[split]}/data/MELD/{name}", folder / name, sha256=cls.SHA256[split])
-        return cls(sources={split: (folder / name,) for split, name in _FILES.items()}, cache_dir=cache_dir)
+            files = {split: cache_dir / "downloads" / cls.name / name for split, name in _FILES.items()}
+            for split, path in files.items():
+                fetch(f"{cls.BASE_URL}/{_COMMITS[split]}/data/MELD/{_FILES[split]}", path, sha256=cls.SHA256[split])
+        return cls(sources={split: (path,) for split, path in files.items()}, cache_dir=cache_dir)
 
     def _read(self, split: str) -> list[Found]:
         (path,) = self.sources[split]
-        rows = read_rows(path, ("Dialogue_ID", "Speaker", "Utterance", "Emotion"))
-        found = gather(path, rows, "Dialogue_ID", _utterance)
-        # Numbering starts at 0 in each file.
-        return [Found(Dialogue(f"{split}_{item.dialogue.id}", item.dialogue.utterances), path, item.lines) for item in found]
+        utterances: dict[str, list[Utterance]] = {}
+        lines: dict[str, list[int]] = {}
+        for line, row in read_rows(path, ("Dialogue_ID", "Speaker", "Utterance", "Emotion")):
+            identity = f"{split}_{row['Dialogue_ID']}"  # numbering starts at 0 in each file
+            utterances.setdefault(identity, []).append(_utterance(row))
+            lines.setdefault(identity, []).append(line)
+        return [Found(Dialogue(key, tuple(spoken)), path, tuple(lines[key])) for key, spoken in utterances.items()]
 
 
 def _utterance(row: Mapping[str, str]) -> Utterance:

@@ -1,33 +1,46 @@
 """Source files: where they are and their text."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
+from eacl_jax import local
+from eacl_jax.corpora.dialects import as_utf8, why_not_utf8
 from eacl_jax.errors import UserError
+
+K = TypeVar("K")
+
+# A clone of a repository is at most so deep, and a home folder is not searched through.
+_DEPTH = 4
+_FOLDERS = 1000
 
 
 def read_text(path: Path) -> str:
-    """The text of a UTF-8 file, without its byte order mark; line ends are kept as they are.
+    """The text of a file in UTF-8 (or marked UTF-16), perhaps compressed with gzip, without its byte order mark.
+
+    Line ends are kept as they are.
 
     Raises:
-      UserError: the file is missing or unreadable, is not UTF-8, or holds a null byte.
+      UserError: the file is missing or unreadable, is of another encoding, is no text, or holds a null byte.
     """
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"there is no file {path}.") from None
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}.") from error
+    raw = read_bytes(path)
     if (null := raw.find(b"\0")) >= 0:
         raise UserError(f"{path} line {_line(raw, null)}: null byte at offset {null}; the file must be UTF-8 text.")
     try:
-        return raw.decode("utf-8-sig")
+        return raw.decode()
     except UnicodeDecodeError as error:
-        # The offsets of utf-8-sig do not count the byte order mark, plain utf-8's do.
-        start = error.start + (3 if raw.startswith(b"\xef\xbb\xbf") else 0)
-        raise UserError(
-            f"{path} line {_line(raw, start)}: byte 0x{raw[start]:02x} at offset {start} is not UTF-8; save the file as UTF-8."
-        ) from error
+        raise UserError(f"{path} line {_line(raw, error.start)}: {why_not_utf8(raw, error.start)}.") from error
+
+
+def read_bytes(path: Path) -> bytes:
+    """A file's text as UTF-8 (`dialects.as_utf8`). Raises `UserError` where it is missing, unreadable or no text."""
+    try:
+        with path.open("rb") as file:
+            return as_utf8(file, str(path)).read()
+    except FileNotFoundError:
+        raise UserError(f"there is no file {path}.") from None
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}.") from error
 
 
 def read_lines(path: Path) -> list[str]:
@@ -35,45 +48,105 @@ def read_lines(path: Path) -> list[str]:
 
     Only line feeds (with a carriage return before or not) end a line: utterances may hold what else Unicode calls line ends.
     """
-    lines = [line.removesuffix("\r") for line in read_text(path).split("\n")]
+    return split_lines(read_text(path))
+
+
+def split_lines(text: str) -> list[str]:
+    """The lines of a text without their ends, as `read_lines`."""
+    lines = [line.removesuffix("\r") for line in text.split("\n")]
     if not lines[-1]:
         lines.pop()
     return lines
 
 
-def candidates(directory: str, corpus: str, wrappers: Iterable[str] = ()) -> list[Path]:
-    """Folders that may hold a corpus' files: the given one, one named after the corpus in it, and wrapper folders in either.
-
-    Raises:
-      UserError: the folder does not exist.
-    """
-    root = Path(directory).expanduser()
+def data_folder(directory: str) -> Path:
+    """The folder that `data.dir` names. Raises `UserError` where it is none."""
+    root = local.expand(directory, "--config.data.dir")
     if not root.is_dir():
         raise UserError(f"--config.data.dir names {root}, which is not a folder.")
-    return [folder / wrapper for folder in (root, root / corpus) for wrapper in ("", *wrappers)]
+    return root
 
 
-def locate(folders: Sequence[Path], files: Sequence[str], advice: str = "") -> Path:
-    """The first of `folders` that holds all `files`.
+def locate(directory: str, corpus: str, layouts: Sequence[Mapping[K, str]], advice: str = "") -> dict[K, Path]:
+    """The files of a corpus in a folder or below it, whatever capitals their names have.
 
     Args:
-      folders: where to look, in order; they need not exist.
-      files: paths inside the folder.
+      directory: what `data.dir` names.
+      corpus: its name, for folders named after it.
+      layouts: the ways in which the files may be named: paths inside a folder, by key; the first that is there is taken.
       advice: where the files can be had, for the error message.
 
     Raises:
-      UserError: none holds all of them; names what is missing in the folder that came closest.
+      UserError: no folder holds all files of a layout; names what is missing in the folder that came closest. Or two folders
+        do, neither nearer than the other, with different content.
     """
-    missing = {folder: [name for name in files if not (folder / name).is_file()] for folder in folders}
-    best = min(folders, key=lambda folder: len(missing[folder]))
-    if not missing[best]:
-        return best
-    looked = ", ".join(map(str, folders))
-    if len(missing[best]) == len(files):
-        problem = f"none of the files {', '.join(files)} is in the folders looked into: {looked}"
+    root = data_folder(directory)
+    folders = {folder: _entries(folder) for folder in folders_below(root)}
+    closest, layout, most = root, layouts[0], (0, 0)
+    for names in layouts:
+        whole = []
+        for folder, entries in folders.items():
+            files = {key: path for key, name in names.items() if (path := _inside(entries, name))}
+            if len(files) == len(names):
+                whole.append((_nearness(root, folder, corpus), files))
+            elif (count := (len(files), -len(folder.parts))) > most and files:
+                closest, layout, most = folder, names, count
+        if whole:
+            return _only(whole)
+    needed = ", ".join(layout.values())
+    if most[0]:
+        missing = ", ".join(name for name in layout.values() if not _inside(folders[closest], name))
+        problem = f"{closest} has no {missing} (needed: {needed})"
     else:
-        problem = f"{best} has no {', '.join(missing[best])} (needed: {', '.join(files)})"
+        problem = f"none of the files {needed} is in {root} or the {len(folders) - 1} folders below it that were looked into"
     raise UserError(f"{problem}. Set --config.data.dir to the folder that holds them. {advice}".rstrip())
+
+
+def folders_below(root: Path) -> list[Path]:
+    """A folder and those below it, the least deep first: not hidden ones, at most `_DEPTH` deep and `_FOLDERS` in number."""
+    folders, level = [root], [root]
+    for _ in range(_DEPTH):
+        level = [path for folder in level for name, path in _entries(folder).items() if name[0] != "." and path.is_dir()]
+        folders.extend(level)
+        if len(folders) >= _FOLDERS:
+            return folders[:_FOLDERS]
+    return folders
+
+
+def _entries(folder: Path) -> dict[str, Path]:
+    """What a folder holds, by name in small letters."""
+    try:
+        return {path.name.casefold(): path for path in sorted(folder.iterdir())}
+    except OSError:  # one that may not be looked into holds nothing for this user
+        return {}
+
+
+def _inside(entries: Mapping[str, Path], name: str) -> Path | None:
+    """The file that a path inside a folder names, from the folder's entries."""
+    first, _, rest = name.partition("/")
+    path = entries.get(first.casefold())
+    if path and rest:
+        return _inside(_entries(path), rest)
+    return path if path and path.is_file() else None
+
+
+def _nearness(root: Path, folder: Path, corpus: str) -> tuple[bool, bool, int]:
+    """Sorts folders: the given one, those named after the corpus, the less deep ones."""
+    steps = folder.relative_to(root).parts
+    return bool(steps), not any(corpus in step.casefold() for step in steps), len(steps)
+
+
+def _only(whole: Sequence[tuple[tuple[bool, bool, int], dict[K, Path]]]) -> dict[K, Path]:
+    """The files of the nearest folder; those of others as near must be the same."""
+    nearest, files = min(whole, key=lambda item: item[0])
+    for nearness, others in whole:
+        for key in files if nearness == nearest else ():
+            if files[key].read_bytes() != others[key].read_bytes():
+                raise UserError(
+                    f"{files[key]} and {others[key]} differ, and either could be meant; "
+                    "set --config.data.dir to the folder of one."
+                )
+    return files
 
 
 def _line(raw: bytes, offset: int) -> int:

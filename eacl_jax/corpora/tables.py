@@ -1,90 +1,100 @@
-"""CSV files with one utterance a row."""
+"""CSV files and their kin, with one utterance a row."""
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from eacl_jax.corpora import annotations, dialects
+from eacl_jax.corpora.columns import PARTS, find_columns
 from eacl_jax.corpora.found import Found
+from eacl_jax.corpora.rows import Row, gather, place
 from eacl_jax.corpora.sources import read_text
-from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 
 LONGEST_CELL = 2**17
 """Characters. A quote that is never closed would else take in the whole file."""
 
-Row = tuple[int, Mapping[str, str]]
-"""The line (from 1) on which a row starts, and its cells by column name."""
+
+def read_table(
+    path: Path,
+    text: str,
+    *,
+    given: Mapping[str, str] | None = None,
+    need: Sequence[str] = PARTS,
+    naming: str = "--{part}-column",
+) -> list[Found]:
+    """The dialogues of a table: an utterance a row, found by its columns' names (`columns.find_columns`).
+
+    Blanks around cells go; an empty emotion cell means that nobody annotated the utterance; blank rows are passed over.
+
+    Raises:
+      UserError: no header, a column is missing, or a row does not fit.
+    """
+    rows: Iterable[Row] = _rows(path, text, need)
+    _, header = next(iter(rows))
+    columns = find_columns(header, str(path), given=given, need=need, naming=naming)
+    if annotations.is_label_studio_small(dict.fromkeys(header)):
+        rows = _one_a_task(path, header, rows)
+    return gather(path, header, columns, rows)
 
 
-def read_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
-    """The rows of a CSV file with a header; quoted cells may hold line ends.
+def _one_a_task(path: Path, header: Sequence[str], rows: Iterable[Row]) -> list[Row]:
+    """The rows of Label Studio's CSV export, where each annotation of a task is a row."""
+    found = list(rows)
+    records = [dict(zip(header, cells, strict=True)) for _, cells in found]
+    objects, lines, _ = annotations.label_studio_small(
+        records, [line for line, _ in found], [place(path, line) for line, _ in found]
+    )
+    return [(line, [item.get(name) for name in header]) for line, item in zip(lines, objects, strict=True)]
+
+
+def read_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, Mapping[str, str]]]:
+    """The rows of a published CSV file, by column name, each with the line (from 1) on which it starts.
 
     Args:
-      path: a UTF-8 file, with or without byte order mark.
+      path: the file.
       columns: names that the header must hold; others may stand beside them.
 
     Raises:
       UserError: the file cannot be read, lacks a column, or a row does not fit the header.
     """
-    csv.field_size_limit(LONGEST_CELL)  # of the process, in which somebody may have set another
-    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
-    header: list[str] | None = None
+    rows = _rows(path, read_text(path), columns)
+    _, header = next(rows)
+    if missing := [column for column in columns if header.count(column) != 1]:
+        raise UserError(
+            f"{path} has not exactly one column {', '.join(map(repr, missing))}; "
+            f"its columns are {', '.join(map(repr, header))}."
+        )
+    for line, cells in rows:
+        yield line, dict(zip(header, cells, strict=True))
+
+
+def _rows(path: Path, text: str, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
+    """The header and all rows that are not blank, each with its line."""
+    lines = io.StringIO(text, newline="").readlines()
+    dialect = dialects.dialect_of(lines)
+    reader = dialect.rows(lines[dialect.skipped :], LONGEST_CELL)
+    header: list[str] = []
     while True:
-        line = reader.line_num + 1
+        line = dialect.skipped + reader.line_num + 1
         try:
             cells = next(reader, None)
         except csv.Error as error:
-            raise UserError(f"{path} line {line}: {error}; the row that starts here is not valid CSV.") from error
+            raise UserError(
+                f"{path} line {line}: {dialects.why_no_row(error)}; the row that starts here is not valid CSV."
+            ) from error
         if cells is None:
             break
-        if not cells:
+        if dialects.is_blank(cells):
             continue
-        if header is None:
-            header = _checked_header(path, cells, columns)
-        elif len(cells) != len(header):
-            raise UserError(
-                f"{path} line {line}: {len(cells)} cells, but the header has {len(header)} columns; "
-                "quote cells that hold commas, quotes or line ends."
-            )
-        else:
-            yield line, dict(zip(header, cells, strict=True))
-    if header is None:
+        if not header:
+            header = [name.strip() for name in cells]
+            yield line, header
+            continue
+        cells = dialects.fit(cells, len(header))
+        if problem := dialects.why_misfit(cells, len(header), dialect.separator):
+            raise UserError(f"{path} line {line}: {problem}")
+        yield line, cells
+    if not header:
         raise UserError(f"{path} is empty; its first line must name the columns {', '.join(columns)}.")
-
-
-def gather(
-    path: Path, rows: Iterable[Row], dialogue_column: str, utterance: Callable[[Mapping[str, str]], Utterance]
-) -> list[Found]:
-    """Rows with the same dialogue cell become one dialogue, in the file's order; they need not be neighbours.
-
-    Args:
-      path: the file, for messages.
-      rows: what `read_rows` gave.
-      dialogue_column: names the dialogue of each row.
-      utterance: reads an utterance from a row.
-
-    Raises:
-      UserError: a row names no dialogue.
-    """
-    utterances: dict[str, list[Utterance]] = {}
-    lines: dict[str, list[int]] = {}
-    for line, row in rows:
-        identity = row[dialogue_column].strip()
-        if not identity:
-            raise UserError(
-                f"{path} line {line}: the cell of column {dialogue_column!r} is empty; it must name the row's dialogue."
-            )
-        utterances.setdefault(identity, []).append(utterance(row))
-        lines.setdefault(identity, []).append(line)
-    return [Found(Dialogue(key, tuple(said)), path, tuple(lines[key])) for key, said in utterances.items()]
-
-
-def _checked_header(path: Path, header: list[str], columns: Sequence[str]) -> list[str]:
-    if missing := [column for column in columns if column not in header]:
-        raise UserError(
-            f"{path} has no column {', '.join(map(repr, missing))}; its columns are {', '.join(map(repr, header))}."
-        )
-    if repeated := sorted({column for column in columns if header.count(column) > 1}):
-        raise UserError(f"{path} has more than one column {', '.join(map(repr, repeated))}.")
-    return header

@@ -7,8 +7,20 @@ A new architecture is one file, a subclass of `Encoder` with its `from_config` a
 """
 
 from eacl_jax.encoders.encoder import Encoder
-from eacl_jax.encoders.loading import LoadedEncoder, load, load_tokenizer
+from eacl_jax.encoders.identity import identify
+from eacl_jax.encoders.loading import LoadedEncoder, load, load_folder, load_tokenizer
 from eacl_jax.encoders.registry import ARCHITECTURES, build
 from eacl_jax.encoders.weights import save, to_checkpoint
 
-__all__ = ["ARCHITECTURES", "Encoder", "LoadedEncoder", "build", "load", "load_tokenizer", "save", "to_checkpoint"]
+__all__ = [
+    "ARCHITECTURES",
+    "Encoder",
+    "LoadedEncoder",
+    "build",
+    "identify",
+    "load",
+    "load_folder",
+    "load_tokenizer",
+    "save",
+    "to_checkpoint",
+]

@@ -7,6 +7,7 @@ values of one, so that a checkpoint is never in memory as a whole (the exception
 import abc
 import contextlib
 import dataclasses
+import errno
 import importlib.util
 import math
 import mmap
@@ -22,6 +23,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from eacl_jax.errors import UserError
+from eacl_jax.local import error_number, unreadable
 
 # As safetensors calls them.
 _TYPES = {
@@ -173,12 +175,17 @@ class Format:
         """The index's name."""
         return f"{self.single}.index.json"
 
+    @property
+    def shards(self) -> str:
+        """A pattern of the shards' names."""
+        stem, dot, suffix = self.single.rpartition(".")
+        return f"{stem}-*-of-*{dot}{suffix}"
+
     def patterns(self, names: Collection[str]) -> tuple[str, ...]:
         """The files to fetch of a repository that holds `names`: the weights in this format. Empty where it has none."""
         if self.single in names:
             return (self.single,)
-        stem, dot, suffix = self.single.rpartition(".")
-        return (self.index, f"{stem}-*-of-*{dot}{suffix}") if self.index in names else ()
+        return (self.index, self.shards) if self.index in names else ()
 
 
 # In order of preference.
@@ -213,6 +220,8 @@ def _damaged(file: Path, expected: str, reason: Exception | str) -> str:
     with contextlib.suppress(OSError), file.open("rb") as stream:
         if stream.read(23) == b"version https://git-lfs":
             return f"{file} is only git-lfs's pointer to the file; run `git lfs pull` in its folder, or fetch it from the hub."
+    if isinstance(reason, Exception) and error_number(reason) in (errno.EACCES, errno.EPERM, errno.EIO):
+        return f"{unreadable(file, reason)}."
     text = " ".join(str(reason).split()) or type(reason).__name__
     return f"{file} is damaged or no {expected} ({text[:300]}); fetch or save it again."
 
@@ -374,4 +383,4 @@ def _refused(file: Path, error: Exception) -> str:
             f"{file} holds a {other[1]}, and only tensors are read, since anything else may run code when it is loaded. "
             "Fetch the weights as model.safetensors, or save their state_dict alone."
         )
-    return _damaged(file, "PyTorch checkpoint", reason)
+    return _damaged(file, "PyTorch checkpoint", error if error_number(error) else reason)

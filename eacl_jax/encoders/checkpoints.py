@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from eacl_jax.encoders.checkpoint_formats import FORMATS, Piece, TensorFile, find_format
+from eacl_jax.encoders.checkpoint_formats import FORMATS, Format, Piece, TensorFile, find_format
 from eacl_jax.errors import UserError
+from eacl_jax.local import read_text, unreadable
 
 # What is written here.
 SINGLE = FORMATS[0].single
@@ -32,18 +33,14 @@ class Checkpoint:
     """
 
     def __init__(self, folder: Path, sha256: str = "") -> None:
-        found = find_format({file.name for file in folder.glob("*") if file.is_file()}, str(folder))
-        self.path = folder / found.single
-        if self.path.is_file():
+        found, self.path = _locate(folder)
+        files = _files(found, self.path)
+        if self.path.name == found.single:
             _verify(self.path, sha256)
-            files = [self.path]
-        else:
-            self.path = folder / found.index
-            if sha256:
-                raise UserError(
-                    f"{self.path}: encoder.sha256 is that of one {found.single}, but the weights are in shards; leave it empty."
-                )
-            files = _shards(self.path)
+        elif sha256:
+            raise UserError(
+                f"{self.path}: encoder.sha256 is that of one {found.single}, but the weights are in shards; leave it empty."
+            )
         self._holders: dict[str, TensorFile] = {}
         for file in files:
             holder = found.opener(file)
@@ -68,11 +65,30 @@ class Checkpoint:
         return self._holders[key].read(key)
 
 
+def weight_files(folder: Path) -> list[Path]:
+    """The files that `Checkpoint` reads a folder's weights from: one, or its shards. Raises `UserError` as it does."""
+    return _files(*_locate(folder))
+
+
+def _locate(folder: Path) -> tuple[Format, Path]:
+    """The format of a folder's weights, and the weight file or the index of its shards."""
+    found = find_format({file.name for file in folder.glob("*") if file.is_file()}, str(folder))
+    single = folder / found.single
+    return found, single if single.is_file() else folder / found.index
+
+
+def _files(found: Format, path: Path) -> list[Path]:
+    return [path] if path.name == found.single else _shards(path)
+
+
 def _verify(file: Path, sha256: str) -> None:
     if not sha256:
         return
-    with file.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    try:
+        with file.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"{unreadable(file, error)}.") from error
     if found != sha256.lower():
         raise UserError(
             f"{file} has sha256 {found}, but encoder.sha256 says {sha256}: it is another file or was damaged; "
@@ -81,8 +97,9 @@ def _verify(file: Path, sha256: str) -> None:
 
 
 def _shards(index: Path) -> list[Path]:
+    text = read_text(index)
     try:
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        names = sorted(set(json.loads(text)["weight_map"].values()))
         inside = bool(names) and all(name == Path(name).name for name in names)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{index} is no index of shards ({error!r}); fetch or save it again.") from error

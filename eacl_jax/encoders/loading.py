@@ -2,19 +2,21 @@
 
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
-
+from eacl_jax import local
 from eacl_jax.config import EncoderConfig
 from eacl_jax.encoders.attention import Attention
 from eacl_jax.encoders.checkpoints import Checkpoint
 from eacl_jax.encoders.encoder import Encoder
 from eacl_jax.encoders.prefix import PREFIX_TENSORS, PrefixShape
 from eacl_jax.encoders.registry import abstract_encoder, build
-from eacl_jax.encoders.sources import TOKENIZER_VOCABULARIES, find_folder
+from eacl_jax.encoders.sources import READ, TOKENIZER_VOCABULARIES, find_folder
 from eacl_jax.encoders.weights import load_parameters
 from eacl_jax.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 # Layers from which on a scan of them is no slower than one after the other, measured on a CPU.
 _SCANNED_FROM = 12
@@ -24,7 +26,7 @@ class LoadedEncoder(NamedTuple):
     """An encoder and what came with it."""
 
     module: Encoder
-    tokenizer: PreTrainedTokenizerBase
+    tokenizer: "PreTrainedTokenizerBase"
     # Decoded config.json.
     config: dict[str, Any]
     # Where it was read from.
@@ -41,7 +43,24 @@ def load(config: EncoderConfig, *, seed: int = 0) -> LoadedEncoder:
     Raises:
       UserError: the source cannot be found, or its config.json, tokenizer or weights cannot be used.
     """
-    folder = find_folder(config.path, revision=config.revision, weights=not config.random_weights)
+    return _load(find_folder(config.path, revision=config.revision, weights=not config.random_weights), config, seed)
+
+
+def load_folder(folder: Path, *, dtype: Literal["float32", "bfloat16"] = "float32") -> LoadedEncoder:
+    """Loads the encoder that is in a folder, and nowhere else.
+
+    Args:
+      folder: with config.json, weights and tokenizer.
+      dtype: of activations and matrix products.
+
+    Raises:
+      UserError: as `load`.
+    """
+    return _load(folder, EncoderConfig(dtype=dtype), 0)
+
+
+def _load(folder: Path, config: EncoderConfig, seed: int) -> LoadedEncoder:
+    local.check_readable(folder, READ)
     described = _read_config(folder / "config.json")
     where = str(folder / "config.json")
     options: dict[str, Any] = {
@@ -68,7 +87,7 @@ def load(config: EncoderConfig, *, seed: int = 0) -> LoadedEncoder:
     return LoadedEncoder(module, tokenizer, described, folder)
 
 
-def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
     """The tokenizer whose files are in `folder`; no code that came with it is run.
 
     Raises:
@@ -77,8 +96,11 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     # Without a vocabulary transformers makes up a tokenizer of a few special tokens and says nothing.
     if not any(file for pattern in TOKENIZER_VOCABULARIES for file in folder.glob(pattern)):
         raise UserError(f"{folder} holds no tokenizer; expected one of {', '.join(TOKENIZER_VOCABULARIES)}.")
+    from transformers import AutoTokenizer  # takes two seconds where PyTorch is installed, which it then imports
+
     try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        # A path from the root is no name of the hub.
+        return AutoTokenizer.from_pretrained(folder.absolute(), local_files_only=True, trust_remote_code=False)
     except Exception as error:  # the tokenizers library raises bare Exception
         reason = str(error).strip().split("\n")[0]
         raise UserError(
@@ -88,9 +110,11 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 
 def _read_config(file: Path) -> dict[str, Any]:
     if not file.is_file():
-        raise UserError(f"{file} is missing; expected the folder of a Hugging Face model.")
+        held = local.listed(sorted(each.name for each in file.parent.iterdir())) or "nothing"
+        raise UserError(f"{file} is missing; expected the folder of a Hugging Face model, {file.parent} holds {held}.")
+    text = local.read_text(file)
     try:
-        config = json.loads(file.read_text(encoding="utf-8"))
+        config = json.loads(text)
     except ValueError as error:
         raise UserError(f"{file} is not JSON ({error}).") from error
     if not isinstance(config, dict):

@@ -7,18 +7,21 @@ from pathlib import Path
 
 import huggingface_hub
 
+from eacl_jax import local
 from eacl_jax.encoders.checkpoint_formats import FORMATS, find_format
 from eacl_jax.errors import UserError
 
 PACKAGE = "package:"
 TOKENIZER_VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
-_TOKENIZER_FILES = (
+TOKENIZER_FILES = (
     *TOKENIZER_VOCABULARIES,
     "merges.txt",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
 )
+READ = ("config.json", *TOKENIZER_FILES, *(pattern for each in FORMATS for pattern in (each.single, each.index, each.shards)))
+"""All that is read of a folder, as patterns."""
 _HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", re.ASCII)
 
 
@@ -26,8 +29,9 @@ def find_folder(path: str, *, revision: str = "main", weights: bool = True) -> P
     """The folder with config.json, the tokenizer's files and, with `weights`, the checkpoint.
 
     Args:
-      path: a folder; else `package:NAME/FOLDER`, inside an installed package, which is not imported; else a hub id. A hub id
-        is fetched, its weights in one format, or taken from the cache where there is no network or HF_HUB_OFFLINE is set.
+      path: a folder, with `~` as the home folder; else `package:NAME/FOLDER`, inside an installed package, which is not
+        imported; else a hub id. What exists here, or is below a folder that exists here, is never a hub id. A hub id is
+        fetched, its weights in one format, or taken from the cache where there is no network or HF_HUB_OFFLINE is set.
       revision: branch, tag or commit of a hub id.
 
     Raises:
@@ -35,13 +39,13 @@ def find_folder(path: str, *, revision: str = "main", weights: bool = True) -> P
     """
     if path.startswith(PACKAGE):
         return _in_package(path)
-    if Path(path).expanduser().is_dir():
-        return Path(path).expanduser()
-    if not _HUB_ID.fullmatch(path):
-        raise UserError(
-            f"encoder.path: there is no folder {path!r}, and it is neither a hub id (OWNER/NAME) nor {PACKAGE}NAME/FOLDER."
-        )
-    return _from_hub(path, revision, weights)
+    try:
+        folder = local.find_folder(path, hub=_HUB_ID)
+    except UserError as error:
+        raise UserError(f"encoder.path: {error}") from error
+    if folder and (folder / "heads.safetensors").exists() and (folder / "encoder").is_dir():
+        raise UserError(f"encoder.path: {folder} is a model's folder; its encoder is in {folder / 'encoder'}.")
+    return folder or _from_hub(path, revision, weights)
 
 
 def _in_package(path: str) -> Path:
@@ -63,7 +67,7 @@ def _in_package(path: str) -> Path:
 
 
 def _from_hub(name: str, revision: str, weights: bool) -> Path:
-    wanted = ["config.json", *_TOKENIZER_FILES]
+    wanted = ["config.json", *TOKENIZER_FILES]
     if weights:
         # A repository may hold the same weights in several formats: only those that will be read are fetched.
         try:
@@ -95,4 +99,5 @@ def _not_had(name: str, revision: str, extent: str, error: Exception) -> str:
     return (
         f"encoder.path: there is no folder {name!r}, and the hub's {name!r} (revision {revision!r}) is not in the cache{extent}"
         f" and cannot be fetched ({type(error).__name__}: {reason}). Check the name and the network, or give a folder."
+        + (f" {near[0].upper()}{near[1:]}" if (near := local.alike(Path(name))) else "")
     )

@@ -5,7 +5,7 @@ import json
 import math
 import shutil
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -47,7 +47,18 @@ def load_parameters(encoder: Encoder, checkpoint: Checkpoint, *, ignored: Sequen
         raise UserError(
             f"{checkpoint.path} does not fit its config.json ({type(encoder).__name__}):\n  " + "\n  ".join(problems)
         )
-    return _fill(encoder, slots, lambda name: checkpoint.pieces(found[name]))
+    return _fill(encoder, slots, lambda name: _finite(checkpoint, found[name]))
+
+
+def _finite(checkpoint: Checkpoint, key: str) -> Iterator[Piece]:
+    """A tensor's pieces. Raises `UserError` at one with NaN or infinity: each answer and loss would be NaN."""
+    for rows, piece in checkpoint.pieces(key):
+        if not np.isfinite(np.sum(piece, dtype=np.float64)):
+            raise UserError(
+                f"{checkpoint.path}: tensor {key!r} holds NaN or infinity: the file is damaged, or its training went wrong; "
+                "fetch or save it again."
+            )
+        yield rows, piece
 
 
 def draw_parameters(encoder: Encoder, *, seed: int, deviation: float) -> Encoder:

@@ -14,6 +14,8 @@ import yaml
 from huggingface_hub import ModelCard
 
 from eacl_jax.errors import UserError
+from eacl_jax.local import read_text
+from eacl_jax.records import build
 
 if TYPE_CHECKING:
     from eacl_jax.experiment import Experiment
@@ -21,8 +23,47 @@ if TYPE_CHECKING:
 CARD = "README.md"
 KEY = "eacl_jax"
 _PACKAGE = "package:"
-_TUPLES = ("labels", "words", "changes")
 _RECIPE = ("prompt", "model", "anchors", "loss", "stage_one", "stage_two")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Scores:
+    weighted_f1: float
+    accuracy: float
+    macro_f1: float
+    per_class_f1: dict[str, float]
+    micro_f1: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Calibration:
+    temperature: float
+    expected_calibration_error: dict[str, float]
+    expected_calibration_error_uncalibrated: dict[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Stage:
+    best_epoch: int
+    dev: _Scores
+    test: _Scores
+    calibration: _Calibration
+
+
+@dataclasses.dataclass(frozen=True)
+class _Baseline:
+    label: str
+    dev: _Scores
+    test: _Scores
+
+
+@dataclasses.dataclass(frozen=True)
+class Results:
+    """What `results.json` holds of scores: what a card and a report tell."""
+
+    stage_one: _Stage
+    stage_two: _Stage
+    always_most_frequent: _Baseline
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,18 +137,23 @@ class Facts:
         file = folder / CARD
         if not file.is_file():
             return None
+        text = read_text(file)
         try:
-            values = ModelCard(file.read_text(encoding="utf-8"), ignore_metadata_errors=True).data.to_dict().get(KEY)
+            values = ModelCard(text, ignore_metadata_errors=True).data.to_dict().get(KEY)
             if values is None:
                 return None
-            fields: dict[str, Any] = {name: tuple(v) if name in _TUPLES else v for name, v in values.items()}
-            return cls(**fields)
+            problems: list[str] = []
+            facts = build(cls, values, KEY, problems)
+            if facts:
+                build(Results, facts.results, f"{KEY}.results", problems)
         except (TypeError, ValueError, AttributeError, yaml.YAMLError) as error:
-            reason = " ".join(str(error).split())
+            problems = [" ".join(str(error).split())]
+        if problems:
             raise UserError(
-                f"{file}: what stands under {KEY} in its front matter cannot be read ({reason}); "
-                "restore it, or delete the file to go without what it tells of the run."
-            ) from error
+                f"{file}: what stands under {KEY} in its front matter cannot be read; restore it, or delete the file to go "
+                "without what it tells of the run:\n  " + "\n  ".join(problems)
+            )
+        return facts
 
     def changed(self, sentence: str) -> "Facts":
         """The same facts for a recognizer to which something was done, told in a sentence."""

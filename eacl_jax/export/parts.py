@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -10,7 +9,6 @@ import numpy as np
 from flax import nnx
 
 from eacl_jax.dialogue import Dialogue
-from eacl_jax.errors import UserError
 from eacl_jax.inputs import read_transcript
 from eacl_jax.model import Representer
 from eacl_jax.optim import path_name
@@ -64,26 +62,7 @@ def prompt_form(recognizer: EmotionRecognizer) -> dict[str, Any]:
         "start": prompts.start,
         "separator": prompts.separator,
         "tail": prompts.tail,
+        "opening": prompts.opening,
         "readout": recognizer.settings.readout,
         **dataclasses.asdict(recognizer.settings.prompt),
     }
-
-
-def check_new(folder: Path) -> None:
-    """Raises `UserError` where there is something in a folder to export to."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"--output {folder} exists and is not an empty folder; name a new one.")
-
-
-def new_folder(folder: Path) -> Path:
-    """Makes a folder to export to.
-
-    Raises:
-      UserError: there is something in it already, or it cannot be made.
-    """
-    check_new(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--output {folder} cannot be made: {error.strerror}.") from error
-    return folder

@@ -3,9 +3,10 @@
 import inspect
 from pathlib import Path
 
+from eacl_jax import whole
 from eacl_jax.errors import UserError
 from eacl_jax.export import standalone
-from eacl_jax.export.parts import Parts, new_folder, prompt_form
+from eacl_jax.export.parts import Parts, prompt_form
 from eacl_jax.model_card import write_card
 from eacl_jax.recognizer import EmotionRecognizer
 
@@ -67,9 +68,10 @@ def export_hf(recognizer: EmotionRecognizer, folder: str | Path) -> None:
             "this encoder has a prefix of keys and values, which PyTorch transformers has no place for: "
             "its predictions would differ. Export it with --format stablehlo."
         )
-    folder = new_folder(Path(folder))
-    recognizer.save_pretrained(folder)
-    write_card(folder, recognizer.settings, parts.encoder_config, recognizer.facts, more=section(recognizer, parts))
+    whole.check_new(folder)
+    with whole.new_folder(folder) as new:
+        recognizer.save_pretrained(new)
+        write_card(new, recognizer.settings, parts.encoder_config, recognizer.facts, more=section(recognizer, parts))
 
 
 def section(recognizer: EmotionRecognizer, parts: Parts) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from eacl_jax.markdown import plain
 from eacl_jax.model_folder import Settings
 
 _TEXT = """# Emotion recognition in conversation, as StableHLO
@@ -120,7 +121,7 @@ def stablehlo_readme(about: Mapping[str, Any], settings: Settings, *, fast: bool
     return _TEXT.format(
         jax=about["jax"],
         platforms=", ".join(about["platforms"]),
-        labels=", ".join(settings.labels),
+        labels=", ".join(map(plain, settings.labels)),
         readout=_READOUTS[settings.readout],
         segments=about["least_length"],
         max_tokens=form["max_tokens"],

@@ -11,11 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from eacl_jax import whole
 from eacl_jax.batching import Batch
 from eacl_jax.encoders.attention import Attention
 from eacl_jax.errors import UserError
 from eacl_jax.export import standalone
-from eacl_jax.export.parts import Parts, example_dialogue, new_folder, prompt_form
+from eacl_jax.export.parts import Parts, example_dialogue, prompt_form
 from eacl_jax.export.readme import stablehlo_readme
 from eacl_jax.export.shapes import ANY, AUTO, LEAST_LENGTH, Shape, by_length, read_shapes
 from eacl_jax.recognizer import EmotionRecognizer
@@ -43,13 +44,12 @@ def export_stablehlo(
     Raises:
       UserError: the folder is not empty, a shape or platform is none, or the architecture cannot do without a length.
     """
-    if unknown := [name for name in platforms if name not in (*PLATFORMS, "rocm")]:
-        raise UserError(f"--platforms: {unknown[0]!r} is none; expected {', '.join(PLATFORMS)} or rocm, separated by commas.")
+    check_platforms(platforms)
+    whole.check_new(folder)
     parts = Parts.of(recognizer)
     weights = {**parts.weights, "anchors": np.asarray(recognizer.anchors[_STAGE], np.float32)}
     predict = jax.jit(prediction(recognizer, parts))
     programs = _export(predict, weights, read_shapes(shapes), recognizer.settings.prompt.max_tokens, platforms)
-    folder = new_folder(Path(folder))
     settings = {
         "format": "eacl_jax stablehlo 1",
         "jax": jax.__version__,
@@ -59,17 +59,25 @@ def export_stablehlo(
         "widths": [int(aval.shape[1]) for aval in next(iter(programs.values())).out_avals],
         "prompt": prompt_form(recognizer),
     }
-    for shape, exported in programs.items():
-        (folder / _file(shape)).write_bytes(exported.mlir_module_serialized)
-    _write_arrays(folder / "weights.npz", weights)
-    _write_json(folder / "model.json", settings)
-    _write_json(folder / "labels.json", {"labels": recognizer.labels, "words": recognizer.settings.words})
-    parts.tokenizer.save_pretrained(folder / "tokenizer")
-    shutil.copyfile(standalone.__file__, folder / "run.py")
-    _write_arrays(folder / "example.npz", example(recognizer))
-    readme = stablehlo_readme(settings, recognizer.settings, fast=(folder / "tokenizer" / "tokenizer.json").is_file())
-    (folder / "README.md").write_text(readme, encoding="utf-8")
+    tried = example(recognizer)
+    with whole.new_folder(folder) as new:
+        for shape, exported in programs.items():
+            (new / _file(shape)).write_bytes(exported.mlir_module_serialized)
+        _write_arrays(new / "weights.npz", weights)
+        _write_json(new / "model.json", settings)
+        _write_json(new / "labels.json", {"labels": recognizer.labels, "words": recognizer.settings.words})
+        parts.tokenizer.save_pretrained(new / "tokenizer")
+        shutil.copyfile(standalone.__file__, new / "run.py")
+        _write_arrays(new / "example.npz", tried)
+        readme = stablehlo_readme(settings, recognizer.settings, fast=(new / "tokenizer" / "tokenizer.json").is_file())
+        (new / "README.md").write_text(readme, encoding="utf-8")
     return tuple(programs)
+
+
+def check_platforms(platforms: Sequence[str]) -> None:
+    """Raises `UserError` for a platform that there is not."""
+    if unknown := [name for name in platforms if name not in (*PLATFORMS, "rocm")]:
+        raise UserError(f"--platforms: {unknown[0]!r} is none; expected {', '.join(PLATFORMS)} or rocm, separated by commas.")
 
 
 def prediction(recognizer: EmotionRecognizer, parts: Parts) -> Callable[..., tuple[Array, Array, Array]]:

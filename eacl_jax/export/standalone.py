@@ -76,17 +76,15 @@ def prompt(
     `encode`: text -> ids without special tokens. `form`: settings of the prompt.
     """
 
-    def target(start: int) -> list[int]:
-        return encode(f"For utterance: {text[start:]} {speaker} feels")
-
     past = [[*encode(f"{speaker} says: {text}"), form["separator"]] for speaker, text in utterances]
     speaker, text = utterances[-1]
     room = form["max_tokens"] - len(form["start"]) - len(form["tail"])
-    too_early, start = -1, 0 if len(target(0)) <= room else len(text)
-    while start - too_early > 1:  # too long for the prompt: as much of its end as fits
-        middle = (too_early + start) // 2
-        too_early, start = (too_early, middle) if len(target(middle)) <= room else (middle, start)
-    head = target(start)
+    head = encode(f"For utterance: {text} {speaker} feels")
+    if len(head) > room:  # too long for the prompt: the first of the text's tokens go
+        before = 0
+        while before < len(form["opening"]) and head[before] == form["opening"][before]:
+            before += 1
+        head = [*head[:before], *head[len(head) - (room - before) :]]
     lengths, last = [len(ids) for ids in past], len(past) - 1
     first = 0
     while first < last - 1 and sum(lengths[first:]) + 8 + lengths[last] > form["max_tokens"]:

@@ -14,6 +14,7 @@ from eacl_jax.reports.names import figure_names
 from eacl_jax.reports.projection import Map, cosines, project
 from eacl_jax.reports.style import DARK_QUERY, STYLE_SHEET
 from eacl_jax.reports.theme import DARK, LIGHT, Theme
+from eacl_jax.whole import write_text
 
 FIGURES = ("confusion", "map", "anchors_stage_one", "anchors_stage_two", "dev_by_epoch", "losses", "angle")
 
@@ -78,12 +79,12 @@ def write_report(
     key, measure = sections.primary(config, results)
     title = f"{corpus}: test {measure} {sections.shown(sections.percent(results, 'stage_two', 'test', key))}"
     page = folder / "index.html"
-    page.write_text(
+    write_text(
+        page,
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<meta name="color-scheme" content="light dark"><title>{escape(title)}</title><style>{STYLE_SHEET}</style></head>'
         f"<body>{body}</body></html>\n",
-        encoding="utf-8",
     )
     return page
 

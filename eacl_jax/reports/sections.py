@@ -247,7 +247,8 @@ def closest(matrix: Float[np.ndarray, "C C"], labels: Sequence[str]) -> str:
     best = int(matrix[rows, columns].argmax())
     cosine = float(matrix[rows[best], columns[best]])
     pair = f"{quoted(labels[int(rows[best])])} and {quoted(labels[int(columns[best])])}"
-    return f"Closest: {pair}, cosine {cosine:.2f}, {math.degrees(math.acos(cosine)):.0f}° apart.".replace("-", "−")
+    apart = f"cosine {cosine:.2f}, {math.degrees(math.acos(cosine)):.0f}° apart".replace("-", "−")
+    return f"Closest: {pair}, {apart}."
 
 
 def turned(before: Float[np.ndarray, "C m"], after: Float[np.ndarray, "C m"], labels: Sequence[str]) -> str:

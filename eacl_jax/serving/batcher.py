@@ -5,7 +5,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from eacl_jax.errors import UserError
@@ -30,11 +30,12 @@ class Unanswerable(UserError):
     Attributes:
       dialogue: its dialogue's number in the request, from 0.
       utterance: its index in that dialogue.
+      field: "speaker" or "text", whichever is too long.
     """
 
-    def __init__(self, reason: str, dialogue: int, utterance: int) -> None:
+    def __init__(self, reason: str, dialogue: int, utterance: int, field: str) -> None:
         super().__init__(reason)
-        self.dialogue, self.utterance = dialogue, utterance
+        self.dialogue, self.utterance, self.field = dialogue, utterance, field
 
 
 class Batcher:
@@ -128,12 +129,13 @@ class Batcher:
                 self._changed.wait_for(lambda: self._jobs or self._closed)
                 if self._closed:
                     return []
-                while self._jobs and (self._jobs[0].over or room >= len(self._jobs[0].pieces[0].utterances)):
+                # One that is larger than a batch has one for itself.
+                while self._jobs and (self._jobs[0].over or room >= self._jobs[0].pieces[0].cost or not pieces):
                     job = self._jobs.popleft()
                     if job.over:
                         continue
                     pieces.append(job.pieces.popleft())
-                    room -= len(pieces[-1].utterances)
+                    room -= pieces[-1].cost
                     if job.pieces:
                         self._jobs.append(job)
         return pieces
@@ -142,6 +144,7 @@ class Batcher:
         """The recognizer with the job's labels. None where it cannot be made; the job then has failed."""
         key = tuple(job.labels.items())
         if not key:
+            job.warnings = self._recognizer.warnings
             return self._recognizer
         try:
             found = self._labelled.pop(key, None) or self._recognizer.with_labels(job.labels)
@@ -149,6 +152,7 @@ class Batcher:
             job.fail(error)
             return None
         self._labelled[key] = found
+        job.warnings = found.warnings
         if len(self._labelled) > self._label_sets:
             self._labelled.popitem(last=False)
         return found
@@ -169,24 +173,40 @@ class Batcher:
                 for single in piece.singles(self.most_past):
                     self._answer([(single, recognizer)])
             elif isinstance(error, UserError):
-                piece.job.fail(Unanswerable(str(error), piece.dialogue, piece.start))
+                piece.job.fail(Unanswerable(str(error), piece.dialogue, piece.start, "speaker"))
             else:
                 log.error("an utterance could not be answered", exc_info=error)
                 piece.job.fail(error)
             return
         for (piece, _), answer in zip(work, answers, strict=True):
-            piece.job.take(answer)
+            long = next((number for number, each in enumerate(answer) if each.truncated), None)
+            if long is not None and piece.job.on_long == "refuse":
+                piece.job.fail(Unanswerable("the text is too long", piece.dialogue, piece.start + long, "text"))
+            else:
+                piece.job.take(answer)
 
     def _predict(self, work: Sequence[_Work]) -> list[list[Prediction]]:
-        examples = iter(self._recognizer.examples([piece.window() for piece, _ in work]))
-        kept = [example for piece, _ in work for example in _skip(examples, len(piece.past), len(piece.utterances))]
+        examples = self._examples([piece for piece, _ in work])
+        kept = [example for piece, _ in work for example in examples[piece]]
         reps, start, answers = self._recognizer.represent(kept), 0, []
         for piece, recognizer in work:
-            answers.append(recognizer.answer(reps[start : start + len(piece.utterances)], piece.utterances))
-            start += len(piece.utterances)
+            end = start + len(piece.utterances)
+            answers.append(recognizer.answer(reps[start:end], piece.utterances, kept[start:end]))
+            start = end
         return answers
 
+    def _examples(self, pieces: Sequence[Piece]) -> "dict[Piece, list[Example]]":
+        """The prompts of each piece's utterances. Those of long texts that are to be refused are cut, and refused when it is
+        known who asked for them: a text that is too long may be another's past.
+        """
+        found = {}
+        for on_long, kind in itertools.groupby(sorted(pieces, key=_pooled), key=_pooled):
+            some = list(kind)
+            examples = iter(self._recognizer.examples([piece.window() for piece in some], on_long="pool" if on_long else "cut"))
+            for piece in some:
+                found[piece] = list(itertools.islice(examples, len(piece.past), len(piece.past) + len(piece.utterances)))
+        return found
 
-def _skip(examples: "Iterator[Example]", past: int, count: int) -> "Iterator[Example]":
-    """The next `count` examples after those of the past."""
-    return itertools.islice(examples, past, past + count)
+
+def _pooled(piece: Piece) -> bool:
+    return piece.job.on_long == "pool"

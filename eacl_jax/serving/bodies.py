@@ -76,6 +76,9 @@ def read_json(body: bytes) -> Any:
 class JsonRoute(APIRoute):
     """A route whose body must be declared as JSON in UTF-8, and is read by `read_json`."""
 
+    def check(self, body: Any) -> None:
+        """Raises `ApiError` where a body need not be looked at any closer."""
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The framework's handler, given requests that read themselves strictly."""
         handle = super().get_route_handler()
@@ -83,6 +86,7 @@ class JsonRoute(APIRoute):
 
         async def checked(request: Request) -> Response:
             strict = _StrictRequest(request.scope, request.receive)
+            strict.check = self.check
             if takes_body:
                 _check_type(strict.headers.get("content-type", ""))
                 if not await strict.body():
@@ -93,8 +97,12 @@ class JsonRoute(APIRoute):
 
 
 class _StrictRequest(Request):
+    check: Callable[[Any], None]
+
     async def json(self) -> Any:
-        return read_json(await self.body())
+        value = read_json(await self.body())
+        self.check(value)
+        return value
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

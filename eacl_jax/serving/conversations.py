@@ -6,7 +6,8 @@ import itertools
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
+from types import MappingProxyType
 
 from eacl_jax.conversation import Conversation
 from eacl_jax.serving.errors import try_again
@@ -15,8 +16,18 @@ from eacl_jax.serving.telemetry import Seldom
 seldom = Seldom(logging.getLogger(__name__))
 
 
+class Labelled(Conversation):
+    """A conversation with the labels that it is answered by.
+
+    Attributes:
+      labels: its own with a word or phrase each; empty for the model's.
+    """
+
+    labels: Mapping[str, str] = MappingProxyType({})
+
+
 class _Kept:
-    def __init__(self, conversation: Conversation) -> None:
+    def __init__(self, conversation: Labelled) -> None:
         self.conversation = conversation
         self.lock = asyncio.Lock()
         self.users = 0
@@ -29,7 +40,7 @@ class Conversations:
 
     def __init__(
         self,
-        start: Callable[[], Conversation],
+        start: Callable[[], Labelled],
         *,
         most: int,
         idle: float,
@@ -50,14 +61,14 @@ class Conversations:
         """How many are kept."""
         return len(self._kept)
 
-    def find(self, identity: str) -> Conversation | None:
+    def find(self, identity: str) -> Labelled | None:
         """A conversation to look at."""
         self.forget_idle()
         kept = self._kept.get(identity)
         return kept.conversation if kept is not None else None
 
     @contextlib.asynccontextmanager
-    async def turn(self, identity: str) -> AsyncIterator[Conversation]:
+    async def turn(self, identity: str) -> AsyncIterator[Labelled]:
         """The conversation, for this caller alone until the block ends; callers come in their order. It is started where there
         is none, and not kept where nothing was said in it.
 

@@ -46,6 +46,7 @@ DESCRIPTIONS = {
     401: "The bearer token is missing or wrong.",
     404: "There is no such thing.",
     405: "The path does not know this method.",
+    409: "The conversation began with other labels.",
     408: "The body did not arrive in time.",
     413: "The body, or what is in it, is above a limit.",
     415: "The body is not declared as application/json in UTF-8, or is compressed otherwise than with gzip.",
@@ -126,12 +127,16 @@ async def on_fault(request: Request, error: Exception) -> Response:
 
 def field_name(path: Sequence[str | int]) -> str | None:
     """`("dialogues", 0, "id")` -> "dialogues[0].id"; None where there is no path."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path if part != "[key]")
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path if not str(part).startswith("["))
     return text.removeprefix(".")[:_LONGEST_FIELD] or None
 
 
 def _words(error: Mapping[str, Any]) -> str:
     words = _WORDS.get(error["type"]) or str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "missing" and error["input"]:
+        words += f"; there is {', '.join(map(repr, error['input'])):.100}"
+    if error["type"] == "literal_error":
+        words = f"must be {error['ctx']['expected']}, got {_short(error['input'])}"
     if error["type"].endswith("_type"):
         words += f", got {_short(error['input'])}"
     return words[0].lower() + words[1:]

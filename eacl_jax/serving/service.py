@@ -2,23 +2,43 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from eacl_jax.dialogue import Dialogue, Utterance
-from eacl_jax.prediction import Prediction
+from eacl_jax.prediction import DialoguePrediction, Prediction
 from eacl_jax.serving.admission import Admission, shutting_down
 from eacl_jax.serving.batcher import Batcher
-from eacl_jax.serving.conversations import Conversations
+from eacl_jax.serving.conversations import Conversations, Labelled
+from eacl_jax.serving.errors import ApiError
 from eacl_jax.serving.settings import ServiceSettings
 from eacl_jax.serving.telemetry import Telemetry
 from eacl_jax.serving.work import Job
 
 if TYPE_CHECKING:
+    from eacl_jax.prompts import OnLong
     from eacl_jax.recognizer import EmotionRecognizer
 
 # A piece of a request is a quarter of a batch, so that a batch holds the work of several.
 _PIECES = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Turn:
+    """The answer to one more utterance of a conversation.
+
+    Attributes:
+      index: of the utterance there, from 0.
+      answer: its emotion.
+      labels: the conversation's own with a word or phrase each; empty for the model's.
+      warnings: what was found in them.
+    """
+
+    index: int
+    answer: Prediction
+    labels: Mapping[str, str]
+    warnings: tuple[str, ...]
 
 
 class Service:
@@ -32,7 +52,7 @@ class Service:
         self.recognizer, self.settings = recognizer, settings
         self.admission = Admission(settings.queue, pace=lambda: self._batcher.pace)
         self.conversations = Conversations(
-            recognizer.conversation,
+            lambda: Labelled(recognizer),
             most=settings.conversations,
             idle=settings.idle,
             forgot=lambda: self.telemetry.forgotten.inc(),
@@ -72,40 +92,58 @@ class Service:
         self._give_up()
         await asyncio.to_thread(self._batcher.close, self.settings.grace)
 
-    async def predict(self, dialogues: Sequence[Dialogue], labels: Mapping[str, str]) -> list[list[Prediction]]:
-        """The emotions of all utterances of each dialogue.
+    async def predict(
+        self, dialogues: Sequence[Dialogue], labels: Mapping[str, str], on_long: "OnLong" = "cut"
+    ) -> tuple[list[DialoguePrediction], tuple[str, ...]]:
+        """The emotions of all utterances of each dialogue, and what was found in the labels (`EmotionRecognizer.warnings`).
 
         Args:
           dialogues: checked ones.
           labels: labels to use in place of the model's with a word or phrase each; empty for the model's.
+          on_long: as of `EmotionRecognizer.predict`.
 
         Raises:
           ApiError: there is no room (429), or the service is not up (503).
-          Unanswerable: an utterance cannot become a prompt.
+          Unanswerable: an utterance cannot become a prompt, or is refused.
           UserError: the labels cannot be used.
         """
         count = sum(len(dialogue.utterances) for dialogue in dialogues)
         with self.admission.hold(count + len(labels)):
-            job = Job(labels)
+            job = self._job(labels, on_long)
             size = max(self.settings.batch // _PIECES, 1)
             for number, dialogue in enumerate(dialogues):
                 job.add(dialogue, number, size=size, most_past=self._batcher.most_past)
             answers = iter(await self._run(job))
-        return [[next(answers) for _ in dialogue.utterances] for dialogue in dialogues]
+        found = [DialoguePrediction(each.id, tuple(next(answers) for _ in each.utterances), each.other) for each in dialogues]
+        return found, job.warnings
 
-    async def say(self, identity: str, utterance: Utterance) -> tuple[int, Prediction]:
-        """Adds an utterance to a conversation; its index there and its emotion. Where it fails, nothing is added.
+    async def say(self, identity: str, utterance: Utterance, labels: Mapping[str, str], on_long: "OnLong") -> Turn:
+        """Adds an utterance to a conversation. Where it fails, nothing is added.
+
+        Args:
+          identity: of the conversation.
+          utterance: a checked one.
+          labels: as of `predict`, for the whole conversation; empty for those that it began with.
+          on_long: as of `predict`.
 
         Raises:
-          ApiError: as `predict`.
+          ApiError: as `predict`; 409, the conversation began with other labels.
         """
-        with self.admission.hold(1):
+        known = self.conversations.find(identity)
+        with self.admission.hold(1 + len(labels or (known.labels if known else ()))):
             async with self.conversations.turn(identity) as conversation:
-                job = Job({})
+                if len(conversation) and labels and labels != conversation.labels:
+                    raise _other_labels(identity, conversation.labels or self.recognizer.labels)
+                labels = labels or conversation.labels
+                job = self._job(labels, on_long)
                 job.add_last(conversation.ahead(utterance))
                 (answer,) = await self._run(job)
                 conversation.append(utterance)
-                return len(conversation) - 1, answer
+                conversation.labels = labels
+                return Turn(len(conversation) - 1, answer, labels, job.warnings)
+
+    def _job(self, labels: Mapping[str, str], on_long: "OnLong") -> Job:
+        return Job(labels, on_long, most_tokens=self.recognizer.settings.prompt.max_tokens)
 
     async def _run(self, job: Job) -> list[Prediction]:
         if self._gave_up:
@@ -113,9 +151,11 @@ class Service:
         self._jobs.add(job)
         self._batcher.submit(job)
         try:
-            return await job.answers()
+            answers = await job.answers()
         finally:
             self._jobs.discard(job)
+        self.telemetry.saw_answers(answers)
+        return answers
 
     def _settle(self, error: BaseException | None) -> None:
         self.admission.ready = error is None
@@ -132,3 +172,11 @@ class Service:
         self._gave_up = True
         for job in self._jobs:
             job.fail(shutting_down())
+
+
+def _other_labels(identity: str, labels: Iterable[str]) -> ApiError:
+    message = (
+        f"labels: the conversation {identity!r} is answered by {', '.join(labels):.200}, since its first utterance; leave "
+        "labels out, or begin another conversation."
+    )
+    return ApiError(409, "other_labels", message, field="labels")

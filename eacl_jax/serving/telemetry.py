@@ -3,10 +3,12 @@
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from eacl_jax.prediction import Prediction
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _UTTERANCES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -56,6 +58,12 @@ class Telemetry:
             registry=registry,
         )
         self.utterances = Counter("eacl_utterances", "Utterances answered.", registry=registry)
+        self.truncated = Counter(
+            "eacl_truncated_utterances", "Utterances answered whose text is longer than the model reads.", registry=registry
+        )
+        self.unknown = Counter(
+            "eacl_unknown_utterances", "Utterances answered of whose text the model does not know most.", registry=registry
+        )
         self.batch = Histogram(
             "eacl_batch_utterances", "Utterances represented together.", buckets=_UTTERANCES, registry=registry
         )
@@ -73,6 +81,11 @@ class Telemetry:
         self.batch.observe(utterances)
         self.batch_seconds.observe(seconds)
         self.utterances.inc(utterances)
+
+    def saw_answers(self, answers: Sequence[Prediction]) -> None:
+        """Counts the answers that say little."""
+        self.truncated.inc(sum(each.truncated for each in answers))
+        self.unknown.inc(sum(each.unknown_text for each in answers))
 
     def exposition(self) -> bytes:
         """All metrics in Prometheus' text format."""

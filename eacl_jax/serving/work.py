@@ -5,9 +5,13 @@ import contextlib
 import dataclasses
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.prediction import Prediction
+
+if TYPE_CHECKING:
+    from eacl_jax.prompts import OnLong
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -20,6 +24,7 @@ class Piece:
       start: index of the first utterance there.
       utterances: what is to be answered.
       past: what was said before, as far as it counts.
+      cost: prompts, about, that answering it takes.
     """
 
     job: "Job"
@@ -27,6 +32,7 @@ class Piece:
     start: int
     utterances: tuple[Utterance, ...]
     past: tuple[Utterance, ...]
+    cost: int
 
     def window(self) -> Dialogue:
         """Past and utterances."""
@@ -36,17 +42,21 @@ class Piece:
         """The same, an utterance a piece."""
         for at, utterance in enumerate(self.utterances):
             past = last((*self.past, *self.utterances[:at]), most_past)
-            yield Piece(self.job, self.dialogue, self.start + at, (utterance,), past)
+            yield Piece(self.job, self.dialogue, self.start + at, (utterance,), past, self.cost)
 
 
 class Job:
     """One request's pieces, and the answers to them, which one thread adds in order while another waits for all."""
 
-    def __init__(self, labels: Mapping[str, str]) -> None:
+    def __init__(self, labels: Mapping[str, str], on_long: "OnLong", *, most_tokens: int) -> None:
         """Args:
         labels: the request's own with their words; empty for the model's.
+        on_long: what becomes of texts that are longer than a prompt.
+        most_tokens: of a prompt.
         """
-        self.labels = labels
+        self.labels, self.on_long = labels, on_long
+        self.warnings: tuple[str, ...] = ()
+        """Of the labels. There when the answers are."""
         self.pieces: deque[Piece] = deque()
         self.over = False
         """Answered, failed or given up: what is left of it need not be done."""
@@ -54,17 +64,19 @@ class Job:
         self._all: asyncio.Future[list[Prediction]] = self._loop.create_future()
         self._answers: list[Prediction] = []
         self._left = 0
+        self._most_tokens = most_tokens
 
     def add(self, dialogue: Dialogue, number: int, *, size: int, most_past: int) -> None:
-        """Adds all utterances of a dialogue, `size` a piece."""
+        """Adds all utterances of a dialogue, `size` a piece; one where each may be several prompts."""
         said = dialogue.utterances
+        size = 1 if self.on_long == "pool" else size
         for start in range(0, len(said), size):
-            self._add(Piece(self, number, start, said[start : start + size], last(said[:start], most_past)))
+            self._add(number, start, said[start : start + size], last(said[max(start - most_past, 0) : start], most_past))
 
     def add_last(self, dialogue: Dialogue) -> None:
         """Adds the last utterance of a dialogue; the others are its past."""
         past, said = dialogue.utterances[:-1], dialogue.utterances[-1:]
-        self._add(Piece(self, 0, len(past), said, past))
+        self._add(0, len(past), said, past)
 
     def take(self, answers: Sequence[Prediction]) -> None:
         """Notes the answers to the next utterances in order; the last ones wake who waits."""
@@ -85,9 +97,12 @@ class Job:
         finally:
             self.over = True
 
-    def _add(self, piece: Piece) -> None:
-        self.pieces.append(piece)
-        self._left += len(piece.utterances)
+    def _add(self, dialogue: int, start: int, utterances: tuple[Utterance, ...], past: tuple[Utterance, ...]) -> None:
+        cost = len(utterances)
+        if self.on_long == "pool":  # most tokens are a character or more
+            cost += sum(len(said.text) // self._most_tokens for said in utterances)
+        self.pieces.append(Piece(self, dialogue, start, utterances, past, cost))
+        self._left += len(utterances)
 
     def _end(self, settle: Callable[..., None], value: object) -> None:
         def settle_once() -> None:

@@ -2,20 +2,23 @@
 
 import os
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from eacl_jax.bulk import reading, tables
+from eacl_jax.bulk.lines import Lines
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.prediction import Prediction
 
 LABELS = ("joy", "anger", "neutral")
-LONGEST_NAME = 60
+LONGEST_NAME = 30
+PAST = 2
 
 
 class Stub:
-    """Answers by a checksum of the text, and of how many are asked together: other chunks are other bytes."""
+    """Answers by a checksum of the text and its past, and of how many are asked together: other chunks are other bytes."""
 
     labels = LABELS
     anchors = dict.fromkeys(("stage_one", "stage_two"))
@@ -23,26 +26,40 @@ class Stub:
     def __init__(self) -> None:
         self.asked: list[int] = []
 
-    def examples(self, dialogues: Sequence[Dialogue]) -> list[str]:
+    def examples(self, dialogues: Sequence[Dialogue], *, on_long: str = "cut") -> list[str]:
         for dialogue in dialogues:
             for number, utterance in enumerate(dialogue.utterances):
                 if len(utterance.speaker) > LONGEST_NAME:
                     raise UserError(f"dialogue {dialogue.id!r} utterance {number}: the speaker's name leaves no room.")
-        return [utterance.text for dialogue in dialogues for utterance in dialogue.utterances]
+        return [
+            " | ".join(u.text for u in dialogue.utterances[max(number - PAST, 0) : number + 1])
+            for dialogue in dialogues
+            for number in range(len(dialogue.utterances))
+        ]
 
     def represent(self, examples: Sequence[str]) -> list[str]:
         self.asked.append(len(examples))
         return list(examples)
 
-    def answer(self, reps: Sequence[str], utterances: Sequence[Utterance], *, stage: str) -> list[Prediction]:
+    def answer(
+        self, reps: Sequence[str], utterances: Sequence[Utterance], examples: Sequence[str], *, stage: str
+    ) -> list[Prediction]:
         answers = []
         for text, utterance in zip(reps, utterances, strict=True):
             value = zlib.crc32(f"{stage} {text}".encode())
             scores = {label: (value >> shift) % 100 / 100 for shift, label in enumerate(LABELS)}
             scores["joy"] += len(reps) / 1000
             best = max(scores, key=lambda label: scores[label])
-            answers.append(Prediction(utterance.speaker, utterance.text, best, scores, scores))
+            answers.append(Prediction(utterance.speaker, utterance.text, best, scores, scores, other=utterance.other))
         return answers
+
+
+def items(kind: str, lines: Lines, *, shard: str = "1/1", size: int = 1000, **columns: str) -> Iterator[reading.Item]:
+    """The dialogues of an input, in pieces of `size` utterances."""
+    wanted = reading.Wanted(lines, reading.Shard.parse(shard), size=size, most_past=PAST)
+    if kind == "csv":
+        return tables.Table(lines, columns).read(wanted)
+    return {"jsonl": reading.read_jsonl, "txt": reading.read_txt}[kind](lines, wanted)
 
 
 class Killed(BaseException):
@@ -54,13 +71,16 @@ DURABLE: dict[int, int] = {}
 
 
 class Kernel:
-    """`os`, but for the call that is the last: it is not done, half done or done, and then `kill` is called."""
+    """`os`, but for the call that is the last: it is not done, half done or done, and then `kill` is called. What the process
+    that was killed would still do is not done.
+    """
 
     _COUNTED = ("write", "fsync", "replace", "unlink", "ftruncate", "open")
 
     def __init__(self, last: int = 0, how: str = "", kill: Callable[[], None] = lambda: None) -> None:
         self.calls = 0
         self._last, self._how, self._kill = last, how, kill
+        self._killed = False
 
     def __getattribute__(self, name: str) -> Any:
         if name.startswith("_") or name == "calls":
@@ -71,12 +91,18 @@ class Kernel:
 
         def call(*arguments: Any) -> Any:
             self.calls += 1
+            if self._killed:
+                raise Killed
             if self.calls == self._last:
                 if self._how == "half" and name == "write":
                     real(arguments[0], arguments[1][: len(arguments[1]) // 2])
                 elif self._how == "done":
                     real(*arguments)
-                self._kill()
+                try:
+                    self._kill()
+                except Killed:
+                    self._killed = True
+                    raise
             return real(*arguments)
 
         return call

@@ -1,6 +1,7 @@
 """The command line as the tests call it: in this process, with a stand-in for the recognizer or a tiny real one."""
 
 import io
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -43,12 +44,18 @@ def model(tmp_path_factory) -> Path:
 def eacl(monkeypatch, capsysbinary) -> Callable[..., Done]:
     """Runs `eacl ARGUMENTS`; `given` is its standard input."""
     monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
 
     def run(*arguments: str | Path, given: bytes = b"") -> Done:
         monkeypatch.setattr(sys, "argv", ["eacl", *map(str, arguments)])
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given)))
-        with pytest.raises(SystemExit) as ended:
-            main()
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            with pytest.raises(SystemExit) as ended:
+                main()
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
         output, errors = capsysbinary.readouterr()
         return Done(int(ended.value.code or 0), output, errors.decode())
 

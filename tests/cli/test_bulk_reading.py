@@ -1,20 +1,23 @@
 """From lines to dialogues, one at a time: all that may stand in a file, and a clear word where it cannot be read."""
 
 import csv as csv_module
+import gzip
 import io
 import json
 
 import pytest
+from cli_stubs import items
 
 from eacl_jax.bulk import lines as bulk_lines
 from eacl_jax.bulk import seen as bulk_seen
-from eacl_jax.bulk import tables
 from eacl_jax.bulk.lines import Lines
-from eacl_jax.bulk.reading import Shard, Wanted, read_jsonl, read_txt
+from eacl_jax.bulk.reading import Shard, Wanted
 from eacl_jax.bulk.seen import Seen
+from eacl_jax.bulk.tables import Table
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.inputs import NOBODY, read_transcript
+from eacl_jax.prediction import Prediction
 
 ODD = [
     "🙂🏽",
@@ -29,14 +32,10 @@ ODD = [
 ]
 
 
-def read(kind, content, *, shard="1/1", resumed=None, columns=None):
+def read(kind, content, *, shard="1/1", resumed=None, size=100_000, **columns):
     """The items of an input."""
     content = content.encode() if isinstance(content, str) else content
-    given = Lines(io.BytesIO(content), "chats", resumed)
-    wanted = Wanted(given, Shard.parse(shard))
-    if kind == "csv":
-        return list(tables.read_csv(given, wanted, columns or tables.Columns()))
-    return list({"jsonl": read_jsonl, "txt": read_txt}[kind](given, wanted))
+    return list(items(kind, Lines(io.BytesIO(content), "chats", resumed), shard=shard, size=size, **columns))
 
 
 def as_jsonl(dialogues, ends="\n"):
@@ -112,7 +111,7 @@ def test_shard_that_is_none(text):
 
 
 def test_json_of_other_shards_is_not_looked_into():
-    content = as_jsonl(dialogues(1)) + "{\n" + as_jsonl(dialogues(1))
+    content = as_jsonl(dialogues(1)) + "{\n" + as_jsonl(dialogues(2)[1:])
     assert not any(item.problem for item in read("jsonl", content, shard="1/2"))
     assert read("jsonl", content, shard="2/2")[0].problem
 
@@ -137,26 +136,21 @@ GOOD = '{"id": "1", "utterances": [{"speaker": "Ann", "text": "hi"}]}'
     ("line", "told"),
     [
         ("{", f"not valid JSON at column 2.*{FORMS}"),
-        ('{"id": 1}', "field 'id' must be str, got 1"),
-        ("[]", "a dialogue must be a JSON object, got list"),
-        ("3", "a dialogue must be a JSON object, got int"),
-        ('"text"', "a dialogue must be a JSON object, got str"),
-        ('{"id": "x"}', "has no field 'utterances'"),
-        ('{"utterances": []}', "has no field 'id'"),
+        ('{"id": 1.5}', "field 'id' must be a string or a whole number, got 1.5"),
+        ("[]", "a dialogue must be an object, got list"),
+        ("3", "a dialogue must be an object, got int"),
+        ('"text"', "a dialogue must be an object, got str"),
+        ('{"id": "x"}', "a dialogue has no field 'utterances' and no 'transcript'"),
+        ('{"id": "1", "utterances": [{"text": "hi"}]}', "the id '1' was there before; give each dialogue an id of its own"),
         ('{"id": "x", "utterances": []}', "dialogue 'x' has no utterances; remove it"),
         ('{"id": "x", "transcript": " \\n"}', "dialogue 'x' has no utterances; remove it"),
         ('{"id": "x", "transcript": 3}', "field 'transcript' must be a string, got 3"),
-        ('{"transcript": "Ann: hi"}', "field 'id' must be a string, got None"),
         ('{"id": "x", "utterances": [], "transcript": ""}', "both 'utterances' and 'transcript'"),
-        ('{"id": "x", "utterances": {}}', "field 'utterances' must be list"),
-        ('{"id": "x", "utterances": ["hi"]}', "utterance 0 must be a JSON object, got str"),
-        ('{"id": "x", "utterances": [{"speaker": "Ann"}]}', "utterance 0 has no field 'text'"),
-        ('{"id": "x", "utterances": [{"speaker": "Ann", "text": 1}]}', "utterance 0 field 'text' must be str, got 1"),
-        (
-            '{"id": "x", "utterances": [{"speaker": "Ann", "text": "", "mood": 1}]}',
-            r"utterance 0 has unknown fields \['mood'\]",
-        ),
-        ('{"id": "x", "utterances": [], "date": 1}', r"unknown fields \['date'\]; known: id, utterances, transcript"),
+        ('{"id": "x", "utterances": {}}', "must have a list of 'utterances', got dict"),
+        ('{"id": "x", "utterances": [3]}', "utterance 0 must be .*, got int"),
+        ('{"id": "x", "utterances": [{"speaker": "Ann"}]}', "utterance 0: an utterance has no field 'text'"),
+        ('{"id": "x", "utterances": [{"speaker": "Ann", "text": 1}]}', "utterance 0: field 'text' must be a string, got 1"),
+        ('{"id": "x", "utterances": [{"Speaker": "Ann", "text": ""}]}', "the field 'Speaker' must be named 'speaker'"),
         ('{"id": "x", "utterances": [{"speaker": " ", "text": "a"}]}', "utterance 0: field 'speaker' is empty"),
         (
             '{"id": "x", "utterances": [{"speaker": "A", "text": "a\\u0000"}]}',
@@ -165,16 +159,18 @@ GOOD = '{"id": "1", "utterances": [{"speaker": "Ann", "text": "hi"}]}'
         ('{"id": "x", "utterances": [{"speaker": "A", "text": "\\ud83d"}]}', "field 'text' holds half of a surrogate pair"),
         ('{"id": "\\ud83d", "utterances": [{"speaker": "A", "text": ""}]}', "field 'id' holds half of a surrogate pair"),
         ('{"id": "x", "transcript": "Ann: \\u0000"}', "field 'transcript' line 1: field 'text' holds a null character"),
+        ('{"id": "x", "utterances": [["A", "b"]], "n": NaN}', "not usable JSON: NaN is no number; write null"),
+        ('{"id": "x", "utterances": [["A", "b"]], "n": -1e999}', "not usable JSON: -1e999 is no number"),
         ("[" * 100_000, "not usable JSON"),
         ("9" * 5000, "not usable JSON"),
-        (b'{"id": "\xff"}', r"byte 0xff at offset 8 of the line is not UTF-8"),
+        (b'{"id": "\xff"}', r"byte 0xff at offset 8 is not UTF-8"),
         (b"\0", "not valid JSON"),
     ],
 )
 def test_bad_json_lines(line, told):
     line = line.encode() if isinstance(line, str) else line
-    first, bad, last = read("jsonl", b"%b\n\n%b\n%b" % (GOOD.encode(), line, GOOD.encode()))
-    assert first.dialogue == last.dialogue is not None
+    first, bad, last = read("jsonl", b"%b\n\n%b\n%b" % (GOOD.encode(), line, GOOD.replace("1", "2", 1).encode()))
+    assert first.dialogue.utterances == last.dialogue.utterances
     assert (bad.line, bad.dialogue) == (3, None)
     with pytest.raises(UserError, match=f"^chats line 3: .*{told}"):
         raise UserError(bad.problem)
@@ -206,7 +202,7 @@ HEAD = "dialogue,speaker,text\n"
         ("1,Ann,a\n1,Ann\n", {1: "line 3: 2 cells"}),
         ("1,Ann\n", {1: "line 2: 2 cells"}),
         ('1,Ann,"a"b\n2,Ann,c\n3,Ann,d\n', {1: "line 2 is not valid CSV"}),
-        ('1,Ann,a\n2,Ann,"b\n3,Ann,c\n', {1: "line 3 is not valid CSV: unexpected end of data"}),
+        ('1,Ann,a\n2,Ann,"b\n3,Ann,c\n', {1: "line 3 is not valid CSV: a cell's opening quote is never closed"}),
         (",Ann,a\n1,Ann,c\n2,Ann,d\n", {1: "line 2: the cell of column 'dialogue' is empty"}),
         ("1,,a\n2,Ann,d\n", {1: "line 2: field 'speaker' is empty"}),
         ("1,Ann,a\n2,Ann,b\0\n", {2: "line 3: field 'text' holds a null character"}),
@@ -235,10 +231,10 @@ def test_row_that_is_not_utf8():
         ("", "chats is empty; its first line must name the columns dialogue, speaker, text"),
         ("\n\n", "chats is empty"),
         ("dialogue,text\n", "no column 'speaker'; its columns are 'dialogue', 'text'.*--speaker-column"),
-        ("dialogue,speaker,text,text\n", "more than one column 'text'"),
+        ("dialogue,speaker,text,text\n", "more than one column for the text: 'text', 'text'"),
         ('dialogue,"speaker\n', "line 1: the header is not valid CSV"),
         (b"dialogue,\xff\n", "line 1: byte 0xff"),
-        ("dialogue,speaker,text\n".encode("utf-16"), "byte order mark of UTF-16; save it as UTF-8"),
+        (b"PK\x03\x04", "chats is a zip archive or an Excel workbook"),
     ],
 )
 def test_bad_headers(content, told):
@@ -247,7 +243,7 @@ def test_bad_headers(content, told):
 
 
 def test_other_names_of_columns():
-    (item,) = read("csv", "who,what,conv\nAnn,hi,7\n", columns=tables.Columns("conv", "who", "what"))
+    (item,) = read("csv", "who,what,conv\nAnn,hi,7\n", dialogue="conv", speaker="who", text="what")
     assert item.dialogue == Dialogue("7", (Utterance("Ann", "hi"),))
 
 
@@ -255,6 +251,76 @@ def test_quoted_cells_hold_line_ends():
     first, last = read("csv", HEAD + '1,Ann,"a\nb"\n\n2,Ann\n2,Ann,c\n')
     assert first.problem.startswith("chats line 5: 2 cells")  # between two dialogues: of either
     assert last.line == 6
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "dialogue;speaker;text\n1;Ann;a, b\n;;\n1;Ben;c;;\n",
+        "sep=;\r\nDialogue;Speaker;Text\r\n1;Ann;a, b\r\n1;Ben;c\r\n",
+        "dialogue\tspeaker\ttext\n1\tAnn\ta, b\n1\tBen\tc\n",
+        '\ufeff\ufeff"dialogue", "speaker", "text"\n1, "Ann", "a, b"\n1, "Ben", "c"\n',
+        'Sr No.,Utterance,Speaker,Emotion,Dialogue_ID,Utterance_ID\r1,"a, b",Ann,joy,1,0\r2,c,Ben,,1,1\r',
+        'text,conv,author,label,category\n"a, b",1,Ann,x,y\nc,1,Ben,x,y\n',
+    ],
+)
+@pytest.mark.parametrize(
+    "coded", [str.encode, lambda text: text.encode("utf-16"), lambda text: gzip.compress(text.encode(), mtime=0)]
+)
+def test_tables_of_spreadsheets(content, coded):
+    (item,) = read("csv", coded(content))
+    assert item.dialogue == Dialogue("1", (Utterance("Ann", "a, b"), Utterance("Ben", "c")))
+
+
+def test_other_columns_are_carried_through():
+    content = "n,dialogue,speaker,text,emotion,,n,p(joy),utterance\n7,1,Ann,hi,joy,x,8,0.5,0\n"
+    table = Table(Lines(io.BytesIO(content.encode()), "chats"), {})
+    (item,) = table.read(Wanted(table._lines, Shard(), size=10, most_past=0))
+    assert item.dialogue.utterances[0].other == {"n": "7", "column 6": "x", "n 7": "8"}
+    assert table.others == ("n", "column 6", "n 7")
+    assert table.left_out == ["emotion", "p(joy)", "utterance"]
+
+
+def test_other_fields_are_carried_through():
+    record = {"id": 7, "utterances": [{"speaker": "Ann", "text": "hi", "n": [1]}, "Ben: so", ["Cleo", "yes"]], "more": {"a": 1}}
+    answered = {"id": "8", "utterances": [Prediction("Ann", "hi", "joy", {"joy": 1.0}, {"joy": 1.0}).to_json()]}
+    first, again = read("jsonl", json.dumps(record) + "\n" + json.dumps(answered))
+    said = first.dialogue.utterances
+    assert (first.dialogue.id, first.dialogue.other, said[0].other) == ("7", {"more": {"a": 1}}, {"n": [1]})
+    assert said[1:] == (Utterance("Ben", "so"), Utterance("Cleo", "yes"))
+    assert again.dialogue.utterances[0].other == {}
+
+
+def test_rows_out_of_order():
+    rows = "Dialogue_ID,Speaker,Utterance,Utterance_ID\n1,Ann,a,0\n1,Ann,b,1\n2,Ann,c,1\n2,Ann,d,0\n3,Ann,e,\n3,Ann,f,x\n"
+    first, second, third = read("csv", rows)
+    assert first.dialogue
+    assert third.dialogue
+    assert second.problem == "chats line 5: 'Utterance_ID' is 0 after 1; sort the rows of a dialogue by that column."
+
+
+def test_who_speaks_without_a_name_is_counted():
+    (item,) = read("txt", "no name\nAnn: hi\nSpeaker: so\n我们\n")
+    assert item.unnamed == 2
+    lines = [{"id": "1", "transcript": "no name\nAnn: hi"}, {"id": "2", "utterances": [{"text": "hi"}, ["Speaker", "so"]]}]
+    assert [item.unnamed for item in read("jsonl", "\n".join(map(json.dumps, lines)))] == [1, 0]
+
+
+def test_export_of_a_chat_is_one_dialogue_with_blank_lines():
+    text = "12/05/2024, 10:31 - Ann: I waited\n\nfor hours\n12/05/2024, 10:33 - Ben: Sorry\n"
+    (item,) = read("txt", text)
+    assert item.dialogue.utterances == read_transcript(text).utterances
+    assert [u.speaker for u in item.dialogue.utterances] == ["Ann", "Ben"]
+    assert item.lines == (1, 4)
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_lines_end_at_carriage_returns_too(kind, monkeypatch):
+    expected = dialogues(5)
+    content = WRITERS[kind](expected, "\r")
+    assert [item.dialogue for item in read(kind, content)] == expected
+    monkeypatch.setattr(bulk_lines, "LONGEST_LINE", max(map(len, content.split("\r"))) + 1)
+    assert [item.dialogue for item in read(kind, content)] == expected
 
 
 @pytest.mark.parametrize("kind", WRITERS)

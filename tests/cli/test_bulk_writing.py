@@ -10,12 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from cli_stubs import DURABLE, LABELS, Kernel, Killed, Stub, lose_power
+from cli_stubs import DURABLE, LABELS, Kernel, Killed, Stub, items, lose_power
 
 from eacl_jax.bulk import formats, writing
 from eacl_jax.bulk.lines import Lines
 from eacl_jax.bulk.predict import predict
-from eacl_jax.bulk.reading import Shard, Wanted, read_jsonl
 from eacl_jax.errors import UserError
 
 DIALOGUES = 23
@@ -38,10 +37,8 @@ def run(source: Path, output: Path, *, csv: bool = False, settings: str = "", sk
         writing.FileOutput(output, {"of": settings}, header=written_as.header, restart=restart) as goal,
     ):
         lines = Lines(file, source.name, goal.journal.position)
-        items = read_jsonl(lines, Wanted(lines, Shard()))
-        return predict(
-            Stub(), lines, items, goal, written_as, stage="stage_two", chunk=8, skip_bad=skip_bad, tell=lambda *_: None
-        )
+        options = {"stage": "stage_two", "on_long": "cut", "chunk": 8, "skip_bad": skip_bad, "tell": lambda *_: None}
+        return predict(Stub(), lines, items("jsonl", lines, size=8), goal, written_as, **options)
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -167,7 +164,7 @@ def test_disk_that_fills_up(source, tmp_path, monkeypatch, undisturbed, code):
 def interrupted(source: Path, output: Path, monkeypatch, **options):
     """Leaves a run of which some is done."""
     with monkeypatch.context() as patch:
-        patch.setattr(writing, "os", Kernel(30, "half", kill))
+        patch.setattr(writing, "os", Kernel(21, "half", kill))
         with pytest.raises(Killed):
             run(source, output, **options)
     journal = json.loads(output.with_name(output.name + ".part.json").read_text())
@@ -197,7 +194,7 @@ def test_input_may_be_mended_behind_what_was_done(tmp_path, monkeypatch):
     """What stops a run need not cost what it did."""
     mended = make_input(tmp_path / "mended.jsonl", bad=False)
     source = tmp_path / "chats.jsonl"
-    source.write_bytes(mended.read_bytes().replace(b'{"id": "d20"', b'{"name": "d20"'))
+    source.write_bytes(mended.read_bytes().replace(b'{"id": "d20"', b'{"ID": "d20"'))
     with pytest.raises(UserError, match=r"chats\.jsonl line 21"):
         run(source, tmp_path / "out", skip_bad=False)
     done = json.loads((tmp_path / "out.part.json").read_text())["totals"]["dialogues"]

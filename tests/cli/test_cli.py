@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from toys import make_config, make_corpus_files
 
-from eacl_jax import evaluation, run
+from eacl_jax import evaluation, run, run_folder
 from eacl_jax.config import Config
 from eacl_jax.recognizer import EmotionRecognizer
 from eacl_jax.training import Interrupted
@@ -36,15 +36,21 @@ def test_each_command_has_help(eacl, command):
 def test_help_and_mistakes_do_not_wait_for_jax():
     script = (
         "import sys\nfrom eacl_jax.cli.main import main\n"
-        "for arguments in (['--help'], ['predict', '--help'], 'predict --model=m --input=no.jsonl --output=o.csv'.split()):\n"
-        "    sys.argv = ['eacl', *arguments]\n"
+        "for line in ('--help', 'predict --help', 'predict --model=tests/none --input=no.jsonl --output=o.csv',\n"
+        "    'evaluate --model=launch/none --input=i.csv', 'predict --model=ann/m --input=no.jsonl --output=o.csv'):\n"
+        "    sys.argv = ['eacl', *line.split()]\n"
         "    try: main()\n"
         "    except SystemExit: pass\n"
         "print(sorted({'jax', 'flax', 'transformers', 'fastapi'} & set(sys.modules)))\n"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.endswith("[]\n")
-    assert done.stderr == "error: --input: no.jsonl does not exist; name a file of dialogues.\n"
+    told = done.stderr.splitlines()
+    assert [line.partition(";")[0] for line in told] == [
+        "error: there is no folder tests/none (and as tests is here, the hub is not asked)",
+        "error: there is no folder launch/none (and as launch is here, the hub is not asked)",
+        "error: --input: no.jsonl does not exist",
+    ]
 
 
 def test_train_is_the_launch_script(eacl, tmp_path, monkeypatch):
@@ -71,7 +77,7 @@ def test_interrupted_training_says_how_to_go_on(eacl, tmp_path, monkeypatch):
 
     monkeypatch.setattr(run, "train", interrupted)
     done = eacl("train", f"--config={ROOT / 'configs' / 'meld.py'}", "--workdir", tmp_path / "my run")
-    assert done.status == 0
+    assert done.status == 143
     assert f"run the same command again:\n  eacl train --config={ROOT}/configs/meld.py --workdir '{tmp_path}/my run'" in (
         done.output.decode()
     )
@@ -101,7 +107,7 @@ def test_mistakes_in_training(eacl, tmp_path, monkeypatch, arguments, told):
 def test_evaluate_is_the_launch_script(eacl, tmp_path, monkeypatch):
     scores = {"stage_two": {"weighted_f1": 61.5, "per_class_f1": {}}}
     called = []
-    monkeypatch.setattr(run, "read_config", lambda folder: Config())
+    monkeypatch.setattr(run_folder, "read_config", lambda folder: Config())
     monkeypatch.setattr(evaluation, "evaluate", lambda *given, **options: called.append((given, options)) or scores)
     (tmp_path / "results.json").write_text(json.dumps({"stage_one": {}, "stage_two": {}}))
     done = eacl("evaluate", "--run", tmp_path, "--split=dev", "--data-dir=there")
@@ -125,8 +131,8 @@ def test_adapt_saves_what_the_library_adapts(eacl, model, tmp_path):
     chats = annotated(tmp_path / "chats.jsonl", joy="glee")
     refused = eacl("adapt", "--model", model, "--input", chats, "--output", tmp_path / "new")
     assert refused.status == 2
-    assert "the emotions 'glee' (" in refused.errors
-    assert "--labels 'anger,glee,neutral'" in refused.errors
+    assert "not among the labels joy, anger, neutral: 'glee' (" in refused.errors
+    assert "  --labels anger,glee,neutral   " in refused.errors
     assert not (tmp_path / "new").exists()
 
     options = ("--labels", "anger,glee=wonderful,neutral", "--output", tmp_path / "new")
@@ -157,8 +163,13 @@ def test_adapt_reads_csv(eacl, model, tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [
-        ("no.jsonl", None, "there is no file no.jsonl"),
-        ("chats.txt", "Ann: hi", "must end in .jsonl (a dialogue a line) or .csv (an utterance a row)"),
+        ("no.jsonl", None, "--input names no.jsonl, which does not exist"),
+        ("chats.txt", "Ann: hi", "chats.txt is neither a table nor JSON: its first line, 'Ann: hi', must name the columns"),
+        (
+            "chats.csv",
+            "dialogue,speaker,text,emotion\n1,Ann,hi,joy\n1,Ann,hm,Joy\n1,Ann,hm,none",
+            "'Joy' (1), 'none' (1). Correct the file, or add\n  --map Joy=joy,none=   ",
+        ),
         ("chats.jsonl", "", "no utterance has an emotion"),
         ("chats.jsonl", "{", "chats.jsonl line 1: not valid JSON"),
         ("chats.csv", "dialogue,speaker,text\n", "no column 'emotion'"),
@@ -180,7 +191,7 @@ def test_mistakes_in_adapting(eacl, model, tmp_path, monkeypatch, name, content,
     assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.parametrize("script", ["predict", "serve", "encoders"])
+@pytest.mark.parametrize("script", ["evaluate", "predict", "serve", "encoders"])
 def test_launch_scripts_are_the_commands(script):
     done = subprocess.run([sys.executable, f"launch/{script}.py", "--help"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0

@@ -1,15 +1,18 @@
 """`eacl predict` from its command line to its files."""
 
 import csv
+import gzip
 import io
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
 from cli_stubs import LONGEST_NAME
 
+from eacl_jax.bulk.journal import Journal
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.recognizer import EmotionRecognizer
 
@@ -31,6 +34,8 @@ def rows(content: bytes) -> list[dict[str, str]]:
 
 def same(found, expected) -> bool:
     """Whether records as they were written are those of the library, but for rounding."""
+    if isinstance(expected, bool):
+        return str(found) == str(expected)
     if isinstance(expected, float):
         return abs(float(found) - expected) < 1e-5
     if isinstance(expected, dict):
@@ -50,7 +55,8 @@ def test_files_of_all_formats_give_the_librarys_answers(eacl, model, answers, tm
     assert (done.status, done.output) == (0, b"")
     assert same([json.loads(line) for line in (tmp_path / "out.jsonl").open()], [a.to_json() for a in answers])
     assert "3 dialogues, 6 utterances" in done.errors
-    assert "1 utterances are longer than the model reads: the beginnings of their texts were cut" in done.errors
+    assert "1 utterances are longer than the model reads: their ends were answered (--on-long)" in done.errors
+    assert "1 utterances hold mostly what the model's tokenizer does not know" in done.errors
     counted = {label: sum(p.emotion == label for a in answers for p in a) for label in ("joy", "anger", "neutral")}
     assert all(f"{label} {count}" in done.errors for label, count in counted.items() if count)
 
@@ -125,12 +131,19 @@ def test_stopped_and_run_again(eacl, model, tmp_path, monkeypatch):
 
 
 def test_other_model_is_refused(eacl, model, stub, tmp_path, monkeypatch):
-    chats = jsonl(tmp_path / "chats.jsonl")
-    monkeypatch.setattr(stub, "represent", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
-    options = ("--input", chats, "--output", tmp_path / "out.jsonl")
+    chats = jsonl(tmp_path / "chats.jsonl", [Dialogue(str(n), (Utterance("Ann", "hi"),)) for n in range(20)])
+    options = ("--input", chats, "--output", tmp_path / "out.jsonl", "--batch-size=1")
+    represent = stub.represent
+
+    def interrupted(examples):
+        if stub.asked:
+            raise KeyboardInterrupt
+        return represent(examples)
+
+    monkeypatch.setattr(stub, "represent", interrupted)
     assert eacl("predict", "--model", model, *options).status == 130
+    shutil.copytree(model, tmp_path / "other")
     settings = json.loads((model / "config.json").read_text())
-    (tmp_path / "other").mkdir()
     (tmp_path / "other" / "config.json").write_text(json.dumps({**settings, "temperature": 0.5}))
     done = eacl("predict", "--model", tmp_path / "other", *options)
     assert done.status == 2
@@ -161,6 +174,145 @@ def test_bad_dialogues_are_told_or_passed_over(eacl, model, stub, tmp_path):
     assert json.loads(done.errors.splitlines()[0])["line"] == 2
 
 
+def test_nothing_is_left_of_a_command_that_was_refused(eacl, model, tmp_path):
+    chats = jsonl(tmp_path / "chats.jsonl")
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text("{\n[]\n")
+    out = ("--output", tmp_path / "out.csv")
+    refused = [
+        ("--input", chats, "--labels=joy"),
+        ("--input", bad),
+        ("--input", chats, "--on-long=refuse"),
+    ]
+    for arguments in refused:
+        assert eacl("predict", "--model", model, *arguments, *out).status == 2
+        assert sorted(file.name for file in tmp_path.iterdir()) == ["bad.jsonl", "chats.jsonl"]
+    done = eacl("predict", "--model", model, "--input", bad, *out, "--skip-bad")
+    assert done.status == 2
+    assert done.errors.startswith(
+        f"error: none of the 2 dialogues of {bad} can be used, see {tmp_path}/out.csv.errors.jsonl; the first: "
+    )
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["bad.jsonl", "chats.jsonl", "out.csv.errors.jsonl"]
+    assert eacl("predict", "--model", model, "--input", chats, *out, "--labels=joy,anger").status == 0
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["bad.jsonl", "chats.jsonl", "out.csv"]
+
+
+def test_journal_that_counts_nothing_is_in_nobodys_way(eacl, model, stub, tmp_path):
+    """As a process leaves it that was killed before its first answer."""
+    chats = jsonl(tmp_path / "chats.jsonl")
+    journal = Journal({"labels": "others"}, replaces=False)
+    (tmp_path / "out.jsonl.part.json").write_text(journal.to_text())
+    (tmp_path / "out.jsonl.part").write_text("half a li")
+    assert eacl("predict", "--model", model, "--input", chats, "--output", tmp_path / "out.jsonl").status == 0
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["chats.jsonl", "out.jsonl"]
+    assert [json.loads(line)["id"] for line in (tmp_path / "out.jsonl").open()] == ["a", "b", "c"]
+
+
+def test_compressed_input(eacl, model, stub, tmp_path):
+    chats = jsonl(tmp_path / "chats.jsonl")
+    packed = tmp_path / "chats.jsonl.gz"
+    packed.write_bytes(gzip.compress(chats.read_bytes(), mtime=0))
+    outputs = [
+        eacl("predict", "--model", model, "--input", chats, "--output=-"),
+        eacl("predict", "--model", model, "--input", packed, "--output=-"),
+        eacl("predict", "--model", model, "--input=-", "--input-format=jsonl", "--output=-", given=packed.read_bytes()),
+    ]
+    assert [done.status for done in outputs] == [0, 0, 0]
+    assert len({done.output for done in outputs}) == 1
+    packed.write_bytes(packed.read_bytes()[:-20])
+    done = eacl("predict", "--model", model, "--input", packed, "--output", tmp_path / "out.jsonl")
+    assert (done.status, done.errors.count("\n")) == (2, 1)
+    assert "chats.jsonl.gz: the gzip file is damaged or cut short" in done.errors
+
+
+def test_columns_are_carried_through_and_predictions_read_again(eacl, model, stub, tmp_path):
+    table = tmp_path / "chats.csv"
+    table.write_text("Sr No.;Utterance;Speaker;emotion;Dialogue_ID\n7;=hi;Ann;joy;x\n8;so;Bob;joy;x\n")
+    done = eacl("predict", "--model", model, "--input", table, "--output", tmp_path / "out.csv")
+    assert done.errors.startswith(f"{table}: columns 'emotion' are not carried through, as answers have these names")
+    found = rows((tmp_path / "out.csv").read_bytes())
+    assert [(row["Sr No."], row["dialogue"], row["text"]) for row in found] == [("7", "x", "'=hi"), ("8", "x", "so")]
+    lean = eacl("predict", "--model", model, "--input", table, "--output=-", "--fields=emotion", "--output-format=csv")
+    assert lean.output.splitlines()[0] == b'"dialogue","utterance","emotion"'
+    again = eacl("predict", "--model", model, "--input", tmp_path / "out.csv", "--output", tmp_path / "again.csv", "--raw")
+    assert again.status == 0
+    assert (tmp_path / "again.csv").read_bytes().splitlines()[0] == (tmp_path / "out.csv").read_bytes().splitlines()[0]
+
+
+def test_what_to_know_about_the_answers_is_counted(eacl, model, tmp_path):
+    long = "the day is wonderful " * 60
+    text = f"the table is wonderful\nAnn: {long}\nBob: 我们 拿到 公寓 了 我们 拿到 公寓 了\n"
+    options = ("--model", model, "--input=-", "--input-format=txt", "--labels", "\x1b[2Jjoy=joy,anger", "--output")
+    done = eacl("predict", *options, tmp_path / "out.jsonl", given=text.encode())
+    told = done.errors.splitlines()[2:]
+    assert [line[:12] for line in told] == ["1 utterances"] * 3
+    assert "longer than the model reads: their ends were answered (--on-long)" in told[0]
+    assert "what the model's tokenizer does not know" in told[1]
+    assert "name no speaker; they count as one speaker's, 'Speaker'" in told[2]
+    assert "\x1b" not in done.errors
+    expected = EmotionRecognizer.from_pretrained(model).with_labels({"\x1b[2Jjoy": "joy", "anger": "anger"})
+    (found,) = map(json.loads, (tmp_path / "out.jsonl").open())
+    assert same(found, expected.predict({"id": "1", "transcript": text}).to_json())
+    pooled = eacl("predict", *options, "-", "--on-long=pool", given=text.encode())
+    assert "the mean of their parts was answered" in pooled.errors
+    assert same(json.loads(pooled.output), expected.predict({"id": "1", "transcript": text}, on_long="pool").to_json())
+    refused = eacl("predict", *options, "-", "--on-long=refuse", given=text.encode())
+    assert refused.errors.splitlines()[-1].startswith(
+        "error: standard input line 2: dialogue '1' utterance 1: its text has 240 tokens"
+    )
+
+
+def test_long_dialogue_is_the_librarys(eacl, model, tmp_path):
+    """A real recognizer: pieces with the past that their prompts hold."""
+    words = ("wonderful", "rude", "table", "the end", "good day")
+    text = "".join(f"{'Ann' if n % 2 else 'Bob'}: {words[n % 5]} {words[n % 3]}\n" for n in range(20))
+    expected = EmotionRecognizer.from_pretrained(model).predict(text)
+    done = eacl(
+        "predict", "--model", model, "--input=-", "--input-format=txt", "--output=-", "--batch-size=1", given=text.encode()
+    )
+    assert same(json.loads(done.output), expected.to_json())
+
+
+def test_output_whose_folder_goes(eacl, model, stub, tmp_path, monkeypatch):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    represent = stub.represent
+    monkeypatch.setattr(stub, "represent", lambda examples: shutil.rmtree(folder, ignore_errors=True) or represent(examples))
+    done = eacl("predict", "--model", model, "--input", jsonl(tmp_path / "chats.jsonl"), "--output", folder / "out.jsonl")
+    assert (done.status, done.errors.count("\n")) == (2, 1)
+    assert f"cannot write {folder}/out.jsonl: No such file or directory" in done.errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--output=-", "--output-format=csv"], "--output: standard output is closed; name a file"),
+        (["--input=-", "--input-format=txt"], "--input: standard input is closed; name a file"),
+    ],
+)
+def test_standard_streams_that_are_closed(eacl, model, stub, tmp_path, monkeypatch, arguments, told):
+    chats = jsonl(tmp_path / "chats.jsonl")
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(io, "TextIOWrapper", lambda _: None)  # the standard input that `eacl` gives
+    done = eacl("predict", "--model", model, "--input", chats, "--output", tmp_path / "out.jsonl", *arguments)
+    assert (done.status, told in done.errors) == (2, True)
+
+
+@pytest.mark.parametrize("name", ["chats.jsonl", "out.jsonl.part", "out.jsonl.errors.jsonl"])
+def test_input_that_would_be_written_over(eacl, model, stub, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    before = jsonl(tmp_path / name).read_bytes()
+    os.link(name, "link.jsonl")
+    output = "chats.jsonl" if name == "chats.jsonl" else "out.jsonl"
+    for arguments in (["--input=link.jsonl", f"--output={output}"], [f"--input={name}", f"--output={output}"]):
+        done = eacl("predict", f"--model={model}", *arguments, "--input-format=jsonl", "--restart")
+        assert (done.status, f"--output: {name}, which is written, is the input" in done.errors) == (2, True)
+    monkeypatch.setattr(sys, "stdout", Stdout(os.open(name, os.O_WRONLY | os.O_APPEND)))
+    done = eacl("predict", f"--model={model}", "--input=link.jsonl", "--output=-")
+    assert "--output: standard output, which is written, is the input" in done.errors
+    assert Path(name).read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -176,16 +328,27 @@ def test_bad_dialogues_are_told_or_passed_over(eacl, model, stub, tmp_path):
         (["--input=empty.csv"], "empty.csv is empty; its first line must name the columns dialogue, speaker, text"),
         (["--output=out.xml"], "the name of out.xml ends in none of .jsonl, .csv"),
         (["--output=no/out.jsonl"], "there is no folder"),
-        (["--output=chats.jsonl"], "chats.jsonl is the input; name another file"),
+        (["--output=chats.jsonl"], "chats.jsonl, which is written, is the input; name another file"),
+        (["--input=folder.csv/x.csv"], "does not exist"),
+        (["--input=chats.jsonl/x.csv"], "--input: cannot read chats.jsonl/x.csv: Not a directory"),
+        (["--output=chats.jsonl/x.csv"], "there is no folder"),
+        (
+            ["--input=~nobody-of-that-name/x.csv"],
+            "--input: ~nobody-of-that-name/x.csv: the home folder that ~ stands for is not known",
+        ),
+        (["--output", "a" * 250 + ".csv"], "csv: File name too long; mend that"),
+        (["--output=out.jsonl.gz"], "the name of out.jsonl.gz ends in none of .jsonl, .csv"),
+        (["--fields=mood"], "--fields: 'mood' is none of speaker, text, emotion"),
+        (["--on-long=drop"], "Invalid value for '--on-long'"),
         (["--output=there.jsonl"], "there.jsonl is there; name another output, or use --restart"),
         (["--shard=3/2"], "--shard must be I/N with I from 1 to N"),
-        (["--labels=joy,joy"], "--labels: 'joy' is there twice"),
+        (["--labels=joy,joy"], "--labels repeat: 'joy' is there twice"),
         (["--labels=joy,=x"], "--labels: '=x' is neither LABEL=WORD nor LABEL"),
         (["--batch-size=0"], "Invalid value for '--batch-size'"),
         (["--stage=three"], "Invalid value for '--stage'"),
         (["--bogus"], "No such option: --bogus"),
-        (["--model=nowhere"], "nowhere is no folder"),
-        (["--model=folder.csv"], "config.json is missing"),
+        (["--model=nowhere"], "there is no folder nowhere; the current folder holds"),
+        (["--model=folder.csv"], "folder.csv is no model's folder: config.json and heads.safetensors are missing"),
         (["--text-column=words", "--input=table.csv"], "no column 'words'; its columns are 'dialogue', 'speaker', 'text'"),
     ],
 )
@@ -209,6 +372,8 @@ class Stdout:
 
     def __init__(self, descriptor: int) -> None:
         self.buffer = io.FileIO(descriptor, "wb")
+        self.fileno = self.buffer.fileno
+        self.isatty = self.buffer.isatty
 
     def flush(self) -> None:
         """Nothing is kept back."""
@@ -226,6 +391,5 @@ def test_standard_output_that_nobody_reads(eacl, model, stub, tmp_path, monkeypa
     reader, writer = os.pipe()
     os.close(reader)
     monkeypatch.setattr(sys, "stdout", Stdout(writer))
-    monkeypatch.setattr(sys, "stderr", sys.stderr)  # what is put in its place is taken away again
     done = eacl("predict", "--model", model, "--input", jsonl(tmp_path / "chats.jsonl"), "--output=-")
-    assert (done.status, done.errors) == (1, "")
+    assert (done.status, done.errors) == (141, "")

@@ -1,6 +1,8 @@
 """Preparing a corpus: once, anew when the sources change, whole or not at all."""
 
 import dataclasses
+import errno
+import json
 import os
 import pickle
 import subprocess
@@ -26,7 +28,7 @@ def texts(corpus: Corpus, split: str = "train") -> list[str]:
 
 
 def prepared(cache: Path) -> list[Path]:
-    return sorted(cache.glob("corpora/*/*/1.0.0"))
+    return sorted(cache.glob("corpora/*/*/1.1.0"))
 
 
 def command(code: str, data: DataConfig, *arguments: Path) -> list[str]:
@@ -75,6 +77,14 @@ def test_changed_source_is_prepared_anew(toy: Toy, cache: Path) -> None:
     os.utime(train, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     assert texts(corpora.load(data))[0] == "The teapot is singing."
     assert len(prepared(cache)) == 2
+
+
+def test_half_a_surrogate(toy: Toy) -> None:
+    utterance = {"speaker": "Ana", "text": "hi", "emotion": "joy"}
+    with pytest.raises(UserError, match="the id holds half of a surrogate pair"):
+        corpora.load(toy(dev=json.dumps({"id": "\ud83d", "utterances": [utterance]})))
+    # In a field that nobody reads it does no harm.
+    corpora.load(toy(dev=json.dumps({"id": "d", "note": "\ud83d", "utterances": [utterance]})))
 
 
 def test_many_dialogues_keep_their_order(toy: Toy) -> None:
@@ -141,13 +151,50 @@ def test_processes_may_prepare_at_once(toy: Toy, cache: Path) -> None:
     assert len(list((cache / "corpora").iterdir())) == 1
 
 
-def test_damaged_preparation_is_named(toy: Toy, cache: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("custom-dev.array_record-00000-of-00001", b"torn"),
+        ("custom-dev.array_record-00000-of-00001", None),
+        ("dataset_info.json", b""),
+        ("dataset_info.json", b"{}"),
+        ("features.json", b"torn"),
+    ],
+)
+def test_damaged_preparation_is_prepared_anew(toy: Toy, cache: Path, name: str, content: bytes | None) -> None:
+    data = toy()
+    expected = corpora.load(data)
+    (folder,) = prepared(cache)
+    if content is None:
+        (folder / name).unlink()
+    else:
+        (folder / name).write_bytes(content)
+    assert corpora.load(data) == expected
+    assert prepared(cache) == [folder]
+    assert list((cache / "corpora").iterdir()) == [folder.parents[1]]
+
+
+def test_damaged_preparation_that_stays_is_named(toy: Toy, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = toy()
     corpora.load(data)
     (folder,) = prepared(cache)
-    (folder / "custom-dev.array_record-00000-of-00001").write_bytes(b"torn")
-    with pytest.raises(UserError, match=r"1\.0\.0 cannot be read .*delete that folder"):
+    (folder / "dataset_info.json").write_text("")
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("shutil.rmtree", refuse)
+    with pytest.raises(UserError, match=r"cannot be read .*nor removed \(Permission denied\); delete that folder"):
         corpora.load(data)
+
+
+def test_full_disk_is_told(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise RuntimeError("UNAVAILABLE: write failed: No space left on device")
+
+    monkeypatch.setattr(CorpusBuilder, "_generate_examples", full)
+    with pytest.raises(UserError, match=r"cannot prepare custom in .*: no space left on the disk; free some"):
+        corpora.load(toy())
 
 
 def test_source_that_changes_meanwhile(toy: Toy, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

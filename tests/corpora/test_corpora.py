@@ -75,6 +75,27 @@ def test_leak_between_splits_is_counted(toy: Toy, caplog: pytest.LogCaptureFixtu
     ]
 
 
+def test_rows_divided_among_splits_are_said_each_time(toy: Toy, caplog: pytest.LogCaptureFixture) -> None:
+    header = "Dialogue_ID,Utterance_ID,Speaker,Utterance,Emotion\n"
+    rows = [f"{number},{turn},Ana,Line {turn}.,{'fear' if turn % 3 else 'joy'}\n" for number in range(3) for turn in range(6)]
+    splits = {"train": header + "".join(rows[:17:2]), "dev": header + rows[-1].replace("2,", "7,"), "test": header + rows[1]}
+    for _ in ("prepared", "from the cache"):
+        caplog.clear()
+        corpora.load(toy(suffix=".csv", **splits))
+        assert "1 of the 1 dialogues of test have utterances in train too ('0'): rows were divided" in caplog.text
+    caplog.clear()
+    corpora.load(toy(suffix=".csv", **splits | {"test": header + rows[0].replace("Line", "Row")}))
+    assert "have utterances in" not in caplog.text
+
+
+def test_spellings_of_a_label_are_refused_unless_listed(toy: Toy) -> None:
+    spelled = [{"id": "d", "utterances": [{"speaker": "Ana", "text": "Yes!", "emotion": "Joy"}]}]
+    with pytest.raises(UserError, match=r"one label in 2 spellings: 'Joy' \(1: dev\.jsonl 1\), 'joy' \(1: train\.jsonl 1\)"):
+        corpora.load(toy(dev=spelled))
+    data = dataclasses.replace(toy(dev=spelled), labels=("anger", "joy ", "Joy"))
+    assert corpora.load(data).taxonomy.labels == ("anger", "joy", "Joy")
+
+
 def test_cache_folder_precedence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("EACL_JAX_CACHE", raising=False)

@@ -40,12 +40,35 @@ def test_missing_files_are_named(tmp_path: Path, cache: Path) -> None:
     with pytest.raises(UserError, match=r"--config\.data\.dir names .*nowhere, which is not a folder"):
         corpora.load(DataConfig(corpus="meld", dir=str(tmp_path / "nowhere"), cache_dir=str(cache)))
     with pytest.raises(
-        UserError, match=r"none of the files train_sent_emo\.csv, .* looked into: .*, .*meld\. Set --config\.data\.dir"
+        UserError,
+        match=r"none of the files train_sent_emo\.csv, .* is in .* or the 0 folders below it .*\. Set --config\.data\.dir",
     ):
         corpora.load(DataConfig(corpus="meld", dir=str(tmp_path), cache_dir=str(cache)))
     (toy(tmp_path / "meld") / "dev_sent_emo.csv").unlink()
     with pytest.raises(UserError, match=r"meld has no dev_sent_emo\.csv \(needed: train_sent_emo\.csv"):
         corpora.load(DataConfig(corpus="meld", dir=str(tmp_path), cache_dir=str(cache)))
+
+
+def test_folders_as_people_have_them(tmp_path: Path, cache: Path) -> None:
+    def find() -> Path:
+        return Meld.from_config(DataConfig(corpus="meld", dir=str(tmp_path)), cache).sources["dev"][0]
+
+    def rename(folder: Path, old: str, new: str) -> None:
+        for path in folder.iterdir():
+            path.rename(path.with_name(path.name.replace(old, new)))
+
+    clone = toy(tmp_path / "clone" / "data" / "MELD")
+    assert find() == clone / "dev_sent_emo.csv"
+    rename(clone, "sent_emo", "Sent_Emo")
+    assert find() == clone / "dev_Sent_Emo.csv", "capitals do not matter"
+    rename(clone, "_Sent_Emo", "_data")
+    assert find() == clone / "dev_data.csv", "as repositories of papers exchange them"
+    other = toy(tmp_path / "paper" / "data" / "Other", "1,Hm.,Ana,joy,positive,0,0\r\n")
+    rename(other, "_sent_emo", "_data")
+    assert find() == clone / "dev_data.csv", "the folder named after the corpus"
+    clone.rename(clone.with_name("films"))
+    with pytest.raises(UserError, match=r"films/train_data\.csv and .*Other/train_data\.csv differ, and either could be meant"):
+        find()
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,11 @@ import pytest
 from rich.console import Console
 from toys import make_config, make_encoder_folder, make_tokenizer
 
-from eacl_jax import run, stages
+from eacl_jax import experiment, run, stages, training
 from eacl_jax.checkpoint import Checkpoints
+from eacl_jax.encoding import Encoding
 from eacl_jax.errors import UserError
+from eacl_jax.mesh import make_mesh
 from eacl_jax.recognizer import EmotionRecognizer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -150,11 +152,25 @@ def test_loss_that_is_not_finite_names_its_utterances(toy, tmp_path, monkeypatch
     assert 0 < saved < batch["step"]
 
 
+def test_numbers_that_are_not_finite_are_told_before_the_first_step(toy, tmp_path, monkeypatch):
+    config = make_config(toy, stage_one__max_steps=1, stage_two__epochs=1)
+    prepared = experiment.prepare(config, mesh=make_mesh(1))
+    context = stages.StageContext(tmp_path, Console(quiet=True), training.StopRequest())
+    with monkeypatch.context() as patch:
+        original = Encoding.encode_labels
+        patch.setattr(Encoding, "encode_labels", lambda *given: original(*given).at[1].set(np.nan))
+        with pytest.raises(UserError, match=r"the anchors of 'joy' are NaN or infinite before the first step"):
+            stages.run_stage_one(prepared, context)
+    prepared.params["predictor"]["bias"] = prepared.params["predictor"]["bias"].at[0].set(np.inf)
+    with pytest.raises(UserError, match=r"before any step, NaN or infinity is in predictor/bias: the encoder"):
+        stages.run_stage_one(prepared, context)
+
+
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
         (lambda m: (m / "config.json").unlink(), r"config\.json is missing"),
-        (lambda m: (m / "config.json").write_text("{"), "is not JSON"),
+        (lambda m: (m / "config.json").write_text("{"), "not valid JSON"),
         (lambda m: (m / "config.json").write_text("{}"), "'format' is not"),
         (lambda m: (m / "heads.safetensors").write_bytes(b"junk"), r"heads\.safetensors is damaged"),
         (lambda m: (m / "encoder" / "model.safetensors").unlink(), r"model\.safetensors"),
@@ -169,7 +185,7 @@ def test_damaged_model_folder(finished, tmp_path, damage, told):
 
 
 def test_model_folder_that_is_not_there(tmp_path):
-    with pytest.raises(UserError, match="is no folder; give a run's model folder"):
+    with pytest.raises(UserError, match=r"there is no folder .*/model; .* is empty"):
         EmotionRecognizer.from_pretrained(tmp_path / "model")
 
 

@@ -2,9 +2,11 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +72,7 @@ def test_resumed_run_equals_an_uninterrupted_one(toy, uninterrupted, tmp_path, n
     if number == signal.SIGKILL:
         assert process.returncode == -signal.SIGKILL
     else:
-        assert process.returncode == 0, output
+        assert process.returncode == 128 + number, output
         assert "to go on from there, run the same command again" in output.lower()
     process = launch(toy, workdir)
     output = process.communicate()[0]
@@ -103,9 +105,37 @@ def test_other_data_under_the_same_names_are_refused(toy, tmp_path):
     run.train(config, tmp_path / "run", console=Console(quiet=True))
     (tmp_path / "run" / "results.json").unlink()
     data = json.loads((tmp_path / "run" / "data.json").read_text())
-    (tmp_path / "run" / "data.json").write_text(json.dumps({**data, "fingerprint": "0"}))
-    with pytest.raises(UserError, match="was begun with other data"):
+    (tmp_path / "run" / "data.json").write_text(json.dumps({**data, "tokens": "0"}))
+    with pytest.raises(UserError, match=r"was given something else(.|\n)*tokens: the same texts become others"):
         run.train(config, tmp_path / "run")
+
+
+def test_a_complete_run_is_compared_before_its_scores_are_told(toy, finished, tmp_path):
+    moved = {}
+    for split in ("train", "dev", "test"):
+        moved[f"data.{split}"] = str(tmp_path / f"other-{split}.jsonl")
+        shutil.copy(toy[f"data.{split}"], moved[f"data.{split}"])
+    results = json.loads((finished / "results.json").read_text())
+    assert run.train(make_config({**toy, **moved}), finished, console=Console(quiet=True)) == results
+    file = Path(moved["data.test"])
+    file.write_text(file.read_text().replace('"anger"', '"neutral"', 1))
+    with pytest.raises(UserError, match=r"given something else(.|\n)*test: texts, speakers, emotions or ids"):
+        run.train(make_config({**toy, **moved}), finished)
+    file.unlink()
+    with pytest.raises(UserError, match=r"holds a complete run, but .*other-test\.jsonl, which does not exist"):
+        run.train(make_config({**toy, **moved}), finished)
+
+
+def test_the_best_checkpoint_is_not_replaced_by_another(tmp_path):
+    # Epoch 1 was the best, and its checkpoint is gone: of those that are there, that of epoch 2 has the highest score.
+    checkpoints = types.SimpleNamespace(latest_step=None, best_step=lambda: 8)
+    stage = types.SimpleNamespace(_stage=1, _checkpoints=checkpoints, _best={"best_epoch": 1}, _steps_per_epoch=4, _steps=12)
+    stage._folder, stage._anew = tmp_path / "stage_one", tmp_path
+    with pytest.raises(UserError, match=rf"the checkpoint of epoch 1, the best, is gone; delete {tmp_path} to train anew"):
+        stages._StageRun.best(stage, None)
+    (tmp_path / "stage_two").mkdir()
+    with pytest.raises(UserError, match="stage_two holds checkpoints that began with a stage one that is gone"):
+        stages._StageRun.resume(stage, None)
 
 
 def test_a_folder_that_is_no_run_is_left_alone(toy, tmp_path):

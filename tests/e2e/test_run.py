@@ -1,6 +1,8 @@
 """A whole run: what it leaves, that it learns, and that nothing but the anchors moves in stage two."""
 
 import json
+import shutil
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -11,6 +13,7 @@ from toys import WORDS, make_config
 from eacl_jax import corpora, evaluation, experiment, run, stages, training
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.encoding import Encoding
+from eacl_jax.errors import UserError
 from eacl_jax.mesh import make_mesh
 from eacl_jax.recognizer import EmotionRecognizer
 
@@ -76,6 +79,31 @@ def test_model_reloads_without_the_corpus_and_scores_the_same(finished, capsys):
     assert "the same as results.json" in capsys.readouterr().out
 
 
+def test_a_split_is_scored_wherever_its_file_is(finished, toy, tmp_path, caplog, capsys):
+    """Only that split's file is needed; other dialogues in it are told, and so is a run without results."""
+    run_there = tmp_path / "run"
+    shutil.copytree(finished, run_there, ignore=shutil.ignore_patterns("checkpoints"))
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    shutil.copy(toy["data.test"], moved)
+    expected = json.loads((finished / "results.json").read_text())["stage_two"]["test"]
+    assert evaluation.evaluate(run_there, "test", data_dir=str(moved))["stage_two"] == expected
+    assert not caplog.messages
+    with pytest.raises(UserError, match=r"moved/train\.jsonl, the run's train file, is not there; --data_dir=FOLDER"):
+        evaluation.evaluate(run_there, "train", data_dir=str(moved))
+
+    file = moved / Path(toy["data.test"]).name
+    file.write_text("".join(file.read_text().splitlines(keepends=True)[1:]))
+    scores = evaluation.evaluate(run_there, "test", data_dir=str(moved))
+    assert "test: these are not the dialogues that the run had" in caplog.text
+    (run_there / "results.json").unlink()
+    evaluation.print_scores(run_there, "test", scores, Console())
+    assert "not compared with results.json: " in capsys.readouterr().out
+    file.write_text(file.read_text().replace('"joy"', '"glee"'))
+    with pytest.raises(UserError, match=r"the emotion 'glee' is not among the model's labels, anger, joy, neutral"):
+        evaluation.evaluate(run_there, "test", data_dir=str(moved))
+
+
 def test_predictions_do_not_depend_on_what_is_predicted_beside_them(finished, tmp_path):
     recognizer = EmotionRecognizer.from_pretrained(finished / "model")
     talk = [
@@ -120,7 +148,8 @@ def test_each_split_is_encoded_once_for_stage_two(toy, tmp_path, monkeypatch):
     monkeypatch.setattr(Encoding, "represent", counted)
     config = make_config(toy, stage_one__epochs=1, stage_two__epochs=5)
     run.train(config, tmp_path / "run", console=Console(quiet=True))
-    sizes = json.loads((tmp_path / "run" / "data.json").read_text())["examples"]
+    given = json.loads((tmp_path / "run" / "data.json").read_text())["corpus"]
+    sizes = {split: given[split]["utterances"] for split in given}
     assert calls == [sizes["dev"], sizes["train"], sizes["dev"], sizes["test"]]  # dev once more to choose stage one's epoch
 
 

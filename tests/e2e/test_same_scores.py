@@ -7,7 +7,7 @@ from sklearn.metrics import f1_score
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
-from eacl_jax.cli.main import app
+from eacl_jax.cli.app import app
 from eacl_jax.recognizer import EmotionRecognizer
 from eacl_jax.serving.app import create_app
 from eacl_jax.serving.settings import ServiceSettings
@@ -52,7 +52,7 @@ def test_over_http(finished, test_split, promised):
         for d in dialogues
     ]
     recognizer = EmotionRecognizer.from_pretrained(finished / "model")
-    with TestClient(create_app(recognizer, ServiceSettings(warm=False))) as client:
+    with TestClient(create_app(recognizer, ServiceSettings(warm=False)), base_url="http://localhost") as client:
         answered = client.post("/v1/predict", json={"dialogues": asked})
     assert answered.status_code == 200, answered.text
     assert weighted_f1(answered.json()["dialogues"]) == promised

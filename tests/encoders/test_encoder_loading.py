@@ -149,7 +149,7 @@ def test_tokenizer_is_missing_damaged_or_too_large(folder: Path) -> None:
 
 @pytest.mark.parametrize("path", ["/no/such/folder", "./missing", "a/b/c", "over there"])
 def test_no_such_folder(path: str) -> None:
-    with pytest.raises(UserError, match=r"there is no folder .* neither a hub id"):
+    with pytest.raises(UserError, match=r"encoder.path: there is no folder .*; (did you mean|/|the current folder holds) "):
         find_folder(path)
 
 

@@ -36,16 +36,16 @@ def test_export_for_pytorch(finished, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--output", "FULL"), "--output .* exists and is not an empty folder"),
+        (("--output", "FULL"), "--output: .* is there and not an empty folder"),
         (("--output", "NEW", "--shapes", "x"), "--shapes 'x'"),
-        (("--output", "NEW"), "is no folder; give a run's model folder or the id of a hub repository"),
+        (("--output", "NEW", "--model", "NONE"), "there is no folder .*/none; .* holds full"),
     ],
 )
-def test_mistakes(arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:
+def test_mistakes(arguments: tuple[str, ...], message: str, finished: Path, tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
-    places = {"FULL": str(tmp_path / "full"), "NEW": str(tmp_path / "new")}
-    done = call("export", "--model", tmp_path / "none", *(places.get(argument, argument) for argument in arguments))
+    places = {"FULL": str(tmp_path / "full"), "NEW": str(tmp_path / "new"), "NONE": str(tmp_path / "none")}
+    done = call("export", "--model", finished, *(places.get(argument, argument) for argument in arguments))
     assert isinstance(done.exception, UserError)
     with pytest.raises(UserError, match=message):
         raise done.exception

@@ -94,7 +94,8 @@ def test_scores_are_the_results(finished) -> None:
 
 
 def test_data(finished) -> None:
-    examples = json.loads((finished / "data.json").read_text(encoding="utf-8"))["examples"]
+    given = json.loads((finished / "data.json").read_text(encoding="utf-8"))["corpus"]
+    examples = {split: given[split]["utterances"] for split in given}
     head, *rows = table(text(finished), "## Data")
     counts = {name: dict(zip(head[1:], numbers, strict=True)) for name, *numbers in rows}
     assert counts["dialogues"] == {"train": "10", "dev": "10", "test": "10"}
@@ -191,7 +192,7 @@ def test_labels_cannot_break_the_card(settings, facts, tmp_path) -> None:
     whole = card(dataclasses.replace(settings, labels=labels), {}, known)
     (tmp_path / "README.md").write_text(whole, encoding="utf-8")
     assert Facts.read(tmp_path) == known
-    assert table(whole, "## Labels")[1] == [r"no \| yes --- # `x` é 😀: {no}", settings.words[0]]
+    assert table(whole, "## Labels")[1] == [r"no \| yes --- # \`x\` é 😀: {no}", settings.words[0]]
 
 
 @pytest.mark.parametrize("front", ["eacl_jax: 3", "eacl_jax: {corpus: x, more: y}", "eacl_jax: [", "eacl_jax: {labels: 3}"])
@@ -199,3 +200,39 @@ def test_damaged_front_matter(front: str, tmp_path) -> None:
     (tmp_path / "README.md").write_text(f"---\n{front}\n---\n# x\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"README.md: what stands under eacl_jax in its front matter cannot be read"):
         Facts.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "problem"),
+    [
+        ("dialogues", {"train": "many"}, "eacl_jax.dialogues.train: expected int, got 'many'"),
+        ("utterances", {"train": [1]}, r"eacl_jax.utterances.train: expected an object, got \[1\]"),
+        ("results", {"stage_one": 3}, "eacl_jax.results.stage_one: expected a group of settings, got 3"),
+        ("seed", "0", "eacl_jax.seed: expected int, got '0'"),
+    ],
+)
+def test_values_of_the_wrong_type_in_the_front_matter(facts: Facts, tmp_path, field, value, problem) -> None:
+    front = json.dumps({"eacl_jax": {**facts.to_dict(), field: value}})
+    (tmp_path / "README.md").write_text(f"---\n{front}\n---\n# x\n", encoding="utf-8")
+    with pytest.raises(UserError, match=problem):
+        Facts.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("label", "shown"),
+    [
+        ("<img src=x onerror=alert(1)>", "&lt;img src=x onerror=alert(1)&gt;"),
+        ("[/anger]", r"\[/anger\]"),
+        ("[joy](http://x)", r"\[joy\](http://x)"),
+        ("a|b", r"a\|b"),
+        ("*joy* & co", r"\*joy\* &amp; co"),
+    ],
+)
+def test_names_are_no_markup(settings, facts, label, shown) -> None:
+    counts = {split: {**of, label: 10**6} for split, of in facts.utterances.items()}
+    results = json.loads(json.dumps(facts.results).replace('"anger"', json.dumps(label)))
+    known = dataclasses.replace(facts, labels=(label, *facts.labels[1:]), utterances=counts, results=results)
+    whole = body(card(dataclasses.replace(settings, labels=(label, *settings.labels[1:])), {}, known))
+    assert [row[0] for row in table("\n---\n" + whole, "## Labels")][1] == shown
+    assert f'In training "{shown}" made up' in whole
+    assert label not in whole

@@ -76,5 +76,5 @@ def test_prefix_is_refused(tmp_path: Path) -> None:
 
 def test_full_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="exists and is not an empty folder"):
+    with pytest.raises(UserError, match="is there and not an empty folder"):
         export_hf(recognizer(), tmp_path)

@@ -184,7 +184,7 @@ def test_impossible_shapes(shapes: str, message: str, tmp_path: Path) -> None:
 def test_refusals(tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
-    with pytest.raises(UserError, match="exists and is not an empty folder"):
+    with pytest.raises(UserError, match="is there and not an empty folder"):
         export_stablehlo(recognizer(), tmp_path / "full", platforms=["cpu"])
     assert [file.name for file in (tmp_path / "full").iterdir()] == ["file"]
     with pytest.raises(UserError, match="--platforms: 'abacus' is none; expected cpu, cuda, tpu or rocm"):

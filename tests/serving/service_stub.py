@@ -13,7 +13,6 @@ import numpy as np
 import uvicorn
 from fastapi import FastAPI
 
-from eacl_jax.conversation import Conversation
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.prediction import Prediction
 from eacl_jax.serving.app import create_app
@@ -21,6 +20,7 @@ from eacl_jax.serving.server import configuration
 from eacl_jax.serving.settings import ServiceSettings
 
 MAX_PAST = 2
+LONG = 60  # characters; a longer text is truncated
 
 
 class Gated:
@@ -29,6 +29,7 @@ class Gated:
     def __init__(self, labels: Sequence[str] = ("even", "odd"), gate: "Gate | None" = None) -> None:
         self.gate = gate or Gate()
         self.labels = tuple(labels)
+        self.warnings = ("even and odd are numbers",) if len(self.labels) == 3 else ()
         self.settings = SimpleNamespace(
             labels=self.labels,
             words=self.labels,
@@ -44,10 +45,8 @@ class Gated:
         self.gate.label_sets.append(tuple(words))
         return Gated(tuple(words), self.gate)
 
-    def conversation(self) -> Conversation:
-        return Conversation(self)  # type: ignore[arg-type]
-
-    def examples(self, dialogues: Sequence[Dialogue]) -> list[tuple[Utterance, ...]]:
+    def examples(self, dialogues: Sequence[Dialogue], *, on_long: str = "cut") -> list[tuple[Utterance, ...]]:
+        del on_long
         return [
             dialogue.utterances[max(index - MAX_PAST, 0) : index + 1]
             for dialogue in dialogues
@@ -58,13 +57,21 @@ class Gated:
         self.gate.passing([example[-1].text for example in examples])
         return np.array([[sum(len(said.text) for said in example)] for example in examples], np.float64)
 
-    def answer(self, reps: np.ndarray, utterances: Sequence[Utterance]) -> list[Prediction]:
+    def answer(self, reps: np.ndarray, utterances: Sequence[Utterance], examples: Any) -> list[Prediction]:
+        del examples
         return [self.expected(said, int(rep[0])) for said, rep in zip(utterances, reps, strict=True)]
 
     def expected(self, said: Utterance, length: int) -> Prediction:
         label = self.labels[length % len(self.labels)]
         return Prediction(
-            said.speaker, said.text, label, {each: float(each == label) for each in self.labels}, {"length": length}
+            said.speaker,
+            said.text,
+            label,
+            {each: float(each == label) for each in self.labels},
+            {"length": length},
+            truncated=len(said.text) > LONG,
+            unknown_text=said.text == "?",
+            other=said.other,
         )
 
 

@@ -6,7 +6,7 @@ import pytest
 from service_stub import Gated
 
 from eacl_jax.dialogue import Utterance
-from eacl_jax.serving.conversations import Conversations
+from eacl_jax.serving.conversations import Conversations, Labelled
 from eacl_jax.serving.errors import ApiError
 
 
@@ -24,7 +24,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def store(clock) -> Conversations:
-    return Conversations(Gated().conversation, most=2, idle=10.0, clock=clock)
+    return Conversations(lambda: Labelled(Gated()), most=2, idle=10.0, clock=clock)
 
 
 async def say(store, identity, text="hello"):

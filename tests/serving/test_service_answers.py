@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from service_stub import predict, serving
+from service_stub import Gated, predict, serving
 
 from eacl_jax.serving.schemas import PredictAnswer, SaidAnswer
 
@@ -100,7 +100,7 @@ def test_conversations_side_by_side_equal_whole_dialogues(tiny):
             return asked, answers, looked
 
     asked, answers, looked = asyncio.run(ask())
-    assert looked.json() == {"conversation": "talk-1", "utterances": 9}
+    assert looked.json() == {"conversation": "talk-1", "utterances": 9, "labels": list(tiny.labels)}
     for name, dialogue in talks.items():
         found = [
             SaidAnswer.model_validate_json(answer.content, strict=True, extra="forbid").model_dump()
@@ -110,3 +110,122 @@ def test_conversations_side_by_side_equal_whole_dialogues(tiny):
         assert [each["index"] for each in found] == list(range(9))
         assert {each["conversation"] for each in found} == {name}
         assert_answers([each["utterance"] for each in found], tiny.predict(dialogue))
+
+
+FORMS = [
+    {"id": 17, "transcript": "Ann: hello there\rBob: it\u2028is\x0cmonday\r\nno name here", "topic": "x"},
+    {"utterances": ["Ann: hello there", ["Bob", "rude"], {"text": "good day", "time": 3, "gold": ["joy"]}]},
+    {"id": "b", "utterances": [{"speaker": 7, "text": "lovely", "emotion": "joy"}]},
+]
+
+
+def test_the_forms_of_a_dialogue_mean_what_they_mean_to_the_library(tiny):
+    expected = tiny.predict(FORMS)
+
+    async def ask():
+        async with serving(tiny) as client:
+            first = await predict(client, *FORMS)
+            return first, await predict(client, *first.json()["dialogues"])
+
+    first, again = asyncio.run(ask())
+    found = first.json()["dialogues"]
+    assert [each["id"] for each in found] == ["17", "2", "b"]
+    assert found[0]["topic"] == "x"
+    assert [each["text"] for each in found[0]["utterances"]] == ["hello there", "it\u2028is\x0cmonday", "no name here"]
+    assert [each["speaker"] for each in found[1]["utterances"]] == ["Ann", "Bob", "Speaker"]
+    assert found[1]["utterances"][2].items() >= {"time": 3, "gold": ["joy"]}.items()
+    for one, other in zip(found, expected, strict=True):
+        assert_answers(one["utterances"], other)
+    assert again.json() == first.json()  # answers may be asked again
+
+
+@pytest.mark.parametrize("given", [["good=lovely", "bad: rude"], "good: lovely, bad=rude", "good=lovely\rbad: rude\n"])
+def test_own_labels_are_read_like_the_librarys(tiny, given):
+    async def ask():
+        async with serving(tiny) as client:
+            return (await predict(client, talk(3, 0), labels=given)).json()
+
+    found = asyncio.run(ask())
+    assert (found["labels"], found["words"]) == (["good", "bad"], {"good": "lovely", "bad": "rude"})
+    assert_answers(found["dialogues"][0]["utterances"], tiny.with_labels(given).predict(talk(3, 0)))
+
+
+def test_long_texts_are_cut_or_pooled_and_say_so_or_refused(tiny):
+    long = {"utterances": [{"speaker": "Ann", "text": "rude day " * 90}, {"speaker": "Bob", "text": "zut alors"}]}
+    expected = {how: tiny.predict(long, on_long=how) for how in ("cut", "pool")}
+
+    async def ask():
+        async with serving(tiny) as client:
+            asked = [predict(client, long, on_long=how) for how in ("cut", "pool", "refuse", "pool", "cut")]
+            said = [await client.post("/v1/conversations/a/utterances", json=each) for each in long["utterances"]]
+            # What is past was not refused, and is no reason to refuse what is said now.
+            more = await client.post("/v1/conversations/a/utterances", json=["Cleo", "hi"])
+            now = {"speaker": "Cleo", "text": "hi", "on_long": "refuse"}
+            return await asyncio.gather(*asked), said, more, await client.post("/v1/conversations/a/utterances", json=now)
+
+    answers, said, more, now = asyncio.run(ask())
+    for how, answer in zip(("cut", "pool", "refuse", "pool", "cut"), answers, strict=True):
+        if how == "refuse":
+            assert answer.json()["error"]["field"] == "dialogues[0].utterances[0].text"
+        else:
+            found = answer.json()["dialogues"][0]["utterances"]
+            assert [(each["truncated"], each["unknown_text"]) for each in found] == [(True, False), (False, True)]
+            assert_answers(found, expected[how])
+    assert expected["cut"][0].cosines != expected["pool"][0].cosines
+    assert said[0].json()["utterance"]["truncated"]
+    assert (more.status_code, now.status_code) == (422, 200)
+
+
+def test_a_conversation_keeps_its_own_labels(tiny):
+    texts, labels = ["hello there", "rude", "lovely end"], {"good": "lovely", "bad": "rude"}
+    expected = tiny.with_labels(labels).predict([("Ann", text) for text in texts])
+    at = "/v1/conversations/a"
+
+    async def ask():
+        async with serving(tiny, label_sets=1) as client:
+            unusable = await client.post(f"{at}/utterances", json={"text": "hi", "labels": ["Rude", "rude"]})
+            turns = [{"labels": "good=lovely,bad=rude"}, {}, {"labels": labels}]
+            said = [
+                await client.post(f"{at}/utterances", json={"speaker": "Ann", "text": text, "time": 1, **turn})
+                for text, turn in zip(texts, turns, strict=True)
+            ]
+            other = await client.post(f"{at}/utterances", json={"text": "hi", "labels": ["good", "rude"]})
+            return unusable, said, other, (await client.get(at)).json()
+
+    unusable, said, other, looked = asyncio.run(ask())
+    assert unusable.json()["error"].items() >= {"code": "invalid", "field": "labels"}.items()
+    assert "cannot be told apart" in unusable.json()["error"]["message"]
+    for answer, each in zip(said, expected, strict=True):
+        found = answer.json()["utterance"]
+        assert found.pop("time") == 1
+        assert_equal(found, each.to_json())
+        assert answer.json()["labels"] == ["good", "bad"]
+    assert (other.status_code, other.json()["error"]["code"], other.json()["error"]["field"]) == (409, "other_labels", "labels")
+    assert looked == {"conversation": "a", "utterances": 3, "labels": ["good", "bad"]}
+
+
+def test_answers_hold_the_fields_that_are_asked_for():
+    asked = {"utterances": [{"speaker": "Ann", "text": "a", "time": 3}], "topic": "x"}
+
+    async def ask():
+        async with serving(Gated()) as client:
+            lean = await predict(client, asked, fields=["confidence", "emotion"])
+            more = await predict(client, asked, fields=["text", "other"])
+            said = await client.post("/v1/conversations/a/utterances", json={**asked["utterances"][0], "fields": ["emotion"]})
+            return [answer.json() for answer in (lean, more, said)]
+
+    lean, more, said = asyncio.run(ask())
+    assert lean["dialogues"] == [{"id": "1", "utterances": [{"emotion": "odd", "confidence": 1.0}]}]
+    assert more["dialogues"] == [{"id": "1", "utterances": [{"text": "a", "time": 3}], "topic": "x"}]
+    assert said["utterance"] == {"emotion": "odd"}
+
+
+def test_what_is_found_in_labels_reaches_the_caller():
+    async def ask():
+        async with serving(Gated()) as client:
+            fine = await predict(client, talk(1, 0), labels=["a", "b"])
+            three = await predict(client, talk(1, 0), labels=["a", "b", "c"])
+            said = await client.post("/v1/conversations/a/utterances", json={"text": "a", "labels": "a,b,c"})
+            return [answer.json()["warnings"] for answer in (fine, three, said)]
+
+    assert asyncio.run(ask()) == [[], ["even and odd are numbers"], ["even and odd are numbers"]]

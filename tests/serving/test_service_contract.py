@@ -40,7 +40,20 @@ def talk(*utterances: Any, **fields: Any) -> str:
     return body(dialogues=[{"utterances": list(utterances), **fields}])
 
 
-FIRST = "dialogues[0].utterances[0]"
+def talk_of(*utterances: Any) -> dict[str, Any]:
+    return {"utterances": list(utterances)}
+
+
+def asking(*dialogues: Any, **fields: Any) -> str:
+    return body(dialogues=list(dialogues) or [dialogue("a")], **fields)
+
+
+def deep(times: int) -> Any:
+    return [deep(times - 1)] if times else 1
+
+
+TALK, MORE = "dialogues[0].transcript", "dialogues[1].utterances"
+FIRST, SECOND = "dialogues[0].utterances[0]", "dialogues[0].utterances[1]"
 MISTAKES = {
     "no JSON": ('{"dialogues": ', 400, None, "line 1 column 15"),
     "empty": (b"", 400, None, "empty"),
@@ -67,18 +80,39 @@ MISTAKES = {
     "dialogues no list": (body(dialogues="Ann: hi"), 422, "dialogues", "must be a list, got Ann: hi"),
     "dialogues half a pair": ('{"dialogues": "\\ud800"}', 422, "dialogues", "must be a list, got ?"),
     "unknown field": (body(dialogues=[{"transcript": "Ann: hi"}], lables={}), 422, "lables", "not a known field"),
-    "unknown field of an utterance": (talk(said(emotion="joy")), 422, f"{FIRST}.emotion", "not a known field"),
+    "emotion no string": (talk(said(emotion=1)), 422, f"{FIRST}.emotion", "must be a string, got 1"),
+    "a field that is too deep": (body(dialogues=[dialogue("a", mine=deep(300))]), 422, "dialogues[0].mine", "nested too deep"),
+    "a field out of range": (
+        '{"dialogues": [{"transcript": "A: b", "x": 1e999}]}',
+        422,
+        "dialogues[0].x",
+        "too large",
+    ),
+    "a field with half a pair": (talk(said(mine=["\ud800"])), 422, f"{FIRST}.mine", "half of a surrogate pair"),
     "unknown field with half a pair": ('{"dialogues": [], "\\ud800": 1}', 422, None, "surrogate"),
     "empty conversation": (talk(), 422, "dialogues[0].utterances", "at least 1 item"),
     "empty transcript": (body(dialogues=[{"transcript": " \n"}]), 422, "dialogues[0].transcript", "holds no utterance"),
     "both": (talk(said(), transcript="Ann: hi"), 422, "dialogues[0]", "not both"),
     "neither": (body(dialogues=[{"id": "a"}]), 422, "dialogues[0]", "either 'utterances' or 'transcript'"),
     "utterances null": (body(dialogues=[{"utterances": None}]), 422, "dialogues[0].utterances", "must be a list, got null"),
-    "an utterance that is a text": (talk("Ann: hi"), 422, FIRST, "must be an object"),
+    "an utterance that is a number": (talk(3), 422, FIRST, "must be an object, got 3"),
+    "a pair of one": (talk(["Ann"]), 422, FIRST, "at least 2 items"),
+    "a pair with a number": (talk(["Ann", 3]), 422, f"{FIRST}[1]", "must be a string, got 3"),
+    "a pair without a name": (talk([" ", "hi"]), 422, FIRST, "'speaker' is empty"),
+    "a pair with a long name": (talk(["A" * 101, "hi"]), 422, FIRST, "at most 100 characters"),
+    "a name by another name": (talk({"name": "Ann", "text": "hi"}), 422, FIRST, "but 'name'; name it 'speaker'"),
+    "a text by another name": (
+        talk({"speaker": "Ann", "message": "hi"}),
+        422,
+        f"{FIRST}.text",
+        "'speaker', 'message'",
+    ),
+    "a name in capitals": (talk({"Speaker": "Ann", "text": "hi"}), 422, FIRST, "'Speaker' must be named 'speaker'"),
     "speaker empty": (talk(said("")), 422, f"{FIRST}.speaker", "at least 1 character"),
     "speaker blank": (talk(said(" \t")), 422, f"{FIRST}.speaker", "is empty"),
     "speaker long": (talk(said("A" * 101)), 422, f"{FIRST}.speaker", "at most 100 characters"),
-    "speaker missing": (talk({"text": "hello"}), 422, f"{FIRST}.speaker", "is missing"),
+    "speaker no name": (talk(said(1.5)), 422, f"{FIRST}.speaker", "must be a string, got 1.5"),
+    "text missing": (talk({"speaker": "Ann"}), 422, f"{FIRST}.text", "is missing"),
     "text no string": (talk(said(), said(text=3)), 422, "dialogues[0].utterances[1].text", "must be a string, got 3"),
     "text null": (talk(said(text=None)), 422, f"{FIRST}.text", "must be a string, got null"),
     "text true": (talk(said(text=True)), 422, f"{FIRST}.text", "must be a string, got true"),
@@ -91,13 +125,41 @@ MISTAKES = {
     ),
     "half a pair in a transcript": (body(dialogues=[{"transcript": "A: \udfff"}]), 422, "dialogues[0].transcript", "pair"),
     "half a pair in an id": (talk(said(), id="\ud800"), 422, "dialogues[0].id", "pair"),
-    "id no string": (talk(said(), id=7), 422, "dialogues[0].id", "must be a string, got 7"),
+    "id no string": (talk(said(), id=True), 422, "dialogues[0].id", "must be a string, got true"),
+    "id null": (talk(said(), id=None), 422, "dialogues[0].id", "must be a string, got null"),
     "one label": (body(dialogues=[dialogue("a")], labels={"a": "a"}), 422, "labels", "at least 2 items"),
-    "labels a list": (body(dialogues=[dialogue("a")], labels=["a", "b"]), 422, "labels", "must be an object"),
+    "labels null": (asking(labels=None), 422, "labels", "must be an object, got null"),
+    "labels without words": (asking(labels="a=, b"), 422, "labels", "'a=' is neither LABEL=WORD nor LABEL"),
+    "one label in a text": (asking(labels="abc"), 422, "labels", "at least two labels"),
+    "a label twice": (asking(labels=["a=b", "a: c"]), 422, "labels", "'a' is there twice"),
+    "a long label in a list": (asking(labels=["a" * 101, "b"]), 422, "labels", "longer than the 100 characters"),
+    "too many labels in a text": (asking(labels="a,b\nc,d\re"), 413, "labels", "limit is 4"),
+    "long unknown": (asking(on_long="split"), 422, "on_long", "must be 'cut', 'refuse' or 'pool', got split"),
+    "field unknown": (
+        asking(fields=["emotion", "sore"]),
+        422,
+        "fields[1]",
+        "'sore', which is none of speaker, text",
+    ),
+    "no fields": (asking(fields=[]), 422, "fields", "at least 1 item"),
+    "too long to be refused": (asking(talk_of(said(), ["Ann", "x" * 70]), on_long="refuse"), 422, f"{SECOND}[1]", '"pool"'),
+    "a line too long to be refused": (
+        asking({"transcript": "Ann: hi\n" + "x" * 70}, on_long="refuse"),
+        422,
+        "dialogues[0].transcript",
+        "utterance 1 (from 0) has a text that is longer",
+    ),
     "label without word": (body(dialogues=[dialogue("a")], labels={"a": "", "b": "b"}), 422, "labels.a", "at least 1"),
     "label with null": (body(dialogues=[dialogue("a")], labels={"a\0": "a", "b": "b"}), 422, "labels.a\0", "null character"),
     "too many dialogues": (body(dialogues=[dialogue("a")] * 4), 413, "dialogues", "limit is 3"),
     "too many utterances": (body(dialogues=[dialogue(*"abcdefghijk")] * 2), 413, "dialogues[1].utterances", "limit is 20"),
+    "too many lines, most of them blank": (body(dialogues=[{"transcript": "A: b" + "\n" * 201}]), 413, TALK, "limit is 200"),
+    "too many in transcripts and lists": (
+        asking({"transcript": "A: b\n" * 11}, dialogue(*"abcdefghij")),
+        413,
+        MORE,
+        "limit is 20",
+    ),
     "too many lines": (body(dialogues=[{"transcript": "A: b\n" * 21}]), 413, "dialogues[0].transcript", "limit is 20"),
     "text too long": (talk(said(text="x" * 101)), 413, f"{FIRST}.text", "101 characters; the limit is 100"),
     "line too long": (body(dialogues=[{"transcript": "x" * 101}]), 413, "dialogues[0].transcript", "limit is 100"),
@@ -142,11 +204,18 @@ def test_what_looks_odd_but_is_text_is_answered():
         assert [each["text"] for each in found["utterances"]] == texts
 
 
+def test_a_line_ends_at_its_end_only():
+    text = "\x0c\u2028\x85".join("a" * 21)  # more than there may be lines
+    answer = ask("POST", "/v1/predict", asking({"transcript": f"Ann: {text}\rBen: b"}))
+    assert [each["text"] for each in answer.json()["dialogues"][0]["utterances"]] == [text, "b"]
+
+
 @pytest.mark.parametrize(
     ("content", "status", "field", "words"),
     [
         ('{"speaker": "Ann"}', 422, "text", "is missing"),
-        ('{"speaker": "Ann", "text": "a", "id": "b"}', 422, "id", "not a known field"),
+        ('{"speaker": "Ann", "text": "a", "fields": "b"}', 422, "fields", "must be a list, got b"),
+        (json.dumps(said(text="x" * 70, on_long="refuse")), 422, "text", "longer than the model reads"),
         (json.dumps(said(text="x" * 101)), 413, "text", "limit is 100"),
         ("nonsense", 400, None, "line 1 column 1"),
     ],
@@ -294,7 +363,7 @@ def test_a_conversation_is_begun_looked_at_and_forgotten():
 
     first, looked, gone, again = asyncio.run(answers())
     assert first == [0, 1, 2, 3]
-    assert looked == {"conversation": "call-17:a_b.c~d", "utterances": 4}
+    assert looked == {"conversation": "call-17:a_b.c~d", "utterances": 4, "labels": ["even", "odd"]}
     assert [answer.status_code for answer in gone] == [204, 404, 404]
     assert gone[0].content == b""
     assert again == 0
@@ -340,7 +409,16 @@ def test_browsers_are_told_to_keep_to_this_service(path):
 
 def test_the_documentation_loads_nothing_from_elsewhere():
     text = ask("GET", "/docs").text
-    for part in ("POST /v1/predict", "GET /readyz", "PredictRequest", "answer 429", "call-17", "Ann: We got the flat!"):
+    for part in (
+        "POST /v1/predict",
+        "GET /readyz",
+        "PredictRequest",
+        "answer 429",
+        "call-17",
+        "Ann: We got the flat!",
+        "&quot;pool&quot;",
+        "list of string or string",
+    ):
         assert part in text
     for part in ("http://", "https://", "<script", "style="):
         assert part not in text
@@ -350,9 +428,9 @@ def test_the_documentation_loads_nothing_from_elsewhere():
 def test_metrics_count_what_happened():
     async def metrics():
         async with serving(Gated(), limits=LIMITS) as client:
-            await predict(client, dialogue("a", "b"), dialogue("c"))
+            await predict(client, dialogue("a", "b" * 70), dialogue("c"))
             await predict(client, *[dialogue("a")] * 4)
-            await client.post("/v1/conversations/private-name/utterances", json=said())
+            await client.post("/v1/conversations/private-name/utterances", json=said(text="?"))
             await client.get("/v1/private-path")
             await client.request("ODD", "/healthz")
             return (await client.get("/metrics")).text
@@ -367,6 +445,8 @@ def test_metrics_count_what_happened():
         'eacl_request_seconds_count{route="/v1/predict"} 2.0',
         'eacl_refused_total{code="too_large"} 1.0',
         "eacl_utterances_total 4.0",
+        "eacl_truncated_utterances_total 1.0",
+        "eacl_unknown_utterances_total 1.0",
         "eacl_batch_utterances_count 2.0",
         "eacl_queue_utterances 0.0",
         "eacl_conversations 1.0",

@@ -18,7 +18,7 @@ import httpx
 import pytest
 from typer.main import get_command
 
-from eacl_jax.cli import main
+from eacl_jax.cli import app
 from eacl_jax.cli import serve as command
 from eacl_jax.errors import UserError
 from eacl_jax.serving import server
@@ -118,7 +118,7 @@ def test_an_empty_token_opens_nothing(token, words, monkeypatch):
     for variable, arguments in ((token, []), ("", [f"--token={token}"])):
         monkeypatch.setenv("EACL_TOKEN", variable)
         with pytest.raises(UserError, match="token is empty" if arguments else words):
-            get_command(main.app)(["serve", "--model=nowhere/model", *arguments], standalone_mode=False)
+            get_command(app.app)(["serve", "--model=nowhere/model", *arguments], standalone_mode=False)
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
@@ -155,7 +155,7 @@ def test_connections_leave_files_for_others(monkeypatch, caplog):
 
 
 def test_mistakes_are_told(tmp_path, monkeypatch, capsys):
-    with pytest.raises(UserError, match=r"config\.json is missing"):
+    with pytest.raises(UserError, match=r"no model's folder: config\.json .*missing"):
         command.serve(model=str(tmp_path), port=0)
     with pytest.raises(UserError, match="--host no such host"):
         command.serve(model=str(tmp_path), host="no such host", port=0)
@@ -166,10 +166,10 @@ def test_mistakes_are_told(tmp_path, monkeypatch, capsys):
     with pytest.raises(UserError, match="queue of 5"):
         command.serve(model=str(tmp_path), port=0, queue=5)
     assert "warning" not in capsys.readouterr().err
-    with pytest.raises(UserError, match=r"config\.json is missing"):
+    with pytest.raises(UserError, match=r"no model's folder: config\.json .*missing"):
         command.serve(model=str(tmp_path), host="0.0.0.0", port=0)
     assert "warning: whoever reaches 0.0.0.0 may use this service" in capsys.readouterr().err
-    with pytest.raises(UserError, match=r"config\.json is missing"):
+    with pytest.raises(UserError, match=r"no model's folder: config\.json .*missing"):
         command.serve(model=str(tmp_path), host="0.0.0.0", port=0, token=TOKEN)
     assert "warning" not in capsys.readouterr().err
     monkeypatch.setattr(command, "find_spec", lambda name: None if name == "uvicorn" else object())

@@ -1,6 +1,6 @@
 // The emotions over the conversation: a lane a label, a column an utterance, dots by probability.
 
-import { html, svg } from "./element.js";
+import { html, isolated, svg } from "./element.js";
 import { count, percent } from "./numbers.js";
 
 const STEP = { least: 16, most: 96 };
@@ -12,6 +12,9 @@ const SPECK = 0.8;
 // Of more labels than this, those that are never probable get no lane.
 const MANY = 12;
 const PROBABLE = 0.1;
+// Where the page is this narrow (page.css has the same), a label's name stands above its lane, over the plot's whole width.
+const NARROW = matchMedia("(max-width: 560px)");
+const NAME = 18;
 
 export class Chart {
   #omitted = document.querySelector("#omitted");
@@ -23,7 +26,8 @@ export class Chart {
   #peak = 1;
   #index = null;
   #step = STEP.most;
-  #lane = 28;
+  #band = 28;
+  #name = 0;
   #marked = null;
 
   /** `choose(index)` is called when the reader chooses an utterance. */
@@ -50,13 +54,12 @@ export class Chart {
     const few = labels.length <= MANY;
     this.#labels = labels.filter((label, place) => few || answers.has(label) || peaks[place] >= PROBABLE);
     this.#hues = hues;
-    this.#lane = this.#labels.length > MANY ? 22 : 28;
+    this.#band = this.#labels.length > MANY ? 22 : 28;
     const omitted = labels.length - this.#labels.length;
     this.#omitted.textContent = omitted ? `${count(omitted, "label")} that never reach ${percent(PROBABLE)} are left out.` : "";
     this.#names.replaceChildren(
       ...this.#labels.map((label) => html("li", { "data-hue": hues.get(label), title: label }, html("bdi", {}, label))),
     );
-    this.#names.style.setProperty("--lane", `${this.#lane}px`);
     this.#plot.setAttribute("aria-valuemin", 1);
     this.#plot.setAttribute("aria-valuemax", utterances.length);
     this.select(null);
@@ -81,7 +84,8 @@ export class Chart {
   #words(index) {
     const { speaker, text, emotion, confidence } = this.#utterances[index];
     const said = text.length > 80 ? `${text.slice(0, 80)}…` : text;
-    return `${index + 1} of ${this.#utterances.length}, ${emotion} ${percent(confidence)}. ${speaker}: ${said}`;
+    const name = `${isolated(emotion)} ${percent(confidence)}`;
+    return `${index + 1} of ${this.#utterances.length}, ${name}. ${isolated(speaker)}: ${isolated(said)}`;
   }
 
   #at(event) {
@@ -107,6 +111,8 @@ export class Chart {
     const columns = this.#utterances.length;
     if (!room || !columns) return;
     this.#step = Math.max(STEP.least, Math.min(STEP.most, (room - EDGE) / columns));
+    this.#name = NARROW.matches ? NAME : 0;
+    this.#names.style.setProperty("--lane", `${this.#lane}px`);
     const width = Math.max(room, this.#step * columns + EDGE);
     const height = this.#lane * this.#labels.length;
     this.#marked = svg("rect", { class: "marked", y: 0, width: this.#step, height, rx: 4 });
@@ -124,12 +130,16 @@ export class Chart {
     this.#mark();
   }
 
+  get #lane() {
+    return this.#name + this.#band;
+  }
+
   #x(column) {
     return (column + 0.5) * this.#step;
   }
 
   #y(row) {
-    return (row + 0.5) * this.#lane;
+    return row * this.#lane + this.#name + this.#band / 2;
   }
 
   #course() {
@@ -138,7 +148,7 @@ export class Chart {
 
   // The area tells the probability, as the eye compares areas; the most probable of all fills its place.
   #dots(utterance, column) {
-    const largest = Math.min(this.#step, this.#lane) / 2 - 1;
+    const largest = Math.min(this.#step, this.#band) / 2 - 1;
     return this.#labels.flatMap((label, row) => {
       const radius = largest * Math.sqrt(utterance.probabilities[label] / this.#peak);
       if (radius < SPECK) return [];

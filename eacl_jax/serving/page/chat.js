@@ -1,5 +1,6 @@
 // The conversation as a chat: a list box of bubbles, coloured and named by their emotion.
 
+import { caveats } from "./caveats.js";
 import { html } from "./element.js";
 import { percent } from "./numbers.js";
 
@@ -36,7 +37,7 @@ export class Chat {
     this.#options.push(option);
     this.#list.append(option);
     this.#list.classList.toggle("long", this.#options.length > LONG);
-    this.#list.scrollTop = this.#list.scrollHeight;
+    option.scrollIntoView({ block: "nearest" });
   }
 
   /** Marks the chosen utterance, or none for null; Tab leads to `stop`. */
@@ -68,6 +69,7 @@ export class Chat {
       html("span", { class: "speaker", dir: "auto" }, speaker),
       html("span", { class: "text", dir: "auto" }, text),
       html("span", { class: "emotion" }, html("span", { class: "dot" }), html("bdi", {}, emotion), ` ${percent(confidence)}`),
+      ...caveats(utterance),
     );
   }
 

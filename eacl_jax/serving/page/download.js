@@ -11,7 +11,7 @@ export function toJson({ model, labels, words, utterances }) {
  * It begins with a byte order mark, without which spreadsheets garble accents.
  */
 export function toCsv({ labels, utterances }) {
-  const head = ["dialogue", "utterance", "speaker", "text", "emotion", "confidence", ...labels.map((label) => `p(${label})`)];
+  const head = ["dialogue", "utterance", "speaker", "text", "emotion", "confidence", "truncated", "unknown_text", ...labels.map((label) => `p(${label})`)];
   const rows = utterances.map((each, index) => [
     "1",
     index,
@@ -19,6 +19,8 @@ export function toCsv({ labels, utterances }) {
     each.text,
     each.emotion,
     each.confidence,
+    each.truncated,
+    each.unknown_text,
     ...labels.map((label) => each.probabilities[label]),
   ]);
   return `\ufeff${[head, ...rows].map((row) => `${row.map(cell).join(",")}\r\n`).join("")}`;
@@ -37,6 +39,8 @@ export function save(name, type, text) {
 
 function cell(value) {
   if (typeof value === "number") return String(value);
+  // As the library's tables have them.
+  if (typeof value === "boolean") return value ? "True" : "False";
   // A spreadsheet would run what begins like a formula; an apostrophe makes it text.
   const safe = /^[\s\p{Cf}]*[=+\-@＝＋－＠]|^[\t\r\n]/u.test(value) ? `'${value}` : value;
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;

@@ -12,6 +12,11 @@ export function svg(tag, attributes = {}, ...children) {
   return fill(document.createElementNS(SVG, tag), attributes, children);
 }
 
+/** The text so that its writing direction does not disorder the text around it: for attributes, where no `bdi` can stand. */
+export function isolated(text) {
+  return `\u2068${text}\u2069`;
+}
+
 function fill(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (value !== false && value !== null) element.setAttribute(name, value);

@@ -7,6 +7,7 @@ export function showError(input, message, place = input) {
   shown.hidden = false;
   place.setAttribute("aria-invalid", "true");
   place.focus();
+  shown.scrollIntoView({ block: "nearest" });
 }
 
 /** Takes the message back. */

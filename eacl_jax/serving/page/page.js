@@ -3,14 +3,14 @@
 import { Chart } from "./chart.js";
 import { Chat } from "./chat.js";
 import { save, toCsv, toJson } from "./download.js";
-import { html } from "./element.js";
+import { html, isolated } from "./element.js";
 import { assignHues } from "./hues.js";
-import { parseLabels } from "./labels.js";
 import { announce, hideError, showError } from "./notices.js";
 import { count, percent } from "./numbers.js";
 import { Panel } from "./panel.js";
 import { Service } from "./service.js";
 import { TokenDialog } from "./token.js";
+import { flatten, isPlain, lineOf } from "./transcript.js";
 
 // More labels than this are counted, not listed, in the line on the model.
 const MANY = 12;
@@ -28,9 +28,9 @@ const panel = new Panel(choose);
 
 /** What the service says of its model; null until it has answered. */
 let model = null;
-/** Own labels that are in force: a Map from label to word, or null for the model's. */
+/** Own labels that are in force, as they were typed, or null for the model's. */
 let own = null;
-/** What is shown: `{typed, labels, words, hues, utterances}`; `typed` is the text that it answers. */
+/** What is shown: `{typed, labels, words, hues, utterances}`; `typed` is the text that it answers, `words` maps labels to words. */
 let shown = null;
 let chosen = null;
 let busy = false;
@@ -61,39 +61,47 @@ async function readModel() {
 
 function tellModel() {
   const named = html("strong", {}, html("bdi", {}, model.name));
-  const labels = model.labels.length > MANY ? `${model.labels.length} labels` : model.labels.join(", ");
-  find("model").replaceChildren("Answered by ", named, ` (${labels}). ${trust()}`);
+  const labels = own === null ? model.labels : shown.labels;
+  const listed = labels.length > MANY ? [`${labels.length} labels`] : labels.flatMap((label, place) => (place ? [", ", ...withWord(label)] : withWord(label)));
+  const kind = own === null ? [" ("] : [" with ", html("strong", {}, "your own labels"), " ("];
+  find("model").replaceChildren("Answered by ", named, ...kind, ...listed, `). ${trust()}`);
+}
+
+/** A label, and the word behind it where that is another one of the reader's own. */
+function withWord(label) {
+  const word = own === null ? label : shown.words.get(label);
+  return [html("bdi", {}, label), ...(word === label ? [] : [": ", html("bdi", {}, word)])];
 }
 
 function trust() {
-  if (own) return "Your own labels are in force: they were not trained, and their probabilities are not calibrated.";
+  if (own !== null) return "They were not trained, and their probabilities are not calibrated.";
   if (model.temperature === 1) return "Its probabilities are not calibrated.";
   return "Its probabilities are calibrated: of answers given with 70%, about 7 in 10 are right on texts like those it was tuned on.";
 }
 
-/** Answers the text, or what is shown where the text is still the one that it came from. `words` as `own`. */
-async function answer(words) {
+/** Answers the text, or what is shown where the text is still the one that it came from. `labels` as `own`. */
+async function answer(labels) {
   const typed = text.value;
   const same = shown && shown.typed === typed;
   const dialogue = same ? { utterances: shown.utterances.map(bare) } : { transcript: typed };
   await readModel();
-  const { labels, utterances } = await service.predict(dialogue, words);
-  own = words;
-  tellModel();
-  show(typed, labels, utterances);
+  const found = await service.predict([dialogue], labels);
+  own = labels;
+  show(typed, found);
 }
 
-function show(typed, labels, utterances) {
-  const words = own ?? new Map(Object.entries(model.words));
+function show(typed, { labels, words, warnings, dialogues: [utterances] }) {
   shown = { typed, labels, words, hues: assignHues(labels), utterances };
+  tellModel();
   find("empty").hidden = true;
   find("results").hidden = false;
   find("restore").hidden = own === null;
+  find("warnings").replaceChildren(...warnings.map((each) => html("li", { class: "caveat" }, each)));
   chat.show(utterances, shown.hues);
   chart.show(utterances, labels, shown.hues);
   choose(null);
   refresh();
-  announce(`${find("summary").textContent} The answers are below.`);
+  announce([find("summary").textContent, "The answers are below.", ...warnings].join(" "));
   const { top } = find("results").getBoundingClientRect();
   if (top > innerHeight / 2) find("results").scrollIntoView({ block: "start" });
 }
@@ -102,7 +110,7 @@ function show(typed, labels, utterances) {
 function refresh() {
   const tally = new Map();
   for (const { emotion } of shown.utterances) tally.set(emotion, (tally.get(emotion) ?? 0) + 1);
-  const ranked = [...tally].sort((a, b) => b[1] - a[1]).map(([label, number]) => `${label} ${number}`);
+  const ranked = [...tally].sort((a, b) => b[1] - a[1]).map(([label, number]) => `${isolated(label)} ${number}`);
   find("summary").textContent = `${count(shown.utterances.length, "utterance")}: ${ranked.join(", ")}.`;
   const speakers = [...new Set(shown.utterances.map((each) => each.speaker))];
   find("speakers").replaceChildren(...speakers.map((value) => html("option", { value })));
@@ -148,28 +156,39 @@ function showLabelsError(message) {
   showError(labelsText, message);
 }
 
-function askWith(words) {
+function askWith(labels) {
   hideError(labelsText);
   hideError(text);
   if (!text.value.trim()) {
     showError(text, "Type or paste a conversation first, or take an example; then it is answered with your labels.");
     return;
   }
-  exchange(find("own"), () => answer(words), (error) => {
+  exchange(find("own"), () => answer(labels), (error) => {
     if (error.field?.startsWith("dialogues")) showError(text, error.message);
     else showLabelsError(error.message);
   });
 }
 
+/** A name that would not be read as one from the conversation's text. */
+class NameError extends Error {}
+
 async function addReply() {
   const next = { speaker: speaker.value.trim(), text: said.value.trim() };
+  const plain = isPlain(text.value, shown.utterances);
   // An answer depends on so many utterances before it, and on no more.
   const past = shown.utterances.slice(Math.max(0, shown.utterances.length - model.max_past)).map(bare);
-  const { utterances } = await service.predict({ utterances: [...past, next] }, own);
+  const names = plain ? [] : [...new Set(shown.utterances.map((each) => each.speaker))];
+  // Lines, as they will stand in the text, so that it is known that they are read as they are meant.
+  const dialogues = [{ utterances: [...past, lineOf(next)] }];
+  if (names.length) dialogues.push({ utterances: names.map((name) => lineOf({ speaker: name, text: "x" })) });
+  const [utterances, read] = (await service.predict(dialogues, own)).dialogues;
   const answered = utterances.at(-1);
-  shown.utterances.push(answered);
+  if (answered.speaker !== next.speaker) throw new NameError(unreadable(next.speaker));
+  const lost = names.find((name, place) => read[place].speaker !== name);
+  if (lost !== undefined) throw new NameError(`${unreadable(lost)} Change it in the conversation’s text first.`);
   // The text goes on as well, so that it can be edited and answered again as a whole.
-  text.value = `${text.value.trimEnd()}\n${next.speaker}: ${next.text}`;
+  text.value = `${plain ? text.value.trimEnd() : shown.utterances.map(flatten).join("\n")}\n${lineOf(next)}`;
+  shown.utterances.push(answered);
   shown.typed = text.value;
   chat.append(answered, shown.hues);
   chart.show(shown.utterances, shown.labels, shown.hues);
@@ -177,8 +196,12 @@ async function addReply() {
   refresh();
   chart.reveal(shown.utterances.length - 1);
   said.value = "";
-  said.focus();
+  said.focus({ preventScroll: true });
   announce(`${answered.speaker}: ${answered.emotion}, ${percent(answered.confidence)}.`);
+}
+
+function unreadable(name) {
+  return `“${isolated(name)}” would not be read as a name in the conversation’s text. Use a short one that begins with a letter, such as “Ann” or “Ann Smith”.`;
 }
 
 function reply() {
@@ -186,7 +209,7 @@ function reply() {
   hideError(said);
   if (!speaker.value.trim()) showError(said, "Say who speaks; any name will do.", speaker);
   else if (!said.value.trim()) showError(said, "Type what is said.");
-  else exchange(find("reply"), addReply, (error) => showError(said, error.message));
+  else exchange(find("reply"), addReply, (error) => showError(said, error.message, error instanceof NameError ? speaker : said));
 }
 
 function takeText(value) {
@@ -204,7 +227,7 @@ const offered = new Set();
 
 async function offerExamples() {
   for (const { title, utterances } of await service.examples()) {
-    const transcript = utterances.map((each) => `${each.speaker}: ${each.text}`).join("\n");
+    const transcript = utterances.map(flatten).join("\n");
     offered.add(transcript);
     const button = html("button", { type: "button" }, title);
     button.addEventListener("click", () => takeText(transcript));
@@ -226,14 +249,8 @@ function onSubmit(form, act) {
 
 onSubmit("ask", ask);
 onSubmit("own", () => {
-  let words;
-  try {
-    words = parseLabels(labelsText.value);
-  } catch (error) {
-    showLabelsError(error.message);
-    return;
-  }
-  askWith(words);
+  if (labelsText.value.trim()) askWith(labelsText.value);
+  else showLabelsError("At least two labels are needed, such as “calm, worried”.");
 });
 onSubmit("reply", reply);
 for (const area of [text, labelsText]) {

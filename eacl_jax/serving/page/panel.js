@@ -1,5 +1,6 @@
 // The chosen utterance: what the model makes of it, label by label.
 
+import { caveats } from "./caveats.js";
 import { html } from "./element.js";
 import { cosine, percent } from "./numbers.js";
 
@@ -42,7 +43,9 @@ export class Panel {
           this.#button("step-out", "Close", "×", true, () => this.choose(null)),
         ),
       ),
-      html("p", { class: "quote" }, html("bdi", { class: "speaker" }, utterance.speaker), html("span", { dir: "auto" }, utterance.text)),
+      html("p", { class: "speaker", dir: "auto" }, utterance.speaker),
+      html("p", { class: "quote", dir: "auto" }, utterance.text),
+      ...caveats(utterance),
       html(
         "table",
         {},

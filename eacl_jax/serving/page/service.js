@@ -26,12 +26,19 @@ export class Service {
     return this.#request("examples.json");
   }
 
-  /** Answers one dialogue, `{transcript}` or `{utterances}`; `words` is a Map of own labels, or null. */
-  async predict(dialogue, words) {
-    // fromEntries also keeps a label such as __proto__, which an assignment would lose.
-    const labels = words ? { labels: Object.fromEntries(words) } : {};
-    const answer = await this.#request("v1/predict", { dialogues: [dialogue], ...labels });
-    return { labels: answer.labels, utterances: answer.dialogues[0].utterances };
+  /**
+   * Answers dialogues, each `{transcript}` or `{utterances}`; `own` are labels as they were typed, or null.
+   * Gives the labels, a Map to their words, warnings, and each dialogue's utterances.
+   */
+  async predict(dialogues, own) {
+    const labels = own === null ? {} : { labels: own };
+    const answer = await this.#request("v1/predict", { dialogues, ...labels });
+    return {
+      labels: answer.labels,
+      words: new Map(Object.entries(answer.words)),
+      warnings: answer.warnings,
+      dialogues: answer.dialogues.map((each) => each.utterances),
+    };
   }
 
   async #request(path, body) {
@@ -70,7 +77,8 @@ async function read(response) {
 function readable(message) {
   return message
     .replace(/^dialogues\[0\]\.utterances\[(\d+)\](\.\w+)?/, (_, index) => `utterance ${Number(index) + 1}`)
-    .replace(/^dialogues\[0\](\.\w+)?/, "the conversation");
+    .replace(/^dialogues\[0\](\.\w+)?/, "the conversation")
+    .replace(/^labels: /, "");
 }
 
 function wait(response) {

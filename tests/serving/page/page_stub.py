@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import uvicorn
 
-from eacl_jax.conversation import Conversation
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.prediction import Prediction
 from eacl_jax.serving.app import create_app
@@ -38,7 +37,9 @@ def answer(speaker: str, text: str, labels: Sequence[str] = LABELS) -> Predictio
     cosines = {label: 0.9 if place == best else 0.2 - 0.05 * place for place, label in enumerate(labels)}
     weights = {label: math.exp(4 * value) for label, value in cosines.items()}
     total = sum(weights.values())
-    return Prediction(speaker, text, labels[best], {label: weight / total for label, weight in weights.items()}, cosines)
+    shares = {label: weight / total for label, weight in weights.items()}
+    long, unknown = "at great length" in text, "hieroglyphs" in text
+    return Prediction(speaker, text, labels[best], shares, cosines, truncated=long, unknown_text=unknown)
 
 
 class Rules:
@@ -46,6 +47,7 @@ class Rules:
 
     def __init__(self, words: Mapping[str, str]) -> None:
         self.labels = tuple(words)
+        self.warnings = ("'glad' and 'happy' are hard to tell apart",) if {"glad", "happy"} <= {*words} else ()
         self.settings = SimpleNamespace(
             labels=self.labels,
             words=tuple(words.values()),
@@ -59,17 +61,15 @@ class Rules:
     def with_labels(self, words: Mapping[str, str]) -> "Rules":
         return Rules(words)
 
-    def conversation(self) -> Conversation:
-        raise NotImplementedError("the page asks for whole dialogues only")
-
-    def examples(self, dialogues: Sequence[Dialogue]) -> list[Utterance]:
+    def examples(self, dialogues: Sequence[Dialogue], *, on_long: str) -> list[Utterance]:
+        del on_long
         return [said for dialogue in dialogues for said in dialogue.utterances]
 
     def represent(self, examples: Sequence[Utterance]) -> np.ndarray:
         return np.zeros((len(examples), 1))
 
-    def answer(self, reps: np.ndarray, utterances: Sequence[Utterance]) -> list[Prediction]:
-        del reps
+    def answer(self, reps: np.ndarray, utterances: Sequence[Utterance], examples: Any) -> list[Prediction]:
+        del reps, examples
         return [answer(said.speaker, said.text, self.labels) for said in utterances]
 
 

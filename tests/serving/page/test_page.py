@@ -77,7 +77,7 @@ def test_the_keyboard_alone_will_do(visit):
     page.keyboard.press("ArrowLeft")
     chart = page.get_by_role("slider")
     expect(chart).to_have_attribute("aria-valuenow", "3")
-    expect(chart).to_have_attribute("aria-valuetext", re.compile("^3 of 4, neutral .*it is Monday"))
+    expect(chart).to_have_attribute("aria-valuetext", re.compile("^3 of 4, .neutral. .*it is Monday"))
     page.get_by_role("button", name="Previous utterance").press("Enter")
     expect(page.get_by_role("button", name="Previous utterance")).to_be_focused()
     page.keyboard.press("Escape")
@@ -106,16 +106,22 @@ def test_own_labels_and_the_way_back(visit):
     page = visit()
     show(page, "Ann: so much gratitude\nBen: joy")
     asked = bodies(page)
-    use_labels(page, "gratitude: grateful, thankful\n__proto__: odd\n 1 :one\ncalm")
+    use_labels(page, "gratitude: grateful\n__proto__ = odd\n 2 :two, 1=one\ncalm")
     expect(page.get_by_role("option").first).to_contain_text("gratitude")
-    assert asked[0]["labels"] == {"gratitude": "grateful, thankful", "__proto__": "odd", "1": "one", "calm": "calm"}
-    expect(page.locator("#lanes li")).to_have_count(4)
+    expect(page.locator("#lanes li")).to_have_text(["gratitude", "__proto__", "2", "1", "calm"])
     page.get_by_role("option").first.click()
-    expect(page.get_by_role("complementary")).to_contain_text("anchor: grateful, thankful")
-    expect(page.locator("#model")).to_contain_text("not calibrated")
+    expect(page.get_by_role("complementary")).to_contain_text("anchor: grateful")
+    header = page.locator("#model")
+    expect(header).to_contain_text("your own labels (gratitude: grateful, __proto__: odd, 2: two, 1: one, calm)")
+    expect(header).to_contain_text("not calibrated")
+    page.get_by_label("says").fill("joy")  # no label of these
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("option").last).to_contain_text("calm")
     page.get_by_role("button", name="Back to the model’s labels").click()
     expect(page.locator("#lanes li")).to_have_count(len(LABELS))
-    assert "labels" not in asked[1]
+    assert asked[1]["labels"] == asked[0]["labels"]
+    assert "labels" not in asked[2]
+    expect(header).to_contain_text("anger, disgust")
     expect(page.get_by_role("button", name="Back to the model’s labels")).to_be_hidden()
 
 
@@ -129,7 +135,8 @@ def test_an_utterance_is_added_with_the_past_that_counts(visit):
     expect(options).to_have_count(5)
     expect(options.last).to_contain_text(re.compile(r"Dora.*pure disgust.*disgust \d+%"))
     sent = asked[0]["dialogues"][0]["utterances"]
-    assert [each["text"] for each in sent] == ["it is Monday", "such sadness", "pure disgust"][-MAX_PAST - 1 :]
+    assert [each["text"] for each in sent[:-1]] == ["it is Monday", "such sadness"][-MAX_PAST:]
+    assert sent[-1] == "Dora: pure disgust"
     expect(page.get_by_label("says")).to_be_focused()
     expect(page.get_by_label("says")).to_have_value("")
     expect(page.get_by_role("status")).to_contain_text("Dora: disgust")
@@ -137,6 +144,61 @@ def test_an_utterance_is_added_with_the_past_that_counts(visit):
     assert page.get_by_label("Conversation", exact=True).input_value() == f"{CHAT}\nDora: pure disgust"
     page.get_by_role("button", name="Add").click()
     expect(page.locator("#reply-error")).to_have_text("Type what is said.")
+
+
+@pytest.mark.parametrize("name", ["1337", "Ann (no: really)", "Ann 10:30", "the one who said that"])
+def test_a_name_that_would_not_be_read_back_is_refused(visit, name):
+    page = visit()
+    show(page)
+    page.get_by_label("Who").fill(name)
+    page.get_by_label("says").fill("pure disgust")
+    page.keyboard.press("Enter")
+    expect(page.locator("#reply-error")).to_contain_text("would not be read as a name")
+    expect(page.get_by_label("Who")).to_be_focused()
+    expect(page.get_by_role("option")).to_have_count(4)
+    expect(page.get_by_label("Conversation", exact=True)).to_have_value(CHAT)
+    page.get_by_label("Who").fill("Zoë K.")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("option")).to_have_count(5)
+    expect(page.locator("#reply-error")).to_be_hidden()
+
+
+def test_a_chats_export_goes_on_as_lines_that_are_read_back(visit):
+    page = visit()
+    text = page.get_by_label("Conversation", exact=True)
+    text.fill("12/05/2024, 10:31 - Ann: such joy\nand more\n12/05/2024, 10:32 - Ben: sadness")
+    page.get_by_role("button", name="Show emotions").click()
+    options = page.get_by_role("option")
+    expect(options).to_have_count(2)
+    expect(options.first).to_contain_text("such joy\nand more")
+    page.get_by_label("says").fill("fear")
+    page.keyboard.press("Enter")
+    expect(options).to_have_count(3)
+    expect(text).to_have_value("Ann: such joy and more\nBen: sadness\nAnn: fear")
+    text.press("End")
+    text.press_sequentially(" ")
+    page.get_by_role("button", name="Show emotions").click()
+    expect(page.get_by_role("status")).to_contain_text("The answers are below")
+    assert [each.split("\n")[:2] for each in options.all_inner_texts()] == [
+        ["Ann", "such joy and more"],
+        ["Ben", "sadness"],
+        ["Ann", "fear"],
+    ]
+
+
+def test_answers_that_say_little_are_marked(visit):
+    page = visit()
+    options = show(page, "Ann: joy at great length\nBen: hieroglyphs of joy\nAnn: joy")
+    expect(options.nth(0)).to_contain_text("answered from the end of this text alone")
+    expect(options.nth(1)).to_contain_text("cannot read most of this text")
+    expect(options.nth(2).locator(".caveat")).to_have_count(0)
+    options.nth(0).click()
+    expect(page.get_by_role("complementary")).to_contain_text("Too long for the model")
+    use_labels(page, "glad, happy")
+    expect(page.locator("#warnings")).to_have_text("'glad' and 'happy' are hard to tell apart")
+    expect(page.get_by_role("status")).to_contain_text("hard to tell apart")
+    page.get_by_role("button", name="Back to the model’s labels").click()
+    expect(page.locator("#warnings li")).to_have_count(0)
 
 
 def test_markup_is_text(visit):
@@ -147,7 +209,7 @@ def test_markup_is_text(visit):
     expect(options.first).to_contain_text(odd)
     options.first.click()
     expect(page.get_by_role("complementary")).to_contain_text(odd)
-    use_labels(page, f"{odd.replace(':', '')}\ncalm")
+    use_labels(page, f"{odd}\ncalm")
     expect(page.locator("#lanes li")).to_have_count(2)
     assert images == page.locator("img").count() == 1  # the page's own icon
     assert page.locator("main script, main b").count() == 0
@@ -173,10 +235,11 @@ def test_downloads_can_be_read_and_run_nothing(visit):
     table = download(page, "Download CSV")
     assert table.startswith("\ufeff")
     rows = list(csv.DictReader(io.StringIO(table.removeprefix("\ufeff"), newline="")))
-    kept = ("dialogue", "utterance", "speaker", "text", "emotion", "confidence")
+    kept = ("dialogue", "utterance", "speaker", "text", "emotion", "confidence", "truncated", "unknown_text")
     assert list(rows[0]) == [*kept, *(f"p({label})" for label in LABELS)]
     assert [row["text"] for row in rows] == [f"'{text}" if text[0] in "=+-@" else text for _, text in said]
     assert [row["speaker"] for row in rows] == [speaker for speaker, _ in said]
+    assert {(row["truncated"], row["unknown_text"]) for row in rows} == {("False", "False")}
     told = answer(*said[0])
     assert {label: float(rows[0][f"p({label})"]) for label in LABELS} == pytest.approx(told.probabilities, abs=1e-6)
     saved = json.loads(download(page, "Download JSON"))

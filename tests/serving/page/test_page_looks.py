@@ -78,6 +78,37 @@ def test_a_phone_needs_no_sideways_scrolling(visit):
     expect(page.get_by_role("complementary")).to_be_hidden()
 
 
+def test_a_phone_shows_labels_and_where_to_go_on(visit):
+    page = visit(width=360)
+    show(page, "\n".join(f"{['Ann', 'Ben'][number % 2]}: joy {number}" for number in range(60)))
+    use_labels(page, "worried about something else, surprise")
+    expect(page.get_by_role("option").first).to_contain_text("surprise")
+    names = page.locator("#lanes li").evaluate_all("names => names.map(name => [name.scrollWidth, name.clientWidth])")
+    assert all(needed <= given for needed, given in names)
+    dots = page.locator("#plot circle").evaluate_all("dots => dots.map(dot => dot.getBoundingClientRect().top)")
+    bottoms = page.locator("#lanes bdi").evaluate_all("names => names.map(name => name.getBoundingClientRect().bottom)")
+    assert min(dots) >= min(bottoms) - 1  # beside no name
+    page.get_by_role("option").nth(30).scroll_into_view_if_needed()
+    for field in ("Who", "says"):
+        expect(page.get_by_label(field)).to_be_in_viewport(ratio=1)
+    page.get_by_label("says").fill("surprise")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("option")).to_have_count(61)
+    expect(page.get_by_role("option").last).to_be_in_viewport()
+    expect(page.get_by_label("says")).to_be_in_viewport()
+
+
+def test_texts_of_other_directions_keep_their_order(visit):
+    page = visit()
+    options = show(page, 'דנה: שלום (joy) 100%\nAnn: She said "שלום"')
+    options.first.click()
+    quote = page.get_by_role("complementary").locator(".quote")
+    for place in (options.first.locator(".text"), quote):
+        assert place.evaluate("element => getComputedStyle(element).direction") == "rtl"
+    assert options.nth(1).locator(".text").evaluate("element => getComputedStyle(element).direction") == "ltr"
+    assert page.get_by_role("slider").get_attribute("aria-valuetext").endswith("\u2068דנה\u2069: \u2068שלום (joy) 100%\u2069")
+
+
 def test_many_labels_are_told_apart_by_name(visit):
     page = visit()
     show(page, "Ann: I feel label-07\nBen: and label-19")

@@ -1,0 +1,154 @@
+"""`eacl evaluate`: how good a model is, on its run's corpus or on a file of one's own."""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from eacl_jax import local, whole
+from eacl_jax.cli import annotated
+from eacl_jax.cli.options import (
+    DialogueColumn,
+    EmotionColumn,
+    Labels,
+    Mapped,
+    Revision,
+    SpeakerColumn,
+    TextColumn,
+    find_model,
+)
+from eacl_jax.errors import UserError
+
+if TYPE_CHECKING:
+    from eacl_jax.dialogue import Dialogue
+
+_UTTERANCES = 1024  # predicted at once
+
+
+def evaluate(
+    model: Annotated[
+        str, typer.Option(metavar="FOLDER", help="A model's folder or its run's, or its id on the hub.", callback=find_model)
+    ] = "",
+    input_file: Annotated[
+        Path | None,
+        typer.Option("--input", metavar="FILE", help="With --model: annotated dialogues, as `eacl adapt` reads them."),
+    ] = None,
+    run_folder: Annotated[Path | None, typer.Option("--run", metavar="FOLDER", help="A finished run's folder.")] = None,
+    split: Annotated[Literal["train", "dev", "test"], typer.Option(help="With --run: which split.")] = "test",
+    data_dir: Annotated[
+        str,
+        typer.Option(
+            "--data-dir",
+            "--data_dir",
+            metavar="FOLDER",
+            help="With --run: where the corpus' files are, if no longer where the run found them.",
+        ),
+    ] = "",
+    labels: Labels = "",
+    mapped: Mapped = "",
+    stage: Annotated[
+        Literal["stage_one", "stage_two"],
+        typer.Option(help="With --model: whose anchors answer; stage two's are the adapted ones."),
+    ] = "stage_two",
+    on_long: Annotated[
+        Literal["cut", "refuse", "pool"],
+        typer.Option(help="With --model: what to do with a text longer than the model reads; pool reads it in parts."),
+    ] = "cut",
+    excluded_label: Annotated[
+        str, typer.Option(metavar="LABEL", help="With --model: report micro F1 over all labels but this.")
+    ] = "",
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="With --model: a file for all the numbers.")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, max=65536, help="Utterances encoded at once, about.")] = 64,
+    dialogue_column: DialogueColumn = "",
+    speaker_column: SpeakerColumn = "",
+    text_column: TextColumn = "",
+    emotion_column: EmotionColumn = "",
+    revision: Revision = "main",
+) -> None:
+    """Score a model: --model and --input on annotated dialogues of your own, or --run on its corpus again.
+
+    Scores, a line a label, which labels are taken for which, and how far the probabilities can be trusted. The annotations are
+    only compared with: nothing is learnt from them. Do not score a model on what it was trained or adapted on.
+    """
+    if (run_folder is None) == (input_file is None) or bool(model) != (input_file is not None):
+        raise UserError("give --model MODEL --input FILE, to score a model on a file, or --run RUN, to score a run again.")
+    if run_folder is not None:
+        _evaluate_run(local.expand(run_folder), split, data_dir)
+        return
+    assert input_file is not None
+    words = annotated.parse_labels(labels)
+    path = local.expand(input_file)
+    report = local.expand(json_file) if json_file else None
+    if report:
+        whole.check_file(report, "--json")
+        if os.path.realpath(report) == os.path.realpath(path):
+            raise UserError(f"--json: {report} is the input; name another file.")
+    dialogues = annotated.read(
+        path,
+        {"dialogue": dialogue_column, "speaker": speaker_column, "text": text_column, "emotion": emotion_column},
+        mapped,
+    )
+    from eacl_jax import allocator, command
+
+    allocator.use_huge_pages()
+    command.quiet_libraries()
+    from rich.console import Console
+    from rich.progress import track
+
+    from eacl_jax.cli.scores import print_scores
+    from eacl_jax.recognizer import EmotionRecognizer
+    from eacl_jax.scoring import Tally
+
+    command.keep_compiled()
+    recognizer = EmotionRecognizer.from_pretrained(model, revision=revision, batch_size=batch_size)
+    known = words or dict(zip(recognizer.labels, recognizer.settings.words, strict=True))
+    annotated.check_emotions(path, dialogues, known, mapped)
+    recognizer = recognizer.with_labels(words) if words else recognizer
+    if excluded_label and excluded_label not in recognizer.labels:
+        raise UserError(f"--excluded-label: {excluded_label!r} is not among the labels {', '.join(recognizer.labels)}.")
+    tally, console = Tally(recognizer.labels), Console(stderr=True)
+    chunks = list(_chunks(dialogues))
+    for some in track(chunks, f"predicting {path.name}", console=console, transient=True, disable=not console.is_terminal):
+        examples = recognizer.examples(some, on_long=on_long)
+        utterances = [utterance for dialogue in some for utterance in dialogue.utterances]
+        tally.add(some, recognizer.answer(recognizer.represent(examples), utterances, examples, stage=stage))
+    scores = tally.scores(excluded_label)
+    if report:
+        found = {"model": model, "input": str(input_file), "stage": stage, **scores.to_json()}
+        whole.write_text(report, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+    print_scores(str(input_file), scores, Console())
+
+
+def _evaluate_run(folder: Path, split: str, data_dir: str) -> None:
+    if not folder.is_dir():
+        raise UserError(f"--run: {folder} is no folder; name that of a finished run.")
+    from eacl_jax import allocator, command
+
+    allocator.use_huge_pages()
+    command.quiet_libraries()
+    from rich.console import Console
+
+    from eacl_jax import evaluation, run_folder
+
+    command.keep_compiled(run_folder.read_config(folder).data)
+    scores = evaluation.evaluate(folder, split, data_dir=data_dir)
+    evaluation.print_scores(folder, split, scores, Console())
+
+
+def _chunks(dialogues: "Sequence[Dialogue]") -> "Iterator[list[Dialogue]]":
+    """Dialogues with some utterances together, in their order."""
+    chunk: list[Dialogue] = []
+    utterances = 0
+    for dialogue in dialogues:
+        chunk.append(dialogue)
+        utterances += len(dialogue.utterances)
+        if utterances >= _UTTERANCES:
+            yield chunk
+            chunk, utterances = [], 0
+    if chunk:
+        yield chunk

@@ -1,0 +1,168 @@
+"""How a command ends: with a status and at most one line, whatever happens to its process.
+
+0 done; 2 a mistake or a failure that is told; 130 Ctrl+C; 143 SIGTERM; 141 nobody reads the output any more.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Any, NoReturn
+
+from eacl_jax.errors import UserError
+
+_MISTAKE, _UNREAD = 2, 128 + signal.SIGPIPE
+_IMPORTER = "<frozen importlib._bootstrap>"
+
+_received: list[int] = []
+
+
+def run(command: Callable[[], int | None]) -> NoReturn:
+    """Runs a command, and exits.
+
+    Args:
+      command: returns the status, or ends with SystemExit.
+    """
+    start()
+    _received.clear()
+    try:
+        status = command()
+        _flush()
+    except SystemExit as ended:
+        status = ended.code if isinstance(ended.code, int) or ended.code is None else _fail(str(ended.code))
+    except UserError as error:
+        status = _fail(str(error))
+    except KeyboardInterrupt:
+        _say("stopped.")
+        status = 130
+    except OSError as error:
+        if isinstance(error, BrokenPipeError) and _reader_gone():
+            status = _UNREAD
+        elif not error.errno:
+            raise
+        else:
+            status = _fail(f"{error.filename or 'cannot read or write a file or stream'}: {error.strerror}.")
+    finally:
+        _leave_at_once()
+    if status == 130 and _received:
+        status = 128 + _received[-1]
+    with contextlib.suppress(OSError):
+        _flush()
+    sys.exit(status)
+
+
+def start() -> None:
+    """Opens what was closed of the standard streams, and from now on a signal to stop ends the process as `run` says.
+
+    A signal in the middle of an import ends it at once: libraries that are half imported catch the exception and go on, or show
+    a traceback of theirs. Everywhere else it is KeyboardInterrupt, so that nothing unfinished is left.
+    """
+    _open_streams()
+    if threading.current_thread() is not threading.main_thread():
+        return
+    # Not where the signal is ignored, as for a command in the background of a script.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _stop)
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _stop)
+    sys.unraisablehook = _unraisable
+    # `allocator.use_huge_pages` has them wait until here.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    _received.append(number)
+    while frame is not None:
+        if frame.f_code.co_filename == _IMPORTER:
+            _exit_now(number, None)
+        frame = frame.f_back
+    raise KeyboardInterrupt
+
+
+def _exit_now(number: int, _: FrameType | None) -> NoReturn:
+    with contextlib.suppress(OSError):
+        os.write(2, b"stopped.\n")
+    os._exit(128 + number)
+
+
+def _leave_at_once() -> None:
+    """From now on there is nothing to finish."""
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) is _stop:
+                signal.signal(number, _exit_now)
+
+
+def _unraisable(unraisable: Any) -> None:
+    """Sends the signal again where Python drops its exception, as in a callback of the garbage collector."""
+    if issubclass(unraisable.exc_type, KeyboardInterrupt):
+        again = threading.Timer(0.01, os.kill, (os.getpid(), _received[-1] if _received else signal.SIGINT))
+        again.daemon = True
+        again.start()
+    else:
+        sys.__unraisablehook__(unraisable)
+
+
+def _open_streams() -> None:
+    """Takes the numbers of standard streams that are closed: else the next file to be opened would get one, and what libraries
+    print. `sys.stdin` and `sys.stdout` stay None, which Python has for closed ones.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stderr is None:  # in whose place print() takes the standard output
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    with contextlib.suppress(AttributeError):  # closed, or a stand-in
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def _flush() -> None:
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        _drop(_descriptors()[:1])
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise UserError(f"cannot write to standard output: {error.strerror}.") from error
+
+
+def _reader_gone() -> bool:
+    """Whether nobody reads the standard output or the errors any more; other pipes and sockets break too."""
+    poll = select.poll()
+    for number in _descriptors():
+        poll.register(number, 0)
+    gone = [number for number, _ in poll.poll(0)]
+    _drop(gone)
+    return bool(gone)
+
+
+def _descriptors() -> list[int]:
+    """Of the standard output, where it has one, and of the errors."""
+    numbers = []
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            numbers.append(stream.fileno())
+    return numbers
+
+
+def _drop(numbers: Sequence[int]) -> None:
+    """What is still to be written there goes nowhere; Python would try again at its end, and complain."""
+    for number in numbers:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+
+
+def _fail(message: str) -> int:
+    _say(f"error: {message}")
+    return _MISTAKE
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,79 @@
+"""The scores of a model as a person reads them."""
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from eacl_jax.recording import title
+from eacl_jax.scoring import Scores
+
+_CONFUSIONS = 10
+
+
+def print_scores(name: str, scores: Scores, console: Console) -> None:
+    """Prints scores, a line a label, confusions and calibration.
+
+    Args:
+      name: of the file.
+      scores: of the model's answers to it.
+      console: where to.
+    """
+
+    def say(text: str) -> None:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    say(
+        f"{name}: {scores.utterances:,} annotated utterances in {scores.dialogues:,} dialogues"
+        + (f", {scores.context:,} more without an emotion as context" if scores.context else "")
+    )
+    if scores.truncated:
+        say(f"{scores.truncated:,} utterances are longer than the model reads: they were answered by the end of their texts")
+    if scores.unknown_text:
+        say(f"{scores.unknown_text:,} utterances are texts that the model's tokenizer does not know: their answers say nothing")
+    say("  ".join(f"{title(key)} {value:.2f}" for key, value in scores.summary.items()) + "   (percent)")
+    say("\nlabels, in percent but for the counts")
+    console.print(_labels(scores))
+    _print_confusions(scores, console)
+    say(_calibration(scores))
+
+
+def _labels(scores: Scores) -> Table:
+    table = Table()
+    for column in ("label", "precision", "recall", "F1", "annotated", "answered"):
+        table.add_column(column, justify="left" if column == "label" else "right")
+    for label, found in scores.by_label.items():
+        rates = [f"{found[key]:.1f}" for key in ("precision", "recall", "f1")]
+        table.add_row(Text(label), *rates, f"{found['support']:,}", f"{found['answered']:,}")
+    return table
+
+
+def _print_confusions(scores: Scores, console: Console) -> None:
+    """The confusion matrix where it fits, else the most frequent confusions."""
+    table = Table()
+    table.add_column("")
+    for number in range(len(scores.labels)):
+        table.add_column(str(number + 1), justify="right", no_wrap=True)
+    for number, (label, row) in enumerate(zip(scores.labels, scores.confusion.tolist(), strict=True)):
+        cells = [Text(f"{count:,}" if count else ".", style="bold" if at == number else "") for at, count in enumerate(row)]
+        table.add_row(Text(f"{number + 1} {label}"), *cells)
+    if console.measure(table, options=console.options.update(max_width=10**4)).maximum <= console.width:
+        console.print("confusion: as annotated down, as answered across", highlight=False)
+        console.print(table)
+        return
+    console.print("the most frequent confusions (--json has them all)", highlight=False)
+    table = Table()
+    for column in ("annotated", "answered", "utterances"):
+        table.add_column(column, justify="right" if column == "utterances" else "left")
+    for count, gold, answer in scores.confused()[:_CONFUSIONS]:
+        table.add_row(Text(gold), Text(answer), f"{count:,}")
+    console.print(table)
+
+
+def _calibration(scores: Scores) -> str:
+    accuracy = scores.summary["accuracy"]
+    gap = scores.confidence - accuracy
+    verdict = "they fit" if abs(gap) < 1 else f"it is {abs(gap):.1f} points too {'sure' if gap > 0 else 'unsure'}"
+    return (
+        f"calibration: on average it gives its answers {scores.confidence:.2f}%, and {accuracy:.2f}% are right: {verdict}\n"
+        f"expected calibration error {scores.calibration_error:.2f}"
+    )

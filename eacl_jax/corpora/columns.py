@@ -1,0 +1,121 @@
+"""Which column of a table holds what: by the names that people and programs give them."""
+
+import dataclasses
+import unicodedata
+from collections.abc import Mapping, Sequence
+
+from eacl_jax.errors import UserError
+
+PARTS = ("dialogue", "speaker", "text", "emotion")
+"""What a row says; also the columns' names in this project's own tables."""
+
+# Without capitals, blanks and punctuation: `Dialogue_ID`, `dialogue id` and `DialogueId` are one.
+_USUAL = {
+    "dialogue": """dialogue dialog dialogueid dialogid dialogueno dialoguenumber dia diaid conversation conversationid conv
+        convid convoid chat chatid thread threadid session sessionid ticket ticketid""",
+    "speaker": """speaker speakerid speakeridx speakername name author authorname user userid username sender sendername from
+        participant participantid role""",
+    "text": "text utterance utterancetext message messagetext msg content body sentence transcript",
+    "emotion": "emotion emotions emotionlabel emo label labels goldlabel category choice",
+    "turn": """utteranceid utteranceidx utteranceindex utteranceno utterancenumber uttid uttidx uttno turn turnid turnidx turnno
+        turnnumber turnindex""",
+}
+# EmotionLines' `annotation` is missing on purpose: it counts votes.
+_NAMES = {part: frozenset(names.split()) for part, names in _USUAL.items()}
+
+
+@dataclasses.dataclass(frozen=True)
+class Columns:
+    """Where the parts of a row stand, from 0; None for a part that the table does not have.
+
+    `turn` numbers the utterances of a dialogue: rows are brought into its order where it holds whole numbers.
+    """
+
+    dialogue: int
+    speaker: int
+    text: int
+    emotion: int | None = None
+    turn: int | None = None
+
+    def names(self, header: Sequence[str]) -> dict[str, str]:
+        """The columns' names by part, for a message."""
+        return {part: header[place] for part, place in dataclasses.asdict(self).items() if place is not None}
+
+
+def find_columns(
+    header: Sequence[str],
+    where: str,
+    *,
+    given: Mapping[str, str] | None = None,
+    need: Sequence[str] = PARTS,
+    parts: Sequence[str] = PARTS,
+    naming: str = "--{part}-column",
+    kind: str = "column",
+) -> Columns:
+    """Finds the columns of a table by their names.
+
+    A part's column is, in this order: the one that `given` names; the one named as the part itself, in any capitals; the
+    only one with a name that is usual for it.
+
+    Args:
+      header: the columns' names.
+      where: file or file and line, for messages.
+      given: names by part; empty or absent: found by itself.
+      need: the parts that must be there; `dialogue`, `speaker` and `text` always must.
+      parts: those that are looked for at all.
+      naming: how a user names a column, for messages.
+      kind: what they are in this format, for messages.
+
+    Raises:
+      UserError: a column is missing, repeats, or several could be meant; lists them and says how to name one.
+    """
+    given = {part: name for part, name in (given or {}).items() if name}
+    found: dict[str, int | None] = {}
+    missing = []
+    there = f"its {kind}s are {', '.join(map(repr, header))}"
+    for part in parts:
+        places = find_part(header, part, given=given.get(part, ""))
+        if len(places) > 1:
+            several = ", ".join(repr(header[place]) for place in places)
+            how = (
+                "rename all but one"
+                if len({header[place] for place in places}) == 1
+                else f"name one with {_named(naming, part)}"
+            )
+            raise UserError(f"{where} has more than one {kind} for the {part}: {several}; {how} ({there}).")
+        found[part] = places[0] if places else None
+        if not places and (part in need or part in given or part != "emotion"):
+            missing.append(part)
+    if missing:
+        names = ", ".join(repr(given.get(part, part)) for part in missing)
+        how = " ".join(_named(naming, part) for part in missing)
+        first = " Its first line must name the columns." if kind == "column" else ""
+        if kind == "field" and {"dialogue", "speaker"} & set(missing):
+            first = " Each utterance must name its dialogue and its speaker; annotation tools keep such fields beside the text."
+        raise UserError(f"{where} has no {kind} {names}; {there}.{first} Where they have other names: {how}.")
+    if shared := [name for part, name in given.items() if list(found.values()).count(found[part]) > 1]:
+        raise UserError(f"{where}: the {kind} {shared[0]!r} is named for more than one part; {there}.")
+    turns = [place for place, name in enumerate(header) if plain(name) in _NAMES["turn"] and place not in found.values()]
+    return Columns(**found, turn=turns[0] if len(turns) == 1 else None)  # type: ignore[arg-type]  # only emotion may be None
+
+
+def find_part(header: Sequence[str], part: str, *, given: str = "") -> list[int]:
+    """Columns that could hold a part, from 0: none, one, or several that cannot be told apart (see `find_columns`)."""
+    tries = (
+        [lambda name: name == given, lambda name: name.strip().casefold() == given.strip().casefold()]
+        if given
+        else [lambda name: plain(name) == part, lambda name: plain(name) in _NAMES[part]]
+    )
+    for fits in tries:
+        if places := [place for place, name in enumerate(header) if fits(name)]:
+            return places
+    return []
+
+
+def plain(name: str) -> str:
+    """A column's name without capitals, blanks and punctuation."""
+    return "".join(letter for letter in unicodedata.normalize("NFKC", name).casefold() if letter.isalnum())
+
+
+def _named(naming: str, part: str) -> str:
+    return f"{naming.format(part=part)}=NAME"

@@ -1,0 +1,156 @@
+"""The forms in which an utterance or a dialogue may be given, in Python as in JSON -> `Utterance`, `Dialogue`.
+
+An utterance: `{"speaker": "Ann", "text": "I got it!"}`, perhaps with an "emotion" and fields of the user's own, which are
+carried through; a pair of speaker and text; and inside of a dialogue's "utterances" also the text "Ann: I got it!".
+
+A dialogue as an object: `{"id": "1", "utterances": [...]}` or `{"id": "1", "transcript": "Ann: I got it!\\nBen: What?"}`,
+perhaps with fields of the user's own.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from eacl_jax.corpora.labels import clean_label
+from eacl_jax.corpora.transcripts import NOBODY, check_utterance, read_line, read_transcript, why_no_text
+from eacl_jax.dialogue import Dialogue, Utterance
+from eacl_jax.errors import UserError
+
+UTTERANCE = '{"speaker": "Ann", "text": "I got it!"}, a pair (speaker, text) or an Utterance'
+DIALOGUE = '{"id": ..., "utterances": [{"speaker": ..., "text": ...}, ...]} or {"id": ..., "transcript": "Ann: ...\\nBen: ..."}'
+ANSWERED = frozenset({"confidence", "probabilities", "cosines", "truncated", "unknown_text"})
+"""Fields that an answer adds to an utterance: an answer may be given as a question, and these are then left out."""
+
+_SPEAKERS = ("name", "author", "user", "username", "sender", "from", "who")
+_TEXTS = ("utterance", "message", "content", "body")
+
+
+def read_utterance(given: Any, where: str = "the utterance") -> Utterance:
+    """One utterance, in one of this module's forms. Without a speaker it is by `NOBODY`; an emotion that is blank is none.
+
+    Raises:
+      UserError: a field is missing, misnamed or not text.
+    """
+    if isinstance(given, Utterance):
+        return check_utterance(given, where)
+    if isinstance(given, str):
+        return read_line(given, where)
+    if is_pair(given):
+        return check_utterance(Utterance(given[0].strip(), given[1]), where)
+    if not isinstance(given, Mapping):
+        raise UserError(f'{where} must be {UTTERANCE}, or "NAME: TEXT", got {type(given).__name__}.')
+    fields = {str(name): value for name, value in given.items()}
+    _no_other_capitals(fields, ("speaker", "text", "emotion"), where)
+    if not isinstance(fields.get("text"), str):
+        raise UserError(f"{where}: {_wrong(fields, 'text', 'a string', _TEXTS)}")
+    speaker = fields.get("speaker")
+    if speaker is None and any(name in fields for name in _SPEAKERS):
+        raise UserError(f"{where}: {_wrong(fields, 'speaker', 'a string', _SPEAKERS)}")
+    if speaker is None:
+        speaker = NOBODY
+    if not isinstance(speaker, str):
+        if not _is_number(speaker):
+            raise UserError(f"{where}: {_wrong(fields, 'speaker', 'a string', _SPEAKERS)}")
+        speaker = str(int(speaker))
+    emotion = fields.get("emotion")
+    if emotion is not None and not isinstance(emotion, str):
+        raise UserError(f"{where}: field 'emotion' must be a string, or left out where there is none, got {emotion!r:.60}.")
+    other = _other(fields, {"speaker", "text", "emotion", *ANSWERED}, where)
+    return check_utterance(Utterance(speaker.strip(), fields["text"], clean_label(emotion or "") or None, other), where)
+
+
+def read_record(given: Any, where: str, identity: str = "1") -> Dialogue:
+    """A dialogue as an object.
+
+    Args:
+      given: `{"id"?, "utterances"}` or `{"id"?, "transcript"}`, and fields of the user's own.
+      where: for messages.
+      identity: its id where it gives none.
+
+    Raises:
+      UserError: a field is missing, misnamed or of the wrong type.
+    """
+    if not isinstance(given, Mapping):
+        raise UserError(f"{where}: a dialogue must be an object, got {type(given).__name__}; give {DIALOGUE}.")
+    fields = {str(name): value for name, value in given.items()}
+    _no_other_capitals(fields, ("id", "utterances", "transcript"), where)
+    identity = read_identity(fields.get("id", identity), where)
+    if "utterances" in fields and "transcript" in fields:
+        raise UserError(f"{where}: dialogue {identity!r:.60} has both 'utterances' and 'transcript'; give one of them.")
+    other = _other(fields, {"id", "utterances", "transcript"}, where)
+    if "transcript" in fields:
+        if not isinstance(fields["transcript"], str):
+            raise UserError(f"{where}: field 'transcript' must be a string, got {fields['transcript']!r:.60}.")
+        read = read_transcript(fields["transcript"], identity, f"{where}: field 'transcript'")
+        return Dialogue(identity, read.utterances, other)
+    if "utterances" not in fields:
+        hint = "this is an utterance, and a dialogue is a list of them" if "text" in fields else f"it has {sorted(fields)}"
+        raise UserError(f"{where}: a dialogue has no field 'utterances' and no 'transcript' ({hint}); give {DIALOGUE}.")
+    if not isinstance(fields["utterances"], (list, tuple)):
+        kind = type(fields["utterances"]).__name__
+        raise UserError(f"{where}: dialogue {identity!r:.60} must have a list of 'utterances', got {kind}.")
+    return read_utterances(fields["utterances"], identity, where, other)
+
+
+def read_utterances(given: Iterable[Any], identity: str, where: str, other: Mapping[str, Any] | None = None) -> Dialogue:
+    """The dialogue of these utterances."""
+    place = f"{where}: dialogue {identity!r:.60} utterance"
+    return Dialogue(identity, tuple(read_utterance(item, f"{place} {i}") for i, item in enumerate(given)), other or {})
+
+
+def read_identity(given: Any, where: str) -> str:
+    """A dialogue's id: a string, or a whole number, which stands for its digits.
+
+    Raises:
+      UserError: it is something else, or cannot be text.
+    """
+    if not isinstance(given, str):
+        if not _is_number(given):
+            raise UserError(f"{where}: field 'id' must be a string or a whole number, got {given!r:.60}.")
+        return str(int(given))
+    if reason := why_no_text(given):
+        raise UserError(f"{where}: field 'id' {reason}.")
+    return given
+
+
+def is_pair(given: Any) -> bool:
+    """Whether it is a list or tuple of two strings: speaker and text."""
+    return isinstance(given, (list, tuple)) and len(given) == 2 and all(isinstance(each, str) for each in given)
+
+
+def _is_number(given: Any) -> bool:
+    """A whole number, of Python's or NumPy's; tables give them as floats where other cells are missing."""
+    if isinstance(given, bool):
+        return False
+    try:
+        return float(given).is_integer() and not isinstance(given, (str, bytes))
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
+def _no_other_capitals(fields: Mapping[str, Any], known: Iterable[str], where: str) -> None:
+    """Refuses "Speaker" and the like, which would else be carried through as the user's own."""
+    for name in fields:
+        for right in known:
+            if name != right and name.casefold() == right and right not in fields:
+                raise UserError(f"{where}: the field {name!r} must be named {right!r}.")
+
+
+def _wrong(fields: Mapping[str, Any], name: str, kind: str, instead: Iterable[str]) -> str:
+    if name in fields:
+        return f"field {name!r} must be {kind}, got {fields[name]!r:.60}."
+    if misnamed := [other for other in instead if other in fields]:
+        return f"an utterance has no field {name!r}, but {misnamed[0]!r}; name it {name!r}."
+    return f"an utterance has no field {name!r}; it has {sorted(fields)}."
+
+
+def _other(fields: Mapping[str, Any], known: set[str], where: str) -> dict[str, Any]:
+    other = {name: value for name, value in fields.items() if name not in known}
+    if other:
+        try:
+            json.dumps(other, ensure_ascii=False, default=str).encode()
+        except (UnicodeEncodeError, ValueError, RecursionError) as error:
+            raise UserError(
+                f"{where}: its other fields ({', '.join(sorted(other))}) hold what is no text ({error})."
+            ) from error
+    return other

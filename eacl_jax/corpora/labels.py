@@ -1,0 +1,122 @@
+"""Labels as annotators spell them.
+
+The rule: blanks around a label go (no-break and zero-width ones too), runs of blanks within are one, and Unicode's composed
+form stands for the decomposed one (NFC): nobody means these to be different labels. What people may mean to be different,
+capitals, full-width letters, underscores for blanks, is counted and refused, and so are words that say "no label" and labels
+joined out of others; unless the labels are listed, which says what is meant.
+"""
+
+import math
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from eacl_jax.corpora.found import Found
+from eacl_jax.errors import UserError
+
+_WORDS = "- -- --- – — . ? n/a #n/a na <na> nan none null nil unlabeled unlabelled"
+NO_LABEL = frozenset(_WORDS.split())
+"""Words, without capitals, that stand where nobody annotated."""
+
+# Characters of no width, a byte order mark among them. Joiners stay: emoji and some scripts are written with them.
+_BLANKS = re.compile(r"[\s\u200b\u2060\ufeff]+")
+
+
+def clean_label(label: str) -> str:
+    """A label in the one form that it has here: composed characters, single blanks within, none around."""
+    return _BLANKS.sub(" ", unicodedata.normalize("NFC", label)).strip()
+
+
+def read_label(value: Any, where: str) -> str | None:
+    """The label that a cell or a JSON value gives; None for an empty one.
+
+    Args:
+      value: a string, None, NaN, a whole number, or a list of at most one of them.
+      where: place, for the error message.
+
+    Raises:
+      UserError: several labels, or a value of another type.
+    """
+    if isinstance(value, (list, tuple)):
+        if len(value) > 1:
+            raise UserError(
+                f"{where} has {len(value)} labels, {list(value)!r:.80}; one utterance has one: decide between them."
+            )
+        value = value[0] if value else None
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if isinstance(value, float) and value.is_integer():  # whole numbers beside empty cells, as pandas writes them
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str):
+        raise UserError(f"{where}: the emotion must be a string, or empty where nobody annotated, got {value!r:.60}.")
+    return clean_label(value) or None
+
+
+def check_spellings(found: Iterable[Found], listed: Sequence[str], how: str) -> None:
+    """Several spellings of one label, words for "no label" and joined labels must be meant.
+
+    Args:
+      found: the dialogues of all files.
+      listed: the labels that the user lists; whatever is among them is meant.
+      how: how labels are listed, for messages.
+
+    Raises:
+      UserError: names spellings, counts and files, and says what to do.
+    """
+    counts: Counter[str] = Counter()
+    files: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for item in found:
+        for utterance in item.dialogue.utterances:
+            if utterance.emotion is not None and utterance.emotion not in listed:
+                counts[utterance.emotion] += 1
+                files[utterance.emotion][item.file.name] += 1
+    problems = []
+    by_key: defaultdict[str, list[str]] = defaultdict(list)
+    for label in sorted({*counts, *listed}):
+        by_key[_key(label)].append(label)
+    for spellings in by_key.values():
+        if len(spellings) > 1 and (strange := [label for label in spellings if label in counts]):
+            known = [f"{visible(label)} (listed)" for label in spellings if label not in counts]
+            problems.append(
+                f"one label in {len(spellings)} spellings: {', '.join([*known, *_counted(strange, counts, files)])}"
+            )
+    if words := [label for label in sorted(counts) if label.casefold() in NO_LABEL]:
+        problems.append(f"words for 'no label': {', '.join(_counted(words, counts, files))}")
+    labels = {*counts, *listed}
+    if joined := [label for label in sorted(counts) if len(parts := _parts(label)) > 1 and parts <= labels]:
+        problems.append(
+            f"several labels in one place, where an utterance has one: {', '.join(_counted(joined, counts, files))}"
+        )
+    if problems:
+        raise UserError(
+            f"the annotations hold {'; and '.join(problems)}. Correct the files: one spelling a label, nothing where nobody "
+            f"annotated. If they are labels all the same, list all labels with {how}."
+        )
+
+
+def visible(label: str) -> str:
+    """A label in quotes, written so that no two look the same."""
+    plain = label.isprintable() and unicodedata.normalize("NFKC", label) == label
+    return repr(label) if plain else f"{label!r} [{ascii(label)[1:-1]}]"
+
+
+def _counted(labels: Sequence[str], counts: Counter[str], files: defaultdict[str, Counter[str]]) -> list[str]:
+    return [
+        f"{visible(label)} ({counts[label]}: {', '.join(f'{name} {count}' for name, count in files[label].most_common(3))})"
+        for label in labels
+    ]
+
+
+def _parts(label: str) -> set[str]:
+    """The labels that one label joins, as doccano does with `joy#fear`."""
+    return {part.strip() for part in re.split(r"[#,;|/&+]", label)}
+
+
+def _key(label: str) -> str:
+    # Between letters only: "-1" and "1", or two emoji, are different labels.
+    joined = re.sub(r"(?<=[^\W_])[\s_\-]+(?=[^\W_])", " ", unicodedata.normalize("NFKC", label).casefold())
+    return _BLANKS.sub(" ", joined).strip()

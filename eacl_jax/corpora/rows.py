@@ -1,0 +1,149 @@
+"""Rows with one utterance each -> dialogues, from whatever format the rows were."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from eacl_jax.corpora.columns import PARTS, Columns
+from eacl_jax.corpora.forms import ANSWERED
+from eacl_jax.corpora.found import Found
+from eacl_jax.corpora.labels import read_label
+from eacl_jax.dialogue import Dialogue, Utterance
+from eacl_jax.errors import UserError
+
+Row = tuple[int, Sequence[Any]]
+"""The line (from 1; 0 where the format has no lines) on which a row starts, and its cells in the header's order."""
+
+Order = Callable[[Sequence[Sequence[Any]]], Sequence[int]]
+"""The places of a dialogue's rows, given in the file's order, in the order in which they were spoken."""
+
+
+def gather(path: Path, header: Sequence[str], columns: Columns, rows: Iterable[Row], order: Order | None = None) -> list[Found]:
+    """Rows with the same dialogue cell become one dialogue; they need not be neighbours.
+
+    A dialogue's rows are in the file's order, or in that of a column that numbers them. Other cells are carried along
+    (`Utterance.other`).
+
+    Args:
+      path: the file.
+      header: the columns' names, for messages.
+      columns: which are read.
+      rows: all of them.
+      order: another order.
+
+    Raises:
+      UserError: a row names no dialogue, a cell is not what it must be, or a number comes twice in a dialogue.
+    """
+    by_dialogue: dict[str, list[Row]] = {}
+    for line, cells in rows:
+        identity = read_identity(cells[columns.dialogue], f"{place(path, line)}: the dialogue")
+        if not identity:
+            raise UserError(
+                f"{place(path, line)}: the cell of column {header[columns.dialogue]!r} is empty; "
+                "it must name the row's dialogue."
+            )
+        by_dialogue.setdefault(identity, []).append((line, cells))
+    turned = columns.turn is not None and all(
+        _number(cells[columns.turn]) is not None for rows in by_dialogue.values() for _, cells in rows
+    )
+    return [_dialogue(path, identity, rows, header, columns, order, turned) for identity, rows in by_dialogue.items()]
+
+
+def read_identity(value: Any, where: str) -> str:
+    """An id or speaker: blanks around go, a whole number is written out; "" for an empty one.
+
+    Raises:
+      UserError: it is of another type.
+    """
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, float) and value.is_integer():  # whole numbers beside empty cells, as pandas writes them
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str):
+        raise UserError(f"{where} must be a string or a whole number, got {value!r:.60}.")
+    return value.strip()
+
+
+def read_spoken(value: Any, where: str) -> str:
+    """A text. Raises `UserError` where it is not a string."""
+    if not isinstance(value, str):
+        raise UserError(f"{where} must be a string, got {value!r:.60}.")
+    return value
+
+
+def place(path: Path, line: int) -> str:
+    """`FILE line 3`; `FILE` where the format has no lines."""
+    return f"{path} line {line}" if line else str(path)
+
+
+def _dialogue(
+    path: Path, identity: str, rows: list[Row], header: Sequence[str], columns: Columns, order: Order | None, turned: bool
+) -> Found:
+    turns: tuple[int, ...] = ()
+    if order is not None:
+        rows = [rows[index] for index in order([cells for _, cells in rows])]
+    elif turned and columns.turn is not None:
+        rows, turns = _by_turn(path, identity, rows, header[columns.turn], columns.turn)
+    read = {columns.dialogue, columns.speaker, columns.text, columns.emotion}
+    # A column that has a part's name but is not read would overwrite it where a dialogue is written.
+    others = [number for number, name in enumerate(header) if number not in read and name and name not in (*PARTS, *ANSWERED)]
+    utterances = []
+    for line, cells in rows:
+        where = f"{place(path, line)}: dialogue {identity!r}"
+        emotion = None if columns.emotion is None else read_label(cells[columns.emotion], where)
+        speaker = read_identity(cells[columns.speaker], f"{where}: the speaker")
+        text = read_spoken(cells[columns.text], f"{where}: the text").strip()
+        utterances.append(
+            Utterance(
+                speaker, text, emotion, {header[place]: cells[place] for place in others if cells[place] not in (None, "")}
+            )
+        )
+    lines = tuple(line for line, _ in rows)
+    return Found(Dialogue(identity, tuple(utterances)), path, lines if all(lines) else (), turns)
+
+
+def _by_turn(path: Path, identity: str, rows: list[Row], name: str, column: int) -> tuple[list[Row], tuple[int, ...]]:
+    """Rows in the order of their numbers, and these; as they are where a number stands for several neighbours."""
+    numbers = [_number(cells[column]) or 0 for _, cells in rows]
+    if len(set(numbers)) == len(numbers):
+        order = sorted(range(len(rows)), key=numbers.__getitem__)
+        return [rows[index] for index in order], tuple(sorted(numbers))
+    if numbers == sorted(numbers):
+        return rows, ()
+    second = next(index for index, number in enumerate(numbers) if number in numbers[:index])
+    first = numbers.index(numbers[second])
+    raise UserError(
+        f"{place(path, rows[second][0])}: dialogue {identity!r} has a second row with {numbers[second]} in column {name!r} "
+        f"(the first: {place(path, rows[first][0])}). Where files were joined whose dialogues are numbered anew in each, give "
+        "each dialogue an id of its own; else remove one of the rows."
+    )
+
+
+def _number(value: Any) -> int | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, (int, float)):
+        return int(value) if float(value).is_integer() else None
+    text = value.strip() if isinstance(value, str) else ""
+    return int(text) if text.isdecimal() and len(text) < 10 else None
+
+
+def flat(records: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[Any]]]:
+    """A header and cells of JSON objects; the fields of `meta` and `metadata` are an object's, where it has none of that name.
+
+    Absent fields are None.
+    """
+    objects = []
+    for record in records:
+        inner = {
+            key: value
+            for name in ("meta", "metadata")
+            if isinstance(record.get(name), Mapping)
+            for key, value in record[name].items()
+        }
+        objects.append({**inner, **record})
+    header = list(dict.fromkeys(key for record in objects for key in record))
+    return header, [[record.get(key) for key in header] for record in objects]

@@ -1,0 +1,177 @@
+"""JSON of any shape that dialogues have -> dialogues: nested, an utterance an object, parallel lists."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from eacl_jax.corpora import annotations, convokit, dailydialog_files, scenes
+from eacl_jax.corpora.columns import PARTS, find_columns, find_part
+from eacl_jax.corpora.forms import DIALOGUE, read_utterance
+from eacl_jax.corpora.found import Found
+from eacl_jax.corpora.labels import read_label
+from eacl_jax.corpora.rows import flat, gather, read_identity
+from eacl_jax.corpora.transcripts import read_transcript
+from eacl_jax.dialogue import Dialogue, Utterance
+from eacl_jax.errors import UserError
+
+TURNS = ("utterances", "turns", "messages", "dialogue", "dialog", "conversation", "conversations")
+"""Fields that hold a dialogue's utterances."""
+
+_WRAPPERS = ("dialogues", "dialogs", "conversations", "data", "rows", "tasks")
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """A JSON value that stands for a dialogue or an utterance.
+
+    Attributes:
+      value: decoded.
+      line: on which it stands (from 1); 0 in a file that is one JSON value.
+      number: how many stand before it, plus one.
+    """
+
+    value: Any
+    line: int
+    number: int
+
+    def where(self, path: Path) -> str:
+        """`FILE line 3`, or `FILE item 3`."""
+        return f"{path} line {self.line}" if self.line else f"{path} item {self.number}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """How the parts of an utterance are found (`find_columns`)."""
+
+    given: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    need: Sequence[str] = ()
+    naming: str = "--{part}-column"
+
+
+def read_shapes(path: Path, records: Sequence[Record], reading: Reading) -> list[Found]:
+    """The dialogues in a file of JSON; the first record shows what all of them are.
+
+    Raises:
+      UserError: a record is not what the first one is, or lacks something.
+    """
+    if not records:
+        return []
+    records = _unwrapped(records)
+    first = records[0].value
+    values = [record.value for record in records]
+    if isinstance(first, Mapping) and isinstance(first.get("episodes"), list):
+        return [item for value in values for item in scenes.read_scenes(path, value)]
+    if isinstance(first, list):
+        return [_dialogue(path, record, {"utterances": record.value}, reading) for record in records]
+    objects = [_object(path, record) for record in records]
+    places = [record.where(path) for record in records]
+    lines = [record.line for record in records]
+    if annotations.is_label_studio(first):
+        objects = annotations.label_studio(objects, places, reading.given.get("emotion", ""))
+    elif annotations.is_label_studio_small(first):
+        objects, lines, places = annotations.label_studio_small(objects, lines, places)
+    elif any(map(annotations.has_spans, objects)):
+        objects = annotations.doccano_spans(objects, places)
+    elif dailydialog_files.is_parallel(first):
+        return dailydialog_files.read_parallel(path, objects, places, lines)
+    elif convokit.is_utterance(first):
+        return convokit.read_utterances(path, objects, lines, reading.given, reading.need, reading.naming)
+    records = [Record(item, line, number) for number, (item, line) in enumerate(zip(objects, lines, strict=True), 1)]
+    names = list(records[0].value)
+    transcript = isinstance(records[0].value.get("transcript"), str) and not find_part(names, "speaker")
+    if _turns_of(records[0].value) or transcript:
+        return [_dialogue(path, record, record.value, reading) for record in records]
+    if not find_part(names, "text", given=reading.given.get("text", "")):
+        return [_dialogue(path, records[0], records[0].value, reading)]  # refused there, as a dialogue
+    header, cells = flat(objects)
+    columns = find_columns(header, str(path), given=reading.given, need=reading.need, naming=reading.naming, kind="field")
+    return gather(path, header, columns, zip(lines, cells, strict=True))
+
+
+def _unwrapped(records: Sequence[Record]) -> Sequence[Record]:
+    """The records in an object that does nothing but hold them, as a list or by id."""
+    whole = records[0].value
+    if len(records) > 1 or not isinstance(whole, Mapping) or "episodes" in whole or "annotations" in whole:
+        return records
+    lists = [
+        name for name in _WRAPPERS if isinstance(whole.get(name), list) and (name not in TURNS or _holds_turns(whole[name]))
+    ]
+    if len(lists) == 1:
+        return [Record(value, 0, number) for number, value in enumerate(whole[lists[0]], 1)]
+    if whole and all(_is_objects(value) for value in whole.values()) and not _turns_of(whole):
+        return [Record({"id": key, "utterances": value}, 0, n) for n, (key, value) in enumerate(whole.items(), 1)]
+    return records
+
+
+def _dialogue(path: Path, record: Record, value: Mapping[str, Any], reading: Reading) -> Found:
+    where = record.where(path)
+    field, identity = _identity(value, record, where)
+    place = f"{where}: dialogue {identity!r}"
+    names = ["transcript"] if isinstance(value.get("transcript"), str) else _turns_of(value)
+    if len(names) != 1:
+        what = f"several lists of utterances, {', '.join(map(repr, names))}" if names else "no field 'utterances'"
+        raise UserError(f"{place} has {what}; it has {sorted(map(str, value))}. Give a dialogue as {DIALOGUE}.")
+    given = value[names[0]]
+    if names == ["transcript"]:
+        utterances = read_transcript(given, identity, place).utterances
+    elif dailydialog_files.is_without_speakers(given):
+        utterances = dailydialog_files.without_speakers(given, place)
+    else:
+        utterances = tuple(_utterance(item, f"{place} utterance {number}", reading) for number, item in enumerate(given))
+    other = {key: value[key] for key in value if key not in (field, names[0], "id", "utterances", "transcript")}
+    lines = (record.line,) * max(1, len(utterances)) if record.line else ()
+    return Found(Dialogue(identity, utterances, other), path, lines)
+
+
+def _identity(value: Mapping[str, Any], record: Record, where: str) -> tuple[str, str]:
+    """The field that holds the id, and the id: the record's number where there is none."""
+    names = [name for name in value if not isinstance(value[name], (list, Mapping))]
+    places = [names.index("id")] if "id" in names else find_part(names, "dialogue")
+    if len(places) > 1:
+        raise UserError(f"{where} has more than one id: {', '.join(repr(names[index]) for index in places)}; keep one.")
+    if not places or value[names[places[0]]] is None:
+        return "", str(record.number)
+    return names[places[0]], read_identity(value[names[places[0]]], f"{where}: the id")
+
+
+def _utterance(item: Any, place: str, reading: Reading) -> Utterance:
+    """An utterance in any of the forms that `forms` reads, its fields under any usual names."""
+    if not isinstance(item, Mapping):
+        return read_utterance(item, place)
+    names = list(item)
+    parts: dict[str, Any] = {}
+    taken: list[str] = []
+    for part in PARTS[1:]:
+        found = [names[index] for index in find_part(names, part, given=reading.given.get(part, ""))]
+        if len(found) > 1:
+            raise UserError(f"{place} has more than one {part}: {', '.join(map(repr, found))}; keep one.")
+        if set(found) & set(taken):
+            raise UserError(f"{place}: the field {found[0]!r} is named for more than one part; it has {sorted(names)}.")
+        taken.extend(found)
+        if found:
+            parts[part] = read_label(item[found[0]], place) if part == "emotion" else item[found[0]]
+    # A field that has a part's name but is not read would overwrite it where a dialogue is written.
+    return read_utterance({key: item[key] for key in names if key not in (*taken, *PARTS[1:])} | parts, place)
+
+
+def _object(path: Path, record: Record) -> Mapping[str, Any]:
+    if not isinstance(record.value, Mapping):
+        raise UserError(
+            f"{record.where(path)}: a dialogue must be a JSON object, or a list of utterances as all others in the file, "
+            f"got {type(record.value).__name__}."
+        )
+    return record.value
+
+
+def _turns_of(value: Mapping[str, Any]) -> list[str]:
+    names = [name for name in value if str(name).casefold() in TURNS and isinstance(value[name], (list, tuple))]
+    return ["utterances"] if "utterances" in names else names
+
+
+def _holds_turns(values: Sequence[Any]) -> bool:
+    return any(isinstance(value, list) or (isinstance(value, Mapping) and bool(_turns_of(value))) for value in values[:1])
+
+
+def _is_objects(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, Mapping) for item in value)

@@ -1,0 +1,216 @@
+"""Texts -> utterances: `Ann: I got it!` a line, and what chat programs export or put on the clipboard.
+
+A line ends at a line feed, a carriage return or both, and nowhere else. A plain transcript has an utterance a line. A chat
+export begins each message with the time, in one style throughout:
+
+    12/05/2024, 10:31 - Ann: I hate waiting       WhatsApp; also [12/05/2024, 10:31:22] Ann: ..., [10:31] Ann: ... and the like
+    Ann Smith  10:31 AM                           Slack, Teams and Discord: a line with name and time, the message below it
+    Ann — Today at 10:31
+
+so that what comes without a time goes on with the message before. A transcript in which two styles meet is no export: each of
+its lines stands for itself from there on.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+
+from eacl_jax.dialogue import Dialogue, Utterance
+from eacl_jax.errors import UserError
+
+NOBODY = "Speaker"
+"""Who speaks where no name is given."""
+
+_LINE_END = re.compile(r"\r\n|\n|\r")
+_LONGEST_NAME = 40
+_MOST_WORDS = 5
+# Words inside a name that begin with a small letter.
+_PARTICLES = frozenset(
+    "af al bin da das de del den der des di do dos du el ibn la le of the van von y zu".split()  # noqa: SIM905
+)
+
+_TIME = r"\d{1,2}[:.]\d{2}(?:[:.]\d{2})?(?:[.,]\d{1,6})?(?:Z|[+-]\d{2}:?\d{2})?(?:\s?[AaPp]\.?\s?[Mm]\b\.?)?"
+_DATE = r"(?:\d{1,4}[./-]\d{1,2}[./-]\d{1,4}\.?|\d{1,2}\.?\s\w{3,9}\.?,?(?:\s\d{4})?|\w{3,9}\.?\s\d{1,2}(?:,?\s\d{4})?)"
+_DAY = r"(?:(?:[Tt]oday|[Yy]esterday)(?: at|,)?|" + _DATE + r")"
+# Marks of writing direction, which exports put before a message.
+_MARKS = "\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff"
+# What a line may begin with: a time, with a date or not, in brackets or before a dash or a blank. Blanks are given back to
+# nothing else (`*+`): a line of them would take the third power of their number.
+_STAMP = re.compile(
+    rf"[{_MARKS}\s]*+(?:"
+    rf"(?P<bracketed>[\[(]\s*+(?P<day1>{_DAY},?[\sT]\s*+)?{_TIME}\s*+[\])])(?:\s*+[-–—](?=\s))?"
+    rf"|(?P<dashed>(?P<day2>{_DAY},?[\sT]\s*+)?{_TIME}\s*+[-–—](?=\s))"
+    rf"|(?P<plain>(?P<day3>{_DAY},?[\sT]\s*+)?{_TIME}(?=\s))"
+    rf")[{_MARKS}\s]*"
+)
+_AT = rf"(?:{_DAY},?\s*+)?{_TIME}"
+_ABOVE = re.compile(
+    rf"[{_MARKS}\s]*+(?:"
+    rf"(?P<name>\S.*?)(?:\s*+[—–]\s*+[\[(]?{_AT}[\])]?|\s\s++[\[(]?{_AT}[\])]?|\s++[\[(]{_AT}[\])]|\s{_AT}(?<=[Mm.]))"
+    rf"|[\[(]{_AT}[\])]\s*+(?P<after>[^:]*[^:\s]))\s*"
+)
+_NAMED_AT = re.compile(rf"(?P<speaker>[^\s:][^:]*?)\s*+,?\s*+[\[(]?\s*+{_TIME}\s*+[\])]?\s*+:(?=\s)")
+# Characters in which the beginning of a message is looked for: lines may be very long.
+_HEAD = 120
+
+
+def split_lines(text: str) -> list[str]:
+    """The lines of a text, without their ends. A last line that is empty is none."""
+    lines = _LINE_END.split(text)
+    return lines[:-1] if not lines[-1] else lines
+
+
+def read_transcript(text: str, identity: str = "1", where: str = "the text") -> Dialogue:
+    """The dialogue in a text, as this module's first lines tell; blank lines are passed over, lines without a name are by
+    `NOBODY`.
+
+    Raises:
+      UserError: a line is not text.
+    """
+    lines = TranscriptLines()
+    utterances: list[Utterance] = []
+    for number, line in enumerate(split_lines(text), 1):
+        utterances += lines.read(line, f"{where} line {number}")
+    return Dialogue(identity, (*utterances, *lines.finish()))
+
+
+def read_line(line: str, where: str = "the utterance") -> Utterance:
+    """The utterance in a line that stands for itself.
+
+    Raises:
+      UserError: it is not text.
+    """
+    return check_utterance(_plain(line), where)
+
+
+class TranscriptLines:
+    """Reads a transcript a line at a time, whatever its length.
+
+    Attributes:
+      exported: the lines so far are those of a chat export, in which a blank line may be part of a message.
+    """
+
+    def __init__(self) -> None:
+        self.exported = False
+        self._style: str | None = None  # of the first line; "" where each line stands for itself
+        self._open: tuple[str, list[str], str] | None = None  # the message that may go on: speaker, lines, where
+
+    def read(self, line: str, where: str) -> Iterator[Utterance]:
+        """The utterances that are whole now that this line is read; blank lines may be left out.
+
+        Raises:
+          UserError: it is not text.
+        """
+        if not line.strip():
+            if self._open:
+                self._open[1].append("")
+            return
+        style, speaker, text = _styled(line)
+        if self._style is None:
+            self._style, self.exported = style, bool(style)
+        elif style and style != self._style:
+            self._style, self.exported = "", False
+        if not self.exported:
+            yield from self.finish()
+            yield read_line(line, where)
+        elif style:
+            yield from self.finish()
+            self._open = (speaker, [text] if text else [], where)
+        elif self._open:
+            self._open[1].append(line.strip())
+
+    def finish(self) -> Iterator[Utterance]:
+        """The last utterance, where it is not yet given."""
+        if self._open:
+            speaker, lines, where = self._open
+            self._open = None
+            text = "\n".join(lines).strip()
+            yield check_utterance(Utterance(speaker, text), where)
+
+
+def reads_back(speaker: str) -> bool:
+    """Whether `SPEAKER: text` is read as what this speaker says."""
+    return _plain(f"{speaker}: text") == Utterance(speaker, "text")
+
+
+def check_utterance(utterance: Utterance, where: str) -> Utterance:
+    """The same utterance. Raises `UserError` where its speaker is empty, or a string cannot be text: it holds a null
+    character or half of a surrogate pair.
+    """
+    for field in ("speaker", "text", "emotion"):
+        value = getattr(utterance, field)
+        if value is not None and (reason := why_no_text(value)):
+            raise UserError(f"{where}: field {field!r} {reason}.")
+    if not utterance.speaker.strip():
+        raise UserError(f"{where}: field 'speaker' is empty; give a name, any name.")
+    return utterance
+
+
+def why_no_text(value: str) -> str:
+    """Why a string cannot be text; empty where it can."""
+    if "\0" in value:
+        return f"holds a null character at position {value.index(chr(0))}; remove it"
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        return f"holds half of a surrogate pair at position {error.start}, which is no character; decode the text again"
+    return ""
+
+
+def _plain(line: str) -> Utterance:
+    """A line that stands for itself: a time before the name is left out, and so is one between name and colon."""
+    line = line.strip()
+    stamp = _STAMP.match(line[:_HEAD])
+    return (_named(line[stamp.end() :]) if stamp else None) or _named(line) or Utterance(NOBODY, line)
+
+
+def _named(line: str) -> Utterance | None:
+    found = _NAMED_AT.match(line[:_HEAD])
+    if found and _is_name(found["speaker"]):
+        return Utterance(found["speaker"], line[found.end() :].strip())
+    speaker, colon, text = line.partition(":")
+    if colon and not text.startswith("//") and _is_name(speaker.strip()):
+        return Utterance(speaker.strip(), text.strip())
+    return None
+
+
+def _styled(line: str) -> tuple[str, str, str]:
+    """The style of a line that begins a message of a chat export, its speaker and text; three times "" for any other line."""
+    line = line.strip()
+    stamp = _STAMP.match(line[:_HEAD])
+    if stamp:
+        style = next(name for name in ("bracketed", "dashed", "plain") if stamp[name])
+        dated = any(stamp[day] for day in ("day1", "day2", "day3"))
+        speaker, colon, text = line[stamp.end() :].partition(":")
+        # With a date before it, a sender may have any name; without, it must look like one.
+        if colon and (text[:1].isspace() or not text) and (_is_name(speaker) or (dated and speaker and len(speaker) < _HEAD)):
+            if dated or style != "plain":
+                return style, speaker.strip(), text.strip()
+        elif style == "dashed" and dated:  # what the program itself notes: somebody came, left, changed a number
+            return style, NOBODY, line[stamp.end() :]
+    if len(line) < _HEAD and (found := _ABOVE.fullmatch(line)):
+        name = found["name"] or found["after"]
+        if _is_name(name) and all(not word[0].islower() or word in _PARTICLES for word in name.split()):
+            return "above", name, ""
+    return "", "", ""
+
+
+def _is_name(text: str) -> bool:
+    """Whether what stands before a colon is a name and not the beginning of a sentence."""
+    words = text.split()
+    if not words or len(words) > _MOST_WORDS or len(text) > _LONGEST_NAME:
+        return False
+    first = text[0]
+    if first == "+":  # a telephone number
+        return text[1:].replace(" ", "").replace("-", "").isdigit()
+    if not (first.isalnum() or first in "@_~" or _is_sign(first)):
+        return False
+    if not any(letter.isalpha() or _is_sign(letter) for letter in text) or (first.isdigit() and len(words) > 1):
+        return False
+    # "My only question is: why?" has as many words as some names, but names of three words or more have capitals.
+    return len(words) < 3 or all(not word[0].islower() or word in _PARTICLES for word in words)
+
+
+def _is_sign(letter: str) -> bool:
+    """An emoji, or another symbol that is no punctuation of ASCII."""
+    return not letter.isascii() and unicodedata.category(letter) in ("So", "Sk", "Sm", "Mn", "Cf")

@@ -1,0 +1,19 @@
+"""Names of any characters in Markdown: shown as they are, never as markup or HTML."""
+
+import html
+import re
+
+
+def plain(text: str) -> str:
+    """Text on one line that means nothing to Markdown, in a paragraph or in a table's cell."""
+    return re.sub(r"([\\`*_\[\]|~$])", r"\\\1", html.escape(" ".join(text.split()), quote=False))
+
+
+def code(text: str) -> str:
+    """Text on one line as code, in a paragraph or in a table's cell; empty text stays empty."""
+    line = " ".join(text.split()).replace("|", r"\|")
+    if not line:
+        return ""
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", line)), default=0))
+    pad = " " if "`" in (line[0], line[-1]) else ""
+    return f"{fence}{pad}{line}{pad}{fence}"

@@ -1,0 +1,126 @@
+"""`eacl evaluate` on a file of one's own, and what it says with `eacl adapt` of emotions that are no labels."""
+
+import dataclasses
+import io
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from eacl_jax.cli.scores import print_scores
+from eacl_jax.recognizer import EmotionRecognizer
+from eacl_jax.scoring import Tally
+from tests.test_scoring import LABELS, answered
+
+ROWS = [
+    ("Ann", "great", "joy"),
+    ("Bob", "rude", "anger"),
+    ("Ann", "table", ""),
+    ("Bob", "lovely", "joy"),
+    ("Ann", "window", "joy"),
+]
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Writes a file of two dialogues, in the current folder, with other names for its emotions."""
+    monkeypatch.chdir(tmp_path)
+
+    def file(**names: str) -> str:
+        rows = [f"{1 + number // 3},{who},{text},{names.get(mood, mood)}" for number, (who, text, mood) in enumerate(ROWS)]
+        (tmp_path / "chats.csv").write_text("\n".join(["dialogue,speaker,text,emotion", *rows]))
+        return "chats.csv"
+
+    return file
+
+
+def test_scores_are_those_of_the_answers(eacl, model: Path, write) -> None:
+    done = eacl("evaluate", "--model", model, "--input", write(), "--json=scores.json")
+    assert (done.status, done.errors) == (0, "")
+    told = done.output.decode()
+    assert told.startswith("chats.csv: 4 annotated utterances in 2 dialogues, 1 more without an emotion as context\n")
+    scores = json.loads(Path("scores.json").read_text())
+    dialogues = [[{"speaker": who, "text": text} for who, text, _ in ROWS[start:end]] for start, end in ((0, 3), (3, 5))]
+    answers = [answer for each in EmotionRecognizer.from_pretrained(model).predict(dialogues) for answer in each]
+    gold = [mood for _, _, mood in ROWS]
+    for i, mood in enumerate(scores["labels"]):
+        for j, answer in enumerate(scores["labels"]):
+            pairs = zip(gold, answers, strict=True)
+            assert scores["confusion"][i][j] == sum((m, a.emotion) == (mood, answer) for m, a in pairs)
+    assert f"accuracy {scores['summary']['accuracy']:.2f}" in told
+    assert f"expected calibration error {scores['calibration_error']:.2f}" in told
+
+
+@pytest.mark.parametrize(
+    ("names", "command"),
+    [
+        ({"joy": "Joy"}, "adapt --output new"),
+        ({"joy": "glee"}, "evaluate"),
+        ({"joy": "awful", "anger": "lovely"}, "adapt --output new"),
+        ({"joy": "a [b]"}, "evaluate"),
+    ],
+)
+def test_emotions_that_are_no_labels_are_told_with_options_that_work(eacl, model: Path, write, names, command: str) -> None:
+    arguments = (*command.split(), "--model", model, "--input", write(**names))
+    refused = eacl(*arguments)
+    assert (refused.status, refused.output) == (2, b"")
+    assert f"not among the labels joy, anger, neutral: {names['joy']!r} (3)" in refused.errors
+    options = re.findall(r"^  (--(?:map|labels) .+?)   ", refused.errors, re.MULTILINE)
+    assert len(options) == (1 if names == {"joy": "awful", "anger": "lovely"} else 2)
+    assert (options[0] == "--map Joy=joy") == (names["joy"] == "Joy")
+    for option in options:
+        assert not Path("new").exists()
+        done = eacl(*arguments, *shlex.split(option))
+        assert done.status == 0, done.errors
+        if Path("new").exists():
+            Path("new").rename(f"new for {option[:6]}")
+
+
+def test_one_emotion_alone(eacl, model: Path, write) -> None:
+    """Is no set of labels: the model's stay beside it."""
+    refused = eacl("adapt", "--output=new", "--model", model, "--input", write(joy="glee", anger=""))
+    assert re.findall(r"^  (--.+?)   ", refused.errors, re.MULTILINE) == ["--labels joy,anger,neutral,glee"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((), "give --model MODEL --input FILE"),
+        (("--input", "chats.csv"), "give --model MODEL --input FILE"),
+        (("--model", "MODEL", "--run", "."), "give --model MODEL --input FILE"),
+        (("--model", "MODEL", "--input", "chats.csv", "--json", "none/x.json"), "--json: none/x.json cannot be written"),
+        (("--model", "MODEL", "--input", "chats.csv", "--json", "chats.csv"), "--json: chats.csv is the input"),
+        (("--model", "MODEL", "--input", "chats.csv", "--map", "joy"), "'joy' is not EMOTION=LABEL"),
+        (
+            ("--model", "MODEL", "--input", "chats.csv", "--map", "glee=joy"),
+            "--map: chats.csv has no emotion 'glee'; it has 'anger'",
+        ),
+        (("--model", "MODEL", "--input", "chats.csv", "--map", "joy=,anger="), "leaves no utterance of chats.csv an emotion"),
+        (
+            ("--model", "MODEL", "--input", "chats.csv", "--excluded-label", "x"),
+            "--excluded-label: 'x' is not among the labels",
+        ),
+    ],
+)
+def test_mistakes_in_evaluating(eacl, model: Path, write, arguments: tuple[str, ...], told: str) -> None:
+    write()
+    done = eacl("evaluate", *(model if argument == "MODEL" else argument for argument in arguments))
+    assert (done.status, done.output) == (2, b"")
+    assert told in done.errors
+
+
+@pytest.mark.parametrize(("more", "confusions"), [(0, "as annotated down"), (25, "the most frequent confusions")])
+def test_labels_are_printed_as_they_are(more: int, confusions: str) -> None:
+    dialogues, answers = answered(20)
+    absent = {f"label {number}": 0.0 for number in range(more)}
+    answers = [dataclasses.replace(answer, probabilities=answer.probabilities | absent) for answer in answers]
+    tally, out = Tally([*LABELS, *absent]), io.StringIO()
+    tally.add(dialogues, answers)
+    print_scores("a [b].csv", tally.scores(), Console(file=out, width=80))
+    assert out.getvalue().startswith("a [b].csv: ")
+    assert confusions in out.getvalue()
+    assert out.getvalue().count("[red] neutral") > 1
+    assert max(len(line) for line in out.getvalue().splitlines() if line[0:1] in "│┃└┏") <= 80

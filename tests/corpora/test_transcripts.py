@@ -1,0 +1,115 @@
+"""Lines of text, and who says them."""
+
+import time
+
+import pytest
+
+from eacl_jax.corpora.transcripts import NOBODY, TranscriptLines, read_line, read_transcript, reads_back, split_lines
+from eacl_jax.dialogue import Utterance
+from eacl_jax.errors import UserError
+
+
+def said(text):
+    return [(u.speaker, u.text) for u in read_transcript(text).utterances]
+
+
+@pytest.mark.parametrize(
+    ("line", "speaker", "text"),
+    [
+        ("Ann: hello", "Ann", "hello"),
+        ("  Ann :hello: you", "Ann", "hello: you"),
+        ("Mary Ann O'Neil: hi", "Mary Ann O'Neil", "hi"),
+        ("Dr Ann Mary Lee Jo: hi", "Dr Ann Mary Lee Jo", "hi"),
+        ("Jan de Vries: hoi", "Jan de Vries", "hoi"),
+        ("Agent_2: hi", "Agent_2", "hi"),
+        ("@cid: hi", "@cid", "hi"),
+        ("1337_guy: gg", "1337_guy", "gg"),
+        ("🔥Max🔥: yo", "🔥Max🔥", "yo"),
+        ("+49 151 2345: hi", "+49 151 2345", "hi"),
+        ("Жанна: привет", "Жанна", "привет"),
+        ("Ann:", "Ann", ""),
+        ("12/05/2024, 10:31 - Ann: hi", "Ann", "hi"),
+        ("[10:32] Ben: hi", "Ben", "hi"),
+        ("[2024-05-12T10:32:01Z] Ben: hi", "Ben", "hi"),
+        ("10:31 Ann: hi", "Ann", "hi"),
+        ("Ann (10:31 AM): hi", "Ann", "hi"),
+        ("Ann: at 10:31: yes", "Ann", "at 10:31: yes"),
+        ("see http://x.org", NOBODY, "see http://x.org"),
+        ("http://x.org is down", NOBODY, "http://x.org is down"),
+        ("10:30 is fine", NOBODY, "10:30 is fine"),
+        ("10:30 - 11:00: meeting", NOBODY, "10:30 - 11:00: meeting"),
+        ("[10:31] hello there", NOBODY, "[10:31] hello there"),
+        ("1337: hi", NOBODY, "1337: hi"),
+        ("3 things: a, b", NOBODY, "3 things: a, b"),
+        ("no colon", NOBODY, "no colon"),
+        ("My only question is: why?", NOBODY, "My only question is: why?"),
+        ("I will tell you one more thing: no", NOBODY, "I will tell you one more thing: no"),
+    ],
+)
+def test_the_speaker_of_a_line(line, speaker, text):
+    assert read_line(line) == Utterance(speaker, text)
+    assert said(line) == [(speaker, text)]
+
+
+def test_line_feeds_and_carriage_returns_end_a_line_and_nothing_else():
+    text = "Ann: I hate\u2028waiting\x0cfor\x85you\x1c!\rBen: hi\r\nCy: a\nDee: b\n"
+    assert said(text) == [("Ann", "I hate\u2028waiting\x0cfor\x85you\x1c!"), ("Ben", "hi"), ("Cy", "a"), ("Dee", "b")]
+    assert split_lines("a\n\nb\r") == ["a", "", "b"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (  # WhatsApp, Android: a note of the program, a message of several lines, a sender with any name
+            "12/05/24, 10:31 - Messages are encrypted.\n12/05/24, 10:31 - Ann: one\ntwo: lines\n\nthree\n"
+            "12/05/24, 10:33 - my boss (at work): no",
+            [(NOBODY, "Messages are encrypted."), ("Ann", "one\ntwo: lines\n\nthree"), ("my boss (at work)", "no")],
+        ),
+        (  # WhatsApp, iOS, with its mark of direction
+            "[12.05.24, 10:31:22] Ann: hi\n\u200e[12.05.24, 10:31:24] +49 151 234: <image>",
+            [("Ann", "hi"), ("+49 151 234", "<image>")],
+        ),
+        (
+            "Ann Smith  10:31 AM\nI hate it\nreally\nBen  10:32 AM\nSorry!",
+            [("Ann Smith", "I hate it\nreally"), ("Ben", "Sorry!")],
+        ),
+        ("Ann — Today at 10:31 AM\nhey\nBen — 12/05/2024 10:32\nyo", [("Ann", "hey"), ("Ben", "yo")]),
+        ("[10:31 AM] Ann Smith\nhey\n[10:32 AM] Ben\nyo", [("Ann Smith", "hey"), ("Ben", "yo")]),
+        ("2024-05-12 10:31:00 Ann: hi\n2024-05-12 10:31:05 Ben: yo", [("Ann", "hi"), ("Ben", "yo")]),
+        (  # two styles: no export, each line stands for itself
+            "12/05/2024, 10:31 - Ann: hi\n[10:32] Ben: yo\n@cid: me too\nMy only question is: why?",
+            [("Ann", "hi"), ("Ben", "yo"), ("@cid", "me too"), (NOBODY, "My only question is: why?")],
+        ),
+        ("Meeting at 10:31\nok", [(NOBODY, "Meeting at 10:31"), (NOBODY, "ok")]),
+    ],
+)
+def test_chat_exports(text, expected):
+    assert said(text) == expected
+    lines = TranscriptLines()
+    read = [u for line in split_lines(text) for u in lines.read(line, "")]
+    assert [(u.speaker, u.text) for u in (*read, *lines.finish())] == expected
+
+
+def test_names_that_are_read_back():
+    assert all(map(reads_back, ("Ann", "@x", "Dr Ann Mary Lee Jo", "Ann-Lee 2")))
+    assert not any(map(reads_back, ("1337", "Ann (no: really)", "", "Ann:", "Ann 10:31", " Ann", "I really do think")))
+
+
+def test_what_cannot_be_text_is_named():
+    with pytest.raises(UserError, match="the text line 2: field 'text' holds a null character at position 1"):
+        read_transcript("Ann: hi\nBen: a\0b")
+
+
+@pytest.mark.parametrize("piece", [" ", "1", "[ "])
+def test_long_lines_take_no_longer_than_their_length(piece):
+    line = piece * (10**6 // len(piece))  # at the square of the length this would not end
+    assert said(line) == [(NOBODY, line.strip())][: bool(line.strip())]
+
+
+@pytest.mark.parametrize(
+    "line", ["a" + " " * 116 + "b", "a" + "\u200e" * 117, "a —" * 40, "Ann 1 May 2020 " * 8, "(" + " " * 118]
+)
+def test_a_line_is_read_in_a_time_that_callers_can_afford(line):
+    began = time.perf_counter()
+    read_transcript("\n".join([line] * 200))
+    assert time.perf_counter() - began < 1

@@ -1,0 +1,67 @@
+"""The prompt rule that exports carry gives the library's ids, wherever a text must be cut."""
+
+import random
+
+import pytest
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
+
+from eacl_jax.config import PromptConfig
+from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
+from eacl_jax.export import standalone
+from eacl_jax.prompts import PromptBuilder
+
+SPECIAL = {"cls_token": "<s>", "sep_token": "</s>", "mask_token": "<mask>", "unk_token": "<unk>", "pad_token": "<pad>"}
+TEXT = [
+    "For utterance: says feels Customer Ann ",
+    "I ordered the blue chair on the second of May; it hasn't arrived!",
+    "unbelievable, unbelievably rude... rudeness is everywhere",
+    "caf\u00e9 na\u00efve \u4f60\u597d \U0001f600\U0001f600 1,234.56 e-mail",
+]
+
+
+def tokenizer(kind):
+    """A small tokenizer whose tokens of a text depend on where it begins."""
+    if kind == "byte pairs":
+        made, trainer = Tokenizer(models.BPE()), trainers.BpeTrainer(vocab_size=400, special_tokens=list(SPECIAL.values()))
+        made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        made.decoder = decoders.ByteLevel()
+    elif kind == "word pieces":
+        made = Tokenizer(models.WordPiece(unk_token="<unk>"))
+        made.normalizer = normalizers.BertNormalizer()
+        made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        trainer = trainers.WordPieceTrainer(vocab_size=150, special_tokens=list(SPECIAL.values()))
+    else:
+        made = Tokenizer(models.Unigram())
+        made.pre_tokenizer = pre_tokenizers.Metaspace()
+        trainer = trainers.UnigramTrainer(vocab_size=150, special_tokens=list(SPECIAL.values()), unk_token="<unk>")
+    made.train_from_iterator(TEXT, trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=made, **SPECIAL)
+
+
+@pytest.mark.parametrize("kind", ["byte pairs", "word pieces", "unigrams"])
+@pytest.mark.parametrize("readout", ["mask", "last"])
+def test_ids_are_the_librarys(kind, readout):
+    prompts = PromptBuilder(tokenizer(kind), PromptConfig(max_tokens=60, max_past=3), readout=readout)
+    form = {
+        "start": prompts.start,
+        "separator": prompts.separator,
+        "tail": prompts.tail,
+        "opening": prompts.opening,
+        "readout": readout,
+        "max_tokens": 60,
+        "max_past": 3,
+    }
+    rng = random.Random(1)
+    characters = sorted(set("".join(TEXT)))
+    cut = 0
+    for _ in range(150):
+        said = [
+            (rng.choice(["Customer", "Ann", "\u4f60"]), "".join(rng.choices(characters + [" "] * 9, k=rng.randint(0, 120))))
+            for _ in range(rng.randint(1, 5))
+        ]
+        talk = Dialogue("1", tuple(Utterance(*each) for each in said))
+        (example,) = prompts.build([talk], Taxonomy(("a", "b"), ("a", "b")), targets="last")
+        assert (example.tokens.tolist(), example.readout) == standalone.prompt(lambda t: prompts._encode([t])[0], said, form)
+        cut += example.truncated
+    assert 20 < cut < 140

@@ -1,0 +1,124 @@
+"""Checkpoints: read back once, and what is said of damaged ones."""
+
+import shutil
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from eacl_jax.checkpoint import Checkpoints
+from eacl_jax.errors import UserError
+from eacl_jax.pipeline import training_batches
+
+TREE = {"a": jnp.arange(1000.0), "b": {"c": jnp.ones((3, 4))}}
+
+
+def position():
+    batches = training_batches(10, 2, 0, lambda indices: indices)
+    next(batches)
+    return batches
+
+
+def save(checkpoints, step, rank):
+    checkpoints.save(step, TREE, {"best_epoch": step}, data=position(), rank=[rank])
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A stage's folder with its best checkpoint, 2, and its latest, 4."""
+    folder = tmp_path_factory.mktemp("checkpoints") / "stage"
+    checkpoints = Checkpoints(folder)
+    save(checkpoints, 2, 1.0)
+    save(checkpoints, 4, 0.5)
+    checkpoints.close()
+    return folder
+
+
+@pytest.fixture
+def folder(whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "stage")
+    return tmp_path / "stage"
+
+
+def restored(folder):
+    checkpoints = Checkpoints(folder)
+    try:
+        return checkpoints.restore(checkpoints.latest_step, TREE, data=position())
+    finally:
+        checkpoints.close()
+
+
+def cut(file):
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda step: shutil.rmtree(step / "state"),
+        lambda step: (step / "state" / "_METADATA").unlink(),
+        lambda step: cut(step / "state" / "_METADATA"),
+        lambda step: cut(step / "state" / "_sharding"),
+        lambda step: shutil.rmtree(step / "state" / "d"),
+        lambda step: (step / "state" / "manifest.ocdbt").unlink(),
+        lambda step: [cut(file) for file in (step / "state" / "ocdbt.process_0" / "d").iterdir()],
+        lambda step: shutil.rmtree(step / "record"),
+        lambda step: cut(step / "record" / "metadata"),
+        lambda step: shutil.rmtree(step / "data"),
+        lambda step: cut(step / "metrics" / "metrics"),
+    ],
+)
+def test_damage_is_told_in_a_line(folder, damage):
+    damage(folder / "4")
+    with pytest.raises(UserError, match=str(folder)) as error:
+        restored(folder)
+    assert "\n" not in str(error.value)
+    assert "; delete " in str(error.value)
+
+
+def test_the_advice_is_what_helps(folder):
+    shutil.rmtree(folder / "4" / "state")
+    with pytest.raises(UserError, match=f"delete {folder / '4'} to go on from step 2"):
+        restored(folder)
+    shutil.rmtree(folder / "4")
+    assert restored(folder)[1] == {"best_epoch": 2}
+    shutil.rmtree(folder / "2" / "state")
+    with pytest.raises(UserError, match=f"delete {folder} to train anew"):
+        restored(folder)
+
+
+def test_folders_that_are_no_checkpoints(folder):
+    (folder / "999").mkdir()
+    (folder / "notes").mkdir()
+    assert restored(folder)[1] == {"best_epoch": 4}
+    (folder / "999").mkdir()
+    (folder / "999" / "note").touch()
+    with pytest.raises(UserError, match=f"delete {folder / '999'} to go on from step 4"):
+        restored(folder)
+
+
+def test_the_first_checkpoint_is_read_back(tmp_path, monkeypatch):
+    checkpoints = Checkpoints(tmp_path / "stage")
+    original = checkpoints._manager.restore
+    read = []
+
+    def changed(step, args):
+        result = original(step, args=args)
+        read.append(step)
+        return type("Restored", (), {"state": {**result.state, "a": np.zeros(1000, np.float32)}})
+
+    monkeypatch.setattr(checkpoints._manager, "restore", changed)
+    with pytest.raises(UserError, match="the first checkpoint does not hold what was saved"):
+        save(checkpoints, 2, 1.0)
+    monkeypatch.setattr(checkpoints._manager, "restore", lambda step, args: read.append(step) or original(step, args=args))
+    save(checkpoints, 4, 1.0)
+    save(checkpoints, 6, 1.0)
+    assert read == [2, 4]
+    checkpoints.close()
+
+
+def test_a_path_that_is_taken_for_a_pattern_is_noticed(tmp_path):
+    checkpoints = Checkpoints(tmp_path / "[a]")
+    with pytest.raises(UserError, match="the first checkpoint does not hold what was saved"):
+        save(checkpoints, 2, 1.0)
+    checkpoints.close()

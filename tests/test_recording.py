@@ -1,0 +1,81 @@
+"""What a run says and keeps as it goes."""
+
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from eacl_jax import evaluation, run
+from eacl_jax.recording import MetricsLog, Pace, Recorder, say
+
+
+def test_the_rest_is_told_by_recent_steps():
+    pace = Pace(steps=1000, steps_per_epoch=100, batch_size=64)
+    pace.step(0.64)  # 100 s: it compiles
+    assert pace.eta(1) == "below 1 day, 3:45:00"
+    for _ in range(50):
+        pace.step(64)
+    assert pace.eta(51) == "0:15:49"
+    for _ in range(50):
+        pace.step(6.4)
+    assert pace.eta(101) == "2:29:50"
+    pace.pause(60)
+    assert pace.eta(101) == "2:38:50"  # nine epochs are to be scored
+    assert pace.eta(900) == "0:18:40"
+    assert pace.eta(1000) == "0:01:00"
+
+
+def test_a_stage_that_takes_days(tmp_path):
+    said = io.StringIO()
+    with Recorder(
+        tmp_path, 1, start=None, steps=1256, steps_per_epoch=157, log_every=1, console=Console(file=said, width=200)
+    ) as recorder:
+        for step in (1, 2):
+            recorder.step(step, {"loss": 1.0, "examples_per_second": 0.64})
+    assert "ETA below 1 day, 10:51:40" in said.getvalue()
+    assert said.getvalue().rstrip().endswith("ETA 1 day, 10:50:00")
+
+
+@pytest.mark.parametrize(
+    "damage", [b"[1]\n", b"{}\n", b'{"stage": 1, "st', b"\xff\xfe\n", b'{"stage": "1", "step": 2, "epoch": 1}\n']
+)
+def test_lines_that_are_no_rows_are_passed_over(tmp_path, damage):
+    log = MetricsLog(tmp_path / "metrics.jsonl")
+    rows = [{"stage": 1, "step": step, "epoch": 1, "loss": 0.5} for step in (1, 2)]
+    log.append(rows[0])
+    with (tmp_path / "metrics.jsonl").open("ab") as file:
+        file.write(damage + b"\n")
+    log.append(rows[1])
+    assert log.rows() == rows
+    log.rewind(1, 1)
+    assert (tmp_path / "metrics.jsonl").read_text() == json.dumps(rows[0]) + "\n"
+
+
+LABELS = ["[/anger]", "[bold]joy", ":smile:", "a|b"]
+
+
+def printed(call):
+    said = io.StringIO()
+    call(Console(file=said, width=200))
+    return said.getvalue()
+
+
+def scores():
+    values = {"weighted_f1": 1.0, "accuracy": 2.0, "macro_f1": 3.0, "per_class_f1": dict.fromkeys(LABELS, 4.0)}
+    return {"dev": values, "test": values}
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_names_are_printed_as_they_are(tmp_path, label):
+    assert printed(lambda console: say(console, f"labels {label}")) == f"labels {label}\n"
+    results = {"corpus": label, "seed": 0, "always_most_frequent": {"label": label, **scores()}}
+    results |= {stage: {"best_epoch": 1, **scores()} for stage in ("stage_one", "stage_two")}
+    text = printed(lambda console: run.print_results(results, console))
+    assert f"{label}, seed 0" in text
+    assert f"always {label} " in text
+    folder = tmp_path / f"run{label.replace('/', '')}"
+    text = printed(lambda console: evaluation.print_scores(folder, "test", {"stage_one": scores()["test"]}, console))
+    assert f"F1 {label} " in text
+    assert f"{folder}: test" in text
+    assert "not compared with results.json: " in text
