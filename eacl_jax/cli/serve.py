@@ -66,6 +66,7 @@ def serve(
         host=host,
         limits=Limits(max_dialogues, max_utterances, max_characters, max_labels, max_body_bytes),
         queue=queue,
+        requests=min(ServiceSettings.requests, max(max_connections // 2, 1)),
         connections=max_connections,
         batch=batch_size,
         timeout=timeout,

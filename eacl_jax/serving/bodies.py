@@ -13,7 +13,7 @@ from starlette.responses import Response
 from eacl_jax.serving.errors import ApiError
 from eacl_jax.serving.settings import MOST_LABELS
 
-# Of an object. Each that is not known would be an error of its own, of which only the first is told.
+# Of an object. The validator makes an error of each unknown field, and only the first is reported.
 _MOST_FIELDS = MOST_LABELS
 # zlib's, for the format of gzip.
 _GZIP = 16 + zlib.MAX_WBITS

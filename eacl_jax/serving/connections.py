@@ -34,14 +34,14 @@ _FRAMING_BYTES = 2**10
 
 @dataclasses.dataclass(frozen=True)
 class Room:
-    """What connections may take, and who is told of those that took more.
+    """Limits of all connections together, and what is called when one is reached.
 
     Attributes:
       connections: at once. Beyond, one whose request has not arrived is closed: the one that waits longest, of the address
         with most connections.
       head_seconds: until a connection's next request has begun and its headers are here.
-      answer_seconds: that a caller may take to take what it was sent.
-      refused: told the code of each refusal.
+      answer_seconds: in which a caller must read its answer.
+      refused: called with the code of each refusal.
     """
 
     connections: int
@@ -68,9 +68,9 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
         self._answer_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Lets the connection in, perhaps in another's place."""
+        """Accepts the connection; where there are too many, closes another."""
         super().connection_made(transport)
-        # No bytes unsent but that `pause_writing` is told: they hold the connection open.
+        # Unsent bytes keep the connection open, so `pause_writing` is to be called for any number of them.
         transport.set_write_buffer_limits(high=0)
         self._peer = peer_of(self.client)
         self._await_request()
@@ -145,9 +145,9 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
             self._end("head_timeout" if begun else None)
 
     def _refuse(self, error: ApiError) -> None:
-        """Answers in place of the application, and closes the connection."""
+        """Answers for the application, and closes the connection."""
         if self.cycle is not None and not self.cycle.response_complete:
-            # The application, which may still read the body, is told that nobody is there any more.
+            # To the application, which may still read the body, the caller is gone.
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
@@ -183,7 +183,7 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
     def _end(self, code: str | None) -> None:
         if code is not None:
             self._room.refused(code)
-        self.connections.discard(self)  # at once, for others may come before it is told that it is closed
+        self.connections.discard(self)  # at once: others may come before `connection_lost` is called
         self._stop_timers()
         self.transport.abort()
 

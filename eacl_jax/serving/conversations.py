@@ -51,7 +51,7 @@ class Conversations:
         start: makes an empty conversation.
         most: kept at once; for one more, the one without a new utterance for longest is forgotten.
         idle: seconds without a new utterance after which one is forgotten.
-        forgot: told when one was forgotten to make room.
+        forgot: called when one was forgotten to make room.
         clock: seconds.
         """
         self._start, self._most, self._idle, self._forgot, self._clock = start, most, idle, forgot, clock

@@ -4,7 +4,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class Heads:
-    """Has the application answer GET in place of HEAD, and keeps the body back."""
+    """Passes HEAD on as GET, and leaves the body out of the answer."""
 
     def __init__(self, app: ASGIApp) -> None:
         """Args:

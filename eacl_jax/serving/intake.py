@@ -42,8 +42,8 @@ class _Arriving:
 class Intake:
     """Reads a request's body before the application sees it; refuses what is too large, too slow or one too many.
 
-    Bodies that do not arrive cost nobody a place: only requests whose body is there are counted, and where there is no room for
-    more bytes, the body that began first gives way, of the address that sent most.
+    Bodies that do not arrive keep nobody out: only requests whose body has arrived are counted, and where there is no room for
+    more bytes, one body is given up: the first of the address that sent most.
     """
 
     def __init__(self, app: ASGIApp, *, body_bytes: int, seconds: float, requests: int) -> None:
@@ -70,7 +70,7 @@ class Intake:
         except ApiError as error:
             return await _answer_and_close(error, scope, receive, send)
         try:
-            with self._place(peer, len(body)):
+            with self._admit(peer, len(body)):
                 body = unpack(body, _header(scope, b"content-encoding"), self._body_bytes)
                 await self._app(scope, _replay(body, receive), send)
         except ApiError as error:  # the application answers its errors itself
@@ -129,8 +129,8 @@ class Intake:
             self._bytes -= arriving.size
 
     @contextlib.contextmanager
-    def _place(self, peer: str, size: int) -> Iterator[None]:
-        """A place among the requests in progress, until the block ends."""
+    def _admit(self, peer: str, size: int) -> Iterator[None]:
+        """Counts a request as in progress until the block ends."""
         if self._in_progress.total() >= self._requests:
             raise try_again("busy", f"{self._requests} requests are in progress already.", 1)
         if self._in_progress[peer] >= self._share:

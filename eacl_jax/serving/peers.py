@@ -27,9 +27,9 @@ class Hosts:
     """The names by which a service without a token may be called: those of this machine's loopback, and what it listens at.
 
     A page of another site can be given a name that leads here; its scripts would then be of one origin with the service, read
-    answers and delete conversations. They cannot make the browser send another `Host` than that name, nor an address in its
-    place: a page from an address is a page of the service. Of a service that listens at all addresses, names without a dot
-    are its names too, as machines and containers of one network have them: no other site can have one.
+    answers and delete conversations. But the browser then sends that name as `Host`, and no script can change it. A page from
+    one of the service's addresses is a page of the service. Of a service that listens at all addresses, names without a dot are
+    its names too, as machines and containers of one network have them: no other site can have one.
     """
 
     def __init__(self, host: str) -> None:

@@ -5,7 +5,7 @@ import dataclasses
 from eacl_jax.errors import UserError
 
 MOST_LABELS = 1000
-"""Labels of a request's own that can be allowed at most: each is a field of one object of the body."""
+"""Highest limit of labels in a request: each is a field of one object of the body."""
 
 _MOST = 10**9
 _MOST_BYTES = 2**30
@@ -80,7 +80,7 @@ class ServiceSettings:
         if self.connections <= self.requests:
             raise UserError(
                 f"the service's {self.connections} connections must be more than the {self.requests} requests in progress, "
-                "so that the others can be told that it is busy."
+                "so that others get an answer while it is busy."
             )
         if not (self.name.isprintable() and 0 < len(self.name) <= _LONGEST_NAME):
             raise UserError(f"the model's name must be 1 to {_LONGEST_NAME} characters that can be printed; choose another.")

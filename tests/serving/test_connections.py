@@ -108,8 +108,8 @@ def _is_refused(connection: socket.socket, data: bytes) -> bool:
 
 
 @pytest.mark.parametrize("patience", [60.0])
-def test_one_too_many_takes_the_place_of_who_waits_longest(connect, caplog):
-    # Two without a request, one whose body does not come; each place is needed again.
+def test_one_too_many_closes_the_one_that_waits_longest(connect, caplog):
+    # Two without a request, one whose body does not come; the first two make room for one of the probes.
     waiting = [connect(), connect(PROBE[:9]), connect(START + b"content-length: 9\r\n\r\n{")]
     probes = []
     for _ in range(3):

@@ -104,7 +104,7 @@ def test_a_body_that_does_not_come_is_not_waited_for():
     assert (status, b'"body_timeout"' in content) == (408, True)
 
 
-def test_bodies_that_do_not_arrive_take_nobodys_place():
+def test_bodies_that_do_not_arrive_keep_nobody_out():
     async def go():
         app = create_app(Gated(), ServiceSettings(warm=False, requests=2))
         async with app.router.lifespan_context(app):
@@ -119,7 +119,7 @@ def test_bodies_that_do_not_arrive_take_nobodys_place():
     assert asyncio.run(go()) == 200
 
 
-def test_one_address_leaves_places_to_others():
+def test_one_address_leaves_room_to_others():
     async def go():
         stub = Gated()
         app = create_app(stub, ServiceSettings(warm=False, requests=4))
