@@ -100,9 +100,10 @@ def quiet_libraries() -> None:
     """Warnings of this project only, a line each."""
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING, force=True)  # in place of absl's handler
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    for name in ("absl", "orbax", "transformers", "jax"):
+    for name in ("transformers", "jax"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # orbax' storage repeats there what it raises
+    for name in ("absl", "orbax", "asyncio"):  # where orbax repeats what it raises, with tracebacks of its threads
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", category=UserWarning, module="orbax")
 
 

@@ -1,6 +1,7 @@
 """A run with every choice that the paper leaves open: unfreezing, layer-wise decay, a table of rates, the mean as readout."""
 
 import json
+import signal
 
 import jax
 import numpy as np
@@ -30,7 +31,7 @@ class StopAfter(training.StopRequest):
     """Asks to stop once the loop has looked `looks` times."""
 
     def __init__(self, looks):
-        self.looks = looks
+        self.looks, self.number = looks, signal.SIGTERM
 
     @property
     def requested(self):
