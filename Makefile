@@ -4,13 +4,16 @@ BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint constraints.txt
 RUN ?= runs/quickstart
 
-.PHONY: quickstart test lint type bench format clean
+.PHONY: quickstart test slow lint type bench format clean
 
 quickstart: .venv/quickstart  ## main job on the built-in corpus and encoder
 	$(BIN)/python launch/train.py --config=configs/quickstart.py --workdir=$(RUN)
 
-test: .venv/test  ## all tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+test: .venv/test  ## the tests, but for the slow ones
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+slow: .venv/test  ## the slow ones
+	$(BIN)/python -m pytest -n 2 -m slow
 
 lint: .venv/test
 	$(BIN)/ruff check .

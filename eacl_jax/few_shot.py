@@ -57,7 +57,7 @@ class Adaptation:
                 f"examples: {counts}\nweighted F1 before {self.before:.2f}; the anchors were adapted. Nothing says whether "
                 "that is better: give two dialogues or more, so that some can be held out."
             )
-        after = f"{self.cross_validated:.2f} on held-out dialogues ({self.folds}-fold)"
+        after = f"{self.cross_validated:.2f} on held-out dialogues" + (f" ({self.folds}-fold)" if self.folds else "")
         error = f"expected calibration error of the answers {self.expected_calibration_error:.2f}"
         if not self.kept:
             return f"examples: {counts}\nweighted F1 before {self.before:.2f}; adapted {after}; {error}"

@@ -54,6 +54,7 @@ def test_chunks_give_the_same_loss_and_gradients(layout: str, chunks: int, reado
     chex.assert_trees_all_close(*results, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_both_passes_of_a_chunk_draw_the_same_dropout() -> None:
     """With dropout, the gradients are those of the loss that the chunks' forward passes add up to."""
     part, params = experiment(rate=0.3)
@@ -84,6 +85,7 @@ def test_every_example_is_in_one_chunk_with_its_tokens() -> None:
         assert parts.positions[chunk, row, column] == example.readout
 
 
+@pytest.mark.slow
 def test_chunks_hold_less_memory() -> None:
     examples = examples_of([60] * 32)
     batch = collate(examples, 32, plan([60] * 32, 32, layout="padded", max_tokens=64))

@@ -28,6 +28,7 @@ def settings(tmp_path_factory):
     """A tiny encoder without dropout on eight examples."""
     folder = tmp_path_factory.mktemp("encoder")
     tokenizer = make_tokenizer()
+    tokenizer.add_tokens(["disgust", "fear", "sadness", "surprise"])  # smalltalk's labels: unknown ones would be one anchor
     rates = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     config = {**ENCODER, **rates, "hidden_size": 32, "intermediate_size": 64, "vocab_size": len(tokenizer)}
     encoders.save(encoders.build(config), config, folder)

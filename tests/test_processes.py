@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = """
 import sys
 import jax
@@ -83,6 +85,7 @@ def losses(processes):
     return results
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_losses_of_one():
     (alone,) = losses(1)
     assert len(alone) == 3

@@ -181,5 +181,5 @@ def test_a_readout_that_is_not_known_is_refused(loaded, tmp_path):
     recognizer(loaded).save_pretrained(tmp_path)
     settings = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps({**settings, "readout": "median"}))
-    with pytest.raises(UserError, match=r"'readout' must be one of mask, first, last, mean, got 'median'"):
+    with pytest.raises(UserError, match=r"config.readout: expected one of mask, first, last, mean; got 'median'"):
         EmotionRecognizer.from_pretrained(tmp_path)

@@ -33,6 +33,7 @@ def scores(workdir):
     return {key: value if key in ("corpus", "seed") else {**value, "calibration": None} for key, value in results.items()}
 
 
+@pytest.mark.slow
 def test_a_resumed_run_is_traced_and_unchanged(toy, finished, tmp_path, monkeypatch):
     workdir, config = tmp_path / "run", make_config(toy)
     with monkeypatch.context() as patched:

@@ -165,6 +165,7 @@ def losses_of(folder):
     return [row["loss"] for row in rows if row["stage"] == 1 and "loss" in row]
 
 
+@pytest.mark.slow
 def test_eight_devices_give_the_losses_of_one(toy, tmp_path):
     config = make_config(toy, stage_one__epochs=1, run__log_every=1)
     for count in (1, 8):
@@ -177,6 +178,7 @@ def test_eight_devices_give_the_losses_of_one(toy, tmp_path):
     np.testing.assert_allclose(eight, one, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [

@@ -109,6 +109,7 @@ def test_reading_some_columns_has_the_same_gradients(architecture: str, frozen_l
     chex.assert_trees_all_close(jax.tree.leaves(some), jax.tree.leaves(whole), atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["bert", "deberta-v2-everything", "modernbert-everything", "xlnet"])
 def test_layers_run_again_give_the_same_gradients(architecture: str) -> None:
     inputs = rows([(7, 4), (9,)], width=12)

@@ -89,6 +89,7 @@ def test_rows_of_padding_stay_finite(architecture: str) -> None:
 
 
 @layered
+@pytest.mark.slow
 def test_scanned_equals_unrolled(architecture: str) -> None:
     inputs = rows([(7, 4), (9,)], width=12)
     results = []
@@ -114,6 +115,7 @@ def test_scanned_equals_unrolled(architecture: str) -> None:
 
 @layered
 @scanned
+@pytest.mark.slow
 def test_dropout_follows_its_key_through_split_and_merge(architecture: str, scan_layers: bool) -> None:
     encoder = tiny(architecture, scan_layers=scan_layers)
     graphdef, params, rest = nnx.split(encoder, nnx.Param, ...)

@@ -186,6 +186,7 @@ def test_pretraining_checkpoints_are_read(architecture: str, tmp_path: Path) -> 
     np.testing.assert_allclose(jitted(read(tmp_path, config))(inputs), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "hub_id",
     [
