@@ -38,18 +38,23 @@ _MARKS = "\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff"
 # nothing else (`*+`): a line of them would take the third power of their number.
 _STAMP = re.compile(
     rf"[{_MARKS}\s]*+(?:"
-    rf"(?P<bracketed>[\[(]\s*+(?P<day1>{_DAY},?[\sT]\s*+)?{_TIME}\s*+[\])])(?:\s*+[-–—](?=\s))?"
-    rf"|(?P<dashed>(?P<day2>{_DAY},?[\sT]\s*+)?{_TIME}\s*+[-–—](?=\s))"
+    rf"(?P<bracketed>[\[(]\s*+(?P<day1>{_DAY},?[\sT]\s*+)?{_TIME}(?P<after1>,\s*+{_DAY})?\s*+[\])])(?:\s*+[-–—](?=\s))?"
+    rf"|(?P<dashed>(?P<day2>{_DAY},?[\sT]\s*+)?{_TIME}(?P<after2>,\s*+{_DAY})?\s*+[-–—](?=\s))"
     rf"|(?P<plain>(?P<day3>{_DAY},?[\sT]\s*+)?{_TIME}(?=\s))"
     rf")[{_MARKS}\s]*"
 )
-_AT = rf"(?:{_DAY},?\s*+)?{_TIME}"
+_AT = rf"(?:{_DAY},?\s++)?{_TIME}"
 _ABOVE = re.compile(
     rf"[{_MARKS}\s]*+(?:"
     rf"(?P<name>\S.*?)(?:\s*+[—–]\s*+[\[(]?{_AT}[\])]?|\s\s++[\[(]?{_AT}[\])]?|\s++[\[(]{_AT}[\])]|\s{_AT}(?<=[Mm.]))"
     rf"|[\[(]{_AT}[\])]\s*+(?P<after>[^:]*[^:\s]))\s*"
 )
-_NAMED_AT = re.compile(rf"(?P<speaker>[^\s:][^:]*?)\s*+,?\s*+[\[(]?\s*+{_TIME}\s*+[\])]?\s*+:(?=\s)")
+_NAMED_AT = re.compile(
+    rf"(?P<speaker>[^\s:][^:]*?)\s*+,?\s*+[\[(]?\s*+(?:\d{{1,4}}[./-]\d{{1,2}}[./-]\d{{1,4}}\.?,?\s++)?{_TIME}\s*+[\])]?\s*+:(?=\s)"
+)
+_AROUND = re.compile(rf"^[{_MARKS}\s]+|[{_MARKS}\s]+$")
+# "At 12:30 I left" names nobody.
+_HOUR, _MINUTES = re.compile(r"(?<!\S)\d{1,2}$"), re.compile(r"\d{2}(?!\d)")
 # Characters in which the beginning of a message is looked for: lines may be very long.
 _HEAD = 120
 
@@ -69,7 +74,7 @@ def read_transcript(text: str, identity: str = "1", where: str = "the text") -> 
     """
     lines = TranscriptLines()
     utterances: list[Utterance] = []
-    for number, line in enumerate(split_lines(text), 1):
+    for number, line in enumerate(split_lines(text.removeprefix("\ufeff")), 1):
         utterances += lines.read(line, f"{where} line {number}")
     return Dialogue(identity, (*utterances, *lines.finish()))
 
@@ -106,6 +111,8 @@ class TranscriptLines:
                 self._open[1].append("")
             return
         style, speaker, text = _styled(line)
+        if self.exported and self._style and style != self._style and (note := _note(line, self._style)):
+            style, speaker, text = self._style, NOBODY, note
         if self._style is None:
             self._style, self.exported = style, bool(style)
         elif style and style != self._style:
@@ -169,9 +176,19 @@ def _named(line: str) -> Utterance | None:
     if found and _is_name(found["speaker"]):
         return Utterance(found["speaker"], line[found.end() :].strip())
     speaker, colon, text = line.partition(":")
-    if colon and not text.startswith("//") and _is_name(speaker.strip()):
-        return Utterance(speaker.strip(), text.strip())
+    speaker = _AROUND.sub("", speaker)
+    in_time = _HOUR.search(speaker) and _MINUTES.match(text)
+    if colon and not in_time and not text.startswith("//") and _is_name(speaker):
+        return Utterance(speaker, text.strip())
     return None
+
+
+def _note(line: str, style: str) -> str:
+    """What a chat program itself notes, without a sender, in an export of this style; "" where a line goes on with a message."""
+    line = line.strip()
+    stamp = _STAMP.match(line[:_HEAD])
+    begins = stamp and (stamp["bracketed"] if style == "bracketed" else style == "plain" and stamp["plain"] and stamp["day3"])
+    return line[stamp.end() :] if stamp and begins else ""
 
 
 def _styled(line: str) -> tuple[str, str, str]:
@@ -180,7 +197,7 @@ def _styled(line: str) -> tuple[str, str, str]:
     stamp = _STAMP.match(line[:_HEAD])
     if stamp:
         style = next(name for name in ("bracketed", "dashed", "plain") if stamp[name])
-        dated = any(stamp[day] for day in ("day1", "day2", "day3"))
+        dated = any(stamp[day] for day in ("day1", "after1", "day2", "after2", "day3"))
         speaker, colon, text = line[stamp.end() :].partition(":")
         # With a date before it, a sender may have any name; without, it must look like one.
         if colon and (text[:1].isspace() or not text) and (_is_name(speaker) or (dated and speaker and len(speaker) < _HEAD)):
@@ -189,7 +206,7 @@ def _styled(line: str) -> tuple[str, str, str]:
         elif style == "dashed" and dated:  # what the program itself notes: somebody came, left, changed a number
             return style, NOBODY, line[stamp.end() :]
     if len(line) < _HEAD and (found := _ABOVE.fullmatch(line)):
-        name = found["name"] or found["after"]
+        name = (found["name"] or found["after"]).rstrip(",")
         if _is_name(name) and all(not word[0].islower() or word in _PARTICLES for word in name.split()):
             return "above", name, ""
     return "", "", ""
