@@ -184,7 +184,7 @@ def _named(line: str) -> Utterance | None:
 
 
 def _note(line: str, style: str) -> str:
-    """What a chat program itself notes, without a sender, in an export of this style; "" where a line goes on with a message."""
+    """What a chat program itself notes in an export of this style; "" where a line goes on with a message."""
     line = line.strip()
     stamp = _STAMP.match(line[:_HEAD])
     begins = stamp and (stamp["bracketed"] if style == "bracketed" else style == "plain" and stamp["plain"] and stamp["day3"])
