@@ -14,6 +14,7 @@ Each form has one meaning, whatever it holds:
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from eacl_jax.corpora.columns import find_part
 from eacl_jax.corpora.forms import UTTERANCE, is_pair, read_identity, read_record, read_utterance, read_utterances
 from eacl_jax.corpora.labels import clean_label
 from eacl_jax.corpora.transcripts import NOBODY, check_utterance, read_transcript, reads_back, split_lines, why_no_text
@@ -206,9 +207,19 @@ def _from_frame(frame: Any) -> list[Dialogue]:
         if missing := [str(number) for number, row in enumerate(rows) if column not in row]:
             named = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
             raise UserError(f"the DataFrame's rows {named} (from 0) have no {column!r}; {remedy}.")
+    turns = [columns[place] for place in find_part(columns, "turn")]
     gathered: dict[str, list[Utterance]] = {}
+    before: dict[str, float] = {}
     for number, row in enumerate(rows):
         where = f"the DataFrame's row {number}"
         identity = read_identity(row.pop("dialogue"), where, "dialogue")
+        turn = row.get(turns[0]) if len(turns) == 1 else None
+        if isinstance(turn, (int, float)):
+            if turn < before.get(identity, turn):
+                raise UserError(
+                    f"{where}: {turns[0]!r} is {turn} after {before[identity]} in dialogue {identity!r:.60}; sort the rows: "
+                    f"frame.sort_values(['dialogue', {turns[0]!r}])."
+                )
+            before[identity] = turn
         gathered.setdefault(identity, []).append(read_utterance(row, where))
     return [Dialogue(identity, tuple(utterances)) for identity, utterances in gathered.items()]

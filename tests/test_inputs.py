@@ -107,6 +107,11 @@ def test_other_fields_are_carried_and_those_of_an_answer_left_out():
         ([["Ann: a", "Ben: b"], ["Cy: c", "Dee: d"]], "may be .speaker, text. or two lines of a transcript.*give a tuple"),
         ([["I had such a day", "And then it rained"]], "'I had such a day' does not look like a name"),
         ({"Ann: a", "Ben: b"}, "got of type set"),
+        ({"utterances": [["Ann: a", "Ben: b"]]}, "utterance 0: .* 'Ann: a' is a line of a transcript"),
+        (
+            pd.DataFrame({"dialogue": [1, 2, 1], "text": ["b", "c", "a"], "turn": [2, 1, 1]}),
+            r"row 2: 'turn' is 1 after 2 in dialogue '1'; sort the rows: frame.sort_values\(\['dialogue', 'turn'\]\)",
+        ),
         ([{"speaker": "Ann", "transcript": "a"}], "dialogue number 1: it has a 'speaker' and a 'transcript'"),
         (pd.DataFrame({"dialogue": ["1", " ", ""], "text": ["a", "b", "c"]}), r"rows 1, 2 \(from 0\) have no 'dialogue'"),
         (pd.DataFrame({"dialogue": [1.5], "text": ["a"]}), "row 0: field 'dialogue' must be a string or a whole number"),

@@ -36,6 +36,11 @@ def read_utterance(given: Any, where: str = "the utterance") -> Utterance:
     if isinstance(given, str):
         return read_line(given, where)
     if is_pair(given):
+        if isinstance(given, list) and read_line(given[0], where).text != given[0].strip():  # it names a speaker itself
+            raise UserError(
+                f"{where}: {given!r:.80} should be a pair of speaker and text, but {given[0]!r:.60} is a line of a transcript; "
+                "give each line as an utterance of its own."
+            )
         return check_utterance(Utterance(given[0].strip(), given[1]), where)
     if not isinstance(given, Mapping):
         raise UserError(f'{where} must be {UTTERANCE}, or "NAME: TEXT", got {type(given).__name__}.')
