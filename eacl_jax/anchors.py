@@ -61,7 +61,7 @@ def check_words(tokenizer: Any, taxonomy: Taxonomy) -> tuple[str, ...]:
     same: dict[tuple[int, ...], list[str]] = {}
     unknown = []
     words = dict(zip(taxonomy.labels, taxonomy.words, strict=True))
-    for label, ids in zip(words, tokenizer(list(taxonomy.words), add_special_tokens=False)["input_ids"], strict=True):
+    for label, ids in zip(words, _tokenized(tokenizer, taxonomy, add_special_tokens=False), strict=True):
         same.setdefault(tuple(ids), []).append(label)
         if ids and 2 * ids.count(tokenizer.unk_token_id) > len(ids):
             unknown.append(label)
@@ -117,8 +117,14 @@ def _warned(message: str, of: Sequence[object]) -> tuple[str, ...]:
 def _label_examples(tokenizer: Any, taxonomy: Taxonomy) -> list[Example]:
     return [
         Example(np.array(ids, np.int32), readout=0, label=index, dialogue=taxonomy.labels[index], utterance=0)
-        for index, ids in enumerate(tokenizer(list(taxonomy.words), truncation=False, padding=False)["input_ids"])
+        for index, ids in enumerate(_tokenized(tokenizer, taxonomy))
     ]
+
+
+def _tokenized(tokenizer: Any, taxonomy: Taxonomy, **how: Any) -> list[list[int]]:
+    """Ids of the label words. "[MASK]" in one is text, as in an utterance."""
+    how = {"split_special_tokens": True, "truncation": False, "padding": False, "verbose": False, **how}
+    return tokenizer(list(taxonomy.words), **how)["input_ids"]
 
 
 def mean_over_tokens(hidden: Float[Array, "C L D"], segment_ids: Array) -> Float[Array, "C D"]:

@@ -9,6 +9,7 @@ from eacl_jax.inputs import read_utterance
 from eacl_jax.prediction import Prediction
 
 if TYPE_CHECKING:
+    from eacl_jax.prompts import OnLong
     from eacl_jax.recognizer import EmotionRecognizer
 
 
@@ -37,16 +38,17 @@ class Conversation:
         self._past.append(Utterance(utterance.speaker, utterance.text))
         self._count += 1
 
-    def add(self, utterance: str | Mapping[str, Any] | Utterance) -> Prediction:
+    def add(self, utterance: str | Mapping[str, Any] | Utterance, *, on_long: "OnLong" = "cut") -> Prediction:
         """The emotion of what is said now.
 
         Args:
           utterance: `"Ann: I got it!"`, `{"speaker", "text"}`, a pair or an `Utterance`.
+          on_long: as of `EmotionRecognizer.predict`.
 
         Raises:
-          UserError: it cannot be read; the conversation is then as before.
+          UserError: it cannot be read, or is too long and to be refused; the conversation is then as before.
         """
         said = read_utterance(utterance)
-        answer = self._recognizer.predict_last([self.ahead(said)])[0]
+        answer = self._recognizer.predict_last([self.ahead(said)], on_long=on_long)[0]
         self.append(said)
         return answer

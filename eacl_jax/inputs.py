@@ -14,9 +14,10 @@ Each form has one meaning, whatever it holds:
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from eacl_jax.corpora.columns import find_part
 from eacl_jax.corpora.forms import UTTERANCE, is_pair, read_identity, read_record, read_utterance, read_utterances
 from eacl_jax.corpora.labels import clean_label
-from eacl_jax.corpora.transcripts import NOBODY, check_utterance, read_transcript, split_lines, why_no_text
+from eacl_jax.corpora.transcripts import NOBODY, check_utterance, read_transcript, reads_back, split_lines, why_no_text
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 
@@ -34,6 +35,8 @@ __all__ = [
 
 DialogueLike: TypeAlias = Dialogue | str | Mapping[str, Any] | Sequence[Mapping[str, Any] | tuple[str, str] | Utterance]
 """A `Dialogue`; a transcript; `{"id"?, "utterances"}` or `{"id"?, "transcript"}`; or a list of utterances."""
+
+_QUOTES = tuple("\"'`“„‘«")
 
 _FORMS = (
     'a transcript ("Ann: I got it!\\nBen: What?"), a list of utterances ({"speaker", "text"} or (speaker, text)), '
@@ -56,7 +59,7 @@ def read_dialogues(given: Any) -> tuple[list[Dialogue], bool]:
         return [_dialogue(given, "1", "the dialogue")], True
     if hasattr(given, "columns"):
         return _from_frame(given), False
-    if isinstance(given, (Utterance, bytes)) or not isinstance(given, Iterable):
+    if isinstance(given, (Utterance, bytes, set, frozenset)) or not isinstance(given, Iterable):
         raise UserError(f"expected {_FORMS}; got {_kind(given)}.")
     if isinstance(given, tuple) and given and all(isinstance(item, str) for item in given):
         raise UserError(
@@ -124,12 +127,22 @@ def _label(item: Any, where: str) -> tuple[Any, Any]:
         return item, item
     cut = min((item.index(sign) for sign in "=:" if sign in item), default=len(item))
     name, words = item[:cut].strip(), item[cut + 1 :].strip()
+    if quoted := [each for each in (name, words) if each[:1] in _QUOTES or each.startswith(("{", '["'))]:
+        raise UserError(
+            f"{where}: {quoted[0]!r:.60} begins with a quote or bracket; write labels without: gratitude=grateful,anger."
+        )
     if not name or (cut < len(item) and not words):
         raise UserError(f"{where}: {item!r:.60} is neither LABEL=WORD nor LABEL; give them as gratitude=grateful,anger.")
     return name, words or name
 
 
 def _is_utterance(item: Any) -> bool:
+    # Two lines of a transcript in a list look like a pair. Nothing is guessed: such a speaker can be given in a tuple.
+    if isinstance(item, list) and is_pair(item) and not reads_back(item[0].strip()):
+        raise UserError(
+            f"the list {item!r:.80} may be (speaker, text) or two lines of a transcript, and {item[0]!r:.60} does not look "
+            "like a name: join the lines into one string, or give a tuple (speaker, text)."
+        )
     if isinstance(item, Mapping):
         return "utterances" not in item and "transcript" not in item
     return isinstance(item, Utterance) or is_pair(item)
@@ -184,6 +197,9 @@ def _from_frame(frame: Any) -> list[Dialogue]:
         )
     records = frame.to_dicts() if hasattr(frame, "to_dicts") else frame.to_dict("records")
     rows = [{str(name): value for name, value in row.items() if not _is_missing(value)} for row in records]
+    for row in rows:
+        if isinstance(row.get("dialogue"), str) and not row["dialogue"].strip():  # an empty cell, as some readers give it
+            del row["dialogue"]
     for column, remedy in (
         ("dialogue", "name the dialogue of each, as by frame['dialogue'].ffill()"),
         ("text", "give or drop them"),
@@ -191,9 +207,19 @@ def _from_frame(frame: Any) -> list[Dialogue]:
         if missing := [str(number) for number, row in enumerate(rows) if column not in row]:
             named = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
             raise UserError(f"the DataFrame's rows {named} (from 0) have no {column!r}; {remedy}.")
+    turns = [columns[place] for place in find_part(columns, "turn")]
     gathered: dict[str, list[Utterance]] = {}
+    before: dict[str, float] = {}
     for number, row in enumerate(rows):
         where = f"the DataFrame's row {number}"
-        identity = read_identity(row.pop("dialogue"), where)
+        identity = read_identity(row.pop("dialogue"), where, "dialogue")
+        turn = row.get(turns[0]) if len(turns) == 1 else None
+        if isinstance(turn, (int, float)):
+            if turn < before.get(identity, turn):
+                raise UserError(
+                    f"{where}: {turns[0]!r} is {turn} after {before[identity]} in dialogue {identity!r:.60}; sort the rows: "
+                    f"frame.sort_values(['dialogue', {turns[0]!r}])."
+                )
+            before[identity] = turn
         gathered.setdefault(identity, []).append(read_utterance(row, where))
     return [Dialogue(identity, tuple(utterances)) for identity, utterances in gathered.items()]

@@ -22,6 +22,7 @@ from safetensors.numpy import load_file
 from eacl_jax import encoders
 from eacl_jax.anchors import check_finite
 from eacl_jax.config import ModelConfig, PromptConfig, Readout
+from eacl_jax.corpora.transcripts import why_no_text
 from eacl_jax.dialogue import Taxonomy
 from eacl_jax.encoders.weights import write_tensors
 from eacl_jax.errors import UserError
@@ -57,10 +58,10 @@ class Settings:
     model: ModelConfig
     readout: Readout
     trailing_space: bool
-    temperature: float = bounded(above=0)
+    temperature: float = bounded(at_least=1e-30, at_most=1e30)
     encoder_dtype: Literal["float32", "bfloat16"]
     anchor_encoding: Literal["fixed", "live"]
-    calibration: dict[str, float] = bounded(above=0)
+    calibration: dict[str, float] = bounded(at_least=1e-30, at_most=1e30)
 
 
 def write_folder(
@@ -114,6 +115,12 @@ def read_settings(file: Path) -> Settings:
             f"config.calibration: expected stage_one and stage_two, got {', '.join(settings.calibration) or 'none'}."
         )
     if settings and not problems:
+        problems += [
+            f"config.{name}: {each!r:.60} {reason}."
+            for name in ("labels", "words")
+            for each in getattr(settings, name)
+            if (reason := why_no_text(each))
+        ]
         try:
             Taxonomy(settings.labels, settings.words)
         except UserError as error:
@@ -136,7 +143,17 @@ def read_heads(file: Path, abstract: Any, classes: int) -> tuple[Any, dict[str, 
     except UserError as error:
         raise UserError(f"{file}: {error}") from error
     anchors = {name.removeprefix("anchors."): tensors.pop(name) for name in list(tensors) if name.startswith("anchors.")}
-    wrong = [f"anchors.{stage}: {len(a)} anchors for {classes} labels" for stage, a in anchors.items() if len(a) != classes]
+    wrong = [f"{name}: numbers of type {a.dtype}" for name, a in tensors.items() if a.dtype.kind != "f"]
+    shape = (classes, abstract["output"]["bias"].shape[0])
+    for stage, a in anchors.items():
+        if len(a) != classes:
+            wrong.append(f"anchors.{stage}: {len(a)} anchors for {classes} labels")
+        elif a.shape != shape or a.dtype.kind != "f":
+            wrong.append(f"anchors.{stage}: expected shape {list(shape)}, found {list(a.shape)} of type {a.dtype}")
+        elif zero := np.flatnonzero(np.linalg.norm(a.astype(np.float64), axis=1) < 1e-12).tolist():
+            wrong.append(
+                f"anchors.{stage}: those of the labels {', '.join(map(str, zero))} (from 0) are zero, and point nowhere"
+            )
     if "stage_two" not in anchors:
         wrong.append("anchors.stage_two: missing")
 

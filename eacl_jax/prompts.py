@@ -39,7 +39,7 @@ class Example:
       dialogue: id of its dialogue.
       utterance: its index there.
       truncated: the text is longer than the prompt has room for: this is its end, unless there are `windows`.
-      unknown: most of the text's tokens are the unknown token: the tokenizer does not know its script.
+      unknown: most of the tokens that are read of the text are the unknown token: the tokenizer does not know its script.
       windows: with `on_long="pool"`, the other parts of a text that is too long, each an example; the representation of the
         utterance is the mean of this one's and theirs.
     """
@@ -179,13 +179,14 @@ class PromptBuilder:
             raise UserError(
                 f"{where}: its text has {len(text)} tokens, of which {most} fit; shorten or split it, or have it cut or pooled."
             )
-        known = {
+        known: dict[str, Any] = {
             "label": NO_LABEL if turn.emotion is None else taxonomy.index(turn.emotion),
             "dialogue": dialogue.id,
             "utterance": index,
             "truncated": too_long,
-            "unknown": 2 * text.count(self._unknown) > len(text),
         }
+        read = text[len(text) - most :] if too_long and on_long == "cut" else text
+        known["unknown"] = 2 * read.count(self._unknown) > len(read)
         if too_long and on_long == "pool":
             count = -(-len(text) // most)
             cuts = [round(number * len(text) / count) for number in range(count + 1)]
@@ -193,7 +194,7 @@ class PromptBuilder:
             windows = [self._laid_out([], part, known) for part in parts]
             return dataclasses.replace(windows[-1], windows=tuple(windows[:-1]))
         if too_long:
-            head = [*before, *text[len(text) - most :], *after]
+            head = [*before, *read, *after]
         return self._laid_out(self._fitting(past, index, room - len(head)), head, known)
 
     def _fitting(self, past: list[list[int]], index: int, room: int) -> list[list[int]]:

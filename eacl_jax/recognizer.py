@@ -165,6 +165,11 @@ class EmotionRecognizer:
         folder = model_folder.find_folder(path, revision)
         settings = model_folder.read_settings(folder / "config.json")
         loaded = encoders.load_folder(folder / "encoder", dtype=settings.encoder_dtype)
+        longest, most = loaded.module.max_length, settings.prompt.max_tokens
+        if longest is not None and most > longest:
+            raise UserError(
+                f"{folder / 'config.json'}: config.prompt.max_tokens is {most}, but the encoder reads at most {longest} tokens."
+            )
         representer = nnx.eval_shape(
             lambda: Representer.build(loaded.module, settings.model, readout=settings.readout, rngs=nnx.Rngs(0))
         )
@@ -297,7 +302,7 @@ class EmotionRecognizer:
             calibration={"stage_one": temperature, "stage_two": temperature},
         )
         changed = self._changed(settings, {"stage_one": anchors, "stage_two": anchors})
-        changed.warnings = warnings
+        changed.warnings, changed.adaptation = warnings, None
         return changed
 
     def adapt(self, dialogues: Any, *, seed: int = 0) -> "EmotionRecognizer":
@@ -314,8 +319,10 @@ class EmotionRecognizer:
           seed: decides which dialogues are held out together.
 
         Raises:
-          UserError: no utterance has an emotion, or one is not among the labels.
+          UserError: no utterance has an emotion, one is not among the labels, or the seed is no whole number from 0 on.
         """
+        if not isinstance(seed, (int, np.integer)) or seed < 0:
+            raise UserError(f"seed must be a whole number from 0 on, got {seed!r:.40}.")
         reps, labels, numbers = self._annotated(dialogues)
         tau, start = self.settings.temperature, self.anchors["stage_two"]
         adapted = few_shot.adapt_anchors(reps, labels, start, temperature=tau)
@@ -444,7 +451,11 @@ class EmotionRecognizer:
                 "correct them, or begin with other labels (with_labels)."
             )
         examples = self.prompts.build(read, self.taxonomy)
-        numbers = [number for number, d in enumerate(read) for u in d.utterances if u.emotion is not None]
+        warn_about(examples, self.settings.prompt.max_tokens)
+        # What was said word for word in another dialogue too, is held out together with it.
+        first: dict[tuple[tuple[str, str], ...], int] = {}
+        alike = [first.setdefault(tuple((u.speaker, u.text) for u in d.utterances), number) for number, d in enumerate(read)]
+        numbers = [number for number, d in zip(alike, read, strict=True) for u in d.utterances if u.emotion is not None]
         return self.represent(examples), np.array([e.label for e in examples]), np.array(numbers)
 
     def _label_anchors(self, taxonomy: Taxonomy) -> Float[np.ndarray, "C m"]:

@@ -92,6 +92,12 @@ def _complete(config: Config, workdir: Path, console: Console) -> dict[str, Any]
     run_folder.check_data(workdir, given)
     say(console, f"{workdir} holds a complete run of this configuration on the same data; its results:")
     print_results(results, console)
+    if gone := [str(workdir / name) for name in ("model", "report") if not (workdir / name).is_dir()]:
+        say(
+            console,
+            f"{' and '.join(gone)}: no longer there. Delete {workdir / run_folder.RESULTS} and run the same command: "
+            "that writes all of it again, from the checkpoints.",
+        )
     return results
 
 

@@ -121,7 +121,12 @@ def read_results(workdir: Path) -> dict[str, Any]:
         raise UserError(f"{file} is not there: the run is not complete.")
     results, problems = read_json(file, advice), list[str]()
     scores = {name: value for name, value in results.items() if name not in ("corpus", "seed")}
-    if build(Results, scores, "results", problems) is None or problems or not {"corpus", "seed"} <= results.keys():
+    problems += [
+        f"results.{name}: expected {kind.__name__}, got {results.get(name)!r:.80}."
+        for name, kind in (("corpus", str), ("seed", int))
+        if type(results.get(name)) is not kind
+    ]
+    if build(Results, scores, "results", problems) is None or problems:
         raise UserError("\n  ".join([f"{file} does not hold a run's results; {advice}.", *problems]))
     return results
 

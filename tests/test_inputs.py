@@ -104,6 +104,17 @@ def test_other_fields_are_carried_and_those_of_an_answer_left_out():
         ([ANN, "Ben: hi"], "item 1 of the list is an utterance, but item 2 is a string"),
         ([["Ann: a", "Ben: b", "Ann: c"]], "dialogue number 1 is a list, so its items must be utterances.* item 0 is a string"),
         ([["Ann: a"]], "join a transcript's lines into one string"),
+        ([["Ann: a", "Ben: b"], ["Cy: c", "Dee: d"]], "may be .speaker, text. or two lines of a transcript.*give a tuple"),
+        ([["I had such a day", "And then it rained"]], "'I had such a day' does not look like a name"),
+        ({"Ann: a", "Ben: b"}, "got of type set"),
+        ({"utterances": [["Ann: a", "Ben: b"]]}, "utterance 0: .* 'Ann: a' is a line of a transcript"),
+        (
+            pd.DataFrame({"dialogue": [1, 2, 1], "text": ["b", "c", "a"], "turn": [2, 1, 1]}),
+            r"row 2: 'turn' is 1 after 2 in dialogue '1'; sort the rows: frame.sort_values\(\['dialogue', 'turn'\]\)",
+        ),
+        ([{"speaker": "Ann", "transcript": "a"}], "dialogue number 1: it has a 'speaker' and a 'transcript'"),
+        (pd.DataFrame({"dialogue": ["1", " ", ""], "text": ["a", "b", "c"]}), r"rows 1, 2 \(from 0\) have no 'dialogue'"),
+        (pd.DataFrame({"dialogue": [1.5], "text": ["a"]}), "row 0: field 'dialogue' must be a string or a whole number"),
         ([[("a", "b"), 3]], "item 1 is of type int"),
         ({"utterances": "Ann: hi"}, "must have a list of 'utterances', got str"),
         ({"utterance": []}, r"has no field 'utterances' and no 'transcript' \(it has \['utterance'\]\)"),
@@ -158,6 +169,10 @@ def test_every_form_of_labels(given):
         ({"joy": None}, "must be text"),
         ({"joy": "a\0"}, "label 'joy' holds a null character"),
         (3, "labels must be a mapping"),
+        ("'joy,anger'", '"\'joy" begins with a quote or bracket'),
+        ('{"joy": "glad", "anger": "cross"}', "begins with a quote or bracket"),
+        ('["joy", "anger"]', "begins with a quote or bracket"),
+        (['joy="glad"', "anger"], "begins with a quote or bracket"),
     ],
 )
 def test_labels_that_cannot_be(given, message):

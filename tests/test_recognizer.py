@@ -115,6 +115,9 @@ def test_a_text_of_unknown_tokens_says_so(recognizer, caplog):
     assert (known.unknown_text, unknown.unknown_text) == (False, True)
     assert "1 utterances hold mostly tokens that the encoder's tokenizer does not know" in caplog.text
     assert "text unknown to the model" in str(unknown)
+    # Of a text that is cut, what is read counts.
+    long = [("Ann", "the day " * 300 + "天 " * 90), ("Ann", "天 " * 200 + "the day " * 60)]
+    assert [answer.unknown_text for answer in recognizer.predict(long)] == [True, False]
 
 
 def test_other_fields_come_back_and_an_answer_may_be_asked_again(recognizer):
@@ -172,6 +175,8 @@ def test_a_refused_utterance_leaves_the_conversation_as_it_was(recognizer):
     conversation.add(lines[0])
     with pytest.raises(UserError, match="null character"):
         conversation.add("Ann: a\0")
+    with pytest.raises(UserError, match="its text has"):
+        conversation.add("Ann: " + "day " * 300, on_long="refuse")
     close(conversation.add(lines[1]), recognizer.predict(CHAT)[1])
 
 
@@ -235,6 +240,7 @@ def test_a_label_word_that_the_tokenizer_does_not_know_is_named(recognizer, capl
         (["joy", "Joy"], r"labels cannot be told apart.*: 'joy' \('joy'\) and 'Joy' \('Joy'\)\. Give each"),
         ("a=joy, b=anger, c=joy", r"'a' \('joy'\) and 'c' \('joy'\)"),
         (["👍", "👎"], "labels cannot be told apart"),
+        ({"a": "<mask>", "b": "< mask >"}, "labels cannot be told apart"),
     ],
 )
 def test_labels_that_cannot_be(recognizer, labels, told):
@@ -281,6 +287,17 @@ def test_annotations_that_cannot_be_used(recognizer):
         recognizer.adapt(CHAT)
     with pytest.raises(UserError, match=r"emotions 'up' are not among the labels 'joy', .* \(with_labels\)"):
         recognizer.adapt(annotated(1))
+    for seed in (-1, 1.5):
+        with pytest.raises(UserError, match="seed must be a whole number from 0 on"):
+            recognizer.adapt(CHAT, seed=seed)
+
+
+def test_what_is_said_word_for_word_elsewhere_is_not_held_out_of_it(recognizer, caplog):
+    one = [{"speaker": "Ann", "text": "wonderful " * 200, "emotion": "joy"}]
+    adapted = recognizer.adapt([one, one, one])
+    assert adapted.adaptation.cross_validated is None
+    assert "3 utterances are longer than prompt.max_tokens=96 allows" in caplog.text
+    assert adapted.with_labels(["joy", "anger"]).adaptation is None
 
 
 def test_calibrating_changes_no_answer(recognizer):

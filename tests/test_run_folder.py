@@ -114,6 +114,40 @@ def test_damaged_results_are_named(tmp_path, content):
         run_folder.read_results(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("where", "value", "told"),
+    [
+        (("corpus",), 5, "results.corpus: expected str, got 5"),
+        (("seed",), "0", "results.seed: expected int, got '0'"),
+        (("stage_one", "best_epoch"), -3, "results.stage_one.best_epoch: must not be negative"),
+        (("stage_two", "dev", "accuracy"), 1e6, "results.stage_two.dev.accuracy: must be in"),
+        (("stage_two", "calibration", "temperature"), -1.0, "results.stage_two.calibration.temperature: must be positive"),
+    ],
+)
+def test_results_that_cannot_be_are_named(tmp_path, where, value, told):
+    scores = {"weighted_f1": 50.0, "accuracy": 50.0, "macro_f1": 50.0, "per_class_f1": {"joy": 50.0}}
+    by_split = {"dev": scores, "test": scores}
+    calibration = {
+        "temperature": 1.0,
+        "expected_calibration_error": {"dev": 1.0},
+        "expected_calibration_error_uncalibrated": {"dev": 1.0},
+    }
+    stage = {"best_epoch": 1, **by_split, "calibration": calibration}
+    baseline = {"label": "joy", **by_split}
+    results = {"corpus": "toy", "seed": 0, "stage_one": stage, "stage_two": stage, "always_most_frequent": baseline}
+    file = tmp_path / "results.json"
+    file.write_text(json.dumps(results))
+    assert run_folder.read_results(tmp_path) == results
+    damaged = json.loads(json.dumps(results))
+    group = damaged
+    for name in where[:-1]:
+        group = group[name]
+    group[where[-1]] = value
+    file.write_text(json.dumps(damaged))
+    with pytest.raises(UserError, match=told):
+        run_folder.read_results(tmp_path)
+
+
 def test_a_models_folder_is_no_run(tmp_path):
     run_folder.write_inputs(tmp_path, Config(), given())
     (tmp_path / "model").mkdir()

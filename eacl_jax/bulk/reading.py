@@ -232,6 +232,8 @@ def read_txt(lines: Lines, wanted: Wanted) -> Iterator[Item]:
         except BadLineError as error:
             text, problem = "?", str(error)
         utterances: list[Utterance] = []
+        if lines.line == 1 and text.startswith(('{"', '[{"')):
+            raise UserError(f"{lines.where} is JSON, not a transcript; name the format, --input-format jsonl.")
         ends = not line or (not text.strip() and not script.exported)
         if not script.exported:
             begun = lines.line

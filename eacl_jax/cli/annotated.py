@@ -88,6 +88,8 @@ def check_emotions(path: Path, dialogues: "Sequence[Dialogue]", labels: Mapping[
       UserError: some are not; it names them with their counts, and the options with which the command works.
     """
     counts = count_emotions(dialogues)
+    if wrong := [label for label in parse_map(mapped).values() if label is not None and label not in labels]:
+        raise UserError(f"--map: {wrong[0]!r} is not among the labels {', '.join(labels)}; map to one of these.")
     if strangers := [emotion for emotion in sorted(counts) if emotion not in labels]:
         raise UserError(
             f"{path}: {sum(counts[emotion] for emotion in strangers):,} of {counts.total():,} annotated utterances have an "

@@ -36,6 +36,11 @@ def read_utterance(given: Any, where: str = "the utterance") -> Utterance:
     if isinstance(given, str):
         return read_line(given, where)
     if is_pair(given):
+        if isinstance(given, list) and read_line(given[0], where).text != given[0].strip():  # it names a speaker itself
+            raise UserError(
+                f"{where}: {given!r:.80} should be a pair of speaker and text, but {given[0]!r:.60} is a line of a transcript; "
+                "give each line as an utterance of its own."
+            )
         return check_utterance(Utterance(given[0].strip(), given[1]), where)
     if not isinstance(given, Mapping):
         raise UserError(f'{where} must be {UTTERANCE}, or "NAME: TEXT", got {type(given).__name__}.')
@@ -79,6 +84,11 @@ def read_record(given: Any, where: str, identity: str = "1") -> Dialogue:
         raise UserError(f"{where}: dialogue {identity!r:.60} has both 'utterances' and 'transcript'; give one of them.")
     other = _other(fields, {"id", "utterances", "transcript"}, where)
     if "transcript" in fields:
+        if "speaker" in fields:
+            raise UserError(
+                f"{where}: it has a 'speaker' and a 'transcript'; an utterance has its words in 'text', and a dialogue's "
+                "'transcript' names the speakers itself."
+            )
         if not isinstance(fields["transcript"], str):
             raise UserError(f"{where}: field 'transcript' must be a string, got {fields['transcript']!r:.60}.")
         read = read_transcript(fields["transcript"], identity, f"{where}: field 'transcript'")
@@ -98,7 +108,7 @@ def read_utterances(given: Iterable[Any], identity: str, where: str, other: Mapp
     return Dialogue(identity, tuple(read_utterance(item, f"{place} {i}") for i, item in enumerate(given)), other or {})
 
 
-def read_identity(given: Any, where: str) -> str:
+def read_identity(given: Any, where: str, name: str = "id") -> str:
     """A dialogue's id: a string, or a whole number, which stands for its digits.
 
     Raises:
@@ -106,10 +116,10 @@ def read_identity(given: Any, where: str) -> str:
     """
     if not isinstance(given, str):
         if not _is_number(given):
-            raise UserError(f"{where}: field 'id' must be a string or a whole number, got {given!r:.60}.")
+            raise UserError(f"{where}: field {name!r} must be a string or a whole number, got {given!r:.60}.")
         return str(int(given))
     if reason := why_no_text(given):
-        raise UserError(f"{where}: field 'id' {reason}.")
+        raise UserError(f"{where}: field {name!r} {reason}.")
     return given
 
 

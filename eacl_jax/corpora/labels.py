@@ -2,8 +2,8 @@
 
 The rule: blanks around a label go (no-break and zero-width ones too), runs of blanks within are one, and Unicode's composed
 form stands for the decomposed one (NFC): nobody means these to be different labels. What people may mean to be different,
-capitals, full-width letters, underscores for blanks, is counted and refused, and so are words that say "no label" and labels
-joined out of others; unless the labels are listed, which says what is meant.
+capitals, full-width letters, underscores or nothing for blanks, a full stop or quotes around, is counted and refused, and so
+are words that say "no label" and labels joined out of others; unless the labels are listed, which says what is meant.
 """
 
 import math
@@ -22,6 +22,10 @@ NO_LABEL = frozenset(_WORDS.split())
 
 # Characters of no width, a byte order mark among them. Joiners stay: emoji and some scripts are written with them.
 _BLANKS = re.compile(r"[\s\u200b\u2060\ufeff]+")
+
+
+_AROUND = " .,;:!?\"'`*()[]{}“”‘’"
+"""Signs that make no other label of one that they stand around."""
 
 
 def clean_label(label: str) -> str:
@@ -117,6 +121,9 @@ def _parts(label: str) -> set[str]:
 
 
 def _key(label: str) -> str:
-    # Between letters only: "-1" and "1", or two emoji, are different labels.
-    joined = re.sub(r"(?<=[^\W_])[\s_\-]+(?=[^\W_])", " ", unicodedata.normalize("NFKC", label).casefold())
-    return _BLANKS.sub(" ", joined).strip()
+    seen = "".join(c for c in unicodedata.normalize("NFKC", label).casefold() if unicodedata.category(c) != "Cf")
+    # Between letters or digits only: "-1" and "1", or two emoji, are different labels; "1 2" and "12" too.
+    joined = re.sub(r"(?<=[^\W\d_])[\s_\-]+(?=[^\W\d_])", "", seen)
+    joined = re.sub(r"(?<=[^\W_])[\s_\-]+(?=[^\W_])", " ", joined)
+    joined = _BLANKS.sub(" ", joined).strip()
+    return joined.strip(_AROUND) or joined

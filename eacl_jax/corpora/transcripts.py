@@ -53,8 +53,8 @@ _NAMED_AT = re.compile(
     rf"(?P<speaker>[^\s:][^:]*?)\s*+,?\s*+[\[(]?\s*+(?:\d{{1,4}}[./-]\d{{1,2}}[./-]\d{{1,4}}\.?,?\s++)?{_TIME}\s*+[\])]?\s*+:(?=\s)"
 )
 _AROUND = re.compile(rf"^[{_MARKS}\s]+|[{_MARKS}\s]+$")
-# "At 12:30 I left" names nobody.
-_HOUR, _MINUTES = re.compile(r"(?<!\S)\d{1,2}$"), re.compile(r"\d{2}(?!\d)")
+# "At 12:30 I left" and "a ratio of 16:9" name nobody.
+_NUMBER, _DIGIT = re.compile(r"(?<!\S)\d+$"), re.compile(r"\d")
 # Characters in which the beginning of a message is looked for: lines may be very long.
 _HEAD = 120
 
@@ -177,14 +177,14 @@ def _named(line: str) -> Utterance | None:
         return Utterance(found["speaker"], line[found.end() :].strip())
     speaker, colon, text = line.partition(":")
     speaker = _AROUND.sub("", speaker)
-    in_time = _HOUR.search(speaker) and _MINUTES.match(text)
-    if colon and not in_time and not text.startswith("//") and _is_name(speaker):
+    between = _NUMBER.search(speaker) and _DIGIT.match(text)
+    if colon and not between and not text.startswith("//") and _is_name(speaker):
         return Utterance(speaker, text.strip())
     return None
 
 
 def _note(line: str, style: str) -> str:
-    """What a chat program itself notes, without a sender, in an export of this style; "" where a line goes on with a message."""
+    """What a chat program itself notes in an export of this style; "" where a line goes on with a message."""
     line = line.strip()
     stamp = _STAMP.match(line[:_HEAD])
     begins = stamp and (stamp["bracketed"] if style == "bracketed" else style == "plain" and stamp["plain"] and stamp["day3"])

@@ -15,7 +15,7 @@ from huggingface_hub import ModelCard
 
 from eacl_jax.errors import UserError
 from eacl_jax.local import read_text
-from eacl_jax.records import build
+from eacl_jax.records import bounded, build
 
 if TYPE_CHECKING:
     from eacl_jax.experiment import Experiment
@@ -26,25 +26,25 @@ _PACKAGE = "package:"
 _RECIPE = ("prompt", "model", "anchors", "loss", "stage_one", "stage_two")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class _Scores:
-    weighted_f1: float
-    accuracy: float
-    macro_f1: float
-    per_class_f1: dict[str, float]
-    micro_f1: float | None = None
+    weighted_f1: float = bounded(at_least=0, at_most=101)  # percent; a little more by rounding
+    accuracy: float = bounded(at_least=0, at_most=101)
+    macro_f1: float = bounded(at_least=0, at_most=101)
+    per_class_f1: dict[str, float] = bounded(at_least=0, at_most=101)
+    micro_f1: float | None = bounded(None, at_least=0, at_most=101)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class _Calibration:
-    temperature: float
+    temperature: float = bounded(above=0)
     expected_calibration_error: dict[str, float]
     expected_calibration_error_uncalibrated: dict[str, float]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class _Stage:
-    best_epoch: int
+    best_epoch: int = bounded(at_least=0)
     dev: _Scores
     test: _Scores
     calibration: _Calibration

@@ -306,6 +306,11 @@ def test_who_speaks_without_a_name_is_counted():
     assert [item.unnamed for item in read("jsonl", "\n".join(map(json.dumps, lines)))] == [1, 0]
 
 
+def test_json_is_no_transcript():
+    with pytest.raises(UserError, match="line 1 is JSON, not a transcript; name the format, --input-format jsonl"):
+        list(read("txt", b'{"id": "1", "utterances": ["Ann: hi"]}\n'))
+
+
 def test_export_of_a_chat_is_one_dialogue_with_blank_lines():
     text = "12/05/2024, 10:31 - Ann: I waited\n\nfor hours\n12/05/2024, 10:33 - Ben: Sorry\n"
     (item,) = read("txt", text)

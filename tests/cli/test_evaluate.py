@@ -94,6 +94,7 @@ def test_one_emotion_alone(eacl, model: Path, write) -> None:
         (("--model", "MODEL", "--input", "chats.csv", "--json", "none/x.json"), "--json: none/x.json cannot be written"),
         (("--model", "MODEL", "--input", "chats.csv", "--json", "chats.csv"), "--json: chats.csv is the input"),
         (("--model", "MODEL", "--input", "chats.csv", "--map", "joy"), "'joy' is not EMOTION=LABEL"),
+        (("--model", "MODEL", "--input", "chats.csv", "--map", "joy=jooy"), "--map: 'jooy' is not among the labels joy, anger"),
         (
             ("--model", "MODEL", "--input", "chats.csv", "--map", "glee=joy"),
             "--map: chats.csv has no emotion 'glee'; it has 'anger'",

@@ -45,6 +45,8 @@ def test_values_that_are_no_label(value: object) -> None:
         (["joy", "Joy", "joy"], r"one label in 2 spellings: 'Joy' \(1: train\.csv 1\), 'joy' \(3: train\.csv 2, dev\.csv 1\)"),
         (["ｊｏｙ"], r"'joy' \(1: dev\.csv 1\), 'ｊｏｙ' \[\\uff4a\\uff4f\\uff59\] \(1"),
         (["no_fear", "no fear", "no-fear"], r"one label in 3 spellings"),
+        (["no fear", "NoFear"], r"one label in 2 spellings"),
+        (["joy.", "'joy'", "joy\u202e"], r"one label in 4 spellings: .* 'joy\\u202e' \[joy\\u202e\]"),
         (["joy#fear", "joy", "fear"], r"several labels in one place, where an utterance has one: 'joy#fear' \(1: train"),
         (["none", "N/A", "joy", "-"], r"words for 'no label': '-' \(1: train\.csv 1\), 'N/A' .*, 'none' .*--labels"),
     ],
@@ -63,5 +65,7 @@ def test_a_spelling_beside_the_listed_one_is_named() -> None:
 
 def test_different_labels_pass() -> None:
     check_spellings(
-        annotated(["1", "-1", "joy", "joyful", "👍", "👎", "c", "c++", "+", "re-joy", "joy/relief"]), (), "--labels"
+        annotated(["1", "-1", "joy", "joyful", "👍", "👎", "c", "c++", "+", "re-joy", "joy/relief", "1 2", "12", "!", "?!"]),
+        (),
+        "--labels",
     )

@@ -39,6 +39,7 @@ def said(text):
         ("\u200fAnn\u200f: hi", "Ann", "hi"),
         ("User1:50 cents", "User1", "50 cents"),
         ("At 12:30 I left", NOBODY, "At 12:30 I left"),
+        ("ratio 16:9 screen", NOBODY, "ratio 16:9 screen"),
         ("see http://x.org", NOBODY, "see http://x.org"),
         ("http://x.org is down", NOBODY, "http://x.org is down"),
         ("10:30 is fine", NOBODY, "10:30 is fine"),

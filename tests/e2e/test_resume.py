@@ -1,5 +1,6 @@
 """Interrupted runs: what is saved, and that going on gives the results of a run that was never stopped."""
 
+import io
 import json
 import os
 import shutil
@@ -108,6 +109,14 @@ def test_other_data_under_the_same_names_are_refused(toy, tmp_path):
     (tmp_path / "run" / "data.json").write_text(json.dumps({**data, "tokens": "0"}))
     with pytest.raises(UserError, match=r"was given something else(.|\n)*tokens: the same texts become others"):
         run.train(config, tmp_path / "run")
+
+
+def test_a_complete_run_says_that_its_model_is_gone(toy, finished, tmp_path):
+    workdir = shutil.copytree(finished, tmp_path / "run")
+    shutil.rmtree(workdir / "model")
+    console = Console(record=True, width=1000, file=io.StringIO())
+    run.train(make_config(toy), workdir, console=console)
+    assert f"{workdir / 'model'}: no longer there. Delete {workdir / 'results.json'}" in console.export_text()
 
 
 def test_a_complete_run_is_compared_before_its_scores_are_told(toy, finished, tmp_path):
