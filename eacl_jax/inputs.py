@@ -12,6 +12,7 @@ Each form has one meaning, whatever it holds:
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from eacl_jax.corpora.columns import find_part
@@ -55,6 +56,11 @@ def read_dialogues(given: Any) -> tuple[list[Dialogue], bool]:
     Raises:
       UserError: something is missing, of the wrong type, is not text, or may be meant in two ways.
     """
+    if isinstance(given, str) and _names_a_file(given):
+        raise UserError(
+            f"{given!r} is the name of a file, and a string is a dialogue's transcript: give what is in the file, as by "
+            "open(...).read(), or use `eacl predict --input`."
+        )
     if isinstance(given, (Dialogue, str, Mapping)):
         return [_dialogue(given, "1", "the dialogue")], True
     if hasattr(given, "columns"):
@@ -134,6 +140,13 @@ def _label(item: Any, where: str) -> tuple[Any, Any]:
     if not name or (cut < len(item) and not words):
         raise UserError(f"{where}: {item!r:.60} is neither LABEL=WORD nor LABEL; give them as gratitude=grateful,anger.")
     return name, words or name
+
+
+def _names_a_file(text: str) -> bool:
+    try:
+        return 0 < len(text) < 1000 and Path(text).is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _is_utterance(item: Any) -> bool:

@@ -145,6 +145,14 @@ def test_what_is_no_dialogue_is_named(given, message):
         read_dialogues(given)
 
 
+def test_the_name_of_a_file_is_no_transcript(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert read_dialogues("chats.txt")[0][0].utterances == (Utterance(NOBODY, "chats.txt"),)
+    (tmp_path / "chats.txt").write_text("Ann: hi")
+    with pytest.raises(UserError, match="'chats.txt' is the name of a file, and a string is a dialogue's transcript"):
+        read_dialogues("chats.txt")
+
+
 @pytest.mark.parametrize(
     "given",
     [

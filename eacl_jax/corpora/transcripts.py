@@ -24,6 +24,10 @@ NOBODY = "Speaker"
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _LONGEST_NAME = 40
 _MOST_WORDS = 5
+# Before a time and a colon, these begin a sentence: "at 10:30: come".
+_NO_NAMES = frozenset(
+    "about after around at before by from on since till today tomorrow tonight until yesterday".split()  # noqa: SIM905
+)
 # Words inside a name that begin with a small letter.
 _PARTICLES = frozenset(
     "af al bin da das de del den der des di do dos du el ibn la le of the van von y zu".split()  # noqa: SIM905
@@ -216,6 +220,8 @@ def _is_name(text: str) -> bool:
     """Whether what stands before a colon is a name and not the beginning of a sentence."""
     words = text.split()
     if not words or len(words) > _MOST_WORDS or len(text) > _LONGEST_NAME or ":" in text:
+        return False
+    if text.casefold() in _NO_NAMES:
         return False
     first = text[0]
     if first == "+":  # a telephone number

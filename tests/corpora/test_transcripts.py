@@ -48,6 +48,7 @@ def said(text):
         ("1337: hi", NOBODY, "1337: hi"),
         ("3 things: a, b", NOBODY, "3 things: a, b"),
         ("no colon", NOBODY, "no colon"),
+        ("at 10:30: come", NOBODY, "at 10:30: come"),
         ("My only question is: why?", NOBODY, "My only question is: why?"),
         ("I will tell you one more thing: no", NOBODY, "I will tell you one more thing: no"),
     ],
