@@ -149,7 +149,7 @@ def test_the_name_of_a_file_is_no_transcript(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert read_dialogues("chats.txt")[0][0].utterances == (Utterance(NOBODY, "chats.txt"),)
     (tmp_path / "chats.txt").write_text("Ann: hi")
-    with pytest.raises(UserError, match="'chats.txt' is the name of a file, and a string is a dialogue's transcript"):
+    with pytest.raises(UserError, match=r"'chats\.txt' is the name of a file, and a string is a dialogue's transcript"):
         read_dialogues("chats.txt")
 
 
