@@ -143,7 +143,7 @@ def test_mean_over_rows_on_eight_devices(loaded):
 
 
 def recognizer(loaded, **changes):
-    config = make_config({}, anchors__encoding="live", **changes)
+    config = make_config({"prompt.max_tokens": 128}, anchors__encoding="live", **changes)
     graphdef, params = network(loaded, config.readout)
     anchors = np.random.default_rng(0).normal(size=(3, 16)).astype(np.float32)
     return EmotionRecognizer.from_training(
