@@ -52,7 +52,7 @@ def decode(text: str, where: str, *, advice: str) -> Any:
       UserError: it is no JSON, holds a number that is not finite, or a field twice in one object.
     """
     try:
-        return json.loads(text, object_pairs_hook=_object, parse_constant=_no_number, parse_float=_finite)
+        return json.loads(text, object_pairs_hook=once, parse_constant=_no_number, parse_float=_finite)
     except json.JSONDecodeError as error:
         line = f"line {error.lineno} " if "\n" in text.strip() else ""
         raise UserError(f"{where}: not valid JSON at {line}column {error.colno}: {error.msg}; {advice}.") from error
@@ -159,7 +159,8 @@ def _rule(bounds: Mapping[str, float], value: float) -> str:
     return f"must be at least {lower:g}" if lower is not None else f"must be at most {upper:g}"
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object from its fields, for `json.loads`. Raises `ValueError` where one is there twice: which of them is meant?"""
     found = dict(pairs)
     if len(found) < len(pairs):
         seen: set[str] = set()

@@ -4,7 +4,6 @@ Source: Zahiri and Choi, "Emotion Detection on TV Show Transcripts with Sequence
 github.com/emorynlp/emotion-detection.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar, Self
@@ -14,6 +13,7 @@ from eacl_jax.corpora.builder import CorpusBuilder
 from eacl_jax.corpora.checks import Counts, check_counts
 from eacl_jax.corpora.download import fetch
 from eacl_jax.corpora.found import Found
+from eacl_jax.corpora.jsonlines import loads
 from eacl_jax.corpora.scenes import read_scenes
 from eacl_jax.corpora.sources import locate, read_text
 from eacl_jax.errors import UserError
@@ -63,7 +63,7 @@ class EmoryNlp(CorpusBuilder):
 
 def _scenes(path: Path) -> Iterator[Found]:
     try:
-        content = json.loads(read_text(path))
+        content = loads(read_text(path))
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not valid JSON: {error}.") from error
     return read_scenes(path, content)

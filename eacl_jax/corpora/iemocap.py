@@ -5,7 +5,6 @@ Source: "IEMOCAP: interactive emotional dyadic motion capture database", Languag
 that papers exchange.
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from eacl_jax.config import DataConfig
 from eacl_jax.corpora.builder import CorpusBuilder
 from eacl_jax.corpora.checks import Counts, logger
 from eacl_jax.corpora.found import Found
+from eacl_jax.corpora.jsonlines import loads
 from eacl_jax.corpora.sources import data_folder, folders_below, locate, read_lines, read_text
 from eacl_jax.dialogue import SPLITS, Dialogue, Utterance
 from eacl_jax.errors import UserError
@@ -83,7 +83,7 @@ def _named(where: str, turns: Sequence[tuple[str, str, str | None]]) -> tuple[Ut
 
 def _read_exchanged(path: Path) -> Iterator[Found]:
     try:
-        content = json.loads(read_text(path))
+        content = loads(read_text(path))
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not valid JSON: {error}.") from error
     if not isinstance(content, list):

@@ -10,6 +10,7 @@ from eacl_jax.corpora.forms import read_record
 from eacl_jax.corpora.found import Found
 from eacl_jax.corpora.sources import read_lines
 from eacl_jax.errors import UserError
+from eacl_jax.records import once
 
 
 def read_dialogues(path: Path) -> Iterator[Found]:
@@ -49,15 +50,7 @@ def loads(text: str) -> Any:
     """The JSON value of a text, as `json.loads`, but a field that an object has twice is a `ValueError` (which one is meant?),
     and so is a number that JSON does not have.
     """
-    return json.loads(text, object_pairs_hook=_once, parse_constant=_finite, parse_float=_finite)
-
-
-def _once(fields: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(fields)
-    if len(value) < len(fields):
-        names = [name for name, _ in fields]
-        raise ValueError(f"the field {next(name for name in names if names.count(name) > 1)!r} is there twice in one object")
-    return value
+    return json.loads(text, object_pairs_hook=once, parse_constant=_finite, parse_float=_finite)
 
 
 def _finite(text: str) -> float:
