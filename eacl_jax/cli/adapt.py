@@ -59,8 +59,6 @@ def adapt(
 
     command.keep_compiled()
     recognizer = EmotionRecognizer.from_pretrained(model, revision=revision)
-    known = words or dict(zip(recognizer.labels, recognizer.settings.words, strict=True))
-    annotated.check_emotions(path, dialogues, known, mapped)
-    adapted = (recognizer.with_labels(words) if words else recognizer).adapt(dialogues, seed=seed)
+    adapted = annotated.labelled(recognizer, words, path, dialogues, mapped).adapt(dialogues, seed=seed)
     adapted.save_pretrained(new)
     typer.echo(f"{output}: adapted to {len(dialogues)} dialogues\n{adapted.adaptation}")

@@ -12,6 +12,7 @@ from eacl_jax.errors import UserError
 
 if TYPE_CHECKING:
     from eacl_jax.dialogue import Dialogue
+    from eacl_jax.recognizer import EmotionRecognizer
 
 
 def read(path: Path, columns: Mapping[str, str], mapped: str = "") -> "list[Dialogue]":
@@ -75,7 +76,20 @@ def count_emotions(dialogues: "Iterable[Dialogue]") -> Counter[str]:
     return Counter(u.emotion for dialogue in dialogues for u in dialogue.utterances if u.emotion is not None)
 
 
-def check_emotions(path: Path, dialogues: "Sequence[Dialogue]", labels: Mapping[str, str], mapped: str = "") -> None:
+def labelled(
+    recognizer: "EmotionRecognizer", words: Mapping[str, str], path: Path, dialogues: "Sequence[Dialogue]", mapped: str
+) -> "EmotionRecognizer":
+    """The recognizer with the labels of the option `--labels`, if there are any; all emotions of the dialogues are among them.
+
+    Raises:
+      UserError: some are not, or the labels cannot be told apart.
+    """
+    known = words or dict(zip(recognizer.labels, recognizer.settings.words, strict=True))
+    _check_emotions(path, dialogues, known, mapped)
+    return recognizer.with_labels(words) if words else recognizer
+
+
+def _check_emotions(path: Path, dialogues: "Sequence[Dialogue]", labels: Mapping[str, str], mapped: str) -> None:
     """Sees that all emotions are labels.
 
     Args:

@@ -106,9 +106,7 @@ def evaluate(
 
     command.keep_compiled()
     recognizer = EmotionRecognizer.from_pretrained(model, revision=revision, batch_size=batch_size)
-    known = words or dict(zip(recognizer.labels, recognizer.settings.words, strict=True))
-    annotated.check_emotions(path, dialogues, known, mapped)
-    recognizer = recognizer.with_labels(words) if words else recognizer
+    recognizer = annotated.labelled(recognizer, words, path, dialogues, mapped)
     if excluded_label and excluded_label not in recognizer.labels:
         raise UserError(f"--excluded-label: {excluded_label!r} is not among the labels {', '.join(recognizer.labels)}.")
     tally, console = Tally(recognizer.labels), Console(stderr=True)
