@@ -73,8 +73,9 @@ class EncoderConfig:
     random_weights: bool = False
     # Type of activations and matrix products; parameters stay float32.
     dtype: Literal["float32", "bfloat16"] = "float32"
-    # Run the layers under one `lax.scan`: compiled once for all of them and lighter in memory, but on a CPU the slower way for
-    # a small encoder. auto: scan from 12 layers on.
+    # Run the layers under one `lax.scan`: compiled once for all of them. auto: from 12 layers on, except on a GPU, where it
+    # copies each layer's weights and takes more time and memory. On a CPU it is lighter in memory, but slower for a small
+    # encoder.
     scan_layers: Literal["auto", "always", "never"] = "auto"
     # The embeddings and this many lower layers are not trained (0: everything is trained).
     frozen_layers: int = bounded(0, at_least=0)

@@ -1,5 +1,6 @@
 """Devices: one mesh axis, `data`, over which batches are split; everything else is the same everywhere."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -11,11 +12,11 @@ from eacl_jax.batching import Batch
 AXIS = "data"
 
 
-def make_mesh(devices: int | None = None) -> Mesh:
-    """A mesh of all devices (of all processes), or of the first `devices`. One device is a mesh of one."""
-    count = jax.device_count() if devices is None else devices
+def make_mesh(devices: int | Sequence[jax.Device] | None = None) -> Mesh:
+    """A mesh of all devices (of all processes), of the first `devices`, or of those given. One device is a mesh of one."""
+    chosen = jax.devices()[:devices] if devices is None or isinstance(devices, int) else list(devices)
     # make_mesh's default, Explicit axes, refuses embedding look-ups.
-    return jax.make_mesh((count,), (AXIS,), axis_types=(AxisType.Auto,), devices=jax.devices()[:count])
+    return jax.make_mesh((len(chosen),), (AXIS,), axis_types=(AxisType.Auto,), devices=chosen)
 
 
 def replicated(mesh: Mesh) -> NamedSharding:

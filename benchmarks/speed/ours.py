@@ -40,6 +40,9 @@ class Counted:
     def shape(self, host: Any) -> Hashable:
         return None
 
+    def finish(self, result: Any) -> Any:
+        return result
+
     def peak_bytes(self, host: Any) -> int | None:
         """On a GPU the allocator's; each task has a process of its own, in which nothing else of JAX is large."""
         return (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
@@ -69,10 +72,13 @@ class Training(Counted):
     def shape(self, host: Batch) -> Hashable:
         return tuple(np.shape(leaf) for leaf in jax.tree.leaves(host))
 
-    def step(self, host: Batch) -> float:
+    def start(self, host: Batch) -> jax.Array:
         self._state, metrics = self._step(self._state, put(host, batch_shardings(self._mesh)), self._key)
+        return metrics["loss"]
+
+    def finish(self, result: jax.Array) -> float:
         jax.block_until_ready(self._state)
-        return float(metrics["loss"])
+        return float(result)
 
 
 class Encode(Counted):
@@ -83,7 +89,7 @@ class Encode(Counted):
         self._encoding = Encoding(self.counted(experiment.merge), experiment.mesh, size=size, max_tokens=max_tokens)
         self._params = experiment.params
 
-    def step(self, host: Sequence[Example]) -> np.ndarray:
+    def start(self, host: Sequence[Example]) -> np.ndarray:
         return self._encoding.represent(self._params, host)
 
 
@@ -105,7 +111,10 @@ class Adapting(Counted):
         rows = [fill(work[start : start + self._size], self._size) for start in range(0, len(work), self._size)]
         return Order(np.stack([indices for indices, _ in rows]), np.stack([weights for _, weights in rows]))
 
-    def step(self, host: Order) -> float:
+    def start(self, host: Order) -> jax.Array:
         self._state, metrics = self._epoch.run(self._state, host, self._key)
+        return metrics["loss"][-1]
+
+    def finish(self, result: jax.Array) -> float:
         jax.block_until_ready(self._state)
-        return float(metrics["loss"][-1])
+        return float(result)
