@@ -61,9 +61,9 @@ def measure(folder: Path) -> tuple[float, int]:
 
     import jax
 
-    from eacl_jax.encoders.checkpoints import Checkpoint
     from eacl_jax.encoders.registry import abstract_encoder
-    from eacl_jax.encoders.weights import load_parameters
+    from eacl_jax.encoders.weights.checkpoint import Checkpoint
+    from eacl_jax.encoders.weights.parameters import load_parameters
 
     with contextlib.suppress(ImportError):
         import torch  # noqa: F401 -- its own memory is none of the file's

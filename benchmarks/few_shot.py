@@ -14,7 +14,7 @@ from absl import app, flags
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from eacl_jax import allocator, command
+from eacl_jax.cli import compiled, configuration, huge_pages, process
 
 MODEL = flags.DEFINE_string("model", None, "A model folder.", required=True)
 CORPUS = flags.DEFINE_string("corpus", "emorynlp", "Whose labels.")
@@ -24,7 +24,7 @@ COUNTS = flags.DEFINE_list("counts", ["1", "5", "20", "all"], "Examples a label.
 DRAWS = flags.DEFINE_integer("draws", 10, "Draws of examples.")
 
 
-@command.guarded
+@process.guarded
 def main(_: list[str]) -> None:
     import time
 
@@ -32,11 +32,12 @@ def main(_: list[str]) -> None:
     from rich.table import Table
     from sklearn.metrics import f1_score
 
-    from eacl_jax import EmotionRecognizer, corpora, losses
+    from eacl_jax import EmotionRecognizer, corpora
     from eacl_jax.config import DataConfig
-    from eacl_jax.few_shot import adapt_anchors
+    from eacl_jax.model import losses
+    from eacl_jax.recognizer.few_shot import adapt_anchors
 
-    command.keep_compiled()
+    compiled.keep_compiled()
     corpus = corpora.load(DataConfig(corpus=CORPUS.value, dir=DATA.value))  # type: ignore[arg-type]
     taxonomy = corpus.taxonomy
     trained = EmotionRecognizer.from_pretrained(MODEL.value)
@@ -79,5 +80,5 @@ def main(_: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    allocator.use_huge_pages()
-    app.run(main, flags_parser=command.parse_flags)
+    huge_pages.use_huge_pages()
+    app.run(main, flags_parser=configuration.parse_flags)

@@ -16,7 +16,7 @@ from absl import app, flags
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from eacl_jax import allocator, command
+from eacl_jax.cli import compiled, configuration, huge_pages, process
 
 MODEL = flags.DEFINE_string("model", "runs/quickstart/model", "A model folder.")
 CORPUS = flags.DEFINE_string("corpus", "smalltalk", "Whose test dialogues are answered.")
@@ -26,7 +26,7 @@ ROUNDS = flags.DEFINE_integer("rounds", 5, "Timed passes of each, in turn.")
 BATCHES = flags.DEFINE_list("pipeline_batch_sizes", ["1", "8", "64"], "Batch sizes of the pipeline.")
 
 
-@command.guarded
+@process.guarded
 def main(_: list[str]) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -34,7 +34,7 @@ def main(_: list[str]) -> None:
     from eacl_jax import EmotionRecognizer, corpora
     from eacl_jax.config import DataConfig
 
-    command.keep_compiled()
+    compiled.keep_compiled()
     corpus = corpora.load(DataConfig(corpus=CORPUS.value, dir=DATA.value))  # type: ignore[arg-type]
     dialogues = list(corpus.splits["test"])[: LIMIT.value]
     recognizer = EmotionRecognizer.from_pretrained(MODEL.value)
@@ -85,5 +85,5 @@ def _pipeline(encoder: Path, labels: int, tokenizer: Any) -> Any:
 
 
 if __name__ == "__main__":
-    allocator.use_huge_pages()
-    app.run(main, flags_parser=command.parse_flags)
+    huge_pages.use_huge_pages()
+    app.run(main, flags_parser=configuration.parse_flags)

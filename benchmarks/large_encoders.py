@@ -49,17 +49,17 @@ def measure(name: str, folder: Path, settings: dict[str, Any]) -> dict[str, Any]
     import numpy as np
     from flax import nnx
 
-    from eacl_jax import stages, training
-    from eacl_jax.batching import collate, plan
     from eacl_jax.config import Config, ModelConfig, StageOneConfig
+    from eacl_jax.data.batching import collate, plan
+    from eacl_jax.data.prompts import Example
     from eacl_jax.encoders.catalogue import known
-    from eacl_jax.encoders.checkpoints import Checkpoint
     from eacl_jax.encoders.registry import abstract_encoder
-    from eacl_jax.encoders.weights import load_parameters
-    from eacl_jax.mesh import make_mesh, put, replicated
-    from eacl_jax.model import Model
-    from eacl_jax.optim import stage_one_optimizer
-    from eacl_jax.prompts import Example
+    from eacl_jax.encoders.weights.checkpoint import Checkpoint
+    from eacl_jax.encoders.weights.parameters import load_parameters
+    from eacl_jax.model.mesh import make_mesh, put, replicated
+    from eacl_jax.model.representer import Model
+    from eacl_jax.training import loop, stages
+    from eacl_jax.training.optim import stage_one_optimizer
 
     jax.block_until_ready(jax.numpy.zeros(1))
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -98,8 +98,8 @@ def measure(name: str, folder: Path, settings: dict[str, Any]) -> dict[str, Any]
     encodings = jax.random.normal(jax.random.key(1), (labels, params["predictor"]["kernel"].shape[0]))
     optimizer = stage_one_optimizer(StageOneConfig(), params, 100)
     mesh = make_mesh(1)
-    step = training.make_train_step(stages.stage_one_value_and_grad(experiment), optimizer, mesh)
-    train_state = put(training.create_state(params, {"label_encodings": encodings}, optimizer), replicated(mesh))
+    step = loop.make_train_step(stages.stage_one_value_and_grad(experiment), optimizer, mesh)
+    train_state = put(loop.create_state(params, {"label_encodings": encodings}, optimizer), replicated(mesh))
     del params
 
     def one() -> Any:

@@ -26,13 +26,13 @@ from absl import app, flags
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from eacl_jax import command
+from eacl_jax.cli import compiled, configuration, process
 
 if TYPE_CHECKING:
     import httpx
 
     from eacl_jax import Dialogue, EmotionRecognizer
-    from eacl_jax.prediction import DialoguePrediction
+    from eacl_jax.recognizer.prediction import DialoguePrediction
 
 MODEL = flags.DEFINE_string("model", None, "A model folder.", required=True)
 CORPUS = flags.DEFINE_string("corpus", "smalltalk", "Whose test dialogues are asked for.")
@@ -196,12 +196,12 @@ def report(title: str, tally: Tally, library: float | None) -> None:
     print("  resident MB of the service, as the run went: " + " ".join(f"{each / 1e6:.0f}" for each in tally.memory))
 
 
-@command.guarded
+@process.guarded
 def main(_: list[str]) -> None:
     from eacl_jax import EmotionRecognizer, corpora
     from eacl_jax.config import DataConfig
 
-    command.keep_compiled()
+    compiled.keep_compiled()
     dialogues = list(corpora.load(DataConfig(corpus=CORPUS.value, dir=DATA.value)).splits["test"])  # type: ignore[arg-type]
     recognizer = EmotionRecognizer.from_pretrained(MODEL.value, batch_size=BATCH.value)
     pairs = [Pair(dialogue, expected) for dialogue, expected in zip(dialogues, recognizer.predict(dialogues), strict=True)]
@@ -222,4 +222,4 @@ def main(_: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main, flags_parser=command.parse_flags)
+    app.run(main, flags_parser=configuration.parse_flags)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from eacl_jax.dialogue import Dialogue, Utterance
-    from eacl_jax.recognizer import EmotionRecognizer
+    from eacl_jax.recognizer.recognizer import EmotionRecognizer
 
 # Else transformers tells whoever uses JAX that PyTorch is missing.
 os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
@@ -14,7 +14,7 @@ os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
 __all__ = ["Dialogue", "EmotionRecognizer", "Utterance"]
 
 # Only on demand: the recognizer imports JAX, for which a mistyped command line should not wait.
-_MODULES = {"Dialogue": "dialogue", "Utterance": "dialogue", "EmotionRecognizer": "recognizer"}
+_MODULES = {"Dialogue": "dialogue", "Utterance": "dialogue", "EmotionRecognizer": "recognizer.recognizer"}
 
 
 def __getattr__(name: str) -> Any:

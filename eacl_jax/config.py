@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from eacl_jax.errors import UserError
-from eacl_jax.records import bounded, build
+from eacl_jax.files.records import bounded, build
 
 CORPORA = ("smalltalk", "meld", "emorynlp", "iemocap", "dailydialog", "custom")
 
@@ -143,7 +143,7 @@ class StageOneConfig:
     weight_decay: float = bounded(0.01, at_least=0)
     clip_norm: float = bounded(5.0, above=0)
     # Encode a batch's rows in this many parts, one after the other, so that memory holds only one part's activations; the
-    # contrastive loss stays over the whole batch (accumulation.py). One forward pass more than with 1.
+    # contrastive loss stays over the whole batch (training/chunks.py). One forward pass more than with 1.
     chunks: int = bounded(1, at_least=1)
     # Stop after this many steps, 0 for no limit: for trying sizes out.
     max_steps: int = bounded(0, at_least=0)

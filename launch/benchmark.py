@@ -20,7 +20,7 @@ if __name__ == "__main__":
 
 from absl import app, flags  # noqa: E402
 
-from eacl_jax import allocator, command  # noqa: E402
+from eacl_jax.cli import configuration, huge_pages, process  # noqa: E402
 
 TASK = flags.DEFINE_list("task", ["train", "encode", "stage_two"], "What to measure.")
 flags.DEFINE_string("encoder", "minilm", "minilm; base or large (RoBERTa's shape, random weights); a hub id or folder.")
@@ -38,7 +38,7 @@ JSON = flags.DEFINE_string("json", None, "File for all the numbers.")
 CHART = flags.DEFINE_string("chart", None, "File for a bar chart, PNG.")
 
 
-@command.guarded
+@process.guarded
 def main(_: list[str]) -> None:
     # JAX would take most of a GPU's memory for itself, and the peers share it.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
@@ -56,5 +56,5 @@ def main(_: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    allocator.use_huge_pages()
-    process.run(lambda: app.run(main, flags_parser=command.parse_flags))
+    huge_pages.use_huge_pages()
+    process.run(lambda: app.run(main, flags_parser=configuration.parse_flags))

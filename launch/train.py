@@ -13,24 +13,24 @@ if __name__ == "__main__":
 
 from absl import app, flags  # noqa: E402
 
-from eacl_jax import allocator, command  # noqa: E402
+from eacl_jax.cli import compiled, configuration, huge_pages, process  # noqa: E402
 
-CONFIG = command.define_config()
+CONFIG = configuration.define_config()
 WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder; made if absent.", required=True)
 PROFILE = flags.DEFINE_integer("profile", 0, "Trace so many steps of stage one into --workdir's profile/.", lower_bound=0)
 RESUME = flags.DEFINE_bool("resume", True, "Go on with a run of the same configuration that is in --workdir.")
 flags.mark_flag_as_required("config")
 
 
-@command.guarded
+@process.guarded
 def main(_: list[str]) -> None:
-    from eacl_jax import run
+    from eacl_jax.training import run
 
-    config = command.read_config(CONFIG)
-    command.keep_compiled(config.data)
+    config = configuration.read_config(CONFIG)
+    compiled.keep_compiled(config.data)
     run.train(config, Path(WORKDIR.value).expanduser(), resume=RESUME.value, profile=PROFILE.value)
 
 
 if __name__ == "__main__":
-    allocator.use_huge_pages()
-    process.run(lambda: app.run(main, flags_parser=command.parse_flags))
+    huge_pages.use_huge_pages()
+    process.run(lambda: app.run(main, flags_parser=configuration.parse_flags))

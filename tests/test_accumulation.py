@@ -11,11 +11,12 @@ from flax import nnx
 from test_batching import examples_of
 from toys import ENCODER
 
-from eacl_jax import encoders, stages
-from eacl_jax.accumulation import chunked_value_and_grad, split_rows
-from eacl_jax.batching import collate, plan
+from eacl_jax import encoders
 from eacl_jax.config import Config
-from eacl_jax.model import Model
+from eacl_jax.data.batching import collate, plan
+from eacl_jax.model.representer import Model
+from eacl_jax.training import stages
+from eacl_jax.training.chunks import chunked_value_and_grad, split_rows
 
 LENGTHS = [5, 60, 17, 33, 8, 41, 12, 50, 30]
 

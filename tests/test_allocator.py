@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from eacl_jax.allocator import TUNABLE, wanted
+from eacl_jax.cli.huge_pages import TUNABLE, wanted
 
 ROOT = Path(__file__).resolve().parents[1]
 GLIBC = ("glibc", "2.36")
@@ -33,13 +33,13 @@ def test_asked_for_where_it_helps(tunables: str, libc: tuple[str, str], text: st
 def test_the_program_starts_anew_once_with_its_arguments(tmp_path: Path) -> None:
     (tmp_path / "enabled").write_text("always [madvise] never")
     program = (
-        "import os, signal, sys, pathlib; from eacl_jax import allocator; print('start', os.getpid()); sys.stdout.flush();"
+        "import os, signal, sys, pathlib; from eacl_jax.cli import huge_pages; print('start', os.getpid()); sys.stdout.flush();"
         "kill = lambda: os.kill(os.getpid(), signal.SIGTERM); signal.signal(signal.SIGTERM, lambda *_: print('stopped'));"
         # As if it came while Python starts anew: it is not lost, and nothing ends.
         "os.environ.get('GLIBC_TUNABLES', '').endswith('1') and (kill(), print('waits'));"
-        f"allocator._ENABLED = pathlib.Path({str(tmp_path / 'enabled')!r});"
-        "allocator.platform.libc_ver = lambda: ('glibc', '2.36');"
-        "allocator.use_huge_pages(); print(sys.argv[1:], os.environ['GLIBC_TUNABLES'])"
+        f"huge_pages._ENABLED = pathlib.Path({str(tmp_path / 'enabled')!r});"
+        "huge_pages.platform.libc_ver = lambda: ('glibc', '2.36');"
+        "huge_pages.use_huge_pages(); print(sys.argv[1:], os.environ['GLIBC_TUNABLES'])"
     )
     environment = {"PATH": "", "PYTHONPATH": str(ROOT), "GLIBC_TUNABLES": "glibc.malloc.check=0"}
     done = subprocess.run(

@@ -8,14 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toys import ENCODER
 
-from eacl_jax import corpora, encoders, stages
-from eacl_jax.batching import MAX_SEGMENTS, Shapes, assign_rows, choose_shapes, collate, plan
+from eacl_jax import corpora, encoders
 from eacl_jax.config import Config, LossConfig, ModelConfig
+from eacl_jax.data.batching import MAX_SEGMENTS, Shapes, assign_rows, choose_shapes, collate, plan
+from eacl_jax.data.pipeline import batch_maker, evaluation_batches, evaluation_shapes, steps_per_epoch, training_batches
+from eacl_jax.data.prompts import Example, PromptBuilder
 from eacl_jax.encoders.loading import load_tokenizer
 from eacl_jax.encoders.sources import find_folder
-from eacl_jax.model import Model
-from eacl_jax.pipeline import batch_maker, evaluation_batches, evaluation_shapes, steps_per_epoch, training_batches
-from eacl_jax.prompts import Example, PromptBuilder
+from eacl_jax.model.representer import Model
+from eacl_jax.training import stages
 
 
 def examples_of(lengths, seed=0):

@@ -15,10 +15,11 @@ import pytest
 from tokenizers import AddedToken
 from toys import make_config, make_tokenizer
 
-from eacl_jax import caches
+from eacl_jax.cli import compiled
 from eacl_jax.config import PromptConfig
+from eacl_jax.data import prompt_cache
+from eacl_jax.data.prompts import PromptBuilder
 from eacl_jax.dialogue import Corpus, Dialogue, Taxonomy, Utterance
-from eacl_jax.prompts import PromptBuilder
 
 ROOT = Path(__file__).resolve().parents[1]
 LONG = "good " * 60
@@ -36,7 +37,7 @@ CONFIG = PromptConfig(max_tokens=40)
 
 def examples(cache, *, corpus=CORPUS, tokenizer=None, config=CONFIG, readout="mask", trailing_space=False):
     tokenizer = make_tokenizer() if tokenizer is None else tokenizer
-    return caches.corpus_examples(corpus, tokenizer, config, readout=readout, trailing_space=trailing_space, cache=cache)
+    return prompt_cache.corpus_examples(corpus, tokenizer, config, readout=readout, trailing_space=trailing_space, cache=cache)
 
 
 def fields(found):
@@ -138,7 +139,7 @@ def test_a_damaged_file_is_replaced(tmp_path, damage, caplog):
     caplog.clear()
     assert fields(examples(tmp_path)) == fields(built())
     assert [
-        record.levelno for record in caplog.records if record.name == caches.log.name and record.levelno > logging.INFO
+        record.levelno for record in caplog.records if record.name == prompt_cache.log.name and record.levelno > logging.INFO
     ] == []
     assert files(tmp_path) == [file]
     with np.load(file, allow_pickle=False) as arrays:
@@ -168,7 +169,7 @@ def test_a_folder_that_cannot_be_written_is_done_without(tmp_path, caplog):
 
 
 def test_the_files_used_last_are_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr(caches, "KEPT_FILES", 3)
+    monkeypatch.setattr(prompt_cache, "KEPT_FILES", 3)
     examples(tmp_path)
     (used,) = files(tmp_path)
     for number in range(4):
@@ -200,11 +201,11 @@ COMPILE = """
 import sys
 from pathlib import Path
 import jax
-from eacl_jax import caches
+from eacl_jax.cli import compiled
 
 hits = []
 jax.monitoring.register_event_listener(lambda event, **_: hits.append(event) if event.endswith("/cache_hits") else None)
-caches.keep_compiled(Path(sys.argv[1]))
+compiled.keep_compiled_in(Path(sys.argv[1]))
 print(float(jax.jit(lambda x: (x @ x.T).sum())(jax.numpy.ones((7, 5)))), "hits", len(hits))
 """
 
@@ -258,7 +259,7 @@ def test_the_commands_keep_what_they_compile(tmp_path, without_jax_cache, script
 @pytest.fixture
 def unset():
     """jax's settings of its cache as they are where nobody has said anything; afterwards as before."""
-    names = ("jax_compilation_cache_dir", *caches._COMPILED)
+    names = ("jax_compilation_cache_dir", *compiled._COMPILED)
     before = {name: jax.config.values[name] for name in names}
     jax.config.update("jax_compilation_cache_dir", None)
     yield
@@ -272,7 +273,7 @@ def chosen():
 
 @pytest.mark.usefixtures("unset")
 def test_a_folder_of_ones_own_is_taken(tmp_path, caplog):
-    caches.keep_compiled(tmp_path)
+    compiled.keep_compiled_in(tmp_path)
     assert chosen() == str(tmp_path / "compiled")
     assert jax.config.values["jax_compilation_cache_max_size"] == 5 * 10**9
     assert not caplog.records
@@ -306,7 +307,7 @@ def test_a_folder_that_others_could_fill_is_not_used(tmp_path, monkeypatch, capl
     folder = tmp_path / "cache" / "compiled"
     folder.mkdir(mode=0o700, parents=True)
     fault(folder, monkeypatch)
-    caches.keep_compiled(tmp_path / "cache")
+    compiled.keep_compiled_in(tmp_path / "cache")
     assert chosen() is None
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert str(folder) in caplog.text
@@ -315,6 +316,6 @@ def test_a_folder_that_others_could_fill_is_not_used(tmp_path, monkeypatch, capl
 @pytest.mark.usefixtures("unset")
 def test_the_users_own_choice_stands(tmp_path):
     jax.config.update("jax_compilation_cache_dir", str(tmp_path / "mine"))
-    caches.keep_compiled(tmp_path)
+    compiled.keep_compiled_in(tmp_path)
     assert chosen() == str(tmp_path / "mine")
     assert not (tmp_path / "compiled").exists()

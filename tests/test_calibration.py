@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax
 
-from eacl_jax.calibration import HOLD, expected_calibration_error, fit_temperature, probabilities
+from eacl_jax.model.calibration import HOLD, expected_calibration_error, fit_temperature, probabilities
 
 
 def drawn(temperature, count=20000):

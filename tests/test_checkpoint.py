@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from eacl_jax.checkpoint import Checkpoints
+from eacl_jax.data.pipeline import training_batches
 from eacl_jax.errors import UserError
-from eacl_jax.pipeline import training_batches
+from eacl_jax.training.checkpoint import Checkpoints
 
 TREE = {"a": jnp.arange(1000.0), "b": {"c": jnp.ones((3, 4))}}
 

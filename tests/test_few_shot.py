@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from eacl_jax import few_shot, losses
-from eacl_jax.few_shot import PULL, adapt_anchors, held_out_scores, report
+from eacl_jax.model import losses
+from eacl_jax.recognizer import few_shot
+from eacl_jax.recognizer.few_shot import PULL, adapt_anchors, held_out_scores, report
 
 TAU = 0.1
 

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from eacl_jax.data.inputs import NOBODY, read_dialogues, read_labels
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
-from eacl_jax.inputs import NOBODY, read_dialogues, read_labels
 
 ANN, BEN = Utterance("Ann", "I got it!"), Utterance("Ben", "The flat?")
 BOTH = (ANN, BEN)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from eacl_jax import local
 from eacl_jax.encoders import sources
 from eacl_jax.errors import UserError
-from eacl_jax.model_files import find_folder, find_local
+from eacl_jax.files import local
+from eacl_jax.recognizer.locate import find_folder, find_local
 
 HUB = re.compile(r"\w+/\w+")
 

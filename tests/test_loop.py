@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from eacl_jax.profiling import Profiler
-from eacl_jax.training import Interrupted, StopRequest, fit
+from eacl_jax.training.loop import Interrupted, StopRequest, fit
+from eacl_jax.training.profiling import Profiler
 
 
 class Number:

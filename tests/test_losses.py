@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.sharding import PartitionSpec as P
 
-from eacl_jax import losses
-from eacl_jax.mesh import AXIS, make_mesh
+from eacl_jax.model import losses
+from eacl_jax.model.mesh import AXIS, make_mesh
 
 DEVICES = 4
 contrastive = jax.jit(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
-from eacl_jax.metrics import confusion_matrix, summarize
+from eacl_jax.model.metrics import confusion_matrix, summarize
 
 LABELS = ("a", "b", "c", "d")
 

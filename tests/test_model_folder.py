@@ -9,8 +9,8 @@ from safetensors.numpy import load_file, save_file
 from toys import make_recognizer
 
 from eacl_jax.errors import UserError
-from eacl_jax.model_folder import read_settings
-from eacl_jax.recognizer import EmotionRecognizer
+from eacl_jax.recognizer.folder import read_settings
+from eacl_jax.recognizer.recognizer import EmotionRecognizer
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from flax import nnx
 from eacl_jax.config import StageOneConfig, StageTwoConfig
 from eacl_jax.encoders.registry import abstract_encoder
 from eacl_jax.errors import UserError
-from eacl_jax.optim import (
+from eacl_jax.training.optim import (
     DECAYED,
     RATE_GROUPS,
     Rates,
@@ -20,7 +20,7 @@ from eacl_jax.optim import (
     stage_one_optimizer,
     stage_two_optimizer,
 )
-from eacl_jax.rates import stage_one_rates
+from eacl_jax.training.rates import stage_one_rates
 from tests.encoders.tiny import CONFIGS
 
 

@@ -20,13 +20,14 @@ if processes > 1:
 from flax import nnx
 from toys import ENCODER
 
-from eacl_jax import encoders, stages, training
+from eacl_jax import encoders
 from eacl_jax.config import BatchConfig, Config, ModelConfig
-from eacl_jax.mesh import batch_shardings, make_mesh, put, replicated
-from eacl_jax.model import Model
-from eacl_jax.optim import stage_one_optimizer
-from eacl_jax.pipeline import batch_maker, training_batches
-from eacl_jax.prompts import Example
+from eacl_jax.data.pipeline import batch_maker, training_batches
+from eacl_jax.data.prompts import Example
+from eacl_jax.model.mesh import batch_shardings, make_mesh, put, replicated
+from eacl_jax.model.representer import Model
+from eacl_jax.training import loop, stages
+from eacl_jax.training.optim import stage_one_optimizer
 
 rng = np.random.default_rng(0)
 examples = [
@@ -47,8 +48,8 @@ assert mesh.size == processes
 params = nnx.to_pure_dict(state)
 optimizer = stage_one_optimizer(Experiment.config.stage_one, params, 10)
 constants = {"label_encodings": np.ones((3, 16), np.float32) + np.eye(3, 16, dtype=np.float32)}
-state = put(training.create_state(params, constants, optimizer), replicated(mesh))
-step = training.make_train_step(stages.stage_one_value_and_grad(Experiment), optimizer, mesh)
+state = put(loop.create_state(params, constants, optimizer), replicated(mesh))
+step = loop.make_train_step(stages.stage_one_value_and_grad(Experiment), optimizer, mesh)
 # Rows come in multiples of two in either run, so that both have the same shapes and so the same dropout.
 make = batch_maker(examples, 8, BatchConfig(), max_tokens=64, row_multiple=2)
 batches = training_batches(len(examples), 8, 0, make)

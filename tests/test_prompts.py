@@ -11,10 +11,10 @@ from transformers import PreTrainedTokenizerFast
 
 from eacl_jax import corpora
 from eacl_jax.config import DataConfig, PromptConfig
+from eacl_jax.data.prompts import NO_LABEL, PromptBuilder, first_past_utterance, warn_about
 from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
 from eacl_jax.encoders import load_tokenizer
 from eacl_jax.errors import UserError
-from eacl_jax.prompts import NO_LABEL, PromptBuilder, first_past_utterance, warn_about
 
 TAXONOMY = Taxonomy(("joy", "anger"), ("joy", "anger"))
 

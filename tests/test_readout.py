@@ -9,15 +9,16 @@ import pytest
 from flax import nnx
 from toys import make_config, make_encoder_folder
 
-from eacl_jax import encoders, stages
-from eacl_jax.batching import Batch, collate, plan
+from eacl_jax import encoders
 from eacl_jax.config import Config, EncoderConfig, ModelConfig
+from eacl_jax.data.batching import Batch, collate, plan
+from eacl_jax.data.prompts import PromptBuilder
 from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
 from eacl_jax.errors import UserError
-from eacl_jax.mesh import batch_shardings, make_mesh, put, replicated
-from eacl_jax.model import Model, mean_over_examples
-from eacl_jax.prompts import PromptBuilder
-from eacl_jax.recognizer import EmotionRecognizer
+from eacl_jax.model.mesh import batch_shardings, make_mesh, put, replicated
+from eacl_jax.model.representer import Model, mean_over_examples
+from eacl_jax.recognizer.recognizer import EmotionRecognizer
+from eacl_jax.training import stages
 
 READOUTS = ("mask", "first", "last", "mean")
 TAXONOMY = Taxonomy(("joy", "anger", "neutral"), ("joy", "anger", "neutral"))

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from toys import WORDS, make_recognizer
 
-from eacl_jax import anchors, losses, stages
+from eacl_jax.data.inputs import read_dialogues
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
-from eacl_jax.inputs import read_dialogues
-from eacl_jax.recognizer import EmotionRecognizer
+from eacl_jax.model import anchors, losses
+from eacl_jax.recognizer.recognizer import EmotionRecognizer
+from eacl_jax.training import stages
 
 CHAT = "Ann: the day is wonderful\nBob: it is rude\nAnn: table\nBob: hello there good day\nCleo: say it now"
 

@@ -6,8 +6,8 @@ import json
 import pytest
 from rich.console import Console
 
-from eacl_jax import evaluation, run
-from eacl_jax.recording import MetricsLog, Pace, Recorder, say
+from eacl_jax.training import evaluation, run
+from eacl_jax.training.recording import MetricsLog, Pace, Recorder, say
 
 
 def test_the_rest_is_told_by_recent_steps():

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 
 from eacl_jax.errors import UserError
-from eacl_jax.records import bounded, build, decode, read_json
+from eacl_jax.files.records import bounded, build, decode, read_json
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from toys import make_config, make_encoder_folder
 
-from eacl_jax import encoders, run_folder
+from eacl_jax import encoders
 from eacl_jax.config import Config, EncoderConfig
 from eacl_jax.dialogue import Corpus, Dialogue, Taxonomy, Utterance
 from eacl_jax.errors import UserError
+from eacl_jax.training import run_folder
 
 ENCODER = {"config": "c", "tokenizer": "t", "weights": "w"}
 CORPUS = Corpus(

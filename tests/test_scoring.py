@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
 
-from eacl_jax.calibration import expected_calibration_error
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
-from eacl_jax.prediction import Prediction
-from eacl_jax.scoring import Tally
+from eacl_jax.model.calibration import expected_calibration_error
+from eacl_jax.recognizer.prediction import Prediction
+from eacl_jax.recognizer.scoring import Tally
 
 LABELS = ("joy", "anger", "[red] neutral")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from eacl_jax.errors import UserError
-from eacl_jax.whole import check_new, new_folder, write_text
+from eacl_jax.files.whole import check_new, new_folder, write_text
 
 
 def names(folder: Path) -> list[str]:

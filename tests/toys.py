@@ -12,11 +12,11 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import PreTrainedTokenizerFast
 
 from eacl_jax import encoders
-from eacl_jax.anchors import label_batch
 from eacl_jax.config import Config, EncoderConfig, ModelConfig, PromptConfig
 from eacl_jax.dialogue import Taxonomy
-from eacl_jax.model import Model
-from eacl_jax.recognizer import EmotionRecognizer
+from eacl_jax.model.anchors import label_batch
+from eacl_jax.model.representer import Model
+from eacl_jax.recognizer.recognizer import EmotionRecognizer
 
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
 WORDS = {

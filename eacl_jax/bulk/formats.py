@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from eacl_jax.errors import UserError
-from eacl_jax.prediction import ANSWER, OTHER, DialoguePrediction
+from eacl_jax.recognizer.prediction import ANSWER, OTHER, DialoguePrediction
 
 _COLUMNS = ("speaker", "text", "emotion", "confidence", "truncated", "unknown_text", "probabilities")
 _FORMULA = "=+-@＝＋－＠"

@@ -15,7 +15,7 @@ from eacl_jax.bulk.reading import Item
 from eacl_jax.bulk.writing import Output
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
-from eacl_jax.prediction import DialoguePrediction, Prediction
+from eacl_jax.recognizer.prediction import DialoguePrediction, Prediction
 
 
 class Recognizer(Protocol):

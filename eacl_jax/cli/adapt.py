@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from eacl_jax import local, whole
 from eacl_jax.cli import annotated
 from eacl_jax.cli.options import (
     DialogueColumn,
@@ -17,6 +16,7 @@ from eacl_jax.cli.options import (
     SpeakerColumn,
     TextColumn,
 )
+from eacl_jax.files import local, whole
 
 
 def adapt(
@@ -50,14 +50,14 @@ def adapt(
         {"dialogue": dialogue_column, "speaker": speaker_column, "text": text_column, "emotion": emotion_column},
         mapped,
     )
-    from eacl_jax import allocator, command
+    from eacl_jax.cli import compiled, huge_pages, process
 
-    allocator.use_huge_pages()
-    command.quiet_libraries()
+    huge_pages.use_huge_pages()
+    process.quiet_libraries()
     # It takes seconds to import: not before the mistakes above.
-    from eacl_jax.recognizer import EmotionRecognizer
+    from eacl_jax.recognizer.recognizer import EmotionRecognizer
 
-    command.keep_compiled()
+    compiled.keep_compiled()
     recognizer = EmotionRecognizer.from_pretrained(model, revision=revision)
     adapted = annotated.labelled(recognizer, words, path, dialogues, mapped).adapt(dialogues, seed=seed)
     adapted.save_pretrained(new)

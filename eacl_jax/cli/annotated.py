@@ -12,7 +12,7 @@ from eacl_jax.errors import UserError
 
 if TYPE_CHECKING:
     from eacl_jax.dialogue import Dialogue
-    from eacl_jax.recognizer import EmotionRecognizer
+    from eacl_jax.recognizer.recognizer import EmotionRecognizer
 
 
 def read(path: Path, columns: Mapping[str, str], mapped: str = "") -> "list[Dialogue]":

@@ -6,9 +6,9 @@ def encoders() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from eacl_jax import command
+    from eacl_jax.cli import process
 
-    command.quiet_libraries()
+    process.quiet_libraries()
     from eacl_jax.encoders import catalogue
 
     table = Table(title="Encoders, for --config=configs/meld.py:encoder=HUB_ID_OR_FOLDER", title_justify="left")

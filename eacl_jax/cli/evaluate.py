@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from eacl_jax import local, whole
 from eacl_jax.cli import annotated
 from eacl_jax.cli.options import (
     DialogueColumn,
@@ -21,6 +20,7 @@ from eacl_jax.cli.options import (
     find_model,
 )
 from eacl_jax.errors import UserError
+from eacl_jax.files import local, whole
 
 if TYPE_CHECKING:
     from eacl_jax.dialogue import Dialogue
@@ -93,18 +93,18 @@ def evaluate(
         {"dialogue": dialogue_column, "speaker": speaker_column, "text": text_column, "emotion": emotion_column},
         mapped,
     )
-    from eacl_jax import allocator, command
+    from eacl_jax.cli import compiled, huge_pages, process
 
-    allocator.use_huge_pages()
-    command.quiet_libraries()
+    huge_pages.use_huge_pages()
+    process.quiet_libraries()
     from rich.console import Console
     from rich.progress import track
 
     from eacl_jax.cli.scores import print_scores
-    from eacl_jax.recognizer import EmotionRecognizer
-    from eacl_jax.scoring import Tally
+    from eacl_jax.recognizer.recognizer import EmotionRecognizer
+    from eacl_jax.recognizer.scoring import Tally
 
-    command.keep_compiled()
+    compiled.keep_compiled()
     recognizer = EmotionRecognizer.from_pretrained(model, revision=revision, batch_size=batch_size)
     recognizer = annotated.labelled(recognizer, words, path, dialogues, mapped)
     if excluded_label and excluded_label not in recognizer.labels:
@@ -125,15 +125,15 @@ def evaluate(
 def _evaluate_run(folder: Path, split: str, data_dir: str) -> None:
     if not folder.is_dir():
         raise UserError(f"--run: {folder} is no folder; name that of a finished run.")
-    from eacl_jax import allocator, command
+    from eacl_jax.cli import compiled, huge_pages, process
 
-    allocator.use_huge_pages()
-    command.quiet_libraries()
+    huge_pages.use_huge_pages()
+    process.quiet_libraries()
     from rich.console import Console
 
-    from eacl_jax import evaluation, run_folder
+    from eacl_jax.training import evaluation, run_folder
 
-    command.keep_compiled(run_folder.read_config(folder).data)
+    compiled.keep_compiled(run_folder.read_config(folder).data)
     scores = evaluation.evaluate(folder, split, data_dir=data_dir)
     evaluation.print_scores(folder, split, scores, Console())
 

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from eacl_jax import local, whole
 from eacl_jax.cli.options import Model, Revision, find_folder
+from eacl_jax.files import local, whole
 
 
 class Format(StrEnum):
@@ -36,17 +36,17 @@ def export(
     """Write a trained model for programs that know nothing of eacl_jax."""
     output = local.expand(output)
     whole.check_new(output, "--output")
-    from eacl_jax import command
+    from eacl_jax.cli import process
     from eacl_jax.export.pytorch import export_hf
     from eacl_jax.export.shapes import read_shapes
     from eacl_jax.export.stablehlo import check_platforms, export_stablehlo
-    from eacl_jax.recognizer import EmotionRecognizer
+    from eacl_jax.recognizer.recognizer import EmotionRecognizer
 
     # Before anything is loaded or downloaded.
     read_shapes(shapes)
     names = [name.strip() for name in platforms.split(",")]
     check_platforms(names)
-    command.quiet_libraries()
+    process.quiet_libraries()
     recognizer = EmotionRecognizer.from_pretrained(model, revision=revision)
     if format is Format.HF:
         export_hf(recognizer, output)

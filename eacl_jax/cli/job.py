@@ -15,13 +15,13 @@ from typing import BinaryIO, TextIO
 import typer
 from rich.console import Console
 
-from eacl_jax import local
 from eacl_jax.bulk import formats, reading, tables, writing
 from eacl_jax.bulk.journal import Journal
 from eacl_jax.bulk.lines import Lines, Position
 from eacl_jax.bulk.predict import Recognizer, predict
 from eacl_jax.cli.progress import Teller, done, print_summary, printable
 from eacl_jax.errors import UserError
+from eacl_jax.files import local
 
 STREAM = "-"
 _INPUTS = ("jsonl", "csv", "txt")
@@ -76,11 +76,13 @@ class Job:
           UserError: see `bulk.predict.predict` and `FileOutput`; or the model cannot be loaded.
         """
         # These take seconds to import: not before the mistakes that `check` finds.
-        from eacl_jax import command, model_folder
+        from eacl_jax.cli import compiled
+        from eacl_jax.recognizer import locate
+        from eacl_jax.recognizer.folder import read_settings
 
-        command.keep_compiled()
-        folder = model_folder.find_folder(self.model, "main")
-        settings = model_folder.read_settings(folder / "config.json")
+        compiled.keep_compiled()
+        folder = locate.find_folder(self.model, "main")
+        settings = read_settings(folder / "config.json")
         console = Console(stderr=True)
         with contextlib.ExitStack() as stack:
             file, size = stack.enter_context(self._opened())
@@ -89,7 +91,7 @@ class Job:
             wanted = reading.Wanted(lines, self.shard, size=_CHUNK * self.batch_size, most_past=settings.prompt.max_past)
             items, others = self._items(lines, wanted, console)
             written_as = self._format(tuple(self.labels) or settings.labels, others)
-            output = stack.enter_context(self._output(folder, model_folder.FILES, written_as.header))
+            output = stack.enter_context(self._output(folder, locate.FILES, written_as.header))
             lines.resumed, before = output.journal.position, output.journal.totals
             with Teller(console, size, read, before).shown() as tell:
                 try:
@@ -199,7 +201,7 @@ class Job:
         return writing.FileOutput(local.expand(self.output, "--output"), settings, header=header, restart=self.restart)
 
     def _recognizer(self, folder: Path) -> Recognizer:
-        from eacl_jax.recognizer import EmotionRecognizer
+        from eacl_jax.recognizer.recognizer import EmotionRecognizer
 
         recognizer = EmotionRecognizer.from_pretrained(folder, batch_size=self.batch_size)
         if self.labels:

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from eacl_jax import model_files
-from eacl_jax.inputs import read_labels
+from eacl_jax.data.inputs import read_labels
+from eacl_jax.recognizer import locate
 
 
 def find_model(given: str) -> str:
@@ -15,13 +15,13 @@ def find_model(given: str) -> str:
     Raises:
       UserError: it is a folder here, and no model's.
     """
-    folder = model_files.find_local(given) if given else None
+    folder = locate.find_local(given) if given else None
     return str(folder) if folder else given
 
 
 def find_folder(given: Path) -> Path:
     """The model's folder. Raises `UserError` where it is none."""
-    return model_files.find_folder(given, "main")
+    return locate.find_folder(given, "main")
 
 
 _MODEL = typer.Option(

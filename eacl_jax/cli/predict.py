@@ -86,8 +86,8 @@ def predict(
     same command goes on from there, within a long dialogue too, and no utterance is lost or there twice. Standard output cannot
     be gone on with.
     """
-    from eacl_jax import allocator, command
     from eacl_jax.bulk.reading import Shard
+    from eacl_jax.cli import huge_pages, process
     from eacl_jax.cli.job import Job
 
     job = Job(
@@ -108,6 +108,6 @@ def predict(
         restart=restart,
     )
     job.check()
-    allocator.use_huge_pages()
-    command.quiet_libraries()
+    huge_pages.use_huge_pages()
+    process.quiet_libraries()
     job.run()

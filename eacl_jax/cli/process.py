@@ -4,12 +4,16 @@
 """
 
 import contextlib
+import functools
+import logging
 import os
 import select
+import shlex
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -70,8 +74,60 @@ def start() -> None:
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _stop)
     sys.unraisablehook = _unraisable
-    # `allocator.use_huge_pages` has them wait until here.
+    # `huge_pages.use_huge_pages` has them wait until here.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
+
+
+def fail(message: str) -> None:
+    """Prints `error: ...` and exits with status 2."""
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+def quiet_libraries() -> None:
+    """Warnings of this project only, a line each."""
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING, force=True)  # in place of absl's handler
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    for name in ("transformers", "jax"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    for name in ("absl", "orbax", "asyncio"):  # where orbax repeats what it raises, with tracebacks of its threads
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", category=UserWarning, module="orbax")
+
+
+@contextlib.contextmanager
+def guard(program: str) -> Iterator[None]:
+    """Quiet libraries, and an end that tells: a user's mistake in one message and status 2; what was stopped before it was
+    done, a word on how to go on and 128 + the signal's number.
+
+    Args:
+      program: what the user began the command line with, before the arguments.
+    """
+    quiet_libraries()
+    from eacl_jax.training.loop import Interrupted
+
+    try:
+        yield
+    except UserError as error:
+        fail(str(error))
+    except Interrupted as error:
+        again = f"{program} {shlex.join(sys.argv[1:])}"
+        print(f"{error} before it was done; the state is saved. To go on from there, run the same command again:\n  {again}")
+        sys.exit(128 + error.number)
+    except KeyboardInterrupt:
+        print("stopped.", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
+
+
+def guarded(main: Callable[[list[str]], None]) -> Callable[[list[str]], None]:
+    """Wraps a script's `main` in `guard`."""
+
+    @functools.wraps(main)
+    def wrapper(arguments: list[str]) -> None:
+        with guard(f"python {shlex.quote(sys.argv[0])}"):
+            main(arguments)
+
+    return wrapper
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -13,7 +13,7 @@ import typer
 
 from eacl_jax.cli.options import Model
 from eacl_jax.errors import UserError
-from eacl_jax.serving.peers import is_loopback
+from eacl_jax.serving.http.peers import is_loopback
 
 _TOKEN = "EACL_TOKEN"
 _PACKAGES = ("fastapi", "prometheus_client", "uvicorn")
@@ -56,7 +56,7 @@ def serve(
         raise UserError(f"`eacl serve` needs {', '.join(absent)}, not installed here: pip install 'eacl_jax[serve]'.")
     if token is None and _TOKEN in os.environ:
         raise UserError(f"{_TOKEN} is set but empty; give it the token, or unset it to serve without one.")
-    from eacl_jax import command
+    from eacl_jax.cli import compiled, process
     from eacl_jax.serving.server import bind, run
     from eacl_jax.serving.settings import Limits, ServiceSettings
 
@@ -75,13 +75,13 @@ def serve(
         idle=conversation_ttl,
         warm=warm,
     )
-    command.quiet_libraries()
+    process.quiet_libraries()
     with _ending_at_once():
         bound = bind(host, port)
         if token is None and not is_loopback(host):
             typer.echo(f"warning: whoever reaches {host} may use this service; --token or {_TOKEN} asks for a token.", err=True)
-        command.keep_compiled()
-        from eacl_jax.recognizer import EmotionRecognizer
+        compiled.keep_compiled()
+        from eacl_jax.recognizer.recognizer import EmotionRecognizer
 
         recognizer = EmotionRecognizer.from_pretrained(model, revision=revision, batch_size=batch_size)
         run(recognizer, settings, bound, lambda address: typer.echo(f"{settings.name} answers at {address} (Ctrl+C stops it)"))

@@ -22,12 +22,12 @@ def train(
 
     Any setting may be changed by its name, as --config.stage_one.epochs=4; eacl_jax/config.py lists them.
     """
-    from eacl_jax import allocator, command
+    from eacl_jax.cli import compiled, configuration, huge_pages, process
 
-    checked = command.parse_config(config, context.args)
-    allocator.use_huge_pages()
-    with command.guard("eacl"):
-        from eacl_jax import run
+    checked = configuration.parse_config(config, context.args)
+    huge_pages.use_huge_pages()
+    with process.guard("eacl"):
+        from eacl_jax.training import run
 
-        command.keep_compiled(checked.data)
+        compiled.keep_compiled(checked.data)
         run.train(checked, workdir, resume=resume, profile=profile)

@@ -5,13 +5,13 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eacl_jax import local
 from eacl_jax.config import DataConfig
 from eacl_jax.corpora.checks import annotated, check_emotions, warn_about
 from eacl_jax.corpora.found import Found
 from eacl_jax.corpora.labels import check_spellings, clean_label
 from eacl_jax.dialogue import Corpus, Taxonomy
 from eacl_jax.errors import UserError
+from eacl_jax.files import local
 
 if TYPE_CHECKING:
     from eacl_jax.corpora.builder import CorpusBuilder

@@ -26,7 +26,7 @@ from eacl_jax.corpora.checks import Counts, check_counts, check_split, logger
 from eacl_jax.corpora.found import Found
 from eacl_jax.dialogue import SPLITS, Dialogue
 from eacl_jax.errors import UserError
-from eacl_jax.local import disk_problem
+from eacl_jax.files.local import disk_problem
 
 
 @contextlib.contextmanager

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eacl_jax import local
 from eacl_jax.corpora import dailydialog_files, empathetic
 from eacl_jax.corpora.columns import PARTS
 from eacl_jax.corpora.dialects import SEPARATORS
@@ -21,6 +20,7 @@ from eacl_jax.corpora.shapes import Reading, Record, read_shapes
 from eacl_jax.corpora.sources import read_text, split_lines
 from eacl_jax.corpora.tables import read_table
 from eacl_jax.errors import UserError
+from eacl_jax.files import local
 
 _PARQUET = b"PAR1"
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from eacl_jax import local
 from eacl_jax.corpora.dialects import as_utf8, why_not_utf8
 from eacl_jax.errors import UserError
+from eacl_jax.files import local
 
 K = TypeVar("K")
 

@@ -10,7 +10,7 @@ from eacl_jax.encoders.encoder import Encoder
 from eacl_jax.encoders.identity import identify
 from eacl_jax.encoders.loading import LoadedEncoder, load, load_folder, load_tokenizer
 from eacl_jax.encoders.registry import ARCHITECTURES, build
-from eacl_jax.encoders.weights import save, to_checkpoint
+from eacl_jax.encoders.weights.parameters import save, to_checkpoint
 
 __all__ = [
     "ARCHITECTURES",

@@ -11,7 +11,7 @@ from typing import Any
 
 from eacl_jax.encoders.prefix import PrefixShape
 from eacl_jax.encoders.registry import ARCHITECTURES, abstract_encoder
-from eacl_jax.encoders.weights import tensor_shapes
+from eacl_jax.encoders.weights.parameters import tensor_shapes
 
 Config = Mapping[str, Any]
 

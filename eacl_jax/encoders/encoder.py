@@ -13,8 +13,8 @@ from jaxtyping import Array, Float, Int
 from eacl_jax.encoders.attention import Attention, using
 from eacl_jax.encoders.dropout import Randomness, dropout_key
 from eacl_jax.encoders.fields import Fields
-from eacl_jax.encoders.names import NameTable
 from eacl_jax.encoders.stack import held, run_last_layer, run_layers
+from eacl_jax.encoders.weights.names import NameTable
 
 
 @dataclasses.dataclass(frozen=True)

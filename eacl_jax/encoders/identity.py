@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from eacl_jax.config import EncoderConfig
-from eacl_jax.encoders.checkpoints import weight_files
 from eacl_jax.encoders.sources import TOKENIZER_FILES, find_folder
+from eacl_jax.encoders.weights.checkpoint import weight_files
 from eacl_jax.errors import UserError
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import jax
 
-from eacl_jax import local
 from eacl_jax.config import EncoderConfig
 from eacl_jax.encoders.attention import Attention
-from eacl_jax.encoders.checkpoints import Checkpoint
 from eacl_jax.encoders.encoder import Encoder
 from eacl_jax.encoders.prefix import PREFIX_TENSORS, PrefixShape
 from eacl_jax.encoders.registry import abstract_encoder, build
 from eacl_jax.encoders.sources import READ, TOKENIZER_VOCABULARIES, find_folder
-from eacl_jax.encoders.weights import load_parameters
+from eacl_jax.encoders.weights.checkpoint import Checkpoint
+from eacl_jax.encoders.weights.parameters import load_parameters
 from eacl_jax.errors import UserError
+from eacl_jax.files import local
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from eacl_jax.encoders.checkpoints import Checkpoint
-from eacl_jax.encoders.names import linear, table
+from eacl_jax.encoders.weights.checkpoint import Checkpoint
+from eacl_jax.encoders.weights.names import linear, table
 
 PREFIX_NAMES = (
     *table("prefix_encoder.embedding", "prefix.table"),

@@ -7,20 +7,20 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from eacl_jax.encoders.architectures.bert import BertEncoder
+from eacl_jax.encoders.architectures.deberta import DebertaEncoder
+from eacl_jax.encoders.architectures.deberta_v2 import DebertaV2Encoder
+from eacl_jax.encoders.architectures.electra import ElectraEncoder
+from eacl_jax.encoders.architectures.modernbert import ModernBertEncoder
+from eacl_jax.encoders.architectures.mpnet import MPNetEncoder
+from eacl_jax.encoders.architectures.roberta import RobertaEncoder
+from eacl_jax.encoders.architectures.t5 import T5Encoder
+from eacl_jax.encoders.architectures.xlnet import XLNetEncoder
 from eacl_jax.encoders.attention import Attention
-from eacl_jax.encoders.bert import BertEncoder
-from eacl_jax.encoders.deberta import DebertaEncoder
-from eacl_jax.encoders.deberta_v2 import DebertaV2Encoder
-from eacl_jax.encoders.electra import ElectraEncoder
 from eacl_jax.encoders.encoder import Encoder
 from eacl_jax.encoders.fields import Fields
-from eacl_jax.encoders.modernbert import ModernBertEncoder
-from eacl_jax.encoders.mpnet import MPNetEncoder
 from eacl_jax.encoders.prefix import PrefixShape
-from eacl_jax.encoders.roberta import RobertaEncoder
-from eacl_jax.encoders.t5 import T5Encoder
-from eacl_jax.encoders.weights import draw_parameters
-from eacl_jax.encoders.xlnet import XLNetEncoder
+from eacl_jax.encoders.weights.parameters import draw_parameters
 from eacl_jax.errors import UserError
 
 # By config.json's `model_type`.

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import huggingface_hub
 
-from eacl_jax import local
-from eacl_jax.encoders.checkpoint_formats import FORMATS, find_format
+from eacl_jax.encoders.weights.formats import FORMATS, find_format
 from eacl_jax.errors import UserError
+from eacl_jax.files import local
 
 PACKAGE = "package:"
 TOKENIZER_VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")

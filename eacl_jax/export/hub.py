@@ -9,7 +9,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from huggingface_hub.utils import filter_repo_objects, validate_repo_id
 
 from eacl_jax.errors import UserError
-from eacl_jax.model_folder import FILES, read_settings
+from eacl_jax.recognizer.folder import FILES, read_settings
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,12 +3,12 @@
 import inspect
 from pathlib import Path
 
-from eacl_jax import whole
 from eacl_jax.errors import UserError
 from eacl_jax.export import standalone
 from eacl_jax.export.parts import Parts, prompt_form
-from eacl_jax.model_card import write_card
-from eacl_jax.recognizer import EmotionRecognizer
+from eacl_jax.files import whole
+from eacl_jax.recognizer.card import write_card
+from eacl_jax.recognizer.recognizer import EmotionRecognizer
 
 # Where the class that transformers would choose by itself has a decoder, which is not there.
 _CLASSES = {"t5": "T5EncoderModel", "mt5": "MT5EncoderModel"}

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from eacl_jax.markdown import plain
-from eacl_jax.model_folder import Settings
+from eacl_jax.recognizer.folder import Settings
+from eacl_jax.recognizer.markdown import plain
 
 _TEXT = """# Emotion recognition in conversation, as StableHLO
 

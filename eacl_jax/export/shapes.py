@@ -4,9 +4,9 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from eacl_jax.batching import MAX_SEGMENTS
+from eacl_jax.data.batching import MAX_SEGMENTS
+from eacl_jax.data.pipeline import evaluation_shapes
 from eacl_jax.errors import UserError
-from eacl_jax.pipeline import evaluation_shapes
 
 AUTO = "auto"
 # The model reads at most MAX_SEGMENTS places of a row, and as many as it has tokens if those are fewer: which it is must not

@@ -11,15 +11,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from eacl_jax import whole
-from eacl_jax.batching import Batch
+from eacl_jax.data.batching import Batch
 from eacl_jax.encoders.attention import Attention
 from eacl_jax.errors import UserError
 from eacl_jax.export import standalone
 from eacl_jax.export.parts import Parts, example_dialogue, prompt_form
 from eacl_jax.export.readme import stablehlo_readme
 from eacl_jax.export.shapes import ANY, AUTO, LEAST_LENGTH, Shape, by_length, read_shapes
-from eacl_jax.recognizer import EmotionRecognizer
+from eacl_jax.files import whole
+from eacl_jax.recognizer.recognizer import EmotionRecognizer
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 _STAGE = "stage_two"

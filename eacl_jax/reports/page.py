@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from eacl_jax.files.whole import write_text
 from eacl_jax.reports import figures, sections
 from eacl_jax.reports.names import figure_names
 from eacl_jax.reports.projection import Map, cosines, project
 from eacl_jax.reports.style import DARK_QUERY, STYLE_SHEET
 from eacl_jax.reports.theme import DARK, LIGHT, Theme
-from eacl_jax.whole import write_text
 
 FIGURES = ("confusion", "map", "anchors_stage_one", "anchors_stage_two", "dev_by_epoch", "losses", "angle")
 

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from eacl_jax.errors import UserError
-from eacl_jax.serving.app import create_app
-from eacl_jax.serving.connections import Connection, Room
-from eacl_jax.serving.service import Service
+from eacl_jax.serving.engine.service import Service
+from eacl_jax.serving.http.app import create_app
+from eacl_jax.serving.http.connections import Connection, Room
 from eacl_jax.serving.settings import ServiceSettings
 from eacl_jax.serving.telemetry import Seldom
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from eacl_jax.recognizer import EmotionRecognizer
+    from eacl_jax.recognizer.recognizer import EmotionRecognizer
 
 log = logging.getLogger(__name__)
 seldom = Seldom(log)
@@ -87,8 +87,8 @@ def run(
         host, port = bound.getsockname()[:2]
         raise _not_to_be_had(host, port, error) from error
     # Each long text and each label would be a line in the log, and callers send as many as they like; answers tell of both.
-    logging.getLogger("eacl_jax.prompts").setLevel(logging.ERROR)
-    logging.getLogger("eacl_jax.anchors").setLevel(logging.ERROR)
+    logging.getLogger("eacl_jax.data.prompts").setLevel(logging.ERROR)
+    logging.getLogger("eacl_jax.model.anchors").setLevel(logging.ERROR)
     logging.getLogger("asyncio").setLevel(logging.ERROR)
     app = create_app(recognizer, within_files(settings))
     config = configuration(app)

@@ -10,7 +10,7 @@ from eacl_jax.bulk import reading, tables
 from eacl_jax.bulk.lines import Lines
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
-from eacl_jax.prediction import Prediction
+from eacl_jax.recognizer.prediction import Prediction
 
 LABELS = ("joy", "anger", "neutral")
 LONGEST_NAME = 30

@@ -8,7 +8,7 @@ import pytest
 
 from eacl_jax.bulk.formats import ANSWER, Csv, JsonLines, guarded, read_fields
 from eacl_jax.errors import UserError
-from eacl_jax.prediction import DialoguePrediction, Prediction
+from eacl_jax.recognizer.prediction import DialoguePrediction, Prediction
 
 SCORES = {"joy": 0.75, "anger": 0.25}
 

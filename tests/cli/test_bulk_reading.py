@@ -14,10 +14,10 @@ from eacl_jax.bulk.lines import Lines
 from eacl_jax.bulk.reading import Shard, Wanted
 from eacl_jax.bulk.seen import Seen
 from eacl_jax.bulk.tables import Table
+from eacl_jax.data.inputs import NOBODY, read_transcript
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
-from eacl_jax.inputs import NOBODY, read_transcript
-from eacl_jax.prediction import Prediction
+from eacl_jax.recognizer.prediction import Prediction
 
 ODD = [
     "🙂🏽",

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from toys import make_config, make_corpus_files
 
-from eacl_jax import evaluation, run, run_folder
 from eacl_jax.config import Config
-from eacl_jax.recognizer import EmotionRecognizer
-from eacl_jax.training import Interrupted
+from eacl_jax.recognizer.recognizer import EmotionRecognizer
+from eacl_jax.training import evaluation, run, run_folder
+from eacl_jax.training.loop import Interrupted
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = ("train", "evaluate", "predict", "adapt", "serve", "export", "push", "encoders")

@@ -11,8 +11,8 @@ import pytest
 from rich.console import Console
 
 from eacl_jax.cli.scores import print_scores
-from eacl_jax.recognizer import EmotionRecognizer
-from eacl_jax.scoring import Tally
+from eacl_jax.recognizer.recognizer import EmotionRecognizer
+from eacl_jax.recognizer.scoring import Tally
 from tests.test_scoring import LABELS, answered
 
 ROWS = [

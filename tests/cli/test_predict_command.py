@@ -14,7 +14,7 @@ from cli_stubs import LONGEST_NAME
 
 from eacl_jax.bulk.journal import Journal
 from eacl_jax.dialogue import Dialogue, Utterance
-from eacl_jax.recognizer import EmotionRecognizer
+from eacl_jax.recognizer.recognizer import EmotionRecognizer
 
 CHATS = [
     Dialogue("a", (Utterance("Ann", "The day is wonderful"), Utterance("Bob", "hello 🙂 שלום"), Utterance("Ann", "rude"))),

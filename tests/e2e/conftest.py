@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 from toys import make_config, make_corpus_files, make_encoder_folder
 
-from eacl_jax import run, stages
+from eacl_jax.training import run, stages
 
 
 @pytest.fixture(scope="session", autouse=True)

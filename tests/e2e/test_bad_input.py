@@ -13,12 +13,12 @@ import pytest
 from rich.console import Console
 from toys import make_config, make_encoder_folder, make_tokenizer
 
-from eacl_jax import experiment, run, stages, training
-from eacl_jax.checkpoint import Checkpoints
-from eacl_jax.encoding import Encoding
 from eacl_jax.errors import UserError
-from eacl_jax.mesh import make_mesh
-from eacl_jax.recognizer import EmotionRecognizer
+from eacl_jax.model.mesh import make_mesh
+from eacl_jax.model.passes import Passes
+from eacl_jax.recognizer.recognizer import EmotionRecognizer
+from eacl_jax.training import experiment, loop, run, stages
+from eacl_jax.training.checkpoint import Checkpoints
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -155,10 +155,10 @@ def test_loss_that_is_not_finite_names_its_utterances(toy, tmp_path, monkeypatch
 def test_numbers_that_are_not_finite_are_told_before_the_first_step(toy, tmp_path, monkeypatch):
     config = make_config(toy, stage_one__max_steps=1, stage_two__epochs=1)
     prepared = experiment.prepare(config, mesh=make_mesh(1))
-    context = stages.StageContext(tmp_path, Console(quiet=True), training.StopRequest())
+    context = stages.StageContext(tmp_path, Console(quiet=True), loop.StopRequest())
     with monkeypatch.context() as patch:
-        original = Encoding.encode_labels
-        patch.setattr(Encoding, "encode_labels", lambda *given: original(*given).at[1].set(np.nan))
+        original = Passes.encode_labels
+        patch.setattr(Passes, "encode_labels", lambda *given: original(*given).at[1].set(np.nan))
         with pytest.raises(UserError, match=r"the anchors of 'joy' are NaN or infinite before the first step"):
             stages.run_stage_one(prepared, context)
     prepared.params["predictor"]["bias"] = prepared.params["predictor"]["bias"].at[0].set(np.inf)

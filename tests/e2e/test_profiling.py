@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 from toys import make_config
 
-from eacl_jax import run, stages, training
-from eacl_jax.profiling import Profiler
+from eacl_jax.training import loop, run, stages
+from eacl_jax.training.profiling import Profiler
 
 
 def numbers(workdir):
@@ -39,7 +39,7 @@ def test_a_resumed_run_is_traced_and_unchanged(toy, finished, tmp_path, monkeypa
     with monkeypatch.context() as patched:
         # A stop is asked for when the first step's numbers are known: the third is then the last.
         patched.setattr(stages._StageRun, "step", lambda *_: signal.raise_signal(signal.SIGTERM))
-        with pytest.raises(training.Interrupted):
+        with pytest.raises(loop.Interrupted):
             run.train(config, workdir, console=Console(quiet=True))
     said = io.StringIO()
     run.train(config, workdir, profile=2, console=Console(file=said))

@@ -15,9 +15,9 @@ import pytest
 from rich.console import Console
 from toys import make_config
 
-from eacl_jax import experiment, run, stages, training
 from eacl_jax.errors import UserError
-from eacl_jax.mesh import make_mesh
+from eacl_jax.model.mesh import make_mesh
+from eacl_jax.training import experiment, loop, run, stages
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -155,7 +155,7 @@ def test_a_folder_that_is_no_run_is_left_alone(toy, tmp_path):
 
 
 def test_a_second_interrupt_stops_at_once():
-    with training.StopRequest().installed() as stop:
+    with loop.StopRequest().installed() as stop:
         signal.raise_signal(signal.SIGINT)
         assert stop.requested
         with pytest.raises(KeyboardInterrupt):
@@ -178,7 +178,7 @@ def scores(monkeypatch, dev, test):
 def test_select_on_test_chooses_stage_one_by_test(toy, tmp_path, monkeypatch, switch, chosen):
     config = make_config(toy, compat__select_on_test=switch, stage_one__epochs=3)
     prepared = experiment.prepare(config, mesh=make_mesh(1))
-    context = stages.StageContext(tmp_path, Console(quiet=True), training.StopRequest())
+    context = stages.StageContext(tmp_path, Console(quiet=True), loop.StopRequest())
     scores(monkeypatch, dev=[10, 30, 20], test=[5, 6, 7])
     first = stages.run_stage_one(prepared, context)
     assert first.best_epoch == chosen
@@ -195,9 +195,7 @@ def test_stale_anchors_come_from_the_last_epoch(toy, tmp_path, monkeypatch):
         folder = tmp_path / str(stale)
         folder.mkdir()
         scores(monkeypatch, dev=[30, 20, 10], test=[])
-        results[stale] = stages.run_stage_one(
-            prepared, stages.StageContext(folder, Console(quiet=True), training.StopRequest())
-        )
+        results[stale] = stages.run_stage_one(prepared, stages.StageContext(folder, Console(quiet=True), loop.StopRequest()))
     assert results[True].best_epoch == results[False].best_epoch == 1
     np.testing.assert_array_equal(*(results[s].params["mapping"]["output"]["kernel"] for s in (True, False)))
     assert np.max(np.abs(results[True].anchors - results[False].anchors)) > 1e-3

@@ -11,12 +11,13 @@ import pytest
 from rich.console import Console
 from toys import WORDS, make_config
 
-from eacl_jax import corpora, evaluation, experiment, run, stages, training
+from eacl_jax import corpora
 from eacl_jax.dialogue import Dialogue, Utterance
-from eacl_jax.encoding import Encoding
 from eacl_jax.errors import UserError
-from eacl_jax.mesh import make_mesh
-from eacl_jax.recognizer import EmotionRecognizer
+from eacl_jax.model.mesh import make_mesh
+from eacl_jax.model.passes import Passes
+from eacl_jax.recognizer.recognizer import EmotionRecognizer
+from eacl_jax.training import evaluation, experiment, loop, run, stages
 
 
 def test_folder_and_results(finished):
@@ -126,7 +127,7 @@ def test_predictions_do_not_depend_on_what_is_predicted_beside_them(finished, tm
 
 def test_stage_two_changes_the_anchors_and_no_other_bit(toy, tmp_path):
     prepared = experiment.prepare(make_config(toy, stage_one__epochs=1), mesh=make_mesh(1))
-    context = stages.StageContext(tmp_path, Console(quiet=True), training.StopRequest())
+    context = stages.StageContext(tmp_path, Console(quiet=True), loop.StopRequest())
     first = stages.run_stage_one(prepared, context)
     before = jax.tree.map(np.array, first.params)
     encoding = prepared.encoding
@@ -140,13 +141,13 @@ def test_stage_two_changes_the_anchors_and_no_other_bit(toy, tmp_path):
 
 def test_each_split_is_encoded_once_for_stage_two(toy, tmp_path, monkeypatch):
     calls = []
-    original = Encoding.represent
+    original = Passes.represent
 
     def counted(self, params, examples):
         calls.append(len(examples))
         return original(self, params, examples)
 
-    monkeypatch.setattr(Encoding, "represent", counted)
+    monkeypatch.setattr(Passes, "represent", counted)
     config = make_config(toy, stage_one__epochs=1, stage_two__epochs=5)
     run.train(config, tmp_path / "run", console=Console(quiet=True))
     given = json.loads((tmp_path / "run" / "data.json").read_text())["corpus"]
@@ -156,7 +157,7 @@ def test_each_split_is_encoded_once_for_stage_two(toy, tmp_path, monkeypatch):
 
 def test_the_step_compiles_once_a_shape(toy, tmp_path, traces):
     prepared = experiment.prepare(make_config(toy), mesh=make_mesh(1))
-    stages.run_stage_one(prepared, stages.StageContext(tmp_path, Console(quiet=True), training.StopRequest()))
+    stages.run_stage_one(prepared, stages.StageContext(tmp_path, Console(quiet=True), loop.StopRequest()))
     assert len(traces) == len(set(traces)) <= 3
 
 
@@ -172,7 +173,7 @@ def test_eight_devices_give_the_losses_of_one(toy, tmp_path):
         prepared = experiment.prepare(config, mesh=make_mesh(count))
         folder = tmp_path / str(count)
         folder.mkdir()
-        stages.run_stage_one(prepared, stages.StageContext(folder, Console(quiet=True), training.StopRequest()))
+        stages.run_stage_one(prepared, stages.StageContext(folder, Console(quiet=True), loop.StopRequest()))
     one, eight = losses_of(tmp_path / "1"), losses_of(tmp_path / "8")
     assert len(one) > 4
     np.testing.assert_allclose(eight, one, rtol=1e-4)
@@ -203,7 +204,7 @@ def test_frozen_layers_stay(toy, tmp_path):
         make_config(toy, stage_one__epochs=1, encoder__frozen_layers=1, encoder__scan_layers="always"), mesh=make_mesh(1)
     )
     before = jax.tree.map(np.array, prepared.params["encoder"])
-    first = stages.run_stage_one(prepared, stages.StageContext(tmp_path, Console(quiet=True), training.StopRequest()))
+    first = stages.run_stage_one(prepared, stages.StageContext(tmp_path, Console(quiet=True), loop.StopRequest()))
     after = first.params["encoder"]
     jax.tree.map(np.testing.assert_array_equal, before["embeddings"], after["embeddings"])
     for path, value in jax.tree_util.tree_flatten_with_path(before["layers"])[0]:

@@ -8,8 +8,8 @@ from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from eacl_jax.cli.app import app
-from eacl_jax.recognizer import EmotionRecognizer
-from eacl_jax.serving.app import create_app
+from eacl_jax.recognizer.recognizer import EmotionRecognizer
+from eacl_jax.serving.http.app import create_app
 from eacl_jax.serving.settings import ServiceSettings
 
 

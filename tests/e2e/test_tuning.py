@@ -9,9 +9,9 @@ import pytest
 from rich.console import Console
 from toys import make_config, make_tokenizer
 
-from eacl_jax import evaluation, experiment, run, stages, training
 from eacl_jax.errors import UserError
-from eacl_jax.mesh import make_mesh
+from eacl_jax.model.mesh import make_mesh
+from eacl_jax.training import evaluation, experiment, loop, run, stages
 from tests.encoders.tiny import CONFIGS
 
 CHOICES = {
@@ -27,7 +27,7 @@ CHOICES = {
 }
 
 
-class StopAfter(training.StopRequest):
+class StopAfter(loop.StopRequest):
     """Asks to stop once the loop has looked `looks` times."""
 
     def __init__(self, looks):
@@ -50,7 +50,7 @@ def stage_one(config, folder):
     folder.mkdir()
     prepared = experiment.prepare(config, mesh=make_mesh(1))
     before = jax.tree.map(np.array, prepared.params)
-    context = stages.StageContext(folder, Console(quiet=True), training.StopRequest())
+    context = stages.StageContext(folder, Console(quiet=True), loop.StopRequest())
     return before, jax.tree.map(np.array, stages.run_stage_one(prepared, context).params)
 
 
@@ -68,7 +68,7 @@ def test_it_goes_on_identically_compiles_once_and_finishes(toy, tmp_path, monkey
 
     with monkeypatch.context() as patch:
         patch.setattr(run, "StopRequest", lambda: StopAfter(15))
-        with pytest.raises(training.Interrupted):
+        with pytest.raises(loop.Interrupted):
             run.train(config, tmp_path / "run", console=Console(quiet=True))
     assert 0 < len(losses(tmp_path / "run")) < len(losses(tmp_path / "whole"))
     results = run.train(config, tmp_path / "run", console=Console(quiet=True))

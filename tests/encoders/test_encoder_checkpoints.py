@@ -19,11 +19,12 @@ import pytest
 from flax import nnx
 from safetensors.numpy import save_file
 
-from eacl_jax.encoders import checkpoint_formats, to_checkpoint
-from eacl_jax.encoders.checkpoint_formats import FORMATS, Format
-from eacl_jax.encoders.checkpoints import Checkpoint
+from eacl_jax.encoders import to_checkpoint
 from eacl_jax.encoders.registry import abstract_encoder
-from eacl_jax.encoders.weights import load_parameters
+from eacl_jax.encoders.weights import formats as checkpoint_formats
+from eacl_jax.encoders.weights.checkpoint import Checkpoint
+from eacl_jax.encoders.weights.formats import FORMATS, Format
+from eacl_jax.encoders.weights.parameters import load_parameters
 from eacl_jax.errors import UserError
 from tests.encoders.tiny import CONFIGS, tiny
 

@@ -10,10 +10,10 @@ import sentencepiece
 
 from eacl_jax.config import PromptConfig
 from eacl_jax.corpora import smalltalk
+from eacl_jax.data.prompts import PromptBuilder
 from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
 from eacl_jax.encoders import load_tokenizer
 from eacl_jax.errors import UserError
-from eacl_jax.prompts import PromptBuilder
 
 DIALOGUE = Dialogue("1", (Utterance("Ann", "Well, there it is.", "joy"), Utterance("Ben", "Is it?", "joy")))
 TAXONOMY = Taxonomy(("joy", "anger"), ("joy", "anger"))
@@ -30,7 +30,7 @@ def published(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     """A folder with a tiny model of each, trained on smalltalk."""
     folder = tmp_path_factory.mktemp("published")
     file, training = PUBLISHED[request.param]
-    dialogues = (Path(smalltalk.__file__).parent / "smalltalk" / "dev.jsonl").read_text(encoding="utf-8").splitlines()
+    dialogues = (Path(smalltalk.__file__).parent / "smalltalk_data" / "dev.jsonl").read_text(encoding="utf-8").splitlines()
     sentences = [turn["text"] for line in dialogues for turn in json.loads(line)["utterances"]]
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(

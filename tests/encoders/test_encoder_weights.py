@@ -13,10 +13,10 @@ from flax import nnx
 from safetensors.numpy import save_file
 
 from eacl_jax.encoders import Encoder, save, to_checkpoint
-from eacl_jax.encoders.checkpoints import Checkpoint
 from eacl_jax.encoders.prefix import PrefixShape
 from eacl_jax.encoders.registry import abstract_encoder
-from eacl_jax.encoders.weights import load_parameters
+from eacl_jax.encoders.weights.checkpoint import Checkpoint
+from eacl_jax.encoders.weights.parameters import load_parameters
 from eacl_jax.errors import UserError
 from tests.encoders.tiny import CONFIGS, tiny
 

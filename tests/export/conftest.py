@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 from toys import make_config, make_corpus_files, make_encoder_folder
 
-from eacl_jax import run
+from eacl_jax.training import run
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -10,8 +10,8 @@ from toys import make_tokenizer
 
 from eacl_jax import Dialogue, EmotionRecognizer, Utterance, encoders
 from eacl_jax.config import ModelConfig, PromptConfig, Readout
-from eacl_jax.model import Representer
-from eacl_jax.model_folder import Settings
+from eacl_jax.model.representer import Representer
+from eacl_jax.recognizer.folder import Settings
 from tests.encoders.tiny import CONFIGS, form
 
 # The others differ from one of these in their names and sizes, to an export.

@@ -8,7 +8,7 @@ from typer.testing import CliRunner, Result
 
 from eacl_jax.cli.export import export, push
 from eacl_jax.errors import UserError
-from eacl_jax.export.facts import Facts
+from eacl_jax.recognizer.facts import Facts
 
 
 def call(*arguments: object) -> Result:

@@ -18,7 +18,7 @@ from huggingface_hub.utils import filter_repo_objects
 from eacl_jax.errors import UserError
 from eacl_jax.export import hub
 from eacl_jax.export.hub import push
-from eacl_jax.recognizer import EmotionRecognizer
+from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from tests.export.small import DIALOGUES, recognizer
 
 

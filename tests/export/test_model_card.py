@@ -10,11 +10,11 @@ import pytest
 from huggingface_hub import ModelCard
 
 from eacl_jax.errors import UserError
-from eacl_jax.export.facts import Facts
 from eacl_jax.export.pytorch import export_hf
-from eacl_jax.model_card import card
-from eacl_jax.model_folder import Settings, read_settings
-from eacl_jax.recognizer import EmotionRecognizer
+from eacl_jax.recognizer.card import card
+from eacl_jax.recognizer.facts import Facts
+from eacl_jax.recognizer.folder import Settings, read_settings
+from eacl_jax.recognizer.recognizer import EmotionRecognizer
 
 
 @pytest.fixture(scope="module")

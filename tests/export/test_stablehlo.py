@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from eacl_jax import Dialogue, EmotionRecognizer, Utterance
+from eacl_jax.data.pipeline import evaluation_batches
 from eacl_jax.errors import UserError
 from eacl_jax.export import standalone
 from eacl_jax.export.parts import prompt_form
 from eacl_jax.export.stablehlo import export_stablehlo
-from eacl_jax.pipeline import evaluation_batches
 from tests.export.small import DIALOGUES, EVERY_ARCHITECTURE, LABELS, recognizer
 
 # Those whose attention knows nothing of distances.

@@ -10,13 +10,14 @@ import pytest
 from flax import nnx
 from safetensors.numpy import load_file
 
-from eacl_jax import losses, model, stages, training
-from eacl_jax.batching import Batch
 from eacl_jax.config import CompatConfig, Config, ModelConfig, StageOneConfig, StageTwoConfig
+from eacl_jax.data.batching import Batch
 from eacl_jax.encoders.registry import abstract_encoder
-from eacl_jax.encoders.weights import Checkpoint, load_parameters, to_checkpoint
-from eacl_jax.mesh import make_mesh, put, replicated
-from eacl_jax.optim import stage_one_optimizer, stage_two_optimizer
+from eacl_jax.encoders.weights.parameters import Checkpoint, load_parameters, to_checkpoint
+from eacl_jax.model import losses, representer
+from eacl_jax.model.mesh import make_mesh, put, replicated
+from eacl_jax.training import loop, stages
+from eacl_jax.training.optim import stage_one_optimizer, stage_two_optimizer
 
 # Names of the public implementation's heads and where theirs are here.
 HEADS = {
@@ -74,7 +75,7 @@ def test_six_optimizer_steps_and_ten_adaptation_steps(golden, scan_layers):
     run = np.load(golden / "run.npz")
     described = json.loads((golden / "encoder" / "config.json").read_text())
     encoder = load_parameters(abstract_encoder(described, scan_layers=scan_layers), Checkpoint(golden / "encoder"))
-    network = model.Model(encoder, 7, ModelConfig(mapping_dim=24, dropout=0.0), rngs=nnx.Rngs(0))
+    network = representer.Model(encoder, 7, ModelConfig(mapping_dim=24, dropout=0.0), rngs=nnx.Rngs(0))
     graphdef, state = nnx.split(network, nnx.Param)
     params = nnx.to_pure_dict(state)
     put_heads(params, load_file(golden / "heads.safetensors"))
@@ -89,8 +90,8 @@ def test_six_optimizer_steps_and_ten_adaptation_steps(golden, scan_layers):
     mesh = make_mesh(1)
     optimizer = stage_one_optimizer(config.stage_one, params, 2, decay_mapping_norm=True)
     constants = {"label_encodings": jnp.asarray(run["label_encodings"])}
-    state = put(training.create_state(params, constants, optimizer), replicated(mesh))
-    step = training.make_train_step(stages.stage_one_value_and_grad(experiment), optimizer, mesh)
+    state = put(loop.create_state(params, constants, optimizer), replicated(mesh))
+    step = loop.make_train_step(stages.stage_one_value_and_grad(experiment), optimizer, mesh)
     for index in range(6):
         state, metrics = step(state, to_batch(run["input_ids"][index], run["labels"][index]), jax.random.key(0))
         np.testing.assert_allclose(metrics["loss"], run["losses"][index], rtol=1e-4, atol=1e-5)
@@ -117,8 +118,8 @@ def test_six_optimizer_steps_and_ten_adaptation_steps(golden, scan_layers):
     frozen = {name: state.params[name] for name in ("encoder", "predictor", "mapping")}
     params = {**frozen, "anchors": jnp.asarray(run["anchors_before"])}
     optimizer = stage_two_optimizer(StageTwoConfig(lr=1e-4, clip_norm=5.0), params)
-    state = put(training.create_state(params, constants, optimizer), replicated(mesh))
-    step = training.make_train_step(jax.value_and_grad(stages.stage_two_loss(experiment), has_aux=True), optimizer, mesh)
+    state = put(loop.create_state(params, constants, optimizer), replicated(mesh))
+    step = loop.make_train_step(jax.value_and_grad(stages.stage_two_loss(experiment), has_aux=True), optimizer, mesh)
     batch = {"reps": run["eval_reps"], "labels": run["labels"][0].astype(np.int32), "weights": np.ones(32, np.float32)}
     for expected_loss in run["adapt_losses"]:
         state, metrics = step(state, batch, jax.random.key(0))

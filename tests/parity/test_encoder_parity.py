@@ -11,18 +11,18 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from eacl_jax.anchors import mean_over_tokens
 from eacl_jax.config import EncoderConfig
 from eacl_jax.encoders import ARCHITECTURES, Encoder, load, save, to_checkpoint
+from eacl_jax.encoders.architectures.deberta import Span
 from eacl_jax.encoders.catalogue import known
-from eacl_jax.encoders.checkpoints import Checkpoint
-from eacl_jax.encoders.deberta import Span
 from eacl_jax.encoders.prefix import PrefixShape
 from eacl_jax.encoders.registry import abstract_encoder
 from eacl_jax.encoders.relative import bias_by_bucket, distances, logarithmic_buckets
 from eacl_jax.encoders.sources import find_folder
-from eacl_jax.encoders.weights import load_parameters
+from eacl_jax.encoders.weights.checkpoint import Checkpoint
+from eacl_jax.encoders.weights.parameters import load_parameters
 from eacl_jax.errors import UserError
+from eacl_jax.model.anchors import mean_over_tokens
 from tests.conftest import ROOT
 from tests.encoders.tiny import CONFIGS, FORMS, Inputs, form, jitted, make_tokenizer, rows, tiny
 

@@ -6,7 +6,7 @@ import jax
 import pytest
 from toys import make_recognizer
 
-from eacl_jax.recognizer import EmotionRecognizer
+from eacl_jax.recognizer.recognizer import EmotionRecognizer
 
 
 @pytest.fixture(scope="session")

@@ -14,8 +14,8 @@ import uvicorn
 from fastapi import FastAPI
 
 from eacl_jax.dialogue import Dialogue, Utterance
-from eacl_jax.prediction import Prediction
-from eacl_jax.serving.app import create_app
+from eacl_jax.recognizer.prediction import Prediction
+from eacl_jax.serving.http.app import create_app
 from eacl_jax.serving.server import configuration
 from eacl_jax.serving.settings import ServiceSettings
 

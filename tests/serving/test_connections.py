@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from service_stub import Gated, listening
 
-from eacl_jax.serving import connections, server
-from eacl_jax.serving.app import create_app
+from eacl_jax.serving import server
+from eacl_jax.serving.http import connections
+from eacl_jax.serving.http.app import create_app
 from eacl_jax.serving.settings import ServiceSettings
 
 START = b"POST /v1/predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"

@@ -6,7 +6,7 @@ import pytest
 from service_stub import Gated
 
 from eacl_jax.dialogue import Utterance
-from eacl_jax.serving.conversations import Conversations, Labelled
+from eacl_jax.serving.engine.conversations import Conversations, Labelled
 from eacl_jax.serving.errors import ApiError
 
 

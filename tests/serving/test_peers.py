@@ -2,7 +2,7 @@
 
 import pytest
 
-from eacl_jax.serving.peers import Hosts, is_loopback, peer_of
+from eacl_jax.serving.http.peers import Hosts, is_loopback, peer_of
 
 
 @pytest.mark.parametrize(

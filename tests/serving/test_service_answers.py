@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from service_stub import Gated, predict, serving
 
-from eacl_jax.serving.schemas import PredictAnswer, SaidAnswer
+from eacl_jax.serving.http.schemas import PredictAnswer, SaidAnswer
 
 TEXTS = ["hello there", "the day is wonderful", "rude", "good day " * 5, "it is monday", "a table s", "lovely end", ""]
 SPEAKERS = ["Ann", "Bob", "Cleo"]

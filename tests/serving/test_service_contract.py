@@ -9,9 +9,9 @@ import pytest
 from service_stub import Gated, client_of, dialogue, predict, serving
 
 from eacl_jax.errors import UserError
-from eacl_jax.serving import docs, page
-from eacl_jax.serving.app import create_app
-from eacl_jax.serving.guard import Guard
+from eacl_jax.serving.http import docs, site
+from eacl_jax.serving.http.app import create_app
+from eacl_jax.serving.http.guard import Guard
 from eacl_jax.serving.settings import Limits, ServiceSettings
 
 LIMITS = Limits(dialogues=3, utterances=20, characters=100, labels=4, body_bytes=4000)
@@ -259,7 +259,7 @@ def test_json_is_told_in_many_ways(kind):
 
 
 @pytest.mark.parametrize(
-    "path", ["/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/v1/model", *sorted(page.PATHS)]
+    "path", ["/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/v1/model", *sorted(site.PATHS)]
 )
 def test_head_is_get_without_the_body(path):
     async def answers():
@@ -386,7 +386,7 @@ def test_the_token_is_asked_for():
                 await client.get("/v1/model", headers={"authorization": f"{scheme} open-sesame"})
                 for scheme in ("Bearer", "bearer")
             ]
-            free = [await client.get(path) for path in ("/healthz", "/readyz", *sorted(docs.PATHS | page.PATHS))]
+            free = [await client.get(path) for path in ("/healthz", "/readyz", *sorted(docs.PATHS | site.PATHS))]
             return refused, let_in, free
 
     refused, let_in, free = asyncio.run(answers())
@@ -395,7 +395,7 @@ def test_the_token_is_asked_for():
         assert answer.headers["www-authenticate"].startswith("Bearer ")
         assert answer.headers["x-content-type-options"] == "nosniff"
     assert [answer.status_code for answer in let_in] == [200, 200]
-    assert [answer.status_code for answer in free] == [200, 503, *[200] * len(docs.PATHS | page.PATHS)]
+    assert [answer.status_code for answer in free] == [200, 503, *[200] * len(docs.PATHS | site.PATHS)]
 
 
 @pytest.mark.parametrize("path", ["/", "/v1/model", "/nowhere", "/docs", "/openapi.json"])

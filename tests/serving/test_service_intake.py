@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from service_stub import Gated
 
-from eacl_jax.serving import intake
-from eacl_jax.serving.app import create_app
-from eacl_jax.serving.bodies import unpack
 from eacl_jax.serving.errors import ApiError
+from eacl_jax.serving.http import intake
+from eacl_jax.serving.http.app import create_app
+from eacl_jax.serving.http.bodies import unpack
 from eacl_jax.serving.settings import Limits, ServiceSettings
 
 BODY = b'{"dialogues": [{"transcript": "Ann: hi"}]}'

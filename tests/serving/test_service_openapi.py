@@ -11,7 +11,7 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 from service_stub import Gated, listening
 
-from eacl_jax.serving.app import create_app
+from eacl_jax.serving.http.app import create_app
 from eacl_jax.serving.settings import Limits, ServiceSettings
 
 OPERATIONS = [

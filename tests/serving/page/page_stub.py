@@ -13,8 +13,8 @@ import numpy as np
 import uvicorn
 
 from eacl_jax.dialogue import Dialogue, Utterance
-from eacl_jax.prediction import Prediction
-from eacl_jax.serving.app import create_app
+from eacl_jax.recognizer.prediction import Prediction
+from eacl_jax.serving.http.app import create_app
 from eacl_jax.serving.settings import ServiceSettings
 
 WORDS = {

@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 
 from eacl_jax.corpora.jsonlines import read_dialogues
 from eacl_jax.reports.theme import DARK, LIGHT
-from eacl_jax.serving import page
+from eacl_jax.serving.http import site
 
 TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml", "json": "application/json"}
 
@@ -16,12 +16,12 @@ TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml", "js
 @pytest.fixture(scope="module")
 def client() -> TestClient:
     app = FastAPI()
-    app.include_router(page.router)
+    app.include_router(site.router)
     return TestClient(app)
 
 
 def test_files_have_the_types_that_nosniff_needs(client):
-    for path in page.PATHS:
+    for path in site.PATHS:
         kind = client.get(path).headers["content-type"]
         assert kind.split(";")[0] == TYPES.get(path.rpartition(".")[2], "text/html"), path
 
@@ -40,11 +40,11 @@ def test_all_that_is_referred_to_is_served_and_nothing_else_is_needed(client):
     markup = client.get("/").text
     assert not re.search(r"<style|<script(?![^>]*src=)|\sstyle=|\son\w+=", markup), "the content security policy forbids it"
     wanted = set(re.findall(r'(?:src|href)="([^"]+)"', markup)) - {"docs"}
-    modules = {path for path in page.PATHS if path.endswith(".js")}
+    modules = {path for path in site.PATHS if path.endswith(".js")}
     for path in modules:
         wanted |= {name.removeprefix("./") for name in re.findall(r'from "([^"]+)"', client.get(path).text)}
-    assert {f"/{name}" for name in wanted} | {"/", "/examples.json"} == page.PATHS
-    for path in page.PATHS - {"/icon.svg", "/element.js"}:  # these name SVG's namespace
+    assert {f"/{name}" for name in wanted} | {"/", "/examples.json"} == site.PATHS
+    for path in site.PATHS - {"/icon.svg", "/element.js"}:  # these name SVG's namespace
         assert "//" not in re.sub(r"^\s*//.*$", "", client.get(path).text, flags=re.M).replace("</", ""), path
 
 
@@ -54,7 +54,7 @@ def test_the_page_stays_out_of_the_interfaces_description(client):
 
 def test_examples_are_dialogues_of_the_corpus_without_their_emotions(client):
     given = client.get("/examples.json").json()
-    corpus = {each.dialogue.id: each.dialogue for each in read_dialogues(page._CORPUS)}
+    corpus = {each.dialogue.id: each.dialogue for each in read_dialogues(site._CORPUS)}
     assert 4 <= len(given) <= 6
     for each in given:
         dialogue = corpus[each["id"]]

@@ -1,0 +1,197 @@
+"""Examples -> Batch: rows of tokens of a few static shapes. numpy only.
+
+A row holds one example (padded) or several (packed); both are one layout, told apart by segment ids, so nothing downstream
+knows which it is. The number of examples of a batch never depends on the layout: the contrastive loss sees the same
+utterances either way.
+"""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import jax
+import numpy as np
+from jaxtyping import Int
+
+from eacl_jax.data.prompts import Example
+
+LENGTH_STEP = 32  # padded rows are as long as the longest example, rounded up to a multiple of this
+ROW_STEP = 4  # packed rows beyond those foreseen come in multiples of this, at least
+MAX_SEGMENTS = 16  # examples in a packed row at most: the model reads so many places of each row
+PACKED_STEP = 16  # packed rows' lengths are multiples of this
+PACKED_COUNTS = 4  # numbers of packed rows that are foreseen: each is a compilation of the training step
+# Tokens of a row at which attention's work equals the rest's, about, in the sizes that people train. It only has to keep
+# long rows from looking free.
+ATTENTION_EQUALS_REST = 4096
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """N examples in R rows of L tokens.
+
+    Attributes:
+      tokens: int32 [R, L] ids; 0 where there is padding (the segment id says so, not the token).
+      positions: int32 [R, L], from 0 in each segment.
+      segment_ids: int32 [R, L]; 0 is padding, examples count from 1 in each row. Attention never crosses segments.
+      readout: int32 [N, 2], row and column of the token that stands for each example.
+      labels: int32 [N] anchor indices, 0 where there is none.
+      weights: float32 [N], 1 for an example, 0 for filler.
+    """
+
+    tokens: Any
+    positions: Any
+    segment_ids: Any
+    readout: Any
+    labels: Any
+    weights: Any
+
+
+def round_up(value: int, step: int) -> int:
+    """The smallest multiple of `step` that is at least `value`."""
+    return -(-value // step) * step
+
+
+def assign_rows(lengths: Sequence[int], row_length: int) -> list[list[int]]:
+    """Lays examples into as few rows as best-fit decreasing finds.
+
+    Args:
+      lengths: tokens of each example, none longer than `row_length`.
+      row_length: tokens of a row.
+
+    Returns:
+      For each row the indices of its examples.
+    """
+    rows: list[list[int]] = []
+    free: list[int] = []
+    for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
+        row, least = len(rows), row_length + 1
+        for candidate, room in enumerate(free):
+            if lengths[index] <= room < least and len(rows[candidate]) < MAX_SEGMENTS:
+                row, least = candidate, room
+        if row == len(rows):
+            rows.append([])
+            free.append(row_length)
+        rows[row].append(index)
+        free[row] -= lengths[index]
+    return rows
+
+
+@dataclasses.dataclass(frozen=True)
+class Shapes:
+    """The static shapes of packed batches.
+
+    Attributes:
+      length: tokens of a row.
+      counts: numbers of rows, ascending; a batch takes the smallest that holds it.
+    """
+
+    length: int
+    counts: tuple[int, ...] = ()
+
+
+def choose_shapes(lengths: Sequence[int], size: int, *, max_tokens: int, row_multiple: int = 1, trials: int = 160) -> Shapes:
+    """The shapes that leave the least work for random batches of these examples.
+
+    A row may be longer than any example: how well lengths add up to it decides how much is padding (two examples of 183
+    tokens waste 28% of two rows of 256 and 8% of one of 400). Each length of row is tried on the same random batches.
+
+    Args:
+      lengths: tokens of every example, none longer than `max_tokens`.
+      size: examples a batch.
+      max_tokens: rows of up to twice this are tried.
+      row_multiple: numbers of rows are multiples of this.
+      trials: random batches; the result depends on nothing else that is random.
+    """
+    longest, generator = max(lengths), np.random.default_rng(0)
+    batches = [generator.choice(np.asarray(lengths), min(size, len(lengths)), replace=False).tolist() for _ in range(trials)]
+    best: tuple[float, int, Int[np.ndarray, " trials"]] | None = None
+    for length in range(round_up(longest, PACKED_STEP), 2 * round_up(max_tokens, PACKED_STEP) + 1, PACKED_STEP):
+        needed = np.sort([len(assign_rows(batch, length)) for batch in batches])
+        counts = _few_counts(needed, 1)
+        rows = float(np.mean(np.asarray(counts)[np.searchsorted(counts, needed)]))
+        work = rows * length * (1 + length / ATTENTION_EQUALS_REST)
+        if best is None or work < best[0]:
+            best = work, length, needed
+    assert best is not None
+    # The length does not depend on the devices: the same examples share a row, and draw the same dropout, on any number.
+    return Shapes(best[1], _few_counts(best[2], row_multiple))
+
+
+def _few_counts(needed: Int[np.ndarray, " trials"], multiple: int) -> tuple[int, ...]:
+    """At most PACKED_COUNTS numbers of rows, multiples of `multiple`, that round up the least in sum; the last is a little
+    above what was needed, so that hardly a batch needs more.
+    """
+    most = round_up(math.ceil(needed[-1] * 1.04), multiple)
+    values = np.unique([round_up(int(count), multiple) for count in needed])
+    values = values[values < most]
+    choices = itertools.combinations(values, min(PACKED_COUNTS - 1, len(values)))
+    ladders = [np.array([*lower, most]) for lower in choices]
+    sums = [ladder[np.searchsorted(ladder, needed)].sum() for ladder in ladders]
+    return tuple(int(count) for count in ladders[int(np.argmin(sums))])
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """Which examples share a row, and the static shape they are laid into."""
+
+    rows: list[list[int]]
+    shape: tuple[int, int]
+
+
+def plan(
+    lengths: Sequence[int],
+    size: int,
+    *,
+    layout: Literal["padded", "packed"],
+    max_tokens: int,
+    row_multiple: int = 1,
+    shapes: Shapes | None = None,
+) -> Layout:
+    """Decides the rows of one batch from its examples' lengths.
+
+    Args:
+      lengths: tokens of each example, at most `size` of them.
+      size: examples of a full batch; rows are made for all of them when padded.
+      layout: "padded" or "packed".
+      max_tokens: the upper limit of a padded row's length.
+      row_multiple: the number of rows is a multiple of this (devices that share the rows).
+      shapes: of packed batches; None: rows of `max_tokens`, as many as it takes.
+    """
+    if layout == "padded":
+        width = min(round_up(int(max(lengths, default=1)), LENGTH_STEP), max_tokens)
+        return Layout([[i] for i in range(len(lengths))], (round_up(size, row_multiple), width))
+    shapes = Shapes(max_tokens) if shapes is None else shapes
+    rows = assign_rows(lengths, shapes.length)
+    most = shapes.counts[-1] if shapes.counts else 0
+    # Steps of a quarter: the rare batch beyond what was foreseen costs a compilation, and the next one like it none.
+    unforeseen = most + round_up(len(rows) - most, round_up(max(ROW_STEP, most // 4), row_multiple))
+    return Layout(rows, (next((count for count in shapes.counts if count >= len(rows)), unforeseen), shapes.length))
+
+
+def collate(examples: Sequence[Example], size: int, layout: Layout) -> Batch:
+    """Fills a batch of exactly `size` examples, the missing ones with weight 0.
+
+    Args:
+      examples: at most `size`.
+      size: N.
+      layout: from `plan` of these examples' lengths.
+    """
+    tokens, positions, segment_ids = (np.zeros(layout.shape, np.int32) for _ in range(3))
+    readout = np.zeros((size, 2), np.int32)
+    labels, weights = np.zeros(size, np.int32), np.zeros(size, np.float32)
+    for row, members in enumerate(layout.rows):
+        column = 0
+        for segment, index in enumerate(members, start=1):
+            example = examples[index]
+            span = slice(column, column + len(example.tokens))
+            tokens[row, span] = example.tokens
+            positions[row, span] = np.arange(len(example.tokens))
+            segment_ids[row, span] = segment
+            readout[index] = row, column + example.readout
+            labels[index] = max(example.label, 0)
+            weights[index] = 1.0
+            column = span.stop
+    return Batch(tokens, positions, segment_ids, readout, labels, weights)

@@ -1,0 +1,1 @@
+"""Checkpoint files to parameters and back: formats, names of tensors."""

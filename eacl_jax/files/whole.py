@@ -1,0 +1,165 @@
+"""Files and folders that appear whole or not at all."""
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from eacl_jax.errors import UserError
+from eacl_jax.files.local import denied, error_number, expand
+
+# What a killed process may leave; it does not count as something in a folder.
+_UNFINISHED = ".unfinished-"
+
+
+@contextlib.contextmanager
+def new_folder(folder: str | Path) -> Iterator[Path]:
+    """A folder to write into; what is in it stands in `folder` once the block has ended, and nowhere if it fails.
+
+    Args:
+      folder: made with the folders above it where it is missing. In one that exists, files and folders of the same names are
+        replaced at the end, one after the other; others stay.
+
+    Raises:
+      UserError: something cannot be written: the disk is full, or it is not allowed.
+    """
+    folder = expand(folder)
+    if folder.name.startswith(_UNFINISHED):  # within another such block, which sees to it
+        yield folder
+        return
+    with _told(folder):
+        made = _make_parents(folder)
+        exists = folder.is_dir()
+        part = (folder if exists else folder.parent) / f"{_UNFINISHED}{secrets.token_hex(4)}"
+        try:
+            part.mkdir()
+            yield part
+            _sync(part)
+            if exists:
+                _move_in(part, folder)
+            else:
+                part.rename(folder)
+            made = []
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+            for parent in made:
+                with contextlib.suppress(OSError):
+                    parent.rmdir()
+
+
+def write_text(file: str | Path, text: str) -> None:
+    """Writes a file, or replaces it; where that fails, it is as it was.
+
+    Raises:
+      UserError: it cannot be written.
+    """
+    file = expand(file)
+    part = file.with_name(f"{_UNFINISHED}{secrets.token_hex(4)}")
+    with _told(file):
+        try:
+            with part.open("w", encoding="utf-8") as stream:
+                stream.write(text)
+                stream.flush()
+                os.fsync(stream.fileno())
+            part.replace(file)
+        finally:
+            with contextlib.suppress(OSError):
+                part.unlink()
+
+
+def write_json(file: str | Path, value: Any) -> None:
+    """Writes a value as JSON, as `write_text` does."""
+    write_text(file, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def check_new(folder: str | Path, option: str = "") -> None:
+    """Sees that a folder can be made, before anything is done for it.
+
+    Args:
+      folder: that is to be written.
+      option: what to call it in an error.
+
+    Raises:
+      UserError: there is something in it, or it is not allowed to write there.
+    """
+    folder = expand(folder)
+    named = f"{option}: {folder}" if option else str(folder)
+    try:
+        if os.path.lexists(folder) and not folder.is_dir():
+            raise UserError(f"{named} is there and is no folder; name a new one.")
+        if folder.is_dir() and any(not name.startswith(_UNFINISHED) for name in os.listdir(folder)):
+            raise UserError(f"{named} is there and not an empty folder; name a new one.")
+        there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    except OSError as error:
+        reason = denied(folder) if isinstance(error, PermissionError) else error.strerror
+        raise UserError(f"{named} cannot be made ({reason}).") from error
+    if not there.is_dir():
+        raise UserError(f"{named} cannot be made: {there} is no folder.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"{named} cannot be made: it is not allowed to write in {there}.")
+
+
+def check_file(file: Path, option: str) -> None:
+    """Sees that a file can be written or replaced, before anything is done for it.
+
+    Args:
+      file: that is to be written.
+      option: what to call it in an error.
+
+    Raises:
+      UserError: it is a folder, or its folder is missing or not to be written in.
+    """
+    if os.path.isdir(file):
+        raise UserError(f"{option}: {file} is a folder; name a file.")
+    if not os.path.isdir(file.parent):
+        raise UserError(f"{option}: {file} cannot be written: there is no folder {file.parent}.")
+    if not os.access(file.parent, os.W_OK | os.X_OK):
+        raise UserError(f"{option}: {file} cannot be written: it is not allowed to write in {file.parent}.")
+
+
+def unwritable(path: Path, error: Exception) -> str:
+    """Why a file or folder cannot be written, and what to do."""
+    return (
+        f"{path} cannot be written ({os.strerror(error_number(error))}), and was left as it was; mend that or name another one."
+    )
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Turns what the operating system says while `path` is written into a message about it."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # libraries written in Rust pass on what the system said as errors of any type
+        if not error_number(error):
+            raise
+        raise UserError(unwritable(path, error)) from error
+
+
+def _make_parents(folder: Path) -> list[Path]:
+    """Makes the folders above, and returns those that were not there, the lowest first."""
+    missing = [parent for parent in folder.parents if not parent.exists()]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    return missing
+
+
+def _sync(folder: Path) -> None:
+    """Sees that what was written survives a loss of power: else the name may, and the content not."""
+    for file in folder.rglob("*"):
+        if file.is_file():
+            with file.open("rb") as stream:
+                os.fsync(stream.fileno())
+
+
+def _move_in(part: Path, folder: Path) -> None:
+    """Renames what is in `part` into `folder`; a folder that is in the way goes into `part`, and with it."""
+    for number, new in enumerate(sorted(part.iterdir())):
+        there = folder / new.name
+        if there.is_dir() and not there.is_symlink():
+            there.rename(part / f"{_UNFINISHED}{number}")
+        new.rename(there)

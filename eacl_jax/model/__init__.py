@@ -1,0 +1,1 @@
+"""Batches to scores: the model, its anchors, losses and measures."""

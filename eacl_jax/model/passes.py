@@ -1,0 +1,59 @@
+"""Passes without gradients: utterances to representations, label words to encodings and anchors."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from eacl_jax.data.batching import MAX_SEGMENTS, Batch, Layout, collate
+from eacl_jax.data.pipeline import evaluation_batches, evaluation_shapes
+from eacl_jax.data.prompts import Example
+from eacl_jax.model.mesh import AXIS, Mesh, batch_shardings, put, replicated
+from eacl_jax.model.representer import Representer
+
+
+class Passes:
+    """Jitted passes without gradients; each compiles once a shape of batch."""
+
+    def __init__(self, merge: Callable[[Any], Representer], mesh: Mesh, *, size: int, max_tokens: int) -> None:
+        """Args:
+        merge: parameters -> Representer.
+        mesh: devices; results are whole on all of them.
+        size: examples encoded at once, about.
+        max_tokens: longest example.
+        """
+        self._mesh = mesh
+        self.shapes = evaluation_shapes(size, max_tokens=max_tokens, row_multiple=mesh.shape[AXIS])
+        whole = replicated(mesh)
+        self._represent = jax.jit(lambda params, batch: merge(params).represent(batch), out_shardings=whole)
+        self._encode_labels = jax.jit(lambda params, batch: merge(params).encode_labels(batch), out_shardings=whole)
+        self._map = jax.jit(lambda params, encodings: merge(params).mapping(encodings), out_shardings=whole)
+
+    def represent(self, params: Any, examples: Sequence[Example]) -> Float[np.ndarray, "N m"]:
+        """Mapped representations of the examples, in their order, on the host."""
+        outputs, order = [], []
+        for batch, indices in evaluation_batches(examples, self.shapes):
+            outputs.append((self._represent(params, put(batch, batch_shardings(self._mesh))), len(indices)))
+            order.append(indices)
+        # One transfer at the end: the device never waits for the host in between.
+        stacked = np.concatenate([np.asarray(z)[:count] for z, count in outputs])
+        result = np.empty_like(stacked)
+        result[np.concatenate(order)] = stacked
+        return result
+
+    def warm(self, params: Any) -> Iterator[tuple[int, int]]:
+        """Compiles `represent` for every shape [R, L], the smallest first; yields each when it is ready."""
+        for rows, length in self.shapes:
+            empty = collate([], rows * MAX_SEGMENTS, Layout([], (rows, length)))
+            jax.block_until_ready(self._represent(params, put(empty, batch_shardings(self._mesh))))
+            yield rows, length
+
+    def encode_labels(self, params: Any, labels: Batch) -> jax.Array:
+        """Label encodings [C, d] by the encoder's current weights."""
+        return self._encode_labels(params, put(labels, replicated(self._mesh)))
+
+    def map(self, params: Any, encodings: jax.Array) -> jax.Array:
+        """Anchors [C, m]: the mapped label encodings."""
+        return self._map(params, encodings)

@@ -1,0 +1,121 @@
+"""Encoder, readout and heads. Source: arXiv 2403.20289, Sec. 3."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Int
+
+from eacl_jax.config import ModelConfig, Readout
+from eacl_jax.data.batching import MAX_SEGMENTS, Batch
+from eacl_jax.model.anchors import mean_over_tokens
+
+# Uniform in +-1/sqrt(fan-in), the customary start of fine-tuning heads.
+_KERNEL_INIT = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+
+
+class Mapping(nnx.Module):
+    """`z = W2 relu(LayerNorm(W1 h + b1)) + b2`, from width d over d to m, in float32."""
+
+    def __init__(self, width: int, output: int, *, rngs: nnx.Rngs) -> None:
+        self.hidden = nnx.Linear(width, width, kernel_init=_KERNEL_INIT, rngs=rngs)
+        self.norm = nnx.LayerNorm(width, epsilon=1e-5, rngs=rngs)
+        self.output = nnx.Linear(width, output, kernel_init=_KERNEL_INIT, rngs=rngs)
+
+    def __call__(self, h: Float[Array, "N d"]) -> Float[Array, "N m"]:
+        return self.output(jax.nn.relu(self.norm(self.hidden(h.astype(jnp.float32)))))
+
+
+class Representer(nnx.Module):
+    """What a trained model predicts with: encoder, readout and mapping. The anchors stand beside it."""
+
+    def __init__(self, encoder: nnx.Module, mapping: Mapping, *, readout: Readout) -> None:
+        """Args:
+        encoder: `encoder(tokens, positions, segment_ids, *, deterministic, rngs, read) -> [R, L, d]`, see `Encoder`.
+        mapping: of its width d.
+        readout: see `Readout`.
+        """
+        self.encoder = encoder
+        self.mapping = mapping
+        # Which token the others read is the prompts' choice: `Batch.readout`.
+        self.pooled = readout == "mean"
+
+    @classmethod
+    def build(cls, encoder: nnx.Module, config: ModelConfig, *, readout: Readout, rngs: nnx.Rngs) -> "Representer":
+        """One whose mapping is freshly drawn; arguments as for `Model`."""
+        width: int = encoder.hidden_size  # type: ignore[attr-defined]
+        return cls(encoder, Mapping(width, config.mapping_dim or width, rngs=rngs), readout=readout)
+
+    def read(self, batch: Batch, *, deterministic: bool = True, rngs: nnx.Rngs | None = None) -> Float[Array, "N d"]:
+        """What stands for each example, float32: the hidden state at its readout token, or the mean over its tokens."""
+        if self.pooled:
+            return mean_over_examples(self._encode(batch, deterministic=deterministic, rngs=rngs), batch)
+        columns, slots = readout_columns(batch)
+        hidden = self._encode(batch, deterministic=deterministic, rngs=rngs, read=columns)
+        return hidden[batch.readout[:, 0], slots].astype(jnp.float32)
+
+    def represent(self, batch: Batch) -> Float[Array, "N m"]:
+        """Mapped representations of the examples, without dropout."""
+        return self.mapping(self.read(batch))
+
+    def encode_labels(self, labels: Batch) -> Float[Array, "C d"]:
+        """Mean hidden state over each label word's tokens, without dropout; `labels` comes from `anchors.label_batch`."""
+        return mean_over_tokens(self._encode(labels), labels.segment_ids)
+
+    def _encode(self, batch: Batch, **how: Any) -> Float[Array, "R L d"]:
+        return self.encoder(batch.tokens, batch.positions, batch.segment_ids, **how)
+
+
+class Model(Representer):
+    """What stage one trains: with the predictor of the cross-entropy term. Its parameters are the whole state: dropout keys
+    come with each call.
+    """
+
+    def __init__(
+        self, encoder: nnx.Module, classes: int, config: ModelConfig, *, readout: Readout | None = None, rngs: nnx.Rngs
+    ) -> None:
+        """Args:
+        encoder: `encoder(tokens, positions, segment_ids, *, deterministic, rngs, read) -> [R, L, d]`, see `Encoder`.
+        classes: number of labels C.
+        config: mapping width m (0: d), dropout of the predictor, and the readout.
+        readout: the one in force (`Config.readout`); None: `config.readout`.
+        rngs: for the heads' weights.
+        """
+        width: int = encoder.hidden_size  # type: ignore[attr-defined]
+        self.predictor = nnx.Linear(width, classes, kernel_init=_KERNEL_INIT, rngs=rngs)
+        super().__init__(encoder, Mapping(width, config.mapping_dim or width, rngs=rngs), readout=readout or config.readout)
+        self.dropout = nnx.Dropout(config.dropout)
+
+    def predict(
+        self, h: Float[Array, "N d"], *, deterministic: bool = True, rngs: nnx.Rngs | None = None
+    ) -> Float[Array, "N C"]:
+        """Logits of the cross-entropy term."""
+        return self.predictor(self.dropout(h, deterministic=deterministic, rngs=rngs))
+
+
+def readout_columns(batch: Batch) -> tuple[Int[Array, "R S"], Int[Array, " N"]]:
+    """The columns that are read in each row (0 where there are fewer), and each example's place among its row's.
+
+    An example's place is that of its segment. Filler reads what is in its row's first place, or the last of an empty row.
+    """
+    rows, columns = batch.readout[:, 0], batch.readout[:, 1]
+    slots = batch.segment_ids[rows, columns] - 1
+    empty = jnp.zeros((batch.tokens.shape[0], min(MAX_SEGMENTS, batch.tokens.shape[1])), columns.dtype)
+    # max, because filler points at column 0 of a row whose first example reads another one.
+    return empty.at[rows, slots].max(columns), slots
+
+
+def mean_over_examples(hidden: Float[Array, "R L d"], batch: Batch) -> Float[Array, "N d"]:
+    """Mean of the hidden states over all tokens of each example, in float32.
+
+    An example's tokens are those of its readout token's segment, so that there is always at least one: filler, whose readout
+    may lie in padding, is finite like everything else.
+    """
+    rows, columns = batch.readout[:, 0], batch.readout[:, 1]
+    own = batch.segment_ids[rows] == batch.segment_ids[rows, columns][:, None]
+    of_row = rows[:, None] == jnp.arange(hidden.shape[0])
+    member = (of_row[:, :, None] & own[:, None, :]).astype(jnp.float32)
+    # A product, not a gather: [N, L, d] is never made, and rows that lie on several devices are added up where they are.
+    summed = jnp.einsum("nrl,rld->nd", member, hidden.astype(jnp.float32), precision=jax.lax.Precision.HIGHEST)
+    return summed / jnp.sum(own, axis=1, keepdims=True)

@@ -1,0 +1,1 @@
+"""A trained model in use: it predicts, is saved, loaded and described."""

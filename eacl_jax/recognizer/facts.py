@@ -1,0 +1,164 @@
+"""What is known of the run that a recognizer comes from.
+
+It stands in the front matter of the model folder's card, under `eacl_jax`, and nowhere else: a recognizer that is derived from
+another one takes it from there.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import yaml
+from huggingface_hub import ModelCard
+
+from eacl_jax.errors import UserError
+from eacl_jax.files.local import read_text
+from eacl_jax.files.records import bounded, build
+
+if TYPE_CHECKING:
+    from eacl_jax.training.experiment import Experiment
+
+CARD = "README.md"
+KEY = "eacl_jax"
+_PACKAGE = "package:"
+_RECIPE = ("prompt", "model", "anchors", "loss", "stage_one", "stage_two")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Scores:
+    weighted_f1: float = bounded(at_least=0, at_most=101)  # percent; a little more by rounding
+    accuracy: float = bounded(at_least=0, at_most=101)
+    macro_f1: float = bounded(at_least=0, at_most=101)
+    per_class_f1: dict[str, float] = bounded(at_least=0, at_most=101)
+    micro_f1: float | None = bounded(None, at_least=0, at_most=101)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Calibration:
+    temperature: float = bounded(above=0)
+    expected_calibration_error: dict[str, float]
+    expected_calibration_error_uncalibrated: dict[str, float]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Stage:
+    best_epoch: int = bounded(at_least=0)
+    dev: _Scores
+    test: _Scores
+    calibration: _Calibration
+
+
+@dataclasses.dataclass(frozen=True)
+class _Baseline:
+    label: str
+    dev: _Scores
+    test: _Scores
+
+
+@dataclasses.dataclass(frozen=True)
+class Results:
+    """What `results.json` holds of scores: what a card and a report tell."""
+
+    stage_one: _Stage
+    stage_two: _Stage
+    always_most_frequent: _Baseline
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What a card tells of the run that a recognizer comes from.
+
+    Attributes:
+      corpus: its name.
+      encoder: where it came from: a hub id, `package:NAME/FOLDER`, or a folder's name.
+      on_hub: `encoder` is a hub id.
+      seed: of the run.
+      labels: of the run, in anchor order.
+      words: of the labels.
+      dialogues: by split.
+      utterances: annotated ones, by split and label.
+      recipe: settings by dotted name.
+      results: as `results.json` has them.
+      changes: what has been done to the recognizer since the run, in sentences.
+    """
+
+    corpus: str
+    encoder: str
+    on_hub: bool
+    seed: int
+    labels: tuple[str, ...]
+    words: tuple[str, ...]
+    dialogues: dict[str, int]
+    utterances: dict[str, dict[str, int]]
+    recipe: dict[str, Any]
+    results: dict[str, Any]
+    changes: tuple[str, ...] = ()
+
+    @classmethod
+    def of_run(cls, experiment: "Experiment", results: Mapping[str, Any]) -> Self:
+        """The facts of a run.
+
+        Args:
+          experiment: of the run.
+          results: from `run.summarize`.
+        """
+        config, taxonomy = experiment.config, experiment.corpus.taxonomy
+        counts = {split: np.bincount(experiment.gold(split), minlength=len(taxonomy)) for split in experiment.examples}
+        groups = config.to_dict()
+        recipe = {f"{group}.{name}": value for group in _RECIPE for name, value in groups[group].items()}
+        recipe |= {f"encoder.{name}": groups["encoder"][name] for name in ("frozen_layers", "dtype", "attention_dropout")}
+        recipe |= {f"compat.{name}": on for name, on in groups["compat"].items() if on}
+        where = config.encoder.path
+        local = Path(where).expanduser()
+        # The folders above a local one are nobody else's business.
+        named = local.name if not where.startswith(_PACKAGE) and local.is_dir() else where
+        return cls(
+            corpus=experiment.corpus.name,
+            encoder=named,
+            on_hub=named == where and not where.startswith(_PACKAGE),
+            seed=config.seed,
+            labels=taxonomy.labels,
+            words=taxonomy.words,
+            dialogues={split: len(dialogues) for split, dialogues in experiment.corpus.splits.items()},
+            utterances={split: dict(zip(taxonomy.labels, map(int, count), strict=True)) for split, count in counts.items()},
+            recipe={name: list(value) if isinstance(value, tuple) else value for name, value in recipe.items()},
+            results={name: results[name] for name in ("stage_one", "stage_two", "always_most_frequent")},
+        )
+
+    @classmethod
+    def read(cls, folder: Path) -> "Facts | None":
+        """The facts in a model folder's card; None where there is no card, or one without them.
+
+        Raises:
+          UserError: the card's front matter is damaged.
+        """
+        file = folder / CARD
+        if not file.is_file():
+            return None
+        text = read_text(file)
+        try:
+            values = ModelCard(text, ignore_metadata_errors=True).data.to_dict().get(KEY)
+            if values is None:
+                return None
+            problems: list[str] = []
+            facts = build(cls, values, KEY, problems)
+            if facts:
+                build(Results, facts.results, f"{KEY}.results", problems)
+        except (TypeError, ValueError, AttributeError, yaml.YAMLError) as error:
+            problems = [" ".join(str(error).split())]
+        if problems:
+            raise UserError(
+                f"{file}: what stands under {KEY} in its front matter cannot be read; restore it, or delete the file to go "
+                "without what it tells of the run:\n  " + "\n  ".join(problems)
+            )
+        return facts
+
+    def changed(self, sentence: str) -> "Facts":
+        """The same facts for a recognizer to which something was done, told in a sentence."""
+        return dataclasses.replace(self, changes=(*self.changes, sentence))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as the front matter holds them."""
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(self).items()}

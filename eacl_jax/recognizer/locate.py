@@ -1,0 +1,106 @@
+"""Finds the folder of a model and sees that its files are there and may be read, in milliseconds: nothing is loaded."""
+
+import json
+import os
+import re
+from pathlib import Path
+
+from eacl_jax.errors import UserError
+from eacl_jax.files import local
+
+FILES = ("config.json", "heads.safetensors", "README.md", "encoder/*", "label_encoder/*")
+_HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
+
+
+def find_folder(path: str | Path, revision: str) -> Path:
+    """The model folder: the given one, the `model/` of a given run, or a hub repository's, downloaded once.
+
+    Args:
+      path: a folder, with `~` as the home folder, or the id of a hub repository.
+      revision: branch, tag or commit of a hub id.
+
+    Raises:
+      UserError: it is neither, or a file is missing or may not be read.
+    """
+    folder = find_local(path)
+    if folder is None:
+        folder = _from_hub(str(path), revision)
+        check(folder)
+    return folder
+
+
+def find_local(path: str | Path) -> Path | None:
+    """The given model folder, or a given run's; None where a hub repository is meant. No network is used.
+
+    Raises:
+      UserError: as `find_folder`.
+    """
+    folder = local.find_folder(path, hub=_HUB_ID)
+    if folder is not None:
+        folder = _in_run(folder)
+        check(folder)
+    return folder
+
+
+def check(folder: Path) -> None:
+    """Sees that a model folder is whole: what is inside it never comes from elsewhere.
+
+    Raises:
+      UserError: a file is missing or may not be read.
+    """
+    local.check_readable(folder, ("config.json", "heads.safetensors", "README.md"))
+    if missing := [name for name in ("config.json", "heads.safetensors") if not (folder / name).is_file()]:
+        raise UserError(_no_model(folder, missing))
+    parts = ["encoder"]
+    # What else is amiss with it, is told where it is read.
+    try:
+        if json.loads((folder / "config.json").read_bytes())["anchor_encoding"] == "fixed":
+            parts.append("label_encoder")
+    except (ValueError, LookupError, TypeError):
+        pass
+    for part in parts:
+        if not (folder / part).is_dir():
+            raise UserError(f"{folder / part} is missing: the model folder is not whole; copy or save the model again.")
+        local.check_readable(folder / part, ("*",))
+
+
+def _in_run(folder: Path) -> Path:
+    """The model of a run, where the folder is a run's."""
+    if _is_model(folder):
+        return folder
+    if os.path.exists(folder / "model"):
+        return folder / "model"
+    if os.path.exists(folder / "checkpoints"):
+        raise UserError(f"{folder} is a run that is not finished: it holds no model/ yet. Run its command again to go on.")
+    return folder
+
+
+def _is_model(folder: Path) -> bool:
+    return os.path.exists(folder / "heads.safetensors")
+
+
+def _no_model(folder: Path, missing: list[str]) -> str:
+    if len(missing) == 1:
+        return f"{folder / missing[0]} is missing: the model folder is not whole; copy or save the model again."
+    if _is_model(folder.parent):
+        return f"{folder} is a part of a model; name the whole folder, {folder.parent}."
+    names = sorted(os.listdir(folder))
+    if models := [str(folder / name) for name in names if _is_model(folder / name) or _is_model(folder / name / "model")]:
+        return f"{folder} is no model's folder; did you mean {' or '.join(models[:3])}?"
+    return (
+        f"{folder} is no model's folder: {' and '.join(missing)} are missing, it holds {local.listed(names) or 'nothing'}; "
+        "expected the folder that a run leaves as `model/`."
+    )
+
+
+def _from_hub(name: str, revision: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=list(FILES)))
+    except Exception as error:  # the hub's client raises errors of several libraries
+        reason = str(error).strip().split("\n")[0]
+        raise UserError(
+            f"there is no folder {name}, and it cannot be had from the hub either ({type(error).__name__}: {reason}). "
+            f"{local.alike(Path(name)).capitalize()}".strip()
+        ) from error

@@ -1,0 +1,1 @@
+"""What answers the requests, without a word of HTTP."""

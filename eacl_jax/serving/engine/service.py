@@ -1,0 +1,182 @@
+"""The service without HTTP: questions in, answers out, however many ask at once."""
+
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from eacl_jax.dialogue import Dialogue, Utterance
+from eacl_jax.recognizer.prediction import DialoguePrediction, Prediction
+from eacl_jax.serving.engine.admission import Admission, shutting_down
+from eacl_jax.serving.engine.batcher import Batcher
+from eacl_jax.serving.engine.conversations import Conversations, Labelled
+from eacl_jax.serving.engine.jobs import Job
+from eacl_jax.serving.errors import ApiError
+from eacl_jax.serving.settings import ServiceSettings
+from eacl_jax.serving.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from eacl_jax.data.prompts import OnLong
+    from eacl_jax.recognizer.recognizer import EmotionRecognizer
+
+# A piece of a request is a quarter of a batch, so that a batch holds the work of several.
+_PIECES = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Turn:
+    """The answer to one more utterance of a conversation.
+
+    Attributes:
+      index: of the utterance there, from 0.
+      answer: its emotion.
+      labels: the conversation's own with a word or phrase each; empty for the model's.
+      warnings: what was found in them.
+    """
+
+    index: int
+    answer: Prediction
+    labels: Mapping[str, str]
+    warnings: tuple[str, ...]
+
+
+class Service:
+    """What the endpoints share: the recognizer's thread, who is let in, the conversations and the metrics."""
+
+    def __init__(self, recognizer: "EmotionRecognizer", settings: ServiceSettings) -> None:
+        """Args:
+        recognizer: not to be used by others as long as the service runs.
+        settings: of the service.
+        """
+        self.recognizer, self.settings = recognizer, settings
+        self.admission = Admission(settings.queue, pace=lambda: self._batcher.pace)
+        self.conversations = Conversations(
+            lambda: Labelled(recognizer),
+            most=settings.conversations,
+            idle=settings.idle,
+            forgot=lambda: self.telemetry.forgotten.inc(),
+        )
+        self.telemetry = Telemetry(queued=lambda: self.admission.held, conversations=lambda: len(self.conversations))
+        self._batcher = Batcher(
+            recognizer, size=settings.batch, label_sets=settings.label_sets, saw_batch=self.telemetry.saw_batch
+        )
+        self._jobs: set[Job] = set()
+        self._gave_up = False
+        self._loop: asyncio.AbstractEventLoop
+        self._up: asyncio.Future[None]
+
+    async def start(self) -> None:
+        """Starts the recognizer's thread. Without `settings.warm` the service is ready then."""
+        self._loop = asyncio.get_running_loop()
+        self._up = self._loop.create_future()
+        self._batcher.start(warm=self.settings.warm, ready=lambda error: self._call(self._settle, error))
+        if not self.settings.warm:
+            await self._up
+
+    def when_ready(self, tell: Callable[[BaseException | None], None]) -> None:
+        """Has `tell` called when the service is ready, or with what kept it from that."""
+        self._up.add_done_callback(lambda up: None if up.cancelled() else tell(up.exception()))
+
+    def stop(self) -> None:
+        """Lets nobody in any more, and gives up after the time of grace what is not answered by then. A signal handler may
+        call it.
+        """
+        if not self.admission.stopping:
+            self.admission.stopping = True
+            self._call(lambda: self._loop.call_later(self.settings.grace, self._give_up))
+
+    async def close(self) -> None:
+        """Ends the recognizer's thread."""
+        self.admission.stopping = True
+        self._give_up()
+        await asyncio.to_thread(self._batcher.close, self.settings.grace)
+
+    async def predict(
+        self, dialogues: Sequence[Dialogue], labels: Mapping[str, str], on_long: "OnLong" = "cut"
+    ) -> tuple[list[DialoguePrediction], tuple[str, ...]]:
+        """The emotions of all utterances of each dialogue, and what was found in the labels (`EmotionRecognizer.warnings`).
+
+        Args:
+          dialogues: checked ones.
+          labels: labels to use in place of the model's with a word or phrase each; empty for the model's.
+          on_long: as of `EmotionRecognizer.predict`.
+
+        Raises:
+          ApiError: there is no room (429), or the service is not up (503).
+          Unanswerable: an utterance cannot become a prompt, or is refused.
+          UserError: the labels cannot be used.
+        """
+        count = sum(len(dialogue.utterances) for dialogue in dialogues)
+        with self.admission.hold(count + len(labels)):
+            job = self._job(labels, on_long)
+            size = max(self.settings.batch // _PIECES, 1)
+            for number, dialogue in enumerate(dialogues):
+                job.add(dialogue, number, size=size, most_past=self._batcher.most_past)
+            answers = iter(await self._run(job))
+        found = [DialoguePrediction(each.id, tuple(next(answers) for _ in each.utterances), each.other) for each in dialogues]
+        return found, job.warnings
+
+    async def say(self, identity: str, utterance: Utterance, labels: Mapping[str, str], on_long: "OnLong") -> Turn:
+        """Adds an utterance to a conversation. Where it fails, nothing is added.
+
+        Args:
+          identity: of the conversation.
+          utterance: a checked one.
+          labels: as of `predict`, for the whole conversation; empty for those that it began with.
+          on_long: as of `predict`.
+
+        Raises:
+          ApiError: as `predict`; 409, the conversation began with other labels.
+        """
+        known = self.conversations.find(identity)
+        with self.admission.hold(1 + len(labels or (known.labels if known else ()))):
+            async with self.conversations.turn(identity) as conversation:
+                if len(conversation) and labels and labels != conversation.labels:
+                    raise _other_labels(identity, conversation.labels or self.recognizer.labels)
+                labels = labels or conversation.labels
+                job = self._job(labels, on_long)
+                job.add_last(conversation.ahead(utterance))
+                (answer,) = await self._run(job)
+                conversation.append(utterance)
+                conversation.labels = labels
+                return Turn(len(conversation) - 1, answer, labels, job.warnings)
+
+    def _job(self, labels: Mapping[str, str], on_long: "OnLong") -> Job:
+        return Job(labels, on_long, most_tokens=self.recognizer.settings.prompt.max_tokens)
+
+    async def _run(self, job: Job) -> list[Prediction]:
+        if self._gave_up:
+            raise shutting_down()
+        self._jobs.add(job)
+        self._batcher.submit(job)
+        try:
+            answers = await job.answers()
+        finally:
+            self._jobs.discard(job)
+        self.telemetry.saw_answers(answers)
+        return answers
+
+    def _settle(self, error: BaseException | None) -> None:
+        self.admission.ready = error is None
+        if error is None:
+            self._up.set_result(None)
+        else:
+            self._up.set_exception(error)
+
+    def _call(self, function: Callable[..., object], *arguments: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the service has ended meanwhile
+            self._loop.call_soon_threadsafe(function, *arguments)
+
+    def _give_up(self) -> None:
+        self._gave_up = True
+        for job in self._jobs:
+            job.fail(shutting_down())
+
+
+def _other_labels(identity: str, labels: Iterable[str]) -> ApiError:
+    message = (
+        f"labels: the conversation {identity!r} is answered by {', '.join(labels):.200}, since its first utterance; leave "
+        "labels out, or begin another conversation."
+    )
+    return ApiError(409, "other_labels", message, field="labels")

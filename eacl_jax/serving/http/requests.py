@@ -1,0 +1,133 @@
+"""A request's dialogues and labels -> the recognizer's, with the limits kept."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from eacl_jax.corpora.transcripts import split_lines
+from eacl_jax.data.inputs import read_labels, read_record, read_utterance
+from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
+from eacl_jax.errors import UserError
+from eacl_jax.serving.errors import ApiError
+from eacl_jax.serving.http.schemas import LONGEST_NAME, AskedDialogue, AskedUtterance
+from eacl_jax.serving.settings import Limits
+
+Read = TypeVar("Read")
+_LINES = 10
+"""Lines of a transcript for each utterance that it may hold: most of them are blank."""
+
+
+def check_counts(body: Any, limits: Limits) -> None:
+    """Raises `ApiError`, 413, where the lists of a body that is not looked at yet are longer than the limits."""
+    dialogues = body.get("dialogues") if isinstance(body, dict) else None
+    if not isinstance(dialogues, list):
+        return
+    _within(len(dialogues), limits.dialogues, "dialogues", "dialogues")
+    count = 0
+    for number, each in enumerate(dialogues):
+        utterances = each.get("utterances") if isinstance(each, dict) else None
+        count += len(utterances) if isinstance(utterances, list) else 0
+        _within(count, limits.utterances, "utterances", f"dialogues[{number}].utterances")
+
+
+def dialogues_of(asked: Sequence[AskedDialogue], limits: Limits) -> list[Dialogue]:
+    """The dialogues of a request.
+
+    Raises:
+      ApiError: 413, they are above a limit; 422, one cannot be read or holds no utterance.
+    """
+    found, before = [], 0
+    for number, each in enumerate(asked):
+        field, given = f"dialogues[{number}]", each.given()
+        if "transcript" in given:
+            place = f"{field}.transcript"
+            # Counted before they are read, which takes a while. Several may be one message of a chat's export.
+            lines = split_lines(each.transcript)
+            _within(len(lines), _LINES * limits.utterances, "lines", place)
+            _within(before + sum(bool(line.strip()) for line in lines), limits.utterances, "lines", place)
+            dialogue = _read(read_record, given, field, place, str(number + 1))
+            if not dialogue.utterances:
+                message = f"{place} holds no utterance; write a line each, as in 'Ann: I got it!'."
+                raise ApiError(422, "invalid", message, field=place)
+            for said in dialogue.utterances:
+                _short_enough(said.text, limits, place)
+        else:
+            _within(before + len(each.utterances), limits.utterances, "utterances", f"{field}.utterances")
+            head = _read(read_record, {**given, "utterances": []}, field, field, str(number + 1))
+            turns = tuple(
+                utterance_of(turn, limits, f"{field}.utterances[{index}]") for index, turn in enumerate(each.utterances)
+            )
+            dialogue = Dialogue(head.id, turns, head.other)
+        before += len(dialogue.utterances)
+        found.append(dialogue)
+    return found
+
+
+def utterance_of(asked: AskedUtterance | list[str] | str, limits: Limits, place: str = "") -> Utterance:
+    """An utterance, in one of its forms.
+
+    Args:
+      asked: an object, a pair or a text.
+      limits: of its text.
+      place: its field in the request; empty where it is the whole body.
+
+    Raises:
+      ApiError: 413, its text is above the limit; 422, it cannot be read.
+    """
+    given = asked.given() if isinstance(asked, AskedUtterance) else asked
+    said = _read(read_utterance, given, place or "the utterance", place or None)
+    _short_enough(said.text, limits, field_of(asked, place, "text"))
+    return said
+
+
+def field_of(asked: AskedUtterance | list[str] | str, place: str, name: str) -> str:
+    """Where in the request an utterance's "speaker" or "text" is."""
+    if isinstance(asked, AskedUtterance):
+        return f"{place}.{name}" if place else name
+    return place if isinstance(asked, str) else f"{place}[{('speaker', 'text').index(name)}]"
+
+
+def labels_of(asked: dict[str, str] | list[str] | str, limits: Limits) -> dict[str, str]:
+    """The word or phrase of each label of a request's own; empty where it has none.
+
+    Raises:
+      ApiError: 413, there are too many; 422, they cannot be read.
+    """
+    if not asked:
+        return {}
+    items = [item for line in split_lines(asked) for item in line.split(",")] if isinstance(asked, str) else asked
+    _within(sum(bool(item.strip()) for item in items), limits.labels, "labels", "labels")
+    labels = _read(read_labels, asked, "labels", "labels")
+    try:
+        Taxonomy(tuple(labels), tuple(labels.values()))
+    except UserError as error:
+        raise unusable(error) from error
+    if long := [each for pair in labels.items() for each in pair if len(each) > LONGEST_NAME]:
+        message = f"labels: {long[0]!r:.60} is longer than the {LONGEST_NAME} characters that labels and words may have."
+        raise ApiError(422, "invalid", message, field="labels")
+    return labels
+
+
+def unusable(error: UserError) -> ApiError:
+    """422 for what the library says of labels."""
+    message = str(error)
+    return ApiError(422, "invalid", message if message.startswith("label") else f"labels: {message}", field="labels")
+
+
+def _read(reader: Callable[..., Read], given: Any, where: str, field: str | None, *more: str) -> Read:
+    """What the library's reader makes of it; its error is the caller's."""
+    try:
+        return reader(given, where, *more)
+    except UserError as error:
+        raise ApiError(422, "invalid", str(error), field=field) from error
+
+
+def _short_enough(text: str, limits: Limits, field: str) -> None:
+    if len(text) > limits.characters:
+        message = f"{field} holds a text of {len(text)} characters; the limit is {limits.characters}."
+        raise ApiError(413, "too_large", message, field=field)
+
+
+def _within(count: int, limit: int, what: str, field: str) -> None:
+    if count > limit:
+        message = f"the request holds {count} {what} or more; the limit is {limit}. Send them in several requests."
+        raise ApiError(413, "too_large", message, field=field)

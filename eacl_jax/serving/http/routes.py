@@ -1,0 +1,190 @@
+"""The endpoints under /v1."""
+
+import dataclasses
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Annotated, Any, TypeVar
+
+from fastapi import APIRouter, Path, Request, Response
+from pydantic_core import to_json
+
+from eacl_jax.errors import UserError
+from eacl_jax.recognizer.prediction import ANSWER, OTHER
+from eacl_jax.serving.engine.batcher import Unanswerable
+from eacl_jax.serving.engine.service import Service
+from eacl_jax.serving.errors import ApiError, documented
+from eacl_jax.serving.http.bodies import JsonRoute
+from eacl_jax.serving.http.deadline import in_time
+from eacl_jax.serving.http.requests import check_counts, dialogues_of, field_of, labels_of, unusable, utterance_of
+from eacl_jax.serving.http.schemas import (
+    AskedDialogue,
+    ConversationAnswer,
+    ModelAnswer,
+    NextUtterance,
+    PredictAnswer,
+    PredictRequest,
+    SaidAnswer,
+)
+
+Identity = Annotated[
+    str,
+    Path(
+        pattern=r"^[A-Za-z0-9._:~-]{1,100}$",
+        description="Chosen by the caller: letters, digits and . _ : ~ -",
+        examples=["call-17"],
+    ),
+]
+Result = TypeVar("Result")
+
+
+def api(service: Service) -> APIRouter:
+    """The endpoints of a service."""
+    settings, recognizer = service.settings, service.recognizer
+
+    class Limited(JsonRoute):
+        """Counts what is asked before it is looked at."""
+
+        def check(self, body: Any) -> None:
+            check_counts(body, settings.limits)
+
+    router = APIRouter(prefix="/v1", route_class=Limited, responses=documented(401))
+
+    async def in_time_or_why(
+        request: Request, work: Coroutine[Any, Any, Result], asked: Sequence[AskedDialogue] | NextUtterance
+    ) -> Result:
+        try:
+            return await in_time(request, work, settings.timeout)
+        except Unanswerable as error:
+            raise _unanswerable(error, asked, recognizer.settings.prompt.max_tokens) from error
+        except UserError as error:
+            raise unusable(error) from error
+
+    def in_force(labels: Mapping[str, str]) -> dict[str, Any]:
+        words = labels or dict(zip(recognizer.settings.labels, recognizer.settings.words, strict=True))
+        return {"labels": list(words), "words": dict(words)}
+
+    # Answers are written as JSON once and not validated: what they hold comes from the recognizer, and the models of the
+    # answers, which tests hold them to, are for the description.
+
+    @router.post(
+        "/predict",
+        summary="Emotions of whole dialogues",
+        response_description="Answered.",
+        response_model=PredictAnswer,
+        responses=documented(400, 408, 413, 415, 422, 429, 503, 504),
+    )
+    async def predict(request: Request, asked: PredictRequest) -> Response:
+        """The emotion of every utterance, from itself and what was said before in its dialogue."""
+        labels = labels_of(asked.labels, settings.limits)
+        dialogues = dialogues_of(asked.dialogues, settings.limits)
+        work = service.predict(dialogues, labels, asked.on_long)
+        answers, warnings = await in_time_or_why(request, work, asked.dialogues)
+        found = [_leaner_dialogue(answer.to_json(), asked.fields_) for answer in answers]
+        return _json({**in_force(labels), "warnings": warnings, "dialogues": found})
+
+    @router.post(
+        "/conversations/{id}/utterances",
+        summary="One more utterance of a conversation",
+        response_description="Answered.",
+        response_model=SaidAnswer,
+        responses=documented(400, 408, 409, 413, 415, 422, 429, 503, 504),
+    )
+    async def say(request: Request, id: Identity, asked: NextUtterance) -> Response:
+        """Adds what was said now and answers its emotion. The conversation begins with its first utterance; `labels` that come
+        with that one are the conversation's, and may be left out or given again with the next ones. Where there is no answer,
+        nothing is added.
+        """
+        utterance, labels = utterance_of(asked, settings.limits), labels_of(asked.labels, settings.limits)
+        work = service.say(id, utterance, labels, asked.on_long)
+        said = await in_time_or_why(request, work, asked)
+        answer = _leaner(said.answer.to_json(), asked.fields_)
+        return _json(
+            {"conversation": id, "index": said.index, **in_force(said.labels), "warnings": said.warnings, "utterance": answer}
+        )
+
+    @router.get(
+        "/conversations/{id}",
+        summary="How long a conversation is",
+        response_description="Answered.",
+        response_model=ConversationAnswer,
+        responses=documented(404, 422),
+    )
+    async def look(id: Identity) -> Response:
+        """The number of utterances so far, and the labels."""
+        conversation = service.conversations.find(id)
+        if not conversation:
+            raise _no_conversation(id)
+        labels = list(conversation.labels or recognizer.labels)
+        return _json({"conversation": id, "utterances": len(conversation), "labels": labels})
+
+    @router.delete(
+        "/conversations/{id}",
+        summary="Forget a conversation",
+        status_code=204,
+        response_description="Forgotten.",
+        response_class=Response,
+        responses=documented(404, 422, 504),
+    )
+    async def forget(request: Request, id: Identity) -> Response:
+        """Forgets what was said, once the utterances that came before are answered."""
+        if not await in_time(request, service.conversations.forget(id), settings.timeout):
+            raise _no_conversation(id)
+        return Response(status_code=204)
+
+    @router.get(
+        "/model",
+        summary="The model and the limits",
+        response_description="Answered.",
+        response_model=ModelAnswer,
+    )
+    async def model() -> Response:
+        """Which model answers, its labels, and what one request may hold."""
+        return _json(
+            {
+                "name": settings.name,
+                **in_force({}),
+                "max_tokens": recognizer.settings.prompt.max_tokens,
+                "max_past": recognizer.settings.prompt.max_past,
+                "temperature": recognizer.settings.calibration["stage_two"],
+                "limits": dataclasses.asdict(settings.limits),
+            }
+        )
+
+    return router
+
+
+def _json(value: Any) -> Response:
+    return Response(to_json(value), media_type="application/json")
+
+
+def _no_conversation(identity: str) -> ApiError:
+    return ApiError(404, "not_found", f"there is no conversation {identity!r}; it may have been idle for too long.")
+
+
+def _leaner_dialogue(answer: dict[str, Any], fields: Sequence[str]) -> dict[str, Any]:
+    utterances = [_leaner(each, fields) for each in answer["utterances"]]
+    rest = {} if fields and OTHER not in fields else answer
+    return {**rest, "id": answer["id"], "utterances": utterances}
+
+
+def _leaner(answer: dict[str, Any], fields: Sequence[str]) -> dict[str, Any]:
+    """Of an utterance's answer the fields that are asked for; all where none are."""
+    if not fields:
+        return answer
+    return {name: value for name, value in answer.items() if (name if name in ANSWER else OTHER) in fields}
+
+
+def _unanswerable(error: Unanswerable, asked: Sequence[AskedDialogue] | NextUtterance, tokens: int) -> ApiError:
+    if isinstance(asked, NextUtterance):
+        field = error.field
+    elif "transcript" in asked[error.dialogue].model_fields_set:
+        field = f"dialogues[{error.dialogue}].transcript"
+    else:
+        place = f"dialogues[{error.dialogue}].utterances[{error.utterance}]"
+        field = field_of(asked[error.dialogue].utterances[error.utterance], place, error.field)
+    which = f"utterance {error.utterance} (from 0) has a text that" if field.endswith(".transcript") else "the text"
+    reasons = {
+        "speaker": f"the speaker's name leaves no room for the text in the model's prompts of {tokens} tokens; shorten it.",
+        "text": f"{which} is longer than the model reads (prompts of {tokens} tokens); shorten or split it, or ask with "
+        '"on_long": "cut" or "pool".',
+    }
+    return ApiError(422, "invalid", f"{field}: {reasons[error.field]}", field=field)

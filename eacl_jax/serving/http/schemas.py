@@ -1,0 +1,299 @@
+"""What requests and answers hold; the OpenAPI description is made from this."""
+
+import json
+from typing import Annotated, Any, ClassVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    FailFast,
+    Field,
+    Tag,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import PydanticSerializationError, to_json
+
+from eacl_jax.data.inputs import why_no_text
+from eacl_jax.data.prompts import OnLong
+from eacl_jax.recognizer.prediction import ANSWER, OTHER
+
+LONGEST_NAME = 100
+
+
+def _is_text(value: Any) -> Any:
+    if isinstance(value, str) and (reason := why_no_text(value)):
+        raise ValueError(reason)
+    return value
+
+
+def _says_something(value: str) -> str:
+    if not value.strip():
+        raise ValueError("is empty; give a name, any name")
+    return value
+
+
+def _digits(value: Any) -> Any:
+    """A whole number stands for its digits."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _can_be_answered(value: Any) -> Any:
+    """The value of a field that is carried through, where an answer can hold it."""
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+        to_json([[[[[[[[value]]]]]]]])  # with room for what it stands in
+    except UnicodeEncodeError as error:
+        raise ValueError("holds half of a surrogate pair, which is no character; decode the text again") from error
+    except (PydanticSerializationError, RecursionError) as error:
+        raise ValueError("is nested too deep") from error
+    except ValueError as error:
+        raise ValueError("holds a number that is too large") from error
+    return value
+
+
+def _form(value: Any) -> str:
+    """Which of several forms a value has. The brackets keep it out of the names of fields in messages."""
+    return "[list]" if isinstance(value, list) else "[text]" if isinstance(value, str) else "[object]"
+
+
+def _short_speaker(pair: list[str]) -> list[str]:
+    if len(pair[0]) > LONGEST_NAME:
+        raise ValueError(f"has a speaker of {len(pair[0])} characters; names have at most {LONGEST_NAME} characters")
+    return pair
+
+
+def _known(name: str) -> str:
+    if name not in (*ANSWER, OTHER):
+        raise ValueError(f"is {name!r:.60}, which is none of {', '.join((*ANSWER, OTHER))}")
+    return name
+
+
+Text = Annotated[str, BeforeValidator(_is_text)]
+"""Characters, none of them null or half of a surrogate pair."""
+
+Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME), BeforeValidator(_is_text), AfterValidator(_says_something)]
+"""A short text that is not blank."""
+
+_Filled = Annotated[str, Field(min_length=1), BeforeValidator(_is_text)]
+_NAMED = {"type": ["string", "integer"], "minLength": 1, "maxLength": LONGEST_NAME}
+
+
+# Lists fail fast: only the first mistake is told, and gathering those of a megabyte of them would hold up everybody else.
+class _Asked(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _CarriedThrough(BaseModel):
+    """Has fields of the caller's own, which come back in the answer."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+    __pydantic_extra__: dict[str, Annotated[Any, BeforeValidator(_can_be_answered)]]
+    parts: ClassVar[tuple[str, ...]]
+    """What it is made of, beside the caller's own fields."""
+
+    def given(self) -> dict[str, Any]:
+        """The fields that were given."""
+        known = {name: getattr(self, name) for name in self.parts if name in self.model_fields_set}
+        return {**known, **(self.model_extra or {})}
+
+
+class AskedUtterance(_CarriedThrough):
+    """One turn of a conversation. Its other fields come back in the answer."""
+
+    parts = ("speaker", "text", "emotion")
+
+    speaker: Annotated[Name | None, BeforeValidator(_digits), WithJsonSchema({"anyOf": [_NAMED, {"type": "null"}]})] = Field(
+        None, description="`Speaker` where there is none; a number stands for its digits.", examples=["Ann"]
+    )
+    text: Text = Field(examples=["We got the flat!"])
+    emotion: Text | None = Field(None, description="Not looked at: what is answered may be asked again.")
+
+
+Pair = Annotated[list[Text], Field(min_length=2, max_length=2, fail_fast=True), AfterValidator(_short_speaker)]
+"""Speaker and text."""
+
+Utterance = Annotated[
+    Annotated[AskedUtterance, Tag("[object]")] | Annotated[Pair, Tag("[list]")] | Annotated[Text, Tag("[text]")],
+    Discriminator(_form),
+]
+
+Labels = Annotated[
+    Annotated[dict[Name, Name], Field(min_length=2), Tag("[object]")]
+    | Annotated[list[_Filled], Field(min_length=2, fail_fast=True), Tag("[list]")]
+    | Annotated[_Filled, Tag("[text]")],
+    Discriminator(_form),
+    Field(
+        description="Labels of your own, each with a word or phrase that says what it means; by default the model's labels. "
+        "Also as a list of `gratitude=grateful`, `gratitude: grateful` or `gratitude`, or these in one text, with commas or "
+        "line ends between them.",
+        examples=[{"gratitude": "grateful", "complaint": "annoyed"}, ["gratitude=grateful", "anger"], "joy, anger"],
+    ),
+]
+
+Long = Annotated[
+    OnLong,
+    Field(
+        description="What becomes of a text that is longer than the model reads: `cut` answers by its end, and says so in "
+        "`truncated`; `pool` by the mean of its parts; `refuse` is an error."
+    ),
+]
+
+Fields = Annotated[
+    list[Annotated[str, AfterValidator(_known), WithJsonSchema({"enum": [*ANSWER, OTHER]})]],
+    FailFast(),
+    Field(
+        min_length=1,
+        description="What an answered utterance holds, for a leaner answer; by default all. `other` stands for the fields that "
+        "are carried through.",
+        examples=[["emotion", "confidence"]],
+    ),
+]
+
+
+class NextUtterance(AskedUtterance):
+    """What is said now, and how it is to be answered. Its other fields come back in the answer."""
+
+    labels: Labels = Field(default_factory=dict)
+    on_long: Long = "cut"
+    fields_: Fields = Field(default_factory=list, alias="fields")
+
+
+class AskedDialogue(_CarriedThrough):
+    """A conversation: either its utterances, or a transcript. Its other fields come back in the answer."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["utterances"]}, {"required": ["transcript"]}]})
+    parts = ("id", "utterances", "transcript")
+
+    id: Annotated[
+        str,
+        Field(max_length=LONGEST_NAME),
+        BeforeValidator(_is_text),
+        BeforeValidator(_digits),
+        WithJsonSchema({"type": ["string", "integer"], "maxLength": LONGEST_NAME}),
+    ] = Field(
+        "",
+        description="Comes back in the answer; a number stands for its digits. By default the dialogue's number in the "
+        "request, from 1.",
+    )
+    utterances: Annotated[list[Utterance], FailFast()] = Field(
+        default_factory=list,
+        min_length=1,
+        description="In the order in which they were said: objects, pairs of speaker and text, or texts `Ann: ...`.",
+    )
+    transcript: Text = Field(
+        "",
+        description="`Ann: ...`, a line an utterance, or what a chat program exports. Lines end at a line feed, a carriage "
+        "return or both.",
+        examples=["Ann: We got the flat!\nBen: What?"],
+    )
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> "AskedDialogue":
+        if len(self.model_fields_set & {"utterances", "transcript"}) != 1:
+            raise ValueError("must have either 'utterances' or 'transcript', and not both")
+        return self
+
+
+class PredictRequest(_Asked):
+    """Dialogues whose utterances' emotions are asked for."""
+
+    dialogues: Annotated[list[AskedDialogue], FailFast()] = Field(min_length=1)
+    labels: Labels = Field(default_factory=dict)
+    on_long: Long = "cut"
+    fields_: Fields = Field(default_factory=list, alias="fields")
+
+
+def _none_required(schema: dict[str, Any]) -> None:
+    """Callers choose the fields that they want."""
+    del schema["required"]
+
+
+class AnsweredUtterance(BaseModel):
+    """An utterance and its emotion, and the other fields that it came with."""
+
+    model_config = ConfigDict(extra="allow", json_schema_extra=_none_required)
+
+    speaker: str
+    text: str
+    emotion: str = Field(description="The label whose anchor is nearest.")
+    confidence: float = Field(description="Probability of `emotion`.")
+    probabilities: dict[str, float] = Field(description="By label; they sum to 1.")
+    cosines: dict[str, float] = Field(description="By label: of the utterance's representation with the label's anchor.")
+    truncated: bool = Field(description="The text is longer than the model reads; see `on_long`.")
+    unknown_text: bool = Field(
+        description="The model does not know most of the text, such as another script: the answer says nothing."
+    )
+
+
+class AnsweredDialogue(BaseModel):
+    """A dialogue's utterances in their order, and the other fields that it came with."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str
+    utterances: list[AnsweredUtterance]
+
+
+class PredictAnswer(BaseModel):
+    """The dialogues in the request's order."""
+
+    labels: list[str] = Field(description="All that could be answered.")
+    words: dict[str, str] = Field(description="The word or phrase behind each label.")
+    warnings: list[str] = Field(
+        description="What was found in labels of your own: words that the model does not know, or meanings so near to each "
+        "other that it hardly tells them apart."
+    )
+    dialogues: list[AnsweredDialogue]
+
+
+class SaidAnswer(BaseModel):
+    """The answer to one more utterance of a conversation."""
+
+    conversation: str
+    index: int = Field(description="Of the utterance in the conversation, from 0.")
+    labels: list[str] = Field(description="All that could be answered.")
+    words: dict[str, str] = Field(description="The word or phrase behind each label.")
+    warnings: list[str] = Field(description="As of `PredictAnswer`.")
+    utterance: AnsweredUtterance
+
+
+class ConversationAnswer(BaseModel):
+    """What is known of a conversation."""
+
+    conversation: str
+    utterances: int = Field(description="How many were said.")
+    labels: list[str] = Field(description="All that is answered.")
+
+
+class LimitsAnswer(BaseModel):
+    """What one request may hold."""
+
+    dialogues: int
+    utterances: int
+    characters: int = Field(description="Of an utterance's text.")
+    labels: int
+    body_bytes: int
+
+
+class ModelAnswer(BaseModel):
+    """The model that answers."""
+
+    name: str
+    labels: list[str]
+    words: dict[str, str] = Field(description="The word or phrase behind each label.")
+    max_tokens: int = Field(description="Longest prompt: an utterance and as much of its past as fits.")
+    max_past: int = Field(description="Past utterances that may count.")
+    temperature: float = Field(description="That calibrates the probabilities.")
+    limits: LimitsAnswer
+
+
+class StateAnswer(BaseModel):
+    """Whether the service lives or is ready."""
+
+    status: str

@@ -1,0 +1,1 @@
+"""Both stages: a run, its folder, its steps and what it records."""

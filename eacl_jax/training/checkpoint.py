@@ -1,0 +1,216 @@
+"""Checkpoints of a stage: the latest and the best, written in the background, each whole or not there at all."""
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import grain
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
+
+from eacl_jax.errors import UserError
+from eacl_jax.files.local import disk_problem
+from eacl_jax.files.records import read_json
+from eacl_jax.training.optim import path_name
+
+
+class Checkpoints:
+    """One folder of orbax checkpoints, named by step.
+
+    A checkpoint holds a pytree of arrays, the position of the data iterator and a JSON record. The newest is kept, and the
+    one that ranks highest (of equal ones the earliest).
+    """
+
+    def __init__(self, folder: Path, *, anew: Path | None = None) -> None:
+        """Args:
+        folder: made when something is saved.
+        anew: what to delete to do without what is there, for error messages; None: `folder`.
+
+        Raises:
+          UserError: what is there cannot be read.
+        """
+        self._folder, self._anew = folder, anew or folder
+        with self._telling():
+            for step in self._steps():
+                with contextlib.suppress(OSError):  # an empty folder is no checkpoint
+                    (folder / str(step)).rmdir()
+            for step in self._steps():
+                if (scores := folder / str(step) / "metrics" / "metrics").exists():
+                    read_json(scores, self._advice(step))
+
+        def rank(metrics: Any) -> Any:
+            return metrics["rank"], -metrics["step"]
+
+        keep_best = BestN(get_metric_fn=rank, n=1, keep_checkpoints_without_metrics=False)
+        with self._telling():
+            self._manager = ocp.CheckpointManager(
+                folder.absolute(),
+                # Named here, so that a fresh process can read what is in a checkpoint before it restores.
+                item_handlers={
+                    "state": ocp.StandardCheckpointHandler(),
+                    "record": ocp.JsonCheckpointHandler(),
+                    "data": grain.checkpoint.CheckpointHandler(),
+                },
+                options=ocp.CheckpointManagerOptions(
+                    # best_fn makes orbax write the scores to disk, where a resumed run finds them.
+                    best_fn=rank,
+                    preservation_policy=AnyPreservationPolicy([LatestN(n=1), keep_best]),
+                    cleanup_tmp_directories=True,
+                ),
+            )
+        # What was read back once, or is there to be restored from, need not be looked at again.
+        self._proven = self.latest_step is not None
+
+    @property
+    def latest_step(self) -> int | None:
+        """Step of the newest whole checkpoint, or None."""
+        return self._manager.latest_step()
+
+    def best_step(self) -> int:
+        """Step of the checkpoint with the highest rank, the earliest of equal ones.
+
+        Raises:
+          UserError: there is none.
+        """
+        self._manager.wait_until_finished()
+        with self._telling():
+            step = self._manager.best_step()
+        if step is None:
+            raise UserError(f"{self._folder}: no checkpoint with a score in it; delete {self._anew} to train anew.")
+        return step
+
+    def save(
+        self, step: int, tree: Any, record: dict[str, Any], *, data: grain.DatasetIterator, rank: Sequence[float] | None = None
+    ) -> None:
+        """Begins to write; returns when the arrays have left the devices. The first is waited for, and read back.
+
+        Args:
+          step: names the checkpoint.
+          tree: pytree of arrays.
+          record: JSON values.
+          data: iterator whose position is kept.
+          rank: what "best" goes by, compared element by element; None where nothing was scored.
+
+        Raises:
+          UserError: the first does not hold what was saved.
+        """
+        self._manager.save(
+            step,
+            args=ocp.args.Composite(
+                state=ocp.args.StandardSave(tree), record=ocp.args.JsonSave(record), data=grain.checkpoint.CheckpointSave(data)
+            ),
+            metrics=None if rank is None else {"rank": list(rank), "step": step},
+        )
+        if not self._proven:
+            self._prove(step, tree)
+            self._proven = True
+
+    def restore(self, step: int, template: Any, *, data: grain.DatasetIterator | None = None) -> tuple[Any, dict[str, Any]]:
+        """Reads a checkpoint.
+
+        Args:
+          step: which.
+          template: pytree of arrays, whose shapes, types and shardings the result has.
+          data: iterator to be set to the saved position, if given.
+
+        Returns:
+          The tree and the JSON record.
+
+        Raises:
+          UserError: the checkpoint holds other arrays than the template asks for, or cannot be read.
+        """
+        place = self._folder / str(step)
+        with self._telling(step):
+            # orbax passes over some mismatches in silence and is wordy about others: every array is checked by name first.
+            wanted, found = _shapes(template), _shapes(self._manager.item_metadata(step)["state"])
+            if not found:
+                raise ValueError("it does not say what it holds")
+        wrong = [
+            f"{name}: expected {shape}, found {found.get(name, 'nothing')}"
+            for name, shape in wanted.items()
+            if found.get(name) != shape
+        ]
+        wrong += [f"{name}: not expected, found {shape}" for name, shape in found.items() if name not in wanted]
+        if wrong:
+            raise UserError(f"{place}: the checkpoint does not fit this configuration:\n  " + "\n  ".join(wrong))
+        abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), template)
+        items: dict[str, Any] = {"state": ocp.args.StandardRestore(abstract), "record": ocp.args.JsonRestore()}
+        if data is not None:
+            items["data"] = grain.checkpoint.CheckpointRestore(data)
+        with self._telling(step):
+            restored = self._manager.restore(step, args=ocp.args.Composite(**items))
+            return restored.state, dict(restored.record)
+
+    def _prove(self, step: int, tree: Any) -> None:
+        """Reads a checkpoint into the host's memory and compares it with what was saved."""
+        try:
+            self._manager.wait_until_finished()
+            template = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), tree)
+            read = self._manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(template))).state
+            same = all(map(_equal, jax.tree.leaves(read), jax.tree.leaves(tree)))
+            reason = "it holds something else"
+        except Exception as error:  # whatever the libraries that write and read it raise
+            if disk_problem(error, self._folder):
+                raise
+            same, reason = False, _first_line(error)
+        if not same:
+            raise UserError(
+                f"{self._folder / str(step)}: the first checkpoint does not hold what was saved ({reason}); nothing that is "
+                "trained would last. Name another --workdir, on another disk perhaps."
+            )
+
+    @contextlib.contextmanager
+    def _telling(self, step: int | None = None) -> Iterator[None]:
+        """Tells what is wrong with what is on the disk, whatever the libraries that read it raise."""
+        try:
+            yield
+        except (UserError, MemoryError):
+            raise
+        except Exception as error:
+            if "RESOURCE_EXHAUSTED" in str(error) or "out of memory" in str(error).lower():
+                raise
+            where = self._folder if step is None else self._folder / str(step)
+            problem = disk_problem(error, where)
+            if problem and os.strerror(errno.ENOENT) not in problem:  # a missing file is damage
+                raise UserError(f"the checkpoints cannot be used: {problem} and run the same command again.") from error
+            raise UserError(f"{where}: the checkpoint is damaged; {self._advice(step)} ({_first_line(error)}).") from error
+
+    def _advice(self, step: int | None) -> str:
+        steps = self._steps()
+        older = [other for other in steps if step is not None and other < step]
+        if older and step == max(steps):
+            return f"delete {self._folder / str(step)} to go on from step {max(older)}"
+        return f"delete {self._anew} to train anew from there"
+
+    def _steps(self) -> list[int]:
+        if not self._folder.is_dir():
+            return []
+        return [
+            int(path.name) for path in self._folder.iterdir() if path.name.isascii() and path.name.isdigit() and path.is_dir()
+        ]
+
+    def close(self) -> None:
+        """Waits for what is being written."""
+        self._manager.wait_until_finished()
+        self._manager.close()
+
+
+def _shapes(tree: Any) -> dict[str, str]:
+    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return {path_name(path): f"{np.dtype(leaf.dtype)}{list(leaf.shape)}" for path, leaf in leaves}
+
+
+def _equal(one: Any, other: Any) -> bool:
+    return np.array_equal(np.asarray(one), np.asarray(other), equal_nan=True)
+
+
+def _first_line(error: BaseException) -> str:
+    """What the first of an error's causes says."""
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    return f"{type(error).__name__}: {next(iter(str(error).strip().splitlines()), '')[:200]}"

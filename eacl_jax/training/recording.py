@@ -1,0 +1,184 @@
+"""What a run writes and says as it goes: metrics.jsonl, TensorBoard events, and lines (or a progress bar) for a person."""
+
+import collections
+import datetime
+import json
+import statistics
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from eacl_jax.files.whole import write_text
+
+_RECENT = 30  # steps whose median is the present pace; steps that compile are no part of it
+STAGE_NAMES = {1: "stage one", 2: "stage two"}
+
+
+def title(name: str) -> str:
+    """A score's name as a person reads it: `dev_weighted_f1` -> `dev weighted F1`."""
+    return name.replace("_", " ").replace("f1", "F1")
+
+
+def say(console: Console, text: str) -> None:
+    """Prints text as it is: what stands in square brackets is no markup, and no colons make an emoji."""
+    console.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+
+class MetricsLog:
+    """`metrics.jsonl`: one JSON object a line, each with `stage`, `step` and `epoch`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Adds a row and hands it to the operating system at once."""
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All whole rows; what is no row, such as a last line that a killed process left unfinished, is passed over."""
+        if not self._path.exists():
+            return []
+        rows = []
+        for line in self._path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                row = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(row, dict) and all(isinstance(row.get(key), int) for key in ("stage", "step", "epoch")):
+                rows.append(row)
+        return rows
+
+    def rewind(self, stage: int, step: int) -> None:
+        """Forgets what a stage recorded after the step from which it goes on."""
+        kept = [row for row in self.rows() if row["stage"] != stage or row["step"] <= step]
+        write_text(self._path, "".join(json.dumps(row) + "\n" for row in kept))
+
+
+class Pace:
+    """How long the rest of a stage takes, by its recent steps and by the pauses after its epochs.
+
+    The first step, which compiles, is left out: until there is another, all that is known is that it takes less long.
+    """
+
+    def __init__(self, steps: int, steps_per_epoch: int, batch_size: int) -> None:
+        """Args:
+        steps: the stage's last step.
+        steps_per_epoch: after so many steps comes a pause.
+        batch_size: examples a step.
+        """
+        self._steps, self._per_epoch, self._batch_size = steps, steps_per_epoch, batch_size
+        self._first: float | None = None
+        self._recent: collections.deque[float] = collections.deque(maxlen=_RECENT)
+        self._pauses: list[float] = []
+
+    def step(self, examples_per_second: float) -> None:
+        """A step was done, at this speed."""
+        seconds = self._batch_size / max(examples_per_second, 1e-9)
+        if self._first is None:
+            self._first = seconds
+        else:
+            self._recent.append(seconds)
+
+    def pause(self, seconds: float) -> None:
+        """An epoch was scored, which took so long."""
+        self._pauses.append(seconds)
+
+    def eta(self, step: int) -> str:
+        """What is left after a step: `1:02:03`, `2 days, 1:02:03`, or `below 1:02:03`."""
+        each = statistics.median_low(self._recent) if self._recent else self._first or 0.0
+        epochs = -(-self._steps // self._per_epoch) - (step - 1) // self._per_epoch
+        pauses = epochs * statistics.median(self._pauses) if self._pauses else 0.0
+        left = datetime.timedelta(seconds=round(each * (self._steps - step) + pauses))
+        return f"{left}" if self._recent or step == self._steps else f"below {left}"
+
+
+class Recorder:
+    """Records one stage. Use as a context manager."""
+
+    def __init__(
+        self,
+        workdir: Path,
+        stage: int,
+        *,
+        start: int | None,
+        steps: int,
+        steps_per_epoch: int,
+        log_every: int,
+        console: Console,
+        batch_size: int = 64,
+    ) -> None:
+        """Args:
+        workdir: the run's folder.
+        stage: 1 or 2.
+        start: step from which the stage goes on; None where it begins.
+        steps: its last step.
+        steps_per_epoch: to tell the epoch of a step.
+        log_every: steps between two rows.
+        console: where a person reads; a terminal gets a progress bar, anything else a line a row.
+        batch_size: examples a step, to tell how long the rest takes.
+        """
+        from tensorboardX import SummaryWriter  # takes a second, and only training writes
+
+        self._log = MetricsLog(workdir / "metrics.jsonl")
+        self._log.rewind(stage, -1 if start is None else start)
+        folder = workdir / "tensorboard" / STAGE_NAMES[stage].replace(" ", "_")
+        self._writer = SummaryWriter(str(folder), purge_step=None if start is None else start + 1)
+        self._stage, self._start, self._steps = stage, start or 0, steps
+        self._steps_per_epoch, self._log_every = steps_per_epoch, log_every
+        self._console = console
+        self._pace = Pace(steps, steps_per_epoch, batch_size)
+        self._last_step: float | None = None
+        self._bar: Progress | None = None
+
+    def __enter__(self) -> "Recorder":
+        if self._console.is_terminal:
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[numbers]}", markup=False),
+            )
+            self._bar = Progress(*columns, console=self._console, transient=True)
+            self._bar.start()
+            self._task = self._bar.add_task(STAGE_NAMES[self._stage], total=self._steps, completed=self._start, numbers="")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        self._writer.close()
+
+    def step(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Records every `log_every`-th step, and the first one."""
+        self._pace.step(metrics["examples_per_second"])
+        self._last_step = time.perf_counter()
+        terms = ", ".join(f"{name} {metrics[name]:.3f}" for name in ("ce", "contrastive", "angle") if name in metrics)
+        losses = f"loss {metrics['loss']:.3f}{f' ({terms})' if terms else ''}"
+        numbers = f"{losses}  {metrics['examples_per_second']:.1f} examples/s  ETA {self._pace.eta(step)}"
+        if self._bar is not None:
+            self._bar.update(self._task, completed=step, numbers=numbers)
+        if step % self._log_every and step != 1:
+            return
+        epoch = -(-step // self._steps_per_epoch)
+        self._write(step, {"stage": self._stage, "step": step, "epoch": epoch, **metrics})
+        if self._bar is None:
+            say(self._console, f"{STAGE_NAMES[self._stage]}  epoch {epoch}  step {step}/{self._steps}  {numbers}")
+
+    def epoch(self, epoch: int, step: int, scores: Mapping[str, float], note: str) -> None:
+        """Records an epoch's scores (percent) and says them, followed by `note`."""
+        if self._last_step is not None:
+            self._pace.pause(time.perf_counter() - self._last_step)
+        self._write(step, {"stage": self._stage, "step": step, "epoch": epoch, **scores})
+        said = "  ".join(f"{title(name)} {value:.2f}" for name, value in scores.items())
+        say(self._console, f"{STAGE_NAMES[self._stage]}  epoch {epoch}  {said}  {note}".rstrip())
+
+    def _write(self, step: int, row: Mapping[str, Any]) -> None:
+        self._log.append(row)
+        for name, value in row.items():
+            if name not in ("stage", "step"):
+                self._writer.add_scalar(name, value, step)

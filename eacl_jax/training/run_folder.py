@@ -1,0 +1,302 @@
+"""A run's folder: whose it is, which process is using it, and the JSON that it holds.
+
+`config.json` says how the run was set up, `data.json` what it was given: two runs whose `data.json` is the same learn from the
+same texts, labels and weights, wherever the files lie. `results.json` is written last: where it is, the run is complete.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import logging
+import os
+import socket
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from eacl_jax.config import Config
+from eacl_jax.dialogue import SPLITS, Corpus, Dialogue
+from eacl_jax.encoders.sources import PACKAGE
+from eacl_jax.errors import UserError
+from eacl_jax.files import local, whole
+from eacl_jax.files.records import build, read_json
+from eacl_jax.recognizer.facts import Results
+
+log = logging.getLogger(__name__)
+
+CONFIG, DATA, RESULTS = "config.json", "data.json", "results.json"
+_FORMAT = "eacl_jax run 2"
+_LOCK, _USER = ".lock", ".lock.user"
+
+# Settings that say where things are or what is printed; a run may go on with others. What is there, `data.json` tells.
+_MAY_DIFFER = (
+    *("run.", "data.dir", "data.cache_dir", "data.train", "data.dev", "data.test"),
+    *("encoder.path", "encoder.revision", "encoder.sha256"),
+)
+_PLACES = ("dir", "cache_dir", "train", "dev", "test")
+
+# The library that writes checkpoints looks for its own files by patterns, in which these mean something else than themselves.
+_PATTERNS = "[]*?\\"
+
+
+def check(config: Config, workdir: Path, resume: bool) -> None:
+    """Refuses a folder that is not this run's, or that no run can use; writes nothing.
+
+    Args:
+      config: of the run.
+      workdir: its folder; it need not exist.
+      resume: whether a run that is there may go on.
+
+    Raises:
+      UserError: says why.
+    """
+    if found := sorted(set(str(workdir.absolute())) & set(_PATTERNS)):
+        raise UserError(
+            f"--workdir {workdir.absolute()}: checkpoints cannot be kept in a folder with {' '.join(found)} in its path; "
+            "name another folder."
+        )
+    try:
+        str(workdir).encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"--workdir {workdir!r}: the name is not UTF-8; name another folder.") from error
+    try:
+        if workdir.is_symlink() and not workdir.exists():
+            raise UserError(f"--workdir {workdir} is a link to {os.readlink(workdir)}, which is not there; make that folder.")
+        if workdir.exists() and not workdir.is_dir():
+            raise UserError(f"--workdir {workdir} is a file; name a folder.")
+        if not workdir.is_dir() or not _content(workdir):
+            return
+        if not (workdir / CONFIG).exists():
+            raise UserError(
+                f"--workdir {workdir} holds files but no {CONFIG}, so it is not a run's folder; name an empty or new one."
+            )
+    except OSError as error:
+        raise UserError(
+            f"--workdir {error.filename or workdir}: {error.strerror}; mend that or name another folder."
+        ) from error
+    if not resume:
+        raise UserError(f"--workdir {workdir} holds a run and --noresume was given; name another folder or delete this one.")
+    there, wanted = _flatten(read_config(workdir).to_dict()), _flatten(config.to_dict())
+    different = [
+        f"{k}: there {there[k]!r}, now {v!r}" for k, v in wanted.items() if there[k] != v and not k.startswith(_MAY_DIFFER)
+    ]
+    if different:
+        raise UserError(
+            f"--workdir {workdir} holds a run of another configuration; name another folder, or delete this one. "
+            "They differ in\n  " + "\n  ".join(different)
+        )
+
+
+def read_config(workdir: Path) -> Config:
+    """The configuration of the run in a folder.
+
+    Raises:
+      UserError: there is none, or it cannot be read.
+    """
+    file = workdir / CONFIG
+    if not file.exists():
+        raise UserError(f"{workdir} holds no {CONFIG}: it is not a run's folder.")
+    found = read_json(file, "restore it, or delete the folder and train again")
+    if "format" in found and (workdir.parent / CONFIG).exists():
+        raise UserError(f"{workdir} is a model's folder; name that of its run, {workdir.parent}.")
+    try:
+        return Config.from_mapping(found)
+    except UserError as error:
+        raise UserError(f"{file} was not written by this version for a run: {error}") from error
+
+
+def read_results(workdir: Path) -> dict[str, Any]:
+    """The results of the complete run in a folder.
+
+    Raises:
+      UserError: there are none, or they cannot be read.
+    """
+    file = workdir / RESULTS
+    advice = "delete it, and train with the same command: that writes it again, from the checkpoints"
+    if not file.exists():
+        raise UserError(f"{file} is not there: the run is not complete.")
+    results, problems = read_json(file, advice), list[str]()
+    scores = {name: value for name, value in results.items() if name not in ("corpus", "seed")}
+    problems += [
+        f"results.{name}: expected {kind.__name__}, got {results.get(name)!r:.80}."
+        for name, kind in (("corpus", str), ("seed", int))
+        if type(results.get(name)) is not kind
+    ]
+    if build(Results, scores, "results", problems) is None or problems:
+        raise UserError("\n  ".join([f"{file} does not hold a run's results; {advice}.", *problems]))
+    return results
+
+
+def read_data(workdir: Path) -> dict[str, Any] | None:
+    """What the run in a folder was given; None where that is not there, or an earlier version wrote it.
+
+    Raises:
+      UserError: it cannot be read.
+    """
+    file = workdir / DATA
+    if not file.exists():
+        return None
+    found = read_json(file, "restore it, or delete the folder and train again")
+    return found if found.get("format") == _FORMAT else None
+
+
+def describe(corpus: Corpus, encoder: Mapping[str, str]) -> dict[str, Any]:
+    """What a run is given, as `data.json` keeps it.
+
+    Args:
+      corpus: its dialogues and labels.
+      encoder: from `encoders.identify`.
+    """
+    return {
+        "format": _FORMAT,
+        "corpus": {split: describe_dialogues(corpus.splits[split]) for split in SPLITS},
+        "labels": list(corpus.taxonomy.labels),
+        "words": list(corpus.taxonomy.words),
+        "encoder": dict(encoder),
+    }
+
+
+def describe_dialogues(dialogues: Sequence[Dialogue]) -> dict[str, Any]:
+    """How many dialogues and utterances there are, and a hash of all ids, speakers, texts and emotions."""
+    plain = [[d.id, [[u.speaker, u.text, u.emotion] for u in d.utterances]] for d in dialogues]
+    return {
+        "dialogues": len(dialogues),
+        "utterances": sum(len(d.utterances) for d in dialogues),
+        "sha256": hashlib.sha256(json.dumps(plain).encode()).hexdigest(),
+    }
+
+
+def check_data(workdir: Path, now: Mapping[str, Any]) -> None:
+    """Compares what the run in a folder was given with what is given now.
+
+    Args:
+      workdir: its folder.
+      now: from `describe`; with `tokens` where they are known.
+
+    Raises:
+      UserError: lists what differs, or that this cannot be known.
+    """
+    there = read_data(workdir)
+    if there is None:
+        began = (workdir / RESULTS).exists() or (workdir / "checkpoints").exists()
+        if not began:
+            return
+        raise UserError(
+            f"--workdir {workdir} does not say what its run was trained on: {DATA} is missing, or of an earlier version. "
+            "Name another folder, or delete this one and train again."
+        )
+    if different := _differences(there, now):
+        raise UserError(
+            f"--workdir {workdir} holds a run that was given something else; give the same, or name another folder. "
+            "They differ in\n  " + "\n  ".join(different)
+        )
+
+
+def write_inputs(workdir: Path, config: Config, data: Mapping[str, Any]) -> None:
+    """Writes `config.json`, with paths that are right from anywhere, and `data.json`."""
+    whole.write_json(workdir / CONFIG, _absolute(config).to_dict())
+    whole.write_json(workdir / DATA, data)
+
+
+@contextlib.contextmanager
+def locked(workdir: Path) -> Iterator[None]:
+    """Makes the folder where it is missing, and keeps other processes from training in it meanwhile.
+
+    The lock goes with the process, however that ends. A folder that was made, and into which nothing was written, goes too.
+
+    Raises:
+      UserError: another process is training in it, or nothing can be written there.
+    """
+    absolute = workdir.absolute()
+    try:
+        made = [folder for folder in (absolute, *absolute.parents) if not folder.exists()]
+        absolute.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--workdir {workdir} cannot be made: {error.strerror}.") from error
+    with contextlib.ExitStack() as stack:
+        for folder in reversed(made):
+            stack.callback(_remove_empty, folder)
+        lock = FileLock(absolute / _LOCK, timeout=0)
+        try:
+            stack.enter_context(lock)
+        except Timeout as error:
+            raise UserError(
+                f"--workdir {workdir}: {_user_of(absolute)} is training in this folder; wait for it, stop it, or name another."
+            ) from error
+        except NotImplementedError:
+            log.warning("%s is on a disk without locks: take care that no other process trains in this folder.", workdir)
+        except OSError as error:
+            raise UserError(f"--workdir {workdir} cannot be written: {error.strerror}; name another folder.") from error
+        # Deleted before the lock is let go: a process that waits for the lock finds that it has gone.
+        for name in (_LOCK, _USER):
+            stack.callback((absolute / name).unlink, missing_ok=True)
+        since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
+        with contextlib.suppress(OSError):  # a disk may be full, and what is there deleted to make room
+            whole.write_text(absolute / _USER, f"process {os.getpid()} on {socket.gethostname()}, since {since},")
+        yield
+
+
+def _user_of(folder: Path) -> str:
+    try:
+        return (folder / _USER).read_text(encoding="utf-8").strip() or "another process"
+    except (OSError, ValueError):
+        return "another process"
+
+
+def _remove_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
+def _content(workdir: Path) -> list[str]:
+    """What is in a folder but for hidden files: locks, and what a killed process left unfinished."""
+    return [path.name for path in workdir.iterdir() if not path.name.startswith(".")]
+
+
+def _differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Lines that say what differs; `tokens` are compared where both have them."""
+    lines = []
+    for split in SPLITS:
+        before, after = (_group(_group(side, "corpus"), split) for side in (there, now))
+        if before != after:
+            counts = [f"{s.get('dialogues')} dialogues with {s.get('utterances')} utterances" for s in (before, after)]
+            how = f"there {counts[0]}, now {counts[1]}" if counts[0] != counts[1] else "texts, speakers, emotions or ids"
+            lines.append(f"{split}: {how}")
+    for name in ("labels", "words"):
+        if there.get(name) != now[name]:
+            lines.append(f"{name}: there {there.get(name)}, now {now[name]}")
+    before, after = _group(there, "encoder"), _group(now, "encoder")
+    for name in sorted(before.keys() | after.keys()):
+        if before.get(name) != after.get(name):
+            lines.append(f"the encoder's {name}: there {before.get(name, 'none')}, now {after.get(name, 'none')}")
+    if not lines and "tokens" in now and there.get("tokens") != now["tokens"]:
+        lines.append("tokens: the same texts become others, by another tokenizer or another version of one")
+    return lines
+
+
+def _group(mapping: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = mapping.get(name)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _absolute(config: Config) -> Config:
+    def whole(name: str, path: str) -> str:
+        return str(local.expand(path, name).absolute()) if path else ""
+
+    places: dict[str, Any] = {name: whole(f"config.data.{name}", getattr(config.data, name)) for name in _PLACES}
+    data = dataclasses.replace(config.data, **places)
+    path, encoder = config.encoder.path, config.encoder
+    if not path.startswith(PACKAGE) and Path(path).expanduser().is_dir():
+        encoder = dataclasses.replace(encoder, path=whole("config.encoder.path", path))
+    return dataclasses.replace(config, data=data, encoder=encoder)
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat
