@@ -20,12 +20,14 @@ from eacl_jax.data.pipeline import batch_maker, steps_per_epoch, training_batche
 from eacl_jax.errors import UserError
 from eacl_jax.model import losses, metrics
 from eacl_jax.model.mesh import batch_shardings, put, replicated
+from eacl_jax.model.names import path_name
+from eacl_jax.model.scores import decide, host_cosines
 from eacl_jax.training.anchor_steps import AnchorEpoch, adapt, fill
 from eacl_jax.training.checkpoint import Checkpoints
 from eacl_jax.training.chunks import Encode, Objective, chunked_value_and_grad
 from eacl_jax.training.experiment import Experiment
 from eacl_jax.training.loop import LossFn, StopRequest, TrainState, create_state, fit, make_train_step
-from eacl_jax.training.optim import path_name, stage_one_optimizer, stage_two_optimizer
+from eacl_jax.training.optim import stage_one_optimizer, stage_two_optimizer
 from eacl_jax.training.profiling import Profiler
 from eacl_jax.training.recording import Recorder, say
 
@@ -73,7 +75,7 @@ def score(experiment: Experiment, split: str, predicted: Int[np.ndarray, " N"]) 
 
 def predictions(reps: Float[np.ndarray, "N m"], anchors: Float[np.ndarray, "C m"]) -> Int[np.ndarray, " N"]:
     """Index of the nearest anchor of each representation, decided as `EmotionRecognizer.answer` does."""
-    return losses.decide(losses.host_cosines(reps, anchors))
+    return decide(host_cosines(reps, anchors))
 
 
 def stage_one_loss(experiment: Experiment) -> LossFn:

@@ -14,8 +14,9 @@ from eacl_jax.config import CompatConfig, Config, ModelConfig, StageOneConfig, S
 from eacl_jax.data.batching import Batch
 from eacl_jax.encoders.registry import abstract_encoder
 from eacl_jax.encoders.weights.parameters import Checkpoint, load_parameters, to_checkpoint
-from eacl_jax.model import losses, representer
+from eacl_jax.model import representer
 from eacl_jax.model.mesh import make_mesh, put, replicated
+from eacl_jax.model.scores import scores
 from eacl_jax.training import loop, stages
 from eacl_jax.training.optim import stage_one_optimizer, stage_two_optimizer
 
@@ -111,7 +112,7 @@ def test_six_optimizer_steps_and_ten_adaptation_steps(golden, scan_layers):
     reps = trained.represent(to_batch(run["input_ids"][0], run["labels"][0]))
     anchors = trained.mapping(constants["label_encodings"])
     np.testing.assert_allclose(reps, run["eval_reps"], rtol=1e-3, atol=2e-4)
-    np.testing.assert_allclose(losses.scores(reps, anchors, temperature=1.0), run["eval_scores"], atol=1e-4)
+    np.testing.assert_allclose(scores(reps, anchors, temperature=1.0), run["eval_scores"], atol=1e-4)
     np.testing.assert_allclose(anchors, run["anchors_before"], rtol=1e-3, atol=2e-4)
 
     # From the printed representations and anchors, so that this half stands alone.
