@@ -29,7 +29,9 @@ from eacl_jax.training import run_folder
 from eacl_jax.training.experiment import Experiment, prepare
 from eacl_jax.training.loop import NonFiniteLossError, StopRequest
 from eacl_jax.training.recording import MetricsLog, say
-from eacl_jax.training.stages import HEADLINE, StageContext, StageResult, predictions, run_stage_one, run_stage_two, score
+from eacl_jax.training.stage import HEADLINE, StageContext, StageResult, predictions, score
+from eacl_jax.training.stage_one import run_stage_one
+from eacl_jax.training.stage_two import run_stage_two
 
 
 def train(
