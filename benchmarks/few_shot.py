@@ -34,7 +34,7 @@ def main(_: list[str]) -> None:
 
     from eacl_jax import EmotionRecognizer, corpora
     from eacl_jax.config import DataConfig
-    from eacl_jax.model import losses
+    from eacl_jax.model.scores import host_cosines
     from eacl_jax.recognizer.few_shot import adapt_anchors
 
     compiled.keep_compiled()
@@ -53,7 +53,7 @@ def main(_: list[str]) -> None:
     judged, gold = annotated(SPLIT.value)
 
     def weighted_f1(anchors: np.ndarray) -> float:
-        answers = losses.host_cosines(judged, anchors).argmax(axis=1)
+        answers = host_cosines(judged, anchors).argmax(axis=1)
         return 100 * float(f1_score(gold, answers, average="weighted", zero_division=0))
 
     table = Table(title=f"{MODEL.value} on {CORPUS.value} {SPLIT.value}, weighted F1 in percent")

@@ -58,7 +58,7 @@ def measure(name: str, folder: Path, settings: dict[str, Any]) -> dict[str, Any]
     from eacl_jax.encoders.weights.parameters import load_parameters
     from eacl_jax.model.mesh import make_mesh, put, replicated
     from eacl_jax.model.representer import Model
-    from eacl_jax.training import loop, stages
+    from eacl_jax.training import loop, stage_one
     from eacl_jax.training.optim import stage_one_optimizer
 
     jax.block_until_ready(jax.numpy.zeros(1))
@@ -98,7 +98,7 @@ def measure(name: str, folder: Path, settings: dict[str, Any]) -> dict[str, Any]
     encodings = jax.random.normal(jax.random.key(1), (labels, params["predictor"]["kernel"].shape[0]))
     optimizer = stage_one_optimizer(StageOneConfig(), params, 100)
     mesh = make_mesh(1)
-    step = loop.make_train_step(stages.stage_one_value_and_grad(experiment), optimizer, mesh)
+    step = loop.make_train_step(stage_one.stage_one_value_and_grad(experiment), optimizer, mesh)
     train_state = put(loop.create_state(params, {"label_encodings": encodings}, optimizer), replicated(mesh))
     del params
 

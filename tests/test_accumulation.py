@@ -15,7 +15,7 @@ from eacl_jax import encoders
 from eacl_jax.config import Config
 from eacl_jax.data.batching import collate, plan
 from eacl_jax.model.representer import Model
-from eacl_jax.training import stages
+from eacl_jax.training import stage_one
 from eacl_jax.training.chunks import chunked_value_and_grad, split_rows
 
 LENGTHS = [5, 60, 17, 33, 8, 41, 12, 50, 30]
@@ -51,7 +51,7 @@ def test_chunks_give_the_same_loss_and_gradients(layout: str, chunks: int, reado
     results = []
     for count in (1, chunks):
         part, params = experiment(readout=readout, chunks=count)
-        results.append(jax.jit(stages.stage_one_value_and_grad(part))(params, CONSTANTS, batch, jax.random.key(0)))
+        results.append(jax.jit(stage_one.stage_one_value_and_grad(part))(params, CONSTANTS, batch, jax.random.key(0)))
     chex.assert_trees_all_close(*results, rtol=1e-4, atol=1e-5)
 
 
@@ -59,7 +59,7 @@ def test_chunks_give_the_same_loss_and_gradients(layout: str, chunks: int, reado
 def test_both_passes_of_a_chunk_draw_the_same_dropout() -> None:
     """With dropout, the gradients are those of the loss that the chunks' forward passes add up to."""
     part, params = experiment(rate=0.3)
-    encode, objective = stages._encode(part), stages._objective(part)
+    encode, objective = stage_one._encode(part), stage_one._objective(part)
     batch, key, chunks = batch_of("packed"), jax.random.key(0), 2
 
     def loss(params: Any) -> jax.Array:
@@ -93,7 +93,7 @@ def test_chunks_hold_less_memory() -> None:
 
     def temporary(chunks: int) -> int:
         part, params = experiment(chunks=chunks)
-        step = jax.jit(stages.stage_one_value_and_grad(part))
+        step = jax.jit(stage_one.stage_one_value_and_grad(part))
         return step.lower(params, CONSTANTS, batch, jax.random.key(0)).compile().memory_analysis().temp_size_in_bytes
 
     assert temporary(8) < 0.4 * temporary(1)

@@ -17,7 +17,8 @@ from eacl_jax.training.anchor_steps import AnchorEpoch, Order, adapt, fill
 from eacl_jax.training.checkpoint import Checkpoints
 from eacl_jax.training.loop import Interrupted, NonFiniteLossError, StopRequest, create_state, make_train_step
 from eacl_jax.training.optim import stage_two_optimizer
-from eacl_jax.training.stages import StageContext, StageResult, run_stage_two, stage_two_loss
+from eacl_jax.training.stage import StageContext, StageResult
+from eacl_jax.training.stage_two import run_stage_two, stage_two_loss
 
 N, SIZE, PER_EPOCH, SEED = 23, 5, 5, 7  # the last batch holds 3 examples
 SETTINGS = StageTwoConfig(epochs=3, batch_size=SIZE, lr=0.05, clip_norm=0.01)  # gradients are clipped

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from eacl_jax.model import losses
+from eacl_jax.model.scores import host_cosines, host_scores
 from eacl_jax.recognizer import few_shot
 from eacl_jax.recognizer.few_shot import PULL, adapt_anchors, held_out_scores, report
 
@@ -21,9 +21,9 @@ def problem(per_class, noise=0.6, seed=0):
 
 
 def objective(anchors, reps, labels, start):
-    score = losses.host_scores(reps, anchors, temperature=TAU)
+    score = host_scores(reps, anchors, temperature=TAU)
     log_p = score - np.log(np.exp(score).sum(axis=1, keepdims=True))
-    away = (1 - np.diag(losses.host_cosines(anchors, start))).sum()
+    away = (1 - np.diag(host_cosines(anchors, start))).sum()
     return -log_p[np.arange(len(labels)), labels].mean() + PULL * away / len(labels)
 
 
@@ -42,7 +42,7 @@ def test_the_more_examples_the_farther_anchors_go():
     moved = []
     for per_class in (1, 10, 100):
         reps, labels, start = problem(per_class)
-        moved.append((1 - np.diag(losses.host_cosines(adapt_anchors(reps, labels, start, temperature=TAU), start))).sum())
+        moved.append((1 - np.diag(host_cosines(adapt_anchors(reps, labels, start, temperature=TAU), start))).sum())
     assert 0 < moved[0] < moved[1] < moved[2]
 
 
@@ -50,7 +50,7 @@ def test_a_label_without_examples_keeps_its_anchor():
     reps, labels, start = problem(10)
     some = labels != 2
     adapted = adapt_anchors(reps[some], labels[some], start, temperature=TAU)
-    cosines = np.diag(losses.host_cosines(adapted, start))
+    cosines = np.diag(host_cosines(adapted, start))
     assert cosines[2] == pytest.approx(1, abs=1e-6)
     assert cosines[:2].max() < 0.9999
 
@@ -76,15 +76,13 @@ def test_held_out_answers_come_from_other_dialogues(monkeypatch):
     out = ~np.array(seen)
     assert out.sum(axis=0).tolist() == [1] * 30  # each is held out once
     assert all(len({fold[i] for i in np.flatnonzero(dialogues == number)}) == 1 for fold in out for number in range(15))
-    assert report(("a", "b", "c"), labels, losses.host_scores(reps, start, temperature=TAU), scores, temperature=1.0)[1] > 0
+    assert report(("a", "b", "c"), labels, host_scores(reps, start, temperature=TAU), scores, temperature=1.0)[1] > 0
 
 
 def test_a_single_dialogue_is_not_divided():
     reps, labels, start = problem(2)
     assert held_out_scores(reps, labels, np.zeros(6, int), start, temperature=TAU) is None
-    adaptation, temperature = report(
-        ("a", "b", "c"), labels, losses.host_scores(reps, start, temperature=TAU), None, temperature=1.3
-    )
+    adaptation, temperature = report(("a", "b", "c"), labels, host_scores(reps, start, temperature=TAU), None, temperature=1.3)
     assert temperature == 1.3
     assert not adaptation.kept
     assert adaptation.cross_validated is None

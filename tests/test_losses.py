@@ -13,6 +13,7 @@ from jax.sharding import PartitionSpec as P
 
 from eacl_jax.model import losses
 from eacl_jax.model.mesh import AXIS, make_mesh
+from eacl_jax.model.scores import scores
 
 DEVICES = 4
 contrastive = jax.jit(
@@ -73,7 +74,7 @@ def test_form_in_and_out_agree_for_single_positives_and_differ_for_more():
 def test_form_out_is_the_mean_log_softmax_over_positives():
     reps, labels, anchors = draw()
     vectors, names = np.concatenate([reps, anchors]), np.concatenate([labels, np.arange(4)])
-    s = np.asarray(losses.scores(vectors, vectors, temperature=0.2))
+    s = np.asarray(scores(vectors, vectors, temperature=0.2))
     rows = []
     for i in range(len(s)):
         others = [k for k in range(len(s)) if k != i]

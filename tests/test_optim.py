@@ -10,13 +10,13 @@ from flax import nnx
 from eacl_jax.config import StageOneConfig, StageTwoConfig
 from eacl_jax.encoders.registry import abstract_encoder
 from eacl_jax.errors import UserError
+from eacl_jax.model.names import path_name
 from eacl_jax.training.optim import (
     DECAYED,
     RATE_GROUPS,
     Rates,
     assign,
     epoch_schedule,
-    path_name,
     stage_one_optimizer,
     stage_two_optimizer,
 )

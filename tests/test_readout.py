@@ -18,7 +18,7 @@ from eacl_jax.errors import UserError
 from eacl_jax.model.mesh import batch_shardings, make_mesh, put, replicated
 from eacl_jax.model.representer import Model, mean_over_examples
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
-from eacl_jax.training import stages
+from eacl_jax.training import stage_one
 
 READOUTS = ("mask", "first", "last", "mean")
 TAXONOMY = Taxonomy(("joy", "anger", "neutral"), ("joy", "anger", "neutral"))
@@ -119,7 +119,7 @@ def test_mean_learns_with_filler_and_filler_counts_nothing(loaded, layout):
 
     examples = PromptBuilder(loaded.tokenizer, Config().prompt, readout="mean").build(TALK, TAXONOMY)
     batch = batches(examples)[layout]
-    loss = jax.jit(jax.value_and_grad(stages.stage_one_loss(Experiment), has_aux=True))
+    loss = jax.jit(jax.value_and_grad(stage_one.stage_one_loss(Experiment), has_aux=True))
     constants = {"label_encodings": np.random.default_rng(0).normal(size=(3, 16)).astype(np.float32)}
     (value, _), gradients = loss(params, constants, batch, jax.random.key(0))
     assert np.isfinite(value)

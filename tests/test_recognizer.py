@@ -12,9 +12,10 @@ from toys import WORDS, make_recognizer
 from eacl_jax.data.inputs import read_dialogues
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
-from eacl_jax.model import anchors, losses
+from eacl_jax.model import anchors
+from eacl_jax.model.scores import host_cosines, scores
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
-from eacl_jax.training import stages
+from eacl_jax.training import stage
 
 CHAT = "Ann: the day is wonderful\nBob: it is rude\nAnn: table\nBob: hello there good day\nCleo: say it now"
 
@@ -48,7 +49,7 @@ def test_an_answer_holds_what_was_said_probabilities_and_cosines(recognizer):
         assert each.emotion == max(each.cosines, key=each.cosines.get) == max(each.probabilities, key=each.probabilities.get)
         assert each.confidence == each.probabilities[each.emotion]
     reps = recognizer.encode(CHAT)
-    expected = losses.scores(reps, recognizer.anchors["stage_two"], temperature=recognizer.settings.temperature)
+    expected = scores(reps, recognizer.anchors["stage_two"], temperature=recognizer.settings.temperature)
     calibrated = jax.nn.softmax(expected / recognizer.settings.calibration["stage_two"], axis=1)
     np.testing.assert_allclose([list(p.probabilities.values()) for p in answer], calibrated, atol=1e-5)
 
@@ -197,7 +198,7 @@ def test_own_labels_are_told_by_their_words(recognizer):
     assert recognizer.labels == ("joy", "anger", "neutral")
     # The label words of training give the anchors of training.
     same = recognizer.with_labels(dict(zip(recognizer.settings.labels, recognizer.settings.words, strict=True)))
-    cosines = losses.host_cosines(same.anchors["stage_one"], recognizer.anchors["stage_one"])
+    cosines = host_cosines(same.anchors["stage_one"], recognizer.anchors["stage_one"])
     np.testing.assert_allclose(np.diag(cosines), 1, atol=1e-5)
     np.testing.assert_allclose(own.anchors["stage_two"][1], same.anchors["stage_one"][0], atol=1e-5)
     many = recognizer.with_labels({f"label {i}": "good " * i + "day" for i in range(20)})
@@ -208,9 +209,7 @@ def test_own_labels_do_not_come_from_the_trained_encoder(tmp_path):
     """Training moves the encoder; label words are encoded by the one that it began with."""
     trained = make_recognizer(tmp_path, shift=0.5)
     again = trained.with_labels(["joy", "anger", "neutral"])
-    np.testing.assert_allclose(
-        np.diag(losses.host_cosines(again.anchors["stage_one"], trained.anchors["stage_one"])), 1, atol=1e-5
-    )
+    np.testing.assert_allclose(np.diag(host_cosines(again.anchors["stage_one"], trained.anchors["stage_one"])), 1, atol=1e-5)
 
 
 def test_labels_that_can_hardly_be_told_apart_are_named(recognizer, caplog, monkeypatch):
@@ -315,6 +314,6 @@ def test_a_run_decides_near_ties_as_the_recognizer_does(recognizer):
     reps[0, 0] = 1
     near = np.tile(reps, (3, 1))
     near[:, 1] = [2e-4, 1e-4, 1]
-    assert int(losses.scores(reps, near, temperature=1.0)[0].argmax()) == 0
+    assert int(scores(reps, near, temperature=1.0)[0].argmax()) == 0
     (answer,) = recognizer._changed(recognizer.settings, {"stage_two": near}).answer(reps, [Utterance("Ann", "hello")])
-    assert answer.emotion == recognizer.labels[stages.predictions(reps, near)[0]] == recognizer.labels[1]
+    assert answer.emotion == recognizer.labels[stage.predictions(reps, near)[0]] == recognizer.labels[1]

@@ -13,7 +13,7 @@ from eacl_jax.data.pipeline import batch_maker, steps_per_epoch
 from eacl_jax.data.prompts import Example
 from eacl_jax.model.mesh import Mesh, batch_shardings, put, replicated
 from eacl_jax.model.passes import Passes
-from eacl_jax.training import loop, stages
+from eacl_jax.training import loop, stage_one, stage_two
 from eacl_jax.training.anchor_steps import AnchorEpoch, Order, fill
 from eacl_jax.training.experiment import Experiment
 from eacl_jax.training.optim import stage_one_optimizer, stage_two_optimizer
@@ -61,7 +61,7 @@ class Training(Counted):
         self.label_encodings = np.asarray(encodings)
         state = loop.create_state(experiment.params, {"label_encodings": encodings}, optimizer)
         self._state = put(state, replicated(self._mesh))
-        gradients = self.counted(stages.stage_one_value_and_grad(experiment))
+        gradients = self.counted(stage_one.stage_one_value_and_grad(experiment))
         self._step: Any = loop.make_train_step(gradients, optimizer, self._mesh)
         self._make = batch_maker(examples, size, config.batch, max_tokens=config.prompt.max_tokens, row_multiple=1)
         self._key = jax.random.key(config.seed)
@@ -102,7 +102,7 @@ class Adapting(Counted):
         optimizer = stage_two_optimizer(config.stage_two, params)
         experiment: Any = types.SimpleNamespace(config=config)  # what the loss reads of one
         self._state = put(loop.create_state(params, {}, optimizer), replicated(mesh))
-        gradients = jax.value_and_grad(stages.stage_two_loss(experiment), has_aux=True)
+        gradients = jax.value_and_grad(stage_two.stage_two_loss(experiment), has_aux=True)
         step = loop.make_train_step(self.counted(gradients), optimizer, mesh)
         self._epoch = AnchorEpoch(step, {"reps": reps, "labels": labels}, self._size, mesh)
         self._key = jax.random.key(config.seed)

@@ -4,8 +4,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from eacl_jax.model.metrics import title
 from eacl_jax.recognizer.scoring import Scores
-from eacl_jax.training.recording import title
 
 _CONFUSIONS = 10
 

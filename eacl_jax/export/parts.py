@@ -10,9 +10,9 @@ from flax import nnx
 
 from eacl_jax.data.inputs import read_transcript
 from eacl_jax.dialogue import Dialogue
+from eacl_jax.model.names import path_name
 from eacl_jax.model.representer import Representer
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
-from eacl_jax.training.optim import path_name
 
 EXAMPLE = "Ann: The landlord rang. We got the flat!\nBen: What? You're joking!\nAnn: We move in on Friday."
 

@@ -93,7 +93,7 @@ def prediction(recognizer: EmotionRecognizer, parts: Parts) -> Callable[..., tup
         batch = Batch(tokens, positions, segment_ids, readout, labels=None, weights=None)
         representations = representer.represent(batch)
         cosines = jnp.matmul(_unit(representations), _unit(weights["anchors"]).T, precision=jax.lax.Precision.HIGHEST)
-        # What `losses.scores` adds to all scores, the softmax takes out again.
+        # What `scores.scores` adds to all scores, the softmax takes out again.
         return representations, cosines, jax.nn.softmax(cosines / (2 * temperature), axis=1)
 
     return predict

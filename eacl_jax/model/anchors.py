@@ -13,7 +13,7 @@ from eacl_jax.data.batching import Batch, collate, plan
 from eacl_jax.data.prompts import Example
 from eacl_jax.dialogue import Taxonomy
 from eacl_jax.errors import UserError
-from eacl_jax.model.losses import host_cosines
+from eacl_jax.model.scores import host_cosines
 
 log = logging.getLogger(__name__)
 

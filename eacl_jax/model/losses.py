@@ -3,12 +3,13 @@
 Source of the formulas: arXiv 2403.20289 (Sec. 3), with the details of the public implementation where it says more.
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Int
+
+from eacl_jax.model.scores import scores, unit_vectors
 
 LOG_FLOOR = 1e-8  # keeps the logarithm of "form in" finite; part of the published loss
 COSINE_LIMIT = 0.99999  # arccos has an infinite slope at +-1
@@ -28,57 +29,6 @@ def _check(labels: Array, weights: Array | None, **vectors: Array | None) -> Non
         )
     if not jnp.issubdtype(labels.dtype, jnp.integer):
         raise ValueError(f"labels must be integers, got {labels.dtype}")
-
-
-def _normalize(x: Float[Array, "... D"]) -> Float[Array, "... D"]:
-    """Unit vectors. A zero vector stays zero and has a zero gradient, where x / |x| would give NaN."""
-    square = jnp.sum(x * x, axis=-1, keepdims=True)
-    tiny = square < 1e-24
-    return jnp.where(tiny, 0.0, x * jax.lax.rsqrt(jnp.where(tiny, 1.0, square)))
-
-
-def scores(x: Float[Array, "N D"], y: Float[Array, "M D"], *, temperature: float) -> Float[Array, "N M"]:
-    """`s(x, y) = ((1 + cos(x, y)) / 2 + 1e-8) / temperature`, in [0, 1/temperature].
-
-    Args:
-      x: [N, D] vectors, not necessarily of unit length.
-      y: [M, D] vectors.
-      temperature: positive.
-
-    Returns:
-      [N, M] float32 scores. The prediction for an utterance is the argmax over the anchors.
-    """
-    x, y = _normalize(x.astype(jnp.float32)), _normalize(y.astype(jnp.float32))
-    cosine = jnp.matmul(x, y.T, precision=jax.lax.Precision.HIGHEST)
-    return scores_of_cosines(cosine, temperature=temperature)
-
-
-def scores_of_cosines(cosines: Any, *, temperature: float) -> Any:
-    """The formula of `scores`, for an array of cosines of JAX or NumPy."""
-    return ((1.0 + cosines) / 2.0 + 1e-8) / temperature
-
-
-def host_cosines(x: Float[np.ndarray, "N D"], y: Float[np.ndarray, "M D"]) -> Float[np.ndarray, "N M"]:
-    """Cosines by NumPy in float64; a zero vector has cosine 0 with everything."""
-
-    def unit(vectors: np.ndarray) -> np.ndarray:
-        norm = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
-        return vectors / np.where(norm < 1e-12, 1.0, norm)
-
-    return unit(x) @ unit(y).T
-
-
-def decide(cosines: Float[np.ndarray, "N C"]) -> Int[np.ndarray, " N"]:
-    """The answer to each utterance, from `host_cosines` with the anchors: the index of the nearest, of equal ones the first.
-
-    Everything that answers or scores answers calls this, so that none disagrees with another on a near tie.
-    """
-    return np.argmax(cosines, axis=1)
-
-
-def host_scores(x: Float[np.ndarray, "N D"], y: Float[np.ndarray, "M D"], *, temperature: float) -> Float[np.ndarray, "N M"]:
-    """`scores` by NumPy in float64: where each call has another N, JAX would compile each anew."""
-    return scores_of_cosines(host_cosines(x, y), temperature=temperature)
 
 
 def cross_entropy(
@@ -208,7 +158,7 @@ def anchor_angle(anchors: Float[Array, "C D"]) -> Float[Array, ""]:
     if anchors.ndim != 2 or anchors.shape[0] < 2:
         raise ValueError(f"anchors must be [C, D] with C >= 2, got {anchors.shape}")
     anchors = anchors.astype(jnp.float32)
-    unit = _normalize(anchors - jnp.mean(anchors, axis=0, keepdims=True))
+    unit = unit_vectors(anchors - jnp.mean(anchors, axis=0, keepdims=True))
     cosine = jnp.matmul(unit, unit.T, precision=jax.lax.Precision.HIGHEST)
     nearest = jnp.max(jnp.where(jnp.eye(anchors.shape[0], dtype=bool), -jnp.inf, cosine), axis=1)
     return -jnp.mean(jnp.arccos(jnp.clip(nearest, -COSINE_LIMIT, COSINE_LIMIT)))

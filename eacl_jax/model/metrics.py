@@ -44,3 +44,8 @@ def summarize(confusion: Int[np.ndarray, "C C"], labels: Sequence[str], excluded
         both = gold[kept].sum() + predicted[kept].sum()
         result["micro_f1"] = 100 * float(2 * correct[kept].sum() / max(both, 1))
     return result
+
+
+def title(name: str) -> str:
+    """A score's name as a person reads it: `dev_weighted_f1` -> `dev weighted F1`."""
+    return name.replace("_", " ").replace("f1", "F1")

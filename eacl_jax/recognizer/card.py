@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 from huggingface_hub import ModelCardData
 
 from eacl_jax.files.whole import write_text
+from eacl_jax.model.metrics import title
 from eacl_jax.recognizer.facts import CARD, KEY, Facts
 from eacl_jax.recognizer.folder import Settings
 from eacl_jax.recognizer.markdown import code, plain
-from eacl_jax.training.recording import title
 
 _STAGES = (("stage_one", "stage one"), ("stage_two", "stage two"))
 _MEASURES = ("micro_f1", "weighted_f1", "macro_f1", "accuracy")

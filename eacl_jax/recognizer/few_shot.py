@@ -18,6 +18,7 @@ from jaxtyping import Array, Float, Int
 from eacl_jax.data.batching import round_up
 from eacl_jax.model import losses
 from eacl_jax.model.calibration import expected_calibration_error, fit_temperature, probabilities
+from eacl_jax.model.scores import host_scores
 
 # Chosen on EmoryNLP's dev split with recognizers trained on MELD. An anchor turned by 60 degrees costs PULL / 2 nats: as much
 # as 43 examples whose likelihood is halved.
@@ -153,7 +154,7 @@ def held_out_scores(
     for fold in np.unique(folds):
         out = folds == fold
         adapted = adapt_anchors(reps, labels, anchors, temperature=temperature, weights=~out)
-        scores[out] = losses.host_scores(reps[out], adapted, temperature=temperature)
+        scores[out] = host_scores(reps[out], adapted, temperature=temperature)
     return scores
 
 

@@ -27,10 +27,10 @@ from eacl_jax.encoders.weights.parameters import write_tensors
 from eacl_jax.errors import UserError
 from eacl_jax.files.records import bounded, build, read_json
 from eacl_jax.model.anchors import check_finite
+from eacl_jax.model.names import path_name
 from eacl_jax.model.representer import Representer
 from eacl_jax.recognizer.locate import FILES as FILES
 from eacl_jax.recognizer.locate import find_folder as find_folder
-from eacl_jax.training.optim import path_name
 
 FORMAT = "eacl_jax model 2"
 

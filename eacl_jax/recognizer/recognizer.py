@@ -20,12 +20,12 @@ from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.files import whole
 from eacl_jax.files.checksum import sha256_of
-from eacl_jax.model import losses
 from eacl_jax.model.anchors import check_anchors, check_words, label_batches
 from eacl_jax.model.calibration import fit_temperature, probabilities
 from eacl_jax.model.mesh import keep_or_put, make_mesh, replicated
 from eacl_jax.model.passes import Passes
 from eacl_jax.model.representer import Representer
+from eacl_jax.model.scores import decide, host_cosines, host_scores, scores_of_cosines
 from eacl_jax.recognizer import few_shot
 from eacl_jax.recognizer.card import write_card
 from eacl_jax.recognizer.conversation import Conversation
@@ -332,7 +332,7 @@ class EmotionRecognizer:
         tau, start = self.settings.temperature, self.anchors["stage_two"]
         adapted = few_shot.adapt_anchors(reps, labels, start, temperature=tau)
         held_out = few_shot.held_out_scores(reps, labels, numbers, start, temperature=tau, seed=seed)
-        before = losses.host_scores(reps, start, temperature=tau)
+        before = host_scores(reps, start, temperature=tau)
         calibration = dict(self.settings.calibration)
         report, calibration["stage_two"] = few_shot.report(
             self.labels,
@@ -362,7 +362,7 @@ class EmotionRecognizer:
         reps, labels, _ = self._annotated(dialogues)
         calibration = {
             stage: fit_temperature(
-                losses.host_scores(reps, anchors, temperature=self.settings.temperature),
+                host_scores(reps, anchors, temperature=self.settings.temperature),
                 labels,
                 near=self.settings.calibration[stage],
             )
@@ -417,10 +417,10 @@ class EmotionRecognizer:
           stage: whose anchors to use.
         """
         labels = self.labels
-        cosines = losses.host_cosines(reps, self.anchors[stage])
-        scores = losses.scores_of_cosines(cosines, temperature=self.settings.temperature)
+        cosines = host_cosines(reps, self.anchors[stage])
+        scores = scores_of_cosines(cosines, temperature=self.settings.temperature)
         probability = probabilities(scores, self.settings.calibration[stage])
-        best = losses.decide(cosines)
+        best = decide(cosines)
         flags = [(e.truncated, e.unknown) for e in examples] if examples is not None else [(False, False)] * len(utterances)
         return [
             Prediction(

@@ -16,7 +16,7 @@ from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, L
 from eacl_jax.errors import UserError
 from eacl_jax.files.local import disk_problem
 from eacl_jax.files.records import read_json
-from eacl_jax.training.optim import path_name
+from eacl_jax.model.names import path_name
 
 
 class Checkpoints:

@@ -19,9 +19,10 @@ from eacl_jax.dialogue import Dialogue, Taxonomy
 from eacl_jax.errors import UserError
 from eacl_jax.files import local
 from eacl_jax.model import metrics
+from eacl_jax.model.metrics import title
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.training import run_folder
-from eacl_jax.training.recording import say, title
+from eacl_jax.training.recording import say
 
 log = logging.getLogger(__name__)
 

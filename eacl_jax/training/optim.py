@@ -10,6 +10,7 @@ import numpy as np
 import optax
 
 from eacl_jax.config import StageOneConfig, StageTwoConfig
+from eacl_jax.model.names import path_name
 
 T = TypeVar("T")
 
@@ -44,11 +45,6 @@ class Rates(NamedTuple):
     factors: Any = None
     held: Any = None
     first_epochs: Any = None
-
-
-def path_name(path: tuple[Any, ...]) -> str:
-    """A tree path as `encoder/layers/0/kernel`."""
-    return "/".join(str(getattr(part, "key", getattr(part, "name", getattr(part, "idx", part)))) for part in path)
 
 
 def assign(params: Any, table: Sequence[tuple[str, T]]) -> Any:

@@ -12,7 +12,8 @@ from flax import nnx
 from eacl_jax.config import StageOneConfig, parse_rate
 from eacl_jax.encoders.encoder import Encoder
 from eacl_jax.errors import UserError
-from eacl_jax.training.optim import Rates, path_name
+from eacl_jax.model.names import path_name
+from eacl_jax.training.optim import Rates
 
 _LAYERS = "encoder/layers/"
 _MOST = 20  # parameters named in an error

@@ -13,14 +13,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from eacl_jax.files.whole import write_text
+from eacl_jax.model.metrics import title
 
 _RECENT = 30  # steps whose median is the present pace; steps that compile are no part of it
 STAGE_NAMES = {1: "stage one", 2: "stage two"}
-
-
-def title(name: str) -> str:
-    """A score's name as a person reads it: `dev_weighted_f1` -> `dev weighted F1`."""
-    return name.replace("_", " ").replace("f1", "F1")
 
 
 def say(console: Console, text: str) -> None:

@@ -20,15 +20,18 @@ from eacl_jax.config import Config
 from eacl_jax.dialogue import SPLITS
 from eacl_jax.errors import UserError
 from eacl_jax.files import local, whole
-from eacl_jax.model import losses
 from eacl_jax.model.calibration import expected_calibration_error, fit_temperature, probabilities
+from eacl_jax.model.metrics import title
+from eacl_jax.model.scores import host_scores
 from eacl_jax.recognizer.facts import Facts
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.training import run_folder
 from eacl_jax.training.experiment import Experiment, prepare
 from eacl_jax.training.loop import NonFiniteLossError, StopRequest
-from eacl_jax.training.recording import MetricsLog, say, title
-from eacl_jax.training.stages import HEADLINE, StageContext, StageResult, predictions, run_stage_one, run_stage_two, score
+from eacl_jax.training.recording import MetricsLog, say
+from eacl_jax.training.stage import HEADLINE, StageContext, StageResult, predictions, score
+from eacl_jax.training.stage_one import run_stage_one
+from eacl_jax.training.stage_two import run_stage_two
 
 
 def train(
@@ -157,8 +160,7 @@ def _run(experiment: Experiment, context: StageContext) -> dict[str, Any]:
 def calibrate(experiment: Experiment, reps: Mapping[str, np.ndarray], anchors: np.ndarray) -> dict[str, Any]:
     """The temperature that fits dev, and by split the expected calibration error in percent with it and without."""
     scores = {
-        split: losses.host_scores(reps[split], anchors, temperature=experiment.config.loss.temperature)
-        for split in ("dev", "test")
+        split: host_scores(reps[split], anchors, temperature=experiment.config.loss.temperature) for split in ("dev", "test")
     }
     temperature = fit_temperature(scores["dev"], experiment.gold("dev"))
 

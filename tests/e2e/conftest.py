@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 from toys import make_config, make_corpus_files, make_encoder_folder
 
-from eacl_jax.training import run, stages
+from eacl_jax.training import run, stage_one
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -57,7 +57,7 @@ def finished(toy, tmp_path_factory) -> Path:
 @pytest.fixture
 def traces(monkeypatch) -> list[tuple[int, ...]]:
     """The shape of the batch at each trace of stage one's loss, as they come."""
-    noted, original = [], stages.stage_one_loss
+    noted, original = [], stage_one.stage_one_loss
 
     def counted(prepared):
         loss = original(prepared)
@@ -68,5 +68,5 @@ def traces(monkeypatch) -> list[tuple[int, ...]]:
 
         return wrapped
 
-    monkeypatch.setattr(stages, "stage_one_loss", counted)
+    monkeypatch.setattr(stage_one, "stage_one_loss", counted)
     return noted

@@ -17,8 +17,10 @@ from eacl_jax.errors import UserError
 from eacl_jax.model.mesh import make_mesh
 from eacl_jax.model.passes import Passes
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
-from eacl_jax.training import experiment, loop, run, stages
+from eacl_jax.training import experiment, loop, run, stage_one
 from eacl_jax.training.checkpoint import Checkpoints
+from eacl_jax.training.stage import StageContext
+from eacl_jax.training.stage_one import run_stage_one
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -130,7 +132,7 @@ def test_workdir_that_cannot_be_made(toy, tmp_path):
 
 
 def test_loss_that_is_not_finite_names_its_utterances(toy, tmp_path, monkeypatch):
-    original = stages.stage_one_loss
+    original = stage_one.stage_one_loss
 
     def poisoned(prepared):
         loss = original(prepared)
@@ -142,7 +144,7 @@ def test_loss_that_is_not_finite_names_its_utterances(toy, tmp_path, monkeypatch
 
         return wrapped
 
-    monkeypatch.setattr(stages, "stage_one_loss", poisoned)
+    monkeypatch.setattr(stage_one, "stage_one_loss", poisoned)
     with pytest.raises(UserError, match=r"not finite at step \d+ .* utterances of its batch are in"):
         run.train(make_config(toy, run__save_every=2), tmp_path / "run", console=Console(quiet=True))
     batch = json.loads((tmp_path / "run" / "non_finite_batch.json").read_text())
@@ -155,15 +157,15 @@ def test_loss_that_is_not_finite_names_its_utterances(toy, tmp_path, monkeypatch
 def test_numbers_that_are_not_finite_are_told_before_the_first_step(toy, tmp_path, monkeypatch):
     config = make_config(toy, stage_one__max_steps=1, stage_two__epochs=1)
     prepared = experiment.prepare(config, mesh=make_mesh(1))
-    context = stages.StageContext(tmp_path, Console(quiet=True), loop.StopRequest())
+    context = StageContext(tmp_path, Console(quiet=True), loop.StopRequest())
     with monkeypatch.context() as patch:
         original = Passes.encode_labels
         patch.setattr(Passes, "encode_labels", lambda *given: original(*given).at[1].set(np.nan))
         with pytest.raises(UserError, match=r"the anchors of 'joy' are NaN or infinite before the first step"):
-            stages.run_stage_one(prepared, context)
+            run_stage_one(prepared, context)
     prepared.params["predictor"]["bias"] = prepared.params["predictor"]["bias"].at[0].set(np.inf)
     with pytest.raises(UserError, match=r"before any step, NaN or infinity is in predictor/bias: the encoder"):
-        stages.run_stage_one(prepared, context)
+        run_stage_one(prepared, context)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 from toys import make_config
 
-from eacl_jax.training import loop, run, stages
+from eacl_jax.training import loop, run, stage
 from eacl_jax.training.profiling import Profiler
 
 
@@ -38,7 +38,7 @@ def test_a_resumed_run_is_traced_and_unchanged(toy, finished, tmp_path, monkeypa
     workdir, config = tmp_path / "run", make_config(toy)
     with monkeypatch.context() as patched:
         # A stop is asked for when the first step's numbers are known: the third is then the last.
-        patched.setattr(stages._StageRun, "step", lambda *_: signal.raise_signal(signal.SIGTERM))
+        patched.setattr(stage.StageRun, "step", lambda *_: signal.raise_signal(signal.SIGTERM))
         with pytest.raises(loop.Interrupted):
             run.train(config, workdir, console=Console(quiet=True))
     said = io.StringIO()

@@ -17,7 +17,10 @@ from toys import make_config
 
 from eacl_jax.errors import UserError
 from eacl_jax.model.mesh import make_mesh
-from eacl_jax.training import experiment, loop, run, stages
+from eacl_jax.training import experiment, loop, run, stage
+from eacl_jax.training.stage import StageContext, StageRun
+from eacl_jax.training.stage_one import run_stage_one
+from eacl_jax.training.stage_two import run_stage_two
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -141,10 +144,10 @@ def test_the_best_checkpoint_is_not_replaced_by_another(tmp_path):
     stage = types.SimpleNamespace(_stage=1, _checkpoints=checkpoints, _best={"best_epoch": 1}, _steps_per_epoch=4, _steps=12)
     stage._folder, stage._anew = tmp_path / "stage_one", tmp_path
     with pytest.raises(UserError, match=rf"the checkpoint of epoch 1, the best, is gone; delete {tmp_path} to train anew"):
-        stages._StageRun.best(stage, None)
+        StageRun.best(stage, None)
     (tmp_path / "stage_two").mkdir()
     with pytest.raises(UserError, match="stage_two holds checkpoints that began with a stage one that is gone"):
-        stages._StageRun.resume(stage, None)
+        StageRun.resume(stage, None)
 
 
 def test_a_folder_that_is_no_run_is_left_alone(toy, tmp_path):
@@ -171,21 +174,21 @@ def scores(monkeypatch, dev, test):
         value = next(turn[split])
         return {"weighted_f1": value, "accuracy": value, "macro_f1": value, "per_class_f1": {}}
 
-    monkeypatch.setattr(stages, "score", score)
+    monkeypatch.setattr(stage, "score", score)
 
 
 @pytest.mark.parametrize(("switch", "chosen"), [(False, 2), (True, 3)])
 def test_select_on_test_chooses_stage_one_by_test(toy, tmp_path, monkeypatch, switch, chosen):
     config = make_config(toy, compat__select_on_test=switch, stage_one__epochs=3)
     prepared = experiment.prepare(config, mesh=make_mesh(1))
-    context = stages.StageContext(tmp_path, Console(quiet=True), loop.StopRequest())
+    context = StageContext(tmp_path, Console(quiet=True), loop.StopRequest())
     scores(monkeypatch, dev=[10, 30, 20], test=[5, 6, 7])
-    first = stages.run_stage_one(prepared, context)
+    first = run_stage_one(prepared, context)
     assert first.best_epoch == chosen
     # Stage two: a tie on dev goes to test with the switch, to the earlier epoch without.
     scores(monkeypatch, dev=[0, 50, 50], test=[0, 1, 2])
     reps = {split: prepared.encoding.represent(first.params, prepared.examples[split]) for split in ("train", "dev", "test")}
-    assert stages.run_stage_two(prepared, context, first, reps).best_epoch == (2 if switch else 1)
+    assert run_stage_two(prepared, context, first, reps).best_epoch == (2 if switch else 1)
 
 
 def test_stale_anchors_come_from_the_last_epoch(toy, tmp_path, monkeypatch):
@@ -195,7 +198,7 @@ def test_stale_anchors_come_from_the_last_epoch(toy, tmp_path, monkeypatch):
         folder = tmp_path / str(stale)
         folder.mkdir()
         scores(monkeypatch, dev=[30, 20, 10], test=[])
-        results[stale] = stages.run_stage_one(prepared, stages.StageContext(folder, Console(quiet=True), loop.StopRequest()))
+        results[stale] = run_stage_one(prepared, StageContext(folder, Console(quiet=True), loop.StopRequest()))
     assert results[True].best_epoch == results[False].best_epoch == 1
     np.testing.assert_array_equal(*(results[s].params["mapping"]["output"]["kernel"] for s in (True, False)))
     assert np.max(np.abs(results[True].anchors - results[False].anchors)) > 1e-3

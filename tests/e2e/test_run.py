@@ -17,7 +17,10 @@ from eacl_jax.errors import UserError
 from eacl_jax.model.mesh import make_mesh
 from eacl_jax.model.passes import Passes
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
-from eacl_jax.training import evaluation, experiment, loop, run, stages
+from eacl_jax.training import evaluation, experiment, loop, run
+from eacl_jax.training.stage import StageContext
+from eacl_jax.training.stage_one import run_stage_one
+from eacl_jax.training.stage_two import run_stage_two
 
 
 def test_folder_and_results(finished):
@@ -127,12 +130,12 @@ def test_predictions_do_not_depend_on_what_is_predicted_beside_them(finished, tm
 
 def test_stage_two_changes_the_anchors_and_no_other_bit(toy, tmp_path):
     prepared = experiment.prepare(make_config(toy, stage_one__epochs=1), mesh=make_mesh(1))
-    context = stages.StageContext(tmp_path, Console(quiet=True), loop.StopRequest())
-    first = stages.run_stage_one(prepared, context)
+    context = StageContext(tmp_path, Console(quiet=True), loop.StopRequest())
+    first = run_stage_one(prepared, context)
     before = jax.tree.map(np.array, first.params)
     encoding = prepared.encoding
     reps = {split: encoding.represent(first.params, prepared.examples[split]) for split in ("train", "dev", "test")}
-    second = stages.run_stage_two(prepared, context, first, reps)
+    second = run_stage_two(prepared, context, first, reps)
     after = dict(second.params)
     assert np.max(np.abs(np.asarray(after.pop("anchors")) - first.anchors)) > 1e-3
     jax.tree.map(np.testing.assert_array_equal, before, after)
@@ -157,7 +160,7 @@ def test_each_split_is_encoded_once_for_stage_two(toy, tmp_path, monkeypatch):
 
 def test_the_step_compiles_once_a_shape(toy, tmp_path, traces):
     prepared = experiment.prepare(make_config(toy), mesh=make_mesh(1))
-    stages.run_stage_one(prepared, stages.StageContext(tmp_path, Console(quiet=True), loop.StopRequest()))
+    run_stage_one(prepared, StageContext(tmp_path, Console(quiet=True), loop.StopRequest()))
     assert len(traces) == len(set(traces)) <= 3
 
 
@@ -173,7 +176,7 @@ def test_eight_devices_give_the_losses_of_one(toy, tmp_path):
         prepared = experiment.prepare(config, mesh=make_mesh(count))
         folder = tmp_path / str(count)
         folder.mkdir()
-        stages.run_stage_one(prepared, stages.StageContext(folder, Console(quiet=True), loop.StopRequest()))
+        run_stage_one(prepared, StageContext(folder, Console(quiet=True), loop.StopRequest()))
     one, eight = losses_of(tmp_path / "1"), losses_of(tmp_path / "8")
     assert len(one) > 4
     np.testing.assert_allclose(eight, one, rtol=1e-4)
@@ -204,7 +207,7 @@ def test_frozen_layers_stay(toy, tmp_path):
         make_config(toy, stage_one__epochs=1, encoder__frozen_layers=1, encoder__scan_layers="always"), mesh=make_mesh(1)
     )
     before = jax.tree.map(np.array, prepared.params["encoder"])
-    first = stages.run_stage_one(prepared, stages.StageContext(tmp_path, Console(quiet=True), loop.StopRequest()))
+    first = run_stage_one(prepared, StageContext(tmp_path, Console(quiet=True), loop.StopRequest()))
     after = first.params["encoder"]
     jax.tree.map(np.testing.assert_array_equal, before["embeddings"], after["embeddings"])
     for path, value in jax.tree_util.tree_flatten_with_path(before["layers"])[0]:

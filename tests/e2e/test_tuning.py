@@ -11,7 +11,9 @@ from toys import make_config, make_tokenizer
 
 from eacl_jax.errors import UserError
 from eacl_jax.model.mesh import make_mesh
-from eacl_jax.training import evaluation, experiment, loop, run, stages
+from eacl_jax.training import evaluation, experiment, loop, run, stage
+from eacl_jax.training.stage import StageContext
+from eacl_jax.training.stage_one import run_stage_one
 from tests.encoders.tiny import CONFIGS
 
 CHOICES = {
@@ -50,8 +52,8 @@ def stage_one(config, folder):
     folder.mkdir()
     prepared = experiment.prepare(config, mesh=make_mesh(1))
     before = jax.tree.map(np.array, prepared.params)
-    context = stages.StageContext(folder, Console(quiet=True), loop.StopRequest())
-    return before, jax.tree.map(np.array, stages.run_stage_one(prepared, context).params)
+    context = StageContext(folder, Console(quiet=True), loop.StopRequest())
+    return before, jax.tree.map(np.array, run_stage_one(prepared, context).params)
 
 
 def test_it_goes_on_identically_compiles_once_and_finishes(toy, tmp_path, monkeypatch, traces):
@@ -59,7 +61,7 @@ def test_it_goes_on_identically_compiles_once_and_finishes(toy, tmp_path, monkey
     monkeypatch.setattr(experiment, "make_mesh", lambda: make_mesh(1))
     with monkeypatch.context() as patch:
         later_is_better = iter(range(3))
-        patch.setattr(stages, "score", lambda *_: dict.fromkeys(stages.HEADLINE, next(later_is_better)))
+        patch.setattr(stage, "score", lambda *_: dict.fromkeys(stage.HEADLINE, next(later_is_better)))
         before, after = stage_one(config, tmp_path / "whole")
     assert len(traces) == len(set(traces)) <= 3  # not again at each layer that joins
     moved = jax.tree.map(lambda a, b: np.any(a != b), before["encoder"]["embeddings"], after["encoder"]["embeddings"])

@@ -14,9 +14,10 @@ from eacl_jax.config import CompatConfig, Config, ModelConfig, StageOneConfig, S
 from eacl_jax.data.batching import Batch
 from eacl_jax.encoders.registry import abstract_encoder
 from eacl_jax.encoders.weights.parameters import Checkpoint, load_parameters, to_checkpoint
-from eacl_jax.model import losses, representer
+from eacl_jax.model import representer
 from eacl_jax.model.mesh import make_mesh, put, replicated
-from eacl_jax.training import loop, stages
+from eacl_jax.model.scores import scores
+from eacl_jax.training import loop, stage_one, stage_two
 from eacl_jax.training.optim import stage_one_optimizer, stage_two_optimizer
 
 # Names of the public implementation's heads and where theirs are here.
@@ -91,7 +92,7 @@ def test_six_optimizer_steps_and_ten_adaptation_steps(golden, scan_layers):
     optimizer = stage_one_optimizer(config.stage_one, params, 2, decay_mapping_norm=True)
     constants = {"label_encodings": jnp.asarray(run["label_encodings"])}
     state = put(loop.create_state(params, constants, optimizer), replicated(mesh))
-    step = loop.make_train_step(stages.stage_one_value_and_grad(experiment), optimizer, mesh)
+    step = loop.make_train_step(stage_one.stage_one_value_and_grad(experiment), optimizer, mesh)
     for index in range(6):
         state, metrics = step(state, to_batch(run["input_ids"][index], run["labels"][index]), jax.random.key(0))
         np.testing.assert_allclose(metrics["loss"], run["losses"][index], rtol=1e-4, atol=1e-5)
@@ -111,7 +112,7 @@ def test_six_optimizer_steps_and_ten_adaptation_steps(golden, scan_layers):
     reps = trained.represent(to_batch(run["input_ids"][0], run["labels"][0]))
     anchors = trained.mapping(constants["label_encodings"])
     np.testing.assert_allclose(reps, run["eval_reps"], rtol=1e-3, atol=2e-4)
-    np.testing.assert_allclose(losses.scores(reps, anchors, temperature=1.0), run["eval_scores"], atol=1e-4)
+    np.testing.assert_allclose(scores(reps, anchors, temperature=1.0), run["eval_scores"], atol=1e-4)
     np.testing.assert_allclose(anchors, run["anchors_before"], rtol=1e-3, atol=2e-4)
 
     # From the printed representations and anchors, so that this half stands alone.
@@ -119,7 +120,7 @@ def test_six_optimizer_steps_and_ten_adaptation_steps(golden, scan_layers):
     params = {**frozen, "anchors": jnp.asarray(run["anchors_before"])}
     optimizer = stage_two_optimizer(StageTwoConfig(lr=1e-4, clip_norm=5.0), params)
     state = put(loop.create_state(params, constants, optimizer), replicated(mesh))
-    step = loop.make_train_step(jax.value_and_grad(stages.stage_two_loss(experiment), has_aux=True), optimizer, mesh)
+    step = loop.make_train_step(jax.value_and_grad(stage_two.stage_two_loss(experiment), has_aux=True), optimizer, mesh)
     batch = {"reps": run["eval_reps"], "labels": run["labels"][0].astype(np.int32), "weights": np.ones(32, np.float32)}
     for expected_loss in run["adapt_losses"]:
         state, metrics = step(state, batch, jax.random.key(0))

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from eacl_jax.encoders.weights.formats import FORMATS, Format, Piece, TensorFile, find_format
+from eacl_jax.encoders.weights.formats import FORMATS, Format, find_format
+from eacl_jax.encoders.weights.tensor_file import Piece, TensorFile
 from eacl_jax.errors import UserError
 from eacl_jax.files.checksum import sha256_of
 from eacl_jax.files.local import read_text, unreadable

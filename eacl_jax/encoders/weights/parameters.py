@@ -16,8 +16,8 @@ from safetensors.numpy import save_file
 
 from eacl_jax.encoders.encoder import Encoder
 from eacl_jax.encoders.weights.checkpoint import SINGLE, Checkpoint
-from eacl_jax.encoders.weights.formats import Piece
 from eacl_jax.encoders.weights.names import Slot
+from eacl_jax.encoders.weights.tensor_file import Piece
 from eacl_jax.errors import UserError
 
 _FLOATS = ("F64", "F32", "F16", "BF16")

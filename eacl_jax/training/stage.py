@@ -1,4 +1,4 @@
-"""Stage one (representation learning), the choice of its epoch, and stage two (anchor adaptation)."""
+"""What the two stages have in common: where they write, how an epoch is scored, and the choice of the best."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -9,23 +9,18 @@ import grain
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
-from flax import nnx
 from jaxtyping import Float, Int
 from rich.console import Console
 
 from eacl_jax.config import Config
-from eacl_jax.data.batching import Batch
-from eacl_jax.data.pipeline import batch_maker, steps_per_epoch, training_batches
 from eacl_jax.errors import UserError
-from eacl_jax.model import losses, metrics
-from eacl_jax.model.mesh import batch_shardings, put, replicated
-from eacl_jax.training.anchor_steps import AnchorEpoch, adapt, fill
+from eacl_jax.model import metrics
+from eacl_jax.model.names import path_name
+from eacl_jax.model.scores import decide, host_cosines
+from eacl_jax.training.anchor_steps import AnchorEpoch, adapt
 from eacl_jax.training.checkpoint import Checkpoints
-from eacl_jax.training.chunks import Encode, Objective, chunked_value_and_grad
 from eacl_jax.training.experiment import Experiment
-from eacl_jax.training.loop import LossFn, StopRequest, TrainState, create_state, fit, make_train_step
-from eacl_jax.training.optim import path_name, stage_one_optimizer, stage_two_optimizer
+from eacl_jax.training.loop import StopRequest, TrainState, fit
 from eacl_jax.training.profiling import Profiler
 from eacl_jax.training.recording import Recorder, say
 
@@ -73,196 +68,7 @@ def score(experiment: Experiment, split: str, predicted: Int[np.ndarray, " N"]) 
 
 def predictions(reps: Float[np.ndarray, "N m"], anchors: Float[np.ndarray, "C m"]) -> Int[np.ndarray, " N"]:
     """Index of the nearest anchor of each representation, decided as `EmotionRecognizer.answer` does."""
-    return losses.decide(losses.host_cosines(reps, anchors))
-
-
-def stage_one_loss(experiment: Experiment) -> LossFn:
-    """The objective of stage one as `(params, constants, batch, key) -> (loss, terms)`."""
-    encode, objective = _encode(experiment), _objective(experiment)
-
-    def loss(params: Any, constants: Any, batch: Batch, key: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
-        encoder_key, head_key = jax.random.split(key)
-        return objective(params, encode(params, batch, encoder_key), constants, batch, head_key)
-
-    return loss
-
-
-def stage_one_value_and_grad(experiment: Experiment) -> Callable[..., Any]:
-    """`jax.value_and_grad(stage_one_loss(experiment), has_aux=True)`, in `stage_one.chunks` parts."""
-    chunks = experiment.config.stage_one.chunks
-    if chunks == 1:
-        return jax.value_and_grad(stage_one_loss(experiment), has_aux=True)
-    return chunked_value_and_grad(_encode(experiment), _objective(experiment), chunks)
-
-
-def _encode(experiment: Experiment) -> Encode:
-    """Representations with dropout: what the loss sees of the encoder."""
-
-    def encode(params: Any, batch: Batch, key: jax.Array) -> jax.Array:
-        return experiment.merge(params).read(batch, deterministic=False, rngs=nnx.Rngs(dropout=key))
-
-    return encode
-
-
-def _objective(experiment: Experiment) -> Objective:
-    """The loss of representations."""
-    config = experiment.config
-
-    def objective(
-        params: Any, h: jax.Array, constants: Any, batch: Batch, key: jax.Array
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        model = experiment.merge(params)
-        return losses.stage_one(
-            model.predict(h, deterministic=False, rngs=nnx.Rngs(dropout=key)),
-            model.mapping(h),
-            batch.labels,
-            model.mapping(label_encodings(model, constants)),
-            temperature=config.loss.temperature,
-            ce_weight=config.loss.ce_weight,
-            angle_weight=config.loss.angle_weight,
-            form=config.loss.form,
-            use_anchors=config.loss.use_anchors,
-            weights=batch.weights,
-            constant_for_no_positive=config.compat.constant_for_no_positive,
-        )
-
-    return objective
-
-
-def stage_two_loss(experiment: Experiment) -> LossFn:
-    """The objective of stage two; a batch holds representations in place of tokens."""
-
-    def loss(
-        params: Any, constants: Any, batch: Mapping[str, jax.Array], key: jax.Array
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        temperature = experiment.config.loss.temperature
-        return losses.stage_two(
-            batch["reps"], batch["labels"], params["anchors"], temperature=temperature, weights=batch["weights"]
-        ), {}
-
-    return loss
-
-
-def label_encodings(model: Any, constants: Any) -> jax.Array:
-    """The fixed encodings, or, where anchors are live, those by the current weights."""
-    return model.encode_labels(constants["labels"]) if "labels" in constants else constants["label_encodings"]
-
-
-def run_stage_one(experiment: Experiment, context: StageContext) -> StageResult:
-    """Trains encoder and heads; goes on from the latest checkpoint where there is one.
-
-    Raises:
-      Interrupted, NonFiniteLossError: see `training.fit`.
-    """
-    config, encoding = experiment.config, experiment.encoding
-    settings = config.stage_one
-    per_epoch = steps_per_epoch(len(experiment.examples["train"]), settings.batch_size)
-    steps = min(per_epoch * settings.epochs, settings.max_steps or per_epoch * settings.epochs)
-    optimizer = stage_one_optimizer(
-        settings,
-        experiment.params,
-        per_epoch,
-        rates=experiment.rates,
-        decay_mapping_norm=config.compat.decay_mapping_norm,
-    )
-    if config.anchors.encoding == "live":
-        constants = {"labels": put(experiment.labels, replicated(experiment.mesh))}
-    else:
-        constants = {"label_encodings": encoding.encode_labels(experiment.params, experiment.labels)}
-    state = put(create_state(experiment.params, constants, optimizer), replicated(experiment.mesh))
-    make = batch_maker(
-        experiment.examples["train"],
-        settings.batch_size,
-        config.batch,
-        max_tokens=config.prompt.max_tokens,
-        row_multiple=experiment.row_multiple,
-    )
-    batches = training_batches(len(experiment.examples["train"]), settings.batch_size, config.seed, make)
-
-    def anchors_of(params: Any, constants: Any) -> jax.Array:
-        encodings = encoding.encode_labels(params, experiment.labels) if "labels" in constants else constants["label_encodings"]
-        return encoding.map(params, encodings)
-
-    def judge(state: TrainState) -> dict[str, dict[str, Any]]:
-        anchors = np.asarray(anchors_of(state.params, state.constants))
-        reps = {split: encoding.represent(state.params, experiment.examples[split]) for split in judged_splits(config)}
-        return {split: score(experiment, split, predictions(reps[split], anchors)) for split in reps}
-
-    run = _StageRun(experiment, context, 1, batches, per_epoch, steps)
-    with run:
-        state = run.resume(state)
-        _check_anchors(experiment, np.asarray(anchors_of(state.params, state.constants)))
-        state = run.fit(
-            state,
-            make_train_step(stage_one_value_and_grad(experiment), optimizer, experiment.mesh),
-            judge,
-            place=lambda batch: put(batch, batch_shardings(experiment.mesh)),
-        )
-        best, record = run.best(state)
-    mapped = anchors_of(state.params if config.compat.stale_anchors else best.params, best.constants)
-    return StageResult(record["best_epoch"], best.params, best.constants, np.asarray(mapped))
-
-
-def run_stage_two(
-    experiment: Experiment,
-    context: StageContext,
-    first: StageResult,
-    reps: Mapping[str, Float[np.ndarray, "N m"]],
-) -> StageResult:
-    """Adapts the anchors on fixed representations; everything else stays as stage one left it.
-
-    Args:
-      experiment: the run's inputs.
-      context: where to write.
-      first: stage one's choice.
-      reps: representations by split, encoded once with stage one's choice.
-
-    Raises:
-      Interrupted, NonFiniteLossError: see `anchor_steps.adapt`.
-    """
-    config, settings, mesh = experiment.config, experiment.config.stage_two, experiment.mesh
-    for split, found in reps.items():
-        if wrong := int((~np.isfinite(found).all(axis=1)).sum()):
-            raise UserError(f"the representations of {wrong} utterances of {split} are NaN or infinite after stage one.")
-    optimizer = stage_two_optimizer(settings, {**first.params, "anchors": first.anchors})
-    # Only the anchors go through the steps. For the rest stand the placeholders that the optimizer's state, and so a
-    # checkpoint, has for what has no moments.
-    frozen = jax.tree.map(lambda _: optax.MaskedNode(), first.params)
-    state = put(create_state({**frozen, "anchors": first.anchors}, {}, optimizer), replicated(mesh))
-    gold = experiment.gold("train")
-    per_epoch = steps_per_epoch(len(gold), settings.batch_size)
-    batches = training_batches(len(gold), settings.batch_size, config.seed, lambda indices: fill(indices, settings.batch_size))
-    epoch = AnchorEpoch(
-        make_train_step(jax.value_and_grad(stage_two_loss(experiment), has_aux=True), optimizer, mesh),
-        {"reps": reps["train"], "labels": gold.astype(np.int32)},
-        settings.batch_size,
-        mesh,
-    )
-
-    def judge(state: TrainState) -> dict[str, dict[str, Any]]:
-        anchors = np.asarray(state.params["anchors"])
-        return {split: score(experiment, split, predictions(reps[split], anchors)) for split in judged_splits(config)}
-
-    run = _StageRun(experiment, context, 2, batches, per_epoch, per_epoch * settings.epochs)
-    with run:
-        state = run.resume(state)
-        if int(state.step) == 0:
-            run.tell_epoch(0, 0, judge(state), "anchors as stage one left them")
-        state = run.adapt(state, epoch, judge)
-        best, record = run.best(state)
-    anchors = best.params["anchors"]
-    return StageResult(record["best_epoch"], {**first.params, "anchors": anchors}, first.constants, np.asarray(anchors))
-
-
-def _check_anchors(experiment: Experiment, anchors: Float[np.ndarray, "C m"]) -> None:
-    """Raises `UserError` where anchors are not finite, for which the first step's loss would be blamed."""
-    labels = experiment.corpus.taxonomy.labels
-    if wrong := [repr(label) for label, anchor in zip(labels, anchors, strict=True) if not np.isfinite(anchor).all()]:
-        raise UserError(
-            f"the anchors of {', '.join(wrong)} are NaN or infinite before the first step: so is what the encoder "
-            f"{experiment.config.encoder.path} makes of their words. Its weights are damaged, or too large for "
-            f"encoder.dtype={experiment.config.encoder.dtype}."
-        )
+    return decide(host_cosines(reps, anchors))
 
 
 def _not_finite(tree: Any) -> list[str]:
@@ -271,7 +77,14 @@ def _not_finite(tree: Any) -> list[str]:
     return [path_name(path) for path, fine in jax.tree_util.tree_flatten_with_path(finite)[0] if not fine]
 
 
-class _StageRun:
+def scores_by_split(
+    experiment: Experiment, reps: Mapping[str, Float[np.ndarray, "N m"]], anchors: Float[np.ndarray, "C m"]
+) -> dict[str, dict[str, Any]]:
+    """Scores of the splits whose representations are given, in percent."""
+    return {split: score(experiment, split, predictions(reps[split], anchors)) for split in reps}
+
+
+class StageRun:
     """What the two stages do alike: resume, step, judge each epoch, keep the latest and the best."""
 
     def __init__(
@@ -297,7 +110,7 @@ class _StageRun:
         self._best: dict[str, Any] = {"best_epoch": 0, "best_rank": None}
         self._judge: Callable[[TrainState], dict[str, dict[str, Any]]]
 
-    def __enter__(self) -> "_StageRun":
+    def __enter__(self) -> "StageRun":
         return self
 
     def __exit__(self, *_: object) -> None:
