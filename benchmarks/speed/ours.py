@@ -1,6 +1,5 @@
 """eacl_jax's side: what `launch/train.py` runs, of an experiment prepared as it does."""
 
-import types
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from eacl_jax.config import Config
 from eacl_jax.data.batching import Batch
 from eacl_jax.data.pipeline import batch_maker, steps_per_epoch
 from eacl_jax.data.prompts import Example
+from eacl_jax.model.anchors import SOURCES
 from eacl_jax.model.mesh import Mesh, batch_shardings, put, replicated
 from eacl_jax.model.passes import Passes
 from eacl_jax.training import loop, stage_one, stage_two
@@ -61,7 +61,8 @@ class Training(Counted):
         self.label_encodings = np.asarray(encodings)
         state = loop.create_state(experiment.params, {"label_encodings": encodings}, optimizer)
         self._state = put(state, replicated(self._mesh))
-        gradients = self.counted(stage_one.stage_one_value_and_grad(experiment))
+        source = SOURCES[config.anchors.encoding](experiment.labels)
+        gradients = self.counted(stage_one.stage_one_value_and_grad(experiment.merge, source, config.loss))
         self._step: Any = loop.make_train_step(gradients, optimizer, self._mesh)
         self._make = batch_maker(examples, size, config.batch, max_tokens=config.prompt.max_tokens, row_multiple=1)
         self._key = jax.random.key(config.seed)
@@ -100,9 +101,8 @@ class Adapting(Counted):
         """`reps` [N, m], `labels` [N], `anchors` [C, m] at the start."""
         self._size, params = config.stage_two.batch_size, {"anchors": anchors}
         optimizer = stage_two_optimizer(config.stage_two, params)
-        experiment: Any = types.SimpleNamespace(config=config)  # what the loss reads of one
         self._state = put(loop.create_state(params, {}, optimizer), replicated(mesh))
-        gradients = jax.value_and_grad(stage_two.stage_two_loss(experiment), has_aux=True)
+        gradients = jax.value_and_grad(stage_two.stage_two_loss(config.loss.temperature), has_aux=True)
         step = loop.make_train_step(self.counted(gradients), optimizer, mesh)
         self._epoch = AnchorEpoch(step, {"reps": reps, "labels": labels}, self._size, mesh)
         self._key = jax.random.key(config.seed)

@@ -22,6 +22,7 @@ from eacl_jax.model.anchors import check_words, label_batch
 from eacl_jax.model.mesh import AXIS, Mesh, make_mesh, put, replicated
 from eacl_jax.model.passes import Passes
 from eacl_jax.model.representer import Model
+from eacl_jax.model.task import SingleLabel
 from eacl_jax.training.rates import Rates, stage_one_rates
 
 log = logging.getLogger(__name__)
@@ -69,7 +70,12 @@ class Experiment:
 
     def gold(self, split: str) -> Int[np.ndarray, " N"]:
         """Label indices of a split's examples."""
-        return np.array([e.label for e in self.examples[split]], np.int64)
+        return self.task.targets(self.examples[split])
+
+    @functools.cached_property
+    def task(self) -> SingleLabel:
+        """What a label is."""
+        return SingleLabel(self.corpus.taxonomy.labels, self.config.evaluation.excluded_label)
 
     @property
     def row_multiple(self) -> int:
