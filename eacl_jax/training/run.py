@@ -131,7 +131,9 @@ def _run(experiment: Experiment, context: StageContext) -> dict[str, Any]:
         params=second.params,
         anchors={"stage_one": first.anchors, "stage_two": second.anchors},
         calibration={name: found["temperature"] for name, found in calibration.items()},
-        facts=Facts.of_run(experiment, results),
+        facts=Facts.of_run(
+            experiment.config, experiment.corpus, {split: experiment.gold(split) for split in experiment.examples}, results
+        ),
     )
     recognizer.save_pretrained(workdir / "model")
     page = reports.write_report(
