@@ -11,8 +11,8 @@ import os
 import statistics
 import tempfile
 import time
-import types
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +49,14 @@ def measure(name: str, folder: Path, settings: dict[str, Any]) -> dict[str, Any]
     import numpy as np
     from flax import nnx
 
-    from eacl_jax.config import Config, ModelConfig, StageOneConfig
+    from eacl_jax.config import LossConfig, ModelConfig, StageOneConfig
     from eacl_jax.data.batching import collate, plan
     from eacl_jax.data.prompts import Example
     from eacl_jax.encoders.catalogue import known
     from eacl_jax.encoders.registry import abstract_encoder
     from eacl_jax.encoders.weights.checkpoint import Checkpoint
     from eacl_jax.encoders.weights.parameters import load_parameters
+    from eacl_jax.model.anchors import Words
     from eacl_jax.model.mesh import make_mesh, put, replicated
     from eacl_jax.model.representer import Model
     from eacl_jax.training import loop, stage_one
@@ -93,12 +94,11 @@ def measure(name: str, folder: Path, settings: dict[str, Any]) -> dict[str, Any]
     forward = jax.jit(lambda params: nnx.merge(graphdef, params).represent(batch))
     result["forward_first"], result["forward"] = timed(lambda: forward(params))  # noqa: F821  (deleted below)
 
-    # What the loss reads of an experiment.
-    experiment: Any = types.SimpleNamespace(config=Config(), merge=lambda params: nnx.merge(graphdef, params))
     encodings = jax.random.normal(jax.random.key(1), (labels, params["predictor"]["kernel"].shape[0]))
     optimizer = stage_one_optimizer(StageOneConfig(), params, 100)
     mesh = make_mesh(1)
-    step = loop.make_train_step(stage_one.stage_one_value_and_grad(experiment), optimizer, mesh)
+    gradients = stage_one.stage_one_value_and_grad(partial(nnx.merge, graphdef), Words(batch), LossConfig())
+    step = loop.make_train_step(gradients, optimizer, mesh)
     train_state = put(loop.create_state(params, {"label_encodings": encodings}, optimizer), replicated(mesh))
     del params
 

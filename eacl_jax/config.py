@@ -6,6 +6,7 @@ anything is loaded.
 """
 
 import dataclasses
+import enum
 import math
 import re
 from collections.abc import Mapping
@@ -15,6 +16,24 @@ from eacl_jax.errors import UserError
 from eacl_jax.files.records import bounded, build
 
 CORPORA = ("smalltalk", "meld", "emorynlp", "iemocap", "dailydialog", "custom")
+
+
+class Stage(enum.StrEnum):
+    """The two stages, by the names that settings, results and files have for them."""
+
+    ONE = "stage_one"
+    TWO = "stage_two"
+
+    @property
+    def number(self) -> int:
+        """1 or 2, as in `metrics.jsonl`."""
+        return 1 if self is Stage.ONE else 2
+
+    @property
+    def words(self) -> str:
+        """For a person: "stage one"."""
+        return self.value.replace("_", " ")
+
 
 # What stands for the utterance: the hidden state at the mask token, at the first token or at the last one (the closing
 # separator), or the mean over all of the example's tokens.
@@ -73,8 +92,9 @@ class EncoderConfig:
     random_weights: bool = False
     # Type of activations and matrix products; parameters stay float32.
     dtype: Literal["float32", "bfloat16"] = "float32"
-    # Run the layers under one `lax.scan`: compiled once for all of them and lighter in memory, but on a CPU the slower way for
-    # a small encoder. auto: scan from 12 layers on.
+    # Run the layers under one `lax.scan`: compiled once for all of them. auto: from 12 layers on, except on a GPU, where it
+    # copies each layer's weights and takes more time and memory. On a CPU it is lighter in memory, but slower for a small
+    # encoder.
     scan_layers: Literal["auto", "always", "never"] = "auto"
     # The embeddings and this many lower layers are not trained (0: everything is trained).
     frozen_layers: int = bounded(0, at_least=0)
@@ -220,6 +240,10 @@ class Config:
     def readout(self) -> Readout:
         """The readout in force: `compat.readout_first` overrides `model.readout`."""
         return "first" if self.compat.readout_first else self.model.readout
+
+    def of(self, stage: Stage) -> StageOneConfig | StageTwoConfig:
+        """The stage's optimizer."""
+        return self.stage_one if stage is Stage.ONE else self.stage_two
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> "Config":

@@ -1,5 +1,6 @@
 """A batch encoded in chunks gives the gradients of the whole."""
 
+from functools import partial
 from typing import Any
 
 import chex
@@ -14,6 +15,7 @@ from toys import ENCODER
 from eacl_jax import encoders
 from eacl_jax.config import Config
 from eacl_jax.data.batching import collate, plan
+from eacl_jax.model.anchors import Words
 from eacl_jax.model.representer import Model
 from eacl_jax.training import stage_one
 from eacl_jax.training.chunks import chunked_value_and_grad, split_rows
@@ -22,19 +24,14 @@ LENGTHS = [5, 60, 17, 33, 8, 41, 12, 50, 30]
 
 
 def experiment(rate: float = 0.0, **settings: Any) -> tuple[Any, Any]:
-    """What the loss reads of an experiment, and parameters. `settings` are of stage one or the model."""
+    """What the loss is made of, and parameters. `settings` are of the model."""
     mapping = Config().to_dict()
     mapping["model"] |= {"dropout": rate, **{k: v for k, v in settings.items() if k in mapping["model"]}}
-    mapping["stage_one"] |= {k: v for k, v in settings.items() if k in mapping["stage_one"]}
     config = Config.from_mapping(mapping)
     encoder = encoders.build({**ENCODER, "vocab_size": 40, "hidden_dropout_prob": rate, "attention_probs_dropout_prob": rate})
     graphdef, state = nnx.split(Model(encoder, 3, config.model, rngs=nnx.Rngs(0)), nnx.Param)
 
-    class Experiment:
-        merge = staticmethod(lambda params: nnx.merge(graphdef, params))
-
-    Experiment.config = config  # type: ignore[attr-defined]
-    return Experiment, nnx.to_pure_dict(state)
+    return (partial(nnx.merge, graphdef), Words(None), config.loss), nnx.to_pure_dict(state)  # type: ignore[arg-type]
 
 
 def batch_of(layout: str) -> Any:
@@ -50,8 +47,10 @@ def test_chunks_give_the_same_loss_and_gradients(layout: str, chunks: int, reado
     batch = batch_of(layout)
     results = []
     for count in (1, chunks):
-        part, params = experiment(readout=readout, chunks=count)
-        results.append(jax.jit(stage_one.stage_one_value_and_grad(part))(params, CONSTANTS, batch, jax.random.key(0)))
+        part, params = experiment(readout=readout)
+        results.append(
+            jax.jit(stage_one.stage_one_value_and_grad(*part, chunks=count))(params, CONSTANTS, batch, jax.random.key(0))
+        )
     chex.assert_trees_all_close(*results, rtol=1e-4, atol=1e-5)
 
 
@@ -59,7 +58,7 @@ def test_chunks_give_the_same_loss_and_gradients(layout: str, chunks: int, reado
 def test_both_passes_of_a_chunk_draw_the_same_dropout() -> None:
     """With dropout, the gradients are those of the loss that the chunks' forward passes add up to."""
     part, params = experiment(rate=0.3)
-    encode, objective = stage_one._encode(part), stage_one._objective(part)
+    encode, objective = stage_one._encode(part[0]), stage_one._objective(*part, False)
     batch, key, chunks = batch_of("packed"), jax.random.key(0), 2
 
     def loss(params: Any) -> jax.Array:
@@ -92,8 +91,8 @@ def test_chunks_hold_less_memory() -> None:
     batch = collate(examples, 32, plan([60] * 32, 32, layout="padded", max_tokens=64))
 
     def temporary(chunks: int) -> int:
-        part, params = experiment(chunks=chunks)
-        step = jax.jit(stage_one.stage_one_value_and_grad(part))
+        part, params = experiment()
+        step = jax.jit(stage_one.stage_one_value_and_grad(*part, chunks=chunks))
         return step.lower(params, CONSTANTS, batch, jax.random.key(0)).compile().memory_analysis().temp_size_in_bytes
 
     assert temporary(8) < 0.4 * temporary(1)

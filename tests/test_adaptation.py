@@ -13,6 +13,7 @@ from rich.console import Console
 from eacl_jax.config import Config, RunConfig, StageTwoConfig
 from eacl_jax.data.pipeline import training_batches
 from eacl_jax.model.mesh import make_mesh, put, replicated
+from eacl_jax.model.task import SingleLabel
 from eacl_jax.training.anchor_steps import AnchorEpoch, Order, adapt, fill
 from eacl_jax.training.checkpoint import Checkpoints
 from eacl_jax.training.loop import Interrupted, NonFiniteLossError, StopRequest, create_state, make_train_step
@@ -41,7 +42,7 @@ class Adapting:
         params = {"anchors": data.anchors}
         optimizer = stage_two_optimizer(SETTINGS, params)
         self.state = put(create_state(params, {}, optimizer), replicated(self.mesh))
-        loss = stage_two_loss(SimpleNamespace(config=CONFIG))
+        loss = stage_two_loss(TEMPERATURE)
         train_step = make_train_step(jax.value_and_grad(loss, has_aux=True), optimizer, self.mesh)
 
         def counted(*arguments):
@@ -152,7 +153,7 @@ def stage_two(data):
         config=CONFIG,
         mesh=make_mesh(1),
         gold=lambda split: data.labels.astype(np.int64),
-        corpus=SimpleNamespace(taxonomy=SimpleNamespace(labels=("a", "b", "c"))),
+        task=SingleLabel(("a", "b", "c")),
     )
 
     def run(folder, *, stopping=False):

@@ -1,5 +1,7 @@
 """Rows, shapes and the equality of padded and packed batches."""
 
+from functools import partial
+
 import jax
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from eacl_jax.data.pipeline import batch_maker, evaluation_batches, evaluation_s
 from eacl_jax.data.prompts import Example, PromptBuilder
 from eacl_jax.encoders.loading import load_tokenizer
 from eacl_jax.encoders.sources import find_folder
+from eacl_jax.model.anchors import Words
 from eacl_jax.model.representer import Model
 from eacl_jax.training import stage_one
 
@@ -136,12 +139,10 @@ def network():
 def test_packed_and_padded_give_the_same_loss_and_gradients(network):
     graphdef, params = network
 
-    class Experiment:
-        config = Config(loss=LossConfig())
-        merge = staticmethod(lambda p: nnx.merge(graphdef, p))
-
     lengths = [5, 60, 17, 33, 8, 41, 12]
-    loss = jax.jit(jax.value_and_grad(stage_one.stage_one_loss(Experiment), has_aux=True))
+    loss = jax.jit(
+        jax.value_and_grad(stage_one.stage_one_loss(partial(nnx.merge, graphdef), Words(None), LossConfig()), has_aux=True)
+    )
     constants = {"label_encodings": np.random.default_rng(0).normal(size=(3, 16)).astype(np.float32)}
     results = []
     for layout in ("padded", "packed"):

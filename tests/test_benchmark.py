@@ -71,7 +71,7 @@ def test_all_runners_compute_the_same(make, settings, config, tmp_path):
     assert list(task.runners) == ["eacl_jax", *PEERS]
     assert len(set(task.lengths[0])) > 2
     for work in task.works:
-        results = {name: runner.step(runner.prepare(work)) for name, runner in task.runners.items()}
+        results = {name: runner.finish(runner.start(runner.prepare(work))) for name, runner in task.runners.items()}
         for peer in PEERS:
             np.testing.assert_allclose(results[peer], results["eacl_jax"], atol=1e-4, err_msg=peer)
 
@@ -80,7 +80,7 @@ def test_stage_two_runners_compute_the_same(settings, config, monkeypatch):
     monkeypatch.setattr(tasks, "ADAPTED", 150)
     task = tasks.adapting(config, {"hidden_size": 32}, settings)
     for work in task.works:
-        own, dynamic = (runner.step(runner.prepare(work)) for runner in task.runners.values())
+        own, dynamic = (runner.finish(runner.start(runner.prepare(work))) for runner in task.runners.values())
         assert dynamic == pytest.approx(own, abs=1e-5)
 
 

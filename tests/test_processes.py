@@ -24,6 +24,7 @@ from eacl_jax import encoders
 from eacl_jax.config import BatchConfig, Config, ModelConfig
 from eacl_jax.data.pipeline import batch_maker, training_batches
 from eacl_jax.data.prompts import Example
+from eacl_jax.model.anchors import Words
 from eacl_jax.model.mesh import batch_shardings, make_mesh, put, replicated
 from eacl_jax.model.representer import Model
 from eacl_jax.training import loop, stage_one
@@ -38,18 +39,14 @@ model = Model(encoders.build({**ENCODER, "vocab_size": 40}), 3, ModelConfig(), r
 graphdef, state = nnx.split(model, nnx.Param)
 
 
-class Experiment:
-    config = Config()
-    merge = staticmethod(lambda p: nnx.merge(graphdef, p))
-
-
 mesh = make_mesh()
 assert mesh.size == processes
 params = nnx.to_pure_dict(state)
-optimizer = stage_one_optimizer(Experiment.config.stage_one, params, 10)
+optimizer = stage_one_optimizer(Config().stage_one, params, 10)
 constants = {"label_encodings": np.ones((3, 16), np.float32) + np.eye(3, 16, dtype=np.float32)}
 state = put(loop.create_state(params, constants, optimizer), replicated(mesh))
-step = loop.make_train_step(stage_one.stage_one_value_and_grad(Experiment), optimizer, mesh)
+gradients = stage_one.stage_one_value_and_grad(lambda p: nnx.merge(graphdef, p), Words(None), Config().loss)
+step = loop.make_train_step(gradients, optimizer, mesh)
 # Rows come in multiples of two in either run, so that both have the same shapes and so the same dropout.
 make = batch_maker(examples, 8, BatchConfig(), max_tokens=64, row_multiple=2)
 batches = training_batches(len(examples), 8, 0, make)

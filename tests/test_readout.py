@@ -1,6 +1,7 @@
 """What stands for an utterance: the same in any layout, and nobody else's tokens in it."""
 
 import json
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -10,11 +11,12 @@ from flax import nnx
 from toys import make_config, make_encoder_folder
 
 from eacl_jax import encoders
-from eacl_jax.config import Config, EncoderConfig, ModelConfig
+from eacl_jax.config import Config, EncoderConfig, LossConfig, ModelConfig
 from eacl_jax.data.batching import Batch, collate, plan
 from eacl_jax.data.prompts import PromptBuilder
 from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
 from eacl_jax.errors import UserError
+from eacl_jax.model.anchors import Words
 from eacl_jax.model.mesh import batch_shardings, make_mesh, put, replicated
 from eacl_jax.model.representer import Model, mean_over_examples
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
@@ -113,13 +115,11 @@ def test_mean_is_float32_under_bfloat16():
 def test_mean_learns_with_filler_and_filler_counts_nothing(loaded, layout):
     graphdef, params = network(loaded, "mean")
 
-    class Experiment:
-        config = Config()
-        merge = staticmethod(lambda p: nnx.merge(graphdef, p))
-
     examples = PromptBuilder(loaded.tokenizer, Config().prompt, readout="mean").build(TALK, TAXONOMY)
     batch = batches(examples)[layout]
-    loss = jax.jit(jax.value_and_grad(stage_one.stage_one_loss(Experiment), has_aux=True))
+    loss = jax.jit(
+        jax.value_and_grad(stage_one.stage_one_loss(partial(nnx.merge, graphdef), Words(None), LossConfig()), has_aux=True)
+    )
     constants = {"label_encodings": np.random.default_rng(0).normal(size=(3, 16)).astype(np.float32)}
     (value, _), gradients = loss(params, constants, batch, jax.random.key(0))
     assert np.isfinite(value)

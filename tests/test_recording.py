@@ -6,6 +6,7 @@ import json
 import pytest
 from rich.console import Console
 
+from eacl_jax.config import Stage
 from eacl_jax.training import evaluation
 from eacl_jax.training.recording import MetricsLog, Pace, Recorder, say
 from eacl_jax.training.results import print_results
@@ -30,7 +31,7 @@ def test_the_rest_is_told_by_recent_steps():
 def test_a_stage_that_takes_days(tmp_path):
     said = io.StringIO()
     with Recorder(
-        tmp_path, 1, start=None, steps=1256, steps_per_epoch=157, log_every=1, console=Console(file=said, width=200)
+        tmp_path, Stage.ONE, start=None, steps=1256, steps_per_epoch=157, log_every=1, console=Console(file=said, width=200)
     ) as recorder:
         for step in (1, 2):
             recorder.step(step, {"loss": 1.0, "examples_per_second": 0.64})

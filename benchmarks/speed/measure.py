@@ -24,8 +24,11 @@ class Runner(Protocol):
     def shape(self, host: Any) -> Hashable:
         """Whatever is compiled anew when this differs; the same for all where nothing is compiled."""
 
-    def step(self, host: Any) -> Any:
-        """Does the work and returns its result (a loss, representations) on the host, once all else is done too. Timed."""
+    def start(self, host: Any) -> Any:
+        """Does the work, or has the device do it, and returns its result (a loss, representations). Timed."""
+
+    def finish(self, result: Any) -> Any:
+        """The result of the latest `start` on the host, once all else is done too. Timed."""
 
     def peak_bytes(self, host: Any) -> int | None:
         """Memory on a GPU at its peak, parameters and optimizer included; None on a CPU."""
@@ -74,15 +77,17 @@ def warm_up(name: str, runner: Runner, hosts: Sequence[Any]) -> float:
     return first
 
 
-def timed(name: str, runner: Runner, host: Any) -> float:
-    """Seconds of a step.
+def timed(name: str, runner: Runner, host: Any, steps: int = 1) -> float:
+    """Seconds of a step: the mean of so many in a row, which need not wait for each other, as in a training run.
 
     Raises:
-      RuntimeError: its result is not finite.
+      RuntimeError: the last one's result is not finite.
     """
     started = time.perf_counter()
-    result = runner.step(host)
-    seconds = time.perf_counter() - started
+    for _ in range(steps):
+        result = runner.start(host)
+    result = runner.finish(result)
+    seconds = (time.perf_counter() - started) / steps
     if not np.isfinite(result).all():
         raise RuntimeError(f"{name}: the result is not finite: {result}")
     return seconds

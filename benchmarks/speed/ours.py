@@ -1,6 +1,5 @@
 """eacl_jax's side: what `launch/train.py` runs, of an experiment prepared as it does."""
 
-import types
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from eacl_jax.config import Config
 from eacl_jax.data.batching import Batch
 from eacl_jax.data.pipeline import batch_maker, steps_per_epoch
 from eacl_jax.data.prompts import Example
+from eacl_jax.model.anchors import SOURCES
 from eacl_jax.model.mesh import Mesh, batch_shardings, put, replicated
 from eacl_jax.model.passes import Passes
 from eacl_jax.training import loop, stage_one, stage_two
@@ -40,6 +40,9 @@ class Counted:
     def shape(self, host: Any) -> Hashable:
         return None
 
+    def finish(self, result: Any) -> Any:
+        return result
+
     def peak_bytes(self, host: Any) -> int | None:
         """On a GPU the allocator's; each task has a process of its own, in which nothing else of JAX is large."""
         return (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
@@ -58,7 +61,8 @@ class Training(Counted):
         self.label_encodings = np.asarray(encodings)
         state = loop.create_state(experiment.params, {"label_encodings": encodings}, optimizer)
         self._state = put(state, replicated(self._mesh))
-        gradients = self.counted(stage_one.stage_one_value_and_grad(experiment))
+        source = SOURCES[config.anchors.encoding](experiment.labels)
+        gradients = self.counted(stage_one.stage_one_value_and_grad(experiment.merge, source, config.loss))
         self._step: Any = loop.make_train_step(gradients, optimizer, self._mesh)
         self._make = batch_maker(examples, size, config.batch, max_tokens=config.prompt.max_tokens, row_multiple=1)
         self._key = jax.random.key(config.seed)
@@ -69,10 +73,13 @@ class Training(Counted):
     def shape(self, host: Batch) -> Hashable:
         return tuple(np.shape(leaf) for leaf in jax.tree.leaves(host))
 
-    def step(self, host: Batch) -> float:
+    def start(self, host: Batch) -> jax.Array:
         self._state, metrics = self._step(self._state, put(host, batch_shardings(self._mesh)), self._key)
+        return metrics["loss"]
+
+    def finish(self, result: jax.Array) -> float:
         jax.block_until_ready(self._state)
-        return float(metrics["loss"])
+        return float(result)
 
 
 class Encode(Counted):
@@ -83,7 +90,7 @@ class Encode(Counted):
         self._encoding = Passes(self.counted(experiment.merge), experiment.mesh, size=size, max_tokens=max_tokens)
         self._params = experiment.params
 
-    def step(self, host: Sequence[Example]) -> np.ndarray:
+    def start(self, host: Sequence[Example]) -> np.ndarray:
         return self._encoding.represent(self._params, host)
 
 
@@ -94,9 +101,8 @@ class Adapting(Counted):
         """`reps` [N, m], `labels` [N], `anchors` [C, m] at the start."""
         self._size, params = config.stage_two.batch_size, {"anchors": anchors}
         optimizer = stage_two_optimizer(config.stage_two, params)
-        experiment: Any = types.SimpleNamespace(config=config)  # what the loss reads of one
         self._state = put(loop.create_state(params, {}, optimizer), replicated(mesh))
-        gradients = jax.value_and_grad(stage_two.stage_two_loss(experiment), has_aux=True)
+        gradients = jax.value_and_grad(stage_two.stage_two_loss(config.loss.temperature), has_aux=True)
         step = loop.make_train_step(self.counted(gradients), optimizer, mesh)
         self._epoch = AnchorEpoch(step, {"reps": reps, "labels": labels}, self._size, mesh)
         self._key = jax.random.key(config.seed)
@@ -105,7 +111,10 @@ class Adapting(Counted):
         rows = [fill(work[start : start + self._size], self._size) for start in range(0, len(work), self._size)]
         return Order(np.stack([indices for indices, _ in rows]), np.stack([weights for _, weights in rows]))
 
-    def step(self, host: Order) -> float:
+    def start(self, host: Order) -> jax.Array:
         self._state, metrics = self._epoch.run(self._state, host, self._key)
+        return metrics["loss"][-1]
+
+    def finish(self, result: jax.Array) -> float:
         jax.block_until_ready(self._state)
-        return float(metrics["loss"][-1])
+        return float(result)

@@ -147,8 +147,14 @@ class _Peer:
     def shape(self, host: Any) -> Hashable:
         return None
 
-    def step(self, host: Any) -> Any:
+    def start(self, host: Any) -> Any:
         raise NotImplementedError
+
+    def finish(self, result: Any) -> Any:
+        """A loss on the host, for which PyTorch waits; what is there already stays."""
+        if self.device == "cuda":
+            torch.cuda.synchronize()
+        return float(result) if isinstance(result, torch.Tensor) else result
 
     def peak_bytes(self, host: Any) -> int | None:
         """On a GPU what PyTorch allocates; on a CPU it does not tell."""
@@ -157,7 +163,7 @@ class _Peer:
         held = sum(x.nbytes for x in self._held())
         before = torch.cuda.memory_allocated()
         torch.cuda.reset_peak_memory_stats()
-        self.step(host)
+        self.finish(self.start(host))
         return torch.cuda.max_memory_allocated() - before + held
 
     def _held(self) -> Iterator[torch.Tensor]:
@@ -203,13 +209,13 @@ class Training(_Peer):
     def shape(self, host: tuple[list[Rows], torch.Tensor]) -> Hashable:
         return tuple(rows.tokens.shape for rows in host[0]) if self._network.compiled else None
 
-    def step(self, host: tuple[list[Rows], torch.Tensor]) -> float:
+    def start(self, host: tuple[list[Rows], torch.Tensor]) -> torch.Tensor:
         network, labels = self._network, host[1].to(self.device)
         h = torch.cat([network.read(rows) for rows in host[0]])
         anchors = network.mapping(self._encodings)
         loss = eacl_loss(network.predictor(h), network.mapping(h), labels, anchors, network.config.loss)
         self._descend(loss, network.config.stage_one.clip_norm)
-        return float(loss.detach())
+        return loss.detach()
 
 
 class Encode(_Peer):
@@ -220,7 +226,7 @@ class Encode(_Peer):
         self.compiled, self._network = network.compiled, network.eval()
 
     @torch.inference_mode()
-    def step(self, host: Sequence[Example]) -> np.ndarray:
+    def start(self, host: Sequence[Example]) -> np.ndarray:
         network, size = self._network, self._network.config.batch.eval_batch_size
         order = np.arange(len(host))
         if network.peer.groups > 1:
@@ -245,9 +251,9 @@ class Adapting(_Peer):
     def prepare(self, work: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(work)
 
-    def step(self, host: torch.Tensor) -> float:
+    def start(self, host: torch.Tensor) -> torch.Tensor:
         for part in host.to(self.device).split(self._config.stage_two.batch_size):
             scores = _scores(self._reps[part], self._anchors, self._config.loss.temperature)
             loss = F.cross_entropy(scores, self._labels[part])
             self._descend(loss, self._config.stage_two.clip_norm)
-        return float(loss.detach())
+        return loss.detach()

@@ -136,7 +136,12 @@ def encoding(config: Config, settings: Settings, checkpoint: Path) -> Task:
 
 
 def _networks(config: Config, settings: Settings, checkpoint: Path) -> tuple[experiment.Experiment, dict[str, peers.Network]]:
-    prepared = experiment.prepare(config, mesh=make_mesh(1))
+    # A peer's process needs the weights once, to write them down: JAX would keep memory of a GPU that the runners share.
+    here = jax.devices("cpu" if settings.peers else None)[:1]
+    if settings.peers:
+        config = dataclasses.replace(config, encoder=dataclasses.replace(config.encoder, attention="auto"))
+    with jax.default_device(here[0]):
+        prepared = experiment.prepare(config, mesh=make_mesh(devices=here))
     encoder: Any = prepared.merge(prepared.params).encoder
     encoders.save(encoder, prepared.encoder_config, checkpoint)
     device = torch_device()

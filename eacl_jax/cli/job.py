@@ -22,6 +22,7 @@ from eacl_jax.bulk.predict import Recognizer, predict
 from eacl_jax.cli.progress import Teller, done, print_summary, printable
 from eacl_jax.errors import UserError
 from eacl_jax.files import local
+from eacl_jax.files.checksum import sha256_of
 
 STREAM = "-"
 _INPUTS = ("jsonl", "csv", "txt")
@@ -255,7 +256,5 @@ def _fingerprint(folder: Path, patterns: Sequence[str]) -> str:
     digest = hashlib.sha256()
     for path in sorted(path for pattern in patterns for path in folder.glob(pattern) if path.is_file()):
         if path.name != "README.md":
-            with path.open("rb") as file:
-                content = hashlib.file_digest(file, "sha256").hexdigest()
-            digest.update(f"{path.relative_to(folder).as_posix()} {content}\n".encode())
+            digest.update(f"{path.relative_to(folder).as_posix()} {sha256_of(path)}\n".encode())
     return digest.hexdigest()

@@ -16,16 +16,11 @@ import uuid
 from pathlib import Path
 
 from eacl_jax.errors import UserError
+from eacl_jax.files.checksum import sha256_of
 
 logger = logging.getLogger("eacl_jax.corpora")
 
 _CHUNK = 1 << 16
-
-
-def sha256_of(path: Path) -> str:
-    """The sha256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fetch(url: str, target: Path, *, sha256: str | None = None, timeout: float = 60.0) -> bool:

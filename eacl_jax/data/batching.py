@@ -27,10 +27,15 @@ PACKED_COUNTS = 4  # numbers of packed rows that are foreseen: each is a compila
 ATTENTION_EQUALS_REST = 4096
 
 
+# What a field of a batch has one of. Sharding and chunking follow from this mark, so that a new field is one line.
+ROW, EXAMPLE = "row", "example"
+_PER_ROW, _PER_EXAMPLE = {"per": ROW}, {"per": EXAMPLE}
+
+
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Batch:
-    """N examples in R rows of L tokens.
+    """N examples in R rows of L tokens. Each field is marked as one value a row or one an example (`MARKS`).
 
     Attributes:
       tokens: int32 [R, L] ids; 0 where there is padding (the segment id says so, not the token).
@@ -41,12 +46,15 @@ class Batch:
       weights: float32 [N], 1 for an example, 0 for filler.
     """
 
-    tokens: Any
-    positions: Any
-    segment_ids: Any
-    readout: Any
-    labels: Any
-    weights: Any
+    tokens: Any = dataclasses.field(metadata=_PER_ROW)
+    positions: Any = dataclasses.field(metadata=_PER_ROW)
+    segment_ids: Any = dataclasses.field(metadata=_PER_ROW)
+    readout: Any = dataclasses.field(metadata=_PER_EXAMPLE)
+    labels: Any = dataclasses.field(metadata=_PER_EXAMPLE)
+    weights: Any = dataclasses.field(metadata=_PER_EXAMPLE)
+
+
+MARKS = {field.name: field.metadata["per"] for field in dataclasses.fields(Batch)}
 
 
 def round_up(value: int, step: int) -> int:

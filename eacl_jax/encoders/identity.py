@@ -9,6 +9,7 @@ from eacl_jax.config import EncoderConfig
 from eacl_jax.encoders.sources import TOKENIZER_FILES, find_folder
 from eacl_jax.encoders.weights.checkpoint import weight_files
 from eacl_jax.errors import UserError
+from eacl_jax.files.checksum import sha256_of
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -39,10 +40,7 @@ def identify(config: EncoderConfig, folder: Path | None = None) -> dict[str, str
 
 def _digest(files: Sequence[Path]) -> str:
     """A single file's sha256, as `sha256sum` gives it; of several files, that of their names and sums."""
-    sums = []
-    for file in files:
-        with file.open("rb") as stream:
-            sums.append(hashlib.file_digest(stream, "sha256").hexdigest())
+    sums = [sha256_of(file) for file in files]
     if len(files) == 1:
         return sums[0]
     return hashlib.sha256("".join(f"{s}  {f.name}\n" for s, f in zip(sums, files, strict=True)).encode()).hexdigest()

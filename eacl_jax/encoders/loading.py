@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+import jax
+
 from eacl_jax.config import EncoderConfig
 from eacl_jax.encoders.attention import Attention
 from eacl_jax.encoders.encoder import Encoder
@@ -71,7 +73,8 @@ def _load(folder: Path, config: EncoderConfig, seed: int) -> LoadedEncoder:
         "where": where,
     }
     depth = abstract_encoder(described, **options).num_layers
-    options["scan_layers"] = config.scan_layers == "always" or (config.scan_layers == "auto" and depth >= _SCANNED_FROM)
+    pays = depth >= _SCANNED_FROM and jax.default_backend() != "gpu"
+    options["scan_layers"] = config.scan_layers == "always" or (config.scan_layers == "auto" and pays)
     if config.random_weights:
         module = build(described, seed=seed, **options)
     else:

@@ -1,9 +1,10 @@
 """Label words -> label encodings, the inputs from which anchors are mapped; and whether these tell the labels apart."""
 
+import dataclasses
 import itertools
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import jax.numpy as jnp
 import numpy as np
@@ -22,6 +23,54 @@ _LABELS_AT_ONCE = 8
 # with MiniLM, "joy" and "joyful" 0.981, "good news" and "bad news" 0.91.
 EQUAL = 0.9999
 NEARLY_EQUAL = 0.98
+
+
+# Label words as a batch -> encodings [C, d] by the weights of the moment.
+Encode = Callable[[Batch], Any]
+
+
+class AnchorSource(Protocol):
+    """Where stage one's anchors come from: the mapping's inputs, one a label."""
+
+    def constants(self, encode: Encode) -> dict[str, Any]:
+        """What is made once, by the weights that training begins with: arrays that every step is given and none changes."""
+
+    def encodings(self, encode: Encode, constants: Mapping[str, Any]) -> Any:
+        """The inputs [C, d], by the weights of `encode` where they live, else out of the constants."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Words:
+    """Label words, encoded once by the pretrained encoder."""
+
+    batch: Batch
+
+    def constants(self, encode: Encode) -> dict[str, Any]:
+        """See `AnchorSource`."""
+        return {"label_encodings": encode(self.batch)}
+
+    def encodings(self, encode: Encode, constants: Mapping[str, Any]) -> Any:
+        """See `AnchorSource`."""
+        return constants["label_encodings"]
+
+
+@dataclasses.dataclass(frozen=True)
+class LiveWords:
+    """Label words, encoded by the weights of the moment, which learn through them."""
+
+    batch: Batch
+
+    def constants(self, encode: Encode) -> dict[str, Any]:
+        """See `AnchorSource`."""
+        return {"labels": self.batch}
+
+    def encodings(self, encode: Encode, constants: Mapping[str, Any]) -> Any:
+        """See `AnchorSource`."""
+        return encode(constants["labels"])
+
+
+# By `anchors.encoding`.
+SOURCES: Mapping[str, Callable[[Batch], AnchorSource]] = {"fixed": Words, "live": LiveWords}
 
 
 def label_batch(tokenizer: Any, taxonomy: Taxonomy) -> Batch:

@@ -218,6 +218,10 @@ def stage_two(
     *,
     temperature: float,
     weights: Float[Array, " N"] | None = None,
-) -> Float[Array, ""]:
-    """Cross-entropy of the scores between fixed representations and the anchors; shapes as in `stage_one`."""
-    return cross_entropy(scores(reps, anchors, temperature=temperature), labels, weights=weights)
+) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
+    """Cross-entropy of the scores between fixed representations and the anchors; shapes as in `stage_one`.
+
+    Returns:
+      The loss and its terms: none beside itself.
+    """
+    return cross_entropy(scores(reps, anchors, temperature=temperature), labels, weights=weights), {}

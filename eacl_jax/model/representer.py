@@ -87,7 +87,7 @@ class Model(Representer):
         super().__init__(encoder, Mapping(width, config.mapping_dim or width, rngs=rngs), readout=readout or config.readout)
         self.dropout = nnx.Dropout(config.dropout)
 
-    def predict(
+    def auxiliary_logits(
         self, h: Float[Array, "N d"], *, deterministic: bool = True, rngs: nnx.Rngs | None = None
     ) -> Float[Array, "N C"]:
         """Logits of the cross-entropy term."""

@@ -111,7 +111,7 @@ def _minimize(
     def loss(anchors: Array) -> Array:
         unit = anchors / jnp.linalg.norm(anchors, axis=1, keepdims=True)
         away = jnp.sum(1.0 - jnp.sum(unit * start, axis=1))
-        objective = losses.stage_two(reps, labels, anchors, temperature=temperature, weights=weights)
+        objective, _ = losses.stage_two(reps, labels, anchors, temperature=temperature, weights=weights)
         return objective + PULL * away / jnp.sum(weights)
 
     optimizer = optax.adam(RATE)

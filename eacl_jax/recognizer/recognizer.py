@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -20,9 +19,10 @@ from eacl_jax.data.prompts import Example, OnLong, PromptBuilder, warn_about
 from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.files import whole
+from eacl_jax.files.checksum import sha256_of
 from eacl_jax.model.anchors import check_anchors, check_words, label_batches
 from eacl_jax.model.calibration import fit_temperature, probabilities
-from eacl_jax.model.mesh import make_mesh, put, replicated
+from eacl_jax.model.mesh import keep_or_put, make_mesh, replicated
 from eacl_jax.model.passes import Passes
 from eacl_jax.model.representer import Representer
 from eacl_jax.model.scores import decide, host_cosines, host_scores, scores_of_cosines
@@ -59,7 +59,8 @@ class EmotionRecognizer:
     def __init__(
         self,
         settings: Settings,
-        representer: Representer,
+        graphdef: Any,
+        params: Any,
         *,
         tokenizer: Any,
         encoder_config: dict[str, Any],
@@ -72,7 +73,8 @@ class EmotionRecognizer:
 
         Args:
           settings: labels, prompt and readout.
-          representer: encoder and mapping.
+          graphdef: static half of the `Representer`.
+          params: its parameters, arrays of the host or of devices.
           tokenizer: the encoder's.
           encoder_config: the encoder's config.json.
           anchors: float32 [C, m] by stage, `stage_one` and `stage_two`; the latter predicts.
@@ -93,9 +95,8 @@ class EmotionRecognizer:
             tokenizer, settings.prompt, readout=settings.readout, trailing_space=settings.trailing_space
         )
         self._label_encoder = None if label_encoder is None else functools.cache(label_encoder)
-        self.graphdef, state = nnx.split(representer, nnx.Param)
-        graphdef, mesh = self.graphdef, make_mesh()
-        self.params = put(nnx.to_pure_dict(state), replicated(mesh))
+        mesh = make_mesh()
+        self.graphdef, self.params = graphdef, keep_or_put(params, replicated(mesh))
         self._encoding = Passes(lambda p: nnx.merge(graphdef, p), mesh, size=batch_size, max_tokens=settings.prompt.max_tokens)
 
     @classmethod
@@ -138,9 +139,11 @@ class EmotionRecognizer:
             calibration=calibration,
         )
         model = nnx.merge(graphdef, {name: params[name] for name in ("encoder", "predictor", "mapping")})
+        representer, state = nnx.split(Representer(model.encoder, model.mapping, readout=config.readout), nnx.Param)
         return cls(
             settings,
-            Representer(model.encoder, model.mapping, readout=config.readout),
+            representer,
+            nnx.to_pure_dict(state),
             tokenizer=tokenizer,
             encoder_config=dict(encoder_config),
             anchors=anchors,
@@ -181,7 +184,8 @@ class EmotionRecognizer:
         encoder = nnx.to_pure_dict(nnx.state(loaded.module, nnx.Param))
         recognizer = cls(
             settings,
-            nnx.merge(graphdef, {"encoder": encoder, "mapping": mapping}),
+            graphdef,
+            {"encoder": encoder, "mapping": mapping},
             tokenizer=loaded.tokenizer,
             encoder_config=loaded.config,
             anchors=anchors,
@@ -193,8 +197,7 @@ class EmotionRecognizer:
             facts=Facts.read(folder),
             batch_size=batch_size,
         )
-        with (folder / "heads.safetensors").open("rb") as file:
-            heads = hashlib.file_digest(file, "sha256").hexdigest()
+        heads = sha256_of(folder / "heads.safetensors")
         where = str(folder.absolute()) if Path(path).expanduser().is_dir() else str(path)
         recognizer._source = _Source(where, revision, batch_size, heads)
         return recognizer

@@ -6,7 +6,6 @@ its gradient by h, and then each chunk is encoded once more and its part of that
 (GradCache, arXiv 2101.06983). Memory is that of one chunk, the work one forward pass more, the result the same.
 """
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from eacl_jax.data.batching import Batch
+from eacl_jax.data.batching import EXAMPLE, MARKS, Batch
 
 # (params, batch, key) -> h [N, d]
 Encode = Callable[[Any, Batch, jax.Array], jax.Array]
@@ -69,19 +68,15 @@ def split_rows(batch: Batch, chunks: int) -> Batch:
     """
     missing = -batch.tokens.shape[0] % chunks
 
-    def rows(x: jax.Array) -> jax.Array:
-        padded = jnp.pad(x, ((0, missing), (0, 0)))
-        return jnp.swapaxes(padded.reshape(-1, chunks, x.shape[1]), 0, 1)
+    def split(name: str, mark: str) -> jax.Array:
+        x = getattr(batch, name)
+        if mark == EXAMPLE:
+            return jnp.broadcast_to(x, (chunks, *x.shape))
+        padded = jnp.pad(x, ((0, missing), *[(0, 0)] * (x.ndim - 1)))
+        return jnp.swapaxes(padded.reshape(-1, chunks, *x.shape[1:]), 0, 1)
 
     row, column = batch.readout[:, 0], batch.readout[:, 1]
     member = row[None] % chunks == jnp.arange(chunks)[:, None]
     readout = jnp.where(member[:, :, None], jnp.stack([row // chunks, column], axis=1)[None], 0)
-    return dataclasses.replace(
-        batch,
-        tokens=rows(batch.tokens),
-        positions=rows(batch.positions),
-        segment_ids=rows(batch.segment_ids),
-        readout=readout,
-        labels=jnp.broadcast_to(batch.labels, (chunks, len(row))),
-        weights=member.astype(jnp.float32),
-    )
+    parts = {name: split(name, mark) for name, mark in MARKS.items()}
+    return Batch(**{**parts, "readout": readout, "weights": member.astype(jnp.float32)})

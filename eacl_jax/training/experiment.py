@@ -12,7 +12,7 @@ from flax import nnx
 from jaxtyping import Int
 
 from eacl_jax import corpora, encoders
-from eacl_jax.config import Config
+from eacl_jax.config import Config, DataConfig, EncoderConfig
 from eacl_jax.data import prompt_cache
 from eacl_jax.data.batching import Batch
 from eacl_jax.data.prompts import Example, warn_about
@@ -22,6 +22,7 @@ from eacl_jax.model.anchors import check_words, label_batch
 from eacl_jax.model.mesh import AXIS, Mesh, make_mesh, put, replicated
 from eacl_jax.model.passes import Passes
 from eacl_jax.model.representer import Model
+from eacl_jax.model.task import SingleLabel
 from eacl_jax.training.rates import Rates, stage_one_rates
 
 log = logging.getLogger(__name__)
@@ -69,7 +70,12 @@ class Experiment:
 
     def gold(self, split: str) -> Int[np.ndarray, " N"]:
         """Label indices of a split's examples."""
-        return np.array([e.label for e in self.examples[split]], np.int64)
+        return self.task.targets(self.examples[split])
+
+    @functools.cached_property
+    def task(self) -> SingleLabel:
+        """What a label is."""
+        return SingleLabel(self.corpus.taxonomy.labels, self.config.evaluation.excluded_label)
 
     @property
     def row_multiple(self) -> int:
@@ -87,36 +93,70 @@ class Experiment:
         return nnx.merge(self.graphdef, {name: params[name] for name in ("encoder", "predictor", "mapping")})
 
 
-def prepare(config: Config, *, mesh: Mesh | None = None) -> Experiment:
-    """Loads what the configuration names.
+@dataclasses.dataclass(frozen=True)
+class Loaded:
+    """What many runs can share: a corpus and an encoder's weights, and the settings that they were loaded by."""
+
+    data: DataConfig
+    encoder: EncoderConfig
+    seed: int
+    corpus: Corpus
+    pretrained: encoders.LoadedEncoder
+    identity: Mapping[str, str]
+
+
+def load(config: Config) -> Loaded:
+    """Reads the corpus and the encoder that the configuration names.
+
+    Raises:
+      UserError: one of them cannot be used.
+    """
+    corpus = corpora.load(config.data)
+    pretrained = encoders.load(config.encoder, seed=config.seed)
+    identity = encoders.identify(config.encoder, pretrained.folder)
+    return Loaded(config.data, config.encoder, config.seed, corpus, pretrained, identity)
+
+
+def prepare(config: Config, *, mesh: Mesh | None = None, loaded: Loaded | None = None) -> Experiment:
+    """All that the configuration's run needs.
+
+    Args:
+      config: of the run.
+      mesh: devices; None: all.
+      loaded: by `load` of a configuration with the same corpus and encoder; None: read anew.
 
     Raises:
       UserError: anything that the user gave cannot be used.
+      ValueError: `loaded` is of another corpus or encoder.
     """
     mesh = make_mesh() if mesh is None else mesh
-    corpus = corpora.load(config.data)
+    loaded = load(config) if loaded is None else loaded
+    # Of the encoder only random weights depend on the seed.
+    of, needed = ((c.data, c.encoder, c.seed if c.encoder.random_weights else None) for c in (loaded, config))
+    if of != needed:
+        raise ValueError("`loaded` is of another corpus or encoder than the configuration names")
+    corpus, pretrained = loaded.corpus, loaded.pretrained
     if config.evaluation.excluded_label and config.evaluation.excluded_label not in corpus.taxonomy.labels:
         raise UserError(
             f"config.evaluation.excluded_label {config.evaluation.excluded_label!r} is not a label of {corpus.name}: "
             f"{', '.join(corpus.taxonomy.labels)}."
         )
-    loaded = encoders.load(config.encoder, seed=config.seed)
-    longest = loaded.module.max_length
+    longest = pretrained.module.max_length
     if longest is not None and config.prompt.max_tokens > longest:
         raise UserError(
             f"config.prompt.max_tokens is {config.prompt.max_tokens}, but {config.encoder.path} reads at most {longest} tokens."
         )
-    check_words(loaded.tokenizer, corpus.taxonomy)
+    check_words(pretrained.tokenizer, corpus.taxonomy)
     examples = prompt_cache.corpus_examples(
         corpus,
-        loaded.tokenizer,
+        pretrained.tokenizer,
         config.prompt,
         readout=config.readout,
         trailing_space=config.compat.trailing_space,
         cache=corpora.cache_folder(config.data),
     )
     warn_about((example for items in examples.values() for example in items), config.prompt.max_tokens)
-    model = Model(loaded.module, len(corpus.taxonomy), config.model, readout=config.readout, rngs=nnx.Rngs(config.seed))
+    model = Model(pretrained.module, len(corpus.taxonomy), config.model, readout=config.readout, rngs=nnx.Rngs(config.seed))
     graphdef, state = nnx.split(model, nnx.Param)
     params = nnx.to_pure_dict(state)
     log.info("%s: %s examples", corpus.name, {split: len(items) for split, items in examples.items()})
@@ -124,12 +164,12 @@ def prepare(config: Config, *, mesh: Mesh | None = None) -> Experiment:
         config=config,
         corpus=corpus,
         examples=examples,
-        tokenizer=loaded.tokenizer,
-        encoder_config=loaded.config,
-        encoder_identity=encoders.identify(config.encoder, loaded.folder),
+        tokenizer=pretrained.tokenizer,
+        encoder_config=pretrained.config,
+        encoder_identity=loaded.identity,
         graphdef=graphdef,
         params=put(params, replicated(mesh)),
-        rates=stage_one_rates(config.stage_one, params, loaded.module),
-        labels=label_batch(loaded.tokenizer, corpus.taxonomy),
+        rates=stage_one_rates(config.stage_one, params, pretrained.module),
+        labels=label_batch(pretrained.tokenizer, corpus.taxonomy),
         mesh=mesh,
     )

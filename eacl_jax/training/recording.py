@@ -12,11 +12,13 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from eacl_jax.config import Stage
 from eacl_jax.files.whole import write_text
 from eacl_jax.model.metrics import title
 
+# Beside the terms of the loss, of which there may be any.
+_NO_TERMS = ("loss", "grad_norm", "examples_per_second")
 _RECENT = 30  # steps whose median is the present pace; steps that compile are no part of it
-STAGE_NAMES = {1: "stage one", 2: "stage two"}
 
 
 def say(console: Console, text: str) -> None:
@@ -99,7 +101,7 @@ class Recorder:
     def __init__(
         self,
         workdir: Path,
-        stage: int,
+        stage: Stage,
         *,
         start: int | None,
         steps: int,
@@ -110,7 +112,7 @@ class Recorder:
     ) -> None:
         """Args:
         workdir: the run's folder.
-        stage: 1 or 2.
+        stage: which.
         start: step from which the stage goes on; None where it begins.
         steps: its last step.
         steps_per_epoch: to tell the epoch of a step.
@@ -121,8 +123,8 @@ class Recorder:
         from tensorboardX import SummaryWriter  # takes a second, and only training writes
 
         self._log = MetricsLog(workdir / "metrics.jsonl")
-        self._log.rewind(stage, -1 if start is None else start)
-        folder = workdir / "tensorboard" / STAGE_NAMES[stage].replace(" ", "_")
+        self._log.rewind(stage.number, -1 if start is None else start)
+        folder = workdir / "tensorboard" / stage
         self._writer = SummaryWriter(str(folder), purge_step=None if start is None else start + 1)
         self._stage, self._start, self._steps = stage, start or 0, steps
         self._steps_per_epoch, self._log_every = steps_per_epoch, log_every
@@ -141,7 +143,7 @@ class Recorder:
             )
             self._bar = Progress(*columns, console=self._console, transient=True)
             self._bar.start()
-            self._task = self._bar.add_task(STAGE_NAMES[self._stage], total=self._steps, completed=self._start, numbers="")
+            self._task = self._bar.add_task(self._stage.words, total=self._steps, completed=self._start, numbers="")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -153,7 +155,7 @@ class Recorder:
         """Records every `log_every`-th step, and the first one."""
         self._pace.step(metrics["examples_per_second"])
         self._last_step = time.perf_counter()
-        terms = ", ".join(f"{name} {metrics[name]:.3f}" for name in ("ce", "contrastive", "angle") if name in metrics)
+        terms = ", ".join(f"{name} {value:.3f}" for name, value in metrics.items() if name not in _NO_TERMS)
         losses = f"loss {metrics['loss']:.3f}{f' ({terms})' if terms else ''}"
         numbers = f"{losses}  {metrics['examples_per_second']:.1f} examples/s  ETA {self._pace.eta(step)}"
         if self._bar is not None:
@@ -161,17 +163,17 @@ class Recorder:
         if step % self._log_every and step != 1:
             return
         epoch = -(-step // self._steps_per_epoch)
-        self._write(step, {"stage": self._stage, "step": step, "epoch": epoch, **metrics})
+        self._write(step, {"stage": self._stage.number, "step": step, "epoch": epoch, **metrics})
         if self._bar is None:
-            say(self._console, f"{STAGE_NAMES[self._stage]}  epoch {epoch}  step {step}/{self._steps}  {numbers}")
+            say(self._console, f"{self._stage.words}  epoch {epoch}  step {step}/{self._steps}  {numbers}")
 
     def epoch(self, epoch: int, step: int, scores: Mapping[str, float], note: str) -> None:
         """Records an epoch's scores (percent) and says them, followed by `note`."""
         if self._last_step is not None:
             self._pace.pause(time.perf_counter() - self._last_step)
-        self._write(step, {"stage": self._stage, "step": step, "epoch": epoch, **scores})
+        self._write(step, {"stage": self._stage.number, "step": step, "epoch": epoch, **scores})
         said = "  ".join(f"{title(name)} {value:.2f}" for name, value in scores.items())
-        say(self._console, f"{STAGE_NAMES[self._stage]}  epoch {epoch}  {said}  {note}".rstrip())
+        say(self._console, f"{self._stage.words}  epoch {epoch}  {said}  {note}".rstrip())
 
     def _write(self, step: int, row: Mapping[str, Any]) -> None:
         self._log.append(row)

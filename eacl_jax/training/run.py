@@ -110,7 +110,7 @@ def _run(experiment: Experiment, context: StageContext) -> dict[str, Any]:
     second = run_stage_two(experiment, context, first, reps)
 
     predicted = {
-        name: {split: predictions(reps[split], stage.anchors) for split in ("dev", "test")}
+        name: {split: predictions(experiment.task, reps[split], stage.anchors) for split in ("dev", "test")}
         for name, stage in (("stage_one", first), ("stage_two", second))
     }
     stages = {"stage_one": first, "stage_two": second}

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import grain
 import jax
@@ -12,11 +12,11 @@ import numpy as np
 from jaxtyping import Float, Int
 from rich.console import Console
 
-from eacl_jax.config import Config
+from eacl_jax.config import Config, Stage
 from eacl_jax.errors import UserError
-from eacl_jax.model import metrics
 from eacl_jax.model.names import path_name
-from eacl_jax.model.scores import decide, host_cosines
+from eacl_jax.model.scores import host_cosines
+from eacl_jax.model.task import Task
 from eacl_jax.training.anchor_steps import AnchorEpoch, adapt
 from eacl_jax.training.checkpoint import Checkpoints
 from eacl_jax.training.experiment import Experiment
@@ -54,21 +54,19 @@ class StageResult:
     anchors: Float[np.ndarray, "C m"]
 
 
-def judged_splits(config: Config) -> tuple[str, ...]:
+def scored_splits(config: Config) -> tuple[str, ...]:
     """The splits scored after each epoch: dev, and test only where `compat.select_on_test` asks for it."""
     return ("dev", "test") if config.compat.select_on_test else ("dev",)
 
 
 def score(experiment: Experiment, split: str, predicted: Int[np.ndarray, " N"]) -> dict[str, Any]:
-    """Scores of predictions for a split, in percent; see `metrics.summarize`."""
-    labels = experiment.corpus.taxonomy.labels
-    confusion = metrics.confusion_matrix(experiment.gold(split), predicted, len(labels))
-    return metrics.summarize(confusion, labels, experiment.config.evaluation.excluded_label)
+    """Scores of predictions for a split, in percent; see `Task.measure`."""
+    return experiment.task.measure(experiment.gold(split), predicted)
 
 
-def predictions(reps: Float[np.ndarray, "N m"], anchors: Float[np.ndarray, "C m"]) -> Int[np.ndarray, " N"]:
-    """Index of the nearest anchor of each representation, decided as `EmotionRecognizer.answer` does."""
-    return decide(host_cosines(reps, anchors))
+def predictions(task: Task, reps: Float[np.ndarray, "N m"], anchors: Float[np.ndarray, "C m"]) -> Int[np.ndarray, " N"]:
+    """The answer to each representation, decided as `EmotionRecognizer.answer` does."""
+    return task.decide(host_cosines(reps, anchors))
 
 
 def _not_finite(tree: Any) -> list[str]:
@@ -81,34 +79,56 @@ def scores_by_split(
     experiment: Experiment, reps: Mapping[str, Float[np.ndarray, "N m"]], anchors: Float[np.ndarray, "C m"]
 ) -> dict[str, dict[str, Any]]:
     """Scores of the splits whose representations are given, in percent."""
-    return {split: score(experiment, split, predictions(reps[split], anchors)) for split in reps}
+    return {split: score(experiment, split, predictions(experiment.task, reps[split], anchors)) for split in reps}
+
+
+class Saving(Protocol):
+    """What of a stage's state a checkpoint holds."""
+
+    def saved(self, state: TrainState) -> Any:
+        """What to save of a state."""
+
+    def restored(self, state: TrainState, saved: Any) -> TrainState:
+        """The state that was saved; `state` is one of the same run."""
+
+
+class WholeState:
+    """All of it."""
+
+    def saved(self, state: TrainState) -> Any:
+        """The state."""
+        return state
+
+    def restored(self, state: TrainState, saved: Any) -> TrainState:
+        """What was saved."""
+        return saved
 
 
 class StageRun:
-    """What the two stages do alike: resume, step, judge each epoch, keep the latest and the best."""
+    """What the two stages do alike: resume, step, score each epoch, keep the latest and the best."""
 
     def __init__(
         self,
         experiment: Experiment,
         context: StageContext,
-        stage: int,
+        stage: Stage,
         batches: grain.DatasetIterator,
         steps_per_epoch: int,
         steps: int,
+        *,
+        saving: Saving | None = None,
     ) -> None:
         self._experiment, self._context, self._stage = experiment, context, stage
         self._batches, self._steps_per_epoch, self._steps = batches, steps_per_epoch, steps
-        config = experiment.config
-        self._batch_size = (config.stage_one if stage == 1 else config.stage_two).batch_size
+        self._saving: Saving = saving or WholeState()
         folder = context.workdir / "checkpoints"
+        self._folder = folder / stage
         # Stage two's mean nothing without stage one's, from which they began.
-        self._folder, self._anew = (
-            (folder / "stage_one", folder) if stage == 1 else (folder / "stage_two", folder / "stage_two")
-        )
+        self._anew = folder if stage is Stage.ONE else self._folder
         self._checkpoints = Checkpoints(self._folder, anew=self._anew)
-        self._judged: dict[str, dict[str, Any]] | None = None
+        self._scores: dict[str, dict[str, Any]] | None = None
         self._best: dict[str, Any] = {"best_epoch": 0, "best_rank": None}
-        self._judge: Callable[[TrainState], dict[str, dict[str, Any]]]
+        self._score: Callable[[TrainState], dict[str, dict[str, Any]]]
 
     def __enter__(self) -> "StageRun":
         return self
@@ -120,10 +140,10 @@ class StageRun:
         """The state of the latest checkpoint, with the data at its place; the given state where there is none."""
         start = self._checkpoints.latest_step
         if start is not None:
-            restored, self._best = self._checkpoints.restore(start, self._kept(state), data=self._batches)
-            state = self._whole(state, restored)
+            restored, self._best = self._checkpoints.restore(start, self._saving.saved(state), data=self._batches)
+            state = self._saving.restored(state, restored)
             say(self._context.console, f"going on from step {start} of {self._steps}")
-        elif self._stage == 1 and (second := self._folder.with_name("stage_two")).exists():
+        elif self._stage is Stage.ONE and (second := self._folder.with_name(Stage.TWO)).exists():
             raise UserError(f"{second} holds checkpoints that began with a stage one that is gone; delete it to train anew.")
         if wrong := _not_finite(state.params):
             where = f"the checkpoint of step {start}" if start else f"the encoder {self._experiment.config.encoder.path}"
@@ -137,9 +157,7 @@ class StageRun:
             steps_per_epoch=self._steps_per_epoch,
             log_every=self._experiment.config.run.log_every,
             console=self._context.console,
-            batch_size=(
-                self._experiment.config.stage_one if self._stage == 1 else self._experiment.config.stage_two
-            ).batch_size,
+            batch_size=self._experiment.config.of(self._stage).batch_size,
         )
         return state
 
@@ -147,11 +165,11 @@ class StageRun:
         self,
         state: TrainState,
         train_step: Callable[..., Any],
-        judge: Callable[[TrainState], dict[str, dict[str, Any]]],
+        score: Callable[[TrainState], dict[str, dict[str, Any]]],
         *,
         place: Callable[[Any], Any],
     ) -> TrainState:
-        self._judge = judge
+        self._score = score
         context = self._context
         with self._recorder, Profiler(context.workdir / "profile", context.profile, context.console) as profiler:
             return fit(
@@ -170,9 +188,9 @@ class StageRun:
             )
 
     def adapt(
-        self, state: TrainState, epoch: AnchorEpoch, judge: Callable[[TrainState], dict[str, dict[str, Any]]]
+        self, state: TrainState, epoch: AnchorEpoch, score: Callable[[TrainState], dict[str, dict[str, Any]]]
     ) -> TrainState:
-        self._judge = judge
+        self._score = score
         with self._recorder:
             return adapt(
                 state,
@@ -193,48 +211,36 @@ class StageRun:
             raise UserError(
                 f"{self._folder}: the checkpoint of epoch {epoch}, the best, is gone; delete {self._anew} to train anew."
             )
-        restored, record = self._checkpoints.restore(step, self._kept(state))
-        return self._whole(state, restored), record
+        saved, record = self._checkpoints.restore(step, self._saving.saved(state))
+        return self._saving.restored(state, saved), record
 
     def step(self, step: int, numbers: Mapping[str, float]) -> None:
         self._recorder.step(step, numbers)
 
     def epoch(self, epoch: int, state: TrainState) -> None:
-        self._judged = self._judge(state)
-        rank = list(self._rank(self._judged))
+        self._scores = self._score(state)
+        rank = list(self._rank(self._scores))
         better = self._best["best_rank"] is None or rank > self._best["best_rank"]
         if better:
             self._best = {"best_epoch": epoch, "best_rank": rank}
-        self.tell_epoch(epoch, int(state.step), self._judged, "best so far" if better else "")
+        self.say_epoch(epoch, int(state.step), self._scores, "best so far" if better else "")
 
-    def tell_epoch(self, epoch: int, step: int, judged: Mapping[str, Mapping[str, Any]], note: str) -> None:
+    def say_epoch(self, epoch: int, step: int, scored: Mapping[str, Mapping[str, Any]], note: str) -> None:
         names = list(HEADLINE)
         if self._experiment.config.evaluation.primary not in names:
             names.append(self._experiment.config.evaluation.primary)
-        scores = {f"{split}_{name}": values[name] for split, values in judged.items() for name in names}
+        scores = {f"{split}_{name}": values[name] for split, values in scored.items() for name in names}
         self._recorder.epoch(epoch, step, scores, note)
 
-    def _rank(self, judged: Mapping[str, Mapping[str, Any]]) -> tuple[float, ...]:
+    def _rank(self, scored: Mapping[str, Mapping[str, Any]]) -> tuple[float, ...]:
         """What the choice goes by: dev; with compat.select_on_test, test in stage one and as a tie-break in stage two."""
         primary = self._experiment.config.evaluation.primary
         if not self._experiment.config.compat.select_on_test:
-            return (judged["dev"][primary],)
-        order = ("test",) if self._stage == 1 else ("dev", "test")
-        return tuple(judged[split][primary] for split in order)
+            return (scored["dev"][primary],)
+        order = ("test",) if self._stage is Stage.ONE else ("dev", "test")
+        return tuple(scored[split][primary] for split in order)
 
     def _save(self, state: TrainState) -> None:
-        rank = None if self._judged is None else self._rank(self._judged)
-        self._judged = None
-        self._checkpoints.save(int(state.step), self._kept(state), self._best, data=self._batches, rank=rank)
-
-    def _kept(self, state: TrainState) -> Any:
-        """What a checkpoint holds: in stage two, what stage one's does not."""
-        if self._stage == 1:
-            return state
-        return {"step": state.step, "anchors": state.params["anchors"], "opt_state": state.opt_state}
-
-    def _whole(self, state: TrainState, restored: Any) -> TrainState:
-        if self._stage == 1:
-            return restored
-        params = {**state.params, "anchors": restored["anchors"]}
-        return dataclasses.replace(state, step=restored["step"], params=params, opt_state=restored["opt_state"])
+        rank = None if self._scores is None else self._rank(self._scores)
+        self._scores = None
+        self._checkpoints.save(int(state.step), self._saving.saved(state), self._best, data=self._batches, rank=rank)

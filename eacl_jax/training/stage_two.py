@@ -1,5 +1,6 @@
 """Stage two: anchor adaptation."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import optax
 from jaxtyping import Float
 
+from eacl_jax.config import Stage
 from eacl_jax.data.pipeline import steps_per_epoch, training_batches
 from eacl_jax.errors import UserError
 from eacl_jax.model import losses
@@ -16,21 +18,58 @@ from eacl_jax.training.anchor_steps import AnchorEpoch, fill
 from eacl_jax.training.experiment import Experiment
 from eacl_jax.training.loop import LossFn, TrainState, create_state, make_train_step
 from eacl_jax.training.optim import stage_two_optimizer
-from eacl_jax.training.stage import StageContext, StageResult, StageRun, judged_splits, scores_by_split
+from eacl_jax.training.stage import StageContext, StageResult, StageRun, scored_splits, scores_by_split
 
 
-def stage_two_loss(experiment: Experiment) -> LossFn:
-    """The objective of stage two; a batch holds representations in place of tokens."""
+def stage_two_loss(temperature: float) -> LossFn:
+    """The objective of stage two as `(params, constants, batch, key) -> (loss, terms)`; a batch holds representations in place
+    of tokens.
+    """
 
     def loss(
         params: Any, constants: Any, batch: Mapping[str, jax.Array], key: jax.Array
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        temperature = experiment.config.loss.temperature
         return losses.stage_two(
             batch["reps"], batch["labels"], params["anchors"], temperature=temperature, weights=batch["weights"]
-        ), {}
+        )
 
     return loss
+
+
+class AnchorsAlone:
+    """The state of stage two: the whole tree, whose optimizer masks everything but the anchors.
+
+    What is frozen needs no memory on the devices, no arithmetic and no room in a checkpoint, where stage one has left it
+    already. So placeholders stand for it in the state, the ones that the optimizer's state has for what has no moments.
+    """
+
+    def __init__(self, first: StageResult) -> None:
+        self._first = first
+
+    @property
+    def params(self) -> Any:
+        """The whole tree, of which the optimizer is made."""
+        return {**self._first.params, "anchors": self._first.anchors}
+
+    def state(self, optimizer: optax.GradientTransformation) -> TrainState:
+        """The state before the first step."""
+        frozen = jax.tree.map(lambda _: optax.MaskedNode(), self._first.params)
+        return create_state({**frozen, "anchors": self._first.anchors}, {}, optimizer)
+
+    def saved(self, state: TrainState) -> Any:
+        """What a checkpoint holds of a state."""
+        return {"step": state.step, "anchors": state.params["anchors"], "opt_state": state.opt_state}
+
+    def restored(self, state: TrainState, saved: Any) -> TrainState:
+        """The state that was saved; `state` has its placeholders."""
+        params = {**state.params, "anchors": saved["anchors"]}
+        return dataclasses.replace(state, step=saved["step"], params=params, opt_state=saved["opt_state"])
+
+    def result(self, best_epoch: int, state: TrainState) -> StageResult:
+        """The finished stage."""
+        anchors = state.params["anchors"]
+        params = {**self._first.params, "anchors": anchors}
+        return StageResult(best_epoch, params, self._first.constants, np.asarray(anchors))
 
 
 def run_stage_two(
@@ -54,31 +93,29 @@ def run_stage_two(
     for split, found in reps.items():
         if wrong := int((~np.isfinite(found).all(axis=1)).sum()):
             raise UserError(f"the representations of {wrong} utterances of {split} are NaN or infinite after stage one.")
-    optimizer = stage_two_optimizer(settings, {**first.params, "anchors": first.anchors})
-    # Only the anchors go through the steps. For the rest stand the placeholders that the optimizer's state, and so a
-    # checkpoint, has for what has no moments.
-    frozen = jax.tree.map(lambda _: optax.MaskedNode(), first.params)
-    state = put(create_state({**frozen, "anchors": first.anchors}, {}, optimizer), replicated(mesh))
+    alone = AnchorsAlone(first)
+    optimizer = stage_two_optimizer(settings, alone.params)
+    state = put(alone.state(optimizer), replicated(mesh))
     gold = experiment.gold("train")
     per_epoch = steps_per_epoch(len(gold), settings.batch_size)
     batches = training_batches(len(gold), settings.batch_size, config.seed, lambda indices: fill(indices, settings.batch_size))
+    value_and_grad = jax.value_and_grad(stage_two_loss(config.loss.temperature), has_aux=True)
     epoch = AnchorEpoch(
-        make_train_step(jax.value_and_grad(stage_two_loss(experiment), has_aux=True), optimizer, mesh),
+        make_train_step(value_and_grad, optimizer, mesh),
         {"reps": reps["train"], "labels": gold.astype(np.int32)},
         settings.batch_size,
         mesh,
     )
 
-    def judge(state: TrainState) -> dict[str, dict[str, Any]]:
-        judged = {split: reps[split] for split in judged_splits(config)}
-        return scores_by_split(experiment, judged, np.asarray(state.params["anchors"]))
+    def score(state: TrainState) -> dict[str, dict[str, Any]]:
+        scored = {split: reps[split] for split in scored_splits(config)}
+        return scores_by_split(experiment, scored, np.asarray(state.params["anchors"]))
 
-    run = StageRun(experiment, context, 2, batches, per_epoch, per_epoch * settings.epochs)
+    run = StageRun(experiment, context, Stage.TWO, batches, per_epoch, per_epoch * settings.epochs, saving=alone)
     with run:
         state = run.resume(state)
         if int(state.step) == 0:
-            run.tell_epoch(0, 0, judge(state), "anchors as stage one left them")
-        state = run.adapt(state, epoch, judge)
+            run.say_epoch(0, 0, score(state), "anchors as stage one left them")
+        state = run.adapt(state, epoch, score)
         best, record = run.best(state)
-    anchors = best.params["anchors"]
-    return StageResult(record["best_epoch"], {**first.params, "anchors": anchors}, first.constants, np.asarray(anchors))
+    return alone.result(record["best_epoch"], best)

@@ -59,8 +59,8 @@ def traces(monkeypatch) -> list[tuple[int, ...]]:
     """The shape of the batch at each trace of stage one's loss, as they come."""
     noted, original = [], stage_one.stage_one_loss
 
-    def counted(prepared):
-        loss = original(prepared)
+    def counted(*given, **settings):
+        loss = original(*given, **settings)
 
         def wrapped(params, constants, batch, key):
             noted.append(batch.tokens.shape)

@@ -134,8 +134,8 @@ def test_workdir_that_cannot_be_made(toy, tmp_path):
 def test_loss_that_is_not_finite_names_its_utterances(toy, tmp_path, monkeypatch):
     original = stage_one.stage_one_loss
 
-    def poisoned(prepared):
-        loss = original(prepared)
+    def poisoned(*given, **settings):
+        loss = original(*given, **settings)
 
         def wrapped(params, constants, batch, key):
             value, terms = loss(params, constants, batch, key)

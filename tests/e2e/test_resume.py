@@ -15,6 +15,7 @@ import pytest
 from rich.console import Console
 from toys import make_config
 
+from eacl_jax.config import Stage
 from eacl_jax.errors import UserError
 from eacl_jax.model.mesh import make_mesh
 from eacl_jax.training import experiment, loop, run, stage
@@ -141,7 +142,9 @@ def test_a_complete_run_is_compared_before_its_scores_are_told(toy, finished, tm
 def test_the_best_checkpoint_is_not_replaced_by_another(tmp_path):
     # Epoch 1 was the best, and its checkpoint is gone: of those that are there, that of epoch 2 has the highest score.
     checkpoints = types.SimpleNamespace(latest_step=None, best_step=lambda: 8)
-    stage = types.SimpleNamespace(_stage=1, _checkpoints=checkpoints, _best={"best_epoch": 1}, _steps_per_epoch=4, _steps=12)
+    stage = types.SimpleNamespace(
+        _stage=Stage.ONE, _checkpoints=checkpoints, _best={"best_epoch": 1}, _steps_per_epoch=4, _steps=12
+    )
     stage._folder, stage._anew = tmp_path / "stage_one", tmp_path
     with pytest.raises(UserError, match=rf"the checkpoint of epoch 1, the best, is gone; delete {tmp_path} to train anew"):
         StageRun.best(stage, None)

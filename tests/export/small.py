@@ -49,9 +49,12 @@ def recognizer(name: str = "roberta", *, readout: Readout = "mask", **options: A
         anchor_encoding="live",
     )
     anchors = np.random.default_rng(0).standard_normal((2, len(LABELS), encoder.hidden_size)).astype(np.float32)
+    representer = Representer.build(encoder, settings.model, readout=readout, rngs=nnx.Rngs(1))
+    graphdef, state = nnx.split(representer, nnx.Param)
     return EmotionRecognizer(
         settings,
-        Representer.build(encoder, settings.model, readout=readout, rngs=nnx.Rngs(1)),
+        graphdef,
+        nnx.to_pure_dict(state),
         tokenizer=tokenizer,
         encoder_config=config,
         anchors={"stage_one": anchors[0], "stage_two": anchors[1]},

@@ -1,7 +1,6 @@
 """Six optimizer steps and ten adaptation steps, number for number those of the public PyTorch implementation."""
 
 import json
-from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +14,7 @@ from eacl_jax.data.batching import Batch
 from eacl_jax.encoders.registry import abstract_encoder
 from eacl_jax.encoders.weights.parameters import Checkpoint, load_parameters, to_checkpoint
 from eacl_jax.model import representer
+from eacl_jax.model.anchors import Words
 from eacl_jax.model.mesh import make_mesh, put, replicated
 from eacl_jax.model.scores import scores
 from eacl_jax.training import loop, stage_one, stage_two
@@ -85,21 +85,23 @@ def test_six_optimizer_steps_and_ten_adaptation_steps(golden, scan_layers):
         stage_one=StageOneConfig(encoder_lr=2e-4, head_lr=4e-4, weight_decay=0.01, clip_norm=5.0),
         compat=CompatConfig(constant_for_no_positive=True),
     )
-    experiment = SimpleNamespace(
-        config=config, merge=lambda p: nnx.merge(graphdef, {k: p[k] for k in ("encoder", "predictor", "mapping")})
-    )
+
+    def merge(params):
+        return nnx.merge(graphdef, {name: params[name] for name in ("encoder", "predictor", "mapping")})
+
     mesh = make_mesh(1)
     optimizer = stage_one_optimizer(config.stage_one, params, 2, decay_mapping_norm=True)
     constants = {"label_encodings": jnp.asarray(run["label_encodings"])}
     state = put(loop.create_state(params, constants, optimizer), replicated(mesh))
-    step = loop.make_train_step(stage_one.stage_one_value_and_grad(experiment), optimizer, mesh)
+    gradients = stage_one.stage_one_value_and_grad(merge, Words(None), config.loss, constant_for_no_positive=True)
+    step = loop.make_train_step(gradients, optimizer, mesh)
     for index in range(6):
         state, metrics = step(state, to_batch(run["input_ids"][index], run["labels"][index]), jax.random.key(0))
         np.testing.assert_allclose(metrics["loss"], run["losses"][index], rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(metrics["ce"], run["ce"][index], rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(metrics["grad_norm"], run["grad_norm"][index], rtol=1e-3)
 
-    trained = experiment.merge(state.params)
+    trained = merge(state.params)
     expected = load_file(golden / "after.safetensors")
     ours = {f"encoder/{name}": value for name, value in to_checkpoint(trained.encoder).items()} | get_heads(state.params)
     assert set(ours) == set(expected)
@@ -120,7 +122,9 @@ def test_six_optimizer_steps_and_ten_adaptation_steps(golden, scan_layers):
     params = {**frozen, "anchors": jnp.asarray(run["anchors_before"])}
     optimizer = stage_two_optimizer(StageTwoConfig(lr=1e-4, clip_norm=5.0), params)
     state = put(loop.create_state(params, constants, optimizer), replicated(mesh))
-    step = loop.make_train_step(jax.value_and_grad(stage_two.stage_two_loss(experiment), has_aux=True), optimizer, mesh)
+    step = loop.make_train_step(
+        jax.value_and_grad(stage_two.stage_two_loss(config.loss.temperature), has_aux=True), optimizer, mesh
+    )
     batch = {"reps": run["eval_reps"], "labels": run["labels"][0].astype(np.int32), "weights": np.ones(32, np.float32)}
     for expected_loss in run["adapt_losses"]:
         state, metrics = step(state, batch, jax.random.key(0))

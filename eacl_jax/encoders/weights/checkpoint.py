@@ -1,6 +1,5 @@
 """The weights of a folder as named tensors, whichever of the known files they are in."""
 
-import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 from eacl_jax.encoders.weights.formats import FORMATS, Format, find_format
 from eacl_jax.encoders.weights.tensor_file import Piece, TensorFile
 from eacl_jax.errors import UserError
+from eacl_jax.files.checksum import sha256_of
 from eacl_jax.files.local import read_text, unreadable
 
 # What is written here.
@@ -86,8 +86,7 @@ def _verify(file: Path, sha256: str) -> None:
     if not sha256:
         return
     try:
-        with file.open("rb") as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        found = sha256_of(file)
     except OSError as error:
         raise UserError(f"{unreadable(file, error)}.") from error
     if found != sha256.lower():
