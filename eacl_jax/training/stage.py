@@ -122,7 +122,7 @@ class StageRun:
         self._batches, self._steps_per_epoch, self._steps = batches, steps_per_epoch, steps
         self._saving: Saving = saving or WholeState()
         folder = context.workdir / "checkpoints"
-        self._folder = folder / stage
+        self._folder = folder / stage.value
         # Stage two's mean nothing without stage one's, from which they began.
         self._anew = folder if stage is Stage.ONE else self._folder
         self._checkpoints = Checkpoints(self._folder, anew=self._anew)
@@ -143,7 +143,7 @@ class StageRun:
             restored, self._best = self._checkpoints.restore(start, self._saving.saved(state), data=self._batches)
             state = self._saving.restored(state, restored)
             say(self._context.console, f"going on from step {start} of {self._steps}")
-        elif self._stage is Stage.ONE and (second := self._folder.with_name(Stage.TWO)).exists():
+        elif self._stage is Stage.ONE and (second := self._folder.with_name(Stage.TWO.value)).exists():
             raise UserError(f"{second} holds checkpoints that began with a stage one that is gone; delete it to train anew.")
         if wrong := _not_finite(state.params):
             where = f"the checkpoint of step {start}" if start else f"the encoder {self._experiment.config.encoder.path}"
