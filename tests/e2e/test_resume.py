@@ -128,7 +128,7 @@ def test_a_complete_run_is_compared_before_its_scores_are_told(toy, finished, tm
         moved[f"data.{split}"] = str(tmp_path / f"other-{split}.jsonl")
         shutil.copy(toy[f"data.{split}"], moved[f"data.{split}"])
     results = json.loads((finished / "results.json").read_text())
-    assert run.train(make_config({**toy, **moved}), finished, console=Console(quiet=True)) == results
+    assert run.train(make_config({**toy, **moved}), finished, console=Console(quiet=True)).to_json() == results
     file = Path(moved["data.test"])
     file.write_text(file.read_text().replace('"anger"', '"neutral"', 1))
     with pytest.raises(UserError, match=r"given something else(.|\n)*test: texts, speakers, emotions or ids"):

@@ -15,6 +15,7 @@ from eacl_jax.recognizer.card import card
 from eacl_jax.recognizer.facts import Facts
 from eacl_jax.recognizer.folder import Settings, read_settings
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
+from eacl_jax.recognizer.results import Results
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +32,14 @@ def settings(finished) -> Settings:
 
 def text(finished: Path) -> str:
     return (finished / "model" / "README.md").read_text(encoding="utf-8")
+
+
+def relabelled(results: Results, label: str, other: str) -> Results:
+    """The same results with another label in place of one."""
+    text = json.dumps(results.to_json()).replace(json.dumps(label), json.dumps(other))
+    found = Results.from_json(json.loads(text), [])
+    assert found is not None
+    return found
 
 
 def body(whole: str) -> str:
@@ -187,7 +196,7 @@ def test_labels_cannot_break_the_card(settings, facts, tmp_path) -> None:
         split: {odd if label == settings.labels[0] else label: n for label, n in of.items()}
         for split, of in facts.utterances.items()
     }
-    renamed = json.loads(json.dumps(facts.results).replace(json.dumps(settings.labels[0]), json.dumps(odd)))
+    renamed = relabelled(facts.results, settings.labels[0], odd)
     known = dataclasses.replace(facts, labels=labels, utterances=counts, results=renamed)
     whole = card(dataclasses.replace(settings, labels=labels), {}, known)
     (tmp_path / "README.md").write_text(whole, encoding="utf-8")
@@ -230,7 +239,7 @@ def test_values_of_the_wrong_type_in_the_front_matter(facts: Facts, tmp_path, fi
 )
 def test_names_are_no_markup(settings, facts, label, shown) -> None:
     counts = {split: {**of, label: 10**6} for split, of in facts.utterances.items()}
-    results = json.loads(json.dumps(facts.results).replace('"anger"', json.dumps(label)))
+    results = relabelled(facts.results, "anger", label)
     known = dataclasses.replace(facts, labels=(label, *facts.labels[1:]), utterances=counts, results=results)
     whole = body(card(dataclasses.replace(settings, labels=(label, *settings.labels[1:])), {}, known))
     assert [row[0] for row in table("\n---\n" + whole, "## Labels")][1] == shown

@@ -138,7 +138,7 @@ def test_results_that_cannot_be_are_named(tmp_path, where, value, told):
     results = {"corpus": "toy", "seed": 0, "stage_one": stage, "stage_two": stage, "always_most_frequent": baseline}
     file = tmp_path / "results.json"
     file.write_text(json.dumps(results))
-    assert run_folder.read_results(tmp_path) == results
+    assert run_folder.read_results(tmp_path).to_json() == results
     damaged = json.loads(json.dumps(results))
     group = damaged
     for name in where[:-1]:
