@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import functools
 import logging
-import signal
 import socket
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -33,6 +32,15 @@ _HEAD_SECONDS = 10.0
 _OTHER_FILES = 100
 # The service itself ends what is not answered in the time of grace; should that fail, the server ends it a little later.
 _MORE_GRACE = 5
+
+
+Signals = Callable[[Callable[[int, FrameType | None], Any]], contextlib.AbstractContextManager[None]]
+
+
+def _unheard(stop: Callable[[int, FrameType | None], Any]) -> contextlib.AbstractContextManager[None]:
+    """Nobody stops the service."""
+    del stop
+    return contextlib.nullcontext()
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -68,15 +76,21 @@ def address_of(bound: socket.socket) -> str:
 
 
 def run(
-    recognizer: "EmotionRecognizer", settings: ServiceSettings, bound: socket.socket, announce: Callable[[str], None]
+    recognizer: "EmotionRecognizer",
+    settings: ServiceSettings,
+    bound: socket.socket,
+    announce: Callable[[str], None],
+    *,
+    signals: Signals = _unheard,
 ) -> None:
-    """Serves until SIGINT or SIGTERM.
+    """Serves until it is told to stop.
 
     Args:
       recognizer: not to be used by others any more.
       settings: of the service.
       bound: from `bind`.
       announce: told the service's URL when it is ready.
+      signals: while the block of what it returns runs, the function that it is given, a handler of signals, stops the service.
 
     Raises:
       UserError: another program listens at the address by now.
@@ -92,7 +106,7 @@ def run(
     logging.getLogger("asyncio").setLevel(logging.ERROR)
     app = create_app(recognizer, within_files(settings))
     config = configuration(app)
-    server = _Server(config, app.state.service, lambda: announce(address_of(bound)))
+    server = _Server(config, app.state.service, lambda: announce(address_of(bound)), signals)
     server.run(sockets=[bound])
     if server.failure is not None:
         raise server.failure
@@ -154,10 +168,10 @@ def within_files(settings: ServiceSettings) -> ServiceSettings:
 class _Server(uvicorn.Server):
     """Tells when the service is ready, and tells the service of signals."""
 
-    def __init__(self, config: uvicorn.Config, service: Service, announce: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service, announce: Callable[[], None], signals: Signals) -> None:
         super().__init__(config)
         self.failure: BaseException | None = None
-        self._service, self._announce = service, announce
+        self._service, self._announce, self._signals = service, announce, signals
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -177,12 +191,8 @@ class _Server(uvicorn.Server):
             self._service.stop()
             self.handle_exit(number, frame)
 
-        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
+        with self._signals(stop):
             yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 def _not_to_be_had(host: str, port: int, error: OSError) -> UserError:

@@ -29,15 +29,22 @@ from eacl_jax.training.stage_two import run_stage_two
 
 
 def train(
-    config: Config, workdir: Path, *, resume: bool = True, profile: int = 0, console: Console | None = None
+    config: Config,
+    workdir: Path,
+    *,
+    resume: bool = True,
+    profile: int = 0,
+    stop: StopRequest | None = None,
+    console: Console | None = None,
 ) -> dict[str, Any]:
-    """Runs both stages, or goes on with what is in the folder.
+    """Runs both stages, or goes on with what is in the folder. A program may call it from any thread, as often as it likes.
 
     Args:
       config: of the run.
       workdir: the run's folder; made if absent.
       resume: go on with a run of the same configuration that is there; with False such a folder is refused.
       profile: how many steps of stage one to trace into the folder's `profile/`; see `profiling.Profiler`.
+      stop: with which the caller may ask the run to stop; without it nothing stops it.
       console: where to say how it goes.
 
     Returns:
@@ -46,7 +53,7 @@ def train(
     Raises:
       UserError: something given cannot be used, the folder holds another run or is in use, a file cannot be read or written,
         or the loss is not finite.
-      training.Interrupted: SIGTERM or SIGINT; the state has been saved.
+      loop.Interrupted: it was asked to stop; the state has been saved.
     """
     console = Console() if console is None else console
     workdir = local.expand(workdir, "--workdir")
@@ -61,8 +68,8 @@ def train(
         experiment = prepare(config)
         try:
             _begin(experiment, workdir)
-            with StopRequest().installed() as stop:
-                return _run(experiment, StageContext(workdir, console, stop, profile))
+            with (stop or StopRequest()).heeding() as heeded:
+                return _run(experiment, StageContext(workdir, console, heeded, profile))
         except UserError:
             raise
         except NonFiniteLossError as error:

@@ -160,15 +160,6 @@ def test_a_folder_that_is_no_run_is_left_alone(toy, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
 
 
-def test_a_second_interrupt_stops_at_once():
-    with loop.StopRequest().installed() as stop:
-        signal.raise_signal(signal.SIGINT)
-        assert stop.requested
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
 def scores(monkeypatch, dev, test):
     """Lets the epochs of a stage score as given, in turn."""
     turn = {"dev": iter(dev), "test": iter(test)}
