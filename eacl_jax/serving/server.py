@@ -54,11 +54,11 @@ def bind(host: str, port: int) -> socket.socket:
       UserError: the address cannot be had.
     """
     if not host:
-        raise UserError("--host is empty; give a name or address to listen at, 0.0.0.0 for all of this machine.")
+        raise UserError("host is empty; give a name or address to listen at, 0.0.0.0 for all of this machine.")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     except (OSError, UnicodeError, OverflowError) as error:
-        raise UserError(f"--host {host} is no address or known name ({error}).") from error
+        raise UserError(f"host {host} is no address or known name ({error}).") from error
     bound = socket.socket(family, kind, protocol)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -196,4 +196,4 @@ class _Server(uvicorn.Server):
 
 
 def _not_to_be_had(host: str, port: int, error: OSError) -> UserError:
-    return UserError(f"port {port} of {host} cannot be served from ({error.strerror}); choose another with --port.")
+    return UserError(f"port {port} of {host} cannot be served from ({error.strerror}); choose another port.")

@@ -56,7 +56,7 @@ def train(
       loop.Interrupted: it was asked to stop; the state has been saved.
     """
     console = Console() if console is None else console
-    workdir = local.expand(workdir, "--workdir")
+    workdir = local.expand(workdir, "workdir")
     run_folder.check(config, workdir, resume)
     if (results := _complete(config, workdir, console)) is not None:
         return results
@@ -189,7 +189,7 @@ def _begin(experiment: Experiment, workdir: Path) -> None:
     free = shutil.disk_usage(workdir).free
     if not (workdir / "checkpoints").exists() and free < needed:
         raise UserError(
-            f"--workdir {workdir}: {free / 1e9:.2f} GB are free on its disk, "
+            f"workdir {workdir}: {free / 1e9:.2f} GB are free on its disk, "
             f"and the run's checkpoints need up to {needed / 1e9:.2f} GB."
         )
     run_folder.write_inputs(workdir, experiment.config, given)

@@ -97,7 +97,7 @@ def test_a_complete_run_is_not_run_again(toy, uninterrupted):
 def test_another_configuration_is_refused(toy, finished):
     with pytest.raises(UserError, match=r"another configuration(.|\n)*stage_one.epochs: there 4, now 5"):
         run.train(make_config(toy, stage_one__epochs=5), finished)
-    with pytest.raises(UserError, match="--noresume"):
+    with pytest.raises(UserError, match="is not to be resumed"):
         run.train(make_config(toy), finished, resume=False)
 
 
