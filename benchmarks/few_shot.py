@@ -10,11 +10,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from eacl_jax.cli import compiled, configuration, huge_pages, process
+from benchmarks import script
+from eacl_jax.cli import compiled
 
 MODEL = flags.DEFINE_string("model", None, "A model folder.", required=True)
 CORPUS = flags.DEFINE_string("corpus", "emorynlp", "Whose labels.")
@@ -24,8 +25,7 @@ COUNTS = flags.DEFINE_list("counts", ["1", "5", "20", "all"], "Examples a label.
 DRAWS = flags.DEFINE_integer("draws", 10, "Draws of examples.")
 
 
-@process.guarded
-def main(_: list[str]) -> None:
+def main() -> None:
     import time
 
     from rich.console import Console
@@ -80,5 +80,4 @@ def main(_: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    huge_pages.use_huge_pages()
-    app.run(main, flags_parser=configuration.parse_flags)
+    script.run(main)

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from eacl_jax.cli import compiled, configuration, huge_pages, process
+from benchmarks import script
+from eacl_jax.cli import compiled
 
 MODEL = flags.DEFINE_string("model", "runs/quickstart/model", "A model folder.")
 CORPUS = flags.DEFINE_string("corpus", "smalltalk", "Whose test dialogues are answered.")
@@ -26,8 +27,7 @@ ROUNDS = flags.DEFINE_integer("rounds", 5, "Timed passes of each, in turn.")
 BATCHES = flags.DEFINE_list("pipeline_batch_sizes", ["1", "8", "64"], "Batch sizes of the pipeline.")
 
 
-@process.guarded
-def main(_: list[str]) -> None:
+def main() -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -85,5 +85,4 @@ def _pipeline(encoder: Path, labels: int, tokenizer: Any) -> Any:
 
 
 if __name__ == "__main__":
-    huge_pages.use_huge_pages()
-    app.run(main, flags_parser=configuration.parse_flags)
+    script.run(main)

@@ -22,11 +22,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from eacl_jax.cli import compiled, configuration, process
+from benchmarks import script
+from eacl_jax.cli import compiled
 
 if TYPE_CHECKING:
     import httpx
@@ -196,8 +197,7 @@ def report(title: str, tally: Tally, library: float | None) -> None:
     print("  resident MB of the service, as the run went: " + " ".join(f"{each / 1e6:.0f}" for each in tally.memory))
 
 
-@process.guarded
-def main(_: list[str]) -> None:
+def main() -> None:
     from eacl_jax import EmotionRecognizer, corpora
     from eacl_jax.config import DataConfig
 
@@ -222,4 +222,4 @@ def main(_: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main, flags_parser=configuration.parse_flags)
+    script.run(main, pages=False)

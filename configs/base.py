@@ -10,7 +10,7 @@ A configuration is a function of one optional argument, `--config=configs/meld.p
   runlocal       a tiny run, to see that everything works: few dialogues, one epoch a stage
 
 Everything else is set by its name, as `--config.stage_one.epochs=4`; `python launch/train.py --config=configs/meld.py
---helpfull` lists the names, eacl_jax/config.py explains them.
+--helpfull` lists the names with their values, eacl_jax/config.py explains them.
 """
 
 from typing import Any

@@ -266,7 +266,7 @@ class Config:
 
 
 def parse_argument(argument: str | None, **defaults: Any) -> dict[str, Any]:
-    """Reads `name=value,switch,...`, the part of `--config=FILE:ARGUMENT` after the colon.
+    """Reads `name=value,switch,...`, what follows the colon where a configuration is named, FILE:ARGUMENT.
 
     Args:
       argument: the text, or None.

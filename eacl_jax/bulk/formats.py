@@ -144,7 +144,7 @@ def read_fields(given: str, written_as: str) -> tuple[str, ...]:
     fields = tuple(name.strip() for name in given.split(",")) if given.strip() else ()
     known = (*ANSWER, OTHER)
     if wrong := [name for name in fields if name not in known]:
-        raise UserError(f"--fields: {wrong[0]!r} is none of {', '.join(known)}.")
+        raise UserError(f"fields: {wrong[0]!r} is none of {', '.join(known)}.")
     if "cosines" in fields and written_as == "csv":
-        raise UserError("--fields: cosines are written to JSON lines only; leave them out, or write a .jsonl file.")
+        raise UserError("fields: cosines are written to JSON lines only; leave them out, or write a .jsonl file.")
     return tuple(name for name in known if name in fields)

@@ -111,7 +111,7 @@ def read_journal(file: Path) -> Journal:
         began = values["began"] and Mark(**{**values["began"], **_counted(values["began"])})
         return Journal(**{**values, **_counted(values), "began": began})
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UserError(f"{file} is no journal of this version ({error}); --restart starts anew.") from error
+        raise UserError(f"{file} is no journal of this version ({error}); restart to begin anew.") from error
 
 
 def _counted(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -147,7 +147,7 @@ class Lines:
         """The error where the input is not the one that the resumed run has read."""
         return UserError(
             f"{self.name} is not what the unfinished run has read: {why}. "
-            "Give the same input to go on, or --restart to start anew."
+            "Give the same input to go on, or restart to begin anew."
         )
 
     def _unreadable(self, error: OSError) -> UserError:

@@ -28,7 +28,7 @@ class Shard:
         """Reads `INDEX/COUNT`. Raises `UserError` where it is none."""
         found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)
         if not found or not 1 <= int(found[1]) <= int(found[2]):
-            raise UserError(f"--shard must be I/N with I from 1 to N, as 2/8, got {text!r:.40}.")
+            raise UserError(f"shard must be I/N with I from 1 to N, as 2/8, got {text!r:.40}.")
         return cls(int(found[1]), int(found[2]))
 
     def __str__(self) -> str:
@@ -233,7 +233,7 @@ def read_txt(lines: Lines, wanted: Wanted) -> Iterator[Item]:
             text, problem = "?", str(error)
         utterances: list[Utterance] = []
         if lines.line == 1 and text.startswith(('{"', '[{"')):
-            raise UserError(f"{lines.where} is JSON, not a transcript; name the format, --input-format jsonl.")
+            raise UserError(f"{lines.where} is JSON, not a transcript; name its format, jsonl.")
         ends = not line or (not text.strip() and not script.exported)
         if not script.exported:
             begun = lines.line

@@ -31,12 +31,13 @@ class Table:
       left_out: names of those that are not, since answers have columns of these names.
     """
 
-    def __init__(self, lines: Lines, names: Mapping[str, str]) -> None:
+    def __init__(self, lines: Lines, names: Mapping[str, str], naming: str = "{part}_column") -> None:
         """Reads the header.
 
         Args:
           lines: of the table.
           names: the columns' names by part; empty or absent: found by the names that are usual.
+          naming: how a user names a column, for messages.
 
         Raises:
           UserError: there is no header, or it lacks a column.
@@ -54,7 +55,7 @@ class Table:
             raise UserError(f"{lines.name} is empty; its first line must name the columns {', '.join(PARTS)}.") from None
         except (csv.Error, BadLineError) as error:
             raise UserError(_reason(error, f"{lines.where}: the header")) from error
-        self._columns = find_columns(self._header, lines.name, given=names, need=PARTS, parts=PARTS)
+        self._columns = find_columns(self._header, lines.name, given=names, need=PARTS, parts=PARTS, naming=naming)
         self._others: dict[str, int] = {}
         self.left_out: list[str] = []
         for place, name in enumerate(self._header):

@@ -159,9 +159,9 @@ class FileOutput:
         """
         with contextlib.ExitStack() as stack, self._telling():
             if not self.path.parent.is_dir():
-                raise UserError(f"--output: there is no folder {self.path.parent}; make it first.")
+                raise UserError(f"there is no folder {self.path.parent} for the output; make it first.")
             if self.path.exists() and not self.path.is_file():
-                raise UserError(f"--output: {self.path} is no file; name one, or - for standard output.")
+                raise UserError(f"{self.path} is no file; name one, or - for standard output.")
             try:
                 stack.enter_context(FileLock(self._lock_file, timeout=0))
             except Timeout:
@@ -225,13 +225,13 @@ class FileOutput:
         """The journal to go on with; none where the run begins."""
         if self._restart:
             return None
-        again = "--restart starts anew"
+        again = "restart to begin anew"
         found = read_journal(self._journal_file) if self._journal_file.exists() else None
         if found is None and self._part.exists():
             raise UserError(f"{self._part} is there, but not its journal {self._journal_file.name}; {again} without it.")
         if found is None or found.counts_nothing:
             if self.path.exists():
-                raise UserError(f"{self.path} is there; name another output, or use --restart to replace it.")
+                raise UserError(f"{self.path} is there; name another output, or restart to replace it.")
             return None
         pairs = {key: (found.settings.get(key), now) for key, now in self.journal.settings.items()}
         if differ := [f"{key}: {before!r}, now {now!r}" for key, (before, now) in pairs.items() if before != now]:
@@ -239,7 +239,7 @@ class FileOutput:
             raise UserError(f"{self._part} is of an unfinished run that differs; give the same to go on, or {again}.\n  {told}")
         if self.path.exists() and not found.replaces and (self._part.exists() or not found.finished):
             raise UserError(
-                f"{self.path} was not there when the unfinished run began; move it away, or {again} and replaces it."
+                f"{self.path} was not there when the unfinished run began; move it away, or {again} and replace it."
             )
         for file, counted in ((self._part, found.written), (self._problems_part, found.problems)):
             if not found.finished and counted > (file.stat().st_size if file.exists() else 0):

@@ -30,7 +30,7 @@ def read(path: Path, columns: Mapping[str, str], mapped: str = "") -> "list[Dial
     from eacl_jax.corpora.files import find_file, read_file
 
     labels = parse_map(mapped)
-    found = read_file(find_file(path, "--input names"), columns=columns)
+    found = read_file(find_file(path, "--input names"), columns=columns, naming=options.NAMING)
     if not checks.annotated(found):
         raise UserError(f"{path}: no utterance has an emotion; annotate some.")
     checks.check_split("annotated", [path], found, empty_text=True)

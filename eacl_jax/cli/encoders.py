@@ -11,7 +11,7 @@ def encoders() -> None:
     process.quiet_libraries()
     from eacl_jax.encoders import catalogue
 
-    table = Table(title="Encoders, for --config=configs/meld.py:encoder=HUB_ID_OR_FOLDER", title_justify="left")
+    table = Table(title="Encoders, for `eacl train --config=configs/meld.py:encoder=HUB_ID_OR_FOLDER`", title_justify="left")
     table.add_column("architecture")
     table.add_column("known checkpoints", no_wrap=True)
     table.add_column("size", justify="right", no_wrap=True)

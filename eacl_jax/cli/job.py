@@ -19,6 +19,7 @@ from eacl_jax.bulk import formats, reading, tables, writing
 from eacl_jax.bulk.journal import Journal
 from eacl_jax.bulk.lines import Lines, Position
 from eacl_jax.bulk.predict import Recognizer, predict
+from eacl_jax.cli.options import NAMING
 from eacl_jax.cli.progress import Teller, done, print_summary, printable
 from eacl_jax.errors import UserError
 from eacl_jax.files import local
@@ -166,7 +167,7 @@ class Job:
         """The dialogues, and the names of a table's columns that are carried through."""
         if self._read_as() != "csv":
             return (reading.read_jsonl if self._read_as() == "jsonl" else reading.read_txt)(lines, wanted), ()
-        table = tables.Table(lines, self.columns)
+        table = tables.Table(lines, self.columns, NAMING)
         if table.left_out:
             names = ", ".join(map(repr, table.left_out))
             note = (

@@ -53,6 +53,9 @@ Mapped = Annotated[
     ),
 ]
 Revision = Annotated[str, typer.Option(help="Branch, tag or commit of a hub id.")]
+NAMING = "--{part}-column"
+"""How a user names a column of a table: the options below, for messages."""
+
 _COLUMN = "CSV: the column that says {}, where its name does not tell."
 DialogueColumn = Annotated[str, typer.Option(metavar="NAME", help=_COLUMN.format("which dialogue a row is of"))]
 SpeakerColumn = Annotated[str, typer.Option(metavar="NAME", help=_COLUMN.format("who speaks"))]

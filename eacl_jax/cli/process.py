@@ -4,22 +4,24 @@
 """
 
 import contextlib
-import functools
 import logging
 import os
 import select
-import shlex
 import signal
 import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from eacl_jax.errors import UserError
 
+if TYPE_CHECKING:
+    from eacl_jax.training.loop import StopRequest
+
 _MISTAKE, _UNREAD = 2, 128 + signal.SIGPIPE
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _IMPORTER = "<frozen importlib._bootstrap>"
 
 _received: list[int] = []
@@ -75,13 +77,7 @@ def start() -> None:
         signal.signal(signal.SIGTERM, _stop)
     sys.unraisablehook = _unraisable
     # `huge_pages.use_huge_pages` has them wait until here.
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
-
-
-def fail(message: str) -> None:
-    """Prints `error: ...` and exits with status 2."""
-    print(f"error: {message}", file=sys.stderr)
-    sys.exit(2)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
 
 def quiet_libraries() -> None:
@@ -96,38 +92,56 @@ def quiet_libraries() -> None:
 
 
 @contextlib.contextmanager
-def guard(program: str) -> Iterator[None]:
-    """Quiet libraries, and an end that tells: a user's mistake in one message and status 2; what was stopped before it was
-    done, a word on how to go on and 128 + the signal's number.
+def handling(handle: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
+    """Has `handle` take signals to stop while the block runs, and afterwards who took them before.
 
-    Args:
-      program: what the user began the command line with, before the arguments.
+    Outside the main thread, where Python handles no signals, nothing changes.
     """
-    quiet_libraries()
-    from eacl_jax.training.loop import Interrupted
-
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handle) for number in _SIGNALS}
     try:
         yield
-    except UserError as error:
-        fail(str(error))
-    except Interrupted as error:
-        again = f"{program} {shlex.join(sys.argv[1:])}"
-        print(f"{error} before it was done; the state is saved. To go on from there, run the same command again:\n  {again}")
-        sys.exit(128 + error.number)
-    except KeyboardInterrupt:
-        print("stopped.", file=sys.stderr)
-        sys.exit(128 + signal.SIGINT)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
-def guarded(main: Callable[[list[str]], None]) -> Callable[[list[str]], None]:
-    """Wraps a script's `main` in `guard`."""
+@contextlib.contextmanager
+def asking(stop: "StopRequest") -> Iterator[None]:
+    """While the block runs, a signal to stop is asked of a run; a second Ctrl+C stops it at once.
 
-    @functools.wraps(main)
-    def wrapper(arguments: list[str]) -> None:
-        with guard(f"python {shlex.quote(sys.argv[0])}"):
-            main(arguments)
+    Where the run does not look at the request, there is nothing to save, and the signal does what it did before.
+    """
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in _SIGNALS}
 
-    return wrapper
+    def handle(number: int, frame: FrameType | None) -> None:
+        if stop.heeded:
+            if stop.requested and number == signal.SIGINT:
+                raise KeyboardInterrupt
+            stop.ask(number)
+        elif callable(handler := before[number]):
+            handler(number, frame)
+        elif handler is signal.SIG_DFL:
+            _stop(number, frame)
+
+    with handling(handle):
+        yield
+
+
+@contextlib.contextmanager
+def ending_at_once(where: str) -> Iterator[None]:
+    """Has signals to stop end the process while the block runs, with a word and the status that shells expect.
+
+    For where nothing is lost, and an exception would have to pass through libraries that are being imported, which swallow
+    some.
+
+    Args:
+      where: completes `stopped by SIGTERM`, as `before the service was up`.
+    """
+    with handling(lambda number, _: _exit_now(number, None, f"stopped by {signal.Signals(number).name} {where}.")):
+        yield
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
@@ -139,16 +153,16 @@ def _stop(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _exit_now(number: int, _: FrameType | None) -> NoReturn:
+def _exit_now(number: int, _: FrameType | None, words: str = "stopped.") -> NoReturn:
     with contextlib.suppress(OSError):
-        os.write(2, b"stopped.\n")
+        os.write(2, f"{words}\n".encode())
     os._exit(128 + number)
 
 
 def _leave_at_once() -> None:
     """From now on there is nothing to finish."""
     if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _SIGNALS:
             if signal.getsignal(number) is _stop:
                 signal.signal(number, _exit_now)
 

@@ -1,12 +1,8 @@
 """`eacl serve`: a model as an HTTP service."""
 
-import contextlib
 import os
-import signal
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
@@ -76,7 +72,7 @@ def serve(
         warm=warm,
     )
     process.quiet_libraries()
-    with _ending_at_once():
+    with process.ending_at_once("before the service was up"):
         bound = bind(host, port)
         if token is None and not is_loopback(host):
             typer.echo(f"warning: whoever reaches {host} may use this service; --token or {_TOKEN} asks for a token.", err=True)
@@ -84,27 +80,8 @@ def serve(
         from eacl_jax.recognizer.recognizer import EmotionRecognizer
 
         recognizer = EmotionRecognizer.from_pretrained(model, revision=revision, batch_size=batch_size)
-        run(recognizer, settings, bound, lambda address: typer.echo(f"{settings.name} answers at {address} (Ctrl+C stops it)"))
-
-
-@contextlib.contextmanager
-def _ending_at_once() -> Iterator[None]:
-    """Has signals to stop end the process, until the service takes them, with a word and the status that shells expect.
-
-    Nothing is lost then, and an exception would have to pass through libraries that are being imported, which swallow some.
-    """
-
-    def end(number: int, frame: FrameType | None) -> None:
-        del frame
-        os.write(2, f"stopped by {signal.Signals(number).name} before the service was up.\n".encode())
-        os._exit(128 + number)
-
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        announce = f"{settings.name} answers at {{}} (Ctrl+C stops it)".format
+        run(recognizer, settings, bound, lambda address: typer.echo(announce(address)), signals=process.handling)
 
 
 def _name_of(model: str) -> str:

@@ -45,7 +45,7 @@ def load(data: DataConfig) -> Corpus:
     splits = builder.dialogues()
     if not builder.LABELS:
         everything = [item for found in splits.values() for item in found]
-        check_spellings(everything, [clean_label(label) for label in data.labels], "--config.data.labels")
+        check_spellings(everything, [clean_label(label) for label in data.labels], "config.data.labels")
     taxonomy = _taxonomy(data, builder.LABELS, splits["train"])
     check_emotions(splits, taxonomy)
     warn_about(splits, taxonomy)
@@ -54,7 +54,7 @@ def load(data: DataConfig) -> Corpus:
         if empty := [split for split, found in splits.items() if not annotated(found)]:
             raise UserError(
                 f"the first {data.max_dialogues} dialogues of {', '.join(empty)} have no annotated utterance; "
-                "raise --config.data.max_dialogues."
+                "raise config.data.max_dialogues."
             )
     return Corpus(data.corpus, taxonomy, {split: tuple(item.dialogue for item in found) for split, found in splits.items()})
 
@@ -74,7 +74,7 @@ def cache_folder(data: DataConfig) -> Path:
       UserError: it begins with `~`, and there is no home directory.
     """
     folder = data.cache_dir or os.environ.get("EACL_JAX_CACHE") or "~/.cache/eacl_jax"
-    return local.expand(folder, "the cache folder (--config.data.cache_dir or EACL_JAX_CACHE)").absolute()
+    return local.expand(folder, "the cache folder (config.data.cache_dir or EACL_JAX_CACHE)").absolute()
 
 
 def _taxonomy(data: DataConfig, own: tuple[str, ...], train: list[Found]) -> Taxonomy:

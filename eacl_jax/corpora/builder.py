@@ -150,7 +150,7 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder):
         except OSError as error:
             raise UserError(
                 f"the prepared corpus in {folder} cannot be read ({problem}), nor removed ({error.strerror}); delete that "
-                "folder, or name another with --config.data.cache_dir."
+                "folder, or name another with config.data.cache_dir."
             ) from error
         logger.info("the prepared corpus in %s was damaged (%s): it is prepared anew", folder, problem)
 
@@ -172,7 +172,7 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder):
             if not (problem := disk_problem(error, self.root)):
                 raise
             raise UserError(
-                f"cannot prepare {self.name} in {final}: {problem}, or name another folder: --config.data.cache_dir."
+                f"cannot prepare {self.name} in {final}: {problem}, or name another folder: config.data.cache_dir."
             ) from error
 
     def _arguments(self, cache_dir: Path) -> dict[str, Any]:

@@ -81,7 +81,7 @@ def check_counts(corpus: str, splits: Splits, expected: Mapping[str, Counts]) ->
         files = sorted({str(item.file.parent) for split in splits.values() for item in split})
         raise UserError(
             f"the files in {', '.join(files[:3])} are not {corpus} as published: {'; '.join(problems)}. "
-            'Get the whole corpus again, or read a changed one with --config.data.corpus="custom".'
+            'Get the whole corpus again, or read a changed one with config.data.corpus="custom".'
         )
 
 
@@ -103,7 +103,7 @@ def check_emotions(splits: Splits, taxonomy: Taxonomy) -> None:
         more = f" (and {len(strangers) - 1} more utterances like it)" if len(strangers) > 1 else ""
         raise UserError(
             f"{item.where(number)}: the emotion {emotion!r} is not among the labels {', '.join(taxonomy.labels)}{more}; "
-            "correct the file or list all labels with --config.data.labels."
+            "correct the file or list all labels with config.data.labels."
         )
 
 

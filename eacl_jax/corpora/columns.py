@@ -49,7 +49,7 @@ def find_columns(
     given: Mapping[str, str] | None = None,
     need: Sequence[str] = PARTS,
     parts: Sequence[str] = PARTS,
-    naming: str = "--{part}-column",
+    naming: str = "{part}_column",
     kind: str = "column",
 ) -> Columns:
     """Finds the columns of a table by their names.

@@ -12,7 +12,7 @@ from eacl_jax.corpora.found import Found
 from eacl_jax.dialogue import SPLITS
 from eacl_jax.errors import UserError
 
-_NAMING = "--config.data.{part}_column"
+_NAMING = "config.data.{part}_column"
 
 
 class Custom(CorpusBuilder):
@@ -27,12 +27,12 @@ class Custom(CorpusBuilder):
         for left, right in combinations(SPLITS, 2):
             if files[left].samefile(files[right]):
                 raise UserError(
-                    f"--config.data.{left} and --config.data.{right} name the same file, {files[left]}; no split may be "
+                    f"config.data.{left} and config.data.{right} name the same file, {files[left]}; no split may be "
                     "scored on what another has seen: divide the dialogues among three files."
                 )
         columns = _columns(data)
         if len(set(columns.values())) < len(columns):
-            raise UserError(f"the names of the columns in --config.data must differ, got {columns}.")
+            raise UserError(f"the names of the columns in config.data must differ, got {columns}.")
         return cls(sources={split: sources_of(path) for split, path in files.items()}, cache_dir=cache_dir, options=columns)
 
     def _read(self, split: str) -> list[Found]:
@@ -50,5 +50,5 @@ def _columns(data: DataConfig) -> dict[str, str]:
 
 def _file(split: str, name: str) -> Path:
     if not name:
-        raise UserError(f'--config.data.{split} must name a file when --config.data.corpus is "custom".')
-    return find_file(name, f"--config.data.{split} names").absolute()
+        raise UserError(f'config.data.{split} must name a file when config.data.corpus is "custom".')
+    return find_file(name, f"config.data.{split} names").absolute()

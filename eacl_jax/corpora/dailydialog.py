@@ -50,7 +50,7 @@ class DailyDialog(CorpusBuilder):
     def from_config(cls, data: DataConfig, cache_dir: Path) -> Self:
         """Takes the release's text files, or JSON or parquet files of the splits, from `data.dir`."""
         if not data.dir:
-            raise UserError(f"DailyDialog is not downloaded automatically: set --config.data.dir to its folder. {_ADVICE}")
+            raise UserError(f"DailyDialog is not downloaded automatically: set config.data.dir to its folder. {_ADVICE}")
         try:
             files = locate(data.dir, cls.name, _LAYOUTS, _ADVICE)
         except UserError:

@@ -42,7 +42,7 @@ def fetch(url: str, target: Path, *, sha256: str | None = None, timeout: float =
     """
     if target.is_file() and (sha256 is None or sha256_of(target) == sha256):
         return False
-    advice = f"Get {target.name} by other means and set --config.data.dir to its folder."
+    advice = f"Get {target.name} by other means and set config.data.dir to its folder."
     partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -30,7 +30,7 @@ def read_file(
     *,
     columns: Mapping[str, str] | None = None,
     annotated: bool = True,
-    naming: str = "--{part}-column",
+    naming: str = "{part}_column",
 ) -> list[Found]:
     """The dialogues of a file.
 
@@ -84,7 +84,7 @@ def find_file(path: str | Path, what: str = "") -> Path:
 
     Args:
       path: as named.
-      what: names it, for messages: `--input names`.
+      what: names it, for messages: `config.data.train names`.
 
     Raises:
       UserError: it is not there, or is a folder.

@@ -51,7 +51,7 @@ class Iemocap(CorpusBuilder):
         if not data.dir:
             raise UserError(
                 "IEMOCAP is licensed per user and never downloaded: ask its owners (sail.usc.edu/iemocap) and set "
-                "--config.data.dir to your copy."
+                "config.data.dir to your copy."
             )
         root = data_folder(data.dir)
         for folder in folders_below(root):

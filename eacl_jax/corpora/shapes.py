@@ -46,7 +46,7 @@ class Reading:
 
     given: Mapping[str, str] = dataclasses.field(default_factory=dict)
     need: Sequence[str] = ()
-    naming: str = "--{part}-column"
+    naming: str = "{part}_column"
 
 
 def read_shapes(path: Path, records: Sequence[Record], reading: Reading) -> list[Found]:

@@ -61,9 +61,9 @@ def split_lines(text: str) -> list[str]:
 
 def data_folder(directory: str) -> Path:
     """The folder that `data.dir` names. Raises `UserError` where it is none."""
-    root = local.expand(directory, "--config.data.dir")
+    root = local.expand(directory, "config.data.dir")
     if not root.is_dir():
-        raise UserError(f"--config.data.dir names {root}, which is not a folder.")
+        raise UserError(f"config.data.dir names {root}, which is not a folder.")
     return root
 
 
@@ -99,7 +99,7 @@ def locate(directory: str, corpus: str, layouts: Sequence[Mapping[K, str]], advi
         problem = f"{closest} has no {missing} (needed: {needed})"
     else:
         problem = f"none of the files {needed} is in {root} or the {len(folders) - 1} folders below it that were looked into"
-    raise UserError(f"{problem}. Set --config.data.dir to the folder that holds them. {advice}".rstrip())
+    raise UserError(f"{problem}. Set config.data.dir to the folder that holds them. {advice}".rstrip())
 
 
 def folders_below(root: Path) -> list[Path]:
@@ -144,7 +144,7 @@ def _only(whole: Sequence[tuple[tuple[bool, bool, int], dict[K, Path]]]) -> dict
             if files[key].read_bytes() != others[key].read_bytes():
                 raise UserError(
                     f"{files[key]} and {others[key]} differ, and either could be meant; "
-                    "set --config.data.dir to the folder of one."
+                    "set config.data.dir to the folder of one."
                 )
     return files
 

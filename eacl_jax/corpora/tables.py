@@ -22,7 +22,7 @@ def read_table(
     *,
     given: Mapping[str, str] | None = None,
     need: Sequence[str] = PARTS,
-    naming: str = "--{part}-column",
+    naming: str = "{part}_column",
 ) -> list[Found]:
     """The dialogues of a table: an utterance a row, found by its columns' names (`columns.find_columns`).
 

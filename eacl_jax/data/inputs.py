@@ -59,7 +59,7 @@ def read_dialogues(given: Any) -> tuple[list[Dialogue], bool]:
     if isinstance(given, str) and _names_a_file(given):
         raise UserError(
             f"{given!r} is the name of a file, and a string is a dialogue's transcript: give what is in the file, as by "
-            "open(...).read(), or use `eacl predict --input`."
+            "open(...).read(), or use `eacl predict`."
         )
     if isinstance(given, (Dialogue, str, Mapping)):
         return [_dialogue(given, "1", "the dialogue")], True

@@ -45,7 +45,7 @@ def push(folder: Path, repo: str, *, private: bool = False, token: str = "", dry
     token = token or get_token() or ""
     if not token:
         raise UserError(
-            "there is no token for the hub: give --token, set HF_TOKEN, or run `hf auth login`; it needs the right to write."
+            "there is no token for the hub: give a token, set HF_TOKEN, or run `hf auth login`; it needs the right to write."
         )
     api = HfApi(token=token)
     try:
@@ -71,7 +71,7 @@ def model_files(folder: Path) -> dict[str, int]:
       UserError: the folder is no model's.
     """
     if not folder.is_dir():
-        raise UserError(f"--model {folder} is no folder; give the model folder to send, such as runs/NAME/model.")
+        raise UserError(f"{folder} is no folder; give the model folder to send, such as runs/NAME/model.")
     read_settings(folder / "config.json")
     present = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
     files = list(filter_repo_objects(present, allow_patterns=list(FILES)))
@@ -85,16 +85,16 @@ def _check_name(repo: str) -> None:
     try:
         validate_repo_id(repo)
     except HFValidationError as error:
-        raise UserError(f"--repo {repo!r} cannot be a repository's name ({str(error).splitlines()[0]}).") from error
+        raise UserError(f"repo {repo!r} cannot be a repository's name ({str(error).splitlines()[0]}).") from error
     if repo.count("/") != 1:
-        raise UserError(f"--repo {repo!r} must be OWNER/NAME, such as ann/emotions.")
+        raise UserError(f"repo {repo!r} must be OWNER/NAME, such as ann/emotions.")
 
 
 def _refused(repo: str, error: HfHubHTTPError) -> str:
     status = error.response.status_code
     said = (getattr(error, "server_message", None) or str(error)).strip().split("\n")[0]
     if status == 401:
-        return f"the hub does not know the token ({said}); give one that is valid, with --token or HF_TOKEN."
+        return f"the hub does not know the token ({said}); give one that is valid, as the token or in HF_TOKEN."
     if status == 403:
-        return f"the token may not write to {repo} ({said}); use one with the right to write there, or another --repo."
+        return f"the token may not write to {repo} ({said}); use one with the right to write there, or another repository."
     return f"the hub refused {repo} with status {status} ({said})."

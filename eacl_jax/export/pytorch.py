@@ -66,7 +66,7 @@ def export_hf(recognizer: EmotionRecognizer, folder: str | Path) -> None:
     if any(name.startswith("encoder/prefix/") for name in parts.weights):
         raise UserError(
             "this encoder has a prefix of keys and values, which PyTorch transformers has no place for: "
-            "its predictions would differ. Export it with --format stablehlo."
+            "its predictions would differ. Export it as StableHLO."
         )
     whole.check_new(folder)
     with whole.new_folder(folder) as new:

@@ -40,7 +40,7 @@ ANY = Shape(None, None)
 
 
 def read_shapes(text: str) -> tuple[Shape, ...] | None:
-    """Reads the option `--shapes`.
+    """Reads what shapes to make programs for.
 
     Args:
       text: "auto", or shapes ROWSxLENGTH separated by commas, in which `*` stands for any number.
@@ -57,12 +57,12 @@ def read_shapes(text: str) -> tuple[Shape, ...] | None:
     wrong = [part for part in parts if not _SHAPE.fullmatch(part)]
     if wrong:
         raise UserError(
-            f"--shapes {text!r}: {wrong[0]!r} is no shape; expected {AUTO}, or ROWSxLENGTH separated by commas, "
+            f"shapes {text!r}: {wrong[0]!r} is no shape; expected {AUTO}, or ROWSxLENGTH separated by commas, "
             "with * for any number: *x64,*x128."
         )
     shapes = {Shape(*(None if size == "*" else int(size) for size in part.split("x"))) for part in parts}
     if short := [shape for shape in shapes if shape.length is not None and shape.length < LEAST_LENGTH]:
-        raise UserError(f"--shapes {text!r}: {short[0]} is too short; rows have at least {LEAST_LENGTH} tokens.")
+        raise UserError(f"shapes {text!r}: {short[0]} is too short; rows have at least {LEAST_LENGTH} tokens.")
     return ordered(shapes)
 
 

@@ -77,7 +77,7 @@ def export_stablehlo(
 def check_platforms(platforms: Sequence[str]) -> None:
     """Raises `UserError` for a platform that there is not."""
     if unknown := [name for name in platforms if name not in (*PLATFORMS, "rocm")]:
-        raise UserError(f"--platforms: {unknown[0]!r} is none; expected {', '.join(PLATFORMS)} or rocm, separated by commas.")
+        raise UserError(f"platforms: {unknown[0]!r} is none; expected {', '.join(PLATFORMS)} or rocm, separated by commas.")
 
 
 def prediction(recognizer: EmotionRecognizer, parts: Parts) -> Callable[..., tuple[Array, Array, Array]]:
@@ -129,7 +129,7 @@ def _export(
                 if shape.length is not None:
                     raise
                 raise UserError(
-                    f"--shapes: this encoder cannot be exported for rows of any length, as {shape} asks; "
+                    f"shapes: this encoder cannot be exported for rows of any length, as {shape} asks; "
                     f"give lengths ({','.join(map(str, by_length(max_tokens)))}) or {AUTO}."
                 ) from error
         return exported

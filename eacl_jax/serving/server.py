@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import functools
 import logging
-import signal
 import socket
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -35,6 +34,15 @@ _OTHER_FILES = 100
 _MORE_GRACE = 5
 
 
+Signals = Callable[[Callable[[int, FrameType | None], Any]], contextlib.AbstractContextManager[None]]
+
+
+def _unheard(stop: Callable[[int, FrameType | None], Any]) -> contextlib.AbstractContextManager[None]:
+    """Nobody stops the service."""
+    del stop
+    return contextlib.nullcontext()
+
+
 def bind(host: str, port: int) -> socket.socket:
     """A socket that holds the address but does not listen yet, so that a mistake shows before the model is loaded.
 
@@ -46,11 +54,11 @@ def bind(host: str, port: int) -> socket.socket:
       UserError: the address cannot be had.
     """
     if not host:
-        raise UserError("--host is empty; give a name or address to listen at, 0.0.0.0 for all of this machine.")
+        raise UserError("host is empty; give a name or address to listen at, 0.0.0.0 for all of this machine.")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     except (OSError, UnicodeError, OverflowError) as error:
-        raise UserError(f"--host {host} is no address or known name ({error}).") from error
+        raise UserError(f"host {host} is no address or known name ({error}).") from error
     bound = socket.socket(family, kind, protocol)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -68,15 +76,21 @@ def address_of(bound: socket.socket) -> str:
 
 
 def run(
-    recognizer: "EmotionRecognizer", settings: ServiceSettings, bound: socket.socket, announce: Callable[[str], None]
+    recognizer: "EmotionRecognizer",
+    settings: ServiceSettings,
+    bound: socket.socket,
+    announce: Callable[[str], None],
+    *,
+    signals: Signals = _unheard,
 ) -> None:
-    """Serves until SIGINT or SIGTERM.
+    """Serves until it is told to stop.
 
     Args:
       recognizer: not to be used by others any more.
       settings: of the service.
       bound: from `bind`.
       announce: told the service's URL when it is ready.
+      signals: while the block of what it returns runs, the function that it is given, a handler of signals, stops the service.
 
     Raises:
       UserError: another program listens at the address by now.
@@ -92,7 +106,7 @@ def run(
     logging.getLogger("asyncio").setLevel(logging.ERROR)
     app = create_app(recognizer, within_files(settings))
     config = configuration(app)
-    server = _Server(config, app.state.service, lambda: announce(address_of(bound)))
+    server = _Server(config, app.state.service, lambda: announce(address_of(bound)), signals)
     server.run(sockets=[bound])
     if server.failure is not None:
         raise server.failure
@@ -154,10 +168,10 @@ def within_files(settings: ServiceSettings) -> ServiceSettings:
 class _Server(uvicorn.Server):
     """Tells when the service is ready, and tells the service of signals."""
 
-    def __init__(self, config: uvicorn.Config, service: Service, announce: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service, announce: Callable[[], None], signals: Signals) -> None:
         super().__init__(config)
         self.failure: BaseException | None = None
-        self._service, self._announce = service, announce
+        self._service, self._announce, self._signals = service, announce, signals
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -177,13 +191,9 @@ class _Server(uvicorn.Server):
             self._service.stop()
             self.handle_exit(number, frame)
 
-        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
+        with self._signals(stop):
             yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 def _not_to_be_had(host: str, port: int, error: OSError) -> UserError:
-    return UserError(f"port {port} of {host} cannot be served from ({error.strerror}); choose another with --port.")
+    return UserError(f"port {port} of {host} cannot be served from ({error.strerror}); choose another port.")

@@ -161,7 +161,7 @@ class Checkpoints:
         if not same:
             raise UserError(
                 f"{self._folder / str(step)}: the first checkpoint does not hold what was saved ({reason}); nothing that is "
-                "trained would last. Name another --workdir, on another disk perhaps."
+                "trained would last. Name another workdir, on another disk perhaps."
             )
 
     @contextlib.contextmanager

@@ -40,10 +40,10 @@ def evaluate(run: Path, split: str, *, data_dir: str = "") -> dict[str, dict[str
     Raises:
       UserError: the folder is not a finished run's, or the corpus cannot be read.
     """
-    run = local.expand(run, "--run")
+    run = local.expand(run, "run")
     config = run_folder.read_config(run)
     if not (run / "model").is_dir():
-        raise UserError(f"{run} holds no model/: the run is not finished; give launch/train.py the same --workdir to go on.")
+        raise UserError(f"{run} holds no model/: the run is not finished; train with the same workdir to go on.")
     recognizer = EmotionRecognizer.from_pretrained(run / "model", batch_size=config.batch.eval_batch_size)
     labels = recognizer.labels
     dialogues = _dialogues(config.data, split, data_dir, recognizer.taxonomy)
@@ -62,7 +62,7 @@ def evaluate(run: Path, split: str, *, data_dir: str = "") -> dict[str, dict[str
 
 def print_scores(run: Path, split: str, scores: dict[str, dict[str, Any]], console: Console) -> None:
     """Prints a column a stage, and whether the run's results.json says the same."""
-    run = local.expand(run, "--run")
+    run = local.expand(run, "run")
     say(console, f"{run}: {split}, percent")  # not the table's title, which would be broken at its width
     table = Table()
     table.add_column("")
@@ -93,9 +93,9 @@ def _dialogues(data: DataConfig, split: str, data_dir: str, taxonomy: Taxonomy) 
             raise UserError(f"the model knows the labels {taxonomy.labels}, the corpus has {corpus.taxonomy.labels}.")
         return corpus.splits[split]
     given = getattr(data, split)
-    file = local.expand(data_dir, "--data_dir") / Path(given).name if data_dir else Path(given)
+    file = local.expand(data_dir, "data_dir") / Path(given).name if data_dir else Path(given)
     if not file.is_file():
-        raise UserError(f"{file}, the run's {split} file, is not there; --data_dir=FOLDER names the folder where it is now.")
+        raise UserError(f"{file}, the run's {split} file, is not there; name the folder where it is now as data_dir.")
     found = read_own(file, data)
     check_split(split, [file], found)
     for item in found:

@@ -81,27 +81,27 @@ class Interrupted(Exception):
 
 
 class StopRequest:
-    """Remembers a SIGTERM or SIGINT until the loop is ready for it. A second SIGINT stops at once."""
+    """Asks a run to stop: it ends the step that it is at, saves, and raises `Interrupted`. Any thread may ask.
+
+    `heeded` says whether a run is where it looks at the request; it is not while it reads its corpus and its encoder.
+    """
 
     def __init__(self) -> None:
-        self.requested = False
+        self.requested = self.heeded = False
         self.number: int = signal.SIGTERM
 
+    def ask(self, number: int = signal.SIGTERM) -> None:
+        """Asks, on behalf of the signal of this number."""
+        self.requested, self.number = True, number
+
     @contextlib.contextmanager
-    def installed(self) -> Iterator["StopRequest"]:
-        """Installs the handlers for the duration of the block."""
-
-        def handle(number: int, frame: Any) -> None:
-            if self.requested and number == signal.SIGINT:
-                raise KeyboardInterrupt
-            self.requested, self.number = True, number
-
-        previous = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    def heeding(self) -> Iterator["StopRequest"]:
+        """The request is heeded while the block runs."""
+        self.heeded = True
         try:
             yield self
         finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
+            self.heeded = False
 
 
 class Observer(Protocol):

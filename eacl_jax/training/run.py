@@ -28,14 +28,23 @@ from eacl_jax.training.stage_one import run_stage_one
 from eacl_jax.training.stage_two import run_stage_two
 
 
-def train(config: Config, workdir: Path, *, resume: bool = True, profile: int = 0, console: Console | None = None) -> Results:
-    """Runs both stages, or goes on with what is in the folder.
+def train(
+    config: Config,
+    workdir: Path,
+    *,
+    resume: bool = True,
+    profile: int = 0,
+    stop: StopRequest | None = None,
+    console: Console | None = None,
+) -> Results:
+    """Runs both stages, or goes on with what is in the folder. A program may call it from any thread, as often as it likes.
 
     Args:
       config: of the run.
       workdir: the run's folder; made if absent.
       resume: go on with a run of the same configuration that is there; with False such a folder is refused.
       profile: how many steps of stage one to trace into the folder's `profile/`; see `profiling.Profiler`.
+      stop: with which the caller may ask the run to stop; without it nothing stops it.
       console: where to say how it goes.
 
     Returns:
@@ -44,10 +53,10 @@ def train(config: Config, workdir: Path, *, resume: bool = True, profile: int = 
     Raises:
       UserError: something given cannot be used, the folder holds another run or is in use, a file cannot be read or written,
         or the loss is not finite.
-      loop.Interrupted: SIGTERM or SIGINT; the state has been saved.
+      loop.Interrupted: it was asked to stop; the state has been saved.
     """
     console = Console() if console is None else console
-    workdir = local.expand(workdir, "--workdir")
+    workdir = local.expand(workdir, "workdir")
     run_folder.check(config, workdir, resume)
     if (results := _complete(config, workdir, console)) is not None:
         return results
@@ -59,8 +68,8 @@ def train(config: Config, workdir: Path, *, resume: bool = True, profile: int = 
         experiment = prepare(config)
         try:
             _begin(experiment, workdir)
-            with StopRequest().installed() as stop:
-                return _run(experiment, StageContext(workdir, console, stop, profile))
+            with (stop or StopRequest()).heeding() as heeded:
+                return _run(experiment, StageContext(workdir, console, heeded, profile))
         except UserError:
             raise
         except NonFiniteLossError as error:
@@ -180,7 +189,7 @@ def _begin(experiment: Experiment, workdir: Path) -> None:
     free = shutil.disk_usage(workdir).free
     if not (workdir / "checkpoints").exists() and free < needed:
         raise UserError(
-            f"--workdir {workdir}: {free / 1e9:.2f} GB are free on its disk, "
+            f"workdir {workdir}: {free / 1e9:.2f} GB are free on its disk, "
             f"and the run's checkpoints need up to {needed / 1e9:.2f} GB."
         )
     run_folder.write_inputs(workdir, experiment.config, given)

@@ -57,37 +57,35 @@ def check(config: Config, workdir: Path, resume: bool) -> None:
     """
     if found := sorted(set(str(workdir.absolute())) & set(_PATTERNS)):
         raise UserError(
-            f"--workdir {workdir.absolute()}: checkpoints cannot be kept in a folder with {' '.join(found)} in its path; "
+            f"workdir {workdir.absolute()}: checkpoints cannot be kept in a folder with {' '.join(found)} in its path; "
             "name another folder."
         )
     try:
         str(workdir).encode()
     except UnicodeEncodeError as error:
-        raise UserError(f"--workdir {workdir!r}: the name is not UTF-8; name another folder.") from error
+        raise UserError(f"workdir {workdir!r}: the name is not UTF-8; name another folder.") from error
     try:
         if workdir.is_symlink() and not workdir.exists():
-            raise UserError(f"--workdir {workdir} is a link to {os.readlink(workdir)}, which is not there; make that folder.")
+            raise UserError(f"workdir {workdir} is a link to {os.readlink(workdir)}, which is not there; make that folder.")
         if workdir.exists() and not workdir.is_dir():
-            raise UserError(f"--workdir {workdir} is a file; name a folder.")
+            raise UserError(f"workdir {workdir} is a file; name a folder.")
         if not workdir.is_dir() or not _content(workdir):
             return
         if not (workdir / CONFIG).exists():
             raise UserError(
-                f"--workdir {workdir} holds files but no {CONFIG}, so it is not a run's folder; name an empty or new one."
+                f"workdir {workdir} holds files but no {CONFIG}, so it is not a run's folder; name an empty or new one."
             )
     except OSError as error:
-        raise UserError(
-            f"--workdir {error.filename or workdir}: {error.strerror}; mend that or name another folder."
-        ) from error
+        raise UserError(f"workdir {error.filename or workdir}: {error.strerror}; mend that or name another folder.") from error
     if not resume:
-        raise UserError(f"--workdir {workdir} holds a run and --noresume was given; name another folder or delete this one.")
+        raise UserError(f"workdir {workdir} holds a run, which is not to be resumed; name another folder or delete this one.")
     there, wanted = _flatten(read_config(workdir).to_dict()), _flatten(config.to_dict())
     different = [
         f"{k}: there {there[k]!r}, now {v!r}" for k, v in wanted.items() if there[k] != v and not k.startswith(_MAY_DIFFER)
     ]
     if different:
         raise UserError(
-            f"--workdir {workdir} holds a run of another configuration; name another folder, or delete this one. "
+            f"workdir {workdir} holds a run of another configuration; name another folder, or delete this one. "
             "They differ in\n  " + "\n  ".join(different)
         )
 
@@ -182,12 +180,12 @@ def check_data(workdir: Path, now: Mapping[str, Any]) -> None:
         if not began:
             return
         raise UserError(
-            f"--workdir {workdir} does not say what its run was trained on: {DATA} is missing, or of an earlier version. "
+            f"workdir {workdir} does not say what its run was trained on: {DATA} is missing, or of an earlier version. "
             "Name another folder, or delete this one and train again."
         )
     if different := _differences(there, now):
         raise UserError(
-            f"--workdir {workdir} holds a run that was given something else; give the same, or name another folder. "
+            f"workdir {workdir} holds a run that was given something else; give the same, or name another folder. "
             "They differ in\n  " + "\n  ".join(different)
         )
 
@@ -244,7 +242,7 @@ def locked(workdir: Path) -> Iterator[None]:
         made = [folder for folder in (absolute, *absolute.parents) if not folder.exists()]
         absolute.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"--workdir {workdir} cannot be made: {error.strerror}.") from error
+        raise UserError(f"workdir {workdir} cannot be made: {error.strerror}.") from error
     with contextlib.ExitStack() as stack:
         for folder in reversed(made):
             stack.callback(_remove_empty, folder)
@@ -253,12 +251,12 @@ def locked(workdir: Path) -> Iterator[None]:
             stack.enter_context(lock)
         except Timeout as error:
             raise UserError(
-                f"--workdir {workdir}: {_user_of(absolute)} is training in this folder; wait for it, stop it, or name another."
+                f"workdir {workdir}: {_user_of(absolute)} is training in this folder; wait for it, stop it, or name another."
             ) from error
         except NotImplementedError:
             log.warning("%s is on a disk without locks: take care that no other process trains in this folder.", workdir)
         except OSError as error:
-            raise UserError(f"--workdir {workdir} cannot be written: {error.strerror}; name another folder.") from error
+            raise UserError(f"workdir {workdir} cannot be written: {error.strerror}; name another folder.") from error
         # Deleted before the lock is let go: a process that waits for the lock finds that it has gone.
         for name in (_LOCK, _USER):
             stack.callback((absolute / name).unlink, missing_ok=True)

@@ -92,10 +92,10 @@ def test_chosen_fields():
 @pytest.mark.parametrize(
     ("given", "written_as", "told"),
     [
-        ("emotion,mood", "jsonl", "--fields: 'mood' is none of speaker, text, emotion"),
-        ("emotion,,text", "jsonl", "--fields: '' is none of"),
-        ("Emotion", "csv", "--fields: 'Emotion' is none of"),
-        ("cosines", "csv", "--fields: cosines are written to JSON lines only"),
+        ("emotion,mood", "jsonl", "fields: 'mood' is none of speaker, text, emotion"),
+        ("emotion,,text", "jsonl", "fields: '' is none of"),
+        ("Emotion", "csv", "fields: 'Emotion' is none of"),
+        ("cosines", "csv", "fields: cosines are written to JSON lines only"),
     ],
 )
 def test_fields_that_cannot_be(given, written_as, told):

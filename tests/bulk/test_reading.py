@@ -106,7 +106,7 @@ def test_shards_together_are_exactly_all(kind, count):
 
 @pytest.mark.parametrize("text", ["0/2", "3/2", "1", "1/0", "a/b", "1/2/3", "-1/2", "1/99999999999"])
 def test_shard_that_is_none(text):
-    with pytest.raises(UserError, match="--shard must be I/N with I from 1 to N, as 2/8"):
+    with pytest.raises(UserError, match="shard must be I/N with I from 1 to N, as 2/8"):
         Shard.parse(text)
 
 
@@ -230,7 +230,7 @@ def test_row_that_is_not_utf8():
     [
         ("", "chats is empty; its first line must name the columns dialogue, speaker, text"),
         ("\n\n", "chats is empty"),
-        ("dialogue,text\n", "no column 'speaker'; its columns are 'dialogue', 'text'.*--speaker-column"),
+        ("dialogue,text\n", "no column 'speaker'; its columns are 'dialogue', 'text'.*speaker_column"),
         ("dialogue,speaker,text,text\n", "more than one column for the text: 'text', 'text'"),
         ('dialogue,"speaker\n', "line 1: the header is not valid CSV"),
         (b"dialogue,\xff\n", "line 1: byte 0xff"),
@@ -307,7 +307,7 @@ def test_who_speaks_without_a_name_is_counted():
 
 
 def test_json_is_no_transcript():
-    with pytest.raises(UserError, match="line 1 is JSON, not a transcript; name the format, --input-format jsonl"):
+    with pytest.raises(UserError, match="line 1 is JSON, not a transcript; name its format, jsonl"):
         list(read("txt", b'{"id": "1", "utterances": ["Ann: hi"]}\n'))
 
 

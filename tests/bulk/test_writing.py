@@ -174,7 +174,7 @@ def interrupted(source: Path, output: Path, monkeypatch, **options):
 
 def test_run_with_other_settings_is_refused(source, tmp_path, monkeypatch):
     interrupted(source, tmp_path / "out", monkeypatch, settings="one")
-    with pytest.raises(UserError, match=r"differs; give the same to go on, or --restart starts anew\.\n  of: 'one', now 'two'"):
+    with pytest.raises(UserError, match=r"differs; give the same to go on, or restart to begin anew\.\n  of: 'one', now 'two'"):
         run(source, tmp_path / "out", settings="two")
     run(source, tmp_path / "out", settings="two", restart=True)
     assert len((tmp_path / "out").read_bytes().splitlines()) == DIALOGUES - 3
@@ -265,7 +265,7 @@ def test_output_that_is_there_is_replaced_at_the_end_only(source, tmp_path, monk
     folder.mkdir()
     (folder / "out").write_text("precious")
     (folder / "out.errors.jsonl").write_text("old")
-    with pytest.raises(UserError, match="out is there; name another output, or use --restart to replace it"):
+    with pytest.raises(UserError, match="out is there; name another output, or restart to replace it"):
         run(source, folder / "out")
     assert files(folder) == {"out": b"precious", "out.errors.jsonl": b"old"}
     interrupted(source, folder / "out", monkeypatch, restart=True)

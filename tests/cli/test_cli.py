@@ -1,6 +1,8 @@
 """`eacl` itself, and the subcommands that do what launch scripts do."""
 
+import ast
 import json
+import shlex
 import subprocess
 import sys
 from importlib import metadata
@@ -8,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from eacl_jax.cli.configuration import parse_config
 from eacl_jax.config import Config
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.training import evaluation, run, run_folder
-from eacl_jax.training.loop import Interrupted
+from eacl_jax.training.loop import Interrupted, StopRequest
 from tests.stubs.root import ROOT
 from tests.stubs.toys import make_config, make_corpus_files
 
@@ -68,19 +71,52 @@ def test_train_is_the_launch_script(eacl, tmp_path, monkeypatch):
     done = eacl("train", f"--config={tmp_path / 'mine' / 'own.py'}:7", "--workdir=somewhere", *options)
     assert done.status == 0, done.errors
     expected = {"stage_one.epochs": 3, "seed": 7, "loss.temperature": 0.2, "stage_two.epochs": 5}
-    assert called == [((make_config(expected), Path("somewhere")), {"resume": False, "profile": 2})]
+    ((given, options),) = called
+    assert given == (make_config(expected), Path("somewhere"))
+    assert isinstance(options.pop("stop"), StopRequest)
+    assert options == {"resume": False, "profile": 2}
 
 
-def test_interrupted_training_says_how_to_go_on(eacl, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("script", "program"), [("", "eacl train"), ("launch/train.py", "python launch/train.py")])
+def test_interrupted_training_says_how_to_go_on(eacl, tmp_path, monkeypatch, script, program):
     def interrupted(*_, **__):
         raise Interrupted
 
     monkeypatch.setattr(run, "train", interrupted)
-    done = eacl("train", f"--config={ROOT / 'configs' / 'meld.py'}", "--workdir", tmp_path / "my run")
+    done = eacl("train", f"--config={ROOT / 'configs' / 'meld.py'}", "--workdir", tmp_path / "my run", script=script)
     assert done.status == 143
-    assert f"run the same command again:\n  eacl train --config={ROOT}/configs/meld.py --workdir '{tmp_path}/my run'" in (
+    assert f"run the same command again:\n  {program} --config={ROOT}/configs/meld.py --workdir '{tmp_path}/my run'" in (
         done.output.decode()
     )
+
+
+@pytest.mark.parametrize(("switch", "resume"), [("--resume", True), ("--no-resume", False), ("--noresume", False)])
+def test_both_spellings_of_resume(eacl, tmp_path, monkeypatch, switch, resume):
+    called = []
+    monkeypatch.setattr(run, "train", lambda *_, **options: called.append(options["resume"]))
+    eacl("train", f"--config={ROOT / 'configs' / 'meld.py'}", "--workdir", tmp_path, switch)
+    assert called == [resume]
+
+
+def test_a_configuration_from_elsewhere_imports_the_base(eacl, tmp_path, monkeypatch):
+    called = []
+    monkeypatch.setattr(run, "train", lambda config, *_, **__: called.append(config.seed))
+    (tmp_path / "own.py").write_text(
+        "from configs.base import build\n\n\ndef get_config(argument=None):\n    return build(argument, {'seed': 7})\n"
+    )
+    done = eacl("train", "--config", tmp_path / "own.py", "--workdir", tmp_path / "run")
+    assert (done.status, called) == (0, [7]), done.errors
+
+
+def test_settings_are_listed_as_they_are_given(eacl, tmp_path):
+    meld = f"--config={ROOT / 'configs' / 'meld.py'}:seed=4,fast"
+    done = eacl("train", meld, "--helpfull")
+    assert (done.status, done.errors) == (0, "")
+    given = shlex.split(done.output.decode())
+    assert "--config.data.corpus=meld" in given
+    assert "--config.seed=4" in given
+    assert parse_config(str(ROOT / "configs" / "quickstart.py"), given) == parse_config(meld.partition("=")[2], ())
+    assert b"\n--config.data.corpus=smalltalk\n" in eacl("train", "--helpfull").output
 
 
 @pytest.mark.parametrize(
@@ -191,8 +227,31 @@ def test_mistakes_in_adapting(eacl, model, tmp_path, monkeypatch, name, content,
     assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.parametrize("script", ["evaluate", "predict", "serve", "encoders"])
+@pytest.mark.parametrize("script", ["train", "evaluate", "predict", "serve", "encoders"])
 def test_launch_scripts_are_the_commands(script):
     done = subprocess.run([sys.executable, f"launch/{script}.py", "--help"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0
     assert f"Usage: eacl {script}" in done.stdout
+
+
+@pytest.mark.parametrize("script", ["train", "evaluate", "predict", "serve", "encoders", "benchmark"])
+def test_a_launch_script_is_one_call(script):
+    """It reads no flag and catches nothing itself."""
+    tree = ast.parse((ROOT / "launch" / f"{script}.py").read_text())
+    (guarded,) = (node for node in tree.body if isinstance(node, ast.If))
+    (call,) = guarded.body
+    assert isinstance(call, ast.Expr)
+    assert isinstance(call.value, ast.Call)
+    others = {type(node) for node in tree.body if node is not guarded}
+    assert others <= {ast.Expr, ast.Import, ast.ImportFrom}  # of `Expr`: the docstring, and where `benchmarks` lies
+
+
+def test_the_benchmark_tells_its_flags_and_mistakes():
+    command = [sys.executable, "launch/benchmark.py"]
+    done = subprocess.run(
+        [*command, "--task=train", "--encoder=base", "--peers=slow"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr.count("\n"), done.stderr[:7]) == (2, 1, "error: ")
+    done = subprocess.run([*command, "--preset=slow"], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr[:45]) == (2, "error: the command line cannot be used: flag ")
+    assert "--encode_examples" in subprocess.run([*command, "--help"], cwd=ROOT, capture_output=True, text=True).stdout

@@ -215,7 +215,7 @@ def test_source_that_changes_meanwhile(toy: Toy, cache: Path, monkeypatch: pytes
 
 def test_cache_that_cannot_be_written(toy: Toy, tmp_path: Path) -> None:
     (tmp_path / "occupied").write_text("a file")
-    with pytest.raises(UserError, match=r"cannot prepare custom in .*--config\.data\.cache_dir"):
+    with pytest.raises(UserError, match=r"cannot prepare custom in .*config\.data\.cache_dir"):
         corpora.load(dataclasses.replace(toy(), cache_dir=str(tmp_path / "occupied")))
 
 

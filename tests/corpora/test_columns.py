@@ -30,12 +30,12 @@ def test_given_names_win_and_the_rest_is_found() -> None:
 @pytest.mark.parametrize(
     ("header", "given", "message"),
     [
-        ("dialogue,speaker,line", {}, r"f\.csv has no column 'text', 'emotion'; its columns are .* --text-column=NAME"),
-        ("dialogue,speaker,text,emotion", {"emotion": "mood"}, r"no column 'mood'; .*--emotion-column=NAME"),
+        ("dialogue,speaker,line", {}, r"f\.csv has no column 'text', 'emotion'; its columns are .* text_column=NAME"),
+        ("dialogue,speaker,text,emotion", {"emotion": "mood"}, r"no column 'mood'; .*emotion_column=NAME"),
         (
             "chat_id,speaker,text,label,thread",
             {},
-            r"more than one column for the dialogue: 'chat_id', 'thread'; name one with --d",
+            r"more than one column for the dialogue: 'chat_id', 'thread'; name one with d",
         ),
         ("text,dialogue,speaker,text,emotion", {}, r"more than one column for the text: 'text', 'text'; rename all but one"),
         ("dialogue,speaker,text,emotion", {"text": "speaker"}, r"'speaker' is named for more than one part"),

@@ -135,10 +135,10 @@ def test_a_file_beside_the_named_one_is_part_of_the_corpus(toy: Toy, tmp_path: P
 def test_files_that_are_not_there(toy: Toy, tmp_path: Path) -> None:
     data = toy()
     for name, message in (
-        (str(tmp_path / "own" / "tset.jsonl"), r"--config\.data\.test names .*tset\.jsonl, which does not exist; name a file"),
+        (str(tmp_path / "own" / "tset.jsonl"), r"config\.data\.test names .*tset\.jsonl, which does not exist; name a file"),
         (str(tmp_path / "none" / "test.jsonl"), r"which does not exist, nor does its folder .*none;"),
         (str(tmp_path), r"which is a folder; name one file in it"),
-        ("", r"--config\.data\.test must name a file"),
+        ("", r"config\.data\.test must name a file"),
     ):
         with pytest.raises(UserError, match=message):
             corpora.load(dataclasses.replace(data, test=name))
@@ -155,7 +155,7 @@ def test_one_file_for_two_splits(toy: Toy, tmp_path: Path, link: bool) -> None:
     name = str(tmp_path / "other.jsonl") if link else data.train
     if link:
         os.symlink(data.train, name)
-    with pytest.raises(UserError, match=r"--config\.data\.train and --config\.data\.test name the same file"):
+    with pytest.raises(UserError, match=r"config\.data\.train and config\.data\.test name the same file"):
         corpora.load(dataclasses.replace(data, test=name))
 
 

@@ -95,7 +95,7 @@ def test_toy_files_do_not_pass_for_the_corpus(tmp_path: Path, cache: Path) -> No
 
 
 def test_nothing_to_read(tmp_path: Path, cache: Path) -> None:
-    with pytest.raises(UserError, match=r"not downloaded automatically: set --config\.data\.dir .*ijcnlp_dailydialog\.zip"):
+    with pytest.raises(UserError, match=r"not downloaded automatically: set config\.data\.dir .*ijcnlp_dailydialog\.zip"):
         corpora.load(DataConfig(corpus="dailydialog", cache_dir=str(cache)))
     with pytest.raises(UserError, match=r"none of the files train/dialogues_train\.txt.*ijcnlp_dailydialog\.zip"):
         corpora.load(DataConfig(corpus="dailydialog", dir=str(tmp_path), cache_dir=str(cache)))

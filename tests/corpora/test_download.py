@@ -80,7 +80,7 @@ def test_failures_leave_no_file(server: Server, tmp_path: Path) -> None:
     def fails(url: str, message: str, **arguments: str) -> None:
         with pytest.raises(UserError, match=message) as caught:
             fetch(url, target, **arguments)
-        assert "--config.data.dir" in str(caught.value)
+        assert "config.data.dir" in str(caught.value)
         assert list(tmp_path.iterdir()) == []
 
     fails(f"{server.url}/toy.txt", r"gave 140000 bytes with sha256 [0-9a-f]{64}, expected 0000", sha256="0" * 64)

@@ -296,7 +296,7 @@ def test_numbers_without_names_are_not_guessed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ([item(ANN)], r"has no field 'dialogue'; its fields are 'speaker', 'text', 'emotion'\. .*--dialogue-column=NAME"),
+        ([item(ANN)], r"has no field 'dialogue'; its fields are 'speaker', 'text', 'emotion'\. .*dialogue_column=NAME"),
         (
             lines([{"id": 1, "text": "Hm.", "label": ["joy"]}]),
             r"no field 'dialogue', 'speaker'; its fields are 'id', 'text', 'label'\. Each utterance must name its dialogue",

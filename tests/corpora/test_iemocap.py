@@ -147,7 +147,7 @@ def test_faulty_exchanged_files(tmp_path: Path, cache: Path, dialogues: Any, mes
 
 
 def test_nothing_to_read(tmp_path: Path, cache: Path) -> None:
-    with pytest.raises(UserError, match=r"licensed per user.*--config\.data\.dir"):
+    with pytest.raises(UserError, match=r"licensed per user.*config\.data\.dir"):
         corpora.load(DataConfig(corpus="iemocap", cache_dir=str(cache)))
     with pytest.raises(UserError, match=r"none of the files train_data\.json.*Session1 to Session5"):
         corpora.load(DataConfig(corpus="iemocap", dir=str(tmp_path), cache_dir=str(cache)))

@@ -37,11 +37,11 @@ def test_toy_files_do_not_pass_for_the_corpus(tmp_path: Path, cache: Path) -> No
 
 
 def test_missing_files_are_named(tmp_path: Path, cache: Path) -> None:
-    with pytest.raises(UserError, match=r"--config\.data\.dir names .*nowhere, which is not a folder"):
+    with pytest.raises(UserError, match=r"config\.data\.dir names .*nowhere, which is not a folder"):
         corpora.load(DataConfig(corpus="meld", dir=str(tmp_path / "nowhere"), cache_dir=str(cache)))
     with pytest.raises(
         UserError,
-        match=r"none of the files train_sent_emo\.csv, .* is in .* or the 0 folders below it .*\. Set --config\.data\.dir",
+        match=r"none of the files train_sent_emo\.csv, .* is in .* or the 0 folders below it .*\. Set config\.data\.dir",
     ):
         corpora.load(DataConfig(corpus="meld", dir=str(tmp_path), cache_dir=str(cache)))
     (toy(tmp_path / "meld") / "dev_sent_emo.csv").unlink()

@@ -3,7 +3,6 @@
 import gzip
 import io
 import json
-import signal
 
 import jax.numpy as jnp
 import pytest
@@ -36,11 +35,12 @@ def scores(workdir):
 @pytest.mark.slow
 def test_a_resumed_run_is_traced_and_unchanged(toy, finished, tmp_path, monkeypatch):
     workdir, config = tmp_path / "run", make_config(toy)
+    stop = loop.StopRequest()
     with monkeypatch.context() as patched:
         # A stop is asked for when the first step's numbers are known: the third is then the last.
-        patched.setattr(stage.StageRun, "step", lambda *_: signal.raise_signal(signal.SIGTERM))
+        patched.setattr(stage.StageRun, "step", lambda *_: stop.ask())
         with pytest.raises(loop.Interrupted):
-            run.train(config, workdir, console=Console(quiet=True))
+            run.train(config, workdir, stop=stop, console=Console(quiet=True))
     said = io.StringIO()
     run.train(config, workdir, profile=2, console=Console(file=said))
     assert "2 steps traced" in said.getvalue()

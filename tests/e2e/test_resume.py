@@ -96,7 +96,7 @@ def test_a_complete_run_is_not_run_again(toy, uninterrupted):
 def test_another_configuration_is_refused(toy, finished):
     with pytest.raises(UserError, match=r"another configuration(.|\n)*stage_one.epochs: there 4, now 5"):
         run.train(make_config(toy, stage_one__epochs=5), finished)
-    with pytest.raises(UserError, match="--noresume"):
+    with pytest.raises(UserError, match="is not to be resumed"):
         run.train(make_config(toy), finished, resume=False)
 
 
@@ -157,15 +157,6 @@ def test_a_folder_that_is_no_run_is_left_alone(toy, tmp_path):
     with pytest.raises(UserError, match=r"holds files but no config\.json"):
         run.train(make_config(toy), tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
-
-
-def test_a_second_interrupt_stops_at_once():
-    with loop.StopRequest().installed() as stop:
-        signal.raise_signal(signal.SIGINT)
-        assert stop.requested
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def scores(monkeypatch, dev, test):

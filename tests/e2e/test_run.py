@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import shutil
+import signal
+import threading
 from pathlib import Path
 
 import jax
@@ -44,6 +46,30 @@ def test_folder_and_results(finished):
             assert set(results[stage][split]["per_class_f1"]) == set(WORDS)
     assert (finished / "report" / "index.html").stat().st_size > 10_000
     assert list((finished / "tensorboard" / "stage_one").glob("events*"))
+
+
+def test_a_program_trains_many_times_from_any_thread(toy, tmp_path):
+    """No signal handler is installed, and a stop that a program asks for is heeded."""
+    config = make_config(toy, stage_one__max_steps=2, stage_two__epochs=1)
+    results: list[object] = []
+
+    def program():
+        before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+        stop = loop.StopRequest()
+        stop.ask()
+        try:
+            run.train(config, tmp_path / "run", stop=stop, console=Console(quiet=True))
+        except loop.Interrupted:
+            results.append("stopped")
+        results.extend(run.train(config, tmp_path / "run", console=Console(quiet=True)) for _ in range(2))
+        results.append([signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before)
+
+    thread = threading.Thread(target=program)
+    thread.start()
+    thread.join()
+    assert results[0] == "stopped"
+    assert results[1] == results[2] == json.loads((tmp_path / "run" / "results.json").read_text())
+    assert results[3] is True
 
 
 def test_probabilities_are_calibrated_on_dev(finished, toy):
@@ -94,7 +120,7 @@ def test_a_split_is_scored_wherever_its_file_is(finished, toy, tmp_path, caplog,
     expected = json.loads((finished / "results.json").read_text())["stage_two"]["test"]
     assert evaluation.evaluate(run_there, "test", data_dir=str(moved))["stage_two"] == expected
     assert not caplog.messages
-    with pytest.raises(UserError, match=r"moved/train\.jsonl, the run's train file, is not there; --data_dir=FOLDER"):
+    with pytest.raises(UserError, match=r"moved/train\.jsonl, the run's train file, is not there; .* as data_dir"):
         evaluation.evaluate(run_there, "train", data_dir=str(moved))
 
     file = moved / Path(toy["data.test"]).name

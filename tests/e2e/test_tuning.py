@@ -69,10 +69,8 @@ def test_it_goes_on_identically_compiles_once_and_finishes(toy, tmp_path, monkey
     assert moved["tokens"]["embedding"]  # in the last epoch
     assert not moved["positions"]["embedding"]  # held by the table
 
-    with monkeypatch.context() as patch:
-        patch.setattr(run, "StopRequest", lambda: StopAfter(15))
-        with pytest.raises(loop.Interrupted):
-            run.train(config, tmp_path / "run", console=Console(quiet=True))
+    with pytest.raises(loop.Interrupted):
+        run.train(config, tmp_path / "run", stop=StopAfter(15), console=Console(quiet=True))
     assert 0 < len(losses(tmp_path / "run")) < len(losses(tmp_path / "whole"))
     results = run.train(config, tmp_path / "run", console=Console(quiet=True))
     assert losses(tmp_path / "run") == losses(tmp_path / "whole")

@@ -37,7 +37,7 @@ def test_export_for_pytorch(finished, tmp_path) -> None:
     ("arguments", "message"),
     [
         (("--output", "FULL"), "--output: .* is there and not an empty folder"),
-        (("--output", "NEW", "--shapes", "x"), "--shapes 'x'"),
+        (("--output", "NEW", "--shapes", "x"), "shapes 'x'"),
         (("--output", "NEW", "--model", "NONE"), "there is no folder .*/none; .* holds full"),
     ],
 )

@@ -110,7 +110,7 @@ def test_dry_run_asks_nobody(model, fake) -> None:
 
 
 def test_token_of_the_environment(model, fake, monkeypatch) -> None:
-    with pytest.raises(UserError, match="no token for the hub: give --token, set HF_TOKEN, or run `hf auth login`"):
+    with pytest.raises(UserError, match="no token for the hub: give a token, set HF_TOKEN, or run `hf auth login`"):
         push(model, "ann/emotions")
     monkeypatch.setenv("HF_TOKEN", "from-environment")
     push(model, "ann/emotions")
@@ -119,7 +119,7 @@ def test_token_of_the_environment(model, fake, monkeypatch) -> None:
 
 @pytest.mark.parametrize("name", ["emotions", "a/b/c", "ann/em otions", "", "ann/--", "../x"])
 def test_impossible_names(name: str, model, fake) -> None:
-    with pytest.raises(UserError, match=r"^--repo ") as caught:
+    with pytest.raises(UserError, match=r"^repo ") as caught:
         push(model, name, token="secret", dry_run=True)
     assert "\n" not in str(caught.value)
 

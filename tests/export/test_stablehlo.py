@@ -187,7 +187,7 @@ def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is there and not an empty folder"):
         export_stablehlo(recognizer(), tmp_path / "full", platforms=["cpu"])
     assert [file.name for file in (tmp_path / "full").iterdir()] == ["file"]
-    with pytest.raises(UserError, match="--platforms: 'abacus' is none; expected cpu, cuda, tpu or rocm"):
+    with pytest.raises(UserError, match="platforms: 'abacus' is none; expected cpu, cuda, tpu or rocm"):
         export_stablehlo(recognizer(), tmp_path / "out", platforms=["abacus"])
     with pytest.raises(UserError, match="cannot be made"):
         export_stablehlo(recognizer(), tmp_path / "full" / "file" / "out", platforms=["cpu"])

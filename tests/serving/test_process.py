@@ -109,7 +109,7 @@ def test_what_no_client_should_send_is_survived(served):
 def test_a_port_in_use_is_told_before_the_model_is_loaded():
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        with pytest.raises(UserError, match=rf"port {port} of 127\.0\.0\.1 .*in use.*--port"):
+        with pytest.raises(UserError, match=rf"port {port} of 127\.0\.0\.1 .*in use.*another port"):
             command.serve(model="nowhere/model", port=port)
 
 
@@ -157,9 +157,9 @@ def test_connections_leave_files_for_others(monkeypatch, caplog):
 def test_mistakes_are_told(tmp_path, monkeypatch, capsys):
     with pytest.raises(UserError, match=r"no model's folder: config\.json .*missing"):
         command.serve(model=str(tmp_path), port=0)
-    with pytest.raises(UserError, match="--host no such host"):
+    with pytest.raises(UserError, match="host no such host"):
         command.serve(model=str(tmp_path), host="no such host", port=0)
-    with pytest.raises(UserError, match="--host is empty"):
+    with pytest.raises(UserError, match="host is empty"):
         command.serve(model=str(tmp_path), host="", port=0)
     with pytest.raises(UserError, match="grace=inf must be"):
         command.serve(model=str(tmp_path), port=0, grace=math.inf)
