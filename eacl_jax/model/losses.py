@@ -154,6 +154,11 @@ def anchor_angle(anchors: Float[Array, "C D"]) -> Float[Array, ""]:
 
     Returns:
       Scalar in radians, in (-pi, 0).
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> round(float(anchor_angle(jnp.eye(3))), 4)  # three anchors 120 degrees apart, seen from their mean
+      -2.0944
     """
     if anchors.ndim != 2 or anchors.shape[0] < 2:
         raise ValueError(f"anchors must be [C, D] with C >= 2, got {anchors.shape}")
