@@ -7,8 +7,9 @@ import pytest
 from rich.console import Console
 
 from eacl_jax.config import Stage
-from eacl_jax.training import evaluation, run
+from eacl_jax.training import evaluation
 from eacl_jax.training.recording import MetricsLog, Pace, Recorder, say
+from eacl_jax.training.results import print_results
 
 
 def test_the_rest_is_told_by_recent_steps():
@@ -72,7 +73,7 @@ def test_names_are_printed_as_they_are(tmp_path, label):
     assert printed(lambda console: say(console, f"labels {label}")) == f"labels {label}\n"
     results = {"corpus": label, "seed": 0, "always_most_frequent": {"label": label, **scores()}}
     results |= {stage: {"best_epoch": 1, **scores()} for stage in ("stage_one", "stage_two")}
-    text = printed(lambda console: run.print_results(results, console))
+    text = printed(lambda console: print_results(results, console))
     assert f"{label}, seed 0" in text
     assert f"always {label} " in text
     folder = tmp_path / f"run{label.replace('/', '')}"

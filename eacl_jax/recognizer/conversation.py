@@ -1,8 +1,8 @@
 """A conversation as it goes on: each utterance is answered from its past when it is said."""
 
 from collections import deque
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 from eacl_jax.data.inputs import read_utterance
 from eacl_jax.dialogue import Dialogue, Utterance
@@ -10,7 +10,18 @@ from eacl_jax.recognizer.prediction import Prediction
 
 if TYPE_CHECKING:
     from eacl_jax.data.prompts import OnLong
-    from eacl_jax.recognizer.recognizer import EmotionRecognizer
+    from eacl_jax.recognizer.folder import Settings
+
+
+class Recognizer(Protocol):
+    """What a conversation needs of an `EmotionRecognizer`."""
+
+    @property
+    def settings(self) -> "Settings":
+        """They say how much of the past a prompt holds."""
+
+    def predict_last(self, dialogues: Sequence[Dialogue], *, on_long: "OnLong" = ...) -> Sequence[Prediction]:
+        """The emotion of each dialogue's last utterance."""
 
 
 class Conversation:
@@ -19,7 +30,7 @@ class Conversation:
     Only the utterances that a prompt may still hold are kept, so a conversation may go on for ever.
     """
 
-    def __init__(self, recognizer: "EmotionRecognizer") -> None:
+    def __init__(self, recognizer: Recognizer) -> None:
         """Use `EmotionRecognizer.conversation`."""
         self._recognizer = recognizer
         self._past: deque[Utterance] = deque(maxlen=recognizer.settings.prompt.max_past)

@@ -7,18 +7,18 @@ another one takes it from there.
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 import yaml
 from huggingface_hub import ModelCard
+from jaxtyping import Int
 
+from eacl_jax.config import Config
+from eacl_jax.dialogue import Corpus
 from eacl_jax.errors import UserError
 from eacl_jax.files.local import read_text
 from eacl_jax.files.records import bounded, build
-
-if TYPE_CHECKING:
-    from eacl_jax.training.experiment import Experiment
 
 CARD = "README.md"
 KEY = "eacl_jax"
@@ -97,15 +97,19 @@ class Facts:
     changes: tuple[str, ...] = ()
 
     @classmethod
-    def of_run(cls, experiment: "Experiment", results: Mapping[str, Any]) -> Self:
+    def of_run(
+        cls, config: Config, corpus: Corpus, gold: Mapping[str, Int[np.ndarray, " N"]], results: Mapping[str, Any]
+    ) -> Self:
         """The facts of a run.
 
         Args:
-          experiment: of the run.
-          results: from `run.summarize`.
+          config: of the run.
+          corpus: which it learned from.
+          gold: label indices of the annotated utterances, by split.
+          results: as `results.json` has them.
         """
-        config, taxonomy = experiment.config, experiment.corpus.taxonomy
-        counts = {split: np.bincount(experiment.gold(split), minlength=len(taxonomy)) for split in experiment.examples}
+        taxonomy = corpus.taxonomy
+        counts = {split: np.bincount(labels, minlength=len(taxonomy)) for split, labels in gold.items()}
         groups = config.to_dict()
         recipe = {f"{group}.{name}": value for group in _RECIPE for name, value in groups[group].items()}
         recipe |= {f"encoder.{name}": groups["encoder"][name] for name in ("frozen_layers", "dtype", "attention_dropout")}
@@ -115,13 +119,13 @@ class Facts:
         # The folders above a local one are nobody else's business.
         named = local.name if not where.startswith(_PACKAGE) and local.is_dir() else where
         return cls(
-            corpus=experiment.corpus.name,
+            corpus=corpus.name,
             encoder=named,
             on_hub=named == where and not where.startswith(_PACKAGE),
             seed=config.seed,
             labels=taxonomy.labels,
             words=taxonomy.words,
-            dialogues={split: len(dialogues) for split, dialogues in experiment.corpus.splits.items()},
+            dialogues={split: len(dialogues) for split, dialogues in corpus.splits.items()},
             utterances={split: dict(zip(taxonomy.labels, map(int, count), strict=True)) for split, count in counts.items()},
             recipe={name: list(value) if isinstance(value, tuple) else value for name, value in recipe.items()},
             results={name: results[name] for name in ("stage_one", "stage_two", "always_most_frequent")},

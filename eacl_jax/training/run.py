@@ -5,31 +5,25 @@ it was asked for, and `results.json`, which is written last: where it is, the ru
 """
 
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from eacl_jax import corpora, encoders, reports
 from eacl_jax.config import Config
 from eacl_jax.dialogue import SPLITS
 from eacl_jax.errors import UserError
 from eacl_jax.files import local, whole
-from eacl_jax.model.calibration import expected_calibration_error, fit_temperature, probabilities
-from eacl_jax.model.metrics import title
-from eacl_jax.model.scores import host_scores
 from eacl_jax.recognizer.facts import Facts
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.training import run_folder
 from eacl_jax.training.experiment import Experiment, prepare
 from eacl_jax.training.loop import NonFiniteLossError, StopRequest
 from eacl_jax.training.recording import MetricsLog, say
-from eacl_jax.training.stage import HEADLINE, StageContext, StageResult, predictions, score
+from eacl_jax.training.results import calibrate, print_results, summarize
+from eacl_jax.training.stage import StageContext, predictions
 from eacl_jax.training.stage_one import run_stage_one
 from eacl_jax.training.stage_two import run_stage_two
 
@@ -72,7 +66,8 @@ def train(
         except UserError:
             raise
         except NonFiniteLossError as error:
-            raise UserError(_describe_non_finite(error, experiment, workdir)) from error
+            examples = [experiment.examples["train"][int(i)] for i in error.indices]
+            raise UserError(run_folder.write_non_finite_batch(workdir, error.step, error.metrics, examples)) from error
         except Exception as error:
             if not (problem := local.disk_problem(error, workdir)):
                 raise
@@ -136,7 +131,9 @@ def _run(experiment: Experiment, context: StageContext) -> dict[str, Any]:
         params=second.params,
         anchors={"stage_one": first.anchors, "stage_two": second.anchors},
         calibration={name: found["temperature"] for name, found in calibration.items()},
-        facts=Facts.of_run(experiment, results),
+        facts=Facts.of_run(
+            experiment.config, experiment.corpus, {split: experiment.gold(split) for split in experiment.examples}, results
+        ),
     )
     recognizer.save_pretrained(workdir / "model")
     page = reports.write_report(
@@ -155,64 +152,6 @@ def _run(experiment: Experiment, context: StageContext) -> dict[str, Any]:
     print_results(results, console)
     say(console, f"report   {page}\nmodel    {workdir / 'model'}")
     return results
-
-
-def calibrate(experiment: Experiment, reps: Mapping[str, np.ndarray], anchors: np.ndarray) -> dict[str, Any]:
-    """The temperature that fits dev, and by split the expected calibration error in percent with it and without."""
-    scores = {
-        split: host_scores(reps[split], anchors, temperature=experiment.config.loss.temperature) for split in ("dev", "test")
-    }
-    temperature = fit_temperature(scores["dev"], experiment.gold("dev"))
-
-    def errors(temperature: float) -> dict[str, float]:
-        return {
-            split: expected_calibration_error(probabilities(scores[split], temperature), experiment.gold(split))
-            for split in scores
-        }
-
-    return {
-        "temperature": temperature,
-        "expected_calibration_error": errors(temperature),
-        "expected_calibration_error_uncalibrated": errors(1.0),
-    }
-
-
-def summarize(
-    experiment: Experiment,
-    stages: Mapping[str, StageResult],
-    predicted: Mapping[str, Mapping[str, np.ndarray]],
-    calibration: Mapping[str, Any],
-) -> dict[str, Any]:
-    """`results.json`: scores in percent and calibration of each stage's chosen epoch, and scores of always answering the
-    training split's most frequent label.
-    """
-    labels = experiment.corpus.taxonomy.labels
-    frequent = int(np.bincount(experiment.gold("train"), minlength=len(labels)).argmax())
-    results: dict[str, Any] = {"corpus": experiment.corpus.name, "seed": experiment.config.seed}
-    for name, stage in stages.items():
-        scores = {split: score(experiment, split, answers) for split, answers in predicted[name].items()}
-        results[name] = {"best_epoch": stage.best_epoch, **scores, "calibration": calibration[name]}
-    baseline = {split: score(experiment, split, np.full_like(experiment.gold(split), frequent)) for split in ("dev", "test")}
-    results["always_most_frequent"] = {"label": labels[frequent], **baseline}
-    return results
-
-
-def print_results(results: Mapping[str, Any], console: Console) -> None:
-    """Prints the headline scores as a table."""
-    names = (["micro_f1"] if "micro_f1" in results["stage_one"]["dev"] else []) + list(HEADLINE)
-    table = Table(title=Text(f"{results['corpus']}, seed {results['seed']}: scores in percent"))
-    for column in ("", "split", *(title(name) for name in names)):
-        table.add_column(column, justify="left" if column in ("", "split") else "right")
-    rows = [
-        (f"stage {word} (epoch {results[key]['best_epoch']})", key)
-        for word, key in (("one", "stage_one"), ("two", "stage_two"))
-    ]
-    rows.append((f"always {results['always_most_frequent']['label']}", "always_most_frequent"))
-    for name, key in rows:
-        for split in ("dev", "test"):
-            scores = [f"{results[key][split][score]:.2f}" for score in names]
-            table.add_row(Text(name if split == "dev" else ""), split, *scores, end_section=split == "test")
-    console.print(table)
 
 
 def _announce(experiment: Experiment, context: StageContext) -> None:
@@ -247,25 +186,3 @@ def _begin(experiment: Experiment, workdir: Path) -> None:
             f"and the run's checkpoints need up to {needed / 1e9:.2f} GB."
         )
     run_folder.write_inputs(workdir, experiment.config, given)
-
-
-def _describe_non_finite(error: NonFiniteLossError, experiment: Experiment, workdir: Path) -> str:
-    examples = [experiment.examples["train"][int(i)] for i in error.indices]
-    batch = {
-        "step": error.step,
-        "metrics": {name: repr(value) for name, value in error.metrics.items()},
-        "examples": [{"dialogue": e.dialogue, "utterance": e.utterance} for e in examples],
-    }
-    advice = (
-        "Nothing had been learned yet, so it is not the learning rates: look at these utterances, loss.temperature and "
-        "encoder.dtype"
-        if error.step == 1
-        else "Lower the learning rates or look at these utterances"
-    )
-    file = workdir / "non_finite_batch.json"
-    whole.write_json(file, batch)
-    return (
-        f"the loss is not finite at step {error.step} ({batch['metrics']}); "
-        f"the {len(examples)} utterances of its batch are in {file}. "
-        f"{advice}; the checkpoints before that step are untouched."
-    )

@@ -19,6 +19,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from eacl_jax.config import Config
+from eacl_jax.data.prompts import Example
 from eacl_jax.dialogue import SPLITS, Corpus, Dialogue
 from eacl_jax.encoders.sources import PACKAGE
 from eacl_jax.errors import UserError
@@ -200,6 +201,38 @@ def write_inputs(workdir: Path, config: Config, data: Mapping[str, Any]) -> None
     """Writes `config.json`, with paths that are right from anywhere, and `data.json`."""
     whole.write_json(workdir / CONFIG, _absolute(config).to_dict())
     whole.write_json(workdir / DATA, data)
+
+
+def write_non_finite_batch(workdir: Path, step: int, metrics: Mapping[str, float], examples: Sequence[Example]) -> str:
+    """Writes which utterances gave a loss that is not finite, to `non_finite_batch.json`.
+
+    Args:
+      workdir: the run's folder.
+      step: whose loss it was.
+      metrics: of that step.
+      examples: of its batch.
+
+    Returns:
+      What to tell the user.
+    """
+    batch = {
+        "step": step,
+        "metrics": {name: repr(value) for name, value in metrics.items()},
+        "examples": [{"dialogue": e.dialogue, "utterance": e.utterance} for e in examples],
+    }
+    advice = (
+        "Nothing had been learned yet, so it is not the learning rates: look at these utterances, loss.temperature and "
+        "encoder.dtype"
+        if step == 1
+        else "Lower the learning rates or look at these utterances"
+    )
+    file = workdir / "non_finite_batch.json"
+    whole.write_json(file, batch)
+    return (
+        f"the loss is not finite at step {step} ({batch['metrics']}); "
+        f"the {len(examples)} utterances of its batch are in {file}. "
+        f"{advice}; the checkpoints before that step are untouched."
+    )
 
 
 @contextlib.contextmanager

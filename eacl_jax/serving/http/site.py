@@ -1,28 +1,15 @@
 """The page of the service: a conversation in, its emotions as a chat; files of this package, no build step."""
 
 import hashlib
-import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from eacl_jax.corpora.jsonlines import read_dialogues
 from eacl_jax.reports.style import DARK_QUERY
 from eacl_jax.reports.theme import DARK, LIGHT, Theme
 
 _FOLDER = Path(__file__).parents[1] / "page"
-_CORPUS = Path(__file__).parents[2] / "corpora" / "smalltalk_data" / "test.jsonl"
-
-# Short ones of several speakers, tones and courses; a title tells the situation, not the emotions.
-EXAMPLES = {
-    "travel-09": "The wrong bag",
-    "servicedesk-14": "Lost property",
-    "shop-06": "Fresh fish",
-    "family-15": "Handover on Sunday",
-    "chat-08": "News of the coach",
-}
 
 # Not from the `mimetypes` of the machine: with `nosniff`, a browser runs no module and applies no style of another type.
 _TYPES = {
@@ -32,23 +19,6 @@ _TYPES = {
     ".svg": "image/svg+xml",
     ".json": "application/json",
 }
-
-
-def examples() -> list[dict[str, Any]]:
-    """The built-in examples: `{"id", "title", "utterances": [{"speaker", "text"}, ...]}` each, without their emotions.
-
-    Raises:
-      UserError: the installed package's corpus cannot be read.
-    """
-    found = {each.dialogue.id: each.dialogue for each in read_dialogues(_CORPUS)}
-    return [
-        {
-            "id": identity,
-            "title": title,
-            "utterances": [{"speaker": said.speaker, "text": said.text} for said in found[identity].utterances],
-        }
-        for identity, title in EXAMPLES.items()
-    ]
 
 
 def theme_sheet() -> str:
@@ -67,11 +37,10 @@ def _variables(theme: Theme) -> str:
 
 
 def _contents() -> dict[str, bytes]:
-    """All files by name: those of the folder and the two that are made here."""
+    """All files by name: those of the folder and the one that is made here."""
     return {
         **{path.name: path.read_bytes() for path in sorted(_FOLDER.iterdir()) if path.suffix in _TYPES},
         "theme.css": theme_sheet().encode(),
-        "examples.json": json.dumps(examples(), ensure_ascii=False).encode(),
     }
 
 
