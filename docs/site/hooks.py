@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 from posixpath import normpath, relpath
 from typing import Any
 
-from mkdocs.structure.files import File, Files
+from mkdocs.structure.files import File, Files, InclusionLevel
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "eacl_jax"
@@ -67,7 +67,9 @@ def on_files(files: Files, config: Any) -> Files:
         for link in _LINK.findall(page.content_string):
             path = _in_repository(page.src_uri, link)
             if path and not path.startswith("docs/") and path not in files.src_uris and (ROOT / path).is_file():
-                files.append(File.generated(config, path, abs_src_path=str(ROOT / path)))
+                file = File.generated(config, path, abs_src_path=str(ROOT / path))
+                file.inclusion = InclusionLevel.NOT_IN_NAV
+                files.append(file)
     return files
 
 
@@ -89,5 +91,5 @@ def _in_repository(page: str, link: str) -> str:
     path, _, _ = link.partition("#")
     if not path or ":" in path:
         return ""
-    folder = PurePosixPath(page if page in PAGES else f"docs/{page}").parent
+    folder = PurePosixPath(f"docs/{page}" if (ROOT / "docs" / page).exists() else page).parent
     return normpath(str(folder / path))
