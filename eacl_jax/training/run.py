@@ -46,7 +46,7 @@ def train(
     Raises:
       UserError: something given cannot be used, the folder holds another run or is in use, a file cannot be read or written,
         or the loss is not finite.
-      training.Interrupted: SIGTERM or SIGINT; the state has been saved.
+      loop.Interrupted: SIGTERM or SIGINT; the state has been saved.
     """
     console = Console() if console is None else console
     workdir = local.expand(workdir, "--workdir")

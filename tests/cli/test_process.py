@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.stubs.root import ROOT
+
 STOP = "import os, signal; os.kill(os.getpid(), signal.{signal}); [None for _ in range(10)]"
 START = """
 import os, signal, sys

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import jax
 import pytest
-from toys import make_recognizer
+
+from tests.stubs.toys import make_recognizer
 
 ROOT = Path(__file__).resolve().parents[2]
 LABELS = "complaint=anger, worry=fear, thanks=joy, information=neutral"

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
-from toys import make_config
 
 from eacl_jax.config import Stage
 from eacl_jax.errors import UserError
@@ -22,8 +21,8 @@ from eacl_jax.training import experiment, loop, run, stage
 from eacl_jax.training.stage import StageContext, StageRun
 from eacl_jax.training.stage_one import run_stage_one
 from eacl_jax.training.stage_two import run_stage_two
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.stubs.root import ROOT
+from tests.stubs.toys import make_config
 
 
 def command(toy, workdir):

@@ -7,14 +7,14 @@ import jax
 import numpy as np
 import pytest
 from rich.console import Console
-from toys import make_config, make_tokenizer
 
 from eacl_jax.errors import UserError
 from eacl_jax.model.mesh import make_mesh
 from eacl_jax.training import evaluation, experiment, loop, run, stage
 from eacl_jax.training.stage import StageContext
 from eacl_jax.training.stage_one import run_stage_one
-from tests.encoders.tiny import CONFIGS
+from tests.stubs.encoders import CONFIGS
+from tests.stubs.toys import make_config, make_tokenizer
 
 CHOICES = {
     "model__readout": "mean",
