@@ -25,7 +25,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.stubs.root import ROOT
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,10 @@ import jax
 import numpy as np
 import pytest
 from rich.console import Console
-from toys import ENCODER, make_tokenizer
 
 from eacl_jax import encoders
 from eacl_jax.config import Config
+from tests.stubs.toys import ENCODER, make_tokenizer
 
 pytest.importorskip("torch", reason="the peers are written in PyTorch")
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.stubs.root import ROOT
+
 # From the ground up; rooms of one row never import each other.
 ROWS = (
     ("errors",),

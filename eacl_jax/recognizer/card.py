@@ -6,13 +6,14 @@ from typing import Any, NamedTuple
 
 from huggingface_hub import ModelCardData
 
+from eacl_jax.config import Stage
 from eacl_jax.files.whole import write_text
 from eacl_jax.model.metrics import title
 from eacl_jax.recognizer.facts import CARD, KEY, Facts
 from eacl_jax.recognizer.folder import Settings
 from eacl_jax.recognizer.markdown import code, plain
+from eacl_jax.recognizer.results import Baseline, StageScores
 
-_STAGES = (("stage_one", "stage one"), ("stage_two", "stage two"))
 _MEASURES = ("micro_f1", "weighted_f1", "macro_f1", "accuracy")
 
 
@@ -120,21 +121,24 @@ def _data(facts: Facts, about: _About | None) -> str:
 
 
 def _scores(facts: Facts, derived: str) -> str:
-    results = facts.results
-    measures = [name for name in _MEASURES if name in results["stage_two"]["test"]]
-    always = results["always_most_frequent"]["label"]
-    named = [*((key, f"{name}, epoch {results[key]['best_epoch']}") for key, name in _STAGES)]
-    named.append(("always_most_frequent", f'always "{always}"'))
-    rows = [
-        (name, split, *(f"{results[key][split][measure]:.2f}" for measure in measures))
-        for key, name in named
+    results, always = facts.results, facts.results.always_most_frequent
+    measures = [name for name in _MEASURES if getattr(results.stage_two.test, name) is not None]
+    scored = [
+        (f"{name}, {split}", getattr(found, split))
+        for name, found in ((stage.words, results.of(stage)) for stage in Stage)
         for split in ("dev", "test")
     ]
-    by_class = [
-        (label, *(f"{results[key][split]['per_class_f1'][label]:.2f}" for key, _ in _STAGES for split in ("dev", "test")))
-        for label in facts.labels
+    named: list[tuple[str, StageScores | Baseline]] = [
+        *((f"{stage.words}, epoch {results.of(stage).best_epoch}", results.of(stage)) for stage in Stage),
+        (f'always "{always.label}"', always),
     ]
-    columns = [f"{name}, {split}" for _, name in _STAGES for split in ("dev", "test")]
+    rows = [
+        (name, split, *(f"{getattr(getattr(found, split), measure):.2f}" for measure in measures))
+        for name, found in named
+        for split in ("dev", "test")
+    ]
+    by_class = [(label, *(f"{scores.per_class_f1[label]:.2f}" for _, scores in scored)) for label in facts.labels]
+    columns = [name for name, _ in scored]
     chosen = (
         "**The epochs were chosen on test (`compat.select_on_test`): its scores are too good.**"
         if facts.recipe.get("compat.select_on_test")
@@ -150,12 +154,12 @@ def _scores(facts: Facts, derived: str) -> str:
 
 def _calibration(settings: Settings, facts: Facts, derived: str) -> str:
     rows = []
-    for key, name in _STAGES:
-        found = facts.results[key]["calibration"]
-        errors = (found["expected_calibration_error_uncalibrated"], found["expected_calibration_error"])
+    for stage in Stage:
+        found = facts.results.of(stage).calibration
+        errors = (found.expected_calibration_error_uncalibrated, found.expected_calibration_error)
         before, after = ([f"{error[split]:.2f}" for split in ("dev", "test")] for error in errors)
-        rows.append((name, f"{found['temperature']:.4f}", before[0], after[0], before[1], after[1]))
-    note = f" This recognizer's own temperature is {settings.calibration['stage_two']:.4f}." if derived else ""
+        rows.append((stage.words, f"{found.temperature:.4f}", before[0], after[0], before[1], after[1]))
+    note = f" This recognizer's own temperature is {settings.calibration[Stage.TWO]:.4f}." if derived else ""
     return (
         "## Calibration\n\nProbabilities are `softmax(scores / T)`; T was fitted on dev and changes no answer. "
         f"Expected calibration error in percent, without T and with it:{note}\n\n"

@@ -40,7 +40,7 @@ class AnchorEpoch:
 
     def __init__(self, train_step: Callable[..., Any], examples: Mapping[str, np.ndarray], size: int, mesh: Mesh) -> None:
         """Args:
-        train_step: from `training.make_train_step`; its batches hold rows of `examples`, and `weights`.
+        train_step: from `loop.make_train_step`; its batches hold rows of `examples`, and `weights`.
         examples: arrays [N, ...] by name, copied to the devices once.
         size: examples a batch, B.
         mesh: everything is whole on all its devices.

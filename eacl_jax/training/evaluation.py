@@ -12,14 +12,14 @@ from rich.table import Table
 from rich.text import Text
 
 from eacl_jax import corpora
-from eacl_jax.config import DataConfig
+from eacl_jax.config import DataConfig, Stage
 from eacl_jax.corpora.checks import annotated, check_split
 from eacl_jax.corpora.custom import read_own
 from eacl_jax.dialogue import Dialogue, Taxonomy
 from eacl_jax.errors import UserError
 from eacl_jax.files import local
-from eacl_jax.model import metrics
 from eacl_jax.model.metrics import title
+from eacl_jax.model.task import SingleLabel
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.training import run_folder
 from eacl_jax.training.recording import say
@@ -56,8 +56,7 @@ def evaluate(run: Path, split: str, *, data_dir: str = "") -> dict[str, dict[str
     for stage in recognizer.anchors:
         answers = recognizer.predict(dialogues, stage=stage)
         predicted = np.array([labels.index(answers[d][i].emotion) for d, i in pairs], np.int64)
-        confusion = metrics.confusion_matrix(gold, predicted, len(labels))
-        scores[stage] = metrics.summarize(confusion, labels, config.evaluation.excluded_label)
+        scores[stage] = SingleLabel(labels, config.evaluation.excluded_label).measure(gold, predicted)
     return scores
 
 
@@ -81,8 +80,8 @@ def print_scores(run: Path, split: str, scores: dict[str, dict[str, Any]], conso
     except UserError as error:
         say(console, f"not compared with {run_folder.RESULTS}: {error}")
         return
-    if split in results["stage_one"]:
-        same = all(scores[stage] == results[stage][split] for stage in scores)
+    if split in ("dev", "test"):
+        same = all(scores[stage] == getattr(results.of(Stage(stage)), split).to_json() for stage in scores)
         say(console, f"{'the same as' if same else 'not the same as'} {run_folder.RESULTS}")
 
 

@@ -6,18 +6,18 @@ it was asked for, and `results.json`, which is written last: where it is, the ru
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import jax
 from rich.console import Console
 
 from eacl_jax import corpora, encoders, reports
-from eacl_jax.config import Config
+from eacl_jax.config import Config, Stage
 from eacl_jax.dialogue import SPLITS
 from eacl_jax.errors import UserError
 from eacl_jax.files import local, whole
 from eacl_jax.recognizer.facts import Facts
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
+from eacl_jax.recognizer.results import Results
 from eacl_jax.training import run_folder
 from eacl_jax.training.experiment import Experiment, prepare
 from eacl_jax.training.loop import NonFiniteLossError, StopRequest
@@ -36,7 +36,7 @@ def train(
     profile: int = 0,
     stop: StopRequest | None = None,
     console: Console | None = None,
-) -> dict[str, Any]:
+) -> Results:
     """Runs both stages, or goes on with what is in the folder. A program may call it from any thread, as often as it likes.
 
     Args:
@@ -48,7 +48,7 @@ def train(
       console: where to say how it goes.
 
     Returns:
-      What `results.json` holds.
+      What it gave, as `results.json` holds it.
 
     Raises:
       UserError: something given cannot be used, the folder holds another run or is in use, a file cannot be read or written,
@@ -81,7 +81,7 @@ def train(
             raise UserError(f"{problem} and run the same command again to go on.") from error
 
 
-def _complete(config: Config, workdir: Path, console: Console) -> dict[str, Any] | None:
+def _complete(config: Config, workdir: Path, console: Console) -> Results | None:
     """The results of the complete run in the folder, printed, if it was given what is given now; None where there is none.
 
     Raises:
@@ -109,18 +109,18 @@ def _complete(config: Config, workdir: Path, console: Console) -> dict[str, Any]
     return results
 
 
-def _run(experiment: Experiment, context: StageContext) -> dict[str, Any]:
+def _run(experiment: Experiment, context: StageContext) -> Results:
     console, workdir = context.console, context.workdir
     _announce(experiment, context)
     first = run_stage_one(experiment, context)
     reps = {split: experiment.encoding.represent(first.params, experiment.examples[split]) for split in SPLITS}
     second = run_stage_two(experiment, context, first, reps)
 
+    stages = {Stage.ONE: first, Stage.TWO: second}
     predicted = {
-        name: {split: predictions(experiment.task, reps[split], stage.anchors) for split in ("dev", "test")}
-        for name, stage in (("stage_one", first), ("stage_two", second))
+        stage: {split: predictions(experiment.task, reps[split], found.anchors) for split in ("dev", "test")}
+        for stage, found in stages.items()
     }
-    stages = {"stage_one": first, "stage_two": second}
     calibration = {name: calibrate(experiment, reps, stage.anchors) for name, stage in stages.items()}
     results = summarize(experiment, stages, predicted, calibration)
     # The encoder is read again, for label words to come.
@@ -136,8 +136,8 @@ def _run(experiment: Experiment, context: StageContext) -> dict[str, Any]:
         encoder_config=experiment.encoder_config,
         graphdef=experiment.graphdef,
         params=second.params,
-        anchors={"stage_one": first.anchors, "stage_two": second.anchors},
-        calibration={name: found["temperature"] for name, found in calibration.items()},
+        anchors={name.value: stage.anchors for name, stage in stages.items()},
+        calibration={name.value: found.temperature for name, found in calibration.items()},
         facts=Facts.of_run(
             experiment.config, experiment.corpus, {split: experiment.gold(split) for split in experiment.examples}, results
         ),
@@ -148,14 +148,14 @@ def _run(experiment: Experiment, context: StageContext) -> dict[str, Any]:
         config=experiment.config.to_dict(),
         corpus=experiment.corpus.name,
         labels=experiment.corpus.taxonomy.labels,
-        results=results,
+        results=results.to_json(),
         history=MetricsLog(workdir / "metrics.jsonl").rows(),
         gold=experiment.gold("test"),
-        predictions={name: by_split["test"] for name, by_split in predicted.items()},
+        predictions={name.value: by_split["test"] for name, by_split in predicted.items()},
         representations=reps["test"],
-        anchors={"stage_one": first.anchors, "stage_two": second.anchors},
+        anchors={name.value: stage.anchors for name, stage in stages.items()},
     )
-    whole.write_json(workdir / run_folder.RESULTS, results)
+    whole.write_json(workdir / run_folder.RESULTS, results.to_json())
     print_results(results, console)
     say(console, f"report   {page}\nmodel    {workdir / 'model'}")
     return results

@@ -24,8 +24,8 @@ from eacl_jax.dialogue import SPLITS, Corpus, Dialogue
 from eacl_jax.encoders.sources import PACKAGE
 from eacl_jax.errors import UserError
 from eacl_jax.files import local, whole
-from eacl_jax.files.records import build, read_json
-from eacl_jax.recognizer.facts import Results
+from eacl_jax.files.records import read_json
+from eacl_jax.recognizer.results import Results
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +108,7 @@ def read_config(workdir: Path) -> Config:
         raise UserError(f"{file} was not written by this version for a run: {error}") from error
 
 
-def read_results(workdir: Path) -> dict[str, Any]:
+def read_results(workdir: Path) -> Results:
     """The results of the complete run in a folder.
 
     Raises:
@@ -118,14 +118,9 @@ def read_results(workdir: Path) -> dict[str, Any]:
     advice = "delete it, and train with the same command: that writes it again, from the checkpoints"
     if not file.exists():
         raise UserError(f"{file} is not there: the run is not complete.")
-    results, problems = read_json(file, advice), list[str]()
-    scores = {name: value for name, value in results.items() if name not in ("corpus", "seed")}
-    problems += [
-        f"results.{name}: expected {kind.__name__}, got {results.get(name)!r:.80}."
-        for name, kind in (("corpus", str), ("seed", int))
-        if type(results.get(name)) is not kind
-    ]
-    if build(Results, scores, "results", problems) is None or problems:
+    problems: list[str] = []
+    results = Results.from_json(read_json(file, advice), problems)
+    if results is None or problems:
         raise UserError("\n  ".join([f"{file} does not hold a run's results; {advice}.", *problems]))
     return results
 

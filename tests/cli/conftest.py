@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 import jax
 import pytest
-from cli_stubs import Stub
-from toys import make_recognizer
 
 from eacl_jax.cli.job import Job
 from eacl_jax.cli.main import main
+from tests.stubs.bulk import Stub
+from tests.stubs.toys import make_recognizer
 
 
 class Done(NamedTuple):

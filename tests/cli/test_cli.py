@@ -9,15 +9,15 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
-from toys import make_config, make_corpus_files
 
 from eacl_jax.cli.configuration import parse_config
 from eacl_jax.config import Config
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.training import evaluation, run, run_folder
 from eacl_jax.training.loop import Interrupted, StopRequest
+from tests.stubs.root import ROOT
+from tests.stubs.toys import make_config, make_corpus_files
 
-ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = ("train", "evaluate", "predict", "adapt", "serve", "export", "push", "encoders")
 
 

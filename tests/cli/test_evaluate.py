@@ -13,7 +13,7 @@ from rich.console import Console
 from eacl_jax.cli.scores import print_scores
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.recognizer.scoring import Tally
-from tests.test_scoring import LABELS, answered
+from tests.recognizer.test_scoring import LABELS, answered
 
 ROWS = [
     ("Ann", "great", "joy"),

@@ -10,8 +10,8 @@ import pytest
 
 from eacl_jax.cli import process
 from eacl_jax.training.loop import StopRequest
+from tests.stubs.root import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 STOP = "import os, signal; os.kill(os.getpid(), signal.{signal}); [None for _ in range(10)]"
 START = """
 import os, signal, sys

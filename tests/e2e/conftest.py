@@ -7,9 +7,9 @@ from typing import Any
 import jax
 import pytest
 from rich.console import Console
-from toys import make_config, make_corpus_files, make_encoder_folder
 
 from eacl_jax.training import run, stage_one
+from tests.stubs.toys import make_config, make_corpus_files, make_encoder_folder
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -6,12 +6,10 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from rich.console import Console
-from toys import make_config, make_encoder_folder, make_tokenizer
 
 from eacl_jax.errors import UserError
 from eacl_jax.model.mesh import make_mesh
@@ -21,8 +19,8 @@ from eacl_jax.training import experiment, loop, run, stage_one
 from eacl_jax.training.checkpoint import Checkpoints
 from eacl_jax.training.stage import StageContext
 from eacl_jax.training.stage_one import run_stage_one
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.stubs.root import ROOT
+from tests.stubs.toys import make_config, make_encoder_folder, make_tokenizer
 
 
 def script(*arguments):

@@ -7,10 +7,10 @@ import json
 import jax.numpy as jnp
 import pytest
 from rich.console import Console
-from toys import make_config
 
 from eacl_jax.training import loop, run, stage
 from eacl_jax.training.profiling import Profiler
+from tests.stubs.toys import make_config
 
 
 def numbers(workdir):

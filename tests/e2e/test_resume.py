@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
-from toys import make_config
 
 from eacl_jax.config import Stage
 from eacl_jax.errors import UserError
@@ -22,8 +21,8 @@ from eacl_jax.training import experiment, loop, run, stage
 from eacl_jax.training.stage import StageContext, StageRun
 from eacl_jax.training.stage_one import run_stage_one
 from eacl_jax.training.stage_two import run_stage_two
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.stubs.root import ROOT
+from tests.stubs.toys import make_config
 
 
 def command(toy, workdir):
@@ -129,7 +128,7 @@ def test_a_complete_run_is_compared_before_its_scores_are_told(toy, finished, tm
         moved[f"data.{split}"] = str(tmp_path / f"other-{split}.jsonl")
         shutil.copy(toy[f"data.{split}"], moved[f"data.{split}"])
     results = json.loads((finished / "results.json").read_text())
-    assert run.train(make_config({**toy, **moved}), finished, console=Console(quiet=True)) == results
+    assert run.train(make_config({**toy, **moved}), finished, console=Console(quiet=True)).to_json() == results
     file = Path(moved["data.test"])
     file.write_text(file.read_text().replace('"anger"', '"neutral"', 1))
     with pytest.raises(UserError, match=r"given something else(.|\n)*test: texts, speakers, emotions or ids"):

@@ -11,7 +11,6 @@ import jax
 import numpy as np
 import pytest
 from rich.console import Console
-from toys import WORDS, make_config
 
 from eacl_jax import corpora
 from eacl_jax.dialogue import Dialogue, Utterance
@@ -23,6 +22,7 @@ from eacl_jax.training import evaluation, experiment, loop, run
 from eacl_jax.training.stage import StageContext
 from eacl_jax.training.stage_one import run_stage_one
 from eacl_jax.training.stage_two import run_stage_two
+from tests.stubs.toys import WORDS, make_config
 
 
 def test_folder_and_results(finished):

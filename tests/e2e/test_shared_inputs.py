@@ -3,10 +3,10 @@
 import jax
 import numpy as np
 import pytest
-from toys import make_config
 
 from eacl_jax.model.mesh import make_mesh
 from eacl_jax.training import experiment
+from tests.stubs.toys import make_config
 
 
 def test_runs_with_shared_inputs_begin_as_if_each_had_read_its_own(toy):

@@ -7,14 +7,15 @@ import jax
 import numpy as np
 import pytest
 from rich.console import Console
-from toys import make_config, make_tokenizer
 
+from eacl_jax.config import Stage
 from eacl_jax.errors import UserError
 from eacl_jax.model.mesh import make_mesh
 from eacl_jax.training import evaluation, experiment, loop, run, stage
 from eacl_jax.training.stage import StageContext
 from eacl_jax.training.stage_one import run_stage_one
-from tests.encoders.tiny import CONFIGS
+from tests.stubs.encoders import CONFIGS
+from tests.stubs.toys import make_config, make_tokenizer
 
 CHOICES = {
     "model__readout": "mean",
@@ -74,7 +75,7 @@ def test_it_goes_on_identically_compiles_once_and_finishes(toy, tmp_path, monkey
     results = run.train(config, tmp_path / "run", console=Console(quiet=True))
     assert losses(tmp_path / "run") == losses(tmp_path / "whole")
     scores = evaluation.evaluate(tmp_path / "run", "test")  # by the saved recognizer
-    assert scores == {stage: results[stage]["test"] for stage in scores}
+    assert scores == {stage: results.of(Stage(stage)).test.to_json() for stage in scores}
 
 
 def test_in_the_first_epoch_the_top_layer_alone_moves(toy, tmp_path):
@@ -97,7 +98,7 @@ def test_an_encoder_without_first_token_mask_and_longest_length(toy, tmp_path, m
         experiment.prepare(make_config(toy, **t5))
     config = make_config(toy, **t5, model__readout="last")
     results = run.train(config, tmp_path / "run", console=Console(quiet=True))
-    assert evaluation.evaluate(tmp_path / "run", "dev")["stage_two"] == results["stage_two"]["dev"]
+    assert evaluation.evaluate(tmp_path / "run", "dev")["stage_two"] == results.stage_two.dev.to_json()
 
 
 def test_the_compat_switch_overrides_the_readout(toy):

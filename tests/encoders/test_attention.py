@@ -13,7 +13,7 @@ from eacl_jax.encoders import Encoder, build
 from eacl_jax.encoders.attention import Attention, attend, segment_mask, using
 from eacl_jax.encoders.dropout import dropout, dropout_seed, keep_mask
 from eacl_jax.errors import UserError
-from tests.encoders.tiny import CONFIGS, FORMS, Inputs, rows, tiny
+from tests.stubs.encoders import CONFIGS, FORMS, Inputs, rows, tiny
 
 
 def _inputs(kind: str) -> tuple[dict[str, jax.Array], jax.Array]:

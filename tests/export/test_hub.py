@@ -19,7 +19,7 @@ from eacl_jax.errors import UserError
 from eacl_jax.export import hub
 from eacl_jax.export.hub import push
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
-from tests.export.small import DIALOGUES, recognizer
+from tests.stubs.recognizers import DIALOGUES, recognizer
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from eacl_jax import EmotionRecognizer
 from eacl_jax.encoders.prefix import PrefixShape
 from eacl_jax.errors import UserError
 from eacl_jax.export.pytorch import export_hf
-from tests.export.small import DIALOGUES, EVERY_ARCHITECTURE, recognizer
+from tests.stubs.recognizers import DIALOGUES, EVERY_ARCHITECTURE, recognizer
 
 
 def run_card(folder: Path) -> dict[str, Any]:

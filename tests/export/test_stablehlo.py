@@ -18,7 +18,7 @@ from eacl_jax.errors import UserError
 from eacl_jax.export import standalone
 from eacl_jax.export.parts import prompt_form
 from eacl_jax.export.stablehlo import export_stablehlo
-from tests.export.small import DIALOGUES, EVERY_ARCHITECTURE, LABELS, recognizer
+from tests.stubs.recognizers import DIALOGUES, EVERY_ARCHITECTURE, LABELS, recognizer
 
 # Those whose attention knows nothing of distances.
 ANY_LENGTH = {"bert", "electra", "roberta"}

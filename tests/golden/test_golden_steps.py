@@ -1,6 +1,7 @@
 """Six optimizer steps and ten adaptation steps, number for number those of the public PyTorch implementation."""
 
 import json
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -31,11 +32,8 @@ PAD, MASK = 1, 4
 
 
 @pytest.fixture(scope="module")
-def golden(shared):
-    folder = shared / "golden" / "steps_mask"
-    if not folder.is_dir():
-        pytest.skip("golden/steps_mask is not there")
-    return folder
+def golden():
+    return Path(__file__).parent / "reference" / "steps"
 
 
 def put_heads(params, tensors):

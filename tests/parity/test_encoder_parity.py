@@ -23,8 +23,8 @@ from eacl_jax.encoders.weights.checkpoint import Checkpoint
 from eacl_jax.encoders.weights.parameters import load_parameters
 from eacl_jax.errors import UserError
 from eacl_jax.model.anchors import mean_over_tokens
-from tests.conftest import ROOT
-from tests.encoders.tiny import CONFIGS, FORMS, Inputs, form, jitted, make_tokenizer, rows, tiny
+from tests.stubs.encoders import CONFIGS, FORMS, Inputs, form, jitted, make_tokenizer, rows, tiny
+from tests.stubs.root import ROOT
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: there is nothing to compare with")
 transformers = pytest.importorskip("transformers")

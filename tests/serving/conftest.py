@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import jax
 import pytest
-from toys import make_recognizer
 
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
+from tests.stubs.toys import make_recognizer
 
 
 @pytest.fixture(scope="session")

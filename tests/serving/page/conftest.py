@@ -7,8 +7,9 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 import pytest
-from page_stub import serving
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, sync_playwright
+
+from tests.stubs.page import serving
 
 QUIET = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update"
 

@@ -6,9 +6,10 @@ import json
 import re
 
 import pytest
-from driving import CHAT, EMOTIONS, bodies, show, use_labels
-from page_stub import LABELS, MAX_PAST, WORDS, answer
 from playwright.sync_api import Page, expect
+
+from tests.stubs.browser import CHAT, EMOTIONS, bodies, show, use_labels
+from tests.stubs.page import LABELS, MAX_PAST, WORDS, answer
 
 
 def test_an_example_is_shown_as_a_chat(visit):

@@ -1,9 +1,10 @@
 """What the page says when something is missing, wrong or forbidden."""
 
 import pytest
-from driving import CHAT, fail_with, show, use_labels
-from page_stub import TOKEN, serving
 from playwright.sync_api import Route, expect
+
+from tests.stubs.browser import CHAT, fail_with, show, use_labels
+from tests.stubs.page import TOKEN, serving
 
 
 def test_nothing_typed_is_told(visit):

@@ -3,11 +3,11 @@
 import re
 
 import pytest
-from driving import show, use_labels
-from page_stub import LABELS
 from playwright.sync_api import expect
 
 from eacl_jax.reports.theme import DARK, LIGHT
+from tests.stubs.browser import show, use_labels
+from tests.stubs.page import LABELS
 
 # For each piece of text in sight: itself, its colour, and the first background behind it that is not transparent.
 TEXTS = """() => {

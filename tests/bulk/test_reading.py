@@ -1,0 +1,357 @@
+"""From lines to dialogues, one at a time: all that may stand in a file, and a clear word where it cannot be read."""
+
+import csv as csv_module
+import gzip
+import io
+import json
+
+import pytest
+
+from eacl_jax.bulk import lines as bulk_lines
+from eacl_jax.bulk import seen as bulk_seen
+from eacl_jax.bulk.lines import Lines
+from eacl_jax.bulk.reading import Shard, Wanted
+from eacl_jax.bulk.seen import Seen
+from eacl_jax.bulk.tables import Table
+from eacl_jax.data.inputs import NOBODY, read_transcript
+from eacl_jax.dialogue import Dialogue, Utterance
+from eacl_jax.errors import UserError
+from eacl_jax.recognizer.prediction import Prediction
+from tests.stubs.bulk import items
+
+ODD = [
+    "🙂🏽",
+    "שלום עולם",
+    "مرحبا",
+    "tab\tin it",
+    'quote " and , comma',
+    "line\u2028separator",
+    "a" * 300_000,
+    "carriage\rreturn",
+    "",
+]
+
+
+def read(kind, content, *, shard="1/1", resumed=None, size=100_000, **columns):
+    """The items of an input."""
+    content = content.encode() if isinstance(content, str) else content
+    return list(items(kind, Lines(io.BytesIO(content), "chats", resumed), shard=shard, size=size, **columns))
+
+
+def as_jsonl(dialogues, ends="\n"):
+    return "".join(json.dumps(d.to_json(), ensure_ascii=False) + ends for d in dialogues)
+
+
+def as_csv(dialogues, ends="\n"):
+    text = io.StringIO(newline="")
+    writer = csv_module.writer(text, lineterminator=ends, quoting=csv_module.QUOTE_ALL)
+    writer.writerow(["dialogue", "speaker", "note", "text"])
+    writer.writerows([d.id, u.speaker, "x", u.text] for d in dialogues for u in d.utterances)
+    return text.getvalue()
+
+
+def as_txt(dialogues, ends="\n"):
+    return ends.join("".join(f"{u.speaker}: {u.text}{ends}" for u in d.utterances) for d in dialogues)
+
+
+WRITERS = {"jsonl": as_jsonl, "csv": as_csv, "txt": as_txt}
+
+
+def dialogues(count, texts=None):
+    texts = texts or [f"text {n}" for n in range(7)]
+    return [
+        Dialogue(str(n + 1), tuple(Utterance("Ann" if i % 2 else "Ben", texts[(n + i) % len(texts)]) for i in range(n % 3 + 1)))
+        for n in range(count)
+    ]
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_formats_say_the_same(kind, ends, mark):
+    expected = dialogues(11)
+    content = WRITERS[kind](expected, ends)
+    for text in (mark + content, mark + content.rstrip("\r\n"), mark + content + 3 * ends):
+        assert [item.dialogue for item in read(kind, text)] == expected
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_odd_texts(kind):
+    expected = dialogues(len(ODD), ODD)
+    assert [item.dialogue for item in read(kind, WRITERS[kind](expected))] == expected
+
+
+def test_text_files_as_the_library_reads_texts():
+    text = "Ann: I got it!\nno name here\n\tBen :  The flat? 🙂 \nhttp://example.org is one\n14:30 works"
+    (item,) = read("txt", f"\n\n{text}\n\n")
+    assert item.dialogue.utterances == read_transcript(text).utterances
+    assert item.dialogue.utterances[1].speaker == NOBODY
+    assert (item.line, item.dialogue.id) == (3, "1")
+
+
+def test_transcript_in_a_line_of_json():
+    (item,) = read("jsonl", json.dumps({"id": "a", "transcript": "Ann: I got it!\nBen: What?"}))
+    assert item.dialogue == Dialogue("a", (Utterance("Ann", "I got it!"), Utterance("Ben", "What?")))
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+@pytest.mark.parametrize("count", [1, 2, 3, 50])
+def test_shards_together_are_exactly_all(kind, count):
+    expected = dialogues(17)
+    content = WRITERS[kind](expected)
+    shards = [[i.dialogue for i in read(kind, content, shard=f"{n}/{count}")] for n in range(1, count + 1)]
+    assert [len(shard) for shard in shards] == [len(range(n, 17, count)) for n in range(count)]
+    assert sorted((d for shard in shards for d in shard), key=lambda d: int(d.id)) == expected
+
+
+@pytest.mark.parametrize("text", ["0/2", "3/2", "1", "1/0", "a/b", "1/2/3", "-1/2", "1/99999999999"])
+def test_shard_that_is_none(text):
+    with pytest.raises(UserError, match="shard must be I/N with I from 1 to N, as 2/8"):
+        Shard.parse(text)
+
+
+def test_json_of_other_shards_is_not_looked_into():
+    content = as_jsonl(dialogues(1)) + "{\n" + as_jsonl(dialogues(2)[1:])
+    assert not any(item.problem for item in read("jsonl", content, shard="1/2"))
+    assert read("jsonl", content, shard="2/2")[0].problem
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+@pytest.mark.parametrize("shard", ["1/1", "2/3"])
+def test_reading_goes_on_from_each_position(kind, shard):
+    content = WRITERS[kind](dialogues(12))
+    whole = read(kind, content, shard=shard)
+    for done, item in enumerate(whole, 1):
+        assert read(kind, content, shard=shard, resumed=item.end) == whole[done:]
+        changed = content[: item.end.offset - 3] + "X" + content[item.end.offset - 2 :]
+        with pytest.raises(UserError, match="chats is not what the unfinished run has read"):
+            read(kind, changed, shard=shard, resumed=item.end)
+
+
+FORMS = r"give one dialogue a line, \{"
+GOOD = '{"id": "1", "utterances": [{"speaker": "Ann", "text": "hi"}]}'
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("{", f"not valid JSON at column 2.*{FORMS}"),
+        ('{"id": 1.5}', "field 'id' must be a string or a whole number, got 1.5"),
+        ("[]", "a dialogue must be an object, got list"),
+        ("3", "a dialogue must be an object, got int"),
+        ('"text"', "a dialogue must be an object, got str"),
+        ('{"id": "x"}', "a dialogue has no field 'utterances' and no 'transcript'"),
+        ('{"id": "1", "utterances": [{"text": "hi"}]}', "the id '1' was there before; give each dialogue an id of its own"),
+        ('{"id": "x", "utterances": []}', "dialogue 'x' has no utterances; remove it"),
+        ('{"id": "x", "transcript": " \\n"}', "dialogue 'x' has no utterances; remove it"),
+        ('{"id": "x", "transcript": 3}', "field 'transcript' must be a string, got 3"),
+        ('{"id": "x", "utterances": [], "transcript": ""}', "both 'utterances' and 'transcript'"),
+        ('{"id": "x", "utterances": {}}', "must have a list of 'utterances', got dict"),
+        ('{"id": "x", "utterances": [3]}', "utterance 0 must be .*, got int"),
+        ('{"id": "x", "utterances": [{"speaker": "Ann"}]}', "utterance 0: an utterance has no field 'text'"),
+        ('{"id": "x", "utterances": [{"speaker": "Ann", "text": 1}]}', "utterance 0: field 'text' must be a string, got 1"),
+        ('{"id": "x", "utterances": [{"Speaker": "Ann", "text": ""}]}', "the field 'Speaker' must be named 'speaker'"),
+        ('{"id": "x", "utterances": [{"speaker": " ", "text": "a"}]}', "utterance 0: field 'speaker' is empty"),
+        (
+            '{"id": "x", "utterances": [{"speaker": "A", "text": "a\\u0000"}]}',
+            "field 'text' holds a null character at position 1",
+        ),
+        ('{"id": "x", "utterances": [{"speaker": "A", "text": "\\ud83d"}]}', "field 'text' holds half of a surrogate pair"),
+        ('{"id": "\\ud83d", "utterances": [{"speaker": "A", "text": ""}]}', "field 'id' holds half of a surrogate pair"),
+        ('{"id": "x", "transcript": "Ann: \\u0000"}', "field 'transcript' line 1: field 'text' holds a null character"),
+        ('{"id": "x", "utterances": [["A", "b"]], "n": NaN}', "not usable JSON: NaN is no number; write null"),
+        ('{"id": "x", "utterances": [["A", "b"]], "n": -1e999}', "not usable JSON: -1e999 is no number"),
+        ("[" * 100_000, "not usable JSON"),
+        ("9" * 5000, "not usable JSON"),
+        (b'{"id": "\xff"}', r"byte 0xff at offset 8 is not UTF-8"),
+        (b"\0", "not valid JSON"),
+    ],
+)
+def test_bad_json_lines(line, told):
+    line = line.encode() if isinstance(line, str) else line
+    first, bad, last = read("jsonl", b"%b\n\n%b\n%b" % (GOOD.encode(), line, GOOD.replace("1", "2", 1).encode()))
+    assert first.dialogue.utterances == last.dialogue.utterances
+    assert (bad.line, bad.dialogue) == (3, None)
+    with pytest.raises(UserError, match=f"^chats line 3: .*{told}"):
+        raise UserError(bad.problem)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (b"Ann: \xff", "chats line 4: byte 0xff at offset 5"),
+        (b"Ann: a\0", "chats line 4: field 'text' holds a null character"),
+    ],
+)
+def test_bad_line_of_text_spoils_its_dialogue(line, told):
+    first, bad, last = read("txt", b"Ann: hi\n\nAnn: hi\n" + line + b"\nBen: so\n\nAnn: hi")
+    assert first.dialogue
+    assert last.dialogue
+    assert bad.problem.startswith(told)
+    assert [item.line for item in (first, bad, last)] == [1, 3, 7]
+
+
+HEAD = "dialogue,speaker,text\n"
+
+
+@pytest.mark.parametrize(
+    ("rows", "problems"),
+    [
+        ("1,Ann,a\n2,Ann,a,b\n2,Ann,c\n3,Ann,d\n", {2: "line 3: 4 cells, but the header has 3 columns", 1: "line 3"}),
+        ("1,Ann,a\n1,Ann\n1,Ann,c\n2,Ann,d\n", {1: "line 3: 2 cells"}),
+        ("1,Ann,a\n1,Ann\n", {1: "line 3: 2 cells"}),
+        ("1,Ann\n", {1: "line 2: 2 cells"}),
+        ('1,Ann,"a"b\n2,Ann,c\n3,Ann,d\n', {1: "line 2 is not valid CSV"}),
+        ('1,Ann,a\n2,Ann,"b\n3,Ann,c\n', {1: "line 3 is not valid CSV: a cell's opening quote is never closed"}),
+        (",Ann,a\n1,Ann,c\n2,Ann,d\n", {1: "line 2: the cell of column 'dialogue' is empty"}),
+        ("1,,a\n2,Ann,d\n", {1: "line 2: field 'speaker' is empty"}),
+        ("1,Ann,a\n2,Ann,b\0\n", {2: "line 3: field 'text' holds a null character"}),
+        ("1,Ann,a\n2,Ann,b\n1,Ann,c\n1,Ann,c\n3,Ann,c\n", {3: "line 4: dialogue '1' comes back after others"}),
+    ],
+)
+def test_bad_rows(rows, problems):
+    found = dict(enumerate(read("csv", HEAD + rows), 1))
+    assert {number for number, item in found.items() if item.problem} == set(problems)
+    for number, told in problems.items():
+        assert found[number].problem.startswith(f"chats {told}")
+    for number in found:  # the same, whoever reads it
+        count = len(found)
+        assert [i.problem for i in read("csv", HEAD + rows, shard=f"{number}/{count}")] == [found[number].problem]
+
+
+def test_row_that_is_not_utf8():
+    first, last = read("csv", HEAD.encode() + b"1,Ann,a\n2,Ann,\xff\n3,Ann,b\n")
+    assert first.problem == last.problem
+    assert "chats line 3: byte 0xff" in first.problem
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("", "chats is empty; its first line must name the columns dialogue, speaker, text"),
+        ("\n\n", "chats is empty"),
+        ("dialogue,text\n", "no column 'speaker'; its columns are 'dialogue', 'text'.*speaker_column"),
+        ("dialogue,speaker,text,text\n", "more than one column for the text: 'text', 'text'"),
+        ('dialogue,"speaker\n', "line 1: the header is not valid CSV"),
+        (b"dialogue,\xff\n", "line 1: byte 0xff"),
+        (b"PK\x03\x04", "chats is a zip archive or an Excel workbook"),
+    ],
+)
+def test_bad_headers(content, told):
+    with pytest.raises(UserError, match=told):
+        read("csv", content)
+
+
+def test_other_names_of_columns():
+    (item,) = read("csv", "who,what,conv\nAnn,hi,7\n", dialogue="conv", speaker="who", text="what")
+    assert item.dialogue == Dialogue("7", (Utterance("Ann", "hi"),))
+
+
+def test_quoted_cells_hold_line_ends():
+    first, last = read("csv", HEAD + '1,Ann,"a\nb"\n\n2,Ann\n2,Ann,c\n')
+    assert first.problem.startswith("chats line 5: 2 cells")  # between two dialogues: of either
+    assert last.line == 6
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "dialogue;speaker;text\n1;Ann;a, b\n;;\n1;Ben;c;;\n",
+        "sep=;\r\nDialogue;Speaker;Text\r\n1;Ann;a, b\r\n1;Ben;c\r\n",
+        "dialogue\tspeaker\ttext\n1\tAnn\ta, b\n1\tBen\tc\n",
+        '\ufeff\ufeff"dialogue", "speaker", "text"\n1, "Ann", "a, b"\n1, "Ben", "c"\n',
+        'Sr No.,Utterance,Speaker,Emotion,Dialogue_ID,Utterance_ID\r1,"a, b",Ann,joy,1,0\r2,c,Ben,,1,1\r',
+        'text,conv,author,label,category\n"a, b",1,Ann,x,y\nc,1,Ben,x,y\n',
+    ],
+)
+@pytest.mark.parametrize(
+    "coded", [str.encode, lambda text: text.encode("utf-16"), lambda text: gzip.compress(text.encode(), mtime=0)]
+)
+def test_tables_of_spreadsheets(content, coded):
+    (item,) = read("csv", coded(content))
+    assert item.dialogue == Dialogue("1", (Utterance("Ann", "a, b"), Utterance("Ben", "c")))
+
+
+def test_other_columns_are_carried_through():
+    content = "n,dialogue,speaker,text,emotion,,n,p(joy),utterance\n7,1,Ann,hi,joy,x,8,0.5,0\n"
+    table = Table(Lines(io.BytesIO(content.encode()), "chats"), {})
+    (item,) = table.read(Wanted(table._lines, Shard(), size=10, most_past=0))
+    assert item.dialogue.utterances[0].other == {"n": "7", "column 6": "x", "n 7": "8"}
+    assert table.others == ("n", "column 6", "n 7")
+    assert table.left_out == ["emotion", "p(joy)", "utterance"]
+
+
+def test_other_fields_are_carried_through():
+    record = {"id": 7, "utterances": [{"speaker": "Ann", "text": "hi", "n": [1]}, "Ben: so", ["Cleo", "yes"]], "more": {"a": 1}}
+    answered = {"id": "8", "utterances": [Prediction("Ann", "hi", "joy", {"joy": 1.0}, {"joy": 1.0}).to_json()]}
+    first, again = read("jsonl", json.dumps(record) + "\n" + json.dumps(answered))
+    said = first.dialogue.utterances
+    assert (first.dialogue.id, first.dialogue.other, said[0].other) == ("7", {"more": {"a": 1}}, {"n": [1]})
+    assert said[1:] == (Utterance("Ben", "so"), Utterance("Cleo", "yes"))
+    assert again.dialogue.utterances[0].other == {}
+
+
+def test_rows_out_of_order():
+    rows = "Dialogue_ID,Speaker,Utterance,Utterance_ID\n1,Ann,a,0\n1,Ann,b,1\n2,Ann,c,1\n2,Ann,d,0\n3,Ann,e,\n3,Ann,f,x\n"
+    first, second, third = read("csv", rows)
+    assert first.dialogue
+    assert third.dialogue
+    assert second.problem == "chats line 5: 'Utterance_ID' is 0 after 1; sort the rows of a dialogue by that column."
+
+
+def test_who_speaks_without_a_name_is_counted():
+    (item,) = read("txt", "no name\nAnn: hi\nSpeaker: so\n我们\n")
+    assert item.unnamed == 2
+    lines = [{"id": "1", "transcript": "no name\nAnn: hi"}, {"id": "2", "utterances": [{"text": "hi"}, ["Speaker", "so"]]}]
+    assert [item.unnamed for item in read("jsonl", "\n".join(map(json.dumps, lines)))] == [1, 0]
+
+
+def test_json_is_no_transcript():
+    with pytest.raises(UserError, match="line 1 is JSON, not a transcript; name its format, jsonl"):
+        list(read("txt", b'{"id": "1", "utterances": ["Ann: hi"]}\n'))
+
+
+def test_export_of_a_chat_is_one_dialogue_with_blank_lines():
+    text = "12/05/2024, 10:31 - Ann: I waited\n\nfor hours\n12/05/2024, 10:33 - Ben: Sorry\n"
+    (item,) = read("txt", text)
+    assert item.dialogue.utterances == read_transcript(text).utterances
+    assert [u.speaker for u in item.dialogue.utterances] == ["Ann", "Ben"]
+    assert item.lines == (1, 4)
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_lines_end_at_carriage_returns_too(kind, monkeypatch):
+    expected = dialogues(5)
+    content = WRITERS[kind](expected, "\r")
+    assert [item.dialogue for item in read(kind, content)] == expected
+    monkeypatch.setattr(bulk_lines, "LONGEST_LINE", max(map(len, content.split("\r"))) + 1)
+    assert [item.dialogue for item in read(kind, content)] == expected
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_line_without_an_end(kind, monkeypatch):
+    monkeypatch.setattr(bulk_lines, "LONGEST_LINE", 1000)
+    content = dialogues(3)
+    text = WRITERS[kind](content).replace("text 1", "x" * 5000)
+    found = read(kind, text)
+    assert any("longer than" in item.problem for item in found)
+    assert found[-1].dialogue == content[-1] or kind == "csv"
+    exactly = WRITERS[kind](dialogues(1)).replace("text 0", "text 0".ljust(1000))
+    assert "longer" in read(kind, exactly)[-1].problem
+
+
+def test_ten_thousand_utterances():
+    long = Dialogue("1", tuple(Utterance("Ann", str(n)) for n in range(10_000)))
+    for kind, write in WRITERS.items():
+        assert [item.dialogue for item in read(kind, write([long]))] == [long]
+
+
+def test_seen(monkeypatch):
+    monkeypatch.setattr(bulk_seen, "_RECENT", 8)
+    seen = Seen()
+    for number in range(1000):
+        assert seen.add(f"d{number}")
+        assert not seen.add(f"d{number}")
+        assert not seen.add(f"d{number * 7 % (number + 1)}")
+    assert len(seen._sorted) < 10
+    assert sum(map(len, seen._sorted)) + len(seen._recent) == 1000

@@ -1,0 +1,245 @@
+"""The losses against printed numbers, handmade values and their own symmetries."""
+
+import functools
+from pathlib import Path
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jax.sharding import PartitionSpec as P
+
+from eacl_jax.model import losses
+from eacl_jax.model.mesh import AXIS, make_mesh
+from eacl_jax.model.scores import scores
+
+DEVICES = 4
+GOLDEN = Path(__file__).parents[1] / "golden" / "reference"
+contrastive = jax.jit(
+    losses.supervised_contrastive, static_argnames=("temperature", "form", "constant_for_no_positive", "axis_name")
+)
+
+
+def draw(n=12, c=4, d=8, seed=0):
+    rng = np.random.default_rng(seed)
+    reps, anchors = rng.normal(size=(n, d)).astype(np.float32), rng.normal(size=(c, d)).astype(np.float32)
+    return reps, (np.arange(n) % c).astype(np.int32), anchors
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_values_and_gradients_are_those_the_reference_printed(number):
+    golden = np.load(GOLDEN / f"loss_{number}.npz")
+
+    def loss(logits, reps, anchors):
+        return losses.stage_one(
+            logits,
+            reps,
+            golden["labels"].astype(np.int32),
+            anchors,
+            temperature=float(golden["temperature"]),
+            ce_weight=float(golden["ce_weight"]),
+            angle_weight=float(golden["angle_weight"]),
+            use_anchors=bool(golden["use_anchors"]),
+            constant_for_no_positive=True,
+        )
+
+    (value, terms), gradients = jax.jit(jax.value_and_grad(loss, argnums=(0, 1, 2), has_aux=True))(
+        *(golden[name] for name in ("logits", "reps", "anchors"))
+    )
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
+    close(value, golden["total"])
+    for name, term in terms.items():
+        close(term, golden[name])
+    for name, gradient in zip(("grad_logits", "grad_reps", "grad_anchors"), gradients, strict=True):
+        close(gradient, golden[name])
+
+
+def test_contrastive_by_hand():
+    # Two utterances on two orthogonal anchors: a positive at cosine 1, two negatives at cosine 0.
+    reps = np.eye(2, dtype=np.float32)
+    value = contrastive(reps, np.array([0, 1]), reps, temperature=0.5)
+    np.testing.assert_allclose(value, np.log(1 + 2 * np.exp(1.0 - 2.0)), rtol=1e-5)
+
+
+def test_form_in_and_out_agree_for_single_positives_and_differ_for_more():
+    reps, labels, anchors = draw(n=4)
+    both = [contrastive(reps, labels, anchors, temperature=0.3, form=form) for form in ("in", "out")]
+    np.testing.assert_allclose(*both, rtol=1e-5)
+    reps, labels, anchors = draw(n=12)
+    both = [contrastive(reps, labels, anchors, temperature=0.3, form=form) for form in ("in", "out")]
+    assert abs(both[0] - both[1]) > 0.01
+
+
+def test_form_out_is_the_mean_log_softmax_over_positives():
+    reps, labels, anchors = draw()
+    vectors, names = np.concatenate([reps, anchors]), np.concatenate([labels, np.arange(4)])
+    s = np.asarray(scores(vectors, vectors, temperature=0.2))
+    rows = []
+    for i in range(len(s)):
+        others = [k for k in range(len(s)) if k != i]
+        normalizer = np.log(np.exp(s[i, others]).sum())
+        rows.append(-np.mean([s[i, j] - normalizer for j in others if names[j] == names[i]]))
+    value = contrastive(reps, labels, anchors, temperature=0.2, form="out")
+    np.testing.assert_allclose(value, np.mean(rows), rtol=1e-5)
+
+
+def test_filler_rows_change_nothing():
+    reps, labels, anchors = draw()
+    filler = np.full((3, 8), 7.0, np.float32)
+    padded = np.concatenate([reps, filler]), np.concatenate([labels, [0, 0, 0]]), anchors
+    weights = np.array([1.0] * 12 + [0.0] * 3, np.float32)
+    logits = np.random.default_rng(1).normal(size=(15, 4)).astype(np.float32)
+
+    def total(logits, reps, labels, weights):
+        return losses.stage_one(
+            logits, reps, labels, anchors, temperature=0.1, ce_weight=0.3, angle_weight=0.1, weights=weights
+        )[0]
+
+    both = jax.jit(jax.value_and_grad(total, argnums=1))
+    expected, expected_gradient = both(logits[:12], reps, labels, None)
+    value, gradient = both(logits, *padded[:2], weights)
+    np.testing.assert_allclose(value, expected, rtol=1e-6)
+    np.testing.assert_allclose(gradient[:12], expected_gradient, atol=1e-7)
+    assert not np.any(gradient[12:])
+
+
+def test_row_without_positive_is_left_out_or_counts_a_constant():
+    reps, _, anchors = draw(n=3, c=5)
+    labels = np.array([0, 0, 1])  # anchors 2, 3 and 4 have no utterance
+    kept = contrastive(reps, labels, anchors, temperature=0.1)
+    constant = contrastive(reps, labels, anchors, temperature=0.1, constant_for_no_positive=True)
+    np.testing.assert_allclose(constant, (5 * kept + 3 * -np.log(1e-8)) / 8, rtol=1e-5)
+
+
+@jax.jit
+@functools.partial(jax.value_and_grad, argnums=(0, 1))
+def any_loss(reps, anchors, labels, temperature):
+    return losses.stage_one(reps[:, :3], reps, labels, anchors, temperature=temperature, ce_weight=0.1, angle_weight=0.1)[0]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 2**31 - 1),
+    st.sampled_from([0.0, 1e-20, 1.0, 1e6]),
+    st.sampled_from([1e-3, 0.1, 10.0]),
+    st.booleans(),
+    st.booleans(),
+)
+def test_finite_whatever_the_input(seed, scale, temperature, same_label, collapsed):
+    reps, labels, anchors = draw(n=6, c=3, seed=seed)
+    if same_label:
+        labels = np.zeros_like(labels)
+    if collapsed:
+        anchors = np.ones_like(anchors)
+    chex.assert_tree_all_finite(any_loss(np.float32(scale) * reps, anchors, labels, np.float32(temperature)))
+
+
+def test_empty_batch_is_zero():
+    reps, labels, anchors = draw()
+    for use in (anchors, None):
+        value = contrastive(reps, labels, None if use is None else use[:0], temperature=0.1, weights=np.zeros(12, np.float32))
+        assert value == 0
+
+
+def test_anchor_angle_of_a_simplex_and_its_direction():
+    simplex = np.eye(4, dtype=np.float32)  # seen from their mean: cosine -1/3 between any two
+    np.testing.assert_allclose(losses.anchor_angle(simplex), -np.arccos(-1 / 3), rtol=1e-5)
+    close = simplex + np.array([[3.0, 3.0, 0.0, 0.0]])[:, [2, 3, 0, 1]] * np.array([[0], [0], [1], [1]])
+    assert losses.anchor_angle(close.astype(np.float32)) > losses.anchor_angle(simplex)
+
+
+def split_loss(reps, labels, weights, anchors, form):
+    return contrastive(
+        reps, labels, anchors, temperature=0.2, form=form, weights=weights, axis_name=AXIS
+    ) + losses.cross_entropy(reps[:, :4], labels, weights=weights, axis_name=AXIS)
+
+
+@pytest.fixture
+def batch():
+    reps, labels, anchors = draw()
+    return reps, labels, np.array([1.0] * 10 + [0.0] * 2, np.float32), anchors
+
+
+def whole_loss(reps, labels, weights, anchors, form):
+    return contrastive(reps, labels, anchors, temperature=0.2, form=form, weights=weights) + losses.cross_entropy(
+        reps[:, :4], labels, weights=weights
+    )
+
+
+@pytest.mark.parametrize("form", ["in", "out"])
+def test_shard_map_equals_global(batch, form):
+    expected, (rep_gradient, anchor_gradient) = jax.jit(jax.value_and_grad(whole_loss, argnums=(0, 3)), static_argnums=4)(
+        *batch, form
+    )
+    spread = jax.shard_map(
+        lambda *args: split_loss(*args, form), mesh=make_mesh(DEVICES), in_specs=(P(AXIS), P(AXIS), P(AXIS), P()), out_specs=P()
+    )
+    value, gradients = jax.jit(jax.value_and_grad(spread, argnums=(0, 3)))(*batch)
+    np.testing.assert_allclose(value, expected, rtol=1e-6)
+    np.testing.assert_allclose(gradients[0], rep_gradient, atol=1e-6)
+    np.testing.assert_allclose(gradients[1], anchor_gradient, atol=1e-6)
+
+
+@pytest.mark.parametrize("form", ["in", "out"])
+def test_pmap_equals_global_with_the_gradient_of_shared_parameters_averaged(batch, form):
+    reps, labels, weights, anchors = batch
+    matrix = np.random.default_rng(3).normal(size=(8, 8)).astype(np.float32)
+
+    def whole(matrix):
+        return whole_loss(reps @ matrix, labels, weights, anchors @ matrix, form)
+
+    def per_device(matrix, reps, labels, weights):
+        value, gradient = jax.value_and_grad(lambda m: split_loss(reps @ m, labels, weights, anchors @ m, form))(matrix)
+        return value, jax.lax.pmean(gradient, AXIS)
+
+    expected, expected_gradient = jax.jit(jax.value_and_grad(whole))(matrix)
+    devices = [a.reshape(DEVICES, -1, *a.shape[1:]) for a in (reps, labels, weights)]
+    values, gradients = jax.pmap(per_device, axis_name=AXIS, in_axes=(None, 0, 0, 0), devices=jax.devices()[:DEVICES])(
+        matrix, *devices
+    )
+    np.testing.assert_allclose(values, np.full(DEVICES, expected), rtol=1e-6)
+    for gradient in gradients:
+        np.testing.assert_allclose(gradient, expected_gradient, rtol=1e-4, atol=1e-5)
+
+
+def test_vmap_equals_a_loop():
+    batches = [draw(seed=seed) for seed in range(3)]
+    reps, labels, anchors = (np.stack(arrays) for arrays in zip(*batches, strict=True))
+    loss = functools.partial(contrastive, temperature=0.1)
+    np.testing.assert_allclose(jax.vmap(loss)(reps, labels, anchors), [loss(*b) for b in batches], rtol=1e-6)
+
+
+def test_bfloat16_inputs_are_computed_in_float32():
+    reps, labels, anchors = draw()
+    halves = jnp.asarray(reps, jnp.bfloat16), jnp.asarray(anchors, jnp.bfloat16)
+    value = contrastive(halves[0], labels, halves[1], temperature=0.1)
+    assert value.dtype == jnp.float32
+    again = contrastive(np.asarray(halves[0], np.float32), labels, np.asarray(halves[1], np.float32), temperature=0.1)
+    np.testing.assert_allclose(value, again, rtol=1e-6)
+
+
+def test_unknown_form_is_refused():
+    reps, labels, anchors = draw()
+    with pytest.raises(ValueError, match="form must be"):
+        contrastive(reps, labels, anchors, temperature=0.1, form="middle")
+
+
+def test_shapes_that_do_not_fit_are_refused():
+    reps, labels, anchors = draw()
+    whole = {"temperature": 0.1, "ce_weight": 0.1, "angle_weight": 0.1}
+    logits = reps[:, :4]
+    losses.stage_one(logits, reps, labels, anchors, **whole)
+    for wrong in (
+        (logits[:5], reps, labels, anchors),
+        (logits, reps, labels[:, None], anchors),
+        (logits, reps, labels.astype(np.float32), anchors),
+        (logits, reps, labels, anchors[:, :5]),
+        (logits, reps[:5], labels, anchors),
+    ):
+        with pytest.raises(ValueError, match=r"expected labels \[N\]|labels must be integers"):
+            losses.stage_one(*wrong, **whole)
+    with pytest.raises(ValueError, match=r"C >= 2"):
+        losses.anchor_angle(anchors[:1])

@@ -1,0 +1,247 @@
+"""The card of a model folder tells what the run found, of whatever was made of it since, and nothing else."""
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from huggingface_hub import ModelCard
+
+from eacl_jax.errors import UserError
+from eacl_jax.export.pytorch import export_hf
+from eacl_jax.recognizer.card import card
+from eacl_jax.recognizer.facts import Facts
+from eacl_jax.recognizer.folder import Settings, read_settings
+from eacl_jax.recognizer.recognizer import EmotionRecognizer
+from eacl_jax.recognizer.results import Results
+
+
+@pytest.fixture(scope="module")
+def facts(finished) -> Facts:
+    found = Facts.read(finished / "model")
+    assert found is not None
+    return found
+
+
+@pytest.fixture(scope="module")
+def settings(finished) -> Settings:
+    return read_settings(finished / "model" / "config.json")
+
+
+def text(finished: Path) -> str:
+    return (finished / "model" / "README.md").read_text(encoding="utf-8")
+
+
+def relabelled(results: Results, label: str, other: str) -> Results:
+    """The same results with another label in place of one."""
+    text = json.dumps(results.to_json()).replace(json.dumps(label), json.dumps(other))
+    found = Results.from_json(json.loads(text), [])
+    assert found is not None
+    return found
+
+
+def body(whole: str) -> str:
+    return whole.split("\n---\n", 1)[1]
+
+
+def table(whole: str, after: str) -> list[list[str]]:
+    """The cells of the first table below a line that begins so."""
+    lines = body(whole).partition(f"\n{after}")[2].splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("|"))
+    rows = []
+    for line in lines[start:]:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]])
+    return [rows[0], *rows[2:]]
+
+
+def test_front_matter(finished) -> None:
+    data = ModelCard.load(finished / "model" / "README.md").data
+    assert data.library_name == "eacl_jax"
+    assert data.pipeline_tag == "text-classification"
+    assert "emotion-recognition-in-conversation" in data.tags
+    assert data.metrics == ["f1", "accuracy"]
+    # Nobody told the language of this corpus, nor a licence; its encoder is nowhere on the hub.
+    assert data.language is None
+    assert data.license is None
+    assert data.base_model is None
+
+
+def test_scores_are_the_results(finished) -> None:
+    results = json.loads((finished / "results.json").read_text(encoding="utf-8"))
+    whole = text(finished)
+    head, *rows = table(whole, "## Scores")
+    assert head == ["", "split", "weighted F1", "macro F1", "accuracy"]
+    found = {(name, split): scores for name, split, *scores in rows}
+    names = {
+        "stage_one": f"stage one, epoch {results['stage_one']['best_epoch']}",
+        "stage_two": f"stage two, epoch {results['stage_two']['best_epoch']}",
+        "always_most_frequent": f'always "{results["always_most_frequent"]["label"]}"',
+    }
+    expected = {
+        (name, split): [f"{results[key][split][score]:.2f}" for score in ("weighted_f1", "macro_f1", "accuracy")]
+        for key, name in names.items()
+        for split in ("dev", "test")
+    }
+    assert found == expected
+    head, *rows = table(whole, "F1 by label")
+    for label, *scores in rows:
+        shown = dict(zip(head[1:], scores, strict=True))
+        for key, name in (("stage_one", "stage one"), ("stage_two", "stage two")):
+            for split in ("dev", "test"):
+                assert shown[f"{name}, {split}"] == f"{results[key][split]['per_class_f1'][label]:.2f}"
+    head, *rows = table(whole, "## Calibration")
+    for (name, *shown), key in zip(rows, ("stage_one", "stage_two"), strict=True):
+        calibration = results[key]["calibration"]
+        before, after = calibration["expected_calibration_error_uncalibrated"], calibration["expected_calibration_error"]
+        assert name == key.replace("_", " ")
+        numbers = [before["dev"], after["dev"], before["test"], after["test"]]
+        assert shown == [f"{calibration['temperature']:.4f}", *(f"{number:.2f}" for number in numbers)]
+
+
+def test_data(finished) -> None:
+    given = json.loads((finished / "data.json").read_text(encoding="utf-8"))["corpus"]
+    examples = {split: given[split]["utterances"] for split in given}
+    head, *rows = table(text(finished), "## Data")
+    counts = {name: dict(zip(head[1:], numbers, strict=True)) for name, *numbers in rows}
+    assert counts["dialogues"] == {"train": "10", "dev": "10", "test": "10"}
+    for split, count in examples.items():
+        assert counts["annotated utterances"][split] == str(count)
+        assert sum(int(counts[label][split]) for label in ("anger", "joy", "neutral")) == count
+
+
+def test_no_folder_of_this_machine(finished) -> None:
+    assert "tiny-encoder" in text(finished)
+    assert "hidden" not in text(finished)
+    assert str(finished.parent) not in text(finished)
+
+
+def test_lines_for_the_library_run(finished, capsys) -> None:
+    use = text(finished).partition("## Use")[2]
+    code = re.search(r"```python\n(.*?)```", use, re.DOTALL)
+    assert code is not None
+    exec(code[1].replace('"PATH"', repr(str(finished / "model"))), {})
+    assert "joking" in capsys.readouterr().out
+
+
+def test_limits_and_licences(finished, settings, facts) -> None:
+    whole = body(text(finished))
+    for words in ("Not for decisions about people", "hiring, policing", "measured only on", "made up", "Apache-2.0"):
+        assert words in whole
+    assert "known to those who trained the model" in whole
+    licences = {
+        corpus: card(settings, {}, dataclasses.replace(facts, corpus=corpus)).partition("## Licences")[2]
+        for corpus in ("smalltalk", "meld", "emorynlp", "iemocap", "dailydialog")
+    }
+    assert "CC0 1.0" in licences.pop("smalltalk")
+    assert all("ask" in licence and "GPL" not in licence for licence in licences.values())
+
+
+def test_language_where_it_is_known(settings, facts) -> None:
+    assert ModelCard(card(settings, {}, dataclasses.replace(facts, corpus="meld"))).data.language == "en"
+
+
+def test_base_model_where_it_is_on_the_hub(settings, facts) -> None:
+    known = dataclasses.replace(facts, encoder="org/encoder", on_hub=True)
+    assert ModelCard(card(settings, {}, known)).data.base_model == "org/encoder"
+
+
+def test_chosen_on_test_is_told(settings, facts) -> None:
+    chosen = dataclasses.replace(facts, recipe={**facts.recipe, "compat.select_on_test": True})
+    assert "chosen on test" in body(card(settings, {}, chosen))
+    assert "chosen on test" not in body(card(settings, {}, facts))
+
+
+def test_export_takes_the_facts_along(finished, facts, tmp_path) -> None:
+    export_hf(EmotionRecognizer.from_pretrained(finished / "model"), tmp_path / "out")
+    assert Facts.read(tmp_path / "out") == facts
+    exported = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert table(exported, "## Scores") == table(text(finished), "## Scores")
+    assert "not its own" not in exported
+
+
+def test_derived_recognizers_say_that_scores_are_not_theirs(settings, facts, tmp_path) -> None:
+    relabelled = dataclasses.replace(settings, labels=("gratitude", "other"), words=("grateful", "calm"))
+    changed = facts.changed("It was adapted to 12 annotated utterances.")
+    for made, known, words in (
+        (relabelled, facts, "labels or words of its own, in place of anger, joy, neutral"),
+        (settings, changed, "adapted to 12 annotated utterances"),
+    ):
+        whole = card(made, {}, known)
+        scores = whole.partition("## Scores")[2]
+        assert scores.index("not its own") < scores.index(words) < scores.index("| stage one")
+        (tmp_path / "README.md").write_text(whole, encoding="utf-8")
+        assert Facts.read(tmp_path) == known
+    assert table(card(relabelled, {}, facts), "## Labels")[1:] == [["gratitude", "grateful"], ["other", "calm"]]
+
+
+def test_without_facts(settings, tmp_path) -> None:
+    whole = card(settings, {"model_type": "roberta"}, None)
+    assert "without a record of the run" in whole
+    assert "## Scores" not in whole
+    assert Facts.read(tmp_path) is None
+    (tmp_path / "README.md").write_text(whole, encoding="utf-8")
+    assert Facts.read(tmp_path) is None
+    (tmp_path / "README.md").write_text("# Somebody's own\n", encoding="utf-8")
+    assert Facts.read(tmp_path) is None
+
+
+def test_labels_cannot_break_the_card(settings, facts, tmp_path) -> None:
+    odd = "no | yes\n---\n# `x` é 😀: {no}"
+    labels = (odd, *settings.labels[1:])
+    counts: dict[str, Any] = {
+        split: {odd if label == settings.labels[0] else label: n for label, n in of.items()}
+        for split, of in facts.utterances.items()
+    }
+    renamed = relabelled(facts.results, settings.labels[0], odd)
+    known = dataclasses.replace(facts, labels=labels, utterances=counts, results=renamed)
+    whole = card(dataclasses.replace(settings, labels=labels), {}, known)
+    (tmp_path / "README.md").write_text(whole, encoding="utf-8")
+    assert Facts.read(tmp_path) == known
+    assert table(whole, "## Labels")[1] == [r"no \| yes --- # \`x\` é 😀: {no}", settings.words[0]]
+
+
+@pytest.mark.parametrize("front", ["eacl_jax: 3", "eacl_jax: {corpus: x, more: y}", "eacl_jax: [", "eacl_jax: {labels: 3}"])
+def test_damaged_front_matter(front: str, tmp_path) -> None:
+    (tmp_path / "README.md").write_text(f"---\n{front}\n---\n# x\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"README.md: what stands under eacl_jax in its front matter cannot be read"):
+        Facts.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "problem"),
+    [
+        ("dialogues", {"train": "many"}, "eacl_jax.dialogues.train: expected int, got 'many'"),
+        ("utterances", {"train": [1]}, r"eacl_jax.utterances.train: expected an object, got \[1\]"),
+        ("results", {"stage_one": 3}, "eacl_jax.results.stage_one: expected a group of settings, got 3"),
+        ("seed", "0", "eacl_jax.seed: expected int, got '0'"),
+    ],
+)
+def test_values_of_the_wrong_type_in_the_front_matter(facts: Facts, tmp_path, field, value, problem) -> None:
+    front = json.dumps({"eacl_jax": {**facts.to_dict(), field: value}})
+    (tmp_path / "README.md").write_text(f"---\n{front}\n---\n# x\n", encoding="utf-8")
+    with pytest.raises(UserError, match=problem):
+        Facts.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("label", "shown"),
+    [
+        ("<img src=x onerror=alert(1)>", "&lt;img src=x onerror=alert(1)&gt;"),
+        ("[/anger]", r"\[/anger\]"),
+        ("[joy](http://x)", r"\[joy\](http://x)"),
+        ("a|b", r"a\|b"),
+        ("*joy* & co", r"\*joy\* &amp; co"),
+    ],
+)
+def test_names_are_no_markup(settings, facts, label, shown) -> None:
+    counts = {split: {**of, label: 10**6} for split, of in facts.utterances.items()}
+    results = relabelled(facts.results, "anger", label)
+    known = dataclasses.replace(facts, labels=(label, *facts.labels[1:]), utterances=counts, results=results)
+    whole = body(card(dataclasses.replace(settings, labels=(label, *settings.labels[1:])), {}, known))
+    assert [row[0] for row in table("\n---\n" + whole, "## Labels")][1] == shown
+    assert f'In training "{shown}" made up' in whole
+    assert label not in whole

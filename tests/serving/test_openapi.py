@@ -1,0 +1,66 @@
+"""Requests made up from the service's own description: none is a fault of the service, and every answer is as described."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi import checks
+
+from eacl_jax.serving.http.app import create_app
+from eacl_jax.serving.settings import Limits, ServiceSettings
+from tests.stubs.service import Gated, listening
+
+OPERATIONS = [
+    ("POST", "/v1/predict"),
+    ("POST", "/v1/conversations/{id}/utterances"),
+    ("GET", "/v1/conversations/{id}"),
+    ("DELETE", "/v1/conversations/{id}"),
+    ("GET", "/v1/model"),
+    ("GET", "/healthz"),
+    ("GET", "/readyz"),
+    ("GET", "/metrics"),
+]
+CHECKS = [
+    not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_schema_conformance,
+    checks.response_headers_conformance,
+    checks.negative_data_rejection,
+    checks.unsupported_method,
+]
+
+
+@pytest.fixture(scope="module")
+def schema() -> Iterator[Any]:
+    recognizer: Any = Gated()
+    limits = Limits(dialogues=2, utterances=4, characters=20, labels=3)
+    with listening(create_app(recognizer, ServiceSettings(warm=False, limits=limits, conversations=5))) as address:
+        config = schemathesis.Config()
+        # What is wrong may also be too much, which is counted first.
+        rejection = config.projects.default.checks.negative_data_rejection
+        rejection.expected_statuses = [*rejection.expected_statuses, "413"]
+        yield schemathesis.openapi.from_url(f"{address}/openapi.json", config=config)
+
+
+def test_all_operations_are_described(schema):
+    assert {(found.ok().method.upper(), found.ok().path) for found in schema.get_all_operations()} == set(OPERATIONS)
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+def test_made_up_requests(schema, method, path, mode):
+    operation = schema[path][method]
+    if mode is GenerationMode.NEGATIVE and not (operation.body or operation.path_parameters):
+        return  # nothing in it could be wrong
+
+    @settings(max_examples=30, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def ask(case):
+        case.call_and_validate(checks=CHECKS)
+
+    ask()

@@ -1,0 +1,61 @@
+"""Recognizers of every architecture, untrained and tiny: an export has to answer as they do, whatever that is."""
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from flax import nnx
+
+from eacl_jax import Dialogue, EmotionRecognizer, Utterance, encoders
+from eacl_jax.config import ModelConfig, PromptConfig, Readout
+from eacl_jax.model.representer import Representer
+from eacl_jax.recognizer.folder import Settings
+from tests.stubs.encoders import CONFIGS, form
+from tests.stubs.toys import make_tokenizer
+
+# The others differ from one of these in their names and sizes, to an export.
+_KINDS = ("roberta", "deberta-v2", "modernbert", "mpnet", "t5", "xlnet")
+EVERY_ARCHITECTURE = [pytest.param(name, marks=() if name in _KINDS else pytest.mark.slow) for name in CONFIGS]
+
+LABELS = ("joy", "Wut | Ärger", "neutral")
+
+# Longer than a prompt and shorter, with the name of a special token, and without text.
+DIALOGUES = [
+    Dialogue(
+        "1", tuple(Utterance(name, text) for name, text in (("Ann", "hello there"), ("Bob", "good <mask> day"), ("Ann", "")))
+    ),
+    Dialogue("2", (Utterance("Cleo", "lovely " * 60 + "end"), Utterance("Bob", "the table is horrible"))),
+    Dialogue("3", tuple(Utterance("Bob", f"{word} " * 6) for word in ("awful", "monday", "great", "rude", "window"))),
+]
+
+
+@cache
+def recognizer(name: str = "roberta", *, readout: Readout = "mask", **options: Any) -> EmotionRecognizer:
+    """An untrained recognizer of an architecture, the same at each call; `options` go to `encoders.build`."""
+    tokenizer = make_tokenizer()
+    config = {**form(name), "vocab_size": len(tokenizer)}
+    encoder = encoders.build(config, **options)
+    settings = Settings(
+        labels=LABELS,
+        words=("joy", "anger", "neutral"),
+        prompt=PromptConfig(max_tokens=32, max_past=2),
+        model=ModelConfig(readout=readout),
+        readout=readout,
+        trailing_space=False,
+        temperature=0.1,
+        encoder_dtype="float32",
+        calibration={"stage_one": 1.0, "stage_two": 1.3},
+        anchor_encoding="live",
+    )
+    anchors = np.random.default_rng(0).standard_normal((2, len(LABELS), encoder.hidden_size)).astype(np.float32)
+    representer = Representer.build(encoder, settings.model, readout=readout, rngs=nnx.Rngs(1))
+    graphdef, state = nnx.split(representer, nnx.Param)
+    return EmotionRecognizer(
+        settings,
+        graphdef,
+        nnx.to_pure_dict(state),
+        tokenizer=tokenizer,
+        encoder_config=config,
+        anchors={"stage_one": anchors[0], "stage_two": anchors[1]},
+    )

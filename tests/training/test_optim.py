@@ -1,0 +1,291 @@
+"""Which parameter learns, how fast, and with how much decay."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+
+from eacl_jax.config import StageOneConfig, StageTwoConfig
+from eacl_jax.encoders.registry import abstract_encoder
+from eacl_jax.errors import UserError
+from eacl_jax.model.names import path_name
+from eacl_jax.training.optim import (
+    DECAYED,
+    RATE_GROUPS,
+    Rates,
+    assign,
+    epoch_schedule,
+    stage_one_optimizer,
+    stage_two_optimizer,
+)
+from eacl_jax.training.rates import stage_one_rates
+from tests.stubs.encoders import CONFIGS
+
+
+def params():
+    linear = {"kernel": jnp.ones((3, 3)), "bias": jnp.ones(3)}
+    norm = {"scale": jnp.ones(3), "bias": jnp.ones(3)}
+    return {
+        "encoder": {
+            "embeddings": {"token": {"embedding": jnp.ones((4, 3))}, "norm": norm},
+            "layers": {0: {"query": linear, "norm": norm}},
+        },
+        "predictor": linear,
+        "mapping": {"hidden": linear, "norm": norm, "output": linear},
+    }
+
+
+def movement(**options):
+    """How much each parameter moves in one step without gradients: decay alone."""
+    p = params()
+    config = StageOneConfig(encoder_lr=1e-2, head_lr=1e-1, weight_decay=0.5)
+    optimizer = stage_one_optimizer(config, p, 10, **options)
+    updates, _ = optimizer.update(jax.tree.map(jnp.zeros_like, p), optimizer.init(p), p)
+    return jax.tree.map(lambda u: float(u.reshape(-1)[0]), updates)
+
+
+def test_decay_spares_biases_and_norms_and_rates_differ():
+    moved = movement()
+    assert moved["encoder"]["embeddings"]["token"]["embedding"] == pytest.approx(-0.005)
+    assert moved["encoder"]["layers"][0]["query"] == {"kernel": pytest.approx(-0.005), "bias": 0}
+    assert moved["encoder"]["layers"][0]["norm"] == {"scale": 0, "bias": 0}
+    assert moved["mapping"]["hidden"] == {"kernel": pytest.approx(-0.05), "bias": 0}
+    assert moved["mapping"]["norm"] == {"scale": 0, "bias": 0}
+
+
+def test_compat_decays_the_mapping_norm_alone():
+    moved = movement(decay_mapping_norm=True)
+    assert moved["mapping"]["norm"] == {"scale": pytest.approx(-0.05), "bias": 0}
+    assert moved["encoder"]["embeddings"]["norm"]["scale"] == 0
+
+
+def test_whatever_is_called_a_bias_is_spared_from_decay():
+    spared = ("q/query_bias", "content_bias", "distance_bias/embedding", "q/bias", "norm/scale", "bias_norm/scale")
+    decayed = ("q/kernel", "tokens/embedding", "unbiased_layers/q/kernel")
+    tree = {f"encoder/{name}": 0 for name in (*spared, *decayed)}
+    assert {name.removeprefix("encoder/") for name, value in assign(tree, DECAYED).items() if value} == set(decayed)
+
+
+def test_frozen_parameters_do_not_decay():
+    p = params()
+    factors = jax.tree.map(lambda _: np.float32(1), p)
+    factors["encoder"]["embeddings"] = jax.tree.map(lambda _: np.float32(0), p["encoder"]["embeddings"])
+    moved = movement(rates=Rates(factors))
+    assert moved["encoder"]["embeddings"]["token"]["embedding"] == 0
+    assert moved["encoder"]["layers"][0]["query"]["kernel"] != 0
+
+
+def test_gradients_are_clipped_by_their_global_norm():
+    p = params()
+    optimizer = stage_one_optimizer(StageOneConfig(clip_norm=5.0, weight_decay=0.0), p, 10)
+    state = optimizer.init(p)
+    _, state = optimizer.update(jax.tree.map(lambda x: jnp.full_like(x, 100.0), p), state, p)
+    moments = next(s for s in state if isinstance(s, optax.ScaleByAdamState)).mu
+    assert float(optax.tree.norm(moments)) == pytest.approx(0.1 * 5.0, rel=1e-5)
+
+
+def test_rates_are_halved_after_each_epoch():
+    schedule = epoch_schedule(8.0, 0.5, 10)
+    assert [float(schedule(jnp.int32(step))) for step in (0, 9, 10, 19, 20, 35)] == [8, 8, 4, 4, 2, 1]
+
+
+def test_stage_two_holds_moments_for_the_anchors_and_nothing_else():
+    p = {**params(), "anchors": jnp.ones((7, 5))}
+    optimizer = stage_two_optimizer(StageTwoConfig(), p)
+    state = optimizer.init(p)
+    arrays = [x for x in jax.tree.leaves(state) if x.ndim]
+    assert [x.shape for x in arrays] == [(7, 5), (7, 5)]
+    updates, _ = optimizer.update(jax.tree.map(jnp.ones_like, p), state, p)
+    assert np.all(np.asarray(updates.pop("anchors")) != 0)
+    assert not any(np.any(np.asarray(u)) for u in jax.tree.leaves(updates))
+
+
+def test_a_table_must_cover_each_parameter_once():
+    with pytest.raises(ValueError, match=r"a/kernel matches 2 rows; b matches 0 rows"):
+        assign({"a": {"kernel": 1}, "b": 2}, (("a/.*", 1), (".*/kernel", 2)))
+
+
+def rates_of(architecture, *, scan_layers, frozen_layers=0, **settings):
+    """(shapes of a model's parameters, their rates)."""
+    encoder = abstract_encoder(CONFIGS[architecture], scan_layers=scan_layers, frozen_layers=frozen_layers)
+    shapes = {**params(), "encoder": nnx.to_pure_dict(nnx.state(encoder, nnx.Param))}
+    return shapes, stage_one_rates(StageOneConfig(**settings), shapes, encoder)
+
+
+def by_name(tree):
+    """Numbers by the parameters' names; those of a scanned stack one by one, by the names that an unrolled one has."""
+    numbers = {}
+    for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
+        name = path_name(path)
+        if np.ndim(leaf):
+            numbers |= {name.replace("layers", f"layers/{i}", 1): np.asarray(layer).item() for i, layer in enumerate(leaf)}
+        else:
+            numbers[name] = leaf.item()
+    return numbers
+
+
+TABLE = ("encoder/layers/0/.*/kernel=2", "encoder/layers/.*/kernel=0.5", ".*/bias=0", ".*=1")
+
+
+@pytest.mark.parametrize("architecture", CONFIGS)
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ("factors", {"layer_decay": 0.5}),
+        ("factors", {"frozen_layers": 1}),
+        ("factors", {"rates": TABLE, "layer_decay": 0.5}),
+        ("held", {"rates": TABLE}),
+        ("first_epochs", {"unfreeze_layers": 2}),
+    ],
+)
+def test_a_scanned_stack_has_the_rates_of_an_unrolled_one(architecture, kind, settings):
+    (shapes, scanned), (unrolled_shapes, unrolled) = (rates_of(architecture, scan_layers=s, **settings) for s in (True, False))
+    one, other = getattr(scanned, kind), getattr(unrolled, kind)
+    assert by_name(one) == by_name(other)
+    assert len(set(by_name(one).values())) > 1
+    for tree, like in ((one, shapes), (other, unrolled_shapes)):
+        fit = jax.tree.map(lambda x, p: np.broadcast_shapes(np.shape(x), p.shape) == p.shape, tree, like)
+        assert all(jax.tree.leaves(fit))
+        assign(like, DECAYED)  # every architecture's names are in the tables of the optimizer
+        assign(like, RATE_GROUPS)
+
+
+def test_layer_decay_falls_from_the_top():
+    factors = by_name(rates_of("roberta", scan_layers=False, layer_decay=0.5)[1].factors)
+    assert factors["encoder/embeddings/tokens/embedding"] == 0.25
+    assert factors["encoder/layers/0/attention/query/kernel"] == 0.5
+    assert factors["encoder/layers/1/attention/query/kernel"] == 1
+    assert factors["mapping/hidden/kernel"] == factors["predictor/bias"] == 1
+
+
+def test_factors_of_freezing_decay_and_table_multiply():
+    rates = ("encoder/layers/1/.*=3", "mapping/.*=0.5", ".*=1")
+    factors = by_name(rates_of("roberta", scan_layers=True, layer_decay=0.5, frozen_layers=1, rates=rates)[1].factors)
+    assert factors["encoder/embeddings/tokens/embedding"] == 0
+    assert factors["encoder/layers/0/attention/query/kernel"] == 0
+    assert factors["encoder/layers/1/attention/query/kernel"] == 3
+    assert (factors["mapping/hidden/kernel"], factors["predictor/kernel"]) == (0.5, 1)
+
+
+@pytest.mark.parametrize(("unfreeze", "expected"), [(1, (3, 2, 1)), (2, (2, 1, 1)), (3, (1, 1, 1))])
+def test_layers_join_from_the_top_and_the_embeddings_last(unfreeze, expected):
+    epochs = by_name(rates_of("roberta", scan_layers=False, unfreeze_layers=unfreeze)[1].first_epochs)
+    names = ("embeddings/tokens/embedding", "layers/0/attention/query/kernel", "layers/1/attention/query/kernel")
+    assert tuple(epochs[f"encoder/{name}"] for name in names) == expected
+    assert epochs["mapping/hidden/kernel"] <= 1
+
+
+def test_all_that_is_amiss_in_the_table_is_told_at_once():
+    rows = ("encoder/.*=1", "encoder/layers/1/.*=0.1", "mapping/norm/.*=1", "mapping/(hidden|output)/.*=1", "predictor/k=0")
+    with pytest.raises(UserError) as caught:
+        rates_of("roberta", scan_layers=True, rates=rows)
+    told = str(caught.value)
+    assert told.startswith("config.stage_one.rates must give every parameter a row and every row a parameter")
+    problems = [line.strip() for line in told.splitlines()[1:]]
+    assert problems == [
+        "no row for the parameter predictor/bias",
+        "no row for the parameter predictor/kernel",
+        "no parameter left for the row 'encoder/layers/1/.*=0.1'",  # the row above it matches them all first
+        "no parameter left for the row 'predictor/k=0'",  # not a whole name
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "kinds"),
+    [
+        ({}, ()),
+        ({"frozen_layers": 1}, ("factors",)),
+        ({"layer_decay": 0.5}, ("factors",)),
+        ({"rates": TABLE}, ("factors", "held")),
+        ({"unfreeze_layers": 1}, ("first_epochs",)),
+    ],
+)
+def test_each_choice_adds_what_it_needs(settings, kinds):
+    rates = rates_of("roberta", scan_layers=True, **settings)[1]
+    assert {kind for kind, tree in rates._asdict().items() if tree is not None} == set(kinds)
+
+
+def test_by_default_the_optimizer_holds_what_it_always_did():
+    p, config = params(), StageOneConfig()
+    state = stage_one_optimizer(config, p, 10).init(p)
+    assert [type(s).__name__ for s in state] == ["EmptyState", "ScaleByAdamState", "MaskedState", "PartitionState"]
+
+
+def random_like(tree, seed):
+    rng = np.random.default_rng(seed)
+    return jax.tree.map(lambda x: rng.normal(size=x.shape).astype(np.float32), tree)
+
+
+def test_a_step_is_as_long_as_its_factor():
+    p = random_like(params(), 0)
+    factors = jax.tree.map(lambda x: np.float32(np.random.default_rng(x.size).choice([0, 0.25, 1, 3])), p)
+    factors["encoder"]["layers"][0]["query"]["kernel"] = np.array([[0], [0.5], [2]], np.float32)  # like three stacked layers
+    config = StageOneConfig(clip_norm=1e6)
+    moved = []
+    for rates in (None, Rates(factors)):
+        optimizer = stage_one_optimizer(config, p, 10, rates=rates)
+        moved.append(optimizer.update(random_like(p, 1), optimizer.init(p), p)[0])
+    jax.tree.map(lambda one, f, other: np.testing.assert_allclose(other, one * f, rtol=1e-6), moved[0], factors, moved[1])
+
+
+@pytest.mark.parametrize(("factor", "first_epoch"), [(0, None), (None, 2), (0, 1), (1, 2)])
+def test_the_clip_norm_passes_over_what_is_held(factor, first_epoch):
+    p = params()
+    held = factor == 0
+
+    def with_encoder(at, elsewhere):
+        return {**jax.tree.map(lambda _: elsewhere, p), "encoder": jax.tree.map(lambda _: at, p["encoder"])}
+
+    rates = Rates(
+        None if factor is None else with_encoder(np.float32(factor), np.float32(1)),
+        None if factor is None else with_encoder(np.asarray(held), np.asarray(False)),
+        None if first_epoch is None else with_encoder(np.int32(first_epoch), np.int32(0)),
+    )
+    gradients = {**jax.tree.map(lambda x: jnp.full_like(x, 0.01), p), "encoder": jax.tree.map(lambda x: x * 1e6, p["encoder"])}
+    optimizer = stage_one_optimizer(StageOneConfig(clip_norm=5.0), p, 10, rates=rates)
+    updates, state = optimizer.update(gradients, optimizer.init(p), p)
+    assert not any(np.any(x) for x in jax.tree.leaves(updates["encoder"]))
+    adam = next(s for s in getattr(state, "inner_state", state) if isinstance(s, optax.ScaleByAdamState))
+    np.testing.assert_allclose(adam.mu["predictor"]["kernel"], 0.1 * 0.01, rtol=1e-5)
+    assert not any(np.any(x) for x in jax.tree.leaves((adam.mu["encoder"], adam.nu["encoder"])))
+
+
+def test_layers_join_without_a_trace_of_the_time_before():
+    """Held until its epoch: no movement, no moments; then as if Adam had begun there. Compiled once."""
+    p = params()
+    first_epochs = jax.tree.map(lambda _: np.int32(0), p)
+    joining = np.array([[3], [2], [1]], np.int32)  # like three stacked layers
+    first_epochs["encoder"]["layers"][0]["query"]["kernel"] = joining
+    config = StageOneConfig(clip_norm=1e6, encoder_lr=1e-2, lr_decay=1.0, weight_decay=0.1)
+    optimizer = stage_one_optimizer(config, p, 4, rates=Rates(first_epochs=first_epochs))
+    traces = []
+
+    @jax.jit
+    def step(gradients, state):
+        traces.append(1)
+        return optimizer.update(gradients, state, p)
+
+    state, updates, moments = optimizer.init(p), [], []
+    for number in range(12):
+        update, state = step(random_like(p, number), state)
+        updates.append(update)
+        adam = next(s for s in state.inner_state if isinstance(s, optax.ScaleByAdamState))
+        moments.append([np.asarray(m["encoder"]["layers"][0]["query"]["kernel"]) for m in (adam.mu, adam.nu)])
+    assert len(traces) == 1
+    for layer, start in ((0, 8), (1, 4), (2, 0)):
+        for number in range(start):
+            assert not np.any(updates[number]["encoder"]["layers"][0]["query"]["kernel"][layer])
+            assert not any(np.any(m[layer]) for m in moments[number])
+        plain = stage_one_optimizer(config, p, 4)
+        expected_state = plain.init(p)
+        for number in range(start, 12):
+            expected, expected_state = plain.update(random_like(p, number), expected_state, p)
+            np.testing.assert_allclose(
+                updates[number]["encoder"]["layers"][0]["query"]["kernel"][layer],
+                expected["encoder"]["layers"][0]["query"]["kernel"][layer],
+                rtol=1e-4,
+            )
+            if not start:  # what learns from the start: as without unfreezing
+                np.testing.assert_allclose(updates[number]["predictor"]["kernel"], expected["predictor"]["kernel"], rtol=1e-6)
