@@ -128,7 +128,7 @@ def test_killed_by_a_signal(source, tmp_path, undisturbed):
     script = (
         "import sys, os, signal, pathlib\n"
         "sys.path[:0] = sys.argv[1].split(os.pathsep)\n"
-        "import test_bulk_writing as t\n"
+        "import tests.bulk.test_writing as t\n"
         "t.writing.os = t.Kernel(int(sys.argv[4]), 'half', lambda: os.kill(os.getpid(), signal.SIGKILL))\n"
         "t.run(pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3]))\n"
     )
