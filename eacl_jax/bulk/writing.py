@@ -237,7 +237,7 @@ class FileOutput:
         if differ := [f"{key}: {before!r}, now {now!r}" for key, (before, now) in pairs.items() if before != now]:
             differing = "\n  ".join(differ)
             raise UserError(
-                f"{self._part} is of an unfinished run that differs; give the same to go on, or {again}.\n  {differences}"
+                f"{self._part} is of an unfinished run that differs; give the same to go on, or {again}.\n  {differing}"
             )
         if self.path.exists() and not found.replaces and (self._part.exists() or not found.finished):
             raise UserError(
