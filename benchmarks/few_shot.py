@@ -1,9 +1,12 @@
-"""How the weighted F1 on labels that a recognizer was not trained for grows with annotated examples.
+"""How the weighted F1 on labels that a recognizer was not trained for grows with annotated
+examples.
 
-    python benchmarks/few_shot.py --model=runs/meld/model --corpus=emorynlp --data_dir=../shared/data
+    python benchmarks/few_shot.py --model=runs/meld/model --corpus=emorynlp \\
+      --data_dir=../shared/data
 
-0 examples: anchors from the label words alone. Others: so many of each label, drawn from the training split, their dialogues
-being their context; the mean and standard deviation over draws. `split` is dev while anything is still being chosen.
+0 examples: anchors from the label words alone. Others: so many of each label, drawn from the
+training split, their dialogues being their context; the mean and standard deviation over draws.
+`split` is dev while anything is still being chosen.
 """
 
 import sys
@@ -46,7 +49,13 @@ def main() -> None:
 
     def annotated(split: str) -> tuple[np.ndarray, np.ndarray]:
         dialogues = list(corpus.splits[split])
-        labels = np.array([-1 if u.emotion is None else taxonomy.index(u.emotion) for d in dialogues for u in d.utterances])
+        labels = np.array(
+            [
+                -1 if u.emotion is None else taxonomy.index(u.emotion)
+                for d in dialogues
+                for u in d.utterances
+            ]
+        )
         return recognizer.encode(dialogues)[labels >= 0], labels[labels >= 0]
 
     reps, labels = annotated("train")
@@ -61,7 +70,11 @@ def main() -> None:
         table.add_column(column, justify="right")
     frequent = np.full_like(gold, np.bincount(labels).argmax())
     table.add_row(
-        f"always {taxonomy.labels[frequent[0]]}", f"{100 * float(f1_score(gold, frequent, average='weighted')):.2f}", "", "", ""
+        f"always {taxonomy.labels[frequent[0]]}",
+        f"{100 * float(f1_score(gold, frequent, average='weighted')):.2f}",
+        "",
+        "",
+        "",
     )
     table.add_row("0 (label words)", f"{weighted_f1(start):.2f}", "", "", "")
     for count in COUNTS.value:
@@ -69,13 +82,17 @@ def main() -> None:
         for draw in range(1 if count == "all" else DRAWS.value):
             order = np.random.default_rng(draw).permutation(len(labels))
             limit = len(labels) if count == "all" else int(count)
-            chosen = np.concatenate([order[labels[order] == c][:limit] for c in range(len(taxonomy))])
+            chosen = np.concatenate(
+                [order[labels[order] == c][:limit] for c in range(len(taxonomy))]
+            )
             clock = time.perf_counter()
             anchors = adapt_anchors(reps[chosen], labels[chosen], start, temperature=tau)
             seconds.append(time.perf_counter() - clock)
             scores.append(weighted_f1(anchors))
         spread = f"{np.std(scores):.2f}" if len(scores) > 1 else ""
-        table.add_row(count, f"{np.mean(scores):.2f}", spread, str(len(scores)), f"{np.median(seconds):.2f}")
+        table.add_row(
+            count, f"{np.mean(scores):.2f}", spread, str(len(scores)), f"{np.median(seconds):.2f}"
+        )
     Console(width=110).print(table)
 
 

@@ -1,4 +1,5 @@
-"""Measures eacl_jax beside peers in PyTorch: `python launch/benchmark.py --task=train --encoder=minilm --chart=chart.png`.
+"""Measures eacl_jax beside peers in PyTorch: `python launch/benchmark.py --task=train
+--encoder=minilm --chart=chart.png`.
 
 BUILD_NOTES.md says what was measured; `benchmarks/speed/peers.py` is what the peers do.
 """

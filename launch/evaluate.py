@@ -1,4 +1,6 @@
-"""Scores a finished run again, or a model on a file: `python launch/evaluate.py --run=runs/meld --split=test`."""
+"""Scores a finished run again, or a model on a file: `python launch/evaluate.py --run=runs/meld
+--split=test`.
+"""
 
 import sys
 from pathlib import Path

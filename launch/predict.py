@@ -1,4 +1,6 @@
-"""Predicts a file of dialogues: `python launch/predict.py --model=runs/meld/model --input=chats.jsonl --output=out.jsonl`."""
+"""Predicts a file of dialogues: `python launch/predict.py --model=runs/meld/model
+--input=chats.jsonl --output=out.jsonl`.
+"""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,6 @@
-"""Trains both stages into a run's folder: `python launch/train.py --config=configs/meld.py --workdir=runs/meld`."""
+"""Trains both stages into a run's folder: `python launch/train.py --config=configs/meld.py
+--workdir=runs/meld`.
+"""
 
 import sys
 from pathlib import Path

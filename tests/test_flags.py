@@ -1,4 +1,6 @@
-"""A flag is named where it is read: in the commands, which have every flag that they name; and only they take signals."""
+"""A flag is named where it is read: in the commands, which have every flag that they name; and only
+they take signals.
+"""
 
 import ast
 import re
@@ -24,7 +26,9 @@ LINES = {
 }
 SUBCOMMANDS = get_command(app).commands  # type: ignore[attr-defined]
 OPTIONS = {
-    name: {"--help"}.union(*({*parameter.opts, *parameter.secondary_opts} for parameter in command.params))
+    name: {"--help"}.union(
+        *({*parameter.opts, *parameter.secondary_opts} for parameter in command.params)
+    )
     for name, command in SUBCOMMANDS.items()
 }
 
@@ -42,8 +46,16 @@ def flags(text: str) -> list[str]:
 
 def options_of(path: Path) -> set[str]:
     """Of the commands in a file; in a file without any, those of all."""
-    own = [name for name, command in SUBCOMMANDS.items() if command.callback.__code__.co_filename == str(path)]
-    return {"--version"}.union(*OPTIONS.values()) if not own else set().union(*(OPTIONS[name] for name in own))
+    own = [
+        name
+        for name, command in SUBCOMMANDS.items()
+        if command.callback.__code__.co_filename == str(path)
+    ]
+    return (
+        {"--version"}.union(*OPTIONS.values())
+        if not own
+        else set().union(*(OPTIONS[name] for name in own))
+    )
 
 
 def test_the_library_names_no_flag():
@@ -66,7 +78,10 @@ def test_a_command_has_the_flags_that_it_names():
         for path in COMMANDS.glob("*.py")
         for line, text in strings(path)
         for flag in flags(text)
-        if flag not in options_of(path).union(*(OPTIONS[name] for name in OPTIONS if f"eacl {name} " in text))
+        if flag
+        not in options_of(path).union(
+            *(OPTIONS[name] for name in OPTIONS if f"eacl {name} " in text)
+        )
     ]
     assert not missing
     # Made of a name and an ending, `{option}-format`.
@@ -80,6 +95,7 @@ def test_only_commands_take_signals():
         path.relative_to(PACKAGE).parts[0]
         for path in PACKAGE.rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Attribute) and node.attr in ("signal", "pthread_sigmask", "add_signal_handler")
+        if isinstance(node, ast.Attribute)
+        and node.attr in ("signal", "pthread_sigmask", "add_signal_handler")
     }
     assert taking == {"cli"}

@@ -19,12 +19,13 @@ def parse_config(name: str, overrides: Sequence[str]) -> Config:
     """The checked configuration of `--config=NAME` and its overrides.
 
     Args:
-      name: `FILE[:ARGUMENT]`. The file may import what stands beside it as its folder's modules, as `configs.base`, and in a
-        checkout of this project `configs.base` from wherever it lies.
+      name: `FILE[:ARGUMENT]`. The file may import what stands beside it as its folder's modules, as
+        `configs.base`, and in a checkout of this project `configs.base` from wherever it lies.
       overrides: `--config.SETTING=VALUE`.
 
     Raises:
-      UserError: the file is missing, its values cannot be used, or something else than overrides is given.
+      UserError: the file is missing, its values cannot be used, or something else than overrides is
+        given.
     """
     from ml_collections import config_flags
 
@@ -34,16 +35,25 @@ def parse_config(name: str, overrides: Sequence[str]) -> Config:
         sys.path.append(str(_CHECKOUT))
     arguments = ["eacl train", f"--config={name}", *overrides]
     values = flags.FlagValues()
-    holder = config_flags.DEFINE_config_file("config", None, "", lock_config=True, flag_values=values, sys_argv=arguments)
+    holder = config_flags.DEFINE_config_file(
+        "config", None, "", lock_config=True, flag_values=values, sys_argv=arguments
+    )
     problem = "the command line cannot be used:"
     try:
         rest = values(arguments)[1:]
-    except (KeyError, AttributeError) as error:  # what ml_collections raises for the override of a setting that does not exist
-        raise UserError(f"{problem} there is no setting {str(error).strip()}; eacl_jax/config.py lists them.") from error
+    except (
+        KeyError,
+        AttributeError,
+    ) as error:  # what ml_collections raises for the override of a setting that does not exist
+        raise UserError(
+            f"{problem} there is no setting {str(error).strip()}; eacl_jax/config.py lists them."
+        ) from error
     except (UserError, flags.Error, TypeError, ValueError, SyntaxError, ImportError) as error:
         raise UserError(f"{problem} {str(error).strip()}") from error
     if rest:
-        raise UserError(f"{problem} {' '.join(rest)} is neither an option nor --config.SETTING=VALUE.")
+        raise UserError(
+            f"{problem} {' '.join(rest)} is neither an option nor --config.SETTING=VALUE."
+        )
     try:
         return Config.from_mapping(holder.value)
     except OSError as error:

@@ -1,6 +1,7 @@
 """How a command ends: with a status and at most one line, whatever happens to its process.
 
-0 done; 2 a mistake or a failure that is reported; 130 Ctrl+C; 143 SIGTERM; 141 nobody reads the output any more.
+0 done; 2 a mistake or a failure that is reported; 130 Ctrl+C; 143 SIGTERM; 141 nobody reads the
+output any more.
 """
 
 import contextlib
@@ -39,7 +40,11 @@ def run(command: Callable[[], int | None]) -> NoReturn:
         status = command()
         _flush()
     except SystemExit as ended:
-        status = ended.code if isinstance(ended.code, int) or ended.code is None else _fail(str(ended.code))
+        status = (
+            ended.code
+            if isinstance(ended.code, int) or ended.code is None
+            else _fail(str(ended.code))
+        )
     except UserError as error:
         status = _fail(str(error))
     except KeyboardInterrupt:
@@ -51,7 +56,9 @@ def run(command: Callable[[], int | None]) -> NoReturn:
         elif not error.errno:
             raise
         else:
-            status = _fail(f"{error.filename or 'cannot read or write a file or stream'}: {error.strerror}.")
+            status = _fail(
+                f"{error.filename or 'cannot read or write a file or stream'}: {error.strerror}."
+            )
     finally:
         _leave_at_once()
     if status == 130 and _received:
@@ -62,10 +69,12 @@ def run(command: Callable[[], int | None]) -> NoReturn:
 
 
 def start() -> None:
-    """Opens what was closed of the standard streams, and from now on a signal to stop ends the process as `run` says.
+    """Opens what was closed of the standard streams, and from now on a signal to stop ends the
+    process as `run` says.
 
-    A signal in the middle of an import ends it at once: libraries that are half imported catch the exception and go on, or show
-    a traceback of theirs. Everywhere else it is KeyboardInterrupt, so that nothing unfinished is left.
+    A signal in the middle of an import ends it at once: libraries that are half imported catch the
+    exception and go on, or show a traceback of theirs. Everywhere else it is KeyboardInterrupt, so
+    that nothing unfinished is left.
     """
     _open_streams()
     if threading.current_thread() is not threading.main_thread():
@@ -82,11 +91,17 @@ def start() -> None:
 
 def quiet_libraries() -> None:
     """Warnings of this project only, a line each."""
-    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING, force=True)  # in place of absl's handler
+    logging.basicConfig(
+        format="%(levelname)s: %(message)s", level=logging.WARNING, force=True
+    )  # in place of absl's handler
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     for name in ("transformers", "jax"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    for name in ("absl", "orbax", "asyncio"):  # where orbax repeats what it raises, with tracebacks of its threads
+    for name in (
+        "absl",
+        "orbax",
+        "asyncio",
+    ):  # where orbax repeats what it raises, with tracebacks of its threads
         logging.getLogger(name).setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", category=UserWarning, module="orbax")
 
@@ -112,7 +127,8 @@ def handling(handle: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
 def asking(stop: "StopRequest") -> Iterator[None]:
     """While the block runs, a signal to stop is asked of a run; a second Ctrl+C stops it at once.
 
-    Where the run does not look at the request, there is nothing to save, and the signal does what it did before.
+    Where the run does not look at the request, there is nothing to save, and the signal does what
+    it did before.
     """
     before: dict[int, Any] = {number: signal.getsignal(number) for number in _SIGNALS}
 
@@ -132,15 +148,20 @@ def asking(stop: "StopRequest") -> Iterator[None]:
 
 @contextlib.contextmanager
 def ending_at_once(where: str) -> Iterator[None]:
-    """Has signals to stop end the process while the block runs, with a word and the status that shells expect.
+    """Has signals to stop end the process while the block runs, with a word and the status that
+    shells expect.
 
-    For where nothing is lost, and an exception would have to pass through libraries that are being imported, which swallow
-    some.
+    For where nothing is lost, and an exception would have to pass through libraries that are being
+    imported, which swallow some.
 
     Args:
       where: completes `stopped by SIGTERM`, as `before the service was up`.
     """
-    with handling(lambda number, _: _exit_now(number, None, f"stopped by {signal.Signals(number).name} {where}.")):
+    with handling(
+        lambda number, _: _exit_now(
+            number, None, f"stopped by {signal.Signals(number).name} {where}."
+        )
+    ):
         yield
 
 
@@ -168,9 +189,13 @@ def _leave_at_once() -> None:
 
 
 def _unraisable(unraisable: Any) -> None:
-    """Sends the signal again where Python drops its exception, as in a callback of the garbage collector."""
+    """Sends the signal again where Python drops its exception, as in a callback of the garbage
+    collector.
+    """
     if issubclass(unraisable.exc_type, KeyboardInterrupt):
-        again = threading.Timer(0.01, os.kill, (os.getpid(), _received[-1] if _received else signal.SIGINT))
+        again = threading.Timer(
+            0.01, os.kill, (os.getpid(), _received[-1] if _received else signal.SIGINT)
+        )
         again.daemon = True
         again.start()
     else:
@@ -178,8 +203,9 @@ def _unraisable(unraisable: Any) -> None:
 
 
 def _open_streams() -> None:
-    """Takes the numbers of standard streams that are closed: else the next file to be opened would get one, and what libraries
-    print. `sys.stdin` and `sys.stdout` stay None, which Python has for closed ones.
+    """Takes the numbers of standard streams that are closed: else the next file to be opened would
+    get one, and what libraries print. `sys.stdin` and `sys.stdout` stay None, which Python has for
+    closed ones.
     """
     for number in range(3):
         try:
@@ -204,7 +230,9 @@ def _flush() -> None:
 
 
 def _reader_gone() -> bool:
-    """Whether nobody reads the standard output or the errors any more; other pipes and sockets break too."""
+    """Whether nobody reads the standard output or the errors any more; other pipes and sockets
+    break too.
+    """
     poll = select.poll()
     for number in _descriptors():
         poll.register(number, 0)
@@ -223,7 +251,9 @@ def _descriptors() -> list[int]:
 
 
 def _drop(numbers: Sequence[int]) -> None:
-    """What is still to be written there goes nowhere; Python would try again at its end, and complain."""
+    """What is still to be written there goes nowhere; Python would try again at its end, and
+    complain.
+    """
     for number in numbers:
         os.dup2(os.open(os.devnull, os.O_WRONLY), number)
 

@@ -30,30 +30,40 @@ def train(
             is_eager=True,  # `_list_settings` reads it
         ),
     ],
-    workdir: Annotated[Path, typer.Option(metavar="FOLDER", help="The run's folder; made if absent.")],
+    workdir: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="The run's folder; made if absent.")
+    ],
     resume: Annotated[
         bool,
         typer.Option(
             "--resume/--no-resume",
             " /--noresume",
-            help="Go on with a run of the same configuration that is in --workdir, or refuse a folder that holds one.",
+            help=(
+                "Go on with a run of the same configuration that is in --workdir, or refuse a"
+                " folder that holds one."
+            ),
         ),
     ] = True,
-    profile: Annotated[int, typer.Option(min=0, help="Trace so many steps of stage one into --workdir's profile/.")] = 0,
+    profile: Annotated[
+        int, typer.Option(min=0, help="Trace so many steps of stage one into --workdir's profile/.")
+    ] = 0,
     helpfull: Annotated[
         bool,
         typer.Option(
             "--helpfull",
             callback=_list_settings,
             is_eager=True,
-            help="List all settings, with their values in the --config before it or else their defaults.",
+            help=(
+                "List all settings, with their values in the --config before it or else their"
+                " defaults."
+            ),
         ),
     ] = False,
 ) -> None:
     """Train both stages into a run's folder; stopped or killed, the same command goes on.
 
-    Any setting may be changed by its name, as --config.stage_one.epochs=4; --helpfull lists them, eacl_jax/config.py says what
-    they do.
+    Any setting may be changed by its name, as --config.stage_one.epochs=4; --helpfull lists them,
+    eacl_jax/config.py says what they do.
     """
     del helpfull  # done by its callback
     from eacl_jax.cli import compiled, configuration, huge_pages, process
@@ -71,8 +81,8 @@ def train(
             run.train(checked, workdir, resume=resume, profile=profile, stop=stop)
     except Interrupted as stopped:
         typer.echo(
-            f"{stopped} before it was done; the state is saved. To go on from there, run the same command again:\n"
-            f"  {_this_command()}"
+            f"{stopped} before it was done; the state is saved. To go on from there, run the same"
+            f" command again:\n  {_this_command()}"
         )
         raise typer.Exit(128 + stopped.number) from None
 

@@ -1,7 +1,7 @@
 """What is known of the run that a recognizer comes from.
 
-It stands in the front matter of the model folder's card, under `eacl_jax`, and nowhere else: a recognizer that is derived from
-another one takes it from there.
+It stands in the front matter of the model folder's card, under `eacl_jax`, and nowhere else: a
+recognizer that is derived from another one takes it from there.
 """
 
 import dataclasses
@@ -59,7 +59,13 @@ class Facts:
     changes: tuple[str, ...] = ()
 
     @classmethod
-    def of_run(cls, config: Config, corpus: Corpus, gold: Mapping[str, Int[np.ndarray, " N"]], results: Results) -> Self:
+    def of_run(
+        cls,
+        config: Config,
+        corpus: Corpus,
+        gold: Mapping[str, Int[np.ndarray, " N"]],
+        results: Results,
+    ) -> Self:
         """The facts of a run.
 
         Args:
@@ -69,10 +75,17 @@ class Facts:
           results: of it.
         """
         taxonomy = corpus.taxonomy
-        counts = {split: np.bincount(labels, minlength=len(taxonomy)) for split, labels in gold.items()}
+        counts = {
+            split: np.bincount(labels, minlength=len(taxonomy)) for split, labels in gold.items()
+        }
         groups = config.to_dict()
-        recipe = {f"{group}.{name}": value for group in _RECIPE for name, value in groups[group].items()}
-        recipe |= {f"encoder.{name}": groups["encoder"][name] for name in ("frozen_layers", "dtype", "attention_dropout")}
+        recipe = {
+            f"{group}.{name}": value for group in _RECIPE for name, value in groups[group].items()
+        }
+        recipe |= {
+            f"encoder.{name}": groups["encoder"][name]
+            for name in ("frozen_layers", "dtype", "attention_dropout")
+        }
         recipe |= {f"compat.{name}": on for name, on in groups["compat"].items() if on}
         where = config.encoder.path
         local = Path(where).expanduser()
@@ -86,8 +99,14 @@ class Facts:
             labels=taxonomy.labels,
             words=taxonomy.words,
             dialogues={split: len(dialogues) for split, dialogues in corpus.splits.items()},
-            utterances={split: dict(zip(taxonomy.labels, map(int, count), strict=True)) for split, count in counts.items()},
-            recipe={name: list(value) if isinstance(value, tuple) else value for name, value in recipe.items()},
+            utterances={
+                split: dict(zip(taxonomy.labels, map(int, count), strict=True))
+                for split, count in counts.items()
+            },
+            recipe={
+                name: list(value) if isinstance(value, tuple) else value
+                for name, value in recipe.items()
+            },
             results=results,
         )
 
@@ -116,8 +135,9 @@ class Facts:
             problems = [" ".join(str(error).split())]
         if problems:
             raise UserError(
-                f"{file}: what stands under {KEY} in its front matter cannot be read; restore it, or delete the file to go "
-                "without what it tells of the run:\n  " + "\n  ".join(problems)
+                f"{file}: what stands under {KEY} in its front matter cannot be read; restore it,"
+                " or delete the file to go without what it tells of the run:\n  "
+                + "\n  ".join(problems)
             )
         return facts
 
@@ -127,6 +147,11 @@ class Facts:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as the front matter holds them."""
-        scores = {name: value for name, value in self.results.to_json().items() if name not in _ONCE}
-        plain = {name: list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(self).items()}
+        scores = {
+            name: value for name, value in self.results.to_json().items() if name not in _ONCE
+        }
+        plain = {
+            name: list(v) if isinstance(v, tuple) else v
+            for name, v in dataclasses.asdict(self).items()
+        }
         return plain | {"results": scores}

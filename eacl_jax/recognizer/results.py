@@ -1,4 +1,6 @@
-"""What a run gave, as `results.json` and a card's front matter hold it. Scores and calibration errors are in percent."""
+"""What a run gave, as `results.json` and a card's front matter hold it. Scores and calibration
+errors are in percent.
+"""
 
 import dataclasses
 from collections.abc import Mapping
@@ -20,12 +22,16 @@ class Scores:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; no `micro_f1` where it is not measured."""
-        return {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
+        return {
+            name: value for name, value in dataclasses.asdict(self).items() if value is not None
+        }
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """Of a stage's chosen epoch: the temperature that fits dev, and by split the expected calibration error."""
+    """Of a stage's chosen epoch: the temperature that fits dev, and by split the expected
+    calibration error.
+    """
 
     temperature: float = bounded(above=0)
     expected_calibration_error: dict[str, float]
@@ -69,12 +75,21 @@ class Results:
         """Plain values, as the file holds them."""
 
         def splits(scored: StageScores | Baseline) -> dict[str, Any]:
-            return dataclasses.asdict(scored) | {"dev": scored.dev.to_json(), "test": scored.test.to_json()}
+            return dataclasses.asdict(scored) | {
+                "dev": scored.dev.to_json(),
+                "test": scored.test.to_json(),
+            }
 
         scored = {name: splits(getattr(self, name)) for name in (*Stage, "always_most_frequent")}
-        return {"corpus": self.corpus, "seed": self.seed, **{str(name): values for name, values in scored.items()}}
+        return {
+            "corpus": self.corpus,
+            "seed": self.seed,
+            **{str(name): values for name, values in scored.items()},
+        }
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any], problems: list[str]) -> "Results | None":
-        """Reads what `to_json` gave; adds what is wrong with it, a line a field, to the problems."""
+        """Reads what `to_json` gave; adds what is wrong with it, a line a field, to the
+        problems.
+        """
         return build(cls, values, "results", problems)

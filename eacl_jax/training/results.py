@@ -1,4 +1,6 @@
-"""What a run gives: scores and calibration of both stages, as `results.json` has them, and as a table."""
+"""What a run gives: scores and calibration of both stages, as `results.json` has them, and as a
+table.
+"""
 
 from collections.abc import Mapping
 
@@ -15,16 +17,24 @@ from eacl_jax.training.experiment import Experiment
 from eacl_jax.training.stage import HEADLINE, StageResult, score
 
 
-def calibrate(experiment: Experiment, reps: Mapping[str, np.ndarray], anchors: np.ndarray) -> Calibration:
-    """The temperature that fits dev, and by split the expected calibration error in percent with it and without."""
+def calibrate(
+    experiment: Experiment, reps: Mapping[str, np.ndarray], anchors: np.ndarray
+) -> Calibration:
+    """The temperature that fits dev, and by split the expected calibration error in percent with it
+    and without.
+    """
     scores = {
-        split: host_scores(reps[split], anchors, temperature=experiment.config.loss.temperature) for split in ("dev", "test")
+        split: host_scores(reps[split], anchors, temperature=experiment.config.loss.temperature)
+        for split in ("dev", "test")
     }
     task = experiment.task
     temperature = task.fit_temperature(scores["dev"], experiment.gold("dev"))
 
     def errors(temperature: float) -> dict[str, float]:
-        return {split: task.calibration_error(scores[split], experiment.gold(split), temperature) for split in scores}
+        return {
+            split: task.calibration_error(scores[split], experiment.gold(split), temperature)
+            for split in scores
+        }
 
     return Calibration(
         temperature=temperature,
@@ -39,17 +49,21 @@ def summarize(
     predicted: Mapping[Stage, Mapping[str, np.ndarray]],
     calibration: Mapping[Stage, Calibration],
 ) -> Results:
-    """What goes into `results.json`: scores in percent and calibration of each stage's chosen epoch, and scores of always
-    answering the training split's most frequent label.
+    """What goes into `results.json`: scores in percent and calibration of each stage's chosen
+    epoch, and scores of always answering the training split's most frequent label.
     """
     frequent = experiment.task.most_frequent(experiment.gold("train"))
 
     def scores(answers: Mapping[str, np.ndarray]) -> dict[str, Scores]:
-        return {split: Scores(**score(experiment, split, answers[split])) for split in ("dev", "test")}
+        return {
+            split: Scores(**score(experiment, split, answers[split])) for split in ("dev", "test")
+        }
 
     def of(stage: Stage) -> StageScores:
         found = scores(predicted[stage])
-        return StageScores(best_epoch=stages[stage].best_epoch, **found, calibration=calibration[stage])
+        return StageScores(
+            best_epoch=stages[stage].best_epoch, **found, calibration=calibration[stage]
+        )
 
     always = {split: np.full_like(experiment.gold(split), frequent) for split in ("dev", "test")}
     return Results(
@@ -68,11 +82,16 @@ def print_results(results: Results, console: Console) -> None:
     for column in ("", "split", *(title(name) for name in names)):
         table.add_column(column, justify="left" if column in ("", "split") else "right")
     rows: list[tuple[str, StageScores | Baseline]] = [
-        *((f"{stage.words} (epoch {results.of(stage).best_epoch})", results.of(stage)) for stage in Stage),
+        *(
+            (f"{stage.words} (epoch {results.of(stage).best_epoch})", results.of(stage))
+            for stage in Stage
+        ),
         (f"always {results.always_most_frequent.label}", results.always_most_frequent),
     ]
     for name, found in rows:
         for split in ("dev", "test"):
             scores = [f"{getattr(getattr(found, split), score):.2f}" for score in names]
-            table.add_row(Text(name if split == "dev" else ""), split, *scores, end_section=split == "test")
+            table.add_row(
+                Text(name if split == "dev" else ""), split, *scores, end_section=split == "test"
+            )
     console.print(table)

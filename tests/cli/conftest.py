@@ -1,4 +1,6 @@
-"""The command line as the tests call it: in this process, with a stand-in for the recognizer or a tiny real one."""
+"""The command line as the tests call it: in this process, with a stand-in for the recognizer or a
+tiny real one.
+"""
 
 import io
 import signal

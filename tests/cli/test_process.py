@@ -38,18 +38,24 @@ def start(folder: Path, body: str, end: str = "") -> subprocess.CompletedProcess
     (folder / "command.py").write_text(START.format(body=body.replace("\n", "\n        ")))
     shell = f"{sys.executable} command.py {end}"
     environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": f"{ROOT}:{folder}"}
-    return subprocess.run(["bash", "-c", shell], cwd=folder, env=environment, capture_output=True, text=True)
+    return subprocess.run(
+        ["bash", "-c", shell], cwd=folder, env=environment, capture_output=True, text=True
+    )
 
 
 @pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
-def test_a_command_that_is_stopped_finishes_its_files(name: str, status: int, tmp_path: Path) -> None:
+def test_a_command_that_is_stopped_finishes_its_files(
+    name: str, status: int, tmp_path: Path
+) -> None:
     done = start(tmp_path, STOP.format(signal=name))
     assert (done.returncode, done.stdout, done.stderr) == (status, "", "stopped.\n")
     assert (tmp_path / "cleaned").exists()
 
 
 @pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
-def test_a_command_that_is_stopped_while_it_imports_ends_at_once(name: str, status: int, tmp_path: Path) -> None:
+def test_a_command_that_is_stopped_while_it_imports_ends_at_once(
+    name: str, status: int, tmp_path: Path
+) -> None:
     """Whatever the library does with an exception in the middle of it."""
     stop = STOP.format(signal=name)
     (tmp_path / "library.py").write_text(f"try:\n    {stop}\nexcept BaseException:\n    pass\n")
@@ -58,7 +64,10 @@ def test_a_command_that_is_stopped_while_it_imports_ends_at_once(name: str, stat
 
 
 def test_ctrl_c_where_python_drops_exceptions(tmp_path: Path) -> None:
-    done = start(tmp_path, "callback = Callback()\ndel callback\nimport time\ntime.sleep(5)\nprint('went on')")
+    done = start(
+        tmp_path,
+        "callback = Callback()\ndel callback\nimport time\ntime.sleep(5)\nprint('went on')",
+    )
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "stopped.\n")
 
 
@@ -66,13 +75,37 @@ def test_ctrl_c_where_python_drops_exceptions(tmp_path: Path) -> None:
     ("body", "end", "status", "errors"),
     [
         ("print('x' * 10**6)", "| head -c1 >/dev/null; exit ${PIPESTATUS[0]}", 141, ""),
-        ("print('x')", ">/dev/full", 2, "error: cannot write to standard output: No space left on device.\n"),
-        ("print('x' * 10**6)", ">/dev/full", 2, "error: cannot read or write a file or stream: No space left on device.\n"),
+        (
+            "print('x')",
+            ">/dev/full",
+            2,
+            "error: cannot write to standard output: No space left on device.\n",
+        ),
+        (
+            "print('x' * 10**6)",
+            ">/dev/full",
+            2,
+            "error: cannot read or write a file or stream: No space left on device.\n",
+        ),
         ("open('none/file')", "", 2, "error: none/file: No such file or directory.\n"),
-        ("from eacl_jax.errors import UserError\nraise UserError('A [b] c.')", "", 2, "error: A [b] c.\n"),
+        (
+            "from eacl_jax.errors import UserError\nraise UserError('A [b] c.')",
+            "",
+            2,
+            "error: A [b] c.\n",
+        ),
         ("sys.exit(5)", "", 5, ""),
-        # The number of a closed stream is not given to the next file, where libraries would print into it.
-        ("print('x')\nassert open('command.py').fileno() > 2 and sys.stdin is sys.stdout is None", "<&- >&-", 0, ""),
+        # The number of a closed stream is not given to the next file, where libraries would print
+        # into it.
+        (
+            (
+                "print('x')\nassert open('command.py').fileno() > 2 and sys.stdin is sys.stdout is"
+                " None"
+            ),
+            "<&- >&-",
+            0,
+            "",
+        ),
         ("raise OSError(5, 'Input/output error', 'file')", "2>&- >out; cat out", 0, ""),
     ],
 )
@@ -92,7 +125,9 @@ def test_a_run_is_asked_to_stop_and_a_second_interrupt_stops_at_once() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_where_a_run_has_nothing_to_save_it_stops_as_other_commands(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_a_run_has_nothing_to_save_it_stops_as_other_commands(
+    number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stop = StopRequest()
     before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
     monkeypatch.setattr(process, "_received", [])

@@ -16,20 +16,29 @@ from tests.stubs.toys import make_config
 def numbers(workdir):
     """Everything recorded but speeds."""
     rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in row.items() if key != "examples_per_second"} for row in rows]
+    return [
+        {key: value for key, value in row.items() if key != "examples_per_second"} for row in rows
+    ]
 
 
 def traced_steps(file):
     """The numbers of the steps that a trace names."""
     with gzip.open(file) as content:
         events = json.load(content)["traceEvents"]
-    return sorted(int(event["args"]["step_num"]) for event in events if event.get("name") == "train" and "args" in event)
+    return sorted(
+        int(event["args"]["step_num"])
+        for event in events
+        if event.get("name") == "train" and "args" in event
+    )
 
 
 def scores(workdir):
     """The run's results but for calibration, which shows every bit of the representations."""
     results = json.loads((workdir / "results.json").read_text())
-    return {key: value if key in ("corpus", "seed") else {**value, "calibration": None} for key, value in results.items()}
+    return {
+        key: value if key in ("corpus", "seed") else {**value, "calibration": None}
+        for key, value in results.items()
+    }
 
 
 @pytest.mark.slow
@@ -54,7 +63,9 @@ def test_a_resumed_run_is_traced_and_unchanged(toy, finished, tmp_path, monkeypa
         assert ours == pytest.approx(theirs, rel=1e-4)
 
 
-@pytest.mark.parametrize(("steps", "traced", "words"), [(5, [4, 5], "2 steps traced"), (3, None, "nothing traced")])
+@pytest.mark.parametrize(
+    ("steps", "traced", "words"), [(5, [4, 5], "2 steps traced"), (3, None, "nothing traced")]
+)
 def test_a_run_shorter_than_the_trace(tmp_path, steps, traced, words):
     said = io.StringIO()
     with Profiler(tmp_path, 9, Console(file=said)) as profiler:

@@ -1,4 +1,6 @@
-"""How much may wait: what is over it is refused at once, and the caller learns when to come back."""
+"""How much may wait: what is over it is refused at once, and the caller learns when to come
+back.
+"""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -7,7 +9,9 @@ from eacl_jax.serving.errors import ApiError, try_again
 
 
 class Admission:
-    """Lets work in while there is room for it and the service is up. For one thread: the event loop's."""
+    """Lets work in while there is room for it and the service is up. For one thread: the event
+    loop's.
+    """
 
     def __init__(self, room: int, *, pace: Callable[[], float]) -> None:
         """Args:
@@ -48,4 +52,6 @@ def not_ready() -> ApiError:
 
 def shutting_down() -> ApiError:
     """503 for what comes, or is still there, when the service ends."""
-    return ApiError(503, "shutting_down", "the service is shutting down; ask another, or again when it is back.")
+    return ApiError(
+        503, "shutting_down", "the service is shutting down; ask another, or again when it is back."
+    )
