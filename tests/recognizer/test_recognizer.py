@@ -317,8 +317,5 @@ def test_a_run_decides_near_ties_as_the_recognizer_does(recognizer):
     near[:, 1] = [2e-4, 1e-4, 1]
     assert int(scores(reps, near, temperature=1.0)[0].argmax()) == 0
     (answer,) = recognizer._changed(recognizer.settings, {"stage_two": near}).answer(reps, [Utterance("Ann", "hello")])
-    assert (
-        answer.emotion
-        == recognizer.labels[stage.predictions(SingleLabel(recognizer.labels), reps, near)[0]]
-        == recognizer.labels[1]
-    )
+    (nearest,) = stage.predictions(SingleLabel(recognizer.labels), reps, near)
+    assert answer.emotion == recognizer.labels[nearest] == recognizer.labels[1]
