@@ -4,13 +4,13 @@ BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint constraints.txt
 RUN ?= runs/quickstart
 
-.PHONY: quickstart test slow lint type bench format clean
+.PHONY: quickstart test slow lint type bench docs format clean
 
 quickstart: .venv/quickstart  ## main job on the built-in corpus and encoder
 	$(BIN)/python launch/train.py --config=configs/quickstart.py --workdir=$(RUN)
 
 test: .venv/test  ## the tests, but for the slow ones
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=25
 
 slow: .venv/test  ## the slow ones
 	$(BIN)/python -m pytest -n 2 -m slow
@@ -24,6 +24,9 @@ type: .venv/test
 
 bench: .venv/test  ## speed beside PyTorch, on this machine
 	$(BIN)/python launch/benchmark.py --rounds=5
+
+docs: .venv/docs  ## the documents as a site, in build/site; fails at any warning
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --config-file docs/site/mkdocs.yml
 
 format: .venv/test
 	$(BIN)/ruff check --fix .
@@ -45,4 +48,8 @@ clean:
 
 .venv/test: .venv/quickstart
 	$(PIP) --editable '.[test]'
+	@touch $@
+
+.venv/docs: .venv/core
+	$(PIP) --editable '.[docs]'
 	@touch $@

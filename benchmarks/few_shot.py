@@ -50,10 +50,10 @@ def main() -> None:
         return recognizer.encode(dialogues)[labels >= 0], labels[labels >= 0]
 
     reps, labels = annotated("train")
-    judged, gold = annotated(SPLIT.value)
+    asked, gold = annotated(SPLIT.value)
 
     def weighted_f1(anchors: np.ndarray) -> float:
-        answers = host_cosines(judged, anchors).argmax(axis=1)
+        answers = host_cosines(asked, anchors).argmax(axis=1)
         return 100 * float(f1_score(gold, answers, average="weighted", zero_division=0))
 
     table = Table(title=f"{MODEL.value} on {CORPUS.value} {SPLIT.value}, weighted F1 in percent")

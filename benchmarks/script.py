@@ -1,4 +1,4 @@
-"""How a benchmark starts and ends: its flags are absl's, and a mistake is told in one line."""
+"""How a benchmark starts and ends: its flags are absl's, and a mistake is reported in one line."""
 
 from collections.abc import Callable
 from typing import NoReturn

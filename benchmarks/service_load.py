@@ -3,7 +3,7 @@
     python benchmarks/service_load.py --model=runs/quickstart/model --seconds=60
 
 Starts `eacl serve` on a port of its own. Each client asks anew as soon as it is answered: for a dialogue, for several, or for
-the next utterance of a conversation, drawn by chance. Every answer is held against the library's. Clients and service share
+the next utterance of a conversation, drawn by chance. Every answer is compared with the library's. Clients and service share
 the machine.
 """
 
@@ -92,7 +92,7 @@ def served(*options: str) -> Iterator[str]:
             raise RuntimeError(f"the service did not start: {line!r}, status {process.wait(60)}")
         yield line.split(" answers at ")[1].split()[0]
         process.send_signal(signal.SIGTERM)
-        print(f"told to stop, the service ended with status {process.wait(60)}")
+        print(f"asked to stop, the service ended with status {process.wait(60)}")
     finally:
         process.kill()
         process.wait()

@@ -153,7 +153,7 @@ class StageOneConfig:
     layer_decay: float = bounded(1.0, above=0, at_most=1)
     # Gradual unfreezing (arXiv 1801.06146): in epoch e only the top unfreeze_layers * e layers learn, with what lies above
     # them and the heads; the embeddings join one layer after the lowest. 0: everything from the start. What
-    # encoder.frozen_layers holds stays held.
+    # encoder.frozen_layers freezes stays frozen.
     unfreeze_layers: int = bounded(0, at_least=0)
     # Rows "REGEX=FACTOR": a parameter's rate is multiplied by the factor of the first row whose regex matches its whole name
     # (encoder/layers/0/attention/query/kernel, layers from 0); 0 holds it. Empty: no factors; else every parameter needs a

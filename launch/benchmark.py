@@ -6,7 +6,7 @@ BUILD_NOTES.md says what was measured; `benchmarks/speed/peers.py` is what the p
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # `benchmarks` is not installed
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this checkout, whatever is installed
 
 from benchmarks.speed import command
 

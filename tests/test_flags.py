@@ -10,8 +10,8 @@ from typer.main import get_command
 from eacl_jax.cli.app import app
 from eacl_jax.cli.options import NAMING
 from eacl_jax.corpora.columns import PARTS
+from tests.stubs.root import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "eacl_jax"
 COMMANDS = PACKAGE / "cli"
 FLAG = re.compile(r"--[a-z][a-z_-]*")

@@ -137,7 +137,7 @@ def predict(
       on_long: what becomes of texts that are too long; see `EmotionRecognizer.examples`.
       chunk: utterances predicted together, about: that many, and the rest of the last dialogue.
       skip_bad: note dialogues that cannot be used, and go on.
-      tell: is told how it goes, after each chunk.
+      tell: gets how it goes, after each chunk.
 
     Returns:
       What was done, by earlier runs on the same output included.

@@ -194,7 +194,7 @@ class Gathering:
 
 
 def read_jsonl(lines: Lines, wanted: Wanted) -> Iterator[Item]:
-    """A dialogue a line; blank lines are passed over. What is wrong with lines of unwanted dialogues is not told."""
+    """A dialogue a line; blank lines are passed over. What is wrong with lines of unwanted dialogues is not reported."""
     seen = Seen()
     before = lines.position
     while line := lines.read():

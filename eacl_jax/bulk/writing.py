@@ -235,8 +235,10 @@ class FileOutput:
             return None
         pairs = {key: (found.settings.get(key), now) for key, now in self.journal.settings.items()}
         if differ := [f"{key}: {before!r}, now {now!r}" for key, (before, now) in pairs.items() if before != now]:
-            told = "\n  ".join(differ)
-            raise UserError(f"{self._part} is of an unfinished run that differs; give the same to go on, or {again}.\n  {told}")
+            differing = "\n  ".join(differ)
+            raise UserError(
+                f"{self._part} is of an unfinished run that differs; give the same to go on, or {again}.\n  {differing}"
+            )
         if self.path.exists() and not found.replaces and (self._part.exists() or not found.finished):
             raise UserError(
                 f"{self.path} was not there when the unfinished run began; move it away, or {again} and replace it."

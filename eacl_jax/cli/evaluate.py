@@ -19,6 +19,7 @@ from eacl_jax.cli.options import (
     TextColumn,
     find_model,
 )
+from eacl_jax.config import Stage
 from eacl_jax.errors import UserError
 from eacl_jax.files import local, whole
 
@@ -50,9 +51,9 @@ def evaluate(
     labels: Labels = "",
     mapped: Mapped = "",
     stage: Annotated[
-        Literal["stage_one", "stage_two"],
+        Stage,
         typer.Option(help="With --model: whose anchors answer; stage two's are the adapted ones."),
-    ] = "stage_two",
+    ] = Stage.TWO,
     on_long: Annotated[
         Literal["cut", "refuse", "pool"],
         typer.Option(help="With --model: what to do with a text longer than the model reads; pool reads it in parts."),

@@ -12,7 +12,7 @@ _ENABLED = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
 def use_huge_pages() -> None:
-    """Starts this program anew, in the same process, with glibc's allocator told to ask for huge pages; once.
+    """Starts this program anew, in the same process, with glibc's allocator set to ask for huge pages; once.
 
     XLA allocates a step's temporary memory as one piece and gives it back after the step, so the kernel hands out and clears
     the same gigabytes in every step, and with pages of 4 KiB most of that time goes into half a million page faults. Settings

@@ -10,7 +10,7 @@ from eacl_jax.recognizer import locate
 
 
 def find_model(given: str) -> str:
-    """The model's folder, or its id on the hub; what is wrong with a folder is told before anything slow is imported.
+    """The model's folder, or its id on the hub; what is wrong with a folder is reported before anything slow is imported.
 
     Raises:
       UserError: it is a folder here, and no model's.

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import typer
 
 from eacl_jax.cli.options import DialogueColumn, Labels, Model, SpeakerColumn, TextColumn, parse_labels
+from eacl_jax.config import Stage
 
 
 def predict(
@@ -16,9 +17,7 @@ def predict(
         str, typer.Option("--output", metavar="FILE", help="A .jsonl or .csv file, or - for standard output.")
     ],
     labels: Labels = "",
-    stage: Annotated[
-        Literal["stage_one", "stage_two"], typer.Option(help="Whose anchors answer: stage two's are the adapted ones.")
-    ] = "stage_two",
+    stage: Annotated[Stage, typer.Option(help="Whose anchors answer: stage two's are the adapted ones.")] = Stage.TWO,
     input_format: Annotated[
         Literal["jsonl", "csv", "txt"] | None, typer.Option(help="Of the input, where its name does not tell.")
     ] = None,

@@ -1,6 +1,6 @@
 """How a command ends: with a status and at most one line, whatever happens to its process.
 
-0 done; 2 a mistake or a failure that is told; 130 Ctrl+C; 143 SIGTERM; 141 nobody reads the output any more.
+0 done; 2 a mistake or a failure that is reported; 130 Ctrl+C; 143 SIGTERM; 141 nobody reads the output any more.
 """
 
 import contextlib

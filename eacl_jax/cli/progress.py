@@ -16,7 +16,7 @@ _LINE_EVERY = 30.0  # seconds
 
 
 class Teller:
-    """Is told how it goes, and says so."""
+    """Gets how it goes, and says so."""
 
     def __init__(self, console: Console, size: int, read: Callable[[Position], int], before: Totals) -> None:
         """Args:
@@ -39,7 +39,7 @@ class Teller:
 
     @contextlib.contextmanager
     def shown(self) -> Iterator[Callable[[Totals, Position], None]]:
-        """Shows the bar meanwhile, and gives what is to be told."""
+        """Shows the bar meanwhile, and gives what gets it."""
         with self._bar:
             yield self._tell
 
@@ -78,11 +78,11 @@ def print_summary(console: Console, name: str, output: Output, before: Totals, *
     """
     answered = "the mean of their parts was answered" if on_long == "pool" else "their ends were answered"
     totals = output.journal.totals
-    told = [f"{name}: {totals.dialogues:,} dialogues, {totals.utterances:,} utterances, {totals.seconds:,.1f} s"]
+    lines = [f"{name}: {totals.dialogues:,} dialogues, {totals.utterances:,} utterances, {totals.seconds:,.1f} s"]
     if totals.utterances > before.utterances:
-        told[0] += f", {rate(totals, before)}"
+        lines[0] += f", {rate(totals, before)}"
     if totals.emotions:
-        told.append(", ".join(f"{label} {count:,}" for label, count in sorted(totals.emotions.items(), key=lambda e: -e[1])))
+        lines.append(", ".join(f"{label} {count:,}" for label, count in sorted(totals.emotions.items(), key=lambda e: -e[1])))
     notes = {
         f"utterances are longer than the model reads: {answered} (--on-long)": totals.truncated,
         "utterances hold mostly what the model's tokenizer does not know, such as another script: their answers say nothing": (
@@ -91,8 +91,8 @@ def print_summary(console: Console, name: str, output: Output, before: Totals, *
         f"utterances name no speaker; they count as one speaker's, {NOBODY!r}": totals.unnamed,
         f"dialogues could not be used: see {output.problems_in}": totals.skipped,
     }
-    told += [f"{count:,} {text}" for text, count in notes.items() if count]
-    for line in told:
+    lines += [f"{count:,} {text}" for text, count in notes.items() if count]
+    for line in lines:
         console.print(printable(line), markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 

@@ -1,4 +1,4 @@
-"""How the bytes of a file become text and rows: compression, encoding and separator, told from its beginning.
+"""How the bytes of a file become text and rows: compression, encoding and separator, known from its beginning.
 
 Readers of whole files and of streams share it, so it needs nothing but the standard library.
 """

@@ -43,7 +43,7 @@ class Batch:
       segment_ids: int32 [R, L]; 0 is padding, examples count from 1 in each row. Attention never crosses segments.
       readout: int32 [N, 2], row and column of the token that stands for each example.
       labels: int32 [N] anchor indices, 0 where there is none.
-      weights: float32 [N], 1 for an example, 0 for filler.
+      weights: float32 [N], 1 for an example, 0 for padding.
     """
 
     tokens: Any = dataclasses.field(metadata=_PER_ROW)

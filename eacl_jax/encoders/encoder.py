@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int
 from eacl_jax.encoders.attention import Attention, using
 from eacl_jax.encoders.dropout import Randomness, dropout_key
 from eacl_jax.encoders.fields import Fields
-from eacl_jax.encoders.stack import held, run_last_layer, run_layers
+from eacl_jax.encoders.stack import run_last_layer, run_layers, without_gradients
 from eacl_jax.encoders.weights.names import NameTable
 
 
@@ -44,7 +44,7 @@ class Encoder(nnx.Module):
         too large gives NaN, not an error.
       attention: kernel and dropout of attention.
       remat: the backward pass runs each layer again instead of keeping what is inside it: less memory, a third more work.
-      frozen_layers: 0 where all is trained, else the lowest n layers and all of `below` are held fixed.
+      frozen_layers: 0 where all is trained, else the lowest n layers and all of `below` are frozen.
     """
 
     # Checkpoint names of every parameter.
@@ -114,7 +114,7 @@ class Encoder(nnx.Module):
 
     def _encode(self, tokens: Array, positions: Array, segment_ids: Array, keys: Array | None, read: Array | None) -> Array:
         key = None if keys is None else keys[0]
-        lower = held(self) if self.frozen_layers else self
+        lower = without_gradients(self) if self.frozen_layers else self
         hidden = lower.embed(tokens, positions, key=key)
         context = lower.context(positions, segment_ids, key=None if key is None else jax.random.fold_in(key, 1))
         layer_keys = None if keys is None else keys[1:]

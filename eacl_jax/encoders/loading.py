@@ -113,8 +113,8 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
 
 def _read_config(file: Path) -> dict[str, Any]:
     if not file.is_file():
-        held = local.listed(sorted(each.name for each in file.parent.iterdir())) or "nothing"
-        raise UserError(f"{file} is missing; expected the folder of a Hugging Face model, {file.parent} holds {held}.")
+        found = local.listed(sorted(each.name for each in file.parent.iterdir())) or "nothing"
+        raise UserError(f"{file} is missing; expected the folder of a Hugging Face model, {file.parent} holds {found}.")
     text = local.read_text(file)
     try:
         config = json.loads(text)

@@ -16,7 +16,7 @@ def stack_layers(make: Callable[[nnx.Rngs], nnx.Module], num_layers: int, *, sca
     return nnx.split_rngs(splits=num_layers)(nnx.vmap(make, in_axes=0, out_axes=0))(rngs)
 
 
-def held(module: nnx.Module) -> Any:
+def without_gradients(module: nnx.Module) -> Any:
     """The same module with parameters that no gradient reaches.
 
     What it makes of tokens, or of hidden states that no gradient reaches either, costs nothing in a backward pass.
@@ -45,7 +45,7 @@ def run_layers(
       context: the same for every layer.
       own: a tree of arrays with a leading layer axis, over the whole stack, of which each layer gets its row; or None.
       keys: one dropout key a layer, over the whole stack, or None.
-      frozen: the parameters of this many lower layers are held.
+      frozen: the parameters of this many lower layers are frozen.
       remat: keep only each layer's input for the backward pass, which runs the layer again.
     """
     recomputed = jax.checkpoint if remat else lambda function: function
@@ -56,7 +56,7 @@ def run_layers(
     if isinstance(layers, nnx.List):
         for index in range(start, stop):
             mine, key = row(index)
-            graphdef, params = nnx.split(held(layers[index]) if index < frozen else layers[index])
+            graphdef, params = nnx.split(without_gradients(layers[index]) if index < frozen else layers[index])
             layer = recomputed(lambda params, *inputs, key, graphdef=graphdef: nnx.merge(graphdef, params)(*inputs, key=key))
             hidden = layer(params, hidden, context, mine, key=key)
         return hidden
@@ -88,7 +88,7 @@ def run_last_layer(
 ) -> Float[Array, "rows slots hidden"]:
     """Runs the stack's last layer as `layer(hidden, context, own, key=key, read=read)`: for the tokens in columns `read`.
 
-    Arguments as for `run_layers`; `frozen`: the layer's parameters are held.
+    Arguments as for `run_layers`; `frozen`: the layer's parameters are frozen.
     """
     if isinstance(layers, nnx.List):
         layer = layers[-1]
@@ -96,4 +96,4 @@ def run_last_layer(
         graphdef, stacked = nnx.split(layers)
         layer = nnx.merge(graphdef, jax.tree.map(lambda leaf: leaf[-1], stacked))
     own, key = jax.tree.map(lambda leaf: leaf[-1], (own, keys))
-    return (held(layer) if frozen else layer)(hidden, context, own, key=key, read=read)
+    return (without_gradients(layer) if frozen else layer)(hidden, context, own, key=key, read=read)

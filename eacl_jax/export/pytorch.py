@@ -3,6 +3,7 @@
 import inspect
 from pathlib import Path
 
+from eacl_jax.config import Stage
 from eacl_jax.errors import UserError
 from eacl_jax.export import standalone
 from eacl_jax.export.parts import Parts, prompt_form
@@ -83,7 +84,7 @@ def section(recognizer: EmotionRecognizer, parts: Parts) -> str:
         form=prompt_form(recognizer),
         prompt=inspect.getsource(standalone.prompt),
         read="hidden.mean(dim=0)" if settings.readout == "mean" else "hidden[column]",
-        temperature=2 * settings.temperature * settings.calibration["stage_two"],
+        temperature=2 * settings.temperature * settings.calibration[Stage.TWO],
     )
     rounding = "" if settings.encoder_dtype == "float32" else f" It computes in float32, eacl_jax in {settings.encoder_dtype}."
     return (

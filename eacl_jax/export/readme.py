@@ -45,7 +45,7 @@ A row holds a prompt, or up to {segments} of them one after the other, which do 
 Shapes: {shapes}. `run.py` adds the padding that a shape needs. Each shape of input is compiled at its first use: use few.
 
 The programs themselves are functions of (weights, tokens, positions, segment_ids, readout), weights by name as in
-`weights.npz`; `run.py` shows how JAX is told so.
+`weights.npz`; `run.py` shows how to say so to JAX.
 
 ## Prompts
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from eacl_jax.config import Stage
 from eacl_jax.data.batching import Batch
 from eacl_jax.encoders.attention import Attention
 from eacl_jax.errors import UserError
@@ -22,7 +23,7 @@ from eacl_jax.files import whole
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 
 PLATFORMS = ("cpu", "cuda", "tpu")
-_STAGE = "stage_two"
+_STAGE = Stage.TWO
 
 
 def export_stablehlo(

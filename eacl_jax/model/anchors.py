@@ -114,10 +114,10 @@ def check_words(tokenizer: Any, taxonomy: Taxonomy) -> tuple[str, ...]:
         same.setdefault(tuple(ids), []).append(label)
         if ids and 2 * ids.count(tokenizer.unk_token_id) > len(ids):
             unknown.append(label)
-    told = [" and ".join(f"{label!r} ({words[label]!r})" for label in labels) for labels in same.values() if len(labels) > 1]
-    if told:
+    alike = [" and ".join(f"{label!r} ({words[label]!r})" for label in labels) for labels in same.values() if len(labels) > 1]
+    if alike:
         raise UserError(
-            f"labels cannot be told apart, as their words are the same tokens to the encoder: {'; '.join(told)}. "
+            f"labels cannot be told apart, as their words are the same tokens to the encoder: {'; '.join(alike)}. "
             "Give each label another word or phrase that says what it means: LABEL=WORD."
         )
     return _warned(

@@ -43,7 +43,7 @@ def cross_entropy(
     Args:
       logits: [N, C].
       labels: [N] in 0..C-1.
-      weights: [N] non-negative, 0 for filler rows; None means all 1.
+      weights: [N] non-negative, 0 for padding rows; None means all 1.
       axis_name: of the mapped axis over which N is split, in per-device code.
 
     Returns:
@@ -87,7 +87,7 @@ def supervised_contrastive(
       anchors: [C, D], or None for the utterances alone.
       temperature: positive.
       form: "in" or "out".
-      weights: [N], 0 removes a filler row from every sum; other values count as 1.
+      weights: [N], 0 removes a padding row from every sum; other values count as 1.
       constant_for_no_positive: form "in" only: such a row counts with the constant `-log(1e-8)`, as in the public
         implementation.
       axis_name: name of the mapped axis in per-device code (`jax.pmap`, `jax.shard_map`), where `reps`, `labels`,
@@ -154,6 +154,11 @@ def anchor_angle(anchors: Float[Array, "C D"]) -> Float[Array, ""]:
 
     Returns:
       Scalar in radians, in (-pi, 0).
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> round(float(anchor_angle(jnp.eye(3))), 4)  # three anchors 120 degrees apart, seen from their mean
+      -2.0944
     """
     if anchors.ndim != 2 or anchors.shape[0] < 2:
         raise ValueError(f"anchors must be [C, D] with C >= 2, got {anchors.shape}")

@@ -97,19 +97,19 @@ class Model(Representer):
 def readout_columns(batch: Batch) -> tuple[Int[Array, "R S"], Int[Array, " N"]]:
     """The columns that are read in each row (0 where there are fewer), and each example's place among its row's.
 
-    An example's place is that of its segment. Filler reads what is in its row's first place, or the last of an empty row.
+    An example's place is that of its segment. Padding reads what is in its row's first place, or the last of an empty row.
     """
     rows, columns = batch.readout[:, 0], batch.readout[:, 1]
     slots = batch.segment_ids[rows, columns] - 1
     empty = jnp.zeros((batch.tokens.shape[0], min(MAX_SEGMENTS, batch.tokens.shape[1])), columns.dtype)
-    # max, because filler points at column 0 of a row whose first example reads another one.
+    # max, because padding points at column 0 of a row whose first example reads another one.
     return empty.at[rows, slots].max(columns), slots
 
 
 def mean_over_examples(hidden: Float[Array, "R L d"], batch: Batch) -> Float[Array, "N d"]:
     """Mean of the hidden states over all tokens of each example, in float32.
 
-    An example's tokens are those of its readout token's segment, so that there is always at least one: filler, whose readout
+    An example's tokens are those of its readout token's segment, so that there is always at least one: padding, whose readout
     may lie in padding, is finite like everything else.
     """
     rows, columns = batch.readout[:, 0], batch.readout[:, 1]

@@ -28,6 +28,12 @@ def scores(x: Float[Array, "N D"], y: Float[Array, "M D"], *, temperature: float
 
     Returns:
       [N, M] float32 scores. The prediction for an utterance is the argmax over the anchors.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> x, anchors = jnp.array([[2.0, 0.0]]), jnp.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
+      >>> [round(float(s), 4) for s in scores(x, anchors, temperature=0.1)[0]]
+      [10.0, 5.0, 0.0]
     """
     x, y = unit_vectors(x.astype(jnp.float32)), unit_vectors(y.astype(jnp.float32))
     cosine = jnp.matmul(x, y.T, precision=jax.lax.Precision.HIGHEST)

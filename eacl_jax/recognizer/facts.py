@@ -107,7 +107,7 @@ class Facts:
             if values is None:
                 return None
             problems: list[str] = []
-            # The run's corpus and seed are told once.
+            # The run's corpus and seed stand there once.
             about = {name: values[name] for name in _ONCE if name in values}
             if isinstance(scores := values.get("results"), dict):
                 values = {**values, "results": {**scores, **about}}
@@ -122,7 +122,7 @@ class Facts:
         return facts
 
     def changed(self, sentence: str) -> "Facts":
-        """The same facts for a recognizer to which something was done, told in a sentence."""
+        """The same facts for a recognizer to which something was done, described in a sentence."""
         return dataclasses.replace(self, changes=(*self.changes, sentence))
 
     def to_dict(self) -> dict[str, Any]:

@@ -93,8 +93,8 @@ def adapt_anchors(
     present = np.bincount(labels[weights > 0], minlength=len(anchors)) > 0
     if not present.any():
         return start
-    filler = round_up(len(labels), _EXAMPLES_STEP) - len(labels)  # so that few sizes are compiled
-    padded = [np.pad(array, [(0, filler)] + [(0, 0)] * (array.ndim - 1)) for array in (reps, labels.astype(np.int32), weights)]
+    missing = round_up(len(labels), _EXAMPLES_STEP) - len(labels)  # so that few sizes are compiled
+    padded = [np.pad(array, [(0, missing)] + [(0, 0)] * (array.ndim - 1)) for array in (reps, labels.astype(np.int32), weights)]
     return np.asarray(_minimize(start.astype(np.float32), present[:, None], *padded, temperature=temperature))
 
 

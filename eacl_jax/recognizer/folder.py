@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from eacl_jax import encoders
-from eacl_jax.config import ModelConfig, PromptConfig, Readout
+from eacl_jax.config import ModelConfig, PromptConfig, Readout, Stage
 from eacl_jax.corpora.transcripts import why_no_text
 from eacl_jax.dialogue import Taxonomy
 from eacl_jax.encoders.weights.parameters import write_tensors
@@ -110,7 +110,7 @@ def read_settings(file: Path) -> Settings:
         raise UserError(f"{file}: 'format' is not {FORMAT!r}; this folder was not written by this version's save_pretrained.")
     problems: list[str] = []
     settings = build(Settings, values, "config", problems)
-    if settings and not problems and set(settings.calibration) != {"stage_one", "stage_two"}:
+    if settings and not problems and set(settings.calibration) != set(Stage):
         problems.append(
             f"config.calibration: expected stage_one and stage_two, got {', '.join(settings.calibration) or 'none'}."
         )
@@ -154,7 +154,7 @@ def read_heads(file: Path, abstract: Any, classes: int) -> tuple[Any, dict[str, 
             wrong.append(
                 f"anchors.{stage}: those of the labels {', '.join(map(str, zero))} (from 0) are zero, and point nowhere"
             )
-    if "stage_two" not in anchors:
+    if Stage.TWO not in anchors:
         wrong.append("anchors.stage_two: missing")
 
     def take(path: tuple[Any, ...], leaf: Any) -> Any:

@@ -52,7 +52,7 @@ def check(folder: Path) -> None:
     if missing := [name for name in ("config.json", "heads.safetensors") if not (folder / name).is_file()]:
         raise UserError(_no_model(folder, missing))
     parts = ["encoder"]
-    # What else is amiss with it, is told where it is read.
+    # What else is amiss with it, is reported where it is read.
     try:
         if json.loads((folder / "config.json").read_bytes())["anchor_encoding"] == "fixed":
             parts.append("label_encoder")

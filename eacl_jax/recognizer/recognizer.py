@@ -12,7 +12,7 @@ from flax import nnx
 from jaxtyping import Float, Int
 
 from eacl_jax import encoders
-from eacl_jax.config import Config
+from eacl_jax.config import Config, Stage
 from eacl_jax.data.batching import LENGTH_STEP, round_up
 from eacl_jax.data.inputs import read_dialogues, read_labels
 from eacl_jax.data.prompts import Example, OnLong, PromptBuilder, warn_about
@@ -242,7 +242,7 @@ class EmotionRecognizer:
         """Representations of all utterances of the dialogues, in their order; arguments as of `predict`."""
         return self.represent(self.examples(read_dialogues(dialogues)[0], on_long=on_long))
 
-    def predict(self, dialogues: Any, *, stage: str = "stage_two", on_long: OnLong = "cut") -> Any:
+    def predict(self, dialogues: Any, *, stage: str = Stage.TWO, on_long: OnLong = "cut") -> Any:
         """The emotion of every utterance.
 
         Args:
@@ -269,7 +269,7 @@ class EmotionRecognizer:
         return results[0] if single else results
 
     def predict_last(
-        self, dialogues: Sequence[Dialogue], *, stage: str = "stage_two", on_long: OnLong = "cut"
+        self, dialogues: Sequence[Dialogue], *, stage: str = Stage.TWO, on_long: OnLong = "cut"
     ) -> list[Prediction]:
         """The emotion of the last utterance of each dialogue, of which none may be empty; the others are its past only."""
         self._check_stage(stage)
@@ -299,14 +299,14 @@ class EmotionRecognizer:
         warnings = check_words(self.tokenizer, taxonomy)
         anchors = self._label_anchors(taxonomy)
         warnings += check_anchors(taxonomy, anchors)
-        temperature = self.settings.calibration["stage_one"]
+        temperature = self.settings.calibration[Stage.ONE]
         settings = dataclasses.replace(
             self.settings,
             labels=taxonomy.labels,
             words=taxonomy.words,
-            calibration={"stage_one": temperature, "stage_two": temperature},
+            calibration={Stage.ONE: temperature, Stage.TWO: temperature},
         )
-        changed = self._changed(settings, {"stage_one": anchors, "stage_two": anchors})
+        changed = self._changed(settings, {Stage.ONE: anchors, Stage.TWO: anchors})
         changed.warnings, changed.adaptation = warnings, None
         return changed
 
@@ -329,20 +329,20 @@ class EmotionRecognizer:
         if not isinstance(seed, (int, np.integer)) or seed < 0:
             raise UserError(f"seed must be a whole number from 0 on, got {seed!r:.40}.")
         reps, labels, numbers = self._annotated(dialogues)
-        tau, start = self.settings.temperature, self.anchors["stage_two"]
+        tau, start = self.settings.temperature, self.anchors[Stage.TWO]
         adapted = few_shot.adapt_anchors(reps, labels, start, temperature=tau)
         held_out = few_shot.held_out_scores(reps, labels, numbers, start, temperature=tau, seed=seed)
         before = host_scores(reps, start, temperature=tau)
         calibration = dict(self.settings.calibration)
-        report, calibration["stage_two"] = few_shot.report(
+        report, calibration[Stage.TWO] = few_shot.report(
             self.labels,
             labels,
             before,
             held_out,
-            temperature=calibration["stage_two"],
+            temperature=calibration[Stage.TWO],
             folds=min(few_shot.FOLDS, len(np.unique(numbers))),
         )
-        anchors = self.anchors if report.kept else {**self.anchors, "stage_two": adapted}
+        anchors = self.anchors if report.kept else {**self.anchors, Stage.TWO: adapted}
         changed = self._changed(dataclasses.replace(self.settings, calibration=calibration), anchors)
         changed.adaptation = report
         what = "calibrated on" if report.kept else "adapted to"
@@ -391,7 +391,7 @@ class EmotionRecognizer:
     def represent(self, examples: Sequence[Example]) -> Float[np.ndarray, "N m"]:
         """Second step: the prompts' representations; of one in parts (`Example.windows`) their mean."""
         if not examples:
-            return np.zeros((0, self.anchors["stage_two"].shape[1]), np.float32)
+            return np.zeros((0, self.anchors[Stage.TWO].shape[1]), np.float32)
         parts = [part for example in examples for part in (*example.windows, example)]
         reps = self._encoding.represent(self.params, parts)
         if len(parts) == len(examples):
@@ -406,7 +406,7 @@ class EmotionRecognizer:
         utterances: Sequence[Utterance],
         examples: Sequence[Example] | None = None,
         *,
-        stage: str = "stage_two",
+        stage: str = Stage.TWO,
     ) -> list[Prediction]:
         """Last step: the predictions for N representations and the utterances that they stand for.
 

@@ -47,7 +47,7 @@ def quoted(label: str) -> str:
 
 
 def primary(config: Mapping[str, Any], results: Mapping[str, Any]) -> tuple[str, str]:
-    """Key and words of the measure that the run is judged by; weighted F1 where the results lack the configured one."""
+    """Key and words of the measure that the run goes by; weighted F1 where the results lack the configured one."""
     key = at(config, "evaluation", "primary")
     if key not in _MEASURES or percent(results, "stage_two", "test", key) is None:
         key = "weighted_f1"

@@ -13,7 +13,7 @@ from starlette.responses import Response
 _LONGEST_FIELD = 200
 _LONGEST_VALUE = 60
 
-# What the validator's errors are in the words of this service; the others are told in its own.
+# What the validator's errors are in the words of this service; the others keep its own.
 _WORDS = {
     "missing": "is missing",
     "extra_forbidden": "is not a known field; remove it",

@@ -83,13 +83,13 @@ def run(
     *,
     signals: Signals = _unheard,
 ) -> None:
-    """Serves until it is told to stop.
+    """Serves until it is asked to stop.
 
     Args:
       recognizer: not to be used by others any more.
       settings: of the service.
       bound: from `bind`.
-      announce: told the service's URL when it is ready.
+      announce: gets the service's URL when it is ready.
       signals: while the block of what it returns runs, the function that it is given, a handler of signals, stops the service.
 
     Raises:
@@ -185,7 +185,7 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        # In place of the server's own, which raises the signal again in the end: a service that was told to stop and did so
+        # In place of the server's own, which raises the signal again in the end: a service that was asked to stop and did so
         # exits with 0.
         def stop(number: int, frame: FrameType | None) -> Any:
             self._service.stop()

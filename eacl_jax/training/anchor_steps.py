@@ -17,14 +17,14 @@ class Order(NamedTuple):
 
     Attributes:
       indices: int32 [S, B], a step a row; a short batch is filled up with its first example.
-      weights: float32 [S, B], 0 for filler.
+      weights: float32 [S, B], 0 for padding.
     """
 
     indices: Int[np.ndarray, "S B"]
     weights: Float[np.ndarray, "S B"]
 
     def examples(self, step: int) -> Int[np.ndarray, " n"]:
-        """The examples of a step (from 0), without filler."""
+        """The examples of a step (from 0), without padding."""
         return self.indices[step][self.weights[step] > 0]
 
 
@@ -92,7 +92,7 @@ def adapt(
       epoch: of these examples.
       batches: yields rows of an `Order`, at the position that belongs to `state.step`.
       key: of the run; each step folds its number in.
-      observer: told of an epoch's steps once they are all done, then of the epoch. `examples_per_second` is the epoch's mean,
+      observer: gets an epoch's steps once they are all done, then the epoch. `examples_per_second` is the epoch's mean,
         from the drawing of its order to the metrics' arrival; compilation is left out.
       steps_per_epoch: batches of an epoch.
       steps: total.

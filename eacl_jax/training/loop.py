@@ -140,14 +140,14 @@ def fit(
       train_step: from `make_train_step`.
       batches: yields (host batch, indices of its examples), at the position that belongs to `state.step`.
       key: of the run; each step folds its number in.
-      observer: told of steps and epochs.
+      observer: gets steps and epochs.
       steps_per_epoch: an epoch's end calls `observer.epoch`, then `save`.
       steps: total.
       place: puts a host batch on the devices.
       save: keeps the state (and the position of `batches`).
       save_every: also save after so many steps; 0: only at epochs' ends.
       stop: when it is requested, at most one more step is begun; then the state is saved.
-      profiler: told where each step begins and ends.
+      profiler: gets where each step begins and ends.
 
     Returns:
       The state after `steps`.

@@ -36,14 +36,14 @@ class Rates(NamedTuple):
     Trees like the parameters, of arrays that broadcast against them: parameters stacked by layer have one value a layer.
 
     Attributes:
-      factors: float32 multipliers of the updates, 0 where a parameter is held; None where all are 1.
-      held: bool, where gradients are left out; None where none are. Those of `encoder.frozen_layers` need not be, they are 0.
+      factors: float32 multipliers of the updates, 0 where a parameter is frozen; None where all are 1.
+      frozen: bool, where gradients are left out; None where none are. Those of `encoder.frozen_layers` need not be, they are 0.
       first_epochs: int32, the epoch (from 1) in which a parameter begins to learn, less than 2 for those that learn from the
         start; None where all do.
     """
 
     factors: Any = None
-    held: Any = None
+    frozen: Any = None
     first_epochs: Any = None
 
 
@@ -82,7 +82,7 @@ def stage_one_optimizer(
 ) -> optax.GradientTransformation:
     """AdamW after clipping by the global norm, with one rate for the encoder and one for the heads.
 
-    A parameter that is held, for good or until its first epoch, does not move at all: neither the clip norm nor the moments
+    A parameter that is frozen, for good or until its first epoch, does not move at all: neither the clip norm nor the moments
     see its gradient, and no decay reaches it.
 
     Args:
@@ -125,7 +125,7 @@ def stage_one_optimizer(
 
 def _learning(rates: Rates, step: Any, steps_per_epoch: int) -> Any:
     """Whose gradients count at a step (from 1): a tree of booleans, or None where all do."""
-    learning = None if rates.held is None else jax.tree.map(np.logical_not, rates.held)
+    learning = None if rates.frozen is None else jax.tree.map(np.logical_not, rates.frozen)
     if rates.first_epochs is not None:
         joined = jax.tree.map(lambda first: (step - 1) // steps_per_epoch + 1 >= first, rates.first_epochs)
         learning = joined if learning is None else jax.tree.map(jnp.logical_and, learning, joined)

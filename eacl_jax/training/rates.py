@@ -32,23 +32,23 @@ def stage_one_rates(config: StageOneConfig, params: Any, encoder: Encoder) -> Ra
     """
     above = np.int32(encoder.num_layers + 1)
     depths = jax.tree.map(lambda _: np.asarray(above), params) | {"encoder": nnx.to_pure_dict(encoder.depths())}
-    factors = held = first_epochs = None
+    factors = frozen = first_epochs = None
     if encoder.frozen_layers or config.layer_decay != 1 or config.rates:
         factors = jax.tree.map(lambda depth: _depth_factor(depth, config.layer_decay, encoder), depths)
     if config.rates:
         table = table_factors(config.rates, depths)
         factors = jax.tree.map(np.multiply, factors, table)
-        held = jax.tree.map(lambda factor: factor == 0, table)
+        frozen = jax.tree.map(lambda factor: factor == 0, table)
     if config.unfreeze_layers:
         # The top k * e of n layers: n - depth < k * e. The embeddings, of depth 0, join once k * e > n.
         first_epochs = jax.tree.map(lambda depth: -((depth - above) // config.unfreeze_layers), depths)
-    return Rates(factors, held, first_epochs)
+    return Rates(factors, frozen, first_epochs)
 
 
 def _depth_factor(depth: np.ndarray, decay: float, encoder: Encoder) -> np.ndarray:
     """Layer-wise decay (arXiv 1801.06146, Sec. 3.2; arXiv 2003.10555), 0 for what `frozen_layers` holds."""
-    held = (depth <= encoder.frozen_layers) & (encoder.frozen_layers > 0)
-    return np.where(held, 0, decay ** np.maximum(encoder.num_layers - depth, 0)).astype(np.float32)
+    frozen = (depth <= encoder.frozen_layers) & (encoder.frozen_layers > 0)
+    return np.where(frozen, 0, decay ** np.maximum(encoder.num_layers - depth, 0)).astype(np.float32)
 
 
 def table_factors(rows: tuple[str, ...], depths: Any) -> Any:

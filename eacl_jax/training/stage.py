@@ -29,7 +29,7 @@ HEADLINE = ("weighted_f1", "accuracy", "macro_f1")
 
 @dataclasses.dataclass(frozen=True)
 class StageContext:
-    """Where a stage writes, whom it tells, who may stop it, and how many steps of stage one are traced."""
+    """Where a stage writes, where it reports, who may stop it, and how many steps of stage one are traced."""
 
     workdir: Path
     console: Console

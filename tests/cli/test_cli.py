@@ -101,6 +101,9 @@ def test_both_spellings_of_resume(eacl, tmp_path, monkeypatch, switch, resume):
 def test_a_configuration_from_elsewhere_imports_the_base(eacl, tmp_path, monkeypatch):
     called = []
     monkeypatch.setattr(run, "train", lambda config, *_, **__: called.append(config.seed))
+    monkeypatch.setattr(sys, "path", [each for each in sys.path if Path(each).resolve() != ROOT])
+    for name in ("configs", "configs.base"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
     (tmp_path / "own.py").write_text(
         "from configs.base import build\n\n\ndef get_config(argument=None):\n    return build(argument, {'seed': 7})\n"
     )
@@ -243,7 +246,7 @@ def test_a_launch_script_is_one_call(script):
     assert isinstance(call, ast.Expr)
     assert isinstance(call.value, ast.Call)
     others = {type(node) for node in tree.body if node is not guarded}
-    assert others <= {ast.Expr, ast.Import, ast.ImportFrom}  # of `Expr`: the docstring, and where `benchmarks` lies
+    assert others <= {ast.Expr, ast.Import, ast.ImportFrom}  # of `Expr`: the docstring, and where the checkout lies
 
 
 def test_the_benchmark_tells_its_flags_and_mistakes():

@@ -22,7 +22,7 @@ from eacl_jax.encoders.architectures.deberta import (
 from eacl_jax.encoders.dropout import dropout
 from eacl_jax.encoders.fields import Fields
 from eacl_jax.encoders.layers import ACTIVATIONS, Norm, Shape
-from eacl_jax.encoders.stack import held
+from eacl_jax.encoders.stack import without_gradients
 from eacl_jax.encoders.weights.names import Name, NameTable, linear, norm
 
 
@@ -181,6 +181,6 @@ class DebertaV2Encoder(DebertaEncoder):
             return super().run(hidden, context, own, keys)
         first = self.run_between(0, 1, hidden, context, own, keys)
         key = None if keys is None else jax.random.fold_in(keys[0], 1)
-        convolution = held(self.convolution) if self.frozen_layers else self.convolution
+        convolution = without_gradients(self.convolution) if self.frozen_layers else self.convolution
         mixed = convolution(hidden, first, context.segment_ids, key=key)
         return self.run_between(1, self.num_layers, mixed, context, own, keys)

@@ -1,4 +1,4 @@
-"""How much may wait: what is over it is refused at once, and told when to come back."""
+"""How much may wait: what is over it is refused at once, and the caller learns when to come back."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ class Admission:
         room: utterances that may be in at once.
         pace: seconds that an utterance takes at present.
         """
-        self.held = 0
+        self.waiting = 0
         self.ready = False
         self.stopping = False
         self._room, self._pace = room, pace
@@ -30,14 +30,14 @@ class Admission:
             raise shutting_down()
         if not self.ready:
             raise not_ready()
-        if self.held + utterances > self._room:
-            message = f"{self.held} utterances are waiting, and there is room for {self._room}."
-            raise try_again("busy", message, self.held * self._pace())
-        self.held += utterances
+        if self.waiting + utterances > self._room:
+            message = f"{self.waiting} utterances are waiting, and there is room for {self._room}."
+            raise try_again("busy", message, self.waiting * self._pace())
+        self.waiting += utterances
         try:
             yield
         finally:
-            self.held -= utterances
+            self.waiting -= utterances
 
 
 def not_ready() -> ApiError:

@@ -58,7 +58,7 @@ class Batcher:
         recognizer: used by the batcher's thread alone, once it is started.
         size: utterances a batch.
         label_sets: recognizers with a request's own labels that are kept.
-        saw_batch: told the utterances and seconds of each batch.
+        saw_batch: gets the utterances and seconds of each batch.
         """
         self.pace = 0.01
         """Seconds that an utterance takes at present."""

@@ -57,7 +57,7 @@ class Service:
             idle=settings.idle,
             forgot=lambda: self.telemetry.forgotten.inc(),
         )
-        self.telemetry = Telemetry(queued=lambda: self.admission.held, conversations=lambda: len(self.conversations))
+        self.telemetry = Telemetry(queued=lambda: self.admission.waiting, conversations=lambda: len(self.conversations))
         self._batcher = Batcher(
             recognizer, size=settings.batch, label_sets=settings.label_sets, saw_batch=self.telemetry.saw_batch
         )

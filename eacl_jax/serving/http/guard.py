@@ -1,4 +1,4 @@
-"""Who is let in, and what browsers are told to refuse."""
+"""Who is let in, and what browsers are asked to refuse."""
 
 import hmac
 from collections.abc import Collection

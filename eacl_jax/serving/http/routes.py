@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import APIRouter, Path, Request, Response
 from pydantic_core import to_json
 
+from eacl_jax.config import Stage
 from eacl_jax.errors import UserError
 from eacl_jax.recognizer.prediction import ANSWER, OTHER
 from eacl_jax.serving.engine.batcher import Unanswerable
@@ -144,7 +145,7 @@ def api(service: Service) -> APIRouter:
                 **in_force({}),
                 "max_tokens": recognizer.settings.prompt.max_tokens,
                 "max_past": recognizer.settings.prompt.max_past,
-                "temperature": recognizer.settings.calibration["stage_two"],
+                "temperature": recognizer.settings.calibration[Stage.TWO],
                 "limits": dataclasses.asdict(settings.limits),
             }
         )

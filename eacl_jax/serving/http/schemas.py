@@ -84,7 +84,7 @@ _Filled = Annotated[str, Field(min_length=1), BeforeValidator(_is_text)]
 _NAMED = {"type": ["string", "integer"], "minLength": 1, "maxLength": LONGEST_NAME}
 
 
-# Lists fail fast: only the first mistake is told, and gathering those of a megabyte of them would hold up everybody else.
+# Lists fail fast: only the first mistake is reported, and gathering those of a megabyte of them would hold up everybody else.
 class _Asked(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 

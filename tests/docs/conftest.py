@@ -1,0 +1,32 @@
+"""A folder like a project's after `make quickstart`, for what the documents run."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+import pytest
+
+from tests.stubs.toys import make_recognizer
+
+ROOT = Path(__file__).resolve().parents[2]
+LABELS = "complaint=anger, worry=fear, thanks=joy, information=neutral"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compile_fast() -> Iterator[None]:
+    """Tiny models spend their time in the compiler."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory) -> Path:
+    """The documents, and untrained models where their commands leave trained ones."""
+    folder = tmp_path_factory.mktemp("project")
+    shutil.copytree(ROOT / "docs", folder / "docs")
+    recognizer = make_recognizer(folder / "encoder")
+    recognizer.save_pretrained(folder / "runs" / "quickstart" / "model")
+    recognizer.with_labels(LABELS).save_pretrained(folder / "runs" / "support")
+    return folder

@@ -1,0 +1,89 @@
+"""What the documents show is what the code does: Python runs, settings and options exist."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from eacl_jax.config import Config
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = [ROOT / "README.md", *ROOT.glob("docs/**/*.md")]
+PAGES = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in FILES}
+# Excerpts of the file that is named.
+EXCERPTS = {"docs/how-to/new-encoder.md": "eacl_jax/encoders/architectures/roberta.py"}
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """The page's blocks of code in a language; "" for what is printed."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGES[page], re.MULTILINE | re.DOTALL)
+
+
+def with_blocks(language: str) -> list[str]:
+    """Pages that have such blocks."""
+    return [page for page in PAGES if blocks(page, language)]
+
+
+@pytest.mark.parametrize("page", [page for page in with_blocks("python") if page not in EXCERPTS])
+def test_python_runs(page, project, monkeypatch):
+    monkeypatch.chdir(project)
+    names: dict[str, object] = {"__name__": "snippet"}
+    for block in blocks(page, "python"):
+        exec(compile(block, page, "exec"), names)
+
+
+def test_the_forward_pass_prints_what_it_shows(project, monkeypatch, capsys):
+    """Shapes and tokens depend on no machine."""
+    monkeypatch.chdir(project)
+    (code,) = blocks("docs/architecture.md", "python")
+    exec(compile(code, "docs/architecture.md", "exec"), {})
+    assert capsys.readouterr().out in PAGES["docs/architecture.md"]
+
+
+@pytest.mark.parametrize("page", EXCERPTS)
+def test_excerpts_are_excerpts(page):
+    source = (ROOT / EXCERPTS[page]).read_text(encoding="utf-8")
+    assert all(block in source for block in blocks(page, "python"))
+
+
+def test_a_corpus_of_the_how_to_can_be_loaded(project, monkeypatch, tmp_path):
+    from eacl_jax.config import DataConfig
+
+    monkeypatch.chdir(project)
+    names: dict[str, object] = {"__name__": "snippet"}
+    (code,) = blocks("docs/how-to/new-corpus.md", "python")
+    exec(compile(code, "docs/how-to/new-corpus.md", "exec"), names)
+    data = DataConfig(dir=str(ROOT / "eacl_jax" / "corpora" / "smalltalk_data"))
+    assert len(names["Podcasts"].from_config(data, tmp_path).dialogues()["train"]) == 160  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_settings_exist(page):
+    known = {f"{group}.{name}" for group, values in Config().to_dict().items() if isinstance(values, dict) for name in values}
+    named = set(re.findall(r"--config\.([a-z_]+\.[a-z_]+)", PAGES[page]))
+    assert named <= known
+    assert all((ROOT / file).is_file() for file in re.findall(r"--config=(configs/[a-z_]+\.py)", PAGES[page]))
+
+
+def commands() -> list[tuple[str, str]]:
+    """Each command of the documents' shell blocks with one of its options."""
+    found = set()
+    for page in with_blocks("sh"):
+        for block in blocks(page, "sh"):
+            for line in block.replace("\\\n", " ").splitlines():
+                if match := re.search(r"\beacl ([a-z]+)\b([^#|;]*)", line):
+                    found |= {(match[1], option) for option in re.findall(r" (--[a-z][a-z-]*)", match[2])}
+    return sorted(found)
+
+
+@pytest.mark.parametrize("command", sorted({command for command, _ in commands()}))
+def test_options_exist(command):
+    called = "from eacl_jax.cli.main import main; main()"
+    environment = {**os.environ, "COLUMNS": "200"}
+    told = subprocess.run(
+        [sys.executable, "-c", called, command, "--help"], capture_output=True, text=True, env=environment, cwd=ROOT, check=True
+    ).stdout
+    assert {option for name, option in commands() if name == command and option not in told} <= {"--config"}
