@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from eacl_jax.config import Stage
+from eacl_jax.recognizer.results import Results
 from eacl_jax.training import evaluation
 from eacl_jax.training.recording import MetricsLog, Pace, Recorder, say
 from eacl_jax.training.results import print_results
@@ -89,8 +90,16 @@ def scores():
 @pytest.mark.parametrize("label", LABELS)
 def test_names_are_printed_as_they_are(tmp_path, label):
     assert printed(lambda console: say(console, f"labels {label}")) == f"labels {label}\n"
-    results = {"corpus": label, "seed": 0, "always_most_frequent": {"label": label, **scores()}}
-    results |= {stage: {"best_epoch": 1, **scores()} for stage in ("stage_one", "stage_two")}
+    calibration = {
+        "temperature": 1.0,
+        "expected_calibration_error": {},
+        "expected_calibration_error_uncalibrated": {},
+    }
+    values = {"corpus": label, "seed": 0, "always_most_frequent": {"label": label, **scores()}}
+    for stage in Stage:
+        values[stage.value] = {"best_epoch": 1, "calibration": calibration, **scores()}
+    results = Results.from_json(values, [])
+    assert results is not None
     text = printed(lambda console: print_results(results, console))
     assert f"{label}, seed 0" in text
     assert f"always {label} " in text
