@@ -36,9 +36,10 @@ def scores(
 
     Example:
       >>> import jax.numpy as jnp
-      >>> x, anchors = jnp.array([[2.0, 0.0]]), jnp.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
-      >>> [round(float(s), 4) for s in scores(x, anchors, temperature=0.1)[0]]
-      [10.0, 5.0, 0.0]
+      >>> x, anchors = jnp.array([[2.0, 0.0]]), jnp.array([[1.0, 0.0], [0.0, 1.0]])
+      >>> same, orthogonal = scores(x, anchors, temperature=0.1)[0]
+      >>> round(float(same), 4), round(float(orthogonal), 4)
+      (10.0, 5.0)
     """
     x, y = unit_vectors(x.astype(jnp.float32)), unit_vectors(y.astype(jnp.float32))
     cosine = jnp.matmul(x, y.T, precision=jax.lax.Precision.HIGHEST)
