@@ -10,6 +10,7 @@ from eacl_jax.errors import UserError
 from eacl_jax.export import standalone
 from eacl_jax.export.parts import Parts, prompt_form
 from eacl_jax.files import whole
+from eacl_jax.model.scores import cosine_temperature
 from eacl_jax.recognizer.card import write_card
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 
@@ -93,7 +94,7 @@ def section(recognizer: EmotionRecognizer, parts: Parts) -> str:
         form=prompt_form(recognizer),
         prompt=inspect.getsource(standalone.prompt),
         read="hidden.mean(dim=0)" if settings.readout == "mean" else "hidden[column]",
-        temperature=2 * settings.temperature * settings.calibration[Stage.TWO],
+        temperature=cosine_temperature(settings.temperature * settings.calibration[Stage.TWO]),
     )
     rounding = (
         ""

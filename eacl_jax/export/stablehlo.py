@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from eacl_jax.config import Stage
 from eacl_jax.data.batching import Batch
@@ -22,6 +22,7 @@ from eacl_jax.export.parts import Parts, example_dialogue, prompt_form
 from eacl_jax.export.readme import stablehlo_readme
 from eacl_jax.export.shapes import ANY, AUTO, LEAST_LENGTH, Shape, by_length, read_shapes
 from eacl_jax.files import whole
+from eacl_jax.model.scores import cosine_temperature, cosines
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -120,18 +121,11 @@ def prediction(
         encoder.attention = Attention("xla")  # plain operations, which every platform has
         batch = Batch(tokens, positions, segment_ids, readout, labels=None, weights=None)
         representations = representer.represent(batch)
-        cosines = jnp.matmul(
-            _unit(representations), _unit(weights["anchors"]).T, precision=jax.lax.Precision.HIGHEST
-        )
-        # What `scores.scores` adds to all scores, the softmax takes out again.
-        return representations, cosines, jax.nn.softmax(cosines / (2 * temperature), axis=1)
+        found = cosines(representations, weights["anchors"])
+        probabilities = jax.nn.softmax(found / cosine_temperature(temperature), axis=1)
+        return representations, found, probabilities
 
     return predict
-
-
-def _unit(vectors: Float[Array, "N m"]) -> Float[Array, "N m"]:
-    """Unit vectors; a zero vector stays zero."""
-    return vectors / jnp.maximum(jnp.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
 def _export(

@@ -41,14 +41,25 @@ def scores(
       >>> round(float(same), 4), round(float(orthogonal), 4)
       (10.0, 5.0)
     """
+    return scores_of_cosines(cosines(x, y), temperature=temperature)
+
+
+def cosines(x: Float[Array, "N D"], y: Float[Array, "M D"]) -> Float[Array, "N M"]:
+    """Cosines in float32; a zero vector has cosine 0 with everything."""
     x, y = unit_vectors(x.astype(jnp.float32)), unit_vectors(y.astype(jnp.float32))
-    cosine = jnp.matmul(x, y.T, precision=jax.lax.Precision.HIGHEST)
-    return scores_of_cosines(cosine, temperature=temperature)
+    return jnp.matmul(x, y.T, precision=jax.lax.Precision.HIGHEST)
 
 
 def scores_of_cosines(cosines: Any, *, temperature: float) -> Any:
     """The formula of `scores`, for an array of cosines of JAX or NumPy."""
     return ((1.0 + cosines) / 2.0 + 1e-8) / temperature
+
+
+def cosine_temperature(temperature: float) -> float:
+    """The T for which `softmax(cosines / T)` is the softmax of the scores, for programs that know
+    nothing of them: what `scores` adds to all, the softmax takes out again.
+    """
+    return 2 * temperature
 
 
 def host_cosines(
