@@ -10,7 +10,7 @@ quickstart: .venv/quickstart  ## main job on the built-in corpus and encoder
 	$(BIN)/python launch/train.py --config=configs/quickstart.py --workdir=$(RUN)
 
 test: .venv/test  ## the tests, but for the slow ones
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=25
 
 slow: .venv/test  ## the slow ones
 	$(BIN)/python -m pytest -n 2 -m slow

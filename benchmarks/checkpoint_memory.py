@@ -2,8 +2,8 @@
 
     .venv/bin/python benchmarks/checkpoint_memory.py
 
-Each file is written and read in a process of its own. Memory is the peak beyond what the process held before, as a multiple of
-the weights' bytes.
+Each file is written and read in a process of its own. Memory is the peak beyond what the process
+held before, as a multiple of the weights' bytes.
 """
 
 import json
@@ -18,9 +18,16 @@ from rich.console import Console
 from rich.table import Table
 
 ENCODERS = flags.DEFINE_list(
-    "encoders", ["FacebookAI/roberta-large", "FacebookAI/xlm-roberta-base"], "Hub ids of eacl_jax/encoders/catalogue.py."
+    "encoders",
+    ["FacebookAI/roberta-large", "FacebookAI/xlm-roberta-base"],
+    "Hub ids of eacl_jax/encoders/catalogue.py.",
 )
-KINDS = ("model.safetensors", "flax_model.msgpack", "pytorch_model.bin", "pytorch_model.bin (before 1.6)")
+KINDS = (
+    "model.safetensors",
+    "flax_model.msgpack",
+    "pytorch_model.bin",
+    "pytorch_model.bin (before 1.6)",
+)
 
 
 def write(name: str, kind: str, folder: Path) -> int:
@@ -46,12 +53,22 @@ def write(name: str, kind: str, folder: Path) -> int:
                 branch = branch.setdefault(scope, {})
             if leaf == "weight":
                 scale = scopes[-1] == "LayerNorm"
-                leaf = "scale" if scale else "embedding" if scopes[-1].endswith("embeddings") else "kernel"
+                leaf = (
+                    "scale"
+                    if scale
+                    else "embedding"
+                    if scopes[-1].endswith("embeddings")
+                    else "kernel"
+                )
             branch[leaf] = value.T if leaf == "kernel" else value
         (folder / kind).write_bytes(flax.serialization.msgpack_serialize(tree))
     elif kind.startswith("pytorch_model.bin"):
         state = {tensor: torch.tensor(value) for tensor, value in tensors.items()}
-        torch.save(state, folder / "pytorch_model.bin", _use_new_zipfile_serialization=kind == "pytorch_model.bin")
+        torch.save(
+            state,
+            folder / "pytorch_model.bin",
+            _use_new_zipfile_serialization=kind == "pytorch_model.bin",
+        )
     return sum(value.nbytes for value in tensors.values())
 
 

@@ -1,20 +1,24 @@
-"""How the weighted F1 on labels that a recognizer was not trained for grows with annotated examples.
+"""How the weighted F1 on labels that a recognizer was not trained for grows with annotated
+examples.
 
-    python benchmarks/few_shot.py --model=runs/meld/model --corpus=emorynlp --data_dir=../shared/data
+    python benchmarks/few_shot.py --model=runs/meld/model --corpus=emorynlp \\
+      --data_dir=../shared/data
 
-0 examples: anchors from the label words alone. Others: so many of each label, drawn from the training split, their dialogues
-being their context; the mean and standard deviation over draws. `split` is dev while anything is still being chosen.
+0 examples: anchors from the label words alone. Others: so many of each label, drawn from the
+training split, their dialogues being their context; the mean and standard deviation over draws.
+`split` is dev while anything is still being chosen.
 """
 
 import sys
 from pathlib import Path
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from eacl_jax.cli import compiled, configuration, huge_pages, process
+from benchmarks import script
+from eacl_jax.cli import compiled
 
 MODEL = flags.DEFINE_string("model", None, "A model folder.", required=True)
 CORPUS = flags.DEFINE_string("corpus", "emorynlp", "Whose labels.")
@@ -24,8 +28,7 @@ COUNTS = flags.DEFINE_list("counts", ["1", "5", "20", "all"], "Examples a label.
 DRAWS = flags.DEFINE_integer("draws", 10, "Draws of examples.")
 
 
-@process.guarded
-def main(_: list[str]) -> None:
+def main() -> None:
     import time
 
     from rich.console import Console
@@ -46,14 +49,20 @@ def main(_: list[str]) -> None:
 
     def annotated(split: str) -> tuple[np.ndarray, np.ndarray]:
         dialogues = list(corpus.splits[split])
-        labels = np.array([-1 if u.emotion is None else taxonomy.index(u.emotion) for d in dialogues for u in d.utterances])
+        labels = np.array(
+            [
+                -1 if u.emotion is None else taxonomy.index(u.emotion)
+                for d in dialogues
+                for u in d.utterances
+            ]
+        )
         return recognizer.encode(dialogues)[labels >= 0], labels[labels >= 0]
 
     reps, labels = annotated("train")
-    judged, gold = annotated(SPLIT.value)
+    asked, gold = annotated(SPLIT.value)
 
     def weighted_f1(anchors: np.ndarray) -> float:
-        answers = host_cosines(judged, anchors).argmax(axis=1)
+        answers = host_cosines(asked, anchors).argmax(axis=1)
         return 100 * float(f1_score(gold, answers, average="weighted", zero_division=0))
 
     table = Table(title=f"{MODEL.value} on {CORPUS.value} {SPLIT.value}, weighted F1 in percent")
@@ -61,7 +70,11 @@ def main(_: list[str]) -> None:
         table.add_column(column, justify="right")
     frequent = np.full_like(gold, np.bincount(labels).argmax())
     table.add_row(
-        f"always {taxonomy.labels[frequent[0]]}", f"{100 * float(f1_score(gold, frequent, average='weighted')):.2f}", "", "", ""
+        f"always {taxonomy.labels[frequent[0]]}",
+        f"{100 * float(f1_score(gold, frequent, average='weighted')):.2f}",
+        "",
+        "",
+        "",
     )
     table.add_row("0 (label words)", f"{weighted_f1(start):.2f}", "", "", "")
     for count in COUNTS.value:
@@ -69,16 +82,19 @@ def main(_: list[str]) -> None:
         for draw in range(1 if count == "all" else DRAWS.value):
             order = np.random.default_rng(draw).permutation(len(labels))
             limit = len(labels) if count == "all" else int(count)
-            chosen = np.concatenate([order[labels[order] == c][:limit] for c in range(len(taxonomy))])
+            chosen = np.concatenate(
+                [order[labels[order] == c][:limit] for c in range(len(taxonomy))]
+            )
             clock = time.perf_counter()
             anchors = adapt_anchors(reps[chosen], labels[chosen], start, temperature=tau)
             seconds.append(time.perf_counter() - clock)
             scores.append(weighted_f1(anchors))
         spread = f"{np.std(scores):.2f}" if len(scores) > 1 else ""
-        table.add_row(count, f"{np.mean(scores):.2f}", spread, str(len(scores)), f"{np.median(seconds):.2f}")
+        table.add_row(
+            count, f"{np.mean(scores):.2f}", spread, str(len(scores)), f"{np.median(seconds):.2f}"
+        )
     Console(width=110).print(table)
 
 
 if __name__ == "__main__":
-    huge_pages.use_huge_pages()
-    app.run(main, flags_parser=configuration.parse_flags)
+    script.run(main)

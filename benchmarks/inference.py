@@ -1,9 +1,11 @@
-"""Utterances a second beside a PyTorch transformers pipeline: the same encoder, the same prompts, one run.
+"""Utterances a second beside a PyTorch transformers pipeline: the same encoder, the same prompts,
+one run.
 
     python benchmarks/inference.py --model=runs/quickstart/model --corpus=smalltalk
 
-The pipeline is `text-classification` over the model's own encoder with a fresh linear head, as people deploy such models; it
-pads each batch to its longest prompt. It is given the finished prompts as texts, so building them is on our account only.
+The pipeline is `text-classification` over the model's own encoder with a fresh linear head, as
+people deploy such models; it pads each batch to its longest prompt. It is given the finished
+prompts as texts, so building them is on our account only.
 """
 
 import sys
@@ -12,22 +14,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from eacl_jax.cli import compiled, configuration, huge_pages, process
+from benchmarks import script
+from eacl_jax.cli import compiled
 
 MODEL = flags.DEFINE_string("model", "runs/quickstart/model", "A model folder.")
 CORPUS = flags.DEFINE_string("corpus", "smalltalk", "Whose test dialogues are answered.")
 DATA = flags.DEFINE_string("data_dir", "", "The corpus' files; empty: downloaded or built in.")
 LIMIT = flags.DEFINE_integer("dialogues", 60, "Dialogues, at most.")
 ROUNDS = flags.DEFINE_integer("rounds", 5, "Timed passes of each, in turn.")
-BATCHES = flags.DEFINE_list("pipeline_batch_sizes", ["1", "8", "64"], "Batch sizes of the pipeline.")
+BATCHES = flags.DEFINE_list(
+    "pipeline_batch_sizes", ["1", "8", "64"], "Batch sizes of the pipeline."
+)
 
 
-@process.guarded
-def main(_: list[str]) -> None:
+def main() -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -40,7 +44,9 @@ def main(_: list[str]) -> None:
     recognizer = EmotionRecognizer.from_pretrained(MODEL.value)
     examples = recognizer.examples(dialogues)
     prompts = [recognizer.tokenizer.decode(example.tokens) for example in examples]
-    classify = _pipeline(Path(MODEL.value) / "encoder", len(recognizer.labels), recognizer.tokenizer)
+    classify = _pipeline(
+        Path(MODEL.value) / "encoder", len(recognizer.labels), recognizer.tokenizer
+    )
     again = [len(ids) for ids in classify.tokenizer(prompts, add_special_tokens=False)["input_ids"]]
     if abs(sum(again) / sum(len(e.tokens) for e in examples) - 1) > 0.02:
         sys.exit("error: the pipeline's prompts are not those of the recognizer")
@@ -58,7 +64,12 @@ def main(_: list[str]) -> None:
             clock = time.perf_counter()
             run()
             seconds[name].append(time.perf_counter() - clock)
-    table = Table(title=f"{len(examples)} utterances of {len(dialogues)} {CORPUS.value} dialogues, {MODEL.value}")
+    table = Table(
+        title=(
+            f"{len(examples)} utterances of {len(dialogues)} {CORPUS.value} dialogues,"
+            f" {MODEL.value}"
+        )
+    )
     for column in ("", "utterances/s", "ours / theirs", "range"):
         table.add_column(column, justify="left" if not column else "right")
     ours = seconds[next(iter(runners))]
@@ -80,10 +91,11 @@ def _pipeline(encoder: Path, labels: int, tokenizer: Any) -> Any:
 
     transformers.logging.set_verbosity_error()
     torch.manual_seed(0)
-    model = AutoModelForSequenceClassification.from_pretrained(encoder, num_labels=labels, local_files_only=True).eval()
+    model = AutoModelForSequenceClassification.from_pretrained(
+        encoder, num_labels=labels, local_files_only=True
+    ).eval()
     return pipeline("text-classification", model=model, tokenizer=tokenizer, device=-1, top_k=None)
 
 
 if __name__ == "__main__":
-    huge_pages.use_huge_pages()
-    app.run(main, flags_parser=configuration.parse_flags)
+    script.run(main)

@@ -1,9 +1,11 @@
-"""Large encoders of real shape with random weights: loading, forward pass and one step of stage one.
+"""Large encoders of real shape with random weights: loading, forward pass and one step of stage
+one.
 
     .venv/bin/python benchmarks/large_encoders.py
 
-Each encoder gets a process of its own, so that its peak of memory is its own; a checkpoint of it is written to a folder that is
-removed in the end. Memory while loading is a multiple of the weights' bytes.
+Each encoder gets a process of its own, so that its peak of memory is its own; a checkpoint of it is
+written to a folder that is removed in the end. Memory while loading is a multiple of the weights'
+bytes.
 """
 
 import json
@@ -31,7 +33,9 @@ ENCODERS = flags.DEFINE_list("encoders", list(NAMES), "Hub ids of eacl_jax/encod
 EXAMPLES = flags.DEFINE_integer("examples", 8, "Examples a batch, one a row.")
 LENGTH = flags.DEFINE_integer("length", 128, "Tokens of each.")
 STEPS = flags.DEFINE_integer("steps", 2, "Timed passes and steps, after one that compiles.")
-DTYPE = flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "Of activations and products.")
+DTYPE = flags.DEFINE_enum(
+    "dtype", "float32", ["float32", "bfloat16"], "Of activations and products."
+)
 
 
 def write(name: str, folder: Path) -> None:
@@ -66,7 +70,9 @@ def measure(name: str, folder: Path, settings: dict[str, Any]) -> dict[str, Any]
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     started = time.perf_counter()
     with Peak() as peak:
-        encoder = load_parameters(abstract_encoder(config, dtype=settings["dtype"]), Checkpoint(folder))
+        encoder = load_parameters(
+            abstract_encoder(config, dtype=settings["dtype"]), Checkpoint(folder)
+        )
     result: dict[str, Any] = {"load_seconds": time.perf_counter() - started}
     parameters = known(name).parameters
     result |= {"parameters": parameters, "load_memory": peak.size / (parameters * 4)}
@@ -74,7 +80,13 @@ def measure(name: str, folder: Path, settings: dict[str, Any]) -> dict[str, Any]
     rows, length, labels = settings["examples"], settings["length"], 7
     generator = np.random.default_rng(0)
     examples = [
-        Example(generator.integers(5, 30000, length, np.int32), readout=length - 2, label=i % labels, dialogue="", utterance=i)
+        Example(
+            generator.integers(5, 30000, length, np.int32),
+            readout=length - 2,
+            label=i % labels,
+            dialogue="",
+            utterance=i,
+        )
         for i in range(rows)
     ]
     batch = collate(examples, rows, plan([length] * rows, rows, layout="padded", max_tokens=length))
@@ -94,12 +106,18 @@ def measure(name: str, folder: Path, settings: dict[str, Any]) -> dict[str, Any]
     forward = jax.jit(lambda params: nnx.merge(graphdef, params).represent(batch))
     result["forward_first"], result["forward"] = timed(lambda: forward(params))  # noqa: F821  (deleted below)
 
-    encodings = jax.random.normal(jax.random.key(1), (labels, params["predictor"]["kernel"].shape[0]))
+    encodings = jax.random.normal(
+        jax.random.key(1), (labels, params["predictor"]["kernel"].shape[0])
+    )
     optimizer = stage_one_optimizer(StageOneConfig(), params, 100)
     mesh = make_mesh(1)
-    gradients = stage_one.stage_one_value_and_grad(partial(nnx.merge, graphdef), Words(batch), LossConfig())
+    gradients = stage_one.stage_one_value_and_grad(
+        partial(nnx.merge, graphdef), Words(batch), LossConfig()
+    )
     step = loop.make_train_step(gradients, optimizer, mesh)
-    train_state = put(loop.create_state(params, {"label_encodings": encodings}, optimizer), replicated(mesh))
+    train_state = put(
+        loop.create_state(params, {"label_encodings": encodings}, optimizer), replicated(mesh)
+    )
     del params
 
     def one() -> Any:
@@ -117,9 +135,29 @@ def measure(name: str, folder: Path, settings: dict[str, Any]) -> dict[str, Any]
 
 
 def main(_: list[str]) -> None:
-    settings = {"examples": EXAMPLES.value, "length": LENGTH.value, "steps": STEPS.value, "dtype": DTYPE.value}
-    table = Table(title=f"{EXAMPLES.value} examples of {LENGTH.value} tokens, {DTYPE.value}, {os.cpu_count()} CPU cores")
-    columns = ("", "parameters", "load s", "load memory", "forward s", "step s", "examples/s", "peak GB", "compile + first s")
+    settings = {
+        "examples": EXAMPLES.value,
+        "length": LENGTH.value,
+        "steps": STEPS.value,
+        "dtype": DTYPE.value,
+    }
+    table = Table(
+        title=(
+            f"{EXAMPLES.value} examples of {LENGTH.value} tokens, {DTYPE.value}, {os.cpu_count()}"
+            " CPU cores"
+        )
+    )
+    columns = (
+        "",
+        "parameters",
+        "load s",
+        "load memory",
+        "forward s",
+        "step s",
+        "examples/s",
+        "peak GB",
+        "compile + first s",
+    )
     for column in columns:
         table.add_column(column, justify="left" if not column else "right")
     for name in ENCODERS.value:

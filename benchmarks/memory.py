@@ -14,7 +14,8 @@ def status(field: str) -> int:
 
 
 class Peak:
-    """The greatest anonymous memory of the process while the block runs, beyond what it held before, in bytes.
+    """The greatest anonymous memory of the process while the block runs, beyond what it held
+    before, in bytes.
 
     Pages of a file that the kernel may drop at any time (RssFile) are not counted.
     """

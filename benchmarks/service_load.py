@@ -1,10 +1,11 @@
-"""The service under load: how long callers wait, what it answers a second beside the library, and what it holds in memory.
+"""The service under load: how long callers wait, what it answers a second beside the library, and
+what it holds in memory.
 
     python benchmarks/service_load.py --model=runs/quickstart/model --seconds=60
 
-Starts `eacl serve` on a port of its own. Each client asks anew as soon as it is answered: for a dialogue, for several, or for
-the next utterance of a conversation, drawn by chance. Every answer is held against the library's. Clients and service share
-the machine.
+Starts `eacl serve` on a port of its own. Each client asks anew as soon as it is answered: for a
+dialogue, for several, or for the next utterance of a conversation, drawn by chance. Every answer is
+compared with the library's. Clients and service share the machine.
 """
 
 import asyncio
@@ -22,11 +23,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from eacl_jax.cli import compiled, configuration, process
+from benchmarks import script
+from eacl_jax.cli import compiled
 
 if TYPE_CHECKING:
     import httpx
@@ -41,11 +43,15 @@ CLIENTS = flags.DEFINE_list("clients", ["1", "8", "64"], "Clients at once, a run
 SECONDS = flags.DEFINE_float("seconds", 30.0, "Of each run.", lower_bound=1)
 BATCH = flags.DEFINE_integer("batch_size", 16, "Of the service and of the library.", lower_bound=1)
 CROWD = flags.DEFINE_integer(
-    "crowd", 64, "Clients of the last run, at a service with a queue too short for them.", lower_bound=1
+    "crowd",
+    64,
+    "Clients of the last run, at a service with a queue too short for them.",
+    lower_bound=1,
 )
 QUEUE = flags.DEFINE_integer("queue", 60, "Utterances in that queue.", lower_bound=1)
 
-# Calibrated probabilities of a caller's utterance differ by rounding only, whatever it was batched with.
+# Calibrated probabilities of a caller's utterance differ by rounding only, whatever it was batched
+# with.
 _TOLERANCE = 1e-4
 
 
@@ -71,7 +77,8 @@ class Tally:
         """Counts answers, and those that are not the library's."""
         self.utterances += len(found)
         self.wrong += abs(len(found) - len(expected)) + sum(
-            one["emotion"] != other.emotion or abs(one["confidence"] - other.confidence) > _TOLERANCE
+            one["emotion"] != other.emotion
+            or abs(one["confidence"] - other.confidence) > _TOLERANCE
             for one, other in zip(found, expected, strict=False)
         )
 
@@ -80,9 +87,20 @@ class Tally:
 def served(*options: str) -> Iterator[str]:
     """`eacl serve` with the model; gives its address, and ends it."""
     start = "from eacl_jax.cli.main import main; main('serve')"
-    arguments = [sys.executable, "-c", start, f"--model={MODEL.value}", "--port=0", f"--batch-size={BATCH.value}", *options]
+    arguments = [
+        sys.executable,
+        "-c",
+        start,
+        f"--model={MODEL.value}",
+        "--port=0",
+        f"--batch-size={BATCH.value}",
+        *options,
+    ]
     root = Path(__file__).resolve().parents[1]
-    variables = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (str(root), os.environ.get("PYTHONPATH"))))}
+    variables = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(root), os.environ.get("PYTHONPATH")))),
+    }
     process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, env=variables)
     try:
         assert process.stdout is not None
@@ -91,7 +109,7 @@ def served(*options: str) -> Iterator[str]:
             raise RuntimeError(f"the service did not start: {line!r}, status {process.wait(60)}")
         yield line.split(" answers at ")[1].split()[0]
         process.send_signal(signal.SIGTERM)
-        print(f"told to stop, the service ended with status {process.wait(60)}")
+        print(f"asked to stop, the service ended with status {process.wait(60)}")
     finally:
         process.kill()
         process.wait()
@@ -105,7 +123,9 @@ async def run(address: str, pairs: Sequence[Pair], clients: int, largest: int) -
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
     async with httpx.AsyncClient(base_url=address, timeout=120, limits=limits) as http:
         watching = asyncio.create_task(_watch(http, tally))
-        callers = [_Client(http, pairs, tally, f"{clients}-{number}", largest) for number in range(clients)]
+        callers = [
+            _Client(http, pairs, tally, f"{clients}-{number}", largest) for number in range(clients)
+        ]
         await asyncio.gather(*(caller.ask_until(began + SECONDS.value) for caller in callers))
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
@@ -114,8 +134,21 @@ async def run(address: str, pairs: Sequence[Pair], clients: int, largest: int) -
 
 
 class _Client:
-    def __init__(self, http: "httpx.AsyncClient", pairs: Sequence[Pair], tally: Tally, name: str, largest: int) -> None:
-        self._http, self._pairs, self._tally, self._name, self._largest = http, pairs, tally, name, largest
+    def __init__(
+        self,
+        http: "httpx.AsyncClient",
+        pairs: Sequence[Pair],
+        tally: Tally,
+        name: str,
+        largest: int,
+    ) -> None:
+        self._http, self._pairs, self._tally, self._name, self._largest = (
+            http,
+            pairs,
+            tally,
+            name,
+            largest,
+        )
         self._draw = random.Random(name)
         self._conversations = self._said = 0
         self._talk = self._draw.choice(pairs)
@@ -130,19 +163,30 @@ class _Client:
         asked = {"speaker": said.speaker, "text": said.text}
         answer = await self._post(f"{path}/utterances", asked, "one utterance")
         if answer is not None:
-            self._tally.check([answer["utterance"]], self._talk.expected[self._said : self._said + 1])
+            self._tally.check(
+                [answer["utterance"]], self._talk.expected[self._said : self._said + 1]
+            )
             self._said += 1
         if self._said == len(self._talk.dialogue.utterances):
             await self._http.delete(path)
-            self._conversations, self._said, self._talk = self._conversations + 1, 0, self._draw.choice(self._pairs)
+            self._conversations, self._said, self._talk = (
+                self._conversations + 1,
+                0,
+                self._draw.choice(self._pairs),
+            )
 
     async def _predict(self) -> None:
         chosen: list[Pair] = []
         for pair in self._draw.choices(self._pairs, k=self._draw.choice((1, 1, 1, 2, 4, 8))):
             if sum(len(each.expected) for each in (*chosen, pair)) <= self._largest:
                 chosen.append(pair)
-        talks = [[{"speaker": said.speaker, "text": said.text} for said in pair.dialogue.utterances] for pair in chosen]
-        answer = await self._post("/v1/predict", {"dialogues": [{"utterances": talk} for talk in talks]}, "dialogues")
+        talks = [
+            [{"speaker": said.speaker, "text": said.text} for said in pair.dialogue.utterances]
+            for pair in chosen
+        ]
+        answer = await self._post(
+            "/v1/predict", {"dialogues": [{"utterances": talk} for talk in talks]}, "dialogues"
+        )
         if answer is not None:
             for found, pair in zip(answer["dialogues"], chosen, strict=True):
                 self._tally.check(found["utterances"], pair.expected)
@@ -158,7 +202,8 @@ class _Client:
             return None
         self._tally.statuses[str(answer.status_code)] += 1
         if answer.status_code == 429:
-            # Sooner than it says, so that the queue stays full, but not at once: that would measure the refusals only.
+            # Sooner than it says, so that the queue stays full, but not at once: that would measure
+            # the refusals only.
             await asyncio.sleep(0.1 * float(answer.headers["retry-after"]))
         if answer.status_code != 200:
             return None
@@ -170,7 +215,11 @@ async def _watch(http: "httpx.AsyncClient", tally: Tally) -> None:
     """Notes the service's memory every now and then."""
     while True:
         lines = (await http.get("/metrics")).text.splitlines()
-        tally.memory += [int(float(line.split()[1])) for line in lines if line.startswith("process_resident_memory_bytes ")]
+        tally.memory += [
+            int(float(line.split()[1]))
+            for line in lines
+            if line.startswith("process_resident_memory_bytes ")
+        ]
         await asyncio.sleep(max(SECONDS.value / 20, 1))
 
 
@@ -187,24 +236,38 @@ def report(title: str, tally: Tally, library: float | None) -> None:
     """Prints a run."""
     speed = tally.utterances / tally.elapsed
     beside = f", {speed / library:.0%} of the library" if library else ""
-    print(f"{title}: {sum(tally.statuses.values())} requests in {tally.elapsed:.0f} s, {speed:.1f} utterances/s{beside}")
+    print(
+        f"{title}: {sum(tally.statuses.values())} requests in {tally.elapsed:.0f} s, {speed:.1f}"
+        f" utterances/s{beside}"
+    )
     for kind, seconds in tally.waited.items():
         if seconds:
             p50, p95, p99 = np.percentile(seconds, [50, 95, 99])
-            print(f"  seconds for {kind}: p50 {p50:.3f}  p95 {p95:.3f}  p99 {p99:.3f}  most {max(seconds):.3f}")
-    print(f"  answers by status: {dict(tally.statuses)}; not the library's answer: {tally.wrong} of {tally.utterances}")
-    print("  resident MB of the service, as the run went: " + " ".join(f"{each / 1e6:.0f}" for each in tally.memory))
+            print(
+                f"  seconds for {kind}: p50 {p50:.3f}  p95 {p95:.3f}  p99 {p99:.3f}  most"
+                f" {max(seconds):.3f}"
+            )
+    print(
+        f"  answers by status: {dict(tally.statuses)}; not the library's answer: {tally.wrong} of"
+        f" {tally.utterances}"
+    )
+    print(
+        "  resident MB of the service, as the run went: "
+        + " ".join(f"{each / 1e6:.0f}" for each in tally.memory)
+    )
 
 
-@process.guarded
-def main(_: list[str]) -> None:
+def main() -> None:
     from eacl_jax import EmotionRecognizer, corpora
     from eacl_jax.config import DataConfig
 
     compiled.keep_compiled()
     dialogues = list(corpora.load(DataConfig(corpus=CORPUS.value, dir=DATA.value)).splits["test"])  # type: ignore[arg-type]
     recognizer = EmotionRecognizer.from_pretrained(MODEL.value, batch_size=BATCH.value)
-    pairs = [Pair(dialogue, expected) for dialogue, expected in zip(dialogues, recognizer.predict(dialogues), strict=True)]
+    pairs = [
+        Pair(dialogue, expected)
+        for dialogue, expected in zip(dialogues, recognizer.predict(dialogues), strict=True)
+    ]
     before = library_speed(recognizer, dialogues)
     print(f"library: {before:.1f} utterances/s")
     # Room and time for all, so that these runs measure waiting and not refusals.
@@ -214,12 +277,17 @@ def main(_: list[str]) -> None:
     print(f"library again: {library_speed(recognizer, dialogues):.1f} utterances/s")
     most = max(len(dialogue.utterances) for dialogue in dialogues)
     if QUEUE.value <= most:
-        print(f"no run with a short queue: --queue={QUEUE.value} has no room for the longest dialogue, {most} utterances")
+        print(
+            f"no run with a short queue: --queue={QUEUE.value} has no room for the longest"
+            f" dialogue, {most} utterances"
+        )
         return
-    with served(f"--queue={QUEUE.value}", f"--max-utterances={QUEUE.value - 1}", "--max-labels=1") as address:
+    with served(
+        f"--queue={QUEUE.value}", f"--max-utterances={QUEUE.value - 1}", "--max-labels=1"
+    ) as address:
         tally = asyncio.run(run(address, pairs, CROWD.value, QUEUE.value - 1))
         report(f"{CROWD.value} clients, room for {QUEUE.value} utterances", tally, None)
 
 
 if __name__ == "__main__":
-    app.run(main, flags_parser=configuration.parse_flags)
+    script.run(main, pages=False)

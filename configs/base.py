@@ -1,16 +1,19 @@
 """What all configurations share.
 
-A configuration is a function of one optional argument, `--config=configs/meld.py:encoder=ENCODER,seed=1,fast,compat,runlocal`:
+A configuration is a function of one optional argument,
+`--config=configs/meld.py:encoder=ENCODER,seed=1,fast,compat,runlocal`:
 
   encoder=PATH   folder, hub id or package:NAME/FOLDER of the encoder (config.encoder.path)
   seed=N         config.seed
-  fast           no dropout of attention probabilities (config.encoder.attention_dropout); the others stay. Not the paper's
-                 recipe, but faster, and what fused attention kernels need; the default is called parity
+  fast           no dropout of attention probabilities (config.encoder.attention_dropout); the
+                 others stay. Not the paper's recipe, but faster, and what fused attention kernels
+                 need; the default is called parity
   compat         all switches of config.compat on: what the public PyTorch implementation does
   runlocal       a tiny run, to see that everything works: few dialogues, one epoch a stage
 
-Everything else is set by its name, as `--config.stage_one.epochs=4`; `python launch/train.py --config=configs/meld.py
---helpfull` lists the names, eacl_jax/config.py explains them.
+Everything else is set by its name, as `--config.stage_one.epochs=4`; `python launch/train.py
+--config=configs/meld.py --helpfull` lists the names with their values, eacl_jax/config.py explains
+them.
 """
 
 from typing import Any
@@ -28,7 +31,9 @@ def build(argument: str | None, settings: dict[str, Any] | None = None) -> Confi
     """
     config = ConfigDict(Config().to_dict())
     config.update_from_flattened_dict(settings or {})
-    given = parse_argument(argument, encoder="", seed=config.seed, fast=False, compat=False, runlocal=False)
+    given = parse_argument(
+        argument, encoder="", seed=config.seed, fast=False, compat=False, runlocal=False
+    )
     config.seed = given["seed"]
     if given["encoder"]:
         config.encoder.path = given["encoder"]

@@ -1,9 +1,10 @@
 """IEMOCAP with the recipe of the paper.
 
-    python launch/train.py --config=configs/iemocap.py --workdir=runs/iemocap --config.data.dir=FOLDER
+    python launch/train.py --config=configs/iemocap.py --workdir=runs/iemocap \\
+      --config.data.dir=FOLDER
 
-FOLDER holds your licensed copy: the release's tree, or {train,dev,test}_data.json. The paper reports, with an implementation
-that chooses the epoch on test, weighted F1 70.41. Not yet run here.
+FOLDER holds your licensed copy: the release's tree, or {train,dev,test}_data.json. The paper
+reports, with an implementation that chooses the epoch on test, weighted F1 70.41. Not yet run here.
 """
 
 from ml_collections import ConfigDict

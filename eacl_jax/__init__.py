@@ -14,7 +14,11 @@ os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
 __all__ = ["Dialogue", "EmotionRecognizer", "Utterance"]
 
 # Only on demand: the recognizer imports JAX, for which a mistyped command line should not wait.
-_MODULES = {"Dialogue": "dialogue", "Utterance": "dialogue", "EmotionRecognizer": "recognizer.recognizer"}
+_MODULES = {
+    "Dialogue": "dialogue",
+    "Utterance": "dialogue",
+    "EmotionRecognizer": "recognizer.recognizer",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,8 +1,9 @@
-"""The configuration of a run: frozen dataclasses, checked once. Nothing below this module sees a ConfigDict.
+"""The configuration of a run: frozen dataclasses, checked once. Nothing below this module sees a
+ConfigDict.
 
-The dataclasses are the single list of what can be set: `configs/base.py` turns their defaults into the ConfigDict that the
-command line overrides, and `Config.from_mapping` turns that back, refusing unknown keys and impossible values before
-anything is loaded.
+The dataclasses are the single list of what can be set: `configs/base.py` turns their defaults into
+the ConfigDict that the command line overrides, and `Config.from_mapping` turns that back, refusing
+unknown keys and impossible values before anything is loaded.
 """
 
 import dataclasses
@@ -35,8 +36,8 @@ class Stage(enum.StrEnum):
         return self.value.replace("_", " ")
 
 
-# What stands for the utterance: the hidden state at the mask token, at the first token or at the last one (the closing
-# separator), or the mean over all of the example's tokens.
+# What stands for the utterance: the hidden state at the mask token, at the first token or at the
+# last one (the closing separator), or the mean over all of the example's tokens.
 Readout = Literal["mask", "first", "last", "mean"]
 
 
@@ -44,9 +45,11 @@ Readout = Literal["mask", "first", "last", "mean"]
 class DataConfig:
     """Which corpus, and where its files are."""
 
-    corpus: Literal["smalltalk", "meld", "emorynlp", "iemocap", "dailydialog", "custom"] = "smalltalk"
-    # Folder that holds the corpus' own files (or a folder named like the corpus with them). Empty: downloaded where its
-    # owners publish it openly.
+    corpus: Literal["smalltalk", "meld", "emorynlp", "iemocap", "dailydialog", "custom"] = (
+        "smalltalk"
+    )
+    # Folder that holds the corpus' own files (or a folder named like the corpus with them). Empty:
+    # downloaded where its owners publish it openly.
     dir: str = ""
     # Where prepared corpora are kept. Empty: $EACL_JAX_CACHE, else ~/.cache/eacl_jax.
     cache_dir: str = ""
@@ -59,9 +62,11 @@ class DataConfig:
     speaker_column: str = ""
     text_column: str = ""
     emotion_column: str = ""
-    # Labels in anchor order. Empty: the corpus' own; for corpus="custom" those found in the training split, sorted.
+    # Labels in anchor order. Empty: the corpus' own; for corpus="custom" those found in the
+    # training split, sorted.
     labels: tuple[str, ...] = ()
-    # The word or phrase that encodes each label, in the labels' order. Empty: the labels themselves.
+    # The word or phrase that encodes each label, in the labels' order. Empty: the labels
+    # themselves.
     words: tuple[str, ...] = ()
     # At most this many dialogues a split, 0 for all: for trying things out.
     max_dialogues: int = bounded(0, at_least=0)
@@ -79,32 +84,37 @@ class PromptConfig:
 class EncoderConfig:
     """The pretrained transformer."""
 
-    # A Hugging Face folder, a hub id, or `package:NAME/FOLDER` for files inside an installed Python package.
+    # A Hugging Face folder, a hub id, or `package:NAME/FOLDER` for files inside an installed Python
+    # package.
     path: str = "princeton-nlp/sup-simcse-roberta-large"
     # Branch, tag or commit of a hub id.
     revision: str = "main"
     # sha256 of the weight file, verified before use; empty: not verified.
     sha256: str = ""
-    # Honour the keys and values (prefix_encoder) that PromCSE's checkpoints put before each layer's. False loads such a
-    # checkpoint as the plain encoder that it is built on, as the public implementation does.
+    # Honour the keys and values (prefix_encoder) that PromCSE's checkpoints put before each
+    # layer's. False loads such a checkpoint as the plain encoder that it is built on, as the public
+    # implementation does.
     prefix: bool = True
-    # Draw random weights in the shape that config.json gives, reading no weight file: for trying sizes out.
+    # Draw random weights in the shape that config.json gives, reading no weight file: for trying
+    # sizes out.
     random_weights: bool = False
     # Type of activations and matrix products; parameters stay float32.
     dtype: Literal["float32", "bfloat16"] = "float32"
-    # Run the layers under one `lax.scan`: compiled once for all of them. auto: from 12 layers on, except on a GPU, where it
-    # copies each layer's weights and takes more time and memory. On a CPU it is lighter in memory, but slower for a small
-    # encoder.
+    # Run the layers under one `lax.scan`: compiled once for all of them. auto: from 12 layers on,
+    # except on a GPU, where it copies each layer's weights and takes more time and memory. On a CPU
+    # it is lighter in memory, but slower for a small encoder.
     scan_layers: Literal["auto", "always", "never"] = "auto"
     # The embeddings and this many lower layers are not trained (0: everything is trained).
     frozen_layers: int = bounded(0, at_least=0)
-    # Kernel of attention (encoders/attention.py). auto: the backward pass makes the probabilities again. xla: it keeps them.
-    # cudnn: the fused kernel of NVIDIA's library; needs a GPU, dtype=bfloat16 and attention_dropout=False.
+    # Kernel of attention (encoders/attention.py). auto: the backward pass makes the probabilities
+    # again. xla: it keeps them. cudnn: the fused kernel of NVIDIA's library; needs a GPU,
+    # dtype=bfloat16 and attention_dropout=False.
     attention: Literal["auto", "recompute", "xla", "cudnn"] = "auto"
-    # Drop attention probabilities out at the rate in config.json, as the paper's encoders do; False: only the rest is
-    # dropped out.
+    # Drop attention probabilities out at the rate in config.json, as the paper's encoders do;
+    # False: only the rest is dropped out.
     attention_dropout: bool = True
-    # Keep only each layer's input for the backward pass and run the layer again there: less memory, a third more work.
+    # Keep only each layer's input for the backward pass and run the layer again there: less memory,
+    # a third more work.
     remat: bool = False
 
 
@@ -123,7 +133,8 @@ class ModelConfig:
 class AnchorConfig:
     """Where the anchors come from in stage one."""
 
-    # fixed: label words encoded once by the pretrained encoder. live: re-encoded with the current weights every step.
+    # fixed: label words encoded once by the pretrained encoder. live: re-encoded with the current
+    # weights every step.
     encoding: Literal["fixed", "live"] = "fixed"
 
 
@@ -148,21 +159,23 @@ class StageOneConfig:
     head_lr: float = bounded(4e-4, at_least=0)
     # Both rates are multiplied by this after each epoch.
     lr_decay: float = bounded(0.5, above=0, at_most=1)
-    # Layer i of n, 1 the lowest, learns at encoder_lr * layer_decay**(n - i), the embeddings at encoder_lr * layer_decay**n;
-    # what lies above the last layer, and the heads, at their full rate.
+    # Layer i of n, 1 the lowest, learns at encoder_lr * layer_decay**(n - i), the embeddings at
+    # encoder_lr * layer_decay**n; what lies above the last layer, and the heads, at their full
+    # rate.
     layer_decay: float = bounded(1.0, above=0, at_most=1)
-    # Gradual unfreezing (arXiv 1801.06146): in epoch e only the top unfreeze_layers * e layers learn, with what lies above
-    # them and the heads; the embeddings join one layer after the lowest. 0: everything from the start. What
-    # encoder.frozen_layers holds stays held.
+    # Gradual unfreezing (arXiv 1801.06146): in epoch e only the top unfreeze_layers * e layers
+    # learn, with what lies above them and the heads; the embeddings join one layer after the
+    # lowest. 0: everything from the start. What encoder.frozen_layers freezes stays frozen.
     unfreeze_layers: int = bounded(0, at_least=0)
-    # Rows "REGEX=FACTOR": a parameter's rate is multiplied by the factor of the first row whose regex matches its whole name
-    # (encoder/layers/0/attention/query/kernel, layers from 0); 0 holds it. Empty: no factors; else every parameter needs a
-    # row, and every row a parameter.
+    # Rows "REGEX=FACTOR": a parameter's rate is multiplied by the factor of the first row whose
+    # regex matches its whole name (encoder/layers/0/attention/query/kernel, layers from 0); 0 holds
+    # it. Empty: no factors; else every parameter needs a row, and every row a parameter.
     rates: tuple[str, ...] = ()
     weight_decay: float = bounded(0.01, at_least=0)
     clip_norm: float = bounded(5.0, above=0)
-    # Encode a batch's rows in this many parts, one after the other, so that memory holds only one part's activations; the
-    # contrastive loss stays over the whole batch (training/chunks.py). One forward pass more than with 1.
+    # Encode a batch's rows in this many parts, one after the other, so that memory holds only one
+    # part's activations; the contrastive loss stays over the whole batch (training/chunks.py). One
+    # forward pass more than with 1.
     chunks: int = bounded(1, at_least=1)
     # Stop after this many steps, 0 for no limit: for trying sizes out.
     max_steps: int = bounded(0, at_least=0)
@@ -182,7 +195,8 @@ class StageTwoConfig:
 class BatchConfig:
     """How a batch's examples are laid into rows, and the sizes of passes without gradients."""
 
-    # padded: one example a row. packed: several a row, kept apart by attention masks; same examples, fewer padding tokens.
+    # padded: one example a row. packed: several a row, kept apart by attention masks; same
+    # examples, fewer padding tokens.
     layout: Literal["padded", "packed"] = "packed"
     # Examples encoded at once where no gradient is taken.
     eval_batch_size: int = bounded(64, at_least=1)
@@ -199,7 +213,9 @@ class EvaluationConfig:
 
 @dataclasses.dataclass(frozen=True)
 class CompatConfig:
-    """Where the reference code departs from the paper (METHOD). All off; each makes a run comparable with the reference's."""
+    """Where the reference code departs from the paper (METHOD). All off; each makes a run
+    comparable with the reference's.
+    """
 
     readout_first: bool = False
     select_on_test: bool = False
@@ -214,7 +230,8 @@ class RunConfig:
     """What is said and kept while a run goes on; changing it does not change the result."""
 
     log_every: int = bounded(10, at_least=1)
-    # Stage one: save the latest state every so many steps, beside each epoch's end; 0: at epochs' ends only, as stage two does.
+    # Stage one: save the latest state every so many steps, beside each epoch's end; 0: at epochs'
+    # ends only, as stage two does.
     save_every: int = bounded(100, at_least=0)
 
 
@@ -266,11 +283,13 @@ class Config:
 
 
 def parse_argument(argument: str | None, **defaults: Any) -> dict[str, Any]:
-    """Reads `name=value,switch,...`, the part of `--config=FILE:ARGUMENT` after the colon.
+    """Reads `name=value,switch,...`, what follows the colon where a configuration is named,
+    FILE:ARGUMENT.
 
     Args:
       argument: the text, or None.
-      **defaults: every name that may occur. A value is read as its default's type (str, int, float); a name whose default
+      **defaults: every name that may occur. A value is read as its default's type (str, int,
+        float); a name whose default
       is False is a
         switch, given alone or as `name=true` or `name=false`.
 
@@ -280,7 +299,9 @@ def parse_argument(argument: str | None, **defaults: Any) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for part in argument.split(",") if argument else []:
         name, equals, text = part.partition("=")
-        known = ", ".join(f"{key}" if isinstance(value, bool) else f"{key}=..." for key, value in defaults.items())
+        known = ", ".join(
+            f"{key}" if isinstance(value, bool) else f"{key}=..." for key, value in defaults.items()
+        )
         if name not in defaults:
             raise UserError(f"config argument {part!r}: unknown name {name!r}; known: {known}.")
         if name in values:
@@ -327,7 +348,12 @@ def _impossible(config: Config) -> list[str]:
         if not condition:
             problems.append(f"config.{place}: {rule}, got {value!r}.")
 
-    need(bool(config.encoder.path), "encoder.path", "must name a folder, a hub id or package:NAME/FOLDER", config.encoder.path)
+    need(
+        bool(config.encoder.path),
+        "encoder.path",
+        "must name a folder, a hub id or package:NAME/FOLDER",
+        config.encoder.path,
+    )
     for number, row in enumerate(config.stage_one.rates):
         try:
             parse_rate(row)
@@ -349,7 +375,12 @@ def _impossible(config: Config) -> list[str]:
             files,
         )
     else:
-        need(not any(files.values()), "data.train, data.dev and data.test", 'are for data.corpus="custom" only', files)
+        need(
+            not any(files.values()),
+            "data.train, data.dev and data.test",
+            'are for data.corpus="custom" only',
+            files,
+        )
     if config.evaluation.primary == "micro_f1":
         need(
             bool(config.evaluation.excluded_label),

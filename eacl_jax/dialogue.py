@@ -45,7 +45,12 @@ class Dialogue:
         return {
             "id": self.id,
             "utterances": [
-                {"speaker": u.speaker, "text": u.text, **({} if u.emotion is None else {"emotion": u.emotion}), **u.other}
+                {
+                    "speaker": u.speaker,
+                    "text": u.text,
+                    **({} if u.emotion is None else {"emotion": u.emotion}),
+                    **u.other,
+                }
                 for u in self.utterances
             ],
             **self.other,
@@ -53,16 +58,23 @@ class Dialogue:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "Dialogue":
-        """The inverse of `to_json`, exactly; `corpora.forms.read_record` reads what people write."""
+        """The inverse of `to_json`, exactly; `corpora.forms.read_record` reads what people
+        write.
+        """
         rest = dict(record)
         identity, utterances = rest.pop("id"), [dict(each) for each in rest.pop("utterances")]
-        read = tuple(Utterance(u.pop("speaker"), u.pop("text"), u.pop("emotion", None), u) for u in utterances)
+        read = tuple(
+            Utterance(u.pop("speaker"), u.pop("text"), u.pop("emotion", None), u)
+            for u in utterances
+        )
         return cls(identity, read, rest)
 
 
 @dataclasses.dataclass(frozen=True)
 class Taxonomy:
-    """The labels of a corpus in anchor order, and the word or phrase whose encoding is each label's anchor."""
+    """The labels of a corpus in anchor order, and the word or phrase whose encoding is each label's
+    anchor.
+    """
 
     labels: tuple[str, ...]
     words: tuple[str, ...]
@@ -78,7 +90,9 @@ class Taxonomy:
         if len(self.labels) < 2:
             raise UserError(f"at least two labels are needed, got {list(self.labels)}.")
         if empty := [
-            label for label, word in zip(self.labels, self.words, strict=True) if not word.strip() or not label.strip()
+            label
+            for label, word in zip(self.labels, self.words, strict=True)
+            if not word.strip() or not label.strip()
         ]:
             raise UserError(f"labels and label words must not be empty: {empty}.")
 

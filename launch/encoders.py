@@ -1,5 +1,10 @@
 """Prints which encoders can be used: `python launch/encoders.py`."""
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this checkout, whatever is installed
+
 from eacl_jax.cli.main import main
 
 if __name__ == "__main__":

@@ -5,14 +5,17 @@ import signal
 import tempfile
 from pathlib import Path
 
-# Before JAX starts: eight simulated devices for the tests of meshes, and no accelerator that the numbers could depend on.
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
+# Before JAX starts: eight simulated devices for the tests of meshes, and no accelerator that the
+# numbers could depend on.
+os.environ["XLA_FLAGS"] = (
+    f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
+)
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # A command called in a test would begin anew to get huge pages, and the tests with it.
 os.environ.setdefault("GLIBC_TUNABLES", "glibc.malloc.hugetlb=0")
 
-# The same small models are compiled over and over, by tests and by the runs that they start: once is enough for all processes
-# of a test run, which inherit this.
+# The same small models are compiled over and over, by tests and by the runs that they start: once
+# is enough for all processes of a test run, which inherit this.
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     _COMPILED = tempfile.TemporaryDirectory(prefix="eacl_jax_compiled_")
     os.environ["JAX_COMPILATION_CACHE_DIR"] = _COMPILED.name
@@ -34,6 +37,7 @@ def shared() -> Path:
     folder = Path(os.environ.get("EACL_SHARED", ROOT.parent / "shared"))
     if not folder.is_dir():
         pytest.skip(
-            f"no folder {folder.name!r} beside the project and EACL_SHARED is not set: golden numbers and corpora are not here"
+            f"no folder {folder.name!r} beside the project and EACL_SHARED is not set: golden"
+            " numbers and corpora are not here"
         )
     return folder

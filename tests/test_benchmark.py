@@ -28,9 +28,17 @@ def settings(tmp_path_factory):
     """A tiny encoder without dropout on eight examples."""
     folder = tmp_path_factory.mktemp("encoder")
     tokenizer = make_tokenizer()
-    tokenizer.add_tokens(["disgust", "fear", "sadness", "surprise"])  # smalltalk's labels: unknown ones would be one anchor
+    tokenizer.add_tokens(
+        ["disgust", "fear", "sadness", "surprise"]
+    )  # smalltalk's labels: unknown ones would be one anchor
     rates = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    config = {**ENCODER, **rates, "hidden_size": 32, "intermediate_size": 64, "vocab_size": len(tokenizer)}
+    config = {
+        **ENCODER,
+        **rates,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "vocab_size": len(tokenizer),
+    }
     encoders.save(encoders.build(config), config, folder)
     tokenizer.save_pretrained(folder)
     return tasks.Settings(
@@ -66,12 +74,17 @@ def config(settings):
 
 @pytest.mark.parametrize("make", [tasks.training, tasks.encoding])
 def test_all_runners_compute_the_same(make, settings, config, tmp_path):
-    """Each starts from our weights; in the second step they are as trained by each runner itself."""
+    """Each starts from our weights; in the second step they are as trained by each runner
+    itself.
+    """
     task = make(config, settings, tmp_path / "checkpoint")
     assert list(task.runners) == ["eacl_jax", *PEERS]
     assert len(set(task.lengths[0])) > 2
     for work in task.works:
-        results = {name: runner.finish(runner.start(runner.prepare(work))) for name, runner in task.runners.items()}
+        results = {
+            name: runner.finish(runner.start(runner.prepare(work)))
+            for name, runner in task.runners.items()
+        }
         for peer in PEERS:
             np.testing.assert_allclose(results[peer], results["eacl_jax"], atol=1e-4, err_msg=peer)
 
@@ -80,14 +93,21 @@ def test_stage_two_runners_compute_the_same(settings, config, monkeypatch):
     monkeypatch.setattr(tasks, "ADAPTED", 150)
     task = tasks.adapting(config, {"hidden_size": 32}, settings)
     for work in task.works:
-        own, dynamic = (runner.finish(runner.start(runner.prepare(work))) for runner in task.runners.values())
+        own, dynamic = (
+            runner.finish(runner.start(runner.prepare(work))) for runner in task.runners.values()
+        )
         assert dynamic == pytest.approx(own, abs=1e-5)
 
 
 def test_model_flops_by_hand():
     described = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2}
-    # A token of a layer: 2 * (4 * 32^2 + 2 * 32 * 64) = 16384, and 4 * 32 = 128 for each token of its example.
-    assert tasks.model_flops([3, 5], described, passes=3) == 3 * 2 * (3 * (16384 + 3 * 128) + 5 * (16384 + 5 * 128)) == 812544
+    # A token of a layer: 2 * (4 * 32^2 + 2 * 32 * 64) = 16384, and 4 * 32 = 128 for each token of
+    # its example.
+    assert (
+        tasks.model_flops([3, 5], described, passes=3)
+        == 3 * 2 * (3 * (16384 + 3 * 128) + 5 * (16384 + 5 * 128))
+        == 812544
+    )
 
 
 @contextlib.contextmanager
@@ -98,9 +118,16 @@ def here(task, settings, names):
 
 
 def test_results_have_all_fields_and_can_be_shown(settings, config, tmp_path, monkeypatch):
-    monkeypatch.setattr(tasks, "make_config", lambda *_: config)  # whose step another test has compiled
+    monkeypatch.setattr(
+        tasks, "make_config", lambda *_: config
+    )  # whose step another test has compiled
     measured = run.measure("train", settings, here)
-    results = {"device": "cpu", "cores": 2, "settings": {**vars(settings), "encoder": "tiny"}, "tasks": {"train": measured}}
+    results = {
+        "device": "cpu",
+        "cores": 2,
+        "settings": {**vars(settings), "encoder": "tiny"},
+        "tasks": {"train": measured},
+    }
     results = json.loads(json.dumps(results))
     assert measured["examples"] == 8
     assert len(measured["tokens"]) == 2
@@ -126,5 +153,7 @@ def test_results_have_all_fields_and_can_be_shown(settings, config, tmp_path, mo
 
 
 def test_unknown_peer_is_refused(settings):
-    with pytest.raises(UserError, match="--peers: there is no 'slow'; choose from reference, dynamic, strong"):
+    with pytest.raises(
+        UserError, match="--peers: there is no 'slow'; choose from reference, dynamic, strong"
+    ):
         run.benchmark(dataclasses.replace(settings, peers=["slow"]), ["train"])

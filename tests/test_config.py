@@ -24,16 +24,36 @@ def test_corpus_configs_hold_the_papers_recipe(name):
     assert config.data.corpus == name
     assert config.encoder.path == "princeton-nlp/sup-simcse-roberta-large"
     assert (config.stage_one.epochs, config.stage_one.batch_size) == (8, 64)
-    assert (config.stage_one.encoder_lr, config.stage_one.head_lr, config.stage_one.lr_decay) == (1e-5, 4e-4, 0.5)
-    assert (config.stage_one.weight_decay, config.stage_one.clip_norm, config.model.dropout) == (0.01, 5.0, 0.1)
-    assert (config.loss.temperature, config.loss.ce_weight, config.loss.angle_weight, config.loss.form) == (0.1, 0.1, 0.1, "in")
-    assert (config.stage_two.epochs, config.stage_two.batch_size, config.stage_two.lr) == (10, 64, 1e-4)
+    assert (config.stage_one.encoder_lr, config.stage_one.head_lr, config.stage_one.lr_decay) == (
+        1e-5,
+        4e-4,
+        0.5,
+    )
+    assert (config.stage_one.weight_decay, config.stage_one.clip_norm, config.model.dropout) == (
+        0.01,
+        5.0,
+        0.1,
+    )
+    assert (
+        config.loss.temperature,
+        config.loss.ce_weight,
+        config.loss.angle_weight,
+        config.loss.form,
+    ) == (0.1, 0.1, 0.1, "in")
+    assert (config.stage_two.epochs, config.stage_two.batch_size, config.stage_two.lr) == (
+        10,
+        64,
+        1e-4,
+    )
     assert (config.prompt.max_tokens, config.prompt.max_past, config.readout) == (256, 8, "mask")
     assert not any(vars(config.compat).values())
 
 
 def test_dailydialog_is_scored_without_neutral():
-    assert vars(load("dailydialog").evaluation) == {"primary": "micro_f1", "excluded_label": "neutral"}
+    assert vars(load("dailydialog").evaluation) == {
+        "primary": "micro_f1",
+        "excluded_label": "neutral",
+    }
 
 
 def test_argument():
@@ -41,17 +61,26 @@ def test_argument():
     assert (config.encoder.path, config.seed, config.readout) == ("some/encoder", 7, "first")
     assert all(vars(config.compat).values())
     assert load("meld", "runlocal").data.max_dialogues > 0
-    assert load("quickstart", "encoder=x").encoder.sha256 == ""  # the checksum belongs to the encoder that was replaced
+    assert (
+        load("quickstart", "encoder=x").encoder.sha256 == ""
+    )  # the checksum belongs to the encoder that was replaced
 
 
-@pytest.mark.parametrize("argument", ["sed=1", "seed", "seed=x", "seed=", "compat=maybe", "seed=1,seed=2", "runlocal,,compat"])
+@pytest.mark.parametrize(
+    "argument",
+    ["sed=1", "seed", "seed=x", "seed=", "compat=maybe", "seed=1,seed=2", "runlocal,,compat"],
+)
 def test_argument_is_strict(argument):
     with pytest.raises(UserError, match="config argument"):
         load("meld", argument)
 
 
 def test_argument_types():
-    assert parse_argument("rate=0.5,off=false", rate=1.0, off=True, name="a") == {"rate": 0.5, "off": False, "name": "a"}
+    assert parse_argument("rate=0.5,off=false", rate=1.0, off=True, name="a") == {
+        "rate": 0.5,
+        "off": False,
+        "name": "a",
+    }
 
 
 def test_the_last_equals_sign_of_a_rate_divides_it():
@@ -68,7 +97,11 @@ def test_all_problems_are_told_at_once():
     mapping["data"]["words"] = ("glad",)
     with pytest.raises(UserError) as caught:
         Config.from_mapping(mapping)
-    for part in ("config.loss.temperature: must be positive", "config.stage_one.epochs", "config.data.words"):
+    for part in (
+        "config.loss.temperature: must be positive",
+        "config.stage_one.epochs",
+        "config.data.words",
+    ):
         assert part in str(caught.value)
 
 
@@ -89,8 +122,16 @@ def test_all_problems_are_told_at_once():
         (("model", "readout"), "cls", "expected one of mask, first, last, mean"),
         (("stage_one", "layer_decay"), 0.0, "config.stage_one.layer_decay: must be in (0, 1]"),
         (("stage_one", "layer_decay"), 1.1, "config.stage_one.layer_decay: must be in (0, 1]"),
-        (("stage_one", "unfreeze_layers"), -1, "config.stage_one.unfreeze_layers: must not be negative"),
-        (("stage_one", "rates"), (".*=1", "encoder/.*"), "config.stage_one.rates[1]: expected REGEX=FACTOR, got 'encoder/.*'"),
+        (
+            ("stage_one", "unfreeze_layers"),
+            -1,
+            "config.stage_one.unfreeze_layers: must not be negative",
+        ),
+        (
+            ("stage_one", "rates"),
+            (".*=1", "encoder/.*"),
+            "config.stage_one.rates[1]: expected REGEX=FACTOR, got 'encoder/.*'",
+        ),
         (("stage_one", "rates"), ("=1",), "config.stage_one.rates[0]: expected REGEX=FACTOR"),
         (("stage_one", "rates"), (".*=fast",), "the factor 'fast' is not a number"),
         (("stage_one", "rates"), (".*=-1",), "must be finite and not negative, got -1"),

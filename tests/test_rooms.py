@@ -1,4 +1,6 @@
-"""Who may import whom: a room imports from the rooms above it only, wherever in a file the import stands."""
+"""Who may import whom: a room imports from the rooms above it only, wherever in a file the import
+stands.
+"""
 
 import ast
 from collections.abc import Iterator
@@ -56,7 +58,11 @@ def test_each_room_imports_from_the_rooms_above_it():
 
 def test_serving_answers_without_http():
     for path in (ROOT / "eacl_jax" / "serving" / "engine").glob("*.py"):
-        assert not [name for name in imports(path) if name.startswith(("eacl_jax.serving.http", "fastapi", "starlette"))], path
+        assert not [
+            name
+            for name in imports(path)
+            if name.startswith(("eacl_jax.serving.http", "fastapi", "starlette"))
+        ], path
 
 
 @pytest.mark.parametrize("folder", ["eacl_jax", "benchmarks", "tests"])

@@ -22,10 +22,14 @@ class Runner(Protocol):
         """What a data loader makes of the work on the host in the background; not timed."""
 
     def shape(self, host: Any) -> Hashable:
-        """Whatever is compiled anew when this differs; the same for all where nothing is compiled."""
+        """Whatever is compiled anew when this differs; the same for all where nothing is
+        compiled.
+        """
 
     def start(self, host: Any) -> Any:
-        """Does the work, or has the device do it, and returns its result (a loss, representations). Timed."""
+        """Does the work, or has the device do it, and returns its result (a loss, representations).
+        Timed.
+        """
 
     def finish(self, result: Any) -> Any:
         """The result of the latest `start` on the host, once all else is done too. Timed."""
@@ -46,7 +50,8 @@ class Timing:
 class MatmulRate:
     """How fast this machine multiplies [size, size] matrices in JAX: what MFU is a share of.
 
-    On a GPU, float32 means what JAX does by default there (TF32), for this product as for the runners.
+    On a GPU, float32 means what JAX does by default there (TF32), for this product as for the
+    runners.
     """
 
     size: int
@@ -78,7 +83,8 @@ def warm_up(name: str, runner: Runner, hosts: Sequence[Any]) -> float:
 
 
 def timed(name: str, runner: Runner, host: Any, steps: int = 1) -> float:
-    """Seconds of a step: the mean of so many in a row, which need not wait for each other, as in a training run.
+    """Seconds of a step: the mean of so many in a row, which need not wait for each other, as in a
+    training run.
 
     Raises:
       RuntimeError: the last one's result is not finite.
@@ -93,12 +99,16 @@ def timed(name: str, runner: Runner, host: Any, steps: int = 1) -> float:
     return seconds
 
 
-def alternate(call: Callable[..., Any], names: Sequence[str], rounds: int) -> tuple[dict[str, Timing], MatmulRate]:
-    """Every runner does every round's work once, in an order that is rotated each round, after a warm-up of each.
+def alternate(
+    call: Callable[..., Any], names: Sequence[str], rounds: int
+) -> tuple[dict[str, Timing], MatmulRate]:
+    """Every runner does every round's work once, in an order that is rotated each round, after a
+    warm-up of each.
 
     Args:
       call: a `workers.Call`.
-      names: of the runners; the first, which computes with JAX, also measures the matmul rate before each step.
+      names: of the runners; the first, which computes with JAX, also measures the matmul rate
+        before each step.
       rounds: how many.
     """
     timings = {}

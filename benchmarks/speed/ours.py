@@ -26,7 +26,9 @@ class Counted:
     compilations: int | None = 0
 
     def counted(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, which counts its calls: it is called while JAX traces, not while the step runs."""
+        """The function, which counts its calls: it is called while JAX traces, not while the step
+        runs.
+        """
 
         def traced(*arguments: Any) -> Any:
             self.compilations = (self.compilations or 0) + 1
@@ -44,7 +46,9 @@ class Counted:
         return result
 
     def peak_bytes(self, host: Any) -> int | None:
-        """On a GPU the allocator's; each task has a process of its own, in which nothing else of JAX is large."""
+        """On a GPU the allocator's; each task has a process of its own, in which nothing else of
+        JAX is large.
+        """
         return (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
 
 
@@ -55,16 +59,23 @@ class Training(Counted):
         config, self._mesh = experiment.config, experiment.mesh
         size, examples = config.stage_one.batch_size, experiment.examples["train"]
         optimizer = stage_one_optimizer(
-            config.stage_one, experiment.params, steps_per_epoch(len(examples), size), rates=experiment.rates
+            config.stage_one,
+            experiment.params,
+            steps_per_epoch(len(examples), size),
+            rates=experiment.rates,
         )
         encodings = experiment.encoding.encode_labels(experiment.params, experiment.labels)
         self.label_encodings = np.asarray(encodings)
         state = loop.create_state(experiment.params, {"label_encodings": encodings}, optimizer)
         self._state = put(state, replicated(self._mesh))
         source = SOURCES[config.anchors.encoding](experiment.labels)
-        gradients = self.counted(stage_one.stage_one_value_and_grad(experiment.merge, source, config.loss))
+        gradients = self.counted(
+            stage_one.stage_one_value_and_grad(experiment.merge, source, config.loss)
+        )
         self._step: Any = loop.make_train_step(gradients, optimizer, self._mesh)
-        self._make = batch_maker(examples, size, config.batch, max_tokens=config.prompt.max_tokens, row_multiple=1)
+        self._make = batch_maker(
+            examples, size, config.batch, max_tokens=config.prompt.max_tokens, row_multiple=1
+        )
         self._key = jax.random.key(config.seed)
 
     def prepare(self, work: np.ndarray) -> Batch:
@@ -74,7 +85,9 @@ class Training(Counted):
         return tuple(np.shape(leaf) for leaf in jax.tree.leaves(host))
 
     def start(self, host: Batch) -> jax.Array:
-        self._state, metrics = self._step(self._state, put(host, batch_shardings(self._mesh)), self._key)
+        self._state, metrics = self._step(
+            self._state, put(host, batch_shardings(self._mesh)), self._key
+        )
         return metrics["loss"]
 
     def finish(self, result: jax.Array) -> float:
@@ -86,8 +99,13 @@ class Encode(Counted):
     """Mapped representations of examples, without gradients."""
 
     def __init__(self, experiment: Experiment) -> None:
-        size, max_tokens = experiment.config.batch.eval_batch_size, experiment.config.prompt.max_tokens
-        self._encoding = Passes(self.counted(experiment.merge), experiment.mesh, size=size, max_tokens=max_tokens)
+        size, max_tokens = (
+            experiment.config.batch.eval_batch_size,
+            experiment.config.prompt.max_tokens,
+        )
+        self._encoding = Passes(
+            self.counted(experiment.merge), experiment.mesh, size=size, max_tokens=max_tokens
+        )
         self._params = experiment.params
 
     def start(self, host: Sequence[Example]) -> np.ndarray:
@@ -95,21 +113,32 @@ class Encode(Counted):
 
 
 class Adapting(Counted):
-    """An epoch of stage two: anchors learn on fixed representations, which are on the device from the start."""
+    """An epoch of stage two: anchors learn on fixed representations, which are on the device from
+    the start.
+    """
 
-    def __init__(self, config: Config, mesh: Mesh, reps: np.ndarray, labels: np.ndarray, anchors: np.ndarray) -> None:
+    def __init__(
+        self, config: Config, mesh: Mesh, reps: np.ndarray, labels: np.ndarray, anchors: np.ndarray
+    ) -> None:
         """`reps` [N, m], `labels` [N], `anchors` [C, m] at the start."""
         self._size, params = config.stage_two.batch_size, {"anchors": anchors}
         optimizer = stage_two_optimizer(config.stage_two, params)
         self._state = put(loop.create_state(params, {}, optimizer), replicated(mesh))
-        gradients = jax.value_and_grad(stage_two.stage_two_loss(config.loss.temperature), has_aux=True)
+        gradients = jax.value_and_grad(
+            stage_two.stage_two_loss(config.loss.temperature), has_aux=True
+        )
         step = loop.make_train_step(self.counted(gradients), optimizer, mesh)
         self._epoch = AnchorEpoch(step, {"reps": reps, "labels": labels}, self._size, mesh)
         self._key = jax.random.key(config.seed)
 
     def prepare(self, work: np.ndarray) -> Order:
-        rows = [fill(work[start : start + self._size], self._size) for start in range(0, len(work), self._size)]
-        return Order(np.stack([indices for indices, _ in rows]), np.stack([weights for _, weights in rows]))
+        rows = [
+            fill(work[start : start + self._size], self._size)
+            for start in range(0, len(work), self._size)
+        ]
+        return Order(
+            np.stack([indices for indices, _ in rows]), np.stack([weights for _, weights in rows])
+        )
 
     def start(self, host: Order) -> jax.Array:
         self._state, metrics = self._epoch.run(self._state, host, self._key)

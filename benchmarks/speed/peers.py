@@ -1,4 +1,6 @@
-"""The peers: the same tasks in plain PyTorch with transformers, as users would write them without this package."""
+"""The peers: the same tasks in plain PyTorch with transformers, as users would write them without
+this package.
+"""
 
 import contextlib
 import dataclasses
@@ -18,7 +20,9 @@ try:
     import torch
     from torch.nn import functional as F
 except ImportError as error:
-    raise UserError("the peers need PyTorch, which is not installed: .venv/bin/pip install -e '.[test]'.") from error
+    raise UserError(
+        "the peers need PyTorch, which is not installed: .venv/bin/pip install -e '.[test]'."
+    ) from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,10 +32,11 @@ class Peer:
     Attributes:
       attention: transformers' `attn_implementation`.
       longest: rows are padded to the longest beside them; else to max_tokens.
-      groups: a training batch's examples, sorted by length, are split into so many, each padded to its own longest. With more
-        than one, a split is encoded in order of length, too.
+      groups: a training batch's examples, sorted by length, are split into so many, each padded to
+        its own longest. With more than one, a split is encoded in order of length, too.
       fused: AdamW as one kernel; else PyTorch's default.
-      compiled: torch.compile, and rows padded to a multiple of 8 for the tensor cores; on GPUs only.
+      compiled: torch.compile, and rows padded to a multiple of 8 for the tensor cores; on GPUs
+        only.
     """
 
     attention: str
@@ -59,7 +64,9 @@ class Rows(NamedTuple):
 class Network(torch.nn.Module):
     """Encoder and heads, with the weights of a checkpoint and of our heads."""
 
-    def __init__(self, peer: Peer, checkpoint: Path, heads: Mapping[str, Any], config: Config, device: str) -> None:
+    def __init__(
+        self, peer: Peer, checkpoint: Path, heads: Mapping[str, Any], config: Config, device: str
+    ) -> None:
         """`heads`: branches `predictor` and `mapping` of our parameters."""
         super().__init__()
         logging.disable_progress_bar()
@@ -68,7 +75,9 @@ class Network(torch.nn.Module):
             described.attention_probs_dropout_prob = 0.0
         how = {"attn_implementation": peer.attention, "add_pooling_layer": False}
         self.encoder = AutoModel.from_pretrained(checkpoint, config=described, **how)
-        self.predictor = torch.nn.Sequential(torch.nn.Dropout(config.model.dropout), _linear(heads["predictor"]))
+        self.predictor = torch.nn.Sequential(
+            torch.nn.Dropout(config.model.dropout), _linear(heads["predictor"])
+        )
         self.mapping = torch.nn.Sequential(
             _linear(heads["mapping"]["hidden"]),
             torch.nn.LayerNorm(described.hidden_size),
@@ -83,9 +92,16 @@ class Network(torch.nn.Module):
 
     def pad(self, examples: Sequence[Example]) -> Rows:
         """On the host."""
-        width = max(len(e.tokens) for e in examples) if self.peer.longest else self.config.prompt.max_tokens
+        width = (
+            max(len(e.tokens) for e in examples)
+            if self.peer.longest
+            else self.config.prompt.max_tokens
+        )
         width = -(-width // 8) * 8 if self.compiled else width
-        tokens, mask = np.full((len(examples), width), self.pad_token), np.zeros((len(examples), width), np.int64)
+        tokens, mask = (
+            np.full((len(examples), width), self.pad_token),
+            np.zeros((len(examples), width), np.int64),
+        )
         for row, example in enumerate(examples):
             tokens[row, : len(example.tokens)] = example.tokens
             mask[row, : len(example.tokens)] = 1
@@ -112,7 +128,11 @@ def _scores(x: torch.Tensor, y: torch.Tensor, temperature: float) -> torch.Tenso
 
 
 def eacl_loss(
-    logits: torch.Tensor, reps: torch.Tensor, labels: torch.Tensor, anchors: torch.Tensor, config: LossConfig
+    logits: torch.Tensor,
+    reps: torch.Tensor,
+    labels: torch.Tensor,
+    anchors: torch.Tensor,
+    config: LossConfig,
 ) -> torch.Tensor:
     """`losses.stage_one` of the default settings."""
     vectors = torch.cat([reps, anchors])
@@ -120,15 +140,25 @@ def eacl_loss(
     oneself = torch.eye(len(names), dtype=torch.bool, device=labels.device)
     positive = (names[:, None] == names[None, :]) & ~oneself
     scores = _scores(vectors, vectors, config.temperature).masked_fill(oneself, -1e4)
-    share = scores.masked_fill(~positive, -1e4).logsumexp(1) - scores.logsumexp(1) - positive.sum(1).clamp(min=1).log()
+    share = (
+        scores.masked_fill(~positive, -1e4).logsumexp(1)
+        - scores.logsumexp(1)
+        - positive.sum(1).clamp(min=1).log()
+    )
     rows = -(share.exp() + 1e-8).log()
     counted = positive.any(1) & (rows > 0)
     contrastive = torch.where(counted, rows, 0).sum() / counted.sum()
     centred = F.normalize(anchors - anchors.mean(0), dim=1)
-    nearest = (centred @ centred.T - 4 * torch.eye(len(anchors), device=labels.device)).max(1).values.clamp(-0.99999, 0.99999)
+    nearest = (
+        (centred @ centred.T - 4 * torch.eye(len(anchors), device=labels.device))
+        .max(1)
+        .values.clamp(-0.99999, 0.99999)
+    )
     angle = -nearest.arccos().mean()
     share_of_ce = config.ce_weight
-    return share_of_ce * F.cross_entropy(logits, labels) + (1 - share_of_ce) * (contrastive + config.angle_weight * angle)
+    return share_of_ce * F.cross_entropy(logits, labels) + (1 - share_of_ce) * (
+        contrastive + config.angle_weight * angle
+    )
 
 
 class _Peer:
@@ -167,11 +197,17 @@ class _Peer:
         return torch.cuda.max_memory_allocated() - before + held
 
     def _held(self) -> Iterator[torch.Tensor]:
-        """Parameters, gradients and moments: what is this runner's of the memory that all of them hold."""
+        """Parameters, gradients and moments: what is this runner's of the memory that all of them
+        hold.
+        """
         yield from self.parameters
         yield from (p.grad for p in self.parameters if p.grad is not None)
         for state in self.optimizer.state.values() if self.optimizer else ():
-            yield from (x for x in state.values() if isinstance(x, torch.Tensor) and x.device.type == self.device)
+            yield from (
+                x
+                for x in state.values()
+                if isinstance(x, torch.Tensor) and x.device.type == self.device
+            )
 
     def _descend(self, loss: torch.Tensor, clip_norm: float) -> None:
         assert self.optimizer is not None
@@ -184,7 +220,9 @@ class _Peer:
 class Training(_Peer):
     """Stage one's whole optimizer step."""
 
-    def __init__(self, network: Network, examples: Sequence[Example], label_encodings: np.ndarray) -> None:
+    def __init__(
+        self, network: Network, examples: Sequence[Example], label_encodings: np.ndarray
+    ) -> None:
         super().__init__(network.device, network.parameters())
         self.compiled = network.compiled
         self._network, self._examples, settings = network, examples, network.config.stage_one
@@ -193,7 +231,9 @@ class Training(_Peer):
             {"params": list(network.encoder.parameters()), "lr": settings.encoder_lr},
             {"params": heads, "lr": settings.head_lr},
         ]
-        self.optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay, fused=network.peer.fused or None)
+        self.optimizer = torch.optim.AdamW(
+            groups, weight_decay=settings.weight_decay, fused=network.peer.fused or None
+        )
         self._encodings = torch.tensor(label_encodings, device=network.device)
         network.train()
 
@@ -213,7 +253,9 @@ class Training(_Peer):
         network, labels = self._network, host[1].to(self.device)
         h = torch.cat([network.read(rows) for rows in host[0]])
         anchors = network.mapping(self._encodings)
-        loss = eacl_loss(network.predictor(h), network.mapping(h), labels, anchors, network.config.loss)
+        loss = eacl_loss(
+            network.predictor(h), network.mapping(h), labels, anchors, network.config.loss
+        )
         self._descend(loss, network.config.stage_one.clip_norm)
         return loss.detach()
 
@@ -232,7 +274,16 @@ class Encode(_Peer):
         if network.peer.groups > 1:
             order = np.argsort([len(e.tokens) for e in host], kind="stable")
         parts = [order[start : start + size] for start in range(0, len(order), size)]
-        reps = torch.cat([network.mapping(network.read(network.pad([host[i] for i in part]))) for part in parts]).cpu().numpy()
+        reps = (
+            torch.cat(
+                [
+                    network.mapping(network.read(network.pad([host[i] for i in part])))
+                    for part in parts
+                ]
+            )
+            .cpu()
+            .numpy()
+        )
         result = np.empty_like(reps)
         result[order] = reps
         return result
@@ -241,10 +292,18 @@ class Encode(_Peer):
 class Adapting(_Peer):
     """An epoch of stage two; representations are on the device from the start."""
 
-    def __init__(self, config: Config, device: str, reps: np.ndarray, labels: np.ndarray, anchors: np.ndarray) -> None:
+    def __init__(
+        self, config: Config, device: str, reps: np.ndarray, labels: np.ndarray, anchors: np.ndarray
+    ) -> None:
         """`reps` [N, m], `labels` [N], `anchors` [C, m] at the start."""
-        self._anchors, self._config = torch.nn.Parameter(torch.tensor(anchors, device=device)), config
-        self._reps, self._labels = torch.tensor(reps, device=device), torch.tensor(labels, device=device).long()
+        self._anchors, self._config = (
+            torch.nn.Parameter(torch.tensor(anchors, device=device)),
+            config,
+        )
+        self._reps, self._labels = (
+            torch.tensor(reps, device=device),
+            torch.tensor(labels, device=device).long(),
+        )
         super().__init__(device, [self._anchors])
         self.optimizer = torch.optim.Adam(self.parameters, lr=config.stage_two.lr, fused=True)
 

@@ -24,18 +24,23 @@ HOW = {
     "strong": "sorted by length",
 }
 NOTES = (
-    "Tokens are real ones, without padding. FLOP/s are the published encoder's over them, the same count for all runners "
-    "(eacl_jax may skip work whose result nobody reads), and MFU is their share of this machine's matmul rate in the same run. "
-    "Compile seconds are for the first shape, (n) shapes in all. "
-    "Memory on a CPU is the runner's whole process, libraries included."
+    "Tokens are real ones, without padding. FLOP/s are the published encoder's over them, the same"
+    " count for all runners (eacl_jax may skip work whose result nobody reads), and MFU is their"
+    " share of this machine's matmul rate in the same run. Compile seconds are for the first shape,"
+    " (n) shapes in all. Memory on a CPU is the runner's whole process, libraries included."
 )
 
 
 def print_tables(results: Mapping[str, Any], console: Console) -> None:
     """A table a task, and how eacl_jax compares with each peer."""
     for task, measured in results["tasks"].items():
-        unit, per_second = (1e12, "TFLOP/s") if measured["matmul"]["median"] > 2e12 else (1e9, "GFLOP/s")
-        table = Table(title=f"{TITLES[task]}: {_conditions(results)}, {measured['examples']} examples", title_justify="left")
+        unit, per_second = (
+            (1e12, "TFLOP/s") if measured["matmul"]["median"] > 2e12 else (1e9, "GFLOP/s")
+        )
+        table = Table(
+            title=f"{TITLES[task]}: {_conditions(results)}, {measured['examples']} examples",
+            title_justify="left",
+        )
         rows = [_cells(name, row, unit, per_second) for name, row in measured["runners"].items()]
         columns = [column for column in rows[0] if any(row[column] for row in rows)]
         for column in columns:
@@ -45,12 +50,16 @@ def print_tables(results: Mapping[str, Any], console: Console) -> None:
         console.print(table)
         matmul = measured["matmul"]
         console.print(
-            f"matmul of {matmul['size']} x {matmul['size']} {matmul['dtype']}: {_digits(matmul['median'], unit)} {per_second}"
+            f"matmul of {matmul['size']} x {matmul['size']} {matmul['dtype']}:"
+            f" {_digits(matmul['median'], unit)} {per_second}"
         )
         ours, *others = measured["runners"].items()
         for peer, numbers in others:
             ratio = numbers["median"] / ours[1]["median"]
-            console.print(f"eacl_jax: {ratio:.2f}x the examples/s of {_runner(peer, task, ' ({})')}", highlight=False)
+            console.print(
+                f"eacl_jax: {ratio:.2f}x the examples/s of {_runner(peer, task, ' ({})')}",
+                highlight=False,
+            )
         console.print()
     console.print(NOTES, style="dim", highlight=False)
 
@@ -59,12 +68,17 @@ def _cells(name: str, row: Mapping[str, Any], unit: float, per_second: str) -> d
     """By column; empty where there is no such number."""
     return {
         "": name,
-        "seconds (min-max)": f"{_digits(row['median'])} ({_digits(row['min'])}-{_digits(row['max'])})",
+        "seconds (min-max)": (
+            f"{_digits(row['median'])} ({_digits(row['min'])}-{_digits(row['max'])})"
+        ),
         "examples/s": _digits(row["examples_per_second"]),
         "tokens/s": _digits(row["tokens_per_second"]),
         per_second: _digits(row["flops_per_second"], unit),
         "MFU": "" if row["mfu"] is None else f"{row['mfu']:.0%}",
-        "compile s (n)": _digits(row["compile_seconds"]) + (f" ({row['compilations']})" if row["compilations"] else ""),
+        "compile s (n)": (
+            _digits(row["compile_seconds"])
+            + (f" ({row['compilations']})" if row["compilations"] else "")
+        ),
         "peak GB": _digits(row["peak_bytes"], 1e9),
     }
 
@@ -78,14 +92,20 @@ def draw_chart(theme: Theme, results: Mapping[str, Any]) -> Figure:
     """Bars are medians, lines reach from the slowest round to the fastest."""
     tasks = results["tasks"]
     counts = [len(measured["runners"]) for measured in tasks.values()]
-    figure = Figure(figsize=(7.2, 0.9 + sum(0.45 * count + 0.55 for count in counts)), dpi=SAVED_DPI)
+    figure = Figure(
+        figsize=(7.2, 0.9 + sum(0.45 * count + 0.55 for count in counts)), dpi=SAVED_DPI
+    )
     figure.suptitle(_conditions(results), x=0.01, ha="left", fontsize=11, fontweight="bold")
     for axes, (task, measured) in zip(
-        figure.subplots(len(tasks), 1, height_ratios=counts, squeeze=False)[:, 0], tasks.items(), strict=True
+        figure.subplots(len(tasks), 1, height_ratios=counts, squeeze=False)[:, 0],
+        tasks.items(),
+        strict=True,
     ):
         runners = measured["runners"]
         speeds = [row["examples_per_second"] for row in runners.values()]
-        fastest, slowest = ([measured["examples"] / row[key] for row in runners.values()] for key in ("min", "max"))
+        fastest, slowest = (
+            [measured["examples"] / row[key] for row in runners.values()] for key in ("min", "max")
+        )
         spread = [np.subtract(speeds, slowest), np.subtract(fastest, speeds)]
         colours = [theme.after if name == "eacl_jax" else theme.series[5] for name in runners]
         bars = axes.barh(

@@ -19,14 +19,21 @@ def benchmark(settings: Settings, tasks: Sequence[str]) -> dict[str, Any]:
     """Measures the tasks, each runner in a process of its own.
 
     Returns:
-      What `--json` holds: device, cores, allocator, versions, settings and, by task, `measure`'s numbers.
+      What `--json` holds: device, cores, allocator, versions, settings and, by task, `measure`'s
+        numbers.
 
     Raises:
       UserError: something given cannot be used.
     """
-    for flag, given, known in (("task", tasks or [""], TASKS), ("peers", settings.peers, peers.PEERS)):
+    for flag, given, known in (
+        ("task", tasks or [""], TASKS),
+        ("peers", settings.peers, peers.PEERS),
+    ):
         if unknown := [name for name in given if name not in known]:
-            raise UserError(f"--{flag}: there is no {', '.join(map(repr, unknown))}; choose from {', '.join(known)}.")
+            raise UserError(
+                f"--{flag}: there is no {', '.join(map(repr, unknown))}; choose from"
+                f" {', '.join(known)}."
+            )
     for flag in ("batch_size", "rounds", "encode_examples"):
         if getattr(settings, flag) < 1:
             raise UserError(f"--{flag} must be at least 1, got {getattr(settings, flag)}.")
@@ -35,7 +42,10 @@ def benchmark(settings: Settings, tasks: Sequence[str]) -> dict[str, Any]:
         "device": next(iter(by_task.values()))["device"],
         "cores": os.cpu_count(),
         "allocator": os.environ.get("GLIBC_TUNABLES", ""),  # for all runners alike
-        "versions": {name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "torch", "transformers")},
+        "versions": {
+            name: importlib.metadata.version(name)
+            for name in ("jax", "jaxlib", "torch", "transformers")
+        },
         "settings": dataclasses.asdict(settings),
         "tasks": by_task,
     }
@@ -46,7 +56,8 @@ def measure(
     settings: Settings,
     workers: Callable[[str, Settings, Sequence[str]], AbstractContextManager[Call]] = processes,
 ) -> dict[str, Any]:
-    """A task's numbers: `runners` as `summarize` gives them, `tokens` of each round, `matmul`, of which MFU is a share.
+    """A task's numbers: `runners` as `summarize` gives them, `tokens` of each round, `matmul`, of
+    which MFU is a share.
 
     Args:
       name: of the task.
@@ -64,12 +75,17 @@ def measure(
         timings, rate = alternate(call, names, settings.rounds)
         described = {each: call(each, "describe") for each in names}
     ours = described["eacl_jax"]
-    flops = [model_flops(row, ours["config"], passes=3 if name == "train" else 1) for row in ours["lengths"]]
+    flops = [
+        model_flops(row, ours["config"], passes=3 if name == "train" else 1)
+        for row in ours["lengths"]
+    ]
     matmul = median(rate.flops_per_second)
     return {
         "device": ours["device"],
         "examples": ours["examples"],
         "tokens": [sum(row) for row in ours["lengths"]],
         "matmul": {**dataclasses.asdict(rate), "median": matmul},
-        "runners": {each: summarize(described[each], flops, timings[each], matmul) for each in names},
+        "runners": {
+            each: summarize(described[each], flops, timings[each], matmul) for each in names
+        },
     }

@@ -1,4 +1,6 @@
-"""A process for each runner: none finds another's memory, threads or allocator in use, as none would in real work."""
+"""A process for each runner: none finds another's memory, threads or allocator in use, as none
+would in real work.
+"""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -28,11 +30,13 @@ class Worker:
         return warm_up(self._name, self._runner, self._hosts)
 
     def step(self, number: int) -> float:
-        """Seconds of a round's step, after one that is not timed; on a GPU the mean of ten in a row.
+        """Seconds of a round's step, after one that is not timed; on a GPU the mean of ten in a
+        row.
 
-        Steps of a training run follow each other. The first after others have worked pays for them: a virtual machine takes
-        back memory that lies idle, and getting it again took 2.5 of 5.4 seconds. On a GPU the host is already at the next
-        step while the device computes; nobody waits for a step's loss.
+        Steps of a training run follow each other. The first after others have worked pays for them:
+        a virtual machine takes back memory that lies idle, and getting it again took 2.5 of 5.4
+        seconds. On a GPU the host is already at the next step while the device computes; nobody
+        waits for a step's loss.
         """
         timed(self._name, self._runner, self._hosts[number])
         steps = 10 if jax.default_backend() == "gpu" else 1
@@ -81,7 +85,11 @@ def processes(task: str, settings: Settings, names: Sequence[str]) -> Iterator[C
     with contextlib.ExitStack() as stack:
         pools = {}
         for name in names:
-            pools[name] = stack.enter_context(ProcessPoolExecutor(1, mp_context=get_context("spawn")))
+            pools[name] = stack.enter_context(
+                ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+            )
             # Not as the pool's initializer, which would hide its errors.
             pools[name].submit(_start, task, settings, name).result()
-        yield lambda name, method, *arguments: pools[name].submit(_call, method, *arguments).result()
+        yield (
+            lambda name, method, *arguments: pools[name].submit(_call, method, *arguments).result()
+        )

@@ -1,4 +1,6 @@
-"""Draws method.svg: from an utterance to its label. Run from anywhere: `python docs/pictures/method.py`."""
+"""Draws method.svg: from an utterance to its label. Run from anywhere: `python
+docs/pictures/method.py`.
+"""
 
 import math
 from pathlib import Path
@@ -18,7 +20,9 @@ CENTRE, RADIUS = (915, 205), 118
 
 def on_circle(angle: float, radius: float = RADIUS) -> tuple[float, float]:
     """A point of the circle of representations; angles in degrees, counter-clockwise."""
-    return CENTRE[0] + radius * math.cos(math.radians(angle)), CENTRE[1] - radius * math.sin(math.radians(angle))
+    return CENTRE[0] + radius * math.cos(math.radians(angle)), CENTRE[1] - radius * math.sin(
+        math.radians(angle)
+    )
 
 
 def block(x: float, y: float, width: float, title: str, note: str, fill: str) -> list[str]:
@@ -36,14 +40,26 @@ def utterances() -> list[str]:
     parts = [text(24, 34, "an utterance and its past", size=12, fill=SOFT)]
     for row, (speaker, line) in enumerate(said):
         y = 46 + 40 * row
-        parts.append(box(24, y, 268, 32, fill="#f1f4f8" if row == 0 else "#e2f0e6", line=LINE, round=12))
+        parts.append(
+            box(24, y, 268, 32, fill="#f1f4f8" if row == 0 else "#e2f0e6", line=LINE, round=12)
+        )
         parts.append(text(38, y + 21, speaker, size=13.5, more='font-weight="600"'))
         parts.append(text(76, y + 21, line, size=13.5))
     parts.append(arrow((158, 122), (158, 150)))
     parts.append(box(24, 154, 284, 88, fill="#fafbfc", line=LINE, round=4))
-    prompt = ["[CLS] Ann says: We got the flat! [SEP]", "For utterance: Really? I didn't", "expect that! Ben feels"]
-    parts += [text(32, 178 + 24 * row, line, size=11.5, more='font-family="monospace"') for row, line in enumerate(prompt)]
-    parts += [box(192, 212, 48, 19, fill=MASK, round=3), text(216, 226, "[MASK]", size=11.5, fill="#fff", anchor="middle")]
+    prompt = [
+        "[CLS] Ann says: We got the flat! [SEP]",
+        "For utterance: Really? I didn't",
+        "expect that! Ben feels",
+    ]
+    parts += [
+        text(32, 178 + 24 * row, line, size=11.5, more='font-family="monospace"')
+        for row, line in enumerate(prompt)
+    ]
+    parts += [
+        box(192, 212, 48, 19, fill=MASK, round=3),
+        text(216, 226, "[MASK]", size=11.5, fill="#fff", anchor="middle"),
+    ]
     return parts
 
 
@@ -64,8 +80,23 @@ def path() -> list[str]:
             part
             for i, (label, (colour, _)) in enumerate(LABELS.items())
             for part in (
-                box(24 + (i % 3) * 92, 306 + 32 * (i // 3), 84, 26, fill="#fff", line=colour, round=4),
-                text(66 + (i % 3) * 92, 324 + 32 * (i // 3), label, size=13, fill=colour, anchor="middle"),
+                box(
+                    24 + (i % 3) * 92,
+                    306 + 32 * (i // 3),
+                    84,
+                    26,
+                    fill="#fff",
+                    line=colour,
+                    round=4,
+                ),
+                text(
+                    66 + (i % 3) * 92,
+                    324 + 32 * (i // 3),
+                    label,
+                    size=13,
+                    fill=colour,
+                    anchor="middle",
+                ),
             )
         ],
         *block(340, 305, 170, "encoder", "as it was before training", ENCODER),
@@ -88,17 +119,28 @@ def circle() -> list[str]:
         parts.append(f'<path d="M{px:g} {py - 9:g}l9 9l-9 9l-9 -9z" fill="{colour}"/>')
         tx, ty = on_circle(angle, RADIUS + 18)
         side = "start" if math.cos(math.radians(angle)) > 0 else "end"
-        parts.append(text(tx, ty + 5, label, size=14, fill=colour, anchor=side, more='font-weight="600"'))
+        parts.append(
+            text(tx, ty + 5, label, size=14, fill=colour, anchor=side, more='font-weight="600"')
+        )
         for turn in (-13, -5, 6, 12):
             dx, dy = on_circle(angle + turn, RADIUS - 7 - 3 * (turn % 4))
             parts.append(f'<circle cx="{dx:g}" cy="{dy:g}" r="3" fill="{colour}" opacity="0.35"/>')
     zx, zy = on_circle(34, RADIUS - 2)
     sx, sy = on_circle(24, RADIUS - 8)
     parts.append(f'<path d="M{x} {y}L{zx:g} {zy:g}" stroke="{MASK}" stroke-width="2"/>')
-    parts.append(f'<circle cx="{zx:g}" cy="{zy:g}" r="6" fill="{MASK}" stroke="#fff" stroke-width="1.5"/>')
-    parts.append(f'<path d="M{x} {y}L{sx:g} {sy:g}" stroke="{LINE}" stroke-width="1" stroke-dasharray="3 3"/>')
-    parts.append(text(x + 28, y - 32, "z", size=14, fill=MASK, more='font-style="italic" font-weight="600"'))
-    return [*parts, text(x, 34, "answer: the anchor of greatest cosine", size=12.5, fill=SOFT, anchor="middle")]
+    parts.append(
+        f'<circle cx="{zx:g}" cy="{zy:g}" r="6" fill="{MASK}" stroke="#fff" stroke-width="1.5"/>'
+    )
+    parts.append(
+        f'<path d="M{x} {y}L{sx:g} {sy:g}" stroke="{LINE}" stroke-width="1" stroke-dasharray="3 3"/>'
+    )
+    parts.append(
+        text(x + 28, y - 32, "z", size=14, fill=MASK, more='font-style="italic" font-weight="600"')
+    )
+    return [
+        *parts,
+        text(x, 34, "answer: the anchor of greatest cosine", size=12.5, fill=SOFT, anchor="middle"),
+    ]
 
 
 def stages() -> list[str]:
@@ -114,7 +156,12 @@ def stages() -> list[str]:
             size=13,
         ),
         text(24, 438, "Stage two", size=13.5, more='font-weight="600"'),
-        text(112, 438, "freezes both and moves the anchors alone, by the cross-entropy of the scores.", size=13),
+        text(
+            112,
+            438,
+            "freezes both and moves the anchors alone, by the cross-entropy of the scores.",
+            size=13,
+        ),
     ]
 
 

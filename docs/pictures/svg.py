@@ -5,13 +5,31 @@ from pathlib import Path
 INK, SOFT, LINE, PAPER = "#1f2933", "#5b6673", "#9aa5b1", "#ffffff"
 
 
-def text(x: float, y: float, content: str, *, size: float = 14, fill: str = INK, anchor: str = "start", more: str = "") -> str:
+def text(
+    x: float,
+    y: float,
+    content: str,
+    *,
+    size: float = 14,
+    fill: str = INK,
+    anchor: str = "start",
+    more: str = "",
+) -> str:
     """A line of text whose baseline begins (or, by `anchor`, has its middle or end) at x, y."""
     escaped = content.replace("&", "&amp;").replace("<", "&lt;")
     return f'<text x="{x:g}" y="{y:g}" font-size="{size:g}" fill="{fill}" text-anchor="{anchor}" {more}>{escaped}</text>'
 
 
-def box(x: float, y: float, width: float, height: float, *, fill: str, line: str = "none", round: float = 0) -> str:
+def box(
+    x: float,
+    y: float,
+    width: float,
+    height: float,
+    *,
+    fill: str,
+    line: str = "none",
+    round: float = 0,
+) -> str:
     """A rectangle."""
     return f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="{round:g}" fill="{fill}" stroke="{line}"/>'
 

@@ -1,4 +1,6 @@
-"""What mkdocs does not do by itself: pages for each room's docstrings, and links from a document to files outside docs/."""
+"""What mkdocs does not do by itself: pages for each room's docstrings, and links from a document to
+files outside docs/.
+"""
 
 import re
 from pathlib import Path, PurePosixPath
@@ -36,7 +38,7 @@ def rooms() -> list[str]:
 
 
 def modules(folder: Path) -> list[str]:
-    """Dotted names of the public modules below a folder, each package before what is in it, and its namesake first."""
+    """Dotted names of public modules below a folder: a package, its namesake, then the others."""
     paths = [path.relative_to(ROOT).with_suffix("") for path in folder.rglob("*.py")]
     parts = [path.parts[:-1] if path.name == "__init__" else path.parts for path in paths]
     public = [names for names in parts if not any(name.startswith("_") for name in names)]
@@ -46,20 +48,33 @@ def modules(folder: Path) -> list[str]:
 
 def reference(title: str, names: list[str]) -> str:
     """A page of the docstrings of some modules."""
-    return f"# {title}\n\n" + "\n".join(f"::: {name}\n    options:\n      show_submodules: false\n" for name in names)
+    return f"# {title}\n\n" + "\n".join(
+        f"::: {name}\n    options:\n      show_submodules: false\n" for name in names
+    )
 
 
 def on_config(config: Any) -> Any:
     """Lists the reference's pages."""
     pages = ["reference/ground.md", *(f"reference/{room}.md" for room in rooms())]
-    config.nav = [{"Reference": pages} if item == {"Reference": []} else item for item in config.nav]
+    config.nav = [
+        {"Reference": pages} if item == {"Reference": []} else item for item in config.nav
+    ]
     return config
 
 
 def on_files(files: Files, config: Any) -> Files:
     """Adds the reference, and what the documents link to outside docs/."""
-    ground = ["eacl_jax", *(f"eacl_jax.{path.stem}" for path in sorted(PACKAGE.glob("*.py")) if path.stem != "__init__")]
-    files.append(File.generated(config, "reference/ground.md", content=reference("eacl_jax", ground)))
+    ground = [
+        "eacl_jax",
+        *(
+            f"eacl_jax.{path.stem}"
+            for path in sorted(PACKAGE.glob("*.py"))
+            if path.stem != "__init__"
+        ),
+    ]
+    files.append(
+        File.generated(config, "reference/ground.md", content=reference("eacl_jax", ground))
+    )
     for room in rooms():
         page = reference(f"eacl_jax.{room}", modules(PACKAGE / room))
         files.append(File.generated(config, f"reference/{room}.md", content=page))
@@ -68,7 +83,12 @@ def on_files(files: Files, config: Any) -> Files:
     for page in list(files.documentation_pages()):
         for link in _LINK.findall(page.content_string):
             path = _in_repository(page.src_uri, link)
-            if path and not path.startswith("docs/") and path not in files.src_uris and (ROOT / path).is_file():
+            if (
+                path
+                and not path.startswith("docs/")
+                and path not in files.src_uris
+                and (ROOT / path).is_file()
+            ):
                 file = File.generated(config, path, abs_src_path=str(ROOT / path))
                 file.inclusion = InclusionLevel.NOT_IN_NAV
                 files.append(file)
@@ -89,7 +109,9 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 
 def _in_repository(page: str, link: str) -> str:
-    """The file that a relative link of a page means, from the repository's root; "" for other links."""
+    """The file that a relative link of a page means, from the repository's root; "" for other
+    links.
+    """
     path, _, _ = link.partition("#")
     if not path or ":" in path:
         return ""

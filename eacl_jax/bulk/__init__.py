@@ -1,6 +1,8 @@
-"""Predicting files of any length: constant memory, in parts that together are exactly all, and killed at no loss.
+"""Predicting files of any length: constant memory, in parts that together are exactly all, and
+killed at no loss.
 
-    lines.py      the input's lines, each with its place, and the check that a resumed run reads the same input
+    lines.py      the input's lines, each with its place, and the check that a resumed run reads the
+                  same input
     reading.py    lines of JSON and of text to dialogues; which of them are this process' (shards)
     tables.py     rows of CSV to dialogues; seen.py says whether a dialogue's id was there before
     formats.py    answers to bytes

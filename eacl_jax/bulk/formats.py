@@ -1,4 +1,6 @@
-"""Answers to bytes: a dialogue a line of JSON, or an utterance a row of CSV. A long dialogue comes in pieces."""
+"""Answers to bytes: a dialogue a line of JSON, or an utterance a row of CSV. A long dialogue comes
+in pieces.
+"""
 
 import csv
 import io
@@ -11,7 +13,15 @@ from typing import Any, Protocol
 from eacl_jax.errors import UserError
 from eacl_jax.recognizer.prediction import ANSWER, OTHER, DialoguePrediction
 
-_COLUMNS = ("speaker", "text", "emotion", "confidence", "truncated", "unknown_text", "probabilities")
+_COLUMNS = (
+    "speaker",
+    "text",
+    "emotion",
+    "confidence",
+    "truncated",
+    "unknown_text",
+    "probabilities",
+)
 _FORMULA = "=+-@＝＋－＠"
 # Control characters that json.dumps leaves as they are. In JSON they stand in strings only.
 _ESCAPED = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
@@ -27,7 +37,9 @@ class Format(Protocol):
 
     header: bytes
 
-    def encode(self, prediction: DialoguePrediction, start: int = 0, *, more: bool = False) -> bytes:
+    def encode(
+        self, prediction: DialoguePrediction, start: int = 0, *, more: bool = False
+    ) -> bytes:
         """The part of the file that a dialogue is, or a piece of one.
 
         Args:
@@ -38,7 +50,9 @@ class Format(Protocol):
 
 
 class JsonLines:
-    """`DialoguePrediction.to_json`, a line. Characters that would steer a terminal are written as JSON's escapes."""
+    """`DialoguePrediction.to_json`, a line. Characters that would steer a terminal are written as
+    JSON's escapes.
+    """
 
     header = b""
 
@@ -48,7 +62,9 @@ class JsonLines:
         """
         self._left_out = {name for name in (*ANSWER, OTHER) if fields and name not in fields}
 
-    def encode(self, prediction: DialoguePrediction, start: int = 0, *, more: bool = False) -> bytes:
+    def encode(
+        self, prediction: DialoguePrediction, start: int = 0, *, more: bool = False
+    ) -> bytes:
         """A line, or a piece of one."""
         record = prediction.to_json()
         utterances = record.pop("utterances")
@@ -64,7 +80,11 @@ class JsonLines:
 
     def _kept(self, utterance: Mapping[str, Any]) -> dict[str, Any]:
         left_out = self._left_out
-        return {name: value for name, value in utterance.items() if (name if name in ANSWER else OTHER) not in left_out}
+        return {
+            name: value
+            for name, value in utterance.items()
+            if (name if name in ANSWER else OTHER) not in left_out
+        }
 
 
 def _json(value: Any) -> str:
@@ -72,7 +92,9 @@ def _json(value: Any) -> str:
 
 
 class Csv:
-    """`DialoguePrediction.to_rows`, below a header; the columns of the input that are carried through come first."""
+    """`DialoguePrediction.to_rows`, below a header; the columns of the input that are carried
+    through come first.
+    """
 
     def __init__(
         self,
@@ -93,42 +115,67 @@ class Csv:
         self._others = others if not fields or OTHER in fields else ()
         self._raw, self._shown = raw, shown
         chosen = [name for name in _COLUMNS if not fields or name in fields]
-        self._columns = ["dialogue", "utterance", *(name for name in chosen if name != "probabilities")]
+        self._columns = [
+            "dialogue",
+            "utterance",
+            *(name for name in chosen if name != "probabilities"),
+        ]
         if "probabilities" in chosen:
             self._columns += [f"p({label})" for label in labels]
         self.header = self._table([[*self._others, *self._columns]])
 
-    def encode(self, prediction: DialoguePrediction, start: int = 0, *, more: bool = False) -> bytes:
+    def encode(
+        self, prediction: DialoguePrediction, start: int = 0, *, more: bool = False
+    ) -> bytes:
         """A row an utterance."""
         return self._table(
             [
                 *(each.other.get(name, "") for name in self._others),
-                *(row["utterance"] + start if name == "utterance" else row[name] for name in self._columns),
+                *(
+                    row["utterance"] + start if name == "utterance" else row[name]
+                    for name in self._columns
+                ),
             ]
             for row, each in zip(prediction.to_rows(), prediction, strict=True)
         )
 
     def _table(self, rows: Iterable[Iterable[object]]) -> bytes:
         text = io.StringIO(newline="")
-        # All text in quotes: Python 3.11 would leave a cell without in which a carriage return stands alone.
+        # All text in quotes: Python 3.11 would leave a cell without in which a carriage return
+        # stands alone.
         writer = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
         writer.writerows([value if self._raw else guarded(value) for value in row] for row in rows)
         written = text.getvalue()
         if self._shown:
-            written = "".join("\N{REPLACEMENT CHARACTER}" if _steers(letter) else letter for letter in written)
+            written = "".join(
+                "\N{REPLACEMENT CHARACTER}" if _steers(letter) else letter for letter in written
+            )
         return written.encode()
 
 
 def guarded(value: object) -> object:
-    """A cell with an apostrophe before it where a spreadsheet would take it for a formula and run it.
+    """A cell with an apostrophe before it where a spreadsheet would take it for a formula and run
+    it.
 
-    The same rule as the page's (`serving/page/download.js`): a sign of a formula after any blanks and invisible characters, or
-    a tab or line end first. Plain numbers stay, which say the same to a spreadsheet.
+    The same rule as the page's (`serving/page/download.js`): a sign of a formula after any blanks
+    and invisible characters, or a tab or line end first. Plain numbers stay, which say the same to
+    a spreadsheet.
     """
     if not isinstance(value, str) or _NUMBER.fullmatch(value):
         return value
-    first = next((letter for letter in value if not letter.isspace() and unicodedata.category(letter) != "Cf"), "")
-    return f"'{value}" if (first and first in _FORMULA) or value.startswith(("\t", "\r", "\n")) else value
+    first = next(
+        (
+            letter
+            for letter in value
+            if not letter.isspace() and unicodedata.category(letter) != "Cf"
+        ),
+        "",
+    )
+    return (
+        f"'{value}"
+        if (first and first in _FORMULA) or value.startswith(("\t", "\r", "\n"))
+        else value
+    )
 
 
 def _steers(letter: str) -> bool:
@@ -144,7 +191,10 @@ def read_fields(given: str, written_as: str) -> tuple[str, ...]:
     fields = tuple(name.strip() for name in given.split(",")) if given.strip() else ()
     known = (*ANSWER, OTHER)
     if wrong := [name for name in fields if name not in known]:
-        raise UserError(f"--fields: {wrong[0]!r} is none of {', '.join(known)}.")
+        raise UserError(f"fields: {wrong[0]!r} is none of {', '.join(known)}.")
     if "cosines" in fields and written_as == "csv":
-        raise UserError("--fields: cosines are written to JSON lines only; leave them out, or write a .jsonl file.")
+        raise UserError(
+            "fields: cosines are written to JSON lines only; leave them out, or write a .jsonl"
+            " file."
+        )
     return tuple(name for name in known if name in fields)

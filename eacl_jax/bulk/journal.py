@@ -39,7 +39,8 @@ class Totals:
 
 @dataclasses.dataclass(frozen=True)
 class Mark:
-    """Where a dialogue begins of which a part is done: what to go back to where the rest of it cannot be used.
+    """Where a dialogue begins of which a part is done: what to go back to where the rest of it
+    cannot be used.
 
     Attributes:
       written: bytes of OUT.part before it.
@@ -54,15 +55,10 @@ class Mark:
 
 @dataclasses.dataclass(frozen=True)
 class Journal:
-    """Attributes:
-    settings: what decides the answers.
-    replaces: whether OUT was there when the run began.
-    written: bytes of OUT.part that count.
-    problems: bytes of OUT.errors.part that count.
-    position: of the input.
-    totals: so far.
-    began: where the dialogue began of which OUT.part holds the first part only; None where it ends with a whole one.
-    finished: nothing more will come.
+    """Attributes: settings: what decides the answers. replaces: whether OUT was there when the run
+    began. written: bytes of OUT.part that count. problems: bytes of OUT.errors.part that count.
+    position: of the input. totals: so far. began: where the dialogue began of which OUT.part holds
+    the first part only; None where it ends with a whole one. finished: nothing more will come.
     """
 
     settings: Mapping[str, Any]
@@ -79,8 +75,12 @@ class Journal:
         """Whether a run that went on from here would do nothing less than one that begins."""
         return not (self.finished or self.position.offset or self.position.utterances)
 
-    def added(self, written: int, problems: int, position: Position, totals: Totals, *, more: bool) -> "Journal":
-        """With a piece more: so many bytes, up to a position of the input; `more` where a dialogue goes on behind it."""
+    def added(
+        self, written: int, problems: int, position: Position, totals: Totals, *, more: bool
+    ) -> "Journal":
+        """With a piece more: so many bytes, up to a position of the input; `more` where a dialogue
+        goes on behind it.
+        """
         began = self.began or Mark(self.written, self.position, self.totals)
         return dataclasses.replace(
             self,
@@ -111,7 +111,9 @@ def read_journal(file: Path) -> Journal:
         began = values["began"] and Mark(**{**values["began"], **_counted(values["began"])})
         return Journal(**{**values, **_counted(values), "began": began})
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UserError(f"{file} is no journal of this version ({error}); --restart starts anew.") from error
+        raise UserError(
+            f"{file} is no journal of this version ({error}); restart to begin anew."
+        ) from error
 
 
 def _counted(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,8 @@ class Position:
     Attributes:
       offset: bytes before it, of the text in UTF-8.
       line: lines before it.
-      dialogues: whole dialogues before it, those of other shards and those that could not be used included.
+      dialogues: whole dialogues before it, those of other shards and those that could not be used
+        included.
       checksum: CRC-32 of the bytes before it.
       utterances: of the next dialogue, which were answered too.
       answered: CRC-32 of those, where their bytes are not before `offset`.
@@ -38,13 +39,14 @@ class Position:
 
 
 class Lines:
-    """The lines of an input, read one after the other. A line ends at a line feed, a carriage return or both.
+    """The lines of an input, read one after the other. A line ends at a line feed, a carriage
+    return or both.
 
     Gzip is unpacked, UTF-16 decoded and a byte order mark left out (`corpora.dialects.as_utf8`).
 
-    A resumed run reads its input from the beginning, and the part that was done before only to see that it is still the
-    same: pipes can be resumed so, and a file may have been mended or have grown behind that part. Reading is hundreds of
-    times faster than predicting.
+    A resumed run reads its input from the beginning, and the part that was done before only to see
+    that it is still the same: pipes can be resumed so, and a file may have been mended or have
+    grown behind that part. Reading is hundreds of times faster than predicting.
 
     Attributes:
       name: of the input, for messages.
@@ -57,7 +59,8 @@ class Lines:
         """Args:
           file: is read only.
           name: of the input, for messages.
-          resumed: where an earlier run has come to; up to there, the input must be the one that it has read.
+          resumed: where an earlier run has come to; up to there, the input must be the one that it
+            has read.
 
         Raises:
           UserError: it cannot be read, or is no text.
@@ -111,15 +114,20 @@ class Lines:
           BadLineError: it is too long or not UTF-8.
         """
         if self._too_long:
-            raise BadLineError(f"{self.where}: longer than {LONGEST_LINE >> 20} MiB; are its line ends missing?")
+            raise BadLineError(
+                f"{self.where}: longer than {LONGEST_LINE >> 20} MiB; are its line ends missing?"
+            )
         try:
             return line.decode()
         except UnicodeDecodeError as error:
             raise BadLineError(f"{self.where}: {why_not_utf8(line, error.start)}.") from error
 
     def _take(self) -> bytes:
-        """The next line, or so much of it as may be; of a longer one the next calls give the rest."""
-        # All parts but the last end where a line ends. The last one may go on, or be half of a line's end.
+        """The next line, or so much of it as may be; of a longer one the next calls give the
+        rest.
+        """
+        # All parts but the last end where a line ends. The last one may go on, or be half of a
+        # line's end.
         while len(self._parts) < 2 and not self._whole():
             left = self._parts.pop() if self._parts else b""
             try:
@@ -139,7 +147,10 @@ class Lines:
         return first.endswith(b"\n") or len(first) > LONGEST_LINE
 
     def _verify(self) -> None:
-        if self.resumed.offset and (self._offset, self._checksum) != (self.resumed.offset, self.resumed.checksum):
+        if self.resumed.offset and (self._offset, self._checksum) != (
+            self.resumed.offset,
+            self.resumed.checksum,
+        ):
             raise self.other_input(f"its first {self.resumed.offset} bytes differ")
         self._verified = True
 
@@ -147,7 +158,7 @@ class Lines:
         """The error where the input is not the one that the resumed run has read."""
         return UserError(
             f"{self.name} is not what the unfinished run has read: {why}. "
-            "Give the same input to go on, or --restart to start anew."
+            "Give the same input to go on, or restart to begin anew."
         )
 
     def _unreadable(self, error: OSError) -> UserError:

@@ -1,4 +1,6 @@
-"""The loop: a chunk of dialogues is represented while the next one is read and tokenized; answers are written in order."""
+"""The loop: a chunk of dialogues is represented while the next one is read and tokenized; answers
+are written in order.
+"""
 
 import dataclasses
 import itertools
@@ -27,7 +29,9 @@ class Recognizer(Protocol):
     def represent(self, examples: Sequence[Any]) -> Any:
         """Their representations."""
 
-    def answer(self, reps: Any, utterances: Sequence[Utterance], examples: Sequence[Any], *, stage: str) -> list[Prediction]:
+    def answer(
+        self, reps: Any, utterances: Sequence[Utterance], examples: Sequence[Any], *, stage: str
+    ) -> list[Prediction]:
         """The predictions."""
 
 
@@ -83,14 +87,22 @@ class Asking:
     name: str
 
     def examples(self, items: Sequence[Item]) -> list[Any]:
-        """The prompts of all utterances of the items. Raises `UserError` where one cannot be made."""
-        windows = [_dialogue(item, (*item.past, *item.dialogue.utterances)) for item in items if item.dialogue]
+        """The prompts of all utterances of the items. Raises `UserError` where one cannot be
+        made.
+        """
+        windows = [
+            _dialogue(item, (*item.past, *item.dialogue.utterances))
+            for item in items
+            if item.dialogue
+        ]
         made = iter(self.recognizer.examples(windows, on_long=self.on_long))
         return [
             example
             for item in items
             if item.dialogue
-            for example in itertools.islice(made, len(item.past), len(item.past) + len(item.dialogue.utterances))
+            for example in itertools.islice(
+                made, len(item.past), len(item.past) + len(item.dialogue.utterances)
+            )
         ]
 
     def checked(self, item: Item) -> Item:
@@ -102,7 +114,9 @@ class Asking:
         return item
 
     def _reason(self, item: Item, error: UserError) -> str:
-        """Of which utterance no prompt can be made: the message tells its number among those that were given together."""
+        """Of which utterance no prompt can be made: the message tells its number among those that
+        were given together.
+        """
         for number, utterance in enumerate(item.dialogue.utterances if item.dialogue else ()):
             try:
                 self.recognizer.examples([_dialogue(item, (utterance,))], on_long=self.on_long)
@@ -130,21 +144,22 @@ def predict(
     Args:
       recognizer: answers.
       lines: of the input.
-      items: the dialogues in them that are wanted and that the output does not hold yet; long ones in pieces.
+      items: the dialogues in them that are wanted and that the output does not hold yet; long ones
+        in pieces.
       output: where answers go.
       written_as: how they are written.
       stage: whose anchors to use.
       on_long: what becomes of texts that are too long; see `EmotionRecognizer.examples`.
       chunk: utterances predicted together, about: that many, and the rest of the last dialogue.
       skip_bad: note dialogues that cannot be used, and go on.
-      tell: is told how it goes, after each chunk.
+      tell: gets how it goes, after each chunk.
 
     Returns:
       What was done, by earlier runs on the same output included.
 
     Raises:
-      UserError: a dialogue cannot be used (unless they are skipped), or none can, the input holds none, or the output cannot
-        be written.
+      UserError: a dialogue cannot be used (unless they are skipped), or none can, the input holds
+        none, or the output cannot be written.
     """
     if output.journal.finished:
         output.finish()
@@ -155,7 +170,12 @@ def predict(
     for made in _ahead(_chunks(asking, items, chunk, skip_bad)):
         if made.spoiled:
             output.take_back()
-        utterances = [utterance for item in made.items if item.dialogue for utterance in item.dialogue.utterances]
+        utterances = [
+            utterance
+            for item in made.items
+            if item.dialogue
+            for utterance in item.dialogue.utterances
+        ]
         answers = []
         if utterances:
             reps = recognizer.represent(made.examples)
@@ -164,7 +184,9 @@ def predict(
         each = iter(answers)
         output.append(
             b"".join(_encoded(item, each, written_as) for item in made.items),
-            "".join(json.dumps(dataclasses.asdict(problem)) + "\n" for problem in made.problems).encode(),
+            "".join(
+                json.dumps(dataclasses.asdict(problem)) + "\n" for problem in made.problems
+            ).encode(),
             made.end,
             totals,
             more=made.more,
@@ -178,7 +200,8 @@ def predict(
         output.give_up()
         first = f"; the first: {reason}" if reason else ""
         raise UserError(
-            f"none of the {totals.skipped:,} dialogues of {lines.name} can be used, see {output.problems_in}{first}"
+            f"none of the {totals.skipped:,} dialogues of {lines.name} can be used, see"
+            f" {output.problems_in}{first}"
         )
     output.finish()
     return totals
@@ -188,7 +211,11 @@ def _encoded(item: Item, answers: Iterator[Prediction], written_as: Format) -> b
     if item.dialogue is None:
         return b""
     predictions = tuple(itertools.islice(answers, len(item.dialogue.utterances)))
-    return written_as.encode(DialoguePrediction(item.dialogue.id, predictions, item.dialogue.other), item.start, more=item.more)
+    return written_as.encode(
+        DialoguePrediction(item.dialogue.id, predictions, item.dialogue.other),
+        item.start,
+        more=item.more,
+    )
 
 
 def _dialogue(item: Item, utterances: tuple[Utterance, ...]) -> Dialogue:
@@ -220,8 +247,8 @@ def _chunks(asking: Asking, items: Iterator[Item], size: int, skip_bad: bool) ->
 
 
 def _groups(items: Iterator[Item], size: int, skip_bad: bool) -> Iterator[list[Item]]:
-    """Items of about `size` utterances together. A piece that another one follows is a group of its own, so that the last
-    piece is the first of a group.
+    """Items of about `size` utterances together. A piece that another one follows is a group of its
+    own, so that the last piece is the first of a group.
     """
     found: list[Item] = []
     utterances = 0

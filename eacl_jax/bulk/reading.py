@@ -18,7 +18,9 @@ from eacl_jax.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """Every `count`-th dialogue, from the `index`-th on (from 1): a dialogue belongs to exactly one of `count` shards."""
+    """Every `count`-th dialogue, from the `index`-th on (from 1): a dialogue belongs to exactly one
+    of `count` shards.
+    """
 
     index: int = 1
     count: int = 1
@@ -28,7 +30,7 @@ class Shard:
         """Reads `INDEX/COUNT`. Raises `UserError` where it is none."""
         found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)
         if not found or not 1 <= int(found[1]) <= int(found[2]):
-            raise UserError(f"--shard must be I/N with I from 1 to N, as 2/8, got {text!r:.40}.")
+            raise UserError(f"shard must be I/N with I from 1 to N, as 2/8, got {text!r:.40}.")
         return cls(int(found[1]), int(found[2]))
 
     def __str__(self) -> str:
@@ -117,7 +119,8 @@ class Gathering:
           identity: its id; its number where there is none.
           problem: why it cannot be used, if that is already known.
           other: its other fields.
-          before: where the line begins that holds all of it, so that what follows the utterances that are done may be mended.
+          before: where the line begins that holds all of it, so that what follows the utterances
+            that are done may be mended.
         """
         lines.dialogues += 1
         self.id = identity or str(lines.dialogues)
@@ -145,7 +148,9 @@ class Gathering:
             self._utterances, self._where, self._unnamed = [], [], 0
         self._count += 1
         if self._before:
-            self._answered = zlib.crc32(f"{utterance.speaker}\0{utterance.text}\0".encode(), self._answered)
+            self._answered = zlib.crc32(
+                f"{utterance.speaker}\0{utterance.text}\0".encode(), self._answered
+            )
         if self._count > self._start:
             self._utterances.append(utterance)
             self._where.append(line)
@@ -165,24 +170,32 @@ class Gathering:
             if not self.problem and self._count < self._start:
                 self._compare()
             if not self.problem and not self._count:
-                self.problem = f"{self._lines.name} line {self._line}: dialogue {self.id!r:.60} has no utterances; remove it."
+                self.problem = (
+                    f"{self._lines.name} line {self._line}: dialogue {self.id!r:.60} has no"
+                    " utterances; remove it."
+                )
             yield self._item(self._lines.position, more=False)
 
     def _inside(self) -> Position:
         """After the utterances so far."""
-        end = self._before or dataclasses.replace(self._lines.position, dialogues=self._lines.dialogues - 1)
+        end = self._before or dataclasses.replace(
+            self._lines.position, dialogues=self._lines.dialogues - 1
+        )
         return dataclasses.replace(end, utterances=self._count, answered=self._answered)
 
     def _compare(self) -> None:
         if (self._count, self._answered) != (self._start, self._lines.resumed.answered):
             raise self._lines.other_input(
-                f"line {self._line}: the first {self._start} utterances of dialogue {self.id!r:.60} differ"
+                f"line {self._line}: the first {self._start} utterances of dialogue {self.id!r:.60}"
+                " differ"
             )
 
     def _item(self, end: Position, *, more: bool) -> Item:
         return Item(
             line=self._line,
-            dialogue=None if self.problem else Dialogue(self.id, tuple(self._utterances), self._other),
+            dialogue=(
+                None if self.problem else Dialogue(self.id, tuple(self._utterances), self._other)
+            ),
             problem=self.problem,
             end=end,
             start=self._start,
@@ -194,7 +207,9 @@ class Gathering:
 
 
 def read_jsonl(lines: Lines, wanted: Wanted) -> Iterator[Item]:
-    """A dialogue a line; blank lines are passed over. What is wrong with lines of unwanted dialogues is not told."""
+    """A dialogue a line; blank lines are passed over. What is wrong with lines of unwanted
+    dialogues is not reported.
+    """
     seen = Seen()
     before = lines.position
     while line := lines.read():
@@ -206,21 +221,30 @@ def read_jsonl(lines: Lines, wanted: Wanted) -> Iterator[Item]:
                 text = lines.text(line).rstrip()
                 record = decode(text, lines.where, expected=f"one dialogue a line, {DIALOGUE}")
                 dialogue = read_record(record, lines.where, number)
-                named = NOBODY in text  # where the line never says so, it is who speaks without a name
+                named = (
+                    NOBODY in text
+                )  # where the line never says so, it is who speaks without a name
             except (BadLineError, UserError) as error:
                 problem = str(error)
             if not problem and not seen.add(dialogue.id):
-                problem = f"{lines.where}: the id {dialogue.id!r:.60} was there before; give each dialogue an id of its own."
-            current = Gathering(lines, wanted, lines.line, dialogue.id, problem, other=dialogue.other, before=before)
+                problem = (
+                    f"{lines.where}: the id {dialogue.id!r:.60} was there before; give each"
+                    " dialogue an id of its own."
+                )
+            current = Gathering(
+                lines, wanted, lines.line, dialogue.id, problem, other=dialogue.other, before=before
+            )
             for utterance in dialogue.utterances:
-                yield from current.add(utterance, lines.line, named=named or utterance.speaker != NOBODY)
+                yield from current.add(
+                    utterance, lines.line, named=named or utterance.speaker != NOBODY
+                )
             yield from current.items()
         before = lines.position
 
 
 def read_txt(lines: Lines, wanted: Wanted) -> Iterator[Item]:
-    """Utterances in lines, as `corpora.transcripts` tells; a blank line ends a dialogue, unless it may be part of an exported
-    chat's message. A dialogue's id is its number.
+    """Utterances in lines, as `corpora.transcripts` tells; a blank line ends a dialogue, unless it
+    may be part of an exported chat's message. A dialogue's id is its number.
     """
     current: Gathering | None = None
     script, begun = TranscriptLines(), 0
@@ -233,7 +257,7 @@ def read_txt(lines: Lines, wanted: Wanted) -> Iterator[Item]:
             text, problem = "?", str(error)
         utterances: list[Utterance] = []
         if lines.line == 1 and text.startswith(('{"', '[{"')):
-            raise UserError(f"{lines.where} is JSON, not a transcript; name the format, --input-format jsonl.")
+            raise UserError(f"{lines.where} is JSON, not a transcript; name its format, jsonl.")
         ends = not line or (not text.strip() and not script.exported)
         if not script.exported:
             begun = lines.line

@@ -8,10 +8,11 @@ _RECENT = 2**14
 class Seen:
     """A set of strings that only grows, for hundreds of millions of them.
 
-    It holds 64-bit hashes: the newest in a set, the others in sorted arrays of which each is at least twice as long as the
-    next, so that there are few to look into. Two different ids are taken for one with a probability of n^2 / 2^65 among n:
-    one in 4,000,000 for three million ids, one in 4,000 for a hundred million. Python's hashes of strings differ from process
-    to process, so starting again helps even then.
+    It holds 64-bit hashes: the newest in a set, the others in sorted arrays of which each is at
+    least twice as long as the next, so that there are few to look into. Two different ids are taken
+    for one with a probability of n^2 / 2^65 among n: one in 4,000,000 for three million ids, one in
+    4,000 for a hundred million. Python's hashes of strings differ from process to process, so
+    starting again helps even then.
     """
 
     def __init__(self) -> None:

@@ -26,17 +26,20 @@ class Table:
     """A table with a header, as spreadsheets write them.
 
     Attributes:
-      others: names of the columns that are carried through to the answers. One that is empty, or there before, has its number
-        behind.
+      others: names of the columns that are carried through to the answers. One that is empty, or
+        there before, has its number behind.
       left_out: names of those that are not, since answers have columns of these names.
     """
 
-    def __init__(self, lines: Lines, names: Mapping[str, str]) -> None:
+    def __init__(
+        self, lines: Lines, names: Mapping[str, str], naming: str = "{part}_column"
+    ) -> None:
         """Reads the header.
 
         Args:
           lines: of the table.
           names: the columns' names by part; empty or absent: found by the names that are usual.
+          naming: how a user names a column, for messages.
 
         Raises:
           UserError: there is no header, or it lacks a column.
@@ -48,13 +51,19 @@ class Table:
             while not beginning or dialects.dialect_of(beginning).skipped == len(beginning):
                 beginning.append(next(texts))
             self._dialect = dialects.dialect_of(beginning)
-            self._rows = self._dialect.rows(itertools.chain(beginning[self._dialect.skipped :], texts), LONGEST_LINE)
+            self._rows = self._dialect.rows(
+                itertools.chain(beginning[self._dialect.skipped :], texts), LONGEST_LINE
+            )
             self._header = next(self._rows)
         except StopIteration:
-            raise UserError(f"{lines.name} is empty; its first line must name the columns {', '.join(PARTS)}.") from None
+            raise UserError(
+                f"{lines.name} is empty; its first line must name the columns {', '.join(PARTS)}."
+            ) from None
         except (csv.Error, BadLineError) as error:
             raise UserError(_reason(error, f"{lines.where}: the header")) from error
-        self._columns = find_columns(self._header, lines.name, given=names, need=PARTS, parts=PARTS)
+        self._columns = find_columns(
+            self._header, lines.name, given=names, need=PARTS, parts=PARTS, naming=naming
+        )
         self._others: dict[str, int] = {}
         self.left_out: list[str] = []
         for place, name in enumerate(self._header):
@@ -68,10 +77,11 @@ class Table:
         self.others = tuple(self._others)
 
     def read(self, wanted: Wanted) -> Iterator[Item]:
-        """Its dialogues. Blanks around cells go, rows of blank cells too; a dialogue ends where a row names another.
+        """Its dialogues. Blanks around cells go, rows of blank cells too; a dialogue ends where a
+        row names another.
 
-        A row that cannot be read spoils the dialogue that it stands in; between two dialogues it may be of either, and spoils
-        both.
+        A row that cannot be read spoils the dialogue that it stands in; between two dialogues it
+        may be of either, and spoils both.
         """
         lines, columns = self._lines, self._columns
         seen = Seen()
@@ -108,15 +118,19 @@ class Table:
             try:
                 if turn < before:
                     raise UserError(
-                        f"{where}: {self._header[columns.turn or 0]!r} is {turn} after {before}; sort the rows of a dialogue "
-                        "by that column."
+                        f"{where}: {self._header[columns.turn or 0]!r} is {turn} after {before};"
+                        " sort the rows of a dialogue by that column."
                     )
-                utterance = check_utterance(Utterance(row[columns.speaker].strip(), row[columns.text].strip()), where)
+                utterance = check_utterance(
+                    Utterance(row[columns.speaker].strip(), row[columns.text].strip()), where
+                )
             except UserError as error:
                 current.problem = current.problem or str(error)
             else:
                 other = {name: row[place] for name, place in self._others.items()}
-                yield from current.add(Utterance(utterance.speaker, utterance.text, other=other), first)
+                yield from current.add(
+                    Utterance(utterance.speaker, utterance.text, other=other), first
+                )
 
     def _identity(self, row: list[str], where: str) -> str:
         count = len(self._header)
@@ -125,18 +139,23 @@ class Table:
         identity = row[self._columns.dialogue].strip()
         if not identity:
             name = self._header[self._columns.dialogue]
-            raise BadLineError(f"{where}: the cell of column {name!r} is empty; it must name the row's dialogue.")
+            raise BadLineError(
+                f"{where}: the cell of column {name!r} is empty; it must name the row's dialogue."
+            )
         return identity
 
     def _turn(self, row: list[str], before: int) -> int:
-        """The number of the utterance in its dialogue; the one before where the table does not tell."""
+        """The number of the utterance in its dialogue; the one before where the table does not
+        tell.
+        """
         cell = "" if self._columns.turn is None else row[self._columns.turn].strip()
         return int(cell) if cell.isascii() and cell.isdecimal() and len(cell) < 10 else before
 
     def _comes_back(self, identity: str, where: str) -> str:
         return (
-            f"{where}: dialogue {identity!r:.60} comes back after others, but the rows of a dialogue must be neighbours: sort "
-            f"the file by column {self._header[self._columns.dialogue]!r}, keeping the order of each dialogue's rows."
+            f"{where}: dialogue {identity!r:.60} comes back after others, but the rows of a"
+            " dialogue must be neighbours: sort the file by column"
+            f" {self._header[self._columns.dialogue]!r}, keeping the order of each dialogue's rows."
         )
 
 
@@ -156,4 +175,8 @@ class _Texts:
 
 
 def _reason(error: Exception, where: str) -> str:
-    return f"{where} is not valid CSV: {dialects.why_no_row(error)}." if isinstance(error, csv.Error) else str(error)
+    return (
+        f"{where} is not valid CSV: {dialects.why_no_row(error)}."
+        if isinstance(error, csv.Error)
+        else str(error)
+    )

@@ -1,16 +1,21 @@
-"""Where answers go: a file in which every dialogue is exactly once, however often the process is killed; or standard output.
+"""Where answers go: a file in which every dialogue is exactly once, however often the process is
+killed; or standard output.
 
     OUT                 appears when all is done
     OUT.part            what is done so far, and perhaps more
-    OUT.part.json       the journal: how much of OUT.part counts, and which part of the input it answers
+    OUT.part.json       the journal: how much of OUT.part counts, and which part of the input it
+                        answers
     OUT.part.lock       the lock of the process that writes
-    OUT.errors.part     problems, a line of JSON each; at the end OUT.errors.jsonl, where there are any
+    OUT.errors.part     problems, a line of JSON each; at the end OUT.errors.jsonl, where there are
+                        any
 
-Each piece is written, then made durable, and only then does the journal, replaced as a whole, count it. So whatever is killed
-or loses power, the journal never counts what is not there, and what it does not count is cut off before the run goes on.
-A run that counts nothing leaves nothing, and what a killed one has left of that kind is in nobody's way.
+Each piece is written, then made durable, and only then does the journal, replaced as a whole, count
+it. So whatever is killed or loses power, the journal never counts what is not there, and what it
+does not count is cut off before the run goes on. A run that counts nothing leaves nothing, and what
+a killed one has left of that kind is in nobody's way.
 
-A long dialogue is written in pieces. Where a later one cannot be used, those before it are taken back.
+A long dialogue is written in pieces. Where a later one cannot be used, those before it are taken
+back.
 """
 
 import contextlib
@@ -49,8 +54,18 @@ class Output(Protocol):
     def __exit__(self, *_: object) -> None:
         """Ends, finished or not."""
 
-    def append(self, answers: bytes, problems: bytes, position: Position, totals: Totals, *, more: bool = False) -> None:
-        """Adds a piece, which answers the input up to `position`; `more` where it ends inside a dialogue."""
+    def append(
+        self,
+        answers: bytes,
+        problems: bytes,
+        position: Position,
+        totals: Totals,
+        *,
+        more: bool = False,
+    ) -> None:
+        """Adds a piece, which answers the input up to `position`; `more` where it ends inside a
+        dialogue.
+        """
 
     def take_back(self) -> None:
         """Forgets the pieces of the dialogue that has not ended."""
@@ -59,7 +74,9 @@ class Output(Protocol):
         """Nothing more will come."""
 
     def give_up(self) -> None:
-        """No answer has come, but problems: they are left where they can be read, and nothing else."""
+        """No answer has come, but problems: they are left where they can be read, and nothing
+        else.
+        """
 
 
 class StreamOutput:
@@ -86,7 +103,15 @@ class StreamOutput:
         if self._pieces:
             self._pieces.close()
 
-    def append(self, answers: bytes, problems: bytes, position: Position, totals: Totals, *, more: bool = False) -> None:
+    def append(
+        self,
+        answers: bytes,
+        problems: bytes,
+        position: Position,
+        totals: Totals,
+        *,
+        more: bool = False,
+    ) -> None:
         """Writes it out, or keeps it in a temporary file until the dialogue ends."""
         self.journal = self.journal.added(len(answers), len(problems), position, totals, more=more)
         self._problems.write(problems.decode())
@@ -97,7 +122,8 @@ class StreamOutput:
                 self._pieces.flush()
             except OSError as error:
                 raise UserError(
-                    f"cannot keep the pieces of a long dialogue in {tempfile.gettempdir()}: {error.strerror}."
+                    f"cannot keep the pieces of a long dialogue in {tempfile.gettempdir()}:"
+                    f" {error.strerror}."
                 ) from error
             return
         try:
@@ -133,19 +159,30 @@ class StreamOutput:
 
 
 class FileOutput:
-    """A file that is written to its end once, in one run or several. A context manager, which has the lock."""
+    """A file that is written to its end once, in one run or several. A context manager, which has
+    the lock.
+    """
 
-    def __init__(self, path: Path, settings: Mapping[str, Any], *, header: bytes, restart: bool) -> None:
+    def __init__(
+        self, path: Path, settings: Mapping[str, Any], *, header: bytes, restart: bool
+    ) -> None:
         """Args:
         path: OUT.
-        settings: what decides the answers, as JSON can hold it; a run goes on with the same ones only.
+        settings: what decides the answers, as JSON can hold it; a run goes on with the same ones
+          only.
         header: what the file begins with.
         restart: forget a run that is not finished, and replace OUT if it is there.
         """
         self.path = path.absolute()
         self.journal = Journal(json.loads(json.dumps(settings)), replaces=False)
         self._header, self._restart = header, restart
-        self._part, self._journal_file, self._lock_file, self._problems_part, self._problems_file = beside(self.path)
+        (
+            self._part,
+            self._journal_file,
+            self._lock_file,
+            self._problems_part,
+            self._problems_file,
+        ) = beside(self.path)
         self.problems_in = str(self._problems_file)
         self._open = contextlib.ExitStack()
         self._part_fd = self._problems_fd = -1
@@ -154,28 +191,43 @@ class FileOutput:
         """Makes nothing but the lock.
 
         Raises:
-          UserError: the file cannot be written, another process writes it, or it, or a part of it with other settings, is
-            there.
+          UserError: the file cannot be written, another process writes it, or it, or a part of it
+            with other settings, is there.
         """
         with contextlib.ExitStack() as stack, self._telling():
             if not self.path.parent.is_dir():
-                raise UserError(f"--output: there is no folder {self.path.parent}; make it first.")
+                raise UserError(
+                    f"there is no folder {self.path.parent} for the output; make it first."
+                )
             if self.path.exists() and not self.path.is_file():
-                raise UserError(f"--output: {self.path} is no file; name one, or - for standard output.")
+                raise UserError(f"{self.path} is no file; name one, or - for standard output.")
             try:
                 stack.enter_context(FileLock(self._lock_file, timeout=0))
             except Timeout:
-                raise UserError(f"another process is writing {self.path}; wait for it, or name another output.") from None
-            # Deleted while it is locked: who waits for it finds that it has gone, and makes a new one.
+                raise UserError(
+                    f"another process is writing {self.path}; wait for it, or name another output."
+                ) from None
+            # Deleted while it is locked: who waits for it finds that it has gone, and makes a new
+            # one.
             stack.callback(self._lock_file.unlink, missing_ok=True)
-            self.journal = self._found() or dataclasses.replace(self.journal, replaces=self.path.exists())
+            self.journal = self._found() or dataclasses.replace(
+                self.journal, replaces=self.path.exists()
+            )
             self._open = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._open.close()
 
-    def append(self, answers: bytes, problems: bytes, position: Position, totals: Totals, *, more: bool = False) -> None:
+    def append(
+        self,
+        answers: bytes,
+        problems: bytes,
+        position: Position,
+        totals: Totals,
+        *,
+        more: bool = False,
+    ) -> None:
         """Adds a piece, for good when this returns.
 
         Raises:
@@ -186,7 +238,9 @@ class FileOutput:
             answers = answers if self.journal.written else self._header + answers
             _write(self._part_fd, answers)
             _write(self._problems_fd, problems)
-            self._count(self.journal.added(len(answers), len(problems), position, totals, more=more))
+            self._count(
+                self.journal.added(len(answers), len(problems), position, totals, more=more)
+            )
 
     def take_back(self) -> None:
         """Cuts off the pieces of the dialogue that has not ended."""
@@ -196,7 +250,9 @@ class FileOutput:
             _cut(self._part_fd, self.journal.written)
 
     def finish(self) -> None:
-        """Puts the file, and the one of problems, in their places. May be called again where it was cut short."""
+        """Puts the file, and the one of problems, in their places. May be called again where it was
+        cut short.
+        """
         with self._telling():
             if not self.journal.finished:
                 if not self.journal.written:
@@ -225,25 +281,44 @@ class FileOutput:
         """The journal to go on with; none where the run begins."""
         if self._restart:
             return None
-        again = "--restart starts anew"
+        again = "restart to begin anew"
         found = read_journal(self._journal_file) if self._journal_file.exists() else None
         if found is None and self._part.exists():
-            raise UserError(f"{self._part} is there, but not its journal {self._journal_file.name}; {again} without it.")
+            raise UserError(
+                f"{self._part} is there, but not its journal {self._journal_file.name}; {again}"
+                " without it."
+            )
         if found is None or found.counts_nothing:
             if self.path.exists():
-                raise UserError(f"{self.path} is there; name another output, or use --restart to replace it.")
+                raise UserError(
+                    f"{self.path} is there; name another output, or restart to replace it."
+                )
             return None
         pairs = {key: (found.settings.get(key), now) for key, now in self.journal.settings.items()}
-        if differ := [f"{key}: {before!r}, now {now!r}" for key, (before, now) in pairs.items() if before != now]:
-            told = "\n  ".join(differ)
-            raise UserError(f"{self._part} is of an unfinished run that differs; give the same to go on, or {again}.\n  {told}")
-        if self.path.exists() and not found.replaces and (self._part.exists() or not found.finished):
+        if differ := [
+            f"{key}: {before!r}, now {now!r}"
+            for key, (before, now) in pairs.items()
+            if before != now
+        ]:
+            differing = "\n  ".join(differ)
             raise UserError(
-                f"{self.path} was not there when the unfinished run began; move it away, or {again} and replaces it."
+                f"{self._part} is of an unfinished run that differs; give the same to go on, or"
+                f" {again}.\n  {differing}"
+            )
+        if (
+            self.path.exists()
+            and not found.replaces
+            and (self._part.exists() or not found.finished)
+        ):
+            raise UserError(
+                f"{self.path} was not there when the unfinished run began; move it away, or {again}"
+                " and replace it."
             )
         for file, counted in ((self._part, found.written), (self._problems_part, found.problems)):
             if not found.finished and counted > (file.stat().st_size if file.exists() else 0):
-                raise UserError(f"{file} is shorter than the {counted} bytes that its journal counts; {again}.")
+                raise UserError(
+                    f"{file} is shorter than the {counted} bytes that its journal counts; {again}."
+                )
         return found
 
     def _begin(self) -> None:
@@ -307,13 +382,16 @@ class FileOutput:
             again = "mend that, and run the same command again"
             if not self.journal.counts_nothing:
                 again = f"what was done before is kept: {again} to go on"
-            raise UserError(f"cannot write {self.path}: {error.strerror or error}; {again}.") from error
+            raise UserError(
+                f"cannot write {self.path}: {error.strerror or error}; {again}."
+            ) from error
 
 
 def beside(path: Path) -> list[Path]:
     """The other files of an output: see above."""
     return [
-        path.with_name(path.name + ending) for ending in (".part", ".part.json", ".part.lock", ".errors.part", ".errors.jsonl")
+        path.with_name(path.name + ending)
+        for ending in (".part", ".part.json", ".part.lock", ".errors.part", ".errors.jsonl")
     ]
 
 

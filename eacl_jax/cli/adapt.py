@@ -23,12 +23,20 @@ def adapt(
     model: Model,
     input_file: Annotated[
         Path,
-        typer.Option("--input", metavar="FILE", help="Annotated dialogues: JSON lines, CSV, or another file of this field."),
+        typer.Option(
+            "--input",
+            metavar="FILE",
+            help="Annotated dialogues: JSON lines, CSV, or another file of this field.",
+        ),
     ],
-    output: Annotated[Path, typer.Option(metavar="FOLDER", help="The new model's folder; made, or empty.")],
+    output: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="The new model's folder; made, or empty.")
+    ],
     labels: Labels = "",
     mapped: Mapped = "",
-    seed: Annotated[int, typer.Option(min=0, help="Decides which dialogues are held out together, to score it.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Decides which dialogues are held out together, to score it.")
+    ] = 0,
     dialogue_column: DialogueColumn = "",
     speaker_column: SpeakerColumn = "",
     text_column: TextColumn = "",
@@ -37,17 +45,23 @@ def adapt(
 ) -> None:
     """Adapt a model to annotated dialogues, in seconds: its anchors move, all else stays.
 
-    JSONL: a dialogue a line, {"id": "1", "utterances": [{"speaker": "Ann", "text": "Thank you!", "emotion": "gratitude"}]}.
+    JSONL: a dialogue a line, {"id": "1", "utterances": [{"speaker": "Ann", "text": "Thank you!",
+    "emotion": "gratitude"}]}.
 
-    CSV: an utterance a row. Utterances without an emotion are context for the others. Exports of annotation tools and the files
-    of published corpora are read too.
+    CSV: an utterance a row. Utterances without an emotion are context for the others. Exports of
+    annotation tools and the files of published corpora are read too.
     """
     words = annotated.parse_labels(labels)
     path, new = local.expand(input_file), local.expand(output)
     whole.check_new(new, "--output")
     dialogues = annotated.read(
         path,
-        {"dialogue": dialogue_column, "speaker": speaker_column, "text": text_column, "emotion": emotion_column},
+        {
+            "dialogue": dialogue_column,
+            "speaker": speaker_column,
+            "text": text_column,
+            "emotion": emotion_column,
+        },
         mapped,
     )
     from eacl_jax.cli import compiled, huge_pages, process
@@ -59,6 +73,8 @@ def adapt(
 
     compiled.keep_compiled()
     recognizer = EmotionRecognizer.from_pretrained(model, revision=revision)
-    adapted = annotated.labelled(recognizer, words, path, dialogues, mapped).adapt(dialogues, seed=seed)
+    adapted = annotated.labelled(recognizer, words, path, dialogues, mapped).adapt(
+        dialogues, seed=seed
+    )
     adapted.save_pretrained(new)
     typer.echo(f"{output}: adapted to {len(dialogues)} dialogues\n{adapted.adaptation}")

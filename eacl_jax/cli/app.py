@@ -29,10 +29,14 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _eacl(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
     ] = False,
 ) -> None:
-    """Recognizers of emotion in conversation: train them, adapt them to your labels, use them, hand them on.
+    """Recognizers of emotion in conversation: train them, adapt them to your labels, use them, hand
+    them on.
 
     eacl COMMAND --help tells the options of a command.
     """
@@ -52,7 +56,8 @@ def run(arguments: Sequence[str]) -> int:
     """
     command = get_command(app)
     try:
-        # Not `command.main`, which makes statuses of its own of Ctrl+C and of an output that nobody reads.
+        # Not `command.main`, which makes statuses of its own of Ctrl+C and of an output that nobody
+        # reads.
         with command.make_context("eacl", [*arguments] or ["--help"]) as context:
             command.invoke(context)
     except typer.Exit as ended:

@@ -15,8 +15,8 @@ from eacl_jax.errors import UserError
 
 log = logging.getLogger(__name__)
 
-# jax's settings where the user's environment gives none. Seconds of compilation from which on a result is kept, and bytes in
-# all: beyond, what was not used for longest goes.
+# jax's settings where the user's environment gives none. Seconds of compilation from which on a
+# result is kept, and bytes in all: beyond, what was not used for longest goes.
 _COMPILED = {
     "jax_persistent_cache_min_compile_time_secs": 1.0,
     "jax_compilation_cache_max_size": 5 * 10**9,
@@ -24,10 +24,12 @@ _COMPILED = {
 
 
 def keep_compiled(data: DataConfig | None = None) -> None:
-    """Spares later commands the compilations of this one; see `keep_compiled_in`. Call it before JAX compiles anything.
+    """Spares later commands the compilations of this one; see `keep_compiled_in`. Call it before
+    JAX compiles anything.
 
     Args:
-      data: names the cache folder, as `corpora.cache_folder` reads it; the usual one where a command has no configuration.
+      data: names the cache folder, as `corpora.cache_folder` reads it; the usual one where a
+        command has no configuration.
     """
     from eacl_jax import corpora
 
@@ -38,15 +40,19 @@ def keep_compiled(data: DataConfig | None = None) -> None:
 
 
 def keep_compiled_in(cache: Path) -> None:
-    """Lets XLA keep what it compiles in `cache / "compiled"`, and find it there in later runs; to be called before the first
-    compilation.
+    """Lets XLA keep what it compiles in `cache / "compiled"`, and find it there in later runs; to
+    be called before the first compilation.
 
-    Loading an executable is running it: a folder in which others could put some is not used, and a warning says so. Where the
-    user has given jax a folder (JAX_COMPILATION_CACHE_DIR) or has turned its cache off, nothing is changed.
+    Loading an executable is running it: a folder in which others could put some is not used, and a
+    warning says so. Where the user has given jax a folder (JAX_COMPILATION_CACHE_DIR) or has turned
+    its cache off, nothing is changed.
     """
     import jax  # a command begins anew for huge pages before it imports this
 
-    if jax.config.values["jax_compilation_cache_dir"] or not jax.config.values["jax_enable_compilation_cache"]:
+    if (
+        jax.config.values["jax_compilation_cache_dir"]
+        or not jax.config.values["jax_enable_compilation_cache"]
+    ):
         return
     try:
         # Links are followed once, here: what is checked is what will be used.
@@ -70,23 +76,31 @@ def _not_private(folder: Path) -> str:
     """Why somebody else could put files into `folder`; empty where nobody can."""
     found = folder.stat()
     if found.st_uid != os.getuid():
-        return f"{folder} belongs to another user, who could put programs there; set EACL_JAX_CACHE to a folder of yours."
+        return (
+            f"{folder} belongs to another user, who could put programs there; set EACL_JAX_CACHE to"
+            " a folder of yours."
+        )
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         return (
-            f"others may write to {folder}, and so could put programs there; try `chmod go-w {folder}` if you trust its files."
+            f"others may write to {folder}, and so could put programs there; try `chmod go-w"
+            f" {folder}` if you trust its files."
         )
-    # A folder above is as good: who may rename in it can put another in this one's place. (Its group may: on many systems
-    # that is the user alone.)
+    # A folder above is as good: who may rename in it can put another in this one's place. (Its
+    # group may: on many systems that is the user alone.)
     for above in folder.parents:
         mode = above.stat().st_mode
         if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
-            return f"anybody may write to {above}, and so could replace {folder}; set EACL_JAX_CACHE to a folder of yours."
+            return (
+                f"anybody may write to {above}, and so could replace {folder}; set EACL_JAX_CACHE"
+                " to a folder of yours."
+            )
     return ""
 
 
 def _forget_unfinished(folder: Path) -> None:
-    """Deletes what killed processes left half written. jax notes the time of use last, beside each executable; without that
-    note it would fail to make room, and a file cut short it would neither read nor replace.
+    """Deletes what killed processes left half written. jax notes the time of use last, beside each
+    executable; without that note it would fail to make room, and a file cut short it would neither
+    read nor replace.
     """
     import filelock  # jax's own, with the lock that jax takes for each read and write
 

@@ -19,6 +19,7 @@ from eacl_jax.cli.options import (
     TextColumn,
     find_model,
 )
+from eacl_jax.config import Stage
 from eacl_jax.errors import UserError
 from eacl_jax.files import local, whole
 
@@ -30,14 +31,27 @@ _UTTERANCES = 1024  # predicted at once
 
 def evaluate(
     model: Annotated[
-        str, typer.Option(metavar="FOLDER", help="A model's folder or its run's, or its id on the hub.", callback=find_model)
+        str,
+        typer.Option(
+            metavar="FOLDER",
+            help="A model's folder or its run's, or its id on the hub.",
+            callback=find_model,
+        ),
     ] = "",
     input_file: Annotated[
         Path | None,
-        typer.Option("--input", metavar="FILE", help="With --model: annotated dialogues, as `eacl adapt` reads them."),
+        typer.Option(
+            "--input",
+            metavar="FILE",
+            help="With --model: annotated dialogues, as `eacl adapt` reads them.",
+        ),
     ] = None,
-    run_folder: Annotated[Path | None, typer.Option("--run", metavar="FOLDER", help="A finished run's folder.")] = None,
-    split: Annotated[Literal["train", "dev", "test"], typer.Option(help="With --run: which split.")] = "test",
+    run_folder: Annotated[
+        Path | None, typer.Option("--run", metavar="FOLDER", help="A finished run's folder.")
+    ] = None,
+    split: Annotated[
+        Literal["train", "dev", "test"], typer.Option(help="With --run: which split.")
+    ] = "test",
     data_dir: Annotated[
         str,
         typer.Option(
@@ -50,33 +64,49 @@ def evaluate(
     labels: Labels = "",
     mapped: Mapped = "",
     stage: Annotated[
-        Literal["stage_one", "stage_two"],
+        Stage,
         typer.Option(help="With --model: whose anchors answer; stage two's are the adapted ones."),
-    ] = "stage_two",
+    ] = Stage.TWO,
     on_long: Annotated[
         Literal["cut", "refuse", "pool"],
-        typer.Option(help="With --model: what to do with a text longer than the model reads; pool reads it in parts."),
+        typer.Option(
+            help=(
+                "With --model: what to do with a text longer than the model reads; pool reads it in"
+                " parts."
+            )
+        ),
     ] = "cut",
     excluded_label: Annotated[
-        str, typer.Option(metavar="LABEL", help="With --model: report micro F1 over all labels but this.")
+        str,
+        typer.Option(
+            metavar="LABEL", help="With --model: report micro F1 over all labels but this."
+        ),
     ] = "",
     json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="With --model: a file for all the numbers.")
+        Path | None,
+        typer.Option("--json", metavar="FILE", help="With --model: a file for all the numbers."),
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, max=65536, help="Utterances encoded at once, about.")] = 64,
+    batch_size: Annotated[
+        int, typer.Option(min=1, max=65536, help="Utterances encoded at once, about.")
+    ] = 64,
     dialogue_column: DialogueColumn = "",
     speaker_column: SpeakerColumn = "",
     text_column: TextColumn = "",
     emotion_column: EmotionColumn = "",
     revision: Revision = "main",
 ) -> None:
-    """Score a model: --model and --input on annotated dialogues of your own, or --run on its corpus again.
+    """Score a model: --model and --input on annotated dialogues of your own, or --run on its corpus
+    again.
 
-    Scores, a line a label, which labels are taken for which, and how far the probabilities can be trusted. The annotations are
-    only compared with: nothing is learnt from them. Do not score a model on what it was trained or adapted on.
+    Scores, a line a label, which labels are taken for which, and how far the probabilities can be
+    trusted. The annotations are only compared with: nothing is learnt from them. Do not score a
+    model on what it was trained or adapted on.
     """
     if (run_folder is None) == (input_file is None) or bool(model) != (input_file is not None):
-        raise UserError("give --model MODEL --input FILE, to score a model on a file, or --run RUN, to score a run again.")
+        raise UserError(
+            "give --model MODEL --input FILE, to score a model on a file, or --run RUN, to score a"
+            " run again."
+        )
     if run_folder is not None:
         _evaluate_run(local.expand(run_folder), split, data_dir)
         return
@@ -90,7 +120,12 @@ def evaluate(
             raise UserError(f"--json: {report} is the input; name another file.")
     dialogues = annotated.read(
         path,
-        {"dialogue": dialogue_column, "speaker": speaker_column, "text": text_column, "emotion": emotion_column},
+        {
+            "dialogue": dialogue_column,
+            "speaker": speaker_column,
+            "text": text_column,
+            "emotion": emotion_column,
+        },
         mapped,
     )
     from eacl_jax.cli import compiled, huge_pages, process
@@ -108,13 +143,25 @@ def evaluate(
     recognizer = EmotionRecognizer.from_pretrained(model, revision=revision, batch_size=batch_size)
     recognizer = annotated.labelled(recognizer, words, path, dialogues, mapped)
     if excluded_label and excluded_label not in recognizer.labels:
-        raise UserError(f"--excluded-label: {excluded_label!r} is not among the labels {', '.join(recognizer.labels)}.")
+        raise UserError(
+            f"--excluded-label: {excluded_label!r} is not among the labels"
+            f" {', '.join(recognizer.labels)}."
+        )
     tally, console = Tally(recognizer.labels), Console(stderr=True)
     chunks = list(_chunks(dialogues))
-    for some in track(chunks, f"predicting {path.name}", console=console, transient=True, disable=not console.is_terminal):
+    for some in track(
+        chunks,
+        f"predicting {path.name}",
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ):
         examples = recognizer.examples(some, on_long=on_long)
         utterances = [utterance for dialogue in some for utterance in dialogue.utterances]
-        tally.add(some, recognizer.answer(recognizer.represent(examples), utterances, examples, stage=stage))
+        tally.add(
+            some,
+            recognizer.answer(recognizer.represent(examples), utterances, examples, stage=stage),
+        )
     scores = tally.scores(excluded_label)
     if report:
         found = {"model": model, "input": str(input_file), "stage": stage, **scores.to_json()}

@@ -21,16 +21,24 @@ def export(
     model: Model,
     output: Annotated[Path, typer.Option(help="New folder to write.", show_default=False)],
     format: Annotated[
-        Format, typer.Option(help="stablehlo: programs that JAX and NumPy run. hf: for PyTorch transformers.")
+        Format,
+        typer.Option(
+            help="stablehlo: programs that JAX and NumPy run. hf: for PyTorch transformers."
+        ),
     ] = Format.STABLEHLO,
     shapes: Annotated[
         str,
         typer.Option(
-            help="stablehlo: shapes of input that programs are made for, ROWSxLENGTH separated by commas, * for any number. "
-            "auto: *x* where the encoder allows it, else some lengths."
+            help=(
+                "stablehlo: shapes of input that programs are made for, ROWSxLENGTH separated by"
+                " commas, * for any number. "
+                "auto: *x* where the encoder allows it, else some lengths."
+            )
         ),
     ] = "auto",
-    platforms: Annotated[str, typer.Option(help="stablehlo: what programs run on: cpu, cuda, rocm, tpu.")] = "cpu,cuda,tpu",
+    platforms: Annotated[
+        str, typer.Option(help="stablehlo: what programs run on: cpu, cuda, rocm, tpu.")
+    ] = "cpu,cuda,tpu",
     revision: Revision = "main",
 ) -> None:
     """Write a trained model for programs that know nothing of eacl_jax."""
@@ -53,20 +61,42 @@ def export(
         typer.echo(f"{output}: model folder; its README.md has lines for PyTorch")
         return
     made = export_stablehlo(recognizer, output, shapes=shapes, platforms=names)
-    typer.echo(f"{output}: programs for {', '.join(map(str, made))} (rows x tokens) on {', '.join(names)}")
+    typer.echo(
+        f"{output}: programs for {', '.join(map(str, made))} (rows x tokens) on {', '.join(names)}"
+    )
     typer.echo(f"try it: python {output / 'run.py'}")
 
 
 def push(
     model: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="A model's folder, or its run's.", callback=find_folder, show_default=False)
+        Path,
+        typer.Option(
+            metavar="FOLDER",
+            help="A model's folder, or its run's.",
+            callback=find_folder,
+            show_default=False,
+        ),
     ],
-    repo: Annotated[str, typer.Option(help="Hub repository, OWNER/NAME; made where it is missing.", show_default=False)],
-    private: Annotated[bool, typer.Option("--private", help="A repository that is made is private.")] = False,
+    repo: Annotated[
+        str,
+        typer.Option(
+            help="Hub repository, OWNER/NAME; made where it is missing.", show_default=False
+        ),
+    ],
+    private: Annotated[
+        bool, typer.Option("--private", help="A repository that is made is private.")
+    ] = False,
     token: Annotated[
-        str, typer.Option(envvar="HF_TOKEN", help="With the right to write; else that of `hf auth login`.", show_default=False)
+        str,
+        typer.Option(
+            envvar="HF_TOKEN",
+            help="With the right to write; else that of `hf auth login`.",
+            show_default=False,
+        ),
     ] = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be sent.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only list what would be sent.")
+    ] = False,
 ) -> None:
     """Send a model folder to the Hugging Face hub."""
     from eacl_jax.export.hub import push as send
@@ -75,4 +105,6 @@ def push(
     for name, size in sent.files.items():
         typer.echo(f"{size:>13,}  {name}")
     total = f"{len(sent.files)} files, {sum(sent.files.values()):,} bytes"
-    typer.echo(f"{total} would be sent to {repo}" if dry_run else f"{total} sent to {repo}: {sent.address}")
+    typer.echo(
+        f"{total} would be sent to {repo}" if dry_run else f"{total} sent to {repo}: {sent.address}"
+    )

@@ -19,6 +19,7 @@ from eacl_jax.bulk import formats, reading, tables, writing
 from eacl_jax.bulk.journal import Journal
 from eacl_jax.bulk.lines import Lines, Position
 from eacl_jax.bulk.predict import Recognizer, predict
+from eacl_jax.cli.options import NAMING
 from eacl_jax.cli.progress import Teller, done, print_summary, printable
 from eacl_jax.errors import UserError
 from eacl_jax.files import local
@@ -29,14 +30,16 @@ _INPUTS = ("jsonl", "csv", "txt")
 _OUTPUTS = ("jsonl", "csv")
 _PACKED = ".gz"
 
-# Utterances predicted together, in batches. More of them leave fewer batches half full; fewer are less to do again when the
-# process is killed.
+# Utterances predicted together, in batches. More of them leave fewer batches half full; fewer are
+# less to do again when the process is killed.
 _CHUNK = 16
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """The options of `eacl predict`; formats are empty where the names of the files tell them, and so are columns."""
+    """The options of `eacl predict`; formats are empty where the names of the files tell them, and
+    so are columns.
+    """
 
     model: str
     input: str
@@ -60,7 +63,9 @@ class Job:
         self._read_as()
         formats.read_fields(self.fields, self._write_as())
         if self.output == STREAM:
-            descriptor = _descriptor(sys.stdout, "--output: standard output is closed; name a file.")
+            descriptor = _descriptor(
+                sys.stdout, "--output: standard output is closed; name a file."
+            )
             targets: dict[str, int | Path] = {"standard output": descriptor}
         else:
             path = local.expand(self.output, "--output")
@@ -68,7 +73,9 @@ class Job:
         for name, target in targets.items():
             with contextlib.suppress(OSError):
                 if source and os.path.samestat(source, os.stat(target)):
-                    raise UserError(f"--output: {name}, which is written, is the input; name another file.")
+                    raise UserError(
+                        f"--output: {name}, which is written, is the input; name another file."
+                    )
 
     def run(self) -> None:
         """Predicts all that is not yet done, and prints a summary on standard error.
@@ -89,7 +96,9 @@ class Job:
             file, size = stack.enter_context(self._opened())
             read = _measure(file, size)
             lines = Lines(file, "standard input" if self.input == STREAM else self.input)
-            wanted = reading.Wanted(lines, self.shard, size=_CHUNK * self.batch_size, most_past=settings.prompt.max_past)
+            wanted = reading.Wanted(
+                lines, self.shard, size=_CHUNK * self.batch_size, most_past=settings.prompt.max_past
+            )
             items, others = self._items(lines, wanted, console)
             written_as = self._format(tuple(self.labels) or settings.labels, others)
             output = stack.enter_context(self._output(folder, locate.FILES, written_as.header))
@@ -125,7 +134,12 @@ class Job:
         return _format("--input", name, self.input_format, _INPUTS)
 
     def _write_as(self) -> str:
-        return _format("--output", self.output, self.output_format or ("jsonl" if self.output == STREAM else ""), _OUTPUTS)
+        return _format(
+            "--output",
+            self.output,
+            self.output_format or ("jsonl" if self.output == STREAM else ""),
+            _OUTPUTS,
+        )
 
     def _source(self) -> os.stat_result | None:
         """Where the input lies, if it is a file. Raises `UserError` where it cannot be read."""
@@ -162,15 +176,20 @@ class Job:
         with file:
             yield file, size
 
-    def _items(self, lines: Lines, wanted: reading.Wanted, console: Console) -> tuple[Iterator[reading.Item], tuple[str, ...]]:
+    def _items(
+        self, lines: Lines, wanted: reading.Wanted, console: Console
+    ) -> tuple[Iterator[reading.Item], tuple[str, ...]]:
         """The dialogues, and the names of a table's columns that are carried through."""
         if self._read_as() != "csv":
-            return (reading.read_jsonl if self._read_as() == "jsonl" else reading.read_txt)(lines, wanted), ()
-        table = tables.Table(lines, self.columns)
+            return (reading.read_jsonl if self._read_as() == "jsonl" else reading.read_txt)(
+                lines, wanted
+            ), ()
+        table = tables.Table(lines, self.columns, NAMING)
         if table.left_out:
             names = ", ".join(map(repr, table.left_out))
             note = (
-                f"{lines.name}: columns {names} are not carried through, as answers have these names; rename them to keep them"
+                f"{lines.name}: columns {names} are not carried through, as answers have these"
+                " names; rename them to keep them"
             )
             console.print(printable(note), markup=False, highlight=False, soft_wrap=True)
         return table.read(wanted), table.others
@@ -185,8 +204,9 @@ class Job:
     def _output(self, folder: Path, files: Sequence[str], header: bytes) -> writing.Output:
         if self.output == STREAM:
             return writing.StreamOutput(sys.stdout.buffer, sys.stderr, header=header)
-        # Not among them: the batch size, which changes rounding only, and whether bad dialogues are passed over and long texts
-        # refused. A run that found one, or not enough memory, may so go on with other choices.
+        # Not among them: the batch size, which changes rounding only, and whether bad dialogues are
+        # passed over and long texts refused. A run that found one, or not enough memory, may so go
+        # on with other choices.
         settings = {
             "model": _fingerprint(folder, files),
             "labels": list(self.labels.items()),
@@ -199,7 +219,9 @@ class Job:
             "fields": formats.read_fields(self.fields, self._write_as()),
             "raw": self.raw,
         }
-        return writing.FileOutput(local.expand(self.output, "--output"), settings, header=header, restart=self.restart)
+        return writing.FileOutput(
+            local.expand(self.output, "--output"), settings, header=header, restart=self.restart
+        )
 
     def _recognizer(self, folder: Path) -> Recognizer:
         from eacl_jax.recognizer.recognizer import EmotionRecognizer
@@ -208,12 +230,17 @@ class Job:
         if self.labels:
             recognizer = recognizer.with_labels(self.labels)
         if self.stage not in recognizer.anchors:
-            raise UserError(f"--stage: the model has no anchors of {self.stage}; it has {', '.join(recognizer.anchors)}.")
+            raise UserError(
+                f"--stage: the model has no anchors of {self.stage}; it has"
+                f" {', '.join(recognizer.anchors)}."
+            )
         return recognizer
 
 
 def _measure(file: BinaryIO, size: int) -> Callable[[Position], int]:
-    """Tells how many bytes of a file are before a position of its text; about, where it is compressed or not UTF-8."""
+    """Tells how many bytes of a file are before a position of its text; about, where it is
+    compressed or not UTF-8.
+    """
     head = file.peek(2)[:2] if size and isinstance(file, io.BufferedReader) else b""
     if head in (b"\x1f\x8b", codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         return lambda _: file.tell()
@@ -244,9 +271,12 @@ def _format(option: str, name: str, given: str, known: Sequence[str]) -> str:
     if found not in known:
         endings = ", ".join(f".{ending}" for ending in known)
         if name == STREAM:
-            raise UserError(f"{option}-format must be given beside {option}=-, one of {', '.join(known)}.")
+            raise UserError(
+                f"{option}-format must be given beside {option}=-, one of {', '.join(known)}."
+            )
         raise UserError(
-            f"{option}: the name of {name} ends in none of {endings}; give {option}-format, one of {', '.join(known)}."
+            f"{option}: the name of {name} ends in none of {endings}; give {option}-format, one of"
+            f" {', '.join(known)}."
         )
     return found
 
@@ -254,7 +284,9 @@ def _format(option: str, name: str, given: str, known: Sequence[str]) -> str:
 def _fingerprint(folder: Path, patterns: Sequence[str]) -> str:
     """Hash of all that decides a model's answers: its files but for the card."""
     digest = hashlib.sha256()
-    for path in sorted(path for pattern in patterns for path in folder.glob(pattern) if path.is_file()):
+    for path in sorted(
+        path for pattern in patterns for path in folder.glob(pattern) if path.is_file()
+    ):
         if path.name != "README.md":
             digest.update(f"{path.relative_to(folder).as_posix()} {sha256_of(path)}\n".encode())
     return digest.hexdigest()

@@ -10,7 +10,8 @@ from eacl_jax.recognizer import locate
 
 
 def find_model(given: str) -> str:
-    """The model's folder, or its id on the hub; what is wrong with a folder is told before anything slow is imported.
+    """The model's folder, or its id on the hub; what is wrong with a folder is reported before
+    anything slow is imported.
 
     Raises:
       UserError: it is a folder here, and no model's.
@@ -37,8 +38,10 @@ Labels = Annotated[
     typer.Option(
         "--labels",
         metavar="LABEL=WORD,...",
-        help="Answer with these labels instead of the model's. WORD, a word or phrase, says what the label means; a label "
-        "alone stands for itself: gratitude=grateful,anger.",
+        help=(
+            "Answer with these labels instead of the model's. WORD, a word or phrase, says what the"
+            " label means; a label alone stands for itself: gratitude=grateful,anger."
+        ),
         show_default=False,
     ),
 ]
@@ -47,14 +50,21 @@ Mapped = Annotated[
     typer.Option(
         "--map",
         metavar="EMOTION=LABEL,...",
-        help="Take emotions of the file for these labels: happiness=joy. With nothing after the sign the utterance is context "
-        "only: other=.",
+        help=(
+            "Take emotions of the file for these labels: happiness=joy. With nothing after the sign"
+            " the utterance is context only: other=."
+        ),
         show_default=False,
     ),
 ]
 Revision = Annotated[str, typer.Option(help="Branch, tag or commit of a hub id.")]
+NAMING = "--{part}-column"
+"""How a user names a column of a table: the options below, for messages."""
+
 _COLUMN = "CSV: the column that says {}, where its name does not tell."
-DialogueColumn = Annotated[str, typer.Option(metavar="NAME", help=_COLUMN.format("which dialogue a row is of"))]
+DialogueColumn = Annotated[
+    str, typer.Option(metavar="NAME", help=_COLUMN.format("which dialogue a row is of"))
+]
 SpeakerColumn = Annotated[str, typer.Option(metavar="NAME", help=_COLUMN.format("who speaks"))]
 TextColumn = Annotated[str, typer.Option(metavar="NAME", help=_COLUMN.format("what is said"))]
 EmotionColumn = Annotated[str, typer.Option(metavar="NAME", help=_COLUMN.format("the label"))]

@@ -4,41 +4,69 @@ from typing import Annotated, Literal
 
 import typer
 
-from eacl_jax.cli.options import DialogueColumn, Labels, Model, SpeakerColumn, TextColumn, parse_labels
+from eacl_jax.cli.options import (
+    DialogueColumn,
+    Labels,
+    Model,
+    SpeakerColumn,
+    TextColumn,
+    parse_labels,
+)
+from eacl_jax.config import Stage
 
 
 def predict(
     model: Model,
     input_file: Annotated[
-        str, typer.Option("--input", metavar="FILE", help="Dialogues: a .jsonl, .csv or .txt file, or - for standard input.")
+        str,
+        typer.Option(
+            "--input",
+            metavar="FILE",
+            help="Dialogues: a .jsonl, .csv or .txt file, or - for standard input.",
+        ),
     ],
     output_file: Annotated[
-        str, typer.Option("--output", metavar="FILE", help="A .jsonl or .csv file, or - for standard output.")
+        str,
+        typer.Option(
+            "--output", metavar="FILE", help="A .jsonl or .csv file, or - for standard output."
+        ),
     ],
     labels: Labels = "",
     stage: Annotated[
-        Literal["stage_one", "stage_two"], typer.Option(help="Whose anchors answer: stage two's are the adapted ones.")
-    ] = "stage_two",
+        Stage, typer.Option(help="Whose anchors answer: stage two's are the adapted ones.")
+    ] = Stage.TWO,
     input_format: Annotated[
-        Literal["jsonl", "csv", "txt"] | None, typer.Option(help="Of the input, where its name does not tell.")
+        Literal["jsonl", "csv", "txt"] | None,
+        typer.Option(help="Of the input, where its name does not tell."),
     ] = None,
     output_format: Annotated[
         Literal["jsonl", "csv"] | None,
-        typer.Option(help="Of the output, where its name does not tell. Standard output: jsonl, if not given."),
+        typer.Option(
+            help=(
+                "Of the output, where its name does not tell. Standard output: jsonl, if not given."
+            )
+        ),
     ] = None,
     on_long: Annotated[
         Literal["cut", "refuse", "pool"],
         typer.Option(
-            help="What becomes of a text that is longer than the model reads: its end is answered (cut), the mean of its parts "
-            "is (pool), or it is an error (refuse)."
+            help=(
+                "What becomes of a text that is longer than the model reads: its end is answered"
+                " (cut), the mean of its parts "
+                "is (pool), or it is an error (refuse)."
+            )
         ),
     ] = "cut",
     fields: Annotated[
         str,
         typer.Option(
             metavar="NAME,...",
-            help="Write only these of each answer: speaker, text, emotion, confidence, probabilities, cosines, truncated, "
-            "unknown_text, and other, which stands for all that is carried through from the input.",
+            help=(
+                "Write only these of each answer: speaker, text, emotion, confidence,"
+                " probabilities, cosines, truncated, "
+                "unknown_text, and other, which stands for all that is carried through from the"
+                " input."
+            ),
             show_default=False,
         ),
     ] = "",
@@ -46,8 +74,11 @@ def predict(
         bool,
         typer.Option(
             "--raw",
-            help="CSV: write texts as they are. Without it, one that a spreadsheet would run as a formula (=, +, - or @ first) "
-            "has an apostrophe before it.",
+            help=(
+                "CSV: write texts as they are. Without it, one that a spreadsheet would run as a"
+                " formula (=, +, - or @ first) "
+                "has an apostrophe before it."
+            ),
         ),
     ] = False,
     dialogue_column: DialogueColumn = "",
@@ -57,34 +88,51 @@ def predict(
         str,
         typer.Option(
             metavar="I/N",
-            help="Predict every N-th dialogue only, from the I-th on, with I from 1 to N: N processes, each with an output of "
-            "its own, predict each dialogue once.",
+            help=(
+                "Predict every N-th dialogue only, from the I-th on, with I from 1 to N: N"
+                " processes, each with an output of "
+                "its own, predict each dialogue once."
+            ),
         ),
     ] = "1/1",
-    batch_size: Annotated[int, typer.Option(min=1, max=65536, help="Utterances encoded at once, about.")] = 64,
+    batch_size: Annotated[
+        int, typer.Option(min=1, max=65536, help="Utterances encoded at once, about.")
+    ] = 64,
     skip_bad: Annotated[
         bool,
-        typer.Option("--skip-bad", help="Pass over dialogues that cannot be used. OUTPUT.errors.jsonl says which, and why."),
+        typer.Option(
+            "--skip-bad",
+            help=(
+                "Pass over dialogues that cannot be used. OUTPUT.errors.jsonl says which, and why."
+            ),
+        ),
     ] = False,
     restart: Annotated[
-        bool, typer.Option("--restart", help="Start anew: forget an unfinished run, and replace an output that is there.")
+        bool,
+        typer.Option(
+            "--restart",
+            help="Start anew: forget an unfinished run, and replace an output that is there.",
+        ),
     ] = False,
 ) -> None:
     """Predict the emotion of every utterance in a file of dialogues, in constant memory.
 
-    JSONL: a dialogue a line, {"id": "1", "utterances": [{"speaker": "Ann", "text": "I got it!"}]} or {"id": "1", "transcript":
-    "Ann: I got it!"}.
+    JSONL: a dialogue a line, {"id": "1", "utterances": [{"speaker": "Ann", "text": "I got it!"}]}
+    or {"id": "1", "transcript": "Ann: I got it!"}.
 
-    CSV: an utterance a row; the rows of a dialogue are neighbours. Separator, encoding and columns are found.
+    CSV: an utterance a row; the rows of a dialogue are neighbours. Separator, encoding and columns
+    are found.
 
-    TXT: an utterance a line, Ann: I got it!, and a blank line after each dialogue; or a chat program's export.
+    TXT: an utterance a line, Ann: I got it!, and a blank line after each dialogue; or a chat
+    program's export.
 
-    Any of them may be compressed with gzip (.jsonl.gz). Other fields of JSON lines are carried through to JSON lines, other
-    columns of CSV to CSV (before the answer's) and JSON lines; a column that has the name of one of the answer's is not.
+    Any of them may be compressed with gzip (.jsonl.gz). Other fields of JSON lines are carried
+    through to JSON lines, other columns of CSV to CSV (before the answer's) and JSON lines; a
+    column that has the name of one of the answer's is not.
 
-    Answers come in the input's order. OUTPUT appears when all is done; until then OUTPUT.part grows. Stopped or killed, the
-    same command goes on from there, within a long dialogue too, and no utterance is lost or there twice. Standard output cannot
-    be gone on with.
+    Answers come in the input's order. OUTPUT appears when all is done; until then OUTPUT.part
+    grows. Stopped or killed, the same command goes on from there, within a long dialogue too, and
+    no utterance is lost or there twice. Standard output cannot be gone on with.
     """
     from eacl_jax.bulk.reading import Shard
     from eacl_jax.cli import huge_pages, process

@@ -1,25 +1,28 @@
 """How a command ends: with a status and at most one line, whatever happens to its process.
 
-0 done; 2 a mistake or a failure that is told; 130 Ctrl+C; 143 SIGTERM; 141 nobody reads the output any more.
+0 done; 2 a mistake or a failure that is reported; 130 Ctrl+C; 143 SIGTERM; 141 nobody reads the
+output any more.
 """
 
 import contextlib
-import functools
 import logging
 import os
 import select
-import shlex
 import signal
 import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from eacl_jax.errors import UserError
 
+if TYPE_CHECKING:
+    from eacl_jax.training.loop import StopRequest
+
 _MISTAKE, _UNREAD = 2, 128 + signal.SIGPIPE
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _IMPORTER = "<frozen importlib._bootstrap>"
 
 _received: list[int] = []
@@ -37,7 +40,11 @@ def run(command: Callable[[], int | None]) -> NoReturn:
         status = command()
         _flush()
     except SystemExit as ended:
-        status = ended.code if isinstance(ended.code, int) or ended.code is None else _fail(str(ended.code))
+        status = (
+            ended.code
+            if isinstance(ended.code, int) or ended.code is None
+            else _fail(str(ended.code))
+        )
     except UserError as error:
         status = _fail(str(error))
     except KeyboardInterrupt:
@@ -49,7 +56,9 @@ def run(command: Callable[[], int | None]) -> NoReturn:
         elif not error.errno:
             raise
         else:
-            status = _fail(f"{error.filename or 'cannot read or write a file or stream'}: {error.strerror}.")
+            status = _fail(
+                f"{error.filename or 'cannot read or write a file or stream'}: {error.strerror}."
+            )
     finally:
         _leave_at_once()
     if status == 130 and _received:
@@ -60,10 +69,12 @@ def run(command: Callable[[], int | None]) -> NoReturn:
 
 
 def start() -> None:
-    """Opens what was closed of the standard streams, and from now on a signal to stop ends the process as `run` says.
+    """Opens what was closed of the standard streams, and from now on a signal to stop ends the
+    process as `run` says.
 
-    A signal in the middle of an import ends it at once: libraries that are half imported catch the exception and go on, or show
-    a traceback of theirs. Everywhere else it is KeyboardInterrupt, so that nothing unfinished is left.
+    A signal in the middle of an import ends it at once: libraries that are half imported catch the
+    exception and go on, or show a traceback of theirs. Everywhere else it is KeyboardInterrupt, so
+    that nothing unfinished is left.
     """
     _open_streams()
     if threading.current_thread() is not threading.main_thread():
@@ -75,59 +86,83 @@ def start() -> None:
         signal.signal(signal.SIGTERM, _stop)
     sys.unraisablehook = _unraisable
     # `huge_pages.use_huge_pages` has them wait until here.
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
-
-
-def fail(message: str) -> None:
-    """Prints `error: ...` and exits with status 2."""
-    print(f"error: {message}", file=sys.stderr)
-    sys.exit(2)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
 
 def quiet_libraries() -> None:
     """Warnings of this project only, a line each."""
-    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING, force=True)  # in place of absl's handler
+    logging.basicConfig(
+        format="%(levelname)s: %(message)s", level=logging.WARNING, force=True
+    )  # in place of absl's handler
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     for name in ("transformers", "jax"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    for name in ("absl", "orbax", "asyncio"):  # where orbax repeats what it raises, with tracebacks of its threads
+    for name in (
+        "absl",
+        "orbax",
+        "asyncio",
+    ):  # where orbax repeats what it raises, with tracebacks of its threads
         logging.getLogger(name).setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", category=UserWarning, module="orbax")
 
 
 @contextlib.contextmanager
-def guard(program: str) -> Iterator[None]:
-    """Quiet libraries, and an end that tells: a user's mistake in one message and status 2; what was stopped before it was
-    done, a word on how to go on and 128 + the signal's number.
+def handling(handle: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
+    """Has `handle` take signals to stop while the block runs, and afterwards who took them before.
 
-    Args:
-      program: what the user began the command line with, before the arguments.
+    Outside the main thread, where Python handles no signals, nothing changes.
     """
-    quiet_libraries()
-    from eacl_jax.training.loop import Interrupted
-
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handle) for number in _SIGNALS}
     try:
         yield
-    except UserError as error:
-        fail(str(error))
-    except Interrupted as error:
-        again = f"{program} {shlex.join(sys.argv[1:])}"
-        print(f"{error} before it was done; the state is saved. To go on from there, run the same command again:\n  {again}")
-        sys.exit(128 + error.number)
-    except KeyboardInterrupt:
-        print("stopped.", file=sys.stderr)
-        sys.exit(128 + signal.SIGINT)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
-def guarded(main: Callable[[list[str]], None]) -> Callable[[list[str]], None]:
-    """Wraps a script's `main` in `guard`."""
+@contextlib.contextmanager
+def asking(stop: "StopRequest") -> Iterator[None]:
+    """While the block runs, a signal to stop is asked of a run; a second Ctrl+C stops it at once.
 
-    @functools.wraps(main)
-    def wrapper(arguments: list[str]) -> None:
-        with guard(f"python {shlex.quote(sys.argv[0])}"):
-            main(arguments)
+    Where the run does not look at the request, there is nothing to save, and the signal does what
+    it did before.
+    """
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in _SIGNALS}
 
-    return wrapper
+    def handle(number: int, frame: FrameType | None) -> None:
+        if stop.heeded:
+            if stop.requested and number == signal.SIGINT:
+                raise KeyboardInterrupt
+            stop.ask(number)
+        elif callable(handler := before[number]):
+            handler(number, frame)
+        elif handler is signal.SIG_DFL:
+            _stop(number, frame)
+
+    with handling(handle):
+        yield
+
+
+@contextlib.contextmanager
+def ending_at_once(where: str) -> Iterator[None]:
+    """Has signals to stop end the process while the block runs, with a word and the status that
+    shells expect.
+
+    For where nothing is lost, and an exception would have to pass through libraries that are being
+    imported, which swallow some.
+
+    Args:
+      where: completes `stopped by SIGTERM`, as `before the service was up`.
+    """
+    with handling(
+        lambda number, _: _exit_now(
+            number, None, f"stopped by {signal.Signals(number).name} {where}."
+        )
+    ):
+        yield
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
@@ -139,24 +174,28 @@ def _stop(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _exit_now(number: int, _: FrameType | None) -> NoReturn:
+def _exit_now(number: int, _: FrameType | None, words: str = "stopped.") -> NoReturn:
     with contextlib.suppress(OSError):
-        os.write(2, b"stopped.\n")
+        os.write(2, f"{words}\n".encode())
     os._exit(128 + number)
 
 
 def _leave_at_once() -> None:
     """From now on there is nothing to finish."""
     if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _SIGNALS:
             if signal.getsignal(number) is _stop:
                 signal.signal(number, _exit_now)
 
 
 def _unraisable(unraisable: Any) -> None:
-    """Sends the signal again where Python drops its exception, as in a callback of the garbage collector."""
+    """Sends the signal again where Python drops its exception, as in a callback of the garbage
+    collector.
+    """
     if issubclass(unraisable.exc_type, KeyboardInterrupt):
-        again = threading.Timer(0.01, os.kill, (os.getpid(), _received[-1] if _received else signal.SIGINT))
+        again = threading.Timer(
+            0.01, os.kill, (os.getpid(), _received[-1] if _received else signal.SIGINT)
+        )
         again.daemon = True
         again.start()
     else:
@@ -164,8 +203,9 @@ def _unraisable(unraisable: Any) -> None:
 
 
 def _open_streams() -> None:
-    """Takes the numbers of standard streams that are closed: else the next file to be opened would get one, and what libraries
-    print. `sys.stdin` and `sys.stdout` stay None, which Python has for closed ones.
+    """Takes the numbers of standard streams that are closed: else the next file to be opened would
+    get one, and what libraries print. `sys.stdin` and `sys.stdout` stay None, which Python has for
+    closed ones.
     """
     for number in range(3):
         try:
@@ -190,7 +230,9 @@ def _flush() -> None:
 
 
 def _reader_gone() -> bool:
-    """Whether nobody reads the standard output or the errors any more; other pipes and sockets break too."""
+    """Whether nobody reads the standard output or the errors any more; other pipes and sockets
+    break too.
+    """
     poll = select.poll()
     for number in _descriptors():
         poll.register(number, 0)
@@ -209,7 +251,9 @@ def _descriptors() -> list[int]:
 
 
 def _drop(numbers: Sequence[int]) -> None:
-    """What is still to be written there goes nowhere; Python would try again at its end, and complain."""
+    """What is still to be written there goes nowhere; Python would try again at its end, and
+    complain.
+    """
     for number in numbers:
         os.dup2(os.open(os.devnull, os.O_WRONLY), number)
 

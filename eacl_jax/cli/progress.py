@@ -5,7 +5,14 @@ import time
 from collections.abc import Callable, Iterator
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from eacl_jax.bulk.journal import Totals
 from eacl_jax.bulk.lines import Position
@@ -16,9 +23,11 @@ _LINE_EVERY = 30.0  # seconds
 
 
 class Teller:
-    """Is told how it goes, and says so."""
+    """Gets how it goes, and says so."""
 
-    def __init__(self, console: Console, size: int, read: Callable[[Position], int], before: Totals) -> None:
+    def __init__(
+        self, console: Console, size: int, read: Callable[[Position], int], before: Totals
+    ) -> None:
         """Args:
         console: on standard error.
         size: of the input in bytes; 0 where that is not known.
@@ -39,19 +48,24 @@ class Teller:
 
     @contextlib.contextmanager
     def shown(self) -> Iterator[Callable[[Totals, Position], None]]:
-        """Shows the bar meanwhile, and gives what is to be told."""
+        """Shows the bar meanwhile, and gives what gets it."""
         with self._bar:
             yield self._tell
 
     def _tell(self, totals: Totals, position: Position) -> None:
         """So much is done, up to a position of the input."""
-        text = f"{done(totals, position)}, {totals.utterances:,} utterances, {rate(totals, self._before)}"
+        text = (
+            f"{done(totals, position)}, {totals.utterances:,} utterances,"
+            f" {rate(totals, self._before)}"
+        )
         if not self._bar.disable:
             self._bar.update(self._task, description=text, completed=self._read(position))
         elif time.monotonic() - self._last >= _LINE_EVERY:
             self._last = time.monotonic()
             share = f"{self._read(position) / self._size:.1%} of the input, " if self._size else ""
-            self._console.print(f"{share}{text}", markup=False, emoji=False, highlight=False, soft_wrap=True)
+            self._console.print(
+                f"{share}{text}", markup=False, emoji=False, highlight=False, soft_wrap=True
+            )
 
 
 def done(totals: Totals, position: Position) -> str:
@@ -66,8 +80,11 @@ def rate(totals: Totals, before: Totals) -> str:
     return f"{(totals.utterances - before.utterances) / seconds:,.0f} utterances/s"
 
 
-def print_summary(console: Console, name: str, output: Output, before: Totals, *, on_long: str) -> None:
-    """What was done in all, how often each emotion was the answer, and what to know about the answers.
+def print_summary(
+    console: Console, name: str, output: Output, before: Totals, *, on_long: str
+) -> None:
+    """What was done in all, how often each emotion was the answer, and what to know about the
+    answers.
 
     Args:
       console: on standard error.
@@ -76,13 +93,23 @@ def print_summary(console: Console, name: str, output: Output, before: Totals, *
       before: what earlier runs did.
       on_long: what became of texts that are too long.
     """
-    answered = "the mean of their parts was answered" if on_long == "pool" else "their ends were answered"
+    answered = (
+        "the mean of their parts was answered" if on_long == "pool" else "their ends were answered"
+    )
     totals = output.journal.totals
-    told = [f"{name}: {totals.dialogues:,} dialogues, {totals.utterances:,} utterances, {totals.seconds:,.1f} s"]
+    lines = [
+        f"{name}: {totals.dialogues:,} dialogues, {totals.utterances:,} utterances,"
+        f" {totals.seconds:,.1f} s"
+    ]
     if totals.utterances > before.utterances:
-        told[0] += f", {rate(totals, before)}"
+        lines[0] += f", {rate(totals, before)}"
     if totals.emotions:
-        told.append(", ".join(f"{label} {count:,}" for label, count in sorted(totals.emotions.items(), key=lambda e: -e[1])))
+        lines.append(
+            ", ".join(
+                f"{label} {count:,}"
+                for label, count in sorted(totals.emotions.items(), key=lambda e: -e[1])
+            )
+        )
     notes = {
         f"utterances are longer than the model reads: {answered} (--on-long)": totals.truncated,
         "utterances hold mostly what the model's tokenizer does not know, such as another script: their answers say nothing": (
@@ -91,15 +118,20 @@ def print_summary(console: Console, name: str, output: Output, before: Totals, *
         f"utterances name no speaker; they count as one speaker's, {NOBODY!r}": totals.unnamed,
         f"dialogues could not be used: see {output.problems_in}": totals.skipped,
     }
-    told += [f"{count:,} {text}" for text, count in notes.items() if count]
-    for line in told:
+    lines += [f"{count:,} {text}" for text, count in notes.items() if count]
+    for line in lines:
         console.print(printable(line), markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def printable(text: str) -> str:
-    """A line without what would steer the terminal: control characters, and marks that change the direction of writing, as
-    Python writes them in a string.
+    """A line without what would steer the terminal: control characters, and marks that change the
+    direction of writing, as Python writes them in a string.
     """
     return "".join(
-        letter if letter.isprintable() or letter == " " else letter.encode("unicode_escape").decode() for letter in text
+        (
+            letter
+            if letter.isprintable() or letter == " "
+            else letter.encode("unicode_escape").decode()
+        )
+        for letter in text
     )

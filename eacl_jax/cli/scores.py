@@ -27,10 +27,19 @@ def print_scores(name: str, scores: Scores, console: Console) -> None:
         + (f", {scores.context:,} more without an emotion as context" if scores.context else "")
     )
     if scores.truncated:
-        say(f"{scores.truncated:,} utterances are longer than the model reads: they were answered by the end of their texts")
+        say(
+            f"{scores.truncated:,} utterances are longer than the model reads: they were answered"
+            " by the end of their texts"
+        )
     if scores.unknown_text:
-        say(f"{scores.unknown_text:,} utterances are texts that the model's tokenizer does not know: their answers say nothing")
-    say("  ".join(f"{title(key)} {value:.2f}" for key, value in scores.summary.items()) + "   (percent)")
+        say(
+            f"{scores.unknown_text:,} utterances are texts that the model's tokenizer does not"
+            " know: their answers say nothing"
+        )
+    say(
+        "  ".join(f"{title(key)} {value:.2f}" for key, value in scores.summary.items())
+        + "   (percent)"
+    )
     say("\nlabels, in percent but for the counts")
     console.print(_labels(scores))
     _print_confusions(scores, console)
@@ -53,10 +62,18 @@ def _print_confusions(scores: Scores, console: Console) -> None:
     table.add_column("")
     for number in range(len(scores.labels)):
         table.add_column(str(number + 1), justify="right", no_wrap=True)
-    for number, (label, row) in enumerate(zip(scores.labels, scores.confusion.tolist(), strict=True)):
-        cells = [Text(f"{count:,}" if count else ".", style="bold" if at == number else "") for at, count in enumerate(row)]
+    for number, (label, row) in enumerate(
+        zip(scores.labels, scores.confusion.tolist(), strict=True)
+    ):
+        cells = [
+            Text(f"{count:,}" if count else ".", style="bold" if at == number else "")
+            for at, count in enumerate(row)
+        ]
         table.add_row(Text(f"{number + 1} {label}"), *cells)
-    if console.measure(table, options=console.options.update(max_width=10**4)).maximum <= console.width:
+    if (
+        console.measure(table, options=console.options.update(max_width=10**4)).maximum
+        <= console.width
+    ):
         console.print("confusion: as annotated down, as answered across", highlight=False)
         console.print(table)
         return
@@ -72,8 +89,13 @@ def _print_confusions(scores: Scores, console: Console) -> None:
 def _calibration(scores: Scores) -> str:
     accuracy = scores.summary["accuracy"]
     gap = scores.confidence - accuracy
-    verdict = "they fit" if abs(gap) < 1 else f"it is {abs(gap):.1f} points too {'sure' if gap > 0 else 'unsure'}"
+    verdict = (
+        "they fit"
+        if abs(gap) < 1
+        else f"it is {abs(gap):.1f} points too {'sure' if gap > 0 else 'unsure'}"
+    )
     return (
-        f"calibration: on average it gives its answers {scores.confidence:.2f}%, and {accuracy:.2f}% are right: {verdict}\n"
-        f"expected calibration error {scores.calibration_error:.2f}"
+        f"calibration: on average it gives its answers {scores.confidence:.2f}%, and"
+        f" {accuracy:.2f}% are right: {verdict}\nexpected calibration error"
+        f" {scores.calibration_error:.2f}"
     )

@@ -1,12 +1,8 @@
 """`eacl serve`: a model as an HTTP service."""
 
-import contextlib
 import os
-import signal
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
@@ -21,21 +17,40 @@ _PACKAGES = ("fastapi", "prometheus_client", "uvicorn")
 
 def serve(
     model: Model,
-    host: Annotated[str, typer.Option(help="Name or address to listen at; 0.0.0.0 for all of this machine.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port; 0 for any that is free.", min=0, max=65535)] = 8000,
+    host: Annotated[
+        str, typer.Option(help="Name or address to listen at; 0.0.0.0 for all of this machine.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(help="Port; 0 for any that is free.", min=0, max=65535)
+    ] = 8000,
     token: Annotated[
         str | None,
         typer.Option(
             envvar=_TOKEN,
-            help="Ask every caller for this bearer token. Better in the environment: other users see a command line.",
+            help=(
+                "Ask every caller for this bearer token. Better in the environment: other users see"
+                " a command line."
+            ),
             show_default=False,
         ),
     ] = None,
-    name: Annotated[str, typer.Option(help="The model's name, as callers see it; else from --model.", show_default=False)] = "",
-    queue: Annotated[int, typer.Option(help="Utterances that may wait; beyond, callers are told to come back.")] = 2000,
-    batch_size: Annotated[int, typer.Option(help="Utterances encoded together. On a GPU or TPU, 64 or more is faster.")] = 16,
+    name: Annotated[
+        str,
+        typer.Option(
+            help="The model's name, as callers see it; else from --model.", show_default=False
+        ),
+    ] = "",
+    queue: Annotated[
+        int, typer.Option(help="Utterances that may wait; beyond, callers are asked to come back.")
+    ] = 2000,
+    batch_size: Annotated[
+        int,
+        typer.Option(help="Utterances encoded together. On a GPU or TPU, 64 or more is faster."),
+    ] = 16,
     timeout: Annotated[float, typer.Option(help="Seconds until a request is given up.")] = 30.0,
-    grace: Annotated[float, typer.Option(help="Seconds to answer what is in, once told to stop.")] = 30.0,
+    grace: Annotated[
+        float, typer.Option(help="Seconds to answer what is in, once asked to stop.")
+    ] = 30.0,
     max_dialogues: Annotated[int, typer.Option(help="Dialogues of a request.")] = 100,
     max_utterances: Annotated[int, typer.Option(help="Utterances of a request.")] = 1000,
     max_characters: Annotated[int, typer.Option(help="Characters of an utterance.")] = 10_000,
@@ -43,19 +58,33 @@ def serve(
     max_body_bytes: Annotated[int, typer.Option(help="Bytes of a request.")] = 2**20,
     max_connections: Annotated[int, typer.Option(help="Connections at once.")] = 1000,
     max_conversations: Annotated[
-        int, typer.Option(help="Conversations kept at once; for one more, the one idle longest is forgotten.")
+        int,
+        typer.Option(
+            help="Conversations kept at once; for one more, the one idle longest is forgotten."
+        ),
     ] = 1000,
-    conversation_ttl: Annotated[float, typer.Option(help="Seconds after which an idle conversation is forgotten.")] = 3600.0,
+    conversation_ttl: Annotated[
+        float, typer.Option(help="Seconds after which an idle conversation is forgotten.")
+    ] = 3600.0,
     warm: Annotated[
-        bool, typer.Option("--warm/--no-warm", help="Compile everything before the service is ready, or when it is needed.")
+        bool,
+        typer.Option(
+            "--warm/--no-warm",
+            help="Compile everything before the service is ready, or when it is needed.",
+        ),
     ] = True,
     revision: Annotated[str, typer.Option(help="Branch, tag or commit of a hub id.")] = "main",
 ) -> None:
     """Serve a model: a page for people at /, JSON for programs under /v1, described at /docs."""
     if absent := [package for package in _PACKAGES if find_spec(package) is None]:
-        raise UserError(f"`eacl serve` needs {', '.join(absent)}, not installed here: pip install 'eacl_jax[serve]'.")
+        raise UserError(
+            f"`eacl serve` needs {', '.join(absent)}, not installed here: pip install"
+            " 'eacl_jax[serve]'."
+        )
     if token is None and _TOKEN in os.environ:
-        raise UserError(f"{_TOKEN} is set but empty; give it the token, or unset it to serve without one.")
+        raise UserError(
+            f"{_TOKEN} is set but empty; give it the token, or unset it to serve without one."
+        )
     from eacl_jax.cli import compiled, process
     from eacl_jax.serving.server import bind, run
     from eacl_jax.serving.settings import Limits, ServiceSettings
@@ -76,39 +105,34 @@ def serve(
         warm=warm,
     )
     process.quiet_libraries()
-    with _ending_at_once():
+    with process.ending_at_once("before the service was up"):
         bound = bind(host, port)
         if token is None and not is_loopback(host):
-            typer.echo(f"warning: whoever reaches {host} may use this service; --token or {_TOKEN} asks for a token.", err=True)
+            typer.echo(
+                f"warning: whoever reaches {host} may use this service; --token or {_TOKEN} asks"
+                " for a token.",
+                err=True,
+            )
         compiled.keep_compiled()
         from eacl_jax.recognizer.recognizer import EmotionRecognizer
 
-        recognizer = EmotionRecognizer.from_pretrained(model, revision=revision, batch_size=batch_size)
-        run(recognizer, settings, bound, lambda address: typer.echo(f"{settings.name} answers at {address} (Ctrl+C stops it)"))
-
-
-@contextlib.contextmanager
-def _ending_at_once() -> Iterator[None]:
-    """Has signals to stop end the process, until the service takes them, with a word and the status that shells expect.
-
-    Nothing is lost then, and an exception would have to pass through libraries that are being imported, which swallow some.
-    """
-
-    def end(number: int, frame: FrameType | None) -> None:
-        del frame
-        os.write(2, f"stopped by {signal.Signals(number).name} before the service was up.\n".encode())
-        os._exit(128 + number)
-
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        recognizer = EmotionRecognizer.from_pretrained(
+            model, revision=revision, batch_size=batch_size
+        )
+        announce = f"{settings.name} answers at {{}} (Ctrl+C stops it)".format
+        run(
+            recognizer,
+            settings,
+            bound,
+            lambda address: typer.echo(announce(address)),
+            signals=process.handling,
+        )
 
 
 def _name_of(model: str) -> str:
-    """The folder's own name, and that of the folder above where it is called what a run calls its model."""
+    """The folder's own name, and that of the folder above where it is called what a run calls its
+    model.
+    """
     if not Path(model).is_dir():
         return model
     folder = Path(model).resolve()

@@ -1,9 +1,23 @@
 """`eacl train`: both stages of a run."""
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+def _list_settings(context: typer.Context, wanted: bool) -> None:
+    if not wanted:
+        return
+    from eacl_jax.cli import configuration
+    from eacl_jax.config import Config
+
+    file = context.params.get("config")
+    config = configuration.parse_config(file, ()) if file else Config()
+    typer.echo("\n".join(configuration.overrides_of(config)))
+    raise typer.Exit
 
 
 def train(
@@ -11,23 +25,70 @@ def train(
     config: Annotated[
         str,
         typer.Option(
-            metavar="FILE[:ARGUMENT]", help="Configuration, as configs/meld.py:fast. configs/base.py lists arguments."
+            metavar="FILE[:ARGUMENT]",
+            help="Configuration, as configs/meld.py:fast. configs/base.py lists arguments.",
+            is_eager=True,  # `_list_settings` reads it
         ),
     ],
-    workdir: Annotated[Path, typer.Option(metavar="FOLDER", help="The run's folder; made if absent.")],
-    resume: Annotated[bool, typer.Option(help="Go on with a run of the same configuration that is in --workdir.")] = True,
-    profile: Annotated[int, typer.Option(min=0, help="Trace so many steps of stage one into --workdir's profile/.")] = 0,
+    workdir: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="The run's folder; made if absent.")
+    ],
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume/--no-resume",
+            " /--noresume",
+            help=(
+                "Go on with a run of the same configuration that is in --workdir, or refuse a"
+                " folder that holds one."
+            ),
+        ),
+    ] = True,
+    profile: Annotated[
+        int, typer.Option(min=0, help="Trace so many steps of stage one into --workdir's profile/.")
+    ] = 0,
+    helpfull: Annotated[
+        bool,
+        typer.Option(
+            "--helpfull",
+            callback=_list_settings,
+            is_eager=True,
+            help=(
+                "List all settings, with their values in the --config before it or else their"
+                " defaults."
+            ),
+        ),
+    ] = False,
 ) -> None:
     """Train both stages into a run's folder; stopped or killed, the same command goes on.
 
-    Any setting may be changed by its name, as --config.stage_one.epochs=4; eacl_jax/config.py lists them.
+    Any setting may be changed by its name, as --config.stage_one.epochs=4; --helpfull lists them,
+    eacl_jax/config.py says what they do.
     """
+    del helpfull  # done by its callback
     from eacl_jax.cli import compiled, configuration, huge_pages, process
 
     checked = configuration.parse_config(config, context.args)
     huge_pages.use_huge_pages()
-    with process.guard("eacl"):
-        from eacl_jax.training import run
+    process.quiet_libraries()
+    from eacl_jax.training import run
+    from eacl_jax.training.loop import Interrupted, StopRequest
 
-        compiled.keep_compiled(checked.data)
-        run.train(checked, workdir, resume=resume, profile=profile)
+    compiled.keep_compiled(checked.data)
+    stop = StopRequest()
+    try:
+        with process.asking(stop):
+            run.train(checked, workdir, resume=resume, profile=profile, stop=stop)
+    except Interrupted as stopped:
+        typer.echo(
+            f"{stopped} before it was done; the state is saved. To go on from there, run the same"
+            f" command again:\n  {_this_command()}"
+        )
+        raise typer.Exit(128 + stopped.number) from None
+
+
+def _this_command() -> str:
+    """The command line as the user gave it."""
+    script = sys.argv[0]
+    program = f"python {shlex.quote(script)}" if script.endswith(".py") else "eacl"
+    return f"{program} {shlex.join(sys.argv[1:])}"

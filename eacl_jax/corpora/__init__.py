@@ -16,7 +16,8 @@ from eacl_jax.files import local
 if TYPE_CHECKING:
     from eacl_jax.corpora.builder import CorpusBuilder
 
-# Modules and classes by name: builders import TFDS, which a program that only predicts should not wait for.
+# Modules and classes by name: builders import TFDS, which a program that only predicts should not
+# wait for.
 _BUILDERS = {
     "smalltalk": ("eacl_jax.corpora.smalltalk", "Smalltalk"),
     "meld": ("eacl_jax.corpora.meld", "Meld"),
@@ -30,7 +31,8 @@ _BUILDERS = {
 def load(data: DataConfig) -> Corpus:
     """The corpus that a configuration names: its train, dev and test dialogues and its taxonomy.
 
-    The first call for given source files prepares the corpus under the cache folder; later ones read it from there.
+    The first call for given source files prepares the corpus under the cache folder; later ones
+    read it from there.
 
     Args:
       data: which corpus, where its files are, and the labels if not the corpus' own.
@@ -39,13 +41,16 @@ def load(data: DataConfig) -> Corpus:
       The corpus; with `data.max_dialogues`, at most so many dialogues a split.
 
     Raises:
-      UserError: the files are missing or faulty, an emotion is not among the labels, or the counts are not the published ones.
+      UserError: the files are missing or faulty, an emotion is not among the labels, or the counts
+        are not the published ones.
     """
     builder = builder_class(data.corpus).from_config(data, cache_folder(data))
     splits = builder.dialogues()
     if not builder.LABELS:
         everything = [item for found in splits.values() for item in found]
-        check_spellings(everything, [clean_label(label) for label in data.labels], "--config.data.labels")
+        check_spellings(
+            everything, [clean_label(label) for label in data.labels], "config.data.labels"
+        )
     taxonomy = _taxonomy(data, builder.LABELS, splits["train"])
     check_emotions(splits, taxonomy)
     warn_about(splits, taxonomy)
@@ -53,10 +58,14 @@ def load(data: DataConfig) -> Corpus:
         splits = {split: found[: data.max_dialogues] for split, found in splits.items()}
         if empty := [split for split, found in splits.items() if not annotated(found)]:
             raise UserError(
-                f"the first {data.max_dialogues} dialogues of {', '.join(empty)} have no annotated utterance; "
-                "raise --config.data.max_dialogues."
+                f"the first {data.max_dialogues} dialogues of {', '.join(empty)} have no annotated"
+                " utterance; raise config.data.max_dialogues."
             )
-    return Corpus(data.corpus, taxonomy, {split: tuple(item.dialogue for item in found) for split, found in splits.items()})
+    return Corpus(
+        data.corpus,
+        taxonomy,
+        {split: tuple(item.dialogue for item in found) for split, found in splits.items()},
+    )
 
 
 def builder_class(corpus: str) -> "type[CorpusBuilder]":
@@ -68,16 +77,24 @@ def builder_class(corpus: str) -> "type[CorpusBuilder]":
 
 
 def cache_folder(data: DataConfig) -> Path:
-    """Where prepared corpora and downloads are kept: `data.cache_dir`, else $EACL_JAX_CACHE, else ~/.cache/eacl_jax.
+    """Where prepared corpora and downloads are kept: `data.cache_dir`, else $EACL_JAX_CACHE, else
+    ~/.cache/eacl_jax.
 
     Raises:
       UserError: it begins with `~`, and there is no home directory.
     """
     folder = data.cache_dir or os.environ.get("EACL_JAX_CACHE") or "~/.cache/eacl_jax"
-    return local.expand(folder, "the cache folder (--config.data.cache_dir or EACL_JAX_CACHE)").absolute()
+    return local.expand(
+        folder, "the cache folder (config.data.cache_dir or EACL_JAX_CACHE)"
+    ).absolute()
 
 
 def _taxonomy(data: DataConfig, own: tuple[str, ...], train: list[Found]) -> Taxonomy:
-    found = {utterance.emotion for item in train for utterance in item.dialogue.utterances if utterance.emotion is not None}
+    found = {
+        utterance.emotion
+        for item in train
+        for utterance in item.dialogue.utterances
+        if utterance.emotion is not None
+    }
     labels = tuple(map(clean_label, data.labels)) or own or tuple(sorted(found))
     return Taxonomy(labels, data.words or labels)

@@ -1,11 +1,13 @@
 """Exports of annotation tools: Label Studio's JSON and JSON-MIN, doccano's spans.
 
-Label Studio: a task is an utterance (its data name the dialogue and the speaker, a choice is its label) or a dialogue (its data
-hold a list of paragraphs with author and text, and each label stands on one paragraph). Skipped annotations do not count; where
-one is marked as ground truth, only it does; the others of a task must agree. Predictions are no annotations.
+Label Studio: a task is an utterance (its data name the dialogue and the speaker, a choice is its
+label) or a dialogue (its data hold a list of paragraphs with author and text, and each label stands
+on one paragraph). Skipped annotations do not count; where one is marked as ground truth, only it
+does; the others of a task must agree. Predictions are no annotations.
 
-doccano: a span's label is that of the utterance, a line `Name: text` of the item's text, that it stands in. (doccano's
-classifications are rows: an item is an utterance, and `dialogue` and `speaker` were imported beside its text.)
+doccano: a span's label is that of the utterance, a line `Name: text` of the item's text, that it
+stands in. (doccano's classifications are rows: an item is an utterance, and `dialogue` and
+`speaker` were imported beside its text.)
 """
 
 import contextlib
@@ -17,8 +19,13 @@ from typing import Any
 from eacl_jax.corpora.transcripts import read_line
 from eacl_jax.errors import UserError
 
-_BOOKKEEPING = frozenset({"annotator", "annotation_id", "created_at", "updated_at", "lead_time", "completed_by"})
-_DECIDE = "Decide between them in the tool (keep one annotation a task, or mark it as ground truth) and export again."
+_BOOKKEEPING = frozenset(
+    {"annotator", "annotation_id", "created_at", "updated_at", "lead_time", "completed_by"}
+)
+_DECIDE = (
+    "Decide between them in the tool (keep one annotation a task, or mark it as ground truth) and"
+    " export again."
+)
 
 
 def is_label_studio(record: Mapping[str, Any]) -> bool:
@@ -30,7 +37,9 @@ def is_label_studio(record: Mapping[str, Any]) -> bool:
 
 def is_label_studio_small(record: Mapping[str, Any]) -> bool:
     """Whether an object is of Label Studio's JSON-MIN export."""
-    return "annotation_id" in record and bool({"annotator", "lead_time", "created_at"} & set(record))
+    return "annotation_id" in record and bool(
+        {"annotator", "lead_time", "created_at"} & set(record)
+    )
 
 
 def has_spans(record: Mapping[str, Any]) -> bool:
@@ -43,7 +52,9 @@ def has_spans(record: Mapping[str, Any]) -> bool:
     return bool(labels) and all(isinstance(label, list) and len(label) == 3 for label in labels)
 
 
-def label_studio(tasks: Sequence[Mapping[str, Any]], places: Sequence[str], emotion: str) -> list[Mapping[str, Any]]:
+def label_studio(
+    tasks: Sequence[Mapping[str, Any]], places: Sequence[str], emotion: str
+) -> list[Mapping[str, Any]]:
     """Tasks as objects: dialogues with utterances, or utterances.
 
     Args:
@@ -52,26 +63,38 @@ def label_studio(tasks: Sequence[Mapping[str, Any]], places: Sequence[str], emot
       emotion: the control that gives the label; empty where there is only one.
 
     Raises:
-      UserError: annotators differ, a label is not on one utterance, or several controls could give it.
+      UserError: annotators differ, a label is not on one utterance, or several controls could give
+        it.
     """
     objects: list[Mapping[str, Any]] = []
     for task, where in zip(tasks, places, strict=True):
         if not is_label_studio(task):
-            raise UserError(f"{where}: expected a task with 'data' and 'annotations', as all others in the file are.")
+            raise UserError(
+                f"{where}: expected a task with 'data' and 'annotations', as all others in the file"
+                " are."
+            )
         data, results = task["data"], _results(task, where)
         if results and not any(result.get("from_name") == emotion for result in results):
             controls = sorted({str(result.get("from_name")) for result in results})
             if len(controls) > 1:
                 raise UserError(
-                    f"{where}: several controls give labels: {', '.join(map(repr, controls))}; name the emotion's with "
-                    "the emotion column's name."
+                    f"{where}: several controls give labels: {', '.join(map(repr, controls))}; name"
+                    " the emotion's with the emotion column's name."
                 )
         elif results:
             results = [result for result in results if result.get("from_name") == emotion]
         name = emotion or "emotion"
         paragraphs = _paragraphs(data)
         if paragraphs:
-            objects.append(_dialogue({"id": task.get("id"), **_plain(data)}, data[paragraphs], _values(results), name, where))
+            objects.append(
+                _dialogue(
+                    {"id": task.get("id"), **_plain(data)},
+                    data[paragraphs],
+                    _values(results),
+                    name,
+                    where,
+                )
+            )
             continue
         labels = [label for result in _values(results) for label in _labels(result)]
         objects.append({**data, name: labels})
@@ -81,7 +104,8 @@ def label_studio(tasks: Sequence[Mapping[str, Any]], places: Sequence[str], emot
 def label_studio_small(
     records: Sequence[Mapping[str, Any]], lines: Sequence[int], places: Sequence[str]
 ) -> tuple[list[Mapping[str, Any]], list[int], list[str]]:
-    """Objects of JSON-MIN, one a task, with their lines and places: annotations of a task that agree are one.
+    """Objects of JSON-MIN, one a task, with their lines and places: annotations of a task that
+    agree are one.
 
     Raises:
       UserError: annotators differ, or a label is not on one utterance.
@@ -94,13 +118,18 @@ def label_studio_small(
         key = record.get("id", f"number {number}")
         if key in first:
             if first[key][0] != content:
-                raise UserError(f"{where}: the annotations of task {key!r} differ (the first: {first[key][1]}). {_DECIDE}")
+                raise UserError(
+                    f"{where}: the annotations of task {key!r} differ (the first: {first[key][1]})."
+                    f" {_DECIDE}"
+                )
             continue
         first[key] = content, where
         paragraphs = _paragraphs(content)
         spans = next((name for name in content if _is_spans(content[name])), "")
         if paragraphs:
-            named = _dialogue(_plain(content), content[paragraphs], content.get(spans, []), "emotion", where)
+            named = _dialogue(
+                _plain(content), content[paragraphs], content.get(spans, []), "emotion", where
+            )
         else:
             named = {name: _choices(value) for name, value in content.items()}
         objects.append(named)
@@ -109,7 +138,9 @@ def label_studio_small(
     return objects, kept_lines, kept_places
 
 
-def doccano_spans(items: Sequence[Mapping[str, Any]], places: Sequence[str]) -> list[Mapping[str, Any]]:
+def doccano_spans(
+    items: Sequence[Mapping[str, Any]], places: Sequence[str]
+) -> list[Mapping[str, Any]]:
     """Items with labelled spans as dialogues, an utterance a line `Name: text`.
 
     Raises:
@@ -119,26 +150,38 @@ def doccano_spans(items: Sequence[Mapping[str, Any]], places: Sequence[str]) -> 
     for item, where in zip(items, places, strict=True):
         text = item.get("text")
         if not isinstance(text, str):
-            raise UserError(f"{where}: expected an item with 'text' and spans, as all others in the file are.")
+            raise UserError(
+                f"{where}: expected an item with 'text' and spans, as all others in the file are."
+            )
         lines = [match for match in re.finditer(r"[^\r\n]+", text) if match[0].strip()]
         labels: dict[int, str] = {}
         for start, end, label in _spans(item, where):
             start += len(text[start:end]) - len(text[start:end].lstrip())
-            inside = [number for number, line in enumerate(lines) if start < line.end() and end > line.start()]
             inside = [
-                number for number in inside if text[max(start, lines[number].start()) : min(end, lines[number].end())].strip()
+                number
+                for number, line in enumerate(lines)
+                if start < line.end() and end > line.start()
+            ]
+            inside = [
+                number
+                for number in inside
+                if text[max(start, lines[number].start()) : min(end, lines[number].end())].strip()
             ]
             if len(inside) != 1:
                 raise UserError(
-                    f"{where}: the span {text[start:end]!r:.60} labelled {label!r} stands in {len(inside)} lines; a label is "
-                    "one utterance's, and an utterance is a line."
+                    f"{where}: the span {text[start:end]!r:.60} labelled {label!r} stands in"
+                    f" {len(inside)} lines; a label is one utterance's, and an utterance is a line."
                 )
             if labels.setdefault(inside[0], label) != label:
                 raise UserError(
-                    f"{where}: the line {lines[inside[0]][0]!r:.60} has the labels {labels[inside[0]]!r} and {label!r}; "
-                    "one utterance has one: decide between them."
+                    f"{where}: the line {lines[inside[0]][0]!r:.60} has the labels"
+                    f" {labels[inside[0]]!r} and {label!r}; one utterance has one: decide between"
+                    " them."
                 )
-        read = [read_line(line[0], f"{where} line {number + 1} of the text") for number, line in enumerate(lines)]
+        read = [
+            read_line(line[0], f"{where} line {number + 1} of the text")
+            for number, line in enumerate(lines)
+        ]
         utterances = [
             {"speaker": utterance.speaker, "text": utterance.text, "emotion": labels.get(number)}
             for number, utterance in enumerate(read)
@@ -149,17 +192,32 @@ def doccano_spans(items: Sequence[Mapping[str, Any]], places: Sequence[str]) -> 
 
 def _results(task: Mapping[str, Any], where: str) -> list[Mapping[str, Any]]:
     """What the annotators of a task agree on."""
-    done = [item for item in task.get("annotations") or task.get("completions") or [] if not item.get("was_cancelled")]
+    done = [
+        item
+        for item in task.get("annotations") or task.get("completions") or []
+        if not item.get("was_cancelled")
+    ]
     done = [item for item in done if item.get("ground_truth")] or done
-    given = [[result for result in item.get("result", []) if _labels(result.get("value", {}))] for item in done]
-    labels = [sorted((str(r.get("from_name")), str(sorted(_placed(r["value"]).items()))) for r in results) for results in given]
+    given = [
+        [result for result in item.get("result", []) if _labels(result.get("value", {}))]
+        for item in done
+    ]
+    labels = [
+        sorted((str(r.get("from_name")), str(sorted(_placed(r["value"]).items()))) for r in results)
+        for results in given
+    ]
     if any(one != labels[0] for one in labels):
-        raise UserError(f"{where}: the {len(labels)} annotations of task {task.get('id')!r} differ. {_DECIDE}")
+        raise UserError(
+            f"{where}: the {len(labels)} annotations of task {task.get('id')!r} differ. {_DECIDE}"
+        )
     return given[0] if given else []
 
 
 def _placed(value: Mapping[str, Any]) -> dict[str, Any]:
-    return {"labels": sorted(_labels(value)), **{name: str(value[name]) for name in ("start", "end") if name in value}}
+    return {
+        "labels": sorted(_labels(value)),
+        **{name: str(value[name]) for name in ("start", "end") if name in value},
+    }
 
 
 def _values(results: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -167,31 +225,53 @@ def _values(results: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def _labels(value: Mapping[str, Any]) -> list[str]:
-    return [label for name in ("choices", "paragraphlabels", "labels") for label in value.get(name) or []]
+    return [
+        label
+        for name in ("choices", "paragraphlabels", "labels")
+        for label in value.get(name) or []
+    ]
 
 
 def _paragraphs(data: Mapping[str, Any]) -> str:
     """The field with a dialogue's paragraphs; empty where there is none."""
     for name, value in data.items():
-        if isinstance(value, list) and value and all(isinstance(item, Mapping) and "start" not in item for item in value):
+        if (
+            isinstance(value, list)
+            and value
+            and all(isinstance(item, Mapping) and "start" not in item for item in value)
+        ):
             return name
     return ""
 
 
 def _plain(data: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in data.items() if not isinstance(value, (list, Mapping)) and name != "text"}
+    return {
+        name: value
+        for name, value in data.items()
+        if not isinstance(value, (list, Mapping)) and name != "text"
+    }
 
 
 def _is_spans(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(item, Mapping) and "start" in item for item in value)
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(item, Mapping) and "start" in item for item in value)
+    )
 
 
 def _choices(value: Any) -> Any:
-    """The list of several choices, which JSON-MIN puts into an object and CSV writes as text; any other value as it is."""
+    """The list of several choices, which JSON-MIN puts into an object and CSV writes as text; any
+    other value as it is.
+    """
     if isinstance(value, str) and value.startswith('{"choices"'):
         with contextlib.suppress(ValueError):
             value = json.loads(value)
-    return value["choices"] if isinstance(value, Mapping) and isinstance(value.get("choices"), list) else value
+    return (
+        value["choices"]
+        if isinstance(value, Mapping) and isinstance(value.get("choices"), list)
+        else value
+    )
 
 
 def _dialogue(
@@ -206,27 +286,41 @@ def _dialogue(
         try:
             start, end = int(span["start"]), int(span["end"])
         except (KeyError, TypeError, ValueError):
-            raise UserError(f"{where}: the label {_labels(span)} stands on no paragraph; label each utterance.") from None
+            raise UserError(
+                f"{where}: the label {_labels(span)} stands on no paragraph; label each utterance."
+            ) from None
         if start != end or not 0 <= start < len(paragraphs):
             raise UserError(
-                f"{where}: the label {_labels(span)} goes from paragraph {start} to {end}; a label is one utterance's."
+                f"{where}: the label {_labels(span)} goes from paragraph {start} to {end}; a label"
+                " is one utterance's."
             )
         labels[start] = list(dict.fromkeys([*labels.get(start, []), *_labels(span)]))
     return {
         **fields,
-        "utterances": [{**paragraph, name: labels.get(number, [])} for number, paragraph in enumerate(paragraphs)],
+        "utterances": [
+            {**paragraph, name: labels.get(number, [])}
+            for number, paragraph in enumerate(paragraphs)
+        ],
     }
 
 
 def _doccano_labels(record: Mapping[str, Any]) -> list[Any]:
-    return next((record[name] for name in ("label", "labels") if isinstance(record.get(name), list)), [])
+    return next(
+        (record[name] for name in ("label", "labels") if isinstance(record.get(name), list)), []
+    )
 
 
 def _spans(item: Mapping[str, Any], where: str) -> list[tuple[int, int, str]]:
     spans = []
-    for span in item["entities"] if isinstance(item.get("entities"), list) else _doccano_labels(item):
+    for span in (
+        item["entities"] if isinstance(item.get("entities"), list) else _doccano_labels(item)
+    ):
         try:
-            start, end, label = (span["start_offset"], span["end_offset"], span["label"]) if isinstance(span, Mapping) else span
+            start, end, label = (
+                (span["start_offset"], span["end_offset"], span["label"])
+                if isinstance(span, Mapping)
+                else span
+            )
             spans.append((int(start), int(end), str(label)))
         except (KeyError, TypeError, ValueError):
             raise UserError(f"{where}: {span!r:.60} is not a span [start, end, label].") from None

@@ -1,8 +1,9 @@
 """What the TFDS builders of all corpora share.
 
-A corpus is prepared once: its source files are read into dialogues, checked, and written as array_record, then read
-back from there. The folder of a prepared corpus is named after the content of its sources, so changed sources are
-prepared anew, and it appears by one rename, so it is whole or absent.
+A corpus is prepared once: its source files are read into dialogues, checked, and written as
+array_record, then read back from there. The folder of a prepared corpus is named after the content
+of its sources, so changed sources are prepared anew, and it appears by one rename, so it is whole
+or absent.
 """
 
 import abc
@@ -31,7 +32,9 @@ from eacl_jax.files.local import disk_problem
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps TFDS' progress bars and its log below errors from the user: what matters is logged here, once."""
+    """Keeps TFDS' progress bars and its log below errors from the user: what matters is logged
+    here, once.
+    """
 
     def not_tfds(record: logging.LogRecord) -> bool:
         return record.levelno >= logging.ERROR or "tensorflow_datasets" not in record.pathname
@@ -46,7 +49,9 @@ def _quiet() -> Iterator[None]:
 
 
 class _LocalInfo(tfds.core.DatasetInfo):
-    """Asks no bucket what it knows of a dataset; the original does, and leaves a temporary folder behind each time."""
+    """Asks no bucket what it knows of a dataset; the original does, and leaves a temporary folder
+    behind each time.
+    """
 
     def initialize_from_bucket(self) -> None:
         pass
@@ -69,7 +74,8 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder):
     EXPECTED: ClassVar[Mapping[str, Counts]] = {}
     EMPTY_TEXT: ClassVar[bool] = False
 
-    # Else TFDS looks beside the code for files of checksums, and needs a package for it that it does not require.
+    # Else TFDS looks beside the code for files of checksums, and needs a package for it that it
+    # does not require.
     code_path = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -120,7 +126,8 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder):
         """The dialogues of a split, in order."""
 
     def dialogues(self) -> dict[str, list[Found]]:
-        """The dialogues of each split, prepared first if they are not yet, or if what was prepared is damaged.
+        """The dialogues of each split, prepared first if they are not yet, or if what was prepared
+        is damaged.
 
         Raises:
           UserError: the sources are faulty, or the prepared corpus cannot be written or read.
@@ -129,13 +136,17 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder):
             if self.data_path.exists():
                 try:
                     return self._restored()
-                except Exception as error:  # whatever a damaged file provokes in the libraries that read it
+                except (
+                    Exception
+                ) as error:  # whatever a damaged file provokes in the libraries that read it
                     self._discard(Path(self.data_dir), error)
             self._prepare()
             try:
                 return self._restored()
             except Exception as error:
-                raise UserError(f"the prepared corpus in {self.data_dir} cannot be read: {error}.") from error
+                raise UserError(
+                    f"the prepared corpus in {self.data_dir} cannot be read: {error}."
+                ) from error
 
     def _restored(self) -> dict[str, list[Found]]:
         self.info.read_from_directory(self.data_dir)
@@ -149,34 +160,48 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder):
             shutil.rmtree(folder)
         except OSError as error:
             raise UserError(
-                f"the prepared corpus in {folder} cannot be read ({problem}), nor removed ({error.strerror}); delete that "
-                "folder, or name another with --config.data.cache_dir."
+                f"the prepared corpus in {folder} cannot be read ({problem}), nor removed"
+                f" ({error.strerror}); delete that folder, or name another with"
+                " config.data.cache_dir."
             ) from error
-        logger.info("the prepared corpus in %s was damaged (%s): it is prepared anew", folder, problem)
+        logger.info(
+            "the prepared corpus in %s was damaged (%s): it is prepared anew", folder, problem
+        )
 
     def _prepare(self) -> None:
         final = Path(self.data_dir)
         logger.info("preparing %s in %s", self.name, final)
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            # TFDS' own temporary names come from a generator that a program may have seeded: two processes could share one.
+            # TFDS' own temporary names come from a generator that a program may have seeded: two
+            # processes could share one.
             with tempfile.TemporaryDirectory(prefix="incomplete.", dir=self.root) as private:
                 twin = type(self)(**self._arguments(Path(private)))
                 twin.download_and_prepare()
                 if self._fingerprint() != self.fingerprint:
-                    raise UserError(f"the source files of {self.name} changed while they were read; try again.")
+                    raise UserError(
+                        f"the source files of {self.name} changed while they were read; try again."
+                    )
                 self._publish(Path(twin.data_dir), final)
         except UserError:
             raise
-        except Exception as error:  # the library that writes has errors of its own for a disk that is full
+        except (
+            Exception
+        ) as error:  # the library that writes has errors of its own for a disk that is full
             if not (problem := disk_problem(error, self.root)):
                 raise
             raise UserError(
-                f"cannot prepare {self.name} in {final}: {problem}, or name another folder: --config.data.cache_dir."
+                f"cannot prepare {self.name} in {final}: {problem}, or name another folder:"
+                " config.data.cache_dir."
             ) from error
 
     def _arguments(self, cache_dir: Path) -> dict[str, Any]:
-        return {"sources": self.sources, "cache_dir": cache_dir, "options": self.options, "expected": self.expected}
+        return {
+            "sources": self.sources,
+            "cache_dir": cache_dir,
+            "options": self.options,
+            "expected": self.expected,
+        }
 
     @staticmethod
     def _publish(built: Path, final: Path) -> None:
@@ -217,7 +242,9 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder):
             "lines": tfds.features.Tensor(shape=(None,), dtype=np.int32),
             "turns": tfds.features.Tensor(shape=(None,), dtype=np.int32),
         }
-        return _LocalInfo(builder=self, features=tfds.features.FeaturesDict(features), disable_shuffling=True)
+        return _LocalInfo(
+            builder=self, features=tfds.features.FeaturesDict(features), disable_shuffling=True
+        )
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
         del dl_manager  # the sources are here already
@@ -225,9 +252,14 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder):
         check_counts(self.name, splits, self.expected)
         for split, found in splits.items():
             check_split(split, self.sources[split], found, empty_text=self.EMPTY_TEXT)
-        return {split: self._generate_examples(split=split, found=found) for split, found in splits.items()}
+        return {
+            split: self._generate_examples(split=split, found=found)
+            for split, found in splits.items()
+        }
 
-    def _generate_examples(self, *, split: str, found: Sequence[Found]) -> Iterator[tuple[int, dict[str, Any]]]:
+    def _generate_examples(
+        self, *, split: str, found: Sequence[Found]
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
         for key, item in enumerate(found):
             yield (
                 key,

@@ -16,7 +16,9 @@ logger = logging.getLogger("eacl_jax.corpora")
 
 @dataclasses.dataclass(frozen=True)
 class Counts:
-    """How much a published split holds. `annotated` counts utterances with an emotion, None where it is not known."""
+    """How much a published split holds. `annotated` counts utterances with an emotion, None where
+    it is not known.
+    """
 
     dialogues: int
     annotated: int | None = None
@@ -24,10 +26,14 @@ class Counts:
 
 def annotated(found: Sequence[Found]) -> int:
     """Number of utterances with an emotion."""
-    return sum(utterance.emotion is not None for item in found for utterance in item.dialogue.utterances)
+    return sum(
+        utterance.emotion is not None for item in found for utterance in item.dialogue.utterances
+    )
 
 
-def check_split(split: str, files: Sequence[Path], found: Sequence[Found], *, empty_text: bool = False) -> None:
+def check_split(
+    split: str, files: Sequence[Path], found: Sequence[Found], *, empty_text: bool = False
+) -> None:
     """Checks the dialogues of one split.
 
     Args:
@@ -37,31 +43,40 @@ def check_split(split: str, files: Sequence[Path], found: Sequence[Found], *, em
       empty_text: allow texts that are empty or blank, as published corpora have them.
 
     Raises:
-      UserError: at the first fault: no dialogue, no annotated utterance, a dialogue without id or utterances, an id
-        that repeats, a blank speaker, emotion or (unless allowed) text, or text that cannot be written as UTF-8.
+      UserError: at the first fault: no dialogue, no annotated utterance, a dialogue without id or
+        utterances, an id that repeats, a blank speaker, emotion or (unless allowed) text, or text
+        that cannot be written as UTF-8.
     """
-    names = ", ".join(map(str, files[:3])) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
+    names = ", ".join(map(str, files[:3])) + (
+        f" and {len(files) - 3} more" if len(files) > 3 else ""
+    )
     if not found:
         raise UserError(f"{names}: there is no dialogue for the split {split!r}.")
     first: dict[str, Found] = {}
     for item in found:
         dialogue = item.dialogue
         if not dialogue.id.strip():
-            raise UserError(f"{item.where()}: the id is empty; give each dialogue an id of its own.")
+            raise UserError(
+                f"{item.where()}: the id is empty; give each dialogue an id of its own."
+            )
         if problem := why_no_text(dialogue.id):
             raise UserError(f"{item.where()}: the id {problem}.")
         if not dialogue.utterances:
             raise UserError(f"{item.where()} has no utterances; remove it.")
         if dialogue.id in first:
             raise UserError(
-                f"{item.where()}: this id was used before at {first[dialogue.id].where()}; ids must differ within a split."
+                f"{item.where()}: this id was used before at {first[dialogue.id].where()}; ids must"
+                " differ within a split."
             )
         first[dialogue.id] = item
         for number, utterance in enumerate(dialogue.utterances):
             if problem := _problem(utterance, empty_text):
                 raise UserError(f"{item.where(number)}: {problem}")
     if not annotated(found):
-        raise UserError(f"{names}: no utterance of the split {split!r} has an emotion; at least one must be annotated.")
+        raise UserError(
+            f"{names}: no utterance of the split {split!r} has an emotion; at least one must be"
+            " annotated."
+        )
 
 
 def check_counts(corpus: str, splits: Splits, expected: Mapping[str, Counts]) -> None:
@@ -76,12 +91,15 @@ def check_counts(corpus: str, splits: Splits, expected: Mapping[str, Counts]) ->
         if dialogues != counts.dialogues:
             problems.append(f"{split} has {dialogues} dialogues, expected {counts.dialogues}")
         if counts.annotated not in (None, utterances):
-            problems.append(f"{split} has {utterances} annotated utterances, expected {counts.annotated}")
+            problems.append(
+                f"{split} has {utterances} annotated utterances, expected {counts.annotated}"
+            )
     if problems:
         files = sorted({str(item.file.parent) for split in splits.values() for item in split})
         raise UserError(
-            f"the files in {', '.join(files[:3])} are not {corpus} as published: {'; '.join(problems)}. "
-            'Get the whole corpus again, or read a changed one with --config.data.corpus="custom".'
+            f"the files in {', '.join(files[:3])} are not {corpus} as published:"
+            f" {'; '.join(problems)}. Get the whole corpus again, or read a changed one with"
+            ' config.data.corpus="custom".'
         )
 
 
@@ -102,25 +120,31 @@ def check_emotions(splits: Splits, taxonomy: Taxonomy) -> None:
         item, number, emotion = strangers[0]
         more = f" (and {len(strangers) - 1} more utterances like it)" if len(strangers) > 1 else ""
         raise UserError(
-            f"{item.where(number)}: the emotion {emotion!r} is not among the labels {', '.join(taxonomy.labels)}{more}; "
-            "correct the file or list all labels with --config.data.labels."
+            f"{item.where(number)}: the emotion {emotion!r} is not among the labels"
+            f" {', '.join(taxonomy.labels)}{more}; correct the file or list all labels with"
+            " config.data.labels."
         )
 
 
 def warn_about(splits: Splits, taxonomy: Taxonomy) -> None:
-    """Logs what is allowed but should be known: empty texts, dialogues in two splits, labels that training does not have."""
+    """Logs what is allowed but should be known: empty texts, dialogues in two splits, labels that
+    training does not have.
+    """
     for split, found in splits.items():
-        if empty := sum(not utterance.text.strip() for item in found for utterance in item.dialogue.utterances):
+        if empty := sum(
+            not utterance.text.strip() for item in found for utterance in item.dialogue.utterances
+        ):
             logger.warning("%s: %d utterances have an empty text; they are kept.", split, empty)
     names = list(splits)
     for position, left in enumerate(names):
         for right in names[position + 1 :]:
             if parts := torn(splits[left], splits[right]):
                 logger.warning(
-                    "%d of the %d dialogues of %s have utterances in %s too (%s): rows were divided among the splits, not "
-                    "dialogues. Contexts are torn, and scores on %s may flatter. Put all rows of a dialogue into one split "
-                    "(scikit-learn: GroupShuffleSplit, the dialogue as group); where these are different dialogues, give them "
-                    "ids that differ.",
+                    "%d of the %d dialogues of %s have utterances in %s too (%s): rows were divided"
+                    " among the splits, not dialogues. Contexts are torn, and scores on %s may"
+                    " flatter. Put all rows of a dialogue into one split (scikit-learn:"
+                    " GroupShuffleSplit, the dialogue as group); where these are different"
+                    " dialogues, give them ids that differ.",
                     len(parts),
                     len(splits[right]),
                     right,
@@ -130,7 +154,11 @@ def warn_about(splits: Splits, taxonomy: Taxonomy) -> None:
                 )
             if leaked := repeated(splits[left], splits[right]):
                 logger.warning(
-                    "%d dialogues of %s occur word for word in %s: scores on %s may flatter.", leaked, right, left, right
+                    "%d dialogues of %s occur word for word in %s: scores on %s may flatter.",
+                    leaked,
+                    right,
+                    left,
+                    right,
                 )
     seen = {utterance.emotion for item in splits["train"] for utterance in item.dialogue.utterances}
     if unseen := [label for label in taxonomy.labels if label not in seen]:
@@ -142,9 +170,18 @@ def _problem(utterance: Utterance, empty_text: bool) -> str:
         return "the speaker is empty; name who says it."
     if not empty_text and not utterance.text.strip():
         return "the text is empty; remove the utterance or give its text."
-    if utterance.emotion is not None and (not utterance.emotion or utterance.emotion != utterance.emotion.strip()):
-        return f"the emotion {utterance.emotion!r} is empty or has blanks around it; leave it out where nobody annotated."
-    for field, value in (("speaker", utterance.speaker), ("text", utterance.text), ("emotion", utterance.emotion or "")):
+    if utterance.emotion is not None and (
+        not utterance.emotion or utterance.emotion != utterance.emotion.strip()
+    ):
+        return (
+            f"the emotion {utterance.emotion!r} is empty or has blanks around it; leave it out"
+            " where nobody annotated."
+        )
+    for field, value in (
+        ("speaker", utterance.speaker),
+        ("text", utterance.text),
+        ("emotion", utterance.emotion or ""),
+    ):
         if problem := why_no_text(value):
             return f"the {field} {problem}."
     return ""

@@ -11,14 +11,20 @@ PARTS = ("dialogue", "speaker", "text", "emotion")
 
 # Without capitals, blanks and punctuation: `Dialogue_ID`, `dialogue id` and `DialogueId` are one.
 _USUAL = {
-    "dialogue": """dialogue dialog dialogueid dialogid dialogueno dialoguenumber dia diaid conversation conversationid conv
-        convid convoid chat chatid thread threadid session sessionid ticket ticketid""",
-    "speaker": """speaker speakerid speakeridx speakername name author authorname user userid username sender sendername from
-        participant participantid role""",
+    "dialogue": (
+        """dialogue dialog dialogueid dialogid dialogueno dialoguenumber dia diaid conversation conversationid conv
+        convid convoid chat chatid thread threadid session sessionid ticket ticketid"""
+    ),
+    "speaker": (
+        """speaker speakerid speakeridx speakername name author authorname user userid username sender sendername from
+        participant participantid role"""
+    ),
     "text": "text utterance utterancetext message messagetext msg content body sentence transcript",
     "emotion": "emotion emotions emotionlabel emo label labels goldlabel category choice",
-    "turn": """utteranceid utteranceidx utteranceindex utteranceno utterancenumber uttid uttidx uttno turn turnid turnidx turnno
-        turnnumber turnindex""",
+    "turn": (
+        """utteranceid utteranceidx utteranceindex utteranceno utterancenumber uttid uttidx uttno turn turnid turnidx turnno
+        turnnumber turnindex"""
+    ),
 }
 # EmotionLines' `annotation` is missing on purpose: it counts votes.
 _NAMES = {part: frozenset(names.split()) for part, names in _USUAL.items()}
@@ -28,7 +34,8 @@ _NAMES = {part: frozenset(names.split()) for part, names in _USUAL.items()}
 class Columns:
     """Where the parts of a row stand, from 0; None for a part that the table does not have.
 
-    `turn` numbers the utterances of a dialogue: rows are brought into its order where it holds whole numbers.
+    `turn` numbers the utterances of a dialogue: rows are brought into its order where it holds
+    whole numbers.
     """
 
     dialogue: int
@@ -39,7 +46,11 @@ class Columns:
 
     def names(self, header: Sequence[str]) -> dict[str, str]:
         """The columns' names by part, for a message."""
-        return {part: header[place] for part, place in dataclasses.asdict(self).items() if place is not None}
+        return {
+            part: header[place]
+            for part, place in dataclasses.asdict(self).items()
+            if place is not None
+        }
 
 
 def find_columns(
@@ -49,13 +60,13 @@ def find_columns(
     given: Mapping[str, str] | None = None,
     need: Sequence[str] = PARTS,
     parts: Sequence[str] = PARTS,
-    naming: str = "--{part}-column",
+    naming: str = "{part}_column",
     kind: str = "column",
 ) -> Columns:
     """Finds the columns of a table by their names.
 
-    A part's column is, in this order: the one that `given` names; the one named as the part itself, in any capitals; the
-    only one with a name that is usual for it.
+    A part's column is, in this order: the one that `given` names; the one named as the part itself,
+    in any capitals; the only one with a name that is usual for it.
 
     Args:
       header: the columns' names.
@@ -67,7 +78,8 @@ def find_columns(
       kind: what they are in this format, for messages.
 
     Raises:
-      UserError: a column is missing, repeats, or several could be meant; lists them and says how to name one.
+      UserError: a column is missing, repeats, or several could be meant; lists them and says how to
+        name one.
     """
     given = {part: name for part, name in (given or {}).items() if name}
     found: dict[str, int | None] = {}
@@ -82,7 +94,9 @@ def find_columns(
                 if len({header[place] for place in places}) == 1
                 else f"name one with {_named(naming, part)}"
             )
-            raise UserError(f"{where} has more than one {kind} for the {part}: {several}; {how} ({there}).")
+            raise UserError(
+                f"{where} has more than one {kind} for the {part}: {several}; {how} ({there})."
+            )
         found[part] = places[0] if places else None
         if not places and (part in need or part in given or part != "emotion"):
             missing.append(part)
@@ -91,18 +105,36 @@ def find_columns(
         how = " ".join(_named(naming, part) for part in missing)
         first = " Its first line must name the columns." if kind == "column" else ""
         if kind == "field" and {"dialogue", "speaker"} & set(missing):
-            first = " Each utterance must name its dialogue and its speaker; annotation tools keep such fields beside the text."
-        raise UserError(f"{where} has no {kind} {names}; {there}.{first} Where they have other names: {how}.")
-    if shared := [name for part, name in given.items() if list(found.values()).count(found[part]) > 1]:
-        raise UserError(f"{where}: the {kind} {shared[0]!r} is named for more than one part; {there}.")
-    turns = [place for place, name in enumerate(header) if plain(name) in _NAMES["turn"] and place not in found.values()]
+            first = (
+                " Each utterance must name its dialogue and its speaker; annotation tools keep such"
+                " fields beside the text."
+            )
+        raise UserError(
+            f"{where} has no {kind} {names}; {there}.{first} Where they have other names: {how}."
+        )
+    if shared := [
+        name for part, name in given.items() if list(found.values()).count(found[part]) > 1
+    ]:
+        raise UserError(
+            f"{where}: the {kind} {shared[0]!r} is named for more than one part; {there}."
+        )
+    turns = [
+        place
+        for place, name in enumerate(header)
+        if plain(name) in _NAMES["turn"] and place not in found.values()
+    ]
     return Columns(**found, turn=turns[0] if len(turns) == 1 else None)  # type: ignore[arg-type]  # only emotion may be None
 
 
 def find_part(header: Sequence[str], part: str, *, given: str = "") -> list[int]:
-    """Columns that could hold a part, from 0: none, one, or several that cannot be told apart (see `find_columns`)."""
+    """Columns that could hold a part, from 0: none, one, or several that cannot be told apart (see
+    `find_columns`).
+    """
     tries = (
-        [lambda name: name == given, lambda name: name.strip().casefold() == given.strip().casefold()]
+        [
+            lambda name: name == given,
+            lambda name: name.strip().casefold() == given.strip().casefold(),
+        ]
         if given
         else [lambda name: plain(name) == part, lambda name: plain(name) in _NAMES[part]]
     )
@@ -114,7 +146,9 @@ def find_part(header: Sequence[str], part: str, *, given: str = "") -> list[int]
 
 def plain(name: str) -> str:
     """A column's name without capitals, blanks and punctuation."""
-    return "".join(letter for letter in unicodedata.normalize("NFKC", name).casefold() if letter.isalnum())
+    return "".join(
+        letter for letter in unicodedata.normalize("NFKC", name).casefold() if letter.isalnum()
+    )
 
 
 def _named(naming: str, part: str) -> str:

@@ -1,8 +1,8 @@
 """ConvoKit's `utterances.jsonl`: an utterance a line, in no certain order.
 
-An utterance is `{"id", "conversation_id", "speaker", "text", "reply_to", "timestamp", "meta"}`; older files have `root`, `user`
-and `reply-to`. A label is a field of `meta`. Within a conversation, replies that form one chain give the order; else the
-times, where all have one; else the file.
+An utterance is `{"id", "conversation_id", "speaker", "text", "reply_to", "timestamp", "meta"}`;
+older files have `root`, `user` and `reply-to`. A label is a field of `meta`. Within a conversation,
+replies that form one chain give the order; else the times, where all have one; else the file.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,11 @@ from eacl_jax.corpora.rows import flat, gather
 
 def is_utterance(record: Mapping[str, Any]) -> bool:
     """Whether an object is one of ConvoKit's utterances."""
-    return bool({"reply_to", "reply-to"} & set(record)) and bool({"conversation_id", "root"} & set(record)) and "text" in record
+    return (
+        bool({"reply_to", "reply-to"} & set(record))
+        and bool({"conversation_id", "root"} & set(record))
+        and "text" in record
+    )
 
 
 def read_utterances(
@@ -29,15 +33,26 @@ def read_utterances(
 ) -> list[Found]:
     """The conversations of a file. Raises `UserError` where an utterance lacks something."""
     renamed = [
-        {_RENAMED.get(key, key): value for key, value in record.items() if key not in ("vectors", "meta")}
+        {
+            _RENAMED.get(key, key): value
+            for key, value in record.items()
+            if key not in ("vectors", "meta")
+        }
         | {key: value for key, value in (record.get("meta") or {}).items() if key not in _OWN}
         for record in records
     ]
     header, cells = flat(renamed)
     columns = find_columns(
-        header, str(path), given={"dialogue": "conversation_id", **given}, need=need, naming=naming, kind="field of meta"
+        header,
+        str(path),
+        given={"dialogue": "conversation_id", **given},
+        need=need,
+        naming=naming,
+        kind="field of meta",
     )
-    places: dict[str, int] = {name: header.index(name) for name in ("id", "reply_to", "timestamp") if name in header}
+    places: dict[str, int] = {
+        name: header.index(name) for name in ("id", "reply_to", "timestamp") if name in header
+    }
 
     def order(rows: Sequence[Sequence[Any]]) -> Sequence[int]:
         return _chain(rows, places) or _by_time(rows, places) or range(len(rows))
@@ -52,12 +67,18 @@ _OWN = frozenset({"id", "conversation_id", "speaker", "text", "reply_to", "times
 def _chain(rows: Sequence[Sequence[Any]], places: Mapping[str, int]) -> list[int]:
     """Places in the order of the replies; empty where they form no single chain."""
     ids = {row[places["id"]]: number for number, row in enumerate(rows)} if "id" in places else {}
-    replies = {row[places["reply_to"]]: number for number, row in enumerate(rows) if row[places["reply_to"]] in ids}
+    replies = {
+        row[places["reply_to"]]: number
+        for number, row in enumerate(rows)
+        if row[places["reply_to"]] in ids
+    }
     starts = [number for number, row in enumerate(rows) if row[places["reply_to"]] not in ids]
     if len(ids) != len(rows) or len(starts) != 1:
         return []
     chain = starts
-    while (following := replies.get(rows[chain[-1]][places["id"]])) is not None and len(chain) < len(rows):
+    while (following := replies.get(rows[chain[-1]][places["id"]])) is not None and len(
+        chain
+    ) < len(rows):
         chain.append(following)
     return chain if len(set(chain)) == len(rows) else []
 

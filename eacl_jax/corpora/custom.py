@@ -12,7 +12,7 @@ from eacl_jax.corpora.found import Found
 from eacl_jax.dialogue import SPLITS
 from eacl_jax.errors import UserError
 
-_NAMING = "--config.data.{part}_column"
+_NAMING = "config.data.{part}_column"
 
 
 class Custom(CorpusBuilder):
@@ -27,20 +27,27 @@ class Custom(CorpusBuilder):
         for left, right in combinations(SPLITS, 2):
             if files[left].samefile(files[right]):
                 raise UserError(
-                    f"--config.data.{left} and --config.data.{right} name the same file, {files[left]}; no split may be "
-                    "scored on what another has seen: divide the dialogues among three files."
+                    f"config.data.{left} and config.data.{right} name the same file, {files[left]};"
+                    " no split may be scored on what another has seen: divide the dialogues among"
+                    " three files."
                 )
         columns = _columns(data)
         if len(set(columns.values())) < len(columns):
-            raise UserError(f"the names of the columns in --config.data must differ, got {columns}.")
-        return cls(sources={split: sources_of(path) for split, path in files.items()}, cache_dir=cache_dir, options=columns)
+            raise UserError(f"the names of the columns in config.data must differ, got {columns}.")
+        return cls(
+            sources={split: sources_of(path) for split, path in files.items()},
+            cache_dir=cache_dir,
+            options=columns,
+        )
 
     def _read(self, split: str) -> list[Found]:
         return read_file(self.sources[split][0], columns=self.options, naming=_NAMING)
 
 
 def read_own(path: Path, data: DataConfig) -> list[Found]:
-    """The dialogues of one such file, with the columns that `data` names. Raises `UserError` where it cannot be read."""
+    """The dialogues of one such file, with the columns that `data` names. Raises `UserError` where
+    it cannot be read.
+    """
     return read_file(path, columns=_columns(data), naming=_NAMING)
 
 
@@ -50,5 +57,7 @@ def _columns(data: DataConfig) -> dict[str, str]:
 
 def _file(split: str, name: str) -> Path:
     if not name:
-        raise UserError(f'--config.data.{split} must name a file when --config.data.corpus is "custom".')
-    return find_file(name, f"--config.data.{split} names").absolute()
+        raise UserError(
+            f'config.data.{split} must name a file when config.data.corpus is "custom".'
+        )
+    return find_file(name, f"config.data.{split} names").absolute()

@@ -1,4 +1,5 @@
-"""DailyDialog: everyday two-person dialogues written for learners of English, six emotions and neutral.
+"""DailyDialog: everyday two-person dialogues written for learners of English, six emotions and
+neutral.
 
 Source: "DailyDialog: A Manually Labelled Multi-turn Dialogue Dataset", IJCNLP 2017.
 """
@@ -43,14 +44,23 @@ class DailyDialog(CorpusBuilder):
     name = "dailydialog"
     # In the order of the release's digits.
     LABELS = dailydialog_files.LABELS
-    EXPECTED: ClassVar[Mapping[str, Counts]] = {"train": Counts(11118), "dev": Counts(1000), "test": Counts(1000, 7740)}
+    EXPECTED: ClassVar[Mapping[str, Counts]] = {
+        "train": Counts(11118),
+        "dev": Counts(1000),
+        "test": Counts(1000, 7740),
+    }
     EMPTY_TEXT = True
 
     @classmethod
     def from_config(cls, data: DataConfig, cache_dir: Path) -> Self:
-        """Takes the release's text files, or JSON or parquet files of the splits, from `data.dir`."""
+        """Takes the release's text files, or JSON or parquet files of the splits, from
+        `data.dir`.
+        """
         if not data.dir:
-            raise UserError(f"DailyDialog is not downloaded automatically: set --config.data.dir to its folder. {_ADVICE}")
+            raise UserError(
+                "DailyDialog is not downloaded automatically: set config.data.dir to its folder."
+                f" {_ADVICE}"
+            )
         try:
             files = locate(data.dir, cls.name, _LAYOUTS, _ADVICE)
         except UserError:
@@ -58,7 +68,10 @@ class DailyDialog(CorpusBuilder):
                 if sources := _tables(data_folder(data.dir), suffix):
                     return cls(sources=sources, cache_dir=cache_dir)
             raise
-        return cls(sources={split: (files[split, "text"], files[split, "emotion"]) for split in _RELEASE}, cache_dir=cache_dir)
+        return cls(
+            sources={split: (files[split, "text"], files[split, "emotion"]) for split in _RELEASE},
+            cache_dir=cache_dir,
+        )
 
     def _read(self, split: str) -> Iterator[Found]:
         texts, *emotions = self.sources[split]
@@ -71,12 +84,16 @@ class DailyDialog(CorpusBuilder):
 
 
 def _tables(root: Path, suffix: str) -> dict[str, tuple[Path, ...]]:
-    """The one file of each split, by its name or its folder's; empty where there are not just these."""
+    """The one file of each split, by its name or its folder's; empty where there are not just
+    these.
+    """
     files: dict[str, list[Path]] = {split: [] for split in _RELEASE}
     for folder in folders_below(root):
         for path in sorted(folder.glob(f"*{suffix}")):
             for split, names in _NAMES.items():
-                if path.stem.casefold().startswith(names) or (path.stem.isdecimal() and folder.name.casefold() in names):
+                if path.stem.casefold().startswith(names) or (
+                    path.stem.isdecimal() and folder.name.casefold() in names
+                ):
                     files[split].append(path)
     if any(len(paths) > 1 for paths in files.values()):
         return {}

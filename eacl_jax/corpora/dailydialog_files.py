@@ -1,8 +1,9 @@
 """DailyDialog's dialogues, as its release writes them, as JSON and as parquet.
 
-Release: a text file with a dialogue a line, utterances ended by `__eou__`, and a file of digits beside it. Elsewhere: an object
-a dialogue, with parallel lists (`dialog` or `utterances`, `act`, `emotion`), or a list of objects without speakers
-(`{"text", "act", "emotion"}`). The two speakers have no names and take turns.
+Release: a text file with a dialogue a line, utterances ended by `__eou__`, and a file of digits
+beside it. Elsewhere: an object a dialogue, with parallel lists (`dialog` or `utterances`, `act`,
+`emotion`), or a list of objects without speakers (`{"text", "act", "emotion"}`). The two speakers
+have no names and take turns.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,18 +36,23 @@ def read_release(texts: Path, emotions: Path, prefix: str = "") -> Iterator[Foun
     text_lines, emotion_lines = read_lines(texts), read_lines(emotions)
     if len(text_lines) != len(emotion_lines):
         raise UserError(
-            f"{texts} has {len(text_lines)} lines but {emotions} has {len(emotion_lines)}; each must have one a dialogue."
+            f"{texts} has {len(text_lines)} lines but {emotions} has {len(emotion_lines)}; each"
+            " must have one a dialogue."
         )
-    for number, (text_line, emotion_line) in enumerate(zip(text_lines, emotion_lines, strict=True), start=1):
+    for number, (text_line, emotion_line) in enumerate(
+        zip(text_lines, emotion_lines, strict=True), start=1
+    ):
         spoken = [text.strip() for text in text_line.strip().removesuffix(END).split(END)]
         digits = emotion_line.split()
         if len(spoken) != len(digits):
             raise UserError(
-                f"{texts} line {number} has {len(spoken)} utterances, but {emotions} has {len(digits)} emotions there."
+                f"{texts} line {number} has {len(spoken)} utterances, but {emotions} has"
+                f" {len(digits)} emotions there."
             )
         if unknown := [digit for digit in digits if digit not in map(str, range(len(LABELS)))]:
             raise UserError(
-                f"{emotions} line {number}: {unknown[0]!r} is not an emotion, which is a digit from 0 to {len(LABELS) - 1}."
+                f"{emotions} line {number}: {unknown[0]!r} is not an emotion, which is a digit from"
+                f" 0 to {len(LABELS) - 1}."
             )
         utterances = _in_turns(spoken, [LABELS[int(digit)] for digit in digits])
         yield Found(Dialogue(f"{prefix}{number}", utterances), texts, (number,) * len(utterances))
@@ -61,13 +67,16 @@ def emotions_beside(texts: Path) -> Path:
     emotions = beside(texts)
     if emotions == texts or not emotions.is_file():
         raise UserError(
-            f"{texts} is DailyDialog's text, dialogues_NAME.txt; its emotions, dialogues_emotion_NAME.txt, must lie beside it."
+            f"{texts} is DailyDialog's text, dialogues_NAME.txt; its emotions,"
+            " dialogues_emotion_NAME.txt, must lie beside it."
         )
     return emotions
 
 
 def beside(texts: Path) -> Path:
-    """Where the emotions of a text file would be; the file itself where it is none of the release's."""
+    """Where the emotions of a text file would be; the file itself where it is none of the
+    release's.
+    """
     return texts.with_name(texts.name.replace("dialogues_", "dialogues_emotion_", 1))
 
 
@@ -82,52 +91,87 @@ def is_parallel(record: Mapping[str, Any]) -> bool:
     )
 
 
-def read_parallel(path: Path, records: Sequence[Mapping[str, Any]], places: Sequence[str], lines: Sequence[int]) -> list[Found]:
+def read_parallel(
+    path: Path, records: Sequence[Mapping[str, Any]], places: Sequence[str], lines: Sequence[int]
+) -> list[Found]:
     """Dialogues as parallel lists; with a list of `speakers`, those speak.
 
     Raises:
-      UserError: lists of different lengths, or numbers for emotions in a file that is not DailyDialog's (which has `act`).
+      UserError: lists of different lengths, or numbers for emotions in a file that is not
+        DailyDialog's (which has `act`).
     """
     found = []
     for number, (record, where, line) in enumerate(zip(records, places, lines, strict=True), 1):
         texts, emotions = _first(record, _TEXTS), _first(record, _EMOTIONS)
-        if not isinstance(texts, list) or not isinstance(emotions, list) or len(texts) != len(emotions):
+        if (
+            not isinstance(texts, list)
+            or not isinstance(emotions, list)
+            or len(texts) != len(emotions)
+        ):
             raise UserError(f"{where}: the lists of utterances and emotions must be of one length.")
         daily = any(name in record for name in ("act", "acts"))
-        spoken = [read_spoken(text, f"{where}: utterance {n}").strip() for n, text in enumerate(texts)]
-        labels = [_label(emotion, daily, f"{where}: utterance {n}") for n, emotion in enumerate(emotions)]
+        spoken = [
+            read_spoken(text, f"{where}: utterance {n}").strip() for n, text in enumerate(texts)
+        ]
+        labels = [
+            _label(emotion, daily, f"{where}: utterance {n}") for n, emotion in enumerate(emotions)
+        ]
         speakers = record.get("speakers")
         if speakers is not None:
             if not isinstance(speakers, list) or len(speakers) != len(texts):
                 raise UserError(f"{where}: the list of speakers must have one an utterance.")
-            names = [read_identity(speaker, f"{where}: speaker {n}") for n, speaker in enumerate(speakers)]
-            utterances = tuple(Utterance(*parts) for parts in zip(names, spoken, labels, strict=True))
+            names = [
+                read_identity(speaker, f"{where}: speaker {n}")
+                for n, speaker in enumerate(speakers)
+            ]
+            utterances = tuple(
+                Utterance(*parts) for parts in zip(names, spoken, labels, strict=True)
+            )
         elif daily:
             utterances = _in_turns(spoken, labels)
         else:
-            raise UserError(f"{where}: nothing says who speaks; give a list 'speakers', one an utterance.")
+            raise UserError(
+                f"{where}: nothing says who speaks; give a list 'speakers', one an utterance."
+            )
         identity = read_identity(record.get("id", number), f"{where}: the id")
-        found.append(Found(Dialogue(identity, utterances), path, (line,) * len(utterances) if line else ()))
+        found.append(
+            Found(Dialogue(identity, utterances), path, (line,) * len(utterances) if line else ())
+        )
     return found
 
 
 def is_without_speakers(items: Sequence[Any]) -> bool:
     """Whether a list of utterances is DailyDialog's as objects: with acts, without speakers."""
     return bool(items) and all(
-        isinstance(item, Mapping) and {"text", "act"} <= set(item) and "speaker" not in item for item in items
+        isinstance(item, Mapping) and {"text", "act"} <= set(item) and "speaker" not in item
+        for item in items
     )
 
 
 def without_speakers(items: Sequence[Mapping[str, Any]], where: str) -> tuple[Utterance, ...]:
-    """The utterances of such a list. Raises `UserError` where a text or an emotion is not what it must be."""
-    spoken = [read_spoken(item["text"], f"{where} utterance {n}: the text").strip() for n, item in enumerate(items)]
-    return _in_turns(spoken, [_label(item.get("emotion"), True, f"{where} utterance {n}") for n, item in enumerate(items)])
+    """The utterances of such a list. Raises `UserError` where a text or an emotion is not what it
+    must be.
+    """
+    spoken = [
+        read_spoken(item["text"], f"{where} utterance {n}: the text").strip()
+        for n, item in enumerate(items)
+    ]
+    return _in_turns(
+        spoken,
+        [
+            _label(item.get("emotion"), True, f"{where} utterance {n}")
+            for n, item in enumerate(items)
+        ],
+    )
 
 
 def _label(value: Any, daily: bool, where: str) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool) and daily:
         if not 0 <= value < len(LABELS):
-            raise UserError(f"{where}: {value} is not an emotion, which is a number from 0 to {len(LABELS) - 1}.")
+            raise UserError(
+                f"{where}: {value} is not an emotion, which is a number from 0 to"
+                f" {len(LABELS) - 1}."
+            )
         return LABELS[value]
     label = read_label(value, where)
     return "neutral" if daily and label in _NEUTRAL else label
@@ -135,7 +179,8 @@ def _label(value: Any, daily: bool, where: str) -> str | None:
 
 def _in_turns(spoken: Sequence[str], labels: Sequence[str | None]) -> tuple[Utterance, ...]:
     return tuple(
-        Utterance(SPEAKERS[turn % 2], text, label) for turn, (text, label) in enumerate(zip(spoken, labels, strict=True))
+        Utterance(SPEAKERS[turn % 2], text, label)
+        for turn, (text, label) in enumerate(zip(spoken, labels, strict=True))
     )
 
 

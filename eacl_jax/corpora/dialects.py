@@ -1,4 +1,5 @@
-"""How the bytes of a file become text and rows: compression, encoding and separator, told from its beginning.
+"""How the bytes of a file become text and rows: compression, encoding and separator, known from its
+beginning.
 
 Readers of whole files and of streams share it, so it needs nothing but the standard library.
 """
@@ -18,7 +19,10 @@ SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bar
 """What stands between the cells of a table, and its name for messages."""
 
 _MARK = codecs.BOM_UTF8
-_MARKS = {codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32"}  # UTF-32's begins with UTF-16's: looked at first
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+}  # UTF-32's begins with UTF-16's: looked at first
 _SHORT_MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _GZIP = b"\x1f\x8b"
 _SAVE = "save it as CSV UTF-8 (Excel: Save As, 'CSV UTF-8 (comma delimited)')"
@@ -35,18 +39,19 @@ _BLOCK = 1 << 16
 
 
 def as_utf8(file: BinaryIO, name: str) -> BinaryIO:
-    """A stream of the same text in UTF-8, without byte order marks: gzip is unpacked, UTF-16 and UTF-32 are decoded.
+    """A stream of the same text in UTF-8, without byte order marks: gzip is unpacked, UTF-16 and
+    UTF-32 are decoded.
 
-    Text without a mark is passed on as it is, unless its first characters can only be UTF-16's; whoever decodes it says
-    what is wrong with bytes that are not UTF-8 (`why_not_utf8`).
+    Text without a mark is passed on as it is, unless its first characters can only be UTF-16's;
+    whoever decodes it says what is wrong with bytes that are not UTF-8 (`why_not_utf8`).
 
     Args:
       file: any binary stream, seekable or not; four bytes of it are waited for.
       name: of the input, for messages.
 
     Raises:
-      UserError: it is something else than text (a workbook, an archive); or, while it is read, its gzip or UTF-16 is
-        damaged.
+      UserError: it is something else than text (a workbook, an archive); or, while it is read, its
+        gzip or UTF-16 is damaged.
     """
     head = file.read(4)
     if head.startswith(_GZIP):
@@ -78,8 +83,8 @@ def why_not_utf8(raw: bytes, start: int) -> str:
     except UnicodeDecodeError:
         likely = ""
     return (
-        f"byte 0x{byte.hex()} at offset {start} is not UTF-8{likely}; {_SAVE}, or convert it from the encoding that it is in: "
-        "iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW"
+        f"byte 0x{byte.hex()} at offset {start} is not UTF-8{likely}; {_SAVE}, or convert it from"
+        " the encoding that it is in: iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW"
     )
 
 
@@ -96,7 +101,8 @@ class Dialect:
     skipped: int = 0
 
     def rows(self, lines: Iterable[str], longest_cell: int) -> "csv._reader":
-        """A strict reader of rows, from the header on. Blanks after a separator go, so that `1, "Well, yes"` is two cells.
+        """A strict reader of rows, from the header on. Blanks after a separator go, so that `1,
+        "Well, yes"` is two cells.
 
         Args:
           lines: from the header on, with their ends.
@@ -107,13 +113,19 @@ class Dialect:
 
 
 def dialect_of(lines: Sequence[str]) -> Dialect:
-    """The dialect of a table, from its first lines: up to the header, which is the first that is not blank.
+    """The dialect of a table, from its first lines: up to the header, which is the first that is
+    not blank.
 
-    The separator is what Excel's first line `sep=;` says, else what the header holds most of outside quotes.
+    The separator is what Excel's first line `sep=;` says, else what the header holds most of
+    outside quotes.
     """
     for number, line in enumerate(lines):
         stated = line.strip("\r\n")
-        if number == 0 and stated.strip('"').lower().startswith("sep=") and len(stated.strip('"')) == 5:
+        if (
+            number == 0
+            and stated.strip('"').lower().startswith("sep=")
+            and len(stated.strip('"')) == 5
+        ):
             return Dialect(stated.strip('"')[4], 1)
         if line.strip():
             counts = {separator: _outside_quotes(line).count(separator) for separator in SEPARATORS}
@@ -152,10 +164,13 @@ def why_misfit(cells: Sequence[str], columns: int, separator: str) -> str:
             f"{len(cells)} cells, but the header has {columns} columns; "
             f"quote cells that hold {SEPARATORS.get(separator, separator)}, quotes or line ends."
         )
-    # Files with tabs are often written without any quoting: there a quote at a text's beginning is part of the text, and
-    # would join all up to the next one.
+    # Files with tabs are often written without any quoting: there a quote at a text's beginning is
+    # part of the text, and would join all up to the next one.
     if separator == "\t" and any("\t" in cell and ("\n" in cell or "\r" in cell) for cell in cells):
-        return "a cell begins with a quote and ends rows later; write quotes that belong to a text twice, in a quoted cell."
+        return (
+            "a cell begins with a quote and ends rows later; write quotes that belong to a text"
+            " twice, in a quoted cell."
+        )
     return ""
 
 
@@ -207,7 +222,9 @@ class _Joined(_Raw):
     def _pieces_of(head: bytes, file: BinaryIO) -> Iterator[bytes]:
         if head:
             yield head
-        read = getattr(file, "read1", file.read)  # what a pipe has now, not all that it will ever have
+        read = getattr(
+            file, "read1", file.read
+        )  # what a pipe has now, not all that it will ever have
         while piece := read(_BLOCK):
             yield piece
 
@@ -224,7 +241,10 @@ class _Guarded(_Raw):
             while piece := unpacked.read1(_BLOCK):
                 yield piece
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise UserError(f"{name}: the gzip file is damaged or cut short ({error}); copy or compress it again.") from error
+            raise UserError(
+                f"{name}: the gzip file is damaged or cut short ({error}); copy or compress it"
+                " again."
+            ) from error
 
 
 class _Transcoded(_Raw):
@@ -241,4 +261,6 @@ class _Transcoded(_Raw):
                 yield decoder.decode(piece).encode()
             yield decoder.decode(b"", final=True).encode()
         except UnicodeError as error:
-            raise UserError(f"{name} is not valid {codec.upper()}: {error}; save it as UTF-8.") from error
+            raise UserError(
+                f"{name} is not valid {codec.upper()}: {error}; save it as UTF-8."
+            ) from error

@@ -1,8 +1,8 @@
 """Download of one file: whole and verified, or not there at all.
 
-TFDS' own download manager looks checksums up by address in files beside the builder and names what it keeps by address
-too. Here a prepared corpus is named after the content of its sources, so they must lie under known names before a
-builder exists.
+TFDS' own download manager looks checksums up by address in files beside the builder and names what
+it keeps by address too. Here a prepared corpus is named after the content of its sources, so they
+must lie under known names before a builder exists.
 """
 
 import contextlib
@@ -24,7 +24,8 @@ _CHUNK = 1 << 16
 
 
 def fetch(url: str, target: Path, *, sha256: str | None = None, timeout: float = 60.0) -> bool:
-    """Downloads `url` to `target` unless it is there already, with the right content where that is known.
+    """Downloads `url` to `target` unless it is there already, with the right content where that is
+    known.
 
     Safe with several processes: each writes a file of its own and renames it into place.
 
@@ -38,11 +39,12 @@ def fetch(url: str, target: Path, *, sha256: str | None = None, timeout: float =
       Whether something was downloaded.
 
     Raises:
-      UserError: the server cannot be reached or refuses, the body is cut short, its checksum differs, or the disk refuses.
+      UserError: the server cannot be reached or refuses, the body is cut short, its checksum
+        differs, or the disk refuses.
     """
     if target.is_file() and (sha256 is None or sha256_of(target) == sha256):
         return False
-    advice = f"Get {target.name} by other means and set --config.data.dir to its folder."
+    advice = f"Get {target.name} by other means and set config.data.dir to its folder."
     partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -50,15 +52,20 @@ def fetch(url: str, target: Path, *, sha256: str | None = None, timeout: float =
         received, digest = _stream(url, partial, timeout)
         if sha256 is not None and digest != sha256:
             raise UserError(
-                f"{url} gave {received} bytes with sha256 {digest}, expected {sha256}: it is not the published file. {advice}"
+                f"{url} gave {received} bytes with sha256 {digest}, expected {sha256}: it is not"
+                f" the published file. {advice}"
             )
         os.replace(partial, target)
     except urllib.error.HTTPError as error:
         raise UserError(f"{url} answered {error.code} {error.reason}. {advice}") from error
     except urllib.error.URLError as error:
-        raise UserError(f"cannot reach {url}: {error.reason}. Without a network: {advice}") from error
+        raise UserError(
+            f"cannot reach {url}: {error.reason}. Without a network: {advice}"
+        ) from error
     except (OSError, http.client.HTTPException) as error:
-        raise UserError(f"cannot download {url} to {target}: {error or type(error).__name__}. {advice}") from error
+        raise UserError(
+            f"cannot download {url} to {target}: {error or type(error).__name__}. {advice}"
+        ) from error
     finally:
         with contextlib.suppress(OSError):
             partial.unlink()

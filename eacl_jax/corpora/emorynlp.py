@@ -1,7 +1,7 @@
 """EmoryNLP: scenes of a television series, seven emotions.
 
-Source: Zahiri and Choi, "Emotion Detection on TV Show Transcripts with Sequence-based Convolutional Neural Networks", 2018;
-github.com/emorynlp/emotion-detection.
+Source: Zahiri and Choi, "Emotion Detection on TV Show Transcripts with Sequence-based Convolutional
+Neural Networks", 2018; github.com/emorynlp/emotion-detection.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,18 +18,31 @@ from eacl_jax.corpora.scenes import read_scenes
 from eacl_jax.corpora.sources import locate, read_text
 from eacl_jax.errors import UserError
 
-_FILES = {"train": "emotion-detection-trn.json", "dev": "emotion-detection-dev.json", "test": "emotion-detection-tst.json"}
+_FILES = {
+    "train": "emotion-detection-trn.json",
+    "dev": "emotion-detection-dev.json",
+    "test": "emotion-detection-tst.json",
+}
 
 
 class EmoryNlp(CorpusBuilder):
-    """Builder of EmoryNLP, from the three `emotion-detection-*.json` files; a scene is a dialogue."""
+    """Builder of EmoryNLP, from the three `emotion-detection-*.json` files; a scene is a
+    dialogue.
+    """
 
     name = "emorynlp"
     LABELS = ("joyful", "neutral", "powerful", "mad", "scared", "peaceful", "sad")
-    EXPECTED: ClassVar[Mapping[str, Counts]] = {"train": Counts(713, 9934), "dev": Counts(99, 1344), "test": Counts(85, 1328)}
+    EXPECTED: ClassVar[Mapping[str, Counts]] = {
+        "train": Counts(713, 9934),
+        "dev": Counts(99, 1344),
+        "test": Counts(85, 1328),
+    }
     EMPTY_TEXT = True
-    BASE_URL: ClassVar[str] = "https://raw.githubusercontent.com/emorynlp/emotion-detection/master/json"
-    # The checksum of the published train file could not be recorded: it is verified by its counts instead.
+    BASE_URL: ClassVar[str] = (
+        "https://raw.githubusercontent.com/emorynlp/emotion-detection/master/json"
+    )
+    # The checksum of the published train file could not be recorded: it is verified by its counts
+    # instead.
     SHA256: ClassVar[Mapping[str, str]] = {
         "dev": "177f0b8ae5442045ea60e6f7940e14b1a8c15c704201f01da1ba74943f99086e",
         "test": "2da84b0bffbc9da2f3b9de8016c2d3ae5478e6ccb26d473313368373b427dedc",
@@ -41,7 +54,9 @@ class EmoryNlp(CorpusBuilder):
         if data.dir:
             files = locate(data.dir, cls.name, [_FILES])
         else:
-            files = {split: cache_dir / "downloads" / cls.name / name for split, name in _FILES.items()}
+            files = {
+                split: cache_dir / "downloads" / cls.name / name for split, name in _FILES.items()
+            }
             for split, path in files.items():
                 checksum = cls.SHA256.get(split)
                 if fetch(f"{cls.BASE_URL}/{path.name}", path, sha256=checksum) and checksum is None:

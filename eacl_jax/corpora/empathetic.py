@@ -1,8 +1,9 @@
 """EmpatheticDialogues' CSV: commas within texts are written `_comma_`, and nothing is quoted.
 
-The emotion (`context`) is that of a situation, which the first speaker tells with the first utterance: that utterance has the
-label, the others are context. Speakers have no names: they are Speaker and Listener, as in the paper ("Towards Empathetic
-Open-domain Conversation Models: a New Benchmark and Dataset", ACL 2019).
+The emotion (`context`) is that of a situation, which the first speaker tells with the first
+utterance: that utterance has the label, the others are context. Speakers have no names: they are
+Speaker and Listener, as in the paper ("Towards Empathetic Open-domain Conversation Models: a New
+Benchmark and Dataset", ACL 2019).
 """
 
 from collections.abc import Sequence
@@ -40,13 +41,18 @@ def read_empathetic(path: Path, lines: Sequence[str]) -> list[Found]:
             continue
         cells = row.split(",")
         if len(cells) <= max(places):
-            raise UserError(f"{path} line {line}: {len(cells)} cells, but the header has {len(header)} columns.")
+            raise UserError(
+                f"{path} line {line}: {len(cells)} cells, but the header has {len(header)} columns."
+            )
         identity, number, emotion, _, speaker, text = (cells[place].strip() for place in places)
         if not identity or not number.isdecimal():
             raise UserError(
-                f"{path} line {line}: conv_id {identity!r} and utterance_idx {number!r} must be an id and a number."
+                f"{path} line {line}: conv_id {identity!r} and utterance_idx {number!r} must be an"
+                " id and a number."
             )
-        gathered.setdefault(identity, []).append((int(number), line, speaker, text.replace("_comma_", ","), emotion))
+        gathered.setdefault(identity, []).append(
+            (int(number), line, speaker, text.replace("_comma_", ","), emotion)
+        )
     found = []
     for identity, rows in gathered.items():
         rows.sort(key=lambda row: row[:2])

@@ -1,8 +1,9 @@
 """Any file of dialogues -> `Dialogue`s: what it holds shows in its content, not in flags.
 
-Read are, each also compressed with gzip: tables with an utterance a row (CSV with commas, semicolons or tabs, as Excel and
-pandas write them; MELD's columns; EmpatheticDialogues), JSON (one value or one a line) with a dialogue or an utterance an
-object (EmotionLines, EmoryNLP, ConvoKit, DailyDialog, doccano, Label Studio), DailyDialog's release, and parquet.
+Read are, each also compressed with gzip: tables with an utterance a row (CSV with commas,
+semicolons or tabs, as Excel and pandas write them; MELD's columns; EmpatheticDialogues), JSON (one
+value or one a line) with a dialogue or an utterance an object (EmotionLines, EmoryNLP, ConvoKit,
+DailyDialog, doccano, Label Studio), DailyDialog's release, and parquet.
 """
 
 import json
@@ -30,23 +31,24 @@ def read_file(
     *,
     columns: Mapping[str, str] | None = None,
     annotated: bool = True,
-    naming: str = "--{part}-column",
+    naming: str = "{part}_column",
 ) -> list[Found]:
     """The dialogues of a file.
 
     Args:
       path: the file; `~` is the home folder.
-      columns: names of columns (or JSON fields) for `dialogue`, `speaker`, `text` and `emotion`; those that are absent or empty
-        are found by their usual names.
+      columns: names of columns (or JSON fields) for `dialogue`, `speaker`, `text` and `emotion`;
+        those that are absent or empty are found by their usual names.
       annotated: whether a table must have a column for the emotion.
       naming: how a user names a column, for messages.
 
     Returns:
-      The dialogues in the file's order. An utterance without a label has the emotion None. Nothing is checked beyond its form:
-      `checks.check_split`.
+      The dialogues in the file's order. An utterance without a label has the emotion None. Nothing
+      is checked beyond its form: `checks.check_split`.
 
     Raises:
-      UserError: the file cannot be read, or its content is none of the above; names file and line or field.
+      UserError: the file cannot be read, or its content is none of the above; names file and line
+        or field.
     """
     path = find_file(path)
     given = {part: name for part, name in (columns or {}).items() if name}
@@ -65,7 +67,9 @@ def read_file(
     if named_json:
         number, line = next((number, line) for number, line in enumerate(lines, 1) if line.strip())
         decode(line, f"{path} line {number}")
-        raise UserError(f"{path} line {number}: a dialogue must be a JSON object, got {line!r:.60}.")
+        raise UserError(
+            f"{path} line {number}: a dialogue must be a JSON object, got {line!r:.60}."
+        )
     if lines and dailydialog_files.END in lines[0]:
         return list(dailydialog_files.read_release(path, dailydialog_files.emotions_beside(path)))
     if lines and empathetic.is_empathetic(lines[0]):
@@ -73,8 +77,9 @@ def read_file(
     first = next((line for line in lines if line.strip()), "")
     if first and not any(separator in first for separator in SEPARATORS):
         raise UserError(
-            f"{path} is neither a table nor JSON: its first line, {first!r:.60}, must name the columns {', '.join(need)}, with "
-            f"commas, semicolons or tabs between them. As JSON, a dialogue a line: {DIALOGUE}."
+            f"{path} is neither a table nor JSON: its first line, {first!r:.60}, must name the"
+            f" columns {', '.join(need)}, with commas, semicolons or tabs between them. As JSON, a"
+            f" dialogue a line: {DIALOGUE}."
         )
     return read_table(path, text, given=given, need=need, naming=naming)
 
@@ -84,7 +89,7 @@ def find_file(path: str | Path, what: str = "") -> Path:
 
     Args:
       path: as named.
-      what: names it, for messages: `--input names`.
+      what: names it, for messages: `config.data.train names`.
 
     Raises:
       UserError: it is not there, or is a folder.
@@ -92,8 +97,14 @@ def find_file(path: str | Path, what: str = "") -> Path:
     path = local.expand(path, what)
     named = f"{what} {path}, which" if what else f"{path}"
     if path.is_dir():
-        inside = sorted(item.name for item in path.iterdir() if item.is_file() and not item.name.startswith("."))
-        there = f" It holds {', '.join(inside[:5])}{', ...' if len(inside) > 5 else ''}." if inside else ""
+        inside = sorted(
+            item.name for item in path.iterdir() if item.is_file() and not item.name.startswith(".")
+        )
+        there = (
+            f" It holds {', '.join(inside[:5])}{', ...' if len(inside) > 5 else ''}."
+            if inside
+            else ""
+        )
         raise UserError(f"{named} is a folder; name one file in it.{there}")
     if not path.is_file():
         nowhere = "" if path.parent.is_dir() else f", nor does its folder {path.parent}"
@@ -135,16 +146,24 @@ def _json(path: Path, text: str) -> Sequence[Record]:
 def _json_lines(path: Path, text: str, error: Exception) -> Sequence[Record]:
     lines = [(number, line) for number, line in enumerate(split_lines(text), 1) if line.strip()]
     if len(lines) > 1:
-        # One value over several lines, several of them, or a bad line among good ones: the first line tells.
+        # One value over several lines, several of them, or a bad line among good ones: the first
+        # line tells.
         try:
             json.loads(lines[0][1])
         except ValueError:
             if not isinstance(error, json.JSONDecodeError):
                 raise UserError(f"{path}: not usable JSON: {error}.") from error
-            advice = "put each value on one line, or all into one array" if error.msg == "Extra data" else "correct it"
+            advice = (
+                "put each value on one line, or all into one array"
+                if error.msg == "Extra data"
+                else "correct it"
+            )
             where = f"{path} line {error.lineno}: not valid JSON at column {error.colno}"
             raise UserError(f"{where}: {error.msg}; {advice}.") from error
-    return [Record(decode(line, f"{path} line {number}"), number, count) for count, (number, line) in enumerate(lines, 1)]
+    return [
+        Record(decode(line, f"{path} line {number}"), number, count)
+        for count, (number, line) in enumerate(lines, 1)
+    ]
 
 
 def _parquet(path: Path) -> Sequence[Record]:
@@ -152,7 +171,8 @@ def _parquet(path: Path) -> Sequence[Record]:
         from pyarrow import parquet
     except ImportError:
         raise UserError(
-            f"{path} is a parquet file, which needs pyarrow: `pip install pyarrow`, or save the table as JSON lines or CSV."
+            f"{path} is a parquet file, which needs pyarrow: `pip install pyarrow`, or save the"
+            " table as JSON lines or CSV."
         ) from None
     try:
         rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()

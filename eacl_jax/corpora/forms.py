@@ -1,10 +1,12 @@
-"""The forms in which an utterance or a dialogue may be given, in Python as in JSON -> `Utterance`, `Dialogue`.
+"""The forms in which an utterance or a dialogue may be given, in Python as in JSON -> `Utterance`,
+`Dialogue`.
 
-An utterance: `{"speaker": "Ann", "text": "I got it!"}`, perhaps with an "emotion" and fields of the user's own, which are
-carried through; a pair of speaker and text; and inside of a dialogue's "utterances" also the text "Ann: I got it!".
+An utterance: `{"speaker": "Ann", "text": "I got it!"}`, perhaps with an "emotion" and fields of the
+user's own, which are carried through; a pair of speaker and text; and inside of a dialogue's
+"utterances" also the text "Ann: I got it!".
 
-A dialogue as an object: `{"id": "1", "utterances": [...]}` or `{"id": "1", "transcript": "Ann: I got it!\\nBen: What?"}`,
-perhaps with fields of the user's own.
+A dialogue as an object: `{"id": "1", "utterances": [...]}` or `{"id": "1", "transcript": "Ann: I
+got it!\\nBen: What?"}`, perhaps with fields of the user's own.
 """
 
 import json
@@ -12,21 +14,32 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from eacl_jax.corpora.labels import clean_label
-from eacl_jax.corpora.transcripts import NOBODY, check_utterance, read_line, read_transcript, why_no_text
+from eacl_jax.corpora.transcripts import (
+    NOBODY,
+    check_utterance,
+    read_line,
+    read_transcript,
+    why_no_text,
+)
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 
 UTTERANCE = '{"speaker": "Ann", "text": "I got it!"}, a pair (speaker, text) or an Utterance'
-DIALOGUE = '{"id": ..., "utterances": [{"speaker": ..., "text": ...}, ...]} or {"id": ..., "transcript": "Ann: ...\\nBen: ..."}'
+DIALOGUE = (
+    '{"id": ..., "utterances": [{"speaker": ..., "text": ...}, ...]} or {"id": ..., "transcript":'
+    ' "Ann: ...\\nBen: ..."}'
+)
 ANSWERED = frozenset({"confidence", "probabilities", "cosines", "truncated", "unknown_text"})
-"""Fields that an answer adds to an utterance: an answer may be given as a question, and these are then left out."""
+"""Fields that an answer adds to an utterance: of an answer that is given as a question, these are
+left out."""
 
 _SPEAKERS = ("name", "author", "user", "username", "sender", "from", "who")
 _TEXTS = ("utterance", "message", "content", "body")
 
 
 def read_utterance(given: Any, where: str = "the utterance") -> Utterance:
-    """One utterance, in one of this module's forms. Without a speaker it is by `NOBODY`; an emotion that is blank is none.
+    """One utterance, in one of this module's forms. Without a speaker it is by `NOBODY`; an emotion
+    that is blank is none.
 
     Raises:
       UserError: a field is missing, misnamed or not text.
@@ -36,14 +49,18 @@ def read_utterance(given: Any, where: str = "the utterance") -> Utterance:
     if isinstance(given, str):
         return read_line(given, where)
     if is_pair(given):
-        if isinstance(given, list) and read_line(given[0], where).text != given[0].strip():  # it names a speaker itself
+        if (
+            isinstance(given, list) and read_line(given[0], where).text != given[0].strip()
+        ):  # it names a speaker itself
             raise UserError(
-                f"{where}: {given!r:.80} should be a pair of speaker and text, but {given[0]!r:.60} is a line of a transcript; "
-                "give each line as an utterance of its own."
+                f"{where}: {given!r:.80} should be a pair of speaker and text, but {given[0]!r:.60}"
+                " is a line of a transcript; give each line as an utterance of its own."
             )
         return check_utterance(Utterance(given[0].strip(), given[1]), where)
     if not isinstance(given, Mapping):
-        raise UserError(f'{where} must be {UTTERANCE}, or "NAME: TEXT", got {type(given).__name__}.')
+        raise UserError(
+            f'{where} must be {UTTERANCE}, or "NAME: TEXT", got {type(given).__name__}.'
+        )
     fields = {str(name): value for name, value in given.items()}
     _no_other_capitals(fields, ("speaker", "text", "emotion"), where)
     if not isinstance(fields.get("text"), str):
@@ -59,9 +76,14 @@ def read_utterance(given: Any, where: str = "the utterance") -> Utterance:
         speaker = str(int(speaker))
     emotion = fields.get("emotion")
     if emotion is not None and not isinstance(emotion, str):
-        raise UserError(f"{where}: field 'emotion' must be a string, or left out where there is none, got {emotion!r:.60}.")
+        raise UserError(
+            f"{where}: field 'emotion' must be a string, or left out where there is none, got"
+            f" {emotion!r:.60}."
+        )
     other = _other(fields, {"speaker", "text", "emotion", *ANSWERED}, where)
-    return check_utterance(Utterance(speaker.strip(), fields["text"], clean_label(emotion or "") or None, other), where)
+    return check_utterance(
+        Utterance(speaker.strip(), fields["text"], clean_label(emotion or "") or None, other), where
+    )
 
 
 def read_record(given: Any, where: str, identity: str = "1") -> Dialogue:
@@ -76,36 +98,58 @@ def read_record(given: Any, where: str, identity: str = "1") -> Dialogue:
       UserError: a field is missing, misnamed or of the wrong type.
     """
     if not isinstance(given, Mapping):
-        raise UserError(f"{where}: a dialogue must be an object, got {type(given).__name__}; give {DIALOGUE}.")
+        raise UserError(
+            f"{where}: a dialogue must be an object, got {type(given).__name__}; give {DIALOGUE}."
+        )
     fields = {str(name): value for name, value in given.items()}
     _no_other_capitals(fields, ("id", "utterances", "transcript"), where)
     identity = read_identity(fields.get("id", identity), where)
     if "utterances" in fields and "transcript" in fields:
-        raise UserError(f"{where}: dialogue {identity!r:.60} has both 'utterances' and 'transcript'; give one of them.")
+        raise UserError(
+            f"{where}: dialogue {identity!r:.60} has both 'utterances' and 'transcript'; give one"
+            " of them."
+        )
     other = _other(fields, {"id", "utterances", "transcript"}, where)
     if "transcript" in fields:
         if "speaker" in fields:
             raise UserError(
-                f"{where}: it has a 'speaker' and a 'transcript'; an utterance has its words in 'text', and a dialogue's "
-                "'transcript' names the speakers itself."
+                f"{where}: it has a 'speaker' and a 'transcript'; an utterance has its words in"
+                " 'text', and a dialogue's 'transcript' names the speakers itself."
             )
         if not isinstance(fields["transcript"], str):
-            raise UserError(f"{where}: field 'transcript' must be a string, got {fields['transcript']!r:.60}.")
+            raise UserError(
+                f"{where}: field 'transcript' must be a string, got {fields['transcript']!r:.60}."
+            )
         read = read_transcript(fields["transcript"], identity, f"{where}: field 'transcript'")
         return Dialogue(identity, read.utterances, other)
     if "utterances" not in fields:
-        hint = "this is an utterance, and a dialogue is a list of them" if "text" in fields else f"it has {sorted(fields)}"
-        raise UserError(f"{where}: a dialogue has no field 'utterances' and no 'transcript' ({hint}); give {DIALOGUE}.")
+        hint = (
+            "this is an utterance, and a dialogue is a list of them"
+            if "text" in fields
+            else f"it has {sorted(fields)}"
+        )
+        raise UserError(
+            f"{where}: a dialogue has no field 'utterances' and no 'transcript' ({hint}); give"
+            f" {DIALOGUE}."
+        )
     if not isinstance(fields["utterances"], (list, tuple)):
         kind = type(fields["utterances"]).__name__
-        raise UserError(f"{where}: dialogue {identity!r:.60} must have a list of 'utterances', got {kind}.")
+        raise UserError(
+            f"{where}: dialogue {identity!r:.60} must have a list of 'utterances', got {kind}."
+        )
     return read_utterances(fields["utterances"], identity, where, other)
 
 
-def read_utterances(given: Iterable[Any], identity: str, where: str, other: Mapping[str, Any] | None = None) -> Dialogue:
+def read_utterances(
+    given: Iterable[Any], identity: str, where: str, other: Mapping[str, Any] | None = None
+) -> Dialogue:
     """The dialogue of these utterances."""
     place = f"{where}: dialogue {identity!r:.60} utterance"
-    return Dialogue(identity, tuple(read_utterance(item, f"{place} {i}") for i, item in enumerate(given)), other or {})
+    return Dialogue(
+        identity,
+        tuple(read_utterance(item, f"{place} {i}") for i, item in enumerate(given)),
+        other or {},
+    )
 
 
 def read_identity(given: Any, where: str, name: str = "id") -> str:
@@ -116,7 +160,9 @@ def read_identity(given: Any, where: str, name: str = "id") -> str:
     """
     if not isinstance(given, str):
         if not _is_number(given):
-            raise UserError(f"{where}: field {name!r} must be a string or a whole number, got {given!r:.60}.")
+            raise UserError(
+                f"{where}: field {name!r} must be a string or a whole number, got {given!r:.60}."
+            )
         return str(int(given))
     if reason := why_no_text(given):
         raise UserError(f"{where}: field {name!r} {reason}.")
@@ -125,11 +171,17 @@ def read_identity(given: Any, where: str, name: str = "id") -> str:
 
 def is_pair(given: Any) -> bool:
     """Whether it is a list or tuple of two strings: speaker and text."""
-    return isinstance(given, (list, tuple)) and len(given) == 2 and all(isinstance(each, str) for each in given)
+    return (
+        isinstance(given, (list, tuple))
+        and len(given) == 2
+        and all(isinstance(each, str) for each in given)
+    )
 
 
 def _is_number(given: Any) -> bool:
-    """A whole number, of Python's or NumPy's; tables give them as floats where other cells are missing."""
+    """A whole number, of Python's or NumPy's; tables give them as floats where other cells are
+    missing.
+    """
     if isinstance(given, bool):
         return False
     try:
@@ -161,6 +213,7 @@ def _other(fields: Mapping[str, Any], known: set[str], where: str) -> dict[str, 
             json.dumps(other, ensure_ascii=False, default=str).encode()
         except (UnicodeEncodeError, ValueError, RecursionError) as error:
             raise UserError(
-                f"{where}: its other fields ({', '.join(sorted(other))}) hold what is no text ({error})."
+                f"{where}: its other fields ({', '.join(sorted(other))}) hold what is no text"
+                f" ({error})."
             ) from error
     return other

@@ -1,4 +1,6 @@
-"""A dialogue together with the place where it was read, so that a complaint about it can name file and line."""
+"""A dialogue together with the place where it was read, so that a complaint about it can name file
+and line.
+"""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -15,7 +17,8 @@ class Found:
       dialogue: the dialogue.
       file: the source file it was read from.
       lines: one line number (from 1) an utterance; empty where the format has no useful lines.
-      turns: the numbers that the file itself gives a dialogue's utterances; empty where it gives none.
+      turns: the numbers that the file itself gives a dialogue's utterances; empty where it gives
+        none.
     """
 
     dialogue: Dialogue
@@ -24,7 +27,9 @@ class Found:
     turns: tuple[int, ...] = ()
 
     def where(self, utterance: int | None = None) -> str:
-        """`FILE line 3: dialogue 'd1' utterance 0`, as far as it is known; utterances count from 0."""
+        """`FILE line 3: dialogue 'd1' utterance 0`, as far as it is known; utterances count from
+        0.
+        """
         place = str(self.file)
         if self.lines:
             place += f" line {self.lines[utterance or 0]}"

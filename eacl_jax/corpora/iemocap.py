@@ -1,8 +1,8 @@
 """IEMOCAP: acted two-person dialogues, six emotions; the rest of the utterances is context.
 
-Source: "IEMOCAP: interactive emotional dyadic motion capture database", Language Resources and Evaluation
-2008. Its licence is given per user, so nothing is downloaded: the user's copy is read, as released or in the JSON form
-that papers exchange.
+Source: "IEMOCAP: interactive emotional dyadic motion capture database", Language Resources and
+Evaluation 2008. Its licence is given per user, so nothing is downloaded: the user's copy is read,
+as released or in the JSON form that papers exchange.
 """
 
 import re
@@ -19,30 +19,54 @@ from eacl_jax.corpora.sources import data_folder, folders_below, locate, read_li
 from eacl_jax.dialogue import SPLITS, Dialogue, Utterance
 from eacl_jax.errors import UserError
 
-_LABELS = {"neu": "neutral", "exc": "excited", "fru": "frustrated", "sad": "sad", "hap": "happy", "ang": "angry"}
-# The speakers have no names; these are the ones that the reference gave them, by order of appearance.
+_LABELS = {
+    "neu": "neutral",
+    "exc": "excited",
+    "fru": "frustrated",
+    "sad": "sad",
+    "hap": "happy",
+    "ang": "angry",
+}
+# The speakers have no names; these are the ones that the reference gave them, by order of
+# appearance.
 _SPEAKERS = ("Roy", "Weldon")
 _EXCHANGED = {split: f"{split}_data.json" for split in SPLITS}
 _SESSIONS = range(1, 6)
 _TURNS, _RATINGS = "transcriptions", "EmoEvaluation"
 
-# `Ses01F_impro01_F000 [006.2901-008.2357]: text`: the letter after the last underscore says who of the two speaks.
-_TURN = re.compile(r"(?P<id>Ses\w+_(?P<speaker>[FM])\w*)\s+\[(?P<start>\d+\.?\d*)-(?P<end>\d+\.?\d*)\]:(?P<text>.*)")
+# `Ses01F_impro01_F000 [006.2901-008.2357]: text`: the letter after the last underscore says who of
+# the two speaks.
+_TURN = re.compile(
+    r"(?P<id>Ses\w+_(?P<speaker>[FM])\w*)\s+\[(?P<start>\d+\.?\d*)-(?P<end>\d+\.?\d*)\]:(?P<text>.*)"
+)
 # `[6.2901 - 8.2357]	Ses01F_impro01_F000	neu	[2.5000, 2.5000, 2.5000]`
-_RATING = re.compile(r"\[\d+\.?\d*\s*-\s*\d+\.?\d*\]\s+(?P<id>Ses\w+)\s+(?P<label>[a-z]{3})\s+\[.*\]\s*")
+_RATING = re.compile(
+    r"\[\d+\.?\d*\s*-\s*\d+\.?\d*\]\s+(?P<id>Ses\w+)\s+(?P<label>[a-z]{3})\s+\[.*\]\s*"
+)
 
 
 class Iemocap(CorpusBuilder):
-    """Builder of IEMOCAP, from the release's tree or from the exchanged `{train,dev,test}_data.json`.
+    """Builder of IEMOCAP, from the release's tree or from the exchanged
+    `{train,dev,test}_data.json`.
 
-    In the release, session 5 is the test split, and of the dialogues of sessions 1 to 4, sorted by name, every sixth is dev.
+    In the release, session 5 is the test split, and of the dialogues of sessions 1 to 4, sorted by
+    name, every sixth is dev.
     """
 
     name = "iemocap"
     LABELS = tuple(_LABELS.values())
-    EXPECTED: ClassVar[Mapping[str, Counts]] = {"train": Counts(100, 4778), "dev": Counts(20, 980), "test": Counts(31, 1622)}
-    # The published utterance counts are the exchanged files'; in the release only the dialogues are sure to agree.
-    EXPECTED_RELEASE: ClassVar[Mapping[str, Counts]] = {"train": Counts(100), "dev": Counts(20), "test": Counts(31)}
+    EXPECTED: ClassVar[Mapping[str, Counts]] = {
+        "train": Counts(100, 4778),
+        "dev": Counts(20, 980),
+        "test": Counts(31, 1622),
+    }
+    # The published utterance counts are the exchanged files'; in the release only the dialogues are
+    # sure to agree.
+    EXPECTED_RELEASE: ClassVar[Mapping[str, Counts]] = {
+        "train": Counts(100),
+        "dev": Counts(20),
+        "test": Counts(31),
+    }
     EMPTY_TEXT = True  # an utterance may be nothing but laughter
 
     @classmethod
@@ -50,14 +74,19 @@ class Iemocap(CorpusBuilder):
         """Takes either layout from `data.dir`."""
         if not data.dir:
             raise UserError(
-                "IEMOCAP is licensed per user and never downloaded: ask its owners (sail.usc.edu/iemocap) and set "
-                "--config.data.dir to your copy."
+                "IEMOCAP is licensed per user and never downloaded: ask its owners"
+                " (sail.usc.edu/iemocap) and set config.data.dir to your copy."
             )
         root = data_folder(data.dir)
         for folder in folders_below(root):
             if all((folder / f"Session{session}").is_dir() for session in _SESSIONS):
-                return cls(sources=_release(folder), cache_dir=cache_dir, expected=cls.EXPECTED_RELEASE)
-        advice = f"Or the release's Session1 to Session5, each with dialog/{_RATINGS} and dialog/{_TURNS}."
+                return cls(
+                    sources=_release(folder), cache_dir=cache_dir, expected=cls.EXPECTED_RELEASE
+                )
+        advice = (
+            f"Or the release's Session1 to Session5, each with dialog/{_RATINGS} and"
+            f" dialog/{_TURNS}."
+        )
         files = locate(data.dir, cls.name, [_EXCHANGED], advice)
         return cls(sources={split: (path,) for split, path in files.items()}, cache_dir=cache_dir)
 
@@ -76,7 +105,9 @@ def _named(where: str, turns: Sequence[tuple[str, str, str | None]]) -> tuple[Ut
     """Turns (speaker's mark, text, emotion) with the marks replaced by names."""
     marks = list(dict.fromkeys(mark for mark, _, _ in turns))
     if len(marks) > len(_SPEAKERS):
-        raise UserError(f"{where} has {len(marks)} speakers, {', '.join(marks)}; a dialogue of IEMOCAP has two.")
+        raise UserError(
+            f"{where} has {len(marks)} speakers, {', '.join(marks)}; a dialogue of IEMOCAP has two."
+        )
     names = dict(zip(marks, _SPEAKERS, strict=False))
     return tuple(Utterance(names[mark], _clean(text), emotion) for mark, text, emotion in turns)
 
@@ -90,19 +121,31 @@ def _read_exchanged(path: Path) -> Iterator[Found]:
         raise UserError(f"{path} must hold a list of dialogues, got {type(content).__name__}.")
     for number, dialogue in enumerate(content):
         if not isinstance(dialogue, list) or not dialogue:
-            raise UserError(f"{path}: dialogue {number} must be a list of utterances, at least one.")
-        turns = [_exchanged_turn(f"{path}: dialogue {number} utterance {index}", turn) for index, turn in enumerate(dialogue)]
+            raise UserError(
+                f"{path}: dialogue {number} must be a list of utterances, at least one."
+            )
+        turns = [
+            _exchanged_turn(f"{path}: dialogue {number} utterance {index}", turn)
+            for index, turn in enumerate(dialogue)
+        ]
         # A speaker is the dialogue's name and a letter: Ses01F_impro01_F.
         name = turns[0][0].rpartition("_")[0]
         yield Found(Dialogue(name, _named(f"{path}: dialogue {name!r}", turns)), path)
 
 
 def _exchanged_turn(where: str, turn: Any) -> tuple[str, str, str | None]:
-    if not isinstance(turn, Mapping) or not all(isinstance(turn.get(key), str) for key in ("speaker", "text")):
-        raise UserError(f"{where} must be an object with the strings 'speaker' and 'text', got {turn!r:.80}.")
+    if not isinstance(turn, Mapping) or not all(
+        isinstance(turn.get(key), str) for key in ("speaker", "text")
+    ):
+        raise UserError(
+            f"{where} must be an object with the strings 'speaker' and 'text', got {turn!r:.80}."
+        )
     label = turn.get("label")
     if label is not None and (not isinstance(label, str) or label not in _LABELS):
-        raise UserError(f"{where}: the label {label!r} is not one of {', '.join(_LABELS)}; leave it out where there is none.")
+        raise UserError(
+            f"{where}: the label {label!r} is not one of {', '.join(_LABELS)}; leave it out where"
+            " there is none."
+        )
     return turn["speaker"], turn["text"], None if label is None else _LABELS[label]
 
 
@@ -113,17 +156,24 @@ def _release(folder: Path) -> dict[str, tuple[Path, ...]]:
     for number, path in enumerate(sorted(development, key=lambda path: path.name)):
         turns["dev" if number % 6 == 5 else "train"].append(path)
     turns["test"] = _dialogues(folder, _SESSIONS[-1])
-    ratings = {path: path.parents[1] / _RATINGS / path.name for split in SPLITS for path in turns[split]}
+    ratings = {
+        path: path.parents[1] / _RATINGS / path.name for split in SPLITS for path in turns[split]
+    }
     if missing := [str(path) for path in ratings.values() if not path.is_file()]:
-        raise UserError(f"{len(missing)} transcriptions have no ratings: there is no {', '.join(missing[:3])}.")
+        raise UserError(
+            f"{len(missing)} transcriptions have no ratings: there is no {', '.join(missing[:3])}."
+        )
     return {split: (*paths, *(ratings[path] for path in paths)) for split, paths in turns.items()}
 
 
 def _dialogues(folder: Path, session: int) -> list[Path]:
-    # Not `*.txt`: copies of the release hold hidden twins of the files, left by another file system.
+    # Not `*.txt`: copies of the release hold hidden twins of the files, left by another file
+    # system.
     turns = folder / f"Session{session}" / "dialog" / _TURNS
     if not (found := sorted(turns.glob("Ses*.txt"))):
-        raise UserError(f"{turns} holds no transcriptions Ses*.txt; the whole release of IEMOCAP is needed.")
+        raise UserError(
+            f"{turns} holds no transcriptions Ses*.txt; the whole release of IEMOCAP is needed."
+        )
     return found
 
 
@@ -139,14 +189,26 @@ def _read_dialogue(turns: Path, ratings: Path) -> Found:
         if rating := _RATING.fullmatch(line):
             emotions[rating["id"]] = _LABELS.get(rating["label"])
         elif line.startswith("[") and "Ses" in line:
-            raise UserError(f"{ratings} line {number} is not a rating as the release writes them: {line!r:.80}.")
+            raise UserError(
+                f"{ratings} line {number} is not a rating as the release writes them: {line!r:.80}."
+            )
     said = []
     for number, line in enumerate(read_lines(turns), start=1):
         # Lines without times are remarks about noises, not utterances.
         if turn := _TURN.fullmatch(line.strip()):
             said.append((float(turn["start"]), float(turn["end"]), number, turn))
     said.sort(key=lambda item: item[:3])
-    if silent := {key for key, emotion in emotions.items() if emotion} - {turn["id"] for *_, turn in said}:
-        logger.warning("%s: %d rated utterances are not in %s: %s", ratings, len(silent), turns, ", ".join(sorted(silent)[:3]))
-    utterances = _named(str(turns), [(turn["speaker"], turn["text"], emotions.get(turn["id"])) for *_, turn in said])
+    if silent := {key for key, emotion in emotions.items() if emotion} - {
+        turn["id"] for *_, turn in said
+    }:
+        logger.warning(
+            "%s: %d rated utterances are not in %s: %s",
+            ratings,
+            len(silent),
+            turns,
+            ", ".join(sorted(silent)[:3]),
+        )
+    utterances = _named(
+        str(turns), [(turn["speaker"], turn["text"], emotions.get(turn["id"])) for *_, turn in said]
+    )
     return Found(Dialogue(turns.stem, utterances), turns, tuple(number for _, _, number, _ in said))

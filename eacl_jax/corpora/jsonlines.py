@@ -17,7 +17,8 @@ def read_dialogues(path: Path) -> Iterator[Found]:
     """The dialogues of a JSONL file; blank lines are passed over.
 
     Raises:
-      UserError: the file cannot be read, or a line is not JSON or not a dialogue (`forms.read_record`).
+      UserError: the file cannot be read, or a line is not JSON or not a dialogue
+        (`forms.read_record`).
     """
     for number, line in enumerate(read_lines(path), start=1):
         if not line.strip():
@@ -41,14 +42,16 @@ def decode(line: str, where: str, *, expected: str = "one dialogue a line") -> A
     try:
         return loads(line)
     except json.JSONDecodeError as error:
-        raise UserError(f"{where}: not valid JSON at column {error.colno}: {error.msg}; give {expected}.") from error
+        raise UserError(
+            f"{where}: not valid JSON at column {error.colno}: {error.msg}; give {expected}."
+        ) from error
     except (ValueError, RecursionError) as error:
         raise UserError(f"{where}: not usable JSON: {error}.") from error
 
 
 def loads(text: str) -> Any:
-    """The JSON value of a text, as `json.loads`, but a field that an object has twice is a `ValueError` (which one is meant?),
-    and so is a number that JSON does not have.
+    """The JSON value of a text, as `json.loads`, but a field that an object has twice is a
+    `ValueError` (which one is meant?), and so is a number that JSON does not have.
     """
     return json.loads(text, object_pairs_hook=once, parse_constant=_finite, parse_float=_finite)
 

@@ -1,9 +1,10 @@
 """Labels as annotators spell them.
 
-The rule: blanks around a label go (no-break and zero-width ones too), runs of blanks within are one, and Unicode's composed
-form stands for the decomposed one (NFC): nobody means these to be different labels. What people may mean to be different,
-capitals, full-width letters, underscores or nothing for blanks, a full stop or quotes around, is counted and refused, and so
-are words that say "no label" and labels joined out of others; unless the labels are listed, which says what is meant.
+The rule: blanks around a label go (no-break and zero-width ones too), runs of blanks within are
+one, and Unicode's composed form stands for the decomposed one (NFC): nobody means these to be
+different labels. What people may mean to be different, capitals, full-width letters, underscores or
+nothing for blanks, a full stop or quotes around, is counted and refused, and so are words that say
+"no label" and labels joined out of others; unless the labels are listed, which says what is meant.
 """
 
 import math
@@ -20,7 +21,8 @@ _WORDS = "- -- --- – — . ? n/a #n/a na <na> nan none null nil unlabeled unla
 NO_LABEL = frozenset(_WORDS.split())
 """Words, without capitals, that stand where nobody annotated."""
 
-# Characters of no width, a byte order mark among them. Joiners stay: emoji and some scripts are written with them.
+# Characters of no width, a byte order mark among them. Joiners stay: emoji and some scripts are
+# written with them.
 _BLANKS = re.compile(r"[\s\u200b\u2060\ufeff]+")
 
 
@@ -29,7 +31,9 @@ _AROUND = " .,;:!?\"'`*()[]{}“”‘’"
 
 
 def clean_label(label: str) -> str:
-    """A label in the one form that it has here: composed characters, single blanks within, none around."""
+    """A label in the one form that it has here: composed characters, single blanks within, none
+    around.
+    """
     return _BLANKS.sub(" ", unicodedata.normalize("NFC", label)).strip()
 
 
@@ -46,17 +50,23 @@ def read_label(value: Any, where: str) -> str | None:
     if isinstance(value, (list, tuple)):
         if len(value) > 1:
             raise UserError(
-                f"{where} has {len(value)} labels, {list(value)!r:.80}; one utterance has one: decide between them."
+                f"{where} has {len(value)} labels, {list(value)!r:.80}; one utterance has one:"
+                " decide between them."
             )
         value = value[0] if value else None
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
-    if isinstance(value, float) and value.is_integer():  # whole numbers beside empty cells, as pandas writes them
+    if (
+        isinstance(value, float) and value.is_integer()
+    ):  # whole numbers beside empty cells, as pandas writes them
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):
-        raise UserError(f"{where}: the emotion must be a string, or empty where nobody annotated, got {value!r:.60}.")
+        raise UserError(
+            f"{where}: the emotion must be a string, or empty where nobody annotated, got"
+            f" {value!r:.60}."
+        )
     return clean_label(value) or None
 
 
@@ -86,19 +96,24 @@ def check_spellings(found: Iterable[Found], listed: Sequence[str], how: str) -> 
         if len(spellings) > 1 and (strange := [label for label in spellings if label in counts]):
             known = [f"{visible(label)} (listed)" for label in spellings if label not in counts]
             problems.append(
-                f"one label in {len(spellings)} spellings: {', '.join([*known, *_counted(strange, counts, files)])}"
+                f"one label in {len(spellings)} spellings:"
+                f" {', '.join([*known, *_counted(strange, counts, files)])}"
             )
     if words := [label for label in sorted(counts) if label.casefold() in NO_LABEL]:
         problems.append(f"words for 'no label': {', '.join(_counted(words, counts, files))}")
     labels = {*counts, *listed}
-    if joined := [label for label in sorted(counts) if len(parts := _parts(label)) > 1 and parts <= labels]:
+    if joined := [
+        label for label in sorted(counts) if len(parts := _parts(label)) > 1 and parts <= labels
+    ]:
         problems.append(
-            f"several labels in one place, where an utterance has one: {', '.join(_counted(joined, counts, files))}"
+            "several labels in one place, where an utterance has one:"
+            f" {', '.join(_counted(joined, counts, files))}"
         )
     if problems:
         raise UserError(
-            f"the annotations hold {'; and '.join(problems)}. Correct the files: one spelling a label, nothing where nobody "
-            f"annotated. If they are labels all the same, list all labels with {how}."
+            f"the annotations hold {'; and '.join(problems)}. Correct the files: one spelling a"
+            " label, nothing where nobody annotated. If they are labels all the same, list all"
+            f" labels with {how}."
         )
 
 
@@ -108,9 +123,12 @@ def visible(label: str) -> str:
     return repr(label) if plain else f"{label!r} [{ascii(label)[1:-1]}]"
 
 
-def _counted(labels: Sequence[str], counts: Counter[str], files: defaultdict[str, Counter[str]]) -> list[str]:
+def _counted(
+    labels: Sequence[str], counts: Counter[str], files: defaultdict[str, Counter[str]]
+) -> list[str]:
     return [
-        f"{visible(label)} ({counts[label]}: {', '.join(f'{name} {count}' for name, count in files[label].most_common(3))})"
+        f"{visible(label)} ({counts[label]}:"
+        f" {', '.join(f'{name} {count}' for name, count in files[label].most_common(3))})"
         for label in labels
     ]
 
@@ -121,8 +139,13 @@ def _parts(label: str) -> set[str]:
 
 
 def _key(label: str) -> str:
-    seen = "".join(c for c in unicodedata.normalize("NFKC", label).casefold() if unicodedata.category(c) != "Cf")
-    # Between letters or digits only: "-1" and "1", or two emoji, are different labels; "1 2" and "12" too.
+    seen = "".join(
+        c
+        for c in unicodedata.normalize("NFKC", label).casefold()
+        if unicodedata.category(c) != "Cf"
+    )
+    # Between letters or digits only: "-1" and "1", or two emoji, are different labels; "1 2" and
+    # "12" too.
     joined = re.sub(r"(?<=[^\W\d_])[\s_\-]+(?=[^\W\d_])", "", seen)
     joined = re.sub(r"(?<=[^\W_])[\s_\-]+(?=[^\W_])", " ", joined)
     joined = _BLANKS.sub(" ", joined).strip()

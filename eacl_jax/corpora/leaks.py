@@ -1,4 +1,6 @@
-"""What two splits share that they should not: dialogues word for word, and dialogues whose rows were divided among them."""
+"""What two splits share that they should not: dialogues word for word, and dialogues whose rows
+were divided among them.
+"""
 
 import re
 from collections import Counter
@@ -18,26 +20,34 @@ def repeated(left: Sequence[Found], right: Sequence[Found]) -> int:
 def torn(left: Sequence[Found], right: Sequence[Found]) -> list[str]:
     """Ids of dialogues of which each of two splits has a part.
 
-    An id that both have is no proof: many corpora count their dialogues anew in each file. So, of dialogues with one id,
+    An id that both have is no proof: many corpora count their dialogues anew in each file. So, of
+    dialogues with one id,
 
-    1. where the files number the utterances, numbers that both have show two dialogues, and only different ones parts of one;
+    1. where the files number the utterances, numbers that both have show two dialogues, and only
+       different ones parts of one;
     2. else, where both splits' ids are not counted from 0 or 1 on, one id is one dialogue;
-    3. else they are parts of one where a file's rows are shuffled (most of these dialogues' rows are not neighbours), or
-       where both parts have the same speakers, which they would not have by chance.
+    3. else they are parts of one where a file's rows are shuffled (most of these dialogues' rows
+       are not neighbours), or where both parts have the same speakers, which they would not have
+       by chance.
 
-    Dialogues that are equal are not parts of one. Not noticed are rows without numbers, sorted by counted ids after they were
-    divided, of dialogues that all have the same speakers.
+    Dialogues that are equal are not parts of one. Not noticed are rows without numbers, sorted by
+    counted ids after they were divided, of dialogues that all have the same speakers.
     """
     by_id = {item.dialogue.id: item for item in left}
     pairs = [
         (by_id[item.dialogue.id], item)
         for item in right
-        if item.dialogue.id in by_id and by_id[item.dialogue.id].dialogue.utterances != item.dialogue.utterances
+        if item.dialogue.id in by_id
+        and by_id[item.dialogue.id].dialogue.utterances != item.dialogue.utterances
     ]
     numbered = [pair for pair in pairs if pair[0].turns and pair[1].turns]
     parts = [pair for pair in numbered if not set(pair[0].turns) & set(pair[1].turns)]
     unsure = [pair for pair in pairs if not (pair[0].turns and pair[1].turns)]
-    if not (_counted(left) and _counted(right)) or _shuffled(left, right, unsure) or _same_speakers(unsure):
+    if (
+        not (_counted(left) and _counted(right))
+        or _shuffled(left, right, unsure)
+        or _same_speakers(unsure)
+    ):
         parts.extend(unsure)
     return [item.dialogue.id for _, item in parts]
 
@@ -52,7 +62,9 @@ def _counted(found: Sequence[Found]) -> bool:
     return min(numbers) in (0, 1) and len(numbers) >= 0.9 * (max(numbers) - min(numbers) + 1)
 
 
-def _shuffled(left: Sequence[Found], right: Sequence[Found], pairs: Sequence[tuple[Found, Found]]) -> bool:
+def _shuffled(
+    left: Sequence[Found], right: Sequence[Found], pairs: Sequence[tuple[Found, Found]]
+) -> bool:
     for side, split in enumerate((left, right)):
         scattered = {id(item) for item in _scattered(split)}
         several = [pair[side] for pair in pairs if len(pair[side].lines) > 1]
@@ -64,13 +76,19 @@ def _shuffled(left: Sequence[Found], right: Sequence[Found], pairs: Sequence[tup
 def _scattered(found: Sequence[Found]) -> list[Found]:
     """Dialogues between whose rows stand rows of others."""
     rows = sorted((line, number) for number, item in enumerate(found) for line in set(item.lines))
-    blocks = Counter(number for place, (_, number) in enumerate(rows) if not place or rows[place - 1][1] != number)
+    blocks = Counter(
+        number
+        for place, (_, number) in enumerate(rows)
+        if not place or rows[place - 1][1] != number
+    )
     return [found[number] for number, count in blocks.items() if count > 1]
 
 
 def _same_speakers(pairs: Sequence[tuple[Found, Found]]) -> bool:
     def agree(left: Found, right: Found) -> bool:
-        sides = [{utterance.speaker for utterance in item.dialogue.utterances} for item in (left, right)]
+        sides = [
+            {utterance.speaker for utterance in item.dialogue.utterances} for item in (left, right)
+        ]
         return sides[0] <= sides[1] or sides[1] <= sides[0]
 
     if len(pairs) < 5:

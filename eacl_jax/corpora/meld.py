@@ -20,7 +20,8 @@ from eacl_jax.dialogue import SPLITS, Dialogue, Utterance
 _FILES = {"train": "train_sent_emo.csv", "dev": "dev_sent_emo.csv", "test": "test_sent_emo.csv"}
 # As repositories of papers exchange them.
 _RENAMED = {split: f"{split}_data.csv" for split in SPLITS}
-# The repository changed some files over the years: each is taken from a commit that has it as checksummed here.
+# The repository changed some files over the years: each is taken from a commit that has it as
+# checksummed here.
 _COMMITS = {
     "train": "ca3e1266db4cc4a4e802156e2f721c4cd114a696",
     "dev": "ca3e1266db4cc4a4e802156e2f721c4cd114a696",
@@ -52,9 +53,15 @@ class Meld(CorpusBuilder):
         if data.dir:
             files = locate(data.dir, cls.name, [_FILES, _RENAMED])
         else:
-            files = {split: cache_dir / "downloads" / cls.name / name for split, name in _FILES.items()}
+            files = {
+                split: cache_dir / "downloads" / cls.name / name for split, name in _FILES.items()
+            }
             for split, path in files.items():
-                fetch(f"{cls.BASE_URL}/{_COMMITS[split]}/data/MELD/{_FILES[split]}", path, sha256=cls.SHA256[split])
+                fetch(
+                    f"{cls.BASE_URL}/{_COMMITS[split]}/data/MELD/{_FILES[split]}",
+                    path,
+                    sha256=cls.SHA256[split],
+                )
         return cls(sources={split: (path,) for split, path in files.items()}, cache_dir=cache_dir)
 
     def _read(self, split: str) -> list[Found]:
@@ -65,7 +72,10 @@ class Meld(CorpusBuilder):
             identity = f"{split}_{row['Dialogue_ID']}"  # numbering starts at 0 in each file
             utterances.setdefault(identity, []).append(_utterance(row))
             lines.setdefault(identity, []).append(line)
-        return [Found(Dialogue(key, tuple(spoken)), path, tuple(lines[key])) for key, spoken in utterances.items()]
+        return [
+            Found(Dialogue(key, tuple(spoken)), path, tuple(lines[key]))
+            for key, spoken in utterances.items()
+        ]
 
 
 def _utterance(row: Mapping[str, str]) -> Utterance:

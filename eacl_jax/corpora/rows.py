@@ -13,17 +13,24 @@ from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 
 Row = tuple[int, Sequence[Any]]
-"""The line (from 1; 0 where the format has no lines) on which a row starts, and its cells in the header's order."""
+"""The line (from 1; 0 where the format has no lines) on which a row starts, and its cells in the
+header's order."""
 
 Order = Callable[[Sequence[Sequence[Any]]], Sequence[int]]
-"""The places of a dialogue's rows, given in the file's order, in the order in which they were spoken."""
+"""The places of a dialogue's rows, given in the file's order, in the order of speaking."""
 
 
-def gather(path: Path, header: Sequence[str], columns: Columns, rows: Iterable[Row], order: Order | None = None) -> list[Found]:
+def gather(
+    path: Path,
+    header: Sequence[str],
+    columns: Columns,
+    rows: Iterable[Row],
+    order: Order | None = None,
+) -> list[Found]:
     """Rows with the same dialogue cell become one dialogue; they need not be neighbours.
 
-    A dialogue's rows are in the file's order, or in that of a column that numbers them. Other cells are carried along
-    (`Utterance.other`).
+    A dialogue's rows are in the file's order, or in that of a column that numbers them. Other cells
+    are carried along (`Utterance.other`).
 
     Args:
       path: the file.
@@ -33,7 +40,8 @@ def gather(path: Path, header: Sequence[str], columns: Columns, rows: Iterable[R
       order: another order.
 
     Raises:
-      UserError: a row names no dialogue, a cell is not what it must be, or a number comes twice in a dialogue.
+      UserError: a row names no dialogue, a cell is not what it must be, or a number comes twice in
+        a dialogue.
     """
     by_dialogue: dict[str, list[Row]] = {}
     for line, cells in rows:
@@ -45,9 +53,14 @@ def gather(path: Path, header: Sequence[str], columns: Columns, rows: Iterable[R
             )
         by_dialogue.setdefault(identity, []).append((line, cells))
     turned = columns.turn is not None and all(
-        _number(cells[columns.turn]) is not None for rows in by_dialogue.values() for _, cells in rows
+        _number(cells[columns.turn]) is not None
+        for rows in by_dialogue.values()
+        for _, cells in rows
     )
-    return [_dialogue(path, identity, rows, header, columns, order, turned) for identity, rows in by_dialogue.items()]
+    return [
+        _dialogue(path, identity, rows, header, columns, order, turned)
+        for identity, rows in by_dialogue.items()
+    ]
 
 
 def read_identity(value: Any, where: str) -> str:
@@ -58,7 +71,9 @@ def read_identity(value: Any, where: str) -> str:
     """
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
-    if isinstance(value, float) and value.is_integer():  # whole numbers beside empty cells, as pandas writes them
+    if (
+        isinstance(value, float) and value.is_integer()
+    ):  # whole numbers beside empty cells, as pandas writes them
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
@@ -80,7 +95,13 @@ def place(path: Path, line: int) -> str:
 
 
 def _dialogue(
-    path: Path, identity: str, rows: list[Row], header: Sequence[str], columns: Columns, order: Order | None, turned: bool
+    path: Path,
+    identity: str,
+    rows: list[Row],
+    header: Sequence[str],
+    columns: Columns,
+    order: Order | None,
+    turned: bool,
 ) -> Found:
     turns: tuple[int, ...] = ()
     if order is not None:
@@ -88,8 +109,13 @@ def _dialogue(
     elif turned and columns.turn is not None:
         rows, turns = _by_turn(path, identity, rows, header[columns.turn], columns.turn)
     read = {columns.dialogue, columns.speaker, columns.text, columns.emotion}
-    # A column that has a part's name but is not read would overwrite it where a dialogue is written.
-    others = [number for number, name in enumerate(header) if number not in read and name and name not in (*PARTS, *ANSWERED)]
+    # A column that has a part's name but is not read would overwrite it where a dialogue is
+    # written.
+    others = [
+        number
+        for number, name in enumerate(header)
+        if number not in read and name and name not in (*PARTS, *ANSWERED)
+    ]
     utterances = []
     for line, cells in rows:
         where = f"{place(path, line)}: dialogue {identity!r}"
@@ -98,15 +124,22 @@ def _dialogue(
         text = read_spoken(cells[columns.text], f"{where}: the text").strip()
         utterances.append(
             Utterance(
-                speaker, text, emotion, {header[place]: cells[place] for place in others if cells[place] not in (None, "")}
+                speaker,
+                text,
+                emotion,
+                {header[place]: cells[place] for place in others if cells[place] not in (None, "")},
             )
         )
     lines = tuple(line for line, _ in rows)
     return Found(Dialogue(identity, tuple(utterances)), path, lines if all(lines) else (), turns)
 
 
-def _by_turn(path: Path, identity: str, rows: list[Row], name: str, column: int) -> tuple[list[Row], tuple[int, ...]]:
-    """Rows in the order of their numbers, and these; as they are where a number stands for several neighbours."""
+def _by_turn(
+    path: Path, identity: str, rows: list[Row], name: str, column: int
+) -> tuple[list[Row], tuple[int, ...]]:
+    """Rows in the order of their numbers, and these; as they are where a number stands for several
+    neighbours.
+    """
     numbers = [_number(cells[column]) or 0 for _, cells in rows]
     if len(set(numbers)) == len(numbers):
         order = sorted(range(len(rows)), key=numbers.__getitem__)
@@ -116,9 +149,10 @@ def _by_turn(path: Path, identity: str, rows: list[Row], name: str, column: int)
     second = next(index for index, number in enumerate(numbers) if number in numbers[:index])
     first = numbers.index(numbers[second])
     raise UserError(
-        f"{place(path, rows[second][0])}: dialogue {identity!r} has a second row with {numbers[second]} in column {name!r} "
-        f"(the first: {place(path, rows[first][0])}). Where files were joined whose dialogues are numbered anew in each, give "
-        "each dialogue an id of its own; else remove one of the rows."
+        f"{place(path, rows[second][0])}: dialogue {identity!r} has a second row with"
+        f" {numbers[second]} in column {name!r} (the first: {place(path, rows[first][0])}). Where"
+        " files were joined whose dialogues are numbered anew in each, give each dialogue an id of"
+        " its own; else remove one of the rows."
     )
 
 
@@ -132,7 +166,8 @@ def _number(value: Any) -> int | None:
 
 
 def flat(records: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[Any]]]:
-    """A header and cells of JSON objects; the fields of `meta` and `metadata` are an object's, where it has none of that name.
+    """A header and cells of JSON objects; the fields of `meta` and `metadata` are an object's,
+    where it has none of that name.
 
     Absent fields are None.
     """

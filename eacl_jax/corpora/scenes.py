@@ -19,7 +19,13 @@ def read_scenes(path: Path, content: Any) -> Iterator[Found]:
         for scene in _field(path, episode, "scenes", list, f"episode {number}"):
             identity = _field(path, scene, "scene_id", str, f"a scene of episode {number}")
             utterances = _field(path, scene, "utterances", list, f"scene {identity!r}")
-            yield Found(Dialogue(identity, tuple(_utterance(path, item, f"scene {identity!r}") for item in utterances)), path)
+            yield Found(
+                Dialogue(
+                    identity,
+                    tuple(_utterance(path, item, f"scene {identity!r}") for item in utterances),
+                ),
+                path,
+            )
 
 
 def _utterance(path: Path, item: Any, place: str) -> Utterance:
@@ -28,12 +34,15 @@ def _utterance(path: Path, item: Any, place: str) -> Utterance:
     if not speakers or not isinstance(speakers[0], str) or not speakers[0].split():
         raise UserError(f"{path}: {place} names no speaker: {speakers!r}.")
     emotion = _field(path, item, "emotion", str, place)
-    return Utterance(speakers[0].split()[0], _field(path, item, "transcript", str, place), emotion.lower())
+    return Utterance(
+        speakers[0].split()[0], _field(path, item, "transcript", str, place), emotion.lower()
+    )
 
 
 def _field(path: Path, record: Any, key: str, kind: type, place: str) -> Any:
     if not isinstance(record, Mapping) or not isinstance(record.get(key), kind):
         raise UserError(
-            f"{path}: {place} has no field {key!r} of type {kind.__name__}; expected the published JSON of emotion-detection."
+            f"{path}: {place} has no field {key!r} of type {kind.__name__}; expected the published"
+            " JSON of emotion-detection."
         )
     return record[key]

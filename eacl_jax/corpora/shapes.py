@@ -1,4 +1,6 @@
-"""JSON of any shape that dialogues have -> dialogues: nested, an utterance an object, parallel lists."""
+"""JSON of any shape that dialogues have -> dialogues: nested, an utterance an object, parallel
+lists.
+"""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -46,7 +48,7 @@ class Reading:
 
     given: Mapping[str, str] = dataclasses.field(default_factory=dict)
     need: Sequence[str] = ()
-    naming: str = "--{part}-column"
+    naming: str = "{part}_column"
 
 
 def read_shapes(path: Path, records: Sequence[Record], reading: Reading) -> list[Found]:
@@ -63,7 +65,9 @@ def read_shapes(path: Path, records: Sequence[Record], reading: Reading) -> list
     if isinstance(first, Mapping) and isinstance(first.get("episodes"), list):
         return [item for value in values for item in scenes.read_scenes(path, value)]
     if isinstance(first, list):
-        return [_dialogue(path, record, {"utterances": record.value}, reading) for record in records]
+        return [
+            _dialogue(path, record, {"utterances": record.value}, reading) for record in records
+        ]
     objects = [_object(path, record) for record in records]
     places = [record.where(path) for record in records]
     lines = [record.line for record in records]
@@ -76,31 +80,57 @@ def read_shapes(path: Path, records: Sequence[Record], reading: Reading) -> list
     elif dailydialog_files.is_parallel(first):
         return dailydialog_files.read_parallel(path, objects, places, lines)
     elif convokit.is_utterance(first):
-        return convokit.read_utterances(path, objects, lines, reading.given, reading.need, reading.naming)
-    records = [Record(item, line, number) for number, (item, line) in enumerate(zip(objects, lines, strict=True), 1)]
+        return convokit.read_utterances(
+            path, objects, lines, reading.given, reading.need, reading.naming
+        )
+    records = [
+        Record(item, line, number)
+        for number, (item, line) in enumerate(zip(objects, lines, strict=True), 1)
+    ]
     names = list(records[0].value)
-    transcript = isinstance(records[0].value.get("transcript"), str) and not find_part(names, "speaker")
+    transcript = isinstance(records[0].value.get("transcript"), str) and not find_part(
+        names, "speaker"
+    )
     if _turns_of(records[0].value) or transcript:
         return [_dialogue(path, record, record.value, reading) for record in records]
     if not find_part(names, "text", given=reading.given.get("text", "")):
-        return [_dialogue(path, records[0], records[0].value, reading)]  # refused there, as a dialogue
+        return [
+            _dialogue(path, records[0], records[0].value, reading)
+        ]  # refused there, as a dialogue
     header, cells = flat(objects)
-    columns = find_columns(header, str(path), given=reading.given, need=reading.need, naming=reading.naming, kind="field")
+    columns = find_columns(
+        header,
+        str(path),
+        given=reading.given,
+        need=reading.need,
+        naming=reading.naming,
+        kind="field",
+    )
     return gather(path, header, columns, zip(lines, cells, strict=True))
 
 
 def _unwrapped(records: Sequence[Record]) -> Sequence[Record]:
     """The records in an object that does nothing but hold them, as a list or by id."""
     whole = records[0].value
-    if len(records) > 1 or not isinstance(whole, Mapping) or "episodes" in whole or "annotations" in whole:
+    if (
+        len(records) > 1
+        or not isinstance(whole, Mapping)
+        or "episodes" in whole
+        or "annotations" in whole
+    ):
         return records
     lists = [
-        name for name in _WRAPPERS if isinstance(whole.get(name), list) and (name not in TURNS or _holds_turns(whole[name]))
+        name
+        for name in _WRAPPERS
+        if isinstance(whole.get(name), list) and (name not in TURNS or _holds_turns(whole[name]))
     ]
     if len(lists) == 1:
         return [Record(value, 0, number) for number, value in enumerate(whole[lists[0]], 1)]
     if whole and all(_is_objects(value) for value in whole.values()) and not _turns_of(whole):
-        return [Record({"id": key, "utterances": value}, 0, n) for n, (key, value) in enumerate(whole.items(), 1)]
+        return [
+            Record({"id": key, "utterances": value}, 0, n)
+            for n, (key, value) in enumerate(whole.items(), 1)
+        ]
     return records
 
 
@@ -110,16 +140,29 @@ def _dialogue(path: Path, record: Record, value: Mapping[str, Any], reading: Rea
     place = f"{where}: dialogue {identity!r}"
     names = ["transcript"] if isinstance(value.get("transcript"), str) else _turns_of(value)
     if len(names) != 1:
-        what = f"several lists of utterances, {', '.join(map(repr, names))}" if names else "no field 'utterances'"
-        raise UserError(f"{place} has {what}; it has {sorted(map(str, value))}. Give a dialogue as {DIALOGUE}.")
+        what = (
+            f"several lists of utterances, {', '.join(map(repr, names))}"
+            if names
+            else "no field 'utterances'"
+        )
+        raise UserError(
+            f"{place} has {what}; it has {sorted(map(str, value))}. Give a dialogue as {DIALOGUE}."
+        )
     given = value[names[0]]
     if names == ["transcript"]:
         utterances = read_transcript(given, identity, place).utterances
     elif dailydialog_files.is_without_speakers(given):
         utterances = dailydialog_files.without_speakers(given, place)
     else:
-        utterances = tuple(_utterance(item, f"{place} utterance {number}", reading) for number, item in enumerate(given))
-    other = {key: value[key] for key in value if key not in (field, names[0], "id", "utterances", "transcript")}
+        utterances = tuple(
+            _utterance(item, f"{place} utterance {number}", reading)
+            for number, item in enumerate(given)
+        )
+    other = {
+        key: value[key]
+        for key in value
+        if key not in (field, names[0], "id", "utterances", "transcript")
+    }
     lines = (record.line,) * max(1, len(utterances)) if record.line else ()
     return Found(Dialogue(identity, utterances, other), path, lines)
 
@@ -129,7 +172,10 @@ def _identity(value: Mapping[str, Any], record: Record, where: str) -> tuple[str
     names = [name for name in value if not isinstance(value[name], (list, Mapping))]
     places = [names.index("id")] if "id" in names else find_part(names, "dialogue")
     if len(places) > 1:
-        raise UserError(f"{where} has more than one id: {', '.join(repr(names[index]) for index in places)}; keep one.")
+        raise UserError(
+            f"{where} has more than one id: {', '.join(repr(names[index]) for index in places)};"
+            " keep one."
+        )
     if not places or value[names[places[0]]] is None:
         return "", str(record.number)
     return names[places[0]], read_identity(value[names[places[0]]], f"{where}: the id")
@@ -143,35 +189,53 @@ def _utterance(item: Any, place: str, reading: Reading) -> Utterance:
     parts: dict[str, Any] = {}
     taken: list[str] = []
     for part in PARTS[1:]:
-        found = [names[index] for index in find_part(names, part, given=reading.given.get(part, ""))]
+        found = [
+            names[index] for index in find_part(names, part, given=reading.given.get(part, ""))
+        ]
         if len(found) > 1:
-            raise UserError(f"{place} has more than one {part}: {', '.join(map(repr, found))}; keep one.")
+            raise UserError(
+                f"{place} has more than one {part}: {', '.join(map(repr, found))}; keep one."
+            )
         if set(found) & set(taken):
-            raise UserError(f"{place}: the field {found[0]!r} is named for more than one part; it has {sorted(names)}.")
+            raise UserError(
+                f"{place}: the field {found[0]!r} is named for more than one part; it has"
+                f" {sorted(names)}."
+            )
         taken.extend(found)
         if found:
             parts[part] = read_label(item[found[0]], place) if part == "emotion" else item[found[0]]
     # A field that has a part's name but is not read would overwrite it where a dialogue is written.
-    return read_utterance({key: item[key] for key in names if key not in (*taken, *PARTS[1:])} | parts, place)
+    return read_utterance(
+        {key: item[key] for key in names if key not in (*taken, *PARTS[1:])} | parts, place
+    )
 
 
 def _object(path: Path, record: Record) -> Mapping[str, Any]:
     if not isinstance(record.value, Mapping):
         raise UserError(
-            f"{record.where(path)}: a dialogue must be a JSON object, or a list of utterances as all others in the file, "
-            f"got {type(record.value).__name__}."
+            f"{record.where(path)}: a dialogue must be a JSON object, or a list of utterances as"
+            f" all others in the file, got {type(record.value).__name__}."
         )
     return record.value
 
 
 def _turns_of(value: Mapping[str, Any]) -> list[str]:
-    names = [name for name in value if str(name).casefold() in TURNS and isinstance(value[name], (list, tuple))]
+    names = [
+        name
+        for name in value
+        if str(name).casefold() in TURNS and isinstance(value[name], (list, tuple))
+    ]
     return ["utterances"] if "utterances" in names else names
 
 
 def _holds_turns(values: Sequence[Any]) -> bool:
-    return any(isinstance(value, list) or (isinstance(value, Mapping) and bool(_turns_of(value))) for value in values[:1])
+    return any(
+        isinstance(value, list) or (isinstance(value, Mapping) and bool(_turns_of(value)))
+        for value in values[:1]
+    )
 
 
 def _is_objects(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(item, Mapping) for item in value)
+    return (
+        isinstance(value, list) and bool(value) and all(isinstance(item, Mapping) for item in value)
+    )

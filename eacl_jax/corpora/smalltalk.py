@@ -22,9 +22,13 @@ class Smalltalk(CorpusBuilder):
     def from_config(cls, data: DataConfig, cache_dir: Path) -> Self:
         """Takes the files of the installed package."""
         del data
-        files = {split: Path(__file__).parent / "smalltalk_data" / f"{split}.jsonl" for split in SPLITS}
+        files = {
+            split: Path(__file__).parent / "smalltalk_data" / f"{split}.jsonl" for split in SPLITS
+        }
         if missing := [str(path) for path in files.values() if not path.is_file()]:
-            raise UserError(f"the installed package lacks {', '.join(missing)}; install eacl_jax again.")
+            raise UserError(
+                f"the installed package lacks {', '.join(missing)}; install eacl_jax again."
+            )
         return cls(sources={split: (path,) for split, path in files.items()}, cache_dir=cache_dir)
 
     def _read(self, split: str) -> Iterator[Found]:

@@ -16,24 +16,33 @@ _FOLDERS = 1000
 
 
 def read_text(path: Path) -> str:
-    """The text of a file in UTF-8 (or marked UTF-16), perhaps compressed with gzip, without its byte order mark.
+    """The text of a file in UTF-8 (or marked UTF-16), perhaps compressed with gzip, without its
+    byte order mark.
 
     Line ends are kept as they are.
 
     Raises:
-      UserError: the file is missing or unreadable, is of another encoding, is no text, or holds a null byte.
+      UserError: the file is missing or unreadable, is of another encoding, is no text, or holds a
+        null byte.
     """
     raw = read_bytes(path)
     if (null := raw.find(b"\0")) >= 0:
-        raise UserError(f"{path} line {_line(raw, null)}: null byte at offset {null}; the file must be UTF-8 text.")
+        raise UserError(
+            f"{path} line {_line(raw, null)}: null byte at offset {null}; the file must be UTF-8"
+            " text."
+        )
     try:
         return raw.decode()
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} line {_line(raw, error.start)}: {why_not_utf8(raw, error.start)}.") from error
+        raise UserError(
+            f"{path} line {_line(raw, error.start)}: {why_not_utf8(raw, error.start)}."
+        ) from error
 
 
 def read_bytes(path: Path) -> bytes:
-    """A file's text as UTF-8 (`dialects.as_utf8`). Raises `UserError` where it is missing, unreadable or no text."""
+    """A file's text as UTF-8 (`dialects.as_utf8`). Raises `UserError` where it is missing,
+    unreadable or no text.
+    """
     try:
         with path.open("rb") as file:
             return as_utf8(file, str(path)).read()
@@ -46,7 +55,8 @@ def read_bytes(path: Path) -> bytes:
 def read_lines(path: Path) -> list[str]:
     """The lines of a UTF-8 file without their ends. Raises `UserError` as `read_text` does.
 
-    Only line feeds (with a carriage return before or not) end a line: utterances may hold what else Unicode calls line ends.
+    Only line feeds (with a carriage return before or not) end a line: utterances may hold what else
+    Unicode calls line ends.
     """
     return split_lines(read_text(path))
 
@@ -61,24 +71,27 @@ def split_lines(text: str) -> list[str]:
 
 def data_folder(directory: str) -> Path:
     """The folder that `data.dir` names. Raises `UserError` where it is none."""
-    root = local.expand(directory, "--config.data.dir")
+    root = local.expand(directory, "config.data.dir")
     if not root.is_dir():
-        raise UserError(f"--config.data.dir names {root}, which is not a folder.")
+        raise UserError(f"config.data.dir names {root}, which is not a folder.")
     return root
 
 
-def locate(directory: str, corpus: str, layouts: Sequence[Mapping[K, str]], advice: str = "") -> dict[K, Path]:
+def locate(
+    directory: str, corpus: str, layouts: Sequence[Mapping[K, str]], advice: str = ""
+) -> dict[K, Path]:
     """The files of a corpus in a folder or below it, whatever capitals their names have.
 
     Args:
       directory: what `data.dir` names.
       corpus: its name, for folders named after it.
-      layouts: the ways in which the files may be named: paths inside a folder, by key; the first that is there is taken.
+      layouts: the ways in which the files may be named: paths inside a folder, by key; the first
+        that is there is taken.
       advice: where the files can be had, for the error message.
 
     Raises:
-      UserError: no folder holds all files of a layout; names what is missing in the folder that came closest. Or two folders
-        do, neither nearer than the other, with different content.
+      UserError: no folder holds all files of a layout; names what is missing in the folder that
+        came closest. Or two folders do, neither nearer than the other, with different content.
     """
     root = data_folder(directory)
     folders = {folder: _entries(folder) for folder in folders_below(root)}
@@ -98,15 +111,27 @@ def locate(directory: str, corpus: str, layouts: Sequence[Mapping[K, str]], advi
         missing = ", ".join(name for name in layout.values() if not _inside(folders[closest], name))
         problem = f"{closest} has no {missing} (needed: {needed})"
     else:
-        problem = f"none of the files {needed} is in {root} or the {len(folders) - 1} folders below it that were looked into"
-    raise UserError(f"{problem}. Set --config.data.dir to the folder that holds them. {advice}".rstrip())
+        problem = (
+            f"none of the files {needed} is in {root} or the {len(folders) - 1} folders below it"
+            " that were looked into"
+        )
+    raise UserError(
+        f"{problem}. Set config.data.dir to the folder that holds them. {advice}".rstrip()
+    )
 
 
 def folders_below(root: Path) -> list[Path]:
-    """A folder and those below it, the least deep first: not hidden ones, at most `_DEPTH` deep and `_FOLDERS` in number."""
+    """A folder and those below it, the least deep first: not hidden ones, at most `_DEPTH` deep and
+    `_FOLDERS` in number.
+    """
     folders, level = [root], [root]
     for _ in range(_DEPTH):
-        level = [path for folder in level for name, path in _entries(folder).items() if name[0] != "." and path.is_dir()]
+        level = [
+            path
+            for folder in level
+            for name, path in _entries(folder).items()
+            if name[0] != "." and path.is_dir()
+        ]
         folders.extend(level)
         if len(folders) >= _FOLDERS:
             return folders[:_FOLDERS]
@@ -144,7 +169,7 @@ def _only(whole: Sequence[tuple[tuple[bool, bool, int], dict[K, Path]]]) -> dict
             if files[key].read_bytes() != others[key].read_bytes():
                 raise UserError(
                     f"{files[key]} and {others[key]} differ, and either could be meant; "
-                    "set --config.data.dir to the folder of one."
+                    "set config.data.dir to the folder of one."
                 )
     return files
 

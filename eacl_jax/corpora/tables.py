@@ -22,11 +22,13 @@ def read_table(
     *,
     given: Mapping[str, str] | None = None,
     need: Sequence[str] = PARTS,
-    naming: str = "--{part}-column",
+    naming: str = "{part}_column",
 ) -> list[Found]:
-    """The dialogues of a table: an utterance a row, found by its columns' names (`columns.find_columns`).
+    """The dialogues of a table: an utterance a row, found by its columns' names
+    (`columns.find_columns`).
 
-    Blanks around cells go; an empty emotion cell means that nobody annotated the utterance; blank rows are passed over.
+    Blanks around cells go; an empty emotion cell means that nobody annotated the utterance; blank
+    rows are passed over.
 
     Raises:
       UserError: no header, a column is missing, or a row does not fit.
@@ -46,11 +48,15 @@ def _one_a_task(path: Path, header: Sequence[str], rows: Iterable[Row]) -> list[
     objects, lines, _ = annotations.label_studio_small(
         records, [line for line, _ in found], [place(path, line) for line, _ in found]
     )
-    return [(line, [item.get(name) for name in header]) for line, item in zip(lines, objects, strict=True)]
+    return [
+        (line, [item.get(name) for name in header])
+        for line, item in zip(lines, objects, strict=True)
+    ]
 
 
 def read_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, Mapping[str, str]]]:
-    """The rows of a published CSV file, by column name, each with the line (from 1) on which it starts.
+    """The rows of a published CSV file, by column name, each with the line (from 1) on which it
+    starts.
 
     Args:
       path: the file.
@@ -82,7 +88,8 @@ def _rows(path: Path, text: str, columns: Sequence[str]) -> Iterator[tuple[int, 
             cells = next(reader, None)
         except csv.Error as error:
             raise UserError(
-                f"{path} line {line}: {dialects.why_no_row(error)}; the row that starts here is not valid CSV."
+                f"{path} line {line}: {dialects.why_no_row(error)}; the row that starts here is not"
+                " valid CSV."
             ) from error
         if cells is None:
             break
@@ -97,4 +104,6 @@ def _rows(path: Path, text: str, columns: Sequence[str]) -> Iterator[tuple[int, 
             raise UserError(f"{path} line {line}: {problem}")
         yield line, cells
     if not header:
-        raise UserError(f"{path} is empty; its first line must name the columns {', '.join(columns)}.")
+        raise UserError(
+            f"{path} is empty; its first line must name the columns {', '.join(columns)}."
+        )

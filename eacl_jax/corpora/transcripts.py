@@ -1,14 +1,16 @@
-"""Texts -> utterances: `Ann: I got it!` a line, and what chat programs export or put on the clipboard.
+"""Texts -> utterances: `Ann: I got it!` a line, and what chat programs export or put on the
+clipboard.
 
-A line ends at a line feed, a carriage return or both, and nowhere else. A plain transcript has an utterance a line. A chat
-export begins each message with the time, in one style throughout:
+A line ends at a line feed, a carriage return or both, and nowhere else. A plain transcript has an
+utterance a line. A chat export begins each message with the time, in one style throughout:
 
-    12/05/2024, 10:31 - Ann: I hate waiting       WhatsApp; also [12/05/2024, 10:31:22] Ann: ..., [10:31] Ann: ... and the like
-    Ann Smith  10:31 AM                           Slack, Teams and Discord: a line with name and time, the message below it
-    Ann — Today at 10:31
+    12/05/2024, 10:31 - Ann: I hate waiting       WhatsApp; also [12/05/2024, 10:31:22] Ann: ...,
+                                                  [10:31] Ann: ... and the like
+    Ann Smith  10:31 AM                           Slack, Teams and Discord: a line with name and
+    Ann — Today at 10:31                          time, the message below it
 
-so that what comes without a time goes on with the message before. A transcript in which two styles meet is no export: each of
-its lines stands for itself from there on.
+so that what comes without a time goes on with the message before. A transcript in which two styles
+meet is no export: each of its lines stands for itself from there on.
 """
 
 import re
@@ -38,8 +40,9 @@ _DATE = r"(?:\d{1,4}[./-]\d{1,2}[./-]\d{1,4}\.?|\d{1,2}\.?\s\w{3,9}\.?,?(?:\s\d{
 _DAY = r"(?:(?:[Tt]oday|[Yy]esterday)(?: at|,)?|" + _DATE + r")"
 # Marks of writing direction, which exports put before a message.
 _MARKS = "\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff"
-# What a line may begin with: a time, with a date or not, in brackets or before a dash or a blank. Blanks are given back to
-# nothing else (`*+`): a line of them would take the third power of their number.
+# What a line may begin with: a time, with a date or not, in brackets or before a dash or a blank.
+# Blanks are given back to nothing else (`*+`): a line of them would take the third power of their
+# number.
 _STAMP = re.compile(
     rf"[{_MARKS}\s]*+(?:"
     rf"(?P<bracketed>[\[(]\s*+(?P<day1>{_DAY},?[\sT]\s*+)?{_TIME}(?P<after1>,\s*+{_DAY})?\s*+[\])])(?:\s*+[-–—](?=\s))?"
@@ -70,8 +73,8 @@ def split_lines(text: str) -> list[str]:
 
 
 def read_transcript(text: str, identity: str = "1", where: str = "the text") -> Dialogue:
-    """The dialogue in a text, as this module's first lines tell; blank lines are passed over, lines without a name are by
-    `NOBODY`.
+    """The dialogue in a text, as this module's first lines tell; blank lines are passed over, lines
+    without a name are by `NOBODY`.
 
     Raises:
       UserError: a line is not text.
@@ -96,13 +99,16 @@ class TranscriptLines:
     """Reads a transcript a line at a time, whatever its length.
 
     Attributes:
-      exported: the lines so far are those of a chat export, in which a blank line may be part of a message.
+      exported: the lines so far are those of a chat export, in which a blank line may be part of a
+        message.
     """
 
     def __init__(self) -> None:
         self.exported = False
         self._style: str | None = None  # of the first line; "" where each line stands for itself
-        self._open: tuple[str, list[str], str] | None = None  # the message that may go on: speaker, lines, where
+        self._open: tuple[str, list[str], str] | None = (
+            None  # the message that may go on: speaker, lines, where
+        )
 
     def read(self, line: str, where: str) -> Iterator[Utterance]:
         """The utterances that are whole now that this line is read; blank lines may be left out.
@@ -115,7 +121,12 @@ class TranscriptLines:
                 self._open[1].append("")
             return
         style, speaker, text = _styled(line)
-        if self.exported and self._style and style != self._style and (note := _note(line, self._style)):
+        if (
+            self.exported
+            and self._style
+            and style != self._style
+            and (note := _note(line, self._style))
+        ):
             style, speaker, text = self._style, NOBODY, note
         if self._style is None:
             self._style, self.exported = style, bool(style)
@@ -145,8 +156,8 @@ def reads_back(speaker: str) -> bool:
 
 
 def check_utterance(utterance: Utterance, where: str) -> Utterance:
-    """The same utterance. Raises `UserError` where its speaker is empty, or a string cannot be text: it holds a null
-    character or half of a surrogate pair.
+    """The same utterance. Raises `UserError` where its speaker is empty, or a string cannot be
+    text: it holds a null character or half of a surrogate pair.
     """
     for field in ("speaker", "text", "emotion"):
         value = getattr(utterance, field)
@@ -164,15 +175,22 @@ def why_no_text(value: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        return f"holds half of a surrogate pair at position {error.start}, which is no character; decode the text again"
+        return (
+            f"holds half of a surrogate pair at position {error.start}, which is no character;"
+            " decode the text again"
+        )
     return ""
 
 
 def _plain(line: str) -> Utterance:
-    """A line that stands for itself: a time before the name is left out, and so is one between name and colon."""
+    """A line that stands for itself: a time before the name is left out, and so is one between name
+    and colon.
+    """
     line = line.strip()
     stamp = _STAMP.match(line[:_HEAD])
-    return (_named(line[stamp.end() :]) if stamp else None) or _named(line) or Utterance(NOBODY, line)
+    return (
+        (_named(line[stamp.end() :]) if stamp else None) or _named(line) or Utterance(NOBODY, line)
+    )
 
 
 def _named(line: str) -> Utterance | None:
@@ -188,15 +206,23 @@ def _named(line: str) -> Utterance | None:
 
 
 def _note(line: str, style: str) -> str:
-    """What a chat program itself notes in an export of this style; "" where a line goes on with a message."""
+    """What a chat program itself notes in an export of this style; "" where a line goes on with a
+    message.
+    """
     line = line.strip()
     stamp = _STAMP.match(line[:_HEAD])
-    begins = stamp and (stamp["bracketed"] if style == "bracketed" else style == "plain" and stamp["plain"] and stamp["day3"])
+    begins = stamp and (
+        stamp["bracketed"]
+        if style == "bracketed"
+        else style == "plain" and stamp["plain"] and stamp["day3"]
+    )
     return line[stamp.end() :] if stamp and begins else ""
 
 
 def _styled(line: str) -> tuple[str, str, str]:
-    """The style of a line that begins a message of a chat export, its speaker and text; three times "" for any other line."""
+    """The style of a line that begins a message of a chat export, its speaker and text; three times
+    "" for any other line.
+    """
     line = line.strip()
     stamp = _STAMP.match(line[:_HEAD])
     if stamp:
@@ -204,14 +230,22 @@ def _styled(line: str) -> tuple[str, str, str]:
         dated = any(stamp[day] for day in ("day1", "after1", "day2", "after2", "day3"))
         speaker, colon, text = line[stamp.end() :].partition(":")
         # With a date before it, a sender may have any name; without, it must look like one.
-        if colon and (text[:1].isspace() or not text) and (_is_name(speaker) or (dated and speaker and len(speaker) < _HEAD)):
+        if (
+            colon
+            and (text[:1].isspace() or not text)
+            and (_is_name(speaker) or (dated and speaker and len(speaker) < _HEAD))
+        ):
             if dated or style != "plain":
                 return style, speaker.strip(), text.strip()
-        elif style == "dashed" and dated:  # what the program itself notes: somebody came, left, changed a number
+        elif (
+            style == "dashed" and dated
+        ):  # what the program itself notes: somebody came, left, changed a number
             return style, NOBODY, line[stamp.end() :]
     if len(line) < _HEAD and (found := _ABOVE.fullmatch(line)):
         name = (found["name"] or found["after"]).rstrip(",")
-        if _is_name(name) and all(not word[0].islower() or word in _PARTICLES for word in name.split()):
+        if _is_name(name) and all(
+            not word[0].islower() or word in _PARTICLES for word in name.split()
+        ):
             return "above", name, ""
     return "", "", ""
 
@@ -228,9 +262,12 @@ def _is_name(text: str) -> bool:
         return text[1:].replace(" ", "").replace("-", "").isdigit()
     if not (first.isalnum() or first in "@_~" or _is_sign(first)):
         return False
-    if not any(letter.isalpha() or _is_sign(letter) for letter in text) or (first.isdigit() and len(words) > 1):
+    if not any(letter.isalpha() or _is_sign(letter) for letter in text) or (
+        first.isdigit() and len(words) > 1
+    ):
         return False
-    # "My only question is: why?" has as many words as some names, but names of three words or more have capitals.
+    # "My only question is: why?" has as many words as some names, but names of three words or more
+    # have capitals.
     return len(words) < 3 or all(not word[0].islower() or word in _PARTICLES for word in words)
 
 

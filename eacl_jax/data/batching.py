@@ -1,8 +1,8 @@
 """Examples -> Batch: rows of tokens of a few static shapes. numpy only.
 
-A row holds one example (padded) or several (packed); both are one layout, told apart by segment ids, so nothing downstream
-knows which it is. The number of examples of a batch never depends on the layout: the contrastive loss sees the same
-utterances either way.
+A row holds one example (padded) or several (packed); both are one layout, told apart by segment
+ids, so nothing downstream knows which it is. The number of examples of a batch never depends on the
+layout: the contrastive loss sees the same utterances either way.
 """
 
 import dataclasses
@@ -21,13 +21,16 @@ LENGTH_STEP = 32  # padded rows are as long as the longest example, rounded up t
 ROW_STEP = 4  # packed rows beyond those foreseen come in multiples of this, at least
 MAX_SEGMENTS = 16  # examples in a packed row at most: the model reads so many places of each row
 PACKED_STEP = 16  # packed rows' lengths are multiples of this
-PACKED_COUNTS = 4  # numbers of packed rows that are foreseen: each is a compilation of the training step
-# Tokens of a row at which attention's work equals the rest's, about, in the sizes that people train. It only has to keep
-# long rows from looking free.
+PACKED_COUNTS = (
+    4  # numbers of packed rows that are foreseen: each is a compilation of the training step
+)
+# Tokens of a row at which attention's work equals the rest's, about, in the sizes that people
+# train. It only has to keep long rows from looking free.
 ATTENTION_EQUALS_REST = 4096
 
 
-# What a field of a batch has one of. Sharding and chunking follow from this mark, so that a new field is one line.
+# What a field of a batch has one of. Sharding and chunking follow from this mark, so that a new
+# field is one line.
 ROW, EXAMPLE = "row", "example"
 _PER_ROW, _PER_EXAMPLE = {"per": ROW}, {"per": EXAMPLE}
 
@@ -35,15 +38,17 @@ _PER_ROW, _PER_EXAMPLE = {"per": ROW}, {"per": EXAMPLE}
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Batch:
-    """N examples in R rows of L tokens. Each field is marked as one value a row or one an example (`MARKS`).
+    """N examples in R rows of L tokens. Each field is marked as one value a row or one an example
+    (`MARKS`).
 
     Attributes:
       tokens: int32 [R, L] ids; 0 where there is padding (the segment id says so, not the token).
       positions: int32 [R, L], from 0 in each segment.
-      segment_ids: int32 [R, L]; 0 is padding, examples count from 1 in each row. Attention never crosses segments.
+      segment_ids: int32 [R, L]; 0 is padding, examples count from 1 in each row. Attention never
+        crosses segments.
       readout: int32 [N, 2], row and column of the token that stands for each example.
       labels: int32 [N] anchor indices, 0 where there is none.
-      weights: float32 [N], 1 for an example, 0 for filler.
+      weights: float32 [N], 1 for an example, 0 for padding.
     """
 
     tokens: Any = dataclasses.field(metadata=_PER_ROW)
@@ -100,11 +105,14 @@ class Shapes:
     counts: tuple[int, ...] = ()
 
 
-def choose_shapes(lengths: Sequence[int], size: int, *, max_tokens: int, row_multiple: int = 1, trials: int = 160) -> Shapes:
+def choose_shapes(
+    lengths: Sequence[int], size: int, *, max_tokens: int, row_multiple: int = 1, trials: int = 160
+) -> Shapes:
     """The shapes that leave the least work for random batches of these examples.
 
-    A row may be longer than any example: how well lengths add up to it decides how much is padding (two examples of 183
-    tokens waste 28% of two rows of 256 and 8% of one of 400). Each length of row is tried on the same random batches.
+    A row may be longer than any example: how well lengths add up to it decides how much is padding
+    (two examples of 183 tokens waste 28% of two rows of 256 and 8% of one of 400). Each length of
+    row is tried on the same random batches.
 
     Args:
       lengths: tokens of every example, none longer than `max_tokens`.
@@ -114,9 +122,14 @@ def choose_shapes(lengths: Sequence[int], size: int, *, max_tokens: int, row_mul
       trials: random batches; the result depends on nothing else that is random.
     """
     longest, generator = max(lengths), np.random.default_rng(0)
-    batches = [generator.choice(np.asarray(lengths), min(size, len(lengths)), replace=False).tolist() for _ in range(trials)]
+    batches = [
+        generator.choice(np.asarray(lengths), min(size, len(lengths)), replace=False).tolist()
+        for _ in range(trials)
+    ]
     best: tuple[float, int, Int[np.ndarray, " trials"]] | None = None
-    for length in range(round_up(longest, PACKED_STEP), 2 * round_up(max_tokens, PACKED_STEP) + 1, PACKED_STEP):
+    for length in range(
+        round_up(longest, PACKED_STEP), 2 * round_up(max_tokens, PACKED_STEP) + 1, PACKED_STEP
+    ):
         needed = np.sort([len(assign_rows(batch, length)) for batch in batches])
         counts = _few_counts(needed, 1)
         rows = float(np.mean(np.asarray(counts)[np.searchsorted(counts, needed)]))
@@ -124,13 +137,14 @@ def choose_shapes(lengths: Sequence[int], size: int, *, max_tokens: int, row_mul
         if best is None or work < best[0]:
             best = work, length, needed
     assert best is not None
-    # The length does not depend on the devices: the same examples share a row, and draw the same dropout, on any number.
+    # The length does not depend on the devices: the same examples share a row, and draw the same
+    # dropout, on any number.
     return Shapes(best[1], _few_counts(best[2], row_multiple))
 
 
 def _few_counts(needed: Int[np.ndarray, " trials"], multiple: int) -> tuple[int, ...]:
-    """At most PACKED_COUNTS numbers of rows, multiples of `multiple`, that round up the least in sum; the last is a little
-    above what was needed, so that hardly a batch needs more.
+    """At most PACKED_COUNTS numbers of rows, multiples of `multiple`, that round up the least in
+    sum; the last is a little above what was needed, so that hardly a batch needs more.
     """
     most = round_up(math.ceil(needed[-1] * 1.04), multiple)
     values = np.unique([round_up(int(count), multiple) for count in needed])
@@ -174,9 +188,13 @@ def plan(
     shapes = Shapes(max_tokens) if shapes is None else shapes
     rows = assign_rows(lengths, shapes.length)
     most = shapes.counts[-1] if shapes.counts else 0
-    # Steps of a quarter: the rare batch beyond what was foreseen costs a compilation, and the next one like it none.
+    # Steps of a quarter: the rare batch beyond what was foreseen costs a compilation, and the next
+    # one like it none.
     unforeseen = most + round_up(len(rows) - most, round_up(max(ROW_STEP, most // 4), row_multiple))
-    return Layout(rows, (next((count for count in shapes.counts if count >= len(rows)), unforeseen), shapes.length))
+    return Layout(
+        rows,
+        (next((count for count in shapes.counts if count >= len(rows)), unforeseen), shapes.length),
+    )
 
 
 def collate(examples: Sequence[Example], size: int, layout: Layout) -> Batch:

@@ -1,14 +1,17 @@
-"""What people have at hand -> `Dialogue`s: texts, dicts, pairs, lists of them, DataFrames; and labels of their own.
+"""What people have at hand -> `Dialogue`s: texts, dicts, pairs, lists of them, DataFrames; and
+labels of their own.
 
 Each form has one meaning, whatever it holds:
 
-    "Ann: I got it!\\nBen: What?"                     a dialogue: its transcript
-    ["Ann: I got it!", "Ben: What?"]                 two dialogues: each string is a transcript
-    [("Ann", "I got it!"), ("Ben", "What?")]         a dialogue: its utterances, as pairs, dicts or Utterances
-    [[("Ann", "I got it!")], [("Ben", "What?")]]     two dialogues
-    {"id": "1", "utterances": [...]}                 a dialogue; a list of these: as many dialogues
-    pandas.Series of strings                         as the list
-    pandas.DataFrame                                 an utterance a row, with the columns dialogue, speaker, text
+    "Ann: I got it!\\nBen: What?"                  a dialogue: its transcript
+    ["Ann: I got it!", "Ben: What?"]              two dialogues: each string is a transcript
+    [("Ann", "I got it!"), ("Ben", "What?")]      a dialogue: its utterances (pairs, dicts or
+                                                  `Utterance`s)
+    [[("Ann", "I got it!")], [("Ben", "What?")]]  two dialogues
+    {"id": "1", "utterances": [...]}              a dialogue; a list of these: as many dialogues
+    pandas.Series of strings                      as the list
+    pandas.DataFrame                              an utterance a row, with the columns dialogue,
+                                                  speaker, text
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,9 +19,23 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from eacl_jax.corpora.columns import find_part
-from eacl_jax.corpora.forms import UTTERANCE, is_pair, read_identity, read_record, read_utterance, read_utterances
+from eacl_jax.corpora.forms import (
+    UTTERANCE,
+    is_pair,
+    read_identity,
+    read_record,
+    read_utterance,
+    read_utterances,
+)
 from eacl_jax.corpora.labels import clean_label
-from eacl_jax.corpora.transcripts import NOBODY, check_utterance, read_transcript, reads_back, split_lines, why_no_text
+from eacl_jax.corpora.transcripts import (
+    NOBODY,
+    check_utterance,
+    read_transcript,
+    reads_back,
+    split_lines,
+    why_no_text,
+)
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 
@@ -34,32 +51,36 @@ __all__ = [
     "why_no_text",
 ]
 
-DialogueLike: TypeAlias = Dialogue | str | Mapping[str, Any] | Sequence[Mapping[str, Any] | tuple[str, str] | Utterance]
-"""A `Dialogue`; a transcript; `{"id"?, "utterances"}` or `{"id"?, "transcript"}`; or a list of utterances."""
+DialogueLike: TypeAlias = (
+    Dialogue | str | Mapping[str, Any] | Sequence[Mapping[str, Any] | tuple[str, str] | Utterance]
+)
+"""A `Dialogue`; a transcript; `{"id"?, "utterances"}` or `{"id"?, "transcript"}`; or a list of
+utterances."""
 
 _QUOTES = tuple("\"'`“„‘«")
 
 _FORMS = (
-    'a transcript ("Ann: I got it!\\nBen: What?"), a list of utterances ({"speaker", "text"} or (speaker, text)), '
-    '{"id", "utterances"}, a Dialogue, or a list of these'
+    'a transcript ("Ann: I got it!\\nBen: What?"), a list of utterances ({"speaker", "text"} or'
+    ' (speaker, text)), {"id", "utterances"}, a Dialogue, or a list of these'
 )
 
 
 def read_dialogues(given: Any) -> tuple[list[Dialogue], bool]:
-    """The dialogues in what a user gave, and whether it was a single one; this module's first lines list the forms.
+    """The dialogues in what a user gave, and whether it was a single one; this module's first lines
+    list the forms.
 
     Args:
-      given: a `DialogueLike`; a list of them; a Series of transcripts; or a DataFrame with the columns `dialogue` and `text`
-        and perhaps `speaker` and `emotion` (rows of a dialogue keep their order and need not be neighbours; other columns are
-        carried through).
+      given: a `DialogueLike`; a list of them; a Series of transcripts; or a DataFrame with the
+        columns `dialogue` and `text` and perhaps `speaker` and `emotion` (rows of a dialogue keep
+        their order and need not be neighbours; other columns are carried through).
 
     Raises:
       UserError: something is missing, of the wrong type, is not text, or may be meant in two ways.
     """
     if isinstance(given, str) and _names_a_file(given):
         raise UserError(
-            f"{given!r} is the name of a file, and a string is a dialogue's transcript: give what is in the file, as by "
-            "open(...).read(), or use `eacl predict --input`."
+            f"{given!r} is the name of a file, and a string is a dialogue's transcript: give what"
+            " is in the file, as by open(...).read(), or use `eacl predict`."
         )
     if isinstance(given, (Dialogue, str, Mapping)):
         return [_dialogue(given, "1", "the dialogue")], True
@@ -69,8 +90,8 @@ def read_dialogues(given: Any) -> tuple[list[Dialogue], bool]:
         raise UserError(f"expected {_FORMS}; got {_kind(given)}.")
     if isinstance(given, tuple) and given and all(isinstance(item, str) for item in given):
         raise UserError(
-            "a tuple of strings may be an utterance (speaker, text) or several transcripts: give [(speaker, text)] for a "
-            "dialogue of one utterance, or a list of transcripts."
+            "a tuple of strings may be an utterance (speaker, text) or several transcripts: give"
+            " [(speaker, text)] for a dialogue of one utterance, or a list of transcripts."
         )
     items = list(given)
     if items and all(_is_utterance(item) for item in items):
@@ -78,10 +99,14 @@ def read_dialogues(given: Any) -> tuple[list[Dialogue], bool]:
     if some := [number for number, item in enumerate(items, 1) if _is_utterance(item)]:
         other = next(number for number in range(1, len(items) + 1) if number not in some)
         raise UserError(
-            f"item {some[0]} of the list is an utterance, but item {other} is {_kind(items[other - 1])}: give utterances only, "
-            f"each {UTTERANCE}, for one dialogue, or dialogues only, {_FORMS.removesuffix(', or a list of these')}."
+            f"item {some[0]} of the list is an utterance, but item {other} is"
+            f" {_kind(items[other - 1])}: give utterances only, each {UTTERANCE}, for one dialogue,"
+            f" or dialogues only, {_FORMS.removesuffix(', or a list of these')}."
         )
-    return [_dialogue(item, str(number), f"dialogue number {number}") for number, item in enumerate(items, 1)], False
+    return [
+        _dialogue(item, str(number), f"dialogue number {number}")
+        for number, item in enumerate(items, 1)
+    ], False
 
 
 def check_dialogue(dialogue: Dialogue, where: str) -> Dialogue:
@@ -97,9 +122,10 @@ def read_labels(given: Any, where: str = "labels") -> dict[str, str]:
     """The word or phrase that says what each label means.
 
     Args:
-      given: `{"gratitude": "grateful", "anger": "anger"}`; a list of `"gratitude=grateful"`, `"gratitude: grateful"` or
-        `"anger"`, a label that is its own word; or such items in one string, with commas or line ends between them. Labels are
-        taken as `corpora.labels.clean_label` leaves them.
+      given: `{"gratitude": "grateful", "anger": "anger"}`; a list of `"gratitude=grateful"`,
+        `"gratitude: grateful"` or `"anger"`, a label that is its own word; or such items in one
+        string, with commas or line ends between them. Labels are taken as
+        `corpora.labels.clean_label` leaves them.
       where: for messages.
 
     Raises:
@@ -113,11 +139,16 @@ def read_labels(given: Any, where: str = "labels") -> dict[str, str]:
     elif isinstance(given, Iterable):
         pairs = [_label(item, where) for item in given]
     else:
-        raise UserError(f"{where} must be a mapping of labels to their words or a list of labels, got {_kind(given)}.")
+        raise UserError(
+            f"{where} must be a mapping of labels to their words or a list of labels, got"
+            f" {_kind(given)}."
+        )
     labels: dict[str, str] = {}
     for name, words in pairs:
         if not isinstance(name, str) or not isinstance(words, str):
-            raise UserError(f"{where} and their words must be text, got {name!r:.60}: {words!r:.60}.")
+            raise UserError(
+                f"{where} and their words must be text, got {name!r:.60}: {words!r:.60}."
+            )
         if reason := why_no_text(name) or why_no_text(words):
             raise UserError(f"{where}: label {name!r:.60} {reason}.")
         name = clean_label(name)
@@ -133,12 +164,18 @@ def _label(item: Any, where: str) -> tuple[Any, Any]:
         return item, item
     cut = min((item.index(sign) for sign in "=:" if sign in item), default=len(item))
     name, words = item[:cut].strip(), item[cut + 1 :].strip()
-    if quoted := [each for each in (name, words) if each[:1] in _QUOTES or each.startswith(("{", '["'))]:
+    if quoted := [
+        each for each in (name, words) if each[:1] in _QUOTES or each.startswith(("{", '["'))
+    ]:
         raise UserError(
-            f"{where}: {quoted[0]!r:.60} begins with a quote or bracket; write labels without: gratitude=grateful,anger."
+            f"{where}: {quoted[0]!r:.60} begins with a quote or bracket; write labels without:"
+            " gratitude=grateful,anger."
         )
     if not name or (cut < len(item) and not words):
-        raise UserError(f"{where}: {item!r:.60} is neither LABEL=WORD nor LABEL; give them as gratitude=grateful,anger.")
+        raise UserError(
+            f"{where}: {item!r:.60} is neither LABEL=WORD nor LABEL; give them as"
+            " gratitude=grateful,anger."
+        )
     return name, words or name
 
 
@@ -150,11 +187,13 @@ def _names_a_file(text: str) -> bool:
 
 
 def _is_utterance(item: Any) -> bool:
-    # Two lines of a transcript in a list look like a pair. Nothing is guessed: such a speaker can be given in a tuple.
+    # Two lines of a transcript in a list look like a pair. Nothing is guessed: such a speaker can
+    # be given in a tuple.
     if isinstance(item, list) and is_pair(item) and not reads_back(item[0].strip()):
         raise UserError(
-            f"the list {item!r:.80} may be (speaker, text) or two lines of a transcript, and {item[0]!r:.60} does not look "
-            "like a name: join the lines into one string, or give a tuple (speaker, text)."
+            f"the list {item!r:.80} may be (speaker, text) or two lines of a transcript, and"
+            f" {item[0]!r:.60} does not look like a name: join the lines into one string, or give a"
+            " tuple (speaker, text)."
         )
     if isinstance(item, Mapping):
         return "utterances" not in item and "transcript" not in item
@@ -169,13 +208,20 @@ def _dialogue(given: Any, identity: str, where: str) -> Dialogue:
     if isinstance(given, Mapping):
         return read_record(given, where, identity)
     if not isinstance(given, Iterable) or isinstance(given, bytes):
-        raise UserError(f"{where} must be {_FORMS.removesuffix(', or a list of these')}; got {_kind(given)}.")
+        raise UserError(
+            f"{where} must be {_FORMS.removesuffix(', or a list of these')}; got {_kind(given)}."
+        )
     items = list(given)
     for number, item in enumerate(items):
         if not _is_utterance(item):
-            hint = "join a transcript's lines into one string" if isinstance(item, str) else "correct it"
+            hint = (
+                "join a transcript's lines into one string"
+                if isinstance(item, str)
+                else "correct it"
+            )
             raise UserError(
-                f"{where} is a list, so its items must be utterances, each {UTTERANCE}; item {number} is {_kind(item)}: {hint}."
+                f"{where} is a list, so its items must be utterances, each {UTTERANCE}; item"
+                f" {number} is {_kind(item)}: {hint}."
             )
     return read_utterances(items, identity, where)
 
@@ -189,36 +235,53 @@ def _kind(given: Any) -> str:
 
 
 def _is_missing(value: Any) -> bool:
-    """What pandas gives for a cell that is empty: None, NaN, NaT or NA. Only the first is equal to itself."""
-    return value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and value != value)
+    """What pandas gives for a cell that is empty: None, NaN, NaT or NA. Only the first is equal to
+    itself.
+    """
+    return (
+        value is None
+        or type(value).__name__ in ("NAType", "NaTType")
+        or (isinstance(value, float) and value != value)
+    )
 
 
 def _from_frame(frame: Any) -> list[Dialogue]:
     columns = [str(column) for column in frame.columns]
     if repeated := sorted({column for column in columns if columns.count(column) > 1}):
-        raise UserError(f"the DataFrame has more than one column {', '.join(map(repr, repeated))}; rename or drop one.")
+        raise UserError(
+            f"the DataFrame has more than one column {', '.join(map(repr, repeated))}; rename or"
+            " drop one."
+        )
     if "text" not in columns:
         raise UserError(
-            f"the DataFrame has no column 'text' (beside 'dialogue' and perhaps 'speaker'); its columns are {columns}. "
-            "Name it with frame.rename(columns={...})."
+            "the DataFrame has no column 'text' (beside 'dialogue' and perhaps 'speaker'); its"
+            f" columns are {columns}. Name it with frame.rename(columns={{...}})."
         )
     if "dialogue" not in columns:
         raise UserError(
-            "the DataFrame has no column 'dialogue', so nothing says which rows are one conversation. Add it: the same value "
-            "in all rows where they are one, range(len(frame)) where each row stands alone; or give frame['text'], a list of "
-            "dialogues."
+            "the DataFrame has no column 'dialogue', so nothing says which rows are one"
+            " conversation. Add it: the same value in all rows where they are one,"
+            " range(len(frame)) where each row stands alone; or give frame['text'], a list of"
+            " dialogues."
         )
     records = frame.to_dicts() if hasattr(frame, "to_dicts") else frame.to_dict("records")
-    rows = [{str(name): value for name, value in row.items() if not _is_missing(value)} for row in records]
+    rows = [
+        {str(name): value for name, value in row.items() if not _is_missing(value)}
+        for row in records
+    ]
     for row in rows:
-        if isinstance(row.get("dialogue"), str) and not row["dialogue"].strip():  # an empty cell, as some readers give it
+        if (
+            isinstance(row.get("dialogue"), str) and not row["dialogue"].strip()
+        ):  # an empty cell, as some readers give it
             del row["dialogue"]
     for column, remedy in (
         ("dialogue", "name the dialogue of each, as by frame['dialogue'].ffill()"),
         ("text", "give or drop them"),
     ):
         if missing := [str(number) for number, row in enumerate(rows) if column not in row]:
-            named = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+            named = ", ".join(missing[:5]) + (
+                f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+            )
             raise UserError(f"the DataFrame's rows {named} (from 0) have no {column!r}; {remedy}.")
     turns = [columns[place] for place in find_part(columns, "turn")]
     gathered: dict[str, list[Utterance]] = {}
@@ -230,8 +293,9 @@ def _from_frame(frame: Any) -> list[Dialogue]:
         if isinstance(turn, (int, float)):
             if turn < before.get(identity, turn):
                 raise UserError(
-                    f"{where}: {turns[0]!r} is {turn} after {before[identity]} in dialogue {identity!r:.60}; sort the rows: "
-                    f"frame.sort_values(['dialogue', {turns[0]!r}])."
+                    f"{where}: {turns[0]!r} is {turn} after {before[identity]} in dialogue"
+                    f" {identity!r:.60}; sort the rows: frame.sort_values(['dialogue',"
+                    f" {turns[0]!r}])."
                 )
             before[identity] = turn
         gathered.setdefault(identity, []).append(read_utterance(row, where))

@@ -1,8 +1,9 @@
-"""Examples -> batches: seeded shuffle, batch, prefetch; its position is a small state that a checkpoint holds.
+"""Examples -> batches: seeded shuffle, batch, prefetch; its position is a small state that a
+checkpoint holds.
 
-Every process draws the same global batches and places only its own rows on its devices (`mesh.put`): with rows packed, how
-many there are depends on all the batch's examples, so that is the one way in which all processes agree on shapes without
-talking.
+Every process draws the same global batches and places only its own rows on its devices
+(`mesh.put`): with rows packed, how many there are depends on all the batch's examples, so that is
+the one way in which all processes agree on shapes without talking.
 """
 
 import itertools
@@ -14,7 +15,17 @@ import numpy as np
 from jaxtyping import Int
 
 from eacl_jax.config import BatchConfig
-from eacl_jax.data.batching import MAX_SEGMENTS, PACKED_STEP, Batch, Layout, assign_rows, choose_shapes, collate, plan, round_up
+from eacl_jax.data.batching import (
+    MAX_SEGMENTS,
+    PACKED_STEP,
+    Batch,
+    Layout,
+    assign_rows,
+    choose_shapes,
+    collate,
+    plan,
+    round_up,
+)
 from eacl_jax.data.prompts import Example
 
 if TYPE_CHECKING:
@@ -31,7 +42,8 @@ def steps_per_epoch(examples: int, size: int) -> int:
 def training_batches(
     examples: int, size: int, seed: int, make: Callable[[Int[np.ndarray, " n"]], Any]
 ) -> "grain.DatasetIterator":
-    """An endless iterator of `make(indices)`, shuffled anew each epoch; batches do not cross epochs.
+    """An endless iterator of `make(indices)`, shuffled anew each epoch; batches do not cross
+    epochs.
 
     Args:
       examples: how many there are.
@@ -44,12 +56,24 @@ def training_batches(
     """
     import grain  # takes its time, and predicting does without
 
-    dataset = grain.MapDataset.range(examples).seed(seed).shuffle().batch(size, drop_remainder=False).map(make).repeat()
+    dataset = (
+        grain.MapDataset.range(examples)
+        .seed(seed)
+        .shuffle()
+        .batch(size, drop_remainder=False)
+        .map(make)
+        .repeat()
+    )
     return iter(dataset.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=4)))
 
 
 def batch_maker(
-    examples: Sequence[Example], size: int, config: BatchConfig, *, max_tokens: int, row_multiple: int
+    examples: Sequence[Example],
+    size: int,
+    config: BatchConfig,
+    *,
+    max_tokens: int,
+    row_multiple: int,
 ) -> Callable[[Int[np.ndarray, " n"]], tuple[Batch, Int[np.ndarray, " n"]]]:
     """`make` for `training_batches`: indices -> (Batch of `size` examples, the indices)."""
 
@@ -73,12 +97,15 @@ def batch_maker(
     return make
 
 
-def evaluation_shapes(size: int, *, max_tokens: int, row_multiple: int = 1) -> tuple[tuple[int, int], ...]:
-    """The few shapes [R, L] that `evaluation_batches` makes, whatever the examples: each is a compilation of the encoder.
+def evaluation_shapes(
+    size: int, *, max_tokens: int, row_multiple: int = 1
+) -> tuple[tuple[int, int], ...]:
+    """The few shapes [R, L] that `evaluation_batches` makes, whatever the examples: each is a
+    compilation of the encoder.
 
-    Rows are a quarter longer than the token budget: on prompts of conversations, whose longest come near the budget, best fit
-    then uses 98% of the slots (at the budget itself 75% to 99%). For a few utterances at once, one conversation's or its
-    last, there are shorter rows.
+    Rows are a quarter longer than the token budget: on prompts of conversations, whose longest come
+    near the budget, best fit then uses 98% of the slots (at the budget itself 75% to 99%). For a
+    few utterances at once, one conversation's or its last, there are shorter rows.
 
     Args:
       size: examples encoded at once, about, in the largest shape.
@@ -86,7 +113,8 @@ def evaluation_shapes(size: int, *, max_tokens: int, row_multiple: int = 1) -> t
       row_multiple: numbers of rows are multiples of this (devices that share the rows).
 
     Returns:
-      Ascending in size: `row_multiple` rows of 32, 64, ... tokens, then twice as many full rows each time.
+      Ascending in size: `row_multiple` rows of 32, 64, ... tokens, then twice as many full rows
+        each time.
     """
     length = round_up(max_tokens * 5 // 4, PACKED_STEP)
     short = [(row_multiple, 32 << step) for step in range(32) if 32 << step < length]
@@ -108,16 +136,25 @@ def evaluation_batches(
     rows, ladder = _rows(lengths, shapes)
     start = 0
     while start < len(rows):
-        count, length = next((shape for shape in ladder if shape[0] >= len(rows) - start), ladder[-1])
+        count, length = next(
+            (shape for shape in ladder if shape[0] >= len(rows) - start), ladder[-1]
+        )
         members = rows[start : start + count]
         start += len(members)
         indices = np.array([i for row in members for i in row])
         ends = np.cumsum([0, *map(len, members)])
         local = [list(range(first, last)) for first, last in itertools.pairwise(ends)]
-        yield collate([examples[i] for i in indices], count * MAX_SEGMENTS, Layout(local, (count, length))), indices
+        yield (
+            collate(
+                [examples[i] for i in indices], count * MAX_SEGMENTS, Layout(local, (count, length))
+            ),
+            indices,
+        )
 
 
-def _rows(lengths: Sequence[int], shapes: Sequence[tuple[int, int]]) -> tuple[list[list[int]], list[tuple[int, int]]]:
+def _rows(
+    lengths: Sequence[int], shapes: Sequence[tuple[int, int]]
+) -> tuple[list[list[int]], list[tuple[int, int]]]:
     """The examples of each row, and the shapes that there are for rows of this length."""
     least, full = shapes[0][0], shapes[-1][1]
     for count, length in shapes:
@@ -126,7 +163,9 @@ def _rows(lengths: Sequence[int], shapes: Sequence[tuple[int, int]]) -> tuple[li
             if len(rows) <= count:
                 return rows, [(count, length)]
     rows = []
-    for start in range(0, len(lengths), _PACKED_TOGETHER):  # best fit takes time that grows with the square
+    for start in range(
+        0, len(lengths), _PACKED_TOGETHER
+    ):  # best fit takes time that grows with the square
         block = range(start, min(start + _PACKED_TOGETHER, len(lengths)))
         rows += [[block[i] for i in row] for row in assign_rows([lengths[i] for i in block], full)]
     return rows, [shape for shape in shapes if shape[1] == full]

@@ -34,9 +34,16 @@ KEPT_FILES = 32
 
 
 def corpus_examples(
-    corpus: Corpus, tokenizer: Any, config: PromptConfig, *, readout: Readout, trailing_space: bool, cache: Path
+    corpus: Corpus,
+    tokenizer: Any,
+    config: PromptConfig,
+    *,
+    readout: Readout,
+    trailing_space: bool,
+    cache: Path,
 ) -> dict[str, list[Example]]:
-    """The examples of each split, as `PromptBuilder` builds them: read from the cache where they are there, else kept there.
+    """The examples of each split, as `PromptBuilder` builds them: read from the cache where they
+    are there, else kept there.
 
     Args:
       corpus: its annotated utterances become examples.
@@ -60,24 +67,35 @@ def corpus_examples(
     return examples
 
 
-def _key(corpus: Corpus, tokenizer: Any, config: PromptConfig, readout: Readout, trailing_space: bool) -> str | None:
-    """Hash of everything that examples depend on; None where the tokenizer does not tell what it holds."""
+def _key(
+    corpus: Corpus, tokenizer: Any, config: PromptConfig, readout: Readout, trailing_space: bool
+) -> str | None:
+    """Hash of everything that examples depend on; None where the tokenizer does not tell what it
+    holds.
+    """
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
-        log.info("a %s cannot be told from another: its prompts are not kept", type(tokenizer).__name__)
+        log.info(
+            "a %s cannot be told from another: its prompts are not kept", type(tokenizer).__name__
+        )
         return None
     import transformers  # takes its time, and not only training imports this file
 
     roles = ("cls", "bos", "sep", "eos", "mask", "unk", "pad")
     parts = [
         FORMAT,
-        inspect.getsource(prompts),  # a change of how prompts are made needs nobody to remember this file
+        inspect.getsource(
+            prompts
+        ),  # a change of how prompts are made needs nobody to remember this file
         f"{transformers.__version__} {tokenizers.__version__} {type(tokenizer).__name__}",
         json.dumps({role: getattr(tokenizer, f"{role}_token_id") for role in roles}),
         backend.to_str(),
         json.dumps([dataclasses.asdict(config), readout, trailing_space]),
         json.dumps(corpus.taxonomy.labels),
-        *(json.dumps([dialogue.to_json() for dialogue in corpus.splits[split]]) for split in SPLITS),
+        *(
+            json.dumps([dialogue.to_json() for dialogue in corpus.splits[split]])
+            for split in SPLITS
+        ),
     ]
     digest = hashlib.sha256()
     for part in parts:
@@ -94,7 +112,12 @@ def _read(file: Path) -> dict[str, list[Example]] | None:
     except FileNotFoundError:
         return None
     except Exception as error:  # whatever a damaged file provokes in the libraries that read it
-        log.info("%s cannot be read (%s: %s): its prompts are built anew", file, type(error).__name__, error)
+        log.info(
+            "%s cannot be read (%s: %s): its prompts are built anew",
+            file,
+            type(error).__name__,
+            error,
+        )
         return None
     with contextlib.suppress(OSError):
         os.utime(file)  # used now, so that it outlives files that nobody reads
@@ -102,7 +125,11 @@ def _read(file: Path) -> dict[str, list[Example]] | None:
 
 
 def _write(file: Path, examples: Mapping[str, Sequence[Example]]) -> None:
-    arrays = {name: array for split, items in examples.items() for name, array in _pack(split, items).items()}
+    arrays = {
+        name: array
+        for split, items in examples.items()
+        for name, array in _pack(split, items).items()
+    }
     part = file.with_name(f".{file.stem}.{uuid.uuid4().hex}.part")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -135,11 +162,17 @@ def _forget_oldest(folder: Path) -> None:
 
 
 def _pack(split: str, examples: Sequence[Example]) -> dict[str, np.ndarray]:
-    """Arrays of N examples: `tokens` int32, one after another; `numbers` int64 [N, 6]; `dialogues`, JSON as bytes."""
+    """Arrays of N examples: `tokens` int32, one after another; `numbers` int64 [N, 6]; `dialogues`,
+    JSON as bytes.
+    """
     return {
         f"{split}_tokens": np.concatenate([np.zeros(0, np.int32), *(e.tokens for e in examples)]),
         f"{split}_numbers": np.array(
-            [(len(e.tokens), e.readout, e.label, e.utterance, e.truncated, e.unknown) for e in examples], np.int64
+            [
+                (len(e.tokens), e.readout, e.label, e.utterance, e.truncated, e.unknown)
+                for e in examples
+            ],
+            np.int64,
         ),
         f"{split}_dialogues": _to_bytes([e.dialogue for e in examples]),
     }
@@ -151,7 +184,17 @@ def _unpack(split: str, arrays: Mapping[str, np.ndarray]) -> list[Example]:
     for dialogue, row in zip(dialogues, arrays[f"{split}_numbers"].tolist(), strict=True):
         length, readout, label, utterance, truncated, unknown = row
         start, end = end, end + length
-        examples.append(Example(tokens[start:end], readout, label, dialogue, utterance, bool(truncated), bool(unknown)))
+        examples.append(
+            Example(
+                tokens[start:end],
+                readout,
+                label,
+                dialogue,
+                utterance,
+                bool(truncated),
+                bool(unknown),
+            )
+        )
     if end != len(tokens):
         raise ValueError(f"{split} has {len(tokens)} tokens where its examples have {end}")
     return examples

@@ -1,9 +1,11 @@
-"""Dialogue -> Example: the token ids of an utterance with its past, where to read it out, and its label.
+"""Dialogue -> Example: the token ids of an utterance with its past, where to read it out, and its
+label.
 
-One example an utterance: the tokenizer's first token (if it has one), at most `max_past` past utterances as `<speaker> says:
-<text>`, oldest first, then the target `For utterance: <text> <speaker> feels <mask>` (without the mask where the tokenizer has
-none), each utterance closed by the separator. Source: arXiv 2403.20289, Sec. 3.1, and the public implementation's rule for
-dropping old utterances, which decides the exact ids.
+One example an utterance: the tokenizer's first token (if it has one), at most `max_past` past
+utterances as `<speaker> says: <text>`, oldest first, then the target `For utterance: <text>
+<speaker> feels <mask>` (without the mask where the tokenizer has none), each utterance closed by
+the separator. Source: arXiv 2403.20289, Sec. 3.1, and the public implementation's rule for dropping
+old utterances, which decides the exact ids.
 """
 
 import dataclasses
@@ -22,7 +24,8 @@ log = logging.getLogger(__name__)
 
 NO_LABEL = -1
 OnLong = Literal["cut", "refuse", "pool"]
-"""What becomes of a text that does not fit into a prompt: its end alone counts; an error; or all of it, part by part."""
+"""What becomes of a text that does not fit into a prompt: its end alone counts; an error; or all of
+it, part by part."""
 OPENING = "For utterance:"
 """What a target begins with."""
 _RESERVE = 8  # tokens the public implementation keeps free when it decides which utterances fit
@@ -34,14 +37,17 @@ class Example:
 
     Attributes:
       tokens: int32 [T] ids.
-      readout: column of the token whose hidden state stands for the utterance; any of its columns where the mean does.
+      readout: column of the token whose hidden state stands for the utterance; any of its columns
+        where the mean does.
       label: anchor index, or `NO_LABEL`.
       dialogue: id of its dialogue.
       utterance: its index there.
-      truncated: the text is longer than the prompt has room for: this is its end, unless there are `windows`.
-      unknown: most of the tokens that are read of the text are the unknown token: the tokenizer does not know its script.
-      windows: with `on_long="pool"`, the other parts of a text that is too long, each an example; the representation of the
-        utterance is the mean of this one's and theirs.
+      truncated: the text is longer than the prompt has room for: this is its end, unless there are
+        `windows`.
+      unknown: most of the tokens that are read of the text are the unknown token: the tokenizer
+        does not know its script.
+      windows: with `on_long="pool"`, the other parts of a text that is too long, each an example;
+        the representation of the utterance is the mean of this one's and theirs.
     """
 
     tokens: np.ndarray
@@ -55,7 +61,8 @@ class Example:
 
 
 class PromptBuilder:
-    """Builds examples with one tokenizer. Special tokens that occur inside a text are split into ordinary ones.
+    """Builds examples with one tokenizer. Special tokens that occur inside a text are split into
+    ordinary ones.
 
     Attributes:
       start: ids that a prompt begins with.
@@ -73,11 +80,12 @@ class PromptBuilder:
         trailing_space: bool = False,
     ) -> None:
         """Args:
-          tokenizer: a Hugging Face tokenizer; gives CLS (or BOS), the separator (or EOS) and the mask. Without the first the
-            prompt starts with text, without a mask it ends in "feels" and the separator.
+          tokenizer: a Hugging Face tokenizer; gives CLS (or BOS), the separator (or EOS) and the
+            mask. Without the first the prompt starts with text, without a mask it ends in "feels"
+            and the separator.
           config: token budget and number of past utterances.
-          readout: "mask" reads at the mask token, "first" at CLS or BOS, "last" at the closing separator; for "mean" any
-            column does.
+          readout: "mask" reads at the mask token, "first" at CLS or BOS, "last" at the closing
+            separator; for "mean" any column does.
           trailing_space: compat switch, leaves a space after the mask.
 
         Raises:
@@ -86,19 +94,28 @@ class PromptBuilder:
         self._tokenizer = tokenizer
         self._config = config
         self._readout = readout
-        first = tokenizer.cls_token_id if tokenizer.cls_token_id is not None else tokenizer.bos_token_id
-        separator = tokenizer.sep_token_id if tokenizer.sep_token_id is not None else tokenizer.eos_token_id
+        first = (
+            tokenizer.cls_token_id if tokenizer.cls_token_id is not None else tokenizer.bos_token_id
+        )
+        separator = (
+            tokenizer.sep_token_id if tokenizer.sep_token_id is not None else tokenizer.eos_token_id
+        )
         name = getattr(tokenizer, "name_or_path", "?")
         if separator is None:
-            raise UserError(f"tokenizer {name!r} has no separator and no end token: the prompt needs one to close utterances.")
+            raise UserError(
+                f"tokenizer {name!r} has no separator and no end token: the prompt needs one to"
+                " close utterances."
+            )
         mask = _mask_id(tokenizer)
         if mask is None and readout == "mask":
             others = '"last" or "mean"' if first is None else '"first", "last" or "mean"'
-            raise UserError(f"tokenizer {name!r} has no mask token: set config.model.readout to {others}.")
+            raise UserError(
+                f"tokenizer {name!r} has no mask token: set config.model.readout to {others}."
+            )
         if first is None and readout == "first":
             raise UserError(
-                f'tokenizer {name!r} has no first token: set config.model.readout to "last" or "mean", '
-                "with config.compat.readout_first off."
+                f'tokenizer {name!r} has no first token: set config.model.readout to "last" or'
+                ' "mean", with config.compat.readout_first off.'
             )
         self._unknown = tokenizer.unk_token_id
         self.separator = int(separator)
@@ -112,7 +129,12 @@ class PromptBuilder:
             return []
         # Without split_special_tokens a user's text that holds "<mask>" would move the readout.
         encoded = self._tokenizer(
-            list(texts), add_special_tokens=False, split_special_tokens=True, truncation=False, padding=False, verbose=False
+            list(texts),
+            add_special_tokens=False,
+            split_special_tokens=True,
+            truncation=False,
+            padding=False,
+            verbose=False,
         )
         return encoded["input_ids"]
 
@@ -124,22 +146,23 @@ class PromptBuilder:
         targets: Literal["annotated", "all", "last"] = "annotated",
         on_long: OnLong = "cut",
     ) -> list[Example]:
-        """Examples of all annotated utterances (or, with `targets="all"`, of all; with "last", of each dialogue's last), in the
-        order of the dialogues. The work grows with the number of utterances, however they are divided into dialogues.
+        """Examples of all annotated utterances (or, with `targets="all"`, of all; with "last", of
+        each dialogue's last), in the order of the dialogues. The work grows with the number of
+        utterances, however they are divided into dialogues.
 
-        Where text and speaker do not fit into `max_tokens`, the first of the text's tokens go, as many as must, and the example
-        is `truncated`.
+        Where text and speaker do not fit into `max_tokens`, the first of the text's tokens go, as
+        many as must, and the example is `truncated`.
 
         Args:
           dialogues: to build prompts of.
           taxonomy: whose labels the emotions are.
           targets: which utterances.
-          on_long: "refuse" raises where a text would be cut; "pool" adds the parts of the text that do not fit as `windows`,
-            as few as hold all of it, of equal length, without the past.
+          on_long: "refuse" raises where a text would be cut; "pool" adds the parts of the text that
+            do not fit as `windows`, as few as hold all of it, of equal length, without the past.
 
         Raises:
-          UserError: a speaker's name leaves no room for a text, a text is too long and to be refused, or an emotion is not in
-            the taxonomy.
+          UserError: a speaker's name leaves no room for a text, a text is too long and to be
+            refused, or an emotion is not in the taxonomy.
         """
         dialogues = list(dialogues)
         wanted = [
@@ -151,33 +174,53 @@ class PromptBuilder:
             or (targets == "last" and index == len(dialogue.utterances) - 1)
         ]
         turns = [turn for dialogue in dialogues for turn in dialogue.utterances]
-        contexts = iter([[*ids, self.separator] for ids in self._encode([f"{u.speaker} says: {u.text}" for u in turns])])
+        contexts = iter(
+            [
+                [*ids, self.separator]
+                for ids in self._encode([f"{u.speaker} says: {u.text}" for u in turns])
+            ]
+        )
         pasts = [[next(contexts) for _ in dialogue.utterances] for dialogue in dialogues]
         past_of = {id(dialogue): past for dialogue, past in zip(dialogues, pasts, strict=True)}
-        heads = self._encode([_target(d.utterances[i].text, d.utterances[i].speaker) for d, i in wanted])
+        heads = self._encode(
+            [_target(d.utterances[i].text, d.utterances[i].speaker) for d, i in wanted]
+        )
         return [
             self._example(dialogue, index, past_of[id(dialogue)], head, taxonomy, on_long)
             for (dialogue, index), head in zip(wanted, heads, strict=True)
         ]
 
     def _example(
-        self, dialogue: Dialogue, index: int, past: list[list[int]], head: list[int], taxonomy: Taxonomy, on_long: OnLong
+        self,
+        dialogue: Dialogue,
+        index: int,
+        past: list[list[int]],
+        head: list[int],
+        taxonomy: Taxonomy,
+        on_long: OnLong,
     ) -> Example:
         turn, where = dialogue.utterances[index], f"dialogue {dialogue.id!r:.60} utterance {index}"
         if turn.emotion is not None and turn.emotion not in taxonomy.labels:
-            raise UserError(f"{where} has emotion {turn.emotion!r:.60}, which is not among the labels {list(taxonomy.labels)}.")
+            raise UserError(
+                f"{where} has emotion {turn.emotion!r:.60}, which is not among the labels"
+                f" {list(taxonomy.labels)}."
+            )
         room = self._config.max_tokens - len(self.start) - len(self.tail)
         too_long = len(head) > room
-        before, text, after = self._parted(head, turn) if too_long or self._unknown in head else ([], [], [])
+        before, text, after = (
+            self._parted(head, turn) if too_long or self._unknown in head else ([], [], [])
+        )
         most = room - len(before) - len(after)
         if too_long and most < 1:
             raise UserError(
-                f"{where}: the speaker's name {turn.speaker!r:.60} leaves no room for the text within "
-                f"prompt.max_tokens={self._config.max_tokens}; shorten the name or raise prompt.max_tokens."
+                f"{where}: the speaker's name {turn.speaker!r:.60} leaves no room for the text"
+                f" within prompt.max_tokens={self._config.max_tokens}; shorten the name or raise"
+                " prompt.max_tokens."
             )
         if too_long and on_long == "refuse":
             raise UserError(
-                f"{where}: its text has {len(text)} tokens, of which {most} fit; shorten or split it, or have it cut or pooled."
+                f"{where}: its text has {len(text)} tokens, of which {most} fit; shorten or split"
+                " it, or have it cut or pooled."
             )
         known: dict[str, Any] = {
             "label": NO_LABEL if turn.emotion is None else taxonomy.index(turn.emotion),
@@ -198,7 +241,9 @@ class PromptBuilder:
         return self._laid_out(self._fitting(past, index, room - len(head)), head, known)
 
     def _fitting(self, past: list[list[int]], index: int, room: int) -> list[list[int]]:
-        """What is kept of the past of utterance `index`: `past` holds all utterances of the dialogue in context form."""
+        """What is kept of the past of utterance `index`: `past` holds all utterances of the
+        dialogue in context form.
+        """
         oldest = max(index - self._config.max_past, 0)  # whatever came before cannot count
         lengths = [len(ids) for ids in past[oldest : index + 1]]
         first = first_past_utterance(lengths, self._config)
@@ -207,7 +252,9 @@ class PromptBuilder:
         return past[oldest + first : index]
 
     def _laid_out(self, past: list[list[int]], head: list[int], known: dict[str, Any]) -> Example:
-        tokens = np.array([*self.start, *(i for ids in past for i in ids), *head, *self.tail], np.int32)
+        tokens = np.array(
+            [*self.start, *(i for ids in past for i in ids), *head, *self.tail], np.int32
+        )
         return Example(tokens=tokens, readout=self._column(len(tokens)), **known)
 
     def _column(self, length: int) -> int:
@@ -217,7 +264,9 @@ class PromptBuilder:
         return length - len(self.tail) if self._readout == "mask" else length - 1
 
     def _parted(self, head: list[int], turn: Utterance) -> tuple[list[int], list[int], list[int]]:
-        """A target's ids before the text, of the text, and after it: as far as they are those of a target without text."""
+        """A target's ids before the text, of the text, and after it: as far as they are those of a
+        target without text.
+        """
         empty = self._encode([_target("", turn.speaker)])[0]
         before = _common(head, self.opening)
         after = _common(head[before:][::-1], empty[before:][::-1])
@@ -226,7 +275,8 @@ class PromptBuilder:
 
 
 def warn_about(examples: Iterable[Example], max_tokens: int) -> None:
-    """Logs how many utterances were cut or pooled, and how many are in a script that the tokenizer does not know.
+    """Logs how many utterances were cut or pooled, and how many are in a script that the tokenizer
+    does not know.
 
     Args:
       examples: from `PromptBuilder.build`.
@@ -236,14 +286,21 @@ def warn_about(examples: Iterable[Example], max_tokens: int) -> None:
     pooled = sum(bool(example.windows) for example in examples)
     if cut := sum(example.truncated for example in examples) - pooled:
         log.warning(
-            "%d utterances are longer than prompt.max_tokens=%d allows: the beginnings of their texts were cut", cut, max_tokens
+            "%d utterances are longer than prompt.max_tokens=%d allows: the beginnings of their"
+            " texts were cut",
+            cut,
+            max_tokens,
         )
     if pooled:
-        log.warning("%d utterances are longer than prompt.max_tokens=%d allows: they were read in parts", pooled, max_tokens)
+        log.warning(
+            "%d utterances are longer than prompt.max_tokens=%d allows: they were read in parts",
+            pooled,
+            max_tokens,
+        )
     if unknown := sum(example.unknown for example in examples):
         log.warning(
-            "%d utterances hold mostly tokens that the encoder's tokenizer does not know, such as another script's or emoji: "
-            "what is answered to them says nothing",
+            "%d utterances hold mostly tokens that the encoder's tokenizer does not know, such as"
+            " another script's or emoji: what is answered to them says nothing",
             unknown,
         )
 
@@ -256,8 +313,8 @@ def first_past_utterance(lengths: Sequence[int], config: PromptConfig) -> int:
       config: budget and number of past utterances.
 
     Returns:
-      The smallest i with `sum(lengths[i..t]) + 8 + lengths[t] <= max_tokens`, t - 1 if there is none, and at least `t -
-      max_past`.
+      The smallest i with `sum(lengths[i..t]) + 8 + lengths[t] <= max_tokens`, t - 1 if there is
+      none, and at least `t - max_past`.
     """
     target = len(lengths) - 1
     first, total = 0, sum(lengths) + _RESERVE + lengths[-1]
@@ -268,10 +325,12 @@ def first_past_utterance(lengths: Sequence[int], config: PromptConfig) -> int:
 
 
 def _mask_id(tokenizer: Any) -> int | None:
-    """The mask token's id; None where the vocabulary holds no such token, whatever the tokenizer calls its mask.
+    """The mask token's id; None where the vocabulary holds no such token, whatever the tokenizer
+    calls its mask.
 
-    An id beyond the vocabulary has no embedding, and the unknown token's stands for words. (The first token and the separator
-    may be the unknown token: GPT-2's tokenizer has one for all three.)
+    An id beyond the vocabulary has no embedding, and the unknown token's stands for words. (The
+    first token and the separator may be the unknown token: GPT-2's tokenizer has one for all
+    three.)
     """
     mask = tokenizer.mask_token_id
     if mask is None or mask == tokenizer.unk_token_id or mask not in tokenizer.get_vocab().values():
@@ -285,4 +344,7 @@ def _target(text: str, speaker: str) -> str:
 
 def _common(one: Sequence[int], other: Sequence[int]) -> int:
     """How many ids two sequences have in common from their beginning."""
-    return next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    return next(
+        (n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b),
+        min(len(one), len(other)),
+    )

@@ -3,7 +3,8 @@
     loaded = load(EncoderConfig(path="princeton-nlp/sup-simcse-roberta-large"))
     hidden = loaded.module(tokens, positions, segment_ids)
 
-A new architecture is one file, a subclass of `Encoder` with its `from_config` and table of `names`, and a line in `registry`.
+A new architecture is one file, a subclass of `Encoder` with its `from_config` and table of `names`,
+and a line in `registry`.
 """
 
 from eacl_jax.encoders.encoder import Encoder

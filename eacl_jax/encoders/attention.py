@@ -1,4 +1,6 @@
-"""Attention over packed rows: who may look at whom, and the one place where the kernel is chosen."""
+"""Attention over packed rows: who may look at whom, and the one place where the kernel is
+chosen.
+"""
 
 import contextlib
 import contextvars
@@ -23,10 +25,11 @@ class Attention:
     """How attention is computed; an encoder has one, and everything that it computes goes by it.
 
     Attributes:
-      kernel: `xla`: plain operations, probabilities kept for the backward pass. `recompute`: the same numbers, but the
-        backward pass makes the probabilities again from queries, keys and each row's log-sum, so that memory does not hold
-        [rows, heads, length, length] a layer. `cudnn`: cuDNN's fused kernel, for GPUs with bfloat16 and no dropout of
-        probabilities. `auto`: recompute where it applies, else xla.
+      kernel: `xla`: plain operations, probabilities kept for the backward pass. `recompute`: the
+        same numbers, but the backward pass makes the probabilities again from queries, keys and
+        each row's log-sum, so that memory does not hold [rows, heads, length, length] a layer.
+        `cudnn`: cuDNN's fused kernel, for GPUs with bfloat16 and no dropout of probabilities.
+        `auto`: recompute where it applies, else xla.
       dropout: whether attention probabilities are dropped out at the rate in config.json.
     """
 
@@ -45,16 +48,23 @@ class Attention:
         if self.dropout:
             problems.append("encoder.attention_dropout=False")
         if problems:
-            raise UserError(f"encoder.attention=cudnn needs {', '.join(problems)}; set that, or encoder.attention=auto.")
+            raise UserError(
+                f"encoder.attention=cudnn needs {', '.join(problems)}; set that, or"
+                " encoder.attention=auto."
+            )
 
 
 _DEFAULT = Attention()
-_ATTENTION: contextvars.ContextVar[Attention] = contextvars.ContextVar("attention", default=_DEFAULT)
+_ATTENTION: contextvars.ContextVar[Attention] = contextvars.ContextVar(
+    "attention", default=_DEFAULT
+)
 
 
 @contextlib.contextmanager
 def using(attention: Attention) -> Iterator[None]:
-    """`attend` goes by `attention` while the block is traced. Layers need not hand the choice down to each other."""
+    """`attend` goes by `attention` while the block is traced. Layers need not hand the choice down
+    to each other.
+    """
     token = _ATTENTION.set(attention)
     try:
         yield
@@ -65,8 +75,8 @@ def using(attention: Attention) -> Iterator[None]:
 def segment_mask(segment_ids: Int[Array, "rows length"]) -> Bool[Array, "rows length length"]:
     """True where a query (axis 1) may attend to a key (axis 2): inside one segment.
 
-    Padding is segment 0 and attends to padding. Nobody else sees it, and no query is ever left without a key, so that rows of
-    nothing but padding stay finite, in value and in gradient.
+    Padding is segment 0 and attends to padding. Nobody else sees it, and no query is ever left
+    without a key, so that rows of nothing but padding stay finite, in value and in gradient.
     """
     return segment_ids[:, :, None] == segment_ids[:, None, :]
 
@@ -85,8 +95,9 @@ def attend(
 ) -> Float[Array, "rows queries heads width"]:
     """softmax(scale * query key^T + bias) value, over the keys that `mask` allows.
 
-    Every architecture attends through here. Scores and softmax are float32 whatever the inputs' type. Dropout falls on the
-    probabilities; no `dropout_key`, no dropout. The kernel is that of `using`.
+    Every architecture attends through here. Scores and softmax are float32 whatever the inputs'
+    type. Dropout falls on the probabilities; no `dropout_key`, no dropout. The kernel is that of
+    `using`.
 
     Args:
       query: one a token.
@@ -94,8 +105,8 @@ def attend(
       mask: from `segment_mask`, or narrower; every query has a key.
       bias: added to the scaled scores, the same for all rows or one for each.
       scale: 1 / sqrt(width) unless given.
-      talking_heads: two matrices [in, out] that mix the heads' scores before, and their probabilities after, the softmax
-        (arXiv 2003.02436).
+      talking_heads: two matrices [in, out] that mix the heads' scores before, and their
+        probabilities after, the softmax (arXiv 2003.02436).
       dropout_rate: of the probabilities.
       dropout_key: where its randomness comes from.
 
@@ -107,7 +118,10 @@ def attend(
     rate = 0.0 if dropout_key is None or not attention.dropout else dropout_rate
     if attention.kernel == "cudnn":
         if talking_heads is not None:
-            raise UserError("encoder.attention=cudnn cannot mix heads (talking heads), as this encoder does; use auto.")
+            raise UserError(
+                "encoder.attention=cudnn cannot mix heads (talking heads), as this encoder does;"
+                " use auto."
+            )
         bias = None if bias is None else bias.astype(query.dtype)
         return jax.nn.dot_product_attention(
             query,
@@ -132,7 +146,9 @@ def attend(
     return jnp.swapaxes(attended, 1, 2)
 
 
-def _scores(query: Array, key: Array, mask: Array, bias: Any, scale: float, talking_heads: Any = None) -> Array:
+def _scores(
+    query: Array, key: Array, mask: Array, bias: Any, scale: float, talking_heads: Any = None
+) -> Array:
     """[rows, heads, queries, keys], float32; the least number where `mask` forbids."""
     scores = jnp.einsum("rhqw,rhkw->rhqk", query, key, preferred_element_type=jnp.float32) * scale
     if bias is not None:
@@ -143,13 +159,29 @@ def _scores(query: Array, key: Array, mask: Array, bias: Any, scale: float, talk
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(6, 7))
-def _recomputed(query: Array, key: Array, value: Array, mask: Array, bias: Any, seed: Any, scale: float, rate: float) -> Array:
+def _recomputed(
+    query: Array,
+    key: Array,
+    value: Array,
+    mask: Array,
+    bias: Any,
+    seed: Any,
+    scale: float,
+    rate: float,
+) -> Array:
     """[rows, heads, queries, width]; `query`, `key`, `value` are by head, too."""
     return _forward(query, key, value, mask, bias, seed, scale, rate)[0]
 
 
 def _forward(
-    query: Array, key: Array, value: Array, mask: Array, bias: Any, seed: Any, scale: float, rate: float
+    query: Array,
+    key: Array,
+    value: Array,
+    mask: Array,
+    bias: Any,
+    seed: Any,
+    scale: float,
+    rate: float,
 ) -> tuple[Array, Any]:
     scores = _scores(query, key, mask, bias, scale)
     highest = jnp.max(scores, axis=-1, keepdims=True)
@@ -166,18 +198,24 @@ def _forward(
 
 
 def _backward(scale: float, rate: float, kept: Any, gradient: Array) -> tuple[Any, ...]:
-    """Gradients of softmax attention from its output and each query's log-sum (arXiv 2205.14135, Appendix B)."""
+    """Gradients of softmax attention from its output and each query's log-sum (arXiv 2205.14135,
+    Appendix B).
+    """
     query, key, value, mask, bias, seed, attended, log_sum = kept
     kind = value.dtype
     probabilities = jnp.exp(_scores(query, key, mask, bias, scale) - log_sum)
-    by_probability = jnp.einsum("rhqw,rhkw->rhqk", gradient, value, preferred_element_type=jnp.float32)
+    by_probability = jnp.einsum(
+        "rhqw,rhkw->rhqk", gradient, value, preferred_element_type=jnp.float32
+    )
     dropped = probabilities
     if rate:
         keep = keep_mask(seed, rate, probabilities.shape)
         dropped = jnp.where(keep, probabilities * (1 / (1 - rate)), 0)
         by_probability = jnp.where(keep, by_probability * (1 / (1 - rate)), 0)
     by_value = jnp.einsum("rhqk,rhqw->rhkw", dropped.astype(kind), gradient)
-    common = jnp.sum(gradient.astype(jnp.float32) * attended.astype(jnp.float32), axis=-1, keepdims=True)
+    common = jnp.sum(
+        gradient.astype(jnp.float32) * attended.astype(jnp.float32), axis=-1, keepdims=True
+    )
     by_score = probabilities * (by_probability - common)
     by_bias = None
     if bias is not None:

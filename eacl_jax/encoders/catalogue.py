@@ -1,7 +1,8 @@
-"""Encoders that are known by name: published checkpoints, their shapes, and what of them was compared with PyTorch.
+"""Encoders that are known by name: published checkpoints, their shapes, and what of them was
+compared with PyTorch.
 
-Shapes are facts of the checkpoints' config.json; anything that an architecture can be asked for is read from the folder itself,
-so that this list limits nothing.
+Shapes are facts of the checkpoints' config.json; anything that an architecture can be asked for is
+read from the folder itself, so that this list limits nothing.
 """
 
 import dataclasses
@@ -40,7 +41,11 @@ class Known:
     @property
     def parameters(self) -> int:
         """How many numbers the encoder has, without pooler, head or decoder."""
-        return sum(map(math.prod, tensor_shapes(abstract_encoder(self.config, prefix=self.prefix)).values()))
+        return sum(
+            map(
+                math.prod, tensor_shapes(abstract_encoder(self.config, prefix=self.prefix)).values()
+            )
+        )
 
 
 def _bert(**changes: Any) -> Config:
@@ -48,7 +53,14 @@ def _bert(**changes: Any) -> Config:
 
 
 def _roberta(**changes: Any) -> Config:
-    return {**_BERT, "model_type": "roberta", "vocab_size": 50265, **_FROM_2, "type_vocab_size": 1, **changes}
+    return {
+        **_BERT,
+        "model_type": "roberta",
+        "vocab_size": 50265,
+        **_FROM_2,
+        "type_vocab_size": 1,
+        **changes,
+    }
 
 
 def _deberta(**changes: Any) -> Config:
@@ -128,7 +140,12 @@ _BERT = {
 }
 # Positions whose first two rows stand for padding.
 _FROM_2 = {"max_position_embeddings": 514, "pad_token_id": 1, "layer_norm_eps": 1e-5}
-_LARGE = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
+_LARGE = {
+    "hidden_size": 1024,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "intermediate_size": 4096,
+}
 _MINILM = {"hidden_size": 384, "num_hidden_layers": 6, "intermediate_size": 1536}
 _GATED = {"feed_forward_proj": "gated-gelu", "d_ff": 2048}
 _ELECTRA = {"model_type": "electra", "embedding_size": 768}
@@ -147,7 +164,12 @@ _V2_XLARGE = {
     "conv_kernel_size": 3,
     "conv_act": "gelu",
 }
-_MODERN_LARGE = {"hidden_size": 1024, "num_hidden_layers": 28, "num_attention_heads": 16, "intermediate_size": 2624}
+_MODERN_LARGE = {
+    "hidden_size": 1024,
+    "num_hidden_layers": 28,
+    "num_attention_heads": 16,
+    "intermediate_size": 2624,
+}
 
 # By config.json's `model_type`.
 DESCRIBED: Mapping[str, Architecture] = {
@@ -168,10 +190,11 @@ DESCRIBED: Mapping[str, Architecture] = {
 # Compared with PyTorch with their own weights too.
 REAL = ("sentence-transformers/all-MiniLM-L6-v2", "sentence-transformers/all-mpnet-base-v2")
 NOTE = (
-    "Any checkpoint of these architectures is read, listed or not: a hub id, a folder or package:NAME/FOLDER. "
-    "Sizes are the encoder's, without pooler, head or decoder. Every architecture is equal to PyTorch transformers on "
-    "random weights, in float32 hidden states to 1e-5 and gradients to 1e-4, in bfloat16 within 2% (tests/parity); "
-    "* with the checkpoint's own weights too."
+    "Any checkpoint of these architectures is read, listed or not: a hub id, a folder or"
+    " package:NAME/FOLDER. Sizes are the encoder's, without pooler, head or decoder. Every"
+    " architecture is equal to PyTorch transformers on random weights, in float32 hidden states to"
+    " 1e-5 and gradients to 1e-4, in bfloat16 within 2% (tests/parity); * with the checkpoint's own"
+    " weights too."
 )
 
 KNOWN: tuple[Known, ...] = (
@@ -181,15 +204,23 @@ KNOWN: tuple[Known, ...] = (
     Known("princeton-nlp/sup-simcse-roberta-large", _roberta(**_LARGE)),
     Known("YuxinJiang/sup-promcse-roberta-large", _roberta(**_LARGE), PrefixShape(10)),
     Known("FacebookAI/xlm-roberta-base", _roberta(model_type="xlm-roberta", vocab_size=250002)),
-    Known("FacebookAI/xlm-roberta-large", _roberta(model_type="xlm-roberta", vocab_size=250002, **_LARGE)),
+    Known(
+        "FacebookAI/xlm-roberta-large",
+        _roberta(model_type="xlm-roberta", vocab_size=250002, **_LARGE),
+    ),
     Known("almanach/camembert-base", _roberta(model_type="camembert", vocab_size=32005)),
     Known("google-bert/bert-base-uncased", _bert()),
     Known("google-bert/bert-large-uncased", _bert(**_LARGE)),
     Known("sentence-transformers/all-MiniLM-L6-v2", _bert(**_MINILM)),
     Known("google/electra-small-discriminator", _bert(**_ELECTRA_SMALL)),
     Known("google/electra-base-discriminator", _bert(**_ELECTRA)),
-    Known("google/electra-large-discriminator", _bert(**_LARGE, **(_ELECTRA | {"embedding_size": 1024}))),
-    Known("sentence-transformers/all-mpnet-base-v2", _roberta(model_type="mpnet", vocab_size=30527)),
+    Known(
+        "google/electra-large-discriminator",
+        _bert(**_LARGE, **(_ELECTRA | {"embedding_size": 1024})),
+    ),
+    Known(
+        "sentence-transformers/all-mpnet-base-v2", _roberta(model_type="mpnet", vocab_size=30527)
+    ),
     Known("microsoft/deberta-base", _deberta()),
     Known("microsoft/deberta-large", _deberta(**_LARGE)),
     Known("microsoft/deberta-v2-xlarge", _deberta_v2(**_V2_XLARGE)),

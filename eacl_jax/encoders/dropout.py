@@ -24,7 +24,9 @@ def dropout_key(rngs: Randomness | None) -> jax.Array:
       ValueError: there is none.
     """
     if rngs is None:
-        raise ValueError("deterministic=False needs rngs: an nnx.Rngs, a stream of one, or a jax.random key.")
+        raise ValueError(
+            "deterministic=False needs rngs: an nnx.Rngs, a stream of one, or a jax.random key."
+        )
     if isinstance(rngs, nnx.Rngs):
         return rngs.dropout()
     return rngs() if isinstance(rngs, nnx.RngStream) else rngs
@@ -38,14 +40,16 @@ def dropout_seed(key: jax.Array) -> UInt32[Array, "2"]:
 def keep_mask(seed: UInt32[Array, "2"], rate: float, shape: Sequence[int]) -> Bool[Array, "*shape"]:
     """True with probability `1 - rate`, independently for each element.
 
-    An element's bits are a hash of its index: a 32-bit mixer of two multiplications and three shifts, with one word of the
-    seed added before and the other mixed in between. JAX's own generators cost ten times as much on a CPU, where masks of
-    attention probabilities were a third of a training step; and a hash fuses into whatever uses the mask, so that a backward
-    pass makes it again instead of reading it from memory.
+    An element's bits are a hash of its index: a 32-bit mixer of two multiplications and three
+    shifts, with one word of the seed added before and the other mixed in between. JAX's own
+    generators cost ten times as much on a CPU, where masks of attention probabilities were a third
+    of a training step; and a hash fuses into whatever uses the mask, so that a backward pass makes
+    it again instead of reading it from memory.
     """
     index = jnp.zeros(shape, jnp.uint32)
     for axis in range(len(shape)):
-        # Not one iota reshaped: along each axis by itself, so that devices that share the array each make their own part.
+        # Not one iota reshaped: along each axis by itself, so that devices that share the array
+        # each make their own part.
         stride = np.uint32(math.prod(shape[axis + 1 :]) % 2**32)
         index = index + lax.broadcasted_iota(jnp.uint32, shape, axis) * stride
     bits = index + seed[0]
@@ -54,8 +58,12 @@ def keep_mask(seed: UInt32[Array, "2"], rate: float, shape: Sequence[int]) -> Bo
     return (bits ^ (bits >> 16)) >= np.uint32(round(rate * 2**32))
 
 
-def dropout(values: Float[Array, "*shape"], rate: float, key: jax.Array | None) -> Float[Array, "*shape"]:
-    """Zeroes each value with probability `rate` and divides the others by `1 - rate`; does nothing without a key."""
+def dropout(
+    values: Float[Array, "*shape"], rate: float, key: jax.Array | None
+) -> Float[Array, "*shape"]:
+    """Zeroes each value with probability `rate` and divides the others by `1 - rate`; does nothing
+    without a key.
+    """
     if key is None or rate == 0.0:
         return values
     return _drop(values, dropout_seed(key), rate)
@@ -63,7 +71,9 @@ def dropout(values: Float[Array, "*shape"], rate: float, key: jax.Array | None) 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _drop(values: jax.Array, seed: jax.Array, rate: float) -> jax.Array:
-    return jnp.where(keep_mask(seed, rate, values.shape), values * (1.0 / (1.0 - rate)), jnp.zeros_like(values))
+    return jnp.where(
+        keep_mask(seed, rate, values.shape), values * (1.0 / (1.0 - rate)), jnp.zeros_like(values)
+    )
 
 
 def _drop_forward(values: jax.Array, seed: jax.Array, rate: float) -> tuple[jax.Array, jax.Array]:

@@ -11,7 +11,8 @@ _NEEDED: Any = object()
 class Fields:
     """A view of a decoded config.json that remembers what was wrong with it.
 
-    Each reading returns a usable value even where it notes a problem; `check` then raises one error for all of them.
+    Each reading returns a usable value even where it notes a problem; `check` then raises one error
+    for all of them.
 
     Args:
       config: the decoded JSON object.
@@ -54,12 +55,18 @@ class Fields:
         return bool(self.choice(name, (True, False), default))
 
     def words(self, name: str, choices: Sequence[str]) -> tuple[str, ...]:
-        """A list of some of `choices`, or these joined by "|"; nothing where the field is absent or null."""
+        """A list of some of `choices`, or these joined by "|"; nothing where the field is absent or
+        null.
+        """
         value = self._read(name, (), "a list")
         parted = value.split("|") if isinstance(value, str) else value
         if not isinstance(parted, list | tuple):
             parted = [value]
-        words = tuple(word for word in (str(word).strip().lower() for word in parted) if word not in ("", "none"))
+        words = tuple(
+            word
+            for word in (str(word).strip().lower() for word in parted)
+            if word not in ("", "none")
+        )
         if unknown := [word for word in words if word not in choices]:
             self._note(f"{name!r} must be some of {', '.join(choices)}; got {unknown[0]!r}")
         return words
@@ -73,7 +80,9 @@ class Fields:
         return tuple(value)
 
     def mapping(self, name: str) -> "Fields":
-        """The fields of an object inside this one; empty where it is absent or null. Its problems are noted here."""
+        """The fields of an object inside this one; empty where it is absent or null. Its problems
+        are noted here.
+        """
         value = self._read(name, {}, "an object")
         if not isinstance(value, Mapping):
             self._note(f"{name!r} must be an object, got {value!r}")
@@ -95,7 +104,10 @@ class Fields:
     def check(self) -> None:
         """Raises `UserError` with every problem noted so far, if there is any."""
         if self._problems:
-            raise UserError(f"{self._where} does not describe an encoder that can be built:\n  " + "\n  ".join(self._problems))
+            raise UserError(
+                f"{self._where} does not describe an encoder that can be built:\n  "
+                + "\n  ".join(self._problems)
+            )
 
     def _note(self, problem: str) -> None:
         if problem not in self._problems:

@@ -15,11 +15,13 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def identify(config: EncoderConfig, folder: Path | None = None) -> dict[str, str]:
-    """The commit of a hub repository; else the sha256 of a folder's config.json, tokenizer files and weights.
+    """The commit of a hub repository; else the sha256 of a folder's config.json, tokenizer files
+    and weights.
 
     Args:
       config: names the encoder.
-      folder: where it was found; None: it is looked for, and of a hub repository no weights are fetched for that.
+      folder: where it was found; None: it is looked for, and of a hub repository no weights are
+        fetched for that.
 
     Raises:
       UserError: it cannot be found, or a file cannot be read.
@@ -39,8 +41,12 @@ def identify(config: EncoderConfig, folder: Path | None = None) -> dict[str, str
 
 
 def _digest(files: Sequence[Path]) -> str:
-    """A single file's sha256, as `sha256sum` gives it; of several files, that of their names and sums."""
+    """A single file's sha256, as `sha256sum` gives it; of several files, that of their names and
+    sums.
+    """
     sums = [sha256_of(file) for file in files]
     if len(files) == 1:
         return sums[0]
-    return hashlib.sha256("".join(f"{s}  {f.name}\n" for s, f in zip(sums, files, strict=True)).encode()).hexdigest()
+    return hashlib.sha256(
+        "".join(f"{s}  {f.name}\n" for s, f in zip(sums, files, strict=True)).encode()
+    ).hexdigest()

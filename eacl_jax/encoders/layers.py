@@ -20,8 +20,8 @@ from eacl_jax.encoders.fields import Fields
 def _recomputed(function: Callable[[jax.Array], jax.Array]) -> Callable[[jax.Array], jax.Array]:
     """The same function of one array; its backward pass keeps nothing but the input.
 
-    Left to itself, the derivative keeps several arrays as large as the input, which is a layer's widest: writing them costs
-    more than computing them again.
+    Left to itself, the derivative keeps several arrays as large as the input, which is a layer's
+    widest: writing them costs more than computing them again.
     """
 
     @jax.custom_vjp
@@ -34,13 +34,15 @@ def _recomputed(function: Callable[[jax.Array], jax.Array]) -> Callable[[jax.Arr
 
 @_recomputed
 def _gelu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    # Not jax.nn.gelu: its erfc is costlier than erf, and only differs where x * erfc(-x) is below float32's 1e-7 of x.
+    # Not jax.nn.gelu: its erfc is costlier than erf, and only differs where x * erfc(-x) is below
+    # float32's 1e-7 of x.
     return 0.5 * x * (1 + jax.lax.erf(x * np.sqrt(0.5).astype(x.dtype)))
 
 
 _gelu_tanh = _recomputed(partial(jax.nn.gelu, approximate=True))
 
-# By the names that config.json uses. "gelu" is the exact one, through erf; the others of its kind are the tanh approximation.
+# By the names that config.json uses. "gelu" is the exact one, through erf; the others of its kind
+# are the tanh approximation.
 ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
     "gelu": _gelu,
     "gelu_python": _gelu,
@@ -56,7 +58,9 @@ ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Shape(Sizes):
-    """What config.json says of an encoder of BERT's family. `pad_token_id`'s default is the architecture's."""
+    """What config.json says of an encoder of BERT's family. `pad_token_id`'s default is the
+    architecture's.
+    """
 
     num_heads: int
     intermediate_size: int
@@ -94,7 +98,11 @@ class Shape(Sizes):
             num_heads=fields.integer("num_attention_heads"),
             intermediate_size=fields.integer("intermediate_size"),
             position_rows=fields.integer("max_position_embeddings"),
-            token_types=(fields.integer("type_vocab_size", default_types, at_least=0) if token_types is None else token_types),
+            token_types=(
+                fields.integer("type_vocab_size", default_types, at_least=0)
+                if token_types is None
+                else token_types
+            ),
             pad_token_id=fields.integer("pad_token_id", pad_token_id, at_least=0),
             activation=fields.choice("hidden_act", tuple(ACTIVATIONS), "gelu"),
             norm_epsilon=fields.number("layer_norm_eps", epsilon),
@@ -110,21 +118,34 @@ class Shape(Sizes):
 class Norm(nnx.LayerNorm):
     """LayerNorm computed in float32 from end to end; the result has the input's type."""
 
-    def __init__(self, width: int, epsilon: float, *, rngs: nnx.Rngs, use_bias: bool = True) -> None:
+    def __init__(
+        self, width: int, epsilon: float, *, rngs: nnx.Rngs, use_bias: bool = True
+    ) -> None:
         # The fast variance E[x^2] - E[x]^2 loses digits where the mean is large.
-        super().__init__(width, epsilon=epsilon, dtype=jnp.float32, use_fast_variance=False, use_bias=use_bias, rngs=rngs)
+        super().__init__(
+            width,
+            epsilon=epsilon,
+            dtype=jnp.float32,
+            use_fast_variance=False,
+            use_bias=use_bias,
+            rngs=rngs,
+        )
 
     def __call__(self, x: Float[Array, "... hidden"], **_: Any) -> Float[Array, "... hidden"]:
         return super().__call__(x).astype(x.dtype)
 
 
 class RMSNorm(nnx.RMSNorm):
-    """Division by the root mean square, without centring (arXiv 1910.07467), in float32; the result has the input's type."""
+    """Division by the root mean square, without centring (arXiv 1910.07467), in float32; the result
+    has the input's type.
+    """
 
     def __init__(self, width: int, epsilon: float, *, rngs: nnx.Rngs) -> None:
         super().__init__(width, epsilon=epsilon, dtype=jnp.float32, rngs=rngs)
 
-    def __call__(self, x: Float[Array, "... hidden"], mask: Array | None = None) -> Float[Array, "... hidden"]:
+    def __call__(
+        self, x: Float[Array, "... hidden"], mask: Array | None = None
+    ) -> Float[Array, "... hidden"]:
         return super().__call__(x).astype(x.dtype)
 
 
@@ -138,7 +159,9 @@ class Embeddings(nnx.Module):
       dtype: of the result.
     """
 
-    def __init__(self, shape: Shape, *, width: int, position_offset: int, dtype: jnp.dtype, rngs: nnx.Rngs) -> None:
+    def __init__(
+        self, shape: Shape, *, width: int, position_offset: int, dtype: jnp.dtype, rngs: nnx.Rngs
+    ) -> None:
         self.tokens = nnx.Embed(shape.vocab_size, width, rngs=rngs)
         self.positions = nnx.Embed(shape.position_rows, width, rngs=rngs)
         self.types = nnx.Embed(shape.token_types, width, rngs=rngs) if shape.token_types else None
@@ -148,7 +171,11 @@ class Embeddings(nnx.Module):
         self.dtype = dtype
 
     def __call__(
-        self, tokens: Int[Array, "rows length"], positions: Int[Array, "rows length"], *, key: Array | None
+        self,
+        tokens: Int[Array, "rows length"],
+        positions: Int[Array, "rows length"],
+        *,
+        key: Array | None,
     ) -> Float[Array, "rows length width"]:
         summed = self.tokens(tokens) + self.positions(positions + self.position_offset)
         if self.types is not None:
@@ -159,12 +186,18 @@ class Embeddings(nnx.Module):
 class TokenEmbeddings(nnx.Module):
     """A token's row of the table, with dropout: positions come in elsewhere."""
 
-    def __init__(self, vocab_size: int, width: int, rate: float, *, dtype: jnp.dtype, rngs: nnx.Rngs) -> None:
+    def __init__(
+        self, vocab_size: int, width: int, rate: float, *, dtype: jnp.dtype, rngs: nnx.Rngs
+    ) -> None:
         self.tokens = nnx.Embed(vocab_size, width, rngs=rngs)
         self.dropout, self.dtype = rate, dtype
 
     def __call__(
-        self, tokens: Int[Array, "rows length"], positions: Int[Array, "rows length"], *, key: Array | None
+        self,
+        tokens: Int[Array, "rows length"],
+        positions: Int[Array, "rows length"],
+        *,
+        key: Array | None,
     ) -> Float[Array, "rows length hidden"]:
         return dropout(self.tokens(tokens).astype(self.dtype), self.dropout, key)
 
@@ -195,7 +228,8 @@ class SelfAttention(nnx.Module):
         key: Array | None,
         read: Int[Array, "rows slots"] | None = None,
     ) -> Float[Array, "rows length hidden"] | Float[Array, "rows slots hidden"]:
-        """`own`: keys and values of a prefix, [2, prefix, hidden], that every query may attend to; or None.
+        """`own`: keys and values of a prefix, [2, prefix, hidden], that every query may attend to;
+        or None.
 
         `read`: columns that queries are made for; None: all.
         """
@@ -211,12 +245,18 @@ class SelfAttention(nnx.Module):
             bias = None if bias is None else jnp.moveaxis(bias[:, read], 0, 1)
         if own is not None:
             (rows, _, heads, width), length = keys.shape, own.shape[1]
-            prefix = jnp.broadcast_to(own.reshape(2, 1, length, heads, width), (2, rows, length, heads, width))
+            prefix = jnp.broadcast_to(
+                own.reshape(2, 1, length, heads, width), (2, rows, length, heads, width)
+            )
             prefix_key = None if key is None else jax.random.fold_in(key, 1)
             prefix = dropout(prefix.astype(keys.dtype), self.prefix_dropout, prefix_key)
-            keys, values = (jnp.concatenate(pair, axis=1) for pair in ((prefix[0], keys), (prefix[1], values)))
+            keys, values = (
+                jnp.concatenate(pair, axis=1) for pair in ((prefix[0], keys), (prefix[1], values))
+            )
             mask = jnp.pad(mask, ((0, 0), (0, 0), (length, 0)), constant_values=True)
-        attended = attend(query, keys, values, mask, bias=bias, dropout_rate=self.dropout, dropout_key=key)
+        attended = attend(
+            query, keys, values, mask, bias=bias, dropout_rate=self.dropout, dropout_key=key
+        )
         return self.output(attended.reshape(*attended.shape[:2], -1))
 
 
@@ -244,11 +284,14 @@ class PostNormLayer(nnx.Module):
 
     Args:
       shape: sizes and rates.
-      attention: called as `attention(hidden, context, own, key=key)`, with `read` where columns are chosen.
+      attention: called as `attention(hidden, context, own, key=key)`, with `read` where columns are
+        chosen.
       dtype: of matrix products.
     """
 
-    def __init__(self, shape: Shape, attention: nnx.Module, *, dtype: jnp.dtype, rngs: nnx.Rngs) -> None:
+    def __init__(
+        self, shape: Shape, attention: nnx.Module, *, dtype: jnp.dtype, rngs: nnx.Rngs
+    ) -> None:
         self.attention = attention
         self.attention_norm = Norm(shape.hidden_size, shape.norm_epsilon, rngs=rngs)
         self.feed_forward = FeedForward(shape, dtype=dtype, rngs=rngs)
@@ -271,4 +314,6 @@ class PostNormLayer(nnx.Module):
             attended = self.attention(hidden, context, own, key=keys[0], read=read)
             hidden = take_columns(hidden, read)
         hidden = self.attention_norm(hidden + dropout(attended, self.dropout, keys[1]))
-        return self.feed_forward_norm(hidden + dropout(self.feed_forward(hidden), self.dropout, keys[2]))
+        return self.feed_forward_norm(
+            hidden + dropout(self.feed_forward(hidden), self.dropout, keys[2])
+        )

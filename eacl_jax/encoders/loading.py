@@ -43,12 +43,19 @@ def load(config: EncoderConfig, *, seed: int = 0) -> LoadedEncoder:
       seed: of the weights, where `config.random_weights`.
 
     Raises:
-      UserError: the source cannot be found, or its config.json, tokenizer or weights cannot be used.
+      UserError: the source cannot be found, or its config.json, tokenizer or weights cannot be
+        used.
     """
-    return _load(find_folder(config.path, revision=config.revision, weights=not config.random_weights), config, seed)
+    return _load(
+        find_folder(config.path, revision=config.revision, weights=not config.random_weights),
+        config,
+        seed,
+    )
 
 
-def load_folder(folder: Path, *, dtype: Literal["float32", "bfloat16"] = "float32") -> LoadedEncoder:
+def load_folder(
+    folder: Path, *, dtype: Literal["float32", "bfloat16"] = "float32"
+) -> LoadedEncoder:
     """Loads the encoder that is in a folder, and nowhere else.
 
     Args:
@@ -74,18 +81,23 @@ def _load(folder: Path, config: EncoderConfig, seed: int) -> LoadedEncoder:
     }
     depth = abstract_encoder(described, **options).num_layers
     pays = depth >= _SCANNED_FROM and jax.default_backend() != "gpu"
-    options["scan_layers"] = config.scan_layers == "always" or (config.scan_layers == "auto" and pays)
+    options["scan_layers"] = config.scan_layers == "always" or (
+        config.scan_layers == "auto" and pays
+    )
     if config.random_weights:
         module = build(described, seed=seed, **options)
     else:
         checkpoint = Checkpoint(folder, config.sha256)
         prefix = PrefixShape.of(checkpoint) if config.prefix else None
         encoder = abstract_encoder(described, prefix=prefix, **options)
-        module = load_parameters(encoder, checkpoint, ignored=() if config.prefix else (PREFIX_TENSORS,))
+        module = load_parameters(
+            encoder, checkpoint, ignored=() if config.prefix else (PREFIX_TENSORS,)
+        )
     tokenizer = load_tokenizer(folder)
     if len(tokenizer) > module.vocab_size:
         raise UserError(
-            f"{folder}: the tokenizer has {len(tokenizer)} tokens, but {where} gives the encoder {module.vocab_size}."
+            f"{folder}: the tokenizer has {len(tokenizer)} tokens, but {where} gives the encoder"
+            f" {module.vocab_size}."
         )
     return LoadedEncoder(module, tokenizer, described, folder)
 
@@ -96,25 +108,36 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
     Raises:
       UserError: its files are missing or damaged.
     """
-    # Without a vocabulary transformers makes up a tokenizer of a few special tokens and says nothing.
+    # Without a vocabulary transformers makes up a tokenizer of a few special tokens and says
+    # nothing.
     if not any(file for pattern in TOKENIZER_VOCABULARIES for file in folder.glob(pattern)):
-        raise UserError(f"{folder} holds no tokenizer; expected one of {', '.join(TOKENIZER_VOCABULARIES)}.")
-    from transformers import AutoTokenizer  # takes two seconds where PyTorch is installed, which it then imports
+        raise UserError(
+            f"{folder} holds no tokenizer; expected one of {', '.join(TOKENIZER_VOCABULARIES)}."
+        )
+    from transformers import (
+        AutoTokenizer,
+    )  # takes two seconds where PyTorch is installed, which it then imports
 
     try:
         # A path from the root is no name of the hub.
-        return AutoTokenizer.from_pretrained(folder.absolute(), local_files_only=True, trust_remote_code=False)
+        return AutoTokenizer.from_pretrained(
+            folder.absolute(), local_files_only=True, trust_remote_code=False
+        )
     except Exception as error:  # the tokenizers library raises bare Exception
         reason = str(error).strip().split("\n")[0]
         raise UserError(
-            f"{folder}: the tokenizer cannot be read ({type(error).__name__}: {reason}); fetch or save it again."
+            f"{folder}: the tokenizer cannot be read ({type(error).__name__}: {reason}); fetch or"
+            " save it again."
         ) from error
 
 
 def _read_config(file: Path) -> dict[str, Any]:
     if not file.is_file():
-        held = local.listed(sorted(each.name for each in file.parent.iterdir())) or "nothing"
-        raise UserError(f"{file} is missing; expected the folder of a Hugging Face model, {file.parent} holds {held}.")
+        found = local.listed(sorted(each.name for each in file.parent.iterdir())) or "nothing"
+        raise UserError(
+            f"{file} is missing; expected the folder of a Hugging Face model, {file.parent} holds"
+            f" {found}."
+        )
     text = local.read_text(file)
     try:
         config = json.loads(text)

@@ -1,4 +1,5 @@
-"""Keys and values that every layer attends to beside the tokens: PromCSE's prompts (arXiv 2203.06875), after P-tuning v2.
+"""Keys and values that every layer attends to beside the tokens: PromCSE's prompts (arXiv
+2203.06875), after P-tuning v2.
 
 A checkpoint says by its tensors whether it has them; config.json is silent.
 """
@@ -21,7 +22,9 @@ PREFIX_TENSORS = r"prefix_encoder\..+"
 
 
 class PrefixShape(NamedTuple):
-    """Length of a prefix, and the width of the two-layer network that makes it of a smaller table; 0: there is none."""
+    """Length of a prefix, and the width of the two-layer network that makes it of a smaller table;
+    0: there is none.
+    """
 
     length: int
     projection: int = 0
@@ -41,11 +44,17 @@ class PrefixShape(NamedTuple):
 class Prefix(nnx.Module):
     """The prefix of all layers, from one table."""
 
-    def __init__(self, shape: PrefixShape, hidden_size: int, num_layers: int, *, rngs: nnx.Rngs) -> None:
+    def __init__(
+        self, shape: PrefixShape, hidden_size: int, num_layers: int, *, rngs: nnx.Rngs
+    ) -> None:
         everything = num_layers * 2 * hidden_size
-        self.table = nnx.Embed(shape.length, hidden_size if shape.projection else everything, rngs=rngs)
+        self.table = nnx.Embed(
+            shape.length, hidden_size if shape.projection else everything, rngs=rngs
+        )
         self.up = nnx.Linear(hidden_size, shape.projection, rngs=rngs) if shape.projection else None
-        self.down = nnx.Linear(shape.projection, everything, rngs=rngs) if shape.projection else None
+        self.down = (
+            nnx.Linear(shape.projection, everything, rngs=rngs) if shape.projection else None
+        )
         self.num_layers = num_layers
 
     def __call__(self) -> Float[Array, "layers 2 prefix hidden"]:

@@ -51,21 +51,33 @@ def abstract_encoder(
     remat: bool = False,
     where: str = "config",
 ) -> Encoder:
-    """The encoder that `config` describes, its parameters shapes only. Arguments and errors: see `build`."""
+    """The encoder that `config` describes, its parameters shapes only. Arguments and errors: see
+    `build`.
+    """
     kind = config.get("model_type")
     if not isinstance(kind, str) or kind not in ARCHITECTURES:
-        raise UserError(f"{where}: 'model_type' is {kind!r}; supported: {', '.join(sorted(ARCHITECTURES))}.")
+        raise UserError(
+            f"{where}: 'model_type' is {kind!r}; supported: {', '.join(sorted(ARCHITECTURES))}."
+        )
     architecture = ARCHITECTURES[kind]
-    options: dict[str, Any] = {"dtype": jnp.dtype(dtype), "scan_layers": scan_layers, "frozen_layers": frozen_layers}
+    options: dict[str, Any] = {
+        "dtype": jnp.dtype(dtype),
+        "scan_layers": scan_layers,
+        "frozen_layers": frozen_layers,
+    }
     if prefix is not None:
         if not architecture.takes_prefix:
-            raise UserError(f"{where}: its checkpoint holds a prefix_encoder, which 'model_type' {kind!r} cannot take.")
+            raise UserError(
+                f"{where}: its checkpoint holds a prefix_encoder, which 'model_type' {kind!r}"
+                " cannot take."
+            )
         options["prefix"] = prefix
     fields = Fields(config, where)
     encoder = nnx.eval_shape(lambda: architecture.from_config(fields, rngs=nnx.Rngs(0), **options))
     if not 0 <= frozen_layers <= encoder.num_layers:
         raise UserError(
-            f"encoder.frozen_layers must be from 0 to the encoder's {encoder.num_layers} layers ({where}), got {frozen_layers}."
+            f"encoder.frozen_layers must be from 0 to the encoder's {encoder.num_layers} layers"
+            f" ({where}), got {frozen_layers}."
         )
     encoder.attention, encoder.remat = attention or Attention(), remat
     encoder.attention.check(dtype, jax.default_backend())
@@ -84,12 +96,14 @@ def build(
     seed: int = 0,
     where: str = "config",
 ) -> Encoder:
-    """An encoder with random weights: normal with the config's `initializer_range`, biases 0, LayerNorm scales 1.
+    """An encoder with random weights: normal with the config's `initializer_range`, biases 0,
+    LayerNorm scales 1.
 
     Args:
       config: a decoded Hugging Face config.json.
       dtype: "float32" or "bfloat16", of activations and matrix products; parameters are float32.
-      scan_layers: stack the layers' parameters and scan over them; else one module a layer. Same numbers.
+      scan_layers: stack the layers' parameters and scan over them; else one module a layer. Same
+        numbers.
       frozen_layers: the embeddings and this many lower layers are left out of the backward pass.
       prefix: keys and values that each layer attends to beside the tokens.
       attention: kernel and dropout of attention; None: the default.
@@ -98,7 +112,8 @@ def build(
       where: what to call `config` in an error.
 
     Raises:
-      UserError: an architecture that is not supported, a field of `config` that is amiss, or too many frozen layers.
+      UserError: an architecture that is not supported, a field of `config` that is amiss, or too
+        many frozen layers.
     """
     encoder = abstract_encoder(
         config,

@@ -1,7 +1,9 @@
-"""Relative positions without gathers: what depends on the distance of a key from its query, laid out by query and key.
+"""Relative positions without gathers: what depends on the distance of a key from its query, laid
+out by query and key.
 
-Everything here has one distance axis of `2 * length - 1` entries; entry m is for keys `m - (length - 1)` columns ahead of their
-query. Inside a segment, distances between columns are those between positions, so packed rows need nothing more.
+Everything here has one distance axis of `2 * length - 1` entries; entry m is for keys `m - (length
+- 1)` columns ahead of their query. Inside a segment, distances between columns are those between
+positions, so packed rows need nothing more.
 """
 
 import math
@@ -14,14 +16,18 @@ from jaxtyping import Array, Float
 
 
 def distances(length: int) -> np.ndarray:
-    """How far ahead of its query the key of each entry is: int64 [2 * length - 1], from `1 - length` to `length - 1`."""
+    """How far ahead of its query the key of each entry is: int64 [2 * length - 1], from `1 -
+    length` to `length - 1`.
+    """
     return np.arange(1 - length, length)
 
 
 def by_key(scores: Float[Array, "*batch length distance"]) -> Float[Array, "*batch length length"]:
-    """Turns the distance axis into one of keys: `result[..., q, k] = scores[..., q, k - q + length - 1]`.
+    """Turns the distance axis into one of keys: `result[..., q, k] = scores[..., q, k - q + length
+    - 1]`.
 
-    Pad, reshape and slice only, so that the backward pass is no scatter (the trick is Transformer-XL's, arXiv 1901.02860).
+    Pad, reshape and slice only, so that the backward pass is no scatter (the trick is
+    Transformer-XL's, arXiv 1901.02860).
     """
     *batch, length, distance = scores.shape
     padded = jnp.pad(scores, [(0, 0)] * (len(batch) + 1) + [(0, 1)])
@@ -29,7 +35,9 @@ def by_key(scores: Float[Array, "*batch length distance"]) -> Float[Array, "*bat
     return flat.reshape(*batch, length, distance)[..., length - 1 :]
 
 
-def bias_by_bucket(table: Float[Array, "buckets heads"], buckets: np.ndarray) -> Float[Array, "heads length length"]:
+def bias_by_bucket(
+    table: Float[Array, "buckets heads"], buckets: np.ndarray
+) -> Float[Array, "heads length length"]:
     """What is added to every query's scores, from a table with a row for each bucket of distances.
 
     Args:
@@ -44,14 +52,17 @@ def bias_by_bucket(table: Float[Array, "buckets heads"], buckets: np.ndarray) ->
 
 
 def logarithmic_buckets(ahead: np.ndarray, *, buckets: int, farthest: int) -> np.ndarray:
-    """Buckets of T5 (arXiv 1910.10683) and MPNet: half of them for keys behind the query, half for keys ahead.
+    """Buckets of T5 (arXiv 1910.10683) and MPNet: half of them for keys behind the query, half for
+    keys ahead.
 
-    The nearer half of each half has a bucket a distance; from there buckets widen with the logarithm up to `farthest`, and all
-    that is farther shares the last.
+    The nearer half of each half has a bucket a distance; from there buckets widen with the
+    logarithm up to `farthest`, and all that is farther shares the last.
     """
     half = buckets // 2
     exact = half // 2
     distance = np.abs(ahead)
-    octaves = np.log(np.maximum(distance, exact).astype(np.float32) / exact) / np.float32(math.log(farthest / exact))
+    octaves = np.log(np.maximum(distance, exact).astype(np.float32) / exact) / np.float32(
+        math.log(farthest / exact)
+    )
     wide = np.minimum(exact + (octaves * (half - exact)).astype(np.int32), half - 1)
     return np.where(ahead > 0, half, 0) + np.where(distance < exact, distance, wide)

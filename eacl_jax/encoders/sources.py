@@ -1,4 +1,6 @@
-"""Finds the folder that `encoder.path` names: a folder, a package's files, or a snapshot of the Hugging Face hub."""
+"""Finds the folder that `encoder.path` names: a folder, a package's files, or a snapshot of the
+Hugging Face hub.
+"""
 
 import importlib.util
 import re
@@ -20,7 +22,11 @@ TOKENIZER_FILES = (
     "special_tokens_map.json",
     "added_tokens.json",
 )
-READ = ("config.json", *TOKENIZER_FILES, *(pattern for each in FORMATS for pattern in (each.single, each.index, each.shards)))
+READ = (
+    "config.json",
+    *TOKENIZER_FILES,
+    *(pattern for each in FORMATS for pattern in (each.single, each.index, each.shards)),
+)
 """All that is read of a folder, as patterns."""
 _HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", re.ASCII)
 
@@ -29,13 +35,15 @@ def find_folder(path: str, *, revision: str = "main", weights: bool = True) -> P
     """The folder with config.json, the tokenizer's files and, with `weights`, the checkpoint.
 
     Args:
-      path: a folder, with `~` as the home folder; else `package:NAME/FOLDER`, inside an installed package, which is not
-        imported; else a hub id. What exists here, or is below a folder that exists here, is never a hub id. A hub id is
-        fetched, its weights in one format, or taken from the cache where there is no network or HF_HUB_OFFLINE is set.
+      path: a folder, with `~` as the home folder; else `package:NAME/FOLDER`, inside an installed
+        package, which is not imported; else a hub id. What exists here, or is below a folder that
+        exists here, is never a hub id. A hub id is fetched, its weights in one format, or taken
+        from the cache where there is no network or HF_HUB_OFFLINE is set.
       revision: branch, tag or commit of a hub id.
 
     Raises:
-      UserError: it is none of them, cannot be had, or is a hub id without weights that can be read here.
+      UserError: it is none of them, cannot be had, or is a hub id without weights that can be read
+        here.
     """
     if path.startswith(PACKAGE):
         return _in_package(path)
@@ -44,18 +52,23 @@ def find_folder(path: str, *, revision: str = "main", weights: bool = True) -> P
     except UserError as error:
         raise UserError(f"encoder.path: {error}") from error
     if folder and (folder / "heads.safetensors").exists() and (folder / "encoder").is_dir():
-        raise UserError(f"encoder.path: {folder} is a model's folder; its encoder is in {folder / 'encoder'}.")
+        raise UserError(
+            f"encoder.path: {folder} is a model's folder; its encoder is in {folder / 'encoder'}."
+        )
     return folder or _from_hub(path, revision, weights)
 
 
 def _in_package(path: str) -> Path:
     name, _, inside = path.removeprefix(PACKAGE).partition("/")
     if not name.isidentifier() or ".." in Path(inside).parts:
-        raise UserError(f"encoder.path: {path!r} must be {PACKAGE}NAME/FOLDER with a top-level package's name.")
+        raise UserError(
+            f"encoder.path: {path!r} must be {PACKAGE}NAME/FOLDER with a top-level package's name."
+        )
     spec = importlib.util.find_spec(name)
     if spec is None or not spec.submodule_search_locations:
         raise UserError(
-            f"encoder.path: {path!r}: no package {name!r} is installed here; install it, or give a folder or hub id."
+            f"encoder.path: {path!r}: no package {name!r} is installed here; install it, or give a"
+            " folder or hub id."
         )
     for root in spec.submodule_search_locations:
         if (folder := Path(root, inside)).is_dir():
@@ -63,29 +76,38 @@ def _in_package(path: str) -> Path:
     raise UserError(f"encoder.path: the installed package {name!r} has no folder {inside!r}.")
 
 
-# Below, any exception counts: the hub's own, a full disk, and those of its HTTP library, which another version may exchange.
+# Below, any exception counts: the hub's own, a full disk, and those of its HTTP library, which
+# another version may exchange.
 
 
 def _from_hub(name: str, revision: str, weights: bool) -> Path:
     wanted = ["config.json", *TOKENIZER_FILES]
     if weights:
-        # A repository may hold the same weights in several formats: only those that will be read are fetched.
+        # A repository may hold the same weights in several formats: only those that will be read
+        # are fetched.
         try:
             listed = huggingface_hub.HfApi().list_repo_files(name, revision=revision)
         except Exception as error:
             return _from_cache(name, revision, wanted, error)
-        wanted += find_format(listed, f"encoder.path: the hub's {name!r} (revision {revision!r})").patterns(listed)
+        wanted += find_format(
+            listed, f"encoder.path: the hub's {name!r} (revision {revision!r})"
+        ).patterns(listed)
     try:
-        return Path(huggingface_hub.snapshot_download(name, revision=revision, allow_patterns=wanted))
+        return Path(
+            huggingface_hub.snapshot_download(name, revision=revision, allow_patterns=wanted)
+        )
     except Exception as error:
         raise UserError(_not_had(name, revision, "", error)) from error
 
 
 def _from_cache(name: str, revision: str, wanted: Sequence[str], reason: Exception) -> Path:
-    # Weights are not among what is wanted: the library would ask for all formats that the repository is known to have.
+    # Weights are not among what is wanted: the library would ask for all formats that the
+    # repository is known to have.
     try:
         folder = Path(
-            huggingface_hub.snapshot_download(name, revision=revision, allow_patterns=list(wanted), local_files_only=True)
+            huggingface_hub.snapshot_download(
+                name, revision=revision, allow_patterns=list(wanted), local_files_only=True
+            )
         )
     except Exception as error:
         raise UserError(_not_had(name, revision, "", reason)) from error
@@ -97,7 +119,8 @@ def _from_cache(name: str, revision: str, wanted: Sequence[str], reason: Excepti
 def _not_had(name: str, revision: str, extent: str, error: Exception) -> str:
     reason = str(error).strip().split("\n")[0]
     return (
-        f"encoder.path: there is no folder {name!r}, and the hub's {name!r} (revision {revision!r}) is not in the cache{extent}"
-        f" and cannot be fetched ({type(error).__name__}: {reason}). Check the name and the network, or give a folder."
+        f"encoder.path: there is no folder {name!r}, and the hub's {name!r} (revision {revision!r})"
+        f" is not in the cache{extent} and cannot be fetched ({type(error).__name__}: {reason})."
+        " Check the name and the network, or give a folder."
         + (f" {near[0].upper()}{near[1:]}" if (near := local.alike(Path(name))) else "")
     )

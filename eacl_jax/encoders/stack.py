@@ -1,4 +1,6 @@
-"""A stack of like layers: stacked parameters under one scan, or one module a layer. Same numbers either way."""
+"""A stack of like layers: stacked parameters under one scan, or one module a layer. Same numbers
+either way.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,17 +11,22 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 
-def stack_layers(make: Callable[[nnx.Rngs], nnx.Module], num_layers: int, *, scan: bool, rngs: nnx.Rngs) -> Any:
-    """`num_layers` layers made by `make`: one module whose parameters have a leading layer axis, or an `nnx.List`."""
+def stack_layers(
+    make: Callable[[nnx.Rngs], nnx.Module], num_layers: int, *, scan: bool, rngs: nnx.Rngs
+) -> Any:
+    """`num_layers` layers made by `make`: one module whose parameters have a leading layer axis, or
+    an `nnx.List`.
+    """
     if not scan:
         return nnx.List([make(rngs) for _ in range(num_layers)])
     return nnx.split_rngs(splits=num_layers)(nnx.vmap(make, in_axes=0, out_axes=0))(rngs)
 
 
-def held(module: nnx.Module) -> Any:
+def without_gradients(module: nnx.Module) -> Any:
     """The same module with parameters that no gradient reaches.
 
-    What it makes of tokens, or of hidden states that no gradient reaches either, costs nothing in a backward pass.
+    What it makes of tokens, or of hidden states that no gradient reaches either, costs nothing in a
+    backward pass.
     """
     graphdef, params = nnx.split(module)
     return nnx.merge(graphdef, lax.stop_gradient(params))
@@ -37,15 +44,17 @@ def run_layers(
     stop: int,
     remat: bool = False,
 ) -> Float[Array, "..."]:
-    """Runs `layer(hidden, context, own, key=key)` through layers `start` to `stop` (exclusive) of the stack.
+    """Runs `layer(hidden, context, own, key=key)` through layers `start` to `stop` (exclusive) of
+    the stack.
 
     Args:
       layers: what `stack_layers` returned.
       hidden: what goes into the first of them.
       context: the same for every layer.
-      own: a tree of arrays with a leading layer axis, over the whole stack, of which each layer gets its row; or None.
+      own: a tree of arrays with a leading layer axis, over the whole stack, of which each layer
+        gets its row; or None.
       keys: one dropout key a layer, over the whole stack, or None.
-      frozen: the parameters of this many lower layers are held.
+      frozen: the parameters of this many lower layers are frozen.
       remat: keep only each layer's input for the backward pass, which runs the layer again.
     """
     recomputed = jax.checkpoint if remat else lambda function: function
@@ -56,8 +65,14 @@ def run_layers(
     if isinstance(layers, nnx.List):
         for index in range(start, stop):
             mine, key = row(index)
-            graphdef, params = nnx.split(held(layers[index]) if index < frozen else layers[index])
-            layer = recomputed(lambda params, *inputs, key, graphdef=graphdef: nnx.merge(graphdef, params)(*inputs, key=key))
+            graphdef, params = nnx.split(
+                without_gradients(layers[index]) if index < frozen else layers[index]
+            )
+            layer = recomputed(
+                lambda params, *inputs, key, graphdef=graphdef: nnx.merge(graphdef, params)(
+                    *inputs, key=key
+                )
+            )
             hidden = layer(params, hidden, context, mine, key=key)
         return hidden
 
@@ -71,8 +86,12 @@ def run_layers(
     edge = min(max(frozen, start), stop)
     for first, last in ((start, edge), (edge, stop)):
         if first < last:
-            params, mine, some = jax.tree.map(lambda leaf, run=slice(first, last): leaf[run], (stacked, own, keys))
-            hidden, _ = lax.scan(step, hidden, (lax.stop_gradient(params) if last <= frozen else params, mine, some))
+            params, mine, some = jax.tree.map(
+                lambda leaf, run=slice(first, last): leaf[run], (stacked, own, keys)
+            )
+            hidden, _ = lax.scan(
+                step, hidden, (lax.stop_gradient(params) if last <= frozen else params, mine, some)
+            )
     return hidden
 
 
@@ -86,9 +105,10 @@ def run_last_layer(
     frozen: bool,
     read: Int[Array, "rows slots"],
 ) -> Float[Array, "rows slots hidden"]:
-    """Runs the stack's last layer as `layer(hidden, context, own, key=key, read=read)`: for the tokens in columns `read`.
+    """Runs the stack's last layer as `layer(hidden, context, own, key=key, read=read)`: for the
+    tokens in columns `read`.
 
-    Arguments as for `run_layers`; `frozen`: the layer's parameters are held.
+    Arguments as for `run_layers`; `frozen`: the layer's parameters are frozen.
     """
     if isinstance(layers, nnx.List):
         layer = layers[-1]
@@ -96,4 +116,4 @@ def run_last_layer(
         graphdef, stacked = nnx.split(layers)
         layer = nnx.merge(graphdef, jax.tree.map(lambda leaf: leaf[-1], stacked))
     own, key = jax.tree.map(lambda leaf: leaf[-1], (own, keys))
-    return (held(layer) if frozen else layer)(hidden, context, own, key=key, read=read)
+    return (without_gradients(layer) if frozen else layer)(hidden, context, own, key=key, read=read)

@@ -1,1 +1,3 @@
-"""Recognizers for programs that know nothing of this package: StableHLO for JAX, a folder for PyTorch transformers, the hub."""
+"""Recognizers for programs that know nothing of this package: StableHLO for JAX, a folder for
+PyTorch transformers, the hub.
+"""

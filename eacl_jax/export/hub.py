@@ -25,7 +25,9 @@ class Pushed:
     address: str
 
 
-def push(folder: Path, repo: str, *, private: bool = False, token: str = "", dry_run: bool = False) -> Pushed:
+def push(
+    folder: Path, repo: str, *, private: bool = False, token: str = "", dry_run: bool = False
+) -> Pushed:
     """Sends a model folder to a repository of the hub, which is made where it is missing.
 
     Args:
@@ -36,7 +38,8 @@ def push(folder: Path, repo: str, *, private: bool = False, token: str = "", dry
       dry_run: send nothing, ask nobody.
 
     Raises:
-      UserError: the folder is no model's, the name is none, there is no token, or the hub refuses or cannot be reached.
+      UserError: the folder is no model's, the name is none, there is no token, or the hub refuses
+        or cannot be reached.
     """
     files = model_files(folder)
     _check_name(repo)
@@ -45,17 +48,23 @@ def push(folder: Path, repo: str, *, private: bool = False, token: str = "", dry
     token = token or get_token() or ""
     if not token:
         raise UserError(
-            "there is no token for the hub: give --token, set HF_TOKEN, or run `hf auth login`; it needs the right to write."
+            "there is no token for the hub: give a token, set HF_TOKEN, or run `hf auth login`; it"
+            " needs the right to write."
         )
     api = HfApi(token=token)
     try:
         api.create_repo(repo, private=private, repo_type="model", exist_ok=True)
         commit = api.upload_folder(
-            repo_id=repo, folder_path=folder, allow_patterns=list(FILES), commit_message="Upload eacl_jax model"
+            repo_id=repo,
+            folder_path=folder,
+            allow_patterns=list(FILES),
+            commit_message="Upload eacl_jax model",
         )
     except HfHubHTTPError as error:
         raise UserError(_refused(repo, error)) from error
-    except Exception as error:  # of the hub's HTTP and transfer libraries, which another version may exchange
+    except (
+        Exception
+    ) as error:  # of the hub's HTTP and transfer libraries, which another version may exchange
         reason = str(error).strip().split("\n")[0]
         raise UserError(
             f"{api.endpoint} cannot be reached, or broke off ({type(error).__name__}: {reason}); "
@@ -71,13 +80,19 @@ def model_files(folder: Path) -> dict[str, int]:
       UserError: the folder is no model's.
     """
     if not folder.is_dir():
-        raise UserError(f"--model {folder} is no folder; give the model folder to send, such as runs/NAME/model.")
+        raise UserError(
+            f"{folder} is no folder; give the model folder to send, such as runs/NAME/model."
+        )
     read_settings(folder / "config.json")
-    present = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
+    present = sorted(
+        file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()
+    )
     files = list(filter_repo_objects(present, allow_patterns=list(FILES)))
     for name in ("heads.safetensors", "encoder/config.json", "encoder/model.safetensors"):
         if name not in files:
-            raise UserError(f"{folder / name} is missing; the folder is not a whole model: save it again.")
+            raise UserError(
+                f"{folder / name} is missing; the folder is not a whole model: save it again."
+            )
     return {name: os.stat(folder / name).st_size for name in files}
 
 
@@ -85,16 +100,24 @@ def _check_name(repo: str) -> None:
     try:
         validate_repo_id(repo)
     except HFValidationError as error:
-        raise UserError(f"--repo {repo!r} cannot be a repository's name ({str(error).splitlines()[0]}).") from error
+        raise UserError(
+            f"repo {repo!r} cannot be a repository's name ({str(error).splitlines()[0]})."
+        ) from error
     if repo.count("/") != 1:
-        raise UserError(f"--repo {repo!r} must be OWNER/NAME, such as ann/emotions.")
+        raise UserError(f"repo {repo!r} must be OWNER/NAME, such as ann/emotions.")
 
 
 def _refused(repo: str, error: HfHubHTTPError) -> str:
     status = error.response.status_code
     said = (getattr(error, "server_message", None) or str(error)).strip().split("\n")[0]
     if status == 401:
-        return f"the hub does not know the token ({said}); give one that is valid, with --token or HF_TOKEN."
+        return (
+            f"the hub does not know the token ({said}); give one that is valid, as the token or in"
+            " HF_TOKEN."
+        )
     if status == 403:
-        return f"the token may not write to {repo} ({said}); use one with the right to write there, or another --repo."
+        return (
+            f"the token may not write to {repo} ({said}); use one with the right to write there, or"
+            " another repository."
+        )
     return f"the hub refused {repo} with status {status} ({said})."

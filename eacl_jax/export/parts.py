@@ -14,7 +14,10 @@ from eacl_jax.model.names import path_name
 from eacl_jax.model.representer import Representer
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 
-EXAMPLE = "Ann: The landlord rang. We got the flat!\nBen: What? You're joking!\nAnn: We move in on Friday."
+EXAMPLE = (
+    "Ann: The landlord rang. We got the flat!\nBen: What? You're joking!\nAnn: We move in on"
+    " Friday."
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +25,8 @@ class Parts:
     """What a recognizer is made of.
 
     Attributes:
-      names: of the weights, in the order of the tree's leaves, as `encoder/layers/0/attention/query/kernel`.
+      names: of the weights, in the order of the tree's leaves, as
+        `encoder/layers/0/attention/query/kernel`.
       weights: float32 by name, on the host.
       tree: structure of the weights.
       graphdef: static half of the Representer.
@@ -43,11 +47,20 @@ class Parts:
         leaves, tree = jax.tree_util.tree_flatten_with_path(recognizer.params)
         names = [path_name(path) for path, _ in leaves]
         weights = {name: np.asarray(leaf) for name, (_, leaf) in zip(names, leaves, strict=True)}
-        return cls(names, weights, tree, recognizer.graphdef, recognizer.tokenizer, recognizer.encoder_config)
+        return cls(
+            names,
+            weights,
+            tree,
+            recognizer.graphdef,
+            recognizer.tokenizer,
+            recognizer.encoder_config,
+        )
 
     def representer(self, weights: Mapping[str, Any]) -> Representer:
         """The Representer with these weights, traced or not."""
-        return nnx.merge(self.graphdef, jax.tree.unflatten(self.tree, [weights[name] for name in self.names]))
+        return nnx.merge(
+            self.graphdef, jax.tree.unflatten(self.tree, [weights[name] for name in self.names])
+        )
 
 
 def example_dialogue() -> Dialogue:

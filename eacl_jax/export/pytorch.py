@@ -1,8 +1,11 @@
-"""A model folder for PyTorch: the encoder as transformers loads it, and a card with the lines that do the rest."""
+"""A model folder for PyTorch: the encoder as transformers loads it, and a card with the lines that
+do the rest.
+"""
 
 import inspect
 from pathlib import Path
 
+from eacl_jax.config import Stage
 from eacl_jax.errors import UserError
 from eacl_jax.export import standalone
 from eacl_jax.export.parts import Parts, prompt_form
@@ -53,7 +56,8 @@ print(predict([("Ann", "The landlord rang. We got the flat!"), ("Ben", "What? Yo
 
 
 def export_hf(recognizer: EmotionRecognizer, folder: str | Path) -> None:
-    """Writes a model folder whose card says how to predict with PyTorch; it stays one that `from_pretrained` loads.
+    """Writes a model folder whose card says how to predict with PyTorch; it stays one that
+    `from_pretrained` loads.
 
     Args:
       recognizer: to export.
@@ -65,13 +69,19 @@ def export_hf(recognizer: EmotionRecognizer, folder: str | Path) -> None:
     parts = Parts.of(recognizer)
     if any(name.startswith("encoder/prefix/") for name in parts.weights):
         raise UserError(
-            "this encoder has a prefix of keys and values, which PyTorch transformers has no place for: "
-            "its predictions would differ. Export it with --format stablehlo."
+            "this encoder has a prefix of keys and values, which PyTorch transformers has no place"
+            " for: its predictions would differ. Export it as StableHLO."
         )
     whole.check_new(folder)
     with whole.new_folder(folder) as new:
         recognizer.save_pretrained(new)
-        write_card(new, recognizer.settings, parts.encoder_config, recognizer.facts, more=section(recognizer, parts))
+        write_card(
+            new,
+            recognizer.settings,
+            parts.encoder_config,
+            recognizer.facts,
+            more=section(recognizer, parts),
+        )
 
 
 def section(recognizer: EmotionRecognizer, parts: Parts) -> str:
@@ -83,10 +93,15 @@ def section(recognizer: EmotionRecognizer, parts: Parts) -> str:
         form=prompt_form(recognizer),
         prompt=inspect.getsource(standalone.prompt),
         read="hidden.mean(dim=0)" if settings.readout == "mean" else "hidden[column]",
-        temperature=2 * settings.temperature * settings.calibration["stage_two"],
+        temperature=2 * settings.temperature * settings.calibration[Stage.TWO],
     )
-    rounding = "" if settings.encoder_dtype == "float32" else f" It computes in float32, eacl_jax in {settings.encoder_dtype}."
+    rounding = (
+        ""
+        if settings.encoder_dtype == "float32"
+        else f" It computes in float32, eacl_jax in {settings.encoder_dtype}."
+    )
     return (
-        "## In PyTorch\n\nWith `torch`, `transformers` and `safetensors`, without eacl_jax; "
-        f"the encoder is in `encoder/`, the heads are in `heads.safetensors`.{rounding}\n\n```python\n{code}\n```"
+        "## In PyTorch\n\nWith `torch`, `transformers` and `safetensors`, without eacl_jax; the"
+        " encoder is in `encoder/`, the heads are in"
+        f" `heads.safetensors`.{rounding}\n\n```python\n{code}\n```"
     )

@@ -45,7 +45,7 @@ A row holds a prompt, or up to {segments} of them one after the other, which do 
 Shapes: {shapes}. `run.py` adds the padding that a shape needs. Each shape of input is compiled at its first use: use few.
 
 The programs themselves are functions of (weights, tokens, positions, segment_ids, readout), weights by name as in
-`weights.npz`; `run.py` shows how JAX is told so.
+`weights.npz`; `run.py` shows how to say so to JAX.
 
 ## Prompts
 
@@ -94,8 +94,9 @@ for (speaker, text), row in zip(said, probabilities, strict=True):
 ```"""
 
 _NO_TOKENIZERS = (
-    "This tokenizer has no `tokenizer.json` for the package `tokenizers`; load `tokenizer/` with `transformers`' "
-    "`AutoTokenizer` and encode with `add_special_tokens=False, split_special_tokens=True`."
+    "This tokenizer has no `tokenizer.json` for the package `tokenizers`; load `tokenizer/` with"
+    " `transformers`' `AutoTokenizer` and encode with `add_special_tokens=False,"
+    " split_special_tokens=True`."
 )
 
 _READOUTS = {
@@ -115,8 +116,14 @@ def stablehlo_readme(about: Mapping[str, Any], settings: Settings, *, fast: bool
       fast: the tokenizer has a `tokenizer.json`.
     """
     form = about["prompt"]
-    sizes = ("any number" if size is None else str(size) for p in about["programs"] for size in (p["rows"], p["length"]))
-    shapes = [f"{rows} of rows of {length} of tokens" for rows, length in zip(sizes, sizes, strict=True)]
+    sizes = (
+        "any number" if size is None else str(size)
+        for p in about["programs"]
+        for size in (p["rows"], p["length"])
+    )
+    shapes = [
+        f"{rows} of rows of {length} of tokens" for rows, length in zip(sizes, sizes, strict=True)
+    ]
     start = " ".join(map(str, form["start"]))
     return _TEXT.format(
         jax=about["jax"],

@@ -9,8 +9,8 @@ from eacl_jax.data.pipeline import evaluation_shapes
 from eacl_jax.errors import UserError
 
 AUTO = "auto"
-# The model reads at most MAX_SEGMENTS places of a row, and as many as it has tokens if those are fewer: which it is must not
-# depend on a length that is not known.
+# The model reads at most MAX_SEGMENTS places of a row, and as many as it has tokens if those are
+# fewer: which it is must not depend on a length that is not known.
 LEAST_LENGTH = MAX_SEGMENTS
 
 _SHAPE = re.compile(r"(\*|[1-9][0-9]{0,6})x(\*|[1-9][0-9]{0,6})")
@@ -40,7 +40,7 @@ ANY = Shape(None, None)
 
 
 def read_shapes(text: str) -> tuple[Shape, ...] | None:
-    """Reads the option `--shapes`.
+    """Reads what shapes to make programs for.
 
     Args:
       text: "auto", or shapes ROWSxLENGTH separated by commas, in which `*` stands for any number.
@@ -57,12 +57,18 @@ def read_shapes(text: str) -> tuple[Shape, ...] | None:
     wrong = [part for part in parts if not _SHAPE.fullmatch(part)]
     if wrong:
         raise UserError(
-            f"--shapes {text!r}: {wrong[0]!r} is no shape; expected {AUTO}, or ROWSxLENGTH separated by commas, "
-            "with * for any number: *x64,*x128."
+            f"shapes {text!r}: {wrong[0]!r} is no shape; expected {AUTO}, or ROWSxLENGTH separated"
+            " by commas, with * for any number: *x64,*x128."
         )
-    shapes = {Shape(*(None if size == "*" else int(size) for size in part.split("x"))) for part in parts}
-    if short := [shape for shape in shapes if shape.length is not None and shape.length < LEAST_LENGTH]:
-        raise UserError(f"--shapes {text!r}: {short[0]} is too short; rows have at least {LEAST_LENGTH} tokens.")
+    shapes = {
+        Shape(*(None if size == "*" else int(size) for size in part.split("x"))) for part in parts
+    }
+    if short := [
+        shape for shape in shapes if shape.length is not None and shape.length < LEAST_LENGTH
+    ]:
+        raise UserError(
+            f"shapes {text!r}: {short[0]} is too short; rows have at least {LEAST_LENGTH} tokens."
+        )
     return ordered(shapes)
 
 
@@ -72,6 +78,8 @@ def ordered(shapes: Sequence[Shape] | set[Shape]) -> tuple[Shape, ...]:
 
 
 def by_length(max_tokens: int) -> tuple[Shape, ...]:
-    """Shapes of any number of rows, for architectures that are to know their rows' length: the lengths that predicting uses."""
+    """Shapes of any number of rows, for architectures that are to know their rows' length: the
+    lengths that predicting uses.
+    """
     lengths = {length for _, length in evaluation_shapes(1, max_tokens=max_tokens)}
     return ordered({Shape(None, length) for length in lengths})

@@ -1,4 +1,6 @@
-"""The whole prediction as StableHLO, in a folder that JAX and NumPy run: encoder, readout, mapping, cosines, probabilities."""
+"""The whole prediction as StableHLO, in a folder that JAX and NumPy run: encoder, readout, mapping,
+cosines, probabilities.
+"""
 
 import json
 import shutil
@@ -11,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from eacl_jax.config import Stage
 from eacl_jax.data.batching import Batch
 from eacl_jax.encoders.attention import Attention
 from eacl_jax.errors import UserError
@@ -22,39 +25,51 @@ from eacl_jax.files import whole
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 
 PLATFORMS = ("cpu", "cuda", "tpu")
-_STAGE = "stage_two"
+_STAGE = Stage.TWO
 
 
 def export_stablehlo(
-    recognizer: EmotionRecognizer, folder: str | Path, *, shapes: str = AUTO, platforms: Sequence[str] = PLATFORMS
+    recognizer: EmotionRecognizer,
+    folder: str | Path,
+    *,
+    shapes: str = AUTO,
+    platforms: Sequence[str] = PLATFORMS,
 ) -> tuple[Shape, ...]:
-    """Writes a folder with which a program that has only JAX and NumPy predicts as the recognizer does.
+    """Writes a folder with which a program that has only JAX and NumPy predicts as the recognizer
+    does.
 
     Args:
       recognizer: to export.
-      folder: new, or empty. It gets the programs, `weights.npz`, `labels.json`, `model.json` (settings), the tokenizer,
-        `run.py` and `example.npz` (which try it out) and `README.md`.
-      shapes: "auto", one program for all numbers of rows and, where the architecture allows it, all lengths; or shapes
-        ROWSxLENGTH separated by commas, a program for each, in which `*` stands for any number.
+      folder: new, or empty. It gets the programs, `weights.npz`, `labels.json`, `model.json`
+        (settings), the tokenizer, `run.py` and `example.npz` (which try it out) and `README.md`.
+      shapes: "auto", one program for all numbers of rows and, where the architecture allows it, all
+        lengths; or shapes ROWSxLENGTH separated by commas, a program for each, in which `*` stands
+        for any number.
       platforms: that each program runs on: cpu, cuda, rocm, tpu.
 
     Returns:
       The shapes for which there are programs.
 
     Raises:
-      UserError: the folder is not empty, a shape or platform is none, or the architecture cannot do without a length.
+      UserError: the folder is not empty, a shape or platform is none, or the architecture cannot do
+        without a length.
     """
     check_platforms(platforms)
     whole.check_new(folder)
     parts = Parts.of(recognizer)
     weights = {**parts.weights, "anchors": np.asarray(recognizer.anchors[_STAGE], np.float32)}
     predict = jax.jit(prediction(recognizer, parts))
-    programs = _export(predict, weights, read_shapes(shapes), recognizer.settings.prompt.max_tokens, platforms)
+    programs = _export(
+        predict, weights, read_shapes(shapes), recognizer.settings.prompt.max_tokens, platforms
+    )
     settings = {
         "format": "eacl_jax stablehlo 1",
         "jax": jax.__version__,
         "platforms": list(platforms),
-        "programs": [{"file": _file(shape), **_describe(shape, exported)} for shape, exported in programs.items()],
+        "programs": [
+            {"file": _file(shape), **_describe(shape, exported)}
+            for shape, exported in programs.items()
+        ],
         "least_length": LEAST_LENGTH,
         "widths": [int(aval.shape[1]) for aval in next(iter(programs.values())).out_avals],
         "prompt": prompt_form(recognizer),
@@ -65,11 +80,15 @@ def export_stablehlo(
             (new / _file(shape)).write_bytes(exported.mlir_module_serialized)
         _write_arrays(new / "weights.npz", weights)
         _write_json(new / "model.json", settings)
-        _write_json(new / "labels.json", {"labels": recognizer.labels, "words": recognizer.settings.words})
+        _write_json(
+            new / "labels.json", {"labels": recognizer.labels, "words": recognizer.settings.words}
+        )
         parts.tokenizer.save_pretrained(new / "tokenizer")
         shutil.copyfile(standalone.__file__, new / "run.py")
         _write_arrays(new / "example.npz", tried)
-        readme = stablehlo_readme(settings, recognizer.settings, fast=(new / "tokenizer" / "tokenizer.json").is_file())
+        readme = stablehlo_readme(
+            settings, recognizer.settings, fast=(new / "tokenizer" / "tokenizer.json").is_file()
+        )
         (new / "README.md").write_text(readme, encoding="utf-8")
     return tuple(programs)
 
@@ -77,22 +96,33 @@ def export_stablehlo(
 def check_platforms(platforms: Sequence[str]) -> None:
     """Raises `UserError` for a platform that there is not."""
     if unknown := [name for name in platforms if name not in (*PLATFORMS, "rocm")]:
-        raise UserError(f"--platforms: {unknown[0]!r} is none; expected {', '.join(PLATFORMS)} or rocm, separated by commas.")
+        raise UserError(
+            f"platforms: {unknown[0]!r} is none; expected {', '.join(PLATFORMS)} or rocm, separated"
+            " by commas."
+        )
 
 
-def prediction(recognizer: EmotionRecognizer, parts: Parts) -> Callable[..., tuple[Array, Array, Array]]:
+def prediction(
+    recognizer: EmotionRecognizer, parts: Parts
+) -> Callable[..., tuple[Array, Array, Array]]:
     """Predicting as one function of (weights, tokens, positions, segment_ids, readout)."""
     temperature = recognizer.settings.temperature * recognizer.settings.calibration[_STAGE]
 
     def predict(
-        weights: Mapping[str, Array], tokens: Array, positions: Array, segment_ids: Array, readout: Array
+        weights: Mapping[str, Array],
+        tokens: Array,
+        positions: Array,
+        segment_ids: Array,
+        readout: Array,
     ) -> tuple[Array, Array, Array]:
         representer = parts.representer(weights)
         encoder: Any = representer.encoder
         encoder.attention = Attention("xla")  # plain operations, which every platform has
         batch = Batch(tokens, positions, segment_ids, readout, labels=None, weights=None)
         representations = representer.represent(batch)
-        cosines = jnp.matmul(_unit(representations), _unit(weights["anchors"]).T, precision=jax.lax.Precision.HIGHEST)
+        cosines = jnp.matmul(
+            _unit(representations), _unit(weights["anchors"]).T, precision=jax.lax.Precision.HIGHEST
+        )
         # What `scores.scores` adds to all scores, the softmax takes out again.
         return representations, cosines, jax.nn.softmax(cosines / (2 * temperature), axis=1)
 
@@ -114,8 +144,12 @@ def _export(
     """The exported program of each shape."""
 
     def export(shape: Shape) -> Any:
-        rows, length, utterances = jax.export.symbolic_shape(shape.dimensions, constraints=shape.constraints)
-        types = {name: jax.ShapeDtypeStruct(value.shape, value.dtype) for name, value in weights.items()}
+        rows, length, utterances = jax.export.symbolic_shape(
+            shape.dimensions, constraints=shape.constraints
+        )
+        types = {
+            name: jax.ShapeDtypeStruct(value.shape, value.dtype) for name, value in weights.items()
+        }
         ids = jax.ShapeDtypeStruct((rows, length), jnp.int32)
         readout = jax.ShapeDtypeStruct((utterances, 2), jnp.int32)
         return jax.export.export(predict, platforms=platforms)(types, ids, ids, ids, readout)
@@ -129,15 +163,15 @@ def _export(
                 if shape.length is not None:
                     raise
                 raise UserError(
-                    f"--shapes: this encoder cannot be exported for rows of any length, as {shape} asks; "
-                    f"give lengths ({','.join(map(str, by_length(max_tokens)))}) or {AUTO}."
+                    f"shapes: this encoder cannot be exported for rows of any length, as {shape}"
+                    f" asks; give lengths ({','.join(map(str, by_length(max_tokens)))}) or {AUTO}."
                 ) from error
         return exported
     try:
         return {ANY: export(ANY)}
     except Exception:
-        # Architectures with tables of distances make them with NumPy, of a length that is known. JAX and NumPy have no
-        # common error for that; any other one comes again here.
+        # Architectures with tables of distances make them with NumPy, of a length that is known.
+        # JAX and NumPy have no common error for that; any other one comes again here.
         return {shape: export(shape) for shape in by_length(max_tokens)}
 
 
@@ -158,7 +192,9 @@ def _describe(shape: Shape, exported: Any) -> dict[str, Any]:
 
 
 def example(recognizer: EmotionRecognizer) -> dict[str, np.ndarray]:
-    """A conversation as the program takes it, its utterances as text, and the recognizer's probabilities."""
+    """A conversation as the program takes it, its utterances as text, and the recognizer's
+    probabilities.
+    """
     dialogue = example_dialogue()
     answers = recognizer.predict(dialogue)
     prompts = [(each.tokens.tolist(), each.readout) for each in recognizer.examples([dialogue])]
@@ -166,7 +202,9 @@ def example(recognizer: EmotionRecognizer) -> dict[str, np.ndarray]:
     return {
         **dict(zip(names, standalone.lay_out(prompts), strict=True)),
         "utterances": np.array([f"{said.speaker}: {said.text}" for said in dialogue.utterances]),
-        "probabilities": np.array([list(answer.probabilities.values()) for answer in answers], np.float32),
+        "probabilities": np.array(
+            [list(answer.probabilities.values()) for answer in answers], np.float32
+        ),
     }
 
 

@@ -1,4 +1,6 @@
-"""Runs the exported model beside it. Needs JAX and NumPy only: `python run.py` answers the conversation in example.npz."""
+"""Runs the exported model beside it. Needs JAX and NumPy only: `python run.py` answers the
+conversation in example.npz.
+"""
 
 import dataclasses
 import json
@@ -18,42 +20,70 @@ class Model:
 
     def __init__(self, folder: Path = HERE) -> None:
         """`folder`: with model.json, labels.json, weights.npz and the .stablehlo files."""
-        self.settings: dict[str, Any] = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-        self.labels: list[str] = json.loads((folder / "labels.json").read_text(encoding="utf-8"))["labels"]
+        self.settings: dict[str, Any] = json.loads(
+            (folder / "model.json").read_text(encoding="utf-8")
+        )
+        self.labels: list[str] = json.loads((folder / "labels.json").read_text(encoding="utf-8"))[
+            "labels"
+        ]
         with np.load(folder / "weights.npz", allow_pickle=False) as file:
             self._weights = {name: jnp.asarray(file[name]) for name in file.files}
         self._folder = folder
         self._loaded: dict[str, Callable[..., Any]] = {}
 
-    def __call__(self, tokens: Any, positions: Any, segment_ids: Any, readout: Any) -> tuple[np.ndarray, ...]:
-        """Representations [N, m], cosines [N, C] with the labels' anchors and probabilities [N, C] of N utterances.
+    def __call__(
+        self, tokens: Any, positions: Any, segment_ids: Any, readout: Any
+    ) -> tuple[np.ndarray, ...]:
+        """Representations [N, m], cosines [N, C] with the labels' anchors and probabilities [N, C]
+        of N utterances.
 
-        README.md says what the four arrays hold. Padding is added where a program's shape is larger than the rows given.
+        README.md says what the four arrays hold. Padding is added where a program's shape is larger
+        than the rows given.
         """
         rows, length = np.shape(tokens)
         program = next((p for p in self.settings["programs"] if _holds(p, rows, length)), None)
         if program is None:
             files = ", ".join(p["file"] for p in self.settings["programs"])
             raise ValueError(f"no program takes {rows} rows of {length} tokens; there are {files}.")
-        shape = (program["rows"] or rows, program["length"] or max(length, self.settings["least_length"]))
+        shape = (
+            program["rows"] or rows,
+            program["length"] or max(length, self.settings["least_length"]),
+        )
         padding = ((0, shape[0] - rows), (0, shape[1] - length))
-        inputs = [np.pad(np.asarray(array, np.int32), padding) for array in (tokens, positions, segment_ids)]
-        return tuple(map(np.asarray, self._program(program)(self._weights, *inputs, np.asarray(readout, np.int32))))
+        inputs = [
+            np.pad(np.asarray(array, np.int32), padding)
+            for array in (tokens, positions, segment_ids)
+        ]
+        return tuple(
+            map(
+                np.asarray,
+                self._program(program)(self._weights, *inputs, np.asarray(readout, np.int32)),
+            )
+        )
 
     def _program(self, program: Mapping[str, Any]) -> Callable[..., Any]:
         """A .stablehlo file as a function."""
         if program["file"] not in self._loaded:
             settings = self.settings
-            rows, length, count = jax.export.symbolic_shape(program["dimensions"], constraints=program["constraints"])
+            rows, length, count = jax.export.symbolic_shape(
+                program["dimensions"], constraints=program["constraints"]
+            )
 
-            def stand_in(weights: Any, tokens: Any, positions: Any, segment_ids: Any, readout: Any) -> tuple[jax.Array, ...]:
+            def stand_in(
+                weights: Any, tokens: Any, positions: Any, segment_ids: Any, readout: Any
+            ) -> tuple[jax.Array, ...]:
                 return tuple(jnp.zeros((readout.shape[0], width)) for width in settings["widths"])
 
             ids = jax.ShapeDtypeStruct((rows, length), jnp.int32)
-            types = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), self._weights)
+            types = jax.tree.map(
+                lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), self._weights
+            )
             readout = jax.ShapeDtypeStruct((count, 2), jnp.int32)
-            # All that JAX notes of an exported function, but the function, is the same for any other of these types.
-            exported = jax.export.export(jax.jit(stand_in), platforms=settings["platforms"])(types, ids, ids, ids, readout)
+            # All that JAX notes of an exported function, but the function, is the same for any
+            # other of these types.
+            exported = jax.export.export(jax.jit(stand_in), platforms=settings["platforms"])(
+                types, ids, ids, ids, readout
+            )
             file = {
                 "mlir_module_serialized": (self._folder / program["file"]).read_bytes(),
                 "calling_convention_version": program["calling_convention_version"],
@@ -69,9 +99,12 @@ def _holds(program: Mapping[str, Any], rows: int, length: int) -> bool:
 
 
 def prompt(
-    encode: Callable[[str], list[int]], utterances: Sequence[tuple[str, str]], form: Mapping[str, Any]
+    encode: Callable[[str], list[int]],
+    utterances: Sequence[tuple[str, str]],
+    form: Mapping[str, Any],
 ) -> tuple[list[int], int]:
-    """Token ids of the last of the utterances (speaker, text) after its past, and the column where it is read out.
+    """Token ids of the last of the utterances (speaker, text) after its past, and the column where
+    it is read out.
 
     `encode`: text -> ids without special tokens. `form`: settings of the prompt.
     """
@@ -93,20 +126,35 @@ def prompt(
     while first < last and sum(lengths[first:last]) > room - len(head):
         first += 1
     tokens = [*form["start"], *(i for ids in past[first:last] for i in ids), *head, *form["tail"]]
-    column = {"first": 0, "mask": len(tokens) - len(form["tail"])}.get(form["readout"], len(tokens) - 1)
+    column = {"first": 0, "mask": len(tokens) - len(form["tail"])}.get(
+        form["readout"], len(tokens) - 1
+    )
     return tokens, column
 
 
 def lay_out(prompts: Sequence[tuple[Sequence[int], int]]) -> tuple[np.ndarray, ...]:
     """Prompts as `Model` takes them, each in a row of its own."""
-    tokens, positions, segment_ids = np.zeros((3, len(prompts), max(len(ids) for ids, _ in prompts)), np.int32)
+    tokens, positions, segment_ids = np.zeros(
+        (3, len(prompts), max(len(ids) for ids, _ in prompts)), np.int32
+    )
     for row, (ids, _) in enumerate(prompts):
-        tokens[row, : len(ids)], positions[row, : len(ids)], segment_ids[row, : len(ids)] = ids, np.arange(len(ids)), 1
-    return tokens, positions, segment_ids, np.array([[row, column] for row, (_, column) in enumerate(prompts)], np.int32)
+        tokens[row, : len(ids)], positions[row, : len(ids)], segment_ids[row, : len(ids)] = (
+            ids,
+            np.arange(len(ids)),
+            1,
+        )
+    return (
+        tokens,
+        positions,
+        segment_ids,
+        np.array([[row, column] for row, (_, column) in enumerate(prompts)], np.int32),
+    )
 
 
 def main() -> None:
-    """Answers example.npz and says how far the probabilities are from those of the recognizer that was exported."""
+    """Answers example.npz and says how far the probabilities are from those of the recognizer that
+    was exported.
+    """
     model = Model()
     with np.load(HERE / "example.npz", allow_pickle=False) as file:
         example = {name: file[name] for name in file.files}

@@ -1,4 +1,6 @@
-"""Files and folders of this machine that a user names: found, or told apart from what is there instead."""
+"""Files and folders of this machine that a user names: found, or told apart from what is there
+instead.
+"""
 
 import difflib
 import errno
@@ -11,7 +13,16 @@ from eacl_jax.errors import UserError
 
 _SHOWN = 8
 # What libraries that write in threads of their own tell in the text of other errors only.
-_IN_TEXTS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.EFBIG, errno.ENOTDIR)
+_IN_TEXTS = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.EIO,
+    errno.EFBIG,
+    errno.ENOTDIR,
+)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 # As libraries written in Rust (safetensors, tokenizers) tell what the operating system said.
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
@@ -31,13 +42,17 @@ def expand(given: str | Path, name: str = "") -> Path:
         return Path(given).expanduser()
     except RuntimeError as error:
         named = f"{name}: {given}" if name else f"{given}"
-        raise UserError(f"{named}: the home folder that ~ stands for is not known; write the path in full.") from error
+        raise UserError(
+            f"{named}: the home folder that ~ stands for is not known; write the path in full."
+        ) from error
 
 
 def find_folder(given: str | Path, *, hub: re.Pattern[str]) -> Path | None:
-    """The folder that is named, with `~` as the home folder; None where only a repository of the hub can be meant.
+    """The folder that is named, with `~` as the home folder; None where only a repository of the
+    hub can be meant.
 
-    Whatever exists is no repository, and nothing below a folder that exists is one: a mistyped path never asks the hub.
+    Whatever exists is no repository, and nothing below a folder that exists is one: a mistyped path
+    never asks the hub.
 
     Args:
       given: a folder, or a repository's name. A `Path` is a folder.
@@ -65,13 +80,18 @@ def find_folder(given: str | Path, *, hub: re.Pattern[str]) -> Path | None:
 
 
 def alike(path: Path) -> str:
-    """A question for what has a name like that of a path which is not there; empty where nothing has."""
+    """A question for what has a name like that of a path which is not there; empty where nothing
+    has.
+    """
     missing = _missing(path)
     try:
         names = sorted(os.listdir(missing.parent))
     except OSError:
         return ""
-    close = [missing.parent / name for name in difflib.get_close_matches(missing.name, names, n=3, cutoff=0.7)]
+    close = [
+        missing.parent / name
+        for name in difflib.get_close_matches(missing.name, names, n=3, cutoff=0.7)
+    ]
     rest = path.relative_to(missing)
     meant = [str(one / rest) for one in close if (one / rest).exists()] or list(map(str, close))
     return f"did you mean {' or '.join(meant)}?" if meant else ""
@@ -165,10 +185,15 @@ def disk_problem(error: BaseException | None, place: Path) -> str:
       place: the folder that was being used, named where the error names no file.
 
     Returns:
-      "FILE: REASON; what to do", without a full stop; empty where the error is about something else.
+      "FILE: REASON; what to do", without a full stop; empty where the error is about something
+      else.
     """
     while error is not None:
-        number = error.errno if isinstance(error, OSError) and not isinstance(error, ConnectionError) else None
+        number = (
+            error.errno
+            if isinstance(error, OSError) and not isinstance(error, ConnectionError)
+            else None
+        )
         if number is None:
             number = next((each for each in _IN_TEXTS if os.strerror(each) in str(error)), None)
         if number in _FULL:

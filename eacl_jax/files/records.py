@@ -1,7 +1,9 @@
-"""JSON -> checked values: one strict reader for every file and field that holds settings or results.
+"""JSON -> checked values: one strict reader for every file and field that holds settings or
+results.
 
-A value has the type of its field, lies within the field's bounds and is finite; a field that is missing, unknown or there
-twice is named. So that what is wrong is an error at once, and not an answer of NaN later.
+A value has the type of its field, lies within the field's bounds and is finite; a field that is
+missing, unknown or there twice is named. So that what is wrong is an error at once, and not an
+answer of NaN later.
 """
 
 import dataclasses
@@ -52,10 +54,14 @@ def decode(text: str, where: str, *, advice: str) -> Any:
       UserError: it is no JSON, holds a number that is not finite, or a field twice in one object.
     """
     try:
-        return json.loads(text, object_pairs_hook=once, parse_constant=_no_number, parse_float=_finite)
+        return json.loads(
+            text, object_pairs_hook=once, parse_constant=_no_number, parse_float=_finite
+        )
     except json.JSONDecodeError as error:
         line = f"line {error.lineno} " if "\n" in text.strip() else ""
-        raise UserError(f"{where}: not valid JSON at {line}column {error.colno}: {error.msg}; {advice}.") from error
+        raise UserError(
+            f"{where}: not valid JSON at {line}column {error.colno}: {error.msg}; {advice}."
+        ) from error
     except (ValueError, RecursionError) as error:
         raise UserError(f"{where}: not usable JSON: {error}; {advice}.") from error
 
@@ -70,15 +76,18 @@ def bounded(
 ) -> Any:
     """A dataclass field whose number must lie within bounds; `build` checks it."""
     bounds = {"above": above, "at_least": at_least, "at_most": at_most, "below": below}
-    return dataclasses.field(default=default, metadata={"bounds": {name: b for name, b in bounds.items() if b is not None}})
+    return dataclasses.field(
+        default=default,
+        metadata={"bounds": {name: b for name, b in bounds.items() if b is not None}},
+    )
 
 
 def build(kind: type, mapping: Mapping[str, Any], place: str, problems: list[str]) -> Any:
     """A dataclass from plain values.
 
     Args:
-      kind: the dataclass. Its fields are numbers, booleans, strings, `Literal`s, tuples of strings, dicts of one of these,
-        anything (`Any`), or such dataclasses.
+      kind: the dataclass. Its fields are numbers, booleans, strings, `Literal`s, tuples of strings,
+        dicts of one of these, anything (`Any`), or such dataclasses.
       mapping: by name.
       place: before each field's name, in what is noted.
       problems: what is wrong is added here.
@@ -87,33 +96,57 @@ def build(kind: type, mapping: Mapping[str, Any], place: str, problems: list[str
       The dataclass, whatever was noted; None where a field or a group of fields is missing.
     """
     fields, hints = {f.name: f for f in dataclasses.fields(kind)}, typing.get_type_hints(kind)
-    problems += [f"{place}.{key}: unknown key; known here: {', '.join(fields)}." for key in mapping if key not in fields]
+    problems += [
+        f"{place}.{key}: unknown key; known here: {', '.join(fields)}."
+        for key in mapping
+        if key not in fields
+    ]
     values, whole = {}, True
     for name, field in fields.items():
         if name in mapping:
-            values[name] = _value(hints[name], mapping[name], f"{place}.{name}", problems, field.metadata.get("bounds", {}))
+            values[name] = _value(
+                hints[name],
+                mapping[name],
+                f"{place}.{name}",
+                problems,
+                field.metadata.get("bounds", {}),
+            )
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             problems.append(f"{place}.{name}: missing.")
             whole = False
-        whole = whole and not (dataclasses.is_dataclass(hints[name]) and name in values and values[name] is None)
+        whole = whole and not (
+            dataclasses.is_dataclass(hints[name]) and name in values and values[name] is None
+        )
     return kind(**values) if whole else None
 
 
-def _value(hint: Any, value: Any, place: str, problems: list[str], bounds: Mapping[str, float]) -> Any:
+def _value(
+    hint: Any, value: Any, place: str, problems: list[str], bounds: Mapping[str, float]
+) -> Any:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any:
         return value
     if dataclasses.is_dataclass(hint):
-        if not isinstance(value, Mapping) and not hasattr(value, "items"):  # ml_collections' is no Mapping
+        if not isinstance(value, Mapping) and not hasattr(
+            value, "items"
+        ):  # ml_collections' is no Mapping
             problems.append(f"{place}: expected a group of settings, got {value!r:.80}.")
             return None
         return build(typing.cast(type, hint), value, place, problems)
     if origin is Literal:
-        if value not in arguments or isinstance(value, bool) != any(value is each for each in arguments if each in (0, 1)):
-            problems.append(f"{place}: expected one of {', '.join(map(str, arguments))}; got {value!r:.80}.")
+        if value not in arguments or isinstance(value, bool) != any(
+            value is each for each in arguments if each in (0, 1)
+        ):
+            problems.append(
+                f"{place}: expected one of {', '.join(map(str, arguments))}; got {value!r:.80}."
+            )
         return value
     if origin is tuple:
-        if isinstance(value, str) or not isinstance(value, (tuple, list)) or not all(isinstance(v, str) for v in value):
+        if (
+            isinstance(value, str)
+            or not isinstance(value, (tuple, list))
+            or not all(isinstance(v, str) for v in value)
+        ):
             problems.append(f"{place}: expected a tuple of strings, got {value!r:.80}.")
             return ()
         return tuple(value)
@@ -121,11 +154,20 @@ def _value(hint: Any, value: Any, place: str, problems: list[str], bounds: Mappi
         if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
             problems.append(f"{place}: expected an object, got {value!r:.80}.")
             return {}
-        return {key: _value(arguments[1], each, f"{place}.{key}", problems, bounds) for key, each in value.items()}
+        return {
+            key: _value(arguments[1], each, f"{place}.{key}", problems, bounds)
+            for key, each in value.items()
+        }
     if origin is types.UnionType:
         if value is None and type(None) in arguments:
             return None
-        return _value(next(each for each in arguments if each is not type(None)), value, place, problems, bounds)
+        return _value(
+            next(each for each in arguments if each is not type(None)),
+            value,
+            place,
+            problems,
+            bounds,
+        )
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         try:
             value = float(value)
@@ -149,18 +191,26 @@ def _within(value: float, bounds: Mapping[str, float]) -> bool:
 
 
 def _rule(bounds: Mapping[str, float], value: float) -> str:
-    lower, upper = bounds.get("above", bounds.get("at_least")), bounds.get("below", bounds.get("at_most"))
+    lower, upper = (
+        bounds.get("above", bounds.get("at_least")),
+        bounds.get("below", bounds.get("at_most")),
+    )
     if not math.isfinite(value) and not (lower is not None and value < lower):
         return "must be a finite number"
     if lower is not None and upper is not None:
-        return f"must be in {'(' if 'above' in bounds else '['}{lower:g}, {upper:g}{')' if 'below' in bounds else ']'}"
+        return (
+            f"must be in {'(' if 'above' in bounds else '['}{lower:g},"
+            f" {upper:g}{')' if 'below' in bounds else ']'}"
+        )
     if lower == 0:
         return "must be positive" if "above" in bounds else "must not be negative"
     return f"must be at least {lower:g}" if lower is not None else f"must be at most {upper:g}"
 
 
 def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object from its fields, for `json.loads`. Raises `ValueError` where one is there twice: which of them is meant?"""
+    """An object from its fields, for `json.loads`. Raises `ValueError` where one is there twice:
+    which of them is meant?
+    """
     found = dict(pairs)
     if len(found) < len(pairs):
         seen: set[str] = set()

@@ -18,11 +18,12 @@ _UNFINISHED = ".unfinished-"
 
 @contextlib.contextmanager
 def new_folder(folder: str | Path) -> Iterator[Path]:
-    """A folder to write into; what is in it stands in `folder` once the block has ended, and nowhere if it fails.
+    """A folder to write into; what is in it stands in `folder` once the block has ended, and
+    nowhere if it fails.
 
     Args:
-      folder: made with the folders above it where it is missing. In one that exists, files and folders of the same names are
-        replaced at the end, one after the other; others stay.
+      folder: made with the folders above it where it is missing. In one that exists, files and
+        folders of the same names are replaced at the end, one after the other; others stay.
 
     Raises:
       UserError: something cannot be written: the disk is full, or it is not allowed.
@@ -118,13 +119,16 @@ def check_file(file: Path, option: str) -> None:
     if not os.path.isdir(file.parent):
         raise UserError(f"{option}: {file} cannot be written: there is no folder {file.parent}.")
     if not os.access(file.parent, os.W_OK | os.X_OK):
-        raise UserError(f"{option}: {file} cannot be written: it is not allowed to write in {file.parent}.")
+        raise UserError(
+            f"{option}: {file} cannot be written: it is not allowed to write in {file.parent}."
+        )
 
 
 def unwritable(path: Path, error: Exception) -> str:
     """Why a file or folder cannot be written, and what to do."""
     return (
-        f"{path} cannot be written ({os.strerror(error_number(error))}), and was left as it was; mend that or name another one."
+        f"{path} cannot be written ({os.strerror(error_number(error))}), and was left as it was;"
+        " mend that or name another one."
     )
 
 
@@ -135,7 +139,9 @@ def _told(path: Path) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except Exception as error:  # libraries written in Rust pass on what the system said as errors of any type
+    except (
+        Exception
+    ) as error:  # libraries written in Rust pass on what the system said as errors of any type
         if not error_number(error):
             raise
         raise UserError(unwritable(path, error)) from error
@@ -149,7 +155,9 @@ def _make_parents(folder: Path) -> list[Path]:
 
 
 def _sync(folder: Path) -> None:
-    """Sees that what was written survives a loss of power: else the name may, and the content not."""
+    """Sees that what was written survives a loss of power: else the name may, and the content
+    not.
+    """
     for file in folder.rglob("*"):
         if file.is_file():
             with file.open("rb") as stream:
@@ -157,7 +165,9 @@ def _sync(folder: Path) -> None:
 
 
 def _move_in(part: Path, folder: Path) -> None:
-    """Renames what is in `part` into `folder`; a folder that is in the way goes into `part`, and with it."""
+    """Renames what is in `part` into `folder`; a folder that is in the way goes into `part`, and
+    with it.
+    """
     for number, new in enumerate(sorted(part.iterdir())):
         there = folder / new.name
         if there.is_dir() and not there.is_symlink():

@@ -1,4 +1,6 @@
-"""Label words -> label encodings, the inputs from which anchors are mapped; and whether these tell the labels apart."""
+"""Label words -> label encodings, the inputs from which anchors are mapped; and whether these tell
+the labels apart.
+"""
 
 import dataclasses
 import itertools
@@ -19,8 +21,9 @@ from eacl_jax.model.scores import host_cosines
 log = logging.getLogger(__name__)
 
 _LABELS_AT_ONCE = 8
-# Words of the same tokens give anchors of a cosine of 1 to rounding. "anger" and "angry" have 0.987 after training on smalltalk
-# with MiniLM, "joy" and "joyful" 0.981, "good news" and "bad news" 0.91.
+# Words of the same tokens give anchors of a cosine of 1 to rounding. "anger" and "angry" have 0.987
+# after training on smalltalk with MiniLM, "joy" and "joyful" 0.981, "good news" and "bad news"
+# 0.91.
 EQUAL = 0.9999
 NEARLY_EQUAL = 0.98
 
@@ -33,10 +36,14 @@ class AnchorSource(Protocol):
     """Where stage one's anchors come from: the mapping's inputs, one a label."""
 
     def constants(self, encode: Encode) -> dict[str, Any]:
-        """What is made once, by the weights that training begins with: arrays that every step is given and none changes."""
+        """What is made once, by the weights that training begins with: arrays that every step is
+        given and none changes.
+        """
 
     def encodings(self, encode: Encode, constants: Mapping[str, Any]) -> Any:
-        """The inputs [C, d], by the weights of `encode` where they live, else out of the constants."""
+        """The inputs [C, d], by the weights of `encode` where they live, else out of the
+        constants.
+        """
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,19 +81,24 @@ SOURCES: Mapping[str, Callable[[Batch], AnchorSource]] = {"fixed": Words, "live"
 
 
 def label_batch(tokenizer: Any, taxonomy: Taxonomy) -> Batch:
-    """The label words as a padded batch, one word or phrase a row, with the tokenizer's own first and last tokens.
+    """The label words as a padded batch, one word or phrase a row, with the tokenizer's own first
+    and last tokens.
 
     Returns:
       Batch with R = N = C, in anchor order.
     """
     examples = _label_examples(tokenizer, taxonomy)
     lengths = [len(e.tokens) for e in examples]
-    return collate(examples, len(examples), plan(lengths, len(examples), layout="padded", max_tokens=max(lengths)))
+    return collate(
+        examples,
+        len(examples),
+        plan(lengths, len(examples), layout="padded", max_tokens=max(lengths)),
+    )
 
 
 def label_batches(tokenizer: Any, taxonomy: Taxonomy) -> Iterator[tuple[Batch, int]]:
-    """Like `label_batch`, in batches of eight rows, so that labels of any number are compiled once; yields (batch, how many of
-    its rows count).
+    """Like `label_batch`, in batches of eight rows, so that labels of any number are compiled once;
+    yields (batch, how many of its rows count).
     """
     examples = _label_examples(tokenizer, taxonomy)
     for start in range(0, len(examples), _LABELS_AT_ONCE):
@@ -94,35 +106,51 @@ def label_batches(tokenizer: Any, taxonomy: Taxonomy) -> Iterator[tuple[Batch, i
         filled = [*some, *[some[0]] * (_LABELS_AT_ONCE - len(some))]
         lengths = [len(e.tokens) for e in filled]
         # Whole steps of length, however short the words are.
-        yield collate(filled, _LABELS_AT_ONCE, plan(lengths, _LABELS_AT_ONCE, layout="padded", max_tokens=10**9)), len(some)
+        yield (
+            collate(
+                filled,
+                _LABELS_AT_ONCE,
+                plan(lengths, _LABELS_AT_ONCE, layout="padded", max_tokens=10**9),
+            ),
+            len(some),
+        )
 
 
 def check_words(tokenizer: Any, taxonomy: Taxonomy) -> tuple[str, ...]:
-    """Makes sure that the encoder reads something else in each label's word, and warns of words that it does not know.
+    """Makes sure that the encoder reads something else in each label's word, and warns of words
+    that it does not know.
 
     Returns:
       What it warned of.
 
     Raises:
-      UserError: the words of some labels are the same tokens: one word twice or in other capitals, emoji, or a script that the
-        tokenizer does not know. All of them would have one anchor, and the first would always be the answer.
+      UserError: the words of some labels are the same tokens: one word twice or in other capitals,
+        emoji, or a script that the tokenizer does not know. All of them would have one anchor, and
+        the first would always be the answer.
     """
     same: dict[tuple[int, ...], list[str]] = {}
     unknown = []
     words = dict(zip(taxonomy.labels, taxonomy.words, strict=True))
-    for label, ids in zip(words, _tokenized(tokenizer, taxonomy, add_special_tokens=False), strict=True):
+    for label, ids in zip(
+        words, _tokenized(tokenizer, taxonomy, add_special_tokens=False), strict=True
+    ):
         same.setdefault(tuple(ids), []).append(label)
         if ids and 2 * ids.count(tokenizer.unk_token_id) > len(ids):
             unknown.append(label)
-    told = [" and ".join(f"{label!r} ({words[label]!r})" for label in labels) for labels in same.values() if len(labels) > 1]
-    if told:
+    alike = [
+        " and ".join(f"{label!r} ({words[label]!r})" for label in labels)
+        for labels in same.values()
+        if len(labels) > 1
+    ]
+    if alike:
         raise UserError(
-            f"labels cannot be told apart, as their words are the same tokens to the encoder: {'; '.join(told)}. "
-            "Give each label another word or phrase that says what it means: LABEL=WORD."
+            "labels cannot be told apart, as their words are the same tokens to the encoder:"
+            f" {'; '.join(alike)}. Give each label another word or phrase that says what it means:"
+            " LABEL=WORD."
         )
     return _warned(
-        f"the encoder's tokenizer does not know the words of the labels {', '.join(map(repr, unknown))}: their anchors say "
-        "nothing of what they mean",
+        "the encoder's tokenizer does not know the words of the labels"
+        f" {', '.join(map(repr, unknown))}: their anchors say nothing of what they mean",
         unknown,
     )
 
@@ -136,24 +164,42 @@ def check_anchors(taxonomy: Taxonomy, anchors: Float[np.ndarray, "C m"]) -> tupl
     Raises:
       UserError: some are equal (cosine above `EQUAL`), or hold a number that is not finite.
     """
-    check_finite({f"the anchor of label {label!r}": anchor for label, anchor in zip(taxonomy.labels, anchors, strict=True)})
+    check_finite(
+        {
+            f"the anchor of label {label!r}": anchor
+            for label, anchor in zip(taxonomy.labels, anchors, strict=True)
+        }
+    )
     cosines = host_cosines(anchors, anchors)
     near = [
-        (f"{taxonomy.labels[i]!r} and {taxonomy.labels[j]!r} (cosine {cosines[i, j]:.4f})", cosines[i, j])
+        (
+            f"{taxonomy.labels[i]!r} and {taxonomy.labels[j]!r} (cosine {cosines[i, j]:.4f})",
+            cosines[i, j],
+        )
         for i, j in itertools.combinations(range(len(anchors)), 2)
         if cosines[i, j] > NEARLY_EQUAL
     ]
     if equal := [pair for pair, cosine in near if cosine > EQUAL]:
-        raise UserError(f"labels cannot be told apart, as their anchors are equal: {'; '.join(equal)}. Give them other words.")
+        raise UserError(
+            f"labels cannot be told apart, as their anchors are equal: {'; '.join(equal)}. Give"
+            " them other words."
+        )
     pairs = "; ".join(pair for pair, _ in near)
-    return _warned(f"labels are hard to tell apart, as their anchors are nearly equal: {pairs}", near)
+    return _warned(
+        f"labels are hard to tell apart, as their anchors are nearly equal: {pairs}", near
+    )
 
 
 def check_finite(arrays: Mapping[str, np.ndarray]) -> None:
     """Raises `UserError` where an array, by its name, holds NaN or infinity."""
-    if wrong := [name for name, array in arrays.items() if not np.isfinite(np.sum(array, dtype=np.float64))]:
+    if wrong := [
+        name for name, array in arrays.items() if not np.isfinite(np.sum(array, dtype=np.float64))
+    ]:
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        raise UserError(f"{', '.join(wrong[:3])}{more} holds NaN or infinity: the file is damaged, or its training went wrong.")
+        raise UserError(
+            f"{', '.join(wrong[:3])}{more} holds NaN or infinity: the file is damaged, or its"
+            " training went wrong."
+        )
 
 
 def _warned(message: str, of: Sequence[object]) -> tuple[str, ...]:
@@ -165,14 +211,26 @@ def _warned(message: str, of: Sequence[object]) -> tuple[str, ...]:
 
 def _label_examples(tokenizer: Any, taxonomy: Taxonomy) -> list[Example]:
     return [
-        Example(np.array(ids, np.int32), readout=0, label=index, dialogue=taxonomy.labels[index], utterance=0)
+        Example(
+            np.array(ids, np.int32),
+            readout=0,
+            label=index,
+            dialogue=taxonomy.labels[index],
+            utterance=0,
+        )
         for index, ids in enumerate(_tokenized(tokenizer, taxonomy))
     ]
 
 
 def _tokenized(tokenizer: Any, taxonomy: Taxonomy, **how: Any) -> list[list[int]]:
     """Ids of the label words. "[MASK]" in one is text, as in an utterance."""
-    how = {"split_special_tokens": True, "truncation": False, "padding": False, "verbose": False, **how}
+    how = {
+        "split_special_tokens": True,
+        "truncation": False,
+        "padding": False,
+        "verbose": False,
+        **how,
+    }
     return tokenizer(list(taxonomy.words), **how)["input_ids"]
 
 

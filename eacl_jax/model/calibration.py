@@ -5,9 +5,11 @@ from jaxtyping import Float, Int
 from scipy.special import log_softmax, softmax
 
 BINS = 15
-# Nats. Chosen on smalltalk's dev split: temperatures fitted to 1 to 200 of its utterances, from four starts, on the others.
+# Nats. Chosen on smalltalk's dev split: temperatures fitted to 1 to 200 of its utterances, from
+# four starts, on the others.
 HOLD = 4.0
-# e^-10 to e^10: scores of a model that tells little apart differ by thousandths, and may still be calibrated.
+# e^-10 to e^10: scores of a model that tells little apart differ by thousandths, and may still be
+# calibrated.
 _LIMIT = 10.0
 
 
@@ -16,11 +18,14 @@ def probabilities(scores: Float[np.ndarray, "N C"], temperature: float) -> Float
     return softmax(scores / temperature, axis=1)
 
 
-def fit_temperature(scores: Float[np.ndarray, "N C"], labels: Int[np.ndarray, " N"], *, near: float = 1.0) -> float:
-    """The temperature T that makes the labels likeliest under `softmax(scores / T)`, less `HOLD * log(T / near)^2`.
+def fit_temperature(
+    scores: Float[np.ndarray, "N C"], labels: Int[np.ndarray, " N"], *, near: float = 1.0
+) -> float:
+    """The temperature T that makes the labels likeliest under `softmax(scores / T)`, less `HOLD *
+    log(T / near)^2`.
 
-    It changes no prediction. A handful of examples that are answered right would make T zero and every probability 100%: they
-    move it little from where it was, and hundreds go where they must.
+    It changes no prediction. A handful of examples that are answered right would make T zero and
+    every probability 100%: they move it little from where it was, and hundreds go where they must.
 
     Args:
       scores: of examples that did not choose the model's weights.
@@ -32,16 +37,25 @@ def fit_temperature(scores: Float[np.ndarray, "N C"], labels: Int[np.ndarray, " 
     from scipy.optimize import minimize_scalar  # takes its time, and predicting does without
 
     def loss(log_temperature: float) -> float:
-        picked = log_softmax(scores / np.exp(log_temperature), axis=1)[np.arange(len(labels)), labels]
+        picked = log_softmax(scores / np.exp(log_temperature), axis=1)[
+            np.arange(len(labels)), labels
+        ]
         return HOLD * (log_temperature - np.log(near)) ** 2 - float(picked.sum())
 
-    return float(np.exp(minimize_scalar(loss, bounds=(-_LIMIT, _LIMIT), method="bounded", options={"xatol": 1e-6}).x))
+    return float(
+        np.exp(
+            minimize_scalar(
+                loss, bounds=(-_LIMIT, _LIMIT), method="bounded", options={"xatol": 1e-6}
+            ).x
+        )
+    )
 
 
 def expected_calibration_error(
     probability: Float[np.ndarray, "N C"], labels: Int[np.ndarray, " N"], *, bins: int = BINS
 ) -> float:
-    """How far confidence and accuracy are apart, in percent: the mean over bins of confidence, weighted by their examples.
+    """How far confidence and accuracy are apart, in percent: the mean over bins of confidence,
+    weighted by their examples.
 
     Args:
       probability: rows sum to 1.

@@ -1,6 +1,7 @@
 """The objective: pure functions of arrays, computed in float32, finite for any finite input.
 
-Source of the formulas: arXiv 2403.20289 (Sec. 3), with the details of the public implementation where it says more.
+Source of the formulas: arXiv 2403.20289 (Sec. 3), with the details of the public implementation
+where it says more.
 """
 
 from typing import Literal
@@ -18,14 +19,17 @@ Form = Literal["in", "out"]
 
 
 def _check(labels: Array, weights: Array | None, **vectors: Array | None) -> None:
-    """Raises `ValueError` unless labels and weights are [N], the first of `vectors` is [N, D] and the others are [_, D]."""
+    """Raises `ValueError` unless labels and weights are [N], the first of `vectors` is [N, D] and
+    the others are [_, D].
+    """
     shapes = {name: v.shape for name, v in vectors.items() if v is not None}
     first = next(iter(shapes.values()))
     fits = all(len(shape) == 2 and shape[1] == first[1] for shape in shapes.values())
     rows = [a.shape for a in (labels, weights) if a is not None]
     if not fits or any(shape != first[:1] for shape in rows):
         raise ValueError(
-            f"expected labels [N], weights [N] or None, and {' [., D], '.join(shapes)} [., D]; got {rows}, {shapes}"
+            f"expected labels [N], weights [N] or None, and {' [., D], '.join(shapes)} [., D]; got"
+            f" {rows}, {shapes}"
         )
     if not jnp.issubdtype(labels.dtype, jnp.integer):
         raise ValueError(f"labels must be integers, got {labels.dtype}")
@@ -43,15 +47,19 @@ def cross_entropy(
     Args:
       logits: [N, C].
       labels: [N] in 0..C-1.
-      weights: [N] non-negative, 0 for filler rows; None means all 1.
+      weights: [N] non-negative, 0 for padding rows; None means all 1.
       axis_name: of the mapped axis over which N is split, in per-device code.
 
     Returns:
       Scalar, in nats; 0 if all weights are 0.
     """
     _check(labels, weights, logits=logits)
-    weights = jnp.ones(labels.shape[0], jnp.float32) if weights is None else weights.astype(jnp.float32)
-    picked = jnp.take_along_axis(jax.nn.log_softmax(logits.astype(jnp.float32)), labels[:, None], axis=1)[:, 0]
+    weights = (
+        jnp.ones(labels.shape[0], jnp.float32) if weights is None else weights.astype(jnp.float32)
+    )
+    picked = jnp.take_along_axis(
+        jax.nn.log_softmax(logits.astype(jnp.float32)), labels[:, None], axis=1
+    )[:, 0]
     total, count = jnp.sum(-weights * picked), jnp.sum(weights)
     if axis_name is not None:
         total, count = jax.lax.psum((total, count), axis_name)
@@ -71,7 +79,8 @@ def supervised_contrastive(
 ) -> Float[Array, ""]:
     r"""Supervised contrastive loss over utterances and anchors together.
 
-    With K = N + C vectors (anchor c has label c), P_i the other vectors of i's label and s the score of `scores`:
+    With K = N + C vectors (anchor c has label c), P_i the other vectors of i's label and s the
+    score of `scores`:
 
     * form "in": `loss_i = -log( sum_{j in P_i} e^{s_ij} / sum_{j != i} e^{s_ij} / |P_i| + 1e-8 )`,
       averaged over the rows with `loss_i > 0`;
@@ -87,14 +96,14 @@ def supervised_contrastive(
       anchors: [C, D], or None for the utterances alone.
       temperature: positive.
       form: "in" or "out".
-      weights: [N], 0 removes a filler row from every sum; other values count as 1.
-      constant_for_no_positive: form "in" only: such a row counts with the constant `-log(1e-8)`, as in the public
-        implementation.
-      axis_name: name of the mapped axis in per-device code (`jax.pmap`, `jax.shard_map`), where `reps`, `labels`,
-        `weights` are this device's part and `anchors` is the same everywhere. The others' are gathered. The value equals
-        the global loss on every device. Gradients: under `shard_map` equal to the global ones; under `pmap`, whose
-        transpose of a sum over devices is again that sum, equal after the usual `lax.pmean` over the gradients of shared
-        parameters.
+      weights: [N], 0 removes a padding row from every sum; other values count as 1.
+      constant_for_no_positive: form "in" only: such a row counts with the constant `-log(1e-8)`, as
+        in the public implementation.
+      axis_name: name of the mapped axis in per-device code (`jax.pmap`, `jax.shard_map`), where
+        `reps`, `labels`, `weights` are this device's part and `anchors` is the same everywhere. The
+        others' are gathered. The value equals the global loss on every device. Gradients: under
+        `shard_map` equal to the global ones; under `pmap`, whose transpose of a sum over devices is
+        again that sum, equal after the usual `lax.pmean` over the gradients of shared parameters.
 
     Returns:
       Scalar; 0 where no row counts.
@@ -102,13 +111,16 @@ def supervised_contrastive(
     Example:
       >>> import jax.numpy as jnp
       >>> reps = jnp.array([[1.0, 0.0], [0.0, 1.0]])
-      >>> round(float(supervised_contrastive(reps, jnp.array([0, 1]), reps, temperature=1.0)), 4)  # log(1 + 2 / e^0.5)
+      >>> loss = supervised_contrastive(reps, jnp.array([0, 1]), reps, temperature=1.0)
+      >>> round(float(loss), 4)  # log(1 + 2 / e^0.5)
       0.7944
     """
     _check(labels, weights, reps=reps, anchors=anchors)
     weights = jnp.ones(labels.shape[0], jnp.float32) if weights is None else weights
     if axis_name is not None:
-        reps, labels, weights = (jax.lax.all_gather(a, axis_name, tiled=True) for a in (reps, labels, weights))
+        reps, labels, weights = (
+            jax.lax.all_gather(a, axis_name, tiled=True) for a in (reps, labels, weights)
+        )
     if anchors is not None:
         classes = anchors.shape[0]
         reps = jnp.concatenate([reps.astype(jnp.float32), anchors.astype(jnp.float32)])
@@ -126,17 +138,22 @@ def supervised_contrastive(
         loss = -jnp.log(share + LOG_FLOOR)
         counted = valid & (loss > 0) & ((positives > 0) | constant_for_no_positive)
     elif form == "out":
-        loss = jnp.sum(jnp.where(positive, log_all[:, None] - s, 0.0), axis=1) / jnp.maximum(positives, 1)
+        loss = jnp.sum(jnp.where(positive, log_all[:, None] - s, 0.0), axis=1) / jnp.maximum(
+            positives, 1
+        )
         counted = valid & (positives > 0)
     else:
         raise ValueError(f'form must be "in" or "out", got {form!r}')
     value = jnp.sum(jnp.where(counted, loss, 0.0)) / jnp.maximum(jnp.sum(counted), 1)
-    # Every device has computed the same value: the mean tells JAX so, and shares the gradient out among them.
+    # Every device has computed the same value: the mean tells JAX so, and shares the gradient out
+    # among them.
     return value if axis_name is None else jax.lax.pmean(value, axis_name)
 
 
 def _masked_logsumexp(s: Float[Array, "K K"], mask: Array) -> Float[Array, " K"]:
-    """Row-wise log-sum-exp over the entries in the mask; 0, with zero gradient, for an empty row."""
+    """Row-wise log-sum-exp over the entries in the mask; 0, with zero gradient, for an empty
+    row.
+    """
     some = jnp.any(mask, axis=1)
     top = jax.lax.stop_gradient(jnp.max(jnp.where(mask, s, -jnp.inf), axis=1))
     top = jnp.where(some, top, 0.0)
@@ -145,7 +162,8 @@ def _masked_logsumexp(s: Float[Array, "K K"], mask: Array) -> Float[Array, " K"]
 
 
 def anchor_angle(anchors: Float[Array, "C D"]) -> Float[Array, ""]:
-    """Negative mean, over the anchors, of the smallest angle to another anchor, seen from the anchors' mean.
+    """Negative mean, over the anchors, of the smallest angle to another anchor, seen from the
+    anchors' mean.
 
     Minimizing it maximizes every anchor's smallest angle.
 
@@ -154,6 +172,11 @@ def anchor_angle(anchors: Float[Array, "C D"]) -> Float[Array, ""]:
 
     Returns:
       Scalar in radians, in (-pi, 0).
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> round(float(anchor_angle(jnp.eye(3))), 4)  # 120 degrees apart, seen from their mean
+      -2.0944
     """
     if anchors.ndim != 2 or anchors.shape[0] < 2:
         raise ValueError(f"anchors must be [C, D] with C >= 2, got {anchors.shape}")
@@ -185,7 +208,8 @@ def stage_one(
       logits: [N, C] of the predictor.
       reps: [N, D] mapped representations.
       labels: [N] in 0..C-1.
-      anchors: [C, D] mapped label encodings; with `use_anchors=False` they enter the angle term alone.
+      anchors: [C, D] mapped label encodings; with `use_anchors=False` they enter the angle term
+        alone.
       temperature, form, weights, constant_for_no_positive, axis_name: see `supervised_contrastive`.
       ce_weight: share of the cross-entropy, in [0, 1].
       angle_weight: non-negative.
@@ -207,7 +231,9 @@ def stage_one(
         ),
         "angle": anchor_angle(anchors),
     }
-    total = ce_weight * terms["ce"] + (1 - ce_weight) * (terms["contrastive"] + angle_weight * terms["angle"])
+    total = ce_weight * terms["ce"] + (1 - ce_weight) * (
+        terms["contrastive"] + angle_weight * terms["angle"]
+    )
     return total, terms
 
 
@@ -219,9 +245,13 @@ def stage_two(
     temperature: float,
     weights: Float[Array, " N"] | None = None,
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-    """Cross-entropy of the scores between fixed representations and the anchors; shapes as in `stage_one`.
+    """Cross-entropy of the scores between fixed representations and the anchors; shapes as in
+    `stage_one`.
 
     Returns:
       The loss and its terms: none beside itself.
     """
-    return cross_entropy(scores(reps, anchors, temperature=temperature), labels, weights=weights), {}
+    return (
+        cross_entropy(scores(reps, anchors, temperature=temperature), labels, weights=weights),
+        {},
+    )

@@ -17,7 +17,9 @@ from eacl_jax.model.representer import Representer
 class Passes:
     """Jitted passes without gradients; each compiles once a shape of batch."""
 
-    def __init__(self, merge: Callable[[Any], Representer], mesh: Mesh, *, size: int, max_tokens: int) -> None:
+    def __init__(
+        self, merge: Callable[[Any], Representer], mesh: Mesh, *, size: int, max_tokens: int
+    ) -> None:
         """Args:
         merge: parameters -> Representer.
         mesh: devices; results are whole on all of them.
@@ -27,15 +29,23 @@ class Passes:
         self._mesh = mesh
         self.shapes = evaluation_shapes(size, max_tokens=max_tokens, row_multiple=mesh.shape[AXIS])
         whole = replicated(mesh)
-        self._represent = jax.jit(lambda params, batch: merge(params).represent(batch), out_shardings=whole)
-        self._encode_labels = jax.jit(lambda params, batch: merge(params).encode_labels(batch), out_shardings=whole)
-        self._map = jax.jit(lambda params, encodings: merge(params).mapping(encodings), out_shardings=whole)
+        self._represent = jax.jit(
+            lambda params, batch: merge(params).represent(batch), out_shardings=whole
+        )
+        self._encode_labels = jax.jit(
+            lambda params, batch: merge(params).encode_labels(batch), out_shardings=whole
+        )
+        self._map = jax.jit(
+            lambda params, encodings: merge(params).mapping(encodings), out_shardings=whole
+        )
 
     def represent(self, params: Any, examples: Sequence[Example]) -> Float[np.ndarray, "N m"]:
         """Mapped representations of the examples, in their order, on the host."""
         outputs, order = [], []
         for batch, indices in evaluation_batches(examples, self.shapes):
-            outputs.append((self._represent(params, put(batch, batch_shardings(self._mesh))), len(indices)))
+            outputs.append(
+                (self._represent(params, put(batch, batch_shardings(self._mesh))), len(indices))
+            )
             order.append(indices)
         # One transfer at the end: the device never waits for the host in between.
         stacked = np.concatenate([np.asarray(z)[:count] for z, count in outputs])
@@ -44,7 +54,9 @@ class Passes:
         return result
 
     def warm(self, params: Any) -> Iterator[tuple[int, int]]:
-        """Compiles `represent` for every shape [R, L], the smallest first; yields each when it is ready."""
+        """Compiles `represent` for every shape [R, L], the smallest first; yields each when it is
+        ready.
+        """
         for rows, length in self.shapes:
             empty = collate([], rows * MAX_SEGMENTS, Layout([], (rows, length)))
             jax.block_until_ready(self._represent(params, put(empty, batch_shardings(self._mesh))))

@@ -28,11 +28,14 @@ class Mapping(nnx.Module):
 
 
 class Representer(nnx.Module):
-    """What a trained model predicts with: encoder, readout and mapping. The anchors stand beside it."""
+    """What a trained model predicts with: encoder, readout and mapping. The anchors stand beside
+    it.
+    """
 
     def __init__(self, encoder: nnx.Module, mapping: Mapping, *, readout: Readout) -> None:
         """Args:
-        encoder: `encoder(tokens, positions, segment_ids, *, deterministic, rngs, read) -> [R, L, d]`, see `Encoder`.
+        encoder: `encoder(tokens, positions, segment_ids, *, deterministic, rngs, read) -> [R, L,
+          d]`, see `Encoder`.
         mapping: of its width d.
         readout: see `Readout`.
         """
@@ -42,15 +45,23 @@ class Representer(nnx.Module):
         self.pooled = readout == "mean"
 
     @classmethod
-    def build(cls, encoder: nnx.Module, config: ModelConfig, *, readout: Readout, rngs: nnx.Rngs) -> "Representer":
+    def build(
+        cls, encoder: nnx.Module, config: ModelConfig, *, readout: Readout, rngs: nnx.Rngs
+    ) -> "Representer":
         """One whose mapping is freshly drawn; arguments as for `Model`."""
         width: int = encoder.hidden_size  # type: ignore[attr-defined]
         return cls(encoder, Mapping(width, config.mapping_dim or width, rngs=rngs), readout=readout)
 
-    def read(self, batch: Batch, *, deterministic: bool = True, rngs: nnx.Rngs | None = None) -> Float[Array, "N d"]:
-        """What stands for each example, float32: the hidden state at its readout token, or the mean over its tokens."""
+    def read(
+        self, batch: Batch, *, deterministic: bool = True, rngs: nnx.Rngs | None = None
+    ) -> Float[Array, "N d"]:
+        """What stands for each example, float32: the hidden state at its readout token, or the mean
+        over its tokens.
+        """
         if self.pooled:
-            return mean_over_examples(self._encode(batch, deterministic=deterministic, rngs=rngs), batch)
+            return mean_over_examples(
+                self._encode(batch, deterministic=deterministic, rngs=rngs), batch
+            )
         columns, slots = readout_columns(batch)
         hidden = self._encode(batch, deterministic=deterministic, rngs=rngs, read=columns)
         return hidden[batch.readout[:, 0], slots].astype(jnp.float32)
@@ -60,7 +71,9 @@ class Representer(nnx.Module):
         return self.mapping(self.read(batch))
 
     def encode_labels(self, labels: Batch) -> Float[Array, "C d"]:
-        """Mean hidden state over each label word's tokens, without dropout; `labels` comes from `anchors.label_batch`."""
+        """Mean hidden state over each label word's tokens, without dropout; `labels` comes from
+        `anchors.label_batch`.
+        """
         return mean_over_tokens(self._encode(labels), labels.segment_ids)
 
     def _encode(self, batch: Batch, **how: Any) -> Float[Array, "R L d"]:
@@ -68,15 +81,22 @@ class Representer(nnx.Module):
 
 
 class Model(Representer):
-    """What stage one trains: with the predictor of the cross-entropy term. Its parameters are the whole state: dropout keys
-    come with each call.
+    """What stage one trains: with the predictor of the cross-entropy term. Its parameters are the
+    whole state: dropout keys come with each call.
     """
 
     def __init__(
-        self, encoder: nnx.Module, classes: int, config: ModelConfig, *, readout: Readout | None = None, rngs: nnx.Rngs
+        self,
+        encoder: nnx.Module,
+        classes: int,
+        config: ModelConfig,
+        *,
+        readout: Readout | None = None,
+        rngs: nnx.Rngs,
     ) -> None:
         """Args:
-        encoder: `encoder(tokens, positions, segment_ids, *, deterministic, rngs, read) -> [R, L, d]`, see `Encoder`.
+        encoder: `encoder(tokens, positions, segment_ids, *, deterministic, rngs, read) -> [R, L,
+          d]`, see `Encoder`.
         classes: number of labels C.
         config: mapping width m (0: d), dropout of the predictor, and the readout.
         readout: the one in force (`Config.readout`); None: `config.readout`.
@@ -84,7 +104,11 @@ class Model(Representer):
         """
         width: int = encoder.hidden_size  # type: ignore[attr-defined]
         self.predictor = nnx.Linear(width, classes, kernel_init=_KERNEL_INIT, rngs=rngs)
-        super().__init__(encoder, Mapping(width, config.mapping_dim or width, rngs=rngs), readout=readout or config.readout)
+        super().__init__(
+            encoder,
+            Mapping(width, config.mapping_dim or width, rngs=rngs),
+            readout=readout or config.readout,
+        )
         self.dropout = nnx.Dropout(config.dropout)
 
     def auxiliary_logits(
@@ -95,27 +119,34 @@ class Model(Representer):
 
 
 def readout_columns(batch: Batch) -> tuple[Int[Array, "R S"], Int[Array, " N"]]:
-    """The columns that are read in each row (0 where there are fewer), and each example's place among its row's.
+    """The columns that are read in each row (0 where there are fewer), and each example's place
+    among its row's.
 
-    An example's place is that of its segment. Filler reads what is in its row's first place, or the last of an empty row.
+    An example's place is that of its segment. Padding reads what is in its row's first place, or
+    the last of an empty row.
     """
     rows, columns = batch.readout[:, 0], batch.readout[:, 1]
     slots = batch.segment_ids[rows, columns] - 1
-    empty = jnp.zeros((batch.tokens.shape[0], min(MAX_SEGMENTS, batch.tokens.shape[1])), columns.dtype)
-    # max, because filler points at column 0 of a row whose first example reads another one.
+    empty = jnp.zeros(
+        (batch.tokens.shape[0], min(MAX_SEGMENTS, batch.tokens.shape[1])), columns.dtype
+    )
+    # max, because padding points at column 0 of a row whose first example reads another one.
     return empty.at[rows, slots].max(columns), slots
 
 
 def mean_over_examples(hidden: Float[Array, "R L d"], batch: Batch) -> Float[Array, "N d"]:
     """Mean of the hidden states over all tokens of each example, in float32.
 
-    An example's tokens are those of its readout token's segment, so that there is always at least one: filler, whose readout
-    may lie in padding, is finite like everything else.
+    An example's tokens are those of its readout token's segment, so that there is always at least
+    one: padding, whose readout may lie in padding, is finite like everything else.
     """
     rows, columns = batch.readout[:, 0], batch.readout[:, 1]
     own = batch.segment_ids[rows] == batch.segment_ids[rows, columns][:, None]
     of_row = rows[:, None] == jnp.arange(hidden.shape[0])
     member = (of_row[:, :, None] & own[:, None, :]).astype(jnp.float32)
-    # A product, not a gather: [N, L, d] is never made, and rows that lie on several devices are added up where they are.
-    summed = jnp.einsum("nrl,rld->nd", member, hidden.astype(jnp.float32), precision=jax.lax.Precision.HIGHEST)
+    # A product, not a gather: [N, L, d] is never made, and rows that lie on several devices are
+    # added up where they are.
+    summed = jnp.einsum(
+        "nrl,rld->nd", member, hidden.astype(jnp.float32), precision=jax.lax.Precision.HIGHEST
+    )
     return summed / jnp.sum(own, axis=1, keepdims=True)

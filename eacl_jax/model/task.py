@@ -12,7 +12,9 @@ from eacl_jax.model import calibration, metrics, scores
 
 
 class Task(Protocol):
-    """One kind of labels. N examples, C labels; targets and answers are arrays whose first axis is N."""
+    """One kind of labels. N examples, C labels; targets and answers are arrays whose first axis is
+    N.
+    """
 
     def targets(self, examples: Sequence[Example]) -> np.ndarray:
         """What the examples are annotated with."""
@@ -21,7 +23,9 @@ class Task(Protocol):
         """The answers, from the cosines with the anchors."""
 
     def most_frequent(self, targets: np.ndarray) -> int:
-        """The label that most targets have, of equal ones the first: what the simplest baseline answers."""
+        """The label that most targets have, of equal ones the first: what the simplest baseline
+        answers.
+        """
 
     def measure(self, targets: np.ndarray, answers: np.ndarray) -> dict[str, Any]:
         """How good the answers are, in percent."""
@@ -29,7 +33,9 @@ class Task(Protocol):
     def fit_temperature(self, scores: Float[np.ndarray, "N C"], targets: np.ndarray) -> float:
         """What scores are divided by before they become probabilities."""
 
-    def calibration_error(self, scores: Float[np.ndarray, "N C"], targets: np.ndarray, temperature: float) -> float:
+    def calibration_error(
+        self, scores: Float[np.ndarray, "N C"], targets: np.ndarray, temperature: float
+    ) -> float:
         """Expected calibration error of the probabilities, in percent."""
 
 
@@ -57,15 +63,23 @@ class SingleLabel:
         """See `Task`."""
         return int(np.bincount(targets, minlength=len(self.labels)).argmax())
 
-    def measure(self, targets: Int[np.ndarray, " N"], answers: Int[np.ndarray, " N"]) -> dict[str, Any]:
+    def measure(
+        self, targets: Int[np.ndarray, " N"], answers: Int[np.ndarray, " N"]
+    ) -> dict[str, Any]:
         """Weighted F1 and others; see `metrics.summarize`."""
         confusion = metrics.confusion_matrix(targets, answers, len(self.labels))
         return metrics.summarize(confusion, self.labels, self.excluded)
 
-    def fit_temperature(self, scores: Float[np.ndarray, "N C"], targets: Int[np.ndarray, " N"]) -> float:
+    def fit_temperature(
+        self, scores: Float[np.ndarray, "N C"], targets: Int[np.ndarray, " N"]
+    ) -> float:
         """See `calibration.fit_temperature`."""
         return calibration.fit_temperature(scores, targets)
 
-    def calibration_error(self, scores: Float[np.ndarray, "N C"], targets: Int[np.ndarray, " N"], temperature: float) -> float:
+    def calibration_error(
+        self, scores: Float[np.ndarray, "N C"], targets: Int[np.ndarray, " N"], temperature: float
+    ) -> float:
         """Of softmax's probabilities."""
-        return calibration.expected_calibration_error(calibration.probabilities(scores, temperature), targets)
+        return calibration.expected_calibration_error(
+            calibration.probabilities(scores, temperature), targets
+        )

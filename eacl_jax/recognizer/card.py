@@ -1,4 +1,6 @@
-"""The card of a model folder, `README.md`: what a recognizer is, where it comes from, how good it is and what it is not for."""
+"""The card of a model folder, `README.md`: what a recognizer is, where it comes from, how good it
+is and what it is not for.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -6,13 +8,14 @@ from typing import Any, NamedTuple
 
 from huggingface_hub import ModelCardData
 
+from eacl_jax.config import Stage
 from eacl_jax.files.whole import write_text
 from eacl_jax.model.metrics import title
 from eacl_jax.recognizer.facts import CARD, KEY, Facts
 from eacl_jax.recognizer.folder import Settings
 from eacl_jax.recognizer.markdown import code, plain
+from eacl_jax.recognizer.results import Baseline, StageScores
 
-_STAGES = (("stage_one", "stage one"), ("stage_two", "stage two"))
 _MEASURES = ("micro_f1", "weighted_f1", "macro_f1", "accuracy")
 
 
@@ -26,19 +29,29 @@ class _About(NamedTuple):
 
 _ASK = "this project does not know its terms for models trained on it; ask its owners"
 _CORPORA = {
-    "smalltalk": _About("smalltalk, invented everyday conversations in text", "en", "CC0 1.0, says its data card"),
+    "smalltalk": _About(
+        "smalltalk, invented everyday conversations in text", "en", "CC0 1.0, says its data card"
+    ),
     "meld": _About("MELD, dialogues of a television series", "en", _ASK),
     "emorynlp": _About("EmoryNLP, scenes of a television series", "en", _ASK),
     "iemocap": _About(
-        "IEMOCAP, acted dialogues of two people", "en", "given to each user by its owners; ask them what it says of models"
+        "IEMOCAP, acted dialogues of two people",
+        "en",
+        "given to each user by its owners; ask them what it says of models",
     ),
-    "dailydialog": _About("DailyDialog, everyday dialogues written for learners of English", "en", _ASK),
+    "dailydialog": _About(
+        "DailyDialog, everyday dialogues written for learners of English", "en", _ASK
+    ),
     "custom": _About("a corpus of one's own", "", "known to those who trained the model; ask them"),
 }
 
 
 def write_card(
-    folder: Path, settings: Settings, encoder_config: Mapping[str, Any], facts: Facts | None, more: str = ""
+    folder: Path,
+    settings: Settings,
+    encoder_config: Mapping[str, Any],
+    facts: Facts | None,
+    more: str = "",
 ) -> None:
     """Writes a model folder's `README.md`.
 
@@ -52,14 +65,21 @@ def write_card(
     write_text(folder / CARD, card(settings, encoder_config, facts, more))
 
 
-def card(settings: Settings, encoder_config: Mapping[str, Any], facts: Facts | None, more: str = "") -> str:
+def card(
+    settings: Settings, encoder_config: Mapping[str, Any], facts: Facts | None, more: str = ""
+) -> str:
     """The text of a card; arguments as for `write_card`."""
     about = _CORPORA.get(facts.corpus) if facts else None
     extra: dict[str, Any] = {KEY: facts.to_dict()} if facts else {}
     data = ModelCardData(
         language=(about.language or None) if about else None,
         library_name="eacl_jax",
-        tags=["emotion-recognition", "emotion-recognition-in-conversation", "contrastive-learning", "jax"],
+        tags=[
+            "emotion-recognition",
+            "emotion-recognition-in-conversation",
+            "contrastive-learning",
+            "jax",
+        ],
         pipeline_tag="text-classification",
         metrics=["f1", "accuracy"],
         base_model=facts.encoder if facts and facts.on_hub else None,
@@ -83,65 +103,98 @@ _UNKNOWN = (
 )
 
 
-def _opening(settings: Settings, encoder_config: Mapping[str, Any], facts: Facts | None, about: _About | None) -> str:
+def _opening(
+    settings: Settings, encoder_config: Mapping[str, Any], facts: Facts | None, about: _About | None
+) -> str:
     trained = f", trained on {about.text if about else plain(facts.corpus)}" if facts else ""
     encoder = code(facts.encoder) if facts else "an encoder"
     past = settings.prompt.max_past
     return (
-        f"# Emotion recognition in conversation\n\n"
-        f"Tells the emotion of each utterance of a conversation from the utterance and up to {past} before it{trained}. "
-        f"The method is emotion-anchored contrastive learning ([arXiv 2403.20289](https://arxiv.org/abs/2403.20289)): "
-        f"an utterance gets the label whose anchor its representation is nearest to. "
-        f"It builds on {encoder} (architecture {plain(str(encoder_config.get('model_type', 'unknown')))}), fine-tuned."
+        "# Emotion recognition in conversation\n\nTells the emotion of each utterance of a"
+        f" conversation from the utterance and up to {past} before it{trained}. The method is"
+        " emotion-anchored contrastive learning ([arXiv"
+        " 2403.20289](https://arxiv.org/abs/2403.20289)): an utterance gets the label whose anchor"
+        f" its representation is nearest to. It builds on {encoder} (architecture"
+        f" {plain(str(encoder_config.get('model_type', 'unknown')))}), fine-tuned."
     )
 
 
 def _labels(settings: Settings) -> str:
     rows = zip(settings.labels, settings.words, strict=True)
-    return "## Labels\n\nEach anchor began as the encoding of its label's word.\n\n" + _table(("label", "word"), rows)
+    return "## Labels\n\nEach anchor began as the encoding of its label's word.\n\n" + _table(
+        ("label", "word"), rows
+    )
 
 
 def _of_run(settings: Settings, facts: Facts, about: _About | None) -> list[str]:
     changes = [plain(sentence) for sentence in facts.changes]
     if (settings.labels, settings.words) != (facts.labels, facts.words):
-        changes.append(f"It was given labels or words of its own, in place of {', '.join(map(plain, facts.labels))}.")
-    notice = "**What follows was measured before this recognizer was changed, and is not its own:** "
+        changes.append(
+            "It was given labels or words of its own, in place of"
+            f" {', '.join(map(plain, facts.labels))}."
+        )
+    notice = (
+        "**What follows was measured before this recognizer was changed, and is not its own:** "
+    )
     derived = f"{notice}{' '.join(changes)}\n\n" if changes else ""
-    return [_data(facts, about), _scores(facts, derived), _calibration(settings, facts, derived), _recipe(facts)]
+    return [
+        _data(facts, about),
+        _scores(facts, derived),
+        _calibration(settings, facts, derived),
+        _recipe(facts),
+    ]
 
 
 def _data(facts: Facts, about: _About | None) -> str:
     splits = list(facts.dialogues)
     rows = [("dialogues", *(f"{facts.dialogues[split]:,}" for split in splits))]
-    rows.append(("annotated utterances", *(f"{sum(facts.utterances[split].values()):,}" for split in splits)))
-    rows += [(label, *(f"{facts.utterances[split][label]:,}" for split in splits)) for label in facts.labels]
+    rows.append(
+        (
+            "annotated utterances",
+            *(f"{sum(facts.utterances[split].values()):,}" for split in splits),
+        )
+    )
+    rows += [
+        (label, *(f"{facts.utterances[split][label]:,}" for split in splits))
+        for label in facts.labels
+    ]
     name = about.text if about else plain(facts.corpus)
     return f"## Data\n\nThe corpus is {name}.\n\n" + _table(("", *splits), rows)
 
 
 def _scores(facts: Facts, derived: str) -> str:
-    results = facts.results
-    measures = [name for name in _MEASURES if name in results["stage_two"]["test"]]
-    always = results["always_most_frequent"]["label"]
-    named = [*((key, f"{name}, epoch {results[key]['best_epoch']}") for key, name in _STAGES)]
-    named.append(("always_most_frequent", f'always "{always}"'))
+    results, always = facts.results, facts.results.always_most_frequent
+    measures = [name for name in _MEASURES if getattr(results.stage_two.test, name) is not None]
+    scored = [
+        (f"{name}, {split}", getattr(found, split))
+        for name, found in ((stage.words, results.of(stage)) for stage in Stage)
+        for split in ("dev", "test")
+    ]
+    named: list[tuple[str, StageScores | Baseline]] = [
+        *(
+            (f"{stage.words}, epoch {results.of(stage).best_epoch}", results.of(stage))
+            for stage in Stage
+        ),
+        (f'always "{always.label}"', always),
+    ]
     rows = [
-        (name, split, *(f"{results[key][split][measure]:.2f}" for measure in measures))
-        for key, name in named
+        (name, split, *(f"{getattr(getattr(found, split), measure):.2f}" for measure in measures))
+        for name, found in named
         for split in ("dev", "test")
     ]
     by_class = [
-        (label, *(f"{results[key][split]['per_class_f1'][label]:.2f}" for key, _ in _STAGES for split in ("dev", "test")))
+        (label, *(f"{scores.per_class_f1[label]:.2f}" for _, scores in scored))
         for label in facts.labels
     ]
-    columns = [f"{name}, {split}" for _, name in _STAGES for split in ("dev", "test")]
+    columns = [name for name, _ in scored]
     chosen = (
         "**The epochs were chosen on test (`compat.select_on_test`): its scores are too good.**"
         if facts.recipe.get("compat.select_on_test")
         else "Epochs were chosen on dev; test was scored once, at the end."
     )
     return (
-        f"## Scores\n\n{derived}In percent, of one run (seed {facts.seed}). {chosen} Stage two's anchors answer.\n\n"
+        f"## Scores\n\n{derived}In percent, of one run (seed {facts.seed}). {chosen} Stage two's"
+        " anchors answer.\n\n"
         + _table(("", "split", *map(title, measures)), rows)
         + "\n\nF1 by label, in percent:\n\n"
         + _table(("label", *columns), by_class)
@@ -150,15 +203,22 @@ def _scores(facts: Facts, derived: str) -> str:
 
 def _calibration(settings: Settings, facts: Facts, derived: str) -> str:
     rows = []
-    for key, name in _STAGES:
-        found = facts.results[key]["calibration"]
-        errors = (found["expected_calibration_error_uncalibrated"], found["expected_calibration_error"])
+    for stage in Stage:
+        found = facts.results.of(stage).calibration
+        errors = (found.expected_calibration_error_uncalibrated, found.expected_calibration_error)
         before, after = ([f"{error[split]:.2f}" for split in ("dev", "test")] for error in errors)
-        rows.append((name, f"{found['temperature']:.4f}", before[0], after[0], before[1], after[1]))
-    note = f" This recognizer's own temperature is {settings.calibration['stage_two']:.4f}." if derived else ""
+        rows.append(
+            (stage.words, f"{found.temperature:.4f}", before[0], after[0], before[1], after[1])
+        )
+    note = (
+        f" This recognizer's own temperature is {settings.calibration[Stage.TWO]:.4f}."
+        if derived
+        else ""
+    )
     return (
-        "## Calibration\n\nProbabilities are `softmax(scores / T)`; T was fitted on dev and changes no answer. "
-        f"Expected calibration error in percent, without T and with it:{note}\n\n"
+        "## Calibration\n\nProbabilities are `softmax(scores / T)`; T was fitted on dev and"
+        " changes no answer. Expected calibration error in percent, without T and with"
+        f" it:{note}\n\n"
         + _table(("", "T", "dev without", "dev with", "test without", "test with"), rows)
     )
 
@@ -166,8 +226,8 @@ def _calibration(settings: Settings, facts: Facts, derived: str) -> str:
 def _recipe(facts: Facts) -> str:
     rows = [(name, str(value)) for name, value in facts.recipe.items()]
     return (
-        f"## Training\n\nTwo stages: the encoder and its heads, then the anchors alone. Encoder {code(facts.encoder)}, "
-        f"seed {facts.seed}.\n\n<details><summary>Settings</summary>\n\n"
+        "## Training\n\nTwo stages: the encoder and its heads, then the anchors alone. Encoder"
+        f" {code(facts.encoder)}, seed {facts.seed}.\n\n<details><summary>Settings</summary>\n\n"
         + _table(("setting", "value"), rows, cell=code)
         + "\n\n</details>"
     )
@@ -196,8 +256,9 @@ def _limits(facts: Facts | None) -> str:
         most, least = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
         total = max(sum(counts.values()), 1)
         share = (
-            f' In training "{plain(most)}" made up {100 * counts[most] / total:.0f}% of the utterances and "{plain(least)}" '
-            f"{100 * counts[least] / total:.0f}%. See F1 by label above, not only the summary scores."
+            f' In training "{plain(most)}" made up {100 * counts[most] / total:.0f}% of the'
+            f' utterances and "{plain(least)}" {100 * counts[least] / total:.0f}%. See F1 by label'
+            " above, not only the summary scores."
         )
     return f"""## Limits
 
@@ -214,13 +275,15 @@ def _limits(facts: Facts | None) -> str:
 def _licences(about: _About | None) -> str:
     corpus = about.licence if about else "not known here; ask those who trained the model"
     return (
-        "## Licences\n\nThree may differ, and this card grants none. The code of eacl_jax is under Apache-2.0. "
-        "The encoder's weights are under the licence of the checkpoint that they come from: see its own card. "
-        f"The corpus: {corpus}."
+        "## Licences\n\nThree may differ, and this card grants none. The code of eacl_jax is under"
+        " Apache-2.0. The encoder's weights are under the licence of the checkpoint that they come"
+        f" from: see its own card. The corpus: {corpus}."
     )
 
 
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]], *, cell: Callable[[str], str] = plain) -> str:
+def _table(
+    head: Iterable[str], rows: Iterable[Iterable[str]], *, cell: Callable[[str], str] = plain
+) -> str:
     columns = [plain(name) for name in head]
     lines = [columns, ["---"] * len(columns), *([cell(value) for value in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -20,7 +20,9 @@ class Recognizer(Protocol):
     def settings(self) -> "Settings":
         """They say how much of the past a prompt holds."""
 
-    def predict_last(self, dialogues: Sequence[Dialogue], *, on_long: "OnLong" = ...) -> Sequence[Prediction]:
+    def predict_last(
+        self, dialogues: Sequence[Dialogue], *, on_long: "OnLong" = ...
+    ) -> Sequence[Prediction]:
         """The emotion of each dialogue's last utterance."""
 
 
@@ -49,7 +51,9 @@ class Conversation:
         self._past.append(Utterance(utterance.speaker, utterance.text))
         self._count += 1
 
-    def add(self, utterance: str | Mapping[str, Any] | Utterance, *, on_long: "OnLong" = "cut") -> Prediction:
+    def add(
+        self, utterance: str | Mapping[str, Any] | Utterance, *, on_long: "OnLong" = "cut"
+    ) -> Prediction:
         """The emotion of what is said now.
 
         Args:
@@ -57,7 +61,8 @@ class Conversation:
           on_long: as of `EmotionRecognizer.predict`.
 
         Raises:
-          UserError: it cannot be read, or is too long and to be refused; the conversation is then as before.
+          UserError: it cannot be read, or is too long and to be refused; the conversation is then
+            as before.
         """
         said = read_utterance(utterance)
         answer = self._recognizer.predict_last([self.ahead(said)], on_long=on_long)[0]

@@ -1,7 +1,7 @@
 """What is known of the run that a recognizer comes from.
 
-It stands in the front matter of the model folder's card, under `eacl_jax`, and nowhere else: a recognizer that is derived from
-another one takes it from there.
+It stands in the front matter of the model folder's card, under `eacl_jax`, and nowhere else: a
+recognizer that is derived from another one takes it from there.
 """
 
 import dataclasses
@@ -18,52 +18,14 @@ from eacl_jax.config import Config
 from eacl_jax.dialogue import Corpus
 from eacl_jax.errors import UserError
 from eacl_jax.files.local import read_text
-from eacl_jax.files.records import bounded, build
+from eacl_jax.files.records import build
+from eacl_jax.recognizer.results import Results
 
 CARD = "README.md"
 KEY = "eacl_jax"
 _PACKAGE = "package:"
+_ONCE = ("corpus", "seed")
 _RECIPE = ("prompt", "model", "anchors", "loss", "stage_one", "stage_two")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Scores:
-    weighted_f1: float = bounded(at_least=0, at_most=101)  # percent; a little more by rounding
-    accuracy: float = bounded(at_least=0, at_most=101)
-    macro_f1: float = bounded(at_least=0, at_most=101)
-    per_class_f1: dict[str, float] = bounded(at_least=0, at_most=101)
-    micro_f1: float | None = bounded(None, at_least=0, at_most=101)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Calibration:
-    temperature: float = bounded(above=0)
-    expected_calibration_error: dict[str, float]
-    expected_calibration_error_uncalibrated: dict[str, float]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Stage:
-    best_epoch: int = bounded(at_least=0)
-    dev: _Scores
-    test: _Scores
-    calibration: _Calibration
-
-
-@dataclasses.dataclass(frozen=True)
-class _Baseline:
-    label: str
-    dev: _Scores
-    test: _Scores
-
-
-@dataclasses.dataclass(frozen=True)
-class Results:
-    """What `results.json` holds of scores: what a card and a report tell."""
-
-    stage_one: _Stage
-    stage_two: _Stage
-    always_most_frequent: _Baseline
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +42,7 @@ class Facts:
       dialogues: by split.
       utterances: annotated ones, by split and label.
       recipe: settings by dotted name.
-      results: as `results.json` has them.
+      results: scores of the run.
       changes: what has been done to the recognizer since the run, in sentences.
     """
 
@@ -93,12 +55,16 @@ class Facts:
     dialogues: dict[str, int]
     utterances: dict[str, dict[str, int]]
     recipe: dict[str, Any]
-    results: dict[str, Any]
+    results: Results
     changes: tuple[str, ...] = ()
 
     @classmethod
     def of_run(
-        cls, config: Config, corpus: Corpus, gold: Mapping[str, Int[np.ndarray, " N"]], results: Mapping[str, Any]
+        cls,
+        config: Config,
+        corpus: Corpus,
+        gold: Mapping[str, Int[np.ndarray, " N"]],
+        results: Results,
     ) -> Self:
         """The facts of a run.
 
@@ -106,13 +72,20 @@ class Facts:
           config: of the run.
           corpus: which it learned from.
           gold: label indices of the annotated utterances, by split.
-          results: as `results.json` has them.
+          results: of it.
         """
         taxonomy = corpus.taxonomy
-        counts = {split: np.bincount(labels, minlength=len(taxonomy)) for split, labels in gold.items()}
+        counts = {
+            split: np.bincount(labels, minlength=len(taxonomy)) for split, labels in gold.items()
+        }
         groups = config.to_dict()
-        recipe = {f"{group}.{name}": value for group in _RECIPE for name, value in groups[group].items()}
-        recipe |= {f"encoder.{name}": groups["encoder"][name] for name in ("frozen_layers", "dtype", "attention_dropout")}
+        recipe = {
+            f"{group}.{name}": value for group in _RECIPE for name, value in groups[group].items()
+        }
+        recipe |= {
+            f"encoder.{name}": groups["encoder"][name]
+            for name in ("frozen_layers", "dtype", "attention_dropout")
+        }
         recipe |= {f"compat.{name}": on for name, on in groups["compat"].items() if on}
         where = config.encoder.path
         local = Path(where).expanduser()
@@ -126,9 +99,15 @@ class Facts:
             labels=taxonomy.labels,
             words=taxonomy.words,
             dialogues={split: len(dialogues) for split, dialogues in corpus.splits.items()},
-            utterances={split: dict(zip(taxonomy.labels, map(int, count), strict=True)) for split, count in counts.items()},
-            recipe={name: list(value) if isinstance(value, tuple) else value for name, value in recipe.items()},
-            results={name: results[name] for name in ("stage_one", "stage_two", "always_most_frequent")},
+            utterances={
+                split: dict(zip(taxonomy.labels, map(int, count), strict=True))
+                for split, count in counts.items()
+            },
+            recipe={
+                name: list(value) if isinstance(value, tuple) else value
+                for name, value in recipe.items()
+            },
+            results=results,
         )
 
     @classmethod
@@ -147,22 +126,32 @@ class Facts:
             if values is None:
                 return None
             problems: list[str] = []
+            # The run's corpus and seed stand there once.
+            about = {name: values[name] for name in _ONCE if name in values}
+            if isinstance(scores := values.get("results"), dict):
+                values = {**values, "results": {**scores, **about}}
             facts = build(cls, values, KEY, problems)
-            if facts:
-                build(Results, facts.results, f"{KEY}.results", problems)
         except (TypeError, ValueError, AttributeError, yaml.YAMLError) as error:
             problems = [" ".join(str(error).split())]
         if problems:
             raise UserError(
-                f"{file}: what stands under {KEY} in its front matter cannot be read; restore it, or delete the file to go "
-                "without what it tells of the run:\n  " + "\n  ".join(problems)
+                f"{file}: what stands under {KEY} in its front matter cannot be read; restore it,"
+                " or delete the file to go without what it tells of the run:\n  "
+                + "\n  ".join(problems)
             )
         return facts
 
     def changed(self, sentence: str) -> "Facts":
-        """The same facts for a recognizer to which something was done, told in a sentence."""
+        """The same facts for a recognizer to which something was done, described in a sentence."""
         return dataclasses.replace(self, changes=(*self.changes, sentence))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as the front matter holds them."""
-        return {name: list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(self).items()}
+        scores = {
+            name: value for name, value in self.results.to_json().items() if name not in _ONCE
+        }
+        plain = {
+            name: list(v) if isinstance(v, tuple) else v
+            for name, v in dataclasses.asdict(self).items()
+        }
+        return plain | {"results": scores}

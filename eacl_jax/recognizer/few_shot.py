@@ -1,8 +1,10 @@
-"""Stage two on a few examples: anchors move from where their label words put them, as far as the examples warrant.
+"""Stage two on a few examples: anchors move from where their label words put them, as far as the
+examples warrant.
 
-The objective is stage two's, plus a pull of each anchor towards where it began. A handful of examples would otherwise drag
-anchors anywhere: with a recognizer trained on MELD and EmoryNLP's labels, five examples a label without the pull lose ten
-points of dev weighted F1 against none at all; with it they lose nothing (BUILD_NOTES.md).
+The objective is stage two's, plus a pull of each anchor towards where it began. A handful of
+examples would otherwise drag anchors anywhere: with a recognizer trained on MELD and EmoryNLP's
+labels, five examples a label without the pull lose ten points of dev weighted F1 against none at
+all; with it they lose nothing (BUILD_NOTES.md).
 """
 
 import dataclasses
@@ -20,8 +22,8 @@ from eacl_jax.model import losses
 from eacl_jax.model.calibration import expected_calibration_error, fit_temperature, probabilities
 from eacl_jax.model.scores import host_scores
 
-# Chosen on EmoryNLP's dev split with recognizers trained on MELD. An anchor turned by 60 degrees costs PULL / 2 nats: as much
-# as 43 examples whose likelihood is halved.
+# Chosen on EmoryNLP's dev split with recognizers trained on MELD. An anchor turned by 60 degrees
+# costs PULL / 2 nats: as much as 43 examples whose likelihood is halved.
 PULL = 60.0
 # Enough to reach the minimum.
 STEPS = 300
@@ -37,11 +39,12 @@ class Adaptation:
     Attributes:
       examples: annotated utterances, by label.
       before: weighted F1 in percent of the anchors before, on these examples.
-      cross_validated: weighted F1 in percent on dialogues that were held out, each fold in turn; None where there are fewer
-        than two dialogues to divide.
+      cross_validated: weighted F1 in percent on dialogues that were held out, each fold in turn;
+        None where there are fewer than two dialogues to divide.
       expected_calibration_error: of the held-out answers, in percent; None likewise.
       folds: into how many parts the dialogues were divided to hold each out in turn; 0 likewise.
-      kept: the anchors stayed as they were, as held-out dialogues were not answered better by adapted ones.
+      kept: the anchors stayed as they were, as held-out dialogues were not answered better by
+        adapted ones.
     """
 
     examples: Mapping[str, int]
@@ -55,17 +58,25 @@ class Adaptation:
         counts = ", ".join(f"{label} {count}" for label, count in self.examples.items())
         if self.cross_validated is None:
             return (
-                f"examples: {counts}\nweighted F1 before {self.before:.2f}; the anchors were adapted. Nothing says whether "
-                "that is better: give two dialogues or more, so that some can be held out."
+                f"examples: {counts}\nweighted F1 before {self.before:.2f}; the anchors were"
+                " adapted. Nothing says whether that is better: give two dialogues or more, so"
+                " that some can be held out."
             )
-        after = f"{self.cross_validated:.2f} on held-out dialogues" + (f" ({self.folds}-fold)" if self.folds else "")
+        after = f"{self.cross_validated:.2f} on held-out dialogues" + (
+            f" ({self.folds}-fold)" if self.folds else ""
+        )
         error = f"expected calibration error of the answers {self.expected_calibration_error:.2f}"
         if not self.kept:
-            return f"examples: {counts}\nweighted F1 before {self.before:.2f}; adapted {after}; {error}"
+            return (
+                f"examples: {counts}\nweighted F1 before {self.before:.2f}; adapted {after};"
+                f" {error}"
+            )
         return (
-            f"examples: {counts}\nweighted F1 before {self.before:.2f}; adapted {after}, which is no better: the anchors were "
-            f"kept as they are, and only the probabilities were calibrated; {error}\nWhat may help: more annotated dialogues, "
-            "above all of the labels with few examples; words that say better what each label means; or training on them."
+            f"examples: {counts}\nweighted F1 before {self.before:.2f}; adapted {after}, which is"
+            " no better: the anchors were kept as they are, and only the probabilities were"
+            f" calibrated; {error}\nWhat may help: more annotated dialogues, above all of the"
+            " labels with few examples; words that say better what each label means; or training"
+            " on them."
         )
 
 
@@ -77,7 +88,8 @@ def adapt_anchors(
     temperature: float,
     weights: Float[np.ndarray, " N"] | None = None,
 ) -> Float[np.ndarray, "C m"]:
-    """The anchors that minimize `CE + PULL / n * sum_c (1 - cos(e_c, start_c))` over n examples; unit vectors.
+    """The anchors that minimize `CE + PULL / n * sum_c (1 - cos(e_c, start_c))` over n examples;
+    unit vectors.
 
     A label without examples keeps its anchor as it is. The result depends on nothing random.
 
@@ -88,14 +100,21 @@ def adapt_anchors(
       temperature: of the scores.
       weights: 0 for examples to leave out; None: all count.
     """
-    weights = np.ones(len(labels), np.float32) if weights is None else np.asarray(weights, np.float32)
+    weights = (
+        np.ones(len(labels), np.float32) if weights is None else np.asarray(weights, np.float32)
+    )
     start = anchors / np.maximum(np.linalg.norm(anchors, axis=1, keepdims=True), 1e-12)
     present = np.bincount(labels[weights > 0], minlength=len(anchors)) > 0
     if not present.any():
         return start
-    filler = round_up(len(labels), _EXAMPLES_STEP) - len(labels)  # so that few sizes are compiled
-    padded = [np.pad(array, [(0, filler)] + [(0, 0)] * (array.ndim - 1)) for array in (reps, labels.astype(np.int32), weights)]
-    return np.asarray(_minimize(start.astype(np.float32), present[:, None], *padded, temperature=temperature))
+    missing = round_up(len(labels), _EXAMPLES_STEP) - len(labels)  # so that few sizes are compiled
+    padded = [
+        np.pad(array, [(0, missing)] + [(0, 0)] * (array.ndim - 1))
+        for array in (reps, labels.astype(np.int32), weights)
+    ]
+    return np.asarray(
+        _minimize(start.astype(np.float32), present[:, None], *padded, temperature=temperature)
+    )
 
 
 @functools.partial(jax.jit, static_argnames="temperature")
@@ -111,12 +130,16 @@ def _minimize(
     def loss(anchors: Array) -> Array:
         unit = anchors / jnp.linalg.norm(anchors, axis=1, keepdims=True)
         away = jnp.sum(1.0 - jnp.sum(unit * start, axis=1))
-        objective, _ = losses.stage_two(reps, labels, anchors, temperature=temperature, weights=weights)
+        objective, _ = losses.stage_two(
+            reps, labels, anchors, temperature=temperature, weights=weights
+        )
         return objective + PULL * away / jnp.sum(weights)
 
     optimizer = optax.adam(RATE)
 
-    def step(state: tuple[Array, optax.OptState], _: None) -> tuple[tuple[Array, optax.OptState], None]:
+    def step(
+        state: tuple[Array, optax.OptState], _: None
+    ) -> tuple[tuple[Array, optax.OptState], None]:
         anchors, moments = state
         updates, moments = optimizer.update(jax.grad(loss)(anchors) * present, moments)
         return (anchors + jnp.asarray(updates), moments), None
@@ -134,7 +157,8 @@ def held_out_scores(
     temperature: float,
     seed: int = 0,
 ) -> Float[np.ndarray, "N C"] | None:
-    """Scores of each example with anchors adapted to the other folds' dialogues; None for fewer than two dialogues.
+    """Scores of each example with anchors adapted to the other folds' dialogues; None for fewer
+    than two dialogues.
 
     Args:
       reps: representations.
@@ -167,7 +191,8 @@ def report(
     temperature: float,
     folds: int = 0,
 ) -> tuple[Adaptation, float]:
-    """What to say of an adaptation, whether the anchors are better kept, and the temperature that calibrates it.
+    """What to say of an adaptation, whether the anchors are better kept, and the temperature that
+    calibrates it.
 
     Args:
       names: of the labels.
@@ -181,7 +206,9 @@ def report(
     from sklearn.metrics import f1_score  # takes a second, and predicting does without
 
     def weighted_f1(scores: Float[np.ndarray, "N C"]) -> float:
-        return 100 * float(f1_score(labels, scores.argmax(axis=1), average="weighted", zero_division=0))
+        return 100 * float(
+            f1_score(labels, scores.argmax(axis=1), average="weighted", zero_division=0)
+        )
 
     counts = dict(zip(names, np.bincount(labels, minlength=len(names)).tolist(), strict=True))
     if held_out is None:
@@ -190,4 +217,7 @@ def report(
     answers = before if kept else held_out
     temperature = fit_temperature(answers, labels, near=temperature)
     error = expected_calibration_error(probabilities(answers, temperature), labels)
-    return Adaptation(counts, weighted_f1(before), weighted_f1(held_out), error, folds, kept), temperature
+    return (
+        Adaptation(counts, weighted_f1(before), weighted_f1(held_out), error, folds, kept),
+        temperature,
+    )

@@ -3,8 +3,8 @@
 config.json         labels, prompt, readout, calibration
 heads.safetensors   mapping and anchors
 encoder/            weights, config and tokenizer, as PyTorch transformers reads them
-label_encoder/      the pretrained encoder in float16, which encodes label words that training did not know; only where
-                    anchors are made by it (`anchors.encoding="fixed"`)
+label_encoder/      the pretrained encoder in float16, which encodes label words that training did
+                    not know; only where anchors are made by it (`anchors.encoding="fixed"`)
 README.md           the model's card
 """
 
@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from eacl_jax import encoders
-from eacl_jax.config import ModelConfig, PromptConfig, Readout
+from eacl_jax.config import ModelConfig, PromptConfig, Readout, Stage
 from eacl_jax.corpora.transcripts import why_no_text
 from eacl_jax.dialogue import Taxonomy
 from eacl_jax.encoders.weights.parameters import write_tensors
@@ -48,8 +48,10 @@ class Settings:
       trailing_space: see `PromptBuilder`.
       temperature: of the scores, tau.
       encoder_dtype: of activations and matrix products.
-      anchor_encoding: what encodes label words: "fixed", the pretrained encoder; "live", the trained one.
-      calibration: by stage, what scores are divided by before they become probabilities; see `calibration.fit_temperature`.
+      anchor_encoding: what encodes label words: "fixed", the pretrained encoder; "live", the
+        trained one.
+      calibration: by stage, what scores are divided by before they become probabilities; see
+        `calibration.fit_temperature`.
     """
 
     labels: tuple[str, ...]
@@ -90,11 +92,15 @@ def write_folder(
     if label_encoder is not None:
         encoders.save(label_encoder, encoder_config, folder / "label_encoder", dtype="float16")
         tokenizer.save_pretrained(folder / "label_encoder")
-    text = json.dumps({"format": FORMAT, **dataclasses.asdict(settings)}, indent=2, ensure_ascii=False)
+    text = json.dumps(
+        {"format": FORMAT, **dataclasses.asdict(settings)}, indent=2, ensure_ascii=False
+    )
     (folder / "config.json").write_text(text + "\n", encoding="utf-8")
     mapping = nnx.to_pure_dict(nnx.state(representer.mapping, nnx.Param))
     leaves = jax.tree_util.tree_flatten_with_path({"mapping": mapping})[0]
-    tensors = {path_name(path).replace("/", "."): np.ascontiguousarray(leaf) for path, leaf in leaves}
+    tensors = {
+        path_name(path).replace("/", "."): np.ascontiguousarray(leaf) for path, leaf in leaves
+    }
     tensors |= {f"anchors.{stage}": np.ascontiguousarray(a) for stage, a in anchors.items()}
     write_tensors(tensors, folder / "heads.safetensors", readable_as=folder / "config.json")
 
@@ -103,16 +109,21 @@ def read_settings(file: Path) -> Settings:
     """Reads and checks `config.json`.
 
     Raises:
-      UserError: the file is missing or damaged; or names each field that is missing, unknown, or has no possible value.
+      UserError: the file is missing or damaged; or names each field that is missing, unknown, or
+        has no possible value.
     """
     values = read_json(file, "give the folder that a run leaves as `model/`")
     if values.pop("format", None) != FORMAT:
-        raise UserError(f"{file}: 'format' is not {FORMAT!r}; this folder was not written by this version's save_pretrained.")
+        raise UserError(
+            f"{file}: 'format' is not {FORMAT!r}; this folder was not written by this version's"
+            " save_pretrained."
+        )
     problems: list[str] = []
     settings = build(Settings, values, "config", problems)
-    if settings and not problems and set(settings.calibration) != {"stage_one", "stage_two"}:
+    if settings and not problems and set(settings.calibration) != set(Stage):
         problems.append(
-            f"config.calibration: expected stage_one and stage_two, got {', '.join(settings.calibration) or 'none'}."
+            "config.calibration: expected stage_one and stage_two, got"
+            f" {', '.join(settings.calibration) or 'none'}."
         )
     if settings and not problems:
         problems += [
@@ -135,26 +146,40 @@ def read_heads(file: Path, abstract: Any, classes: int) -> tuple[Any, dict[str, 
     try:
         tensors = load_file(file)
     except FileNotFoundError as error:
-        raise UserError(f"{file} is missing; expected the folder that a run leaves as `model/`.") from error
+        raise UserError(
+            f"{file} is missing; expected the folder that a run leaves as `model/`."
+        ) from error
     except (SafetensorError, OSError) as error:
-        raise UserError(f"{file} is damaged or no safetensors file ({error}); copy or save the model again.") from error
+        raise UserError(
+            f"{file} is damaged or no safetensors file ({error}); copy or save the model again."
+        ) from error
     try:
         check_finite(tensors)
     except UserError as error:
         raise UserError(f"{file}: {error}") from error
-    anchors = {name.removeprefix("anchors."): tensors.pop(name) for name in list(tensors) if name.startswith("anchors.")}
-    wrong = [f"{name}: numbers of type {a.dtype}" for name, a in tensors.items() if a.dtype.kind != "f"]
+    anchors = {
+        name.removeprefix("anchors."): tensors.pop(name)
+        for name in list(tensors)
+        if name.startswith("anchors.")
+    }
+    wrong = [
+        f"{name}: numbers of type {a.dtype}" for name, a in tensors.items() if a.dtype.kind != "f"
+    ]
     shape = (classes, abstract["output"]["bias"].shape[0])
     for stage, a in anchors.items():
         if len(a) != classes:
             wrong.append(f"anchors.{stage}: {len(a)} anchors for {classes} labels")
         elif a.shape != shape or a.dtype.kind != "f":
-            wrong.append(f"anchors.{stage}: expected shape {list(shape)}, found {list(a.shape)} of type {a.dtype}")
+            wrong.append(
+                f"anchors.{stage}: expected shape {list(shape)}, found {list(a.shape)} of type"
+                f" {a.dtype}"
+            )
         elif zero := np.flatnonzero(np.linalg.norm(a.astype(np.float64), axis=1) < 1e-12).tolist():
             wrong.append(
-                f"anchors.{stage}: those of the labels {', '.join(map(str, zero))} (from 0) are zero, and point nowhere"
+                f"anchors.{stage}: those of the labels {', '.join(map(str, zero))} (from 0) are"
+                " zero, and point nowhere"
             )
-    if "stage_two" not in anchors:
+    if Stage.TWO not in anchors:
         wrong.append("anchors.stage_two: missing")
 
     def take(path: tuple[Any, ...], leaf: Any) -> Any:
@@ -162,12 +187,15 @@ def read_heads(file: Path, abstract: Any, classes: int) -> tuple[Any, dict[str, 
         found = tensors.pop(name, None)
         if found is None or found.shape != leaf.shape:
             wrong.append(
-                f"{name}: expected shape {list(leaf.shape)}, found {'nothing' if found is None else list(found.shape)}"
+                f"{name}: expected shape {list(leaf.shape)}, found"
+                f" {'nothing' if found is None else list(found.shape)}"
             )
         return found
 
     mapping = jax.tree_util.tree_map_with_path(take, {"mapping": abstract})["mapping"]
     wrong += [f"{name}: not expected" for name in tensors]
     if wrong:
-        raise UserError(f"{file} does not fit its config.json and encoder:\n  " + "\n  ".join(wrong))
+        raise UserError(
+            f"{file} does not fit its config.json and encoder:\n  " + "\n  ".join(wrong)
+        )
     return mapping, anchors

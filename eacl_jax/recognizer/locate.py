@@ -1,4 +1,6 @@
-"""Finds the folder of a model and sees that its files are there and may be read, in milliseconds: nothing is loaded."""
+"""Finds the folder of a model and sees that its files are there and may be read, in milliseconds:
+nothing is loaded.
+"""
 
 import json
 import os
@@ -13,7 +15,8 @@ _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
 
 
 def find_folder(path: str | Path, revision: str) -> Path:
-    """The model folder: the given one, the `model/` of a given run, or a hub repository's, downloaded once.
+    """The model folder: the given one, the `model/` of a given run, or a hub repository's,
+    downloaded once.
 
     Args:
       path: a folder, with `~` as the home folder, or the id of a hub repository.
@@ -30,7 +33,8 @@ def find_folder(path: str | Path, revision: str) -> Path:
 
 
 def find_local(path: str | Path) -> Path | None:
-    """The given model folder, or a given run's; None where a hub repository is meant. No network is used.
+    """The given model folder, or a given run's; None where a hub repository is meant. No network is
+    used.
 
     Raises:
       UserError: as `find_folder`.
@@ -49,10 +53,12 @@ def check(folder: Path) -> None:
       UserError: a file is missing or may not be read.
     """
     local.check_readable(folder, ("config.json", "heads.safetensors", "README.md"))
-    if missing := [name for name in ("config.json", "heads.safetensors") if not (folder / name).is_file()]:
+    if missing := [
+        name for name in ("config.json", "heads.safetensors") if not (folder / name).is_file()
+    ]:
         raise UserError(_no_model(folder, missing))
     parts = ["encoder"]
-    # What else is amiss with it, is told where it is read.
+    # What else is amiss with it, is reported where it is read.
     try:
         if json.loads((folder / "config.json").read_bytes())["anchor_encoding"] == "fixed":
             parts.append("label_encoder")
@@ -60,7 +66,10 @@ def check(folder: Path) -> None:
         pass
     for part in parts:
         if not (folder / part).is_dir():
-            raise UserError(f"{folder / part} is missing: the model folder is not whole; copy or save the model again.")
+            raise UserError(
+                f"{folder / part} is missing: the model folder is not whole; copy or save the model"
+                " again."
+            )
         local.check_readable(folder / part, ("*",))
 
 
@@ -71,7 +80,10 @@ def _in_run(folder: Path) -> Path:
     if os.path.exists(folder / "model"):
         return folder / "model"
     if os.path.exists(folder / "checkpoints"):
-        raise UserError(f"{folder} is a run that is not finished: it holds no model/ yet. Run its command again to go on.")
+        raise UserError(
+            f"{folder} is a run that is not finished: it holds no model/ yet. Run its command again"
+            " to go on."
+        )
     return folder
 
 
@@ -81,15 +93,22 @@ def _is_model(folder: Path) -> bool:
 
 def _no_model(folder: Path, missing: list[str]) -> str:
     if len(missing) == 1:
-        return f"{folder / missing[0]} is missing: the model folder is not whole; copy or save the model again."
+        return (
+            f"{folder / missing[0]} is missing: the model folder is not whole; copy or save the"
+            " model again."
+        )
     if _is_model(folder.parent):
         return f"{folder} is a part of a model; name the whole folder, {folder.parent}."
     names = sorted(os.listdir(folder))
-    if models := [str(folder / name) for name in names if _is_model(folder / name) or _is_model(folder / name / "model")]:
+    if models := [
+        str(folder / name)
+        for name in names
+        if _is_model(folder / name) or _is_model(folder / name / "model")
+    ]:
         return f"{folder} is no model's folder; did you mean {' or '.join(models[:3])}?"
     return (
-        f"{folder} is no model's folder: {' and '.join(missing)} are missing, it holds {local.listed(names) or 'nothing'}; "
-        "expected the folder that a run leaves as `model/`."
+        f"{folder} is no model's folder: {' and '.join(missing)} are missing, it holds"
+        f" {local.listed(names) or 'nothing'}; expected the folder that a run leaves as `model/`."
     )
 
 
@@ -101,6 +120,6 @@ def _from_hub(name: str, revision: str) -> Path:
     except Exception as error:  # the hub's client raises errors of several libraries
         reason = str(error).strip().split("\n")[0]
         raise UserError(
-            f"there is no folder {name}, and it cannot be had from the hub either ({type(error).__name__}: {reason}). "
-            f"{local.alike(Path(name)).capitalize()}".strip()
+            f"there is no folder {name}, and it cannot be had from the hub either"
+            f" ({type(error).__name__}: {reason}). {local.alike(Path(name)).capitalize()}".strip()
         ) from error

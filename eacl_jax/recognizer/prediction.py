@@ -5,7 +5,16 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, overload
 
-ANSWER = ("speaker", "text", "emotion", "confidence", "probabilities", "cosines", "truncated", "unknown_text")
+ANSWER = (
+    "speaker",
+    "text",
+    "emotion",
+    "confidence",
+    "probabilities",
+    "cosines",
+    "truncated",
+    "unknown_text",
+)
 """Fields of an answer to an utterance."""
 OTHER = "other"
 """Stands for the fields that an utterance came with."""
@@ -22,11 +31,13 @@ class Prediction:
       speaker: who says it.
       text: what is said.
       emotion: label of the nearest anchor.
-      probabilities: by label, calibrated on dev where the recognizer was (`EmotionRecognizer.calibration`); they sum to 1.
+      probabilities: by label, calibrated on dev where the recognizer was
+        (`EmotionRecognizer.calibration`); they sum to 1.
       cosines: by label, from -1 to 1, of the utterance's representation with each anchor.
-      truncated: the text is longer than the encoder reads: the answer is that to its end, or to the mean of its parts where
-        that was asked for.
-      unknown_text: the encoder's tokenizer does not know most of the text, such as another script: the answer says nothing.
+      truncated: the text is longer than the encoder reads: the answer is that to its end, or to the
+        mean of its parts where that was asked for.
+      unknown_text: the encoder's tokenizer does not know most of the text, such as another script:
+        the answer says nothing.
       other: fields of the user's own that the utterance came with.
     """
 
@@ -45,15 +56,17 @@ class Prediction:
         return self.probabilities[self.emotion]
 
     def to_json(self) -> dict[str, Any]:
-        """Speaker, text, emotion, confidence, probabilities, cosines, truncated, unknown_text and the other fields; numbers to
-        six decimals.
+        """Speaker, text, emotion, confidence, probabilities, cosines, truncated, unknown_text and
+        the other fields; numbers to six decimals.
         """
         return {
             "speaker": self.speaker,
             "text": self.text,
             "emotion": self.emotion,
             "confidence": round(self.confidence, _DIGITS),
-            "probabilities": {label: round(value, _DIGITS) for label, value in self.probabilities.items()},
+            "probabilities": {
+                label: round(value, _DIGITS) for label, value in self.probabilities.items()
+            },
             "cosines": {label: round(value, _DIGITS) for label, value in self.cosines.items()},
             "truncated": self.truncated,
             "unknown_text": self.unknown_text,
@@ -91,12 +104,17 @@ class DialoguePrediction(Sequence[Prediction]):
 
     def to_json(self) -> dict[str, Any]:
         """`{"id", "utterances": [...]}` and the other fields; see `Prediction.to_json`."""
-        return {"id": self.id, "utterances": [prediction.to_json() for prediction in self.predictions], **self.other}
+        return {
+            "id": self.id,
+            "utterances": [prediction.to_json() for prediction in self.predictions],
+            **self.other,
+        }
 
     def to_rows(self) -> list[dict[str, Any]]:
-        """A flat record an utterance, for a table or `pandas.DataFrame`: dialogue, utterance (from 0), speaker, text, emotion,
-        confidence, truncated, unknown_text, a probability a label as `p(LABEL)`, and the other fields of the utterance (where
-        one has the name of a column before, the column stays); numbers to six decimals.
+        """A flat record an utterance, for a table or `pandas.DataFrame`: dialogue, utterance (from
+        0), speaker, text, emotion, confidence, truncated, unknown_text, a probability a label as
+        `p(LABEL)`, and the other fields of the utterance (where one has the name of a column
+        before, the column stays); numbers to six decimals.
         """
         rows: list[dict[str, Any]] = [
             {
@@ -108,7 +126,10 @@ class DialoguePrediction(Sequence[Prediction]):
                 "confidence": round(each.confidence, _DIGITS),
                 "truncated": each.truncated,
                 "unknown_text": each.unknown_text,
-                **{f"p({label})": round(value, _DIGITS) for label, value in each.probabilities.items()},
+                **{
+                    f"p({label})": round(value, _DIGITS)
+                    for label, value in each.probabilities.items()
+                },
             }
             for number, each in enumerate(self.predictions)
         ]
@@ -120,11 +141,19 @@ class DialoguePrediction(Sequence[Prediction]):
     def __str__(self) -> str:
         """A line an utterance, in columns."""
         rows = [
-            (_plain(each.speaker), _short(each.text), _plain(each.emotion), f"{each.confidence:4.0%}{_mark(each)}")
+            (
+                _plain(each.speaker),
+                _short(each.text),
+                _plain(each.emotion),
+                f"{each.confidence:4.0%}{_mark(each)}",
+            )
             for each in self.predictions
         ]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        lines = [
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in rows
+        ]
         return "\n".join(lines)
 
     def __repr__(self) -> str:
@@ -146,13 +175,20 @@ class DialoguePrediction(Sequence[Prediction]):
 
 def _mark(prediction: Prediction) -> str:
     """What a person should know of an answer before trusting it."""
-    marks = [("text cut", prediction.truncated), ("text unknown to the model", prediction.unknown_text)]
+    marks = [
+        ("text cut", prediction.truncated),
+        ("text unknown to the model", prediction.unknown_text),
+    ]
     return "".join(f"  ({mark})" for mark, applies in marks if applies)
 
 
 def _plain(text: str) -> str:
-    """The text without what a terminal would obey: control characters are shown as a replacement."""
-    return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in ("Cc", "Cs") else c for c in text)
+    """The text without what a terminal would obey: control characters are shown as a
+    replacement.
+    """
+    return "".join(
+        "\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in ("Cc", "Cs") else c for c in text
+    )
 
 
 def _short(text: str) -> str:

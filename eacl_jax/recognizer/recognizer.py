@@ -1,4 +1,6 @@
-"""EmotionRecognizer: a trained model in use. A folder of files in, emotions of dialogues out; the corpus is not needed."""
+"""EmotionRecognizer: a trained model in use. A folder of files in, emotions of dialogues out; the
+corpus is not needed.
+"""
 
 import dataclasses
 import functools
@@ -12,7 +14,7 @@ from flax import nnx
 from jaxtyping import Float, Int
 
 from eacl_jax import encoders
-from eacl_jax.config import Config
+from eacl_jax.config import Config, Stage
 from eacl_jax.data.batching import LENGTH_STEP, round_up
 from eacl_jax.data.inputs import read_dialogues, read_labels
 from eacl_jax.data.prompts import Example, OnLong, PromptBuilder, warn_about
@@ -39,15 +41,17 @@ from eacl_jax.recognizer.prediction import DialoguePrediction, Prediction
 class EmotionRecognizer:
     """Tells the emotion of each utterance of a dialogue from itself and its past.
 
-    Recognizers do not change: `with_labels`, `adapt` and `calibrate` return new ones, which share the encoder's weights and
-    what was compiled. Answers to an utterance do not depend on what else is asked at the same time, but for rounding.
-    Not for use by several threads at once, but that one may make the next `examples` while another represents and answers.
+    Recognizers do not change: `with_labels`, `adapt` and `calibrate` return new ones, which share
+    the encoder's weights and what was compiled. Answers to an utterance do not depend on what else
+    is asked at the same time, but for rounding. Not for use by several threads at once, but that
+    one may make the next `examples` while another represents and answers.
 
     Attributes:
       settings: labels, prompt, readout and calibration.
       anchors: float32 [C, m] by stage, `stage_one` and `stage_two`.
       adaptation: what `adapt` did, for a recognizer that it returned.
-      warnings: what `with_labels` found in the labels: words that the encoder does not know, anchors that are nearly equal.
+      warnings: what `with_labels` found in the labels: words that the encoder does not know,
+        anchors that are nearly equal.
       facts: of the run that it comes from, for its card; None where they are not known.
       tokenizer: the encoder's.
       encoder_config: the encoder's config.json.
@@ -78,7 +82,8 @@ class EmotionRecognizer:
           tokenizer: the encoder's.
           encoder_config: the encoder's config.json.
           anchors: float32 [C, m] by stage, `stage_one` and `stage_two`; the latter predicts.
-          label_encoder: gives the encoder for words of other labels; None: the trained one encodes them.
+          label_encoder: gives the encoder for words of other labels; None: the trained one encodes
+            them.
           facts: of the run that it comes from, for its card.
           batch_size: utterances encoded at once, about.
         """
@@ -92,12 +97,20 @@ class EmotionRecognizer:
         self.facts = facts
         self.tokenizer, self.encoder_config = tokenizer, encoder_config
         self.prompts = PromptBuilder(
-            tokenizer, settings.prompt, readout=settings.readout, trailing_space=settings.trailing_space
+            tokenizer,
+            settings.prompt,
+            readout=settings.readout,
+            trailing_space=settings.trailing_space,
         )
         self._label_encoder = None if label_encoder is None else functools.cache(label_encoder)
         mesh = make_mesh()
         self.graphdef, self.params = graphdef, keep_or_put(params, replicated(mesh))
-        self._encoding = Passes(lambda p: nnx.merge(graphdef, p), mesh, size=batch_size, max_tokens=settings.prompt.max_tokens)
+        self._encoding = Passes(
+            lambda p: nnx.merge(graphdef, p),
+            mesh,
+            size=batch_size,
+            max_tokens=settings.prompt.max_tokens,
+        )
 
     @classmethod
     def from_training(
@@ -113,7 +126,8 @@ class EmotionRecognizer:
         calibration: dict[str, float],
         facts: Facts | None = None,
     ) -> "EmotionRecognizer":
-        """The recognizer that a run ends with. The pretrained encoder, from which anchors were made, is read again.
+        """The recognizer that a run ends with. The pretrained encoder, from which anchors were
+        made, is read again.
 
         Args:
           config: of the run.
@@ -138,8 +152,12 @@ class EmotionRecognizer:
             anchor_encoding=config.anchors.encoding,
             calibration=calibration,
         )
-        model = nnx.merge(graphdef, {name: params[name] for name in ("encoder", "predictor", "mapping")})
-        representer, state = nnx.split(Representer(model.encoder, model.mapping, readout=config.readout), nnx.Param)
+        model = nnx.merge(
+            graphdef, {name: params[name] for name in ("encoder", "predictor", "mapping")}
+        )
+        representer, state = nnx.split(
+            Representer(model.encoder, model.mapping, readout=config.readout), nnx.Param
+        )
         return cls(
             settings,
             representer,
@@ -148,19 +166,24 @@ class EmotionRecognizer:
             encoder_config=dict(encoder_config),
             anchors=anchors,
             label_encoder=(
-                (lambda: encoders.load(config.encoder, seed=config.seed).module) if config.anchors.encoding == "fixed" else None
+                (lambda: encoders.load(config.encoder, seed=config.seed).module)
+                if config.anchors.encoding == "fixed"
+                else None
             ),
             facts=facts,
             batch_size=config.batch.eval_batch_size,
         )
 
     @classmethod
-    def from_pretrained(cls, path: str | Path, *, revision: str = "main", batch_size: int = 64) -> "EmotionRecognizer":
+    def from_pretrained(
+        cls, path: str | Path, *, revision: str = "main", batch_size: int = 64
+    ) -> "EmotionRecognizer":
         """Loads a model folder.
 
         Args:
-          path: the folder, a run's folder, or the id of a hub repository that holds its files. What exists here is never a
-            hub id, and what is inside a folder here never comes from the hub.
+          path: the folder, a run's folder, or the id of a hub repository that holds its files. What
+            exists here is never a hub id, and what is inside a folder here never comes from the
+            hub.
           revision: branch, tag or commit of a hub id.
           batch_size: utterances encoded at once, about.
 
@@ -173,10 +196,13 @@ class EmotionRecognizer:
         longest, most = loaded.module.max_length, settings.prompt.max_tokens
         if longest is not None and most > longest:
             raise UserError(
-                f"{folder / 'config.json'}: config.prompt.max_tokens is {most}, but the encoder reads at most {longest} tokens."
+                f"{folder / 'config.json'}: config.prompt.max_tokens is {most}, but the encoder"
+                f" reads at most {longest} tokens."
             )
         representer = nnx.eval_shape(
-            lambda: Representer.build(loaded.module, settings.model, readout=settings.readout, rngs=nnx.Rngs(0))
+            lambda: Representer.build(
+                loaded.module, settings.model, readout=settings.readout, rngs=nnx.Rngs(0)
+            )
         )
         graphdef, abstract = nnx.split(representer, nnx.Param)
         shapes = nnx.to_pure_dict(abstract)["mapping"]
@@ -190,7 +216,13 @@ class EmotionRecognizer:
             encoder_config=loaded.config,
             anchors=anchors,
             label_encoder=(
-                (lambda: encoders.load_folder(folder / "label_encoder", dtype=settings.encoder_dtype).module)
+                (
+                    lambda: (
+                        encoders.load_folder(
+                            folder / "label_encoder", dtype=settings.encoder_dtype
+                        ).module
+                    )
+                )
                 if settings.anchor_encoding == "fixed"
                 else None
             ),
@@ -203,7 +235,8 @@ class EmotionRecognizer:
         return recognizer
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Writes the model folder with its card, or replaces one; where that fails, what was there stays as it was.
+        """Writes the model folder with its card, or replaces one; where that fails, what was there
+        stays as it was.
 
         Raises:
           UserError: it cannot be written.
@@ -233,28 +266,34 @@ class EmotionRecognizer:
         return self.settings.labels
 
     def warm(self) -> Iterator[tuple[int, int]]:
-        """Compiles all that predicting runs, one shape [rows, tokens] after the other, smallest first, so that no later call
-        has to wait for it; yields each when it is ready. Without it, a call compiles what it needs.
+        """Compiles all that predicting runs, one shape [rows, tokens] after the other, smallest
+        first, so that no later call has to wait for it; yields each when it is ready. Without it, a
+        call compiles what it needs.
         """
         return self._encoding.warm(self.params)
 
     def encode(self, dialogues: Any, *, on_long: OnLong = "cut") -> Float[np.ndarray, "N m"]:
-        """Representations of all utterances of the dialogues, in their order; arguments as of `predict`."""
+        """Representations of all utterances of the dialogues, in their order; arguments as of
+        `predict`.
+        """
         return self.represent(self.examples(read_dialogues(dialogues)[0], on_long=on_long))
 
-    def predict(self, dialogues: Any, *, stage: str = "stage_two", on_long: OnLong = "cut") -> Any:
+    def predict(self, dialogues: Any, *, stage: str = Stage.TWO, on_long: OnLong = "cut") -> Any:
         """The emotion of every utterance.
 
         Args:
-          dialogues: one dialogue or a list of them; `inputs` lists the forms. A string is one dialogue's transcript, a list of
-            strings is a list of dialogues, and a list of dicts, pairs or `Utterance`s is one dialogue. Emotions in them are not
-            looked at, fields of the user's own come back with the answers.
+          dialogues: one dialogue or a list of them; `inputs` lists the forms. A string is one
+            dialogue's transcript, a list of strings is a list of dialogues, and a list of dicts,
+            pairs or `Utterance`s is one dialogue. Emotions in them are not looked at, fields of the
+            user's own come back with the answers.
           stage: whose anchors to use, "stage_two" (adapted) or "stage_one".
-          on_long: what becomes of a text that is longer than the encoder reads: "cut" answers by its end (and says so:
-            `Prediction.truncated`), "refuse" raises, "pool" answers by the mean of its parts' representations.
+          on_long: what becomes of a text that is longer than the encoder reads: "cut" answers by
+            its end (and says so: `Prediction.truncated`), "refuse" raises, "pool" answers by the
+            mean of its parts' representations.
 
         Returns:
-          For one dialogue a `DialoguePrediction`, a sequence with one `Prediction` an utterance; for several, their list.
+          For one dialogue a `DialoguePrediction`, a sequence with one `Prediction` an utterance;
+          for several, their list.
 
         Raises:
           UserError: something given is not a dialogue, or there is no such stage.
@@ -265,13 +304,18 @@ class EmotionRecognizer:
         warn_about(examples, self.settings.prompt.max_tokens)
         utterances = [utterance for dialogue in read for utterance in dialogue.utterances]
         answers = iter(self.answer(self.represent(examples), utterances, examples, stage=stage))
-        results = [DialoguePrediction(d.id, tuple(next(answers) for _ in d.utterances), d.other) for d in read]
+        results = [
+            DialoguePrediction(d.id, tuple(next(answers) for _ in d.utterances), d.other)
+            for d in read
+        ]
         return results[0] if single else results
 
     def predict_last(
-        self, dialogues: Sequence[Dialogue], *, stage: str = "stage_two", on_long: OnLong = "cut"
+        self, dialogues: Sequence[Dialogue], *, stage: str = Stage.TWO, on_long: OnLong = "cut"
     ) -> list[Prediction]:
-        """The emotion of the last utterance of each dialogue, of which none may be empty; the others are its past only."""
+        """The emotion of the last utterance of each dialogue, of which none may be empty; the
+        others are its past only.
+        """
         self._check_stage(stage)
         examples = self.examples(dialogues, "last", on_long=on_long)
         warn_about(examples, self.settings.prompt.max_tokens)
@@ -283,75 +327,86 @@ class EmotionRecognizer:
         return Conversation(self)
 
     def with_labels(self, labels: Mapping[str, str] | Sequence[str] | str) -> "EmotionRecognizer":
-        """A recognizer that answers by other labels, without any example of them: from their words alone.
+        """A recognizer that answers by other labels, without any example of them: from their words
+        alone.
 
         Args:
-          labels: the word or phrase of each label, `{"gratitude": "grateful"}`, `["gratitude=grateful", "anger"]` or
-            `"gratitude=grateful,anger"`; a label alone is its own word. At least two. The closer they are to what training told
-            apart, the better the answers.
+          labels: the word or phrase of each label, `{"gratitude": "grateful"}`,
+            `["gratitude=grateful", "anger"]` or `"gratitude=grateful,anger"`; a label alone is its
+            own word. At least two. The closer they are to what training told apart, the better the
+            answers.
 
         Raises:
-          UserError: labels or words are missing, empty, repeat, or cannot be told apart: the encoder reads the same tokens in
-            their words, or gives them the same anchor.
+          UserError: labels or words are missing, empty, repeat, or cannot be told apart: the
+            encoder reads the same tokens in their words, or gives them the same anchor.
         """
         words = read_labels(labels)
         taxonomy = Taxonomy(tuple(words), tuple(words.values()))
         warnings = check_words(self.tokenizer, taxonomy)
         anchors = self._label_anchors(taxonomy)
         warnings += check_anchors(taxonomy, anchors)
-        temperature = self.settings.calibration["stage_one"]
+        temperature = self.settings.calibration[Stage.ONE]
         settings = dataclasses.replace(
             self.settings,
             labels=taxonomy.labels,
             words=taxonomy.words,
-            calibration={"stage_one": temperature, "stage_two": temperature},
+            calibration={Stage.ONE: temperature, Stage.TWO: temperature},
         )
-        changed = self._changed(settings, {"stage_one": anchors, "stage_two": anchors})
+        changed = self._changed(settings, {Stage.ONE: anchors, Stage.TWO: anchors})
         changed.warnings, changed.adaptation = warnings, None
         return changed
 
     def adapt(self, dialogues: Any, *, seed: int = 0) -> "EmotionRecognizer":
-        """Stage two on annotated dialogues: a recognizer whose anchors are moved by them, everything else frozen.
+        """Stage two on annotated dialogues: a recognizer whose anchors are moved by them,
+        everything else frozen.
 
-        Seconds on a CPU. Few examples a label will do, and a label without any keeps its anchor; see `few_shot`. Where there
-        are two dialogues or more, each is also answered by anchors that were adapted to the others: unless those answers are
-        better than today's, the anchors stay as they are. The probabilities are calibrated on the same answers. `adaptation` of
-        what is returned says what was done, and how good the answers were.
+        Seconds on a CPU. Few examples a label will do, and a label without any keeps its anchor;
+        see `few_shot`. Where there are two dialogues or more, each is also answered by anchors that
+        were adapted to the others: unless those answers are better than today's, the anchors stay
+        as they are. The probabilities are calibrated on the same answers. `adaptation` of what is
+        returned says what was done, and how good the answers were.
 
         Args:
-          dialogues: as for `predict`; utterances with an `emotion` are examples, the others context. Emotions must be among
-            the labels: for others, begin with `with_labels`.
+          dialogues: as for `predict`; utterances with an `emotion` are examples, the others
+            context. Emotions must be among the labels: for others, begin with `with_labels`.
           seed: decides which dialogues are held out together.
 
         Raises:
-          UserError: no utterance has an emotion, one is not among the labels, or the seed is no whole number from 0 on.
+          UserError: no utterance has an emotion, one is not among the labels, or the seed is no
+            whole number from 0 on.
         """
         if not isinstance(seed, (int, np.integer)) or seed < 0:
             raise UserError(f"seed must be a whole number from 0 on, got {seed!r:.40}.")
         reps, labels, numbers = self._annotated(dialogues)
-        tau, start = self.settings.temperature, self.anchors["stage_two"]
+        tau, start = self.settings.temperature, self.anchors[Stage.TWO]
         adapted = few_shot.adapt_anchors(reps, labels, start, temperature=tau)
-        held_out = few_shot.held_out_scores(reps, labels, numbers, start, temperature=tau, seed=seed)
+        held_out = few_shot.held_out_scores(
+            reps, labels, numbers, start, temperature=tau, seed=seed
+        )
         before = host_scores(reps, start, temperature=tau)
         calibration = dict(self.settings.calibration)
-        report, calibration["stage_two"] = few_shot.report(
+        report, calibration[Stage.TWO] = few_shot.report(
             self.labels,
             labels,
             before,
             held_out,
-            temperature=calibration["stage_two"],
+            temperature=calibration[Stage.TWO],
             folds=min(few_shot.FOLDS, len(np.unique(numbers))),
         )
-        anchors = self.anchors if report.kept else {**self.anchors, "stage_two": adapted}
-        changed = self._changed(dataclasses.replace(self.settings, calibration=calibration), anchors)
+        anchors = self.anchors if report.kept else {**self.anchors, Stage.TWO: adapted}
+        changed = self._changed(
+            dataclasses.replace(self.settings, calibration=calibration), anchors
+        )
         changed.adaptation = report
         what = "calibrated on" if report.kept else "adapted to"
-        changed.facts = self.facts and self.facts.changed(f"It was {what} {len(labels)} annotated utterances.")
+        changed.facts = self.facts and self.facts.changed(
+            f"It was {what} {len(labels)} annotated utterances."
+        )
         return changed
 
     def calibrate(self, dialogues: Any) -> "EmotionRecognizer":
-        """A recognizer whose probabilities fit annotated dialogues, by one temperature; its answers stay the same. The fewer
-        the examples, the nearer the temperature stays to what it was.
+        """A recognizer whose probabilities fit annotated dialogues, by one temperature; its answers
+        stay the same. The fewer the examples, the nearer the temperature stays to what it was.
 
         Args:
           dialogues: as for `adapt`, but others than those that it was adapted to.
@@ -368,30 +423,46 @@ class EmotionRecognizer:
             )
             for stage, anchors in self.anchors.items()
         }
-        changed = self._changed(dataclasses.replace(self.settings, calibration=calibration), self.anchors)
-        changed.facts = self.facts and self.facts.changed(f"It was calibrated on {len(labels)} annotated utterances.")
+        changed = self._changed(
+            dataclasses.replace(self.settings, calibration=calibration), self.anchors
+        )
+        changed.facts = self.facts and self.facts.changed(
+            f"It was calibrated on {len(labels)} annotated utterances."
+        )
         return changed
 
     def examples(
-        self, dialogues: Sequence[Dialogue], targets: Literal["all", "last"] = "all", *, on_long: OnLong = "cut"
+        self,
+        dialogues: Sequence[Dialogue],
+        targets: Literal["all", "last"] = "all",
+        *,
+        on_long: OnLong = "cut",
     ) -> list[Example]:
-        """First step of predicting: the prompts of all utterances, or of each dialogue's last. Emotions are not looked at.
+        """First step of predicting: the prompts of all utterances, or of each dialogue's last.
+        Emotions are not looked at.
 
-        A program that answers several callers at once (a service) takes the three steps itself: prompts of one caller and
-        another may be represented together, also for recognizers that differ in their labels only.
+        A program that answers several callers at once (a service) takes the three steps itself:
+        prompts of one caller and another may be represented together, also for recognizers that
+        differ in their labels only.
         """
         unlabelled = [
-            dataclasses.replace(d, utterances=tuple(dataclasses.replace(u, emotion=None) for u in d.utterances))
+            dataclasses.replace(
+                d, utterances=tuple(dataclasses.replace(u, emotion=None) for u in d.utterances)
+            )
             for d in dialogues
         ]
         if on_long not in get_args(OnLong):
-            raise UserError(f"on_long must be one of {', '.join(get_args(OnLong))}, got {on_long!r:.40}.")
+            raise UserError(
+                f"on_long must be one of {', '.join(get_args(OnLong))}, got {on_long!r:.40}."
+            )
         return self.prompts.build(unlabelled, self.taxonomy, targets=targets, on_long=on_long)
 
     def represent(self, examples: Sequence[Example]) -> Float[np.ndarray, "N m"]:
-        """Second step: the prompts' representations; of one in parts (`Example.windows`) their mean."""
+        """Second step: the prompts' representations; of one in parts (`Example.windows`) their
+        mean.
+        """
         if not examples:
-            return np.zeros((0, self.anchors["stage_two"].shape[1]), np.float32)
+            return np.zeros((0, self.anchors[Stage.TWO].shape[1]), np.float32)
         parts = [part for example in examples for part in (*example.windows, example)]
         reps = self._encoding.represent(self.params, parts)
         if len(parts) == len(examples):
@@ -406,14 +477,15 @@ class EmotionRecognizer:
         utterances: Sequence[Utterance],
         examples: Sequence[Example] | None = None,
         *,
-        stage: str = "stage_two",
+        stage: str = Stage.TWO,
     ) -> list[Prediction]:
         """Last step: the predictions for N representations and the utterances that they stand for.
 
         Args:
           reps: from `represent`.
           utterances: N.
-          examples: N, from `examples`: they know which texts were cut or are unknown; without them no answer says so.
+          examples: N, from `examples`: they know which texts were cut or are unknown; without them
+            no answer says so.
           stage: whose anchors to use.
         """
         labels = self.labels
@@ -421,7 +493,11 @@ class EmotionRecognizer:
         scores = scores_of_cosines(cosines, temperature=self.settings.temperature)
         probability = probabilities(scores, self.settings.calibration[stage])
         best = decide(cosines)
-        flags = [(e.truncated, e.unknown) for e in examples] if examples is not None else [(False, False)] * len(utterances)
+        flags = (
+            [(e.truncated, e.unknown) for e in examples]
+            if examples is not None
+            else [(False, False)] * len(utterances)
+        )
         return [
             Prediction(
                 speaker=u.speaker,
@@ -440,46 +516,74 @@ class EmotionRecognizer:
 
     def _check_stage(self, stage: str) -> None:
         if stage not in self.anchors:
-            raise UserError(f"there are no anchors of stage {stage!r:.40}; there are those of {', '.join(self.anchors)}.")
+            raise UserError(
+                f"there are no anchors of stage {stage!r:.40}; there are those of"
+                f" {', '.join(self.anchors)}."
+            )
 
-    def _annotated(self, dialogues: Any) -> tuple[Float[np.ndarray, "N m"], Int[np.ndarray, " N"], Int[np.ndarray, " N"]]:
-        """Representations of the annotated utterances, their labels and the numbers of their dialogues."""
+    def _annotated(
+        self, dialogues: Any
+    ) -> tuple[Float[np.ndarray, "N m"], Int[np.ndarray, " N"], Int[np.ndarray, " N"]]:
+        """Representations of the annotated utterances, their labels and the numbers of their
+        dialogues.
+        """
         read = read_dialogues(dialogues)[0]
         emotions = [u.emotion for d in read for u in d.utterances if u.emotion is not None]
         if not emotions:
             raise UserError(
-                "no utterance has an 'emotion'; annotate some with one of the labels: " + ", ".join(self.labels) + "."
+                "no utterance has an 'emotion'; annotate some with one of the labels: "
+                + ", ".join(self.labels)
+                + "."
             )
         if unknown := sorted(set(emotions) - set(self.labels)):
             raise UserError(
-                f"emotions {', '.join(map(repr, unknown))} are not among the labels {', '.join(map(repr, self.labels))}; "
-                "correct them, or begin with other labels (with_labels)."
+                f"emotions {', '.join(map(repr, unknown))} are not among the labels"
+                f" {', '.join(map(repr, self.labels))}; correct them, or begin with other labels"
+                " (with_labels)."
             )
         examples = self.prompts.build(read, self.taxonomy)
         warn_about(examples, self.settings.prompt.max_tokens)
         # What was said word for word in another dialogue too, is held out together with it.
         first: dict[tuple[tuple[str, str], ...], int] = {}
-        alike = [first.setdefault(tuple((u.speaker, u.text) for u in d.utterances), number) for number, d in enumerate(read)]
-        numbers = [number for number, d in zip(alike, read, strict=True) for u in d.utterances if u.emotion is not None]
+        alike = [
+            first.setdefault(tuple((u.speaker, u.text) for u in d.utterances), number)
+            for number, d in enumerate(read)
+        ]
+        numbers = [
+            number
+            for number, d in zip(alike, read, strict=True)
+            for u in d.utterances
+            if u.emotion is not None
+        ]
         return self.represent(examples), np.array([e.label for e in examples]), np.array(numbers)
 
     def _label_anchors(self, taxonomy: Taxonomy) -> Float[np.ndarray, "C m"]:
         """Anchors from label words, as training made them."""
         params = self.params
         if self._label_encoder is not None:
-            params = {**params, "encoder": nnx.to_pure_dict(nnx.state(self._label_encoder(), nnx.Param))}
+            params = {
+                **params,
+                "encoder": nnx.to_pure_dict(nnx.state(self._label_encoder(), nnx.Param)),
+            }
         longest = self.settings.prompt.max_tokens
         mapped = []
         for batch, count in label_batches(self.tokenizer, taxonomy):
             if batch.tokens.shape[1] > round_up(longest, LENGTH_STEP):
                 raise UserError(
-                    f"the words of a label are longer than the {longest} tokens that the encoder is given; shorten them."
+                    f"the words of a label are longer than the {longest} tokens that the encoder is"
+                    " given; shorten them."
                 )
-            mapped.append(np.asarray(self._encoding.map(params, self._encoding.encode_labels(params, batch)))[:count])
+            mapped.append(
+                np.asarray(self._encoding.map(params, self._encoding.encode_labels(params, batch)))[
+                    :count
+                ]
+            )
         return np.concatenate(mapped)
 
     def _changed(self, settings: Settings, anchors: dict[str, np.ndarray]) -> "EmotionRecognizer":
-        changed = object.__new__(type(self))  # copy.copy would load the folder again: see __reduce__
+        changed = object.__new__(
+            type(self)
+        )  # copy.copy would load the folder again: see __reduce__
         changed.__dict__.update(self.__dict__)
         changed.settings, changed.anchors = settings, anchors
         return changed
@@ -488,15 +592,27 @@ class EmotionRecognizer:
         kind, prompt = self.encoder_config.get("model_type", "?"), self.settings.prompt
         where = f" from {self._source.path}" if self._source else ""
         return (
-            f"<EmotionRecognizer of {', '.join(self.labels)}; {kind}, at most {prompt.max_tokens} tokens and "
-            f"{prompt.max_past} past utterances{where}>"
+            f"<EmotionRecognizer of {', '.join(self.labels)}; {kind}, at most {prompt.max_tokens}"
+            f" tokens and {prompt.max_past} past utterances{where}>"
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickles where the model is and what was changed since, not the weights: who unpickles it loads the folder again."""
+        """Pickles where the model is and what was changed since, not the weights: who unpickles it
+        loads the folder again.
+        """
         if self._source is None:
-            raise TypeError("a recognizer that was not loaded with from_pretrained cannot be pickled; save and load it first.")
-        return _loaded_again, (self._source, self.settings, self.anchors, self.adaptation, self.facts, self.warnings)
+            raise TypeError(
+                "a recognizer that was not loaded with from_pretrained cannot be pickled; save and"
+                " load it first."
+            )
+        return _loaded_again, (
+            self._source,
+            self.settings,
+            self.anchors,
+            self.adaptation,
+            self.facts,
+            self.warnings,
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -509,11 +625,16 @@ class _Source:
     heads: str
 
 
-def _loaded_again(source: _Source, settings: Settings, anchors: dict[str, np.ndarray], *known: Any) -> EmotionRecognizer:
-    recognizer = EmotionRecognizer.from_pretrained(source.path, revision=source.revision, batch_size=source.batch_size)
+def _loaded_again(
+    source: _Source, settings: Settings, anchors: dict[str, np.ndarray], *known: Any
+) -> EmotionRecognizer:
+    recognizer = EmotionRecognizer.from_pretrained(
+        source.path, revision=source.revision, batch_size=source.batch_size
+    )
     if recognizer._source != source:
         raise UserError(
-            f"{source.path} is no longer the model that this recognizer was loaded from: its heads.safetensors differs."
+            f"{source.path} is no longer the model that this recognizer was loaded from: its"
+            " heads.safetensors differs."
         )
     changed = recognizer._changed(settings, anchors)
     changed.adaptation, changed.facts, changed.warnings = known

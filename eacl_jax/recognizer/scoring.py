@@ -24,7 +24,8 @@ class Scores:
       utterances: how many of their utterances have an emotion, and were scored.
       context: how many have none.
       confusion: [C, C], rows annotated, columns answered.
-      summary: `weighted_f1`, `macro_f1`, `accuracy`, and `micro_f1` without the excluded label where one is.
+      summary: `weighted_f1`, `macro_f1`, `accuracy`, and `micro_f1` without the excluded label
+        where one is.
       by_label: `precision`, `recall`, `f1`, `support` (annotated so) and `answered` of each label.
       confidence: mean probability of the answers.
       calibration_error: expected calibration error (`calibration.expected_calibration_error`).
@@ -46,10 +47,16 @@ class Scores:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
-        return {**dataclasses.asdict(self), "labels": list(self.labels), "confusion": self.confusion.tolist()}
+        return {
+            **dataclasses.asdict(self),
+            "labels": list(self.labels),
+            "confusion": self.confusion.tolist(),
+        }
 
     def confused(self) -> list[tuple[int, str, str]]:
-        """How often an annotated label got another as the answer: count, annotated, answered; the most frequent first."""
+        """How often an annotated label got another as the answer: count, annotated, answered; the
+        most frequent first.
+        """
         pairs = [
             (int(self.confusion[i, j]), gold, answer)
             for i, gold in enumerate(self.labels)
@@ -71,7 +78,9 @@ class Tally:
         self._dialogues = self._context = self._truncated = self._unknown = 0
 
     def add(self, dialogues: Sequence[Dialogue], answers: Sequence[Prediction]) -> None:
-        """Counts the answers to all utterances of the dialogues, in their order. Their emotions must be labels."""
+        """Counts the answers to all utterances of the dialogues, in their order. Their emotions
+        must be labels.
+        """
         index = {label: number for number, label in enumerate(self._labels)}
         self._dialogues += len(dialogues)
         utterances = (utterance for dialogue in dialogues for utterance in dialogue.utterances)
@@ -83,7 +92,9 @@ class Tally:
                 continue
             self._gold.append(index[utterance.emotion])
             self._answers.append(index[answer.emotion])
-            self._probabilities.append(np.array([answer.probabilities[label] for label in self._labels]))
+            self._probabilities.append(
+                np.array([answer.probabilities[label] for label in self._labels])
+            )
 
     def scores(self, excluded_label: str = "") -> Scores:
         """The scores of all that was counted.

@@ -9,7 +9,8 @@ __all__ = ["write_report"]
 
 
 def __getattr__(name: str) -> Any:
-    # Only on demand: it imports matplotlib and scikit-learn, for which a program that wants colours only should not wait.
+    # Only on demand: it imports matplotlib and scikit-learn, for which a program that wants colours
+    # only should not wait.
     if name == "write_report":
         from eacl_jax.reports.page import write_report
 

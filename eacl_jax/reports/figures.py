@@ -1,6 +1,8 @@
-"""The report's figures. Each `draw_*` gives a matplotlib `Figure` in one theme; `render` makes the PNG of it.
+"""The report's figures. Each `draw_*` gives a matplotlib `Figure` in one theme; `render` makes the
+PNG of it.
 
-Only matplotlib's object interface is used: pyplot's global state and the user's own matplotlibrc change nothing here.
+Only matplotlib's object interface is used: pyplot's global state and the user's own matplotlibrc
+change nothing here.
 """
 
 import io
@@ -23,7 +25,8 @@ from PIL import Image
 from eacl_jax.reports.projection import Map
 from eacl_jax.reports.theme import MARKERS, Theme
 
-# Inches. Two figures of the usual width stand side by side on a desktop, and a phone shows one at three quarters.
+# Inches. Two figures of the usual width stand side by side on a desktop, and a phone shows one at
+# three quarters.
 WIDTH, MAP_WIDTH = 5.2, 6.2
 # The page shows a figure at 96 pixels an inch and a sharp screen has two dots a pixel.
 SHOWN_DPI, SAVED_DPI = 96, 192
@@ -74,11 +77,17 @@ def _figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), dpi=SAVED_DPI)
 
 
-def values(rows: Sequence[Mapping[str, Any]], stage: int, x: str, y: str) -> tuple[np.ndarray, np.ndarray]:
-    """The finite pairs (x, y) of a stage's rows, in order of x; the last row counts where x repeats (a resumed run)."""
+def values(
+    rows: Sequence[Mapping[str, Any]], stage: int, x: str, y: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """The finite pairs (x, y) of a stage's rows, in order of x; the last row counts where x repeats
+    (a resumed run).
+    """
     pairs: dict[float, float] = {}
     for row in rows:
-        if row.get("stage") != stage or not all(isinstance(row.get(k), int | float) and np.isfinite(row[k]) for k in (x, y)):
+        if row.get("stage") != stage or not all(
+            isinstance(row.get(k), int | float) and np.isfinite(row[k]) for k in (x, y)
+        ):
             continue
         pairs[float(row[x])] = float(row[y])
     ordered = sorted(pairs.items())
@@ -86,13 +95,29 @@ def values(rows: Sequence[Mapping[str, Any]], stage: int, x: str, y: str) -> tup
 
 
 def _matrix(
-    axes: Axes, shares: np.ndarray, colours: Colormap, low: float, texts: np.ndarray, theme: Theme, size: float
+    axes: Axes,
+    shares: np.ndarray,
+    colours: Colormap,
+    low: float,
+    texts: np.ndarray,
+    theme: Theme,
+    size: float,
 ) -> None:
-    """Cells coloured by `shares` in [low, 1], each with its text in the ink that reads better on it."""
+    """Cells coloured by `shares` in [low, 1], each with its text in the ink that reads better on
+    it.
+    """
     axes.imshow(shares, cmap=colours, vmin=low, vmax=1.0)
     for (row, column), text in np.ndenumerate(texts):
         fill = np.array(colours((shares[row, column] - low) / (1.0 - low))[:3])
-        axes.text(column, row, text, ha="center", va="center", fontsize=size, color="#101418" if _bright(fill) else "#ffffff")
+        axes.text(
+            column,
+            row,
+            text,
+            ha="center",
+            va="center",
+            fontsize=size,
+            color="#101418" if _bright(fill) else "#ffffff",
+        )
     axes.set_xticks(np.arange(shares.shape[1] + 1) - 0.5, minor=True)
     axes.set_yticks(np.arange(shares.shape[0] + 1) - 0.5, minor=True)
     axes.grid(which="minor", color=theme.surface, linewidth=1.5)
@@ -108,7 +133,9 @@ def _bright(colour: Float[np.ndarray, "3"]) -> bool:
 
 def _name_axes(axes: Axes, columns: Sequence[str], rows: Sequence[str]) -> None:
     upright = len(columns) <= 4 and max(map(len, columns)) <= 8
-    turned: dict[str, Any] = {} if upright else {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+    turned: dict[str, Any] = (
+        {} if upright else {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+    )
     axes.set_xticks(range(len(columns)), columns, **turned)
     axes.set_yticks(range(len(rows)), rows)
 
@@ -126,7 +153,9 @@ def draw_confusion(theme: Theme, counts: Int[np.ndarray, "C C"], names: Sequence
     axes = figure.add_subplot()
     shares = counts / np.maximum(support, 1)
     _matrix(axes, shares, theme.share_map, 0.0, counts.astype(str), theme, 9)
-    _name_axes(axes, names, [f"{name} ({total})" for name, total in zip(names, support[:, 0], strict=True)])
+    _name_axes(
+        axes, names, [f"{name} ({total})" for name, total in zip(names, support[:, 0], strict=True)]
+    )
     axes.set_xlabel("answered by stage two")
     axes.set_ylabel("gold label (utterances)")
     return figure
@@ -138,14 +167,20 @@ def draw_cosines(theme: Theme, matrix: Float[np.ndarray, "C C"], names: Sequence
     figure = _figure(width, width * 0.94)
     axes = figure.add_subplot()
     # Adding 0.0 turns -0.0 into 0.0: "0.00", not "-0.00".
-    texts = np.array([[f"{value:.2f}".replace("-", "−") for value in row] for row in np.round(matrix, 2) + 0.0])
+    texts = np.array(
+        [[f"{value:.2f}".replace("-", "−") for value in row] for row in np.round(matrix, 2) + 0.0]
+    )
     _matrix(axes, matrix, theme.cosine_map, -1.0, texts, theme, 8.5)
     _name_axes(axes, names, names)
     return figure
 
 
-def draw_map(theme: Theme, places: Map, gold: Int[np.ndarray, " N"], names: Sequence[str]) -> Figure:
-    """Test utterances by gold label, with each label's anchor of stage one (hollow) and of stage two (filled)."""
+def draw_map(
+    theme: Theme, places: Map, gold: Int[np.ndarray, " N"], names: Sequence[str]
+) -> Figure:
+    """Test utterances by gold label, with each label's anchor of stage one (hollow) and of stage
+    two (filled).
+    """
     drawn = gold[places.rows]
     counts = np.bincount(drawn, minlength=len(names))
     columns = 4 if max(map(len, names)) <= 9 else 3
@@ -156,22 +191,72 @@ def draw_map(theme: Theme, places: Map, gold: Int[np.ndarray, " N"], names: Sequ
     # The rarest label last, so that the many do not bury the few.
     for label in np.argsort(-counts, kind="stable"):
         here = places.points[drawn == label]
-        axes.scatter(here[:, 0], here[:, 1], s=15, marker=_marker(label), color=_colour(theme, label), alpha=0.7, linewidths=0)
+        axes.scatter(
+            here[:, 0],
+            here[:, 1],
+            s=15,
+            marker=_marker(label),
+            color=_colour(theme, label),
+            alpha=0.7,
+            linewidths=0,
+        )
     halo = [withStroke(linewidth=4, foreground=theme.surface)]
     for label in range(len(names)):
         colour, marker = _colour(theme, label), _marker(label)
         first, second = places.before[label], places.after[label]
-        axes.plot([first[0], second[0]], [first[1], second[1]], color=theme.ink, linewidth=1.2, zorder=4, path_effects=halo)
-        axes.scatter(
-            first[0], first[1], s=210, marker=marker, facecolors="none", edgecolors=theme.surface, linewidths=4.5, zorder=5
+        axes.plot(
+            [first[0], second[0]],
+            [first[1], second[1]],
+            color=theme.ink,
+            linewidth=1.2,
+            zorder=4,
+            path_effects=halo,
         )
         axes.scatter(
-            second[0], second[1], s=110, marker=marker, facecolors=colour, edgecolors=theme.ink, linewidths=1.4, zorder=6
+            first[0],
+            first[1],
+            s=210,
+            marker=marker,
+            facecolors="none",
+            edgecolors=theme.surface,
+            linewidths=4.5,
+            zorder=5,
         )
-        axes.scatter(first[0], first[1], s=210, marker=marker, facecolors="none", edgecolors=colour, linewidths=2.2, zorder=7)
-    keys = [Line2D([], [], linestyle="", marker=_marker(i), markersize=7, color=_colour(theme, i)) for i in range(len(names))]
+        axes.scatter(
+            second[0],
+            second[1],
+            s=110,
+            marker=marker,
+            facecolors=colour,
+            edgecolors=theme.ink,
+            linewidths=1.4,
+            zorder=6,
+        )
+        axes.scatter(
+            first[0],
+            first[1],
+            s=210,
+            marker=marker,
+            facecolors="none",
+            edgecolors=colour,
+            linewidths=2.2,
+            zorder=7,
+        )
+    keys = [
+        Line2D([], [], linestyle="", marker=_marker(i), markersize=7, color=_colour(theme, i))
+        for i in range(len(names))
+    ]
     keys.append(
-        Line2D([], [], linestyle="", marker="o", markersize=11, markerfacecolor="none", color=theme.ink, markeredgewidth=2)
+        Line2D(
+            [],
+            [],
+            linestyle="",
+            marker="o",
+            markersize=11,
+            markerfacecolor="none",
+            color=theme.ink,
+            markeredgewidth=2,
+        )
     )
     keys.append(Line2D([], [], linestyle="", marker="o", markersize=8, color=theme.ink))
     # A legend leaves out texts that start with "_", so they are filled in afterwards.
@@ -185,7 +270,9 @@ def draw_map(theme: Theme, places: Map, gold: Int[np.ndarray, " N"], names: Sequ
         columnspacing=1.2,
         fontsize=11.5,
     )
-    for text, name in zip(legend.get_texts(), [*names, "anchor, stage one", "anchor, stage two"], strict=True):
+    for text, name in zip(
+        legend.get_texts(), [*names, "anchor, stage one", "anchor, stage two"], strict=True
+    ):
         text.set_text(name)
     _label_anchors(figure, axes, places.after, names, theme)
     return figure
@@ -199,8 +286,16 @@ def _marker(label: int) -> str:
     return MARKERS[label % len(MARKERS)]
 
 
-def _label_anchors(figure: Figure, axes: Axes, anchors: Float[np.ndarray, "C 2"], names: Sequence[str], theme: Theme) -> None:
-    """Writes each anchor's name where it hides no anchor or other name and is nearest to its own; a line leads to a far one."""
+def _label_anchors(
+    figure: Figure,
+    axes: Axes,
+    anchors: Float[np.ndarray, "C 2"],
+    names: Sequence[str],
+    theme: Theme,
+) -> None:
+    """Writes each anchor's name where it hides no anchor or other name and is nearest to its own; a
+    line leads to a far one.
+    """
     canvas = FigureCanvasAgg(figure)
     canvas.draw()  # Lays the axes out: until then data has no place in pixels.
     renderer = canvas.get_renderer()
@@ -211,8 +306,20 @@ def _label_anchors(figure: Figure, axes: Axes, anchors: Float[np.ndarray, "C 2"]
     halo = [withStroke(linewidth=3.5, foreground=theme.surface)]
     to_data = axes.transData.inverted().transform
     for own, (centre, name) in enumerate(zip(centres, names, strict=True)):
-        text = axes.text(0, 0, name, fontweight="bold", fontsize=12, ha="center", va="center", zorder=9, path_effects=halo)
-        text.set_in_layout(False)  # Else the axes would be laid out again around it, and move away from under it.
+        text = axes.text(
+            0,
+            0,
+            name,
+            fontweight="bold",
+            fontsize=12,
+            ha="center",
+            va="center",
+            zorder=9,
+            path_effects=halo,
+        )
+        text.set_in_layout(
+            False
+        )  # Else the axes would be laid out again around it, and move away from under it.
         extent = text.get_window_extent(renderer)
         half = np.array([extent.width, extent.height]) / 2 + 1.5 * point
         best = (np.inf, 0.0, centre, taken[own])
@@ -221,10 +328,16 @@ def _label_anchors(figure: Figure, axes: Axes, anchors: Float[np.ndarray, "C 2"]
                 middle = centre + np.array(direction) * (half + away * point)
                 box = np.concatenate([middle - half, middle + half])
                 cost = sum(_overlap(box, other) for other in taken)
-                cost += 1e6 * bool(box[0] < room.x0 or box[1] < room.y0 or box[2] > room.x1 or box[3] > room.y1)
+                cost += 1e6 * bool(
+                    box[0] < room.x0 or box[1] < room.y0 or box[2] > room.x1 or box[3] > room.y1
+                )
                 # Beside another anchor it would be read as that one's name.
                 distances = np.linalg.norm(np.maximum(np.abs(centres - middle) - half, 0.0), axis=1)
-                cost += 20.0 * point**2 * float(np.maximum(distances[own] - np.delete(distances, own), 0.0).sum())
+                cost += (
+                    20.0
+                    * point**2
+                    * float(np.maximum(distances[own] - np.delete(distances, own), 0.0).sum())
+                )
                 if cost + 1e-3 * away < best[0]:
                     best = (cost + 1e-3 * away, away, middle, box)
         _, away, middle, box = best
@@ -237,7 +350,9 @@ def _label_anchors(figure: Figure, axes: Axes, anchors: Float[np.ndarray, "C 2"]
 
 
 def _overlap(a: np.ndarray, b: np.ndarray) -> float:
-    return float(max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1])))
+    return float(
+        max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+    )
 
 
 def draw_dev(
@@ -248,7 +363,8 @@ def draw_dev(
     chosen: Mapping[int, int | None],
     chosen_on: Mapping[int, str],
 ) -> Figure:
-    """The measure that chose the epoch, by epoch, one panel a stage on one scale; the chosen epochs are ringed.
+    """The measure that chose the epoch, by epoch, one panel a stage on one scale; the chosen epochs
+    are ringed.
 
     Args:
       key: field of the epoch rows. measure: its name in words.
@@ -258,17 +374,29 @@ def draw_dev(
     left, right = figure.subplots(1, 2, sharey=True)
     for axes, stage, colour in ((left, 1, theme.before), (right, 2, theme.after)):
         epochs, scores = values(history, stage, "epoch", key)
-        axes.set_title("stage one: learning" if stage == 1 else "stage two: anchors only", fontsize=10.5, loc="left")
+        axes.set_title(
+            "stage one: learning" if stage == 1 else "stage two: anchors only",
+            fontsize=10.5,
+            loc="left",
+        )
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
         axes.grid(axis="y", linewidth=0.8)
         axes.margins(x=0.12)
-        axes.plot(epochs, scores, color=colour, linewidth=2, marker="o", markersize=5, clip_on=False)
+        axes.plot(
+            epochs, scores, color=colour, linewidth=2, marker="o", markersize=5, clip_on=False
+        )
         for epoch, score in zip(epochs, scores, strict=True):
             if epoch != chosen.get(stage):
                 continue
             axes.plot(
-                [epoch], [score], marker="o", markersize=13, markerfacecolor="none", markeredgecolor=theme.ink, linestyle=""
+                [epoch],
+                [score],
+                marker="o",
+                markersize=13,
+                markerfacecolor="none",
+                markeredgecolor=theme.ink,
+                linestyle="",
             )
             middle = (epochs[0] + epochs[-1]) / 2
             side = "center" if len(epochs) == 1 else ("left" if epoch < middle else "right")
@@ -294,21 +422,30 @@ _LOSSES = (("loss", "total", None), ("contrastive", "contrastive", 3), ("ce", "c
 
 
 def draw_losses(theme: Theme, history: Sequence[Mapping[str, Any]]) -> Figure:
-    """Stage one's loss and its two main terms by step; the running mean stands out where there are many steps."""
+    """Stage one's loss and its two main terms by step; the running mean stands out where there are
+    many steps.
+    """
     figure = _figure(WIDTH, 3.6)
     axes = figure.add_subplot()
     for key, name, series in _LOSSES:
         steps, losses = values(history, 1, "step", key)
         if len(steps):
             _smoothed(
-                axes, steps, losses, theme.ink if series is None else theme.series[series], name, 2.4 if series is None else 1.8
+                axes,
+                steps,
+                losses,
+                theme.ink if series is None else theme.series[series],
+                name,
+                2.4 if series is None else 1.8,
             )
     axes.set_xlabel("training step")
     axes.set_ylabel("loss")
     axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
     axes.grid(axis="y", linewidth=0.8)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=3, frameon=False)
+    figure.legend(
+        *axes.get_legend_handles_labels(), loc="outside upper left", ncols=3, frameon=False
+    )
     return figure
 
 
@@ -326,11 +463,26 @@ def draw_angle(theme: Theme, history: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
-def _smoothed(axes: Axes, steps: np.ndarray, losses: np.ndarray, colour: str, name: str, width: float) -> None:
+def _smoothed(
+    axes: Axes, steps: np.ndarray, losses: np.ndarray, colour: str, name: str, width: float
+) -> None:
     window = len(steps) // 25
     if window < 2:
-        axes.plot(steps, losses, color=colour, linewidth=width, label=name, marker="o" if len(steps) == 1 else "")
+        axes.plot(
+            steps,
+            losses,
+            color=colour,
+            linewidth=width,
+            label=name,
+            marker="o" if len(steps) == 1 else "",
+        )
         return
     axes.plot(steps, losses, color=colour, linewidth=0.8, alpha=0.3)
     means = np.convolve(losses, np.ones(window) / window, mode="valid")
-    axes.plot(np.convolve(steps, np.ones(window) / window, mode="valid"), means, color=colour, linewidth=width, label=name)
+    axes.plot(
+        np.convolve(steps, np.ones(window) / window, mode="valid"),
+        means,
+        color=colour,
+        linewidth=width,
+        label=name,
+    )

@@ -18,14 +18,19 @@ def _drawn_characters() -> frozenset[int]:
 def figure_names(labels: Sequence[str]) -> list[str]:
     """Names for figures, all different, at most `LONGEST` characters.
 
-    A long label keeps its beginning and its end. A label that the figures' font cannot draw, or that would look like another
-    one when shortened, becomes its number: `#3` is the third label.
+    A long label keeps its beginning and its end. A label that the figures' font cannot draw, or
+    that would look like another one when shortened, becomes its number: `#3` is the third label.
     """
     names = []
     for number, label in enumerate(labels, start=1):
         name = " ".join(label.split())
         if len(name) > LONGEST:
             name = f"{name[: LONGEST - 7].rstrip()}…{name[-6:].lstrip()}"
-        drawable = name.isprintable() and all(ord(character) in _drawn_characters() for character in name)
+        drawable = name.isprintable() and all(
+            ord(character) in _drawn_characters() for character in name
+        )
         names.append(name if name and drawable else f"#{number}")
-    return [name if names.count(name) == 1 else f"#{number}" for number, name in enumerate(names, start=1)]
+    return [
+        name if names.count(name) == 1 else f"#{number}"
+        for number, name in enumerate(names, start=1)
+    ]

@@ -16,7 +16,15 @@ from eacl_jax.reports.projection import Map, cosines, project
 from eacl_jax.reports.style import DARK_QUERY, STYLE_SHEET
 from eacl_jax.reports.theme import DARK, LIGHT, Theme
 
-FIGURES = ("confusion", "map", "anchors_stage_one", "anchors_stage_two", "dev_by_epoch", "losses", "angle")
+FIGURES = (
+    "confusion",
+    "map",
+    "anchors_stage_one",
+    "anchors_stage_two",
+    "dev_by_epoch",
+    "losses",
+    "angle",
+)
 
 
 def write_report(
@@ -34,18 +42,19 @@ def write_report(
 ) -> Path:
     """Writes `folder/index.html`, with its figures inside it and as `folder/figures/*.png` too.
 
-    The page is self-contained, needs no JavaScript, follows the reader's light or dark setting and prints. The same arguments
-    give the same bytes.
+    The page is self-contained, needs no JavaScript, follows the reader's light or dark setting and
+    prints. The same arguments give the same bytes.
 
     Args:
       folder: made if it is not there; an older report in it is replaced.
       config: `Config.to_dict()`, or what JSON makes of it.
       corpus: the corpus' name for the title.
       labels: C label names in anchor order; any characters.
-      results: the content of `results.json`: for "stage_one" and "stage_two" the `best_epoch` and the measures of "dev" and
-        "test" in percent; may hold `always_most_frequent` (`{"label", "test": {...}}`), else that baseline is worked out from
-        `gold`.
-      history: rows of `metrics.jsonl`; rows and keys may be missing, and a figure without data is left out.
+      results: the content of `results.json`: for "stage_one" and "stage_two" the `best_epoch` and
+        the measures of "dev" and "test" in percent; may hold `always_most_frequent` (`{"label",
+        "test": {...}}`), else that baseline is worked out from `gold`.
+      history: rows of `metrics.jsonl`; rows and keys may be missing, and a figure without data is
+        left out.
       gold: int [N], label index of each test utterance.
       predictions: int [N] under "stage_one" and "stage_two".
       representations: float [N, m], test utterances after the mapping.
@@ -60,7 +69,14 @@ def write_report(
     gold, answers = np.asarray(gold, np.int64), np.asarray(predictions["stage_two"], np.int64)
     before, after = np.asarray(anchors["stage_one"]), np.asarray(anchors["stage_two"])
     representations = np.asarray(representations)
-    _check(labels, gold, {stage: np.asarray(values) for stage, values in predictions.items()}, representations, before, after)
+    _check(
+        labels,
+        gold,
+        {stage: np.asarray(values) for stage, values in predictions.items()},
+        representations,
+        before,
+        after,
+    )
     names = figure_names(labels)
     gallery = _Gallery(folder / "figures")
     counts = np.zeros((len(labels), len(labels)), np.int64)
@@ -77,13 +93,17 @@ def write_report(
         )
     )
     key, measure = sections.primary(config, results)
-    title = f"{corpus}: test {measure} {sections.shown(sections.percent(results, 'stage_two', 'test', key))}"
+    title = (
+        f"{corpus}: test {measure}"
+        f" {sections.shown(sections.percent(results, 'stage_two', 'test', key))}"
+    )
     page = folder / "index.html"
     write_text(
         page,
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<meta name="color-scheme" content="light dark"><title>{escape(title)}</title><style>{STYLE_SHEET}</style></head>'
+        '<meta name="color-scheme" content="light'
+        f' dark"><title>{escape(title)}</title><style>{STYLE_SHEET}</style></head>'
         f"<body>{body}</body></html>\n",
     )
     return page
@@ -97,19 +117,31 @@ def _check(
     before: np.ndarray,
     after: np.ndarray,
 ) -> None:
-    for name, indices in {"gold": gold, **{f"predictions[{stage!r}]": values for stage, values in predictions.items()}}.items():
+    for name, indices in {
+        "gold": gold,
+        **{f"predictions[{stage!r}]": values for stage, values in predictions.items()},
+    }.items():
         if indices.shape != gold.shape or indices.ndim != 1:
             raise ValueError(
-                f"{name} must be [N] with N = {gold.shape[0] if gold.ndim else 0} as in gold, got shape {indices.shape}."
+                f"{name} must be [N] with N = {gold.shape[0] if gold.ndim else 0} as in gold, got"
+                f" shape {indices.shape}."
             )
         if indices.size and (indices.min() < 0 or indices.max() >= len(labels)):
-            raise ValueError(f"{name} must index the {len(labels)} labels, got values from {indices.min()} to {indices.max()}.")
+            raise ValueError(
+                f"{name} must index the {len(labels)} labels, got values from {indices.min()} to"
+                f" {indices.max()}."
+            )
     if representations.ndim != 2 or len(representations) != len(gold):
-        raise ValueError(f"representations must be [N, m] with N = {len(gold)} as in gold, got shape {representations.shape}.")
+        raise ValueError(
+            f"representations must be [N, m] with N = {len(gold)} as in gold, got shape"
+            f" {representations.shape}."
+        )
     for name, vectors in (("stage_one", before), ("stage_two", after)):
         if vectors.shape != (len(labels), representations.shape[1]):
             expected = (len(labels), representations.shape[1])
-            raise ValueError(f"anchors[{name!r}] must be [C, m] = {expected}, got shape {vectors.shape}.")
+            raise ValueError(
+                f"anchors[{name!r}] must be [C, m] = {expected}, got shape {vectors.shape}."
+            )
 
 
 class _Gallery:
@@ -118,7 +150,9 @@ class _Gallery:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
-        for name in FIGURES:  # One that this run does not draw must not stay from an earlier report.
+        for (
+            name
+        ) in FIGURES:  # One that this run does not draw must not stay from an earlier report.
             (folder / f"{name}.png").unlink(missing_ok=True)
 
     def show(
@@ -169,8 +203,10 @@ def _labels_section(
         lambda theme: figures.draw_confusion(theme, counts, names),
         title="Confusion matrix: what is taken for what",
         alt=f"Confusion matrix of stage two on test, {len(labels)} by {len(labels)} labels.",
-        caption="Each row is a gold label, each number how many of its utterances got the answer below; the diagonal is right. "
-        f"Stronger colour: larger share of the row. {said}",
+        caption=(
+            "Each row is a gold label, each number how many of its utterances got the answer"
+            f" below; the diagonal is right. Stronger colour: larger share of the row. {said}"
+        ),
         width=figures.matrix_width(len(labels)),
         shrinks=len(labels) <= figures.ROOMY,
     )
@@ -178,25 +214,36 @@ def _labels_section(
     return f'<h2>Label by label</h2><div class="pair"><div>{table}</div>{confusion}</div>'
 
 
-def _map_section(gallery: _Gallery, places: Map | None, names: Sequence[str], gold: np.ndarray) -> str:
+def _map_section(
+    gallery: _Gallery, places: Map | None, names: Sequence[str], gold: np.ndarray
+) -> str:
     if places is None:
         why = "there are no test utterances, or some vectors are not finite numbers"
         return f"<h2>Map of the test utterances</h2><p>Not drawn: {why}.</p>"
-    shown = f"{len(places.rows):,}" + (f" of {len(gold):,}, drawn by a fixed seed" if len(places.rows) < len(gold) else "")
+    shown = f"{len(places.rows):,}" + (
+        f" of {len(gold):,}, drawn by a fixed seed" if len(places.rows) < len(gold) else ""
+    )
     reading = {
-        "t-SNE": "t-SNE keeps neighbours together; how far apart two groups are, and how large, means little.",
+        "t-SNE": (
+            "t-SNE keeps neighbours together; how far apart two groups are, and how large, means"
+            " little."
+        ),
         "PCA": "PCA shows the two directions of largest variance.",
     }[places.method]
     caption = (
-        f"A dot is a test utterance ({shown}) in the colour and shape of its gold label. Large marks are the anchors that an "
-        f"utterance is compared with: hollow after stage one, filled after stage two, joined by a line where they moved. "
-        f"Good: every label’s dots gather around its own anchor. {reading}"
+        f"A dot is a test utterance ({shown}) in the colour and shape of its gold label. Large"
+        " marks are the anchors that an utterance is compared with: hollow after stage one, filled"
+        " after stage two, joined by a line where they moved. Good: every label’s dots gather"
+        f" around its own anchor. {reading}"
     )
     figure = gallery.show(
         "map",
         lambda theme: figures.draw_map(theme, places, gold, names),
         title="What the encoder learned to tell apart",
-        alt=f"{places.method} map of the test utterances, coloured by gold label, with the anchors of both stages.",
+        alt=(
+            f"{places.method} map of the test utterances, coloured by gold label, with the anchors"
+            " of both stages."
+        ),
         caption=caption,
         width=figures.MAP_WIDTH,
     )
@@ -204,7 +251,11 @@ def _map_section(gallery: _Gallery, places: Map | None, names: Sequence[str], go
 
 
 def _anchors_section(
-    gallery: _Gallery, before: np.ndarray, after: np.ndarray, labels: Sequence[str], names: Sequence[str]
+    gallery: _Gallery,
+    before: np.ndarray,
+    after: np.ndarray,
+    labels: Sequence[str],
+    names: Sequence[str],
 ) -> str:
     shown = []
     for stage, vectors, title in (
@@ -226,31 +277,44 @@ def _anchors_section(
             )
         )
     return (
-        "<h2>How far apart the anchors are</h2><p>Cosine between the labels’ anchors: 1 is the same direction (blue), 0 a "
-        "right angle, −1 opposite (orange). The lower off the diagonal, the better the labels are told apart. "
+        "<h2>How far apart the anchors are</h2><p>Cosine between the labels’ anchors: 1 is the same"
+        " direction (blue), 0 a "
+        "right angle, −1 opposite (orange). The lower off the diagonal, the better the labels are"
+        " told apart. "
         f"{sections.turned(before, after, labels)}</p>"
         f'<div class="pair">{"".join(shown)}</div>'
     )
 
 
 def _learning_section(
-    gallery: _Gallery, config: Mapping[str, Any], results: Mapping[str, Any], history: Sequence[Mapping[str, Any]]
+    gallery: _Gallery,
+    config: Mapping[str, Any],
+    results: Mapping[str, Any],
+    history: Sequence[Mapping[str, Any]],
 ) -> str:
     key, measure = sections.primary(config, results)
     if not any(f"dev_{key}" in row for row in history):
         key, measure = "weighted_f1", "weighted F1"
     shown = []
-    chosen = {number: sections.at(results, stage, "best_epoch") for number, (stage, _) in enumerate(sections.STAGES, start=1)}
+    chosen = {
+        number: sections.at(results, stage, "best_epoch")
+        for number, (stage, _) in enumerate(sections.STAGES, start=1)
+    }
     if any(len(figures.values(history, stage, "epoch", f"dev_{key}")[0]) for stage in (1, 2)):
         # Even in the reference dev chooses stage two's epoch; test only breaks ties.
         chosen_on = {1: "test" if sections.selected_on_test(config) else "dev", 2: "dev"}
         shown.append(
             gallery.show(
                 "dev_by_epoch",
-                lambda theme: figures.draw_dev(theme, history, f"dev_{key}", measure, chosen, chosen_on),
+                lambda theme: figures.draw_dev(
+                    theme, history, f"dev_{key}", measure, chosen, chosen_on
+                ),
                 title=f"Dev {measure} by epoch",
                 alt=f"Dev {measure} by epoch of both stages, the chosen epochs ringed.",
-                caption="The ring is the epoch that was kept. Epoch 0 of stage two: the anchors before any adaptation.",
+                caption=(
+                    "The ring is the epoch that was kept. Epoch 0 of stage two: the anchors before"
+                    " any adaptation."
+                ),
                 width=figures.WIDTH,
             )
         )
@@ -261,8 +325,10 @@ def _learning_section(
                 lambda theme: figures.draw_losses(theme, history),
                 title="Loss of stage one",
                 alt="Losses of stage one by training step.",
-                caption="What training makes smaller: the total and its two main terms before weighting. Faint: single steps; "
-                f"bold: their running mean.{_speed(history)}",
+                caption=(
+                    "What training makes smaller: the total and its two main terms before"
+                    f" weighting. Faint: single steps; bold: their running mean.{_speed(history)}"
+                ),
                 width=figures.WIDTH,
             )
         )
@@ -273,12 +339,16 @@ def _learning_section(
                 lambda theme: figures.draw_angle(theme, history),
                 title="Angle between anchors in stage one",
                 alt="Mean angle of each anchor to its nearest one by training step.",
-                caption="Mean angle of each anchor to its nearest neighbour, seen from the anchors’ centre. "
-                "The angle term makes it larger.",
+                caption=(
+                    "Mean angle of each anchor to its nearest neighbour, seen from the anchors’"
+                    " centre. The angle term makes it larger."
+                ),
                 width=figures.WIDTH,
             )
         )
-    content = f'<div class="pair">{"".join(shown)}</div>' if shown else "<p>The run kept no history.</p>"
+    content = (
+        f'<div class="pair">{"".join(shown)}</div>' if shown else "<p>The run kept no history.</p>"
+    )
     return f"<h2>How it learned</h2>{content}"
 
 

@@ -43,30 +43,38 @@ def cosines(vectors: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "n n"]:
 
 def _principal(vectors: Float[np.ndarray, "n m"], most: int) -> Float[np.ndarray, "n k"]:
     u, s, vt = np.linalg.svd(vectors - vectors.mean(axis=0), full_matrices=False)
-    # A singular vector's sign is arbitrary: the largest loading is made positive, so that no machine mirrors the map.
+    # A singular vector's sign is arbitrary: the largest loading is made positive, so that no
+    # machine mirrors the map.
     signs = np.sign(vt[np.arange(len(vt)), np.abs(vt).argmax(axis=1)])
     components = (u * s * np.where(signs == 0, 1.0, signs))[:, :most]
     return np.pad(components, ((0, 0), (0, max(0, 2 - components.shape[1]))))
 
 
 def project(
-    representations: Float[np.ndarray, "N m"], before: Float[np.ndarray, "C m"], after: Float[np.ndarray, "C m"]
+    representations: Float[np.ndarray, "N m"],
+    before: Float[np.ndarray, "C m"],
+    after: Float[np.ndarray, "C m"],
 ) -> Map | None:
-    """Lays directions (vectors of length 1, as the cosine score sees them) on a plane, utterances and anchors together.
+    """Lays directions (vectors of length 1, as the cosine score sees them) on a plane, utterances
+    and anchors together.
 
-    t-SNE from the first 50 principal components, started from the first two. PCA alone
-    where there are too few utterances for neighbourhoods. Deterministic; of more than 1500 utterances, a fixed seed draws 1500.
+    t-SNE from the first 50 principal components, started from the first two. PCA alone where there
+    are too few utterances for neighbourhoods. Deterministic; of more than 1500 utterances, a fixed
+    seed draws 1500.
 
     Returns:
       The map, or None where a vector is not finite or there is no utterance.
     """
-    if not len(representations) or not all(np.isfinite(v).all() for v in (representations, before, after)):
+    if not len(representations) or not all(
+        np.isfinite(v).all() for v in (representations, before, after)
+    ):
         return None
     rows = np.arange(len(representations))
     if len(rows) > MOST_POINTS:
         rows = np.sort(np.random.default_rng(0).choice(rows, MOST_POINTS, replace=False))
     together = unit(np.concatenate([representations[rows], before, after]).astype(np.float64))
-    # One thread: sums keep their order, and on a busy machine threads that wait for each other cost ten times the work.
+    # One thread: sums keep their order, and on a busy machine threads that wait for each other cost
+    # ten times the work.
     with threadpool_limits(limits=1):
         components = _principal(together, 50)
         spread = float(components[:, 0].std())
@@ -76,6 +84,10 @@ def project(
             perplexity = min(30.0, (len(together) - 1) / 3)
             # The scale of the start is the one scikit-learn's own init="pca" uses.
             start = (components[:, :2] / spread * 1e-4).astype(np.float32)
-            places = TSNE(perplexity=perplexity, init=start, max_iter=500, random_state=0).fit_transform(components)
-    points, first, second = np.split(np.asarray(places, np.float64), [len(rows), len(rows) + len(before)])
+            places = TSNE(
+                perplexity=perplexity, init=start, max_iter=500, random_state=0
+            ).fit_transform(components)
+    points, first, second = np.split(
+        np.asarray(places, np.float64), [len(rows), len(rows) + len(before)]
+    )
     return Map(method, rows, points, first, second)

@@ -42,8 +42,9 @@ class Theme:
         return LinearSegmentedColormap.from_list("cosines", list(self.cosines))
 
 
-# The eight series colours were searched so that any two differ by at least 10 (OKLab distance x 100) for normal sight and for
-# simulated protanopia, deuteranopia and tritanopia, and stand out from the surface by at least 3:1.
+# The eight series colours were searched so that any two differ by at least 10 (OKLab distance x
+# 100) for normal sight and for simulated protanopia, deuteranopia and tritanopia, and stand out
+# from the surface by at least 3:1.
 LIGHT = Theme(
     name="light",
     surface="#ffffff",
@@ -73,5 +74,6 @@ DARK = Theme(
     cosines=("#f3b765", "#8a5a1c", "#262a31", "#2f62ad", "#a8ceff"),
 )
 
-# A label is told by its marker as well as by its colour: seven markers over eight colours repeat only after 56 labels.
+# A label is told by its marker as well as by its colour: seven markers over eight colours repeat
+# only after 56 labels.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")

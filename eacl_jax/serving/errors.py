@@ -13,7 +13,7 @@ from starlette.responses import Response
 _LONGEST_FIELD = 200
 _LONGEST_VALUE = 60
 
-# What the validator's errors are in the words of this service; the others are told in its own.
+# What the validator's errors are in the words of this service; the others keep its own.
 _WORDS = {
     "missing": "is missing",
     "extra_forbidden": "is not a known field; remove it",
@@ -22,7 +22,9 @@ _WORDS = {
     "dict_type": "must be an object",
     "model_type": "must be an object",
     "model_attributes_type": "must be an object",
-    "string_unicode": "holds half of a surrogate pair, which is no character; decode the text again",
+    "string_unicode": (
+        "holds half of a surrogate pair, which is no character; decode the text again"
+    ),
     "string_pattern_mismatch": "holds characters that it may not",
 }
 
@@ -49,8 +51,14 @@ DESCRIPTIONS = {
     409: "The conversation began with other labels.",
     408: "The body did not arrive in time.",
     413: "The body, or what is in it, is above a limit.",
-    415: "The body is not declared as application/json in UTF-8, or is compressed otherwise than with gzip.",
-    421: "Without a token, the service is asked by a name that is none of its machine's loopback nor what it listens at.",
+    415: (
+        "The body is not declared as application/json in UTF-8, or is compressed otherwise than"
+        " with gzip."
+    ),
+    421: (
+        "Without a token, the service is asked by a name that is none of its machine's loopback nor"
+        " what it listens at."
+    ),
     422: "The JSON is not what is asked for.",
     429: "Too much is waiting; `Retry-After` tells after how many seconds to try again.",
     503: "The service is not ready yet, or is shutting down.",
@@ -60,14 +68,23 @@ DESCRIPTIONS = {
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The errors of an endpoint for its OpenAPI description."""
-    return {status: {"model": ErrorBody, "description": DESCRIPTIONS[status]} for status in sorted(statuses)}
+    return {
+        status: {"model": ErrorBody, "description": DESCRIPTIONS[status]}
+        for status in sorted(statuses)
+    }
 
 
 class ApiError(HTTPException):
     """An error that is answered to the caller."""
 
     def __init__(
-        self, status: int, code: str, message: str, *, field: str | None = None, headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        field: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(status, message, dict(headers or {}))
         self.code, self.field = code, field
@@ -83,12 +100,18 @@ class ClientGone(ApiError):
 def try_again(code: str, message: str, seconds: float) -> ApiError:
     """429 with `Retry-After`, from 1 second to an hour."""
     wait = int(min(max(seconds, 1), 3600))
-    return ApiError(429, code, f"{message} Try again in {wait} s.", headers={"retry-after": str(wait)})
+    return ApiError(
+        429, code, f"{message} Try again in {wait} s.", headers={"retry-after": str(wait)}
+    )
 
 
 def content(error: ApiError) -> bytes:
     """The body of the answer to a request that failed."""
-    detail = {"code": error.code, "message": _readable(error.detail), "field": error.field and _readable(error.field)}
+    detail = {
+        "code": error.code,
+        "message": _readable(error.detail),
+        "field": error.field and _readable(error.field),
+    }
     return to_json({"error": detail})
 
 
@@ -104,11 +127,19 @@ async def on_http_error(request: Request, error: Exception) -> Response:
     if isinstance(error, ApiError):
         return response(error, request.scope)
     known = {
-        404: ("not_found", f"there is nothing at {request.url.path:.{_LONGEST_FIELD}}; /docs lists what there is."),
-        405: ("method_not_allowed", f"{request.method:.{_LONGEST_VALUE}} is not possible here; see the header Allow."),
+        404: (
+            "not_found",
+            f"there is nothing at {request.url.path:.{_LONGEST_FIELD}}; /docs lists what there is.",
+        ),
+        405: (
+            "method_not_allowed",
+            f"{request.method:.{_LONGEST_VALUE}} is not possible here; see the header Allow.",
+        ),
     }
     code, message = known.get(error.status_code, ("bad_request", f"{error.detail}."))
-    return response(ApiError(error.status_code, code, message, headers=error.headers), request.scope)
+    return response(
+        ApiError(error.status_code, code, message, headers=error.headers), request.scope
+    )
 
 
 async def on_invalid(request: Request, error: Exception) -> Response:
@@ -122,12 +153,18 @@ async def on_invalid(request: Request, error: Exception) -> Response:
 
 async def on_fault(request: Request, error: Exception) -> Response:
     """500 for a fault of the service itself; the server logs its traceback."""
-    return response(ApiError(500, "internal", "the service failed; its log says why."), request.scope)
+    return response(
+        ApiError(500, "internal", "the service failed; its log says why."), request.scope
+    )
 
 
 def field_name(path: Sequence[str | int]) -> str | None:
     """`("dialogues", 0, "id")` -> "dialogues[0].id"; None where there is no path."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path if not str(part).startswith("["))
+    text = "".join(
+        f"[{part}]" if isinstance(part, int) else f".{part}"
+        for part in path
+        if not str(part).startswith("[")
+    )
     return text.removeprefix(".")[:_LONGEST_FIELD] or None
 
 
@@ -152,5 +189,7 @@ def _short(value: Any) -> str:
 
 
 def _readable(text: str) -> str:
-    """The text with what UTF-8 cannot say replaced: a message may quote what was refused for that very reason."""
+    """The text with what UTF-8 cannot say replaced: a message may quote what was refused for that
+    very reason.
+    """
     return text.encode("utf-8", "replace").decode("utf-8")

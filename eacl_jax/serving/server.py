@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import functools
 import logging
-import signal
 import socket
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -29,14 +28,30 @@ seldom = Seldom(log)
 
 _BACKLOG = 128
 _HEAD_SECONDS = 10.0
-# Files that the process has open besides connections, with some to spare for those that come at once.
+# Files that the process has open besides connections, with some to spare for those that come at
+# once.
 _OTHER_FILES = 100
-# The service itself ends what is not answered in the time of grace; should that fail, the server ends it a little later.
+# The service itself ends what is not answered in the time of grace; should that fail, the server
+# ends it a little later.
 _MORE_GRACE = 5
 
 
+Signals = Callable[
+    [Callable[[int, FrameType | None], Any]], contextlib.AbstractContextManager[None]
+]
+
+
+def _unheard(
+    stop: Callable[[int, FrameType | None], Any],
+) -> contextlib.AbstractContextManager[None]:
+    """Nobody stops the service."""
+    del stop
+    return contextlib.nullcontext()
+
+
 def bind(host: str, port: int) -> socket.socket:
-    """A socket that holds the address but does not listen yet, so that a mistake shows before the model is loaded.
+    """A socket that holds the address but does not listen yet, so that a mistake shows before the
+    model is loaded.
 
     Args:
       host: name or address.
@@ -46,11 +61,15 @@ def bind(host: str, port: int) -> socket.socket:
       UserError: the address cannot be had.
     """
     if not host:
-        raise UserError("--host is empty; give a name or address to listen at, 0.0.0.0 for all of this machine.")
+        raise UserError(
+            "host is empty; give a name or address to listen at, 0.0.0.0 for all of this machine."
+        )
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
     except (OSError, UnicodeError, OverflowError) as error:
-        raise UserError(f"--host {host} is no address or known name ({error}).") from error
+        raise UserError(f"host {host} is no address or known name ({error}).") from error
     bound = socket.socket(family, kind, protocol)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -68,15 +87,22 @@ def address_of(bound: socket.socket) -> str:
 
 
 def run(
-    recognizer: "EmotionRecognizer", settings: ServiceSettings, bound: socket.socket, announce: Callable[[str], None]
+    recognizer: "EmotionRecognizer",
+    settings: ServiceSettings,
+    bound: socket.socket,
+    announce: Callable[[str], None],
+    *,
+    signals: Signals = _unheard,
 ) -> None:
-    """Serves until SIGINT or SIGTERM.
+    """Serves until it is asked to stop.
 
     Args:
       recognizer: not to be used by others any more.
       settings: of the service.
       bound: from `bind`.
-      announce: told the service's URL when it is ready.
+      announce: gets the service's URL when it is ready.
+      signals: while the block of what it returns runs, the function that it is given, a handler of
+        signals, stops the service.
 
     Raises:
       UserError: another program listens at the address by now.
@@ -86,13 +112,14 @@ def run(
     except OSError as error:
         host, port = bound.getsockname()[:2]
         raise _not_to_be_had(host, port, error) from error
-    # Each long text and each label would be a line in the log, and callers send as many as they like; answers tell of both.
+    # Each long text and each label would be a line in the log, and callers send as many as they
+    # like; answers tell of both.
     logging.getLogger("eacl_jax.data.prompts").setLevel(logging.ERROR)
     logging.getLogger("eacl_jax.model.anchors").setLevel(logging.ERROR)
     logging.getLogger("asyncio").setLevel(logging.ERROR)
     app = create_app(recognizer, within_files(settings))
     config = configuration(app)
-    server = _Server(config, app.state.service, lambda: announce(address_of(bound)))
+    server = _Server(config, app.state.service, lambda: announce(address_of(bound)), signals)
     server.run(sockets=[bound])
     if server.failure is not None:
         raise server.failure
@@ -106,13 +133,17 @@ def configuration(app: "FastAPI") -> uvicorn.Config:
     def refused(code: str) -> None:
         telemetry.refused.labels(code).inc()
         if code == "too_many_connections":
-            seldom.warning(f"there are more than {settings.connections} connections: one without a whole request was closed.")
+            seldom.warning(
+                f"there are more than {settings.connections} connections: one without a whole"
+                " request was closed."
+            )
 
     room = Room(settings.connections, _HEAD_SECONDS, settings.timeout, refused)
     return uvicorn.Config(
         app,
         http=functools.partial(Connection, room=room),  # type: ignore[arg-type]
-        loop="asyncio",  # the same for all, whether there is a faster one or not: the recognizer takes the time
+        # The same for all, whether there is a faster one or not: the recognizer takes the time.
+        loop="asyncio",
         ws="none",
         lifespan="on",
         log_level="error",  # its warnings are of what callers send
@@ -125,7 +156,8 @@ def configuration(app: "FastAPI") -> uvicorn.Config:
 
 
 def within_files(settings: ServiceSettings) -> ServiceSettings:
-    """The settings with no more connections than this process may have open; it takes leave for as many as it can.
+    """The settings with no more connections than this process may have open; it takes leave for as
+    many as it can.
 
     Raises:
       UserError: it may not have enough for any.
@@ -143,21 +175,33 @@ def within_files(settings: ServiceSettings) -> ServiceSettings:
         return settings
     room = soft - _OTHER_FILES
     if room < 2:
-        raise UserError(f"this process may open {soft} files, too few to serve; allow it {wanted} (ulimit -n {wanted}).")
+        raise UserError(
+            f"this process may open {soft} files, too few to serve; allow it {wanted} (ulimit -n"
+            f" {wanted})."
+        )
     log.warning(
-        "room for %d connections only: this process may open %d files; allow it %d for %d (ulimit -n %d)",
+        "room for %d connections only: this process may open %d files; "
+        "allow it %d for %d (ulimit -n %d)",
         room, soft, wanted, settings.connections, wanted,
     )  # fmt: skip
-    return dataclasses.replace(settings, connections=room, requests=min(settings.requests, room // 2))
+    return dataclasses.replace(
+        settings, connections=room, requests=min(settings.requests, room // 2)
+    )
 
 
 class _Server(uvicorn.Server):
     """Tells when the service is ready, and tells the service of signals."""
 
-    def __init__(self, config: uvicorn.Config, service: Service, announce: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        service: Service,
+        announce: Callable[[], None],
+        signals: Signals,
+    ) -> None:
         super().__init__(config)
         self.failure: BaseException | None = None
-        self._service, self._announce = service, announce
+        self._service, self._announce, self._signals = service, announce, signals
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -171,19 +215,17 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        # In place of the server's own, which raises the signal again in the end: a service that was told to stop and did so
-        # exits with 0.
+        # In place of the server's own, which raises the signal again in the end: a service that was
+        # asked to stop and did so exits with 0.
         def stop(number: int, frame: FrameType | None) -> Any:
             self._service.stop()
             self.handle_exit(number, frame)
 
-        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
+        with self._signals(stop):
             yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 def _not_to_be_had(host: str, port: int, error: OSError) -> UserError:
-    return UserError(f"port {port} of {host} cannot be served from ({error.strerror}); choose another with --port.")
+    return UserError(
+        f"port {port} of {host} cannot be served from ({error.strerror}); choose another port."
+    )

@@ -38,15 +38,17 @@ class ServiceSettings:
 
     Attributes:
       name: of the model, as `GET /v1/model` tells it.
-      token: bearer token that every request must bear; None lets everybody in who calls the service by a loopback name or by
-        `host`.
+      token: bearer token that every request must bear; None lets everybody in who calls the service
+        by a loopback name or by `host`.
       host: name or address that the service listens at.
       limits: of one request.
-      queue: utterances (and labels of requests' own) accepted and not yet answered; a request beyond is answered 429.
-      requests: requests whose body has arrived in progress at once, which bounds the memory of bodies; beyond: 429. One
-        address may have three quarters of them.
+      queue: utterances (and labels of requests' own) accepted and not yet answered; a request
+        beyond is answered 429.
+      requests: requests whose body has arrived in progress at once, which bounds the memory of
+        bodies; beyond: 429. One address may have three quarters of them.
       connections: at once; beyond, one is closed whose request has not arrived.
-      batch: utterances represented together; who comes waits for the batch at work, so a large one costs time.
+      batch: utterances represented together; who comes waits for the batch at work, so a large one
+        costs time.
       timeout: seconds until a request is answered 504; also those that its body may take to arrive.
       grace: seconds after the signal to stop in which what was accepted is still answered.
       conversations: kept at once; for one more, the one idle longest is forgotten.
@@ -74,27 +76,46 @@ class ServiceSettings:
         self._check_numbers()
         if self.queue < (largest := self.limits.utterances + self.limits.labels):
             raise UserError(
-                f"the service's queue of {self.queue} could never take the largest request that its limits let in, "
-                f"of {self.limits.utterances} utterances and {self.limits.labels} labels; make it {largest} or more."
+                f"the service's queue of {self.queue} could never take the largest request that its"
+                f" limits let in, of {self.limits.utterances} utterances and {self.limits.labels}"
+                f" labels; make it {largest} or more."
             )
         if self.connections <= self.requests:
             raise UserError(
-                f"the service's {self.connections} connections must be more than the {self.requests} requests in progress, "
-                "so that others get an answer while it is busy."
+                f"the service's {self.connections} connections must be more than the"
+                f" {self.requests} requests in progress, so that others get an answer while it is"
+                " busy."
             )
         if not (self.name.isprintable() and 0 < len(self.name) <= _LONGEST_NAME):
-            raise UserError(f"the model's name must be 1 to {_LONGEST_NAME} characters that can be printed; choose another.")
-        if self.token is not None and not (self.token.isascii() and self.token.isprintable() and self.token.strip(" ")):
-            raise UserError("the token is empty or holds characters that an HTTP header cannot; use letters and digits.")
+            raise UserError(
+                f"the model's name must be 1 to {_LONGEST_NAME} characters that can be printed;"
+                " choose another."
+            )
+        if self.token is not None and not (
+            self.token.isascii() and self.token.isprintable() and self.token.strip(" ")
+        ):
+            raise UserError(
+                "the token is empty or holds characters that an HTTP header cannot; use letters and"
+                " digits."
+            )
         if self.token is not None and " " in self.token:
-            raise UserError("the token holds a space, which ends it in an HTTP header; use letters and digits.")
+            raise UserError(
+                "the token holds a space, which ends it in an HTTP header; use letters and digits."
+            )
 
     def _check_numbers(self) -> None:
-        most = dict.fromkeys(("queue", "requests", "connections", "batch", "conversations", "label_sets"), _MOST)
+        most = dict.fromkeys(
+            ("queue", "requests", "connections", "batch", "conversations", "label_sets"), _MOST
+        )
         most |= {"timeout": _DAY, "grace": _DAY, "idle": _YEAR}
         limits = {"labels": MOST_LABELS, "body_bytes": _MOST_BYTES}
         values = {name: (getattr(self, name), bound) for name, bound in most.items()}
-        values |= {name: (value, limits.get(name, _MOST)) for name, value in dataclasses.asdict(self.limits).items()}
+        values |= {
+            name: (value, limits.get(name, _MOST))
+            for name, value in dataclasses.asdict(self.limits).items()
+        }
         for name, (value, bound) in values.items():
             if not 0 < value <= bound:  # nor where it is no number
-                raise UserError(f"the service's {name}={value} must be more than 0 and at most {bound}.")
+                raise UserError(
+                    f"the service's {name}={value} must be more than 0 and at most {bound}."
+                )

@@ -1,11 +1,20 @@
-"""What the service counts of itself, for Prometheus. No text, name or id of a caller becomes a label."""
+"""What the service counts of itself, for Prometheus. No text, name or id of a caller becomes a
+label.
+"""
 
 import logging
 import math
 import time
 from collections.abc import Callable, Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from eacl_jax.recognizer.prediction import Prediction
@@ -17,7 +26,9 @@ _SELDOM = 60.0
 
 
 class Seldom:
-    """Warnings of what callers can bring about as often as they like: one a minute, so that they cannot fill a log."""
+    """Warnings of what callers can bring about as often as they like: one a minute, so that they
+    cannot fill a log.
+    """
 
     def __init__(self, log: logging.Logger, clock: Callable[[], float] = time.monotonic) -> None:
         """Args:
@@ -47,9 +58,15 @@ class Telemetry:
         """
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
-        self.requests = Counter("eacl_requests", "Requests answered.", ["route", "method", "status"], registry=registry)
+        self.requests = Counter(
+            "eacl_requests", "Requests answered.", ["route", "method", "status"], registry=registry
+        )
         self.seconds = Histogram(
-            "eacl_request_seconds", "Seconds from a request to its answer.", ["route"], buckets=_SECONDS, registry=registry
+            "eacl_request_seconds",
+            "Seconds from a request to its answer.",
+            ["route"],
+            buckets=_SECONDS,
+            registry=registry,
         )
         self.refused = Counter(
             "eacl_refused",
@@ -59,21 +76,34 @@ class Telemetry:
         )
         self.utterances = Counter("eacl_utterances", "Utterances answered.", registry=registry)
         self.truncated = Counter(
-            "eacl_truncated_utterances", "Utterances answered whose text is longer than the model reads.", registry=registry
+            "eacl_truncated_utterances",
+            "Utterances answered whose text is longer than the model reads.",
+            registry=registry,
         )
         self.unknown = Counter(
-            "eacl_unknown_utterances", "Utterances answered of whose text the model does not know most.", registry=registry
+            "eacl_unknown_utterances",
+            "Utterances answered of whose text the model does not know most.",
+            registry=registry,
         )
         self.batch = Histogram(
-            "eacl_batch_utterances", "Utterances represented together.", buckets=_UTTERANCES, registry=registry
+            "eacl_batch_utterances",
+            "Utterances represented together.",
+            buckets=_UTTERANCES,
+            registry=registry,
         )
-        self.batch_seconds = Histogram("eacl_batch_seconds", "Seconds that a batch took.", buckets=_SECONDS, registry=registry)
-        queue = Gauge("eacl_queue_utterances", "Utterances accepted and not yet answered.", registry=registry)
+        self.batch_seconds = Histogram(
+            "eacl_batch_seconds", "Seconds that a batch took.", buckets=_SECONDS, registry=registry
+        )
+        queue = Gauge(
+            "eacl_queue_utterances", "Utterances accepted and not yet answered.", registry=registry
+        )
         queue.set_function(queued)
         kept = Gauge("eacl_conversations", "Conversations kept.", registry=registry)
         kept.set_function(conversations)
         self.forgotten = Counter(
-            "eacl_conversations_forgotten", "Conversations forgotten before their time, for want of room.", registry=registry
+            "eacl_conversations_forgotten",
+            "Conversations forgotten before their time, for want of room.",
+            registry=registry,
         )
 
     def saw_batch(self, utterances: int, seconds: float) -> None:
@@ -117,7 +147,8 @@ class Measure:
         try:
             await self._app(scope, receive, send_noted)
         finally:
-            # Paths and methods that nobody foresaw would make a time series each, so they share one.
+            # Paths and methods that nobody foresaw would make a time series each, so they share
+            # one.
             route = getattr(scope.get("route"), "path", "other")
             method = scope["method"] if scope["method"] in _METHODS else "other"
             self._telemetry.requests.labels(route, method, str(status)).inc()

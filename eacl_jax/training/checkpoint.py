@@ -1,4 +1,6 @@
-"""Checkpoints of a stage: the latest and the best, written in the background, each whole or not there at all."""
+"""Checkpoints of a stage: the latest and the best, written in the background, each whole or not
+there at all.
+"""
 
 import contextlib
 import errno
@@ -22,8 +24,8 @@ from eacl_jax.model.names import path_name
 class Checkpoints:
     """One folder of orbax checkpoints, named by step.
 
-    A checkpoint holds a pytree of arrays, the position of the data iterator and a JSON record. The newest is kept, and the
-    one that ranks highest (of equal ones the earliest).
+    A checkpoint holds a pytree of arrays, the position of the data iterator and a JSON record. The
+    newest is kept, and the one that ranks highest (of equal ones the earliest).
     """
 
     def __init__(self, folder: Path, *, anew: Path | None = None) -> None:
@@ -50,7 +52,8 @@ class Checkpoints:
         with self._telling():
             self._manager = ocp.CheckpointManager(
                 folder.absolute(),
-                # Named here, so that a fresh process can read what is in a checkpoint before it restores.
+                # Named here, so that a fresh process can read what is in a checkpoint before it
+                # restores.
                 item_handlers={
                     "state": ocp.StandardCheckpointHandler(),
                     "record": ocp.JsonCheckpointHandler(),
@@ -81,13 +84,23 @@ class Checkpoints:
         with self._telling():
             step = self._manager.best_step()
         if step is None:
-            raise UserError(f"{self._folder}: no checkpoint with a score in it; delete {self._anew} to train anew.")
+            raise UserError(
+                f"{self._folder}: no checkpoint with a score in it; delete {self._anew} to train"
+                " anew."
+            )
         return step
 
     def save(
-        self, step: int, tree: Any, record: dict[str, Any], *, data: grain.DatasetIterator, rank: Sequence[float] | None = None
+        self,
+        step: int,
+        tree: Any,
+        record: dict[str, Any],
+        *,
+        data: grain.DatasetIterator,
+        rank: Sequence[float] | None = None,
     ) -> None:
-        """Begins to write; returns when the arrays have left the devices. The first is waited for, and read back.
+        """Begins to write; returns when the arrays have left the devices. The first is waited for,
+        and read back.
 
         Args:
           step: names the checkpoint.
@@ -102,7 +115,9 @@ class Checkpoints:
         self._manager.save(
             step,
             args=ocp.args.Composite(
-                state=ocp.args.StandardSave(tree), record=ocp.args.JsonSave(record), data=grain.checkpoint.CheckpointSave(data)
+                state=ocp.args.StandardSave(tree),
+                record=ocp.args.JsonSave(record),
+                data=grain.checkpoint.CheckpointSave(data),
             ),
             metrics=None if rank is None else {"rank": list(rank), "step": step},
         )
@@ -110,7 +125,9 @@ class Checkpoints:
             self._prove(step, tree)
             self._proven = True
 
-    def restore(self, step: int, template: Any, *, data: grain.DatasetIterator | None = None) -> tuple[Any, dict[str, Any]]:
+    def restore(
+        self, step: int, template: Any, *, data: grain.DatasetIterator | None = None
+    ) -> tuple[Any, dict[str, Any]]:
         """Reads a checkpoint.
 
         Args:
@@ -122,11 +139,13 @@ class Checkpoints:
           The tree and the JSON record.
 
         Raises:
-          UserError: the checkpoint holds other arrays than the template asks for, or cannot be read.
+          UserError: the checkpoint holds other arrays than the template asks for, or cannot be
+            read.
         """
         place = self._folder / str(step)
         with self._telling(step):
-            # orbax passes over some mismatches in silence and is wordy about others: every array is checked by name first.
+            # orbax passes over some mismatches in silence and is wordy about others: every array is
+            # checked by name first.
             wanted, found = _shapes(template), _shapes(self._manager.item_metadata(step)["state"])
             if not found:
                 raise ValueError("it does not say what it holds")
@@ -135,11 +154,22 @@ class Checkpoints:
             for name, shape in wanted.items()
             if found.get(name) != shape
         ]
-        wrong += [f"{name}: not expected, found {shape}" for name, shape in found.items() if name not in wanted]
+        wrong += [
+            f"{name}: not expected, found {shape}"
+            for name, shape in found.items()
+            if name not in wanted
+        ]
         if wrong:
-            raise UserError(f"{place}: the checkpoint does not fit this configuration:\n  " + "\n  ".join(wrong))
-        abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), template)
-        items: dict[str, Any] = {"state": ocp.args.StandardRestore(abstract), "record": ocp.args.JsonRestore()}
+            raise UserError(
+                f"{place}: the checkpoint does not fit this configuration:\n  " + "\n  ".join(wrong)
+            )
+        abstract = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), template
+        )
+        items: dict[str, Any] = {
+            "state": ocp.args.StandardRestore(abstract),
+            "record": ocp.args.JsonRestore(),
+        }
         if data is not None:
             items["data"] = grain.checkpoint.CheckpointRestore(data)
         with self._telling(step):
@@ -151,7 +181,9 @@ class Checkpoints:
         try:
             self._manager.wait_until_finished()
             template = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), tree)
-            read = self._manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(template))).state
+            read = self._manager.restore(
+                step, args=ocp.args.Composite(state=ocp.args.StandardRestore(template))
+            ).state
             same = all(map(_equal, jax.tree.leaves(read), jax.tree.leaves(tree)))
             reason = "it holds something else"
         except Exception as error:  # whatever the libraries that write and read it raise
@@ -160,13 +192,16 @@ class Checkpoints:
             same, reason = False, _first_line(error)
         if not same:
             raise UserError(
-                f"{self._folder / str(step)}: the first checkpoint does not hold what was saved ({reason}); nothing that is "
-                "trained would last. Name another --workdir, on another disk perhaps."
+                f"{self._folder / str(step)}: the first checkpoint does not hold what was saved"
+                f" ({reason}); nothing that is trained would last. Name another workdir, on another"
+                " disk perhaps."
             )
 
     @contextlib.contextmanager
     def _telling(self, step: int | None = None) -> Iterator[None]:
-        """Tells what is wrong with what is on the disk, whatever the libraries that read it raise."""
+        """Tells what is wrong with what is on the disk, whatever the libraries that read it
+        raise.
+        """
         try:
             yield
         except (UserError, MemoryError):
@@ -177,8 +212,12 @@ class Checkpoints:
             where = self._folder if step is None else self._folder / str(step)
             problem = disk_problem(error, where)
             if problem and os.strerror(errno.ENOENT) not in problem:  # a missing file is damage
-                raise UserError(f"the checkpoints cannot be used: {problem} and run the same command again.") from error
-            raise UserError(f"{where}: the checkpoint is damaged; {self._advice(step)} ({_first_line(error)}).") from error
+                raise UserError(
+                    f"the checkpoints cannot be used: {problem} and run the same command again."
+                ) from error
+            raise UserError(
+                f"{where}: the checkpoint is damaged; {self._advice(step)} ({_first_line(error)})."
+            ) from error
 
     def _advice(self, step: int | None) -> str:
         steps = self._steps()
@@ -191,7 +230,9 @@ class Checkpoints:
         if not self._folder.is_dir():
             return []
         return [
-            int(path.name) for path in self._folder.iterdir() if path.name.isascii() and path.name.isdigit() and path.is_dir()
+            int(path.name)
+            for path in self._folder.iterdir()
+            if path.name.isascii() and path.name.isdigit() and path.is_dir()
         ]
 
     def close(self) -> None:

@@ -1,9 +1,10 @@
 """Gradients of a batch in chunks, for a loss that needs all of its representations at once.
 
-A contrastive loss does not fall apart into parts of the batch, so chunks' losses cannot simply be added up. But it sees the
-encoder only through the representations h: first all chunks are encoded and nothing is kept but h, then comes the loss with
-its gradient by h, and then each chunk is encoded once more and its part of that gradient carried on into the parameters
-(GradCache, arXiv 2101.06983). Memory is that of one chunk, the work one forward pass more, the result the same.
+A contrastive loss does not fall apart into parts of the batch, so chunks' losses cannot simply be
+added up. But it sees the encoder only through the representations h: first all chunks are encoded
+and nothing is kept but h, then comes the loss with its gradient by h, and then each chunk is
+encoded once more and its part of that gradient carried on into the parameters (GradCache, arXiv
+2101.06983). Memory is that of one chunk, the work one forward pass more, the result the same.
 """
 
 from collections.abc import Callable
@@ -18,19 +19,24 @@ from eacl_jax.data.batching import EXAMPLE, MARKS, Batch
 # (params, batch, key) -> h [N, d]
 Encode = Callable[[Any, Batch, jax.Array], jax.Array]
 # (params, h, constants, batch, key) -> (scalar, terms)
-Objective = Callable[[Any, jax.Array, Any, Batch, jax.Array], tuple[jax.Array, dict[str, jax.Array]]]
+Objective = Callable[
+    [Any, jax.Array, Any, Batch, jax.Array], tuple[jax.Array, dict[str, jax.Array]]
+]
 
 
 def chunked_value_and_grad(encode: Encode, objective: Objective, chunks: int) -> Callable[..., Any]:
-    """`jax.value_and_grad(..., has_aux=True)` of `objective(params, encode(params, batch, key), ...)`, in chunks of rows.
+    """`jax.value_and_grad(..., has_aux=True)` of `objective(params, encode(params, batch, key),
+    ...)`, in chunks of rows.
 
     Args:
       encode: representations of a batch's examples.
-      objective: the loss, given them; what else it makes of the parameters (heads, live anchors) is differentiated too.
+      objective: the loss, given them; what else it makes of the parameters (heads, live anchors) is
+        differentiated too.
       chunks: in how many parts the rows are encoded; their number is rounded up to a multiple.
 
     Returns:
-      `(params, constants, batch, key) -> ((value, terms), gradients)`. Each chunk has a dropout key of its own.
+      `(params, constants, batch, key) -> ((value, terms), gradients)`. Each chunk has a dropout key
+      of its own.
     """
 
     def value_and_grad(params: Any, constants: Any, batch: Batch, key: jax.Array) -> Any:
@@ -46,9 +52,9 @@ def chunked_value_and_grad(encode: Encode, objective: Objective, chunks: int) ->
 
         shape = jax.eval_shape(encode_part, params, numbers[0], jax.tree.map(lambda x: x[0], parts))
         h, _ = lax.scan(forward, jnp.zeros(shape.shape, shape.dtype), (numbers, parts))
-        (value, terms), (gradients, by_h) = jax.value_and_grad(objective, argnums=(0, 1), has_aux=True)(
-            params, h, constants, batch, jax.random.fold_in(key, chunks)
-        )
+        (value, terms), (gradients, by_h) = jax.value_and_grad(
+            objective, argnums=(0, 1), has_aux=True
+        )(params, h, constants, batch, jax.random.fold_in(key, chunks))
 
         def backward(gradients: Any, part: Any) -> tuple[Any, None]:
             _, pull = jax.vjp(lambda params: encode_part(params, *part), params)
@@ -63,8 +69,9 @@ def chunked_value_and_grad(encode: Encode, objective: Objective, chunks: int) ->
 def split_rows(batch: Batch, chunks: int) -> Batch:
     """A batch of batches, with a leading axis of `chunks`; each holds all N examples' places.
 
-    In chunk c, `weights` is 1 for the examples whose rows it holds and 0 for others, whose readout is (0, 0) there. Every
-    `chunks`-th row goes to the same chunk, so that devices that share the rows share each chunk.
+    In chunk c, `weights` is 1 for the examples whose rows it holds and 0 for others, whose readout
+    is (0, 0) there. Every `chunks`-th row goes to the same chunk, so that devices that share the
+    rows share each chunk.
     """
     missing = -batch.tokens.shape[0] % chunks
 

@@ -12,14 +12,14 @@ from rich.table import Table
 from rich.text import Text
 
 from eacl_jax import corpora
-from eacl_jax.config import DataConfig
+from eacl_jax.config import DataConfig, Stage
 from eacl_jax.corpora.checks import annotated, check_split
 from eacl_jax.corpora.custom import read_own
 from eacl_jax.dialogue import Dialogue, Taxonomy
 from eacl_jax.errors import UserError
 from eacl_jax.files import local
-from eacl_jax.model import metrics
 from eacl_jax.model.metrics import title
+from eacl_jax.model.task import SingleLabel
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.training import run_folder
 from eacl_jax.training.recording import say
@@ -40,31 +40,51 @@ def evaluate(run: Path, split: str, *, data_dir: str = "") -> dict[str, dict[str
     Raises:
       UserError: the folder is not a finished run's, or the corpus cannot be read.
     """
-    run = local.expand(run, "--run")
+    run = local.expand(run, "run")
     config = run_folder.read_config(run)
     if not (run / "model").is_dir():
-        raise UserError(f"{run} holds no model/: the run is not finished; give launch/train.py the same --workdir to go on.")
-    recognizer = EmotionRecognizer.from_pretrained(run / "model", batch_size=config.batch.eval_batch_size)
+        raise UserError(
+            f"{run} holds no model/: the run is not finished; train with the same workdir to go on."
+        )
+    recognizer = EmotionRecognizer.from_pretrained(
+        run / "model", batch_size=config.batch.eval_batch_size
+    )
     labels = recognizer.labels
     dialogues = _dialogues(config.data, split, data_dir, recognizer.taxonomy)
     there = run_folder.read_data(run)
     if there is not None and there["corpus"][split] != run_folder.describe_dialogues(dialogues):
-        log.warning("%s: these are not the dialogues that the run had, so its scores are not comparable with these.", split)
-    pairs = [(d, i) for d, dialogue in enumerate(dialogues) for i, u in enumerate(dialogue.utterances) if u.emotion is not None]
-    gold = np.array([labels.index(str(dialogues[d].utterances[i].emotion)) for d, i in pairs], np.int64)
+        log.warning(
+            "%s: these are not the dialogues that the run had, so its scores are not comparable"
+            " with these.",
+            split,
+        )
+    pairs = [
+        (d, i)
+        for d, dialogue in enumerate(dialogues)
+        for i, u in enumerate(dialogue.utterances)
+        if u.emotion is not None
+    ]
+    gold = np.array(
+        [labels.index(str(dialogues[d].utterances[i].emotion)) for d, i in pairs], np.int64
+    )
     scores = {}
     for stage in recognizer.anchors:
         answers = recognizer.predict(dialogues, stage=stage)
         predicted = np.array([labels.index(answers[d][i].emotion) for d, i in pairs], np.int64)
-        confusion = metrics.confusion_matrix(gold, predicted, len(labels))
-        scores[stage] = metrics.summarize(confusion, labels, config.evaluation.excluded_label)
+        scores[stage] = SingleLabel(labels, config.evaluation.excluded_label).measure(
+            gold, predicted
+        )
     return scores
 
 
-def print_scores(run: Path, split: str, scores: dict[str, dict[str, Any]], console: Console) -> None:
+def print_scores(
+    run: Path, split: str, scores: dict[str, dict[str, Any]], console: Console
+) -> None:
     """Prints a column a stage, and whether the run's results.json says the same."""
-    run = local.expand(run, "--run")
-    say(console, f"{run}: {split}, percent")  # not the table's title, which would be broken at its width
+    run = local.expand(run, "run")
+    say(
+        console, f"{run}: {split}, percent"
+    )  # not the table's title, which would be broken at its width
     table = Table()
     table.add_column("")
     for stage in scores:
@@ -74,39 +94,55 @@ def print_scores(run: Path, split: str, scores: dict[str, dict[str, Any]], conso
         table.add_row(title(name), *(f"{values[name]:.2f}" for values in scores.values()))
     table.add_section()
     for label in first["per_class_f1"]:
-        table.add_row(Text(f"F1 {label}"), *(f"{values['per_class_f1'][label]:.2f}" for values in scores.values()))
+        table.add_row(
+            Text(f"F1 {label}"),
+            *(f"{values['per_class_f1'][label]:.2f}" for values in scores.values()),
+        )
     console.print(table)
     try:
         results = run_folder.read_results(run)
     except UserError as error:
         say(console, f"not compared with {run_folder.RESULTS}: {error}")
         return
-    if split in results["stage_one"]:
-        same = all(scores[stage] == results[stage][split] for stage in scores)
+    if split in ("dev", "test"):
+        same = all(
+            scores[stage] == getattr(results.of(Stage(stage)), split).to_json() for stage in scores
+        )
         say(console, f"{'the same as' if same else 'not the same as'} {run_folder.RESULTS}")
 
 
-def _dialogues(data: DataConfig, split: str, data_dir: str, taxonomy: Taxonomy) -> Sequence[Dialogue]:
+def _dialogues(
+    data: DataConfig, split: str, data_dir: str, taxonomy: Taxonomy
+) -> Sequence[Dialogue]:
     """The split's dialogues. Of files of one's own, only that split's is looked at."""
     if data.corpus != "custom":
         corpus = corpora.load(dataclasses.replace(data, dir=data_dir or data.dir))
         if corpus.taxonomy != taxonomy:
-            raise UserError(f"the model knows the labels {taxonomy.labels}, the corpus has {corpus.taxonomy.labels}.")
+            raise UserError(
+                f"the model knows the labels {taxonomy.labels}, the corpus has"
+                f" {corpus.taxonomy.labels}."
+            )
         return corpus.splits[split]
     given = getattr(data, split)
-    file = local.expand(data_dir, "--data_dir") / Path(given).name if data_dir else Path(given)
+    file = local.expand(data_dir, "data_dir") / Path(given).name if data_dir else Path(given)
     if not file.is_file():
-        raise UserError(f"{file}, the run's {split} file, is not there; --data_dir=FOLDER names the folder where it is now.")
+        raise UserError(
+            f"{file}, the run's {split} file, is not there; name the folder where it is now as"
+            " data_dir."
+        )
     found = read_own(file, data)
     check_split(split, [file], found)
     for item in found:
         for number, utterance in enumerate(item.dialogue.utterances):
             if utterance.emotion is not None and utterance.emotion not in taxonomy.labels:
                 raise UserError(
-                    f"{item.where(number)}: the emotion {utterance.emotion!r} is not among the model's labels, "
-                    f"{', '.join(taxonomy.labels)}; correct the file."
+                    f"{item.where(number)}: the emotion {utterance.emotion!r} is not among the"
+                    f" model's labels, {', '.join(taxonomy.labels)}; correct the file."
                 )
     found = found[: data.max_dialogues or None]
     if not annotated(found):
-        raise UserError(f"{file}: none of the first {data.max_dialogues} dialogues, which the run had, has an emotion.")
+        raise UserError(
+            f"{file}: none of the first {data.max_dialogues} dialogues, which the run had, has an"
+            " emotion."
+        )
     return [item.dialogue for item in found]

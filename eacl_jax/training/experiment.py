@@ -1,4 +1,6 @@
-"""Everything a run needs before its first step: corpus, prompts, encoder, model and mesh. Nothing is written but caches."""
+"""Everything a run needs before its first step: corpus, prompts, encoder, model and mesh. Nothing
+is written but caches.
+"""
 
 import dataclasses
 import functools
@@ -40,7 +42,8 @@ class Experiment:
       encoder_config: the encoder's config.json.
       encoder_identity: what tells its files from others, see `encoders.identify`.
       graphdef: static half of the model.
-      params: initial parameters, a nested dict of arrays on the mesh, with branches `encoder`, `predictor`, `mapping`.
+      params: initial parameters, a nested dict of arrays on the mesh, with branches `encoder`,
+        `predictor`, `mapping`.
       rates: how much each parameter's own rate differs in stage one, and when it begins to learn.
       labels: the label words, tokenized.
       mesh: devices.
@@ -60,11 +63,15 @@ class Experiment:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of all examples and label words: two runs with the same one were trained and scored on the same tokens."""
+        """Hash of all examples and label words: two runs with the same one were trained and scored
+        on the same tokens.
+        """
         digest = hashlib.sha256(self.labels.tokens.tobytes())
         for split in SPLITS:
             for example in self.examples[split]:
-                digest.update(f"{split} {example.dialogue} {example.utterance} {example.label} ".encode())
+                digest.update(
+                    f"{split} {example.dialogue} {example.utterance} {example.label} ".encode()
+                )
                 digest.update(example.tokens.tobytes())
         return digest.hexdigest()
 
@@ -84,18 +91,29 @@ class Experiment:
 
     @functools.cached_property
     def encoding(self) -> Passes:
-        """The passes without gradients: one for the whole run, so that each shape of batch is compiled once."""
+        """The passes without gradients: one for the whole run, so that each shape of batch is
+        compiled once.
+        """
         config = self.config
-        return Passes(self.merge, self.mesh, size=config.batch.eval_batch_size, max_tokens=config.prompt.max_tokens)
+        return Passes(
+            self.merge,
+            self.mesh,
+            size=config.batch.eval_batch_size,
+            max_tokens=config.prompt.max_tokens,
+        )
 
     def merge(self, params: Any) -> Model:
         """The model with these parameters; inside a jitted function or for one call."""
-        return nnx.merge(self.graphdef, {name: params[name] for name in ("encoder", "predictor", "mapping")})
+        return nnx.merge(
+            self.graphdef, {name: params[name] for name in ("encoder", "predictor", "mapping")}
+        )
 
 
 @dataclasses.dataclass(frozen=True)
 class Loaded:
-    """What many runs can share: a corpus and an encoder's weights, and the settings that they were loaded by."""
+    """What many runs can share: a corpus and an encoder's weights, and the settings that they were
+    loaded by.
+    """
 
     data: DataConfig
     encoder: EncoderConfig
@@ -117,7 +135,9 @@ def load(config: Config) -> Loaded:
     return Loaded(config.data, config.encoder, config.seed, corpus, pretrained, identity)
 
 
-def prepare(config: Config, *, mesh: Mesh | None = None, loaded: Loaded | None = None) -> Experiment:
+def prepare(
+    config: Config, *, mesh: Mesh | None = None, loaded: Loaded | None = None
+) -> Experiment:
     """All that the configuration's run needs.
 
     Args:
@@ -132,19 +152,25 @@ def prepare(config: Config, *, mesh: Mesh | None = None, loaded: Loaded | None =
     mesh = make_mesh() if mesh is None else mesh
     loaded = load(config) if loaded is None else loaded
     # Of the encoder only random weights depend on the seed.
-    of, needed = ((c.data, c.encoder, c.seed if c.encoder.random_weights else None) for c in (loaded, config))
+    of, needed = (
+        (c.data, c.encoder, c.seed if c.encoder.random_weights else None) for c in (loaded, config)
+    )
     if of != needed:
         raise ValueError("`loaded` is of another corpus or encoder than the configuration names")
     corpus, pretrained = loaded.corpus, loaded.pretrained
-    if config.evaluation.excluded_label and config.evaluation.excluded_label not in corpus.taxonomy.labels:
+    if (
+        config.evaluation.excluded_label
+        and config.evaluation.excluded_label not in corpus.taxonomy.labels
+    ):
         raise UserError(
-            f"config.evaluation.excluded_label {config.evaluation.excluded_label!r} is not a label of {corpus.name}: "
-            f"{', '.join(corpus.taxonomy.labels)}."
+            f"config.evaluation.excluded_label {config.evaluation.excluded_label!r} is not a label"
+            f" of {corpus.name}: {', '.join(corpus.taxonomy.labels)}."
         )
     longest = pretrained.module.max_length
     if longest is not None and config.prompt.max_tokens > longest:
         raise UserError(
-            f"config.prompt.max_tokens is {config.prompt.max_tokens}, but {config.encoder.path} reads at most {longest} tokens."
+            f"config.prompt.max_tokens is {config.prompt.max_tokens}, but {config.encoder.path}"
+            f" reads at most {longest} tokens."
         )
     check_words(pretrained.tokenizer, corpus.taxonomy)
     examples = prompt_cache.corpus_examples(
@@ -155,11 +181,21 @@ def prepare(config: Config, *, mesh: Mesh | None = None, loaded: Loaded | None =
         trailing_space=config.compat.trailing_space,
         cache=corpora.cache_folder(config.data),
     )
-    warn_about((example for items in examples.values() for example in items), config.prompt.max_tokens)
-    model = Model(pretrained.module, len(corpus.taxonomy), config.model, readout=config.readout, rngs=nnx.Rngs(config.seed))
+    warn_about(
+        (example for items in examples.values() for example in items), config.prompt.max_tokens
+    )
+    model = Model(
+        pretrained.module,
+        len(corpus.taxonomy),
+        config.model,
+        readout=config.readout,
+        rngs=nnx.Rngs(config.seed),
+    )
     graphdef, state = nnx.split(model, nnx.Param)
     params = nnx.to_pure_dict(state)
-    log.info("%s: %s examples", corpus.name, {split: len(items) for split, items in examples.items()})
+    log.info(
+        "%s: %s examples", corpus.name, {split: len(items) for split, items in examples.items()}
+    )
     return Experiment(
         config=config,
         corpus=corpus,

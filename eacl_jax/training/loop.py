@@ -36,30 +36,45 @@ class TrainState:
     constants: Any
 
 
-def create_state(params: Any, constants: Any, optimizer: optax.GradientTransformation) -> TrainState:
+def create_state(
+    params: Any, constants: Any, optimizer: optax.GradientTransformation
+) -> TrainState:
     """State before the first step."""
-    return TrainState(step=jnp.zeros((), jnp.int32), params=params, opt_state=optimizer.init(params), constants=constants)
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        opt_state=optimizer.init(params),
+        constants=constants,
+    )
 
 
 def make_train_step(
     value_and_grad: Callable[..., Any], optimizer: optax.GradientTransformation, mesh: Mesh
 ) -> Callable[..., Any]:
-    """The jitted step `(state, batch, key) -> (state, metrics)`; the old state's memory is given up.
+    """The jitted step `(state, batch, key) -> (state, metrics)`; the old state's memory is given
+    up.
 
     Args:
       value_and_grad: `(params, constants, batch, key) -> ((scalar, terms), gradients)`.
       optimizer: made for the state's parameters.
       mesh: the new state and the metrics are whole on all its devices.
 
-    Randomness is `fold_in(key, step)`: a resumed run draws what an uninterrupted one would have drawn.
+    Randomness is `fold_in(key, step)`: a resumed run draws what an uninterrupted one would have
+    drawn.
     """
 
-    def step(state: TrainState, batch: Any, key: jax.Array) -> tuple[TrainState, dict[str, jax.Array]]:
-        (value, terms), gradients = value_and_grad(state.params, state.constants, batch, jax.random.fold_in(key, state.step))
+    def step(
+        state: TrainState, batch: Any, key: jax.Array
+    ) -> tuple[TrainState, dict[str, jax.Array]]:
+        (value, terms), gradients = value_and_grad(
+            state.params, state.constants, batch, jax.random.fold_in(key, state.step)
+        )
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         metrics = {"loss": value, **terms, "grad_norm": optax.tree.norm(gradients)}
-        return dataclasses.replace(state, step=state.step + 1, params=params, opt_state=opt_state), metrics
+        return dataclasses.replace(
+            state, step=state.step + 1, params=params, opt_state=opt_state
+        ), metrics
 
     return jax.jit(step, donate_argnums=0, out_shardings=replicated(mesh))
 
@@ -81,27 +96,29 @@ class Interrupted(Exception):
 
 
 class StopRequest:
-    """Remembers a SIGTERM or SIGINT until the loop is ready for it. A second SIGINT stops at once."""
+    """Asks a run to stop: it ends the step that it is at, saves, and raises `Interrupted`. Any
+    thread may ask.
+
+    `heeded` says whether a run is where it looks at the request; it is not while it reads its
+    corpus and its encoder.
+    """
 
     def __init__(self) -> None:
-        self.requested = False
+        self.requested = self.heeded = False
         self.number: int = signal.SIGTERM
 
+    def ask(self, number: int = signal.SIGTERM) -> None:
+        """Asks, on behalf of the signal of this number."""
+        self.requested, self.number = True, number
+
     @contextlib.contextmanager
-    def installed(self) -> Iterator["StopRequest"]:
-        """Installs the handlers for the duration of the block."""
-
-        def handle(number: int, frame: Any) -> None:
-            if self.requested and number == signal.SIGINT:
-                raise KeyboardInterrupt
-            self.requested, self.number = True, number
-
-        previous = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    def heeding(self) -> Iterator["StopRequest"]:
+        """The request is heeded while the block runs."""
+        self.heeded = True
         try:
             yield self
         finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
+            self.heeded = False
 
 
 class Observer(Protocol):
@@ -131,23 +148,24 @@ def fit(
 ) -> TrainState:
     """Steps until `steps` are done.
 
-    The next batch is fetched and placed while the devices work on the present one, and nothing waits for them but the
-    metrics of the step before. At a save nothing is fetched ahead: the position of `batches` is then that of the next batch
-    to train on.
+    The next batch is fetched and placed while the devices work on the present one, and nothing
+    waits for them but the metrics of the step before. At a save nothing is fetched ahead: the
+    position of `batches` is then that of the next batch to train on.
 
     Args:
       state: where to begin; `state.step` may be anything up to `steps`.
       train_step: from `make_train_step`.
-      batches: yields (host batch, indices of its examples), at the position that belongs to `state.step`.
+      batches: yields (host batch, indices of its examples), at the position that belongs to
+        `state.step`.
       key: of the run; each step folds its number in.
-      observer: told of steps and epochs.
+      observer: gets steps and epochs.
       steps_per_epoch: an epoch's end calls `observer.epoch`, then `save`.
       steps: total.
       place: puts a host batch on the devices.
       save: keeps the state (and the position of `batches`).
       save_every: also save after so many steps; 0: only at epochs' ends.
       stop: when it is requested, at most one more step is begun; then the state is saved.
-      profiler: told where each step begins and ends.
+      profiler: gets where each step begins and ends.
 
     Returns:
       The state after `steps`.
@@ -185,7 +203,8 @@ def fit(
             state, metrics = train_step(state, batch, key)
             done += 1
             ends_epoch = done % steps_per_epoch == 0 or done == steps
-            # A request that comes after this finds a batch fetched ahead, and has to wait until it is trained on.
+            # A request that comes after this finds a batch fetched ahead, and has to wait until it
+            # is trained on.
             saving = ends_epoch or stop.requested or (save_every and done % save_every == 0)
             ahead = None if saving else fetch()
             with jax.profiler.TraceAnnotation("metrics"):

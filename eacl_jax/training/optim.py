@@ -1,4 +1,6 @@
-"""Parameter groups, schedules and masks: which parameter learns, how fast, and with how much decay."""
+"""Parameter groups, schedules and masks: which parameter learns, how fast, and with how much
+decay.
+"""
 
 import re
 from collections.abc import Callable, Sequence
@@ -16,7 +18,8 @@ T = TypeVar("T")
 
 # Every parameter matches exactly one row of each table (`assign` checks it).
 RATE_GROUPS = (("encoder/.*", "encoder"), ("(predictor|mapping)/.*", "heads"))
-# Spared from decay: whatever is called a bias, by its own name or that of the module it is the table of, and norms' scales.
+# Spared from decay: whatever is called a bias, by its own name or that of the module it is the
+# table of, and norms' scales.
 _BIAS = r".*bias[^/]*(/[^/]+)?"
 _OTHER = rf"(?!{_BIAS}\Z)"
 DECAYED = ((_BIAS, False), (rf"{_OTHER}.*/scale", False), (rf"{_OTHER}.*/(kernel|embedding)", True))
@@ -31,24 +34,29 @@ STAGE_TWO_GROUPS = (("anchors", "anchors"), ("(encoder|predictor|mapping)/.*", "
 
 
 class Rates(NamedTuple):
-    """Departures from one rate for the encoder and one for the heads; by default none. `rates.stage_one_rates` makes them.
+    """Departures from one rate for the encoder and one for the heads; by default none.
+    `rates.stage_one_rates` makes them.
 
-    Trees like the parameters, of arrays that broadcast against them: parameters stacked by layer have one value a layer.
+    Trees like the parameters, of arrays that broadcast against them: parameters stacked by layer
+    have one value a layer.
 
     Attributes:
-      factors: float32 multipliers of the updates, 0 where a parameter is held; None where all are 1.
-      held: bool, where gradients are left out; None where none are. Those of `encoder.frozen_layers` need not be, they are 0.
-      first_epochs: int32, the epoch (from 1) in which a parameter begins to learn, less than 2 for those that learn from the
-        start; None where all do.
+      factors: float32 multipliers of the updates, 0 where a parameter is frozen; None where all are
+        1.
+      frozen: bool, where gradients are left out; None where none are. Those of
+        `encoder.frozen_layers` need not be, they are 0.
+      first_epochs: int32, the epoch (from 1) in which a parameter begins to learn, less than 2 for
+        those that learn from the start; None where all do.
     """
 
     factors: Any = None
-    held: Any = None
+    frozen: Any = None
     first_epochs: Any = None
 
 
 def assign(params: Any, table: Sequence[tuple[str, T]]) -> Any:
-    """A tree like `params` that holds for each leaf the value of the one row whose pattern matches its whole path.
+    """A tree like `params` that holds for each leaf the value of the one row whose pattern matches
+    its whole path.
 
     Raises:
       ValueError: a parameter matches no row or several; all of them are named.
@@ -64,11 +72,15 @@ def assign(params: Any, table: Sequence[tuple[str, T]]) -> Any:
 
     tree = jax.tree_util.tree_map_with_path(find, params)
     if problems:
-        raise ValueError("each parameter must match exactly one row of the table: " + "; ".join(problems))
+        raise ValueError(
+            "each parameter must match exactly one row of the table: " + "; ".join(problems)
+        )
     return tree
 
 
-def epoch_schedule(rate: float, decay: float, steps_per_epoch: int) -> Callable[[jax.Array], jax.Array]:
+def epoch_schedule(
+    rate: float, decay: float, steps_per_epoch: int
+) -> Callable[[jax.Array], jax.Array]:
     """Step -> `rate * decay ** (step // steps_per_epoch)`."""
 
     def schedule(step: jax.Array) -> jax.Array:
@@ -78,12 +90,17 @@ def epoch_schedule(rate: float, decay: float, steps_per_epoch: int) -> Callable[
 
 
 def stage_one_optimizer(
-    config: StageOneConfig, params: Any, steps_per_epoch: int, *, rates: Rates | None = None, decay_mapping_norm: bool = False
+    config: StageOneConfig,
+    params: Any,
+    steps_per_epoch: int,
+    *,
+    rates: Rates | None = None,
+    decay_mapping_norm: bool = False,
 ) -> optax.GradientTransformation:
     """AdamW after clipping by the global norm, with one rate for the encoder and one for the heads.
 
-    A parameter that is held, for good or until its first epoch, does not move at all: neither the clip norm nor the moments
-    see its gradient, and no decay reaches it.
+    A parameter that is frozen, for good or until its first epoch, does not move at all: neither the
+    clip norm nor the moments see its gradient, and no decay reaches it.
 
     Args:
       config: rates, decay and clip norm.
@@ -101,13 +118,21 @@ def stage_one_optimizer(
     }
 
     def build(step: Any = None) -> optax.GradientTransformation:
-        """The chain at a step, counted from 1; the step matters only where parameters join later."""
+        """The chain at a step, counted from 1; the step matters only where parameters join
+        later.
+        """
         learning = _learning(rates, step, steps_per_epoch)
         stages = [
             _clip(config.clip_norm, learning),
             optax.scale_by_adam(b1=_B1, b2=_B2, eps=1e-8),
             optax.add_decayed_weights(config.weight_decay, mask=decayed),
-            optax.partition({name: optax.scale_by_learning_rate(schedule) for name, schedule in schedules.items()}, groups),
+            optax.partition(
+                {
+                    name: optax.scale_by_learning_rate(schedule)
+                    for name, schedule in schedules.items()
+                },
+                groups,
+            ),
         ]
         if step is not None:
             stages.insert(2, _scaled(_bias_corrections(rates.first_epochs, step, steps_per_epoch)))
@@ -125,9 +150,11 @@ def stage_one_optimizer(
 
 def _learning(rates: Rates, step: Any, steps_per_epoch: int) -> Any:
     """Whose gradients count at a step (from 1): a tree of booleans, or None where all do."""
-    learning = None if rates.held is None else jax.tree.map(np.logical_not, rates.held)
+    learning = None if rates.frozen is None else jax.tree.map(np.logical_not, rates.frozen)
     if rates.first_epochs is not None:
-        joined = jax.tree.map(lambda first: (step - 1) // steps_per_epoch + 1 >= first, rates.first_epochs)
+        joined = jax.tree.map(
+            lambda first: (step - 1) // steps_per_epoch + 1 >= first, rates.first_epochs
+        )
         learning = joined if learning is None else jax.tree.map(jnp.logical_and, learning, joined)
     return learning
 
@@ -135,9 +162,9 @@ def _learning(rates: Rates, step: Any, steps_per_epoch: int) -> Any:
 def _bias_corrections(first_epochs: Any, step: Any, steps_per_epoch: int) -> Any:
     """Multipliers of Adam's updates that count a parameter's steps from the one it joined in.
 
-    Adam corrects its moments for having begun at zero by the step that is common to all. Moments that begin at zero later
-    would be taken for old ones, and the parameter would move up to six times too far for some hundred steps. 1 for parameters
-    that learn from the start.
+    Adam corrects its moments for having begun at zero by the step that is common to all. Moments
+    that begin at zero later would be taken for old ones, and the parameter would move up to six
+    times too far for some hundred steps. 1 for parameters that learn from the start.
     """
 
     def correction(first: Any) -> jax.Array:
@@ -148,11 +175,15 @@ def _bias_corrections(first_epochs: Any, step: Any, steps_per_epoch: int) -> Any
 
 
 def _clip(max_norm: float, learning: Any) -> optax.GradientTransformation:
-    """Clipping by the global norm of what learns. One stage, so that the chain's state is laid out the same either way."""
+    """Clipping by the global norm of what learns. One stage, so that the chain's state is laid out
+    the same either way.
+    """
     clip = optax.clip_by_global_norm(max_norm)
     if learning is None:
         return clip
-    return optax.stateless(lambda gradients, _: clip.update(_where(learning, gradients), optax.EmptyState())[0])
+    return optax.stateless(
+        lambda gradients, _: clip.update(_where(learning, gradients), optax.EmptyState())[0]
+    )
 
 
 def _where(learning: Any, tree: Any) -> Any:
@@ -167,5 +198,10 @@ def _scaled(factors: Any) -> optax.GradientTransformation:
 
 def stage_two_optimizer(config: StageTwoConfig, params: Any) -> optax.GradientTransformation:
     """Adam on the branch `anchors` alone; every other parameter gets no update and no moments."""
-    adam = optax.chain(optax.clip_by_global_norm(config.clip_norm), optax.adam(config.lr, b1=0.9, b2=0.999, eps=1e-8))
-    return optax.partition({"anchors": adam, "frozen": optax.set_to_zero()}, assign(params, STAGE_TWO_GROUPS))
+    adam = optax.chain(
+        optax.clip_by_global_norm(config.clip_norm),
+        optax.adam(config.lr, b1=0.9, b2=0.999, eps=1e-8),
+    )
+    return optax.partition(
+        {"anchors": adam, "frozen": optax.set_to_zero()}, assign(params, STAGE_TWO_GROUPS)
+    )

@@ -1,6 +1,8 @@
-"""`optim.Rates` from what the configuration asks for: freezing, layer-wise decay, a table of weight groups, unfreezing.
+"""`optim.Rates` from what the configuration asks for: freezing, layer-wise decay, a table of weight
+groups, unfreezing.
 
-Everything goes by an encoder's `depths`: 0 below its layers, i for layer i of n, n + 1 above them. Heads count as above.
+Everything goes by an encoder's `depths`: 0 below its layers, i for layer i of n, n + 1 above them.
+Heads count as above.
 """
 
 from typing import Any
@@ -31,28 +33,40 @@ def stage_one_rates(config: StageOneConfig, params: Any, encoder: Encoder) -> Ra
       UserError: `config.rates` leaves parameters out, or has rows that no parameter is left for.
     """
     above = np.int32(encoder.num_layers + 1)
-    depths = jax.tree.map(lambda _: np.asarray(above), params) | {"encoder": nnx.to_pure_dict(encoder.depths())}
-    factors = held = first_epochs = None
+    depths = jax.tree.map(lambda _: np.asarray(above), params) | {
+        "encoder": nnx.to_pure_dict(encoder.depths())
+    }
+    factors = frozen = first_epochs = None
     if encoder.frozen_layers or config.layer_decay != 1 or config.rates:
-        factors = jax.tree.map(lambda depth: _depth_factor(depth, config.layer_decay, encoder), depths)
+        factors = jax.tree.map(
+            lambda depth: _depth_factor(depth, config.layer_decay, encoder), depths
+        )
     if config.rates:
         table = table_factors(config.rates, depths)
         factors = jax.tree.map(np.multiply, factors, table)
-        held = jax.tree.map(lambda factor: factor == 0, table)
+        frozen = jax.tree.map(lambda factor: factor == 0, table)
     if config.unfreeze_layers:
-        # The top k * e of n layers: n - depth < k * e. The embeddings, of depth 0, join once k * e > n.
-        first_epochs = jax.tree.map(lambda depth: -((depth - above) // config.unfreeze_layers), depths)
-    return Rates(factors, held, first_epochs)
+        # The top k * e of n layers: n - depth < k * e. The embeddings, of depth 0, join once k * e
+        # > n.
+        first_epochs = jax.tree.map(
+            lambda depth: -((depth - above) // config.unfreeze_layers), depths
+        )
+    return Rates(factors, frozen, first_epochs)
 
 
 def _depth_factor(depth: np.ndarray, decay: float, encoder: Encoder) -> np.ndarray:
-    """Layer-wise decay (arXiv 1801.06146, Sec. 3.2; arXiv 2003.10555), 0 for what `frozen_layers` holds."""
-    held = (depth <= encoder.frozen_layers) & (encoder.frozen_layers > 0)
-    return np.where(held, 0, decay ** np.maximum(encoder.num_layers - depth, 0)).astype(np.float32)
+    """Layer-wise decay (arXiv 1801.06146, Sec. 3.2; arXiv 2003.10555), 0 for what `frozen_layers`
+    holds.
+    """
+    frozen = (depth <= encoder.frozen_layers) & (encoder.frozen_layers > 0)
+    return np.where(frozen, 0, decay ** np.maximum(encoder.num_layers - depth, 0)).astype(
+        np.float32
+    )
 
 
 def table_factors(rows: tuple[str, ...], depths: Any) -> Any:
-    """The factor of the first row that matches each parameter's name; a stacked parameter has one name a layer.
+    """The factor of the first row that matches each parameter's name; a stacked parameter has one
+    name a layer.
 
     Args:
       rows: "REGEX=FACTOR", as `config.parse_rate` reads them.
@@ -79,12 +93,20 @@ def table_factors(rows: tuple[str, ...], depths: Any) -> Any:
 
     factors = jax.tree_util.tree_map_with_path(leaf, depths)
     problems = [f"no row for the parameter {name}" for name in missing[:_MOST]]
-    problems += [f"and {len(missing) - _MOST} parameters more without a row"] if len(missing) > _MOST else []
-    problems += [f"no parameter left for the row {row!r}" for index, row in enumerate(rows) if index not in used]
+    problems += (
+        [f"and {len(missing) - _MOST} parameters more without a row"]
+        if len(missing) > _MOST
+        else []
+    )
+    problems += [
+        f"no parameter left for the row {row!r}"
+        for index, row in enumerate(rows)
+        if index not in used
+    ]
     if problems:
         raise UserError(
-            "config.stage_one.rates must give every parameter a row and every row a parameter (the first row that matches the "
-            "whole name counts):\n  " + "\n  ".join(problems)
+            "config.stage_one.rates must give every parameter a row and every row a parameter (the"
+            " first row that matches the whole name counts):\n  " + "\n  ".join(problems)
         )
     return factors
 

@@ -1,4 +1,6 @@
-"""What a run writes and says as it goes: metrics.jsonl, TensorBoard events, and lines (or a progress bar) for a person."""
+"""What a run writes and says as it goes: metrics.jsonl, TensorBoard events, and lines (or a
+progress bar) for a person.
+"""
 
 import collections
 import datetime
@@ -22,7 +24,9 @@ _RECENT = 30  # steps whose median is the present pace; steps that compile are n
 
 
 def say(console: Console, text: str) -> None:
-    """Prints text as it is: what stands in square brackets is no markup, and no colons make an emoji."""
+    """Prints text as it is: what stands in square brackets is no markup, and no colons make an
+    emoji.
+    """
     console.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
@@ -38,7 +42,9 @@ class MetricsLog:
             file.write(json.dumps(row) + "\n")
 
     def rows(self) -> list[dict[str, Any]]:
-        """All whole rows; what is no row, such as a last line that a killed process left unfinished, is passed over."""
+        """All whole rows; what is no row, such as a last line that a killed process left
+        unfinished, is passed over.
+        """
         if not self._path.exists():
             return []
         rows = []
@@ -47,7 +53,9 @@ class MetricsLog:
                 row = json.loads(line)
             except ValueError:
                 continue
-            if isinstance(row, dict) and all(isinstance(row.get(key), int) for key in ("stage", "step", "epoch")):
+            if isinstance(row, dict) and all(
+                isinstance(row.get(key), int) for key in ("stage", "step", "epoch")
+            ):
                 rows.append(row)
         return rows
 
@@ -60,7 +68,8 @@ class MetricsLog:
 class Pace:
     """How long the rest of a stage takes, by its recent steps and by the pauses after its epochs.
 
-    The first step, which compiles, is left out: until there is another, all that is known is that it takes less long.
+    The first step, which compiles, is left out: until there is another, all that is known is that
+    it takes less long.
     """
 
     def __init__(self, steps: int, steps_per_epoch: int, batch_size: int) -> None:
@@ -143,7 +152,9 @@ class Recorder:
             )
             self._bar = Progress(*columns, console=self._console, transient=True)
             self._bar.start()
-            self._task = self._bar.add_task(self._stage.words, total=self._steps, completed=self._start, numbers="")
+            self._task = self._bar.add_task(
+                self._stage.words, total=self._steps, completed=self._start, numbers=""
+            )
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -155,9 +166,13 @@ class Recorder:
         """Records every `log_every`-th step, and the first one."""
         self._pace.step(metrics["examples_per_second"])
         self._last_step = time.perf_counter()
-        terms = ", ".join(f"{name} {value:.3f}" for name, value in metrics.items() if name not in _NO_TERMS)
+        terms = ", ".join(
+            f"{name} {value:.3f}" for name, value in metrics.items() if name not in _NO_TERMS
+        )
         losses = f"loss {metrics['loss']:.3f}{f' ({terms})' if terms else ''}"
-        numbers = f"{losses}  {metrics['examples_per_second']:.1f} examples/s  ETA {self._pace.eta(step)}"
+        numbers = (
+            f"{losses}  {metrics['examples_per_second']:.1f} examples/s  ETA {self._pace.eta(step)}"
+        )
         if self._bar is not None:
             self._bar.update(self._task, completed=step, numbers=numbers)
         if step % self._log_every and step != 1:
@@ -165,7 +180,10 @@ class Recorder:
         epoch = -(-step // self._steps_per_epoch)
         self._write(step, {"stage": self._stage.number, "step": step, "epoch": epoch, **metrics})
         if self._bar is None:
-            say(self._console, f"{self._stage.words}  epoch {epoch}  step {step}/{self._steps}  {numbers}")
+            say(
+                self._console,
+                f"{self._stage.words}  epoch {epoch}  step {step}/{self._steps}  {numbers}",
+            )
 
     def epoch(self, epoch: int, step: int, scores: Mapping[str, float], note: str) -> None:
         """Records an epoch's scores (percent) and says them, followed by `note`."""

@@ -1,23 +1,25 @@
-"""A whole run in its folder: stage one, stage two, one look at test, and what is left for people and programs.
+"""A whole run in its folder: stage one, stage two, one look at test, and what is left for people
+and programs.
 
-The folder: `config.json`, `data.json`, `checkpoints/`, `metrics.jsonl`, `tensorboard/`, `model/`, `report/`, `profile/` where
-it was asked for, and `results.json`, which is written last: where it is, the run is complete.
+The folder: `config.json`, `data.json`, `checkpoints/`, `metrics.jsonl`, `tensorboard/`, `model/`,
+`report/`, `profile/` where it was asked for, and `results.json`, which is written last: where it
+is, the run is complete.
 """
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import jax
 from rich.console import Console
 
 from eacl_jax import corpora, encoders, reports
-from eacl_jax.config import Config
+from eacl_jax.config import Config, Stage
 from eacl_jax.dialogue import SPLITS
 from eacl_jax.errors import UserError
 from eacl_jax.files import local, whole
 from eacl_jax.recognizer.facts import Facts
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
+from eacl_jax.recognizer.results import Results
 from eacl_jax.training import run_folder
 from eacl_jax.training.experiment import Experiment, prepare
 from eacl_jax.training.loop import NonFiniteLossError, StopRequest
@@ -29,27 +31,37 @@ from eacl_jax.training.stage_two import run_stage_two
 
 
 def train(
-    config: Config, workdir: Path, *, resume: bool = True, profile: int = 0, console: Console | None = None
-) -> dict[str, Any]:
-    """Runs both stages, or goes on with what is in the folder.
+    config: Config,
+    workdir: Path,
+    *,
+    resume: bool = True,
+    profile: int = 0,
+    stop: StopRequest | None = None,
+    console: Console | None = None,
+) -> Results:
+    """Runs both stages, or goes on with what is in the folder. A program may call it from any
+    thread, as often as it likes.
 
     Args:
       config: of the run.
       workdir: the run's folder; made if absent.
-      resume: go on with a run of the same configuration that is there; with False such a folder is refused.
-      profile: how many steps of stage one to trace into the folder's `profile/`; see `profiling.Profiler`.
+      resume: go on with a run of the same configuration that is there; with False such a folder is
+        refused.
+      profile: how many steps of stage one to trace into the folder's `profile/`; see
+        `profiling.Profiler`.
+      stop: with which the caller may ask the run to stop; without it nothing stops it.
       console: where to say how it goes.
 
     Returns:
-      What `results.json` holds.
+      What it gave, as `results.json` holds it.
 
     Raises:
-      UserError: something given cannot be used, the folder holds another run or is in use, a file cannot be read or written,
-        or the loss is not finite.
-      loop.Interrupted: SIGTERM or SIGINT; the state has been saved.
+      UserError: something given cannot be used, the folder holds another run or is in use, a file
+        cannot be read or written, or the loss is not finite.
+      loop.Interrupted: it was asked to stop; the state has been saved.
     """
     console = Console() if console is None else console
-    workdir = local.expand(workdir, "--workdir")
+    workdir = local.expand(workdir, "workdir")
     run_folder.check(config, workdir, resume)
     if (results := _complete(config, workdir, console)) is not None:
         return results
@@ -61,21 +73,24 @@ def train(
         experiment = prepare(config)
         try:
             _begin(experiment, workdir)
-            with StopRequest().installed() as stop:
-                return _run(experiment, StageContext(workdir, console, stop, profile))
+            with (stop or StopRequest()).heeding() as heeded:
+                return _run(experiment, StageContext(workdir, console, heeded, profile))
         except UserError:
             raise
         except NonFiniteLossError as error:
             examples = [experiment.examples["train"][int(i)] for i in error.indices]
-            raise UserError(run_folder.write_non_finite_batch(workdir, error.step, error.metrics, examples)) from error
+            raise UserError(
+                run_folder.write_non_finite_batch(workdir, error.step, error.metrics, examples)
+            ) from error
         except Exception as error:
             if not (problem := local.disk_problem(error, workdir)):
                 raise
             raise UserError(f"{problem} and run the same command again to go on.") from error
 
 
-def _complete(config: Config, workdir: Path, console: Console) -> dict[str, Any] | None:
-    """The results of the complete run in the folder, printed, if it was given what is given now; None where there is none.
+def _complete(config: Config, workdir: Path, console: Console) -> Results | None:
+    """The results of the complete run in the folder, printed, if it was given what is given now;
+    None where there is none.
 
     Raises:
       UserError: it was given something else, or what is given now cannot be read.
@@ -87,40 +102,53 @@ def _complete(config: Config, workdir: Path, console: Console) -> dict[str, Any]
         given = run_folder.describe(corpora.load(config.data), encoders.identify(config.encoder))
     except UserError as error:
         raise UserError(
-            f"{workdir} holds a complete run, but whether it was given the same data and encoder cannot be known: {error} "
-            f"(What it gave is in {workdir / run_folder.RESULTS}.)"
+            f"{workdir} holds a complete run, but whether it was given the same data and encoder"
+            f" cannot be known: {error} (What it gave is in {workdir / run_folder.RESULTS}.)"
         ) from error
     run_folder.check_data(workdir, given)
-    say(console, f"{workdir} holds a complete run of this configuration on the same data; its results:")
+    say(
+        console,
+        f"{workdir} holds a complete run of this configuration on the same data; its results:",
+    )
     print_results(results, console)
-    if gone := [str(workdir / name) for name in ("model", "report") if not (workdir / name).is_dir()]:
+    if gone := [
+        str(workdir / name) for name in ("model", "report") if not (workdir / name).is_dir()
+    ]:
         say(
             console,
-            f"{' and '.join(gone)}: no longer there. Delete {workdir / run_folder.RESULTS} and run the same command: "
-            "that writes all of it again, from the checkpoints.",
+            f"{' and '.join(gone)}: no longer there. Delete {workdir / run_folder.RESULTS} and run"
+            " the same command: that writes all of it again, from the checkpoints.",
         )
     return results
 
 
-def _run(experiment: Experiment, context: StageContext) -> dict[str, Any]:
+def _run(experiment: Experiment, context: StageContext) -> Results:
     console, workdir = context.console, context.workdir
     _announce(experiment, context)
     first = run_stage_one(experiment, context)
-    reps = {split: experiment.encoding.represent(first.params, experiment.examples[split]) for split in SPLITS}
+    reps = {
+        split: experiment.encoding.represent(first.params, experiment.examples[split])
+        for split in SPLITS
+    }
     second = run_stage_two(experiment, context, first, reps)
 
+    stages = {Stage.ONE: first, Stage.TWO: second}
     predicted = {
-        name: {split: predictions(experiment.task, reps[split], stage.anchors) for split in ("dev", "test")}
-        for name, stage in (("stage_one", first), ("stage_two", second))
+        stage: {
+            split: predictions(experiment.task, reps[split], found.anchors)
+            for split in ("dev", "test")
+        }
+        for stage, found in stages.items()
     }
-    stages = {"stage_one": first, "stage_two": second}
-    calibration = {name: calibrate(experiment, reps, stage.anchors) for name, stage in stages.items()}
+    calibration = {
+        name: calibrate(experiment, reps, stage.anchors) for name, stage in stages.items()
+    }
     results = summarize(experiment, stages, predicted, calibration)
     # The encoder is read again, for label words to come.
     if encoders.identify(experiment.config.encoder) != experiment.encoder_identity:
         raise UserError(
-            f"the files of the encoder {experiment.config.encoder.path} changed while the run went on; "
-            "put the former ones back and run the same command again."
+            f"the files of the encoder {experiment.config.encoder.path} changed while the run went"
+            " on; put the former ones back and run the same command again."
         )
     recognizer = EmotionRecognizer.from_training(
         experiment.config,
@@ -129,10 +157,13 @@ def _run(experiment: Experiment, context: StageContext) -> dict[str, Any]:
         encoder_config=experiment.encoder_config,
         graphdef=experiment.graphdef,
         params=second.params,
-        anchors={"stage_one": first.anchors, "stage_two": second.anchors},
-        calibration={name: found["temperature"] for name, found in calibration.items()},
+        anchors={name.value: stage.anchors for name, stage in stages.items()},
+        calibration={name.value: found.temperature for name, found in calibration.items()},
         facts=Facts.of_run(
-            experiment.config, experiment.corpus, {split: experiment.gold(split) for split in experiment.examples}, results
+            experiment.config,
+            experiment.corpus,
+            {split: experiment.gold(split) for split in experiment.examples},
+            results,
         ),
     )
     recognizer.save_pretrained(workdir / "model")
@@ -141,14 +172,14 @@ def _run(experiment: Experiment, context: StageContext) -> dict[str, Any]:
         config=experiment.config.to_dict(),
         corpus=experiment.corpus.name,
         labels=experiment.corpus.taxonomy.labels,
-        results=results,
+        results=results.to_json(),
         history=MetricsLog(workdir / "metrics.jsonl").rows(),
         gold=experiment.gold("test"),
-        predictions={name: by_split["test"] for name, by_split in predicted.items()},
+        predictions={name.value: by_split["test"] for name, by_split in predicted.items()},
         representations=reps["test"],
-        anchors={"stage_one": first.anchors, "stage_two": second.anchors},
+        anchors={name.value: stage.anchors for name, stage in stages.items()},
     )
-    whole.write_json(workdir / run_folder.RESULTS, results)
+    whole.write_json(workdir / run_folder.RESULTS, results.to_json())
     print_results(results, console)
     say(console, f"report   {page}\nmodel    {workdir / 'model'}")
     return results
@@ -160,29 +191,38 @@ def _announce(experiment: Experiment, context: StageContext) -> None:
     frozen, settings = experiment.config.encoder.frozen_layers, experiment.config.stage_one
     limits = [
         f"embeddings and the lowest {frozen} layers frozen" if frozen else "",
-        f"unfrozen by {settings.unfreeze_layers} layers an epoch from the top" if settings.unfreeze_layers else "",
+        (
+            f"unfrozen by {settings.unfreeze_layers} layers an epoch from the top"
+            if settings.unfreeze_layers
+            else ""
+        ),
         "rates by stage_one.rates" if settings.rates else "",
     ]
     trained = ", ".join(filter(None, limits)) or "all trained"
     say(
         context.console,
-        f"corpus   {experiment.corpus.name}: {counts} utterances, labels {', '.join(experiment.corpus.taxonomy.labels)}\n"
-        f"encoder  {experiment.config.encoder.path}: {parameters / 1e6:.1f} M parameters with heads, {trained}\n"
-        f"devices  {jax.device_count()} x {jax.devices()[0].device_kind}\n"
-        f"folder   {context.workdir}",
+        f"corpus   {experiment.corpus.name}: {counts} utterances, labels"
+        f" {', '.join(experiment.corpus.taxonomy.labels)}\nencoder "
+        f" {experiment.config.encoder.path}: {parameters / 1e6:.1f} M parameters with heads,"
+        f" {trained}\ndevices  {jax.device_count()} x {jax.devices()[0].device_kind}\nfolder  "
+        f" {context.workdir}",
     )
 
 
 def _begin(experiment: Experiment, workdir: Path) -> None:
-    """Makes sure that a run that is there was given the same, and that there is room for checkpoints; writes what is given."""
-    given = run_folder.describe(experiment.corpus, experiment.encoder_identity) | {"tokens": experiment.fingerprint}
+    """Makes sure that a run that is there was given the same, and that there is room for
+    checkpoints; writes what is given.
+    """
+    given = run_folder.describe(experiment.corpus, experiment.encoder_identity) | {
+        "tokens": experiment.fingerprint
+    }
     run_folder.check_data(workdir, given)
     # Three copies of parameters with both moments: the latest, the best, and the one being written.
     needed = 3 * 3 * sum(x.nbytes for x in jax.tree.leaves(experiment.params))
     free = shutil.disk_usage(workdir).free
     if not (workdir / "checkpoints").exists() and free < needed:
         raise UserError(
-            f"--workdir {workdir}: {free / 1e9:.2f} GB are free on its disk, "
+            f"workdir {workdir}: {free / 1e9:.2f} GB are free on its disk, "
             f"and the run's checkpoints need up to {needed / 1e9:.2f} GB."
         )
     run_folder.write_inputs(workdir, experiment.config, given)

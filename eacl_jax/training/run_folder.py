@@ -1,7 +1,8 @@
 """A run's folder: whose it is, which process is using it, and the JSON that it holds.
 
-`config.json` says how the run was set up, `data.json` what it was given: two runs whose `data.json` is the same learn from the
-same texts, labels and weights, wherever the files lie. `results.json` is written last: where it is, the run is complete.
+`config.json` says how the run was set up, `data.json` what it was given: two runs whose `data.json`
+is the same learn from the same texts, labels and weights, wherever the files lie. `results.json` is
+written last: where it is, the run is complete.
 """
 
 import contextlib
@@ -24,8 +25,8 @@ from eacl_jax.dialogue import SPLITS, Corpus, Dialogue
 from eacl_jax.encoders.sources import PACKAGE
 from eacl_jax.errors import UserError
 from eacl_jax.files import local, whole
-from eacl_jax.files.records import build, read_json
-from eacl_jax.recognizer.facts import Results
+from eacl_jax.files.records import read_json
+from eacl_jax.recognizer.results import Results
 
 log = logging.getLogger(__name__)
 
@@ -33,14 +34,16 @@ CONFIG, DATA, RESULTS = "config.json", "data.json", "results.json"
 _FORMAT = "eacl_jax run 2"
 _LOCK, _USER = ".lock", ".lock.user"
 
-# Settings that say where things are or what is printed; a run may go on with others. What is there, `data.json` tells.
+# Settings that say where things are or what is printed; a run may go on with others. What is there,
+# `data.json` tells.
 _MAY_DIFFER = (
     *("run.", "data.dir", "data.cache_dir", "data.train", "data.dev", "data.test"),
     *("encoder.path", "encoder.revision", "encoder.sha256"),
 )
 _PLACES = ("dir", "cache_dir", "train", "dev", "test")
 
-# The library that writes checkpoints looks for its own files by patterns, in which these mean something else than themselves.
+# The library that writes checkpoints looks for its own files by patterns, in which these mean
+# something else than themselves.
 _PATTERNS = "[]*?\\"
 
 
@@ -57,38 +60,50 @@ def check(config: Config, workdir: Path, resume: bool) -> None:
     """
     if found := sorted(set(str(workdir.absolute())) & set(_PATTERNS)):
         raise UserError(
-            f"--workdir {workdir.absolute()}: checkpoints cannot be kept in a folder with {' '.join(found)} in its path; "
-            "name another folder."
+            f"workdir {workdir.absolute()}: checkpoints cannot be kept in a folder with"
+            f" {' '.join(found)} in its path; name another folder."
         )
     try:
         str(workdir).encode()
     except UnicodeEncodeError as error:
-        raise UserError(f"--workdir {workdir!r}: the name is not UTF-8; name another folder.") from error
+        raise UserError(
+            f"workdir {workdir!r}: the name is not UTF-8; name another folder."
+        ) from error
     try:
         if workdir.is_symlink() and not workdir.exists():
-            raise UserError(f"--workdir {workdir} is a link to {os.readlink(workdir)}, which is not there; make that folder.")
+            raise UserError(
+                f"workdir {workdir} is a link to {os.readlink(workdir)}, which is not there; make"
+                " that folder."
+            )
         if workdir.exists() and not workdir.is_dir():
-            raise UserError(f"--workdir {workdir} is a file; name a folder.")
+            raise UserError(f"workdir {workdir} is a file; name a folder.")
         if not workdir.is_dir() or not _content(workdir):
             return
         if not (workdir / CONFIG).exists():
             raise UserError(
-                f"--workdir {workdir} holds files but no {CONFIG}, so it is not a run's folder; name an empty or new one."
+                f"workdir {workdir} holds files but no {CONFIG}, so it is not a run's folder; name"
+                " an empty or new one."
             )
     except OSError as error:
         raise UserError(
-            f"--workdir {error.filename or workdir}: {error.strerror}; mend that or name another folder."
+            f"workdir {error.filename or workdir}: {error.strerror}; mend that or name another"
+            " folder."
         ) from error
     if not resume:
-        raise UserError(f"--workdir {workdir} holds a run and --noresume was given; name another folder or delete this one.")
+        raise UserError(
+            f"workdir {workdir} holds a run, which is not to be resumed; name another folder or"
+            " delete this one."
+        )
     there, wanted = _flatten(read_config(workdir).to_dict()), _flatten(config.to_dict())
     different = [
-        f"{k}: there {there[k]!r}, now {v!r}" for k, v in wanted.items() if there[k] != v and not k.startswith(_MAY_DIFFER)
+        f"{k}: there {there[k]!r}, now {v!r}"
+        for k, v in wanted.items()
+        if there[k] != v and not k.startswith(_MAY_DIFFER)
     ]
     if different:
         raise UserError(
-            f"--workdir {workdir} holds a run of another configuration; name another folder, or delete this one. "
-            "They differ in\n  " + "\n  ".join(different)
+            f"workdir {workdir} holds a run of another configuration; name another folder, or"
+            " delete this one. They differ in\n  " + "\n  ".join(different)
         )
 
 
@@ -110,30 +125,30 @@ def read_config(workdir: Path) -> Config:
         raise UserError(f"{file} was not written by this version for a run: {error}") from error
 
 
-def read_results(workdir: Path) -> dict[str, Any]:
+def read_results(workdir: Path) -> Results:
     """The results of the complete run in a folder.
 
     Raises:
       UserError: there are none, or they cannot be read.
     """
     file = workdir / RESULTS
-    advice = "delete it, and train with the same command: that writes it again, from the checkpoints"
+    advice = (
+        "delete it, and train with the same command: that writes it again, from the checkpoints"
+    )
     if not file.exists():
         raise UserError(f"{file} is not there: the run is not complete.")
-    results, problems = read_json(file, advice), list[str]()
-    scores = {name: value for name, value in results.items() if name not in ("corpus", "seed")}
-    problems += [
-        f"results.{name}: expected {kind.__name__}, got {results.get(name)!r:.80}."
-        for name, kind in (("corpus", str), ("seed", int))
-        if type(results.get(name)) is not kind
-    ]
-    if build(Results, scores, "results", problems) is None or problems:
-        raise UserError("\n  ".join([f"{file} does not hold a run's results; {advice}.", *problems]))
+    problems: list[str] = []
+    results = Results.from_json(read_json(file, advice), problems)
+    if results is None or problems:
+        raise UserError(
+            "\n  ".join([f"{file} does not hold a run's results; {advice}.", *problems])
+        )
     return results
 
 
 def read_data(workdir: Path) -> dict[str, Any] | None:
-    """What the run in a folder was given; None where that is not there, or an earlier version wrote it.
+    """What the run in a folder was given; None where that is not there, or an earlier version wrote
+    it.
 
     Raises:
       UserError: it cannot be read.
@@ -162,7 +177,9 @@ def describe(corpus: Corpus, encoder: Mapping[str, str]) -> dict[str, Any]:
 
 
 def describe_dialogues(dialogues: Sequence[Dialogue]) -> dict[str, Any]:
-    """How many dialogues and utterances there are, and a hash of all ids, speakers, texts and emotions."""
+    """How many dialogues and utterances there are, and a hash of all ids, speakers, texts and
+    emotions.
+    """
     plain = [[d.id, [[u.speaker, u.text, u.emotion] for u in d.utterances]] for d in dialogues]
     return {
         "dialogues": len(dialogues),
@@ -187,13 +204,13 @@ def check_data(workdir: Path, now: Mapping[str, Any]) -> None:
         if not began:
             return
         raise UserError(
-            f"--workdir {workdir} does not say what its run was trained on: {DATA} is missing, or of an earlier version. "
-            "Name another folder, or delete this one and train again."
+            f"workdir {workdir} does not say what its run was trained on: {DATA} is missing, or of"
+            " an earlier version. Name another folder, or delete this one and train again."
         )
     if different := _differences(there, now):
         raise UserError(
-            f"--workdir {workdir} holds a run that was given something else; give the same, or name another folder. "
-            "They differ in\n  " + "\n  ".join(different)
+            f"workdir {workdir} holds a run that was given something else; give the same, or name"
+            " another folder. They differ in\n  " + "\n  ".join(different)
         )
 
 
@@ -203,7 +220,9 @@ def write_inputs(workdir: Path, config: Config, data: Mapping[str, Any]) -> None
     whole.write_json(workdir / DATA, data)
 
 
-def write_non_finite_batch(workdir: Path, step: int, metrics: Mapping[str, float], examples: Sequence[Example]) -> str:
+def write_non_finite_batch(
+    workdir: Path, step: int, metrics: Mapping[str, float], examples: Sequence[Example]
+) -> str:
     """Writes which utterances gave a loss that is not finite, to `non_finite_batch.json`.
 
     Args:
@@ -221,8 +240,8 @@ def write_non_finite_batch(workdir: Path, step: int, metrics: Mapping[str, float
         "examples": [{"dialogue": e.dialogue, "utterance": e.utterance} for e in examples],
     }
     advice = (
-        "Nothing had been learned yet, so it is not the learning rates: look at these utterances, loss.temperature and "
-        "encoder.dtype"
+        "Nothing had been learned yet, so it is not the learning rates: look at these utterances,"
+        " loss.temperature and encoder.dtype"
         if step == 1
         else "Lower the learning rates or look at these utterances"
     )
@@ -237,9 +256,11 @@ def write_non_finite_batch(workdir: Path, step: int, metrics: Mapping[str, float
 
 @contextlib.contextmanager
 def locked(workdir: Path) -> Iterator[None]:
-    """Makes the folder where it is missing, and keeps other processes from training in it meanwhile.
+    """Makes the folder where it is missing, and keeps other processes from training in it
+    meanwhile.
 
-    The lock goes with the process, however that ends. A folder that was made, and into which nothing was written, goes too.
+    The lock goes with the process, however that ends. A folder that was made, and into which
+    nothing was written, goes too.
 
     Raises:
       UserError: another process is training in it, or nothing can be written there.
@@ -249,7 +270,7 @@ def locked(workdir: Path) -> Iterator[None]:
         made = [folder for folder in (absolute, *absolute.parents) if not folder.exists()]
         absolute.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"--workdir {workdir} cannot be made: {error.strerror}.") from error
+        raise UserError(f"workdir {workdir} cannot be made: {error.strerror}.") from error
     with contextlib.ExitStack() as stack:
         for folder in reversed(made):
             stack.callback(_remove_empty, folder)
@@ -258,18 +279,30 @@ def locked(workdir: Path) -> Iterator[None]:
             stack.enter_context(lock)
         except Timeout as error:
             raise UserError(
-                f"--workdir {workdir}: {_user_of(absolute)} is training in this folder; wait for it, stop it, or name another."
+                f"workdir {workdir}: {_user_of(absolute)} is training in this folder; wait for it,"
+                " stop it, or name another."
             ) from error
         except NotImplementedError:
-            log.warning("%s is on a disk without locks: take care that no other process trains in this folder.", workdir)
+            log.warning(
+                "%s is on a disk without locks: take care that no other process trains in this"
+                " folder.",
+                workdir,
+            )
         except OSError as error:
-            raise UserError(f"--workdir {workdir} cannot be written: {error.strerror}; name another folder.") from error
-        # Deleted before the lock is let go: a process that waits for the lock finds that it has gone.
+            raise UserError(
+                f"workdir {workdir} cannot be written: {error.strerror}; name another folder."
+            ) from error
+        # Deleted before the lock is let go: a process that waits for the lock finds that it has
+        # gone.
         for name in (_LOCK, _USER):
             stack.callback((absolute / name).unlink, missing_ok=True)
         since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
-        with contextlib.suppress(OSError):  # a disk may be full, and what is there deleted to make room
-            whole.write_text(absolute / _USER, f"process {os.getpid()} on {socket.gethostname()}, since {since},")
+        with contextlib.suppress(
+            OSError
+        ):  # a disk may be full, and what is there deleted to make room
+            whole.write_text(
+                absolute / _USER, f"process {os.getpid()} on {socket.gethostname()}, since {since},"
+            )
         yield
 
 
@@ -286,7 +319,9 @@ def _remove_empty(folder: Path) -> None:
 
 
 def _content(workdir: Path) -> list[str]:
-    """What is in a folder but for hidden files: locks, and what a killed process left unfinished."""
+    """What is in a folder but for hidden files: locks, and what a killed process left
+    unfinished.
+    """
     return [path.name for path in workdir.iterdir() if not path.name.startswith(".")]
 
 
@@ -296,8 +331,15 @@ def _differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     for split in SPLITS:
         before, after = (_group(_group(side, "corpus"), split) for side in (there, now))
         if before != after:
-            counts = [f"{s.get('dialogues')} dialogues with {s.get('utterances')} utterances" for s in (before, after)]
-            how = f"there {counts[0]}, now {counts[1]}" if counts[0] != counts[1] else "texts, speakers, emotions or ids"
+            counts = [
+                f"{s.get('dialogues')} dialogues with {s.get('utterances')} utterances"
+                for s in (before, after)
+            ]
+            how = (
+                f"there {counts[0]}, now {counts[1]}"
+                if counts[0] != counts[1]
+                else "texts, speakers, emotions or ids"
+            )
             lines.append(f"{split}: {how}")
     for name in ("labels", "words"):
         if there.get(name) != now[name]:
@@ -305,9 +347,14 @@ def _differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     before, after = _group(there, "encoder"), _group(now, "encoder")
     for name in sorted(before.keys() | after.keys()):
         if before.get(name) != after.get(name):
-            lines.append(f"the encoder's {name}: there {before.get(name, 'none')}, now {after.get(name, 'none')}")
+            lines.append(
+                f"the encoder's {name}: there {before.get(name, 'none')}, now"
+                f" {after.get(name, 'none')}"
+            )
     if not lines and "tokens" in now and there.get("tokens") != now["tokens"]:
-        lines.append("tokens: the same texts become others, by another tokenizer or another version of one")
+        lines.append(
+            "tokens: the same texts become others, by another tokenizer or another version of one"
+        )
     return lines
 
 
@@ -320,7 +367,9 @@ def _absolute(config: Config) -> Config:
     def whole(name: str, path: str) -> str:
         return str(local.expand(path, name).absolute()) if path else ""
 
-    places: dict[str, Any] = {name: whole(f"config.data.{name}", getattr(config.data, name)) for name in _PLACES}
+    places: dict[str, Any] = {
+        name: whole(f"config.data.{name}", getattr(config.data, name)) for name in _PLACES
+    }
     data = dataclasses.replace(config.data, **places)
     path, encoder = config.encoder.path, config.encoder
     if not path.startswith(PACKAGE) and Path(path).expanduser().is_dir():
@@ -331,5 +380,9 @@ def _absolute(config: Config) -> Config:
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in tree.items():
-        flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+        flat |= (
+            _flatten(value, f"{prefix}{key}.")
+            if isinstance(value, Mapping)
+            else {f"{prefix}{key}": value}
+        )
     return flat

@@ -1,4 +1,6 @@
-"""What the two stages have in common: where they write, how an epoch is scored, and the choice of the best."""
+"""What the two stages have in common: where they write, how an epoch is scored, and the choice of
+the best.
+"""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -29,7 +31,9 @@ HEADLINE = ("weighted_f1", "accuracy", "macro_f1")
 
 @dataclasses.dataclass(frozen=True)
 class StageContext:
-    """Where a stage writes, whom it tells, who may stop it, and how many steps of stage one are traced."""
+    """Where a stage writes, where it reports, who may stop it, and how many steps of stage one are
+    traced.
+    """
 
     workdir: Path
     console: Console
@@ -55,7 +59,9 @@ class StageResult:
 
 
 def scored_splits(config: Config) -> tuple[str, ...]:
-    """The splits scored after each epoch: dev, and test only where `compat.select_on_test` asks for it."""
+    """The splits scored after each epoch: dev, and test only where `compat.select_on_test` asks for
+    it.
+    """
     return ("dev", "test") if config.compat.select_on_test else ("dev",)
 
 
@@ -64,7 +70,9 @@ def score(experiment: Experiment, split: str, predicted: Int[np.ndarray, " N"]) 
     return experiment.task.measure(experiment.gold(split), predicted)
 
 
-def predictions(task: Task, reps: Float[np.ndarray, "N m"], anchors: Float[np.ndarray, "C m"]) -> Int[np.ndarray, " N"]:
+def predictions(
+    task: Task, reps: Float[np.ndarray, "N m"], anchors: Float[np.ndarray, "C m"]
+) -> Int[np.ndarray, " N"]:
     """The answer to each representation, decided as `EmotionRecognizer.answer` does."""
     return task.decide(host_cosines(reps, anchors))
 
@@ -72,14 +80,23 @@ def predictions(task: Task, reps: Float[np.ndarray, "N m"], anchors: Float[np.nd
 def _not_finite(tree: Any) -> list[str]:
     """Names of the arrays that hold NaN or infinity."""
     finite = jax.jit(lambda tree: jax.tree.map(lambda x: jnp.isfinite(x).all(), tree))(tree)
-    return [path_name(path) for path, fine in jax.tree_util.tree_flatten_with_path(finite)[0] if not fine]
+    return [
+        path_name(path)
+        for path, fine in jax.tree_util.tree_flatten_with_path(finite)[0]
+        if not fine
+    ]
 
 
 def scores_by_split(
-    experiment: Experiment, reps: Mapping[str, Float[np.ndarray, "N m"]], anchors: Float[np.ndarray, "C m"]
+    experiment: Experiment,
+    reps: Mapping[str, Float[np.ndarray, "N m"]],
+    anchors: Float[np.ndarray, "C m"],
 ) -> dict[str, dict[str, Any]]:
     """Scores of the splits whose representations are given, in percent."""
-    return {split: score(experiment, split, predictions(experiment.task, reps[split], anchors)) for split in reps}
+    return {
+        split: score(experiment, split, predictions(experiment.task, reps[split], anchors))
+        for split in reps
+    }
 
 
 class Saving(Protocol):
@@ -105,7 +122,9 @@ class WholeState:
 
 
 class StageRun:
-    """What the two stages do alike: resume, step, score each epoch, keep the latest and the best."""
+    """What the two stages do alike: resume, step, score each epoch, keep the latest and the
+    best.
+    """
 
     def __init__(
         self,
@@ -137,18 +156,35 @@ class StageRun:
         self._checkpoints.close()
 
     def resume(self, state: TrainState) -> TrainState:
-        """The state of the latest checkpoint, with the data at its place; the given state where there is none."""
+        """The state of the latest checkpoint, with the data at its place; the given state where
+        there is none.
+        """
         start = self._checkpoints.latest_step
         if start is not None:
-            restored, self._best = self._checkpoints.restore(start, self._saving.saved(state), data=self._batches)
+            restored, self._best = self._checkpoints.restore(
+                start, self._saving.saved(state), data=self._batches
+            )
             state = self._saving.restored(state, restored)
             say(self._context.console, f"going on from step {start} of {self._steps}")
-        elif self._stage is Stage.ONE and (second := self._folder.with_name(Stage.TWO.value)).exists():
-            raise UserError(f"{second} holds checkpoints that began with a stage one that is gone; delete it to train anew.")
+        elif (
+            self._stage is Stage.ONE
+            and (second := self._folder.with_name(Stage.TWO.value)).exists()
+        ):
+            raise UserError(
+                f"{second} holds checkpoints that began with a stage one that is gone; delete it to"
+                " train anew."
+            )
         if wrong := _not_finite(state.params):
-            where = f"the checkpoint of step {start}" if start else f"the encoder {self._experiment.config.encoder.path}"
+            where = (
+                f"the checkpoint of step {start}"
+                if start
+                else f"the encoder {self._experiment.config.encoder.path}"
+            )
             more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-            raise UserError(f"before any step, NaN or infinity is in {', '.join(wrong[:3])}{more}: {where} is damaged.")
+            raise UserError(
+                f"before any step, NaN or infinity is in {', '.join(wrong[:3])}{more}: {where} is"
+                " damaged."
+            )
         self._recorder = Recorder(
             self._context.workdir,
             self._stage,
@@ -171,7 +207,10 @@ class StageRun:
     ) -> TrainState:
         self._score = score
         context = self._context
-        with self._recorder, Profiler(context.workdir / "profile", context.profile, context.console) as profiler:
+        with (
+            self._recorder,
+            Profiler(context.workdir / "profile", context.profile, context.console) as profiler,
+        ):
             return fit(
                 state,
                 train_step,
@@ -188,7 +227,10 @@ class StageRun:
             )
 
     def adapt(
-        self, state: TrainState, epoch: AnchorEpoch, score: Callable[[TrainState], dict[str, dict[str, Any]]]
+        self,
+        state: TrainState,
+        epoch: AnchorEpoch,
+        score: Callable[[TrainState], dict[str, dict[str, Any]]],
     ) -> TrainState:
         self._score = score
         with self._recorder:
@@ -209,7 +251,8 @@ class StageRun:
         step, epoch = self._checkpoints.best_step(), self._best["best_epoch"]
         if step != min(epoch * self._steps_per_epoch, self._steps):
             raise UserError(
-                f"{self._folder}: the checkpoint of epoch {epoch}, the best, is gone; delete {self._anew} to train anew."
+                f"{self._folder}: the checkpoint of epoch {epoch}, the best, is gone; delete"
+                f" {self._anew} to train anew."
             )
         saved, record = self._checkpoints.restore(step, self._saving.saved(state))
         return self._saving.restored(state, saved), record
@@ -225,15 +268,21 @@ class StageRun:
             self._best = {"best_epoch": epoch, "best_rank": rank}
         self.say_epoch(epoch, int(state.step), self._scores, "best so far" if better else "")
 
-    def say_epoch(self, epoch: int, step: int, scored: Mapping[str, Mapping[str, Any]], note: str) -> None:
+    def say_epoch(
+        self, epoch: int, step: int, scored: Mapping[str, Mapping[str, Any]], note: str
+    ) -> None:
         names = list(HEADLINE)
         if self._experiment.config.evaluation.primary not in names:
             names.append(self._experiment.config.evaluation.primary)
-        scores = {f"{split}_{name}": values[name] for split, values in scored.items() for name in names}
+        scores = {
+            f"{split}_{name}": values[name] for split, values in scored.items() for name in names
+        }
         self._recorder.epoch(epoch, step, scores, note)
 
     def _rank(self, scored: Mapping[str, Mapping[str, Any]]) -> tuple[float, ...]:
-        """What the choice goes by: dev; with compat.select_on_test, test in stage one and as a tie-break in stage two."""
+        """What the choice goes by: dev; with compat.select_on_test, test in stage one and as a
+        tie-break in stage two.
+        """
         primary = self._experiment.config.evaluation.primary
         if not self._experiment.config.compat.select_on_test:
             return (scored["dev"][primary],)
@@ -243,4 +292,6 @@ class StageRun:
     def _save(self, state: TrainState) -> None:
         rank = None if self._scores is None else self._rank(self._scores)
         self._scores = None
-        self._checkpoints.save(int(state.step), self._saving.saved(state), self._best, data=self._batches, rank=rank)
+        self._checkpoints.save(
+            int(state.step), self._saving.saved(state), self._best, data=self._batches, rank=rank
+        )

@@ -21,14 +21,24 @@ from eacl_jax.training.chunks import Encode, Objective, chunked_value_and_grad
 from eacl_jax.training.experiment import Experiment
 from eacl_jax.training.loop import LossFn, TrainState, create_state, make_train_step
 from eacl_jax.training.optim import stage_one_optimizer
-from eacl_jax.training.stage import StageContext, StageResult, StageRun, scored_splits, scores_by_split
+from eacl_jax.training.stage import (
+    StageContext,
+    StageResult,
+    StageRun,
+    scored_splits,
+    scores_by_split,
+)
 
 # Parameters -> the model with them.
 Merge = Callable[[Any], Model]
 
 
 def stage_one_loss(
-    merge: Merge, source: AnchorSource, settings: LossConfig, *, constant_for_no_positive: bool = False
+    merge: Merge,
+    source: AnchorSource,
+    settings: LossConfig,
+    *,
+    constant_for_no_positive: bool = False,
 ) -> LossFn:
     """The objective of stage one as `(params, constants, batch, key) -> (loss, terms)`.
 
@@ -38,9 +48,14 @@ def stage_one_loss(
       settings: weights of the terms.
       constant_for_no_positive: see `losses.supervised_contrastive`.
     """
-    encode, objective = _encode(merge), _objective(merge, source, settings, constant_for_no_positive)
+    encode, objective = (
+        _encode(merge),
+        _objective(merge, source, settings, constant_for_no_positive),
+    )
 
-    def loss(params: Any, constants: Any, batch: Batch, key: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
+    def loss(
+        params: Any, constants: Any, batch: Batch, key: jax.Array
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
         encoder_key, head_key = jax.random.split(key)
         return objective(params, encode(params, batch, encoder_key), constants, batch, head_key)
 
@@ -55,11 +70,17 @@ def stage_one_value_and_grad(
     constant_for_no_positive: bool = False,
     chunks: int = 1,
 ) -> Callable[..., Any]:
-    """`jax.value_and_grad(stage_one_loss(...), has_aux=True)`, the rows encoded in so many chunks."""
+    """`jax.value_and_grad(stage_one_loss(...), has_aux=True)`, the rows encoded in so many
+    chunks.
+    """
     if chunks == 1:
-        loss = stage_one_loss(merge, source, settings, constant_for_no_positive=constant_for_no_positive)
+        loss = stage_one_loss(
+            merge, source, settings, constant_for_no_positive=constant_for_no_positive
+        )
         return jax.value_and_grad(loss, has_aux=True)
-    return chunked_value_and_grad(_encode(merge), _objective(merge, source, settings, constant_for_no_positive), chunks)
+    return chunked_value_and_grad(
+        _encode(merge), _objective(merge, source, settings, constant_for_no_positive), chunks
+    )
 
 
 def _encode(merge: Merge) -> Encode:
@@ -71,7 +92,9 @@ def _encode(merge: Merge) -> Encode:
     return encode
 
 
-def _objective(merge: Merge, source: AnchorSource, settings: LossConfig, constant_for_no_positive: bool) -> Objective:
+def _objective(
+    merge: Merge, source: AnchorSource, settings: LossConfig, constant_for_no_positive: bool
+) -> Objective:
     """The loss of representations."""
 
     def objective(
@@ -122,14 +145,21 @@ def run_stage_one(experiment: Experiment, context: StageContext) -> StageResult:
         max_tokens=config.prompt.max_tokens,
         row_multiple=experiment.row_multiple,
     )
-    batches = training_batches(len(experiment.examples["train"]), settings.batch_size, config.seed, make)
+    batches = training_batches(
+        len(experiment.examples["train"]), settings.batch_size, config.seed, make
+    )
 
     def anchors_of(params: Any, constants: Any) -> jax.Array:
-        return encoding.map(params, source.encodings(partial(encoding.encode_labels, params), constants))
+        return encoding.map(
+            params, source.encodings(partial(encoding.encode_labels, params), constants)
+        )
 
     def score(state: TrainState) -> dict[str, dict[str, Any]]:
         anchors = np.asarray(anchors_of(state.params, state.constants))
-        reps = {split: encoding.represent(state.params, experiment.examples[split]) for split in scored_splits(config)}
+        reps = {
+            split: encoding.represent(state.params, experiment.examples[split])
+            for split in scored_splits(config)
+        }
         return scores_by_split(experiment, reps, anchors)
 
     run = StageRun(experiment, context, Stage.ONE, batches, per_epoch, steps)
@@ -150,16 +180,24 @@ def run_stage_one(experiment: Experiment, context: StageContext) -> StageResult:
             place=lambda batch: put(batch, batch_shardings(experiment.mesh)),
         )
         best, record = run.best(state)
-    mapped = anchors_of(state.params if config.compat.stale_anchors else best.params, best.constants)
+    mapped = anchors_of(
+        state.params if config.compat.stale_anchors else best.params, best.constants
+    )
     return StageResult(record["best_epoch"], best.params, best.constants, np.asarray(mapped))
 
 
 def _check_anchors(experiment: Experiment, anchors: Float[np.ndarray, "C m"]) -> None:
-    """Raises `UserError` where anchors are not finite, for which the first step's loss would be blamed."""
+    """Raises `UserError` where anchors are not finite, for which the first step's loss would be
+    blamed.
+    """
     labels = experiment.corpus.taxonomy.labels
-    if wrong := [repr(label) for label, anchor in zip(labels, anchors, strict=True) if not np.isfinite(anchor).all()]:
+    if wrong := [
+        repr(label)
+        for label, anchor in zip(labels, anchors, strict=True)
+        if not np.isfinite(anchor).all()
+    ]:
         raise UserError(
-            f"the anchors of {', '.join(wrong)} are NaN or infinite before the first step: so is what the encoder "
-            f"{experiment.config.encoder.path} makes of their words. Its weights are damaged, or too large for "
-            f"encoder.dtype={experiment.config.encoder.dtype}."
+            f"the anchors of {', '.join(wrong)} are NaN or infinite before the first step: so is"
+            f" what the encoder {experiment.config.encoder.path} makes of their words. Its weights"
+            f" are damaged, or too large for encoder.dtype={experiment.config.encoder.dtype}."
         )

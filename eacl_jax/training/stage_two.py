@@ -18,19 +18,29 @@ from eacl_jax.training.anchor_steps import AnchorEpoch, fill
 from eacl_jax.training.experiment import Experiment
 from eacl_jax.training.loop import LossFn, TrainState, create_state, make_train_step
 from eacl_jax.training.optim import stage_two_optimizer
-from eacl_jax.training.stage import StageContext, StageResult, StageRun, scored_splits, scores_by_split
+from eacl_jax.training.stage import (
+    StageContext,
+    StageResult,
+    StageRun,
+    scored_splits,
+    scores_by_split,
+)
 
 
 def stage_two_loss(temperature: float) -> LossFn:
-    """The objective of stage two as `(params, constants, batch, key) -> (loss, terms)`; a batch holds representations in place
-    of tokens.
+    """The objective of stage two as `(params, constants, batch, key) -> (loss, terms)`; a batch
+    holds representations in place of tokens.
     """
 
     def loss(
         params: Any, constants: Any, batch: Mapping[str, jax.Array], key: jax.Array
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
         return losses.stage_two(
-            batch["reps"], batch["labels"], params["anchors"], temperature=temperature, weights=batch["weights"]
+            batch["reps"],
+            batch["labels"],
+            params["anchors"],
+            temperature=temperature,
+            weights=batch["weights"],
         )
 
     return loss
@@ -39,8 +49,9 @@ def stage_two_loss(temperature: float) -> LossFn:
 class AnchorsAlone:
     """The state of stage two: the whole tree, whose optimizer masks everything but the anchors.
 
-    What is frozen needs no memory on the devices, no arithmetic and no room in a checkpoint, where stage one has left it
-    already. So placeholders stand for it in the state, the ones that the optimizer's state has for what has no moments.
+    What is frozen needs no memory on the devices, no arithmetic and no room in a checkpoint, where
+    stage one has left it already. So placeholders stand for it in the state, the ones that the
+    optimizer's state has for what has no moments.
     """
 
     def __init__(self, first: StageResult) -> None:
@@ -58,12 +69,18 @@ class AnchorsAlone:
 
     def saved(self, state: TrainState) -> Any:
         """What a checkpoint holds of a state."""
-        return {"step": state.step, "anchors": state.params["anchors"], "opt_state": state.opt_state}
+        return {
+            "step": state.step,
+            "anchors": state.params["anchors"],
+            "opt_state": state.opt_state,
+        }
 
     def restored(self, state: TrainState, saved: Any) -> TrainState:
         """The state that was saved; `state` has its placeholders."""
         params = {**state.params, "anchors": saved["anchors"]}
-        return dataclasses.replace(state, step=saved["step"], params=params, opt_state=saved["opt_state"])
+        return dataclasses.replace(
+            state, step=saved["step"], params=params, opt_state=saved["opt_state"]
+        )
 
     def result(self, best_epoch: int, state: TrainState) -> StageResult:
         """The finished stage."""
@@ -92,13 +109,21 @@ def run_stage_two(
     config, settings, mesh = experiment.config, experiment.config.stage_two, experiment.mesh
     for split, found in reps.items():
         if wrong := int((~np.isfinite(found).all(axis=1)).sum()):
-            raise UserError(f"the representations of {wrong} utterances of {split} are NaN or infinite after stage one.")
+            raise UserError(
+                f"the representations of {wrong} utterances of {split} are NaN or infinite after"
+                " stage one."
+            )
     alone = AnchorsAlone(first)
     optimizer = stage_two_optimizer(settings, alone.params)
     state = put(alone.state(optimizer), replicated(mesh))
     gold = experiment.gold("train")
     per_epoch = steps_per_epoch(len(gold), settings.batch_size)
-    batches = training_batches(len(gold), settings.batch_size, config.seed, lambda indices: fill(indices, settings.batch_size))
+    batches = training_batches(
+        len(gold),
+        settings.batch_size,
+        config.seed,
+        lambda indices: fill(indices, settings.batch_size),
+    )
     value_and_grad = jax.value_and_grad(stage_two_loss(config.loss.temperature), has_aux=True)
     epoch = AnchorEpoch(
         make_train_step(value_and_grad, optimizer, mesh),
@@ -111,7 +136,15 @@ def run_stage_two(
         scored = {split: reps[split] for split in scored_splits(config)}
         return scores_by_split(experiment, scored, np.asarray(state.params["anchors"]))
 
-    run = StageRun(experiment, context, Stage.TWO, batches, per_epoch, per_epoch * settings.epochs, saving=alone)
+    run = StageRun(
+        experiment,
+        context,
+        Stage.TWO,
+        batches,
+        per_epoch,
+        per_epoch * settings.epochs,
+        saving=alone,
+    )
     with run:
         state = run.resume(state)
         if int(state.step) == 0:

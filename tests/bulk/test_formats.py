@@ -1,4 +1,6 @@
-"""Answers as they are written: chosen fields, what is carried through, and nothing that a spreadsheet or a terminal runs."""
+"""Answers as they are written: chosen fields, what is carried through, and nothing that a
+spreadsheet or a terminal runs.
+"""
 
 import csv
 import io
@@ -19,7 +21,11 @@ def answer(text="hi", identity="1", **other):
 
 
 def rows(written: Csv, prediction: DialoguePrediction) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO((written.header + written.encode(prediction)).decode(), newline="")))
+    return list(
+        csv.DictReader(
+            io.StringIO((written.header + written.encode(prediction)).decode(), newline="")
+        )
+    )
 
 
 @pytest.mark.parametrize(
@@ -79,23 +85,31 @@ def test_chosen_fields():
     others = ["note", "missing"]
     columns = [name for name in prediction.to_rows()[0] if name != "note"]
     assert list(rows(Csv(SCORES, others=others), prediction)[0]) == [*others, *columns]
-    assert list(rows(Csv(SCORES, others=others, fields=read_fields("emotion,probabilities", "csv")), prediction)[0]) == [
+    assert list(
+        rows(
+            Csv(SCORES, others=others, fields=read_fields("emotion,probabilities", "csv")),
+            prediction,
+        )[0]
+    ) == [
         "dialogue",
         "utterance",
         "emotion",
         "p(joy)",
         "p(anger)",
     ]
-    assert list(rows(Csv(SCORES, others=others, fields=("emotion", "other")), prediction)[0])[:2] == others
+    assert (
+        list(rows(Csv(SCORES, others=others, fields=("emotion", "other")), prediction)[0])[:2]
+        == others
+    )
 
 
 @pytest.mark.parametrize(
     ("given", "written_as", "told"),
     [
-        ("emotion,mood", "jsonl", "--fields: 'mood' is none of speaker, text, emotion"),
-        ("emotion,,text", "jsonl", "--fields: '' is none of"),
-        ("Emotion", "csv", "--fields: 'Emotion' is none of"),
-        ("cosines", "csv", "--fields: cosines are written to JSON lines only"),
+        ("emotion,mood", "jsonl", "fields: 'mood' is none of speaker, text, emotion"),
+        ("emotion,,text", "jsonl", "fields: '' is none of"),
+        ("Emotion", "csv", "fields: 'Emotion' is none of"),
+        ("cosines", "csv", "fields: cosines are written to JSON lines only"),
     ],
 )
 def test_fields_that_cannot_be(given, written_as, told):

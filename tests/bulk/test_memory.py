@@ -16,7 +16,9 @@ KINDS = ("jsonl", "csv", "txt", "one dialogue")
 
 
 class Endless(io.RawIOBase):
-    """A file whose dialogues, or utterances of one, of a kilobyte each, are made up when they are read."""
+    """A file whose dialogues, or utterances of one, of a kilobyte each, are made up when they are
+    read.
+    """
 
     def __init__(self, kind: str, count: int) -> None:
         self._lines = self._made(kind, count)
@@ -55,11 +57,19 @@ def test_memory_does_not_grow_with_the_input(kind, tmp_path, monkeypatch):
         tracemalloc.start()
         with writing.FileOutput(tmp_path / "out", {}, header=b"", restart=True) as output:
             read = items("txt" if kind == "one dialogue" else kind, lines, size=100)
-            options = {"stage": "stage_two", "on_long": "cut", "chunk": 100, "skip_bad": False, "tell": lambda *_: None}
+            options = {
+                "stage": "stage_two",
+                "on_long": "cut",
+                "chunk": 100,
+                "skip_bad": False,
+                "tell": lambda *_: None,
+            }
             totals = predict(Stub(), lines, read, output, formats.JsonLines(), **options)
         memory = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert totals.utterances == count
         return memory / 2**20
 
-    assert peak(3000) < peak(600) + 0.5  # held, the dialogues alone would take 3 MiB, their answers twice as much
+    assert (
+        peak(3000) < peak(600) + 0.5
+    )  # held, the dialogues alone would take 3 MiB, their answers twice as much

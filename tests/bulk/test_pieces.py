@@ -1,4 +1,6 @@
-"""A dialogue of any length is answered in pieces, which together are what it would be as a whole."""
+"""A dialogue of any length is answered in pieces, which together are what it would be as a
+whole.
+"""
 
 import io
 import json
@@ -24,29 +26,54 @@ class Exact(Stub):
         return [[example] for example in examples]
 
     def answer(self, reps, utterances, examples, *, stage):
-        return [super(Exact, self).answer(rep, [one], rep, stage=stage)[0] for rep, one in zip(reps, utterances, strict=True)]
+        return [
+            super(Exact, self).answer(rep, [one], rep, stage=stage)[0]
+            for rep, one in zip(reps, utterances, strict=True)
+        ]
 
 
 def write(file: Path, kind: str, sizes=SIZES, **changed: str) -> Path:
     """Dialogues of these sizes; `changed` gives other utterances, `d1u12="Name: text"`."""
     blocks = []
     for number, size in enumerate(sizes):
-        said = [changed.get(f"d{number}u{i}", f"{'Ann' if i % 2 else 'Ben'}: text {number} {i}") for i in range(size)]
+        said = [
+            changed.get(f"d{number}u{i}", f"{'Ann' if i % 2 else 'Ben'}: text {number} {i}")
+            for i in range(size)
+        ]
         pairs = [line.split(": ", 1) for line in said]
         if kind == "jsonl":
-            utterances = [{"speaker": speaker, "text": text, "n": i} for i, (speaker, text) in enumerate(pairs)]
-            blocks.append(json.dumps({"id": f"d{number}", "utterances": utterances, "more": [number]}) + "\n")
+            utterances = [
+                {"speaker": speaker, "text": text, "n": i}
+                for i, (speaker, text) in enumerate(pairs)
+            ]
+            blocks.append(
+                json.dumps({"id": f"d{number}", "utterances": utterances, "more": [number]}) + "\n"
+            )
         elif kind == "csv":
             blocks += ["" if number else "dialogue;speaker;n;text\n"]
-            blocks += [f"d{number};{speaker};{i};{text}\n" for i, (speaker, text) in enumerate(pairs)]
+            blocks += [
+                f"d{number};{speaker};{i};{text}\n" for i, (speaker, text) in enumerate(pairs)
+            ]
         else:
             blocks.append("".join(f"{line}\n" for line in said) + "\n")
     file.write_text("".join(blocks), encoding="utf-8")
     return file
 
 
-def run(source: Path, output: Path | None, kind: str, *, size=4, csv=False, skip_bad=False, stub=Stub, stream=None) -> None:
-    written_as = formats.Csv(LABELS, others=["n"] if kind == "csv" else []) if csv else formats.JsonLines()
+def run(
+    source: Path,
+    output: Path | None,
+    kind: str,
+    *,
+    size=4,
+    csv=False,
+    skip_bad=False,
+    stub=Stub,
+    stream=None,
+) -> None:
+    written_as = (
+        formats.Csv(LABELS, others=["n"] if kind == "csv" else []) if csv else formats.JsonLines()
+    )
     answers, problems = stream or (None, None)
     goal = (
         writing.FileOutput(output, {}, header=written_as.header, restart=False)
@@ -57,7 +84,13 @@ def run(source: Path, output: Path | None, kind: str, *, size=4, csv=False, skip
         lines = Lines(file, source.name)
         read = items(kind, lines, size=size)
         lines.resumed = goal.journal.position
-        options = {"stage": "stage_two", "on_long": "cut", "chunk": size, "skip_bad": skip_bad, "tell": lambda *_: None}
+        options = {
+            "stage": "stage_two",
+            "on_long": "cut",
+            "chunk": size,
+            "skip_bad": skip_bad,
+            "tell": lambda *_: None,
+        }
         predict(stub(), lines, read, goal, written_as, **options)
 
 
@@ -91,18 +124,23 @@ def test_pieces_together_are_the_whole(kind, csv, tmp_path):
     else:
         read = [json.loads(line) for line in whole.splitlines()]
         assert [len(dialogue["utterances"]) for dialogue in read] == list(SIZES)
-        assert [dialogue.get("more") for dialogue in read] == [[n] if kind == "jsonl" else None for n in range(len(SIZES))]
+        assert [dialogue.get("more") for dialogue in read] == [
+            [n] if kind == "jsonl" else None for n in range(len(SIZES))
+        ]
         assert ("n" in read[1]["utterances"][18]) == (kind != "txt")
 
 
 @pytest.mark.parametrize(
-    ("kind", "how", "bad"), [("txt", "half", 0), ("jsonl", "done", 0), ("csv", "not done", 0), ("txt", "done", 14)]
+    ("kind", "how", "bad"),
+    [("txt", "half", 0), ("jsonl", "done", 0), ("csv", "not done", 0), ("txt", "done", 14)],
 )
 def test_killed_inside_of_a_dialogue(kind, how, bad, tmp_path, monkeypatch):
-    """One run for some of the calls, which is its last; the next one leaves the bytes of a run that was never killed, also
-    where pieces had to be taken back.
+    """One run for some of the calls, which is its last; the next one leaves the bytes of a run that
+    was never killed, also where pieces had to be taken back.
     """
-    source = write(tmp_path / "chats", kind, (19, 2, 9), **({f"d0u{bad}": f"{LONG}: hi"} if bad else {}))
+    source = write(
+        tmp_path / "chats", kind, (19, 2, 9), **({f"d0u{bad}": f"{LONG}: hi"} if bad else {})
+    )
     (tmp_path / "undisturbed").mkdir()
     run(source, tmp_path / "undisturbed" / "out", kind, skip_bad=True)
     undisturbed = files(tmp_path / "undisturbed")
@@ -120,7 +158,9 @@ def test_killed_inside_of_a_dialogue(kind, how, bad, tmp_path, monkeypatch):
             else:
                 break
         if (folder / "out.part.json").exists():
-            inside += json.loads((folder / "out.part.json").read_text())["position"]["utterances"] > 0
+            inside += (
+                json.loads((folder / "out.part.json").read_text())["position"]["utterances"] > 0
+            )
         run(source, folder / "out", kind, skip_bad=True)
         assert files(folder) == undisturbed, f"killed at call {last}"
     assert inside > 3
@@ -128,7 +168,11 @@ def test_killed_inside_of_a_dialogue(kind, how, bad, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("kind", ["jsonl", "csv", "txt"])
 @pytest.mark.parametrize(
-    ("text", "told"), [(f"{LONG}: hi", "dialogue '.*' utterance 13: the speaker's name"), ("Ann: a\0", "null character")]
+    ("text", "told"),
+    [
+        (f"{LONG}: hi", "dialogue '.*' utterance 13: the speaker's name"),
+        ("Ann: a\0", "null character"),
+    ],
 )
 def test_what_cannot_be_used_takes_back_what_came_before_it(kind, text, told, tmp_path):
     source = write(tmp_path / "chats", kind, d1u13=text)
@@ -136,15 +180,24 @@ def test_what_cannot_be_used_takes_back_what_came_before_it(kind, text, told, tm
         run(source, tmp_path / "out", kind)
     line = {"jsonl": 2, "csv": 1 + 3 + 14, "txt": 4 + 14}[kind]
     assert raised.value.args[0].startswith(f"chats line {line}: ")
-    journal = json.loads((tmp_path / "out.part.json").read_text()) if (tmp_path / "out.part.json").exists() else None
+    journal = (
+        json.loads((tmp_path / "out.part.json").read_text())
+        if (tmp_path / "out.part.json").exists()
+        else None
+    )
     # A line of JSON that is wrong is wrong before anything of it is answered.
-    assert (journal and journal["position"]["utterances"]) == (None if kind == "jsonl" and "\0" in text else 12)
+    assert (journal and journal["position"]["utterances"]) == (
+        None if kind == "jsonl" and "\0" in text else 12
+    )
     run(source, tmp_path / "out", kind, skip_bad=True, stub=Exact)
     good = write(tmp_path / "good", kind)
     run(good, tmp_path / "whole", kind, size=100, stub=Exact)
     answers = (tmp_path / "whole").read_bytes().splitlines()
     assert (tmp_path / "out").read_bytes().splitlines()[1:] == answers[2:]
-    assert json.loads((tmp_path / "out.errors.jsonl").read_text())["line"] == {"jsonl": 2, "csv": 5, "txt": 5}[kind]
+    assert (
+        json.loads((tmp_path / "out.errors.jsonl").read_text())["line"]
+        == {"jsonl": 2, "csv": 5, "txt": 5}[kind]
+    )
     stream = io.BytesIO(), io.StringIO()
     run(source, None, kind, skip_bad=True, stub=Exact, stream=stream)
     assert stream[0].getvalue().splitlines() == [answers[0], *answers[2:]]
@@ -158,7 +211,9 @@ def test_line_may_be_mended_behind_what_was_answered_of_it(tmp_path):
         run(source, tmp_path / "out", "jsonl", stub=Exact)
     for sizes, changed in (((30,), {"d0u3": "Ann: other"}), ((10,), {})):
         write(source, "jsonl", sizes, **changed)
-        with pytest.raises(UserError, match="not what the unfinished run has read: line 1: the first 24 utterances"):
+        with pytest.raises(
+            UserError, match="not what the unfinished run has read: line 1: the first 24 utterances"
+        ):
             run(source, tmp_path / "out", "jsonl")
     write(source, "jsonl", (30,), d0u25="Ann: mended")
     asked = []
@@ -190,5 +245,7 @@ def test_disk_without_room_for_the_pieces_of_a_stream(tmp_path, monkeypatch):
             raise OSError(28, os.strerror(28))
 
     monkeypatch.setattr(writing.tempfile, "TemporaryFile", Full)
-    with pytest.raises(UserError, match=r"cannot keep the pieces of a long dialogue in .*: No space left on device"):
+    with pytest.raises(
+        UserError, match=r"cannot keep the pieces of a long dialogue in .*: No space left on device"
+    ):
         run(write(tmp_path / "chats", "txt"), None, "txt", stream=(io.BytesIO(), io.StringIO()))

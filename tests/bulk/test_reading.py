@@ -1,4 +1,6 @@
-"""From lines to dialogues, one at a time: all that may stand in a file, and a clear word where it cannot be read."""
+"""From lines to dialogues, one at a time: all that may stand in a file, and a clear word where it
+cannot be read.
+"""
 
 import csv as csv_module
 import gzip
@@ -35,7 +37,9 @@ ODD = [
 def read(kind, content, *, shard="1/1", resumed=None, size=100_000, **columns):
     """The items of an input."""
     content = content.encode() if isinstance(content, str) else content
-    return list(items(kind, Lines(io.BytesIO(content), "chats", resumed), shard=shard, size=size, **columns))
+    return list(
+        items(kind, Lines(io.BytesIO(content), "chats", resumed), shard=shard, size=size, **columns)
+    )
 
 
 def as_jsonl(dialogues, ends="\n"):
@@ -51,7 +55,9 @@ def as_csv(dialogues, ends="\n"):
 
 
 def as_txt(dialogues, ends="\n"):
-    return ends.join("".join(f"{u.speaker}: {u.text}{ends}" for u in d.utterances) for d in dialogues)
+    return ends.join(
+        "".join(f"{u.speaker}: {u.text}{ends}" for u in d.utterances) for d in dialogues
+    )
 
 
 WRITERS = {"jsonl": as_jsonl, "csv": as_csv, "txt": as_txt}
@@ -60,7 +66,13 @@ WRITERS = {"jsonl": as_jsonl, "csv": as_csv, "txt": as_txt}
 def dialogues(count, texts=None):
     texts = texts or [f"text {n}" for n in range(7)]
     return [
-        Dialogue(str(n + 1), tuple(Utterance("Ann" if i % 2 else "Ben", texts[(n + i) % len(texts)]) for i in range(n % 3 + 1)))
+        Dialogue(
+            str(n + 1),
+            tuple(
+                Utterance("Ann" if i % 2 else "Ben", texts[(n + i) % len(texts)])
+                for i in range(n % 3 + 1)
+            ),
+        )
         for n in range(count)
     ]
 
@@ -82,7 +94,10 @@ def test_odd_texts(kind):
 
 
 def test_text_files_as_the_library_reads_texts():
-    text = "Ann: I got it!\nno name here\n\tBen :  The flat? 🙂 \nhttp://example.org is one\n14:30 works"
+    text = (
+        "Ann: I got it!\nno name here\n\tBen :  The flat? 🙂 \nhttp://example.org is one\n14:30"
+        " works"
+    )
     (item,) = read("txt", f"\n\n{text}\n\n")
     assert item.dialogue.utterances == read_transcript(text).utterances
     assert item.dialogue.utterances[1].speaker == NOBODY
@@ -91,7 +106,9 @@ def test_text_files_as_the_library_reads_texts():
 
 def test_transcript_in_a_line_of_json():
     (item,) = read("jsonl", json.dumps({"id": "a", "transcript": "Ann: I got it!\nBen: What?"}))
-    assert item.dialogue == Dialogue("a", (Utterance("Ann", "I got it!"), Utterance("Ben", "What?")))
+    assert item.dialogue == Dialogue(
+        "a", (Utterance("Ann", "I got it!"), Utterance("Ben", "What?"))
+    )
 
 
 @pytest.mark.parametrize("kind", WRITERS)
@@ -99,14 +116,18 @@ def test_transcript_in_a_line_of_json():
 def test_shards_together_are_exactly_all(kind, count):
     expected = dialogues(17)
     content = WRITERS[kind](expected)
-    shards = [[i.dialogue for i in read(kind, content, shard=f"{n}/{count}")] for n in range(1, count + 1)]
+    shards = [
+        [i.dialogue for i in read(kind, content, shard=f"{n}/{count}")] for n in range(1, count + 1)
+    ]
     assert [len(shard) for shard in shards] == [len(range(n, 17, count)) for n in range(count)]
     assert sorted((d for shard in shards for d in shard), key=lambda d: int(d.id)) == expected
 
 
-@pytest.mark.parametrize("text", ["0/2", "3/2", "1", "1/0", "a/b", "1/2/3", "-1/2", "1/99999999999"])
+@pytest.mark.parametrize(
+    "text", ["0/2", "3/2", "1", "1/0", "a/b", "1/2/3", "-1/2", "1/99999999999"]
+)
 def test_shard_that_is_none(text):
-    with pytest.raises(UserError, match="--shard must be I/N with I from 1 to N, as 2/8"):
+    with pytest.raises(UserError, match="shard must be I/N with I from 1 to N, as 2/8"):
         Shard.parse(text)
 
 
@@ -141,26 +162,56 @@ GOOD = '{"id": "1", "utterances": [{"speaker": "Ann", "text": "hi"}]}'
         ("3", "a dialogue must be an object, got int"),
         ('"text"', "a dialogue must be an object, got str"),
         ('{"id": "x"}', "a dialogue has no field 'utterances' and no 'transcript'"),
-        ('{"id": "1", "utterances": [{"text": "hi"}]}', "the id '1' was there before; give each dialogue an id of its own"),
+        (
+            '{"id": "1", "utterances": [{"text": "hi"}]}',
+            "the id '1' was there before; give each dialogue an id of its own",
+        ),
         ('{"id": "x", "utterances": []}', "dialogue 'x' has no utterances; remove it"),
         ('{"id": "x", "transcript": " \\n"}', "dialogue 'x' has no utterances; remove it"),
         ('{"id": "x", "transcript": 3}', "field 'transcript' must be a string, got 3"),
         ('{"id": "x", "utterances": [], "transcript": ""}', "both 'utterances' and 'transcript'"),
         ('{"id": "x", "utterances": {}}', "must have a list of 'utterances', got dict"),
         ('{"id": "x", "utterances": [3]}', "utterance 0 must be .*, got int"),
-        ('{"id": "x", "utterances": [{"speaker": "Ann"}]}', "utterance 0: an utterance has no field 'text'"),
-        ('{"id": "x", "utterances": [{"speaker": "Ann", "text": 1}]}', "utterance 0: field 'text' must be a string, got 1"),
-        ('{"id": "x", "utterances": [{"Speaker": "Ann", "text": ""}]}', "the field 'Speaker' must be named 'speaker'"),
-        ('{"id": "x", "utterances": [{"speaker": " ", "text": "a"}]}', "utterance 0: field 'speaker' is empty"),
+        (
+            '{"id": "x", "utterances": [{"speaker": "Ann"}]}',
+            "utterance 0: an utterance has no field 'text'",
+        ),
+        (
+            '{"id": "x", "utterances": [{"speaker": "Ann", "text": 1}]}',
+            "utterance 0: field 'text' must be a string, got 1",
+        ),
+        (
+            '{"id": "x", "utterances": [{"Speaker": "Ann", "text": ""}]}',
+            "the field 'Speaker' must be named 'speaker'",
+        ),
+        (
+            '{"id": "x", "utterances": [{"speaker": " ", "text": "a"}]}',
+            "utterance 0: field 'speaker' is empty",
+        ),
         (
             '{"id": "x", "utterances": [{"speaker": "A", "text": "a\\u0000"}]}',
             "field 'text' holds a null character at position 1",
         ),
-        ('{"id": "x", "utterances": [{"speaker": "A", "text": "\\ud83d"}]}', "field 'text' holds half of a surrogate pair"),
-        ('{"id": "\\ud83d", "utterances": [{"speaker": "A", "text": ""}]}', "field 'id' holds half of a surrogate pair"),
-        ('{"id": "x", "transcript": "Ann: \\u0000"}', "field 'transcript' line 1: field 'text' holds a null character"),
-        ('{"id": "x", "utterances": [["A", "b"]], "n": NaN}', "not usable JSON: NaN is no number; write null"),
-        ('{"id": "x", "utterances": [["A", "b"]], "n": -1e999}', "not usable JSON: -1e999 is no number"),
+        (
+            '{"id": "x", "utterances": [{"speaker": "A", "text": "\\ud83d"}]}',
+            "field 'text' holds half of a surrogate pair",
+        ),
+        (
+            '{"id": "\\ud83d", "utterances": [{"speaker": "A", "text": ""}]}',
+            "field 'id' holds half of a surrogate pair",
+        ),
+        (
+            '{"id": "x", "transcript": "Ann: \\u0000"}',
+            "field 'transcript' line 1: field 'text' holds a null character",
+        ),
+        (
+            '{"id": "x", "utterances": [["A", "b"]], "n": NaN}',
+            "not usable JSON: NaN is no number; write null",
+        ),
+        (
+            '{"id": "x", "utterances": [["A", "b"]], "n": -1e999}',
+            "not usable JSON: -1e999 is no number",
+        ),
         ("[" * 100_000, "not usable JSON"),
         ("9" * 5000, "not usable JSON"),
         (b'{"id": "\xff"}', r"byte 0xff at offset 8 is not UTF-8"),
@@ -169,7 +220,9 @@ GOOD = '{"id": "1", "utterances": [{"speaker": "Ann", "text": "hi"}]}'
 )
 def test_bad_json_lines(line, told):
     line = line.encode() if isinstance(line, str) else line
-    first, bad, last = read("jsonl", b"%b\n\n%b\n%b" % (GOOD.encode(), line, GOOD.replace("1", "2", 1).encode()))
+    first, bad, last = read(
+        "jsonl", b"%b\n\n%b\n%b" % (GOOD.encode(), line, GOOD.replace("1", "2", 1).encode())
+    )
     assert first.dialogue.utterances == last.dialogue.utterances
     assert (bad.line, bad.dialogue) == (3, None)
     with pytest.raises(UserError, match=f"^chats line 3: .*{told}"):
@@ -197,16 +250,25 @@ HEAD = "dialogue,speaker,text\n"
 @pytest.mark.parametrize(
     ("rows", "problems"),
     [
-        ("1,Ann,a\n2,Ann,a,b\n2,Ann,c\n3,Ann,d\n", {2: "line 3: 4 cells, but the header has 3 columns", 1: "line 3"}),
+        (
+            "1,Ann,a\n2,Ann,a,b\n2,Ann,c\n3,Ann,d\n",
+            {2: "line 3: 4 cells, but the header has 3 columns", 1: "line 3"},
+        ),
         ("1,Ann,a\n1,Ann\n1,Ann,c\n2,Ann,d\n", {1: "line 3: 2 cells"}),
         ("1,Ann,a\n1,Ann\n", {1: "line 3: 2 cells"}),
         ("1,Ann\n", {1: "line 2: 2 cells"}),
         ('1,Ann,"a"b\n2,Ann,c\n3,Ann,d\n', {1: "line 2 is not valid CSV"}),
-        ('1,Ann,a\n2,Ann,"b\n3,Ann,c\n', {1: "line 3 is not valid CSV: a cell's opening quote is never closed"}),
+        (
+            '1,Ann,a\n2,Ann,"b\n3,Ann,c\n',
+            {1: "line 3 is not valid CSV: a cell's opening quote is never closed"},
+        ),
         (",Ann,a\n1,Ann,c\n2,Ann,d\n", {1: "line 2: the cell of column 'dialogue' is empty"}),
         ("1,,a\n2,Ann,d\n", {1: "line 2: field 'speaker' is empty"}),
         ("1,Ann,a\n2,Ann,b\0\n", {2: "line 3: field 'text' holds a null character"}),
-        ("1,Ann,a\n2,Ann,b\n1,Ann,c\n1,Ann,c\n3,Ann,c\n", {3: "line 4: dialogue '1' comes back after others"}),
+        (
+            "1,Ann,a\n2,Ann,b\n1,Ann,c\n1,Ann,c\n3,Ann,c\n",
+            {3: "line 4: dialogue '1' comes back after others"},
+        ),
     ],
 )
 def test_bad_rows(rows, problems):
@@ -216,7 +278,9 @@ def test_bad_rows(rows, problems):
         assert found[number].problem.startswith(f"chats {told}")
     for number in found:  # the same, whoever reads it
         count = len(found)
-        assert [i.problem for i in read("csv", HEAD + rows, shard=f"{number}/{count}")] == [found[number].problem]
+        assert [i.problem for i in read("csv", HEAD + rows, shard=f"{number}/{count}")] == [
+            found[number].problem
+        ]
 
 
 def test_row_that_is_not_utf8():
@@ -230,7 +294,10 @@ def test_row_that_is_not_utf8():
     [
         ("", "chats is empty; its first line must name the columns dialogue, speaker, text"),
         ("\n\n", "chats is empty"),
-        ("dialogue,text\n", "no column 'speaker'; its columns are 'dialogue', 'text'.*--speaker-column"),
+        (
+            "dialogue,text\n",
+            "no column 'speaker'; its columns are 'dialogue', 'text'.*speaker_column",
+        ),
         ("dialogue,speaker,text,text\n", "more than one column for the text: 'text', 'text'"),
         ('dialogue,"speaker\n', "line 1: the header is not valid CSV"),
         (b"dialogue,\xff\n", "line 1: byte 0xff"),
@@ -260,12 +327,20 @@ def test_quoted_cells_hold_line_ends():
         "sep=;\r\nDialogue;Speaker;Text\r\n1;Ann;a, b\r\n1;Ben;c\r\n",
         "dialogue\tspeaker\ttext\n1\tAnn\ta, b\n1\tBen\tc\n",
         '\ufeff\ufeff"dialogue", "speaker", "text"\n1, "Ann", "a, b"\n1, "Ben", "c"\n',
-        'Sr No.,Utterance,Speaker,Emotion,Dialogue_ID,Utterance_ID\r1,"a, b",Ann,joy,1,0\r2,c,Ben,,1,1\r',
+        (
+            'Sr No.,Utterance,Speaker,Emotion,Dialogue_ID,Utterance_ID\r1,"a,'
+            ' b",Ann,joy,1,0\r2,c,Ben,,1,1\r'
+        ),
         'text,conv,author,label,category\n"a, b",1,Ann,x,y\nc,1,Ben,x,y\n',
     ],
 )
 @pytest.mark.parametrize(
-    "coded", [str.encode, lambda text: text.encode("utf-16"), lambda text: gzip.compress(text.encode(), mtime=0)]
+    "coded",
+    [
+        str.encode,
+        lambda text: text.encode("utf-16"),
+        lambda text: gzip.compress(text.encode(), mtime=0),
+    ],
 )
 def test_tables_of_spreadsheets(content, coded):
     (item,) = read("csv", coded(content))
@@ -282,11 +357,22 @@ def test_other_columns_are_carried_through():
 
 
 def test_other_fields_are_carried_through():
-    record = {"id": 7, "utterances": [{"speaker": "Ann", "text": "hi", "n": [1]}, "Ben: so", ["Cleo", "yes"]], "more": {"a": 1}}
-    answered = {"id": "8", "utterances": [Prediction("Ann", "hi", "joy", {"joy": 1.0}, {"joy": 1.0}).to_json()]}
+    record = {
+        "id": 7,
+        "utterances": [{"speaker": "Ann", "text": "hi", "n": [1]}, "Ben: so", ["Cleo", "yes"]],
+        "more": {"a": 1},
+    }
+    answered = {
+        "id": "8",
+        "utterances": [Prediction("Ann", "hi", "joy", {"joy": 1.0}, {"joy": 1.0}).to_json()],
+    }
     first, again = read("jsonl", json.dumps(record) + "\n" + json.dumps(answered))
     said = first.dialogue.utterances
-    assert (first.dialogue.id, first.dialogue.other, said[0].other) == ("7", {"more": {"a": 1}}, {"n": [1]})
+    assert (first.dialogue.id, first.dialogue.other, said[0].other) == (
+        "7",
+        {"more": {"a": 1}},
+        {"n": [1]},
+    )
     assert said[1:] == (Utterance("Ben", "so"), Utterance("Cleo", "yes"))
     assert again.dialogue.utterances[0].other == {}
 
@@ -296,18 +382,24 @@ def test_rows_out_of_order():
     first, second, third = read("csv", rows)
     assert first.dialogue
     assert third.dialogue
-    assert second.problem == "chats line 5: 'Utterance_ID' is 0 after 1; sort the rows of a dialogue by that column."
+    assert (
+        second.problem
+        == "chats line 5: 'Utterance_ID' is 0 after 1; sort the rows of a dialogue by that column."
+    )
 
 
 def test_who_speaks_without_a_name_is_counted():
     (item,) = read("txt", "no name\nAnn: hi\nSpeaker: so\n我们\n")
     assert item.unnamed == 2
-    lines = [{"id": "1", "transcript": "no name\nAnn: hi"}, {"id": "2", "utterances": [{"text": "hi"}, ["Speaker", "so"]]}]
+    lines = [
+        {"id": "1", "transcript": "no name\nAnn: hi"},
+        {"id": "2", "utterances": [{"text": "hi"}, ["Speaker", "so"]]},
+    ]
     assert [item.unnamed for item in read("jsonl", "\n".join(map(json.dumps, lines)))] == [1, 0]
 
 
 def test_json_is_no_transcript():
-    with pytest.raises(UserError, match="line 1 is JSON, not a transcript; name the format, --input-format jsonl"):
+    with pytest.raises(UserError, match="line 1 is JSON, not a transcript; name its format, jsonl"):
         list(read("txt", b'{"id": "1", "utterances": ["Ann: hi"]}\n'))
 
 

@@ -25,19 +25,37 @@ def make_input(file: Path, *, bad: bool = True, first: int = 0) -> Path:
     lines = []
     for number in range(first, DIALOGUES):
         said = [{"speaker": "Ann", "text": f"text {number} {i} é🙂"} for i in range(number % 4 + 1)]
-        lines.append("{" if bad and number % 7 == 3 else json.dumps({"id": f"d{number}", "utterances": said}))
+        lines.append(
+            "{" if bad and number % 7 == 3 else json.dumps({"id": f"d{number}", "utterances": said})
+        )
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return file
 
 
-def run(source: Path, output: Path, *, csv: bool = False, settings: str = "", skip_bad: bool = True, restart: bool = False):
+def run(
+    source: Path,
+    output: Path,
+    *,
+    csv: bool = False,
+    settings: str = "",
+    skip_bad: bool = True,
+    restart: bool = False,
+):
     written_as = formats.Csv(LABELS) if csv else formats.JsonLines()
     with (
         source.open("rb") as file,
-        writing.FileOutput(output, {"of": settings}, header=written_as.header, restart=restart) as goal,
+        writing.FileOutput(
+            output, {"of": settings}, header=written_as.header, restart=restart
+        ) as goal,
     ):
         lines = Lines(file, source.name, goal.journal.position)
-        options = {"stage": "stage_two", "on_long": "cut", "chunk": 8, "skip_bad": skip_bad, "tell": lambda *_: None}
+        options = {
+            "stage": "stage_two",
+            "on_long": "cut",
+            "chunk": 8,
+            "skip_bad": skip_bad,
+            "tell": lambda *_: None,
+        }
         return predict(Stub(), lines, items("jsonl", lines, size=8), goal, written_as, **options)
 
 
@@ -75,10 +93,19 @@ def kill():
 
 @pytest.mark.parametrize(
     ("how", "csv", "power"),
-    [("not done", False, True), ("half", False, False), ("half", True, True), ("done", False, True)],
+    [
+        ("not done", False, True),
+        ("half", False, False),
+        ("half", True, True),
+        ("done", False, True),
+    ],
 )
-def test_killed_at_any_call_of_the_kernel(source, tmp_path, monkeypatch, undisturbed, csv, how, power):
-    """One run for each call, which is its last; the next run then ends with the very bytes of a run that was never killed."""
+def test_killed_at_any_call_of_the_kernel(
+    source, tmp_path, monkeypatch, undisturbed, csv, how, power
+):
+    """One run for each call, which is its last; the next run then ends with the very bytes of a run
+    that was never killed.
+    """
     assert sorted(undisturbed[csv]) == ["out", "out.errors.jsonl"]
     last = 0
     while True:
@@ -124,18 +151,29 @@ def test_killed_again_and_again(source, tmp_path, monkeypatch, undisturbed, seed
 
 
 def test_killed_by_a_signal(source, tmp_path, undisturbed):
-    """Real processes, with what the system does for those that are killed: locks go, lock files stay."""
+    """Real processes, with what the system does for those that are killed: locks go, lock files
+    stay.
+    """
     script = (
-        "import sys, os, signal, pathlib\n"
-        "sys.path[:0] = sys.argv[1].split(os.pathsep)\n"
-        "import test_bulk_writing as t\n"
-        "t.writing.os = t.Kernel(int(sys.argv[4]), 'half', lambda: os.kill(os.getpid(), signal.SIGKILL))\n"
-        "t.run(pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3]))\n"
+        "import sys, os, signal, pathlib\nsys.path[:0] = sys.argv[1].split(os.pathsep)\nimport"
+        " tests.bulk.test_writing as t\nt.writing.os = t.Kernel(int(sys.argv[4]), 'half', lambda:"
+        " os.kill(os.getpid(), signal.SIGKILL))\nt.run(pathlib.Path(sys.argv[2]),"
+        " pathlib.Path(sys.argv[3]))\n"
     )
     folder = tmp_path / "out"
     folder.mkdir()
     for last in (18, 22, 25):
-        done = subprocess.run([sys.executable, "-c", script, os.pathsep.join(sys.path), source, folder / "out", str(last)])
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-c",
+                script,
+                os.pathsep.join(sys.path),
+                source,
+                folder / "out",
+                str(last),
+            ]
+        )
         assert done.returncode == -signal.SIGKILL
         assert "out.part.lock" in files(folder)
     run(source, folder / "out")
@@ -152,7 +190,10 @@ def test_disk_that_fills_up(source, tmp_path, monkeypatch, undisturbed, code):
     for last in (20, 30):
         with monkeypatch.context() as patch:
             patch.setattr(writing, "os", Kernel(last, "half", full))
-            with pytest.raises(UserError, match=rf"cannot write .*out: {os.strerror(code)}.* run the same command again"):
+            with pytest.raises(
+                UserError,
+                match=rf"cannot write .*out: {os.strerror(code)}.* run the same command again",
+            ):
                 run(source, folder / "out")
         assert not (folder / "out").exists()
     before = json.loads((folder / "out.part.json").read_text())["totals"]["dialogues"]
@@ -174,7 +215,12 @@ def interrupted(source: Path, output: Path, monkeypatch, **options):
 
 def test_run_with_other_settings_is_refused(source, tmp_path, monkeypatch):
     interrupted(source, tmp_path / "out", monkeypatch, settings="one")
-    with pytest.raises(UserError, match=r"differs; give the same to go on, or --restart starts anew\.\n  of: 'one', now 'two'"):
+    with pytest.raises(
+        UserError,
+        match=(
+            r"differs; give the same to go on, or restart to begin anew\.\n  of: 'one', now 'two'"
+        ),
+    ):
         run(source, tmp_path / "out", settings="two")
     run(source, tmp_path / "out", settings="two", restart=True)
     assert len((tmp_path / "out").read_bytes().splitlines()) == DIALOGUES - 3
@@ -182,9 +228,18 @@ def test_run_with_other_settings_is_refused(source, tmp_path, monkeypatch):
 
 def test_run_on_another_input_is_refused(source, tmp_path, monkeypatch, undisturbed):
     interrupted(source, tmp_path / "out", monkeypatch)
-    for content in (source.read_bytes().replace(b"text 1 0", b"text 1 1"), source.read_bytes()[:40], b""):
+    for content in (
+        source.read_bytes().replace(b"text 1 0", b"text 1 1"),
+        source.read_bytes()[:40],
+        b"",
+    ):
         (tmp_path / "other.jsonl").write_bytes(content)
-        with pytest.raises(UserError, match=r"other.jsonl is not what the unfinished run has read: its first \d+ bytes differ"):
+        with pytest.raises(
+            UserError,
+            match=(
+                r"other.jsonl is not what the unfinished run has read: its first \d+ bytes differ"
+            ),
+        ):
             run(tmp_path / "other.jsonl", tmp_path / "out")
     run(source, tmp_path / "out")
     assert (tmp_path / "out").read_bytes() == undisturbed[False]["out"]
@@ -199,10 +254,14 @@ def test_input_may_be_mended_behind_what_was_done(tmp_path, monkeypatch):
         run(source, tmp_path / "out", skip_bad=False)
     done = json.loads((tmp_path / "out.part.json").read_text())["totals"]["dialogues"]
     assert done > 10
-    monkeypatch.setattr(Stub, "represent", lambda _, examples: before.append(examples) or list(examples))
+    monkeypatch.setattr(
+        Stub, "represent", lambda _, examples: before.append(examples) or list(examples)
+    )
     before: list = []
     run(mended, tmp_path / "out", skip_bad=False)
-    assert [json.loads(line)["id"] for line in (tmp_path / "out").open()] == [f"d{n}" for n in range(DIALOGUES)]
+    assert [json.loads(line)["id"] for line in (tmp_path / "out").open()] == [
+        f"d{n}" for n in range(DIALOGUES)
+    ]
     assert before[0][0].startswith(f"text {done} ")
 
 
@@ -216,8 +275,12 @@ def test_input_may_end_where_what_was_done_ends(source, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("before_the_end", [0, 3])
-def test_run_that_had_only_to_be_put_in_its_place(source, tmp_path, monkeypatch, undisturbed, before_the_end):
-    """Killed before the journal goes, or before OUT.part becomes OUT; what the input has become since does not matter."""
+def test_run_that_had_only_to_be_put_in_its_place(
+    source, tmp_path, monkeypatch, undisturbed, before_the_end
+):
+    """Killed before the journal goes, or before OUT.part becomes OUT; what the input has become
+    since does not matter.
+    """
     folder = tmp_path / "out"
     folder.mkdir()
     with monkeypatch.context() as patch:
@@ -236,18 +299,35 @@ def test_run_that_had_only_to_be_put_in_its_place(source, tmp_path, monkeypatch,
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
-        (lambda folder: (folder / "out.part.json").unlink(), "out.part is there, but not its journal out.part.json"),
-        (lambda folder: (folder / "out.part.json").write_text("{"), "out.part.json is no journal of this version"),
+        (
+            lambda folder: (folder / "out.part.json").unlink(),
+            "out.part is there, but not its journal out.part.json",
+        ),
+        (
+            lambda folder: (folder / "out.part.json").write_text("{"),
+            "out.part.json is no journal of this version",
+        ),
         (
             lambda folder: (folder / "out.part.json").write_text('{"format": "x"}'),
             "out.part.json is no journal of this version",
         ),
-        (lambda folder: (folder / "out.part").unlink(), r"out.part is shorter than the \d+ bytes that its journal counts"),
-        (lambda folder: os.truncate(folder / "out.part", 9), r"out.part is shorter than the \d+ bytes"),
-        (lambda folder: (folder / "out").write_text(""), "out was not there when the unfinished run began"),
+        (
+            lambda folder: (folder / "out.part").unlink(),
+            r"out.part is shorter than the \d+ bytes that its journal counts",
+        ),
+        (
+            lambda folder: os.truncate(folder / "out.part", 9),
+            r"out.part is shorter than the \d+ bytes",
+        ),
+        (
+            lambda folder: (folder / "out").write_text(""),
+            "out was not there when the unfinished run began",
+        ),
     ],
 )
-def test_damaged_run_is_refused_until_it_is_restarted(source, tmp_path, monkeypatch, undisturbed, damage, told):
+def test_damaged_run_is_refused_until_it_is_restarted(
+    source, tmp_path, monkeypatch, undisturbed, damage, told
+):
     folder = tmp_path / "out"
     folder.mkdir()
     interrupted(source, folder / "out", monkeypatch)
@@ -260,12 +340,16 @@ def test_damaged_run_is_refused_until_it_is_restarted(source, tmp_path, monkeypa
     assert files(folder) == undisturbed[False]
 
 
-def test_output_that_is_there_is_replaced_at_the_end_only(source, tmp_path, monkeypatch, undisturbed):
+def test_output_that_is_there_is_replaced_at_the_end_only(
+    source, tmp_path, monkeypatch, undisturbed
+):
     folder = tmp_path / "out"
     folder.mkdir()
     (folder / "out").write_text("precious")
     (folder / "out.errors.jsonl").write_text("old")
-    with pytest.raises(UserError, match="out is there; name another output, or use --restart to replace it"):
+    with pytest.raises(
+        UserError, match="out is there; name another output, or restart to replace it"
+    ):
         run(source, folder / "out")
     assert files(folder) == {"out": b"precious", "out.errors.jsonl": b"old"}
     interrupted(source, folder / "out", monkeypatch, restart=True)
@@ -287,7 +371,10 @@ def test_two_processes_do_not_write_one_output(source, tmp_path):
 
 @pytest.mark.parametrize(
     ("output", "told"),
-    [("no/out.jsonl", "there is no folder"), ("folder", "is no file; name one, or - for standard output")],
+    [
+        ("no/out.jsonl", "there is no folder"),
+        ("folder", "is no file; name one, or - for standard output"),
+    ],
 )
 def test_output_that_cannot_be(source, tmp_path, output, told):
     (tmp_path / "folder").mkdir()

@@ -1,4 +1,6 @@
-"""The command line as the tests call it: in this process, with a stand-in for the recognizer or a tiny real one."""
+"""The command line as the tests call it: in this process, with a stand-in for the recognizer or a
+tiny real one.
+"""
 
 import io
 import signal
@@ -42,17 +44,18 @@ def model(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def eacl(monkeypatch, capsysbinary) -> Callable[..., Done]:
-    """Runs `eacl ARGUMENTS`; `given` is its standard input."""
+    """Runs `eacl ARGUMENTS`, or the launch script of the command; `given` is its standard input."""
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
 
-    def run(*arguments: str | Path, given: bytes = b"") -> Done:
-        monkeypatch.setattr(sys, "argv", ["eacl", *map(str, arguments)])
+    def run(*arguments: str | Path, given: bytes = b"", script: str = "") -> Done:
+        command, typed = (arguments[:1], arguments[1:]) if script else ((), arguments)
+        monkeypatch.setattr(sys, "argv", [script or "eacl", *map(str, typed)])
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given)))
         handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             with pytest.raises(SystemExit) as ended:
-                main()
+                main(*map(str, command))
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)

@@ -1,6 +1,8 @@
 """`eacl` itself, and the subcommands that do what launch scripts do."""
 
+import ast
 import json
+import shlex
 import subprocess
 import sys
 from importlib import metadata
@@ -8,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from eacl_jax.cli.configuration import parse_config
 from eacl_jax.config import Config
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.training import evaluation, run, run_folder
-from eacl_jax.training.loop import Interrupted
+from eacl_jax.training.loop import Interrupted, StopRequest
 from tests.stubs.root import ROOT
 from tests.stubs.toys import make_config, make_corpus_files
 
@@ -35,13 +38,12 @@ def test_each_command_has_help(eacl, command):
 
 def test_help_and_mistakes_do_not_wait_for_jax():
     script = (
-        "import sys\nfrom eacl_jax.cli.main import main\n"
-        "for line in ('--help', 'predict --help', 'predict --model=tests/none --input=no.jsonl --output=o.csv',\n"
-        "    'evaluate --model=launch/none --input=i.csv', 'predict --model=ann/m --input=no.jsonl --output=o.csv'):\n"
-        "    sys.argv = ['eacl', *line.split()]\n"
-        "    try: main()\n"
-        "    except SystemExit: pass\n"
-        "print(sorted({'jax', 'flax', 'transformers', 'fastapi'} & set(sys.modules)))\n"
+        "import sys\nfrom eacl_jax.cli.main import main\nfor line in ('--help', 'predict --help',"
+        " 'predict --model=tests/none --input=no.jsonl --output=o.csv',\n    'evaluate"
+        " --model=launch/none --input=i.csv', 'predict --model=ann/m --input=no.jsonl"
+        " --output=o.csv'):\n    sys.argv = ['eacl', *line.split()]\n    try: main()\n    except"
+        " SystemExit: pass\nprint(sorted({'jax', 'flax', 'transformers', 'fastapi'} &"
+        " set(sys.modules)))\n"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.endswith("[]\n")
@@ -54,33 +56,96 @@ def test_help_and_mistakes_do_not_wait_for_jax():
 
 
 def test_train_is_the_launch_script(eacl, tmp_path, monkeypatch):
-    """The same settings reach the same function; a configuration imports what stands beside it, wherever that is."""
+    """The same settings reach the same function; a configuration imports what stands beside it,
+    wherever that is.
+    """
     called = []
-    monkeypatch.setattr(run, "train", lambda *arguments, **options: called.append((arguments, options)))
+    monkeypatch.setattr(
+        run, "train", lambda *arguments, **options: called.append((arguments, options))
+    )
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "shared.py").write_text("EPOCHS = 3\n")
     (tmp_path / "mine" / "own.py").write_text(
-        "from eacl_jax.config import Config\nfrom mine.shared import EPOCHS\nfrom ml_collections import ConfigDict\n\n\n"
-        "def get_config(argument=None):\n    config = ConfigDict(Config().to_dict())\n"
-        "    config.stage_one.epochs = EPOCHS\n    config.seed = int(argument)\n    return config\n"
+        "from eacl_jax.config import Config\nfrom mine.shared import EPOCHS\nfrom ml_collections"
+        " import ConfigDict\n\n\ndef get_config(argument=None):\n    config ="
+        " ConfigDict(Config().to_dict())\n    config.stage_one.epochs = EPOCHS\n    config.seed ="
+        " int(argument)\n    return config\n"
     )
-    options = ("--config.loss.temperature=0.2", "--no-resume", "--config.stage_two.epochs", "5", "--profile=2")
-    done = eacl("train", f"--config={tmp_path / 'mine' / 'own.py'}:7", "--workdir=somewhere", *options)
+    options = (
+        "--config.loss.temperature=0.2",
+        "--no-resume",
+        "--config.stage_two.epochs",
+        "5",
+        "--profile=2",
+    )
+    done = eacl(
+        "train", f"--config={tmp_path / 'mine' / 'own.py'}:7", "--workdir=somewhere", *options
+    )
     assert done.status == 0, done.errors
     expected = {"stage_one.epochs": 3, "seed": 7, "loss.temperature": 0.2, "stage_two.epochs": 5}
-    assert called == [((make_config(expected), Path("somewhere")), {"resume": False, "profile": 2})]
+    ((given, options),) = called
+    assert given == (make_config(expected), Path("somewhere"))
+    assert isinstance(options.pop("stop"), StopRequest)
+    assert options == {"resume": False, "profile": 2}
 
 
-def test_interrupted_training_says_how_to_go_on(eacl, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("script", "program"), [("", "eacl train"), ("launch/train.py", "python launch/train.py")]
+)
+def test_interrupted_training_says_how_to_go_on(eacl, tmp_path, monkeypatch, script, program):
     def interrupted(*_, **__):
         raise Interrupted
 
     monkeypatch.setattr(run, "train", interrupted)
-    done = eacl("train", f"--config={ROOT / 'configs' / 'meld.py'}", "--workdir", tmp_path / "my run")
-    assert done.status == 143
-    assert f"run the same command again:\n  eacl train --config={ROOT}/configs/meld.py --workdir '{tmp_path}/my run'" in (
-        done.output.decode()
+    done = eacl(
+        "train",
+        f"--config={ROOT / 'configs' / 'meld.py'}",
+        "--workdir",
+        tmp_path / "my run",
+        script=script,
     )
+    assert done.status == 143
+    assert (
+        f"run the same command again:\n  {program} --config={ROOT}/configs/meld.py --workdir"
+        f" '{tmp_path}/my run'" in (done.output.decode())
+    )
+
+
+@pytest.mark.parametrize(
+    ("switch", "resume"), [("--resume", True), ("--no-resume", False), ("--noresume", False)]
+)
+def test_both_spellings_of_resume(eacl, tmp_path, monkeypatch, switch, resume):
+    called = []
+    monkeypatch.setattr(run, "train", lambda *_, **options: called.append(options["resume"]))
+    eacl("train", f"--config={ROOT / 'configs' / 'meld.py'}", "--workdir", tmp_path, switch)
+    assert called == [resume]
+
+
+def test_a_configuration_from_elsewhere_imports_the_base(eacl, tmp_path, monkeypatch):
+    called = []
+    monkeypatch.setattr(run, "train", lambda config, *_, **__: called.append(config.seed))
+    monkeypatch.setattr(sys, "path", [each for each in sys.path if Path(each).resolve() != ROOT])
+    for name in ("configs", "configs.base"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    (tmp_path / "own.py").write_text(
+        "from configs.base import build\n\n\ndef get_config(argument=None):\n    return"
+        " build(argument, {'seed': 7})\n"
+    )
+    done = eacl("train", "--config", tmp_path / "own.py", "--workdir", tmp_path / "run")
+    assert (done.status, called) == (0, [7]), done.errors
+
+
+def test_settings_are_listed_as_they_are_given(eacl, tmp_path):
+    meld = f"--config={ROOT / 'configs' / 'meld.py'}:seed=4,fast"
+    done = eacl("train", meld, "--helpfull")
+    assert (done.status, done.errors) == (0, "")
+    given = shlex.split(done.output.decode())
+    assert "--config.data.corpus=meld" in given
+    assert "--config.seed=4" in given
+    assert parse_config(str(ROOT / "configs" / "quickstart.py"), given) == parse_config(
+        meld.partition("=")[2], ()
+    )
+    assert b"\n--config.data.corpus=smalltalk\n" in eacl("train", "--helpfull").output
 
 
 @pytest.mark.parametrize(
@@ -89,9 +154,15 @@ def test_interrupted_training_says_how_to_go_on(eacl, tmp_path, monkeypatch):
         (["--config=configs/nothing.py"], "configs/nothing.py"),
         (["--config=configs/meld.py:sed=1"], "unknown name 'sed'"),
         (["--config=configs/meld.py", "--config.data.dri=x"], "there is no setting"),
-        (["--config=configs/meld.py", "--config.loss.temperature=0"], "config.loss.temperature: must be positive"),
+        (
+            ["--config=configs/meld.py", "--config.loss.temperature=0"],
+            "config.loss.temperature: must be positive",
+        ),
         (["--config=configs/meld.py", "--bogus=1"], "bogus"),
-        (["--config=configs/meld.py", "extra"], "extra is neither an option nor --config.SETTING=VALUE"),
+        (
+            ["--config=configs/meld.py", "extra"],
+            "extra is neither an option nor --config.SETTING=VALUE",
+        ),
         (["--config.seed=1"], "Missing option '--config'"),
     ],
 )
@@ -108,7 +179,9 @@ def test_evaluate_is_the_launch_script(eacl, tmp_path, monkeypatch):
     scores = {"stage_two": {"weighted_f1": 61.5, "per_class_f1": {}}}
     called = []
     monkeypatch.setattr(run_folder, "read_config", lambda folder: Config())
-    monkeypatch.setattr(evaluation, "evaluate", lambda *given, **options: called.append((given, options)) or scores)
+    monkeypatch.setattr(
+        evaluation, "evaluate", lambda *given, **options: called.append((given, options)) or scores
+    )
     (tmp_path / "results.json").write_text(json.dumps({"stage_one": {}, "stage_two": {}}))
     done = eacl("evaluate", "--run", tmp_path, "--split=dev", "--data-dir=there")
     assert (done.status, called) == (0, [((tmp_path, "dev"), {"data_dir": "there"})])
@@ -118,7 +191,11 @@ def test_evaluate_is_the_launch_script(eacl, tmp_path, monkeypatch):
 
 def annotated(file: Path, joy: str = "joy") -> Path:
     names = {"joy": joy}
-    lines = (ROOT / make_corpus_files(file.parent / "corpus", dialogues=10)["train"]).read_text().splitlines()
+    lines = (
+        (ROOT / make_corpus_files(file.parent / "corpus", dialogues=10)["train"])
+        .read_text()
+        .splitlines()
+    )
     records = [json.loads(line) for line in lines]
     for record in records:
         for said in record["utterances"]:
@@ -152,10 +229,30 @@ def test_adapt_saves_what_the_library_adapts(eacl, model, tmp_path):
 
 
 def test_adapt_reads_csv(eacl, model, tmp_path):
-    rows = ["chat,who,what,mood", "1,Ann,great,joy", "2,Ann,rude,anger", "1,Bob,table,", "2,Bob,great,joy"]
+    rows = [
+        "chat,who,what,mood",
+        "1,Ann,great,joy",
+        "2,Ann,rude,anger",
+        "1,Bob,table,",
+        "2,Bob,great,joy",
+    ]
     (tmp_path / "chats.csv").write_text("\n".join(rows))
-    names = ("--dialogue-column=chat", "--speaker-column=who", "--text-column=what", "--emotion-column=mood")
-    done = eacl("adapt", "--model", model, "--input", tmp_path / "chats.csv", "--output", tmp_path / "new", *names)
+    names = (
+        "--dialogue-column=chat",
+        "--speaker-column=who",
+        "--text-column=what",
+        "--emotion-column=mood",
+    )
+    done = eacl(
+        "adapt",
+        "--model",
+        model,
+        "--input",
+        tmp_path / "chats.csv",
+        "--output",
+        tmp_path / "new",
+        *names,
+    )
     assert done.status == 0, done.errors
     assert b"adapted to 2 dialogues\nexamples: joy 2, anger 1, neutral 0" in done.output
 
@@ -164,7 +261,14 @@ def test_adapt_reads_csv(eacl, model, tmp_path):
     ("name", "content", "told"),
     [
         ("no.jsonl", None, "--input names no.jsonl, which does not exist"),
-        ("chats.txt", "Ann: hi", "chats.txt is neither a table nor JSON: its first line, 'Ann: hi', must name the columns"),
+        (
+            "chats.txt",
+            "Ann: hi",
+            (
+                "chats.txt is neither a table nor JSON: its first line, 'Ann: hi', must name the"
+                " columns"
+            ),
+        ),
         (
             "chats.csv",
             "dialogue,speaker,text,emotion\n1,Ann,hi,joy\n1,Ann,hm,Joy\n1,Ann,hm,none",
@@ -191,8 +295,48 @@ def test_mistakes_in_adapting(eacl, model, tmp_path, monkeypatch, name, content,
     assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.parametrize("script", ["evaluate", "predict", "serve", "encoders"])
+@pytest.mark.parametrize("script", ["train", "evaluate", "predict", "serve", "encoders"])
 def test_launch_scripts_are_the_commands(script):
-    done = subprocess.run([sys.executable, f"launch/{script}.py", "--help"], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, f"launch/{script}.py", "--help"], cwd=ROOT, capture_output=True, text=True
+    )
     assert done.returncode == 0
     assert f"Usage: eacl {script}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "script", ["train", "evaluate", "predict", "serve", "encoders", "benchmark"]
+)
+def test_a_launch_script_is_one_call(script):
+    """It reads no flag and catches nothing itself."""
+    tree = ast.parse((ROOT / "launch" / f"{script}.py").read_text())
+    (guarded,) = (node for node in tree.body if isinstance(node, ast.If))
+    (call,) = guarded.body
+    assert isinstance(call, ast.Expr)
+    assert isinstance(call.value, ast.Call)
+    others = {type(node) for node in tree.body if node is not guarded}
+    assert others <= {
+        ast.Expr,
+        ast.Import,
+        ast.ImportFrom,
+    }  # of `Expr`: the docstring, and where the checkout lies
+
+
+def test_the_benchmark_tells_its_flags_and_mistakes():
+    command = [sys.executable, "launch/benchmark.py"]
+    done = subprocess.run(
+        [*command, "--task=train", "--encoder=base", "--peers=slow"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr.count("\n"), done.stderr[:7]) == (2, 1, "error: ")
+    done = subprocess.run([*command, "--preset=slow"], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr[:45]) == (
+        2,
+        "error: the command line cannot be used: flag ",
+    )
+    assert (
+        "--encode_examples"
+        in subprocess.run([*command, "--help"], cwd=ROOT, capture_output=True, text=True).stdout
+    )

@@ -28,15 +28,21 @@ print(float(jax.jit(lambda x: (x @ x.T).sum())(jax.numpy.ones((7, 5)))), "hits",
 
 @pytest.fixture(scope="module")
 def without_jax_cache():
-    """An environment in which the user has said nothing of jax's cache, but that short compilations count."""
-    environment = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
+    """An environment in which the user has said nothing of jax's cache, but that short compilations
+    count.
+    """
+    environment = {
+        name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"
+    }
     return environment | {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0", "XLA_FLAGS": ""}
 
 
 def test_a_second_process_finds_what_the_first_compiled(tmp_path, without_jax_cache):
     def process():
         command = [sys.executable, "-c", COMPILE, str(tmp_path)]
-        done = subprocess.run(command, cwd=ROOT, env=without_jax_cache, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=ROOT, env=without_jax_cache, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stderr
         assert done.stderr == ""
         return done.stdout
@@ -47,7 +53,8 @@ def test_a_second_process_finds_what_the_first_compiled(tmp_path, without_jax_ca
     kept = [file for file in folder.glob("*-cache") if "lambda" in file.name]
     assert len(kept) == 1
     assert "hits 0" not in process()
-    # A process killed while it wrote leaves half a file without its time of use; the next one makes both anew.
+    # A process killed while it wrote leaves half a file without its time of use; the next one makes
+    # both anew.
     whole = kept[0].read_bytes()
     kept[0].write_bytes(whole[:100])
     (noted,) = folder.glob("*lambda*-atime")
@@ -63,18 +70,26 @@ def test_the_commands_keep_what_they_compile(tmp_path, without_jax_cache, script
     (tmp_path / "config.json").write_text(json.dumps(settings.to_dict()))
     # Both stop after that, at a folder that is no run's.
     given = {
-        "train": ["--config=configs/quickstart.py", f"--config.data.cache_dir={tmp_path / 'cache'}", f"--workdir={__file__}"],
+        "train": [
+            "--config=configs/quickstart.py",
+            f"--config.data.cache_dir={tmp_path / 'cache'}",
+            f"--workdir={__file__}",
+        ],
         "evaluate": [f"--run={tmp_path}"],
     }[script]
     command = [sys.executable, f"launch/{script}.py", *given]
-    done = subprocess.run(command, cwd=ROOT, env=without_jax_cache, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, env=without_jax_cache, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 2, done.stderr
     assert (tmp_path / "cache" / "compiled").is_dir()
 
 
 @pytest.fixture
 def unset():
-    """jax's settings of its cache as they are where nobody has said anything; afterwards as before."""
+    """jax's settings of its cache as they are where nobody has said anything; afterwards as
+    before.
+    """
     names = ("jax_compilation_cache_dir", *compiled._COMPILED)
     before = {name: jax.config.values[name] for name in names}
     jax.config.update("jax_compilation_cache_dir", None)
@@ -118,7 +133,10 @@ def not_to_be_made(folder, monkeypatch):
 
 
 @pytest.mark.usefixtures("unset")
-@pytest.mark.parametrize("fault", [writable_by_group, writable_by_all, below_one_writable_by_all, of_another, not_to_be_made])
+@pytest.mark.parametrize(
+    "fault",
+    [writable_by_group, writable_by_all, below_one_writable_by_all, of_another, not_to_be_made],
+)
 def test_a_folder_that_others_could_fill_is_not_used(tmp_path, monkeypatch, caplog, fault):
     folder = tmp_path / "cache" / "compiled"
     folder.mkdir(mode=0o700, parents=True)

@@ -1,4 +1,6 @@
-"""`eacl evaluate` on a file of one's own, and what it says with `eacl adapt` of emotions that are no labels."""
+"""`eacl evaluate` on a file of one's own, and what it says with `eacl adapt` of emotions that are
+no labels.
+"""
 
 import dataclasses
 import io
@@ -30,7 +32,10 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
 
     def file(**names: str) -> str:
-        rows = [f"{1 + number // 3},{who},{text},{names.get(mood, mood)}" for number, (who, text, mood) in enumerate(ROWS)]
+        rows = [
+            f"{1 + number // 3},{who},{text},{names.get(mood, mood)}"
+            for number, (who, text, mood) in enumerate(ROWS)
+        ]
         (tmp_path / "chats.csv").write_text("\n".join(["dialogue,speaker,text,emotion", *rows]))
         return "chats.csv"
 
@@ -41,15 +46,26 @@ def test_scores_are_those_of_the_answers(eacl, model: Path, write) -> None:
     done = eacl("evaluate", "--model", model, "--input", write(), "--json=scores.json")
     assert (done.status, done.errors) == (0, "")
     told = done.output.decode()
-    assert told.startswith("chats.csv: 4 annotated utterances in 2 dialogues, 1 more without an emotion as context\n")
+    assert told.startswith(
+        "chats.csv: 4 annotated utterances in 2 dialogues, 1 more without an emotion as context\n"
+    )
     scores = json.loads(Path("scores.json").read_text())
-    dialogues = [[{"speaker": who, "text": text} for who, text, _ in ROWS[start:end]] for start, end in ((0, 3), (3, 5))]
-    answers = [answer for each in EmotionRecognizer.from_pretrained(model).predict(dialogues) for answer in each]
+    dialogues = [
+        [{"speaker": who, "text": text} for who, text, _ in ROWS[start:end]]
+        for start, end in ((0, 3), (3, 5))
+    ]
+    answers = [
+        answer
+        for each in EmotionRecognizer.from_pretrained(model).predict(dialogues)
+        for answer in each
+    ]
     gold = [mood for _, _, mood in ROWS]
     for i, mood in enumerate(scores["labels"]):
         for j, answer in enumerate(scores["labels"]):
             pairs = zip(gold, answers, strict=True)
-            assert scores["confusion"][i][j] == sum((m, a.emotion) == (mood, answer) for m, a in pairs)
+            assert scores["confusion"][i][j] == sum(
+                (m, a.emotion) == (mood, answer) for m, a in pairs
+            )
     assert f"accuracy {scores['summary']['accuracy']:.2f}" in told
     assert f"expected calibration error {scores['calibration_error']:.2f}" in told
 
@@ -63,7 +79,9 @@ def test_scores_are_those_of_the_answers(eacl, model: Path, write) -> None:
         ({"joy": "a [b]"}, "evaluate"),
     ],
 )
-def test_emotions_that_are_no_labels_are_told_with_options_that_work(eacl, model: Path, write, names, command: str) -> None:
+def test_emotions_that_are_no_labels_are_told_with_options_that_work(
+    eacl, model: Path, write, names, command: str
+) -> None:
     arguments = (*command.split(), "--model", model, "--input", write(**names))
     refused = eacl(*arguments)
     assert (refused.status, refused.output) == (2, b"")
@@ -81,8 +99,12 @@ def test_emotions_that_are_no_labels_are_told_with_options_that_work(eacl, model
 
 def test_one_emotion_alone(eacl, model: Path, write) -> None:
     """Is no set of labels: the model's stay beside it."""
-    refused = eacl("adapt", "--output=new", "--model", model, "--input", write(joy="glee", anger=""))
-    assert re.findall(r"^  (--.+?)   ", refused.errors, re.MULTILINE) == ["--labels joy,anger,neutral,glee"]
+    refused = eacl(
+        "adapt", "--output=new", "--model", model, "--input", write(joy="glee", anger="")
+    )
+    assert re.findall(r"^  (--.+?)   ", refused.errors, re.MULTILINE) == [
+        "--labels joy,anger,neutral,glee"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -91,33 +113,55 @@ def test_one_emotion_alone(eacl, model: Path, write) -> None:
         ((), "give --model MODEL --input FILE"),
         (("--input", "chats.csv"), "give --model MODEL --input FILE"),
         (("--model", "MODEL", "--run", "."), "give --model MODEL --input FILE"),
-        (("--model", "MODEL", "--input", "chats.csv", "--json", "none/x.json"), "--json: none/x.json cannot be written"),
-        (("--model", "MODEL", "--input", "chats.csv", "--json", "chats.csv"), "--json: chats.csv is the input"),
-        (("--model", "MODEL", "--input", "chats.csv", "--map", "joy"), "'joy' is not EMOTION=LABEL"),
-        (("--model", "MODEL", "--input", "chats.csv", "--map", "joy=jooy"), "--map: 'jooy' is not among the labels joy, anger"),
+        (
+            ("--model", "MODEL", "--input", "chats.csv", "--json", "none/x.json"),
+            "--json: none/x.json cannot be written",
+        ),
+        (
+            ("--model", "MODEL", "--input", "chats.csv", "--json", "chats.csv"),
+            "--json: chats.csv is the input",
+        ),
+        (
+            ("--model", "MODEL", "--input", "chats.csv", "--map", "joy"),
+            "'joy' is not EMOTION=LABEL",
+        ),
+        (
+            ("--model", "MODEL", "--input", "chats.csv", "--map", "joy=jooy"),
+            "--map: 'jooy' is not among the labels joy, anger",
+        ),
         (
             ("--model", "MODEL", "--input", "chats.csv", "--map", "glee=joy"),
             "--map: chats.csv has no emotion 'glee'; it has 'anger'",
         ),
-        (("--model", "MODEL", "--input", "chats.csv", "--map", "joy=,anger="), "leaves no utterance of chats.csv an emotion"),
+        (
+            ("--model", "MODEL", "--input", "chats.csv", "--map", "joy=,anger="),
+            "leaves no utterance of chats.csv an emotion",
+        ),
         (
             ("--model", "MODEL", "--input", "chats.csv", "--excluded-label", "x"),
             "--excluded-label: 'x' is not among the labels",
         ),
     ],
 )
-def test_mistakes_in_evaluating(eacl, model: Path, write, arguments: tuple[str, ...], told: str) -> None:
+def test_mistakes_in_evaluating(
+    eacl, model: Path, write, arguments: tuple[str, ...], told: str
+) -> None:
     write()
     done = eacl("evaluate", *(model if argument == "MODEL" else argument for argument in arguments))
     assert (done.status, done.output) == (2, b"")
     assert told in done.errors
 
 
-@pytest.mark.parametrize(("more", "confusions"), [(0, "as annotated down"), (25, "the most frequent confusions")])
+@pytest.mark.parametrize(
+    ("more", "confusions"), [(0, "as annotated down"), (25, "the most frequent confusions")]
+)
 def test_labels_are_printed_as_they_are(more: int, confusions: str) -> None:
     dialogues, answers = answered(20)
     absent = {f"label {number}": 0.0 for number in range(more)}
-    answers = [dataclasses.replace(answer, probabilities=answer.probabilities | absent) for answer in answers]
+    answers = [
+        dataclasses.replace(answer, probabilities=answer.probabilities | absent)
+        for answer in answers
+    ]
     tally, out = Tally([*LABELS, *absent]), io.StringIO()
     tally.add(dialogues, answers)
     print_scores("a [b].csv", tally.scores(), Console(file=out, width=80))

@@ -17,7 +17,14 @@ from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from tests.stubs.bulk import LONGEST_NAME
 
 CHATS = [
-    Dialogue("a", (Utterance("Ann", "The day is wonderful"), Utterance("Bob", "hello 🙂 שלום"), Utterance("Ann", "rude"))),
+    Dialogue(
+        "a",
+        (
+            Utterance("Ann", "The day is wonderful"),
+            Utterance("Bob", "hello 🙂 שלום"),
+            Utterance("Ann", "rude"),
+        ),
+    ),
     Dialogue("b", (Utterance("Cleo", "good day " * 120),)),
     Dialogue("c", (Utterance("Ann", 'a "table", and\na window'), Utterance("Bob", "awful\rday"))),
 ]
@@ -39,7 +46,9 @@ def same(found, expected) -> bool:
     if isinstance(expected, float):
         return abs(float(found) - expected) < 1e-5
     if isinstance(expected, dict):
-        return list(found) == list(expected) and all(same(found[key], expected[key]) for key in expected)
+        return list(found) == list(expected) and all(
+            same(found[key], expected[key]) for key in expected
+        )
     if isinstance(expected, list):
         return len(found) == len(expected) and all(map(same, found, expected))
     return type(expected)(found) == expected
@@ -51,31 +60,73 @@ def answers(model):
 
 
 def test_files_of_all_formats_give_the_librarys_answers(eacl, model, answers, tmp_path):
-    done = eacl("predict", "--model", model, "--input", jsonl(tmp_path / "chats.jsonl"), "--output", tmp_path / "out.jsonl")
+    done = eacl(
+        "predict",
+        "--model",
+        model,
+        "--input",
+        jsonl(tmp_path / "chats.jsonl"),
+        "--output",
+        tmp_path / "out.jsonl",
+    )
     assert (done.status, done.output) == (0, b"")
-    assert same([json.loads(line) for line in (tmp_path / "out.jsonl").open()], [a.to_json() for a in answers])
+    assert same(
+        [json.loads(line) for line in (tmp_path / "out.jsonl").open()],
+        [a.to_json() for a in answers],
+    )
     assert "3 dialogues, 6 utterances" in done.errors
-    assert "1 utterances are longer than the model reads: their ends were answered (--on-long)" in done.errors
+    assert (
+        "1 utterances are longer than the model reads: their ends were answered (--on-long)"
+        in done.errors
+    )
     assert "1 utterances hold mostly what the model's tokenizer does not know" in done.errors
-    counted = {label: sum(p.emotion == label for a in answers for p in a) for label in ("joy", "anger", "neutral")}
+    counted = {
+        label: sum(p.emotion == label for a in answers for p in a)
+        for label in ("joy", "anger", "neutral")
+    }
     assert all(f"{label} {count}" in done.errors for label, count in counted.items() if count)
 
     flat = [row for answer in answers for row in answer.to_rows()]
     table = tmp_path / "chats.csv"
     with table.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([("conversation", "who", "what"), *((r["dialogue"], r["speaker"], r["text"]) for r in flat)])
+        csv.writer(file).writerows(
+            [
+                ("conversation", "who", "what"),
+                *((r["dialogue"], r["speaker"], r["text"]) for r in flat),
+            ]
+        )
     names = ("--dialogue-column=conversation", "--speaker-column=who", "--text-column=what")
-    assert eacl("predict", "--model", model, "--input", table, "--output", tmp_path / "out.csv", *names).status == 0
+    assert (
+        eacl(
+            "predict", "--model", model, "--input", table, "--output", tmp_path / "out.csv", *names
+        ).status
+        == 0
+    )
     # Blanks at the ends of cells go, as they do where a corpus is read from CSV.
-    assert same(rows((tmp_path / "out.csv").read_bytes()), [{**row, "text": row["text"].strip()} for row in flat])
+    assert same(
+        rows((tmp_path / "out.csv").read_bytes()),
+        [{**row, "text": row["text"].strip()} for row in flat],
+    )
 
 
 def test_text_from_standard_input_to_standard_output(eacl, model, tmp_path):
     text = "Ann: The day is wonderful\nBob: rude\n\nAnn: hello"
-    expected = EmotionRecognizer.from_pretrained(model).predict(text.split("\n\n"), stage="stage_one")
-    options = ("--model", model, "--input=-", "--output=-", "--input-format=txt", "--stage=stage_one")
+    expected = EmotionRecognizer.from_pretrained(model).predict(
+        text.split("\n\n"), stage="stage_one"
+    )
+    options = (
+        "--model",
+        model,
+        "--input=-",
+        "--output=-",
+        "--input-format=txt",
+        "--stage=stage_one",
+    )
     done = eacl("predict", *options, given=text.encode())
-    assert same([json.loads(line) for line in done.output.splitlines()], [answer.to_json() for answer in expected])
+    assert same(
+        [json.loads(line) for line in done.output.splitlines()],
+        [answer.to_json() for answer in expected],
+    )
     done = eacl("predict", *options, "--output-format=csv", given=text.encode())
     assert same(rows(done.output), [row for answer in expected for row in answer.to_rows()])
     assert "-: 2 dialogues, 3 utterances" in done.errors
@@ -85,25 +136,41 @@ def test_own_labels(eacl, model, tmp_path):
     words = {"gratitude": "wonderful", "anger": "anger"}
     expected = EmotionRecognizer.from_pretrained(model).with_labels(words).predict(CHATS)
     options = ("--labels", "gratitude=wonderful, anger", "--output-format=csv")
-    done = eacl("predict", "--model", model, "--input", jsonl(tmp_path / "chats.jsonl"), "--output=-", *options)
+    done = eacl(
+        "predict",
+        "--model",
+        model,
+        "--input",
+        jsonl(tmp_path / "chats.jsonl"),
+        "--output=-",
+        *options,
+    )
     assert same(rows(done.output), [row for answer in expected for row in answer.to_rows()])
 
 
 def test_shards_are_all_dialogues_once(eacl, model, stub, tmp_path):
-    chats = jsonl(tmp_path / "chats.jsonl", [Dialogue(str(n), (Utterance("Ann", str(n)),)) for n in range(20)])
+    chats = jsonl(
+        tmp_path / "chats.jsonl", [Dialogue(str(n), (Utterance("Ann", str(n)),)) for n in range(20)]
+    )
     parts = []
     for shard in ("1/3", "2/3", "3/3"):
         part = eacl("predict", "--model", model, "--input", chats, "--output=-", f"--shard={shard}")
         parts.append([json.loads(line)["id"] for line in part.output.splitlines()])
     assert parts == [[str(n) for n in range(first, 20, 3)] for first in range(3)]
     out = tmp_path / "out.csv"
-    assert eacl("predict", "--model", model, "--input", chats, "--output", out, "--shard=21/21").status == 0
+    assert (
+        eacl("predict", "--model", model, "--input", chats, "--output", out, "--shard=21/21").status
+        == 0
+    )
     assert len(out.read_bytes().splitlines()) == 1  # the header, of none
 
 
 def test_stopped_and_run_again(eacl, model, tmp_path, monkeypatch):
     """A real recognizer: bytes as if never stopped, also with the emotions counted before."""
-    chats = jsonl(tmp_path / "chats.jsonl", [Dialogue(f"{d.id}{n}", d.utterances) for n in range(20) for d in CHATS])
+    chats = jsonl(
+        tmp_path / "chats.jsonl",
+        [Dialogue(f"{d.id}{n}", d.utterances) for n in range(20) for d in CHATS],
+    )
     options = ("predict", "--model", model, "--input", chats, "--batch-size=2", "--output")
     whole = eacl(*options, tmp_path / "whole.jsonl")
     represent, calls = EmotionRecognizer.represent, []
@@ -127,11 +194,17 @@ def test_stopped_and_run_again(eacl, model, tmp_path, monkeypatch):
     again = eacl(*options, tmp_path / "out.jsonl")
     assert (tmp_path / "out.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
     assert again.errors.splitlines()[1] == whole.errors.splitlines()[1]
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["chats.jsonl", "out.jsonl", "whole.jsonl"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "chats.jsonl",
+        "out.jsonl",
+        "whole.jsonl",
+    ]
 
 
 def test_other_model_is_refused(eacl, model, stub, tmp_path, monkeypatch):
-    chats = jsonl(tmp_path / "chats.jsonl", [Dialogue(str(n), (Utterance("Ann", "hi"),)) for n in range(20)])
+    chats = jsonl(
+        tmp_path / "chats.jsonl", [Dialogue(str(n), (Utterance("Ann", "hi"),)) for n in range(20)]
+    )
     options = ("--input", chats, "--output", tmp_path / "out.jsonl", "--batch-size=1")
     represent = stub.represent
 
@@ -154,18 +227,25 @@ def test_bad_dialogues_are_told_or_passed_over(eacl, model, stub, tmp_path):
     good = [json.dumps(d.to_json()) for d in CHATS]
     long_name = json.dumps(Dialogue("x", (Utterance("A" * (LONGEST_NAME + 1), "hi"),)).to_json())
     chats = tmp_path / "chats.jsonl"
-    chats.write_text("\n".join([good[0], "{", good[1], long_name, good[2], '{"id": "e", "utterances": []}']))
+    chats.write_text(
+        "\n".join([good[0], "{", good[1], long_name, good[2], '{"id": "e", "utterances": []}'])
+    )
     options = ("predict", "--model", model, "--input", chats, "--output", tmp_path / "out.jsonl")
     done = eacl(*options)
     assert (done.status, done.errors.count("\n")) == (2, 1)
     assert done.errors.startswith(f"error: {chats} line 2: not valid JSON")
     done = eacl(*options, "--skip-bad")
     assert done.status == 0
-    assert f"3 dialogues could not be used: see {tmp_path / 'out.jsonl.errors.jsonl'}" in done.errors
+    assert (
+        f"3 dialogues could not be used: see {tmp_path / 'out.jsonl.errors.jsonl'}" in done.errors
+    )
     assert [json.loads(line)["id"] for line in (tmp_path / "out.jsonl").open()] == ["a", "b", "c"]
     problems = [json.loads(line) for line in (tmp_path / "out.jsonl.errors.jsonl").open()]
     assert [problem["line"] for problem in problems] == [2, 4, 6]
-    assert "line 4: dialogue 'x' utterance 0: the speaker's name leaves no room" in problems[1]["reason"]
+    assert (
+        "line 4: dialogue 'x' utterance 0: the speaker's name leaves no room"
+        in problems[1]["reason"]
+    )
     chats.write_text(f"{good[0]}\n{long_name}\n")
     done = eacl("predict", "--model", model, "--input", chats, "--output=-")
     assert (done.status, done.output) == (2, b"")
@@ -190,11 +270,22 @@ def test_nothing_is_left_of_a_command_that_was_refused(eacl, model, tmp_path):
     done = eacl("predict", "--model", model, "--input", bad, *out, "--skip-bad")
     assert done.status == 2
     assert done.errors.startswith(
-        f"error: none of the 2 dialogues of {bad} can be used, see {tmp_path}/out.csv.errors.jsonl; the first: "
+        f"error: none of the 2 dialogues of {bad} can be used, see {tmp_path}/out.csv.errors.jsonl;"
+        " the first: "
     )
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["bad.jsonl", "chats.jsonl", "out.csv.errors.jsonl"]
-    assert eacl("predict", "--model", model, "--input", chats, *out, "--labels=joy,anger").status == 0
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["bad.jsonl", "chats.jsonl", "out.csv"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "bad.jsonl",
+        "chats.jsonl",
+        "out.csv.errors.jsonl",
+    ]
+    assert (
+        eacl("predict", "--model", model, "--input", chats, *out, "--labels=joy,anger").status == 0
+    )
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "bad.jsonl",
+        "chats.jsonl",
+        "out.csv",
+    ]
 
 
 def test_journal_that_counts_nothing_is_in_nobodys_way(eacl, model, stub, tmp_path):
@@ -203,7 +294,12 @@ def test_journal_that_counts_nothing_is_in_nobodys_way(eacl, model, stub, tmp_pa
     journal = Journal({"labels": "others"}, replaces=False)
     (tmp_path / "out.jsonl.part.json").write_text(journal.to_text())
     (tmp_path / "out.jsonl.part").write_text("half a li")
-    assert eacl("predict", "--model", model, "--input", chats, "--output", tmp_path / "out.jsonl").status == 0
+    assert (
+        eacl(
+            "predict", "--model", model, "--input", chats, "--output", tmp_path / "out.jsonl"
+        ).status
+        == 0
+    )
     assert sorted(file.name for file in tmp_path.iterdir()) == ["chats.jsonl", "out.jsonl"]
     assert [json.loads(line)["id"] for line in (tmp_path / "out.jsonl").open()] == ["a", "b", "c"]
 
@@ -215,7 +311,15 @@ def test_compressed_input(eacl, model, stub, tmp_path):
     outputs = [
         eacl("predict", "--model", model, "--input", chats, "--output=-"),
         eacl("predict", "--model", model, "--input", packed, "--output=-"),
-        eacl("predict", "--model", model, "--input=-", "--input-format=jsonl", "--output=-", given=packed.read_bytes()),
+        eacl(
+            "predict",
+            "--model",
+            model,
+            "--input=-",
+            "--input-format=jsonl",
+            "--output=-",
+            given=packed.read_bytes(),
+        ),
     ]
     assert [done.status for done in outputs] == [0, 0, 0]
     assert len({done.output for done in outputs}) == 1
@@ -227,22 +331,57 @@ def test_compressed_input(eacl, model, stub, tmp_path):
 
 def test_columns_are_carried_through_and_predictions_read_again(eacl, model, stub, tmp_path):
     table = tmp_path / "chats.csv"
-    table.write_text("Sr No.;Utterance;Speaker;emotion;Dialogue_ID\n7;=hi;Ann;joy;x\n8;so;Bob;joy;x\n")
+    table.write_text(
+        "Sr No.;Utterance;Speaker;emotion;Dialogue_ID\n7;=hi;Ann;joy;x\n8;so;Bob;joy;x\n"
+    )
     done = eacl("predict", "--model", model, "--input", table, "--output", tmp_path / "out.csv")
-    assert done.errors.startswith(f"{table}: columns 'emotion' are not carried through, as answers have these names")
+    assert done.errors.startswith(
+        f"{table}: columns 'emotion' are not carried through, as answers have these names"
+    )
     found = rows((tmp_path / "out.csv").read_bytes())
-    assert [(row["Sr No."], row["dialogue"], row["text"]) for row in found] == [("7", "x", "'=hi"), ("8", "x", "so")]
-    lean = eacl("predict", "--model", model, "--input", table, "--output=-", "--fields=emotion", "--output-format=csv")
+    assert [(row["Sr No."], row["dialogue"], row["text"]) for row in found] == [
+        ("7", "x", "'=hi"),
+        ("8", "x", "so"),
+    ]
+    lean = eacl(
+        "predict",
+        "--model",
+        model,
+        "--input",
+        table,
+        "--output=-",
+        "--fields=emotion",
+        "--output-format=csv",
+    )
     assert lean.output.splitlines()[0] == b'"dialogue","utterance","emotion"'
-    again = eacl("predict", "--model", model, "--input", tmp_path / "out.csv", "--output", tmp_path / "again.csv", "--raw")
+    again = eacl(
+        "predict",
+        "--model",
+        model,
+        "--input",
+        tmp_path / "out.csv",
+        "--output",
+        tmp_path / "again.csv",
+        "--raw",
+    )
     assert again.status == 0
-    assert (tmp_path / "again.csv").read_bytes().splitlines()[0] == (tmp_path / "out.csv").read_bytes().splitlines()[0]
+    assert (tmp_path / "again.csv").read_bytes().splitlines()[0] == (
+        tmp_path / "out.csv"
+    ).read_bytes().splitlines()[0]
 
 
 def test_what_to_know_about_the_answers_is_counted(eacl, model, tmp_path):
     long = "the day is wonderful " * 60
     text = f"the table is wonderful\nAnn: {long}\nBob: 我们 拿到 公寓 了 我们 拿到 公寓 了\n"
-    options = ("--model", model, "--input=-", "--input-format=txt", "--labels", "\x1b[2Jjoy=joy,anger", "--output")
+    options = (
+        "--model",
+        model,
+        "--input=-",
+        "--input-format=txt",
+        "--labels",
+        "\x1b[2Jjoy=joy,anger",
+        "--output",
+    )
     done = eacl("predict", *options, tmp_path / "out.jsonl", given=text.encode())
     told = done.errors.splitlines()[2:]
     assert [line[:12] for line in told] == ["1 utterances"] * 3
@@ -250,12 +389,17 @@ def test_what_to_know_about_the_answers_is_counted(eacl, model, tmp_path):
     assert "what the model's tokenizer does not know" in told[1]
     assert "name no speaker; they count as one speaker's, 'Speaker'" in told[2]
     assert "\x1b" not in done.errors
-    expected = EmotionRecognizer.from_pretrained(model).with_labels({"\x1b[2Jjoy": "joy", "anger": "anger"})
+    expected = EmotionRecognizer.from_pretrained(model).with_labels(
+        {"\x1b[2Jjoy": "joy", "anger": "anger"}
+    )
     (found,) = map(json.loads, (tmp_path / "out.jsonl").open())
     assert same(found, expected.predict({"id": "1", "transcript": text}).to_json())
     pooled = eacl("predict", *options, "-", "--on-long=pool", given=text.encode())
     assert "the mean of their parts was answered" in pooled.errors
-    assert same(json.loads(pooled.output), expected.predict({"id": "1", "transcript": text}, on_long="pool").to_json())
+    assert same(
+        json.loads(pooled.output),
+        expected.predict({"id": "1", "transcript": text}, on_long="pool").to_json(),
+    )
     refused = eacl("predict", *options, "-", "--on-long=refuse", given=text.encode())
     assert refused.errors.splitlines()[-1].startswith(
         "error: standard input line 2: dialogue '1' utterance 1: its text has 240 tokens"
@@ -265,10 +409,19 @@ def test_what_to_know_about_the_answers_is_counted(eacl, model, tmp_path):
 def test_long_dialogue_is_the_librarys(eacl, model, tmp_path):
     """A real recognizer: pieces with the past that their prompts hold."""
     words = ("wonderful", "rude", "table", "the end", "good day")
-    text = "".join(f"{'Ann' if n % 2 else 'Bob'}: {words[n % 5]} {words[n % 3]}\n" for n in range(20))
+    text = "".join(
+        f"{'Ann' if n % 2 else 'Bob'}: {words[n % 5]} {words[n % 3]}\n" for n in range(20)
+    )
     expected = EmotionRecognizer.from_pretrained(model).predict(text)
     done = eacl(
-        "predict", "--model", model, "--input=-", "--input-format=txt", "--output=-", "--batch-size=1", given=text.encode()
+        "predict",
+        "--model",
+        model,
+        "--input=-",
+        "--input-format=txt",
+        "--output=-",
+        "--batch-size=1",
+        given=text.encode(),
     )
     assert same(json.loads(done.output), expected.to_json())
 
@@ -277,8 +430,20 @@ def test_output_whose_folder_goes(eacl, model, stub, tmp_path, monkeypatch):
     folder = tmp_path / "folder"
     folder.mkdir()
     represent = stub.represent
-    monkeypatch.setattr(stub, "represent", lambda examples: shutil.rmtree(folder, ignore_errors=True) or represent(examples))
-    done = eacl("predict", "--model", model, "--input", jsonl(tmp_path / "chats.jsonl"), "--output", folder / "out.jsonl")
+    monkeypatch.setattr(
+        stub,
+        "represent",
+        lambda examples: shutil.rmtree(folder, ignore_errors=True) or represent(examples),
+    )
+    done = eacl(
+        "predict",
+        "--model",
+        model,
+        "--input",
+        jsonl(tmp_path / "chats.jsonl"),
+        "--output",
+        folder / "out.jsonl",
+    )
     assert (done.status, done.errors.count("\n")) == (2, 1)
     assert f"cannot write {folder}/out.jsonl: No such file or directory" in done.errors
 
@@ -290,11 +455,22 @@ def test_output_whose_folder_goes(eacl, model, stub, tmp_path, monkeypatch):
         (["--input=-", "--input-format=txt"], "--input: standard input is closed; name a file"),
     ],
 )
-def test_standard_streams_that_are_closed(eacl, model, stub, tmp_path, monkeypatch, arguments, told):
+def test_standard_streams_that_are_closed(
+    eacl, model, stub, tmp_path, monkeypatch, arguments, told
+):
     chats = jsonl(tmp_path / "chats.jsonl")
     monkeypatch.setattr(sys, "stdout", None)
     monkeypatch.setattr(io, "TextIOWrapper", lambda _: None)  # the standard input that `eacl` gives
-    done = eacl("predict", "--model", model, "--input", chats, "--output", tmp_path / "out.jsonl", *arguments)
+    done = eacl(
+        "predict",
+        "--model",
+        model,
+        "--input",
+        chats,
+        "--output",
+        tmp_path / "out.jsonl",
+        *arguments,
+    )
     assert (done.status, told in done.errors) == (2, True)
 
 
@@ -304,9 +480,15 @@ def test_input_that_would_be_written_over(eacl, model, stub, tmp_path, monkeypat
     before = jsonl(tmp_path / name).read_bytes()
     os.link(name, "link.jsonl")
     output = "chats.jsonl" if name == "chats.jsonl" else "out.jsonl"
-    for arguments in (["--input=link.jsonl", f"--output={output}"], [f"--input={name}", f"--output={output}"]):
+    for arguments in (
+        ["--input=link.jsonl", f"--output={output}"],
+        [f"--input={name}", f"--output={output}"],
+    ):
         done = eacl("predict", f"--model={model}", *arguments, "--input-format=jsonl", "--restart")
-        assert (done.status, f"--output: {name}, which is written, is the input" in done.errors) == (2, True)
+        assert (
+            done.status,
+            f"--output: {name}, which is written, is the input" in done.errors,
+        ) == (2, True)
     monkeypatch.setattr(sys, "stdout", Stdout(os.open(name, os.O_WRONLY | os.O_APPEND)))
     done = eacl("predict", f"--model={model}", "--input=link.jsonl", "--output=-")
     assert "--output: standard output, which is written, is the input" in done.errors
@@ -320,15 +502,24 @@ def test_input_that_would_be_written_over(eacl, model, stub, tmp_path, monkeypat
         (["--input=folder.csv"], "--input: folder.csv is a folder"),
         (
             ["--input=chats.json"],
-            "the name of chats.json ends in none of .jsonl, .csv, .txt; give --input-format, one of jsonl, csv, txt",
+            (
+                "the name of chats.json ends in none of .jsonl, .csv, .txt; give --input-format,"
+                " one of jsonl, csv, txt"
+            ),
         ),
         (["--input=-"], "--input-format must be given beside --input=-, one of jsonl, csv, txt"),
         (["--input=empty.jsonl"], "empty.jsonl holds no dialogue"),
         (["--input=empty.txt"], "empty.txt holds no dialogue"),
-        (["--input=empty.csv"], "empty.csv is empty; its first line must name the columns dialogue, speaker, text"),
+        (
+            ["--input=empty.csv"],
+            "empty.csv is empty; its first line must name the columns dialogue, speaker, text",
+        ),
         (["--output=out.xml"], "the name of out.xml ends in none of .jsonl, .csv"),
         (["--output=no/out.jsonl"], "there is no folder"),
-        (["--output=chats.jsonl"], "chats.jsonl, which is written, is the input; name another file"),
+        (
+            ["--output=chats.jsonl"],
+            "chats.jsonl, which is written, is the input; name another file",
+        ),
         (["--input=folder.csv/x.csv"], "does not exist"),
         (["--input=chats.jsonl/x.csv"], "--input: cannot read chats.jsonl/x.csv: Not a directory"),
         (["--output=chats.jsonl/x.csv"], "there is no folder"),
@@ -338,18 +529,27 @@ def test_input_that_would_be_written_over(eacl, model, stub, tmp_path, monkeypat
         ),
         (["--output", "a" * 250 + ".csv"], "csv: File name too long; mend that"),
         (["--output=out.jsonl.gz"], "the name of out.jsonl.gz ends in none of .jsonl, .csv"),
-        (["--fields=mood"], "--fields: 'mood' is none of speaker, text, emotion"),
+        (["--fields=mood"], "fields: 'mood' is none of speaker, text, emotion"),
         (["--on-long=drop"], "Invalid value for '--on-long'"),
-        (["--output=there.jsonl"], "there.jsonl is there; name another output, or use --restart"),
-        (["--shard=3/2"], "--shard must be I/N with I from 1 to N"),
+        (
+            ["--output=there.jsonl"],
+            "there.jsonl is there; name another output, or restart to replace it",
+        ),
+        (["--shard=3/2"], "shard must be I/N with I from 1 to N"),
         (["--labels=joy,joy"], "--labels repeat: 'joy' is there twice"),
         (["--labels=joy,=x"], "--labels: '=x' is neither LABEL=WORD nor LABEL"),
         (["--batch-size=0"], "Invalid value for '--batch-size'"),
         (["--stage=three"], "Invalid value for '--stage'"),
         (["--bogus"], "No such option: --bogus"),
         (["--model=nowhere"], "there is no folder nowhere; the current folder holds"),
-        (["--model=folder.csv"], "folder.csv is no model's folder: config.json and heads.safetensors are missing"),
-        (["--text-column=words", "--input=table.csv"], "no column 'words'; its columns are 'dialogue', 'speaker', 'text'"),
+        (
+            ["--model=folder.csv"],
+            "folder.csv is no model's folder: config.json and heads.safetensors are missing",
+        ),
+        (
+            ["--text-column=words", "--input=table.csv"],
+            "no column 'words'; its columns are 'dialogue', 'speaker', 'text'",
+        ),
     ],
 )
 def test_mistakes(eacl, model, stub, tmp_path, monkeypatch, arguments, told):
@@ -359,7 +559,9 @@ def test_mistakes(eacl, model, stub, tmp_path, monkeypatch, arguments, told):
         (tmp_path / name).write_text("")
     (tmp_path / "table.csv").write_text("dialogue,speaker,text\n")
     (tmp_path / "folder.csv").mkdir()
-    done = eacl("predict", f"--model={model}", "--input=chats.jsonl", "--output=out.jsonl", *arguments)
+    done = eacl(
+        "predict", f"--model={model}", "--input=chats.jsonl", "--output=out.jsonl", *arguments
+    )
     assert done.status == 2
     assert done.errors.startswith("error: ")
     assert told in done.errors
@@ -379,11 +581,18 @@ class Stdout:
         """Nothing is kept back."""
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no device that is always full")
+@pytest.mark.skipif(
+    not Path("/dev/full").exists(), reason="the system has no device that is always full"
+)
 def test_standard_output_that_is_full(eacl, model, stub, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "stdout", Stdout(os.open("/dev/full", os.O_WRONLY)))
-    done = eacl("predict", "--model", model, "--input", jsonl(tmp_path / "chats.jsonl"), "--output=-")
-    assert (done.status, done.errors) == (2, "error: cannot write to standard output: No space left on device.\n")
+    done = eacl(
+        "predict", "--model", model, "--input", jsonl(tmp_path / "chats.jsonl"), "--output=-"
+    )
+    assert (done.status, done.errors) == (
+        2,
+        "error: cannot write to standard output: No space left on device.\n",
+    )
 
 
 def test_standard_output_that_nobody_reads(eacl, model, stub, tmp_path, monkeypatch):
@@ -391,5 +600,7 @@ def test_standard_output_that_nobody_reads(eacl, model, stub, tmp_path, monkeypa
     reader, writer = os.pipe()
     os.close(reader)
     monkeypatch.setattr(sys, "stdout", Stdout(writer))
-    done = eacl("predict", "--model", model, "--input", jsonl(tmp_path / "chats.jsonl"), "--output=-")
+    done = eacl(
+        "predict", "--model", model, "--input", jsonl(tmp_path / "chats.jsonl"), "--output=-"
+    )
     assert (done.status, done.errors) == (141, "")

@@ -13,14 +13,19 @@ Turn = tuple[str, str, str | None]
 
 def dialogue(identity: str, *turns: Turn) -> dict[str, object]:
     """A dialogue as JSON value."""
-    said = [{"speaker": speaker, "text": text} | ({"emotion": emotion} if emotion else {}) for speaker, text, emotion in turns]
+    said = [
+        {"speaker": speaker, "text": text} | ({"emotion": emotion} if emotion else {})
+        for speaker, text, emotion in turns
+    ]
     return {"id": identity, "utterances": said}
 
 
 def jsonl(path: Path, dialogues: Sequence[dict[str, object]]) -> Path:
     """Writes dialogues, one a line."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(item, ensure_ascii=False) + "\n" for item in dialogues), encoding="utf-8")
+    path.write_text(
+        "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in dialogues), encoding="utf-8"
+    )
     return path
 
 
@@ -43,7 +48,9 @@ def cache(tmp_path: Path) -> Path:
 def toy(tmp_path: Path, cache: Path) -> Callable[..., DataConfig]:
     """Writes a custom corpus, TOY unless a split is given, and gives its configuration."""
 
-    def make(*, suffix: str = ".jsonl", **splits: str | bytes | list[dict[str, object]]) -> DataConfig:
+    def make(
+        *, suffix: str = ".jsonl", **splits: str | bytes | list[dict[str, object]]
+    ) -> DataConfig:
         files = {}
         for split, dialogues in (TOY | splits).items():
             path = tmp_path / "own" / f"{split}{suffix}"

@@ -24,7 +24,9 @@ Toy = Callable[..., DataConfig]
 
 
 def texts(corpus: Corpus, split: str = "train") -> list[str]:
-    return [utterance.text for dialogue in corpus.splits[split] for utterance in dialogue.utterances]
+    return [
+        utterance.text for dialogue in corpus.splits[split] for utterance in dialogue.utterances
+    ]
 
 
 def prepared(cache: Path) -> list[Path]:
@@ -51,7 +53,9 @@ def forbid_reading(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Custom, "_read", refuse)
 
 
-def test_second_load_reads_the_prepared_corpus(toy: Toy, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_second_load_reads_the_prepared_corpus(
+    toy: Toy, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = toy()
     before = {path: path.stat() for path in Path(data.train).parent.iterdir()}
     first = corpora.load(data)
@@ -65,7 +69,9 @@ def test_second_load_reads_the_prepared_corpus(toy: Toy, cache: Path, monkeypatc
     assert sorted(path.name for path in folder.glob("*.array_record*")) == [
         f"custom-{split}.array_record-00000-of-00001" for split in ("dev", "test", "train")
     ]
-    assert [path.name for path in (cache / "corpora").iterdir()] == [folder.parents[1].name], "nothing temporary is left"
+    assert [path.name for path in (cache / "corpora").iterdir()] == [folder.parents[1].name], (
+        "nothing temporary is left"
+    )
 
 
 def test_changed_source_is_prepared_anew(toy: Toy, cache: Path) -> None:
@@ -89,14 +95,20 @@ def test_half_a_surrogate(toy: Toy) -> None:
 
 def test_many_dialogues_keep_their_order(toy: Toy) -> None:
     many = [
-        {"id": f"n{number}", "utterances": [{"speaker": "Ana", "text": str(number), "emotion": "joy"}]} for number in range(300)
+        {
+            "id": f"n{number}",
+            "utterances": [{"speaker": "Ana", "text": str(number), "emotion": "joy"}],
+        }
+        for number in range(300)
     ]
     assert texts(corpora.load(toy(dev=many)), "dev") == [str(number) for number in range(300)]
 
 
 def test_text_survives_the_round_trip(toy: Toy) -> None:
     said = "Tab\there, “quotes” ’ \\ é 😀 \u2028 next \r\n line"
-    corpus = corpora.load(toy(dev=[{"id": "ü", "utterances": [{"speaker": "Zoë", "text": said, "emotion": "joy"}]}]))
+    corpus = corpora.load(
+        toy(dev=[{"id": "ü", "utterances": [{"speaker": "Zoë", "text": said, "emotion": "joy"}]}])
+    )
     assert (corpus.splits["dev"][0].id, texts(corpus, "dev")) == ("ü", [said])
 
 
@@ -140,7 +152,10 @@ def test_processes_may_prepare_at_once(toy: Toy, cache: Path) -> None:
     )
     gate = cache.parent / "gate"
     gate.mkdir()
-    running = [subprocess.Popen(command(code, data, gate), stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    running = [
+        subprocess.Popen(command(code, data, gate), stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
     try:
         outputs = [process.communicate(timeout=120)[0].strip() for process in running]
     finally:
@@ -161,7 +176,9 @@ def test_processes_may_prepare_at_once(toy: Toy, cache: Path) -> None:
         ("features.json", b"torn"),
     ],
 )
-def test_damaged_preparation_is_prepared_anew(toy: Toy, cache: Path, name: str, content: bytes | None) -> None:
+def test_damaged_preparation_is_prepared_anew(
+    toy: Toy, cache: Path, name: str, content: bytes | None
+) -> None:
     data = toy()
     expected = corpora.load(data)
     (folder,) = prepared(cache)
@@ -174,7 +191,9 @@ def test_damaged_preparation_is_prepared_anew(toy: Toy, cache: Path, name: str, 
     assert list((cache / "corpora").iterdir()) == [folder.parents[1]]
 
 
-def test_damaged_preparation_that_stays_is_named(toy: Toy, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damaged_preparation_that_stays_is_named(
+    toy: Toy, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = toy()
     corpora.load(data)
     (folder,) = prepared(cache)
@@ -184,7 +203,9 @@ def test_damaged_preparation_that_stays_is_named(toy: Toy, cache: Path, monkeypa
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr("shutil.rmtree", refuse)
-    with pytest.raises(UserError, match=r"cannot be read .*nor removed \(Permission denied\); delete that folder"):
+    with pytest.raises(
+        UserError, match=r"cannot be read .*nor removed \(Permission denied\); delete that folder"
+    ):
         corpora.load(data)
 
 
@@ -193,11 +214,15 @@ def test_full_disk_is_told(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
         raise RuntimeError("UNAVAILABLE: write failed: No space left on device")
 
     monkeypatch.setattr(CorpusBuilder, "_generate_examples", full)
-    with pytest.raises(UserError, match=r"cannot prepare custom in .*: no space left on the disk; free some"):
+    with pytest.raises(
+        UserError, match=r"cannot prepare custom in .*: no space left on the disk; free some"
+    ):
         corpora.load(toy())
 
 
-def test_source_that_changes_meanwhile(toy: Toy, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_source_that_changes_meanwhile(
+    toy: Toy, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = toy()
     read = Custom._read
 
@@ -215,7 +240,7 @@ def test_source_that_changes_meanwhile(toy: Toy, cache: Path, monkeypatch: pytes
 
 def test_cache_that_cannot_be_written(toy: Toy, tmp_path: Path) -> None:
     (tmp_path / "occupied").write_text("a file")
-    with pytest.raises(UserError, match=r"cannot prepare custom in .*--config\.data\.cache_dir"):
+    with pytest.raises(UserError, match=r"cannot prepare custom in .*config\.data\.cache_dir"):
         corpora.load(dataclasses.replace(toy(), cache_dir=str(tmp_path / "occupied")))
 
 
@@ -224,7 +249,11 @@ def test_builder_is_pickled_with_its_arguments(toy: Toy, cache: Path) -> None:
     expected = builder.dialogues()
     copy = pickle.loads(pickle.dumps(builder))
     assert isinstance(copy, CorpusBuilder)
-    assert (copy.sources, copy.options, copy.fingerprint) == (builder.sources, builder.options, builder.fingerprint)
+    assert (copy.sources, copy.options, copy.fingerprint) == (
+        builder.sources,
+        builder.options,
+        builder.fingerprint,
+    )
     assert copy.dialogues() == expected
 
 
@@ -235,7 +264,10 @@ def test_counts_are_checked(toy: Toy, cache: Path) -> None:
         Custom(sources=sources, cache_dir=cache, expected=expected, options={}).dialogues()
 
     build(train=Counts(2, 2), dev=Counts(1), test=Counts(1, 1))
-    with pytest.raises(UserError, match=r"train has 2 dialogues, expected 3; dev has 1 annotated utterances, expected 4\."):
+    with pytest.raises(
+        UserError,
+        match=r"train has 2 dialogues, expected 3; dev has 1 annotated utterances, expected 4\.",
+    ):
         build(train=Counts(3, 2), dev=Counts(1, 4))
 
 

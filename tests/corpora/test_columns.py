@@ -11,10 +11,14 @@ from eacl_jax.errors import UserError
     [
         ("dialogue,speaker,text,emotion", Columns(0, 1, 2, 3)),
         ("DIALOGUE,Speaker,Text,Emotion", Columns(0, 1, 2, 3)),
-        ("Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID", Columns(5, 2, 1, 3, 6)),
+        (
+            "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID",
+            Columns(5, 2, 1, 3, 6),
+        ),
         ("conversation id,Author,Message,Label", Columns(0, 1, 2, 3)),
         ("conv_id,utterance_idx,context,prompt,speaker_idx,utterance", Columns(0, 4, 5, None, 1)),
-        # This project's names win over others: so its predictions are read, whose `utterance` is a number.
+        # This project's names win over others: so its predictions are read, whose `utterance` is a
+        # number.
         ("dialogue,utterance,speaker,text,emotion,label", Columns(0, 2, 3, 4)),
     ],
 )
@@ -24,21 +28,39 @@ def test_usual_names_are_found(header: str, columns: Columns) -> None:
 
 def test_given_names_win_and_the_rest_is_found() -> None:
     header = ["Dialogue", "Speaker", "text", "mood", "emotion"]
-    assert find_columns(header, "f.csv", given={"emotion": "Mood", "text": ""}) == Columns(0, 1, 2, 3)
+    assert find_columns(header, "f.csv", given={"emotion": "Mood", "text": ""}) == Columns(
+        0, 1, 2, 3
+    )
 
 
 @pytest.mark.parametrize(
     ("header", "given", "message"),
     [
-        ("dialogue,speaker,line", {}, r"f\.csv has no column 'text', 'emotion'; its columns are .* --text-column=NAME"),
-        ("dialogue,speaker,text,emotion", {"emotion": "mood"}, r"no column 'mood'; .*--emotion-column=NAME"),
+        (
+            "dialogue,speaker,line",
+            {},
+            r"f\.csv has no column 'text', 'emotion'; its columns are .* text_column=NAME",
+        ),
+        (
+            "dialogue,speaker,text,emotion",
+            {"emotion": "mood"},
+            r"no column 'mood'; .*emotion_column=NAME",
+        ),
         (
             "chat_id,speaker,text,label,thread",
             {},
-            r"more than one column for the dialogue: 'chat_id', 'thread'; name one with --d",
+            r"more than one column for the dialogue: 'chat_id', 'thread'; name one with d",
         ),
-        ("text,dialogue,speaker,text,emotion", {}, r"more than one column for the text: 'text', 'text'; rename all but one"),
-        ("dialogue,speaker,text,emotion", {"text": "speaker"}, r"'speaker' is named for more than one part"),
+        (
+            "text,dialogue,speaker,text,emotion",
+            {},
+            r"more than one column for the text: 'text', 'text'; rename all but one",
+        ),
+        (
+            "dialogue,speaker,text,emotion",
+            {"text": "speaker"},
+            r"'speaker' is named for more than one part",
+        ),
     ],
 )
 def test_what_cannot_be_told_is_refused(header: str, given: dict[str, str], message: str) -> None:

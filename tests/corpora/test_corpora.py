@@ -22,7 +22,13 @@ def test_toy_corpus_is_read_whole_and_in_order(toy: Toy) -> None:
     assert corpus.name == "custom"
     assert list(corpus.splits) == ["train", "dev", "test"]
     assert corpus.splits["train"] == (
-        Dialogue("t1", (Utterance("Ana", "The kettle is singing.", "joy"), Utterance("Bo", "Then pour it.", None))),
+        Dialogue(
+            "t1",
+            (
+                Utterance("Ana", "The kettle is singing.", "joy"),
+                Utterance("Bo", "Then pour it.", None),
+            ),
+        ),
         Dialogue("t2", (Utterance("Bo", "My bike was taken!", "anger"),)),
     )
     assert corpus.taxonomy.labels == corpus.taxonomy.words == ("anger", "joy")
@@ -40,11 +46,16 @@ def test_emotion_outside_the_labels_is_placed(toy: Toy, prepared: bool) -> None:
     data = toy()
     if prepared:
         corpora.load(data)
-    with pytest.raises(UserError, match=r"train\.jsonl line 2: dialogue 't2' utterance 0: the emotion 'anger'.*\(and 1 more"):
+    with pytest.raises(
+        UserError,
+        match=r"train\.jsonl line 2: dialogue 't2' utterance 0: the emotion 'anger'.*\(and 1 more",
+    ):
         corpora.load(dataclasses.replace(data, labels=("joy", "sadness")))
 
 
-def test_label_without_training_utterance_is_said(toy: Toy, caplog: pytest.LogCaptureFixture) -> None:
+def test_label_without_training_utterance_is_said(
+    toy: Toy, caplog: pytest.LogCaptureFixture
+) -> None:
     corpora.load(dataclasses.replace(toy(), labels=("joy", "anger", "fear")))
     assert "no training utterance has the label 'fear'" in caplog.text
 
@@ -66,8 +77,14 @@ def test_max_dialogues_that_leaves_nothing_annotated(toy: Toy) -> None:
 
 
 def test_leak_between_splits_is_counted(toy: Toy, caplog: pytest.LogCaptureFixture) -> None:
-    same = {"id": "t2", "utterances": [{"speaker": "Bo", "text": "My bike was taken!", "emotion": "anger"}]}
-    other = {"id": "t1", "utterances": [{"speaker": "Ana", "text": "Another one.", "emotion": "joy"}]}
+    same = {
+        "id": "t2",
+        "utterances": [{"speaker": "Bo", "text": "My bike was taken!", "emotion": "anger"}],
+    }
+    other = {
+        "id": "t1",
+        "utterances": [{"speaker": "Ana", "text": "Another one.", "emotion": "joy"}],
+    }
     with caplog.at_level(logging.WARNING, "eacl_jax.corpora"):
         corpora.load(toy(test=[same, other]))
     assert [record.getMessage() for record in caplog.records] == [
@@ -75,14 +92,27 @@ def test_leak_between_splits_is_counted(toy: Toy, caplog: pytest.LogCaptureFixtu
     ]
 
 
-def test_rows_divided_among_splits_are_said_each_time(toy: Toy, caplog: pytest.LogCaptureFixture) -> None:
+def test_rows_divided_among_splits_are_said_each_time(
+    toy: Toy, caplog: pytest.LogCaptureFixture
+) -> None:
     header = "Dialogue_ID,Utterance_ID,Speaker,Utterance,Emotion\n"
-    rows = [f"{number},{turn},Ana,Line {turn}.,{'fear' if turn % 3 else 'joy'}\n" for number in range(3) for turn in range(6)]
-    splits = {"train": header + "".join(rows[:17:2]), "dev": header + rows[-1].replace("2,", "7,"), "test": header + rows[1]}
+    rows = [
+        f"{number},{turn},Ana,Line {turn}.,{'fear' if turn % 3 else 'joy'}\n"
+        for number in range(3)
+        for turn in range(6)
+    ]
+    splits = {
+        "train": header + "".join(rows[:17:2]),
+        "dev": header + rows[-1].replace("2,", "7,"),
+        "test": header + rows[1],
+    }
     for _ in ("prepared", "from the cache"):
         caplog.clear()
         corpora.load(toy(suffix=".csv", **splits))
-        assert "1 of the 1 dialogues of test have utterances in train too ('0'): rows were divided" in caplog.text
+        assert (
+            "1 of the 1 dialogues of test have utterances in train too ('0'): rows were divided"
+            in caplog.text
+        )
     caplog.clear()
     corpora.load(toy(suffix=".csv", **splits | {"test": header + rows[0].replace("Line", "Row")}))
     assert "have utterances in" not in caplog.text
@@ -90,7 +120,10 @@ def test_rows_divided_among_splits_are_said_each_time(toy: Toy, caplog: pytest.L
 
 def test_spellings_of_a_label_are_refused_unless_listed(toy: Toy) -> None:
     spelled = [{"id": "d", "utterances": [{"speaker": "Ana", "text": "Yes!", "emotion": "Joy"}]}]
-    with pytest.raises(UserError, match=r"one label in 2 spellings: 'Joy' \(1: dev\.jsonl 1\), 'joy' \(1: train\.jsonl 1\)"):
+    with pytest.raises(
+        UserError,
+        match=r"one label in 2 spellings: 'Joy' \(1: dev\.jsonl 1\), 'joy' \(1: train\.jsonl 1\)",
+    ):
         corpora.load(toy(dev=spelled))
     data = dataclasses.replace(toy(dev=spelled), labels=("anger", "joy ", "Joy"))
     assert corpora.load(data).taxonomy.labels == ("anger", "joy", "Joy")
@@ -112,19 +145,34 @@ def test_every_configurable_corpus_has_a_builder() -> None:
 
 
 def test_import_does_not_wait_for_tfds() -> None:
-    code = "import sys, eacl_jax.corpora; sys.exit('tensorflow_datasets' in sys.modules or 'tensorflow' in sys.modules)"
+    code = (
+        "import sys, eacl_jax.corpora; sys.exit('tensorflow_datasets' in sys.modules or"
+        " 'tensorflow' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_package_without_its_corpus(cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_package_without_its_corpus(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr("eacl_jax.corpora.smalltalk.__file__", str(tmp_path / "smalltalk.py"))
-    with pytest.raises(UserError, match=r"the installed package lacks .*train\.jsonl, .*install eacl_jax again"):
+    with pytest.raises(
+        UserError, match=r"the installed package lacks .*train\.jsonl, .*install eacl_jax again"
+    ):
         corpora.load(DataConfig(corpus="smalltalk", cache_dir=str(cache)))
 
 
 def test_smalltalk_comes_with_the_package(cache: Path) -> None:
     corpus = corpora.load(DataConfig(corpus="smalltalk", cache_dir=str(cache)))
-    assert corpus.taxonomy.labels == ("anger", "disgust", "fear", "joy", "sadness", "surprise", "neutral")
+    assert corpus.taxonomy.labels == (
+        "anger",
+        "disgust",
+        "fear",
+        "joy",
+        "sadness",
+        "surprise",
+        "neutral",
+    )
     for split, dialogues in corpus.splits.items():
         assert dialogues, split
         assert {u.emotion for d in dialogues for u in d.utterances} == set(corpus.taxonomy.labels)

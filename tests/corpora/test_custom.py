@@ -30,16 +30,26 @@ def line(**fields: object) -> str:
 def test_csv_rows_of_a_dialogue_need_not_be_neighbours(toy: Toy) -> None:
     train = corpora.load(toy(suffix=".csv", **CSV)).splits["train"]
     assert [dialogue.id for dialogue in train] == ["a", "b"]
-    assert train[0].utterances == (Utterance("Ana", "Fine day.", "joy"), Utterance("Bo", "Is it?", None))
+    assert train[0].utterances == (
+        Utterance("Ana", "Fine day.", "joy"),
+        Utterance("Bo", "Is it?", None),
+    )
 
 
 def test_csv_with_byte_order_mark_quotes_crlf_and_other_columns(toy: Toy) -> None:
     rows = 'n,who,line,"feels"\r\n7, Ana ,"Well, ""yes"".\nSo there", joy \r\n\r\n'
     data = toy(suffix=".csv", train=b"\xef\xbb\xbf" + rows.encode(), dev=rows, test=rows)
     data = dataclasses.replace(
-        data, dialogue_column="n", speaker_column="who", text_column="line", emotion_column="feels", labels=("joy", "anger")
+        data,
+        dialogue_column="n",
+        speaker_column="who",
+        text_column="line",
+        emotion_column="feels",
+        labels=("joy", "anger"),
     )
-    assert corpora.load(data).splits["train"][0].utterances == (Utterance("Ana", 'Well, "yes".\nSo there', "joy"),)
+    assert corpora.load(data).splits["train"][0].utterances == (
+        Utterance("Ana", 'Well, "yes".\nSo there', "joy"),
+    )
 
 
 def test_jsonl_with_byte_order_mark_and_blank_lines(toy: Toy) -> None:
@@ -49,7 +59,9 @@ def test_jsonl_with_byte_order_mark_and_blank_lines(toy: Toy) -> None:
 
 def test_renaming_the_columns_reads_again(toy: Toy) -> None:
     header = "dialogue,speaker,text,emotion,mood\n"
-    files = dict.fromkeys(("train", "dev", "test"), header + "a,Ana,Fine day.,joy,anger\nb,Ana,Bad day.,anger,joy\n")
+    files = dict.fromkeys(
+        ("train", "dev", "test"), header + "a,Ana,Fine day.,joy,anger\nb,Ana,Bad day.,anger,joy\n"
+    )
     data = toy(suffix=".csv", **files)
     for column, expected in (("emotion", "joy"), ("mood", "anger")):
         corpus = corpora.load(dataclasses.replace(data, emotion_column=column))
@@ -63,8 +75,14 @@ def test_renaming_the_columns_reads_again(toy: Toy) -> None:
         ("\n\n", r"dev\.jsonl: there is no dialogue for the split 'dev'"),
         ("{'id': 1}\n", r"dev\.jsonl line 1: not valid JSON at column 2"),
         (line() + '{"id": "y"\n', r"dev\.jsonl line 2: not valid JSON at column"),
-        (line() + '{"id": "y", "id": "z", "utterances": []}\n', r"line 2: not usable JSON: the field 'id' is there twice"),
-        ('{"id": "y",\n"id": "z", "utterances": []}\n', r"dev\.jsonl: not usable JSON: the field 'id' is there twice"),
+        (
+            line() + '{"id": "y", "id": "z", "utterances": []}\n',
+            r"line 2: not usable JSON: the field 'id' is there twice",
+        ),
+        (
+            '{"id": "y",\n"id": "z", "utterances": []}\n',
+            r"dev\.jsonl: not usable JSON: the field 'id' is there twice",
+        ),
         ("{'id': 1}\n\n" + line(), r"dev\.jsonl line 1: not valid JSON at column 2"),
         ("[" * 100000, r"dev\.jsonl line 1: not usable JSON"),
         ("[1]\n", r"dev\.jsonl item 1: a dialogue must be a JSON object"),
@@ -73,22 +91,58 @@ def test_renaming_the_columns_reads_again(toy: Toy) -> None:
         ('{"id": "y", "utterances": []}\n', r"dev\.jsonl line 1: dialogue 'y' has no utterances"),
         ('{"id": " ", "utterances": []}\n', r"dev\.jsonl line 1: dialogue '': the id is empty"),
         (line(text=""), r"dev\.jsonl line 1: dialogue 'x' utterance 0: the text is empty"),
-        ("\n" + line(text=" \t"), r"dev\.jsonl line 2: dialogue 'x' utterance 0: the text is empty"),
-        (line(speaker=" "), r"dev\.jsonl line 1: dialogue 'x' utterance 0: field 'speaker' is empty"),
-        (line(speaker=True), r"dev\.jsonl line 1: dialogue 'x' utterance 0: field 'speaker' must be a string"),
-        (line(text=3), r"dev\.jsonl line 1: dialogue 'x' utterance 0: field 'text' must be a string"),
+        (
+            "\n" + line(text=" \t"),
+            r"dev\.jsonl line 2: dialogue 'x' utterance 0: the text is empty",
+        ),
+        (
+            line(speaker=" "),
+            r"dev\.jsonl line 1: dialogue 'x' utterance 0: field 'speaker' is empty",
+        ),
+        (
+            line(speaker=True),
+            r"dev\.jsonl line 1: dialogue 'x' utterance 0: field 'speaker' must be a string",
+        ),
+        (
+            line(text=3),
+            r"dev\.jsonl line 1: dialogue 'x' utterance 0: field 'text' must be a string",
+        ),
         (line(emotion=""), r"dev\.jsonl: no utterance of the split 'dev' has an emotion"),
-        (line(emotion=["joy", "anger"]), r"dev\.jsonl line 1: dialogue 'x' utterance 0 has 2 labels"),
-        (line(emotion={}), r"dev\.jsonl line 1: dialogue 'x' utterance 0: the emotion must be a string"),
+        (
+            line(emotion=["joy", "anger"]),
+            r"dev\.jsonl line 1: dialogue 'x' utterance 0 has 2 labels",
+        ),
+        (
+            line(emotion={}),
+            r"dev\.jsonl line 1: dialogue 'x' utterance 0: the emotion must be a string",
+        ),
         (line(emotion=None), r"dev\.jsonl: no utterance of the split 'dev' has an emotion"),
         (
             line(emotion="glee"),
-            r"dev\.jsonl line 1: dialogue 'x' utterance 0: the emotion 'glee' is not among the labels anger, joy;",
+            (
+                r"dev\.jsonl line 1: dialogue 'x' utterance 0: the emotion 'glee' is not among the"
+                r" labels anger, joy;"
+            ),
         ),
-        (line(text="a\0b"), r"dev\.jsonl line 1: dialogue 'x' utterance 0: field 'text' holds a null character"),
-        (line(text="a\ud800b"), r"dev\.jsonl line 1: dialogue 'x' utterance 0: field 'text' holds half of a surrogate pair"),
-        (line() + "\n" + line(), r"line 3: dialogue 'x': this id was used before at .*dev\.jsonl line 1: dialogue 'x'"),
-        (b"\xef\xbb\xbf" + line().encode() + b"\xe9t\xe9\n", r"dev\.jsonl line 2: byte 0xe9 at offset \d+ is not UTF-8"),
+        (
+            line(text="a\0b"),
+            r"dev\.jsonl line 1: dialogue 'x' utterance 0: field 'text' holds a null character",
+        ),
+        (
+            line(text="a\ud800b"),
+            (
+                r"dev\.jsonl line 1: dialogue 'x' utterance 0: field 'text' holds half of a"
+                r" surrogate pair"
+            ),
+        ),
+        (
+            line() + "\n" + line(),
+            r"line 3: dialogue 'x': this id was used before at .*dev\.jsonl line 1: dialogue 'x'",
+        ),
+        (
+            b"\xef\xbb\xbf" + line().encode() + b"\xe9t\xe9\n",
+            r"dev\.jsonl line 2: byte 0xe9 at offset \d+ is not UTF-8",
+        ),
         (line().encode() + b"\0\n", r"dev\.jsonl line 2: null byte at offset"),
     ],
 )
@@ -102,16 +156,37 @@ def test_faulty_jsonl(toy: Toy, dev: str | bytes, message: str) -> None:
     [
         ("", r"dev\.csv is empty; its first line must name the columns dialogue, speaker"),
         (HEADER, r"dev\.csv: there is no dialogue for the split 'dev'"),
-        ("dialogue,speaker,line\n", r"dev\.csv has no column 'text', 'emotion'; its columns are 'dialogue', 'speaker', 'line'"),
+        (
+            "dialogue,speaker,line\n",
+            (
+                r"dev\.csv has no column 'text', 'emotion'; its columns are 'dialogue', 'speaker',"
+                r" 'line'"
+            ),
+        ),
         ("dialogue;speaker;text;emotion\n", r"dev\.csv: there is no dialogue"),
-        ("text,dialogue,speaker,text,emotion\n", r"dev\.csv has more than one column for the text: 'text', 'text'"),
-        (HEADER + "c,Ana,Well, yes.,joy\n", r"dev\.csv line 2: 5 cells, but the header has 4 columns"),
+        (
+            "text,dialogue,speaker,text,emotion\n",
+            r"dev\.csv has more than one column for the text: 'text', 'text'",
+        ),
+        (
+            HEADER + "c,Ana,Well, yes.,joy\n",
+            r"dev\.csv line 2: 5 cells, but the header has 4 columns",
+        ),
         (HEADER + "c,Ana,Yes.,joy\nc,Ana\n", r"dev\.csv line 3: 2 cells"),
-        (HEADER + 'c,Ana,"Two\nlines",joy\nc,Ana,,joy\n', r"dev\.csv line 4: dialogue 'c' utterance 1: the text is empty"),
-        (HEADER + "c,,Yes.,joy\n", r"dev\.csv line 2: dialogue 'c' utterance 0: the speaker is empty"),
+        (
+            HEADER + 'c,Ana,"Two\nlines",joy\nc,Ana,,joy\n',
+            r"dev\.csv line 4: dialogue 'c' utterance 1: the text is empty",
+        ),
+        (
+            HEADER + "c,,Yes.,joy\n",
+            r"dev\.csv line 2: dialogue 'c' utterance 0: the speaker is empty",
+        ),
         (HEADER + " ,Ana,Yes.,joy\n", r"dev\.csv line 2: the cell of column 'dialogue' is empty"),
         (HEADER + "c,Ana,Yes.,\n", r"dev\.csv: no utterance of the split 'dev' has an emotion"),
-        (HEADER + "c,Ana,Yes.,glee\n", r"dev\.csv line 2: dialogue 'c' utterance 0: the emotion 'glee'"),
+        (
+            HEADER + "c,Ana,Yes.,glee\n",
+            r"dev\.csv line 2: dialogue 'c' utterance 0: the emotion 'glee'",
+        ),
         (HEADER + 'c,Ana,"Yes.,joy\n', r"dev\.csv line 2: .*not valid CSV"),
         (HEADER + f"c,Ana,{'a' * 140000},joy\n", r"dev\.csv line 2: field larger than field limit"),
         (HEADER.encode() + b"c,Ana,Ol\xe9.,joy\n", r"dev\.csv line 2: byte 0xe9 at offset"),
@@ -126,7 +201,11 @@ def test_faulty_csv(toy: Toy, dev: str | bytes, message: str) -> None:
 
 def test_a_file_beside_the_named_one_is_part_of_the_corpus(toy: Toy, tmp_path: Path) -> None:
     (tmp_path / "dialogues_train.txt").write_text("Late ? __eou__ No ! __eou__\n")
-    data = dataclasses.replace(toy(), train=str(tmp_path / "dialogues_train.txt"), labels=("neutral", "anger", "joy", "fear"))
+    data = dataclasses.replace(
+        toy(),
+        train=str(tmp_path / "dialogues_train.txt"),
+        labels=("neutral", "anger", "joy", "fear"),
+    )
     for digits, emotion in (("0 1", "anger"), ("0 3", "fear")):
         (tmp_path / "dialogues_emotion_train.txt").write_text(digits + "\n")
         assert corpora.load(data).splits["train"][0].utterances[1].emotion == emotion
@@ -135,10 +214,16 @@ def test_a_file_beside_the_named_one_is_part_of_the_corpus(toy: Toy, tmp_path: P
 def test_files_that_are_not_there(toy: Toy, tmp_path: Path) -> None:
     data = toy()
     for name, message in (
-        (str(tmp_path / "own" / "tset.jsonl"), r"--config\.data\.test names .*tset\.jsonl, which does not exist; name a file"),
-        (str(tmp_path / "none" / "test.jsonl"), r"which does not exist, nor does its folder .*none;"),
+        (
+            str(tmp_path / "own" / "tset.jsonl"),
+            r"config\.data\.test names .*tset\.jsonl, which does not exist; name a file",
+        ),
+        (
+            str(tmp_path / "none" / "test.jsonl"),
+            r"which does not exist, nor does its folder .*none;",
+        ),
         (str(tmp_path), r"which is a folder; name one file in it"),
-        ("", r"--config\.data\.test must name a file"),
+        ("", r"config\.data\.test must name a file"),
     ):
         with pytest.raises(UserError, match=message):
             corpora.load(dataclasses.replace(data, test=name))
@@ -155,7 +240,9 @@ def test_one_file_for_two_splits(toy: Toy, tmp_path: Path, link: bool) -> None:
     name = str(tmp_path / "other.jsonl") if link else data.train
     if link:
         os.symlink(data.train, name)
-    with pytest.raises(UserError, match=r"--config\.data\.train and --config\.data\.test name the same file"):
+    with pytest.raises(
+        UserError, match=r"config\.data\.train and config\.data\.test name the same file"
+    ):
         corpora.load(dataclasses.replace(data, test=name))
 
 

@@ -12,11 +12,16 @@ from eacl_jax.corpora.found import Found
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 
-TEXTS = "Is the bus late ? __eou__ It never came ! __eou__ Oh no . __eou__\nFine day . __eou__ Yes . __eou__\n"
+TEXTS = (
+    "Is the bus late ? __eou__ It never came ! __eou__ Oh no . __eou__\nFine day . __eou__ Yes ."
+    " __eou__\n"
+)
 EMOTIONS = "0 1 5 \n4 0\n"
 
 
-def read(root: Path, cache: Path, texts: str = TEXTS, emotions: str = EMOTIONS) -> dict[str, list[Found]]:
+def read(
+    root: Path, cache: Path, texts: str = TEXTS, emotions: str = EMOTIONS
+) -> dict[str, list[Found]]:
     for split in ("train", "validation", "test"):
         folder = root / "ijcnlp_dailydialog" / split
         folder.mkdir(parents=True)
@@ -34,16 +39,42 @@ def test_two_speakers_take_turns(tmp_path: Path, cache: Path) -> None:
         Utterance("Sam", "It never came !", "anger"),
         Utterance("Alex", "Oh no .", "sadness"),
     )
-    assert [utterance.emotion for utterance in found[1].dialogue.utterances] == ["happiness", "neutral"]
-    assert DailyDialog.LABELS == ("neutral", "anger", "disgust", "fear", "happiness", "sadness", "surprise")
+    assert [utterance.emotion for utterance in found[1].dialogue.utterances] == [
+        "happiness",
+        "neutral",
+    ]
+    assert DailyDialog.LABELS == (
+        "neutral",
+        "anger",
+        "disgust",
+        "fear",
+        "happiness",
+        "sadness",
+        "surprise",
+    )
 
 
 @pytest.mark.parametrize(
     ("texts", "emotions", "message"),
     [
-        (TEXTS, "0 1 5\n", r"dialogues_train\.txt has 2 lines but .*dialogues_emotion_train\.txt has 1"),
-        (TEXTS, "0 1\n4 0\n", r"dialogues_train\.txt line 1 has 3 utterances, but .* has 2 emotions there"),
-        (TEXTS, "0 1 5\n4 7\n", r"dialogues_emotion_train\.txt line 2: '7' is not an emotion, which is a digit from 0 to 6"),
+        (
+            TEXTS,
+            "0 1 5\n",
+            r"dialogues_train\.txt has 2 lines but .*dialogues_emotion_train\.txt has 1",
+        ),
+        (
+            TEXTS,
+            "0 1\n4 0\n",
+            r"dialogues_train\.txt line 1 has 3 utterances, but .* has 2 emotions there",
+        ),
+        (
+            TEXTS,
+            "0 1 5\n4 7\n",
+            (
+                r"dialogues_emotion_train\.txt line 2: '7' is not an emotion, which is a digit from"
+                r" 0 to 6"
+            ),
+        ),
     ],
 )
 def test_faulty_files(tmp_path: Path, cache: Path, texts: str, emotions: str, message: str) -> None:
@@ -53,7 +84,11 @@ def test_faulty_files(tmp_path: Path, cache: Path, texts: str, emotions: str, me
 
 def test_empty_utterance_is_kept(tmp_path: Path, cache: Path) -> None:
     found = read(tmp_path / "own", cache, "Hm . __eou__ __eou__ Well . __eou__\n", "0 0 0\n")
-    assert [utterance.text for utterance in found["train"][0].dialogue.utterances] == ["Hm .", "", "Well ."]
+    assert [utterance.text for utterance in found["train"][0].dialogue.utterances] == [
+        "Hm .",
+        "",
+        "Well .",
+    ]
 
 
 @pytest.mark.parametrize("form", ["json", "parquet"])
@@ -67,10 +102,13 @@ def test_json_and_parquet_of_the_splits(tmp_path: Path, cache: Path, form: str) 
         else:
             parquet = pytest.importorskip("pyarrow.parquet")
             parquet.write_table(pytest.importorskip("pyarrow").Table.from_pylist(rows), path)
-    builder = DailyDialog.from_config(DataConfig(corpus="dailydialog", dir=str(tmp_path / "own")), cache)
+    builder = DailyDialog.from_config(
+        DataConfig(corpus="dailydialog", dir=str(tmp_path / "own")), cache
+    )
     (item,) = DailyDialog(sources=builder.sources, cache_dir=cache, expected={}).dialogues()["dev"]
     assert item.dialogue == Dialogue(
-        "dev_1", (Utterance("Alex", "Is the bus late ?", "neutral"), Utterance("Sam", "No .", "happiness"))
+        "dev_1",
+        (Utterance("Alex", "Is the bus late ?", "neutral"), Utterance("Sam", "No .", "happiness")),
     )
 
 
@@ -81,21 +119,35 @@ def test_inner_archives_unpacked_each_into_its_folder(tmp_path: Path, cache: Pat
         outer.rename(tmp_path / "moved")
         outer.mkdir()
         (tmp_path / "moved").rename(outer / split)
-    sources = DailyDialog.from_config(DataConfig(corpus="dailydialog", dir=str(tmp_path / "own")), cache).sources
-    assert [path.name for path in sources["dev"]] == ["dialogues_validation.txt", "dialogues_emotion_validation.txt"]
+    sources = DailyDialog.from_config(
+        DataConfig(corpus="dailydialog", dir=str(tmp_path / "own")), cache
+    ).sources
+    assert [path.name for path in sources["dev"]] == [
+        "dialogues_validation.txt",
+        "dialogues_emotion_validation.txt",
+    ]
 
 
 def test_toy_files_do_not_pass_for_the_corpus(tmp_path: Path, cache: Path) -> None:
     read(tmp_path / "own", cache)
     data = DataConfig(corpus="dailydialog", dir=str(tmp_path / "own"), cache_dir=str(cache))
     with pytest.raises(
-        UserError, match=r"train has 2 dialogues, expected 11118; .*test has 5 annotated utterances, expected 7740"
+        UserError,
+        match=(
+            r"train has 2 dialogues, expected 11118; .*test has 5 annotated utterances, expected"
+            r" 7740"
+        ),
     ):
         corpora.load(data)
 
 
 def test_nothing_to_read(tmp_path: Path, cache: Path) -> None:
-    with pytest.raises(UserError, match=r"not downloaded automatically: set --config\.data\.dir .*ijcnlp_dailydialog\.zip"):
+    with pytest.raises(
+        UserError,
+        match=r"not downloaded automatically: set config\.data\.dir .*ijcnlp_dailydialog\.zip",
+    ):
         corpora.load(DataConfig(corpus="dailydialog", cache_dir=str(cache)))
-    with pytest.raises(UserError, match=r"none of the files train/dialogues_train\.txt.*ijcnlp_dailydialog\.zip"):
+    with pytest.raises(
+        UserError, match=r"none of the files train/dialogues_train\.txt.*ijcnlp_dailydialog\.zip"
+    ):
         corpora.load(DataConfig(corpus="dailydialog", dir=str(tmp_path), cache_dir=str(cache)))

@@ -55,7 +55,10 @@ def test_a_pipe_is_not_waited_for_beyond_its_beginning() -> None:
     ("raw", "message"),
     [
         (b"PK\x03\x04rest", "f.csv is a zip archive or an Excel workbook: .*CSV UTF-8"),
-        (gzip.compress(TEXT.encode() * 99, mtime=0)[:-12], "f.csv: the gzip file is damaged or cut short"),
+        (
+            gzip.compress(TEXT.encode() * 99, mtime=0)[:-12],
+            "f.csv: the gzip file is damaged or cut short",
+        ),
         (TEXT.encode("utf-16")[:-1], "f.csv is not valid UTF-16: .*save it as UTF-8"),
     ],
 )
@@ -65,8 +68,9 @@ def test_what_is_no_text_is_refused(raw: bytes, message: str) -> None:
 
 
 def test_a_byte_of_another_encoding_is_named_but_not_guessed() -> None:
-    assert "byte 0x92 at offset 2 is not UTF-8 (in Windows-1252, Excel's plain 'CSV', it is '’'); save it" in why_not_utf8(
-        b"It\x92s", 2
+    assert (
+        "byte 0x92 at offset 2 is not UTF-8 (in Windows-1252, Excel's plain 'CSV', it is '’');"
+        " save it" in why_not_utf8(b"It\x92s", 2)
     )
 
 

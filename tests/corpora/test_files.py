@@ -17,11 +17,16 @@ from eacl_jax.errors import UserError
 
 ANN, BEN = Utterance("Ann", "It works, “at last”!", "joy"), Utterance("Ben", "Too late.", "anger")
 LATER = Utterance("Ann", "Oh.", None)
-ROWS = [(identity, u.speaker, u.text, u.emotion) for identity, u in (("1", ANN), ("2", BEN), ("1", LATER))]
+ROWS = [
+    (identity, u.speaker, u.text, u.emotion)
+    for identity, u in (("1", ANN), ("2", BEN), ("1", LATER))
+]
 EXPECTED = [Dialogue("1", (ANN, LATER)), Dialogue("2", (BEN,))]
 
 
-def table(header: str, rows: Sequence[Sequence[object]] = ROWS, separator: str = ",", **form: Any) -> str:
+def table(
+    header: str, rows: Sequence[Sequence[object]] = ROWS, separator: str = ",", **form: Any
+) -> str:
     text = io.StringIO(newline="")
     csv.writer(text, delimiter=separator, **form).writerows([header.split(","), *rows])
     return text.getvalue()
@@ -33,7 +38,9 @@ def item(utterance: Utterance, **names: str) -> dict[str, Any]:
     return {names.get(field, field): value for field, value in fields.items() if value is not None}
 
 
-def read(folder: Path, content: str | bytes | object, name: str = "file.txt", **options: Any) -> list[Dialogue]:
+def read(
+    folder: Path, content: str | bytes | object, name: str = "file.txt", **options: Any
+) -> list[Dialogue]:
     path = folder / name
     if not isinstance(content, (str, bytes)):
         content = json.dumps(content)
@@ -54,12 +61,16 @@ TABLES = {
     "Excel's semicolons": table(HEADER, separator=";"),
     "Excel's sep line": "sep=;\r\n" + table(HEADER, separator=";"),
     "old line ends": table(HEADER, lineterminator="\r"),
-    "blank rows and columns": table(HEADER + ",,", [(*row, "", "") for row in [*ROWS, ("", "", "", "")]]),
+    "blank rows and columns": table(
+        HEADER + ",,", [(*row, "", "") for row in [*ROWS, ("", "", "", "")]]
+    ),
     "two marks": codecs.BOM_UTF8 * 2 + table(HEADER).encode(),
     "utf-16": table(HEADER).encode("utf-16"),
     "gzip": gzip.compress(table(HEADER).encode(), mtime=0),
-    "blanks after commas": '\ndialogue, speaker, text, emotion\n1, Ann, "It works, “at last”!", joy\n'
-    "2 , Ben , Too late. , anger \n1, Ann, Oh.,\n",
+    "blanks after commas": (
+        '\ndialogue, speaker, text, emotion\n1, Ann, "It works, “at last”!", joy\n'
+        "2 , Ben , Too late. , anger \n1, Ann, Oh.,\n"
+    ),
 }
 
 
@@ -75,27 +86,48 @@ def test_meld_s_columns_and_the_order_they_give(tmp_path: Path) -> None:
         (2, ANN.text, "Ann", "joy", "positive", 0, 9),
         (3, BEN.text, "Ben", "anger", "", 1, 0),
     ]
-    assert read(tmp_path, table(header, rows)) == [Dialogue("0", (ANN, LATER)), Dialogue("1", (BEN,))]
-    with pytest.raises(UserError, match=r"line 5: dialogue '0' has a second row with 9 in column 'Utterance_ID' .* line 3\)"):
+    assert read(tmp_path, table(header, rows)) == [
+        Dialogue("0", (ANN, LATER)),
+        Dialogue("1", (BEN,)),
+    ]
+    with pytest.raises(
+        UserError,
+        match=r"line 5: dialogue '0' has a second row with 9 in column 'Utterance_ID' .* line 3\)",
+    ):
         read(tmp_path, table(header, [*rows, (4, "Hm.", "Ann", "joy", "", 0, 9)]))
 
 
 def test_a_number_may_stand_for_several_rows_one_after_the_other(tmp_path: Path) -> None:
     assert (
-        read(tmp_path, table(HEADER + ",turn", [(*row, number) for row, number in zip(ROWS, (1, 1, 1), strict=True)]))
+        read(
+            tmp_path,
+            table(
+                HEADER + ",turn",
+                [(*row, number) for row, number in zip(ROWS, (1, 1, 1), strict=True)],
+            ),
+        )
         == EXPECTED
     )
 
 
 def test_a_column_that_does_not_number_rows_leaves_their_order(tmp_path: Path) -> None:
-    assert read(tmp_path, table(HEADER + ",utterance_id", [(*row, f"u{5 - n}") for n, row in enumerate(ROWS)])) == EXPECTED
+    assert (
+        read(
+            tmp_path,
+            table(HEADER + ",utterance_id", [(*row, f"u{5 - n}") for n, row in enumerate(ROWS)]),
+        )
+        == EXPECTED
+    )
 
 
 NESTED = [
     {"id": 1, "utterances": [item(ANN), item(LATER) | {"emotion": ""}], "topic": "trains"},
     {"id": "2", "utterances": [item(BEN) | {"sentiment": "negative"}]},
 ]
-FLAT = [{"dialogue": int(row[0]), "speaker": row[1], "text": row[2], "emotion": row[3], "at": 5} for row in ROWS]
+FLAT = [
+    {"dialogue": int(row[0]), "speaker": row[1], "text": row[2], "emotion": row[3], "at": 5}
+    for row in ROWS
+]
 JSON = {
     "lines": lines(NESTED),
     "one array": NESTED,
@@ -119,7 +151,12 @@ JSON = {
     ],
     "parallel lists": lines(
         [
-            {"id": 1, "utterances": [ANN.text, "Oh."], "speakers": ["Ann", "Ann"], "emotions": ["joy", None]},
+            {
+                "id": 1,
+                "utterances": [ANN.text, "Oh."],
+                "speakers": ["Ann", "Ann"],
+                "emotions": ["joy", None],
+            },
             {"id": 2, "utterances": [BEN.text], "speakers": ["Ben"], "emotions": ["anger"]},
         ]
     ),
@@ -142,24 +179,46 @@ JSON = {
                 "reply_to": None,
                 "meta": {"label": "anger"},
             },
-            {"id": "a", "root": "1", "user": "Ann", "text": ANN.text, "reply-to": None, "meta": {"label": "joy"}},
+            {
+                "id": "a",
+                "root": "1",
+                "user": "Ann",
+                "text": ANN.text,
+                "reply-to": None,
+                "meta": {"label": "joy"},
+            },
         ]
     ),
     "doccano": lines(
         [
-            {"id": n, "text": r[2], "label": [r[3]] if r[3] else [], "dialogue": r[0], "speaker": r[1]}
+            {
+                "id": n,
+                "text": r[2],
+                "label": [r[3]] if r[3] else [],
+                "dialogue": r[0],
+                "speaker": r[1],
+            }
             for n, r in enumerate(ROWS)
         ]
     ),
     "doccano, old": lines(
         [
-            {"id": n, "text": r[2], "labels": [r[3]] if r[3] else [], "meta": {"dialogue": r[0], "speaker": r[1]}}
+            {
+                "id": n,
+                "text": r[2],
+                "labels": [r[3]] if r[3] else [],
+                "meta": {"dialogue": r[0], "speaker": r[1]},
+            }
             for n, r in enumerate(ROWS)
         ]
     ),
     "doccano's spans": lines(
         [
-            {"id": 1, "text": f"Ann: {ANN.text}\r\nAnn: Oh.\n", "label": [[5, 14, "joy"], [0, 3, "joy"]]},
+            {
+                "id": 1,
+                "text": f"Ann: {ANN.text}\r\nAnn: Oh.\n",
+                "label": [[5, 14, "joy"], [0, 3, "joy"]],
+            },
             {"id": 2, "text": "Ben: Too late.", "label": [[5, 14, "anger"]]},
         ]
     ),
@@ -168,8 +227,16 @@ JSON = {
     ],
     "doccano's entities": lines(
         [
-            {"id": 1, "text": f"Ann: {ANN.text}\nAnn: Oh.", "entities": [{"start_offset": 0, "end_offset": 9, "label": "joy"}]},
-            {"id": 2, "text": "Ben: Too late.", "entities": [{"start_offset": 0, "end_offset": 3, "label": "anger"}]},
+            {
+                "id": 1,
+                "text": f"Ann: {ANN.text}\nAnn: Oh.",
+                "entities": [{"start_offset": 0, "end_offset": 9, "label": "joy"}],
+            },
+            {
+                "id": 2,
+                "text": "Ben: Too late.",
+                "entities": [{"start_offset": 0, "end_offset": 3, "label": "anger"}],
+            },
         ]
     ),
 }
@@ -183,19 +250,30 @@ def test_json(tmp_path: Path, content: object) -> None:
 
 def test_convokit_without_a_chain_of_replies_is_in_order_of_time(tmp_path: Path) -> None:
     row = {"conversation_id": "a", "speaker": "Ann", "meta": {"emotion": "joy"}, "reply_to": "a"}
-    content = [row | {"id": "c", "text": "3", "timestamp": 30}, row | {"id": "b", "text": "2", "timestamp": 20.5}]
+    content = [
+        row | {"id": "c", "text": "3", "timestamp": 30},
+        row | {"id": "b", "text": "2", "timestamp": 20.5},
+    ]
     content.append(row | {"id": "a", "text": "1", "timestamp": "10", "reply_to": None})
     assert [u.text for u in read(tmp_path, lines(content))[0].utterances] == ["1", "2", "3"]
 
 
 def test_spans_are_noticed_wherever_they_are(tmp_path: Path) -> None:
-    content = [{"id": 1, "text": "Ann: Oh.", "label": []}, {"id": 2, "text": "Ben: Too late.", "label": [[5, 14, "anger"]]}]
+    content = [
+        {"id": 1, "text": "Ann: Oh.", "label": []},
+        {"id": 2, "text": "Ben: Too late.", "label": [[5, 14, "anger"]]},
+    ]
     assert read(tmp_path, content) == [Dialogue("1", (LATER,)), Dialogue("2", (BEN,))]
 
 
 def choice(label: str, **value: Any) -> dict[str, Any]:
     kind = "paragraphlabels" if value else "choices"
-    return {"from_name": "feeling", "to_name": "text", "type": kind, "value": {kind: [label], **value}}
+    return {
+        "from_name": "feeling",
+        "to_name": "text",
+        "type": kind,
+        "value": {kind: [label], **value},
+    }
 
 
 def task(identity: int, data: dict[str, Any], *annotations: list[dict[str, Any]]) -> dict[str, Any]:
@@ -209,23 +287,42 @@ def task(identity: int, data: dict[str, Any], *annotations: list[dict[str, Any]]
 
 def label_studio() -> list[dict[str, Any]]:
     data = [{"dialogue": r[0], "speaker": r[1], "text": r[2]} for r in ROWS]
-    return [task(1, data[0], [choice("joy")], [choice("joy")]), task(2, data[1], [choice("anger")]), task(3, data[2])]
+    return [
+        task(1, data[0], [choice("joy")], [choice("joy")]),
+        task(2, data[1], [choice("anger")]),
+        task(3, data[2]),
+    ]
 
 
 def test_label_studio_s_utterances(tmp_path: Path) -> None:
     assert read(tmp_path, label_studio()) == EXPECTED
     small = [
-        {"id": n, "dialogue": r[0], "speaker": r[1], "text": r[2], "annotation_id": n, "annotator": 1, "lead_time": 2.5}
+        {
+            "id": n,
+            "dialogue": r[0],
+            "speaker": r[1],
+            "text": r[2],
+            "annotation_id": n,
+            "annotator": 1,
+            "lead_time": 2.5,
+        }
         | ({"emotion": {"choices": [r[3]]} if n else r[3]} if r[3] else {})
         for n, r in enumerate(ROWS)
     ]
     assert read(tmp_path, [*small, small[0] | {"annotation_id": 9, "annotator": 2}]) == EXPECTED
     header = "annotation_id,annotator,id,dialogue,speaker,text,emotion"
-    rows = [(n, 1, n, r[0], r[1], r[2], '{"choices": ["joy"]}' if n == 0 else r[3]) for n, r in enumerate(ROWS)]
+    rows = [
+        (n, 1, n, r[0], r[1], r[2], '{"choices": ["joy"]}' if n == 0 else r[3])
+        for n, r in enumerate(ROWS)
+    ]
     assert read(tmp_path, table(header, [*rows, (7, 2, *rows[0][2:])])) == EXPECTED
-    with pytest.raises(UserError, match=r"line 5: the annotations of task '0' differ \(the first: .* line 2\)"):
+    with pytest.raises(
+        UserError, match=r"line 5: the annotations of task '0' differ \(the first: .* line 2\)"
+    ):
         read(tmp_path, table(header, [*rows, (7, 2, *rows[0][2:6], "fear")]))
-    with pytest.raises(UserError, match=r"item 4: the annotations of task 0 differ \(the first: .* item 1\)"):
+    with pytest.raises(
+        UserError, match=r"item 4: the annotations of task 0 differ \(the first: .* item 1\)"
+    ):
         read(tmp_path, [*small, small[0] | {"annotation_id": 9, "emotion": "fear"}])
 
 
@@ -233,7 +330,13 @@ def test_label_studio_s_paragraphs(tmp_path: Path) -> None:
     said = [{"author": "Ann", "text": ANN.text}, {"author": "Ann", "text": "Oh."}]
     on = {"start": "0", "end": "0", "startOffset": 0, "endOffset": 5}
     assert read(tmp_path, [task(1, {"dialogue": said}, [choice("joy", **on)])]) == EXPECTED[:1]
-    small = {"id": 1, "dialogue": said, "label": [{**on, "paragraphlabels": ["joy"]}], "annotator": 1, "annotation_id": 5}
+    small = {
+        "id": 1,
+        "dialogue": said,
+        "label": [{**on, "paragraphlabels": ["joy"]}],
+        "annotator": 1,
+        "annotation_id": 5,
+    }
     assert read(tmp_path, [small]) == EXPECTED[:1]
     with pytest.raises(UserError, match=r"item 1: the label \['joy'\] goes from paragraph 0 to 1"):
         read(tmp_path, [task(1, {"dialogue": said}, [choice("joy", start=0, end=1)])])
@@ -242,11 +345,16 @@ def test_label_studio_s_paragraphs(tmp_path: Path) -> None:
 def test_annotators_must_agree_unless_one_is_the_truth(tmp_path: Path) -> None:
     tasks = label_studio()
     tasks[0]["annotations"].append({"result": [choice("fear")]})
-    with pytest.raises(UserError, match=r"item 1: the 3 annotations of task 1 differ\. Decide between them"):
+    with pytest.raises(
+        UserError, match=r"item 1: the 3 annotations of task 1 differ\. Decide between them"
+    ):
         read(tmp_path, tasks)
     tasks[0]["annotations"][2]["was_cancelled"] = True
     assert read(tmp_path, tasks) == EXPECTED
-    tasks[0]["annotations"] = [{"result": [choice("fear")]}, {"result": [choice("joy")], "ground_truth": True}]
+    tasks[0]["annotations"] = [
+        {"result": [choice("fear")]},
+        {"result": [choice("joy")], "ground_truth": True},
+    ]
     assert read(tmp_path, tasks) == EXPECTED
 
 
@@ -265,7 +373,13 @@ def test_empathetic_dialogues(tmp_path: Path) -> None:
         "hit:0_conv:1,1,joyful,I won.,3,I won_comma_ finally!,5|5|5_5|5|5,,a|b\n"
     )
     assert read(tmp_path, content) == [
-        Dialogue("hit:0_conv:1", (Utterance("Speaker", "I won, finally!", "joyful"), Utterance("Listener", '"Wow", how much?')))
+        Dialogue(
+            "hit:0_conv:1",
+            (
+                Utterance("Speaker", "I won, finally!", "joyful"),
+                Utterance("Listener", '"Wow", how much?'),
+            ),
+        )
     ]
 
 
@@ -274,7 +388,10 @@ DAILY = [Dialogue("1", (Utterance("Alex", "Late ?", "neutral"), Utterance("Sam",
 
 def test_dailydialog_as_release_json_and_parquet(tmp_path: Path) -> None:
     row = {"dialog": ["Late ?", "No !"], "act": [2, 1], "emotion": [0, 1]}
-    objects = {"fold": "train", "dialogue": [{"text": "Late ?", "act": "question", "emotion": "no_emotion"}]}
+    objects = {
+        "fold": "train",
+        "dialogue": [{"text": "Late ?", "act": "question", "emotion": "no_emotion"}],
+    }
     objects["dialogue"].append({"text": "No !", "act": "inform", "emotion": "anger"})  # type: ignore[attr-defined]
     assert read(tmp_path, [row]) == read(tmp_path, lines([objects])) == DAILY
     (tmp_path / "dialogues_emotion_train.txt").write_text("0 1\n")
@@ -296,30 +413,68 @@ def test_numbers_without_names_are_not_guessed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ([item(ANN)], r"has no field 'dialogue'; its fields are 'speaker', 'text', 'emotion'\. .*--dialogue-column=NAME"),
+        (
+            [item(ANN)],
+            (
+                r"has no field 'dialogue'; its fields are 'speaker', 'text', 'emotion'\."
+                r" .*dialogue_column=NAME"
+            ),
+        ),
         (
             lines([{"id": 1, "text": "Hm.", "label": ["joy"]}]),
-            r"no field 'dialogue', 'speaker'; its fields are 'id', 'text', 'label'\. Each utterance must name its dialogue",
+            (
+                r"no field 'dialogue', 'speaker'; its fields are 'id', 'text', 'label'\. Each"
+                r" utterance must name its dialogue"
+            ),
         ),
-        (lines([FLAT[0] | {"emotion": ["joy", "fear"]}]), r"line 1: dialogue '1' has 2 labels, \['joy', 'fear'\]"),
-        ([{"id": 1, "text": "Ann: a\nBen: b", "label": [[0, 9, "joy"]]}], r"the span .* labelled 'joy' stands in 2 lines"),
-        ([{"id": 1, "text": "Ann: a", "label": [[0, 2, "joy"], [4, 6, "fear"]]}], r"has the labels 'joy' and 'fear'"),
-        ([{"id": 1, "turns": [], "messages": []}], r"several lists of utterances, 'turns', 'messages'"),
-        ([NESTED, NESTED[0]], r"item 1: dialogue '1' utterance 0: an utterance has no field 'text'"),
+        (
+            lines([FLAT[0] | {"emotion": ["joy", "fear"]}]),
+            r"line 1: dialogue '1' has 2 labels, \['joy', 'fear'\]",
+        ),
+        (
+            [{"id": 1, "text": "Ann: a\nBen: b", "label": [[0, 9, "joy"]]}],
+            r"the span .* labelled 'joy' stands in 2 lines",
+        ),
+        (
+            [{"id": 1, "text": "Ann: a", "label": [[0, 2, "joy"], [4, 6, "fear"]]}],
+            r"has the labels 'joy' and 'fear'",
+        ),
+        (
+            [{"id": 1, "turns": [], "messages": []}],
+            r"several lists of utterances, 'turns', 'messages'",
+        ),
+        (
+            [NESTED, NESTED[0]],
+            r"item 1: dialogue '1' utterance 0: an utterance has no field 'text'",
+        ),
         ([NESTED[0], [item(ANN)]], r"item 2: a dialogue must be a JSON object"),
         (
             [{"id": 1, "utterances": [{"text": "Hm.", "author": "Ann", "name": "B"}]}],
             r"more than one speaker: 'author', 'name'",
         ),
         ('{\n"id": 1,\n"utterances": [}\n', r"line 3: not valid JSON at column 16"),
-        ('{\n"id": 1}\n{\n"id": 2}\n', r"line 3: .*Extra data; put each value on one line, or all into one array"),
         (
-            {"dialogue": {"0": 1}, "speaker": {"0": "Ann"}, "text": {"0": "Hm."}, "emotion": {"0": ""}},
+            '{\n"id": 1}\n{\n"id": 2}\n',
+            r"line 3: .*Extra data; put each value on one line, or all into one array",
+        ),
+        (
+            {
+                "dialogue": {"0": 1},
+                "speaker": {"0": "Ann"},
+                "text": {"0": "Hm."},
+                "emotion": {"0": ""},
+            },
             r"line 1: the dialogue must be a string or",
         ),
-        ("dialogue,Dialogue,speaker,text,emotion\n", r"more than one column for the dialogue: 'dialogue', 'Dialogue'"),
+        (
+            "dialogue,Dialogue,speaker,text,emotion\n",
+            r"more than one column for the dialogue: 'dialogue', 'Dialogue'",
+        ),
         (b"PK\x03\x04", r"is a zip archive or an Excel workbook"),
-        ('dialogue\tspeaker\ttext\temotion\n1\tAnn\t"So\tjoy\n1\tAnn\tno"\tjoy\n', r"line 2: a cell begins with a quote"),
+        (
+            'dialogue\tspeaker\ttext\temotion\n1\tAnn\t"So\tjoy\n1\tAnn\tno"\tjoy\n',
+            r"line 2: a cell begins with a quote",
+        ),
     ],
 )
 def test_what_cannot_be_told_is_refused(tmp_path: Path, content: object, message: str) -> None:
@@ -330,12 +485,19 @@ def test_what_cannot_be_told_is_refused(tmp_path: Path, content: object, message
 def test_named_columns(tmp_path: Path) -> None:
     content = table("dialogue,speaker,text,mood")
     assert read(tmp_path, content, columns={"emotion": "mood", "text": ""}) == EXPECTED
-    assert read(tmp_path, content, annotated=False)[1].utterances == (Utterance("Ben", "Too late."),)
-    renamed = [{"id": d["id"], "utterances": [{**u, "mood": u.get("emotion")} for u in d["utterances"]]} for d in NESTED]
+    assert read(tmp_path, content, annotated=False)[1].utterances == (
+        Utterance("Ben", "Too late."),
+    )
+    renamed = [
+        {"id": d["id"], "utterances": [{**u, "mood": u.get("emotion")} for u in d["utterances"]]}
+        for d in NESTED
+    ]
     assert read(tmp_path, renamed, columns={"emotion": "mood"}) == EXPECTED
 
 
-def test_home_folder_capital_suffix_and_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_home_folder_capital_suffix_and_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     read(tmp_path, lines(NESTED), "A.JSONL")
     assert [found.dialogue for found in read_file("~/A.JSONL")] == EXPECTED

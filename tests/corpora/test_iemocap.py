@@ -39,8 +39,12 @@ def release(root: Path, sizes: tuple[int, ...] = (6, 1, 1, 1, 2)) -> Path:
         for number in range(1, size + 1):
             names = {"s": f"{session:02}", "n": f"{number:02}"}
             for folder, text in (("transcriptions", TURNS), ("EmoEvaluation", RATINGS)):
-                (dialog / folder / "Ses{s}F_impro{n}.txt".format(**names)).write_text(text.format(**names))
-                (dialog / folder / "._Ses{s}F_impro{n}.txt".format(**names)).write_bytes(b"\x00\x05\x16\xff")
+                (dialog / folder / "Ses{s}F_impro{n}.txt".format(**names)).write_text(
+                    text.format(**names)
+                )
+                (dialog / folder / "._Ses{s}F_impro{n}.txt".format(**names)).write_bytes(
+                    b"\x00\x05\x16\xff"
+                )
     return root
 
 
@@ -59,17 +63,28 @@ def test_release_tree(tmp_path: Path, cache: Path) -> None:
         Utterance("Weldon", "Not today.", "happy"),
         Utterance("Weldon", "Come back on Monday.", None),
     ), "in time order; other ratings are context"
-    assert first.where(1).endswith("transcriptions/Ses01F_impro01.txt line 1: dialogue 'Ses01F_impro01' utterance 1")
+    assert first.where(1).endswith(
+        "transcriptions/Ses01F_impro01.txt line 1: dialogue 'Ses01F_impro01' utterance 1"
+    )
     names = {split: [item.dialogue.id for item in items] for split, items in found.items()}
     assert names == {
-        "train": [*(f"Ses01F_impro0{n}" for n in range(1, 6)), *(f"Ses0{s}F_impro01" for s in (2, 3, 4))],
+        "train": [
+            *(f"Ses01F_impro0{n}" for n in range(1, 6)),
+            *(f"Ses0{s}F_impro01" for s in (2, 3, 4)),
+        ],
         "dev": ["Ses01F_impro06"],
         "test": ["Ses05F_impro01", "Ses05F_impro02"],
     }
 
 
-def test_release_of_full_size_passes_the_counts(tmp_path: Path, cache: Path, caplog: pytest.LogCaptureFixture) -> None:
-    data = DataConfig(corpus="iemocap", dir=str(release(tmp_path / "own", (28, 30, 32, 30, 31))), cache_dir=str(cache))
+def test_release_of_full_size_passes_the_counts(
+    tmp_path: Path, cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = DataConfig(
+        corpus="iemocap",
+        dir=str(release(tmp_path / "own", (28, 30, 32, 30, 31))),
+        cache_dir=str(cache),
+    )
     corpus = corpora.load(data)
     assert [len(split) for split in corpus.splits.values()] == [100, 20, 31]
     assert corpus.taxonomy.labels == ("neutral", "excited", "frustrated", "sad", "happy", "angry")
@@ -77,8 +92,14 @@ def test_release_of_full_size_passes_the_counts(tmp_path: Path, cache: Path, cap
 
 
 def test_release_with_a_dialogue_missing_is_refused(tmp_path: Path, cache: Path) -> None:
-    data = DataConfig(corpus="iemocap", dir=str(release(tmp_path / "own", (28, 30, 32, 30, 30))), cache_dir=str(cache))
-    with pytest.raises(UserError, match=r"not iemocap as published: test has 30 dialogues, expected 31\."):
+    data = DataConfig(
+        corpus="iemocap",
+        dir=str(release(tmp_path / "own", (28, 30, 32, 30, 30))),
+        cache_dir=str(cache),
+    )
+    with pytest.raises(
+        UserError, match=r"not iemocap as published: test has 30 dialogues, expected 31\."
+    ):
         corpora.load(data)
 
 
@@ -87,17 +108,26 @@ def test_release_with_an_empty_session(tmp_path: Path, cache: Path) -> None:
         relaxed(release(tmp_path / "own", (6, 1, 1, 1, 0)), cache)
 
 
-def test_release_with_ratings_missing_or_unreadable(tmp_path: Path, cache: Path, caplog: pytest.LogCaptureFixture) -> None:
-    ratings = release(tmp_path / "own") / "Session2" / "dialog" / "EmoEvaluation" / "Ses02F_impro01.txt"
+def test_release_with_ratings_missing_or_unreadable(
+    tmp_path: Path, cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ratings = (
+        release(tmp_path / "own") / "Session2" / "dialog" / "EmoEvaluation" / "Ses02F_impro01.txt"
+    )
     whole = ratings.read_text()
     ratings.write_text(whole.replace("\tneu\t", " happy "))
-    with pytest.raises(UserError, match=r"EmoEvaluation/Ses02F_impro01\.txt line 3 is not a rating"):
+    with pytest.raises(
+        UserError, match=r"EmoEvaluation/Ses02F_impro01\.txt line 3 is not a rating"
+    ):
         relaxed(tmp_path / "own", cache).dialogues()
     ratings.write_text(whole.replace("M000", "M007"))
     relaxed(tmp_path / "own", cache).dialogues()
     assert "1 rated utterances are not in" in caplog.text
     ratings.unlink()
-    with pytest.raises(UserError, match=r"1 transcriptions have no ratings: there is no .*EmoEvaluation/Ses02F_impro01\.txt"):
+    with pytest.raises(
+        UserError,
+        match=r"1 transcriptions have no ratings: there is no .*EmoEvaluation/Ses02F_impro01\.txt",
+    ):
         relaxed(tmp_path / "own", cache)
 
 
@@ -134,11 +164,20 @@ def test_exchanged_files(tmp_path: Path, cache: Path) -> None:
     [
         ({}, r"train_data\.json must hold a list of dialogues, got dict"),
         ([[]], r"dialogue 0 must be a list of utterances, at least one"),
-        ([[turn("F", "Hi.", label="sur")]], r"dialogue 0 utterance 0: the label 'sur' is not one of neu, exc"),
+        (
+            [[turn("F", "Hi.", label="sur")]],
+            r"dialogue 0 utterance 0: the label 'sur' is not one of neu, exc",
+        ),
         ([[turn("F", "Hi.", label=["neu"])]], r"utterance 0: the label \['neu'\] is not one of"),
         ([[{"text": "Hi."}]], r"dialogue 0 utterance 0 must be an object with the strings"),
-        ([[turn(mark, "Hi.", label="neu") for mark in "FMX"]], r"dialogue 'Ses01F_impro01' has 3 speakers"),
-        ([[turn("F", "Hi.", label="neu")]] * 2, r"dialogue 'Ses01F_impro01': this id was used before"),
+        (
+            [[turn(mark, "Hi.", label="neu") for mark in "FMX"]],
+            r"dialogue 'Ses01F_impro01' has 3 speakers",
+        ),
+        (
+            [[turn("F", "Hi.", label="neu")]] * 2,
+            r"dialogue 'Ses01F_impro01': this id was used before",
+        ),
     ],
 )
 def test_faulty_exchanged_files(tmp_path: Path, cache: Path, dialogues: Any, message: str) -> None:
@@ -147,7 +186,9 @@ def test_faulty_exchanged_files(tmp_path: Path, cache: Path, dialogues: Any, mes
 
 
 def test_nothing_to_read(tmp_path: Path, cache: Path) -> None:
-    with pytest.raises(UserError, match=r"licensed per user.*--config\.data\.dir"):
+    with pytest.raises(UserError, match=r"licensed per user.*config\.data\.dir"):
         corpora.load(DataConfig(corpus="iemocap", cache_dir=str(cache)))
-    with pytest.raises(UserError, match=r"none of the files train_data\.json.*Session1 to Session5"):
+    with pytest.raises(
+        UserError, match=r"none of the files train_data\.json.*Session1 to Session5"
+    ):
         corpora.load(DataConfig(corpus="iemocap", dir=str(tmp_path), cache_dir=str(cache)))

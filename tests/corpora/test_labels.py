@@ -12,7 +12,12 @@ from eacl_jax.errors import UserError
 
 
 def annotated(emotions: Sequence[str], file: str = "train.csv") -> list[Found]:
-    return [Found(Dialogue("1", tuple(Utterance("Ann", "Hm.", emotion) for emotion in emotions)), Path(file))]
+    return [
+        Found(
+            Dialogue("1", tuple(Utterance("Ann", "Hm.", emotion) for emotion in emotions)),
+            Path(file),
+        )
+    ]
 
 
 @pytest.mark.parametrize("spelled", ["joy ", "\u00a0joy", "joy\u200b", "\ufeffjoy", "\tjoy\n"])
@@ -27,7 +32,16 @@ def test_unicode_forms_and_inner_blanks_are_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "label"), [("", None), (None, None), (float("nan"), None), ([], None), (["joy"], "joy"), (3, "3"), (3.0, "3")]
+    ("value", "label"),
+    [
+        ("", None),
+        (None, None),
+        (float("nan"), None),
+        ([], None),
+        (["joy"], "joy"),
+        (3, "3"),
+        (3.0, "3"),
+    ],
 )
 def test_values_of_cells_and_json(value: object, label: str | None) -> None:
     assert read_label(value, "here") == label
@@ -42,13 +56,28 @@ def test_values_that_are_no_label(value: object) -> None:
 @pytest.mark.parametrize(
     ("emotions", "message"),
     [
-        (["joy", "Joy", "joy"], r"one label in 2 spellings: 'Joy' \(1: train\.csv 1\), 'joy' \(3: train\.csv 2, dev\.csv 1\)"),
+        (
+            ["joy", "Joy", "joy"],
+            (
+                r"one label in 2 spellings: 'Joy' \(1: train\.csv 1\), 'joy' \(3: train\.csv 2,"
+                r" dev\.csv 1\)"
+            ),
+        ),
         (["ｊｏｙ"], r"'joy' \(1: dev\.csv 1\), 'ｊｏｙ' \[\\uff4a\\uff4f\\uff59\] \(1"),
         (["no_fear", "no fear", "no-fear"], r"one label in 3 spellings"),
         (["no fear", "NoFear"], r"one label in 2 spellings"),
-        (["joy.", "'joy'", "joy\u202e"], r"one label in 4 spellings: .* 'joy\\u202e' \[joy\\u202e\]"),
-        (["joy#fear", "joy", "fear"], r"several labels in one place, where an utterance has one: 'joy#fear' \(1: train"),
-        (["none", "N/A", "joy", "-"], r"words for 'no label': '-' \(1: train\.csv 1\), 'N/A' .*, 'none' .*--labels"),
+        (
+            ["joy.", "'joy'", "joy\u202e"],
+            r"one label in 4 spellings: .* 'joy\\u202e' \[joy\\u202e\]",
+        ),
+        (
+            ["joy#fear", "joy", "fear"],
+            r"several labels in one place, where an utterance has one: 'joy#fear' \(1: train",
+        ),
+        (
+            ["none", "N/A", "joy", "-"],
+            r"words for 'no label': '-' \(1: train\.csv 1\), 'N/A' .*, 'none' .*--labels",
+        ),
     ],
 )
 def test_what_may_be_meant_is_counted_and_refused(emotions: list[str], message: str) -> None:
@@ -65,7 +94,25 @@ def test_a_spelling_beside_the_listed_one_is_named() -> None:
 
 def test_different_labels_pass() -> None:
     check_spellings(
-        annotated(["1", "-1", "joy", "joyful", "👍", "👎", "c", "c++", "+", "re-joy", "joy/relief", "1 2", "12", "!", "?!"]),
+        annotated(
+            [
+                "1",
+                "-1",
+                "joy",
+                "joyful",
+                "👍",
+                "👎",
+                "c",
+                "c++",
+                "+",
+                "re-joy",
+                "joy/relief",
+                "1 2",
+                "12",
+                "!",
+                "?!",
+            ]
+        ),
         (),
         "--labels",
     )

@@ -27,7 +27,12 @@ def found(rows: Rows, split: str, *, numbered: bool = False) -> list[Found]:
         by_id.setdefault(identity, []).append((line, turn, speaker))
     return [
         Found(
-            Dialogue(identity, tuple(Utterance(speaker, f"{split} {identity} {turn}") for _, turn, speaker in said)),
+            Dialogue(
+                identity,
+                tuple(
+                    Utterance(speaker, f"{split} {identity} {turn}") for _, turn, speaker in said
+                ),
+            ),
             Path(f"{split}.csv"),
             tuple(line for line, _, _ in said),
             tuple(turn for _, turn, _ in said) if numbered else (),
@@ -76,6 +81,10 @@ def test_a_cut_through_one_dialogue_is_noticed() -> None:
 
 
 def test_ids_that_are_not_counted_are_one_dialogue_s() -> None:
-    rows = [(f"x{hash(identity) % 9999:05x}", turn, speaker) for identity, turn, speaker in dialogues(3)]
+    rows = [
+        (f"x{hash(identity) % 9999:05x}", turn, speaker) for identity, turn, speaker in dialogues(3)
+    ]
     assert torn(found(rows, "train"), found(rows[:3], "test")) == [rows[0][0]]
-    assert torn(found(rows, "train"), found(rows, "train")) == [], "equal dialogues are counted elsewhere"
+    assert torn(found(rows, "train"), found(rows, "train")) == [], (
+        "equal dialogues are counted elsewhere"
+    )

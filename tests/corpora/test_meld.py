@@ -15,7 +15,9 @@ from eacl_jax.errors import UserError
 HEADER = "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID\r\n"
 
 
-def toy(folder: Path, row: str = '1,"It’s a ""fine"" day, isn’t it…",The Baker,joy,positive,0,0\r\n') -> Path:
+def toy(
+    folder: Path, row: str = '1,"It’s a ""fine"" day, isn’t it…",The Baker,joy,positive,0,0\r\n'
+) -> Path:
     folder.mkdir(parents=True)
     for split in ("train", "dev", "test"):
         (folder / f"{split}_sent_emo.csv").write_bytes((HEADER + row).encode())
@@ -27,31 +29,45 @@ def test_text_is_cleaned_and_the_speaker_kept(tmp_path: Path, cache: Path) -> No
     builder = Meld(sources=Meld.from_config(data, cache).sources, cache_dir=cache, expected={})
     found = builder.dialogues()
     assert found["dev"][0].dialogue.id == "dev_0"
-    assert found["dev"][0].dialogue.utterances == (Utterance("The Baker", "It's a fine day, isn't it…", "joy"),)
+    assert found["dev"][0].dialogue.utterances == (
+        Utterance("The Baker", "It's a fine day, isn't it…", "joy"),
+    )
 
 
 def test_toy_files_do_not_pass_for_the_corpus(tmp_path: Path, cache: Path) -> None:
     data = DataConfig(corpus="meld", dir=str(toy(tmp_path / "files")), cache_dir=str(cache))
-    with pytest.raises(UserError, match=r"not meld as published: train has 1 dialogues, expected 1038; train has 1 annotated"):
+    with pytest.raises(
+        UserError,
+        match=r"not meld as published: train has 1 dialogues, expected 1038; train has 1 annotated",
+    ):
         corpora.load(data)
 
 
 def test_missing_files_are_named(tmp_path: Path, cache: Path) -> None:
-    with pytest.raises(UserError, match=r"--config\.data\.dir names .*nowhere, which is not a folder"):
+    with pytest.raises(
+        UserError, match=r"config\.data\.dir names .*nowhere, which is not a folder"
+    ):
         corpora.load(DataConfig(corpus="meld", dir=str(tmp_path / "nowhere"), cache_dir=str(cache)))
     with pytest.raises(
         UserError,
-        match=r"none of the files train_sent_emo\.csv, .* is in .* or the 0 folders below it .*\. Set --config\.data\.dir",
+        match=(
+            r"none of the files train_sent_emo\.csv, .* is in .* or the 0 folders below it .*\. Set"
+            r" config\.data\.dir"
+        ),
     ):
         corpora.load(DataConfig(corpus="meld", dir=str(tmp_path), cache_dir=str(cache)))
     (toy(tmp_path / "meld") / "dev_sent_emo.csv").unlink()
-    with pytest.raises(UserError, match=r"meld has no dev_sent_emo\.csv \(needed: train_sent_emo\.csv"):
+    with pytest.raises(
+        UserError, match=r"meld has no dev_sent_emo\.csv \(needed: train_sent_emo\.csv"
+    ):
         corpora.load(DataConfig(corpus="meld", dir=str(tmp_path), cache_dir=str(cache)))
 
 
 def test_folders_as_people_have_them(tmp_path: Path, cache: Path) -> None:
     def find() -> Path:
-        return Meld.from_config(DataConfig(corpus="meld", dir=str(tmp_path)), cache).sources["dev"][0]
+        return Meld.from_config(DataConfig(corpus="meld", dir=str(tmp_path)), cache).sources["dev"][
+            0
+        ]
 
     def rename(folder: Path, old: str, new: str) -> None:
         for path in folder.iterdir():
@@ -67,13 +83,22 @@ def test_folders_as_people_have_them(tmp_path: Path, cache: Path) -> None:
     rename(other, "_sent_emo", "_data")
     assert find() == clone / "dev_data.csv", "the folder named after the corpus"
     clone.rename(clone.with_name("films"))
-    with pytest.raises(UserError, match=r"films/train_data\.csv and .*Other/train_data\.csv differ, and either could be meant"):
+    with pytest.raises(
+        UserError,
+        match=(
+            r"films/train_data\.csv and .*Other/train_data\.csv differ, and either could be meant"
+        ),
+    ):
         find()
 
 
 @pytest.fixture(scope="module")
 def published(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> corpora.Corpus:
-    return corpora.load(DataConfig(corpus="meld", dir=str(shared / "data"), cache_dir=str(tmp_path_factory.mktemp("meld"))))
+    return corpora.load(
+        DataConfig(
+            corpus="meld", dir=str(shared / "data"), cache_dir=str(tmp_path_factory.mktemp("meld"))
+        )
+    )
 
 
 def test_published_counts(published: corpora.Corpus) -> None:
@@ -82,13 +107,25 @@ def test_published_counts(published: corpora.Corpus) -> None:
         for split, dialogues in published.splits.items()
     }
     assert counts == {"train": (1038, 9989), "dev": (114, 1109), "test": (280, 2610)}
-    assert published.taxonomy.labels == ("anger", "disgust", "fear", "joy", "sadness", "surprise", "neutral")
+    assert published.taxonomy.labels == (
+        "anger",
+        "disgust",
+        "fear",
+        "joy",
+        "sadness",
+        "surprise",
+        "neutral",
+    )
     assert published.taxonomy.words == published.taxonomy.labels
-    texts = [u.text for dialogues in published.splits.values() for d in dialogues for u in d.utterances]
+    texts = [
+        u.text for dialogues in published.splits.values() for d in dialogues for u in d.utterances
+    ]
     assert not any("’" in text or '"' in text or not text.strip() for text in texts)
 
 
-def test_texts_and_speakers_give_the_reference_tokens(published: corpora.Corpus, shared: Path) -> None:
+def test_texts_and_speakers_give_the_reference_tokens(
+    published: corpora.Corpus, shared: Path
+) -> None:
     tokenizer = Tokenizer.from_file(str(shared / "golden" / "mpnet-tokenizer" / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.no_truncation()
@@ -104,8 +141,15 @@ def test_texts_and_speakers_give_the_reference_tokens(published: corpora.Corpus,
         for number, u in enumerate(dialogue.utterances):
             target = encode(f"For utterance: {u.text} {u.speaker} feels <mask>")
             start = 0
-            while start < number and sum(map(len, past[start : number + 1])) + 8 + len(target) > 256:
+            while (
+                start < number and sum(map(len, past[start : number + 1])) + 8 + len(target) > 256
+            ):
                 start += 1
             context = [token for said in past[max(start, number - 8) : number] for token in said]
-            examples.append({"input_ids": [begin, *context, *target], "label": published.taxonomy.index(u.emotion or "")})
+            examples.append(
+                {
+                    "input_ids": [begin, *context, *target],
+                    "label": published.taxonomy.index(u.emotion or ""),
+                }
+            )
     assert examples[: len(golden)] == golden

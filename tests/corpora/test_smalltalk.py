@@ -15,7 +15,9 @@ MELD_LABELS = ("anger", "disgust", "fear", "joy", "sadness", "surprise", "neutra
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
-    return corpora.load(DataConfig(corpus="smalltalk", cache_dir=str(tmp_path_factory.mktemp("cache"))))
+    return corpora.load(
+        DataConfig(corpus="smalltalk", cache_dir=str(tmp_path_factory.mktemp("cache")))
+    )
 
 
 def words(text):
@@ -23,12 +25,19 @@ def words(text):
 
 
 def utterances(corpus):
-    return [(split, d.id, u) for split, dialogues in corpus.splits.items() for d in dialogues for u in d.utterances]
+    return [
+        (split, d.id, u)
+        for split, dialogues in corpus.splits.items()
+        for d in dialogues
+        for u in d.utterances
+    ]
 
 
 def test_sizes_and_labels(corpus):
     assert corpus.taxonomy.labels == MELD_LABELS
-    sizes = {split: (len(ds), sum(len(d.utterances) for d in ds)) for split, ds in corpus.splits.items()}
+    sizes = {
+        split: (len(ds), sum(len(d.utterances) for d in ds)) for split, ds in corpus.splits.items()
+    }
     assert sizes == SIZES
     for split in SIZES:
         counts = collections.Counter(u.emotion for s, _, u in utterances(corpus) if s == split)
@@ -53,7 +62,9 @@ def test_the_same_words_carry_several_emotions(corpus):
 
 
 def test_no_near_copies_across_splits(corpus):
-    long = [(split, set(words(u.text))) for split, _, u in utterances(corpus) if len(words(u.text)) >= 5]
+    long = [
+        (split, set(words(u.text))) for split, _, u in utterances(corpus) if len(words(u.text)) >= 5
+    ]
     for (split, one), (other_split, other) in itertools.combinations(long, 2):
         if split != other_split:
             assert len(one & other) / len(one | other) <= 0.5, (one, other)

@@ -4,7 +4,14 @@ import time
 
 import pytest
 
-from eacl_jax.corpora.transcripts import NOBODY, TranscriptLines, read_line, read_transcript, reads_back, split_lines
+from eacl_jax.corpora.transcripts import (
+    NOBODY,
+    TranscriptLines,
+    read_line,
+    read_transcript,
+    reads_back,
+    split_lines,
+)
 from eacl_jax.dialogue import Utterance
 from eacl_jax.errors import UserError
 
@@ -60,7 +67,12 @@ def test_the_speaker_of_a_line(line, speaker, text):
 
 def test_line_feeds_and_carriage_returns_end_a_line_and_nothing_else():
     text = "Ann: I hate\u2028waiting\x0cfor\x85you\x1c!\rBen: hi\r\nCy: a\nDee: b\n"
-    assert said(text) == [("Ann", "I hate\u2028waiting\x0cfor\x85you\x1c!"), ("Ben", "hi"), ("Cy", "a"), ("Dee", "b")]
+    assert said(text) == [
+        ("Ann", "I hate\u2028waiting\x0cfor\x85you\x1c!"),
+        ("Ben", "hi"),
+        ("Cy", "a"),
+        ("Dee", "b"),
+    ]
     assert split_lines("a\n\nb\r") == ["a", "", "b"]
 
 
@@ -68,34 +80,66 @@ def test_line_feeds_and_carriage_returns_end_a_line_and_nothing_else():
     ("text", "expected"),
     [
         (  # WhatsApp, Android: a note of the program, a message of several lines, a sender with any name
-            "12/05/24, 10:31 - Messages are encrypted.\n12/05/24, 10:31 - Ann: one\ntwo: lines\n\nthree\n"
-            "12/05/24, 10:33 - my boss (at work): no",
-            [(NOBODY, "Messages are encrypted."), ("Ann", "one\ntwo: lines\n\nthree"), ("my boss (at work)", "no")],
+            (
+                "12/05/24, 10:31 - Messages are encrypted.\n12/05/24, 10:31 - Ann: one\ntwo:"
+                " lines\n\nthree\n12/05/24, 10:33 - my boss (at work): no"
+            ),
+            [
+                (NOBODY, "Messages are encrypted."),
+                ("Ann", "one\ntwo: lines\n\nthree"),
+                ("my boss (at work)", "no"),
+            ],
         ),
         (  # WhatsApp, iOS, with its mark of direction
             "[12.05.24, 10:31:22] Ann: hi\n\u200e[12.05.24, 10:31:24] +49 151 234: <image>",
             [("Ann", "hi"), ("+49 151 234", "<image>")],
         ),
         (  # notes of the program are nobody's message
-            "[12/05/2024, 10:31:22] Ann: hi\nyou\n[12/05/2024, 10:32:22] Ben left\n[12/05/2024, 10:33:22] Cy Added Ben\nmore",
+            (
+                "[12/05/2024, 10:31:22] Ann: hi\nyou\n[12/05/2024, 10:32:22] Ben left\n[12/05/2024,"
+                " 10:33:22] Cy Added Ben\nmore"
+            ),
             [("Ann", "hi\nyou"), (NOBODY, "Ben left"), (NOBODY, "Cy Added Ben\nmore")],
         ),
-        ("2024-05-12 10:31:00 Ann: hi\n2024-05-12 10:31:05 Ben left", [("Ann", "hi"), (NOBODY, "Ben left")]),
-        ("[10:31, 12/05/2024] Ann: hi\nyou\n[10:32, 12/05/2024] Ben: yo", [("Ann", "hi\nyou"), ("Ben", "yo")]),
-        ("10:31, 12/05/2024 - Ann: hi\n10:32, 12/05/2024 - Ben left", [("Ann", "hi"), (NOBODY, "Ben left")]),
+        (
+            "2024-05-12 10:31:00 Ann: hi\n2024-05-12 10:31:05 Ben left",
+            [("Ann", "hi"), (NOBODY, "Ben left")],
+        ),
+        (
+            "[10:31, 12/05/2024] Ann: hi\nyou\n[10:32, 12/05/2024] Ben: yo",
+            [("Ann", "hi\nyou"), ("Ben", "yo")],
+        ),
+        (
+            "10:31, 12/05/2024 - Ann: hi\n10:32, 12/05/2024 - Ben left",
+            [("Ann", "hi"), (NOBODY, "Ben left")],
+        ),
         ("Ann Smith 10:31 AM\nhi\nBen Lee 10:32 AM\nyo", [("Ann Smith", "hi"), ("Ben Lee", "yo")]),
-        ("Ann Smith, [12.05.2024 10:31]\nhi\nBen, [12.05.2024 10:32]\nyo", [("Ann Smith", "hi"), ("Ben", "yo")]),
+        (
+            "Ann Smith, [12.05.2024 10:31]\nhi\nBen, [12.05.2024 10:32]\nyo",
+            [("Ann Smith", "hi"), ("Ben", "yo")],
+        ),
         ("\ufeffAnn: hi", [("Ann", "hi")]),
         (
             "Ann Smith  10:31 AM\nI hate it\nreally\nBen  10:32 AM\nSorry!",
             [("Ann Smith", "I hate it\nreally"), ("Ben", "Sorry!")],
         ),
-        ("Ann — Today at 10:31 AM\nhey\nBen — 12/05/2024 10:32\nyo", [("Ann", "hey"), ("Ben", "yo")]),
+        (
+            "Ann — Today at 10:31 AM\nhey\nBen — 12/05/2024 10:32\nyo",
+            [("Ann", "hey"), ("Ben", "yo")],
+        ),
         ("[10:31 AM] Ann Smith\nhey\n[10:32 AM] Ben\nyo", [("Ann Smith", "hey"), ("Ben", "yo")]),
-        ("2024-05-12 10:31:00 Ann: hi\n2024-05-12 10:31:05 Ben: yo", [("Ann", "hi"), ("Ben", "yo")]),
+        (
+            "2024-05-12 10:31:00 Ann: hi\n2024-05-12 10:31:05 Ben: yo",
+            [("Ann", "hi"), ("Ben", "yo")],
+        ),
         (  # two styles: no export, each line stands for itself
             "12/05/2024, 10:31 - Ann: hi\n[10:32] Ben: yo\n@cid: me too\nMy only question is: why?",
-            [("Ann", "hi"), ("Ben", "yo"), ("@cid", "me too"), (NOBODY, "My only question is: why?")],
+            [
+                ("Ann", "hi"),
+                ("Ben", "yo"),
+                ("@cid", "me too"),
+                (NOBODY, "My only question is: why?"),
+            ],
         ),
         ("Ann: Hello  10:31\nBen: ok", [("Ann", "Hello  10:31"), ("Ben", "ok")]),
         ("Meeting at 10:31\nok", [(NOBODY, "Meeting at 10:31"), (NOBODY, "ok")]),
@@ -110,11 +154,18 @@ def test_chat_exports(text, expected):
 
 def test_names_that_are_read_back():
     assert all(map(reads_back, ("Ann", "@x", "Dr Ann Mary Lee Jo", "Ann-Lee 2")))
-    assert not any(map(reads_back, ("1337", "Ann (no: really)", "", "Ann:", "Ann 10:31", " Ann", "I really do think")))
+    assert not any(
+        map(
+            reads_back,
+            ("1337", "Ann (no: really)", "", "Ann:", "Ann 10:31", " Ann", "I really do think"),
+        )
+    )
 
 
 def test_what_cannot_be_text_is_named():
-    with pytest.raises(UserError, match="the text line 2: field 'text' holds a null character at position 1"):
+    with pytest.raises(
+        UserError, match="the text line 2: field 'text' holds a null character at position 1"
+    ):
         read_transcript("Ann: hi\nBen: a\0b")
 
 
@@ -125,7 +176,14 @@ def test_long_lines_take_no_longer_than_their_length(piece):
 
 
 @pytest.mark.parametrize(
-    "line", ["a" + " " * 116 + "b", "a" + "\u200e" * 117, "a —" * 40, "Ann 1 May 2020 " * 8, "(" + " " * 118]
+    "line",
+    [
+        "a" + " " * 116 + "b",
+        "a" + "\u200e" * 117,
+        "a —" * 40,
+        "Ann 1 May 2020 " * 8,
+        "(" + " " * 118,
+    ],
 )
 def test_a_line_is_read_in_a_time_that_callers_can_afford(line):
     began = time.perf_counter()

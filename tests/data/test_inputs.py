@@ -41,8 +41,12 @@ def test_every_form_of_one_dialogue(given):
         [[("Ann", "I got it!")], [("Ben", "The flat?")]],
         [{"utterances": ["Ann: I got it!"]}, Dialogue("2", (BEN,))],
         [{"transcript": "Ann: I got it!"}, [BEN]],
-        pd.DataFrame({"dialogue": [1, 2], "speaker": ["Ann", "Ben"], "text": ["I got it!", "The flat?"]}),
-        pd.DataFrame({"dialogue": [1.0, 2.0], "speaker": ["Ann", "Ben"], "text": ["I got it!", "The flat?"]}),
+        pd.DataFrame(
+            {"dialogue": [1, 2], "speaker": ["Ann", "Ben"], "text": ["I got it!", "The flat?"]}
+        ),
+        pd.DataFrame(
+            {"dialogue": [1.0, 2.0], "speaker": ["Ann", "Ben"], "text": ["I got it!", "The flat?"]}
+        ),
     ],
 )
 def test_every_form_of_two_dialogues(given):
@@ -82,7 +86,7 @@ def test_other_fields_are_carried_and_those_of_an_answer_left_out():
         "topic": "home",
         "utterances": [{"speaker": 3, "text": "a", "emotion": " ", "at": 5, "confidence": 0.4}],
     }
-    ((dialogue,), _) = read_dialogues(given)
+    (dialogue,), _ = read_dialogues(given)
     assert dialogue == Dialogue("1", (Utterance("3", "a"),))
     assert dialogue.other == {"topic": "home"}
     assert dialogue.utterances[0].other == {"at": 5}
@@ -96,48 +100,105 @@ def test_other_fields_are_carried_and_those_of_an_answer_left_out():
         (7, "got of type int"),
         (ANN, "got of type Utterance"),
         (b"Ann: hi", "got of type bytes"),
-        ({"speaker": "Ann", "text": "hi"}, "this is an utterance, and a dialogue is a list of them"),
+        (
+            {"speaker": "Ann", "text": "hi"},
+            "this is an utterance, and a dialogue is a list of them",
+        ),
         (("Ann", "hi"), "a tuple of strings may be an utterance"),
         ([7], "dialogue number 1 must be a transcript"),
         (["a", None], "dialogue number 2 must be .* got missing"),
         (pd.Series(["a", np.nan]), "dialogue number 2 must be .* got missing"),
         ([ANN, "Ben: hi"], "item 1 of the list is an utterance, but item 2 is a string"),
-        ([["Ann: a", "Ben: b", "Ann: c"]], "dialogue number 1 is a list, so its items must be utterances.* item 0 is a string"),
+        (
+            [["Ann: a", "Ben: b", "Ann: c"]],
+            "dialogue number 1 is a list, so its items must be utterances.* item 0 is a string",
+        ),
         ([["Ann: a"]], "join a transcript's lines into one string"),
-        ([["Ann: a", "Ben: b"], ["Cy: c", "Dee: d"]], "may be .speaker, text. or two lines of a transcript.*give a tuple"),
-        ([["I had such a day", "And then it rained"]], "'I had such a day' does not look like a name"),
+        (
+            [["Ann: a", "Ben: b"], ["Cy: c", "Dee: d"]],
+            "may be .speaker, text. or two lines of a transcript.*give a tuple",
+        ),
+        (
+            [["I had such a day", "And then it rained"]],
+            "'I had such a day' does not look like a name",
+        ),
         ({"Ann: a", "Ben: b"}, "got of type set"),
-        ({"utterances": [["Ann: a", "Ben: b"]]}, "utterance 0: .* 'Ann: a' is a line of a transcript"),
+        (
+            {"utterances": [["Ann: a", "Ben: b"]]},
+            "utterance 0: .* 'Ann: a' is a line of a transcript",
+        ),
         (
             pd.DataFrame({"dialogue": [1, 2, 1], "text": ["b", "c", "a"], "turn": [2, 1, 1]}),
-            r"row 2: 'turn' is 1 after 2 in dialogue '1'; sort the rows: frame.sort_values\(\['dialogue', 'turn'\]\)",
+            (
+                r"row 2: 'turn' is 1 after 2 in dialogue '1'; sort the rows:"
+                r" frame.sort_values\(\['dialogue', 'turn'\]\)"
+            ),
         ),
-        ([{"speaker": "Ann", "transcript": "a"}], "dialogue number 1: it has a 'speaker' and a 'transcript'"),
-        (pd.DataFrame({"dialogue": ["1", " ", ""], "text": ["a", "b", "c"]}), r"rows 1, 2 \(from 0\) have no 'dialogue'"),
-        (pd.DataFrame({"dialogue": [1.5], "text": ["a"]}), "row 0: field 'dialogue' must be a string or a whole number"),
+        (
+            [{"speaker": "Ann", "transcript": "a"}],
+            "dialogue number 1: it has a 'speaker' and a 'transcript'",
+        ),
+        (
+            pd.DataFrame({"dialogue": ["1", " ", ""], "text": ["a", "b", "c"]}),
+            r"rows 1, 2 \(from 0\) have no 'dialogue'",
+        ),
+        (
+            pd.DataFrame({"dialogue": [1.5], "text": ["a"]}),
+            "row 0: field 'dialogue' must be a string or a whole number",
+        ),
         ([[("a", "b"), 3]], "item 1 is of type int"),
         ({"utterances": "Ann: hi"}, "must have a list of 'utterances', got str"),
-        ({"utterance": []}, r"has no field 'utterances' and no 'transcript' \(it has \['utterance'\]\)"),
+        (
+            {"utterance": []},
+            r"has no field 'utterances' and no 'transcript' \(it has \['utterance'\]\)",
+        ),
         ({"Utterances": []}, "the field 'Utterances' must be named 'utterances'"),
-        ({"id": "1", "transcript": "a", "utterances": []}, "has both 'utterances' and 'transcript'"),
+        (
+            {"id": "1", "transcript": "a", "utterances": []},
+            "has both 'utterances' and 'transcript'",
+        ),
         ({"id": 1.5, "utterances": []}, "field 'id' must be a string or a whole number, got 1.5"),
         ({"id": True, "utterances": []}, "field 'id' must be a string or a whole number, got True"),
         ({"id": "\ud83d", "utterances": []}, "field 'id' holds half of a surrogate pair"),
-        ([{"speaker": "Ann"}], r"utterance 0: an utterance has no field 'text'; it has \['speaker'\]"),
-        ([{"speaker": "Ann", "utterance": "hi"}], "has no field 'text', but 'utterance'; name it 'text'"),
+        (
+            [{"speaker": "Ann"}],
+            r"utterance 0: an utterance has no field 'text'; it has \['speaker'\]",
+        ),
+        (
+            [{"speaker": "Ann", "utterance": "hi"}],
+            "has no field 'text', but 'utterance'; name it 'text'",
+        ),
         ([{"name": "Ann", "text": "hi"}], "has no field 'speaker', but 'name'; name it 'speaker'"),
         ([{"Speaker": "Ann", "text": "hi"}], "the field 'Speaker' must be named 'speaker'"),
         ([{"speaker": "Ann", "text": 5}], "field 'text' must be a string, got 5"),
         ([{"speaker": [], "text": "a"}], r"field 'speaker' must be a string, got \[\]"),
         ([{"speaker": " ", "text": "a"}], "utterance 0: field 'speaker' is empty"),
         ([{"speaker": "Ann", "text": "a", "emotion": 3}], "field 'emotion' must be a string"),
-        ([{"speaker": "Ann", "text": "a", "mood": "\ud800"}], r"its other fields \(mood\) hold what is no text"),
-        ([Utterance("Ann", "a\ud800")], "field 'text' holds half of a surrogate pair at position 1"),
+        (
+            [{"speaker": "Ann", "text": "a", "mood": "\ud800"}],
+            r"its other fields \(mood\) hold what is no text",
+        ),
+        (
+            [Utterance("Ann", "a\ud800")],
+            "field 'text' holds half of a surrogate pair at position 1",
+        ),
         (pd.DataFrame({"utterance": ["a"]}), "has no column 'text'"),
-        (pd.DataFrame({"text": ["a", "b"]}), r"no column 'dialogue'.*range\(len\(frame\)\) where each row stands alone"),
-        (pd.DataFrame({"dialogue": ["1", None, "2", None], "text": ["a", "b", "c", "d"]}), r"rows 1, 3 \(from 0\).*ffill"),
-        (pd.DataFrame({"dialogue": ["1", "1"], "text": ["a", None]}), r"rows 1 \(from 0\) have no 'text'"),
-        (pd.DataFrame([["1", "a", "b"]], columns=["dialogue", "text", "text"]), "more than one column 'text'"),
+        (
+            pd.DataFrame({"text": ["a", "b"]}),
+            r"no column 'dialogue'.*range\(len\(frame\)\) where each row stands alone",
+        ),
+        (
+            pd.DataFrame({"dialogue": ["1", None, "2", None], "text": ["a", "b", "c", "d"]}),
+            r"rows 1, 3 \(from 0\).*ffill",
+        ),
+        (
+            pd.DataFrame({"dialogue": ["1", "1"], "text": ["a", None]}),
+            r"rows 1 \(from 0\) have no 'text'",
+        ),
+        (
+            pd.DataFrame([["1", "a", "b"]], columns=["dialogue", "text", "text"]),
+            "more than one column 'text'",
+        ),
     ],
 )
 def test_what_is_no_dialogue_is_named(given, message):
@@ -149,7 +210,10 @@ def test_the_name_of_a_file_is_no_transcript(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert read_dialogues("chats.txt")[0][0].utterances == (Utterance(NOBODY, "chats.txt"),)
     (tmp_path / "chats.txt").write_text("Ann: hi")
-    with pytest.raises(UserError, match=r"'chats\.txt' is the name of a file, and a string is a dialogue's transcript"):
+    with pytest.raises(
+        UserError,
+        match=r"'chats\.txt' is the name of a file, and a string is a dialogue's transcript",
+    ):
         read_dialogues("chats.txt")
 
 

@@ -17,20 +17,30 @@ from tests.stubs.toys import make_tokenizer
 
 LONG = "good " * 60
 DIALOGUES = (
-    Dialogue("ünï \ud800 1", (Utterance("ann", "hello there"), Utterance("bob", "good day", "joy"))),
+    Dialogue(
+        "ünï \ud800 1", (Utterance("ann", "hello there"), Utterance("bob", "good day", "joy"))
+    ),
     Dialogue("2\0", (Utterance("cleo", LONG, "anger"), Utterance("ann", "it is monday", "anger"))),
 )
 CORPUS = Corpus(
     "toy",
     Taxonomy(("joy", "anger"), ("joy", "anger")),
-    {"train": DIALOGUES, "dev": DIALOGUES[:1], "test": (Dialogue("3", (Utterance("bob", "hello"),)),)},
+    {
+        "train": DIALOGUES,
+        "dev": DIALOGUES[:1],
+        "test": (Dialogue("3", (Utterance("bob", "hello"),)),),
+    },
 )
 CONFIG = PromptConfig(max_tokens=40)
 
 
-def examples(cache, *, corpus=CORPUS, tokenizer=None, config=CONFIG, readout="mask", trailing_space=False):
+def examples(
+    cache, *, corpus=CORPUS, tokenizer=None, config=CONFIG, readout="mask", trailing_space=False
+):
     tokenizer = make_tokenizer() if tokenizer is None else tokenizer
-    return prompt_cache.corpus_examples(corpus, tokenizer, config, readout=readout, trailing_space=trailing_space, cache=cache)
+    return prompt_cache.corpus_examples(
+        corpus, tokenizer, config, readout=readout, trailing_space=trailing_space, cache=cache
+    )
 
 
 def fields(found):
@@ -38,7 +48,9 @@ def fields(found):
     return {
         split: [
             [
-                (type(value), value.dtype, value.tolist()) if isinstance(value, np.ndarray) else (type(value), value)
+                (type(value), value.dtype, value.tolist())
+                if isinstance(value, np.ndarray)
+                else (type(value), value)
                 for value in (getattr(example, field.name) for field in dataclasses.fields(example))
             ]
             for example in items
@@ -49,7 +61,10 @@ def fields(found):
 
 def built(*, corpus=CORPUS, tokenizer=None, config=CONFIG, **options):
     builder = PromptBuilder(make_tokenizer() if tokenizer is None else tokenizer, config, **options)
-    return {split: builder.build(corpus.splits[split], corpus.taxonomy) for split in ("train", "dev", "test")}
+    return {
+        split: builder.build(corpus.splits[split], corpus.taxonomy)
+        for split in ("train", "dev", "test")
+    }
 
 
 def files(cache):
@@ -71,7 +86,10 @@ def retold(**changes):
     (one, two), other = DIALOGUES[0].utterances, DIALOGUES[1]
     return dataclasses.replace(
         CORPUS,
-        splits={**CORPUS.splits, "train": (Dialogue("1", (one, dataclasses.replace(two, **changes))), other)},
+        splits={
+            **CORPUS.splits,
+            "train": (Dialogue("1", (one, dataclasses.replace(two, **changes))), other),
+        },
     )
 
 
@@ -95,7 +113,11 @@ def another_separator():
         {"corpus": retold(speaker="ann")},
         {"corpus": retold(text="good monday")},
         {"corpus": retold(emotion="anger")},
-        {"corpus": dataclasses.replace(CORPUS, taxonomy=Taxonomy(("anger", "joy"), ("anger", "joy")))},
+        {
+            "corpus": dataclasses.replace(
+                CORPUS, taxonomy=Taxonomy(("anger", "joy"), ("anger", "joy"))
+            )
+        },
         {"config": PromptConfig(max_tokens=48)},
         {"config": PromptConfig(max_tokens=40, max_past=0)},
         {"readout": "last"},
@@ -122,7 +144,9 @@ def flip(content):
 
 
 @pytest.mark.parametrize(
-    "damage", [cut, flip, lambda _: b"", lambda _: b"something else"], ids=["cut", "flip", "empty", "other"]
+    "damage",
+    [cut, flip, lambda _: b"", lambda _: b"something else"],
+    ids=["cut", "flip", "empty", "other"],
 )
 def test_a_damaged_file_is_replaced(tmp_path, damage, caplog):
     examples(tmp_path)
@@ -132,7 +156,9 @@ def test_a_damaged_file_is_replaced(tmp_path, damage, caplog):
     caplog.clear()
     assert fields(examples(tmp_path)) == fields(built())
     assert [
-        record.levelno for record in caplog.records if record.name == prompt_cache.log.name and record.levelno > logging.INFO
+        record.levelno
+        for record in caplog.records
+        if record.name == prompt_cache.log.name and record.levelno > logging.INFO
     ] == []
     assert files(tmp_path) == [file]
     with np.load(file, allow_pickle=False) as arrays:

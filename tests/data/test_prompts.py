@@ -30,14 +30,20 @@ def dialogue(*turns, speaker="ann"):
 
 def test_token_ids_are_golden(shared, tmp_path):
     golden = json.loads((shared / "golden" / "prompts.json").read_text())["examples"]
-    corpus = corpora.load(DataConfig(corpus="meld", dir=str(shared / "data"), cache_dir=str(tmp_path)))
+    corpus = corpora.load(
+        DataConfig(corpus="meld", dir=str(shared / "data"), cache_dir=str(tmp_path))
+    )
     builder = PromptBuilder(load_tokenizer(shared / "golden" / "mpnet-tokenizer"), PromptConfig())
     examples = builder.build(corpus.splits["dev"], corpus.taxonomy)[: len(golden)]
-    assert [(e.tokens.tolist(), e.label) for e in examples] == [(g["input_ids"], g["label"]) for g in golden]
+    assert [(e.tokens.tolist(), e.label) for e in examples] == [
+        (g["input_ids"], g["label"]) for g in golden
+    ]
 
 
 def test_layout_of_a_prompt(tokenizer):
-    examples = PromptBuilder(tokenizer, PromptConfig()).build([dialogue(("hello there", None), ("good day", "joy"))], TAXONOMY)
+    examples = PromptBuilder(tokenizer, PromptConfig()).build(
+        [dialogue(("hello there", None), ("good day", "joy"))], TAXONOMY
+    )
     assert len(examples) == 1  # an utterance without an emotion is context only
     text = tokenizer.decode(examples[0].tokens)
     assert text == "<s> ann says : hello there </s> for utterance : good day ann feels <mask> </s>"
@@ -63,7 +69,9 @@ def test_all_targets_for_prediction(tokenizer):
     ],
 )
 def test_oldest_utterances_are_dropped_whole(lengths, max_tokens, expected):
-    assert first_past_utterance(lengths, PromptConfig(max_tokens=max_tokens, max_past=8)) == expected
+    assert (
+        first_past_utterance(lengths, PromptConfig(max_tokens=max_tokens, max_past=8)) == expected
+    )
 
 
 def test_long_text_is_cut_and_bos_speaker_and_mask_stay(tokenizer, caplog):
@@ -93,10 +101,18 @@ def test_a_text_that_just_fits_is_whole(tokenizer):
 def test_a_text_in_parts_loses_nothing(tokenizer):
     words = ("hello there good day it is a table " * 8).split()
     builder = PromptBuilder(tokenizer, PromptConfig(max_tokens=24))
-    (example,) = builder.build([dialogue(("before", None), (" ".join(words), "joy"))], TAXONOMY, on_long="pool")
+    (example,) = builder.build(
+        [dialogue(("before", None), (" ".join(words), "joy"))], TAXONOMY, on_long="pool"
+    )
     parts = [tokenizer.decode(part.tokens) for part in (*example.windows, example)]
-    assert all(part.startswith("<s> for utterance : ") and part.endswith(" ann feels <mask> </s>") for part in parts)
-    read = [part.removeprefix("<s> for utterance : ").removesuffix(" ann feels <mask> </s>") for part in parts]
+    assert all(
+        part.startswith("<s> for utterance : ") and part.endswith(" ann feels <mask> </s>")
+        for part in parts
+    )
+    read = [
+        part.removeprefix("<s> for utterance : ").removesuffix(" ann feels <mask> </s>")
+        for part in parts
+    ]
     assert " ".join(read).split() == words
     sizes = [len(part.split()) for part in read]
     assert max(sizes) - min(sizes) <= 1
@@ -106,7 +122,9 @@ def test_a_text_in_parts_loses_nothing(tokenizer):
 
 def test_a_text_that_is_mostly_unknown_tokens_is_marked(tokenizer):
     turns = [("hello 你", "joy"), ("你 好 hello", "joy"), ("", "joy")]
-    examples = PromptBuilder(tokenizer, PromptConfig()).build([dialogue(*turns, speaker="刘")], TAXONOMY)
+    examples = PromptBuilder(tokenizer, PromptConfig()).build(
+        [dialogue(*turns, speaker="刘")], TAXONOMY
+    )
     assert [example.unknown for example in examples] == [False, True, False]
 
 
@@ -117,7 +135,10 @@ def test_only_the_last_utterances_are_looked_at_and_none_is_missed(tokenizer, ma
     config = PromptConfig(max_tokens=64, max_past=max_past)
     builder = PromptBuilder(tokenizer, config)
     talk = dialogue(*(("good " * int(rng.integers(1, 25)), "joy") for _ in range(60)))
-    lengths = [len(tokenizer.encode(f"ann says: {turn.text}", add_special_tokens=False)) + 1 for turn in talk.utterances]
+    lengths = [
+        len(tokenizer.encode(f"ann says: {turn.text}", add_special_tokens=False)) + 1
+        for turn in talk.utterances
+    ]
     for index, example in enumerate(builder.build([talk], TAXONOMY)):
         first = first_past_utterance(lengths[: index + 1], config)
         target = lengths[index] + 4  # "for utterance : ... feels <mask>" for "says :"
@@ -128,30 +149,42 @@ def test_only_the_last_utterances_are_looked_at_and_none_is_missed(tokenizer, ma
 
 
 def test_speaker_name_without_room_is_an_error(tokenizer):
-    with pytest.raises(UserError, match=r"dialogue 'd' utterance 0: the speaker's name .* leaves no room"):
-        PromptBuilder(tokenizer, PromptConfig(max_tokens=24)).build([dialogue(("hello", "joy"), speaker="ann " * 40)], TAXONOMY)
+    with pytest.raises(
+        UserError, match=r"dialogue 'd' utterance 0: the speaker's name .* leaves no room"
+    ):
+        PromptBuilder(tokenizer, PromptConfig(max_tokens=24)).build(
+            [dialogue(("hello", "joy"), speaker="ann " * 40)], TAXONOMY
+        )
 
 
 def test_special_tokens_in_a_text_are_ordinary_words(tokenizer):
-    (example,) = PromptBuilder(tokenizer, PromptConfig()).build([dialogue(("say <mask> </s> <s> now", "joy"))], TAXONOMY)
+    (example,) = PromptBuilder(tokenizer, PromptConfig()).build(
+        [dialogue(("say <mask> </s> <s> now", "joy"))], TAXONOMY
+    )
     assert np.sum(example.tokens == tokenizer.mask_token_id) == 1
     assert np.sum(example.tokens == tokenizer.sep_token_id) == 1
     assert example.tokens[example.readout] == tokenizer.mask_token_id
 
 
 def test_readout_first_needs_no_mask(tokenizer):
-    (example,) = PromptBuilder(tokenizer, PromptConfig(), readout="first").build([dialogue(("hello", "joy"))], TAXONOMY)
+    (example,) = PromptBuilder(tokenizer, PromptConfig(), readout="first").build(
+        [dialogue(("hello", "joy"))], TAXONOMY
+    )
     assert example.readout == 0
     without = make_tokenizer()
     without.mask_token = None
     with pytest.raises(UserError, match=r"has no mask token: set config\.model\.readout"):
         PromptBuilder(without, PromptConfig())
-    (example,) = PromptBuilder(without, PromptConfig(), readout="first").build([dialogue(("hello", "joy"))], TAXONOMY)
+    (example,) = PromptBuilder(without, PromptConfig(), readout="first").build(
+        [dialogue(("hello", "joy"))], TAXONOMY
+    )
     assert without.decode(example.tokens).endswith("ann feels </s>")
 
 
 def test_readout_last_is_the_closing_separator(tokenizer):
-    (example,) = PromptBuilder(tokenizer, PromptConfig(), readout="last").build([dialogue(("hello", "joy"))], TAXONOMY)
+    (example,) = PromptBuilder(tokenizer, PromptConfig(), readout="last").build(
+        [dialogue(("hello", "joy"))], TAXONOMY
+    )
     assert example.readout == len(example.tokens) - 1
     assert example.tokens[example.readout] == tokenizer.sep_token_id
 
@@ -171,9 +204,13 @@ def test_a_mask_that_the_vocabulary_lacks_is_none(found):
         def __call__(self, *arguments, **options):
             return tokenizer(*arguments, **options)
 
-    with pytest.raises(UserError, match=r'no mask token: set config\.model\.readout to "first", "last" or "mean"'):
+    with pytest.raises(
+        UserError, match=r'no mask token: set config\.model\.readout to "first", "last" or "mean"'
+    ):
         PromptBuilder(Masked(), PromptConfig())
-    (example,) = PromptBuilder(Masked(), PromptConfig(), readout="last").build([dialogue(("hello", "joy"))], TAXONOMY)
+    (example,) = PromptBuilder(Masked(), PromptConfig(), readout="last").build(
+        [dialogue(("hello", "joy"))], TAXONOMY
+    )
     assert tokenizer.decode(example.tokens).endswith("ann feels </s>")
 
 
@@ -181,10 +218,16 @@ def test_a_mask_that_the_vocabulary_lacks_is_none(found):
 def like_t5():
     """A tokenizer whose only special tokens are padding, the unknown and the end."""
     vocabulary = ["<pad>", "</s>", "<unk>", *FILLER]
-    words = Tokenizer(models.WordLevel({word: i for i, word in enumerate(vocabulary)}, unk_token="<unk>"))
+    words = Tokenizer(
+        models.WordLevel({word: i for i, word in enumerate(vocabulary)}, unk_token="<unk>")
+    )
     words.normalizer = normalizers.Lowercase()
-    words.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()])
-    return PreTrainedTokenizerFast(tokenizer_object=words, eos_token="</s>", pad_token="<pad>", unk_token="<unk>")
+    words.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=words, eos_token="</s>", pad_token="<pad>", unk_token="<unk>"
+    )
 
 
 def test_tokenizer_without_first_token_and_mask(like_t5):
@@ -192,12 +235,19 @@ def test_tokenizer_without_first_token_and_mask(like_t5):
     size = len(like_t5)
     for readout in ("last", "mean"):
         (example,) = PromptBuilder(like_t5, PromptConfig(), readout=readout).build(talk, TAXONOMY)
-        assert like_t5.decode(example.tokens) == "ann says : hello there </s> for utterance : good day ann feels </s>"
+        assert (
+            like_t5.decode(example.tokens)
+            == "ann says : hello there </s> for utterance : good day ann feels </s>"
+        )
         assert example.readout == len(example.tokens) - 1
     assert len(like_t5) == size  # no token was added
-    with pytest.raises(UserError, match=r'has no mask token: set config\.model\.readout to "last" or "mean"\.'):
+    with pytest.raises(
+        UserError, match=r'has no mask token: set config\.model\.readout to "last" or "mean"\.'
+    ):
         PromptBuilder(like_t5, PromptConfig())
-    with pytest.raises(UserError, match=r'has no first token: set config\.model\.readout to "last" or "mean"'):
+    with pytest.raises(
+        UserError, match=r'has no first token: set config\.model\.readout to "last" or "mean"'
+    ):
         PromptBuilder(like_t5, PromptConfig(), readout="first")
     like_t5.eos_token = None
     with pytest.raises(UserError, match="has no separator and no end token"):
@@ -205,10 +255,18 @@ def test_tokenizer_without_first_token_and_mask(like_t5):
 
 
 def test_budget_without_a_first_token(like_t5):
-    past, target = "hello there", "good day"  # 6 tokens with speaker and separator; 8 with the words around and separator
-    (whole,) = PromptBuilder(like_t5, PromptConfig(), readout="last").build([dialogue((past, None), (target, "joy"))], TAXONOMY)
+    past, target = (
+        "hello there",
+        "good day",
+    )  # 6 tokens with speaker and separator; 8 with the words around and separator
+    (whole,) = PromptBuilder(like_t5, PromptConfig(), readout="last").build(
+        [dialogue((past, None), (target, "joy"))], TAXONOMY
+    )
     assert len(whole.tokens) == 14
-    for room, kept in ((14, 14), (13, 8)):  # exactly fits; one token too many, and the utterance goes whole
+    for room, kept in (
+        (14, 14),
+        (13, 8),
+    ):  # exactly fits; one token too many, and the utterance goes whole
         builder = PromptBuilder(like_t5, PromptConfig(max_tokens=room), readout="last")
         (example,) = builder.build([dialogue((past, None), (target, "joy"))], TAXONOMY)
         assert len(example.tokens) == kept
@@ -221,7 +279,9 @@ def test_budget_without_a_first_token(like_t5):
 def test_tokenizer_like_xlnets_begins_with_its_cls():
     tokenizer = make_tokenizer()
     tokenizer.add_special_tokens({"cls_token": "<cls>", "sep_token": "<sep>"})
-    (example,) = PromptBuilder(tokenizer, PromptConfig()).build([dialogue(("hello", "joy"))], TAXONOMY)
+    (example,) = PromptBuilder(tokenizer, PromptConfig()).build(
+        [dialogue(("hello", "joy"))], TAXONOMY
+    )
     assert tokenizer.decode(example.tokens) == "<cls> for utterance : hello ann feels <mask> <sep>"
     assert example.tokens[example.readout] == tokenizer.mask_token_id
 
@@ -236,10 +296,17 @@ def test_trailing_space_adds_the_stray_token(shared):
             return getattr(tokenizer, name)
 
         def __call__(self, texts, **options):
-            return {"input_ids": [[77] if text == " " else tokenizer(text, **options)["input_ids"] for text in texts]}
+            return {
+                "input_ids": [
+                    [77] if text == " " else tokenizer(text, **options)["input_ids"]
+                    for text in texts
+                ]
+            }
 
     plain, spaced = (
-        PromptBuilder(ByteLevel(), PromptConfig(), trailing_space=space).build([dialogue(("hello", "joy"))], TAXONOMY)[0]
+        PromptBuilder(ByteLevel(), PromptConfig(), trailing_space=space).build(
+            [dialogue(("hello", "joy"))], TAXONOMY
+        )[0]
         for space in (False, True)
     )
     assert spaced.tokens.tolist() == [*plain.tokens[:-1], 77, plain.tokens[-1]]
@@ -248,4 +315,6 @@ def test_trailing_space_adds_the_stray_token(shared):
 
 def test_emotion_outside_the_labels_is_named(tokenizer):
     with pytest.raises(UserError, match=r"dialogue 'd' utterance 1 has emotion 'glee'"):
-        PromptBuilder(tokenizer, PromptConfig()).build([dialogue(("hello", "joy"), ("good", "glee"))], TAXONOMY)
+        PromptBuilder(tokenizer, PromptConfig()).build(
+            [dialogue(("hello", "joy"), ("good", "glee"))], TAXONOMY
+        )

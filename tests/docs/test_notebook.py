@@ -10,7 +10,9 @@ CELLS = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
 
 
 def test_it_runs(project, monkeypatch, capsys):
-    """From docs/, where a notebook starts that is opened in place. Models are untrained, so that answers are any."""
+    """From docs/, where a notebook starts that is opened in place. Models are untrained, so that
+    answers are any.
+    """
     monkeypatch.chdir(project / "docs")
     names: dict[str, object] = {}
     for number, cell in enumerate(cell for cell in CELLS if cell["cell_type"] == "code"):

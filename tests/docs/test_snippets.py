@@ -62,10 +62,18 @@ def test_a_corpus_of_the_how_to_can_be_loaded(project, monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_settings_exist(page):
-    known = {f"{group}.{name}" for group, values in Config().to_dict().items() if isinstance(values, dict) for name in values}
+    known = {
+        f"{group}.{name}"
+        for group, values in Config().to_dict().items()
+        if isinstance(values, dict)
+        for name in values
+    }
     named = set(re.findall(r"--config\.([a-z_]+\.[a-z_]+)", PAGES[page]))
     assert named <= known
-    assert all((ROOT / file).is_file() for file in re.findall(r"--config=(configs/[a-z_]+\.py)", PAGES[page]))
+    assert all(
+        (ROOT / file).is_file()
+        for file in re.findall(r"--config=(configs/[a-z_]+\.py)", PAGES[page])
+    )
 
 
 def commands() -> list[tuple[str, str]]:
@@ -75,7 +83,9 @@ def commands() -> list[tuple[str, str]]:
         for block in blocks(page, "sh"):
             for line in block.replace("\\\n", " ").splitlines():
                 if match := re.search(r"\beacl ([a-z]+)\b([^#|;]*)", line):
-                    found |= {(match[1], option) for option in re.findall(r" (--[a-z][a-z-]*)", match[2])}
+                    found |= {
+                        (match[1], option) for option in re.findall(r" (--[a-z][a-z-]*)", match[2])
+                    }
     return sorted(found)
 
 
@@ -84,6 +94,13 @@ def test_options_exist(command):
     called = "from eacl_jax.cli.main import main; main()"
     environment = {**os.environ, "COLUMNS": "200"}
     told = subprocess.run(
-        [sys.executable, "-c", called, command, "--help"], capture_output=True, text=True, env=environment, cwd=ROOT, check=True
+        [sys.executable, "-c", called, command, "--help"],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=ROOT,
+        check=True,
     ).stdout
-    assert {option for name, option in commands() if name == command and option not in told} <= {"--config"}
+    assert {option for name, option in commands() if name == command and option not in told} <= {
+        "--config"
+    }

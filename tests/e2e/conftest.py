@@ -22,7 +22,9 @@ def compile_fast() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def toy(tmp_path_factory) -> dict[str, Any]:
-    """Settings by dotted name of a run that takes seconds: a tiny encoder and a corpus of three emotions."""
+    """Settings by dotted name of a run that takes seconds: a tiny encoder and a corpus of three
+    emotions.
+    """
     folder = tmp_path_factory.mktemp("toy")
     paths = make_corpus_files(folder / "corpus", dialogues=40)
     return {

@@ -26,7 +26,11 @@ from tests.stubs.toys import make_config, make_encoder_folder, make_tokenizer
 def script(*arguments):
     environment = {**os.environ, "XLA_FLAGS": ""}
     return subprocess.run(
-        [sys.executable, "launch/train.py", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True
+        [sys.executable, "launch/train.py", *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
     )
 
 
@@ -34,11 +38,24 @@ def script(*arguments):
     ("arguments", "told"),
     [
         (["--config=configs/nothing.py"], "configs/nothing.py"),
-        (["--config=configs/meld.py:sed=1"], "unknown name 'sed'; known: encoder=..., seed=..., fast, compat, runlocal"),
+        (
+            ["--config=configs/meld.py:sed=1"],
+            "unknown name 'sed'; known: encoder=..., seed=..., fast, compat, runlocal",
+        ),
         (["--config=configs/meld.py", "--config.data.dri=x"], "there is no setting"),
         (["--config=configs/meld.py", "--config.seed=one"], "--config.seed=one"),
-        (["--config=configs/meld.py", "--config.loss.temperature=0"], "config.loss.temperature: must be positive"),
-        (["--config=configs/quickstart.py", "--config.data.corpus=meld", "--config.data.dir=/no/where"], "/no/where"),
+        (
+            ["--config=configs/meld.py", "--config.loss.temperature=0"],
+            "config.loss.temperature: must be positive",
+        ),
+        (
+            [
+                "--config=configs/quickstart.py",
+                "--config.data.corpus=meld",
+                "--config.data.dir=/no/where",
+            ],
+            "/no/where",
+        ),
     ],
 )
 def test_mistakes_on_the_command_line(arguments, told, tmp_path):
@@ -64,7 +81,12 @@ def test_truncated_weights(toy, tmp_path):
     folder = make_encoder_folder(tmp_path / "encoder")
     file = folder / "model.safetensors"
     file.write_bytes(file.read_bytes()[:-100])
-    refused(toy, tmp_path, r"model\.safetensors is damaged or no safetensors file", encoder__path=str(folder))
+    refused(
+        toy,
+        tmp_path,
+        r"model\.safetensors is damaged or no safetensors file",
+        encoder__path=str(folder),
+    )
 
 
 def test_weights_of_another_architecture(toy, tmp_path):
@@ -83,21 +105,45 @@ def test_encoder_without_a_mask_token(toy, tmp_path):
     tokenizer = make_tokenizer()
     tokenizer.mask_token = None
     tokenizer.save_pretrained(folder)
-    refused(toy, tmp_path, r'no mask token: set config\.model\.readout to "first"', encoder__path=str(folder))
-    config = make_config(toy, encoder__path=str(folder), model__readout="first", stage_one__max_steps=1, stage_two__epochs=1)
+    refused(
+        toy,
+        tmp_path,
+        r'no mask token: set config\.model\.readout to "first"',
+        encoder__path=str(folder),
+    )
+    config = make_config(
+        toy,
+        encoder__path=str(folder),
+        model__readout="first",
+        stage_one__max_steps=1,
+        stage_two__epochs=1,
+    )
     run.train(config, tmp_path / "run", console=Console(quiet=True))
 
 
 def test_prompt_longer_than_the_encoder_reads(toy, tmp_path):
-    refused(toy, tmp_path, r"prompt\.max_tokens is 256, but .* reads at most \d+ tokens", prompt__max_tokens=256)
+    refused(
+        toy,
+        tmp_path,
+        r"prompt\.max_tokens is 256, but .* reads at most \d+ tokens",
+        prompt__max_tokens=256,
+    )
 
 
 def test_excluded_label_that_is_none(toy, tmp_path):
-    refused(toy, tmp_path, "'glee' is not a label", evaluation__primary="micro_f1", evaluation__excluded_label="glee")
+    refused(
+        toy,
+        tmp_path,
+        "'glee' is not a label",
+        evaluation__primary="micro_f1",
+        evaluation__excluded_label="glee",
+    )
 
 
 def test_too_little_disk(toy, tmp_path, monkeypatch):
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9 - 1000, 1000))
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9 - 1000, 1000)
+    )
     refused(toy, tmp_path, r"0\.00 GB are free on its disk")
 
 
@@ -106,7 +152,10 @@ def test_too_little_disk(toy, tmp_path, monkeypatch):
     [
         ((EmotionRecognizer, "save_pretrained"), OSError(errno.ENOSPC, "No space left on device")),
         # What orbax raised on a disk that was really full.
-        ((Checkpoints, "save"), ValueError("RESOURCE_EXHAUSTED: Failed to write 5165 bytes: No space left on device")),
+        (
+            (Checkpoints, "save"),
+            ValueError("RESOURCE_EXHAUSTED: Failed to write 5165 bytes: No space left on device"),
+        ),
     ],
 )
 def test_disk_that_fills_up_on_the_way(toy, tmp_path, monkeypatch, place, error):
@@ -116,7 +165,9 @@ def test_disk_that_fills_up_on_the_way(toy, tmp_path, monkeypatch, place, error)
     config = make_config(toy, stage_one__max_steps=2, stage_two__epochs=1)
     with monkeypatch.context() as patch:
         patch.setattr(*place, full)
-        with pytest.raises(UserError, match="no space left on the disk; free some and run the same command again"):
+        with pytest.raises(
+            UserError, match="no space left on the disk; free some and run the same command again"
+        ):
             run.train(config, tmp_path / "run", console=Console(quiet=True))
         assert not (tmp_path / "run" / "results.json").exists()
     run.train(config, tmp_path / "run", console=Console(quiet=True))
@@ -137,14 +188,21 @@ def test_loss_that_is_not_finite_names_its_utterances(toy, tmp_path, monkeypatch
 
         def wrapped(params, constants, batch, key):
             value, terms = loss(params, constants, batch, key)
-            # The third step's batch, which is all that has a learning history by then, is made infinite.
-            return value * (1.0 + np.inf * (params["predictor"]["bias"].sum() != 0) * (batch.weights.sum() < 16)), terms
+            # The third step's batch, which is all that has a learning history by then, is made
+            # infinite.
+            return value * (
+                1.0 + np.inf * (params["predictor"]["bias"].sum() != 0) * (batch.weights.sum() < 16)
+            ), terms
 
         return wrapped
 
     monkeypatch.setattr(stage_one, "stage_one_loss", poisoned)
-    with pytest.raises(UserError, match=r"not finite at step \d+ .* utterances of its batch are in"):
-        run.train(make_config(toy, run__save_every=2), tmp_path / "run", console=Console(quiet=True))
+    with pytest.raises(
+        UserError, match=r"not finite at step \d+ .* utterances of its batch are in"
+    ):
+        run.train(
+            make_config(toy, run__save_every=2), tmp_path / "run", console=Console(quiet=True)
+        )
     batch = json.loads((tmp_path / "run" / "non_finite_batch.json").read_text())
     assert len(batch["examples"]) % 16 != 0  # the short last batch of the epoch
     assert {"dialogue", "utterance"} == set(batch["examples"][0])
@@ -159,10 +217,14 @@ def test_numbers_that_are_not_finite_are_told_before_the_first_step(toy, tmp_pat
     with monkeypatch.context() as patch:
         original = Passes.encode_labels
         patch.setattr(Passes, "encode_labels", lambda *given: original(*given).at[1].set(np.nan))
-        with pytest.raises(UserError, match=r"the anchors of 'joy' are NaN or infinite before the first step"):
+        with pytest.raises(
+            UserError, match=r"the anchors of 'joy' are NaN or infinite before the first step"
+        ):
             run_stage_one(prepared, context)
     prepared.params["predictor"]["bias"] = prepared.params["predictor"]["bias"].at[0].set(np.inf)
-    with pytest.raises(UserError, match=r"before any step, NaN or infinity is in predictor/bias: the encoder"):
+    with pytest.raises(
+        UserError, match=r"before any step, NaN or infinity is in predictor/bias: the encoder"
+    ):
         run_stage_one(prepared, context)
 
 
@@ -172,7 +234,10 @@ def test_numbers_that_are_not_finite_are_told_before_the_first_step(toy, tmp_pat
         (lambda m: (m / "config.json").unlink(), r"config\.json is missing"),
         (lambda m: (m / "config.json").write_text("{"), "not valid JSON"),
         (lambda m: (m / "config.json").write_text("{}"), "'format' is not"),
-        (lambda m: (m / "heads.safetensors").write_bytes(b"junk"), r"heads\.safetensors is damaged"),
+        (
+            lambda m: (m / "heads.safetensors").write_bytes(b"junk"),
+            r"heads\.safetensors is damaged",
+        ),
         (lambda m: (m / "encoder" / "model.safetensors").unlink(), r"model\.safetensors"),
     ],
 )
@@ -194,5 +259,7 @@ def test_heads_of_another_model(finished, tmp_path):
     config = json.loads((tmp_path / "model" / "config.json").read_text())
     config["model"]["mapping_dim"] = 7
     (tmp_path / "model" / "config.json").write_text(json.dumps(config))
-    with pytest.raises(UserError, match=r"mapping\.output\.kernel: expected shape \[16, 7\], found \[16, 16\]"):
+    with pytest.raises(
+        UserError, match=r"mapping\.output\.kernel: expected shape \[16, 7\], found \[16, 16\]"
+    ):
         EmotionRecognizer.from_pretrained(tmp_path / "model")

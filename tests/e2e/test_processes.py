@@ -1,4 +1,6 @@
-"""Two processes with a device each draw the same global batches, place their own rows, and get the global loss."""
+"""Two processes with a device each draw the same global batches, place their own rows, and get the
+global loss.
+"""
 
 import os
 import socket
@@ -80,7 +82,13 @@ def losses(processes):
     for process in running:
         output = process.communicate(timeout=180)[0]
         assert process.returncode == 0, output
-        results.append([[float(x) for x in line.split()[1:]] for line in output.splitlines() if line.startswith("LOSS")])
+        results.append(
+            [
+                [float(x) for x in line.split()[1:]]
+                for line in output.splitlines()
+                if line.startswith("LOSS")
+            ]
+        )
     return results
 
 

@@ -3,7 +3,6 @@
 import gzip
 import io
 import json
-import signal
 
 import jax.numpy as jnp
 import pytest
@@ -17,30 +16,40 @@ from tests.stubs.toys import make_config
 def numbers(workdir):
     """Everything recorded but speeds."""
     rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in row.items() if key != "examples_per_second"} for row in rows]
+    return [
+        {key: value for key, value in row.items() if key != "examples_per_second"} for row in rows
+    ]
 
 
 def traced_steps(file):
     """The numbers of the steps that a trace names."""
     with gzip.open(file) as content:
         events = json.load(content)["traceEvents"]
-    return sorted(int(event["args"]["step_num"]) for event in events if event.get("name") == "train" and "args" in event)
+    return sorted(
+        int(event["args"]["step_num"])
+        for event in events
+        if event.get("name") == "train" and "args" in event
+    )
 
 
 def scores(workdir):
     """The run's results but for calibration, which shows every bit of the representations."""
     results = json.loads((workdir / "results.json").read_text())
-    return {key: value if key in ("corpus", "seed") else {**value, "calibration": None} for key, value in results.items()}
+    return {
+        key: value if key in ("corpus", "seed") else {**value, "calibration": None}
+        for key, value in results.items()
+    }
 
 
 @pytest.mark.slow
 def test_a_resumed_run_is_traced_and_unchanged(toy, finished, tmp_path, monkeypatch):
     workdir, config = tmp_path / "run", make_config(toy)
+    stop = loop.StopRequest()
     with monkeypatch.context() as patched:
         # A stop is asked for when the first step's numbers are known: the third is then the last.
-        patched.setattr(stage.StageRun, "step", lambda *_: signal.raise_signal(signal.SIGTERM))
+        patched.setattr(stage.StageRun, "step", lambda *_: stop.ask())
         with pytest.raises(loop.Interrupted):
-            run.train(config, workdir, console=Console(quiet=True))
+            run.train(config, workdir, stop=stop, console=Console(quiet=True))
     said = io.StringIO()
     run.train(config, workdir, profile=2, console=Console(file=said))
     assert "2 steps traced" in said.getvalue()
@@ -54,7 +63,9 @@ def test_a_resumed_run_is_traced_and_unchanged(toy, finished, tmp_path, monkeypa
         assert ours == pytest.approx(theirs, rel=1e-4)
 
 
-@pytest.mark.parametrize(("steps", "traced", "words"), [(5, [4, 5], "2 steps traced"), (3, None, "nothing traced")])
+@pytest.mark.parametrize(
+    ("steps", "traced", "words"), [(5, [4, 5], "2 steps traced"), (3, None, "nothing traced")]
+)
 def test_a_run_shorter_than_the_trace(tmp_path, steps, traced, words):
     said = io.StringIO()
     with Profiler(tmp_path, 9, Console(file=said)) as profiler:

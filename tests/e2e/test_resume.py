@@ -1,4 +1,6 @@
-"""Interrupted runs: what is saved, and that going on gives the results of a run that was never stopped."""
+"""Interrupted runs: what is saved, and that going on gives the results of a run that was never
+stopped.
+"""
 
 import io
 import json
@@ -27,14 +29,29 @@ from tests.stubs.toys import make_config
 
 def command(toy, workdir):
     overrides = [f"--config.{name}={value}" for name, value in toy.items() if name != "data.corpus"]
-    given = ["--config=configs/meld.py", "--config.data.corpus=custom", *overrides, f"--workdir={workdir}"]
+    given = [
+        "--config=configs/meld.py",
+        "--config.data.corpus=custom",
+        *overrides,
+        f"--workdir={workdir}",
+    ]
     return [sys.executable, "launch/train.py", *given]
 
 
 def launch(toy, workdir):
-    environment = {**os.environ, "XLA_FLAGS": "", "PYTHONUNBUFFERED": "1", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    environment = {
+        **os.environ,
+        "XLA_FLAGS": "",
+        "PYTHONUNBUFFERED": "1",
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+    }
     return subprocess.Popen(
-        command(toy, workdir), cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command(toy, workdir),
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
 
 
@@ -59,12 +76,18 @@ def uninterrupted(toy, tmp_path_factory):
 def numbers(workdir):
     """Everything recorded but speeds."""
     rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in row.items() if key != "examples_per_second"} for row in rows]
+    return [
+        {key: value for key, value in row.items() if key != "examples_per_second"} for row in rows
+    ]
 
 
 @pytest.mark.parametrize(
     ("number", "moment"),
-    [(signal.SIGTERM, "stage one  epoch 2"), (signal.SIGINT, "stage two  epoch 1"), (signal.SIGKILL, "stage one  epoch 2")],
+    [
+        (signal.SIGTERM, "stage one  epoch 2"),
+        (signal.SIGINT, "stage two  epoch 1"),
+        (signal.SIGKILL, "stage one  epoch 2"),
+    ],
 )
 def test_resumed_run_equals_an_uninterrupted_one(toy, uninterrupted, tmp_path, number, moment):
     workdir = tmp_path / "run"
@@ -88,15 +111,19 @@ def test_resumed_run_equals_an_uninterrupted_one(toy, uninterrupted, tmp_path, n
 
 def test_a_complete_run_is_not_run_again(toy, uninterrupted):
     began = (uninterrupted / "results.json").stat().st_mtime_ns
-    output = subprocess.run(command(toy, uninterrupted), cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    output = subprocess.run(
+        command(toy, uninterrupted), cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     assert "holds a complete run" in output
     assert (uninterrupted / "results.json").stat().st_mtime_ns == began
 
 
 def test_another_configuration_is_refused(toy, finished):
-    with pytest.raises(UserError, match=r"another configuration(.|\n)*stage_one.epochs: there 4, now 5"):
+    with pytest.raises(
+        UserError, match=r"another configuration(.|\n)*stage_one.epochs: there 4, now 5"
+    ):
         run.train(make_config(toy, stage_one__epochs=5), finished)
-    with pytest.raises(UserError, match="--noresume"):
+    with pytest.raises(UserError, match="is not to be resumed"):
         run.train(make_config(toy), finished, resume=False)
 
 
@@ -110,7 +137,9 @@ def test_other_data_under_the_same_names_are_refused(toy, tmp_path):
     (tmp_path / "run" / "results.json").unlink()
     data = json.loads((tmp_path / "run" / "data.json").read_text())
     (tmp_path / "run" / "data.json").write_text(json.dumps({**data, "tokens": "0"}))
-    with pytest.raises(UserError, match=r"was given something else(.|\n)*tokens: the same texts become others"):
+    with pytest.raises(
+        UserError, match=r"was given something else(.|\n)*tokens: the same texts become others"
+    ):
         run.train(config, tmp_path / "run")
 
 
@@ -119,7 +148,10 @@ def test_a_complete_run_says_that_its_model_is_gone(toy, finished, tmp_path):
     shutil.rmtree(workdir / "model")
     console = Console(record=True, width=1000, file=io.StringIO())
     run.train(make_config(toy), workdir, console=console)
-    assert f"{workdir / 'model'}: no longer there. Delete {workdir / 'results.json'}" in console.export_text()
+    assert (
+        f"{workdir / 'model'}: no longer there. Delete {workdir / 'results.json'}"
+        in console.export_text()
+    )
 
 
 def test_a_complete_run_is_compared_before_its_scores_are_told(toy, finished, tmp_path):
@@ -128,27 +160,44 @@ def test_a_complete_run_is_compared_before_its_scores_are_told(toy, finished, tm
         moved[f"data.{split}"] = str(tmp_path / f"other-{split}.jsonl")
         shutil.copy(toy[f"data.{split}"], moved[f"data.{split}"])
     results = json.loads((finished / "results.json").read_text())
-    assert run.train(make_config({**toy, **moved}), finished, console=Console(quiet=True)) == results
+    assert (
+        run.train(make_config({**toy, **moved}), finished, console=Console(quiet=True)).to_json()
+        == results
+    )
     file = Path(moved["data.test"])
     file.write_text(file.read_text().replace('"anger"', '"neutral"', 1))
-    with pytest.raises(UserError, match=r"given something else(.|\n)*test: texts, speakers, emotions or ids"):
+    with pytest.raises(
+        UserError, match=r"given something else(.|\n)*test: texts, speakers, emotions or ids"
+    ):
         run.train(make_config({**toy, **moved}), finished)
     file.unlink()
-    with pytest.raises(UserError, match=r"holds a complete run, but .*other-test\.jsonl, which does not exist"):
+    with pytest.raises(
+        UserError, match=r"holds a complete run, but .*other-test\.jsonl, which does not exist"
+    ):
         run.train(make_config({**toy, **moved}), finished)
 
 
 def test_the_best_checkpoint_is_not_replaced_by_another(tmp_path):
-    # Epoch 1 was the best, and its checkpoint is gone: of those that are there, that of epoch 2 has the highest score.
+    # Epoch 1 was the best, and its checkpoint is gone: of those that are there, that of epoch 2 has
+    # the highest score.
     checkpoints = types.SimpleNamespace(latest_step=None, best_step=lambda: 8)
     stage = types.SimpleNamespace(
-        _stage=Stage.ONE, _checkpoints=checkpoints, _best={"best_epoch": 1}, _steps_per_epoch=4, _steps=12
+        _stage=Stage.ONE,
+        _checkpoints=checkpoints,
+        _best={"best_epoch": 1},
+        _steps_per_epoch=4,
+        _steps=12,
     )
     stage._folder, stage._anew = tmp_path / "stage_one", tmp_path
-    with pytest.raises(UserError, match=rf"the checkpoint of epoch 1, the best, is gone; delete {tmp_path} to train anew"):
+    with pytest.raises(
+        UserError,
+        match=rf"the checkpoint of epoch 1, the best, is gone; delete {tmp_path} to train anew",
+    ):
         StageRun.best(stage, None)
     (tmp_path / "stage_two").mkdir()
-    with pytest.raises(UserError, match="stage_two holds checkpoints that began with a stage one that is gone"):
+    with pytest.raises(
+        UserError, match="stage_two holds checkpoints that began with a stage one that is gone"
+    ):
         StageRun.resume(stage, None)
 
 
@@ -157,15 +206,6 @@ def test_a_folder_that_is_no_run_is_left_alone(toy, tmp_path):
     with pytest.raises(UserError, match=r"holds files but no config\.json"):
         run.train(make_config(toy), tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
-
-
-def test_a_second_interrupt_stops_at_once():
-    with loop.StopRequest().installed() as stop:
-        signal.raise_signal(signal.SIGINT)
-        assert stop.requested
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def scores(monkeypatch, dev, test):
@@ -189,18 +229,27 @@ def test_select_on_test_chooses_stage_one_by_test(toy, tmp_path, monkeypatch, sw
     assert first.best_epoch == chosen
     # Stage two: a tie on dev goes to test with the switch, to the earlier epoch without.
     scores(monkeypatch, dev=[0, 50, 50], test=[0, 1, 2])
-    reps = {split: prepared.encoding.represent(first.params, prepared.examples[split]) for split in ("train", "dev", "test")}
+    reps = {
+        split: prepared.encoding.represent(first.params, prepared.examples[split])
+        for split in ("train", "dev", "test")
+    }
     assert run_stage_two(prepared, context, first, reps).best_epoch == (2 if switch else 1)
 
 
 def test_stale_anchors_come_from_the_last_epoch(toy, tmp_path, monkeypatch):
     results = {}
     for stale in (False, True):
-        prepared = experiment.prepare(make_config(toy, compat__stale_anchors=stale, stage_one__epochs=3), mesh=make_mesh(1))
+        prepared = experiment.prepare(
+            make_config(toy, compat__stale_anchors=stale, stage_one__epochs=3), mesh=make_mesh(1)
+        )
         folder = tmp_path / str(stale)
         folder.mkdir()
         scores(monkeypatch, dev=[30, 20, 10], test=[])
-        results[stale] = run_stage_one(prepared, StageContext(folder, Console(quiet=True), loop.StopRequest()))
+        results[stale] = run_stage_one(
+            prepared, StageContext(folder, Console(quiet=True), loop.StopRequest())
+        )
     assert results[True].best_epoch == results[False].best_epoch == 1
-    np.testing.assert_array_equal(*(results[s].params["mapping"]["output"]["kernel"] for s in (True, False)))
+    np.testing.assert_array_equal(
+        *(results[s].params["mapping"]["output"]["kernel"] for s in (True, False))
+    )
     assert np.max(np.abs(results[True].anchors - results[False].anchors)) > 1e-3

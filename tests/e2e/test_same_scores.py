@@ -29,7 +29,9 @@ def test_split(toy):
 
 @pytest.fixture(scope="module")
 def promised(finished):
-    return pytest.approx(json.loads((finished / "results.json").read_text())["stage_two"]["test"]["weighted_f1"])
+    return pytest.approx(
+        json.loads((finished / "results.json").read_text())["stage_two"]["test"]["weighted_f1"]
+    )
 
 
 def test_in_python(finished, test_split, promised):
@@ -42,17 +44,27 @@ def test_on_the_command_line(finished, toy, test_split, promised, tmp_path):
     files = ["--input", toy["data.test"], "--output", str(tmp_path / "answers.jsonl")]
     done = CliRunner().invoke(app, ["predict", "--model", str(finished / "model"), *files])
     assert done.exit_code == 0, done.output
-    assert test_split[1]([json.loads(line) for line in (tmp_path / "answers.jsonl").open()]) == promised
+    assert (
+        test_split[1]([json.loads(line) for line in (tmp_path / "answers.jsonl").open()])
+        == promised
+    )
 
 
 def test_over_http(finished, test_split, promised):
     dialogues, weighted_f1 = test_split
     asked = [
-        {"id": d["id"], "utterances": [{name: u[name] for name in ("speaker", "text")} for u in d["utterances"]]}
+        {
+            "id": d["id"],
+            "utterances": [
+                {name: u[name] for name in ("speaker", "text")} for u in d["utterances"]
+            ],
+        }
         for d in dialogues
     ]
     recognizer = EmotionRecognizer.from_pretrained(finished / "model")
-    with TestClient(create_app(recognizer, ServiceSettings(warm=False)), base_url="http://localhost") as client:
+    with TestClient(
+        create_app(recognizer, ServiceSettings(warm=False)), base_url="http://localhost"
+    ) as client:
         answered = client.post("/v1/predict", json={"dialogues": asked})
     assert answered.status_code == 200, answered.text
     assert weighted_f1(answered.json()["dialogues"]) == promised

@@ -1,4 +1,6 @@
-"""A run with every choice that the paper leaves open: unfreezing, layer-wise decay, a table of rates, the mean as readout."""
+"""A run with every choice that the paper leaves open: unfreezing, layer-wise decay, a table of
+rates, the mean as readout.
+"""
 
 import json
 import signal
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from eacl_jax.config import Stage
 from eacl_jax.errors import UserError
 from eacl_jax.model.mesh import make_mesh
 from eacl_jax.training import evaluation, experiment, loop, run, stage
@@ -61,26 +64,30 @@ def test_it_goes_on_identically_compiles_once_and_finishes(toy, tmp_path, monkey
     monkeypatch.setattr(experiment, "make_mesh", lambda: make_mesh(1))
     with monkeypatch.context() as patch:
         later_is_better = iter(range(3))
-        patch.setattr(stage, "score", lambda *_: dict.fromkeys(stage.HEADLINE, next(later_is_better)))
+        patch.setattr(
+            stage, "score", lambda *_: dict.fromkeys(stage.HEADLINE, next(later_is_better))
+        )
         before, after = stage_one(config, tmp_path / "whole")
     assert len(traces) == len(set(traces)) <= 3  # not again at each layer that joins
-    moved = jax.tree.map(lambda a, b: np.any(a != b), before["encoder"]["embeddings"], after["encoder"]["embeddings"])
+    moved = jax.tree.map(
+        lambda a, b: np.any(a != b), before["encoder"]["embeddings"], after["encoder"]["embeddings"]
+    )
     assert moved["tokens"]["embedding"]  # in the last epoch
     assert not moved["positions"]["embedding"]  # held by the table
 
-    with monkeypatch.context() as patch:
-        patch.setattr(run, "StopRequest", lambda: StopAfter(15))
-        with pytest.raises(loop.Interrupted):
-            run.train(config, tmp_path / "run", console=Console(quiet=True))
+    with pytest.raises(loop.Interrupted):
+        run.train(config, tmp_path / "run", stop=StopAfter(15), console=Console(quiet=True))
     assert 0 < len(losses(tmp_path / "run")) < len(losses(tmp_path / "whole"))
     results = run.train(config, tmp_path / "run", console=Console(quiet=True))
     assert losses(tmp_path / "run") == losses(tmp_path / "whole")
     scores = evaluation.evaluate(tmp_path / "run", "test")  # by the saved recognizer
-    assert scores == {stage: results[stage]["test"] for stage in scores}
+    assert scores == {stage: results.of(Stage(stage)).test.to_json() for stage in scores}
 
 
 def test_in_the_first_epoch_the_top_layer_alone_moves(toy, tmp_path):
-    before, after = stage_one(make_config(toy, **{**CHOICES, "stage_one__epochs": 1}), tmp_path / "first")
+    before, after = stage_one(
+        make_config(toy, **{**CHOICES, "stage_one__epochs": 1}), tmp_path / "first"
+    )
     moved = jax.tree.map(lambda a, b: (a != b).reshape(len(a), -1).any(axis=1), before, after)
     assert moved["encoder"]["layers"]["attention"]["query"]["kernel"].tolist() == [False, True]
     assert not any(m.any() for m in jax.tree.leaves(moved["encoder"]["embeddings"]))
@@ -94,21 +101,32 @@ def test_an_encoder_without_first_token_mask_and_longest_length(toy, tmp_path, m
     folder = tmp_path / "t5"
     tokenizer.save_pretrained(folder)
     (folder / "config.json").write_text(json.dumps({**CONFIGS["t5"], "vocab_size": len(tokenizer)}))
-    t5 = {"encoder__path": str(folder), "encoder__random_weights": True, "stage_one__max_steps": 2, "stage_two__epochs": 1}
+    t5 = {
+        "encoder__path": str(folder),
+        "encoder__random_weights": True,
+        "stage_one__max_steps": 2,
+        "stage_two__epochs": 1,
+    }
     with pytest.raises(UserError, match=r'set config\.model\.readout to "last" or "mean"'):
         experiment.prepare(make_config(toy, **t5))
     config = make_config(toy, **t5, model__readout="last")
     results = run.train(config, tmp_path / "run", console=Console(quiet=True))
-    assert evaluation.evaluate(tmp_path / "run", "dev")["stage_two"] == results["stage_two"]["dev"]
+    assert (
+        evaluation.evaluate(tmp_path / "run", "dev")["stage_two"] == results.stage_two.dev.to_json()
+    )
 
 
 def test_the_compat_switch_overrides_the_readout(toy):
-    prepared = experiment.prepare(make_config(toy, model__readout="mean", compat__readout_first=True), mesh=make_mesh(1))
+    prepared = experiment.prepare(
+        make_config(toy, model__readout="mean", compat__readout_first=True), mesh=make_mesh(1)
+    )
     assert {e.readout for e in prepared.examples["dev"]} == {0}
     assert not prepared.merge(prepared.params).pooled
 
 
 def test_a_table_that_does_not_fit_is_refused_before_anything_is_written(toy, tmp_path):
     with pytest.raises(UserError, match=r"no row for the parameter predictor/bias"):
-        run.train(make_config(toy, stage_one__rates=("encoder/.*=1", "mapping/.*=1")), tmp_path / "run")
+        run.train(
+            make_config(toy, stage_one__rates=("encoder/.*=1", "mapping/.*=1")), tmp_path / "run"
+        )
     assert not (tmp_path / "run").exists()

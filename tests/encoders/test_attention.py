@@ -1,4 +1,6 @@
-"""The kernels of attention agree, and refuse what they cannot do; what nobody reads is left out; layers can be run again."""
+"""The kernels of attention agree, and refuse what they cannot do; what nobody reads is left out;
+layers can be run again.
+"""
 
 from typing import Any
 
@@ -17,12 +19,21 @@ from tests.stubs.encoders import CONFIGS, FORMS, Inputs, rows, tiny
 
 
 def _inputs(kind: str) -> tuple[dict[str, jax.Array], jax.Array]:
-    """Queries, keys, values, and a bias of the given kind; and a mask of two segments and padding."""
+    """Queries, keys, values, and a bias of the given kind; and a mask of two segments and
+    padding.
+    """
     generator = np.random.default_rng(0)
-    arrays = {name: generator.normal(size=(2, 11, 3, 4)).astype(np.float32) for name in ("query", "key", "value")}
+    arrays = {
+        name: generator.normal(size=(2, 11, 3, 4)).astype(np.float32)
+        for name in ("query", "key", "value")
+    }
     if kind != "none":
-        arrays["bias"] = generator.normal(size=((2,) if kind == "by row" else ()) + (3, 11, 11)).astype(np.float32)
-    return jax.tree.map(jnp.asarray, arrays), segment_mask(jnp.array([[1] * 5 + [2] * 4 + [0] * 2, [1] * 11]))
+        arrays["bias"] = generator.normal(
+            size=((2,) if kind == "by row" else ()) + (3, 11, 11)
+        ).astype(np.float32)
+    return jax.tree.map(jnp.asarray, arrays), segment_mask(
+        jnp.array([[1] * 5 + [2] * 4 + [0] * 2, [1] * 11])
+    )
 
 
 @pytest.mark.parametrize("kind", ["none", "by head", "by row"])
@@ -40,11 +51,15 @@ def test_recomputed_attention_equals_the_plain_one(kind: str, rate: float) -> No
 
 
 @pytest.mark.parametrize("kind", ["none", "by head", "by row"])
-def test_the_fused_kernel_is_given_the_same_problem(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_fused_kernel_is_given_the_same_problem(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     arrays, mask = _inputs(kind)
     expected = attend(**arrays, mask=mask, scale=0.3)
     fused = jax.nn.dot_product_attention
-    monkeypatch.setattr(jax.nn, "dot_product_attention", lambda *args, implementation, **kw: fused(*args, **kw))
+    monkeypatch.setattr(
+        jax.nn, "dot_product_attention", lambda *args, implementation, **kw: fused(*args, **kw)
+    )
     with using(Attention("cudnn", dropout=False)):
         chex.assert_trees_all_close(attend(**arrays, mask=mask, scale=0.3), expected, atol=1e-6)
 
@@ -65,7 +80,9 @@ def test_without_attention_dropout_only_that_is_left_out() -> None:
     config = {**CONFIGS["bert"], "hidden_dropout_prob": 0.0}
     encoders = {kept: build(config, attention=Attention(dropout=kept)) for kept in (True, False)}
     inputs = rows([(7, 4)], width=12)
-    hidden = {kept: e(*inputs, deterministic=False, rngs=nnx.Rngs(0)) for kept, e in encoders.items()}
+    hidden = {
+        kept: e(*inputs, deterministic=False, rngs=nnx.Rngs(0)) for kept, e in encoders.items()
+    }
     np.testing.assert_allclose(hidden[False], encoders[False](*inputs), atol=1e-6)
     assert np.abs(hidden[True] - hidden[False]).max() > 1e-2
 
@@ -90,34 +107,55 @@ READ = jnp.array([[2, 9, 0], [4, 4, 20]])
 def test_reading_some_columns_equals_reading_all(architecture: str) -> None:
     encoder, inputs = tiny(architecture), rows([(7, 4, 9), (13, 5)], width=23)
     graphdef, params = nnx.split(encoder, nnx.Param)
-    whole, some = jax.jit(lambda params: [nnx.merge(graphdef, params)(*inputs, **how) for how in ({}, {"read": READ})])(params)
-    np.testing.assert_allclose(some, np.take_along_axis(np.asarray(whole), np.asarray(READ)[:, :, None], 1), atol=1e-5)
+    whole, some = jax.jit(
+        lambda params: [nnx.merge(graphdef, params)(*inputs, **how) for how in ({}, {"read": READ})]
+    )(params)
+    np.testing.assert_allclose(
+        some, np.take_along_axis(np.asarray(whole), np.asarray(READ)[:, :, None], 1), atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("scan_layers", [True, False], ids=["scan", "unrolled"])
-@pytest.mark.parametrize(("architecture", "frozen_layers"), [("bert", 0), ("bert", 2), ("mpnet", 1)])
-def test_reading_some_columns_has_the_same_gradients(architecture: str, frozen_layers: int, scan_layers: bool) -> None:
+@pytest.mark.parametrize(
+    ("architecture", "frozen_layers"), [("bert", 0), ("bert", 2), ("mpnet", 1)]
+)
+def test_reading_some_columns_has_the_same_gradients(
+    architecture: str, frozen_layers: int, scan_layers: bool
+) -> None:
     inputs = rows([(7, 4, 9), (13, 5)], width=23)
     encoder = tiny(architecture, scan_layers=scan_layers, frozen_layers=frozen_layers)
     graphdef, params = nnx.split(encoder, nnx.Param)
 
     def loss(params: nnx.State, read: Any) -> jax.Array:
         hidden = nnx.merge(graphdef, params)(*inputs, read=read)
-        return jnp.sum(jnp.sin(hidden if read is not None else jnp.take_along_axis(hidden, READ[:, :, None], 1)))
+        return jnp.sum(
+            jnp.sin(
+                hidden if read is not None else jnp.take_along_axis(hidden, READ[:, :, None], 1)
+            )
+        )
 
-    some, whole = (jax.jit(jax.grad(loss), static_argnums=() if read is not None else 1)(params, read) for read in (READ, None))
+    some, whole = (
+        jax.jit(jax.grad(loss), static_argnums=() if read is not None else 1)(params, read)
+        for read in (READ, None)
+    )
     chex.assert_trees_all_close(jax.tree.leaves(some), jax.tree.leaves(whole), atol=1e-4)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("architecture", ["bert", "deberta-v2-everything", "modernbert-everything", "xlnet"])
+@pytest.mark.parametrize(
+    "architecture", ["bert", "deberta-v2-everything", "modernbert-everything", "xlnet"]
+)
 def test_layers_run_again_give_the_same_gradients(architecture: str) -> None:
     inputs = rows([(7, 4), (9,)], width=12)
     results = []
     for remat in (False, True):
         encoder = tiny(architecture)
         encoder.remat = remat
-        results.append(jax.tree.leaves(_gradients(encoder, inputs, deterministic=False, rngs=jax.random.key(0, impl="rbg"))))
+        results.append(
+            jax.tree.leaves(
+                _gradients(encoder, inputs, deterministic=False, rngs=jax.random.key(0, impl="rbg"))
+            )
+        )
     chex.assert_trees_all_close(*results, rtol=1e-4, atol=1e-4)
 
 
@@ -135,14 +173,19 @@ def test_running_layers_again_keeps_less() -> None:
 
 def test_masks_keep_what_they_should_and_differ() -> None:
     shape, rate = (64, 512), 0.1
-    masks = np.stack([keep_mask(dropout_seed(jax.random.key(seed)), rate, shape) for seed in range(20)])
+    masks = np.stack(
+        [keep_mask(dropout_seed(jax.random.key(seed)), rate, shape) for seed in range(20)]
+    )
     # 5 standard deviations around the rate, over all and in each row and column.
     for axis in ((0, 1, 2), (0, 1), (0, 2)):
         count = masks.size / np.prod([masks.shape[i] for i in range(3) if i not in axis])
         assert np.abs(masks.mean(axis) - 0.9).max() < 5 * np.sqrt(0.09 / count)
     # Neighbours, rows and seeds are uncorrelated: a coefficient has deviation 1 / sqrt(count).
     dropped = masks - masks.mean()
-    pairs = {"column": (dropped[..., 1:], dropped[..., :-1]), "row": (dropped[:, 1:], dropped[:, :-1])}
+    pairs = {
+        "column": (dropped[..., 1:], dropped[..., :-1]),
+        "row": (dropped[:, 1:], dropped[:, :-1]),
+    }
     pairs["seed"] = (dropped[1:], dropped[:-1])
     for first, second in pairs.values():
         assert np.abs(np.mean(first * second) / dropped.var()) < 5 / np.sqrt(first.size)

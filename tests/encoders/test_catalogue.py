@@ -14,7 +14,11 @@ from tests.stubs.root import ROOT
 def test_every_architecture_is_described_and_has_an_example() -> None:
     assert set(DESCRIBED) == set(ARCHITECTURES)
     assert all(checkpoints for _, _, checkpoints in listed())
-    assert sum(len(checkpoints) for _, _, checkpoints in listed()) == len(KNOWN) == len({entry.hub_id for entry in KNOWN})
+    assert (
+        sum(len(checkpoints) for _, _, checkpoints in listed())
+        == len(KNOWN)
+        == len({entry.hub_id for entry in KNOWN})
+    )
 
 
 def test_published_sizes() -> None:
@@ -33,12 +37,18 @@ def test_published_sizes() -> None:
 
 @pytest.mark.parametrize("entry", KNOWN, ids=lambda entry: entry.hub_id)
 def test_as_many_parameters_as_in_pytorch(entry: Known) -> None:
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed: there is nothing to compare with")
+    torch = pytest.importorskip(
+        "torch", reason="PyTorch is not installed: there is nothing to compare with"
+    )
     from tests.parity.test_encoder_parity import theirs_without_values
 
     model = theirs_without_values(entry.config)
     assert isinstance(model, torch.nn.Module)
-    theirs = sum(p.numel() for name, p in model.named_parameters() if not name.startswith(("pooler.", "mask_emb")))
+    theirs = sum(
+        p.numel()
+        for name, p in model.named_parameters()
+        if not name.startswith(("pooler.", "mask_emb"))
+    )
     prefix = entry.prefix.length * 24 * 2 * 1024 if entry.prefix else 0
     assert entry.parameters == theirs + prefix
 

@@ -1,4 +1,6 @@
-"""What every architecture's call promises: segments kept apart, padding harmless, dropout by key, layers frozen."""
+"""What every architecture's call promises: segments kept apart, padding harmless, dropout by key,
+layers frozen.
+"""
 
 from typing import Any
 
@@ -16,8 +18,17 @@ from tests.stubs.encoders import CONFIGS, FORMS, Inputs, jitted, rows, tiny
 
 architectures = pytest.mark.parametrize("architecture", sorted(CONFIGS))
 forms = pytest.mark.parametrize("architecture", sorted({*CONFIGS, *FORMS}))
-# What depends on the layers alone is tested once for those that share their code: ELECTRA's and RoBERTa's are BERT's.
-LAYERED = ["bert", "deberta", "deberta-v2-everything", "modernbert-everything", "mpnet", "t5", "xlnet"]
+# What depends on the layers alone is tested once for those that share their code: ELECTRA's and
+# RoBERTa's are BERT's.
+LAYERED = [
+    "bert",
+    "deberta",
+    "deberta-v2-everything",
+    "modernbert-everything",
+    "mpnet",
+    "t5",
+    "xlnet",
+]
 layered = pytest.mark.parametrize("architecture", LAYERED)
 scanned = pytest.mark.parametrize("scan_layers", [True, False], ids=["scan", "unrolled"])
 
@@ -39,7 +50,9 @@ def test_packed_equals_separate_rows(architecture: str) -> None:
         separate.segment_ids[row, :length] = 1
     together, apart = encode(packed), encode(separate)
     for row, (source, start, length) in enumerate(pieces):
-        np.testing.assert_allclose(together[source, start : start + length], apart[row, :length], atol=1e-5)
+        np.testing.assert_allclose(
+            together[source, start : start + length], apart[row, :length], atol=1e-5
+        )
 
 
 @forms
@@ -47,7 +60,14 @@ def test_nothing_leaks_between_segments_or_from_padding(architecture: str) -> No
     encode = jitted(tiny(architecture))
     inputs = rows([(7, 4, 9), (13, 2)], width=23)
     before = np.asarray(encode(inputs))
-    for row, start, stop in [(0, 0, 7), (0, 7, 11), (0, 11, 20), (0, 20, 23), (1, 13, 15), (1, 15, 23)]:
+    for row, start, stop in [
+        (0, 0, 7),
+        (0, 7, 11),
+        (0, 11, 20),
+        (0, 20, 23),
+        (1, 13, 15),
+        (1, 15, 23),
+    ]:
         tokens = inputs.tokens.copy()
         tokens[row, start:stop] = (tokens[row, start:stop] + 17) % 61
         after = np.asarray(encode(inputs._replace(tokens=tokens)))
@@ -67,7 +87,9 @@ def test_gradient_stays_inside_a_segment(architecture: str) -> None:
 
     @jax.jit
     def gradient(params: nnx.State) -> nnx.State:
-        return jax.grad(lambda params: jnp.sum(jnp.sin(nnx.merge(graphdef, params)(*inputs)[0, 5:11])))(params)
+        return jax.grad(
+            lambda params: jnp.sum(jnp.sin(nnx.merge(graphdef, params)(*inputs)[0, 5:11]))
+        )(params)
 
     touched = np.abs(gradient(params)["embeddings"]["tokens"]["embedding"][...]).max(axis=1) > 0
     np.testing.assert_array_equal(np.flatnonzero(touched), np.arange(15, 21))
@@ -81,7 +103,9 @@ def test_rows_of_padding_stay_finite(architecture: str) -> None:
 
     @jax.jit
     def run(params: nnx.State) -> tuple[jax.Array, nnx.State]:
-        return jax.value_and_grad(lambda params: jnp.sum(nnx.merge(graphdef, params)(*inputs) ** 3))(params)
+        return jax.value_and_grad(
+            lambda params: jnp.sum(nnx.merge(graphdef, params)(*inputs) ** 3)
+        )(params)
 
     value, gradient = run(params)
     assert np.isfinite(value)
@@ -94,10 +118,14 @@ def test_scanned_equals_unrolled(architecture: str) -> None:
     inputs = rows([(7, 4), (9,)], width=12)
     results = []
     for scan_layers in (True, False):
-        graphdef, params = nnx.split(tiny(architecture, scan_layers=scan_layers, frozen_layers=1), nnx.Param)
+        graphdef, params = nnx.split(
+            tiny(architecture, scan_layers=scan_layers, frozen_layers=1), nnx.Param
+        )
 
         def loss(params: nnx.State, key: jax.Array, graphdef: Any = graphdef) -> jax.Array:
-            hidden = nnx.merge(graphdef, params)(*inputs, deterministic=False, rngs=nnx.Rngs(dropout=key))
+            hidden = nnx.merge(graphdef, params)(
+                *inputs, deterministic=False, rngs=nnx.Rngs(dropout=key)
+            )
             return jnp.sum(jnp.sin(hidden))
 
         value, gradient = jax.jit(jax.value_and_grad(loss))(params, _key(3))
@@ -116,7 +144,9 @@ def test_scanned_equals_unrolled(architecture: str) -> None:
 @layered
 @scanned
 @pytest.mark.slow
-def test_dropout_follows_its_key_through_split_and_merge(architecture: str, scan_layers: bool) -> None:
+def test_dropout_follows_its_key_through_split_and_merge(
+    architecture: str, scan_layers: bool
+) -> None:
     encoder = tiny(architecture, scan_layers=scan_layers)
     graphdef, params, rest = nnx.split(encoder, nnx.Param, ...)
     assert not jax.tree.leaves(rest)
@@ -128,7 +158,11 @@ def test_dropout_follows_its_key_through_split_and_merge(architecture: str, scan
         traces.append(key)
 
         def loss(params: nnx.State) -> jax.Array:
-            return jnp.sum(jnp.sin(nnx.merge(graphdef, params)(*inputs, deterministic=False, rngs=nnx.Rngs(key))))
+            return jnp.sum(
+                jnp.sin(
+                    nnx.merge(graphdef, params)(*inputs, deterministic=False, rngs=nnx.Rngs(key))
+                )
+            )
 
         return jax.value_and_grad(loss)(params)
 
@@ -149,7 +183,8 @@ def test_layers_draw_different_dropout() -> None:
         "initializer_range": 0.0,
     }
     encoder = tiny("bert", changes=changes)
-    # With zero weights and these biases a layer adds dropout(1) to what it normalizes: its pattern is visible in the output.
+    # With zero weights and these biases a layer adds dropout(1) to what it normalizes: its pattern
+    # is visible in the output.
     encoder.layers.attention.output.bias[...] = jnp.ones((2, 24))
     encoder.layers.attention_norm.bias[...] = jnp.zeros((2, 24))
     inputs = rows([(12,)], width=12)
@@ -163,15 +198,22 @@ def test_layers_draw_different_dropout() -> None:
     assert 0.3 < np.mean(patterns[0] == patterns[1]) < 0.7
 
 
-@pytest.mark.parametrize(("field", "changed"), [("hidden_dropout_prob", 0.0), ("attention_probs_dropout_prob", 0.0)])
+@pytest.mark.parametrize(
+    ("field", "changed"), [("hidden_dropout_prob", 0.0), ("attention_probs_dropout_prob", 0.0)]
+)
 def test_each_dropout_rate_comes_from_the_config(field: str, changed: float) -> None:
     inputs = rows([(9,)], width=9)
     quiet = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     rng = _key(0)
     base = tiny("roberta", changes=quiet)(*inputs)
-    np.testing.assert_array_equal(tiny("roberta", changes=quiet)(*inputs, deterministic=False, rngs=rng), base)
+    np.testing.assert_array_equal(
+        tiny("roberta", changes=quiet)(*inputs, deterministic=False, rngs=rng), base
+    )
     other = dict.fromkeys(quiet, 0.2) | {field: changed}
-    assert np.abs(tiny("roberta", changes=other)(*inputs, deterministic=False, rngs=rng) - base).max() > 0.1
+    assert (
+        np.abs(tiny("roberta", changes=other)(*inputs, deterministic=False, rngs=rng) - base).max()
+        > 0.1
+    )
 
 
 def _products(jaxpr: Any) -> int:
@@ -193,12 +235,16 @@ def test_no_backward_pass_through_frozen_layers(architecture: str, scan_layers: 
     inputs = rows([(7, 4), (9,)], width=12)
 
     def count(frozen_layers: int) -> tuple[int, int]:
-        graphdef, params = nnx.split(tiny(architecture, scan_layers=scan_layers, frozen_layers=frozen_layers), nnx.Param)
+        graphdef, params = nnx.split(
+            tiny(architecture, scan_layers=scan_layers, frozen_layers=frozen_layers), nnx.Param
+        )
 
         def loss(params: nnx.State) -> jax.Array:
             return jnp.sum(nnx.merge(graphdef, params)(*inputs) ** 2)
 
-        return _products(jax.make_jaxpr(loss)(params).jaxpr), _products(jax.make_jaxpr(jax.grad(loss))(params).jaxpr)
+        return _products(jax.make_jaxpr(loss)(params).jaxpr), _products(
+            jax.make_jaxpr(jax.grad(loss))(params).jaxpr
+        )
 
     layers = tiny(architecture).num_layers
     forward, everything = count(0)
@@ -217,7 +263,9 @@ def test_depths_tell_where_gradients_are_cut(architecture: str, scan_layers: boo
     encoder = tiny(architecture, scan_layers=scan_layers, frozen_layers=1)
     graphdef, params = nnx.split(encoder, nnx.Param)
     inputs = rows([(7, 4), (9,)], width=12)
-    gradient = jax.jit(jax.grad(lambda params: jnp.sum(jnp.sin(nnx.merge(graphdef, params)(*inputs)))))(params)
+    gradient = jax.jit(
+        jax.grad(lambda params: jnp.sum(jnp.sin(nnx.merge(graphdef, params)(*inputs))))
+    )(params)
     depths = encoder.depths()
     assert jax.tree.structure(depths) == jax.tree.structure(params)
 
@@ -238,10 +286,14 @@ def test_bfloat16_computes_in_it_and_keeps_float32_parameters(architecture: str)
     inputs = rows([(7, 4), (9,)], width=12)
     hidden = jitted(encoder)(inputs)
     assert hidden.dtype == jnp.bfloat16
-    assert {leaf.dtype for leaf in jax.tree.leaves(nnx.state(encoder, nnx.Param))} == {jnp.dtype("float32")}
+    assert {leaf.dtype for leaf in jax.tree.leaves(nnx.state(encoder, nnx.Param))} == {
+        jnp.dtype("float32")
+    }
     exact = np.asarray(jitted(tiny(architecture))(inputs))
     valid = inputs.segment_ids > 0
-    error = np.linalg.norm((np.asarray(hidden, np.float32) - exact)[valid]) / np.linalg.norm(exact[valid])
+    error = np.linalg.norm((np.asarray(hidden, np.float32) - exact)[valid]) / np.linalg.norm(
+        exact[valid]
+    )
     assert error < (4e-2 if "everything" in architecture else 2e-2)
 
 
@@ -252,7 +304,9 @@ def test_softmax_is_float32_under_bfloat16() -> None:
     key = jnp.asarray(4.0 + generator.uniform(-0.1, 0.1, (1, 6, 1, 4)), jnp.bfloat16)
     value = jnp.asarray(generator.standard_normal((1, 6, 1, 4)), jnp.bfloat16)
     bias = jnp.asarray(generator.standard_normal((1, 1, 6)), jnp.float32)
-    scores = np.einsum("qw,kw->qk", *(np.asarray(x, np.float64)[0, :, 0] for x in (query, key))) / 2 + np.asarray(bias[0])
+    scores = np.einsum(
+        "qw,kw->qk", *(np.asarray(x, np.float64)[0, :, 0] for x in (query, key))
+    ) / 2 + np.asarray(bias[0])
     probabilities = np.exp(scores - scores.max())
     expected = probabilities / probabilities.sum() @ np.asarray(value, np.float64)[0, :, 0]
     result = attend(query, key, value, jnp.ones((1, 1, 6), bool), bias=bias)
@@ -261,7 +315,9 @@ def test_softmax_is_float32_under_bfloat16() -> None:
 
 
 def test_layer_norm_is_float32_under_bfloat16() -> None:
-    """What the embeddings' LayerNorm sees, and every scale, differ by less than bfloat16 can tell."""
+    """What the embeddings' LayerNorm sees, and every scale, differ by less than bfloat16 can
+    tell.
+    """
     layer_norm = tiny("bert", dtype="bfloat16").embeddings.norm
     layer_norm.scale[...] = 1 + jnp.arange(24) / 1024
     values = 256 + np.arange(24, dtype=np.float32)[None] % 7 / 64
@@ -274,12 +330,21 @@ def test_layer_norm_is_float32_under_bfloat16() -> None:
 def test_attributes(architecture: str) -> None:
     encoder = tiny(architecture)
     # Where a table of positions, or config.json, limits them.
-    usable = {"bert": 48, "electra": 48, "modernbert": 48, "roberta": 46, "mpnet": 46}.get(architecture)
+    usable = {"bert": 48, "electra": 48, "modernbert": 48, "roberta": 46, "mpnet": 46}.get(
+        architecture
+    )
     layers = 4 if architecture == "modernbert" else 2
-    assert (encoder.hidden_size, encoder.num_layers, encoder.vocab_size, encoder.max_length) == (24, layers, 61, usable)
+    assert (encoder.hidden_size, encoder.num_layers, encoder.vocab_size, encoder.max_length) == (
+        24,
+        layers,
+        61,
+        usable,
+    )
 
 
-@pytest.mark.parametrize(("architecture", "usable"), [("bert", 48), ("roberta", 46), ("deberta-everything", 48)])
+@pytest.mark.parametrize(
+    ("architecture", "usable"), [("bert", 48), ("roberta", 46), ("deberta-everything", 48)]
+)
 def test_position_beyond_the_table_gives_nan(architecture: str, usable: int) -> None:
     longest = rows([(usable,), (1,)], width=usable + 1)
     encode = jitted(tiny(architecture))
@@ -289,7 +354,9 @@ def test_position_beyond_the_table_gives_nan(architecture: str, usable: int) -> 
 
 
 def test_more_frozen_layers_than_layers() -> None:
-    with pytest.raises(UserError, match=r"frozen_layers must be from 0 to the encoder's 2 layers .* got 3"):
+    with pytest.raises(
+        UserError, match=r"frozen_layers must be from 0 to the encoder's 2 layers .* got 3"
+    ):
         tiny("bert", frozen_layers=3)
 
 

@@ -35,7 +35,9 @@ def test_folder(folder: Path) -> None:
     assert loaded.folder == folder
     assert loaded.tokenizer("so what", add_special_tokens=False)["input_ids"] == [5, 3]
     assert loaded.module.frozen_layers == 1
-    chex.assert_trees_all_equal(nnx.state(loaded.module), nnx.state(tiny("roberta", scan_layers=False)))
+    chex.assert_trees_all_equal(
+        nnx.state(loaded.module), nnx.state(tiny("roberta", scan_layers=False))
+    )
 
 
 def test_random_weights_need_no_weight_file(folder: Path) -> None:
@@ -48,7 +50,8 @@ def test_random_weights_need_no_weight_file(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "depth", "scanned"), [("auto", 11, False), ("auto", 12, True), ("always", 2, True), ("never", 12, False)]
+    ("setting", "depth", "scanned"),
+    [("auto", 11, False), ("auto", 12, True), ("always", 2, True), ("never", 12, False)],
 )
 def test_deep_encoders_are_scanned(folder: Path, setting: Any, depth: int, scanned: bool) -> None:
     rewrite(folder, num_hidden_layers=depth)
@@ -64,17 +67,32 @@ def test_checksum(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model_type": "gpt2"}, r"'model_type' is 'gpt2'; supported: bert, camembert, deberta, .*, xlnet"),
+        (
+            {"model_type": "gpt2"},
+            r"'model_type' is 'gpt2'; supported: bert, camembert, deberta, .*, xlnet",
+        ),
         ({"model_type": None}, r"'model_type' is None"),
         ({"hidden_act": "sparkle"}, r"'hidden_act' must be one of gelu, .*; got 'sparkle'"),
-        ({"num_attention_heads": 5}, r"'hidden_size' \(24\) must be a multiple of 'num_attention_heads' \(5\)"),
+        (
+            {"num_attention_heads": 5},
+            r"'hidden_size' \(24\) must be a multiple of 'num_attention_heads' \(5\)",
+        ),
         ({"vocab_size": None}, r"'vocab_size' is missing"),
         ({"vocab_size": "many"}, r"'vocab_size' must be a whole number of at least 1, got 'many'"),
         ({"hidden_dropout_prob": 1.0}, r"'hidden_dropout_prob' must be a number from 0 to below 1"),
-        ({"position_embedding_type": "relative_key"}, r"'position_embedding_type' must be one of absolute"),
+        (
+            {"position_embedding_type": "relative_key"},
+            r"'position_embedding_type' must be one of absolute",
+        ),
         ({"is_decoder": True}, r"'is_decoder' must be one of False"),
-        ({"max_position_embeddings": 2}, r"'max_position_embeddings' must be above 'pad_token_id' \+ 1"),
-        ({"num_hidden_layers": 0}, r"'num_hidden_layers' must be a whole number of at least 1, got 0"),
+        (
+            {"max_position_embeddings": 2},
+            r"'max_position_embeddings' must be above 'pad_token_id' \+ 1",
+        ),
+        (
+            {"num_hidden_layers": 0},
+            r"'num_hidden_layers' must be a whole number of at least 1, got 0",
+        ),
     ],
 )
 def test_config_that_cannot_be_built(changes: dict[str, Any], message: str, folder: Path) -> None:
@@ -87,45 +105,92 @@ def test_config_that_cannot_be_built(changes: dict[str, Any], message: str, fold
 @pytest.mark.parametrize(
     ("architecture", "changes", "message"),
     [
-        ("deberta", {"pos_att_type": "c2p|p2p"}, r"'pos_att_type' must be some of c2p, p2c; got 'p2p'"),
+        (
+            "deberta",
+            {"pos_att_type": "c2p|p2p"},
+            r"'pos_att_type' must be some of c2p, p2c; got 'p2p'",
+        ),
         ("deberta", {"pos_att_type": 3}, r"'pos_att_type' must be some of c2p, p2c; got '3'"),
-        ("deberta", {"relative_attention": "yes"}, r"'relative_attention' must be one of True, False; got 'yes'"),
-        ("deberta-v2", {"position_buckets": 100}, r"half of 'position_buckets' \(100\) .* the farthest distance, 48"),
+        (
+            "deberta",
+            {"relative_attention": "yes"},
+            r"'relative_attention' must be one of True, False; got 'yes'",
+        ),
+        (
+            "deberta-v2",
+            {"position_buckets": 100},
+            r"half of 'position_buckets' \(100\) .* the farthest distance, 48",
+        ),
         ("deberta-v2", {"conv_kernel_size": 2}, r"'conv_kernel_size' must be odd, got 2"),
-        ("deberta-v2", {"conv_kernel_size": 3, "conv_groups": 5}, r"must be a multiple of 'conv_groups' \(5\)"),
-        ("electra", {"embedding_size": 0}, r"'embedding_size' must be a whole number of at least 1, got 0"),
-        ("modernbert", {"layer_types": ["full_attention"]}, r"'layer_types' must name 4 layers, got 1"),
-        ("modernbert", {"layer_types": ["causal"] * 4}, r"'layer_types' must be a list of full_attention, sliding_attention"),
+        (
+            "deberta-v2",
+            {"conv_kernel_size": 3, "conv_groups": 5},
+            r"must be a multiple of 'conv_groups' \(5\)",
+        ),
+        (
+            "electra",
+            {"embedding_size": 0},
+            r"'embedding_size' must be a whole number of at least 1, got 0",
+        ),
+        (
+            "modernbert",
+            {"layer_types": ["full_attention"]},
+            r"'layer_types' must name 4 layers, got 1",
+        ),
+        (
+            "modernbert",
+            {"layer_types": ["causal"] * 4},
+            r"'layer_types' must be a list of full_attention, sliding_attention",
+        ),
         (
             "modernbert",
             {"rope_parameters": {"full_attention": {"rope_type": "yarn"}}},
             r"'rope_type' must be one of default; got 'yarn'",
         ),
         ("modernbert", {"local_rope_theta": 0}, r"'rope_theta' must be positive"),
-        ("t5", {"feed_forward_proj": "gated-relu6"}, r"'feed_forward_proj' must be one of relu, .*; got 'gated-relu6'"),
-        ("t5", {"relative_attention_max_distance": 2}, r"'relative_attention_max_distance' \(2\) must be above a quarter"),
+        (
+            "t5",
+            {"feed_forward_proj": "gated-relu6"},
+            r"'feed_forward_proj' must be one of relu, .*; got 'gated-relu6'",
+        ),
+        (
+            "t5",
+            {"relative_attention_max_distance": 2},
+            r"'relative_attention_max_distance' \(2\) must be above a quarter",
+        ),
         ("xlnet", {"attn_type": "uni"}, r"'attn_type' must be one of bi; got 'uni'"),
         ("xlnet", {"n_head": 5}, r"'d_model' \(24\) must be a multiple of 'n_head' \(5\)"),
     ],
 )
-def test_what_an_architecture_cannot_do_is_refused(architecture: str, changes: dict[str, Any], message: str) -> None:
+def test_what_an_architecture_cannot_do_is_refused(
+    architecture: str, changes: dict[str, Any], message: str
+) -> None:
     with pytest.raises(UserError, match=message):
         build(CONFIGS[architecture] | changes)
 
 
 def test_prefix_where_an_architecture_takes_none() -> None:
-    with pytest.raises(UserError, match="holds a prefix_encoder, which 'model_type' 'mpnet' cannot take"):
+    with pytest.raises(
+        UserError, match="holds a prefix_encoder, which 'model_type' 'mpnet' cannot take"
+    ):
         build(CONFIGS["mpnet"], prefix=PrefixShape(3))
 
 
 def test_all_fields_that_are_amiss_are_named_at_once() -> None:
     with pytest.raises(UserError) as raised:
-        build(CONFIGS["mpnet"] | {"hidden_act": "x", "vocab_size": 0, "relative_attention_num_buckets": 16})
-    assert all(name in str(raised.value) for name in ("hidden_act", "vocab_size", "relative_attention_num_buckets"))
+        build(
+            CONFIGS["mpnet"]
+            | {"hidden_act": "x", "vocab_size": 0, "relative_attention_num_buckets": 16}
+        )
+    assert all(
+        name in str(raised.value)
+        for name in ("hidden_act", "vocab_size", "relative_attention_num_buckets")
+    )
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("{", "is not JSON"), ("[1]", "must hold a JSON object, got list"), (None, "is missing")]
+    ("text", "message"),
+    [("{", "is not JSON"), ("[1]", "must hold a JSON object, got list"), (None, "is missing")],
 )
 def test_damaged_config(text: str | None, message: str, folder: Path) -> None:
     (folder / "config.json").unlink()
@@ -149,7 +214,10 @@ def test_tokenizer_is_missing_damaged_or_too_large(folder: Path) -> None:
 
 @pytest.mark.parametrize("path", ["/no/such/folder", "./missing", "a/b/c", "over there"])
 def test_no_such_folder(path: str) -> None:
-    with pytest.raises(UserError, match=r"encoder.path: there is no folder .*; (did you mean|/|the current folder holds) "):
+    with pytest.raises(
+        UserError,
+        match=r"encoder.path: there is no folder .*; (did you mean|/|the current folder holds) ",
+    ):
         find_folder(path)
 
 
@@ -171,4 +239,6 @@ def test_files_inside_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_camembert_and_xlm_roberta_are_roberta() -> None:
     for name in ("camembert", "xlm-roberta"):
-        assert nnx.graphdef(build(CONFIGS["roberta"] | {"model_type": name})) == nnx.graphdef(tiny("roberta"))
+        assert nnx.graphdef(build(CONFIGS["roberta"] | {"model_type": name})) == nnx.graphdef(
+            tiny("roberta")
+        )

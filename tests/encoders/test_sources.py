@@ -1,4 +1,6 @@
-"""What is fetched from the Hugging Face hub, and what is taken from its cache. Nothing here uses the network."""
+"""What is fetched from the Hugging Face hub, and what is taken from its cache. Nothing here uses
+the network.
+"""
 
 import json
 import sys
@@ -15,7 +17,15 @@ from eacl_jax.encoders.sources import find_folder
 from eacl_jax.errors import UserError
 
 Fetched = dict[str, Any]
-COMMON = ["config.json", "tokenizer.json", "merges.txt", "README.md", "modeling.py", "optimizer.pkl", "tf_model.h5"]
+COMMON = [
+    "config.json",
+    "tokenizer.json",
+    "merges.txt",
+    "README.md",
+    "modeling.py",
+    "optimizer.pkl",
+    "tf_model.h5",
+]
 SHARDS = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
 
 
@@ -31,8 +41,17 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Fetche
             return [*COMMON, *files]
 
         def snapshot(name: str, *, revision: str, allow_patterns: Sequence[str]) -> str:
-            fetched = {file for file in (*COMMON, *files) if any(fnmatch(file, pattern) for pattern in allow_patterns)}
-            asked.update(name=name, revision=revision, weights=fetched - set(COMMON), others=fetched & set(COMMON))
+            fetched = {
+                file
+                for file in (*COMMON, *files)
+                if any(fnmatch(file, pattern) for pattern in allow_patterns)
+            }
+            asked.update(
+                name=name,
+                revision=revision,
+                weights=fetched - set(COMMON),
+                others=fetched & set(COMMON),
+            )
             return str(tmp_path)
 
         monkeypatch.setattr(huggingface_hub.HfApi, "list_repo_files", listing)
@@ -46,18 +65,32 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Fetche
     ("held", "fetched"),
     [
         (["flax_model.msgpack", "model.safetensors", "pytorch_model.bin"], {"model.safetensors"}),
-        (["pytorch_model.bin", "model.safetensors.index.json", *SHARDS], {"model.safetensors.index.json", *SHARDS}),
+        (
+            ["pytorch_model.bin", "model.safetensors.index.json", *SHARDS],
+            {"model.safetensors.index.json", *SHARDS},
+        ),
         (["model.safetensors", "model.safetensors.index.json", *SHARDS], {"model.safetensors"}),
         (["pytorch_model.bin", "flax_model.msgpack"], {"flax_model.msgpack"}),
-        (["pytorch_model.bin", "model.fp16.safetensors", "onnx/model.safetensors"], {"pytorch_model.bin"}),
         (
-            ["pytorch_model.bin.index.json", "pytorch_model-00001-of-00001.bin", "training_args.bin"],
+            ["pytorch_model.bin", "model.fp16.safetensors", "onnx/model.safetensors"],
+            {"pytorch_model.bin"},
+        ),
+        (
+            [
+                "pytorch_model.bin.index.json",
+                "pytorch_model-00001-of-00001.bin",
+                "training_args.bin",
+            ],
             {"pytorch_model.bin.index.json", "pytorch_model-00001-of-00001.bin"},
         ),
     ],
 )
 def test_one_format_is_fetched(
-    held: list[str], fetched: set[str], hub: Callable[..., Fetched], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    held: list[str],
+    fetched: set[str],
+    hub: Callable[..., Fetched],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
     asked = hub(*held)
@@ -68,7 +101,9 @@ def test_one_format_is_fetched(
     assert asked["others"] == {"config.json", "tokenizer.json", "merges.txt"}
 
 
-def test_no_weights_are_fetched_where_none_are_wanted(hub: Callable[..., Fetched], tmp_path: Path) -> None:
+def test_no_weights_are_fetched_where_none_are_wanted(
+    hub: Callable[..., Fetched], tmp_path: Path
+) -> None:
     asked = hub("model.safetensors", "flax_model.msgpack")
     assert find_folder("owner/name", weights=False) == tmp_path
     assert asked["weights"] == set()
@@ -78,9 +113,21 @@ def test_no_weights_are_fetched_where_none_are_wanted(hub: Callable[..., Fetched
 @pytest.mark.parametrize(
     ("held", "message"),
     [
-        (["pytorch_model.bin"], r"encoder.path: the hub's 'owner/name' \(revision 'main'\): .* PyTorch 2.6 .* not installed"),
+        (
+            ["pytorch_model.bin"],
+            (
+                r"encoder.path: the hub's 'owner/name' \(revision 'main'\): .* PyTorch 2.6 .* not"
+                r" installed"
+            ),
+        ),
         (["pytorch_model.bin.index.json"], "not installed"),
-        ([], r"the hub's 'owner/name' \(revision 'main'\) holds no model.safetensors, .*; tf_model.h5 cannot be read here"),
+        (
+            [],
+            (
+                r"the hub's 'owner/name' \(revision 'main'\) holds no model.safetensors, .*;"
+                r" tf_model.h5 cannot be read here"
+            ),
+        ),
     ],
 )
 def test_nothing_is_fetched_that_cannot_be_read(
@@ -115,23 +162,32 @@ def test_hub_id_without_network_or_cache(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(huggingface_hub.HfApi, "list_repo_files", unreachable)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", nothing_cached)
     # The listing's error is the reason.
-    with pytest.raises(UserError, match=r"no folder 'owner/name'.* is not in the cache and .*\(AnyHTTPError: no route\)"):
+    with pytest.raises(
+        UserError,
+        match=r"no folder 'owner/name'.* is not in the cache and .*\(AnyHTTPError: no route\)",
+    ):
         find_folder("owner/name")
     # Else a hub that answers again by then would send every format.
     assert asked == [True]
 
 
 @pytest.mark.parametrize("weights", [True, False])
-def test_fetching_that_fails(weights: bool, hub: Callable[..., Fetched], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fetching_that_fails(
+    weights: bool, hub: Callable[..., Fetched], monkeypatch: pytest.MonkeyPatch
+) -> None:
     hub("model.safetensors")
     monkeypatch.setattr(huggingface_hub, "snapshot_download", unreachable)
-    with pytest.raises(UserError, match=r"is not in the cache and cannot be fetched \(AnyHTTPError: no route\)"):
+    with pytest.raises(
+        UserError, match=r"is not in the cache and cannot be fetched \(AnyHTTPError: no route\)"
+    ):
         find_folder("owner/name", weights=weights)
 
 
 @pytest.fixture
 def snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The real library's cache, laid out by hand as it is after one format of two was fetched; the library is offline."""
+    """The real library's cache, laid out by hand as it is after one format of two was fetched; the
+    library is offline.
+    """
     commit = "0" * 40
     folder = tmp_path / "models--owner--name" / "snapshots" / commit
     folder.mkdir(parents=True)
@@ -144,25 +200,41 @@ def snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def list_files(snapshot: Path, *files: str) -> None:
-    """The library keeps a repository's listing, and offline it asks for every file that is listed and asked for."""
+    """The library keeps a repository's listing, and offline it asks for every file that is listed
+    and asked for.
+    """
     entries = {file: {"size": 2, "blob_id": "0" * 40} for file in files}
     listing = snapshot.parents[1] / "trees" / f"{snapshot.name}.json"
     listing.parent.mkdir()
     listing.write_text(json.dumps({"format_version": 1, "files": entries}))
 
 
-@pytest.mark.parametrize("held", ["model.safetensors", "flax_model.msgpack", "pytorch_model.bin.index.json"])
+@pytest.mark.parametrize(
+    "held", ["model.safetensors", "flax_model.msgpack", "pytorch_model.bin.index.json"]
+)
 def test_cached_snapshot_is_used_offline(held: str, snapshot: Path) -> None:
-    list_files(snapshot, "config.json", "model.safetensors", "flax_model.msgpack", "pytorch_model.bin", "README.md")
+    list_files(
+        snapshot,
+        "config.json",
+        "model.safetensors",
+        "flax_model.msgpack",
+        "pytorch_model.bin",
+        "README.md",
+    )
     (snapshot / held).write_text("weights")
     assert find_folder("owner/name") == snapshot
     with pytest.raises(UserError, match=r"no folder 'owner/other'.*\(OfflineModeIsEnabled"):
         find_folder("owner/other")
-    with pytest.raises(UserError, match=r"no folder 'owner/name'.*revision 'v2'\) is not in the cache"):
+    with pytest.raises(
+        UserError, match=r"no folder 'owner/name'.*revision 'v2'\) is not in the cache"
+    ):
         find_folder("owner/name", revision="v2")
 
 
 def test_cached_snapshot_without_weights(snapshot: Path) -> None:
     assert find_folder("owner/name", weights=False) == snapshot
-    with pytest.raises(UserError, match=r"is not in the cache with its weights and cannot be fetched \(OfflineModeIsEnabled"):
+    with pytest.raises(
+        UserError,
+        match=r"is not in the cache with its weights and cannot be fetched \(OfflineModeIsEnabled",
+    ):
         find_folder("owner/name")

@@ -20,7 +20,15 @@ def call(*arguments: object) -> Result:
 
 def test_export(finished, tmp_path) -> None:
     done = call(
-        "export", "--model", finished / "model", "--output", tmp_path / "out", "--shapes", "*x*,8x64", "--platforms", "cpu"
+        "export",
+        "--model",
+        finished / "model",
+        "--output",
+        tmp_path / "out",
+        "--shapes",
+        "*x*,8x64",
+        "--platforms",
+        "cpu",
     )
     assert done.exit_code == 0, done.output
     assert "programs for 8x64, *x* (rows x tokens) on cpu" in done.output
@@ -28,7 +36,9 @@ def test_export(finished, tmp_path) -> None:
 
 
 def test_export_for_pytorch(finished, tmp_path) -> None:
-    done = call("export", "--model", finished / "model", "--format", "hf", "--output", tmp_path / "out")
+    done = call(
+        "export", "--model", finished / "model", "--format", "hf", "--output", tmp_path / "out"
+    )
     assert done.exit_code == 0, done.output
     assert Facts.read(tmp_path / "out") == Facts.read(finished / "model")
 
@@ -37,15 +47,21 @@ def test_export_for_pytorch(finished, tmp_path) -> None:
     ("arguments", "message"),
     [
         (("--output", "FULL"), "--output: .* is there and not an empty folder"),
-        (("--output", "NEW", "--shapes", "x"), "--shapes 'x'"),
+        (("--output", "NEW", "--shapes", "x"), "shapes 'x'"),
         (("--output", "NEW", "--model", "NONE"), "there is no folder .*/none; .* holds full"),
     ],
 )
 def test_mistakes(arguments: tuple[str, ...], message: str, finished: Path, tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
-    places = {"FULL": str(tmp_path / "full"), "NEW": str(tmp_path / "new"), "NONE": str(tmp_path / "none")}
-    done = call("export", "--model", finished, *(places.get(argument, argument) for argument in arguments))
+    places = {
+        "FULL": str(tmp_path / "full"),
+        "NEW": str(tmp_path / "new"),
+        "NONE": str(tmp_path / "none"),
+    }
+    done = call(
+        "export", "--model", finished, *(places.get(argument, argument) for argument in arguments)
+    )
     assert isinstance(done.exception, UserError)
     with pytest.raises(UserError, match=message):
         raise done.exception

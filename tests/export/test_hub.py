@@ -1,4 +1,6 @@
-"""Sending a model folder to the hub, at the border of the hub's client; nothing leaves this machine."""
+"""Sending a model folder to the hub, at the border of the hub's client; nothing leaves this
+machine.
+"""
 
 import json
 import shutil
@@ -60,7 +62,9 @@ class Hub:
         self.private[repo] = private
         (self.root / repo).mkdir(parents=True, exist_ok=True)
 
-    def upload_folder(self, *, repo_id: str, folder_path: Path, allow_patterns: list[str], commit_message: str) -> Any:
+    def upload_folder(
+        self, *, repo_id: str, folder_path: Path, allow_patterns: list[str], commit_message: str
+    ) -> Any:
         copy(folder_path, self.root / repo_id, allow_patterns)
         return SimpleNamespace(commit_url=f"{self.endpoint}/{repo_id}/commit/1")
 
@@ -83,11 +87,19 @@ def fake(monkeypatch, tmp_path) -> Hub:
 def test_what_was_pushed_loads_again(model, fake, monkeypatch, tmp_path) -> None:
     sent = push(model, "ann/emotions", private=True, token="secret")
     there = fake.root / "ann" / "emotions"
-    arrived = {file.relative_to(there).as_posix(): file.stat().st_size for file in there.rglob("*") if file.is_file()}
+    arrived = {
+        file.relative_to(there).as_posix(): file.stat().st_size
+        for file in there.rglob("*")
+        if file.is_file()
+    }
     assert sent.files == arrived
-    assert {"config.json", "heads.safetensors", "README.md", "encoder/model.safetensors", "encoder/tokenizer.json"} <= set(
-        arrived
-    )
+    assert {
+        "config.json",
+        "heads.safetensors",
+        "README.md",
+        "encoder/model.safetensors",
+        "encoder/tokenizer.json",
+    } <= set(arrived)
     assert not {"notes.txt", "checkpoints/config.json"} & set(arrived)
     assert sent.address == "https://hub.example/ann/emotions/commit/1"
     assert (fake.tokens, fake.private) == (["secret"], {"ann/emotions": True})
@@ -110,7 +122,9 @@ def test_dry_run_asks_nobody(model, fake) -> None:
 
 
 def test_token_of_the_environment(model, fake, monkeypatch) -> None:
-    with pytest.raises(UserError, match="no token for the hub: give --token, set HF_TOKEN, or run `hf auth login`"):
+    with pytest.raises(
+        UserError, match="no token for the hub: give a token, set HF_TOKEN, or run `hf auth login`"
+    ):
         push(model, "ann/emotions")
     monkeypatch.setenv("HF_TOKEN", "from-environment")
     push(model, "ann/emotions")
@@ -119,7 +133,7 @@ def test_token_of_the_environment(model, fake, monkeypatch) -> None:
 
 @pytest.mark.parametrize("name", ["emotions", "a/b/c", "ann/em otions", "", "ann/--", "../x"])
 def test_impossible_names(name: str, model, fake) -> None:
-    with pytest.raises(UserError, match=r"^--repo ") as caught:
+    with pytest.raises(UserError, match=r"^repo ") as caught:
         push(model, name, token="secret", dry_run=True)
     assert "\n" not in str(caught.value)
 
@@ -130,14 +144,18 @@ def test_not_a_model(model, fake, tmp_path) -> None:
     with pytest.raises(UserError, match=r"config.json is missing"):
         push(tmp_path, "ann/emotions", token="secret")
     shutil.copyfile(model / "config.json", tmp_path / "config.json")
-    with pytest.raises(UserError, match=r"heads.safetensors is missing; the folder is not a whole model"):
+    with pytest.raises(
+        UserError, match=r"heads.safetensors is missing; the folder is not a whole model"
+    ):
         push(tmp_path, "ann/emotions", token="secret")
     assert not fake.tokens
 
 
 @pytest.fixture
 def server(monkeypatch) -> Iterator[Callable[[int], None]]:
-    """The real client talks to a server on this machine, which answers everything with the status that it was last told."""
+    """The real client talks to a server on this machine, which answers everything with the status
+    that it was last told.
+    """
     status = [500]
 
     class Answer(BaseHTTPRequestHandler):
@@ -159,7 +177,11 @@ def server(monkeypatch) -> Iterator[Callable[[int], None]]:
         thread = threading.Thread(target=listening.serve_forever, args=(0.01,))
         thread.start()
         monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{listening.server_port}")
-        monkeypatch.setattr(hub, "HfApi", lambda token: huggingface_hub.HfApi(endpoint=constants.ENDPOINT, token=token))
+        monkeypatch.setattr(
+            hub,
+            "HfApi",
+            lambda token: huggingface_hub.HfApi(endpoint=constants.ENDPOINT, token=token),
+        )
         yield lambda answer: status.__setitem__(0, answer)
         listening.shutdown()
         thread.join()
@@ -187,5 +209,7 @@ def test_no_network(model, monkeypatch) -> None:
         raise ConnectionError("nobody there\nsecond line")
 
     monkeypatch.setattr(huggingface_hub.HfApi, "create_repo", unreachable)
-    with pytest.raises(UserError, match=r"cannot be reached, or broke off \(ConnectionError: nobody there\)"):
+    with pytest.raises(
+        UserError, match=r"cannot be reached, or broke off \(ConnectionError: nobody there\)"
+    ):
         push(model, "ann/emotions", token="secret")

@@ -1,4 +1,6 @@
-"""The folder that `export --format hf` writes: PyTorch predicts with it as its card says, and it is still a model folder."""
+"""The folder that `export --format hf` writes: PyTorch predicts with it as its card says, and it is
+still a model folder.
+"""
 
 import re
 from pathlib import Path
@@ -34,7 +36,9 @@ def compare(folder: Path, original: EmotionRecognizer) -> None:
         for number, answer in enumerate(original.predict(dialogue), start=1):
             found = predict(said[:number])
             assert list(found) == list(answer.probabilities)
-            np.testing.assert_allclose(list(found.values()), list(answer.probabilities.values()), atol=1e-4)
+            np.testing.assert_allclose(
+                list(found.values()), list(answer.probabilities.values()), atol=1e-4
+            )
 
 
 @pytest.mark.parametrize("name", EVERY_ARCHITECTURE)
@@ -54,7 +58,9 @@ def test_other_readouts(readout, tmp_path: Path) -> None:
 
 def test_encoder_is_whole(tmp_path: Path) -> None:
     export_hf(recognizer(), tmp_path / "out")
-    module, report = AutoModel.from_pretrained(tmp_path / "out", subfolder="encoder", output_loading_info=True)
+    module, report = AutoModel.from_pretrained(
+        tmp_path / "out", subfolder="encoder", output_loading_info=True
+    )
     assert not report["unexpected_keys"]
     assert all(name.startswith("pooler.") for name in report["missing_keys"])
     assert next(module.parameters()).dtype == torch.float32
@@ -69,7 +75,9 @@ def test_is_a_model_folder(tmp_path: Path) -> None:
 
 
 def test_prefix_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="prefix of keys and values, which PyTorch transformers has no place for"):
+    with pytest.raises(
+        UserError, match="prefix of keys and values, which PyTorch transformers has no place for"
+    ):
         export_hf(recognizer(prefix=PrefixShape(2)), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

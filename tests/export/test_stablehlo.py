@@ -48,10 +48,14 @@ runpy.run_path(sys.argv[1], run_name="__main__")
 
 
 def run_alone(script: Path, *packages: str) -> str:
-    """What a script prints in a process of its own, in which only JAX, NumPy and `packages` can be imported."""
+    """What a script prints in a process of its own, in which only JAX, NumPy and `packages` can be
+    imported.
+    """
     command = [sys.executable, "-c", BLOCKER, str(script), *packages]
     environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=script.parents[1])
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=environment, cwd=script.parents[1]
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -70,13 +74,19 @@ def compare(folder: Path, original: EmotionRecognizer) -> None:
     """Compares representations, cosines and probabilities of all utterances, one in a row."""
     program = load(folder)
     model = program.Model()
-    prompts = [(example.tokens.tolist(), example.readout) for example in original.examples(DIALOGUES)]
+    prompts = [
+        (example.tokens.tolist(), example.readout) for example in original.examples(DIALOGUES)
+    ]
     representations, cosines, probabilities = model(*program.lay_out(prompts))
     expected = original.encode(DIALOGUES)
-    answers = original.answer(expected, [said for dialogue in DIALOGUES for said in dialogue.utterances])
+    answers = original.answer(
+        expected, [said for dialogue in DIALOGUES for said in dialogue.utterances]
+    )
     np.testing.assert_allclose(representations, expected, atol=1e-5)
     np.testing.assert_allclose(cosines, [list(a.cosines.values()) for a in answers], atol=1e-5)
-    np.testing.assert_allclose(probabilities, [list(a.probabilities.values()) for a in answers], atol=1e-5)
+    np.testing.assert_allclose(
+        probabilities, [list(a.probabilities.values()) for a in answers], atol=1e-5
+    )
     assert [model.labels[i] for i in probabilities.argmax(axis=1)] == [a.emotion for a in answers]
 
 
@@ -101,7 +111,9 @@ def test_several_prompts_in_a_row(tmp_path: Path) -> None:
     ((batch, indices),) = evaluation_batches(original.examples(DIALOGUES), [(8, 64)])
     assert batch.segment_ids.max() > 1
     model = load(tmp_path / "out").Model()
-    representations, _, _ = model(batch.tokens, batch.positions, batch.segment_ids, batch.readout[: len(indices)])
+    representations, _, _ = model(
+        batch.tokens, batch.positions, batch.segment_ids, batch.readout[: len(indices)]
+    )
     np.testing.assert_allclose(representations, original.encode(DIALOGUES)[indices], atol=1e-5)
 
 
@@ -126,7 +138,10 @@ def test_readme_builds_the_tokens(tmp_path: Path) -> None:
     code = re.sub(r"^said = .*$", lambda _: f"said = {said!r}", code, flags=re.MULTILINE)
     code = re.sub(r"^    print\(.*\)$", "    print(row.tolist())", code, flags=re.MULTILINE)
     (tmp_path / "out" / "try.py").write_text(code, encoding="utf-8")
-    printed = [json.loads(line) for line in run_alone(tmp_path / "out" / "try.py", "tokenizers").splitlines()]
+    printed = [
+        json.loads(line)
+        for line in run_alone(tmp_path / "out" / "try.py", "tokenizers").splitlines()
+    ]
     expected = [list(answer.probabilities.values()) for answer in original.predict(DIALOGUES[0])]
     np.testing.assert_allclose(printed, expected, atol=1e-5)
 
@@ -143,7 +158,11 @@ def test_prompts_are_the_recognizers(readout) -> None:
     generator = np.random.default_rng(0)
     drawn = [
         Dialogue(
-            str(number), tuple(Utterance("Ann", "day " * count) for count in generator.integers(0, (3, 20)[number % 2], 6))
+            str(number),
+            tuple(
+                Utterance("Ann", "day " * count)
+                for count in generator.integers(0, (3, 20)[number % 2], 6)
+            ),
         )
         for number in range(40)
     ]
@@ -157,11 +176,15 @@ def test_prompts_are_the_recognizers(readout) -> None:
 
 def test_shapes_as_asked(tmp_path: Path) -> None:
     original = recognizer("mpnet")
-    made = export_stablehlo(original, tmp_path / "out", shapes="16x48, *x48,8x32 ,8x32", platforms=["cpu"])
+    made = export_stablehlo(
+        original, tmp_path / "out", shapes="16x48, *x48,8x32 ,8x32", platforms=["cpu"]
+    )
     assert [str(shape) for shape in made] == ["8x32", "16x48", "*x48"]
     compare(tmp_path / "out", original)
     model = load(tmp_path / "out").Model()
-    with pytest.raises(ValueError, match="no program takes 2 rows of 49 tokens; there are predict-8x32"):
+    with pytest.raises(
+        ValueError, match="no program takes 2 rows of 49 tokens; there are predict-8x32"
+    ):
         model(*np.zeros((3, 2, 49), np.int32), np.zeros((1, 2), np.int32))
 
 
@@ -172,7 +195,13 @@ def test_shapes_as_asked(tmp_path: Path) -> None:
         ("*x*,", "'' is no shape"),
         ("0x32", "'0x32' is no shape"),
         ("*x8", "too short; rows have at least 16 tokens"),
-        ("*x*", r"cannot be exported for rows of any length, as \*x\* asks; give lengths \(\*x32,\*x48\) or auto"),
+        (
+            "*x*",
+            (
+                r"cannot be exported for rows of any length, as \*x\* asks; give lengths"
+                r" \(\*x32,\*x48\) or auto"
+            ),
+        ),
     ],
 )
 def test_impossible_shapes(shapes: str, message: str, tmp_path: Path) -> None:
@@ -187,7 +216,9 @@ def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is there and not an empty folder"):
         export_stablehlo(recognizer(), tmp_path / "full", platforms=["cpu"])
     assert [file.name for file in (tmp_path / "full").iterdir()] == ["file"]
-    with pytest.raises(UserError, match="--platforms: 'abacus' is none; expected cpu, cuda, tpu or rocm"):
+    with pytest.raises(
+        UserError, match="platforms: 'abacus' is none; expected cpu, cuda, tpu or rocm"
+    ):
         export_stablehlo(recognizer(), tmp_path / "out", platforms=["abacus"])
     with pytest.raises(UserError, match="cannot be made"):
         export_stablehlo(recognizer(), tmp_path / "full" / "file" / "out", platforms=["cpu"])

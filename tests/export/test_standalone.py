@@ -11,7 +11,13 @@ from eacl_jax.data.prompts import PromptBuilder
 from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
 from eacl_jax.export import standalone
 
-SPECIAL = {"cls_token": "<s>", "sep_token": "</s>", "mask_token": "<mask>", "unk_token": "<unk>", "pad_token": "<pad>"}
+SPECIAL = {
+    "cls_token": "<s>",
+    "sep_token": "</s>",
+    "mask_token": "<mask>",
+    "unk_token": "<unk>",
+    "pad_token": "<pad>",
+}
 TEXT = [
     "For utterance: says feels Customer Ann ",
     "I ordered the blue chair on the second of May; it hasn't arrived!",
@@ -23,7 +29,10 @@ TEXT = [
 def tokenizer(kind):
     """A small tokenizer whose tokens of a text depend on where it begins."""
     if kind == "byte pairs":
-        made, trainer = Tokenizer(models.BPE()), trainers.BpeTrainer(vocab_size=400, special_tokens=list(SPECIAL.values()))
+        made, trainer = (
+            Tokenizer(models.BPE()),
+            trainers.BpeTrainer(vocab_size=400, special_tokens=list(SPECIAL.values())),
+        )
         made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         made.decoder = decoders.ByteLevel()
     elif kind == "word pieces":
@@ -34,7 +43,9 @@ def tokenizer(kind):
     else:
         made = Tokenizer(models.Unigram())
         made.pre_tokenizer = pre_tokenizers.Metaspace()
-        trainer = trainers.UnigramTrainer(vocab_size=150, special_tokens=list(SPECIAL.values()), unk_token="<unk>")
+        trainer = trainers.UnigramTrainer(
+            vocab_size=150, special_tokens=list(SPECIAL.values()), unk_token="<unk>"
+        )
     made.train_from_iterator(TEXT, trainer)
     return PreTrainedTokenizerFast(tokenizer_object=made, **SPECIAL)
 
@@ -42,7 +53,9 @@ def tokenizer(kind):
 @pytest.mark.parametrize("kind", ["byte pairs", "word pieces", "unigrams"])
 @pytest.mark.parametrize("readout", ["mask", "last"])
 def test_ids_are_the_librarys(kind, readout):
-    prompts = PromptBuilder(tokenizer(kind), PromptConfig(max_tokens=60, max_past=3), readout=readout)
+    prompts = PromptBuilder(
+        tokenizer(kind), PromptConfig(max_tokens=60, max_past=3), readout=readout
+    )
     form = {
         "start": prompts.start,
         "separator": prompts.separator,
@@ -57,11 +70,16 @@ def test_ids_are_the_librarys(kind, readout):
     cut = 0
     for _ in range(150):
         said = [
-            (rng.choice(["Customer", "Ann", "\u4f60"]), "".join(rng.choices(characters + [" "] * 9, k=rng.randint(0, 120))))
+            (
+                rng.choice(["Customer", "Ann", "\u4f60"]),
+                "".join(rng.choices(characters + [" "] * 9, k=rng.randint(0, 120))),
+            )
             for _ in range(rng.randint(1, 5))
         ]
         talk = Dialogue("1", tuple(Utterance(*each) for each in said))
         (example,) = prompts.build([talk], Taxonomy(("a", "b"), ("a", "b")), targets="last")
-        assert (example.tokens.tolist(), example.readout) == standalone.prompt(lambda t: prompts._encode([t])[0], said, form)
+        assert (example.tokens.tolist(), example.readout) == standalone.prompt(
+            lambda t: prompts._encode([t])[0], said, form
+        )
         cut += example.truncated
     assert 20 < cut < 140

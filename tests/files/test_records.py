@@ -28,14 +28,23 @@ class Outer:
     anything: Any = None
 
 
-GOOD = {"name": "x", "scales": {"one": 2}, "inner": {"share": 0}, "labels": ["a"], "note": None, "anything": {"k": [1]}}
+GOOD = {
+    "name": "x",
+    "scales": {"one": 2},
+    "inner": {"share": 0},
+    "labels": ["a"],
+    "note": None,
+    "anything": {"k": [1]},
+}
 
 
 def test_values_become_what_their_fields_are():
     problems: list[str] = []
     built = build(Outer, GOOD, "file", problems)
     assert not problems
-    assert built == Outer(name="x", scales={"one": 2.0}, inner=Inner(0.0), labels=("a",), anything={"k": [1]})
+    assert built == Outer(
+        name="x", scales={"one": 2.0}, inner=Inner(0.0), labels=("a",), anything={"k": [1]}
+    )
 
 
 @pytest.mark.parametrize(

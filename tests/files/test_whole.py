@@ -27,7 +27,10 @@ def fail(folder: Path, error: BaseException) -> None:
 
 
 WHOLE = ["config", "encoder", "encoder/weights"]
-FULL = [OSError(errno.ENOSPC, "No space left on device"), Exception("No space left on device (os error 28)")]
+FULL = [
+    OSError(errno.ENOSPC, "No space left on device"),
+    Exception("No space left on device (os error 28)"),
+]
 
 
 @pytest.mark.parametrize("made", [False, True], ids=["new", "empty"])
@@ -43,13 +46,17 @@ def test_a_folder_appears_whole(made: bool, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("made", [False, True], ids=["new", "empty"])
-@pytest.mark.parametrize("error", [*FULL, KeyboardInterrupt(), ValueError("a bug")], ids=["full", "rust", "stop", "bug"])
+@pytest.mark.parametrize(
+    "error", [*FULL, KeyboardInterrupt(), ValueError("a bug")], ids=["full", "rust", "stop", "bug"]
+)
 def test_nothing_is_left_of_what_fails(made: bool, error: BaseException, tmp_path: Path) -> None:
     out = tmp_path / "above" / "out"
     if made:
         out.mkdir(parents=True)
     told = UserError if error in FULL else type(error)
-    with pytest.raises(told, match=r"out cannot be written \(No space left on device\)" if error in FULL else None):
+    with pytest.raises(
+        told, match=r"out cannot be written \(No space left on device\)" if error in FULL else None
+    ):
         fail(out, error)
     assert names(tmp_path) == (["above", "above/out"] if made else [])
     check_new(out)
@@ -61,11 +68,15 @@ def test_what_is_there_is_replaced_or_stays_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "encoder" / "stale").touch()
     with pytest.raises(UserError, match="was left as it was"):
         fail(tmp_path, FULL[0])
-    assert (tmp_path / "config").read_text() == (tmp_path / "encoder" / "weights").read_text() == "old"
+    assert (
+        (tmp_path / "config").read_text() == (tmp_path / "encoder" / "weights").read_text() == "old"
+    )
     with new_folder(tmp_path) as new:
         write(new)
     assert names(tmp_path) == [*WHOLE, "mine"]
-    assert (tmp_path / "config").read_text() == (tmp_path / "encoder" / "weights").read_text() == "new"
+    assert (
+        (tmp_path / "config").read_text() == (tmp_path / "encoder" / "weights").read_text() == "new"
+    )
 
 
 def test_a_folder_that_is_written_within_one(tmp_path: Path) -> None:
@@ -76,7 +87,9 @@ def test_a_folder_that_is_written_within_one(tmp_path: Path) -> None:
     assert names(tmp_path / "out") == WHOLE
 
 
-def test_a_file_is_replaced_or_stays_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_is_replaced_or_stays_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_text(tmp_path / "file", "old")
     with pytest.raises(UserError, match=r"file/x cannot be written \(Not a directory\)"):
         write_text(tmp_path / "file" / "x", "text")
@@ -93,11 +106,18 @@ def test_a_file_is_replaced_or_stays_as_it_was(tmp_path: Path, monkeypatch: pyte
 
 def test_a_folder_that_cannot_be_made_is_told_before(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    for path, told in (("file", "is there and is no folder"), ("file/x/y", "file is no folder"), ("", "not an empty folder")):
+    for path, told in (
+        ("file", "is there and is no folder"),
+        ("file/x/y", "file is no folder"),
+        ("", "not an empty folder"),
+    ):
         with pytest.raises(UserError, match=told):
             check_new(tmp_path / path)
     check_new(tmp_path / "a" / "b")
     (tmp_path / "locked").mkdir(mode=0o500)
     if not os.access(tmp_path / "locked", os.W_OK):
-        with pytest.raises(UserError, match=r"--output: .*locked/new cannot be made: it is not allowed to write in .*locked"):
+        with pytest.raises(
+            UserError,
+            match=r"--output: .*locked/new cannot be made: it is not allowed to write in .*locked",
+        ):
             check_new(tmp_path / "locked" / "new", "--output")

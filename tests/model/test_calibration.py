@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax
 
-from eacl_jax.model.calibration import HOLD, expected_calibration_error, fit_temperature, probabilities
+from eacl_jax.model.calibration import (
+    HOLD,
+    expected_calibration_error,
+    fit_temperature,
+    probabilities,
+)
 
 
 def drawn(temperature, count=20000):
@@ -47,14 +52,20 @@ def test_expected_calibration_error_by_hand():
     # Bins of a tenth: two answers at 0.95, one of them right; two at 0.65, both right.
     probability = np.array([[0.95, 0.05], [0.95, 0.05], [0.65, 0.35], [0.65, 0.35]])
     labels = np.array([0, 1, 0, 0])
-    assert expected_calibration_error(probability, labels, bins=10) == pytest.approx(100 * (0.9 / 4 + 0.7 / 4))
-    assert expected_calibration_error(np.array([[1.0, 0.0]]), np.array([0])) == 0  # full confidence falls into the last bin
+    assert expected_calibration_error(probability, labels, bins=10) == pytest.approx(
+        100 * (0.9 / 4 + 0.7 / 4)
+    )
+    assert (
+        expected_calibration_error(np.array([[1.0, 0.0]]), np.array([0])) == 0
+    )  # full confidence falls into the last bin
 
 
 def test_fitting_calibrates():
     scores, labels = drawn(3.0)
     before = expected_calibration_error(probabilities(scores, 1.0), labels)
-    after = expected_calibration_error(probabilities(scores, fit_temperature(scores, labels)), labels)
+    after = expected_calibration_error(
+        probabilities(scores, fit_temperature(scores, labels)), labels
+    )
     assert before > 20
     assert after < 2
 

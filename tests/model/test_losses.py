@@ -19,13 +19,17 @@ from eacl_jax.model.scores import scores
 DEVICES = 4
 GOLDEN = Path(__file__).parents[1] / "golden" / "reference"
 contrastive = jax.jit(
-    losses.supervised_contrastive, static_argnames=("temperature", "form", "constant_for_no_positive", "axis_name")
+    losses.supervised_contrastive,
+    static_argnames=("temperature", "form", "constant_for_no_positive", "axis_name"),
 )
 
 
 def draw(n=12, c=4, d=8, seed=0):
     rng = np.random.default_rng(seed)
-    reps, anchors = rng.normal(size=(n, d)).astype(np.float32), rng.normal(size=(c, d)).astype(np.float32)
+    reps, anchors = (
+        rng.normal(size=(n, d)).astype(np.float32),
+        rng.normal(size=(c, d)).astype(np.float32),
+    )
     return reps, (np.arange(n) % c).astype(np.int32), anchors
 
 
@@ -66,10 +70,14 @@ def test_contrastive_by_hand():
 
 def test_form_in_and_out_agree_for_single_positives_and_differ_for_more():
     reps, labels, anchors = draw(n=4)
-    both = [contrastive(reps, labels, anchors, temperature=0.3, form=form) for form in ("in", "out")]
+    both = [
+        contrastive(reps, labels, anchors, temperature=0.3, form=form) for form in ("in", "out")
+    ]
     np.testing.assert_allclose(*both, rtol=1e-5)
     reps, labels, anchors = draw(n=12)
-    both = [contrastive(reps, labels, anchors, temperature=0.3, form=form) for form in ("in", "out")]
+    both = [
+        contrastive(reps, labels, anchors, temperature=0.3, form=form) for form in ("in", "out")
+    ]
     assert abs(both[0] - both[1]) > 0.01
 
 
@@ -95,7 +103,14 @@ def test_filler_rows_change_nothing():
 
     def total(logits, reps, labels, weights):
         return losses.stage_one(
-            logits, reps, labels, anchors, temperature=0.1, ce_weight=0.3, angle_weight=0.1, weights=weights
+            logits,
+            reps,
+            labels,
+            anchors,
+            temperature=0.1,
+            ce_weight=0.3,
+            angle_weight=0.1,
+            weights=weights,
         )[0]
 
     both = jax.jit(jax.value_and_grad(total, argnums=1))
@@ -117,7 +132,9 @@ def test_row_without_positive_is_left_out_or_counts_a_constant():
 @jax.jit
 @functools.partial(jax.value_and_grad, argnums=(0, 1))
 def any_loss(reps, anchors, labels, temperature):
-    return losses.stage_one(reps[:, :3], reps, labels, anchors, temperature=temperature, ce_weight=0.1, angle_weight=0.1)[0]
+    return losses.stage_one(
+        reps[:, :3], reps, labels, anchors, temperature=temperature, ce_weight=0.1, angle_weight=0.1
+    )[0]
 
 
 @settings(max_examples=60, deadline=None)
@@ -134,20 +151,30 @@ def test_finite_whatever_the_input(seed, scale, temperature, same_label, collaps
         labels = np.zeros_like(labels)
     if collapsed:
         anchors = np.ones_like(anchors)
-    chex.assert_tree_all_finite(any_loss(np.float32(scale) * reps, anchors, labels, np.float32(temperature)))
+    chex.assert_tree_all_finite(
+        any_loss(np.float32(scale) * reps, anchors, labels, np.float32(temperature))
+    )
 
 
 def test_empty_batch_is_zero():
     reps, labels, anchors = draw()
     for use in (anchors, None):
-        value = contrastive(reps, labels, None if use is None else use[:0], temperature=0.1, weights=np.zeros(12, np.float32))
+        value = contrastive(
+            reps,
+            labels,
+            None if use is None else use[:0],
+            temperature=0.1,
+            weights=np.zeros(12, np.float32),
+        )
         assert value == 0
 
 
 def test_anchor_angle_of_a_simplex_and_its_direction():
     simplex = np.eye(4, dtype=np.float32)  # seen from their mean: cosine -1/3 between any two
     np.testing.assert_allclose(losses.anchor_angle(simplex), -np.arccos(-1 / 3), rtol=1e-5)
-    close = simplex + np.array([[3.0, 3.0, 0.0, 0.0]])[:, [2, 3, 0, 1]] * np.array([[0], [0], [1], [1]])
+    close = simplex + np.array([[3.0, 3.0, 0.0, 0.0]])[:, [2, 3, 0, 1]] * np.array(
+        [[0], [0], [1], [1]]
+    )
     assert losses.anchor_angle(close.astype(np.float32)) > losses.anchor_angle(simplex)
 
 
@@ -164,18 +191,21 @@ def batch():
 
 
 def whole_loss(reps, labels, weights, anchors, form):
-    return contrastive(reps, labels, anchors, temperature=0.2, form=form, weights=weights) + losses.cross_entropy(
-        reps[:, :4], labels, weights=weights
-    )
+    return contrastive(
+        reps, labels, anchors, temperature=0.2, form=form, weights=weights
+    ) + losses.cross_entropy(reps[:, :4], labels, weights=weights)
 
 
 @pytest.mark.parametrize("form", ["in", "out"])
 def test_shard_map_equals_global(batch, form):
-    expected, (rep_gradient, anchor_gradient) = jax.jit(jax.value_and_grad(whole_loss, argnums=(0, 3)), static_argnums=4)(
-        *batch, form
-    )
+    expected, (rep_gradient, anchor_gradient) = jax.jit(
+        jax.value_and_grad(whole_loss, argnums=(0, 3)), static_argnums=4
+    )(*batch, form)
     spread = jax.shard_map(
-        lambda *args: split_loss(*args, form), mesh=make_mesh(DEVICES), in_specs=(P(AXIS), P(AXIS), P(AXIS), P()), out_specs=P()
+        lambda *args: split_loss(*args, form),
+        mesh=make_mesh(DEVICES),
+        in_specs=(P(AXIS), P(AXIS), P(AXIS), P()),
+        out_specs=P(),
     )
     value, gradients = jax.jit(jax.value_and_grad(spread, argnums=(0, 3)))(*batch)
     np.testing.assert_allclose(value, expected, rtol=1e-6)
@@ -192,14 +222,16 @@ def test_pmap_equals_global_with_the_gradient_of_shared_parameters_averaged(batc
         return whole_loss(reps @ matrix, labels, weights, anchors @ matrix, form)
 
     def per_device(matrix, reps, labels, weights):
-        value, gradient = jax.value_and_grad(lambda m: split_loss(reps @ m, labels, weights, anchors @ m, form))(matrix)
+        value, gradient = jax.value_and_grad(
+            lambda m: split_loss(reps @ m, labels, weights, anchors @ m, form)
+        )(matrix)
         return value, jax.lax.pmean(gradient, AXIS)
 
     expected, expected_gradient = jax.jit(jax.value_and_grad(whole))(matrix)
     devices = [a.reshape(DEVICES, -1, *a.shape[1:]) for a in (reps, labels, weights)]
-    values, gradients = jax.pmap(per_device, axis_name=AXIS, in_axes=(None, 0, 0, 0), devices=jax.devices()[:DEVICES])(
-        matrix, *devices
-    )
+    values, gradients = jax.pmap(
+        per_device, axis_name=AXIS, in_axes=(None, 0, 0, 0), devices=jax.devices()[:DEVICES]
+    )(matrix, *devices)
     np.testing.assert_allclose(values, np.full(DEVICES, expected), rtol=1e-6)
     for gradient in gradients:
         np.testing.assert_allclose(gradient, expected_gradient, rtol=1e-4, atol=1e-5)
@@ -209,7 +241,9 @@ def test_vmap_equals_a_loop():
     batches = [draw(seed=seed) for seed in range(3)]
     reps, labels, anchors = (np.stack(arrays) for arrays in zip(*batches, strict=True))
     loss = functools.partial(contrastive, temperature=0.1)
-    np.testing.assert_allclose(jax.vmap(loss)(reps, labels, anchors), [loss(*b) for b in batches], rtol=1e-6)
+    np.testing.assert_allclose(
+        jax.vmap(loss)(reps, labels, anchors), [loss(*b) for b in batches], rtol=1e-6
+    )
 
 
 def test_bfloat16_inputs_are_computed_in_float32():
@@ -217,7 +251,12 @@ def test_bfloat16_inputs_are_computed_in_float32():
     halves = jnp.asarray(reps, jnp.bfloat16), jnp.asarray(anchors, jnp.bfloat16)
     value = contrastive(halves[0], labels, halves[1], temperature=0.1)
     assert value.dtype == jnp.float32
-    again = contrastive(np.asarray(halves[0], np.float32), labels, np.asarray(halves[1], np.float32), temperature=0.1)
+    again = contrastive(
+        np.asarray(halves[0], np.float32),
+        labels,
+        np.asarray(halves[1], np.float32),
+        temperature=0.1,
+    )
     np.testing.assert_allclose(value, again, rtol=1e-6)
 
 

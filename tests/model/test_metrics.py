@@ -13,18 +13,26 @@ def test_scores_are_scikit_learns():
     rng = np.random.default_rng(0)
     gold, predicted = rng.choice(4, 200, p=[0.6, 0.2, 0.15, 0.05]), rng.integers(0, 4, 200)
     scores = summarize(confusion_matrix(gold, predicted, 4), LABELS, excluded_label="a")
-    assert scores["weighted_f1"] == pytest.approx(100 * f1_score(gold, predicted, average="weighted"))
+    assert scores["weighted_f1"] == pytest.approx(
+        100 * f1_score(gold, predicted, average="weighted")
+    )
     assert scores["macro_f1"] == pytest.approx(100 * f1_score(gold, predicted, average="macro"))
     assert scores["accuracy"] == pytest.approx(100 * accuracy_score(gold, predicted))
-    assert scores["micro_f1"] == pytest.approx(100 * f1_score(gold, predicted, labels=[1, 2, 3], average="micro"))
-    np.testing.assert_allclose(list(scores["per_class_f1"].values()), 100 * f1_score(gold, predicted, average=None))
+    assert scores["micro_f1"] == pytest.approx(
+        100 * f1_score(gold, predicted, labels=[1, 2, 3], average="micro")
+    )
+    np.testing.assert_allclose(
+        list(scores["per_class_f1"].values()), 100 * f1_score(gold, predicted, average=None)
+    )
 
 
 def test_confusion_matrices_add_up():
     gold, predicted = np.array([0, 1, 2, 2]), np.array([0, 2, 2, 1])
     whole = confusion_matrix(gold, predicted, 3)
     np.testing.assert_array_equal(whole, [[1, 0, 0], [0, 0, 1], [0, 1, 1]])
-    parts = confusion_matrix(gold[:2], predicted[:2], 3) + confusion_matrix(gold[2:], predicted[2:], 3)
+    parts = confusion_matrix(gold[:2], predicted[:2], 3) + confusion_matrix(
+        gold[2:], predicted[2:], 3
+    )
     np.testing.assert_array_equal(parts, whole)
 
 

@@ -25,16 +25,25 @@ from tests.stubs.toys import make_config, make_encoder_folder
 READOUTS = ("mask", "first", "last", "mean")
 TAXONOMY = Taxonomy(("joy", "anger", "neutral"), ("joy", "anger", "neutral"))
 TALK = [
-    Dialogue("a", (Utterance("Ann", "hello there", "joy"), Utterance("Bob", "good day " * 4, "anger"))),
     Dialogue(
-        "b", (Utterance("Cleo", "the day is a it", "joy"), Utterance("Ann", "end", "neutral"), Utterance("Ann", "s", "joy"))
+        "a", (Utterance("Ann", "hello there", "joy"), Utterance("Bob", "good day " * 4, "anger"))
+    ),
+    Dialogue(
+        "b",
+        (
+            Utterance("Cleo", "the day is a it", "joy"),
+            Utterance("Ann", "end", "neutral"),
+            Utterance("Ann", "s", "joy"),
+        ),
     ),
 ]
 
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory):
-    return encoders.load(EncoderConfig(path=str(make_encoder_folder(tmp_path_factory.mktemp("encoder")))))
+    return encoders.load(
+        EncoderConfig(path=str(make_encoder_folder(tmp_path_factory.mktemp("encoder"))))
+    )
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -47,7 +56,9 @@ def compile_fast():
 
 def network(loaded, readout, **options):
     """(graphdef, params) of a model without dropout."""
-    model = Model(loaded.module, 3, ModelConfig(dropout=0.0, **options), readout=readout, rngs=nnx.Rngs(0))
+    model = Model(
+        loaded.module, 3, ModelConfig(dropout=0.0, **options), readout=readout, rngs=nnx.Rngs(0)
+    )
     graphdef, state = nnx.split(model, nnx.Param)
     return graphdef, nnx.to_pure_dict(state)
 
@@ -58,20 +69,30 @@ def read(graphdef, params, batch):
 
 def batches(examples, size=7):
     lengths = [len(e.tokens) for e in examples]
-    return {name: collate(examples, size, plan(lengths, size, layout=name, max_tokens=64)) for name in ("padded", "packed")}
+    return {
+        name: collate(examples, size, plan(lengths, size, layout=name, max_tokens=64))
+        for name in ("padded", "packed")
+    }
 
 
 @pytest.mark.parametrize("readout", READOUTS)
 def test_packed_and_padded_read_the_same(loaded, readout):
-    examples = PromptBuilder(loaded.tokenizer, Config().prompt, readout=readout).build(TALK, TAXONOMY)
+    examples = PromptBuilder(loaded.tokenizer, Config().prompt, readout=readout).build(
+        TALK, TAXONOMY
+    )
     graphdef, params = network(loaded, readout)
-    by_layout = {name: read(graphdef, params, batch)[: len(examples)] for name, batch in batches(examples).items()}
+    by_layout = {
+        name: read(graphdef, params, batch)[: len(examples)]
+        for name, batch in batches(examples).items()
+    }
     np.testing.assert_allclose(by_layout["packed"], by_layout["padded"], atol=1e-5)
     # Each example alone, in a row of its own length, read with numpy.
     encode = jax.jit(lambda p, *inputs: nnx.merge(graphdef, p).encoder(*inputs))
     for example, found in zip(examples, by_layout["packed"], strict=True):
         tokens = example.tokens[None]
-        hidden = np.asarray(encode(params, tokens, np.arange(tokens.size)[None], np.ones_like(tokens)))[0]
+        hidden = np.asarray(
+            encode(params, tokens, np.arange(tokens.size)[None], np.ones_like(tokens))
+        )[0]
         special = {"mask": loaded.tokenizer.mask_token_id, "first": 0, "last": -1}
         if readout == "mean":
             expected = hidden.mean(axis=0)
@@ -85,7 +106,11 @@ def test_packed_and_padded_read_the_same(loaded, readout):
 def packed(*segments):
     """A batch of one example a segment of each row, and filler that points at padding."""
     ids = np.array(segments, np.int32)
-    readout = [(row, list(ids[row]).index(s)) for row in range(len(ids)) for s in sorted(set(ids[row]) - {0})]
+    readout = [
+        (row, list(ids[row]).index(s))
+        for row in range(len(ids))
+        for s in sorted(set(ids[row]) - {0})
+    ]
     readout.append((0, ids.shape[1] - 1))
     empty = np.zeros(len(readout), np.float32)
     return Batch(ids, ids, ids, np.array(readout, np.int32), empty.astype(np.int32), empty)
@@ -97,15 +122,21 @@ def test_mean_takes_an_examples_own_tokens_and_no_others():
     found = np.asarray(mean_over_examples(hidden, batch))
     own = [hidden[0, :2], hidden[0, 2:5], hidden[1, :4]]
     np.testing.assert_allclose(found[:3], [tokens.mean(axis=0) for tokens in own], atol=1e-6)
-    for example, (row, columns) in enumerate(((0, slice(0, 2)), (0, slice(2, 5)), (1, slice(0, 4)))):
+    for example, (row, columns) in enumerate(
+        ((0, slice(0, 2)), (0, slice(2, 5)), (1, slice(0, 4)))
+    ):
         others = 100 * np.ones_like(hidden)
         others[row, columns] = hidden[row, columns]
-        np.testing.assert_array_equal(np.asarray(mean_over_examples(others, batch))[example], found[example])
+        np.testing.assert_array_equal(
+            np.asarray(mean_over_examples(others, batch))[example], found[example]
+        )
 
 
 def test_mean_is_float32_under_bfloat16():
     batch = packed([1] * 256 + [0])
-    hidden = np.full((1, 257, 2), 1.0078125, jnp.bfloat16)  # a sum in bfloat16 would stop growing at 256
+    hidden = np.full(
+        (1, 257, 2), 1.0078125, jnp.bfloat16
+    )  # a sum in bfloat16 would stop growing at 256
     found = mean_over_examples(hidden, batch)
     assert found.dtype == jnp.float32
     np.testing.assert_allclose(found[0], 1.0078125, rtol=1e-6)
@@ -115,27 +146,40 @@ def test_mean_is_float32_under_bfloat16():
 def test_mean_learns_with_filler_and_filler_counts_nothing(loaded, layout):
     graphdef, params = network(loaded, "mean")
 
-    examples = PromptBuilder(loaded.tokenizer, Config().prompt, readout="mean").build(TALK, TAXONOMY)
+    examples = PromptBuilder(loaded.tokenizer, Config().prompt, readout="mean").build(
+        TALK, TAXONOMY
+    )
     batch = batches(examples)[layout]
     loss = jax.jit(
-        jax.value_and_grad(stage_one.stage_one_loss(partial(nnx.merge, graphdef), Words(None), LossConfig()), has_aux=True)
+        jax.value_and_grad(
+            stage_one.stage_one_loss(partial(nnx.merge, graphdef), Words(None), LossConfig()),
+            has_aux=True,
+        )
     )
-    constants = {"label_encodings": np.random.default_rng(0).normal(size=(3, 16)).astype(np.float32)}
+    constants = {
+        "label_encodings": np.random.default_rng(0).normal(size=(3, 16)).astype(np.float32)
+    }
     (value, _), gradients = loss(params, constants, batch, jax.random.key(0))
     assert np.isfinite(value)
     assert all(np.isfinite(g).all() for g in jax.tree.leaves(gradients))
     # Filler that points into padding is as good.
     readout = batch.readout.copy()
     readout[len(examples) :] = next(zip(*np.nonzero(batch.segment_ids == 0), strict=True))
-    moved = Batch(batch.tokens, batch.positions, batch.segment_ids, readout, batch.labels, batch.weights)
+    moved = Batch(
+        batch.tokens, batch.positions, batch.segment_ids, readout, batch.labels, batch.weights
+    )
     (again, _), others = loss(params, constants, moved, jax.random.key(0))
     np.testing.assert_allclose(again, value, rtol=1e-6)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), others, gradients)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), others, gradients
+    )
 
 
 def test_mean_over_rows_on_eight_devices(loaded):
     graphdef, params = network(loaded, "mean")
-    examples = PromptBuilder(loaded.tokenizer, Config().prompt, readout="mean").build(TALK, TAXONOMY)
+    examples = PromptBuilder(loaded.tokenizer, Config().prompt, readout="mean").build(
+        TALK, TAXONOMY
+    )
     lengths = [len(e.tokens) for e in examples]
     batch = collate(examples, 8, plan(lengths, 8, layout="packed", max_tokens=64, row_multiple=8))
     mesh = make_mesh(8)
@@ -182,5 +226,7 @@ def test_a_readout_that_is_not_known_is_refused(loaded, tmp_path):
     recognizer(loaded).save_pretrained(tmp_path)
     settings = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps({**settings, "readout": "median"}))
-    with pytest.raises(UserError, match=r"config.readout: expected one of mask, first, last, mean; got 'median'"):
+    with pytest.raises(
+        UserError, match=r"config.readout: expected one of mask, first, last, mean; got 'median'"
+    ):
         EmotionRecognizer.from_pretrained(tmp_path)

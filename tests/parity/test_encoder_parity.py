@@ -1,4 +1,6 @@
-"""Our encoders against transformers' in PyTorch: hidden states and gradients, and checkpoints both ways."""
+"""Our encoders against transformers' in PyTorch: hidden states and gradients, and checkpoints both
+ways.
+"""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -26,18 +28,25 @@ from eacl_jax.model.anchors import mean_over_tokens
 from tests.stubs.encoders import CONFIGS, FORMS, Inputs, form, jitted, make_tokenizer, rows, tiny
 from tests.stubs.root import ROOT
 
-torch = pytest.importorskip("torch", reason="PyTorch is not installed: there is nothing to compare with")
+torch = pytest.importorskip(
+    "torch", reason="PyTorch is not installed: there is nothing to compare with"
+)
 transformers = pytest.importorskip("transformers")
 
-# Rows of these lengths: odd, padded, and longer than any window, bucket range or greatest distance of the tiny configs.
+# Rows of these lengths: odd, padded, and longer than any window, bucket range or greatest distance
+# of the tiny configs.
 LENGTHS = (19, 8, 1)
 LONG = {"mpnet-far": (151, 40)}
-# Large weights, so that attention is far from uniform and a mistake shows; less where nothing scales or normalizes what they
-# make, and float32 itself, theirs as ours, would be farther than 1e-5 from float64.
+# Large weights, so that attention is far from uniform and a mistake shows; less where nothing
+# scales or normalizes what they make, and float32 itself, theirs as ours, would be farther than
+# 1e-5 from float64.
 SPREAD = {"modernbert": 0.15, "t5": 0.15, "mt5": 0.15}
 forms = pytest.mark.parametrize("case", sorted({*CONFIGS, *FORMS}))
 # These two are RoBERTa under another name: theirs differ in nothing but that.
-RENAMED = {"xlm-roberta": ("roberta", {"model_type": "xlm-roberta"}), "camembert": ("roberta", {"model_type": "camembert"})}
+RENAMED = {
+    "xlm-roberta": ("roberta", {"model_type": "xlm-roberta"}),
+    "camembert": ("roberta", {"model_type": "camembert"}),
+}
 
 
 @pytest.fixture(autouse=True)
@@ -47,15 +56,18 @@ def exact_products() -> Iterator[None]:
 
 
 def theirs(config: Mapping[str, Any], kind: Any = None, seed: int = 0) -> Any:
-    """A PyTorch model with every parameter, biases and LayerNorms too, drawn at random; `kind`: another class than the bare
-    encoder's.
+    """A PyTorch model with every parameter, biases and LayerNorms too, drawn at random; `kind`:
+    another class than the bare encoder's.
     """
     torch.manual_seed(seed)
     model = (kind or bare(config))._from_config(their_config(config))
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             is_scale = "norm" in name.lower() and name.endswith("weight")
-            parameter.copy_((1.0 if is_scale else 0.0) + SPREAD.get(config["model_type"], 0.3) * torch.randn_like(parameter))
+            parameter.copy_(
+                (1.0 if is_scale else 0.0)
+                + SPREAD.get(config["model_type"], 0.3) * torch.randn_like(parameter)
+            )
     return model.eval()
 
 
@@ -75,7 +87,10 @@ def their_config(config: Mapping[str, Any]) -> Any:
 def bare(config: Mapping[str, Any]) -> Any:
     """PyTorch's class of the encoder alone."""
     alone = {"t5": transformers.T5EncoderModel, "mt5": transformers.MT5EncoderModel}
-    return alone.get(config["model_type"]) or transformers.AutoModel._model_mapping[type(their_config(config))]
+    return (
+        alone.get(config["model_type"])
+        or transformers.AutoModel._model_mapping[type(their_config(config))]
+    )
 
 
 def run_theirs(model: Any, inputs: Inputs, **options: Any) -> Any:
@@ -103,10 +118,18 @@ def setup(case: str, tmp_path: Path) -> tuple[dict[str, Any], Any, Inputs]:
     return config, model, rows([(length,) for length in lengths], width=max(lengths))
 
 
-def compare_with_gradients(encoder: Encoder, model: Any, inputs: Inputs, ignored: tuple[str, ...] = (), **options: Any) -> None:
-    """Hidden states to 1e-5 and gradients to 1e-4, both relative to their size where that is above 1."""
+def compare_with_gradients(
+    encoder: Encoder, model: Any, inputs: Inputs, ignored: tuple[str, ...] = (), **options: Any
+) -> None:
+    """Hidden states to 1e-5 and gradients to 1e-4, both relative to their size where that is above
+    1.
+    """
     valid = inputs.segment_ids > 0
-    weights = np.random.default_rng(1).standard_normal((*valid.shape, encoder.hidden_size)).astype(np.float32)
+    weights = (
+        np.random.default_rng(1)
+        .standard_normal((*valid.shape, encoder.hidden_size))
+        .astype(np.float32)
+    )
     weights *= valid[:, :, None]
     expected = run_theirs(model, inputs, **options)
     (expected * torch.tensor(weights)).sum().backward()
@@ -122,12 +145,16 @@ def compare_with_gradients(encoder: Encoder, model: Any, inputs: Inputs, ignored
         return jnp.sum(hidden * weights), hidden
 
     (_, hidden), gradient = jax.jit(jax.value_and_grad(functional, has_aux=True))(params)
-    np.testing.assert_allclose(np.asarray(hidden)[valid], expected.detach().numpy()[valid], atol=1e-5)
+    np.testing.assert_allclose(
+        np.asarray(hidden)[valid], expected.detach().numpy()[valid], atol=1e-5
+    )
     ours = to_checkpoint(nnx.merge(graphdef, gradient))
     assert ours.keys() == gradients.keys()
     for name, value in ours.items():
         scale = max(1.0, float(gradients[name].abs().max()))
-        np.testing.assert_allclose(value / scale, gradients[name].numpy() / scale, atol=1e-4, err_msg=name)
+        np.testing.assert_allclose(
+            value / scale, gradients[name].numpy() / scale, atol=1e-4, err_msg=name
+        )
 
 
 @forms
@@ -151,20 +178,27 @@ def test_bfloat16(case: str, tmp_path: Path) -> None:
     assert np.linalg.norm((hidden - expected)[valid]) < 2e-2 * np.linalg.norm(expected[valid])
 
 
-@pytest.mark.parametrize("case", sorted({*CONFIGS, *RENAMED} | {name for name in FORMS if name.endswith("everything")}))
+@pytest.mark.parametrize(
+    "case", sorted({*CONFIGS, *RENAMED} | {name for name in FORMS if name.endswith("everything")})
+)
 def test_what_we_save_they_read(case: str, tmp_path: Path) -> None:
     config, _, inputs = setup(case, tmp_path / "theirs")
     encoder = read(tmp_path / "theirs", config)
     save(encoder, config, tmp_path / "ours")
     model, report = bare(config).from_pretrained(
-        tmp_path / "ours", attn_implementation="eager", output_loading_info=True, local_files_only=True
+        tmp_path / "ours",
+        attn_implementation="eager",
+        output_loading_info=True,
+        local_files_only=True,
     )
     assert not report["unexpected_keys"]
     assert all(name.startswith(("pooler.", "mask_emb")) for name in report["missing_keys"])
     with torch.no_grad():
         expected = run_theirs(model.eval(), inputs).numpy()
     valid = inputs.segment_ids > 0
-    np.testing.assert_allclose(np.asarray(jitted(encoder)(inputs))[valid], expected[valid], atol=1e-5)
+    np.testing.assert_allclose(
+        np.asarray(jitted(encoder)(inputs))[valid], expected[valid], atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("architecture", sorted(CONFIGS))
@@ -201,7 +235,9 @@ def test_pretraining_checkpoints_are_read(architecture: str, tmp_path: Path) -> 
     ],
 )
 def test_real_widths(hub_id: str, tmp_path: Path) -> None:
-    """As published but for the number of layers and words: rows longer than ModernBERT's windows and any table's exact part."""
+    """As published but for the number of layers and words: rows longer than ModernBERT's windows
+    and any table's exact part.
+    """
     config = {"pad_token_id": 0, **known(hub_id).config, "vocab_size": 500}
     for layers in {"num_hidden_layers", "n_layer", "num_layers"} & set(config):
         config[layers] = 3
@@ -213,15 +249,23 @@ def test_real_widths(hub_id: str, tmp_path: Path) -> None:
         expected = run_theirs(model, inputs).numpy()
     valid = inputs.segment_ids > 0
     hidden = np.asarray(jitted(read(tmp_path, config))(inputs))
-    np.testing.assert_allclose(hidden[valid], expected[valid], atol=1e-5 * max(1.0, np.abs(expected[valid]).max()))
+    np.testing.assert_allclose(
+        hidden[valid], expected[valid], atol=1e-5 * max(1.0, np.abs(expected[valid]).max())
+    )
 
 
 @pytest.mark.parametrize("projection", [0, 7])
 @pytest.mark.parametrize("architecture", ["bert", "roberta"])
 def test_prefix(architecture: str, projection: int, tmp_path: Path) -> None:
-    """PromCSE's: keys and values that PyTorch's own cache brings into every layer, positions counting on from them."""
+    """PromCSE's: keys and values that PyTorch's own cache brings into every layer, positions
+    counting on from them.
+    """
     config, length = CONFIGS[architecture], 3
-    heads, layers, width = config["num_attention_heads"], config["num_hidden_layers"], config["hidden_size"]
+    heads, layers, width = (
+        config["num_attention_heads"],
+        config["num_hidden_layers"],
+        config["hidden_size"],
+    )
     everything = layers * 2 * width
 
     class WithPrefix(torch.nn.Module):
@@ -229,10 +273,14 @@ def test_prefix(architecture: str, projection: int, tmp_path: Path) -> None:
             super().__init__()
             setattr(self, architecture, theirs(config))
             self.prefix_encoder = torch.nn.Module()
-            self.prefix_encoder.embedding = torch.nn.Embedding(length, width if projection else everything)
+            self.prefix_encoder.embedding = torch.nn.Embedding(
+                length, width if projection else everything
+            )
             if projection:
                 self.prefix_encoder.trans = torch.nn.Sequential(
-                    torch.nn.Linear(width, projection), torch.nn.Tanh(), torch.nn.Linear(projection, everything)
+                    torch.nn.Linear(width, projection),
+                    torch.nn.Tanh(),
+                    torch.nn.Linear(projection, everything),
                 )
             self.config = config
 
@@ -254,7 +302,9 @@ def test_prefix(architecture: str, projection: int, tmp_path: Path) -> None:
             held.update(parted[2 * layer], parted[2 * layer + 1], layer)
         return held
 
-    mask = torch.tensor(np.pad(inputs.segment_ids > 0, ((0, 0), (length, 0)), constant_values=True)).long()
+    mask = torch.tensor(
+        np.pad(inputs.segment_ids > 0, ((0, 0), (length, 0)), constant_values=True)
+    ).long()
     checkpoint = Checkpoint(tmp_path)
     prefix = PrefixShape.of(checkpoint)
     assert prefix == (length, projection)
@@ -270,7 +320,10 @@ def test_prefix(architecture: str, projection: int, tmp_path: Path) -> None:
             return encoder(tokens, past_key_values=cache(), **options)
 
         def named_parameters(self) -> Iterator[tuple[str, Any]]:
-            return ((name.removeprefix(f"{architecture}."), value) for name, value in whole.named_parameters())
+            return (
+                (name.removeprefix(f"{architecture}."), value)
+                for name, value in whole.named_parameters()
+            )
 
     compare_with_gradients(ours, Peer(), inputs, attention_mask=mask)
 
@@ -301,9 +354,13 @@ def test_logarithmic_buckets(buckets: int, farthest: int) -> None:
     ahead = torch.arange(length)[None, :] - torch.arange(length)[:, None]
     ours = logarithmic_buckets(ahead.numpy(), buckets=buckets, farthest=farthest)
     t5 = transformers.models.t5.modeling_t5.T5Attention._relative_position_bucket
-    np.testing.assert_array_equal(ours, t5(ahead, num_buckets=buckets, max_distance=farthest).numpy())
+    np.testing.assert_array_equal(
+        ours, t5(ahead, num_buckets=buckets, max_distance=farthest).numpy()
+    )
     mpnet = transformers.models.mpnet.modeling_mpnet.MPNetEncoder.relative_position_bucket
-    np.testing.assert_array_equal(ours, mpnet(ahead, num_buckets=buckets, max_distance=farthest).numpy())
+    np.testing.assert_array_equal(
+        ours, mpnet(ahead, num_buckets=buckets, max_distance=farthest).numpy()
+    )
 
 
 @pytest.mark.parametrize(("buckets", "farthest"), [(256, 512), (6, 48), (4, 5)])
@@ -322,7 +379,9 @@ def test_distance_bias() -> None:
         table = model.encoder.relative_attention_bias.weight
         expected = model.encoder.compute_position_bias(torch.zeros(1, 40, 24))[0].numpy()
     buckets = logarithmic_buckets(distances(40), buckets=32, farthest=128)
-    np.testing.assert_allclose(bias_by_bucket(jnp.asarray(table.detach().numpy()), buckets), expected, atol=1e-6)
+    np.testing.assert_allclose(
+        bias_by_bucket(jnp.asarray(table.detach().numpy()), buckets), expected, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize(
@@ -335,23 +394,37 @@ def test_distance_bias() -> None:
     ids=["MiniLM", "mpnet"],
 )
 def test_real_checkpoint(path: str) -> None:
-    """Hidden states, and the sentence embeddings that these two were trained for: means over tokens, of length 1."""
+    """Hidden states, and the sentence embeddings that these two were trained for: means over
+    tokens, of length 1.
+    """
     try:
         find_folder(path)
     except UserError as reason:
         pytest.skip(str(reason))
     loaded = load(EncoderConfig(path=path))
-    sentences = ["Well, that went better than expected!", "No.", "I told you, and you never listened to a word of it."]
+    sentences = [
+        "Well, that went better than expected!",
+        "No.",
+        "I told you, and you never listened to a word of it.",
+    ]
     tokenized = loaded.tokenizer(sentences, padding=True, return_tensors="np")
     mask = tokenized["attention_mask"]
     tokens = tokenized["input_ids"].astype(np.int32)
     positions = np.broadcast_to(np.arange(mask.shape[1], dtype=np.int32), mask.shape)
     hidden = np.asarray(jitted(loaded.module)(Inputs(tokens, positions, mask.astype(np.int32))))
-    model = transformers.AutoModel.from_pretrained(loaded.folder, attn_implementation="eager", local_files_only=True).eval()
+    model = transformers.AutoModel.from_pretrained(
+        loaded.folder, attn_implementation="eager", local_files_only=True
+    ).eval()
     with torch.no_grad():
-        expected = model(torch.tensor(tokens).long(), attention_mask=torch.tensor(mask)).last_hidden_state
-        pooled = (expected * torch.tensor(mask)[..., None]).sum(1) / torch.tensor(mask).sum(1, keepdim=True)
+        expected = model(
+            torch.tensor(tokens).long(), attention_mask=torch.tensor(mask)
+        ).last_hidden_state
+        pooled = (expected * torch.tensor(mask)[..., None]).sum(1) / torch.tensor(mask).sum(
+            1, keepdim=True
+        )
         embeddings = torch.nn.functional.normalize(pooled, dim=1).numpy()
     np.testing.assert_allclose(hidden[mask > 0], expected.numpy()[mask > 0], atol=1e-5)
     ours = np.asarray(mean_over_tokens(hidden, mask))
-    np.testing.assert_allclose(ours / np.linalg.norm(ours, axis=1, keepdims=True), embeddings, atol=1e-5)
+    np.testing.assert_allclose(
+        ours / np.linalg.norm(ours, axis=1, keepdims=True), embeddings, atol=1e-5
+    )

@@ -1,4 +1,6 @@
-"""The card of a model folder tells what the run found, of whatever was made of it since, and nothing else."""
+"""The card of a model folder tells what the run found, of whatever was made of it since, and
+nothing else.
+"""
 
 import dataclasses
 import json
@@ -15,6 +17,7 @@ from eacl_jax.recognizer.card import card
 from eacl_jax.recognizer.facts import Facts
 from eacl_jax.recognizer.folder import Settings, read_settings
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
+from eacl_jax.recognizer.results import Results
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +34,14 @@ def settings(finished) -> Settings:
 
 def text(finished: Path) -> str:
     return (finished / "model" / "README.md").read_text(encoding="utf-8")
+
+
+def relabelled(results: Results, label: str, other: str) -> Results:
+    """The same results with another label in place of one."""
+    text = json.dumps(results.to_json()).replace(json.dumps(label), json.dumps(other))
+    found = Results.from_json(json.loads(text), [])
+    assert found is not None
+    return found
 
 
 def body(whole: str) -> str:
@@ -73,7 +84,9 @@ def test_scores_are_the_results(finished) -> None:
         "always_most_frequent": f'always "{results["always_most_frequent"]["label"]}"',
     }
     expected = {
-        (name, split): [f"{results[key][split][score]:.2f}" for score in ("weighted_f1", "macro_f1", "accuracy")]
+        (name, split): [
+            f"{results[key][split][score]:.2f}" for score in ("weighted_f1", "macro_f1", "accuracy")
+        ]
         for key, name in names.items()
         for split in ("dev", "test")
     }
@@ -83,14 +96,22 @@ def test_scores_are_the_results(finished) -> None:
         shown = dict(zip(head[1:], scores, strict=True))
         for key, name in (("stage_one", "stage one"), ("stage_two", "stage two")):
             for split in ("dev", "test"):
-                assert shown[f"{name}, {split}"] == f"{results[key][split]['per_class_f1'][label]:.2f}"
+                assert (
+                    shown[f"{name}, {split}"] == f"{results[key][split]['per_class_f1'][label]:.2f}"
+                )
     head, *rows = table(whole, "## Calibration")
     for (name, *shown), key in zip(rows, ("stage_one", "stage_two"), strict=True):
         calibration = results[key]["calibration"]
-        before, after = calibration["expected_calibration_error_uncalibrated"], calibration["expected_calibration_error"]
+        before, after = (
+            calibration["expected_calibration_error_uncalibrated"],
+            calibration["expected_calibration_error"],
+        )
         assert name == key.replace("_", " ")
         numbers = [before["dev"], after["dev"], before["test"], after["test"]]
-        assert shown == [f"{calibration['temperature']:.4f}", *(f"{number:.2f}" for number in numbers)]
+        assert shown == [
+            f"{calibration['temperature']:.4f}",
+            *(f"{number:.2f}" for number in numbers),
+        ]
 
 
 def test_data(finished) -> None:
@@ -120,11 +141,19 @@ def test_lines_for_the_library_run(finished, capsys) -> None:
 
 def test_limits_and_licences(finished, settings, facts) -> None:
     whole = body(text(finished))
-    for words in ("Not for decisions about people", "hiring, policing", "measured only on", "made up", "Apache-2.0"):
+    for words in (
+        "Not for decisions about people",
+        "hiring, policing",
+        "measured only on",
+        "made up",
+        "Apache-2.0",
+    ):
         assert words in whole
     assert "known to those who trained the model" in whole
     licences = {
-        corpus: card(settings, {}, dataclasses.replace(facts, corpus=corpus)).partition("## Licences")[2]
+        corpus: card(settings, {}, dataclasses.replace(facts, corpus=corpus)).partition(
+            "## Licences"
+        )[2]
         for corpus in ("smalltalk", "meld", "emorynlp", "iemocap", "dailydialog")
     }
     assert "CC0 1.0" in licences.pop("smalltalk")
@@ -132,7 +161,10 @@ def test_limits_and_licences(finished, settings, facts) -> None:
 
 
 def test_language_where_it_is_known(settings, facts) -> None:
-    assert ModelCard(card(settings, {}, dataclasses.replace(facts, corpus="meld"))).data.language == "en"
+    assert (
+        ModelCard(card(settings, {}, dataclasses.replace(facts, corpus="meld"))).data.language
+        == "en"
+    )
 
 
 def test_base_model_where_it_is_on_the_hub(settings, facts) -> None:
@@ -155,7 +187,9 @@ def test_export_takes_the_facts_along(finished, facts, tmp_path) -> None:
 
 
 def test_derived_recognizers_say_that_scores_are_not_theirs(settings, facts, tmp_path) -> None:
-    relabelled = dataclasses.replace(settings, labels=("gratitude", "other"), words=("grateful", "calm"))
+    relabelled = dataclasses.replace(
+        settings, labels=("gratitude", "other"), words=("grateful", "calm")
+    )
     changed = facts.changed("It was adapted to 12 annotated utterances.")
     for made, known, words in (
         (relabelled, facts, "labels or words of its own, in place of anger, joy, neutral"),
@@ -166,7 +200,10 @@ def test_derived_recognizers_say_that_scores_are_not_theirs(settings, facts, tmp
         assert scores.index("not its own") < scores.index(words) < scores.index("| stage one")
         (tmp_path / "README.md").write_text(whole, encoding="utf-8")
         assert Facts.read(tmp_path) == known
-    assert table(card(relabelled, {}, facts), "## Labels")[1:] == [["gratitude", "grateful"], ["other", "calm"]]
+    assert table(card(relabelled, {}, facts), "## Labels")[1:] == [
+        ["gratitude", "grateful"],
+        ["other", "calm"],
+    ]
 
 
 def test_without_facts(settings, tmp_path) -> None:
@@ -187,7 +224,7 @@ def test_labels_cannot_break_the_card(settings, facts, tmp_path) -> None:
         split: {odd if label == settings.labels[0] else label: n for label, n in of.items()}
         for split, of in facts.utterances.items()
     }
-    renamed = json.loads(json.dumps(facts.results).replace(json.dumps(settings.labels[0]), json.dumps(odd)))
+    renamed = relabelled(facts.results, settings.labels[0], odd)
     known = dataclasses.replace(facts, labels=labels, utterances=counts, results=renamed)
     whole = card(dataclasses.replace(settings, labels=labels), {}, known)
     (tmp_path / "README.md").write_text(whole, encoding="utf-8")
@@ -195,10 +232,15 @@ def test_labels_cannot_break_the_card(settings, facts, tmp_path) -> None:
     assert table(whole, "## Labels")[1] == [r"no \| yes --- # \`x\` é 😀: {no}", settings.words[0]]
 
 
-@pytest.mark.parametrize("front", ["eacl_jax: 3", "eacl_jax: {corpus: x, more: y}", "eacl_jax: [", "eacl_jax: {labels: 3}"])
+@pytest.mark.parametrize(
+    "front",
+    ["eacl_jax: 3", "eacl_jax: {corpus: x, more: y}", "eacl_jax: [", "eacl_jax: {labels: 3}"],
+)
 def test_damaged_front_matter(front: str, tmp_path) -> None:
     (tmp_path / "README.md").write_text(f"---\n{front}\n---\n# x\n", encoding="utf-8")
-    with pytest.raises(UserError, match=r"README.md: what stands under eacl_jax in its front matter cannot be read"):
+    with pytest.raises(
+        UserError, match=r"README.md: what stands under eacl_jax in its front matter cannot be read"
+    ):
         Facts.read(tmp_path)
 
 
@@ -207,11 +249,17 @@ def test_damaged_front_matter(front: str, tmp_path) -> None:
     [
         ("dialogues", {"train": "many"}, "eacl_jax.dialogues.train: expected int, got 'many'"),
         ("utterances", {"train": [1]}, r"eacl_jax.utterances.train: expected an object, got \[1\]"),
-        ("results", {"stage_one": 3}, "eacl_jax.results.stage_one: expected a group of settings, got 3"),
+        (
+            "results",
+            {"stage_one": 3},
+            "eacl_jax.results.stage_one: expected a group of settings, got 3",
+        ),
         ("seed", "0", "eacl_jax.seed: expected int, got '0'"),
     ],
 )
-def test_values_of_the_wrong_type_in_the_front_matter(facts: Facts, tmp_path, field, value, problem) -> None:
+def test_values_of_the_wrong_type_in_the_front_matter(
+    facts: Facts, tmp_path, field, value, problem
+) -> None:
     front = json.dumps({"eacl_jax": {**facts.to_dict(), field: value}})
     (tmp_path / "README.md").write_text(f"---\n{front}\n---\n# x\n", encoding="utf-8")
     with pytest.raises(UserError, match=problem):
@@ -230,9 +278,13 @@ def test_values_of_the_wrong_type_in_the_front_matter(facts: Facts, tmp_path, fi
 )
 def test_names_are_no_markup(settings, facts, label, shown) -> None:
     counts = {split: {**of, label: 10**6} for split, of in facts.utterances.items()}
-    results = json.loads(json.dumps(facts.results).replace('"anger"', json.dumps(label)))
-    known = dataclasses.replace(facts, labels=(label, *facts.labels[1:]), utterances=counts, results=results)
-    whole = body(card(dataclasses.replace(settings, labels=(label, *settings.labels[1:])), {}, known))
+    results = relabelled(facts.results, "anger", label)
+    known = dataclasses.replace(
+        facts, labels=(label, *facts.labels[1:]), utterances=counts, results=results
+    )
+    whole = body(
+        card(dataclasses.replace(settings, labels=(label, *settings.labels[1:])), {}, known)
+    )
     assert [row[0] for row in table("\n---\n" + whole, "## Labels")][1] == shown
     assert f'In training "{shown}" made up' in whole
     assert label not in whole

@@ -11,7 +11,9 @@ TAU = 0.1
 
 
 def problem(per_class, noise=0.6, seed=0):
-    """Three directions in eight dimensions, examples about them, and anchors that begin off the mark."""
+    """Three directions in eight dimensions, examples about them, and anchors that begin off the
+    mark.
+    """
     rng = np.random.default_rng(seed)
     truth = np.eye(3, 8)
     labels = np.repeat(np.arange(3), per_class)
@@ -34,7 +36,10 @@ def test_the_objective_is_minimized():
     least = objective(adapted, reps, labels, start)
     rng = np.random.default_rng(1)
     for scale in (0.3, 0.03):
-        nearby = [objective(adapted + scale * rng.normal(size=(3, 8)), reps, labels, start) for _ in range(50)]
+        nearby = [
+            objective(adapted + scale * rng.normal(size=(3, 8)), reps, labels, start)
+            for _ in range(50)
+        ]
         assert min(nearby) > least
 
 
@@ -42,7 +47,12 @@ def test_the_more_examples_the_farther_anchors_go():
     moved = []
     for per_class in (1, 10, 100):
         reps, labels, start = problem(per_class)
-        moved.append((1 - np.diag(host_cosines(adapt_anchors(reps, labels, start, temperature=TAU), start))).sum())
+        moved.append(
+            (
+                1
+                - np.diag(host_cosines(adapt_anchors(reps, labels, start, temperature=TAU), start))
+            ).sum()
+        )
     assert 0 < moved[0] < moved[1] < moved[2]
 
 
@@ -59,7 +69,9 @@ def test_examples_of_weight_zero_do_not_count():
     reps, labels, start = problem(10)
     kept = np.arange(30) % 3 != 1
     weighted = adapt_anchors(reps, labels, start, temperature=TAU, weights=kept)
-    np.testing.assert_allclose(weighted, adapt_anchors(reps[kept], labels[kept], start, temperature=TAU), atol=1e-5)
+    np.testing.assert_allclose(
+        weighted, adapt_anchors(reps[kept], labels[kept], start, temperature=TAU), atol=1e-5
+    )
 
 
 def test_held_out_answers_come_from_other_dialogues(monkeypatch):
@@ -75,14 +87,29 @@ def test_held_out_answers_come_from_other_dialogues(monkeypatch):
     scores = held_out_scores(reps, labels, dialogues, start, temperature=TAU)
     out = ~np.array(seen)
     assert out.sum(axis=0).tolist() == [1] * 30  # each is held out once
-    assert all(len({fold[i] for i in np.flatnonzero(dialogues == number)}) == 1 for fold in out for number in range(15))
-    assert report(("a", "b", "c"), labels, host_scores(reps, start, temperature=TAU), scores, temperature=1.0)[1] > 0
+    assert all(
+        len({fold[i] for i in np.flatnonzero(dialogues == number)}) == 1
+        for fold in out
+        for number in range(15)
+    )
+    assert (
+        report(
+            ("a", "b", "c"),
+            labels,
+            host_scores(reps, start, temperature=TAU),
+            scores,
+            temperature=1.0,
+        )[1]
+        > 0
+    )
 
 
 def test_a_single_dialogue_is_not_divided():
     reps, labels, start = problem(2)
     assert held_out_scores(reps, labels, np.zeros(6, int), start, temperature=TAU) is None
-    adaptation, temperature = report(("a", "b", "c"), labels, host_scores(reps, start, temperature=TAU), None, temperature=1.3)
+    adaptation, temperature = report(
+        ("a", "b", "c"), labels, host_scores(reps, start, temperature=TAU), None, temperature=1.3
+    )
     assert temperature == 1.3
     assert not adaptation.kept
     assert adaptation.cross_validated is None
@@ -96,7 +123,9 @@ def test_anchors_that_held_out_dialogues_do_not_favour_are_kept_and_why_is_said(
     for held_out, kept in ((better, True), (worse, True), (right, True)):
         adaptation, _ = report(("a", "b", "c"), labels, right, held_out, temperature=1.0, folds=2)
         assert adaptation.kept is kept
-    assert "on held-out dialogues (2-fold), which is no better: the anchors were kept" in str(adaptation)
+    assert "on held-out dialogues (2-fold), which is no better: the anchors were kept" in str(
+        adaptation
+    )
     adaptation, _ = report(("a", "b", "c"), labels, worse, right, temperature=1.0, folds=2)
     assert not adaptation.kept
     assert "What may help" not in str(adaptation)

@@ -25,7 +25,10 @@ def model(tmp_path_factory):
     [
         ({"temperature": 0}, "config.temperature: must be in [1e-30, 1e+30], got 0.0"),
         ({"temperature": "0.1"}, "config.temperature: expected float, got '0.1'"),
-        ({"calibration": {"stage_one": 1.0}}, "config.calibration: expected stage_one and stage_two, got stage_one"),
+        (
+            {"calibration": {"stage_one": 1.0}},
+            "config.calibration: expected stage_one and stage_two, got stage_one",
+        ),
         (
             {"calibration": {"stage_one": 1.0, "stage_two": -1}},
             "config.calibration.stage_two: must be in [1e-30, 1e+30], got -1.0",
@@ -33,10 +36,16 @@ def model(tmp_path_factory):
         ({"labels": [1, 2, 3]}, "config.labels: expected a tuple of strings"),
         ({"labels": ["joy", "joy", "x"]}, "labels repeat"),
         ({"labels": ["joy", "anger"]}, "2 labels but 3 label words"),
-        ({"encoder_dtype": "float16"}, "config.encoder_dtype: expected one of float32, bfloat16; got 'float16'"),
+        (
+            {"encoder_dtype": "float16"},
+            "config.encoder_dtype: expected one of float32, bfloat16; got 'float16'",
+        ),
         ({"anchor_encoding": "x"}, "config.anchor_encoding: expected one of fixed, live"),
         ({"readout": 3}, "config.readout: expected one of mask, first, last, mean"),
-        ({"prompt": {"max_tokens": 3, "max_past": 8}}, "config.prompt.max_tokens: must be at least 16"),
+        (
+            {"prompt": {"max_tokens": 3, "max_past": 8}},
+            "config.prompt.max_tokens: must be at least 16",
+        ),
         ({"prompt": 3}, "config.prompt: expected a group of settings"),
         ({"colour": 3}, "config.colour: unknown key"),
         ({"labels": ["joy", "anger", "a\ud800"]}, "holds half of a surrogate pair"),
@@ -73,7 +82,11 @@ def test_prompts_that_the_encoder_cannot_read_are_no_model(model, tmp_path):
     values["prompt"]["max_tokens"] = 1000  # positions that there are not would give NaN
     file.write_text(json.dumps(values), encoding="utf-8")
     with pytest.raises(
-        UserError, match=r"config.json: config.prompt.max_tokens is 1000, but the encoder reads at most \d+ tokens"
+        UserError,
+        match=(
+            r"config.json: config.prompt.max_tokens is 1000, but the encoder reads at most \d+"
+            r" tokens"
+        ),
     ):
         EmotionRecognizer.from_pretrained(tmp_path / "model")
 
@@ -81,18 +94,36 @@ def test_prompts_that_the_encoder_cannot_read_are_no_model(model, tmp_path):
 @pytest.mark.parametrize(
     ("name", "change", "told"),
     [
-        ("anchors.stage_two", lambda a: a * [[0], [1], [1]], r"anchors.stage_two: those of the labels 0 \(from 0\) are zero"),
-        ("anchors.stage_two", lambda a: a[:, :3], r"anchors.stage_two: expected shape \[3, 16\], found \[3, 3\]"),
-        ("anchors.stage_one", lambda a: a[:, 0], r"anchors.stage_one: expected shape \[3, 16\], found \[3\]"),
+        (
+            "anchors.stage_two",
+            lambda a: a * [[0], [1], [1]],
+            r"anchors.stage_two: those of the labels 0 \(from 0\) are zero",
+        ),
+        (
+            "anchors.stage_two",
+            lambda a: a[:, :3],
+            r"anchors.stage_two: expected shape \[3, 16\], found \[3, 3\]",
+        ),
+        (
+            "anchors.stage_one",
+            lambda a: a[:, 0],
+            r"anchors.stage_one: expected shape \[3, 16\], found \[3\]",
+        ),
         ("anchors.stage_two", lambda a: (a * 9).astype(np.int32), r"found \[3, 16\] of type int32"),
-        ("mapping.output.kernel", lambda a: (a * 9).astype(np.int32), "mapping.output.kernel: numbers of type int32"),
+        (
+            "mapping.output.kernel",
+            lambda a: (a * 9).astype(np.int32),
+            "mapping.output.kernel: numbers of type int32",
+        ),
     ],
 )
 def test_heads_of_another_form_are_no_model(model, tmp_path, name, change, told):
     shutil.copytree(model, tmp_path / "model")
     tensors = load_file(tmp_path / "model" / "heads.safetensors")
     changed = change(tensors[name])
-    tensors[name] = np.ascontiguousarray(changed.astype(np.float32) if changed.dtype == np.float64 else changed)
+    tensors[name] = np.ascontiguousarray(
+        changed.astype(np.float32) if changed.dtype == np.float64 else changed
+    )
     save_file(tensors, tmp_path / "model" / "heads.safetensors")
     with pytest.raises(UserError, match=told):
         EmotionRecognizer.from_pretrained(tmp_path / "model")

@@ -34,7 +34,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("given", ["runs/quickstart", "runs/quickstart/model", "~/runs/quickstart", "./runs/quickstart/"])
+@pytest.mark.parametrize(
+    "given", ["runs/quickstart", "runs/quickstart/model", "~/runs/quickstart", "./runs/quickstart/"]
+)
 def test_a_run_stands_for_its_model(here: Path, given: str) -> None:
     assert find_folder(given, "main").resolve() == here / "runs" / "quickstart" / "model"
     assert find_folder(Path(given), "main").resolve() == here / "runs" / "quickstart" / "model"
@@ -43,12 +45,18 @@ def test_a_run_stands_for_its_model(here: Path, given: str) -> None:
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ("runs/quickstat", r"no folder runs/quickstat \(and as runs is here, .*; did you mean runs/quickstart\?$"),
+        (
+            "runs/quickstat",
+            r"no folder runs/quickstat \(and as runs is here, .*; did you mean runs/quickstart\?$",
+        ),
         ("rnus/quickstart/model", r"did you mean runs/quickstart/model\?$"),
         ("./runs/other", r"runs holds begun, quickstart\.$"),
         ("runs", r"runs is no model's folder; did you mean runs/quickstart\?"),
         ("runs/begun", "is a run that is not finished"),
-        ("runs/quickstart/model/encoder", "a part of a model; name the whole folder, runs/quickstart/model"),
+        (
+            "runs/quickstart/model/encoder",
+            "a part of a model; name the whole folder, runs/quickstart/model",
+        ),
         ("runs/quickstart/model/config.json", "is a file; name a folder"),
         ("quickstart", "the current folder holds dangling, runs"),
         ("dangling", "is a link to gone, which is not there"),
@@ -62,10 +70,15 @@ def test_what_is_not_a_model_never_asks_the_hub(here: Path, given: str, told: st
 
 
 def test_an_encoder_below_a_folder_that_is_here_never_asks_the_hub(here: Path) -> None:
-    with pytest.raises(UserError, match=r"encoder\.path: there is no folder runs/quickstat .*did you mean runs/quickstart\?"):
+    with pytest.raises(
+        UserError,
+        match=r"encoder\.path: there is no folder runs/quickstat .*did you mean runs/quickstart\?",
+    ):
         sources.find_folder("runs/quickstat")
     assert sources.find_folder("~/runs") == here / "runs"
-    with pytest.raises(UserError, match=r"is a model's folder; its encoder is in runs/quickstart/model/encoder"):
+    with pytest.raises(
+        UserError, match=r"is a model's folder; its encoder is in runs/quickstart/model/encoder"
+    ):
         sources.find_folder("runs/quickstart/model")
 
 

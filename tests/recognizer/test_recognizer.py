@@ -13,11 +13,15 @@ from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.model import anchors
 from eacl_jax.model.scores import host_cosines, scores
+from eacl_jax.model.task import SingleLabel
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.training import stage
 from tests.stubs.toys import WORDS, make_recognizer
 
-CHAT = "Ann: the day is wonderful\nBob: it is rude\nAnn: table\nBob: hello there good day\nCleo: say it now"
+CHAT = (
+    "Ann: the day is wonderful\nBob: it is rude\nAnn: table\nBob: hello there good day\nCleo: say"
+    " it now"
+)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -43,15 +47,26 @@ def close(one, other):
 
 def test_an_answer_holds_what_was_said_probabilities_and_cosines(recognizer):
     answer = recognizer.predict(CHAT)
-    assert [(p.speaker, p.text) for p in answer[:2]] == [("Ann", "the day is wonderful"), ("Bob", "it is rude")]
+    assert [(p.speaker, p.text) for p in answer[:2]] == [
+        ("Ann", "the day is wonderful"),
+        ("Bob", "it is rude"),
+    ]
     for each in answer:
         assert sum(each.probabilities.values()) == pytest.approx(1)
-        assert each.emotion == max(each.cosines, key=each.cosines.get) == max(each.probabilities, key=each.probabilities.get)
+        assert (
+            each.emotion
+            == max(each.cosines, key=each.cosines.get)
+            == max(each.probabilities, key=each.probabilities.get)
+        )
         assert each.confidence == each.probabilities[each.emotion]
     reps = recognizer.encode(CHAT)
-    expected = scores(reps, recognizer.anchors["stage_two"], temperature=recognizer.settings.temperature)
+    expected = scores(
+        reps, recognizer.anchors["stage_two"], temperature=recognizer.settings.temperature
+    )
     calibrated = jax.nn.softmax(expected / recognizer.settings.calibration["stage_two"], axis=1)
-    np.testing.assert_allclose([list(p.probabilities.values()) for p in answer], calibrated, atol=1e-5)
+    np.testing.assert_allclose(
+        [list(p.probabilities.values()) for p in answer], calibrated, atol=1e-5
+    )
 
 
 def test_answers_print_and_become_records(recognizer):
@@ -62,13 +77,17 @@ def test_answers_print_and_become_records(recognizer):
     assert record["utterances"][1]["text"] == "it is rude"
     row = answer.to_rows()[4]
     assert (row["utterance"], row["speaker"]) == (4, "Cleo")
-    assert {name for name in row if name.startswith("p(")} == {f"p({label})" for label in recognizer.labels}
+    assert {name for name in row if name.startswith("p(")} == {
+        f"p({label})" for label in recognizer.labels
+    }
     assert str(recognizer.predict(Dialogue("x", ()))) == ""
 
 
 def test_one_dialogue_or_many(recognizer):
     alone = recognizer.predict(CHAT)
-    many = recognizer.predict([Dialogue("a", (Utterance("Bob", "end of day"),)), CHAT, Dialogue("c", ())])
+    many = recognizer.predict(
+        [Dialogue("a", (Utterance("Bob", "end of day"),)), CHAT, Dialogue("c", ())]
+    )
     assert [each.id for each in many] == ["a", "2", "c"]
     assert [len(each) for each in many] == [1, 5, 0]
     for one, other in zip(many[1], alone, strict=True):
@@ -78,9 +97,24 @@ def test_one_dialogue_or_many(recognizer):
 
 def test_answers_do_not_depend_on_what_is_asked_beside(recognizer):
     rng = np.random.default_rng(0)
-    words = [*(word for some in WORDS.values() for word in some), "for", "utterance", "says", "feels", "hello", "good", "day"]
+    words = [
+        *(word for some in WORDS.values() for word in some),
+        "for",
+        "utterance",
+        "says",
+        "feels",
+        "hello",
+        "good",
+        "day",
+    ]
     crowd = [
-        [(str(rng.choice(["Ann", "Bob", "Cleo"])), " ".join(rng.choice(words, rng.integers(1, 30)))) for _ in range(n)]
+        [
+            (
+                str(rng.choice(["Ann", "Bob", "Cleo"])),
+                " ".join(rng.choice(words, rng.integers(1, 30))),
+            )
+            for _ in range(n)
+        ]
         for n in rng.integers(1, 12, 40)
     ]
     together = recognizer.predict(crowd)
@@ -99,23 +133,32 @@ def test_a_long_text_is_cut_and_says_so_or_is_refused_or_read_in_parts(recognize
     assert "1 utterances are longer than prompt.max_tokens=96 allows" in caplog.text
     assert str(cut).endswith("(text cut)")
     assert cut.to_json()["truncated"] is True
-    with pytest.raises(UserError, match=r"dialogue '1' utterance 0: its text has \d+ tokens, of which \d+ fit"):
+    with pytest.raises(
+        UserError, match=r"dialogue '1' utterance 0: its text has \d+ tokens, of which \d+ fit"
+    ):
         recognizer.predict(long, on_long="refuse")
     with pytest.raises(UserError, match="on_long must be one of cut, refuse, pool"):
         recognizer.predict(long, on_long="drop")
     pooled = recognizer.predict(long, on_long="pool")
     assert pooled[0].truncated
     close(pooled[1], short)
-    (example, _) = recognizer.examples(read_dialogues(long)[0], on_long="pool")
+    example, _ = recognizer.examples(read_dialogues(long)[0], on_long="pool")
     assert len(example.windows) == 1
-    halves = [recognizer.represent([part])[0] for part in (*example.windows, dataclasses.replace(example, windows=()))]
-    np.testing.assert_allclose(recognizer.encode(long, on_long="pool")[0], np.mean(halves, axis=0), atol=1e-5)
+    halves = [
+        recognizer.represent([part])[0]
+        for part in (*example.windows, dataclasses.replace(example, windows=()))
+    ]
+    np.testing.assert_allclose(
+        recognizer.encode(long, on_long="pool")[0], np.mean(halves, axis=0), atol=1e-5
+    )
 
 
 def test_a_text_of_unknown_tokens_says_so(recognizer, caplog):
     known, unknown = recognizer.predict([("Ann", "the day"), ("Bob", "我们 拿 到")])
     assert (known.unknown_text, unknown.unknown_text) == (False, True)
-    assert "1 utterances hold mostly tokens that the encoder's tokenizer does not know" in caplog.text
+    assert (
+        "1 utterances hold mostly tokens that the encoder's tokenizer does not know" in caplog.text
+    )
     assert "text unknown to the model" in str(unknown)
     # Of a text that is cut, what is read counts.
     long = [("Ann", "the day " * 300 + "天 " * 90), ("Ann", "天 " * 200 + "the day " * 60)]
@@ -123,7 +166,11 @@ def test_a_text_of_unknown_tokens_says_so(recognizer, caplog):
 
 
 def test_other_fields_come_back_and_an_answer_may_be_asked_again(recognizer):
-    given = {"id": 7, "topic": "home", "utterances": [{"speaker": "Ann", "text": "the day", "at": "10:31", "emotion": "?"}]}
+    given = {
+        "id": 7,
+        "topic": "home",
+        "utterances": [{"speaker": "Ann", "text": "the day", "at": "10:31", "emotion": "?"}],
+    }
     answer = recognizer.predict(given)
     record = answer.to_json()
     assert (record["id"], record["topic"], record["utterances"][0]["at"]) == ("7", "home", "10:31")
@@ -138,7 +185,9 @@ def test_what_is_printed_obeys_no_terminal_sequence(recognizer):
 
 
 def test_settings_that_cannot_be(recognizer, tmp_path):
-    with pytest.raises(UserError, match="no anchors of stage 'three'; there are those of stage_one, stage_two"):
+    with pytest.raises(
+        UserError, match="no anchors of stage 'three'; there are those of stage_one, stage_two"
+    ):
         recognizer.predict(CHAT, stage="three")
     recognizer.save_pretrained(tmp_path / "model")
     with pytest.raises(UserError, match="batch_size must be at least 1, got -1"):
@@ -193,11 +242,15 @@ def test_what_was_warmed_is_not_compiled_again(tmp_path):
 
 
 def test_own_labels_are_told_by_their_words(recognizer):
-    own = recognizer.with_labels({"calm": "neutral", "delight": "joy", "long": "the day is wonderful and rude"})
+    own = recognizer.with_labels(
+        {"calm": "neutral", "delight": "joy", "long": "the day is wonderful and rude"}
+    )
     assert own.labels == ("calm", "delight", "long")
     assert recognizer.labels == ("joy", "anger", "neutral")
     # The label words of training give the anchors of training.
-    same = recognizer.with_labels(dict(zip(recognizer.settings.labels, recognizer.settings.words, strict=True)))
+    same = recognizer.with_labels(
+        dict(zip(recognizer.settings.labels, recognizer.settings.words, strict=True))
+    )
     cosines = host_cosines(same.anchors["stage_one"], recognizer.anchors["stage_one"])
     np.testing.assert_allclose(np.diag(cosines), 1, atol=1e-5)
     np.testing.assert_allclose(own.anchors["stage_two"][1], same.anchors["stage_one"][0], atol=1e-5)
@@ -209,7 +262,11 @@ def test_own_labels_do_not_come_from_the_trained_encoder(tmp_path):
     """Training moves the encoder; label words are encoded by the one that it began with."""
     trained = make_recognizer(tmp_path, shift=0.5)
     again = trained.with_labels(["joy", "anger", "neutral"])
-    np.testing.assert_allclose(np.diag(host_cosines(again.anchors["stage_one"], trained.anchors["stage_one"])), 1, atol=1e-5)
+    np.testing.assert_allclose(
+        np.diag(host_cosines(again.anchors["stage_one"], trained.anchors["stage_one"])),
+        1,
+        atol=1e-5,
+    )
 
 
 def test_labels_that_can_hardly_be_told_apart_are_named(recognizer, caplog, monkeypatch):
@@ -237,7 +294,10 @@ def test_a_label_word_that_the_tokenizer_does_not_know_is_named(recognizer, capl
         ({"joy": "joy", "x": 3}, "must be text"),
         ({"joy": "joy", "x": "a\0"}, "null character"),
         ({"joy": "joy", "x": "wonderful " * 300}, "longer than the 96 tokens"),
-        (["joy", "Joy"], r"labels cannot be told apart.*: 'joy' \('joy'\) and 'Joy' \('Joy'\)\. Give each"),
+        (
+            ["joy", "Joy"],
+            r"labels cannot be told apart.*: 'joy' \('joy'\) and 'Joy' \('Joy'\)\. Give each",
+        ),
         ("a=joy, b=anger, c=joy", r"'a' \('joy'\) and 'c' \('joy'\)"),
         (["👍", "👎"], "labels cannot be told apart"),
         ({"a": "<mask>", "b": "< mask >"}, "labels cannot be told apart"),
@@ -251,18 +311,29 @@ def test_labels_that_cannot_be(recognizer, labels, told):
 def annotated(count):
     said = {"up": "the day is wonderful", "down": "it is rude and awful", "flat": "table window"}
     return [
-        Dialogue(str(n), tuple(Utterance("Ann", said[label], label) for label in ("up", "down", "flat")[: 1 + n % 3]))
+        Dialogue(
+            str(n),
+            tuple(
+                Utterance("Ann", said[label], label)
+                for label in ("up", "down", "flat")[: 1 + n % 3]
+            ),
+        )
         for n in range(count)
     ]
 
 
 def test_adapting_to_own_labels_learns_them_and_is_saved_like_any_other(recognizer, tmp_path):
-    zero = recognizer.with_labels({"up": "neutral", "down": "joy", "flat": "anger"})  # words that mislead
+    zero = recognizer.with_labels(
+        {"up": "neutral", "down": "joy", "flat": "anger"}
+    )  # words that mislead
     adapted = zero.adapt(annotated(90))
     gold = [u.emotion for d in annotated(6) for u in d.utterances]
 
     def right(model):
-        return sum(p.emotion == g for p, g in zip((p for d in model.predict(annotated(6)) for p in d), gold, strict=True))
+        return sum(
+            p.emotion == g
+            for p, g in zip((p for d in model.predict(annotated(6)) for p in d), gold, strict=True)
+        )
 
     assert right(adapted) > right(zero)
     assert right(adapted) >= 11
@@ -283,9 +354,13 @@ def test_one_example_will_do(recognizer):
 
 
 def test_annotations_that_cannot_be_used(recognizer):
-    with pytest.raises(UserError, match=r"no utterance has an 'emotion'; annotate .* labels: joy, anger, neutral"):
+    with pytest.raises(
+        UserError, match=r"no utterance has an 'emotion'; annotate .* labels: joy, anger, neutral"
+    ):
         recognizer.adapt(CHAT)
-    with pytest.raises(UserError, match=r"emotions 'up' are not among the labels 'joy', .* \(with_labels\)"):
+    with pytest.raises(
+        UserError, match=r"emotions 'up' are not among the labels 'joy', .* \(with_labels\)"
+    ):
         recognizer.adapt(annotated(1))
     for seed in (-1, 1.5):
         with pytest.raises(UserError, match="seed must be a whole number from 0 on"):
@@ -304,16 +379,22 @@ def test_calibrating_changes_no_answer(recognizer):
     talk = recognizer.predict(annotated(30))
     gold = [Dialogue(d.id, tuple(Utterance(p.speaker, p.text, p.emotion) for p in d)) for d in talk]
     sure = recognizer.calibrate(gold)  # all its answers are right, so it may be surer
-    assert [p.emotion for d in sure.predict(gold) for p in d] == [p.emotion for d in talk for p in d]
+    assert [p.emotion for d in sure.predict(gold) for p in d] == [
+        p.emotion for d in talk for p in d
+    ]
     assert sure.settings.calibration["stage_two"] < recognizer.settings.calibration["stage_two"]
 
 
 def test_a_run_decides_near_ties_as_the_recognizer_does(recognizer):
-    # In float32 the two anchors score alike, and the first would win; in float64, which recognizers answer by, the second.
+    # In float32 the two anchors score alike, and the first would win; in float64, which recognizers
+    # answer by, the second.
     reps = np.zeros((1, recognizer.anchors["stage_two"].shape[1]), np.float32)
     reps[0, 0] = 1
     near = np.tile(reps, (3, 1))
     near[:, 1] = [2e-4, 1e-4, 1]
     assert int(scores(reps, near, temperature=1.0)[0].argmax()) == 0
-    (answer,) = recognizer._changed(recognizer.settings, {"stage_two": near}).answer(reps, [Utterance("Ann", "hello")])
-    assert answer.emotion == recognizer.labels[stage.predictions(reps, near)[0]] == recognizer.labels[1]
+    (answer,) = recognizer._changed(recognizer.settings, {"stage_two": near}).answer(
+        reps, [Utterance("Ann", "hello")]
+    )
+    (nearest,) = stage.predictions(SingleLabel(recognizer.labels), reps, near)
+    assert answer.emotion == recognizer.labels[nearest] == recognizer.labels[1]

@@ -14,17 +14,25 @@ LABELS = ("joy", "anger", "[red] neutral")
 
 
 def answered(count: int, seed: int = 0) -> tuple[list[Dialogue], list[Prediction]]:
-    """Dialogues of one to four utterances, some without an emotion, and answers with random probabilities."""
+    """Dialogues of one to four utterances, some without an emotion, and answers with random
+    probabilities.
+    """
     rng = np.random.default_rng(seed)
     dialogues, answers = [], []
     for number in range(count):
         said = []
         for turn in range(int(rng.integers(1, 5))):
             probabilities = dict(zip(LABELS, rng.dirichlet([1, 1, 1]).tolist(), strict=True))
-            emotion = None if rng.random() < 0.2 else LABELS[int(rng.integers(2 if number < count // 2 else 3))]
+            emotion = (
+                None
+                if rng.random() < 0.2
+                else LABELS[int(rng.integers(2 if number < count // 2 else 3))]
+            )
             said.append(Utterance("Ann", f"text {turn}", emotion))
             best = max(probabilities, key=probabilities.__getitem__)
-            answers.append(Prediction("Ann", f"text {turn}", best, probabilities, {}, truncated=turn == 3))
+            answers.append(
+                Prediction("Ann", f"text {turn}", best, probabilities, {}, truncated=turn == 3)
+            )
         dialogues.append(Dialogue(str(number), tuple(said)))
     return dialogues, answers
 
@@ -36,23 +44,38 @@ def test_scores_are_those_of_scikit_learn_however_they_are_counted() -> None:
     tally.add(dialogues[:7], answers[:first])
     tally.add(dialogues[7:], answers[first:])
     scores = tally.scores(excluded_label="joy")
-    pairs = list(zip((utterance for dialogue in dialogues for utterance in dialogue.utterances), answers, strict=True))
+    pairs = list(
+        zip(
+            (utterance for dialogue in dialogues for utterance in dialogue.utterances),
+            answers,
+            strict=True,
+        )
+    )
     scored = [(u.emotion, a) for u, a in pairs if u.emotion is not None]
     gold, given = [emotion for emotion, _ in scored], [answer.emotion for _, answer in scored]
-    assert (scores.dialogues, scores.utterances, scores.context) == (60, len(scored), len(pairs) - len(scored))
+    assert (scores.dialogues, scores.utterances, scores.context) == (
+        60,
+        len(scored),
+        len(pairs) - len(scored),
+    )
     assert scores.truncated == sum(len(dialogue.utterances) == 4 for dialogue in dialogues)
     np.testing.assert_array_equal(scores.confusion, confusion_matrix(gold, given, labels=LABELS))
     expected = precision_recall_fscore_support(gold, given, labels=LABELS)
     for index, label in enumerate(LABELS):
         found = scores.by_label[label]
-        np.testing.assert_allclose([found["precision"], found["recall"], found["f1"]], [100 * e[index] for e in expected[:3]])
+        np.testing.assert_allclose(
+            [found["precision"], found["recall"], found["f1"]],
+            [100 * e[index] for e in expected[:3]],
+        )
         assert (found["support"], found["answered"]) == (gold.count(label), given.count(label))
     assert scores.summary["accuracy"] == pytest.approx(100 * accuracy_score(gold, given))
     assert set(scores.summary) == {"weighted_f1", "accuracy", "macro_f1", "micro_f1"}
     probabilities = np.array([list(answer.probabilities.values()) for _, answer in scored])
     assert scores.confidence == pytest.approx(100 * probabilities.max(axis=1).mean())
     right = np.array([LABELS.index(emotion) for emotion in gold])
-    assert scores.calibration_error == pytest.approx(expected_calibration_error(probabilities, right))
+    assert scores.calibration_error == pytest.approx(
+        expected_calibration_error(probabilities, right)
+    )
     count, annotated, answer = scores.confused()[0]
     assert count == scores.confusion[LABELS.index(annotated), LABELS.index(answer)] > 0
     assert annotated != answer

@@ -10,8 +10,17 @@ from sklearn.metrics import accuracy_score, f1_score
 from eacl_jax.config import Config
 from eacl_jax.reports import write_report
 
-# Markup, what matplotlib would take for (faulty) mathematics or leave out of a legend, a character its font lacks, long twins.
-LABELS = ("glad & gay", "<b>&", "$\\x$", "_calm", "喜", "an_awfully_long_label_of_one", "an_awfully_long_label_of_two")
+# Markup, what matplotlib would take for (faulty) mathematics or leave out of a legend, a character
+# its font lacks, long twins.
+LABELS = (
+    "glad & gay",
+    "<b>&",
+    "$\\x$",
+    "_calm",
+    "喜",
+    "an_awfully_long_label_of_one",
+    "an_awfully_long_label_of_two",
+)
 SUPPORT = (30, 12, 9, 20, 6, 0, 25)
 
 
@@ -25,7 +34,9 @@ def measures(gold: np.ndarray, answers: np.ndarray, labels: tuple[str, ...]) -> 
     }
 
 
-def make_run(labels: tuple[str, ...] = LABELS, support: tuple[int, ...] = SUPPORT, seed: int = 0) -> dict[str, Any]:
+def make_run(
+    labels: tuple[str, ...] = LABELS, support: tuple[int, ...] = SUPPORT, seed: int = 0
+) -> dict[str, Any]:
     """Keyword arguments of `write_report` for utterances scattered about one centre a label."""
     rng = np.random.default_rng(seed)
     gold = rng.permutation(np.repeat(np.arange(len(labels)), support))
@@ -39,11 +50,21 @@ def make_run(labels: tuple[str, ...] = LABELS, support: tuple[int, ...] = SUPPOR
         split = measures(gold, predictions[stage], labels)
         results[stage] = {"best_epoch": 2 - number, "dev": split, "test": split}
     history: list[dict[str, Any]] = [
-        {"stage": 1, "step": step, "epoch": 1, "loss": 3 - step / 50, "ce": 1.0, "contrastive": 2.0, "angle": -1.2}
+        {
+            "stage": 1,
+            "step": step,
+            "epoch": 1,
+            "loss": 3 - step / 50,
+            "ce": 1.0,
+            "contrastive": 2.0,
+            "angle": -1.2,
+        }
         for step in range(1, 60)
     ]
     history += [{"stage": 1, "epoch": epoch, "dev_weighted_f1": 50.0 + epoch} for epoch in (1, 2)]
-    history += [{"stage": 2, "epoch": epoch, "dev_weighted_f1": 53.0 - epoch} for epoch in (0, 1, 2)]
+    history += [
+        {"stage": 2, "epoch": epoch, "dev_weighted_f1": 53.0 - epoch} for epoch in (0, 1, 2)
+    ]
     return {
         "config": Config().to_dict(),
         "corpus": "toy",

@@ -18,9 +18,21 @@ from eacl_jax.reports.theme import DARK, LIGHT, Theme
 # Machado, Oliveira and Fernandes (2009), severity 1, on linear RGB.
 SIGHTS = {
     "normal": np.eye(3),
-    "protan": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
-    "deutan": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
-    "tritan": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+    "protan": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "deutan": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "tritan": [
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.303900],
+    ],
 }
 
 
@@ -47,8 +59,15 @@ def test_colours_are_told_apart_by_every_sight(theme: Theme) -> None:
     for matrix in SIGHTS.values():
         seen = [oklab(np.array(matrix) @ linear(colour)) for colour in theme.series]
         assert min(100 * np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)) >= 10
-    assert all(contrast(colour, theme.surface) >= 2.95 for colour in (*theme.series, theme.before, theme.after, theme.warn))
-    assert all(contrast(text, back) >= 4.5 for text in (theme.ink, theme.muted) for back in (theme.surface, theme.panel))
+    assert all(
+        contrast(colour, theme.surface) >= 2.95
+        for colour in (*theme.series, theme.before, theme.after, theme.warn)
+    )
+    assert all(
+        contrast(text, back) >= 4.5
+        for text in (theme.ink, theme.muted)
+        for back in (theme.surface, theme.panel)
+    )
 
 
 def test_figure_names_are_short_different_and_drawable() -> None:
@@ -63,7 +82,16 @@ def test_figure_names_are_short_different_and_drawable() -> None:
         "a_rather_long_label_b",
     ]
     names = figure_names(labels)
-    assert names == ["joy", "#2", "#3", "#4", "new line", "#6", "a_rather_…abel_a", "a_rather_…abel_b"]
+    assert names == [
+        "joy",
+        "#2",
+        "#3",
+        "#4",
+        "new line",
+        "#6",
+        "a_rather_…abel_a",
+        "a_rather_…abel_b",
+    ]
     assert max(map(len, names)) <= LONGEST
 
 
@@ -91,7 +119,12 @@ def test_confusion_shows_the_counts_gold_by_answer() -> None:
     counts = np.array([[3, 1], [0, 0]])
     figure = figures.draw_confusion(LIGHT, counts, ["a", "b"])
     (axes,) = figure.axes
-    assert {text.get_position(): text.get_text() for text in axes.texts} == {(0, 0): "3", (1, 0): "1", (0, 1): "0", (1, 1): "0"}
+    assert {text.get_position(): text.get_text() for text in axes.texts} == {
+        (0, 0): "3",
+        (1, 0): "1",
+        (0, 1): "0",
+        (1, 1): "0",
+    }
     np.testing.assert_allclose(axes.images[0].get_array(), [[0.75, 0.25], [0, 0]])
     assert [text.get_text() for text in axes.get_yticklabels()] == ["a (4)", "b (0)"]
     assert axes.get_ylabel().startswith("gold")
@@ -105,7 +138,10 @@ def test_cell_text_contrasts_with_its_cell(theme: Theme) -> None:
     for text in axes.texts:
         column, row = map(int, text.get_position())
         fill = image.cmap(image.norm(values[row, column]))
-        assert contrast(text.get_color(), "#" + "".join(f"{round(255 * c):02x}" for c in fill[:3])) >= 4
+        assert (
+            contrast(text.get_color(), "#" + "".join(f"{round(255 * c):02x}" for c in fill[:3]))
+            >= 4
+        )
 
 
 def test_twelve_long_names_do_not_run_into_each_other() -> None:
@@ -114,10 +150,17 @@ def test_twelve_long_names_do_not_run_into_each_other() -> None:
     canvas = drawn(figure)
     (axes,) = figure.axes
     for texts in (axes.texts, axes.get_yticklabels()):
-        assert not any(overlap(a, b) for a, b in itertools.combinations(boxes(canvas, list(texts)), 2))
+        assert not any(
+            overlap(a, b) for a, b in itertools.combinations(boxes(canvas, list(texts)), 2)
+        )
     pitch = np.diff(axes.transData.transform([(0, 0), (1, 0)])[:, 0])[0]
-    for label in axes.get_xticklabels():  # Slanted lines of text are as far apart as the columns, seen along the slant.
-        assert pitch * np.sin(np.radians(label.get_rotation())) >= label.get_fontsize() * figure.dpi / 72
+    for label in (
+        axes.get_xticklabels()
+    ):  # Slanted lines of text are as far apart as the columns, seen along the slant.
+        assert (
+            pitch * np.sin(np.radians(label.get_rotation()))
+            >= label.get_fontsize() * figure.dpi / 72
+        )
     page = figure.bbox.get_points()
     for box in boxes(canvas, [*axes.get_yticklabels(), *axes.get_xticklabels()]):
         assert (box[0] >= page[0] - 1).all()
@@ -133,7 +176,9 @@ def test_names_of_crowded_anchors_do_not_cover_each_other() -> None:
     canvas = drawn(figure)
     (axes,) = figure.axes
     assert [text.get_text() for text in axes.texts] == names
-    assert not any(overlap(a, b) for a, b in itertools.combinations(boxes(canvas, list(axes.texts)), 2))
+    assert not any(
+        overlap(a, b) for a, b in itertools.combinations(boxes(canvas, list(axes.texts)), 2)
+    )
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
     assert legend == [*names, "anchor, stage one", "anchor, stage two"]
 
@@ -154,8 +199,14 @@ def test_history_is_read_in_order_and_only_where_it_is_finite() -> None:
 
 
 def test_dev_curve_rings_the_chosen_epoch() -> None:
-    rows = [{"stage": s, "epoch": e, "dev_weighted_f1": 50.0 + e * s} for s in (1, 2) for e in range(1, 4)]
-    figure = figures.draw_dev(DARK, rows, "dev_weighted_f1", "weighted F1", {1: 2, 2: None}, {1: "test", 2: "dev"})
+    rows = [
+        {"stage": s, "epoch": e, "dev_weighted_f1": 50.0 + e * s}
+        for s in (1, 2)
+        for e in range(1, 4)
+    ]
+    figure = figures.draw_dev(
+        DARK, rows, "dev_weighted_f1", "weighted F1", {1: 2, 2: None}, {1: "test", 2: "dev"}
+    )
     left, right = figure.axes
     assert [text.get_text() for text in left.texts] == ["chosen on test\n52.00"]
     assert not right.texts

@@ -94,7 +94,9 @@ def test_headline_and_class_table_show_the_results(report: tuple[Path, dict[str,
     run = report[1]
     reader = Reader(report[0].read_text(encoding="utf-8"))
     one, two = (run["results"][stage]["test"] for stage in ("stage_one", "stage_two"))
-    always = 100 * f1_score(run["gold"], np.zeros_like(run["gold"]), average="weighted", zero_division=0)
+    always = 100 * f1_score(
+        run["gold"], np.zeros_like(run["gold"]), average="weighted", zero_division=0
+    )
     assert two["weighted_f1"] > one["weighted_f1"]
     assert f"Test weighted F1 {two['weighted_f1']:.2f} of 100" in reader.text
     for expected in (one["weighted_f1"], always):
@@ -105,12 +107,21 @@ def test_headline_and_class_table_show_the_results(report: tuple[Path, dict[str,
     assert "Warning" not in reader.text
     f1 = [values["per_class_f1"]["_calm"] for values in (one, two)]
     difference = round(f1[1], 2) - round(f1[0], 2)
-    assert reader.row("_calm")[1:] == ["20", f"{f1[0]:.2f}", f"{f1[1]:.2f}", f"{difference:+.2f}".replace("-", "−")]
+    assert reader.row("_calm")[1:] == [
+        "20",
+        f"{f1[0]:.2f}",
+        f"{f1[1]:.2f}",
+        f"{difference:+.2f}".replace("-", "−"),
+    ]
 
 
-def test_most_frequent_mistake_is_read_from_gold_to_answer(report: tuple[Path, dict[str, Any]]) -> None:
+def test_most_frequent_mistake_is_read_from_gold_to_answer(
+    report: tuple[Path, dict[str, Any]],
+) -> None:
     run = report[1]
-    counts = confusion_matrix(run["gold"], run["predictions"]["stage_two"], labels=range(len(run["labels"])))
+    counts = confusion_matrix(
+        run["gold"], run["predictions"]["stage_two"], labels=range(len(run["labels"]))
+    )
     np.fill_diagonal(counts, 0)
     gold, answer = np.unravel_index(counts.argmax(), counts.shape)
     words = f"“{run['labels'][gold]}” answered as “{run['labels'][answer]}”, {counts.max()} time"
@@ -144,7 +155,9 @@ def test_choosing_on_test_is_a_warning(run: dict[str, Any], tmp_path: Path) -> N
 
 
 @pytest.mark.usefixtures("without_figures")
-def test_measured_baseline_comes_before_a_worked_out_one(run: dict[str, Any], tmp_path: Path) -> None:
+def test_measured_baseline_comes_before_a_worked_out_one(
+    run: dict[str, Any], tmp_path: Path
+) -> None:
     run["results"]["always_most_frequent"] = {"label": "_calm", "test": {"weighted_f1": 12.34}}
     run["results"]["stage_two"]["best_epoch"] = 0
     text = Reader(write_report(tmp_path, **run).read_text(encoding="utf-8")).text
@@ -154,14 +167,19 @@ def test_measured_baseline_comes_before_a_worked_out_one(run: dict[str, Any], tm
 
 @pytest.mark.usefixtures("without_figures")
 def test_calibration_is_told_where_it_was_measured(run: dict[str, Any], tmp_path: Path) -> None:
-    assert "calibration" not in Reader(write_report(tmp_path, **run).read_text(encoding="utf-8")).text
+    assert (
+        "calibration" not in Reader(write_report(tmp_path, **run).read_text(encoding="utf-8")).text
+    )
     run["results"]["stage_two"]["calibration"] = {
         "temperature": 1.5,
         "expected_calibration_error": {"dev": 7.0, "test": 5.62},
         "expected_calibration_error_uncalibrated": {"dev": 13.0, "test": 11.65},
     }
     text = Reader(write_report(tmp_path, **run).read_text(encoding="utf-8")).text
-    assert "differ by 5.62 points (expected calibration error, 15 bins; 11.65 before scores were divided by 1.50" in text
+    assert (
+        "differ by 5.62 points (expected calibration error, 15 bins; 11.65 before scores were"
+        " divided by 1.50" in text
+    )
 
 
 @pytest.mark.usefixtures("without_figures")
@@ -176,7 +194,9 @@ def test_micro_f1_leads_where_the_run_is_judged_by_it(run: dict[str, Any], tmp_p
 
 @pytest.mark.usefixtures("without_figures")
 def test_settings_mark_what_differs_from_the_defaults(run: dict[str, Any], tmp_path: Path) -> None:
-    run["config"] = json.loads(json.dumps(Config().to_dict()))  # Tuples become lists: no difference.
+    run["config"] = json.loads(
+        json.dumps(Config().to_dict())
+    )  # Tuples become lists: no difference.
     text = Reader(write_report(tmp_path, **run).read_text(encoding="utf-8")).text
     assert "0 differ from the defaults" in text
     run["config"]["loss"]["temperature"] = 0.25
@@ -219,9 +239,17 @@ def test_diverged_run_is_still_reported(run: dict[str, Any], tmp_path: Path) -> 
     ("field", "value", "complaint"),
     [
         ("gold", np.full(102, 7), "gold must index the 7 labels"),
-        ("predictions", {"stage_one": np.zeros(102, int), "stage_two": np.zeros(3, int)}, r"predictions\['stage_two'\]"),
+        (
+            "predictions",
+            {"stage_one": np.zeros(102, int), "stage_two": np.zeros(3, int)},
+            r"predictions\['stage_two'\]",
+        ),
         ("representations", np.zeros((5, 16)), "representations must be"),
-        ("anchors", {"stage_one": np.zeros((7, 16)), "stage_two": np.zeros((6, 16))}, r"anchors\['stage_two'\]"),
+        (
+            "anchors",
+            {"stage_one": np.zeros((7, 16)), "stage_two": np.zeros((6, 16))},
+            r"anchors\['stage_two'\]",
+        ),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(
@@ -234,13 +262,20 @@ def test_arrays_that_do_not_fit_are_refused(
 
 def test_words_about_mistakes_and_anchors() -> None:
     counts = np.array([[5, 1, 0], [4, 4, 0], [1, 0, 0]])
-    assert sections.mistakes(counts, ["a", "<", "c"]) == (
-        "The most frequent mistake: “&lt;” answered as “a”, 4 times (50% of “&lt;”). Never answered: “c”."
+    assert (
+        sections.mistakes(counts, ["a", "<", "c"])
+        == "The most frequent mistake: “&lt;” answered as “a”, 4 times (50% of “&lt;”). Never"
+        " answered: “c”."
     )
     before, after = np.eye(3), np.array([[1.0, 0, 0], [1, 1, 0], [0, 0, 2]])
     cosines = np.array([[1, 0.7071068, 0], [0.7071068, 1, 0], [0, 0, 1]])
-    assert sections.closest(cosines, ["a", "b", "c"]) == "Closest: “a” and “b”, cosine 0.71, 45° apart."
-    assert sections.turned(before, after, ["a", "b", "c"]).endswith("by 15.0° on average, most of all “b”: 45.0°.")
+    assert (
+        sections.closest(cosines, ["a", "b", "c"])
+        == "Closest: “a” and “b”, cosine 0.71, 45° apart."
+    )
+    assert sections.turned(before, after, ["a", "b", "c"]).endswith(
+        "by 15.0° on average, most of all “b”: 45.0°."
+    )
 
 
 def test_map_of_separate_groups_keeps_each_anchor_in_its_group() -> None:

@@ -9,14 +9,26 @@ import pytest
 from eacl_jax.serving.http.schemas import PredictAnswer, SaidAnswer
 from tests.stubs.service import Gated, predict, serving
 
-TEXTS = ["hello there", "the day is wonderful", "rude", "good day " * 5, "it is monday", "a table s", "lovely end", ""]
+TEXTS = [
+    "hello there",
+    "the day is wonderful",
+    "rude",
+    "good day " * 5,
+    "it is monday",
+    "a table s",
+    "lovely end",
+    "",
+]
 SPEAKERS = ["Ann", "Bob", "Cleo"]
 
 
 def talk(count: int, seed: int, **fields: Any) -> dict[str, Any]:
     draw = np.random.default_rng(seed)
     return {
-        "utterances": [{"speaker": str(draw.choice(SPEAKERS)), "text": str(draw.choice(TEXTS))} for _ in range(count)],
+        "utterances": [
+            {"speaker": str(draw.choice(SPEAKERS)), "text": str(draw.choice(TEXTS))}
+            for _ in range(count)
+        ],
         **fields,
     }
 
@@ -39,7 +51,9 @@ def assert_answers(found: list[dict[str, Any]], expected: Any) -> None:
 
 
 def test_many_callers_at_once_each_get_the_librarys_answers(tiny):
-    requests = [[talk(1 + seed % 7, seed), talk(30 if seed == 3 else 2, 100 + seed)] for seed in range(12)]
+    requests = [
+        [talk(1 + seed % 7, seed), talk(30 if seed == 3 else 2, 100 + seed)] for seed in range(12)
+    ]
     expected = [tiny.predict(asked) for asked in requests]
 
     async def ask():
@@ -47,7 +61,9 @@ def test_many_callers_at_once_each_get_the_librarys_answers(tiny):
             return await asyncio.gather(*(predict(client, *asked) for asked in requests))
 
     for answer, dialogues in zip(asyncio.run(ask()), expected, strict=True):
-        body = PredictAnswer.model_validate_json(answer.content, strict=True, extra="forbid").model_dump()
+        body = PredictAnswer.model_validate_json(
+            answer.content, strict=True, extra="forbid"
+        ).model_dump()
         assert body["labels"] == list(tiny.labels)
         assert [found["id"] for found in body["dialogues"]] == ["1", "2"]
         for found, dialogue in zip(body["dialogues"], dialogues, strict=True):
@@ -64,7 +80,9 @@ def test_own_labels_share_batches_with_others(tiny):
     async def ask():
         # One set of labels is kept, so that each of them pushes out another.
         async with serving(tiny, batch=32, label_sets=1) as client:
-            return await asyncio.gather(*(predict(client, asked, **({"labels": each} if each else {})) for each in sets))
+            return await asyncio.gather(
+                *(predict(client, asked, **({"labels": each} if each else {})) for each in sets)
+            )
 
     for answer, each, dialogue in zip(asyncio.run(ask()), sets, expected, strict=True):
         assert answer.json()["labels"] == list(each or tiny.labels)
@@ -93,8 +111,14 @@ def test_conversations_side_by_side_equal_whole_dialogues(tiny):
 
     async def ask():
         async with serving(tiny) as client:
-            # All at once: the answers to a conversation come in the order in which its utterances were sent.
-            asked = [(name, said) for turn in range(9) for name in talks for said in [talks[name]["utterances"][turn]]]
+            # All at once: the answers to a conversation come in the order in which its utterances
+            # were sent.
+            asked = [
+                (name, said)
+                for turn in range(9)
+                for name in talks
+                for said in [talks[name]["utterances"][turn]]
+            ]
             answers = await asyncio.gather(*(say(client, *each) for each in asked))
             looked = await client.get("/v1/conversations/talk-1")
             return asked, answers, looked
@@ -113,8 +137,18 @@ def test_conversations_side_by_side_equal_whole_dialogues(tiny):
 
 
 FORMS = [
-    {"id": 17, "transcript": "Ann: hello there\rBob: it\u2028is\x0cmonday\r\nno name here", "topic": "x"},
-    {"utterances": ["Ann: hello there", ["Bob", "rude"], {"text": "good day", "time": 3, "gold": ["joy"]}]},
+    {
+        "id": 17,
+        "transcript": "Ann: hello there\rBob: it\u2028is\x0cmonday\r\nno name here",
+        "topic": "x",
+    },
+    {
+        "utterances": [
+            "Ann: hello there",
+            ["Bob", "rude"],
+            {"text": "good day", "time": 3, "gold": ["joy"]},
+        ]
+    },
     {"id": "b", "utterances": [{"speaker": 7, "text": "lovely", "emotion": "joy"}]},
 ]
 
@@ -131,7 +165,11 @@ def test_the_forms_of_a_dialogue_mean_what_they_mean_to_the_library(tiny):
     found = first.json()["dialogues"]
     assert [each["id"] for each in found] == ["17", "2", "b"]
     assert found[0]["topic"] == "x"
-    assert [each["text"] for each in found[0]["utterances"]] == ["hello there", "it\u2028is\x0cmonday", "no name here"]
+    assert [each["text"] for each in found[0]["utterances"]] == [
+        "hello there",
+        "it\u2028is\x0cmonday",
+        "no name here",
+    ]
     assert [each["speaker"] for each in found[1]["utterances"]] == ["Ann", "Bob", "Speaker"]
     assert found[1]["utterances"][2].items() >= {"time": 3, "gold": ["joy"]}.items()
     for one, other in zip(found, expected, strict=True):
@@ -139,7 +177,9 @@ def test_the_forms_of_a_dialogue_mean_what_they_mean_to_the_library(tiny):
     assert again.json() == first.json()  # answers may be asked again
 
 
-@pytest.mark.parametrize("given", [["good=lovely", "bad: rude"], "good: lovely, bad=rude", "good=lovely\rbad: rude\n"])
+@pytest.mark.parametrize(
+    "given", [["good=lovely", "bad: rude"], "good: lovely, bad=rude", "good=lovely\rbad: rude\n"]
+)
 def test_own_labels_are_read_like_the_librarys(tiny, given):
     async def ask():
         async with serving(tiny) as client:
@@ -151,17 +191,33 @@ def test_own_labels_are_read_like_the_librarys(tiny, given):
 
 
 def test_long_texts_are_cut_or_pooled_and_say_so_or_refused(tiny):
-    long = {"utterances": [{"speaker": "Ann", "text": "rude day " * 90}, {"speaker": "Bob", "text": "zut alors"}]}
+    long = {
+        "utterances": [
+            {"speaker": "Ann", "text": "rude day " * 90},
+            {"speaker": "Bob", "text": "zut alors"},
+        ]
+    }
     expected = {how: tiny.predict(long, on_long=how) for how in ("cut", "pool")}
 
     async def ask():
         async with serving(tiny) as client:
-            asked = [predict(client, long, on_long=how) for how in ("cut", "pool", "refuse", "pool", "cut")]
-            said = [await client.post("/v1/conversations/a/utterances", json=each) for each in long["utterances"]]
+            asked = [
+                predict(client, long, on_long=how)
+                for how in ("cut", "pool", "refuse", "pool", "cut")
+            ]
+            said = [
+                await client.post("/v1/conversations/a/utterances", json=each)
+                for each in long["utterances"]
+            ]
             # What is past was not refused, and is no reason to refuse what is said now.
             more = await client.post("/v1/conversations/a/utterances", json=["Cleo", "hi"])
             now = {"speaker": "Cleo", "text": "hi", "on_long": "refuse"}
-            return await asyncio.gather(*asked), said, more, await client.post("/v1/conversations/a/utterances", json=now)
+            return (
+                await asyncio.gather(*asked),
+                said,
+                more,
+                await client.post("/v1/conversations/a/utterances", json=now),
+            )
 
     answers, said, more, now = asyncio.run(ask())
     for how, answer in zip(("cut", "pool", "refuse", "pool", "cut"), answers, strict=True):
@@ -169,7 +225,10 @@ def test_long_texts_are_cut_or_pooled_and_say_so_or_refused(tiny):
             assert answer.json()["error"]["field"] == "dialogues[0].utterances[0].text"
         else:
             found = answer.json()["dialogues"][0]["utterances"]
-            assert [(each["truncated"], each["unknown_text"]) for each in found] == [(True, False), (False, True)]
+            assert [(each["truncated"], each["unknown_text"]) for each in found] == [
+                (True, False),
+                (False, True),
+            ]
             assert_answers(found, expected[how])
     assert expected["cut"][0].cosines != expected["pool"][0].cosines
     assert said[0].json()["utterance"]["truncated"]
@@ -183,13 +242,19 @@ def test_a_conversation_keeps_its_own_labels(tiny):
 
     async def ask():
         async with serving(tiny, label_sets=1) as client:
-            unusable = await client.post(f"{at}/utterances", json={"text": "hi", "labels": ["Rude", "rude"]})
+            unusable = await client.post(
+                f"{at}/utterances", json={"text": "hi", "labels": ["Rude", "rude"]}
+            )
             turns = [{"labels": "good=lovely,bad=rude"}, {}, {"labels": labels}]
             said = [
-                await client.post(f"{at}/utterances", json={"speaker": "Ann", "text": text, "time": 1, **turn})
+                await client.post(
+                    f"{at}/utterances", json={"speaker": "Ann", "text": text, "time": 1, **turn}
+                )
                 for text, turn in zip(texts, turns, strict=True)
             ]
-            other = await client.post(f"{at}/utterances", json={"text": "hi", "labels": ["good", "rude"]})
+            other = await client.post(
+                f"{at}/utterances", json={"text": "hi", "labels": ["good", "rude"]}
+            )
             return unusable, said, other, (await client.get(at)).json()
 
     unusable, said, other, looked = asyncio.run(ask())
@@ -200,7 +265,11 @@ def test_a_conversation_keeps_its_own_labels(tiny):
         assert found.pop("time") == 1
         assert_equal(found, each.to_json())
         assert answer.json()["labels"] == ["good", "bad"]
-    assert (other.status_code, other.json()["error"]["code"], other.json()["error"]["field"]) == (409, "other_labels", "labels")
+    assert (other.status_code, other.json()["error"]["code"], other.json()["error"]["field"]) == (
+        409,
+        "other_labels",
+        "labels",
+    )
     assert looked == {"conversation": "a", "utterances": 3, "labels": ["good", "bad"]}
 
 
@@ -211,12 +280,17 @@ def test_answers_hold_the_fields_that_are_asked_for():
         async with serving(Gated()) as client:
             lean = await predict(client, asked, fields=["confidence", "emotion"])
             more = await predict(client, asked, fields=["text", "other"])
-            said = await client.post("/v1/conversations/a/utterances", json={**asked["utterances"][0], "fields": ["emotion"]})
+            said = await client.post(
+                "/v1/conversations/a/utterances",
+                json={**asked["utterances"][0], "fields": ["emotion"]},
+            )
             return [answer.json() for answer in (lean, more, said)]
 
     lean, more, said = asyncio.run(ask())
     assert lean["dialogues"] == [{"id": "1", "utterances": [{"emotion": "odd", "confidence": 1.0}]}]
-    assert more["dialogues"] == [{"id": "1", "utterances": [{"text": "a", "time": 3}], "topic": "x"}]
+    assert more["dialogues"] == [
+        {"id": "1", "utterances": [{"text": "a", "time": 3}], "topic": "x"}
+    ]
     assert said["utterance"] == {"emotion": "odd"}
 
 
@@ -225,7 +299,9 @@ def test_what_is_found_in_labels_reaches_the_caller():
         async with serving(Gated()) as client:
             fine = await predict(client, talk(1, 0), labels=["a", "b"])
             three = await predict(client, talk(1, 0), labels=["a", "b", "c"])
-            said = await client.post("/v1/conversations/a/utterances", json={"text": "a", "labels": "a,b,c"})
+            said = await client.post(
+                "/v1/conversations/a/utterances", json={"text": "a", "labels": "a,b,c"}
+            )
             return [answer.json()["warnings"] for answer in (fine, three, said)]
 
     assert asyncio.run(ask()) == [[], ["even and odd are numbers"], ["even and odd are numbers"]]

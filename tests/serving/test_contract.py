@@ -1,4 +1,6 @@
-"""What the service says to whom: every mistake in one form, with the right status and the place of the mistake."""
+"""What the service says to whom: every mistake in one form, with the right status and the place of
+the mistake.
+"""
 
 import asyncio
 import json
@@ -71,70 +73,165 @@ MISTAKES = {
         "'a299' twice",
     ),
     "a field twice": ('{"dialogues": [], "dialogues": []}', 400, None, "'dialogues' twice"),
-    "a number without end": ('{"dialogues": ' + "9" * 3900 + "}", 422, "dialogues", "must be a list, got 9999"),
+    "a number without end": (
+        '{"dialogues": ' + "9" * 3900 + "}",
+        422,
+        "dialogues",
+        "must be a list, got 9999",
+    ),
     "a number out of range": ('{"dialogues": 1e999}', 422, "dialogues", "must be a list, got inf"),
     "a list": ("[]", 422, None, "the body must be an object, got a list"),
     "null": ("null", 422, None, "the body"),
     "nothing asked": ("{}", 422, "dialogues", "is missing"),
     "no dialogue": (body(dialogues=[]), 422, "dialogues", "at least 1 item"),
-    "dialogues no list": (body(dialogues="Ann: hi"), 422, "dialogues", "must be a list, got Ann: hi"),
-    "dialogues half a pair": ('{"dialogues": "\\ud800"}', 422, "dialogues", "must be a list, got ?"),
-    "unknown field": (body(dialogues=[{"transcript": "Ann: hi"}], lables={}), 422, "lables", "not a known field"),
-    "emotion no string": (talk(said(emotion=1)), 422, f"{FIRST}.emotion", "must be a string, got 1"),
-    "a field that is too deep": (body(dialogues=[dialogue("a", mine=deep(300))]), 422, "dialogues[0].mine", "nested too deep"),
+    "dialogues no list": (
+        body(dialogues="Ann: hi"),
+        422,
+        "dialogues",
+        "must be a list, got Ann: hi",
+    ),
+    "dialogues half a pair": (
+        '{"dialogues": "\\ud800"}',
+        422,
+        "dialogues",
+        "must be a list, got ?",
+    ),
+    "unknown field": (
+        body(dialogues=[{"transcript": "Ann: hi"}], lables={}),
+        422,
+        "lables",
+        "not a known field",
+    ),
+    "emotion no string": (
+        talk(said(emotion=1)),
+        422,
+        f"{FIRST}.emotion",
+        "must be a string, got 1",
+    ),
+    "a field that is too deep": (
+        body(dialogues=[dialogue("a", mine=deep(300))]),
+        422,
+        "dialogues[0].mine",
+        "nested too deep",
+    ),
     "a field out of range": (
         '{"dialogues": [{"transcript": "A: b", "x": 1e999}]}',
         422,
         "dialogues[0].x",
         "too large",
     ),
-    "a field with half a pair": (talk(said(mine=["\ud800"])), 422, f"{FIRST}.mine", "half of a surrogate pair"),
+    "a field with half a pair": (
+        talk(said(mine=["\ud800"])),
+        422,
+        f"{FIRST}.mine",
+        "half of a surrogate pair",
+    ),
     "unknown field with half a pair": ('{"dialogues": [], "\\ud800": 1}', 422, None, "surrogate"),
     "empty conversation": (talk(), 422, "dialogues[0].utterances", "at least 1 item"),
-    "empty transcript": (body(dialogues=[{"transcript": " \n"}]), 422, "dialogues[0].transcript", "holds no utterance"),
+    "empty transcript": (
+        body(dialogues=[{"transcript": " \n"}]),
+        422,
+        "dialogues[0].transcript",
+        "holds no utterance",
+    ),
     "both": (talk(said(), transcript="Ann: hi"), 422, "dialogues[0]", "not both"),
-    "neither": (body(dialogues=[{"id": "a"}]), 422, "dialogues[0]", "either 'utterances' or 'transcript'"),
-    "utterances null": (body(dialogues=[{"utterances": None}]), 422, "dialogues[0].utterances", "must be a list, got null"),
+    "neither": (
+        body(dialogues=[{"id": "a"}]),
+        422,
+        "dialogues[0]",
+        "either 'utterances' or 'transcript'",
+    ),
+    "utterances null": (
+        body(dialogues=[{"utterances": None}]),
+        422,
+        "dialogues[0].utterances",
+        "must be a list, got null",
+    ),
     "an utterance that is a number": (talk(3), 422, FIRST, "must be an object, got 3"),
     "a pair of one": (talk(["Ann"]), 422, FIRST, "at least 2 items"),
     "a pair with a number": (talk(["Ann", 3]), 422, f"{FIRST}[1]", "must be a string, got 3"),
     "a pair without a name": (talk([" ", "hi"]), 422, FIRST, "'speaker' is empty"),
     "a pair with a long name": (talk(["A" * 101, "hi"]), 422, FIRST, "at most 100 characters"),
-    "a name by another name": (talk({"name": "Ann", "text": "hi"}), 422, FIRST, "but 'name'; name it 'speaker'"),
+    "a name by another name": (
+        talk({"name": "Ann", "text": "hi"}),
+        422,
+        FIRST,
+        "but 'name'; name it 'speaker'",
+    ),
     "a text by another name": (
         talk({"speaker": "Ann", "message": "hi"}),
         422,
         f"{FIRST}.text",
         "'speaker', 'message'",
     ),
-    "a name in capitals": (talk({"Speaker": "Ann", "text": "hi"}), 422, FIRST, "'Speaker' must be named 'speaker'"),
+    "a name in capitals": (
+        talk({"Speaker": "Ann", "text": "hi"}),
+        422,
+        FIRST,
+        "'Speaker' must be named 'speaker'",
+    ),
     "speaker empty": (talk(said("")), 422, f"{FIRST}.speaker", "at least 1 character"),
     "speaker blank": (talk(said(" \t")), 422, f"{FIRST}.speaker", "is empty"),
     "speaker long": (talk(said("A" * 101)), 422, f"{FIRST}.speaker", "at most 100 characters"),
     "speaker no name": (talk(said(1.5)), 422, f"{FIRST}.speaker", "must be a string, got 1.5"),
     "text missing": (talk({"speaker": "Ann"}), 422, f"{FIRST}.text", "is missing"),
-    "text no string": (talk(said(), said(text=3)), 422, "dialogues[0].utterances[1].text", "must be a string, got 3"),
+    "text no string": (
+        talk(said(), said(text=3)),
+        422,
+        "dialogues[0].utterances[1].text",
+        "must be a string, got 3",
+    ),
     "text null": (talk(said(text=None)), 422, f"{FIRST}.text", "must be a string, got null"),
     "text true": (talk(said(text=True)), 422, f"{FIRST}.text", "must be a string, got true"),
-    "null character": (talk(said(text="a\0b")), 422, f"{FIRST}.text", "null character at position 1"),
+    "null character": (
+        talk(said(text="a\0b")),
+        422,
+        f"{FIRST}.text",
+        "null character at position 1",
+    ),
     "half a pair": (
         talk(said(text="ab\ud800")),
         422,
         f"{FIRST}.text",
         "dialogues[0].utterances[0].text holds half of a surrogate pair at position 2",
     ),
-    "half a pair in a transcript": (body(dialogues=[{"transcript": "A: \udfff"}]), 422, "dialogues[0].transcript", "pair"),
+    "half a pair in a transcript": (
+        body(dialogues=[{"transcript": "A: \udfff"}]),
+        422,
+        "dialogues[0].transcript",
+        "pair",
+    ),
     "half a pair in an id": (talk(said(), id="\ud800"), 422, "dialogues[0].id", "pair"),
     "id no string": (talk(said(), id=True), 422, "dialogues[0].id", "must be a string, got true"),
     "id null": (talk(said(), id=None), 422, "dialogues[0].id", "must be a string, got null"),
-    "one label": (body(dialogues=[dialogue("a")], labels={"a": "a"}), 422, "labels", "at least 2 items"),
+    "one label": (
+        body(dialogues=[dialogue("a")], labels={"a": "a"}),
+        422,
+        "labels",
+        "at least 2 items",
+    ),
     "labels null": (asking(labels=None), 422, "labels", "must be an object, got null"),
-    "labels without words": (asking(labels="a=, b"), 422, "labels", "'a=' is neither LABEL=WORD nor LABEL"),
+    "labels without words": (
+        asking(labels="a=, b"),
+        422,
+        "labels",
+        "'a=' is neither LABEL=WORD nor LABEL",
+    ),
     "one label in a text": (asking(labels="abc"), 422, "labels", "at least two labels"),
     "a label twice": (asking(labels=["a=b", "a: c"]), 422, "labels", "'a' is there twice"),
-    "a long label in a list": (asking(labels=["a" * 101, "b"]), 422, "labels", "longer than the 100 characters"),
+    "a long label in a list": (
+        asking(labels=["a" * 101, "b"]),
+        422,
+        "labels",
+        "longer than the 100 characters",
+    ),
     "too many labels in a text": (asking(labels="a,b\nc,d\re"), 413, "labels", "limit is 4"),
-    "long unknown": (asking(on_long="split"), 422, "on_long", "must be 'cut', 'refuse' or 'pool', got split"),
+    "long unknown": (
+        asking(on_long="split"),
+        422,
+        "on_long",
+        "must be 'cut', 'refuse' or 'pool', got split",
+    ),
     "field unknown": (
         asking(fields=["emotion", "sore"]),
         422,
@@ -142,28 +239,73 @@ MISTAKES = {
         "'sore', which is none of speaker, text",
     ),
     "no fields": (asking(fields=[]), 422, "fields", "at least 1 item"),
-    "too long to be refused": (asking(talk_of(said(), ["Ann", "x" * 70]), on_long="refuse"), 422, f"{SECOND}[1]", '"pool"'),
+    "too long to be refused": (
+        asking(talk_of(said(), ["Ann", "x" * 70]), on_long="refuse"),
+        422,
+        f"{SECOND}[1]",
+        '"pool"',
+    ),
     "a line too long to be refused": (
         asking({"transcript": "Ann: hi\n" + "x" * 70}, on_long="refuse"),
         422,
         "dialogues[0].transcript",
         "utterance 1 (from 0) has a text that is longer",
     ),
-    "label without word": (body(dialogues=[dialogue("a")], labels={"a": "", "b": "b"}), 422, "labels.a", "at least 1"),
-    "label with null": (body(dialogues=[dialogue("a")], labels={"a\0": "a", "b": "b"}), 422, "labels.a\0", "null character"),
+    "label without word": (
+        body(dialogues=[dialogue("a")], labels={"a": "", "b": "b"}),
+        422,
+        "labels.a",
+        "at least 1",
+    ),
+    "label with null": (
+        body(dialogues=[dialogue("a")], labels={"a\0": "a", "b": "b"}),
+        422,
+        "labels.a\0",
+        "null character",
+    ),
     "too many dialogues": (body(dialogues=[dialogue("a")] * 4), 413, "dialogues", "limit is 3"),
-    "too many utterances": (body(dialogues=[dialogue(*"abcdefghijk")] * 2), 413, "dialogues[1].utterances", "limit is 20"),
-    "too many lines, most of them blank": (body(dialogues=[{"transcript": "A: b" + "\n" * 201}]), 413, TALK, "limit is 200"),
+    "too many utterances": (
+        body(dialogues=[dialogue(*"abcdefghijk")] * 2),
+        413,
+        "dialogues[1].utterances",
+        "limit is 20",
+    ),
+    "too many lines, most of them blank": (
+        body(dialogues=[{"transcript": "A: b" + "\n" * 201}]),
+        413,
+        TALK,
+        "limit is 200",
+    ),
     "too many in transcripts and lists": (
         asking({"transcript": "A: b\n" * 11}, dialogue(*"abcdefghij")),
         413,
         MORE,
         "limit is 20",
     ),
-    "too many lines": (body(dialogues=[{"transcript": "A: b\n" * 21}]), 413, "dialogues[0].transcript", "limit is 20"),
-    "text too long": (talk(said(text="x" * 101)), 413, f"{FIRST}.text", "101 characters; the limit is 100"),
-    "line too long": (body(dialogues=[{"transcript": "x" * 101}]), 413, "dialogues[0].transcript", "limit is 100"),
-    "too many labels": (body(dialogues=[dialogue("a")], labels=dict.fromkeys("abcde", "x")), 413, "labels", "limit is 4"),
+    "too many lines": (
+        body(dialogues=[{"transcript": "A: b\n" * 21}]),
+        413,
+        "dialogues[0].transcript",
+        "limit is 20",
+    ),
+    "text too long": (
+        talk(said(text="x" * 101)),
+        413,
+        f"{FIRST}.text",
+        "101 characters; the limit is 100",
+    ),
+    "line too long": (
+        body(dialogues=[{"transcript": "x" * 101}]),
+        413,
+        "dialogues[0].transcript",
+        "limit is 100",
+    ),
+    "too many labels": (
+        body(dialogues=[dialogue("a")], labels=dict.fromkeys("abcde", "x")),
+        413,
+        "labels",
+        "limit is 4",
+    ),
     "too long": (talk(said(text="x" * 4000)), 413, None, "limit of 4000 bytes"),
 }
 CODES = {400: "bad_json", 413: "too_large", 422: "invalid"}
@@ -186,18 +328,34 @@ def test_a_mistake_is_told_with_its_place(mistake):
 
 
 def test_an_object_of_very_many_fields_is_refused_as_a_whole():
-    content = json.dumps({"dialogues": [dialogue("a")], "labels": dict.fromkeys(map(str, range(1001)), 1)})
+    content = json.dumps(
+        {"dialogues": [dialogue("a")], "labels": dict.fromkeys(map(str, range(1001)), 1)}
+    )
     answer = ask("POST", "/v1/predict", content, limits=Limits())
     assert_error(answer, 413, "too_large", None, "1001 fields; the limit is 1000")
 
 
 def test_what_looks_odd_but_is_text_is_answered():
-    texts = ["", " ", "👩‍👩‍👧 \u202eabc", "<script>alert(1)</script>", "\u2028\x1b[31m", "שלום", "a\nb", '"\\']
+    texts = [
+        "",
+        " ",
+        "👩‍👩‍👧 \u202eabc",
+        "<script>alert(1)</script>",
+        "\u2028\x1b[31m",
+        "שלום",
+        "a\nb",
+        '"\\',
+    ]
     content = body(dialogues=[dialogue(*texts, id="")])
 
     # Escaped or not, and with a byte order mark.
     for sent in (content, "\ufeff" + json.dumps(json.loads(content), ensure_ascii=False)):
-        answer = ask("POST", "/v1/predict", sent.encode(), {"content-type": "Application/JSON; charset=UTF-8"})
+        answer = ask(
+            "POST",
+            "/v1/predict",
+            sent.encode(),
+            {"content-type": "Application/JSON; charset=UTF-8"},
+        )
         assert answer.status_code == 200, answer.text
         (found,) = answer.json()["dialogues"]
         assert found["id"] == ""
@@ -215,19 +373,30 @@ def test_a_line_ends_at_its_end_only():
     [
         ('{"speaker": "Ann"}', 422, "text", "is missing"),
         ('{"speaker": "Ann", "text": "a", "fields": "b"}', 422, "fields", "must be a list, got b"),
-        (json.dumps(said(text="x" * 70, on_long="refuse")), 422, "text", "longer than the model reads"),
+        (
+            json.dumps(said(text="x" * 70, on_long="refuse")),
+            422,
+            "text",
+            "longer than the model reads",
+        ),
         (json.dumps(said(text="x" * 101)), 413, "text", "limit is 100"),
         ("nonsense", 400, None, "line 1 column 1"),
     ],
 )
 def test_a_conversations_mistakes_are_told_likewise(content, status, field, words):
-    assert_error(ask("POST", "/v1/conversations/a/utterances", content), status, CODES[status], field, words)
+    assert_error(
+        ask("POST", "/v1/conversations/a/utterances", content), status, CODES[status], field, words
+    )
 
 
 @pytest.mark.parametrize("identity", ["a" * 101, "a%00b", "%ff", "a b", "ü", "a%0a"])
 def test_ids_of_conversations_are_plain(identity):
     for method, path in (("POST", "/utterances"), ("GET", ""), ("DELETE", "")):
-        answer = ask(method, f"/v1/conversations/{identity}{path}", json.dumps(said()) if method == "POST" else None)
+        answer = ask(
+            method,
+            f"/v1/conversations/{identity}{path}",
+            json.dumps(said()) if method == "POST" else None,
+        )
         assert_error(answer, 422, "invalid", "id", "id holds characters")
 
 
@@ -247,24 +416,44 @@ def test_ids_of_conversations_are_plain(identity):
     ],
 )
 def test_other_content_types_are_415(kind):
-    answer = ask("POST", "/v1/predict", body(dialogues=[dialogue("a")]), {} if kind is None else {"content-type": kind})
+    answer = ask(
+        "POST",
+        "/v1/predict",
+        body(dialogues=[dialogue("a")]),
+        {} if kind is None else {"content-type": kind},
+    )
     assert_error(answer, 415, "unsupported_media_type", None, "application/json")
 
 
 @pytest.mark.parametrize(
-    "kind", ["application/json", ' APPLICATION/json ;;; a=b; charset = "UTF-8"', "application/json;charset=utf8"]
+    "kind",
+    [
+        "application/json",
+        ' APPLICATION/json ;;; a=b; charset = "UTF-8"',
+        "application/json;charset=utf8",
+    ],
 )
 def test_json_is_told_in_many_ways(kind):
-    assert ask("POST", "/v1/predict", body(dialogues=[dialogue("a")]), {"content-type": kind}).status_code == 200
+    assert (
+        ask(
+            "POST", "/v1/predict", body(dialogues=[dialogue("a")]), {"content-type": kind}
+        ).status_code
+        == 200
+    )
 
 
 @pytest.mark.parametrize(
-    "path", ["/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/v1/model", *sorted(site.PATHS)]
+    "path",
+    ["/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/v1/model", *sorted(site.PATHS)],
 )
 def test_head_is_get_without_the_body(path):
     async def answers():
         async with serving(Gated()) as client:
-            return await client.head(path), await client.get(path), (await client.get("/metrics")).text
+            return (
+                await client.head(path),
+                await client.get(path),
+                (await client.get("/metrics")).text,
+            )
 
     head, got, metrics = asyncio.run(answers())
     assert (head.status_code, head.content) == (200, b"")
@@ -277,12 +466,18 @@ def test_without_a_token_only_names_of_the_service_are_answered():
         app = create_app(Gated(), ServiceSettings(**settings))  # type: ignore[arg-type]
         async with client_of(app) as client:
             paths = ("/", "/docs", "/metrics", "/v1/model", "/nowhere", "/healthz")
-            headers = {"host": "evil.example:8000", "origin": "http://evil.example:8000", "x-forwarded-host": "localhost"}
+            headers = {
+                "host": "evil.example:8000",
+                "origin": "http://evil.example:8000",
+                "x-forwarded-host": "localhost",
+            }
             return [await client.get(path, headers=headers) for path in paths]
 
     *refused, probe = asyncio.run(answers())
     for answer in refused:
-        assert_error(answer, 421, "misdirected", None, "not to 'evil.example:8000'; ask it by one of these")
+        assert_error(
+            answer, 421, "misdirected", None, "not to 'evil.example:8000'; ask it by one of these"
+        )
     assert probe.status_code == 200
     for settings in ({"host": "evil.example"}, {"token": "open-sesame"}):
         page_and_docs = asyncio.run(answers(**settings))[:2]
@@ -319,7 +514,9 @@ def test_a_name_that_leaves_no_room_is_told(tiny):
         async with serving(tiny, batch=8) as client:
             fine = [said(text="a")] * 5
             return (
-                await predict(client, dialogue("a"), {"utterances": [*fine, said(speaker="!" * 100), *fine]}),
+                await predict(
+                    client, dialogue("a"), {"utterances": [*fine, said(speaker="!" * 100), *fine]}
+                ),
                 await client.post("/v1/conversations/c/utterances", json=said(speaker="!" * 100)),
                 await predict(client, {"utterances": fine}),
             )
@@ -333,7 +530,9 @@ def test_a_name_that_leaves_no_room_is_told(tiny):
 def test_labels_that_cannot_be_used_are_told(tiny):
     async def answers():
         async with serving(tiny) as client:
-            return await predict(client, dialogue("a"), labels={"a": "it " * 33 + "!", "b": "!" * 100})
+            return await predict(
+                client, dialogue("a"), labels={"a": "it " * 33 + "!", "b": "!" * 100}
+            )
 
     assert_error(asyncio.run(answers()), 422, "invalid", "labels", "labels: ")
 
@@ -346,7 +545,13 @@ def test_the_model_is_told():
         "max_tokens": 64,
         "max_past": 2,
         "temperature": 1.5,
-        "limits": {"dialogues": 3, "utterances": 20, "characters": 100, "labels": 4, "body_bytes": 4000},
+        "limits": {
+            "dialogues": 3,
+            "utterances": 20,
+            "characters": 100,
+            "labels": 4,
+            "body_bytes": 4000,
+        },
     }
     assert ask("GET", "/v1/model", name="mine").json() == expected
 
@@ -355,7 +560,10 @@ def test_a_conversation_is_begun_looked_at_and_forgotten():
     async def answers():
         async with serving(Gated()) as client:
             at = "/v1/conversations/call-17:a_b.c~d"
-            first = [(await client.post(f"{at}/utterances", json=said())).json()["index"] for _ in range(4)]
+            first = [
+                (await client.post(f"{at}/utterances", json=said())).json()["index"]
+                for _ in range(4)
+            ]
             looked = (await client.get(at)).json()
             gone = await client.delete(at), await client.delete(at), await client.get(at)
             again = (await client.post(f"{at}/utterances", json=said())).json()["index"]
@@ -374,19 +582,31 @@ def test_the_token_is_asked_for():
 
     async def answers():
         async with client_of(app) as client:
-            guarded = [("POST", "/v1/predict"), ("GET", "/v1/model"), ("GET", "/metrics"), ("GET", "/nowhere")]
+            guarded = [
+                ("POST", "/v1/predict"),
+                ("GET", "/v1/model"),
+                ("GET", "/metrics"),
+                ("GET", "/nowhere"),
+            ]
             wrong = [
                 {},
                 {"authorization": "Bearer open-sesam"},
                 {"authorization": "Basic open-sesame"},
                 {"authorization": b"\xe9"},
             ]
-            refused = [await client.request(*each, headers=headers) for each in guarded for headers in wrong]
+            refused = [
+                await client.request(*each, headers=headers)
+                for each in guarded
+                for headers in wrong
+            ]
             let_in = [
                 await client.get("/v1/model", headers={"authorization": f"{scheme} open-sesame"})
                 for scheme in ("Bearer", "bearer")
             ]
-            free = [await client.get(path) for path in ("/healthz", "/readyz", *sorted(docs.PATHS | site.PATHS))]
+            free = [
+                await client.get(path)
+                for path in ("/healthz", "/readyz", *sorted(docs.PATHS | site.PATHS))
+            ]
             return refused, let_in, free
 
     refused, let_in, free = asyncio.run(answers())
@@ -395,7 +615,11 @@ def test_the_token_is_asked_for():
         assert answer.headers["www-authenticate"].startswith("Bearer ")
         assert answer.headers["x-content-type-options"] == "nosniff"
     assert [answer.status_code for answer in let_in] == [200, 200]
-    assert [answer.status_code for answer in free] == [200, 503, *[200] * len(docs.PATHS | site.PATHS)]
+    assert [answer.status_code for answer in free] == [
+        200,
+        503,
+        *[200] * len(docs.PATHS | site.PATHS),
+    ]
 
 
 @pytest.mark.parametrize("path", ["/", "/v1/model", "/nowhere", "/docs", "/openapi.json"])
@@ -439,7 +663,9 @@ def test_metrics_count_what_happened():
     for line in (
         'eacl_requests_total{method="POST",route="/v1/predict",status="200"} 1.0',
         'eacl_requests_total{method="POST",route="/v1/predict",status="413"} 1.0',
-        'eacl_requests_total{method="POST",route="/v1/conversations/{id}/utterances",status="200"} 1.0',
+        (
+            'eacl_requests_total{method="POST",route="/v1/conversations/{id}/utterances",status="200"} 1.0'
+        ),
         'eacl_requests_total{method="GET",route="other",status="404"} 1.0',
         'eacl_requests_total{method="other",route="/healthz",status="405"} 1.0',
         'eacl_request_seconds_count{route="/v1/predict"} 2.0',

@@ -1,4 +1,6 @@
-"""Requests made up from the service's own description: none is a fault of the service, and every answer is as described."""
+"""Requests made up from the service's own description: none is a fault of the service, and every
+answer is as described.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -39,7 +41,9 @@ CHECKS = [
 def schema() -> Iterator[Any]:
     recognizer: Any = Gated()
     limits = Limits(dialogues=2, utterances=4, characters=20, labels=3)
-    with listening(create_app(recognizer, ServiceSettings(warm=False, limits=limits, conversations=5))) as address:
+    with listening(
+        create_app(recognizer, ServiceSettings(warm=False, limits=limits, conversations=5))
+    ) as address:
         config = schemathesis.Config()
         # What is wrong may also be too much, which is counted first.
         rejection = config.projects.default.checks.negative_data_rejection
@@ -48,7 +52,9 @@ def schema() -> Iterator[Any]:
 
 
 def test_all_operations_are_described(schema):
-    assert {(found.ok().method.upper(), found.ok().path) for found in schema.get_all_operations()} == set(OPERATIONS)
+    assert {
+        (found.ok().method.upper(), found.ok().path) for found in schema.get_all_operations()
+    } == set(OPERATIONS)
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
@@ -58,7 +64,13 @@ def test_made_up_requests(schema, method, path, mode):
     if mode is GenerationMode.NEGATIVE and not (operation.body or operation.path_parameters):
         return  # nothing in it could be wrong
 
-    @settings(max_examples=30, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=30,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )
     @given(case=operation.as_strategy(generation_mode=mode))
     def ask(case):
         case.call_and_validate(checks=CHECKS)

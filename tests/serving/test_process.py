@@ -39,13 +39,38 @@ def model(tiny, tmp_path_factory) -> Path:
 def served(model) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The process and its address."""
     # No warming up: the first request then compiles, and takes long enough to be interrupted.
-    arguments = [sys.executable, "launch/serve.py", "--model", str(model), "--port", "0", "--no-warm", "--name", "toy"]
-    variables = {**os.environ, "EACL_TOKEN": TOKEN, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "XLA_FLAGS": ""}
-    process = subprocess.Popen(arguments, cwd=ROOT, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    arguments = [
+        sys.executable,
+        "launch/serve.py",
+        "--model",
+        str(model),
+        "--port",
+        "0",
+        "--no-warm",
+        "--name",
+        "toy",
+    ]
+    variables = {
+        **os.environ,
+        "EACL_TOKEN": TOKEN,
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+        "XLA_FLAGS": "",
+    }
+    process = subprocess.Popen(
+        arguments,
+        cwd=ROOT,
+        env=variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
-        assert line.startswith("toy answers at http://127.0.0.1:"), (line, process.communicate(timeout=60)[1])
+        assert line.startswith("toy answers at http://127.0.0.1:"), (
+            line,
+            process.communicate(timeout=60)[1],
+        )
         yield process, line.split()[3]
     finally:
         process.kill()
@@ -55,7 +80,11 @@ def served(model) -> Iterator[tuple[subprocess.Popen[str], str]]:
 def test_told_to_stop_it_answers_what_it_accepted(served):
     process, address = served
     headers = {"authorization": f"Bearer {TOKEN}"}
-    asked = {"dialogues": [{"utterances": [{"speaker": "Ann", "text": f"hello {number}"} for number in range(900)]}]}
+    asked = {
+        "dialogues": [
+            {"utterances": [{"speaker": "Ann", "text": f"hello {number}"} for number in range(900)]}
+        ]
+    }
     answers: list[httpx.Response] = []
 
     def ask() -> None:
@@ -71,7 +100,9 @@ def test_told_to_stop_it_answers_what_it_accepted(served):
     asking.join()
     out, err = process.communicate(timeout=60)
     assert answers[0].status_code == 200
-    assert [said["text"] for said in answers[0].json()["dialogues"][0]["utterances"]] == [f"hello {n}" for n in range(900)]
+    assert [said["text"] for said in answers[0].json()["dialogues"][0]["utterances"]] == [
+        f"hello {n}" for n in range(900)
+    ]
     assert (process.returncode, out, err) == (0, "", "")
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{address}/healthz")
@@ -86,18 +117,30 @@ def test_what_no_client_should_send_is_survived(served):
             connection.sendall(data)
             return b"".join(iter(lambda: connection.recv(2**16), b""))
 
-    start = f"POST /v1/predict HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {TOKEN}\r\ncontent-type: application/json\r\n"
-    # One that goes on sending after it was refused still gets the answer, and nothing of what it sends is kept.
+    start = (
+        f"POST /v1/predict HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {TOKEN}\r\ncontent-type:"
+        " application/json\r\n"
+    )
+    # One that goes on sending after it was refused still gets the answer, and nothing of what it
+    # sends is kept.
     chunk = b"10000\r\n" + b" " * 2**16 + b"\r\n"
-    refused = send(start.encode() + b"transfer-encoding: chunked\r\n\r\n" + chunk * 40 + b"0\r\n\r\n")
+    refused = send(
+        start.encode() + b"transfer-encoding: chunked\r\n\r\n" + chunk * 40 + b"0\r\n\r\n"
+    )
     assert refused.startswith(b"HTTP/1.1 413 ")
     assert b'"too_large"' in refused
-    for garbage in (b"\x16\x03\x01\r\n\r\n", b"GET / HTTP/9\r\n\r\n", start.encode() + b"content-length: -1\r\n\r\n"):
+    for garbage in (
+        b"\x16\x03\x01\r\n\r\n",
+        b"GET / HTTP/9\r\n\r\n",
+        start.encode() + b"content-length: -1\r\n\r\n",
+    ):
         assert send(garbage).startswith(b"HTTP/1.1 400 ")
     # Headers have an end, too.
     assert send(start.encode() + b"x: " + b"x" * 2**17).startswith(b"HTTP/1.1 431 ")
     close = "connection: close\r\n"
-    expected = send(f"{start}{close}content-length: 2000000\r\nexpect: 100-continue\r\n\r\n".encode())
+    expected = send(
+        f"{start}{close}content-length: 2000000\r\nexpect: 100-continue\r\n\r\n".encode()
+    )
     assert expected.startswith(b"HTTP/1.1 413 ")
     body = json.dumps({"dialogues": [{"transcript": "Ann: \ud83d\ude00"}]}).encode()
     fine = send(f"{start}{close}content-length: {len(body)}\r\n\r\n".encode() + body)
@@ -109,16 +152,20 @@ def test_what_no_client_should_send_is_survived(served):
 def test_a_port_in_use_is_told_before_the_model_is_loaded():
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        with pytest.raises(UserError, match=rf"port {port} of 127\.0\.0\.1 .*in use.*--port"):
+        with pytest.raises(UserError, match=rf"port {port} of 127\.0\.0\.1 .*in use.*another port"):
             command.serve(model="nowhere/model", port=port)
 
 
-@pytest.mark.parametrize(("token", "words"), [("", "EACL_TOKEN is set but empty"), (" ", "the token is empty")])
+@pytest.mark.parametrize(
+    ("token", "words"), [("", "EACL_TOKEN is set but empty"), (" ", "the token is empty")]
+)
 def test_an_empty_token_opens_nothing(token, words, monkeypatch):
     for variable, arguments in ((token, []), ("", [f"--token={token}"])):
         monkeypatch.setenv("EACL_TOKEN", variable)
         with pytest.raises(UserError, match="token is empty" if arguments else words):
-            get_command(app.app)(["serve", "--model=nowhere/model", *arguments], standalone_mode=False)
+            get_command(app.app)(
+                ["serve", "--model=nowhere/model", *arguments], standalone_mode=False
+            )
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
@@ -157,9 +204,9 @@ def test_connections_leave_files_for_others(monkeypatch, caplog):
 def test_mistakes_are_told(tmp_path, monkeypatch, capsys):
     with pytest.raises(UserError, match=r"no model's folder: config\.json .*missing"):
         command.serve(model=str(tmp_path), port=0)
-    with pytest.raises(UserError, match="--host no such host"):
+    with pytest.raises(UserError, match="host no such host"):
         command.serve(model=str(tmp_path), host="no such host", port=0)
-    with pytest.raises(UserError, match="--host is empty"):
+    with pytest.raises(UserError, match="host is empty"):
         command.serve(model=str(tmp_path), host="", port=0)
     with pytest.raises(UserError, match="grace=inf must be"):
         command.serve(model=str(tmp_path), port=0, grace=math.inf)

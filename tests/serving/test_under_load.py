@@ -23,7 +23,10 @@ def test_what_waits_is_answered_together():
         async with serving(stub, batch=8) as client:
             first = asyncio.create_task(predict(client, dialogue("first")))
             await stub.gate.reached()
-            others = [asyncio.create_task(predict(client, dialogue(f"other {number}"))) for number in range(5)]
+            others = [
+                asyncio.create_task(predict(client, dialogue(f"other {number}")))
+                for number in range(5)
+            ]
             await waiting(client, 6)
             stub.gate.open()
             return [texts_of(answer) for answer in await asyncio.gather(first, *others)]
@@ -62,10 +65,18 @@ def test_beyond_the_queue_callers_are_told_when_to_come_back():
             held = [asyncio.create_task(predict(client, dialogue(*"abc"))) for _ in range(2)]
             await waiting(client, 6)
             refused = await predict(client, dialogue("d"))
-            refused_too = await client.post("/v1/conversations/c/utterances", json={"speaker": "Ann", "text": "e"})
+            refused_too = await client.post(
+                "/v1/conversations/c/utterances", json={"speaker": "Ann", "text": "e"}
+            )
             looked = await client.get("/v1/conversations/c")
             stub.gate.open()
-            return refused, refused_too, looked, await asyncio.gather(*held), await predict(client, dialogue("d"))
+            return (
+                refused,
+                refused_too,
+                looked,
+                await asyncio.gather(*held),
+                await predict(client, dialogue("d")),
+            )
 
     refused, refused_too, looked, held, later = asyncio.run(ask(Gated()))
     for answer in (refused, refused_too):
@@ -80,7 +91,9 @@ def test_own_labels_take_room_too():
     async def ask(stub):
         stub.gate.close()
         async with serving(stub, queue=6, limits=Limits(utterances=1, labels=5)) as client:
-            first = asyncio.create_task(predict(client, dialogue("a"), labels=dict.fromkeys("abcde", "x")))
+            first = asyncio.create_task(
+                predict(client, dialogue("a"), labels=dict.fromkeys("abcde", "x"))
+            )
             await waiting(client, 6)
             stub.gate.open()
             return await first
@@ -108,18 +121,24 @@ def test_late_answers_are_504_and_their_work_is_dropped():
             answers = await asyncio.gather(
                 first,
                 predict(client, dialogue(*(f"waits {number}" for number in range(50)))),
-                client.post("/v1/conversations/c/utterances", json={"speaker": "Ann", "text": "said"}),
+                client.post(
+                    "/v1/conversations/c/utterances", json={"speaker": "Ann", "text": "said"}
+                ),
             )
             held = client.app.state.service.admission.held
             looked = await client.get("/v1/conversations/c")
             stub.gate.open()
             # Behind what was dropped, and without a time limit.
-            await client.app.state.service.predict([Dialogue("1", (Utterance("Ann", "afterwards"),))], {})
+            await client.app.state.service.predict(
+                [Dialogue("1", (Utterance("Ann", "afterwards"),))], {}
+            )
             return answers, held, looked
 
     stub = Gated()
     answers, held, looked = asyncio.run(ask(stub))
-    assert [(answer.status_code, error_of(answer)["code"]) for answer in answers] == [(504, "timeout")] * 3
+    assert [(answer.status_code, error_of(answer)["code"]) for answer in answers] == [
+        (504, "timeout")
+    ] * 3
     assert held == 0
     assert looked.status_code == 404
     assert stub.gate.batches == [["at work"], ["afterwards"]]
@@ -128,7 +147,11 @@ def test_late_answers_are_504_and_their_work_is_dropped():
 @pytest.mark.parametrize("path", ["/v1/predict", "/v1/conversations/c/utterances"])
 def test_who_hangs_up_is_dropped(path):
     """Speaks ASGI itself: httpx without a network cannot hang up."""
-    body = b'{"dialogues": [{"transcript": "Ann: gone"}]}' if "predict" in path else b'{"speaker": "Ann", "text": "gone"}'
+    body = (
+        b'{"dialogues": [{"transcript": "Ann: gone"}]}'
+        if "predict" in path
+        else b'{"speaker": "Ann", "text": "gone"}'
+    )
 
     async def ask(stub):
         stub.gate.close()
@@ -151,8 +174,20 @@ def test_who_hangs_up_is_dropped(path):
 
             headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
             headers += [(b"content-length", str(len(body)).encode())]
-            scope = {"type": "http", "method": "POST", "path": path, "headers": headers, "query_string": b"", "scheme": "http"}
-            scope |= {"server": ("service", 80), "client": ("caller", 1), "http_version": "1.1", "root_path": ""}
+            scope = {
+                "type": "http",
+                "method": "POST",
+                "path": path,
+                "headers": headers,
+                "query_string": b"",
+                "scheme": "http",
+            }
+            scope |= {
+                "server": ("service", 80),
+                "client": ("caller", 1),
+                "http_version": "1.1",
+                "root_path": "",
+            }
             asked = asyncio.create_task(client.app(scope, receive, send))
             await waiting(client, 2)
             hung_up.set()
@@ -178,14 +213,21 @@ def test_a_request_fails_for_its_own_sake_only():
         async with serving(stub, raise_faults=False) as client:
             first = asyncio.create_task(predict(client, dialogue("first")))
             await stub.gate.reached()
-            asked = [asyncio.create_task(predict(client, dialogue(*texts))) for texts in (("a", "b"), ("c", "poison"), ("d",))]
+            asked = [
+                asyncio.create_task(predict(client, dialogue(*texts)))
+                for texts in (("a", "b"), ("c", "poison"), ("d",))
+            ]
             await waiting(client, 6)
             stub.gate.open()
             return await asyncio.gather(first, *asked), await predict(client, dialogue("after"))
 
     answers, after = asyncio.run(ask(Gated()))
     assert [answer.status_code for answer in answers] == [200, 200, 500, 200]
-    assert error_of(answers[2]) == {"code": "internal", "message": "the service failed; its log says why.", "field": None}
+    assert error_of(answers[2]) == {
+        "code": "internal",
+        "message": "the service failed; its log says why.",
+        "field": None,
+    }
     assert texts_of(after) == ["after"]
 
 
@@ -194,7 +236,11 @@ def test_before_it_is_ready_and_when_it_ends_it_answers_503():
         stub.gate.close()
         async with serving(stub, warm=True, grace=20) as client:
             service = client.app.state.service
-            early = await predict(client, dialogue("early")), await client.get("/readyz"), await client.get("/healthz")
+            early = (
+                await predict(client, dialogue("early")),
+                await client.get("/readyz"),
+                await client.get("/healthz"),
+            )
             await stub.gate.reached()
             ready = asyncio.Event()
             service.when_ready(lambda error: ready.set())
@@ -202,10 +248,16 @@ def test_before_it_is_ready_and_when_it_ends_it_answers_503():
             await ready.wait()
             stub.gate.close()
             up = await client.get("/readyz")
-            accepted = asyncio.create_task(predict(client, dialogue(*(str(number) for number in range(40)))))
+            accepted = asyncio.create_task(
+                predict(client, dialogue(*(str(number) for number in range(40))))
+            )
             await stub.gate.reached()
             service.stop()
-            late = await predict(client, dialogue("late")), await client.get("/readyz"), await client.get("/healthz")
+            late = (
+                await predict(client, dialogue("late")),
+                await client.get("/readyz"),
+                await client.get("/healthz"),
+            )
             stub.gate.open()
             return early, up, await accepted, late
 
@@ -224,7 +276,10 @@ def test_what_outlasts_the_grace_is_told_so():
         async with serving(stub, grace=0.05) as client:
             asked = [asyncio.create_task(predict(client, dialogue("a")))]
             path = "/v1/conversations/c/utterances"
-            asked += [asyncio.create_task(client.post(path, json={"speaker": "Ann", "text": text})) for text in "bc"]
+            asked += [
+                asyncio.create_task(client.post(path, json={"speaker": "Ann", "text": text}))
+                for text in "bc"
+            ]
             await waiting(client, 3)
             client.app.state.service.stop()
             answers = await asyncio.gather(*asked)
@@ -232,7 +287,9 @@ def test_what_outlasts_the_grace_is_told_so():
             return answers
 
     answers = asyncio.run(ask(Gated()))
-    assert [(answer.status_code, error_of(answer)["code"]) for answer in answers] == [(503, "shutting_down")] * 3
+    assert [(answer.status_code, error_of(answer)["code"]) for answer in answers] == [
+        (503, "shutting_down")
+    ] * 3
 
 
 def test_what_cannot_warm_up_says_why():

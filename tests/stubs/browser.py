@@ -26,7 +26,9 @@ def use_labels(page: Page, typed: str) -> None:
 
 def fail_with(page: Page, status: int, body: Any, **headers: str) -> None:
     """Lets the service fail from now on."""
-    page.route("**/v1/predict", lambda route: route.fulfill(status=status, json=body, headers=headers))
+    page.route(
+        "**/v1/predict", lambda route: route.fulfill(status=status, json=body, headers=headers)
+    )
 
 
 def bodies(page: Page) -> list[Any]:

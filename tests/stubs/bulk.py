@@ -1,4 +1,6 @@
-"""Stand-ins of the tests of bulk prediction: a recognizer that costs nothing, and a kernel that kills."""
+"""Stand-ins of the tests of bulk prediction: a recognizer that costs nothing, and a kernel that
+kills.
+"""
 
 import os
 import zlib
@@ -18,7 +20,9 @@ PAST = 2
 
 
 class Stub:
-    """Answers by a checksum of the text and its past, and of how many are asked together: other chunks are other bytes."""
+    """Answers by a checksum of the text and its past, and of how many are asked together: other
+    chunks are other bytes.
+    """
 
     labels = LABELS
     anchors = dict.fromkeys(("stage_one", "stage_two"))
@@ -30,7 +34,10 @@ class Stub:
         for dialogue in dialogues:
             for number, utterance in enumerate(dialogue.utterances):
                 if len(utterance.speaker) > LONGEST_NAME:
-                    raise UserError(f"dialogue {dialogue.id!r} utterance {number}: the speaker's name leaves no room.")
+                    raise UserError(
+                        f"dialogue {dialogue.id!r} utterance {number}: the speaker's name leaves no"
+                        " room."
+                    )
         return [
             " | ".join(u.text for u in dialogue.utterances[max(number - PAST, 0) : number + 1])
             for dialogue in dialogues
@@ -42,7 +49,12 @@ class Stub:
         return list(examples)
 
     def answer(
-        self, reps: Sequence[str], utterances: Sequence[Utterance], examples: Sequence[str], *, stage: str
+        self,
+        reps: Sequence[str],
+        utterances: Sequence[Utterance],
+        examples: Sequence[str],
+        *,
+        stage: str,
     ) -> list[Prediction]:
         answers = []
         for text, utterance in zip(reps, utterances, strict=True):
@@ -50,11 +62,17 @@ class Stub:
             scores = {label: (value >> shift) % 100 / 100 for shift, label in enumerate(LABELS)}
             scores["joy"] += len(reps) / 1000
             best = max(scores, key=lambda label: scores[label])
-            answers.append(Prediction(utterance.speaker, utterance.text, best, scores, scores, other=utterance.other))
+            answers.append(
+                Prediction(
+                    utterance.speaker, utterance.text, best, scores, scores, other=utterance.other
+                )
+            )
         return answers
 
 
-def items(kind: str, lines: Lines, *, shard: str = "1/1", size: int = 1000, **columns: str) -> Iterator[reading.Item]:
+def items(
+    kind: str, lines: Lines, *, shard: str = "1/1", size: int = 1000, **columns: str
+) -> Iterator[reading.Item]:
     """The dialogues of an input, in pieces of `size` utterances."""
     wanted = reading.Wanted(lines, reading.Shard.parse(shard), size=size, most_past=PAST)
     if kind == "csv":
@@ -71,13 +89,15 @@ DURABLE: dict[int, int] = {}
 
 
 class Kernel:
-    """`os`, but for the call that is the last: it is not done, half done or done, and then `kill` is called. What the process
-    that was killed would still do is not done.
+    """`os`, but for the call that is the last: it is not done, half done or done, and then `kill`
+    is called. What the process that was killed would still do is not done.
     """
 
     _COUNTED = ("write", "fsync", "replace", "unlink", "ftruncate", "open")
 
-    def __init__(self, last: int = 0, how: str = "", kill: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, last: int = 0, how: str = "", kill: Callable[[], None] = lambda: None
+    ) -> None:
         self.calls = 0
         self._last, self._how, self._kill = last, how, kill
         self._killed = False

@@ -54,7 +54,13 @@ _DEBERTA: dict[str, Any] = {
 
 # An architecture's usual form, as its published checkpoints have it.
 CONFIGS: dict[str, dict[str, Any]] = {
-    "bert": {**_SIZES, "model_type": "bert", "type_vocab_size": 2, "pad_token_id": 0, "layer_norm_eps": 1e-12},
+    "bert": {
+        **_SIZES,
+        "model_type": "bert",
+        "type_vocab_size": 2,
+        "pad_token_id": 0,
+        "layer_norm_eps": 1e-12,
+    },
     "deberta": {**_DEBERTA, "model_type": "deberta"},
     "deberta-v2": {
         **_DEBERTA,
@@ -63,9 +69,18 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "norm_rel_ebd": "layer_norm",
         "share_att_key": True,
     },
-    "electra": {**_SIZES, "model_type": "electra", "type_vocab_size": 2, "pad_token_id": 0, "embedding_size": 16},
+    "electra": {
+        **_SIZES,
+        "model_type": "electra",
+        "type_vocab_size": 2,
+        "pad_token_id": 0,
+        "embedding_size": 16,
+    },
     "modernbert": {
-        **{name: _SIZES[name] for name in ("vocab_size", "hidden_size", "num_attention_heads", "intermediate_size")},
+        **{
+            name: _SIZES[name]
+            for name in ("vocab_size", "hidden_size", "num_attention_heads", "intermediate_size")
+        },
         "model_type": "modernbert",
         "num_hidden_layers": 4,
         "max_position_embeddings": 48,
@@ -76,7 +91,12 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "attention_dropout": 0.1,
         "initializer_range": 0.3,
     },
-    "mpnet": {**_SIZES, "model_type": "mpnet", "pad_token_id": 1, "relative_attention_num_buckets": 32},
+    "mpnet": {
+        **_SIZES,
+        "model_type": "mpnet",
+        "pad_token_id": 1,
+        "relative_attention_num_buckets": 32,
+    },
     "mt5": {**_T5, "model_type": "mt5", "feed_forward_proj": "gated-gelu"},
     "roberta": {**_SIZES, "model_type": "roberta", "type_vocab_size": 1, "pad_token_id": 1},
     "t5": {**_T5, "model_type": "t5", "feed_forward_proj": "relu"},
@@ -96,7 +116,10 @@ CONFIGS: dict[str, dict[str, Any]] = {
 
 # Further forms: what else a config.json may ask for. Architecture, and changes to its usual form.
 FORMS: dict[str, tuple[str, dict[str, Any]]] = {
-    "bert-one-head-relu": ("bert", {"num_attention_heads": 1, "hidden_act": "relu", "type_vocab_size": 1}),
+    "bert-one-head-relu": (
+        "bert",
+        {"num_attention_heads": 1, "hidden_act": "relu", "type_vocab_size": 1},
+    ),
     "bert-gelu-new": ("bert", {"hidden_act": "gelu_new", "num_attention_heads": 6}),
     "deberta-everything": (
         "deberta",
@@ -109,7 +132,10 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "deberta-c2p": ("deberta", {"pos_att_type": ["c2p"]}),
-    "deberta-plain": ("deberta", {"relative_attention": False, "pos_att_type": None, "position_biased_input": True}),
+    "deberta-plain": (
+        "deberta",
+        {"relative_attention": False, "pos_att_type": None, "position_biased_input": True},
+    ),
     "deberta-v2-everything": (
         "deberta-v2",
         {
@@ -124,7 +150,10 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
             "pos_att_type": "p2c|c2p",
         },
     ),
-    "deberta-v2-p2c": ("deberta-v2", {"pos_att_type": "p2c", "position_buckets": -1, "norm_rel_ebd": "none"}),
+    "deberta-v2-p2c": (
+        "deberta-v2",
+        {"pos_att_type": "p2c", "position_buckets": -1, "norm_rel_ebd": "none"},
+    ),
     "electra-one-width": ("electra", {"embedding_size": 24}),
     "modernbert-everything": (
         "modernbert",
@@ -133,14 +162,22 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
             "attention_bias": True,
             "mlp_bias": True,
             "hidden_activation": "silu",
-            "layer_types": ["sliding_attention", "full_attention", "sliding_attention", "full_attention"],
+            "layer_types": [
+                "sliding_attention",
+                "full_attention",
+                "sliding_attention",
+                "full_attention",
+            ],
             "rope_parameters": {
                 "full_attention": {"rope_type": "default", "rope_theta": 50.0},
                 "sliding_attention": {"rope_type": "default", "rope_theta": 7.0},
             },
         },
     ),
-    "roberta-two-types": ("roberta", {"type_vocab_size": 2, "num_attention_heads": 4, "pad_token_id": 3}),
+    "roberta-two-types": (
+        "roberta",
+        {"type_vocab_size": 2, "num_attention_heads": 4, "pad_token_id": 3},
+    ),
     "mpnet-far": ("mpnet", {"max_position_embeddings": 180, "num_attention_heads": 2}),
     "t5-gated": ("t5", {"feed_forward_proj": "gated-silu", "num_layers": 3}),
     "xlnet-clamped": ("xlnet", {"clamp_len": 4, "ff_activation": "relu"}),
@@ -161,8 +198,12 @@ class Inputs(NamedTuple):
     segment_ids: np.ndarray
 
 
-def rows(lengths: Sequence[Sequence[int]], *, width: int, seed: int = 0, vocab_size: int = 61) -> Inputs:
-    """One row for each sequence of segment lengths, then padding up to `width`; tokens at random, none of them special."""
+def rows(
+    lengths: Sequence[Sequence[int]], *, width: int, seed: int = 0, vocab_size: int = 61
+) -> Inputs:
+    """One row for each sequence of segment lengths, then padding up to `width`; tokens at random,
+    none of them special.
+    """
     inputs = Inputs(*(np.zeros((len(lengths), width), np.int32) for _ in range(3)))
     generator = np.random.default_rng(seed)
     for row, segments in enumerate(lengths):
@@ -177,7 +218,9 @@ def rows(lengths: Sequence[Sequence[int]], *, width: int, seed: int = 0, vocab_s
 
 
 def tiny(name: str, **options: Any) -> Encoder:
-    """A tiny encoder of an architecture, or of one of `FORMS`; `changes` go into its config.json."""
+    """A tiny encoder of an architecture, or of one of `FORMS`; `changes` go into its
+    config.json.
+    """
     changes = options.pop("changes", {})
     return build({**form(name), **changes}, **options)
 
@@ -191,8 +234,24 @@ def jitted(encoder: Encoder) -> Callable[..., jax.Array]:
 
 def make_tokenizer(size: int = 6) -> PreTrainedTokenizerFast:
     """RoBERTa's special tokens, "so", and fillers up to `size`."""
-    words = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", "so", *(f"word{i}" for i in range(size - 6))]
-    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
+    words = [
+        "<s>",
+        "<pad>",
+        "</s>",
+        "<unk>",
+        "<mask>",
+        "so",
+        *(f"word{i}" for i in range(size - 6)),
+    ]
+    tokenizer = Tokenizer(
+        models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>")
+    )
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    names = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>", "mask_token": "<mask>"}
+    names = {
+        "bos_token": "<s>",
+        "pad_token": "<pad>",
+        "eos_token": "</s>",
+        "unk_token": "<unk>",
+        "mask_token": "<mask>",
+    }
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names)

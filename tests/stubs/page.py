@@ -32,14 +32,20 @@ TOKEN = "open-sesame"
 
 
 def answer(speaker: str, text: str, labels: Sequence[str] = LABELS) -> Prediction:
-    """The label that the text names wins, else the last; the others' cosines fall with their place."""
+    """The label that the text names wins, else the last; the others' cosines fall with their
+    place.
+    """
     best = next((place for place, label in enumerate(labels) if label in text), len(labels) - 1)
-    cosines = {label: 0.9 if place == best else 0.2 - 0.05 * place for place, label in enumerate(labels)}
+    cosines = {
+        label: 0.9 if place == best else 0.2 - 0.05 * place for place, label in enumerate(labels)
+    }
     weights = {label: math.exp(4 * value) for label, value in cosines.items()}
     total = sum(weights.values())
     shares = {label: weight / total for label, weight in weights.items()}
     long, unknown = "at great length" in text, "hieroglyphs" in text
-    return Prediction(speaker, text, labels[best], shares, cosines, truncated=long, unknown_text=unknown)
+    return Prediction(
+        speaker, text, labels[best], shares, cosines, truncated=long, unknown_text=unknown
+    )
 
 
 class Rules:
@@ -47,7 +53,9 @@ class Rules:
 
     def __init__(self, words: Mapping[str, str]) -> None:
         self.labels = tuple(words)
-        self.warnings = ("'glad' and 'happy' are hard to tell apart",) if {"glad", "happy"} <= {*words} else ()
+        self.warnings = (
+            ("'glad' and 'happy' are hard to tell apart",) if {"glad", "happy"} <= {*words} else ()
+        )
         self.settings = SimpleNamespace(
             labels=self.labels,
             words=tuple(words.values()),
@@ -68,7 +76,9 @@ class Rules:
     def represent(self, examples: Sequence[Utterance]) -> np.ndarray:
         return np.zeros((len(examples), 1))
 
-    def answer(self, reps: np.ndarray, utterances: Sequence[Utterance], examples: Any) -> list[Prediction]:
+    def answer(
+        self, reps: np.ndarray, utterances: Sequence[Utterance], examples: Any
+    ) -> list[Prediction]:
         del reps, examples
         return [answer(said.speaker, said.text, self.labels) for said in utterances]
 

@@ -1,4 +1,6 @@
-"""Recognizers of every architecture, untrained and tiny: an export has to answer as they do, whatever that is."""
+"""Recognizers of every architecture, untrained and tiny: an export has to answer as they do,
+whatever that is.
+"""
 
 from functools import cache
 from typing import Any
@@ -16,23 +18,41 @@ from tests.stubs.toys import make_tokenizer
 
 # The others differ from one of these in their names and sizes, to an export.
 _KINDS = ("roberta", "deberta-v2", "modernbert", "mpnet", "t5", "xlnet")
-EVERY_ARCHITECTURE = [pytest.param(name, marks=() if name in _KINDS else pytest.mark.slow) for name in CONFIGS]
+EVERY_ARCHITECTURE = [
+    pytest.param(name, marks=() if name in _KINDS else pytest.mark.slow) for name in CONFIGS
+]
 
 LABELS = ("joy", "Wut | Ärger", "neutral")
 
 # Longer than a prompt and shorter, with the name of a special token, and without text.
 DIALOGUES = [
     Dialogue(
-        "1", tuple(Utterance(name, text) for name, text in (("Ann", "hello there"), ("Bob", "good <mask> day"), ("Ann", "")))
+        "1",
+        tuple(
+            Utterance(name, text)
+            for name, text in (("Ann", "hello there"), ("Bob", "good <mask> day"), ("Ann", ""))
+        ),
     ),
-    Dialogue("2", (Utterance("Cleo", "lovely " * 60 + "end"), Utterance("Bob", "the table is horrible"))),
-    Dialogue("3", tuple(Utterance("Bob", f"{word} " * 6) for word in ("awful", "monday", "great", "rude", "window"))),
+    Dialogue(
+        "2", (Utterance("Cleo", "lovely " * 60 + "end"), Utterance("Bob", "the table is horrible"))
+    ),
+    Dialogue(
+        "3",
+        tuple(
+            Utterance("Bob", f"{word} " * 6)
+            for word in ("awful", "monday", "great", "rude", "window")
+        ),
+    ),
 ]
 
 
 @cache
-def recognizer(name: str = "roberta", *, readout: Readout = "mask", **options: Any) -> EmotionRecognizer:
-    """An untrained recognizer of an architecture, the same at each call; `options` go to `encoders.build`."""
+def recognizer(
+    name: str = "roberta", *, readout: Readout = "mask", **options: Any
+) -> EmotionRecognizer:
+    """An untrained recognizer of an architecture, the same at each call; `options` go to
+    `encoders.build`.
+    """
     tokenizer = make_tokenizer()
     config = {**form(name), "vocab_size": len(tokenizer)}
     encoder = encoders.build(config, **options)
@@ -48,7 +68,11 @@ def recognizer(name: str = "roberta", *, readout: Readout = "mask", **options: A
         calibration={"stage_one": 1.0, "stage_two": 1.3},
         anchor_encoding="live",
     )
-    anchors = np.random.default_rng(0).standard_normal((2, len(LABELS), encoder.hidden_size)).astype(np.float32)
+    anchors = (
+        np.random.default_rng(0)
+        .standard_normal((2, len(LABELS), encoder.hidden_size))
+        .astype(np.float32)
+    )
     representer = Representer.build(encoder, settings.model, readout=readout, rngs=nnx.Rngs(1))
     graphdef, state = nnx.split(representer, nnx.Param)
     return EmotionRecognizer(

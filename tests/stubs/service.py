@@ -24,7 +24,9 @@ LONG = 60  # characters; a longer text is truncated
 
 
 class Gated:
-    """What the service needs of an `EmotionRecognizer`. The length of an utterance and its past decides its emotion."""
+    """What the service needs of an `EmotionRecognizer`. The length of an utterance and its past
+    decides its emotion.
+    """
 
     def __init__(self, labels: Sequence[str] = ("even", "odd"), gate: "Gate | None" = None) -> None:
         self.gate = gate or Gate()
@@ -45,7 +47,9 @@ class Gated:
         self.gate.label_sets.append(tuple(words))
         return Gated(tuple(words), self.gate)
 
-    def examples(self, dialogues: Sequence[Dialogue], *, on_long: str = "cut") -> list[tuple[Utterance, ...]]:
+    def examples(
+        self, dialogues: Sequence[Dialogue], *, on_long: str = "cut"
+    ) -> list[tuple[Utterance, ...]]:
         del on_long
         return [
             dialogue.utterances[max(index - MAX_PAST, 0) : index + 1]
@@ -55,11 +59,17 @@ class Gated:
 
     def represent(self, examples: Sequence[tuple[Utterance, ...]]) -> np.ndarray:
         self.gate.passing([example[-1].text for example in examples])
-        return np.array([[sum(len(said.text) for said in example)] for example in examples], np.float64)
+        return np.array(
+            [[sum(len(said.text) for said in example)] for example in examples], np.float64
+        )
 
-    def answer(self, reps: np.ndarray, utterances: Sequence[Utterance], examples: Any) -> list[Prediction]:
+    def answer(
+        self, reps: np.ndarray, utterances: Sequence[Utterance], examples: Any
+    ) -> list[Prediction]:
         del examples
-        return [self.expected(said, int(rep[0])) for said, rep in zip(utterances, reps, strict=True)]
+        return [
+            self.expected(said, int(rep[0])) for said, rep in zip(utterances, reps, strict=True)
+        ]
 
     def expected(self, said: Utterance, length: int) -> Prediction:
         label = self.labels[length % len(self.labels)]
@@ -76,7 +86,9 @@ class Gated:
 
 
 class Gate:
-    """Open at first. Closed, it holds the recognizer's thread at each batch until it is opened or one is let through."""
+    """Open at first. Closed, it holds the recognizer's thread at each batch until it is opened or
+    one is let through.
+    """
 
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
@@ -103,7 +115,9 @@ class Gate:
         with self._changed:
             self._at_gate = True
             self._changed.notify_all()
-            assert self._changed.wait_for(lambda: self._open or self._let_through, 20), "nobody opened the gate"
+            assert self._changed.wait_for(lambda: self._open or self._let_through, 20), (
+                "nobody opened the gate"
+            )
             self._let_through -= not self._open
             self._at_gate = False
 
@@ -126,10 +140,15 @@ class Gate:
 
 
 @contextlib.asynccontextmanager
-async def serving(recognizer: Any, *, raise_faults: bool = True, **settings: Any) -> AsyncIterator[httpx.AsyncClient]:
+async def serving(
+    recognizer: Any, *, raise_faults: bool = True, **settings: Any
+) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a service that is up; `client.app` is the application."""
     app = create_app(recognizer, ServiceSettings(**{"warm": False, **settings}))
-    async with app.router.lifespan_context(app), client_of(app, raise_faults=raise_faults) as client:
+    async with (
+        app.router.lifespan_context(app),
+        client_of(app, raise_faults=raise_faults) as client,
+    ):
         yield client
 
 
@@ -146,7 +165,9 @@ def dialogue(*texts: str, **fields: Any) -> dict[str, Any]:
     return {"utterances": [{"speaker": "Ann", "text": text} for text in texts], **fields}
 
 
-async def predict(client: httpx.AsyncClient, *dialogues: dict[str, Any], **fields: Any) -> httpx.Response:
+async def predict(
+    client: httpx.AsyncClient, *dialogues: dict[str, Any], **fields: Any
+) -> httpx.Response:
     """Asks for dialogues' emotions."""
     return await client.post("/v1/predict", json={"dialogues": list(dialogues), **fields})
 

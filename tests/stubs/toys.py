@@ -1,4 +1,6 @@
-"""Small stand-ins that tests share: a word tokenizer, a tiny encoder folder, and a corpus that can be learnt."""
+"""Small stand-ins that tests share: a word tokenizer, a tiny encoder folder, and a corpus that can
+be learnt.
+"""
 
 import dataclasses
 import json
@@ -24,7 +26,10 @@ WORDS = {
     "anger": ["awful", "horrible", "rude"],
     "neutral": ["table", "window", "monday"],
 }
-_WORDS = "for utterance : says feels ann bob cleo hello there good day end say now < > / mask s the is a it"
+_WORDS = (
+    "for utterance : says feels ann bob cleo hello there good day end say now < > / mask s the is"
+    " a it"
+)
 FILLER = [*_WORDS.split(), *WORDS]
 ENCODER = {
     "model_type": "roberta",
@@ -46,9 +51,13 @@ ENCODER = {
 def make_tokenizer() -> PreTrainedTokenizerFast:
     """A lower-casing word tokenizer with RoBERTa's special tokens."""
     vocabulary = [*SPECIAL, *FILLER, *(word for words in WORDS.values() for word in words)]
-    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(vocabulary)}, unk_token="<unk>"))
+    tokenizer = Tokenizer(
+        models.WordLevel({word: i for i, word in enumerate(vocabulary)}, unk_token="<unk>")
+    )
     tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()]
+    )
     tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
@@ -83,7 +92,13 @@ def make_corpus_files(folder: Path, dialogues: int = 12, seed: int = 0) -> dict[
             for turn in range(int(rng.integers(2, 6))):
                 emotion = list(WORDS)[int(rng.integers(3))]
                 word = WORDS[emotion][int(rng.integers(3))]
-                utterances.append({"speaker": ["Ann", "Bob"][turn % 2], "text": f"The day is {word}", "emotion": emotion})
+                utterances.append(
+                    {
+                        "speaker": ["Ann", "Bob"][turn % 2],
+                        "text": f"The day is {word}",
+                        "emotion": emotion,
+                    }
+                )
             lines.append(json.dumps({"id": f"{split}-{number}", "utterances": utterances}))
         paths[split] = str(folder / f"{split}.jsonl")
         Path(paths[split]).write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -93,7 +108,10 @@ def make_corpus_files(folder: Path, dialogues: int = 12, seed: int = 0) -> dict[
 def make_config(settings: dict[str, Any], **changes: Any) -> Config:
     """A Config from dotted names; in `changes`, `__` stands for the dot."""
     mapping = Config().to_dict()
-    for name, value in {**settings, **{key.replace("__", "."): value for key, value in changes.items()}}.items():
+    for name, value in {
+        **settings,
+        **{key.replace("__", "."): value for key, value in changes.items()},
+    }.items():
         *groups, last = name.split(".")
         branch = mapping
         for group in groups:
@@ -103,19 +121,25 @@ def make_config(settings: dict[str, Any], **changes: Any) -> Config:
 
 
 def make_recognizer(folder: Path, *, shift: float = 0.0) -> EmotionRecognizer:
-    """An untrained recognizer of joy, anger and neutral, calibrated to nothing; `shift` is added to the encoder's weights, as
-    training would move them, after the anchors were made.
+    """An untrained recognizer of joy, anger and neutral, calibrated to nothing; `shift` is added to
+    the encoder's weights, as training would move them, after the anchors were made.
     """
     encoder = EncoderConfig(path=str(make_encoder_folder(folder)))
-    config = dataclasses.replace(Config(), encoder=encoder, prompt=PromptConfig(max_tokens=96, max_past=3))
+    config = dataclasses.replace(
+        Config(), encoder=encoder, prompt=PromptConfig(max_tokens=96, max_past=3)
+    )
     taxonomy = Taxonomy(tuple(WORDS), tuple(WORDS))
     loaded = encoders.load(encoder)
     graphdef, state = nnx.split(Model(loaded.module, 3, ModelConfig(), rngs=nnx.Rngs(0)), nnx.Param)
     params = nnx.to_pure_dict(state)
     model = nnx.merge(graphdef, params)
-    anchors = np.asarray(model.mapping(model.encode_labels(label_batch(loaded.tokenizer, taxonomy))))
+    anchors = np.asarray(
+        model.mapping(model.encode_labels(label_batch(loaded.tokenizer, taxonomy)))
+    )
     noise = np.random.default_rng(0)
-    moved = jax.tree.map(lambda x: x + shift * noise.normal(size=x.shape).astype(np.float32), params["encoder"])
+    moved = jax.tree.map(
+        lambda x: x + shift * noise.normal(size=x.shape).astype(np.float32), params["encoder"]
+    )
     return EmotionRecognizer.from_training(
         config,
         taxonomy,

@@ -1,4 +1,6 @@
-"""Stage two's scan: that it equals single steps, compiles once, names a bad batch, and goes on bit for bit."""
+"""Stage two's scan: that it equals single steps, compiles once, names a bad batch, and goes on bit
+for bit.
+"""
 
 import json
 from types import SimpleNamespace
@@ -16,13 +18,21 @@ from eacl_jax.model.mesh import make_mesh, put, replicated
 from eacl_jax.model.task import SingleLabel
 from eacl_jax.training.anchor_steps import AnchorEpoch, Order, adapt, fill
 from eacl_jax.training.checkpoint import Checkpoints
-from eacl_jax.training.loop import Interrupted, NonFiniteLossError, StopRequest, create_state, make_train_step
+from eacl_jax.training.loop import (
+    Interrupted,
+    NonFiniteLossError,
+    StopRequest,
+    create_state,
+    make_train_step,
+)
 from eacl_jax.training.optim import stage_two_optimizer
 from eacl_jax.training.stage import StageContext, StageResult
 from eacl_jax.training.stage_two import run_stage_two, stage_two_loss
 
 N, SIZE, PER_EPOCH, SEED = 23, 5, 5, 7  # the last batch holds 3 examples
-SETTINGS = StageTwoConfig(epochs=3, batch_size=SIZE, lr=0.05, clip_norm=0.01)  # gradients are clipped
+SETTINGS = StageTwoConfig(
+    epochs=3, batch_size=SIZE, lr=0.05, clip_norm=0.01
+)  # gradients are clipped
 CONFIG = Config(seed=SEED, stage_two=SETTINGS, run=RunConfig(log_every=1, save_every=2))
 TEMPERATURE = CONFIG.loss.temperature
 
@@ -30,8 +40,13 @@ TEMPERATURE = CONFIG.loss.temperature
 @pytest.fixture
 def data():
     rng = np.random.default_rng(0)
-    reps, anchors = rng.normal(size=(N, 6)).astype(np.float32), rng.normal(size=(3, 6)).astype(np.float32)
-    return SimpleNamespace(reps=reps, labels=rng.integers(0, 3, N).astype(np.int32), anchors=anchors)
+    reps, anchors = (
+        rng.normal(size=(N, 6)).astype(np.float32),
+        rng.normal(size=(3, 6)).astype(np.float32),
+    )
+    return SimpleNamespace(
+        reps=reps, labels=rng.integers(0, 3, N).astype(np.int32), anchors=anchors
+    )
 
 
 class Adapting:
@@ -49,11 +64,18 @@ class Adapting:
             self.traces += 1
             return train_step(*arguments)
 
-        self.scan = AnchorEpoch(counted, {"reps": data.reps, "labels": data.labels}, SIZE, self.mesh)
+        self.scan = AnchorEpoch(
+            counted, {"reps": data.reps, "labels": data.labels}, SIZE, self.mesh
+        )
         self.batches = training_batches(N, SIZE, SEED, lambda indices: fill(indices, SIZE))
 
     def run(self, steps):
-        arguments = {"steps_per_epoch": PER_EPOCH, "steps": steps, "save": self.save, "stop": StopRequest()}
+        arguments = {
+            "steps_per_epoch": PER_EPOCH,
+            "steps": steps,
+            "save": self.save,
+            "stop": StopRequest(),
+        }
         return adapt(self.state, self.scan, self.batches, jax.random.key(0), self, **arguments)
 
     def step(self, step, metrics):
@@ -74,7 +96,9 @@ def drawn(steps):
 
 
 def by_single_steps(data, steps):
-    """Losses and anchors of a plain loop over batches without filler, from the definition of the score."""
+    """Losses and anchors of a plain loop over batches without filler, from the definition of the
+    score.
+    """
 
     def loss(anchors, reps, labels):
         cosine = (reps / jnp.linalg.norm(reps, axis=1, keepdims=True)) @ (
@@ -87,7 +111,9 @@ def by_single_steps(data, steps):
     anchors = jnp.asarray(data.anchors)
     state, losses, norms = optimizer.init(anchors), [], []
     for indices in drawn(steps):
-        value, gradient = jax.value_and_grad(loss)(anchors, data.reps[indices], data.labels[indices])
+        value, gradient = jax.value_and_grad(loss)(
+            anchors, data.reps[indices], data.labels[indices]
+        )
         updates, state = optimizer.update(gradient, state)
         anchors = optax.apply_updates(anchors, updates)
         losses.append(float(value))
@@ -118,7 +144,9 @@ def test_what_is_left_of_an_epoch_is_run_first(data):
     """Folders that earlier versions left within an epoch."""
     losses, _, anchors = by_single_steps(data, 2 * PER_EPOCH)
     adapting = Adapting(data)
-    order = Order(*(np.stack(rows) for rows in zip(*(next(adapting.batches) for _ in range(2)), strict=True)))
+    order = Order(
+        *(np.stack(rows) for rows in zip(*(next(adapting.batches) for _ in range(2)), strict=True))
+    )
     adapting.state, _ = adapting.scan.run(adapting.state, order, jax.random.key(0))
     state = adapting.run(2 * PER_EPOCH)
     assert adapting.saved == [5, 10]
@@ -147,8 +175,13 @@ def test_the_first_bad_step_and_its_examples_are_named(data):
 
 @pytest.fixture
 def stage_two(data):
-    """Runs stage two in a folder, after a stage one that left the anchors and two frozen parameters."""
-    frozen = {"encoder": {"kernel": np.ones((4, 4), np.float32)}, "mapping": {"kernel": np.ones((4, 6), np.float32)}}
+    """Runs stage two in a folder, after a stage one that left the anchors and two frozen
+    parameters.
+    """
+    frozen = {
+        "encoder": {"kernel": np.ones((4, 4), np.float32)},
+        "mapping": {"kernel": np.ones((4, 6), np.float32)},
+    }
     experiment = SimpleNamespace(
         config=CONFIG,
         mesh=make_mesh(1),
@@ -162,7 +195,10 @@ def stage_two(data):
         stop.requested = stopping
         context = StageContext(folder, Console(quiet=True), stop)
         return run_stage_two(
-            experiment, context, StageResult(1, frozen, {}, data.anchors), {"train": data.reps, "dev": data.reps}
+            experiment,
+            context,
+            StageResult(1, frozen, {}, data.anchors),
+            {"train": data.reps, "dev": data.reps},
         )
 
     return run
@@ -171,7 +207,9 @@ def stage_two(data):
 def rows(folder):
     """What was recorded, but for speeds."""
     lines = (folder / "metrics.jsonl").read_text().splitlines()
-    return [{k: v for k, v in json.loads(line).items() if k != "examples_per_second"} for line in lines]
+    return [
+        {k: v for k, v in json.loads(line).items() if k != "examples_per_second"} for line in lines
+    ]
 
 
 def test_it_goes_on_from_an_epochs_end_bit_for_bit(data, stage_two, tmp_path):
@@ -188,13 +226,21 @@ def test_it_goes_on_from_an_epochs_end_bit_for_bit(data, stage_two, tmp_path):
     assert set(resumed.params) == {"encoder", "mapping", "anchors"}
 
 
-def test_its_checkpoints_have_the_layout_of_an_optimizer_of_all_parameters(data, stage_two, tmp_path):
+def test_its_checkpoints_have_the_layout_of_an_optimizer_of_all_parameters(
+    data, stage_two, tmp_path
+):
     """The one in which earlier versions wrote them: orbax restores no other."""
     result = stage_two(tmp_path)
     params = {**result.params, "anchors": data.anchors}
-    state = put(create_state(params, {}, stage_two_optimizer(SETTINGS, params)), replicated(make_mesh(1)))
+    state = put(
+        create_state(params, {}, stage_two_optimizer(SETTINGS, params)), replicated(make_mesh(1))
+    )
     checkpoints = Checkpoints(tmp_path / "checkpoints" / "stage_two")
-    template = {"step": state.step, "anchors": state.params["anchors"], "opt_state": state.opt_state}
+    template = {
+        "step": state.step,
+        "anchors": state.params["anchors"],
+        "opt_state": state.opt_state,
+    }
     restored, record = checkpoints.restore(checkpoints.best_step(), template)
     checkpoints.close()
     np.testing.assert_array_equal(restored["anchors"], result.anchors)

@@ -110,7 +110,11 @@ def test_the_first_checkpoint_is_read_back(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints._manager, "restore", changed)
     with pytest.raises(UserError, match="the first checkpoint does not hold what was saved"):
         save(checkpoints, 2, 1.0)
-    monkeypatch.setattr(checkpoints._manager, "restore", lambda step, args: read.append(step) or original(step, args=args))
+    monkeypatch.setattr(
+        checkpoints._manager,
+        "restore",
+        lambda step, args: read.append(step) or original(step, args=args),
+    )
     save(checkpoints, 4, 1.0)
     save(checkpoints, 6, 1.0)
     assert read == [2, 4]

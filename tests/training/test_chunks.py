@@ -26,9 +26,19 @@ LENGTHS = [5, 60, 17, 33, 8, 41, 12, 50, 30]
 def experiment(rate: float = 0.0, **settings: Any) -> tuple[Any, Any]:
     """What the loss is made of, and parameters. `settings` are of the model."""
     mapping = Config().to_dict()
-    mapping["model"] |= {"dropout": rate, **{k: v for k, v in settings.items() if k in mapping["model"]}}
+    mapping["model"] |= {
+        "dropout": rate,
+        **{k: v for k, v in settings.items() if k in mapping["model"]},
+    }
     config = Config.from_mapping(mapping)
-    encoder = encoders.build({**ENCODER, "vocab_size": 40, "hidden_dropout_prob": rate, "attention_probs_dropout_prob": rate})
+    encoder = encoders.build(
+        {
+            **ENCODER,
+            "vocab_size": 40,
+            "hidden_dropout_prob": rate,
+            "attention_probs_dropout_prob": rate,
+        }
+    )
     graphdef, state = nnx.split(Model(encoder, 3, config.model, rngs=nnx.Rngs(0)), nnx.Param)
 
     return (partial(nnx.merge, graphdef), Words(None), config.loss), nnx.to_pure_dict(state)  # type: ignore[arg-type]
@@ -49,14 +59,18 @@ def test_chunks_give_the_same_loss_and_gradients(layout: str, chunks: int, reado
     for count in (1, chunks):
         part, params = experiment(readout=readout)
         results.append(
-            jax.jit(stage_one.stage_one_value_and_grad(*part, chunks=count))(params, CONSTANTS, batch, jax.random.key(0))
+            jax.jit(stage_one.stage_one_value_and_grad(*part, chunks=count))(
+                params, CONSTANTS, batch, jax.random.key(0)
+            )
         )
     chex.assert_trees_all_close(*results, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.slow
 def test_both_passes_of_a_chunk_draw_the_same_dropout() -> None:
-    """With dropout, the gradients are those of the loss that the chunks' forward passes add up to."""
+    """With dropout, the gradients are those of the loss that the chunks' forward passes add up
+    to.
+    """
     part, params = experiment(rate=0.3)
     encode, objective = stage_one._encode(part[0]), stage_one._objective(*part, False)
     batch, key, chunks = batch_of("packed"), jax.random.key(0), 2
@@ -69,8 +83,12 @@ def test_both_passes_of_a_chunk_draw_the_same_dropout() -> None:
             h = h + piece.weights[:, None] * encode(params, piece, jax.random.fold_in(key, c))
         return objective(params, h, CONSTANTS, batch, jax.random.fold_in(key, chunks))[0]
 
-    (value, _), gradients = jax.jit(chunked_value_and_grad(encode, objective, chunks))(params, CONSTANTS, batch, key)
-    chex.assert_trees_all_close((value, gradients), jax.jit(jax.value_and_grad(loss))(params), rtol=1e-4, atol=1e-5)
+    (value, _), gradients = jax.jit(chunked_value_and_grad(encode, objective, chunks))(
+        params, CONSTANTS, batch, key
+    )
+    chex.assert_trees_all_close(
+        (value, gradients), jax.jit(jax.value_and_grad(loss))(params), rtol=1e-4, atol=1e-5
+    )
 
 
 def test_every_example_is_in_one_chunk_with_its_tokens() -> None:
@@ -93,6 +111,11 @@ def test_chunks_hold_less_memory() -> None:
     def temporary(chunks: int) -> int:
         part, params = experiment()
         step = jax.jit(stage_one.stage_one_value_and_grad(*part, chunks=chunks))
-        return step.lower(params, CONSTANTS, batch, jax.random.key(0)).compile().memory_analysis().temp_size_in_bytes
+        return (
+            step.lower(params, CONSTANTS, batch, jax.random.key(0))
+            .compile()
+            .memory_analysis()
+            .temp_size_in_bytes
+        )
 
     assert temporary(8) < 0.4 * temporary(1)

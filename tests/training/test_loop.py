@@ -1,4 +1,6 @@
-"""The training loop: what it fetches ahead, when it looks at the devices' numbers, and what a save finds."""
+"""The training loop: what it fetches ahead, when it looks at the devices' numbers, and what a save
+finds.
+"""
 
 import numpy as np
 import pytest
@@ -88,15 +90,20 @@ def test_a_save_finds_the_iterator_at_the_next_batch(tmp_path):
 
 @pytest.mark.parametrize(("stop_at", "last"), [(1, 3), (2, 4)])
 def test_a_stop_trains_on_what_was_fetched_ahead(tmp_path, stop_at, last):
-    # The request comes with the numbers of a step: by then the next one is dispatched and a batch lies ready for one more.
+    # The request comes with the numbers of a step: by then the next one is dispatched and a batch
+    # lies ready for one more.
     loop = Loop(tmp_path, steps=9, stop_at=stop_at)
     with pytest.raises(Interrupted):
         loop.run()
-    assert [event for event in loop.events if event.startswith(("step", "save"))][-2:] == [f"step {last}", f"save at {last}"]
+    assert [event for event in loop.events if event.startswith(("step", "save"))][-2:] == [
+        f"step {last}",
+        f"save at {last}",
+    ]
 
 
 def test_a_stop_at_a_save_begins_no_further_step(tmp_path):
-    # The request comes while the second step's numbers are waited for, before the save that was due.
+    # The request comes while the second step's numbers are waited for, before the save that was
+    # due.
     loop = Loop(tmp_path, steps=9, save_every=2, stop_at=2)
     with pytest.raises(Interrupted):
         loop.run()

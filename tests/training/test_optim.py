@@ -62,16 +62,27 @@ def test_compat_decays_the_mapping_norm_alone():
 
 
 def test_whatever_is_called_a_bias_is_spared_from_decay():
-    spared = ("q/query_bias", "content_bias", "distance_bias/embedding", "q/bias", "norm/scale", "bias_norm/scale")
+    spared = (
+        "q/query_bias",
+        "content_bias",
+        "distance_bias/embedding",
+        "q/bias",
+        "norm/scale",
+        "bias_norm/scale",
+    )
     decayed = ("q/kernel", "tokens/embedding", "unbiased_layers/q/kernel")
     tree = {f"encoder/{name}": 0 for name in (*spared, *decayed)}
-    assert {name.removeprefix("encoder/") for name, value in assign(tree, DECAYED).items() if value} == set(decayed)
+    assert {
+        name.removeprefix("encoder/") for name, value in assign(tree, DECAYED).items() if value
+    } == set(decayed)
 
 
 def test_frozen_parameters_do_not_decay():
     p = params()
     factors = jax.tree.map(lambda _: np.float32(1), p)
-    factors["encoder"]["embeddings"] = jax.tree.map(lambda _: np.float32(0), p["encoder"]["embeddings"])
+    factors["encoder"]["embeddings"] = jax.tree.map(
+        lambda _: np.float32(0), p["encoder"]["embeddings"]
+    )
     moved = movement(rates=Rates(factors))
     assert moved["encoder"]["embeddings"]["token"]["embedding"] == 0
     assert moved["encoder"]["layers"][0]["query"]["kernel"] != 0
@@ -88,7 +99,14 @@ def test_gradients_are_clipped_by_their_global_norm():
 
 def test_rates_are_halved_after_each_epoch():
     schedule = epoch_schedule(8.0, 0.5, 10)
-    assert [float(schedule(jnp.int32(step))) for step in (0, 9, 10, 19, 20, 35)] == [8, 8, 4, 4, 2, 1]
+    assert [float(schedule(jnp.int32(step))) for step in (0, 9, 10, 19, 20, 35)] == [
+        8,
+        8,
+        4,
+        4,
+        2,
+        1,
+    ]
 
 
 def test_stage_two_holds_moments_for_the_anchors_and_nothing_else():
@@ -109,18 +127,25 @@ def test_a_table_must_cover_each_parameter_once():
 
 def rates_of(architecture, *, scan_layers, frozen_layers=0, **settings):
     """(shapes of a model's parameters, their rates)."""
-    encoder = abstract_encoder(CONFIGS[architecture], scan_layers=scan_layers, frozen_layers=frozen_layers)
+    encoder = abstract_encoder(
+        CONFIGS[architecture], scan_layers=scan_layers, frozen_layers=frozen_layers
+    )
     shapes = {**params(), "encoder": nnx.to_pure_dict(nnx.state(encoder, nnx.Param))}
     return shapes, stage_one_rates(StageOneConfig(**settings), shapes, encoder)
 
 
 def by_name(tree):
-    """Numbers by the parameters' names; those of a scanned stack one by one, by the names that an unrolled one has."""
+    """Numbers by the parameters' names; those of a scanned stack one by one, by the names that an
+    unrolled one has.
+    """
     numbers = {}
     for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
         name = path_name(path)
         if np.ndim(leaf):
-            numbers |= {name.replace("layers", f"layers/{i}", 1): np.asarray(layer).item() for i, layer in enumerate(leaf)}
+            numbers |= {
+                name.replace("layers", f"layers/{i}", 1): np.asarray(layer).item()
+                for i, layer in enumerate(leaf)
+            }
         else:
             numbers[name] = leaf.item()
     return numbers
@@ -141,12 +166,16 @@ TABLE = ("encoder/layers/0/.*/kernel=2", "encoder/layers/.*/kernel=0.5", ".*/bia
     ],
 )
 def test_a_scanned_stack_has_the_rates_of_an_unrolled_one(architecture, kind, settings):
-    (shapes, scanned), (unrolled_shapes, unrolled) = (rates_of(architecture, scan_layers=s, **settings) for s in (True, False))
+    (shapes, scanned), (unrolled_shapes, unrolled) = (
+        rates_of(architecture, scan_layers=s, **settings) for s in (True, False)
+    )
     one, other = getattr(scanned, kind), getattr(unrolled, kind)
     assert by_name(one) == by_name(other)
     assert len(set(by_name(one).values())) > 1
     for tree, like in ((one, shapes), (other, unrolled_shapes)):
-        fit = jax.tree.map(lambda x, p: np.broadcast_shapes(np.shape(x), p.shape) == p.shape, tree, like)
+        fit = jax.tree.map(
+            lambda x, p: np.broadcast_shapes(np.shape(x), p.shape) == p.shape, tree, like
+        )
         assert all(jax.tree.leaves(fit))
         assign(like, DECAYED)  # every architecture's names are in the tables of the optimizer
         assign(like, RATE_GROUPS)
@@ -162,7 +191,11 @@ def test_layer_decay_falls_from_the_top():
 
 def test_factors_of_freezing_decay_and_table_multiply():
     rates = ("encoder/layers/1/.*=3", "mapping/.*=0.5", ".*=1")
-    factors = by_name(rates_of("roberta", scan_layers=True, layer_decay=0.5, frozen_layers=1, rates=rates)[1].factors)
+    factors = by_name(
+        rates_of("roberta", scan_layers=True, layer_decay=0.5, frozen_layers=1, rates=rates)[
+            1
+        ].factors
+    )
     assert factors["encoder/embeddings/tokens/embedding"] == 0
     assert factors["encoder/layers/0/attention/query/kernel"] == 0
     assert factors["encoder/layers/1/attention/query/kernel"] == 3
@@ -171,25 +204,42 @@ def test_factors_of_freezing_decay_and_table_multiply():
 
 @pytest.mark.parametrize(("unfreeze", "expected"), [(1, (3, 2, 1)), (2, (2, 1, 1)), (3, (1, 1, 1))])
 def test_layers_join_from_the_top_and_the_embeddings_last(unfreeze, expected):
-    epochs = by_name(rates_of("roberta", scan_layers=False, unfreeze_layers=unfreeze)[1].first_epochs)
-    names = ("embeddings/tokens/embedding", "layers/0/attention/query/kernel", "layers/1/attention/query/kernel")
+    epochs = by_name(
+        rates_of("roberta", scan_layers=False, unfreeze_layers=unfreeze)[1].first_epochs
+    )
+    names = (
+        "embeddings/tokens/embedding",
+        "layers/0/attention/query/kernel",
+        "layers/1/attention/query/kernel",
+    )
     assert tuple(epochs[f"encoder/{name}"] for name in names) == expected
     assert epochs["mapping/hidden/kernel"] <= 1
 
 
 def test_all_that_is_amiss_in_the_table_is_told_at_once():
-    rows = ("encoder/.*=1", "encoder/layers/1/.*=0.1", "mapping/norm/.*=1", "mapping/(hidden|output)/.*=1", "predictor/k=0")
+    rows = (
+        "encoder/.*=1",
+        "encoder/layers/1/.*=0.1",
+        "mapping/norm/.*=1",
+        "mapping/(hidden|output)/.*=1",
+        "predictor/k=0",
+    )
     with pytest.raises(UserError) as caught:
         rates_of("roberta", scan_layers=True, rates=rows)
     told = str(caught.value)
-    assert told.startswith("config.stage_one.rates must give every parameter a row and every row a parameter")
+    assert told.startswith(
+        "config.stage_one.rates must give every parameter a row and every row a parameter"
+    )
     problems = [line.strip() for line in told.splitlines()[1:]]
-    assert problems == [
-        "no row for the parameter predictor/bias",
-        "no row for the parameter predictor/kernel",
-        "no parameter left for the row 'encoder/layers/1/.*=0.1'",  # the row above it matches them all first
-        "no parameter left for the row 'predictor/k=0'",  # not a whole name
-    ]
+    assert (
+        problems
+        == [
+            "no row for the parameter predictor/bias",
+            "no row for the parameter predictor/kernel",
+            "no parameter left for the row 'encoder/layers/1/.*=0.1'",  # the row above it matches them all first
+            "no parameter left for the row 'predictor/k=0'",  # not a whole name
+        ]
+    )
 
 
 @pytest.mark.parametrize(
@@ -210,7 +260,12 @@ def test_each_choice_adds_what_it_needs(settings, kinds):
 def test_by_default_the_optimizer_holds_what_it_always_did():
     p, config = params(), StageOneConfig()
     state = stage_one_optimizer(config, p, 10).init(p)
-    assert [type(s).__name__ for s in state] == ["EmptyState", "ScaleByAdamState", "MaskedState", "PartitionState"]
+    assert [type(s).__name__ for s in state] == [
+        "EmptyState",
+        "ScaleByAdamState",
+        "MaskedState",
+        "PartitionState",
+    ]
 
 
 def random_like(tree, seed):
@@ -220,14 +275,23 @@ def random_like(tree, seed):
 
 def test_a_step_is_as_long_as_its_factor():
     p = random_like(params(), 0)
-    factors = jax.tree.map(lambda x: np.float32(np.random.default_rng(x.size).choice([0, 0.25, 1, 3])), p)
-    factors["encoder"]["layers"][0]["query"]["kernel"] = np.array([[0], [0.5], [2]], np.float32)  # like three stacked layers
+    factors = jax.tree.map(
+        lambda x: np.float32(np.random.default_rng(x.size).choice([0, 0.25, 1, 3])), p
+    )
+    factors["encoder"]["layers"][0]["query"]["kernel"] = np.array(
+        [[0], [0.5], [2]], np.float32
+    )  # like three stacked layers
     config = StageOneConfig(clip_norm=1e6)
     moved = []
     for rates in (None, Rates(factors)):
         optimizer = stage_one_optimizer(config, p, 10, rates=rates)
         moved.append(optimizer.update(random_like(p, 1), optimizer.init(p), p)[0])
-    jax.tree.map(lambda one, f, other: np.testing.assert_allclose(other, one * f, rtol=1e-6), moved[0], factors, moved[1])
+    jax.tree.map(
+        lambda one, f, other: np.testing.assert_allclose(other, one * f, rtol=1e-6),
+        moved[0],
+        factors,
+        moved[1],
+    )
 
 
 @pytest.mark.parametrize(("factor", "first_epoch"), [(0, None), (None, 2), (0, 1), (1, 2)])
@@ -236,24 +300,34 @@ def test_the_clip_norm_passes_over_what_is_held(factor, first_epoch):
     held = factor == 0
 
     def with_encoder(at, elsewhere):
-        return {**jax.tree.map(lambda _: elsewhere, p), "encoder": jax.tree.map(lambda _: at, p["encoder"])}
+        return {
+            **jax.tree.map(lambda _: elsewhere, p),
+            "encoder": jax.tree.map(lambda _: at, p["encoder"]),
+        }
 
     rates = Rates(
         None if factor is None else with_encoder(np.float32(factor), np.float32(1)),
         None if factor is None else with_encoder(np.asarray(held), np.asarray(False)),
         None if first_epoch is None else with_encoder(np.int32(first_epoch), np.int32(0)),
     )
-    gradients = {**jax.tree.map(lambda x: jnp.full_like(x, 0.01), p), "encoder": jax.tree.map(lambda x: x * 1e6, p["encoder"])}
+    gradients = {
+        **jax.tree.map(lambda x: jnp.full_like(x, 0.01), p),
+        "encoder": jax.tree.map(lambda x: x * 1e6, p["encoder"]),
+    }
     optimizer = stage_one_optimizer(StageOneConfig(clip_norm=5.0), p, 10, rates=rates)
     updates, state = optimizer.update(gradients, optimizer.init(p), p)
     assert not any(np.any(x) for x in jax.tree.leaves(updates["encoder"]))
-    adam = next(s for s in getattr(state, "inner_state", state) if isinstance(s, optax.ScaleByAdamState))
+    adam = next(
+        s for s in getattr(state, "inner_state", state) if isinstance(s, optax.ScaleByAdamState)
+    )
     np.testing.assert_allclose(adam.mu["predictor"]["kernel"], 0.1 * 0.01, rtol=1e-5)
     assert not any(np.any(x) for x in jax.tree.leaves((adam.mu["encoder"], adam.nu["encoder"])))
 
 
 def test_layers_join_without_a_trace_of_the_time_before():
-    """Held until its epoch: no movement, no moments; then as if Adam had begun there. Compiled once."""
+    """Held until its epoch: no movement, no moments; then as if Adam had begun there. Compiled
+    once.
+    """
     p = params()
     first_epochs = jax.tree.map(lambda _: np.int32(0), p)
     joining = np.array([[3], [2], [1]], np.int32)  # like three stacked layers
@@ -272,7 +346,9 @@ def test_layers_join_without_a_trace_of_the_time_before():
         update, state = step(random_like(p, number), state)
         updates.append(update)
         adam = next(s for s in state.inner_state if isinstance(s, optax.ScaleByAdamState))
-        moments.append([np.asarray(m["encoder"]["layers"][0]["query"]["kernel"]) for m in (adam.mu, adam.nu)])
+        moments.append(
+            [np.asarray(m["encoder"]["layers"][0]["query"]["kernel"]) for m in (adam.mu, adam.nu)]
+        )
     assert len(traces) == 1
     for layer, start in ((0, 8), (1, 4), (2, 0)):
         for number in range(start):
@@ -288,4 +364,8 @@ def test_layers_join_without_a_trace_of_the_time_before():
                 rtol=1e-4,
             )
             if not start:  # what learns from the start: as without unfreezing
-                np.testing.assert_allclose(updates[number]["predictor"]["kernel"], expected["predictor"]["kernel"], rtol=1e-6)
+                np.testing.assert_allclose(
+                    updates[number]["predictor"]["kernel"],
+                    expected["predictor"]["kernel"],
+                    rtol=1e-6,
+                )

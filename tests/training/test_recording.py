@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from eacl_jax.config import Stage
+from eacl_jax.recognizer.results import Results
 from eacl_jax.training import evaluation
 from eacl_jax.training.recording import MetricsLog, Pace, Recorder, say
 from eacl_jax.training.results import print_results
@@ -31,7 +32,13 @@ def test_the_rest_is_told_by_recent_steps():
 def test_a_stage_that_takes_days(tmp_path):
     said = io.StringIO()
     with Recorder(
-        tmp_path, Stage.ONE, start=None, steps=1256, steps_per_epoch=157, log_every=1, console=Console(file=said, width=200)
+        tmp_path,
+        Stage.ONE,
+        start=None,
+        steps=1256,
+        steps_per_epoch=157,
+        log_every=1,
+        console=Console(file=said, width=200),
     ) as recorder:
         for step in (1, 2):
             recorder.step(step, {"loss": 1.0, "examples_per_second": 0.64})
@@ -40,7 +47,14 @@ def test_a_stage_that_takes_days(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "damage", [b"[1]\n", b"{}\n", b'{"stage": 1, "st', b"\xff\xfe\n", b'{"stage": "1", "step": 2, "epoch": 1}\n']
+    "damage",
+    [
+        b"[1]\n",
+        b"{}\n",
+        b'{"stage": 1, "st',
+        b"\xff\xfe\n",
+        b'{"stage": "1", "step": 2, "epoch": 1}\n',
+    ],
 )
 def test_lines_that_are_no_rows_are_passed_over(tmp_path, damage):
     log = MetricsLog(tmp_path / "metrics.jsonl")
@@ -64,20 +78,37 @@ def printed(call):
 
 
 def scores():
-    values = {"weighted_f1": 1.0, "accuracy": 2.0, "macro_f1": 3.0, "per_class_f1": dict.fromkeys(LABELS, 4.0)}
+    values = {
+        "weighted_f1": 1.0,
+        "accuracy": 2.0,
+        "macro_f1": 3.0,
+        "per_class_f1": dict.fromkeys(LABELS, 4.0),
+    }
     return {"dev": values, "test": values}
 
 
 @pytest.mark.parametrize("label", LABELS)
 def test_names_are_printed_as_they_are(tmp_path, label):
     assert printed(lambda console: say(console, f"labels {label}")) == f"labels {label}\n"
-    results = {"corpus": label, "seed": 0, "always_most_frequent": {"label": label, **scores()}}
-    results |= {stage: {"best_epoch": 1, **scores()} for stage in ("stage_one", "stage_two")}
+    calibration = {
+        "temperature": 1.0,
+        "expected_calibration_error": {},
+        "expected_calibration_error_uncalibrated": {},
+    }
+    values = {"corpus": label, "seed": 0, "always_most_frequent": {"label": label, **scores()}}
+    for stage in Stage:
+        values[stage.value] = {"best_epoch": 1, "calibration": calibration, **scores()}
+    results = Results.from_json(values, [])
+    assert results is not None
     text = printed(lambda console: print_results(results, console))
     assert f"{label}, seed 0" in text
     assert f"always {label} " in text
     folder = tmp_path / f"run{label.replace('/', '')}"
-    text = printed(lambda console: evaluation.print_scores(folder, "test", {"stage_one": scores()["test"]}, console))
+    text = printed(
+        lambda console: evaluation.print_scores(
+            folder, "test", {"stage_one": scores()["test"]}, console
+        )
+    )
     assert f"F1 {label} " in text
     assert f"{folder}: test" in text
     assert "not compared with results.json: " in text

@@ -18,7 +18,10 @@ ENCODER = {"config": "c", "tokenizer": "t", "weights": "w"}
 CORPUS = Corpus(
     "custom",
     Taxonomy(("anger", "joy"), ("angry", "happy")),
-    {split: (Dialogue(split, (Utterance("Ann", "hello", "joy"),)),) for split in ("train", "dev", "test")},
+    {
+        split: (Dialogue(split, (Utterance("Ann", "hello", "joy"),)),)
+        for split in ("train", "dev", "test")
+    },
 )
 
 
@@ -28,7 +31,9 @@ def given(corpus=CORPUS, encoder=ENCODER, **more):
 
 def with_utterance(**changes):
     (dialogue,) = CORPUS.splits["test"]
-    changed = dataclasses.replace(dialogue, utterances=(dataclasses.replace(dialogue.utterances[0], **changes),))
+    changed = dataclasses.replace(
+        dialogue, utterances=(dataclasses.replace(dialogue.utterances[0], **changes),)
+    )
     return dataclasses.replace(CORPUS, splits={**CORPUS.splits, "test": (changed,)})
 
 
@@ -39,11 +44,29 @@ def with_utterance(**changes):
         (given(with_utterance(speaker="Bob")), "test: texts, speakers, emotions or ids"),
         (given(with_utterance(emotion="anger")), "test: texts, speakers, emotions or ids"),
         (
-            given(dataclasses.replace(CORPUS, splits={**CORPUS.splits, "dev": CORPUS.splits["dev"] * 2})),
+            given(
+                dataclasses.replace(
+                    CORPUS, splits={**CORPUS.splits, "dev": CORPUS.splits["dev"] * 2}
+                )
+            ),
             "dev: there 1 dialogues with 1 utterances, now 2 dialogues with 2 utterances",
         ),
-        (given(dataclasses.replace(CORPUS, taxonomy=Taxonomy(("anger", "glee"), ("angry", "happy")))), "labels: there"),
-        (given(dataclasses.replace(CORPUS, taxonomy=Taxonomy(("anger", "joy"), ("angry", "joyful")))), "words: there"),
+        (
+            given(
+                dataclasses.replace(
+                    CORPUS, taxonomy=Taxonomy(("anger", "glee"), ("angry", "happy"))
+                )
+            ),
+            "labels: there",
+        ),
+        (
+            given(
+                dataclasses.replace(
+                    CORPUS, taxonomy=Taxonomy(("anger", "joy"), ("angry", "joyful"))
+                )
+            ),
+            "words: there",
+        ),
         (given(encoder={**ENCODER, "weights": "v"}), "the encoder's weights: there w, now v"),
         (given(encoder={"commit": "0" * 40}), "the encoder's commit: there none"),
         (given(tokens="2"), "tokens: the same texts become others"),
@@ -70,7 +93,9 @@ def test_an_encoder_is_known_by_its_files(tmp_path):
     identity = encoders.identify(config)
     assert identity == encoders.identify(EncoderConfig(path=str(second)))
     make_encoder_folder(first, seed=1)
-    assert {name for name, value in encoders.identify(config).items() if value != identity[name]} == {"weights"}
+    assert {
+        name for name, value in encoders.identify(config).items() if value != identity[name]
+    } == {"weights"}
     assert "weights" not in encoders.identify(dataclasses.replace(config, random_weights=True))
     snapshot = tmp_path / "snapshots" / ("ab" * 20)
     snapshot.mkdir(parents=True)
@@ -79,11 +104,20 @@ def test_an_encoder_is_known_by_its_files(tmp_path):
 
 def test_paths_may_differ_and_are_kept_whole(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    paths = {"data.corpus": "custom", "data.train": "a.jsonl", "data.dev": "b.jsonl", "data.test": "c.jsonl"}
+    paths = {
+        "data.corpus": "custom",
+        "data.train": "a.jsonl",
+        "data.dev": "b.jsonl",
+        "data.test": "c.jsonl",
+    }
     Path("run").mkdir()
     run_folder.write_inputs(Path("run"), make_config(paths), given())
     assert run_folder.read_config(Path("run")).data.train == str(tmp_path / "a.jsonl")
-    run_folder.check(make_config({**paths, "data.train": "elsewhere.jsonl", "encoder.path": "moved"}), Path("run"), True)
+    run_folder.check(
+        make_config({**paths, "data.train": "elsewhere.jsonl", "encoder.path": "moved"}),
+        Path("run"),
+        True,
+    )
     with pytest.raises(UserError, match=r"data\.max_dialogues: there 0, now 3"):
         run_folder.check(make_config({**paths, "data.max_dialogues": 3}), Path("run"), True)
 
@@ -101,7 +135,9 @@ def test_a_link_to_nowhere(tmp_path):
         run_folder.check(Config(), tmp_path / "run", True)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"seed": "one"}', '{"sed": 1}', '{"seed": 1', "\ud83d"])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"seed": "one"}', '{"sed": 1}', '{"seed": 1', "\ud83d"]
+)
 def test_a_damaged_config_is_named(tmp_path, content):
     (tmp_path / "config.json").write_bytes(content.encode("utf-8", "surrogatepass"))
     with pytest.raises(UserError, match=r"config\.json"):
@@ -111,7 +147,9 @@ def test_a_damaged_config_is_named(tmp_path, content):
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"stage_one": 1}'])
 def test_damaged_results_are_named(tmp_path, content):
     (tmp_path / "results.json").write_text(content)
-    with pytest.raises(UserError, match=r"results\.json.*delete it, and train with the same command"):
+    with pytest.raises(
+        UserError, match=r"results\.json.*delete it, and train with the same command"
+    ):
         run_folder.read_results(tmp_path)
 
 
@@ -122,11 +160,20 @@ def test_damaged_results_are_named(tmp_path, content):
         (("seed",), "0", "results.seed: expected int, got '0'"),
         (("stage_one", "best_epoch"), -3, "results.stage_one.best_epoch: must not be negative"),
         (("stage_two", "dev", "accuracy"), 1e6, "results.stage_two.dev.accuracy: must be in"),
-        (("stage_two", "calibration", "temperature"), -1.0, "results.stage_two.calibration.temperature: must be positive"),
+        (
+            ("stage_two", "calibration", "temperature"),
+            -1.0,
+            "results.stage_two.calibration.temperature: must be positive",
+        ),
     ],
 )
 def test_results_that_cannot_be_are_named(tmp_path, where, value, told):
-    scores = {"weighted_f1": 50.0, "accuracy": 50.0, "macro_f1": 50.0, "per_class_f1": {"joy": 50.0}}
+    scores = {
+        "weighted_f1": 50.0,
+        "accuracy": 50.0,
+        "macro_f1": 50.0,
+        "per_class_f1": {"joy": 50.0},
+    }
     by_split = {"dev": scores, "test": scores}
     calibration = {
         "temperature": 1.0,
@@ -135,10 +182,16 @@ def test_results_that_cannot_be_are_named(tmp_path, where, value, told):
     }
     stage = {"best_epoch": 1, **by_split, "calibration": calibration}
     baseline = {"label": "joy", **by_split}
-    results = {"corpus": "toy", "seed": 0, "stage_one": stage, "stage_two": stage, "always_most_frequent": baseline}
+    results = {
+        "corpus": "toy",
+        "seed": 0,
+        "stage_one": stage,
+        "stage_two": stage,
+        "always_most_frequent": baseline,
+    }
     file = tmp_path / "results.json"
     file.write_text(json.dumps(results))
-    assert run_folder.read_results(tmp_path) == results
+    assert run_folder.read_results(tmp_path).to_json() == results
     damaged = json.loads(json.dumps(results))
     group = damaged
     for name in where[:-1]:
@@ -160,7 +213,9 @@ def test_a_models_folder_is_no_run(tmp_path):
 def test_one_process_at_a_time(tmp_path):
     with run_folder.locked(tmp_path / "run"):
         with (
-            pytest.raises(UserError, match=rf"process {os.getpid()} on .* is training in this folder"),
+            pytest.raises(
+                UserError, match=rf"process {os.getpid()} on .* is training in this folder"
+            ),
             run_folder.locked(tmp_path / "run"),
         ):
             pass

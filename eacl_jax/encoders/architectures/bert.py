@@ -24,7 +24,9 @@ HEADS = (
 
 
 def bert_names(model: str) -> NameTable:
-    """The names that BERT and its descendants share. `model`: the name under which task models hold the encoder."""
+    """The names that BERT and its descendants share. `model`: the name under which task models hold
+    the encoder.
+    """
     layer, ours = "encoder.layer.{layer}", "layers.{layer}"
     return NameTable(
         pairs=(
@@ -80,14 +82,24 @@ class BertEncoder(Encoder):
     ) -> None:
         # Positions count on from the prefix, as if its keys and values had been tokens.
         position_offset += prefix.length if prefix else 0
-        self.set_sizes(shape, max_length=shape.position_rows - position_offset, frozen_layers=frozen_layers)
+        self.set_sizes(
+            shape, max_length=shape.position_rows - position_offset, frozen_layers=frozen_layers
+        )
         width = embedding_size or shape.hidden_size
-        self.embeddings = Embeddings(shape, width=width, position_offset=position_offset, dtype=dtype, rngs=rngs)
+        self.embeddings = Embeddings(
+            shape, width=width, position_offset=position_offset, dtype=dtype, rngs=rngs
+        )
         narrow = width != shape.hidden_size
-        self.projection = nnx.Linear(width, shape.hidden_size, dtype=dtype, rngs=rngs) if narrow else None
-        self.prefix = Prefix(prefix, shape.hidden_size, shape.num_layers, rngs=rngs) if prefix else None
+        self.projection = (
+            nnx.Linear(width, shape.hidden_size, dtype=dtype, rngs=rngs) if narrow else None
+        )
+        self.prefix = (
+            Prefix(prefix, shape.hidden_size, shape.num_layers, rngs=rngs) if prefix else None
+        )
         self.layers = stack_layers(
-            lambda rngs: PostNormLayer(shape, SelfAttention(shape, dtype=dtype, rngs=rngs), dtype=dtype, rngs=rngs),
+            lambda rngs: PostNormLayer(
+                shape, SelfAttention(shape, dtype=dtype, rngs=rngs), dtype=dtype, rngs=rngs
+            ),
             shape.num_layers,
             scan=scan_layers,
             rngs=rngs,
@@ -100,18 +112,28 @@ class BertEncoder(Encoder):
         return cls(shape, position_offset=0, **options)
 
     def embed(
-        self, tokens: Int[Array, "rows length"], positions: Int[Array, "rows length"], *, key: Array | None
+        self,
+        tokens: Int[Array, "rows length"],
+        positions: Int[Array, "rows length"],
+        *,
+        key: Array | None,
     ) -> Float[Array, "rows length hidden"]:
         embedded = self.embeddings(tokens, positions, key=key)
         return embedded if self.projection is None else self.projection(embedded)
 
     def context(
-        self, positions: Int[Array, "rows length"], segment_ids: Int[Array, "rows length"], *, key: Array | None
+        self,
+        positions: Int[Array, "rows length"],
+        segment_ids: Int[Array, "rows length"],
+        *,
+        key: Array | None,
     ) -> Context:
         return Context(segment_mask(segment_ids), self.attention_bias(positions.shape[1]))
 
     def attention_bias(self, length: int) -> Float[Array, "heads length length"] | None:
-        """What is added to all layers' attention scores: nothing, unless an architecture says otherwise."""
+        """What is added to all layers' attention scores: nothing, unless an architecture says
+        otherwise.
+        """
         return None
 
     def own(self) -> Float[Array, "layers 2 prefix hidden"] | None:

@@ -31,7 +31,8 @@ class Span(NamedTuple):
     Attributes:
       types: "c2p" (content to position), "p2c" (position to content), both or none.
       farthest: distances beyond it share the outermost rows; 0: there is no table.
-      buckets: 0 for a row a distance; else half the number of rows, of which the farther half widen with the logarithm.
+      buckets: 0 for a row a distance; else half the number of rows, of which the farther half widen
+        with the logarithm.
     """
 
     types: tuple[str, ...]
@@ -57,7 +58,9 @@ class Span(NamedTuple):
         if self.buckets:
             middle = self.buckets // 2
             distance = np.maximum(np.abs(behind), middle).astype(np.float32)
-            octaves = np.log(distance / np.float32(middle)) / np.log(np.float32((self.farthest - 1) / middle))
+            octaves = np.log(distance / np.float32(middle)) / np.log(
+                np.float32((self.farthest - 1) / middle)
+            )
             far = np.sign(behind) * (np.ceil(octaves * np.float32(middle - 1)) + middle)
             behind = np.where(np.abs(behind) <= middle, behind, far).astype(np.int64)
         half = self.table_rows // 2
@@ -73,7 +76,8 @@ class Context(NamedTuple):
 
 
 class DisentangledAttention(nnx.Module):
-    """Attention whose scores add those of tokens to relative positions, and of relative positions to tokens.
+    """Attention whose scores add those of tokens to relative positions, and of relative positions
+    to tokens.
 
     A subclass sets the projections that its two methods use.
     """
@@ -88,15 +92,24 @@ class DisentangledAttention(nnx.Module):
         """Queries, keys and values."""
 
     @abc.abstractmethod
-    def project_positions(self, table: Float[Array, "positions hidden"]) -> tuple[Positions, Positions]:
-        """Keys (for c2p) and queries (for p2c) of relative positions; None for what `span.types` leaves out."""
+    def project_positions(
+        self, table: Float[Array, "positions hidden"]
+    ) -> tuple[Positions, Positions]:
+        """Keys (for c2p) and queries (for p2c) of relative positions; None for what `span.types`
+        leaves out.
+        """
 
     def talking_heads(self) -> tuple[Array, Array] | None:
         """See `attend`."""
         return None
 
     def __call__(
-        self, hidden: Float[Array, "rows length hidden"], context: Context, own: None, *, key: Array | None
+        self,
+        hidden: Float[Array, "rows length hidden"],
+        context: Context,
+        own: None,
+        *,
+        key: Array | None,
     ) -> Float[Array, "rows length hidden"]:
         query, keys, values = self.project(hidden)
         scale = 1 / math.sqrt(query.shape[-1] * (1 + len(self.span.types)))
@@ -125,7 +138,9 @@ class DisentangledAttention(nnx.Module):
         rows = self.span.rows(-ahead)
         # Short rows reach only the middle of the table.
         lowest = int(rows.min())
-        position_keys, position_queries = self.project_positions(table[lowest : int(rows.max()) + 1])
+        position_keys, position_queries = self.project_positions(
+            table[lowest : int(rows.max()) + 1]
+        )
         score = partial(jnp.einsum, "rlhw,mhw->rhlm", preferred_element_type=jnp.float32)
         bias: Any = 0.0
         if position_keys is not None:
@@ -139,13 +154,23 @@ class DisentangledAttention(nnx.Module):
 class DebertaAttention(DisentangledAttention):
     """DeBERTa's: queries, keys and values from one product, and own projections of positions."""
 
-    def __init__(self, shape: Shape, span: Span, *, dtype: jnp.dtype, rngs: nnx.Rngs, talking_heads: bool = False) -> None:
+    def __init__(
+        self,
+        shape: Shape,
+        span: Span,
+        *,
+        dtype: jnp.dtype,
+        rngs: nnx.Rngs,
+        talking_heads: bool = False,
+    ) -> None:
         super().__init__(shape, span, dtype=dtype, rngs=rngs)
         width, heads = shape.hidden_size, shape.num_heads
         self.all = nnx.Linear(width, 3 * width, use_bias=False, dtype=dtype, rngs=rngs)
         self.query_bias, self.value_bias = nnx.Param(jnp.zeros(width)), nnx.Param(jnp.zeros(width))
         project = partial(nnx.Linear, width, width, dtype=dtype, rngs=rngs)
-        self.position_key = project(use_bias=False) if span.farthest and "c2p" in span.types else None
+        self.position_key = (
+            project(use_bias=False) if span.farthest and "c2p" in span.types else None
+        )
         self.position_query = project() if span.farthest and "p2c" in span.types else None
         mix = partial(nnx.Linear, heads, heads, use_bias=False, rngs=rngs)
         self.scores_mix = mix() if talking_heads else None
@@ -155,11 +180,14 @@ class DebertaAttention(DisentangledAttention):
         # Each head's query, key and value lie side by side.
         parted = self.all(hidden).reshape(*hidden.shape[:2], self.num_heads, 3, -1)
         query_bias, value_bias = (
-            bias[...].astype(self.dtype).reshape(self.num_heads, -1) for bias in (self.query_bias, self.value_bias)
+            bias[...].astype(self.dtype).reshape(self.num_heads, -1)
+            for bias in (self.query_bias, self.value_bias)
         )
         return parted[..., 0, :] + query_bias, parted[..., 1, :], parted[..., 2, :] + value_bias
 
-    def project_positions(self, table: Float[Array, "positions hidden"]) -> tuple[Positions, Positions]:
+    def project_positions(
+        self, table: Float[Array, "positions hidden"]
+    ) -> tuple[Positions, Positions]:
         by_head = (table.shape[0], self.num_heads, -1)
         return (
             None if self.position_key is None else self.position_key(table).reshape(by_head),
@@ -173,7 +201,8 @@ class DebertaAttention(DisentangledAttention):
 
 
 class DebertaEmbeddings(nnx.Module):
-    """LayerNorm(token + position + token type 0), of which the last two may be missing, with dropout.
+    """LayerNorm(token + position + token type 0), of which the last two may be missing, with
+    dropout.
 
     Args:
       shape: sizes and rates.
@@ -181,17 +210,25 @@ class DebertaEmbeddings(nnx.Module):
       positions: there is a table of absolute positions.
     """
 
-    def __init__(self, shape: Shape, *, width: int, positions: bool, dtype: jnp.dtype, rngs: nnx.Rngs) -> None:
+    def __init__(
+        self, shape: Shape, *, width: int, positions: bool, dtype: jnp.dtype, rngs: nnx.Rngs
+    ) -> None:
         hidden = shape.hidden_size
         self.tokens = nnx.Embed(shape.vocab_size, width, rngs=rngs)
         self.positions = nnx.Embed(shape.position_rows, width, rngs=rngs) if positions else None
         self.types = nnx.Embed(shape.token_types, width, rngs=rngs) if shape.token_types else None
-        self.projection = nnx.Linear(width, hidden, use_bias=False, rngs=rngs) if width != hidden else None
+        self.projection = (
+            nnx.Linear(width, hidden, use_bias=False, rngs=rngs) if width != hidden else None
+        )
         self.norm = Norm(hidden, shape.norm_epsilon, rngs=rngs)
         self.dropout, self.dtype = shape.hidden_dropout, dtype
 
     def __call__(
-        self, tokens: Int[Array, "rows length"], positions: Int[Array, "rows length"], *, key: Array | None
+        self,
+        tokens: Int[Array, "rows length"],
+        positions: Int[Array, "rows length"],
+        *,
+        key: Array | None,
     ) -> Float[Array, "rows length hidden"]:
         summed = self.tokens(tokens)
         if self.positions is not None:
@@ -270,10 +307,18 @@ class DebertaEncoder(Encoder):
         frozen_layers: int,
         rngs: nnx.Rngs,
     ) -> None:
-        self.set_sizes(shape, max_length=shape.position_rows if positions else None, frozen_layers=frozen_layers)
+        self.set_sizes(
+            shape,
+            max_length=shape.position_rows if positions else None,
+            frozen_layers=frozen_layers,
+        )
         self.span = span
-        self.embeddings = DebertaEmbeddings(shape, width=embedding_size, positions=positions, dtype=dtype, rngs=rngs)
-        self.relative = nnx.Embed(span.table_rows, shape.hidden_size, rngs=rngs) if span.farthest else None
+        self.embeddings = DebertaEmbeddings(
+            shape, width=embedding_size, positions=positions, dtype=dtype, rngs=rngs
+        )
+        self.relative = (
+            nnx.Embed(span.table_rows, shape.hidden_size, rngs=rngs) if span.farthest else None
+        )
         self.layers = stack_layers(
             lambda rngs: PostNormLayer(shape, attention(rngs), dtype=dtype, rngs=rngs),
             shape.num_layers,
@@ -291,13 +336,19 @@ class DebertaEncoder(Encoder):
         return cls(
             shape,
             span,
-            lambda rngs: DebertaAttention(shape, span, dtype=dtype, rngs=rngs, talking_heads=talking_heads),
+            lambda rngs: DebertaAttention(
+                shape, span, dtype=dtype, rngs=rngs, talking_heads=talking_heads
+            ),
             **common,
             **options,
         )
 
     def context(
-        self, positions: Int[Array, "rows length"], segment_ids: Int[Array, "rows length"], *, key: Array | None
+        self,
+        positions: Int[Array, "rows length"],
+        segment_ids: Int[Array, "rows length"],
+        *,
+        key: Array | None,
     ) -> Context:
         table = None if self.relative is None else self.relative.embedding[...]
         return Context(segment_mask(segment_ids), table, segment_ids)

@@ -22,14 +22,16 @@ from eacl_jax.encoders.architectures.deberta import (
 from eacl_jax.encoders.dropout import dropout
 from eacl_jax.encoders.fields import Fields
 from eacl_jax.encoders.layers import ACTIVATIONS, Norm, Shape
-from eacl_jax.encoders.stack import held
+from eacl_jax.encoders.stack import without_gradients
 from eacl_jax.encoders.weights.names import Name, NameTable, linear, norm
 
 
 class DebertaV2Attention(DisentangledAttention):
     """Separate projections, which positions may share with tokens."""
 
-    def __init__(self, shape: Shape, span: Span, *, shared: bool, dtype: jnp.dtype, rngs: nnx.Rngs) -> None:
+    def __init__(
+        self, shape: Shape, span: Span, *, shared: bool, dtype: jnp.dtype, rngs: nnx.Rngs
+    ) -> None:
         """`shared`: positions go through the tokens' projections."""
         super().__init__(shape, span, dtype=dtype, rngs=rngs)
         project = partial(nnx.Linear, shape.hidden_size, shape.hidden_size, dtype=dtype, rngs=rngs)
@@ -41,14 +43,26 @@ class DebertaV2Attention(DisentangledAttention):
 
     def project(self, hidden: Float[Array, "rows length hidden"]) -> tuple[Heads, Heads, Heads]:
         by_head = (*hidden.shape[:2], self.num_heads, -1)
-        return self.query(hidden).reshape(by_head), self.key(hidden).reshape(by_head), self.value(hidden).reshape(by_head)
+        return (
+            self.query(hidden).reshape(by_head),
+            self.key(hidden).reshape(by_head),
+            self.value(hidden).reshape(by_head),
+        )
 
-    def project_positions(self, table: Float[Array, "positions hidden"]) -> tuple[Positions, Positions]:
-        key, query = (self.key, self.query) if self.shared else (self.position_key, self.position_query)
+    def project_positions(
+        self, table: Float[Array, "positions hidden"]
+    ) -> tuple[Positions, Positions]:
+        key, query = (
+            (self.key, self.query) if self.shared else (self.position_key, self.position_query)
+        )
         by_head = (table.shape[0], self.num_heads, -1)
         return (
             key(table).reshape(by_head) if key is not None and "c2p" in self.span.types else None,
-            query(table).reshape(by_head) if query is not None and "p2c" in self.span.types else None,
+            (
+                query(table).reshape(by_head)
+                if query is not None and "p2c" in self.span.types
+                else None
+            ),
         )
 
 
@@ -61,7 +75,9 @@ class ConvShape(NamedTuple):
 
 
 class Convolution(nnx.Module):
-    """What neighbours say, added to the first layer's output and normalized: v2-xlarge's convolution over tokens."""
+    """What neighbours say, added to the first layer's output and normalized: v2-xlarge's
+    convolution over tokens.
+    """
 
     def __init__(self, conv: ConvShape, shape: Shape, *, dtype: jnp.dtype, rngs: nnx.Rngs) -> None:
         width = shape.hidden_size
@@ -103,7 +119,9 @@ _SELF, _OURS = "encoder.layer.{layer}.attention.self", "layers.{layer}.attention
 
 
 class DebertaV2Encoder(DebertaEncoder):
-    """DeBERTa with buckets of distances, a normalized table of them, and, where asked for, a convolution."""
+    """DeBERTa with buckets of distances, a normalized table of them, and, where asked for, a
+    convolution.
+    """
 
     names: ClassVar[NameTable] = deberta_names(
         *linear(f"{_SELF}.query_proj", f"{_OURS}.query"),
@@ -119,33 +137,50 @@ class DebertaV2Encoder(DebertaEncoder):
     below: ClassVar[tuple[str, ...]] = ("embeddings", "relative", "relative_norm")
 
     def __init__(
-        self, shape: Shape, span: Span, *, shared: bool, normalized: bool, conv: ConvShape | None, **options: Any
+        self,
+        shape: Shape,
+        span: Span,
+        *,
+        shared: bool,
+        normalized: bool,
+        conv: ConvShape | None,
+        **options: Any,
     ) -> None:
         dtype, rngs = options["dtype"], options["rngs"]
         super().__init__(
-            shape, span, lambda rngs: DebertaV2Attention(shape, span, shared=shared, dtype=dtype, rngs=rngs), **options
+            shape,
+            span,
+            lambda rngs: DebertaV2Attention(shape, span, shared=shared, dtype=dtype, rngs=rngs),
+            **options,
         )
-        self.relative_norm = Norm(shape.hidden_size, shape.norm_epsilon, rngs=rngs) if normalized else None
+        self.relative_norm = (
+            Norm(shape.hidden_size, shape.norm_epsilon, rngs=rngs) if normalized else None
+        )
         self.convolution = Convolution(conv, shape, dtype=dtype, rngs=rngs) if conv else None
 
     @classmethod
     def from_config(cls, fields: Fields, **options: Any) -> Self:
         shape = read_shape(fields)
-        span = Span.read(fields, buckets=max(fields.integer("position_buckets", -1, at_least=-1), 0))
+        span = Span.read(
+            fields, buckets=max(fields.integer("position_buckets", -1, at_least=-1), 0)
+        )
         fields.need(
             not (span.buckets and span.farthest) or 1 <= span.buckets // 2 < span.farthest - 1,
-            f"half of 'position_buckets' ({span.buckets}) must be at least 1 and less than the farthest distance, "
-            f"{span.farthest}, minus 1",
+            f"half of 'position_buckets' ({span.buckets}) must be at least 1 and less than the"
+            f" farthest distance, {span.farthest}, minus 1",
         )
         conv = ConvShape(
             fields.integer("conv_kernel_size", 0, at_least=0),
             fields.integer("conv_groups", 1),
             fields.choice("conv_act", tuple(ACTIVATIONS), "tanh"),
         )
-        fields.need(conv.size % 2 == 1 or not conv.size, f"'conv_kernel_size' must be odd, got {conv.size}")
+        fields.need(
+            conv.size % 2 == 1 or not conv.size, f"'conv_kernel_size' must be odd, got {conv.size}"
+        )
         fields.need(
             shape.hidden_size % conv.groups == 0,
-            f"'hidden_size' ({shape.hidden_size}) must be a multiple of 'conv_groups' ({conv.groups})",
+            f"'hidden_size' ({shape.hidden_size}) must be a multiple of 'conv_groups'"
+            f" ({conv.groups})",
         )
         common = read_embeddings(fields, shape)
         shared = fields.boolean("share_att_key", False)
@@ -165,22 +200,36 @@ class DebertaV2Encoder(DebertaEncoder):
         depths = super().depths()
         if self.convolution is not None:
             # It works beside the first layer.
-            depths["convolution"] = nnx.map_state(lambda _, leaf: leaf.replace(leaf[...] * 0 + 1), depths["convolution"])
+            depths["convolution"] = nnx.map_state(
+                lambda _, leaf: leaf.replace(leaf[...] * 0 + 1), depths["convolution"]
+            )
         return depths
 
     def context(
-        self, positions: Int[Array, "rows length"], segment_ids: Int[Array, "rows length"], *, key: Array | None
+        self,
+        positions: Int[Array, "rows length"],
+        segment_ids: Int[Array, "rows length"],
+        *,
+        key: Array | None,
     ) -> Context:
         context = super().context(positions, segment_ids, key=key)
         if context.table is None or self.relative_norm is None:
             return context
         return context._replace(table=self.relative_norm(context.table))
 
-    def run(self, hidden: Float[Array, "rows length hidden"], context: Context, own: None, keys: Array | None) -> Array:
+    def run(
+        self,
+        hidden: Float[Array, "rows length hidden"],
+        context: Context,
+        own: None,
+        keys: Array | None,
+    ) -> Array:
         if self.convolution is None:
             return super().run(hidden, context, own, keys)
         first = self.run_between(0, 1, hidden, context, own, keys)
         key = None if keys is None else jax.random.fold_in(keys[0], 1)
-        convolution = held(self.convolution) if self.frozen_layers else self.convolution
+        convolution = (
+            without_gradients(self.convolution) if self.frozen_layers else self.convolution
+        )
         mixed = convolution(hidden, first, context.segment_ids, key=key)
         return self.run_between(1, self.num_layers, mixed, context, own, keys)

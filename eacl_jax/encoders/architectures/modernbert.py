@@ -1,4 +1,6 @@
-"""ModernBERT (arXiv 2412.13663): rotary positions, gated feed-forward, local and global attention by turns."""
+"""ModernBERT (arXiv 2412.13663): rotary positions, gated feed-forward, local and global attention
+by turns.
+"""
 
 import dataclasses
 from functools import partial
@@ -23,7 +25,9 @@ _KINDS = ("full_attention", "sliding_attention")
 
 @dataclasses.dataclass(frozen=True)
 class Shape(Sizes):
-    """What config.json says of a ModernBERT. `is_global`: of each layer; `window`: how far a local layer sees either way."""
+    """What config.json says of a ModernBERT. `is_global`: of each layer; `window`: how far a local
+    layer sees either way.
+    """
 
     num_heads: int
     intermediate_size: int
@@ -43,14 +47,23 @@ class Shape(Sizes):
 
     @classmethod
     def read(cls, fields: Fields) -> Self:
-        """Reads the fields under their Hugging Face names, those of before and after transformers 5."""
+        """Reads the fields under their Hugging Face names, those of before and after transformers
+        5.
+        """
         num_layers = fields.integer("num_hidden_layers")
         every = fields.integer("global_attn_every_n_layers", 3)
-        kinds = fields.sequence("layer_types", _KINDS) or tuple(_KINDS[min(i % every, 1)] for i in range(num_layers))
-        fields.need(len(kinds) == num_layers, f"'layer_types' must name {num_layers} layers, got {len(kinds)}")
+        kinds = fields.sequence("layer_types", _KINDS) or tuple(
+            _KINDS[min(i % every, 1)] for i in range(num_layers)
+        )
+        fields.need(
+            len(kinds) == num_layers,
+            f"'layer_types' must name {num_layers} layers, got {len(kinds)}",
+        )
         fields.multiple("hidden_size", "num_attention_heads")
         thetas = []
-        for kind, old, default in zip(_KINDS, ("global_rope_theta", "local_rope_theta"), (160_000.0, 10_000.0), strict=True):
+        for kind, old, default in zip(
+            _KINDS, ("global_rope_theta", "local_rope_theta"), (160_000.0, 10_000.0), strict=True
+        ):
             rope = fields.mapping("rope_parameters").mapping(kind)
             rope.choice("rope_type", ("default",), "default")
             thetas.append(rope.number("rope_theta", fields.number(old, default)))
@@ -102,11 +115,17 @@ class Own(NamedTuple):
     is_first: Bool[np.ndarray, " layers"]
 
 
-def rotate(heads: Float[Array, "rows length heads width"], angles: Angles) -> Float[Array, "rows length heads width"]:
-    """Turns each pair of a head's first and second half by its angle (arXiv 2104.09864), in float32."""
+def rotate(
+    heads: Float[Array, "rows length heads width"], angles: Angles
+) -> Float[Array, "rows length heads width"]:
+    """Turns each pair of a head's first and second half by its angle (arXiv 2104.09864), in
+    float32.
+    """
     first, second = jnp.split(heads.astype(jnp.float32), 2, axis=-1)
     cosine, sine = jnp.cos(angles)[:, :, None], jnp.sin(angles)[:, :, None]
-    turned = jnp.concatenate([first * cosine - second * sine, second * cosine + first * sine], axis=-1)
+    turned = jnp.concatenate(
+        [first * cosine - second * sine, second * cosine + first * sine], axis=-1
+    )
     return turned.astype(heads.dtype)
 
 
@@ -118,14 +137,17 @@ class Embeddings(nnx.Module):
         self.norm = Norm(shape.hidden_size, shape.norm_epsilon, use_bias=shape.norm_bias, rngs=rngs)
         self.dropout, self.dtype = shape.embedding_dropout, dtype
 
-    def __call__(self, tokens: Int[Array, "rows length"], *, key: Array | None) -> Float[Array, "rows length hidden"]:
+    def __call__(
+        self, tokens: Int[Array, "rows length"], *, key: Array | None
+    ) -> Float[Array, "rows length hidden"]:
         return dropout(self.norm(self.tokens(tokens)).astype(self.dtype), self.dropout, key)
 
 
 class Layer(nnx.Module):
     """Attention and gated feed-forward, each normalized before and added to its input.
 
-    The first layer's input is normalized already: it has no attention norm. Its row of a stacked one is there and not used.
+    The first layer's input is normalized already: it has no attention norm. Its row of a stacked
+    one is there and not used.
     """
 
     def __init__(self, shape: Shape, *, dtype: jnp.dtype, rngs: nnx.Rngs) -> None:
@@ -140,16 +162,28 @@ class Layer(nnx.Module):
         self.shape = shape
 
     def __call__(
-        self, hidden: Float[Array, "rows length hidden"], context: Context, own: Own, *, key: Array | None
+        self,
+        hidden: Float[Array, "rows length hidden"],
+        context: Context,
+        own: Own,
+        *,
+        key: Array | None,
     ) -> Float[Array, "rows length hidden"]:
         keys = (None,) * 3 if key is None else jax.random.split(key, 3)
         normalized = jnp.where(own.is_first, hidden, self.attention_norm(hidden))
-        mask, angles = jax.tree.map(partial(jnp.where, own.is_global), context.everywhere, context.nearby)
+        mask, angles = jax.tree.map(
+            partial(jnp.where, own.is_global), context.everywhere, context.nearby
+        )
         parts = self.all(normalized).reshape(*hidden.shape[:2], 3, self.shape.num_heads, -1)
         query, key_heads, values = parts[:, :, 0], parts[:, :, 1], parts[:, :, 2]
         rate = self.shape.attention_dropout
         attended = attend(
-            rotate(query, angles), rotate(key_heads, angles), values, mask, dropout_rate=rate, dropout_key=keys[0]
+            rotate(query, angles),
+            rotate(key_heads, angles),
+            values,
+            mask,
+            dropout_rate=rate,
+            dropout_key=keys[0],
         )
         hidden = hidden + dropout(self.output(attended.reshape(hidden.shape)), rate, keys[1])
         bent, gate = jnp.split(self.up(self.feed_forward_norm(hidden)), 2, axis=-1)
@@ -182,12 +216,23 @@ class ModernBertEncoder(Encoder):
         ignored=(r"(head|decoder|classifier)\..+",),
     )
 
-    def __init__(self, shape: Shape, *, dtype: jnp.dtype, scan_layers: bool, frozen_layers: int, rngs: nnx.Rngs) -> None:
+    def __init__(
+        self,
+        shape: Shape,
+        *,
+        dtype: jnp.dtype,
+        scan_layers: bool,
+        frozen_layers: int,
+        rngs: nnx.Rngs,
+    ) -> None:
         self.set_sizes(shape, max_length=shape.max_length, frozen_layers=frozen_layers)
         self.shape = shape
         self.embeddings = Embeddings(shape, dtype=dtype, rngs=rngs)
         self.layers = stack_layers(
-            lambda rngs: Layer(shape, dtype=dtype, rngs=rngs), shape.num_layers, scan=scan_layers, rngs=rngs
+            lambda rngs: Layer(shape, dtype=dtype, rngs=rngs),
+            shape.num_layers,
+            scan=scan_layers,
+            rngs=rngs,
         )
         self.norm = Norm(shape.hidden_size, shape.norm_epsilon, use_bias=shape.norm_bias, rngs=rngs)
 
@@ -198,12 +243,20 @@ class ModernBertEncoder(Encoder):
         return cls(shape, **options)
 
     def embed(
-        self, tokens: Int[Array, "rows length"], positions: Int[Array, "rows length"], *, key: Array | None
+        self,
+        tokens: Int[Array, "rows length"],
+        positions: Int[Array, "rows length"],
+        *,
+        key: Array | None,
     ) -> Float[Array, "rows length hidden"]:
         return self.embeddings(tokens, key=key)
 
     def context(
-        self, positions: Int[Array, "rows length"], segment_ids: Int[Array, "rows length"], *, key: Array | None
+        self,
+        positions: Int[Array, "rows length"],
+        segment_ids: Int[Array, "rows length"],
+        *,
+        key: Array | None,
     ) -> Context:
         width = self.hidden_size // self.shape.num_heads
 
@@ -214,10 +267,15 @@ class ModernBertEncoder(Encoder):
         columns = np.arange(positions.shape[1])
         near = np.abs(columns[:, None] - columns[None, :]) <= self.shape.window
         mask = segment_mask(segment_ids)
-        return Context(View(mask, angles(self.shape.global_theta)), View(mask & near, angles(self.shape.local_theta)))
+        return Context(
+            View(mask, angles(self.shape.global_theta)),
+            View(mask & near, angles(self.shape.local_theta)),
+        )
 
     def own(self) -> Own:
         return Own(np.array(self.shape.is_global), np.arange(self.num_layers) == 0)
 
-    def finish(self, hidden: Float[Array, "rows length hidden"], *, key: Array | None) -> Float[Array, "rows length hidden"]:
+    def finish(
+        self, hidden: Float[Array, "rows length hidden"], *, key: Array | None
+    ) -> Float[Array, "rows length hidden"]:
         return self.norm(hidden)

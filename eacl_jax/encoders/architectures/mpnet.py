@@ -18,7 +18,9 @@ POSITION_OFFSET = 2
 
 
 class MPNetEncoder(BertEncoder):
-    """BERT without token types, with RoBERTa's positions and a bias by distance that all layers share."""
+    """BERT without token types, with RoBERTa's positions and a bias by distance that all layers
+    share.
+    """
 
     names: ClassVar[NameTable] = NameTable(
         pairs=(
@@ -50,7 +52,10 @@ class MPNetEncoder(BertEncoder):
     def from_config(cls, fields: Fields, **options: Any) -> Self:
         shape = Shape.read(fields, pad_token_id=1, token_types=0)
         bias_rows = fields.integer("relative_attention_num_buckets", BUCKETS, at_least=BUCKETS)
-        fields.need(shape.position_rows > POSITION_OFFSET, f"'max_position_embeddings' must be above {POSITION_OFFSET}")
+        fields.need(
+            shape.position_rows > POSITION_OFFSET,
+            f"'max_position_embeddings' must be above {POSITION_OFFSET}",
+        )
         fields.check()
         return cls(shape, bias_rows=bias_rows, **options)
 

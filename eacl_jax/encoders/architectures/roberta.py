@@ -17,6 +17,9 @@ class RobertaEncoder(BertEncoder):
     def from_config(cls, fields: Fields, **options: Any) -> Self:
         shape = Shape.read(fields, pad_token_id=1)
         offset = shape.pad_token_id + 1
-        fields.need(shape.position_rows > offset, f"'max_position_embeddings' must be above 'pad_token_id' + 1, {offset}")
+        fields.need(
+            shape.position_rows > offset,
+            f"'max_position_embeddings' must be above 'pad_token_id' + 1, {offset}",
+        )
         fields.check()
         return cls(shape, position_offset=offset, **options)

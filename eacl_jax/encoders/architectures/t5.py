@@ -37,13 +37,16 @@ class Shape(Sizes):
     def read(cls, fields: Fields) -> Self:
         """Reads the fields under their Hugging Face names."""
         known = ("relu", "gelu", "gelu_new", "silu")
-        kind = fields.choice("feed_forward_proj", (*known, *(f"gated-{name}" for name in known)), "relu")
+        kind = fields.choice(
+            "feed_forward_proj", (*known, *(f"gated-{name}" for name in known)), "relu"
+        )
         activation = kind.removeprefix("gated-")
         buckets = fields.integer("relative_attention_num_buckets", 32, at_least=4)
         farthest = fields.integer("relative_attention_max_distance", 128)
         fields.need(
             farthest > buckets // 4,
-            f"'relative_attention_max_distance' ({farthest}) must be above a quarter of the buckets ({buckets})",
+            f"'relative_attention_max_distance' ({farthest}) must be above a quarter of the buckets"
+            f" ({buckets})",
         )
         return cls(
             vocab_size=fields.integer("vocab_size"),
@@ -63,10 +66,16 @@ class Shape(Sizes):
 
 
 class Layer(nnx.Module):
-    """Attention without scaling and feed-forward, each normalized before and added to its input; no biases."""
+    """Attention without scaling and feed-forward, each normalized before and added to its input; no
+    biases.
+    """
 
     def __init__(self, shape: Shape, *, dtype: jnp.dtype, rngs: nnx.Rngs) -> None:
-        hidden, inner, wide = shape.hidden_size, shape.num_heads * shape.head_width, shape.intermediate_size
+        hidden, inner, wide = (
+            shape.hidden_size,
+            shape.num_heads * shape.head_width,
+            shape.intermediate_size,
+        )
         dense = partial(nnx.Linear, use_bias=False, dtype=dtype, rngs=rngs)
         self.attention_norm = RMSNorm(hidden, shape.norm_epsilon, rngs=rngs)
         self.query, self.key, self.value = (dense(hidden, inner) for _ in range(3))
@@ -80,21 +89,41 @@ class Layer(nnx.Module):
         self.shape = shape
 
     def __call__(
-        self, hidden: Float[Array, "rows length hidden"], context: Context, own: None, *, key: Array | None
+        self,
+        hidden: Float[Array, "rows length hidden"],
+        context: Context,
+        own: None,
+        *,
+        key: Array | None,
     ) -> Float[Array, "rows length hidden"]:
         keys = (None,) * 4 if key is None else jax.random.split(key, 4)
         rate = self.shape.dropout
         normalized = self.attention_norm(hidden)
         by_head = (*hidden.shape[:2], self.shape.num_heads, self.shape.head_width)
-        query, key_heads, values = (project(normalized).reshape(by_head) for project in (self.query, self.key, self.value))
-        attended = attend(
-            query, key_heads, values, context.mask, bias=context.bias, scale=1.0, dropout_rate=rate, dropout_key=keys[0]
+        query, key_heads, values = (
+            project(normalized).reshape(by_head) for project in (self.query, self.key, self.value)
         )
-        hidden = hidden + dropout(self.output(attended.reshape(*hidden.shape[:2], -1)), rate, keys[1])
+        attended = attend(
+            query,
+            key_heads,
+            values,
+            context.mask,
+            bias=context.bias,
+            scale=1.0,
+            dropout_rate=rate,
+            dropout_key=keys[0],
+        )
+        hidden = hidden + dropout(
+            self.output(attended.reshape(*hidden.shape[:2], -1)), rate, keys[1]
+        )
         normalized = self.feed_forward_norm(hidden)
-        return hidden + dropout(self.down(dropout(self._widen(normalized), rate, keys[2])), rate, keys[3])
+        return hidden + dropout(
+            self.down(dropout(self._widen(normalized), rate, keys[2])), rate, keys[3]
+        )
 
-    def _widen(self, normalized: Float[Array, "rows length hidden"]) -> Float[Array, "rows length wide"]:
+    def _widen(
+        self, normalized: Float[Array, "rows length hidden"]
+    ) -> Float[Array, "rows length wide"]:
         activation = ACTIVATIONS[self.shape.activation]
         if self.up is not None:
             return activation(self.up(normalized))
@@ -118,7 +147,9 @@ class T5Encoder(Encoder):
         pairs=(
             *table("shared", "embeddings.tokens"),
             # The first layer's tensor, which all layers use.
-            *table("encoder.block.0.layer.0.SelfAttention.relative_attention_bias", "distance_bias"),
+            *table(
+                "encoder.block.0.layer.0.SelfAttention.relative_attention_bias", "distance_bias"
+            ),
             Name(f"{_BLOCK}.0.layer_norm.weight", f"{_OURS}.attention_norm.scale"),
             *linear(f"{_BLOCK}.0.SelfAttention.q", f"{_OURS}.query"),
             *linear(f"{_BLOCK}.0.SelfAttention.k", f"{_OURS}.key"),
@@ -138,13 +169,26 @@ class T5Encoder(Encoder):
     )
     below: ClassVar[tuple[str, ...]] = ("embeddings", "distance_bias")
 
-    def __init__(self, shape: Shape, *, dtype: jnp.dtype, scan_layers: bool, frozen_layers: int, rngs: nnx.Rngs) -> None:
+    def __init__(
+        self,
+        shape: Shape,
+        *,
+        dtype: jnp.dtype,
+        scan_layers: bool,
+        frozen_layers: int,
+        rngs: nnx.Rngs,
+    ) -> None:
         self.set_sizes(shape, max_length=None, frozen_layers=frozen_layers)
         self.shape = shape
-        self.embeddings = TokenEmbeddings(shape.vocab_size, shape.hidden_size, shape.dropout, dtype=dtype, rngs=rngs)
+        self.embeddings = TokenEmbeddings(
+            shape.vocab_size, shape.hidden_size, shape.dropout, dtype=dtype, rngs=rngs
+        )
         self.distance_bias = nnx.Embed(shape.buckets, shape.num_heads, rngs=rngs)
         self.layers = stack_layers(
-            lambda rngs: Layer(shape, dtype=dtype, rngs=rngs), shape.num_layers, scan=scan_layers, rngs=rngs
+            lambda rngs: Layer(shape, dtype=dtype, rngs=rngs),
+            shape.num_layers,
+            scan=scan_layers,
+            rngs=rngs,
         )
         self.norm = RMSNorm(shape.hidden_size, shape.norm_epsilon, rngs=rngs)
 
@@ -155,10 +199,20 @@ class T5Encoder(Encoder):
         return cls(shape, **options)
 
     def context(
-        self, positions: Int[Array, "rows length"], segment_ids: Int[Array, "rows length"], *, key: Array | None
+        self,
+        positions: Int[Array, "rows length"],
+        segment_ids: Int[Array, "rows length"],
+        *,
+        key: Array | None,
     ) -> Context:
-        buckets = logarithmic_buckets(distances(positions.shape[1]), buckets=self.shape.buckets, farthest=self.shape.farthest)
-        return Context(segment_mask(segment_ids), bias_by_bucket(self.distance_bias.embedding[...], buckets))
+        buckets = logarithmic_buckets(
+            distances(positions.shape[1]), buckets=self.shape.buckets, farthest=self.shape.farthest
+        )
+        return Context(
+            segment_mask(segment_ids), bias_by_bucket(self.distance_bias.embedding[...], buckets)
+        )
 
-    def finish(self, hidden: Float[Array, "rows length hidden"], *, key: Array | None) -> Float[Array, "rows length hidden"]:
+    def finish(
+        self, hidden: Float[Array, "rows length hidden"], *, key: Array | None
+    ) -> Float[Array, "rows length hidden"]:
         return dropout(self.norm(hidden), self.shape.dropout, key)

@@ -1,4 +1,6 @@
-"""XLNet (arXiv 1906.08237) as a bidirectional encoder: its content stream, each token seeing all others."""
+"""XLNet (arXiv 1906.08237) as a bidirectional encoder: its content stream, each token seeing all
+others.
+"""
 
 import dataclasses
 import math
@@ -23,7 +25,9 @@ from eacl_jax.encoders.weights.names import Name, NameTable, linear, norm, prefi
 
 @dataclasses.dataclass(frozen=True)
 class Shape(Sizes):
-    """What config.json says of an XLNet. `farthest`: distances beyond it count as this one; 0: none does."""
+    """What config.json says of an XLNet. `farthest`: distances beyond it count as this one; 0: none
+    does.
+    """
 
     num_heads: int
     intermediate_size: int
@@ -65,11 +69,15 @@ class Project(nnx.Module):
 
     def __init__(self, shape: Shape, *, dtype: jnp.dtype, rngs: nnx.Rngs) -> None:
         sizes = (shape.hidden_size, shape.num_heads, shape.hidden_size // shape.num_heads)
-        self.kernel = nnx.Param(nnx.initializers.lecun_normal(out_axis=(1, 2))(rngs.params(), sizes))
+        self.kernel = nnx.Param(
+            nnx.initializers.lecun_normal(out_axis=(1, 2))(rngs.params(), sizes)
+        )
         self.dtype = dtype
 
     def __call__(self, hidden: Float[Array, "*batch hidden"]) -> Float[Array, "*batch heads width"]:
-        return jnp.einsum("...d,dhw->...hw", hidden.astype(self.dtype), self.kernel[...].astype(self.dtype))
+        return jnp.einsum(
+            "...d,dhw->...hw", hidden.astype(self.dtype), self.kernel[...].astype(self.dtype)
+        )
 
     def back(self, heads: Float[Array, "*batch heads width"]) -> Float[Array, "*batch hidden"]:
         """The product with the same kernel the other way round."""
@@ -91,9 +99,12 @@ class Layer(nnx.Module):
         project = partial(Project, shape, dtype=dtype, rngs=rngs)
         self.query, self.key, self.value, self.output, self.distance = (project() for _ in range(5))
         by_head = (heads, hidden // heads)
-        self.content_bias, self.distance_bias = nnx.Param(jnp.zeros(by_head)), nnx.Param(jnp.zeros(by_head))
-        # Kept so that a checkpoint goes out as it came in. All tokens are of one type here, for which these two add the same
-        # to all of a query's scores: the softmax takes it out again.
+        self.content_bias, self.distance_bias = (
+            nnx.Param(jnp.zeros(by_head)),
+            nnx.Param(jnp.zeros(by_head)),
+        )
+        # Kept so that a checkpoint goes out as it came in. All tokens are of one type here, for
+        # which these two add the same to all of a query's scores: the softmax takes it out again.
         self.type_bias = nnx.Param(jnp.zeros(by_head))
         self.types = TypeTable(by_head)
         self.attention_norm = Norm(hidden, shape.norm_epsilon, rngs=rngs)
@@ -103,7 +114,12 @@ class Layer(nnx.Module):
         self.shape = shape
 
     def __call__(
-        self, hidden: Float[Array, "rows length hidden"], context: Context, own: None, *, key: Array | None
+        self,
+        hidden: Float[Array, "rows length hidden"],
+        context: Context,
+        own: None,
+        *,
+        key: Array | None,
     ) -> Float[Array, "rows length hidden"]:
         keys = (None,) * 4 if key is None else jax.random.split(key, 4)
         rate = self.shape.dropout
@@ -129,12 +145,18 @@ class Layer(nnx.Module):
         return self.feed_forward_norm(hidden + dropout(self.down(wide), rate, keys[3]))
 
 
-def distance_features(length: int, width: int, farthest: int) -> Float[np.ndarray, "distances hidden"]:
-    """Sines, then cosines, of how far a key stands behind its query, at wavelengths from 2 pi to 20000 pi; float32."""
+def distance_features(
+    length: int, width: int, farthest: int
+) -> Float[np.ndarray, "distances hidden"]:
+    """Sines, then cosines, of how far a key stands behind its query, at wavelengths from 2 pi to
+    20000 pi; float32.
+    """
     behind = -distances(length).astype(np.float32)
     if farthest:
         behind = np.clip(behind, -farthest, farthest)
-    rates = 1 / np.power(np.float32(10000), np.arange(0, width, 2, dtype=np.float32) / np.float32(width))
+    rates = 1 / np.power(
+        np.float32(10000), np.arange(0, width, 2, dtype=np.float32) / np.float32(width)
+    )
     angles = behind[:, None] * rates
     return np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
 
@@ -173,12 +195,25 @@ class XLNetEncoder(Encoder):
         ignored=(r"mask_emb", r"(lm_loss|logits_proj|sequence_summary|classifier|qa_outputs)\..+"),
     )
 
-    def __init__(self, shape: Shape, *, dtype: jnp.dtype, scan_layers: bool, frozen_layers: int, rngs: nnx.Rngs) -> None:
+    def __init__(
+        self,
+        shape: Shape,
+        *,
+        dtype: jnp.dtype,
+        scan_layers: bool,
+        frozen_layers: int,
+        rngs: nnx.Rngs,
+    ) -> None:
         self.set_sizes(shape, max_length=None, frozen_layers=frozen_layers)
         self.shape, self.dtype = shape, dtype
-        self.embeddings = TokenEmbeddings(shape.vocab_size, shape.hidden_size, shape.dropout, dtype=dtype, rngs=rngs)
+        self.embeddings = TokenEmbeddings(
+            shape.vocab_size, shape.hidden_size, shape.dropout, dtype=dtype, rngs=rngs
+        )
         self.layers = stack_layers(
-            lambda rngs: Layer(shape, dtype=dtype, rngs=rngs), shape.num_layers, scan=scan_layers, rngs=rngs
+            lambda rngs: Layer(shape, dtype=dtype, rngs=rngs),
+            shape.num_layers,
+            scan=scan_layers,
+            rngs=rngs,
         )
 
     @classmethod
@@ -188,10 +223,18 @@ class XLNetEncoder(Encoder):
         return cls(shape, **options)
 
     def context(
-        self, positions: Int[Array, "rows length"], segment_ids: Int[Array, "rows length"], *, key: Array | None
+        self,
+        positions: Int[Array, "rows length"],
+        segment_ids: Int[Array, "rows length"],
+        *,
+        key: Array | None,
     ) -> Context:
-        features = jnp.asarray(distance_features(positions.shape[1], self.hidden_size, self.shape.farthest), self.dtype)
+        features = jnp.asarray(
+            distance_features(positions.shape[1], self.hidden_size, self.shape.farthest), self.dtype
+        )
         return Context(segment_mask(segment_ids), dropout(features, self.shape.dropout, key))
 
-    def finish(self, hidden: Float[Array, "rows length hidden"], *, key: Array | None) -> Float[Array, "rows length hidden"]:
+    def finish(
+        self, hidden: Float[Array, "rows length hidden"], *, key: Array | None
+    ) -> Float[Array, "rows length hidden"]:
         return dropout(hidden, self.shape.dropout, key)

@@ -17,10 +17,11 @@ SINGLE = FORMATS[0].single
 
 
 class Checkpoint:
-    """The tensors of a folder's weight file, or of the shards that its index lists; names and layout are PyTorch's.
+    """The tensors of a folder's weight file, or of the shards that its index lists; names and
+    layout are PyTorch's.
 
-    The first that is there is used: model.safetensors, flax_model.msgpack or pytorch_model.bin, each before an index of its
-    shards (model.safetensors.index.json, ...).
+    The first that is there is used: model.safetensors, flax_model.msgpack or pytorch_model.bin,
+    each before an index of its shards (model.safetensors.index.json, ...).
 
     Args:
       folder: where they are.
@@ -30,7 +31,8 @@ class Checkpoint:
       path: the weight file, or the index, that is used.
 
     Raises:
-      UserError: no such file, another checksum, a file that is damaged or of another format, or PyTorch's without PyTorch.
+      UserError: no such file, another checksum, a file that is damaged or of another format, or
+        PyTorch's without PyTorch.
     """
 
     def __init__(self, folder: Path, sha256: str = "") -> None:
@@ -40,13 +42,17 @@ class Checkpoint:
             _verify(self.path, sha256)
         elif sha256:
             raise UserError(
-                f"{self.path}: encoder.sha256 is that of one {found.single}, but the weights are in shards; leave it empty."
+                f"{self.path}: encoder.sha256 is that of one {found.single}, but the weights are in"
+                " shards; leave it empty."
             )
         self._holders: dict[str, TensorFile] = {}
         for file in files:
             holder = found.opener(file)
             if twice := self._holders.keys() & holder.described.keys():
-                raise UserError(f"{self.path}: tensor {min(twice)!r} is in two shards; save the checkpoint again.")
+                raise UserError(
+                    f"{self.path}: tensor {min(twice)!r} is in two shards; save the checkpoint"
+                    " again."
+                )
             self._holders |= dict.fromkeys(holder.described, holder)
 
     def keys(self) -> list[str]:
@@ -58,16 +64,22 @@ class Checkpoint:
         return self._holders[key].described[key]
 
     def pieces(self, key: str) -> Iterator[Piece]:
-        """A tensor, a few rows at a time: which, and their values. Call it once for each: pytorch_model.bin lets go."""
+        """A tensor, a few rows at a time: which, and their values. Call it once for each:
+        pytorch_model.bin lets go.
+        """
         return self._holders[key].pieces(key)
 
     def read(self, key: str) -> np.ndarray:
-        """A tensor, perhaps a view of the file that cannot be written to. Call it once for each: pytorch_model.bin lets go."""
+        """A tensor, perhaps a view of the file that cannot be written to. Call it once for each:
+        pytorch_model.bin lets go.
+        """
         return self._holders[key].read(key)
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The files that `Checkpoint` reads a folder's weights from: one, or its shards. Raises `UserError` as it does."""
+    """The files that `Checkpoint` reads a folder's weights from: one, or its shards. Raises
+    `UserError` as it does.
+    """
     return _files(*_locate(folder))
 
 
@@ -91,8 +103,8 @@ def _verify(file: Path, sha256: str) -> None:
         raise UserError(f"{unreadable(file, error)}.") from error
     if found != sha256.lower():
         raise UserError(
-            f"{file} has sha256 {found}, but encoder.sha256 says {sha256}: it is another file or was damaged; "
-            "fetch it again or correct the setting."
+            f"{file} has sha256 {found}, but encoder.sha256 says {sha256}: it is another file or"
+            " was damaged; fetch it again or correct the setting."
         )
 
 
@@ -102,9 +114,13 @@ def _shards(index: Path) -> list[Path]:
         names = sorted(set(json.loads(text)["weight_map"].values()))
         inside = bool(names) and all(name == Path(name).name for name in names)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{index} is no index of shards ({error!r}); fetch or save it again.") from error
+        raise UserError(
+            f"{index} is no index of shards ({error!r}); fetch or save it again."
+        ) from error
     if not inside:
         raise UserError(f"{index} must list files of its own folder, got {names}.")
     if missing := [name for name in names if not (index.parent / name).is_file()]:
-        raise UserError(f"{index} lists shards that are not there: {', '.join(missing)}; fetch them too.")
+        raise UserError(
+            f"{index} lists shards that are not there: {', '.join(missing)}; fetch them too."
+        )
     return [index.parent / name for name in names]

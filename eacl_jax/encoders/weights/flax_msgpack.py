@@ -13,7 +13,8 @@ import numpy as np
 from eacl_jax.encoders.weights.tensor_file import TYPES, TensorFile, damaged
 from eacl_jax.errors import UserError
 
-# How many bytes of its header tell the size of a byte string or an extension, by type; and the extensions of fixed size.
+# How many bytes of its header tell the size of a byte string or an extension, by type; and the
+# extensions of fixed size.
 _LENGTHS = {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xC7: 1, 0xC8: 2, 0xC9: 4}
 _FIXED_EXTENSIONS = {0xD4: 1, 0xD5: 2, 0xD6: 4, 0xD7: 8, 0xD8: 16}
 # Flax's numbers for an array and for a NumPy scalar, which it writes as an array without axes.
@@ -22,7 +23,8 @@ _CHUNKED = "__msgpack_chunked_array__"
 
 
 class MsgpackFile(TensorFile):
-    """What flax.serialization.to_bytes wrote: maps in maps, down to arrays. Transformers 4 saved Flax models so.
+    """What flax.serialization.to_bytes wrote: maps in maps, down to arrays. Transformers 4 saved
+    Flax models so.
 
     Only the headers are parsed. flax.serialization.msgpack_restore holds the whole file twice.
     """
@@ -31,7 +33,10 @@ class MsgpackFile(TensorFile):
         self._file = file
         self._arrays: dict[str, _Array] = {}
         try:
-            with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            with (
+                file.open("rb") as stream,
+                mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content,
+            ):
                 tree = _Headers(content).tree()
             for path, array in _leaves(tree):
                 name, array = _as_pytorch(path, array)
@@ -39,13 +44,18 @@ class MsgpackFile(TensorFile):
                     raise ValueError(f"two arrays are {name!r}")
                 self._arrays[name] = array
         except (OSError, LookupError, TypeError, ValueError, msgpack.UnpackException) as error:
-            raise UserError(damaged(file, "msgpack file of arrays as Flax writes it", error)) from error
-        self.described = {name: (array.shape, TYPES[array.dtype.name]) for name, array in self._arrays.items()}
+            raise UserError(
+                damaged(file, "msgpack file of arrays as Flax writes it", error)
+            ) from error
+        self.described = {
+            name: (array.shape, TYPES[array.dtype.name]) for name, array in self._arrays.items()
+        }
 
     def read(self, name: str) -> np.ndarray:
         array = self._arrays[name]
         pieces = [
-            np.memmap(self._file, array.dtype, "r", offset, (size // array.dtype.itemsize,)) for offset, size in array.pieces
+            np.memmap(self._file, array.dtype, "r", offset, (size // array.dtype.itemsize,))
+            for offset, size in array.pieces
         ]
         flat = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
         return flat.reshape(array.shape[::-1]).T if array.transposed else flat.reshape(array.shape)
@@ -54,7 +64,8 @@ class MsgpackFile(TensorFile):
 class _Array(NamedTuple):
     dtype: np.dtype
     shape: tuple[int, ...]
-    # Where the values are in the file, and how many bytes: several pieces, one after the other, where Flax cut a large array.
+    # Where the values are in the file, and how many bytes: several pieces, one after the other,
+    # where Flax cut a large array.
     pieces: tuple[tuple[int, int], ...]
     # The file has the values in the order of the transpose.
     transposed: bool = False
@@ -63,9 +74,10 @@ class _Array(NamedTuple):
 class _Headers:
     """Reads a msgpack file's structure and passes over the arrays' values.
 
-    msgpack.Unpacker must have a whole object in memory even to skip it, up to gigabytes for an array. So it gets small pieces
-    here, for names, maps and shapes; only the sizes that arrays begin with are taken apart by hand. Anything that is amiss
-    raises one of the exceptions that MsgpackFile catches.
+    msgpack.Unpacker must have a whole object in memory even to skip it, up to gigabytes for an
+    array. So it gets small pieces here, for names, maps and shapes; only the sizes that arrays
+    begin with are taken apart by hand. Anything that is amiss raises one of the exceptions that
+    MsgpackFile catches.
     """
 
     # Far more than a name or a shape takes.
@@ -136,12 +148,17 @@ class _Headers:
 
 def _checked(dtype: np.dtype, shape: Sequence[Any], pieces: tuple[tuple[int, int], ...]) -> _Array:
     size = sum(size for _, size in pieces)
-    if not all(isinstance(axis, int) and axis >= 0 for axis in shape) or math.prod(shape) * dtype.itemsize != size:
+    if (
+        not all(isinstance(axis, int) and axis >= 0 for axis in shape)
+        or math.prod(shape) * dtype.itemsize != size
+    ):
         raise ValueError(f"an array of shape {list(shape)} and type {dtype} has {size} bytes")
     return _Array(dtype, tuple(shape), pieces)
 
 
-def _leaves(tree: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], _Array]]:
+def _leaves(
+    tree: Mapping[str, Any], path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], _Array]]:
     for name, node in tree.items():
         here = (*path, name)
         if isinstance(node, _Array):
@@ -149,10 +166,21 @@ def _leaves(tree: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tup
         elif not isinstance(node, dict):
             raise ValueError(f"{'.'.join(here)!r} is {type(node).__name__}, expected an array")
         elif _CHUNKED in node:
-            shape, chunks = ([node[part][str(i)] for i in range(len(node[part]))] for part in ("shape", "chunks"))
-            if not all(isinstance(chunk, _Array) and chunk.dtype == chunks[0].dtype for chunk in chunks):
+            shape, chunks = (
+                [node[part][str(i)] for i in range(len(node[part]))] for part in ("shape", "chunks")
+            )
+            if not all(
+                isinstance(chunk, _Array) and chunk.dtype == chunks[0].dtype for chunk in chunks
+            ):
                 raise ValueError(f"{'.'.join(here)!r} is not in chunks of one type")
-            yield here, _checked(chunks[0].dtype, shape, tuple(piece for chunk in chunks for piece in chunk.pieces))
+            yield (
+                here,
+                _checked(
+                    chunks[0].dtype,
+                    shape,
+                    tuple(piece for chunk in chunks for piece in chunk.pieces),
+                ),
+            )
         else:
             yield from _leaves(node, here)
 
@@ -163,4 +191,6 @@ def _as_pytorch(path: tuple[str, ...], array: _Array) -> tuple[str, _Array]:
         del scopes[0]
     if leaf == "kernel" and len(array.shape) == 2:
         array = array._replace(shape=array.shape[::-1], transposed=True)
-    return ".".join([*scopes, "weight" if leaf in ("kernel", "embedding", "scale") else leaf]), array
+    return ".".join(
+        [*scopes, "weight" if leaf in ("kernel", "embedding", "scale") else leaf]
+    ), array

@@ -1,4 +1,6 @@
-"""The formats of weights that a folder may hold: safetensors, Flax's msgpack and PyTorch's pickle, in order of preference."""
+"""The formats of weights that a folder may hold: safetensors, Flax's msgpack and PyTorch's pickle,
+in order of preference.
+"""
 
 import contextlib
 import dataclasses
@@ -26,7 +28,9 @@ class SafetensorsFile(TensorFile):
         self._file = file
         with self._open() as opened:
             views = {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118 -- not a mapping
-            self.described = {name: (tuple(view.get_shape()), view.get_dtype()) for name, view in views.items()}
+            self.described = {
+                name: (tuple(view.get_shape()), view.get_dtype()) for name, view in views.items()
+            }
 
     def read(self, name: str) -> np.ndarray:
         with self._open() as opened:
@@ -72,7 +76,9 @@ class Format:
         return f"{stem}-*-of-*{dot}{suffix}"
 
     def patterns(self, names: Collection[str]) -> tuple[str, ...]:
-        """The files to fetch of a repository that holds `names`: the weights in this format. Empty where it has none."""
+        """The files to fetch of a repository that holds `names`: the weights in this format. Empty
+        where it has none.
+        """
         if self.single in names:
             return (self.single,)
         return (self.index, self.shards) if self.index in names else ()
@@ -99,8 +105,10 @@ def find_format(names: Collection[str], where: str) -> Format:
             return found
     others = sorted({"tf_model.h5", "rust_model.ot"} & set(names))
     raise UserError(
-        f"{where} holds no {', no '.join(each.single for each in FORMATS)} and no index of their shards"
+        f"{where} holds no {', no '.join(each.single for each in FORMATS)} and no index of their"
+        " shards"
         + (f"; {' and '.join(others)} cannot be read here" if others else "")
-        + ". Transformers' AutoModel.from_pretrained(SOURCE).save_pretrained(FOLDER) writes model.safetensors (version 4, with "
-        "from_tf=True, also from tf_model.h5). Or set encoder.random_weights to try the size out."
+        + ". Transformers' AutoModel.from_pretrained(SOURCE).save_pretrained(FOLDER) writes"
+        " model.safetensors (version 4, with from_tf=True, also from tf_model.h5). Or set"
+        " encoder.random_weights to try the size out."
     )

@@ -1,7 +1,8 @@
-"""Names of a checkpoint's tensors and of our parameters, paired one to one so that the same table reads and writes.
+"""Names of a checkpoint's tensors and of our parameters, paired one to one so that the same table
+reads and writes.
 
-A name may hold `{layer}`, which stands for each layer's number. Where layers are stacked, our parameter has no number in its
-path: tensor i of the checkpoint is row i of it.
+A name may hold `{layer}`, which stands for each layer's number. Where layers are stacked, our
+parameter has no number in its path: tensor i of the checkpoint is row i of it.
 """
 
 import dataclasses
@@ -16,7 +17,8 @@ class Name:
     Attributes:
       tensor, parameter: their names.
       transpose: PyTorch's [out, in] is our kernel's [in, out].
-      first: lower layers have no such tensor. Their row of a stacked parameter is there, and nothing reads it.
+      first: lower layers have no such tensor. Their row of a stacked parameter is there, and
+        nothing reads it.
     """
 
     tensor: str
@@ -27,7 +29,9 @@ class Name:
 
 def linear(tensor: str, parameter: str) -> tuple[Name, ...]:
     """A dense layer, with or without a bias."""
-    return Name(f"{tensor}.weight", f"{parameter}.kernel", transpose=True), Name(f"{tensor}.bias", f"{parameter}.bias")
+    return Name(f"{tensor}.weight", f"{parameter}.kernel", transpose=True), Name(
+        f"{tensor}.bias", f"{parameter}.bias"
+    )
 
 
 def norm(tensor: str, parameter: str, *, first: int = 0) -> tuple[Name, ...]:
@@ -44,7 +48,9 @@ def table(tensor: str, parameter: str) -> tuple[Name, ...]:
 
 
 def prefixes(model: str) -> tuple[str, ...]:
-    """What may stand before an encoder's names: `model` in a task model, `0.auto_model` in sentence-transformers' files."""
+    """What may stand before an encoder's names: `model` in a task model, `0.auto_model` in
+    sentence-transformers' files.
+    """
     return "", f"{model}.", "0.auto_model.", f"0.auto_model.{model}."
 
 
@@ -62,11 +68,14 @@ class NameTable:
     """All of an architecture's names.
 
     Attributes:
-      pairs: every tensor that an encoder of the architecture may have; config.json decides which of them it has.
+      pairs: every tensor that an encoder of the architecture may have; config.json decides which of
+        them it has.
       anchor: the tensor by which a checkpoint's prefix is found: always there, once.
       prefixes: what may stand before the names.
-      ignored: regular expressions of tensors, without prefix, that are known and not part of the encoder.
-      aliases: other names of tied tensors; a tensor under its alias counts where it is not there under its own name.
+      ignored: regular expressions of tensors, without prefix, that are known and not part of the
+        encoder.
+      aliases: other names of tied tensors; a tensor under its alias counts where it is not there
+        under its own name.
     """
 
     pairs: tuple[Name, ...]
@@ -75,7 +84,9 @@ class NameTable:
     ignored: tuple[str, ...]
     aliases: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
-    def slots(self, num_layers: int, parameters: Collection[str], *, stacked: bool) -> dict[str, Slot]:
+    def slots(
+        self, num_layers: int, parameters: Collection[str], *, stacked: bool
+    ) -> dict[str, Slot]:
         """The names of an encoder's tensors, without prefix, and where they go.
 
         Args:
@@ -95,25 +106,48 @@ class NameTable:
         return slots
 
     def unread(self) -> set[str]:
-        """Paths of parameters, layers not stacked, that have no tensor and that nothing reads: see `Name.first`."""
-        return {pair.parameter.replace("{layer}", str(layer)) for pair in self.pairs for layer in range(pair.first)}
+        """Paths of parameters, layers not stacked, that have no tensor and that nothing reads: see
+        `Name.first`.
+        """
+        return {
+            pair.parameter.replace("{layer}", str(layer))
+            for pair in self.pairs
+            for layer in range(pair.first)
+        }
 
     def find(
-        self, keys: Sequence[str], slots: dict[str, Slot], problems: list[str], *, ignored: Sequence[str] = ()
+        self,
+        keys: Sequence[str],
+        slots: dict[str, Slot],
+        problems: list[str],
+        *,
+        ignored: Sequence[str] = (),
     ) -> dict[str, str]:
-        """Pairs each of `slots` with the key of a checkpoint that fills it; notes in `problems` what does not fit.
+        """Pairs each of `slots` with the key of a checkpoint that fills it; notes in `problems`
+        what does not fit.
 
         `ignored`: as the table's own, and beside them.
 
         Returns:
           Checkpoint key by tensor name. Tensors that are missing are left out.
         """
-        plain = {key: _OLD_NORM.sub(lambda old: f"LayerNorm.{_NEW_NORM[old[1]]}", key) for key in keys}
-        anchors = {self.anchor, *(alias for alias, name in self.aliases.items() if name == self.anchor)}
-        prefixes = [prefix for prefix in self.prefixes if any(prefix + anchor in plain.values() for anchor in anchors)]
+        plain = {
+            key: _OLD_NORM.sub(lambda old: f"LayerNorm.{_NEW_NORM[old[1]]}", key) for key in keys
+        }
+        anchors = {
+            self.anchor,
+            *(alias for alias, name in self.aliases.items() if name == self.anchor),
+        }
+        prefixes = [
+            prefix
+            for prefix in self.prefixes
+            if any(prefix + anchor in plain.values() for anchor in anchors)
+        ]
         if len(prefixes) != 1:
             expected = ", ".join(repr(prefix + self.anchor) for prefix in self.prefixes)
-            problems.append(f"expected exactly one of {expected}; found {len(prefixes)} among {_some(keys)}")
+            problems.append(
+                f"expected exactly one of {expected}; found {len(prefixes)} among {_some(keys)}"
+            )
             return {}
         found: dict[str, str] = {}
         unknown = []

@@ -23,7 +23,9 @@ from eacl_jax.errors import UserError
 _FLOATS = ("F64", "F32", "F16", "BF16")
 
 
-def load_parameters(encoder: Encoder, checkpoint: Checkpoint, *, ignored: Sequence[str] = ()) -> Encoder:
+def load_parameters(
+    encoder: Encoder, checkpoint: Checkpoint, *, ignored: Sequence[str] = ()
+) -> Encoder:
     """An abstract encoder (`nnx.eval_shape`) with a checkpoint's weights.
 
     Args:
@@ -32,7 +34,8 @@ def load_parameters(encoder: Encoder, checkpoint: Checkpoint, *, ignored: Sequen
       ignored: regular expressions of further tensors that may be there.
 
     Raises:
-      UserError: lists every tensor that is missing, of another architecture, or of the wrong shape or type.
+      UserError: lists every tensor that is missing, of another architecture, or of the wrong shape
+        or type.
     """
     slots = tensor_slots(encoder)
     shapes = tensor_shapes(encoder)
@@ -45,18 +48,21 @@ def load_parameters(encoder: Encoder, checkpoint: Checkpoint, *, ignored: Sequen
             problems.append(f"{key!r} is {list(shape)} of {dtype}, config.json makes it {expected}")
     if problems:
         raise UserError(
-            f"{checkpoint.path} does not fit its config.json ({type(encoder).__name__}):\n  " + "\n  ".join(problems)
+            f"{checkpoint.path} does not fit its config.json ({type(encoder).__name__}):\n  "
+            + "\n  ".join(problems)
         )
     return _fill(encoder, slots, lambda name: _finite(checkpoint, found[name]))
 
 
 def _finite(checkpoint: Checkpoint, key: str) -> Iterator[Piece]:
-    """A tensor's pieces. Raises `UserError` at one with NaN or infinity: each answer and loss would be NaN."""
+    """A tensor's pieces. Raises `UserError` at one with NaN or infinity: each answer and loss would
+    be NaN.
+    """
     for rows, piece in checkpoint.pieces(key):
         if not np.isfinite(np.sum(piece, dtype=np.float64)):
             raise UserError(
-                f"{checkpoint.path}: tensor {key!r} holds NaN or infinity: the file is damaged, or its training went wrong; "
-                "fetch or save it again."
+                f"{checkpoint.path}: tensor {key!r} holds NaN or infinity: the file is damaged, or"
+                " its training went wrong; fetch or save it again."
             )
         yield rows, piece
 
@@ -73,15 +79,17 @@ def draw_parameters(encoder: Encoder, *, seed: int, deviation: float) -> Encoder
         leaf = slots[name].path.rpartition(".")[2]
         if leaf == "scale" or leaf.endswith("bias"):
             return np.full(shapes[name], leaf == "scale", np.float32)
-        return np.random.default_rng([seed, zlib.crc32(name.encode())]).standard_normal(shapes[name], np.float32) * np.float32(
-            deviation
-        )
+        return np.random.default_rng([seed, zlib.crc32(name.encode())]).standard_normal(
+            shapes[name], np.float32
+        ) * np.float32(deviation)
 
     return _fill(encoder, slots, lambda name: [(slice(None), draw(name))])
 
 
 def to_checkpoint(encoder: Encoder) -> dict[str, np.ndarray]:
-    """All parameters, float32, under the names that Hugging Face gives them in the bare encoder (no prefix)."""
+    """All parameters, float32, under the names that Hugging Face gives them in the bare encoder (no
+    prefix).
+    """
     values = {path: np.asarray(parameter[...]) for path, parameter in _parameters(encoder).items()}
     tensors = {}
     for name, slot in tensor_slots(encoder).items():
@@ -91,7 +99,11 @@ def to_checkpoint(encoder: Encoder) -> dict[str, np.ndarray]:
 
 
 def save(
-    encoder: Encoder, config: Mapping[str, Any], folder: Path, *, dtype: Literal["float32", "float16"] = "float32"
+    encoder: Encoder,
+    config: Mapping[str, Any],
+    folder: Path,
+    *,
+    dtype: Literal["float32", "float16"] = "float32",
 ) -> None:
     """Writes model.safetensors and config.json, which `load` and PyTorch transformers read.
 
@@ -101,27 +113,38 @@ def save(
       folder: made where it is missing.
       dtype: of the weights in the file.
 
-    Keys and values of a prefix are written too; transformers has no place for them and leaves them out.
+    Keys and values of a prefix are written too; transformers has no place for them and leaves them
+    out.
     """
     folder.mkdir(parents=True, exist_ok=True)
     described = folder / "config.json"
     # Transformers loads in the type that is named there, and what was float16 is float32 now.
     types = {name: dtype for name in ("dtype", "torch_dtype") if name in config}
-    described.write_text(json.dumps({**config, **types}, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    tensors = {name: tensor.astype(dtype, copy=False) for name, tensor in to_checkpoint(encoder).items()}
+    described.write_text(
+        json.dumps({**config, **types}, indent=2, sort_keys=True) + "\n", encoding="utf-8"
+    )
+    tensors = {
+        name: tensor.astype(dtype, copy=False) for name, tensor in to_checkpoint(encoder).items()
+    }
     write_tensors(tensors, folder / SINGLE, readable_as=described)
 
 
 def write_tensors(tensors: Mapping[str, np.ndarray], file: Path, *, readable_as: Path) -> None:
-    """Writes a safetensors file that whoever may read `readable_as` may read too; by itself the library lets only the owner."""
+    """Writes a safetensors file that whoever may read `readable_as` may read too; by itself the
+    library lets only the owner.
+    """
     save_file(dict(tensors), file, metadata={"format": "pt"})
     shutil.copymode(readable_as, file)
 
 
 def tensor_slots(encoder: Encoder) -> dict[str, Slot]:
-    """Where each tensor of the encoder's checkpoint goes; checks that together they are all of its parameters."""
+    """Where each tensor of the encoder's checkpoint goes; checks that together they are all of its
+    parameters.
+    """
     parameters = set(_parameters(encoder))
-    slots = encoder.names.slots(encoder.num_layers, parameters, stacked=not isinstance(encoder.layers, nnx.List))
+    slots = encoder.names.slots(
+        encoder.num_layers, parameters, stacked=not isinstance(encoder.layers, nnx.List)
+    )
     if unnamed := parameters - {slot.path for slot in slots.values()} - encoder.names.unread():
         raise ValueError(f"{type(encoder).__name__}.names leaves out {unnamed}.")
     return slots
@@ -138,16 +161,22 @@ def tensor_shapes(encoder: Encoder) -> dict[str, tuple[int, ...]]:
 
 
 def _parameters(encoder: Encoder) -> dict[str, nnx.Variable]:
-    return {".".join(map(str, path)): leaf for path, leaf in nnx.to_flat_state(nnx.state(encoder, nnx.Param))}
+    return {
+        ".".join(map(str, path)): leaf
+        for path, leaf in nnx.to_flat_state(nnx.state(encoder, nnx.Param))
+    }
 
 
-def _fill(encoder: Encoder, slots: Mapping[str, Slot], read: Callable[[str], Iterable[Piece]]) -> Encoder:
+def _fill(
+    encoder: Encoder, slots: Mapping[str, Slot], read: Callable[[str], Iterable[Piece]]
+) -> Encoder:
     graphdef, abstract = nnx.split(encoder, nnx.Param)
     names: dict[str, list[str]] = {}
     for name, slot in slots.items():
         names.setdefault(slot.path, []).append(name)
     filled = {}
-    # The largest first: what is in memory twice, for a moment, is then largest while the rest is not there yet.
+    # The largest first: what is in memory twice, for a moment, is then largest while the rest is
+    # not there yet.
     for path, leaf in sorted(nnx.to_flat_state(abstract), key=lambda item: -item[1].size):
         tensors = names.get(".".join(map(str, path)), ())
         value = _assemble(leaf.shape, {name: slots[name] for name in tensors}, read)
@@ -158,8 +187,12 @@ def _fill(encoder: Encoder, slots: Mapping[str, Slot], read: Callable[[str], Ite
     return nnx.merge(graphdef, nnx.from_flat_state(filled.items()))
 
 
-def _assemble(shape: tuple[int, ...], slots: Mapping[str, Slot], read: Callable[[str], Iterable[Piece]]) -> np.ndarray:
-    """A parameter from the tensors that fill it. A row that none fills is never read: see `Name.first`."""
+def _assemble(
+    shape: tuple[int, ...], slots: Mapping[str, Slot], read: Callable[[str], Iterable[Piece]]
+) -> np.ndarray:
+    """A parameter from the tensors that fill it. A row that none fills is never read: see
+    `Name.first`.
+    """
     value = _aligned_ones(shape)
     for name, slot in slots.items():
         layer = value if slot.row is None else value[slot.row]
@@ -170,7 +203,9 @@ def _assemble(shape: tuple[int, ...], slots: Mapping[str, Slot], read: Callable[
 
 
 def _aligned_ones(shape: tuple[int, ...]) -> np.ndarray:
-    """A float32 array at a multiple of 64 bytes: on a CPU, JAX takes such memory over without a copy."""
+    """A float32 array at a multiple of 64 bytes: on a CPU, JAX takes such memory over without a
+    copy.
+    """
     size = math.prod(shape) * 4
     memory = np.empty(size + 64, np.uint8)
     start = -memory.ctypes.data % 64

@@ -1,4 +1,6 @@
-"""How much may wait: what is over it is refused at once, and told when to come back."""
+"""How much may wait: what is over it is refused at once, and the caller learns when to come
+back.
+"""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -7,14 +9,16 @@ from eacl_jax.serving.errors import ApiError, try_again
 
 
 class Admission:
-    """Lets work in while there is room for it and the service is up. For one thread: the event loop's."""
+    """Lets work in while there is room for it and the service is up. For one thread: the event
+    loop's.
+    """
 
     def __init__(self, room: int, *, pace: Callable[[], float]) -> None:
         """Args:
         room: utterances that may be in at once.
         pace: seconds that an utterance takes at present.
         """
-        self.held = 0
+        self.waiting = 0
         self.ready = False
         self.stopping = False
         self._room, self._pace = room, pace
@@ -30,14 +34,14 @@ class Admission:
             raise shutting_down()
         if not self.ready:
             raise not_ready()
-        if self.held + utterances > self._room:
-            message = f"{self.held} utterances are waiting, and there is room for {self._room}."
-            raise try_again("busy", message, self.held * self._pace())
-        self.held += utterances
+        if self.waiting + utterances > self._room:
+            message = f"{self.waiting} utterances are waiting, and there is room for {self._room}."
+            raise try_again("busy", message, self.waiting * self._pace())
+        self.waiting += utterances
         try:
             yield
         finally:
-            self.held -= utterances
+            self.waiting -= utterances
 
 
 def not_ready() -> ApiError:
@@ -48,4 +52,6 @@ def not_ready() -> ApiError:
 
 def shutting_down() -> ApiError:
     """503 for what comes, or is still there, when the service ends."""
-    return ApiError(503, "shutting_down", "the service is shutting down; ask another, or again when it is back.")
+    return ApiError(
+        503, "shutting_down", "the service is shutting down; ask another, or again when it is back."
+    )

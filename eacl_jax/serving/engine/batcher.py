@@ -1,4 +1,6 @@
-"""The one thread that owns the recognizer: takes what waits, whoever asks, and answers it together."""
+"""The one thread that owns the recognizer: takes what waits, whoever asks, and answers it
+together.
+"""
 
 import itertools
 import logging
@@ -39,11 +41,12 @@ class Unanswerable(UserError):
 
 
 class Batcher:
-    """Answers jobs in batches. A batch is what waits when the one before it is done, a piece of each job in turn, so that small
-    requests wait for their turn and not for large ones to end.
+    """Answers jobs in batches. A batch is what waits when the one before it is done, a piece of
+    each job in turn, so that small requests wait for their turn and not for large ones to end.
 
-    It never waits for a batch to fill: on an idle service that would only delay the one who asks, and on a busy one batches
-    fill by themselves while the one before is computed. On a CPU a fuller batch is no faster per utterance anyway.
+    It never waits for a batch to fill: on an idle service that would only delay the one who asks,
+    and on a busy one batches fill by themselves while the one before is computed. On a CPU a fuller
+    batch is no faster per utterance anyway.
     """
 
     def __init__(
@@ -58,7 +61,7 @@ class Batcher:
         recognizer: used by the batcher's thread alone, once it is started.
         size: utterances a batch.
         label_sets: recognizers with a request's own labels that are kept.
-        saw_batch: told the utterances and seconds of each batch.
+        saw_batch: gets the utterances and seconds of each batch.
         """
         self.pace = 0.01
         """Seconds that an utterance takes at present."""
@@ -78,7 +81,9 @@ class Batcher:
           warm: first compile everything.
           ready: called by the thread when it begins to answer, or with what kept it from that.
         """
-        self._thread = threading.Thread(target=self._run, args=(warm, ready), name="recognizer", daemon=True)
+        self._thread = threading.Thread(
+            target=self._run, args=(warm, ready), name="recognizer", daemon=True
+        )
         self._thread.start()
 
     def submit(self, job: Job) -> None:
@@ -105,8 +110,17 @@ class Batcher:
         ready(None)
         while pieces := self._next():
             began = time.perf_counter()
-            self._answer([(piece, found) for piece in pieces if (found := self._for_labels(piece.job)) is not None])
-            seconds, count = time.perf_counter() - began, sum(len(piece.utterances) for piece in pieces)
+            self._answer(
+                [
+                    (piece, found)
+                    for piece in pieces
+                    if (found := self._for_labels(piece.job)) is not None
+                ]
+            )
+            seconds, count = (
+                time.perf_counter() - began,
+                sum(len(piece.utterances) for piece in pieces),
+            )
             self.pace += _WEIGHT * (seconds / count - self.pace)
             self._saw_batch(count, seconds)
 
@@ -130,7 +144,9 @@ class Batcher:
                 if self._closed:
                     return []
                 # One that is larger than a batch has one for itself.
-                while self._jobs and (self._jobs[0].over or room >= self._jobs[0].pieces[0].cost or not pieces):
+                while self._jobs and (
+                    self._jobs[0].over or room >= self._jobs[0].pieces[0].cost or not pieces
+                ):
                     job = self._jobs.popleft()
                     if job.over:
                         continue
@@ -141,7 +157,9 @@ class Batcher:
         return pieces
 
     def _for_labels(self, job: Job) -> "EmotionRecognizer | None":
-        """The recognizer with the job's labels. None where it cannot be made; the job then has failed."""
+        """The recognizer with the job's labels. None where it cannot be made; the job then has
+        failed.
+        """
         key = tuple(job.labels.items())
         if not key:
             job.warnings = self._recognizer.warnings
@@ -158,7 +176,9 @@ class Batcher:
         return found
 
     def _answer(self, work: Sequence[_Work]) -> None:
-        """Answers pieces together; where that fails, one after the other, so that a job fails for its own sake only."""
+        """Answers pieces together; where that fails, one after the other, so that a job fails for
+        its own sake only.
+        """
         work = [(piece, recognizer) for piece, recognizer in work if not piece.job.over]
         if not work:
             return
@@ -181,7 +201,9 @@ class Batcher:
         for (piece, _), answer in zip(work, answers, strict=True):
             long = next((number for number, each in enumerate(answer) if each.truncated), None)
             if long is not None and piece.job.on_long == "refuse":
-                piece.job.fail(Unanswerable("the text is too long", piece.dialogue, piece.start + long, "text"))
+                piece.job.fail(
+                    Unanswerable("the text is too long", piece.dialogue, piece.start + long, "text")
+                )
             else:
                 piece.job.take(answer)
 
@@ -196,15 +218,24 @@ class Batcher:
         return answers
 
     def _examples(self, pieces: Sequence[Piece]) -> "dict[Piece, list[Example]]":
-        """The prompts of each piece's utterances. Those of long texts that are to be refused are cut, and refused when it is
-        known who asked for them: a text that is too long may be another's past.
+        """The prompts of each piece's utterances. Those of long texts that are to be refused are
+        cut, and refused when it is known who asked for them: a text that is too long may be
+        another's past.
         """
         found = {}
         for on_long, kind in itertools.groupby(sorted(pieces, key=_pooled), key=_pooled):
             some = list(kind)
-            examples = iter(self._recognizer.examples([piece.window() for piece in some], on_long="pool" if on_long else "cut"))
+            examples = iter(
+                self._recognizer.examples(
+                    [piece.window() for piece in some], on_long="pool" if on_long else "cut"
+                )
+            )
             for piece in some:
-                found[piece] = list(itertools.islice(examples, len(piece.past), len(piece.past) + len(piece.utterances)))
+                found[piece] = list(
+                    itertools.islice(
+                        examples, len(piece.past), len(piece.past) + len(piece.utterances)
+                    )
+                )
         return found
 
 

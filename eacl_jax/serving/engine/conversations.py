@@ -1,4 +1,6 @@
-"""Conversations that go on between requests: each in its order, forgotten when nobody adds to it."""
+"""Conversations that go on between requests: each in its order, forgotten when nobody adds to
+it.
+"""
 
 import asyncio
 import contextlib
@@ -54,7 +56,13 @@ class Conversations:
         forgot: called when one was forgotten to make room.
         clock: seconds.
         """
-        self._start, self._most, self._idle, self._forgot, self._clock = start, most, idle, forgot, clock
+        self._start, self._most, self._idle, self._forgot, self._clock = (
+            start,
+            most,
+            idle,
+            forgot,
+            clock,
+        )
         self._kept: OrderedDict[str, _Kept] = OrderedDict()  # the last used comes last
 
     def __len__(self) -> int:
@@ -69,8 +77,8 @@ class Conversations:
 
     @contextlib.asynccontextmanager
     async def turn(self, identity: str) -> AsyncIterator[Labelled]:
-        """The conversation, for this caller alone until the block ends; callers come in their order. It is started where there
-        is none, and not kept where nothing was said in it.
+        """The conversation, for this caller alone until the block ends; callers come in their
+        order. It is started where there is none, and not kept where nothing was said in it.
 
         Raises:
           ApiError: 429, as many as may be wait for answers at this moment.
@@ -97,7 +105,9 @@ class Conversations:
     def forget_idle(self) -> None:
         """Forgets those that nobody added to for long."""
         oldest = self._clock() - self._idle
-        for identity, kept in list(itertools.takewhile(lambda item: item[1].used <= oldest, self._kept.items())):
+        for identity, kept in list(
+            itertools.takewhile(lambda item: item[1].used <= oldest, self._kept.items())
+        ):
             if not kept.users:
                 self._drop(identity, kept)
 
@@ -111,11 +121,16 @@ class Conversations:
     def _make_room(self) -> None:
         longest = next((identity for identity, kept in self._kept.items() if not kept.users), None)
         if longest is None:
-            message = f"{len(self._kept)} conversations wait for their answers, and no more are kept."
+            message = (
+                f"{len(self._kept)} conversations wait for their answers, and no more are kept."
+            )
             raise try_again("too_many_conversations", message, 1)
         self._drop(longest, self._kept[longest])
         self._forgot()
-        seldom.warning(f"{self._most} conversations are kept, and no more: for a new one, the one idle longest is forgotten.")
+        seldom.warning(
+            f"{self._most} conversations are kept, and no more: for a new one, the one idle longest"
+            " is forgotten."
+        )
 
     @contextlib.asynccontextmanager
     async def _use(self, identity: str, kept: _Kept) -> AsyncIterator[None]:

@@ -1,4 +1,6 @@
-"""What a request asks of the recognizer, in pieces that can be mixed with other requests' pieces."""
+"""What a request asks of the recognizer, in pieces that can be mixed with other requests'
+pieces.
+"""
 
 import asyncio
 import contextlib
@@ -46,7 +48,9 @@ class Piece:
 
 
 class Job:
-    """One request's pieces, and the answers to them, which one thread adds in order while another waits for all."""
+    """One request's pieces, and the answers to them, which one thread adds in order while another
+    waits for all.
+    """
 
     def __init__(self, labels: Mapping[str, str], on_long: "OnLong", *, most_tokens: int) -> None:
         """Args:
@@ -67,11 +71,18 @@ class Job:
         self._most_tokens = most_tokens
 
     def add(self, dialogue: Dialogue, number: int, *, size: int, most_past: int) -> None:
-        """Adds all utterances of a dialogue, `size` a piece; one where each may be several prompts."""
+        """Adds all utterances of a dialogue, `size` a piece; one where each may be several
+        prompts.
+        """
         said = dialogue.utterances
         size = 1 if self.on_long == "pool" else size
         for start in range(0, len(said), size):
-            self._add(number, start, said[start : start + size], last(said[max(start - most_past, 0) : start], most_past))
+            self._add(
+                number,
+                start,
+                said[start : start + size],
+                last(said[max(start - most_past, 0) : start], most_past),
+            )
 
     def add_last(self, dialogue: Dialogue) -> None:
         """Adds the last utterance of a dialogue; the others are its past."""
@@ -97,7 +108,13 @@ class Job:
         finally:
             self.over = True
 
-    def _add(self, dialogue: int, start: int, utterances: tuple[Utterance, ...], past: tuple[Utterance, ...]) -> None:
+    def _add(
+        self,
+        dialogue: int,
+        start: int,
+        utterances: tuple[Utterance, ...],
+        past: tuple[Utterance, ...],
+    ) -> None:
         cost = len(utterances)
         if self.on_long == "pool":  # most tokens are a character or more
             cost += sum(len(said.text) // self._most_tokens for said in utterances)

@@ -42,7 +42,9 @@ class Turn:
 
 
 class Service:
-    """What the endpoints share: the recognizer's thread, who is let in, the conversations and the metrics."""
+    """What the endpoints share: the recognizer's thread, who is let in, the conversations and the
+    metrics.
+    """
 
     def __init__(self, recognizer: "EmotionRecognizer", settings: ServiceSettings) -> None:
         """Args:
@@ -57,9 +59,14 @@ class Service:
             idle=settings.idle,
             forgot=lambda: self.telemetry.forgotten.inc(),
         )
-        self.telemetry = Telemetry(queued=lambda: self.admission.held, conversations=lambda: len(self.conversations))
+        self.telemetry = Telemetry(
+            queued=lambda: self.admission.waiting, conversations=lambda: len(self.conversations)
+        )
         self._batcher = Batcher(
-            recognizer, size=settings.batch, label_sets=settings.label_sets, saw_batch=self.telemetry.saw_batch
+            recognizer,
+            size=settings.batch,
+            label_sets=settings.label_sets,
+            saw_batch=self.telemetry.saw_batch,
         )
         self._jobs: set[Job] = set()
         self._gave_up = False
@@ -70,7 +77,9 @@ class Service:
         """Starts the recognizer's thread. Without `settings.warm` the service is ready then."""
         self._loop = asyncio.get_running_loop()
         self._up = self._loop.create_future()
-        self._batcher.start(warm=self.settings.warm, ready=lambda error: self._call(self._settle, error))
+        self._batcher.start(
+            warm=self.settings.warm, ready=lambda error: self._call(self._settle, error)
+        )
         if not self.settings.warm:
             await self._up
 
@@ -79,8 +88,8 @@ class Service:
         self._up.add_done_callback(lambda up: None if up.cancelled() else tell(up.exception()))
 
     def stop(self) -> None:
-        """Lets nobody in any more, and gives up after the time of grace what is not answered by then. A signal handler may
-        call it.
+        """Lets nobody in any more, and gives up after the time of grace what is not answered by
+        then. A signal handler may call it.
         """
         if not self.admission.stopping:
             self.admission.stopping = True
@@ -95,11 +104,13 @@ class Service:
     async def predict(
         self, dialogues: Sequence[Dialogue], labels: Mapping[str, str], on_long: "OnLong" = "cut"
     ) -> tuple[list[DialoguePrediction], tuple[str, ...]]:
-        """The emotions of all utterances of each dialogue, and what was found in the labels (`EmotionRecognizer.warnings`).
+        """The emotions of all utterances of each dialogue, and what was found in the labels
+        (`EmotionRecognizer.warnings`).
 
         Args:
           dialogues: checked ones.
-          labels: labels to use in place of the model's with a word or phrase each; empty for the model's.
+          labels: labels to use in place of the model's with a word or phrase each; empty for the
+            model's.
           on_long: as of `EmotionRecognizer.predict`.
 
         Raises:
@@ -114,10 +125,15 @@ class Service:
             for number, dialogue in enumerate(dialogues):
                 job.add(dialogue, number, size=size, most_past=self._batcher.most_past)
             answers = iter(await self._run(job))
-        found = [DialoguePrediction(each.id, tuple(next(answers) for _ in each.utterances), each.other) for each in dialogues]
+        found = [
+            DialoguePrediction(each.id, tuple(next(answers) for _ in each.utterances), each.other)
+            for each in dialogues
+        ]
         return found, job.warnings
 
-    async def say(self, identity: str, utterance: Utterance, labels: Mapping[str, str], on_long: "OnLong") -> Turn:
+    async def say(
+        self, identity: str, utterance: Utterance, labels: Mapping[str, str], on_long: "OnLong"
+    ) -> Turn:
         """Adds an utterance to a conversation. Where it fails, nothing is added.
 
         Args:
@@ -165,7 +181,9 @@ class Service:
             self._up.set_exception(error)
 
     def _call(self, function: Callable[..., object], *arguments: object) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: the service has ended meanwhile
+        with contextlib.suppress(
+            RuntimeError
+        ):  # the loop is closed: the service has ended meanwhile
             self._loop.call_soon_threadsafe(function, *arguments)
 
     def _give_up(self) -> None:
@@ -176,7 +194,7 @@ class Service:
 
 def _other_labels(identity: str, labels: Iterable[str]) -> ApiError:
     message = (
-        f"labels: the conversation {identity!r} is answered by {', '.join(labels):.200}, since its first utterance; leave "
-        "labels out, or begin another conversation."
+        f"labels: the conversation {identity!r} is answered by {', '.join(labels):.200}, since its"
+        " first utterance; leave labels out, or begin another conversation."
     )
     return ApiError(409, "other_labels", message, field="labels")

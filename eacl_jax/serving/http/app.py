@@ -1,4 +1,6 @@
-"""Puts the service together: endpoints, page, documentation, and what every request passes through."""
+"""Puts the service together: endpoints, page, documentation, and what every request passes
+through.
+"""
 
 import asyncio
 import contextlib
@@ -60,7 +62,11 @@ def create_app(recognizer: "EmotionRecognizer", settings: ServiceSettings) -> Fa
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        exception_handlers={HTTPException: on_http_error, RequestValidationError: on_invalid, Exception: on_fault},
+        exception_handlers={
+            HTTPException: on_http_error,
+            RequestValidationError: on_invalid,
+            Exception: on_fault,
+        },
     )
     app.state.service = service
     # The guard asks for the token, on every path; this only has the description say so.
@@ -71,10 +77,18 @@ def create_app(recognizer: "EmotionRecognizer", settings: ServiceSettings) -> Fa
     app.include_router(site.router)
     # The last one added sees a request first.
     app.add_middleware(Heads)
-    app.add_middleware(Intake, body_bytes=settings.limits.body_bytes, seconds=settings.timeout, requests=settings.requests)
-    # The description is the same wherever this version is installed, so it needs no token, which a browser could not send.
+    app.add_middleware(
+        Intake,
+        body_bytes=settings.limits.body_bytes,
+        seconds=settings.timeout,
+        requests=settings.requests,
+    )
+    # The description is the same wherever this version is installed, so it needs no token, which a
+    # browser could not send.
     open_paths = site.PATHS | docs.PATHS
-    app.add_middleware(Guard, token=settings.token, host=settings.host, open_paths=open_paths, probes=PROBES)
+    app.add_middleware(
+        Guard, token=settings.token, host=settings.host, open_paths=open_paths, probes=PROBES
+    )
     app.add_middleware(Measure, telemetry=service.telemetry)
     return app
 

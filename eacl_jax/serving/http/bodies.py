@@ -1,4 +1,6 @@
-"""Request bodies: JSON in UTF-8, read strictly, so that what a caller did not mean is an error and not a guess."""
+"""Request bodies: JSON in UTF-8, read strictly, so that what a caller did not mean is an error and
+not a guess.
+"""
 
 import json
 import zlib
@@ -40,33 +42,45 @@ def unpack(body: bytes, encoding: str, most: int) -> bytes:
     try:
         found = reader.decompress(body, most + 1)
     except zlib.error as error:
-        raise _bad("the body is no gzip, as its header Content-Encoding says", "bad_gzip") from error
+        raise _bad(
+            "the body is no gzip, as its header Content-Encoding says", "bad_gzip"
+        ) from error
     if len(found) > most:
         raise too_large(most)
     if not reader.eof or reader.unused_data:
-        raise _bad("the body's gzip does not end where the body does; send one whole member", "bad_gzip")
+        raise _bad(
+            "the body's gzip does not end where the body does; send one whole member", "bad_gzip"
+        )
     return found
 
 
 def too_large(most: int) -> ApiError:
     """413 for a body of more bytes."""
-    return ApiError(413, "too_large", f"the body is longer than the limit of {most} bytes; send less at once.")
+    return ApiError(
+        413, "too_large", f"the body is longer than the limit of {most} bytes; send less at once."
+    )
 
 
 def read_json(body: bytes) -> Any:
     """The value of a JSON text in UTF-8 (a byte order mark may come first).
 
     Raises:
-      ApiError: 400; it is no such text, it holds NaN or Infinity, a field twice, or is nested too deep.
+      ApiError: 400; it is no such text, it holds NaN or Infinity, a field twice, or is nested too
+        deep.
     """
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise _bad(f"the body is not UTF-8: byte {error.start} is {body[error.start]:#04x}; encode it as UTF-8") from error
+        raise _bad(
+            f"the body is not UTF-8: byte {error.start} is {body[error.start]:#04x}; encode it as"
+            " UTF-8"
+        ) from error
     try:
         return json.loads(text, object_pairs_hook=_object, parse_constant=_no_number)
     except json.JSONDecodeError as error:
-        raise _bad(f"the body is not JSON: {error.msg} at line {error.lineno} column {error.colno}") from error
+        raise _bad(
+            f"the body is not JSON: {error.msg} at line {error.lineno} column {error.colno}"
+        ) from error
     except RecursionError as error:
         raise _bad("the body's lists and objects are nested too deep") from error
     except ValueError as error:  # an integer of more digits than Python reads
@@ -123,11 +137,19 @@ def _no_number(constant: str) -> Any:
 def _check_type(value: str) -> None:
     kind, *parameters = value.split(";")
     pairs = (each.partition("=") for each in parameters)
-    charsets = {text.strip().strip('"').lower() for name, _, text in pairs if name.strip().lower() == "charset"}
+    charsets = {
+        text.strip().strip('"').lower()
+        for name, _, text in pairs
+        if name.strip().lower() == "charset"
+    }
     if kind.strip().lower() == "application/json" and charsets <= {"utf-8", "utf8"}:
         return
     got = f"not {value!r:.80}" if value else "and there was none"
-    raise ApiError(415, "unsupported_media_type", f"the header Content-Type must be application/json in UTF-8, {got}.")
+    raise ApiError(
+        415,
+        "unsupported_media_type",
+        f"the header Content-Type must be application/json in UTF-8, {got}.",
+    )
 
 
 def _bad(message: str, code: str = "bad_json") -> ApiError:

@@ -1,4 +1,6 @@
-"""Connections as they come: none that waits without end, none whose answers are never taken, no more than there is room for."""
+"""Connections as they come: none that waits without end, none whose answers are never taken, no
+more than there is room for.
+"""
 
 import asyncio
 import dataclasses
@@ -19,8 +21,8 @@ from eacl_jax.serving.http.peers import peer_of
 HEAD_BYTES = 2**14
 """Of a request's first line and headers."""
 
-# Bytes read at once. Bounds how long one connection's bytes keep all others waiting: a chunk of one byte takes as much work as
-# a long one.
+# Bytes read at once. Bounds how long one connection's bytes keep all others waiting: a chunk of one
+# byte takes as much work as a long one.
 _PIECE = 2**11
 # h11's patterns take the square of the number of blanks in a row.
 _BLANKS = 256
@@ -37,8 +39,8 @@ class Room:
     """Limits of all connections together, and what is called when one is reached.
 
     Attributes:
-      connections: at once. Beyond, one whose request has not arrived is closed: the one that waits longest, of the address
-        with most connections.
+      connections: at once. Beyond, one whose request has not arrived is closed: the one that waits
+        longest, of the address with most connections.
       head_seconds: until a connection's next request has begun and its headers are here.
       answer_seconds: in which a caller must read its answer.
       refused: called with the code of each refusal.
@@ -70,7 +72,8 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accepts the connection; where there are too many, closes another."""
         super().connection_made(transport)
-        # Unsent bytes keep the connection open, so `pause_writing` is to be called for any number of them.
+        # Unsent bytes keep the connection open, so `pause_writing` is to be called for any number
+        # of them.
         transport.set_write_buffer_limits(high=0)
         self._peer = peer_of(self.client)
         self._await_request()
@@ -94,7 +97,11 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
     def handle_events(self) -> None:
         """Reads what can be read, and notes whether a request is there."""
         super().handle_events()
-        if self._head_timer is not None and self.cycle is not None and not self.cycle.response_complete:
+        if (
+            self._head_timer is not None
+            and self.cycle is not None
+            and not self.cycle.response_complete
+        ):
             self._head_timer.cancel()
             self._head_timer = None
 
@@ -106,7 +113,9 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
     def pause_writing(self) -> None:
         """Some bytes could not be sent: begins to wait for the caller to take them."""
         super().pause_writing()
-        self._answer_timer = self.loop.call_later(self._room.answer_seconds, self._end, "answer_timeout")
+        self._answer_timer = self.loop.call_later(
+            self._room.answer_seconds, self._end, "answer_timeout"
+        )
 
     def resume_writing(self) -> None:
         """All bytes are sent."""
@@ -125,9 +134,21 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
         """Answers what is no HTTP; uvicorn calls it while h11's error is handled."""
         error = sys.exception()
         if isinstance(error, h11.RemoteProtocolError) and error.error_status_hint == 431:
-            self._refuse(ApiError(431, "headers_too_large", f"the headers are longer than {HEAD_BYTES} bytes; send fewer."))
+            self._refuse(
+                ApiError(
+                    431,
+                    "headers_too_large",
+                    f"the headers are longer than {HEAD_BYTES} bytes; send fewer.",
+                )
+            )
         else:
-            self._refuse(ApiError(400, "bad_request", f"the request is no HTTP/1.1 that can be read: {error or msg!s:.200}."))
+            self._refuse(
+                ApiError(
+                    400,
+                    "bad_request",
+                    f"the request is no HTTP/1.1 that can be read: {error or msg!s:.200}.",
+                )
+            )
 
     def _await_request(self) -> None:
         if self._head_timer is not None:
@@ -139,7 +160,13 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
         begun = bool(self.conn.trailing_data[0])
         if self.conn.our_state is h11.IDLE and begun:
             seconds = self._room.head_seconds
-            self._refuse(ApiError(408, "head_timeout", f"the request's headers did not arrive within {seconds:g} s."))
+            self._refuse(
+                ApiError(
+                    408,
+                    "head_timeout",
+                    f"the request's headers did not arrive within {seconds:g} s.",
+                )
+            )
         else:
             # Browsers open connections ahead; what is not used is closed without further ado.
             self._end("head_timeout" if begun else None)
@@ -154,12 +181,17 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
             return self._end(error.code)
         self._room.refused(error.code)
         body = content(error)
-        headers = [("content-type", "application/json"), ("content-length", str(len(body))), ("connection", "close")]
+        headers = [
+            ("content-type", "application/json"),
+            ("content-length", str(len(body))),
+            ("connection", "close"),
+        ]
         reason = http.HTTPStatus(error.status_code).phrase.encode()
         start = h11.Response(status_code=error.status_code, headers=headers, reason=reason)
         for event in (start, h11.Data(data=body), h11.EndOfMessage()):
             self.transport.write(self.conn.send(event))
-        # Closing at once would reset the connection of one that is still sending, and the answer would be lost with it.
+        # Closing at once would reset the connection of one that is still sending, and the answer
+        # would be lost with it.
         self._stop_timers()
         self._over = True
         self.flow.resume_reading()
@@ -178,12 +210,16 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
 
     def _is_at_work(self) -> bool:
         """Whether a whole request is there and not answered."""
-        return self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body
+        return (
+            self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body
+        )
 
     def _end(self, code: str | None) -> None:
         if code is not None:
             self._room.refused(code)
-        self.connections.discard(self)  # at once: others may come before `connection_lost` is called
+        self.connections.discard(
+            self
+        )  # at once: others may come before `connection_lost` is called
         self._stop_timers()
         self.transport.abort()
 
@@ -201,13 +237,24 @@ class _Http(h11.Connection):
         if self.their_state is h11.IDLE:
             head, _ = self.trailing_data
             end = _HEAD_END.search(head)
-            if end is not None and max(map(len, _RUNS.findall(head, 0, end.start())), default=0) > _BLANKS:
-                raise h11.RemoteProtocolError(f"its headers hold more than {_BLANKS} blanks in a row")
+            if (
+                end is not None
+                and max(map(len, _RUNS.findall(head, 0, end.start())), default=0) > _BLANKS
+            ):
+                raise h11.RemoteProtocolError(
+                    f"its headers hold more than {_BLANKS} blanks in a row"
+                )
         event = super().next_event()
-        if isinstance(event, h11.Request) and {b"content-length", b"transfer-encoding"} <= {name for name, _ in event.headers}:
+        if isinstance(event, h11.Request) and {b"content-length", b"transfer-encoding"} <= {
+            name for name, _ in event.headers
+        }:
             # A proxy may see another end of the body, and the next request elsewhere.
             raise h11.RemoteProtocolError("it has both Content-Length and Transfer-Encoding")
         # What is waited for in a body that has begun is the end of a line.
-        if event is h11.NEED_DATA and self.their_state is h11.SEND_BODY and len(self.trailing_data[0]) > _FRAMING_BYTES:
+        if (
+            event is h11.NEED_DATA
+            and self.their_state is h11.SEND_BODY
+            and len(self.trailing_data[0]) > _FRAMING_BYTES
+        ):
             raise h11.RemoteProtocolError("a chunk of its body does not begin as it should")
         return event

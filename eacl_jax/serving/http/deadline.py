@@ -26,7 +26,9 @@ async def in_time(request: Request, work: Coroutine[Any, Any, Result], seconds: 
     """
     task, gone = asyncio.ensure_future(work), asyncio.ensure_future(_hung_up(request))
     try:
-        done, _ = await asyncio.wait({task, gone}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(
+            {task, gone}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+        )
     finally:
         gone.cancel()
         if not task.done():
@@ -37,7 +39,11 @@ async def in_time(request: Request, work: Coroutine[Any, Any, Result], seconds: 
         await task
     if gone in done:
         raise ClientGone()
-    raise ApiError(504, "timeout", f"there was no answer within {seconds:g} s; send less at once, or try again later.")
+    raise ApiError(
+        504,
+        "timeout",
+        f"there was no answer within {seconds:g} s; send less at once, or try again later.",
+    )
 
 
 async def _hung_up(request: Request) -> None:

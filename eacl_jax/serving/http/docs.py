@@ -1,4 +1,6 @@
-"""`/docs`: the OpenAPI description as a page. The usual viewers load their scripts from other hosts; this one has none."""
+"""`/docs`: the OpenAPI description as a page. The usual viewers load their scripts from other
+hosts; this one has none.
+"""
 
 import functools
 import json
@@ -41,15 +43,23 @@ def page_of(description: Mapping[str, Any]) -> str:
         for line in _operation(method, path, operation)
     ]
     shapes = [line for name, schema in schemas.items() for line in _schema(name, schema)]
-    about = "".join(f"<p>{_text(paragraph)}</p>" for paragraph in info["description"].strip().split("\n\n"))
+    about = "".join(
+        f"<p>{_text(paragraph)}</p>" for paragraph in info["description"].strip().split("\n\n")
+    )
     return "\n".join(
         [
             '<!doctype html><html lang="en"><head><meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>{escape(info['title'])} API</title>",
-            '<link rel="stylesheet" href="docs.css"><link rel="icon" href="icon.svg"></head><body><main>',
+            (
+                '<link rel="stylesheet" href="docs.css"><link rel="icon"'
+                ' href="icon.svg"></head><body><main>'
+            ),
             f"<h1>{escape(info['title'])} {escape(info['version'])}</h1>{about}",
-            '<p>For programs: <a href="openapi.json">openapi.json</a>. For people: <a href=".">the page</a>.</p>',
+            (
+                '<p>For programs: <a href="openapi.json">openapi.json</a>. For people: <a'
+                ' href=".">the page</a>.</p>'
+            ),
             *operations,
             "<h2>What bodies hold</h2>",
             *shapes,
@@ -59,15 +69,24 @@ def page_of(description: Mapping[str, Any]) -> str:
 
 
 def _operation(method: str, path: str, operation: Mapping[str, Any]) -> Iterator[str]:
-    yield f"<section><h2><code>{method.upper()} {escape(path)}</code></h2><p>{_text(operation.get('description', ''))}</p>"
+    yield (
+        f"<section><h2><code>{method.upper()}"
+        f" {escape(path)}</code></h2><p>{_text(operation.get('description', ''))}</p>"
+    )
     rows = [
-        (f"<code>{escape(each['name'])}</code> in the {each['in']}", _text(each["description"]) + _example(each["schema"]))
+        (
+            f"<code>{escape(each['name'])}</code> in the {each['in']}",
+            _text(each["description"]) + _example(each["schema"]),
+        )
         for each in operation.get("parameters", ())
     ]
     if "requestBody" in operation:
         rows.append(("request", _content(operation["requestBody"])))
     rows += [
-        (f"answer {status}", " ".join(filter(None, (_text(answer["description"]), _content(answer)))))
+        (
+            f"answer {status}",
+            " ".join(filter(None, (_text(answer["description"]), _content(answer)))),
+        )
         for status, answer in sorted(operation["responses"].items())
     ]
     yield _table(rows)
@@ -75,12 +94,16 @@ def _operation(method: str, path: str, operation: Mapping[str, Any]) -> Iterator
 
 
 def _schema(name: str, schema: Mapping[str, Any]) -> Iterator[str]:
-    yield f'<section id="{escape(name)}"><h3>{escape(name)}</h3><p>{_text(schema.get("description", ""))}</p>'
+    yield (
+        "<section"
+        f' id="{escape(name)}"><h3>{escape(name)}</h3><p>{_text(schema.get("description", ""))}</p>'
+    )
     required = schema.get("required", ())
     yield _table(
         (
             f"<code>{escape(field)}</code>{'' if field in required else ' (optional)'}",
-            ": ".join(filter(None, (_type(value), _text(value.get("description", ""))))) + _example(value),
+            ": ".join(filter(None, (_type(value), _text(value.get("description", "")))))
+            + _example(value),
         )
         for field, value in schema.get("properties", {}).items()
     )
@@ -93,7 +116,10 @@ def _table(rows: Any) -> str:
 
 
 def _content(holder: Mapping[str, Any]) -> str:
-    return ", ".join(f"{_type(each['schema'])} as {escape(kind)}" for kind, each in holder.get("content", {}).items())
+    return ", ".join(
+        f"{_type(each['schema'])} as {escape(kind)}"
+        for kind, each in holder.get("content", {}).items()
+    )
 
 
 def _type(schema: Mapping[str, Any]) -> str:
@@ -116,11 +142,14 @@ def _type(schema: Mapping[str, Any]) -> str:
 
 def _example(schema: Mapping[str, Any]) -> str:
     return "".join(
-        f"<pre>{escape(json.dumps(example, ensure_ascii=False, indent=1))}</pre>" for example in schema.get("examples", ())
+        f"<pre>{escape(json.dumps(example, ensure_ascii=False, indent=1))}</pre>"
+        for example in schema.get("examples", ())
     )
 
 
 def _text(text: str) -> str:
     """Escaped; what stands between backticks as code."""
     parts = escape(text).split("`")
-    return "".join(f"<code>{part}</code>" if number % 2 else part for number, part in enumerate(parts))
+    return "".join(
+        f"<code>{part}</code>" if number % 2 else part for number, part in enumerate(parts)
+    )

@@ -1,4 +1,4 @@
-"""Who is let in, and what browsers are told to refuse."""
+"""Who is let in, and what browsers are asked to refuse."""
 
 import hmac
 from collections.abc import Collection
@@ -9,25 +9,37 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from eacl_jax.serving.errors import ApiError, response
 from eacl_jax.serving.http.peers import Hosts
 
-# Everything that the page needs is its own, so nothing else may run, be loaded or frame it. There are no CORS headers: other
-# sites' scripts cannot read answers, nor ask for any, as application/json needs the leave that nobody gives.
+# Everything that the page needs is its own, so nothing else may run, be loaded or frame it. There
+# are no CORS headers: other sites' scripts cannot read answers, nor ask for any, as
+# application/json needs the leave that nobody gives.
 _HEADERS = {
-    "content-security-policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "content-security-policy": (
+        "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
 }
 
 
 class Guard:
-    """Asks for the bearer token, or without one for a name of the service's, and adds security headers to every answer."""
+    """Asks for the bearer token, or without one for a name of the service's, and adds security
+    headers to every answer.
+    """
 
     def __init__(
-        self, app: ASGIApp, *, token: str | None, host: str, open_paths: Collection[str], probes: Collection[str]
+        self,
+        app: ASGIApp,
+        *,
+        token: str | None,
+        host: str,
+        open_paths: Collection[str],
+        probes: Collection[str],
     ) -> None:
         """Args:
         app: what is guarded.
         token: that every request must bear; None asks for none.
-        host: that the service listens at; without a token it is asked by this or a loopback name only.
+        host: that the service listens at; without a token it is asked by this or a loopback name
+          only.
         open_paths: those that need no token.
         probes: those that need neither token nor name.
         """
@@ -47,10 +59,13 @@ class Guard:
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
                 if scope["path"].startswith("/v1/"):
-                    headers["cache-control"] = "no-store"  # what was said is not for a proxy or a browser's disk
+                    headers["cache-control"] = (
+                        "no-store"  # what was said is not for a proxy or a browser's disk
+                    )
             await send(message)
 
-        # Nobody here reads cookies, but the framework parses them, in a time that grows with the square of their length.
+        # Nobody here reads cookies, but the framework parses them, in a time that grows with the
+        # square of their length.
         scope["headers"] = [each for each in scope["headers"] if each[0] != b"cookie"]
         if error := self._refusal(scope):
             await response(error, scope)(scope, receive, send_secured)
@@ -65,12 +80,14 @@ class Guard:
         return None if scope["path"] in self._open else self._unauthorized(scope, self._token)
 
     def _misdirected(self, scope: Scope) -> ApiError | None:
-        host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
+        host = next(
+            (value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), ""
+        )
         if host in self._hosts:
             return None
         message = (
-            f"without a token this service answers to localhost and to the address that it listens at, not to {host!r:.80}; "
-            "ask it by one of these, or start it with a token."
+            "without a token this service answers to localhost and to the address that it listens"
+            f" at, not to {host!r:.80}; ask it by one of these, or start it with a token."
         )
         return ApiError(421, "misdirected", message)
 
@@ -82,7 +99,12 @@ class Guard:
                 if scheme.lower() == b"bearer" and hmac.compare_digest(given.strip(), token):
                     return None
                 wanted = 'Bearer realm="eacl_jax", error="invalid_token"'
-                message = "the token is wrong; give the one that the service was started with as Authorization: Bearer TOKEN."
+                message = (
+                    "the token is wrong; give the one that the service was started with as"
+                    " Authorization: Bearer TOKEN."
+                )
                 return ApiError(401, "unauthorized", message, headers={"www-authenticate": wanted})
         message = "this service wants a token; give it as the header Authorization: Bearer TOKEN."
-        return ApiError(401, "unauthorized", message, headers={"www-authenticate": 'Bearer realm="eacl_jax"'})
+        return ApiError(
+            401, "unauthorized", message, headers={"www-authenticate": 'Bearer realm="eacl_jax"'}
+        )

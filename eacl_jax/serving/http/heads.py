@@ -18,7 +18,9 @@ class Heads:
             return await self._app(scope, receive, send)
 
         async def send_head(message: Message) -> None:
-            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+            await send(
+                {**message, "body": b""} if message["type"] == "http.response.body" else message
+            )
 
         # In the scope itself, where the router also notes the route for the metrics.
         scope["method"] = "GET"

@@ -1,4 +1,6 @@
-"""Bodies as they arrive: never more bytes of them in memory than a limit, never for ever, and nobody's keep others out."""
+"""Bodies as they arrive: never more bytes of them in memory than a limit, never for ever, and
+nobody's keep others out.
+"""
 
 import asyncio
 import contextlib
@@ -14,8 +16,9 @@ from eacl_jax.serving.http.bodies import too_large, unpack
 from eacl_jax.serving.http.peers import peer_of
 from eacl_jax.serving.telemetry import Seldom
 
-# How long, and for how much, a caller whose body was refused is listened to without keeping anything. Closing at once would
-# reset the connection of one that is still sending, and the answer would be lost with it.
+# How long, and for how much, a caller whose body was refused is listened to without keeping
+# anything. Closing at once would reset the connection of one that is still sending, and the answer
+# would be lost with it.
 _LINGER_SECONDS = 2.0
 _LINGER_BYTES = 2**24
 
@@ -40,10 +43,12 @@ class _Arriving:
 
 
 class Intake:
-    """Reads a request's body before the application sees it; refuses what is too large, too slow or one too many.
+    """Reads a request's body before the application sees it; refuses what is too large, too slow or
+    one too many.
 
-    Bodies that do not arrive keep nobody out: only requests whose body has arrived are counted, and where there is no room for
-    more bytes, one body is given up: the first of the address that sent most.
+    Bodies that do not arrive keep nobody out: only requests whose body has arrived are counted, and
+    where there is no room for more bytes, one body is given up: the first of the address that sent
+    most.
     """
 
     def __init__(self, app: ASGIApp, *, body_bytes: int, seconds: float, requests: int) -> None:
@@ -51,7 +56,8 @@ class Intake:
         app: what is served.
         body_bytes: of the longest body.
         seconds: that a body may take to arrive.
-        requests: whose bodies have arrived, in progress at once. One address may have three quarters of them.
+        requests: whose bodies have arrived, in progress at once. One address may have three
+          quarters of them.
         """
         self._app = app
         self._body_bytes, self._seconds, self._requests = body_bytes, seconds, requests
@@ -99,7 +105,9 @@ class Intake:
         except TimeoutError as error:
             if arriving.gave_way:
                 raise _no_room() from error
-            raise ApiError(408, "body_timeout", f"the body did not arrive within {self._seconds:g} s.") from error
+            raise ApiError(
+                408, "body_timeout", f"the body did not arrive within {self._seconds:g} s."
+            ) from error
         finally:
             self._forget(arriving)
 
@@ -121,7 +129,10 @@ class Intake:
             first.gave_way = True
             if not first.until.expired():
                 first.until.reschedule(asyncio.get_running_loop().time())
-            seldom.warning("bodies that did not arrive had to give way to others: there was no room for more bytes.")
+            seldom.warning(
+                "bodies that did not arrive had to give way to others: there was no room for more"
+                " bytes."
+            )
 
     def _forget(self, arriving: _Arriving) -> None:
         if not arriving.gave_way:
@@ -134,7 +145,9 @@ class Intake:
         if self._in_progress.total() >= self._requests:
             raise try_again("busy", f"{self._requests} requests are in progress already.", 1)
         if self._in_progress[peer] >= self._share:
-            raise try_again("busy", f"{self._share} requests from your address are in progress already.", 1)
+            raise try_again(
+                "busy", f"{self._share} requests from your address are in progress already.", 1
+            )
         self._in_progress[peer] += 1
         self._bytes += size
         try:
@@ -157,7 +170,8 @@ def _has_body(scope: Scope) -> bool:
 def _declared_length(scope: Scope) -> int:
     for name, value in scope["headers"]:
         if name == b"content-length" and value.isdigit():
-            # A length of thousands of digits is no number that Python reads; all of these are too long.
+            # A length of thousands of digits is no number that Python reads; all of these are too
+            # long.
             return int(value[:20])
     return 0
 
@@ -181,7 +195,9 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 
 
 async def _answer_and_close(error: ApiError, scope: Scope, receive: Receive, send: Send) -> None:
-    """Sends the whole answer, listens for a while to one who may still be sending, then ends the connection."""
+    """Sends the whole answer, listens for a while to one who may still be sending, then ends the
+    connection.
+    """
     answer = response(error, scope)
     headers = [*answer.raw_headers, (b"connection", b"close")]
     await send({"type": "http.response.start", "status": answer.status_code, "headers": headers})

@@ -20,7 +20,12 @@ def operations(service: Service) -> APIRouter:
         """200 as long as the process answers at all."""
         return StateAnswer(status="alive")
 
-    @router.get("/readyz", summary="Can it answer?", response_description="It can.", responses=documented(503))
+    @router.get(
+        "/readyz",
+        summary="Can it answer?",
+        response_description="It can.",
+        responses=documented(503),
+    )
     async def readyz() -> StateAnswer:
         """503 until all is compiled, and again when the service is shutting down."""
         if service.admission.stopping:
@@ -34,10 +39,17 @@ def operations(service: Service) -> APIRouter:
         summary="Metrics for Prometheus",
         response_class=Response,
         response_description="All metrics.",
-        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **documented(401, 421)},
+        responses={
+            200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
+            **documented(401, 421),
+        },
     )
     async def metrics() -> Response:
-        """Requests by route and status, their seconds, the queue, batches, utterances, refusals, and the process."""
-        return Response(service.telemetry.exposition(), headers={"content-type": CONTENT_TYPE_LATEST})
+        """Requests by route and status, their seconds, the queue, batches, utterances, refusals,
+        and the process.
+        """
+        return Response(
+            service.telemetry.exposition(), headers={"content-type": CONTENT_TYPE_LATEST}
+        )
 
     return router

@@ -10,7 +10,8 @@ _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def peer_of(client: Sequence[Any] | None) -> str:
-    """The address whose callers share what a caller may have; of IPv6 the network, in which one caller has all addresses.
+    """The address whose callers share what a caller may have; of IPv6 the network, in which one
+    caller has all addresses.
 
     Args:
       client: address and port, as ASGI and sockets give them.
@@ -24,12 +25,14 @@ def peer_of(client: Sequence[Any] | None) -> str:
 
 
 class Hosts:
-    """The names by which a service without a token may be called: those of this machine's loopback, and what it listens at.
+    """The names by which a service without a token may be called: those of this machine's loopback,
+    and what it listens at.
 
-    A page of another site can be given a name that leads here; its scripts would then be of one origin with the service, read
-    answers and delete conversations. But the browser then sends that name as `Host`, and no script can change it. A page from
-    one of the service's addresses is a page of the service. Of a service that listens at all addresses, names without a dot are
-    its names too, as machines and containers of one network have them: no other site can have one.
+    A page of another site can be given a name that leads here; its scripts would then be of one
+    origin with the service, read answers and delete conversations. But the browser then sends that
+    name as `Host`, and no script can change it. A page from one of the service's addresses is a
+    page of the service. Of a service that listens at all addresses, names without a dot are its
+    names too, as machines and containers of one network have them: no other site can have one.
     """
 
     def __init__(self, host: str) -> None:
@@ -47,7 +50,11 @@ class Hosts:
         name = match["six"] or match["name"]
         address = _address(name)
         if address is None:
-            return name in ("localhost", self._name) or name.endswith(".localhost") or (self._everywhere and "." not in name)
+            return (
+                name in ("localhost", self._name)
+                or name.endswith(".localhost")
+                or (self._everywhere and "." not in name)
+            )
         return address.is_loopback or address == self._address or self._everywhere
 
 

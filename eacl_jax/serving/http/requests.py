@@ -17,7 +17,9 @@ _LINES = 10
 
 
 def check_counts(body: Any, limits: Limits) -> None:
-    """Raises `ApiError`, 413, where the lists of a body that is not looked at yet are longer than the limits."""
+    """Raises `ApiError`, 413, where the lists of a body that is not looked at yet are longer than
+    the limits.
+    """
     dialogues = body.get("dialogues") if isinstance(body, dict) else None
     if not isinstance(dialogues, list):
         return
@@ -40,10 +42,16 @@ def dialogues_of(asked: Sequence[AskedDialogue], limits: Limits) -> list[Dialogu
         field, given = f"dialogues[{number}]", each.given()
         if "transcript" in given:
             place = f"{field}.transcript"
-            # Counted before they are read, which takes a while. Several may be one message of a chat's export.
+            # Counted before they are read, which takes a while. Several may be one message of a
+            # chat's export.
             lines = split_lines(each.transcript)
             _within(len(lines), _LINES * limits.utterances, "lines", place)
-            _within(before + sum(bool(line.strip()) for line in lines), limits.utterances, "lines", place)
+            _within(
+                before + sum(bool(line.strip()) for line in lines),
+                limits.utterances,
+                "lines",
+                place,
+            )
             dialogue = _read(read_record, given, field, place, str(number + 1))
             if not dialogue.utterances:
                 message = f"{place} holds no utterance; write a line each, as in 'Ann: I got it!'."
@@ -51,10 +59,16 @@ def dialogues_of(asked: Sequence[AskedDialogue], limits: Limits) -> list[Dialogu
             for said in dialogue.utterances:
                 _short_enough(said.text, limits, place)
         else:
-            _within(before + len(each.utterances), limits.utterances, "utterances", f"{field}.utterances")
+            _within(
+                before + len(each.utterances),
+                limits.utterances,
+                "utterances",
+                f"{field}.utterances",
+            )
             head = _read(read_record, {**given, "utterances": []}, field, field, str(number + 1))
             turns = tuple(
-                utterance_of(turn, limits, f"{field}.utterances[{index}]") for index, turn in enumerate(each.utterances)
+                utterance_of(turn, limits, f"{field}.utterances[{index}]")
+                for index, turn in enumerate(each.utterances)
             )
             dialogue = Dialogue(head.id, turns, head.other)
         before += len(dialogue.utterances)
@@ -62,7 +76,9 @@ def dialogues_of(asked: Sequence[AskedDialogue], limits: Limits) -> list[Dialogu
     return found
 
 
-def utterance_of(asked: AskedUtterance | list[str] | str, limits: Limits, place: str = "") -> Utterance:
+def utterance_of(
+    asked: AskedUtterance | list[str] | str, limits: Limits, place: str = ""
+) -> Utterance:
     """An utterance, in one of its forms.
 
     Args:
@@ -94,7 +110,11 @@ def labels_of(asked: dict[str, str] | list[str] | str, limits: Limits) -> dict[s
     """
     if not asked:
         return {}
-    items = [item for line in split_lines(asked) for item in line.split(",")] if isinstance(asked, str) else asked
+    items = (
+        [item for line in split_lines(asked) for item in line.split(",")]
+        if isinstance(asked, str)
+        else asked
+    )
     _within(sum(bool(item.strip()) for item in items), limits.labels, "labels", "labels")
     labels = _read(read_labels, asked, "labels", "labels")
     try:
@@ -102,7 +122,10 @@ def labels_of(asked: dict[str, str] | list[str] | str, limits: Limits) -> dict[s
     except UserError as error:
         raise unusable(error) from error
     if long := [each for pair in labels.items() for each in pair if len(each) > LONGEST_NAME]:
-        message = f"labels: {long[0]!r:.60} is longer than the {LONGEST_NAME} characters that labels and words may have."
+        message = (
+            f"labels: {long[0]!r:.60} is longer than the {LONGEST_NAME} characters that labels and"
+            " words may have."
+        )
         raise ApiError(422, "invalid", message, field="labels")
     return labels
 
@@ -110,10 +133,17 @@ def labels_of(asked: dict[str, str] | list[str] | str, limits: Limits) -> dict[s
 def unusable(error: UserError) -> ApiError:
     """422 for what the library says of labels."""
     message = str(error)
-    return ApiError(422, "invalid", message if message.startswith("label") else f"labels: {message}", field="labels")
+    return ApiError(
+        422,
+        "invalid",
+        message if message.startswith("label") else f"labels: {message}",
+        field="labels",
+    )
 
 
-def _read(reader: Callable[..., Read], given: Any, where: str, field: str | None, *more: str) -> Read:
+def _read(
+    reader: Callable[..., Read], given: Any, where: str, field: str | None, *more: str
+) -> Read:
     """What the library's reader makes of it; its error is the caller's."""
     try:
         return reader(given, where, *more)
@@ -123,11 +153,16 @@ def _read(reader: Callable[..., Read], given: Any, where: str, field: str | None
 
 def _short_enough(text: str, limits: Limits, field: str) -> None:
     if len(text) > limits.characters:
-        message = f"{field} holds a text of {len(text)} characters; the limit is {limits.characters}."
+        message = (
+            f"{field} holds a text of {len(text)} characters; the limit is {limits.characters}."
+        )
         raise ApiError(413, "too_large", message, field=field)
 
 
 def _within(count: int, limit: int, what: str, field: str) -> None:
     if count > limit:
-        message = f"the request holds {count} {what} or more; the limit is {limit}. Send them in several requests."
+        message = (
+            f"the request holds {count} {what} or more; the limit is {limit}. Send them in several"
+            " requests."
+        )
         raise ApiError(413, "too_large", message, field=field)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import APIRouter, Path, Request, Response
 from pydantic_core import to_json
 
+from eacl_jax.config import Stage
 from eacl_jax.errors import UserError
 from eacl_jax.recognizer.prediction import ANSWER, OTHER
 from eacl_jax.serving.engine.batcher import Unanswerable
@@ -14,7 +15,14 @@ from eacl_jax.serving.engine.service import Service
 from eacl_jax.serving.errors import ApiError, documented
 from eacl_jax.serving.http.bodies import JsonRoute
 from eacl_jax.serving.http.deadline import in_time
-from eacl_jax.serving.http.requests import check_counts, dialogues_of, field_of, labels_of, unusable, utterance_of
+from eacl_jax.serving.http.requests import (
+    check_counts,
+    dialogues_of,
+    field_of,
+    labels_of,
+    unusable,
+    utterance_of,
+)
 from eacl_jax.serving.http.schemas import (
     AskedDialogue,
     ConversationAnswer,
@@ -49,7 +57,9 @@ def api(service: Service) -> APIRouter:
     router = APIRouter(prefix="/v1", route_class=Limited, responses=documented(401))
 
     async def in_time_or_why(
-        request: Request, work: Coroutine[Any, Any, Result], asked: Sequence[AskedDialogue] | NextUtterance
+        request: Request,
+        work: Coroutine[Any, Any, Result],
+        asked: Sequence[AskedDialogue] | NextUtterance,
     ) -> Result:
         try:
             return await in_time(request, work, settings.timeout)
@@ -59,11 +69,13 @@ def api(service: Service) -> APIRouter:
             raise unusable(error) from error
 
     def in_force(labels: Mapping[str, str]) -> dict[str, Any]:
-        words = labels or dict(zip(recognizer.settings.labels, recognizer.settings.words, strict=True))
+        words = labels or dict(
+            zip(recognizer.settings.labels, recognizer.settings.words, strict=True)
+        )
         return {"labels": list(words), "words": dict(words)}
 
-    # Answers are written as JSON once and not validated: what they hold comes from the recognizer, and the models of the
-    # answers, which tests hold them to, are for the description.
+    # Answers are written as JSON once and not validated: what they hold comes from the recognizer,
+    # and the models of the answers, which tests hold them to, are for the description.
 
     @router.post(
         "/predict",
@@ -89,16 +101,25 @@ def api(service: Service) -> APIRouter:
         responses=documented(400, 408, 409, 413, 415, 422, 429, 503, 504),
     )
     async def say(request: Request, id: Identity, asked: NextUtterance) -> Response:
-        """Adds what was said now and answers its emotion. The conversation begins with its first utterance; `labels` that come
-        with that one are the conversation's, and may be left out or given again with the next ones. Where there is no answer,
-        nothing is added.
+        """Adds what was said now and answers its emotion. The conversation begins with its first
+        utterance; `labels` that come with that one are the conversation's, and may be left out or
+        given again with the next ones. Where there is no answer, nothing is added.
         """
-        utterance, labels = utterance_of(asked, settings.limits), labels_of(asked.labels, settings.limits)
+        utterance, labels = (
+            utterance_of(asked, settings.limits),
+            labels_of(asked.labels, settings.limits),
+        )
         work = service.say(id, utterance, labels, asked.on_long)
         said = await in_time_or_why(request, work, asked)
         answer = _leaner(said.answer.to_json(), asked.fields_)
         return _json(
-            {"conversation": id, "index": said.index, **in_force(said.labels), "warnings": said.warnings, "utterance": answer}
+            {
+                "conversation": id,
+                "index": said.index,
+                **in_force(said.labels),
+                "warnings": said.warnings,
+                "utterance": answer,
+            }
         )
 
     @router.get(
@@ -144,7 +165,7 @@ def api(service: Service) -> APIRouter:
                 **in_force({}),
                 "max_tokens": recognizer.settings.prompt.max_tokens,
                 "max_past": recognizer.settings.prompt.max_past,
-                "temperature": recognizer.settings.calibration["stage_two"],
+                "temperature": recognizer.settings.calibration[Stage.TWO],
                 "limits": dataclasses.asdict(settings.limits),
             }
         )
@@ -157,7 +178,11 @@ def _json(value: Any) -> Response:
 
 
 def _no_conversation(identity: str) -> ApiError:
-    return ApiError(404, "not_found", f"there is no conversation {identity!r}; it may have been idle for too long.")
+    return ApiError(
+        404,
+        "not_found",
+        f"there is no conversation {identity!r}; it may have been idle for too long.",
+    )
 
 
 def _leaner_dialogue(answer: dict[str, Any], fields: Sequence[str]) -> dict[str, Any]:
@@ -170,10 +195,16 @@ def _leaner(answer: dict[str, Any], fields: Sequence[str]) -> dict[str, Any]:
     """Of an utterance's answer the fields that are asked for; all where none are."""
     if not fields:
         return answer
-    return {name: value for name, value in answer.items() if (name if name in ANSWER else OTHER) in fields}
+    return {
+        name: value
+        for name, value in answer.items()
+        if (name if name in ANSWER else OTHER) in fields
+    }
 
 
-def _unanswerable(error: Unanswerable, asked: Sequence[AskedDialogue] | NextUtterance, tokens: int) -> ApiError:
+def _unanswerable(
+    error: Unanswerable, asked: Sequence[AskedDialogue] | NextUtterance, tokens: int
+) -> ApiError:
     if isinstance(asked, NextUtterance):
         field = error.field
     elif "transcript" in asked[error.dialogue].model_fields_set:
@@ -181,10 +212,19 @@ def _unanswerable(error: Unanswerable, asked: Sequence[AskedDialogue] | NextUtte
     else:
         place = f"dialogues[{error.dialogue}].utterances[{error.utterance}]"
         field = field_of(asked[error.dialogue].utterances[error.utterance], place, error.field)
-    which = f"utterance {error.utterance} (from 0) has a text that" if field.endswith(".transcript") else "the text"
+    which = (
+        f"utterance {error.utterance} (from 0) has a text that"
+        if field.endswith(".transcript")
+        else "the text"
+    )
     reasons = {
-        "speaker": f"the speaker's name leaves no room for the text in the model's prompts of {tokens} tokens; shorten it.",
-        "text": f"{which} is longer than the model reads (prompts of {tokens} tokens); shorten or split it, or ask with "
-        '"on_long": "cut" or "pool".',
+        "speaker": (
+            f"the speaker's name leaves no room for the text in the model's prompts of {tokens}"
+            " tokens; shorten it."
+        ),
+        "text": (
+            f"{which} is longer than the model reads (prompts of {tokens} tokens); shorten or split"
+            ' it, or ask with "on_long": "cut" or "pool".'
+        ),
     }
     return ApiError(422, "invalid", f"{field}: {reasons[error.field]}", field=field)

@@ -49,7 +49,9 @@ def _can_be_answered(value: Any) -> Any:
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
         to_json([[[[[[[[value]]]]]]]])  # with room for what it stands in
     except UnicodeEncodeError as error:
-        raise ValueError("holds half of a surrogate pair, which is no character; decode the text again") from error
+        raise ValueError(
+            "holds half of a surrogate pair, which is no character; decode the text again"
+        ) from error
     except (PydanticSerializationError, RecursionError) as error:
         raise ValueError("is nested too deep") from error
     except ValueError as error:
@@ -58,13 +60,20 @@ def _can_be_answered(value: Any) -> Any:
 
 
 def _form(value: Any) -> str:
-    """Which of several forms a value has. The brackets keep it out of the names of fields in messages."""
-    return "[list]" if isinstance(value, list) else "[text]" if isinstance(value, str) else "[object]"
+    """Which of several forms a value has. The brackets keep it out of the names of fields in
+    messages.
+    """
+    return (
+        "[list]" if isinstance(value, list) else "[text]" if isinstance(value, str) else "[object]"
+    )
 
 
 def _short_speaker(pair: list[str]) -> list[str]:
     if len(pair[0]) > LONGEST_NAME:
-        raise ValueError(f"has a speaker of {len(pair[0])} characters; names have at most {LONGEST_NAME} characters")
+        raise ValueError(
+            f"has a speaker of {len(pair[0])} characters; names have at most {LONGEST_NAME}"
+            " characters"
+        )
     return pair
 
 
@@ -77,14 +86,20 @@ def _known(name: str) -> str:
 Text = Annotated[str, BeforeValidator(_is_text)]
 """Characters, none of them null or half of a surrogate pair."""
 
-Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME), BeforeValidator(_is_text), AfterValidator(_says_something)]
+Name = Annotated[
+    str,
+    Field(min_length=1, max_length=LONGEST_NAME),
+    BeforeValidator(_is_text),
+    AfterValidator(_says_something),
+]
 """A short text that is not blank."""
 
 _Filled = Annotated[str, Field(min_length=1), BeforeValidator(_is_text)]
 _NAMED = {"type": ["string", "integer"], "minLength": 1, "maxLength": LONGEST_NAME}
 
 
-# Lists fail fast: only the first mistake is told, and gathering those of a megabyte of them would hold up everybody else.
+# Lists fail fast: only the first mistake is reported, and gathering those of a megabyte of them
+# would hold up everybody else.
 class _Asked(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -108,18 +123,28 @@ class AskedUtterance(_CarriedThrough):
 
     parts = ("speaker", "text", "emotion")
 
-    speaker: Annotated[Name | None, BeforeValidator(_digits), WithJsonSchema({"anyOf": [_NAMED, {"type": "null"}]})] = Field(
-        None, description="`Speaker` where there is none; a number stands for its digits.", examples=["Ann"]
+    speaker: Annotated[
+        Name | None, BeforeValidator(_digits), WithJsonSchema({"anyOf": [_NAMED, {"type": "null"}]})
+    ] = Field(
+        None,
+        description="`Speaker` where there is none; a number stands for its digits.",
+        examples=["Ann"],
     )
     text: Text = Field(examples=["We got the flat!"])
-    emotion: Text | None = Field(None, description="Not looked at: what is answered may be asked again.")
+    emotion: Text | None = Field(
+        None, description="Not looked at: what is answered may be asked again."
+    )
 
 
-Pair = Annotated[list[Text], Field(min_length=2, max_length=2, fail_fast=True), AfterValidator(_short_speaker)]
+Pair = Annotated[
+    list[Text], Field(min_length=2, max_length=2, fail_fast=True), AfterValidator(_short_speaker)
+]
 """Speaker and text."""
 
 Utterance = Annotated[
-    Annotated[AskedUtterance, Tag("[object]")] | Annotated[Pair, Tag("[list]")] | Annotated[Text, Tag("[text]")],
+    Annotated[AskedUtterance, Tag("[object]")]
+    | Annotated[Pair, Tag("[list]")]
+    | Annotated[Text, Tag("[text]")],
     Discriminator(_form),
 ]
 
@@ -129,18 +154,26 @@ Labels = Annotated[
     | Annotated[_Filled, Tag("[text]")],
     Discriminator(_form),
     Field(
-        description="Labels of your own, each with a word or phrase that says what it means; by default the model's labels. "
-        "Also as a list of `gratitude=grateful`, `gratitude: grateful` or `gratitude`, or these in one text, with commas or "
-        "line ends between them.",
-        examples=[{"gratitude": "grateful", "complaint": "annoyed"}, ["gratitude=grateful", "anger"], "joy, anger"],
+        description=(
+            "Labels of your own, each with a word or phrase that says what it means; by default the"
+            " model's labels. Also as a list of `gratitude=grateful`, `gratitude: grateful` or"
+            " `gratitude`, or these in one text, with commas or line ends between them."
+        ),
+        examples=[
+            {"gratitude": "grateful", "complaint": "annoyed"},
+            ["gratitude=grateful", "anger"],
+            "joy, anger",
+        ],
     ),
 ]
 
 Long = Annotated[
     OnLong,
     Field(
-        description="What becomes of a text that is longer than the model reads: `cut` answers by its end, and says so in "
-        "`truncated`; `pool` by the mean of its parts; `refuse` is an error."
+        description=(
+            "What becomes of a text that is longer than the model reads: `cut` answers by its end,"
+            " and says so in `truncated`; `pool` by the mean of its parts; `refuse` is an error."
+        )
     ),
 ]
 
@@ -149,8 +182,10 @@ Fields = Annotated[
     FailFast(),
     Field(
         min_length=1,
-        description="What an answered utterance holds, for a leaner answer; by default all. `other` stands for the fields that "
-        "are carried through.",
+        description=(
+            "What an answered utterance holds, for a leaner answer; by default all. `other` stands"
+            " for the fields that are carried through."
+        ),
         examples=[["emotion", "confidence"]],
     ),
 ]
@@ -165,9 +200,13 @@ class NextUtterance(AskedUtterance):
 
 
 class AskedDialogue(_CarriedThrough):
-    """A conversation: either its utterances, or a transcript. Its other fields come back in the answer."""
+    """A conversation: either its utterances, or a transcript. Its other fields come back in the
+    answer.
+    """
 
-    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["utterances"]}, {"required": ["transcript"]}]})
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["utterances"]}, {"required": ["transcript"]}]}
+    )
     parts = ("id", "utterances", "transcript")
 
     id: Annotated[
@@ -178,18 +217,25 @@ class AskedDialogue(_CarriedThrough):
         WithJsonSchema({"type": ["string", "integer"], "maxLength": LONGEST_NAME}),
     ] = Field(
         "",
-        description="Comes back in the answer; a number stands for its digits. By default the dialogue's number in the "
-        "request, from 1.",
+        description=(
+            "Comes back in the answer; a number stands for its digits. By default the dialogue's"
+            " number in the request, from 1."
+        ),
     )
     utterances: Annotated[list[Utterance], FailFast()] = Field(
         default_factory=list,
         min_length=1,
-        description="In the order in which they were said: objects, pairs of speaker and text, or texts `Ann: ...`.",
+        description=(
+            "In the order in which they were said: objects, pairs of speaker and text, or texts"
+            " `Ann: ...`."
+        ),
     )
     transcript: Text = Field(
         "",
-        description="`Ann: ...`, a line an utterance, or what a chat program exports. Lines end at a line feed, a carriage "
-        "return or both.",
+        description=(
+            "`Ann: ...`, a line an utterance, or what a chat program exports. Lines end at a line"
+            " feed, a carriage return or both."
+        ),
         examples=["Ann: We got the flat!\nBen: What?"],
     )
 
@@ -224,10 +270,15 @@ class AnsweredUtterance(BaseModel):
     emotion: str = Field(description="The label whose anchor is nearest.")
     confidence: float = Field(description="Probability of `emotion`.")
     probabilities: dict[str, float] = Field(description="By label; they sum to 1.")
-    cosines: dict[str, float] = Field(description="By label: of the utterance's representation with the label's anchor.")
+    cosines: dict[str, float] = Field(
+        description="By label: of the utterance's representation with the label's anchor."
+    )
     truncated: bool = Field(description="The text is longer than the model reads; see `on_long`.")
     unknown_text: bool = Field(
-        description="The model does not know most of the text, such as another script: the answer says nothing."
+        description=(
+            "The model does not know most of the text, such as another script: the answer says"
+            " nothing."
+        )
     )
 
 
@@ -246,8 +297,10 @@ class PredictAnswer(BaseModel):
     labels: list[str] = Field(description="All that could be answered.")
     words: dict[str, str] = Field(description="The word or phrase behind each label.")
     warnings: list[str] = Field(
-        description="What was found in labels of your own: words that the model does not know, or meanings so near to each "
-        "other that it hardly tells them apart."
+        description=(
+            "What was found in labels of your own: words that the model does not know, or meanings"
+            " so near to each other that it hardly tells them apart."
+        )
     )
     dialogues: list[AnsweredDialogue]
 
@@ -287,7 +340,9 @@ class ModelAnswer(BaseModel):
     name: str
     labels: list[str]
     words: dict[str, str] = Field(description="The word or phrase behind each label.")
-    max_tokens: int = Field(description="Longest prompt: an utterance and as much of its past as fits.")
+    max_tokens: int = Field(
+        description="Longest prompt: an utterance and as much of its past as fits."
+    )
     max_past: int = Field(description="Past utterances that may count.")
     temperature: float = Field(description="That calibrates the probabilities.")
     limits: LimitsAnswer

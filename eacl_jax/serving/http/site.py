@@ -1,4 +1,6 @@
-"""The page of the service: a conversation in, its emotions as a chat; files of this package, no build step."""
+"""The page of the service: a conversation in, its emotions as a chat; files of this package, no
+build step.
+"""
 
 import hashlib
 from collections.abc import Awaitable, Callable
@@ -11,7 +13,8 @@ from eacl_jax.reports.theme import DARK, LIGHT, Theme
 
 _FOLDER = Path(__file__).parents[1] / "page"
 
-# Not from the `mimetypes` of the machine: with `nosniff`, a browser runs no module and applies no style of another type.
+# Not from the `mimetypes` of the machine: with `nosniff`, a browser runs no module and applies no
+# style of another type.
 _TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -22,16 +25,24 @@ _TYPES = {
 
 
 def theme_sheet() -> str:
-    """The report's colours as CSS custom properties, light and dark; `data-hue="N"` makes the Nth series colour `--hue`."""
+    """The report's colours as CSS custom properties, light and dark; `data-hue="N"` makes the Nth
+    series colour `--hue`.
+    """
     count = len(LIGHT.series)
-    hues = "\n".join(f'[data-hue="{number}"] {{ --hue: var(--series-{number}); }}' for number in range(count))
+    hues = "\n".join(
+        f'[data-hue="{number}"] {{ --hue: var(--series-{number}); }}' for number in range(count)
+    )
     return (
-        f":root {{ --hues: {count}; {_variables(LIGHT)} }}\n@media {DARK_QUERY} {{ :root {{ {_variables(DARK)} }} }}\n{hues}\n"
+        f":root {{ --hues: {count}; {_variables(LIGHT)} }}\n@media {DARK_QUERY} {{ :root {{"
+        f" {_variables(DARK)} }} }}\n{hues}\n"
     )
 
 
 def _variables(theme: Theme) -> str:
-    named = {name: getattr(theme, name) for name in ("surface", "panel", "ink", "muted", "line", "after", "warn")}
+    named = {
+        name: getattr(theme, name)
+        for name in ("surface", "panel", "ink", "muted", "line", "after", "warn")
+    }
     series = {f"series-{number}": colour for number, colour in enumerate(theme.series)}
     return " ".join(f"--{name}: {value};" for name, value in {**named, **series}.items())
 
@@ -39,7 +50,11 @@ def _variables(theme: Theme) -> str:
 def _contents() -> dict[str, bytes]:
     """All files by name: those of the folder and the one that is made here."""
     return {
-        **{path.name: path.read_bytes() for path in sorted(_FOLDER.iterdir()) if path.suffix in _TYPES},
+        **{
+            path.name: path.read_bytes()
+            for path in sorted(_FOLDER.iterdir())
+            if path.suffix in _TYPES
+        },
         "theme.css": theme_sheet().encode(),
     }
 
@@ -50,7 +65,10 @@ def _endpoint(name: str, content: bytes) -> Callable[[Request], Awaitable[Respon
     headers = {"ETag": tag, "Cache-Control": "no-cache"}
 
     async def answer(request: Request) -> Response:
-        known = {each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(",")}
+        known = {
+            each.strip().removeprefix("W/")
+            for each in request.headers.get("if-none-match", "").split(",")
+        }
         if known & {tag, "*"}:
             return Response(status_code=304, headers=headers)
         return Response(content, media_type=_TYPES[Path(name).suffix], headers=headers)

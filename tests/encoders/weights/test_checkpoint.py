@@ -1,4 +1,6 @@
-"""Checkpoint files of every format: the same tensors from each, and one clear error for each way in which one can be wrong."""
+"""Checkpoint files of every format: the same tensors from each, and one clear error for each way in
+which one can be wrong.
+"""
 
 import collections
 import hashlib
@@ -56,7 +58,11 @@ def write_msgpack(tensors: Tensors, file: Path) -> None:
 
 def write_torch(tensors: Tensors, file: Path, **options: Any) -> None:
     torch = pytest.importorskip("torch")
-    torch.save(collections.OrderedDict((name, torch.tensor(value)) for name, value in tensors.items()), file, **options)
+    torch.save(
+        collections.OrderedDict((name, torch.tensor(value)) for name, value in tensors.items()),
+        file,
+        **options,
+    )
 
 
 def write_legacy_torch(tensors: Tensors, file: Path) -> None:
@@ -94,19 +100,26 @@ def test_every_format_gives_the_same_parameters(format: str, tmp_path: Path) -> 
         name: (value.shape, "F32") for name, value in TENSORS.items()
     }
     encoder = load_parameters(abstract_encoder(CONFIGS["roberta"]), checkpoint)
-    chex.assert_trees_all_equal(nnx.state(encoder, nnx.Param), nnx.state(tiny("roberta"), nnx.Param))
+    chex.assert_trees_all_equal(
+        nnx.state(encoder, nnx.Param), nnx.state(tiny("roberta"), nnx.Param)
+    )
     # A square matrix has the right shape either way round: only its values tell.
     np.testing.assert_array_equal(contents(tmp_path)[QUERY], TENSORS[QUERY])
 
 
 @formats
-@pytest.mark.parametrize(("dtype", "kind"), [("float64", "F64"), ("float16", "F16"), ("bfloat16", "BF16"), ("int64", "I64")])
+@pytest.mark.parametrize(
+    ("dtype", "kind"),
+    [("float64", "F64"), ("float16", "F16"), ("bfloat16", "BF16"), ("int64", "I64")],
+)
 def test_types(format: str, dtype: str, kind: str, tmp_path: Path) -> None:
     values = np.arange(12).reshape(3, 4)
     if "torch" in format:
         torch = pytest.importorskip("torch")
         options = {"_use_new_zipfile_serialization": format == "torch"}
-        torch.save({"a.bias": torch.tensor(values).to(getattr(torch, dtype))}, tmp_path / TORCH, **options)
+        torch.save(
+            {"a.bias": torch.tensor(values).to(getattr(torch, dtype))}, tmp_path / TORCH, **options
+        )
     else:
         written(tmp_path, format, {"a.bias": values.astype(dtype)})
     assert Checkpoint(tmp_path).describe("a.bias") == ((3, 4), kind)
@@ -125,14 +138,19 @@ def test_preference(tmp_path: Path) -> None:
         assert Checkpoint(tmp_path).path == path
         assert contents(tmp_path)["a.bias"].tolist() == [number] * 2
         path.unlink()
-    with pytest.raises(UserError, match=r"holds no model.safetensors, no flax_model.msgpack, no pytorch_model.bin"):
+    with pytest.raises(
+        UserError, match=r"holds no model.safetensors, no flax_model.msgpack, no pytorch_model.bin"
+    ):
         Checkpoint(tmp_path)
 
 
 def test_weights_that_cannot_be_read(tmp_path: Path) -> None:
     for name in ("tf_model.h5", "rust_model.ot"):
         (tmp_path / name).write_bytes(b"")
-    with pytest.raises(UserError, match=r"rust_model.ot and tf_model.h5 cannot be read here. .*AutoModel.*random_weights"):
+    with pytest.raises(
+        UserError,
+        match=r"rust_model.ot and tf_model.h5 cannot be read here. .*AutoModel.*random_weights",
+    ):
         Checkpoint(tmp_path)
 
 
@@ -142,10 +160,16 @@ def test_weights_that_cannot_be_read(tmp_path: Path) -> None:
 def test_scopes_above_a_flax_model(tmp_path: Path) -> None:
     tree = {"params": {"roberta": flax_tree(TENSORS), "conv": {"kernel": np.zeros((3, 2, 1))}}}
     (tmp_path / MSGPACK).write_bytes(flax.serialization.msgpack_serialize(tree))
-    assert set(Checkpoint(tmp_path).keys()) == {f"roberta.{name}" for name in TENSORS} | {"conv.weight"}
+    assert set(Checkpoint(tmp_path).keys()) == {f"roberta.{name}" for name in TENSORS} | {
+        "conv.weight"
+    }
     assert Checkpoint(tmp_path).describe("conv.weight") == ((3, 2, 1), "F64")
-    encoder = load_parameters(abstract_encoder(CONFIGS["roberta"]), Checkpoint(tmp_path), ignored=(r"conv\..*",))
-    chex.assert_trees_all_equal(nnx.state(encoder, nnx.Param), nnx.state(tiny("roberta"), nnx.Param))
+    encoder = load_parameters(
+        abstract_encoder(CONFIGS["roberta"]), Checkpoint(tmp_path), ignored=(r"conv\..*",)
+    )
+    chex.assert_trees_all_equal(
+        nnx.state(encoder, nnx.Param), nnx.state(tiny("roberta"), nnx.Param)
+    )
 
 
 def test_arrays_that_flax_cut_into_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,13 +181,25 @@ def test_arrays_that_flax_cut_into_chunks(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_arrays_of_every_small_size(tmp_path: Path) -> None:
-    """Some fill one of msgpack's fixed sizes, which have headers of their own; as do scalars, which have no axes."""
-    values = {f"{kind} {size}": np.arange(size, dtype=kind) for kind in ("uint8", "float16") for size in range(1, 300, 7)}
-    values |= {"uint8 2": np.ones(2, np.uint8), "scalar": np.float32(3), "axes": np.ones((1,) * 5, np.float64)}
+    """Some fill one of msgpack's fixed sizes, which have headers of their own; as do scalars, which
+    have no axes.
+    """
+    values = {
+        f"{kind} {size}": np.arange(size, dtype=kind)
+        for kind in ("uint8", "float16")
+        for size in range(1, 300, 7)
+    }
+    values |= {
+        "uint8 2": np.ones(2, np.uint8),
+        "scalar": np.float32(3),
+        "axes": np.ones((1,) * 5, np.float64),
+    }
     (tmp_path / MSGPACK).write_bytes(flax.serialization.msgpack_serialize(dict(values)))
     sixteen = flax.serialization.msgpack_serialize({"a": np.ones((1, 1), np.float16)})
     assert sixteen[3] == 0xD8
-    chex.assert_trees_all_equal(contents(tmp_path), {name: np.asarray(value) for name, value in values.items()})
+    chex.assert_trees_all_equal(
+        contents(tmp_path), {name: np.asarray(value) for name, value in values.items()}
+    )
     (tmp_path / MSGPACK).write_bytes(sixteen)
     assert contents(tmp_path)["a"].tolist() == [[1]]
 
@@ -171,7 +207,9 @@ def test_arrays_of_every_small_size(tmp_path: Path) -> None:
 @pytest.mark.parametrize("format", ["safetensors", "msgpack", "torch"])
 def test_a_file_is_not_read_as_a_whole(format: str, tmp_path: Path) -> None:
     size = 1 << 20
-    written(tmp_path, format, {f"{name}.bias": np.ones(size // 4, np.float32) for name in "abcdefgh"})
+    written(
+        tmp_path, format, {f"{name}.bias": np.ones(size // 4, np.float32) for name in "abcdefgh"}
+    )
     tracemalloc.start()
     try:
         checkpoint = Checkpoint(tmp_path)
@@ -215,7 +253,10 @@ def extension(*parts: Any, kind: int = 1) -> bytes:
         (extension((-2, -1), "float32", b"12345678"), r"shape \[-2, -1\]"),
         (extension((2.0,), "float32", b"12345678"), r"shape \[2.0\]"),
         (extension(2, "float32", b"12345678"), "not iterable"),
-        (msgpack.packb({"a": msgpack.ExtType(1, msgpack.packb(((1,), "int8", b"1")) + b"2")}), "not its extension's end"),
+        (
+            msgpack.packb({"a": msgpack.ExtType(1, msgpack.packb(((1,), "int8", b"1")) + b"2")}),
+            "not its extension's end",
+        ),
         (extension((1,), "object", b"12345678"), "type 'object'"),
         (extension((1,), ["i4"], b"12345678"), "unhashable"),
         (extension((2,), "float32", 5), "damaged"),
@@ -233,7 +274,8 @@ def extension(*parts: Any, kind: int = 1) -> bytes:
 def test_msgpack_that_is_no_map_of_arrays(content: bytes, reason: str, tmp_path: Path) -> None:
     (tmp_path / MSGPACK).write_bytes(content)
     with pytest.raises(
-        UserError, match=r"flax_model.msgpack is damaged or no msgpack file of arrays .*fetch or save"
+        UserError,
+        match=r"flax_model.msgpack is damaged or no msgpack file of arrays .*fetch or save",
     ) as raised:
         Checkpoint(tmp_path)
     assert re.search(reason, str(raised.value))
@@ -242,7 +284,9 @@ def test_msgpack_that_is_no_map_of_arrays(content: bytes, reason: str, tmp_path:
 # PyTorch's files.
 
 
-def test_archives_are_mapped_and_tensors_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_archives_are_mapped_and_tensors_let_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     torch = pytest.importorskip("torch")
     load, mapped, storages = torch.load, [], []
 
@@ -266,7 +310,13 @@ def test_archives_are_mapped_and_tensors_let_go(tmp_path: Path, monkeypatch: pyt
 def test_other_entries_and_shared_storage(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     table = torch.arange(6.0).reshape(2, 3)
-    entries = {"config": {"a": 1}, "a.weight": table, "b.weight": table, "row": table[1], "c": torch.nn.Parameter(table.T)}
+    entries = {
+        "config": {"a": 1},
+        "a.weight": table,
+        "b.weight": table,
+        "row": table[1],
+        "c": torch.nn.Parameter(table.T),
+    }
     entries |= {"sparse": table.to_sparse(), "meta": table.to("meta"), 3: table}
     torch.save(entries, tmp_path / TORCH)
     held = contents(tmp_path)
@@ -295,8 +345,14 @@ def test_objects_that_are_no_tensors_are_refused(zipped: bool, tmp_path: Path) -
     torch = pytest.importorskip("torch")
     touched = tmp_path / "touched"
     for other in (Harmful(touched), Harmless()):
-        torch.save({"a": torch.ones(2), "b": other}, tmp_path / TORCH, _use_new_zipfile_serialization=zipped)
-        with pytest.raises(UserError, match=r"pytorch_model.bin holds a \S+, and only tensors are read") as raised:
+        torch.save(
+            {"a": torch.ones(2), "b": other},
+            tmp_path / TORCH,
+            _use_new_zipfile_serialization=zipped,
+        )
+        with pytest.raises(
+            UserError, match=r"pytorch_model.bin holds a \S+, and only tensors are read"
+        ) as raised:
             Checkpoint(tmp_path)
         assert "weights_only" not in str(raised.value)
         assert not touched.exists()
@@ -309,7 +365,9 @@ def test_objects_that_are_no_tensors_are_refused(zipped: bool, tmp_path: Path) -
 def test_archive_of_another_kind(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     torch.save([torch.ones(2)], tmp_path / TORCH)
-    with pytest.raises(UserError, match=r"pytorch_model.bin holds a list, expected tensors by name"):
+    with pytest.raises(
+        UserError, match=r"pytorch_model.bin holds a list, expected tensors by name"
+    ):
         Checkpoint(tmp_path)
     (tmp_path / TORCH).write_bytes(b"PK\3\4" + bytes(100))
     with pytest.raises(UserError, match=r"pytorch_model.bin is damaged or no PyTorch checkpoint"):
@@ -327,7 +385,10 @@ def test_archive_of_another_kind(tmp_path: Path) -> None:
 def test_without_pytorch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / TORCH).write_bytes(b"anything")
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(UserError, match=r"takes PyTorch 2.6 or newer, which is not installed here. .*save_pretrained"):
+    with pytest.raises(
+        UserError,
+        match=r"takes PyTorch 2.6 or newer, which is not installed here. .*save_pretrained",
+    ):
         Checkpoint(tmp_path)
     # A format that comes first does not ask for it.
     written(tmp_path, "msgpack")
@@ -339,7 +400,10 @@ def test_pytorch_that_cannot_be_imported(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.delitem(sys.modules, "torch", raising=False)
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / TORCH).write_bytes(b"anything")
-    with pytest.raises(UserError, match=r"pytorch_model.bin: .* which cannot be imported here \(libtorch.so: no such file\)"):
+    with pytest.raises(
+        UserError,
+        match=r"pytorch_model.bin: .* which cannot be imported here \(libtorch.so: no such file\)",
+    ):
         Checkpoint(tmp_path)
 
 
@@ -349,7 +413,9 @@ def test_pytorch_whose_reader_is_not_safe(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("read"))
     for version in ("2.5.1+cpu", "1.13.1"):
         monkeypatch.setattr(torch, "__version__", torch.torch_version.TorchVersion(version))
-        with pytest.raises(UserError, match=rf"2.6 or newer, not {re.escape(version)}, .*CVE-2025-32434"):
+        with pytest.raises(
+            UserError, match=rf"2.6 or newer, not {re.escape(version)}, .*CVE-2025-32434"
+        ):
             Checkpoint(tmp_path)
 
 
@@ -357,7 +423,10 @@ def test_pytorch_whose_reader_is_not_safe(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @formats
-@pytest.mark.parametrize("damage", ["one byte less", "half", "header", "text", "pointer", "empty", "huge header", "folder"])
+@pytest.mark.parametrize(
+    "damage",
+    ["one byte less", "half", "header", "text", "pointer", "empty", "huge header", "folder"],
+)
 def test_damaged_file(format: str, damage: str, tmp_path: Path) -> None:
     file = written(tmp_path, format)
     content = file.read_bytes()
@@ -376,7 +445,10 @@ def test_damaged_file(format: str, damage: str, tmp_path: Path) -> None:
     else:
         file.write_bytes(changed[damage])
     expected = {"pointer": "is only git-lfs's pointer .*git lfs pull", "folder": "holds no"}
-    damaged = r"is damaged or no (safetensors file|msgpack file .*|PyTorch checkpoint) \(.+\); fetch or save it again"
+    damaged = (
+        r"is damaged or no (safetensors file|msgpack file .*|PyTorch checkpoint) \(.+\); fetch or"
+        r" save it again"
+    )
     with pytest.raises(UserError, match=expected.get(damage, damaged)) as raised:
         Checkpoint(tmp_path)
     assert file.name in str(raised.value)
@@ -397,7 +469,9 @@ def test_checksum_comes_before_parsing(format: str, tmp_path: Path) -> None:
     file = written(tmp_path, format)
     right = hashlib.sha256(file.read_bytes()).hexdigest()
     assert set(Checkpoint(tmp_path, right.upper()).keys()) == TENSORS.keys()
-    with pytest.raises(UserError, match=f"{file.name} has sha256 {right}, but encoder.sha256 says 00"):
+    with pytest.raises(
+        UserError, match=f"{file.name} has sha256 {right}, but encoder.sha256 says 00"
+    ):
         Checkpoint(tmp_path, "0" * 64)
     file.write_bytes(b"nothing of the kind")
     with pytest.raises(UserError, match="has sha256"):
@@ -413,12 +487,21 @@ def test_shards(format: str, tmp_path: Path) -> None:
     for file, held in files.items():
         write({name: TENSORS[name] for name in held}, tmp_path / file)
     index = tmp_path / f"{single}.index.json"
-    index.write_text(json.dumps({"weight_map": {name: file for file, held in files.items() for name in held}}))
+    index.write_text(
+        json.dumps({"weight_map": {name: file for file, held in files.items() for name in held}})
+    )
     assert Checkpoint(tmp_path).path == index
     encoder = load_parameters(abstract_encoder(CONFIGS["roberta"]), Checkpoint(tmp_path))
-    chex.assert_trees_all_equal(nnx.state(encoder, nnx.Param), nnx.state(tiny("roberta"), nnx.Param))
+    chex.assert_trees_all_equal(
+        nnx.state(encoder, nnx.Param), nnx.state(tiny("roberta"), nnx.Param)
+    )
 
-    with pytest.raises(UserError, match=f"{index.name}: encoder.sha256 is that of one {single}, but the weights are in shards"):
+    with pytest.raises(
+        UserError,
+        match=(
+            f"{index.name}: encoder.sha256 is that of one {single}, but the weights are in shards"
+        ),
+    ):
         Checkpoint(tmp_path, "0" * 64)
     second = tmp_path / list(files)[1]
     write({name: TENSORS[name] for name in (*names[1::2], names[0])}, second)
@@ -428,7 +511,9 @@ def test_shards(format: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=f"{second.name} is damaged"):
         Checkpoint(tmp_path)
     second.unlink()
-    with pytest.raises(UserError, match=f"{index.name} lists shards that are not there: {second.name}"):
+    with pytest.raises(
+        UserError, match=f"{index.name} lists shards that are not there: {second.name}"
+    ):
         Checkpoint(tmp_path)
 
 
@@ -454,7 +539,9 @@ def test_damaged_index(single: str, text: str, message: str, tmp_path: Path) -> 
         Checkpoint(tmp_path)
 
 
-def test_large_tensors_are_copied_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_tensors_are_copied_in_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     written(tmp_path, "safetensors")
     whole = Checkpoint(tmp_path)
     monkeypatch.setattr(checkpoint_formats, "_PIECE", 24 * 4 * 5)

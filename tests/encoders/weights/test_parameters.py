@@ -1,4 +1,6 @@
-"""Tensors to parameters and back through the name table, and one clear error for all that does not fit."""
+"""Tensors to parameters and back through the name table, and one clear error for all that does not
+fit.
+"""
 
 import json
 from collections.abc import Callable
@@ -27,8 +29,12 @@ def read(folder: Path, architecture: str = "roberta", **options: Any) -> Encoder
     return load_parameters(abstract_encoder(CONFIGS[architecture], **options), Checkpoint(folder))
 
 
-def written(folder: Path, change: Callable[[dict[str, np.ndarray]], Any], architecture: str = "roberta") -> Path:
-    """A folder with a checkpoint to which `change` was done, in place or by returning another dict."""
+def written(
+    folder: Path, change: Callable[[dict[str, np.ndarray]], Any], architecture: str = "roberta"
+) -> Path:
+    """A folder with a checkpoint to which `change` was done, in place or by returning another
+    dict.
+    """
     tensors = to_checkpoint(tiny(architecture))
     save_file(change(tensors) or tensors, folder / "model.safetensors")
     return folder
@@ -39,11 +45,17 @@ def written(folder: Path, change: Callable[[dict[str, np.ndarray]], Any], archit
 def test_round_trip(architecture: str, wrote: bool, reads: bool, tmp_path: Path) -> None:
     encoder = tiny(architecture, scan_layers=wrote)
     save(encoder, CONFIGS[architecture], tmp_path / "new" / "folder")
-    assert json.loads((tmp_path / "new" / "folder" / "config.json").read_text()) == CONFIGS[architecture]
+    assert (
+        json.loads((tmp_path / "new" / "folder" / "config.json").read_text())
+        == CONFIGS[architecture]
+    )
     again = read(tmp_path / "new" / "folder", architecture, scan_layers=reads)
     expected = nnx.state(tiny(architecture, scan_layers=reads), nnx.Param)
     chex.assert_trees_all_equal(nnx.state(again, nnx.Param), expected)
-    assert all(isinstance(leaf, jax.Array) and leaf.dtype == np.float32 for leaf in jax.tree.leaves(expected))
+    assert all(
+        isinstance(leaf, jax.Array) and leaf.dtype == np.float32
+        for leaf in jax.tree.leaves(expected)
+    )
 
 
 @pytest.mark.parametrize("prefix", [PrefixShape(3), PrefixShape(3, projection=5)])
@@ -68,12 +80,16 @@ def test_tied_embeddings_under_their_other_name(own_name: bool, tmp_path: Path) 
         if not own_name:
             del tensors["shared.weight"]
 
-    chex.assert_trees_all_equal(nnx.state(read(written(tmp_path, change, "t5"), "t5")), nnx.state(tiny("t5")))
+    chex.assert_trees_all_equal(
+        nnx.state(read(written(tmp_path, change, "t5"), "t5")), nnx.state(tiny("t5"))
+    )
 
 
 def test_config_names_the_type_that_is_written(tmp_path: Path) -> None:
     save(tiny("bert"), CONFIGS["bert"] | {"torch_dtype": "float16"}, tmp_path)
-    assert json.loads((tmp_path / "config.json").read_text()) == CONFIGS["bert"] | {"torch_dtype": "float32"}
+    assert json.loads((tmp_path / "config.json").read_text()) == CONFIGS["bert"] | {
+        "torch_dtype": "float32"
+    }
 
 
 @pytest.mark.parametrize("prefix", ["roberta.", "0.auto_model.", "0.auto_model.roberta."])
@@ -87,7 +103,9 @@ def test_prefix_is_found(prefix: str, tmp_path: Path) -> None:
         buffers = {f"{prefix}embeddings.position_ids": np.zeros((1, 48), np.int64)}
         return {prefix + name: value for name, value in tensors.items()} | heads | buffers
 
-    chex.assert_trees_all_equal(nnx.state(read(written(tmp_path, change))), nnx.state(tiny("roberta")))
+    chex.assert_trees_all_equal(
+        nnx.state(read(written(tmp_path, change))), nnx.state(tiny("roberta"))
+    )
 
 
 def test_old_names_of_layer_norm(tmp_path: Path) -> None:
@@ -95,15 +113,23 @@ def test_old_names_of_layer_norm(tmp_path: Path) -> None:
         new = (("LayerNorm.weight", "LayerNorm.gamma"), ("LayerNorm.bias", "LayerNorm.beta"))
         return {name.replace(*new[0]).replace(*new[1]): value for name, value in tensors.items()}
 
-    chex.assert_trees_all_equal(nnx.state(read(written(tmp_path, change, "bert"), "bert")), nnx.state(tiny("bert")))
+    chex.assert_trees_all_equal(
+        nnx.state(read(written(tmp_path, change, "bert"), "bert")), nnx.state(tiny("bert"))
+    )
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
 def test_other_float_types_become_float32(dtype: str, tmp_path: Path) -> None:
-    folder = written(tmp_path, lambda tensors: {name: value.astype(dtype) for name, value in tensors.items()})
+    folder = written(
+        tmp_path, lambda tensors: {name: value.astype(dtype) for name, value in tensors.items()}
+    )
     encoder = read(folder)
     assert encoder.embeddings.tokens.embedding.dtype == np.float32
-    np.testing.assert_allclose(encoder.embeddings.tokens.embedding, tiny("roberta").embeddings.tokens.embedding[...], rtol=1e-2)
+    np.testing.assert_allclose(
+        encoder.embeddings.tokens.embedding,
+        tiny("roberta").embeddings.tokens.embedding[...],
+        rtol=1e-2,
+    )
 
 
 def test_all_problems_are_in_one_message(tmp_path: Path) -> None:
@@ -136,21 +162,35 @@ def test_square_kernel_is_transposed(tmp_path: Path) -> None:
     np.testing.assert_array_equal(tensor, np.asarray(encoder.layers.attention.query.kernel)[1].T)
 
 
-@pytest.mark.parametrize(("weights", "config"), [("mpnet", "bert"), ("bert", "mpnet"), ("roberta", "mpnet")])
+@pytest.mark.parametrize(
+    ("weights", "config"), [("mpnet", "bert"), ("bert", "mpnet"), ("roberta", "mpnet")]
+)
 def test_weights_of_another_architecture(weights: str, config: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"(?s)does not fit its config.json.*missing: .*not part of this architecture: "):
+    with pytest.raises(
+        UserError,
+        match=r"(?s)does not fit its config.json.*missing: .*not part of this architecture: ",
+    ):
         read(written(tmp_path, lambda tensors: None, weights), config)
 
 
 def test_prefix_of_another_architecture(tmp_path: Path) -> None:
-    folder = written(tmp_path, lambda tensors: {f"bert.{name}": value for name, value in tensors.items()})
+    folder = written(
+        tmp_path, lambda tensors: {f"bert.{name}": value for name, value in tensors.items()}
+    )
     with pytest.raises(
-        UserError, match=r"expected exactly one of .*'roberta.embeddings.word_embeddings.weight'.* found 0 among 'bert\."
+        UserError,
+        match=(
+            r"expected exactly one of .*'roberta.embeddings.word_embeddings.weight'.* found 0 among"
+            r" 'bert\."
+        ),
     ):
         read(folder)
 
 
 def test_two_encoders_in_one_file(tmp_path: Path) -> None:
-    folder = written(tmp_path, lambda tensors: tensors | {f"roberta.{name}": value for name, value in tensors.items()})
+    folder = written(
+        tmp_path,
+        lambda tensors: tensors | {f"roberta.{name}": value for name, value in tensors.items()},
+    )
     with pytest.raises(UserError, match=r"expected exactly one of .* found 2"):
         read(folder)

@@ -126,7 +126,8 @@ def test_callers_come_in_their_order_also_to_forget(store):
                 await asyncio.sleep(0)
             assert order == []
         await asyncio.gather(*waiting)
-        # Who came after the one who forgot it begins another, of which the last one, who came for the first, knows nothing.
+        # Who came after the one who forgot it begins another, of which the last one, who came for
+        # the first, knows nothing.
         assert sorted(order) == [("forget", True), ("forget again", False), ("say", None)]
         assert len(store.find("a")) == 1
 

@@ -1,4 +1,6 @@
-"""Connections as they come: without a request, without an end, one too many, with answers that nobody reads."""
+"""Connections as they come: without a request, without an end, one too many, with answers that
+nobody reads.
+"""
 
 import json
 import socket
@@ -32,7 +34,9 @@ def app(patience, monkeypatch) -> Any:
     monkeypatch.setattr(server, "_HEAD_SECONDS", patience)
     monkeypatch.setattr(connections, "_LINGER_SECONDS", 0.2)
     recognizer: Any = Gated()
-    return create_app(recognizer, ServiceSettings(warm=False, connections=4, requests=1, timeout=patience))
+    return create_app(
+        recognizer, ServiceSettings(warm=False, connections=4, requests=1, timeout=patience)
+    )
 
 
 @pytest.fixture
@@ -94,7 +98,9 @@ def test_who_sends_no_request_is_not_waited_for(connect):
 
 def test_who_was_answered_early_may_not_send_for_ever(connect):
     # Refused for its host before its body, which goes on.
-    connection = connect(START.replace(b"localhost", b"evil.example") + b"content-length: 1000\r\n\r\n")
+    connection = connect(
+        START.replace(b"localhost", b"evil.example") + b"content-length: 1000\r\n\r\n"
+    )
     assert b" 421 " in connection.recv(2**16)
     assert any(_is_refused(connection, b" ") for _ in range(100))
 
@@ -110,7 +116,8 @@ def _is_refused(connection: socket.socket, data: bytes) -> bool:
 
 @pytest.mark.parametrize("patience", [60.0])
 def test_one_too_many_closes_the_one_that_waits_longest(connect, caplog):
-    # Two without a request, one whose body does not come; the first two make room for one of the probes.
+    # Two without a request, one whose body does not come; the first two make room for one of the
+    # probes.
     waiting = [connect(), connect(PROBE[:9]), connect(START + b"content-length: 9\r\n\r\n{")]
     probes = []
     for _ in range(3):
@@ -135,14 +142,29 @@ def test_answers_that_nobody_reads_are_dropped(app, connect):
     [
         (b"\x16\x03\x01\r\n\r\n", 400, "bad_request", b"request line"),
         (START + b"content-length: -1\r\n\r\n", 400, "bad_request", b"Content-Length"),
-        (START + b"content-length: 3\r\ntransfer-encoding: chunked\r\n\r\n", 400, "bad_request", b"both"),
+        (
+            START + b"content-length: 3\r\ntransfer-encoding: chunked\r\n\r\n",
+            400,
+            "bad_request",
+            b"both",
+        ),
         (START + b"host: elsewhere\r\n\r\n", 400, "bad_request", b"Host"),
         (START + b"x: " + b"x" * 2**17, 431, "headers_too_large", b"16384 bytes"),
         # What h11's patterns take the square of the length of time for.
         (START + b"x:" + b" " * 8000 + b"\x0b\r\n\r\n", 400, "bad_request", b"256 blanks in a row"),
-        (START + b"x:" + b"\r\n " * 3000 + b"\x0b\r\n\r\n", 400, "bad_request", b"256 blanks in a row"),
+        (
+            START + b"x:" + b"\r\n " * 3000 + b"\x0b\r\n\r\n",
+            400,
+            "bad_request",
+            b"256 blanks in a row",
+        ),
         (CHUNKED + b"5;" + b" " * 8000 + b"\nx\r\n", 400, "bad_request", b"chunk"),
-        (CHUNKED + b"1\r\n \r\n0\r\nx:" + b" " * 8000 + b"\x0b\r\n\r\n", 400, "bad_request", b"chunk"),
+        (
+            CHUNKED + b"1\r\n \r\n0\r\nx:" + b" " * 8000 + b"\x0b\r\n\r\n",
+            400,
+            "bad_request",
+            b"chunk",
+        ),
     ],
     ids=range(9),
 )

@@ -22,9 +22,23 @@ CHUNKED = [*JSON, (b"transfer-encoding", b"chunked")]
 async def ask(
     app: Any, receive: Any, headers: list[tuple[bytes, bytes]], address: str = "192.0.2.9"
 ) -> tuple[int, dict[bytes, bytes], bytes, list[Any]]:
-    """Status, headers, body and all messages of the answer to what `receive` gives, asked from an address."""
-    scope = {"type": "http", "method": "POST", "path": "/v1/predict", "headers": headers, "query_string": b"", "scheme": "http"}
-    scope |= {"server": ("service", 80), "client": (address, 1), "http_version": "1.1", "root_path": ""}
+    """Status, headers, body and all messages of the answer to what `receive` gives, asked from an
+    address.
+    """
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/predict",
+        "headers": headers,
+        "query_string": b"",
+        "scheme": "http",
+    }
+    scope |= {
+        "server": ("service", 80),
+        "client": (address, 1),
+        "http_version": "1.1",
+        "root_path": "",
+    }
     sent: list[Any] = []
 
     async def send(message):
@@ -37,7 +51,10 @@ async def ask(
 
 def chunks(*parts: bytes, end: bool = True) -> Any:
     """A `receive` that gives these parts, then waits for ever."""
-    messages = [{"type": "http.request", "body": part, "more_body": not end or part is not parts[-1]} for part in parts]
+    messages = [
+        {"type": "http.request", "body": part, "more_body": not end or part is not parts[-1]}
+        for part in parts
+    ]
 
     async def receive() -> dict[str, Any]:
         if not messages:
@@ -108,7 +125,10 @@ def test_bodies_that_do_not_arrive_keep_nobody_out():
     async def go():
         app = create_app(Gated(), ServiceSettings(warm=False, requests=2))
         async with app.router.lifespan_context(app):
-            slow = [asyncio.create_task(ask(app, chunks(BODY[:5], end=False), CHUNKED)) for _ in range(5)]
+            slow = [
+                asyncio.create_task(ask(app, chunks(BODY[:5], end=False), CHUNKED))
+                for _ in range(5)
+            ]
             await asyncio.sleep(0)
             status, _, _, _ = await ask(app, chunks(BODY), CHUNKED)
             for task in slow:
@@ -126,7 +146,10 @@ def test_one_address_leaves_room_to_others():
         stub.gate.close()
         async with app.router.lifespan_context(app):
             addresses = ["2001:db8::1", "2001:db8::2", "2001:db8::3"]
-            first = [asyncio.create_task(ask(app, chunks(BODY), CHUNKED, address)) for address in addresses]
+            first = [
+                asyncio.create_task(ask(app, chunks(BODY), CHUNKED, address))
+                for address in addresses
+            ]
             await stub.gate.reached()
             status, headers, content, _ = await ask(app, chunks(BODY), CHUNKED, "2001:db8::4")
             other = asyncio.create_task(ask(app, chunks(BODY), CHUNKED, "2001:db8:1::1"))
@@ -145,10 +168,15 @@ def test_where_bytes_have_no_room_the_first_body_of_the_greatest_sender_gives_wa
     monkeypatch.setattr(intake, "_LINGER_SECONDS", 0.0)
 
     async def go():
-        app = create_app(Gated(), ServiceSettings(warm=False, requests=2, limits=Limits(body_bytes=100)))
+        app = create_app(
+            Gated(), ServiceSettings(warm=False, requests=2, limits=Limits(body_bytes=100))
+        )
         async with app.router.lifespan_context(app):
             part, senders = b" " * 60, ["192.0.2.1", "192.0.2.2", "192.0.2.2"]
-            slow = [asyncio.create_task(ask(app, chunks(part, end=False), CHUNKED, sender)) for sender in senders]
+            slow = [
+                asyncio.create_task(ask(app, chunks(part, end=False), CHUNKED, sender))
+                for sender in senders
+            ]
             for _ in range(5):
                 await asyncio.sleep(0)
             answers = [await ask(app, chunks(BODY), CHUNKED, "192.0.2.3"), await slow[1]]
@@ -172,14 +200,23 @@ def test_where_bytes_have_no_room_the_first_body_of_the_greatest_sender_gives_wa
         (gzip.compress(BODY, mtime=0) * 2, b"gzip", 400, b"one whole member"),
         (gzip.compress(b" " * 2**24, mtime=0), b"gzip", 413, b"limit of 262144 bytes"),
         (BODY, b"br", 415, b"Content-Encoding must be gzip"),
-        (gzip.compress(gzip.compress(BODY, mtime=0), mtime=0), b"gzip, gzip", 415, b"Content-Encoding must be gzip"),
+        (
+            gzip.compress(gzip.compress(BODY, mtime=0), mtime=0),
+            b"gzip, gzip",
+            415,
+            b"Content-Encoding must be gzip",
+        ),
     ],
 )
 def test_bodies_may_be_gzip(body, encoding, status, words):
     async def go():
         app = create_app(Gated(), ServiceSettings(warm=False, limits=Limits(body_bytes=2**18)))
         async with app.router.lifespan_context(app):
-            headers = [*JSON, (b"content-length", str(len(body)).encode()), (b"content-encoding", encoding)]
+            headers = [
+                *JSON,
+                (b"content-length", str(len(body)).encode()),
+                (b"content-encoding", encoding),
+            ]
             return await ask(app, chunks(body), headers)
 
     found, _, content, _ = asyncio.run(go())

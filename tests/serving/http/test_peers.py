@@ -20,7 +20,11 @@ def test_loopback_is_always_this_service(header):
                "[2001:db8::2]", "mine"]
 )  # fmt: skip
 def test_others_are_not(header):
-    assert not [host for host in ("127.0.0.1", "localhost", "::1", "192.0.2.1", "talk.example") if header in Hosts(host)]
+    assert not [
+        host
+        for host in ("127.0.0.1", "localhost", "::1", "192.0.2.1", "talk.example")
+        if header in Hosts(host)
+    ]
 
 
 def test_what_it_listens_at_is():
@@ -32,7 +36,9 @@ def test_what_it_listens_at_is():
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
 def test_at_all_addresses_it_is_every_address_and_name_of_the_network_but_no_sites(host):
     found = {
-        name for name in ("192.0.2.1:80", "[2001:db8::1]", "0.0.0.0", "mine:80", "evil.example", "a.b") if name in Hosts(host)
+        name
+        for name in ("192.0.2.1:80", "[2001:db8::1]", "0.0.0.0", "mine:80", "evil.example", "a.b")
+        if name in Hosts(host)
     }
     assert found == {"192.0.2.1:80", "[2001:db8::1]", "0.0.0.0", "mine:80"}
 
@@ -44,12 +50,20 @@ def test_callers_of_one_network_are_one_peer():
         == peer_of(("::ffff:192.0.2.1", 3, 0, 0))
         != peer_of(("192.0.2.2", 1))
     )
-    assert peer_of(("2001:db8::1", 1, 0, 0)) == peer_of(("2001:db8::ffff:2%eth0", 1)) != peer_of(("2001:db8:0:1::1", 1))
+    assert (
+        peer_of(("2001:db8::1", 1, 0, 0))
+        == peer_of(("2001:db8::ffff:2%eth0", 1))
+        != peer_of(("2001:db8:0:1::1", 1))
+    )
     assert peer_of(None) == ""
 
 
 def test_loopback_hosts():
-    assert [host for host in ("127.0.0.1", "::1", "localhost", "0.0.0.0", "talk.example", "") if is_loopback(host)] == [
+    assert [
+        host
+        for host in ("127.0.0.1", "::1", "localhost", "0.0.0.0", "talk.example", "")
+        if is_loopback(host)
+    ] == [
         "127.0.0.1",
         "::1",
         "localhost",

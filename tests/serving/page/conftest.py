@@ -7,11 +7,21 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Dialog,
+    Page,
+    sync_playwright,
+)
 
 from tests.stubs.page import serving
 
-QUIET = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update"
+QUIET = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+    " --disable-component-update"
+)
 
 
 @pytest.fixture(scope="module")
@@ -22,12 +32,16 @@ def address() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    program = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    program = (
+        os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    )
     if program is None:
         reason = "no Chromium: install it, or name one in CHROMIUM"
         pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=[*QUIET.split(), "--disable-sync"])
+        browser = playwright.chromium.launch(
+            executable_path=program, args=[*QUIET.split(), "--disable-sync"]
+        )
         yield browser
         browser.close()
 
@@ -41,7 +55,9 @@ def visit(browser, address) -> Iterator[Callable[..., Page]]:
 
     def hear(message: ConsoleMessage) -> None:
         # What the browser says of a status that the service answered is no complaint of the page.
-        answered = message.text.startswith("Failed to load resource") and "/v1/" in message.location["url"]
+        answered = (
+            message.text.startswith("Failed to load resource") and "/v1/" in message.location["url"]
+        )
         if message.type in ("error", "warning") and not answered:
             complaints.append(message.text)
 
@@ -49,8 +65,12 @@ def visit(browser, address) -> Iterator[Callable[..., Page]]:
         complaints.append(dialog.message)
         dialog.dismiss()
 
-    def visit(at: str = address, width: int = 1280, scheme: Literal["light", "dark"] = "light") -> Page:
-        context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme, reduced_motion="reduce")
+    def visit(
+        at: str = address, width: int = 1280, scheme: Literal["light", "dark"] = "light"
+    ) -> Page:
+        context = browser.new_context(
+            viewport={"width": width, "height": 800}, color_scheme=scheme, reduced_motion="reduce"
+        )
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(10_000)

@@ -40,13 +40,16 @@ def test_an_utterance_shows_probabilities_and_cosines(visit):
     assert [name.split("\n") for name in names] == [
         ["neutral", "anchor: calm"] if each == "neutral" else [each] for each in ranked
     ]
-    assert panel.locator("tbody .share .number").all_inner_texts() == [f"{told.probabilities[label]:.0%}" for label in ranked]
+    assert panel.locator("tbody .share .number").all_inner_texts() == [
+        f"{told.probabilities[label]:.0%}" for label in ranked
+    ]
     cosines = panel.locator("tbody td:last-child").all_inner_texts()
     assert [float(each.replace("−", "-")) for each in cosines] == pytest.approx(
         [told.cosines[label] for label in ranked], abs=0.0051
     )
     bars = panel.locator(".bar").evaluate_all(
-        "bars => bars.map(bar => parseFloat(getComputedStyle(bar, '::before').width) / bar.clientWidth)"
+        "bars => bars.map(bar => parseFloat(getComputedStyle(bar, '::before').width) /"
+        " bar.clientWidth)"
     )
     assert bars[0] == pytest.approx(told.confidence, abs=0.02)
 
@@ -61,9 +64,13 @@ def test_the_keyboard_alone_will_do(visit):
     options = page.get_by_role("option")
     expect(options).to_have_count(4)
     reached = []
-    for _ in range(12):  # button, 5 examples, own labels, 2 downloads, chart, chat: what Tab reaches, in this order
+    for _ in range(
+        12
+    ):  # button, 5 examples, own labels, 2 downloads, chart, chat: what Tab reaches, in this order
         page.keyboard.press("Tab")
-        reached.append(page.evaluate("document.activeElement.id || document.activeElement.textContent.trim()"))
+        reached.append(
+            page.evaluate("document.activeElement.id || document.activeElement.textContent.trim()")
+        )
         ring = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
         assert ring != "none", f"no ring around {reached[-1]}"
         if page.evaluate("document.activeElement.matches('[role=option]')"):
@@ -78,7 +85,9 @@ def test_the_keyboard_alone_will_do(visit):
     page.keyboard.press("ArrowLeft")
     chart = page.get_by_role("slider")
     expect(chart).to_have_attribute("aria-valuenow", "3")
-    expect(chart).to_have_attribute("aria-valuetext", re.compile("^3 of 4, .neutral. .*it is Monday"))
+    expect(chart).to_have_attribute(
+        "aria-valuetext", re.compile("^3 of 4, .neutral. .*it is Monday")
+    )
     page.get_by_role("button", name="Previous utterance").press("Enter")
     expect(page.get_by_role("button", name="Previous utterance")).to_be_focused()
     page.keyboard.press("Escape")
@@ -91,14 +100,26 @@ def test_the_chart_shows_probabilities_and_is_clicked(visit):
     show(page)
     assert page.locator("#lanes li").all_inner_texts() == list(LABELS)
     chart = page.get_by_role("slider")
-    radii = chart.locator("circle").evaluate_all("dots => dots.map(dot => [+dot.getAttribute('cx'), +dot.getAttribute('r')])")
+    radii = chart.locator("circle").evaluate_all(
+        "dots => dots.map(dot => [+dot.getAttribute('cx'), +dot.getAttribute('r')])"
+    )
     first = sorted(radius for x, radius in radii if x == min(x for x, _ in radii))
     shares = sorted(answer("Ann", "I feel joy").probabilities.values())
     assert (first[-1] / first[-2]) ** 2 == pytest.approx(shares[-1] / shares[-2], rel=1e-3)
-    course = [float(point.split(",")[1]) for point in chart.locator("polyline").get_attribute("points").split()]
+    course = [
+        float(point.split(",")[1])
+        for point in chart.locator("polyline").get_attribute("points").split()
+    ]
     lane = (max(course) - min(course)) / (LABELS.index("neutral") - LABELS.index("joy"))
-    assert [round((y - course[0]) / lane) for y in course] == [LABELS.index(each) - 3 for each in EMOTIONS]
-    chart.click(position={"x": chart.locator("circle").last.evaluate("dot => +dot.getAttribute('cx')"), "y": 10})
+    assert [round((y - course[0]) / lane) for y in course] == [
+        LABELS.index(each) - 3 for each in EMOTIONS
+    ]
+    chart.click(
+        position={
+            "x": chart.locator("circle").last.evaluate("dot => +dot.getAttribute('cx')"),
+            "y": 10,
+        }
+    )
     expect(page.get_by_role("option", selected=True)).to_contain_text("such sadness")
     expect(page.get_by_role("complementary")).to_contain_text("Utterance 4 of 4")
 
@@ -113,7 +134,9 @@ def test_own_labels_and_the_way_back(visit):
     page.get_by_role("option").first.click()
     expect(page.get_by_role("complementary")).to_contain_text("anchor: grateful")
     header = page.locator("#model")
-    expect(header).to_contain_text("your own labels (gratitude: grateful, __proto__: odd, 2: two, 1: one, calm)")
+    expect(header).to_contain_text(
+        "your own labels (gratitude: grateful, __proto__: odd, 2: two, 1: one, calm)"
+    )
     expect(header).to_contain_text("not calibrated")
     page.get_by_label("says").fill("joy")  # no label of these
     page.keyboard.press("Enter")
@@ -142,7 +165,9 @@ def test_an_utterance_is_added_with_the_past_that_counts(visit):
     expect(page.get_by_label("says")).to_have_value("")
     expect(page.get_by_role("status")).to_contain_text("Dora: disgust")
     expect(page.get_by_role("slider")).to_have_attribute("aria-valuemax", "5")
-    assert page.get_by_label("Conversation", exact=True).input_value() == f"{CHAT}\nDora: pure disgust"
+    assert (
+        page.get_by_label("Conversation", exact=True).input_value() == f"{CHAT}\nDora: pure disgust"
+    )
     page.get_by_role("button", name="Add").click()
     expect(page.locator("#reply-error")).to_have_text("Type what is said.")
 
@@ -236,13 +261,26 @@ def test_downloads_can_be_read_and_run_nothing(visit):
     table = download(page, "Download CSV")
     assert table.startswith("\ufeff")
     rows = list(csv.DictReader(io.StringIO(table.removeprefix("\ufeff"), newline="")))
-    kept = ("dialogue", "utterance", "speaker", "text", "emotion", "confidence", "truncated", "unknown_text")
+    kept = (
+        "dialogue",
+        "utterance",
+        "speaker",
+        "text",
+        "emotion",
+        "confidence",
+        "truncated",
+        "unknown_text",
+    )
     assert list(rows[0]) == [*kept, *(f"p({label})" for label in LABELS)]
-    assert [row["text"] for row in rows] == [f"'{text}" if text[0] in "=+-@" else text for _, text in said]
+    assert [row["text"] for row in rows] == [
+        f"'{text}" if text[0] in "=+-@" else text for _, text in said
+    ]
     assert [row["speaker"] for row in rows] == [speaker for speaker, _ in said]
     assert {(row["truncated"], row["unknown_text"]) for row in rows} == {("False", "False")}
     told = answer(*said[0])
-    assert {label: float(rows[0][f"p({label})"]) for label in LABELS} == pytest.approx(told.probabilities, abs=1e-6)
+    assert {label: float(rows[0][f"p({label})"]) for label in LABELS} == pytest.approx(
+        told.probabilities, abs=1e-6
+    )
     saved = json.loads(download(page, "Download JSON"))
     assert saved["utterances"] == [answer(*each).to_json() for each in said]
     assert (saved["model"], saved["labels"]) == ("stub", WORDS)

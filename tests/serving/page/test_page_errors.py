@@ -42,7 +42,12 @@ def test_labels_that_cannot_be_used_are_told_beside_them(visit, typed, message):
             {},
             "the conversation is odd.",
         ),
-        (429, {"error": {"code": "x", "message": "m", "field": None}}, {"retry-after": "7"}, "Try again in 7 seconds."),
+        (
+            429,
+            {"error": {"code": "x", "message": "m", "field": None}},
+            {"retry-after": "7"},
+            "Try again in 7 seconds.",
+        ),
         (502, "<html>", {}, "The service failed (status 502). Try again."),
     ],
 )

@@ -12,7 +12,12 @@ from eacl_jax.corpora.jsonlines import read_dialogues
 from eacl_jax.reports.theme import DARK, LIGHT
 from eacl_jax.serving.http import site
 
-TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml", "json": "application/json"}
+TYPES = {
+    "css": "text/css",
+    "js": "text/javascript",
+    "svg": "image/svg+xml",
+    "json": "application/json",
+}
 
 
 @pytest.fixture(scope="module")
@@ -33,21 +38,31 @@ def test_a_browser_keeps_a_file_until_it_changes(client):
     assert first.headers["cache-control"] == "no-cache"
     known = {"if-none-match": f'"other", W/{first.headers["etag"]}'}
     again = client.get("/page.js", headers=known)
-    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", first.headers["etag"])
+    assert (again.status_code, again.content, again.headers["etag"]) == (
+        304,
+        b"",
+        first.headers["etag"],
+    )
     assert client.get("/page.js", headers={"if-none-match": '"other"'}).content == first.content
     assert client.head("/page.js").status_code == 200
 
 
 def test_all_that_is_referred_to_is_served_and_nothing_else_is_needed(client):
     markup = client.get("/").text
-    assert not re.search(r"<style|<script(?![^>]*src=)|\sstyle=|\son\w+=", markup), "the content security policy forbids it"
+    assert not re.search(r"<style|<script(?![^>]*src=)|\sstyle=|\son\w+=", markup), (
+        "the content security policy forbids it"
+    )
     wanted = set(re.findall(r'(?:src|href)="([^"]+)"', markup)) - {"docs"}
     modules = {path for path in site.PATHS if path.endswith(".js")}
     for path in modules:
-        wanted |= {name.removeprefix("./") for name in re.findall(r'from "([^"]+)"', client.get(path).text)}
+        wanted |= {
+            name.removeprefix("./") for name in re.findall(r'from "([^"]+)"', client.get(path).text)
+        }
     assert {f"/{name}" for name in wanted} | {"/", "/examples.json"} == site.PATHS
     for path in site.PATHS - {"/icon.svg", "/element.js"}:  # these name SVG's namespace
-        assert "//" not in re.sub(r"^\s*//.*$", "", client.get(path).text, flags=re.M).replace("</", ""), path
+        assert "//" not in re.sub(r"^\s*//.*$", "", client.get(path).text, flags=re.M).replace(
+            "</", ""
+        ), path
 
 
 def test_the_page_stays_out_of_the_interfaces_description(client):
@@ -55,7 +70,8 @@ def test_the_page_stays_out_of_the_interfaces_description(client):
 
 
 def test_examples_are_dialogues_of_the_corpus_without_their_emotions(client):
-    # Short ones of several speakers, tones and courses; a title tells the situation, not the emotions.
+    # Short ones of several speakers, tones and courses; a title tells the situation, not the
+    # emotions.
     given = client.get("/examples.json").json()
     file = Path(smalltalk.__file__).with_name("smalltalk_data") / "test.jsonl"
     corpus = {each.dialogue.id: each.dialogue for each in read_dialogues(file)}
@@ -64,8 +80,18 @@ def test_examples_are_dialogues_of_the_corpus_without_their_emotions(client):
         dialogue = corpus[each["id"]]
         assert set(each) == {"id", "title", "utterances"}
         assert each["title"]
-        assert each["utterances"] == [{"speaker": said.speaker, "text": said.text} for said in dialogue.utterances]
-    assert len({tuple(sorted({said.emotion for said in corpus[each["id"]].utterances})) for each in given}) >= 4
+        assert each["utterances"] == [
+            {"speaker": said.speaker, "text": said.text} for said in dialogue.utterances
+        ]
+    assert (
+        len(
+            {
+                tuple(sorted({said.emotion for said in corpus[each["id"]].utterances}))
+                for each in given
+            }
+        )
+        >= 4
+    )
 
 
 def test_the_theme_is_the_reports(client):

@@ -9,7 +9,8 @@ from eacl_jax.reports.theme import DARK, LIGHT
 from tests.stubs.browser import show, use_labels
 from tests.stubs.page import LABELS
 
-# For each piece of text in sight: itself, its colour, and the first background behind it that is not transparent.
+# For each piece of text in sight: itself, its colour, and the first background behind it that is
+# not transparent.
 TEXTS = """() => {
   const canvas = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
   const rgba = (colour) => {
@@ -37,7 +38,9 @@ TEXTS = """() => {
 def luminance(colour: list[int]) -> float:
     """Relative luminance (WCAG 2.2) of an sRGB colour of three or four bytes."""
     shares = [value / 255 for value in colour[:3]]
-    red, green, blue = (share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares)
+    red, green, blue = (
+        share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares
+    )
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
@@ -46,23 +49,34 @@ def contrast(one: list[int], other: list[int]) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-@pytest.mark.parametrize(("scheme", "theme"), [("light", LIGHT), ("dark", DARK)], ids=["light", "dark"])
+@pytest.mark.parametrize(
+    ("scheme", "theme"), [("light", LIGHT), ("dark", DARK)], ids=["light", "dark"]
+)
 def test_colours_follow_the_reader_and_can_be_read(visit, scheme, theme):
     page = visit(scheme=scheme)
-    show(page, "\n".join(f"{['Ann', 'Ben'][number % 2]}: {label}" for number, label in enumerate(LABELS))).nth(2).click()
+    show(
+        page,
+        "\n".join(f"{['Ann', 'Ben'][number % 2]}: {label}" for number, label in enumerate(LABELS)),
+    ).nth(2).click()
     page.get_by_text("Your own labels").click()
     page.get_by_label("says").fill("")
     page.get_by_role("button", name="Add").click()
     expect(page.locator("#reply-error")).to_be_visible()
     texts = page.evaluate(TEXTS)
     assert len(texts) > 60
-    poor = [(text, ratio) for text, ink, back in texts if (ratio := round(contrast(ink, back), 2)) < 4.5]
+    poor = [
+        (text, ratio) for text, ink, back in texts if (ratio := round(contrast(ink, back), 2)) < 4.5
+    ]
     assert poor == []
     ink = next(ink for text, ink, _ in texts if text == "Answers")
     assert f"#{bytes(ink[:3]).hex()}" == theme.ink
-    dots = page.locator("#chat .dot").evaluate_all("dots => dots.map(dot => getComputedStyle(dot).backgroundColor)")
+    dots = page.locator("#chat .dot").evaluate_all(
+        "dots => dots.map(dot => getComputedStyle(dot).backgroundColor)"
+    )
     colours = {"#" + bytes(map(int, re.findall(r"\d+", dot))).hex() for dot in dots}
-    assert "#" + bytes(map(int, re.findall(r"\d+", dots[0]))).hex() == theme.series[1]  # anger is the red one
+    assert (
+        "#" + bytes(map(int, re.findall(r"\d+", dots[0]))).hex() == theme.series[1]
+    )  # anger is the red one
     assert len(colours) == len(LABELS)
     assert colours <= set(theme.series)
 
@@ -83,10 +97,16 @@ def test_a_phone_shows_labels_and_where_to_go_on(visit):
     show(page, "\n".join(f"{['Ann', 'Ben'][number % 2]}: joy {number}" for number in range(60)))
     use_labels(page, "worried about something else, surprise")
     expect(page.get_by_role("option").first).to_contain_text("surprise")
-    names = page.locator("#lanes li").evaluate_all("names => names.map(name => [name.scrollWidth, name.clientWidth])")
+    names = page.locator("#lanes li").evaluate_all(
+        "names => names.map(name => [name.scrollWidth, name.clientWidth])"
+    )
     assert all(needed <= given for needed, given in names)
-    dots = page.locator("#plot circle").evaluate_all("dots => dots.map(dot => dot.getBoundingClientRect().top)")
-    bottoms = page.locator("#lanes bdi").evaluate_all("names => names.map(name => name.getBoundingClientRect().bottom)")
+    dots = page.locator("#plot circle").evaluate_all(
+        "dots => dots.map(dot => dot.getBoundingClientRect().top)"
+    )
+    bottoms = page.locator("#lanes bdi").evaluate_all(
+        "names => names.map(name => name.getBoundingClientRect().bottom)"
+    )
     assert min(dots) >= min(bottoms) - 1  # beside no name
     page.get_by_role("option").nth(30).scroll_into_view_if_needed()
     for field in ("Who", "says"):
@@ -105,8 +125,15 @@ def test_texts_of_other_directions_keep_their_order(visit):
     quote = page.get_by_role("complementary").locator(".quote")
     for place in (options.first.locator(".text"), quote):
         assert place.evaluate("element => getComputedStyle(element).direction") == "rtl"
-    assert options.nth(1).locator(".text").evaluate("element => getComputedStyle(element).direction") == "ltr"
-    assert page.get_by_role("slider").get_attribute("aria-valuetext").endswith("\u2068דנה\u2069: \u2068שלום (joy) 100%\u2069")
+    assert (
+        options.nth(1).locator(".text").evaluate("element => getComputedStyle(element).direction")
+        == "ltr"
+    )
+    assert (
+        page.get_by_role("slider")
+        .get_attribute("aria-valuetext")
+        .endswith("\u2068דנה\u2069: \u2068שלום (joy) 100%\u2069")
+    )
 
 
 def test_many_labels_are_told_apart_by_name(visit):

@@ -1,0 +1,95 @@
+"""What a run gave, as `results.json` and a card's front matter hold it. Scores and calibration
+errors are in percent.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from eacl_jax.config import Stage
+from eacl_jax.files.records import bounded, build
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Scores:
+    """Of a split; see `metrics.summarize`."""
+
+    weighted_f1: float = bounded(at_least=0, at_most=101)  # a little more than 100 by rounding
+    accuracy: float = bounded(at_least=0, at_most=101)
+    macro_f1: float = bounded(at_least=0, at_most=101)
+    per_class_f1: dict[str, float] = bounded(at_least=0, at_most=101)
+    micro_f1: float | None = bounded(None, at_least=0, at_most=101)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; no `micro_f1` where it is not measured."""
+        return {
+            name: value for name, value in dataclasses.asdict(self).items() if value is not None
+        }
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """Of a stage's chosen epoch: the temperature that fits dev, and by split the expected
+    calibration error.
+    """
+
+    temperature: float = bounded(above=0)
+    expected_calibration_error: dict[str, float]
+    expected_calibration_error_uncalibrated: dict[str, float]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StageScores:
+    """Of a stage's chosen epoch."""
+
+    best_epoch: int = bounded(at_least=0)
+    dev: Scores
+    test: Scores
+    calibration: Calibration
+
+
+@dataclasses.dataclass(frozen=True)
+class Baseline:
+    """Of always answering one label."""
+
+    label: str
+    dev: Scores
+    test: Scores
+
+
+@dataclasses.dataclass(frozen=True)
+class Results:
+    """Of a run."""
+
+    corpus: str
+    seed: int
+    stage_one: StageScores
+    stage_two: StageScores
+    always_most_frequent: Baseline
+
+    def of(self, stage: Stage) -> StageScores:
+        """The stage's."""
+        return self.stage_one if stage is Stage.ONE else self.stage_two
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, as the file holds them."""
+
+        def splits(scored: StageScores | Baseline) -> dict[str, Any]:
+            return dataclasses.asdict(scored) | {
+                "dev": scored.dev.to_json(),
+                "test": scored.test.to_json(),
+            }
+
+        scored = {name: splits(getattr(self, name)) for name in (*Stage, "always_most_frequent")}
+        return {
+            "corpus": self.corpus,
+            "seed": self.seed,
+            **{str(name): values for name, values in scored.items()},
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any], problems: list[str]) -> "Results | None":
+        """Reads what `to_json` gave; adds what is wrong with it, a line a field, to the
+        problems.
+        """
+        return build(cls, values, "results", problems)
