@@ -38,12 +38,12 @@ def rooms() -> list[str]:
 
 
 def modules(folder: Path) -> list[str]:
-    """Dotted names of the public modules below a folder, each package before what is in it."""
+    """Dotted names of public modules below a folder: a package, its namesake, then the others."""
     paths = [path.relative_to(ROOT).with_suffix("") for path in folder.rglob("*.py")]
     parts = [path.parts[:-1] if path.name == "__init__" else path.parts for path in paths]
-    return sorted(
-        ".".join(names) for names in parts if not any(name.startswith("_") for name in names)
-    )
+    public = [names for names in parts if not any(name.startswith("_") for name in names)]
+    public.sort(key=lambda names: (*names[:-1], "") if names[-1] == names[-2] else names)
+    return [".".join(names) for names in public]
 
 
 def reference(title: str, names: list[str]) -> str:
