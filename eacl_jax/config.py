@@ -289,9 +289,8 @@ def parse_argument(argument: str | None, **defaults: Any) -> dict[str, Any]:
     Args:
       argument: the text, or None.
       **defaults: every name that may occur. A value is read as its default's type (str, int,
-        float); a name whose default
-      is False is a
-        switch, given alone or as `name=true` or `name=false`.
+        float); a name whose default is False is a switch, given alone or as `name=true` or
+        `name=false`.
 
     Raises:
       UserError: an unknown or repeated name, or a value that cannot be read.
