@@ -20,7 +20,7 @@ from eacl_jax.errors import UserError
 from eacl_jax.model.mesh import make_mesh
 from eacl_jax.model.passes import Passes
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
-from eacl_jax.training import evaluation, experiment, loop, run
+from eacl_jax.training import evaluation, experiment, loop, run, run_folder
 from eacl_jax.training.stage import StageContext
 from eacl_jax.training.stage_one import run_stage_one
 from eacl_jax.training.stage_two import run_stage_two
@@ -79,7 +79,7 @@ def test_a_program_trains_many_times_from_any_thread(toy, tmp_path):
     thread.start()
     thread.join()
     assert results[0] == "stopped"
-    assert results[1] == results[2] == json.loads((tmp_path / "run" / "results.json").read_text())
+    assert results[1] == results[2] == run_folder.read_results(tmp_path / "run")
     assert results[3] is True
 
 
