@@ -154,15 +154,15 @@ def by_name(tree):
 TABLE = ("encoder/layers/0/.*/kernel=2", "encoder/layers/.*/kernel=0.5", ".*/bias=0", ".*=1")
 
 
-@pytest.mark.parametrize("architecture", CONFIGS)
+# Every architecture has its names and its stack; what is made of their depth is the same for all.
 @pytest.mark.parametrize(
-    ("kind", "settings"),
+    ("architecture", "kind", "settings"),
     [
-        ("factors", {"layer_decay": 0.5}),
-        ("factors", {"frozen_layers": 1}),
-        ("factors", {"rates": TABLE, "layer_decay": 0.5}),
-        ("held", {"rates": TABLE}),
-        ("first_epochs", {"unfreeze_layers": 2}),
+        *((name, "factors", {"rates": TABLE, "layer_decay": 0.5}) for name in CONFIGS),
+        ("roberta", "factors", {"layer_decay": 0.5}),
+        ("roberta", "factors", {"frozen_layers": 1}),
+        ("roberta", "frozen", {"rates": TABLE}),
+        ("roberta", "first_epochs", {"unfreeze_layers": 2}),
     ],
 )
 def test_a_scanned_stack_has_the_rates_of_an_unrolled_one(architecture, kind, settings):
@@ -248,7 +248,7 @@ def test_all_that_is_amiss_in_the_table_is_told_at_once():
         ({}, ()),
         ({"frozen_layers": 1}, ("factors",)),
         ({"layer_decay": 0.5}, ("factors",)),
-        ({"rates": TABLE}, ("factors", "held")),
+        ({"rates": TABLE}, ("factors", "frozen")),
         ({"unfreeze_layers": 1}, ("first_epochs",)),
     ],
 )
@@ -295,9 +295,9 @@ def test_a_step_is_as_long_as_its_factor():
 
 
 @pytest.mark.parametrize(("factor", "first_epoch"), [(0, None), (None, 2), (0, 1), (1, 2)])
-def test_the_clip_norm_passes_over_what_is_held(factor, first_epoch):
+def test_the_clip_norm_passes_over_what_is_frozen(factor, first_epoch):
     p = params()
-    held = factor == 0
+    frozen = factor == 0
 
     def with_encoder(at, elsewhere):
         return {
@@ -307,7 +307,7 @@ def test_the_clip_norm_passes_over_what_is_held(factor, first_epoch):
 
     rates = Rates(
         None if factor is None else with_encoder(np.float32(factor), np.float32(1)),
-        None if factor is None else with_encoder(np.asarray(held), np.asarray(False)),
+        None if factor is None else with_encoder(np.asarray(frozen), np.asarray(False)),
         None if first_epoch is None else with_encoder(np.int32(first_epoch), np.int32(0)),
     )
     gradients = {
