@@ -125,7 +125,7 @@ def test_late_answers_are_504_and_their_work_is_dropped():
                     "/v1/conversations/c/utterances", json={"speaker": "Ann", "text": "said"}
                 ),
             )
-            held = client.app.state.service.admission.held
+            held = client.app.state.service.admission.waiting
             looked = await client.get("/v1/conversations/c")
             stub.gate.open()
             # Behind what was dropped, and without a time limit.

@@ -175,7 +175,7 @@ async def predict(
 async def waiting(client: httpx.AsyncClient, utterances: int) -> None:
     """Lets the event loop run until so many utterances are held."""
     async with asyncio.timeout(20):
-        while client.app.state.service.admission.held != utterances:  # type: ignore[attr-defined]
+        while client.app.state.service.admission.waiting != utterances:  # type: ignore[attr-defined]
             await asyncio.sleep(0)
 
 

@@ -154,7 +154,7 @@ def test_one_address_leaves_room_to_others():
             status, headers, content, _ = await ask(app, chunks(BODY), CHUNKED, "2001:db8::4")
             other = asyncio.create_task(ask(app, chunks(BODY), CHUNKED, "2001:db8:1::1"))
             async with asyncio.timeout(20):
-                while app.state.service.admission.held < 4:
+                while app.state.service.admission.waiting < 4:
                     await asyncio.sleep(0)
             full = (await ask(app, chunks(BODY), CHUNKED, "192.0.2.1"))[0]
             stub.gate.open()
