@@ -417,27 +417,29 @@ def draw_dev(
     return figure
 
 
-# Field of the training rows, name in the figure, index of its colour in the theme's series.
-_LOSSES = (("loss", "total", None), ("contrastive", "contrastive", 3), ("ce", "cross-entropy", 4))
+# Terms of the loss that have a name and a colour (index in the theme's series) of their own; others
+# are drawn under their own names, in the colours that follow.
+_TERMS = {"contrastive": ("contrastive", 3), "ce": ("cross-entropy", 4)}
+_NO_TERMS = ("stage", "step", "epoch", "loss", "grad_norm", "examples_per_second", "angle")
 
 
 def draw_losses(theme: Theme, history: Sequence[Mapping[str, Any]]) -> Figure:
-    """Stage one's loss and its two main terms by step; the running mean stands out where there are
-    many steps.
+    """Stage one's loss and its terms by step, but for the angle, which has a figure of its own; the
+    running mean stands out where there are many steps.
     """
+    first: Mapping[str, Any] = next(
+        (row for row in history if row.get("stage") == 1 and "loss" in row), {}
+    )
+    others = [name for name in first if name not in (*_TERMS, *_NO_TERMS)]
+    terms = _TERMS | {name: (name, (5 + i) % 8) for i, name in enumerate(others)}
     figure = _figure(WIDTH, 3.6)
     axes = figure.add_subplot()
-    for key, name, series in _LOSSES:
+    drawn = [("loss", "total", theme.ink, 2.4)]
+    drawn += [(key, name, theme.series[i], 1.8) for key, (name, i) in terms.items()]
+    for key, name, colour, width in drawn:
         steps, losses = values(history, 1, "step", key)
         if len(steps):
-            _smoothed(
-                axes,
-                steps,
-                losses,
-                theme.ink if series is None else theme.series[series],
-                name,
-                2.4 if series is None else 1.8,
-            )
+            _smoothed(axes, steps, losses, colour, name, width)
     axes.set_xlabel("training step")
     axes.set_ylabel("loss")
     axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))

@@ -210,3 +210,13 @@ def test_dev_curve_rings_the_chosen_epoch() -> None:
     left, right = figure.axes
     assert [text.get_text() for text in left.texts] == ["chosen on test\n52.00"]
     assert not right.texts
+
+
+def test_whatever_terms_a_loss_has_are_drawn() -> None:
+    rows = [
+        {"stage": 1, "step": i, "epoch": 1, "loss": 3.0, "ce": 1.0, "spread": 0.5, "angle": -1.2}
+        for i in (1, 2, 3)
+    ]
+    figure = figures.draw_losses(LIGHT, rows)
+    (axes,) = figure.axes
+    assert axes.get_legend_handles_labels()[1] == ["total", "cross-entropy", "spread"]
