@@ -84,7 +84,7 @@ def numbers(workdir):
 @pytest.mark.parametrize(
     ("number", "moment"),
     [
-        (signal.SIGTERM, "stage one  epoch 2"),
+        pytest.param(signal.SIGTERM, "stage one  epoch 2", marks=pytest.mark.slow),
         (signal.SIGINT, "stage two  epoch 1"),
         (signal.SIGKILL, "stage one  epoch 2"),
     ],
@@ -236,6 +236,7 @@ def test_select_on_test_chooses_stage_one_by_test(toy, tmp_path, monkeypatch, sw
     assert run_stage_two(prepared, context, first, reps).best_epoch == (2 if switch else 1)
 
 
+@pytest.mark.slow
 def test_stale_anchors_come_from_the_last_epoch(toy, tmp_path, monkeypatch):
     results = {}
     for stale in (False, True):
