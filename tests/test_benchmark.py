@@ -117,6 +117,7 @@ def here(task, settings, names):
     yield lambda name, method, *arguments: getattr(workers[name], method)(*arguments)
 
 
+@pytest.mark.slow
 def test_results_have_all_fields_and_can_be_shown(settings, config, tmp_path, monkeypatch):
     monkeypatch.setattr(
         tasks, "make_config", lambda *_: config

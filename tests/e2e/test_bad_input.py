@@ -100,6 +100,7 @@ def test_checksum_that_does_not_fit(toy, tmp_path):
     refused(toy, tmp_path, "sha256", encoder__sha256="0" * 64)
 
 
+@pytest.mark.slow
 def test_encoder_without_a_mask_token(toy, tmp_path):
     folder = make_encoder_folder(tmp_path / "encoder")
     tokenizer = make_tokenizer()

@@ -94,6 +94,7 @@ def test_in_the_first_epoch_the_top_layer_alone_moves(toy, tmp_path):
     assert moved["predictor"]["kernel"].any()
 
 
+@pytest.mark.slow
 def test_an_encoder_without_first_token_mask_and_longest_length(toy, tmp_path, monkeypatch):
     monkeypatch.setattr(experiment, "make_mesh", lambda: make_mesh(1))
     tokenizer = make_tokenizer()
