@@ -48,9 +48,8 @@ CHART = flags.DEFINE_string("chart", None, "File for a bar chart, PNG.")
 
 def run() -> NoReturn:
     """Runs the command, and exits."""
-    for flag in flags.FLAGS.get_key_flags_for_module(
-        __name__
-    ):  # that --help shows them, as if the script had defined them
+    # That --help shows them, as if the script had defined them.
+    for flag in flags.FLAGS.get_key_flags_for_module(__name__):
         flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
     script.run(_main)
 

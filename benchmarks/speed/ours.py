@@ -1,6 +1,7 @@
 """eacl_jax's side: what `launch/train.py` runs, of an experiment prepared as it does."""
 
 from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -64,11 +65,12 @@ class Training(Counted):
             steps_per_epoch(len(examples), size),
             rates=experiment.rates,
         )
-        encodings = experiment.encoding.encode_labels(experiment.params, experiment.labels)
-        self.label_encodings = np.asarray(encodings)
-        state = loop.create_state(experiment.params, {"label_encodings": encodings}, optimizer)
-        self._state = put(state, replicated(self._mesh))
         source = SOURCES[config.anchors.encoding](experiment.labels)
+        encode = partial(experiment.encoding.encode_labels, experiment.params)
+        constants = source.constants(encode)
+        self.label_encodings = np.asarray(source.encodings(encode, constants))
+        state = loop.create_state(experiment.params, constants, optimizer)
+        self._state = put(state, replicated(self._mesh))
         gradients = self.counted(
             stage_one.stage_one_value_and_grad(experiment.merge, source, config.loss)
         )

@@ -41,10 +41,8 @@ def parse_config(name: str, overrides: Sequence[str]) -> Config:
     problem = "the command line cannot be used:"
     try:
         rest = values(arguments)[1:]
-    except (
-        KeyError,
-        AttributeError,
-    ) as error:  # what ml_collections raises for the override of a setting that does not exist
+    # What ml_collections raises for the override of a setting that does not exist.
+    except (KeyError, AttributeError) as error:
         raise UserError(
             f"{problem} there is no setting {str(error).strip()}; eacl_jax/config.py lists them."
         ) from error

@@ -91,17 +91,13 @@ def start() -> None:
 
 def quiet_libraries() -> None:
     """Warnings of this project only, a line each."""
-    logging.basicConfig(
-        format="%(levelname)s: %(message)s", level=logging.WARNING, force=True
-    )  # in place of absl's handler
+    # In place of absl's handler.
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING, force=True)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     for name in ("transformers", "jax"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    for name in (
-        "absl",
-        "orbax",
-        "asyncio",
-    ):  # where orbax repeats what it raises, with tracebacks of its threads
+    # Where orbax repeats what it raises, with tracebacks of its threads.
+    for name in ("absl", "orbax", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", category=UserWarning, module="orbax")
 
