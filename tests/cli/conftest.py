@@ -5,16 +5,16 @@ tiny real one.
 import io
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import jax
 import pytest
 
 from eacl_jax.cli.job import Job
 from eacl_jax.cli.main import main
 from tests.stubs.bulk import Stub
+from tests.stubs.compiling import compile_fast as compile_fast
 from tests.stubs.toys import make_recognizer
 
 
@@ -24,14 +24,6 @@ class Done(NamedTuple):
     status: int
     output: bytes
     errors: str
-
-
-@pytest.fixture(scope="session", autouse=True)
-def compile_fast() -> Iterator[None]:
-    """Tiny models spend their time in the compiler."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="session")

@@ -1,24 +1,15 @@
 """A folder like a project's after `make quickstart`, for what the documents run."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
-import jax
 import pytest
 
+from tests.stubs.compiling import compile_fast as compile_fast
 from tests.stubs.toys import make_recognizer
 
 ROOT = Path(__file__).resolve().parents[2]
 LABELS = "complaint=anger, worry=fear, thanks=joy, information=neutral"
-
-
-@pytest.fixture(scope="session", autouse=True)
-def compile_fast() -> Iterator[None]:
-    """Tiny models spend their time in the compiler."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="session")

@@ -1,20 +1,11 @@
 """Fixtures of the tests of exports."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import jax
 import pytest
 
+from tests.stubs.compiling import compile_fast as compile_fast
 from tests.stubs.run import make_run
-
-
-@pytest.fixture(scope="session", autouse=True)
-def compile_fast() -> Iterator[None]:
-    """Tiny models spend their time in the compiler."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="session")
