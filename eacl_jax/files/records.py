@@ -86,8 +86,8 @@ def build(kind: type, mapping: Mapping[str, Any], place: str, problems: list[str
     """A dataclass from plain values.
 
     Args:
-      kind: the dataclass. Its fields are numbers, booleans, strings, `Literal`s, tuples of strings,
-        dicts of one of these, anything (`Any`), or such dataclasses.
+      kind: the dataclass. Its fields are numbers, booleans, strings, `Literal`s, tuples of strings
+        or numbers, dicts of one of these, anything (`Any`), or such dataclasses.
       mapping: by name.
       place: before each field's name, in what is noted.
       problems: what is wrong is added here.
@@ -142,11 +142,17 @@ def _value(
             )
         return value
     if origin is tuple:
-        if (
-            isinstance(value, str)
-            or not isinstance(value, (tuple, list))
-            or not all(isinstance(v, str) for v in value)
-        ):
+        if isinstance(value, str) or not isinstance(value, (tuple, list)):
+            problems.append(
+                f"{place}: expected a tuple of {_PLURALS[arguments[0]]}, got {value!r:.80}."
+            )
+            return ()
+        if arguments[0] is not str:
+            return tuple(
+                _value(arguments[0], each, f"{place}[{number}]", problems, bounds)
+                for number, each in enumerate(value)
+            )
+        if not all(isinstance(v, str) for v in value):
             problems.append(f"{place}: expected a tuple of strings, got {value!r:.80}.")
             return ()
         return tuple(value)
@@ -178,6 +184,9 @@ def _value(
     elif hint in (int, float) and not _within(value, bounds):
         problems.append(f"{place}: {_rule(bounds, value)}, got {value!r:.80}.")
     return value
+
+
+_PLURALS = {str: "strings", float: "numbers", int: "whole numbers"}
 
 
 def _within(value: float, bounds: Mapping[str, float]) -> bool:

@@ -53,6 +53,11 @@ def new_folder(folder: str | Path) -> Iterator[Path]:
 
 
 def write_text(file: str | Path, text: str) -> None:
+    """Writes a file in UTF-8, as `write_bytes` does."""
+    write_bytes(file, text.encode())
+
+
+def write_bytes(file: str | Path, content: bytes) -> None:
     """Writes a file, or replaces it; where that fails, it is as it was.
 
     Raises:
@@ -62,8 +67,8 @@ def write_text(file: str | Path, text: str) -> None:
     part = file.with_name(f"{_UNFINISHED}{secrets.token_hex(4)}")
     with _told(file):
         try:
-            with part.open("w", encoding="utf-8") as stream:
-                stream.write(text)
+            with part.open("wb") as stream:
+                stream.write(content)
                 stream.flush()
                 os.fsync(stream.fileno())
             part.replace(file)

@@ -4,12 +4,14 @@ formula of its own.
 Source: arXiv 2403.20289, Sec. 3.
 """
 
+import dataclasses
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
+from scipy.special import logsumexp
 
 
 def unit_vectors(x: Float[Array, "... D"]) -> Float[Array, "... D"]:
@@ -62,6 +64,43 @@ def cosine_temperature(temperature: float) -> float:
     return 2 * temperature
 
 
+def label_cosines(
+    cosines: Float[Array, "N A"], *, anchors_per_label: int, temperature: float
+) -> Float[Array, "N C"]:
+    """A cosine a label, of the cosines with the k anchors of each, which stand side by side.
+
+    A label's score is logsumexp over its anchors' scores minus log k. What is answered is the
+    cosine with which one anchor alone would have that score, so that all that knows one anchor a
+    label goes on from there.
+
+    Args:
+      cosines: [N, C k], from `cosines`.
+      anchors_per_label: k.
+      temperature: of the scores.
+    """
+    if anchors_per_label == 1:
+        return cosines
+    scale = cosine_temperature(temperature)
+    grouped = cosines.reshape(len(cosines), -1, anchors_per_label) / scale
+    return scale * (jax.nn.logsumexp(grouped, axis=-1) - np.log(anchors_per_label))
+
+
+def label_scores(
+    x: Float[Array, "N D"],
+    anchors: Float[Array, "A D"],
+    *,
+    temperature: float,
+    anchors_per_label: int = 1,
+) -> Float[Array, "N C"]:
+    """A score a label: `scores`, with k anchors a label those of `label_cosines`."""
+    return scores_of_cosines(
+        label_cosines(
+            cosines(x, anchors), anchors_per_label=anchors_per_label, temperature=temperature
+        ),
+        temperature=temperature,
+    )
+
+
 def host_cosines(
     x: Float[np.ndarray, "N D"], y: Float[np.ndarray, "M D"]
 ) -> Float[np.ndarray, "N M"]:
@@ -81,9 +120,44 @@ def host_scores(
     return scores_of_cosines(host_cosines(x, y), temperature=temperature)
 
 
+@dataclasses.dataclass(frozen=True)
+class Answering:
+    """How representations and anchors become cosines and scores of labels, by NumPy in float64.
+
+    Attributes:
+      temperature: of the scores, tau.
+      anchors_per_label: k; anchors [C k, m] hold each label's side by side.
+      offsets: what is added to each label's score, C of them; empty: nothing.
+    """
+
+    temperature: float
+    anchors_per_label: int = 1
+    offsets: tuple[float, ...] = ()
+
+    def cosines(
+        self, x: Float[np.ndarray, "N m"], anchors: Float[np.ndarray, "A m"]
+    ) -> Float[np.ndarray, "N C"]:
+        """See `label_cosines`; offsets are not in them."""
+        found = host_cosines(x, anchors)
+        if self.anchors_per_label == 1:
+            return found
+        scale = cosine_temperature(self.temperature)
+        grouped = found.reshape(len(found), -1, self.anchors_per_label) / scale
+        return scale * (logsumexp(grouped, axis=-1) - np.log(self.anchors_per_label))
+
+    def scores(self, cosines: Float[np.ndarray, "N C"]) -> Float[np.ndarray, "N C"]:
+        """Of `cosines`, with the offsets: what probabilities are made of."""
+        found = scores_of_cosines(cosines, temperature=self.temperature)
+        return found + np.asarray(self.offsets) if self.offsets else found
+
+    def decide(self, cosines: Float[np.ndarray, "N C"]) -> Int[np.ndarray, " N"]:
+        """The answers, from `cosines`; see `decide`."""
+        return decide(self.scores(cosines) if self.offsets else cosines)
+
+
 def decide(cosines: Float[np.ndarray, "N C"]) -> Int[np.ndarray, " N"]:
-    """The answer to each utterance, from `host_cosines` with the anchors: the index of the nearest,
-    of equal ones the first.
+    """The answer to each utterance, from its cosines with the labels (or its scores, where offsets
+    are in them): the index of the largest, of equal ones the first.
 
     Everything that answers or scores answers calls this, so that none disagrees with another on a
     near tie.

@@ -29,6 +29,7 @@ from eacl_jax.files.records import bounded, build, read_json
 from eacl_jax.model.anchors import check_finite
 from eacl_jax.model.names import path_name
 from eacl_jax.model.representer import Representer
+from eacl_jax.model.scores import Answering
 from eacl_jax.recognizer.locate import FILES as FILES
 from eacl_jax.recognizer.locate import find_folder as find_folder
 
@@ -49,9 +50,14 @@ class Settings:
       temperature: of the scores, tau.
       encoder_dtype: of activations and matrix products.
       anchor_encoding: what encodes label words: "fixed", the pretrained encoder; "live", the
-        trained one.
+        trained one; "none": the anchors are not made of words.
       calibration: by stage, what scores are divided by before they become probabilities; see
         `calibration.fit_temperature`.
+      anchors_per_label: k; the anchors of a label stand side by side in [C k, m].
+      offsets: by stage, what is added to the labels' scores, in their order; none for a stage that
+        is not there.
+      head: what makes representations: "mapping", or "predictor", the linear classifier, whose
+        logits are compared with the labels' own axes.
     """
 
     labels: tuple[str, ...]
@@ -62,8 +68,15 @@ class Settings:
     trailing_space: bool
     temperature: float = bounded(at_least=1e-30, at_most=1e30)
     encoder_dtype: Literal["float32", "bfloat16"]
-    anchor_encoding: Literal["fixed", "live"]
+    anchor_encoding: Literal["fixed", "live", "none"]
     calibration: dict[str, float] = bounded(at_least=1e-30, at_most=1e30)
+    anchors_per_label: int = bounded(1, at_least=1)
+    offsets: dict[str, tuple[float, ...]] = dataclasses.field(default_factory=dict)
+    head: Literal["mapping", "predictor"] = "mapping"
+
+    def answering(self, stage: str) -> Answering:
+        """How a stage's anchors answer."""
+        return Answering(self.temperature, self.anchors_per_label, self.offsets.get(stage, ()))
 
 
 def write_folder(
