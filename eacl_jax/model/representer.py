@@ -92,6 +92,7 @@ class Model(Representer):
         config: ModelConfig,
         *,
         readout: Readout | None = None,
+        classifies: bool = False,
         rngs: nnx.Rngs,
     ) -> None:
         """Args:
@@ -100,6 +101,7 @@ class Model(Representer):
         classes: number of labels C.
         config: mapping width m (0: d), dropout of the predictor, and the readout.
         readout: the one in force (`Config.readout`); None: `config.readout`.
+        classifies: whether the predictor's logits are the representations (`Config.classifies`).
         rngs: for the heads' weights.
         """
         width: int = encoder.hidden_size  # type: ignore[attr-defined]
@@ -110,6 +112,18 @@ class Model(Representer):
             readout=readout or config.readout,
         )
         self.dropout = nnx.Dropout(config.dropout)
+        self.classifies = classifies
+
+    def represent(self, batch: Batch) -> Float[Array, "N m"]:
+        """What is compared with the anchors, without dropout: mapped representations, or the
+        logits.
+        """
+        return self.head(self.read(batch))
+
+    @property
+    def head(self) -> Any:
+        """What makes of readouts what is compared with the anchors."""
+        return self.predictor if self.classifies else self.mapping
 
     def auxiliary_logits(
         self, h: Float[Array, "N d"], *, deterministic: bool = True, rngs: nnx.Rngs | None = None

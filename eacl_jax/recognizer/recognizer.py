@@ -6,7 +6,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import jax
 import numpy as np
@@ -124,6 +124,7 @@ class EmotionRecognizer:
         params: Any,
         anchors: dict[str, np.ndarray],
         calibration: dict[str, float],
+        offsets: dict[str, tuple[float, ...]] | None = None,
         facts: Facts | None = None,
     ) -> "EmotionRecognizer":
         """The recognizer that a run ends with. The pretrained encoder, from which anchors were
@@ -137,9 +138,14 @@ class EmotionRecognizer:
           graphdef: static half of the Model.
           params: its parameters.
           anchors: as in the constructor.
-          calibration: see `Settings`.
+          calibration, offsets: see `Settings`.
           facts: of the run.
         """
+        encoding: Literal["fixed", "live", "none"] = "none"
+        if not config.classifies:
+            # Learned ones began as words, from which the mapping has learned.
+            sources = {"words": "fixed", "learned": "fixed", "live": "live"}
+            encoding = cast(Any, sources.get(config.anchors.source, "none"))
         settings = Settings(
             labels=taxonomy.labels,
             words=taxonomy.words,
@@ -149,14 +155,17 @@ class EmotionRecognizer:
             trailing_space=config.compat.trailing_space,
             temperature=config.loss.temperature,
             encoder_dtype=config.encoder.dtype,
-            anchor_encoding=config.anchors.encoding,
+            anchor_encoding=encoding,
             calibration=calibration,
+            anchors_per_label=config.anchors_per_label,
+            offsets=offsets or {},
+            head="predictor" if config.classifies else "mapping",
         )
         model = nnx.merge(
             graphdef, {name: params[name] for name in ("encoder", "predictor", "mapping")}
         )
         representer, state = nnx.split(
-            Representer(model.encoder, model.mapping, readout=config.readout), nnx.Param
+            Representer(model.encoder, model.head, readout=config.readout), nnx.Param
         )
         return cls(
             settings,
@@ -167,7 +176,7 @@ class EmotionRecognizer:
             anchors=anchors,
             label_encoder=(
                 (lambda: encoders.load(config.encoder, seed=config.seed).module)
-                if config.anchors.encoding == "fixed"
+                if encoding == "fixed"
                 else None
             ),
             facts=facts,
