@@ -20,6 +20,7 @@ from tests.stubs.recognizers import (
     THREE_EACH,
     recognizer,
 )
+from tests.stubs.toys import make_recognizer
 
 
 def probabilities(asked: EmotionRecognizer, **how: Any) -> np.ndarray:
@@ -50,6 +51,24 @@ def test_answers_are_those_by_hand_and_saved_with_the_model(answering, tmp_path)
     original.save_pretrained(tmp_path / "model")
     again = EmotionRecognizer.from_pretrained(tmp_path / "model")
     assert again.settings == original.settings
+    np.testing.assert_allclose(probabilities(again), probabilities(original), atol=1e-6)
+
+
+def test_a_runs_classifier_answers_by_the_axes_of_its_labels(tmp_path):
+    axes = np.eye(3, dtype=np.float32)
+    original = make_recognizer(
+        tmp_path / "encoder",
+        anchors={"stage_one": axes, "stage_two": axes},
+        offsets={"stage_two": np.array([0.5, -1.0, 0.0])},
+        **CLASSIFIER,
+    )
+    logits = original.encode(DIALOGUES)
+    first = [a.emotion for d in original.predict(DIALOGUES, stage="stage_one") for a in d]
+    assert first == [original.labels[index] for index in logits.argmax(axis=1)]
+    np.testing.assert_allclose(probabilities(original), by_hand(original, "stage_two"), atol=1e-6)
+    original.save_pretrained(tmp_path / "model")
+    assert not (tmp_path / "model" / "label_encoder").exists()
+    again = EmotionRecognizer.from_pretrained(tmp_path / "model")
     np.testing.assert_allclose(probabilities(again), probabilities(original), atol=1e-6)
 
 
