@@ -346,29 +346,38 @@ def check_words(tokenizer: Any, taxonomy: Taxonomy) -> tuple[str, ...]:
     )
 
 
-def check_anchors(taxonomy: Taxonomy, anchors: Float[np.ndarray, "C m"]) -> tuple[str, ...]:
-    """Warns of labels whose anchors are nearly equal (cosine above `NEARLY_EQUAL`).
+def check_anchors(taxonomy: Taxonomy, anchors: Float[np.ndarray, "A m"]) -> tuple[str, ...]:
+    """Warns of labels of which some anchors are nearly equal (cosine above `NEARLY_EQUAL`).
+
+    Args:
+      taxonomy: C labels.
+      anchors: [C k, m], the k of a label side by side. Those of one label may be equal.
 
     Returns:
       What it warned of.
 
     Raises:
-      UserError: some are equal (cosine above `EQUAL`), or hold a number that is not finite.
+      UserError: two labels have equal anchors (cosine above `EQUAL`), each of one label an equal
+        one of the other; or some hold a number that is not finite.
     """
+    classes = len(taxonomy)
     check_finite(
         {
-            f"the anchor of label {label!r}": anchor
-            for label, anchor in zip(taxonomy.labels, anchors, strict=True)
+            f"the anchor of label {label!r}": of_label
+            for label, of_label in zip(
+                taxonomy.labels, anchors.reshape(classes, -1, anchors.shape[1]), strict=True
+            )
         }
     )
-    cosines = host_cosines(anchors, anchors)
+    cosines = host_cosines(anchors, anchors).reshape(classes, -1, classes, len(anchors) // classes)
     near = [
         (
-            f"{taxonomy.labels[i]!r} and {taxonomy.labels[j]!r} (cosine {cosines[i, j]:.4f})",
-            cosines[i, j],
+            f"{taxonomy.labels[i]!r} and {taxonomy.labels[j]!r} (cosine {between.max():.4f})",
+            # How near the anchor is that is farthest from all of the other label's.
+            min(between.max(axis=0).min(), between.max(axis=1).min()),
         )
-        for i, j in itertools.combinations(range(len(anchors)), 2)
-        if cosines[i, j] > NEARLY_EQUAL
+        for i, j in itertools.combinations(range(classes), 2)
+        if (between := cosines[i, :, j]).max() > NEARLY_EQUAL
     ]
     if equal := [pair for pair, cosine in near if cosine > EQUAL]:
         raise UserError(

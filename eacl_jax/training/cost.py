@@ -29,7 +29,7 @@ class Cost:
     """Of a run.
 
     Attributes:
-      parameters: of encoder and heads.
+      parameters: of encoder, heads and learned anchors.
       trained: of these, in stage one at any time.
       train_examples: utterances of an epoch of stage one.
       examples_per_second: of stage one's steps, the median; evaluation and compilation left out.
@@ -81,7 +81,8 @@ class Clock:
         ]
         device = jax.devices()[0]
         return Cost(
-            parameters=sum(x.size for x in jax.tree.leaves(experiment.params)),
+            parameters=sum(x.size for x in jax.tree.leaves(experiment.params))
+            + _free_parameters(experiment),
             trained=trained_parameters(experiment),
             train_examples=len(experiment.examples["train"]),
             examples_per_second=statistics.median(speeds) if speeds else 0.0,
@@ -111,9 +112,15 @@ def trained_parameters(experiment: Experiment) -> int:
     total = sum(
         sum(jax.tree.leaves(branch)) for name, branch in counts.items() if name not in unused
     )
-    if config.anchors.source == "learned" and not config.classifies:
-        total += len(experiment.counts) * params["mapping"]["hidden"]["kernel"].shape[0]
-    return total
+    return total + _free_parameters(experiment)
+
+
+def _free_parameters(experiment: Experiment) -> int:
+    """Those of anchors that are learned, beside the model's."""
+    if experiment.config.anchors.source != "learned" or experiment.config.classifies:
+        return 0
+    width = experiment.params["mapping"]["hidden"]["kernel"].shape[0]
+    return len(experiment.counts) * width
 
 
 def _peak_bytes(device: Any) -> int | None:
