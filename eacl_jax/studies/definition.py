@@ -49,6 +49,7 @@ class Study:
       measures: keys of `Scores` (weighted_f1, macro_f1, accuracy, micro_f1), the first is the one
         that counts.
       notes: what this study cannot say, for a person.
+      given: by (corpus, variant), what its runs are given, as their `data.json` has it.
     """
 
     name: str
@@ -62,3 +63,4 @@ class Study:
     measures: tuple[str, ...] = ("weighted_f1", "macro_f1")
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    given: Mapping[tuple[str, str], Mapping[str, Any]] = dataclasses.field(default_factory=dict)

@@ -7,12 +7,13 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from eacl_jax import corpora
-from eacl_jax.config import Config, DataConfig, Stage
+from eacl_jax import corpora, encoders
+from eacl_jax.config import Config, DataConfig, EncoderConfig, Stage
 from eacl_jax.dialogue import Corpus
 from eacl_jax.errors import UserError
 from eacl_jax.recognizer.results import Scores
 from eacl_jax.studies.definition import Cell, Side, Study
+from eacl_jax.studies.given import describe_given
 from eacl_jax.studies.names import check_names
 from eacl_jax.studies.settings import Settings, combined, flat, plain, who
 
@@ -26,9 +27,14 @@ _MEASURES = tuple(
 )
 
 
-def read_study(values: Any, *, load: Callable[[DataConfig], Corpus] = corpora.load) -> Study:
-    """Checks a study whole: its fields, the configuration of every cell, and that every corpus can
-    be had.
+def read_study(
+    values: Any,
+    *,
+    load: Callable[[DataConfig], Corpus] = corpora.load,
+    identify: Callable[[EncoderConfig], Mapping[str, str]] = encoders.identify,
+) -> Study:
+    """Checks a study whole: its fields, the configuration of every cell, and that every corpus and
+    encoder can be had.
 
     Args:
       values: the fields by name, a ConfigDict or any mapping. `base`: a whole configuration.
@@ -36,6 +42,7 @@ def read_study(values: Any, *, load: Callable[[DataConfig], Corpus] = corpora.lo
         variant is one value of each axis. `seeds`. `comparisons`: pairs of sides, each "VARIANT" or
         "VARIANT @ stage one". `measures`: keys of `Scores`. `extra`: anything.
       load: reads a corpus.
+      identify: tells an encoder's files from others.
 
     Raises:
       UserError: lists all that is wrong.
@@ -43,10 +50,10 @@ def read_study(values: Any, *, load: Callable[[DataConfig], Corpus] = corpora.lo
     problems: list[str] = []
     reader = _Reader(values, problems)
     study = reader.study()
-    problems += _missing_corpora(reader.cells, load)
+    given = describe_given(reader.cells, problems, load=load, identify=identify)
     if study is None or problems:
         raise UserError("\n  ".join(["the study cannot be run:", *problems]))
-    return study
+    return dataclasses.replace(study, given=given)
 
 
 class _Reader:
@@ -335,19 +342,3 @@ def _equal_variants(cells: Sequence[Cell]) -> list[str]:
                     " the same settings: their runs are equal."
                 )
     return notes
-
-
-def _missing_corpora(cells: Sequence[Cell], load: Callable[[DataConfig], Corpus]) -> list[str]:
-    """Reads each corpus once."""
-    problems: list[str] = []
-    seen: set[DataConfig] = set()
-    for cell in cells:
-        if cell.config.data in seen:
-            continue
-        seen.add(cell.config.data)
-        try:
-            load(cell.config.data)
-        except UserError as error:
-            line = f"corpus {cell.corpus!r}: {error}"
-            problems += [line] if line not in problems else []
-    return problems

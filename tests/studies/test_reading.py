@@ -7,12 +7,18 @@ from ml_collections import ConfigDict
 
 from eacl_jax.cli.configuration import doubled_names, load_study
 from eacl_jax.config import Config, Stage
+from eacl_jax.dialogue import Corpus, Taxonomy
 from eacl_jax.errors import UserError
+from eacl_jax.studies import reading
 from eacl_jax.studies.definition import Side
 from eacl_jax.studies.names import check_names, slug
-from eacl_jax.studies.reading import read_study
 
 BASE = Config().to_dict()
+NOTHING = Corpus("none", Taxonomy(("a", "b"), ("a", "b")), {"train": (), "dev": (), "test": ()})
+
+
+def read_study(values, *, load=lambda _: NOTHING, identify=lambda _: {"config": "1"}):
+    return reading.read_study(values, load=load, identify=identify)
 
 
 def fields(**changes):
@@ -31,11 +37,11 @@ def fields(**changes):
     }
 
 
-def read(load=lambda _: None, **changes):
+def read(load=lambda _: NOTHING, **changes):
     return read_study(ConfigDict(fields(**changes), convert_dict=False), load=load)
 
 
-def problems(load=lambda _: None, **changes):
+def problems(load=lambda _: NOTHING, **changes):
     with pytest.raises(UserError) as error:
         read(load, **changes)
     first, *lines = str(error.value).splitlines()
@@ -175,6 +181,7 @@ def test_all_is_reported_at_once_and_each_corpus_is_read_once():
         seen.append(data.corpus)
         if data.corpus == "meld":
             raise UserError("meld: the folder x is missing.")
+        return NOTHING
 
     found = problems(
         load,
@@ -187,6 +194,24 @@ def test_all_is_reported_at_once_and_each_corpus_is_read_once():
         "corpus 'MELD'",
     ]
     assert seen == ["smalltalk", "meld"]
+
+
+def test_an_encoder_that_is_missing():
+    def identify(encoder):
+        raise UserError(f"there is no {encoder.path}.")
+
+    with pytest.raises(UserError) as error:
+        read_study(fields(), identify=identify)
+    assert str(error.value).splitlines() == [
+        "the study cannot be run:",
+        f"  variant 'paper, short', the encoder: there is no {Config().encoder.path}.",
+    ]
+
+
+def test_what_runs_are_given():
+    study = read()
+    assert set(study.given) == {(c, v) for c in study.corpora for v in study.variants}
+    assert study.given["talk", "paper, long"]["encoder"] == {"config": "1"}
 
 
 def test_one_seed_is_noted_where_a_comparison_is_asked():
@@ -246,7 +271,7 @@ def test_shared_arguments(tmp_path):
     assert (meld.stage_one.encoder_lr, meld.stage_one.head_lr) == (1e-4, 4e-4)
     assert (meld.stage_one.batch_size, meld.stage_one.lr_decay) == (64, 0.5)
 
-    paper = read_study(shared("corpus=meld,paper,encoder=x/y"), load=lambda _: None)
+    paper = read_study(shared("corpus=meld,paper,encoder=x/y"))
     config = paper.cells[0].config
     assert (config.encoder.path, config.encoder.frozen_layers, config.stage_one.epochs) == (
         "x/y",
@@ -255,7 +280,7 @@ def test_shared_arguments(tmp_path):
     )
     assert paper.seeds == (0, 1, 2, 3, 4)
 
-    tiny = read_study(shared("tiny"), load=lambda _: None)
+    tiny = read_study(shared("tiny"))
     config = tiny.cells[0].config
     assert (tiny.seeds, config.data.max_dialogues, config.stage_one.epochs) == ((0, 1), 8, 1)
 
