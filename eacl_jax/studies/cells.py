@@ -179,8 +179,8 @@ def _merged(study: Study, workdir: Path) -> tuple[dict[str, Any] | None, dict[st
         different += [f"{cell.corpus}, {cell.variant}: {line}" for line in lines]
     if different:
         raise UserError(
-            f"workdir {workdir} holds this study with other settings or data; name another folder, or"
-            " give the variant another name. They differ in\n  "
+            f"workdir {workdir} holds this study with other settings or data; name another"
+            " folder, or give the variant another name. They differ in\n  "
             + "\n  ".join(dict.fromkeys(different))
         )
     return there, {

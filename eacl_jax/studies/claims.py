@@ -192,6 +192,10 @@ class Claims:
             return None
         return _read(folder / str(number)) or Claimant("?", "", 0, None, "just now")
 
+    def has(self, name: str) -> bool:
+        """Whether there are files of claims on a cell, of whatever age."""
+        return (self._folder / name).is_dir()
+
     def now(self) -> float:
         """The file system's time: that of a file which is made for it."""
         return file_time(self._folder)
