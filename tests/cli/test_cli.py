@@ -19,7 +19,17 @@ from tests.stubs.recognizers import recognizer
 from tests.stubs.root import ROOT
 from tests.stubs.toys import make_config, make_corpus_files
 
-COMMANDS = ("train", "evaluate", "predict", "adapt", "serve", "export", "push", "encoders")
+COMMANDS = (
+    "train",
+    "study",
+    "evaluate",
+    "predict",
+    "adapt",
+    "serve",
+    "export",
+    "push",
+    "encoders",
+)
 
 
 def test_help_names_the_commands(eacl):
