@@ -10,6 +10,7 @@ A simple sequentially rejective multiple test procedure (1979).
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -24,6 +25,9 @@ DRAWS = 10_000
 FEW_DIALOGUES = 20
 SUMMARIES = ("weighted_f1", "macro_f1", "accuracy", "micro_f1")
 LABEL_SCORES = ("f1", "precision", "recall")
+
+# As many numbers of draws stay in memory, 64 MB, for the next use.
+_KEPT_NUMBERS = 8_000_000
 
 # Confusion matrices [..., C, C] -> numbers [...] or [..., K].
 Measure = Callable[[np.ndarray], np.ndarray]
@@ -108,11 +112,22 @@ class Draws:
         """How often each dialogue was drawn, at most 1000 draws at once: what would be gigabytes
         for a corpus of single utterances is some megabytes.
         """
-        rng = np.random.default_rng(self.seed)
-        even = np.full(self.dialogues, 1 / max(self.dialogues, 1))
-        for start in range(0, self.times, 1000):
-            size = min(1000, self.times - start)
-            yield rng.multinomial(self.dialogues, even, size=size).astype(np.float64)
+        kept = self.dialogues * self.times <= _KEPT_NUMBERS
+        yield from _kept_draws(self) if kept else _drawn(self)
+
+
+def _drawn(draws: Draws) -> Iterator[np.ndarray]:
+    rng = np.random.default_rng(draws.seed)
+    even = np.full(draws.dialogues, 1 / max(draws.dialogues, 1))
+    for start in range(0, draws.times, 1000):
+        size = min(1000, draws.times - start)
+        yield rng.multinomial(draws.dialogues, even, size=size).astype(np.float64)
+
+
+@functools.lru_cache(maxsize=4)
+def _kept_draws(draws: Draws) -> tuple[np.ndarray, ...]:
+    # To draw takes ten times as long as to use what was drawn.
+    return tuple(_drawn(draws))
 
 
 def redrawn(confusions: Int[np.ndarray, "D C C"], measure: Measure, draws: Draws) -> np.ndarray:
