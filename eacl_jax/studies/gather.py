@@ -1,7 +1,6 @@
 """Runs -> the study's table."""
 
 import dataclasses
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,10 +11,11 @@ from eacl_jax.config import Stage
 from eacl_jax.errors import UserError
 from eacl_jax.recognizer.results import Results
 from eacl_jax.studies import statistics
-from eacl_jax.studies.definition import Cell, Side, Study
+from eacl_jax.studies.answered import Answered, estimates
+from eacl_jax.studies.comparing import compare
+from eacl_jax.studies.definition import Cell, Study
 from eacl_jax.studies.similar import Similar, default_pairs, similar, smallest_angle
-from eacl_jax.studies.statistics import Draws, Estimate
-from eacl_jax.studies.table import Comparison, CostMeans, LabelScores, Row, Table
+from eacl_jax.studies.table import CostMeans, LabelScores, Row, Table
 from eacl_jax.training.cost import Cost
 from eacl_jax.training.outputs import Outputs, SplitOutputs
 
@@ -63,57 +63,6 @@ class Answers:
     excluded: str = ""
 
 
-@dataclasses.dataclass(frozen=True)
-class _Answered:
-    """Answers of one seed, and what was drawn of them on test."""
-
-    seed: int
-    labels: tuple[str, ...]
-    excluded: str
-    gold: np.ndarray
-    dialogues: np.ndarray
-    answers: np.ndarray
-
-    @functools.cached_property
-    def confusions(self) -> np.ndarray:
-        return statistics.dialogue_confusions(
-            self.gold, self.answers, self.dialogues, len(self.labels)
-        )
-
-    @property
-    def measures(self) -> tuple[str, ...]:
-        kept = statistics.SUMMARIES if self.excluded else statistics.SUMMARIES[:3]
-        return (*kept, *statistics.LABEL_SCORES)
-
-    def score(self, measure: str) -> np.ndarray:
-        return self._measure(self.confusions.sum(0), measure)
-
-    def drawn(self, measure: str) -> np.ndarray | None:
-        """[B] or [B, C]; None where there is nothing to draw from."""
-        return self._drawn.get(measure)
-
-    @functools.cached_property
-    def _drawn(self) -> dict[str, np.ndarray]:
-        if len(self.confusions) < 2:
-            return {}
-        totals = statistics.redrawn(self.confusions, lambda each: each, Draws(len(self.confusions)))
-        return {name: self._measure(totals, name).astype(np.float32) for name in self.measures}
-
-    def _measure(self, confusions: np.ndarray, measure: str) -> np.ndarray:
-        if measure in statistics.LABEL_SCORES:
-            return statistics.label_scores(confusions, measure)
-        excluded = self.labels.index(self.excluded) if self.excluded else None
-        return statistics.summary(confusions, measure, excluded)
-
-    def asked_like(self, other: "_Answered") -> bool:
-        """Whether both answered the same utterances in the same labels."""
-        return (
-            self.labels == other.labels
-            and np.array_equal(self.gold, other.gold)
-            and np.array_equal(self.dialogues, other.dialogues)
-        )
-
-
 def gather(
     study: Study,
     cells: Sequence[CellResult],
@@ -144,7 +93,7 @@ def gather(
                 f"study {study.name}: there is no measure {measure!r}; measures are"
                 f" {', '.join(statistics.SUMMARIES)}."
             )
-    groups: dict[tuple[str, str, str], list[_Answered]] = {}
+    groups: dict[tuple[str, str, str], list[Answered]] = {}
     rows: list[Row] = []
     for corpus in study.corpora:
         for variant in study.variants:
@@ -174,7 +123,7 @@ def gather(
         measures=study.measures,
         settings=_settings(study),
         rows=tuple(rows),
-        comparisons=_comparisons(study, groups),
+        comparisons=compare(study, groups),
         failed=dict(failed or {}),
         missing=tuple(missing),
     )
@@ -214,9 +163,9 @@ def row_of_answers(answers: Sequence[Answers], *, planned: int, pairs: Pairs | N
     )
 
 
-def _answered(run: CellResult, split: str, stage: Stage) -> _Answered:
+def _answered(run: CellResult, split: str, stage: Stage) -> Answered:
     of: SplitOutputs = run.outputs.splits[split]
-    return _Answered(
+    return Answered(
         run.cell.seed,
         run.outputs.labels,
         _known(run.cell.config.evaluation.excluded_label, run.outputs.labels),
@@ -226,8 +175,8 @@ def _answered(run: CellResult, split: str, stage: Stage) -> _Answered:
     )
 
 
-def _plain(answers: Answers) -> _Answered:
-    return _Answered(
+def _plain(answers: Answers) -> Answered:
+    return Answered(
         answers.seed,
         answers.labels,
         _known(answers.excluded, answers.labels),
@@ -244,7 +193,7 @@ def _known(label: str, labels: Sequence[str]) -> str:
 def _row_of_runs(
     study: Study,
     runs: Sequence[CellResult],
-    test: list[_Answered],
+    test: list[Answered],
     stage: Stage,
     pairs: Pairs | None,
 ) -> Row:
@@ -294,7 +243,7 @@ def _row_of_runs(
     )
 
 
-def _common(corpus: str, variant: str, splits: Mapping[str, list[_Answered]]) -> dict[str, Any]:
+def _common(corpus: str, variant: str, splits: Mapping[str, list[Answered]]) -> dict[str, Any]:
     """What a row of runs and one of plain answers have in common."""
     for split, group in splits.items():
         for each in group[1:]:
@@ -306,14 +255,14 @@ def _common(corpus: str, variant: str, splits: Mapping[str, list[_Answered]]) ->
                 )
     test = splits["test"]
     first, total = test[0], test[0].confusions.sum(0)
-    labels = {name: _estimates(test, name) for name in statistics.LABEL_SCORES}
+    labels = {name: estimates(test, name) for name in statistics.LABEL_SCORES}
     return {
         "seeds": tuple(each.seed for each in test),
         "dialogues": len(first.confusions),
         "utterances": len(first.gold),
         "scores": {
             split: {
-                name: _estimates(group, name)[0]
+                name: estimates(group, name)[0]
                 for name in group[0].measures
                 if name not in statistics.LABEL_SCORES
             }
@@ -325,25 +274,6 @@ def _common(corpus: str, variant: str, splits: Mapping[str, list[_Answered]]) ->
         ),
         "limits": tuple(statistics.limits(len(test), len(first.confusions))),
     }
-
-
-def _estimates(group: list[_Answered], measure: str) -> list[Estimate]:
-    """Of a summary one, of a label's score one a label."""
-    scores = np.stack([np.atleast_1d(each.score(measure)) for each in group])
-    drawn = _mean_drawn(group, measure)
-    columns = [None] * scores.shape[1] if drawn is None else drawn.reshape(len(drawn), -1).T
-    return [
-        statistics.estimate(list(map(float, column)), draws)
-        for column, draws in zip(scores.T, columns, strict=True)
-    ]
-
-
-def _mean_drawn(group: Sequence[_Answered], measure: str) -> np.ndarray | None:
-    drawn = [each.drawn(measure) for each in group]
-    if any(each is None for each in drawn):
-        return None
-    total: Any = sum(each.astype(np.float64) for each in drawn if each is not None)
-    return total / len(drawn)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
@@ -391,57 +321,6 @@ def _check_measures(study: Study, rows: Sequence[Row]) -> None:
                     " evaluation.excluded_label to the label that it leaves out, or take the"
                     " measure out of the study."
                 )
-
-
-def _comparisons(
-    study: Study, groups: Mapping[tuple[str, str, str], list[_Answered]]
-) -> tuple[Comparison, ...]:
-    found = [
-        _compare(corpus, sides, measure, groups)
-        for measure in study.measures
-        for corpus in study.corpora
-        for sides in study.comparisons
-    ]
-    corrected: dict[int, float] = {}
-    for measure in study.measures:
-        known = [
-            (number, each.difference.p)
-            for number, each in enumerate(found)
-            if each.measure == measure and each.difference and each.difference.p is not None
-        ]
-        by_holm = statistics.holm([p for _, p in known])
-        corrected |= dict(zip([number for number, _ in known], by_holm, strict=True))
-    return tuple(
-        dataclasses.replace(each, p_holm=corrected.get(number)) for number, each in enumerate(found)
-    )
-
-
-def _compare(
-    corpus: str,
-    sides: tuple[Side, Side],
-    measure: str,
-    groups: Mapping[tuple[str, str, str], list[_Answered]],
-) -> Comparison:
-    names, group = [], []
-    for side in sides:
-        stage = "" if (corpus, side.variant, "") in groups else str(side.stage)
-        names.append((side.variant, stage))
-        group.append({each.seed: each for each in groups.get((corpus, side.variant, stage), [])})
-    seeds = tuple(sorted({*group[0]} & {*group[1]}))
-    first, second = ([side[seed] for seed in seeds] for side in group)
-    difference, note = None, ""
-    if not seeds:
-        note = "no seed is complete on both sides"
-    elif not all(a.asked_like(b) for a, b in zip(first, second, strict=True)):
-        note = "the sides answered different test utterances or labels"
-    else:
-        difference = statistics.difference(
-            [float(each.score(measure)) for each in first],
-            [float(each.score(measure)) for each in second],
-            _mean_drawn(first, measure),
-            _mean_drawn(second, measure),
-        )
-    return Comparison(corpus, names[0], names[1], measure, seeds, difference, None, note)
 
 
 def _settings(study: Study) -> dict[str, dict[str, Any]]:

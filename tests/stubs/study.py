@@ -85,7 +85,7 @@ def make_run(cell: Cell, noise: float, dialogues: int) -> CellResult:
         apart = corpus.normal(size=(len(gold), 24)) + 0.5 * _rng(cell, split).normal(
             size=(len(gold), 24)
         )
-        representations = _centres(labels)[gold] + 0.85 * noise * hard * apart
+        representations = _centres(labels)[gold] + 1.7 * noise * hard * apart
         scores = {
             str(stage): (representations @ (a / np.linalg.norm(a, axis=1, keepdims=True)).T).astype(
                 np.float32
