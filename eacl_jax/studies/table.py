@@ -163,15 +163,6 @@ def stage_words(stage: str) -> str:
     return Stage(stage).words if stage else "answers"
 
 
-def side_words(side: tuple[str, str], other: tuple[str, str]) -> str:
-    """A side of a comparison for a person: its variant, and its stage where the sides differ in
-    it, or it is stage one.
-    """
-    variant, stage = side
-    plain = stage in (Stage.TWO, "") and other[1] in (Stage.TWO, "")
-    return variant if plain else f"{variant}, {stage_words(stage)}"
-
-
 def write_study(folder: Path, table: Table) -> None:
     """Writes `study.json` into a study's folder."""
     whole.write_json(folder / FILE, table.to_json())
