@@ -11,7 +11,6 @@ A simple sequentially rejective multiple test procedure (1979).
 
 import dataclasses
 import functools
-import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -181,12 +180,14 @@ class Estimate:
       mean: over seeds.
       deviation: over seeds; None for one seed.
       low, high: 95% interval over dialogues; None for one dialogue.
+      values: by seed.
     """
 
     mean: float
     deviation: float | None
     low: float | None
     high: float | None
+    values: tuple[float, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -214,7 +215,7 @@ def estimate(scores: Sequence[float], drawn: np.ndarray | None) -> Estimate:
     nothing to draw from.
     """
     low, high = (None, None) if drawn is None else map(float, interval(drawn))
-    return Estimate(float(np.mean(scores)), deviation(scores), low, high)
+    return Estimate(float(np.mean(scores)), deviation(scores), low, high, tuple(scores))
 
 
 def difference(
@@ -263,8 +264,3 @@ def bootstrap(
         return None
     drawn: Any = sum(redrawn(seed, measure, draws) for seed in confusions)
     return drawn / len(confusions)
-
-
-def finite(value: float | None) -> float | None:
-    """The value, None where it is no finite number: JSON has none for it."""
-    return None if value is None or not math.isfinite(value) else float(value)

@@ -35,9 +35,9 @@ def p_value(p: float | None) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.1 else f"p = {p:.2f}"
 
 
-def count(size: int, noun: str) -> str:
+def count(size: int, noun: str, plural: str = "") -> str:
     """`1 seed`, `2,610 utterances`."""
-    return f"{size:,} {noun}{'' if size == 1 else 's'}"
+    return f"{size:,} {noun if size == 1 else plural or noun + 's'}"
 
 
 def mean_words(found: Estimate) -> str:
@@ -135,6 +135,13 @@ def marked(table: Table, row: Row, measure: str) -> bool:
         and row.variant != table.variants[0]
         for each in table.comparisons
     )
+
+
+def reference(table: Table, rows: Sequence[Row]) -> Row | None:
+    """The row that others are read against: the first variant's, of stage two; None where it is
+    not there.
+    """
+    return next((r for r in rows if r.variant == table.variants[0] and r.stage != Stage.ONE), None)
 
 
 def best(rows: Sequence[Row], measure: str) -> Row | None:

@@ -101,6 +101,7 @@ def test_the_file_is_json(ablation, tmp_path):
         "deviation",
         "low",
         "high",
+        "values",
     }
     assert read["comparisons"][0]["first"] == {"variant": "as published", "stage": "stage_two"}
 

@@ -170,7 +170,7 @@ def test_holm_by_hand():
 def test_what_cannot_be_stated_is_left_out():
     one = simulate(np.random.default_rng(7), 1)
     assert statistics.bootstrap(one, weighted_f1, Draws(1)) is None
-    assert statistics.estimate([50.0], None) == statistics.Estimate(50.0, None, None, None)
+    assert statistics.estimate([50.0], None) == statistics.Estimate(50.0, None, None, None, (50.0,))
     assert statistics.difference([50.0], [51.0], None, None).p is None
     assert statistics.deviation([1.0, 3.0]) == pytest.approx(np.sqrt(2))
     assert len(statistics.limits(1, 1)) == 2
