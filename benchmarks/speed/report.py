@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
-from eacl_jax.reports.figures import SAVED_DPI, render
+from eacl_jax.reports.drawing import SAVED_DPI, render
 from eacl_jax.reports.theme import LIGHT, Theme
 
 TITLES = {

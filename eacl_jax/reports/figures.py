@@ -1,80 +1,30 @@
-"""The report's figures. Each `draw_*` gives a matplotlib `Figure` in one theme; `render` makes the
-PNG of it.
-
-Only matplotlib's object interface is used: pyplot's global state and the user's own matplotlibrc
-change nothing here.
+"""The report's figures. Each `draw_*` gives a matplotlib `Figure` in one theme; `drawing.render`
+makes the PNG of it.
 """
 
-import io
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib.style
 import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
-from PIL import Image
 
+from eacl_jax.reports.drawing import (
+    MAP_WIDTH,
+    SAVED_DPI,
+    WIDTH,
+    matrix_width,
+    name_axes,
+    new_figure,
+    show_matrix,
+)
 from eacl_jax.reports.projection import Map
 from eacl_jax.reports.theme import MARKERS, Theme
-
-# Inches. Two figures of the usual width stand side by side on a desktop, and a phone shows one at
-# three quarters.
-WIDTH, MAP_WIDTH = 5.2, 6.2
-# The page shows a figure at 96 pixels an inch and a sharp screen has two dots a pixel.
-SHOWN_DPI, SAVED_DPI = 96, 192
-# Matrices of more labels than this grow wider instead of smaller.
-ROOMY = 8
-
-_STYLE = {
-    # "$" and "_" in a label are characters, not mathematics.
-    "text.parse_math": False,
-    "font.family": ["DejaVu Sans"],
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "figure.constrained_layout.use": True,
-}
-
-
-def styled(theme: Theme) -> AbstractContextManager[None]:
-    """The settings that every figure is drawn under, whatever matplotlib is set to outside."""
-    colours = {
-        "figure.facecolor": theme.surface,
-        "axes.facecolor": theme.surface,
-        "axes.edgecolor": theme.muted,
-        "axes.labelcolor": theme.ink,
-        "text.color": theme.ink,
-        "xtick.color": theme.muted,
-        "ytick.color": theme.muted,
-        "xtick.labelcolor": theme.ink,
-        "ytick.labelcolor": theme.ink,
-        "grid.color": theme.line,
-    }
-    return matplotlib.style.context([_STYLE, colours], after_reset=True)
-
-
-def render(draw: Callable[[Theme], Figure], theme: Theme) -> bytes:
-    """PNG of a figure in one theme: the same figure gives the same bytes."""
-    with styled(theme):
-        canvas = FigureCanvasAgg(draw(theme))
-        canvas.draw()
-        pixels = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-    buffer = io.BytesIO()
-    # 256 colours are plenty for a figure and make the page a third as large.
-    pixels.quantize(256, dither=Image.Dither.NONE).save(buffer, "PNG", dpi=(SAVED_DPI, SAVED_DPI))
-    return buffer.getvalue()
-
-
-def _figure(width: float, height: float) -> Figure:
-    return Figure(figsize=(width, height), dpi=SAVED_DPI)
 
 
 def values(
@@ -94,66 +44,15 @@ def values(
     return np.array([p[0] for p in ordered]), np.array([p[1] for p in ordered])
 
 
-def _matrix(
-    axes: Axes,
-    shares: np.ndarray,
-    colours: Colormap,
-    low: float,
-    texts: np.ndarray,
-    theme: Theme,
-    size: float,
-) -> None:
-    """Cells coloured by `shares` in [low, 1], each with its text in the ink that reads better on
-    it.
-    """
-    axes.imshow(shares, cmap=colours, vmin=low, vmax=1.0)
-    for (row, column), text in np.ndenumerate(texts):
-        fill = np.array(colours((shares[row, column] - low) / (1.0 - low))[:3])
-        axes.text(
-            column,
-            row,
-            text,
-            ha="center",
-            va="center",
-            fontsize=size,
-            color="#101418" if _bright(fill) else "#ffffff",
-        )
-    axes.set_xticks(np.arange(shares.shape[1] + 1) - 0.5, minor=True)
-    axes.set_yticks(np.arange(shares.shape[0] + 1) - 0.5, minor=True)
-    axes.grid(which="minor", color=theme.surface, linewidth=1.5)
-    axes.tick_params(which="both", length=0)
-    axes.spines[:].set_visible(False)
-
-
-def _bright(colour: Float[np.ndarray, "3"]) -> bool:
-    # Relative luminance of WCAG 2; black and white text contrast equally at 0.18.
-    linear = np.where(colour <= 0.04045, colour / 12.92, ((colour + 0.055) / 1.055) ** 2.4)
-    return bool(linear @ np.array([0.2126, 0.7152, 0.0722]) > 0.18)
-
-
-def _name_axes(axes: Axes, columns: Sequence[str], rows: Sequence[str]) -> None:
-    upright = len(columns) <= 4 and max(map(len, columns)) <= 8
-    turned: dict[str, Any] = (
-        {} if upright else {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
-    )
-    axes.set_xticks(range(len(columns)), columns, **turned)
-    axes.set_yticks(range(len(rows)), rows)
-
-
-def matrix_width(labels: int) -> float:
-    """Width in inches of a figure with one row and one column a label."""
-    return WIDTH + 0.42 * max(0, labels - ROOMY)
-
-
 def draw_confusion(theme: Theme, counts: Int[np.ndarray, "C C"], names: Sequence[str]) -> Figure:
     """Counts of (gold row, answered column), coloured by the share of the row."""
     support = counts.sum(axis=1, keepdims=True)
     width = matrix_width(len(names))
-    figure = _figure(width, width * 0.94)
+    figure = new_figure(width, width * 0.94)
     axes = figure.add_subplot()
     shares = counts / np.maximum(support, 1)
-    _matrix(axes, shares, theme.share_map, 0.0, counts.astype(str), theme, 9)
-    _name_axes(
+    show_matrix(axes, shares, theme.share_map, 0.0, counts.astype(str), theme, 9)
+    name_axes(
         axes, names, [f"{name} ({total})" for name, total in zip(names, support[:, 0], strict=True)]
     )
     axes.set_xlabel("answered by stage two")
@@ -164,14 +63,14 @@ def draw_confusion(theme: Theme, counts: Int[np.ndarray, "C C"], names: Sequence
 def draw_cosines(theme: Theme, matrix: Float[np.ndarray, "C C"], names: Sequence[str]) -> Figure:
     """Cosine of every anchor to every other, always on the scale from -1 to 1."""
     width = matrix_width(len(names))
-    figure = _figure(width, width * 0.94)
+    figure = new_figure(width, width * 0.94)
     axes = figure.add_subplot()
     # Adding 0.0 turns -0.0 into 0.0: "0.00", not "-0.00".
     texts = np.array(
         [[f"{value:.2f}".replace("-", "−") for value in row] for row in np.round(matrix, 2) + 0.0]
     )
-    _matrix(axes, matrix, theme.cosine_map, -1.0, texts, theme, 8.5)
-    _name_axes(axes, names, names)
+    show_matrix(axes, matrix, theme.cosine_map, -1.0, texts, theme, 8.5)
+    name_axes(axes, names, names)
     return figure
 
 
@@ -184,7 +83,7 @@ def draw_map(
     drawn = gold[places.rows]
     counts = np.bincount(drawn, minlength=len(names))
     columns = 4 if max(map(len, names)) <= 9 else 3
-    figure = _figure(MAP_WIDTH, 5.5 + 0.26 * -(-(len(names) + 2) // columns))
+    figure = new_figure(MAP_WIDTH, 5.5 + 0.26 * -(-(len(names) + 2) // columns))
     axes = figure.add_subplot()
     axes.set_axis_off()
     axes.set_aspect("equal", adjustable="datalim")
@@ -370,7 +269,7 @@ def draw_dev(
       key: field of the epoch rows. measure: its name in words.
       chosen: epoch by stage (1 or 2). chosen_on: the split that chose it, by stage.
     """
-    figure = _figure(WIDTH, 3.6)
+    figure = new_figure(WIDTH, 3.6)
     left, right = figure.subplots(1, 2, sharey=True)
     for axes, stage, colour in ((left, 1, theme.before), (right, 2, theme.after)):
         epochs, scores = values(history, stage, "epoch", key)
@@ -432,7 +331,7 @@ def draw_losses(theme: Theme, history: Sequence[Mapping[str, Any]]) -> Figure:
     )
     others = [name for name in first if name not in (*_TERMS, *_NO_TERMS)]
     terms = _TERMS | {name: (name, (5 + i) % 8) for i, name in enumerate(others)}
-    figure = _figure(WIDTH, 3.6)
+    figure = new_figure(WIDTH, 3.6)
     axes = figure.add_subplot()
     drawn = [("loss", "total", theme.ink, 2.4)]
     drawn += [(key, name, theme.series[i], 1.8) for key, (name, i) in terms.items()]
@@ -453,7 +352,7 @@ def draw_losses(theme: Theme, history: Sequence[Mapping[str, Any]]) -> Figure:
 
 def draw_angle(theme: Theme, history: Sequence[Mapping[str, Any]]) -> Figure:
     """Mean angle of each anchor to its nearest one, in degrees, by step of stage one."""
-    figure = _figure(WIDTH, 3.6)
+    figure = new_figure(WIDTH, 3.6)
     axes = figure.add_subplot()
     steps, terms = values(history, 1, "step", "angle")
     _smoothed(axes, steps, -np.degrees(terms), theme.before, "", 2.4)

@@ -15,8 +15,8 @@ def _drawn_characters() -> frozenset[int]:
     return frozenset(FT2Font(findfont(FontProperties(family="DejaVu Sans"))).get_charmap())
 
 
-def figure_names(labels: Sequence[str]) -> list[str]:
-    """Names for figures, all different, at most `LONGEST` characters.
+def figure_names(labels: Sequence[str], longest: int = LONGEST) -> list[str]:
+    """Names for figures, all different, at most so many characters.
 
     A long label keeps its beginning and its end. A label that the figures' font cannot draw, or
     that would look like another one when shortened, becomes its number: `#3` is the third label.
@@ -24,8 +24,8 @@ def figure_names(labels: Sequence[str]) -> list[str]:
     names = []
     for number, label in enumerate(labels, start=1):
         name = " ".join(label.split())
-        if len(name) > LONGEST:
-            name = f"{name[: LONGEST - 7].rstrip()}…{name[-6:].lstrip()}"
+        if len(name) > longest:
+            name = f"{name[: longest - 7].rstrip()}…{name[-6:].lstrip()}"
         drawable = name.isprintable() and all(
             ord(character) in _drawn_characters() for character in name
         )

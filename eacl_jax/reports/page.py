@@ -1,20 +1,16 @@
 """Writes the run's report: one page that needs nothing beside itself."""
 
-import base64
-from collections.abc import Callable, Mapping, Sequence
-from html import escape
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from eacl_jax.files.whole import write_text
-from eacl_jax.reports import figures, sections
+from eacl_jax.reports import drawing, figures, sections
+from eacl_jax.reports.gallery import Gallery, document
 from eacl_jax.reports.names import figure_names
 from eacl_jax.reports.projection import Map, cosines, project
-from eacl_jax.reports.style import DARK_QUERY, STYLE_SHEET
-from eacl_jax.reports.theme import DARK, LIGHT, Theme
 
 FIGURES = (
     "confusion",
@@ -78,7 +74,7 @@ def write_report(
         after,
     )
     names = figure_names(labels)
-    gallery = _Gallery(folder / "figures")
+    gallery = Gallery(folder / "figures", FIGURES)
     counts = np.zeros((len(labels), len(labels)), np.int64)
     np.add.at(counts, (gold, answers), 1)
     body = "".join(
@@ -100,11 +96,7 @@ def write_report(
     page = folder / "index.html"
     write_text(
         page,
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta name="color-scheme" content="light'
-        f' dark"><title>{escape(title)}</title><style>{STYLE_SHEET}</style></head>'
-        f"<body>{body}</body></html>\n",
+        document(title, body),
     )
     return page
 
@@ -144,53 +136,8 @@ def _check(
             )
 
 
-class _Gallery:
-    """Draws figures: a file for each, and its HTML with both appearances inside."""
-
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._folder = folder
-        for (
-            name
-        ) in FIGURES:  # One that this run does not draw must not stay from an earlier report.
-            (folder / f"{name}.png").unlink(missing_ok=True)
-
-    def show(
-        self,
-        name: str,
-        draw: Callable[[Theme], Figure],
-        *,
-        title: str,
-        alt: str,
-        caption: str,
-        width: float,
-        shrinks: bool = True,
-    ) -> str:
-        """HTML of a figure.
-
-        Args:
-          name: one of FIGURES, the PNG's name.
-          title, caption: HTML. alt: text, escaped here.
-          width: in inches. shrinks: a narrow screen makes it smaller; else it scrolls sideways.
-        """
-        light, dark = figures.render(draw, LIGHT), figures.render(draw, DARK)
-        (self._folder / f"{name}.png").write_bytes(light)
-        pixels = round(width * figures.SHOWN_DPI)
-        keep = "" if shrinks else f' style="min-width:{min(pixels, 500)}px"'
-        return (
-            f'<figure id="{name}"><h3>{title}</h3><div class="scroll"><picture>'
-            f'<source media="{DARK_QUERY}" srcset="{_data(dark)}">'
-            f'<img src="{_data(light)}" width="{pixels}" alt="{escape(alt)}"{keep}></picture></div>'
-            f"<figcaption>{caption}</figcaption></figure>"
-        )
-
-
-def _data(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
-
-
 def _labels_section(
-    gallery: _Gallery,
+    gallery: Gallery,
     results: Mapping[str, Any],
     labels: Sequence[str],
     names: Sequence[str],
@@ -207,15 +154,15 @@ def _labels_section(
             "Each row is a gold label, each number how many of its utterances got the answer"
             f" below; the diagonal is right. Stronger colour: larger share of the row. {said}"
         ),
-        width=figures.matrix_width(len(labels)),
-        shrinks=len(labels) <= figures.ROOMY,
+        width=drawing.matrix_width(len(labels)),
+        shrinks=len(labels) <= drawing.ROOMY,
     )
     table = sections.class_table(results, labels, names, gold)
     return f'<h2>Label by label</h2><div class="pair"><div>{table}</div>{confusion}</div>'
 
 
 def _map_section(
-    gallery: _Gallery, places: Map | None, names: Sequence[str], gold: np.ndarray
+    gallery: Gallery, places: Map | None, names: Sequence[str], gold: np.ndarray
 ) -> str:
     if places is None:
         why = "there are no test utterances, or some vectors are not finite numbers"
@@ -245,13 +192,13 @@ def _map_section(
             " of both stages."
         ),
         caption=caption,
-        width=figures.MAP_WIDTH,
+        width=drawing.MAP_WIDTH,
     )
     return f'<h2>Map of the test utterances</h2><div class="beside">{figure}</div>'
 
 
 def _anchors_section(
-    gallery: _Gallery,
+    gallery: Gallery,
     before: np.ndarray,
     after: np.ndarray,
     labels: Sequence[str],
@@ -272,8 +219,8 @@ def _anchors_section(
                 title=title,
                 alt=f"Cosine of every anchor to every other, {title.lower()}.",
                 caption=sections.closest(matrix, labels),
-                width=figures.matrix_width(len(labels)),
-                shrinks=len(labels) <= figures.ROOMY,
+                width=drawing.matrix_width(len(labels)),
+                shrinks=len(labels) <= drawing.ROOMY,
             )
         )
     return (
@@ -287,7 +234,7 @@ def _anchors_section(
 
 
 def _learning_section(
-    gallery: _Gallery,
+    gallery: Gallery,
     config: Mapping[str, Any],
     results: Mapping[str, Any],
     history: Sequence[Mapping[str, Any]],
@@ -315,7 +262,7 @@ def _learning_section(
                     "The ring is the epoch that was kept. Epoch 0 of stage two: the anchors before"
                     " any adaptation."
                 ),
-                width=figures.WIDTH,
+                width=drawing.WIDTH,
             )
         )
     if len(figures.values(history, 1, "step", "loss")[0]):
@@ -329,7 +276,7 @@ def _learning_section(
                     "What training makes smaller: the total and its two main terms before"
                     f" weighting. Faint: single steps; bold: their running mean.{_speed(history)}"
                 ),
-                width=figures.WIDTH,
+                width=drawing.WIDTH,
             )
         )
     if len(figures.values(history, 1, "step", "angle")[0]):
@@ -343,7 +290,7 @@ def _learning_section(
                     "Mean angle of each anchor to its nearest neighbour, seen from the anchors’"
                     " centre. The angle term makes it larger."
                 ),
-                width=figures.WIDTH,
+                width=drawing.WIDTH,
             )
         )
     content = (

@@ -10,7 +10,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from eacl_jax.reports import figures
+from eacl_jax.reports import drawing, figures
 from eacl_jax.reports.names import LONGEST, figure_names
 from eacl_jax.reports.projection import Map
 from eacl_jax.reports.theme import DARK, LIGHT, Theme
@@ -97,7 +97,7 @@ def test_figure_names_are_short_different_and_drawable() -> None:
 
 @pytest.fixture(autouse=True)
 def style() -> Iterator[None]:
-    with figures.styled(LIGHT):
+    with drawing.styled(LIGHT):
         yield
 
 

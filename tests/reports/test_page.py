@@ -12,7 +12,7 @@ import pytest
 from sklearn.metrics import confusion_matrix, f1_score
 
 from eacl_jax.config import Config
-from eacl_jax.reports import figures, page, sections, write_report
+from eacl_jax.reports import drawing, page, sections, write_report
 from eacl_jax.reports.projection import project
 
 VOID = {"meta", "img", "br", "source"}
@@ -58,7 +58,7 @@ class Reader(HTMLParser):
 @pytest.fixture
 def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests of words: figures cost most of a report's time."""
-    monkeypatch.setattr(figures, "render", lambda draw, theme: b"")
+    monkeypatch.setattr(drawing, "render", lambda draw, theme: b"")
 
 
 def test_page_stands_alone(report: tuple[Path, dict[str, Any]]) -> None:

@@ -1,0 +1,278 @@
+"""The study's figures. Each `draw_*` gives a matplotlib `Figure` in one theme."""
+
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from eacl_jax.model.metrics import title
+from eacl_jax.reports.drawing import WIDTH, new_figure, show_matrix
+from eacl_jax.reports.names import figure_names
+from eacl_jax.reports.theme import MARKERS, Theme
+from eacl_jax.studies import words
+from eacl_jax.studies.curves import Curve
+from eacl_jax.studies.statistics import Estimate
+from eacl_jax.studies.table import Comparison, Row
+
+# Inches: of a row of a figure, and of what stands above and below the rows.
+_ROW, _AROUND = 0.36, 1.0
+_LONGEST, _LINE = 48, 24
+# Inches; numbers stand to the right of the rows.
+SCORES_WIDTH, DIFFERENCES_WIDTH = WIDTH, WIDTH + 0.2
+
+
+def wrapped(names: Sequence[str]) -> list[str]:
+    """Names of variants that a figure can draw beside its rows, on two lines where they are
+    long.
+    """
+    return [textwrap.fill(name, _LINE) for name in figure_names(names, _LONGEST)]
+
+
+def _rows_figure(
+    names: Sequence[str], width: float, around: float = _AROUND
+) -> tuple[Figure, Axes]:
+    """A figure of one row a name, the first at the top."""
+    lines = sum(max(1, name.count("\n") + 0.4) for name in names)
+    figure = new_figure(width, around + _ROW * lines)
+    axes = figure.add_subplot()
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    axes.grid(axis="x", linewidth=0.8)
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def _beside(axes: Axes, texts: Sequence[str], head: str) -> None:
+    """Texts to the right of the rows."""
+    across = axes.get_yaxis_transform()
+    for row, text in enumerate(texts):
+        axes.text(1.02, row, text, transform=across, va="center", fontsize=9.5)
+    axes.text(1.02, -0.62, head, transform=across, va="bottom", fontsize=8.5)
+
+
+def draw_scores(theme: Theme, rows: Sequence[Row], measure: str, reference: Row | None) -> Figure:
+    """Mean of each variant with its interval, its seeds as small dots; a line goes through the mean
+    of the one that others are read against.
+    """
+    figure, axes = _rows_figure(wrapped([words.row_name(row) for row in rows]), SCORES_WIDTH)
+    found = [row.scores["test"][measure] for row in rows]
+    if reference is not None:
+        mean = reference.scores["test"][measure].mean
+        axes.axvline(mean, color=theme.muted, linewidth=1.2, linestyle=(0, (4, 3)))
+    best = words.best(rows, measure)
+    for number, (row, each) in enumerate(zip(rows, found, strict=True)):
+        colour = theme.after if row is best else theme.ink
+        _whisker(axes, each, number, colour)
+        for value in each.values if len(each.values) > 1 else ():
+            axes.plot(value, number + 0.26, marker=".", markersize=5, color=theme.muted)
+    axes.set_xlabel(f"{title(measure)} on test, %")
+    _beside(axes, [words.mean_words(each) for each in found], "mean ± deviation")
+    return figure
+
+
+def _whisker(axes: Axes, found: Estimate, row: float, colour: str) -> None:
+    if found.low is not None and found.high is not None:
+        axes.plot([found.low, found.high], [row, row], color=colour, linewidth=2)
+    axes.plot(found.mean, row, marker="o", markersize=8, color=colour)
+
+
+def draw_labels(theme: Theme, rows: Sequence[Row], score: str) -> Figure:
+    """A label's score by variant, as a matrix; the number of its test utterances at the head.
+
+    Args:
+      score: "f1", "precision" or "recall".
+    """
+    labels = rows[0].labels
+    names = wrapped([words.row_name(row) for row in rows])
+    heads = [
+        f"{name}\n({each.support:,})"
+        for name, each in zip(figure_names([e.label for e in labels]), labels, strict=True)
+    ]
+    values = np.array([[getattr(each, score).mean for each in row.labels] for row in rows])
+    return _table_figure(theme, values, names, heads, scale=100.0)
+
+
+def labels_width(columns: int) -> float:
+    """Width in inches of a figure with so many columns of numbers."""
+    return 2.2 + 0.78 * max(columns, 4)
+
+
+def _table_figure(
+    theme: Theme, values: np.ndarray, names: Sequence[str], heads: Sequence[str], scale: float
+) -> Figure:
+    figure = new_figure(labels_width(len(heads)), 0.9 + 0.46 * len(names))
+    axes = figure.add_subplot()
+    texts = np.array([[words.number(_known(v), 1) for v in row] for row in values])
+    shares = np.nan_to_num(values) / scale
+    show_matrix(axes, np.clip(shares, 0, 1), theme.share_map, 0.0, texts, theme, 9.5)
+    axes.set_aspect("auto")
+    # Names of up to 8 letters fit side by side, longer ones are turned.
+    long = max(len(line) for head in heads for line in head.split("\n")) > 9
+    turned: dict[str, Any] = (
+        {"rotation": 35, "ha": "left", "rotation_mode": "anchor"} if long else {}
+    )
+    axes.set_xticks(
+        range(len(heads)),
+        heads,
+        fontsize=9,
+        **turned,
+    )
+    axes.xaxis.tick_top()
+    axes.set_yticks(range(len(names)), names)
+    axes.tick_params(which="both", length=0)
+    return figure
+
+
+def _known(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def draw_differences(theme: Theme, found: Sequence[Comparison]) -> Figure:
+    """Differences with their intervals about a line at 0, those that are shown in colour."""
+    names = wrapped([words.pair_words(each) for each in found])
+    figure, axes = _rows_figure(names, DIFFERENCES_WIDTH)
+    axes.axvline(0, color=theme.ink, linewidth=1.2)
+    texts = []
+    for row, each in enumerate(found):
+        difference = each.difference
+        if difference is None:
+            texts.append("not compared")
+            continue
+        colour = theme.muted
+        if words.differs(each):
+            colour = theme.after if difference.mean > 0 else theme.warn
+        estimate = Estimate(difference.mean, None, difference.low, difference.high)
+        _whisker(axes, estimate, row, colour)
+        p = "" if each.p_holm is None else f"  {words.p_value(each.p_holm)}"
+        texts.append(f"{words.signed(difference.mean)}{p}")
+    reach = max(map(abs, axes.get_xlim()))
+    axes.set_xlim(-reach, reach)
+    axes.set_xlabel(f"difference in {title(found[0].measure)}, points")
+    _beside(axes, texts, "difference, corrected p")
+    return figure
+
+
+def draw_confused(theme: Theme, rows: Sequence[Row]) -> Figure:
+    """Percent of one label's utterances that were answered as a similar one, by variant."""
+    heads, columns = [], []
+    for number, pair in enumerate(rows[0].similar):
+        first, second = figure_names((pair.first, pair.second))
+        heads += [f"{first}\nas {second}", f"{second}\nas {first}"]
+        pairs = [row.similar[number] for row in rows]
+        columns += [[p.first_as_second for p in pairs], [p.second_as_first for p in pairs]]
+    values = np.array(columns, np.float64).T
+    names = wrapped([words.row_name(row) for row in rows])
+    most = max(float(np.nanmax(values, initial=0.0)), 1.0)
+    # The darkest cell is twice the worst: these are small shares, and none is a success.
+    return _table_figure(theme, values, names, heads, scale=1.25 * most)
+
+
+def draw_angles(theme: Theme, rows: Sequence[Row]) -> Figure:
+    """Angles between anchors by variant: the smallest of all, and of each similar pair."""
+    pairs = [(pair.first, pair.second) for pair in rows[0].similar]
+    around = _AROUND + 0.3 * (1 + len(pairs) // 2)
+    figure, axes = _rows_figure(wrapped([words.row_name(row) for row in rows]), WIDTH, around)
+    keys = []
+    series = [("closest of all labels", theme.ink, "|", [row.smallest_angle for row in rows])]
+    for number, pair in enumerate(pairs):
+        name = " and ".join(figure_names(pair))
+        angles = [row.similar[number].angle for row in rows]
+        series.append((name, theme.series[number], MARKERS[number], angles))
+    for name, colour, marker, angles in series:
+        size = 14 if marker == "|" else 8
+        style: dict[str, Any] = {
+            "linestyle": "",
+            "marker": marker,
+            "markersize": size,
+            "color": colour,
+        }
+        known = [row for row, angle in enumerate(angles) if angle is not None]
+        axes.plot([angles[row] for row in known], known, **style)
+        keys.append(Line2D([], [], label=" " + name, markeredgewidth=2, **style))
+    axes.set_xlim(left=0)
+    axes.set_xlabel("angle between anchors, degrees")
+    figure.legend(handles=keys, loc="outside lower center", ncols=2, frameon=False, fontsize=9.5)
+    return figure
+
+
+_COSTS = (
+    ("seconds_an_epoch", "seconds an epoch", 1.0),
+    ("trained", "trained parameters, millions", 1e-6),
+    ("peak_bytes", "most memory, GB", 1e-9),
+)
+
+
+def cost_words(cost: str) -> str:
+    """A cost's name and unit, for a person."""
+    return next(label for name, label, _ in _COSTS if name == cost)
+
+
+def costs_that_differ(rows: Sequence[Row]) -> list[str]:
+    """Which costs are worth a panel: all rows have them, and they differ by 5% or more."""
+    found = []
+    for name, _, _ in _COSTS:
+        values = [getattr(row.cost, name, None) for row in rows]
+        known = [value for value in values if value is not None]
+        if len(known) == len(rows) and known and max(known) > 1.05 * min(known):
+            found.append(name)
+    return found
+
+
+def draw_cost(theme: Theme, rows: Sequence[Row], measure: str, cost: str) -> Figure:
+    """Score with its interval against a cost, a mark a variant.
+
+    Args:
+      cost: one of `costs_that_differ`.
+    """
+    names = figure_names([words.row_name(row) for row in rows], 30)
+    label, scale = next((label, scale) for name, label, scale in _COSTS if name == cost)
+    figure = new_figure(WIDTH, 3.4 + 0.24 * -(-len(rows) // 2))
+    axes = figure.add_subplot()
+    keys = []
+    for number, (row, name) in enumerate(zip(rows, names, strict=True)):
+        colour = theme.series[number % len(theme.series)]
+        marker = MARKERS[number % len(MARKERS)]
+        found = row.scores["test"][measure]
+        x = getattr(row.cost, cost) * scale
+        if found.low is not None and found.high is not None:
+            axes.plot([x, x], [found.low, found.high], color=colour, linewidth=1.2, alpha=0.6)
+        axes.plot(x, found.mean, marker=marker, markersize=9, color=colour)
+        keys.append(
+            Line2D(
+                [], [], linestyle="", marker=marker, markersize=8, color=colour, label=" " + name
+            )
+        )
+    axes.margins(x=0.12)
+    axes.grid(linewidth=0.8)
+    axes.set_xlabel(label)
+    axes.set_ylabel(f"{title(measure)} on test, %")
+    figure.legend(handles=keys, loc="outside lower center", ncols=2, frameon=False, fontsize=9.5)
+    return figure
+
+
+def draw_curve(theme: Theme, curve: Curve, measure: str) -> Figure:
+    """Score by a setting's value, a band of the interval, a dot a seed."""
+    figure = new_figure(WIDTH, 3.4)
+    axes = figure.add_subplot()
+    x = [value for value, _ in curve.points]
+    found = [row.scores["test"][measure] for _, row in curve.points]
+    low, high = (np.array([getattr(e, end) for e in found], np.float64) for end in ("low", "high"))
+    axes.fill_between(x, low, high, color=theme.after, alpha=0.18, linewidth=0)
+    axes.plot(x, [each.mean for each in found], color=theme.after, linewidth=2, marker="o")
+    for value, each in zip(x, found, strict=True):
+        seeds = each.values if len(each.values) > 1 else ()
+        axes.plot([value] * len(seeds), seeds, linestyle="", marker=".", color=theme.muted)
+    if min(x) > 0 and max(x) >= 20 * min(x):
+        axes.set_xscale("log")
+    axes.set_xticks(x, [f"{value:g}" for value in x])
+    axes.minorticks_off()
+    axes.grid(axis="y", linewidth=0.8)
+    axes.set_xlabel(curve.setting)
+    axes.set_ylabel(f"{title(measure)} on test, %")
+    return figure

@@ -1,0 +1,353 @@
+"""Runs -> the study's table."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from eacl_jax.config import Stage
+from eacl_jax.errors import UserError
+from eacl_jax.recognizer.results import Results
+from eacl_jax.studies import statistics
+from eacl_jax.studies.answered import Answered, estimates
+from eacl_jax.studies.comparing import compare
+from eacl_jax.studies.definition import Cell, Study
+from eacl_jax.studies.similar import Similar, default_pairs, similar, smallest_angle
+from eacl_jax.studies.table import CostMeans, LabelScores, Row, Table
+from eacl_jax.training.cost import Cost
+from eacl_jax.training.outputs import Outputs, SplitOutputs
+
+Pairs = Sequence[tuple[str, str]]
+
+
+@dataclasses.dataclass(frozen=True)
+class CellResult:
+    """A run that is complete.
+
+    Attributes:
+      cell: of the study.
+      results, outputs, cost: of its folder.
+      before: representations of test by the encoder before training, for similar emotions.
+    """
+
+    cell: Cell
+    results: Results
+    outputs: Outputs
+    cost: Cost | None = None
+    before: Float[np.ndarray, "N d"] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Answers:
+    """Answers on test that no stage of a run gave, as those of a recognizer with other labels.
+
+    Attributes:
+      corpus, variant: names for the table.
+      seed: of the recognizer's training.
+      labels: the C labels that indices stand for.
+      gold, dialogues, answers: of N test utterances.
+      scores: of the labels, for similar emotions.
+      excluded: the label that micro F1 leaves out; empty: no micro F1.
+    """
+
+    corpus: str
+    variant: str
+    seed: int
+    labels: tuple[str, ...]
+    gold: Int[np.ndarray, " N"]
+    dialogues: Int[np.ndarray, " N"]
+    answers: Int[np.ndarray, " N"]
+    scores: Float[np.ndarray, "N C"] | None = None
+    excluded: str = ""
+
+
+def gather(
+    study: Study,
+    cells: Sequence[CellResult],
+    failed: Mapping[str, str] | None = None,
+    missing: Sequence[str] = (),
+    *,
+    answers: Sequence[Answers] = (),
+    pairs: Pairs | None = None,
+) -> Table:
+    """Gathers what is there: a study need not be complete.
+
+    Args:
+      study: that was run.
+      cells: complete runs.
+      failed: why others failed, by their names.
+      missing: names of those still to be done.
+      answers: that no stage of a run gave; they become rows, and comparisons may name their
+        variants.
+      pairs: similar emotions; the paper's by default.
+
+    Raises:
+      UserError: a measure is not one of the runs', or runs of one row were measured on different
+        utterances or labels.
+    """
+    for measure in study.measures:
+        if measure not in statistics.SUMMARIES:
+            raise UserError(
+                f"study {study.name}: there is no measure {measure!r}; measures are"
+                f" {', '.join(statistics.SUMMARIES)}."
+            )
+    groups: dict[tuple[str, str, str], list[Answered]] = {}
+    rows: list[Row] = []
+    for corpus in study.corpora:
+        for variant in study.variants:
+            here = sorted(
+                (c for c in cells if (c.cell.corpus, c.cell.variant) == (corpus, variant)),
+                key=lambda c: c.cell.seed,
+            )
+            for stage in Stage:
+                if here:
+                    group = [_answered(each, "test", stage) for each in here]
+                    groups[corpus, variant, stage] = group
+                    rows.append(_row_of_runs(study, here, group, stage, pairs))
+        extra = [each for each in answers if each.corpus == corpus]
+        for variant in dict.fromkeys(each.variant for each in extra):
+            some = [each for each in extra if each.variant == variant]
+            groups[corpus, variant, ""] = [_plain(each) for each in some]
+            rows.append(row_of_answers(some, planned=len(study.seeds), pairs=pairs))
+    _check_measures(study, rows)
+    others = [each.variant for each in answers if each.variant not in study.variants]
+    return Table(
+        name=study.name,
+        question=study.question,
+        corpora=study.corpora,
+        variants=(*study.variants, *dict.fromkeys(others)),
+        axes=study.axes,
+        seeds=study.seeds,
+        measures=study.measures,
+        settings=_settings(study),
+        rows=tuple(rows),
+        comparisons=compare(study, groups),
+        failed=dict(failed or {}),
+        missing=tuple(missing),
+    )
+
+
+def row_of_answers(answers: Sequence[Answers], *, planned: int, pairs: Pairs | None = None) -> Row:
+    """A row of plain answers, one of `answers` a seed, of one corpus and variant.
+
+    Args:
+      answers: at least one.
+      planned: how many seeds there are to be.
+      pairs: similar emotions; the paper's by default.
+
+    Raises:
+      UserError: they were measured on different utterances or labels.
+    """
+    first = answers[0]
+    group = [_plain(each) for each in answers]
+    chosen = default_pairs(first.labels) if pairs is None else pairs
+    found = [
+        [
+            similar(each.labels, pair, gold=each.gold, answers=each.answers, scores=each.scores)
+            for pair in chosen
+            if {*pair} <= {*each.labels}
+        ]
+        for each in answers
+    ]
+    return Row(
+        corpus=first.corpus,
+        variant=first.variant,
+        stage="",
+        planned=planned,
+        chosen_on="",
+        chosen_by="",
+        similar=_mean_similar(found),
+        **_common(first.corpus, first.variant, {"test": group}),
+    )
+
+
+def _answered(run: CellResult, split: str, stage: Stage) -> Answered:
+    of: SplitOutputs = run.outputs.splits[split]
+    return Answered(
+        run.cell.seed,
+        run.outputs.labels,
+        _known(run.cell.config.evaluation.excluded_label, run.outputs.labels),
+        of.gold,
+        of.dialogues,
+        of.answers[stage],
+    )
+
+
+def _plain(answers: Answers) -> Answered:
+    return Answered(
+        answers.seed,
+        answers.labels,
+        _known(answers.excluded, answers.labels),
+        answers.gold,
+        answers.dialogues,
+        answers.answers,
+    )
+
+
+def _known(label: str, labels: Sequence[str]) -> str:
+    return label if label in labels else ""
+
+
+def _row_of_runs(
+    study: Study,
+    runs: Sequence[CellResult],
+    test: list[Answered],
+    stage: Stage,
+    pairs: Pairs | None,
+) -> Row:
+    cell, labels = runs[0].cell, runs[0].outputs.labels
+    scored = [run.results.of(stage) for run in runs]
+    errors = [each.calibration.expected_calibration_error for each in scored]
+    chosen = default_pairs(labels) if pairs is None else [p for p in pairs if {*p} <= {*labels}]
+    found = [
+        [
+            similar(
+                labels,
+                pair,
+                gold=run.outputs.splits["test"].gold,
+                answers=run.outputs.splits["test"].answers[stage],
+                scores=run.outputs.splits["test"].scores[stage],
+                anchors=run.outputs.anchors[stage],
+                representations=run.outputs.representations,
+                before=run.before,
+            )
+            for pair in chosen
+        ]
+        for run in runs
+    ]
+    return Row(
+        corpus=cell.corpus,
+        variant=cell.variant,
+        stage=str(stage),
+        planned=len(study.seeds),
+        chosen_on="test" if cell.config.compat.select_on_test else "dev",
+        chosen_by=cell.config.evaluation.primary,
+        epochs=tuple(each.best_epoch for each in scored),
+        calibration_error={
+            split: float(np.mean([each[split] for each in errors]))
+            for split in ("dev", "test")
+            if all(split in each for each in errors)
+        },
+        similar=_mean_similar(found),
+        smallest_angle=_mean(
+            [smallest_angle(run.outputs.anchors[stage], len(labels)) for run in runs]
+        ),
+        cost=_mean_cost([run.cost for run in runs if run.cost is not None]),
+        **_common(
+            cell.corpus,
+            cell.variant,
+            {"dev": [_answered(run, "dev", stage) for run in runs], "test": test},
+        ),
+    )
+
+
+def _common(corpus: str, variant: str, splits: Mapping[str, list[Answered]]) -> dict[str, Any]:
+    """What a row of runs and one of plain answers have in common."""
+    for split, group in splits.items():
+        for each in group[1:]:
+            if not each.asked_like(group[0]):
+                raise UserError(
+                    f"{corpus}, {variant}: seeds {group[0].seed} and {each.seed} answered"
+                    f" different {split} utterances or labels, so that they have no mean; delete"
+                    " the older run to train it again on today's files."
+                )
+    test = splits["test"]
+    first, total = test[0], test[0].confusions.sum(0)
+    labels = {name: estimates(test, name) for name in statistics.LABEL_SCORES}
+    return {
+        "seeds": tuple(each.seed for each in test),
+        "dialogues": len(first.confusions),
+        "utterances": len(first.gold),
+        "scores": {
+            split: {
+                name: estimates(group, name)[0]
+                for name in group[0].measures
+                if name not in statistics.LABEL_SCORES
+            }
+            for split, group in splits.items()
+        },
+        "labels": tuple(
+            LabelScores(label, int(total[number].sum()), *(labels[name][number] for name in labels))
+            for number, label in enumerate(first.labels)
+        ),
+        "limits": tuple(statistics.limits(len(test), len(first.confusions))),
+    }
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _mean_similar(found: Sequence[Sequence[Similar]]) -> tuple[Similar, ...]:
+    """Over seeds, of each pair."""
+    numbers = [field.name for field in dataclasses.fields(Similar)][2:]
+    return tuple(
+        Similar(
+            seeds[0].first,
+            seeds[0].second,
+            **{name: _mean([getattr(each, name) for each in seeds]) for name in numbers},
+        )
+        for seeds in zip(*found, strict=True)
+    )
+
+
+def _mean_cost(costs: Sequence[Cost]) -> CostMeans | None:
+    if not costs:
+        return None
+
+    def mean(of: Callable[[Cost], float]) -> float:
+        return float(np.mean([of(cost) for cost in costs]))
+
+    return CostMeans(
+        parameters=mean(lambda cost: cost.parameters),
+        trained=mean(lambda cost: cost.trained),
+        examples_per_second=mean(lambda cost: cost.examples_per_second),
+        seconds_an_epoch=mean(lambda cost: cost.seconds_an_epoch),
+        seconds=mean(lambda cost: cost.seconds),
+        peak_bytes=max((c.peak_bytes for c in costs if c.peak_bytes is not None), default=None),
+        devices=tuple(dict.fromkeys(cost.device for cost in costs)),
+    )
+
+
+def _check_measures(study: Study, rows: Sequence[Row]) -> None:
+    for measure in study.measures:
+        for row in rows:
+            if measure not in row.scores["test"]:
+                raise UserError(
+                    f"study {study.name}: {row.corpus}, {row.variant} has no {measure}; set"
+                    " evaluation.excluded_label to the label that it leaves out, or take the"
+                    " measure out of the study."
+                )
+
+
+def _settings(study: Study) -> dict[str, dict[str, Any]]:
+    """By variant, the settings in which variants of one corpus differ."""
+    flat: dict[str, dict[str, Any]] = {}
+    for cell in study.cells:
+        if cell.corpus == study.corpora[0]:
+            flat.setdefault(cell.variant, dict(_flat(cell.config.to_dict())))
+    differ = {
+        name
+        for settings in flat.values()
+        for name, value in settings.items()
+        if name != "seed" and any(other.get(name) != value for other in flat.values())
+    }
+    return {
+        variant: {name: value for name, value in settings.items() if name in differ}
+        for variant, settings in flat.items()
+    }
+
+
+def _flat(settings: Mapping[str, Any], before: str = "") -> list[tuple[str, Any]]:
+    return [
+        pair
+        for name, value in settings.items()
+        for pair in (
+            _flat(value, f"{before}{name}.")
+            if isinstance(value, Mapping)
+            else [(before + name, value)]
+        )
+    ]

@@ -1,0 +1,241 @@
+"""The study page's words and tables: each function gives a piece of HTML with every outside text
+escaped.
+"""
+
+from collections.abc import Sequence
+from html import escape
+
+from eacl_jax.model.metrics import title
+from eacl_jax.studies import words
+from eacl_jax.studies.statistics import DRAWS, LEVEL
+from eacl_jax.studies.table import Row, Table
+
+
+def headline(table: Table) -> str:
+    """Title, question, and an answer a comparison; then what is missing or wrong."""
+    facts = [
+        words.count(len(table.corpora), "corpus", "corpora"),
+        words.count(len(table.variants), "variant"),
+        words.count(len(table.seeds), "seed"),
+    ]
+    answers = [each for each in table.comparisons if each.measure == table.measures[0]]
+    several = len(table.corpora) > 1
+    items = "".join(
+        "<li>"
+        + (f"{escape(each.corpus)}: " if several else "")
+        + f"<strong>{escape(words.pair_words(each))}</strong>: {escape(words.verdict(each))}</li>"
+        for each in answers
+    )
+    return (
+        f"<h1>{escape(table.name)}</h1>"
+        f'<p class="verdict">{escape(table.question)}</p>'
+        f'<p class="quiet">A study of {", ".join(facts)}.</p>'
+        + (f'<ul class="answers">{items}</ul>' if items else _no_comparisons(table))
+        + _chosen_on_test(table)
+        + _limits(table)
+        + _unfinished(table)
+    )
+
+
+def _no_comparisons(table: Table) -> str:
+    measure, found = table.measures[0], []
+    for corpus in table.corpora:
+        rows = words.shown_rows(table, corpus)
+        best = words.best(rows, measure)
+        if best is not None:
+            mean = words.mean_words(best.scores["test"][measure])
+            found.append(
+                f"<li>{escape(corpus)}: the highest {title(measure)} has"
+                f" <strong>{escape(words.row_name(best))}</strong>, {mean}. The study names no"
+                " comparison, so whether it is better than others is not tested.</li>"
+            )
+    return f'<ul class="answers">{"".join(found)}</ul>' if found else ""
+
+
+def _chosen_on_test(table: Table) -> str:
+    if not any(row.chosen_on == "test" for row in table.rows):
+        return ""
+    return (
+        '<div class="notice warning" role="note"><p><strong>Warning: stage one’s epoch was'
+        " chosen on the test split</strong> in some runs (<code>compat.select_on_test</code>). Their scores"
+        " are too good: do not compare them with runs that chose on dev.</p></div>"
+    )
+
+
+def _limits(table: Table) -> str:
+    found = dict.fromkeys(limit for row in table.rows for limit in row.limits)
+    if not found:
+        return ""
+    return f'<div class="notice" role="note"><p>{escape(" ".join(found))}</p></div>'
+
+
+def _unfinished(table: Table) -> str:
+    parts = []
+    if table.failed:
+        rows = "".join(
+            f"<li><strong>{escape(name)}</strong>: {escape(why)}</li>"
+            for name, why in table.failed.items()
+        )
+        parts.append(
+            '<div class="notice warning" role="note"><p>'
+            f"{words.count(len(table.failed), 'run')} failed:</p><ul>{rows}</ul></div>"
+        )
+    if table.missing:
+        parts.append(
+            f'<details class="notice"><summary>{words.count(len(table.missing), "run")} still to be'
+            f" done</summary><p>{escape(', '.join(table.missing))}</p></details>"
+        )
+    return "".join(parts)
+
+
+def scores_table(table: Table, rows: Sequence[Row]) -> str:
+    """Variants by measures, with what stands under every table."""
+    head = "".join(
+        f'<th scope="col" class="number">{title(measure)}</th>' for measure in table.measures
+    )
+    body = "".join(
+        f'<tr><th scope="row">{escape(words.row_name(row))}</th>'
+        f'<td class="number">{len(row.seeds)}</td>'
+        + "".join(_score_cell(table, rows, row, measure) for measure in table.measures)
+        + "</tr>"
+        for row in rows
+    )
+    notes = " ".join(words.notes(table, rows))
+    return (
+        '<div class="scroll"><table class="narrow"><thead><tr><th scope="col">variant</th>'
+        f'<th scope="col" class="number">seeds</th>{head}</tr></thead><tbody>{body}</tbody></table>'
+        f'</div><p class="quiet">{escape(notes)}</p>'
+    )
+
+
+def _score_cell(table: Table, rows: Sequence[Row], row: Row, measure: str) -> str:
+    found = row.scores["test"][measure]
+    best = " best" if words.best(rows, measure) is row else ""
+    dagger = "†" if words.marked(table, row, measure) else ""
+    interval = (
+        ""
+        if found.low is None
+        else f"<small>{words.interval_words(found.low, found.high, 1)}</small>"
+    )
+    return f'<td class="number{best}">{words.mean_words(found)}{dagger}{interval}</td>'
+
+
+_SIMILAR = (
+    ("f1", "F1 of the pair", 1),
+    ("angle", "angle of anchors", 0),
+    ("silhouette_before", "silhouette before", 2),
+    ("silhouette", "silhouette", 2),
+)
+
+
+def similar_table(rows: Sequence[Row]) -> str:
+    """F1, angle and silhouette of every similar pair, by variant; columns without numbers are left
+    out.
+    """
+    columns = [
+        (field, name, digits)
+        for field, name, digits in _SIMILAR
+        if any(getattr(pair, field) is not None for row in rows for pair in row.similar)
+    ]
+    head = "".join(f'<th scope="col" class="number">{name}</th>' for _, name, _ in columns)
+    body = "".join(
+        f'<tr><th scope="row">{escape(pair.first)} and {escape(pair.second)}</th>'
+        f"<td>{escape(words.row_name(row))}</td>"
+        + "".join(
+            f'<td class="number">{words.number(getattr(pair, field), digits)}'
+            + ("°" if field == "angle" and pair.angle is not None else "")
+            + "</td>"
+            for field, _, digits in columns
+        )
+        + "</tr>"
+        for number in range(len(rows[0].similar))
+        for row in rows
+        for pair in (row.similar[number],)
+    )
+    before = " (before: of the encoder before training)" if len(columns) == len(_SIMILAR) else ""
+    return (
+        "<details><summary>Pairs in numbers</summary>"
+        '<div class="scroll"><table class="narrow"><thead><tr><th scope="col">pair</th>'
+        f'<th scope="col">variant</th>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+        '<p class="quiet">F1 of the pair: mean of both labels’ F1 in percent where only their'
+        " utterances are asked, and only they can be answered. Silhouette: how well the two groups"
+        f" of representations are apart, 1 fully, 0 not at all{before}. Means over seeds.</p>"
+        "</details>"
+    )
+
+
+def cost_table(rows: Sequence[Row]) -> str:
+    """What each variant cost."""
+    body = ""
+    for row in rows:
+        cost = row.cost
+        if cost is None:
+            continue
+        cells = (
+            f"{cost.parameters / 1e6:,.1f}",
+            f"{cost.trained / 1e6:,.1f}",
+            f"{cost.seconds_an_epoch:,.1f}",
+            f"{cost.examples_per_second:,.0f}",
+            words.DASH if cost.peak_bytes is None else f"{cost.peak_bytes / 1e9:,.2f}",
+            f"{cost.seconds / 60:,.1f}",
+        )
+        numbers = "".join(f'<td class="number">{cell}</td>' for cell in cells)
+        numbers += f'<td class="text">{escape("; ".join(cost.devices))}</td>'
+        body += f'<tr><th scope="row">{escape(row.variant)}</th>{numbers}</tr>'
+    heads = (
+        "parameters, millions",
+        "of these trained",
+        "seconds an epoch",
+        "examples a second",
+        "most memory, GB",
+        "minutes a run",
+    )
+    head = "".join(f'<th scope="col" class="number">{name}</th>' for name in heads)
+    return (
+        '<div class="scroll"><table class="narrow"><thead><tr><th scope="col">variant</th>'
+        f'{head}<th scope="col">device</th></tr></thead><tbody>{body}</tbody></table></div>'
+        '<p class="quiet">Epochs and examples are those of stage one’s training, without evaluation'
+        " and compilation. Memory: the most of any seed; else means over seeds. Times of different"
+        " devices, or of a machine that did other things too, cannot be compared.</p>"
+    )
+
+
+def settings(table: Table) -> str:
+    """The settings in which variants differ."""
+    names = list(dict.fromkeys(name for found in table.settings.values() for name in found))
+    if not names:
+        return ""
+    head = "".join(f'<th scope="col"><code>{escape(name)}</code></th>' for name in names)
+    body = "".join(
+        f'<tr><th scope="row">{escape(variant)}</th>'
+        + "".join(
+            f'<td class="text"><code>{escape(_plain(found.get(name)))}</code></td>'
+            for name in names
+        )
+        + "</tr>"
+        for variant, found in table.settings.items()
+    )
+    return (
+        '<h2>Settings of the variants</h2><div class="scroll"><table class="narrow"><thead><tr>'
+        f'<th scope="col">variant</th>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    )
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, tuple | list):
+        return ", ".join(map(str, value)) or "none"
+    return "empty" if value == "" else str(value)
+
+
+def reading() -> str:
+    """How the numbers were made, and where they are."""
+    return (
+        "<h2>How to read this</h2><p>F1 is the harmonic mean of precision and recall; weighted F1"
+        " counts each label as often as it occurs, macro F1 counts all labels alike. An interval"
+        f" ({LEVEL}%) is by drawing test dialogues with replacement {DRAWS:,} times: utterances of"
+        " one dialogue are alike, so dialogues are drawn whole. A p-value is the chance of such a"
+        " difference if there were none; Holm’s correction raises it where many comparisons are"
+        " made, for of twenty without a difference one would else seem to have one.</p><p>All"
+        " numbers: <code>study.json</code>, <code>rows.csv</code>, <code>comparisons.csv</code>;"
+        " tables for texts: <code>tables.md</code>, <code>tables.tex</code>.</p>"
+    )

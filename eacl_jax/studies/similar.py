@@ -1,0 +1,145 @@
+"""Pairs of similar emotions: how often one is taken for the other, and how far apart they lie.
+
+Source: arXiv 2403.20289, whose claim is that anchors tell similar emotions apart.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float, Int
+from sklearn.metrics import silhouette_score
+
+from eacl_jax.studies.statistics import dialogue_confusions, label_scores
+
+# Of the paper: IEMOCAP's three, MELD's two, EmoryNLP's two.
+PAIRS = (
+    ("happy", "excited"),
+    ("angry", "frustrated"),
+    ("sad", "frustrated"),
+    ("anger", "disgust"),
+    ("fear", "surprise"),
+    ("joyful", "peaceful"),
+    ("mad", "sad"),
+)
+# A silhouette takes the distance of every two utterances.
+MOST = 2000
+
+
+@dataclasses.dataclass(frozen=True)
+class Similar:
+    """Of two labels, on a split. None is a number that cannot be given, for there is no utterance
+    or no vector of it.
+
+    Attributes:
+      first, second: the labels.
+      first_as_second, second_as_first: percent of the utterances of one that the other was
+        answered to, among all labels.
+      f1: mean of both labels' F1 in percent, where only their utterances are asked and only they
+        can be answered.
+      angle: of their anchors in degrees, the smallest where a label has several.
+      silhouette: of their two groups of representations by cosine distance, -1 to 1: 1 far apart,
+        0 touching.
+      silhouette_before: the same of the encoder before training.
+    """
+
+    first: str
+    second: str
+    first_as_second: float | None
+    second_as_first: float | None
+    f1: float | None
+    angle: float | None
+    silhouette: float | None
+    silhouette_before: float | None
+
+
+def default_pairs(labels: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """The paper's pairs of which both labels are here."""
+    return tuple(pair for pair in PAIRS if set(pair) <= set(labels))
+
+
+def similar(
+    labels: Sequence[str],
+    pair: tuple[str, str],
+    *,
+    gold: Int[np.ndarray, " N"],
+    answers: Int[np.ndarray, " N"],
+    scores: Float[np.ndarray, "N C"] | None = None,
+    anchors: Float[np.ndarray, "A m"] | None = None,
+    representations: Float[np.ndarray, "N m"] | None = None,
+    before: Float[np.ndarray, "N d"] | None = None,
+) -> Similar:
+    """Measures a pair.
+
+    Args:
+      labels: the C labels.
+      pair: two of them.
+      gold, answers: of the split's utterances.
+      scores: of the labels.
+      anchors: C k, the k of a label side by side.
+      representations: of the utterances.
+      before: representations of the same utterances by the encoder before training.
+    """
+    first, second = (labels.index(label) for label in pair)
+    mine = np.isin(gold, (first, second))
+    f1 = None
+    if scores is not None and mine.any():
+        right = (gold[mine] == second).astype(np.int64)
+        chosen = (scores[mine, second] > scores[mine, first]).astype(np.int64)
+        pooled = dialogue_confusions(right, chosen, np.zeros(len(right), np.int64), 2)[0]
+        f1 = float(label_scores(pooled, "f1").mean())
+    angles = None if anchors is None else anchor_angles(anchors, len(labels))
+    return Similar(
+        *pair,
+        _share(answers[gold == first] == second),
+        _share(answers[gold == second] == first),
+        f1,
+        None if angles is None else _finite(angles[first, second]),
+        None if representations is None else _silhouette(representations[mine], gold[mine]),
+        None if before is None else _silhouette(before[mine], gold[mine]),
+    )
+
+
+def anchor_angles(anchors: Float[np.ndarray, "A m"], classes: int) -> Float[np.ndarray, "C C"]:
+    """Angles of every two labels' anchors in degrees: the smallest where a label has several
+    (A = C k); of a label with itself 0.
+    """
+    several = len(anchors) // classes
+    units = _units(anchors)
+    cosines = np.clip(units @ units.T, -1.0, 1.0)
+    nearest = cosines.reshape(classes, several, classes, several).max(axis=(1, 3))
+    angles = np.degrees(np.arccos(nearest))
+    np.fill_diagonal(angles, 0.0)
+    return angles
+
+
+def smallest_angle(anchors: Float[np.ndarray, "A m"], classes: int) -> float | None:
+    """Between anchors of different labels, in degrees; None for one label, or where an anchor is
+    not finite.
+    """
+    angles = anchor_angles(anchors, classes)
+    between = angles[~np.eye(classes, dtype=bool)]
+    return _finite(between.min()) if len(between) else None
+
+
+def _units(vectors: np.ndarray) -> np.ndarray:
+    vectors = np.asarray(vectors, np.float64)
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.where(norms > 0, norms, 1.0)
+
+
+def _silhouette(vectors: np.ndarray, groups: np.ndarray) -> float | None:
+    if len(groups) > MOST:
+        rows = np.random.default_rng(0).choice(len(groups), MOST, replace=False)
+        vectors, groups = vectors[rows], groups[rows]
+    if len(np.unique(groups)) < 2 or len(groups) < 3 or not np.isfinite(vectors).all():
+        return None
+    return float(silhouette_score(np.asarray(vectors, np.float64), groups, metric="cosine"))
+
+
+def _share(hits: np.ndarray) -> float | None:
+    return 100 * float(hits.mean()) if len(hits) else None
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

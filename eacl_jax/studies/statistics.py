@@ -1,0 +1,266 @@
+"""How far a score can be trusted: bootstrap over test dialogues, paired differences of systems, and
+Holm's correction. Scores are in percent.
+
+Dialogues are drawn, not utterances: those of one dialogue are not independent, and intervals over
+utterances are too narrow. Seeds are not drawn: an interval says how the score would change with
+other test dialogues, the deviation how it changes with the seed.
+
+Sources: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapters 13 and 16; S. Holm,
+A simple sequentially rejective multiple test procedure (1979).
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+# Percent of the draws that an interval holds.
+LEVEL = 95
+DRAWS = 10_000
+# Below this, percentile intervals are known to be too narrow.
+FEW_DIALOGUES = 20
+SUMMARIES = ("weighted_f1", "macro_f1", "accuracy", "micro_f1")
+LABEL_SCORES = ("f1", "precision", "recall")
+
+# As many numbers of draws stay in memory, 64 MB, for the next use.
+_KEPT_NUMBERS = 8_000_000
+
+# Confusion matrices [..., C, C] -> numbers [...] or [..., K].
+Measure = Callable[[np.ndarray], np.ndarray]
+
+
+def dialogue_confusions(
+    gold: Int[np.ndarray, " N"],
+    answers: Int[np.ndarray, " N"],
+    dialogues: Int[np.ndarray, " N"],
+    classes: int,
+) -> Int[np.ndarray, "D C C"]:
+    """A confusion matrix a dialogue, rows gold; dialogues without an utterance here are left
+    out.
+    """
+    _, numbers = np.unique(dialogues, return_inverse=True)
+    count = int(numbers.max()) + 1 if len(numbers) else 0
+    cells = (numbers.astype(np.int64) * classes + gold) * classes + answers
+    flat = np.bincount(cells, minlength=count * classes * classes)
+    return flat.reshape(count, classes, classes)
+
+
+def summary(confusions: np.ndarray, measure: str, excluded: int | None = None) -> np.ndarray:
+    """A summary of confusion matrices, as `model.metrics.summarize` has it.
+
+    Args:
+      confusions: [..., C, C], rows gold.
+      measure: one of `SUMMARIES`.
+      excluded: index of the label that micro F1 leaves out.
+
+    Returns:
+      [...], in percent.
+
+    Raises:
+      ValueError: there is no such measure, or micro F1 is asked without an excluded label.
+    """
+    correct, gold, answered = _margins(confusions)
+    if measure == "accuracy":
+        return 100 * correct.sum(-1) / np.maximum(gold.sum(-1), 1)
+    if measure == "micro_f1" and excluded is not None:
+        kept = np.arange(correct.shape[-1]) != excluded
+        both = (gold + answered)[..., kept].sum(-1)
+        return 200 * correct[..., kept].sum(-1) / np.maximum(both, 1)
+    f1 = label_scores(confusions, "f1")
+    if measure == "weighted_f1":
+        return (f1 * gold).sum(-1) / np.maximum(gold.sum(-1), 1)
+    if measure == "macro_f1":
+        present = gold + answered > 0
+        return (f1 * present).sum(-1) / np.maximum(present.sum(-1), 1)
+    raise ValueError(f"no measure {measure!r} of a confusion matrix")
+
+
+def label_scores(confusions: np.ndarray, measure: str) -> np.ndarray:
+    """F1, precision or recall of every label, 0 where it is 0 / 0: [..., C, C] -> [..., C], in
+    percent.
+    """
+    correct, gold, answered = _margins(confusions)
+    whole = {"f1": (gold + answered) / 2, "precision": answered, "recall": gold}[measure]
+    return 100 * np.divide(correct, whole, out=np.zeros_like(correct), where=whole > 0)
+
+
+def _margins(confusions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    confusions = np.asarray(confusions, np.float64)
+    correct = np.diagonal(confusions, axis1=-2, axis2=-1).copy()
+    return correct, confusions.sum(-1), confusions.sum(-2)
+
+
+@dataclasses.dataclass(frozen=True)
+class Draws:
+    """Dialogues drawn with replacement, the same ones at every use.
+
+    Attributes:
+      dialogues: D, to draw from, and as many are drawn each time.
+      times: B.
+      seed: of the draws.
+    """
+
+    dialogues: int
+    times: int = DRAWS
+    seed: int = 0
+
+    def __iter__(self) -> Iterator[Float[np.ndarray, "b D"]]:
+        """How often each dialogue was drawn, at most 1000 draws at once: what would be gigabytes
+        for a corpus of single utterances is some megabytes.
+        """
+        kept = self.dialogues * self.times <= _KEPT_NUMBERS
+        yield from _kept_draws(self) if kept else _drawn(self)
+
+
+def _drawn(draws: Draws) -> Iterator[np.ndarray]:
+    rng = np.random.default_rng(draws.seed)
+    even = np.full(draws.dialogues, 1 / max(draws.dialogues, 1))
+    for start in range(0, draws.times, 1000):
+        size = min(1000, draws.times - start)
+        yield rng.multinomial(draws.dialogues, even, size=size).astype(np.float64)
+
+
+@functools.lru_cache(maxsize=4)
+def _kept_draws(draws: Draws) -> tuple[np.ndarray, ...]:
+    # To draw takes ten times as long as to use what was drawn.
+    return tuple(_drawn(draws))
+
+
+def redrawn(confusions: Int[np.ndarray, "D C C"], measure: Measure, draws: Draws) -> np.ndarray:
+    """The measure of each draw of dialogues: [B, ...]."""
+    count, classes, _ = confusions.shape
+    flat = confusions.reshape(count, -1).astype(np.float64)
+    return np.concatenate(
+        [measure((times @ flat).reshape(-1, classes, classes)) for times in draws]
+    )
+
+
+def interval(values: Float[np.ndarray, "B ..."]) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper end between which the middle 95% of the draws lie."""
+    tail = (100 - LEVEL) / 2
+    low, high = np.percentile(values, [tail, 100 - tail], axis=0)
+    return low, high
+
+
+def two_sided(differences: Float[np.ndarray, " B"]) -> float:
+    """P-value of no difference: twice the share of draws on the rarer side of 0, at least
+    2 / (B + 1).
+
+    Below 0.05 where the 95% interval of the differences leaves 0 out, so that both say the same.
+    """
+    rarer = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
+    return min(1.0, 2 * (rarer + 1) / (len(differences) + 1))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values for which 0.05 bounds the chance that any of the comparisons is called different
+    where none is; in the order given.
+    """
+    corrected = [0.0] * len(p_values)
+    highest = 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        corrected[index] = highest
+    return corrected
+
+
+def deviation(values: Sequence[float]) -> float | None:
+    """Standard deviation (n - 1); None for fewer than two values."""
+    return float(np.std(values, ddof=1)) if len(values) > 1 else None
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds.
+
+    Attributes:
+      mean: over seeds.
+      deviation: over seeds; None for one seed.
+      low, high: 95% interval over dialogues; None for one dialogue.
+      values: by seed.
+    """
+
+    mean: float
+    deviation: float | None
+    low: float | None
+    high: float | None
+    values: tuple[float, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """Of two systems, second minus first.
+
+    Attributes:
+      mean: over seeds.
+      deviation: of the seeds' differences; None for one seed.
+      low, high: 95% interval over dialogues; None for one dialogue.
+      p: two-sided; None for one dialogue.
+      higher: in how many of the seeds the second is higher.
+    """
+
+    mean: float
+    deviation: float | None
+    low: float | None
+    high: float | None
+    p: float | None
+    higher: int
+
+
+def estimate(scores: Sequence[float], drawn: np.ndarray | None) -> Estimate:
+    """Of the seeds' scores, and of the mean over seeds in each draw, [B]; None where there is
+    nothing to draw from.
+    """
+    low, high = (None, None) if drawn is None else map(float, interval(drawn))
+    return Estimate(float(np.mean(scores)), deviation(scores), low, high, tuple(scores))
+
+
+def difference(
+    first: Sequence[float],
+    second: Sequence[float],
+    drawn_first: np.ndarray | None,
+    drawn_second: np.ndarray | None,
+) -> Difference:
+    """Of the seeds' scores of two systems, seed by seed, and of their means over seeds in the same
+    draws.
+    """
+    apart = [after - before for before, after in zip(first, second, strict=True)]
+    higher = sum(each > 0 for each in apart)
+    if drawn_first is None or drawn_second is None:
+        return Difference(float(np.mean(apart)), deviation(apart), None, None, None, higher)
+    drawn = drawn_second - drawn_first
+    low, high = map(float, interval(drawn))
+    return Difference(float(np.mean(apart)), deviation(apart), low, high, two_sided(drawn), higher)
+
+
+def limits(seeds: int, dialogues: int) -> list[str]:
+    """What numbers of so many seeds and test dialogues cannot say, a sentence each."""
+    sentences = []
+    if seeds == 1:
+        sentences.append(
+            "One seed: there is no deviation, and neither interval nor p-value says how much"
+            " another seed would change."
+        )
+    if dialogues < 2:
+        sentences.append(
+            "One test dialogue: there is no interval and no p-value, for there is nothing to draw"
+            " from."
+        )
+    elif dialogues < FEW_DIALOGUES:
+        sentences.append(
+            f"{dialogues} test dialogues are few: intervals are too narrow and p-values too low."
+        )
+    return sentences
+
+
+def bootstrap(
+    confusions: Int[np.ndarray, "S D C C"], measure: Measure, draws: Draws
+) -> Float[np.ndarray, " B"] | None:
+    """The mean over S seeds of a measure in each draw; None for fewer than two dialogues."""
+    if confusions.shape[1] < 2:
+        return None
+    drawn: Any = sum(redrawn(seed, measure, draws) for seed in confusions)
+    return drawn / len(confusions)

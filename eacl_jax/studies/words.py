@@ -1,0 +1,208 @@
+"""A study's numbers in words: what a comparison shows, and what stands under every table. Plain
+text; who writes it into a page or a table escapes it.
+"""
+
+from collections.abc import Sequence
+
+from eacl_jax.config import Stage
+from eacl_jax.model.metrics import title
+from eacl_jax.studies.statistics import LEVEL, Estimate
+from eacl_jax.studies.table import Comparison, Row, Table, stage_words
+
+DASH = "–"
+ALPHA = 0.05
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """With a real minus; a dash for None."""
+    if value is None:
+        return DASH
+    text = f"{value:.{digits}f}"
+    return text.replace("-", "" if float(text) == 0 else "−")
+
+
+def signed(value: float | None, digits: int = 2) -> str:
+    """With its sign, also where it is positive."""
+    text = number(value, digits)
+    plain = text.startswith(("−", DASH)) or float(text) == 0
+    return text if plain else f"+{text}"
+
+
+def p_value(p: float | None) -> str:
+    """`p = 0.03`, `p < 0.001`."""
+    if p is None:
+        return "no p-value"
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.1 else f"p = {p:.2f}"
+
+
+def count(size: int, noun: str, plural: str = "") -> str:
+    """`1 seed`, `2,610 utterances`."""
+    return f"{size:,} {noun if size == 1 else plural or noun + 's'}"
+
+
+def mean_words(found: Estimate) -> str:
+    """`62.10 ± 0.40`; the mean alone for one seed."""
+    spread = "" if found.deviation is None else f" ± {number(found.deviation)}"
+    return f"{number(found.mean)}{spread}"
+
+
+def interval_words(low: float | None, high: float | None, digits: int = 2) -> str:
+    """`60.10 to 64.20`; a dash where there is none."""
+    return (
+        DASH if low is None or high is None else f"{number(low, digits)} to {number(high, digits)}"
+    )
+
+
+def side_words(side: tuple[str, str], other: tuple[str, str]) -> str:
+    """A side of a comparison: its variant, and its stage where one of the sides is stage one."""
+    variant, stage = side
+    plain = Stage.ONE not in (stage, other[1])
+    return variant if plain else f"{variant}, {stage_words(stage)}"
+
+
+def pair_words(found: Comparison) -> str:
+    """`random anchors against as published`; `as published: stage two against stage one`."""
+    if found.first[0] == found.second[0]:
+        stages = [stage_words(side[1]) for side in (found.second, found.first)]
+        return f"{found.second[0]}: {' against '.join(stages)}"
+    second = side_words(found.second, found.first)
+    return f"{second} against {side_words(found.first, found.second)}"
+
+
+def differs(found: Comparison) -> bool:
+    """Whether the comparison shows a difference."""
+    return found.p_holm is not None and found.p_holm < ALPHA
+
+
+def verdict(found: Comparison) -> str:
+    """What a comparison shows, in a sentence without its subject."""
+    difference, measure = found.difference, title(found.measure)
+    if difference is None:
+        return f"cannot be compared: {found.note}."
+    points = f"{signed(difference.mean)} points of {measure}"
+    seeds = count(len(found.seeds), "seed")
+    if difference.p is None:
+        return f"{points} ({seeds}); whether that is more than chance cannot be stated."
+    interval = f"{LEVEL}% interval {interval_words(difference.low, difference.high)}"
+    corrected = f"{p_value(found.p_holm)} by Holm’s correction"
+    if not differs(found):
+        alone = (
+            f"; {p_value(difference.p)} alone is lost among the study’s comparisons"
+            if difference.p < ALPHA
+            else ""
+        )
+        return f"no difference can be shown: {points}, {interval}, {seeds}, {corrected}{alone}."
+    way, often = (
+        ("higher", difference.higher)
+        if difference.mean > 0
+        else ("lower", len(found.seeds) - difference.higher)
+    )
+    agree = f", {way} in {often} of them" if len(found.seeds) > 1 else ""
+    return f"{way}: {points}, {interval}, {seeds}{agree}, {corrected}."
+
+
+def half_width(rows: Sequence[Row], measure: str) -> float | None:
+    """How far intervals reach to either side of the mean, on average, in points."""
+    found = [row.scores["test"][measure] for row in rows if measure in row.scores["test"]]
+    widths = [(e.high - e.low) / 2 for e in found if e.low is not None and e.high is not None]
+    return sum(widths) / len(widths) if widths else None
+
+
+def shown_rows(table: Table, corpus: str) -> list[Row]:
+    """Rows of a corpus that a small table shows: stage two's, and stage one's where a comparison
+    names it.
+    """
+    named = {side for each in table.comparisons for side in (each.first, each.second)}
+    return [
+        row
+        for row in table.rows
+        if row.corpus == corpus and (row.stage != Stage.ONE or (row.variant, row.stage) in named)
+    ]
+
+
+def row_name(row: Row) -> str:
+    """The variant, and the stage where it is stage one."""
+    return f"{row.variant}, {stage_words(row.stage)}" if row.stage == Stage.ONE else row.variant
+
+
+def marked(table: Table, row: Row, measure: str) -> bool:
+    """Whether a row differs from the first variant, by a comparison that the study names."""
+    return any(
+        differs(each)
+        and (each.corpus, each.measure) == (row.corpus, measure)
+        and (row.variant, row.stage) in (each.first, each.second)
+        and table.variants[0] in (each.first[0], each.second[0])
+        and row.variant != table.variants[0]
+        for each in table.comparisons
+    )
+
+
+def reference(table: Table, rows: Sequence[Row]) -> Row | None:
+    """The row that others are read against: the first variant's, of stage two; None where it is
+    not there.
+    """
+    return next((r for r in rows if r.variant == table.variants[0] and r.stage != Stage.ONE), None)
+
+
+def best(rows: Sequence[Row], measure: str) -> Row | None:
+    """The row of the highest mean on test; None where there is one row, which is no best."""
+    if len(rows) < 2:
+        return None
+    return max(rows, key=lambda row: row.scores["test"][measure].mean)
+
+
+def notes(table: Table, rows: Sequence[Row]) -> list[str]:
+    """What stands under a table of these rows of one corpus, a sentence each."""
+    if not rows:
+        return ["No run is complete."]
+    measure, row = table.measures[0], rows[0]
+    seeds = {len(each.seeds) for each in rows}
+    how_many = count(seeds.copy().pop(), "seed") if len(seeds) == 1 else "the seeds that are there"
+    tested = f"{count(row.dialogues, 'test dialogue')} with {count(row.utterances, 'utterance')}"
+    width = half_width(rows, measure)
+    found = [
+        f"Scores on test in percent: mean over {how_many}"
+        + (" ± standard deviation over seeds" if max(seeds) > 1 else "")
+        + f", and {LEVEL}% bootstrap interval over {tested}."
+    ]
+    if width is not None:
+        found.append(
+            f"An interval of {title(measure)} reaches about {width:.1f} points to either side: how"
+            " far the score would move with other test dialogues. The deviation is how far it moves"
+            " with the seed."
+        )
+    found += _chosen(rows)
+    found.append("Bold: the highest mean, which need not be better than others.")
+    found += _p_words(table, row.corpus)
+    found += [
+        f"{row_name(each)}: {len(each.seeds)} of {count(each.planned, 'seed')}."
+        for each in rows
+        if len(each.seeds) < each.planned
+    ]
+    found += list(dict.fromkeys(limit for each in rows for limit in each.limits))
+    return found
+
+
+def _chosen(rows: Sequence[Row]) -> list[str]:
+    by = ", ".join(dict.fromkeys(title(row.chosen_by) for row in rows if row.chosen_on))
+    on_test = [row_name(row) for row in rows if row.chosen_on == "test"]
+    if not on_test:
+        return [f"Epochs were chosen on dev, by {by}; test chose nothing."] if by else []
+    if all(row.chosen_on == "test" for row in rows if row.chosen_on):
+        which = "Stage one’s epoch was chosen on test"
+    else:
+        which = f"Of {', '.join(on_test)}, stage one’s epoch was chosen on test, else on dev"
+    return [f"{which}, by {by}: scores chosen on test are too good."]
+
+
+def _p_words(table: Table, corpus: str) -> list[str]:
+    per = len({m.measure for m in table.comparisons if m.p_holm is not None})
+    known = [each for each in table.comparisons if each.p_holm is not None]
+    if not any(each.corpus == corpus for each in known):
+        return []
+    family = count(len(known) // per, "comparison")
+    return [
+        f"† differs from “{table.variants[0]}”: p < {ALPHA} by a two-sided paired bootstrap over"
+        f" test dialogues, all seeds together, with Holm’s correction over the study’s {family} of"
+        " a measure. P-values draw dialogues, not seeds: they hold for these trained models."
+    ]

@@ -1,0 +1,199 @@
+"""Runs -> rows and comparisons."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from eacl_jax.config import Stage
+from eacl_jax.errors import UserError
+from eacl_jax.studies.definition import Side
+from eacl_jax.studies.gather import Answers, gather
+from eacl_jax.studies.table import write_study
+from tests.stubs.study import make_study
+
+TWO = {"as published": (1.0, {}), "worse": (1.4, {"loss.temperature": 0.2})}
+
+
+@pytest.fixture(scope="module")
+def ablation():
+    study, runs = make_study()
+    return study, runs, gather(study, runs)
+
+
+def test_a_row_for_each_corpus_variant_and_stage(ablation):
+    study, _, table = ablation
+    expected = [(c, v, s) for c in study.corpora for v in study.variants for s in Stage]
+    assert [(row.corpus, row.variant, row.stage) for row in table.rows] == expected
+    assert len(table.of("meld")) == len(study.variants)
+
+
+def test_numbers_of_a_row_are_those_of_its_runs(ablation):
+    _, runs, table = ablation
+    row = next(r for r in table.rows if (r.corpus, r.variant) == ("meld", "random anchors"))
+    mine = [r.results.stage_one for r in runs if r.cell.variant == row.variant][:3]
+    assert (row.seeds, row.planned, row.epochs) == ((0, 1, 2), 3, (3, 4, 5))
+    for split in ("dev", "test"):
+        for name, found in row.scores[split].items():
+            values = [getattr(getattr(each, split), name) for each in mine]
+            assert found.mean == pytest.approx(np.mean(values))
+            assert found.deviation == pytest.approx(np.std(values, ddof=1))
+            assert found.low < found.mean < found.high
+    assert set(row.scores["test"]) == {"weighted_f1", "macro_f1", "accuracy"}
+    for label in row.labels:
+        f1 = [each.test.per_class_f1[label.label] for each in mine]
+        assert label.f1.mean == pytest.approx(np.mean(f1))
+    assert sum(label.support for label in row.labels) == row.utterances
+    assert row.calibration_error == {"dev": pytest.approx(4), "test": pytest.approx(5)}
+    assert (row.chosen_on, row.chosen_by, row.limits) == ("dev", "weighted_f1", ())
+    assert [(each.first, each.second) for each in row.similar] == [
+        ("anger", "disgust"),
+        ("fear", "surprise"),
+    ]
+    assert 0 < row.smallest_angle < row.similar[1].angle
+    assert row.cost.peak_bytes == max(
+        r.cost.peak_bytes for r in runs if r.cell.variant == row.variant and r.cell.corpus == "meld"
+    )
+
+
+def test_comparisons_are_second_minus_first(ablation):
+    study, _, table = ablation
+    assert len(table.comparisons) == 2 * 2 * len(study.comparisons)
+    found = next(c for c in table.comparisons if c.second[0] == "cross-entropy alone")
+    rows = {row.variant: row for row in table.of("meld")}
+    first, second = (
+        rows[v].scores["test"]["weighted_f1"].mean for v, _ in (found.first, found.second)
+    )
+    assert found.difference.mean == pytest.approx(second - first)
+    assert found.difference.high < 0
+    assert found.difference.p <= found.p_holm < 0.05
+    stages = next(c for c in table.comparisons if c.first == ("as published", "stage_one"))
+    assert stages.second == ("as published", "stage_two")
+
+
+def test_holm_counts_all_comparisons_of_a_measure(ablation):
+    _, _, table = ablation
+    for measure in table.measures:
+        found = [c for c in table.comparisons if c.measure == measure]
+        least = min(found, key=lambda c: c.difference.p)
+        assert len(found) == 8
+        assert least.p_holm == pytest.approx(min(1, 8 * least.difference.p))
+
+
+def test_settings_are_those_that_differ(ablation):
+    _, _, table = ablation
+    assert table.settings["no angle term"]["loss.angle_weight"] == 0
+    assert set(table.settings["as published"]) == {
+        "loss.angle_weight",
+        "compat.stale_anchors",
+        "loss.ce_weight",
+    }
+
+
+def test_the_file_is_json(ablation, tmp_path):
+    *_, table = ablation
+    write_study(tmp_path, table)
+    read = json.loads((tmp_path / "study.json").read_text(encoding="utf-8"))
+    assert read["format"] == "eacl_jax study 1"
+    assert read["rows"][0]["scores"]["test"]["macro_f1"].keys() == {
+        "mean",
+        "deviation",
+        "low",
+        "high",
+        "values",
+    }
+    assert read["comparisons"][0]["first"] == {"variant": "as published", "stage": "stage_two"}
+
+
+def test_an_incomplete_study_compares_the_seeds_of_both_sides():
+    study, runs = make_study(TWO, corpora=["meld"], dialogues=20)
+    some = [
+        r for r in runs if (r.cell.variant, r.cell.seed) not in {("worse", 0), ("as published", 2)}
+    ]
+    table = gather(study, some, {"meld/worse/0": "out of memory"}, ["meld/as published/2"])
+    assert [row.seeds for row in table.rows] == [(0, 1), (0, 1), (1, 2), (1, 2)]
+    found = table.comparisons[0]
+    assert found.seeds == (1,)
+    scores = {
+        r.cell.variant: r.results.stage_two.test.weighted_f1 for r in some if r.cell.seed == 1
+    }
+    assert found.difference.mean == pytest.approx(scores["worse"] - scores["as published"])
+    assert found.difference.deviation is None
+    assert table.failed == {"meld/worse/0": "out of memory"}
+    assert table.missing == ("meld/as published/2",)
+    none = gather(study, [r for r in some if r.cell.variant == "worse"])
+    assert none.comparisons[0].difference is None
+    assert none.comparisons[0].note == "no seed is complete on both sides"
+
+
+def test_one_seed_and_one_dialogue_state_no_more_than_they_can():
+    study, runs = make_study(TWO, corpora=["meld"], seeds=[4], dialogues=1)
+    table = gather(study, runs)
+    found = table.rows[0].scores["test"]["weighted_f1"]
+    assert (found.deviation, found.low, found.high) == (None, None, None)
+    assert len(table.rows[0].limits) == 2
+    difference = table.comparisons[0].difference
+    assert (difference.low, difference.p, table.comparisons[0].p_holm) == (None, None, None)
+
+
+def test_other_utterances_cannot_be_compared_or_averaged():
+    study, runs = make_study(TWO, corpora=["meld"], seeds=[0, 1], dialogues=20)
+    other = make_study(TWO, corpora=["meld"], seeds=[0, 1], dialogues=21)[1]
+    mixed = [r for r in runs if r.cell.variant == "worse"] + other[:2]
+    found = gather(study, mixed).comparisons[0]
+    assert found.difference is None
+    assert "different test utterances" in found.note
+    with pytest.raises(UserError, match="seeds 0 and 1 answered different dev utterances"):
+        gather(study, [runs[0], other[1]])
+
+
+def test_answers_of_no_run_are_rows_and_can_be_compared():
+    study, runs = make_study(TWO, corpora=["meld"], dialogues=20)
+    study = dataclasses.replace(study, comparisons=((Side("worse"), Side("from words alone")),))
+    test = runs[0].outputs.splits["test"]
+    answers = [
+        Answers(
+            "meld",
+            "from words alone",
+            seed,
+            runs[0].outputs.labels,
+            test.gold,
+            test.dialogues,
+            test.gold,
+            excluded="neutral",
+        )
+        for seed in (0, 1)
+    ]
+    table = gather(study, runs, answers=answers)
+    row = table.rows[-1]
+    assert (row.variant, row.stage, row.seeds, row.chosen_on) == (
+        "from words alone",
+        "",
+        (0, 1),
+        "",
+    )
+    assert {name: found.mean for name, found in row.scores["test"].items()} == dict.fromkeys(
+        ("weighted_f1", "macro_f1", "accuracy", "micro_f1"), 100
+    )
+    assert table.variants == ("as published", "worse", "from words alone")
+    assert table.comparisons[0].second == ("from words alone", "")
+    assert table.comparisons[0].difference.mean > 0
+    assert row in table.of("meld")
+
+
+def test_which_split_chose_and_micro_f1():
+    settings = {"compat.select_on_test": True, "evaluation.excluded_label": "neutral"}
+    study, runs = make_study(TWO, corpora=["meld"], dialogues=8, settings=settings)
+    table = gather(dataclasses.replace(study, measures=("micro_f1",)), runs)
+    assert table.rows[0].chosen_on == "test"
+    assert table.rows[0].scores["test"]["micro_f1"].mean == pytest.approx(
+        np.mean([r.results.stage_one.test.micro_f1 for r in runs[:3]])
+    )
+
+
+def test_a_measure_that_is_not_there():
+    study, runs = make_study(TWO, corpora=["meld"], seeds=[0], dialogues=3)
+    for measure, message in (("f2", "no measure 'f2'"), ("micro_f1", "evaluation.excluded_label")):
+        with pytest.raises(UserError, match=message):
+            gather(dataclasses.replace(study, measures=(measure,)), runs)

@@ -1,0 +1,178 @@
+"""Intervals and p-values against scipy, handmade values, and a simulation whose truth is known."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from eacl_jax.model import metrics
+from eacl_jax.studies import statistics
+from eacl_jax.studies.statistics import Draws
+
+SIMULATIONS, DIALOGUES, UTTERANCES, CLASSES = 600, 100, 8, 3
+
+
+def weighted_f1(confusions):
+    return statistics.summary(confusions, "weighted_f1")
+
+
+def simulate(rng: np.random.Generator, dialogues: int, systems: int = 1) -> np.ndarray:
+    """Confusions [systems, D, C, C] of dialogues that are easy or hard as a whole, for all systems
+    alike; systems err independently, and as often.
+    """
+    gold = rng.choice(CLASSES, p=[0.6, 0.3, 0.1], size=(dialogues, UTTERANCES))
+    right = rng.beta(1.0, 0.7, size=(1, dialogues, 1)) > rng.random((systems, *gold.shape))
+    wrong = (gold + rng.integers(1, CLASSES, (systems, *gold.shape))) % CLASSES
+    answers = np.where(right, gold, wrong)
+    number = np.broadcast_to(np.arange(dialogues)[:, None], gold.shape).ravel()
+    return np.stack(
+        [
+            statistics.dialogue_confusions(gold.ravel(), each.ravel(), number, CLASSES)
+            for each in answers
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def truth():
+    return float(weighted_f1(simulate(np.random.default_rng(1), 200_000)[0].sum(0)))
+
+
+def within(rate: float, expected: float) -> bool:
+    """Whether a rate of the simulations is the expected one, give or take three standard errors."""
+    return abs(rate - expected) < 3 * np.sqrt(expected * (1 - expected) / SIMULATIONS)
+
+
+def test_measures_are_those_of_the_library():
+    rng = np.random.default_rng(0)
+    confusions = rng.integers(0, 20, (5, 4, 4)) * (rng.random((5, 4, 4)) < 0.6)
+    confusions[0, 2] = confusions[0, :, 2] = 0  # A label neither in gold nor answered.
+    confusions[1, :, 3] = 0  # One never answered.
+    for number, confusion in enumerate(confusions):
+        expected = metrics.summarize(confusion, "abcd", "b")
+        for name in statistics.SUMMARIES:
+            assert statistics.summary(confusions, name, 1)[number] == pytest.approx(expected[name])
+        f1 = statistics.label_scores(confusions, "f1")[number]
+        assert f1 == pytest.approx(list(expected["per_class_f1"].values()))
+    assert statistics.label_scores(confusions[2], "recall")[0] == pytest.approx(
+        100 * confusions[2, 0, 0] / confusions[2, 0].sum()
+    )
+    assert statistics.label_scores(confusions[2], "precision")[0] == pytest.approx(
+        100 * confusions[2, 0, 0] / confusions[2, :, 0].sum()
+    )
+    with pytest.raises(ValueError, match="no measure"):
+        statistics.summary(confusions, "micro_f1")
+
+
+def test_dialogues_add_up_to_the_whole():
+    rng = np.random.default_rng(0)
+    gold, answers = rng.integers(0, 4, (2, 50))
+    number = np.sort(rng.choice([0, 3, 4, 9], 50))  # Others have no annotated utterance.
+    confusions = statistics.dialogue_confusions(gold, answers, number, 4)
+    assert confusions.shape == (4, 4, 4)
+    assert (confusions.sum(0) == metrics.confusion_matrix(gold, answers, 4)).all()
+    assert confusions[1].sum() == (number == 3).sum()
+
+
+def test_intervals_are_scipys():
+    confusions = simulate(np.random.default_rng(2), 60, systems=2)
+    drawn = statistics.bootstrap(confusions, weighted_f1, Draws(60, 20_000))
+    low, high = statistics.interval(drawn)
+    theirs = stats.bootstrap(
+        (np.arange(60),),
+        lambda rows, axis: weighted_f1(confusions[:, rows].sum(2)).mean(0),
+        n_resamples=20_000,
+        method="percentile",
+        batch=1000,
+        rng=np.random.default_rng(3),
+    ).confidence_interval
+    assert high - low > 5
+    assert low == pytest.approx(theirs.low, abs=0.15)
+    assert high == pytest.approx(theirs.high, abs=0.15)
+
+
+def covered(confusions, truth: float) -> bool:
+    draws = Draws(len(confusions), 500)
+    low, high = statistics.interval(statistics.redrawn(confusions, weighted_f1, draws))
+    return low <= truth <= high
+
+
+def test_intervals_cover_the_truth_as_often_as_they_promise(truth):
+    rng = np.random.default_rng(4)
+    rate = np.mean([covered(simulate(rng, DIALOGUES)[0], truth) for _ in range(SIMULATIONS)])
+    assert within(rate, 0.95)
+
+
+def test_drawing_utterances_would_promise_too_much(truth):
+    rng = np.random.default_rng(4)
+    hits = 0
+    for _ in range(SIMULATIONS):
+        total = simulate(rng, DIALOGUES)[0].sum(0).ravel()
+        # Utterances drawn with replacement: their cells of the confusion matrix are multinomial.
+        drawn = rng.multinomial(total.sum(), total / total.sum(), size=500)
+        low, high = statistics.interval(weighted_f1(drawn.reshape(-1, CLASSES, CLASSES)))
+        hits += low <= truth <= high
+    assert hits / SIMULATIONS < 0.9
+    assert not within(hits / SIMULATIONS, 0.95)
+
+
+def test_p_values_of_equal_systems_are_uniform():
+    rng = np.random.default_rng(5)
+    p_values = []
+    for _ in range(SIMULATIONS):
+        first, second = simulate(rng, DIALOGUES, systems=2)
+        draws = Draws(DIALOGUES, 500)
+        drawn = [statistics.redrawn(each, weighted_f1, draws) for each in (first, second)]
+        p_values.append(statistics.difference([0.0], [0.0], *drawn).p)
+    assert within(np.mean(np.array(p_values) < 0.05), 0.05)
+    assert stats.kstest(p_values, "uniform").pvalue > 0.01
+
+
+def test_differences_are_paired():
+    rng = np.random.default_rng(6)
+    first = simulate(rng, 80)
+    second = first.copy()
+    second[0, :20, 0, 0] += 2  # Right where the other has no answer at all: a little better.
+    draws = Draws(80)
+    drawn = [statistics.bootstrap(each, weighted_f1, draws) for each in (first, second)]
+    scores = [weighted_f1(each.sum(1)) for each in (first, second)]
+    found = statistics.difference(*scores, *drawn)
+    assert found.mean == pytest.approx(float(scores[1][0] - scores[0][0]))
+    assert 0 < found.low < found.mean < found.high
+    assert found.p == pytest.approx(2 / 10_001)
+    assert (found.higher, found.deviation) == (1, None)
+    mean = statistics.estimate(scores[0], drawn[0])
+    # Either's interval alone is far wider than that of their difference.
+    assert found.high - found.low < 0.5 * (mean.high - mean.low)
+    back = statistics.difference(*scores[::-1], *drawn[::-1])
+    assert (back.p, back.mean, back.higher) == (found.p, -found.mean, 0)
+
+
+def test_equal_answers_differ_by_nothing():
+    drawn = np.full(99, 50.0)
+    found = statistics.difference([50.0, 50.0], [50.0, 50.0], drawn, drawn)
+    assert (found.mean, found.deviation, found.p, found.higher) == (0, 0, 1, 0)
+
+
+def test_p_value_and_interval_say_the_same():
+    differences = np.random.default_rng(0).normal(1.0, 0.6, 9999)
+    for shift in np.linspace(-1.5, 1.5, 61):
+        low, high = statistics.interval(differences + shift)
+        assert (statistics.two_sided(differences + shift) < 0.05) == (low > 0 or high < 0)
+
+
+def test_holm_by_hand():
+    assert statistics.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert statistics.holm([0.01, 0.02, 0.5, 0.9]) == pytest.approx([0.04, 0.06, 1.0, 1.0])
+    assert statistics.holm([0.2]) == [0.2]
+    assert statistics.holm([]) == []
+
+
+def test_what_cannot_be_stated_is_left_out():
+    one = simulate(np.random.default_rng(7), 1)
+    assert statistics.bootstrap(one, weighted_f1, Draws(1)) is None
+    assert statistics.estimate([50.0], None) == statistics.Estimate(50.0, None, None, None, (50.0,))
+    assert statistics.difference([50.0], [51.0], None, None).p is None
+    assert statistics.deviation([1.0, 3.0]) == pytest.approx(np.sqrt(2))
+    assert len(statistics.limits(1, 1)) == 2
+    assert statistics.limits(3, 100) == []
+    assert "few" in statistics.limits(3, 12)[0]

@@ -1,0 +1,166 @@
+"""Tables of handmade numbers, and of names that mean something to Markdown and LaTeX."""
+
+import csv
+import dataclasses
+import io
+
+import pytest
+
+from eacl_jax.studies import words
+from eacl_jax.studies.statistics import Difference, Estimate
+from eacl_jax.studies.table import Comparison, LabelScores, Row, Table
+from eacl_jax.studies.tables import (
+    FILES,
+    comparisons_csv,
+    escape,
+    latex,
+    markdown,
+    rows_csv,
+    write_tables,
+)
+
+VARIANTS = ("50% | _own_ & <more>", "plain")
+
+
+def make_row(variant: str, mean: float, **changes) -> Row:
+    found = Estimate(mean, 0.5, mean - 2, mean + 2)
+    label = LabelScores("joy", 12, found, found, found)
+    given = {
+        "stage": "stage_two",
+        "seeds": (0, 1, 2),
+        "planned": 3,
+        "chosen_on": "dev",
+        "chosen_by": "weighted_f1",
+        "dialogues": 280,
+        "utterances": 2610,
+        "scores": {split: {"weighted_f1": found} for split in ("dev", "test")},
+        "labels": (label,),
+    }
+    return Row(corpus="meld", variant=variant, **(given | changes))
+
+
+def make_table(*rows: Row, p_holm: float | None = 0.03, **changes) -> Table:
+    difference = Difference(-1.256, 0.3, -2.5, -0.1, 0.0149, 0)
+    sides = [(variant, "stage_two") for variant in VARIANTS]
+    given = {
+        "name": "tiny",
+        "question": "Is less more?",
+        "corpora": ("meld",),
+        "variants": VARIANTS,
+        "axes": {},
+        "seeds": (0, 1, 2),
+        "measures": ("weighted_f1",),
+        "settings": {},
+        "rows": rows or (make_row(VARIANTS[0], 64.0), make_row(VARIANTS[1], 62.744)),
+        "comparisons": (Comparison("meld", *sides, "weighted_f1", (0, 1, 2), difference, p_holm),),
+        "failed": {},
+        "missing": (),
+    }
+    return Table(**(given | changes))
+
+
+def test_markdown_by_hand():
+    text = markdown(make_table())
+    assert (
+        "| 50% \\| \\_own\\_ &amp; &lt;more&gt; | **64.00 ± 0.50** (62.0 to 66.0) |\n"
+        "| plain | 62.74 ± 0.50† (60.7 to 64.7) |\n"
+    ) in text
+    assert "| −1.26 | −2.50 to −0.10 | 0.015 | 0.030 | 0 of 3 seeds |" in text
+    assert "mean over 3 seeds" in text
+    assert "280 test dialogues with 2,610 utterances" in text
+    assert "about 2.0 points to either side" in text
+    assert "chosen on dev, by weighted F1" in text
+    assert "1 comparison of a measure" in text
+
+
+def test_no_dagger_without_a_difference():
+    assert "† (" not in markdown(make_table(p_holm=0.06))
+    assert "$^{\\dagger}$ {" not in latex(make_table(p_holm=0.06))
+
+
+def test_latex_by_hand():
+    text = latex(make_table())
+    assert (
+        "50\\% | \\_own\\_ \\& \\textless{}more\\textgreater{} &"
+        " \\textbf{64.00 $\\pm$ 0.50} {\\small (62.0 to 66.0)} \\\\\n"
+        "plain & 62.74 $\\pm$ 0.50$^{\\dagger}$ {\\small (60.7 to 64.7)} \\\\\n"
+    ) in text
+    assert text.count("\\begin{") == text.count("\\end{") == 3
+    assert "\\label{tab:tiny-meld}" in text
+    assert not set(text) & set("±†−“”’")
+
+
+def test_latex_escapes_what_it_has_a_meaning_for():
+    assert escape("a\\b {c} $d$ #1 x_y ~ ^ 5% &\n e") == (
+        r"a\textbackslash{}b \{c\} \$d\$ \#1 x\_y \textasciitilde{} \textasciicircum{} 5\% \& e"
+    )
+
+
+def test_csv_holds_all_numbers_under_one_header():
+    other = dataclasses.replace(
+        make_row("plain", 50.0), corpus="emorynlp", labels=(), scores={"test": {}}
+    )
+    rows = list(csv.DictReader(io.StringIO(rows_csv(make_table(make_row("a,b", 64.0), other)))))
+    assert rows[0]["variant"] == "a,b"
+    assert float(rows[0]["test_weighted_f1_low"]) == 62
+    assert (rows[0]["seeds"], rows[0]["test_support of joy"]) == ("0 1 2", "12")
+    assert rows[1]["test_f1_mean of joy"] == rows[1]["dev_weighted_f1_mean"] == ""
+    (found,) = csv.DictReader(io.StringIO(comparisons_csv(make_table())))
+    assert float(found["second_minus_first"]) == -1.256
+    assert (found["second"], found["p_holm"], found["seeds_higher"]) == ("plain", "0.03", "0")
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"chosen_on": "test"}, "Stage one’s epoch was chosen on test, by weighted F1"),
+        ({"planned": 5}, "plain: 3 of 5 seeds."),
+        ({"limits": ("One seed: nothing.",), "seeds": (0,)}, "One seed: nothing."),
+    ],
+)
+def test_notes_say_what_numbers_do_not(changes, expected):
+    assert expected in " ".join(words.notes(make_table(), [make_row("plain", 60.0, **changes)]))
+
+
+def test_what_is_missing_is_listed():
+    text = markdown(make_table(failed={"meld/plain/3": "no memory"}, missing=("meld/plain/4",)))
+    assert "Failed: meld/plain/3: no memory" in text
+    assert "Still to be done: meld/plain/4." in text
+
+
+def test_verdicts():
+    (found,) = make_table().comparisons
+    assert words.verdict(found) == (
+        "lower: −1.26 points of weighted F1, 95% interval −2.50 to −0.10, 3 seeds, lower in 3 of"
+        " them, p = 0.030 by Holm’s correction."
+    )
+    unsure = words.verdict(dataclasses.replace(found, p_holm=0.2))
+    assert unsure.startswith("no difference can be shown: −1.26 points")
+    assert "p = 0.015 alone" in unsure
+    alone = dataclasses.replace(
+        found, seeds=(0,), difference=Difference(1.0, None, None, None, None, 1), p_holm=None
+    )
+    assert words.verdict(alone) == (
+        "+1.00 points of weighted F1 (1 seed); whether that is more than chance cannot be stated."
+    )
+    none = dataclasses.replace(found, difference=None, note="no seed is complete on both sides")
+    assert words.verdict(none) == "cannot be compared: no seed is complete on both sides."
+
+
+def test_numbers_in_words():
+    assert (words.number(-0.001), words.signed(-0.001), words.signed(0.4, 1)) == (
+        "0.00",
+        "0.00",
+        "+0.4",
+    )
+    assert [words.p_value(p) for p in (0.0002, 0.0161, 0.5, None)] == [
+        "p < 0.001",
+        "p = 0.016",
+        "p = 0.50",
+        "no p-value",
+    ]
+
+
+def test_files_are_written(tmp_path):
+    write_tables(tmp_path, make_table())
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(FILES)
