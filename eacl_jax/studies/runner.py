@@ -301,9 +301,10 @@ class _Runner:
         study, states = self._study, [self._state(cell) for cell in self._chosen]
         counts = [
             f"{len(study.corpora)} corpora x {len(study.variants)} variants x {len(study.seeds)}"
-            f" seeds"
-            + ("" if len(states) == len(study.cells) else f", {len(states)} of them chosen")
+            " seeds"
         ]
+        if len(states) != len(study.cells):
+            counts.append(f"{len(states)} of them chosen")
         for state, words in (
             (State.COMPLETE, "complete"),
             (State.BEGUN, "begun"),
