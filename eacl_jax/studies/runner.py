@@ -219,10 +219,7 @@ class _Runner:
         self._waiting = False
         try:
             # Who had it before may have completed it just before it was claimed here.
-            if self._state(cell) is State.COMPLETE:
-                cells.tidy(folder)
-                claim.close()
-            elif not self._settled(cell):
+            if not self._settled(cell):
                 self._run_claimed(cell, claim, stop, folder)
         finally:
             claim.give_back()

@@ -164,6 +164,7 @@ def test_two_processes_share_the_runs_stop_and_go_on(file, tmp_path):
     assert running.returncode == 128 + signal.SIGTERM, output
     assert "run the same command again:\n  python " in output
     assert "--jobs=2" in output
+    assert len(list(workdir.rglob("results.json"))) < 4  # the worker has stopped too
     assert not list(workdir.glob("cells/*/*/*/.running-*"))
 
     running = start(file, workdir, "--jobs=2")

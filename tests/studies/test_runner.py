@@ -90,6 +90,22 @@ def test_runs_that_share_stand_together_and_are_loaded_for_once(call):
     assert len(other.loaded) == 3
 
 
+def test_processes_begin_with_variants_of_their_own(call):
+    """What another is at is compiled there, and here only where nothing else is left."""
+    study = make_study(variants=3, seeds=2)
+    claims = Claims(call.folder / cells.CLAIMS)
+    theirs = [claims.take(f"talk/v{variant}/seed-0") for variant in (0, 2)]
+
+    def step(config, number):
+        while theirs and len(call.train.calls) == 4:
+            theirs.pop().give_back()
+
+    call.train.step = step
+    call(study)
+    assert call.train.calls[:4] == [("v1", 0), ("v1", 1), ("v0", 1), ("v2", 1)]
+    assert call.train.calls[4:] == [("v2", 0), ("v0", 0)]
+
+
 def test_some_of_it(call):
     study = make_study(variants=3, seeds=3, corpora=("talk", "more"))
     call(study, only="more/v[01]", seeds=[0, 2])
