@@ -40,6 +40,12 @@ def count(size: int, noun: str, plural: str = "") -> str:
     return f"{size:,} {noun if size == 1 else plural or noun + 's'}"
 
 
+def heading(name: str) -> str:
+    """A measure's name at the start of a line: `Weighted F1`."""
+    text = title(name)
+    return text[:1].upper() + text[1:]
+
+
 def mean_words(found: Estimate) -> str:
     """`62.10 ± 0.40`; the mean alone for one seed."""
     spread = "" if found.deviation is None else f" ± {number(found.deviation)}"
@@ -57,14 +63,14 @@ def side_words(side: tuple[str, str], other: tuple[str, str]) -> str:
     """A side of a comparison: its variant, and its stage where one of the sides is stage one."""
     variant, stage = side
     plain = Stage.ONE not in (stage, other[1])
-    return variant if plain else f"{variant}, {stage_words(stage)}"
+    return f"“{variant}”" if plain else f"“{variant}”, {stage_words(stage)}"
 
 
 def pair_words(found: Comparison) -> str:
-    """`random anchors against as published`; `as published: stage two against stage one`."""
+    """`“random anchors” against “as published”`; `“as published”, stage two against stage one`."""
     if found.first[0] == found.second[0]:
         stages = [stage_words(side[1]) for side in (found.second, found.first)]
-        return f"{found.second[0]}: {' against '.join(stages)}"
+        return f"“{found.second[0]}”, {' against '.join(stages)}"
     second = side_words(found.second, found.first)
     return f"{second} against {side_words(found.first, found.second)}"
 
@@ -97,8 +103,10 @@ def verdict(found: Comparison) -> str:
         if difference.mean > 0
         else ("lower", len(found.seeds) - difference.higher)
     )
-    agree = f", {way} in {often} of them" if len(found.seeds) > 1 else ""
-    return f"{way}: {points}, {interval}, {seeds}{agree}, {corrected}."
+    if len(found.seeds) > 1:
+        all_of = "all" if often == len(found.seeds) else f"{often} of"
+        seeds = f"{way} in {all_of} {seeds}"
+    return f"{way}: {points}, {interval}, {seeds}, {corrected}."
 
 
 def half_width(rows: Sequence[Row], measure: str) -> float | None:
