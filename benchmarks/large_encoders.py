@@ -112,7 +112,7 @@ def measure(name: str, folder: Path, settings: dict[str, Any]) -> dict[str, Any]
     optimizer = stage_one_optimizer(StageOneConfig(), params, 100)
     mesh = make_mesh(1)
     gradients = stage_one.stage_one_value_and_grad(
-        partial(nnx.merge, graphdef), Words(batch), LossConfig()
+        partial(nnx.merge, graphdef), Words(), LossConfig()
     )
     step = loop.make_train_step(gradients, optimizer, mesh)
     train_state = put(

@@ -133,9 +133,24 @@ class ModelConfig:
 class AnchorConfig:
     """Where the anchors come from in stage one."""
 
-    # fixed: label words encoded once by the pretrained encoder. live: re-encoded with the current
-    # weights every step.
-    encoding: Literal["fixed", "live"] = "fixed"
+    # What the mapping makes anchors of. words: label words, encoded once by the pretrained encoder.
+    # live: the same, encoded with the current weights every step. random: Gaussian vectors as long
+    # as the words' encodings. centroids: means of the pretrained encoder's readouts of each label's
+    # training utterances. clusters: centres of k-means on the same, several a label. learned:
+    # parameters that start as the words' encodings. prototypes: no inputs of the mapping, but means
+    # of each label's latest mapped representations (arXiv 2210.08713).
+    source: Literal["words", "live", "random", "centroids", "clusters", "learned", "prototypes"] = (
+        "words"
+    )
+    # source="clusters": anchors a label.
+    clusters: int = bounded(3, at_least=2)
+    # source="prototypes": so many of each label's latest representations are kept.
+    queue: int = bounded(256, at_least=1)
+
+    @property
+    def per_label(self) -> int:
+        """Anchors a label, k."""
+        return self.clusters if self.source == "clusters" else 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,10 +158,24 @@ class LossConfig:
     """Terms of the objective."""
 
     temperature: float = bounded(0.1, above=0)
+    # 1: the classifier alone is trained, and answers.
     ce_weight: float = bounded(0.1, at_least=0, at_most=1)
     angle_weight: float = bounded(0.1, at_least=0)
     form: Literal["in", "out"] = "in"
+    # Whether anchors take part in the contrastive term. Without them the mapping learns nothing of
+    # label words: source="prototypes" then answers by the mean of each label's representations.
     use_anchors: bool = True
+    # Divide each label's sum in the contrastive term's denominator by the number of its members in
+    # the batch, anchors counted, so that labels weigh alike (arXiv 2207.09052).
+    balanced: bool = False
+    # Of both stages' cross-entropies: weights (N / (C n_c)) ** class_weight of the labels, of mean
+    # 1 over the training examples.
+    class_weight: float = bounded(0.0, at_least=0, at_most=1)
+    # Each example's cross-entropy times (1 - p) ** focal, p the probability of its label.
+    focal: float = bounded(0.0, at_least=0)
+    # In both stages' cross-entropies scores get + logit_adjustment * log share of the label in
+    # training (arXiv 2007.07314).
+    logit_adjustment: float = bounded(0.0, at_least=0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,6 +227,9 @@ class BatchConfig:
     # padded: one example a row. packed: several a row, kept apart by attention masks; same
     # examples, fewer padding tokens.
     layout: Literal["padded", "packed"] = "packed"
+    # Draw an example with a probability proportional to the number of its label's examples to the
+    # power of -balance: 0 is every example once an epoch, 1 every label as often as any other.
+    balance: float = bounded(0.0, at_least=0, at_most=1)
     # Examples encoded at once where no gradient is taken.
     eval_batch_size: int = bounded(64, at_least=1)
 
@@ -207,8 +239,11 @@ class EvaluationConfig:
     """What is measured and what chooses the epoch."""
 
     # micro_f1: over all labels but `excluded_label` (DailyDialog's convention).
-    primary: Literal["weighted_f1", "micro_f1"] = "weighted_f1"
+    primary: Literal["weighted_f1", "macro_f1", "micro_f1"] = "weighted_f1"
     excluded_label: str = ""
+    # Answer by scores less a * log share of the label in training, a chosen on dev by `primary`
+    # after each stage, without training (arXiv 2007.07314).
+    logit_adjustment: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -223,6 +258,7 @@ class CompatConfig:
     decay_mapping_norm: bool = False
     constant_for_no_positive: bool = False
     trailing_space: bool = False
+    adapt_at_least_one_epoch: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -252,6 +288,18 @@ class Config:
     evaluation: EvaluationConfig = EvaluationConfig()
     compat: CompatConfig = CompatConfig()
     run: RunConfig = RunConfig()
+
+    @property
+    def classifies(self) -> bool:
+        """Whether the linear classifier answers: nothing else is trained where the cross-entropy is
+        the whole objective.
+        """
+        return self.loss.ce_weight == 1
+
+    @property
+    def anchors_per_label(self) -> int:
+        """Anchors a label that answer."""
+        return 1 if self.classifies else self.anchors.per_label
 
     @property
     def readout(self) -> Readout:
@@ -358,6 +406,13 @@ def _impossible(config: Config) -> list[str]:
             parse_rate(row)
         except ValueError as error:
             need(False, f"stage_one.rates[{number}]", str(error), row)
+    if config.anchors.source == "prototypes":
+        need(
+            config.anchors.queue >= config.stage_one.batch_size,
+            "anchors.queue",
+            f"must hold a batch of stage_one.batch_size={config.stage_one.batch_size} at least",
+            config.anchors.queue,
+        )
     if config.data.words:
         need(
             len(config.data.words) == len(config.data.labels),

@@ -1,7 +1,6 @@
 """eacl_jax's side: what `launch/train.py` runs, of an experiment prepared as it does."""
 
 from collections.abc import Callable, Hashable, Sequence
-from functools import partial
 from typing import Any
 
 import jax
@@ -11,7 +10,6 @@ from eacl_jax.config import Config
 from eacl_jax.data.batching import Batch
 from eacl_jax.data.pipeline import batch_maker, steps_per_epoch
 from eacl_jax.data.prompts import Example
-from eacl_jax.model.anchors import SOURCES
 from eacl_jax.model.mesh import Mesh, batch_shardings, put, replicated
 from eacl_jax.model.passes import Passes
 from eacl_jax.training import loop, stage_one, stage_two
@@ -65,10 +63,9 @@ class Training(Counted):
             steps_per_epoch(len(examples), size),
             rates=experiment.rates,
         )
-        source = SOURCES[config.anchors.encoding](experiment.labels)
-        encode = partial(experiment.encoding.encode_labels, experiment.params)
-        constants = source.constants(encode)
-        self.label_encodings = np.asarray(source.encodings(encode, constants))
+        source, beginning = experiment.source, experiment.beginning
+        constants = source.constants(beginning)
+        self.label_encodings = np.asarray(beginning.encode(beginning.labels))
         state = loop.create_state(experiment.params, constants, optimizer)
         self._state = put(state, replicated(self._mesh))
         gradients = self.counted(
@@ -126,9 +123,7 @@ class Adapting(Counted):
         self._size, params = config.stage_two.batch_size, {"anchors": anchors}
         optimizer = stage_two_optimizer(config.stage_two, params)
         self._state = put(loop.create_state(params, {}, optimizer), replicated(mesh))
-        gradients = jax.value_and_grad(
-            stage_two.stage_two_loss(config.loss.temperature), has_aux=True
-        )
+        gradients = jax.value_and_grad(stage_two.stage_two_loss(config.loss), has_aux=True)
         step = loop.make_train_step(self.counted(gradients), optimizer, mesh)
         self._epoch = AnchorEpoch(step, {"reps": reps, "labels": labels}, self._size, mesh)
         self._key = jax.random.key(config.seed)

@@ -97,12 +97,17 @@ def labelled(
       UserError: some are not, or the labels cannot be told apart.
     """
     known = words or dict(zip(recognizer.labels, recognizer.settings.words, strict=True))
-    _check_emotions(path, dialogues, known, mapped)
+    _check_emotions(path, dialogues, known, mapped, made_of_words=recognizer.settings.made_of_words)
     return recognizer.with_labels(words) if words else recognizer
 
 
 def _check_emotions(
-    path: Path, dialogues: "Sequence[Dialogue]", labels: Mapping[str, str], mapped: str
+    path: Path,
+    dialogues: "Sequence[Dialogue]",
+    labels: Mapping[str, str],
+    mapped: str,
+    *,
+    made_of_words: bool,
 ) -> None:
     """Sees that all emotions are labels.
 
@@ -111,6 +116,7 @@ def _check_emotions(
       dialogues: of the file.
       labels: that the model answers with, and their words.
       mapped: the option `--map`.
+      made_of_words: the model can take other labels.
 
     Raises:
       UserError: some are not; it names them with their counts, and the options with which the
@@ -129,12 +135,16 @@ def _check_emotions(
             " annotated utterances have an emotion that is not among the labels"
             f" {', '.join(labels)}:"
             f" {', '.join(f'{emotion!r} ({counts[emotion]:,})' for emotion in strangers)}."
-            f" {_remedy(counts, strangers, labels, mapped)}"
+            f" {_remedy(counts, strangers, labels, mapped, made_of_words)}"
         )
 
 
 def _remedy(
-    counts: Mapping[str, int], strangers: Sequence[str], labels: Mapping[str, str], mapped: str
+    counts: Mapping[str, int],
+    strangers: Sequence[str],
+    labels: Mapping[str, str],
+    mapped: str,
+    made_of_words: bool,
 ) -> str:
     """Options with which the command works."""
     advice = []
@@ -157,8 +167,10 @@ def _remedy(
     if len(own) == 1:  # which cannot be told from others: the model's stay beside it
         own = {**labels, **own}
     distinct = len({label.casefold() for label in own}) == len(own)
-    if distinct and not any(
-        sign in name for pair in own.items() for name in pair for sign in ",=:"
+    if (
+        made_of_words
+        and distinct
+        and not any(sign in name for pair in own.items() for name in pair for sign in ",=:")
     ):
         given = shlex.quote(
             ",".join(label if label == word else f"{label}={word}" for label, word in own.items())

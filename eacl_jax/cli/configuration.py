@@ -1,5 +1,6 @@
 """`--config=FILE` and its overrides, from a command line to a checked configuration."""
 
+import ast
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,16 +28,60 @@ def parse_config(name: str, overrides: Sequence[str]) -> Config:
       UserError: the file is missing, its values cannot be used, or something else than overrides is
         given.
     """
+    holder = _load(name, "config", overrides)
+    return Config.from_mapping(_value(holder, "--config"))
+
+
+def load_study(name: str) -> Any:
+    """The fields of a study, as its file gives them; `studies.reading` checks them.
+
+    Args:
+      name: `FILE[:ARGUMENT]`. It may import `configs.studies.base`, as configurations import
+        `configs.base`.
+
+    Raises:
+      UserError: the file is missing or cannot be used, or a dict in it has a name twice.
+    """
+    file = local.expand(name.partition(":")[0], "the study")
+    if file.is_file():
+        sys.path.insert(0, str(file.resolve().parents[min(2, len(file.resolve().parents) - 1)]))
+        if twice := doubled_names(local.read_text(file)):
+            raise UserError("\n  ".join([f"{file} cannot be used:", *twice]))
+    return _value(_load(name, "study", ()), "the study")
+
+
+def doubled_names(source: str) -> list[str]:
+    """A line for each name that a dict of a Python file has twice: Python keeps the last alone."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return []  # found again, and reported, where the file is run
+    lines = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Dict):
+            seen = set()
+            for key in node.keys:
+                if isinstance(key, ast.Constant):
+                    if key.value in seen:
+                        lines.append(
+                            f"line {key.lineno}: {key.value!r} is there twice in one dict."
+                        )
+                    seen.add(key.value)
+    return lines
+
+
+def _load(name: str, flag: str, overrides: Sequence[str]) -> Any:
+    """The holder of a configuration file's value. Raises `UserError` as `parse_config` does."""
     from ml_collections import config_flags
 
-    name = str(local.expand(name, "--config"))
+    name = str(local.expand(name, f"--{flag}" if flag == "config" else "the study"))
     sys.path.insert(0, str(Path(name.partition(":")[0]).resolve().parent.parent))
     if (_CHECKOUT / "configs" / "base.py").is_file():
         sys.path.append(str(_CHECKOUT))
-    arguments = ["eacl train", f"--config={name}", *overrides]
+    arguments = ["eacl", f"--{flag}={name}", *overrides]
     values = flags.FlagValues()
     holder = config_flags.DEFINE_config_file(
-        "config", None, "", lock_config=True, flag_values=values, sys_argv=arguments
+        flag, None, "", lock_config=True, flag_values=values, sys_argv=arguments
     )
     problem = "the command line cannot be used:"
     try:
@@ -52,10 +97,17 @@ def parse_config(name: str, overrides: Sequence[str]) -> Config:
         raise UserError(
             f"{problem} {' '.join(rest)} is neither an option nor --config.SETTING=VALUE."
         )
+    return holder
+
+
+def _value(holder: Any, named: str) -> Any:
+    """What `get_config` gave. Raises `UserError` where the file cannot be read."""
     try:
-        return Config.from_mapping(holder.value)
+        value = holder.value
+        hasattr(value, "items")  # a file that could not be read raises when it is looked at
+        return value
     except OSError as error:
-        raise UserError(f"--config: {' '.join(str(error.__cause__ or error).split())}") from error
+        raise UserError(f"{named}: {' '.join(str(error.__cause__ or error).split())}") from error
 
 
 def overrides_of(config: Config) -> list[str]:

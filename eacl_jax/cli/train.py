@@ -82,12 +82,12 @@ def train(
     except Interrupted as stopped:
         typer.echo(
             f"{stopped} before it was done; the state is saved. To go on from there, run the same"
-            f" command again:\n  {_this_command()}"
+            f" command again:\n  {this_command()}"
         )
         raise typer.Exit(128 + stopped.number) from None
 
 
-def _this_command() -> str:
+def this_command() -> str:
     """The command line as the user gave it."""
     script = sys.argv[0]
     program = f"python {shlex.quote(script)}" if script.endswith(".py") else "eacl"

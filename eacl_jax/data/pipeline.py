@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from eacl_jax.config import BatchConfig
 from eacl_jax.data.batching import (
@@ -40,7 +40,12 @@ def steps_per_epoch(examples: int, size: int) -> int:
 
 
 def training_batches(
-    examples: int, size: int, seed: int, make: Callable[[Int[np.ndarray, " n"]], Any]
+    examples: int,
+    size: int,
+    seed: int,
+    make: Callable[[Int[np.ndarray, " n"]], Any],
+    *,
+    probabilities: Float[np.ndarray, " N"] | None = None,
 ) -> "grain.DatasetIterator":
     """An endless iterator of `make(indices)`, shuffled anew each epoch; batches do not cross
     epochs.
@@ -50,20 +55,23 @@ def training_batches(
       size: indices a batch; the last of an epoch may have fewer.
       seed: decides the order.
       make: from an int64 [n] array of indices to what is yielded; called in a background thread.
+      probabilities: with which each example is drawn, with replacement, as many as an epoch has;
+        None: each is drawn once an epoch.
 
     Returns:
       A grain iterator: `get_state()` and `set_state()` hold its position.
     """
     import grain  # takes its time, and predicting does without
 
-    dataset = (
-        grain.MapDataset.range(examples)
-        .seed(seed)
-        .shuffle()
-        .batch(size, drop_remainder=False)
-        .map(make)
-        .repeat()
-    )
+    indices = grain.MapDataset.range(examples).seed(seed)
+    if probabilities is None:
+        indices = indices.shuffle()
+    else:
+        ends = np.cumsum(probabilities)
+        indices = indices.random_map(
+            lambda _, generator: int(np.searchsorted(ends, generator.random() * ends[-1], "right"))
+        )
+    dataset = indices.batch(size, drop_remainder=False).map(make).repeat()
     return iter(dataset.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=4)))
 
 

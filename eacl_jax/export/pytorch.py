@@ -3,6 +3,7 @@ do the rest.
 """
 
 import inspect
+import math
 from pathlib import Path
 
 from eacl_jax.config import Stage
@@ -12,6 +13,7 @@ from eacl_jax.export.parts import Parts, prompt_form
 from eacl_jax.files import whole
 from eacl_jax.model.scores import cosine_temperature
 from eacl_jax.recognizer.card import write_card
+from eacl_jax.recognizer.folder import Settings
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 
 # Where the class that transformers would choose by itself has a decoder, which is not there.
@@ -45,15 +47,32 @@ def predict(utterances: Sequence[tuple[str, str]]) -> dict[str, float]:
     ids, column = prompt(encode, utterances, FORM)
     hidden = encoder(input_ids=torch.tensor([ids])).last_hidden_state[0]
     read = {read}
-    wide = read @ heads["mapping.hidden.kernel"] + heads["mapping.hidden.bias"]
-    scale, bias = heads["mapping.norm.scale"], heads["mapping.norm.bias"]
-    wide = torch.relu(torch.nn.functional.layer_norm(wide, wide.shape, scale, bias, eps=1e-5))
-    representation = wide @ heads["mapping.output.kernel"] + heads["mapping.output.bias"]
+{head}
     cosines = torch.cosine_similarity(representation[None], heads["anchors.stage_two"])
-    return dict(zip(LABELS, torch.softmax(cosines / {temperature!r}, dim=0).tolist(), strict=True))
+{more}    return dict(zip(LABELS, torch.softmax({logits}, dim=0).tolist(), strict=True))
 
 
 print(predict([("Ann", "The landlord rang. We got the flat!"), ("Ben", "What? You're joking!")]))'''
+
+_HEADS = {
+    "mapping": """\
+    wide = read @ heads["mapping.hidden.kernel"] + heads["mapping.hidden.bias"]
+    scale, bias = heads["mapping.norm.scale"], heads["mapping.norm.bias"]
+    wide = torch.relu(torch.nn.functional.layer_norm(wide, wide.shape, scale, bias, eps=1e-5))
+    representation = wide @ heads["mapping.output.kernel"] + heads["mapping.output.bias"]""",
+    "predictor": """\
+    representation = read @ heads["predictor.kernel"] + heads["predictor.bias"]""",
+}
+
+# Of k anchors a label: the cosine with which one alone would have their score.
+_POOLED = """\
+    each = cosines.reshape(-1, {each}) / {scale!r}  # a label's {each} anchors
+    cosines = {scale!r} * (torch.logsumexp(each, dim=1) - {log!r})  # less log {each}
+"""
+
+_SHIFTED = """\
+    scores = cosines / {scale!r} + torch.tensor({offsets!r})
+"""
 
 
 def export_hf(recognizer: EmotionRecognizer, folder: str | Path) -> None:
@@ -94,7 +113,8 @@ def section(recognizer: EmotionRecognizer, parts: Parts) -> str:
         form=prompt_form(recognizer),
         prompt=inspect.getsource(standalone.prompt),
         read="hidden.mean(dim=0)" if settings.readout == "mean" else "hidden[column]",
-        temperature=cosine_temperature(settings.temperature * settings.calibration[Stage.TWO]),
+        head=_HEADS[settings.head],
+        **_to_logits(settings),
     )
     rounding = (
         ""
@@ -106,3 +126,17 @@ def section(recognizer: EmotionRecognizer, parts: Parts) -> str:
         " encoder is in `encoder/`, the heads are in"
         f" `heads.safetensors`.{rounding}\n\n```python\n{code}\n```"
     )
+
+
+def _to_logits(settings: Settings) -> dict[str, str]:
+    """What probabilities are the softmax of, `logits`, and the lines before that make it of the
+    cosines, `more`.
+    """
+    scale, calibration = cosine_temperature(settings.temperature), settings.calibration[Stage.TWO]
+    each, offsets = settings.anchors_per_label, settings.offsets.get(Stage.TWO)
+    pooled = _POOLED.format(each=each, scale=scale, log=math.log(each)) if each > 1 else ""
+    if offsets:
+        shifted = _SHIFTED.format(scale=scale, offsets=list(offsets))
+        return {"more": pooled + shifted, "logits": f"scores / {calibration!r}"}
+    temperature = cosine_temperature(settings.temperature * calibration)
+    return {"more": pooled, "logits": f"cosines / {temperature!r}"}

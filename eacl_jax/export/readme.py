@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+from eacl_jax.config import Stage
 from eacl_jax.recognizer.folder import Settings
 from eacl_jax.recognizer.markdown import plain
 
 _TEXT = """# Emotion recognition in conversation, as StableHLO
 
-The whole prediction of an `eacl_jax` recognizer as programs that JAX runs: encoder, readout, mapping, cosines with the labels'
+The whole prediction of an `eacl_jax` recognizer as programs that JAX runs: encoder, readout, {head}, cosines with the labels'
 anchors, calibrated probabilities. It needs JAX and NumPy, nothing else; it was made with JAX {jax}.
 
 ```sh
@@ -39,8 +40,8 @@ A row holds a prompt, or up to {segments} of them one after the other, which do 
 | | | |
 |---|---|---|
 | representations | float32 [N, {width}] | |
-| cosines | float32 [N, {classes}] | with the anchor of each label, in the order of `labels.json` |
-| probabilities | float32 [N, {classes}] | rows sum to 1; the label with the highest is the answer |
+| cosines | float32 [N, {classes}] | {cosines}, in the order of `labels.json` |
+| probabilities | float32 [N, {classes}] | {offsets}rows sum to 1; the label with the highest is the answer |
 
 Shapes: {shapes}. `run.py` adds the padding that a shape needs. Each shape of input is compiled at its first use: use few.
 
@@ -129,6 +130,9 @@ def stablehlo_readme(about: Mapping[str, Any], settings: Settings, *, fast: bool
         jax=about["jax"],
         platforms=", ".join(about["platforms"]),
         labels=", ".join(map(plain, settings.labels)),
+        head="mapping" if settings.head == "mapping" else "linear classifier",
+        cosines=_cosines(settings.anchors_per_label),
+        offsets=_offsets(settings.offsets.get(Stage.TWO)),
         readout=_READOUTS[settings.readout],
         segments=about["least_length"],
         max_tokens=form["max_tokens"],
@@ -142,3 +146,18 @@ def stablehlo_readme(about: Mapping[str, Any], settings: Settings, *, fast: bool
         tail=" ".join(map(str, form["tail"])),
         tokenizing=_TOKENIZERS if fast else _NO_TOKENIZERS,
     )
+
+
+def _cosines(each: int) -> str:
+    if each == 1:
+        return "with the anchor of each label"
+    return (
+        f"with each label: that with which one anchor would have the score of its {each}, the"
+        f" logsumexp of theirs less log {each}"
+    )
+
+
+def _offsets(offsets: tuple[float, ...] | None) -> str:
+    if not offsets:
+        return ""
+    return f"with {', '.join(f'{each:g}' for each in offsets)} added to the labels' scores; "

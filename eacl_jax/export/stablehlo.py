@@ -1,4 +1,4 @@
-"""The whole prediction as StableHLO, in a folder that JAX and NumPy run: encoder, readout, mapping,
+"""The whole prediction as StableHLO, in a folder that JAX and NumPy run: encoder, readout, head,
 cosines, probabilities.
 """
 
@@ -22,7 +22,7 @@ from eacl_jax.export.parts import Parts, example_dialogue, prompt_form
 from eacl_jax.export.readme import stablehlo_readme
 from eacl_jax.export.shapes import ANY, AUTO, LEAST_LENGTH, Shape, by_length, read_shapes
 from eacl_jax.files import whole
-from eacl_jax.model.scores import cosine_temperature, cosines
+from eacl_jax.model.scores import cosine_temperature, cosines, label_cosines
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -107,7 +107,9 @@ def prediction(
     recognizer: EmotionRecognizer, parts: Parts
 ) -> Callable[..., tuple[Array, Array, Array]]:
     """Predicting as one function of (weights, tokens, positions, segment_ids, readout)."""
-    temperature = recognizer.settings.temperature * recognizer.settings.calibration[_STAGE]
+    settings = recognizer.settings
+    calibration, offsets = settings.calibration[_STAGE], settings.offsets.get(_STAGE)
+    scale = cosine_temperature(settings.temperature * calibration)
 
     def predict(
         weights: Mapping[str, Array],
@@ -121,9 +123,15 @@ def prediction(
         encoder.attention = Attention("xla")  # plain operations, which every platform has
         batch = Batch(tokens, positions, segment_ids, readout, labels=None, weights=None)
         representations = representer.represent(batch)
-        found = cosines(representations, weights["anchors"])
-        probabilities = jax.nn.softmax(found / cosine_temperature(temperature), axis=1)
-        return representations, found, probabilities
+        found = label_cosines(
+            cosines(representations, weights["anchors"]),
+            anchors_per_label=settings.anchors_per_label,
+            temperature=settings.temperature,
+        )
+        logits = found / scale
+        if offsets:
+            logits = logits + np.array(offsets, np.float32) / np.float32(calibration)
+        return representations, found, jax.nn.softmax(logits, axis=1)
 
     return predict
 

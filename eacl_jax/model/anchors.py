@@ -1,17 +1,17 @@
-"""Label words -> label encodings, the inputs from which anchors are mapped; and whether these tell
-the labels apart.
-"""
+"""Where anchors come from, label words above all; and whether they tell the labels apart."""
 
 import dataclasses
 import itertools
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
+from eacl_jax.config import AnchorConfig
 from eacl_jax.data.batching import Batch, collate, plan
 from eacl_jax.data.prompts import Example
 from eacl_jax.dialogue import Taxonomy
@@ -28,56 +28,247 @@ EQUAL = 0.9999
 NEARLY_EQUAL = 0.98
 
 
-# Label words as a batch -> encodings [C, d] by the weights of the moment.
-Encode = Callable[[Batch], Any]
-
-
-class AnchorSource(Protocol):
-    """Where stage one's anchors come from: the mapping's inputs, one a label."""
-
-    def constants(self, encode: Encode) -> dict[str, Any]:
-        """What is made once, by the weights that training begins with: arrays that every step is
-        given and none changes.
-        """
-
-    def encodings(self, encode: Encode, constants: Mapping[str, Any]) -> Any:
-        """The inputs [C, d], by the weights of `encode` where they live, else out of the
-        constants.
-        """
-
-
 @dataclasses.dataclass(frozen=True)
-class Words:
+class Beginning:
+    """What there is before training, of which sources make their arrays.
+
+    Attributes:
+      labels: the label words, from `label_batch`.
+      encode: label words as a batch -> encodings [C, d], by the pretrained encoder.
+      readouts: gives the pretrained encoder's readouts [N, d] of the training utterances.
+      gold: their labels, [N] in 0..C-1.
+      names: of the labels, for messages.
+      width: of the mapped representations, m.
+      seed: of the run.
+    """
+
+    labels: Batch
+    encode: Callable[[Batch], Any]
+    readouts: Callable[[], Float[np.ndarray, "N d"]]
+    gold: Int[np.ndarray, " N"]
+    names: tuple[str, ...]
+    width: int
+    seed: int
+
+
+class AnchorSource:
+    """Where stage one's anchors come from. `anchors` and `memory` are pure functions of arrays."""
+
+    def constants(self, beginning: Beginning) -> dict[str, Any]:
+        """What every step is given beside the parameters: arrays that are made once, and what
+        `memory` replaces.
+
+        Raises:
+          UserError: the training utterances do not give what is needed.
+        """
+        return {}
+
+    def parameters(self, beginning: Beginning) -> dict[str, Any]:
+        """What is trained beside the model, by the name of its branch."""
+        return {}
+
+    def anchors(self, model: Any, params: Any, constants: Mapping[str, Any]) -> Any:
+        """Anchors [C k, m].
+
+        Args:
+          model: a `Representer` with the parameters of the moment.
+          params: these, with what `parameters` added.
+          constants: of the moment.
+        """
+        raise NotImplementedError
+
+    def memory(
+        self, constants: Mapping[str, Any], reps: Array, labels: Array, weights: Array
+    ) -> dict[str, Any]:
+        """What takes the place of the constants of the same names after a step.
+
+        Args:
+          constants: of the step.
+          reps: [N, m], mapped representations of its examples.
+          labels: [N].
+          weights: [N], 0 for padding.
+        """
+        return {}
+
+
+class Fixed(AnchorSource):
+    """The mapping's inputs are made once."""
+
+    def __init__(self, make: Callable[[Beginning], Any]) -> None:
+        self._make = make
+
+    def constants(self, beginning: Beginning) -> dict[str, Any]:
+        """See `AnchorSource`."""
+        return {"label_encodings": self._make(beginning)}
+
+    def anchors(self, model: Any, params: Any, constants: Mapping[str, Any]) -> Any:
+        """See `AnchorSource`."""
+        return model.mapping(constants["label_encodings"])
+
+
+class Words(Fixed):
     """Label words, encoded once by the pretrained encoder."""
 
-    batch: Batch
-
-    def constants(self, encode: Encode) -> dict[str, Any]:
-        """See `AnchorSource`."""
-        return {"label_encodings": encode(self.batch)}
-
-    def encodings(self, encode: Encode, constants: Mapping[str, Any]) -> Any:
-        """See `AnchorSource`."""
-        return constants["label_encodings"]
+    def __init__(self) -> None:
+        super().__init__(words)
 
 
-@dataclasses.dataclass(frozen=True)
-class LiveWords:
+class LiveWords(AnchorSource):
     """Label words, encoded by the weights of the moment, which learn through them."""
 
-    batch: Batch
-
-    def constants(self, encode: Encode) -> dict[str, Any]:
+    def constants(self, beginning: Beginning) -> dict[str, Any]:
         """See `AnchorSource`."""
-        return {"labels": self.batch}
+        return {"labels": beginning.labels}
 
-    def encodings(self, encode: Encode, constants: Mapping[str, Any]) -> Any:
+    def anchors(self, model: Any, params: Any, constants: Mapping[str, Any]) -> Any:
         """See `AnchorSource`."""
-        return encode(constants["labels"])
+        return model.mapping(model.encode_labels(constants["labels"]))
 
 
-# By `anchors.encoding`.
-SOURCES: Mapping[str, Callable[[Batch], AnchorSource]] = {"fixed": Words, "live": LiveWords}
+class Learned(AnchorSource):
+    """Free parameters, the mapping's inputs, that start as the words' encodings."""
+
+    def parameters(self, beginning: Beginning) -> dict[str, Any]:
+        """See `AnchorSource`."""
+        return {"label_encodings": words(beginning)}
+
+    def anchors(self, model: Any, params: Any, constants: Mapping[str, Any]) -> Any:
+        """See `AnchorSource`."""
+        return model.mapping(params["label_encodings"])
+
+
+class Prototypes(AnchorSource):
+    """Means of each label's latest mapped representations (arXiv 2210.08713); of a label that has
+    not been seen yet, its mapped word. No gradient passes through them.
+    """
+
+    def __init__(self, size: int) -> None:
+        """`size`: representations kept of each label, as many as a batch has at least."""
+        self._size = size
+
+    def constants(self, beginning: Beginning) -> dict[str, Any]:
+        """See `AnchorSource`."""
+        classes = len(beginning.names)
+        return {
+            "label_encodings": words(beginning),
+            "queue": np.zeros((classes, self._size, beginning.width), np.float32),
+            "seen": np.zeros(classes, np.int32),
+        }
+
+    def anchors(self, model: Any, params: Any, constants: Mapping[str, Any]) -> Any:
+        """See `AnchorSource`."""
+        kept = jnp.minimum(constants["seen"], self._size)[:, None]
+        means = jnp.sum(constants["queue"], axis=1) / jnp.maximum(kept, 1)
+        return jax.lax.stop_gradient(
+            jnp.where(kept > 0, means, model.mapping(constants["label_encodings"]))
+        )
+
+    def memory(
+        self, constants: Mapping[str, Any], reps: Array, labels: Array, weights: Array
+    ) -> dict[str, Any]:
+        """See `AnchorSource`."""
+        classes = constants["seen"].shape[0]
+        member = (labels[:, None] == jnp.arange(classes)) & (weights > 0)[:, None]
+        number = jnp.take_along_axis(jnp.cumsum(member, axis=0), labels[:, None], axis=1)[:, 0]
+        slot = (constants["seen"][labels] + number - 1) % self._size
+        # Padding goes nowhere: what lies outside is dropped.
+        slot = jnp.where(weights > 0, slot, self._size)
+        reps = jax.lax.stop_gradient(reps)
+        return {
+            "queue": constants["queue"].at[labels, slot].set(reps, mode="drop"),
+            "seen": constants["seen"] + jnp.sum(member, axis=0, dtype=jnp.int32),
+        }
+
+
+class Axes(AnchorSource):
+    """Of the classifier's logits: a label's anchor is its axis, and the nearest one is that of the
+    largest logit.
+    """
+
+    def __init__(self, classes: int) -> None:
+        """`classes`: C."""
+        self._classes = classes
+
+    def anchors(self, model: Any, params: Any, constants: Mapping[str, Any]) -> Any:
+        """See `AnchorSource`."""
+        return jnp.eye(self._classes, dtype=jnp.float32)
+
+
+def words(beginning: Beginning) -> Any:
+    """Encodings [C, d] of the label words, by the pretrained encoder."""
+    return beginning.encode(beginning.labels)
+
+
+def random_vectors(beginning: Beginning) -> Float[np.ndarray, "C d"]:
+    """Gaussian vectors, scaled to the mean norm of the words' encodings."""
+    encodings = np.asarray(words(beginning))
+    drawn = np.random.default_rng(beginning.seed).standard_normal(encodings.shape)
+    norms = np.linalg.norm(drawn, axis=1, keepdims=True)
+    return (drawn / norms * np.linalg.norm(encodings, axis=1).mean()).astype(np.float32)
+
+
+def centroids(beginning: Beginning) -> Float[np.ndarray, "C d"]:
+    """Means of the pretrained encoder's readouts of each label's training utterances.
+
+    Raises:
+      UserError: a label has none.
+    """
+    return np.stack([readouts.mean(axis=0) for readouts in _by_label(beginning, 1)])
+
+
+def clusters(beginning: Beginning, count: int) -> Float[np.ndarray, "A d"]:
+    """Centres [C k, d] of k-means on the pretrained encoder's readouts of each label's training
+    utterances.
+
+    Args:
+      beginning: of the run; its seed decides where k-means begins.
+      count: k.
+
+    Raises:
+      UserError: a label has fewer utterances than that.
+    """
+    from sklearn.cluster import KMeans  # takes its time, and predicting does without
+
+    return np.concatenate(
+        [
+            KMeans(count, n_init=4, random_state=beginning.seed).fit(readouts).cluster_centers_
+            for readouts in _by_label(beginning, count)
+        ]
+    ).astype(np.float32)
+
+
+def _by_label(beginning: Beginning, least: int) -> list[Float[np.ndarray, "n d"]]:
+    counts = np.bincount(beginning.gold, minlength=len(beginning.names))
+    if few := [
+        f"{name!r} ({count})"
+        for name, count in zip(beginning.names, counts, strict=True)
+        if count < least
+    ]:
+        raise UserError(
+            f"config.anchors: anchors are made of each label's training utterances, {least} at"
+            f" least, but there are fewer of {', '.join(few)}. Take anchors.source=words"
+            + (", or fewer anchors.clusters." if least > 1 else ".")
+        )
+    readouts = beginning.readouts()
+    return [readouts[beginning.gold == label] for label in range(len(beginning.names))]
+
+
+def source_of(config: AnchorConfig) -> AnchorSource:
+    """The source that `anchors.source` names."""
+    if config.source == "live":
+        return LiveWords()
+    if config.source == "learned":
+        return Learned()
+    if config.source == "prototypes":
+        return Prototypes(config.queue)
+    if config.source == "words":
+        return Words()
+    makers: dict[str, Callable[[Beginning], Any]] = {
+        "random": random_vectors,
+        "centroids": centroids,
+        "clusters": lambda beginning: clusters(beginning, config.clusters),
+    }
+    return Fixed(makers[config.source])
 
 
 def label_batch(tokenizer: Any, taxonomy: Taxonomy) -> Batch:
@@ -155,29 +346,38 @@ def check_words(tokenizer: Any, taxonomy: Taxonomy) -> tuple[str, ...]:
     )
 
 
-def check_anchors(taxonomy: Taxonomy, anchors: Float[np.ndarray, "C m"]) -> tuple[str, ...]:
-    """Warns of labels whose anchors are nearly equal (cosine above `NEARLY_EQUAL`).
+def check_anchors(taxonomy: Taxonomy, anchors: Float[np.ndarray, "A m"]) -> tuple[str, ...]:
+    """Warns of labels of which some anchors are nearly equal (cosine above `NEARLY_EQUAL`).
+
+    Args:
+      taxonomy: C labels.
+      anchors: [C k, m], the k of a label side by side. Those of one label may be equal.
 
     Returns:
       What it warned of.
 
     Raises:
-      UserError: some are equal (cosine above `EQUAL`), or hold a number that is not finite.
+      UserError: two labels have equal anchors (cosine above `EQUAL`), each of one label an equal
+        one of the other; or some hold a number that is not finite.
     """
+    classes = len(taxonomy)
     check_finite(
         {
-            f"the anchor of label {label!r}": anchor
-            for label, anchor in zip(taxonomy.labels, anchors, strict=True)
+            f"the anchor of label {label!r}": of_label
+            for label, of_label in zip(
+                taxonomy.labels, anchors.reshape(classes, -1, anchors.shape[1]), strict=True
+            )
         }
     )
-    cosines = host_cosines(anchors, anchors)
+    cosines = host_cosines(anchors, anchors).reshape(classes, -1, classes, len(anchors) // classes)
     near = [
         (
-            f"{taxonomy.labels[i]!r} and {taxonomy.labels[j]!r} (cosine {cosines[i, j]:.4f})",
-            cosines[i, j],
+            f"{taxonomy.labels[i]!r} and {taxonomy.labels[j]!r} (cosine {between.max():.4f})",
+            # How near the anchor is that is farthest from all of the other label's.
+            min(between.max(axis=0).min(), between.max(axis=1).min()),
         )
-        for i, j in itertools.combinations(range(len(anchors)), 2)
-        if cosines[i, j] > NEARLY_EQUAL
+        for i, j in itertools.combinations(range(classes), 2)
+        if (between := cosines[i, :, j]).max() > NEARLY_EQUAL
     ]
     if equal := [pair for pair, cosine in near if cosine > EQUAL]:
         raise UserError(

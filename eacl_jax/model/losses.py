@@ -8,9 +8,10 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
-from eacl_jax.model.scores import scores, unit_vectors
+from eacl_jax.model.scores import label_scores, scores, unit_vectors
 
 LOG_FLOOR = 1e-8  # keeps the logarithm of "form in" finite; part of the published loss
 COSINE_LIMIT = 0.99999  # arccos has an infinite slope at +-1
@@ -40,26 +41,48 @@ def cross_entropy(
     labels: Int[Array, " N"],
     *,
     weights: Float[Array, " N"] | None = None,
+    class_weights: Float[Array | np.ndarray, " C"] | None = None,
+    focal: float = 0.0,
+    offsets: Float[Array | np.ndarray, " C"] | None = None,
     axis_name: str | None = None,
 ) -> Float[Array, ""]:
-    """Weighted mean of `-log softmax(logits)[label]`.
+    """Weighted mean of `-log p`, p the softmax of the logits at the label.
 
     Args:
       logits: [N, C].
       labels: [N] in 0..C-1.
       weights: [N] non-negative, 0 for padding rows; None means all 1.
+      class_weights: [C], what a label's examples count; it is no part of what the mean is divided
+        by. None means all 1.
+      focal: g of focal cross-entropy, `-(1 - p)^g log p` (arXiv 1708.02002); 0 is the plain one.
+      offsets: [C], added to the logits: `a log prior` is logit adjustment (arXiv 2007.07314).
       axis_name: of the mapped axis over which N is split, in per-device code.
 
     Returns:
       Scalar, in nats; 0 if all weights are 0.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> even = jnp.zeros((1, 2))
+      >>> round(float(cross_entropy(even, jnp.array([0]))), 4)
+      0.6931
+      >>> round(float(cross_entropy(even, jnp.array([0]), focal=1.0)), 4)  # half of it
+      0.3466
     """
     _check(labels, weights, logits=logits)
+    logits = logits.astype(jnp.float32) if offsets is None else logits + offsets
     weights = (
         jnp.ones(labels.shape[0], jnp.float32) if weights is None else weights.astype(jnp.float32)
     )
     picked = jnp.take_along_axis(
         jax.nn.log_softmax(logits.astype(jnp.float32)), labels[:, None], axis=1
     )[:, 0]
+    if focal:
+        # From the logarithm, so that 1 - p is exact where p is nearly 1; the floor keeps the slope
+        # of a root finite.
+        picked = picked * jnp.maximum(-jnp.expm1(picked), 1e-12) ** focal
+    if class_weights is not None:
+        picked = picked * jnp.asarray(class_weights)[labels]
     total, count = jnp.sum(-weights * picked), jnp.sum(weights)
     if axis_name is not None:
         total, count = jax.lax.psum((total, count), axis_name)
@@ -69,10 +92,12 @@ def cross_entropy(
 def supervised_contrastive(
     reps: Float[Array, "N D"],
     labels: Int[Array, " N"],
-    anchors: Float[Array, "C D"] | None = None,
+    anchors: Float[Array, "A D"] | None = None,
     *,
     temperature: float,
     form: Form = "in",
+    balanced: bool = False,
+    anchors_per_label: int = 1,
     weights: Float[Array, " N"] | None = None,
     constant_for_no_positive: bool = False,
     axis_name: str | None = None,
@@ -90,12 +115,19 @@ def supervised_contrastive(
 
     A row without a positive is left out.
 
+    Balanced (arXiv 2207.09052), each `e^{s_ij}` of the denominators is divided by the number of
+    members that j's label has among the K, so that labels weigh alike however frequent they are.
+    Form "in" then counts every row with a positive, as a loss below 0 is possible.
+
     Args:
       reps: [N, D] representations of the global batch.
       labels: [N] in 0..C-1.
-      anchors: [C, D], or None for the utterances alone.
+      anchors: [C k, D], a label's k side by side and positives of each other; None for the
+        utterances alone.
       temperature: positive.
       form: "in" or "out".
+      balanced: whether labels weigh alike.
+      anchors_per_label: k.
       weights: [N], 0 removes a padding row from every sum; other values count as 1.
       constant_for_no_positive: form "in" only: such a row counts with the constant `-log(1e-8)`, as
         in the public implementation.
@@ -122,21 +154,27 @@ def supervised_contrastive(
             jax.lax.all_gather(a, axis_name, tiled=True) for a in (reps, labels, weights)
         )
     if anchors is not None:
-        classes = anchors.shape[0]
+        count = anchors.shape[0]
         reps = jnp.concatenate([reps.astype(jnp.float32), anchors.astype(jnp.float32)])
-        labels = jnp.concatenate([labels.astype(jnp.int32), jnp.arange(classes, dtype=jnp.int32)])
-        weights = jnp.concatenate([weights, jnp.ones(classes, weights.dtype)])
+        of_anchors = jnp.arange(count, dtype=jnp.int32) // anchors_per_label
+        labels = jnp.concatenate([labels.astype(jnp.int32), of_anchors])
+        weights = jnp.concatenate([weights, jnp.ones(count, weights.dtype)])
     valid = weights > 0
     others = valid[None, :] & ~jnp.eye(labels.shape[0], dtype=bool)
-    positive = others & (labels[:, None] == labels[None, :])
+    same = labels[:, None] == labels[None, :]
+    positive = others & same
     positives = jnp.sum(positive, axis=1)
     s = scores(reps, reps, temperature=temperature)
-    log_all = _masked_logsumexp(s, others)
+    if balanced:
+        members = jnp.sum(same & valid[None, :], axis=1)
+        log_all = _masked_logsumexp(s - jnp.log(jnp.maximum(members, 1))[None, :], others)
+    else:
+        log_all = _masked_logsumexp(s, others)
     if form == "in":
         log_share = _masked_logsumexp(s, positive) - log_all - jnp.log(jnp.maximum(positives, 1))
         share = jnp.where(positives > 0, jnp.exp(jnp.where(positives > 0, log_share, 0.0)), 0.0)
         loss = -jnp.log(share + LOG_FLOOR)
-        counted = valid & (loss > 0) & ((positives > 0) | constant_for_no_positive)
+        counted = valid & (balanced | (loss > 0)) & ((positives > 0) | constant_for_no_positive)
     elif form == "out":
         loss = jnp.sum(jnp.where(positive, log_all[:, None] - s, 0.0), axis=1) / jnp.maximum(
             positives, 1
@@ -161,14 +199,15 @@ def _masked_logsumexp(s: Float[Array, "K K"], mask: Array) -> Float[Array, " K"]
     return jnp.where(some, top + jnp.log(jnp.where(some, total, 1.0)), 0.0)
 
 
-def anchor_angle(anchors: Float[Array, "C D"]) -> Float[Array, ""]:
-    """Negative mean, over the anchors, of the smallest angle to another anchor, seen from the
-    anchors' mean.
+def anchor_angle(anchors: Float[Array, "A D"], *, anchors_per_label: int = 1) -> Float[Array, ""]:
+    """Negative mean, over the anchors, of the smallest angle to another label's anchor, seen from
+    the anchors' mean.
 
     Minimizing it maximizes every anchor's smallest angle.
 
     Args:
-      anchors: [C, D], C >= 2.
+      anchors: [C k, D], C >= 2, a label's k side by side.
+      anchors_per_label: k.
 
     Returns:
       Scalar in radians, in (-pi, 0).
@@ -178,12 +217,13 @@ def anchor_angle(anchors: Float[Array, "C D"]) -> Float[Array, ""]:
       >>> round(float(anchor_angle(jnp.eye(3))), 4)  # 120 degrees apart, seen from their mean
       -2.0944
     """
-    if anchors.ndim != 2 or anchors.shape[0] < 2:
-        raise ValueError(f"anchors must be [C, D] with C >= 2, got {anchors.shape}")
+    if anchors.ndim != 2 or anchors.shape[0] < 2 * anchors_per_label:
+        raise ValueError(f"anchors must be [C k, D] with C >= 2, got {anchors.shape}")
     anchors = anchors.astype(jnp.float32)
     unit = unit_vectors(anchors - jnp.mean(anchors, axis=0, keepdims=True))
     cosine = jnp.matmul(unit, unit.T, precision=jax.lax.Precision.HIGHEST)
-    nearest = jnp.max(jnp.where(jnp.eye(anchors.shape[0], dtype=bool), -jnp.inf, cosine), axis=1)
+    label = np.arange(anchors.shape[0]) // anchors_per_label
+    nearest = jnp.max(jnp.where(label[:, None] == label, -jnp.inf, cosine), axis=1)
     return -jnp.mean(jnp.arccos(jnp.clip(nearest, -COSINE_LIMIT, COSINE_LIMIT)))
 
 
@@ -191,13 +231,18 @@ def stage_one(
     logits: Float[Array, "N C"],
     reps: Float[Array, "N D"],
     labels: Int[Array, " N"],
-    anchors: Float[Array, "C D"],
+    anchors: Float[Array, "A D"],
     *,
     temperature: float,
     ce_weight: float,
     angle_weight: float,
     form: Form = "in",
     use_anchors: bool = True,
+    balanced: bool = False,
+    anchors_per_label: int = 1,
+    class_weights: Float[Array | np.ndarray, " C"] | None = None,
+    focal: float = 0.0,
+    offsets: Float[Array | np.ndarray, " C"] | None = None,
     weights: Float[Array, " N"] | None = None,
     constant_for_no_positive: bool = False,
     axis_name: str | None = None,
@@ -208,9 +253,11 @@ def stage_one(
       logits: [N, C] of the predictor.
       reps: [N, D] mapped representations.
       labels: [N] in 0..C-1.
-      anchors: [C, D] mapped label encodings; with `use_anchors=False` they enter the angle term
+      anchors: [C k, D] mapped label encodings; with `use_anchors=False` they enter the angle term
         alone.
-      temperature, form, weights, constant_for_no_positive, axis_name: see `supervised_contrastive`.
+      temperature, form, balanced, anchors_per_label, weights, constant_for_no_positive, axis_name:
+        see `supervised_contrastive`.
+      class_weights, focal, offsets: see `cross_entropy`.
       ce_weight: share of the cross-entropy, in [0, 1].
       angle_weight: non-negative.
 
@@ -218,18 +265,28 @@ def stage_one(
       The loss and its terms `ce`, `contrastive` (nats) and `angle` (radians), unweighted.
     """
     terms = {
-        "ce": cross_entropy(logits, labels, weights=weights, axis_name=axis_name),
+        "ce": cross_entropy(
+            logits,
+            labels,
+            weights=weights,
+            class_weights=class_weights,
+            focal=focal,
+            offsets=offsets,
+            axis_name=axis_name,
+        ),
         "contrastive": supervised_contrastive(
             reps,
             labels,
             anchors if use_anchors else None,
             temperature=temperature,
             form=form,
+            balanced=balanced,
+            anchors_per_label=anchors_per_label,
             weights=weights,
             constant_for_no_positive=constant_for_no_positive,
             axis_name=axis_name,
         ),
-        "angle": anchor_angle(anchors),
+        "angle": anchor_angle(anchors, anchors_per_label=anchors_per_label),
     }
     total = ce_weight * terms["ce"] + (1 - ce_weight) * (
         terms["contrastive"] + angle_weight * terms["angle"]
@@ -240,18 +297,31 @@ def stage_one(
 def stage_two(
     reps: Float[Array, "N D"],
     labels: Int[Array, " N"],
-    anchors: Float[Array, "C D"],
+    anchors: Float[Array, "A D"],
     *,
     temperature: float,
+    anchors_per_label: int = 1,
+    class_weights: Float[Array | np.ndarray, " C"] | None = None,
+    focal: float = 0.0,
+    offsets: Float[Array | np.ndarray, " C"] | None = None,
     weights: Float[Array, " N"] | None = None,
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-    """Cross-entropy of the scores between fixed representations and the anchors; shapes as in
-    `stage_one`.
+    """Cross-entropy of the labels' scores, by fixed representations and the anchors; arguments as
+    of `stage_one`.
 
     Returns:
       The loss and its terms: none beside itself.
     """
     return (
-        cross_entropy(scores(reps, anchors, temperature=temperature), labels, weights=weights),
+        cross_entropy(
+            label_scores(
+                reps, anchors, temperature=temperature, anchors_per_label=anchors_per_label
+            ),
+            labels,
+            weights=weights,
+            class_weights=class_weights,
+            focal=focal,
+            offsets=offsets,
+        ),
         {},
     )

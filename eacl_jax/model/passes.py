@@ -32,6 +32,7 @@ class Passes:
         self._represent = jax.jit(
             lambda params, batch: merge(params).represent(batch), out_shardings=whole
         )
+        self._read = jax.jit(lambda params, batch: merge(params).read(batch), out_shardings=whole)
         self._encode_labels = jax.jit(
             lambda params, batch: merge(params).encode_labels(batch), out_shardings=whole
         )
@@ -40,12 +41,19 @@ class Passes:
         )
 
     def represent(self, params: Any, examples: Sequence[Example]) -> Float[np.ndarray, "N m"]:
-        """Mapped representations of the examples, in their order, on the host."""
+        """Representations of the examples, in their order, on the host."""
+        return self._each(self._represent, params, examples)
+
+    def read(self, params: Any, examples: Sequence[Example]) -> Float[np.ndarray, "N d"]:
+        """What the encoder makes of the examples, before the mapping; likewise."""
+        return self._each(self._read, params, examples)
+
+    def _each(
+        self, make: Callable[..., jax.Array], params: Any, examples: Sequence[Example]
+    ) -> Float[np.ndarray, "N _"]:
         outputs, order = [], []
         for batch, indices in evaluation_batches(examples, self.shapes):
-            outputs.append(
-                (self._represent(params, put(batch, batch_shardings(self._mesh))), len(indices))
-            )
+            outputs.append((make(params, put(batch, batch_shardings(self._mesh))), len(indices)))
             order.append(indices)
         # One transfer at the end: the device never waits for the host in between.
         stacked = np.concatenate([np.asarray(z)[:count] for z, count in outputs])

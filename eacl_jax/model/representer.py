@@ -32,11 +32,13 @@ class Representer(nnx.Module):
     it.
     """
 
-    def __init__(self, encoder: nnx.Module, mapping: Mapping, *, readout: Readout) -> None:
+    def __init__(
+        self, encoder: nnx.Module, mapping: Mapping | nnx.Linear, *, readout: Readout
+    ) -> None:
         """Args:
         encoder: `encoder(tokens, positions, segment_ids, *, deterministic, rngs, read) -> [R, L,
           d]`, see `Encoder`.
-        mapping: of its width d.
+        mapping: of its width d; or a linear classifier, whose logits are then the representations.
         readout: see `Readout`.
         """
         self.encoder = encoder
@@ -46,11 +48,24 @@ class Representer(nnx.Module):
 
     @classmethod
     def build(
-        cls, encoder: nnx.Module, config: ModelConfig, *, readout: Readout, rngs: nnx.Rngs
+        cls,
+        encoder: nnx.Module,
+        config: ModelConfig,
+        *,
+        readout: Readout,
+        classes: int | None = None,
+        rngs: nnx.Rngs,
     ) -> "Representer":
-        """One whose mapping is freshly drawn; arguments as for `Model`."""
+        """One whose mapping is freshly drawn; arguments as for `Model`, but that `classes` is given
+        for a linear classifier of so many labels in place of the mapping.
+        """
         width: int = encoder.hidden_size  # type: ignore[attr-defined]
-        return cls(encoder, Mapping(width, config.mapping_dim or width, rngs=rngs), readout=readout)
+        mapping = (
+            Mapping(width, config.mapping_dim or width, rngs=rngs)
+            if classes is None
+            else _classifier(width, classes, rngs)
+        )
+        return cls(encoder, mapping, readout=readout)
 
     def read(
         self, batch: Batch, *, deterministic: bool = True, rngs: nnx.Rngs | None = None
@@ -92,6 +107,7 @@ class Model(Representer):
         config: ModelConfig,
         *,
         readout: Readout | None = None,
+        classifies: bool = False,
         rngs: nnx.Rngs,
     ) -> None:
         """Args:
@@ -100,22 +116,39 @@ class Model(Representer):
         classes: number of labels C.
         config: mapping width m (0: d), dropout of the predictor, and the readout.
         readout: the one in force (`Config.readout`); None: `config.readout`.
+        classifies: whether the predictor's logits are the representations (`Config.classifies`).
         rngs: for the heads' weights.
         """
         width: int = encoder.hidden_size  # type: ignore[attr-defined]
-        self.predictor = nnx.Linear(width, classes, kernel_init=_KERNEL_INIT, rngs=rngs)
+        self.predictor = _classifier(width, classes, rngs)
         super().__init__(
             encoder,
             Mapping(width, config.mapping_dim or width, rngs=rngs),
             readout=readout or config.readout,
         )
         self.dropout = nnx.Dropout(config.dropout)
+        self.classifies = classifies
+
+    def represent(self, batch: Batch) -> Float[Array, "N m"]:
+        """What is compared with the anchors, without dropout: mapped representations, or the
+        logits.
+        """
+        return self.head(self.read(batch))
+
+    @property
+    def head(self) -> Any:
+        """What makes of readouts what is compared with the anchors."""
+        return self.predictor if self.classifies else self.mapping
 
     def auxiliary_logits(
         self, h: Float[Array, "N d"], *, deterministic: bool = True, rngs: nnx.Rngs | None = None
     ) -> Float[Array, "N C"]:
         """Logits of the cross-entropy term."""
         return self.predictor(self.dropout(h, deterministic=deterministic, rngs=rngs))
+
+
+def _classifier(width: int, classes: int, rngs: nnx.Rngs) -> nnx.Linear:
+    return nnx.Linear(width, classes, kernel_init=_KERNEL_INIT, rngs=rngs)
 
 
 def readout_columns(batch: Batch) -> tuple[Int[Array, "R S"], Int[Array, " N"]]:

@@ -81,7 +81,8 @@ def label_cosines(
     if anchors_per_label == 1:
         return cosines
     scale = cosine_temperature(temperature)
-    grouped = cosines.reshape(len(cosines), -1, anchors_per_label) / scale
+    rows, anchors = cosines.shape  # rows may be a symbol: see export
+    grouped = cosines.reshape(rows, anchors // anchors_per_label, anchors_per_label) / scale
     return scale * (jax.nn.logsumexp(grouped, axis=-1) - np.log(anchors_per_label))
 
 

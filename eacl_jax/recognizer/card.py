@@ -113,13 +113,40 @@ def _opening(
         "# Emotion recognition in conversation\n\nTells the emotion of each utterance of a"
         f" conversation from the utterance and up to {past} before it{trained}. The method is"
         " emotion-anchored contrastive learning ([arXiv"
-        " 2403.20289](https://arxiv.org/abs/2403.20289)): an utterance gets the label whose anchor"
-        f" its representation is nearest to. It builds on {encoder} (architecture"
+        f" 2403.20289](https://arxiv.org/abs/2403.20289)): {_answer(settings)} It builds on {encoder} (architecture"
         f" {plain(str(encoder_config.get('model_type', 'unknown')))}), fine-tuned."
     )
 
 
+def _answer(settings: Settings) -> str:
+    """How an utterance gets its label, in sentences."""
+    each = settings.anchors_per_label
+    nearest = (
+        "an utterance gets the label whose anchor its representation is nearest to."
+        if each == 1
+        else f"a label has {each} anchors, whose scores with an utterance's representation become"
+        " one (logsumexp less log"
+        f" {each}), and an utterance gets the label with the largest."
+    )
+    classifier = " The representation is the logits of a linear classifier of the labels."
+    offsets = settings.offsets.get(Stage.TWO, ())
+    added = ", ".join(
+        f"{offset:+.4g} for {plain(label)}"
+        for label, offset in zip(settings.labels, offsets, strict=bool(offsets))
+    )
+    return (
+        nearest
+        + (classifier if settings.head == "predictor" else "")
+        + (f" Before that, offsets are added to the labels' scores: {added}." if added else "")
+    )
+
+
 def _labels(settings: Settings) -> str:
+    if not settings.made_of_words:
+        about = "Anchors were not made of words: other labels cannot be had without training."
+        return f"## Labels\n\n{about}\n\n" + _table(
+            ("label",), ([label] for label in settings.labels)
+        )
     rows = zip(settings.labels, settings.words, strict=True)
     return "## Labels\n\nEach anchor began as the encoding of its label's word.\n\n" + _table(
         ("label", "word"), rows
@@ -215,8 +242,9 @@ def _calibration(settings: Settings, facts: Facts, derived: str) -> str:
         if derived
         else ""
     )
+    scores = "(scores + offsets)" if settings.offsets else "scores"
     return (
-        "## Calibration\n\nProbabilities are `softmax(scores / T)`; T was fitted on dev and"
+        f"## Calibration\n\nProbabilities are `softmax({scores} / T)`; T was fitted on dev and"
         " changes no answer. Expected calibration error in percent, without T and with"
         f" it:{note}\n\n"
         + _table(("", "T", "dev without", "dev with", "test without", "test with"), rows)

@@ -20,7 +20,7 @@ from jaxtyping import Array, Float, Int
 from eacl_jax.data.batching import round_up
 from eacl_jax.model import losses
 from eacl_jax.model.calibration import expected_calibration_error, fit_temperature, probabilities
-from eacl_jax.model.scores import host_scores
+from eacl_jax.model.scores import Answering, label_scores
 
 # Chosen on EmoryNLP's dev split with recognizers trained on MELD. An anchor turned by 60 degrees
 # costs PULL / 2 nats: as much as 43 examples whose likelihood is halved.
@@ -83,28 +83,31 @@ class Adaptation:
 def adapt_anchors(
     reps: Float[np.ndarray, "N m"],
     labels: Int[np.ndarray, " N"],
-    anchors: Float[np.ndarray, "C m"],
+    anchors: Float[np.ndarray, "A m"],
     *,
     temperature: float,
+    anchors_per_label: int = 1,
     weights: Float[np.ndarray, " N"] | None = None,
-) -> Float[np.ndarray, "C m"]:
-    """The anchors that minimize `CE + PULL / n * sum_c (1 - cos(e_c, start_c))` over n examples;
+) -> Float[np.ndarray, "A m"]:
+    """The anchors that minimize `CE + PULL / n * sum_a (1 - cos(e_a, start_a))` over n examples;
     unit vectors.
 
-    A label without examples keeps its anchor as it is. The result depends on nothing random.
+    A label without examples keeps its anchors as they are. The result depends on nothing random.
 
     Args:
       reps: representations.
       labels: in 0..C-1.
-      anchors: where to begin.
+      anchors: where to begin, [C k, m], a label's side by side.
       temperature: of the scores.
+      anchors_per_label: k.
       weights: 0 for examples to leave out; None: all count.
     """
     weights = (
         np.ones(len(labels), np.float32) if weights is None else np.asarray(weights, np.float32)
     )
     start = anchors / np.maximum(np.linalg.norm(anchors, axis=1, keepdims=True), 1e-12)
-    present = np.bincount(labels[weights > 0], minlength=len(anchors)) > 0
+    counts = np.bincount(labels[weights > 0], minlength=len(anchors) // anchors_per_label)
+    present = np.repeat(counts > 0, anchors_per_label)
     if not present.any():
         return start
     missing = round_up(len(labels), _EXAMPLES_STEP) - len(labels)  # so that few sizes are compiled
@@ -113,26 +116,34 @@ def adapt_anchors(
         for array in (reps, labels.astype(np.int32), weights)
     ]
     return np.asarray(
-        _minimize(start.astype(np.float32), present[:, None], *padded, temperature=temperature)
+        _minimize(
+            start.astype(np.float32),
+            present[:, None],
+            *padded,
+            temperature=temperature,
+            anchors_per_label=anchors_per_label,
+        )
     )
 
 
-@functools.partial(jax.jit, static_argnames="temperature")
+@functools.partial(jax.jit, static_argnames=("temperature", "anchors_per_label"))
 def _minimize(
-    start: Float[Array, "C m"],
+    start: Float[Array, "A m"],
     present: Array,
     reps: Float[Array, "N m"],
     labels: Int[Array, " N"],
     weights: Float[Array, " N"],
     *,
     temperature: float,
-) -> Float[Array, "C m"]:
+    anchors_per_label: int,
+) -> Float[Array, "A m"]:
     def loss(anchors: Array) -> Array:
         unit = anchors / jnp.linalg.norm(anchors, axis=1, keepdims=True)
         away = jnp.sum(1.0 - jnp.sum(unit * start, axis=1))
-        objective, _ = losses.stage_two(
-            reps, labels, anchors, temperature=temperature, weights=weights
+        scores = label_scores(
+            reps, anchors, temperature=temperature, anchors_per_label=anchors_per_label
         )
+        objective = losses.cross_entropy(scores, labels, weights=weights)
         return objective + PULL * away / jnp.sum(weights)
 
     optimizer = optax.adam(RATE)
@@ -152,9 +163,10 @@ def held_out_scores(
     reps: Float[np.ndarray, "N m"],
     labels: Int[np.ndarray, " N"],
     dialogues: Int[np.ndarray, " N"],
-    anchors: Float[np.ndarray, "C m"],
+    anchors: Float[np.ndarray, "A m"],
     *,
     temperature: float,
+    anchors_per_label: int = 1,
     seed: int = 0,
 ) -> Float[np.ndarray, "N C"] | None:
     """Scores of each example with anchors adapted to the other folds' dialogues; None for fewer
@@ -164,8 +176,9 @@ def held_out_scores(
       reps: representations.
       labels: in 0..C-1.
       dialogues: number of each example's dialogue; a dialogue is in one fold.
-      anchors: where adapting begins.
+      anchors: where adapting begins, as of `adapt_anchors`.
       temperature: of the scores.
+      anchors_per_label: k.
       seed: decides the folds.
     """
     distinct = np.unique(dialogues)
@@ -174,11 +187,19 @@ def held_out_scores(
     shuffled = np.random.default_rng(seed).permutation(distinct)
     fold_of = dict(zip(shuffled.tolist(), (np.arange(len(shuffled)) % FOLDS).tolist(), strict=True))
     folds = np.array([fold_of[number] for number in dialogues.tolist()])
-    scores = np.zeros((len(labels), len(anchors)))
+    answering = Answering(temperature, anchors_per_label)
+    scores = np.zeros((len(labels), len(anchors) // anchors_per_label))
     for fold in np.unique(folds):
         out = folds == fold
-        adapted = adapt_anchors(reps, labels, anchors, temperature=temperature, weights=~out)
-        scores[out] = host_scores(reps[out], adapted, temperature=temperature)
+        adapted = adapt_anchors(
+            reps,
+            labels,
+            anchors,
+            temperature=temperature,
+            anchors_per_label=anchors_per_label,
+            weights=~out,
+        )
+        scores[out] = answering.scores(answering.cosines(reps[out], adapted))
     return scores
 
 

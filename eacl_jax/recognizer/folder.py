@@ -1,7 +1,7 @@
 """The folder of a model.
 
-config.json         labels, prompt, readout, calibration
-heads.safetensors   mapping and anchors
+config.json         labels, prompt, readout, calibration, how anchors answer
+heads.safetensors   mapping, or the linear classifier, and anchors
 encoder/            weights, config and tokenizer, as PyTorch transformers reads them
 label_encoder/      the pretrained encoder in float16, which encodes label words that training did
                     not know; only where anchors are made by it (`anchors.encoding="fixed"`)
@@ -74,6 +74,11 @@ class Settings:
     offsets: dict[str, tuple[float, ...]] = dataclasses.field(default_factory=dict)
     head: Literal["mapping", "predictor"] = "mapping"
 
+    @property
+    def made_of_words(self) -> bool:
+        """Whether anchors are encoded label words, so that other words are other labels."""
+        return self.anchor_encoding != "none" and self.head == "mapping"
+
     def answering(self, stage: str) -> Answering:
         """How a stage's anchors answer."""
         return Answering(self.temperature, self.anchors_per_label, self.offsets.get(stage, ()))
@@ -94,9 +99,9 @@ def write_folder(
     Args:
       folder: where to.
       settings: as they are to be read.
-      representer: encoder and mapping.
-      anchors: [C, m] by stage.
-      label_encoder: an Encoder; None where the trained one encodes labels.
+      representer: encoder and mapping, or classifier.
+      anchors: [C k, m] by stage.
+      label_encoder: an Encoder; None where the trained one encodes labels, or nothing does.
       encoder_config: the encoders' config.json.
       tokenizer: the encoders'.
     """
@@ -110,7 +115,7 @@ def write_folder(
     )
     (folder / "config.json").write_text(text + "\n", encoding="utf-8")
     mapping = nnx.to_pure_dict(nnx.state(representer.mapping, nnx.Param))
-    leaves = jax.tree_util.tree_flatten_with_path({"mapping": mapping})[0]
+    leaves = jax.tree_util.tree_flatten_with_path({settings.head: mapping})[0]
     tensors = {
         path_name(path).replace("/", "."): np.ascontiguousarray(leaf) for path, leaf in leaves
     }
@@ -139,6 +144,7 @@ def read_settings(file: Path) -> Settings:
             f" {', '.join(settings.calibration) or 'none'}."
         )
     if settings and not problems:
+        problems += _check_offsets(settings)
         problems += [
             f"config.{name}: {each!r:.60} {reason}."
             for name in ("labels", "words")
@@ -154,8 +160,26 @@ def read_settings(file: Path) -> Settings:
     return settings
 
 
-def read_heads(file: Path, abstract: Any, classes: int) -> tuple[Any, dict[str, np.ndarray]]:
-    """The mapping's parameters, in the shape of `abstract`, and the anchors [C, m] by stage."""
+def _check_offsets(settings: Settings) -> list[str]:
+    """What is wrong with the offsets, a line a stage."""
+    problems = []
+    for stage, offsets in settings.offsets.items():
+        if stage not in set(Stage):
+            problems.append(
+                f"config.offsets.{stage}: there is no such stage; expected stage_one or stage_two."
+            )
+        elif len(offsets) != len(settings.labels):
+            problems.append(
+                f"config.offsets.{stage}: expected {len(settings.labels)} numbers, one a label, got"
+                f" {len(offsets)}."
+            )
+    return problems
+
+
+def read_heads(file: Path, abstract: Any, settings: Settings) -> tuple[Any, dict[str, np.ndarray]]:
+    """The parameters of the mapping or classifier, in the shape of `abstract`, and the anchors
+    [C k, m] by stage.
+    """
     try:
         tensors = load_file(file)
     except FileNotFoundError as error:
@@ -178,10 +202,15 @@ def read_heads(file: Path, abstract: Any, classes: int) -> tuple[Any, dict[str, 
     wrong = [
         f"{name}: numbers of type {a.dtype}" for name, a in tensors.items() if a.dtype.kind != "f"
     ]
-    shape = (classes, abstract["output"]["bias"].shape[0])
+    classes, each = len(settings.labels), settings.anchors_per_label
+    last = abstract["output"] if settings.head == "mapping" else abstract
+    shape = (classes * each, last["bias"].shape[0])
     for stage, a in anchors.items():
-        if len(a) != classes:
-            wrong.append(f"anchors.{stage}: {len(a)} anchors for {classes} labels")
+        if len(a) != shape[0]:
+            wrong.append(
+                f"anchors.{stage}: {len(a)} anchors for {classes} labels"
+                + (f", of which each has {each}" if each > 1 else "")
+            )
         elif a.shape != shape or a.dtype.kind != "f":
             wrong.append(
                 f"anchors.{stage}: expected shape {list(shape)}, found {list(a.shape)} of type"
@@ -189,7 +218,8 @@ def read_heads(file: Path, abstract: Any, classes: int) -> tuple[Any, dict[str, 
             )
         elif zero := np.flatnonzero(np.linalg.norm(a.astype(np.float64), axis=1) < 1e-12).tolist():
             wrong.append(
-                f"anchors.{stage}: those of the labels {', '.join(map(str, zero))} (from 0) are"
+                f"anchors.{stage}: {'those' if each == 1 else 'some of those'} of the labels"
+                f" {', '.join(map(str, dict.fromkeys(row // each for row in zero)))} (from 0) are"
                 " zero, and point nowhere"
             )
     if Stage.TWO not in anchors:
@@ -205,10 +235,10 @@ def read_heads(file: Path, abstract: Any, classes: int) -> tuple[Any, dict[str, 
             )
         return found
 
-    mapping = jax.tree_util.tree_map_with_path(take, {"mapping": abstract})["mapping"]
+    heads = jax.tree_util.tree_map_with_path(take, {settings.head: abstract})
     wrong += [f"{name}: not expected" for name in tensors]
     if wrong:
         raise UserError(
             f"{file} does not fit its config.json and encoder:\n  " + "\n  ".join(wrong)
         )
-    return mapping, anchors
+    return heads[settings.head], anchors

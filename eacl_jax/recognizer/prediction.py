@@ -30,10 +30,13 @@ class Prediction:
     Attributes:
       speaker: who says it.
       text: what is said.
-      emotion: label of the nearest anchor.
+      emotion: the label with the largest score: that of the nearest anchor where each label has
+        one, and nothing is added to the scores (`Settings.offsets`).
       probabilities: by label, calibrated on dev where the recognizer was
         (`EmotionRecognizer.calibration`); they sum to 1.
-      cosines: by label, from -1 to 1, of the utterance's representation with each anchor.
+      cosines: by label, from -1 to 1, of the utterance's representation with the label's anchor; of
+        a label with several, the cosine with which one alone would have its score
+        (`scores.label_cosines`).
       truncated: the text is longer than the encoder reads: the answer is that to its end, or to the
         mean of its parts where that was asked for.
       unknown_text: the encoder's tokenizer does not know most of the text, such as another script:

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import jax
 import numpy as np
@@ -27,7 +27,6 @@ from eacl_jax.model.calibration import fit_temperature, probabilities
 from eacl_jax.model.mesh import keep_or_put, make_mesh, replicated
 from eacl_jax.model.passes import Passes
 from eacl_jax.model.representer import Representer
-from eacl_jax.model.scores import decide, host_cosines, host_scores, scores_of_cosines
 from eacl_jax.recognizer import few_shot
 from eacl_jax.recognizer.card import write_card
 from eacl_jax.recognizer.conversation import Conversation
@@ -47,8 +46,8 @@ class EmotionRecognizer:
     one may make the next `examples` while another represents and answers.
 
     Attributes:
-      settings: labels, prompt, readout and calibration.
-      anchors: float32 [C, m] by stage, `stage_one` and `stage_two`.
+      settings: labels, prompt, readout, calibration, and how anchors answer.
+      anchors: float32 [C k, m] by stage, `stage_one` and `stage_two`; a label's k side by side.
       adaptation: what `adapt` did, for a recognizer that it returned.
       warnings: what `with_labels` found in the labels: words that the encoder does not know,
         anchors that are nearly equal.
@@ -81,9 +80,9 @@ class EmotionRecognizer:
           params: its parameters, arrays of the host or of devices.
           tokenizer: the encoder's.
           encoder_config: the encoder's config.json.
-          anchors: float32 [C, m] by stage, `stage_one` and `stage_two`; the latter predicts.
+          anchors: float32 [C k, m] by stage, `stage_one` and `stage_two`; the latter predicts.
           label_encoder: gives the encoder for words of other labels; None: the trained one encodes
-            them.
+            them, or nothing does (`Settings.made_of_words`).
           facts: of the run that it comes from, for its card.
           batch_size: utterances encoded at once, about.
         """
@@ -124,6 +123,7 @@ class EmotionRecognizer:
         params: Any,
         anchors: dict[str, np.ndarray],
         calibration: dict[str, float],
+        offsets: dict[str, tuple[float, ...]] | None = None,
         facts: Facts | None = None,
     ) -> "EmotionRecognizer":
         """The recognizer that a run ends with. The pretrained encoder, from which anchors were
@@ -137,9 +137,14 @@ class EmotionRecognizer:
           graphdef: static half of the Model.
           params: its parameters.
           anchors: as in the constructor.
-          calibration: see `Settings`.
+          calibration, offsets: see `Settings`.
           facts: of the run.
         """
+        encoding: Literal["fixed", "live", "none"] = "none"
+        if not config.classifies:
+            # Learned ones began as words, from which the mapping has learned.
+            sources = {"words": "fixed", "learned": "fixed", "live": "live"}
+            encoding = cast(Any, sources.get(config.anchors.source, "none"))
         settings = Settings(
             labels=taxonomy.labels,
             words=taxonomy.words,
@@ -149,14 +154,17 @@ class EmotionRecognizer:
             trailing_space=config.compat.trailing_space,
             temperature=config.loss.temperature,
             encoder_dtype=config.encoder.dtype,
-            anchor_encoding=config.anchors.encoding,
+            anchor_encoding=encoding,
             calibration=calibration,
+            anchors_per_label=config.anchors_per_label,
+            offsets=offsets or {},
+            head="predictor" if config.classifies else "mapping",
         )
         model = nnx.merge(
             graphdef, {name: params[name] for name in ("encoder", "predictor", "mapping")}
         )
         representer, state = nnx.split(
-            Representer(model.encoder, model.mapping, readout=config.readout), nnx.Param
+            Representer(model.encoder, model.head, readout=config.readout), nnx.Param
         )
         return cls(
             settings,
@@ -167,7 +175,7 @@ class EmotionRecognizer:
             anchors=anchors,
             label_encoder=(
                 (lambda: encoders.load(config.encoder, seed=config.seed).module)
-                if config.anchors.encoding == "fixed"
+                if encoding == "fixed"
                 else None
             ),
             facts=facts,
@@ -201,12 +209,16 @@ class EmotionRecognizer:
             )
         representer = nnx.eval_shape(
             lambda: Representer.build(
-                loaded.module, settings.model, readout=settings.readout, rngs=nnx.Rngs(0)
+                loaded.module,
+                settings.model,
+                readout=settings.readout,
+                classes=len(settings.labels) if settings.head == "predictor" else None,
+                rngs=nnx.Rngs(0),
             )
         )
         graphdef, abstract = nnx.split(representer, nnx.Param)
         shapes = nnx.to_pure_dict(abstract)["mapping"]
-        mapping, anchors = read_heads(folder / "heads.safetensors", shapes, len(settings.labels))
+        mapping, anchors = read_heads(folder / "heads.safetensors", shapes, settings)
         encoder = nnx.to_pure_dict(nnx.state(loaded.module, nnx.Param))
         recognizer = cls(
             settings,
@@ -223,7 +235,7 @@ class EmotionRecognizer:
                         ).module
                     )
                 )
-                if settings.anchor_encoding == "fixed"
+                if settings.anchor_encoding == "fixed" and settings.made_of_words
                 else None
             ),
             facts=Facts.read(folder),
@@ -337,9 +349,17 @@ class EmotionRecognizer:
             answers.
 
         Raises:
-          UserError: labels or words are missing, empty, repeat, or cannot be told apart: the
-            encoder reads the same tokens in their words, or gives them the same anchor.
+          UserError: this recognizer's anchors were not made of words; or labels or words are
+            missing, empty, repeat, or cannot be told apart: the encoder reads the same tokens in
+            their words, or gives them the same anchor.
         """
+        if not self.settings.made_of_words:
+            raise UserError(
+                "this recognizer's anchors were not made of words (but are random, centroids,"
+                " clusters, prototypes or a classifier's), so it cannot answer by other labels from"
+                " their words alone. Train one with anchors.source=words, or annotate dialogues"
+                " with these labels and train on them."
+            )
         words = read_labels(labels)
         taxonomy = Taxonomy(tuple(words), tuple(words.values()))
         warnings = check_words(self.tokenizer, taxonomy)
@@ -351,6 +371,9 @@ class EmotionRecognizer:
             labels=taxonomy.labels,
             words=taxonomy.words,
             calibration={Stage.ONE: temperature, Stage.TWO: temperature},
+            # Of the labels before.
+            anchors_per_label=1,
+            offsets={},
         )
         changed = self._changed(settings, {Stage.ONE: anchors, Stage.TWO: anchors})
         changed.warnings, changed.adaptation = warnings, None
@@ -360,11 +383,14 @@ class EmotionRecognizer:
         """Stage two on annotated dialogues: a recognizer whose anchors are moved by them,
         everything else frozen.
 
-        Seconds on a CPU. Few examples a label will do, and a label without any keeps its anchor;
+        Seconds on a CPU. Few examples a label will do, and a label without any keeps its anchors;
         see `few_shot`. Where there are two dialogues or more, each is also answered by anchors that
         were adapted to the others: unless those answers are better than today's, the anchors stay
         as they are. The probabilities are calibrated on the same answers. `adaptation` of what is
         returned says what was done, and how good the answers were.
+
+        Offsets of scores (`Settings.offsets`) are of the corpus that training saw: adapted anchors
+        do without them, and those that stay as they are keep them.
 
         Args:
           dialogues: as for `predict`; utterances with an `emotion` are examples, the others
@@ -378,12 +404,15 @@ class EmotionRecognizer:
         if not isinstance(seed, (int, np.integer)) or seed < 0:
             raise UserError(f"seed must be a whole number from 0 on, got {seed!r:.40}.")
         reps, labels, numbers = self._annotated(dialogues)
-        tau, start = self.settings.temperature, self.anchors[Stage.TWO]
-        adapted = few_shot.adapt_anchors(reps, labels, start, temperature=tau)
-        held_out = few_shot.held_out_scores(
-            reps, labels, numbers, start, temperature=tau, seed=seed
+        today, start = self.settings.answering(Stage.TWO), self.anchors[Stage.TWO]
+        tau, each = today.temperature, today.anchors_per_label
+        adapted = few_shot.adapt_anchors(
+            reps, labels, start, temperature=tau, anchors_per_label=each
         )
-        before = host_scores(reps, start, temperature=tau)
+        held_out = few_shot.held_out_scores(
+            reps, labels, numbers, start, temperature=tau, anchors_per_label=each, seed=seed
+        )
+        before = today.scores(today.cosines(reps, start))
         calibration = dict(self.settings.calibration)
         report, calibration[Stage.TWO] = few_shot.report(
             self.labels,
@@ -393,9 +422,12 @@ class EmotionRecognizer:
             temperature=calibration[Stage.TWO],
             folds=min(few_shot.FOLDS, len(np.unique(numbers))),
         )
-        anchors = self.anchors if report.kept else {**self.anchors, Stage.TWO: adapted}
+        anchors, offsets = self.anchors, self.settings.offsets
+        if not report.kept:
+            anchors = {**anchors, Stage.TWO: adapted}
+            offsets = {stage: added for stage, added in offsets.items() if stage != Stage.TWO}
         changed = self._changed(
-            dataclasses.replace(self.settings, calibration=calibration), anchors
+            dataclasses.replace(self.settings, calibration=calibration, offsets=offsets), anchors
         )
         changed.adaptation = report
         what = "calibrated on" if report.kept else "adapted to"
@@ -417,11 +449,12 @@ class EmotionRecognizer:
         reps, labels, _ = self._annotated(dialogues)
         calibration = {
             stage: fit_temperature(
-                host_scores(reps, anchors, temperature=self.settings.temperature),
+                answering.scores(answering.cosines(reps, anchors)),
                 labels,
                 near=self.settings.calibration[stage],
             )
             for stage, anchors in self.anchors.items()
+            for answering in [self.settings.answering(stage)]
         }
         changed = self._changed(
             dataclasses.replace(self.settings, calibration=calibration), self.anchors
@@ -489,10 +522,10 @@ class EmotionRecognizer:
           stage: whose anchors to use.
         """
         labels = self.labels
-        cosines = host_cosines(reps, self.anchors[stage])
-        scores = scores_of_cosines(cosines, temperature=self.settings.temperature)
-        probability = probabilities(scores, self.settings.calibration[stage])
-        best = decide(cosines)
+        answering = self.settings.answering(stage)
+        cosines = answering.cosines(reps, self.anchors[stage])
+        probability = probabilities(answering.scores(cosines), self.settings.calibration[stage])
+        best = answering.decide(cosines)
         flags = (
             [(e.truncated, e.unknown) for e in examples]
             if examples is not None
@@ -536,10 +569,11 @@ class EmotionRecognizer:
                 + "."
             )
         if unknown := sorted(set(emotions) - set(self.labels)):
+            other = ", or begin with other labels (with_labels)"
             raise UserError(
                 f"emotions {', '.join(map(repr, unknown))} are not among the labels"
-                f" {', '.join(map(repr, self.labels))}; correct them, or begin with other labels"
-                " (with_labels)."
+                f" {', '.join(map(repr, self.labels))}; correct them"
+                f"{other if self.settings.made_of_words else ''}."
             )
         examples = self.prompts.build(read, self.taxonomy)
         warn_about(examples, self.settings.prompt.max_tokens)

@@ -30,12 +30,14 @@ class Scores:
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Calibration:
     """Of a stage's chosen epoch: the temperature that fits dev, and by split the expected
-    calibration error.
+    calibration error; and, with `evaluation.logit_adjustment`, the factor of the log prior that was
+    chosen on dev.
     """
 
     temperature: float = bounded(above=0)
     expected_calibration_error: dict[str, float]
     expected_calibration_error_uncalibrated: dict[str, float]
+    logit_adjustment: float | None = bounded(None, at_least=0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -81,6 +83,9 @@ class Results:
             }
 
         scored = {name: splits(getattr(self, name)) for name in (*Stage, "always_most_frequent")}
+        for stage in Stage:
+            if self.of(stage).calibration.logit_adjustment is None:
+                del scored[stage]["calibration"]["logit_adjustment"]
         return {
             "corpus": self.corpus,
             "seed": self.seed,

@@ -48,6 +48,8 @@ class Study:
       comparisons: pairs of sides, each compared on every corpus.
       measures: keys of `Scores` (weighted_f1, macro_f1, accuracy, micro_f1), the first is the one
         that counts.
+      notes: what this study cannot say, for a person.
+      given: by (corpus, variant), what its runs are given, as their `data.json` has it.
     """
 
     name: str
@@ -60,3 +62,5 @@ class Study:
     comparisons: tuple[tuple[Side, Side], ...]
     measures: tuple[str, ...] = ("weighted_f1", "macro_f1")
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    given: Mapping[tuple[str, str], Mapping[str, Any]] = dataclasses.field(default_factory=dict)

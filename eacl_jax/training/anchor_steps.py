@@ -54,16 +54,20 @@ class AnchorEpoch:
         examples: Mapping[str, np.ndarray],
         size: int,
         mesh: Mesh,
+        *,
+        compiled: dict[int, Callable[..., Any]] | None = None,
     ) -> None:
         """Args:
         train_step: from `loop.make_train_step`; its batches hold rows of `examples`, and `weights`.
         examples: arrays [N, ...] by name, copied to the devices once.
         size: examples a batch, B.
         mesh: everything is whole on all its devices.
+        compiled: by number of steps, what another run has compiled for arrays of the same shapes;
+          what this one compiles is added.
         """
         self._size, self._sharding = size, replicated(mesh)
         self._examples = put(dict(examples), self._sharding)
-        self._compiled: dict[int, Callable[..., Any]] = {}
+        self._compiled = {} if compiled is None else compiled
 
         def epoch(
             state: TrainState, examples: Any, order: Order, key: jax.Array

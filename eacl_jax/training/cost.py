@@ -2,14 +2,25 @@
 no part of the results.
 """
 
+import contextlib
 import dataclasses
+import statistics
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
+import numpy as np
+
+from eacl_jax.config import Stage
 from eacl_jax.errors import UserError
 from eacl_jax.files import whole
 from eacl_jax.files.records import bounded, build, read_json
+from eacl_jax.training.experiment import Experiment
 
+# Where "5" written sets the process' peak of memory to what it has now (proc(5)).
+_PEAK = Path("/proc/self/clear_refs")
 FILE = "cost.json"
 
 
@@ -18,7 +29,7 @@ class Cost:
     """Of a run.
 
     Attributes:
-      parameters: of encoder and heads.
+      parameters: of encoder, heads and learned anchors.
       trained: of these, in stage one at any time.
       train_examples: utterances of an epoch of stage one.
       examples_per_second: of stage one's steps, the median; evaluation and compilation left out.
@@ -45,6 +56,82 @@ class Cost:
     def seconds_an_epoch(self) -> float:
         """Of stage one's steps."""
         return self.train_examples / max(self.examples_per_second, 1e-9)
+
+
+class Clock:
+    """Measures a run from when it is made. On a CPU the process' peak of memory begins anew."""
+
+    def __init__(self, *, resumed: bool) -> None:
+        """`resumed`: whether the run goes on from a checkpoint."""
+        self._resumed, self._started = resumed, time.perf_counter()
+        with contextlib.suppress(OSError):  # not on every system
+            _PEAK.write_text("5")
+
+    def cost(self, experiment: Experiment, history: Sequence[Mapping[str, Any]]) -> Cost:
+        """Of the run until now.
+
+        Args:
+          experiment: its inputs.
+          history: rows of its `metrics.jsonl`.
+        """
+        speeds = [
+            row["examples_per_second"]
+            for row in history
+            if row["stage"] == Stage.ONE.number and "examples_per_second" in row
+        ]
+        device = jax.devices()[0]
+        return Cost(
+            parameters=sum(x.size for x in jax.tree.leaves(experiment.params))
+            + _free_parameters(experiment),
+            trained=trained_parameters(experiment),
+            train_examples=len(experiment.examples["train"]),
+            examples_per_second=statistics.median(speeds) if speeds else 0.0,
+            epochs=experiment.config.stage_one.epochs,
+            seconds=time.perf_counter() - self._started,
+            peak_bytes=_peak_bytes(device),
+            device=f"{jax.device_count()} x {device.device_kind}",
+            resumed=self._resumed,
+        )
+
+
+def trained_parameters(experiment: Experiment) -> int:
+    """How many parameters stage one changes at any time."""
+    config, rates, params = experiment.config, experiment.rates, experiment.params
+    if rates.factors is None:
+        counts = jax.tree.map(lambda x: x.size, params)
+    else:
+        # A factor is one for the whole parameter, or one for each layer of a stacked one.
+        counts = jax.tree.map(
+            lambda x, factor: int(np.broadcast_to(factor != 0, x.shape).sum()),
+            params,
+            rates.factors,
+        )
+    # What the objective does not reach.
+    unused = {"mapping"} if config.classifies else set()
+    unused |= {"predictor"} if config.loss.ce_weight == 0 else set()
+    total = sum(
+        sum(jax.tree.leaves(branch)) for name, branch in counts.items() if name not in unused
+    )
+    return total + _free_parameters(experiment)
+
+
+def _free_parameters(experiment: Experiment) -> int:
+    """Those of anchors that are learned, beside the model's."""
+    if experiment.config.anchors.source != "learned" or experiment.config.classifies:
+        return 0
+    width = experiment.params["mapping"]["hidden"]["kernel"].shape[0]
+    return len(experiment.counts) * width
+
+
+def _peak_bytes(device: Any) -> int | None:
+    stats = device.memory_stats() if device.platform != "cpu" else None
+    if stats:
+        return stats.get("peak_bytes_in_use")
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
+            if line.startswith("VmHWM:"):
+                return 1024 * int(line.split()[1])
+    return None
 
 
 def write_cost(folder: Path, cost: Cost) -> None:

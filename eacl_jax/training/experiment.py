@@ -6,28 +6,51 @@ import dataclasses
 import functools
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from flax import nnx
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from eacl_jax import corpora, encoders
-from eacl_jax.config import Config, DataConfig, EncoderConfig
+from eacl_jax.config import Config, DataConfig, EncoderConfig, RunConfig
 from eacl_jax.data import prompt_cache
 from eacl_jax.data.batching import Batch
 from eacl_jax.data.prompts import Example, warn_about
 from eacl_jax.dialogue import SPLITS, Corpus
 from eacl_jax.errors import UserError
-from eacl_jax.model.anchors import check_words, label_batch
+from eacl_jax.model.anchors import (
+    AnchorSource,
+    Axes,
+    Beginning,
+    check_words,
+    label_batch,
+    source_of,
+)
 from eacl_jax.model.mesh import AXIS, Mesh, make_mesh, put, replicated
 from eacl_jax.model.passes import Passes
+from eacl_jax.model.rarity import Rarity, draw_probabilities
 from eacl_jax.model.representer import Model
+from eacl_jax.model.scores import Answering
 from eacl_jax.model.task import SingleLabel
 from eacl_jax.training.rates import Rates, stage_one_rates
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class Shared:
+    """What is made once for several runs, by name: the corpus' prompts, or what is compiled."""
+
+    def __init__(self) -> None:
+        self._made: dict[Hashable, Any] = {}
+
+    def once(self, name: Hashable, make: Callable[[], T]) -> T:
+        """What `make` made when the name was first asked for."""
+        if name not in self._made:
+            self._made[name] = make()
+        return self._made[name]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +70,8 @@ class Experiment:
       rates: how much each parameter's own rate differs in stage one, and when it begins to learn.
       labels: the label words, tokenized.
       mesh: devices.
+      inputs: shared with runs on the same corpus by the same encoder.
+      shared: shared with runs that differ in nothing but their seed: what is compiled.
     """
 
     config: Config
@@ -60,6 +85,8 @@ class Experiment:
     rates: Rates
     labels: Batch
     mesh: Mesh
+    inputs: Shared
+    shared: Shared
 
     @property
     def fingerprint(self) -> str:
@@ -95,12 +122,64 @@ class Experiment:
         compiled once.
         """
         config = self.config
-        return Passes(
-            self.merge,
-            self.mesh,
-            size=config.batch.eval_batch_size,
-            max_tokens=config.prompt.max_tokens,
+        return self.shared.once(
+            "passes",
+            lambda: Passes(
+                self.merge,
+                self.mesh,
+                size=config.batch.eval_batch_size,
+                max_tokens=config.prompt.max_tokens,
+            ),
         )
+
+    @functools.cached_property
+    def source(self) -> AnchorSource:
+        """Where stage one's anchors come from."""
+        config = self.config
+        if config.classifies:
+            return Axes(len(self.corpus.taxonomy))
+        return source_of(config.anchors)
+
+    @property
+    def beginning(self) -> Beginning:
+        """Of which the anchors' source makes what it needs."""
+        config, params, encoding = self.config, self.params, self.encoding
+        of_the_encoder = (
+            "readouts",
+            *(config.prompt, config.readout, config.compat.trailing_space),
+            config.seed if config.encoder.random_weights else None,
+        )
+        return Beginning(
+            labels=self.labels,
+            encode=lambda labels: encoding.encode_labels(params, labels),
+            readouts=lambda: self.inputs.once(
+                of_the_encoder, lambda: encoding.read(params, self.examples["train"])
+            ),
+            gold=self.gold("train"),
+            names=self.corpus.taxonomy.labels,
+            width=params["mapping"]["output"]["bias"].shape[0],
+            seed=config.seed,
+        )
+
+    @functools.cached_property
+    def counts(self) -> Int[np.ndarray, " C"]:
+        """Training examples of each label."""
+        return np.bincount(self.gold("train"), minlength=len(self.corpus.taxonomy))
+
+    @property
+    def rarity(self) -> Rarity:
+        """What the cross-entropies are given for rare labels."""
+        return Rarity.of(self.config.loss, self.counts)
+
+    @property
+    def draw_probabilities(self) -> Float[np.ndarray, " N"] | None:
+        """Of the training examples; None where each is drawn once an epoch."""
+        balance = self.config.batch.balance
+        return draw_probabilities(self.gold("train"), balance) if balance else None
+
+    def answering(self, offsets: tuple[float, ...] = ()) -> Answering:
+        """How anchors answer."""
+        return Answering(self.config.loss.temperature, self.config.anchors_per_label, offsets)
 
     def merge(self, params: Any) -> Model:
         """The model with these parameters; inside a jitted function or for one call."""
@@ -121,6 +200,18 @@ class Loaded:
     corpus: Corpus
     pretrained: encoders.LoadedEncoder
     identity: Mapping[str, str]
+    inputs: Shared = dataclasses.field(default_factory=Shared)
+    _compiled: dict[Hashable, Shared] = dataclasses.field(default_factory=dict)
+
+    def compiled(self, config: Config, mesh: Mesh) -> Shared:
+        """What is compiled for the runs of a configuration, whatever their seed. Only the last
+        asked for is kept: each has its memory.
+        """
+        name = dataclasses.replace(config, seed=0, run=RunConfig()), mesh
+        if name not in self._compiled:
+            self._compiled.clear()
+            self._compiled[name] = Shared()
+        return self._compiled[name]
 
 
 def load(config: Config) -> Loaded:
@@ -173,13 +264,16 @@ def prepare(
             f" reads at most {longest} tokens."
         )
     check_words(pretrained.tokenizer, corpus.taxonomy)
-    examples = prompt_cache.corpus_examples(
-        corpus,
-        pretrained.tokenizer,
-        config.prompt,
-        readout=config.readout,
-        trailing_space=config.compat.trailing_space,
-        cache=corpora.cache_folder(config.data),
+    examples = loaded.inputs.once(
+        ("examples", config.prompt, config.readout, config.compat.trailing_space),
+        lambda: prompt_cache.corpus_examples(
+            corpus,
+            pretrained.tokenizer,
+            config.prompt,
+            readout=config.readout,
+            trailing_space=config.compat.trailing_space,
+            cache=corpora.cache_folder(config.data),
+        ),
     )
     warn_about(
         (example for items in examples.values() for example in items), config.prompt.max_tokens
@@ -189,6 +283,7 @@ def prepare(
         len(corpus.taxonomy),
         config.model,
         readout=config.readout,
+        classifies=config.classifies,
         rngs=nnx.Rngs(config.seed),
     )
     graphdef, state = nnx.split(model, nnx.Param)
@@ -208,4 +303,6 @@ def prepare(
         rates=stage_one_rates(config.stage_one, params, pretrained.module),
         labels=label_batch(pretrained.tokenizer, corpus.taxonomy),
         mesh=mesh,
+        inputs=loaded.inputs,
+        shared=loaded.compiled(config, mesh),
     )

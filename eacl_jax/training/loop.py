@@ -15,6 +15,9 @@ import optax
 from eacl_jax.model.mesh import Mesh, replicated
 from eacl_jax.training.profiling import Profiler
 
+# No number as the other terms of a loss, but new constants.
+MEMORY = "memory"
+
 LossFn = Callable[[Any, Any, Any, jax.Array], tuple[jax.Array, dict[str, jax.Array]]]
 
 
@@ -27,7 +30,8 @@ class TrainState:
       step: int32 scalar, optimizer steps done.
       params: nested dict of float32 arrays.
       opt_state: of the optax transformation.
-      constants: arrays that the loss reads and nothing changes (label encodings).
+      constants: arrays that the loss reads and the optimizer does not change (label encodings); a
+        term of the loss by the name `MEMORY` takes the places of those of its names.
     """
 
     step: Any
@@ -71,10 +75,12 @@ def make_train_step(
         )
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        metrics = {"loss": value, **terms, "grad_norm": optax.tree.norm(gradients)}
-        return dataclasses.replace(
-            state, step=state.step + 1, params=params, opt_state=opt_state
-        ), metrics
+        numbers = {name: term for name, term in terms.items() if name != MEMORY}
+        metrics = {"loss": value, **numbers, "grad_norm": optax.tree.norm(gradients)}
+        constants = state.constants
+        if MEMORY in terms:
+            constants = {**constants, **terms[MEMORY]}
+        return TrainState(state.step + 1, params, opt_state, constants), metrics
 
     return jax.jit(step, donate_argnums=0, out_shardings=replicated(mesh))
 

@@ -17,20 +17,30 @@ from eacl_jax.model.names import path_name
 T = TypeVar("T")
 
 # Every parameter matches exactly one row of each table (`assign` checks it).
-RATE_GROUPS = (("encoder/.*", "encoder"), ("(predictor|mapping)/.*", "heads"))
+RATE_GROUPS = (("encoder/.*", "encoder"), ("(predictor|mapping)/.*|label_encodings", "heads"))
 # Spared from decay: whatever is called a bias, by its own name or that of the module it is the
 # table of, and norms' scales.
 _BIAS = r".*bias[^/]*(/[^/]+)?"
 _OTHER = rf"(?!{_BIAS}\Z)"
-DECAYED = ((_BIAS, False), (rf"{_OTHER}.*/scale", False), (rf"{_OTHER}.*/(kernel|embedding)", True))
+_FREE = ("label_encodings", False)
+DECAYED = (
+    _FREE,
+    (_BIAS, False),
+    (rf"{_OTHER}.*/scale", False),
+    (rf"{_OTHER}.*/(kernel|embedding)", True),
+)
 DECAYED_WITH_MAPPING_NORM = (
+    _FREE,
     (_BIAS, False),
     (rf"{_OTHER}(?!mapping/).*/scale", False),
     (rf"{_OTHER}(mapping/norm/scale|.*/(kernel|embedding))", True),
 )
 # Adam's memory of gradients and of their squares.
 _B1, _B2 = 0.9, 0.999
-STAGE_TWO_GROUPS = (("anchors", "anchors"), ("(encoder|predictor|mapping)/.*", "frozen"))
+STAGE_TWO_GROUPS = (
+    ("anchors", "anchors"),
+    ("(encoder|predictor|mapping)/.*|label_encodings", "frozen"),
+)
 
 
 class Rates(NamedTuple):
@@ -52,6 +62,21 @@ class Rates(NamedTuple):
     factors: Any = None
     frozen: Any = None
     first_epochs: Any = None
+
+    def with_heads(self, params: Any) -> "Rates":
+        """For parameters that have more branches, which learn from the start and in full."""
+
+        def extended(tree: Any, value: Any) -> Any:
+            if tree is None:
+                return None
+            more = {name: branch for name, branch in params.items() if name not in tree}
+            return {**tree, **jax.tree.map(lambda _: np.asarray(value), more)}
+
+        return Rates(
+            extended(self.factors, np.float32(1)),
+            extended(self.frozen, False),
+            extended(self.first_epochs, np.int32(0)),
+        )
 
 
 def assign(params: Any, table: Sequence[tuple[str, T]]) -> Any:

@@ -11,36 +11,9 @@ from rich.text import Text
 
 from eacl_jax.config import Stage
 from eacl_jax.model.metrics import title
-from eacl_jax.model.scores import host_scores
 from eacl_jax.recognizer.results import Baseline, Calibration, Results, Scores, StageScores
 from eacl_jax.training.experiment import Experiment
 from eacl_jax.training.stage import HEADLINE, StageResult, score
-
-
-def calibrate(
-    experiment: Experiment, reps: Mapping[str, np.ndarray], anchors: np.ndarray
-) -> Calibration:
-    """The temperature that fits dev, and by split the expected calibration error in percent with it
-    and without.
-    """
-    scores = {
-        split: host_scores(reps[split], anchors, temperature=experiment.config.loss.temperature)
-        for split in ("dev", "test")
-    }
-    task = experiment.task
-    temperature = task.fit_temperature(scores["dev"], experiment.gold("dev"))
-
-    def errors(temperature: float) -> dict[str, float]:
-        return {
-            split: task.calibration_error(scores[split], experiment.gold(split), temperature)
-            for split in scores
-        }
-
-    return Calibration(
-        temperature=temperature,
-        expected_calibration_error=errors(temperature),
-        expected_calibration_error_uncalibrated=errors(1.0),
-    )
 
 
 def summarize(

@@ -2,11 +2,12 @@
 and programs.
 
 The folder: `config.json`, `data.json`, `checkpoints/`, `metrics.jsonl`, `tensorboard/`, `model/`,
-`report/`, `profile/` where it was asked for, and `results.json`, which is written last: where it
-is, the run is complete.
+`report/`, `profile/` where it was asked for, `outputs.safetensors` (what was answered), `cost.json`
+and `results.json`, which is written last: where it is, the run is complete.
 """
 
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 import jax
@@ -21,13 +22,18 @@ from eacl_jax.recognizer.facts import Facts
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.recognizer.results import Results
 from eacl_jax.training import run_folder
-from eacl_jax.training.experiment import Experiment, prepare
+from eacl_jax.training.answers import answer, outputs_of
+from eacl_jax.training.cost import Clock, write_cost
+from eacl_jax.training.experiment import Experiment, Loaded, prepare
 from eacl_jax.training.loop import NonFiniteLossError, StopRequest
+from eacl_jax.training.outputs import write_outputs
 from eacl_jax.training.recording import MetricsLog, say
-from eacl_jax.training.results import calibrate, print_results, summarize
-from eacl_jax.training.stage import StageContext, predictions
+from eacl_jax.training.results import print_results, summarize
+from eacl_jax.training.stage import StageContext, Watch
 from eacl_jax.training.stage_one import run_stage_one
 from eacl_jax.training.stage_two import run_stage_two
+
+PRODUCTS = ("model", "report")
 
 
 def train(
@@ -38,6 +44,9 @@ def train(
     profile: int = 0,
     stop: StopRequest | None = None,
     console: Console | None = None,
+    loaded: Loaded | None = None,
+    keep: Collection[str] = PRODUCTS,
+    watch: Watch | None = None,
 ) -> Results:
     """Runs both stages, or goes on with what is in the folder. A program may call it from any
     thread, as often as it likes.
@@ -51,6 +60,9 @@ def train(
         `profiling.Profiler`.
       stop: with which the caller may ask the run to stop; without it nothing stops it.
       console: where to say how it goes.
+      loaded: by `experiment.load`, shared with other runs of this process; None: read anew.
+      keep: which of `PRODUCTS` to write.
+      watch: told each epoch's scores.
 
     Returns:
       What it gave, as `results.json` holds it.
@@ -70,11 +82,13 @@ def train(
         run_folder.check(config, workdir, resume)
         if (results := _complete(config, workdir, console)) is not None:
             return results
-        experiment = prepare(config)
+        clock = Clock(resumed=(workdir / "checkpoints").is_dir())
+        experiment = prepare(config, loaded=loaded)
         try:
             _begin(experiment, workdir)
             with (stop or StopRequest()).heeding() as heeded:
-                return _run(experiment, StageContext(workdir, console, heeded, profile))
+                context = StageContext(workdir, console, heeded, profile, watch)
+                return _run(experiment, context, keep, clock)
         except UserError:
             raise
         except NonFiniteLossError as error:
@@ -122,7 +136,9 @@ def _complete(config: Config, workdir: Path, console: Console) -> Results | None
     return results
 
 
-def _run(experiment: Experiment, context: StageContext) -> Results:
+def _run(
+    experiment: Experiment, context: StageContext, keep: Collection[str], clock: Clock
+) -> Results:
     console, workdir = context.console, context.workdir
     _announce(experiment, context)
     first = run_stage_one(experiment, context)
@@ -133,55 +149,71 @@ def _run(experiment: Experiment, context: StageContext) -> Results:
     second = run_stage_two(experiment, context, first, reps)
 
     stages = {Stage.ONE: first, Stage.TWO: second}
-    predicted = {
-        stage: {
-            split: predictions(experiment.task, reps[split], found.anchors)
-            for split in ("dev", "test")
-        }
-        for stage, found in stages.items()
-    }
-    calibration = {
-        name: calibrate(experiment, reps, stage.anchors) for name, stage in stages.items()
-    }
-    results = summarize(experiment, stages, predicted, calibration)
+    anchors = {stage.value: found.anchors for stage, found in stages.items()}
+    answered = {stage: answer(experiment, reps, found.anchors) for stage, found in stages.items()}
+    results = summarize(
+        experiment,
+        stages,
+        {stage: found.answers for stage, found in answered.items()},
+        {stage: found.calibration for stage, found in answered.items()},
+    )
+    write_outputs(workdir, outputs_of(experiment, reps["test"], anchors, answered))
     # The encoder is read again, for label words to come.
     if encoders.identify(experiment.config.encoder) != experiment.encoder_identity:
         raise UserError(
             f"the files of the encoder {experiment.config.encoder.path} changed while the run went"
             " on; put the former ones back and run the same command again."
         )
-    recognizer = EmotionRecognizer.from_training(
-        experiment.config,
-        experiment.corpus.taxonomy,
-        tokenizer=experiment.tokenizer,
-        encoder_config=experiment.encoder_config,
-        graphdef=experiment.graphdef,
-        params=second.params,
-        anchors={name.value: stage.anchors for name, stage in stages.items()},
-        calibration={name.value: found.temperature for name, found in calibration.items()},
-        facts=Facts.of_run(
+    said = []
+    if "model" in keep:
+        recognizer = EmotionRecognizer.from_training(
             experiment.config,
-            experiment.corpus,
-            {split: experiment.gold(split) for split in experiment.examples},
-            results,
-        ),
-    )
-    recognizer.save_pretrained(workdir / "model")
-    page = reports.write_report(
-        workdir / "report",
-        config=experiment.config.to_dict(),
-        corpus=experiment.corpus.name,
-        labels=experiment.corpus.taxonomy.labels,
-        results=results.to_json(),
-        history=MetricsLog(workdir / "metrics.jsonl").rows(),
-        gold=experiment.gold("test"),
-        predictions={name.value: by_split["test"] for name, by_split in predicted.items()},
-        representations=reps["test"],
-        anchors={name.value: stage.anchors for name, stage in stages.items()},
-    )
+            experiment.corpus.taxonomy,
+            tokenizer=experiment.tokenizer,
+            encoder_config=experiment.encoder_config,
+            graphdef=experiment.graphdef,
+            params=second.params,
+            anchors=anchors,
+            calibration={
+                stage.value: found.calibration.temperature for stage, found in answered.items()
+            },
+            offsets={
+                stage.value: found.answering.offsets
+                for stage, found in answered.items()
+                if found.answering.offsets
+            },
+            facts=Facts.of_run(
+                experiment.config,
+                experiment.corpus,
+                {split: experiment.gold(split) for split in experiment.examples},
+                results,
+            ),
+        )
+        recognizer.save_pretrained(workdir / "model")
+        said.append(f"model    {workdir / 'model'}")
+    if "report" in keep:
+        page = reports.write_report(
+            workdir / "report",
+            config=experiment.config.to_dict(),
+            corpus=experiment.corpus.name,
+            labels=experiment.corpus.taxonomy.labels,
+            results=results.to_json(),
+            history=MetricsLog(workdir / "metrics.jsonl").rows(),
+            gold=experiment.gold("test"),
+            predictions={stage.value: found.answers["test"] for stage, found in answered.items()},
+            representations=reps["test"],
+            # Of several anchors a label, their mean.
+            anchors={
+                name: found.reshape(len(experiment.counts), -1, found.shape[1]).mean(axis=1)
+                for name, found in anchors.items()
+            },
+        )
+        said.insert(0, f"report   {page}")
+    write_cost(workdir, clock.cost(experiment, MetricsLog(workdir / "metrics.jsonl").rows()))
     whole.write_json(workdir / run_folder.RESULTS, results.to_json())
     print_results(results, console)
-    say(console, f"report   {page}\nmodel    {workdir / 'model'}")
+    if said:
+        say(console, "\n".join(said))
     return results
 
 

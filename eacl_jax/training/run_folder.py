@@ -94,17 +94,23 @@ def check(config: Config, workdir: Path, resume: bool) -> None:
             f"workdir {workdir} holds a run, which is not to be resumed; name another folder or"
             " delete this one."
         )
-    there, wanted = _flatten(read_config(workdir).to_dict()), _flatten(config.to_dict())
-    different = [
-        f"{k}: there {there[k]!r}, now {v!r}"
-        for k, v in wanted.items()
-        if there[k] != v and not k.startswith(_MAY_DIFFER)
-    ]
-    if different:
+    if different := differences(read_config(workdir), config):
         raise UserError(
             f"workdir {workdir} holds a run of another configuration; name another folder, or"
             " delete this one. They differ in\n  " + "\n  ".join(different)
         )
+
+
+def differences(before: Config, now: Config) -> list[str]:
+    """A line for each setting that a run may not go on with; where things are, and what is printed,
+    may change.
+    """
+    there, wanted = _flatten(before.to_dict()), _flatten(now.to_dict())
+    return [
+        f"{k}: there {there[k]!r}, now {v!r}"
+        for k, v in wanted.items()
+        if there[k] != v and not k.startswith(_MAY_DIFFER)
+    ]
 
 
 def read_config(workdir: Path) -> Config:
@@ -207,7 +213,7 @@ def check_data(workdir: Path, now: Mapping[str, Any]) -> None:
             f"workdir {workdir} does not say what its run was trained on: {DATA} is missing, or of"
             " an earlier version. Name another folder, or delete this one and train again."
         )
-    if different := _differences(there, now):
+    if different := data_differences(there, now):
         raise UserError(
             f"workdir {workdir} holds a run that was given something else; give the same, or name"
             " another folder. They differ in\n  " + "\n  ".join(different)
@@ -325,8 +331,10 @@ def _content(workdir: Path) -> list[str]:
     return [path.name for path in workdir.iterdir() if not path.name.startswith(".")]
 
 
-def _differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Lines that say what differs; `tokens` are compared where both have them."""
+def data_differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """A line for each difference of two `describe` gave; `tokens` are compared where both have
+    them.
+    """
     lines = []
     for split in SPLITS:
         before, after = (_group(_group(side, "corpus"), split) for side in (there, now))

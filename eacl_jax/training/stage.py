@@ -17,7 +17,7 @@ from rich.console import Console
 from eacl_jax.config import Config, Stage
 from eacl_jax.errors import UserError
 from eacl_jax.model.names import path_name
-from eacl_jax.model.scores import host_cosines
+from eacl_jax.model.scores import Answering
 from eacl_jax.model.task import Task
 from eacl_jax.training.anchor_steps import AnchorEpoch, adapt
 from eacl_jax.training.checkpoint import Checkpoints
@@ -29,16 +29,21 @@ from eacl_jax.training.recording import Recorder, say
 HEADLINE = ("weighted_f1", "accuracy", "macro_f1")
 
 
+# (stage, epoch, scores by split), after each epoch but before its checkpoint.
+Watch = Callable[[Stage, int, Mapping[str, Mapping[str, Any]]], None]
+
+
 @dataclasses.dataclass(frozen=True)
 class StageContext:
-    """Where a stage writes, where it reports, who may stop it, and how many steps of stage one are
-    traced.
+    """Where a stage writes, where it reports, who may stop it, how many steps of stage one are
+    traced, and who is told each epoch's scores.
     """
 
     workdir: Path
     console: Console
     stop: StopRequest
     profile: int = 0
+    watch: Watch | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,16 +51,16 @@ class StageResult:
     """A finished stage.
 
     Attributes:
-      best_epoch: the chosen one, counted from 1.
+      best_epoch: the chosen one, counted from 1; 0 where stage two left the anchors as they were.
       params: the parameters chosen (stage two: with branch `anchors`).
       constants: label encodings, or label tokens where anchors are live.
-      anchors: float32 [C, m].
+      anchors: float32 [C k, m].
     """
 
     best_epoch: int
     params: Any
     constants: Any
-    anchors: Float[np.ndarray, "C m"]
+    anchors: Float[np.ndarray, "A m"]
 
 
 def scored_splits(config: Config) -> tuple[str, ...]:
@@ -71,30 +76,39 @@ def score(experiment: Experiment, split: str, predicted: Int[np.ndarray, " N"]) 
 
 
 def predictions(
-    task: Task, reps: Float[np.ndarray, "N m"], anchors: Float[np.ndarray, "C m"]
+    task: Task,
+    answering: Answering,
+    reps: Float[np.ndarray, "N m"],
+    anchors: Float[np.ndarray, "A m"],
 ) -> Int[np.ndarray, " N"]:
     """The answer to each representation, decided as `EmotionRecognizer.answer` does."""
-    return task.decide(host_cosines(reps, anchors))
+    cosines = answering.cosines(reps, anchors)
+    return task.decide(answering.scores(cosines) if answering.offsets else cosines)
 
 
 def _not_finite(tree: Any) -> list[str]:
     """Names of the arrays that hold NaN or infinity."""
-    finite = jax.jit(lambda tree: jax.tree.map(lambda x: jnp.isfinite(x).all(), tree))(tree)
     return [
         path_name(path)
-        for path, fine in jax.tree_util.tree_flatten_with_path(finite)[0]
+        for path, fine in jax.tree_util.tree_flatten_with_path(_finite(tree))[0]
         if not fine
     ]
+
+
+@jax.jit
+def _finite(tree: Any) -> Any:
+    return jax.tree.map(lambda x: jnp.isfinite(x).all(), tree)
 
 
 def scores_by_split(
     experiment: Experiment,
     reps: Mapping[str, Float[np.ndarray, "N m"]],
-    anchors: Float[np.ndarray, "C m"],
+    anchors: Float[np.ndarray, "A m"],
 ) -> dict[str, dict[str, Any]]:
     """Scores of the splits whose representations are given, in percent."""
+    task, answering = experiment.task, experiment.answering()
     return {
-        split: score(experiment, split, predictions(experiment.task, reps[split], anchors))
+        split: score(experiment, split, predictions(task, answering, reps[split], anchors))
         for split in reps
     }
 
@@ -147,6 +161,7 @@ class StageRun:
         self._checkpoints = Checkpoints(self._folder, anew=self._anew)
         self._scores: dict[str, dict[str, Any]] | None = None
         self._best: dict[str, Any] = {"best_epoch": 0, "best_rank": None}
+        self.resumed = False
         self._score: Callable[[TrainState], dict[str, dict[str, Any]]]
 
     def __enter__(self) -> "StageRun":
@@ -160,6 +175,7 @@ class StageRun:
         there is none.
         """
         start = self._checkpoints.latest_step
+        self.resumed = start is not None
         if start is not None:
             restored, self._best = self._checkpoints.restore(
                 start, self._saving.saved(state), data=self._batches
@@ -177,7 +193,7 @@ class StageRun:
         if wrong := _not_finite(state.params):
             where = (
                 f"the checkpoint of step {start}"
-                if start
+                if start is not None
                 else f"the encoder {self._experiment.config.encoder.path}"
             )
             more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
@@ -257,6 +273,12 @@ class StageRun:
         saved, record = self._checkpoints.restore(step, self._saving.saved(state))
         return self._saving.restored(state, saved), record
 
+    def begin(self, state: TrainState, scores: dict[str, dict[str, Any]]) -> None:
+        """Has the state before the first step be one of those to choose from, as epoch 0."""
+        self._scores = scores
+        self._best = {"best_epoch": 0, "best_rank": list(self._rank(scores))}
+        self._save(state)
+
     def step(self, step: int, numbers: Mapping[str, float]) -> None:
         self._recorder.step(step, numbers)
 
@@ -267,6 +289,8 @@ class StageRun:
         if better:
             self._best = {"best_epoch": epoch, "best_rank": rank}
         self.say_epoch(epoch, int(state.step), self._scores, "best so far" if better else "")
+        if self._context.watch is not None:
+            self._context.watch(self._stage, epoch, self._scores)
 
     def say_epoch(
         self, epoch: int, step: int, scored: Mapping[str, Mapping[str, Any]], note: str

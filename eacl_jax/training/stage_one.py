@@ -1,11 +1,12 @@
 """Stage one: representation learning."""
 
+import dataclasses
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import jax
 import numpy as np
+import optax
 from flax import nnx
 from jaxtyping import Float
 
@@ -14,12 +15,13 @@ from eacl_jax.data.batching import Batch
 from eacl_jax.data.pipeline import batch_maker, steps_per_epoch, training_batches
 from eacl_jax.errors import UserError
 from eacl_jax.model import losses
-from eacl_jax.model.anchors import SOURCES, AnchorSource
+from eacl_jax.model.anchors import AnchorSource
 from eacl_jax.model.mesh import batch_shardings, put, replicated
+from eacl_jax.model.rarity import Rarity
 from eacl_jax.model.representer import Model
 from eacl_jax.training.chunks import Encode, Objective, chunked_value_and_grad
 from eacl_jax.training.experiment import Experiment
-from eacl_jax.training.loop import LossFn, TrainState, create_state, make_train_step
+from eacl_jax.training.loop import MEMORY, LossFn, TrainState, create_state, make_train_step
 from eacl_jax.training.optim import stage_one_optimizer
 from eacl_jax.training.stage import (
     StageContext,
@@ -37,21 +39,18 @@ def stage_one_loss(
     merge: Merge,
     source: AnchorSource,
     settings: LossConfig,
-    *,
-    constant_for_no_positive: bool = False,
+    **how: Any,
 ) -> LossFn:
     """The objective of stage one as `(params, constants, batch, key) -> (loss, terms)`.
 
     Args:
       merge: parameters -> Model.
       source: of the anchors.
-      settings: weights of the terms.
-      constant_for_no_positive: see `losses.supervised_contrastive`.
+      settings: weights of the terms; with `ce_weight=1` the cross-entropy is all that there is.
+      **how: `anchors_per_label` (1), `rarity` (none) and `constant_for_no_positive` (False), see
+        `losses.supervised_contrastive` and `Rarity`.
     """
-    encode, objective = (
-        _encode(merge),
-        _objective(merge, source, settings, constant_for_no_positive),
-    )
+    encode, objective = _encode(merge), _objective(merge, source, settings, **how)
 
     def loss(
         params: Any, constants: Any, batch: Batch, key: jax.Array
@@ -67,19 +66,16 @@ def stage_one_value_and_grad(
     source: AnchorSource,
     settings: LossConfig,
     *,
-    constant_for_no_positive: bool = False,
     chunks: int = 1,
+    **how: Any,
 ) -> Callable[..., Any]:
     """`jax.value_and_grad(stage_one_loss(...), has_aux=True)`, the rows encoded in so many
     chunks.
     """
     if chunks == 1:
-        loss = stage_one_loss(
-            merge, source, settings, constant_for_no_positive=constant_for_no_positive
-        )
-        return jax.value_and_grad(loss, has_aux=True)
+        return jax.value_and_grad(stage_one_loss(merge, source, settings, **how), has_aux=True)
     return chunked_value_and_grad(
-        _encode(merge), _objective(merge, source, settings, constant_for_no_positive), chunks
+        _encode(merge), _objective(merge, source, settings, **how), chunks
     )
 
 
@@ -93,29 +89,93 @@ def _encode(merge: Merge) -> Encode:
 
 
 def _objective(
-    merge: Merge, source: AnchorSource, settings: LossConfig, constant_for_no_positive: bool
+    merge: Merge,
+    source: AnchorSource,
+    settings: LossConfig,
+    *,
+    anchors_per_label: int = 1,
+    rarity: Rarity | None = None,
+    constant_for_no_positive: bool = False,
 ) -> Objective:
     """The loss of representations."""
+    rarity = rarity or Rarity()
+    cross_entropy: dict[str, Any] = {
+        "class_weights": rarity.class_weights,
+        "offsets": rarity.offsets,
+        "focal": settings.focal,
+    }
 
     def objective(
         params: Any, h: jax.Array, constants: Any, batch: Batch, key: jax.Array
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+    ) -> tuple[jax.Array, dict[str, Any]]:
         model = merge(params)
-        return losses.stage_one(
-            model.auxiliary_logits(h, deterministic=False, rngs=nnx.Rngs(dropout=key)),
-            model.mapping(h),
+        logits = model.auxiliary_logits(h, deterministic=False, rngs=nnx.Rngs(dropout=key))
+        if settings.ce_weight == 1:
+            return losses.cross_entropy(
+                logits, batch.labels, weights=batch.weights, **cross_entropy
+            ), {}
+        reps = model.mapping(h)
+        value, terms = losses.stage_one(
+            logits,
+            reps,
             batch.labels,
-            model.mapping(source.encodings(model.encode_labels, constants)),
+            source.anchors(model, params, constants),
             temperature=settings.temperature,
             ce_weight=settings.ce_weight,
             angle_weight=settings.angle_weight,
             form=settings.form,
             use_anchors=settings.use_anchors,
+            balanced=settings.balanced,
+            anchors_per_label=anchors_per_label,
             weights=batch.weights,
             constant_for_no_positive=constant_for_no_positive,
+            **cross_entropy,
         )
+        memory = source.memory(constants, reps, batch.labels, batch.weights)
+        return value, {**terms, MEMORY: memory} if memory else terms
 
     return objective
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Compiled:
+    """What runs that differ in their seed alone share: jitted functions, and their parts."""
+
+    source: AnchorSource
+    optimizer: optax.GradientTransformation
+    train_step: Callable[..., Any]
+    anchors: Callable[[Any, Any], jax.Array]
+
+    @classmethod
+    def of(cls, experiment: Experiment, params: Any, per_epoch: int) -> "_Compiled":
+        """`params`: like those that are trained."""
+        config, merge = experiment.config, experiment.merge
+        source = experiment.source
+        optimizer = stage_one_optimizer(
+            config.stage_one,
+            params,
+            per_epoch,
+            rates=experiment.rates.with_heads(params),
+            decay_mapping_norm=config.compat.decay_mapping_norm,
+        )
+        value_and_grad = stage_one_value_and_grad(
+            merge,
+            source,
+            config.loss,
+            anchors_per_label=config.anchors_per_label,
+            rarity=experiment.rarity,
+            constant_for_no_positive=config.compat.constant_for_no_positive,
+            chunks=config.stage_one.chunks,
+        )
+        return cls(
+            source,
+            optimizer,
+            make_train_step(value_and_grad, optimizer, experiment.mesh),
+            jax.jit(
+                lambda params, constants: source.anchors(merge(params), params, constants),
+                out_shardings=replicated(experiment.mesh),
+            ),
+        )
 
 
 def run_stage_one(experiment: Experiment, context: StageContext) -> StageResult:
@@ -128,16 +188,13 @@ def run_stage_one(experiment: Experiment, context: StageContext) -> StageResult:
     settings = config.stage_one
     per_epoch = steps_per_epoch(len(experiment.examples["train"]), settings.batch_size)
     steps = min(per_epoch * settings.epochs, settings.max_steps or per_epoch * settings.epochs)
-    optimizer = stage_one_optimizer(
-        settings,
-        experiment.params,
-        per_epoch,
-        rates=experiment.rates,
-        decay_mapping_norm=config.compat.decay_mapping_norm,
+    beginning = experiment.beginning
+    params = {**experiment.params, **experiment.source.parameters(beginning)}
+    compiled = experiment.shared.once(
+        "stage one", lambda: _Compiled.of(experiment, params, per_epoch)
     )
-    source = SOURCES[config.anchors.encoding](experiment.labels)
-    constants = source.constants(partial(encoding.encode_labels, experiment.params))
-    state = put(create_state(experiment.params, constants, optimizer), replicated(experiment.mesh))
+    constants = compiled.source.constants(beginning)
+    state = put(create_state(params, constants, compiled.optimizer), replicated(experiment.mesh))
     make = batch_maker(
         experiment.examples["train"],
         settings.batch_size,
@@ -146,16 +203,15 @@ def run_stage_one(experiment: Experiment, context: StageContext) -> StageResult:
         row_multiple=experiment.row_multiple,
     )
     batches = training_batches(
-        len(experiment.examples["train"]), settings.batch_size, config.seed, make
+        len(experiment.examples["train"]),
+        settings.batch_size,
+        config.seed,
+        make,
+        probabilities=experiment.draw_probabilities,
     )
 
-    def anchors_of(params: Any, constants: Any) -> jax.Array:
-        return encoding.map(
-            params, source.encodings(partial(encoding.encode_labels, params), constants)
-        )
-
     def score(state: TrainState) -> dict[str, dict[str, Any]]:
-        anchors = np.asarray(anchors_of(state.params, state.constants))
+        anchors = np.asarray(compiled.anchors(state.params, state.constants))
         reps = {
             split: encoding.represent(state.params, experiment.examples[split])
             for split in scored_splits(config)
@@ -163,26 +219,18 @@ def run_stage_one(experiment: Experiment, context: StageContext) -> StageResult:
         return scores_by_split(experiment, reps, anchors)
 
     run = StageRun(experiment, context, Stage.ONE, batches, per_epoch, steps)
-    value_and_grad = stage_one_value_and_grad(
-        experiment.merge,
-        source,
-        config.loss,
-        constant_for_no_positive=config.compat.constant_for_no_positive,
-        chunks=settings.chunks,
-    )
     with run:
         state = run.resume(state)
-        _check_anchors(experiment, np.asarray(anchors_of(state.params, state.constants)))
+        _check_anchors(experiment, np.asarray(compiled.anchors(state.params, state.constants)))
         state = run.fit(
             state,
-            make_train_step(value_and_grad, optimizer, experiment.mesh),
+            compiled.train_step,
             score,
             place=lambda batch: put(batch, batch_shardings(experiment.mesh)),
         )
         best, record = run.best(state)
-    mapped = anchors_of(
-        state.params if config.compat.stale_anchors else best.params, best.constants
-    )
+    of = state if config.compat.stale_anchors else best
+    mapped = compiled.anchors(of.params, of.constants)
     return StageResult(record["best_epoch"], best.params, best.constants, np.asarray(mapped))
 
 
@@ -191,9 +239,10 @@ def _check_anchors(experiment: Experiment, anchors: Float[np.ndarray, "C m"]) ->
     blamed.
     """
     labels = experiment.corpus.taxonomy.labels
+    of_labels = anchors.reshape(len(labels), -1)
     if wrong := [
         repr(label)
-        for label, anchor in zip(labels, anchors, strict=True)
+        for label, anchor in zip(labels, of_labels, strict=True)
         if not np.isfinite(anchor).all()
     ]:
         raise UserError(

@@ -1,7 +1,7 @@
 """Stage two: anchor adaptation."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -9,11 +9,12 @@ import numpy as np
 import optax
 from jaxtyping import Float
 
-from eacl_jax.config import Stage
+from eacl_jax.config import LossConfig, Stage
 from eacl_jax.data.pipeline import steps_per_epoch, training_batches
 from eacl_jax.errors import UserError
 from eacl_jax.model import losses
 from eacl_jax.model.mesh import put, replicated
+from eacl_jax.model.rarity import Rarity
 from eacl_jax.training.anchor_steps import AnchorEpoch, fill
 from eacl_jax.training.experiment import Experiment
 from eacl_jax.training.loop import LossFn, TrainState, create_state, make_train_step
@@ -27,10 +28,13 @@ from eacl_jax.training.stage import (
 )
 
 
-def stage_two_loss(temperature: float) -> LossFn:
+def stage_two_loss(
+    settings: LossConfig, *, anchors_per_label: int = 1, rarity: Rarity | None = None
+) -> LossFn:
     """The objective of stage two as `(params, constants, batch, key) -> (loss, terms)`; a batch
     holds representations in place of tokens.
     """
+    rarity = rarity or Rarity()
 
     def loss(
         params: Any, constants: Any, batch: Mapping[str, jax.Array], key: jax.Array
@@ -39,7 +43,11 @@ def stage_two_loss(temperature: float) -> LossFn:
             batch["reps"],
             batch["labels"],
             params["anchors"],
-            temperature=temperature,
+            temperature=settings.temperature,
+            anchors_per_label=anchors_per_label,
+            class_weights=rarity.class_weights,
+            offsets=rarity.offsets,
+            focal=settings.focal,
             weights=batch["weights"],
         )
 
@@ -114,7 +122,9 @@ def run_stage_two(
                 " stage one."
             )
     alone = AnchorsAlone(first)
-    optimizer = stage_two_optimizer(settings, alone.params)
+    optimizer, train_step, compiled = experiment.shared.once(
+        "stage two", lambda: _compiled(experiment, alone.params)
+    )
     state = put(alone.state(optimizer), replicated(mesh))
     gold = experiment.gold("train")
     per_epoch = steps_per_epoch(len(gold), settings.batch_size)
@@ -123,13 +133,14 @@ def run_stage_two(
         settings.batch_size,
         config.seed,
         lambda indices: fill(indices, settings.batch_size),
+        probabilities=experiment.draw_probabilities,
     )
-    value_and_grad = jax.value_and_grad(stage_two_loss(config.loss.temperature), has_aux=True)
     epoch = AnchorEpoch(
-        make_train_step(value_and_grad, optimizer, mesh),
+        train_step,
         {"reps": reps["train"], "labels": gold.astype(np.int32)},
         settings.batch_size,
         mesh,
+        compiled=compiled,
     )
 
     def score(state: TrainState) -> dict[str, dict[str, Any]]:
@@ -147,8 +158,24 @@ def run_stage_two(
     )
     with run:
         state = run.resume(state)
-        if int(state.step) == 0:
-            run.say_epoch(0, 0, score(state), "anchors as stage one left them")
+        if not run.resumed:
+            before = score(state)
+            run.say_epoch(0, 0, before, "anchors as stage one left them")
+            if not config.compat.adapt_at_least_one_epoch:
+                run.begin(state, before)
         state = run.adapt(state, epoch, score)
         best, record = run.best(state)
     return alone.result(record["best_epoch"], best)
+
+
+def _compiled(
+    experiment: Experiment, params: Any
+) -> tuple[optax.GradientTransformation, Callable[..., Any], dict[int, Callable[..., Any]]]:
+    """The optimizer, the step, and what `AnchorEpoch` will compile: for all seeds."""
+    config = experiment.config
+    loss = stage_two_loss(
+        config.loss, anchors_per_label=config.anchors_per_label, rarity=experiment.rarity
+    )
+    optimizer = stage_two_optimizer(config.stage_two, params)
+    value_and_grad = jax.value_and_grad(loss, has_aux=True)
+    return optimizer, make_train_step(value_and_grad, optimizer, experiment.mesh), {}

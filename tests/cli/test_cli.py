@@ -15,10 +15,21 @@ from eacl_jax.config import Config
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.training import evaluation, run, run_folder
 from eacl_jax.training.loop import Interrupted, StopRequest
+from tests.stubs.recognizers import recognizer
 from tests.stubs.root import ROOT
 from tests.stubs.toys import make_config, make_corpus_files
 
-COMMANDS = ("train", "evaluate", "predict", "adapt", "serve", "export", "push", "encoders")
+COMMANDS = (
+    "train",
+    "study",
+    "evaluate",
+    "predict",
+    "adapt",
+    "serve",
+    "export",
+    "push",
+    "encoders",
+)
 
 
 def test_help_names_the_commands(eacl):
@@ -226,6 +237,21 @@ def test_adapt_saves_what_the_library_adapts(eacl, model, tmp_path):
     again = eacl("adapt", "--model", model, "--input", chats, *options)
     assert again.status == 2
     assert "new is there and not an empty folder" in again.errors
+
+
+def test_other_labels_are_refused_where_anchors_are_no_words(eacl, tmp_path):
+    recognizer(anchor_encoding="none").save_pretrained(tmp_path / "model")
+    chats = annotated(tmp_path / "chats.jsonl", joy="glee")
+    options = ("--model", tmp_path / "model", "--input", chats, "--output")
+    refused = eacl("adapt", *options, tmp_path / "new")
+    assert refused.status == 2
+    assert "  --map " in refused.errors
+    assert "--labels" not in refused.errors
+    for command, output in (("adapt", "new"), ("predict", "answers.csv")):
+        refused = eacl(command, *options, tmp_path / output, "--labels", "anger,glee,neutral")
+        assert refused.status == 2
+        assert "this recognizer's anchors were not made of words" in refused.errors
+        assert not (tmp_path / output).exists()
 
 
 def test_adapt_reads_csv(eacl, model, tmp_path):

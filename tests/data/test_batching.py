@@ -192,7 +192,7 @@ def test_packed_and_padded_give_the_same_loss_and_gradients(network):
     lengths = [5, 60, 17, 33, 8, 41, 12]
     loss = jax.jit(
         jax.value_and_grad(
-            stage_one.stage_one_loss(partial(nnx.merge, graphdef), Words(None), LossConfig()),
+            stage_one.stage_one_loss(partial(nnx.merge, graphdef), Words(), LossConfig()),
             has_aux=True,
         )
     )

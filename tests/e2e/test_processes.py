@@ -48,7 +48,7 @@ params = nnx.to_pure_dict(state)
 optimizer = stage_one_optimizer(Config().stage_one, params, 10)
 constants = {"label_encodings": np.ones((3, 16), np.float32) + np.eye(3, 16, dtype=np.float32)}
 state = put(loop.create_state(params, constants, optimizer), replicated(mesh))
-gradients = stage_one.stage_one_value_and_grad(lambda p: nnx.merge(graphdef, p), Words(None), Config().loss)
+gradients = stage_one.stage_one_value_and_grad(lambda p: nnx.merge(graphdef, p), Words(), Config().loss)
 step = loop.make_train_step(gradients, optimizer, mesh)
 # Rows come in multiples of two in either run, so that both have the same shapes and so the same dropout.
 make = batch_maker(examples, 8, BatchConfig(), max_tokens=64, row_multiple=2)

@@ -37,6 +37,8 @@ def test_folder_and_results(finished):
         "tensorboard",
         "model",
         "report",
+        "outputs.safetensors",
+        "cost.json",
         "results.json",
     }
     results = json.loads((finished / "results.json").read_text())

@@ -15,7 +15,7 @@ from eacl_jax import EmotionRecognizer
 from eacl_jax.encoders.prefix import PrefixShape
 from eacl_jax.errors import UserError
 from eacl_jax.export.pytorch import export_hf
-from tests.stubs.recognizers import DIALOGUES, EVERY_ARCHITECTURE, recognizer
+from tests.stubs.recognizers import ANSWERINGS, DIALOGUES, EVERY_ARCHITECTURE, recognizer
 
 
 def run_card(folder: Path) -> dict[str, Any]:
@@ -52,6 +52,13 @@ def test_every_architecture(name: str, tmp_path: Path, capsys) -> None:
 @pytest.mark.parametrize("readout", ["first", "mean"])
 def test_other_readouts(readout, tmp_path: Path) -> None:
     original = recognizer(readout=readout, scan_layers=True)
+    export_hf(original, tmp_path / "out")
+    compare(tmp_path / "out", original)
+
+
+@pytest.mark.parametrize("answering", ANSWERINGS)
+def test_other_answerings(answering, tmp_path: Path) -> None:
+    original = recognizer(**answering)
     export_hf(original, tmp_path / "out")
     compare(tmp_path / "out", original)
 

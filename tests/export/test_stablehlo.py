@@ -18,7 +18,7 @@ from eacl_jax.errors import UserError
 from eacl_jax.export import standalone
 from eacl_jax.export.parts import prompt_form
 from eacl_jax.export.stablehlo import export_stablehlo
-from tests.stubs.recognizers import DIALOGUES, EVERY_ARCHITECTURE, LABELS, recognizer
+from tests.stubs.recognizers import ANSWERINGS, DIALOGUES, EVERY_ARCHITECTURE, LABELS, recognizer
 
 # Those whose attention knows nothing of distances.
 ANY_LENGTH = {"bert", "electra", "roberta"}
@@ -101,6 +101,13 @@ def test_every_architecture(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("readout", ["first", "mean"])
 def test_other_readouts(readout, tmp_path: Path) -> None:
     original = recognizer(readout=readout, scan_layers=True)
+    export_stablehlo(original, tmp_path / "out", platforms=["cpu"])
+    compare(tmp_path / "out", original)
+
+
+@pytest.mark.parametrize("answering", ANSWERINGS)
+def test_other_answerings(answering, tmp_path: Path) -> None:
+    original = recognizer(**answering)
     export_stablehlo(original, tmp_path / "out", platforms=["cpu"])
     compare(tmp_path / "out", original)
 

@@ -104,7 +104,7 @@ def test_six_optimizer_steps_and_ten_adaptation_steps(golden, scan_layers):
     constants = {"label_encodings": jnp.asarray(run["label_encodings"])}
     state = put(loop.create_state(params, constants, optimizer), replicated(mesh))
     gradients = stage_one.stage_one_value_and_grad(
-        merge, Words(None), config.loss, constant_for_no_positive=True
+        merge, Words(), config.loss, constant_for_no_positive=True
     )
     step = loop.make_train_step(gradients, optimizer, mesh)
     for index in range(6):
@@ -141,7 +141,7 @@ def test_six_optimizer_steps_and_ten_adaptation_steps(golden, scan_layers):
     optimizer = stage_two_optimizer(StageTwoConfig(lr=1e-4, clip_norm=5.0), params)
     state = put(loop.create_state(params, constants, optimizer), replicated(mesh))
     step = loop.make_train_step(
-        jax.value_and_grad(stage_two.stage_two_loss(config.loss.temperature), has_aux=True),
+        jax.value_and_grad(stage_two.stage_two_loss(config.loss), has_aux=True),
         optimizer,
         mesh,
     )

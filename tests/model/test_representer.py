@@ -152,7 +152,7 @@ def test_mean_learns_with_filler_and_filler_counts_nothing(loaded, layout):
     batch = batches(examples)[layout]
     loss = jax.jit(
         jax.value_and_grad(
-            stage_one.stage_one_loss(partial(nnx.merge, graphdef), Words(None), LossConfig()),
+            stage_one.stage_one_loss(partial(nnx.merge, graphdef), Words(), LossConfig()),
             has_aux=True,
         )
     )
@@ -188,7 +188,7 @@ def test_mean_over_rows_on_eight_devices(loaded):
 
 
 def recognizer(loaded, **changes):
-    config = make_config({"prompt.max_tokens": 128}, anchors__encoding="live", **changes)
+    config = make_config({"prompt.max_tokens": 128}, anchors__source="live", **changes)
     graphdef, params = network(loaded, config.readout)
     anchors = np.random.default_rng(0).normal(size=(3, 16)).astype(np.float32)
     return EmotionRecognizer.from_training(

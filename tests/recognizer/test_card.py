@@ -178,6 +178,28 @@ def test_chosen_on_test_is_told(settings, facts) -> None:
     assert "chosen on test" not in body(card(settings, {}, facts))
 
 
+def test_how_anchors_answer(settings, facts) -> None:
+    usual = body(card(settings, {}, facts))
+    assert "the label whose anchor its representation is nearest to" in usual
+    assert "softmax(scores / T)" in usual
+    other = dataclasses.replace(
+        settings,
+        anchors_per_label=3,
+        offsets={"stage_two": (0.5, -1.25, 0.0)},
+        head="predictor",
+        anchor_encoding="none",
+    )
+    whole = body(card(other, {}, facts))
+    assert "a label has 3 anchors" in whole
+    assert "logits of a linear classifier" in whole
+    assert "scores: +0.5 for anger, -1.25 for joy, +0 for neutral." in whole
+    assert "softmax((scores + offsets) / T)" in whole
+    assert "not made of words" in whole
+    assert table(card(other, {}, facts), "## Labels") == [
+        [each] for each in ("label", *settings.labels)
+    ]
+
+
 def test_export_takes_the_facts_along(finished, facts, tmp_path) -> None:
     export_hf(EmotionRecognizer.from_pretrained(finished / "model"), tmp_path / "out")
     assert Facts.read(tmp_path / "out") == facts

@@ -43,6 +43,31 @@ def test_the_objective_is_minimized():
         assert min(nearby) > least
 
 
+def test_of_several_anchors_a_label_each_is_pulled_to_where_it_began():
+    reps, labels, first = problem(20)
+    start = np.stack([first, np.roll(first, 3, axis=1)], axis=1).reshape(6, 8)
+
+    def pooled(anchors):
+        score = np.exp(host_scores(reps, anchors, temperature=TAU)).reshape(-1, 3, 2).mean(axis=2)
+        log_p = np.log(score / score.sum(axis=1, keepdims=True))
+        away = (1 - np.diag(host_cosines(anchors, start))).sum()
+        return -log_p[np.arange(len(labels)), labels].mean() + PULL * away / len(labels)
+
+    adapted = adapt_anchors(reps, labels, start, temperature=TAU, anchors_per_label=2)
+    rng = np.random.default_rng(1)
+    for scale in (0.3, 0.03):
+        nearby = [pooled(adapted + scale * rng.normal(size=(6, 8))) for _ in range(50)]
+        assert min(nearby) > pooled(adapted)
+    some = labels != 1
+    partly = adapt_anchors(reps[some], labels[some], start, temperature=TAU, anchors_per_label=2)
+    stayed = np.diag(host_cosines(partly, start)) > 1 - 1e-6
+    assert stayed.tolist() == [False, False, True, True, False, False]
+    scores = held_out_scores(
+        reps, labels, np.arange(60) // 2, start, temperature=TAU, anchors_per_label=2
+    )
+    assert scores.shape == (60, 3)
+
+
 def test_the_more_examples_the_farther_anchors_go():
     moved = []
     for per_class in (1, 10, 100):
@@ -79,9 +104,9 @@ def test_held_out_answers_come_from_other_dialogues(monkeypatch):
     dialogues = np.arange(30) // 2
     seen = []
 
-    def noted(reps, labels, anchors, *, temperature, weights):
+    def noted(reps, labels, anchors, *, weights, **how):
         seen.append(np.asarray(weights))
-        return adapt_anchors(reps, labels, anchors, temperature=temperature, weights=weights)
+        return adapt_anchors(reps, labels, anchors, weights=weights, **how)
 
     monkeypatch.setattr(few_shot, "adapt_anchors", noted)
     scores = held_out_scores(reps, labels, dialogues, start, temperature=TAU)

@@ -10,6 +10,7 @@ from safetensors.numpy import load_file, save_file
 from eacl_jax.errors import UserError
 from eacl_jax.recognizer.folder import read_settings
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
+from tests.stubs.recognizers import THREE_EACH, recognizer
 from tests.stubs.toys import make_recognizer
 
 
@@ -51,6 +52,23 @@ def model(tmp_path_factory):
         ({"labels": ["joy", "anger", "a\ud800"]}, "holds half of a surrogate pair"),
         ({"temperature": 1e-300}, "config.temperature: must be in [1e-30, 1e+30]"),
         ({"temperature": None}, "config.temperature: expected float, got None"),
+        ({"anchors_per_label": 0}, "config.anchors_per_label: must be at least 1, got 0"),
+        ({"head": "crf"}, "config.head: expected one of mapping, predictor; got 'crf'"),
+        (
+            {"offsets": {"stage_three": [0, 0, 0]}},
+            "config.offsets.stage_three: there is no such stage; expected stage_one or stage_two.",
+        ),
+        (
+            {"offsets": {"stage_two": [0.5, 1]}},
+            "config.offsets.stage_two: expected 3 numbers, one a label, got 2.",
+        ),
+        (
+            {"offsets": {"stage_one": [0, "much", 0]}},
+            "config.offsets.stage_one[1]: expected float, got 'much'",
+        ),
+        ({"offsets": {"stage_one": [0, float("nan"), 0]}}, "it holds NaN, which JSON has no"),
+        ({"offsets": {"stage_one": 3}}, "config.offsets.stage_one: expected a tuple of numbers"),
+        ({"offsets": [0, 0, 0]}, "config.offsets: expected an object"),
     ],
 )
 def test_each_setting_is_checked(model, tmp_path, changes, message):
@@ -127,3 +145,36 @@ def test_heads_of_another_form_are_no_model(model, tmp_path, name, change, told)
     save_file(tensors, tmp_path / "model" / "heads.safetensors")
     with pytest.raises(UserError, match=told):
         EmotionRecognizer.from_pretrained(tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (
+            {"anchors_per_label": 2},
+            r"anchors.stage_two: 3 anchors for 3 labels, of which each has 2",
+        ),
+        ({"head": "predictor"}, r"predictor.kernel: expected shape \[16, 3\], found nothing"),
+        ({"head": "predictor"}, r"mapping.output.bias: not expected"),
+        (
+            {"head": "predictor"},
+            r"anchors.stage_two: expected shape \[3, 3\], found \[3, 16\]",
+        ),
+    ],
+)
+def test_heads_are_those_of_the_settings(model, tmp_path, settings, told):
+    shutil.copytree(model, tmp_path / "model")
+    file = tmp_path / "model" / "config.json"
+    values = json.loads(file.read_text(encoding="utf-8"))
+    file.write_text(json.dumps({**values, **settings}), encoding="utf-8")
+    with pytest.raises(UserError, match=told):
+        EmotionRecognizer.from_pretrained(tmp_path / "model")
+
+
+def test_the_label_of_an_anchor_that_points_nowhere_is_named(tmp_path):
+    recognizer(**THREE_EACH).save_pretrained(tmp_path)
+    tensors = load_file(tmp_path / "heads.safetensors")
+    tensors["anchors.stage_two"][[4, 5]] = 0
+    save_file(tensors, tmp_path / "heads.safetensors")
+    with pytest.raises(UserError, match=r"some of those of the labels 1 \(from 0\) are zero"):
+        EmotionRecognizer.from_pretrained(tmp_path)

@@ -12,7 +12,7 @@ from eacl_jax.data.inputs import read_dialogues
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.model import anchors
-from eacl_jax.model.scores import host_cosines, scores
+from eacl_jax.model.scores import Answering, host_cosines, scores
 from eacl_jax.model.task import SingleLabel
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.training import stage
@@ -396,5 +396,5 @@ def test_a_run_decides_near_ties_as_the_recognizer_does(recognizer):
     (answer,) = recognizer._changed(recognizer.settings, {"stage_two": near}).answer(
         reps, [Utterance("Ann", "hello")]
     )
-    (nearest,) = stage.predictions(SingleLabel(recognizer.labels), reps, near)
+    (nearest,) = stage.predictions(SingleLabel(recognizer.labels), Answering(0.1), reps, near)
     assert answer.emotion == recognizer.labels[nearest] == recognizer.labels[1]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from eacl_jax.serving.http.schemas import PredictAnswer, SaidAnswer
+from tests.stubs.recognizers import recognizer
 from tests.stubs.service import Gated, predict, serving
 
 TEXTS = [
@@ -188,6 +189,31 @@ def test_own_labels_are_read_like_the_librarys(tiny, given):
     found = asyncio.run(ask())
     assert (found["labels"], found["words"]) == (["good", "bad"], {"good": "lovely", "bad": "rude"})
     assert_answers(found["dialogues"][0]["utterances"], tiny.with_labels(given).predict(talk(3, 0)))
+
+
+def test_labels_of_requests_own_need_a_model_whose_anchors_are_words():
+    """It is compiled ahead and answers all the same; who asks for labels learns why not."""
+    original = recognizer(anchor_encoding="none")
+    expected = original.predict(talk(3, 0))
+
+    async def ask():
+        async with serving(original, warm=True) as client:
+            while (found := await predict(client, talk(3, 0))).status_code == 503:
+                await asyncio.sleep(0.05)
+            labels = {"good": "lovely", "bad": "rude"}
+            turn = {"text": "hi", "labels": labels}
+            return found, [
+                await predict(client, talk(3, 0), labels=labels),
+                await client.post("/v1/conversations/a/utterances", json=turn),
+            ]
+
+    found, refused = asyncio.run(ask())
+    assert_answers(found.json()["dialogues"][0]["utterances"], expected)
+    for each in refused:
+        assert each.status_code == 422
+        error = each.json()["error"]
+        assert error["field"] == "labels"
+        assert "this recognizer's anchors were not made of words" in error["message"]
 
 
 def test_long_texts_are_cut_or_pooled_and_say_so_or_refused(tiny):

@@ -3,7 +3,7 @@ whatever that is.
 """
 
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -23,6 +23,16 @@ EVERY_ARCHITECTURE = [
 ]
 
 LABELS = ("joy", "Wut | Ärger", "neutral")
+
+# How else anchors may answer than one a label, in the mapping's space: arguments of `recognizer`.
+THREE_EACH = {"anchors_per_label": 3}
+SHIFTED = {"offsets": (2.0, -1.5, 0.25)}
+CLASSIFIER = {"head": "predictor", "anchor_encoding": "none"}
+ANSWERINGS = [
+    pytest.param(THREE_EACH, id="three anchors a label"),
+    pytest.param(SHIFTED, id="offsets"),
+    pytest.param({**CLASSIFIER, **THREE_EACH, **SHIFTED}, id="all of it on a classifier"),
+]
 
 # Longer than a prompt and shorter, with the name of a special token, and without text.
 DIALOGUES = [
@@ -48,10 +58,17 @@ DIALOGUES = [
 
 @cache
 def recognizer(
-    name: str = "roberta", *, readout: Readout = "mask", **options: Any
+    name: str = "roberta",
+    *,
+    readout: Readout = "mask",
+    anchors_per_label: int = 1,
+    offsets: tuple[float, ...] = (),
+    head: Literal["mapping", "predictor"] = "mapping",
+    anchor_encoding: Literal["live", "none"] = "live",
+    **options: Any,
 ) -> EmotionRecognizer:
-    """An untrained recognizer of an architecture, the same at each call; `options` go to
-    `encoders.build`.
+    """An untrained recognizer of an architecture, the same at each call; `offsets` are stage two's,
+    and `options` go to `encoders.build`.
     """
     tokenizer = make_tokenizer()
     config = {**form(name), "vocab_size": len(tokenizer)}
@@ -66,14 +83,17 @@ def recognizer(
         temperature=0.1,
         encoder_dtype="float32",
         calibration={"stage_one": 1.0, "stage_two": 1.3},
-        anchor_encoding="live",
+        anchor_encoding=anchor_encoding,
+        anchors_per_label=anchors_per_label,
+        offsets={"stage_two": offsets} if offsets else {},
+        head=head,
     )
-    anchors = (
-        np.random.default_rng(0)
-        .standard_normal((2, len(LABELS), encoder.hidden_size))
-        .astype(np.float32)
+    classes = len(LABELS) if head == "predictor" else None
+    shape = (2, len(LABELS) * anchors_per_label, classes or encoder.hidden_size)
+    anchors = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    representer = Representer.build(
+        encoder, settings.model, readout=readout, classes=classes, rngs=nnx.Rngs(1)
     )
-    representer = Representer.build(encoder, settings.model, readout=readout, rngs=nnx.Rngs(1))
     graphdef, state = nnx.split(representer, nnx.Param)
     return EmotionRecognizer(
         settings,

@@ -120,9 +120,10 @@ def make_config(settings: dict[str, Any], **changes: Any) -> Config:
     return Config.from_mapping(mapping)
 
 
-def make_recognizer(folder: Path, *, shift: float = 0.0) -> EmotionRecognizer:
+def make_recognizer(folder: Path, *, shift: float = 0.0, **answering: Any) -> EmotionRecognizer:
     """An untrained recognizer of joy, anger and neutral, calibrated to nothing; `shift` is added to
-    the encoder's weights, as training would move them, after the anchors were made.
+    the encoder's weights, as training would move them, after the anchors were made. `answering`
+    goes to `from_training`; anchors may be among it.
     """
     encoder = EncoderConfig(path=str(make_encoder_folder(folder)))
     config = dataclasses.replace(
@@ -147,6 +148,6 @@ def make_recognizer(folder: Path, *, shift: float = 0.0) -> EmotionRecognizer:
         encoder_config=loaded.config,
         graphdef=graphdef,
         params={**params, "encoder": moved},
-        anchors={"stage_one": anchors, "stage_two": anchors},
         calibration={"stage_one": 1.5, "stage_two": 2.0},
+        **{"anchors": {"stage_one": anchors, "stage_two": anchors}, **answering},
     )

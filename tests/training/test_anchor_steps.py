@@ -15,9 +15,12 @@ from rich.console import Console
 from eacl_jax.config import Config, RunConfig, StageTwoConfig
 from eacl_jax.data.pipeline import training_batches
 from eacl_jax.model.mesh import make_mesh, put, replicated
+from eacl_jax.model.rarity import Rarity
+from eacl_jax.model.scores import Answering
 from eacl_jax.model.task import SingleLabel
 from eacl_jax.training.anchor_steps import AnchorEpoch, Order, adapt, fill
 from eacl_jax.training.checkpoint import Checkpoints
+from eacl_jax.training.experiment import Shared
 from eacl_jax.training.loop import (
     Interrupted,
     NonFiniteLossError,
@@ -57,7 +60,7 @@ class Adapting:
         params = {"anchors": data.anchors}
         optimizer = stage_two_optimizer(SETTINGS, params)
         self.state = put(create_state(params, {}, optimizer), replicated(self.mesh))
-        loss = stage_two_loss(TEMPERATURE)
+        loss = stage_two_loss(CONFIG.loss)
         train_step = make_train_step(jax.value_and_grad(loss, has_aux=True), optimizer, self.mesh)
 
         def counted(*arguments):
@@ -187,6 +190,10 @@ def stage_two(data):
         mesh=make_mesh(1),
         gold=lambda split: data.labels.astype(np.int64),
         task=SingleLabel(("a", "b", "c")),
+        answering=lambda: Answering(TEMPERATURE),
+        rarity=Rarity(),
+        draw_probabilities=None,
+        shared=Shared(),
     )
 
     def run(folder, *, stopping=False):

@@ -41,7 +41,7 @@ def experiment(rate: float = 0.0, **settings: Any) -> tuple[Any, Any]:
     )
     graphdef, state = nnx.split(Model(encoder, 3, config.model, rngs=nnx.Rngs(0)), nnx.Param)
 
-    return (partial(nnx.merge, graphdef), Words(None), config.loss), nnx.to_pure_dict(state)  # type: ignore[arg-type]
+    return (partial(nnx.merge, graphdef), Words(), config.loss), nnx.to_pure_dict(state)  # type: ignore[arg-type]
 
 
 def batch_of(layout: str) -> Any:

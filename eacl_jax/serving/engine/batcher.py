@@ -2,6 +2,7 @@
 together.
 """
 
+import contextlib
 import itertools
 import logging
 import threading
@@ -129,9 +130,11 @@ class Batcher:
         for _ in self._recognizer.warm():
             if self._closed:
                 return False
-        # Labels of requests' own have programs of theirs.
+        # Labels of requests' own have programs of theirs; where labels cannot be had from words,
+        # there are none.
         settings = self._recognizer.settings
-        self._recognizer.with_labels(dict(zip(settings.labels, settings.words, strict=True)))
+        with contextlib.suppress(UserError):
+            self._recognizer.with_labels(dict(zip(settings.labels, settings.words, strict=True)))
         return not self._closed
 
     def _next(self) -> list[Piece]:

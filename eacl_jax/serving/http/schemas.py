@@ -271,7 +271,7 @@ class AnsweredUtterance(BaseModel):
     confidence: float = Field(description="Probability of `emotion`.")
     probabilities: dict[str, float] = Field(description="By label; they sum to 1.")
     cosines: dict[str, float] = Field(
-        description="By label: of the utterance's representation with the label's anchor."
+        description="By label: of the utterance's representation with the label's anchor(s)."
     )
     truncated: bool = Field(description="The text is longer than the model reads; see `on_long`.")
     unknown_text: bool = Field(

@@ -1,0 +1,131 @@
+"""What all studies share.
+
+A study is a function of one optional argument, as a configuration is,
+`eacl study configs/studies/ablation.py:corpus=meld+emorynlp,data=FOLDER,seeds=3`:
+
+  corpus=NAME    smalltalk (the default), meld, emorynlp or iemocap, or several: meld+emorynlp
+  data=FOLDER    where the files of corpora with owners are (config.data.dir)
+  encoder=PATH   folder, hub id or package:NAME/FOLDER of the encoder (config.encoder.path)
+  seeds=N        the seeds 0 to N - 1
+  paper          the paper's recipe of configs/meld.py: the large encoder, everything trained, 8
+                 epochs. Else the base is configs/quickstart.py, with the rates, the batch and the
+                 context that MELD took on two cores where a corpus has an owner
+  tiny           a few dialogues, an epoch a stage, two seeds: to see that everything works
+
+`get_config` returns what `study` makes of its fields; eacl_jax/studies/reading.py checks them.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from configs import meld, quickstart
+from eacl_jax.config import parse_argument
+from eacl_jax.errors import UserError
+
+CORPORA = ("smalltalk", "meld", "emorynlp", "iemocap")
+# MELD with MiniLM on a CPU, in about 6 minutes: BUILD_NOTES.md, "Labels that training did not
+# know".
+_ON_A_CPU = {
+    "prompt.max_tokens": 128,
+    "prompt.max_past": 4,
+    "stage_one.encoder_lr": 1e-4,
+    "stage_one.head_lr": 4e-4,
+    "stage_one.batch_size": 64,
+    "stage_one.lr_decay": 0.5,
+}
+_TINY = {
+    "data.max_dialogues": 8,
+    "stage_one.epochs": 1,
+    "stage_one.batch_size": 8,
+    "stage_two.epochs": 1,
+    "stage_two.batch_size": 8,
+}
+
+Settings = Mapping[str, Any]
+
+
+def study(
+    argument: str | None,
+    *,
+    name: str,
+    question: str,
+    axes: Mapping[str, Mapping[str, Settings]],
+    base: ConfigDict | None = None,
+    corpora: Mapping[str, Settings] | None = None,
+    seeds: Sequence[int] = (0, 1, 2, 3, 4),
+    comparisons: Sequence[Sequence[str]] = (),
+    measures: Sequence[str] = ("weighted_f1", "macro_f1"),
+    **extra: Any,
+) -> ConfigDict:
+    """A study's fields, after the argument.
+
+    Args:
+      argument: see above.
+      name: short, for the title.
+      question: what it is to answer, a sentence.
+      axes: by axis and value, settings by dotted name. A variant is one value of each axis; the
+        first is the one that others are read against.
+      base: what variants change; None: as the argument says.
+      corpora: settings by corpus; None: as the argument says.
+      seeds: where the argument gives none.
+      comparisons: pairs of "VARIANT" or "VARIANT @ stage one".
+      measures: the first is the one that counts.
+      **extra: whatever else the study's page needs.
+
+    Raises:
+      UserError: the argument is not understood.
+    """
+    given = parse_argument(
+        argument, corpus="smalltalk", data="", encoder="", seeds=0, paper=False, tiny=False
+    )
+    if base is None:
+        base = (meld if given["paper"] else quickstart).get_config()
+    if corpora is None:
+        corpora = _corpora(given["corpus"].split("+"), given["data"], given["paper"])
+    if given["seeds"] < 0:
+        raise UserError(f"config argument: seeds must be positive, got {given['seeds']}.")
+    if given["seeds"]:
+        seeds = range(given["seeds"])
+    elif given["tiny"]:
+        seeds = (0, 1)
+    if given["encoder"]:
+        base.encoder.path = given["encoder"]
+        base.encoder.sha256 = ""
+    if given["tiny"]:
+        corpora = {corpus: {**settings, **_TINY} for corpus, settings in corpora.items()}
+    # Dicts stay dicts: a ConfigDict takes no dotted names, and forgets the order.
+    return ConfigDict(
+        {
+            "name": name,
+            "question": question,
+            "base": base,
+            "corpora": {corpus: dict(settings) for corpus, settings in corpora.items()},
+            "axes": {axis: dict(values) for axis, values in axes.items()},
+            "seeds": tuple(seeds),
+            "comparisons": [list(pair) for pair in comparisons],
+            "measures": tuple(measures),
+            "extra": extra,
+        },
+        convert_dict=False,
+    )
+
+
+def _corpora(names: Sequence[str], folder: str, paper: bool) -> dict[str, dict[str, Any]]:
+    if unknown := [name for name in names if name not in CORPORA]:
+        raise UserError(
+            f"config argument: there is no corpus {unknown[0]!r} for studies; known:"
+            f" {', '.join(CORPORA)}, and several as {'+'.join(CORPORA[1:3])}."
+        )
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UserError(f"config argument: the corpus {twice[0]} is given twice.")
+    corpora = {}
+    for name in names:
+        owned = name != "smalltalk"
+        corpora[name] = {
+            "data.corpus": name,
+            **({"data.dir": folder} if owned and folder else {}),
+            **(_ON_A_CPU if owned and not paper else {}),
+        }
+    return corpora

@@ -1,0 +1,114 @@
+"""`eacl study`: many runs, one table."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from eacl_jax.errors import UserError
+
+if TYPE_CHECKING:
+    from eacl_jax.studies.definition import Study
+    from eacl_jax.studies.plan import Planned
+
+
+def study(
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="STUDY[:ARGUMENT]",
+            help="A study's file, as configs/studies/ablation.py:corpus=meld,seeds=3."
+            " configs/studies/base.py lists arguments.",
+            show_default=False,
+        ),
+    ],
+    workdir: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="The study's folder; made if absent.")
+    ],
+    only: Annotated[
+        str,
+        typer.Option(
+            metavar="PATTERN",
+            help="Only variants like this, as 'no*' or, with a corpus, 'meld/*'.",
+            show_default=False,
+        ),
+    ] = "",
+    seeds: Annotated[
+        str, typer.Option(metavar="N,N,...", help="Only these seeds.", show_default=False)
+    ] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List the runs and what would be done; run nothing.")
+    ] = False,
+    jobs: Annotated[
+        int, typer.Option(min=1, help="So many processes of this machine share the runs.")
+    ] = 1,
+) -> None:
+    """Run a study: every variant on every corpus with every seed, then one table.
+
+    Stopped or killed, the same command goes on; runs that are complete are not run again, those
+    that failed are. The same command may run on several machines that share the folder.
+    """
+    from eacl_jax.cli import compiled, configuration, huge_pages, process
+    from eacl_jax.cli.train import this_command
+
+    numbers = _parse_seeds(seeds)
+    values = configuration.load_study(file)
+    if not dry_run:
+        huge_pages.use_huge_pages()
+    process.quiet_libraries()
+    from eacl_jax.cli.workers import WORKER, Workers
+    from eacl_jax.studies import cells, claims, outcome, plan, reading, runner
+    from eacl_jax.training.loop import Interrupted
+
+    checked = reading.read_study(values)
+    if dry_run:
+        cells.check(checked, workdir)
+        _list(checked, plan.plan(plan.select(checked, only, numbers), workdir))
+        return
+    chosen = plan.select(checked, only, numbers)
+    cells.register(checked, workdir)
+    compiled.keep_compiled(chosen[0].config.data)
+    mine = os.environ.get(WORKER)
+    since = claims.file_time(workdir / cells.CLAIMS) if mine is None else float(mine)
+    workers = Workers(0 if mine else jobs - 1, since)
+    try:
+        with process.asking(workers), workers:
+            done = runner.run_study(
+                checked, workdir, only=only, seeds=numbers, stop=workers, since=since
+            )
+    except Interrupted as stopped:
+        again = f" To go on from there, run the same command again:\n  {this_command()}"
+        typer.echo(f"{stopped} before all was done; the state is saved.{'' if mine else again}")
+        raise typer.Exit(128 + stopped.number) from None
+    if mine:
+        return
+    outcome.write_results(checked, workdir)
+    typer.echo(f"{len(done.complete)} runs are complete, {len(done.failed)} failed.")
+    for cell, failure in done.failed.items():
+        typer.echo(f"  {plan.named(cell)}: {failure.reason}\n    {cells.folder_of(workdir, cell)}")
+    if done.failed:
+        typer.echo("The same command tries again what failed.")
+        raise typer.Exit(2)
+
+
+def _parse_seeds(given: str) -> list[int] | None:
+    """The numbers in `0,1`; None for an empty text. Raises `UserError` for anything else."""
+    if not given:
+        return None
+    try:
+        return [int(each) for each in given.split(",")]
+    except ValueError as error:
+        raise UserError(f"--seeds: expected whole numbers as 0,1,2; got {given!r}.") from error
+
+
+def _list(checked: "Study", planned: "tuple[Planned, ...]") -> None:
+    from eacl_jax.studies.plan import named
+
+    typer.echo(f"{checked.name}: {checked.question}")
+    for note in checked.notes:
+        typer.echo(f"note: {note}")
+    for each in planned:
+        typer.echo(f"  {named(each.cell)}: {each.words}")
+    left = sum(each.words != "complete" for each in planned)
+    typer.echo(f"{len(planned)} runs, of which {left} are not complete.")

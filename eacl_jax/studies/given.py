@@ -1,0 +1,64 @@
+"""What the runs of a study are given: their corpora and encoders, each looked for once."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, TypeVar
+
+from eacl_jax.config import DataConfig, EncoderConfig
+from eacl_jax.dialogue import Corpus
+from eacl_jax.errors import UserError
+from eacl_jax.studies.definition import Cell
+from eacl_jax.training import run_folder
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
+
+def describe_given(
+    cells: Sequence[Cell],
+    problems: list[str],
+    *,
+    load: Callable[[DataConfig], Corpus],
+    identify: Callable[[EncoderConfig], Mapping[str, str]],
+) -> dict[tuple[str, str], dict[str, Any]]:
+    """By (corpus, variant), what its runs are given, as `run_folder.describe` gives it.
+
+    Args:
+      cells: of the study.
+      problems: a line for each corpus and encoder that cannot be had is added here.
+      load: reads a corpus.
+      identify: tells an encoder's files from others.
+    """
+    read = _Once(load, problems)
+    find = _Once(identify, problems)
+    described: dict[tuple[DataConfig, EncoderConfig], dict[str, Any]] = {}
+    given = {}
+    for cell in cells:
+        data, encoder = cell.config.data, cell.config.encoder
+        corpus = read.get(data, f"corpus {cell.corpus!r}")
+        identity = find.get(encoder, f"variant {cell.variant!r}, the encoder")
+        if corpus is None or identity is None:
+            continue
+        if (data, encoder) not in described:
+            described[data, encoder] = run_folder.describe(corpus, identity)
+        given[cell.corpus, cell.variant] = described[data, encoder]
+    return given
+
+
+class _Once(Generic[_Key, _Value]):
+    """Calls a function once for each argument, and notes why it failed."""
+
+    def __init__(self, function: Callable[[_Key], _Value], problems: list[str]) -> None:
+        self._function, self._problems = function, problems
+        self._found: dict[_Key, _Value | None] = {}
+
+    def get(self, key: _Key, named: str) -> _Value | None:
+        """Its value; None where it failed."""
+        if key not in self._found:
+            self._found[key] = None
+            try:
+                self._found[key] = self._function(key)
+            except UserError as error:
+                line = f"{named}: {error}"
+                if line not in self._problems:
+                    self._problems.append(line)
+        return self._found[key]

@@ -1,0 +1,130 @@
+"""What the anchors of a finished stage answer, how it is calibrated, and what a run keeps of it."""
+
+import dataclasses
+import itertools
+from collections.abc import Mapping
+
+import numpy as np
+
+from eacl_jax.config import Stage
+from eacl_jax.model.rarity import log_prior
+from eacl_jax.model.scores import Answering
+from eacl_jax.recognizer.results import Calibration
+from eacl_jax.training.experiment import Experiment
+from eacl_jax.training.outputs import SPLITS, Outputs, SplitOutputs
+from eacl_jax.training.stage import predictions, score
+
+ADJUSTMENTS = tuple(number / 20 for number in range(41))
+"""Factors of the log prior that are tried on dev."""
+
+
+def adjust(
+    experiment: Experiment, reps: Mapping[str, np.ndarray], anchors: np.ndarray
+) -> tuple[float | None, Answering]:
+    """With `evaluation.logit_adjustment` the factor a, of `ADJUSTMENTS`, with which scores less
+    `a log prior` answer dev best (of equal ones the smallest), else None; and how anchors answer
+    with it.
+    """
+    plain = experiment.answering()
+    evaluation = experiment.config.evaluation
+    if not evaluation.logit_adjustment:
+        return None, plain
+    scores = plain.scores(plain.cosines(reps["dev"], anchors))
+    prior = log_prior(experiment.counts).astype(np.float64)
+    found = [
+        score(experiment, "dev", experiment.task.decide(scores - factor * prior))[
+            evaluation.primary
+        ]
+        for factor in ADJUSTMENTS
+    ]
+    factor = ADJUSTMENTS[int(np.argmax(found))]
+    return factor, experiment.answering(tuple((-factor * prior).tolist()) if factor else ())
+
+
+def calibrate(
+    experiment: Experiment,
+    scores: Mapping[str, np.ndarray],
+    adjustment: float | None = None,
+) -> Calibration:
+    """The temperature that fits dev, and by split the expected calibration error in percent with it
+    and without.
+
+    Args:
+      experiment: the run's inputs.
+      scores: of the labels, [N, C] of "dev" and "test".
+      adjustment: from `adjust`.
+    """
+    task = experiment.task
+    temperature = task.fit_temperature(scores["dev"], experiment.gold("dev"))
+
+    def errors(temperature: float) -> dict[str, float]:
+        return {
+            split: task.calibration_error(scores[split], experiment.gold(split), temperature)
+            for split in scores
+        }
+
+    return Calibration(
+        temperature=temperature,
+        expected_calibration_error=errors(temperature),
+        expected_calibration_error_uncalibrated=errors(1.0),
+        logit_adjustment=adjustment,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Answered:
+    """What a stage's anchors answered.
+
+    Attributes:
+      answering: how.
+      scores: of the labels, [N, C] by split.
+      answers: [N] by split.
+      calibration: of the scores.
+    """
+
+    answering: Answering
+    scores: Mapping[str, np.ndarray]
+    answers: Mapping[str, np.ndarray]
+    calibration: Calibration
+
+
+def answer(experiment: Experiment, reps: Mapping[str, np.ndarray], anchors: np.ndarray) -> Answered:
+    """What anchors answer on dev and test, from these splits' representations."""
+    adjustment, answering = adjust(experiment, reps, anchors)
+    scores = {split: answering.scores(answering.cosines(reps[split], anchors)) for split in SPLITS}
+    answers = {
+        split: predictions(experiment.task, answering, reps[split], anchors) for split in SPLITS
+    }
+    return Answered(answering, scores, answers, calibrate(experiment, scores, adjustment))
+
+
+def outputs_of(
+    experiment: Experiment,
+    representations: np.ndarray,
+    anchors: Mapping[str, np.ndarray],
+    answered: Mapping[Stage, Answered],
+) -> Outputs:
+    """What a run keeps for others to compare.
+
+    Args:
+      experiment: the run's inputs.
+      representations: of test.
+      anchors: by stage.
+      answered: by stage.
+    """
+
+    def of(split: str) -> SplitOutputs:
+        examples = experiment.examples[split]
+        begins = [
+            one.dialogue != before.dialogue or one.utterance <= before.utterance
+            for before, one in itertools.pairwise(examples)
+        ]
+        return SplitOutputs(
+            experiment.gold(split),
+            np.cumsum([0, *begins]),
+            {stage.value: found.answers[split] for stage, found in answered.items()},
+            {stage.value: found.scores[split] for stage, found in answered.items()},
+        )
+
+    labels = experiment.corpus.taxonomy.labels
+    return Outputs(labels, {split: of(split) for split in SPLITS}, anchors, representations)

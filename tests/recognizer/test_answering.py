@@ -1,0 +1,146 @@
+"""Several anchors a label, offsets of scores and a classifier's logits: what is answered is what
+NumPy finds by hand, of whatever becomes of the recognizer.
+"""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.special import logsumexp, softmax
+
+from eacl_jax import Dialogue, EmotionRecognizer, Utterance
+from eacl_jax.errors import UserError
+from tests.stubs.compiling import compile_fast as compile_fast
+from tests.stubs.recognizers import (
+    ANSWERINGS,
+    CLASSIFIER,
+    DIALOGUES,
+    LABELS,
+    SHIFTED,
+    THREE_EACH,
+    recognizer,
+)
+from tests.stubs.toys import make_recognizer
+
+
+def probabilities(asked: EmotionRecognizer, **how: Any) -> np.ndarray:
+    found = [each for dialogue in asked.predict(DIALOGUES, **how) for each in dialogue]
+    assert all(
+        each.emotion == max(each.probabilities, key=each.probabilities.get) for each in found
+    )
+    return np.array([list(each.probabilities.values()) for each in found])
+
+
+def by_hand(asked: EmotionRecognizer, stage: str) -> np.ndarray:
+    settings, reps = asked.settings, asked.encode(DIALOGUES)
+    anchors = asked.anchors[stage]
+    norms = np.linalg.norm(reps, axis=1)[:, None] * np.linalg.norm(anchors, axis=1)
+    scores = ((1 + reps @ anchors.T / norms) / 2 + 1e-8) / settings.temperature
+    each = settings.anchors_per_label
+    pooled = logsumexp(scores.reshape(len(reps), -1, each), axis=2) - np.log(each)
+    shifted = pooled + np.array(settings.offsets.get(stage, [0.0] * len(LABELS)))
+    return softmax(shifted / settings.calibration[stage], axis=1)
+
+
+@pytest.mark.parametrize("answering", ANSWERINGS)
+def test_answers_are_those_by_hand_and_saved_with_the_model(answering, tmp_path):
+    original = recognizer(**answering)
+    for stage in ("stage_one", "stage_two"):
+        found = probabilities(original, stage=stage)
+        np.testing.assert_allclose(found, by_hand(original, stage), atol=1e-6)
+    original.save_pretrained(tmp_path / "model")
+    again = EmotionRecognizer.from_pretrained(tmp_path / "model")
+    assert again.settings == original.settings
+    np.testing.assert_allclose(probabilities(again), probabilities(original), atol=1e-6)
+
+
+def test_a_runs_classifier_answers_by_the_axes_of_its_labels(tmp_path):
+    axes = np.eye(3, dtype=np.float32)
+    original = make_recognizer(
+        tmp_path / "encoder",
+        anchors={"stage_one": axes, "stage_two": axes},
+        offsets={"stage_two": np.array([0.5, -1.0, 0.0])},
+        **CLASSIFIER,
+    )
+    logits = original.encode(DIALOGUES)
+    first = [a.emotion for d in original.predict(DIALOGUES, stage="stage_one") for a in d]
+    assert first == [original.labels[index] for index in logits.argmax(axis=1)]
+    np.testing.assert_allclose(probabilities(original), by_hand(original, "stage_two"), atol=1e-6)
+    original.save_pretrained(tmp_path / "model")
+    assert not (tmp_path / "model" / "label_encoder").exists()
+    again = EmotionRecognizer.from_pretrained(tmp_path / "model")
+    np.testing.assert_allclose(probabilities(again), probabilities(original), atol=1e-6)
+
+
+def test_a_labels_cosine_is_between_those_of_its_anchors():
+    original = recognizer(**THREE_EACH)
+    reps = original.encode(DIALOGUES)
+    answers = original.answer(reps, [u for d in DIALOGUES for u in d.utterances])
+    anchors = original.anchors["stage_two"].reshape(3, 3, -1)
+    for number, label in enumerate(LABELS):
+        norms = np.linalg.norm(reps, axis=1)[:, None] * np.linalg.norm(anchors[number], axis=1)
+        of_anchors = reps @ anchors[number].T / norms
+        found = np.array([answer.cosines[label] for answer in answers])
+        assert (of_anchors.min(axis=1) < found).all()
+        assert (found < of_anchors.max(axis=1)).all()
+
+
+def test_other_labels_have_an_anchor_each_and_no_offsets():
+    own = recognizer(**THREE_EACH, **SHIFTED).with_labels({"up": "joy", "down": "anger"})
+    assert own.anchors["stage_two"].shape[0] == 2
+    assert (own.settings.anchors_per_label, own.settings.offsets) == (1, {})
+    np.testing.assert_allclose(probabilities(own).sum(axis=1), 1)
+
+
+@pytest.mark.parametrize("answering", [{"anchor_encoding": "none"}, CLASSIFIER])
+def test_labels_need_anchors_of_words(answering):
+    original = recognizer(**answering)
+    with pytest.raises(UserError, match=r"not made of words .*Train one with anchors.source=words"):
+        original.with_labels(["joy", "anger"])
+    unknown = Dialogue("1", (Utterance("Ann", "great", "up"),))
+    with pytest.raises(UserError, match=r"emotions 'up' are not among .*; correct them\.$"):
+        original.adapt([unknown])
+
+
+SAID = {"joy": "wonderful lovely", "Wut | Ärger": "awful rude", "neutral": "table window"}
+
+
+def annotated(count: int) -> list[Dialogue]:
+    return [
+        Dialogue(
+            str(number),
+            tuple(
+                Utterance("Ann", f"{text} day{' now' * (number % 4)}", label)
+                for label, text in SAID.items()
+            ),
+        )
+        for number in range(count)
+    ]
+
+
+def test_adapted_anchors_answer_without_the_offsets():
+    original = recognizer(**THREE_EACH, **SHIFTED)
+    adapted = original.adapt(annotated(60))
+    assert not adapted.adaptation.kept
+    assert adapted.adaptation.cross_validated > adapted.adaptation.before
+    assert adapted.settings.offsets == {}
+    assert adapted.anchors["stage_two"].shape == original.anchors["stage_two"].shape
+    np.testing.assert_allclose(probabilities(adapted), by_hand(adapted, "stage_two"), atol=1e-6)
+
+
+@pytest.mark.parametrize("answering", [THREE_EACH, {**CLASSIFIER, **THREE_EACH}])
+def test_anchors_that_are_kept_keep_their_offsets(answering):
+    original = recognizer(**answering, **SHIFTED)
+    right = [
+        Dialogue(d.id, tuple(Utterance(p.speaker, p.text, p.emotion) for p in d))
+        for d in original.predict(annotated(6))
+    ]
+    adapted = original.adapt(right)
+    assert adapted.adaptation.kept
+    assert adapted.adaptation.before == 100
+    assert adapted.settings.offsets == original.settings.offsets
+    calibrated = original.calibrate(right)
+    assert calibrated.settings.calibration["stage_two"] < 1.3
+    np.testing.assert_allclose(
+        probabilities(calibrated), by_hand(calibrated, "stage_two"), atol=1e-6
+    )

@@ -1,0 +1,307 @@
+"""A study is checked whole before anything runs."""
+
+import importlib
+
+import pytest
+from ml_collections import ConfigDict
+
+from eacl_jax.cli.configuration import doubled_names, load_study
+from eacl_jax.config import Config, Stage
+from eacl_jax.dialogue import Corpus, Taxonomy
+from eacl_jax.errors import UserError
+from eacl_jax.studies import reading
+from eacl_jax.studies.definition import Side
+from eacl_jax.studies.names import check_names, slug
+
+BASE = Config().to_dict()
+NOTHING = Corpus("none", Taxonomy(("a", "b"), ("a", "b")), {"train": (), "dev": (), "test": ()})
+
+
+def read_study(values, *, load=lambda _: NOTHING, identify=lambda _: {"config": "1"}):
+    return reading.read_study(values, load=load, identify=identify)
+
+
+def fields(**changes):
+    return {
+        "name": "ablation",
+        "question": "Does the angle help?",
+        "base": ConfigDict(BASE),
+        "axes": {
+            "loss": {"paper": {}, "no angle": {"loss.angle_weight": 0.0}},
+            "budget": {"short": {"prompt.max_tokens": 64}, "long": {"prompt.max_tokens": 128}},
+        },
+        "corpora": {"talk": {}, "MELD": {"data.corpus": "meld", "stage_one": {"epochs": 2}}},
+        "seeds": (0, 3),
+        "comparisons": [["no angle, short", "paper, short"]],
+        **changes,
+    }
+
+
+def read(load=lambda _: NOTHING, **changes):
+    return read_study(ConfigDict(fields(**changes), convert_dict=False), load=load)
+
+
+def problems(load=lambda _: NOTHING, **changes):
+    with pytest.raises(UserError) as error:
+        read(load, **changes)
+    first, *lines = str(error.value).splitlines()
+    assert first == "the study cannot be run:"
+    return [line.strip() for line in lines]
+
+
+def test_variants_are_one_value_of_each_axis():
+    study = read()
+    assert study.corpora == ("talk", "MELD")
+    assert study.variants == (
+        "paper, short",
+        "paper, long",
+        "no angle, short",
+        "no angle, long",
+    )
+    assert study.axes == {"loss": ("paper", "no angle"), "budget": ("short", "long")}
+    assert len(study.cells) == 2 * 4 * 2
+    assert study.comparisons == ((Side("no angle, short"), Side("paper, short")),)
+    assert (study.measures, study.notes) == (("weighted_f1", "macro_f1"), ())
+    (cell,) = [
+        cell
+        for cell in study.cells
+        if (cell.corpus, cell.variant, cell.seed) == ("MELD", "no angle, long", 3)
+    ]
+    assert cell.config == Config.from_mapping(
+        {
+            "seed": 3,
+            "data": {"corpus": "meld"},
+            "stage_one": {"epochs": 2},
+            "loss": {"angle_weight": 0.0},
+            "prompt": {"max_tokens": 128},
+        }
+    )
+
+
+def test_without_corpora_it_is_the_bases():
+    assert read(corpora={}).corpora == ("smalltalk",)
+
+
+def test_a_side_may_be_stage_one():
+    study = read(comparisons=[["paper, long @ stage one", "paper, long"]])
+    assert study.comparisons == ((Side("paper, long", Stage.ONE), Side("paper, long")),)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"axis": 1}, "axis: unknown field; known: name, question,"),
+        ({"name": ""}, "name: expected text"),
+        ({"axes": {}}, "axes: there is none"),
+        ({"axes": {"loss": {}}}, "axis 'loss': it has no values"),
+        ({"axes": ConfigDict({"loss": {"a": {}}})}, "axes: expected a dict, got ConfigDict"),
+        (
+            {"axes": {"loss": {"a": {}, "b": {"loss.temprature": 1.0}}}, "comparisons": []},
+            "variant 'b' on every corpus: config.loss.temprature: unknown key",
+        ),
+        (
+            {"axes": {"loss": {"a": {}, "b": {"lss.temperature": 1.0}}}, "comparisons": []},
+            "variant 'b' on every corpus: config.lss.temperature: there is no group of settings",
+        ),
+        (
+            {"axes": {"loss": {"a": {}, "b": {"loss": 1.0}}}, "comparisons": []},
+            "variant 'b' on every corpus: config.loss: a group of settings",
+        ),
+        (
+            {"axes": {"loss": {"a": {}, "b": {"loss.temperature": -1.0}}}, "comparisons": []},
+            "variant 'b' on every corpus: config.loss.temperature: must be positive, got -1.0",
+        ),
+        (
+            {"corpora": {"talk": {}, "MELD": {"data.corpus": "mled"}}},
+            "every variant on corpus 'MELD': config.data.corpus: expected one of",
+        ),
+        (
+            {"axes": {"a": {"x": {}, "X": {}}}, "comparisons": []},
+            "variant 'X': its folder would be that of 'x' (x)",
+        ),
+        (
+            {"axes": {"a": {"x": {}, "x, y": {}}, "b": {"y, z": {}, "z": {}}}, "comparisons": []},
+            "variant 'x, y, z': there twice",
+        ),
+        ({"axes": {"a": {"x/y": {}}}, "comparisons": []}, "variant 'x/y': a name becomes a folder"),
+        ({"corpora": {"": {}}}, "corpus '': a name must not be empty"),
+        ({"corpora": {"...": {}}}, "corpus '...': a name becomes a folder's, so it needs a letter"),
+        (
+            {
+                "axes": {
+                    "a": {"x": {"loss.temperature": 0.1}},
+                    "b": {"y": {"loss.temperature": 0.2}},
+                },
+                "comparisons": [],
+            },
+            "axes 'a' and 'b' both set loss.temperature",
+        ),
+        ({"axes": {"a": {"x": {"seed": 1}}}, "comparisons": []}, "axis 'a', 'x': seed is set by"),
+        ({"seeds": ()}, "seeds: expected a tuple of whole numbers"),
+        ({"seeds": (1, 2, 1)}, "seeds: 1 is there twice."),
+        ({"seeds": (1, -2, True)}, "seeds: expected whole numbers from 0 to 2147483647, got True."),
+        ({"comparisons": [["short", "paper, short"]]}, "comparisons: there is no variant 'short'"),
+        (
+            {"comparisons": [["paper, long @ stage three", "paper, long"]]},
+            "comparisons: 'paper, long @ stage three': after @ stands 'stage one' or 'stage two'",
+        ),
+        (
+            {"comparisons": [["paper, long @ stage two", "paper, long"]]},
+            "comparisons: 'paper, long @ stage two' is compared with itself",
+        ),
+        (
+            {"comparisons": [["paper, long", "paper, short"], ["paper, short", "paper, long"]]},
+            "comparisons: ['paper, short', 'paper, long'] is there twice",
+        ),
+        ({"comparisons": ["paper, long"]}, "comparisons: expected [VARIANT, VARIANT]"),
+        ({"measures": ("f1",)}, "measures: there is no 'f1'; there are weighted_f1"),
+        ({"measures": ("accuracy", "accuracy")}, "measures: 'accuracy' is there twice."),
+        (
+            {"measures": ("micro_f1",)},
+            "variant 'paper, short' on corpus 'talk': micro_f1 is not measured without",
+        ),
+    ],
+)
+def test_what_is_wrong_is_named(changes, expected):
+    assert any(line.startswith(expected) for line in problems(**changes)), problems(**changes)
+
+
+def test_a_missing_field():
+    values = fields()
+    del values["base"], values["seeds"]
+    with pytest.raises(UserError, match=r"base: missing\.\n +seeds: missing\."):
+        read_study(values)
+
+
+def test_all_is_reported_at_once_and_each_corpus_is_read_once():
+    """Also where a variant of another corpus cannot be used."""
+    seen = []
+
+    def load(data):
+        seen.append(data.corpus)
+        if data.corpus == "meld":
+            raise UserError("meld: the folder x is missing.")
+        return NOTHING
+
+    found = problems(
+        load,
+        axes={"loss": {"a": {}, "b": {"loss.temperature": -1.0}}},
+        comparisons=[["a", "c"]],
+    )
+    assert [line.split(":")[0] for line in found] == [
+        "comparisons",
+        "variant 'b' on every corpus",
+        "corpus 'MELD'",
+    ]
+    assert seen == ["smalltalk", "meld"]
+
+
+def test_an_encoder_that_is_missing():
+    def identify(encoder):
+        raise UserError(f"there is no {encoder.path}.")
+
+    with pytest.raises(UserError) as error:
+        read_study(fields(), identify=identify)
+    assert str(error.value).splitlines() == [
+        "the study cannot be run:",
+        f"  variant 'paper, short', the encoder: there is no {Config().encoder.path}.",
+    ]
+
+
+def test_what_runs_are_given():
+    study = read()
+    assert set(study.given) == {(c, v) for c in study.corpora for v in study.variants}
+    assert study.given["talk", "paper, long"]["encoder"] == {"config": "1"}
+
+
+def test_one_seed_is_noted_where_a_comparison_is_asked():
+    assert "There is one seed (4)" in read(seeds=(4,)).notes[0]
+    assert not read(seeds=(4,), comparisons=[]).notes
+
+
+def test_equal_variants_are_noted():
+    study = read(axes={"a": {"x": {}, "y": {"loss.temperature": 0.1}}}, comparisons=[])
+    assert study.notes[0] == (
+        "On corpus 'talk' the variants 'x' and 'y' have the same settings: their runs are equal."
+    )
+
+
+def test_folder_names():
+    assert slug("Kein Winkel, k=2 (à la carte)") == "kein-winkel-k=2-à-la-carte"
+    assert check_names("variant", ["a", "b c"]) == []
+    assert len(check_names("variant", ["a" * 101, " a", "a @ stage one", "\ud800", "a\nb"])) == 5
+
+
+def test_a_doubled_name_in_a_file(tmp_path):
+    file = tmp_path / "study.py"
+    file.write_text(
+        'def get_config(argument=None):\n    return {\n        "a": 1,\n        "a": 2}\n'
+    )
+    assert doubled_names(file.read_text()) == ["line 4: 'a' is there twice in one dict."]
+    with pytest.raises(UserError, match="line 4: 'a' is there twice"):
+        load_study(str(file))
+
+
+@pytest.mark.parametrize("text", [None, "def get_config(:\n", "import nothing_like_it\n"])
+def test_a_file_that_is_no_study(tmp_path, text, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    file = tmp_path / "study.py"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(UserError):
+        load_study(str(file))
+
+
+def shared(argument, **changes):
+    """The fields of a study with the arguments that all have."""
+    return importlib.import_module("configs.studies.base").study(
+        argument, **{"name": "n", "question": "q", "axes": {"a": {"x": {}}}, **changes}
+    )
+
+
+def test_shared_arguments(tmp_path):
+    study = read_study(
+        shared(f"corpus=smalltalk+meld,data={tmp_path},seeds=2"), load=lambda _: None
+    )
+    assert (study.corpora, study.seeds) == (("smalltalk", "meld"), (0, 1))
+    talk, meld = study.cells[0].config, study.cells[2].config
+    assert (talk.data.dir, talk.prompt.max_tokens, talk.stage_one.encoder_lr) == ("", 96, 3e-4)
+    assert (meld.data.dir, meld.data.corpus) == (str(tmp_path), "meld")
+    assert (meld.prompt.max_tokens, meld.prompt.max_past) == (128, 4)
+    assert (meld.stage_one.encoder_lr, meld.stage_one.head_lr) == (1e-4, 4e-4)
+    assert (meld.stage_one.batch_size, meld.stage_one.lr_decay) == (64, 0.5)
+
+    paper = read_study(shared("corpus=meld,paper,encoder=x/y"))
+    config = paper.cells[0].config
+    assert (config.encoder.path, config.encoder.frozen_layers, config.stage_one.epochs) == (
+        "x/y",
+        0,
+        8,
+    )
+    assert paper.seeds == (0, 1, 2, 3, 4)
+
+    tiny = read_study(shared("tiny"))
+    config = tiny.cells[0].config
+    assert (tiny.seeds, config.data.max_dialogues, config.stage_one.epochs) == ((0, 1), 8, 1)
+
+
+@pytest.mark.parametrize(
+    ("argument", "expected"),
+    [
+        ("corpus=mled", "there is no corpus 'mled' for studies"),
+        ("corpus=meld+meld", "the corpus meld is given twice"),
+        ("seeds=-1", "seeds must be positive"),
+        ("tyni", "unknown name 'tyni'"),
+    ],
+)
+def test_shared_arguments_that_cannot_be_used(argument, expected):
+    with pytest.raises(UserError, match=expected):
+        shared(argument)
+
+
+def test_the_ablation_compares_each_part_with_the_whole():
+    """Its settings are checked where it is run, by the study's tests end to end."""
+    found = importlib.import_module("configs.studies.ablation").get_config()
+    assert next(iter(found.axes["recipe"])) == "paper"
+    assert ["no angle", "paper"] in found.comparisons
+    assert ["paper @ stage one", "paper"] in found.comparisons
