@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from eacl_jax.config import Stage
 from eacl_jax.model.metrics import title
 from eacl_jax.reports.drawing import WIDTH, new_figure, show_matrix
 from eacl_jax.reports.names import figure_names
@@ -20,16 +21,25 @@ from eacl_jax.studies.table import Comparison, Row
 
 # Inches: of a row of a figure, and of what stands above and below the rows.
 _ROW, _AROUND = 0.36, 1.0
-_LONGEST, _LINE = 48, 24
+# Letters of a line beside a row.
+_LINE = 24
 # Inches; numbers stand to the right of the rows.
 SCORES_WIDTH, DIFFERENCES_WIDTH = WIDTH, WIDTH + 0.2
 
 
 def wrapped(names: Sequence[str]) -> list[str]:
-    """Names of variants that a figure can draw beside its rows, on two lines where they are
-    long.
+    """Names of variants as figures write them beside their rows: on two lines at most, a long one
+    without its middle; one that cannot be drawn, or looks like another, becomes its number, `#3`.
     """
-    return [textwrap.fill(name, _LINE) for name in figure_names(names, _LONGEST)]
+    lines = [textwrap.wrap(name, _LINE) or [name] for name in figure_names(names, 1000)]
+    short = [
+        "\n".join(each if len(each) <= 2 else (each[0], f"… {' '.join(each)[2 - _LINE :].strip()}"))
+        for each in lines
+    ]
+    return [
+        name if short.count(name) == 1 else f"#{number}"
+        for number, name in enumerate(short, start=1)
+    ]
 
 
 def _rows_figure(
@@ -110,7 +120,7 @@ def confused_heads(row: Row) -> list[str]:
 def _column(heads: Sequence[str]) -> tuple[float, bool]:
     """Width in inches of a column, and whether its head is turned to fit."""
     longest = max(len(line) for head in heads for line in head.split("\n"))
-    upright = max(0.62, 0.085 * longest)
+    upright = max(0.62, 0.075 * longest)
     return (upright, False) if upright * len(heads) <= 7.5 else (0.6, True)
 
 
@@ -148,9 +158,14 @@ def _known(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def draw_differences(theme: Theme, found: Sequence[Comparison]) -> Figure:
-    """Differences with their intervals about a line at 0, those that are shown in colour."""
-    names = wrapped([words.pair_words(each) for each in found])
+def draw_differences(theme: Theme, found: Sequence[Comparison], reference: str) -> Figure:
+    """Differences with their intervals about a line at 0, those that are shown in colour.
+
+    Args:
+      found: of one corpus and measure.
+      reference: the variant that rows do not name when they are compared with it.
+    """
+    names = wrapped([_compared(each, reference) for each in found])
     figure, axes = _rows_figure(names, DIFFERENCES_WIDTH)
     axes.axvline(0, color=theme.ink, linewidth=1.2)
     texts = []
@@ -168,9 +183,16 @@ def draw_differences(theme: Theme, found: Sequence[Comparison]) -> Figure:
         texts.append(f"{words.signed(difference.mean)}{p}")
     reach = max(map(abs, axes.get_xlim()))
     axes.set_xlim(-reach, reach)
-    axes.set_xlabel(f"difference in {title(found[0].measure)}, points")
+    axes.set_xlabel(f"{title(found[0].measure)}, points more or less")
     _beside(axes, texts, "difference, corrected p")
     return figure
+
+
+def _compared(found: Comparison, reference: str) -> str:
+    plain = found.first[0] == reference != found.second[0]
+    if plain and Stage.ONE not in (found.first[1], found.second[1]):
+        return found.second[0]
+    return words.pair_words(found)
 
 
 def draw_confused(theme: Theme, rows: Sequence[Row]) -> Figure:
@@ -267,7 +289,7 @@ def draw_cost(theme: Theme, rows: Sequence[Row], measure: str, cost: str) -> Fig
 
 def _spread(places: np.ndarray) -> np.ndarray:
     """Places of marks, those of equal ones beside each other, that none hides another."""
-    step = 0.02 * max(float(np.ptp(places)), 1e-9)
+    step = 0.035 * max(float(np.ptp(places)), 1e-9)
     moved = places.copy()
     for number, place in enumerate(places):
         near = np.flatnonzero(np.abs(places - place) < step)

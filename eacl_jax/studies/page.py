@@ -1,6 +1,5 @@
 """Writes a study's page: it needs nothing beside itself."""
 
-import re
 from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
@@ -14,6 +13,7 @@ from eacl_jax.reports.gallery import Gallery, document
 from eacl_jax.reports.theme import Theme
 from eacl_jax.studies import figures, sections, words
 from eacl_jax.studies.curves import curves
+from eacl_jax.studies.names import slug
 from eacl_jax.studies.statistics import LEVEL
 from eacl_jax.studies.table import Row, Table
 
@@ -23,6 +23,7 @@ _STYLE = """
 .part { font-size: 1.12rem; margin: 2.2rem 0 .7rem; padding-top: .7rem;
   border-top: 1px dotted var(--line); }
 .pair { margin: 1.2rem 0 1.8rem; } .scores { max-width: 54rem; } main p.quiet { max-width: 54rem; }
+.cost td:last-child { white-space: nowrap; }
 td small { color: var(--muted); display: block; } td.best { font-weight: 700; }
 td.best small { font-weight: 400; } td.text { white-space: normal; }
 """
@@ -53,7 +54,7 @@ class _Figures:
 
     def __init__(self, gallery: Gallery, corpus: str, number: int) -> None:
         self._gallery, self._corpus = gallery, corpus
-        self._prefix = f"{number}-{_slug(corpus)}".strip("-")
+        self._prefix = f"{number}-{slug(corpus)}".strip("-")
 
     def show(
         self,
@@ -67,7 +68,7 @@ class _Figures:
     ) -> str:
         """HTML of a figure; heading and caption are text."""
         return self._gallery.show(
-            f"{self._prefix}-{_slug(name)}",
+            f"{self._prefix}-{slug(name)}",
             draw,
             title=escape(heading),
             alt=f"{heading}, {self._corpus}.",
@@ -75,10 +76,6 @@ class _Figures:
             width=width,
             shrinks=shrinks,
         )
-
-
-def _slug(name: str) -> str:
-    return re.sub("[^A-Za-z0-9]+", "-", name).strip("-").lower()
 
 
 def _corpus(gallery: Gallery, table: Table, corpus: str) -> str:
@@ -147,11 +144,14 @@ def _differences(show: _Figures, table: Table, corpus: str) -> str:
         shown.append(
             show.show(
                 f"differences {measure}",
-                lambda theme, found=found: figures.draw_differences(theme, found),  # type: ignore[misc]
+                lambda theme, found=found: figures.draw_differences(
+                    theme, found, table.variants[0]
+                ),  # type: ignore[misc]
                 heading=f"Differences in {title(measure)}",
                 caption=(
                     f"Bar: {LEVEL}% interval of the difference, by drawing the same test dialogues"
-                    " for both. Right of 0: better than what it is compared with. In colour:"
+                    " for both. Right of 0: better than what it is compared with, which is"
+                    f" “{table.variants[0]}” where no other is named. In colour:"
                     " p < 0.05 after Holm’s correction; grey: no difference can be shown, which is"
                     " not to say that there is none."
                 )
@@ -257,7 +257,10 @@ def _cost(show: _Figures, table: Table, rows: Sequence[Row]) -> str:
     last = {row.variant: row for row in rows}  # A run has one cost, whichever stage answers.
     one = list(last.values())
     measure = table.measures[0]
-    first = f"A mark a variant; line: {LEVEL}% interval of its score."
+    first = (
+        f"A mark a variant; line: {LEVEL}% interval of its score. Marks of the same cost stand side"
+        " by side."
+    )
     shown = [
         show.show(
             f"cost {cost}",

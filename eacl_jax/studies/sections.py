@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from eacl_jax.model.metrics import title
-from eacl_jax.studies import words
+from eacl_jax.studies import figures, words
 from eacl_jax.studies.statistics import DRAWS, LEVEL
 from eacl_jax.studies.table import Comparison, Row, Table
 
@@ -49,8 +49,8 @@ def _answers(table: Table) -> str:
 
     if len(found) <= _MANY:
         return listed(found)
-    shown = [each for each in found if words.differs(each)]
-    others = [each for each in found if not words.differs(each)]
+    others = [each for each in found if each.p_holm is not None and not words.differs(each)]
+    shown = [each for each in found if each not in others]
     folded = (
         f"<details><summary>{words.count(len(others), 'more comparison')} in which no difference"
         f" can be shown</summary>{listed(others)}</details>"
@@ -85,7 +85,8 @@ def _chosen_on_test(table: Table) -> str:
 
 
 def _limits(table: Table) -> str:
-    found = dict.fromkeys(limit for row in table.rows for limit in row.limits)
+    limits = [*table.notes, *(limit for row in table.rows for limit in row.limits)]
+    found = dict.fromkeys(limits)
     if not found:
         return ""
     return f'<div class="notice" role="note"><p>{escape(" ".join(found))}</p></div>'
@@ -115,12 +116,14 @@ def scores_table(table: Table, rows: Sequence[Row]) -> str:
     head = "".join(
         f'<th scope="col" class="number">{title(measure)}</th>' for measure in table.measures
     )
+    names = [words.row_name(row) for row in rows]
+    drawn = figures.wrapped(names)
     body = "".join(
-        f'<tr><th scope="row">{escape(words.row_name(row))}</th>'
+        f'<tr><th scope="row">{escape(name)}{_drawn_as(figure_name)}</th>'
         f'<td class="number">{len(row.seeds)}</td>'
         + "".join(_score_cell(table, rows, row, measure) for measure in table.measures)
         + "</tr>"
-        for row in rows
+        for row, name, figure_name in zip(rows, names, drawn, strict=True)
     )
     notes = " ".join(words.notes(table, rows))
     return (
@@ -128,6 +131,10 @@ def scores_table(table: Table, rows: Sequence[Row]) -> str:
         f'<th scope="col" class="number">seeds</th>{head}</tr></thead><tbody>{body}</tbody></table>'
         f'</div><p class="quiet">{escape(notes)}</p>'
     )
+
+
+def _drawn_as(name: str) -> str:
+    return f'<br><span class="quiet">in figures: {name}</span>' if name.startswith("#") else ""
 
 
 def _score_cell(table: Table, rows: Sequence[Row], row: Row, measure: str) -> str:
@@ -214,7 +221,7 @@ def cost_table(rows: Sequence[Row]) -> str:
     )
     head = "".join(f'<th scope="col" class="number">{name}</th>' for name in heads)
     return (
-        '<div class="scroll"><table class="narrow"><thead><tr><th scope="col">variant</th>'
+        '<div class="scroll"><table class="narrow cost"><thead><tr><th scope="col">variant</th>'
         f'{head}<th scope="col">device</th></tr></thead><tbody>{body}</tbody></table></div>'
         '<p class="quiet">Epochs and examples are those of stage one’s training, without evaluation'
         " and compilation. Memory: the most of any seed; else means over seeds. Times of different"

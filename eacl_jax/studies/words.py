@@ -104,8 +104,8 @@ def verdict(found: Comparison) -> str:
         else ("lower", len(found.seeds) - difference.higher)
     )
     if len(found.seeds) > 1:
-        all_of = "all" if often == len(found.seeds) else f"{often} of"
-        seeds = f"{way} in {all_of} {seeds}"
+        always = "both seeds" if len(found.seeds) == 2 else f"all {seeds}"
+        seeds = f"{way} in {always if often == len(found.seeds) else f'{often} of {seeds}'}"
     return f"{way}: {points}, {interval}, {seeds}, {corrected}."
 
 
@@ -165,25 +165,28 @@ def notes(table: Table, rows: Sequence[Row]) -> list[str]:
         return ["No run is complete."]
     measure, row = table.measures[0], rows[0]
     seeds = {len(each.seeds) for each in rows}
-    how_many = count(seeds.copy().pop(), "seed") if len(seeds) == 1 else "the seeds that are there"
+    how_many = (
+        f"mean over {count(max(seeds), 'seed') if len(seeds) == 1 else 'the seeds that are there'}"
+    )
+    how_many = "one seed" if max(seeds) == 1 else how_many
     tested = f"{count(row.dialogues, 'test dialogue')} with {count(row.utterances, 'utterance')}"
     width = half_width(rows, measure)
     found = [
-        f"Scores on test in percent: mean over {how_many}"
+        f"Scores on test in percent: {how_many}"
         + (" ± standard deviation over seeds" if max(seeds) > 1 else "")
         + f", and {LEVEL}% bootstrap interval over {tested}."
     ]
     if width is not None:
         found.append(
             f"An interval of {title(measure)} reaches about {width:.1f} points to either side: how"
-            " far the score would move with other test dialogues. The deviation is how far it moves"
-            " with the seed."
+            " far the score would move with other test dialogues."
+            + (" The deviation is how far it moves with the seed." if max(seeds) > 1 else "")
         )
     found += _chosen(rows)
     found.append("Bold: the highest mean, which need not be better than others.")
     found += _p_words(table, row.corpus)
     found += [
-        f"{row_name(each)}: {len(each.seeds)} of {count(each.planned, 'seed')}."
+        f"“{row_name(each)}”: {len(each.seeds)} of {count(each.planned, 'seed')}."
         for each in rows
         if len(each.seeds) < each.planned
     ]
