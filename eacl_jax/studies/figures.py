@@ -266,7 +266,7 @@ def draw_cost(theme: Theme, rows: Sequence[Row], measure: str, cost: str) -> Fig
     figure = new_figure(WIDTH, 3.4 + 0.24 * -(-len(rows) // 2))
     axes = figure.add_subplot()
     keys = []
-    places = _spread(np.array([getattr(row.cost, cost) * scale for row in rows]))
+    places = beside(np.array([getattr(row.cost, cost) * scale for row in rows]))
     for number, (row, name) in enumerate(zip(rows, names, strict=True)):
         colour = theme.series[number % len(theme.series)]
         marker = MARKERS[number % len(MARKERS)]
@@ -287,8 +287,8 @@ def draw_cost(theme: Theme, rows: Sequence[Row], measure: str, cost: str) -> Fig
     return figure
 
 
-def _spread(places: np.ndarray) -> np.ndarray:
-    """Places of marks, those of equal ones beside each other, that none hides another."""
+def beside(places: np.ndarray) -> np.ndarray:
+    """Places of marks on an axis, equal ones side by side, so that none hides another."""
     step = 0.035 * max(float(np.ptp(places)), 1e-9)
     moved = places.copy()
     for number, place in enumerate(places):
