@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 
+from eacl_jax.config import Stage
 from eacl_jax.studies import statistics
 from eacl_jax.studies.answered import Answered, mean_drawn
 from eacl_jax.studies.definition import Side, Study
@@ -12,14 +13,15 @@ from eacl_jax.studies.table import Comparison
 def compare(
     study: Study, groups: Mapping[tuple[str, str, str], list[Answered]]
 ) -> tuple[Comparison, ...]:
-    """Every comparison of the study, on every corpus, by every measure.
+    """Every comparison of the study, on every corpus, by every measure: variants are read against
+    the first variant and stage two against stage one, whichever way the study names them.
 
     Args:
       study: that names them.
       groups: answers of the seeds that are there, by corpus, variant and stage ("": of none).
     """
     found = [
-        _pair(corpus, sides, measure, groups)
+        _pair(corpus, _oriented(sides, study.variants[0]), measure, groups)
         for measure in study.measures
         for corpus in study.corpora
         for sides in study.comparisons
@@ -36,6 +38,14 @@ def compare(
     return tuple(
         dataclasses.replace(each, p_holm=corrected.get(number)) for number, each in enumerate(found)
     )
+
+
+def _oriented(sides: tuple[Side, Side], reference: str) -> tuple[Side, Side]:
+    """The side that the other is read against, and the other."""
+    one, two = sides
+    if one.variant == two.variant:
+        return sides if one.stage is Stage.ONE else (two, one)
+    return (two, one) if two.variant == reference else sides
 
 
 def _pair(

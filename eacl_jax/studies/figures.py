@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from eacl_jax.config import Stage
 from eacl_jax.model.metrics import title
 from eacl_jax.reports.drawing import WIDTH, new_figure, show_matrix
 from eacl_jax.reports.names import figure_names
@@ -20,16 +21,25 @@ from eacl_jax.studies.table import Comparison, Row
 
 # Inches: of a row of a figure, and of what stands above and below the rows.
 _ROW, _AROUND = 0.36, 1.0
-_LONGEST, _LINE = 48, 24
+# Letters of a line beside a row.
+_LINE = 24
 # Inches; numbers stand to the right of the rows.
 SCORES_WIDTH, DIFFERENCES_WIDTH = WIDTH, WIDTH + 0.2
 
 
 def wrapped(names: Sequence[str]) -> list[str]:
-    """Names of variants that a figure can draw beside its rows, on two lines where they are
-    long.
+    """Names of variants as figures write them beside their rows: on two lines at most, a long one
+    without its middle; one that cannot be drawn, or looks like another, becomes its number, `#3`.
     """
-    return [textwrap.fill(name, _LINE) for name in figure_names(names, _LONGEST)]
+    lines = [textwrap.wrap(name, _LINE) or [name] for name in figure_names(names, 1000)]
+    short = [
+        "\n".join(each if len(each) <= 2 else (each[0], f"… {' '.join(each)[2 - _LINE :].strip()}"))
+        for each in lines
+    ]
+    return [
+        name if short.count(name) == 1 else f"#{number}"
+        for number, name in enumerate(short, start=1)
+    ]
 
 
 def _rows_figure(
@@ -88,32 +98,47 @@ def draw_labels(theme: Theme, rows: Sequence[Row], score: str) -> Figure:
     Args:
       score: "f1", "precision" or "recall".
     """
-    labels = rows[0].labels
     names = wrapped([words.row_name(row) for row in rows])
-    heads = [
-        f"{name}\n({each.support:,})"
-        for name, each in zip(figure_names([e.label for e in labels]), labels, strict=True)
-    ]
     values = np.array([[getattr(each, score).mean for each in row.labels] for row in rows])
-    return _table_figure(theme, values, names, heads, scale=100.0)
+    return _table_figure(theme, values, names, label_heads(rows[0]), scale=100.0)
 
 
-def labels_width(columns: int) -> float:
-    """Width in inches of a figure with so many columns of numbers."""
-    return 2.2 + 0.78 * max(columns, 4)
+def label_heads(row: Row) -> list[str]:
+    """Labels, and how many test utterances have them."""
+    names = figure_names([each.label for each in row.labels])
+    return [f"{name}\n({each.support:,})" for name, each in zip(names, row.labels, strict=True)]
+
+
+def confused_heads(row: Row) -> list[str]:
+    """What is taken for what."""
+    pairs = [figure_names((pair.first, pair.second)) for pair in row.similar]
+    return [
+        f"{a}\nas {b}" for first, second in pairs for a, b in ((first, second), (second, first))
+    ]
+
+
+def _column(heads: Sequence[str]) -> tuple[float, bool]:
+    """Width in inches of a column, and whether its head is turned to fit."""
+    longest = max(len(line) for head in heads for line in head.split("\n"))
+    upright = max(0.62, 0.075 * longest)
+    return (upright, False) if upright * len(heads) <= 7.5 else (0.6, True)
+
+
+def table_width(heads: Sequence[str]) -> float:
+    """Width in inches of a figure with such heads over its columns."""
+    return 2.2 + _column(heads)[0] * max(len(heads), 3)
 
 
 def _table_figure(
     theme: Theme, values: np.ndarray, names: Sequence[str], heads: Sequence[str], scale: float
 ) -> Figure:
-    figure = new_figure(labels_width(len(heads)), 0.9 + 0.46 * len(names))
+    _, long = _column(heads)
+    figure = new_figure(table_width(heads), (1.3 if long else 0.7) + 0.42 * len(names))
     axes = figure.add_subplot()
     texts = np.array([[words.number(_known(v), 1) for v in row] for row in values])
     shares = np.nan_to_num(values) / scale
     show_matrix(axes, np.clip(shares, 0, 1), theme.share_map, 0.0, texts, theme, 9.5)
     axes.set_aspect("auto")
-    # Names of up to 8 letters fit side by side, longer ones are turned.
-    long = max(len(line) for head in heads for line in head.split("\n")) > 9
     turned: dict[str, Any] = (
         {"rotation": 35, "ha": "left", "rotation_mode": "anchor"} if long else {}
     )
@@ -133,9 +158,14 @@ def _known(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def draw_differences(theme: Theme, found: Sequence[Comparison]) -> Figure:
-    """Differences with their intervals about a line at 0, those that are shown in colour."""
-    names = wrapped([words.pair_words(each) for each in found])
+def draw_differences(theme: Theme, found: Sequence[Comparison], reference: str) -> Figure:
+    """Differences with their intervals about a line at 0, those that are shown in colour.
+
+    Args:
+      found: of one corpus and measure.
+      reference: the variant that rows do not name when they are compared with it.
+    """
+    names = wrapped([_compared(each, reference) for each in found])
     figure, axes = _rows_figure(names, DIFFERENCES_WIDTH)
     axes.axvline(0, color=theme.ink, linewidth=1.2)
     texts = []
@@ -153,24 +183,29 @@ def draw_differences(theme: Theme, found: Sequence[Comparison]) -> Figure:
         texts.append(f"{words.signed(difference.mean)}{p}")
     reach = max(map(abs, axes.get_xlim()))
     axes.set_xlim(-reach, reach)
-    axes.set_xlabel(f"difference in {title(found[0].measure)}, points")
+    axes.set_xlabel(f"{title(found[0].measure)}, points more or less")
     _beside(axes, texts, "difference, corrected p")
     return figure
 
 
+def _compared(found: Comparison, reference: str) -> str:
+    plain = found.first[0] == reference != found.second[0]
+    if plain and Stage.ONE not in (found.first[1], found.second[1]):
+        return found.second[0]
+    return words.pair_words(found)
+
+
 def draw_confused(theme: Theme, rows: Sequence[Row]) -> Figure:
     """Percent of one label's utterances that were answered as a similar one, by variant."""
-    heads, columns = [], []
-    for number, pair in enumerate(rows[0].similar):
-        first, second = figure_names((pair.first, pair.second))
-        heads += [f"{first}\nas {second}", f"{second}\nas {first}"]
+    columns = []
+    for number in range(len(rows[0].similar)):
         pairs = [row.similar[number] for row in rows]
         columns += [[p.first_as_second for p in pairs], [p.second_as_first for p in pairs]]
     values = np.array(columns, np.float64).T
     names = wrapped([words.row_name(row) for row in rows])
     most = max(float(np.nanmax(values, initial=0.0)), 1.0)
-    # The darkest cell is twice the worst: these are small shares, and none is a success.
-    return _table_figure(theme, values, names, heads, scale=1.25 * most)
+    # Shares are small: the worst is nearly the strongest colour.
+    return _table_figure(theme, values, names, confused_heads(rows[0]), scale=1.25 * most)
 
 
 def draw_angles(theme: Theme, rows: Sequence[Row]) -> Figure:
@@ -185,16 +220,12 @@ def draw_angles(theme: Theme, rows: Sequence[Row]) -> Figure:
         angles = [row.similar[number].angle for row in rows]
         series.append((name, theme.series[number], MARKERS[number], angles))
     for name, colour, marker, angles in series:
-        size = 14 if marker == "|" else 8
-        style: dict[str, Any] = {
-            "linestyle": "",
-            "marker": marker,
-            "markersize": size,
-            "color": colour,
-        }
-        known = [row for row, angle in enumerate(angles) if angle is not None]
-        axes.plot([angles[row] for row in known], known, **style)
-        keys.append(Line2D([], [], label=" " + name, markeredgewidth=2, **style))
+        size = 18 if marker == "|" else 8
+        style: dict[str, Any] = {"linestyle": "", "marker": marker, "markersize": size}
+        style |= {"color": colour, "markeredgewidth": 2 if marker == "|" else 0}
+        places = np.array([(a, row) for row, a in enumerate(angles) if a is not None])
+        axes.plot(*places.reshape(-1, 2).T, **style)
+        keys.append(Line2D([], [], label=" " + name, **style))
     axes.set_xlim(left=0)
     axes.set_xlabel("angle between anchors, degrees")
     figure.legend(handles=keys, loc="outside lower center", ncols=2, frameon=False, fontsize=9.5)
@@ -214,12 +245,12 @@ def cost_words(cost: str) -> str:
 
 
 def costs_that_differ(rows: Sequence[Row]) -> list[str]:
-    """Which costs are worth a panel: all rows have them, and they differ by 5% or more."""
+    """Which costs are worth a panel: all rows have them, and they differ by a tenth or more."""
     found = []
     for name, _, _ in _COSTS:
         values = [getattr(row.cost, name, None) for row in rows]
         known = [value for value in values if value is not None]
-        if len(known) == len(rows) and known and max(known) > 1.05 * min(known):
+        if len(known) == len(rows) and known and max(known) > 1.1 * min(known):
             found.append(name)
     return found
 
@@ -235,11 +266,11 @@ def draw_cost(theme: Theme, rows: Sequence[Row], measure: str, cost: str) -> Fig
     figure = new_figure(WIDTH, 3.4 + 0.24 * -(-len(rows) // 2))
     axes = figure.add_subplot()
     keys = []
+    places = beside(np.array([getattr(row.cost, cost) * scale for row in rows]))
     for number, (row, name) in enumerate(zip(rows, names, strict=True)):
         colour = theme.series[number % len(theme.series)]
         marker = MARKERS[number % len(MARKERS)]
-        found = row.scores["test"][measure]
-        x = getattr(row.cost, cost) * scale
+        found, x = row.scores["test"][measure], places[number]
         if found.low is not None and found.high is not None:
             axes.plot([x, x], [found.low, found.high], color=colour, linewidth=1.2, alpha=0.6)
         axes.plot(x, found.mean, marker=marker, markersize=9, color=colour)
@@ -254,6 +285,16 @@ def draw_cost(theme: Theme, rows: Sequence[Row], measure: str, cost: str) -> Fig
     axes.set_ylabel(f"{title(measure)} on test, %")
     figure.legend(handles=keys, loc="outside lower center", ncols=2, frameon=False, fontsize=9.5)
     return figure
+
+
+def beside(places: np.ndarray) -> np.ndarray:
+    """Places of marks on an axis, equal ones side by side, so that none hides another."""
+    step = 0.035 * max(float(np.ptp(places)), 1e-9)
+    moved = places.copy()
+    for number, place in enumerate(places):
+        near = np.flatnonzero(np.abs(places - place) < step)
+        moved[number] += step * (np.searchsorted(near, number) - (len(near) - 1) / 2)
+    return moved
 
 
 def draw_curve(theme: Theme, curve: Curve, measure: str) -> Figure:

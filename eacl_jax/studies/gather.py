@@ -126,6 +126,7 @@ def gather(
         comparisons=compare(study, groups),
         failed=dict(failed or {}),
         missing=tuple(missing),
+        notes=study.notes,
     )
 
 

@@ -1,6 +1,5 @@
 """Writes a study's page: it needs nothing beside itself."""
 
-import re
 from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
@@ -14,17 +13,20 @@ from eacl_jax.reports.gallery import Gallery, document
 from eacl_jax.reports.theme import Theme
 from eacl_jax.studies import figures, sections, words
 from eacl_jax.studies.curves import curves
+from eacl_jax.studies.names import slug
 from eacl_jax.studies.statistics import LEVEL
 from eacl_jax.studies.table import Row, Table
 
 PAGE = "index.html"
 _STYLE = """
 .answers { padding-left: 1.2rem; max-width: 54rem; } .answers li { margin: .35rem 0; }
+.part { font-size: 1.12rem; margin: 2.2rem 0 .7rem; padding-top: .7rem;
+  border-top: 1px dotted var(--line); }
+.pair { margin: 1.2rem 0 1.8rem; } .scores { max-width: 54rem; } main p.quiet { max-width: 54rem; }
+.cost td:last-child { white-space: nowrap; }
 td small { color: var(--muted); display: block; } td.best { font-weight: 700; }
 td.best small { font-weight: 400; } td.text { white-space: normal; }
 """
-# Labels, variants or pairs beyond these make a figure as wide as the page.
-_NARROW = 5
 
 
 def write_page(folder: Path, table: Table) -> Path:
@@ -52,7 +54,7 @@ class _Figures:
 
     def __init__(self, gallery: Gallery, corpus: str, number: int) -> None:
         self._gallery, self._corpus = gallery, corpus
-        self._prefix = f"{number}-{_slug(corpus)}".strip("-")
+        self._prefix = f"{number}-{slug(corpus)}".strip("-")
 
     def show(
         self,
@@ -66,7 +68,7 @@ class _Figures:
     ) -> str:
         """HTML of a figure; heading and caption are text."""
         return self._gallery.show(
-            f"{self._prefix}-{_slug(name)}",
+            f"{self._prefix}-{slug(name)}",
             draw,
             title=escape(heading),
             alt=f"{heading}, {self._corpus}.",
@@ -74,10 +76,6 @@ class _Figures:
             width=width,
             shrinks=shrinks,
         )
-
-
-def _slug(name: str) -> str:
-    return re.sub("[^A-Za-z0-9]+", "-", name).strip("-").lower()
 
 
 def _corpus(gallery: Gallery, table: Table, corpus: str) -> str:
@@ -98,6 +96,10 @@ def _corpus(gallery: Gallery, table: Table, corpus: str) -> str:
             _cost(show, table, rows),
         )
     )
+
+
+def _part(name: str) -> str:
+    return f'<h3 class="part">{name}</h3>'
 
 
 def _pair(shown: Sequence[str]) -> str:
@@ -123,8 +125,8 @@ def _scores(show: _Figures, table: Table, rows: Sequence[Row]) -> str:
                 lambda theme, measure=measure: figures.draw_scores(  # type: ignore[misc]
                     theme, rows, measure, reference
                 ),
-                heading=f"{title(measure)} by variant",
-                caption=caption if number == 0 else "As beside.",
+                heading=f"{words.heading(measure)} by variant",
+                caption=caption if number == 0 else "Read as the figure before.",
                 width=figures.SCORES_WIDTH,
                 shrinks=False,
             )
@@ -142,16 +144,19 @@ def _differences(show: _Figures, table: Table, corpus: str) -> str:
         shown.append(
             show.show(
                 f"differences {measure}",
-                lambda theme, found=found: figures.draw_differences(theme, found),  # type: ignore[misc]
+                lambda theme, found=found: figures.draw_differences(
+                    theme, found, table.variants[0]
+                ),  # type: ignore[misc]
                 heading=f"Differences in {title(measure)}",
                 caption=(
                     f"Bar: {LEVEL}% interval of the difference, by drawing the same test dialogues"
-                    " for both. Right of 0: better than what it is compared with. In colour (blue"
-                    " higher, orange lower): p < 0.05 after Holm’s correction; grey: no difference"
-                    " can be shown, which is not to say that there is none."
+                    " for both. Right of 0: better than what it is compared with, which is"
+                    f" “{table.variants[0]}” where no other is named. In colour:"
+                    " p < 0.05 after Holm’s correction; grey: no difference can be shown, which is"
+                    " not to say that there is none."
                 )
                 if not shown
-                else "As beside.",
+                else "Read as the figure before.",
                 width=figures.DIFFERENCES_WIDTH,
                 shrinks=False,
             )
@@ -160,10 +165,9 @@ def _differences(show: _Figures, table: Table, corpus: str) -> str:
 
 
 def _labels(show: _Figures, rows: Sequence[Row]) -> str:
-    same = [
-        row for row in rows if [e.label for e in row.labels] == [e.label for e in rows[0].labels]
-    ]
-    width = figures.labels_width(len(names))
+    names = [each.label for each in rows[0].labels]
+    same = [row for row in rows if [each.label for each in row.labels] == names]
+    width = figures.table_width(figures.label_heads(rows[0]))
 
     def matrix(score: str, heading: str, caption: str) -> str:
         return show.show(
@@ -185,7 +189,8 @@ def _labels(show: _Figures, rows: Sequence[Row]) -> str:
         "precision", "Precision of each label", "Of the answers with the label, percent right."
     ) + matrix("recall", "Recall of each label", "Of the utterances with the label, percent found.")
     return (
-        f"<h3>Label by label</h3>{f1}<details><summary>Precision and recall of each label</summary>"
+        f"{_part('Label by label')}{f1}"
+        "<details><summary>Precision and recall of each label</summary>"
         f"{others}</details>"
     )
 
@@ -195,7 +200,6 @@ def _similar(show: _Figures, rows: Sequence[Row]) -> str:
     rows = [row for row in rows if len(row.similar) == len(rows[0].similar)]
     shown = []
     if rows:
-        columns = 2 * len(rows[0].similar)
         shown.append(
             show.show(
                 "confused",
@@ -205,8 +209,8 @@ def _similar(show: _Figures, rows: Sequence[Row]) -> str:
                     "Percent of the utterances of the first label that were answered as the second,"
                     " mean over seeds. The lower the better."
                 ),
-                width=figures.labels_width(columns),
-                shrinks=columns <= _NARROW,
+                width=figures.table_width(figures.confused_heads(rows[0])),
+                shrinks=False,
             )
         )
     angled = [row for row in rows if row.smallest_angle is not None]
@@ -224,7 +228,7 @@ def _similar(show: _Figures, rows: Sequence[Row]) -> str:
             )
         )
     table = sections.similar_table(rows) if rows else ""
-    return f"<h3>Similar emotions</h3>{_pair(shown)}{table}" if shown else ""
+    return f"{_part('Similar emotions')}{_pair(shown)}{table}" if shown else ""
 
 
 def _curves(show: _Figures, table: Table, corpus: str) -> str:
@@ -236,14 +240,14 @@ def _curves(show: _Figures, table: Table, corpus: str) -> str:
             show.show(
                 f"curve {number} {curve.setting}",
                 lambda theme, curve=curve: figures.draw_curve(theme, curve, measure),  # type: ignore[misc]
-                heading=f"{title(measure)} by {curve.setting}",
+                heading=f"{words.heading(measure)} by {curve.setting}",
                 caption=(
                     f"Line: mean over seeds; band: {LEVEL}% interval over test dialogues; small"
                     f" dots: single seeds.{f' Here {beside}.' if beside else ''}"
                 ),
             )
         )
-    return f"<h3>Sensitivity</h3>{_pair(shown)}" if shown else ""
+    return _part("Sensitivity") + _pair(shown) if shown else ""
 
 
 def _cost(show: _Figures, table: Table, rows: Sequence[Row]) -> str:
@@ -253,16 +257,17 @@ def _cost(show: _Figures, table: Table, rows: Sequence[Row]) -> str:
     last = {row.variant: row for row in rows}  # A run has one cost, whichever stage answers.
     one = list(last.values())
     measure = table.measures[0]
-    first = f"A mark a variant; line: {LEVEL}% interval of its score."
+    first = (
+        f"A mark a variant; line: {LEVEL}% interval of its score. Marks of the same cost stand side"
+        " by side."
+    )
     shown = [
         show.show(
             f"cost {cost}",
             lambda theme, cost=cost: figures.draw_cost(theme, one, measure, cost),  # type: ignore[misc]
-            heading=f"{title(measure)} by {figures.cost_words(cost)}",
-            caption=f"A mark a variant; line: {LEVEL}% interval of its score."
-            if not number
-            else "",
+            heading=f"{words.heading(measure)} by {figures.cost_words(cost)}",
+            caption="" if number else first,
         )
         for number, cost in enumerate(figures.costs_that_differ(one))
     ]
-    return f"<h3>Cost</h3>{sections.cost_table(one)}{_pair(shown)}"
+    return f"{_part('Cost')}{sections.cost_table(one)}{_pair(shown)}"

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from html import escape
 
 from eacl_jax.model.metrics import title
-from eacl_jax.studies import words
+from eacl_jax.studies import figures, words
 from eacl_jax.studies.statistics import DRAWS, LEVEL
-from eacl_jax.studies.table import Row, Table
+from eacl_jax.studies.table import Comparison, Row, Table
+
+# More answers than these are folded, those that show a difference before the others.
+_MANY = 8
 
 
 def headline(table: Table) -> str:
@@ -18,23 +21,41 @@ def headline(table: Table) -> str:
         words.count(len(table.variants), "variant"),
         words.count(len(table.seeds), "seed"),
     ]
-    answers = [each for each in table.comparisons if each.measure == table.measures[0]]
-    several = len(table.corpora) > 1
-    items = "".join(
-        "<li>"
-        + (f"{escape(each.corpus)}: " if several else "")
-        + f"<strong>{escape(words.pair_words(each))}</strong>: {escape(words.verdict(each))}</li>"
-        for each in answers
-    )
     return (
-        f"<h1>{escape(table.name)}</h1>"
+        f"<h1>Study: {escape(table.name)}</h1>"
         f'<p class="verdict">{escape(table.question)}</p>'
         f'<p class="quiet">A study of {", ".join(facts)}.</p>'
-        + (f'<ul class="answers">{items}</ul>' if items else _no_comparisons(table))
+        + _answers(table)
         + _chosen_on_test(table)
         + _limits(table)
         + _unfinished(table)
     )
+
+
+def _answers(table: Table) -> str:
+    found = [each for each in table.comparisons if each.measure == table.measures[0]]
+    if not found:
+        return _no_comparisons(table)
+
+    def listed(some: Sequence[Comparison]) -> str:
+        items = "".join(
+            "<li>"
+            + (f"{escape(each.corpus)}: " if len(table.corpora) > 1 else "")
+            + f"<strong>{escape(words.pair_words(each))}</strong>:"
+            f" {escape(words.verdict(each))}</li>"
+            for each in some
+        )
+        return f'<ul class="answers">{items}</ul>'
+
+    if len(found) <= _MANY:
+        return listed(found)
+    others = [each for each in found if each.p_holm is not None and not words.differs(each)]
+    shown = [each for each in found if each not in others]
+    folded = (
+        f"<details><summary>{words.count(len(others), 'more comparison')} in which no difference"
+        f" can be shown</summary>{listed(others)}</details>"
+    )
+    return (listed(shown) if shown else "") + (folded if others else "")
 
 
 def _no_comparisons(table: Table) -> str:
@@ -57,13 +78,15 @@ def _chosen_on_test(table: Table) -> str:
         return ""
     return (
         '<div class="notice warning" role="note"><p><strong>Warning: stage one’s epoch was'
-        " chosen on the test split</strong> in some runs (<code>compat.select_on_test</code>). Their scores"
-        " are too good: do not compare them with runs that chose on dev.</p></div>"
+        " chosen on the test split</strong> in some runs"
+        " (<code>compat.select_on_test</code>). Their scores are too good: do not compare them with"
+        " runs that chose on dev.</p></div>"
     )
 
 
 def _limits(table: Table) -> str:
-    found = dict.fromkeys(limit for row in table.rows for limit in row.limits)
+    limits = [*table.notes, *(limit for row in table.rows for limit in row.limits)]
+    found = dict.fromkeys(limits)
     if not found:
         return ""
     return f'<div class="notice" role="note"><p>{escape(" ".join(found))}</p></div>'
@@ -93,19 +116,25 @@ def scores_table(table: Table, rows: Sequence[Row]) -> str:
     head = "".join(
         f'<th scope="col" class="number">{title(measure)}</th>' for measure in table.measures
     )
+    names = [words.row_name(row) for row in rows]
+    drawn = figures.wrapped(names)
     body = "".join(
-        f'<tr><th scope="row">{escape(words.row_name(row))}</th>'
+        f'<tr><th scope="row">{escape(name)}{_drawn_as(figure_name)}</th>'
         f'<td class="number">{len(row.seeds)}</td>'
         + "".join(_score_cell(table, rows, row, measure) for measure in table.measures)
         + "</tr>"
-        for row in rows
+        for row, name, figure_name in zip(rows, names, drawn, strict=True)
     )
     notes = " ".join(words.notes(table, rows))
     return (
-        '<div class="scroll"><table class="narrow"><thead><tr><th scope="col">variant</th>'
+        '<div class="scroll"><table class="narrow scores"><thead><tr><th scope="col">variant</th>'
         f'<th scope="col" class="number">seeds</th>{head}</tr></thead><tbody>{body}</tbody></table>'
         f'</div><p class="quiet">{escape(notes)}</p>'
     )
+
+
+def _drawn_as(name: str) -> str:
+    return f'<br><span class="quiet">in figures: {name}</span>' if name.startswith("#") else ""
 
 
 def _score_cell(table: Table, rows: Sequence[Row], row: Row, measure: str) -> str:
@@ -180,7 +209,7 @@ def cost_table(rows: Sequence[Row]) -> str:
             f"{cost.seconds / 60:,.1f}",
         )
         numbers = "".join(f'<td class="number">{cell}</td>' for cell in cells)
-        numbers += f'<td class="text">{escape("; ".join(cost.devices))}</td>'
+        numbers += f"<td>{escape('; '.join(cost.devices))}</td>"
         body += f'<tr><th scope="row">{escape(row.variant)}</th>{numbers}</tr>'
     heads = (
         "parameters, millions",
@@ -192,7 +221,7 @@ def cost_table(rows: Sequence[Row]) -> str:
     )
     head = "".join(f'<th scope="col" class="number">{name}</th>' for name in heads)
     return (
-        '<div class="scroll"><table class="narrow"><thead><tr><th scope="col">variant</th>'
+        '<div class="scroll"><table class="narrow cost"><thead><tr><th scope="col">variant</th>'
         f'{head}<th scope="col">device</th></tr></thead><tbody>{body}</tbody></table></div>'
         '<p class="quiet">Epochs and examples are those of stage one’s training, without evaluation'
         " and compilation. Memory: the most of any seed; else means over seeds. Times of different"

@@ -90,7 +90,9 @@ def label_scores(confusions: np.ndarray, measure: str) -> np.ndarray:
 def _margins(confusions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     confusions = np.asarray(confusions, np.float64)
     correct = np.diagonal(confusions, axis1=-2, axis2=-1).copy()
-    return correct, confusions.sum(-1), confusions.sum(-2)
+    ones = np.ones(confusions.shape[-1])
+    # For many small matrices much faster than `sum`.
+    return correct, confusions @ ones, ones @ confusions
 
 
 @dataclasses.dataclass(frozen=True)

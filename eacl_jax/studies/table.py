@@ -95,7 +95,7 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """Of two sides on test: the second minus the first.
+    """Of two sides on test: the second minus the first, which it is read against.
 
     Attributes:
       corpus: by the study's name.
@@ -129,6 +129,7 @@ class Table:
       comparisons: as the study names them, by corpus and measure.
       failed: why runs failed, by their names.
       missing: names of the runs that are still to be done.
+      notes: what the study as a whole cannot say.
     """
 
     name: str
@@ -143,6 +144,7 @@ class Table:
     comparisons: tuple[Comparison, ...]
     failed: Mapping[str, str]
     missing: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     def of(self, corpus: str, stage: str = Stage.TWO) -> list[Row]:
         """A corpus' rows of one stage, and those of no stage."""

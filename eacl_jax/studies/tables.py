@@ -131,7 +131,7 @@ _COMPARED = (
 
 def markdown(table: Table) -> str:
     """A table a corpus, of variants and measures, with what they do not show; then comparisons."""
-    parts = [f"# {plain(table.name)}", plain(table.question)]
+    parts = [f"# {plain(table.name)}", plain(table.question), *map(plain, table.notes)]
     for corpus in table.corpora:
         rows = words.shown_rows(table, corpus)
         parts.append(f"## {plain(corpus)}")

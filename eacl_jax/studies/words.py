@@ -40,6 +40,12 @@ def count(size: int, noun: str, plural: str = "") -> str:
     return f"{size:,} {noun if size == 1 else plural or noun + 's'}"
 
 
+def heading(name: str) -> str:
+    """A measure's name at the start of a line: `Weighted F1`."""
+    text = title(name)
+    return text[:1].upper() + text[1:]
+
+
 def mean_words(found: Estimate) -> str:
     """`62.10 ± 0.40`; the mean alone for one seed."""
     spread = "" if found.deviation is None else f" ± {number(found.deviation)}"
@@ -57,14 +63,14 @@ def side_words(side: tuple[str, str], other: tuple[str, str]) -> str:
     """A side of a comparison: its variant, and its stage where one of the sides is stage one."""
     variant, stage = side
     plain = Stage.ONE not in (stage, other[1])
-    return variant if plain else f"{variant}, {stage_words(stage)}"
+    return f"“{variant}”" if plain else f"“{variant}”, {stage_words(stage)}"
 
 
 def pair_words(found: Comparison) -> str:
-    """`random anchors against as published`; `as published: stage two against stage one`."""
+    """`“random anchors” against “as published”`; `“as published”, stage two against stage one`."""
     if found.first[0] == found.second[0]:
         stages = [stage_words(side[1]) for side in (found.second, found.first)]
-        return f"{found.second[0]}: {' against '.join(stages)}"
+        return f"“{found.second[0]}”, {' against '.join(stages)}"
     second = side_words(found.second, found.first)
     return f"{second} against {side_words(found.first, found.second)}"
 
@@ -97,8 +103,10 @@ def verdict(found: Comparison) -> str:
         if difference.mean > 0
         else ("lower", len(found.seeds) - difference.higher)
     )
-    agree = f", {way} in {often} of them" if len(found.seeds) > 1 else ""
-    return f"{way}: {points}, {interval}, {seeds}{agree}, {corrected}."
+    if len(found.seeds) > 1:
+        always = "both seeds" if len(found.seeds) == 2 else f"all {seeds}"
+        seeds = f"{way} in {always if often == len(found.seeds) else f'{often} of {seeds}'}"
+    return f"{way}: {points}, {interval}, {seeds}, {corrected}."
 
 
 def half_width(rows: Sequence[Row], measure: str) -> float | None:
@@ -157,25 +165,28 @@ def notes(table: Table, rows: Sequence[Row]) -> list[str]:
         return ["No run is complete."]
     measure, row = table.measures[0], rows[0]
     seeds = {len(each.seeds) for each in rows}
-    how_many = count(seeds.copy().pop(), "seed") if len(seeds) == 1 else "the seeds that are there"
+    how_many = (
+        f"mean over {count(max(seeds), 'seed') if len(seeds) == 1 else 'the seeds that are there'}"
+    )
+    how_many = "one seed" if max(seeds) == 1 else how_many
     tested = f"{count(row.dialogues, 'test dialogue')} with {count(row.utterances, 'utterance')}"
     width = half_width(rows, measure)
     found = [
-        f"Scores on test in percent: mean over {how_many}"
+        f"Scores on test in percent: {how_many}"
         + (" ± standard deviation over seeds" if max(seeds) > 1 else "")
         + f", and {LEVEL}% bootstrap interval over {tested}."
     ]
     if width is not None:
         found.append(
             f"An interval of {title(measure)} reaches about {width:.1f} points to either side: how"
-            " far the score would move with other test dialogues. The deviation is how far it moves"
-            " with the seed."
+            " far the score would move with other test dialogues."
+            + (" The deviation is how far it moves with the seed." if max(seeds) > 1 else "")
         )
     found += _chosen(rows)
     found.append("Bold: the highest mean, which need not be better than others.")
     found += _p_words(table, row.corpus)
     found += [
-        f"{row_name(each)}: {len(each.seeds)} of {count(each.planned, 'seed')}."
+        f"“{row_name(each)}”: {len(each.seeds)} of {count(each.planned, 'seed')}."
         for each in rows
         if len(each.seeds) < each.planned
     ]

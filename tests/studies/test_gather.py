@@ -72,6 +72,18 @@ def test_comparisons_are_second_minus_first(ablation):
     assert stages.second == ("as published", "stage_two")
 
 
+def test_comparisons_are_read_against_the_first_variant_whichever_way_they_are_named():
+    study, runs = make_study(TWO, corpora=["meld"], seeds=[0], dialogues=5)
+    one, two = Side("as published", Stage.ONE), Side("as published")
+    turned = dataclasses.replace(study, comparisons=((Side("worse"), two), (two, one)))
+    found = gather(turned, runs).comparisons
+    assert [each.second for each in found[:2]] == [
+        ("worse", "stage_two"),
+        ("as published", "stage_two"),
+    ]
+    assert found == gather(study, runs).comparisons
+
+
 def test_holm_counts_all_comparisons_of_a_measure(ablation):
     _, _, table = ablation
     for measure in table.measures:

@@ -114,7 +114,7 @@ def test_csv_holds_all_numbers_under_one_header():
     ("changes", "expected"),
     [
         ({"chosen_on": "test"}, "Stage one’s epoch was chosen on test, by weighted F1"),
-        ({"planned": 5}, "plain: 3 of 5 seeds."),
+        ({"planned": 5}, "“plain”: 3 of 5 seeds."),
         ({"limits": ("One seed: nothing.",), "seeds": (0,)}, "One seed: nothing."),
     ],
 )
@@ -131,8 +131,8 @@ def test_what_is_missing_is_listed():
 def test_verdicts():
     (found,) = make_table().comparisons
     assert words.verdict(found) == (
-        "lower: −1.26 points of weighted F1, 95% interval −2.50 to −0.10, 3 seeds, lower in 3 of"
-        " them, p = 0.030 by Holm’s correction."
+        "lower: −1.26 points of weighted F1, 95% interval −2.50 to −0.10, lower in all 3"
+        " seeds, p = 0.030 by Holm’s correction."
     )
     unsure = words.verdict(dataclasses.replace(found, p_holm=0.2))
     assert unsure.startswith("no difference can be shown: −1.26 points")

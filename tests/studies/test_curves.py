@@ -1,0 +1,51 @@
+"""Which variants a line is drawn through."""
+
+import dataclasses
+
+from eacl_jax.studies.curves import curves
+from tests.studies.test_tables import make_row, make_table
+
+
+def make_study_of(settings):
+    rows = [make_row(variant, 60.0) for variant in settings]
+    rows.append(dataclasses.replace(rows[0], stage="stage_one"))
+    return make_table(*rows, settings=settings, variants=tuple(settings), comparisons=())
+
+
+def test_one_setting_at_a_time_about_a_base():
+    table = make_study_of(
+        {
+            "base": {"t": 0.1, "w": 0.5, "source": "words"},
+            "hot": {"t": 1.0, "w": 0.5, "source": "words"},
+            "cold": {"t": 0.01, "w": 0.5, "source": "words"},
+            "heavy": {"t": 0.1, "w": 1, "source": "words"},
+            "random": {"t": 0.1, "w": 0.5, "source": "random"},
+        }
+    )
+    (found,) = curves(table, "meld")  # Two values of "w" are a comparison, and words no numbers.
+    assert found.setting == "t"
+    assert [(x, row.variant, row.stage) for x, row in found.points] == [
+        (0.01, "cold", "stage_two"),
+        (0.1, "base", "stage_two"),
+        (1.0, "hot", "stage_two"),
+    ]
+    assert found.others == {}
+    assert curves(table, "emorynlp") == []
+
+
+def test_a_curve_for_each_value_of_the_other_axis():
+    table = make_study_of(
+        {
+            f"{source} {k}": {"k": k, "source": source}
+            for source in ("words", "clusters")
+            for k in (1, 2, 4)
+        }
+    )
+    found = curves(table, "meld")
+    assert [curve.others for curve in found] == [{"source": "words"}, {"source": "clusters"}]
+    assert [x for x, _ in found[1].points] == [1, 2, 4]
+
+
+def test_switches_are_no_numbers():
+    table = make_study_of({"a": {"s": True}, "b": {"s": False}, "c": {"s": 2}})
+    assert curves(table, "meld") == []

@@ -1,0 +1,183 @@
+"""A study's page and figures: what they state, and that nothing runs into anything else."""
+
+import dataclasses
+import itertools
+import re
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from eacl_jax.reports import drawing
+from eacl_jax.reports.theme import LIGHT
+from eacl_jax.studies import figures, words
+from eacl_jax.studies.curves import curves
+from eacl_jax.studies.gather import gather
+from eacl_jax.studies.page import write_page
+from tests.stubs.study import make_study
+
+LONG = "a name that is far too long for the room beside a row & <b>bold</b>"
+VARIANTS = {
+    "plain": (1.0, {}),
+    LONG: (1.3, {"loss.temperature": 0.5}),
+    "hot": (1.6, {"loss.temperature": 1.0}),
+    "喜": (1.1, {"loss.ce_weight": 1.0}),
+}
+
+
+@pytest.fixture(scope="module")
+def table():
+    study, runs = make_study(VARIANTS, corpora=["meld"], seeds=[0, 1], dialogues=30)
+    return gather(study, runs[:-1], {"meld/喜/1": "out of <memory>"}, ["meld/x/9"])
+
+
+@pytest.fixture(autouse=True)
+def without_pixels(monkeypatch):
+    """Figures are made, and not painted, which costs most of a page's time."""
+    monkeypatch.setattr(drawing, "render", lambda draw, theme: bytes(draw(theme) is None))
+
+
+def page_of(table, folder) -> str:
+    return write_page(folder, table).read_text(encoding="utf-8")
+
+
+def every_figure(table):
+    rows = words.shown_rows(table, "meld")
+    found = [c for c in table.comparisons if c.measure == "macro_f1"]
+    (curve,) = curves(table, "meld")
+    costs = {row.variant: row for row in rows}
+    return {
+        "scores": figures.draw_scores(LIGHT, rows, "macro_f1", rows[1]),
+        "labels": figures.draw_labels(LIGHT, rows, "recall"),
+        "differences": figures.draw_differences(LIGHT, found, "plain"),
+        "confused": figures.draw_confused(LIGHT, rows),
+        "angles": figures.draw_angles(LIGHT, rows),
+        "cost": figures.draw_cost(LIGHT, list(costs.values()), "macro_f1", "trained"),
+        "curve": figures.draw_curve(LIGHT, curve, "macro_f1"),
+    }
+
+
+def drawn_labels(axes, direction: int):
+    """Labels of the ticks of an axis that lie within it: matplotlib makes some beyond, too."""
+    axis, ends = ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim()))[direction]
+    return [
+        label
+        for label in axis.get_ticklabels()
+        if min(ends) <= label.get_position()[direction] <= max(ends)
+    ]
+
+
+def test_nothing_in_a_figure_runs_out_of_it_or_into_names(table):
+    with drawing.styled(LIGHT):
+        for name, figure in every_figure(table).items():
+            canvas = FigureCanvasAgg(figure)
+            canvas.draw()
+            renderer, (axes,) = canvas.get_renderer(), figure.axes
+            names = drawn_labels(axes, 1)
+            texts = [*axes.texts, *names, *drawn_labels(axes, 0)]
+            boxes = [t.get_window_extent(renderer) for t in texts if t.get_text()]
+            for box in boxes:
+                assert min(box.x0, box.y0) >= 0, name
+                assert box.x1 <= figure.bbox.x1 + 1, name
+                assert box.y1 <= figure.bbox.y1 + 1, name
+            shown = [t.get_window_extent(renderer) for t in names if t.get_text()]
+            for one, two in itertools.pairwise(shown):
+                assert not one.overlaps(two), name
+
+
+def test_figures_draw_the_numbers(table):
+    with drawing.styled(LIGHT):
+        drawn = every_figure(table)
+    texts = [t.get_text() for t in drawn["labels"].axes[0].texts]
+    rows = words.shown_rows(table, "meld")
+    assert texts[:7] == [words.number(label.recall.mean, 1) for label in rows[0].labels]
+    found = [c for c in table.comparisons if c.measure == "macro_f1"]
+    dots = [line for line in drawn["differences"].axes[0].lines if len(line.get_xdata()) == 1]
+    assert [float(dot.get_xdata()[0]) for dot in dots] == [c.difference.mean for c in found]
+    line = drawn["curve"].axes[0].lines[0]
+    assert list(line.get_xdata()) == [0.1, 0.5, 1.0]
+
+
+def test_names_beside_rows():
+    assert figures.wrapped(["a", LONG, "喜"]) == ["a", figures.wrapped([LONG])[0], "#3"]
+    shown = figures.wrapped([LONG])[0].split("\n")
+    assert len(shown) == 2
+    assert max(map(len, shown)) <= 25
+    assert figures.wrapped([f"{LONG} {LONG} {n} {LONG}" for n in "ab"]) == ["#1", "#2"]
+
+
+def test_marks_of_one_cost_do_not_hide_each_other():
+    places = figures.beside(np.array([5.0, 5.0, 20.0]))
+    assert places[0] < 5 < places[1]
+    assert places[2] == 20
+
+
+def test_the_page_needs_nothing_beside_itself(table, tmp_path):
+    html = page_of(table, tmp_path)
+    ids = re.findall(r'<figure id="([^"]+)"', html)
+    assert len(ids) == len(set(ids)) == 13
+    assert sorted(f"{each}.png" for each in ids) == sorted(
+        file.name for file in (tmp_path / "figures").iterdir()
+    )
+    sources = re.findall(r'(?:src|srcset|href)="([^"]*)"', html)
+    assert len(sources) == 2 * len(ids)
+    assert all(source.startswith("data:image/png;base64,") for source in sources)
+    assert "<script" not in html
+    assert "<b>" not in html
+
+
+def test_the_page_begins_with_question_and_answers(table, tmp_path):
+    html = page_of(table, tmp_path)
+    head = html[: html.index("</header>")]
+    assert "What do the angle term" in head
+    answers = re.findall(r"<li>(.*?)</li>", head)
+    compared = [c for c in table.comparisons if c.measure == "weighted_f1"]
+    for answer, each in zip(answers, compared, strict=False):
+        assert words.verdict(each).replace("<", "&lt;") in answer
+    assert "“hot” against “plain”" in head
+    assert "no difference can be shown" in head
+    assert "out of &lt;memory&gt;" in head
+    assert "meld/x/9" in head
+
+
+def test_the_page_has_the_numbers_and_what_they_do_not_show(table, tmp_path):
+    html = page_of(table, tmp_path)
+    for row in words.shown_rows(table, "meld"):
+        assert words.mean_words(row.scores["test"]["macro_f1"]) in html
+    for note in words.notes(table, words.shown_rows(table, "meld")):
+        assert note.replace("&", "&amp;").replace("<", "&lt;")[:40] in html
+    assert "in figures: #5" in html
+    assert "loss.temperature" in html
+
+
+def test_many_answers_are_folded(table, tmp_path):
+    many = dataclasses.replace(table, comparisons=table.comparisons * 4)
+    html = page_of(many, tmp_path)
+    unsure = [c for c in many.comparisons if c.measure == "weighted_f1" and not words.differs(c)]
+    assert f"{len(unsure)} more comparisons in which no difference can be shown" in html
+
+
+def test_what_makes_numbers_doubtful_stands_at_the_top(tmp_path):
+    study, runs = make_study(
+        VARIANTS,
+        corpora=["meld"],
+        seeds=[0],
+        dialogues=1,
+        settings={"compat.select_on_test": True},
+        notes=("The encoder knew test.",),
+        comparisons=(),
+    )
+    html = page_of(gather(study, runs), tmp_path)
+    head = html[: html.index("</header>")]
+    assert "chosen on the test split" in head
+    assert "One seed: there is no deviation" in head
+    assert "One test dialogue" in head
+    assert "The encoder knew test." in head
+    assert "The study names no comparison" in head
+
+
+def test_nothing_is_complete(table, tmp_path):
+    study, _ = make_study(VARIANTS, corpora=["meld"], seeds=[0])
+    html = page_of(gather(study, [], missing=["meld/plain/0"]), tmp_path)
+    assert "No run is complete." in html
+    assert "cannot be compared: no seed is complete on both sides." in html
