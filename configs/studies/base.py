@@ -57,7 +57,7 @@ def study(
     seeds: Sequence[int] = (0, 1, 2, 3, 4),
     comparisons: Sequence[Sequence[str]] = (),
     measures: Sequence[str] = ("weighted_f1", "macro_f1"),
-    **extra: Any,
+    **more: Any,
 ) -> ConfigDict:
     """A study's fields, after the argument.
 
@@ -72,7 +72,7 @@ def study(
       seeds: where the argument gives none.
       comparisons: pairs of "VARIANT" or "VARIANT @ stage one".
       measures: the first is the one that counts.
-      **extra: whatever else the study's page needs.
+      **more: other fields, see `studies.reading.read_study`.
 
     Raises:
       UserError: the argument is not understood.
@@ -106,7 +106,7 @@ def study(
             "seeds": tuple(seeds),
             "comparisons": [list(pair) for pair in comparisons],
             "measures": tuple(measures),
-            "extra": extra,
+            **more,
         },
         convert_dict=False,
     )

@@ -58,7 +58,7 @@ def study(
         huge_pages.use_huge_pages()
     process.quiet_libraries()
     from eacl_jax.cli.workers import WORKER, Workers
-    from eacl_jax.studies import cells, claims, outcome, plan, reading, runner
+    from eacl_jax.studies import cells, claims, outcome, plan, reading, runner, tables
     from eacl_jax.training.loop import Interrupted
 
     checked = reading.read_study(values)
@@ -83,8 +83,9 @@ def study(
         raise typer.Exit(128 + stopped.number) from None
     if mine:
         return
-    outcome.write_results(checked, workdir)
     typer.echo(f"{len(done.complete)} runs are complete, {len(done.failed)} failed.")
+    table, page = outcome.write_results(checked, workdir)
+    typer.echo(f"\n{tables.markdown(table)}\npage     {page}")
     for cell, failure in done.failed.items():
         typer.echo(f"  {plan.named(cell)}: {failure.reason}\n    {cells.folder_of(workdir, cell)}")
     if done.failed:

@@ -48,6 +48,7 @@ class Study:
       comparisons: pairs of sides, each compared on every corpus.
       measures: keys of `Scores` (weighted_f1, macro_f1, accuracy, micro_f1), the first is the one
         that counts.
+      before: whether similar emotions are also compared before training.
       notes: what this study cannot say, for a person.
       given: by (corpus, variant), what its runs are given, as their `data.json` has it.
     """
@@ -61,6 +62,6 @@ class Study:
     cells: tuple[Cell, ...]
     comparisons: tuple[tuple[Side, Side], ...]
     measures: tuple[str, ...] = ("weighted_f1", "macro_f1")
-    extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    before: bool = False
     notes: tuple[str, ...] = ()
     given: Mapping[tuple[str, str], Mapping[str, Any]] = dataclasses.field(default_factory=dict)

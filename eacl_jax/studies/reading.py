@@ -19,9 +19,9 @@ from eacl_jax.studies.settings import Settings, combined, flat, plain, who
 
 FIELDS = (
     *("name", "question", "base", "corpora", "axes", "seeds", "comparisons", "measures"),
-    "extra",
+    "before",
 )
-_OPTIONAL = ("corpora", "comparisons", "measures", "extra")
+_OPTIONAL = ("corpora", "comparisons", "measures", "before")
 _MEASURES = tuple(
     field.name for field in dataclasses.fields(Scores) if field.type != dict[str, float]
 )
@@ -40,7 +40,8 @@ def read_study(
       values: the fields by name, a ConfigDict or any mapping. `base`: a whole configuration.
         `corpora`: settings by dotted name, by corpus. `axes`: the same, by axis and value; a
         variant is one value of each axis. `seeds`. `comparisons`: pairs of sides, each "VARIANT" or
-        "VARIANT @ stage one". `measures`: keys of `Scores`. `extra`: anything.
+        "VARIANT @ stage one". `measures`: keys of `Scores`. `before`: whether similar emotions are
+        also compared before training.
       load: reads a corpus.
       identify: tells an encoder's files from others.
 
@@ -88,10 +89,9 @@ class _Reader:
         comparisons = self._comparisons([name for name, _ in variants])
         measures = self._measures()
         name, question = self._text("name"), self._text("question")
-        extra = self._values.get("extra", {})
-        if not hasattr(extra, "items"):
-            self._problems.append(f"extra: expected a dict, got {extra!r:.80}.")
-            extra = {}
+        before = self._values.get("before", False)
+        if not isinstance(before, bool):
+            self._problems.append(f"before: expected True or False, got {before!r:.80}.")
         if base is None or not (corpora and variants and seeds):
             return None
         self._read_cells(base, corpora, variants, seeds)
@@ -113,7 +113,7 @@ class _Reader:
             cells=tuple(self.cells),
             comparisons=comparisons,
             measures=measures,
-            extra=dict(extra.items()),
+            before=before is True,
             notes=tuple(notes + _equal_variants(self.cells)),
         )
 
