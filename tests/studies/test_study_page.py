@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from eacl_jax.reports import drawing
 from eacl_jax.reports.theme import LIGHT
-from eacl_jax.studies import figures, words
+from eacl_jax.studies import figures, statistics, words
 from eacl_jax.studies.curves import curves
 from eacl_jax.studies.gather import gather
 from eacl_jax.studies.page import write_page
@@ -28,7 +28,9 @@ VARIANTS = {
 @pytest.fixture(scope="module")
 def table():
     study, runs = make_study(VARIANTS, corpora=["meld"], seeds=[0, 1], dialogues=30)
-    return gather(study, runs[:-1], {"meld/喜/1": "out of <memory>"}, ["meld/x/9"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(statistics, "DRAWS", 1000)
+        return gather(study, runs[:-1], {"meld/喜/1": "out of <memory>"}, ["meld/x/9"])
 
 
 @pytest.fixture(autouse=True)
