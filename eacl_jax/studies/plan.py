@@ -15,7 +15,8 @@ from eacl_jax.studies.definition import Cell, Study
 
 def select(study: Study, only: str = "", seeds: Sequence[int] | None = None) -> tuple[Cell, ...]:
     """Cells of a study, in the order in which they are run: what shares a corpus and an encoder
-    stands together, and in that what shares a variant, so that little is loaded and compiled twice.
+    stands together, and in that, as in the study, what shares a variant, so that little is loaded
+    and compiled twice.
 
     Args:
       study: the whole.
@@ -45,13 +46,10 @@ def select(study: Study, only: str = "", seeds: Sequence[int] | None = None) -> 
             f"no variant is like {only!r}; there are {', '.join(map(repr, study.variants))}, and"
             f" CORPUS/VARIANT with the corpora {', '.join(map(repr, study.corpora))}."
         )
-    groups: dict[Hashable, dict[Hashable, list[Cell]]] = {}
+    groups: dict[Hashable, list[Cell]] = {}
     for cell in found:
-        variants = groups.setdefault(shared_by(cell.config), {})
-        variants.setdefault((cell.corpus, cell.variant), []).append(cell)
-    return tuple(
-        cell for variants in groups.values() for alike in variants.values() for cell in alike
-    )
+        groups.setdefault(shared_by(cell.config), []).append(cell)
+    return tuple(cell for alike in groups.values() for cell in alike)
 
 
 def shared_by(config: Config) -> Hashable:

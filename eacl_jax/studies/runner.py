@@ -219,10 +219,7 @@ class _Runner:
         self._waiting = False
         try:
             # Who had it before may have completed it just before it was claimed here.
-            if self._state(cell) is State.COMPLETE:
-                cells.tidy(folder)
-                claim.close()
-            elif not self._settled(cell):
+            if not self._settled(cell):
                 self._run_claimed(cell, claim, stop, folder)
         finally:
             claim.give_back()
@@ -301,9 +298,10 @@ class _Runner:
         study, states = self._study, [self._state(cell) for cell in self._chosen]
         counts = [
             f"{len(study.corpora)} corpora x {len(study.variants)} variants x {len(study.seeds)}"
-            f" seeds"
-            + ("" if len(states) == len(study.cells) else f", {len(states)} of them chosen")
+            " seeds"
         ]
+        if len(states) != len(study.cells):
+            counts.append(f"{len(states)} of them chosen")
         for state, words in (
             (State.COMPLETE, "complete"),
             (State.BEGUN, "begun"),

@@ -20,7 +20,10 @@ DEVICES = 4
 GOLDEN = Path(__file__).parents[1] / "golden" / "reference"
 contrastive = jax.jit(
     losses.supervised_contrastive,
-    static_argnames=("temperature", "form", "constant_for_no_positive", "axis_name"),
+    static_argnames=(
+        *("temperature", "form", "balanced", "anchors_per_label"),
+        *("constant_for_no_positive", "axis_name"),
+    ),
 )
 
 
@@ -92,6 +95,85 @@ def test_form_out_is_the_mean_log_softmax_over_positives():
         rows.append(-np.mean([s[i, j] - normalizer for j in others if names[j] == names[i]]))
     value = contrastive(reps, labels, anchors, temperature=0.2, form="out")
     np.testing.assert_allclose(value, np.mean(rows), rtol=1e-5)
+
+
+@pytest.mark.parametrize("per_label", [0, 1, 3])
+@pytest.mark.parametrize("balanced", [False, True])
+@pytest.mark.parametrize("form", ["in", "out"])
+def test_contrastive_equals_its_formula_row_by_row(form, balanced, per_label):
+    """In plain loops, with a padding row; `per_label` 0: without anchors."""
+    reps, labels, anchors = draw(n=9, c=3 * max(per_label, 1))
+    labels, weights = labels % 3, np.array([1.0] * 8 + [0.0], np.float32)
+    value = contrastive(
+        reps,
+        labels,
+        anchors if per_label else None,
+        temperature=0.3,
+        form=form,
+        balanced=balanced,
+        anchors_per_label=max(per_label, 1),
+        weights=weights,
+    )
+    vectors, names = reps[:8], list(labels[:8])
+    if per_label:
+        vectors = np.concatenate([vectors, anchors])
+        names += [c // per_label for c in range(len(anchors))]
+    s = np.asarray(scores(vectors, vectors, temperature=0.3), np.float64)
+    rows = []
+    for i, name in enumerate(names):
+        others = [j for j in range(len(names)) if j != i]
+        positives = [j for j in others if names[j] == name]
+        share = [1 / names.count(names[j]) if balanced else 1 for j in others]
+        everyone = np.sum(share * np.exp(s[i, others]))
+        if not positives:
+            continue
+        if form == "out":
+            rows.append(np.mean([np.log(everyone) - s[i, j] for j in positives]))
+            continue
+        row = -np.log(np.exp(s[i, positives]).sum() / everyone / len(positives) + 1e-8)
+        if balanced or row > 0:
+            rows.append(row)
+    np.testing.assert_allclose(value, np.mean(rows), rtol=1e-5)
+
+
+@pytest.mark.parametrize("focal", [0.0, 0.5, 2.0])
+def test_cross_entropy_equals_its_formula_example_by_example(focal):
+    rng = np.random.default_rng(5)
+    logits, labels = rng.normal(size=(7, 4)).astype(np.float32), rng.integers(0, 4, 7)
+    weights = np.array([1.0] * 6 + [0.0], np.float32)
+    class_weights, offsets = rng.uniform(0.5, 2, 4), rng.normal(size=4)
+    total = 0.0
+    for row, label, weight in zip(logits, labels, weights, strict=True):
+        shifted = np.exp(row + offsets)
+        p = shifted[label] / shifted.sum()
+        total += weight * class_weights[label] * (1 - p) ** focal * -np.log(p)
+    value = losses.cross_entropy(
+        logits,
+        labels.astype(np.int32),
+        weights=weights,
+        class_weights=class_weights.astype(np.float32),
+        focal=focal,
+        offsets=offsets.astype(np.float32),
+    )
+    np.testing.assert_allclose(value, total / 6, rtol=1e-5)
+
+
+def test_focal_cross_entropy_of_a_sure_answer_has_a_finite_slope():
+    slope = jax.grad(lambda x: losses.cross_entropy(x[None], jnp.array([0]), focal=0.5))(
+        jnp.array([200.0, 0.0])
+    )
+    assert np.isfinite(slope).all()
+
+
+def test_the_angle_is_between_anchors_of_different_labels():
+    """A label's anchors may be as near each other as they like."""
+    rng = np.random.default_rng(6)
+    anchors = rng.normal(size=(6, 5)).astype(np.float32)
+    unit = anchors - anchors.mean(axis=0)
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    nearest = [max(unit[i] @ unit[j] for j in range(6) if i // 2 != j // 2) for i in range(6)]
+    value = losses.anchor_angle(anchors, anchors_per_label=2)
+    np.testing.assert_allclose(value, -np.mean(np.arccos(nearest)), rtol=1e-4)
 
 
 def test_filler_rows_change_nothing():

@@ -198,8 +198,9 @@ def test_labels_of_requests_own_need_a_model_whose_anchors_are_words():
 
     async def ask():
         async with serving(original, warm=True) as client:
-            while (found := await predict(client, talk(3, 0))).status_code == 503:
-                await asyncio.sleep(0.05)
+            async with asyncio.timeout(60):
+                while (found := await predict(client, talk(3, 0))).status_code == 503:
+                    await asyncio.sleep(0.05)
             labels = {"good": "lovely", "bad": "rude"}
             turn = {"text": "hi", "labels": labels}
             return found, [

@@ -72,7 +72,7 @@ def test_both_passes_of_a_chunk_draw_the_same_dropout() -> None:
     to.
     """
     part, params = experiment(rate=0.3)
-    encode, objective = stage_one._encode(part[0]), stage_one._objective(*part, False)
+    encode, objective = stage_one._encode(part[0]), stage_one._objective(*part)
     batch, key, chunks = batch_of("packed"), jax.random.key(0), 2
 
     def loss(params: Any) -> jax.Array:

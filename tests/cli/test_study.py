@@ -1,0 +1,183 @@
+"""`eacl study`, with stand-ins for the runs."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from eacl_jax.cli import study as command
+from eacl_jax.studies import cells, runner
+from tests.stubs.root import ROOT
+from tests.stubs.studies import LABELS, Train
+
+FILE = """
+import json
+from ml_collections import ConfigDict
+from eacl_jax.config import Config
+
+def get_config(argument=None):
+    base = ConfigDict(Config().to_dict())
+    base.encoder.path = "{encoder}"
+    fields = dict(
+        name="small", question="Does it run?", base=base, seeds=(0, 1), corpora={{"talk": {{
+            "data.corpus": "smalltalk", "data.max_dialogues": 4, "data.cache_dir": "{cache}"}}}},
+        axes={{"x": {{"v0": {{}}, "v1": {{"loss.temperature": 1.1}}}}}},
+        comparisons=[["v1", "v0"]],
+    )
+    fields.update(json.loads(argument) if argument else {{}})
+    return ConfigDict(fields, convert_dict=False)
+"""
+# The command in a process of its own, with stand-ins for runs that take a while.
+SCRIPT = """
+import sys
+sys.path.insert(0, {root!r})
+from eacl_jax.studies import runner
+from tests.stubs.studies import Train
+whole = runner.run_study
+def run_study(*arguments, **options):
+    return whole(*arguments, train=Train(steps=4, pause=0.1), load=lambda _: None, poll=0.05,
+                 **options)
+runner.run_study = run_study
+from eacl_jax.cli.main import main
+main("study")
+"""
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    """A study's file: two variants, two seeds, a corpus of four dialogues, and an encoder."""
+    from tests.stubs.toys import make_encoder_folder
+
+    folder = tmp_path_factory.mktemp("study")
+    encoder = make_encoder_folder(folder / "encoder")
+    (folder / "small.py").write_text(FILE.format(encoder=encoder, cache=folder / "cache"))
+    return folder / "small.py"
+
+
+@pytest.fixture
+def study(eacl, file, tmp_path, monkeypatch):
+    """Runs `eacl study` on it; `train` stands in for runs."""
+    train, whole = Train(), runner.run_study
+
+    def run_study(*arguments, **options):
+        return whole(*arguments, train=train, load=lambda _: None, **options)
+
+    monkeypatch.setattr(runner, "run_study", run_study)
+
+    def run(*options, argument=""):
+        return eacl("study", f"{file}{argument}", f"--workdir={tmp_path / 'study'}", *options)
+
+    run.train, run.folder = train, tmp_path / "study"
+    return run
+
+
+def test_a_study_is_run(study):
+    done = study("--only=v0")
+    assert (done.status, done.errors) == (0, "")
+    assert "2 runs are complete, 0 failed.\n" in done.output.decode()
+    done = study("--seeds=1")
+    assert study.train.calls == [("v0", 0), ("v0", 1), ("v1", 1)]
+    assert "[2/2] talk, v1, seed 1  dev weighted F1 12.00" in done.output.decode()
+
+
+def test_dry_run_lists_and_writes_nothing(study):
+    done = study("--dry-run")
+    lines = done.output.decode().splitlines()
+    assert lines[0] == "small: Does it run?"
+    assert lines[1:5] == [f"  talk, v{v}, seed {s}: would be run" for v in (0, 1) for s in (0, 1)]
+    assert lines[5] == "4 runs, of which 4 are not complete."
+    assert not study.folder.exists()
+
+
+def test_a_failed_run_is_reported(study):
+    def fail(config, step):
+        if config.seed == 1:
+            raise RuntimeError("no memory")
+
+    study.train.step = fail
+    done = study("--only=v1")
+    text = done.output.decode()
+    assert done.status == 2
+    assert "1 runs are complete, 1 failed.\n  talk, v1, seed 1: RuntimeError: no memory\n" in text
+    assert str(study.folder / "cells/talk/v1/seed-1") in text
+    assert "failed before, would be tried again" in study("--dry-run").output.decode()
+
+
+@pytest.mark.parametrize(
+    ("options", "argument", "expected"),
+    [
+        (["--seeds=0,x"], "", "--seeds: expected whole numbers as 0,1,2; got '0,x'"),
+        (["--seeds=5"], "", "the study has no seed 5; it has 0, 1."),
+        (["--only=none"], "", "no variant is like 'none'"),
+        (["--dry-run", "--only=none"], "", "no variant is like 'none'"),
+        ([], ':{"measures": ["f1"]}', "measures: there is no 'f1'"),
+        ([], ':{"axes": {"x": {"a": {"loss.x": 1}}}}', "config.loss.x: unknown key"),
+        ([], ':{"corpora": {"m": {"data.corpus": "meld", "data.dir": "/none"}}}', "corpus 'm': "),
+    ],
+)
+def test_mistakes_are_reported_before_anything_runs(study, options, argument, expected):
+    done = study(*options, argument=argument)
+    assert done.status == 2
+    assert done.errors.startswith("error: ")
+    assert expected in done.errors
+    assert study.train.calls == []
+    assert not (study.folder / cells.STUDY).exists()
+
+
+def test_a_missing_file(eacl, tmp_path):
+    done = eacl("study", f"{tmp_path}/none.py", "--workdir=x")
+    assert done.status == 2
+    assert "none.py" in done.errors
+
+
+def start(file, workdir, *options):
+    """Begins the command in a process of its own."""
+    script = workdir.with_name("command.py")
+    script.write_text(SCRIPT.format(root=str(ROOT)))
+    return subprocess.Popen(
+        [sys.executable, str(script), str(file), f"--workdir={workdir}", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+
+
+def wait_for(path, process, pattern):
+    deadline = time.monotonic() + 60
+    while not list(path.glob(pattern)):
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_two_processes_share_the_runs_stop_and_go_on(file, tmp_path):
+    workdir = tmp_path / "study"
+    running = start(file, workdir, "--jobs=2")
+    wait_for(workdir, running, "cells/talk/v1/*/checkpoints/steps")
+    running.send_signal(signal.SIGTERM)
+    output = running.communicate(timeout=60)[0]
+    assert running.returncode == 128 + signal.SIGTERM, output
+    assert "run the same command again:\n  python " in output
+    assert "--jobs=2" in output
+    assert len(list(workdir.rglob("results.json"))) < 4  # the worker has stopped too
+    assert not list(workdir.glob("cells/*/*/*/.running-*"))
+
+    running = start(file, workdir, "--jobs=2")
+    output = running.communicate(timeout=120)[0]
+    assert running.returncode == 0, output
+    assert "[worker 1] study    small" in output
+    assert "4 runs are complete, 0 failed." in output
+    assert "overlap" not in {path.name for path in workdir.rglob("*")}
+    results = [json.loads(each.read_text()) for each in workdir.rglob("results.json")]
+    assert len(results) == 4
+    assert set(results[0]["stage_two"]["dev"]["per_class_f1"]) == set(LABELS)
+
+
+def test_seeds_are_numbers():
+    assert command._parse_seeds("") is None
+    assert command._parse_seeds("0,12") == [0, 12]

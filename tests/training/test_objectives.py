@@ -1,0 +1,105 @@
+"""Every source of anchors and every objective: the same loss, gradients and memory whether padded,
+packed, in chunks, or on eight devices.
+"""
+
+from functools import partial
+
+import chex
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+
+from eacl_jax import encoders
+from eacl_jax.config import LossConfig, ModelConfig
+from eacl_jax.data.batching import collate, plan
+from eacl_jax.model.anchors import Axes, Beginning, Fixed, Learned, LiveWords, Prototypes
+from eacl_jax.model.mesh import batch_shardings, make_mesh, put, replicated
+from eacl_jax.model.rarity import Rarity
+from eacl_jax.model.representer import Model
+from eacl_jax.training import stage_one
+from tests.data.test_batching import examples_of
+from tests.stubs.compiling import compile_fast as compile_fast
+from tests.stubs.toys import ENCODER
+
+LENGTHS = [5, 60, 17, 33, 8, 41, 12, 50]
+COUNTS = np.array([5, 2, 1])
+RARE = LossConfig(balanced=True, class_weight=0.5, focal=2.0, logit_adjustment=1.0)
+ENCODINGS = np.random.default_rng(0).normal(size=(6, 16)).astype(np.float32)
+CASES = {
+    "live": (LiveWords(), LossConfig(), 1),
+    "clusters": (Fixed(lambda _: ENCODINGS), LossConfig(), 2),
+    "learned, rare labels": (Learned(), RARE, 1),
+    "prototypes": (Prototypes(8), LossConfig(use_anchors=False, ce_weight=0.0), 1),
+    "classifier": (Axes(3), LossConfig(ce_weight=1.0), 1),
+}
+
+
+def laid_out(layout):
+    return collate(
+        examples_of(LENGTHS),
+        8,
+        plan(LENGTHS, 8, layout=layout, max_tokens=64, row_multiple=8),
+    )
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_layout_chunks_and_devices_change_nothing(name):
+    source, settings, per_label = CASES[name]
+    quiet = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    encoder = encoders.build({**ENCODER, "vocab_size": 40, **quiet})
+    model = Model(
+        encoder,
+        3,
+        ModelConfig(dropout=0.0),
+        classifies=settings.ce_weight == 1,
+        rngs=nnx.Rngs(0),
+    )
+    graphdef, state = nnx.split(model, nnx.Param)
+    words = collate(examples_of([4, 5, 6]), 3, plan([4, 5, 6], 3, layout="padded", max_tokens=8))
+    beginning = Beginning(
+        labels=words,
+        encode=lambda _: ENCODINGS[:3],
+        readouts=lambda: ENCODINGS,
+        gold=np.array([0, 1, 2]),
+        names=("a", "b", "c"),
+        width=16,
+        seed=0,
+    )
+    params = {**nnx.to_pure_dict(state), **source.parameters(beginning)}
+    constants = source.constants(beginning)
+
+    def merge(params):
+        return nnx.merge(graphdef, {k: params[k] for k in ("encoder", "predictor", "mapping")})
+
+    results = []
+    for layout, devices, chunks in (("padded", 1, 1), ("packed", 8, 1), ("packed", 1, 2)):
+        step = jax.jit(
+            stage_one.stage_one_value_and_grad(
+                merge,
+                source,
+                settings,
+                anchors_per_label=per_label,
+                rarity=Rarity.of(settings, COUNTS),
+                chunks=chunks,
+            )
+        )
+        mesh = make_mesh(devices)
+        whole = partial(put, shardings=replicated(mesh))
+        results.append(
+            jax.device_get(
+                step(
+                    whole(params),
+                    whole(constants),
+                    put(laid_out(layout), batch_shardings(mesh)),
+                    jax.random.key(0),
+                )
+            )
+        )
+    (_, terms), gradients = results[0]
+    assert ("memory" in terms) == (name == "prototypes")
+    assert np.abs(gradients["encoder"]["embeddings"]["tokens"]["embedding"]).max() > 0
+    if "label_encodings" in params:
+        assert np.abs(gradients["label_encodings"]).max() > 0
+    for other in results[1:]:
+        chex.assert_trees_all_close(results[0], other, rtol=1e-3, atol=1e-4)
