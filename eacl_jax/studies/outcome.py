@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 
+from eacl_jax.errors import UserError
 from eacl_jax.studies import cells
 from eacl_jax.studies.cells import Failure, State
 from eacl_jax.studies.definition import Cell, Study
@@ -38,5 +39,41 @@ def find(study: Study, workdir: Path) -> Found:
 
 
 def write_results(study: Study, workdir: Path) -> Found:
-    """Writes the tables and the page of what is complete; says what they are made of."""
-    return find(study, workdir)
+    """Writes what a study found so far: `study.json`, tables and the page. A complete cell whose
+    outputs cannot be read counts as failed.
+
+    Args:
+      study: that was run, complete or not.
+      workdir: its folder.
+
+    Returns:
+      What the tables and the page are made of.
+
+    Raises:
+      UserError: a measure is not one of the runs', runs of one variant answered different
+        utterances, or something cannot be written.
+    """
+    # They import matplotlib and scikit-learn, for which a list of cells should not wait.
+    from eacl_jax.studies.gather import CellResult, gather, read_cell
+    from eacl_jax.studies.page import write_page
+    from eacl_jax.studies.table import write_study
+    from eacl_jax.studies.tables import write_tables
+
+    found = find(study, workdir)
+    read: list[CellResult] = []
+    failed = dict(found.failed)
+    for cell in found.complete:
+        try:
+            read.append(read_cell(cell, cells.folder_of(workdir, cell)))
+        except UserError as error:
+            failed[cell] = Failure(str(error))
+    table = gather(
+        study,
+        read,
+        {cells.name_of(cell): failure.reason for cell, failure in failed.items()},
+        [cells.name_of(cell) for cell in found.missing],
+    )
+    write_study(workdir, table)
+    write_tables(workdir, table)
+    write_page(workdir, table)
+    return Found(tuple(result.cell for result in read), failed, found.missing)

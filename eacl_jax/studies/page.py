@@ -23,7 +23,7 @@ _STYLE = """
 .part { font-size: 1.12rem; margin: 2.2rem 0 .7rem; padding-top: .7rem;
   border-top: 1px dotted var(--line); }
 .pair { margin: 1.2rem 0 1.8rem; } .scores { max-width: 54rem; } main p.quiet { max-width: 54rem; }
-.cost td:last-child { white-space: nowrap; }
+details figure { margin: .8rem 0 1.6rem; } .cost td:last-child { white-space: nowrap; }
 td small { color: var(--muted); display: block; } td.best { font-weight: 700; }
 td.best small { font-weight: 400; } td.text { white-space: normal; }
 """
@@ -128,7 +128,6 @@ def _scores(show: _Figures, table: Table, rows: Sequence[Row]) -> str:
                 heading=f"{words.heading(measure)} by variant",
                 caption=caption if number == 0 else "Read as the figure before.",
                 width=figures.SCORES_WIDTH,
-                shrinks=False,
             )
             for number, measure in enumerate(table.measures)
         ]
@@ -158,7 +157,6 @@ def _differences(show: _Figures, table: Table, corpus: str) -> str:
                 if not shown
                 else "Read as the figure before.",
                 width=figures.DIFFERENCES_WIDTH,
-                shrinks=False,
             )
         )
     return _pair(shown)
@@ -224,7 +222,6 @@ def _similar(show: _Figures, rows: Sequence[Row]) -> str:
                     "The further apart two labels’ anchors, the more room between the emotions. “"
                     "Closest” is the smallest angle between any two labels; mean over seeds."
                 ),
-                shrinks=False,
             )
         )
     table = sections.similar_table(rows) if rows else ""
