@@ -10,6 +10,7 @@ from eacl_jax.files.whole import write_text
 from eacl_jax.model.metrics import title
 from eacl_jax.reports.drawing import WIDTH
 from eacl_jax.reports.gallery import Gallery, document
+from eacl_jax.reports.style import STUDY_STYLE
 from eacl_jax.reports.theme import Theme
 from eacl_jax.studies import figures, sections, words
 from eacl_jax.studies.curves import curves
@@ -18,15 +19,6 @@ from eacl_jax.studies.statistics import LEVEL
 from eacl_jax.studies.table import Row, Table
 
 PAGE = "index.html"
-_STYLE = """
-.answers { padding-left: 1.2rem; max-width: 54rem; } .answers li { margin: .35rem 0; }
-.part { font-size: 1.12rem; margin: 2.2rem 0 .7rem; padding-top: .7rem;
-  border-top: 1px dotted var(--line); }
-.pair { margin: 1.2rem 0 1.8rem; } .scores { max-width: 54rem; } main p.quiet { max-width: 54rem; }
-details figure { margin: .8rem 0 1.6rem; } .cost td:last-child { white-space: nowrap; }
-td small { color: var(--muted); display: block; } td.best { font-weight: 700; }
-td.best small { font-weight: 400; } td.text { white-space: normal; }
-"""
 
 
 def write_page(folder: Path, table: Table) -> Path:
@@ -45,7 +37,7 @@ def write_page(folder: Path, table: Table) -> Path:
         )
     )
     page = folder / PAGE
-    write_text(page, document(f"{table.name}: a study", body, _STYLE))
+    write_text(page, document(f"{table.name}: a study", body, STUDY_STYLE))
     return page
 
 
