@@ -55,7 +55,9 @@ class Answered:
     def _drawn(self) -> dict[str, np.ndarray]:
         if len(self.confusions) < 2:
             return {}
-        totals = statistics.redrawn(self.confusions, lambda each: each, Draws(len(self.confusions)))
+        totals = statistics.redrawn(
+            self.confusions, lambda each: each, Draws(len(self.confusions), statistics.DRAWS)
+        )
         return {name: self._measure(totals, name).astype(np.float32) for name in self.measures}
 
     def _measure(self, confusions: np.ndarray, measure: str) -> np.ndarray:

@@ -211,9 +211,9 @@ def _p_words(table: Table, corpus: str) -> list[str]:
     known = [each for each in table.comparisons if each.p_holm is not None]
     if not any(each.corpus == corpus for each in known):
         return []
-    family = count(len(known) // per, "comparison")
     return [
         f"† differs from “{table.variants[0]}”: p < {ALPHA} by a two-sided paired bootstrap over"
-        f" test dialogues, all seeds together, with Holm’s correction over the study’s {family} of"
-        " a measure. P-values draw dialogues, not seeds: they hold for these trained models."
+        f" test dialogues, all seeds together, with Holm’s correction over the study’s"
+        f" comparisons of one measure ({len(known) // per}). P-values draw dialogues, not seeds:"
+        " they hold for these trained models."
     ]

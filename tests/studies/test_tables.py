@@ -70,7 +70,7 @@ def test_markdown_by_hand():
     assert "280 test dialogues with 2,610 utterances" in text
     assert "about 2.0 points to either side" in text
     assert "chosen on dev, by weighted F1" in text
-    assert "1 comparison of a measure" in text
+    assert "comparisons of one measure (1)" in text
 
 
 def test_no_dagger_without_a_difference():
