@@ -178,6 +178,9 @@ def draw_differences(theme: Theme, found: Sequence[Comparison], reference: str) 
         if words.differs(each):
             colour = theme.after if difference.mean > 0 else theme.warn
         estimate = Estimate(difference.mean, None, difference.low, difference.high)
+        if difference.wide_low is not None and difference.wide_high is not None:
+            wide = (difference.wide_low, difference.wide_high)
+            axes.plot(wide, (row, row), color=colour, linewidth=1, alpha=0.6)
         _whisker(axes, estimate, row, colour)
         p = "" if each.p_holm is None else f"  {words.p_value(each.p_holm)}"
         texts.append(f"{words.signed(difference.mean)}{p}")

@@ -141,10 +141,10 @@ def _differences(show: _Figures, table: Table, corpus: str) -> str:
                 heading=f"Differences in {title(measure)}",
                 caption=(
                     f"Bar: {LEVEL}% interval of the difference, by drawing the same test dialogues"
-                    " for both. Right of 0: better than what it is compared with, which is"
-                    f" “{table.variants[0]}” where no other is named. In colour:"
-                    " p < 0.05 after Holm’s correction; grey: no difference can be shown, which is"
-                    " not to say that there is none."
+                    " for both; thin line: by drawing seeds too. Right of 0: better than what it is"
+                    f" compared with, which is “{table.variants[0]}” where no other is named. In"
+                    " colour: p < 0.05 after Holm’s correction, and the thin line clear of 0; grey:"
+                    " no difference can be shown, which is not to say that there is none."
                 )
                 if not shown
                 else "Read as the figure before.",
