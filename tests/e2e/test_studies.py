@@ -16,7 +16,8 @@ from eacl_jax.training import experiment
 from tests.stubs.root import ROOT
 from tests.stubs.toys import make_encoder_folder
 
-SHIPPED = ("ablation", "anchors", "imbalance", "backbones", "similar", "sensitivity", "paper")
+# "ablation" has no variant that they do not have.
+SHIPPED = ("anchors", "imbalance", "backbones", "similar", "sensitivity", "paper")
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +37,9 @@ def study(name, encoder, cache, seeds) -> Study:
     values = configuration.load_study(f"{file}:{given}")
     with values.base.unlocked():
         values.base.data.cache_dir = str(cache)
-        values.base.prompt.max_tokens = 96  # as many as the tiny encoder reads
+        # Few shapes, each of which is a compilation of every variant.
+        values.base.prompt.update(max_tokens=48, max_past=0)
+        values.base.batch.update(layout="padded", eval_batch_size=4)
         values.base.encoder.frozen_layers = 0
         values.base.run.save_every = 0
         # Words that its tokenizer knows.
@@ -105,4 +108,7 @@ def only(checked, variants):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SHIPPED)
 def test_each_study_that_ships_runs_to_its_end(name, encoder, tmp_path, capsys):
-    check(tmp_path / "study", study(name, encoder, tmp_path / "cache", seeds=1), capsys)
+    checked = study(name, encoder, tmp_path / "cache", seeds=1)
+    if name == "sensitivity":  # its variants differ in a number
+        checked = only(checked, checked.variants[:13:4])
+    check(tmp_path / "study", checked, capsys)
