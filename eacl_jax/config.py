@@ -65,7 +65,12 @@ class DataConfig:
     # Labels in anchor order. Empty: the corpus' own; for corpus="custom" those found in the
     # training split, sorted.
     labels: tuple[str, ...] = ()
-    # The word or phrase that encodes each label, in the labels' order. Empty: the labels
+    # Coarser labels: rows "LABEL=GROUP", one for each of the corpus' labels (as they are in its
+    # files, or in `labels`); the last equals sign divides a row. Emotions become their group, and
+    # the groups are the labels, in the order in which the rows first name them. Empty: no groups.
+    groups: tuple[str, ...] = ()
+    # The word or phrase that encodes each label, in the order of `labels`, which then must be
+    # given; with `groups`, that of each group, in their order. Empty: the labels (or groups)
     # themselves.
     words: tuple[str, ...] = ()
     # At most this many dialogues a split, 0 for all: for trying things out.
@@ -414,10 +419,14 @@ def _impossible(config: Config) -> list[str]:
             config.anchors.queue,
         )
     if config.data.words:
+        labels, named = config.data.labels, "data.labels"
+        if config.data.groups:
+            labels = tuple({row.rpartition("=")[2].strip() for row in config.data.groups})
+            named = "groups of data.groups"
         need(
-            len(config.data.words) == len(config.data.labels),
+            len(config.data.words) == len(labels),
             "data.words",
-            f"must give one word or phrase for each of the {len(config.data.labels)} data.labels",
+            f"must give one word or phrase for each of the {len(labels)} {named}",
             config.data.words,
         )
     files = {split: getattr(config.data, split) for split in ("train", "dev", "test")}
