@@ -302,6 +302,18 @@ class Config:
         return self.loss.ce_weight == 1
 
     @property
+    def anchor_encoding(self) -> Literal["fixed", "live", "none"]:
+        """What encodes label words, also others than training knew: "fixed", the pretrained
+        encoder; "live", the trained one; "none": the anchors that answer are not made of words.
+        """
+        if self.classifies:
+            return "none"
+        # Learned ones began as words, from which the mapping has learned.
+        if self.anchors.source in ("words", "learned"):
+            return "fixed"
+        return "live" if self.anchors.source == "live" else "none"
+
+    @property
     def anchors_per_label(self) -> int:
         """Anchors a label that answer."""
         return 1 if self.classifies else self.anchors.per_label

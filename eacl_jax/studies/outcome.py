@@ -16,6 +16,7 @@ from eacl_jax.studies.gather import CellResult, gather
 from eacl_jax.studies.page import write_page
 from eacl_jax.studies.table import Table, write_study
 from eacl_jax.studies.tables import write_tables
+from eacl_jax.studies.transfers import read_transfers
 from eacl_jax.training.cost import read_cost
 from eacl_jax.training.outputs import read_outputs
 from eacl_jax.training.run_folder import read_results
@@ -38,7 +39,7 @@ class Found:
 
 def find(study: Study, workdir: Path) -> Found:
     """Looks at every cell of a study."""
-    states = {cell: cells.state_of(cells.folder_of(workdir, cell)) for cell in study.cells}
+    states = {cell: cells.state_of(workdir, cell) for cell in study.cells}
     return Found(
         complete=tuple(cell for cell, state in states.items() if state is State.COMPLETE),
         failed={
@@ -69,6 +70,11 @@ def write_results(study: Study, workdir: Path) -> tuple[Table, Path]:
         ],
         {cells.name_of(cell): failure.reason for cell, failure in found.failed.items()},
         [cells.name_of(cell) for cell in found.missing],
+        answers=[
+            answers
+            for cell in found.complete
+            for answers in read_transfers(cell, cells.folder_of(workdir, cell))
+        ],
     )
     write_study(workdir, table)
     write_tables(workdir, table)
