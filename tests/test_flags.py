@@ -18,7 +18,11 @@ PACKAGE = ROOT / "eacl_jax"
 COMMANDS = PACKAGE / "cli"
 FLAG = re.compile(r"--[a-z][a-z_-]*")
 # Custom properties of CSS look the same.
-SHEETS = {PACKAGE / "reports" / "style.py", PACKAGE / "serving" / "http" / "site.py"}
+SHEETS = {
+    PACKAGE / "reports" / "style.py",
+    PACKAGE / "serving" / "http" / "site.py",
+    PACKAGE / "studies" / "page.py",
+}
 # Whole command lines, for people: of another program, and of this one in a model's card.
 LINES = {
     PACKAGE / "training" / "profiling.py": {"--logdir"},

@@ -83,9 +83,9 @@ def study(
         raise typer.Exit(128 + stopped.number) from None
     if mine:
         return
-    typer.echo(f"{len(done.complete)} runs are complete, {len(done.failed)} failed.")
     table, page = outcome.write_results(checked, workdir)
     typer.echo(f"\n{tables.markdown(table)}\npage     {page}")
+    typer.echo(f"{len(done.complete)} runs are complete, {len(done.failed)} failed.")
     for cell, failure in done.failed.items():
         typer.echo(f"  {plan.named(cell)}: {failure.reason}\n    {cells.folder_of(workdir, cell)}")
     if done.failed:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from eacl_jax.config import Stage
 from eacl_jax.studies import statistics
-from eacl_jax.studies.answered import Answered, mean_drawn
+from eacl_jax.studies.answered import Answered, drawn_by_seed
 from eacl_jax.studies.definition import Side, Study
 from eacl_jax.studies.table import Comparison
 
@@ -75,7 +75,7 @@ def _pair(
         difference = statistics.difference(
             [float(each.score(measure)) for each in first],
             [float(each.score(measure)) for each in second],
-            mean_drawn(first, measure),
-            mean_drawn(second, measure),
+            drawn_by_seed(first, measure),
+            drawn_by_seed(second, measure),
         )
     return Comparison(corpus, names[0], names[1], measure, seeds, difference, None, note)

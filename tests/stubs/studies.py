@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from eacl_jax.config import Config, DataConfig
 from eacl_jax.dialogue import Corpus, Taxonomy
 from eacl_jax.files import whole
@@ -14,7 +16,9 @@ from eacl_jax.recognizer.results import Baseline, Calibration, Results, Scores, 
 from eacl_jax.studies import reading
 from eacl_jax.studies.definition import Study
 from eacl_jax.training import run_folder
+from eacl_jax.training.cost import Cost, write_cost
 from eacl_jax.training.loop import Interrupted, StopRequest
+from eacl_jax.training.outputs import Outputs, SplitOutputs, write_outputs
 
 LABELS = ("a", "b")
 
@@ -68,6 +72,32 @@ def make_results(corpus: str, seed: int, score: float) -> Results:
     return Results(corpus, seed, stage, stage, Baseline("a", scores, scores))
 
 
+def make_outputs(seed: int) -> Outputs:
+    """Answers of eight utterances in four dialogues, of which one is wrong."""
+    gold, right = np.arange(8) % 2, np.eye(2, dtype=np.float32)
+    answers = np.where(np.arange(8) == seed % 8, 1 - gold, gold)
+    stages = ("stage_one", "stage_two")
+    split = SplitOutputs(
+        gold,
+        np.arange(8) // 2,
+        dict.fromkeys(stages, answers),
+        dict.fromkeys(stages, right[answers]),
+    )
+    return Outputs(LABELS, {"dev": split, "test": split}, dict.fromkeys(stages, right), right[gold])
+
+
+COST = Cost(
+    parameters=10,
+    trained=5,
+    train_examples=8,
+    examples_per_second=4.0,
+    epochs=1,
+    seconds=2.0,
+    device="1 x stub",
+    resumed=False,
+)
+
+
 class Train:
     """Stands in for `run.train`.
 
@@ -118,6 +148,8 @@ class Train:
             )
             for name in self.keep:
                 (workdir / name).mkdir(exist_ok=True)
+            write_outputs(workdir, make_outputs(config.seed))
+            write_cost(workdir, COST)
             whole.write_json(workdir / "unpublished", results.to_json())
             # Fails where another has completed it.
             os.link(workdir / "unpublished", workdir / run_folder.RESULTS)

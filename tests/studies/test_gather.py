@@ -8,12 +8,21 @@ import pytest
 
 from eacl_jax.config import DataConfig, Stage
 from eacl_jax.errors import UserError
+from eacl_jax.studies import statistics
 from eacl_jax.studies.definition import Side, Transfer
 from eacl_jax.studies.gather import Answers, gather
 from eacl_jax.studies.table import write_study
 from tests.stubs.study import make_study
 
 TWO = {"as published": (1.0, {}), "worse": (1.4, {"loss.temperature": 0.2})}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_draws():
+    """As many as numbers need that are compared with each other only."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(statistics, "DRAWS", 2000)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -360,7 +360,7 @@ def test_shared_arguments(tmp_path):
 
     tiny = read_study(shared("tiny"))
     config = tiny.cells[0].config
-    assert (tiny.seeds, config.data.max_dialogues, config.stage_one.epochs) == ((0, 1), 8, 1)
+    assert (tiny.seeds, config.data.max_dialogues, config.stage_one.epochs) == ((0, 1), 16, 1)
 
 
 @pytest.mark.parametrize(
