@@ -7,6 +7,8 @@ from ml_collections import ConfigDict
 
 from eacl_jax.cli.configuration import doubled_names, load_study
 from eacl_jax.config import Config, Stage
+from eacl_jax.corpora import builder_class
+from eacl_jax.corpora.groups import Groups
 from eacl_jax.dialogue import Corpus, Taxonomy
 from eacl_jax.errors import UserError
 from eacl_jax.studies import reading
@@ -383,3 +385,26 @@ def test_the_ablation_compares_each_part_with_the_whole():
     assert next(iter(found.axes["recipe"])) == "paper"
     assert ["no angle", "paper"] in found.comparisons
     assert ["paper @ stage one", "paper"] in found.comparisons
+
+
+@pytest.mark.parametrize(
+    ("argument", "corpora"),
+    [
+        ("tiny", ("smalltalk",)),
+        ("data=FOLDER", ("smalltalk", "meld", "emorynlp")),
+        ("corpus=iemocap,data=FOLDER", ("iemocap",)),
+    ],
+)
+def test_taxonomies_compares_each_transfer_with_the_run_on_its_corpus(argument, corpora):
+    values = importlib.import_module("configs.studies.taxonomies").get_config(argument)
+    study = read_study(values)
+    assert study.corpora == tuple(f"{c}{coarse}" for c in corpora for coarse in ("", ", coarse"))
+    assert {first.variant for first, _ in study.comparisons} == study.transferred()
+    assert {second for _, second in study.comparisons} == {Side("supervised")}
+    for cell in study.cells:
+        assert ("coarse" in cell.corpus) == bool(cell.config.data.groups)
+        labels = builder_class(cell.config.data.corpus).LABELS
+        if cell.config.data.groups:
+            assert set(Groups.of_rows(cell.config.data.groups, labels).names) >= {
+                *("positive", "negative", "neutral")
+            }
