@@ -30,7 +30,7 @@ class Found:
 
 def find(study: Study, workdir: Path) -> Found:
     """Looks at every cell of a study."""
-    states = {cell: cells.state_of(cells.folder_of(workdir, cell)) for cell in study.cells}
+    states = {cell: cells.state_of(workdir, cell) for cell in study.cells}
     return Found(
         complete=tuple(cell for cell, state in states.items() if state is State.COMPLETE),
         failed={
@@ -59,19 +59,23 @@ def write_results(study: Study, workdir: Path) -> "tuple[Table, Path]":
     """
     # They import matplotlib and scikit-learn, for which a list of cells should not wait.
     from eacl_jax.studies.before import readouts_before
-    from eacl_jax.studies.gather import CellResult, gather, read_cell
+    from eacl_jax.studies.gather import Answers, CellResult, gather, read_cell
     from eacl_jax.studies.page import write_page
     from eacl_jax.studies.table import write_study
     from eacl_jax.studies.tables import write_tables
+    from eacl_jax.studies.transfers import read_transfers
 
     found = find(study, workdir)
     read: list[CellResult] = []
+    transferred: list[Answers] = []
     failed = dict(found.failed)
     before = readouts_before(study, found.complete, workdir) if study.before else {}
     for cell in found.complete:
+        folder = cells.folder_of(workdir, cell)
         try:
-            result = read_cell(cell, cells.folder_of(workdir, cell))
+            result, answers = read_cell(cell, folder), read_transfers(cell, folder)
             read.append(dataclasses.replace(result, before=before.get(cell.corpus)))
+            transferred += answers
         except UserError as error:
             failed[cell] = Failure(str(error))
     table = gather(
@@ -79,6 +83,7 @@ def write_results(study: Study, workdir: Path) -> "tuple[Table, Path]":
         read,
         {cells.name_of(cell): failure.reason for cell, failure in failed.items()},
         [cells.name_of(cell) for cell in found.missing],
+        answers=transferred,
     )
     write_study(workdir, table)
     write_tables(workdir, table)

@@ -16,6 +16,9 @@ from eacl_jax.training import experiment
 from tests.stubs.root import ROOT
 from tests.stubs.toys import make_encoder_folder
 
+LABELS = ("anger", "disgust", "fear", "joy", "sadness", "surprise", "neutral")
+# That the tiny encoder's tokenizer knows.
+WORDS = ("anger", "awful", "horrible", "joy", "rude", "great", "neutral")
 # "ablation" has no variant that they do not have.
 SHIPPED = ("anchors", "imbalance", "backbones", "similar", "sensitivity", "paper")
 
@@ -42,17 +45,7 @@ def study(name, encoder, cache, seeds) -> Study:
         values.base.batch.update(layout="padded", eval_batch_size=4)
         values.base.encoder.frozen_layers = 0
         values.base.run.save_every = 0
-        # Words that its tokenizer knows.
-        values.base.data.labels = (
-            "anger",
-            "disgust",
-            "fear",
-            "joy",
-            "sadness",
-            "surprise",
-            "neutral",
-        )
-        values.base.data.words = ("anger", "awful", "horrible", "joy", "rude", "great", "neutral")
+        values.base.data.labels, values.base.data.words = LABELS, WORDS
     for axis in values.axes.values():  # it has two layers
         for settings in axis.values():
             if settings.get("encoder.frozen_layers"):
@@ -66,10 +59,13 @@ def check(folder, checked, capsys):
     assert not done.failed, done.failed
     _, page = outcome.write_results(checked, folder)
     table = json.loads((folder / "study.json").read_text())
-    rows = {(row["variant"], row["stage"]) for row in table["rows"]}
+    rows = {(row["corpus"], row["variant"], row["stage"]) for row in table["rows"]}
     assert rows == {
-        (variant, stage) for variant in checked.variants for stage in ("stage_one", "stage_two")
-    }
+        (corpus, variant, stage)
+        for corpus in checked.corpora
+        for variant in checked.variants
+        for stage in ("stage_one", "stage_two")
+    } | {(to.target, to.variant, "") for cell in checked.cells for to in cell.transfers}
     assert len(table["comparisons"]) == len(checked.comparisons) * len(checked.measures)
     assert page.stat().st_size > 10_000
     with (folder / "rows.csv").open(newline="") as file:
@@ -80,6 +76,7 @@ def check(folder, checked, capsys):
         assert {path.name for path in cell.iterdir()} == {
             *("config.json", "data.json", "metrics.jsonl"),
             *("outputs.safetensors", "cost.json", "results.json"),
+            *(("transfer",) if checked.transfer else ()),
         }
     capsys.readouterr()
     again = runner.run_study(checked, folder)  # nothing is left to do
@@ -91,6 +88,28 @@ def test_a_study_from_its_file_to_its_page(encoder, tmp_path, capsys):
     checked = study("ablation", encoder, tmp_path / "cache", seeds=2)
     chosen = ("paper", "cross-entropy alone")
     check(tmp_path / "study", only(checked, chosen), capsys)
+
+
+@pytest.mark.slow
+def test_taxonomies(encoder, tmp_path, capsys):
+    """Fine and coarse labels of a corpus, each answered by the other's run too."""
+    values = configuration.load_study(
+        f"{ROOT}/configs/studies/taxonomies.py:encoder={encoder},seeds=1,tiny"
+    )
+    with values.base.unlocked():
+        values.base.data.cache_dir = str(tmp_path / "cache")
+        values.base.encoder.frozen_layers = 0
+        values.base.prompt.max_tokens = 96
+        values.base.data.labels, values.base.data.words = LABELS, WORDS
+    values.corpora["smalltalk, coarse"]["data.words"] = ("great", "awful", "neutral", "good")
+    checked = reading.read_study(values)
+    check(tmp_path / "study", checked, capsys)
+    folders = list((tmp_path / "study" / "cells").glob("*/*/seed-0/transfer"))
+    assert sorted(file.name for folder in folders for file in folder.iterdir()) == sorted(
+        f"{corpus}.{examples}.safetensors"
+        for corpus in ("smalltalk", "smalltalk-coarse")
+        for examples in (0, 5, 20)
+    )
 
 
 def only(checked, variants):
