@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int
 
 from eacl_jax.config import ModelConfig, Readout
 from eacl_jax.data.batching import MAX_SEGMENTS, Batch
-from eacl_jax.model.anchors import mean_over_tokens
+from eacl_jax.model.label_words import mean_over_tokens
 
 # Uniform in +-1/sqrt(fan-in), the customary start of fine-tuning heads.
 _KERNEL_INIT = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
@@ -87,7 +87,7 @@ class Representer(nnx.Module):
 
     def encode_labels(self, labels: Batch) -> Float[Array, "C d"]:
         """Mean hidden state over each label word's tokens, without dropout; `labels` comes from
-        `anchors.label_batch`.
+        `label_words.label_batch`.
         """
         return mean_over_tokens(self._encode(labels), labels.segment_ids)
 

@@ -26,7 +26,7 @@ from eacl_jax.dialogue import Taxonomy
 from eacl_jax.encoders.weights.parameters import write_tensors
 from eacl_jax.errors import UserError
 from eacl_jax.files.records import bounded, build, read_json
-from eacl_jax.model.anchors import check_finite
+from eacl_jax.model.label_words import check_finite
 from eacl_jax.model.names import path_name
 from eacl_jax.model.representer import Representer
 from eacl_jax.model.scores import Answering

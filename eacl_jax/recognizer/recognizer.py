@@ -22,8 +22,8 @@ from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.files import whole
 from eacl_jax.files.checksum import sha256_of
-from eacl_jax.model.anchors import check_anchors, check_words, label_batches
 from eacl_jax.model.calibration import fit_temperature, probabilities
+from eacl_jax.model.label_words import check_anchors, check_words, label_batches
 from eacl_jax.model.mesh import keep_or_put, make_mesh, replicated
 from eacl_jax.model.passes import Passes
 from eacl_jax.model.representer import Representer

@@ -115,7 +115,7 @@ def run(
     # Each long text and each label would be a line in the log, and callers send as many as they
     # like; answers tell of both.
     logging.getLogger("eacl_jax.data.prompts").setLevel(logging.ERROR)
-    logging.getLogger("eacl_jax.model.anchors").setLevel(logging.ERROR)
+    logging.getLogger("eacl_jax.model.label_words").setLevel(logging.ERROR)
     logging.getLogger("asyncio").setLevel(logging.ERROR)
     app = create_app(recognizer, within_files(settings))
     config = configuration(app)

@@ -20,14 +20,8 @@ from eacl_jax.data.batching import Batch
 from eacl_jax.data.prompts import Example, warn_about
 from eacl_jax.dialogue import SPLITS, Corpus
 from eacl_jax.errors import UserError
-from eacl_jax.model.anchors import (
-    AnchorSource,
-    Axes,
-    Beginning,
-    check_words,
-    label_batch,
-    source_of,
-)
+from eacl_jax.model.anchors import AnchorSource, Axes, Beginning, source_of
+from eacl_jax.model.label_words import check_words, label_batch
 from eacl_jax.model.mesh import AXIS, Mesh, make_mesh, put, replicated
 from eacl_jax.model.passes import Passes
 from eacl_jax.model.rarity import Rarity, draw_probabilities

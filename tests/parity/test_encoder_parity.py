@@ -24,7 +24,7 @@ from eacl_jax.encoders.sources import find_folder
 from eacl_jax.encoders.weights.checkpoint import Checkpoint
 from eacl_jax.encoders.weights.parameters import load_parameters
 from eacl_jax.errors import UserError
-from eacl_jax.model.anchors import mean_over_tokens
+from eacl_jax.model.label_words import mean_over_tokens
 from tests.stubs.encoders import CONFIGS, FORMS, Inputs, form, jitted, make_tokenizer, rows, tiny
 from tests.stubs.root import ROOT
 

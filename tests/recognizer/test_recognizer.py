@@ -11,7 +11,7 @@ import pytest
 from eacl_jax.data.inputs import read_dialogues
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
-from eacl_jax.model import anchors
+from eacl_jax.model import label_words
 from eacl_jax.model.scores import Answering, host_cosines, scores
 from eacl_jax.model.task import SingleLabel
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
@@ -270,10 +270,10 @@ def test_own_labels_do_not_come_from_the_trained_encoder(tmp_path):
 
 
 def test_labels_that_can_hardly_be_told_apart_are_named(recognizer, caplog, monkeypatch):
-    monkeypatch.setattr(anchors, "NEARLY_EQUAL", -1.0)
+    monkeypatch.setattr(label_words, "NEARLY_EQUAL", -1.0)
     recognizer.with_labels(["joy", "anger"])
     assert "nearly equal: 'joy' and 'anger' (cosine " in caplog.text
-    monkeypatch.setattr(anchors, "EQUAL", -1.0)
+    monkeypatch.setattr(label_words, "EQUAL", -1.0)
     with pytest.raises(UserError, match="their anchors are equal: 'joy' and 'anger'"):
         recognizer.with_labels(["joy", "anger"])
 

@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerFast
 from eacl_jax import encoders
 from eacl_jax.config import Config, EncoderConfig, ModelConfig, PromptConfig
 from eacl_jax.dialogue import Taxonomy
-from eacl_jax.model.anchors import label_batch
+from eacl_jax.model.label_words import label_batch
 from eacl_jax.model.representer import Model
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 

@@ -1,0 +1,196 @@
+"""Label words as a batch for the encoder, and whether they and the anchors made of them tell the
+labels apart.
+"""
+
+import itertools
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from eacl_jax.data.batching import Batch, collate, plan
+from eacl_jax.data.prompts import Example
+from eacl_jax.dialogue import Taxonomy
+from eacl_jax.errors import UserError
+from eacl_jax.model.scores import host_cosines
+
+log = logging.getLogger(__name__)
+
+_LABELS_AT_ONCE = 8
+# Words of the same tokens give anchors of a cosine of 1 to rounding. "anger" and "angry" have 0.987
+# after training on smalltalk with MiniLM, "joy" and "joyful" 0.981, "good news" and "bad news"
+# 0.91.
+EQUAL = 0.9999
+NEARLY_EQUAL = 0.98
+
+
+def label_batch(tokenizer: Any, taxonomy: Taxonomy) -> Batch:
+    """The label words as a padded batch, one word or phrase a row, with the tokenizer's own first
+    and last tokens.
+
+    Returns:
+      Batch with R = N = C, in anchor order.
+    """
+    examples = _label_examples(tokenizer, taxonomy)
+    lengths = [len(e.tokens) for e in examples]
+    return collate(
+        examples,
+        len(examples),
+        plan(lengths, len(examples), layout="padded", max_tokens=max(lengths)),
+    )
+
+
+def label_batches(tokenizer: Any, taxonomy: Taxonomy) -> Iterator[tuple[Batch, int]]:
+    """Like `label_batch`, in batches of eight rows, so that labels of any number are compiled once;
+    yields (batch, how many of its rows count).
+    """
+    examples = _label_examples(tokenizer, taxonomy)
+    for start in range(0, len(examples), _LABELS_AT_ONCE):
+        some = examples[start : start + _LABELS_AT_ONCE]
+        filled = [*some, *[some[0]] * (_LABELS_AT_ONCE - len(some))]
+        lengths = [len(e.tokens) for e in filled]
+        # Whole steps of length, however short the words are.
+        yield (
+            collate(
+                filled,
+                _LABELS_AT_ONCE,
+                plan(lengths, _LABELS_AT_ONCE, layout="padded", max_tokens=10**9),
+            ),
+            len(some),
+        )
+
+
+def check_words(tokenizer: Any, taxonomy: Taxonomy) -> tuple[str, ...]:
+    """Makes sure that the encoder reads something else in each label's word, and warns of words
+    that it does not know.
+
+    Returns:
+      What it warned of.
+
+    Raises:
+      UserError: the words of some labels are the same tokens: one word twice or in other capitals,
+        emoji, or a script that the tokenizer does not know. All of them would have one anchor, and
+        the first would always be the answer.
+    """
+    same: dict[tuple[int, ...], list[str]] = {}
+    unknown = []
+    words = dict(zip(taxonomy.labels, taxonomy.words, strict=True))
+    for label, ids in zip(
+        words, _tokenized(tokenizer, taxonomy, add_special_tokens=False), strict=True
+    ):
+        same.setdefault(tuple(ids), []).append(label)
+        if ids and 2 * ids.count(tokenizer.unk_token_id) > len(ids):
+            unknown.append(label)
+    alike = [
+        " and ".join(f"{label!r} ({words[label]!r})" for label in labels)
+        for labels in same.values()
+        if len(labels) > 1
+    ]
+    if alike:
+        raise UserError(
+            "labels cannot be told apart, as their words are the same tokens to the encoder:"
+            f" {'; '.join(alike)}. Give each label another word or phrase that says what it means:"
+            " LABEL=WORD."
+        )
+    return _warned(
+        "the encoder's tokenizer does not know the words of the labels"
+        f" {', '.join(map(repr, unknown))}: their anchors say nothing of what they mean",
+        unknown,
+    )
+
+
+def check_anchors(taxonomy: Taxonomy, anchors: Float[np.ndarray, "A m"]) -> tuple[str, ...]:
+    """Warns of labels of which some anchors are nearly equal (cosine above `NEARLY_EQUAL`).
+
+    Args:
+      taxonomy: C labels.
+      anchors: [C k, m], the k of a label side by side. Those of one label may be equal.
+
+    Returns:
+      What it warned of.
+
+    Raises:
+      UserError: two labels have equal anchors (cosine above `EQUAL`), each of one label an equal
+        one of the other; or some hold a number that is not finite.
+    """
+    classes = len(taxonomy)
+    check_finite(
+        {
+            f"the anchor of label {label!r}": of_label
+            for label, of_label in zip(
+                taxonomy.labels, anchors.reshape(classes, -1, anchors.shape[1]), strict=True
+            )
+        }
+    )
+    cosines = host_cosines(anchors, anchors).reshape(classes, -1, classes, len(anchors) // classes)
+    near = [
+        (
+            f"{taxonomy.labels[i]!r} and {taxonomy.labels[j]!r} (cosine {between.max():.4f})",
+            # How near the anchor is that is farthest from all of the other label's.
+            min(between.max(axis=0).min(), between.max(axis=1).min()),
+        )
+        for i, j in itertools.combinations(range(classes), 2)
+        if (between := cosines[i, :, j]).max() > NEARLY_EQUAL
+    ]
+    if equal := [pair for pair, cosine in near if cosine > EQUAL]:
+        raise UserError(
+            f"labels cannot be told apart, as their anchors are equal: {'; '.join(equal)}. Give"
+            " them other words."
+        )
+    pairs = "; ".join(pair for pair, _ in near)
+    return _warned(
+        f"labels are hard to tell apart, as their anchors are nearly equal: {pairs}", near
+    )
+
+
+def check_finite(arrays: Mapping[str, np.ndarray]) -> None:
+    """Raises `UserError` where an array, by its name, holds NaN or infinity."""
+    if wrong := [
+        name for name, array in arrays.items() if not np.isfinite(np.sum(array, dtype=np.float64))
+    ]:
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise UserError(
+            f"{', '.join(wrong[:3])}{more} holds NaN or infinity: the file is damaged, or its"
+            " training went wrong."
+        )
+
+
+def _warned(message: str, of: Sequence[object]) -> tuple[str, ...]:
+    if not of:
+        return ()
+    log.warning("%s", message)
+    return (message,)
+
+
+def _label_examples(tokenizer: Any, taxonomy: Taxonomy) -> list[Example]:
+    return [
+        Example(
+            np.array(ids, np.int32),
+            readout=0,
+            label=index,
+            dialogue=taxonomy.labels[index],
+            utterance=0,
+        )
+        for index, ids in enumerate(_tokenized(tokenizer, taxonomy))
+    ]
+
+
+def _tokenized(tokenizer: Any, taxonomy: Taxonomy, **how: Any) -> list[list[int]]:
+    """Ids of the label words. "[MASK]" in one is text, as in an utterance."""
+    how = {
+        "split_special_tokens": True,
+        "truncation": False,
+        "padding": False,
+        "verbose": False,
+        **how,
+    }
+    return tokenizer(list(taxonomy.words), **how)["input_ids"]
+
+
+def mean_over_tokens(hidden: Float[Array, "C L D"], segment_ids: Array) -> Float[Array, "C D"]:
+    """Mean of the hidden states over each row's tokens, first and last included; float32 [C, D]."""
+    valid = (segment_ids > 0).astype(jnp.float32)[..., None]
+    return jnp.sum(hidden.astype(jnp.float32) * valid, axis=1) / jnp.sum(valid, axis=1)
