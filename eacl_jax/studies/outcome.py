@@ -3,11 +3,13 @@ results.
 """
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
+from eacl_jax.reports.gallery import Gallery
 from eacl_jax.studies import cells
 from eacl_jax.studies.before import readouts_before
 from eacl_jax.studies.cells import Failure, State
@@ -50,9 +52,16 @@ def find(study: Study, workdir: Path) -> Found:
     )
 
 
-def write_results(study: Study, workdir: Path) -> tuple[Table, Path]:
+def write_results(
+    study: Study, workdir: Path, more: Callable[[Gallery], str] | None = None
+) -> tuple[Table, Path]:
     """Writes `study.json`, the tables and the page of what is complete; gives the table and the
     page's path.
+
+    Args:
+      study: that was run.
+      workdir: its folder.
+      more: see `page.write_page`.
 
     Raises:
       UserError: a cell's files are damaged, or nothing can be written.
@@ -72,7 +81,7 @@ def write_results(study: Study, workdir: Path) -> tuple[Table, Path]:
     )
     write_study(workdir, table)
     write_tables(workdir, table)
-    return table, write_page(workdir, table)
+    return table, write_page(workdir, table, more)
 
 
 def _read(cell: Cell, folder: Path, before: Float[np.ndarray, "N d"] | None) -> CellResult:
