@@ -51,7 +51,7 @@ class Range:
     @property
     def words(self) -> str:
         """For a person."""
-        kind = ", ".join(["whole numbers"] * self.whole + ["by factors"] * self.log)
+        kind = ", ".join(["whole numbers"] * self.whole + ["log scale"] * self.log)
         return f"{self.low:g} to {self.high:g}{f' ({kind})' if kind else ''}"
 
 
@@ -82,7 +82,7 @@ class Choices:
     @property
     def words(self) -> str:
         """For a person."""
-        return ", ".join(map(repr, self.values))
+        return ", ".join(str(value) or "empty" for value in self.values)
 
 
 Dimension = Range | Choices

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator
 
 from eacl_jax.model.metrics import title
 from eacl_jax.reports.drawing import WIDTH, new_figure
@@ -72,7 +72,15 @@ def draw_trials(theme: Theme, trials: Sequence[Trial], measure: str) -> Figure:
     axes.grid(axis="y", linewidth=0.8)
     axes.set_xlabel("trial")
     axes.set_ylabel(f"{title(measure)} on dev, %")
-    figure.legend(handles=keys, loc="outside lower center", ncols=5, frameon=False, fontsize=9)
+    figure.legend(
+        handles=keys,
+        loc="outside lower center",
+        ncols=5,
+        columnspacing=1.2,
+        handletextpad=0.3,
+        frameon=False,
+        fontsize=9,
+    )
     return figure
 
 
@@ -103,11 +111,20 @@ def draw_setting(
         names = figure_names([str(value) for value in dimension.values], 18)
         axes.set_xticks(range(len(names)), names)
         axes.set_xlim(-0.5, len(names) - 0.5)
-        places: dict[int, float] = {n: dimension.index(value) for n, value in values.items()}
+        # Beside one another, by the golden section of their numbers.
+        places: dict[int, float] = {
+            number: dimension.index(value) + 0.4 * ((0.618 * number) % 1 - 0.5)
+            for number, value in values.items()
+        }
     else:
         places = values
         if dimension.log:
             axes.set_xscale("log")
+            steps = (1.0, 3.0) if dimension.high < 1000 * dimension.low else (1.0,)
+            axes.xaxis.set_major_locator(LogLocator(subs=steps))
+            # Powers of ten would be mathematics, which figures do not read.
+            axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            axes.minorticks_off()
         elif dimension.whole:
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     keys = _mark(axes, theme, trials, places)

@@ -46,7 +46,7 @@ def notes(search: Search, trials: Sequence[Trial]) -> list[str]:
     )
     if top.number == FIRST:
         return [
-            f"No trial did better than the base ({files.count_words(trials)}), {by}. So there is"
+            f"Of {files.count_words(trials)}, none did better than the base, {by}. So there is"
             " nothing to compare the base with."
         ]
     return [

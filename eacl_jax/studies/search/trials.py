@@ -142,11 +142,11 @@ def best(trials: Sequence[Trial]) -> Trial | None:
 
 
 def count_words(trials: Sequence[Trial]) -> str:
-    """`30 trials, of which 20 complete, 9 pruned, 1 failed`."""
+    """`30 trials (20 complete, 9 pruned, 1 failed)`."""
     states = [trial.state for trial in trials]
     counts = [f"{states.count(state)} {state}" for state in TrialState if state in states]
     noun = "trial" if len(trials) == 1 else "trials"
-    return f"{len(trials)} {noun}" + (f", of which {', '.join(counts)}" if counts else "")
+    return f"{len(trials)} {noun}" + (f" ({', '.join(counts)})" if counts else "")
 
 
 def check(search: Search, workdir: Path) -> None:
