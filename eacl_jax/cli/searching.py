@@ -7,6 +7,7 @@ from typing import Any
 import typer
 
 from eacl_jax.errors import UserError
+from eacl_jax.model.metrics import title
 from eacl_jax.reports.gallery import Gallery
 from eacl_jax.studies.definition import Study
 from eacl_jax.studies.search import outcome, page, reading, runner, suggest, trials
@@ -33,7 +34,8 @@ def list_trials(search: Search, workdir: Path) -> Study:
     """
     trials.check(search, workdir)
     found = trials.read_trials(search, workdir)
-    typer.echo(f"search: {search.trials} trials on dev of {search.corpus}, by {search.measure}")
+    measure = title(search.measure)
+    typer.echo(f"search: {search.trials} trials on dev of {search.corpus}, by {measure}")
     for each in search.space:
         typer.echo(
             f"  {each.setting}: {each.words}; base {shown_value(search.start[each.setting])}"
