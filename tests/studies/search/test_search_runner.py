@@ -37,7 +37,7 @@ class Calls:
                 search, self.folder, console=Console(file=stream, width=1000), **options
             )
         finally:
-            self.said = stream.getvalue()
+            self.printed = stream.getvalue()
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_it_finds_the_best_settings(call):
     assert sum(t.settings["loss.form"] == "out" for t in found[20:]) >= 7
     settings = [json.dumps(each.settings) for each in found]
     assert len(set(settings)) == 30
-    assert f"trial {top.number}  loss.temperature" in call.said
+    assert f"trial {top.number}  loss.temperature" in call.printed
     most = suggest.importances(make_search(), found)
     assert next(iter(most)) == "loss.temperature"
     assert sum(most.values()) == pytest.approx(1)
@@ -88,7 +88,7 @@ def test_bad_trials_end_early_and_leave_no_checkpoints(call, undisturbed):
         assert (folder / "config.json").exists()
         assert not (folder / "results.json").exists()
         assert cells.is_tidy(folder)
-        assert f"dev weighted F1 {trial.score:.2f}, pruned after epoch 2" in call.said
+        assert f"dev weighted F1 {trial.score:.2f}, pruned after epoch 2" in call.printed
     complete = [trial for trial in found if trial.state is TrialState.COMPLETE]
     assert all(len(trial.epochs) == STEPS for trial in complete)
     assert all(cells.is_tidy(trials.folder_of(call.folder, t.number)) for t in complete)
@@ -199,7 +199,7 @@ def test_a_trial_with_an_infinite_loss_has_failed_for_good(call):
     failed = [trial for trial in found if trial.state is TrialState.FAILED]
     assert failed
     assert {trial.reason for trial in failed} == {"the loss is not finite."}
-    assert "FAILED: the loss is not finite." in call.said
+    assert "FAILED: the loss is not finite." in call.printed
     assert all(cells.is_tidy(trials.folder_of(call.folder, t.number)) for t in failed)
     call.train.calls.clear()
     assert call(make_search()) == found
