@@ -65,7 +65,12 @@ class DataConfig:
     # Labels in anchor order. Empty: the corpus' own; for corpus="custom" those found in the
     # training split, sorted.
     labels: tuple[str, ...] = ()
-    # The word or phrase that encodes each label, in the labels' order. Empty: the labels
+    # Coarser labels: rows "LABEL=GROUP", one for each of the corpus' labels (as they are in its
+    # files, or in `labels`); the last equals sign divides a row. Emotions become their group, and
+    # the groups are the labels, in the order in which the rows first name them. Empty: no groups.
+    groups: tuple[str, ...] = ()
+    # The word or phrase that encodes each label, in the order of `labels`, which then must be
+    # given; with `groups`, that of each group, in their order. Empty: the labels (or groups)
     # themselves.
     words: tuple[str, ...] = ()
     # At most this many dialogues a split, 0 for all: for trying things out.
@@ -297,6 +302,18 @@ class Config:
         return self.loss.ce_weight == 1
 
     @property
+    def anchor_encoding(self) -> Literal["fixed", "live", "none"]:
+        """What encodes label words, also others than training knew: "fixed", the pretrained
+        encoder; "live", the trained one; "none": the anchors that answer are not made of words.
+        """
+        if self.classifies:
+            return "none"
+        # Learned ones began as words, from which the mapping has learned.
+        if self.anchors.source in ("words", "learned"):
+            return "fixed"
+        return "live" if self.anchors.source == "live" else "none"
+
+    @property
     def anchors_per_label(self) -> int:
         """Anchors a label that answer."""
         return 1 if self.classifies else self.anchors.per_label
@@ -414,10 +431,14 @@ def _impossible(config: Config) -> list[str]:
             config.anchors.queue,
         )
     if config.data.words:
+        labels, named = config.data.labels, "data.labels"
+        if config.data.groups:
+            labels = tuple({row.rpartition("=")[2].strip() for row in config.data.groups})
+            named = "groups of data.groups"
         need(
-            len(config.data.words) == len(config.data.labels),
+            len(config.data.words) == len(labels),
             "data.words",
-            f"must give one word or phrase for each of the {len(config.data.labels)} data.labels",
+            f"must give one word or phrase for each of the {len(labels)} {named}",
             config.data.words,
         )
     files = {split: getattr(config.data, split) for split in ("train", "dev", "test")}

@@ -3,9 +3,11 @@
 A study is a function of one optional argument, as a configuration is,
 `eacl study configs/studies/ablation.py:corpus=meld+emorynlp,data=FOLDER,seeds=3`:
 
-  corpus=NAME    smalltalk (the default), meld, emorynlp or iemocap, or several: meld+emorynlp
+  corpus=NAME    smalltalk, meld, emorynlp or iemocap, or several: meld+emorynlp. smalltalk where
+                 the study's file says nothing else
   data=FOLDER    where the files of corpora with owners are (config.data.dir)
-  encoder=PATH   folder, hub id or package:NAME/FOLDER of the encoder (config.encoder.path)
+  encoder=PATH   folder, hub id or package:NAME/FOLDER of the encoder (config.encoder.path); for
+                 backbones.py several: PATH+PATH
   seeds=N        the seeds 0 to N - 1
   paper          the paper's recipe of configs/meld.py: the large encoder, everything trained, 8
                  epochs. Else the base is configs/quickstart.py, with the rates, the batch and the
@@ -37,7 +39,7 @@ _ON_A_CPU = {
     "stage_one.lr_decay": 0.5,
 }
 _TINY = {
-    "data.max_dialogues": 8,
+    "data.max_dialogues": 16,  # with three utterances of each label at least
     "stage_one.epochs": 1,
     "stage_one.batch_size": 8,
     "stage_two.epochs": 1,
@@ -58,6 +60,10 @@ def study(
     seeds: Sequence[int] = (0, 1, 2, 3, 4),
     comparisons: Sequence[Sequence[str]] = (),
     measures: Sequence[str] = ("weighted_f1", "macro_f1"),
+    settings: Settings | None = None,
+    corpus: str = "smalltalk",
+    paper: bool = False,
+    several_encoders: bool = False,
     **more: Any,
 ) -> ConfigDict:
     """A study's fields, after the argument.
@@ -73,6 +79,9 @@ def study(
       seeds: where the argument gives none.
       comparisons: pairs of "VARIANT" or "VARIANT @ stage one".
       measures: the first is the one that counts.
+      settings: of every variant, by dotted name.
+      corpus, paper: where the argument says nothing.
+      several_encoders: whether the encoders that the argument gives are an axis, before the others.
       **more: other fields, see `studies.reading.read_study`.
 
     Raises:
@@ -80,12 +89,12 @@ def study(
     """
     given = parse_argument(
         argument,
-        corpus="smalltalk",
+        corpus=corpus,
         data="",
         encoder="",
         seeds=0,
         trials=0,
-        paper=False,
+        paper=paper,
         tiny=False,
     )
     if base is None:
@@ -104,7 +113,11 @@ def study(
         more["trials"] = given["trials"]
     elif given["tiny"] and "trials" in more:
         more["trials"] = 3
-    if given["encoder"]:
+    base.update_from_flattened_dict(dict(settings or {}))
+    paths = given["encoder"].split("+") if given["encoder"] else []
+    if several_encoders:
+        axes = {"encoder": _encoders(paths), **(axes or {})}
+    elif paths:
         base.encoder.path = given["encoder"]
         base.encoder.sha256 = ""
     if given["tiny"]:
@@ -124,6 +137,19 @@ def study(
         },
         convert_dict=False,
     )
+
+
+def _encoders(paths: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """An axis of encoders, by the last part of their paths that says what they are."""
+    if not paths:
+        return {"MiniLM": {}}
+    return {
+        path.removesuffix("/").removesuffix("/model").rpartition("/")[2].rpartition(":")[2]: {
+            "encoder.path": path,
+            "encoder.sha256": "",
+        }
+        for path in paths
+    }
 
 
 def _corpora(names: Sequence[str], folder: str, paper: bool) -> dict[str, dict[str, Any]]:

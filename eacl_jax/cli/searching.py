@@ -2,27 +2,27 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from eacl_jax.errors import UserError
 from eacl_jax.model.metrics import title
-from eacl_jax.reports.gallery import Gallery
 from eacl_jax.studies.definition import Study
-from eacl_jax.studies.search import outcome, page, reading, runner, suggest, trials
+from eacl_jax.studies.search import outcome, reading, runner, suggest, trials
 from eacl_jax.studies.search.definition import Search, shown_value
 from eacl_jax.training.loop import StopRequest
 
+if TYPE_CHECKING:
+    from eacl_jax.reports.gallery import Gallery
 
-def read(values: Mapping[str, Any], only: str) -> Search | None:
-    """The checked search of a study file; None where it asks for none.
+
+def read(values: Mapping[str, Any], only: str) -> Search:
+    """The checked search of a study file.
 
     Raises:
       UserError: something in it is wrong, or variants were chosen, of which a search has none yet.
     """
-    if not reading.is_search(values):
-        return None
     if only:
         raise UserError("--only: a search runs all its trials; leave it out.")
     return reading.read_search(values)
@@ -61,8 +61,11 @@ def run(search: Search, workdir: Path, stop: StopRequest, since: float) -> Study
     return outcome.conclude(search, found)
 
 
-def write(search: Search, workdir: Path) -> Callable[[Gallery], str]:
+def write(search: Search, workdir: Path) -> "Callable[[Gallery], str]":
     """Writes `search.json`; gives what makes the page's section."""
+    # matplotlib, for which a list of trials should not wait.
+    from eacl_jax.studies.search import page
+
     found = trials.read_trials(search, workdir)
     importance = suggest.importances(search, found)
     trials.write_search(search, workdir, found, importance)

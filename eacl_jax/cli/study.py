@@ -60,12 +60,15 @@ def study(
     if not dry_run:
         huge_pages.use_huge_pages()
     process.quiet_libraries()
-    from eacl_jax.cli import searching
     from eacl_jax.cli.workers import WORKER, Workers
     from eacl_jax.studies import cells, claims, outcome, plan, reading, runner, tables
     from eacl_jax.training.loop import Interrupted
 
-    search = searching.read(values, only)
+    search = None
+    if hasattr(values, "items") and "search" in values:
+        from eacl_jax.cli import searching
+
+        search = searching.read(values, only)
     checked = reading.read_study(values) if search is None else search.base
     if dry_run:
         cells.check(checked, workdir)

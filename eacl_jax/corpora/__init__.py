@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from eacl_jax.config import DataConfig
 from eacl_jax.corpora.checks import annotated, check_emotions, warn_about
 from eacl_jax.corpora.found import Found
+from eacl_jax.corpora.groups import Groups
 from eacl_jax.corpora.labels import check_spellings, clean_label
 from eacl_jax.dialogue import Corpus, Taxonomy
 from eacl_jax.errors import UserError
@@ -35,14 +36,14 @@ def load(data: DataConfig) -> Corpus:
     read it from there.
 
     Args:
-      data: which corpus, where its files are, and the labels if not the corpus' own.
+      data: which corpus, where its files are, and the labels if not the corpus' own, or coarser.
 
     Returns:
       The corpus; with `data.max_dialogues`, at most so many dialogues a split.
 
     Raises:
-      UserError: the files are missing or faulty, an emotion is not among the labels, or the counts
-        are not the published ones.
+      UserError: the files are missing or faulty, an emotion is not among the labels, the counts
+        are not the published ones, or the groups cannot be used.
     """
     builder = builder_class(data.corpus).from_config(data, cache_folder(data))
     splits = builder.dialogues()
@@ -51,8 +52,13 @@ def load(data: DataConfig) -> Corpus:
         check_spellings(
             everything, [clean_label(label) for label in data.labels], "config.data.labels"
         )
-    taxonomy = _taxonomy(data, builder.LABELS, splits["train"])
+    labels = _labels(data, builder.LABELS, splits["train"])
+    taxonomy = Taxonomy(labels, labels if data.groups else data.words or labels)
     check_emotions(splits, taxonomy)
+    if data.groups:
+        groups = Groups.of_rows(data.groups, labels)
+        taxonomy = Taxonomy(groups.names, data.words or groups.names)
+        splits = {split: groups.put(found) for split, found in splits.items()}
     warn_about(splits, taxonomy)
     if data.max_dialogues:
         splits = {split: found[: data.max_dialogues] for split, found in splits.items()}
@@ -89,12 +95,12 @@ def cache_folder(data: DataConfig) -> Path:
     ).absolute()
 
 
-def _taxonomy(data: DataConfig, own: tuple[str, ...], train: list[Found]) -> Taxonomy:
+def _labels(data: DataConfig, own: tuple[str, ...], train: list[Found]) -> tuple[str, ...]:
+    """Of the files, before they are grouped."""
     found = {
         utterance.emotion
         for item in train
         for utterance in item.dialogue.utterances
         if utterance.emotion is not None
     }
-    labels = tuple(map(clean_label, data.labels)) or own or tuple(sorted(found))
-    return Taxonomy(labels, data.words or labels)
+    return tuple(map(clean_label, data.labels)) or own or tuple(sorted(found))

@@ -4,7 +4,7 @@ config.json         labels, prompt, readout, calibration, how anchors answer
 heads.safetensors   mapping, or the linear classifier, and anchors
 encoder/            weights, config and tokenizer, as PyTorch transformers reads them
 label_encoder/      the pretrained encoder in float16, which encodes label words that training did
-                    not know; only where anchors are made by it (`anchors.encoding="fixed"`)
+                    not know; only where anchors are made by it (`anchors.source` words or learned)
 README.md           the model's card
 """
 

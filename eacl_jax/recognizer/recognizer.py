@@ -6,7 +6,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, get_args
 
 import jax
 import numpy as np
@@ -140,11 +140,6 @@ class EmotionRecognizer:
           calibration, offsets: see `Settings`.
           facts: of the run.
         """
-        encoding: Literal["fixed", "live", "none"] = "none"
-        if not config.classifies:
-            # Learned ones began as words, from which the mapping has learned.
-            sources = {"words": "fixed", "learned": "fixed", "live": "live"}
-            encoding = cast(Any, sources.get(config.anchors.source, "none"))
         settings = Settings(
             labels=taxonomy.labels,
             words=taxonomy.words,
@@ -154,7 +149,7 @@ class EmotionRecognizer:
             trailing_space=config.compat.trailing_space,
             temperature=config.loss.temperature,
             encoder_dtype=config.encoder.dtype,
-            anchor_encoding=encoding,
+            anchor_encoding=config.anchor_encoding,
             calibration=calibration,
             anchors_per_label=config.anchors_per_label,
             offsets=offsets or {},
@@ -175,7 +170,7 @@ class EmotionRecognizer:
             anchors=anchors,
             label_encoder=(
                 (lambda: encoders.load(config.encoder, seed=config.seed).module)
-                if encoding == "fixed"
+                if config.anchor_encoding == "fixed"
                 else None
             ),
             facts=facts,

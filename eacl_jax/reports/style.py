@@ -1,4 +1,4 @@
-"""The page's style sheet."""
+"""The pages' style sheet."""
 
 from eacl_jax.reports.theme import DARK, LIGHT, Theme
 
@@ -80,3 +80,14 @@ code { font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace
 }
 """
 )
+
+# What a study's page has beside that.
+STUDY_STYLE = """
+.answers { padding-left: 1.2rem; max-width: 54rem; } .answers li { margin: .35rem 0; }
+.part { font-size: 1.12rem; margin: 2.2rem 0 .7rem; padding-top: .7rem;
+  border-top: 1px dotted var(--line); }
+.pair { margin: 1.2rem 0 1.8rem; } .scores { max-width: 54rem; } main p.quiet { max-width: 54rem; }
+details figure { margin: .8rem 0 1.6rem; } .cost td:last-child { white-space: nowrap; }
+td small { color: var(--muted); display: block; } td.best { font-weight: 700; }
+td.best small { font-weight: 400; } td.text { white-space: normal; }
+"""

@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -55,7 +54,9 @@ class Answered:
     def _drawn(self) -> dict[str, np.ndarray]:
         if len(self.confusions) < 2:
             return {}
-        totals = statistics.redrawn(self.confusions, lambda each: each, Draws(len(self.confusions)))
+        totals = statistics.redrawn(
+            self.confusions, lambda each: each, Draws(len(self.confusions), statistics.DRAWS)
+        )
         return {name: self._measure(totals, name).astype(np.float32) for name in self.measures}
 
     def _measure(self, confusions: np.ndarray, measure: str) -> np.ndarray:
@@ -86,8 +87,11 @@ def estimates(group: list[Answered], measure: str) -> list[Estimate]:
 
 def mean_drawn(group: Sequence[Answered], measure: str) -> Float[np.ndarray, "B ..."] | None:
     """The measure's mean over seeds in each draw; None where there is nothing to draw from."""
-    drawn = [each.drawn(measure) for each in group]
-    if any(each is None for each in drawn):
-        return None
-    total: Any = sum(each.astype(np.float64) for each in drawn if each is not None)
-    return total / len(drawn)
+    drawn = drawn_by_seed(group, measure)
+    return None if drawn is None else drawn.mean(axis=0, dtype=np.float64)
+
+
+def drawn_by_seed(group: Sequence[Answered], measure: str) -> Float[np.ndarray, "S B ..."] | None:
+    """The measure of each seed in each draw; None where there is nothing to draw from."""
+    drawn = [found for each in group if (found := each.drawn(measure)) is not None]
+    return np.stack(drawn) if len(drawn) == len(group) else None

@@ -3,9 +3,11 @@
     study.config.json                   which study it is, and the settings of its cells
     cells/CORPUS/VARIANT/seed-N/        a run's folder; without checkpoints once it is complete
     cells/CORPUS/VARIANT/seed-N/failed.json   why a run failed
+    cells/CORPUS/VARIANT/seed-N/transfer/     what the run answered on other corpora
     .claims/                            which process runs which cell
 
-Where a cell's folder holds `results.json`, it is complete.
+Where a cell's folder holds `results.json`, and the answers on other corpora that the study asks
+for, it is complete. Until then it keeps its model.
 """
 
 import contextlib
@@ -24,16 +26,17 @@ from eacl_jax.config import Config
 from eacl_jax.errors import UserError
 from eacl_jax.files import whole
 from eacl_jax.files.records import read_json
-from eacl_jax.studies.definition import Cell, Study
+from eacl_jax.studies.definition import Cell, Study, Transfer
 from eacl_jax.studies.names import slug
 from eacl_jax.training import run_folder
 
 STUDY, FAILED = "study.config.json", "failed.json"
 CELLS, CLAIMS = "cells", ".claims"
+MODEL, TRANSFER = "model", "transfer"
 _FORMAT = "eacl_jax study 1"
 _LOCK = ".study.lock"
 # Of a complete run, what is only needed to go on with it or to look at it as it goes.
-_DROPPED = ("checkpoints", "tensorboard")
+_DROPPED = ("checkpoints", "tensorboard", MODEL)
 
 
 class State(enum.Enum):
@@ -63,13 +66,34 @@ def folder_of(workdir: Path, cell: Cell) -> Path:
     return workdir / CELLS / name_of(cell)
 
 
-def state_of(folder: Path) -> State:
+def transfer_file(folder: Path, transfer: Transfer) -> Path:
+    """Where a cell's folder keeps answers on another corpus."""
+    return folder / TRANSFER / f"{slug(transfer.target)}.{transfer.examples}.safetensors"
+
+
+def state_of(workdir: Path, cell: Cell) -> State:
     """What a cell's folder says of it."""
-    if (folder / run_folder.RESULTS).exists():
+    folder = folder_of(workdir, cell)
+    if (folder / run_folder.RESULTS).exists() and all(
+        transfer_file(folder, transfer).exists() for transfer in cell.transfers
+    ):
         return State.COMPLETE
     if (folder / FAILED).exists():
         return State.FAILED
     return State.BEGUN if (folder / run_folder.CONFIG).exists() else State.NEW
+
+
+def can_transfer(folder: Path) -> bool:
+    """Whether a cell's run is complete, and its model still there."""
+    return (folder / run_folder.RESULTS).exists() and (folder / MODEL).exists()
+
+
+def forget_run(folder: Path) -> None:
+    """Before a cell is run (again) that answers other corpora too: all such answers are to be of
+    one model. Checkpoints that are there are gone on from.
+    """
+    (folder / run_folder.RESULTS).unlink(missing_ok=True)
+    shutil.rmtree(folder / TRANSFER, ignore_errors=True)
 
 
 def is_tidy(folder: Path) -> bool:
@@ -78,8 +102,8 @@ def is_tidy(folder: Path) -> bool:
 
 
 def tidy(folder: Path) -> None:
-    """Removes what a complete cell does not need: checkpoints, TensorBoard's events, an earlier
-    failure.
+    """Removes what a complete cell does not need: checkpoints, TensorBoard's events, the model, an
+    earlier failure.
     """
     for name in _DROPPED:
         shutil.rmtree(folder / name, ignore_errors=True)

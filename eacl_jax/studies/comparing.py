@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from eacl_jax.config import Stage
 from eacl_jax.studies import statistics
-from eacl_jax.studies.answered import Answered, mean_drawn
+from eacl_jax.studies.answered import Answered, drawn_by_seed
 from eacl_jax.studies.definition import Side, Study
 from eacl_jax.studies.table import Comparison
 
@@ -20,11 +20,16 @@ def compare(
       study: that names them.
       groups: answers of the seeds that are there, by corpus, variant and stage ("": of none).
     """
+    # Of other corpora's runs there are answers on some corpora only: none on their own.
+    absent = {
+        corpus: study.transferred() - study.transferred(to=corpus) for corpus in study.corpora
+    }
     found = [
         _pair(corpus, _oriented(sides, study.variants[0]), measure, groups)
         for measure in study.measures
         for corpus in study.corpora
         for sides in study.comparisons
+        if not any(side.variant in absent[corpus] for side in sides)
     ]
     corrected: dict[int, float] = {}
     for measure in study.measures:
@@ -70,7 +75,7 @@ def _pair(
         difference = statistics.difference(
             [float(each.score(measure)) for each in first],
             [float(each.score(measure)) for each in second],
-            mean_drawn(first, measure),
-            mean_drawn(second, measure),
+            drawn_by_seed(first, measure),
+            drawn_by_seed(second, measure),
         )
     return Comparison(corpus, names[0], names[1], measure, seeds, difference, None, note)

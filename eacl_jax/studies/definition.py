@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from eacl_jax.config import Config, Stage
+from eacl_jax.config import Config, DataConfig, Stage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,6 +18,25 @@ class Side:
 
 
 @dataclasses.dataclass(frozen=True)
+class Transfer:
+    """What a run answers beside its corpus: another corpus of the study, in that one's labels.
+
+    Attributes:
+      target: the other corpus, by the study's name.
+      examples: of each of its labels, to which anchors are adapted; 0: from words alone.
+      variant: what the table calls these answers.
+      data: where the other corpus is.
+      excluded: the label that micro F1 leaves out there.
+    """
+
+    target: str
+    examples: int
+    variant: str
+    data: DataConfig
+    excluded: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
 class Cell:
     """One run of a study.
 
@@ -25,12 +44,14 @@ class Cell:
       corpus, variant: by the study's names.
       seed: of the run.
       config: of the run.
+      transfers: what it answers beside its corpus.
     """
 
     corpus: str
     variant: str
     seed: int
     config: Config
+    transfers: tuple[Transfer, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +69,8 @@ class Study:
       comparisons: pairs of sides, each compared on every corpus.
       measures: keys of `Scores` (weighted_f1, macro_f1, accuracy, micro_f1), the first is the one
         that counts.
+      transfer: with how many examples a label runs also answer the other corpora, 0: from words
+        alone; empty: they do not.
       before: whether similar emotions are also compared before training.
       notes: what this study cannot say, for a person.
       given: by (corpus, variant), what its runs are given, as their `data.json` has it.
@@ -62,6 +85,16 @@ class Study:
     cells: tuple[Cell, ...]
     comparisons: tuple[tuple[Side, Side], ...]
     measures: tuple[str, ...] = ("weighted_f1", "macro_f1")
+    transfer: tuple[int, ...] = ()
     before: bool = False
     notes: tuple[str, ...] = ()
     given: Mapping[tuple[str, str], Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+
+    def transferred(self, *, to: str | None = None) -> frozenset[str]:
+        """What the table calls the answers of runs on other corpora; `to`: on one corpus."""
+        return frozenset(
+            each.variant
+            for cell in self.cells
+            for each in cell.transfers
+            if to is None or each.target == to
+        )

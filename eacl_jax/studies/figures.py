@@ -178,6 +178,9 @@ def draw_differences(theme: Theme, found: Sequence[Comparison], reference: str) 
         if words.differs(each):
             colour = theme.after if difference.mean > 0 else theme.warn
         estimate = Estimate(difference.mean, None, difference.low, difference.high)
+        if difference.wide_low is not None and difference.wide_high is not None:
+            wide = (difference.wide_low, difference.wide_high)
+            axes.plot(wide, (row, row), color=colour, linewidth=1, alpha=0.6)
         _whisker(axes, estimate, row, colour)
         p = "" if each.p_holm is None else f"  {words.p_value(each.p_holm)}"
         texts.append(f"{words.signed(difference.mean)}{p}")
@@ -218,13 +221,14 @@ def draw_angles(theme: Theme, rows: Sequence[Row]) -> Figure:
     for number, pair in enumerate(pairs):
         name = " and ".join(figure_names(pair))
         angles = [row.similar[number].angle for row in rows]
-        series.append((name, theme.series[number], MARKERS[number], angles))
+        colour = theme.series[number % len(theme.series)]
+        series.append((name, colour, MARKERS[number % len(MARKERS)], angles))
     for name, colour, marker, angles in series:
         size = 18 if marker == "|" else 8
         style: dict[str, Any] = {"linestyle": "", "marker": marker, "markersize": size}
         style |= {"color": colour, "markeredgewidth": 2 if marker == "|" else 0}
-        places = np.array([(a, row) for row, a in enumerate(angles) if a is not None])
-        axes.plot(*places.reshape(-1, 2).T, **style)
+        known = np.array([(a, row) for row, a in enumerate(angles) if a is not None])
+        axes.plot(*known.reshape(-1, 2).T, **style)
         keys.append(Line2D([], [], label=" " + name, **style))
     axes.set_xlim(left=0)
     axes.set_xlabel("angle between anchors, degrees")
@@ -266,11 +270,11 @@ def draw_cost(theme: Theme, rows: Sequence[Row], measure: str, cost: str) -> Fig
     figure = new_figure(WIDTH, 3.4 + 0.24 * -(-len(rows) // 2))
     axes = figure.add_subplot()
     keys = []
-    places = beside(np.array([getattr(row.cost, cost) * scale for row in rows]))
+    across = beside(np.array([getattr(row.cost, cost) * scale for row in rows]))
     for number, (row, name) in enumerate(zip(rows, names, strict=True)):
         colour = theme.series[number % len(theme.series)]
         marker = MARKERS[number % len(MARKERS)]
-        found, x = row.scores["test"][measure], places[number]
+        found, x = row.scores["test"][measure], across[number]
         if found.low is not None and found.high is not None:
             axes.plot([x, x], [found.low, found.high], color=colour, linewidth=1.2, alpha=0.6)
         axes.plot(x, found.mean, marker=marker, markersize=9, color=colour)
@@ -287,12 +291,12 @@ def draw_cost(theme: Theme, rows: Sequence[Row], measure: str, cost: str) -> Fig
     return figure
 
 
-def beside(places: np.ndarray) -> np.ndarray:
-    """Places of marks on an axis, equal ones side by side, so that none hides another."""
-    step = 0.035 * max(float(np.ptp(places)), 1e-9)
-    moved = places.copy()
-    for number, place in enumerate(places):
-        near = np.flatnonzero(np.abs(places - place) < step)
+def beside(values: np.ndarray) -> np.ndarray:
+    """Where marks stand on an axis, equal ones side by side, so that none hides another."""
+    step = 0.035 * max(float(np.ptp(values)), 1e-9)
+    moved = values.copy()
+    for number, value in enumerate(values):
+        near = np.flatnonzero(np.abs(values - value) < step)
         moved[number] += step * (np.searchsorted(near, number) - (len(near) - 1) / 2)
     return moved
 

@@ -1,7 +1,9 @@
 """Runs -> the study's table."""
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,8 +18,9 @@ from eacl_jax.studies.comparing import compare
 from eacl_jax.studies.definition import Cell, Study
 from eacl_jax.studies.similar import Similar, default_pairs, similar, smallest_angle
 from eacl_jax.studies.table import CostMeans, LabelScores, Row, Table
-from eacl_jax.training.cost import Cost
-from eacl_jax.training.outputs import Outputs, SplitOutputs
+from eacl_jax.training import run_folder
+from eacl_jax.training.cost import Cost, read_cost
+from eacl_jax.training.outputs import Outputs, SplitOutputs, read_outputs
 
 Pairs = Sequence[tuple[str, str]]
 
@@ -37,6 +40,18 @@ class CellResult:
     outputs: Outputs
     cost: Cost | None = None
     before: Float[np.ndarray, "N d"] | None = None
+
+
+def read_cell(cell: Cell, folder: Path) -> CellResult:
+    """Reads a complete run's folder; without its cost where that cannot be read.
+
+    Raises:
+      UserError: its results or outputs are missing or damaged.
+    """
+    cost = None
+    with contextlib.suppress(UserError):
+        cost = read_cost(folder)
+    return CellResult(cell, run_folder.read_results(folder), read_outputs(folder), cost)
 
 
 @dataclasses.dataclass(frozen=True)

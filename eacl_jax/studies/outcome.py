@@ -1,26 +1,18 @@
-"""What a study's folder holds at the end: `study.json`, tables and a page, made of the cells'
-results.
-"""
+"""What a study's folder holds at the end: tables and a page, made of the cells' results."""
 
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-from jaxtyping import Float
-
-from eacl_jax.reports.gallery import Gallery
+from eacl_jax.errors import UserError
 from eacl_jax.studies import cells
-from eacl_jax.studies.before import readouts_before
 from eacl_jax.studies.cells import Failure, State
 from eacl_jax.studies.definition import Cell, Study
-from eacl_jax.studies.gather import CellResult, gather
-from eacl_jax.studies.page import write_page
-from eacl_jax.studies.table import Table, write_study
-from eacl_jax.studies.tables import write_tables
-from eacl_jax.training.cost import read_cost
-from eacl_jax.training.outputs import read_outputs
-from eacl_jax.training.run_folder import read_results
+
+if TYPE_CHECKING:
+    from eacl_jax.reports.gallery import Gallery
+    from eacl_jax.studies.table import Table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +32,7 @@ class Found:
 
 def find(study: Study, workdir: Path) -> Found:
     """Looks at every cell of a study."""
-    states = {cell: cells.state_of(cells.folder_of(workdir, cell)) for cell in study.cells}
+    states = {cell: cells.state_of(workdir, cell) for cell in study.cells}
     return Found(
         complete=tuple(cell for cell, state in states.items() if state is State.COMPLETE),
         failed={
@@ -53,36 +45,51 @@ def find(study: Study, workdir: Path) -> Found:
 
 
 def write_results(
-    study: Study, workdir: Path, more: Callable[[Gallery], str] | None = None
-) -> tuple[Table, Path]:
-    """Writes `study.json`, the tables and the page of what is complete; gives the table and the
-    page's path.
+    study: Study, workdir: Path, more: "Callable[[Gallery], str] | None" = None
+) -> "tuple[Table, Path]":
+    """Writes what a study found so far: `study.json`, tables and the page. A complete cell whose
+    outputs cannot be read counts as failed.
 
     Args:
-      study: that was run.
+      study: that was run, complete or not.
       workdir: its folder.
       more: see `page.write_page`.
 
+    Returns:
+      The table, and the path of its page.
+
     Raises:
-      UserError: a cell's files are damaged, or nothing can be written.
+      UserError: a measure is not one of the runs', runs of one variant answered different
+        utterances, or something cannot be written.
     """
+    # They import matplotlib and scikit-learn, for which a list of cells should not wait.
+    from eacl_jax.studies.before import readouts_before
+    from eacl_jax.studies.gather import Answers, CellResult, gather, read_cell
+    from eacl_jax.studies.page import write_page
+    from eacl_jax.studies.table import write_study
+    from eacl_jax.studies.tables import write_tables
+    from eacl_jax.studies.transfers import read_transfers
+
     found = find(study, workdir)
-    before: dict[str, Float[np.ndarray, "N d"]] = {}
-    if study.before:
-        before = readouts_before(study, found.complete, workdir)
+    read: list[CellResult] = []
+    transferred: list[Answers] = []
+    failed = dict(found.failed)
+    before = readouts_before(study, found.complete, workdir) if study.before else {}
+    for cell in found.complete:
+        folder = cells.folder_of(workdir, cell)
+        try:
+            result, answers = read_cell(cell, folder), read_transfers(cell, folder)
+            read.append(dataclasses.replace(result, before=before.get(cell.corpus)))
+            transferred += answers
+        except UserError as error:
+            failed[cell] = Failure(str(error))
     table = gather(
         study,
-        [
-            _read(cell, cells.folder_of(workdir, cell), before.get(cell.corpus))
-            for cell in found.complete
-        ],
-        {cells.name_of(cell): failure.reason for cell, failure in found.failed.items()},
+        read,
+        {cells.name_of(cell): failure.reason for cell, failure in failed.items()},
         [cells.name_of(cell) for cell in found.missing],
+        answers=transferred,
     )
     write_study(workdir, table)
     write_tables(workdir, table)
     return table, write_page(workdir, table, more)
-
-
-def _read(cell: Cell, folder: Path, before: Float[np.ndarray, "N d"] | None) -> CellResult:
-    return CellResult(cell, read_results(folder), read_outputs(folder), read_cost(folder), before)

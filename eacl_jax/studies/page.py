@@ -10,6 +10,7 @@ from eacl_jax.files.whole import write_text
 from eacl_jax.model.metrics import title
 from eacl_jax.reports.drawing import WIDTH
 from eacl_jax.reports.gallery import Gallery, document
+from eacl_jax.reports.style import STUDY_STYLE
 from eacl_jax.reports.theme import Theme
 from eacl_jax.studies import figures, sections, words
 from eacl_jax.studies.curves import curves
@@ -18,15 +19,6 @@ from eacl_jax.studies.statistics import LEVEL
 from eacl_jax.studies.table import Row, Table
 
 PAGE = "index.html"
-_STYLE = """
-.answers { padding-left: 1.2rem; max-width: 54rem; } .answers li { margin: .35rem 0; }
-.part { font-size: 1.12rem; margin: 2.2rem 0 .7rem; padding-top: .7rem;
-  border-top: 1px dotted var(--line); }
-.pair { margin: 1.2rem 0 1.8rem; } .scores { max-width: 54rem; } main p.quiet { max-width: 54rem; }
-.cost td:last-child { white-space: nowrap; }
-td small { color: var(--muted); display: block; } td.best { font-weight: 700; }
-td.best small { font-weight: 400; } td.text { white-space: normal; }
-"""
 
 
 def write_page(folder: Path, table: Table, more: Callable[[Gallery], str] | None = None) -> Path:
@@ -51,7 +43,7 @@ def write_page(folder: Path, table: Table, more: Callable[[Gallery], str] | None
         )
     )
     page = folder / PAGE
-    write_text(page, document(f"{table.name}: a study", body, _STYLE))
+    write_text(page, document(f"{table.name}: a study", body, STUDY_STYLE))
     return page
 
 
@@ -134,7 +126,6 @@ def _scores(show: _Figures, table: Table, rows: Sequence[Row]) -> str:
                 heading=f"{words.heading(measure)} by variant",
                 caption=caption if number == 0 else "Read as the figure before.",
                 width=figures.SCORES_WIDTH,
-                shrinks=False,
             )
             for number, measure in enumerate(table.measures)
         ]
@@ -156,59 +147,76 @@ def _differences(show: _Figures, table: Table, corpus: str) -> str:
                 heading=f"Differences in {title(measure)}",
                 caption=(
                     f"Bar: {LEVEL}% interval of the difference, by drawing the same test dialogues"
-                    " for both. Right of 0: better than what it is compared with, which is"
-                    f" “{table.variants[0]}” where no other is named. In colour:"
-                    " p < 0.05 after Holm’s correction; grey: no difference can be shown, which is"
-                    " not to say that there is none."
+                    " for both; thin line: by drawing seeds too. Right of 0: better than what it is"
+                    f" compared with, which is “{table.variants[0]}” where no other is named. In"
+                    " colour: p < 0.05 after Holm’s correction, and the thin line clear of 0; grey:"
+                    " no difference can be shown, which is not to say that there is none."
                 )
                 if not shown
                 else "Read as the figure before.",
                 width=figures.DIFFERENCES_WIDTH,
-                shrinks=False,
             )
         )
     return _pair(shown)
 
 
-def _labels(show: _Figures, rows: Sequence[Row]) -> str:
-    names = [each.label for each in rows[0].labels]
-    same = [row for row in rows if [each.label for each in row.labels] == names]
-    width = figures.table_width(figures.label_heads(rows[0]))
+def _alike(rows: Sequence[Row], key: Callable[[Row], object]) -> list[list[Row]]:
+    """Rows that can stand in one figure: of variants that answer in other labels there are
+    several.
+    """
+    groups: dict[object, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(key(row), []).append(row)
+    return list(groups.values())
 
-    def matrix(score: str, heading: str, caption: str) -> str:
-        return show.show(
-            f"labels {score}",
-            lambda theme: figures.draw_labels(theme, same, score),
-            heading=heading,
-            caption=caption,
-            width=width,
-            shrinks=False,
-        )
 
-    f1 = matrix(
+_LABELS = (
+    (
         "f1",
-        "F1 of each label",
+        "F1",
         "Percent, mean over seeds; in brackets how many test utterances have the label. A label of"
         " few utterances moves by many points from seed to seed.",
+    ),
+    ("precision", "Precision", "Of the answers with the label, percent right."),
+    ("recall", "Recall", "Of the utterances with the label, percent found."),
+)
+
+
+def _labels(show: _Figures, rows: Sequence[Row]) -> str:
+    groups = _alike(rows, lambda row: tuple((each.label, each.support) for each in row.labels))
+    f1, *others = (
+        "".join(
+            show.show(
+                f"labels {score} {number or ''}",
+                lambda theme, some=some, score=score: figures.draw_labels(theme, some, score),  # type: ignore[misc]
+                heading=f"{name} of each label",
+                caption=caption,
+                width=figures.table_width(figures.label_heads(some[0])),
+                shrinks=False,
+            )
+            for number, some in enumerate(groups)
+        )
+        for score, name, caption in _LABELS
     )
-    others = matrix(
-        "precision", "Precision of each label", "Of the answers with the label, percent right."
-    ) + matrix("recall", "Recall of each label", "Of the utterances with the label, percent found.")
     return (
         f"{_part('Label by label')}{f1}"
         "<details><summary>Precision and recall of each label</summary>"
-        f"{others}</details>"
+        f"{''.join(others)}</details>"
     )
 
 
 def _similar(show: _Figures, rows: Sequence[Row]) -> str:
-    rows = [row for row in rows if row.similar]
-    rows = [row for row in rows if len(row.similar) == len(rows[0].similar)]
+    groups = _alike(rows, lambda row: tuple((pair.first, pair.second) for pair in row.similar))
+    parts = [_similar_alike(show, some, f"{n or ''}") for n, some in enumerate(groups)]
+    return f"{_part('Similar emotions')}{''.join(parts)}" if any(parts) else ""
+
+
+def _similar_alike(show: _Figures, rows: Sequence[Row], number: str) -> str:
     shown = []
-    if rows:
+    if rows[0].similar:
         shown.append(
             show.show(
-                "confused",
+                f"confused {number}",
                 lambda theme: figures.draw_confused(theme, rows),
                 heading="Similar emotions taken for each other",
                 caption=(
@@ -223,18 +231,16 @@ def _similar(show: _Figures, rows: Sequence[Row]) -> str:
     if angled:
         shown.append(
             show.show(
-                "angles",
+                f"angles {number}",
                 lambda theme: figures.draw_angles(theme, angled),
                 heading="Angles between anchors",
                 caption=(
-                    "The further apart two labels’ anchors, the more room between the emotions. “"
-                    "Closest” is the smallest angle between any two labels; mean over seeds."
+                    "The further apart two labels’ anchors, the more room between the emotions."
+                    " “Closest” is the smallest angle between any two labels; mean over seeds."
                 ),
-                shrinks=False,
             )
         )
-    table = sections.similar_table(rows) if rows else ""
-    return f"{_part('Similar emotions')}{_pair(shown)}{table}" if shown else ""
+    return _pair(shown) + (sections.similar_table(rows) if rows[0].similar else "")
 
 
 def _curves(show: _Figures, table: Table, corpus: str) -> str:

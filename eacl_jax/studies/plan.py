@@ -79,7 +79,7 @@ def plan(chosen: Sequence[Cell], workdir: Path) -> tuple[Planned, ...]:
     planned = []
     for cell in chosen:
         folder = cells.folder_of(workdir, cell)
-        state = cells.state_of(folder)
+        state = cells.state_of(workdir, cell)
         if state is State.COMPLETE:
             words = "complete"
         elif claimant := claims.claimant(cells.name_of(cell)):

@@ -16,12 +16,13 @@ from eacl_jax.studies.definition import Cell, Side, Study
 from eacl_jax.studies.given import describe_given
 from eacl_jax.studies.names import check_names
 from eacl_jax.studies.settings import Settings, combined, flat, plain, who
+from eacl_jax.studies.targets import NOTE, read_transfer, transfer_names, with_transfers
 
 FIELDS = (
     *("name", "question", "base", "corpora", "axes", "seeds", "comparisons", "measures"),
-    "before",
+    *("transfer", "before"),
 )
-_OPTIONAL = ("corpora", "comparisons", "measures", "before")
+_OPTIONAL = ("corpora", "comparisons", "measures", "transfer", "before")
 _MEASURES = tuple(
     field.name for field in dataclasses.fields(Scores) if field.type != dict[str, float]
 )
@@ -40,8 +41,9 @@ def read_study(
       values: the fields by name, a ConfigDict or any mapping. `base`: a whole configuration.
         `corpora`: settings by dotted name, by corpus. `axes`: the same, by axis and value; a
         variant is one value of each axis. `seeds`. `comparisons`: pairs of sides, each "VARIANT" or
-        "VARIANT @ stage one". `measures`: keys of `Scores`. `before`: whether similar emotions are
-        also compared before training.
+        "VARIANT @ stage one"; also what `targets.transfer_name` gives. `measures`: keys of
+        `Scores`. `transfer`: with how many examples a label, 0 for words alone, runs also answer
+        the other corpora. `before`: whether similar emotions are also compared before training.
       load: reads a corpus.
       identify: tells an encoder's files from others.
 
@@ -86,7 +88,10 @@ class _Reader:
         axes = self._axes()
         seeds = self._seeds()
         variants = self._variants(axes)
-        comparisons = self._comparisons([name for name, _ in variants])
+        transfer = read_transfer(self._values.get("transfer", ()), list(corpora), self._problems)
+        names = [name for name, _ in variants]
+        transferred = transfer_names(list(corpora), names, transfer)
+        comparisons = self._comparisons(names, transferred)
         measures = self._measures()
         name, question = self._text("name"), self._text("question")
         before = self._values.get("before", False)
@@ -95,8 +100,9 @@ class _Reader:
         if base is None or not (corpora and variants and seeds):
             return None
         self._read_cells(base, corpora, variants, seeds)
+        self.cells = with_transfers(self.cells, transfer, list(corpora), names, self._problems)
         self._check_measures(measures)
-        notes = []
+        notes = [NOTE] if transfer else []
         if len(seeds) == 1 and comparisons:
             notes.append(
                 f"There is one seed ({seeds[0]}), so how much a score changes from seed to seed is"
@@ -107,12 +113,13 @@ class _Reader:
             name=name,
             question=question,
             corpora=tuple(corpora),
-            variants=tuple(name for name, _ in variants),
+            variants=tuple(names),
             axes={axis: tuple(values) for axis, values in axes.items()},
             seeds=seeds,
             cells=tuple(self.cells),
             comparisons=comparisons,
             measures=measures,
+            transfer=transfer,
             before=before is True,
             notes=tuple(notes + _equal_variants(self.cells)),
         )
@@ -225,7 +232,9 @@ class _Reader:
         ]
         return tuple(good)
 
-    def _comparisons(self, variants: Sequence[str]) -> tuple[tuple[Side, Side], ...]:
+    def _comparisons(
+        self, variants: Sequence[str], transferred: Sequence[str]
+    ) -> tuple[tuple[Side, Side], ...]:
         value = self._values.get("comparisons", ())
         if isinstance(value, str) or not isinstance(value, Sequence):
             self._problems.append(f"comparisons: expected a list of pairs, got {value!r:.80}.")
@@ -237,7 +246,7 @@ class _Reader:
                     f"comparisons: expected [VARIANT, VARIANT], got {pair!r:.80}."
                 )
                 continue
-            first, second = (self._side(each, variants) for each in pair)
+            first, second = (self._side(each, variants, transferred) for each in pair)
             if first is None or second is None:
                 continue
             if first == second:
@@ -248,7 +257,7 @@ class _Reader:
                 found.append((first, second))
         return tuple(found)
 
-    def _side(self, text: Any, variants: Sequence[str]) -> Side | None:
+    def _side(self, text: Any, variants: Sequence[str], transferred: Sequence[str]) -> Side | None:
         if not isinstance(text, str):
             self._problems.append(f"comparisons: expected the name of a variant, got {text!r:.80}.")
             return None
@@ -259,10 +268,17 @@ class _Reader:
                 f"comparisons: {text!r}: after @ stands"
                 f" {' or '.join(repr(stage.words) for stage in Stage)}, got {words!r}."
             )
-        if variants and variant.strip() not in variants:
+        known = [*variants, *transferred]
+        if variants and variant.strip() not in known:
             self._problems.append(
                 f"comparisons: there is no variant {variant.strip()!r}; there are"
-                f" {', '.join(map(repr, variants))}."
+                f" {', '.join(map(repr, known))}."
+            )
+            return None
+        if at and variant.strip() in transferred:
+            self._problems.append(
+                f"comparisons: {text!r}: stage two's anchors alone answer other corpora; leave out"
+                " what stands from @ on."
             )
             return None
         return None if stage is None else Side(variant.strip(), stage)

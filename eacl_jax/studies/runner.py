@@ -1,6 +1,7 @@
 """Runs the cells of a study, each once, whoever else works in the same folder.
 
-    choose a free cell -> claim it -> train -> drop its checkpoints -> give the claim back
+    choose a free cell -> claim it -> train -> answer other corpora, where the study asks for that
+    -> drop its checkpoints and model -> give the claim back
 
 A process goes on until every cell is complete or has failed: where others run the last ones it
 waits, and takes them over if the others die.
@@ -8,6 +9,7 @@ waits, and takes them over if the others die.
 
 import contextlib
 import dataclasses
+import functools
 import gc
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -18,6 +20,7 @@ from filelock import Timeout
 from rich.console import Console
 from rich.text import Text
 
+from eacl_jax import corpora
 from eacl_jax.errors import UserError
 from eacl_jax.files import local
 from eacl_jax.model.metrics import title
@@ -27,7 +30,8 @@ from eacl_jax.studies.cells import Failure, State
 from eacl_jax.studies.claims import EXPIRY, Claim, Claims, file_time
 from eacl_jax.studies.definition import Cell, Study
 from eacl_jax.studies.plan import named, select, shared_by
-from eacl_jax.training import experiment, run
+from eacl_jax.studies.transfers import answer_transfers
+from eacl_jax.training import experiment, run, run_folder
 from eacl_jax.training.loop import Interrupted, StopRequest
 from eacl_jax.training.recording import say
 
@@ -53,6 +57,7 @@ def run_study(
     seeds: Sequence[int] | None = None,
     train: Callable[..., Results] = run.train,
     load: Callable[..., Any] = experiment.load,
+    answer: Callable[..., None] = answer_transfers,
     stop: StopRequest | None = None,
     console: Console | None = None,
     expiry: float = EXPIRY,
@@ -67,6 +72,7 @@ def run_study(
       only, seeds: see `plan.select`.
       train: as `run.train`.
       load: as `experiment.load`.
+      answer: as `transfers.answer_transfers`.
       stop: with which the caller may ask to stop; the run that is going on saves its state.
       console: where to say how it goes.
       expiry: see `Claims`.
@@ -88,6 +94,7 @@ def run_study(
         claims=Claims(workdir / cells.CLAIMS, expiry=expiry),
         train=train,
         load=load,
+        answer=answer,
         stop=stop or StopRequest(),
         console=Console() if console is None else console,
         since=file_time(workdir / cells.CLAIMS) if since is None else since,
@@ -129,6 +136,7 @@ class _Runner:
         claims: Claims,
         train: Callable[..., Results],
         load: Callable[..., Any],
+        answer: Callable[..., None],
         stop: StopRequest,
         console: Console,
         since: float,
@@ -136,6 +144,7 @@ class _Runner:
     ) -> None:
         self._study, self._chosen, self._workdir, self._claims = study, chosen, workdir, claims
         self._train, self._load, self._stop, self._console = train, load, stop, console
+        self._answer, self._corpora = answer, functools.cache(corpora.load)
         self._since, self._poll = since, poll
         self._pace = pace.Pace(workdir)
         self._shared: tuple[Hashable, Any] | None = None  # one corpus and encoder at a time
@@ -164,7 +173,7 @@ class _Runner:
         )
 
     def _state(self, cell: Cell) -> State:
-        return cells.state_of(cells.folder_of(self._workdir, cell))
+        return cells.state_of(self._workdir, cell)
 
     def _rest(self) -> list[Cell]:
         return [cell for cell in self._chosen if not self._settled(cell)]
@@ -226,20 +235,10 @@ class _Runner:
 
     def _run_claimed(self, cell: Cell, claim: Claim, stop: CellStop, folder: Path) -> None:
         begun = self._state(cell) is not State.NEW
-        started = time.perf_counter()
         try:
             cells.forget_failure(folder)
             with self._showing(cell):
-                loaded = self._loaded(cell)
-                started = time.perf_counter()
-                results = self._train(
-                    cell.config,
-                    folder,
-                    stop=stop,
-                    console=Console(quiet=True),
-                    loaded=loaded,
-                    keep=(),
-                )
+                results, seconds = self._train_and_answer(cell, folder, stop)
         except Interrupted:
             if self._stop.requested:
                 raise Interrupted(self._stop.number) from None
@@ -247,7 +246,6 @@ class _Runner:
             return
         except Exception as error:
             self._shared = None  # memory may be what there was too little of
-            loaded = None
             if isinstance(error, UserError) and isinstance(error.__cause__, Timeout):
                 self._busy[cell] = time.monotonic() + self._poll
             elif claim.check():
@@ -256,7 +254,6 @@ class _Runner:
                 if not self._settled(cell):  # not even that could be written
                     raise
             return
-        seconds = time.perf_counter() - started
         self._last = cell
         if begun:
             self._pace.skip(cell)
@@ -274,6 +271,30 @@ class _Runner:
             self._disk_known = True
             kept = cells.size_of(folder)
             self._say(pace.disk(self._workdir, running=running, kept=kept, rest=len(rest)))
+
+    def _train_and_answer(
+        self, cell: Cell, folder: Path, stop: StopRequest
+    ) -> tuple[Results, float]:
+        """What the run gave, and the seconds since it was loaded."""
+        started = time.perf_counter()
+        if cell.transfers and cells.can_transfer(folder):  # stopped after the training
+            results = run_folder.read_results(folder)
+        else:
+            if cell.transfers:
+                cells.forget_run(folder)
+            loaded = self._loaded(cell)
+            started = time.perf_counter()
+            results = self._train(
+                cell.config,
+                folder,
+                stop=stop,
+                console=Console(quiet=True),
+                loaded=loaded,
+                keep=(cells.MODEL,) if cell.transfers else (),
+            )
+        if cell.transfers:
+            self._answer(cell, folder, stop=stop, load=self._corpora)
+        return results, time.perf_counter() - started
 
     def _loaded(self, cell: Cell) -> Any:
         key = shared_by(cell.config)
@@ -300,6 +321,8 @@ class _Runner:
             f"{len(study.corpora)} corpora x {len(study.variants)} variants x {len(study.seeds)}"
             " seeds"
         ]
+        if study.transfer:
+            counts.append("each also answers the other corpora")
         if len(states) != len(study.cells):
             counts.append(f"{len(states)} of them chosen")
         for state, words in (

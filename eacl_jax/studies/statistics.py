@@ -2,8 +2,9 @@
 Holm's correction. Scores are in percent.
 
 Dialogues are drawn, not utterances: those of one dialogue are not independent, and intervals over
-utterances are too narrow. Seeds are not drawn: an interval says how the score would change with
-other test dialogues, the deviation how it changes with the seed.
+utterances are too narrow. An interval says how the score would change with other test dialogues,
+the deviation how it changes with the seed. What differs between two recipes, and not only between
+the models that happened to be trained, is what still differs where seeds are drawn too.
 
 Sources: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapters 13 and 16; S. Holm,
 A simple sequentially rejective multiple test procedure (1979).
@@ -202,6 +203,7 @@ class Difference:
       low, high: 95% interval over dialogues; None for one dialogue.
       p: two-sided; None for one dialogue.
       higher: in how many of the seeds the second is higher.
+      wide_low, wide_high: 95% interval over dialogues and seeds; None for one of either.
     """
 
     mean: float
@@ -210,6 +212,8 @@ class Difference:
     high: float | None
     p: float | None
     higher: int
+    wide_low: float | None = None
+    wide_high: float | None = None
 
 
 def estimate(scores: Sequence[float], drawn: np.ndarray | None) -> Estimate:
@@ -223,19 +227,40 @@ def estimate(scores: Sequence[float], drawn: np.ndarray | None) -> Estimate:
 def difference(
     first: Sequence[float],
     second: Sequence[float],
-    drawn_first: np.ndarray | None,
-    drawn_second: np.ndarray | None,
+    drawn_first: Float[np.ndarray, "S B"] | None,
+    drawn_second: Float[np.ndarray, "S B"] | None,
 ) -> Difference:
-    """Of the seeds' scores of two systems, seed by seed, and of their means over seeds in the same
-    draws.
+    """Of the S seeds' scores of two systems, seed by seed, and of each in the same draws; None
+    where there is nothing to draw from.
     """
     apart = [after - before for before, after in zip(first, second, strict=True)]
     higher = sum(each > 0 for each in apart)
     if drawn_first is None or drawn_second is None:
         return Difference(float(np.mean(apart)), deviation(apart), None, None, None, higher)
-    drawn = drawn_second - drawn_first
+    by_seed = drawn_second.astype(np.float64) - drawn_first
+    drawn = by_seed.mean(axis=0)
     low, high = map(float, interval(drawn))
-    return Difference(float(np.mean(apart)), deviation(apart), low, high, two_sided(drawn), higher)
+    wide = map(float, interval(seeds_drawn(by_seed))) if len(apart) > 1 else (None, None)
+    return Difference(
+        float(np.mean(apart)), deviation(apart), low, high, two_sided(drawn), higher, *wide
+    )
+
+
+def seeds_drawn(values: Float[np.ndarray, "S B"], seed: int = 0) -> Float[np.ndarray, " B"]:
+    """The mean over S seeds drawn with replacement, others in each of the B draws of dialogues.
+
+    The seeds' deviations from their mean are widened by sqrt(S / (S - 1)): of few seeds, draws
+    vary less than seeds do.
+
+    Args:
+      values: by seed and draw, S >= 2.
+      seed: of the draws.
+    """
+    count, times = values.shape
+    chosen = np.random.default_rng(seed).integers(0, count, (count, times))
+    mean = values.mean(axis=0)
+    apart = (values - mean)[chosen, np.arange(times)].mean(axis=0)
+    return mean + np.sqrt(count / (count - 1)) * apart
 
 
 def limits(seeds: int, dialogues: int) -> list[str]:

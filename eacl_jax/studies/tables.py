@@ -48,6 +48,8 @@ def comparisons_csv(table: Table) -> str:
                         ("deviation", "deviation"),
                         ("low", "low"),
                         ("high", "high"),
+                        ("seeds_drawn_low", "wide_low"),
+                        ("seeds_drawn_high", "wide_high"),
                         ("seeds_higher", "higher"),
                         ("p", "p"),
                     )
@@ -123,6 +125,7 @@ _COMPARED = (
     "measure",
     "difference",
     f"{LEVEL}% interval",
+    "with seeds drawn",
     "p",
     "p by Holm",
     "higher in",
@@ -163,12 +166,13 @@ def markdown(table: Table) -> str:
 def _markdown_comparison(each: Comparison) -> list[str]:
     found = each.difference
     if found is None:
-        return [plain(words.pair_words(each)), title(each.measure), plain(each.note), *[""] * 4]
+        return [plain(words.pair_words(each)), title(each.measure), plain(each.note), *[""] * 5]
     return [
         plain(words.pair_words(each)),
         title(each.measure),
         words.signed(found.mean),
         words.interval_words(found.low, found.high),
+        words.interval_words(found.wide_low, found.wide_high),
         _p(found.p),
         _p(each.p_holm),
         f"{found.higher} of {words.count(len(each.seeds), 'seed')}",

@@ -76,8 +76,25 @@ def pair_words(found: Comparison) -> str:
 
 
 def differs(found: Comparison) -> bool:
-    """Whether the comparison shows a difference."""
+    """Whether the comparison shows a difference of what was trained, not only of the models that
+    were: with other dialogues, and with other seeds.
+    """
+    return models_differ(found) and not seeds_may_explain(found)
+
+
+def models_differ(found: Comparison) -> bool:
+    """Whether the trained models differ, on whatever dialogues of this kind."""
     return found.p_holm is not None and found.p_holm < ALPHA
+
+
+def seeds_may_explain(found: Comparison) -> bool:
+    """Whether the difference may be one of seeds: there is one, or the interval over seeds and
+    dialogues holds 0.
+    """
+    of = found.difference
+    if of is None or of.wide_low is None or of.wide_high is None:
+        return True
+    return of.wide_low <= 0 <= of.wide_high
 
 
 def verdict(found: Comparison) -> str:
@@ -91,6 +108,15 @@ def verdict(found: Comparison) -> str:
         return f"{points} ({seeds}); whether that is more than chance cannot be stated."
     interval = f"{LEVEL}% interval {interval_words(difference.low, difference.high)}"
     corrected = f"{p_value(found.p_holm)} by Holm’s correction"
+    if models_differ(found) and seeds_may_explain(found):
+        why = (
+            "with one seed each, that may be the seed’s doing"
+            if len(found.seeds) == 1
+            else "where seeds are drawn too, the interval is"
+            f" {interval_words(difference.wide_low, difference.wide_high)}, so that other seeds may"
+            " turn it"
+        )
+        return f"the trained models differ ({points}, {interval}, {seeds}, {corrected}), but {why}."
     if not differs(found):
         alone = (
             f"; {p_value(difference.p)} alone is lost among the study’s comparisons"
@@ -211,9 +237,10 @@ def _p_words(table: Table, corpus: str) -> list[str]:
     known = [each for each in table.comparisons if each.p_holm is not None]
     if not any(each.corpus == corpus for each in known):
         return []
-    family = count(len(known) // per, "comparison")
     return [
         f"† differs from “{table.variants[0]}”: p < {ALPHA} by a two-sided paired bootstrap over"
-        f" test dialogues, all seeds together, with Holm’s correction over the study’s {family} of"
-        " a measure. P-values draw dialogues, not seeds: they hold for these trained models."
+        f" test dialogues, all seeds together, with Holm’s correction over the study’s"
+        f" comparisons of one measure ({len(known) // per}), and 0 is also outside the"
+        f" {LEVEL}% interval where seeds are drawn too. P-values draw dialogues, not seeds: they"
+        " hold for these trained models."
     ]

@@ -2,11 +2,13 @@
 
 import dataclasses
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from jaxtyping import Int
 
 from eacl_jax.config import Stage
+from eacl_jax.data.prompts import Example
 from eacl_jax.model.rarity import log_prior
 from eacl_jax.model.scores import Answering
 from eacl_jax.recognizer.results import Calibration
@@ -98,6 +100,15 @@ def answer(experiment: Experiment, reps: Mapping[str, np.ndarray], anchors: np.n
     return Answered(answering, scores, answers, calibrate(experiment, scores, adjustment))
 
 
+def dialogue_numbers(examples: Sequence[Example]) -> Int[np.ndarray, " N"]:
+    """Number of each example's dialogue, from 0, ascending."""
+    begins = [
+        one.dialogue != before.dialogue or one.utterance <= before.utterance
+        for before, one in itertools.pairwise(examples)
+    ]
+    return np.cumsum([0, *begins])
+
+
 def outputs_of(
     experiment: Experiment,
     representations: np.ndarray,
@@ -114,14 +125,9 @@ def outputs_of(
     """
 
     def of(split: str) -> SplitOutputs:
-        examples = experiment.examples[split]
-        begins = [
-            one.dialogue != before.dialogue or one.utterance <= before.utterance
-            for before, one in itertools.pairwise(examples)
-        ]
         return SplitOutputs(
             experiment.gold(split),
-            np.cumsum([0, *begins]),
+            dialogue_numbers(experiment.examples[split]),
             {stage.value: found.answers[split] for stage, found in answered.items()},
             {stage.value: found.scores[split] for stage, found in answered.items()},
         )

@@ -15,6 +15,7 @@ from eacl_jax import corpora
 from eacl_jax.config import DataConfig, Stage
 from eacl_jax.corpora.checks import annotated, check_split
 from eacl_jax.corpora.custom import read_own
+from eacl_jax.corpora.groups import Groups
 from eacl_jax.dialogue import Dialogue, Taxonomy
 from eacl_jax.errors import UserError
 from eacl_jax.files import local
@@ -132,6 +133,8 @@ def _dialogues(
         )
     found = read_own(file, data)
     check_split(split, [file], found)
+    if data.groups:
+        found = Groups.of_rows(data.groups).put(found)
     for item in found:
         for number, utterance in enumerate(item.dialogue.utterances):
             if utterance.emotion is not None and utterance.emotion not in taxonomy.labels:

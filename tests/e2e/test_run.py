@@ -165,6 +165,22 @@ def test_a_split_is_scored_wherever_its_file_is(finished, toy, tmp_path, caplog,
         evaluation.evaluate(run_there, "test", data_dir=str(moved))
 
 
+def test_groups_are_trained_and_scored_again(toy, tmp_path):
+    config = make_config(
+        toy,
+        data__groups=("joy=marked", "anger=marked", "neutral=plain"),
+        data__words=("good", "table"),
+        stage_one__epochs=1,
+        stage_two__epochs=1,
+        evaluation__excluded_label="plain",
+    )
+    results = run.train(config, tmp_path / "run", console=Console(quiet=True))
+    assert list(results.stage_two.test.per_class_f1) == ["marked", "plain"]
+    assert results.stage_two.test.micro_f1 is not None
+    scores = evaluation.evaluate(tmp_path / "run", "test")
+    assert scores["stage_two"] == results.stage_two.test.to_json()
+
+
 def test_predictions_do_not_depend_on_what_is_predicted_beside_them(finished, tmp_path):
     recognizer = EmotionRecognizer.from_pretrained(finished / "model")
     talk = [

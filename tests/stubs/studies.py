@@ -105,11 +105,13 @@ class Train:
     Attributes:
       steps: of a run.
       pause: seconds of a step.
+      keep: what is to be asked of a run.
       calls: (variant by its temperature, seed) of the runs begun here, in order.
     """
 
     def __init__(self, steps: int = 2, pause: float = 0.0) -> None:
         self.steps, self.pause = steps, pause
+        self.keep: tuple[str, ...] = ()
         self.calls: list[tuple[str, int]] = []
 
     def __call__(
@@ -124,7 +126,7 @@ class Train:
         watch: Watch | None = None,
     ) -> Results:
         """Runs, goes on, or stops after the step that it is at."""
-        assert tuple(keep) == ()
+        assert tuple(keep) == self.keep
         assert console.quiet
         self.calls.append((f"v{round(config.loss.temperature - 0.1)}", config.seed))
         run_folder.check(config, workdir, True)
@@ -147,6 +149,8 @@ class Train:
                 if heeded.requested:
                     raise Interrupted(heeded.number)
             results = make_results(config.data.corpus, config.seed, self.score(config))
+            for name in self.keep:
+                (workdir / name).mkdir(exist_ok=True)
             write_outputs(workdir, make_outputs(config.seed))
             write_cost(workdir, COST)
             whole.write_json(workdir / "unpublished", results.to_json())

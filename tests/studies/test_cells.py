@@ -89,12 +89,12 @@ def test_what_a_cells_folder_says(tmp_path):
     (cell,) = make_study(variants=1, seeds=1).cells
     folder = cells.folder_of(tmp_path, cell)
     assert folder == tmp_path / "cells/talk/v0/seed-0"
-    assert cells.state_of(folder) is State.NEW
+    assert cells.state_of(tmp_path, cell) is State.NEW
     folder.mkdir(parents=True)
     (folder / "config.json").touch()
-    assert cells.state_of(folder) is State.BEGUN
+    assert cells.state_of(tmp_path, cell) is State.BEGUN
     cells.write_failure(folder, UserError("the disk is full."))
-    assert cells.state_of(folder) is State.FAILED
+    assert cells.state_of(tmp_path, cell) is State.FAILED
     assert cells.read_failure(folder) == cells.Failure("the disk is full.")
     try:
         raise RuntimeError("out of\nmemory")
@@ -107,7 +107,7 @@ def test_what_a_cells_folder_says(tmp_path):
     assert "not valid JSON" in cells.read_failure(folder).reason
     (folder / "results.json").touch()
     (folder / "checkpoints" / "1").mkdir(parents=True)
-    assert cells.state_of(folder) is State.COMPLETE
+    assert cells.state_of(tmp_path, cell) is State.COMPLETE
     assert not cells.is_tidy(folder)
     cells.tidy(folder)
     assert cells.is_tidy(folder)

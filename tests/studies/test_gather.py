@@ -6,14 +6,23 @@ import json
 import numpy as np
 import pytest
 
-from eacl_jax.config import Stage
+from eacl_jax.config import DataConfig, Stage
 from eacl_jax.errors import UserError
-from eacl_jax.studies.definition import Side
+from eacl_jax.studies import statistics
+from eacl_jax.studies.definition import Side, Transfer
 from eacl_jax.studies.gather import Answers, gather
 from eacl_jax.studies.table import write_study
 from tests.stubs.study import make_study
 
 TWO = {"as published": (1.0, {}), "worse": (1.4, {"loss.temperature": 0.2})}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_draws():
+    """As many as numbers need that are compared with each other only."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(statistics, "DRAWS", 2000)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -192,6 +201,33 @@ def test_answers_of_no_run_are_rows_and_can_be_compared():
     assert table.comparisons[0].second == ("from words alone", "")
     assert table.comparisons[0].difference.mean > 0
     assert row in table.of("meld")
+
+
+def test_answers_on_other_corpora_are_compared_where_there_are_any():
+    study, runs = make_study(TWO, dialogues=20, seeds=[0])
+    named = "from meld: words alone"
+    transfer = Transfer("emorynlp", 0, named, DataConfig())
+    study = dataclasses.replace(
+        study,
+        comparisons=((Side(named), Side("as published")), (Side("as published"), Side("worse"))),
+        cells=tuple(
+            dataclasses.replace(c, transfers=(transfer,)) if c.corpus == "meld" else c
+            for c in study.cells
+        ),
+    )
+    (there,) = (r for r in runs if (r.cell.corpus, r.cell.variant) == ("emorynlp", "worse"))
+    test, labels = there.outputs.splits["test"], there.outputs.labels
+    answers = Answers("emorynlp", named, 0, labels, test.gold, test.dialogues, test.gold)
+    found = gather(study, runs, answers=[answers]).comparisons
+    assert [(c.corpus, c.second[0]) for c in found if c.measure == "macro_f1"] == [
+        ("meld", "worse"),
+        ("emorynlp", named),
+        ("emorynlp", "worse"),
+    ]
+    assert not any(comparison.note for comparison in found)
+    # Before that run is complete, it is said that it is not.
+    notes = [c.note for c in gather(study, runs).comparisons if c.second[0] == named]
+    assert notes == ["no seed is complete on both sides"] * 2
 
 
 def test_which_split_chose_and_micro_f1():

@@ -7,6 +7,8 @@ from ml_collections import ConfigDict
 
 from eacl_jax.cli.configuration import doubled_names, load_study
 from eacl_jax.config import Config, Stage
+from eacl_jax.corpora import builder_class
+from eacl_jax.corpora.groups import Groups
 from eacl_jax.dialogue import Corpus, Taxonomy
 from eacl_jax.errors import UserError
 from eacl_jax.studies import reading
@@ -154,6 +156,54 @@ def test_a_side_may_be_stage_one():
             "comparisons: ['paper, short', 'paper, long'] is there twice",
         ),
         ({"comparisons": ["paper, long"]}, "comparisons: expected [VARIANT, VARIANT]"),
+        ({"transfer": 5}, "transfer: expected a tuple of examples a label, whole numbers from 0"),
+        ({"transfer": (5, -1)}, "transfer: expected examples a label, whole numbers from 0 (words"),
+        ({"transfer": (True,)}, "transfer: expected examples a label"),
+        ({"transfer": (5, 0, 5)}, "transfer: 5 is there twice."),
+        (
+            {"transfer": (0,), "corpora": {"talk": {}}},
+            "transfer: 'talk' is the only corpus; runs answer other corpora of the study",
+        ),
+        (
+            {
+                "transfer": (0,),
+                "axes": {"a": {"x": {}, "y": {"anchors.source": "random"}}},
+                "comparisons": [],
+            },
+            "variant 'y' on every corpus: its anchors are not made of words, so it cannot answer",
+        ),
+        (
+            {
+                "transfer": (0,),
+                "axes": {"a": {"x": {}, "y": {"loss.ce_weight": 1.0}}},
+                "comparisons": [],
+            },
+            "variant 'y' on every corpus: its anchors are not made of words",
+        ),
+        (
+            {
+                "transfer": (0,),
+                "axes": {"a": {"x": {}}},
+                "comparisons": [["from talk: words alone @ stage one", "x"]],
+            },
+            "comparisons: 'from talk: words alone @ stage one': stage two's anchors alone answer",
+        ),
+        (
+            {
+                "transfer": (0,),
+                "axes": {"a": {"x": {}}},
+                "comparisons": [["from talk: 5 examples a label", "x"]],
+            },
+            "comparisons: there is no variant 'from talk: 5 examples a label'; there are 'x', 'from",
+        ),
+        (
+            {
+                "transfer": (0,),
+                "axes": {"a": {"from talk: words alone": {}}},
+                "comparisons": [],
+            },
+            "variant 'from talk: words alone': a transfer has that name",
+        ),
         ({"measures": ("f1",)}, "measures: there is no 'f1'; there are weighted_f1"),
         ({"measures": ("accuracy", "accuracy")}, "measures: 'accuracy' is there twice."),
         (
@@ -212,6 +262,36 @@ def test_what_runs_are_given():
     study = read()
     assert set(study.given) == {(c, v) for c in study.corpora for v in study.variants}
     assert study.given["talk", "paper, long"]["encoder"] == {"config": "1"}
+
+
+def test_runs_also_answer_the_other_corpora():
+    study = read(
+        transfer=(0, 1, 5),
+        corpora={
+            "talk": {},
+            "MELD": {"data.corpus": "meld", "evaluation.excluded_label": "neutral"},
+            "coarse": {"data.groups": ("a=x", "b=y")},
+        },
+        axes={"a": {"x": {}}},
+        comparisons=[["from talk: words alone", "x"]],
+    )
+    (cell,) = [each for each in study.cells if (each.corpus, each.seed) == ("talk", 3)]
+    assert [(each.target, each.examples, each.variant) for each in cell.transfers] == [
+        (target, examples, f"from talk: {words}")
+        for target in ("MELD", "coarse")
+        for examples, words in (
+            (0, "words alone"),
+            (1, "1 example a label"),
+            (5, "5 examples a label"),
+        )
+    ]
+    assert (cell.transfers[0].data.corpus, cell.transfers[0].excluded) == ("meld", "neutral")
+    assert (cell.transfers[3].data.groups, cell.transfers[3].excluded) == (("a=x", "b=y"), "")
+    assert study.comparisons == ((Side("from talk: words alone"), Side("x")),)
+    assert study.notes[0].startswith('Rows "from CORPUS: ..." are answers of the runs')
+    several = read(transfer=(0,)).cells[0]
+    assert [each.variant for each in several.transfers] == ["from talk (paper, short): words alone"]
+    assert read().cells[0].transfers == ()
 
 
 def test_one_seed_is_noted_where_a_comparison_is_asked():
@@ -282,7 +362,7 @@ def test_shared_arguments(tmp_path):
 
     tiny = read_study(shared("tiny"))
     config = tiny.cells[0].config
-    assert (tiny.seeds, config.data.max_dialogues, config.stage_one.epochs) == ((0, 1), 8, 1)
+    assert (tiny.seeds, config.data.max_dialogues, config.stage_one.epochs) == ((0, 1), 16, 1)
 
 
 @pytest.mark.parametrize(
@@ -305,3 +385,26 @@ def test_the_ablation_compares_each_part_with_the_whole():
     assert next(iter(found.axes["recipe"])) == "paper"
     assert ["no angle", "paper"] in found.comparisons
     assert ["paper @ stage one", "paper"] in found.comparisons
+
+
+@pytest.mark.parametrize(
+    ("argument", "corpora"),
+    [
+        ("tiny", ("smalltalk",)),
+        ("data=FOLDER", ("smalltalk", "meld", "emorynlp")),
+        ("corpus=iemocap,data=FOLDER", ("iemocap",)),
+    ],
+)
+def test_taxonomies_compares_each_transfer_with_the_run_on_its_corpus(argument, corpora):
+    values = importlib.import_module("configs.studies.taxonomies").get_config(argument)
+    study = read_study(values)
+    assert study.corpora == tuple(f"{c}{coarse}" for c in corpora for coarse in ("", ", coarse"))
+    assert {first.variant for first, _ in study.comparisons} == study.transferred()
+    assert {second for _, second in study.comparisons} == {Side("supervised")}
+    for cell in study.cells:
+        assert ("coarse" in cell.corpus) == bool(cell.config.data.groups)
+        labels = builder_class(cell.config.data.corpus).LABELS
+        if cell.config.data.groups:
+            assert set(Groups.of_rows(cell.config.data.groups, labels).names) >= {
+                *("positive", "negative", "neutral")
+            }

@@ -11,7 +11,7 @@ from filelock import Timeout
 from rich.console import Console
 
 from eacl_jax.errors import UserError
-from eacl_jax.studies import cells, plan
+from eacl_jax.studies import cells, outcome, plan
 from eacl_jax.studies.claims import Claims
 from eacl_jax.studies.pace import Pace, disk
 from eacl_jax.studies.runner import run_study
@@ -277,6 +277,77 @@ def test_a_folder_that_another_trains_in_is_waited_for(call):
     assert call(study, train=train).failed == {}
     assert len(tries) == 3
     assert "waiting for 1 runs of others" in call.said
+
+
+@pytest.fixture
+def transfers(call):
+    """A call on two corpora, each run to answer the other too; `answered` by a stand-in."""
+    call.train.keep = (cells.MODEL,)
+    call.answered, call.before_answering = [], lambda: None
+
+    def answer(cell, folder, *, stop, load):
+        call.before_answering()
+        assert (folder / cells.MODEL).is_dir()
+        for each in cell.transfers:
+            file = cells.transfer_file(folder, each)
+            if not file.exists():
+                call.answered.append((cell.corpus, each.examples))
+                file.parent.mkdir(exist_ok=True)
+                file.touch()
+
+    def run(transfer=(0,)):
+        call.answered.clear()
+        study = make_study(1, 1, ("talk", "more"), transfer=transfer)
+        return study, call(study, answer=answer)
+
+    return run
+
+
+def test_other_corpora_are_answered_and_the_model_goes(call, transfers):
+    study, done = transfers((0, 5))
+    assert set(done.complete) == set(study.cells)
+    assert call.train.calls == [("v0", 0), ("v0", 0)]
+    assert call.answered == [(corpus, n) for corpus in ("talk", "more") for n in (0, 5)]
+    assert "each also answers the other corpora" in call.said
+    for cell in study.cells:
+        assert cells.is_tidy(cells.folder_of(call.folder, cell))
+        assert not (cells.folder_of(call.folder, cell) / cells.MODEL).exists()
+    assert transfers((0, 5))[1] == done
+    assert (call.train.calls, call.answered) == ([], [])
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt(), UserError("no such label.")])
+def test_a_run_that_ended_before_it_answered_is_not_trained_again(call, transfers, end):
+    def stop():
+        raise end
+
+    call.before_answering = stop
+    killed = isinstance(end, KeyboardInterrupt)  # as if
+    if killed:
+        with pytest.raises(KeyboardInterrupt):
+            transfers()
+    else:
+        _, done = transfers()
+        assert [failure.reason for failure in done.failed.values()] == ["no such label."] * 2
+    study = make_study(1, 1, ("talk", "more"), transfer=(0,))
+    assert outcome.find(study, call.folder).complete == ()
+    call.before_answering = lambda: None
+    _, done = transfers()
+    assert set(done.complete) == set(study.cells)
+    assert call.train.calls == ([("v0", 0)] if killed else [])  # the other cell's
+    assert call.answered == [("talk", 0), ("more", 0)]
+
+
+def test_more_to_answer_takes_the_model_again(call, transfers):
+    """It was dropped, so the run is trained again, and answers all by the new one."""
+    transfers((0,))
+    study, done = transfers((0, 5))
+    assert call.train.calls == [("v0", 0), ("v0", 0)]
+    assert call.answered == [(corpus, n) for corpus in ("talk", "more") for n in (0, 5)]
+    assert set(done.complete) == set(study.cells)
+    # Less of it is there already.
+    transfers((5,))
+    assert (call.train.calls, call.answered) == ([], [])
 
 
 def test_another_studys_folder_is_refused_before_anything_runs(call):

@@ -121,7 +121,7 @@ def test_p_values_of_equal_systems_are_uniform():
     for _ in range(SIMULATIONS):
         first, second = simulate(rng, DIALOGUES, systems=2)
         draws = Draws(DIALOGUES, 500)
-        drawn = [statistics.redrawn(each, weighted_f1, draws) for each in (first, second)]
+        drawn = [statistics.redrawn(each, weighted_f1, draws)[None] for each in (first, second)]
         p_values.append(statistics.difference([0.0], [0.0], *drawn).p)
     assert within(np.mean(np.array(p_values) < 0.05), 0.05)
     assert stats.kstest(p_values, "uniform").pvalue > 0.01
@@ -135,7 +135,7 @@ def test_differences_are_paired():
     draws = Draws(80)
     drawn = [statistics.bootstrap(each, weighted_f1, draws) for each in (first, second)]
     scores = [weighted_f1(each.sum(1)) for each in (first, second)]
-    found = statistics.difference(*scores, *drawn)
+    found = statistics.difference(*scores, *(each[None] for each in drawn))
     assert found.mean == pytest.approx(float(scores[1][0] - scores[0][0]))
     assert 0 < found.low < found.mean < found.high
     assert found.p == pytest.approx(2 / 10_001)
@@ -143,12 +143,12 @@ def test_differences_are_paired():
     mean = statistics.estimate(scores[0], drawn[0])
     # Either's interval alone is far wider than that of their difference.
     assert found.high - found.low < 0.5 * (mean.high - mean.low)
-    back = statistics.difference(*scores[::-1], *drawn[::-1])
+    back = statistics.difference(*scores[::-1], *(each[None] for each in drawn[::-1]))
     assert (back.p, back.mean, back.higher) == (found.p, -found.mean, 0)
 
 
 def test_equal_answers_differ_by_nothing():
-    drawn = np.full(99, 50.0)
+    drawn = np.full((2, 99), 50.0)
     found = statistics.difference([50.0, 50.0], [50.0, 50.0], drawn, drawn)
     assert (found.mean, found.deviation, found.p, found.higher) == (0, 0, 1, 0)
 
@@ -158,6 +158,24 @@ def test_p_value_and_interval_say_the_same():
     for shift in np.linspace(-1.5, 1.5, 61):
         low, high = statistics.interval(differences + shift)
         assert (statistics.two_sided(differences + shift) < 0.05) == (low > 0 or high < 0)
+
+
+def test_where_seeds_vary_more_than_dialogues_drawing_them_too_keeps_the_promise():
+    """Two recipes that are equal, five seeds each: dialogues alone find a difference often."""
+    rng = np.random.default_rng(8)
+    hits = {"dialogues": 0, "seeds too": 0}
+    for number in range(1000):
+        seeds, dialogues = rng.normal(0, 1, (5, 1)), rng.normal(0, 0.3)
+        drawn = seeds + dialogues + rng.normal(0, 0.3, 400)
+        for name, values in (
+            ("dialogues", drawn.mean(axis=0)),
+            ("seeds too", statistics.seeds_drawn(drawn, seed=number)),
+        ):
+            low, high = statistics.interval(values)
+            hits[name] += low <= 0 <= high
+    assert hits["dialogues"] < 850
+    # Five seeds tell little of how much seeds vary: not 95%, but near.
+    assert 900 < hits["seeds too"] < 980
 
 
 def test_holm_by_hand():

@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from eacl_jax.reports import drawing
 from eacl_jax.reports.theme import LIGHT
-from eacl_jax.studies import figures, words
+from eacl_jax.studies import figures, statistics, words
 from eacl_jax.studies.curves import curves
 from eacl_jax.studies.gather import gather
 from eacl_jax.studies.page import write_page
@@ -28,7 +28,9 @@ VARIANTS = {
 @pytest.fixture(scope="module")
 def table():
     study, runs = make_study(VARIANTS, corpora=["meld"], seeds=[0, 1], dialogues=30)
-    return gather(study, runs[:-1], {"meld/喜/1": "out of <memory>"}, ["meld/x/9"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(statistics, "DRAWS", 1000)
+        return gather(study, runs[:-1], {"meld/喜/1": "out of <memory>"}, ["meld/x/9"])
 
 
 @pytest.fixture(autouse=True)
@@ -107,9 +109,9 @@ def test_names_beside_rows():
 
 
 def test_marks_of_one_cost_do_not_hide_each_other():
-    places = figures.beside(np.array([5.0, 5.0, 20.0]))
-    assert places[0] < 5 < places[1]
-    assert places[2] == 20
+    first, second, third = figures.beside(np.array([5.0, 5.0, 20.0]))
+    assert first < 5 < second
+    assert third == 20
 
 
 def test_the_page_needs_nothing_beside_itself(table, tmp_path):
@@ -174,6 +176,21 @@ def test_what_makes_numbers_doubtful_stands_at_the_top(tmp_path):
     assert "One test dialogue" in head
     assert "The encoder knew test." in head
     assert "The study names no comparison" in head
+
+
+def test_rows_in_other_labels_have_figures_of_their_labels(table, tmp_path):
+    other = dataclasses.replace(
+        table.rows[-1],
+        variant="in other labels",
+        stage="",
+        labels=table.rows[-1].labels[:3],
+        similar=(),
+        cost=None,
+    )
+    html = page_of(dataclasses.replace(table, rows=(*table.rows, other)), tmp_path)
+    assert html.count("<h3>F1 of each label</h3>") == 2
+    assert html.count("<h3>Angles between anchors</h3>") == 2
+    assert html.count("<h3>Similar emotions taken for each other</h3>") == 1
 
 
 def test_nothing_is_complete(table, tmp_path):

@@ -40,7 +40,7 @@ def make_row(variant: str, mean: float, **changes) -> Row:
 
 
 def make_table(*rows: Row, p_holm: float | None = 0.03, **changes) -> Table:
-    difference = Difference(-1.256, 0.3, -2.5, -0.1, 0.0149, 0)
+    difference = Difference(-1.256, 0.3, -2.5, -0.1, 0.0149, 0, -2.75, -0.05)
     sides = [(variant, "stage_two") for variant in VARIANTS]
     given = {
         "name": "tiny",
@@ -65,12 +65,12 @@ def test_markdown_by_hand():
         "| 50% \\| \\_own\\_ &amp; &lt;more&gt; | **64.00 ± 0.50** (62.0 to 66.0) |\n"
         "| plain | 62.74 ± 0.50† (60.7 to 64.7) |\n"
     ) in text
-    assert "| −1.26 | −2.50 to −0.10 | 0.015 | 0.030 | 0 of 3 seeds |" in text
+    assert "| −1.26 | −2.50 to −0.10 | −2.75 to −0.05 | 0.015 | 0.030 | 0 of 3 seeds |" in text
     assert "mean over 3 seeds" in text
     assert "280 test dialogues with 2,610 utterances" in text
     assert "about 2.0 points to either side" in text
     assert "chosen on dev, by weighted F1" in text
-    assert "1 comparison of a measure" in text
+    assert "comparisons of one measure (1)" in text
 
 
 def test_no_dagger_without_a_difference():
@@ -134,6 +134,17 @@ def test_verdicts():
         "lower: −1.26 points of weighted F1, 95% interval −2.50 to −0.10, lower in all 3"
         " seeds, p = 0.030 by Holm’s correction."
     )
+    seeds = dataclasses.replace(
+        found, difference=dataclasses.replace(found.difference, wide_high=0.4)
+    )
+    assert not words.differs(seeds)
+    assert words.verdict(seeds).endswith(
+        "but where seeds are drawn too, the interval is −2.75 to 0.40, so that other seeds may turn it."
+    )
+    one = dataclasses.replace(found.difference, wide_low=None, wide_high=None)
+    single = dataclasses.replace(found, seeds=(0,), difference=one)
+    assert not words.differs(single)
+    assert words.verdict(single).endswith("with one seed each, that may be the seed’s doing.")
     unsure = words.verdict(dataclasses.replace(found, p_holm=0.2))
     assert unsure.startswith("no difference can be shown: −1.26 points")
     assert "p = 0.015 alone" in unsure

@@ -26,11 +26,6 @@ _ENDS = ("low", "high", "log")
 _SEED = 1000
 
 
-def is_search(values: Any) -> bool:
-    """Whether a study file's values ask for a search."""
-    return hasattr(values, "items") and "search" in values
-
-
 def read_search(
     values: Any,
     *,

@@ -7,15 +7,9 @@ import pytest
 from eacl_jax.config import Config
 from eacl_jax.errors import UserError
 from eacl_jax.studies.search.definition import Choices, Range
-from eacl_jax.studies.search.reading import is_search, read_search
+from eacl_jax.studies.search.reading import read_search
 from tests.stubs.searches import SPACE, make_search, make_values
 from tests.stubs.studies import no_corpus
-
-
-def test_a_search_file_is_one():
-    assert is_search(make_values())
-    assert not is_search({"axes": {}})
-    assert not is_search("text")
 
 
 def test_the_space_and_the_base_in_it():
