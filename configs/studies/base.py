@@ -12,6 +12,7 @@ A study is a function of one optional argument, as a configuration is,
   paper          the paper's recipe of configs/meld.py: the large encoder, everything trained, 8
                  epochs. Else the base is configs/quickstart.py, with the rates, the batch and the
                  context that MELD took on two cores where a corpus has an owner
+  trials=N       of a search: how many
   tiny           a few dialogues, an epoch a stage, two seeds: to see that everything works
 
 `get_config` returns what `study` makes of its fields; eacl_jax/studies/reading.py checks them.
@@ -53,7 +54,7 @@ def study(
     *,
     name: str,
     question: str,
-    axes: Mapping[str, Mapping[str, Settings]],
+    axes: Mapping[str, Mapping[str, Settings]] | None = None,
     base: ConfigDict | None = None,
     corpora: Mapping[str, Settings] | None = None,
     seeds: Sequence[int] = (0, 1, 2, 3, 4),
@@ -72,7 +73,7 @@ def study(
       name: short, for the title.
       question: what it is to answer, a sentence.
       axes: by axis and value, settings by dotted name. A variant is one value of each axis; the
-        first is the one that others are read against.
+        first is the one that others are read against. A search has none.
       base: what variants change; None: as the argument says.
       corpora: settings by corpus; None: as the argument says.
       seeds: where the argument gives none.
@@ -87,7 +88,14 @@ def study(
       UserError: the argument is not understood.
     """
     given = parse_argument(
-        argument, corpus=corpus, data="", encoder="", seeds=0, paper=paper, tiny=False
+        argument,
+        corpus=corpus,
+        data="",
+        encoder="",
+        seeds=0,
+        trials=0,
+        paper=paper,
+        tiny=False,
     )
     if base is None:
         base = (meld if given["paper"] else quickstart).get_config()
@@ -99,10 +107,16 @@ def study(
         seeds = range(given["seeds"])
     elif given["tiny"]:
         seeds = (0, 1)
+    if given["trials"]:
+        if "trials" not in more:
+            raise UserError(f"config argument: the study {name} has no trials.")
+        more["trials"] = given["trials"]
+    elif given["tiny"] and "trials" in more:
+        more["trials"] = 3
     base.update_from_flattened_dict(dict(settings or {}))
     paths = given["encoder"].split("+") if given["encoder"] else []
     if several_encoders:
-        axes = {"encoder": _encoders(paths), **axes}
+        axes = {"encoder": _encoders(paths), **(axes or {})}
     elif paths:
         base.encoder.path = given["encoder"]
         base.encoder.sha256 = ""
@@ -115,7 +129,7 @@ def study(
             "question": question,
             "base": base,
             "corpora": {corpus: dict(settings) for corpus, settings in corpora.items()},
-            "axes": {axis: dict(values) for axis, values in axes.items()},
+            **({"axes": {axis: dict(values) for axis, values in axes.items()}} if axes else {}),
             "seeds": tuple(seeds),
             "comparisons": [list(pair) for pair in comparisons],
             "measures": tuple(measures),

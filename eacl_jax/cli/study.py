@@ -46,6 +46,9 @@ def study(
 ) -> None:
     """Run a study: every variant on every corpus with every seed, then one table.
 
+    A study with `search` first looks for settings, in trials that are compared on dev; the table is
+    of the best ones beside the base.
+
     Stopped or killed, the same command goes on; runs that are complete are not run again, those
     that failed are. The same command may run on several machines that share the folder.
     """
@@ -61,9 +64,16 @@ def study(
     from eacl_jax.studies import cells, claims, outcome, plan, reading, runner, tables
     from eacl_jax.training.loop import Interrupted
 
-    checked = reading.read_study(values)
+    search = None
+    if hasattr(values, "items") and "search" in values:
+        from eacl_jax.cli import searching
+
+        search = searching.read(values, only)
+    checked = reading.read_study(values) if search is None else search.base
     if dry_run:
         cells.check(checked, workdir)
+        if search is not None:
+            checked = searching.list_trials(search, workdir)
         _list(checked, plan.plan(plan.select(checked, only, numbers), workdir))
         return
     chosen = plan.select(checked, only, numbers)
@@ -74,6 +84,8 @@ def study(
     workers = Workers(0 if mine else jobs - 1, since)
     try:
         with process.asking(workers), workers:
+            if search is not None:
+                checked = searching.run(search, workdir, workers, since)
             done = runner.run_study(
                 checked, workdir, only=only, seeds=numbers, stop=workers, since=since
             )
@@ -83,7 +95,8 @@ def study(
         raise typer.Exit(128 + stopped.number) from None
     if mine:
         return
-    table, page = outcome.write_results(checked, workdir)
+    more = None if search is None else searching.write(search, workdir)
+    table, page = outcome.write_results(checked, workdir, more)
     typer.echo(f"\n{tables.markdown(table)}\npage     {page}")
     typer.echo(f"{len(done.complete)} runs are complete, {len(done.failed)} failed.")
     for cell, failure in done.failed.items():

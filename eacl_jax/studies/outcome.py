@@ -1,6 +1,7 @@
 """What a study's folder holds at the end: tables and a page, made of the cells' results."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from eacl_jax.studies.cells import Failure, State
 from eacl_jax.studies.definition import Cell, Study
 
 if TYPE_CHECKING:
+    from eacl_jax.reports.gallery import Gallery
     from eacl_jax.studies.table import Table
 
 
@@ -42,13 +44,16 @@ def find(study: Study, workdir: Path) -> Found:
     )
 
 
-def write_results(study: Study, workdir: Path) -> "tuple[Table, Path]":
+def write_results(
+    study: Study, workdir: Path, more: "Callable[[Gallery], str] | None" = None
+) -> "tuple[Table, Path]":
     """Writes what a study found so far: `study.json`, tables and the page. A complete cell whose
     outputs cannot be read counts as failed.
 
     Args:
       study: that was run, complete or not.
       workdir: its folder.
+      more: see `page.write_page`.
 
     Returns:
       The table, and the path of its page.
@@ -87,4 +92,4 @@ def write_results(study: Study, workdir: Path) -> "tuple[Table, Path]":
     )
     write_study(workdir, table)
     write_tables(workdir, table)
-    return table, write_page(workdir, table)
+    return table, write_page(workdir, table, more)

@@ -21,11 +21,16 @@ from eacl_jax.studies.table import Row, Table
 PAGE = "index.html"
 
 
-def write_page(folder: Path, table: Table) -> Path:
+def write_page(folder: Path, table: Table, more: Callable[[Gallery], str] | None = None) -> Path:
     """Writes `index.html` into a study's folder, with its figures inside and in `figures/` too.
 
     The page needs no JavaScript, follows the reader's light or dark setting and prints. The same
     table gives the same bytes.
+
+    Args:
+      folder: the study's.
+      table: its numbers.
+      more: makes HTML that stands after the corpora, with its figures.
     """
     pictures = folder / "figures"
     gallery = Gallery(pictures, [file.stem for file in pictures.glob("*.png")])
@@ -33,6 +38,7 @@ def write_page(folder: Path, table: Table) -> Path:
         (
             f"<header>{sections.headline(table)}</header><main>",
             *(_corpus(gallery, table, corpus) for corpus in table.corpora),
+            more(gallery) if more is not None else "",
             f"{sections.settings(table)}{sections.reading()}</main>",
         )
     )

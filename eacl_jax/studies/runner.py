@@ -103,7 +103,7 @@ def run_study(
     return runner.run()
 
 
-class _CellStop(StopRequest):
+class CellStop(StopRequest):
     """Asks a cell's run to stop, because the study was asked to or because the cell was lost."""
 
     def __init__(self, whole: StopRequest) -> None:
@@ -189,7 +189,7 @@ class _Runner:
         except FileNotFoundError:
             return False
 
-    def _take(self, rest: Sequence[Cell]) -> tuple[Cell, Claim, _CellStop] | None:
+    def _take(self, rest: Sequence[Cell]) -> tuple[Cell, Claim, CellStop] | None:
         """Claims the cell that costs least to begin: of the variant that was run last, else of one
         that no other process is at, else of the corpus and encoder that are loaded.
         """
@@ -209,7 +209,7 @@ class _Runner:
                     shared_by(c.config) != loaded,
                 ),
             )
-            stop = _CellStop(self._stop)
+            stop = CellStop(self._stop)
             claim = self._claims.take(cells.name_of(cell), on_lost=stop.ask)
             if claim is not None:
                 return cell, claim, stop
@@ -223,7 +223,7 @@ class _Runner:
         self._waiting = True
         time.sleep(self._poll)
 
-    def _run(self, cell: Cell, claim: Claim, stop: _CellStop) -> None:
+    def _run(self, cell: Cell, claim: Claim, stop: CellStop) -> None:
         folder = cells.folder_of(self._workdir, cell)
         self._waiting = False
         try:
@@ -233,7 +233,7 @@ class _Runner:
         finally:
             claim.give_back()
 
-    def _run_claimed(self, cell: Cell, claim: Claim, stop: _CellStop, folder: Path) -> None:
+    def _run_claimed(self, cell: Cell, claim: Claim, stop: CellStop, folder: Path) -> None:
         begun = self._state(cell) is not State.NEW
         try:
             cells.forget_failure(folder)

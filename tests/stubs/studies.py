@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from eacl_jax.config import Config, DataConfig
+from eacl_jax.config import Config, DataConfig, Stage
 from eacl_jax.dialogue import Corpus, Taxonomy
 from eacl_jax.files import whole
 from eacl_jax.recognizer.results import Baseline, Calibration, Results, Scores, StageScores
@@ -19,6 +19,7 @@ from eacl_jax.training import run_folder
 from eacl_jax.training.cost import Cost, write_cost
 from eacl_jax.training.loop import Interrupted, StopRequest
 from eacl_jax.training.outputs import Outputs, SplitOutputs, write_outputs
+from eacl_jax.training.stage import Watch
 
 LABELS = ("a", "b")
 
@@ -122,6 +123,7 @@ class Train:
         console: Any = None,
         loaded: Any = None,
         keep: Any = None,
+        watch: Watch | None = None,
     ) -> Results:
         """Runs, goes on, or stops after the step that it is at."""
         assert tuple(keep) == self.keep
@@ -140,12 +142,13 @@ class Train:
             begin = int(done.read_text()) if done.exists() else 0
             for step in range(begin, self.steps):
                 self.step(config, step)
+                if watch is not None:  # a step is an epoch; there are no scores of test
+                    score = self.score(config) - (self.steps - step - 1)
+                    watch(Stage.ONE, step + 1, {"dev": {"weighted_f1": score}})
                 whole.write_text(done, str(step + 1))
                 if heeded.requested:
                     raise Interrupted(heeded.number)
-            results = make_results(
-                config.data.corpus, config.seed, 10 * config.loss.temperature + config.seed
-            )
+            results = make_results(config.data.corpus, config.seed, self.score(config))
             for name in self.keep:
                 (workdir / name).mkdir(exist_ok=True)
             write_outputs(workdir, make_outputs(config.seed))
@@ -155,6 +158,10 @@ class Train:
             os.link(workdir / "unpublished", workdir / run_folder.RESULTS)
             (workdir / "unpublished").unlink()
             return results
+
+    def score(self, config: Config) -> float:
+        """Every score of a run's results."""
+        return 10 * config.loss.temperature + config.seed
 
     def step(self, config: Config, step: int) -> None:
         """What a step does: nothing, for `pause` seconds."""

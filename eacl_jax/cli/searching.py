@@ -1,0 +1,72 @@
+"""`eacl study` of a file with `search`."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from eacl_jax.errors import UserError
+from eacl_jax.model.metrics import title
+from eacl_jax.studies.definition import Study
+from eacl_jax.studies.search import outcome, reading, runner, suggest, trials
+from eacl_jax.studies.search.definition import Search, shown_value
+from eacl_jax.training.loop import StopRequest
+
+if TYPE_CHECKING:
+    from eacl_jax.reports.gallery import Gallery
+
+
+def read(values: Mapping[str, Any], only: str) -> Search:
+    """The checked search of a study file.
+
+    Raises:
+      UserError: something in it is wrong, or variants were chosen, of which a search has none yet.
+    """
+    if only:
+        raise UserError("--only: a search runs all its trials; leave it out.")
+    return reading.read_search(values)
+
+
+def list_trials(search: Search, workdir: Path) -> Study:
+    """Prints what is searched and what there is; gives the study that ends it, as far as that is
+    known.
+    """
+    trials.check(search, workdir)
+    found = trials.read_trials(search, workdir)
+    measure = title(search.measure)
+    typer.echo(f"search: {search.trials} trials on dev of {search.corpus}, by {measure}")
+    for each in search.space:
+        typer.echo(
+            f"  {each.setting}: {each.words}; base {shown_value(search.start[each.setting])}"
+        )
+    for trial in found:
+        settings = ", ".join(
+            f"{name} {shown_value(value)}" for name, value in trial.settings.items()
+        )
+        score = "" if trial.score is None else f", dev {trial.score:.2f}"
+        reason = f": {trial.reason}" if trial.reason else ""
+        typer.echo(f"  trial {trial.number}: {trial.state}{score}{reason} ({settings})")
+    ended = [each for each in found if each.state is not trials.TrialState.RUNNING]
+    typer.echo(f"{search.trials} trials, of which {max(search.trials - len(ended), 0)} are left.")
+    if len(ended) < search.trials or trials.best(found) is None:
+        typer.echo("When they have ended, what they found is run with the study's seeds too.")
+        return search.base
+    return outcome.conclude(search, found)
+
+
+def run(search: Search, workdir: Path, stop: StopRequest, since: float) -> Study:
+    """Runs the trials, and gives the study that ends the search."""
+    found = runner.run_search(search, workdir, stop=stop, since=since)
+    return outcome.conclude(search, found)
+
+
+def write(search: Search, workdir: Path) -> "Callable[[Gallery], str]":
+    """Writes `search.json`; gives what makes the page's section."""
+    # matplotlib, for which a list of trials should not wait.
+    from eacl_jax.studies.search import page
+
+    found = trials.read_trials(search, workdir)
+    importance = suggest.importances(search, found)
+    trials.write_search(search, workdir, found, importance)
+    return lambda gallery: page.search_section(gallery, search, found, importance)

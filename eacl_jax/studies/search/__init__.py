@@ -1,0 +1,1 @@
+"""A search for settings: many short looks on dev, then a study of what they found."""

@@ -1,0 +1,56 @@
+"""What a search found, as a study of two variants, and what has to be known of it."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from eacl_jax.model.metrics import title
+from eacl_jax.studies.definition import Study
+from eacl_jax.studies.search import trials as files
+from eacl_jax.studies.search.definition import BASE, FIRST, Search
+from eacl_jax.studies.search.reading import found_study
+from eacl_jax.studies.search.trials import Trial
+
+
+def conclude(search: Search, trials: Sequence[Trial], **options: object) -> Study:
+    """The study that ends a search: the base and what was found, with all seeds of the study; the
+    base alone where no trial was better.
+
+    Args:
+      trials: that have ended; one is complete.
+      **options: as of `reading.read_study`.
+    """
+    top = files.best(trials)
+    assert top is not None
+    if top.number == FIRST:
+        study = search.base
+    else:
+        study = found_study(search, variant_of(top), top.settings, **options)  # type: ignore[arg-type]
+    return dataclasses.replace(study, notes=(*study.notes, *notes(search, trials)))
+
+
+def variant_of(trial: Trial) -> str:
+    """The name of what a trial found. It has the trial's number, for with more trials the search
+    may find something else, whose runs are then others.
+    """
+    return f"found (trial {trial.number})"
+
+
+def notes(search: Search, trials: Sequence[Trial]) -> list[str]:
+    """How the settings were chosen, a sentence each."""
+    top = files.best(trials)
+    assert top is not None
+    measure = title(search.measure)
+    by = (
+        f"by {measure} on dev of {search.corpus}, each one run with seed {search.seed}; test scores"
+        " chose nothing"
+    )
+    if top.number == FIRST:
+        return [
+            f"Of {files.count_words(trials)}, none did better than the base, {by}. So there is"
+            " nothing to compare the base with."
+        ]
+    return [
+        f"“{variant_of(top)}” is the best of {files.count_words(trials)}, {by}.",
+        f"Its {measure} of {top.value:.2f} on dev is the highest of many and so in part luck; what"
+        f" it is worth shows on test, with other seeds, beside “{BASE}”.",
+    ]
