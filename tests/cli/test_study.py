@@ -134,6 +134,25 @@ def test_a_missing_file(eacl, tmp_path):
     assert "none.py" in done.errors
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("x = (", "line 1: SyntaxError: '(' was never closed"),
+        ("\nimport nowhere", "line 2: ModuleNotFoundError: No module named 'nowhere'"),
+        ("def get_config(_=None): raise RuntimeError('none')", "line 1: RuntimeError: none"),
+        ("def get_config(_=None):\n    return {}['a']", "line 2: KeyError: 'a'"),
+        ("def get_config(_=None): return int('a')", "line 1: ValueError: invalid literal for"),
+    ],
+)
+def test_a_mistake_in_the_file_is_reported_with_its_line(eacl, tmp_path, text, expected):
+    file = tmp_path / "study.py"
+    file.write_text(text)
+    done = eacl("study", str(file), f"--workdir={tmp_path / 'runs'}")
+    assert done.status == 2
+    assert done.errors.startswith(f"error: {file} cannot be used: {expected}")
+    assert done.errors.count("\n") == 1
+
+
 def start(file, workdir, *options):
     """Begins the command in a process of its own."""
     script = workdir.with_name("command.py")
