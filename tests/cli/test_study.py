@@ -107,6 +107,19 @@ def test_a_failed_run_is_reported(study):
     assert "failed before, would be tried again" in study("--dry-run").output.decode()
 
 
+@pytest.mark.parametrize("name", ["results.json", "outputs.safetensors"])
+def test_a_damaged_run_is_reported(study, name):
+    study("--only=v0", "--seeds=0")
+    folder = study.folder / "cells/talk/v0/seed-0"
+    (folder / name).write_bytes((folder / name).read_bytes()[:60])
+    done = study("--only=v0")
+    text = done.output.decode()
+    assert done.status == 2
+    assert "1 runs are complete, 0 failed, 1 are damaged.\n  talk, v0, seed 0: " in text
+    assert f"delete {folder} to train it again" in text
+    assert "checkpoints" not in text
+
+
 @pytest.mark.parametrize(
     ("options", "argument", "expected"),
     [
