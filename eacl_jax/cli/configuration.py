@@ -3,6 +3,7 @@
 import ast
 import shlex
 import sys
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -86,18 +87,61 @@ def _load(name: str, flag: str, overrides: Sequence[str]) -> Any:
     problem = "the command line cannot be used:"
     try:
         rest = values(arguments)[1:]
-    # What ml_collections raises for the override of a setting that does not exist.
-    except (KeyError, AttributeError) as error:
-        raise UserError(
-            f"{problem} there is no setting {str(error).strip()}; eacl_jax/config.py lists them."
-        ) from error
-    except (UserError, flags.Error, TypeError, ValueError, SyntaxError, ImportError) as error:
-        raise UserError(f"{problem} {str(error).strip()}") from error
+    except UserError as error:
+        raise UserError(f"{problem} {error}") from error
+    except Exception as error:
+        file = Path(name.partition(":")[0])
+        for first in _causes(error):
+            if (line := _line_of(first, file)) is not None:
+                words = first.msg if isinstance(first, SyntaxError) else str(first)
+                kind = type(first).__name__
+                raise UserError(
+                    f"{file} cannot be used: line {line}: {kind}: {' '.join(words.split())}"
+                ) from error
+        raise _mistake(error, problem) from error
     if rest:
         raise UserError(
             f"{problem} {' '.join(rest)} is neither an option nor --config.SETTING=VALUE."
         )
     return holder
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, and what it was raised for, the first last."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _line_of(error: BaseException, file: Path) -> int | None:
+    """The line of a file at which it raised an error, itself or by what it called; None where
+    others did.
+    """
+    if isinstance(error, SyntaxError) and error.filename and Path(error.filename).exists():
+        return error.lineno if Path(error.filename).samefile(file) else None
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        name = Path(frame.f_code.co_filename)
+        if name.exists() and name.samefile(file):
+            return line
+    return None
+
+
+def _mistake(error: Exception, problem: str) -> Exception:
+    """What to raise for an error of the libraries that read the command line: what nobody expected
+    as it is.
+    """
+    # What ml_collections raises for the override of a setting that does not exist.
+    if isinstance(error, KeyError | AttributeError):
+        if "get_config" in str(error):
+            return UserError(f"{problem} the file has no function get_config.")
+        setting = str(error).strip()
+        return UserError(f"{problem} there is no setting {setting}; eacl_jax/config.py lists them.")
+    if isinstance(error, flags.Error | TypeError | ValueError | SyntaxError | ImportError):
+        *_, first = _causes(error)
+        if "get_config()" in str(first):  # else absl's message holds the whole traceback
+            return UserError(f"{problem} {first}; it takes one argument, which may be None.")
+        return UserError(f"{problem} {str(error).strip()}")
+    return error
 
 
 def _value(holder: Any, named: str) -> Any:

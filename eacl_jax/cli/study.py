@@ -96,13 +96,21 @@ def study(
     if mine:
         return
     more = None if search is None else searching.write(search, workdir)
-    table, page = outcome.write_results(checked, workdir, more)
+    table, page, unread = outcome.write_results(checked, workdir, more)
     typer.echo(f"\n{tables.markdown(table)}\npage     {page}")
-    typer.echo(f"{len(done.complete)} runs are complete, {len(done.failed)} failed.")
-    for cell, failure in done.failed.items():
+    damaged = {cell: failure for cell, failure in unread.items() if cell in done.complete}
+    complete = len(done.complete) - len(damaged)
+    typer.echo(
+        f"{complete} runs are complete, {len(done.failed)} failed"
+        + (f", {len(damaged)} are damaged." if damaged else ".")
+    )
+    for cell, failure in {**done.failed, **damaged}.items():
         typer.echo(f"  {plan.named(cell)}: {failure.reason}\n    {cells.folder_of(workdir, cell)}")
-    if done.failed:
-        typer.echo("The same command tries again what failed.")
+    if done.failed or damaged:
+        typer.echo(
+            "The same command tries again what failed"
+            + (", and what is damaged once its folder is deleted." if damaged else ".")
+        )
         raise typer.Exit(2)
 
 

@@ -51,7 +51,9 @@ def read_cell(cell: Cell, folder: Path) -> CellResult:
     cost = None
     with contextlib.suppress(UserError):
         cost = read_cost(folder)
-    return CellResult(cell, run_folder.read_results(folder), read_outputs(folder), cost)
+    advice = f"delete {folder} to train it again"  # its checkpoints are gone
+    results = run_folder.read_results(folder, advice)
+    return CellResult(cell, results, read_outputs(folder), cost)
 
 
 @dataclasses.dataclass(frozen=True)

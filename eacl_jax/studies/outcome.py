@@ -46,7 +46,7 @@ def find(study: Study, workdir: Path) -> Found:
 
 def write_results(
     study: Study, workdir: Path, more: "Callable[[Gallery], str] | None" = None
-) -> "tuple[Table, Path]":
+) -> "tuple[Table, Path, dict[Cell, Failure]]":
     """Writes what a study found so far: `study.json`, tables and the page. A complete cell whose
     outputs cannot be read counts as failed.
 
@@ -56,7 +56,7 @@ def write_results(
       more: see `page.write_page`.
 
     Returns:
-      The table, and the path of its page.
+      The table, the path of its page, and which complete cells could not be read.
 
     Raises:
       UserError: a measure is not one of the runs', runs of one variant answered different
@@ -73,7 +73,7 @@ def write_results(
     found = find(study, workdir)
     read: list[CellResult] = []
     transferred: list[Answers] = []
-    failed = dict(found.failed)
+    unread: dict[Cell, Failure] = {}
     before = readouts_before(study, found.complete, workdir) if study.before else {}
     for cell in found.complete:
         folder = cells.folder_of(workdir, cell)
@@ -82,14 +82,17 @@ def write_results(
             read.append(dataclasses.replace(result, before=before.get(cell.corpus)))
             transferred += answers
         except UserError as error:
-            failed[cell] = Failure(str(error))
+            unread[cell] = Failure(str(error))
     table = gather(
         study,
         read,
-        {cells.name_of(cell): failure.reason for cell, failure in failed.items()},
+        {
+            cells.name_of(cell): failure.reason
+            for cell, failure in {**found.failed, **unread}.items()
+        },
         [cells.name_of(cell) for cell in found.missing],
         answers=transferred,
     )
     write_study(workdir, table)
     write_tables(workdir, table)
-    return table, write_page(workdir, table, more)
+    return table, write_page(workdir, table, more), unread

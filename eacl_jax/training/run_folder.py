@@ -131,16 +131,22 @@ def read_config(workdir: Path) -> Config:
         raise UserError(f"{file} was not written by this version for a run: {error}") from error
 
 
-def read_results(workdir: Path) -> Results:
+def read_results(
+    workdir: Path,
+    advice: str = (
+        "delete it, and train with the same command: that writes it again, from the checkpoints"
+    ),
+) -> Results:
     """The results of the complete run in a folder.
+
+    Args:
+      workdir: the folder.
+      advice: what to do where they cannot be read, for the message.
 
     Raises:
       UserError: there are none, or they cannot be read.
     """
     file = workdir / RESULTS
-    advice = (
-        "delete it, and train with the same command: that writes it again, from the checkpoints"
-    )
     if not file.exists():
         raise UserError(f"{file} is not there: the run is not complete.")
     problems: list[str] = []

@@ -107,6 +107,19 @@ def test_a_failed_run_is_reported(study):
     assert "failed before, would be tried again" in study("--dry-run").output.decode()
 
 
+@pytest.mark.parametrize("name", ["results.json", "outputs.safetensors"])
+def test_a_damaged_run_is_reported(study, name):
+    study("--only=v0", "--seeds=0")
+    folder = study.folder / "cells/talk/v0/seed-0"
+    (folder / name).write_bytes((folder / name).read_bytes()[:60])
+    done = study("--only=v0")
+    text = done.output.decode()
+    assert done.status == 2
+    assert "1 runs are complete, 0 failed, 1 are damaged.\n  talk, v0, seed 0: " in text
+    assert f"delete {folder} to train it again" in text
+    assert "checkpoints" not in text
+
+
 @pytest.mark.parametrize(
     ("options", "argument", "expected"),
     [
@@ -132,6 +145,25 @@ def test_a_missing_file(eacl, tmp_path):
     done = eacl("study", f"{tmp_path}/none.py", "--workdir=x")
     assert done.status == 2
     assert "none.py" in done.errors
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("x = (", "line 1: SyntaxError: '(' was never closed"),
+        ("\nimport nowhere", "line 2: ModuleNotFoundError: No module named 'nowhere'"),
+        ("def get_config(_=None): raise RuntimeError('none')", "line 1: RuntimeError: none"),
+        ("def get_config(_=None):\n    return {}['a']", "line 2: KeyError: 'a'"),
+        ("def get_config(_=None): return int('a')", "line 1: ValueError: invalid literal for"),
+    ],
+)
+def test_a_mistake_in_the_file_is_reported_with_its_line(eacl, tmp_path, text, expected):
+    file = tmp_path / "study.py"
+    file.write_text(text)
+    done = eacl("study", str(file), f"--workdir={tmp_path / 'runs'}")
+    assert done.status == 2
+    assert done.errors.startswith(f"error: {file} cannot be used: {expected}")
+    assert done.errors.count("\n") == 1
 
 
 def start(file, workdir, *options):

@@ -57,7 +57,7 @@ def check(folder, checked, capsys):
     """Runs it, and looks at what is left."""
     done = runner.run_study(checked, folder)
     assert not done.failed, done.failed
-    _, page = outcome.write_results(checked, folder)
+    _, page, _ = outcome.write_results(checked, folder)
     table = json.loads((folder / "study.json").read_text())
     rows = {(row["corpus"], row["variant"], row["stage"]) for row in table["rows"]}
     assert rows == {

@@ -89,7 +89,7 @@ def test_answers_are_those_of_the_model_with_other_labels(done):
 
 def test_they_are_rows_beside_the_supervised_run_and_compared_with_it(done):
     study, workdir, _ = done
-    table, _ = outcome.write_results(study, workdir)
+    table, *_ = outcome.write_results(study, workdir)
     assert [row.variant for row in table.of("other")] == [
         "supervised",
         "from talk: words alone",

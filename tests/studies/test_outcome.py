@@ -36,8 +36,9 @@ def test_the_folder_of_a_study_in_every_state(tmp_path):
     (folders[0] / FILE).unlink()
     (folders[1] / "cost.json").unlink()
     cells.write_failure(folders[4], MemoryError("no room"))
-    table, page = write_results(study, tmp_path)
+    table, page, unread = write_results(study, tmp_path)
     assert page == tmp_path / "index.html"
+    assert list(unread) == [runs[0].cell]
     assert set(table.failed) == {"meld/plain/seed-0", "meld/hot/seed-1"}
     read = json.loads((tmp_path / "study.json").read_text(encoding="utf-8"))
     assert [row["seeds"] for row in read["rows"]] == [[1, 2], [1, 2], [0], [0]]
