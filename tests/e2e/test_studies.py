@@ -12,6 +12,9 @@ from eacl_jax.cli import configuration
 from eacl_jax.model.mesh import make_mesh
 from eacl_jax.studies import outcome, reading, runner
 from eacl_jax.studies.definition import Study
+from eacl_jax.studies.search.outcome import conclude
+from eacl_jax.studies.search.reading import read_search
+from eacl_jax.studies.search.runner import run_search
 from eacl_jax.training import experiment
 from tests.stubs.root import ROOT
 from tests.stubs.toys import make_encoder_folder
@@ -110,6 +113,27 @@ def test_taxonomies(encoder, tmp_path, capsys):
         for corpus in ("smalltalk", "smalltalk-coarse")
         for examples in (0, 5, 20)
     )
+
+
+@pytest.mark.slow
+def test_a_search_from_its_file_to_its_page(encoder, tmp_path, capsys):
+    values = configuration.load_study(
+        f"{ROOT}/configs/studies/search.py:encoder={encoder},seeds=1,trials=2,tiny"
+    )
+    with values.base.unlocked():
+        values.base.data.cache_dir = str(tmp_path / "cache")
+        values.base.prompt.update(max_tokens=48, max_past=0)
+        values.base.batch.update(layout="padded", eval_batch_size=4)
+        values.base.encoder.frozen_layers = 0
+        values.base.data.labels, values.base.data.words = LABELS, WORDS
+    search, folder = read_search(values), tmp_path / "study"
+    found = run_search(search, folder)
+    assert [(trial.state, list(trial.epochs)) for trial in found] == [("complete", [1])] * 2
+    for trial in found:
+        results = json.loads((folder / "trials" / str(trial.number) / "results.json").read_text())
+        assert trial.value == results["stage_two"]["dev"]["weighted_f1"]
+        assert not (folder / "trials" / str(trial.number) / "checkpoints").exists()
+    check(folder, conclude(search, found), capsys)
 
 
 def only(checked, variants):
