@@ -81,7 +81,7 @@ def test_no_dagger_without_a_difference():
 def test_latex_by_hand():
     text = latex(make_table())
     assert (
-        "50\\% | \\_own\\_ \\& \\textless{}more\\textgreater{} &"
+        "50\\% \\textbar{} \\_own\\_ \\& \\textless{}more\\textgreater{} &"
         " \\textbf{64.00 $\\pm$ 0.50} {\\small (62.0 to 66.0)} \\\\\n"
         "plain & 62.74 $\\pm$ 0.50$^{\\dagger}$ {\\small (60.7 to 64.7)} \\\\\n"
     ) in text
@@ -94,6 +94,26 @@ def test_latex_escapes_what_it_has_a_meaning_for():
     assert escape("a\\b {c} $d$ #1 x_y ~ ^ 5% &\n e") == (
         r"a\textbackslash{}b \{c\} \$d\$ \#1 x\_y \textasciitilde{} \textasciicircum{} 5\% \& e"
     )
+
+
+def test_latex_rows_begin_with_nothing_that_ends_the_one_before():
+    # `\\\\[a]` would be a distance and `\\\\*` a place where no page ends.
+    assert (escape("[a] b"), escape("*")) == ("{[}a] b", "{*}")
+    assert escape('"`|') == r"''\textasciigrave{}\textbar{}"
+
+
+def test_equal_means_are_all_the_highest():
+    rows = [make_row("a", 64.0), make_row("b", 64.001), make_row("c", 63.0)]
+    assert [row.variant for row in words.best(rows, "weighted_f1")] == ["a", "b"]
+    assert markdown(make_table(*rows)).count("**64.00 ") == 2
+    assert words.best(rows[:1], "weighted_f1") == []
+
+
+def test_comparisons_of_fewer_seeds_than_the_means_are_noted():
+    expected = "A comparison is of the seeds that both of its sides have"
+    assert expected not in markdown(make_table())
+    row = dataclasses.replace(make_row("plain", 62.74), seeds=(0, 1, 2, 3))
+    assert expected in markdown(make_table(row))
 
 
 def test_csv_holds_all_numbers_under_one_header():
