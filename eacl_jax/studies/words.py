@@ -209,7 +209,11 @@ def notes(table: Table, rows: Sequence[Row]) -> list[str]:
     found = [
         f"Scores on test in percent: {how_many}"
         + (" ± standard deviation over seeds" if max(seeds) > 1 else "")
-        + f", and {LEVEL}% bootstrap interval over {tested}."
+        + (
+            f", on {tested}."
+            if row.dialogues < 2
+            else f", and {LEVEL}% bootstrap interval over {tested}."
+        )
     ]
     if width is not None:
         found.append(
@@ -225,7 +229,7 @@ def notes(table: Table, rows: Sequence[Row]) -> list[str]:
         for each in rows
         if len(each.seeds) < each.planned
     ]
-    found += _fewer_seeds(table, rows)
+    found += _fewer_seeds(table, rows) + _absent_labels(table, rows)
     found += list(dict.fromkeys(limit for each in rows for limit in each.limits))
     return found
 
@@ -246,6 +250,19 @@ def _fewer_seeds(table: Table, rows: Sequence[Row]) -> list[str]:
         if fewer
         else []
     )
+
+
+def _absent_labels(table: Table, rows: Sequence[Row]) -> list[str]:
+    """What macro F1 makes of labels that test does not have."""
+    absent = dict.fromkeys(
+        label.label for row in rows for label in row.labels if label.support == 0
+    )
+    if not absent or "macro_f1" not in table.measures:
+        return []
+    return [
+        f"No test utterance has {', '.join(f'“{label}”' for label in absent)}: in macro F1 such a"
+        " label counts 0 where it was answered, and nothing where not."
+    ]
 
 
 def _chosen(rows: Sequence[Row]) -> list[str]:

@@ -135,11 +135,21 @@ def test_csv_holds_all_numbers_under_one_header():
     [
         ({"chosen_on": "test"}, "Stage one’s epoch was chosen on test, by weighted F1"),
         ({"planned": 5}, "“plain”: 3 of 5 seeds."),
+        ({"dialogues": 1, "utterances": 7}, "over seeds, on 1 test dialogue with 7 utterances."),
         ({"limits": ("One seed: nothing.",), "seeds": (0,)}, "One seed: nothing."),
     ],
 )
 def test_notes_say_what_numbers_do_not(changes, expected):
     assert expected in " ".join(words.notes(make_table(), [make_row("plain", 60.0, **changes)]))
+
+
+def test_labels_that_test_does_not_have_are_noted():
+    row = make_row("plain", 60.0)
+    absent = dataclasses.replace(row.labels[0], label="fear", support=0)
+    row = dataclasses.replace(row, labels=(*row.labels, absent))
+    expected = "No test utterance has “fear”: in macro F1"
+    assert expected in " ".join(words.notes(make_table(measures=("macro_f1",)), [row]))
+    assert "No test utterance" not in " ".join(words.notes(make_table(), [row]))
 
 
 def test_what_is_missing_is_listed():
