@@ -430,6 +430,12 @@ def _impossible(config: Config) -> list[str]:
             f"must hold a batch of stage_one.batch_size={config.stage_one.batch_size} at least",
             config.anchors.queue,
         )
+    if config.classifies:
+        unused = "has no effect with loss.ce_weight=1, which trains the classifier alone; leave it"
+        words, loss = config.anchors.source == "words", config.loss
+        need(words, "anchors.source", f"{unused} at words", config.anchors.source)
+        need(loss.use_anchors, "loss.use_anchors", f"{unused} True", loss.use_anchors)
+        need(not loss.balanced, "loss.balanced", f"{unused} False", loss.balanced)
     if config.data.words:
         labels, named = config.data.labels, "data.labels"
         if config.data.groups:

@@ -104,6 +104,19 @@ def test_all_problems_are_told_at_once():
 
 
 @pytest.mark.parametrize(
+    ("group", "name", "value"),
+    [("anchors", "source", "random"), ("loss", "use_anchors", False), ("loss", "balanced", True)],
+)
+def test_what_a_classifier_alone_has_no_use_for_is_refused(group, name, value):
+    mapping = Config().to_dict()
+    mapping[group][name] = value
+    Config.from_mapping(mapping)
+    mapping["loss"]["ce_weight"] = 1.0
+    with pytest.raises(UserError, match=f"config.{group}.{name}: has no effect with"):
+        Config.from_mapping(mapping)
+
+
+@pytest.mark.parametrize(
     ("place", "value", "told"),
     [
         (("loss", "form"), "middle", "expected one of in, out"),

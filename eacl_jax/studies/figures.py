@@ -75,9 +75,8 @@ def draw_scores(theme: Theme, rows: Sequence[Row], measure: str, reference: Row 
     if reference is not None:
         mean = reference.scores["test"][measure].mean
         axes.axvline(mean, color=theme.muted, linewidth=1.2, linestyle=(0, (4, 3)))
-    best = words.best(rows, measure)
     for number, (row, each) in enumerate(zip(rows, found, strict=True)):
-        colour = theme.after if row is best else theme.ink
+        colour = theme.after if words.is_best(rows, row, measure) else theme.ink
         _whisker(axes, each, number, colour)
         for value in each.values if len(each.values) > 1 else ():
             axes.plot(value, number + 0.26, marker=".", markersize=5, color=theme.muted)

@@ -62,12 +62,12 @@ def _no_comparisons(table: Table) -> str:
     measure, found = table.measures[0], []
     for corpus in table.corpora:
         rows = words.shown_rows(table, corpus)
-        best = words.best(rows, measure)
-        if best is not None:
-            mean = words.mean_words(best.scores["test"][measure])
+        if best := words.best(rows, measure):
+            mean = words.mean_words(best[0].scores["test"][measure])
+            names = ", ".join(f"<strong>{escape(words.row_name(row))}</strong>" for row in best)
             found.append(
                 f"<li>{escape(corpus)}: the highest {title(measure)} has"
-                f" <strong>{escape(words.row_name(best))}</strong>, {mean}. The study names no"
+                f" {names}, {mean}. The study names no"
                 " comparison, so whether it is better than others is not tested.</li>"
             )
     return f'<ul class="answers">{"".join(found)}</ul>' if found else ""
@@ -139,7 +139,7 @@ def _drawn_as(name: str) -> str:
 
 def _score_cell(table: Table, rows: Sequence[Row], row: Row, measure: str) -> str:
     found = row.scores["test"][measure]
-    best = " best" if words.best(rows, measure) is row else ""
+    best = " best" if words.is_best(rows, row, measure) else ""
     dagger = "†" if words.marked(table, row, measure) else ""
     interval = (
         ""

@@ -201,7 +201,7 @@ def _scores(table: Table, rows: Sequence[Row], row: Row, cell: _Cell) -> list[st
             cell(
                 words.mean_words(found),
                 interval,
-                words.best(rows, measure) is row,
+                words.is_best(rows, row, measure),
                 words.marked(table, row, measure),
             )
         )
@@ -236,6 +236,12 @@ _LATEX = {
     "’": "'",
     "“": "``",
     "”": "''",
+    "|": r"\textbar{}",
+    '"': "''",
+    "`": r"\textasciigrave{}",
+    # At a row's start they would be read as what belongs to the end of the one before.
+    "[": "{[}",
+    "*": "{*}",
 }
 
 

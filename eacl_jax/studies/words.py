@@ -178,11 +178,20 @@ def reference(table: Table, rows: Sequence[Row]) -> Row | None:
     return next((r for r in rows if r.variant == table.variants[0] and r.stage != Stage.ONE), None)
 
 
-def best(rows: Sequence[Row], measure: str) -> Row | None:
-    """The row of the highest mean on test; None where there is one row, which is no best."""
+def best(rows: Sequence[Row], measure: str) -> list[Row]:
+    """The rows of the highest mean on test, several where they show the same number; none where
+    there is one row, which is no best.
+    """
     if len(rows) < 2:
-        return None
-    return max(rows, key=lambda row: row.scores["test"][measure].mean)
+        return []
+    means = [row.scores["test"][measure].mean for row in rows]
+    highest = number(max(means))
+    return [row for row, mean in zip(rows, means, strict=True) if number(mean) == highest]
+
+
+def is_best(rows: Sequence[Row], row: Row, measure: str) -> bool:
+    """Whether a row is among `best`."""
+    return any(each is row for each in best(rows, measure))
 
 
 def notes(table: Table, rows: Sequence[Row]) -> list[str]:
@@ -200,7 +209,11 @@ def notes(table: Table, rows: Sequence[Row]) -> list[str]:
     found = [
         f"Scores on test in percent: {how_many}"
         + (" ± standard deviation over seeds" if max(seeds) > 1 else "")
-        + f", and {LEVEL}% bootstrap interval over {tested}."
+        + (
+            f", on {tested}."
+            if row.dialogues < 2
+            else f", and {LEVEL}% bootstrap interval over {tested}."
+        )
     ]
     if width is not None:
         found.append(
@@ -216,8 +229,40 @@ def notes(table: Table, rows: Sequence[Row]) -> list[str]:
         for each in rows
         if len(each.seeds) < each.planned
     ]
+    found += _fewer_seeds(table, rows) + _absent_labels(table, rows)
     found += list(dict.fromkeys(limit for each in rows for limit in each.limits))
     return found
+
+
+def _fewer_seeds(table: Table, rows: Sequence[Row]) -> list[str]:
+    """Where a comparison cannot use all seeds of its sides."""
+    seeds = {(row.variant, row.stage): row.seeds for row in rows}
+    fewer = any(
+        each.seeds and any(seeds.get(side, each.seeds) != each.seeds for side in sides)
+        for each in table.comparisons
+        if each.corpus == rows[0].corpus and (sides := (each.first, each.second))
+    )
+    return (
+        [
+            "A comparison is of the seeds that both of its sides have, so that a difference need"
+            " not be that of the means above."
+        ]
+        if fewer
+        else []
+    )
+
+
+def _absent_labels(table: Table, rows: Sequence[Row]) -> list[str]:
+    """What macro F1 makes of labels that test does not have."""
+    absent = dict.fromkeys(
+        label.label for row in rows for label in row.labels if label.support == 0
+    )
+    if not absent or "macro_f1" not in table.measures:
+        return []
+    return [
+        f"No test utterance has {', '.join(f'“{label}”' for label in absent)}: in macro F1 such a"
+        " label counts 0 where it was answered, and nothing where not."
+    ]
 
 
 def _chosen(rows: Sequence[Row]) -> list[str]:

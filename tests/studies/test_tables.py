@@ -81,7 +81,7 @@ def test_no_dagger_without_a_difference():
 def test_latex_by_hand():
     text = latex(make_table())
     assert (
-        "50\\% | \\_own\\_ \\& \\textless{}more\\textgreater{} &"
+        "50\\% \\textbar{} \\_own\\_ \\& \\textless{}more\\textgreater{} &"
         " \\textbf{64.00 $\\pm$ 0.50} {\\small (62.0 to 66.0)} \\\\\n"
         "plain & 62.74 $\\pm$ 0.50$^{\\dagger}$ {\\small (60.7 to 64.7)} \\\\\n"
     ) in text
@@ -94,6 +94,26 @@ def test_latex_escapes_what_it_has_a_meaning_for():
     assert escape("a\\b {c} $d$ #1 x_y ~ ^ 5% &\n e") == (
         r"a\textbackslash{}b \{c\} \$d\$ \#1 x\_y \textasciitilde{} \textasciicircum{} 5\% \& e"
     )
+
+
+def test_latex_rows_begin_with_nothing_that_ends_the_one_before():
+    # `\\\\[a]` would be a distance and `\\\\*` a place where no page ends.
+    assert (escape("[a] b"), escape("*")) == ("{[}a] b", "{*}")
+    assert escape('"`|') == r"''\textasciigrave{}\textbar{}"
+
+
+def test_equal_means_are_all_the_highest():
+    rows = [make_row("a", 64.0), make_row("b", 64.001), make_row("c", 63.0)]
+    assert [row.variant for row in words.best(rows, "weighted_f1")] == ["a", "b"]
+    assert markdown(make_table(*rows)).count("**64.00 ") == 2
+    assert words.best(rows[:1], "weighted_f1") == []
+
+
+def test_comparisons_of_fewer_seeds_than_the_means_are_noted():
+    expected = "A comparison is of the seeds that both of its sides have"
+    assert expected not in markdown(make_table())
+    row = dataclasses.replace(make_row("plain", 62.74), seeds=(0, 1, 2, 3))
+    assert expected in markdown(make_table(row))
 
 
 def test_csv_holds_all_numbers_under_one_header():
@@ -115,11 +135,21 @@ def test_csv_holds_all_numbers_under_one_header():
     [
         ({"chosen_on": "test"}, "Stage one’s epoch was chosen on test, by weighted F1"),
         ({"planned": 5}, "“plain”: 3 of 5 seeds."),
+        ({"dialogues": 1, "utterances": 7}, "over seeds, on 1 test dialogue with 7 utterances."),
         ({"limits": ("One seed: nothing.",), "seeds": (0,)}, "One seed: nothing."),
     ],
 )
 def test_notes_say_what_numbers_do_not(changes, expected):
     assert expected in " ".join(words.notes(make_table(), [make_row("plain", 60.0, **changes)]))
+
+
+def test_labels_that_test_does_not_have_are_noted():
+    row = make_row("plain", 60.0)
+    absent = dataclasses.replace(row.labels[0], label="fear", support=0)
+    row = dataclasses.replace(row, labels=(*row.labels, absent))
+    expected = "No test utterance has “fear”: in macro F1"
+    assert expected in " ".join(words.notes(make_table(measures=("macro_f1",)), [row]))
+    assert "No test utterance" not in " ".join(words.notes(make_table(), [row]))
 
 
 def test_what_is_missing_is_listed():
