@@ -101,8 +101,8 @@ def study(
     damaged = {cell: failure for cell, failure in unread.items() if cell in done.complete}
     complete = len(done.complete) - len(damaged)
     typer.echo(
-        f"{complete} runs are complete, {len(done.failed)} failed"
-        + (f", {len(damaged)} are damaged." if damaged else ".")
+        f"runs: {complete} complete, {len(done.failed)} failed"
+        + (f", {len(damaged)} damaged." if damaged else ".")
     )
     for cell, failure in {**done.failed, **damaged}.items():
         typer.echo(f"  {plan.named(cell)}: {failure.reason}\n    {cells.folder_of(workdir, cell)}")

@@ -31,6 +31,7 @@ from eacl_jax.studies.claims import EXPIRY, Claim, Claims, file_time
 from eacl_jax.studies.definition import Cell, Study
 from eacl_jax.studies.plan import named, select, shared_by
 from eacl_jax.studies.transfers import answer_transfers
+from eacl_jax.studies.words import count
 from eacl_jax.training import experiment, run, run_folder
 from eacl_jax.training.loop import Interrupted, StopRequest
 from eacl_jax.training.recording import say
@@ -318,8 +319,13 @@ class _Runner:
     def _announce(self) -> None:
         study, states = self._study, [self._state(cell) for cell in self._chosen]
         counts = [
-            f"{len(study.corpora)} corpora x {len(study.variants)} variants x {len(study.seeds)}"
-            " seeds"
+            " x ".join(
+                [
+                    count(len(study.corpora), "corpus", "corpora"),
+                    count(len(study.variants), "variant"),
+                    count(len(study.seeds), "seed"),
+                ]
+            )
         ]
         if study.transfer:
             counts.append("each also answers the other corpora")

@@ -71,7 +71,7 @@ def test_trials_then_the_best_beside_the_base(study):
     assert len(found["trials"]) == 4
     assert "[4/4] trial 3" in text
     name = f"found (trial {found['best']})"
-    assert "4 runs are complete, 0 failed." in text
+    assert "runs: 4 complete, 0 failed." in text
     assert f"| {name} |" in text or f"**{name}" in text
     page = (study.folder / "index.html").read_text()
     assert "<h2>The search" in page

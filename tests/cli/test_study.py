@@ -78,7 +78,7 @@ def study(eacl, file, tmp_path, monkeypatch):
 def test_a_study_is_run(study):
     done = study("--only=v0")
     assert (done.status, done.errors) == (0, "")
-    assert "2 runs are complete, 0 failed.\n" in done.output.decode()
+    assert "runs: 2 complete, 0 failed.\n" in done.output.decode()
     done = study("--seeds=1")
     assert study.train.calls == [("v0", 0), ("v0", 1), ("v1", 1)]
     assert "[2/2] talk, v1, seed 1  dev weighted F1 12.00" in done.output.decode()
@@ -102,7 +102,7 @@ def test_a_failed_run_is_reported(study):
     done = study("--only=v1")
     text = done.output.decode()
     assert done.status == 2
-    assert "1 runs are complete, 1 failed.\n  talk, v1, seed 1: RuntimeError: no memory\n" in text
+    assert "runs: 1 complete, 1 failed.\n  talk, v1, seed 1: RuntimeError: no memory\n" in text
     assert str(study.folder / "cells/talk/v1/seed-1") in text
     assert "failed before, would be tried again" in study("--dry-run").output.decode()
 
@@ -115,7 +115,7 @@ def test_a_damaged_run_is_reported(study, name):
     done = study("--only=v0")
     text = done.output.decode()
     assert done.status == 2
-    assert "1 runs are complete, 0 failed, 1 are damaged.\n  talk, v0, seed 0: " in text
+    assert "runs: 1 complete, 0 failed, 1 damaged.\n  talk, v0, seed 0: " in text
     assert f"delete {folder} to train it again" in text
     assert "checkpoints" not in text
 
@@ -203,7 +203,7 @@ def test_two_processes_share_the_runs_stop_and_go_on(file, tmp_path):
     output = running.communicate(timeout=120)[0]
     assert running.returncode == 0, output
     assert "[worker 1] study    small" in output
-    assert "4 runs are complete, 0 failed." in output
+    assert "runs: 4 complete, 0 failed." in output
     assert "overlap" not in {path.name for path in workdir.rglob("*")}
     results = [json.loads(each.read_text()) for each in workdir.rglob("results.json")]
     assert len(results) == 4

@@ -56,7 +56,7 @@ def test_each_cell_is_run_and_then_none(call):
     assert (set(outcome.complete), outcome.failed) == (set(study.cells), {})
     assert call.train.calls == [("v0", 0), ("v0", 1), ("v1", 0), ("v1", 1)]
     assert call.said.startswith(
-        "study    stub: Does it run?\nruns     4: 1 corpora x 2 variants x 2 seeds\n"
+        "study    stub: Does it run?\nruns     4: 1 corpus x 2 variants x 2 seeds\n"
     )
     assert [line.partition("  ")[0] for line in lines(call.said)] == [
         f"[{n + 1}/4] talk, v{n // 2}, seed {n % 2}" for n in range(4)
