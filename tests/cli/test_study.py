@@ -187,6 +187,7 @@ def wait_for(path, process, pattern):
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_two_processes_share_the_runs_stop_and_go_on(file, tmp_path):
     workdir = tmp_path / "study"
     running = start(file, workdir, "--jobs=2")

@@ -85,7 +85,7 @@ def numbers(workdir):
     ("number", "moment"),
     [
         pytest.param(signal.SIGTERM, "stage one  epoch 2", marks=pytest.mark.slow),
-        (signal.SIGINT, "stage two  epoch 1"),
+        pytest.param(signal.SIGINT, "stage two  epoch 1", marks=pytest.mark.slow),
         (signal.SIGKILL, "stage one  epoch 2"),
     ],
 )

@@ -165,6 +165,7 @@ def test_a_split_is_scored_wherever_its_file_is(finished, toy, tmp_path, caplog,
         evaluation.evaluate(run_there, "test", data_dir=str(moved))
 
 
+@pytest.mark.slow
 def test_groups_are_trained_and_scored_again(toy, tmp_path):
     config = make_config(
         toy,

@@ -87,6 +87,7 @@ def check(folder, checked, capsys):
     assert "dev" not in capsys.readouterr().out.partition("folder")[2].partition("scores")[0]
 
 
+@pytest.mark.slow
 def test_a_study_from_its_file_to_its_page(encoder, tmp_path, capsys):
     checked = study("ablation", encoder, tmp_path / "cache", seeds=2)
     chosen = ("paper", "cross-entropy alone")

@@ -18,6 +18,7 @@ from eacl_jax.training.loop import Interrupted, StopRequest
 from eacl_jax.training.outputs import read_outputs
 from tests.stubs.toys import make_config, make_corpus_files
 
+pytestmark = pytest.mark.slow
 OTHER = {"joy": "lovely", "anger": "awful", "neutral": "monday"}
 
 

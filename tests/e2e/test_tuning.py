@@ -59,6 +59,7 @@ def stage_one(config, folder):
     return before, jax.tree.map(np.array, run_stage_one(prepared, context).params)
 
 
+@pytest.mark.slow
 def test_it_goes_on_identically_compiles_once_and_finishes(toy, tmp_path, monkeypatch, traces):
     config = make_config(toy, **CHOICES)
     monkeypatch.setattr(experiment, "make_mesh", lambda: make_mesh(1))

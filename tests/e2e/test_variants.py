@@ -57,13 +57,19 @@ def test_another_seed_compiles_nothing_and_equals_a_run_by_itself(toy, tmp_path)
     "settings",
     [
         {"anchors__source": "prototypes", "batch__balance": 0.7, "loss__balanced": True},
-        {
-            "anchors__source": "clusters",
-            "anchors__clusters": 2,
-            "evaluation__logit_adjustment": True,
-            "evaluation__primary": "macro_f1",
-        },
-        {"loss__ce_weight": 1.0, "loss__class_weight": 1.0, "loss__focal": 1.0},
+        pytest.param(
+            {
+                "anchors__source": "clusters",
+                "anchors__clusters": 2,
+                "evaluation__logit_adjustment": True,
+                "evaluation__primary": "macro_f1",
+            },
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            {"loss__ce_weight": 1.0, "loss__class_weight": 1.0, "loss__focal": 1.0},
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["prototypes", "clusters", "classifier"],
 )
@@ -129,6 +135,7 @@ def test_stage_two_keeps_what_it_was_given_unless_dev_gets_better(toy, tmp_path)
     assert np.abs(forced.anchors - first.anchors).max() > 1
 
 
+@pytest.mark.slow
 def test_the_prior_is_taken_out_as_far_as_dev_gains(toy, tmp_path):
     """The factor that is kept is the best of all that are tried, and offsets follow from it."""
     config = make_config(toy, **SHORT, evaluation__logit_adjustment=True)

@@ -59,8 +59,8 @@ def test_a_runs_classifier_answers_by_the_axes_of_its_labels(tmp_path):
     original = make_recognizer(
         tmp_path / "encoder",
         anchors={"stage_one": axes, "stage_two": axes},
-        offsets={"stage_two": np.array([0.5, -1.0, 0.0])},
-        **CLASSIFIER,
+        offsets={"stage_two": (0.5, -1.0, 0.0)},
+        classifies=True,
     )
     logits = original.encode(DIALOGUES)
     first = [a.emotion for d in original.predict(DIALOGUES, stage="stage_one") for a in d]

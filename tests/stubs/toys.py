@@ -14,7 +14,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import PreTrainedTokenizerFast
 
 from eacl_jax import encoders
-from eacl_jax.config import Config, EncoderConfig, ModelConfig, PromptConfig
+from eacl_jax.config import Config, EncoderConfig, LossConfig, ModelConfig, PromptConfig
 from eacl_jax.dialogue import Taxonomy
 from eacl_jax.model.label_words import label_batch
 from eacl_jax.model.representer import Model
@@ -120,18 +120,24 @@ def make_config(settings: dict[str, Any], **changes: Any) -> Config:
     return Config.from_mapping(mapping)
 
 
-def make_recognizer(folder: Path, *, shift: float = 0.0, **answering: Any) -> EmotionRecognizer:
+def make_recognizer(
+    folder: Path, *, shift: float = 0.0, classifies: bool = False, **answering: Any
+) -> EmotionRecognizer:
     """An untrained recognizer of joy, anger and neutral, calibrated to nothing; `shift` is added to
-    the encoder's weights, as training would move them, after the anchors were made. `answering`
-    goes to `from_training`; anchors may be among it.
+    the encoder's weights, as training would move them, after the anchors were made. With
+    `classifies` the classifier's logits are the representations. `answering` goes to
+    `from_training`; anchors may be among it.
     """
     encoder = EncoderConfig(path=str(make_encoder_folder(folder)))
     config = dataclasses.replace(
         Config(), encoder=encoder, prompt=PromptConfig(max_tokens=96, max_past=3)
     )
+    if classifies:
+        config = dataclasses.replace(config, loss=LossConfig(ce_weight=1.0))
     taxonomy = Taxonomy(tuple(WORDS), tuple(WORDS))
     loaded = encoders.load(encoder)
-    graphdef, state = nnx.split(Model(loaded.module, 3, ModelConfig(), rngs=nnx.Rngs(0)), nnx.Param)
+    made = Model(loaded.module, 3, ModelConfig(), classifies=classifies, rngs=nnx.Rngs(0))
+    graphdef, state = nnx.split(made, nnx.Param)
     params = nnx.to_pure_dict(state)
     model = nnx.merge(graphdef, params)
     anchors = np.asarray(

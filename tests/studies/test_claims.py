@@ -129,7 +129,9 @@ def test_a_claim_is_touched_while_it_lasts(tmp_path):
     claim.give_back()
 
 
-@pytest.mark.parametrize(("workers", "kills", "seed"), [(2, 20, 1), (4, 20, 2)])
+@pytest.mark.parametrize(
+    ("workers", "kills", "seed"), [(2, 20, 1), pytest.param(4, 20, 2, marks=pytest.mark.slow)]
+)
 def test_killed_at_random_moments_every_cell_is_run_once(tmp_path, workers, kills, seed):
     """The stand-in fails where a run is completed twice, and notes where two are in one folder."""
     subprocess.run(

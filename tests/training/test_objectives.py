@@ -43,7 +43,14 @@ def laid_out(layout):
     )
 
 
-@pytest.mark.parametrize("name", CASES)
+# The two that have most of it, free parameters with rare labels, and a memory, are never left out.
+_ALWAYS = ("learned, rare labels", "prototypes")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=() if n in _ALWAYS else pytest.mark.slow) for n in CASES],
+)
 def test_layout_chunks_and_devices_change_nothing(name):
     source, settings, per_label = CASES[name]
     quiet = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
