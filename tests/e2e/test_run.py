@@ -270,7 +270,7 @@ def test_eight_devices_give_the_losses_of_one(toy, tmp_path):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"anchors__encoding": "live"},
+        {"anchors__source": "live"},
         {"batch__layout": "padded", "loss__form": "out"},
         {"loss__use_anchors": False, "encoder__scan_layers": "always"},
         {"encoder__dtype": "bfloat16", "model__mapping_dim": 8},
