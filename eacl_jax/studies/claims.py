@@ -22,7 +22,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -191,6 +191,11 @@ class Claims:
         if not number or free or not self._alive(folder / str(number)):
             return None
         return _read(folder / str(number)) or Claimant("?", "", 0, None, "just now")
+
+    def claimants(self, names: Iterable[str]) -> list[Claimant]:
+        """Who is running any of the cells, each process once."""
+        found = [each for name in names if (each := self.claimant(name)) is not None]
+        return list({(each.machine, each.process): each for each in found}.values())
 
     def has(self, name: str) -> bool:
         """Whether there are files of claims on a cell, of whatever age."""

@@ -10,9 +10,8 @@ waits, and takes them over if the others die.
 import contextlib
 import dataclasses
 import functools
-import gc
 import time
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from eacl_jax.studies.cells import Failure, State
 from eacl_jax.studies.claims import EXPIRY, Claim, Claims, file_time
 from eacl_jax.studies.definition import Cell, Study
 from eacl_jax.studies.plan import named, select, shared_by
+from eacl_jax.studies.sharing import Sharing
 from eacl_jax.studies.transfers import answer_transfers
 from eacl_jax.studies.words import count
 from eacl_jax.training import experiment, run, run_folder
@@ -144,11 +144,11 @@ class _Runner:
         poll: float,
     ) -> None:
         self._study, self._chosen, self._workdir, self._claims = study, chosen, workdir, claims
-        self._train, self._load, self._stop, self._console = train, load, stop, console
+        self._train, self._stop, self._console = train, stop, console
         self._answer, self._corpora = answer, functools.cache(corpora.load)
         self._since, self._poll = since, poll
         self._pace = pace.Pace(workdir)
-        self._shared: tuple[Hashable, Any] | None = None  # one corpus and encoder at a time
+        self._sharing = Sharing(load)
         self._last: Cell | None = None
         self._busy: dict[Cell, float] = {}  # folders in use without a claim, and until when
         self._disk_known = self._waiting = False
@@ -198,7 +198,7 @@ class _Runner:
         for _ in rest:
             others = {c for c in rest if self._claims.claimant(cells.name_of(c)) is not None}
             variants = {(c.corpus, c.variant) for c in others}
-            last, loaded = self._last, self._shared and self._shared[0]
+            last, loaded = self._last, self._sharing.key
             free = [c for c in rest if c not in others and self._busy.get(c, now) <= now]
             if not free:
                 return None
@@ -218,8 +218,8 @@ class _Runner:
 
     def _wait(self, rest: Sequence[Cell]) -> None:
         if not self._waiting:
-            claimants = filter(None, (self._claims.claimant(cells.name_of(c)) for c in rest))
-            who = "; ".join(dict.fromkeys(each.words for each in claimants)) or "others"
+            claimants = self._claims.claimants(map(cells.name_of, rest))
+            who = "; ".join(each.words for each in claimants) or "others"
             self._say(f"waiting for {len(rest)} runs of {who}")
         self._waiting = True
         time.sleep(self._poll)
@@ -246,7 +246,7 @@ class _Runner:
             self._say(f"{named(cell)}: another process has taken this run over")
             return
         except Exception as error:
-            self._shared = None  # memory may be what there was too little of
+            self._sharing.forget()  # memory may be what there was too little of
             if isinstance(error, UserError) and isinstance(error.__cause__, Timeout):
                 self._busy[cell] = time.monotonic() + self._poll
             elif claim.check():
@@ -283,7 +283,7 @@ class _Runner:
         else:
             if cell.transfers:
                 cells.forget_run(folder)
-            loaded = self._loaded(cell)
+            loaded = self._sharing.of(cell.config)
             started = time.perf_counter()
             results = self._train(
                 cell.config,
@@ -296,14 +296,6 @@ class _Runner:
         if cell.transfers:
             self._answer(cell, folder, stop=stop, load=self._corpora)
         return results, time.perf_counter() - started
-
-    def _loaded(self, cell: Cell) -> Any:
-        key = shared_by(cell.config)
-        if self._shared is None or self._shared[0] != key:
-            self._shared = None
-            gc.collect()  # before the next is read: it may be large
-            self._shared = key, self._load(cell.config)
-        return self._shared[1]
 
     def _sweep(self) -> None:
         """Finishes what processes that were killed left of complete cells."""
@@ -352,9 +344,8 @@ class _Runner:
         text = f"[{number:{len(str(total))}}/{total}] {named(cell)}  {words}"
         if left and rest:
             self._pace.look([c for c in self._chosen if self._state(c) is State.COMPLETE])
-            claimants = [self._claims.claimant(cells.name_of(c)) for c in rest]
             # This process has just given its claim back.
-            others = {(c.machine, c.process) for c in claimants if c is not None}
+            others = self._claims.claimants(map(cells.name_of, rest))
             text += f"  {self._pace.left(rest, len(others) + 1)}"
         self._say(text)
 

@@ -8,28 +8,27 @@ its last checkpoint.
 
 import dataclasses
 import datetime
-import gc
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from filelock import Timeout
 from rich.console import Console
 
-from eacl_jax.config import Config, Stage
+from eacl_jax.config import Stage
 from eacl_jax.errors import UserError
 from eacl_jax.files import local
 from eacl_jax.model.metrics import title
 from eacl_jax.recognizer.results import Results
 from eacl_jax.studies import cells
 from eacl_jax.studies.claims import EXPIRY, Claim, Claims, file_time
-from eacl_jax.studies.plan import shared_by
 from eacl_jax.studies.runner import CellStop
 from eacl_jax.studies.search import trials
 from eacl_jax.studies.search.definition import Search, shown_value
 from eacl_jax.studies.search.suggest import prune, suggest
 from eacl_jax.studies.search.trials import Trial, TrialState
+from eacl_jax.studies.sharing import Sharing
 from eacl_jax.training import experiment, run
 from eacl_jax.training.loop import Interrupted, NonFiniteLossError, StopRequest
 from eacl_jax.training.recording import say
@@ -98,9 +97,9 @@ class _Searcher:
         poll: float,
     ) -> None:
         self._search, self._workdir, self._claims = search, workdir, claims
-        self._train, self._load, self._stop, self._console = train, load, stop, console
+        self._train, self._stop, self._console = train, stop, console
         self._since, self._poll = since, poll
-        self._shared: tuple[Hashable, Any] | None = None  # one corpus and encoder at a time
+        self._sharing = Sharing(load)
         self._seconds: list[float] = []  # of trials that ended here
         self._failures = 0  # one after the other
         self._waiting = False
@@ -158,8 +157,8 @@ class _Searcher:
 
     def _wait(self, rest: Sequence[int]) -> None:
         if not self._waiting:
-            found = filter(None, (self._claims.claimant(trials.claim_of(n)) for n in rest))
-            who = "; ".join(dict.fromkeys(each.words for each in found)) or "others"
+            found = self._claims.claimants(map(trials.claim_of, rest))
+            who = "; ".join(each.words for each in found) or "others"
             self._say(f"waiting for {len(rest)} trials of {who}")
         self._waiting = True
         time.sleep(self._poll)
@@ -187,7 +186,7 @@ class _Searcher:
         config = loaded = None
         try:
             config = self._search.config(trial.settings)
-            loaded = self._loaded(config)
+            loaded = self._sharing.of(config)
             results = self._train(
                 config,
                 trials.folder_of(self._workdir, trial.number),
@@ -205,7 +204,8 @@ class _Searcher:
             else:
                 self._say(f"trial {trial.number}: another process has taken it over")
         except Exception as error:
-            self._shared = loaded = None  # memory may be what there was too little of
+            loaded = None
+            self._sharing.forget()  # memory may be what there was too little of
             if isinstance(error, UserError) and isinstance(error.__cause__, Timeout):
                 time.sleep(self._poll)  # its folder is in use without a claim
                 return
@@ -246,14 +246,6 @@ class _Searcher:
         if trial.state is not TrialState.FAILED:
             self._failures = 0
         self._line(trial)
-
-    def _loaded(self, config: Config) -> Any:
-        key = shared_by(config)
-        if self._shared is None or self._shared[0] != key:
-            self._shared = None
-            gc.collect()  # before the next is read: it may be large
-            self._shared = key, self._load(config)
-        return self._shared[1]
 
     def _sweep(self) -> None:
         """Finishes what processes that were killed left of trials that have ended."""
@@ -299,8 +291,7 @@ class _Searcher:
             text += ", the best so far"
         text += f"  {self._seconds[-1]:.0f} s"
         if rest:
-            found = [self._claims.claimant(trials.claim_of(number)) for number in rest]
-            others = {(each.machine, each.process) for each in found if each is not None}
+            others = self._claims.claimants(map(trials.claim_of, rest))
             mean = sum(self._seconds) / len(self._seconds)
             span = datetime.timedelta(seconds=round(mean * len(rest) / (len(others) + 1)))
             text += f"  about {span} left"
