@@ -153,7 +153,13 @@ class Answering:
 
     def decide(self, cosines: Float[np.ndarray, "N C"]) -> Int[np.ndarray, " N"]:
         """The answers, from `cosines`; see `decide`."""
-        return decide(self.scores(cosines) if self.offsets else cosines)
+        return decide(self.ranked(cosines))
+
+    def ranked(self, cosines: Float[np.ndarray, "N C"]) -> Float[np.ndarray, "N C"]:
+        """What the decision goes by: scores where there are offsets, else the cosines as they
+        are.
+        """
+        return self.scores(cosines) if self.offsets else cosines
 
 
 def decide(cosines: Float[np.ndarray, "N C"]) -> Int[np.ndarray, " N"]:

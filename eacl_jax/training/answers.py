@@ -14,7 +14,7 @@ from eacl_jax.model.scores import Answering
 from eacl_jax.recognizer.results import Calibration
 from eacl_jax.training.experiment import Experiment
 from eacl_jax.training.outputs import SPLITS, Outputs, SplitOutputs
-from eacl_jax.training.stage import predictions, score
+from eacl_jax.training.stage import score
 
 ADJUSTMENTS = tuple(number / 20 for number in range(41))
 """Factors of the log prior that are tried on dev."""
@@ -93,9 +93,10 @@ class Answered:
 def answer(experiment: Experiment, reps: Mapping[str, np.ndarray], anchors: np.ndarray) -> Answered:
     """What anchors answer on dev and test, from these splits' representations."""
     adjustment, answering = adjust(experiment, reps, anchors)
-    scores = {split: answering.scores(answering.cosines(reps[split], anchors)) for split in SPLITS}
+    cosines = {split: answering.cosines(reps[split], anchors) for split in SPLITS}
+    scores = {split: answering.scores(found) for split, found in cosines.items()}
     answers = {
-        split: predictions(experiment.task, answering, reps[split], anchors) for split in SPLITS
+        split: experiment.task.decide(answering.ranked(found)) for split, found in cosines.items()
     }
     return Answered(answering, scores, answers, calibrate(experiment, scores, adjustment))
 

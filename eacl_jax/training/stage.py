@@ -82,8 +82,7 @@ def predictions(
     anchors: Float[np.ndarray, "A m"],
 ) -> Int[np.ndarray, " N"]:
     """The answer to each representation, decided as `EmotionRecognizer.answer` does."""
-    cosines = answering.cosines(reps, anchors)
-    return task.decide(answering.scores(cosines) if answering.offsets else cosines)
+    return task.decide(answering.ranked(answering.cosines(reps, anchors)))
 
 
 def _not_finite(tree: Any) -> list[str]:
