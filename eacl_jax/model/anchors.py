@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int
 from eacl_jax.config import AnchorConfig
 from eacl_jax.data.batching import Batch
 from eacl_jax.errors import UserError
+from eacl_jax.model.label_words import mean_by_label
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Beginning:
 
     Attributes:
       labels: the label words, from `label_batch`.
-      encode: label words as a batch -> encodings [C, d], by the pretrained encoder.
+      encode: label words as a batch -> encodings [W, d], by the pretrained encoder.
       readouts: gives the pretrained encoder's readouts [N, d] of the training utterances.
       gold: their labels, [N] in 0..C-1.
       names: of the labels, for messages.
@@ -102,13 +103,19 @@ class Words(Fixed):
 class LiveWords(AnchorSource):
     """Label words, encoded by the weights of the moment, which learn through them."""
 
+    def __init__(self, classes: int) -> None:
+        """`classes`: C."""
+        self._classes = classes
+
     def constants(self, beginning: Beginning) -> dict[str, Any]:
         """See `AnchorSource`."""
         return {"labels": beginning.labels}
 
     def anchors(self, model: Any, params: Any, constants: Mapping[str, Any]) -> Any:
         """See `AnchorSource`."""
-        return model.mapping(model.encode_labels(constants["labels"]))
+        labels = constants["labels"]
+        encodings = mean_by_label(model.encode_labels(labels), labels.labels, self._classes)
+        return model.mapping(encodings)
 
 
 class Learned(AnchorSource):
@@ -182,7 +189,8 @@ class Axes(AnchorSource):
 
 def words(beginning: Beginning) -> Any:
     """Encodings [C, d] of the label words, by the pretrained encoder."""
-    return beginning.encode(beginning.labels)
+    labels = beginning.labels
+    return mean_by_label(beginning.encode(labels), labels.labels, len(beginning.names))
 
 
 def random_vectors(beginning: Beginning) -> Float[np.ndarray, "C d"]:
@@ -239,10 +247,10 @@ def _by_label(beginning: Beginning, least: int) -> list[Float[np.ndarray, "n d"]
     return [readouts[beginning.gold == label] for label in range(len(beginning.names))]
 
 
-def source_of(config: AnchorConfig) -> AnchorSource:
-    """The source that `anchors.source` names."""
+def source_of(config: AnchorConfig, classes: int) -> AnchorSource:
+    """The source that `anchors.source` names, of so many labels."""
     if config.source == "live":
-        return LiveWords()
+        return LiveWords(classes)
     if config.source == "learned":
         return Learned()
     if config.source == "prototypes":

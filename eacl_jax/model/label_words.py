@@ -1,5 +1,8 @@
 """Label words as a batch for the encoder, and whether they and the anchors made of them tell the
 labels apart.
+
+A label may have several words or phrases, with `|` between them: "anger|the customer complains".
+Each is encoded on its own, and the label's encoding is their mean.
 """
 
 import itertools
@@ -9,7 +12,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from eacl_jax.data.batching import Batch, collate, plan
 from eacl_jax.data.prompts import Example
@@ -19,12 +22,54 @@ from eacl_jax.model.scores import host_cosines
 
 log = logging.getLogger(__name__)
 
-_LABELS_AT_ONCE = 8
+LABELS_AT_ONCE = 8
 # Words of the same tokens give anchors of a cosine of 1 to rounding. "anger" and "angry" have 0.987
 # after training on smalltalk with MiniLM, "joy" and "joyful" 0.981, "good news" and "bad news"
 # 0.91.
 EQUAL = 0.9999
 NEARLY_EQUAL = 0.98
+# Beyond it, encoding the labels would take longer than the question.
+MOST_WORDINGS = 16
+
+
+def wordings(words: str, label: str) -> tuple[str, ...]:
+    """The words or phrases of a label, of which there are several where `|` stands between them.
+
+    Raises:
+      UserError: one is empty, they repeat, or there are more than `MOST_WORDINGS`.
+    """
+    each = tuple(part.strip() for part in words.split("|"))
+    if not all(each):
+        raise UserError(
+            f"label {label!r:.60}: nothing stands before or after a '|' in its words {words!r:.80};"
+            " '|' divides several words or phrases of one label."
+        )
+    if len(set(each)) < len(each):
+        raise UserError(f"label {label!r:.60}: its words {words!r:.80} repeat.")
+    if len(each) > MOST_WORDINGS:
+        raise UserError(
+            f"label {label!r:.60} has {len(each)} words or phrases; give {MOST_WORDINGS} at most."
+        )
+    return each
+
+
+def mean_by_label(
+    encodings: Float[Array, "W d"], owners: Int[Array, " W"], classes: int
+) -> Float[Array, "C d"]:
+    """The mean of each label's words or phrases; untouched where each label has one.
+
+    Args:
+      encodings: of all words or phrases, a label's side by side, in anchor order.
+      owners: which label each is of.
+      classes: C.
+    """
+    if len(encodings) == classes:
+        return encodings
+    counts = jnp.zeros(classes, encodings.dtype).at[owners].add(1)
+    return (
+        jnp.zeros((classes, encodings.shape[1]), encodings.dtype).at[owners].add(encodings)
+        / counts[:, None]
+    )
 
 
 def label_batch(tokenizer: Any, taxonomy: Taxonomy) -> Batch:
@@ -32,7 +77,8 @@ def label_batch(tokenizer: Any, taxonomy: Taxonomy) -> Batch:
     and last tokens.
 
     Returns:
-      Batch with R = N = C, in anchor order.
+      Batch with R = N = W, the number of words or phrases of all labels, in anchor order; its
+      `labels` say which label each is of.
     """
     examples = _label_examples(tokenizer, taxonomy)
     lengths = [len(e.tokens) for e in examples]
@@ -48,16 +94,16 @@ def label_batches(tokenizer: Any, taxonomy: Taxonomy) -> Iterator[tuple[Batch, i
     yields (batch, how many of its rows count).
     """
     examples = _label_examples(tokenizer, taxonomy)
-    for start in range(0, len(examples), _LABELS_AT_ONCE):
-        some = examples[start : start + _LABELS_AT_ONCE]
-        filled = [*some, *[some[0]] * (_LABELS_AT_ONCE - len(some))]
+    for start in range(0, len(examples), LABELS_AT_ONCE):
+        some = examples[start : start + LABELS_AT_ONCE]
+        filled = [*some, *[some[0]] * (LABELS_AT_ONCE - len(some))]
         lengths = [len(e.tokens) for e in filled]
         # Whole steps of length, however short the words are.
         yield (
             collate(
                 filled,
-                _LABELS_AT_ONCE,
-                plan(lengths, _LABELS_AT_ONCE, layout="padded", max_tokens=10**9),
+                LABELS_AT_ONCE,
+                plan(lengths, LABELS_AT_ONCE, layout="padded", max_tokens=10**9),
             ),
             len(some),
         )
@@ -75,14 +121,14 @@ def check_words(tokenizer: Any, taxonomy: Taxonomy) -> tuple[str, ...]:
         emoji, or a script that the tokenizer does not know. All of them would have one anchor, and
         the first would always be the answer.
     """
-    same: dict[tuple[int, ...], list[str]] = {}
+    same: dict[frozenset[tuple[int, ...]], list[str]] = {}
     unknown = []
     words = dict(zip(taxonomy.labels, taxonomy.words, strict=True))
-    for label, ids in zip(
-        words, _tokenized(tokenizer, taxonomy, add_special_tokens=False), strict=True
-    ):
-        same.setdefault(tuple(ids), []).append(label)
-        if ids and 2 * ids.count(tokenizer.unk_token_id) > len(ids):
+    owners, tokens = _tokenized(tokenizer, taxonomy, add_special_tokens=False)
+    for index, label in enumerate(words):
+        of_label = [ids for owner, ids in zip(owners, tokens, strict=True) if owner == index]
+        same.setdefault(frozenset(map(tuple, of_label)), []).append(label)
+        if any(ids and 2 * ids.count(tokenizer.unk_token_id) > len(ids) for ids in of_label):
             unknown.append(label)
     alike = [
         " and ".join(f"{label!r} ({words[label]!r})" for label in labels)
@@ -170,16 +216,23 @@ def _label_examples(tokenizer: Any, taxonomy: Taxonomy) -> list[Example]:
         Example(
             np.array(ids, np.int32),
             readout=0,
-            label=index,
-            dialogue=taxonomy.labels[index],
+            label=owner,
+            dialogue=taxonomy.labels[owner],
             utterance=0,
         )
-        for index, ids in enumerate(_tokenized(tokenizer, taxonomy))
+        for owner, ids in zip(*_tokenized(tokenizer, taxonomy), strict=True)
     ]
 
 
-def _tokenized(tokenizer: Any, taxonomy: Taxonomy, **how: Any) -> list[list[int]]:
-    """Ids of the label words. "[MASK]" in one is text, as in an utterance."""
+def _tokenized(tokenizer: Any, taxonomy: Taxonomy, **how: Any) -> tuple[list[int], list[list[int]]]:
+    """Which label each word or phrase is of, and its ids. "[MASK]" in one is text, as in an
+    utterance.
+    """
+    owned = [
+        (index, wording)
+        for index, (label, words) in enumerate(zip(taxonomy.labels, taxonomy.words, strict=True))
+        for wording in wordings(words, label)
+    ]
     how = {
         "split_special_tokens": True,
         "truncation": False,
@@ -187,7 +240,8 @@ def _tokenized(tokenizer: Any, taxonomy: Taxonomy, **how: Any) -> list[list[int]
         "verbose": False,
         **how,
     }
-    return tokenizer(list(taxonomy.words), **how)["input_ids"]
+    texts = [wording for _, wording in owned]
+    return [owner for owner, _ in owned], tokenizer(texts, **how)["input_ids"]
 
 
 def mean_over_tokens(hidden: Float[Array, "C L D"], segment_ids: Array) -> Float[Array, "C D"]:

@@ -71,7 +71,7 @@ class Passes:
             yield rows, length
 
     def encode_labels(self, params: Any, labels: Batch) -> jax.Array:
-        """Label encodings [C, d] by the encoder's current weights."""
+        """Encodings [W, d] of the label words by the encoder's current weights."""
         return self._encode_labels(params, put(labels, replicated(self._mesh)))
 
     def map(self, params: Any, encodings: jax.Array) -> jax.Array:

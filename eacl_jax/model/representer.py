@@ -85,9 +85,9 @@ class Representer(nnx.Module):
         """Mapped representations of the examples, without dropout."""
         return self.mapping(self.read(batch))
 
-    def encode_labels(self, labels: Batch) -> Float[Array, "C d"]:
+    def encode_labels(self, labels: Batch) -> Float[Array, "W d"]:
         """Mean hidden state over each label word's tokens, without dropout; `labels` comes from
-        `label_words.label_batch`.
+        `label_words.label_batch`, and `label_words.mean_by_label` makes of them one a label.
         """
         return mean_over_tokens(self._encode(labels), labels.segment_ids)
 

@@ -23,7 +23,13 @@ from eacl_jax.errors import UserError
 from eacl_jax.files import whole
 from eacl_jax.files.checksum import sha256_of
 from eacl_jax.model.calibration import fit_temperature, probabilities
-from eacl_jax.model.label_words import check_anchors, check_words, label_batches
+from eacl_jax.model.label_words import (
+    LABELS_AT_ONCE,
+    check_anchors,
+    check_words,
+    label_batches,
+    mean_by_label,
+)
 from eacl_jax.model.mesh import keep_or_put, make_mesh, replicated
 from eacl_jax.model.passes import Passes
 from eacl_jax.model.representer import Representer
@@ -340,8 +346,9 @@ class EmotionRecognizer:
         Args:
           labels: the word or phrase of each label, `{"gratitude": "grateful"}`,
             `["gratitude=grateful", "anger"]` or `"gratitude=grateful,anger"`; a label alone is its
-            own word. At least two. The closer they are to what training told apart, the better the
-            answers.
+            own word. Several words or phrases of one label, with `|` between them, are encoded
+            each on its own, and their mean counts: "gratitude=grateful|says thank you". At least
+            two labels. The closer they are to what training told apart, the better the answers.
 
         Raises:
           UserError: this recognizer's anchors were not made of words; or labels or words are
@@ -595,19 +602,25 @@ class EmotionRecognizer:
                 "encoder": nnx.to_pure_dict(nnx.state(self._label_encoder(), nnx.Param)),
             }
         longest = self.settings.prompt.max_tokens
-        mapped = []
+        encoded, owners = [], []
         for batch, count in label_batches(self.tokenizer, taxonomy):
             if batch.tokens.shape[1] > round_up(longest, LENGTH_STEP):
                 raise UserError(
                     f"the words of a label are longer than the {longest} tokens that the encoder is"
                     " given; shorten them."
                 )
-            mapped.append(
-                np.asarray(self._encoding.map(params, self._encoding.encode_labels(params, batch)))[
-                    :count
-                ]
-            )
-        return np.concatenate(mapped)
+            encoded.append(np.asarray(self._encoding.encode_labels(params, batch))[:count])
+            owners.append(batch.labels[:count])
+        encodings = np.asarray(
+            mean_by_label(np.concatenate(encoded), np.concatenate(owners), len(taxonomy))
+        )
+        # In pieces of one size, so that labels of any number are compiled once.
+        missing = -len(encodings) % LABELS_AT_ONCE
+        pieces = np.pad(encodings, ((0, missing), (0, 0))).reshape(
+            -1, LABELS_AT_ONCE, encodings.shape[1]
+        )
+        mapped = [np.asarray(self._encoding.map(params, piece)) for piece in pieces]
+        return np.concatenate(mapped)[: len(taxonomy)]
 
     def _changed(self, settings: Settings, anchors: dict[str, np.ndarray]) -> "EmotionRecognizer":
         changed = object.__new__(

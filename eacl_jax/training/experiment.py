@@ -132,7 +132,7 @@ class Experiment:
         config = self.config
         if config.classifies:
             return Axes(len(self.corpus.taxonomy))
-        return source_of(config.anchors)
+        return source_of(config.anchors, len(self.corpus.taxonomy))
 
     @property
     def beginning(self) -> Beginning:

@@ -1,6 +1,7 @@
 """Where anchors come from, by hand; and how several a label answer."""
 
 import collections
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -25,13 +26,20 @@ class Doubles:
         return 2 * x
 
     def encode_labels(self, labels):
-        return labels + 1
+        return labels.encodings + 1
 
 
-def beginning(readouts=None, gold=GOLD, seed=0):
+class Labels(NamedTuple):
+    """Of a batch of label words, what they encode to and which label each is of."""
+
+    encodings: np.ndarray
+    labels: np.ndarray
+
+
+def beginning(readouts=None, gold=GOLD, seed=0, labels=None):
     return Beginning(
-        labels=WORDS,
-        encode=lambda labels: labels,
+        labels=labels or Labels(WORDS, np.arange(len(WORDS))),
+        encode=lambda labels: labels.encodings,
         readouts=lambda: readouts,
         gold=gold,
         names=NAMES,
@@ -41,7 +49,7 @@ def beginning(readouts=None, gold=GOLD, seed=0):
 
 
 def made(source, start, **settings):
-    chosen = source_of(AnchorConfig(source=source, **settings))
+    chosen = source_of(AnchorConfig(source=source, **settings), len(NAMES))
     constants = chosen.constants(start)
     return np.asarray(chosen.anchors(Doubles(), chosen.parameters(start), constants))
 
@@ -50,6 +58,14 @@ def test_words_live_and_learned_begin_as_words():
     np.testing.assert_allclose(made("words", beginning()), 2 * WORDS)
     np.testing.assert_allclose(made("learned", beginning()), 2 * WORDS)
     np.testing.assert_allclose(made("live", beginning()), 2 * (WORDS + 1))
+
+
+def test_several_words_of_a_label_are_averaged():
+    owners = np.array([0, *range(len(WORDS))])
+    several = Labels(np.concatenate([3 * WORDS[:1], WORDS]), owners)
+    means = np.concatenate([2 * WORDS[:1], WORDS[1:]])
+    np.testing.assert_allclose(made("words", beginning(labels=several)), 2 * means, rtol=1e-5)
+    np.testing.assert_allclose(made("live", beginning(labels=several)), 2 * (means + 1), rtol=1e-5)
 
 
 def test_random_ones_are_as_long_as_words_and_depend_on_the_seed():

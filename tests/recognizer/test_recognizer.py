@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from eacl_jax.data.inputs import read_dialogues
-from eacl_jax.dialogue import Dialogue, Utterance
+from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.model import label_words
+from eacl_jax.model.label_words import label_batch
 from eacl_jax.model.scores import Answering, host_cosines, scores
 from eacl_jax.model.task import SingleLabel
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
@@ -258,6 +259,17 @@ def test_own_labels_are_told_by_their_words(recognizer):
     assert len(many.predict(CHAT)[0].probabilities) == 20
 
 
+def test_several_words_of_a_label_are_encoded_each_and_averaged(recognizer):
+    words = [*("good " * i + "day" for i in range(1, 10)), "joy", "rude"]
+    alone = Taxonomy(tuple(map(str, range(len(words)))), tuple(words))
+    encode = recognizer._encoding.encode_labels
+    encodings = np.asarray(encode(recognizer.params, label_batch(recognizer.tokenizer, alone)))
+    means = np.stack([encodings[:9].mean(axis=0), encodings[9:].mean(axis=0)])
+    expected = np.asarray(recognizer._encoding.map(recognizer.params, means))
+    own = recognizer.with_labels({"day": "|".join(words[:9]), "mixed": " joy | rude"})
+    np.testing.assert_allclose(own.anchors["stage_two"], expected, atol=1e-5)
+
+
 def test_own_labels_do_not_come_from_the_trained_encoder(tmp_path):
     """Training moves the encoder; label words are encoded by the one that it began with."""
     trained = make_recognizer(tmp_path, shift=0.5)
@@ -300,6 +312,13 @@ def test_a_label_word_that_the_tokenizer_does_not_know_is_named(recognizer, capl
         ),
         ("a=joy, b=anger, c=joy", r"'a' \('joy'\) and 'c' \('joy'\)"),
         (["👍", "👎"], "labels cannot be told apart"),
+        ("a=joy|glad,b=glad|joy", "labels cannot be told apart"),
+        (
+            "a=joy|,b=anger",
+            r"label 'a': nothing stands before or after a '\|' in its words 'joy\|'",
+        ),
+        ("a=joy|joy,b=anger", r"label 'a': its words 'joy\|joy' repeat"),
+        ({"a": "|".join(map(str, range(17))), "b": "anger"}, "has 17 words or phrases; give 16"),
         ({"a": "<mask>", "b": "< mask >"}, "labels cannot be told apart"),
     ],
 )
