@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Float, Int
@@ -609,18 +610,19 @@ class EmotionRecognizer:
                     f"the words of a label are longer than the {longest} tokens that the encoder is"
                     " given; shorten them."
                 )
-            encoded.append(np.asarray(self._encoding.encode_labels(params, batch))[:count])
+            encoded.append(self._encoding.encode_labels(params, batch)[:count])
             owners.append(batch.labels[:count])
-        encodings = np.asarray(
-            mean_by_label(np.concatenate(encoded), np.concatenate(owners), len(taxonomy))
+        classes = len(taxonomy)
+        encodings = mean_by_label(
+            jnp.concatenate(encoded), jnp.asarray(np.concatenate(owners)), classes
         )
         # In pieces of one size, so that labels of any number are compiled once.
-        missing = -len(encodings) % LABELS_AT_ONCE
-        pieces = np.pad(encodings, ((0, missing), (0, 0))).reshape(
-            -1, LABELS_AT_ONCE, encodings.shape[1]
-        )
-        mapped = [np.asarray(self._encoding.map(params, piece)) for piece in pieces]
-        return np.concatenate(mapped)[: len(taxonomy)]
+        filled = jnp.pad(encodings, ((0, -classes % LABELS_AT_ONCE), (0, 0)))
+        mapped = [
+            np.asarray(self._encoding.map(params, filled[start : start + LABELS_AT_ONCE]))
+            for start in range(0, classes, LABELS_AT_ONCE)
+        ]
+        return np.concatenate(mapped)[:classes]
 
     def _changed(self, settings: Settings, anchors: dict[str, np.ndarray]) -> "EmotionRecognizer":
         changed = object.__new__(
