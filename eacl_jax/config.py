@@ -48,6 +48,9 @@ class DataConfig:
     corpus: Literal["smalltalk", "meld", "emorynlp", "iemocap", "dailydialog", "custom"] = (
         "smalltalk"
     )
+    # Of the built-in corpus, which has two: 1 is what it was before 2026-11-26. Runs that name none
+    # in their config.json are of 1.
+    version: int = bounded(2, at_least=1, at_most=2)
     # Folder that holds the corpus' own files (or a folder named like the corpus with them). Empty:
     # downloaded where its owners publish it openly.
     dir: str = ""
@@ -447,6 +450,12 @@ def _impossible(config: Config) -> list[str]:
             f"must give one word or phrase for each of the {len(labels)} {named}",
             config.data.words,
         )
+    need(
+        config.data.corpus == "smalltalk" or config.data.version == DataConfig.version,
+        "data.version",
+        f'is for data.corpus="smalltalk" only; leave it at {DataConfig.version}',
+        config.data.version,
+    )
     files = {split: getattr(config.data, split) for split in ("train", "dev", "test")}
     if config.data.corpus == "custom":
         need(

@@ -1,4 +1,4 @@
-"""smalltalk: the small corpus of everyday conversations that comes with the package."""
+"""smalltalk: the corpus of everyday conversations that comes with the package."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +11,9 @@ from eacl_jax.corpora.jsonlines import read_dialogues
 from eacl_jax.dialogue import SPLITS
 from eacl_jax.errors import UserError
 
+# Of the versions that `data.version` names.
+_FOLDERS = {1: "version_1", 2: ""}
+
 
 class Smalltalk(CorpusBuilder):
     """Builder of the built-in corpus, from the package's JSONL files."""
@@ -21,10 +24,8 @@ class Smalltalk(CorpusBuilder):
     @classmethod
     def from_config(cls, data: DataConfig, cache_dir: Path) -> Self:
         """Takes the files of the installed package."""
-        del data
-        files = {
-            split: Path(__file__).parent / "smalltalk_data" / f"{split}.jsonl" for split in SPLITS
-        }
+        folder = Path(__file__).parent / "smalltalk_data" / _FOLDERS[data.version]
+        files = {split: folder / f"{split}.jsonl" for split in SPLITS}
         if missing := [str(path) for path in files.values() if not path.is_file()]:
             raise UserError(
                 f"the installed package lacks {', '.join(missing)}; install eacl_jax again."
