@@ -116,6 +116,15 @@ def test_what_a_classifier_alone_has_no_use_for_is_refused(group, name, value):
         Config.from_mapping(mapping)
 
 
+def test_only_the_built_in_corpus_has_versions():
+    mapping = Config().to_dict()
+    mapping["data"].update(corpus="smalltalk", version=1)
+    assert Config.from_mapping(mapping).data.version == 1
+    mapping["data"]["corpus"] = "meld"
+    with pytest.raises(UserError, match='is for data.corpus="smalltalk" only; leave it at 2'):
+        Config.from_mapping(mapping)
+
+
 @pytest.mark.parametrize(
     ("place", "value", "told"),
     [
@@ -126,6 +135,7 @@ def test_what_a_classifier_alone_has_no_use_for_is_refused(group, name, value):
         (("data", "labels"), "joy", "expected a tuple of strings"),
         (("data",), "meld", "expected a group of settings"),
         (("encoder", "path"), "", "config.encoder.path"),
+        (("data", "version"), 3, "config.data.version"),
         (("data", "corpus"), "custom", 'must each name a file when data.corpus is "custom"'),
         (("data", "train"), "a.jsonl", 'are for data.corpus="custom" only'),
         (("evaluation", "primary"), "micro_f1", "evaluation.excluded_label"),

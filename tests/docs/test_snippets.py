@@ -57,7 +57,7 @@ def test_a_corpus_of_the_how_to_can_be_loaded(project, monkeypatch, tmp_path):
     (code,) = blocks("docs/how-to/new-corpus.md", "python")
     exec(compile(code, "docs/how-to/new-corpus.md", "exec"), names)
     data = DataConfig(dir=str(ROOT / "eacl_jax" / "corpora" / "smalltalk_data"))
-    assert len(names["Podcasts"].from_config(data, tmp_path).dialogues()["train"]) == 160  # type: ignore[attr-defined]
+    assert len(names["Podcasts"].from_config(data, tmp_path).dialogues()["train"]) == 654  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("page", PAGES)
