@@ -121,7 +121,7 @@ def test_only_the_built_in_corpus_has_versions():
     mapping["data"].update(corpus="smalltalk", version=1)
     assert Config.from_mapping(mapping).data.version == 1
     mapping["data"]["corpus"] = "meld"
-    with pytest.raises(UserError, match='is for data.corpus="smalltalk" only; leave it at 2'):
+    with pytest.raises(UserError, match=r'is for data\.corpus="smalltalk" only; leave it at 2'):
         Config.from_mapping(mapping)
 
 

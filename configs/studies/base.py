@@ -37,6 +37,8 @@ _ON_A_CPU = {
     "stage_one.head_lr": 4e-4,
     "stage_one.batch_size": 64,
     "stage_one.lr_decay": 0.5,
+    "stage_two.lr": 1e-4,
+    "stage_two.epochs": 10,
 }
 _TINY = {
     "data.max_dialogues": 16,  # with three utterances of each label at least
