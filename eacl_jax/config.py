@@ -72,9 +72,9 @@ class DataConfig:
     # files, or in `labels`); the last equals sign divides a row. Emotions become their group, and
     # the groups are the labels, in the order in which the rows first name them. Empty: no groups.
     groups: tuple[str, ...] = ()
-    # The word or phrase that encodes each label, in the order of `labels`, which then must be
-    # given; with `groups`, that of each group, in their order. Empty: the labels (or groups)
-    # themselves.
+    # The word or phrase that encodes each label, or several with `|` between them, in the order of
+    # `labels`, which then must be given; with `groups`, that of each group, in their order. Empty:
+    # the labels (or groups) themselves.
     words: tuple[str, ...] = ()
     # At most this many dialogues a split, 0 for all: for trying things out.
     max_dialogues: int = bounded(0, at_least=0)
