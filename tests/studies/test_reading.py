@@ -345,11 +345,12 @@ def test_shared_arguments(tmp_path):
     )
     assert (study.corpora, study.seeds) == (("smalltalk", "meld"), (0, 1))
     talk, meld = study.cells[0].config, study.cells[2].config
-    assert (talk.data.dir, talk.prompt.max_tokens, talk.stage_one.encoder_lr) == ("", 96, 3e-4)
+    assert (talk.data.dir, talk.prompt.max_tokens, talk.stage_one.encoder_lr) == ("", 64, 1.5e-4)
     assert (meld.data.dir, meld.data.corpus) == (str(tmp_path), "meld")
     assert (meld.prompt.max_tokens, meld.prompt.max_past) == (128, 4)
     assert (meld.stage_one.encoder_lr, meld.stage_one.head_lr) == (1e-4, 4e-4)
     assert (meld.stage_one.batch_size, meld.stage_one.lr_decay) == (64, 0.5)
+    assert (meld.stage_two.lr, meld.stage_two.epochs) == (1e-4, 10)  # the paper's
 
     paper = read_study(shared("corpus=meld,paper,encoder=x/y"))
     config = paper.cells[0].config

@@ -27,7 +27,7 @@ COUNTS = np.array([5, 2, 1])
 RARE = LossConfig(balanced=True, class_weight=0.5, focal=2.0, logit_adjustment=1.0)
 ENCODINGS = np.random.default_rng(0).normal(size=(6, 16)).astype(np.float32)
 CASES = {
-    "live": (LiveWords(), LossConfig(), 1),
+    "live": (LiveWords(3), LossConfig(), 1),
     "clusters": (Fixed(lambda _: ENCODINGS), LossConfig(), 2),
     "learned, rare labels": (Learned(), RARE, 1),
     "prototypes": (Prototypes(8), LossConfig(use_anchors=False, ce_weight=0.0), 1),
