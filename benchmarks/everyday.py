@@ -4,7 +4,7 @@
 
 Lines: tests/e2e/everyday.jsonl, 20 conversations of 5 lines, each with the emotions that a person
 would accept, written before any recognizer was asked. Labels: tests/e2e/own_labels.jsonl, five
-labels a set, ten lines each, answered from one word a label, from that word and a phrase, and with
+labels and ten lines a set, answered from one word a label, from that word and a phrase, and with
 20 annotated lines. Three of its sets ("choose") were there to choose what is done with words; the
 other four measure it.
 """

@@ -5,7 +5,8 @@
 `make quickstart` installs what it needs and runs it. Trained are layers 4 to 6 of MiniLM and the
 heads. Test weighted F1, seed 0: 58.96 after stage one and 62.81 after stage two, 28.17 for always
 "neutral"; BUILD_NOTES.md has the rest, and what else was tried on dev. Stage two's rate is thirty
-times the paper's: anchors answer as if labels were equally frequent, until it has moved them.
+times the paper's: until stage two has moved them, anchors answer as if all labels were equally
+frequent.
 """
 
 from ml_collections import ConfigDict

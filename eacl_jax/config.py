@@ -345,6 +345,19 @@ class Config:
             raise UserError("the configuration cannot be used:\n  " + "\n  ".join(problems))
         return config
 
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> "Config":
+        """`from_mapping` of what a run or study has written, perhaps before there was all that is
+        set today: smalltalk without a version is the first.
+
+        Raises:
+          UserError: as `from_mapping`.
+        """
+        data = record.get("data")
+        if isinstance(data, Mapping) and data.get("corpus") == "smalltalk":
+            record = {**record, "data": {"version": 1, **data}}
+        return cls.from_mapping(record)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain nested dict; tuples stay tuples."""
         return dataclasses.asdict(self)

@@ -9,7 +9,7 @@ from eacl_jax.config import DataConfig
 from eacl_jax.corpora.checks import annotated, check_emotions, warn_about
 from eacl_jax.corpora.found import Found
 from eacl_jax.corpora.groups import Groups
-from eacl_jax.corpora.labels import check_spellings, clean_label
+from eacl_jax.corpora.labels import check_spellings, clean_label, word_of
 from eacl_jax.dialogue import Corpus, Taxonomy
 from eacl_jax.errors import UserError
 from eacl_jax.files import local
@@ -53,11 +53,12 @@ def load(data: DataConfig) -> Corpus:
             everything, [clean_label(label) for label in data.labels], "config.data.labels"
         )
     labels = _labels(data, builder.LABELS, splits["train"])
-    taxonomy = Taxonomy(labels, labels if data.groups else data.words or labels)
+    own = tuple(map(word_of, labels))
+    taxonomy = Taxonomy(labels, own if data.groups else data.words or own)
     check_emotions(splits, taxonomy)
     if data.groups:
         groups = Groups.of_rows(data.groups, labels)
-        taxonomy = Taxonomy(groups.names, data.words or groups.names)
+        taxonomy = Taxonomy(groups.names, data.words or tuple(map(word_of, groups.names)))
         splits = {split: groups.put(found) for split, found in splits.items()}
     warn_about(splits, taxonomy)
     if data.max_dialogues:

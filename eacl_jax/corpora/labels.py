@@ -37,6 +37,11 @@ def clean_label(label: str) -> str:
     return _BLANKS.sub(" ", unicodedata.normalize("NFC", label)).strip()
 
 
+def word_of(label: str) -> str:
+    """The word of a label that is given none: itself, but for `|`, which would divide several."""
+    return " ".join(label.replace("|", " ").split()) if "|" in label else label
+
+
 def read_label(value: Any, where: str) -> str | None:
     """The label that a cell or a JSON value gives; None for an empty one.
 

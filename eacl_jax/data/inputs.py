@@ -27,7 +27,7 @@ from eacl_jax.corpora.forms import (
     read_utterance,
     read_utterances,
 )
-from eacl_jax.corpora.labels import clean_label
+from eacl_jax.corpora.labels import clean_label, word_of
 from eacl_jax.corpora.transcripts import (
     NOBODY,
     check_utterance,
@@ -176,7 +176,7 @@ def _label(item: Any, where: str) -> tuple[Any, Any]:
             f"{where}: {item!r:.60} is neither LABEL=WORD nor LABEL; give them as"
             " gratitude=grateful,anger."
         )
-    return name, words or name
+    return name, words or word_of(name)
 
 
 def _names_a_file(text: str) -> bool:

@@ -5,7 +5,7 @@ from jaxtyping import Float, Int
 from scipy.special import log_softmax, softmax
 
 BINS = 15
-# Nats. Chosen on smalltalk's dev split: temperatures fitted to 1 to 200 of its utterances, from
+# Nats. Chosen on smalltalk 1's dev split: temperatures fitted to 1 to 200 of its utterances, from
 # four starts, on the others.
 HOLD = 4.0
 # e^-10 to e^10: scores of a model that tells little apart differ by thousandths, and may still be

@@ -28,7 +28,7 @@ LABELS_AT_ONCE = 8
 # 0.91.
 EQUAL = 0.9999
 NEARLY_EQUAL = 0.98
-# Beyond it, encoding the labels would take longer than the question.
+# A mean of more says less and less of each.
 MOST_WORDINGS = 16
 
 
@@ -36,7 +36,7 @@ def wordings(words: str, label: str) -> tuple[str, ...]:
     """The words or phrases of a label, of which there are several where `|` stands between them.
 
     Raises:
-      UserError: one is empty, they repeat, or there are more than `MOST_WORDINGS`.
+      UserError: one is empty, or there are more than `MOST_WORDINGS`.
     """
     each = tuple(part.strip() for part in words.split("|"))
     if not all(each):
@@ -44,8 +44,6 @@ def wordings(words: str, label: str) -> tuple[str, ...]:
             f"label {label!r:.60}: nothing stands before or after a '|' in its words {words!r:.80};"
             " '|' divides several words or phrases of one label."
         )
-    if len(set(each)) < len(each):
-        raise UserError(f"label {label!r:.60}: its words {words!r:.80} repeat.")
     if len(each) > MOST_WORDINGS:
         raise UserError(
             f"label {label!r:.60} has {len(each)} words or phrases; give {MOST_WORDINGS} at most."
@@ -119,7 +117,7 @@ def check_words(tokenizer: Any, taxonomy: Taxonomy) -> tuple[str, ...]:
     Raises:
       UserError: the words of some labels are the same tokens: one word twice or in other capitals,
         emoji, or a script that the tokenizer does not know. All of them would have one anchor, and
-        the first would always be the answer.
+        the first would always be the answer. Or so are two words of one label.
     """
     same: dict[frozenset[tuple[int, ...]], list[str]] = {}
     unknown = []
@@ -127,7 +125,13 @@ def check_words(tokenizer: Any, taxonomy: Taxonomy) -> tuple[str, ...]:
     owners, tokens = _tokenized(tokenizer, taxonomy, add_special_tokens=False)
     for index, label in enumerate(words):
         of_label = [ids for owner, ids in zip(owners, tokens, strict=True) if owner == index]
-        same.setdefault(frozenset(map(tuple, of_label)), []).append(label)
+        read = frozenset(map(tuple, of_label))
+        if len(read) < len(of_label):
+            raise UserError(
+                f"label {label!r:.60}: some of its words {words[label]!r:.80} are the same tokens"
+                " to the encoder; leave one of them out."
+            )
+        same.setdefault(read, []).append(label)
         if any(ids and 2 * ids.count(tokenizer.unk_token_id) > len(ids) for ids in of_label):
             unknown.append(label)
     alike = [

@@ -147,9 +147,11 @@ def _labels(settings: Settings) -> str:
         return f"## Labels\n\n{about}\n\n" + _table(
             ("label",), ([label] for label in settings.labels)
         )
-    rows = zip(settings.labels, settings.words, strict=True)
-    return "## Labels\n\nEach anchor began as the encoding of its label's word.\n\n" + _table(
-        ("label", "word"), rows
+    several = any("|" in words for words in settings.words)
+    about = "encoding of its label's word" if not several else "mean encoding of its label's words"
+    told = (words.replace("|", ", ") for words in settings.words)
+    return f"## Labels\n\nEach anchor began as the {about}.\n\n" + _table(
+        ("label", "words" if several else "word"), zip(settings.labels, told, strict=True)
     )
 
 

@@ -257,7 +257,7 @@ def _read(workdir: Path) -> dict[str, Any] | None:
 
 def _config(workdir: Path, values: Any) -> Config:
     try:
-        return Config.from_mapping(values)
+        return Config.from_record(values)
     except (UserError, TypeError, AttributeError) as error:
         raise UserError(f"{workdir / STUDY} was written by another version: {error}") from error
 

@@ -125,10 +125,8 @@ def read_config(workdir: Path) -> Config:
     found = read_json(file, "restore it, or delete the folder and train again")
     if "format" in found and (workdir.parent / CONFIG).exists():
         raise UserError(f"{workdir} is a model's folder; name that of its run, {workdir.parent}.")
-    if isinstance(data := found.get("data"), dict) and data.get("corpus") == "smalltalk":
-        data.setdefault("version", 1)  # it had one only
     try:
-        return Config.from_mapping(found)
+        return Config.from_record(found)
     except UserError as error:
         raise UserError(f"{file} was not written by this version for a run: {error}") from error
 

@@ -270,6 +270,12 @@ def test_several_words_of_a_label_are_encoded_each_and_averaged(recognizer):
     np.testing.assert_allclose(own.anchors["stage_two"], expected, atol=1e-5)
 
 
+def test_a_label_that_is_its_own_word_is_not_divided(recognizer):
+    own = recognizer.with_labels(["joy|rude", "rude|joy", "anger"])
+    assert own.labels == ("joy|rude", "rude|joy", "anger")
+    assert own.settings.words == ("joy rude", "rude joy", "anger")
+
+
 def test_own_labels_do_not_come_from_the_trained_encoder(tmp_path):
     """Training moves the encoder; label words are encoded by the one that it began with."""
     trained = make_recognizer(tmp_path, shift=0.5)
@@ -317,7 +323,8 @@ def test_a_label_word_that_the_tokenizer_does_not_know_is_named(recognizer, capl
             "a=joy|,b=anger",
             r"label 'a': nothing stands before or after a '\|' in its words 'joy\|'",
         ),
-        ("a=joy|joy,b=anger", r"label 'a': its words 'joy\|joy' repeat"),
+        ("a=joy|joy,b=anger", r"label 'a': some of its words 'joy\|joy' are the same tokens"),
+        ("a=joy|Joy,b=anger", r"label 'a': some of its words 'joy\|Joy' are the same tokens"),
         ({"a": "|".join(map(str, range(17))), "b": "anger"}, "has 17 words or phrases; give 16"),
         ({"a": "<mask>", "b": "< mask >"}, "labels cannot be told apart"),
     ],

@@ -225,6 +225,7 @@ MISTAKES = {
         "labels",
         "longer than the 100 characters",
     ),
+    "too many words of labels": (asking(labels="a=b|c|d,e=f|g"), 413, "labels", "words of labels"),
     "too many labels in a text": (asking(labels="a,b\nc,d\re"), 413, "labels", "limit is 4"),
     "long unknown": (
         asking(on_long="split"),

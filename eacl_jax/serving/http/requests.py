@@ -121,7 +121,9 @@ def labels_of(asked: dict[str, str] | list[str] | str, limits: Limits) -> dict[s
         Taxonomy(tuple(labels), tuple(labels.values()))
     except UserError as error:
         raise unusable(error) from error
-    if long := [each for pair in labels.items() for each in pair if len(each) > LONGEST_NAME]:
+    wordings = [part for words in labels.values() for part in words.split("|")]
+    _within(len(wordings), limits.labels, "words of labels", "labels")
+    if long := [each for each in (*labels, *wordings) if len(each) > LONGEST_NAME]:
         message = (
             f"labels: {long[0]!r:.60} is longer than the {LONGEST_NAME} characters that labels and"
             " words may have."

@@ -157,7 +157,8 @@ Labels = Annotated[
         description=(
             "Labels of your own, each with a word or phrase that says what it means; by default the"
             " model's labels. Also as a list of `gratitude=grateful`, `gratitude: grateful` or"
-            " `gratitude`, or these in one text, with commas or line ends between them."
+            " `gratitude`, or these in one text, with commas or line ends between them. Several"
+            " words or phrases of one label have `|` between them: `complaint=annoyed|complains`."
         ),
         examples=[
             {"gratitude": "grateful", "complaint": "annoyed"},
@@ -295,7 +296,9 @@ class PredictAnswer(BaseModel):
     """The dialogues in the request's order."""
 
     labels: list[str] = Field(description="All that could be answered.")
-    words: dict[str, str] = Field(description="The word or phrase behind each label.")
+    words: dict[str, str] = Field(
+        description="The word or phrase behind each label; `|` divides several."
+    )
     warnings: list[str] = Field(
         description=(
             "What was found in labels of your own: words that the model does not know, or meanings"
@@ -311,7 +314,9 @@ class SaidAnswer(BaseModel):
     conversation: str
     index: int = Field(description="Of the utterance in the conversation, from 0.")
     labels: list[str] = Field(description="All that could be answered.")
-    words: dict[str, str] = Field(description="The word or phrase behind each label.")
+    words: dict[str, str] = Field(
+        description="The word or phrase behind each label; `|` divides several."
+    )
     warnings: list[str] = Field(description="As of `PredictAnswer`.")
     utterance: AnsweredUtterance
 
@@ -339,7 +344,9 @@ class ModelAnswer(BaseModel):
 
     name: str
     labels: list[str]
-    words: dict[str, str] = Field(description="The word or phrase behind each label.")
+    words: dict[str, str] = Field(
+        description="The word or phrase behind each label; `|` divides several."
+    )
     max_tokens: int = Field(
         description="Longest prompt: an utterance and as much of its past as fits."
     )

@@ -70,7 +70,7 @@ function tellModel() {
 /** A label, and the word behind it where that is another one of the reader's own. */
 function withWord(label) {
   const word = own === null ? label : shown.words.get(label);
-  return [html("bdi", {}, label), ...(word === label ? [] : [": ", html("bdi", {}, word)])];
+  return [html("bdi", {}, label), ...(word === label ? [] : [": ", html("bdi", {}, word.replaceAll("|", ", "))])];
 }
 
 function trust() {

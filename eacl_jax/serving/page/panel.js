@@ -90,7 +90,7 @@ function row(utterance, label, words, hues) {
       "th",
       { scope: "row" },
       html("bdi", {}, label),
-      ...(word === label ? [] : [html("small", {}, "anchor: ", html("bdi", {}, word))]),
+      ...(word === label ? [] : [html("small", {}, "anchor: ", html("bdi", {}, word.replaceAll("|", ", ")))]),
     ),
     html("td", {}, html("div", { class: "share" }, bar, html("span", { class: "number" }, percent(share)))),
     html("td", { class: "number" }, cosine(utterance.cosines[label])),
