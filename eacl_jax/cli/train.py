@@ -47,6 +47,18 @@ def train(
     profile: Annotated[
         int, typer.Option(min=0, help="Trace so many steps of stage one into --workdir's profile/.")
     ] = 0,
+    distributed: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|off|HOST:PORT,N,I",
+            envvar="EACL_JAX_DISTRIBUTED",
+            help=(
+                "Several processes train together: as the cluster says (Cloud TPU, GKE, Slurm, Open"
+                " MPI, Kubernetes), not, or process I (from 0) of N, of which 0 listens at"
+                " HOST:PORT."
+            ),
+        ),
+    ] = "auto",
     helpfull: Annotated[
         bool,
         typer.Option(
@@ -67,24 +79,27 @@ def train(
     """
     del helpfull  # done by its callback
     from eacl_jax.cli import compiled, configuration, huge_pages, process
+    from eacl_jax.cli import distributed as together
 
     checked = configuration.parse_config(config, context.args)
     huge_pages.use_huge_pages()
     process.quiet_libraries()
-    from eacl_jax.training import run
-    from eacl_jax.training.loop import Interrupted, StopRequest
+    with together.joined(distributed):
+        from eacl_jax.training import processes, run
+        from eacl_jax.training.loop import Interrupted, StopRequest
 
-    compiled.keep_compiled(checked.data)
-    stop = StopRequest()
-    try:
-        with process.asking(stop):
-            run.train(checked, workdir, resume=resume, profile=profile, stop=stop)
-    except Interrupted as stopped:
-        typer.echo(
-            f"{stopped} before it was done; the state is saved. To go on from there, run the same"
-            f" command again:\n  {this_command()}"
-        )
-        raise typer.Exit(128 + stopped.number) from None
+        compiled.keep_compiled(checked.data)
+        stop = StopRequest()
+        try:
+            with together.asking(stop):
+                run.train(checked, workdir, resume=resume, profile=profile, stop=stop)
+        except Interrupted as stopped:
+            if processes.is_main():
+                typer.echo(
+                    f"{stopped} before it was done; the state is saved. To go on from there,"
+                    f" run the same command again:\n  {this_command()}"
+                )
+            raise typer.Exit(128 + stopped.number) from None
 
 
 def this_command() -> str:

@@ -150,7 +150,7 @@ def adapt(
         done += count
         observer.epoch(-(-done // steps_per_epoch), state)
         save(state)
-        if stop.requested:
+        if stop.reached():
             raise Interrupted(stop.number)
     return state
 

@@ -20,12 +20,17 @@ from eacl_jax.files.local import disk_problem
 from eacl_jax.files.records import read_json
 from eacl_jax.model.names import path_name
 
+_POSITION = "position"
+
 
 class Checkpoints:
     """One folder of orbax checkpoints, named by step.
 
-    A checkpoint holds a pytree of arrays, the position of the data iterator and a JSON record. The
-    newest is kept, and the one that ranks highest (of equal ones the earliest).
+    A checkpoint holds a pytree of arrays and a JSON record, with the position of the data iterator
+    in it. The newest is kept, and the one that ranks highest (of equal ones the earliest).
+
+    Several processes make, save and restore together; whatever their number, one finds what another
+    number of them saved.
     """
 
     def __init__(self, folder: Path, *, anew: Path | None = None) -> None:
@@ -57,7 +62,6 @@ class Checkpoints:
                 item_handlers={
                     "state": ocp.StandardCheckpointHandler(),
                     "record": ocp.JsonCheckpointHandler(),
-                    "data": grain.checkpoint.CheckpointHandler(),
                 },
                 options=ocp.CheckpointManagerOptions(
                     # best_fn makes orbax write the scores to disk, where a resumed run finds them.
@@ -116,8 +120,8 @@ class Checkpoints:
             step,
             args=ocp.args.Composite(
                 state=ocp.args.StandardSave(tree),
-                record=ocp.args.JsonSave(record),
-                data=grain.checkpoint.CheckpointSave(data),
+                # In all processes it is the same.
+                record=ocp.args.JsonSave({**record, _POSITION: data.get_state()}),
             ),
             metrics=None if rank is None else {"rank": list(rank), "step": step},
         )
@@ -166,15 +170,20 @@ class Checkpoints:
         abstract = jax.tree.map(
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), template
         )
-        items: dict[str, Any] = {
-            "state": ocp.args.StandardRestore(abstract),
-            "record": ocp.args.JsonRestore(),
-        }
-        if data is not None:
-            items["data"] = grain.checkpoint.CheckpointRestore(data)
+        items = {"state": ocp.args.StandardRestore(abstract), "record": ocp.args.JsonRestore()}
         with self._telling(step):
             restored = self._manager.restore(step, args=ocp.args.Composite(**items))
-            return restored.state, dict(restored.record)
+            record = dict(restored.record)
+            position = record.pop(_POSITION, None)
+            if data is not None:
+                data.set_state(self._earlier_position(step) if position is None else position)
+            return restored.state, record
+
+    def _earlier_position(self, step: int) -> dict[str, Any]:
+        """Where the data stood, as earlier versions saved it: in a file of its own."""
+        return read_json(
+            self._folder / str(step) / "data" / "process_0-of-1.json", self._advice(step)
+        )
 
     def _prove(self, step: int, tree: Any) -> None:
         """Reads a checkpoint into the host's memory and compares it with what was saved."""

@@ -13,6 +13,7 @@ import numpy as np
 import optax
 
 from eacl_jax.model.mesh import Mesh, replicated
+from eacl_jax.training import processes
 from eacl_jax.training.profiling import Profiler
 
 # No number as the other terms of a loss, but new constants.
@@ -117,6 +118,15 @@ class StopRequest:
         """Asks, on behalf of the signal of this number."""
         self.requested, self.number = True, number
 
+    def reached(self) -> bool:
+        """Whether to stop here; all processes of a run ask at the same places and get the same
+        answer.
+        """
+        if processes.reached_stop(self.requested):
+            self.requested = True
+            return True
+        return False
+
     @contextlib.contextmanager
     def heeding(self) -> Iterator["StopRequest"]:
         """The request is heeded while the block runs."""
@@ -211,7 +221,8 @@ def fit(
             ends_epoch = done % steps_per_epoch == 0 or done == steps
             # A request that comes after this finds a batch fetched ahead, and has to wait until it
             # is trained on.
-            saving = ends_epoch or stop.requested or (save_every and done % save_every == 0)
+            stopping = stop.reached()
+            saving = ends_epoch or stopping or (save_every and done % save_every == 0)
             ahead = None if saving else fetch()
             with jax.profiler.TraceAnnotation("metrics"):
                 flush()  # the previous step's numbers, while the devices work on this one
@@ -224,6 +235,6 @@ def fit(
             flush()
             save(state)
             clock = time.perf_counter()
-            if stop.requested:
+            if stopping or stop.reached():
                 raise Interrupted(stop.number)
     return state

@@ -104,6 +104,22 @@ class Pace:
         return f"{left}" if self._recent or step == self._steps else f"below {left}"
 
 
+class Silent:
+    """Takes a `Recorder`'s place in processes that leave it to the first to record and to speak."""
+
+    def __enter__(self) -> "Silent":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def step(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Nothing."""
+
+    def epoch(self, epoch: int, step: int, scores: Mapping[str, float], note: str) -> None:
+        """Nothing."""
+
+
 class Recorder:
     """Records one stage. Use as a context manager."""
 

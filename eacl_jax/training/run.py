@@ -6,11 +6,18 @@ The folder: `config.json`, `data.json`, `checkpoints/`, `metrics.jsonl`, `tensor
 and `results.json`, which is written last: where it is, the run is complete.
 """
 
+import contextlib
+import hashlib
+import io
+import json
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
+import numpy as np
+from jaxtyping import Float
 from rich.console import Console
 
 from eacl_jax import corpora, encoders, reports
@@ -21,7 +28,7 @@ from eacl_jax.files import local, whole
 from eacl_jax.recognizer.facts import Facts
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.recognizer.results import Results
-from eacl_jax.training import run_folder
+from eacl_jax.training import processes, run_folder
 from eacl_jax.training.answers import answer, outputs_of
 from eacl_jax.training.cost import Clock, write_cost
 from eacl_jax.training.experiment import Experiment, Loaded, prepare
@@ -29,11 +36,12 @@ from eacl_jax.training.loop import NonFiniteLossError, StopRequest
 from eacl_jax.training.outputs import write_outputs
 from eacl_jax.training.recording import MetricsLog, say
 from eacl_jax.training.results import print_results, summarize
-from eacl_jax.training.stage import StageContext, Watch
+from eacl_jax.training.stage import StageContext, StageResult, Watch
 from eacl_jax.training.stage_one import run_stage_one
 from eacl_jax.training.stage_two import run_stage_two
 
 PRODUCTS = ("model", "report")
+_LONGEST_EXPORT = 3600.0  # seconds
 
 
 def train(
@@ -50,6 +58,9 @@ def train(
 ) -> Results:
     """Runs both stages, or goes on with what is in the folder. A program may call it from any
     thread, as often as it likes.
+
+    With several processes (`jax.distributed.initialize`) all must call it alike, with one folder
+    that all of them see: they train together, the first writes and speaks.
 
     Args:
       config: of the run.
@@ -72,16 +83,22 @@ def train(
         cannot be read or written, or the loss is not finite.
       loop.Interrupted: it was asked to stop; the state has been saved.
     """
+    main = processes.is_main()
+    if not main:
+        console, profile = Console(file=io.StringIO()), 0
     console = Console() if console is None else console
     workdir = local.expand(workdir, "workdir")
-    run_folder.check(config, workdir, resume)
-    if (results := _complete(config, workdir, console)) is not None:
-        return results
-    with run_folder.locked(workdir):
-        # Until the lock was there, another process may have gone on.
-        run_folder.check(config, workdir, resume)
-        if (results := _complete(config, workdir, console)) is not None:
-            return results
+    with contextlib.ExitStack() as stack:
+        results = None
+        if main:
+            run_folder.check(config, workdir, resume)
+            if (results := _complete(config, workdir, console)) is None:
+                stack.enter_context(run_folder.locked(workdir))
+                # Until the lock was there, another process may have gone on.
+                run_folder.check(config, workdir, resume)
+                results = _complete(config, workdir, console)
+        if processes.agree("complete", results is not None)[0]:
+            return results or run_folder.read_results(workdir)
         clock = Clock(resumed=(workdir / "checkpoints").is_dir())
         experiment = prepare(config, loaded=loaded)
         try:
@@ -92,6 +109,8 @@ def train(
         except UserError:
             raise
         except NonFiniteLossError as error:
+            if not main:
+                raise UserError(str(error)) from error
             examples = [experiment.examples["train"][int(i)] for i in error.indices]
             raise UserError(
                 run_folder.write_non_finite_batch(workdir, error.step, error.metrics, examples)
@@ -139,7 +158,7 @@ def _complete(config: Config, workdir: Path, console: Console) -> Results | None
 def _run(
     experiment: Experiment, context: StageContext, keep: Collection[str], clock: Clock
 ) -> Results:
-    console, workdir = context.console, context.workdir
+    workdir = context.workdir
     _announce(experiment, context)
     first = run_stage_one(experiment, context)
     reps = {
@@ -147,8 +166,26 @@ def _run(
         for split in SPLITS
     }
     second = run_stage_two(experiment, context, first, reps)
+    # The rest needs no other process: the arrays are whole in each.
+    results = (
+        _leave(experiment, context, {Stage.ONE: first, Stage.TWO: second}, reps, keep, clock)
+        if processes.is_main()
+        else None
+    )
+    processes.barrier("results", _LONGEST_EXPORT)
+    return results or run_folder.read_results(workdir)
 
-    stages = {Stage.ONE: first, Stage.TWO: second}
+
+def _leave(
+    experiment: Experiment,
+    context: StageContext,
+    stages: Mapping[Stage, StageResult],
+    reps: Mapping[str, Float[np.ndarray, "N m"]],
+    keep: Collection[str],
+    clock: Clock,
+) -> Results:
+    """Writes what is left for people and programs."""
+    console, workdir = context.console, context.workdir
     anchors = {stage.value: found.anchors for stage, found in stages.items()}
     answered = {stage: answer(experiment, reps, found.anchors) for stage, found in stages.items()}
     results = summarize(
@@ -172,7 +209,7 @@ def _run(
             tokenizer=experiment.tokenizer,
             encoder_config=experiment.encoder_config,
             graphdef=experiment.graphdef,
-            params=second.params,
+            params=stages[Stage.TWO].params,
             anchors=anchors,
             calibration={
                 stage.value: found.calibration.temperature for stage, found in answered.items()
@@ -248,6 +285,44 @@ def _begin(experiment: Experiment, workdir: Path) -> None:
     given = run_folder.describe(experiment.corpus, experiment.encoder_identity) | {
         "tokens": experiment.fingerprint
     }
+    if processes.count() > 1:
+        processes.check_equal(_given(experiment, given))
+    if processes.is_main():
+        _write_given(experiment, workdir, given)
+    run_folder.check_shared(workdir)
+
+
+def _given(experiment: Experiment, given: Mapping[str, Any]) -> dict[str, str]:
+    """What all processes of a run must have alike: a digest of each, but for the versions."""
+
+    def digest(value: bytes) -> str:
+        return hashlib.sha256(value).hexdigest()
+
+    def of_settings(value: Any) -> str:
+        return digest(json.dumps(value, sort_keys=True).encode())
+
+    code, weights = hashlib.sha256(), hashlib.sha256()
+    package = Path(__file__).resolve().parents[1]
+    for file in sorted(package.rglob("*.py")):
+        code.update(file.relative_to(package).as_posix().encode() + file.read_bytes())
+    for leaf in jax.tree.leaves(experiment.params):
+        weights.update(np.asarray(leaf).tobytes())
+    return {
+        "eacl_jax' code": code.hexdigest(),
+        "jax' version": jax.__version__,
+        **{
+            f"the setting {name}": repr(value)
+            for name, value in run_folder.settings(experiment.config).items()
+        },
+        **{f"the corpus' {split}": of_settings(found) for split, found in given["corpus"].items()},
+        "labels and their words": of_settings([given["labels"], given["words"]]),
+        "the encoder's files": of_settings(given["encoder"]),
+        "tokens": given["tokens"],
+        "weights": weights.hexdigest(),
+    }
+
+
+def _write_given(experiment: Experiment, workdir: Path, given: Mapping[str, Any]) -> None:
     run_folder.check_data(workdir, given)
     # Three copies of parameters with both moments: the latest, the best, and the one being written.
     needed = 3 * 3 * sum(x.nbytes for x in jax.tree.leaves(experiment.params))

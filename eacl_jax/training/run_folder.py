@@ -27,12 +27,14 @@ from eacl_jax.errors import UserError
 from eacl_jax.files import local, whole
 from eacl_jax.files.records import read_json
 from eacl_jax.recognizer.results import Results
+from eacl_jax.training import processes
 
 log = logging.getLogger(__name__)
 
 CONFIG, DATA, RESULTS = "config.json", "data.json", "results.json"
 _FORMAT = "eacl_jax run 2"
 _LOCK, _USER = ".lock", ".lock.user"
+_SEEN = 60.0  # seconds until a network disk shows what another machine wrote
 
 # Settings that say where things are or what is printed; a run may go on with others. What is there,
 # `data.json` tells.
@@ -111,6 +113,12 @@ def differences(before: Config, now: Config) -> list[str]:
         for k, v in wanted.items()
         if there[k] != v and not k.startswith(_MAY_DIFFER)
     ]
+
+
+def settings(config: Config) -> dict[str, Any]:
+    """All settings by name, but for those that say where things are."""
+    places = tuple(name for name in _MAY_DIFFER if name != "run.")
+    return {k: v for k, v in _flatten(config.to_dict()).items() if k not in places}
 
 
 def read_config(workdir: Path) -> Config:
@@ -316,6 +324,23 @@ def locked(workdir: Path) -> Iterator[None]:
                 absolute / _USER, f"process {os.getpid()} on {socket.gethostname()}, since {since},"
             )
         yield
+
+
+def check_shared(workdir: Path) -> None:
+    """Makes sure that all processes of the run see the folder that the first has locked.
+
+    Raises:
+      UserError: this one does not.
+    """
+    expected = processes.agree("folder", _user_of(workdir) if processes.is_main() else None)[0]
+    deadline = time.monotonic() + _SEEN
+    while _user_of(workdir) != expected:
+        if time.monotonic() > deadline:
+            raise UserError(
+                f"workdir {workdir}: {processes.names([processes.index()])} does not see what"
+                f" {processes.names([0])} wrote there; name a folder on a disk that all share."
+            )
+        time.sleep(0.2)
 
 
 def _user_of(folder: Path) -> str:

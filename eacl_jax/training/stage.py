@@ -19,12 +19,13 @@ from eacl_jax.errors import UserError
 from eacl_jax.model.names import path_name
 from eacl_jax.model.scores import Answering
 from eacl_jax.model.task import Task
+from eacl_jax.training import processes
 from eacl_jax.training.anchor_steps import AnchorEpoch, adapt
 from eacl_jax.training.checkpoint import Checkpoints
 from eacl_jax.training.experiment import Experiment
 from eacl_jax.training.loop import StopRequest, TrainState, fit
 from eacl_jax.training.profiling import Profiler
-from eacl_jax.training.recording import Recorder, say
+from eacl_jax.training.recording import Recorder, Silent, say
 
 HEADLINE = ("weighted_f1", "accuracy", "macro_f1")
 
@@ -200,7 +201,13 @@ class StageRun:
                 f"before any step, NaN or infinity is in {', '.join(wrong[:3])}{more}: {where} is"
                 " damaged."
             )
-        self._recorder = Recorder(
+        self._recorder = self._make_recorder(start)
+        return state
+
+    def _make_recorder(self, start: int | None) -> Recorder | Silent:
+        if not processes.is_main():
+            return Silent()
+        return Recorder(
             self._context.workdir,
             self._stage,
             start=start,
@@ -210,7 +217,6 @@ class StageRun:
             console=self._context.console,
             batch_size=self._experiment.config.of(self._stage).batch_size,
         )
-        return state
 
     def fit(
         self,

@@ -1,0 +1,296 @@
+"""`--distributed`: joins the processes that do one run together, and sees that they end together.
+
+Whatever ends one of them ends all, within seconds and with one line: else the others would wait for
+it until JAX's own time-outs, and then be aborted.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
+
+from eacl_jax.errors import UserError
+
+if TYPE_CHECKING:
+    from eacl_jax.training.loop import StopRequest
+
+VARIABLE = "EACL_JAX_DISTRIBUTED"
+AUTO, OFF = "auto", "off"
+_FAILED, _ALIVE, _READ = "failed", "alive", "read"
+
+_EVERY = 0.5  # seconds between two looks at the others
+_SILENCE = 60.0  # seconds without a sign of life, after which a process counts as dead
+_LINGER = 5.0  # seconds for which a process that failed waits until the others know
+_STATUS = 2
+
+Address = tuple[str, int, int]
+
+
+def parse(given: str) -> Address | str:
+    """`auto`, `off`, or (address, number of processes, this one's number) of
+    `host:port,4,0`.
+
+    Raises:
+      UserError: it is something else.
+    """
+    if given in (AUTO, OFF):
+        return given
+    address, *numbers = given.split(",")
+    host, _, port = address.rpartition(":")
+    digits = all(text.isascii() and text.isdigit() for text in (port, *numbers))
+    if host and len(numbers) == 2 and digits:
+        number, index = map(int, numbers)
+        if index < number:
+            return address, number, index
+    raise UserError(
+        f"--distributed: expected auto, off, or HOST:PORT,N,I, where process 0 listens, how many"
+        f" processes there are, and which of them (from 0) this is; got {given!r}."
+    )
+
+
+@contextlib.contextmanager
+def joined(given: str) -> Iterator[None]:
+    """Joins the other processes while the block runs; to be entered before JAX looks at devices.
+
+    Where there are none, nothing changes. Else what ends the block with an error ends this process,
+    and all the others with it.
+
+    Raises:
+      UserError: `given` is not as `parse` wants it, or the others cannot be reached.
+    """
+    if not _join(parse(given)):
+        yield
+        return
+    import jax
+
+    from eacl_jax.training import processes
+
+    if not processes.is_main():
+        logging.getLogger().setLevel(logging.ERROR)  # the first has said it
+    watch = _Watch()
+    watch.start()
+    try:
+        yield
+    except UserError as error:
+        watch.fail(str(error))
+    except KeyboardInterrupt:
+        watch.fail("stopped.")
+    except jax.errors.JaxRuntimeError as error:
+        watch.fail(watch.explain(error))
+    except Exception as error:
+        traceback.print_exc()
+        watch.fail(f"{type(error).__name__}: {error}")
+    finally:
+        watch.stop()
+        # All come here, so that its barrier waits for none.
+        with contextlib.suppress(jax.errors.JaxRuntimeError):
+            jax.distributed.shutdown()
+
+
+@contextlib.contextmanager
+def asking(stop: "StopRequest") -> Iterator[None]:
+    """While the block runs, a signal to stop is asked of a run; a second Ctrl+C stops it at once.
+
+    With several processes SIGTERM is left to JAX's preemption service, by which all stop at the
+    same step, and Ctrl+C is passed on to it.
+    """
+    from eacl_jax.cli import process
+    from eacl_jax.training import processes
+
+    if processes.count() == 1:
+        with process.asking(stop):
+            yield
+        return
+    asked = False
+
+    def handle(number: int, _: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked, stop.number = True, number
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _join(wanted: Address | str) -> bool:
+    """Whether there are others; they have been joined then."""
+    import jax
+
+    if wanted == OFF:
+        return False
+    # The service's client warns of what is told below in a line.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        if isinstance(wanted, tuple):
+            address, number, index = wanted
+            if number == 1:
+                return False
+            _say(f"process {index} of {number}, waiting for the others at {address}")
+            jax.distributed.initialize(address, number, index)
+        else:
+            jax.distributed.initialize(local_device_ids=_devices_of_a_task())
+    except ValueError as error:
+        if wanted == AUTO and "coordinator_address" in str(error):
+            return False  # no cluster that JAX knows
+        raise UserError(f"--distributed={given_of(wanted)}: {error}") from error
+    except (RuntimeError, OSError) as error:
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise UserError(
+            f"--distributed={given_of(wanted)}: the other processes cannot be reached: {reason};"
+            " start all of them with the same address and number of processes, or give"
+            " --distributed=off to run alone."
+        ) from error
+    from eacl_jax.training import processes
+
+    if processes.count() > 1:
+        return True
+    jax.distributed.shutdown()
+    return False
+
+
+def given_of(wanted: Address | str) -> str:
+    """What `parse` was given."""
+    return wanted if isinstance(wanted, str) else ",".join(map(str, wanted))
+
+
+def _devices_of_a_task() -> list[int] | None:
+    """The GPUs of this node where Slurm runs one task on it: JAX would give each task one. None
+    elsewhere, for JAX's own choice.
+    """
+    environment = os.environ
+    tasks, nodes = environment.get("SLURM_NTASKS"), environment.get("SLURM_STEP_NUM_NODES")
+    if tasks is None or tasks != nodes:
+        return None
+    visible = environment.get("CUDA_VISIBLE_DEVICES") or environment.get("SLURM_STEP_GPUS") or ""
+    number = len([each for each in visible.split(",") if each.strip()])
+    count = environment.get("SLURM_GPUS_ON_NODE", "")
+    return list(range(number or (int(count) if count.isdigit() else 1)))
+
+
+class _Watch(threading.Thread):
+    """Tells the others that this process lives, and ends it when another has failed."""
+
+    def __init__(self) -> None:
+        from eacl_jax.training import processes
+
+        super().__init__(daemon=True, name="others")
+        self._all, self._others = processes, set(range(processes.count())) - {processes.index()}
+        self._ended, self._beat = threading.Event(), 0
+        self._seen: dict[int, tuple[str | None, float]] = {}
+
+    def run(self) -> None:
+        """Looks at the others until `stop`."""
+        while not self._ended.wait(_EVERY):
+            try:
+                self._look()
+            except Exception as error:  # the service's, whatever it raises
+                if not self._ended.is_set():
+                    self._leave(f"{self._all.names([0])} is gone ({_first_line(error)}).")
+
+    def stop(self) -> None:
+        """Ends the looking; what another does is its own affair from now on."""
+        self._ended.set()
+        if self.ident is not None and threading.current_thread() is not self:
+            self.join()
+
+    def fail(self, message: str) -> NoReturn:
+        """Ends all processes, with one line of what was wrong with this one."""
+        self._ended.set()
+        self.join()
+        with contextlib.suppress(Exception):
+            self._tell(message)
+        self._leave(message)
+
+    def explain(self, error: Exception) -> str:
+        """What an error of JAX's runtime means: mostly that a process is no longer there."""
+        before = {number: self._all.published(f"{_ALIVE}/{number}") for number in self._others}
+        time.sleep(6 * _EVERY)
+        with contextlib.suppress(Exception):
+            silent = [n for n in before if self._all.published(f"{_ALIVE}/{n}") == before[n]]
+            if silent:
+                return (
+                    f"{self._all.names(silent)} ended without a word; look for the reason there"
+                    " (killed, or out of memory), and start all again to go on."
+                )
+        return f"{type(error).__name__}: {_first_line(error)}"
+
+    def _look(self) -> None:
+        self._beat += 1
+        self._all.publish(f"{_ALIVE}/{self._all.index()}", str(self._beat), again=True)
+        if (failure := self._all.published(_FAILED)) is not None:
+            self._obey(failure)
+        if self._all.is_main():
+            self._count_the_living()
+
+    def _count_the_living(self) -> None:
+        now = time.monotonic()
+        for number in self._others:
+            found = self._all.published(f"{_ALIVE}/{number}")
+            if number not in self._seen or found != self._seen[number][0]:
+                self._seen[number] = found, now
+        silent = [n for n, (_, since) in self._seen.items() if now - since > _SILENCE]
+        if silent:
+            message = f"{self._all.names(silent)} gave no sign of life for {_SILENCE:.0f} s."
+            self._tell(message)
+            self._leave(message)
+
+    def _tell(self, message: str) -> None:
+        """Lets the others know; returns when those who must have read it."""
+        failure = {"process": self._all.index(), "host": socket.gethostname(), "message": message}
+        if not self._all.publish(_FAILED, json.dumps(failure)):
+            self._obey(self._all.published(_FAILED) or json.dumps(failure))
+        # The service ends with the first process, which speaks for all.
+        for number in sorted(self._others) if self._all.is_main() else [0]:
+            self._await(f"{_READ}/{number}")
+        if not self._all.is_main() and self._all.published(f"{_READ}/0"):
+            _exit()
+
+    def _obey(self, failure: str) -> NoReturn:
+        """Ends this process because another failed."""
+        self._all.publish(f"{_READ}/{self._all.index()}", "", again=True)
+        if not self._all.is_main():
+            _exit()
+        told = json.loads(failure)
+        for number in sorted(self._others - {told["process"]}):
+            self._await(f"{_READ}/{number}")
+        self._leave(f"{self._all.names([told['process']])} ({told['host']}): {told['message']}")
+
+    def _await(self, name: str) -> None:
+        deadline = time.monotonic() + _LINGER
+        while self._all.published(name) is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+    def _leave(self, message: str) -> NoReturn:
+        _say(f"error: {message}")
+        _exit()
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        print(text, file=sys.stderr, flush=True)
+
+
+def _exit() -> NoReturn:
+    """Ends this process at once: its other threads may wait for a process that is gone."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(_STATUS)
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]

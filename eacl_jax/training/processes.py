@@ -1,0 +1,185 @@
+"""Several processes that do one run together, by JAX's own runtime: who this one is, and how all of
+them agree.
+
+One process, with which a run on one machine has to do, agrees with itself at once. With several,
+all must come to the same calls in the same order. What they agree on passes through the
+coordination service that `jax.distributed.initialize` started, which needs no devices.
+"""
+
+import collections
+import itertools
+import json
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import jax
+
+# JAX has no public name for the service's client; orbax takes it from here as well.
+from jax._src.distributed import global_state
+from jax.experimental import multihost_utils
+
+from eacl_jax.errors import UserError
+
+PATIENCE = 600.0
+"""Seconds for which a process waits for the others, where nobody has work that takes longer."""
+_TOLD = 30.0  # seconds more for the answer than for the question
+_FOLDER = "eacl_jax"
+
+_asked: collections.Counter[str] = collections.Counter()
+_points = itertools.count(1)
+
+
+def count() -> int:
+    """Number of processes."""
+    return int(global_state.num_processes) if global_state.client is not None else 1
+
+
+def index() -> int:
+    """This process' number, from 0."""
+    return int(global_state.process_id) if count() > 1 else 0
+
+
+def is_main() -> bool:
+    """Whether this is the process that writes and speaks for all."""
+    return index() == 0
+
+
+def agree(name: str, value: Any, seconds: float = PATIENCE) -> list[Any]:
+    """The values that all processes bring, in their order; each gets the same list.
+
+    Args:
+      name: of the question, the same in all processes.
+      value: JSON value.
+      seconds: how long to wait for the others.
+
+    Raises:
+      UserError: some did not come in time; says which.
+    """
+    if count() == 1:
+        return [value]
+    _asked[name] += 1
+    place = f"{_FOLDER}/{name}/{_asked[name]}"
+    client, deadline = _client(), time.monotonic() + seconds
+    client.key_value_set(f"{place}/{index()}", json.dumps(value))
+    if is_main():
+        values = [_get(f"{place}/{number}", deadline) for number in range(count())]
+        late = [number for number, found in enumerate(values) if found is None]
+        client.key_value_set(f"{place}/all", json.dumps({"late": late, "values": values}))
+    answer = _get(f"{place}/all", deadline + _TOLD)
+    late = [0] if answer is None else json.loads(answer)["late"]
+    if late:
+        raise UserError(
+            f"waited {seconds:.0f} s for {names(late)} at {name!r}; look at what"
+            f" {'they say' if len(late) > 1 else 'it says'}, and start all again to go on."
+        )
+    return [json.loads(each) for each in json.loads(str(answer))["values"]]
+
+
+def barrier(name: str, seconds: float = PATIENCE) -> None:
+    """Waits until all processes are here.
+
+    Raises:
+      UserError: some did not come in time; says which.
+    """
+    agree(name, None, seconds)
+
+
+def check_equal(what: Mapping[str, str], seconds: float = PATIENCE) -> None:
+    """Makes sure that all processes bring the same.
+
+    Args:
+      what: a text for each thing, by the words that tell a person what it is.
+      seconds: how long to wait for the others.
+
+    Raises:
+      UserError: names each thing that differs, and who differs from process 0 in it.
+    """
+    first, *others = agree("given", dict(what), seconds)
+    lines = []
+    for name in {**first, **{key: None for other in others for key in other}}:
+        apart = [
+            number for number, other in enumerate(others, 1) if other.get(name) != first.get(name)
+        ]
+        if apart:
+            values = {str(others[number - 1].get(name)) for number in apart}
+            lines.append(
+                f"{name}: {names([0])} has {_short(first.get(name))}, {names(apart)}"
+                f" {' or '.join(map(_short, sorted(values)))}"
+            )
+    if lines:
+        raise UserError(
+            "the processes of this run were not given the same; all need the same code, settings,"
+            " data and encoder. They differ in\n  " + "\n  ".join(lines)
+        )
+
+
+def names(numbers: Iterable[int]) -> str:
+    """`process 1`, or `processes 1, 2`."""
+    found = [str(number) for number in numbers]
+    return f"process{'es' if len(found) > 1 else ''} {', '.join(found)}"
+
+
+def reached_stop(requested: bool) -> bool:
+    """Whether the run is to stop here; asked at the same points by all processes, it is answered
+    alike in all of them.
+
+    With several processes SIGTERM belongs to JAX's preemption service, which has them all stop at
+    the same point.
+
+    Args:
+      requested: whether this process was asked to stop; what counts where there is only one.
+    """
+    if count() == 1:
+        return requested
+    return bool(multihost_utils.reached_preemption_sync_point(next(_points)))
+
+
+def publish(name: str, text: str, *, again: bool = False) -> bool:
+    """Lets all processes read a text under a name.
+
+    Args:
+      name: of the text.
+      text: what to read.
+      again: replace what is there.
+
+    Returns:
+      Whether it stands there now: not where there was one already.
+    """
+    try:
+        _client().key_value_set(f"{_FOLDER}/{name}", text, allow_overwrite=again)
+    except jax.errors.JaxRuntimeError as error:
+        if "ALREADY_EXISTS" not in str(error):
+            raise
+        return False
+    return True
+
+
+def published(name: str) -> str | None:
+    """The text under a name; None where there is none yet."""
+    try:
+        return str(_client().key_value_try_get(f"{_FOLDER}/{name}"))
+    except jax.errors.JaxRuntimeError as error:
+        if "NOT_FOUND" not in str(error):
+            raise
+        return None
+
+
+def _client() -> Any:
+    return global_state.client
+
+
+def _get(key: str, deadline: float) -> str | None:
+    """The text under a key, once it is there; None where it is not in time."""
+    wait = max(deadline - time.monotonic(), 0.001)
+    try:
+        return str(_client().blocking_key_value_get(key, int(wait * 1000)))
+    except jax.errors.JaxRuntimeError as error:
+        if "DEADLINE_EXCEEDED" not in str(error):
+            raise
+        return None
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:12]}..."
