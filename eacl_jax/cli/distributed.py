@@ -5,7 +5,6 @@ it until JAX's own time-outs, and then be aborted.
 """
 
 import contextlib
-import json
 import logging
 import os
 import signal
@@ -18,6 +17,8 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
+import typer
+
 from eacl_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ AUTO, OFF = "auto", "off"
 _FAILED, _ALIVE, _READ = "failed", "alive", "read"
 
 _EVERY = 0.5  # seconds between two looks at the others
-_SILENCE = 60.0  # seconds without a sign of life, after which a process counts as dead
+_SILENCE = 30.0  # seconds without a sign of life, after which a process counts as dead
+_BLINK = 0.1  # seconds between two looks at a text that is to come
 _LINGER = 5.0  # seconds for which a process that failed waits until the others know
 _STATUS = 2
 
@@ -80,6 +82,10 @@ def joined(given: str) -> Iterator[None]:
     watch.start()
     try:
         yield
+    except (SystemExit, typer.Exit):
+        raise
+    except processes.ApartError as error:
+        watch.fail(str(error), of_all=True)
     except UserError as error:
         watch.fail(str(error))
     except KeyboardInterrupt:
@@ -207,12 +213,12 @@ class _Watch(threading.Thread):
         if self.ident is not None and threading.current_thread() is not self:
             self.join()
 
-    def fail(self, message: str) -> NoReturn:
-        """Ends all processes, with one line of what was wrong with this one."""
+    def fail(self, message: str, *, of_all: bool = False) -> NoReturn:
+        """Ends all processes, with one line of what was wrong with this one, or with all."""
         self._ended.set()
         self.join()
         with contextlib.suppress(Exception):
-            self._tell(message)
+            self._tell(message, of_all=of_all)
         self._leave(message)
 
     def explain(self, error: Exception) -> str:
@@ -248,31 +254,43 @@ class _Watch(threading.Thread):
             self._tell(message)
             self._leave(message)
 
-    def _tell(self, message: str) -> None:
-        """Lets the others know; returns when those who must have read it."""
-        failure = {"process": self._all.index(), "host": socket.gethostname(), "message": message}
-        if not self._all.publish(_FAILED, json.dumps(failure)):
-            self._obey(self._all.published(_FAILED) or json.dumps(failure))
-        # The service ends with the first process, which speaks for all.
-        for number in sorted(self._others) if self._all.is_main() else [0]:
-            self._await(f"{_READ}/{number}")
-        if not self._all.is_main() and self._all.published(f"{_READ}/0"):
-            _exit()
+    def _tell(self, message: str, *, of_all: bool = False) -> None:
+        """Ends the others; returns where this process has to say what was wrong."""
+        name = self._all.names([self._all.index()])
+        told = message if of_all else f"{name} ({socket.gethostname()}): {message}"
+        if not self._all.publish(_FAILED, told):
+            self._obey(self._all.published(_FAILED) or told)
+        elif self._all.is_main():
+            self._await_all()
+        elif self._await(f"{_READ}/0"):
+            self._follow()
 
-    def _obey(self, failure: str) -> NoReturn:
+    def _obey(self, told: str) -> NoReturn:
         """Ends this process because another failed."""
-        self._all.publish(f"{_READ}/{self._all.index()}", "", again=True)
         if not self._all.is_main():
-            _exit()
-        told = json.loads(failure)
-        for number in sorted(self._others - {told["process"]}):
-            self._await(f"{_READ}/{number}")
-        self._leave(f"{self._all.names([told['process']])} ({told['host']}): {told['message']}")
+            self._follow()
+        self._all.publish(f"{_READ}/0", "", again=True)
+        _say(f"error: {told}")
+        self._await_all()
+        _exit()
 
-    def _await(self, name: str) -> None:
+    def _follow(self) -> NoReturn:
+        """Ends this process; the first says why."""
+        with contextlib.suppress(Exception):
+            self._all.publish(f"{_READ}/{self._all.index()}", "", again=True)
+        _exit()
+
+    def _await_all(self) -> None:
+        """The service ends with the first process: others that still are there would be aborted."""
+        for number in sorted(self._others):
+            self._await(f"{_READ}/{number}")
+        time.sleep(2 * _BLINK)
+
+    def _await(self, name: str) -> bool:
         deadline = time.monotonic() + _LINGER
         while self._all.published(name) is None and time.monotonic() < deadline:
-            time.sleep(0.05)
+            time.sleep(_BLINK)
+        return time.monotonic() < deadline
 
     def _leave(self, message: str) -> NoReturn:
         _say(f"error: {message}")

@@ -55,7 +55,7 @@ class Checkpoints:
 
         keep_best = BestN(get_metric_fn=rank, n=1, keep_checkpoints_without_metrics=False)
         with self._telling():
-            self._manager = ocp.CheckpointManager(
+            self._manager = _Manager(
                 folder.absolute(),
                 # Named here, so that a fresh process can read what is in a checkpoint before it
                 # restores.
@@ -248,6 +248,16 @@ class Checkpoints:
         """Waits for what is being written."""
         self._manager.wait_until_finished()
         self._manager.close()
+
+
+class _Manager(ocp.CheckpointManager):
+    """Leaves it to the loop to ask whether a stop is due: only the numbers of one row of questions
+    mean something to the service that answers them.
+    """
+
+    def reached_preemption(self, step: int) -> bool:
+        """No."""
+        return False
 
 
 def _shapes(tree: Any) -> dict[str, str]:

@@ -26,6 +26,11 @@ PATIENCE = 600.0
 _TOLD = 30.0  # seconds more for the answer than for the question
 _FOLDER = "eacl_jax"
 
+
+class ApartError(UserError):
+    """The processes of a run do not fit together; all of them say the same."""
+
+
 _asked: collections.Counter[str] = collections.Counter()
 _points = itertools.count(1)
 
@@ -93,7 +98,7 @@ def check_equal(what: Mapping[str, str], seconds: float = PATIENCE) -> None:
       seconds: how long to wait for the others.
 
     Raises:
-      UserError: names each thing that differs, and who differs from process 0 in it.
+      ApartError: names each thing that differs, and who differs from process 0 in it.
     """
     first, *others = agree("given", dict(what), seconds)
     lines = []
@@ -108,7 +113,7 @@ def check_equal(what: Mapping[str, str], seconds: float = PATIENCE) -> None:
                 f" {' or '.join(map(_short, sorted(values)))}"
             )
     if lines:
-        raise UserError(
+        raise ApartError(
             "the processes of this run were not given the same; all need the same code, settings,"
             " data and encoder. They differ in\n  " + "\n  ".join(lines)
         )
