@@ -9,7 +9,7 @@ import pytest
 import yaml
 from jax._src.clusters import SlurmCluster
 
-from tests.stubs.clusters import StandIns, make_stand_ins
+from tests.stubs.cluster_programs import StandIns, make_stand_ins
 from tests.stubs.root import ROOT
 
 SCRIPTS = ROOT / "launch" / "clusters"
