@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from eacl_jax.data.batching import EXAMPLE, MARKS, ROW, Batch
@@ -15,14 +16,54 @@ AXIS = "data"
 
 
 def make_mesh(devices: int | Sequence[jax.Device] | None = None) -> Mesh:
-    """A mesh of all devices (of all processes), of the first `devices`, or of those given. One
-    device is a mesh of one.
+    """A mesh of all devices (of all processes), of the first `devices`, or of those given, each in
+    its place by `in_order`. One device is a mesh of one.
     """
     chosen = (
         jax.devices()[:devices] if devices is None or isinstance(devices, int) else list(devices)
     )
-    # make_mesh's default, Explicit axes, refuses embedding look-ups.
-    return jax.make_mesh((len(chosen),), (AXIS,), axis_types=(AxisType.Auto,), devices=chosen)
+    # `jax.make_mesh` refuses devices of several slices or GPU hosts. Explicit axes, its default,
+    # would refuse embedding look-ups.
+    return Mesh(np.array(in_order(chosen), object), (AXIS,), axis_types=(AxisType.Auto,))
+
+
+def local_mesh() -> Mesh:
+    """A mesh of this process' devices: for what one process asks without the others."""
+    return make_mesh(jax.local_devices())
+
+
+def in_order(devices: Sequence[jax.Device]) -> list[jax.Device]:
+    """The devices as they follow each other along the data axis.
+
+    The devices of a fast network (JAX's slice: a TPU slice; GPUs of a host, or of several joined by
+    NVLink) are side by side, so that a ring over all crosses the slow network as few times as it
+    can. In each they lie as JAX lays them out; where that is no ring of neighbours, those of a
+    process are side by side, so that its rows of a batch are one block. That keeps GPU hosts
+    together also where a backend tells no slices.
+    """
+    networks: dict[int, list[jax.Device]] = {}
+    for device in devices:
+        networks.setdefault(getattr(device, "slice_index", 0), []).append(device)
+    # With a single axis this is `create_hybrid_device_mesh`, but for networks of any sizes.
+    return [device for _, network in sorted(networks.items()) for device in _laid_out(network)]
+
+
+def _laid_out(network: Sequence[jax.Device]) -> list[jax.Device]:
+    devices = list(mesh_utils.create_device_mesh((len(network),), network))
+    if _is_ring(devices):
+        return devices
+    first: dict[int, int] = {}
+    for number, device in enumerate(devices):
+        first.setdefault(device.process_index, number)
+    return sorted(devices, key=lambda device: first[device.process_index])
+
+
+def _is_ring(devices: Sequence[Any]) -> bool:
+    """Whether each device is one step from the next, and the last from the first, on a TPU."""
+    if not all(hasattr(device, "coords") for device in devices):
+        return False
+    coords = np.array([device.coords for device in devices])
+    return bool((np.abs(coords - np.roll(coords, 1, axis=0)).sum(axis=1) == 1).all())
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
@@ -59,8 +100,19 @@ def put(tree: Any, shardings: Any) -> Any:
 
 def keep_or_put(tree: Any, sharding: NamedSharding) -> Any:
     """Like `put`, but arrays that lie so already are shared, not copied: for what no step is given
-    to overwrite.
+    to overwrite. Of arrays that are the same on more devices than wanted, those parts are shared.
     """
-    return jax.tree.map(
-        lambda x: x if getattr(x, "sharding", None) == sharding else put(x, sharding), tree
-    )
+
+    def keep(x: Any) -> jax.Array:
+        if getattr(x, "sharding", None) == sharding:
+            return x
+        if isinstance(x, jax.Array) and x.is_fully_replicated and sharding.is_fully_replicated:
+            parts = {shard.device: shard.data for shard in x.addressable_shards}
+            wanted = sharding.addressable_devices
+            if parts.keys() >= wanted:
+                return jax.make_array_from_single_device_arrays(
+                    x.shape, sharding, [parts[device] for device in wanted]
+                )
+        return put(x, sharding)
+
+    return jax.tree.map(keep, tree)

@@ -31,7 +31,7 @@ from eacl_jax.model.label_words import (
     label_batches,
     mean_by_label,
 )
-from eacl_jax.model.mesh import keep_or_put, make_mesh, replicated
+from eacl_jax.model.mesh import Mesh, keep_or_put, local_mesh, replicated
 from eacl_jax.model.passes import Passes
 from eacl_jax.model.representer import Representer
 from eacl_jax.recognizer import few_shot
@@ -78,6 +78,7 @@ class EmotionRecognizer:
         label_encoder: Callable[[], encoders.Encoder] | None = None,
         facts: Facts | None = None,
         batch_size: int = 64,
+        mesh: Mesh | None = None,
     ) -> None:
         """Use `from_pretrained`.
 
@@ -92,6 +93,8 @@ class EmotionRecognizer:
             them, or nothing does (`Settings.made_of_words`).
           facts: of the run that it comes from, for its card.
           batch_size: utterances encoded at once, about.
+          mesh: devices; None: all of this process. Over devices of several processes, all of these
+            have to ask the same.
         """
         if batch_size < 1:
             raise UserError(f"batch_size must be at least 1, got {batch_size}.")
@@ -109,7 +112,7 @@ class EmotionRecognizer:
             trailing_space=settings.trailing_space,
         )
         self._label_encoder = None if label_encoder is None else functools.cache(label_encoder)
-        mesh = make_mesh()
+        mesh = local_mesh() if mesh is None else mesh
         self.graphdef, self.params = graphdef, keep_or_put(params, replicated(mesh))
         self._encoding = Passes(
             lambda p: nnx.merge(graphdef, p),
@@ -186,7 +189,12 @@ class EmotionRecognizer:
 
     @classmethod
     def from_pretrained(
-        cls, path: str | Path, *, revision: str = "main", batch_size: int = 64
+        cls,
+        path: str | Path,
+        *,
+        revision: str = "main",
+        batch_size: int = 64,
+        mesh: Mesh | None = None,
     ) -> "EmotionRecognizer":
         """Loads a model folder.
 
@@ -196,6 +204,7 @@ class EmotionRecognizer:
             hub.
           revision: branch, tag or commit of a hub id.
           batch_size: utterances encoded at once, about.
+          mesh: devices, see the constructor; who unpickles the recognizer uses its own.
 
         Raises:
           UserError: a file is missing or damaged, or files do not belong together.
@@ -242,6 +251,7 @@ class EmotionRecognizer:
             ),
             facts=Facts.read(folder),
             batch_size=batch_size,
+            mesh=mesh,
         )
         heads = sha256_of(folder / "heads.safetensors")
         where = str(folder.absolute()) if Path(path).expanduser().is_dir() else str(path)

@@ -21,6 +21,7 @@ from eacl_jax.data.prompts import Example, warn_about
 from eacl_jax.dialogue import SPLITS, Corpus
 from eacl_jax.errors import UserError
 from eacl_jax.model.anchors import AnchorSource, Axes, Beginning, source_of
+from eacl_jax.model.device_use import DeviceUse, rows_needed, well_used
 from eacl_jax.model.label_words import check_words, label_batch
 from eacl_jax.model.mesh import AXIS, Mesh, make_mesh, put, replicated
 from eacl_jax.model.passes import Passes
@@ -227,13 +228,15 @@ def prepare(
 
     Args:
       config: of the run.
-      mesh: devices; None: all.
+      mesh: devices; None: all, or the first of them where a process of its own has far more than
+        a batch has rows.
       loaded: by `load` of a configuration with the same corpus and encoder; None: read anew.
 
     Raises:
       UserError: anything that the user gave cannot be used.
       ValueError: `loaded` is of another corpus or encoder.
     """
+    may_leave_out = mesh is None
     mesh = make_mesh() if mesh is None else mesh
     loaded = load(config) if loaded is None else loaded
     # Of the encoder only random weights depend on the seed.
@@ -272,6 +275,9 @@ def prepare(
     warn_about(
         (example for items in examples.values() for example in items), config.prompt.max_tokens
     )
+    mesh = _devices_used(
+        mesh, config, examples["train"], loaded.inputs, may_leave_out=may_leave_out
+    )
     model = Model(
         pretrained.module,
         len(corpus.taxonomy),
@@ -299,4 +305,29 @@ def prepare(
         mesh=mesh,
         inputs=loaded.inputs,
         shared=loaded.compiled(config, mesh),
+    )
+
+
+def _devices_used(
+    mesh: Mesh, config: Config, examples: Sequence[Example], inputs: Shared, *, may_leave_out: bool
+) -> Mesh:
+    """Those of the mesh that stage one's batches have rows for, see `device_use.well_used`."""
+    if mesh.size == 1:
+        return mesh
+    size, layout = config.stage_one.batch_size, config.batch.layout
+    rows = inputs.once(
+        ("rows", config.prompt, config.readout, config.compat.trailing_space, size, layout),
+        lambda: rows_needed(
+            [len(example.tokens) for example in examples],
+            size,
+            layout=layout,
+            max_tokens=config.prompt.max_tokens,
+        ),
+    )
+    return well_used(
+        mesh,
+        DeviceUse(size, rows, mesh.size),
+        examples=len(examples),
+        least=config.run.least_device_use,
+        may_leave_out=may_leave_out,
     )

@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# A run on Cloud TPU VMs: one command on every machine of a slice, started and stopped from here.
+#
+#   export TPU=eacl ZONE=us-west4-a TYPE=v5litepod-16 RUNTIME=v2-alpha-tpuv5-lite
+#   export SHARE=10.0.0.2:/runs               # an NFS export, such as Filestore's; seen as FOLDER
+#   launch/clusters/tpu_vm.sh create          # asks for the machines and waits for them
+#   launch/clusters/tpu_vm.sh install         # the last commit of this checkout, on all of them
+#   launch/clusters/tpu_vm.sh run train --config=configs/meld.py --workdir=/shared/meld
+#   launch/clusters/tpu_vm.sh stop            # all save at the same step; `run` again goes on
+#   launch/clusters/tpu_vm.sh delete
+set -euo pipefail
+
+: "${TPU:?not set: a name for the machines, such as TPU=eacl}"
+: "${ZONE:?not set: where they are, such as ZONE=us-west4-a}"
+FOLDER=${FOLDER:-/shared} # where all machines see SHARE
+SPOT=${SPOT:-}            # SPOT=1: cheaper, and may be taken away at any time
+PYTHON=${PYTHON:-3.12}    # the machines' own Python may be older than 3.11
+WAIT=${WAIT:-30}          # seconds between questions whether the machines are there
+
+on() { # on WORKERS COMMAND
+  gcloud compute tpus tpu-vm ssh "$TPU" --zone="$ZONE" --worker="$1" --command="$2"
+}
+
+case "${1:-}" in
+  create)
+    : "${TYPE:?not set: kind and size of the slice, such as TYPE=v5litepod-16}"
+    : "${RUNTIME:?not set: image of the machines, such as RUNTIME=v2-alpha-tpuv5-lite}"
+    gcloud compute tpus queued-resources create "$TPU" --node-id="$TPU" --zone="$ZONE" \
+      --accelerator-type="$TYPE" --runtime-version="$RUNTIME" ${SPOT:+--spot}
+    while true; do
+      state=$(gcloud compute tpus queued-resources describe "$TPU" --zone="$ZONE" \
+        --format='value(state.state)')
+      echo "$TPU: $state"
+      case "$state" in
+        ACTIVE) break ;;
+        FAILED | SUSPEND*)
+          echo "error: $TPU is $state: delete it and ask again, elsewhere or for fewer" >&2
+          exit 1
+          ;;
+      esac
+      sleep "$WAIT"
+    done
+    ;;
+  install)
+    : "${SHARE:?not set: the NFS export for runs, such as SHARE=10.0.0.2:/runs}"
+    archive=$(mktemp)
+    trap 'rm -f "$archive"' EXIT
+    git -C "$(dirname "$0")/../.." archive --format=tar.gz --output="$archive" HEAD
+    gcloud compute tpus tpu-vm scp "$archive" "$TPU:eacl_jax.tar.gz" --zone="$ZONE" --worker=all
+    on all "set -e
+      rm -rf eacl_jax && mkdir eacl_jax && tar -xzf eacl_jax.tar.gz -C eacl_jax && cd eacl_jax
+      python3 -m pip install --quiet --user uv
+      ~/.local/bin/uv venv --quiet --python $PYTHON .venv
+      ~/.local/bin/uv pip install --quiet --python .venv/bin/python --constraint constraints.txt '.[tpu]'
+      sudo apt-get install -y -qq nfs-common >/dev/null
+      sudo mkdir -p $FOLDER
+      mountpoint -q $FOLDER || sudo mount -t nfs $SHARE $FOLDER"
+    ;;
+  run)
+    shift
+    [ $# -gt 0 ] || { echo "error: run what? such as: $0 run train --config=..." >&2; exit 2; }
+    on all "cd eacl_jax && exec .venv/bin/eacl$(printf ' %q' "$@")"
+    ;;
+  stop)
+    on 0 "pkill -TERM -f 'bin/[e]acl '"
+    ;;
+  delete)
+    gcloud compute tpus queued-resources delete "$TPU" --zone="$ZONE" --force --quiet
+    ;;
+  *)
+    echo "usage: $0 create|install|run COMMAND...|stop|delete" >&2
+    exit 2
+    ;;
+esac

@@ -1,0 +1,111 @@
+"""Two processes of one JAX program, each with a recognizer that it asks what it likes."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from eacl_jax import EmotionRecognizer
+from eacl_jax.model.mesh import make_mesh
+from tests.stubs.root import ROOT
+from tests.stubs.toys import make_recognizer
+
+# As many utterances of as many words in each, so that the programs that run have the same shapes.
+CHATS = (
+    "Ann: the day is wonderful\nBob: it is great\nAnn: say a great hello",
+    "Cleo: the table is rude\nAnn: it is awful\nCleo: say a horrible monday",
+)
+SCRIPT = """
+import sys
+import jax
+process, port, folder = int(sys.argv[1]), *sys.argv[2:]
+jax.config.update("jax_disable_most_optimizations", True)
+jax.distributed.initialize(f"localhost:{port}", 2, process)
+assert (jax.device_count(), jax.local_device_count()) == (4, 2)
+import json
+from eacl_jax import EmotionRecognizer
+from eacl_jax.model.mesh import make_mesh, put, replicated
+from tests.recognizer.test_processes import CHATS, answers
+
+loaded = EmotionRecognizer.from_pretrained(folder)
+# As a run over all processes leaves its parameters.
+spread = EmotionRecognizer(
+    loaded.settings,
+    loaded.graphdef,
+    put(loaded.params, replicated(make_mesh())),
+    tokenizer=loaded.tokenizer,
+    encoder_config=loaded.encoder_config,
+    anchors=loaded.anchors,
+    label_encoder=loaded._label_encoder,
+)
+chat = CHATS[process]
+print("ANSWERS", json.dumps([answers(loaded, chat), answers(spread, chat)]), flush=True)
+"""
+
+
+def answers(recognizer: EmotionRecognizer, chat: str) -> list[Any]:
+    """Representations of a chat, and probabilities by the recognizer's labels and by others."""
+    labels = {"joy": "lovely", "anger": "rude day"}
+    others = recognizer.with_labels(labels)
+    return [
+        recognizer.encode(chat).tolist(),
+        *([list(p.probabilities.values()) for p in r.predict(chat)] for r in (recognizer, others)),
+    ]
+
+
+@pytest.mark.slow
+def test_each_process_gets_the_answer_to_its_own_question(tmp_path):
+    make_recognizer(tmp_path / "encoder", shift=0.3).save_pretrained(tmp_path / "model")
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        port = str(probe.getsockname()[1])
+    environment = {
+        **os.environ,
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, str(process), port, str(tmp_path / "model")],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for process in range(2)
+    ]
+    alone = EmotionRecognizer.from_pretrained(tmp_path / "model")
+    expected = [answers(alone, chat) for chat in CHATS]
+    # The answer to the other's question would not pass for the right one.
+    assert np.abs(np.subtract(expected[0][0], expected[1][0])).max() > 0.01
+    for process, wanted in zip(running, expected, strict=True):
+        output = process.communicate(timeout=180)[0]
+        assert process.returncode == 0, output
+        (line,) = [line for line in output.splitlines() if line.startswith("ANSWERS ")]
+        for got in json.loads(line.removeprefix("ANSWERS ")):
+            for values, right in zip(got, wanted, strict=True):
+                np.testing.assert_allclose(values, right, atol=1e-5)
+
+
+def test_a_recognizer_uses_the_devices_of_its_process_or_those_it_is_given(tmp_path, monkeypatch):
+    own = jax.devices()[2:4]
+    monkeypatch.setattr(jax, "local_devices", lambda: own)
+    trained = make_recognizer(tmp_path / "encoder")
+    trained.save_pretrained(tmp_path / "model")
+    loaded = EmotionRecognizer.from_pretrained(tmp_path / "model")
+    for recognizer in (trained, loaded, loaded.with_labels("joy,anger")):
+        assert devices_of(recognizer) == set(own)
+    given = EmotionRecognizer.from_pretrained(tmp_path / "model", mesh=make_mesh(1))
+    assert devices_of(given) == {jax.devices()[0]}
+    assert given.predict(CHATS[0])[0].emotion == loaded.predict(CHATS[0])[0].emotion
+
+
+def devices_of(recognizer):
+    return {device for x in jax.tree.leaves(recognizer.params) for device in x.devices()}
