@@ -277,6 +277,8 @@ class RunConfig:
     # Stage one: save the latest state every so many steps, beside each epoch's end; 0: at epochs'
     # ends only, as stage two does.
     save_every: int = bounded(100, at_least=0)
+    # Minutes without a step after which standard error tells where each thread is; 0: never.
+    watchdog: float = bounded(30.0, at_least=0)
     # Refuse to begin where a smaller share of the rows that the devices compute would hold any
     # tokens, as with a small batch on a whole pod; 0 allows anything. One process leaves devices
     # out instead.

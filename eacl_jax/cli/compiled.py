@@ -1,6 +1,7 @@
 """What XLA has compiled, kept in the cache folder for later runs.
 
-    <cache>/compiled/   XLA's executables, private to their owner
+    <cache>/compiled/            XLA's executables, private to their owner
+    <cache>/compiled_together/   those of runs of several processes
 
 The folder may be deleted at any time, and a run without a folder to write to goes on without.
 """
@@ -21,31 +22,36 @@ _COMPILED = {
     "jax_persistent_cache_min_compile_time_secs": 1.0,
     "jax_compilation_cache_max_size": 5 * 10**9,
 }
+_NO_LIMIT = {"jax_compilation_cache_max_size": -1}
 
 
-def keep_compiled(data: DataConfig | None = None) -> None:
+def keep_compiled(data: DataConfig | None = None, *, together: bool = False) -> None:
     """Spares later commands the compilations of this one; see `keep_compiled_in`. Call it before
     JAX compiles anything.
 
     Args:
       data: names the cache folder, as `corpora.cache_folder` reads it; the usual one where a
         command has no configuration.
+      together: whether several processes of one run use the folder.
     """
     from eacl_jax import corpora
 
     try:
-        keep_compiled_in(corpora.cache_folder(data or DataConfig()))
+        keep_compiled_in(corpora.cache_folder(data or DataConfig()), together=together)
     except UserError as error:
         log.warning("compiled programs are not kept for later runs: %s", error)
 
 
-def keep_compiled_in(cache: Path) -> None:
+def keep_compiled_in(cache: Path, *, together: bool = False) -> None:
     """Lets XLA keep what it compiles in `cache / "compiled"`, and find it there in later runs; to
     be called before the first compilation.
 
     Loading an executable is running it: a folder in which others could put some is not used, and a
     warning says so. Where the user has given jax a folder (JAX_COMPILATION_CACHE_DIR) or has turned
     its cache off, nothing is changed.
+
+    Several processes have a folder of their own, without a limit of its size: with one, jax locks
+    the folder for each read and write, and on a disk that machines share all would wait for all.
     """
     import jax  # a command begins anew for huge pages before it imports this
 
@@ -56,17 +62,17 @@ def keep_compiled_in(cache: Path) -> None:
         return
     try:
         # Links are followed once, here: what is checked is what will be used.
-        folder = (cache / "compiled").resolve()
+        folder = (cache / ("compiled_together" if together else "compiled")).resolve()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         reason = _not_private(folder)
-        if not reason:
+        if not reason and not together:
             _forget_unfinished(folder)
     except (OSError, NotImplementedError) as error:  # the latter from a file system without locks
         reason = str(error)
     if reason:
         log.warning("compiled programs are not kept for later runs: %s", reason)
         return
-    for name, value in _COMPILED.items():
+    for name, value in (_COMPILED | (_NO_LIMIT if together else {})).items():
         if name.upper() not in os.environ:
             jax.config.update(name, value)
     jax.config.update("jax_compilation_cache_dir", str(folder))

@@ -24,6 +24,8 @@ from eacl_jax.errors import UserError
 if TYPE_CHECKING:
     from eacl_jax.training.loop import StopRequest
 
+log = logging.getLogger(__name__)
+
 VARIABLE = "EACL_JAX_DISTRIBUTED"
 AUTO, OFF = "auto", "off"
 _FAILED, _ALIVE, _READ = "failed", "alive", "read"
@@ -32,6 +34,7 @@ _EVERY = 0.5  # seconds between two looks at the others
 _SILENCE = 30.0  # seconds without a sign of life, after which a process counts as dead
 _BLINK = 0.1  # seconds between two looks at a text that is to come
 _LINGER = 5.0  # seconds for which a process that failed waits until the others know
+_LONGEST_END = 3600.0  # seconds until the first has written all
 _STATUS = 2
 
 Address = tuple[str, int, int]
@@ -82,7 +85,9 @@ def joined(given: str) -> Iterator[None]:
     watch.start()
     try:
         yield
+        processes.barrier("end", _LONGEST_END)
     except (SystemExit, typer.Exit):
+        processes.barrier("end", _LONGEST_END)
         raise
     except processes.ApartError as error:
         watch.fail(str(error), of_all=True)
@@ -149,16 +154,19 @@ def _join(wanted: Address | str) -> bool:
             jax.distributed.initialize(address, number, index)
         else:
             jax.distributed.initialize(local_device_ids=_devices_of_a_task())
-    except ValueError as error:
-        if wanted == AUTO and "coordinator_address" in str(error):
-            return False  # no cluster that JAX knows
-        raise UserError(f"--distributed={given_of(wanted)}: {error}") from error
-    except (RuntimeError, OSError) as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    except Exception as error:  # of JAX, or of the libraries by which it asks a cluster
+        if wanted == AUTO and not isinstance(error, jax.errors.JaxRuntimeError):
+            if "coordinator_address" not in str(error):  # else there is no cluster that JAX knows
+                log.warning(
+                    "this run is alone: who else belongs to it cannot be found out (%s);"
+                    " --distributed=HOST:PORT,N,I says it, --distributed=off keeps silent.",
+                    _first_line(error),
+                )
+            return False
         raise UserError(
-            f"--distributed={given_of(wanted)}: the other processes cannot be reached: {reason};"
-            " start all of them with the same address and number of processes, or give"
-            " --distributed=off to run alone."
+            f"--distributed={given_of(wanted)}: the other processes cannot be reached:"
+            f" {_first_line(error)}; start all of them with the same address and number of"
+            " processes, or give --distributed=off to run alone."
         ) from error
     from eacl_jax.training import processes
 
@@ -217,9 +225,11 @@ class _Watch(threading.Thread):
         """Ends all processes, with one line of what was wrong with this one, or with all."""
         self._ended.set()
         self.join()
+        name = self._all.names([self._all.index()])
+        told = message if of_all else f"{name} ({socket.gethostname()}): {message}"
         with contextlib.suppress(Exception):
-            self._tell(message, of_all=of_all)
-        self._leave(message)
+            self._tell(told)
+        self._leave(told)
 
     def explain(self, error: Exception) -> str:
         """What an error of JAX's runtime means: mostly that a process is no longer there."""
@@ -254,10 +264,8 @@ class _Watch(threading.Thread):
             self._tell(message)
             self._leave(message)
 
-    def _tell(self, message: str, *, of_all: bool = False) -> None:
+    def _tell(self, told: str) -> None:
         """Ends the others; returns where this process has to say what was wrong."""
-        name = self._all.names([self._all.index()])
-        told = message if of_all else f"{name} ({socket.gethostname()}): {message}"
         if not self._all.publish(_FAILED, told):
             self._obey(self._all.published(_FAILED) or told)
         elif self._all.is_main():

@@ -1,11 +1,13 @@
 """`eacl study`: many runs, one table."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from eacl_jax.cli.distributed import VARIABLE
 from eacl_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -43,6 +45,14 @@ def study(
     jobs: Annotated[
         int, typer.Option(min=1, help="So many processes of this machine share the runs.")
     ] = 1,
+    distributed: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|off|HOST:PORT,N,I",
+            envvar=VARIABLE,
+            help="Several processes do each run together; as of `train`.",
+        ),
+    ] = "auto",
 ) -> None:
     """Run a study: every variant on every corpus with every seed, then one table.
 
@@ -52,16 +62,33 @@ def study(
     Stopped or killed, the same command goes on; runs that are complete are not run again, those
     that failed are. The same command may run on several machines that share the folder.
     """
-    from eacl_jax.cli import compiled, configuration, huge_pages, process
-    from eacl_jax.cli.train import this_command
+    from eacl_jax.cli import configuration, huge_pages, process
+    from eacl_jax.cli import distributed as together
 
     numbers = _parse_seeds(seeds)
     values = configuration.load_study(file)
     if not dry_run:
         huge_pages.use_huge_pages()
     process.quiet_libraries()
+    with together.joined(together.OFF if dry_run else distributed):
+        _study(values, workdir, only=only, numbers=numbers, dry_run=dry_run, jobs=jobs)
+
+
+def _study(
+    values: Any,
+    workdir: Path,
+    *,
+    only: str,
+    numbers: Sequence[int] | None,
+    dry_run: bool,
+    jobs: int,
+) -> None:
+    from eacl_jax.cli import compiled
+    from eacl_jax.cli import distributed as together
+    from eacl_jax.cli.train import this_command
     from eacl_jax.cli.workers import WORKER, Workers
     from eacl_jax.studies import cells, claims, outcome, plan, reading, runner, tables
+    from eacl_jax.training import processes
     from eacl_jax.training.loop import Interrupted
 
     search = None
@@ -77,23 +104,35 @@ def study(
         _list(checked, plan.plan(plan.select(checked, only, numbers), workdir))
         return
     chosen = plan.select(checked, only, numbers)
-    cells.register(checked, workdir)
-    compiled.keep_compiled(chosen[0].config.data)
+    several = processes.count() > 1
+    if several and (jobs > 1 or search is not None):
+        what = "--jobs" if jobs > 1 else "a search"
+        raise UserError(
+            f"{what} is not for several processes that do each run together; give"
+            " --distributed=off, and start the same command on each machine: they share the runs."
+        )
+    if processes.is_main():
+        cells.register(checked, workdir)
+    compiled.keep_compiled(chosen[0].config.data, together=several)
     mine = os.environ.get(WORKER)
-    since = claims.file_time(workdir / cells.CLAIMS) if mine is None else float(mine)
+    since = 0.0
+    if processes.is_main():
+        since = claims.file_time(workdir / cells.CLAIMS) if mine is None else float(mine)
     workers = Workers(0 if mine else jobs - 1, since)
     try:
-        with process.asking(workers), workers:
+        with together.asking(workers), workers:
             if search is not None:
                 checked = searching.run(search, workdir, workers, since)
             done = runner.run_study(
                 checked, workdir, only=only, seeds=numbers, stop=workers, since=since
             )
     except Interrupted as stopped:
+        if not processes.is_main():
+            raise typer.Exit(128 + stopped.number) from None
         again = f" To go on from there, run the same command again:\n  {this_command()}"
         typer.echo(f"{stopped} before all was done; the state is saved.{'' if mine else again}")
         raise typer.Exit(128 + stopped.number) from None
-    if mine:
+    if mine or not processes.is_main():
         return
     more = None if search is None else searching.write(search, workdir)
     table, page, unread = outcome.write_results(checked, workdir, more)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from eacl_jax.cli.distributed import VARIABLE
+
 
 def _list_settings(context: typer.Context, wanted: bool) -> None:
     if not wanted:
@@ -51,7 +53,7 @@ def train(
         str,
         typer.Option(
             metavar="auto|off|HOST:PORT,N,I",
-            envvar="EACL_JAX_DISTRIBUTED",
+            envvar=VARIABLE,
             help=(
                 "Several processes train together: as the cluster says (Cloud TPU, GKE, Slurm, Open"
                 " MPI, Kubernetes), not, or process I (from 0) of N, of which 0 listens at"
@@ -88,7 +90,7 @@ def train(
         from eacl_jax.training import processes, run
         from eacl_jax.training.loop import Interrupted, StopRequest
 
-        compiled.keep_compiled(checked.data)
+        compiled.keep_compiled(checked.data, together=processes.count() > 1)
         stop = StopRequest()
         try:
             with together.asking(stop):

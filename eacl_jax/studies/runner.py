@@ -24,7 +24,7 @@ from eacl_jax.errors import UserError
 from eacl_jax.files import local
 from eacl_jax.model.metrics import title
 from eacl_jax.recognizer.results import Results
-from eacl_jax.studies import cells, pace
+from eacl_jax.studies import cells, pace, together
 from eacl_jax.studies.cells import Failure, State
 from eacl_jax.studies.claims import EXPIRY, Claim, Claims, file_time
 from eacl_jax.studies.definition import Cell, Study
@@ -32,7 +32,7 @@ from eacl_jax.studies.plan import named, select, shared_by
 from eacl_jax.studies.sharing import Sharing
 from eacl_jax.studies.transfers import answer_transfers
 from eacl_jax.studies.words import count
-from eacl_jax.training import experiment, run, run_folder
+from eacl_jax.training import experiment, processes, run, run_folder
 from eacl_jax.training.loop import Interrupted, StopRequest
 from eacl_jax.training.recording import say
 
@@ -84,9 +84,19 @@ def run_study(
       UserError: the folder is not this study's, or nothing is selected. What is wrong with one cell
         is in the outcome.
       loop.Interrupted: it was asked to stop.
+      LateError: of several processes some failed and others did not.
     """
     workdir = local.expand(workdir, "workdir")
     chosen = select(study, only, seeds)
+    if not processes.is_main():
+        together.follow(
+            {cells.name_of(cell): cell for cell in chosen},
+            lambda cell: cells.folder_of(workdir, cell),
+            train=train,
+            load=load,
+            stop=stop or StopRequest(),
+        )
+        return Outcome((), {})
     cells.register(study, workdir)
     runner = _Runner(
         study,
@@ -101,7 +111,9 @@ def run_study(
         since=file_time(workdir / cells.CLAIMS) if since is None else since,
         poll=poll,
     )
-    return runner.run()
+    outcome = runner.run()
+    together.dismiss()
+    return outcome
 
 
 class CellStop(StopRequest):
@@ -240,8 +252,10 @@ class _Runner:
             cells.forget_failure(folder)
             with self._showing(cell):
                 results, seconds = self._train_and_answer(cell, folder, stop)
+        except processes.LateError:
+            raise
         except Interrupted:
-            if self._stop.requested:
+            if self._stop.requested or processes.count() > 1:
                 raise Interrupted(self._stop.number) from None
             self._say(f"{named(cell)}: another process has taken this run over")
             return
@@ -283,16 +297,21 @@ class _Runner:
         else:
             if cell.transfers:
                 cells.forget_run(folder)
-            loaded = self._sharing.of(cell.config)
-            started = time.perf_counter()
-            results = self._train(
-                cell.config,
-                folder,
-                stop=stop,
-                console=Console(quiet=True),
-                loaded=loaded,
-                keep=(cells.MODEL,) if cell.transfers else (),
-            )
+
+            def train() -> Results:
+                nonlocal started
+                loaded = self._sharing.of(cell.config)
+                started = time.perf_counter()
+                return self._train(
+                    cell.config,
+                    folder,
+                    stop=stop,
+                    console=Console(quiet=True),
+                    loaded=loaded,
+                    keep=(cells.MODEL,) if cell.transfers else (),
+                )
+
+            results = together.lead(cells.name_of(cell), train)
         if cell.transfers:
             self._answer(cell, folder, stop=stop, load=self._corpora)
         return results, time.perf_counter() - started

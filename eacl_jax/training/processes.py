@@ -27,6 +27,10 @@ _TOLD = 30.0  # seconds more for the answer than for the question
 _FOLDER = "eacl_jax"
 
 
+class LateError(UserError):
+    """Some processes did not come in time."""
+
+
 class ApartError(UserError):
     """The processes of a run do not fit together; all of them say the same."""
 
@@ -59,7 +63,7 @@ def agree(name: str, value: Any, seconds: float = PATIENCE) -> list[Any]:
       seconds: how long to wait for the others.
 
     Raises:
-      UserError: some did not come in time; says which.
+      LateError: some did not come in time; says which.
     """
     if count() == 1:
         return [value]
@@ -74,7 +78,7 @@ def agree(name: str, value: Any, seconds: float = PATIENCE) -> list[Any]:
     answer = _get(f"{place}/all", deadline + _TOLD)
     late = [0] if answer is None else json.loads(answer)["late"]
     if late:
-        raise UserError(
+        raise LateError(
             f"waited {seconds:.0f} s for {names(late)} at {name!r}; look at what"
             f" {'they say' if len(late) > 1 else 'it says'}, and start all again to go on."
         )
@@ -85,7 +89,7 @@ def barrier(name: str, seconds: float = PATIENCE) -> None:
     """Waits until all processes are here.
 
     Raises:
-      UserError: some did not come in time; says which.
+      LateError: some did not come in time; says which.
     """
     agree(name, None, seconds)
 

@@ -167,13 +167,18 @@ def _run(
     }
     second = run_stage_two(experiment, context, first, reps)
     # The rest needs no other process: the arrays are whole in each.
-    results = (
-        _leave(experiment, context, {Stage.ONE: first, Stage.TWO: second}, reps, keep, clock)
-        if processes.is_main()
-        else None
-    )
-    processes.barrier("results", _LONGEST_EXPORT)
-    return results or run_folder.read_results(workdir)
+    if not processes.is_main():
+        if problem := processes.agree("results", None, _LONGEST_EXPORT)[0]:
+            raise processes.ApartError(problem)
+        return run_folder.read_results(workdir)
+    try:
+        stages = {Stage.ONE: first, Stage.TWO: second}
+        results = _leave(experiment, context, stages, reps, keep, clock)
+    except Exception as error:
+        processes.agree("results", str(error) or type(error).__name__)
+        raise
+    processes.agree("results", None)
+    return results
 
 
 def _leave(

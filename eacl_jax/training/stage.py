@@ -26,6 +26,7 @@ from eacl_jax.training.experiment import Experiment
 from eacl_jax.training.loop import StopRequest, TrainState, fit
 from eacl_jax.training.profiling import Profiler
 from eacl_jax.training.recording import Recorder, Silent, say
+from eacl_jax.training.watchdog import Watchdog
 
 HEADLINE = ("weighted_f1", "accuracy", "macro_f1")
 
@@ -162,13 +163,16 @@ class StageRun:
         self._scores: dict[str, dict[str, Any]] | None = None
         self._best: dict[str, Any] = {"best_epoch": 0, "best_rank": None}
         self.resumed = False
+        self._watchdog = Watchdog(experiment.config.run.watchdog)
         self._score: Callable[[TrainState], dict[str, dict[str, Any]]]
 
     def __enter__(self) -> "StageRun":
+        self._watchdog.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._checkpoints.close()
+        self._watchdog.close()
 
     def resume(self, state: TrainState) -> TrainState:
         """The state of the latest checkpoint, with the data at its place; the given state where
@@ -285,6 +289,7 @@ class StageRun:
         self._save(state)
 
     def step(self, step: int, numbers: Mapping[str, float]) -> None:
+        self._watchdog.step(f"{self._stage.words}, step {step} of {self._steps}")
         self._recorder.step(step, numbers)
 
     def epoch(self, epoch: int, state: TrainState) -> None:

@@ -1,0 +1,92 @@
+"""A study whose runs are each done by several processes together: the first chooses a cell, claims
+it and writes; the others take part in its training.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from eacl_jax.config import Config
+from eacl_jax.recognizer.results import Results
+from eacl_jax.studies.definition import Cell
+from eacl_jax.studies.sharing import Sharing
+from eacl_jax.training import processes
+from eacl_jax.training.loop import Interrupted, StopRequest
+
+Train = Callable[..., Results]
+_CELL, _OUTCOME = "cell", "outcome"
+_LONGEST = 7 * 86400.0  # seconds for which the first may be busy with other things
+_MINUTE = 60.0
+
+
+def lead(name: str, train: Callable[[], Results]) -> Results:
+    """Trains a cell, with the others where there are some.
+
+    Args:
+      name: of the cell.
+      train: does it.
+
+    Raises:
+      LateError: it failed here, and others are still at it.
+      Exception: what `train` raises, in all processes.
+    """
+    processes.agree(_CELL, name)
+    return _with_outcome(train)
+
+
+def dismiss() -> None:
+    """Lets the others go: there are no more cells."""
+    if processes.count() > 1:
+        processes.agree(_CELL, None)
+
+
+def follow(
+    cells: Mapping[str, Cell],
+    folder_of: Callable[[Cell], Path],
+    *,
+    train: Train,
+    load: Callable[[Config], Any],
+    stop: StopRequest,
+) -> None:
+    """Takes part in the cells that the first process chooses, until it says that all is done.
+
+    Args:
+      cells: of the study, by name.
+      folder_of: a cell's folder.
+      train: as `run.train`.
+      load: as `experiment.load`.
+      stop: with which the caller may ask to stop.
+
+    Raises:
+      loop.Interrupted: the processes were asked to stop.
+      LateError: a cell failed here, and others are still at it.
+    """
+    sharing = Sharing(load)
+    while (name := processes.agree(_CELL, None, _LONGEST)[0]) is not None:
+        cell = cells[name]
+
+        def trained(cell: Cell = cell) -> Results:
+            loaded = sharing.of(cell.config)
+            return train(cell.config, folder_of(cell), stop=stop, loaded=loaded, keep=())
+
+        try:
+            _with_outcome(trained)
+        except (Interrupted, processes.LateError):
+            raise
+        except Exception:  # the first has said and written what
+            sharing.forget()
+
+
+def _with_outcome(train: Callable[[], Results]) -> Results:
+    """What `train` gives; an error once all have come to the end of it, else of the whole run."""
+    if processes.count() == 1:
+        return train()
+    try:
+        results = train()
+    except Interrupted:
+        raise
+    except Exception:
+        processes.barrier(_OUTCOME, _MINUTE)
+        raise
+    processes.barrier(_OUTCOME, _MINUTE)
+    return results

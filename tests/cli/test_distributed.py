@@ -1,0 +1,134 @@
+"""`--distributed`: what it takes, and that all processes end when one does."""
+
+import time
+
+import pytest
+
+from eacl_jax.cli import distributed
+from eacl_jax.errors import UserError
+from tests.stubs.agreeing import run_together
+
+JOIN = """
+import sys, time
+from eacl_jax.cli import distributed
+from eacl_jax.errors import UserError
+address, number, index = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+wanted = ",".join(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("auto", "auto"),
+        ("off", "off"),
+        ("10.0.0.1:1234,4,3", ("10.0.0.1:1234", 4, 3)),
+        ("[::1]:1234,2,0", ("[::1]:1234", 2, 0)),
+    ],
+)
+def test_what_it_takes(given, expected):
+    assert distributed.parse(given) == expected
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["", "on", "host,2,0", "host:12,2", "host:12,2,2", "host:12,-1,0", ":12,2,0", "h:x,2,0"],
+)
+def test_anything_else_is_refused_with_what_is_expected(given):
+    with pytest.raises(UserError, match="expected auto, off, or HOST:PORT,N,I"):
+        distributed.parse(given)
+
+
+@pytest.mark.parametrize("given", ["auto", "off", "localhost:1,1,0"])
+def test_one_process_alone_is_not_joined(given, monkeypatch):
+    # JAX's own variables would name a cluster.
+    for name in ("JAX_COORDINATOR_ADDRESS", "SLURM_JOB_ID"):
+        monkeypatch.delenv(name, raising=False)
+    script = f"""{JOIN}
+import jax
+with distributed.joined({given!r}):
+    assert jax.process_count() == 1
+print("ALONE")
+"""
+    ((status, text),) = run_together(script, 1)
+    assert (status, text) == (0, "ALONE\n")
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, None),
+        ({"SLURM_NTASKS": "8", "SLURM_STEP_NUM_NODES": "2"}, None),
+        (
+            {"SLURM_NTASKS": "2", "SLURM_STEP_NUM_NODES": "2", "CUDA_VISIBLE_DEVICES": "0,1,2,3"},
+            [0, 1, 2, 3],
+        ),
+        (
+            {"SLURM_NTASKS": "2", "SLURM_STEP_NUM_NODES": "2", "SLURM_GPUS_ON_NODE": "8"},
+            [*range(8)],
+        ),
+    ],
+)
+def test_a_task_that_has_a_node_takes_all_its_gpus(environment, expected, monkeypatch):
+    for name in ("SLURM_NTASKS", "SLURM_STEP_NUM_NODES", "CUDA_VISIBLE_DEVICES", "SLURM_STEP_GPUS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert distributed._devices_of_a_task() == expected
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+def test_a_mistake_in_one_ends_all_with_one_line(failing):
+    script = f"""{JOIN}
+with distributed.joined(wanted):
+    if index == {failing}:
+        raise UserError("line 3 of chats.jsonl: no text.")
+    time.sleep(60)
+"""
+    before = time.monotonic()
+    ended = run_together(script, 3)
+    assert time.monotonic() - before < 45
+    assert [status for status, _ in ended] == [2, 2, 2], ended
+    lines = [line for _, text in ended for line in text.splitlines() if "waiting for" not in line]
+    assert len(lines) == 1, lines
+    assert lines[0].startswith(f"error: process {failing} (")
+    assert lines[0].endswith("): line 3 of chats.jsonl: no text.")
+
+
+def test_what_all_say_is_said_once():
+    script = f"""{JOIN}
+from eacl_jax.training import processes
+with distributed.joined(wanted):
+    processes.check_equal({{"seed": str(index)}})
+"""
+    ended = run_together(script, 2)
+    assert [status for status, _ in ended] == [2, 2], ended
+    text = ended[0][1] + ended[1][1]
+    assert text.count("error: the processes of this run were not given the same") == 1
+    assert text.count("seed: process 0 has 0, process 1 1") == 1
+
+
+def test_processes_that_are_done_leave_together():
+    script = f"""{JOIN}
+with distributed.joined(wanted):
+    time.sleep(3 * index)
+print("DONE")
+"""
+    for status, text in run_together(script, 2):
+        assert (status, text.splitlines()[-1]) == (0, "DONE")
+
+
+def test_nobody_there_is_an_error_with_advice(monkeypatch):
+    import jax
+
+    def refuse(*_, **__):
+        raise jax.errors.JaxRuntimeError("DEADLINE_EXCEEDED: nobody answered\nmore")
+
+    monkeypatch.setattr(jax.distributed, "initialize", refuse)
+    with (
+        pytest.raises(
+            UserError, match="cannot be reached: DEADLINE_EXCEEDED: nobody answered; start"
+        ),
+        distributed.joined("localhost:1,2,1"),
+    ):
+        pass

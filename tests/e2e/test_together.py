@@ -1,0 +1,208 @@
+"""The training command in several processes: the same run as in one, and its ends."""
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.stubs.cluster import Together
+
+LONG = {"stage_one.epochs": 12, "stage_two.epochs": 2}
+
+
+@pytest.fixture(scope="module")
+def settings(toy, tmp_path_factory):
+    """A longer run than `toy`, so that something can come between."""
+    return {
+        **toy,
+        **LONG,
+        "data.cache_dir": str(tmp_path_factory.mktemp("cache")),
+    }
+
+
+def rows(workdir: Path):
+    """All that was recorded but speeds."""
+    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in row.items() if k != "examples_per_second"} for row in lines]
+
+
+def results(workdir: Path):
+    return json.loads((workdir / "results.json").read_text())
+
+
+def files(workdir: Path):
+    """What a run leaves, but for checkpoints, where each process has files of its own."""
+    return sorted(
+        path.relative_to(workdir).as_posix()
+        for path in workdir.rglob("*")
+        if path.is_file() and not {"checkpoints", "tensorboard"} & set(path.parts)
+    )
+
+
+def finish(settings, workdir, logs, *, processes, devices):
+    with Together(settings, workdir, logs, processes=processes, devices=devices) as run:
+        assert run.statuses() == [0] * processes, run.text(0)
+        return [run.text(number) for number in range(processes)]
+
+
+@pytest.fixture(scope="module")
+def alone(settings, tmp_path_factory):
+    """The folder of the same run by one process with two devices."""
+    folder = tmp_path_factory.mktemp("alone")
+    finish(settings, folder / "run", folder / "logs", processes=1, devices=2)
+    return folder / "run"
+
+
+def check_same(workdir: Path, alone: Path):
+    assert rows(workdir) == rows(alone)
+    assert results(workdir) == results(alone)
+    assert files(workdir) == files(alone)
+
+
+def test_stopped_in_two_processes_and_ended_in_one_it_is_the_same_run(settings, alone, tmp_path):
+    with Together(settings, tmp_path / "run", tmp_path / "two", processes=2) as run:
+        run.wait_for("epoch 2  dev")
+        run.running[1].send_signal(signal.SIGTERM)
+        assert run.statuses() == [143, 143]
+        assert "stopped by SIGTERM before it was done; the state is saved." in run.text(0)
+        assert "stage one" not in run.text(1)
+    (text,) = finish(settings, tmp_path / "run", tmp_path / "one", processes=1, devices=2)
+    assert "going on from step" in text
+    check_same(tmp_path / "run", alone)
+
+
+def test_what_one_process_lacks_ends_both_with_its_name(settings, tmp_path):
+    missing = {1: ["--config.data.train=/nowhere/chats.jsonl"]}
+    with Together(settings, tmp_path / "run", tmp_path / "logs", processes=2, only=missing) as run:
+        assert run.statuses() == [2, 2]
+        assert run.text(0).count("error: ") == 1
+        assert "error: process 1 (" in run.text(0)
+        assert "/nowhere/chats.jsonl, which does not exist" in run.text(0)
+        assert "error" not in run.text(1)
+    assert not (tmp_path / "run").exists() or not list((tmp_path / "run").glob("[!.]*"))
+
+
+def other_corpus(settings, folder):
+    lines = Path(settings["data.train"]).read_text().splitlines()
+    folder.mkdir()
+    (folder / "train.jsonl").write_text("\n".join(lines[:-1]) + "\n")
+    return {1: [f"--config.data.train={folder / 'train.jsonl'}"]}
+
+
+def other_encoder(settings, folder):
+    from tests.stubs.toys import make_encoder_folder
+
+    return {1: [f"--config.encoder.path={make_encoder_folder(folder, seed=7)}"]}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        (lambda *_: {1: ["--config.seed=3"]}, "the setting seed: process 0 has 0, process 1 3"),
+        (other_corpus, "the corpus' train: process 0 has"),
+        (other_encoder, "weights: process 0 has"),
+    ],
+)
+def test_processes_that_were_given_different_things_do_not_begin(settings, tmp_path, other, said):
+    only = other(settings, tmp_path / "other")
+    with Together(settings, tmp_path / "run", tmp_path / "logs", processes=2, only=only) as run:
+        assert run.statuses() == [2, 2]
+        assert "error: the processes of this run were not given the same" in run.text(0)
+        assert said in run.text(0)
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("first", "number", "who", "then"),
+    [
+        ((2, 1), signal.SIGTERM, 0, (2, 1)),
+        ((2, 1), signal.SIGINT, 1, (1, 2)),
+        ((1, 2), signal.SIGTERM, 0, (2, 1)),
+        ((2, 1), signal.SIGKILL, 0, (2, 1)),
+        ((2, 1), signal.SIGKILL, 1, (1, 2)),
+    ],
+)
+def test_however_it_is_stopped_any_number_of_processes_goes_on(
+    settings, alone, tmp_path, first, number, who, then
+):
+    processes, devices = first
+    with Together(
+        settings, tmp_path / "run", tmp_path / "first", processes=processes, devices=devices
+    ) as run:
+        run.wait_for("epoch 3  dev")
+        run.running[who].send_signal(number)
+        statuses = run.statuses(120)
+        if number == signal.SIGKILL:
+            assert statuses[who] == -number
+            assert all(status != 0 for status in statuses)
+            assert who == 0 or "process 1 " in run.text(0)
+        else:
+            assert set(statuses) <= {128 + number, 143}
+            assert statuses[who] == 128 + number
+    finish(settings, tmp_path / "run", tmp_path / "then", processes=then[0], devices=then[1])
+    check_same(tmp_path / "run", alone)
+
+
+@pytest.mark.slow
+def test_four_processes_give_the_scores_of_one(settings, alone, tmp_path):
+    finish(settings, tmp_path / "run", tmp_path / "logs", processes=4, devices=1)
+    # Rows are multiples of four, and so is dropout another.
+    assert files(tmp_path / "run") == files(alone)
+    assert len(rows(tmp_path / "run")) == len(rows(alone))
+
+
+@pytest.mark.slow
+def test_a_folder_that_is_not_shared_is_refused(settings, tmp_path):
+    # Of options that are given twice the last counts.
+    elsewhere = {1: [f"--workdir={tmp_path / 'elsewhere'}"]}
+    with Together(
+        settings,
+        tmp_path / "run",
+        tmp_path / "logs",
+        processes=2,
+        only=elsewhere,
+    ) as run:
+        assert run.statuses() == [2, 2]
+        assert "process 1 does not see what process 0 wrote there" in run.text(0)
+
+
+SLOW_EXPORT = """
+import runpy, sys, time
+from eacl_jax.recognizer import recognizer
+save = recognizer.EmotionRecognizer.save_pretrained
+def slowly(self, folder):
+    time.sleep(20)
+    save(self, folder)
+recognizer.EmotionRecognizer.save_pretrained = slowly
+sys.argv[0] = "launch/train.py"
+runpy.run_path("launch/train.py", run_name="__main__")
+"""
+BROKEN_EXPORT = SLOW_EXPORT.replace("time.sleep(20)", "raise OSError(28, 'No space left', 'model')")
+
+
+@pytest.mark.slow
+def test_others_wait_for_a_slow_export(settings, alone, tmp_path):
+    script = tmp_path / "slow.py"
+    script.write_text(SLOW_EXPORT)
+    with Together(
+        settings, tmp_path / "run", tmp_path / "logs", processes=2, script=(str(script),)
+    ) as run:
+        assert run.statuses() == [0, 0], run.text(0)
+    check_same(tmp_path / "run", alone)
+
+
+@pytest.mark.slow
+def test_a_full_disk_at_the_export_ends_all_and_nothing_is_lost(settings, alone, tmp_path):
+    script = tmp_path / "broken.py"
+    script.write_text(BROKEN_EXPORT)
+    with Together(
+        settings, tmp_path / "run", tmp_path / "logs", processes=2, script=(str(script),)
+    ) as run:
+        assert run.statuses() == [2, 2], run.text(0)
+        assert run.text(0).count("error: ") == 1
+        assert "No space left" in run.text(0)
+    finish(settings, tmp_path / "run", tmp_path / "then", processes=2, devices=1)
+    check_same(tmp_path / "run", alone)

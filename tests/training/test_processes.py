@@ -1,0 +1,82 @@
+"""How the processes of a run agree."""
+
+import pytest
+
+from eacl_jax.training import processes
+from tests.stubs.agreeing import run_together
+
+JOIN = """
+import sys
+import jax
+address, number, index = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+jax.distributed.initialize(address, number, index)
+from eacl_jax.training import processes
+"""
+
+
+def test_one_process_agrees_with_itself():
+    assert processes.count() == 1
+    assert processes.is_main()
+    assert processes.agree("color", {"red": 1}) == [{"red": 1}]
+    processes.barrier("door")
+    processes.check_equal({"seed": "0"})
+    assert [processes.reached_stop(asked) for asked in (False, True)] == [False, True]
+
+
+def test_all_processes_get_the_values_of_all_in_their_order():
+    script = f"""{JOIN}
+first = processes.agree("color", ["red", "green", "blue"][index])
+second = processes.agree("color", index * 10)
+print("GOT", first, second, processes.is_main())
+"""
+    for number, (status, text) in enumerate(run_together(script, 3)):
+        assert status == 0, text
+        assert f"GOT ['red', 'green', 'blue'] [0, 10, 20] {number == 0}" in text
+
+
+def test_who_does_not_come_is_named():
+    script = f"""{JOIN}
+import time
+if index != 1:
+    try:
+        processes.barrier("door", 2.0)
+    except processes.LateError as error:
+        print("LATE", error)
+processes.barrier("end")
+"""
+    # The late one comes at last, to the end.
+    for number, (status, text) in enumerate(run_together(script, 3)):
+        assert status == 0, text
+        assert ("LATE waited 2 s for process 1 at 'door'" in text) == (number != 1)
+
+
+def test_what_differs_is_named_with_who_differs():
+    script = f"""{JOIN}
+try:
+    processes.check_equal({{"seed": "5" if index == 2 else "4", "the corpus' dev": "same"}})
+except processes.ApartError as error:
+    print("APART", error)
+processes.barrier("end")
+"""
+    for status, text in run_together(script, 3):
+        assert status == 0, text
+        assert "  seed: process 0 has 4, process 2 5\n" in text
+        assert "corpus" not in text
+
+
+@pytest.mark.parametrize("asked", [0, 1])
+def test_all_stop_at_the_same_point(asked):
+    script = f"""{JOIN}
+import os, signal, time
+for point in range(100):
+    if point == 5 and index == {asked}:
+        os.kill(os.getpid(), signal.SIGTERM)
+    if processes.reached_stop(False):
+        print("STOPPED AT", point)
+        break
+    time.sleep(0.1)
+"""
+    (one, first), (other, second) = run_together(script, 2)
+    assert (one, other) == (0, 0), first + second
+    points = [text.split("STOPPED AT")[1].split()[0] for text in (first, second)]
+    assert points[0] == points[1]
