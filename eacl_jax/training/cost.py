@@ -79,7 +79,7 @@ class Clock:
             for row in history
             if row["stage"] == Stage.ONE.number and "examples_per_second" in row
         ]
-        device = jax.devices()[0]
+        mesh = experiment.mesh
         return Cost(
             parameters=sum(x.size for x in jax.tree.leaves(experiment.params))
             + _free_parameters(experiment),
@@ -88,8 +88,8 @@ class Clock:
             examples_per_second=statistics.median(speeds) if speeds else 0.0,
             epochs=experiment.config.stage_one.epochs,
             seconds=time.perf_counter() - self._started,
-            peak_bytes=_peak_bytes(device),
-            device=f"{jax.device_count()} x {device.device_kind}",
+            peak_bytes=_peak_bytes(jax.local_devices()[0]),
+            device=f"{mesh.size} x {mesh.devices.flat[0].device_kind}",
             resumed=self._resumed,
         )
 

@@ -278,9 +278,15 @@ def _announce(experiment: Experiment, context: StageContext) -> None:
         f"corpus   {experiment.corpus.name}: {counts} utterances, labels"
         f" {', '.join(experiment.corpus.taxonomy.labels)}\nencoder "
         f" {experiment.config.encoder.path}: {parameters / 1e6:.1f} M parameters with heads,"
-        f" {trained}\ndevices  {jax.device_count()} x {jax.devices()[0].device_kind}\nfolder  "
+        f" {trained}\ndevices  {_devices(experiment)}\nfolder  "
         f" {context.workdir}",
     )
+
+
+def _devices(experiment: Experiment) -> str:
+    mesh, several = experiment.mesh, processes.count()
+    of = f" of {several} processes" if several > 1 else ""
+    return f"{mesh.size} x {mesh.devices.flat[0].device_kind}{of}"
 
 
 def _begin(experiment: Experiment, workdir: Path) -> None:

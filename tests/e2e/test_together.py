@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stubs.cluster import Together
+from tests.stubs.cluster import Together, training
 
 LONG = {"stage_one.epochs": 12, "stage_two.epochs": 2}
 
@@ -41,7 +41,7 @@ def files(workdir: Path):
 
 
 def finish(settings, workdir, logs, *, processes, devices):
-    with Together(settings, workdir, logs, processes=processes, devices=devices) as run:
+    with Together(training(settings, workdir), logs, processes=processes, devices=devices) as run:
         assert run.statuses() == [0] * processes, run.text(0)
         return [run.text(number) for number in range(processes)]
 
@@ -61,7 +61,7 @@ def check_same(workdir: Path, alone: Path):
 
 
 def test_stopped_in_two_processes_and_ended_in_one_it_is_the_same_run(settings, alone, tmp_path):
-    with Together(settings, tmp_path / "run", tmp_path / "two", processes=2) as run:
+    with Together(training(settings, tmp_path / "run"), tmp_path / "two", processes=2) as run:
         run.wait_for("epoch 2  dev")
         run.running[1].send_signal(signal.SIGTERM)
         assert run.statuses() == [143, 143]
@@ -74,7 +74,9 @@ def test_stopped_in_two_processes_and_ended_in_one_it_is_the_same_run(settings, 
 
 def test_what_one_process_lacks_ends_both_with_its_name(settings, tmp_path):
     missing = {1: ["--config.data.train=/nowhere/chats.jsonl"]}
-    with Together(settings, tmp_path / "run", tmp_path / "logs", processes=2, only=missing) as run:
+    with Together(
+        training(settings, tmp_path / "run"), tmp_path / "logs", processes=2, only=missing
+    ) as run:
         assert run.statuses() == [2, 2]
         assert run.text(0).count("error: ") == 1
         assert "error: process 1 (" in run.text(0)
@@ -107,7 +109,9 @@ def other_encoder(settings, folder):
 )
 def test_processes_that_were_given_different_things_do_not_begin(settings, tmp_path, other, said):
     only = other(settings, tmp_path / "other")
-    with Together(settings, tmp_path / "run", tmp_path / "logs", processes=2, only=only) as run:
+    with Together(
+        training(settings, tmp_path / "run"), tmp_path / "logs", processes=2, only=only
+    ) as run:
         assert run.statuses() == [2, 2]
         assert "error: the processes of this run were not given the same" in run.text(0)
         assert said in run.text(0)
@@ -130,7 +134,10 @@ def test_however_it_is_stopped_any_number_of_processes_goes_on(
 ):
     processes, devices = first
     with Together(
-        settings, tmp_path / "run", tmp_path / "first", processes=processes, devices=devices
+        training(settings, tmp_path / "run"),
+        tmp_path / "first",
+        processes=processes,
+        devices=devices,
     ) as run:
         run.wait_for("epoch 3  dev")
         run.running[who].send_signal(number)
@@ -159,8 +166,7 @@ def test_a_folder_that_is_not_shared_is_refused(settings, tmp_path):
     # Of options that are given twice the last counts.
     elsewhere = {1: [f"--workdir={tmp_path / 'elsewhere'}"]}
     with Together(
-        settings,
-        tmp_path / "run",
+        training(settings, tmp_path / "run"),
         tmp_path / "logs",
         processes=2,
         only=elsewhere,
@@ -188,7 +194,7 @@ def test_others_wait_for_a_slow_export(settings, alone, tmp_path):
     script = tmp_path / "slow.py"
     script.write_text(SLOW_EXPORT)
     with Together(
-        settings, tmp_path / "run", tmp_path / "logs", processes=2, script=(str(script),)
+        training(settings, tmp_path / "run"), tmp_path / "logs", processes=2, script=(str(script),)
     ) as run:
         assert run.statuses() == [0, 0], run.text(0)
     check_same(tmp_path / "run", alone)
@@ -199,7 +205,7 @@ def test_a_full_disk_at_the_export_ends_all_and_nothing_is_lost(settings, alone,
     script = tmp_path / "broken.py"
     script.write_text(BROKEN_EXPORT)
     with Together(
-        settings, tmp_path / "run", tmp_path / "logs", processes=2, script=(str(script),)
+        training(settings, tmp_path / "run"), tmp_path / "logs", processes=2, script=(str(script),)
     ) as run:
         assert run.statuses() == [2, 2], run.text(0)
         assert run.text(0).count("error: ") == 1

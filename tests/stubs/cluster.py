@@ -19,13 +19,19 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def training(settings: Mapping[str, Any], workdir: Path) -> list[str]:
+    """The training command's arguments, from settings by dotted name."""
+    overrides = [f"--config.{k}={v}" for k, v in settings.items() if k != "data.corpus"]
+    named = ["--config=configs/meld.py", "--config.data.corpus=custom"]
+    return [*named, *overrides, f"--workdir={workdir}"]
+
+
 class Together:
     """Processes of one run. Use as a context manager, which ends what still runs."""
 
     def __init__(
         self,
-        settings: Mapping[str, Any],
-        workdir: Path,
+        arguments: Sequence[str],
         logs: Path,
         *,
         processes: int,
@@ -35,8 +41,7 @@ class Together:
         environment: Mapping[int, Mapping[str, str]] | None = None,
     ) -> None:
         """Args:
-        settings: by dotted name.
-        workdir: the run's folder.
+        arguments: of the command, in all processes.
         logs: where each process' output goes.
         processes: how many.
         devices: of each.
@@ -49,19 +54,10 @@ class Together:
         self.outputs = [logs / f"{number}.txt" for number in range(processes)]
         self.running = []
         for number, output in enumerate(self.outputs):
-            overrides = [
-                f"--config.{name}={value}"
-                for name, value in settings.items()
-                if name != "data.corpus"
-            ]
-            arguments = [
-                *("--config=configs/meld.py", "--config.data.corpus=custom", *overrides),
-                *(f"--workdir={workdir}", f"--distributed={address},{processes},{number}"),
-                *(only or {}).get(number, ()),
-            ]
+            joining = f"--distributed={address},{processes},{number}"
             with output.open("w") as stream:
                 process = subprocess.Popen(
-                    [sys.executable, *script, *arguments],
+                    [sys.executable, *script, *arguments, joining, *(only or {}).get(number, ())],
                     cwd=ROOT,
                     env={
                         **os.environ,

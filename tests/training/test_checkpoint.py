@@ -1,5 +1,6 @@
 """Checkpoints: read back once, and what is said of damaged ones."""
 
+import json
 import shutil
 
 import jax.numpy as jnp
@@ -52,6 +53,27 @@ def cut(file):
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
 
 
+def as_before(step):
+    """Gives a checkpoint the layout of earlier versions, and returns where the data's position is."""
+    file = step / "record" / "metadata"
+    record = json.loads(file.read_text())
+    place = step / "data" / "process_0-of-1.json"
+    place.parent.mkdir()
+    place.write_text(json.dumps(record.pop("position"), indent=4))
+    file.write_text(json.dumps(record))
+    return place
+
+
+def test_the_data_go_on_from_their_place(folder):
+    for change in (lambda step: step, as_before):
+        change(folder / "4")
+        checkpoints, batches = Checkpoints(folder), training_batches(10, 2, 0, lambda i: i)
+        _, record = checkpoints.restore(4, TREE, data=batches)
+        checkpoints.close()
+        assert record == {"best_epoch": 4}
+        assert np.array_equal(next(batches), next(position()))
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -64,7 +86,8 @@ def cut(file):
         lambda step: [cut(file) for file in (step / "state" / "ocdbt.process_0" / "d").iterdir()],
         lambda step: shutil.rmtree(step / "record"),
         lambda step: cut(step / "record" / "metadata"),
-        lambda step: shutil.rmtree(step / "data"),
+        lambda step: as_before(step).unlink(),
+        lambda step: cut(as_before(step)),
         lambda step: cut(step / "metrics" / "metrics"),
     ],
 )
