@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 import traceback
+import warnings
 from collections.abc import Iterator
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
@@ -27,15 +28,18 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 VARIABLE = "EACL_JAX_DISTRIBUTED"
+WORKER = "EACL_JAX_STUDY_WORKER"
+"""Set for a study's worker, which has runs of its own: when the command that started it began, by
+the clock of the study's folder."""
 AUTO, OFF = "auto", "off"
 _FAILED, _ALIVE, _READ = "failed", "alive", "read"
 
 _EVERY = 0.5  # seconds between two looks at the others
-_SILENCE = 30.0  # seconds without a sign of life, after which a process counts as dead
+_SILENCE = 40.0  # seconds without a sign of life, after which a process counts as dead
 _BLINK = 0.1  # seconds between two looks at a text that is to come
 _LINGER = 5.0  # seconds for which a process that failed waits until the others know
-_LONGEST_END = 3600.0  # seconds until the first has written all
-_STATUS = 2
+_BEGINNING = 120.0  # the same before the first sign
+_STATUS, _INTERRUPTED = 2, 130
 
 Address = tuple[str, int, int]
 
@@ -83,28 +87,32 @@ def joined(given: str) -> Iterator[None]:
         logging.getLogger().setLevel(logging.ERROR)  # the first has said it
     watch = _Watch()
     watch.start()
+    ended: SystemExit | typer.Exit | None = None
     try:
-        yield
-        processes.barrier("end", _LONGEST_END)
-    except (SystemExit, typer.Exit):
-        processes.barrier("end", _LONGEST_END)
-        raise
-    except processes.ApartError as error:
+        try:
+            yield
+        except (SystemExit, typer.Exit) as error:
+            ended = error
+        processes.barrier("end")
+    except processes.CommonError as error:
         watch.fail(str(error), of_all=True)
     except UserError as error:
         watch.fail(str(error))
     except KeyboardInterrupt:
-        watch.fail("stopped.")
+        watch.fail("stopped.", status=_INTERRUPTED)
     except jax.errors.JaxRuntimeError as error:
         watch.fail(watch.explain(error))
+    except OSError as error:
+        watch.fail(f"{error.filename or 'cannot read or write'}: {error.strerror}.")
     except Exception as error:
         traceback.print_exc()
         watch.fail(f"{type(error).__name__}: {error}")
-    finally:
-        watch.stop()
-        # All come here, so that its barrier waits for none.
-        with contextlib.suppress(jax.errors.JaxRuntimeError):
-            jax.distributed.shutdown()
+    watch.stop()
+    # All are here, so that its barrier waits for none.
+    with contextlib.suppress(jax.errors.JaxRuntimeError):
+        jax.distributed.shutdown()
+    if ended is not None:
+        raise ended
 
 
 @contextlib.contextmanager
@@ -139,41 +147,55 @@ def asking(stop: "StopRequest") -> Iterator[None]:
 
 def _join(wanted: Address | str) -> bool:
     """Whether there are others; they have been joined then."""
+    if wanted == OFF or (isinstance(wanted, tuple) and wanted[1] == 1):
+        return False
+    # The service warns of what is told below in a line; it looks here when JAX is imported.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import jax
 
-    if wanted == OFF:
+    if wanted == AUTO and not _in_a_cluster():
         return False
-    # The service's client warns of what is told below in a line.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         if isinstance(wanted, tuple):
             address, number, index = wanted
-            if number == 1:
-                return False
             _say(f"process {index} of {number}, waiting for the others at {address}")
             jax.distributed.initialize(address, number, index)
         else:
             jax.distributed.initialize(local_device_ids=_devices_of_a_task())
     except Exception as error:  # of JAX, or of the libraries by which it asks a cluster
-        if wanted == AUTO and not isinstance(error, jax.errors.JaxRuntimeError):
-            if "coordinator_address" not in str(error):  # else there is no cluster that JAX knows
-                log.warning(
-                    "this run is alone: who else belongs to it cannot be found out (%s);"
-                    " --distributed=HOST:PORT,N,I says it, --distributed=off keeps silent.",
-                    _first_line(error),
-                )
-            return False
         raise UserError(
             f"--distributed={given_of(wanted)}: the other processes cannot be reached:"
             f" {_first_line(error)}; start all of them with the same address and number of"
             " processes, or give --distributed=off to run alone."
         ) from error
-    from eacl_jax.training import processes
+    return True
 
-    if processes.count() > 1:
-        return True
-    jax.distributed.shutdown()
-    return False
+
+def _in_a_cluster() -> bool:
+    """Whether this process is one of several, by the clusters that JAX knows.
+
+    `jax.distributed.initialize` could tell as well, but not without changing, for a process that is
+    alone, who handles SIGTERM and which devices it sees.
+    """
+    try:
+        from jax._src.clusters import ClusterEnv
+
+        known = [each for each in ClusterEnv._cluster_types if not each.opt_in_only_method]
+    except (ImportError, AttributeError):
+        log.warning("this version of JAX is not asked for a cluster; give --distributed yourself.")
+        return False
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what would have to be installed to ask Kubernetes
+        try:
+            there = next((each for each in known if each.is_env_present()), None)
+            return there is not None and there.get_process_count() > 1
+        except Exception as error:
+            log.warning(
+                "this run is alone: who else belongs to it cannot be found out (%s);"
+                " --distributed=HOST:PORT,N,I says it, --distributed=off keeps silent.",
+                _first_line(error),
+            )
+            return False
 
 
 def given_of(wanted: Address | str) -> str:
@@ -182,17 +204,11 @@ def given_of(wanted: Address | str) -> str:
 
 
 def _devices_of_a_task() -> list[int] | None:
-    """The GPUs of this node where Slurm runs one task on it: JAX would give each task one. None
+    """No limit where Slurm runs one task on each node: JAX would give each task one GPU. None
     elsewhere, for JAX's own choice.
     """
-    environment = os.environ
-    tasks, nodes = environment.get("SLURM_NTASKS"), environment.get("SLURM_STEP_NUM_NODES")
-    if tasks is None or tasks != nodes:
-        return None
-    visible = environment.get("CUDA_VISIBLE_DEVICES") or environment.get("SLURM_STEP_GPUS") or ""
-    number = len([each for each in visible.split(",") if each.strip()])
-    count = environment.get("SLURM_GPUS_ON_NODE", "")
-    return list(range(number or (int(count) if count.isdigit() else 1)))
+    tasks, nodes = (os.environ.get(name) for name in ("SLURM_NTASKS", "SLURM_STEP_NUM_NODES"))
+    return [] if tasks is not None and tasks == nodes else None
 
 
 class _Watch(threading.Thread):
@@ -203,16 +219,18 @@ class _Watch(threading.Thread):
 
         super().__init__(daemon=True, name="others")
         self._all, self._others = processes, set(range(processes.count())) - {processes.index()}
-        self._ended, self._beat = threading.Event(), 0
+        self._ended, self._beat, self._status = threading.Event(), 0, _STATUS
         self._seen: dict[int, tuple[str | None, float]] = {}
 
     def run(self) -> None:
         """Looks at the others until `stop`."""
+        looked = time.monotonic()
         while not self._ended.wait(_EVERY):
             try:
                 self._look()
+                looked = time.monotonic()
             except Exception as error:  # the service's, whatever it raises
-                if not self._ended.is_set():
+                if not self._ended.is_set() and time.monotonic() - looked > _SILENCE:
                     self._leave(f"{self._all.names([0])} is gone ({_first_line(error)}).")
 
     def stop(self) -> None:
@@ -221,10 +239,10 @@ class _Watch(threading.Thread):
         if self.ident is not None and threading.current_thread() is not self:
             self.join()
 
-    def fail(self, message: str, *, of_all: bool = False) -> NoReturn:
+    def fail(self, message: str, *, of_all: bool = False, status: int = _STATUS) -> NoReturn:
         """Ends all processes, with one line of what was wrong with this one, or with all."""
-        self._ended.set()
-        self.join()
+        self.stop()
+        self._status = status
         name = self._all.names([self._all.index()])
         told = message if of_all else f"{name} ({socket.gethostname()}): {message}"
         with contextlib.suppress(Exception):
@@ -233,9 +251,9 @@ class _Watch(threading.Thread):
 
     def explain(self, error: Exception) -> str:
         """What an error of JAX's runtime means: mostly that a process is no longer there."""
-        before = {number: self._all.published(f"{_ALIVE}/{number}") for number in self._others}
-        time.sleep(6 * _EVERY)
         with contextlib.suppress(Exception):
+            before = {number: self._all.published(f"{_ALIVE}/{number}") for number in self._others}
+            time.sleep(6 * _EVERY)
             silent = [n for n in before if self._all.published(f"{_ALIVE}/{n}") == before[n]]
             if silent:
                 return (
@@ -258,9 +276,13 @@ class _Watch(threading.Thread):
             found = self._all.published(f"{_ALIVE}/{number}")
             if number not in self._seen or found != self._seen[number][0]:
                 self._seen[number] = found, now
-        silent = [n for n, (_, since) in self._seen.items() if now - since > _SILENCE]
+        silent = [
+            number
+            for number, (found, since) in self._seen.items()
+            if now - since > (_BEGINNING if found is None else _SILENCE)
+        ]
         if silent:
-            message = f"{self._all.names(silent)} gave no sign of life for {_SILENCE:.0f} s."
+            message = f"{self._all.names(silent)} gave no sign of life any more."
             self._tell(message)
             self._leave(message)
 
@@ -270,7 +292,7 @@ class _Watch(threading.Thread):
             self._obey(self._all.published(_FAILED) or told)
         elif self._all.is_main():
             self._await_all()
-        elif self._await(f"{_READ}/0"):
+        elif self._await(f"{_READ}/0", time.monotonic() + _LINGER):
             self._follow()
 
     def _obey(self, told: str) -> NoReturn:
@@ -280,29 +302,29 @@ class _Watch(threading.Thread):
         self._all.publish(f"{_READ}/0", "", again=True)
         _say(f"error: {told}")
         self._await_all()
-        _exit()
+        _exit(self._status)
 
     def _follow(self) -> NoReturn:
         """Ends this process; the first says why."""
         with contextlib.suppress(Exception):
             self._all.publish(f"{_READ}/{self._all.index()}", "", again=True)
-        _exit()
+        _exit(self._status)
 
     def _await_all(self) -> None:
         """The service ends with the first process: others that still are there would be aborted."""
+        deadline = time.monotonic() + _LINGER
         for number in sorted(self._others):
-            self._await(f"{_READ}/{number}")
+            self._await(f"{_READ}/{number}", deadline)
         time.sleep(2 * _BLINK)
 
-    def _await(self, name: str) -> bool:
-        deadline = time.monotonic() + _LINGER
+    def _await(self, name: str, deadline: float) -> bool:
         while self._all.published(name) is None and time.monotonic() < deadline:
             time.sleep(_BLINK)
         return time.monotonic() < deadline
 
     def _leave(self, message: str) -> NoReturn:
         _say(f"error: {message}")
-        _exit()
+        _exit(self._status)
 
 
 def _say(text: str) -> None:
@@ -310,12 +332,12 @@ def _say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
-def _exit() -> NoReturn:
+def _exit(status: int) -> NoReturn:
     """Ends this process at once: its other threads may wait for a process that is gone."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):
             stream.flush()
-    os._exit(_STATUS)
+    os._exit(status)
 
 
 def _first_line(error: BaseException) -> str:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from eacl_jax.cli.distributed import VARIABLE
+from eacl_jax.cli.distributed import VARIABLE, WORKER
 from eacl_jax.errors import UserError
+
+_ENDED = "tables"  # whether some runs failed, once all is written
 
 if TYPE_CHECKING:
     from eacl_jax.studies.definition import Study
@@ -70,7 +72,8 @@ def study(
     if not dry_run:
         huge_pages.use_huge_pages()
     process.quiet_libraries()
-    with together.joined(together.OFF if dry_run else distributed):
+    alone = dry_run or WORKER in os.environ
+    with together.joined(together.OFF if alone else distributed):
         _study(values, workdir, only=only, numbers=numbers, dry_run=dry_run, jobs=jobs)
 
 
@@ -86,7 +89,7 @@ def _study(
     from eacl_jax.cli import compiled
     from eacl_jax.cli import distributed as together
     from eacl_jax.cli.train import this_command
-    from eacl_jax.cli.workers import WORKER, Workers
+    from eacl_jax.cli.workers import Workers
     from eacl_jax.studies import cells, claims, outcome, plan, reading, runner, tables
     from eacl_jax.training import processes
     from eacl_jax.training.loop import Interrupted
@@ -132,7 +135,11 @@ def _study(
         again = f" To go on from there, run the same command again:\n  {this_command()}"
         typer.echo(f"{stopped} before all was done; the state is saved.{'' if mine else again}")
         raise typer.Exit(128 + stopped.number) from None
-    if mine or not processes.is_main():
+    if mine:
+        return
+    if not processes.is_main():
+        if processes.agree(_ENDED, None)[0]:
+            raise typer.Exit(2)
         return
     more = None if search is None else searching.write(search, workdir)
     table, page, unread = outcome.write_results(checked, workdir, more)
@@ -145,6 +152,7 @@ def _study(
     )
     for cell, failure in {**done.failed, **damaged}.items():
         typer.echo(f"  {plan.named(cell)}: {failure.reason}\n    {cells.folder_of(workdir, cell)}")
+    processes.agree(_ENDED, bool(done.failed or damaged))
     if done.failed or damaged:
         typer.echo(
             "The same command tries again what failed"

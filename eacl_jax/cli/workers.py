@@ -8,10 +8,9 @@ import sys
 import threading
 from typing import IO
 
+from eacl_jax.cli.distributed import WORKER
 from eacl_jax.training.loop import StopRequest
 
-WORKER = "EACL_JAX_STUDY_WORKER"
-"""Set for a worker: when the command that started it began, by the clock of the study's folder."""
 _MEMORY = "XLA_PYTHON_CLIENT_MEM_FRACTION"
 _PATIENCE = 30.0  # seconds for a worker to end after it was stopped at once
 

@@ -88,6 +88,8 @@ def run_study(
     """
     workdir = local.expand(workdir, "workdir")
     chosen = select(study, only, seeds)
+    if processes.count() > 1:
+        processes.check_equal({"the study's runs": "; ".join(map(cells.name_of, chosen))})
     if not processes.is_main():
         together.follow(
             {cells.name_of(cell): cell for cell in chosen},
@@ -223,7 +225,8 @@ class _Runner:
                 ),
             )
             stop = CellStop(self._stop)
-            claim = self._claims.take(cells.name_of(cell), on_lost=stop.ask)
+            lost = stop.ask if processes.count() == 1 else processes.ask_to_stop
+            claim = self._claims.take(cells.name_of(cell), on_lost=lost)
             if claim is not None:
                 return cell, claim, stop
         return None
@@ -234,6 +237,7 @@ class _Runner:
             who = "; ".join(each.words for each in claimants) or "others"
             self._say(f"waiting for {len(rest)} runs of {who}")
         self._waiting = True
+        together.pause(self._stop)
         time.sleep(self._poll)
 
     def _run(self, cell: Cell, claim: Claim, stop: CellStop) -> None:

@@ -15,8 +15,9 @@ from eacl_jax.training.loop import Interrupted, StopRequest
 
 Train = Callable[..., Results]
 _CELL, _OUTCOME = "cell", "outcome"
+_MINUTES = 300.0  # seconds for others to fail as this process did
+_NONE_YET = ""
 _LONGEST = 7 * 86400.0  # seconds for which the first may be busy with other things
-_MINUTE = 60.0
 
 
 def lead(name: str, train: Callable[[], Results]) -> Results:
@@ -36,8 +37,18 @@ def lead(name: str, train: Callable[[], Results]) -> Results:
 
 def dismiss() -> None:
     """Lets the others go: there are no more cells."""
-    if processes.count() > 1:
-        processes.agree(_CELL, None)
+    processes.agree(_CELL, None)
+
+
+def pause(stop: StopRequest) -> None:
+    """Has all ask whether to stop while there is no cell to train.
+
+    Raises:
+      loop.Interrupted: they were asked to.
+    """
+    processes.agree(_CELL, _NONE_YET)
+    if stop.reached():
+        raise Interrupted(stop.number)
 
 
 def follow(
@@ -63,6 +74,10 @@ def follow(
     """
     sharing = Sharing(load)
     while (name := processes.agree(_CELL, None, _LONGEST)[0]) is not None:
+        if name == _NONE_YET:
+            if stop.reached():
+                raise Interrupted(stop.number)
+            continue
         cell = cells[name]
 
         def trained(cell: Cell = cell) -> Results:
@@ -85,8 +100,11 @@ def _with_outcome(train: Callable[[], Results]) -> Results:
         results = train()
     except Interrupted:
         raise
-    except Exception:
-        processes.barrier(_OUTCOME, _MINUTE)
+    except Exception as error:
+        try:
+            processes.barrier(_OUTCOME, _MINUTES)
+        except processes.LateError as late:
+            raise processes.LateError(f"{error} ({late})") from error
         raise
-    processes.barrier(_OUTCOME, _MINUTE)
+    processes.barrier(_OUTCOME)
     return results

@@ -19,6 +19,7 @@ from eacl_jax.errors import UserError
 from eacl_jax.files.local import disk_problem
 from eacl_jax.files.records import read_json
 from eacl_jax.model.names import path_name
+from eacl_jax.training import processes
 
 _POSITION = "position"
 
@@ -43,7 +44,7 @@ class Checkpoints:
         """
         self._folder, self._anew = folder, anew or folder
         with self._telling():
-            for step in self._steps():
+            for step in self._steps() if processes.is_main() else ():
                 with contextlib.suppress(OSError):  # an empty folder is no checkpoint
                     (folder / str(step)).rmdir()
             for step in self._steps():
@@ -77,6 +78,31 @@ class Checkpoints:
     def latest_step(self) -> int | None:
         """Step of the newest whole checkpoint, or None."""
         return self._manager.latest_step()
+
+    def agreed_step(self) -> int | None:
+        """Step of the newest whole checkpoint of the first process, which all of them see; or None.
+
+        Raises:
+          UserError: some do not see it.
+        """
+        if processes.count() == 1:
+            return self.latest_step
+        step = processes.by_main("latest checkpoint", lambda: self.latest_step)
+
+        def same() -> bool:
+            if self.latest_step != step:
+                self._manager.reload()
+            return self.latest_step == step
+
+        def look() -> None:
+            if not processes.appears(same):
+                raise UserError(
+                    f"{self._folder}: the newest checkpoint is not that of step {step}, as for"
+                    f" {processes.names([0])}; name a folder on a disk that all processes share."
+                )
+
+        processes.all_ready("checkpoints", look)
+        return step
 
     def best_step(self) -> int:
         """Step of the checkpoint with the highest rank, the earliest of equal ones.

@@ -9,9 +9,12 @@ coordination service that `jax.distributed.initialize` started, which needs no d
 import collections
 import itertools
 import json
+import os
+import signal
+import socket
 import time
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar, cast
 
 import jax
 
@@ -21,18 +24,21 @@ from jax.experimental import multihost_utils
 
 from eacl_jax.errors import UserError
 
-PATIENCE = 600.0
-"""Seconds for which a process waits for the others, where nobody has work that takes longer."""
+PATIENCE = 3600.0
+"""Seconds for which a process waits for the others: one may have a corpus to fetch, or to export.
+Those that are dead are noticed otherwise."""
 _TOLD = 30.0  # seconds more for the answer than for the question
+_SEEN = 90.0  # seconds until a network disk shows what another machine wrote
 _FOLDER = "eacl_jax"
+T = TypeVar("T")
 
 
 class LateError(UserError):
     """Some processes did not come in time."""
 
 
-class ApartError(UserError):
-    """The processes of a run do not fit together; all of them say the same."""
+class CommonError(UserError):
+    """What all processes of a run say alike."""
 
 
 _asked: collections.Counter[str] = collections.Counter()
@@ -94,17 +100,78 @@ def barrier(name: str, seconds: float = PATIENCE) -> None:
     agree(name, None, seconds)
 
 
-def check_equal(what: Mapping[str, str], seconds: float = PATIENCE) -> None:
+def by_main(name: str, do: Callable[[], T]) -> T:
+    """What the first process' `do` returns, in all processes.
+
+    Args:
+      name: of what is done, the same in all processes.
+      do: called in the first process only; returns a JSON value.
+
+    Raises:
+      CommonError: in all processes, where `do` raises a UserError and there are several.
+      Exception: what `do` raises; in other processes a CommonError says it.
+    """
+    if count() == 1:
+        return do()
+    if not is_main():
+        value, problem = agree(name, None)[0]
+        if problem is not None:
+            raise CommonError(problem)
+        return cast(T, value)
+    try:
+        value = do()
+    except UserError as error:
+        agree(name, [None, str(error)])
+        raise CommonError(str(error)) from error.__cause__ or error
+    except Exception as error:
+        agree(name, [None, f"{names([0])}: {type(error).__name__}: {error}"])
+        raise
+    agree(name, [value, None])
+    return value
+
+
+def all_ready(name: str, do: Callable[[], T]) -> T:
+    """What `do` returns, once all processes have done it.
+
+    Args:
+      name: of what is done, the same in all processes.
+      do: called in each process.
+
+    Raises:
+      CommonError: in all processes, where `do` raises a UserError in some of several; says who and
+        why.
+    """
+    if count() == 1:
+        return do()
+    try:
+        value, cause = do(), None
+    except UserError as error:
+        cause = error
+    problems = agree(name, None if cause is None else [socket.gethostname(), str(cause)])
+    texts = {text for _, text in filter(None, problems)}
+    if not texts:
+        return value
+    if len(texts) == 1 and all(problems):
+        (said,) = texts
+    else:
+        said = "\n  ".join(
+            f"{names([number])} ({found[0]}): {found[1]}"
+            for number, found in enumerate(problems)
+            if found
+        )
+    raise CommonError(said) from cause
+
+
+def check_equal(what: Mapping[str, str]) -> None:
     """Makes sure that all processes bring the same.
 
     Args:
       what: a text for each thing, by the words that tell a person what it is.
-      seconds: how long to wait for the others.
 
     Raises:
-      ApartError: names each thing that differs, and who differs from process 0 in it.
+      CommonError: names each thing that differs, and who differs from process 0 in it.
     """
-    first, *others = agree("given", dict(what), seconds)
+    first, *others = agree("given", dict(what))
     lines = []
     for name in {**first, **{key: None for other in others for key in other}}:
         apart = [
@@ -113,11 +180,11 @@ def check_equal(what: Mapping[str, str], seconds: float = PATIENCE) -> None:
         if apart:
             values = {str(others[number - 1].get(name)) for number in apart}
             lines.append(
-                f"{name}: {names([0])} has {_short(first.get(name))}, {names(apart)}"
-                f" {' or '.join(map(_short, sorted(values)))}"
+                f"{name}: {names([0])} has {_short(first.get(name), values)}, {names(apart)}"
+                f" {' or '.join(_short(v, {str(first.get(name))}) for v in sorted(values))}"
             )
     if lines:
-        raise ApartError(
+        raise CommonError(
             "the processes of this run were not given the same; all need the same code, settings,"
             " data and encoder. They differ in\n  " + "\n  ".join(lines)
         )
@@ -127,6 +194,21 @@ def names(numbers: Iterable[int]) -> str:
     """`process 1`, or `processes 1, 2`."""
     found = [str(number) for number in numbers]
     return f"process{'es' if len(found) > 1 else ''} {', '.join(found)}"
+
+
+def appears(there: Callable[[], bool]) -> bool:
+    """Whether something that another process wrote is to be seen, once a network disk has had the
+    time to show it.
+    """
+    deadline = time.monotonic() + _SEEN
+    while not (found := there()) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return found
+
+
+def ask_to_stop() -> None:
+    """Has all processes stop at the same point, as a SIGTERM from outside would."""
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def reached_stop(requested: bool) -> bool:
@@ -189,6 +271,14 @@ def _get(key: str, deadline: float) -> str | None:
         return None
 
 
-def _short(value: Any) -> str:
+def _short(value: Any, others: set[str]) -> str:
+    """A text; of a long one, the part where it begins to differ from others."""
     text = str(value)
-    return text if len(text) <= 40 else f"{text[:12]}..."
+    if len(text) <= 40:
+        return text
+    alike = min(
+        next((i for i, (a, b) in enumerate(zip(text, other, strict=False)) if a != b), len(other))
+        for other in others
+    )
+    begin = max(alike - 4, 0)
+    return f"{'...' if begin else ''}{text[begin : begin + 30]}..."

@@ -41,7 +41,6 @@ from eacl_jax.training.stage_one import run_stage_one
 from eacl_jax.training.stage_two import run_stage_two
 
 PRODUCTS = ("model", "report")
-_LONGEST_EXPORT = 3600.0  # seconds
 
 
 def train(
@@ -89,18 +88,21 @@ def train(
     console = Console() if console is None else console
     workdir = local.expand(workdir, "workdir")
     with contextlib.ExitStack() as stack:
-        results = None
-        if main:
+
+        def enter() -> dict[str, Any] | None:
+            """The results of a complete run; where there is none, the folder is locked."""
             run_folder.check(config, workdir, resume)
             if (results := _complete(config, workdir, console)) is None:
                 stack.enter_context(run_folder.locked(workdir))
                 # Until the lock was there, another process may have gone on.
                 run_folder.check(config, workdir, resume)
                 results = _complete(config, workdir, console)
-        if processes.agree("complete", results is not None)[0]:
-            return results or run_folder.read_results(workdir)
+            return None if results is None else results.to_json()
+
+        if (complete := processes.by_main("complete", enter)) is not None:
+            return _results(complete)
         clock = Clock(resumed=(workdir / "checkpoints").is_dir())
-        experiment = prepare(config, loaded=loaded)
+        experiment = processes.all_ready("prepared", lambda: prepare(config, loaded=loaded))
         try:
             _begin(experiment, workdir)
             with (stop or StopRequest()).heeding() as heeded:
@@ -109,16 +111,27 @@ def train(
         except UserError:
             raise
         except NonFiniteLossError as error:
-            if not main:
-                raise UserError(str(error)) from error
-            examples = [experiment.examples["train"][int(i)] for i in error.indices]
-            raise UserError(
-                run_folder.write_non_finite_batch(workdir, error.step, error.metrics, examples)
-            ) from error
+            found, examples = error, experiment.examples["train"]
+
+            def write() -> str:
+                batch = [examples[int(i)] for i in found.indices]
+                return run_folder.write_non_finite_batch(workdir, found.step, found.metrics, batch)
+
+            raise processes.CommonError(processes.by_main("not finite", write)) from error
         except Exception as error:
-            if not (problem := local.disk_problem(error, workdir)):
-                raise
-            raise UserError(f"{problem} and run the same command again to go on.") from error
+            raise _told(error, workdir) from error
+
+
+def _told(error: Exception, workdir: Path) -> Exception:
+    """What to tell of a full disk, and the like; any other error as it is."""
+    problem = local.disk_problem(error, workdir)
+    return UserError(f"{problem} and run the same command again to go on.") if problem else error
+
+
+def _results(found: Mapping[str, Any]) -> Results:
+    results = Results.from_json(found, [])
+    assert results is not None
+    return results
 
 
 def _complete(config: Config, workdir: Path, console: Console) -> Results | None:
@@ -167,18 +180,17 @@ def _run(
     }
     second = run_stage_two(experiment, context, first, reps)
     # The rest needs no other process: the arrays are whole in each.
-    if not processes.is_main():
-        if problem := processes.agree("results", None, _LONGEST_EXPORT)[0]:
-            raise processes.ApartError(problem)
-        return run_folder.read_results(workdir)
-    try:
-        stages = {Stage.ONE: first, Stage.TWO: second}
-        results = _leave(experiment, context, stages, reps, keep, clock)
-    except Exception as error:
-        processes.agree("results", str(error) or type(error).__name__)
-        raise
-    processes.agree("results", None)
-    return results
+
+    def leave() -> dict[str, Any]:
+        try:
+            stages = {Stage.ONE: first, Stage.TWO: second}
+            return _leave(experiment, context, stages, reps, keep, clock).to_json()
+        except UserError:
+            raise
+        except Exception as error:
+            raise _told(error, workdir) from error
+
+    return _results(processes.by_main("results", leave))
 
 
 def _leave(
@@ -298,8 +310,7 @@ def _begin(experiment: Experiment, workdir: Path) -> None:
     }
     if processes.count() > 1:
         processes.check_equal(_given(experiment, given))
-    if processes.is_main():
-        _write_given(experiment, workdir, given)
+    processes.by_main("inputs", lambda: _write_given(experiment, workdir, given))
     run_folder.check_shared(workdir)
 
 

@@ -34,7 +34,6 @@ log = logging.getLogger(__name__)
 CONFIG, DATA, RESULTS = "config.json", "data.json", "results.json"
 _FORMAT = "eacl_jax run 2"
 _LOCK, _USER = ".lock", ".lock.user"
-_SEEN = 60.0  # seconds until a network disk shows what another machine wrote
 
 # Settings that say where things are or what is printed; a run may go on with others. What is there,
 # `data.json` tells.
@@ -330,17 +329,20 @@ def check_shared(workdir: Path) -> None:
     """Makes sure that all processes of the run see the folder that the first has locked.
 
     Raises:
-      UserError: this one does not.
+      UserError: some do not.
     """
-    expected = processes.agree("folder", _user_of(workdir) if processes.is_main() else None)[0]
-    deadline = time.monotonic() + _SEEN
-    while _user_of(workdir) != expected:
-        if time.monotonic() > deadline:
+    if processes.count() == 1:
+        return
+    expected = processes.by_main("folder", lambda: _user_of(workdir))
+
+    def look() -> None:
+        if not processes.appears(lambda: _user_of(workdir) == expected):
             raise UserError(
-                f"workdir {workdir}: {processes.names([processes.index()])} does not see what"
-                f" {processes.names([0])} wrote there; name a folder on a disk that all share."
+                f"workdir {workdir}: what {processes.names([0])} wrote there is not to be seen;"
+                " name a folder on a disk that all processes share."
             )
-        time.sleep(0.2)
+
+    processes.all_ready("shared", look)
 
 
 def _user_of(folder: Path) -> str:

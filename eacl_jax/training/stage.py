@@ -171,14 +171,14 @@ class StageRun:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._checkpoints.close()
         self._watchdog.close()
+        self._checkpoints.close()
 
     def resume(self, state: TrainState) -> TrainState:
         """The state of the latest checkpoint, with the data at its place; the given state where
         there is none.
         """
-        start = self._checkpoints.latest_step
+        start = self._checkpoints.agreed_step()
         self.resumed = start is not None
         if start is not None:
             restored, self._best = self._checkpoints.restore(

@@ -54,7 +54,7 @@ def test_what_differs_is_named_with_who_differs():
     script = f"""{JOIN}
 try:
     processes.check_equal({{"seed": "5" if index == 2 else "4", "the corpus' dev": "same"}})
-except processes.ApartError as error:
+except processes.CommonError as error:
     print("APART", error)
 processes.barrier("end")
 """
@@ -62,6 +62,57 @@ processes.barrier("end")
         assert status == 0, text
         assert "  seed: process 0 has 4, process 2 5\n" in text
         assert "corpus" not in text
+
+
+def test_long_texts_are_shown_from_where_they_differ():
+    one, other = f"{'a' * 50}b{'c' * 50}", f"{'a' * 50}d"
+    assert processes._short(one, {other}) == f"...aaaab{'c' * 25}..."
+    assert processes._short("short", {"other"}) == "short"
+
+
+def test_what_the_first_does_all_get_or_fail_by():
+    script = f"""{JOIN}
+from eacl_jax.errors import UserError
+def fail():
+    raise UserError("the disk is full.")
+def never():
+    raise AssertionError(index)
+print("GOT", processes.by_main("count", (lambda: 7) if index == 0 else never))
+try:
+    processes.by_main("fail", fail if index == 0 else never)
+except processes.CommonError as error:
+    print("SAID", error)
+processes.barrier("end")
+"""
+    for status, text in run_together(script, 2):
+        assert status == 0, text
+        assert "GOT 7\nSAID the disk is full.\n" in text
+
+
+@pytest.mark.parametrize("failing", [(1,), (0, 1, 2)])
+def test_who_is_not_ready_is_named_unless_all_say_the_same(failing):
+    script = f"""{JOIN}
+from eacl_jax.errors import UserError
+def do():
+    if index in {failing}:
+        raise UserError("no corpus.")
+    return index
+try:
+    print("READY", processes.all_ready("corpus", do))
+except processes.CommonError as error:
+    print("SAID", error)
+print("READY", processes.all_ready("again", lambda: index))
+processes.barrier("end")
+"""
+    for number, (status, text) in enumerate(run_together(script, 3)):
+        assert status == 0, text
+        assert f"READY {number}\n" in text
+        said = text.split("SAID ")[1].splitlines()[0]
+        if len(failing) == 3:
+            assert said == "no corpus."
+        else:
+            assert said.startswith("process 1 (")
+            assert said.endswith("): no corpus.")
 
 
 @pytest.mark.parametrize("asked", [0, 1])
