@@ -2,12 +2,14 @@
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
 import numpy as np
 import optax
 from flax import nnx
+from jax.sharding import NamedSharding
 from jaxtyping import Float
 
 from eacl_jax.config import LossConfig, Stage
@@ -209,6 +211,7 @@ def run_stage_one(experiment: Experiment, context: StageContext) -> StageResult:
         config.batch,
         max_tokens=config.prompt.max_tokens,
         row_multiple=experiment.row_multiple,
+        own_rows=partial(own_rows, batch_shardings(experiment.mesh).tokens),
     )
     batches = training_batches(
         len(experiment.examples["train"]),
@@ -240,6 +243,18 @@ def run_stage_one(experiment: Experiment, context: StageContext) -> StageResult:
     of = state if config.compat.stale_anchors else best
     mapped = compiled.anchors(of.params, of.constants)
     return StageResult(record["best_epoch"], best.params, best.constants, np.asarray(mapped))
+
+
+def own_rows(sharding: NamedSharding, count: int) -> range:
+    """The rows of a batch that this process' devices hold, and those between them.
+
+    Args:
+      sharding: of the rows.
+      count: rows of the batch, a multiple of the devices.
+    """
+    held = sharding.addressable_devices_indices_map((count,)).values()
+    bounds = [index[0].indices(count) for index in held if index]
+    return range(min(start for start, _, _ in bounds), max(stop for _, stop, _ in bounds))
 
 
 def _check_anchors(experiment: Experiment, anchors: Float[np.ndarray, "C m"]) -> None:
