@@ -199,8 +199,9 @@ def best_fit(lengths, row_length):
     st.integers(1, 64).flatmap(
         lambda row: st.tuples(
             st.just(row),
-            # Many short ones, so that rows are full before they are filled.
-            st.lists(st.integers(0, row) | st.integers(0, min(row, 3)), max_size=150),
+            st.lists(st.integers(0, row), max_size=150)
+            # So short that rows are full of examples before they are of tokens.
+            | st.lists(st.integers(0, row // 10), min_size=30, max_size=150),
         )
     )
 )

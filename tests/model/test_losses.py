@@ -393,6 +393,8 @@ def test_a_pods_batch_fits_where_its_scores_would_not():
     size, width = 65_536, 768
     whole, shared = lowered(size, width, 1, whole=size), lowered(size, width, 8)
     assert temporary(shared) < temporary(whole) / 8
+    # A device's rows of one matrix of scores would take more.
+    assert temporary(shared) < 4 * size**2 / 8
     # The blocks send nothing to each other: each vector's gradient is summed up once.
     assert collective_bytes(shared.as_text()) < 1.01 * 4 * size * width
 
