@@ -6,6 +6,7 @@ layout: the contrastive loss sees the same utterances either way.
 """
 
 import dataclasses
+import heapq
 import itertools
 import math
 from collections.abc import Sequence
@@ -24,6 +25,9 @@ PACKED_STEP = 16  # packed rows' lengths are multiples of this
 PACKED_COUNTS = (
     4  # numbers of packed rows that are foreseen: each is a compilation of the training step
 )
+# Examples of all trial batches together, and the fewest of these: of up to 512 examples there are
+# all 160.
+TRIED, FEWEST_TRIALS = 160 * 512, 8
 # Tokens of a row at which attention's work equals the rest's, about, in the sizes that people
 # train. It only has to keep long rows from looking free.
 ATTENTION_EQUALS_REST = 4096
@@ -68,7 +72,8 @@ def round_up(value: int, step: int) -> int:
 
 
 def assign_rows(lengths: Sequence[int], row_length: int) -> list[list[int]]:
-    """Lays examples into as few rows as best-fit decreasing finds.
+    """Lays examples into as few rows as best-fit decreasing finds: each example, longest first,
+    into the first row of those that it leaves the least room in.
 
     Args:
       lengths: tokens of each example, none longer than `row_length`.
@@ -78,17 +83,26 @@ def assign_rows(lengths: Sequence[int], row_length: int) -> list[list[int]]:
       For each row the indices of its examples.
     """
     rows: list[list[int]] = []
-    free: list[int] = []
-    for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
-        row, least = len(rows), row_length + 1
-        for candidate, room in enumerate(free):
-            if lengths[index] <= room < least and len(rows[candidate]) < MAX_SEGMENTS:
-                row, least = candidate, room
-        if row == len(rows):
+    # By room: the rows with so much of it that may hold another example, first rows first. Bit n of
+    # `rooms` says whether there are any with room n.
+    by_room: list[list[int]] = [[] for _ in range(row_length + 1)]
+    rooms = 0
+    sizes = [int(length) for length in lengths]
+    for index in sorted(range(len(sizes)), key=lambda i: (-sizes[i], i)):
+        enough = rooms >> sizes[index]
+        if enough:
+            room = sizes[index] + (enough & -enough).bit_length() - 1
+            row = heapq.heappop(by_room[room])
+            if not by_room[room]:
+                rooms ^= 1 << room
+        else:
+            room, row = row_length, len(rows)
             rows.append([])
-            free.append(row_length)
         rows[row].append(index)
-        free[row] -= lengths[index]
+        left = room - sizes[index]
+        if left >= 0 and len(rows[row]) < MAX_SEGMENTS:
+            heapq.heappush(by_room[left], row)
+            rooms |= 1 << left
     return rows
 
 
@@ -119,12 +133,14 @@ def choose_shapes(
       size: examples a batch.
       max_tokens: rows of up to twice this are tried.
       row_multiple: numbers of rows are multiples of this.
-      trials: random batches; the result depends on nothing else that is random.
+      trials: random batches; the result depends on nothing else that is random. Of large batches,
+        which differ less from each other, there are fewer: about `TRIED` examples at each length.
     """
     longest, generator = max(lengths), np.random.default_rng(0)
+    tried = min(size, len(lengths))
     batches = [
-        generator.choice(np.asarray(lengths), min(size, len(lengths)), replace=False).tolist()
-        for _ in range(trials)
+        generator.choice(np.asarray(lengths), tried, replace=False).tolist()
+        for _ in range(min(trials, max(FEWEST_TRIALS, TRIED // tried)))
     ]
     best: tuple[float, int, Int[np.ndarray, " trials"]] | None = None
     for length in range(
@@ -197,25 +213,30 @@ def plan(
     )
 
 
-def collate(examples: Sequence[Example], size: int, layout: Layout) -> Batch:
+def collate(
+    examples: Sequence[Example], size: int, layout: Layout, *, rows: range | None = None
+) -> Batch:
     """Fills a batch of exactly `size` examples, the missing ones with weight 0.
 
     Args:
       examples: at most `size`.
       size: N.
       layout: from `plan` of these examples' lengths.
+      rows: those whose tokens are filled in; None: all. Others stay 0, in memory that is never
+        touched. What there is one of an example is always whole.
     """
     tokens, positions, segment_ids = (np.zeros(layout.shape, np.int32) for _ in range(3))
     readout = np.zeros((size, 2), np.int32)
     labels, weights = np.zeros(size, np.int32), np.zeros(size, np.float32)
     for row, members in enumerate(layout.rows):
-        column = 0
+        column, filled = 0, rows is None or row in rows
         for segment, index in enumerate(members, start=1):
             example = examples[index]
             span = slice(column, column + len(example.tokens))
-            tokens[row, span] = example.tokens
-            positions[row, span] = np.arange(len(example.tokens))
-            segment_ids[row, span] = segment
+            if filled:
+                tokens[row, span] = example.tokens
+                positions[row, span] = np.arange(len(example.tokens))
+                segment_ids[row, span] = segment
             readout[index] = row, column + example.readout
             labels[index] = max(example.label, 0)
             weights[index] = 1.0

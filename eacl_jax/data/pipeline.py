@@ -1,9 +1,9 @@
 """Examples -> batches: seeded shuffle, batch, prefetch; its position is a small state that a
 checkpoint holds.
 
-Every process draws the same global batches and places only its own rows on its devices
-(`mesh.put`): with rows packed, how many there are depends on all the batch's examples, so that is
-the one way in which all processes agree on shapes without talking.
+Every process draws the same global batches, and fills in and places on its devices only its own
+rows (`mesh.put`): with rows packed, how many there are depends on all the batch's examples, so that
+is the one way in which all processes agree on shapes without talking.
 """
 
 import itertools
@@ -31,6 +31,8 @@ from eacl_jax.data.prompts import Example
 if TYPE_CHECKING:
     import grain
 
+# Examples of an evaluation that rows are chosen for together. Another number makes other rows, and
+# other last digits.
 _PACKED_TOGETHER = 512
 
 
@@ -82,8 +84,18 @@ def batch_maker(
     *,
     max_tokens: int,
     row_multiple: int,
+    own_rows: Callable[[int], range] | None = None,
 ) -> Callable[[Int[np.ndarray, " n"]], tuple[Batch, Int[np.ndarray, " n"]]]:
-    """`make` for `training_batches`: indices -> (Batch of `size` examples, the indices)."""
+    """`make` for `training_batches`: indices -> (Batch of `size` examples, the indices).
+
+    Args:
+      examples: all that there are.
+      size: examples a batch.
+      config: the layout.
+      max_tokens: longest example.
+      row_multiple: numbers of rows are multiples of this.
+      own_rows: of so many rows, those that this process needs, see `collate`; None: all.
+    """
 
     shapes = None
     if config.layout == "packed":
@@ -100,7 +112,8 @@ def batch_maker(
             row_multiple=row_multiple,
             shapes=shapes,
         )
-        return collate(chosen, size, layout), indices
+        rows = None if own_rows is None else own_rows(layout.shape[0])
+        return collate(chosen, size, layout, rows=rows), indices
 
     return make
 
@@ -171,9 +184,7 @@ def _rows(
             if len(rows) <= count:
                 return rows, [(count, length)]
     rows = []
-    for start in range(
-        0, len(lengths), _PACKED_TOGETHER
-    ):  # best fit takes time that grows with the square
+    for start in range(0, len(lengths), _PACKED_TOGETHER):
         block = range(start, min(start + _PACKED_TOGETHER, len(lengths)))
         rows += [[block[i] for i in row] for row in assign_rows([lengths[i] for i in block], full)]
     return rows, [shape for shape in shapes if shape[1] == full]

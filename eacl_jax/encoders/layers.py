@@ -249,7 +249,9 @@ class SelfAttention(nnx.Module):
                 own.reshape(2, 1, length, heads, width), (2, rows, length, heads, width)
             )
             prefix_key = None if key is None else jax.random.fold_in(key, 1)
-            prefix = dropout(prefix.astype(keys.dtype), self.prefix_dropout, prefix_key)
+            prefix = dropout(
+                prefix.astype(keys.dtype), self.prefix_dropout, prefix_key, rows_axis=1
+            )
             keys, values = (
                 jnp.concatenate(pair, axis=1) for pair in ((prefix[0], keys), (prefix[1], values))
             )

@@ -4,13 +4,15 @@ Source of the formulas: arXiv 2403.20289 (Sec. 3), with the details of the publi
 where it says more.
 """
 
-from typing import Literal
+import functools
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
+from eacl_jax.model.score_rows import ScoreRows, sum_by_rows
 from eacl_jax.model.scores import label_scores, scores, unit_vectors
 
 LOG_FLOOR = 1e-8  # keeps the logarithm of "form in" finite; part of the published loss
@@ -100,6 +102,7 @@ def supervised_contrastive(
     anchors_per_label: int = 1,
     weights: Float[Array, " N"] | None = None,
     constant_for_no_positive: bool = False,
+    rows: ScoreRows | None = None,
     axis_name: str | None = None,
 ) -> Float[Array, ""]:
     r"""Supervised contrastive loss over utterances and anchors together.
@@ -131,6 +134,8 @@ def supervised_contrastive(
       weights: [N], 0 removes a padding row from every sum; other values count as 1.
       constant_for_no_positive: form "in" only: such a row counts with the constant `-log(1e-8)`, as
         in the public implementation.
+      rows: which scores a device computes, and how many at once, with many utterances; None: the
+        defaults. It changes the result by rounding alone.
       axis_name: name of the mapped axis in per-device code (`jax.pmap`, `jax.shard_map`), where
         `reps`, `labels`, `weights` are this device's part and `anchors` is the same everywhere. The
         others' are gathered. The value equals the global loss on every device. Gradients: under
@@ -148,11 +153,17 @@ def supervised_contrastive(
       0.7944
     """
     _check(labels, weights, reps=reps, anchors=anchors)
+    if form not in ("in", "out"):
+        raise ValueError(f'form must be "in" or "out", got {form!r}')
+    rows = rows or ScoreRows()
+    if axis_name is not None and rows.over is not None:
+        raise ValueError("per-device code cannot split rows over devices: axis_name or rows.over")
     weights = jnp.ones(labels.shape[0], jnp.float32) if weights is None else weights
     if axis_name is not None:
         reps, labels, weights = (
             jax.lax.all_gather(a, axis_name, tiled=True) for a in (reps, labels, weights)
         )
+    whole = labels.shape[0] <= rows.whole
     if anchors is not None:
         count = anchors.shape[0]
         reps = jnp.concatenate([reps.astype(jnp.float32), anchors.astype(jnp.float32)])
@@ -160,32 +171,84 @@ def supervised_contrastive(
         labels = jnp.concatenate([labels.astype(jnp.int32), of_anchors])
         weights = jnp.concatenate([weights, jnp.ones(count, weights.dtype)])
     valid = weights > 0
-    others = valid[None, :] & ~jnp.eye(labels.shape[0], dtype=bool)
-    same = labels[:, None] == labels[None, :]
-    positive = others & same
+    members = _members(labels, valid, whole=whole) if balanced else None
+    everyone = _Vectors(reps, jnp.arange(labels.shape[0]), labels, valid, members)
+
+    sum_of = functools.partial(
+        _sum_of_rows,
+        temperature=temperature,
+        form=form,
+        constant_for_no_positive=constant_for_no_positive,
+    )
+    if whole:
+        total, counted = sum_of(everyone, everyone)
+    else:
+        total, counted = sum_by_rows(sum_of, everyone, rows)
+    value = total / jnp.maximum(counted, 1)
+    # Every device has computed the same value: the mean tells JAX so, and shares the gradient out
+    # among them.
+    return value if axis_name is None else jax.lax.pmean(value, axis_name)
+
+
+class _Vectors(NamedTuple):
+    """Utterances and anchors, or some of them.
+
+    Attributes:
+      vectors: [K, D].
+      numbers: int32 [K], which of all they are.
+      labels: [K].
+      valid: [K], whether they are no padding.
+      members: [K], how many of all have their label, without padding; None unless balanced.
+    """
+
+    vectors: Float[Array, "K D"]
+    numbers: Int[Array, " K"]
+    labels: Int[Array, " K"]
+    valid: Bool[Array, " K"]
+    members: Int[Array, " K"] | None
+
+
+def _members(
+    labels: Int[Array, " K"], valid: Bool[Array, " K"], *, whole: bool
+) -> Int[Array, " K"]:
+    """How many valid ones have each one's label, by sorting unless `whole`."""
+    if whole:
+        # Fused with the scores, whose last digits change with what they are fused with.
+        return jnp.sum((labels[:, None] == labels[None, :]) & valid[None, :], axis=1)
+    ordered = jnp.sort(jnp.where(valid, labels, jnp.iinfo(labels.dtype).max))
+    first, last = (jnp.searchsorted(ordered, labels, side=side) for side in ("left", "right"))
+    return last - first
+
+
+def _sum_of_rows(
+    own: _Vectors,
+    everyone: _Vectors,
+    *,
+    temperature: float,
+    form: Form,
+    constant_for_no_positive: bool,
+) -> tuple[Float[Array, ""], Int[Array, ""]]:
+    """Sum of the losses of `own` among `everyone`, and how many count."""
+    others = everyone.valid[None, :] & (own.numbers[:, None] != everyone.numbers[None, :])
+    positive = others & (own.labels[:, None] == everyone.labels[None, :])
     positives = jnp.sum(positive, axis=1)
-    s = scores(reps, reps, temperature=temperature)
-    if balanced:
-        members = jnp.sum(same & valid[None, :], axis=1)
-        log_all = _masked_logsumexp(s - jnp.log(jnp.maximum(members, 1))[None, :], others)
+    s = scores(own.vectors, everyone.vectors, temperature=temperature)
+    balanced = everyone.members is not None
+    if everyone.members is not None:
+        log_all = _masked_logsumexp(s - jnp.log(jnp.maximum(everyone.members, 1))[None, :], others)
     else:
         log_all = _masked_logsumexp(s, others)
     if form == "in":
         log_share = _masked_logsumexp(s, positive) - log_all - jnp.log(jnp.maximum(positives, 1))
         share = jnp.where(positives > 0, jnp.exp(jnp.where(positives > 0, log_share, 0.0)), 0.0)
         loss = -jnp.log(share + LOG_FLOOR)
-        counted = valid & (balanced | (loss > 0)) & ((positives > 0) | constant_for_no_positive)
-    elif form == "out":
+        counted = own.valid & (balanced | (loss > 0)) & ((positives > 0) | constant_for_no_positive)
+    else:
         loss = jnp.sum(jnp.where(positive, log_all[:, None] - s, 0.0), axis=1) / jnp.maximum(
             positives, 1
         )
-        counted = valid & (positives > 0)
-    else:
-        raise ValueError(f'form must be "in" or "out", got {form!r}')
-    value = jnp.sum(jnp.where(counted, loss, 0.0)) / jnp.maximum(jnp.sum(counted), 1)
-    # Every device has computed the same value: the mean tells JAX so, and shares the gradient out
-    # among them.
-    return value if axis_name is None else jax.lax.pmean(value, axis_name)
+        counted = own.valid & (positives > 0)
+    return jnp.sum(jnp.where(counted, loss, 0.0)), jnp.sum(counted)
 
 
 def _masked_logsumexp(s: Float[Array, "K K"], mask: Array) -> Float[Array, " K"]:
@@ -245,6 +308,7 @@ def stage_one(
     offsets: Float[Array | np.ndarray, " C"] | None = None,
     weights: Float[Array, " N"] | None = None,
     constant_for_no_positive: bool = False,
+    rows: ScoreRows | None = None,
     axis_name: str | None = None,
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
     """`ce_weight * CE + (1 - ce_weight) * (contrastive + angle_weight * angle)`.
@@ -255,8 +319,8 @@ def stage_one(
       labels: [N] in 0..C-1.
       anchors: [C k, D] mapped label encodings; with `use_anchors=False` they enter the angle term
         alone.
-      temperature, form, balanced, anchors_per_label, weights, constant_for_no_positive, axis_name:
-        see `supervised_contrastive`.
+      temperature, form, balanced, anchors_per_label, weights, constant_for_no_positive, rows,
+        axis_name: see `supervised_contrastive`.
       class_weights, focal, offsets: see `cross_entropy`.
       ce_weight: share of the cross-entropy, in [0, 1].
       angle_weight: non-negative.
@@ -284,6 +348,7 @@ def stage_one(
             anchors_per_label=anchors_per_label,
             weights=weights,
             constant_for_no_positive=constant_for_no_positive,
+            rows=rows,
             axis_name=axis_name,
         ),
         "angle": anchor_angle(anchors, anchors_per_label=anchors_per_label),

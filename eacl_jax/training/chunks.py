@@ -5,16 +5,24 @@ added up. But it sees the encoder only through the representations h: first all 
 and nothing is kept but h, then comes the loss with its gradient by h, and then each chunk is
 encoded once more and its part of that gradient carried on into the parameters (GradCache, arXiv
 2101.06983). Memory is that of one chunk, the work one forward pass more, the result the same.
+
+Several devices add up the gradients of their own rows over all chunks, and then with each other:
+what they send to each other does not grow with the number of chunks.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
+from jax.sharding import PartitionSpec
 
-from eacl_jax.data.batching import EXAMPLE, MARKS, Batch
+from eacl_jax.data.batching import EXAMPLE, MARKS, ROW, Batch
+from eacl_jax.model.mesh import AXIS, Mesh
 
 # (params, batch, key) -> h [N, d]
 Encode = Callable[[Any, Batch, jax.Array], jax.Array]
@@ -24,56 +32,106 @@ Objective = Callable[
 ]
 
 
-def chunked_value_and_grad(encode: Encode, objective: Objective, chunks: int) -> Callable[..., Any]:
+def chunked_value_and_grad(
+    encode: Encode, objective: Objective, chunks: int, mesh: Mesh | None = None
+) -> Callable[..., Any]:
     """`jax.value_and_grad(..., has_aux=True)` of `objective(params, encode(params, batch, key),
     ...)`, in chunks of rows.
 
     Args:
-      encode: representations of a batch's examples.
+      encode: representations of a batch's examples, each from its own row alone.
       objective: the loss, given them; what else it makes of the parameters (heads, live anchors) is
         differentiated too.
       chunks: in how many parts the rows are encoded; their number is rounded up to a multiple.
+      mesh: the devices that share the rows; None: one.
 
     Returns:
       `(params, constants, batch, key) -> ((value, terms), gradients)`. Each chunk has a dropout key
-      of its own.
+      of its own, and its rows draw the same masks on any number of devices.
     """
+    numbers = np.arange(chunks, dtype=np.int32)
+
+    def encode_part(params: Any, numbered: tuple[Any, Batch], key: jax.Array) -> jax.Array:
+        number, part = numbered
+        # Outside of an example's chunk its representation is 0: the chunks' sum is the whole.
+        return part.weights[:, None] * encode(params, part, jax.random.fold_in(key, number))
+
+    def encode_parts(params: Any, parts: Batch, key: jax.Array) -> jax.Array:
+        def forward(h: jax.Array, part: Any) -> tuple[jax.Array, None]:
+            return h + encode_part(params, part, key), None
+
+        first = jax.tree.map(lambda x: x[0], parts)
+        shape = jax.eval_shape(encode_part, params, (numbers[0], first), key)
+        return lax.scan(forward, jnp.zeros(shape.shape, shape.dtype), (numbers, parts))[0]
+
+    def add_gradients(
+        gradients: Any, params: Any, by_h: jax.Array, parts: Batch, key: jax.Array
+    ) -> Any:
+        def backward(gradients: Any, part: Any) -> tuple[Any, None]:
+            _, pull = jax.vjp(lambda params: encode_part(params, part, key), params)
+            return jax.tree.map(jnp.add, gradients, pull(by_h)[0]), None
+
+        return lax.scan(backward, gradients, (numbers, parts))[0]
+
+    devices = 1 if mesh is None else mesh.size
+    if mesh is not None and devices > 1:
+        encode_parts, add_gradients = _spread(encode_parts, add_gradients, mesh)
 
     def value_and_grad(params: Any, constants: Any, batch: Batch, key: jax.Array) -> Any:
-        parts = split_rows(batch, chunks)
-        numbers = jnp.arange(chunks)
-
-        def encode_part(params: Any, number: jax.Array, part: Batch) -> jax.Array:
-            # Outside of an example's chunk its representation is 0: the chunks' sum is the whole.
-            return part.weights[:, None] * encode(params, part, jax.random.fold_in(key, number))
-
-        def forward(h: jax.Array, part: Any) -> tuple[jax.Array, None]:
-            return h + encode_part(params, *part), None
-
-        shape = jax.eval_shape(encode_part, params, numbers[0], jax.tree.map(lambda x: x[0], parts))
-        h, _ = lax.scan(forward, jnp.zeros(shape.shape, shape.dtype), (numbers, parts))
+        parts = split_rows(batch, chunks, devices)
+        h = encode_parts(params, parts, key)
         (value, terms), (gradients, by_h) = jax.value_and_grad(
             objective, argnums=(0, 1), has_aux=True
         )(params, h, constants, batch, jax.random.fold_in(key, chunks))
-
-        def backward(gradients: Any, part: Any) -> tuple[Any, None]:
-            _, pull = jax.vjp(lambda params: encode_part(params, *part), params)
-            return jax.tree.map(jnp.add, gradients, pull(by_h)[0]), None
-
-        gradients, _ = lax.scan(backward, gradients, (numbers, parts))
-        return (value, terms), gradients
+        return (value, terms), add_gradients(gradients, params, by_h, parts, key)
 
     return value_and_grad
 
 
-def split_rows(batch: Batch, chunks: int) -> Batch:
+def _spread(
+    encode_parts: Callable[..., Any], add_gradients: Callable[..., Any], mesh: Mesh
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Both functions for devices that share the rows of each chunk: each does its own rows, and the
+    sum over the devices comes last.
+    """
+    whole = PartitionSpec()
+    rows = {EXAMPLE: whole, ROW: PartitionSpec(None, AXIS)}
+    shared = Batch(**{name: rows[mark] for name, mark in MARKS.items()})
+
+    def encode(params: Any, parts: Batch, key: jax.Array) -> jax.Array:
+        return lax.psum(encode_parts(params, _own_examples(parts), key), AXIS)
+
+    def pull(params: Any, by_h: jax.Array, parts: Batch, key: jax.Array) -> Any:
+        zeros = jax.tree.map(jnp.zeros_like, params)
+        return lax.psum(add_gradients(zeros, params, by_h, _own_examples(parts), key), AXIS)
+
+    # Unchecked: JAX then takes the parameters for this device's own, and does not sum up their
+    # gradients in each chunk.
+    spread = partial(jax.shard_map, mesh=mesh, out_specs=whole, check_vma=False)
+    encode = spread(encode, in_specs=(whole, shared, whole))
+    pull = spread(pull, in_specs=(whole, whole, shared, whole))
+    return encode, lambda gradients, *args: jax.tree.map(jnp.add, gradients, pull(*args))
+
+
+def _own_examples(parts: Batch) -> Batch:
+    """The chunks, with weight 0 and readout (0, 0) for examples whose rows other devices have."""
+    rows = parts.tokens.shape[1]
+    row = parts.readout[..., 0] - lax.axis_index(AXIS) * rows
+    own = (row >= 0) & (row < rows)
+    readout = jnp.stack([row, parts.readout[..., 1]], axis=-1)
+    return replace(
+        parts, readout=jnp.where(own[..., None], readout, 0), weights=parts.weights * own
+    )
+
+
+def split_rows(batch: Batch, chunks: int, devices: int = 1) -> Batch:
     """A batch of batches, with a leading axis of `chunks`; each holds all N examples' places.
 
     In chunk c, `weights` is 1 for the examples whose rows it holds and 0 for others, whose readout
     is (0, 0) there. Every `chunks`-th row goes to the same chunk, so that devices that share the
-    rows share each chunk.
+    rows share each chunk, whose rows are a multiple of `devices`.
     """
-    missing = -batch.tokens.shape[0] % chunks
+    missing = -batch.tokens.shape[0] % (chunks * devices)
 
     def split(name: str, mark: str) -> jax.Array:
         x = getattr(batch, name)

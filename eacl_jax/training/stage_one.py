@@ -2,12 +2,14 @@
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
 import numpy as np
 import optax
 from flax import nnx
+from jax.sharding import NamedSharding
 from jaxtyping import Float
 
 from eacl_jax.config import LossConfig, Stage
@@ -16,9 +18,10 @@ from eacl_jax.data.pipeline import batch_maker, steps_per_epoch, training_batche
 from eacl_jax.errors import UserError
 from eacl_jax.model import losses
 from eacl_jax.model.anchors import AnchorSource
-from eacl_jax.model.mesh import batch_shardings, put, replicated
+from eacl_jax.model.mesh import Mesh, batch_shardings, put, replicated
 from eacl_jax.model.rarity import Rarity
 from eacl_jax.model.representer import Model
+from eacl_jax.model.score_rows import ScoreRows
 from eacl_jax.training.chunks import Encode, Objective, chunked_value_and_grad
 from eacl_jax.training.experiment import Experiment
 from eacl_jax.training.loop import MEMORY, LossFn, TrainState, create_state, make_train_step
@@ -48,7 +51,8 @@ def stage_one_loss(
       source: of the anchors.
       settings: weights of the terms; with `ce_weight=1` the cross-entropy is all that there is.
       **how: `anchors_per_label` (1), `rarity` (none) and `constant_for_no_positive` (False), see
-        `losses.supervised_contrastive` and `Rarity`.
+        `losses.supervised_contrastive` and `Rarity`; `mesh` (none), whose devices share the scores
+        of large batches.
     """
     encode, objective = _encode(merge), _objective(merge, source, settings, **how)
 
@@ -67,15 +71,17 @@ def stage_one_value_and_grad(
     settings: LossConfig,
     *,
     chunks: int = 1,
+    mesh: Mesh | None = None,
     **how: Any,
 ) -> Callable[..., Any]:
-    """`jax.value_and_grad(stage_one_loss(...), has_aux=True)`, the rows encoded in so many
-    chunks.
+    """`jax.value_and_grad(stage_one_loss(...), has_aux=True)`, the rows encoded in so many chunks.
+    `mesh`: the devices that share them; None: one, or whatever the compiler makes of them.
     """
+    how["mesh"] = mesh
     if chunks == 1:
         return jax.value_and_grad(stage_one_loss(merge, source, settings, **how), has_aux=True)
     return chunked_value_and_grad(
-        _encode(merge), _objective(merge, source, settings, **how), chunks
+        _encode(merge), _objective(merge, source, settings, **how), chunks, mesh
     )
 
 
@@ -96,8 +102,10 @@ def _objective(
     anchors_per_label: int = 1,
     rarity: Rarity | None = None,
     constant_for_no_positive: bool = False,
+    mesh: Mesh | None = None,
 ) -> Objective:
     """The loss of representations."""
+    rows = ScoreRows(None if mesh is None else batch_shardings(mesh).tokens)
     rarity = rarity or Rarity()
     cross_entropy: dict[str, Any] = {
         "class_weights": rarity.class_weights,
@@ -129,6 +137,7 @@ def _objective(
             anchors_per_label=anchors_per_label,
             weights=batch.weights,
             constant_for_no_positive=constant_for_no_positive,
+            rows=rows,
             **cross_entropy,
         )
         memory = source.memory(constants, reps, batch.labels, batch.weights)
@@ -166,6 +175,7 @@ class _Compiled:
             rarity=experiment.rarity,
             constant_for_no_positive=config.compat.constant_for_no_positive,
             chunks=config.stage_one.chunks,
+            mesh=experiment.mesh,
         )
         return cls(
             source,
@@ -201,6 +211,7 @@ def run_stage_one(experiment: Experiment, context: StageContext) -> StageResult:
         config.batch,
         max_tokens=config.prompt.max_tokens,
         row_multiple=experiment.row_multiple,
+        own_rows=partial(own_rows, batch_shardings(experiment.mesh).tokens),
     )
     batches = training_batches(
         len(experiment.examples["train"]),
@@ -232,6 +243,18 @@ def run_stage_one(experiment: Experiment, context: StageContext) -> StageResult:
     of = state if config.compat.stale_anchors else best
     mapped = compiled.anchors(of.params, of.constants)
     return StageResult(record["best_epoch"], best.params, best.constants, np.asarray(mapped))
+
+
+def own_rows(sharding: NamedSharding, count: int) -> range:
+    """The rows of a batch that this process' devices hold, and those between them.
+
+    Args:
+      sharding: of the rows.
+      count: rows of the batch, a multiple of the devices.
+    """
+    held = sharding.addressable_devices_indices_map((count,)).values()
+    bounds = [index[0].indices(count) for index in held if index]
+    return range(min(start for start, _, _ in bounds), max(stop for _, stop, _ in bounds))
 
 
 def _check_anchors(experiment: Experiment, anchors: Float[np.ndarray, "C m"]) -> None:

@@ -10,8 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eacl_jax import corpora, encoders
-from eacl_jax.config import Config, LossConfig, ModelConfig
-from eacl_jax.data.batching import MAX_SEGMENTS, Shapes, assign_rows, choose_shapes, collate, plan
+from eacl_jax.config import BatchConfig, Config, LossConfig, ModelConfig
+from eacl_jax.data import batching
+from eacl_jax.data.batching import (
+    MARKS,
+    MAX_SEGMENTS,
+    ROW,
+    Shapes,
+    assign_rows,
+    choose_shapes,
+    collate,
+    plan,
+)
 from eacl_jax.data.pipeline import (
     batch_maker,
     evaluation_batches,
@@ -164,6 +174,105 @@ def test_rows_are_never_overfull():
     assert sorted(i for row in rows for i in row) == list(range(6))
     assert all(sum([60, 5, 40, 30, 20, 64][i] for i in row) <= 64 for row in rows)
     assert len(rows) == 4
+
+
+def best_fit(lengths, row_length):
+    """What `assign_rows` is to find, by looking at each row for each example."""
+    rows, free = [], []
+    for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
+        fitting = [
+            (room, row)
+            for row, room in enumerate(free)
+            if lengths[index] <= room and len(rows[row]) < MAX_SEGMENTS
+        ]
+        row = min(fitting)[1] if fitting else len(rows)
+        if not fitting:
+            rows.append([])
+            free.append(row_length)
+        rows[row].append(index)
+        free[row] -= lengths[index]
+    return rows
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.integers(1, 64).flatmap(
+        lambda row: st.tuples(
+            st.just(row),
+            st.lists(st.integers(0, row), max_size=150)
+            # So short that rows are full of examples before they are of tokens.
+            | st.lists(st.integers(0, row // 10), min_size=30, max_size=150),
+        )
+    )
+)
+def test_rows_are_those_that_best_fit_finds(drawn):
+    row_length, lengths = drawn
+    assert assign_rows(lengths, row_length) == best_fit(lengths, row_length)
+
+
+def test_rows_of_a_pods_batch_are_those_that_best_fit_finds():
+    lengths = LIKE["meld"](np.random.default_rng(0)).astype(int)[:1500]
+    assert assign_rows(lengths, 320) == best_fit(lengths, 320)
+
+
+# As they were found when every row was looked at for each example, with all trials.
+SHAPES = {
+    ("meld", 64): Shapes(256, (24, 26, 27, 32)),
+    ("emorynlp", 64): Shapes(320, (25, 26, 28, 34)),
+    ("iemocap", 64): Shapes(400, (28, 29, 30, 33)),
+    ("emorynlp", 256): Shapes(272, (117, 121, 125, 137)),
+}
+
+
+@pytest.mark.parametrize(("corpus", "size"), sorted(SHAPES))
+def test_shapes_stay_what_they_were(corpus, size):
+    lengths = LIKE[corpus](np.random.default_rng(0)).astype(int)
+    assert choose_shapes(lengths, size, max_tokens=256) == SHAPES[corpus, size]
+
+
+def test_the_larger_the_batch_the_fewer_are_tried(monkeypatch):
+    tried = []
+    monkeypatch.setattr(
+        batching, "assign_rows", lambda lengths, _: tried.append(len(lengths)) or [[]]
+    )
+    for size in (512, 8192):
+        choose_shapes([64] * 10_000, size, max_tokens=64)
+    # Five lengths of row each.
+    assert tried == [512] * 160 * 5 + [8192] * 10 * 5
+
+
+@pytest.mark.parametrize("layout", ["padded", "packed"])
+@pytest.mark.parametrize("rows", [range(0), range(2, 5), range(100)])
+def test_only_own_rows_are_filled_in(layout, rows):
+    examples = examples_of([5, 60, 17, 33, 8, 41, 12])
+    shape = plan([len(e.tokens) for e in examples], 8, layout=layout, max_tokens=64)
+    whole, own = collate(examples, 8, shape), collate(examples, 8, shape, rows=rows)
+    for name, mark in MARKS.items():
+        ours, expected = getattr(own, name), getattr(whole, name).copy()
+        if mark == ROW:
+            expected[[row not in rows for row in range(len(expected))]] = 0
+        np.testing.assert_array_equal(ours, expected)
+
+
+def test_a_process_fills_in_the_rows_of_its_devices():
+    examples = examples_of([5, 60, 17, 33, 8, 41, 12])
+    asked = []
+
+    def own_rows(count):
+        asked.append(count)
+        return range(count // 2)
+
+    make, make_all = (
+        batch_maker(examples, 7, BatchConfig(), max_tokens=64, row_multiple=4, **how)
+        for how in ({"own_rows": own_rows}, {})
+    )
+    own, whole = make(np.arange(7))[0], make_all(np.arange(7))[0]
+    assert asked == [len(whole.tokens)]
+    half = len(whole.tokens) // 2
+    np.testing.assert_array_equal(own.tokens[:half], whole.tokens[:half])
+    assert whole.tokens[half:].any()
+    assert not own.tokens[half:].any()
+    np.testing.assert_array_equal(own.readout, whole.readout)
 
 
 def test_padded_rows_are_as_long_as_the_longest_example():

@@ -51,7 +51,9 @@ state = put(loop.create_state(params, constants, optimizer), replicated(mesh))
 gradients = stage_one.stage_one_value_and_grad(lambda p: nnx.merge(graphdef, p), Words(), Config().loss)
 step = loop.make_train_step(gradients, optimizer, mesh)
 # Rows come in multiples of two in either run, so that both have the same shapes and so the same dropout.
-make = batch_maker(examples, 8, BatchConfig(), max_tokens=64, row_multiple=2)
+own = lambda count: stage_one.own_rows(batch_shardings(mesh).tokens, count)
+assert len(own(4)) == 4 // processes
+make = batch_maker(examples, 8, BatchConfig(), max_tokens=64, row_multiple=2, own_rows=own)
 batches = training_batches(len(examples), 8, 0, make)
 for _ in range(3):
     batch, _ = next(batches)

@@ -10,10 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from jax.sharding import PartitionSpec as P
 
 from eacl_jax.encoders import Encoder
 from eacl_jax.encoders.attention import attend
+from eacl_jax.encoders.prefix import PrefixShape
 from eacl_jax.errors import UserError
+from eacl_jax.model.mesh import AXIS, make_mesh
 from tests.stubs.encoders import CONFIGS, FORMS, Inputs, jitted, rows, tiny
 
 architectures = pytest.mark.parametrize("architecture", sorted(CONFIGS))
@@ -196,6 +199,34 @@ def test_layers_draw_different_dropout() -> None:
         hidden = jax.jit(lambda m, k: m(*inputs, deterministic=False, rngs=k))(single, _key(0))
         patterns.append(np.asarray(hidden[0]) > 0)
     assert 0.3 < np.mean(patterns[0] == patterns[1]) < 0.7
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        "bert with prefix",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in LAYERED),
+    ],
+)
+def test_devices_that_share_the_rows_draw_what_one_draws(architecture: str) -> None:
+    name, _, prefix = architecture.partition(" with ")
+    encoder = tiny(name, **({"prefix": PrefixShape(3)} if prefix else {}))
+    graphdef, params = nnx.split(encoder, nnx.Param)
+    inputs = rows([(7, 4), (9,), (11,), (5, 2)], width=12)
+
+    def encode(params: nnx.State, *inputs: Any) -> jax.Array:
+        return nnx.merge(graphdef, params)(*inputs, deterministic=False, rngs=_key(0))
+
+    spread = jax.shard_map(
+        encode,
+        mesh=make_mesh(2),
+        in_specs=(P(), *[P(AXIS)] * 3),
+        out_specs=P(AXIS),
+        check_vma=False,
+    )
+    np.testing.assert_allclose(
+        jax.jit(spread)(params, *inputs), jax.jit(encode)(params, *inputs), atol=1e-5
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The losses against printed numbers, handmade values and their own symmetries."""
 
 import functools
+import itertools
 from pathlib import Path
 
 import chex
@@ -13,8 +14,10 @@ from hypothesis import strategies as st
 from jax.sharding import PartitionSpec as P
 
 from eacl_jax.model import losses
-from eacl_jax.model.mesh import AXIS, make_mesh
+from eacl_jax.model.mesh import AXIS, batch_shardings, make_mesh, replicated
+from eacl_jax.model.score_rows import ScoreRows
 from eacl_jax.model.scores import scores
+from tests.stubs.hlo import collective_bytes
 
 DEVICES = 4
 GOLDEN = Path(__file__).parents[1] / "golden" / "reference"
@@ -317,6 +320,91 @@ def test_pmap_equals_global_with_the_gradient_of_shared_parameters_averaged(batc
     np.testing.assert_allclose(values, np.full(DEVICES, expected), rtol=1e-6)
     for gradient in gradients:
         np.testing.assert_allclose(gradient, expected_gradient, rtol=1e-4, atol=1e-5)
+
+
+WAYS = list(itertools.product(("in", "out"), (False, True), (0, 2)))
+# Between them they have both values of each.
+_ALWAYS = ("in", False, 2), ("out", True, 0)
+
+
+@pytest.mark.parametrize(
+    ("form", "balanced", "per_label"),
+    [pytest.param(*way, marks=() if way in _ALWAYS else pytest.mark.slow) for way in WAYS],
+)
+def test_rows_in_blocks_on_several_devices_give_the_whole_loss(form, balanced, per_label):
+    reps, labels, anchors = draw(n=21, c=3 * max(per_label, 1))
+    labels, weights = labels % 3, np.array([1.0] * 19 + [0.0] * 2, np.float32)
+
+    def loss(rows):
+        def contrast(reps, anchors):
+            return losses.supervised_contrastive(
+                reps,
+                labels,
+                anchors if per_label else None,
+                temperature=0.2,
+                form=form,
+                balanced=balanced,
+                anchors_per_label=max(per_label, 1),
+                weights=weights,
+                rows=rows,
+            )
+
+        return jax.jit(jax.value_and_grad(contrast, argnums=(0, 1)))(reps, anchors)
+
+    expected = loss(None)
+    over = batch_shardings(make_mesh(DEVICES)).tokens
+    for rows in (ScoreRows(block=4, whole=20), ScoreRows(over, block=4, whole=20)):
+        chex.assert_trees_all_close(loss(rows), expected, rtol=1e-5, atol=1e-6)
+    # Up to `whole` utterances nothing is different, to the last digit.
+    chex.assert_trees_all_equal(loss(ScoreRows(over, block=4, whole=21)), expected)
+
+
+def lowered(size, width, devices, **how):
+    """The compiled loss and gradient of so many representations, which is never run."""
+    mesh = make_mesh(devices)
+    rows = ScoreRows(batch_shardings(mesh).tokens, **how)
+
+    def contrast(reps, anchors, labels):
+        return losses.supervised_contrastive(reps, labels, anchors, temperature=0.1, rows=rows)
+
+    arguments = [
+        jax.ShapeDtypeStruct(shape, dtype, sharding=replicated(mesh))
+        for shape, dtype in (
+            ((size, width), np.float32),
+            ((7, width), np.float32),
+            ((size,), np.int32),
+        )
+    ]
+    step = jax.jit(jax.value_and_grad(contrast, argnums=(0, 1)), out_shardings=replicated(mesh))
+    return step.lower(*arguments).compile()
+
+
+def temporary(program):
+    return program.memory_analysis().temp_size_in_bytes
+
+
+def test_memory_of_the_scores_falls_with_the_devices():
+    one, eight = (temporary(lowered(8192, 16, devices, block=10_000)) for devices in (1, 8))
+    assert one > 4 * 8192**2
+    assert eight < 1.1 * one / 8
+
+
+def test_a_pods_batch_fits_where_its_scores_would_not():
+    size, width = 65_536, 768
+    whole, shared = lowered(size, width, 1, whole=size), lowered(size, width, 8)
+    assert temporary(shared) < temporary(whole) / 8
+    # A device's rows of one matrix of scores would take more.
+    assert temporary(shared) < 4 * size**2 / 8
+    # The blocks send nothing to each other: each vector's gradient is summed up once.
+    assert collective_bytes(shared.as_text()) < 1.01 * 4 * size * width
+
+
+def test_per_device_code_cannot_split_rows_again(batch):
+    rows = ScoreRows(batch_shardings(make_mesh(DEVICES)).tokens)
+    with pytest.raises(ValueError, match=r"axis_name or rows\.over"):
+        losses.supervised_contrastive(
+            *batch[:2], batch[3], temperature=0.1, rows=rows, axis_name=AXIS
+        )
 
 
 def test_vmap_equals_a_loop():

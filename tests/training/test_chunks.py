@@ -7,6 +7,7 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from flax import nnx
 
@@ -14,10 +15,13 @@ from eacl_jax import encoders
 from eacl_jax.config import Config
 from eacl_jax.data.batching import collate, plan
 from eacl_jax.model.anchors import Words
+from eacl_jax.model.mesh import batch_shardings, make_mesh, put, replicated
 from eacl_jax.model.representer import Model
 from eacl_jax.training import stage_one
 from eacl_jax.training.chunks import chunked_value_and_grad, split_rows
+from eacl_jax.training.loop import create_state, make_train_step
 from tests.data.test_batching import examples_of
+from tests.stubs.hlo import collective_bytes
 from tests.stubs.toys import ENCODER
 
 LENGTHS = [5, 60, 17, 33, 8, 41, 12, 50, 30]
@@ -101,6 +105,40 @@ def test_every_example_is_in_one_chunk_with_its_tokens() -> None:
         segment = parts.segment_ids[chunk, row] == parts.segment_ids[chunk, row, column]
         np.testing.assert_array_equal(parts.tokens[chunk, row][segment], example.tokens)
         assert parts.positions[chunk, row, column] == example.readout
+
+
+def compiled(chunks: int, devices: int, rows: int, rate: float = 0.3) -> tuple[Any, Any]:
+    """A training step on padded rows, and what it is called with."""
+    mesh, optimizer = make_mesh(devices), optax.sgd(1.0)
+    part, params = experiment(rate)
+    lengths = [5 + 55 * i // rows for i in range(rows - 2)]
+    layout = plan(lengths, rows, layout="padded", max_tokens=64, row_multiple=8)
+    batch = collate(examples_of(lengths), rows, layout)
+    state = put(create_state(params, CONSTANTS, optimizer), replicated(mesh))
+    arguments = state, put(batch, batch_shardings(mesh)), jax.random.key(0)
+    step = make_train_step(
+        stage_one.stage_one_value_and_grad(*part, chunks=chunks, mesh=mesh), optimizer, mesh
+    )
+    return step.lower(*arguments).compile(), arguments
+
+
+def test_devices_send_gradients_once_however_many_chunks_there_are() -> None:
+    sent = [collective_bytes(compiled(chunks, 8, 32)[0].as_text()) for chunks in (2, 4)]
+    parameters = sum(x.nbytes for x in jax.tree.leaves(experiment()[1]))
+    assert sent[0] == sent[1]
+    assert sent[0] < 1.3 * parameters
+
+
+# Three chunks do not part four rows a device evenly.
+@pytest.mark.parametrize("chunks", [2, pytest.param(3, marks=pytest.mark.slow)])
+def test_devices_that_share_chunks_take_the_step_of_one(chunks: int) -> None:
+    """With dropout. The step's length is 1, so that parameters show the gradients."""
+    results = []
+    for devices in (1, 8):
+        step, arguments = compiled(chunks, devices, 32)
+        state, metrics = step(*arguments)
+        results.append(jax.device_get((state.params, metrics)))
+    chex.assert_trees_all_close(*results, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.slow

@@ -12,14 +12,15 @@ from flax import nnx
 
 from eacl_jax import encoders
 from eacl_jax.config import LossConfig, ModelConfig
-from eacl_jax.data.batching import collate, plan
-from eacl_jax.model.anchors import Axes, Beginning, Fixed, Learned, LiveWords, Prototypes
+from eacl_jax.data.batching import Batch, collate, plan
+from eacl_jax.model.anchors import Axes, Beginning, Fixed, Learned, LiveWords, Prototypes, Words
 from eacl_jax.model.mesh import batch_shardings, make_mesh, put, replicated
 from eacl_jax.model.rarity import Rarity
 from eacl_jax.model.representer import Model
 from eacl_jax.training import stage_one
 from tests.data.test_batching import examples_of
 from tests.stubs.compiling import compile_fast as compile_fast
+from tests.stubs.hlo import collective_bytes
 from tests.stubs.toys import ENCODER
 
 LENGTHS = [5, 60, 17, 33, 8, 41, 12, 50]
@@ -110,3 +111,42 @@ def test_layout_chunks_and_devices_change_nothing(name):
         assert np.abs(gradients["label_encodings"]).max() > 0
     for other in results[1:]:
         chex.assert_trees_all_close(results[0], other, rtol=1e-3, atol=1e-4)
+
+
+def test_devices_share_the_scores_of_a_large_batch():
+    """The loss as training calls it: what the devices send is the gradients of the representations,
+    which each has from its own rows. Nothing is run.
+    """
+    model = Model(encoders.build({**ENCODER, "vocab_size": 40}), 3, ModelConfig(), rngs=nnx.Rngs(0))
+    graphdef, state = nnx.split(model, nnx.Param)
+    params, mesh = nnx.to_pure_dict(state), make_mesh(8)
+    objective = stage_one._objective(partial(nnx.merge, graphdef), Words(), LossConfig(), mesh=mesh)
+
+    def loss(h, labels, weights):
+        batch = Batch(None, None, None, None, labels, weights)
+        constants = {"label_encodings": ENCODINGS[:3]}
+        return objective(params, h, constants, batch, jax.random.key(0))[0]
+
+    def sent(size):
+        arguments = [
+            jax.ShapeDtypeStruct(shape, dtype, sharding=replicated(mesh))
+            for shape, dtype in (((size, 16), "float32"), ((size,), "int32"), ((size,), "float32"))
+        ]
+        return collective_bytes(jax.jit(jax.grad(loss)).lower(*arguments).compile().as_text())
+
+    assert sent(64) == 0
+    assert sent(5000) >= 5000 * 16 * 4
+
+
+def test_one_process_has_all_rows():
+    for devices in (1, 8):
+        assert stage_one.own_rows(batch_shardings(make_mesh(devices)).tokens, 16) == range(16)
+
+
+def test_a_process_has_the_rows_from_its_devices_first_to_their_last():
+    class Sharding:
+        def addressable_devices_indices_map(self, shape):
+            assert shape == (16,)
+            return {0: (slice(12, 14),), 1: (slice(4, 6),)}
+
+    assert stage_one.own_rows(Sharding(), 16) == range(4, 14)

@@ -116,7 +116,7 @@ class DisentangledAttention(nnx.Module):
         bias = None
         if context.table is not None and self.span.types:
             position_key = None if key is None else jax.random.fold_in(key, 1)
-            table = dropout(context.table, self.position_dropout, position_key)
+            table = dropout(context.table, self.position_dropout, position_key, rows_axis=None)
             bias = scale * self._by_distance(query, keys, table.astype(self.dtype))
         attended = attend(
             query,

@@ -232,7 +232,9 @@ class XLNetEncoder(Encoder):
         features = jnp.asarray(
             distance_features(positions.shape[1], self.hidden_size, self.shape.farthest), self.dtype
         )
-        return Context(segment_mask(segment_ids), dropout(features, self.shape.dropout, key))
+        return Context(
+            segment_mask(segment_ids), dropout(features, self.shape.dropout, key, rows_axis=None)
+        )
 
     def finish(
         self, hidden: Float[Array, "rows length hidden"], *, key: Array | None
