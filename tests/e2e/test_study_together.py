@@ -68,12 +68,44 @@ def test_two_processes_give_the_table_of_one_and_go_on_after_a_failure(file, tmp
         ) as study:
             statuses = study.statuses(400)
             text = study.text(0)
-            assert statuses[0] == 2, text  # as two runs failed
+            assert statuses == [2] * processes, text  # as two runs failed
             assert "runs: 4 complete, 2 failed" in text
             assert text.count("hopeless, seed 1: the loss is not finite") == 1
             assert all("hopeless" not in study.text(number) for number in range(1, processes))
         tables.append(rows(workdir))
     assert tables[0] == tables[1]
+
+
+ONE_FAILS = """
+import runpy, sys
+from eacl_jax.studies import together
+from eacl_jax.training import stage_one
+together._MINUTES = 5.0
+number = int(sys.argv[-1].rsplit(",", 1)[1])
+begin = stage_one.run_stage_one
+def fail(experiment, context):
+    if number == 1:
+        raise OSError(28, "No space left on device", "cache")
+    return begin(experiment, context)
+from eacl_jax.training import run
+run.run_stage_one = fail
+sys.argv[0] = "launch/study.py"
+runpy.run_path("launch/study.py", run_name="__main__")
+"""
+
+
+@pytest.mark.slow
+def test_what_fails_in_one_process_alone_ends_the_study_with_the_reason(file, tmp_path):
+    script = tmp_path / "one_fails.py"
+    script.write_text(ONE_FAILS)
+    with Together(
+        [str(file), f"--workdir={tmp_path / 'study'}"],
+        tmp_path / "logs",
+        processes=2,
+        script=(str(script),),
+    ) as study:
+        assert study.statuses() == [2, 2]
+        assert "No space left on device" in study.text(0)
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """The training command in several processes: the same run as in one, and its ends."""
 
 import json
+import shutil
 import signal
 from pathlib import Path
 
@@ -154,11 +155,40 @@ def test_however_it_is_stopped_any_number_of_processes_goes_on(
 
 
 @pytest.mark.slow
-def test_four_processes_give_the_scores_of_one(settings, alone, tmp_path):
-    finish(settings, tmp_path / "run", tmp_path / "logs", processes=4, devices=1)
-    # Rows are multiples of four, and so is dropout another.
-    assert files(tmp_path / "run") == files(alone)
-    assert len(rows(tmp_path / "run")) == len(rows(alone))
+def test_four_processes_are_one_with_four_devices(settings, tmp_path):
+    finish(settings, tmp_path / "one", tmp_path / "one-logs", processes=1, devices=4)
+    finish(settings, tmp_path / "four", tmp_path / "four-logs", processes=4, devices=1)
+    check_same(tmp_path / "four", tmp_path / "one")
+
+
+@pytest.mark.slow
+def test_chunks_of_rows_are_the_same_in_two_processes(settings, tmp_path):
+    chunked = {**settings, "stage_one.chunks": 2}
+    finish(chunked, tmp_path / "one", tmp_path / "one-logs", processes=1, devices=2)
+    finish(chunked, tmp_path / "two", tmp_path / "two-logs", processes=2, devices=1)
+    check_same(tmp_path / "two", tmp_path / "one")
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_not_finite_ends_both_with_the_batch_on_disk(settings, tmp_path):
+    wild = {**settings, "stage_one.encoder_lr": 1e30, "stage_one.head_lr": 1e30}
+    with Together(training(wild, tmp_path / "run"), tmp_path / "logs", processes=2) as run:
+        assert run.statuses() == [2, 2]
+        assert run.text(0).count("error: ") == 1
+        assert "error: the loss is not finite at step" in run.text(0)
+        assert "error" not in run.text(1)
+    assert (tmp_path / "run" / "non_finite_batch.json").exists()
+
+
+@pytest.mark.slow
+def test_a_folder_of_another_run_ends_both_with_one_line(settings, alone, tmp_path):
+    shutil.copytree(alone, tmp_path / "run")
+    other = {**settings, "seed": 1}
+    with Together(training(other, tmp_path / "run"), tmp_path / "logs", processes=2) as run:
+        assert run.statuses() == [2, 2]
+        assert run.text(0).count("error: ") == 1
+        assert "holds a run of another configuration" in run.text(0)
+        assert "error" not in run.text(1)
 
 
 @pytest.mark.slow
@@ -172,7 +202,7 @@ def test_a_folder_that_is_not_shared_is_refused(settings, tmp_path):
         only=elsewhere,
     ) as run:
         assert run.statuses() == [2, 2]
-        assert "process 1 does not see what process 0 wrote there" in run.text(0)
+        assert "what process 0 wrote there is not to be seen" in run.text(0)
 
 
 SLOW_EXPORT = """
@@ -210,5 +240,6 @@ def test_a_full_disk_at_the_export_ends_all_and_nothing_is_lost(settings, alone,
         assert run.statuses() == [2, 2], run.text(0)
         assert run.text(0).count("error: ") == 1
         assert "No space left" in run.text(0)
+        assert "run the same command again to go on." in run.text(0)
     finish(settings, tmp_path / "run", tmp_path / "then", processes=2, devices=1)
     check_same(tmp_path / "run", alone)
