@@ -9,6 +9,7 @@ import typer
 
 from eacl_jax.cli.distributed import VARIABLE, WORKER
 from eacl_jax.errors import UserError
+from eacl_jax.files import local
 
 _ENDED = "tables"  # whether some runs failed, once all is written
 
@@ -94,6 +95,7 @@ def _study(
     from eacl_jax.training import processes
     from eacl_jax.training.loop import Interrupted
 
+    workdir = local.expand(workdir, "--workdir")
     search = None
     if hasattr(values, "items") and "search" in values:
         from eacl_jax.cli import searching

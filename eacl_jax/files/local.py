@@ -36,8 +36,14 @@ def expand(given: str | Path, name: str = "") -> Path:
       name: what it is for, as the user names it, for the message.
 
     Raises:
-      UserError: there is no such home folder.
+      UserError: there is no such home folder, or the path is an address, such as `gs://runs/meld`.
     """
+    # Else a folder "gs:" would be made here, and nobody told. A path has lost one of two slashes.
+    if address := re.match(r"([a-z][a-z0-9+]+):/", str(given)):
+        raise UserError(
+            f"{f'{name}: ' if name else ''}{given} is an address of {address[1]}; only paths on disks"
+            " can be used: mount it, or name a folder."
+        )
     try:
         return Path(given).expanduser()
     except RuntimeError as error:

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+
+from eacl_jax.errors import UserError
 from eacl_jax.files import local
 
 
@@ -15,3 +18,16 @@ def test_why_a_file_cannot_be_read(tmp_path: Path) -> None:
         "(No space left on device)"
     )
     assert local.unreadable(file, FileNotFoundError(2, "")) == f"{file} is missing"
+
+
+@pytest.mark.parametrize(
+    "given", ["gs://runs/meld", Path("gs://runs/meld"), "s3://b/c", "file:///x"]
+)
+def test_an_address_is_no_folder_to_be_made_here(given):
+    with pytest.raises(UserError, match="workdir: .* is an address of"):
+        local.expand(given, "workdir")
+
+
+@pytest.mark.parametrize("given", ["runs/a:b", "C:/runs", "a/gs:/b", "~"])
+def test_other_paths_with_colons_are_paths(given):
+    assert local.expand(given) == Path(given).expanduser()
