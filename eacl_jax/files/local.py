@@ -41,8 +41,8 @@ def expand(given: str | Path, name: str = "") -> Path:
     # Else a folder "gs:" would be made here, and nobody told. A path has lost one of two slashes.
     if address := re.match(r"([a-z][a-z0-9+]+):/", str(given)):
         raise UserError(
-            f"{f'{name}: ' if name else ''}{given} is an address of {address[1]}; only paths on disks"
-            " can be used: mount it, or name a folder."
+            f"{f'{name}: ' if name else ''}{given} is an address of {address[1]}; only paths on"
+            " disks can be used: mount it, or name a folder."
         )
     try:
         return Path(given).expanduser()

@@ -24,7 +24,7 @@ def test_why_a_file_cannot_be_read(tmp_path: Path) -> None:
     "given", ["gs://runs/meld", Path("gs://runs/meld"), "s3://b/c", "file:///x"]
 )
 def test_an_address_is_no_folder_to_be_made_here(given):
-    with pytest.raises(UserError, match="workdir: .* is an address of"):
+    with pytest.raises(UserError, match=r"workdir: .* is an address of"):
         local.expand(given, "workdir")
 
 
