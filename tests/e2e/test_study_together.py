@@ -66,7 +66,7 @@ def test_two_processes_give_the_table_of_one_and_go_on_after_a_failure(file, tmp
             devices=2 // processes,
             script=("launch/study.py",),
         ) as study:
-            statuses = study.statuses(400)
+            statuses = study.statuses()
             text = study.text(0)
             assert statuses == [2] * processes, text  # as two runs failed
             assert "runs: 4 complete, 2 failed" in text

@@ -142,7 +142,7 @@ def test_however_it_is_stopped_any_number_of_processes_goes_on(
     ) as run:
         run.wait_for("epoch 3  dev")
         run.running[who].send_signal(number)
-        statuses = run.statuses(120)
+        statuses = run.statuses()
         if number == signal.SIGKILL:
             assert statuses[who] == -number
             assert all(status != 0 for status in statuses)

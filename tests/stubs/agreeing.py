@@ -8,7 +8,7 @@ from tests.stubs.cluster import free_port
 from tests.stubs.root import ROOT
 
 
-def run_together(script: str, processes: int, seconds: float = 60) -> list[tuple[int, str]]:
+def run_together(script: str, processes: int, seconds: float = 180) -> list[tuple[int, str]]:
     """Runs a script in several processes; of each its exit status and what it printed. It finds
     `ADDRESS`, `N` and `I` in `sys.argv`.
     """

@@ -85,7 +85,7 @@ class Together:
         """What a process has printed so far."""
         return self.outputs[number].read_text(errors="replace")
 
-    def wait_for(self, text: str, number: int = 0, seconds: float = 120) -> None:
+    def wait_for(self, text: str, number: int = 0, seconds: float = 400) -> None:
         """Waits until a process has printed a text."""
         deadline = time.monotonic() + seconds
         while text not in self.text(number):
@@ -94,7 +94,7 @@ class Together:
                 raise AssertionError(f"{text!r} did not come:\n{self.text(number)}")
             time.sleep(0.02)
 
-    def statuses(self, seconds: float = 180) -> list[int]:
+    def statuses(self, seconds: float = 600) -> list[int]:
         """Waits for the ends of all; their exit statuses."""
         deadline = time.monotonic() + seconds
         for process in self.running:

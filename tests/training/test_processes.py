@@ -37,6 +37,7 @@ print("GOT", first, second, processes.is_main())
 def test_who_does_not_come_is_named():
     script = f"""{JOIN}
 import time
+processes.barrier("begin")
 if index != 1:
     try:
         processes.barrier("door", 2.0)
