@@ -122,10 +122,10 @@ class StopRequest:
         """Whether to stop here; all processes of a run ask at the same places and get the same
         answer.
         """
-        if processes.reached_stop(self.requested):
+        reached = processes.reached_stop(self.requested)
+        if reached and not self.requested:  # another process was asked
             self.requested = True
-            return True
-        return False
+        return reached
 
     @contextlib.contextmanager
     def heeding(self) -> Iterator["StopRequest"]:
