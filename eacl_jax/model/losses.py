@@ -319,8 +319,9 @@ def stage_one(
       labels: [N] in 0..C-1.
       anchors: [C k, D] mapped label encodings; with `use_anchors=False` they enter the angle term
         alone.
-      temperature, form, balanced, anchors_per_label, weights, constant_for_no_positive, rows,
-        axis_name: see `supervised_contrastive`.
+      temperature, form, balanced, anchors_per_label, weights, rows, axis_name: see
+        `supervised_contrastive`.
+      constant_for_no_positive: likewise.
       class_weights, focal, offsets: see `cross_entropy`.
       ce_weight: share of the cross-entropy, in [0, 1].
       angle_weight: non-negative.
