@@ -96,15 +96,23 @@ def _with_outcome(train: Callable[[], Results]) -> Results:
     """What `train` gives; an error once all have come to the end of it, else of the whole run."""
     if processes.count() == 1:
         return train()
+    results, error = None, None
     try:
         results = train()
     except Interrupted:
         raise
-    except Exception as error:
-        try:
-            processes.barrier(_OUTCOME, _MINUTES)
-        except processes.LateError as late:
-            raise processes.LateError(f"{error} ({late})") from error
-        raise
-    processes.barrier(_OUTCOME)
+    except Exception as raised:
+        error = raised
+    said = None if error is None else f"{error}"
+    try:
+        found = processes.agree(_OUTCOME, said, processes.PATIENCE if error is None else _MINUTES)
+    except processes.LateError as late:
+        raise late if error is None else processes.LateError(f"{said} ({late})") from error
+    problems = {number: text for number, text in enumerate(found) if text is not None}
+    if error is not None and len({*problems.values()}) == 1:
+        raise error
+    if problems:
+        each = (f"{processes.names([number])}: {text}" for number, text in problems.items())
+        raise processes.CommonError("; ".join(each)) from error
+    assert results is not None
     return results

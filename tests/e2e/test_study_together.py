@@ -105,7 +105,7 @@ def test_what_fails_in_one_process_alone_ends_the_study_with_the_reason(file, tm
         script=(str(script),),
     ) as study:
         assert study.statuses() == [2, 2]
-        assert "No space left on device" in study.text(0)
+        assert "process 1: cache: no space left on the disk" in study.text(0)
 
 
 @pytest.mark.slow
