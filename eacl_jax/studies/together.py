@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from jax.errors import JaxRuntimeError
+
 from eacl_jax.config import Config
 from eacl_jax.recognizer.results import Results
 from eacl_jax.studies.definition import Cell
@@ -103,13 +105,16 @@ def _with_outcome(train: Callable[[], Results]) -> Results:
         raise
     except Exception as raised:
         error = raised
-    said = None if error is None else f"{error}"
+    # What JAX's runtime says is mostly that another process is not there: that one knows why.
+    said = None if error is None else [isinstance(error, JaxRuntimeError), f"{error}"]
     try:
         found = processes.agree(_OUTCOME, said, processes.PATIENCE if error is None else _MINUTES)
     except processes.LateError as late:
-        raise late if error is None else processes.LateError(f"{said} ({late})") from error
-    problems = {number: text for number, text in enumerate(found) if text is not None}
-    if error is not None and len({*problems.values()}) == 1:
+        raise late if error is None else processes.LateError(f"{error} ({late})") from error
+    failed = {number: problem for number, problem in enumerate(found) if problem is not None}
+    causes = {number: text for number, (runtime, text) in failed.items() if not runtime}
+    problems = causes or {number: text for number, (_, text) in failed.items()}
+    if error is not None and len(problems) == len(found) and len({*problems.values()}) == 1:
         raise error
     if problems:
         each = (f"{processes.names([number])}: {text}" for number, text in problems.items())

@@ -244,6 +244,8 @@ class Checkpoints:
         except Exception as error:
             if "RESOURCE_EXHAUSTED" in str(error) or "out of memory" in str(error).lower():
                 raise
+            if processes.count() > 1 and isinstance(error, jax.errors.JaxRuntimeError):
+                raise  # another process is not there; the checkpoint is as it was
             where = self._folder if step is None else self._folder / str(step)
             problem = disk_problem(error, where)
             if problem and os.strerror(errno.ENOENT) not in problem:  # a missing file is damage

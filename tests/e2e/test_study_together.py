@@ -95,7 +95,7 @@ runpy.run_path("launch/study.py", run_name="__main__")
 
 
 @pytest.mark.slow
-def test_what_fails_in_one_process_alone_ends_the_study_with_the_reason(file, tmp_path):
+def test_what_fails_in_one_process_alone_is_told_with_its_reason(file, tmp_path):
     script = tmp_path / "one_fails.py"
     script.write_text(ONE_FAILS)
     with Together(
@@ -105,7 +105,9 @@ def test_what_fails_in_one_process_alone_ends_the_study_with_the_reason(file, tm
         script=(str(script),),
     ) as study:
         assert study.statuses() == [2, 2]
-        assert "process 1: cache: no space left on the disk" in study.text(0)
+        assert "FAILED: process 1: " in study.text(0)
+        assert "no space left on the disk; free some" in study.text(0)
+        assert "damaged" not in study.text(0)
 
 
 @pytest.mark.slow
