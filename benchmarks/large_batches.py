@@ -10,6 +10,7 @@ that of the CPU, the best of three, for prompts as long as MELD's (97 tokens, de
 import os
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -95,19 +96,13 @@ def main(argv: Sequence[str]) -> None:
         begin = time.process_time()
         shapes = choose_shapes(lengths, size, **how)
         once = 1000 * (time.process_time() - begin)
-        some = lengths[:size]
-
-        def lay_out(
-            size: int = size, some: Any = some, shapes: Any = shapes, how: Any = how
-        ) -> Any:
-            return plan(some, size, layout="packed", shapes=shapes, **how)
-
+        lay_out = partial(plan, lengths[:size], size, layout="packed", shapes=shapes, **how)
         layout = lay_out()
         own = range(layout.shape[0] // 8)
         times = [
             milliseconds(lay_out),
-            milliseconds(lambda n=size, at=layout: collate(examples[:n], n, at)),
-            milliseconds(lambda n=size, at=layout, own=own: collate(examples[:n], n, at, rows=own)),
+            milliseconds(partial(collate, examples[:size], size, layout)),
+            milliseconds(partial(collate, examples[:size], size, layout, rows=own)),
         ]
         table.add_row(f"{size:,}", f"{once:,.0f}", *(f"{each:,.2f}" for each in times))
     console.print(table)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
+from eacl_jax.cli import process
 from eacl_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -122,7 +123,6 @@ def asking(stop: "StopRequest") -> Iterator[None]:
     With several processes SIGTERM is left to JAX's preemption service, by which all stop at the
     same step, and Ctrl+C is passed on to it.
     """
-    from eacl_jax.cli import process
     from eacl_jax.training import processes
 
     if processes.count() == 1:
@@ -158,7 +158,7 @@ def _join(wanted: Address | str) -> bool:
     try:
         if isinstance(wanted, tuple):
             address, number, index = wanted
-            _say(f"process {index} of {number}, waiting for the others at {address}")
+            process.tell(f"process {index} of {number}, waiting for the others at {address}")
             jax.distributed.initialize(address, number, index)
         else:
             jax.distributed.initialize(local_device_ids=_devices_of_a_task())
@@ -300,7 +300,7 @@ class _Watch(threading.Thread):
         if not self._all.is_main():
             self._follow()
         self._all.publish(f"{_READ}/0", "", again=True)
-        _say(f"error: {told}")
+        process.tell(f"error: {told}")
         self._await_all()
         _exit(self._status)
 
@@ -323,13 +323,8 @@ class _Watch(threading.Thread):
         return time.monotonic() < deadline
 
     def _leave(self, message: str) -> NoReturn:
-        _say(f"error: {message}")
+        process.tell(f"error: {message}")
         _exit(self._status)
-
-
-def _say(text: str) -> None:
-    with contextlib.suppress(OSError, ValueError):
-        print(text, file=sys.stderr, flush=True)
 
 
 def _exit(status: int) -> NoReturn:

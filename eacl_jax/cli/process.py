@@ -48,7 +48,7 @@ def run(command: Callable[[], int | None]) -> NoReturn:
     except UserError as error:
         status = _fail(str(error))
     except KeyboardInterrupt:
-        _say("stopped.")
+        tell("stopped.")
         status = 130
     except OSError as error:
         if isinstance(error, BrokenPipeError) and _reader_gone():
@@ -255,10 +255,11 @@ def _drop(numbers: Sequence[int]) -> None:
 
 
 def _fail(message: str) -> int:
-    _say(f"error: {message}")
+    tell(f"error: {message}")
     return _MISTAKE
 
 
-def _say(text: str) -> None:
+def tell(text: str) -> None:
+    """Prints a line on standard error, if anybody reads there."""
     with contextlib.suppress(OSError, ValueError):
         print(text, file=sys.stderr, flush=True)

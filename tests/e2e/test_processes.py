@@ -2,23 +2,18 @@
 global loss.
 """
 
-import os
-import socket
-import subprocess
-import sys
-
 import pytest
 
-from tests.stubs.root import ROOT
+from tests.stubs.agreeing import run_together
 
 SCRIPT = """
 import sys
 import jax
 import numpy as np
 
-process, processes, port = map(int, sys.argv[1:])
+address, processes, process = sys.argv[1], *map(int, sys.argv[2:])
 if processes > 1:
-    jax.distributed.initialize(f"localhost:{port}", processes, process)
+    jax.distributed.initialize(address, processes, process)
 
 from flax import nnx
 from tests.stubs.toys import ENCODER
@@ -65,25 +60,9 @@ for _ in range(3):
 
 
 def losses(processes):
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        port = probe.getsockname()[1]
-    environment = {**os.environ, "XLA_FLAGS": "", "PYTHONPATH": os.pathsep.join(sys.path)}
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, str(process), str(processes), str(port)],
-            cwd=ROOT,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for process in range(processes)
-    ]
     results = []
-    for process in running:
-        output = process.communicate(timeout=180)[0]
-        assert process.returncode == 0, output
+    for status, output in run_together(SCRIPT, processes):
+        assert status == 0, output
         results.append(
             [
                 [float(x) for x in line.split()[1:]]

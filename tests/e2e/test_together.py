@@ -226,24 +226,24 @@ runpy.run_path("launch/train.py", run_name="__main__")
 BROKEN_EXPORT = SLOW_EXPORT.replace("time.sleep(20)", "raise OSError(28, 'No space left', 'model')")
 
 
+def export_by(script, settings, tmp_path):
+    """The run in two processes that this script starts."""
+    file = tmp_path / "export.py"
+    file.write_text(script)
+    arguments = training(settings, tmp_path / "run")
+    return Together(arguments, tmp_path / "logs", processes=2, script=(str(file),))
+
+
 @pytest.mark.slow
 def test_others_wait_for_a_slow_export(settings, alone, tmp_path):
-    script = tmp_path / "slow.py"
-    script.write_text(SLOW_EXPORT)
-    with Together(
-        training(settings, tmp_path / "run"), tmp_path / "logs", processes=2, script=(str(script),)
-    ) as run:
+    with export_by(SLOW_EXPORT, settings, tmp_path) as run:
         assert run.statuses() == [0, 0], run.text(0)
     check_same(tmp_path / "run", alone)
 
 
 @pytest.mark.slow
 def test_a_full_disk_at_the_export_ends_all_and_nothing_is_lost(settings, alone, tmp_path):
-    script = tmp_path / "broken.py"
-    script.write_text(BROKEN_EXPORT)
-    with Together(
-        training(settings, tmp_path / "run"), tmp_path / "logs", processes=2, script=(str(script),)
-    ) as run:
+    with export_by(BROKEN_EXPORT, settings, tmp_path) as run:
         assert run.statuses() == [2, 2], run.text(0)
         assert run.text(0).count("error: ") == 1
         assert "no space left on the disk; free some and run the same command" in run.text(0)

@@ -1,10 +1,6 @@
 """Two processes of one JAX program, each with a recognizer that it asks what it likes."""
 
 import json
-import os
-import socket
-import subprocess
-import sys
 from typing import Any
 
 import jax
@@ -13,7 +9,7 @@ import pytest
 
 from eacl_jax import EmotionRecognizer
 from eacl_jax.model.mesh import make_mesh
-from tests.stubs.root import ROOT
+from tests.stubs.agreeing import run_together
 from tests.stubs.toys import make_recognizer
 
 # As many utterances of as many words in each, so that the programs that run have the same shapes.
@@ -24,9 +20,9 @@ CHATS = (
 SCRIPT = """
 import sys
 import jax
-process, port, folder = int(sys.argv[1]), *sys.argv[2:]
+address, process, folder = sys.argv[1], int(sys.argv[3]), sys.argv[4]
 jax.config.update("jax_disable_most_optimizations", True)
-jax.distributed.initialize(f"localhost:{port}", 2, process)
+jax.distributed.initialize(address, 2, process)
 assert (jax.device_count(), jax.local_device_count()) == (4, 2)
 import json
 from eacl_jax import EmotionRecognizer
@@ -62,32 +58,13 @@ def answers(recognizer: EmotionRecognizer, chat: str) -> list[Any]:
 @pytest.mark.slow
 def test_each_process_gets_the_answer_to_its_own_question(tmp_path):
     make_recognizer(tmp_path / "encoder", shift=0.3).save_pretrained(tmp_path / "model")
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        port = str(probe.getsockname()[1])
-    environment = {
-        **os.environ,
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
-        "PYTHONPATH": os.pathsep.join(sys.path),
-    }
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, str(process), port, str(tmp_path / "model")],
-            cwd=ROOT,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for process in range(2)
-    ]
+    ended = run_together(SCRIPT, 2, str(tmp_path / "model"), devices=2)
     alone = EmotionRecognizer.from_pretrained(tmp_path / "model")
     expected = [answers(alone, chat) for chat in CHATS]
     # The answer to the other's question would not pass for the right one.
     assert np.abs(np.subtract(expected[0][0], expected[1][0])).max() > 0.01
-    for process, wanted in zip(running, expected, strict=True):
-        output = process.communicate(timeout=180)[0]
-        assert process.returncode == 0, output
+    for (status, output), wanted in zip(ended, expected, strict=True):
+        assert status == 0, output
         (line,) = [line for line in output.splitlines() if line.startswith("ANSWERS ")]
         for got in json.loads(line.removeprefix("ANSWERS ")):
             for values, right in zip(got, wanted, strict=True):

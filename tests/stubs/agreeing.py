@@ -8,16 +8,23 @@ from tests.stubs.cluster import free_port
 from tests.stubs.root import ROOT
 
 
-def run_together(script: str, processes: int, seconds: float = 180) -> list[tuple[int, str]]:
+def run_together(
+    script: str, processes: int, *more: str, devices: int = 1, seconds: float = 180
+) -> list[tuple[int, str]]:
     """Runs a script in several processes; of each its exit status and what it printed. It finds
-    `ADDRESS`, `N` and `I` in `sys.argv`.
+    `ADDRESS`, `N`, `I` and `more` in `sys.argv`, and simulated devices.
     """
     address = f"localhost:{free_port()}"
     running = [
         subprocess.Popen(
-            [sys.executable, "-c", script, address, str(processes), str(number)],
+            [sys.executable, "-c", script, address, str(processes), str(number), *more],
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "XLA_FLAGS": ""},
+            env={
+                **os.environ,
+                "PYTHONPATH": str(ROOT),
+                "PYTHONUNBUFFERED": "1",
+                "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

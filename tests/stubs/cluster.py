@@ -38,7 +38,6 @@ class Together:
         devices: int = 1,
         only: Mapping[int, Sequence[str]] | None = None,
         script: Sequence[str] = ("launch/train.py",),
-        environment: Mapping[int, Mapping[str, str]] | None = None,
     ) -> None:
         """Args:
         arguments: of the command, in all processes.
@@ -47,7 +46,6 @@ class Together:
         devices: of each.
         only: more arguments of single processes, by number.
         script: what to run, after Python.
-        environment: more variables of single processes, by number.
         """
         logs.mkdir(parents=True, exist_ok=True)
         address = f"localhost:{free_port()}"
@@ -65,7 +63,6 @@ class Together:
                         "PYTHONUNBUFFERED": "1",
                         "PYTHONPATH": str(ROOT),
                         "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
-                        **(environment or {}).get(number, {}),
                     },
                     stdout=stream,
                     stderr=subprocess.STDOUT,
