@@ -248,12 +248,7 @@ def publish(name: str, text: str, *, again: bool = False) -> bool:
 
 def published(name: str) -> str | None:
     """The text under a name; None where there is none yet."""
-    try:
-        return str(_client().key_value_try_get(f"{_FOLDER}/{name}"))
-    except jax.errors.JaxRuntimeError as error:
-        if "NOT_FOUND" not in str(error):
-            raise
-        return None
+    return _try(f"{_FOLDER}/{name}")
 
 
 def _client() -> Any:
@@ -262,11 +257,22 @@ def _client() -> Any:
 
 def _get(key: str, deadline: float) -> str | None:
     """The text under a key, once it is there; None where it is not in time."""
-    wait = max(deadline - time.monotonic(), 0.001)
+    if (wait := int((deadline - time.monotonic()) * 1000)) > 0:
+        try:
+            return str(_client().blocking_key_value_get(key, wait))
+        except jax.errors.JaxRuntimeError as error:
+            if "DEADLINE_EXCEEDED" not in str(error):
+                raise
+    # One who was asked for last, after others who were late, may well be here.
+    return _try(key)
+
+
+def _try(key: str) -> str | None:
+    """The text under a key; None where it is not there."""
     try:
-        return str(_client().blocking_key_value_get(key, int(wait * 1000)))
+        return str(_client().key_value_try_get(key))
     except jax.errors.JaxRuntimeError as error:
-        if "DEADLINE_EXCEEDED" not in str(error):
+        if "NOT_FOUND" not in str(error):
             raise
         return None
 

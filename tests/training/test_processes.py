@@ -1,5 +1,7 @@
 """How the processes of a run agree."""
 
+import time
+
 import pytest
 
 from eacl_jax.training import processes
@@ -49,6 +51,19 @@ processes.barrier("end")
     for number, (status, text) in enumerate(run_together(script, 3)):
         assert status == 0, text
         assert ("LATE waited 2 s for process 1 at 'door'" in text) == (number != 1)
+
+
+def test_who_is_here_is_not_called_late_for_others_who_are(monkeypatch):
+    class Service:
+        def blocking_key_value_get(self, key, milliseconds):
+            raise AssertionError("no time is left to wait")
+
+        def key_value_try_get(self, key):
+            return {"here": "value"}[key]
+
+    monkeypatch.setattr(processes, "_client", Service)
+    # The time went into waiting for another.
+    assert processes._get("here", time.monotonic() - 1) == "value"
 
 
 def test_what_differs_is_named_with_who_differs():
