@@ -16,7 +16,7 @@ from eacl_jax.cli.options import (
     SpeakerColumn,
     TextColumn,
 )
-from eacl_jax.files import local, whole
+from eacl_jax.files import local, stores, whole
 
 
 def adapt(
@@ -52,7 +52,7 @@ def adapt(
     annotation tools and the files of published corpora are read too.
     """
     words = annotated.parse_labels(labels)
-    path, new = local.expand(input_file), local.expand(output)
+    path, new = local.here(input_file), stores.address_of(output) or local.expand(output)
     whole.check_new(new, "--output")
     dialogues = annotated.read(
         path,
@@ -77,4 +77,4 @@ def adapt(
         dialogues, seed=seed
     )
     adapted.save_pretrained(new)
-    typer.echo(f"{output}: adapted to {len(dialogues)} dialogues\n{adapted.adaptation}")
+    typer.echo(f"{new}: adapted to {len(dialogues)} dialogues\n{adapted.adaptation}")

@@ -22,6 +22,7 @@ from eacl_jax.cli.options import (
 from eacl_jax.config import Stage
 from eacl_jax.errors import UserError
 from eacl_jax.files import local, whole
+from eacl_jax.recognizer.locate import BESIDE_MODEL
 
 if TYPE_CHECKING:
     from eacl_jax.dialogue import Dialogue
@@ -108,11 +109,11 @@ def evaluate(
             " run again."
         )
     if run_folder is not None:
-        _evaluate_run(local.expand(run_folder), split, data_dir)
+        _evaluate_run(run_folder, split, data_dir)
         return
     assert input_file is not None
     words = annotated.parse_labels(labels)
-    path = local.expand(input_file)
+    path = local.here(input_file)
     report = local.expand(json_file) if json_file else None
     if report:
         whole.check_file(report, "--json")
@@ -169,9 +170,10 @@ def evaluate(
     print_scores(str(input_file), scores, Console())
 
 
-def _evaluate_run(folder: Path, split: str, data_dir: str) -> None:
+def _evaluate_run(run: Path, split: str, data_dir: str) -> None:
+    folder = local.here(run, "--run", without=BESIDE_MODEL)
     if not folder.is_dir():
-        raise UserError(f"--run: {folder} is no folder; name that of a finished run.")
+        raise UserError(f"--run: {run} is no folder; name that of a finished run.")
     from eacl_jax.cli import compiled, huge_pages, process
 
     huge_pages.use_huge_pages()
@@ -181,8 +183,8 @@ def _evaluate_run(folder: Path, split: str, data_dir: str) -> None:
     from eacl_jax.training import evaluation, run_folder
 
     compiled.keep_compiled(run_folder.read_config(folder).data)
-    scores = evaluation.evaluate(folder, split, data_dir=data_dir)
-    evaluation.print_scores(folder, split, scores, Console())
+    scores = evaluation.evaluate(run, split, data_dir=data_dir)
+    evaluation.print_scores(run, split, scores, Console())
 
 
 def _chunks(dialogues: "Sequence[Dialogue]") -> "Iterator[list[Dialogue]]":

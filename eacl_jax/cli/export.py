@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from eacl_jax.cli.options import Model, Revision, find_folder
-from eacl_jax.files import local, whole
+from eacl_jax.files import local, stores, whole
 
 
 class Format(StrEnum):
@@ -42,8 +42,8 @@ def export(
     revision: Revision = "main",
 ) -> None:
     """Write a trained model for programs that know nothing of eacl_jax."""
-    output = local.expand(output)
-    whole.check_new(output, "--output")
+    new = stores.address_of(output) or local.expand(output)
+    whole.check_new(new, "--output")
     from eacl_jax.cli import process
     from eacl_jax.export.pytorch import export_hf
     from eacl_jax.export.shapes import read_shapes
@@ -57,14 +57,15 @@ def export(
     process.quiet_libraries()
     recognizer = EmotionRecognizer.from_pretrained(model, revision=revision)
     if format is Format.HF:
-        export_hf(recognizer, output)
-        typer.echo(f"{output}: model folder; its README.md has lines for PyTorch")
+        export_hf(recognizer, new)
+        typer.echo(f"{new}: model folder; its README.md has lines for PyTorch")
         return
-    made = export_stablehlo(recognizer, output, shapes=shapes, platforms=names)
+    made = export_stablehlo(recognizer, new, shapes=shapes, platforms=names)
     typer.echo(
-        f"{output}: programs for {', '.join(map(str, made))} (rows x tokens) on {', '.join(names)}"
+        f"{new}: programs for {', '.join(map(str, made))} (rows x tokens) on {', '.join(names)}"
     )
-    typer.echo(f"try it: python {output / 'run.py'}")
+    if isinstance(new, Path):
+        typer.echo(f"try it: python {new / 'run.py'}")
 
 
 def push(

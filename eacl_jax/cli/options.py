@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from eacl_jax.data.inputs import read_labels
+from eacl_jax.files import stores
 from eacl_jax.recognizer import locate
 
 
@@ -17,7 +18,7 @@ def find_model(given: str) -> str:
       UserError: it is a folder here, and no model's.
     """
     folder = locate.find_local(given) if given else None
-    return str(folder) if folder else given
+    return str(folder) if folder and not stores.address_of(given) else given
 
 
 def find_folder(given: Path) -> Path:
@@ -28,7 +29,7 @@ def find_folder(given: Path) -> Path:
 _MODEL = typer.Option(
     "--model",
     metavar="FOLDER",
-    help="A model's folder or its run's, or its id on the hub.",
+    help="A model's folder or its run's, its address (gs://, s3://), or its id on the hub.",
     callback=find_model,
     show_default=False,
 )

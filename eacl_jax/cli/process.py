@@ -94,7 +94,7 @@ def quiet_libraries() -> None:
     # In place of absl's handler.
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING, force=True)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    for name in ("transformers", "jax"):
+    for name in ("transformers", "jax", "gcsfs"):
         logging.getLogger(name).setLevel(logging.ERROR)
     # Where orbax repeats what it raises, with tracebacks of its threads.
     for name in ("absl", "orbax", "asyncio"):

@@ -1,7 +1,6 @@
 """Corpora: published ones, the built-in small one and the user's own, all read into `Dialogue`s."""
 
 import importlib
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,10 +89,7 @@ def cache_folder(data: DataConfig) -> Path:
     Raises:
       UserError: it begins with `~`, and there is no home directory.
     """
-    folder = data.cache_dir or os.environ.get("EACL_JAX_CACHE") or "~/.cache/eacl_jax"
-    return local.expand(
-        folder, "the cache folder (config.data.cache_dir or EACL_JAX_CACHE)"
-    ).absolute()
+    return local.cache_folder(data.cache_dir, "config.data.cache_dir")
 
 
 def _labels(data: DataConfig, own: tuple[str, ...], train: list[Found]) -> tuple[str, ...]:

@@ -71,7 +71,7 @@ def split_lines(text: str) -> list[str]:
 
 def data_folder(directory: str) -> Path:
     """The folder that `data.dir` names. Raises `UserError` where it is none."""
-    root = local.expand(directory, "config.data.dir")
+    root = local.here(directory, "config.data.dir")
     if not root.is_dir():
         raise UserError(f"config.data.dir names {root}, which is not a folder.")
     return root

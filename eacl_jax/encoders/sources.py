@@ -35,7 +35,8 @@ def find_folder(path: str, *, revision: str = "main", weights: bool = True) -> P
     """The folder with config.json, the tokenizer's files and, with `weights`, the checkpoint.
 
     Args:
-      path: a folder, with `~` as the home folder; else `package:NAME/FOLDER`, inside an installed
+      path: a folder, with `~` as the home folder; or an address such as `gs://bucket/encoder`,
+        from which a copy is kept here; else `package:NAME/FOLDER`, inside an installed
         package, which is not imported; else a hub id. What exists here, or is below a folder that
         exists here, is never a hub id. A hub id is fetched, its weights in one format, or taken
         from the cache where there is no network or HF_HUB_OFFLINE is set.

@@ -6,10 +6,11 @@ import difflib
 import errno
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from eacl_jax.errors import UserError
+from eacl_jax.files import stores
 
 _SHOWN = 8
 # What libraries that write in threads of their own tell in the text of other errors only.
@@ -28,6 +29,42 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
+def cache_folder(given: str = "", name: str = "") -> Path:
+    """Where what was fetched or prepared is kept: what is given, else $EACL_JAX_CACHE, else
+    ~/.cache/eacl_jax.
+
+    Args:
+      given: by a setting.
+      name: of the setting, for the message.
+
+    Raises:
+      UserError: it begins with `~`, and there is no home folder; or it is an address.
+    """
+    folder = given or os.environ.get("EACL_JAX_CACHE") or "~/.cache/eacl_jax"
+    what = f"the cache folder ({name} or EACL_JAX_CACHE)" if name else "EACL_JAX_CACHE"
+    return expand(folder, what).absolute()
+
+
+def here(given: str | Path, name: str = "", *, without: Collection[str] = ()) -> Path:
+    """What a user names, on a disk of this machine: the path, or a copy of what is at an address.
+
+    Args:
+      given: a path, with `~` as the home folder, or an address such as `gs://bucket/model`.
+      name: what it is for, as the user names it, for the message.
+      without: beginnings of names below an address that are not wanted.
+
+    Raises:
+      UserError: there is no such home folder; or there is nothing at the address, or it cannot be
+        had.
+    """
+    if (address := stores.address_of(given, name)) is None:
+        return expand(given, name)
+    try:
+        return stores.local_copy(address, cache_folder(), without=without)
+    except UserError as error:
+        raise UserError(f"{name}: {error}" if name else str(error)) from error.__cause__
+
+
 def expand(given: str | Path, name: str = "") -> Path:
     """The path with `~` as the home folder.
 
@@ -36,13 +73,13 @@ def expand(given: str | Path, name: str = "") -> Path:
       name: what it is for, as the user names it, for the message.
 
     Raises:
-      UserError: there is no such home folder, or the path is an address, such as `gs://runs/meld`.
+      UserError: there is no such home folder, or it is an address, such as `gs://runs/meld`.
     """
-    # Else a folder "gs:" would be made here, and nobody told. A path has lost one of two slashes.
-    if address := re.match(r"([a-z][a-z0-9+]+):/", str(given)):
+    # Else a folder "gs:" would be made here, and nobody told.
+    if address := stores.address_of(given, name):
         raise UserError(
-            f"{f'{name}: ' if name else ''}{given} is an address of {address[1]}; only paths on"
-            " disks can be used: mount it, or name a folder."
+            f"{f'{name}: ' if name else ''}{address} is in an object store; here only a path on a"
+            " disk can be used."
         )
     try:
         return Path(given).expanduser()
@@ -53,21 +90,24 @@ def expand(given: str | Path, name: str = "") -> Path:
         ) from error
 
 
-def find_folder(given: str | Path, *, hub: re.Pattern[str]) -> Path | None:
-    """The folder that is named, with `~` as the home folder; None where only a repository of the
-    hub can be meant.
+def find_folder(
+    given: str | Path, *, hub: re.Pattern[str], without: Collection[str] = ()
+) -> Path | None:
+    """The folder that is named, with `~` as the home folder, or a copy of what is at an address;
+    None where only a repository of the hub can be meant.
 
     Whatever exists is no repository, and nothing below a folder that exists is one: a mistyped path
     never asks the hub.
 
     Args:
-      given: a folder, or a repository's name. A `Path` is a folder.
+      given: a folder, an address, or a repository's name. A `Path` is a folder or an address.
       hub: what the names of repositories look like.
+      without: beginnings of names below an address that are not wanted.
 
     Raises:
       UserError: it is a path, but no folder that may be entered.
     """
-    path = expand(given)
+    path = here(given, without=without)
     try:
         if path.is_dir():
             os.scandir(path).close()

@@ -5,11 +5,13 @@ import json
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from eacl_jax.errors import UserError
+from eacl_jax.files import stores
 from eacl_jax.files.local import denied, error_number, expand
 
 # What a killed process may leave; it does not count as something in a folder.
@@ -23,11 +25,17 @@ def new_folder(folder: str | Path) -> Iterator[Path]:
 
     Args:
       folder: made with the folders above it where it is missing. In one that exists, files and
-        folders of the same names are replaced at the end, one after the other; others stay.
+        folders of the same names are replaced at the end, one after the other; others stay. So it
+        is with an address in an object store.
 
     Raises:
       UserError: something cannot be written: the disk is full, or it is not allowed.
     """
+    if address := stores.address_of(folder):
+        with tempfile.TemporaryDirectory(prefix="eacl_jax_") as here:
+            yield Path(here)
+            stores.send_folder(Path(here), address)
+        return
     folder = expand(folder)
     if folder.name.startswith(_UNFINISHED):  # within another such block, which sees to it
         yield folder
@@ -63,6 +71,9 @@ def write_bytes(file: str | Path, content: bytes) -> None:
     Raises:
       UserError: it cannot be written.
     """
+    if address := stores.address_of(file):
+        stores.write_bytes(address, content)
+        return
     file = expand(file)
     part = file.with_name(f"{_UNFINISHED}{secrets.token_hex(4)}")
     with _told(file):
@@ -92,8 +103,13 @@ def check_new(folder: str | Path, option: str = "") -> None:
     Raises:
       UserError: there is something in it, or it is not allowed to write there.
     """
-    folder = expand(folder)
-    named = f"{option}: {folder}" if option else str(folder)
+    address = stores.address_of(folder)
+    folder = Path() if address else expand(folder)
+    named = f"{option}: {address or folder}" if option else address or str(folder)
+    if address:
+        if stores.objects(address):
+            raise UserError(f"{named} is there and not empty; name a new one.")
+        return
     try:
         if os.path.lexists(folder) and not folder.is_dir():
             raise UserError(f"{named} is there and is no folder; name a new one.")

@@ -17,6 +17,7 @@ from jaxtyping import Int
 from eacl_jax.config import Config
 from eacl_jax.dialogue import Corpus
 from eacl_jax.errors import UserError
+from eacl_jax.files import stores
 from eacl_jax.files.local import read_text
 from eacl_jax.files.records import build
 from eacl_jax.recognizer.results import Results
@@ -89,8 +90,9 @@ class Facts:
         recipe |= {f"compat.{name}": on for name, on in groups["compat"].items() if on}
         where = config.encoder.path
         local = Path(where).expanduser()
-        # The folders above a local one are nobody else's business.
-        named = local.name if not where.startswith(_PACKAGE) and local.is_dir() else where
+        # The folders above one are nobody else's business.
+        alone = stores.address_of(where) or (not where.startswith(_PACKAGE) and local.is_dir())
+        named = local.name if alone else where
         return cls(
             corpus=corpus.name,
             encoder=named,

@@ -2,15 +2,18 @@
 nothing is loaded.
 """
 
+import contextlib
 import json
 import os
 import re
 from pathlib import Path
 
 from eacl_jax.errors import UserError
-from eacl_jax.files import local
+from eacl_jax.files import local, stores
 
 FILES = ("config.json", "heads.safetensors", "README.md", "encoder/*", "label_encoder/*")
+# What of a run at an address is not needed to answer with its model.
+BESIDE_MODEL = ("checkpoints/", "tensorboard/", "report/", "profile/")
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
 
 
@@ -19,7 +22,8 @@ def find_folder(path: str | Path, revision: str) -> Path:
     downloaded once.
 
     Args:
-      path: a folder, with `~` as the home folder, or the id of a hub repository.
+      path: a folder, with `~` as the home folder, an address such as `gs://bucket/run`, or the id
+        of a hub repository.
       revision: branch, tag or commit of a hub id.
 
     Raises:
@@ -39,10 +43,12 @@ def find_local(path: str | Path) -> Path | None:
     Raises:
       UserError: as `find_folder`.
     """
-    folder = local.find_folder(path, hub=_HUB_ID)
+    folder = local.find_folder(path, hub=_HUB_ID, without=BESIDE_MODEL)
     if folder is not None:
-        folder = _in_run(folder)
-        check(folder)
+        address = stores.address_of(path)
+        with stores.naming(folder, address) if address else contextlib.nullcontext():
+            folder = _in_run(folder)
+            check(folder)
     return folder
 
 
@@ -79,7 +85,7 @@ def _in_run(folder: Path) -> Path:
         return folder
     if os.path.exists(folder / "model"):
         return folder / "model"
-    if os.path.exists(folder / "checkpoints"):
+    if any(os.path.exists(folder / name) for name in ("checkpoints", "data.json")):
         raise UserError(
             f"{folder} is a run that is not finished: it holds no model/ yet. Run its command again"
             " to go on."

@@ -21,7 +21,7 @@ from eacl_jax.data.inputs import read_dialogues, read_labels
 from eacl_jax.data.prompts import Example, OnLong, PromptBuilder, warn_about
 from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
 from eacl_jax.errors import UserError
-from eacl_jax.files import whole
+from eacl_jax.files import stores, whole
 from eacl_jax.files.checksum import sha256_of
 from eacl_jax.model.calibration import fit_temperature, probabilities
 from eacl_jax.model.label_words import (
@@ -254,13 +254,18 @@ class EmotionRecognizer:
             mesh=mesh,
         )
         heads = sha256_of(folder / "heads.safetensors")
-        where = str(folder.absolute()) if Path(path).expanduser().is_dir() else str(path)
+        where = stores.address_of(path) or str(
+            folder.absolute() if Path(path).expanduser().is_dir() else path
+        )
         recognizer._source = _Source(where, revision, batch_size, heads)
         return recognizer
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Writes the model folder with its card, or replaces one; where that fails, what was there
         stays as it was.
+
+        Args:
+          folder: or an address such as `gs://bucket/model`.
 
         Raises:
           UserError: it cannot be written.

@@ -18,6 +18,7 @@ from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, L
 from eacl_jax.errors import UserError
 from eacl_jax.files.local import disk_problem
 from eacl_jax.files.records import read_json
+from eacl_jax.model.mesh import put
 from eacl_jax.model.names import path_name
 from eacl_jax.training import processes
 
@@ -30,8 +31,9 @@ class Checkpoints:
     A checkpoint holds a pytree of arrays and a JSON record, with the position of the data iterator
     in it. The newest is kept, and the one that ranks highest (of equal ones the earliest).
 
-    Several processes make, save and restore together; whatever their number, one finds what another
-    number of them saved.
+    Several processes make, save and restore together, but only the first uses the folder: what it
+    reads it sends to the others. So whatever their number, one finds what another number of them
+    saved, and they need no disk in common.
     """
 
     def __init__(self, folder: Path, *, anew: Path | None = None) -> None:
@@ -43,13 +45,22 @@ class Checkpoints:
           UserError: what is there cannot be read.
         """
         self._folder, self._anew = folder, anew or folder
+        self._manager: _Manager
+        processes.by_main("checkpoints", self._open)
+        # What was read back once, or is there to be restored from, need not be looked at again.
+        self._proven = self.latest_step is not None
+
+    def _open(self) -> None:
+        folder, several = self._folder, processes.count() > 1
         with self._telling():
-            for step in self._steps() if processes.is_main() else ():
+            for step in self._steps():
                 with contextlib.suppress(OSError):  # an empty folder is no checkpoint
                     (folder / str(step)).rmdir()
             for step in self._steps():
                 if (scores := folder / str(step) / "metrics" / "metrics").exists():
                     read_json(scores, self._advice(step))
+            if several:  # orbax makes none where not all processes take part
+                folder.mkdir(parents=True, exist_ok=True)
 
         def rank(metrics: Any) -> Any:
             return metrics["rank"], -metrics["step"]
@@ -69,40 +80,17 @@ class Checkpoints:
                     best_fn=rank,
                     preservation_policy=AnyPreservationPolicy([LatestN(n=1), keep_best]),
                     cleanup_tmp_directories=True,
+                    create=not several,
+                    multiprocessing_options=ocp.options.MultiprocessingOptions(
+                        active_processes={0} if several else None
+                    ),
                 ),
             )
-        # What was read back once, or is there to be restored from, need not be looked at again.
-        self._proven = self.latest_step is not None
 
     @property
     def latest_step(self) -> int | None:
         """Step of the newest whole checkpoint, or None."""
-        return self._manager.latest_step()
-
-    def agreed_step(self) -> int | None:
-        """Step of the newest whole checkpoint of the first process, which all of them see; or None.
-
-        Raises:
-          UserError: some do not see it.
-        """
-        if processes.count() == 1:
-            return self.latest_step
-        step = processes.by_main("latest checkpoint", lambda: self.latest_step)
-
-        def same() -> bool:
-            if self.latest_step != step:
-                self._manager.reload()
-            return self.latest_step == step
-
-        def look() -> None:
-            if not processes.appears(same):
-                raise UserError(
-                    f"{self._folder}: the newest checkpoint is not that of step {step}, as for"
-                    f" {processes.names([0])}; name a folder on a disk that all processes share."
-                )
-
-        processes.all_ready("checkpoints", look)
-        return step
+        return processes.by_main("latest checkpoint", lambda: self._manager.latest_step())
 
     def best_step(self) -> int:
         """Step of the checkpoint with the highest rank, the earliest of equal ones.
@@ -110,15 +98,19 @@ class Checkpoints:
         Raises:
           UserError: there is none.
         """
-        self._manager.wait_until_finished()
-        with self._telling():
-            step = self._manager.best_step()
-        if step is None:
-            raise UserError(
-                f"{self._folder}: no checkpoint with a score in it; delete {self._anew} to train"
-                " anew."
-            )
-        return step
+
+        def find() -> int:
+            self._manager.wait_until_finished()
+            with self._telling():
+                step = self._manager.best_step()
+            if step is None:
+                raise UserError(
+                    f"{self._folder}: no checkpoint with a score in it; delete {self._anew} to"
+                    " train anew."
+                )
+            return step
+
+        return processes.by_main("best checkpoint", find)
 
     def save(
         self,
@@ -134,7 +126,7 @@ class Checkpoints:
 
         Args:
           step: names the checkpoint.
-          tree: pytree of arrays.
+          tree: pytree of arrays, the same in all processes.
           record: JSON values.
           data: iterator whose position is kept.
           rank: what "best" goes by, compared element by element; None where nothing was scored.
@@ -142,17 +134,19 @@ class Checkpoints:
         Raises:
           UserError: the first does not hold what was saved.
         """
-        self._manager.save(
-            step,
-            args=ocp.args.Composite(
-                state=ocp.args.StandardSave(tree),
-                # In all processes it is the same.
-                record=ocp.args.JsonSave({**record, _POSITION: data.get_state()}),
-            ),
-            metrics=None if rank is None else {"rank": list(rank), "step": step},
-        )
+        if processes.is_main():
+            # Of arrays on devices of several processes orbax would have each write a part.
+            whole = tree if processes.count() == 1 else jax.tree.map(np.asarray, tree)
+            self._manager.save(
+                step,
+                args=ocp.args.Composite(
+                    state=ocp.args.StandardSave(whole),
+                    record=ocp.args.JsonSave({**record, _POSITION: data.get_state()}),
+                ),
+                metrics=None if rank is None else {"rank": list(rank), "step": step},
+            )
         if not self._proven:
-            self._prove(step, tree)
+            processes.by_main("first checkpoint", lambda: self._prove(step, tree))
             self._proven = True
 
     def restore(
@@ -172,6 +166,28 @@ class Checkpoints:
           UserError: the checkpoint holds other arrays than the template asks for, or cannot be
             read.
         """
+        several = processes.count() > 1
+        wanted = _empty(template) if several else template
+        found = wanted
+
+        def read() -> dict[str, Any]:
+            nonlocal found
+            found, record = self._read(step, wanted)
+            return record
+
+        record = processes.by_main("checkpoint", read)
+        if data is not None:
+            with self._telling(step):
+                data.set_state(record[_POSITION])
+        del record[_POSITION]
+        if several:
+            found = jax.tree.map(
+                lambda array, like: put(processes.of_main(array), like.sharding), found, template
+            )
+        return found, record
+
+    def _read(self, step: int, template: Any) -> tuple[Any, dict[str, Any]]:
+        """The tree and the record of a checkpoint, with the data's position in it."""
         place = self._folder / str(step)
         with self._telling(step):
             # orbax passes over some mismatches in silence and is wordy about others: every array is
@@ -194,15 +210,19 @@ class Checkpoints:
                 f"{place}: the checkpoint does not fit this configuration:\n  " + "\n  ".join(wrong)
             )
         abstract = jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), template
+            lambda x: (
+                jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding)
+                if isinstance(x, jax.Array)
+                else x
+            ),
+            template,
         )
         items = {"state": ocp.args.StandardRestore(abstract), "record": ocp.args.JsonRestore()}
         with self._telling(step):
             restored = self._manager.restore(step, args=ocp.args.Composite(**items))
             record = dict(restored.record)
-            position = record.pop(_POSITION, None)
-            if data is not None:
-                data.set_state(self._earlier_position(step) if position is None else position)
+            if _POSITION not in record:
+                record[_POSITION] = self._earlier_position(step)
             return restored.state, record
 
     def _earlier_position(self, step: int) -> dict[str, Any]:
@@ -215,9 +235,8 @@ class Checkpoints:
         """Reads a checkpoint into the host's memory and compares it with what was saved."""
         try:
             self._manager.wait_until_finished()
-            template = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), tree)
             read = self._manager.restore(
-                step, args=ocp.args.Composite(state=ocp.args.StandardRestore(template))
+                step, args=ocp.args.Composite(state=ocp.args.StandardRestore(_empty(tree)))
             ).state
             same = all(map(_equal, jax.tree.leaves(read), jax.tree.leaves(tree)))
             reason = "it holds something else"
@@ -244,8 +263,6 @@ class Checkpoints:
         except Exception as error:
             if "RESOURCE_EXHAUSTED" in str(error) or "out of memory" in str(error).lower():
                 raise
-            if processes.count() > 1 and isinstance(error, jax.errors.JaxRuntimeError):
-                raise  # another process is not there; the checkpoint is as it was
             where = self._folder if step is None else self._folder / str(step)
             problem = disk_problem(error, where)
             if problem and os.strerror(errno.ENOENT) not in problem:  # a missing file is damage
@@ -274,8 +291,9 @@ class Checkpoints:
 
     def close(self) -> None:
         """Waits for what is being written."""
-        self._manager.wait_until_finished()
-        self._manager.close()
+        if processes.is_main():
+            self._manager.wait_until_finished()
+            self._manager.close()
 
 
 class _Manager(ocp.CheckpointManager):
@@ -286,6 +304,11 @@ class _Manager(ocp.CheckpointManager):
     def reached_preemption(self, step: int) -> bool:
         """No."""
         return False
+
+
+def _empty(tree: Any) -> Any:
+    """Arrays in the host's memory like those of a tree."""
+    return jax.tree.map(lambda x: np.empty(x.shape, x.dtype), tree)
 
 
 def _shapes(tree: Any) -> dict[str, str]:

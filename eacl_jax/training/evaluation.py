@@ -18,9 +18,10 @@ from eacl_jax.corpora.custom import read_own
 from eacl_jax.corpora.groups import Groups
 from eacl_jax.dialogue import Dialogue, Taxonomy
 from eacl_jax.errors import UserError
-from eacl_jax.files import local
+from eacl_jax.files import local, stores
 from eacl_jax.model.metrics import title
 from eacl_jax.model.task import SingleLabel
+from eacl_jax.recognizer.locate import BESIDE_MODEL
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.training import run_folder
 from eacl_jax.training.recording import say
@@ -28,20 +29,20 @@ from eacl_jax.training.recording import say
 log = logging.getLogger(__name__)
 
 
-def evaluate(run: Path, split: str, *, data_dir: str = "") -> dict[str, dict[str, Any]]:
+def evaluate(run: str | Path, split: str, *, data_dir: str = "") -> dict[str, dict[str, Any]]:
     """Scores of both stages' anchors on a split, in percent.
 
     A warning says so where the split's dialogues are not those that the run had.
 
     Args:
-      run: a finished run's folder.
+      run: a finished run's folder, or its address.
       split: "train", "dev" or "test".
       data_dir: where the corpus' files are, if no longer where the run found them.
 
     Raises:
       UserError: the folder is not a finished run's, or the corpus cannot be read.
     """
-    run = local.expand(run, "run")
+    run = local.here(run, "run", without=BESIDE_MODEL)
     config = run_folder.read_config(run)
     if not (run / "model").is_dir():
         raise UserError(
@@ -79,12 +80,11 @@ def evaluate(run: Path, split: str, *, data_dir: str = "") -> dict[str, dict[str
 
 
 def print_scores(
-    run: Path, split: str, scores: dict[str, dict[str, Any]], console: Console
+    run: str | Path, split: str, scores: dict[str, dict[str, Any]], console: Console
 ) -> None:
     """Prints a column a stage, and whether the run's results.json says the same."""
-    run = local.expand(run, "run")
     say(
-        console, f"{run}: {split}, percent"
+        console, f"{stores.address_of(run) or run}: {split}, percent"
     )  # not the table's title, which would be broken at its width
     table = Table()
     table.add_column("")
@@ -101,7 +101,7 @@ def print_scores(
         )
     console.print(table)
     try:
-        results = run_folder.read_results(run)
+        results = run_folder.read_results(local.here(run, "run", without=BESIDE_MODEL))
     except UserError as error:
         say(console, f"not compared with {run_folder.RESULTS}: {error}")
         return
@@ -125,7 +125,7 @@ def _dialogues(
             )
         return corpus.splits[split]
     given = getattr(data, split)
-    file = local.expand(data_dir, "data_dir") / Path(given).name if data_dir else Path(given)
+    file = local.here(data_dir, "data_dir") / Path(given).name if data_dir else local.here(given)
     if not file.is_file():
         raise UserError(
             f"{file}, the run's {split} file, is not there; name the folder where it is now as"

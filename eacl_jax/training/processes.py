@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, cast
 
 import jax
+import numpy as np
 
 # JAX has no public name for the service's client; orbax takes it from here as well.
 from jax._src.distributed import global_state
@@ -28,7 +29,6 @@ PATIENCE = 3600.0
 """Seconds for which a process waits for the others: one may have a corpus to fetch, or to export.
 Those that are dead are noticed otherwise."""
 _TOLD = 30.0  # seconds more for the answer than for the question
-_SEEN = 90.0  # seconds until a network disk shows what another machine wrote
 _FOLDER = "eacl_jax"
 T = TypeVar("T")
 
@@ -130,6 +130,15 @@ def by_main(name: str, do: Callable[[], T]) -> T:
     return value
 
 
+def of_main(array: np.ndarray) -> np.ndarray:
+    """The first process' array, in all processes; over the devices, which must be there.
+
+    Args:
+      array: of the same shape and type in all processes.
+    """
+    return np.asarray(multihost_utils.broadcast_one_to_all(array))
+
+
 def all_ready(name: str, do: Callable[[], T]) -> T:
     """What `do` returns, once all processes have done it.
 
@@ -194,16 +203,6 @@ def names(numbers: Iterable[int]) -> str:
     """`process 1`, or `processes 1, 2`."""
     found = [str(number) for number in numbers]
     return f"process{'es' if len(found) > 1 else ''} {', '.join(found)}"
-
-
-def appears(there: Callable[[], bool]) -> bool:
-    """Whether something that another process wrote is to be seen, once a network disk has had the
-    time to show it.
-    """
-    deadline = time.monotonic() + _SEEN
-    while not (found := there()) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    return found
 
 
 def ask_to_stop() -> None:

@@ -24,7 +24,7 @@ from eacl_jax import corpora, encoders, reports
 from eacl_jax.config import Config, Stage
 from eacl_jax.dialogue import SPLITS
 from eacl_jax.errors import UserError
-from eacl_jax.files import local, whole
+from eacl_jax.files import local, stores, whole
 from eacl_jax.recognizer.facts import Facts
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.recognizer.results import Results
@@ -33,6 +33,7 @@ from eacl_jax.training.answers import answer, outputs_of
 from eacl_jax.training.cost import Clock, write_cost
 from eacl_jax.training.experiment import Experiment, Loaded, prepare
 from eacl_jax.training.loop import NonFiniteLossError, StopRequest
+from eacl_jax.training.mirror import Mirror, mirrored
 from eacl_jax.training.outputs import write_outputs
 from eacl_jax.training.recording import MetricsLog, say
 from eacl_jax.training.results import print_results, summarize
@@ -45,7 +46,7 @@ PRODUCTS = ("model", "report")
 
 def train(
     config: Config,
-    workdir: Path,
+    workdir: str | Path,
     *,
     resume: bool = True,
     profile: int = 0,
@@ -58,12 +59,12 @@ def train(
     """Runs both stages, or goes on with what is in the folder. A program may call it from any
     thread, as often as it likes.
 
-    With several processes (`jax.distributed.initialize`) all must call it alike, with one folder
-    that all of them see: they train together, the first writes and speaks.
+    With several processes (`jax.distributed.initialize`) all must call it alike: they train
+    together, the first writes and speaks. Only the first uses the folder.
 
     Args:
       config: of the run.
-      workdir: the run's folder; made if absent.
+      workdir: the run's folder, made if absent; or an address, as `gs://bucket/run`.
       resume: go on with a run of the same configuration that is there; with False such a folder is
         refused.
       profile: how many steps of stage one to trace into the folder's `profile/`; see
@@ -82,21 +83,41 @@ def train(
         cannot be read or written, or the loss is not finite.
       loop.Interrupted: it was asked to stop; the state has been saved.
     """
-    main = processes.is_main()
-    if not main:
+    if not processes.is_main():
         console, profile = Console(file=io.StringIO()), 0
     console = Console() if console is None else console
-    workdir = local.expand(workdir, "workdir")
+    stop = StopRequest() if stop is None else stop
+
+    def run(folder: Path, mirror: Mirror | None = None) -> Results:
+        context = StageContext(folder, console, stop, profile, watch, mirror)
+        return _train(config, context, resume, loaded, keep)
+
+    if (address := stores.address_of(workdir)) is None:
+        return run(local.expand(workdir, "workdir"))
+    with mirrored(address, corpora.cache_folder(config.data), stop) as mirror:
+        return run(mirror.folder, mirror)
+
+
+def _train(
+    config: Config,
+    context: StageContext,
+    resume: bool,
+    loaded: Loaded | None,
+    keep: Collection[str],
+) -> Results:
+    workdir = context.workdir
     with contextlib.ExitStack() as stack:
 
         def enter() -> dict[str, Any] | None:
             """The results of a complete run; where there is none, the folder is locked."""
             run_folder.check(config, workdir, resume)
-            if (results := _complete(config, workdir, console)) is None:
+            if (results := _complete(config, context)) is None:
                 stack.enter_context(run_folder.locked(workdir))
                 # Until the lock was there, another process may have gone on.
                 run_folder.check(config, workdir, resume)
-                results = _complete(config, workdir, console)
+                results = _complete(config, context)
+            if results is None and context.mirror is not None:
+                context.mirror.claim()
             return None if results is None else results.to_json()
 
         if (complete := processes.by_main("complete", enter)) is not None:
@@ -105,8 +126,7 @@ def train(
         experiment = processes.all_ready("prepared", lambda: prepare(config, loaded=loaded))
         try:
             _begin(experiment, workdir)
-            with (stop or StopRequest()).heeding() as heeded:
-                context = StageContext(workdir, console, heeded, profile, watch)
+            with context.stop.heeding():
                 return _run(experiment, context, keep, clock)
         except UserError:
             raise
@@ -134,13 +154,14 @@ def _results(found: Mapping[str, Any]) -> Results:
     return results
 
 
-def _complete(config: Config, workdir: Path, console: Console) -> Results | None:
+def _complete(config: Config, context: StageContext) -> Results | None:
     """The results of the complete run in the folder, printed, if it was given what is given now;
     None where there is none.
 
     Raises:
       UserError: it was given something else, or what is given now cannot be read.
     """
+    workdir, console = context.workdir, context.console
     if not (workdir / run_folder.RESULTS).exists():
         return None
     results = run_folder.read_results(workdir)
@@ -154,16 +175,20 @@ def _complete(config: Config, workdir: Path, console: Console) -> Results | None
     run_folder.check_data(workdir, given)
     say(
         console,
-        f"{workdir} holds a complete run of this configuration on the same data; its results:",
+        f"{context.named(workdir)} holds a complete run of this configuration on the same data; its"
+        " results:",
     )
     print_results(results, console)
     if gone := [
-        str(workdir / name) for name in ("model", "report") if not (workdir / name).is_dir()
+        context.named(workdir / name)
+        for name in ("model", "report")
+        if not (workdir / name).is_dir()
     ]:
         say(
             console,
-            f"{' and '.join(gone)}: no longer there. Delete {workdir / run_folder.RESULTS} and run"
-            " the same command: that writes all of it again, from the checkpoints.",
+            f"{' and '.join(gone)}: no longer there. Delete"
+            f" {context.named(workdir / run_folder.RESULTS)} and run the same command: that writes"
+            " all of it again, from the checkpoints.",
         )
     return results
 
@@ -244,7 +269,7 @@ def _leave(
             ),
         )
         recognizer.save_pretrained(workdir / "model")
-        said.append(f"model    {workdir / 'model'}")
+        said.append(f"model    {context.named(workdir / 'model')}")
     if "report" in keep:
         page = reports.write_report(
             workdir / "report",
@@ -262,9 +287,11 @@ def _leave(
                 for name, found in anchors.items()
             },
         )
-        said.insert(0, f"report   {page}")
+        said.insert(0, f"report   {context.named(page)}")
     write_cost(workdir, clock.cost(experiment, MetricsLog(workdir / "metrics.jsonl").rows()))
     whole.write_json(workdir / run_folder.RESULTS, results.to_json())
+    if context.mirror is not None:
+        context.mirror.flush()
     print_results(results, console)
     if said:
         say(console, "\n".join(said))
@@ -291,7 +318,7 @@ def _announce(experiment: Experiment, context: StageContext) -> None:
         f" {', '.join(experiment.corpus.taxonomy.labels)}\nencoder "
         f" {experiment.config.encoder.path}: {parameters / 1e6:.1f} M parameters with heads,"
         f" {trained}\ndevices  {_devices(experiment)}\nfolder  "
-        f" {context.workdir}",
+        f" {context.named(context.workdir)}",
     )
 
 
@@ -311,7 +338,6 @@ def _begin(experiment: Experiment, workdir: Path) -> None:
     if processes.count() > 1:
         processes.check_equal(_given(experiment, given))
     processes.by_main("inputs", lambda: _write_given(experiment, workdir, given))
-    run_folder.check_shared(workdir)
 
 
 def _given(experiment: Experiment, given: Mapping[str, Any]) -> dict[str, str]:
@@ -351,7 +377,7 @@ def _write_given(experiment: Experiment, workdir: Path, given: Mapping[str, Any]
     free = shutil.disk_usage(workdir).free
     if not (workdir / "checkpoints").exists() and free < needed:
         raise UserError(
-            f"workdir {workdir}: {free / 1e9:.2f} GB are free on its disk, "
-            f"and the run's checkpoints need up to {needed / 1e9:.2f} GB."
+            f"workdir {workdir}: {free / 1e9:.2f} GB are free on the disk where it is written, and"
+            f" the run's checkpoints need up to {needed / 1e9:.2f} GB."
         )
     run_folder.write_inputs(workdir, experiment.config, given)

@@ -24,10 +24,9 @@ from eacl_jax.data.prompts import Example
 from eacl_jax.dialogue import SPLITS, Corpus, Dialogue
 from eacl_jax.encoders.sources import PACKAGE
 from eacl_jax.errors import UserError
-from eacl_jax.files import local, whole
+from eacl_jax.files import local, stores, whole
 from eacl_jax.files.records import read_json
 from eacl_jax.recognizer.results import Results
-from eacl_jax.training import processes
 
 log = logging.getLogger(__name__)
 
@@ -325,26 +324,6 @@ def locked(workdir: Path) -> Iterator[None]:
         yield
 
 
-def check_shared(workdir: Path) -> None:
-    """Makes sure that all processes of the run see the folder that the first has locked.
-
-    Raises:
-      UserError: some do not.
-    """
-    if processes.count() == 1:
-        return
-    expected = processes.by_main("folder", lambda: _user_of(workdir))
-
-    def look() -> None:
-        if not processes.appears(lambda: _user_of(workdir) == expected):
-            raise UserError(
-                f"workdir {workdir}: what {processes.names([0])} wrote there is not to be seen;"
-                " name a folder on a disk that all processes share."
-            )
-
-    processes.all_ready("shared", look)
-
-
 def _user_of(folder: Path) -> str:
     try:
         return (folder / _USER).read_text(encoding="utf-8").strip() or "another process"
@@ -406,14 +385,18 @@ def _group(mapping: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def _absolute(config: Config) -> Config:
     def whole(name: str, path: str) -> str:
-        return str(local.expand(path, name).absolute()) if path else ""
+        if not path:
+            return ""
+        return stores.address_of(path) or str(local.expand(path, name).absolute())
 
     places: dict[str, Any] = {
         name: whole(f"config.data.{name}", getattr(config.data, name)) for name in _PLACES
     }
     data = dataclasses.replace(config.data, **places)
     path, encoder = config.encoder.path, config.encoder
-    if not path.startswith(PACKAGE) and Path(path).expanduser().is_dir():
+    if not path.startswith(PACKAGE) and (
+        stores.address_of(path) or Path(path).expanduser().is_dir()
+    ):
         encoder = dataclasses.replace(encoder, path=whole("config.encoder.path", path))
     return dataclasses.replace(config, data=data, encoder=encoder)
 

@@ -24,6 +24,7 @@ from eacl_jax.training.anchor_steps import AnchorEpoch, adapt
 from eacl_jax.training.checkpoint import Checkpoints
 from eacl_jax.training.experiment import Experiment
 from eacl_jax.training.loop import StopRequest, TrainState, fit
+from eacl_jax.training.mirror import Mirror
 from eacl_jax.training.profiling import Profiler
 from eacl_jax.training.recording import Recorder, Silent, say
 from eacl_jax.training.watchdog import Watchdog
@@ -38,7 +39,7 @@ Watch = Callable[[Stage, int, Mapping[str, Mapping[str, Any]]], None]
 @dataclasses.dataclass(frozen=True)
 class StageContext:
     """Where a stage writes, where it reports, who may stop it, how many steps of stage one are
-    traced, and who is told each epoch's scores.
+    traced, who is told each epoch's scores, and the address for which the folder stands.
     """
 
     workdir: Path
@@ -46,6 +47,11 @@ class StageContext:
     stop: StopRequest
     profile: int = 0
     watch: Watch | None = None
+    mirror: Mirror | None = None
+
+    def named(self, path: Path) -> str:
+        """A path in the run's folder, as a person finds it."""
+        return str(path) if self.mirror is None else self.mirror.named(path)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,7 +184,7 @@ class StageRun:
         """The state of the latest checkpoint, with the data at its place; the given state where
         there is none.
         """
-        start = self._checkpoints.agreed_step()
+        start = self._checkpoints.latest_step
         self.resumed = start is not None
         if start is not None:
             restored, self._best = self._checkpoints.restore(
@@ -186,14 +192,8 @@ class StageRun:
             )
             state = self._saving.restored(state, restored)
             say(self._context.console, f"going on from step {start} of {self._steps}")
-        elif (
-            self._stage is Stage.ONE
-            and (second := self._folder.with_name(Stage.TWO.value)).exists()
-        ):
-            raise UserError(
-                f"{second} holds checkpoints that began with a stage one that is gone; delete it to"
-                " train anew."
-            )
+        elif self._stage is Stage.ONE:
+            processes.by_main("nothing left", self._check_nothing_left)
         if wrong := _not_finite(state.params):
             where = (
                 f"the checkpoint of step {start}"
@@ -207,6 +207,13 @@ class StageRun:
             )
         self._recorder = self._make_recorder(start)
         return state
+
+    def _check_nothing_left(self) -> None:
+        if (second := self._folder.with_name(Stage.TWO.value)).exists():
+            raise UserError(
+                f"{second} holds checkpoints that began with a stage one that is gone; delete it to"
+                " train anew."
+            )
 
     def _make_recorder(self, start: int | None) -> Recorder | Silent:
         if not processes.is_main():

@@ -2,16 +2,19 @@
 # A run on Cloud TPU VMs: one command on every machine of a slice, started and stopped from here.
 #
 #   export TPU=eacl ZONE=us-west4-a TYPE=v5litepod-16 RUNTIME=v2-alpha-tpuv5-lite
-#   export SHARE=10.0.0.2:/runs               # an NFS export, such as Filestore's; seen as FOLDER
 #   launch/clusters/tpu_vm.sh create          # asks for the machines and waits for them
 #   launch/clusters/tpu_vm.sh install         # the last commit of this checkout, on all of them
-#   launch/clusters/tpu_vm.sh run train --config=configs/meld.py --workdir=/shared/meld
+#   launch/clusters/tpu_vm.sh run train --config=configs/meld.py --workdir=gs://my-runs/meld
 #   launch/clusters/tpu_vm.sh stop            # all save at the same step; `run` again goes on
 #   launch/clusters/tpu_vm.sh delete
+#
+# For a folder in place of an address: export SHARE=10.0.0.2:/runs, an NFS export such as
+# Filestore's, before `install`; --workdir=/shared/meld.
 set -euo pipefail
 
 : "${TPU:?not set: a name for the machines, such as TPU=eacl}"
 : "${ZONE:?not set: where they are, such as ZONE=us-west4-a}"
+SHARE=${SHARE:-}
 FOLDER=${FOLDER:-/shared} # where all machines see SHARE
 SPOT=${SPOT:-}            # SPOT=1: cheaper, and may be taken away at any time
 PYTHON=${PYTHON:-3.12}    # the machines' own Python may be older than 3.11
@@ -42,7 +45,6 @@ case "${1:-}" in
     done
     ;;
   install)
-    : "${SHARE:?not set: the NFS export for runs, such as SHARE=10.0.0.2:/runs}"
     archive=$(mktemp)
     trap 'rm -f "$archive"' EXIT
     git -C "$(dirname "$0")/../.." archive --format=tar.gz --output="$archive" HEAD
@@ -51,7 +53,8 @@ case "${1:-}" in
       rm -rf eacl_jax && mkdir eacl_jax && tar -xzf eacl_jax.tar.gz -C eacl_jax && cd eacl_jax
       python3 -m pip install --quiet --user uv
       ~/.local/bin/uv venv --quiet --python $PYTHON .venv
-      ~/.local/bin/uv pip install --quiet --python .venv/bin/python --constraint constraints.txt '.[tpu]'
+      ~/.local/bin/uv pip install --quiet --python .venv/bin/python --constraint constraints.txt '.[tpu,stores]'
+      [ -n '$SHARE' ] || exit 0
       sudo apt-get install -y -qq nfs-common >/dev/null
       sudo mkdir -p $FOLDER
       mountpoint -q $FOLDER || sudo mount -t nfs $SHARE $FOLDER"
@@ -59,6 +62,10 @@ case "${1:-}" in
   run)
     shift
     [ $# -gt 0 ] || { echo "error: run what? such as: $0 run train --config=..." >&2; exit 2; }
+    case " $*" in
+      *" --workdir=gs://"* | *" --workdir=s3://"*) ;;
+      *" --workdir="*) : "${SHARE:?not set: an NFS export for runs, such as SHARE=10.0.0.2:/runs}" ;;
+    esac
     on all "cd eacl_jax && exec .venv/bin/eacl$(printf ' %q' "$@")"
     ;;
   stop)

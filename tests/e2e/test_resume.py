@@ -180,7 +180,7 @@ def test_a_complete_run_is_compared_before_its_scores_are_told(toy, finished, tm
 def test_the_best_checkpoint_is_not_replaced_by_another(tmp_path):
     # Epoch 1 was the best, and its checkpoint is gone: of those that are there, that of epoch 2 has
     # the highest score.
-    checkpoints = types.SimpleNamespace(agreed_step=lambda: None, best_step=lambda: 8)
+    checkpoints = types.SimpleNamespace(latest_step=None, best_step=lambda: 8)
     stage = types.SimpleNamespace(
         _stage=Stage.ONE,
         _checkpoints=checkpoints,
@@ -189,6 +189,7 @@ def test_the_best_checkpoint_is_not_replaced_by_another(tmp_path):
         _steps=12,
     )
     stage._folder, stage._anew = tmp_path / "stage_one", tmp_path
+    stage._check_nothing_left = lambda: StageRun._check_nothing_left(stage)
     with pytest.raises(
         UserError,
         match=rf"the checkpoint of epoch 1, the best, is gone; delete {tmp_path} to train anew",

@@ -21,10 +21,16 @@ def test_why_a_file_cannot_be_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", ["gs://runs/meld", Path("gs://runs/meld"), "s3://b/c", "file:///x"]
+    ("given", "said"),
+    [
+        ("gs://runs/meld", "gs://runs/meld is in an object store"),
+        (Path("gs://runs/meld"), "gs://runs/meld is in an object store"),
+        ("s3://b/c", "s3://b/c is in an object store"),
+        ("file:///x", "file:///x is an address of file"),
+    ],
 )
-def test_an_address_is_no_folder_to_be_made_here(given):
-    with pytest.raises(UserError, match=r"workdir: .* is an address of"):
+def test_an_address_is_no_folder_to_be_made_here(given, said):
+    with pytest.raises(UserError, match=f"workdir: {said}"):
         local.expand(given, "workdir")
 
 

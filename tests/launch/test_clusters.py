@@ -16,6 +16,7 @@ SCRIPTS = ROOT / "launch" / "clusters"
 SHELL = sorted([*SCRIPTS.glob("*.sh"), *SCRIPTS.glob("*.sbatch")])
 # Something that a shell would take apart, or fill in, if it were not quoted.
 COMMAND = ["train", "--config=configs/meld.py", "--workdir=/shared/it's $HOME & more"]
+AT_ADDRESS = [*COMMAND[:-1], "--workdir=gs://my-runs/meld"]
 VARIABLES = {
     "tpu_vm.sh": {
         "TPU": "pod",
@@ -41,7 +42,7 @@ VARIABLES = {
     },
 }
 # Which command of a script asks for a variable.
-COMMANDS = {"TYPE": ["create"], "RUNTIME": ["create"], "SHARE": ["install"]}
+COMMANDS = {"TYPE": ["create"], "RUNTIME": ["create"], "SHARE": ["run", *COMMAND]}
 
 
 @pytest.fixture
@@ -230,6 +231,13 @@ class TestTpuVm:
         assert [call["arguments"] for call in calls] == [COMMAND] * 2
         assert sorted(call["cwd"] for call in calls) == sorted(map(str, folders))
 
+    def test_for_a_run_at_an_address_nothing_is_mounted(self, script, stand_ins):
+        assert run(stand_ins, script, "install", without="SHARE").returncode == 0
+        assert not [c for c in stand_ins.calls("sudo") if c["arguments"][0] == "mount"]
+        ended = run(stand_ins, script, "run", *AT_ADDRESS, without="SHARE")
+        assert ended.returncode == 0, ended.stderr
+        assert [call["arguments"] for call in stand_ins.calls("eacl")] == [AT_ADDRESS] * 2
+
     def test_stopping_asks_one_process_and_not_its_own_shell(self, stand_ins):
         assert run(stand_ins, SCRIPTS / "tpu_vm.sh", "stop").returncode == 0
         (call,) = stand_ins.calls("pkill")
@@ -314,6 +322,16 @@ class TestJobSet:
         volumes = {volume["name"] for volume in pod["volumes"]}
         assert {mount["name"] for mount in pod["containers"][0]["volumeMounts"]} == volumes
         assert pod["volumes"][0]["persistentVolumeClaim"]["claimName"] == "runs"
+
+
+def test_a_run_at_an_address_needs_no_storage_that_machines_share(stand_ins):
+    for script, variable in (("xpk.sh", "STORAGE"), ("jobset.sh", "CLAIM")):
+        ended = run(stand_ins, SCRIPTS / script, *AT_ADDRESS, without=variable)
+        assert ended.returncode == 0, ended.stderr
+    assert "--storage" not in options(stand_ins.calls("xpk")[0])
+    applied = yaml.safe_load((stand_ins.folder / "applied.yaml").read_text())
+    pod = applied["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]["spec"]
+    assert pod["volumes"][0]["emptyDir"] == {}
 
 
 def test_every_script_is_in_the_guide():

@@ -1,0 +1,149 @@
+"""What is at addresses of object stores: fetched once, put whole, and told of in a line."""
+
+import itertools
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from eacl_jax.errors import UserError
+from eacl_jax.files import local, stores, whole
+
+_buckets = itertools.count()
+
+
+@pytest.fixture
+def address():
+    """An empty folder in a store."""
+    return f"memory://bucket{next(_buckets)}/run"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "model" / "encoder").mkdir(parents=True)
+    (tmp_path / "model" / "config.json").write_text("{}")
+    (tmp_path / "model" / "encoder" / "a [1]?.txt").write_text("one")
+    return tmp_path / "model"
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("gs://bucket/run", "gs://bucket/run"),
+        ("s3://bucket/run/", "s3://bucket/run"),
+        (Path("gs://bucket/run"), "gs://bucket/run"),  # which has one slash
+        ("runs/meld", None),
+        ("C:/runs", None),
+        ("a/gs:/b", None),
+    ],
+)
+def test_addresses_are_told_from_paths(given, meant):
+    assert stores.address_of(given) == meant
+
+
+@pytest.mark.parametrize(
+    ("given", "said"), [("file:///x", "an address of file"), ("gs://", "names no bucket")]
+)
+def test_addresses_that_cannot_be_used(given, said):
+    with pytest.raises(UserError, match=said):
+        stores.address_of(given)
+
+
+def test_a_copy_holds_what_is_there_and_is_fetched_once(address, folder, tmp_path, monkeypatch):
+    stores.send_folder(folder, address)
+    stores.write_bytes(f"{address}-2/config.json", b"of another")
+    copy = stores.local_copy(address, tmp_path)
+    assert copy.name == "run"
+    assert (copy / "encoder" / "a [1]?.txt").read_text() == "one"
+    fetched = []
+    original = stores.fetch
+    monkeypatch.setattr(
+        stores, "fetch", lambda a, names, f: fetched.extend(names) or original(a, names, f)
+    )
+    assert stores.local_copy(address, tmp_path) == copy
+    assert fetched == []
+    # The same size, another time.
+    stores.write_bytes(f"{address}/encoder/a [1]?.txt", b"two")
+    assert (stores.local_copy(address, tmp_path) / "encoder" / "a [1]?.txt").read_text() == "two"
+    assert fetched == ["encoder/a [1]?.txt"]
+    stores.remove(address, ["config.json", "config.json"])
+    assert not (stores.local_copy(address, tmp_path) / "config.json").exists()
+
+
+def test_a_damaged_copy_is_fetched_again(address, folder, tmp_path):
+    stores.send_folder(folder, address)
+    copy = stores.local_copy(address, tmp_path)
+    (copy / "config.json").write_text("{")
+    assert (stores.local_copy(address, tmp_path) / "config.json").read_text() == "{}"
+
+
+def test_what_is_not_wanted_is_not_fetched(address, folder, tmp_path):
+    stores.send_folder(folder, address)
+    copy = stores.local_copy(address, tmp_path, without=("encoder/",))
+    assert (copy / "config.json").exists()
+    assert not (copy / "encoder").exists()
+
+
+def test_one_object_is_one_file(address, folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("EACL_JAX_CACHE", str(tmp_path / "cache"))
+    stores.send(folder / "config.json", f"{address}/chats.json")
+    file = local.here(f"{address}/chats.json", "--input")
+    assert (file.name, file.read_text()) == ("chats.json", "{}")
+
+
+def test_large_files_go_in_pieces(address, folder, monkeypatch):
+    monkeypatch.setattr(stores, "_AT_ONCE", 1)
+    stores.send_folder(folder, address)
+    assert stores.read_bytes(f"{address}/encoder/a [1]?.txt") == b"one"
+
+
+def test_folders_are_written_whole_and_what_marks_them_last(address, folder, monkeypatch):
+    written = []
+    monkeypatch.setattr(stores, "send", lambda file, to: written.append(to))
+    with whole.new_folder(address) as new:
+        (new / "config.json").write_text("{}")
+        (new / "encoder").mkdir()
+        (new / "encoder" / "w").write_text("1")
+        assert written == []
+    assert written == [f"{address}/encoder/w", f"{address}/config.json"]
+    with pytest.raises(ValueError, match="wrong"), whole.new_folder(address):
+        raise ValueError("wrong")
+    assert len(written) == 2
+
+
+def test_a_folder_that_is_not_empty_is_not_new(address, folder):
+    whole.check_new(address, "--output")
+    stores.send_folder(folder, address)
+    with pytest.raises(UserError, match=f"--output: {address} is there and not empty"):
+        whole.check_new(address, "--output")
+
+
+def test_what_cannot_be_had_is_told_in_a_line(address, tmp_path, monkeypatch):
+    monkeypatch.setenv("EACL_JAX_CACHE", str(tmp_path))
+    with pytest.raises(UserError, match=f"config.data.train names: there is nothing at {address}"):
+        local.here(address, "config.data.train names")
+    monkeypatch.setattr(
+        fsspec.core, "url_to_fs", lambda *_, **__: (_ for _ in ()).throw(ImportError("gcsfs"))
+    )
+    with pytest.raises(UserError, match=r"package gcsfs is not installed; pip install 'eacl_jax"):
+        stores.objects("gs://bucket/run")
+
+
+def test_whatever_a_store_raises_is_one_line(address, monkeypatch):
+    class Refusing:
+        def find(self, *_, **__):
+            raise RuntimeError("Anonymous caller\ndoes not have access")
+
+    monkeypatch.setattr(fsspec.core, "url_to_fs", lambda *_, **__: (Refusing(), "bucket/run"))
+    with pytest.raises(UserError, match=r"cannot be read \(RuntimeError: Anonymous caller\); look"):
+        stores.objects(address)
+
+
+def test_names_that_lead_out_of_the_folder_are_refused(address, monkeypatch):
+    class Wicked:
+        def find(self, *_, **__):
+            return {"bucket/run/../../etc/passwd": {"size": 1, "type": "file"}}
+
+    monkeypatch.setattr(fsspec.core, "url_to_fs", lambda *_, **__: (Wicked(), "bucket/run"))
+    with pytest.raises(UserError, match="leads out of the folder"):
+        stores.objects(address)
