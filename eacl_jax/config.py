@@ -51,8 +51,8 @@ class DataConfig:
     # Of the built-in corpus, which has two: 1 is what it was before 2026-11-26. Runs that name none
     # in their config.json are of 1.
     version: int = bounded(2, at_least=1, at_most=2)
-    # Folder that holds the corpus' own files (or a folder named like the corpus with them). Empty:
-    # downloaded where its owners publish it openly.
+    # Folder, or address in an object store, that holds the corpus' own files (or a folder named like
+    # the corpus with them). Empty: downloaded where its owners publish it openly.
     dir: str = ""
     # Where prepared corpora are kept. Empty: $EACL_JAX_CACHE, else ~/.cache/eacl_jax.
     cache_dir: str = ""
@@ -92,8 +92,8 @@ class PromptConfig:
 class EncoderConfig:
     """The pretrained transformer."""
 
-    # A Hugging Face folder, a hub id, or `package:NAME/FOLDER` for files inside an installed Python
-    # package.
+    # A Hugging Face folder, its address in an object store, a hub id, or `package:NAME/FOLDER` for
+    # files inside an installed Python package.
     path: str = "princeton-nlp/sup-simcse-roberta-large"
     # Branch, tag or commit of a hub id.
     revision: str = "main"

@@ -2,6 +2,7 @@
 it and writes; the others take part in its training.
 """
 
+import itertools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from eacl_jax.training.loop import Interrupted, StopRequest
 
 Train = Callable[..., Results]
 _CELL, _OUTCOME = "cell", "outcome"
+_attempts = itertools.count()  # the same in all processes
 _MINUTES = 300.0  # seconds for others to fail as this process did
 _NONE_YET = ""
 _LONGEST = 7 * 86400.0  # seconds for which the first may be busy with other things
@@ -100,19 +102,21 @@ def _with_outcome(train: Callable[[], Results]) -> Results:
         return train()
     results, error = None, None
     try:
-        results = train()
+        with processes.attempt(f"{_CELL} {next(_attempts)}"):
+            results = train()
     except Interrupted:
         raise
     except Exception as raised:
         error = raised
     # What JAX's runtime says is mostly that another process is not there: that one knows why.
-    said = None if error is None else [isinstance(error, JaxRuntimeError), f"{error}"]
+    absent = isinstance(error, (JaxRuntimeError, processes.AbsentError))
+    said = None if error is None else [absent, f"{error}"]
     try:
         found = processes.agree(_OUTCOME, said, processes.PATIENCE if error is None else _MINUTES)
     except processes.LateError as late:
         raise late if error is None else processes.LateError(f"{error} ({late})") from error
     failed = {number: problem for number, problem in enumerate(found) if problem is not None}
-    causes = {number: text for number, (runtime, text) in failed.items() if not runtime}
+    causes = {number: text for number, (absent, text) in failed.items() if not absent}
     problems = causes or {number: text for number, (_, text) in failed.items()}
     if error is not None and len(problems) == len(found) and len({*problems.values()}) == 1:
         raise error

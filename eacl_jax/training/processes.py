@@ -7,13 +7,14 @@ coordination service that `jax.distributed.initialize` started, which needs no d
 """
 
 import collections
+import contextlib
 import itertools
 import json
 import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar, cast
 
 import jax
@@ -30,6 +31,8 @@ PATIENCE = 3600.0
 Those that are dead are noticed otherwise."""
 _TOLD = 30.0  # seconds more for the answer than for the question
 _FOLDER = "eacl_jax"
+_FAILED = "failed"
+_LOOK = 1000  # milliseconds between two looks whether who is waited for has failed
 T = TypeVar("T")
 
 
@@ -41,7 +44,12 @@ class CommonError(UserError):
     """What all processes of a run say alike."""
 
 
+class AbsentError(CommonError):
+    """Another process has failed, and does not come."""
+
+
 _asked: collections.Counter[str] = collections.Counter()
+_scope = ""
 _points = itertools.count(1)
 
 
@@ -70,9 +78,11 @@ def agree(name: str, value: Any, seconds: float = PATIENCE) -> list[Any]:
 
     Raises:
       LateError: some did not come in time; says which.
+      AbsentError: one has failed in this `attempt`.
     """
     if count() == 1:
         return [value]
+    name = f"{_scope}{name}"
     _asked[name] += 1
     place = f"{_FOLDER}/{name}/{_asked[name]}"
     client, deadline = _client(), time.monotonic() + seconds
@@ -89,6 +99,27 @@ def agree(name: str, value: Any, seconds: float = PATIENCE) -> list[Any]:
             f" {'they say' if len(late) > 1 else 'it says'}, and start all again to go on."
         )
     return [json.loads(each) for each in json.loads(str(answer))["values"]]
+
+
+@contextlib.contextmanager
+def attempt(name: str) -> Iterator[None]:
+    """What all processes do together, and may fail at singly: where one leaves the block with an
+    exception, those that wait for its answers get an `AbsentError`, and what is asked later has
+    nothing to do with what was asked within.
+
+    Args:
+      name: of the attempt, another each time.
+    """
+    global _scope
+    before, _scope = _scope, f"{name}/"
+    try:
+        yield
+    except Exception:
+        if count() > 1:
+            publish(f"{_scope}{_FAILED}", names([index()]))
+        raise
+    finally:
+        _scope = before
 
 
 def barrier(name: str, seconds: float = PATIENCE) -> None:
@@ -256,12 +287,14 @@ def _client() -> Any:
 
 def _get(key: str, deadline: float) -> str | None:
     """The text under a key, once it is there; None where it is not in time."""
-    if (wait := int((deadline - time.monotonic()) * 1000)) > 0:
+    while (wait := int((deadline - time.monotonic()) * 1000)) > 0:
         try:
-            return str(_client().blocking_key_value_get(key, wait))
+            return str(_client().blocking_key_value_get(key, min(wait, _LOOK) if _scope else wait))
         except jax.errors.JaxRuntimeError as error:
             if "DEADLINE_EXCEEDED" not in str(error):
                 raise
+        if _scope and (who := _try(f"{_FOLDER}/{_scope}{_FAILED}")):
+            raise AbsentError(f"{who} has failed.")
     # One who was asked for last, after others who were late, may well be here.
     return _try(key)
 

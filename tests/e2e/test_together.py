@@ -216,40 +216,103 @@ def test_a_folder_of_another_run_ends_both_with_one_line(settings, alone, tmp_pa
         assert "error" not in run.text(1)
 
 
-SLOW_EXPORT = """
-import runpy, sys, time
-from eacl_jax.recognizer import recognizer
-save = recognizer.EmotionRecognizer.save_pretrained
-def slowly(self, folder):
-    time.sleep(20)
-    save(self, folder)
-recognizer.EmotionRecognizer.save_pretrained = slowly
+# Begins the command with something else in place of a function; `first` says whether this is
+# process 0.
+CHANGED = """
+import os, runpy, signal, sys, time
+from eacl_jax import reports
+from eacl_jax.recognizer.recognizer import EmotionRecognizer
+from eacl_jax.training.checkpoint import Checkpoints
+from eacl_jax.training.stage import StageRun
+first = any(each.endswith(",2,0") for each in sys.argv)
+def change(where, name, do):
+    original, calls = getattr(where, name), []
+    def changed(*args, **more):
+        calls.append(name)
+        return do(original, len(calls), *args, **more)
+    setattr(where, name, changed)
+{}
 sys.argv[0] = "launch/train.py"
 runpy.run_path("launch/train.py", run_name="__main__")
 """
-BROKEN_EXPORT = SLOW_EXPORT.replace("time.sleep(20)", "raise OSError(28, 'No space left', 'model')")
+SLOW = """
+def slowly(original, call, *args, **more):
+    if first and call in (1, 2):
+        time.sleep(20)
+    return original(*args, **more)
+change(Checkpoints, "save", slowly)
+change(reports, "write_report", slowly)
+change(EmotionRecognizer, "save_pretrained", slowly)
+time.sleep(0 if first else 20)
+"""
+FULL = """
+def full(original, call, *args, **more):
+    raise OSError(28, "No space left", "model")
+change(EmotionRecognizer, "save_pretrained", full)
+"""
+KILLED = """
+def killed(original, call, *args, **more):
+    if first and call == {call}:
+        {before}
+        os.kill(os.getpid(), signal.SIGKILL)
+    return original(*args, **more)
+change({where}, "{name}", killed)
+"""
 
 
-def export_by(script, settings, tmp_path):
-    """The run in two processes that this script starts."""
-    file = tmp_path / "export.py"
-    file.write_text(script)
+def run_changed(change, settings, tmp_path):
+    """The run in two processes, changed."""
+    file = tmp_path / "changed.py"
+    file.write_text(CHANGED.format(change))
     arguments = training(settings, tmp_path / "run")
     return Together(arguments, tmp_path / "logs", processes=2, script=(str(file),))
 
 
 @pytest.mark.slow
-def test_others_wait_for_a_slow_export(settings, alone, tmp_path):
-    with export_by(SLOW_EXPORT, settings, tmp_path) as run:
+def test_others_wait_for_a_process_that_is_slow_or_late(settings, alone, tmp_path):
+    with run_changed(SLOW, settings, tmp_path) as run:
         assert run.statuses() == [0, 0], run.text(0)
     check_same(tmp_path / "run", alone)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("where", "name", "call", "before"),
+    [
+        # Orbax still writes when it has returned.
+        ("Checkpoints", "save", 5, "original(*args, **more)"),
+        ("StageRun", "epoch", 3, "pass"),
+        ("EmotionRecognizer", "save_pretrained", 1, "pass"),
+    ],
+)
+def test_killed_where_it_writes_it_goes_on(settings, alone, tmp_path, where, name, call, before):
+    change = KILLED.format(where=where, name=name, call=call, before=before)
+    with run_changed(change, settings, tmp_path) as run:
+        first, second = run.statuses()
+        assert first == -signal.SIGKILL, run.text(0)
+        assert second != 0
+    finish(settings, tmp_path / "run", tmp_path / "then", processes=2, devices=1)
+    check_same(tmp_path / "run", alone)
+
+
+@pytest.mark.slow
 def test_a_full_disk_at_the_export_ends_all_and_nothing_is_lost(settings, alone, tmp_path):
-    with export_by(BROKEN_EXPORT, settings, tmp_path) as run:
+    with run_changed(FULL, settings, tmp_path) as run:
         assert run.statuses() == [2, 2], run.text(0)
         assert run.text(0).count("error: ") == 1
         assert "no space left on the disk; free some and run the same command" in run.text(0)
     finish(settings, tmp_path / "run", tmp_path / "then", processes=2, devices=1)
     check_same(tmp_path / "run", alone)
+
+
+@pytest.mark.slow
+def test_a_last_batch_of_one_example(settings, tmp_path):
+    lines = Path(settings["data.train"]).read_text().splitlines()
+    count = sum(
+        u.get("emotion") is not None for line in lines for u in json.loads(line)["utterances"]
+    )
+    size = next(size for size in range(8, count) if count % size == 1)
+    last = {**settings, "stage_one.batch_size": size, "stage_two.batch_size": size}
+    finish(last, tmp_path / "one", tmp_path / "one-logs", processes=1, devices=2)
+    finish(last, tmp_path / "two", tmp_path / "two-logs", processes=2, devices=1)
+    check_same(tmp_path / "two", tmp_path / "one")

@@ -66,6 +66,27 @@ def test_who_is_here_is_not_called_late_for_others_who_are(monkeypatch):
     assert processes._get("here", time.monotonic() - 1) == "value"
 
 
+def test_who_waits_for_one_that_failed_is_told_and_what_comes_later_is_apart():
+    script = f"""{JOIN}
+import time
+for number in range(2):
+    try:
+        with processes.attempt(f"attempt {{number}}"):
+            if index == 1 and number == 0:
+                raise ValueError("the disk is full")
+            processes.barrier("door")
+            print("THROUGH", number)
+    except (ValueError, processes.AbsentError) as error:
+        print("FAILED", number, error)
+"""
+    first, second = run_together(script, 2)
+    assert (first[0], second[0]) == (0, 0), first[1] + second[1]
+    assert "FAILED 0 process 1 has failed." in first[1]
+    assert "FAILED 0 the disk is full" in second[1]
+    assert "THROUGH 1" in first[1]
+    assert "THROUGH 1" in second[1]
+
+
 def test_what_differs_is_named_with_who_differs():
     script = f"""{JOIN}
 try:

@@ -73,8 +73,12 @@ def test_examples_are_dialogues_of_the_corpus_without_their_emotions(client):
     # Short ones of several speakers, tones and courses; a title tells the situation, not the
     # emotions.
     given = client.get("/examples.json").json()
-    file = Path(smalltalk.__file__).with_name("smalltalk_data") / "test.jsonl"
-    corpus = {each.dialogue.id: each.dialogue for each in read_dialogues(file)}
+    folder = Path(smalltalk.__file__).with_name("smalltalk_data")
+    corpus = {
+        each.dialogue.id: each.dialogue
+        for split in ("dev", "test")
+        for each in read_dialogues(folder / f"{split}.jsonl")
+    }
     assert 4 <= len(given) <= 6
     for each in given:
         dialogue = corpus[each["id"]]
