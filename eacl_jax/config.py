@@ -51,8 +51,8 @@ class DataConfig:
     # Of the built-in corpus, which has two: 1 is what it was before 2026-11-26. Runs that name none
     # in their config.json are of 1.
     version: int = bounded(2, at_least=1, at_most=2)
-    # Folder, or address in an object store, that holds the corpus' own files (or a folder named like
-    # the corpus with them). Empty: downloaded where its owners publish it openly.
+    # Folder, or address in an object store, that holds the corpus' own files (or a folder named
+    # like the corpus with them). Empty: downloaded where its owners publish it openly.
     dir: str = ""
     # Where prepared corpora are kept. Empty: $EACL_JAX_CACHE, else ~/.cache/eacl_jax.
     cache_dir: str = ""

@@ -52,7 +52,7 @@ def adapt(
     annotation tools and the files of published corpora are read too.
     """
     words = annotated.parse_labels(labels)
-    path, new = local.here(input_file), stores.address_of(output) or local.expand(output)
+    path, new = local.here(input_file, "--input"), stores.address_of(output) or local.expand(output)
     whole.check_new(new, "--output")
     dialogues = annotated.read(
         path,

@@ -21,8 +21,8 @@ from eacl_jax.cli.options import (
 )
 from eacl_jax.config import Stage
 from eacl_jax.errors import UserError
-from eacl_jax.files import local, whole
-from eacl_jax.recognizer.locate import BESIDE_MODEL
+from eacl_jax.files import local, stores, whole
+from eacl_jax.recognizer.locate import OF_MODEL
 
 if TYPE_CHECKING:
     from eacl_jax.dialogue import Dialogue
@@ -113,8 +113,9 @@ def evaluate(
         return
     assert input_file is not None
     words = annotated.parse_labels(labels)
-    path = local.here(input_file)
-    report = local.expand(json_file) if json_file else None
+    path = local.here(input_file, "--input")
+    named = stores.address_of(input_file) or str(input_file)
+    report = local.expand(json_file, "--json") if json_file else None
     if report:
         whole.check_file(report, "--json")
         if os.path.realpath(report) == os.path.realpath(path):
@@ -165,13 +166,13 @@ def evaluate(
         )
     scores = tally.scores(excluded_label)
     if report:
-        found = {"model": model, "input": str(input_file), "stage": stage, **scores.to_json()}
+        found = {"model": model, "input": named, "stage": stage, **scores.to_json()}
         whole.write_text(report, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
-    print_scores(str(input_file), scores, Console())
+    print_scores(named, scores, Console())
 
 
 def _evaluate_run(run: Path, split: str, data_dir: str) -> None:
-    folder = local.here(run, "--run", without=BESIDE_MODEL)
+    folder = local.here(run, "--run", wanted=OF_MODEL)
     if not folder.is_dir():
         raise UserError(f"--run: {run} is no folder; name that of a finished run.")
     from eacl_jax.cli import compiled, huge_pages, process

@@ -17,6 +17,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from eacl_jax.errors import UserError
+from eacl_jax.files import stores
 
 if TYPE_CHECKING:
     from eacl_jax.training.loop import StopRequest
@@ -255,7 +256,7 @@ def _drop(numbers: Sequence[int]) -> None:
 
 
 def _fail(message: str) -> int:
-    tell(f"error: {message}")
+    tell(f"error: {stores.with_addresses(message)}")
     return _MISTAKE
 
 

@@ -9,6 +9,7 @@ import typer
 
 from eacl_jax.cli.options import Model
 from eacl_jax.errors import UserError
+from eacl_jax.files import stores
 from eacl_jax.serving.http.peers import is_loopback
 
 _TOKEN = "EACL_TOKEN"
@@ -133,8 +134,9 @@ def _name_of(model: str) -> str:
     """The folder's own name, and that of the folder above where it is called what a run calls its
     model.
     """
-    if not Path(model).is_dir():
+    address = stores.address_of(model)
+    if not address and not Path(model).is_dir():
         return model
-    folder = Path(model).resolve()
+    folder = Path(model) if address else Path(model).resolve()
     name = f"{folder.parent.name}/{folder.name}" if folder.name == "model" else folder.name
     return name.encode("utf-8", "replace").decode()[:100] or "model"

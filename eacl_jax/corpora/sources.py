@@ -69,9 +69,13 @@ def split_lines(text: str) -> list[str]:
     return lines
 
 
+# What of a folder at an address is fetched: such folders hold sound and pictures too.
+_TEXTS = tuple(f"*.{kind}" for kind in ("csv", "tsv", "json", "jsonl", "txt", "parquet", "gz"))
+
+
 def data_folder(directory: str) -> Path:
     """The folder that `data.dir` names. Raises `UserError` where it is none."""
-    root = local.here(directory, "config.data.dir")
+    root = local.here(directory, "config.data.dir", wanted=_TEXTS)
     if not root.is_dir():
         raise UserError(f"config.data.dir names {root}, which is not a folder.")
     return root

@@ -11,7 +11,7 @@ import huggingface_hub
 
 from eacl_jax.encoders.weights.formats import FORMATS, find_format
 from eacl_jax.errors import UserError
-from eacl_jax.files import local
+from eacl_jax.files import local, stores
 
 PACKAGE = "package:"
 TOKENIZER_VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
@@ -49,7 +49,7 @@ def find_folder(path: str, *, revision: str = "main", weights: bool = True) -> P
     if path.startswith(PACKAGE):
         return _in_package(path)
     try:
-        folder = local.find_folder(path, hub=_HUB_ID)
+        folder = local.find_folder(path, hub=_HUB_ID, wanted=_of_store(path, weights))
     except UserError as error:
         raise UserError(f"encoder.path: {error}") from error
     if folder and (folder / "heads.safetensors").exists() and (folder / "encoder").is_dir():
@@ -57,6 +57,16 @@ def find_folder(path: str, *, revision: str = "main", weights: bool = True) -> P
             f"encoder.path: {folder} is a model's folder; its encoder is in {folder / 'encoder'}."
         )
     return folder or _from_hub(path, revision, weights)
+
+
+def _of_store(path: str, weights: bool) -> list[str]:
+    """What to fetch of an encoder's folder at an address, as patterns: weights in one format."""
+    wanted = ["config.json", *TOKENIZER_FILES]
+    address = stores.address_of(path)
+    if address and weights:
+        names = list(stores.objects(address))
+        wanted += find_format(names, address).patterns(names)
+    return wanted
 
 
 def _in_package(path: str) -> Path:

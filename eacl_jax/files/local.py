@@ -45,13 +45,13 @@ def cache_folder(given: str = "", name: str = "") -> Path:
     return expand(folder, what).absolute()
 
 
-def here(given: str | Path, name: str = "", *, without: Collection[str] = ()) -> Path:
+def here(given: str | Path, name: str = "", *, wanted: Collection[str] = ("*",)) -> Path:
     """What a user names, on a disk of this machine: the path, or a copy of what is at an address.
 
     Args:
       given: a path, with `~` as the home folder, or an address such as `gs://bucket/model`.
       name: what it is for, as the user names it, for the message.
-      without: beginnings of names below an address that are not wanted.
+      wanted: patterns of names below an address, of which a copy is to be had.
 
     Raises:
       UserError: there is no such home folder; or there is nothing at the address, or it cannot be
@@ -60,7 +60,7 @@ def here(given: str | Path, name: str = "", *, without: Collection[str] = ()) ->
     if (address := stores.address_of(given, name)) is None:
         return expand(given, name)
     try:
-        return stores.local_copy(address, cache_folder(), without=without)
+        return stores.local_copy(address, cache_folder(), wanted=wanted)
     except UserError as error:
         raise UserError(f"{name}: {error}" if name else str(error)) from error.__cause__
 
@@ -91,7 +91,7 @@ def expand(given: str | Path, name: str = "") -> Path:
 
 
 def find_folder(
-    given: str | Path, *, hub: re.Pattern[str], without: Collection[str] = ()
+    given: str | Path, *, hub: re.Pattern[str], wanted: Collection[str] = ("*",)
 ) -> Path | None:
     """The folder that is named, with `~` as the home folder, or a copy of what is at an address;
     None where only a repository of the hub can be meant.
@@ -102,12 +102,12 @@ def find_folder(
     Args:
       given: a folder, an address, or a repository's name. A `Path` is a folder or an address.
       hub: what the names of repositories look like.
-      without: beginnings of names below an address that are not wanted.
+      wanted: patterns of names below an address, of which a copy is to be had.
 
     Raises:
       UserError: it is a path, but no folder that may be entered.
     """
-    path = here(given, without=without)
+    path = here(given, wanted=wanted)
     try:
         if path.is_dir():
             os.scandir(path).close()

@@ -7,6 +7,8 @@ store that fsspec knows could be used; those are let in that have been tried.
 """
 
 import contextlib
+import errno
+import fnmatch
 import hashlib
 import json
 import os
@@ -23,12 +25,12 @@ from eacl_jax.errors import UserError
 
 # The package that each needs; memory, of this process alone, is for tests and demonstrations.
 PACKAGES = {"gs": "gcsfs", "s3": "s3fs", "memory": "fsspec"}
-_ADDRESS = re.compile(r"([a-z][a-z0-9+]+):/+(.*)", re.DOTALL)
+_ADDRESS = re.compile(r"\s*([A-Za-z][A-Za-z0-9+]+):(/*)(.*)", re.DOTALL)
 # What stores call the mark by which an object differs from others under its name.
 _MARKS = ("generation", "etag", "ETag", "md5Hash", "updated", "LastModified", "created")
-_VERSIONS = "versions.json"
 # Above this, files are sent in pieces, which one that grows meanwhile would not stand.
 _AT_ONCE = 2**26
+_copies: dict[str, str] = {}  # addresses by where their copies are
 
 
 class Object(NamedTuple):
@@ -49,16 +51,16 @@ def address_of(given: str | Path, name: str = "") -> str | None:
       UserError: it is an address that cannot be used.
     """
     found = _ADDRESS.match(str(given))
-    if found is None:
+    if found is None or not (found[2] or found[1].lower() in ("gs", "s3")):
         return None
-    scheme, rest = found[1], found[2].strip("/")
+    scheme, rest = found[1].lower(), found[3].strip().strip("/")
     named = f"{name}: {given}" if name else f"{given}"
     if scheme not in PACKAGES:
         raise UserError(
             f"{named} is an address of {scheme}; give a path, or an address of"
             f" {' or '.join(f'{each}://' for each in ('gs', 's3'))}."
         )
-    if not rest:
+    if not rest or not found[2]:
         raise UserError(f"{named} names no bucket; write {scheme}://BUCKET/FOLDER.")
     return f"{scheme}://{rest}"
 
@@ -104,7 +106,7 @@ def fetch(address: str, names: Iterable[str], folder: Path) -> None:
             # Lists on both sides: nothing in a name is taken for a pattern.
             system.get(
                 [f"{root}/{name}" if name else root for name in names],
-                [str(folder / (name or _last(address))) for name in names],
+                [str(folder / (name or address.rpartition("/")[2])) for name in names],
             )
 
 
@@ -150,12 +152,13 @@ def send(file: Path, address: str) -> None:
 
 def send_folder(folder: Path, address: str) -> None:
     """Puts a folder's files at an address, those at its top last: without them nothing takes it for
-    whole.
+    whole. Where there are such, they go first, so that old and new are never taken for one.
 
     Raises:
       UserError: it cannot be written.
     """
     files = [path for path in folder.rglob("*") if path.is_file()]
+    remove(address, [path.name for path in files if path.parent == folder])
     for file in sorted(files, key=lambda path: (-len(path.parts), path)):
         send(file, f"{address}/{file.relative_to(folder).as_posix()}")
 
@@ -173,7 +176,7 @@ def remove(address: str, names: Iterable[str]) -> None:
                 system.rm_file(f"{root}/{name}")
 
 
-def local_copy(address: str, cache: Path, *, without: Collection[str] = ()) -> Path:
+def local_copy(address: str, cache: Path, *, wanted: Collection[str] = ("*",)) -> Path:
     """A copy of what is at an address, on this machine's disk.
 
     The store is asked each time; fetched is only what has changed.
@@ -181,44 +184,49 @@ def local_copy(address: str, cache: Path, *, without: Collection[str] = ()) -> P
     Args:
       address: from `address_of`.
       cache: folder in which copies are kept.
-      without: beginnings of names that are not wanted.
+      wanted: patterns of names, as `fnmatch` has them; `*` stands for slashes too. An object itself
+        is always wanted.
 
     Returns:
       The file or folder.
 
     Raises:
-      UserError: there is nothing, or it cannot be had.
+      UserError: there is nothing of it, or it cannot be had.
     """
     place = cache / "copies" / hashlib.sha256(address.encode()).hexdigest()[:20]
-    copy, record = place / _last(address), place / _VERSIONS
+    copy, record = place / "copy" / address.rpartition("/")[2], place / "versions.json"
+    _copies[str(copy)] = address
     try:
-        place.mkdir(parents=True, exist_ok=True)
+        copy.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(place / ".lock"):
             there = objects(address)
             if not there:
                 raise UserError(f"there is nothing at {address}.")
+            these = {n: found for n, found in there.items() if not n or _matches(n, wanted)}
+            if not these:
+                tops = sorted({name.partition("/")[0] for name in there})
+                more = ", ..." if len(tops) > 8 else ""
+                raise UserError(
+                    f"{address} holds {', '.join(tops[:8])}{more}: none of what is needed here."
+                )
             here = _versions(record)
-            wanted = {
-                name: found
-                for name, found in there.items()
-                if not name.startswith(tuple(without)) or not name
-            }
             changed = [
                 name
-                for name, found in wanted.items()
+                for name, found in these.items()
                 if here.get(name) != list(found) or not _holds(copy / name, found)
             ]
-            gone = [name for name in here if name not in there]
-            if changed or gone:
-                kept = {n: v for n, v in here.items() if n not in {*changed, *gone}}
+            _delete_others(copy, there)
+            if changed:
+                kept = {name: here[name] for name in here if name in there and name not in changed}
                 record.write_text(json.dumps(kept))
-                _renew(address, copy, changed, gone)
-                kept |= {name: list(wanted[name]) for name in changed}
-                if short := [name for name in changed if not _holds(copy / name, wanted[name])]:
+                _renew(address, copy, changed)
+                again = objects(address)
+                if moved := [name for name, found in these.items() if again.get(name) != found]:
                     raise UserError(
-                        f"{address}/{short[0]} changed while it was read; run the same again."
+                        f"{address}{'/' if moved[0] else ''}{moved[0]} changed while it was read;"
+                        " run the same again."
                     )
-                record.write_text(json.dumps(kept))
+                record.write_text(json.dumps(kept | {name: list(these[name]) for name in changed}))
     except OSError as error:
         raise UserError(
             f"{address} cannot be copied to {error.filename or place}: {error.strerror or error}."
@@ -226,41 +234,55 @@ def local_copy(address: str, cache: Path, *, without: Collection[str] = ()) -> P
     return copy
 
 
-def naming(folder: Path, address: str) -> "contextlib.AbstractContextManager[None]":
-    """While the block runs, errors name an address in place of the folder with its copy."""
-    return _named(str(folder), address)
+def with_addresses(text: str) -> str:
+    """A message with the addresses of what was copied, in place of where the copies are."""
+    for copy, address in _copies.items():
+        text = text.replace(copy, address)
+    return text
 
 
 @contextlib.contextmanager
-def _named(folder: str, address: str) -> Iterator[None]:
+def naming(folder: Path, address: str) -> Iterator[None]:
+    """While the block runs, errors name an address in place of the folder that stands for it; not
+    where they are about the disk that the folder is on.
+    """
     try:
         yield
     except UserError as error:
-        if folder not in str(error):
+        if str(folder) not in str(error) or " on the disk" in str(error):
             raise
-        raise type(error)(str(error).replace(folder, address)) from error.__cause__
+        raise type(error)(str(error).replace(str(folder), address)) from error.__cause__
 
 
-def _renew(address: str, copy: Path, changed: Iterable[str], gone: Iterable[str]) -> None:
-    """Fetches what has changed, and deletes what is gone; who reads the former files goes on doing
-    so.
-    """
+def _matches(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _delete_others(copy: Path, there: Collection[str]) -> None:
+    """Deletes from a copy what is no longer at its address."""
+    if copy.is_file() and "" not in there:
+        copy.unlink()
+    elif copy.is_dir() and "" in there:
+        shutil.rmtree(copy)
+    for file in [path for path in copy.rglob("*") if not path.is_dir()]:
+        if file.relative_to(copy).as_posix() not in there:
+            file.unlink()
+            for folder in file.parents:
+                if folder == copy or any(folder.iterdir()):
+                    break
+                folder.rmdir()
+
+
+def _renew(address: str, copy: Path, names: list[str]) -> None:
+    """Fetches into a copy; who reads the former files goes on doing so."""
     part = copy.parent / f".unfinished-{secrets.token_hex(4)}"
     try:
         part.mkdir()
-        changed = list(changed)
-        fetch(address, changed, part)
-        for name in changed:
+        fetch(address, names, part)
+        for name in names:
             target = copy / name if name else copy
-            if name and copy.is_file():
-                copy.unlink()
-            elif target.is_dir():
-                shutil.rmtree(target)
             target.parent.mkdir(parents=True, exist_ok=True)
             (part / (name or copy.name)).replace(target)
-        for name in gone:
-            if name not in ("", *changed):
-                (copy / name).unlink(missing_ok=True)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
@@ -277,23 +299,20 @@ def _holds(file: Path, found: Object) -> bool:
     return file.is_file() and file.stat().st_size == found.size
 
 
-def _last(address: str) -> str:
-    return address.rpartition("/")[2]
-
-
 def _open(address: str) -> tuple[Any, str]:
     import fsspec  # only where there is an address
 
     scheme = address.partition(":")[0]
     try:
         # What another machine writes is to be seen at once.
-        system, place = fsspec.core.url_to_fs(address, use_listings_cache=False)
+        system = fsspec.filesystem(scheme, use_listings_cache=False)
     except ImportError as error:
         raise UserError(
             f"{address}: the package {PACKAGES[scheme]} is not installed; pip install"
             " 'eacl_jax[stores]'."
         ) from error
-    return system, place
+    # Not fsspec's own reading of addresses, to which "::" means another store inside.
+    return system, system._strip_protocol(address)
 
 
 @contextlib.contextmanager
@@ -304,7 +323,10 @@ def _told(address: str, done: str) -> Iterator[None]:
     except (UserError, MemoryError):
         raise
     except Exception as error:
-        if isinstance(error, OSError) and error.filename and os.path.exists(error.filename):
+        if isinstance(error, OSError) and (
+            error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+            or (error.filename and os.path.exists(error.filename))
+        ):
             raise  # it is about this machine's disk
         reason = (str(error).strip().splitlines() or [""])[0][:200]
         raise UserError(

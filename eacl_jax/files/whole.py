@@ -12,7 +12,7 @@ from typing import Any
 
 from eacl_jax.errors import UserError
 from eacl_jax.files import stores
-from eacl_jax.files.local import denied, error_number, expand
+from eacl_jax.files.local import cache_folder, denied, error_number, expand
 
 # What a killed process may leave; it does not count as something in a folder.
 _UNFINISHED = ".unfinished-"
@@ -32,9 +32,12 @@ def new_folder(folder: str | Path) -> Iterator[Path]:
       UserError: something cannot be written: the disk is full, or it is not allowed.
     """
     if address := stores.address_of(folder):
-        with tempfile.TemporaryDirectory(prefix="eacl_jax_") as here:
-            yield Path(here)
-            stores.send_folder(Path(here), address)
+        cache = cache_folder()
+        with _told(cache):
+            cache.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=_UNFINISHED, dir=cache) as here:
+                yield Path(here)
+                stores.send_folder(Path(here), address)
         return
     folder = expand(folder)
     if folder.name.startswith(_UNFINISHED):  # within another such block, which sees to it
@@ -103,13 +106,13 @@ def check_new(folder: str | Path, option: str = "") -> None:
     Raises:
       UserError: there is something in it, or it is not allowed to write there.
     """
-    address = stores.address_of(folder)
-    folder = Path() if address else expand(folder)
-    named = f"{option}: {address or folder}" if option else address or str(folder)
-    if address:
+    if address := stores.address_of(folder, option):
         if stores.objects(address):
+            named = f"{option}: {address}" if option else address
             raise UserError(f"{named} is there and not empty; name a new one.")
         return
+    folder = expand(folder)
+    named = f"{option}: {folder}" if option else str(folder)
     try:
         if os.path.lexists(folder) and not folder.is_dir():
             raise UserError(f"{named} is there and is no folder; name a new one.")

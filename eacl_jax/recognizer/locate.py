@@ -2,18 +2,17 @@
 nothing is loaded.
 """
 
-import contextlib
 import json
 import os
 import re
 from pathlib import Path
 
 from eacl_jax.errors import UserError
-from eacl_jax.files import local, stores
+from eacl_jax.files import local
 
 FILES = ("config.json", "heads.safetensors", "README.md", "encoder/*", "label_encoder/*")
-# What of a run at an address is not needed to answer with its model.
-BESIDE_MODEL = ("checkpoints/", "tensorboard/", "report/", "profile/")
+# What of a model at an address, or of its run, is fetched.
+OF_MODEL = (*FILES, *(f"model/{name}" for name in FILES), "data.json", "results.json")
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
 
 
@@ -43,12 +42,10 @@ def find_local(path: str | Path) -> Path | None:
     Raises:
       UserError: as `find_folder`.
     """
-    folder = local.find_folder(path, hub=_HUB_ID, without=BESIDE_MODEL)
+    folder = local.find_folder(path, hub=_HUB_ID, wanted=OF_MODEL)
     if folder is not None:
-        address = stores.address_of(path)
-        with stores.naming(folder, address) if address else contextlib.nullcontext():
-            folder = _in_run(folder)
-            check(folder)
+        folder = _in_run(folder)
+        check(folder)
     return folder
 
 
@@ -85,7 +82,8 @@ def _in_run(folder: Path) -> Path:
         return folder
     if os.path.exists(folder / "model"):
         return folder / "model"
-    if any(os.path.exists(folder / name) for name in ("checkpoints", "data.json")):
+    # Of a run at an address checkpoints were not fetched.
+    if any((folder / name).exists() for name in ("checkpoints", "data.json")):
         raise UserError(
             f"{folder} is a run that is not finished: it holds no model/ yet. Run its command again"
             " to go on."

@@ -265,7 +265,8 @@ class EmotionRecognizer:
         stays as it was.
 
         Args:
-          folder: or an address such as `gs://bucket/model`.
+          folder: or an address such as `gs://bucket/model`, where a model that is replaced is not
+            whole in between, and not taken for one.
 
         Raises:
           UserError: it cannot be written.

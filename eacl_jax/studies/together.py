@@ -102,7 +102,7 @@ def _with_outcome(train: Callable[[], Results]) -> Results:
         return train()
     results, error = None, None
     try:
-        with processes.attempt(f"{_CELL} {next(_attempts)}"):
+        with processes.attempt(f"{_CELL} {next(_attempts)}", Interrupted):
             results = train()
     except Interrupted:
         raise
@@ -111,11 +111,14 @@ def _with_outcome(train: Callable[[], Results]) -> Results:
     # What JAX's runtime says is mostly that another process is not there: that one knows why.
     absent = isinstance(error, (JaxRuntimeError, processes.AbsentError))
     said = None if error is None else [absent, f"{error}"]
+    said_and_asked = [said, processes.points()]
+    patience = processes.PATIENCE if error is None else _MINUTES
     try:
-        found = processes.agree(_OUTCOME, said, processes.PATIENCE if error is None else _MINUTES)
+        found = processes.agree(_OUTCOME, said_and_asked, patience)
     except processes.LateError as late:
         raise late if error is None else processes.LateError(f"{error} ({late})") from error
-    failed = {number: problem for number, problem in enumerate(found) if problem is not None}
+    processes.go_on_from(max(asked for _, asked in found))
+    failed = {number: problem for number, (problem, _) in enumerate(found) if problem is not None}
     causes = {number: text for number, (absent, text) in failed.items() if not absent}
     problems = causes or {number: text for number, (_, text) in failed.items()}
     if error is not None and len(problems) == len(found) and len({*problems.values()}) == 1:

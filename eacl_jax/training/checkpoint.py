@@ -22,6 +22,7 @@ from eacl_jax.model.mesh import put
 from eacl_jax.model.names import path_name
 from eacl_jax.training import processes
 
+ASIDE = ".aside"
 _POSITION = "position"
 
 
@@ -36,15 +37,18 @@ class Checkpoints:
     saved, and they need no disk in common.
     """
 
-    def __init__(self, folder: Path, *, anew: Path | None = None) -> None:
+    def __init__(self, folder: Path, *, anew: Path | None = None, aside: bool = False) -> None:
         """Args:
         folder: made when something is saved.
         anew: what to delete to do without what is there, for error messages; None: `folder`.
+        aside: move what is no longer kept to `ASIDE` in the folder, at one moment; else it is
+          deleted.
 
         Raises:
           UserError: what is there cannot be read.
         """
         self._folder, self._anew = folder, anew or folder
+        self._aside = ASIDE if aside else None
         self._manager: _Manager
         processes.by_main("checkpoints", self._open)
         # What was read back once, or is there to be restored from, need not be looked at again.
@@ -81,6 +85,7 @@ class Checkpoints:
                     preservation_policy=AnyPreservationPolicy([LatestN(n=1), keep_best]),
                     cleanup_tmp_directories=True,
                     create=not several,
+                    todelete_subdir=self._aside,
                     multiprocessing_options=ocp.options.MultiprocessingOptions(
                         active_processes={0} if several else None
                     ),
@@ -134,7 +139,8 @@ class Checkpoints:
         Raises:
           UserError: the first does not hold what was saved.
         """
-        if processes.is_main():
+
+        def write() -> None:
             # Of arrays on devices of several processes orbax would have each write a part.
             whole = tree if processes.count() == 1 else jax.tree.map(np.asarray, tree)
             self._manager.save(
@@ -145,9 +151,11 @@ class Checkpoints:
                 ),
                 metrics=None if rank is None else {"rank": list(rank), "step": step},
             )
-        if not self._proven:
-            processes.by_main("first checkpoint", lambda: self._prove(step, tree))
-            self._proven = True
+            if not self._proven:
+                self._prove(step, tree)
+
+        processes.by_main("checkpoint saved", write)
+        self._proven = True
 
     def restore(
         self, step: int, template: Any, *, data: grain.DatasetIterator | None = None

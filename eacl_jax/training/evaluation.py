@@ -21,7 +21,7 @@ from eacl_jax.errors import UserError
 from eacl_jax.files import local, stores
 from eacl_jax.model.metrics import title
 from eacl_jax.model.task import SingleLabel
-from eacl_jax.recognizer.locate import BESIDE_MODEL
+from eacl_jax.recognizer.locate import OF_MODEL
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.training import run_folder
 from eacl_jax.training.recording import say
@@ -42,7 +42,7 @@ def evaluate(run: str | Path, split: str, *, data_dir: str = "") -> dict[str, di
     Raises:
       UserError: the folder is not a finished run's, or the corpus cannot be read.
     """
-    run = local.here(run, "run", without=BESIDE_MODEL)
+    run = local.here(run, "run", wanted=OF_MODEL)
     config = run_folder.read_config(run)
     if not (run / "model").is_dir():
         raise UserError(
@@ -101,7 +101,7 @@ def print_scores(
         )
     console.print(table)
     try:
-        results = run_folder.read_results(local.here(run, "run", without=BESIDE_MODEL))
+        results = run_folder.read_results(local.here(run, "run", wanted=OF_MODEL))
     except UserError as error:
         say(console, f"not compared with {run_folder.RESULTS}: {error}")
         return

@@ -1,10 +1,11 @@
 """A run at an address of an object store: it works in a folder of this machine, and what it has
 written stands at the address soon after.
 
-Files are put whole, again when they have grown. A checkpoint counts once the last of its objects
-is there, an empty one by the name of `_WHOLE`; `results.json` comes after all else. So whatever
-moment a machine is lost at, another goes on from what is at the address. There are no locks in a
-store: the run that began last has the address, and the one before it notices, and stops.
+Files are put whole, again when they have grown. A checkpoint counts by an object that is put last
+and lists the others; the one before goes when the new one is whole; `results.json` comes after all
+else. So whatever moment a machine is lost at, another goes on from what is at the address. There
+are no locks in a store: the run that began last has the address, and the one before it notices, and
+stops.
 """
 
 import contextlib
@@ -17,23 +18,25 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from eacl_jax.errors import UserError
 from eacl_jax.files import stores
 from eacl_jax.training import processes
+from eacl_jax.training.checkpoint import ASIDE
 from eacl_jax.training.loop import Interrupted, StopRequest
 from eacl_jax.training.run_folder import CONFIG, RESULTS
 
 log = logging.getLogger(__name__)
 
 _CHECKPOINTS = "checkpoints"
-_WHOLE = "whole.txt"
+_WHOLE = "whole.json"  # of a checkpoint: the sizes of its other objects, by name
 _USER = ".user.json"
 _TOKEN = ".token"  # in the folder here: as which claim it was written
+_SENDING = ".sending"  # in the folder here: links to what is being put there
 _EVERY = 15.0  # seconds between two looks at what was written
 _AGAIN = (2.0, 10.0)  # seconds before what could not be put at the end is tried again
 
@@ -52,10 +55,11 @@ class Mirror:
         self.address, self.folder = address, folder
         self._stop = stop
         self._lock = FileLock(folder.with_name(f"{folder.name}.lock"), timeout=0)
-        self._token = uuid.uuid4().hex
+        self._open = False
+        self._claim = {"token": "", "user": ""}
         self._sent: dict[str, tuple[int, int]] = {}
         self._steps: set[Step] = set()  # whole, at the address
-        self._left: list[str] = []  # of checkpoints that never became whole
+        self._begun: set[Step] = set()  # there in part
         self._passing = threading.Lock()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
@@ -87,55 +91,13 @@ class Mirror:
             ) from error
         try:
             self._finish_former()
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self._clear()
             self.folder.mkdir()
             self._fetch()
         except BaseException:
             self._lock.release()
             raise
-
-    def _finish_former(self) -> None:
-        """Puts there what a run of this machine has left here, killed or without the store, unless
-        another has had the address since.
-        """
-        token = self.folder / _TOKEN
-        if token.exists() and self._claim().get("token") == token.read_text():
-            self._token, own = token.read_text(), self._token
-            self._steps = {
-                step
-                for name in stores.objects(self.address)
-                if (step := _step_of(name)) and name == _marker(step)
-            }
-            self._pass()
-            self._token = own
-
-    def _fetch(self) -> None:
-        there = {
-            name: found for name, found in stores.objects(self.address).items() if name[0] != "."
-        }
-        if there and CONFIG not in there:
-            raise UserError(
-                f"workdir {self.address} holds files but no {CONFIG}, so it is not a run's folder;"
-                " name an empty or new one."
-            )
-        steps: dict[Step, list[str]] = {}
-        for name in there:
-            if (step := _step_of(name)) is not None:
-                steps.setdefault(step, []).append(name)
-        whole = {step for step, names in steps.items() if _marker(step) in names}
-        complete = RESULTS in there
-        wanted = [name for name in there if "/" not in name]
-        if not complete:
-            wanted += [name for step in whole for name in steps[step]]
-        stores.fetch(self.address, wanted, self.folder)
-        for step in whole:
-            (self.folder / _marker(step)).unlink(missing_ok=True)
-        if complete:  # what stands there need not be fetched to be known of
-            for folder in {name.partition("/")[0] for name in there if "/" in name}:
-                (self.folder / folder).mkdir(exist_ok=True)
-        self._steps = whole
-        self._left = [name for step, names in steps.items() if step not in whole for name in names]
-        self._sent = dict(self._files())
+        self._open = True
 
     def claim(self) -> None:
         """Makes the address this run's, and begins to put there what is written.
@@ -145,10 +107,9 @@ class Mirror:
         """
         since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
         user = f"process {os.getpid()} on {socket.gethostname()}, since {since}"
-        claim = json.dumps({"token": self._token, "user": user})
-        stores.write_bytes(f"{self.address}/{_USER}", claim.encode())
-        (self.folder / _TOKEN).write_text(self._token)
-        stores.remove(self.address, self._left)
+        self._claim = {"token": uuid.uuid4().hex, "user": user}
+        self._write_claim()
+        (self.folder / _TOKEN).write_text(self._claim["token"])
         self._thread = threading.Thread(target=self._keep_up, name="mirror", daemon=True)
         self._thread.start()
 
@@ -161,12 +122,14 @@ class Mirror:
         for wait in (*_AGAIN, None):
             try:
                 self._pass()
-                return
             except UserError:
                 if self.taken or wait is None:
                     self.kept = not self.taken
                     raise
                 time.sleep(wait)
+            else:
+                self.kept = False
+                return
 
     def close(self, *, flush: bool) -> None:
         """Ends the copying.
@@ -177,20 +140,23 @@ class Mirror:
         Raises:
           UserError: as `flush`.
         """
+        if not self._open:
+            return
         try:
             if self._thread is not None:
                 self._closing.set()
                 self._thread.join()
                 if flush and not self.taken:
                     self.flush()
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self._clear()
         finally:
+            self._open = False
             self._lock.release()
 
     def _keep_up(self) -> None:
         while not self._closing.wait(_EVERY):
             try:
-                self._pass()
+                self._pass(until=self._closing)
                 self._problem = ""
             except Exception as error:  # tried again; at the end it counts
                 if self.taken:
@@ -200,32 +166,113 @@ class Mirror:
                     self._problem = str(error)
                     log.warning("%s Training goes on; it is tried again.", error)
 
-    def _pass(self) -> None:
+    def _finish_former(self) -> None:
+        """Puts there what a run of this machine has left here, killed or without the store, unless
+        another has had the address since. Nothing is removed.
+        """
+        token = self.folder / _TOKEN
+        if not token.exists():
+            return
+        self._claim = {"token": token.read_text(), "user": ""}
+        if self._their_claim().get("token") == self._claim["token"]:
+            self._steps = self._whole_there(stores.objects(self.address))
+            self._pass(remove=False)
+
+    def _fetch(self) -> None:
+        there = stores.objects(self.address)
+        if "" in there:
+            raise UserError(f"workdir {self.address} is an object; name a folder.")
+        there = {name: found for name, found in there.items() if name[0] != "."}
+        if there and CONFIG not in there:
+            raise UserError(
+                f"workdir {self.address} holds files but no {CONFIG}, so it is not a run's folder;"
+                " name an empty or new one."
+            )
+        self._steps = self._whole_there(there)
+        self._begun = {step for name in there if (step := _step_of(name))} - self._steps
+        wanted = {name for name in there if "/" not in name}
+        if RESULTS in there:  # what stands there need not be fetched to be known of
+            for folder in {name.partition("/")[0] for name in there if "/" in name}:
+                (self.folder / folder).mkdir()
+        else:
+            wanted |= {
+                name
+                for name in there
+                if _step_of(name) in self._steps and not name.endswith(f"/{_WHOLE}")
+            }
+        stores.fetch(self.address, wanted, self.folder)
+        for name in wanted:
+            if (self.folder / name).stat().st_size != there[name].size:
+                raise UserError(
+                    f"{self.address}/{name} changed while it was read: another run is at work"
+                    " there; stop it, or name another address."
+                )
+        self._sent = dict(self._files())
+
+    def _whole_there(self, there: Mapping[str, stores.Object]) -> set[Step]:
+        """The checkpoints at the address all of whose objects are there."""
+        whole = set()
+        for step in {step for name in there if (step := _step_of(name))}:
+            place = f"{_CHECKPOINTS}/{'/'.join(step)}"
+            if f"{place}/{_WHOLE}" not in there:
+                continue
+            sizes = json.loads(stores.read_bytes(f"{self.address}/{place}/{_WHOLE}") or b"{}")
+            found = {name: there.get(f"{place}/{name}") for name in sizes}
+            if all(each is not None and each.size == sizes[name] for name, each in found.items()):
+                whole.add(step)
+        return whole
+
+    def _pass(self, *, until: threading.Event | None = None, remove: bool = True) -> None:
+        """Puts there what is new.
+
+        Args:
+          until: ends the pass between two files, once it is set.
+          remove: also remove checkpoints that are no longer here.
+        """
+
+        def go_on() -> bool:
+            return until is None or not until.is_set()
+
         with self._passing:
             # First what steps there are: the rows that go with them are then written already.
             steps = set(self._whole_steps())
             files = {name: state for name, state in self._files() if self._sent.get(name) != state}
-            new, old = steps - self._steps, self._steps - steps
+            new = sorted(steps - self._steps, key=lambda step: (step[0], int(step[1])))
+            old = (self._steps | self._begun) - steps if remove else set()
             if not (files or new or old):
                 return
             self._check_mine()
             results = files.pop(RESULTS, None)
-            for name, state in files.items():
-                self._send(name, state)
-            for step in sorted(new):
-                self._send_step(step)
+            # Within a folder what is deeper goes first: a model without its heads is none.
+            for name in sorted(files, key=lambda name: ("/" in name, -name.count("/"), name)):
+                if go_on():
+                    self._send(name, files[name])
+            if not all(go_on() and self._send_step(step) for step in new):
+                return  # next time
+            if old or results is not None:
+                self._check_mine()
             for step in old:
                 self._remove_step(step)
-            if results is not None:
+            if results is not None and go_on():
                 self._send(RESULTS, results)
+            for folder in self.folder.glob(f"{_CHECKPOINTS}/*/{ASIDE}/*"):
+                shutil.rmtree(folder, ignore_errors=True)
 
-    def _claim(self) -> dict[str, str]:
-        found = stores.read_bytes(f"{self.address}/{_USER}")
-        return json.loads(found) if found else {}
+    def _their_claim(self) -> dict[str, str]:
+        try:
+            found = json.loads(stores.read_bytes(f"{self.address}/{_USER}") or b"{}")
+        except ValueError:
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def _write_claim(self) -> None:
+        stores.write_bytes(f"{self.address}/{_USER}", json.dumps(self._claim).encode())
 
     def _check_mine(self) -> None:
-        claim = self._claim()
-        if claim.get("token") != self._token:
+        claim = self._their_claim()
+        if not claim:  # somebody has tidied up
+            self._write_claim()
+        elif claim.get("token") != self._claim["token"]:
             self.taken = (
                 f"{self.address}: a run that began later has taken this address"
                 f" ({claim.get('user', 'unknown')}), so this one stops; nothing more of it is put"
@@ -240,26 +287,41 @@ class Mirror:
             return
         self._sent[name] = state
 
-    def _send_step(self, step: Step) -> None:
-        folder = self.folder.joinpath(_CHECKPOINTS, *step)
-        files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    def _send_step(self, step: Step) -> bool:
+        """Puts a checkpoint there; False where it was set aside before it could be held fast."""
+        links = self.folder.joinpath(_SENDING, *step)
+        shutil.rmtree(links, ignore_errors=True)
         try:
-            for file in files:
-                name = file.relative_to(self.folder).as_posix()
-                stores.send(file, f"{self.address}/{name}")
-        except FileNotFoundError:  # a newer one came, and it was deleted
-            self._remove_step(step)
-            return
-        stores.write_bytes(f"{self.address}/{_marker(step)}", b"")
+            # With links in place of copies it takes no room, and no time in which it might go.
+            shutil.copytree(
+                self.folder.joinpath(_CHECKPOINTS, *step), links, copy_function=_link_or_copy
+            )
+        except (FileNotFoundError, shutil.Error):
+            return False
+        place = f"{self.address}/{_CHECKPOINTS}/{'/'.join(step)}"
+        self._begun.add(step)
+        sizes = {}
+        for file in sorted(path for path in links.rglob("*") if path.is_file()):
+            name = file.relative_to(links).as_posix()
+            stores.send(file, f"{place}/{name}")
+            sizes[name] = file.stat().st_size
+        self._check_mine()
+        stores.write_bytes(f"{place}/{_WHOLE}", json.dumps(sizes).encode())
+        self._begun.discard(step)
         self._steps.add(step)
+        shutil.rmtree(links, ignore_errors=True)
+        return True
 
     def _remove_step(self, step: Step) -> None:
         place = f"{self.address}/{_CHECKPOINTS}/{'/'.join(step)}"
         stores.remove(place, [_WHOLE, *stores.objects(place)])
         self._steps.discard(step)
+        self._begun.discard(step)
 
     def _whole_steps(self) -> Iterator[Step]:
-        """Checkpoints here; orbax gives them their names once they are whole."""
+        """Checkpoints here: orbax gives them their names when they are whole, and takes them away
+        at once.
+        """
         for folder in self.folder.glob(f"{_CHECKPOINTS}/*/*"):
             if folder.name.isdecimal():
                 yield folder.parent.name, folder.name
@@ -274,16 +336,13 @@ class Mirror:
                     name = file.relative_to(self.folder).as_posix()
                     yield name, (found.st_size, found.st_mtime_ns)
 
-
-def _step_of(name: str) -> Step | None:
-    parts = PurePosixPath(name).parts
-    if len(parts) < 4 or parts[0] != _CHECKPOINTS:
-        return None
-    return parts[1], parts[2]
-
-
-def _marker(step: Step) -> str:
-    return f"{_CHECKPOINTS}/{'/'.join(step)}/{_WHOLE}"
+    def _clear(self) -> None:
+        """Deletes the folder; at one moment it is there, at the next it is not."""
+        gone = f".gone-{self.folder.name}-"
+        if self.folder.exists():
+            self.folder.rename(self.folder.with_name(f"{gone}{uuid.uuid4().hex}"))
+        for former in self.folder.parent.glob(f"{gone}*"):
+            shutil.rmtree(former, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -302,21 +361,19 @@ def mirrored(address: str, cache: Path, stop: StopRequest) -> Iterator[Mirror]:
     name = hashlib.sha256(address.encode()).hexdigest()[:20]
     ask = processes.ask_to_stop if processes.count() > 1 else stop.ask
     mirror = Mirror(address, cache / "runs" / name, ask)
+    where = f"What this run has written is in {mirror.folder}; the same command, run again on this"
+    where += " machine, puts it there."
     try:
-        with stores.naming(mirror.folder, address):
-            processes.by_main("address", mirror.open)
-            if processes.is_main():
-                with _closing(mirror):
-                    yield mirror
-            else:
-                yield mirror
+        with stores.naming(mirror.folder, address), _closing(mirror):
+            yield mirror
     except UserError as error:
-        if not mirror.kept:
-            raise
-        raise UserError(
-            f"{error} What this run has written is in {mirror.folder}; the same command, run again"
-            " on this machine, puts it there."
-        ) from error.__cause__
+        if mirror.kept:
+            raise UserError(f"{error} {where}") from error.__cause__
+        raise
+    except BaseException:
+        if mirror.kept:
+            log.warning("%s could not be written to. %s", address, where)
+        raise
 
 
 @contextlib.contextmanager
@@ -333,3 +390,18 @@ def _closing(mirror: Mirror) -> Iterator[None]:
             mirror.close(flush=not isinstance(error, KeyboardInterrupt))
         raise
     mirror.close(flush=True)
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        raise
+    except OSError:  # a disk without links
+        shutil.copy2(source, target)
+
+
+def _step_of(name: str) -> Step | None:
+    """The checkpoint that an object belongs to."""
+    parts = name.split("/")
+    return (parts[1], parts[2]) if len(parts) > 3 and parts[0] == _CHECKPOINTS else None

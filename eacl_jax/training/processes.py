@@ -8,7 +8,6 @@ coordination service that `jax.distributed.initialize` started, which needs no d
 
 import collections
 import contextlib
-import itertools
 import json
 import os
 import signal
@@ -23,6 +22,7 @@ import numpy as np
 # JAX has no public name for the service's client; orbax takes it from here as well.
 from jax._src.distributed import global_state
 from jax.experimental import multihost_utils
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from eacl_jax.errors import UserError
 
@@ -50,7 +50,7 @@ class AbsentError(CommonError):
 
 _asked: collections.Counter[str] = collections.Counter()
 _scope = ""
-_points = itertools.count(1)
+_points = 0
 
 
 def count() -> int:
@@ -102,20 +102,21 @@ def agree(name: str, value: Any, seconds: float = PATIENCE) -> list[Any]:
 
 
 @contextlib.contextmanager
-def attempt(name: str) -> Iterator[None]:
+def attempt(name: str, but: type[Exception]) -> Iterator[None]:
     """What all processes do together, and may fail at singly: where one leaves the block with an
     exception, those that wait for its answers get an `AbsentError`, and what is asked later has
     nothing to do with what was asked within.
 
     Args:
       name: of the attempt, another each time.
+      but: an exception with which all leave alike.
     """
     global _scope
     before, _scope = _scope, f"{name}/"
     try:
         yield
-    except Exception:
-        if count() > 1:
+    except Exception as error:
+        if count() > 1 and not isinstance(error, but):
             publish(f"{_scope}{_FAILED}", names([index()]))
         raise
     finally:
@@ -167,7 +168,20 @@ def of_main(array: np.ndarray) -> np.ndarray:
     Args:
       array: of the same shape and type in all processes.
     """
-    return np.asarray(multihost_utils.broadcast_one_to_all(array))
+    devices = {device.process_index: device for device in reversed(jax.devices())}
+    mesh = Mesh([devices[number] for number in sorted(devices)], ("process",))
+    mine = array if is_main() else np.zeros_like(array)
+    rows = jax.make_array_from_single_device_arrays(
+        (count(), *array.shape),
+        NamedSharding(mesh, PartitionSpec("process")),
+        [jax.device_put(mine[None], devices[jax.process_index()])],
+    )
+    first = jax.jit(_first, out_shardings=NamedSharding(mesh, PartitionSpec()))(rows)
+    return np.asarray(first.addressable_data(0))
+
+
+def _first(rows: jax.Array) -> jax.Array:
+    return rows[0]
 
 
 def all_ready(name: str, do: Callable[[], T]) -> T:
@@ -251,9 +265,22 @@ def reached_stop(requested: bool) -> bool:
     Args:
       requested: whether this process was asked to stop; what counts where there is only one.
     """
+    global _points
     if count() == 1:
         return requested
-    return bool(multihost_utils.reached_preemption_sync_point(next(_points)))
+    _points += 1
+    return bool(multihost_utils.reached_preemption_sync_point(_points))
+
+
+def points() -> int:
+    """How often this process has asked whether to stop."""
+    return _points
+
+
+def go_on_from(point: int) -> None:
+    """Has the next question whether to stop be the one after this, in all processes alike."""
+    global _points
+    _points = point
 
 
 def publish(name: str, text: str, *, again: bool = False) -> bool:
@@ -294,6 +321,8 @@ def _get(key: str, deadline: float) -> str | None:
             if "DEADLINE_EXCEEDED" not in str(error):
                 raise
         if _scope and (who := _try(f"{_FOLDER}/{_scope}{_FAILED}")):
+            if (last := _try(key)) is not None:  # its answer may have come just before
+                return last
             raise AbsentError(f"{who} has failed.")
     # One who was asked for last, after others who were late, may well be here.
     return _try(key)

@@ -110,6 +110,8 @@ def _train(
 
         def enter() -> dict[str, Any] | None:
             """The results of a complete run; where there is none, the folder is locked."""
+            if context.mirror is not None:
+                context.mirror.open()
             run_folder.check(config, workdir, resume)
             if (results := _complete(config, context)) is None:
                 stack.enter_context(run_folder.locked(workdir))

@@ -165,7 +165,9 @@ class StageRun:
         self._folder = folder / stage.value
         # Stage two's mean nothing without stage one's, from which they began.
         self._anew = folder if stage is Stage.ONE else self._folder
-        self._checkpoints = Checkpoints(self._folder, anew=self._anew)
+        self._checkpoints = Checkpoints(
+            self._folder, anew=self._anew, aside=context.mirror is not None
+        )
         self._scores: dict[str, dict[str, Any]] | None = None
         self._best: dict[str, Any] = {"best_epoch": 0, "best_rank": None}
         self.resumed = False

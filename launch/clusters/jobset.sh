@@ -19,7 +19,7 @@ RESTARTS=${RESTARTS:-10} # after evictions and errors
 GRACE=${GRACE:-120}      # seconds between SIGTERM and SIGKILL
 [ $# -gt 0 ] || { echo "error: run what? such as: $0 train --config=..." >&2; exit 2; }
 case " $*" in
-  *" --workdir=gs://"* | *" --workdir=s3://"*) ;;
+  *" --workdir"[=\ ]gs://* | *" --workdir"[=\ ]s3://*) ;;
   *) : "${CLAIM:?not set: a volume claim that all pods can write to, such as CLAIM=runs}" ;;
 esac
 # shellcheck disable=SC2034 # both by their names, below

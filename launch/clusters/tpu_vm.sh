@@ -8,8 +8,8 @@
 #   launch/clusters/tpu_vm.sh stop            # all save at the same step; `run` again goes on
 #   launch/clusters/tpu_vm.sh delete
 #
-# For a folder in place of an address: export SHARE=10.0.0.2:/runs, an NFS export such as
-# Filestore's, before `install`; --workdir=/shared/meld.
+# For a folder in place of an address: export SHARE=10.0.0.2:/runs before all of it, an NFS export
+# such as Filestore's; --workdir=/shared/meld.
 set -euo pipefail
 
 : "${TPU:?not set: a name for the machines, such as TPU=eacl}"
@@ -63,8 +63,9 @@ case "${1:-}" in
     shift
     [ $# -gt 0 ] || { echo "error: run what? such as: $0 run train --config=..." >&2; exit 2; }
     case " $*" in
-      *" --workdir=gs://"* | *" --workdir=s3://"*) ;;
-      *" --workdir="*) : "${SHARE:?not set: an NFS export for runs, such as SHARE=10.0.0.2:/runs}" ;;
+      *" --workdir="$FOLDER* | *" --workdir "$FOLDER*)
+        : "${SHARE:?not set: an NFS export for runs, such as SHARE=10.0.0.2:/runs}"
+        ;;
     esac
     on all "cd eacl_jax && exec .venv/bin/eacl$(printf ' %q' "$@")"
     ;;

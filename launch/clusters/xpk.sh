@@ -22,7 +22,7 @@ RESTARTS=${RESTARTS:-10} # after preemptions and errors
 GRACE=${GRACE:-120}      # seconds between SIGTERM and SIGKILL
 [ $# -gt 0 ] || { echo "error: run what? such as: $0 train --config=..." >&2; exit 2; }
 case " $*" in
-  *" --workdir=gs://"* | *" --workdir=s3://"*) ;;
+  *" --workdir"[=\ ]gs://* | *" --workdir"[=\ ]s3://*) ;;
   *) : "${STORAGE:?not set: storage that all machines see, such as STORAGE=runs}" ;;
 esac
 

@@ -65,7 +65,7 @@ def check_same(in_folder):
         (in_folder / "metrics.jsonl").read_text()
     )
     # Only checkpoints that are kept are there, each whole.
-    steps = {name.removesuffix("/whole.txt") for name in there if name.endswith("/whole.txt")}
+    steps = {name.removesuffix("/whole.json") for name in there if name.endswith("/whole.json")}
     kept = in_folder.glob("checkpoints/*/[0-9]*")
     assert steps == {folder.relative_to(in_folder).as_posix() for folder in kept}
 
@@ -208,7 +208,7 @@ def test_the_command_goes_on_in_a_store_after_a_kill(s3, toy, tmp_path, number):
     output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "cwd": ROOT}
     process = subprocess.Popen([*command, f"--workdir={address}"], env=environment, **output)
     deadline = time.monotonic() + 300
-    while not any(name.endswith("/whole.txt") for name in stores.objects(address)):
+    while not any(name.endswith("/whole.json") for name in stores.objects(address)):
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -71,7 +71,7 @@ def test_who_waits_for_one_that_failed_is_told_and_what_comes_later_is_apart():
 import time
 for number in range(2):
     try:
-        with processes.attempt(f"attempt {{number}}"):
+        with processes.attempt(f"attempt {{number}}", KeyError):
             if index == 1 and number == 0:
                 raise ValueError("the disk is full")
             processes.barrier("door")
