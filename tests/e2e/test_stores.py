@@ -225,6 +225,6 @@ def test_the_command_goes_on_in_a_store_after_a_kill(s3, toy, tmp_path, number):
     assert stores.read_bytes(f"{address}/results.json") == (
         (tmp_path / "whole" / "results.json").read_bytes()
     )
-    predict = [sys.executable, "-m", "eacl_jax.cli.main", "evaluate", f"--run={address}"]
-    scored = subprocess.run(predict, env=environment, **output)
-    assert "the same as results.json" in scored.stdout
+    again = [sys.executable, "launch/evaluate.py", f"--run={address}"]
+    scored = subprocess.run(again, env=environment, **output)
+    assert "the same as results.json" in scored.stdout, scored.stdout
