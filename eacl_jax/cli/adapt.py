@@ -52,7 +52,8 @@ def adapt(
     annotation tools and the files of published corpora are read too.
     """
     words = annotated.parse_labels(labels)
-    path, new = local.here(input_file, "--input"), stores.address_of(output) or local.expand(output)
+    path = local.here(input_file, "--input", wanted=())
+    new = stores.address_of(output, "--output") or local.expand(output, "--output")
     whole.check_new(new, "--output")
     dialogues = annotated.read(
         path,

@@ -113,7 +113,7 @@ def evaluate(
         return
     assert input_file is not None
     words = annotated.parse_labels(labels)
-    path = local.here(input_file, "--input")
+    path = local.here(input_file, "--input", wanted=())
     named = stores.address_of(input_file) or str(input_file)
     report = local.expand(json_file, "--json") if json_file else None
     if report:

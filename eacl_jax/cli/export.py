@@ -42,7 +42,7 @@ def export(
     revision: Revision = "main",
 ) -> None:
     """Write a trained model for programs that know nothing of eacl_jax."""
-    new = stores.address_of(output) or local.expand(output)
+    new = stores.address_of(output, "--output") or local.expand(output, "--output")
     whole.check_new(new, "--output")
     from eacl_jax.cli import process
     from eacl_jax.export.pytorch import export_hf

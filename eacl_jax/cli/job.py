@@ -149,7 +149,7 @@ class Job:
                 found = os.stat(descriptor)
                 return found if stat.S_ISREG(found.st_mode) else None
             return None
-        path = local.here(self.input, "--input")
+        path = local.here(self.input, "--input", wanted=())
         try:
             found = path.stat()
             if stat.S_ISREG(found.st_mode):
@@ -168,7 +168,7 @@ class Job:
         if self.input == STREAM:
             yield sys.stdin.buffer, size
             return
-        path = local.here(self.input, "--input")
+        path = local.here(self.input, "--input", wanted=())
         try:
             file = path.open("rb", buffering=2**20)
         except OSError as error:

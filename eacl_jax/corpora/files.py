@@ -94,7 +94,7 @@ def find_file(path: str | Path, what: str = "") -> Path:
     Raises:
       UserError: it is not there, or is a folder.
     """
-    path = local.here(path, what)
+    path = local.here(path, what, wanted=())
     named = f"{what} {path}, which" if what else f"{path}"
     if path.is_dir():
         inside = sorted(

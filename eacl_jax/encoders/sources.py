@@ -65,6 +65,8 @@ def _of_store(path: str, weights: bool) -> list[str]:
     address = stores.address_of(path)
     if address and weights:
         names = list(stores.objects(address))
+        if "heads.safetensors" in names:
+            raise UserError(f"{address} is a model's folder; its encoder is in {address}/encoder.")
         wanted += find_format(names, address).patterns(names)
     return wanted
 

@@ -51,7 +51,8 @@ def here(given: str | Path, name: str = "", *, wanted: Collection[str] = ("*",))
     Args:
       given: a path, with `~` as the home folder, or an address such as `gs://bucket/model`.
       name: what it is for, as the user names it, for the message.
-      wanted: patterns of names below an address, of which a copy is to be had.
+      wanted: patterns of names below an address, of which a copy is to be had; none where it must
+        be a file.
 
     Raises:
       UserError: there is no such home folder; or there is nothing at the address, or it cannot be

@@ -184,8 +184,8 @@ def local_copy(address: str, cache: Path, *, wanted: Collection[str] = ("*",)) -
     Args:
       address: from `address_of`.
       cache: folder in which copies are kept.
-      wanted: patterns of names, as `fnmatch` has them; `*` stands for slashes too. An object itself
-        is always wanted.
+      wanted: patterns of names, as `fnmatch` has them; `*` stands for slashes too. None: it must
+        be an object itself.
 
     Returns:
       The file or folder.
@@ -206,9 +206,8 @@ def local_copy(address: str, cache: Path, *, wanted: Collection[str] = ("*",)) -
             if not these:
                 tops = sorted({name.partition("/")[0] for name in there})
                 more = ", ..." if len(tops) > 8 else ""
-                raise UserError(
-                    f"{address} holds {', '.join(tops[:8])}{more}: none of what is needed here."
-                )
+                needed = "none of what is needed here" if wanted else "name a file in it"
+                raise UserError(f"{address} holds {', '.join(tops[:8])}{more}: {needed}.")
             here = _versions(record)
             changed = [
                 name

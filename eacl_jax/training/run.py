@@ -92,7 +92,7 @@ def train(
         context = StageContext(folder, console, stop, profile, watch, mirror)
         return _train(config, context, resume, loaded, keep)
 
-    if (address := stores.address_of(workdir)) is None:
+    if (address := stores.address_of(workdir, "workdir")) is None:
         return run(local.expand(workdir, "workdir"))
     with mirrored(address, corpora.cache_folder(config.data), stop) as mirror:
         return run(mirror.folder, mirror)

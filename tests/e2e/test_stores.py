@@ -103,6 +103,7 @@ def test_stopped_and_gone_on_with_elsewhere_it_is_the_same_run(
     check_same(in_folder)
 
 
+@pytest.mark.slow
 def test_a_run_whose_address_another_takes_stops(config, monkeypatch):
     def take(stage, epoch, _):
         if (stage, epoch) == LAST:
@@ -117,6 +118,7 @@ def test_a_run_whose_address_another_takes_stops(config, monkeypatch):
     assert "results.json" in stores.objects(ADDRESS)
 
 
+@pytest.mark.slow
 def test_nothing_is_lost_where_the_store_fails(config, in_folder, tmp_path, monkeypatch):
     send, failing = stores.send, []
 

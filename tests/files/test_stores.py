@@ -160,8 +160,10 @@ def test_a_message_names_the_address(address, folder, tmp_path):
 def test_one_object_is_one_file(address, folder, tmp_path, monkeypatch):
     monkeypatch.setenv("EACL_JAX_CACHE", str(tmp_path / "cache"))
     stores.send(folder / "config.json", f"{address}/chats.json")
-    file = local.here(f"{address}/chats.json", "--input")
+    file = local.here(f"{address}/chats.json", "--input", wanted=())
     assert (file.name, file.read_text()) == ("chats.json", "{}")
+    with pytest.raises(UserError, match=rf"--input: {address} holds chats\.json: name a file"):
+        local.here(address, "--input", wanted=())
 
 
 def test_large_files_go_in_pieces(address, folder, monkeypatch):
