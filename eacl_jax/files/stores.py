@@ -98,16 +98,22 @@ def fetch(address: str, names: Iterable[str], folder: Path) -> None:
       UserError: they cannot be had, or written here.
     """
     names = list(names)
+    if not names:
+        return
     with _told(address, "read"):
+        from fsspec.callbacks import TqdmCallback
+
         system, root = _open(address)
         for name in names:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        if names:
-            # Lists on both sides: nothing in a name is taken for a pattern.
-            system.get(
-                [f"{root}/{name}" if name else root for name in names],
-                [str(folder / (name or address.rpartition("/")[2])) for name in names],
-            )
+        # A bar where a person looks on: None has tqdm ask whether that is a terminal.
+        bar = {"desc": address, "unit": " files", "leave": False, "disable": None}
+        # Lists on both sides: nothing in a name is taken for a pattern.
+        system.get(
+            [f"{root}/{name}" if name else root for name in names],
+            [str(folder / (name or address.rpartition("/")[2])) for name in names],
+            callback=TqdmCallback(tqdm_kwargs=bar),
+        )
 
 
 def read_bytes(address: str) -> bytes | None:

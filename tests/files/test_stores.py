@@ -138,7 +138,7 @@ def test_a_full_disk_is_not_the_stores_fault(address, folder, monkeypatch):
     stores.send_folder(folder, address)
     system, _ = stores._open(address)
 
-    def full(*_):
+    def full(*_, **__):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(type(system), "get", full)
