@@ -17,7 +17,7 @@ emotions that its labels come from.
 Fine and coarse runs of one corpus learn from the same dialogues, so that such a transfer meets
 other labels, but no other texts or speakers.
 
-Numbers are in docs/results.md once they are measured.
+Numbers of one seed are in docs/results.md.
 """
 
 from ml_collections import ConfigDict
