@@ -145,7 +145,7 @@ def test_too_little_disk(toy, tmp_path, monkeypatch):
     monkeypatch.setattr(
         shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9 - 1000, 1000)
     )
-    refused(toy, tmp_path, r"0\.00 GB are free on its disk")
+    refused(toy, tmp_path, r"0\.00 GB are free on the disk")
 
 
 @pytest.mark.parametrize(
