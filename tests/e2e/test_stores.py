@@ -33,14 +33,6 @@ def config(toy, tmp_path, monkeypatch):
     return make_config({**toy, "data.cache_dir": str(tmp_path / "cache")})
 
 
-@pytest.fixture(scope="module")
-def in_folder(toy, tmp_path_factory):
-    """The same run in a folder."""
-    workdir = tmp_path_factory.mktemp("in_folder") / "run"
-    run.train(make_config(toy), workdir, console=Console(quiet=True))
-    return workdir
-
-
 def train(config, **more):
     out = io.StringIO()
     run.train(config, ADDRESS, console=Console(file=out, width=200), **more)
@@ -52,45 +44,45 @@ def numbers(text):
     return [{k: v for k, v in row.items() if k != "examples_per_second"} for row in rows]
 
 
-def check_same(in_folder):
+def check_same(finished):
     there = stores.objects(ADDRESS)
-    here = {p.relative_to(in_folder).as_posix() for p in in_folder.rglob("*") if p.is_file()}
+    here = {p.relative_to(finished).as_posix() for p in finished.rglob("*") if p.is_file()}
     apart = ("checkpoints/", "tensorboard/")
     assert {n for n in there if n[0] != "." and not n.startswith(apart)} == {
         n for n in here if not n.startswith(apart)
     }
     read = {name: stores.read_bytes(f"{ADDRESS}/{name}") for name in there}
-    assert read["results.json"] == (in_folder / "results.json").read_bytes()
+    assert read["results.json"] == (finished / "results.json").read_bytes()
     assert numbers(read["metrics.jsonl"].decode()) == numbers(
-        (in_folder / "metrics.jsonl").read_text()
+        (finished / "metrics.jsonl").read_text()
     )
     # Only checkpoints that are kept are there, each whole.
     steps = {name.removesuffix("/whole.json") for name in there if name.endswith("/whole.json")}
-    kept = in_folder.glob("checkpoints/*/[0-9]*")
-    assert steps == {folder.relative_to(in_folder).as_posix() for folder in kept}
+    kept = finished.glob("checkpoints/*/[0-9]*")
+    assert steps == {folder.relative_to(finished).as_posix() for folder in kept}
 
 
-def test_a_run_at_an_address_is_the_run_in_a_folder(config, in_folder, tmp_path):
+def test_a_run_at_an_address_is_the_run_in_a_folder(config, finished, tmp_path):
     said = train(config)
     assert f"model    {ADDRESS}/model" in said
     assert str(tmp_path / "cache" / "runs") not in said
-    check_same(in_folder)
+    check_same(finished)
     assert list((tmp_path / "cache" / "runs").glob("[0-9a-f]*[0-9a-f]")) == []
     assert f"{ADDRESS} holds a complete run" in train(config)
     # Its model answers, from the run's address and from its own.
     chat = [("Ann", "We won!"), ("Ben", "Great.")]
     answers = [
         EmotionRecognizer.from_pretrained(path).predict([chat])
-        for path in (in_folder, ADDRESS, f"{ADDRESS}/model")
+        for path in (finished, ADDRESS, f"{ADDRESS}/model")
     ]
     assert answers[0] == answers[1] == answers[2]
-    assert evaluation.evaluate(ADDRESS, "test") == evaluation.evaluate(in_folder, "test")
+    assert evaluation.evaluate(ADDRESS, "test") == evaluation.evaluate(finished, "test")
     EmotionRecognizer.from_pretrained(ADDRESS).save_pretrained("memory://models/mine")
     assert EmotionRecognizer.from_pretrained("memory://models/mine").predict([chat]) == answers[0]
 
 
 def test_stopped_and_gone_on_with_elsewhere_it_is_the_same_run(
-    config, in_folder, tmp_path, monkeypatch
+    config, finished, tmp_path, monkeypatch
 ):
     stop = loop.StopRequest()
     with pytest.raises(loop.Interrupted):
@@ -100,7 +92,7 @@ def test_stopped_and_gone_on_with_elsewhere_it_is_the_same_run(
     monkeypatch.setenv("EACL_JAX_CACHE", str(tmp_path / "other"))
     stores.write_bytes(f"{ADDRESS}/checkpoints/stage_one/999/state/manifest.ocdbt", b"half")
     assert "going on from step" in train(config)
-    check_same(in_folder)
+    check_same(finished)
 
 
 @pytest.mark.slow
@@ -119,7 +111,7 @@ def test_a_run_whose_address_another_takes_stops(config, monkeypatch):
 
 
 @pytest.mark.slow
-def test_nothing_is_lost_where_the_store_fails(config, in_folder, tmp_path, monkeypatch):
+def test_nothing_is_lost_where_the_store_fails(config, finished, tmp_path, monkeypatch):
     send, failing = stores.send, []
 
     def fail(file, address):
@@ -136,7 +128,7 @@ def test_nothing_is_lost_where_the_store_fails(config, in_folder, tmp_path, monk
     failing.clear()
     monkeypatch.setattr(stores, "send", send)
     assert "holds a complete run" in train(config)
-    check_same(in_folder)
+    check_same(finished)
 
 
 def test_a_folder_of_something_else_is_left_alone(config):
