@@ -57,8 +57,7 @@ def address_of(given: str | Path, name: str = "") -> str | None:
     named = f"{name}: {given}" if name else f"{given}"
     if scheme not in PACKAGES:
         raise UserError(
-            f"{named} is an address of {scheme}; give a path, or an address of"
-            f" {' or '.join(f'{each}://' for each in ('gs', 's3'))}."
+            f"{named} is an address of {scheme}; give a path, or an address of gs:// or s3://."
         )
     if not rest or not found[2]:
         raise UserError(f"{named} names no bucket; write {scheme}://BUCKET/FOLDER.")
