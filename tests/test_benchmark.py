@@ -5,7 +5,6 @@ import dataclasses
 import json
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 from rich.console import Console
@@ -54,14 +53,6 @@ def settings(tmp_path_factory):
         peers=PEERS,
         encode_examples=20,
     )
-
-
-@pytest.fixture(autouse=True, scope="module")
-def compile_fast():
-    """Tiny models spend their time in the compiler."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture

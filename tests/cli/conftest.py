@@ -14,7 +14,6 @@ import pytest
 from eacl_jax.cli.job import Job
 from eacl_jax.cli.main import main
 from tests.stubs.bulk import Stub
-from tests.stubs.compiling import compile_fast as compile_fast
 from tests.stubs.toys import make_recognizer
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.stubs.compiling import compile_fast as compile_fast
 from tests.stubs.toys import make_recognizer
 
 ROOT = Path(__file__).resolve().parents[2]

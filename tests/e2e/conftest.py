@@ -1,23 +1,13 @@
 """Runs that the end-to-end tests share."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jax
 import pytest
 from rich.console import Console
 
 from eacl_jax.training import run, stage_one
 from tests.stubs.toys import make_config, make_corpus_files, make_encoder_folder
-
-
-@pytest.fixture(scope="session", autouse=True)
-def compile_fast() -> Iterator[None]:
-    """Tiny models spend their time in the compiler."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="session")

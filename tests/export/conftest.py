@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.stubs.compiling import compile_fast as compile_fast
 from tests.stubs.run import make_run
 
 

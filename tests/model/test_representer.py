@@ -46,14 +46,6 @@ def loaded(tmp_path_factory):
     )
 
 
-@pytest.fixture(autouse=True, scope="module")
-def compile_fast():
-    """Tiny models spend their time in the compiler."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 def network(loaded, readout, **options):
     """(graphdef, params) of a model without dropout."""
     model = Model(

@@ -10,7 +10,6 @@ from scipy.special import logsumexp, softmax
 
 from eacl_jax import Dialogue, EmotionRecognizer, Utterance
 from eacl_jax.errors import UserError
-from tests.stubs.compiling import compile_fast as compile_fast
 from tests.stubs.recognizers import (
     ANSWERINGS,
     CLASSIFIER,

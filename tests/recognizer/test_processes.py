@@ -21,7 +21,6 @@ SCRIPT = """
 import sys
 import jax
 address, process, folder = sys.argv[1], int(sys.argv[3]), sys.argv[4]
-jax.config.update("jax_disable_most_optimizations", True)
 jax.distributed.initialize(address, 2, process)
 assert (jax.device_count(), jax.local_device_count()) == (4, 2)
 import json

@@ -25,14 +25,6 @@ CHAT = (
 )
 
 
-@pytest.fixture(autouse=True, scope="module")
-def compile_fast():
-    """Tiny models spend their time in the compiler."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 @pytest.fixture(scope="module")
 def recognizer(tmp_path_factory):
     return make_recognizer(tmp_path_factory.mktemp("encoder"))

@@ -19,7 +19,6 @@ from eacl_jax.model.rarity import Rarity
 from eacl_jax.model.representer import Model
 from eacl_jax.training import stage_one
 from tests.data.test_batching import examples_of
-from tests.stubs.compiling import compile_fast as compile_fast
 from tests.stubs.hlo import collective_bytes
 from tests.stubs.toys import ENCODER
 
