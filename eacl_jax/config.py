@@ -76,6 +76,12 @@ class DataConfig:
     # `labels`, which then must be given; with `groups`, that of each group, in their order. Empty:
     # the labels (or groups) themselves.
     words: tuple[str, ...] = ()
+    # Whether an utterance has one label or may have several or none. Empty: as the files plainly
+    # have it; smalltalk, which has both, then has one.
+    task: Literal["", "single", "multi"] = ""
+    # Coarser labels by which answers are scored too: rows "LEVEL: GROUP=LABEL,LABEL,...", in each
+    # level every label once. Empty: the corpus' own, if it has any.
+    levels: tuple[str, ...] = ()
     # At most this many dialogues a split, 0 for all: for trying things out.
     max_dialogues: int = bounded(0, at_least=0)
 
@@ -184,6 +190,9 @@ class LossConfig:
     # In both stages' cross-entropies scores get + logit_adjustment * log share of the label in
     # training (arXiv 2007.07314).
     logit_adjustment: float = bounded(0.0, at_least=0)
+    # Learn from the share of the annotators that gave each label, where the corpus has their
+    # answers (`annotations`); elsewhere, and in scores, from the label or labels.
+    soft_targets: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -246,12 +255,17 @@ class BatchConfig:
 class EvaluationConfig:
     """What is measured and what chooses the epoch."""
 
-    # micro_f1: over all labels but `excluded_label` (DailyDialog's convention).
-    primary: Literal["weighted_f1", "macro_f1", "micro_f1"] = "weighted_f1"
+    # micro_f1: with one label an utterance over all labels but `excluded_label` (DailyDialog's
+    # convention). jaccard: with several.
+    primary: Literal["weighted_f1", "macro_f1", "micro_f1", "jaccard"] = "weighted_f1"
     excluded_label: str = ""
     # Answer by scores less a * log share of the label in training, a chosen on dev by `primary`
     # after each stage, without training (arXiv 2007.07314).
     logit_adjustment: bool = False
+    # With several labels an utterance: a label is answered from this probability on, chosen on dev.
+    # own: a threshold a label, for its F1, where dev has enough of it; common: one for all, for
+    # micro F1.
+    thresholds: Literal["own", "common"] = "own"
 
 
 @dataclasses.dataclass(frozen=True)

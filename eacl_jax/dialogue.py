@@ -2,11 +2,14 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from eacl_jax.errors import UserError
 
 SPLITS = ("train", "dev", "test")
+
+TaskName = Literal["single", "multi"]
+"""What an utterance may have: one label of several, or any number of them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,14 +19,29 @@ class Utterance:
     Attributes:
       speaker: who says it.
       text: what is said.
-      emotion: None where nobody annotated it: it is then context only.
+      emotion: its label, or the main one of several; None where nobody annotated it.
+      emotions: all its labels, in no order; empty where it has none of them, None where nobody
+        annotated it so.
+      annotations: the labels that each annotator gave it, an item an annotator; None where they are
+        not known.
       other: fields of the user's own, carried through to the answer; they decide nothing.
     """
 
     speaker: str
     text: str
     emotion: str | None = None
+    emotions: tuple[str, ...] | None = None
+    annotations: tuple[tuple[str, ...], ...] | None = None
     other: Mapping[str, Any] = dataclasses.field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def annotated(self) -> bool:
+        """Whether somebody annotated it: it is context only where nobody did."""
+        return self.emotion is not None or self.emotions is not None
+
+    def without_labels(self) -> "Utterance":
+        """The same, as nobody had annotated it."""
+        return dataclasses.replace(self, emotion=None, emotions=None, annotations=None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,16 +59,18 @@ class Dialogue:
     other: Mapping[str, Any] = dataclasses.field(default_factory=dict, compare=False, repr=False)
 
     def to_json(self) -> dict[str, Any]:
-        """`{"id", "utterances": [{"speaker", "text", "emotion"?}, ...]}` and the other fields."""
+        """`{"id", "utterances": [{"speaker", "text", "emotion"?, "emotions"?, "annotations"?},
+        ...]}` and the other fields.
+        """
+
+        def labels(u: Utterance) -> dict[str, Any]:
+            found = {"emotion": u.emotion, "emotions": u.emotions, "annotations": u.annotations}
+            return {name: value for name, value in found.items() if value is not None}
+
         return {
             "id": self.id,
             "utterances": [
-                {
-                    "speaker": u.speaker,
-                    "text": u.text,
-                    **({} if u.emotion is None else {"emotion": u.emotion}),
-                    **u.other,
-                }
+                {"speaker": u.speaker, "text": u.text, **labels(u), **u.other}
                 for u in self.utterances
             ],
             **self.other,
@@ -63,11 +83,22 @@ class Dialogue:
         """
         rest = dict(record)
         identity, utterances = rest.pop("id"), [dict(each) for each in rest.pop("utterances")]
-        read = tuple(
-            Utterance(u.pop("speaker"), u.pop("text"), u.pop("emotion", None), u)
-            for u in utterances
-        )
-        return cls(identity, read, rest)
+
+        def several(labels: Sequence[str] | None) -> tuple[str, ...] | None:
+            return None if labels is None else tuple(labels)
+
+        def utterance(u: dict[str, Any]) -> Utterance:
+            by_annotator = u.pop("annotations", None)
+            return Utterance(
+                u.pop("speaker"),
+                u.pop("text"),
+                u.pop("emotion", None),
+                several(u.pop("emotions", None)),
+                None if by_annotator is None else tuple(map(tuple, by_annotator)),
+                u,
+            )
+
+        return cls(identity, tuple(map(utterance, utterances)), rest)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,8 +137,20 @@ class Taxonomy:
 
 @dataclasses.dataclass(frozen=True)
 class Corpus:
-    """Dialogues by split (`train`, `dev`, `test`) with the taxonomy of their emotions."""
+    """Dialogues by split with the taxonomy of their emotions.
+
+    Attributes:
+      name: of the corpus.
+      taxonomy: its labels.
+      splits: the dialogues of `train`, `dev` and `test`. With one label an utterance, annotated
+        ones have an `emotion` and no `emotions`; with several, `emotions` and no `emotion`.
+      task: how many labels an utterance has.
+      levels: by name, coarser groupings of the labels, by which they are scored too: the group of
+        each label, in the order of the labels.
+    """
 
     name: str
     taxonomy: Taxonomy
     splits: Mapping[str, Sequence[Dialogue]]
+    task: TaskName = "single"
+    levels: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)

@@ -82,7 +82,8 @@ def read_utterance(given: Any, where: str = "the utterance") -> Utterance:
         )
     other = _other(fields, {"speaker", "text", "emotion", *ANSWERED}, where)
     return check_utterance(
-        Utterance(speaker.strip(), fields["text"], clean_label(emotion or "") or None, other), where
+        Utterance(speaker.strip(), fields["text"], clean_label(emotion or "") or None, other=other),
+        where,
     )
 
 

@@ -127,7 +127,11 @@ def _dialogue(
                 speaker,
                 text,
                 emotion,
-                {header[place]: cells[place] for place in others if cells[place] not in (None, "")},
+                other={
+                    header[place]: cells[place]
+                    for place in others
+                    if cells[place] not in (None, "")
+                },
             )
         )
     lines = tuple(line for line, _ in rows)
