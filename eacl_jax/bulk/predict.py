@@ -280,7 +280,8 @@ def _ahead(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
 def _added(totals: Totals, chunk: Chunk, answers: Sequence[Prediction], seconds: float) -> Totals:
     emotions = dict(totals.emotions)
     for answer in answers:
-        emotions[answer.emotion] = emotions.get(answer.emotion, 0) + 1
+        for emotion in answer.emotions or ("none",):
+            emotions[emotion] = emotions.get(emotion, 0) + 1
     return Totals(
         dialogues=totals.dialogues + sum(not item.more for item in chunk.items),
         utterances=totals.utterances + len(answers),

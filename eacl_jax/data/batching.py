@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import jax
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, Num
 
 from eacl_jax.data.prompts import Example
 
@@ -51,7 +51,8 @@ class Batch:
       segment_ids: int32 [R, L]; 0 is padding, examples count from 1 in each row. Attention never
         crosses segments.
       readout: int32 [N, 2], row and column of the token that stands for each example.
-      labels: int32 [N] anchor indices, 0 where there is none.
+      labels: int32 [N] anchor indices, 0 where there is none; or float32 [N, C], for each label 1
+        or the share of the annotators that gave it, where there may be several.
       weights: float32 [N], 1 for an example, 0 for padding.
     """
 
@@ -214,7 +215,12 @@ def plan(
 
 
 def collate(
-    examples: Sequence[Example], size: int, layout: Layout, *, rows: range | None = None
+    examples: Sequence[Example],
+    size: int,
+    layout: Layout,
+    *,
+    rows: range | None = None,
+    targets: Num[np.ndarray, "n ..."] | None = None,
 ) -> Batch:
     """Fills a batch of exactly `size` examples, the missing ones with weight 0.
 
@@ -224,10 +230,15 @@ def collate(
       layout: from `plan` of these examples' lengths.
       rows: those whose tokens are filled in; None: all. Others stay 0, in memory that is never
         touched. What there is one of an example is always whole.
+      targets: what `Batch.labels` holds of the examples; None: their own labels.
     """
     tokens, positions, segment_ids = (np.zeros(layout.shape, np.int32) for _ in range(3))
     readout = np.zeros((size, 2), np.int32)
-    labels, weights = np.zeros(size, np.int32), np.zeros(size, np.float32)
+    weights = np.zeros(size, np.float32)
+    if targets is None:
+        targets = np.array([max(example.label, 0) for example in examples], np.int32)
+    labels = np.zeros((size, *targets.shape[1:]), targets.dtype)
+    labels[: len(examples)] = targets
     for row, members in enumerate(layout.rows):
         column, filled = 0, rows is None or row in rows
         for segment, index in enumerate(members, start=1):
@@ -238,7 +249,6 @@ def collate(
                 positions[row, span] = np.arange(len(example.tokens))
                 segment_ids[row, span] = segment
             readout[index] = row, column + example.readout
-            labels[index] = max(example.label, 0)
             weights[index] = 1.0
             column = span.stop
     return Batch(tokens, positions, segment_ids, readout, labels, weights)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Num
 
 from eacl_jax.config import BatchConfig
 from eacl_jax.data.batching import (
@@ -85,6 +85,7 @@ def batch_maker(
     max_tokens: int,
     row_multiple: int,
     own_rows: Callable[[int], range] | None = None,
+    targets: Num[np.ndarray, "N ..."] | None = None,
 ) -> Callable[[Int[np.ndarray, " n"]], tuple[Batch, Int[np.ndarray, " n"]]]:
     """`make` for `training_batches`: indices -> (Batch of `size` examples, the indices).
 
@@ -95,6 +96,7 @@ def batch_maker(
       max_tokens: longest example.
       row_multiple: numbers of rows are multiples of this.
       own_rows: of so many rows, those that this process needs, see `collate`; None: all.
+      targets: of all examples, see `collate`; None: their own labels.
     """
 
     shapes = None
@@ -113,7 +115,8 @@ def batch_maker(
             shapes=shapes,
         )
         rows = None if own_rows is None else own_rows(layout.shape[0])
-        return collate(chosen, size, layout, rows=rows), indices
+        of_chosen = None if targets is None else targets[indices]
+        return collate(chosen, size, layout, rows=rows, targets=of_chosen), indices
 
     return make
 

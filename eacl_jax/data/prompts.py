@@ -39,7 +39,7 @@ class Example:
       tokens: int32 [T] ids.
       readout: column of the token whose hidden state stands for the utterance; any of its columns
         where the mean does.
-      label: anchor index, or `NO_LABEL`.
+      label: anchor index, or `NO_LABEL`; also where there may be several.
       dialogue: id of its dialogue.
       utterance: its index there.
       truncated: the text is longer than the prompt has room for: this is its end, unless there are
@@ -169,7 +169,7 @@ class PromptBuilder:
             (dialogue, index)
             for dialogue in dialogues
             for index, turn in enumerate(dialogue.utterances)
-            if (targets == "annotated" and turn.emotion is not None)
+            if (targets == "annotated" and turn.annotated)
             or targets == "all"
             or (targets == "last" and index == len(dialogue.utterances) - 1)
         ]
@@ -200,9 +200,10 @@ class PromptBuilder:
         on_long: OnLong,
     ) -> Example:
         turn, where = dialogue.utterances[index], f"dialogue {dialogue.id!r:.60} utterance {index}"
-        if turn.emotion is not None and turn.emotion not in taxonomy.labels:
+        labels = (*(() if turn.emotion is None else (turn.emotion,)), *(turn.emotions or ()))
+        if strange := [label for label in labels if label not in taxonomy.labels]:
             raise UserError(
-                f"{where} has emotion {turn.emotion!r:.60}, which is not among the labels"
+                f"{where} has emotion {strange[0]!r:.60}, which is not among the labels"
                 f" {list(taxonomy.labels)}."
             )
         room = self._config.max_tokens - len(self.start) - len(self.tail)

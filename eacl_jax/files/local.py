@@ -235,7 +235,9 @@ def disk_problem(error: BaseException | None, place: Path) -> str:
       "FILE: REASON; what to do", without a full stop; empty where the error is about something
       else.
     """
-    while error is not None:
+    seen: set[int] = set()  # a library may have hung errors behind each other in a ring
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
         number = (
             error.errno
             if isinstance(error, OSError) and not isinstance(error, ConnectionError)

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float
 
 from eacl_jax.config import AnchorConfig
 from eacl_jax.data.batching import Batch
@@ -23,7 +23,7 @@ class Beginning:
       labels: the label words, from `label_batch`.
       encode: label words as a batch -> encodings [W, d], by the pretrained encoder.
       readouts: gives the pretrained encoder's readouts [N, d] of the training utterances.
-      gold: their labels, [N] in 0..C-1.
+      members: bool [N, C], which labels they have.
       names: of the labels, for messages.
       width: of the mapped representations, m.
       seed: of the run.
@@ -32,7 +32,7 @@ class Beginning:
     labels: Batch
     encode: Callable[[Batch], Any]
     readouts: Callable[[], Float[np.ndarray, "N d"]]
-    gold: Int[np.ndarray, " N"]
+    members: Bool[np.ndarray, "N C"]
     names: tuple[str, ...]
     width: int
     seed: int
@@ -232,7 +232,7 @@ def clusters(beginning: Beginning, count: int) -> Float[np.ndarray, "A d"]:
 
 
 def _by_label(beginning: Beginning, least: int) -> list[Float[np.ndarray, "n d"]]:
-    counts = np.bincount(beginning.gold, minlength=len(beginning.names))
+    counts = beginning.members.sum(axis=0)
     if few := [
         f"{name!r} ({count})"
         for name, count in zip(beginning.names, counts, strict=True)
@@ -244,7 +244,7 @@ def _by_label(beginning: Beginning, least: int) -> list[Float[np.ndarray, "n d"]
             + (", or fewer anchors.clusters." if least > 1 else ".")
         )
     readouts = beginning.readouts()
-    return [readouts[beginning.gold == label] for label in range(len(beginning.names))]
+    return [readouts[of_label] for of_label in beginning.members.T]
 
 
 def source_of(config: AnchorConfig, classes: int) -> AnchorSource:

@@ -2,7 +2,7 @@
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.special import log_softmax, softmax
+from scipy.special import expit, log_softmax, softmax
 
 BINS = 15
 # Nats. Chosen on smalltalk 1's dev split: temperatures fitted to 1 to 200 of its utterances, from
@@ -16,6 +16,13 @@ _LIMIT = 10.0
 def probabilities(scores: Float[np.ndarray, "N C"], temperature: float) -> Float[np.ndarray, "N C"]:
     """`softmax(scores / temperature)`, rows sum to 1."""
     return softmax(scores / temperature, axis=1)
+
+
+def label_probabilities(
+    scores: Float[np.ndarray, "N C"], temperature: float
+) -> Float[np.ndarray, "N C"]:
+    """`sigmoid(scores / temperature)`, for labels of which an utterance may have several."""
+    return expit(scores / temperature)
 
 
 def fit_temperature(

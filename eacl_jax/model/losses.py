@@ -235,11 +235,11 @@ def _sum_of_rows(
     s = scores(own.vectors, everyone.vectors, temperature=temperature)
     balanced = everyone.members is not None
     if everyone.members is not None:
-        log_all = _masked_logsumexp(s - jnp.log(jnp.maximum(everyone.members, 1))[None, :], others)
+        log_all = masked_logsumexp(s - jnp.log(jnp.maximum(everyone.members, 1))[None, :], others)
     else:
-        log_all = _masked_logsumexp(s, others)
+        log_all = masked_logsumexp(s, others)
     if form == "in":
-        log_share = _masked_logsumexp(s, positive) - log_all - jnp.log(jnp.maximum(positives, 1))
+        log_share = masked_logsumexp(s, positive) - log_all - jnp.log(jnp.maximum(positives, 1))
         share = jnp.where(positives > 0, jnp.exp(jnp.where(positives > 0, log_share, 0.0)), 0.0)
         loss = -jnp.log(share + LOG_FLOOR)
         counted = own.valid & (balanced | (loss > 0)) & ((positives > 0) | constant_for_no_positive)
@@ -251,7 +251,7 @@ def _sum_of_rows(
     return jnp.sum(jnp.where(counted, loss, 0.0)), jnp.sum(counted)
 
 
-def _masked_logsumexp(s: Float[Array, "K K"], mask: Array) -> Float[Array, " K"]:
+def masked_logsumexp(s: Float[Array, "K K"], mask: Array) -> Float[Array, " K"]:
     """Row-wise log-sum-exp over the entries in the mask; 0, with zero gradient, for an empty
     row.
     """

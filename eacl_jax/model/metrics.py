@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Float, Int
 
 
 def confusion_matrix(
@@ -58,6 +58,64 @@ def summarize(
         both = gold[kept].sum() + predicted[kept].sum()
         result["micro_f1"] = 100 * float(2 * correct[kept].sum() / max(both, 1))
     return result
+
+
+def summarize_several(
+    gold: Bool[np.ndarray, "N C"],
+    answers: Bool[np.ndarray, "N C"],
+    labels: Sequence[str],
+    scores: Float[np.ndarray, "N C"] | None = None,
+) -> dict[str, Any]:
+    """Scores in percent where utterances may have several labels, or none.
+
+    F1 of a label, and their weighted and macro average, are as of `summarize`.
+
+    Args:
+      gold: which labels the utterances have.
+      answers: which ones were answered.
+      labels: the C names.
+      scores: by which the labels of an utterance are ranked.
+
+    Returns:
+      `weighted_f1`; `accuracy`: how many have exactly their labels answered; `macro_f1`;
+      `per_class_f1` (by label); `micro_f1`: F1 of all pairs of utterance and label; `jaccard`: mean
+      over the utterances of the labels that are annotated and answered among those that are either,
+      1 where there are none of either; with scores `ranking_precision`, the label ranking average
+      precision of the utterances that have a label.
+    """
+    correct = (gold & answers).sum(axis=0).astype(np.float64)
+    annotated, answered = gold.sum(axis=0), answers.sum(axis=0)
+    f1 = 2 * correct / np.maximum(annotated + answered, 1)
+    present = (annotated + answered) > 0
+    common, either = (gold & answers).sum(axis=1), (gold | answers).sum(axis=1)
+    result: dict[str, Any] = {
+        "weighted_f1": 100 * float(np.sum(f1 * annotated)) / max(int(annotated.sum()), 1),
+        "accuracy": 100 * float(np.mean(common == either)) if len(gold) else 0.0,
+        "macro_f1": 100 * float(f1[present].mean()) if present.any() else 0.0,
+        "per_class_f1": {
+            label: 100 * float(value) for label, value in zip(labels, f1, strict=True)
+        },
+        "micro_f1": 200 * float(correct.sum()) / max(int((annotated + answered).sum()), 1),
+        "jaccard": 100 * float(np.where(either, common / np.maximum(either, 1), 1).mean())
+        if len(gold)
+        else 0.0,
+    }
+    if scores is not None and (some := gold.any(axis=1)).any():
+        # Takes its time, and predicting does without.
+        from sklearn.metrics import label_ranking_average_precision_score
+
+        precision = label_ranking_average_precision_score(gold[some], scores[some])
+        result["ranking_precision"] = 100 * float(precision)
+    return result
+
+
+def co_occurrence(
+    gold: Bool[np.ndarray, "N C"], answers: Bool[np.ndarray, "N C"]
+) -> Int[np.ndarray, "C C"]:
+    """[C, C] counts of the utterances that have the row's label and were answered the column's. An
+    utterance counts in as many cells as it has pairs of these.
+    """
+    return gold.astype(np.int64).T @ answers.astype(np.int64)
 
 
 def title(name: str) -> str:

@@ -13,6 +13,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 from scipy.special import logsumexp
 
+from eacl_jax.model.calibration import probabilities
+
 
 def unit_vectors(x: Float[Array, "... D"]) -> Float[Array, "... D"]:
     """Unit vectors. A zero vector stays zero and has a zero gradient, where x / |x| would give
@@ -151,8 +153,14 @@ class Answering:
         found = scores_of_cosines(cosines, temperature=self.temperature)
         return found + np.asarray(self.offsets) if self.offsets else found
 
-    def decide(self, cosines: Float[np.ndarray, "N C"]) -> Int[np.ndarray, " N"]:
-        """The answers, from `cosines`; see `decide`."""
+    def probabilities(
+        self, scores: Float[np.ndarray, "N C"], temperature: float
+    ) -> Float[np.ndarray, "N C"]:
+        """Of the labels, from their scores, calibrated by a temperature; rows sum to 1."""
+        return probabilities(scores, temperature)
+
+    def decide(self, cosines: Float[np.ndarray, "N C"]) -> Any:
+        """The answers [N], from `cosines`; see `decide`."""
         return decide(self.ranked(cosines))
 
     def ranked(self, cosines: Float[np.ndarray, "N C"]) -> Float[np.ndarray, "N C"]:

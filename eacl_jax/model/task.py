@@ -1,34 +1,67 @@
-"""What a label is: the targets of examples, the decision, its measures and its calibration."""
+"""What a label is: the targets of utterances, the decision, its measures and its calibration."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
-from eacl_jax.data.prompts import Example
-from eacl_jax.model import calibration, metrics, scores
+from eacl_jax.dialogue import Corpus, Dialogue, TaskName, Utterance
+from eacl_jax.errors import UserError
+from eacl_jax.model import calibration, decisions, metrics
+from eacl_jax.model.decisions import Affine, SeveralAnswering
+from eacl_jax.model.scores import Answering
+
+Levels = Mapping[str, tuple[str, ...]]
+"""By name of a coarser taxonomy, the group of each label, in their order."""
 
 
 class Task(Protocol):
-    """One kind of labels. N examples, C labels; targets and answers are arrays whose first axis is
-    N.
+    """One kind of labels. N utterances, C labels; targets and answers are arrays whose first axis
+    is N.
     """
 
-    def targets(self, examples: Sequence[Example]) -> np.ndarray:
-        """What the examples are annotated with."""
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """In anchor order."""
 
-    def decide(self, cosines: Float[np.ndarray, "N C"]) -> np.ndarray:
-        """The answers, from the cosines with the anchors."""
+    @property
+    def several(self) -> bool:
+        """Whether an utterance may have several labels."""
 
-    def most_frequent(self, targets: np.ndarray) -> int:
-        """The label that most targets have, of equal ones the first: what the simplest baseline
-        answers.
+    def targets(self, dialogues: Sequence[Dialogue]) -> np.ndarray:
+        """What the annotated utterances are annotated with, in their order."""
+
+    def members(self, targets: np.ndarray) -> Bool[np.ndarray, "N C"]:
+        """Which labels the targets have."""
+
+    def constant(self, label: int, count: int) -> np.ndarray:
+        """So many answers of this label alone."""
+
+    def fit(
+        self,
+        answering: Answering,
+        cosines: Float[np.ndarray, "N C"],
+        targets: np.ndarray,
+        near: Affine | None = None,
+    ) -> Answering:
+        """How to answer, as suits annotated utterances that did not choose the model's weights.
+
+        Args:
+          answering: of the model.
+          cosines: from it.
+          targets: of the utterances.
+          near: what scale and biases are held near to, where there are any.
         """
 
-    def measure(self, targets: np.ndarray, answers: np.ndarray) -> dict[str, Any]:
-        """How good the answers are, in percent."""
+    def measure(
+        self,
+        targets: np.ndarray,
+        answers: np.ndarray,
+        scores: Float[np.ndarray, "N C"] | None = None,
+    ) -> dict[str, Any]:
+        """How good the answers are, in percent; what goes by scores only where they are given."""
 
     def fit_temperature(self, scores: Float[np.ndarray, "N C"], targets: np.ndarray) -> float:
         """What scores are divided by before they become probabilities."""
@@ -46,29 +79,55 @@ class SingleLabel:
     Attributes:
       labels: in anchor order.
       excluded: the label that `micro_f1` leaves out; empty: no `micro_f1`.
+      levels: by which answers are scored too.
     """
 
     labels: tuple[str, ...]
     excluded: str = ""
+    levels: Levels = dataclasses.field(default_factory=dict)
+    several: bool = dataclasses.field(default=False, init=False)
 
-    def targets(self, examples: Sequence[Example]) -> Int[np.ndarray, " N"]:
+    def targets(self, dialogues: Sequence[Dialogue]) -> Int[np.ndarray, " N"]:
         """See `Task`."""
-        return np.array([example.label for example in examples], np.int64)
+        index = {label: number for number, label in enumerate(self.labels)}
+        found = [index[u.emotion] for u in annotated(dialogues) if u.emotion is not None]
+        return np.array(found, np.int64)
 
-    def decide(self, cosines: Float[np.ndarray, "N C"]) -> Int[np.ndarray, " N"]:
-        """The nearest anchor."""
-        return scores.decide(cosines)
-
-    def most_frequent(self, targets: Int[np.ndarray, " N"]) -> int:
+    def members(self, targets: Int[np.ndarray, " N"]) -> Bool[np.ndarray, "N C"]:
         """See `Task`."""
-        return int(np.bincount(targets, minlength=len(self.labels)).argmax())
+        return targets[:, None] == np.arange(len(self.labels))
+
+    def constant(self, label: int, count: int) -> Int[np.ndarray, " N"]:
+        """See `Task`."""
+        return np.full(count, label, np.int64)
+
+    def fit(
+        self,
+        answering: Answering,
+        cosines: Float[np.ndarray, "N C"],
+        targets: np.ndarray,
+        near: Affine | None = None,
+    ) -> Answering:
+        """The nearest anchor answers: there is nothing to fit."""
+        return answering
 
     def measure(
-        self, targets: Int[np.ndarray, " N"], answers: Int[np.ndarray, " N"]
+        self,
+        targets: Int[np.ndarray, " N"],
+        answers: Int[np.ndarray, " N"],
+        scores: Float[np.ndarray, "N C"] | None = None,
     ) -> dict[str, Any]:
         """Weighted F1 and others; see `metrics.summarize`."""
         confusion = metrics.confusion_matrix(targets, answers, len(self.labels))
-        return metrics.summarize(confusion, self.labels, self.excluded)
+        found = metrics.summarize(confusion, self.labels, self.excluded)
+        if self.levels:
+            found["levels"] = {}
+            for level, groups in self.levels.items():
+                names = tuple(dict.fromkeys(groups))
+                of = np.array([names.index(group) for group in groups])
+                confusion = metrics.confusion_matrix(of[targets], of[answers], len(names))
+                found["levels"][level] = _plain(metrics.summarize(confusion, names))
+        return found
 
     def fit_temperature(
         self, scores: Float[np.ndarray, "N C"], targets: Int[np.ndarray, " N"]
@@ -83,3 +142,157 @@ class SingleLabel:
         return calibration.expected_calibration_error(
             calibration.probabilities(scores, temperature), targets
         )
+
+
+@dataclasses.dataclass(frozen=True)
+class SeveralLabels:
+    """Each utterance has any number of C labels: targets and answers are booleans [N, C].
+
+    Attributes:
+      labels: in anchor order.
+      levels: by which answers are scored too.
+      common: whether all labels have one threshold.
+    """
+
+    labels: tuple[str, ...]
+    levels: Levels = dataclasses.field(default_factory=dict)
+    common: bool = False
+    several: bool = dataclasses.field(default=True, init=False)
+
+    def targets(self, dialogues: Sequence[Dialogue]) -> Bool[np.ndarray, "N C"]:
+        """See `Task`."""
+        index = {label: number for number, label in enumerate(self.labels)}
+        each = annotated(dialogues)
+        found = np.zeros((len(each), len(self.labels)), bool)
+        for row, utterance in zip(found, each, strict=True):
+            row[[index[label] for label in utterance.emotions or ()]] = True
+        return found
+
+    def members(self, targets: Bool[np.ndarray, "N C"]) -> Bool[np.ndarray, "N C"]:
+        """See `Task`."""
+        return targets
+
+    def constant(self, label: int, count: int) -> Bool[np.ndarray, "N C"]:
+        """See `Task`."""
+        return np.arange(len(self.labels)) == np.full((count, 1), label)
+
+    def fit(
+        self,
+        answering: Answering,
+        cosines: Float[np.ndarray, "N C"],
+        targets: Bool[np.ndarray, "N C"],
+        near: Affine | None = None,
+    ) -> SeveralAnswering:
+        """With scale, biases and thresholds; see `decisions.fit`."""
+        assert isinstance(answering, SeveralAnswering)
+        found = decisions.fit(
+            answering.plain_scores(cosines), targets, near=near, common=self.common
+        )
+        return dataclasses.replace(answering, decisions=found)
+
+    def measure(
+        self,
+        targets: Bool[np.ndarray, "N C"],
+        answers: Bool[np.ndarray, "N C"],
+        scores: Float[np.ndarray, "N C"] | None = None,
+    ) -> dict[str, Any]:
+        """Weighted F1 and others; see `metrics.summarize_several`. In a level an utterance has the
+        groups of its labels.
+        """
+        found = metrics.summarize_several(targets, answers, self.labels, scores)
+        if self.levels:
+            found["levels"] = {}
+            for level, groups in self.levels.items():
+                names = tuple(dict.fromkeys(groups))
+                of = np.array([[group == name for name in names] for group in groups])
+                grouped = metrics.summarize_several(targets @ of, answers @ of, names)
+                found["levels"][level] = _plain(grouped)
+        return found
+
+    def fit_temperature(
+        self, scores: Float[np.ndarray, "N C"], targets: Bool[np.ndarray, "N C"]
+    ) -> float:
+        """1: `fit` has calibrated them."""
+        return 1.0
+
+    def calibration_error(
+        self, scores: Float[np.ndarray, "N C"], targets: Bool[np.ndarray, "N C"], temperature: float
+    ) -> float:
+        """Of each label's probabilities, their mean."""
+        probability = calibration.label_probabilities(scores, temperature)
+        return decisions.calibration_error(probability, targets)
+
+
+def task_of(corpus: Corpus, *, excluded: str = "", common: bool = False) -> Task:
+    """The kind of labels that a corpus has; arguments as of the tasks."""
+    labels, levels = corpus.taxonomy.labels, corpus.levels
+    if corpus.task == "multi":
+        return SeveralLabels(labels, levels, common)
+    return SingleLabel(labels, excluded, levels)
+
+
+def annotated(dialogues: Sequence[Dialogue]) -> list[Utterance]:
+    """The annotated utterances, in their order: what prompts are made of."""
+    return [u for dialogue in dialogues for u in dialogue.utterances if u.annotated]
+
+
+def as_task(dialogues: Sequence[Dialogue], task: TaskName) -> list[Dialogue]:
+    """The dialogues with what a task reads of each utterance: `emotion`, or `emotions`, which is
+    the emotion alone where only that is given.
+
+    Raises:
+      UserError: an utterance has several labels or none of them, and the task has one.
+    """
+
+    def read(utterance: Utterance, where: str) -> Utterance:
+        emotion, emotions = utterance.emotion, utterance.emotions
+        if task == "multi":
+            if emotions is None and emotion is not None:
+                emotions = (emotion,)
+            return dataclasses.replace(utterance, emotion=None, emotions=emotions)
+        if emotion is None and emotions is not None:
+            if len(emotions) != 1:
+                raise UserError(
+                    f"{where} has {len(emotions)} labels, {list(emotions)!r:.80}; one utterance has"
+                    " one here: decide, or give the main one as 'emotion'."
+                )
+            emotion = emotions[0]
+        return dataclasses.replace(utterance, emotion=emotion, emotions=None)
+
+    return [
+        dataclasses.replace(
+            d,
+            utterances=tuple(
+                read(u, f"dialogue {d.id!r:.60} utterance {number}")
+                for number, u in enumerate(d.utterances)
+            ),
+        )
+        for d in dialogues
+    ]
+
+
+def shares(task: Task, dialogues: Sequence[Dialogue]) -> Float[np.ndarray, "N C"]:
+    """Share of the annotators that gave each label to the annotated utterances, float32; where they
+    are not known, 1 for the label or labels that stand.
+
+    With one label an utterance, an annotator's voice is divided among those that they gave, and
+    rows sum to 1.
+    """
+    index = {label: number for number, label in enumerate(task.labels)}
+    found = task.members(task.targets(dialogues)).astype(np.float32)
+    for row, utterance in zip(found, annotated(dialogues), strict=True):
+        voices = utterance.annotations or ()
+        if not task.several:
+            voices = tuple(voice for voice in voices if voice)
+        if voices:
+            row[:] = 0
+            for voice in voices:
+                weight = 1 / len(voices) / (1 if task.several else len(voice))
+                for label in voice:
+                    row[index[label]] += weight
+    return found
+
+
+def _plain(found: dict[str, Any]) -> dict[str, float]:
+    """A level's scores without those by label."""
+    return {name: value for name, value in found.items() if isinstance(value, float)}

@@ -64,7 +64,7 @@ class Facts:
         cls,
         config: Config,
         corpus: Corpus,
-        gold: Mapping[str, Int[np.ndarray, " N"]],
+        counts: Mapping[str, Int[np.ndarray, " C"]],
         results: Results,
     ) -> Self:
         """The facts of a run.
@@ -72,13 +72,10 @@ class Facts:
         Args:
           config: of the run.
           corpus: which it learned from.
-          gold: label indices of the annotated utterances, by split.
+          counts: utterances with each label, by split.
           results: of it.
         """
         taxonomy = corpus.taxonomy
-        counts = {
-            split: np.bincount(labels, minlength=len(taxonomy)) for split, labels in gold.items()
-        }
         groups = config.to_dict()
         recipe = {
             f"{group}.{name}": value for group in _RECIPE for name, value in groups[group].items()

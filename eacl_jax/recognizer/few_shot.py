@@ -10,16 +10,18 @@ all; with it they lose nothing (BUILD_NOTES.md).
 import dataclasses
 import functools
 from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from eacl_jax.data.batching import round_up
-from eacl_jax.model import losses
+from eacl_jax.model import decisions, losses, losses_multi, metrics
 from eacl_jax.model.calibration import expected_calibration_error, fit_temperature, probabilities
+from eacl_jax.model.decisions import Affine, Decisions, SeveralAnswering
 from eacl_jax.model.scores import Answering, label_scores
 
 # Chosen on EmoryNLP's dev split with recognizers trained on MELD. An anchor turned by 60 degrees
@@ -30,6 +32,9 @@ STEPS = 300
 RATE = 1e-2
 FOLDS = 5
 _EXAMPLES_STEP = 256
+
+Targets: TypeAlias = Int[np.ndarray, " N"] | Bool[np.ndarray, "N C"]
+"""The label of each example, in 0..C-1; or which labels it has."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,12 +87,14 @@ class Adaptation:
 
 def adapt_anchors(
     reps: Float[np.ndarray, "N m"],
-    labels: Int[np.ndarray, " N"],
+    labels: Targets,
     anchors: Float[np.ndarray, "A m"],
     *,
     temperature: float,
     anchors_per_label: int = 1,
     weights: Float[np.ndarray, " N"] | None = None,
+    affine: Affine | None = None,
+    classifies: bool = False,
 ) -> Float[np.ndarray, "A m"]:
     """The anchors that minimize `CE + PULL / n * sum_a (1 - cos(e_a, start_a))` over n examples;
     unit vectors.
@@ -96,54 +103,73 @@ def adapt_anchors(
 
     Args:
       reps: representations.
-      labels: in 0..C-1.
+      labels: in 0..C-1; or, [N, C], which labels there are, where there may be several.
       anchors: where to begin, [C k, m], a label's side by side.
       temperature: of the scores.
       anchors_per_label: k.
       weights: 0 for examples to leave out; None: all count.
+      affine: scale and biases of several labels' probabilities, which stay as they are; CE is then
+        binary.
+      classifies: see `losses_multi.label_logits`.
     """
     weights = (
         np.ones(len(labels), np.float32) if weights is None else np.asarray(weights, np.float32)
     )
     start = anchors / np.maximum(np.linalg.norm(anchors, axis=1, keepdims=True), 1e-12)
-    counts = np.bincount(labels[weights > 0], minlength=len(anchors) // anchors_per_label)
+    counts = _counts(labels[weights > 0], len(anchors) // anchors_per_label)
     present = np.repeat(counts > 0, anchors_per_label)
     if not present.any():
         return start
     missing = round_up(len(labels), _EXAMPLES_STEP) - len(labels)  # so that few sizes are compiled
     padded = [
         np.pad(array, [(0, missing)] + [(0, 0)] * (array.ndim - 1))
-        for array in (reps, labels.astype(np.int32), weights)
+        for array in (reps, labels.astype(np.int32 if affine is None else np.float32), weights)
     ]
     return np.asarray(
         _minimize(
             start.astype(np.float32),
             present[:, None],
             *padded,
+            affine,
             temperature=temperature,
             anchors_per_label=anchors_per_label,
+            classifies=classifies,
         )
     )
 
 
-@functools.partial(jax.jit, static_argnames=("temperature", "anchors_per_label"))
+def _counts(labels: Targets, classes: int) -> Int[np.ndarray, " C"]:
+    """Examples of each label."""
+    return np.bincount(labels, minlength=classes) if labels.ndim == 1 else labels.sum(axis=0)
+
+
+@functools.partial(jax.jit, static_argnames=("temperature", "anchors_per_label", "classifies"))
 def _minimize(
     start: Float[Array, "A m"],
     present: Array,
     reps: Float[Array, "N m"],
-    labels: Int[Array, " N"],
+    labels: Array,
     weights: Float[Array, " N"],
+    affine: Affine | None,
     *,
     temperature: float,
     anchors_per_label: int,
+    classifies: bool,
 ) -> Float[Array, "A m"]:
     def loss(anchors: Array) -> Array:
         unit = anchors / jnp.linalg.norm(anchors, axis=1, keepdims=True)
         away = jnp.sum(1.0 - jnp.sum(unit * start, axis=1))
-        scores = label_scores(
-            reps, anchors, temperature=temperature, anchors_per_label=anchors_per_label
-        )
-        objective = losses.cross_entropy(scores, labels, weights=weights)
+        how: dict[str, Any] = {
+            "temperature": temperature,
+            "anchors_per_label": anchors_per_label,
+        }
+        if affine is None:
+            scores = label_scores(reps, anchors, **how)
+            objective = losses.cross_entropy(scores, labels, weights=weights)
+        else:
+            how |= {"classifies": classifies, "weights": weights}
+            scale, biases = jnp.asarray(affine.scale), jnp.asarray(affine.biases)
+            objective, _ = losses_multi.stage_two(reps, labels, anchors, scale, biases, **how)
         return objective + PULL * away / jnp.sum(weights)
 
     optimizer = optax.adam(RATE)
@@ -159,26 +185,24 @@ def _minimize(
     return anchors / jnp.linalg.norm(anchors, axis=1, keepdims=True)
 
 
-def held_out_scores(
+def held_out_cosines(
     reps: Float[np.ndarray, "N m"],
-    labels: Int[np.ndarray, " N"],
+    labels: Targets,
     dialogues: Int[np.ndarray, " N"],
     anchors: Float[np.ndarray, "A m"],
+    answering: Answering,
     *,
-    temperature: float,
-    anchors_per_label: int = 1,
     seed: int = 0,
 ) -> Float[np.ndarray, "N C"] | None:
-    """Scores of each example with anchors adapted to the other folds' dialogues; None for fewer
-    than two dialogues.
+    """Cosines (`Answering.cosines`) of each example with anchors adapted to the other folds'
+    dialogues; None for fewer than two dialogues.
 
     Args:
       reps: representations.
-      labels: in 0..C-1.
+      labels: as of `adapt_anchors`.
       dialogues: number of each example's dialogue; a dialogue is in one fold.
       anchors: where adapting begins, as of `adapt_anchors`.
-      temperature: of the scores.
-      anchors_per_label: k.
+      answering: how anchors answer.
       seed: decides the folds.
     """
     distinct = np.unique(dialogues)
@@ -187,20 +211,25 @@ def held_out_scores(
     shuffled = np.random.default_rng(seed).permutation(distinct)
     fold_of = dict(zip(shuffled.tolist(), (np.arange(len(shuffled)) % FOLDS).tolist(), strict=True))
     folds = np.array([fold_of[number] for number in dialogues.tolist()])
-    answering = Answering(temperature, anchors_per_label)
-    scores = np.zeros((len(labels), len(anchors) // anchors_per_label))
+    cosines = np.zeros((len(labels), len(anchors) // answering.anchors_per_label))
     for fold in np.unique(folds):
         out = folds == fold
-        adapted = adapt_anchors(
-            reps,
-            labels,
-            anchors,
-            temperature=temperature,
-            anchors_per_label=anchors_per_label,
-            weights=~out,
-        )
-        scores[out] = answering.scores(answering.cosines(reps[out], adapted))
-    return scores
+        adapted = adapt_anchors(reps, labels, anchors, weights=~out, **how_of(answering))
+        cosines[out] = answering.cosines(reps[out], adapted)
+    return cosines
+
+
+def how_of(answering: Answering) -> dict[str, Any]:
+    """What `adapt_anchors` needs to know of how anchors answer."""
+    how: dict[str, Any] = {
+        "temperature": answering.temperature,
+        "anchors_per_label": answering.anchors_per_label,
+    }
+    if isinstance(answering, SeveralAnswering):
+        assert answering.decisions is not None
+        affine = Affine(answering.decisions.scale, np.asarray(answering.decisions.biases))
+        how |= {"affine": affine, "classifies": answering.classifies}
+    return how
 
 
 def report(
@@ -242,3 +271,57 @@ def report(
         Adaptation(counts, weighted_f1(before), weighted_f1(held_out), error, folds, kept),
         temperature,
     )
+
+
+def report_several(
+    names: tuple[str, ...],
+    labels: Bool[np.ndarray, "N C"],
+    before: Float[np.ndarray, "N C"],
+    held_out: Float[np.ndarray, "N C"] | None,
+    answering: SeveralAnswering,
+    *,
+    folds: int = 0,
+) -> tuple[Adaptation, Decisions]:
+    """`report` where an utterance may have several labels, with the decisions in place of a
+    temperature: both sides are compared with those that suit them.
+
+    Args:
+      names: of the labels.
+      labels: which ones the examples have.
+      before: their cosines with the anchors before.
+      held_out: from `held_out_cosines`.
+      answering: as it was.
+      folds: that were held out.
+    """
+    today = answering.decisions
+    assert today is not None
+    near = Affine(today.scale, np.asarray(today.biases))
+
+    def weighted_f1(answers: Bool[np.ndarray, "N C"]) -> float:
+        return float(metrics.summarize_several(labels, answers, names)["weighted_f1"])
+
+    def fitted(cosines: Float[np.ndarray, "N C"]) -> tuple[SeveralAnswering, float]:
+        found = decisions.fit(answering.plain_scores(cosines), labels, near=near)
+        # Where there are few examples, what answered before does so still.
+        few = labels.sum(axis=0) < decisions.LEAST
+        thresholds = np.where(few, today.thresholds, found.thresholds)
+        kept = dataclasses.replace(
+            found,
+            thresholds=tuple(thresholds.tolist()),
+            bias=today.bias,
+            threshold=today.threshold,
+        )
+        changed = dataclasses.replace(answering, decisions=kept)
+        return changed, weighted_f1(changed.decide(cosines))
+
+    counts = dict(zip(names, labels.sum(axis=0).tolist(), strict=True))
+    was = weighted_f1(answering.decide(before))
+    if held_out is None:
+        return Adaptation(counts, was, None, None), today
+    (stayed, f1_stayed), (moved, f1_moved) = fitted(before), fitted(held_out)
+    kept = f1_moved <= f1_stayed
+    chosen, cosines = (stayed, before) if kept else (moved, held_out)
+    assert chosen.decisions is not None
+    probability = chosen.probabilities(chosen.scores(cosines), 1.0)
+    error = decisions.calibration_error(probability, labels)
+    return Adaptation(counts, was, f1_moved, error, folds, kept), chosen.decisions

@@ -22,10 +22,11 @@ from safetensors.numpy import load_file
 from eacl_jax import encoders
 from eacl_jax.config import ModelConfig, PromptConfig, Readout, Stage
 from eacl_jax.corpora.transcripts import why_no_text
-from eacl_jax.dialogue import Taxonomy
+from eacl_jax.dialogue import TaskName, Taxonomy
 from eacl_jax.encoders.weights.parameters import write_tensors
 from eacl_jax.errors import UserError
 from eacl_jax.files.records import bounded, build, read_json
+from eacl_jax.model.decisions import Decisions, SeveralAnswering
 from eacl_jax.model.label_words import check_finite
 from eacl_jax.model.names import path_name
 from eacl_jax.model.representer import Representer
@@ -56,6 +57,8 @@ class Settings:
       anchors_per_label: k; the anchors of a label stand side by side in [C k, m].
       offsets: by stage, what is added to the labels' scores, in their order; none for a stage that
         is not there.
+      task: "single" or "multi": whether an utterance has one label or may have several, or none.
+      decisions: by stage, how several labels are decided on; none with one label.
       head: what makes representations: "mapping", or "predictor", the linear classifier, whose
         logits are compared with the labels' own axes.
     """
@@ -73,6 +76,8 @@ class Settings:
     anchors_per_label: int = bounded(1, at_least=1)
     offsets: dict[str, tuple[float, ...]] = dataclasses.field(default_factory=dict)
     head: Literal["mapping", "predictor"] = "mapping"
+    task: TaskName = "single"
+    decisions: dict[str, Decisions] = dataclasses.field(default_factory=dict)
 
     @property
     def made_of_words(self) -> bool:
@@ -81,7 +86,15 @@ class Settings:
 
     def answering(self, stage: str) -> Answering:
         """How a stage's anchors answer."""
-        return Answering(self.temperature, self.anchors_per_label, self.offsets.get(stage, ()))
+        how = self.temperature, self.anchors_per_label, self.offsets.get(stage, ())
+        if not self.several:
+            return Answering(*how)
+        return SeveralAnswering(*how, self.decisions[stage], self.head == "predictor")
+
+    @property
+    def several(self) -> bool:
+        """Whether an utterance may have several labels, or none."""
+        return self.task == "multi"
 
 
 def write_folder(
@@ -144,7 +157,7 @@ def read_settings(file: Path) -> Settings:
             f" {', '.join(settings.calibration) or 'none'}."
         )
     if settings and not problems:
-        problems += _check_offsets(settings)
+        problems += _check_offsets(settings) + _check_decisions(settings)
         problems += [
             f"config.{name}: {each!r:.60} {reason}."
             for name in ("labels", "words")
@@ -174,6 +187,24 @@ def _check_offsets(settings: Settings) -> list[str]:
                 f" {len(offsets)}."
             )
     return problems
+
+
+def _check_decisions(settings: Settings) -> list[str]:
+    """What is wrong with the decisions, a line a field."""
+    expected = set(Stage) if settings.several else set()
+    if set(settings.decisions) != expected:
+        return [
+            f"config.decisions: with task={settings.task} expected"
+            f" {' and '.join(sorted(expected)) or 'none'}, got"
+            f" {', '.join(settings.decisions) or 'none'}."
+        ]
+    return [
+        f"config.decisions.{stage}.{name}: expected {len(settings.labels)} numbers, one a label,"
+        f" got {len(getattr(found, name))}."
+        for stage, found in settings.decisions.items()
+        for name in ("biases", "thresholds")
+        if len(getattr(found, name)) != len(settings.labels)
+    ]
 
 
 def read_heads(file: Path, abstract: Any, settings: Settings) -> tuple[Any, dict[str, np.ndarray]]:

@@ -9,6 +9,7 @@ ANSWER = (
     "speaker",
     "text",
     "emotion",
+    "emotions",
     "confidence",
     "probabilities",
     "cosines",
@@ -19,21 +20,28 @@ ANSWER = (
 OTHER = "other"
 """Stands for the fields that an utterance came with."""
 
+SEPARATOR = ";"
+"""Between several labels in a cell of a table."""
+
 _TEXT_WIDTH = 60
 _DIGITS = 6  # of what is written: answers are the same to 1e-5 whatever is asked beside them
 
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """The emotion of one utterance.
+    """The emotion, or emotions, of one utterance.
 
     Attributes:
       speaker: who says it.
       text: what is said.
       emotion: the label with the largest score: that of the nearest anchor where each label has
-        one, and nothing is added to the scores (`Settings.offsets`).
+        one, and nothing is added to the scores (`Settings.offsets`). None from a recognizer that
+        answers several labels: see `emotions`.
+      emotions: the labels that are answered: `emotion` alone; or of several those whose probability
+        reaches their threshold, the likeliest first, which may be none.
       probabilities: by label, calibrated on dev where the recognizer was
-        (`EmotionRecognizer.calibration`); they sum to 1.
+        (`EmotionRecognizer.calibration`). They sum to 1; but not where an utterance may have
+        several labels.
       cosines: by label, from -1 to 1, of the utterance's representation with the label's anchor; of
         a label with several, the cosine with which one alone would have its score
         (`scores.label_cosines`).
@@ -46,27 +54,43 @@ class Prediction:
 
     speaker: str
     text: str
-    emotion: str
+    emotion: str | None
     probabilities: dict[str, float]
     cosines: dict[str, float]
     truncated: bool = False
     unknown_text: bool = False
     other: Mapping[str, Any] = dataclasses.field(default_factory=dict, compare=False)
+    emotions: tuple[str, ...] = ()
 
     @property
-    def confidence(self) -> float:
-        """Probability of `emotion`."""
-        return self.probabilities[self.emotion]
+    def several(self) -> bool:
+        """Whether there may be several labels."""
+        return self.emotion is None
+
+    def __post_init__(self) -> None:
+        if self.emotion is not None:
+            object.__setattr__(self, "emotions", (self.emotion,))
+
+    @property
+    def confidence(self) -> float | None:
+        """Probability of `emotion`; None where there may be several labels, which have a
+        probability each.
+        """
+        return None if self.emotion is None else self.probabilities[self.emotion]
+
+    def in_words(self) -> str:
+        """The labels that are answered, each with its probability; "none" where there are none."""
+        found = [f"{label} {self.probabilities[label]:.0%}" for label in self.emotions]
+        return ", ".join(found) or "none"
 
     def to_json(self) -> dict[str, Any]:
-        """Speaker, text, emotion, confidence, probabilities, cosines, truncated, unknown_text and
-        the other fields; numbers to six decimals.
+        """Speaker, text, emotion and confidence (of several labels: emotions alone), probabilities,
+        cosines, truncated, unknown_text and the other fields; numbers to six decimals.
         """
         return {
             "speaker": self.speaker,
             "text": self.text,
-            "emotion": self.emotion,
-            "confidence": round(self.confidence, _DIGITS),
+            **(_one(self) or {"emotions": list(self.emotions)}),
             "probabilities": {
                 label: round(value, _DIGITS) for label, value in self.probabilities.items()
             },
@@ -79,7 +103,10 @@ class Prediction:
     def __str__(self) -> str:
         ranked = sorted(self.probabilities.items(), key=lambda item: -item[1])
         runner_up = f"  ({ranked[1][0]} {ranked[1][1]:.0%})" if len(ranked) > 1 else ""
-        answer = f"{self.emotion} {self.confidence:.0%}{runner_up}{_mark(self)}"
+        if self.several:
+            left = [item for item in ranked if item[0] not in self.emotions]
+            runner_up = f"  ({left[0][0]} {left[0][1]:.0%})" if left else ""
+        answer = f"{self.in_words()}{runner_up}{_mark(self)}"
         return f"{_plain(self.speaker)}: {_short(self.text)}  ->  {_plain(answer)}"
 
     def __repr__(self) -> str:
@@ -101,9 +128,9 @@ class DialoguePrediction(Sequence[Prediction]):
     other: Mapping[str, Any] = dataclasses.field(default_factory=dict, compare=False)
 
     @property
-    def emotions(self) -> list[str]:
-        """The labels alone."""
-        return [prediction.emotion for prediction in self.predictions]
+    def emotions(self) -> list[Any]:
+        """The label of each utterance alone; where there may be several, a tuple of them."""
+        return [each.emotions if each.several else each.emotion for each in self.predictions]
 
     def to_json(self) -> dict[str, Any]:
         """`{"id", "utterances": [...]}` and the other fields; see `Prediction.to_json`."""
@@ -115,9 +142,10 @@ class DialoguePrediction(Sequence[Prediction]):
 
     def to_rows(self) -> list[dict[str, Any]]:
         """A flat record an utterance, for a table or `pandas.DataFrame`: dialogue, utterance (from
-        0), speaker, text, emotion, confidence, truncated, unknown_text, a probability a label as
-        `p(LABEL)`, and the other fields of the utterance (where one has the name of a column
-        before, the column stays); numbers to six decimals.
+        0), speaker, text, emotion and confidence (or emotions, several with a semicolon between
+        them), truncated, unknown_text, a probability a label as `p(LABEL)`, and the other fields of
+        the utterance (where one has the name of a column before, the column stays); numbers to six
+        decimals.
         """
         rows: list[dict[str, Any]] = [
             {
@@ -125,8 +153,7 @@ class DialoguePrediction(Sequence[Prediction]):
                 "utterance": number,
                 "speaker": each.speaker,
                 "text": each.text,
-                "emotion": each.emotion,
-                "confidence": round(each.confidence, _DIGITS),
+                **(_one(each) or {"emotions": SEPARATOR.join(each.emotions)}),
                 "truncated": each.truncated,
                 "unknown_text": each.unknown_text,
                 **{
@@ -147,8 +174,8 @@ class DialoguePrediction(Sequence[Prediction]):
             (
                 _plain(each.speaker),
                 _short(each.text),
-                _plain(each.emotion),
-                f"{each.confidence:4.0%}{_mark(each)}",
+                _plain(each.in_words() if each.several else str(each.emotion)),
+                (f"{each.confidence:4.0%}" if each.confidence is not None else "") + _mark(each),
             )
             for each in self.predictions
         ]
@@ -174,6 +201,16 @@ class DialoguePrediction(Sequence[Prediction]):
 
     def __iter__(self) -> Iterator[Prediction]:
         return iter(self.predictions)
+
+
+def _one(prediction: Prediction) -> dict[str, Any]:
+    """Fields of an answer of one label; none where there may be several."""
+    if prediction.confidence is None:
+        return {}
+    return {
+        "emotion": prediction.emotion,
+        "confidence": round(prediction.confidence, _DIGITS),
+    }
 
 
 def _mark(prediction: Prediction) -> str:

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from eacl_jax import encoders
 from eacl_jax.config import Config, Stage
@@ -23,7 +23,8 @@ from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.files import stores, whole
 from eacl_jax.files.checksum import sha256_of
-from eacl_jax.model.calibration import fit_temperature, probabilities
+from eacl_jax.model.calibration import fit_temperature
+from eacl_jax.model.decisions import Decisions, SeveralAnswering, recalibrated
 from eacl_jax.model.label_words import (
     LABELS_AT_ONCE,
     check_anchors,
@@ -34,6 +35,8 @@ from eacl_jax.model.label_words import (
 from eacl_jax.model.mesh import Mesh, keep_or_put, local_mesh, replicated
 from eacl_jax.model.passes import Passes
 from eacl_jax.model.representer import Representer
+from eacl_jax.model.scores import host_cosines
+from eacl_jax.model.task import SeveralLabels, SingleLabel, Task, annotated, as_task
 from eacl_jax.recognizer import few_shot
 from eacl_jax.recognizer.card import write_card
 from eacl_jax.recognizer.conversation import Conversation
@@ -134,6 +137,7 @@ class EmotionRecognizer:
         anchors: dict[str, np.ndarray],
         calibration: dict[str, float],
         offsets: dict[str, tuple[float, ...]] | None = None,
+        decisions: dict[str, Decisions] | None = None,
         facts: Facts | None = None,
     ) -> "EmotionRecognizer":
         """The recognizer that a run ends with. The pretrained encoder, from which anchors were
@@ -148,6 +152,7 @@ class EmotionRecognizer:
           params: its parameters.
           anchors: as in the constructor.
           calibration, offsets: see `Settings`.
+          decisions: likewise; with them an utterance may have several labels.
           facts: of the run.
         """
         settings = Settings(
@@ -163,6 +168,8 @@ class EmotionRecognizer:
             calibration=calibration,
             anchors_per_label=config.anchors_per_label,
             offsets=offsets or {},
+            task="multi" if decisions else "single",
+            decisions=decisions or {},
             head="predictor" if config.classifies else "mapping",
         )
         model = nnx.merge(
@@ -393,6 +400,10 @@ class EmotionRecognizer:
             # Of the labels before.
             anchors_per_label=1,
             offsets={},
+            decisions={
+                stage: self.settings.decisions[Stage.ONE].of_others(len(taxonomy))
+                for stage in self.settings.decisions
+            },
         )
         changed = self._changed(settings, {Stage.ONE: anchors, Stage.TWO: anchors})
         changed.warnings, changed.adaptation = warnings, None
@@ -412,8 +423,9 @@ class EmotionRecognizer:
         do without them, and those that stay as they are keep them.
 
         Args:
-          dialogues: as for `predict`; utterances with an `emotion` are examples, the others
-            context. Emotions must be among the labels: for others, begin with `with_labels`.
+          dialogues: as for `predict`; utterances with an `emotion` (or `emotions`, where this
+            recognizer answers several) are examples, the others context. Emotions must be among the
+            labels: for others, begin with `with_labels`.
           seed: decides which dialogues are held out together.
 
         Raises:
@@ -424,29 +436,34 @@ class EmotionRecognizer:
             raise UserError(f"seed must be a whole number from 0 on, got {seed!r:.40}.")
         reps, labels, numbers = self._annotated(dialogues)
         today, start = self.settings.answering(Stage.TWO), self.anchors[Stage.TWO]
-        tau, each = today.temperature, today.anchors_per_label
-        adapted = few_shot.adapt_anchors(
-            reps, labels, start, temperature=tau, anchors_per_label=each
-        )
-        held_out = few_shot.held_out_scores(
-            reps, labels, numbers, start, temperature=tau, anchors_per_label=each, seed=seed
-        )
-        before = today.scores(today.cosines(reps, start))
-        calibration = dict(self.settings.calibration)
-        report, calibration[Stage.TWO] = few_shot.report(
-            self.labels,
-            labels,
-            before,
-            held_out,
-            temperature=calibration[Stage.TWO],
-            folds=min(few_shot.FOLDS, len(np.unique(numbers))),
-        )
+        adapted = few_shot.adapt_anchors(reps, labels, start, **few_shot.how_of(today))
+        # What is held out is answered without offsets, as adapted anchors will.
+        plain = dataclasses.replace(today, offsets=())
+        held_out = few_shot.held_out_cosines(reps, labels, numbers, start, plain, seed=seed)
+        before, folds = today.cosines(reps, start), min(few_shot.FOLDS, len(np.unique(numbers)))
+        calibration, decided = dict(self.settings.calibration), dict(self.settings.decisions)
+        if isinstance(today, SeveralAnswering):
+            report, decided[Stage.TWO] = few_shot.report_several(
+                self.labels, labels, before, held_out, today, folds=folds
+            )
+        else:
+            report, calibration[Stage.TWO] = few_shot.report(
+                self.labels,
+                labels,
+                today.scores(before),
+                None if held_out is None else plain.scores(held_out),
+                temperature=calibration[Stage.TWO],
+                folds=folds,
+            )
         anchors, offsets = self.anchors, self.settings.offsets
         if not report.kept:
             anchors = {**anchors, Stage.TWO: adapted}
             offsets = {stage: added for stage, added in offsets.items() if stage != Stage.TWO}
         changed = self._changed(
-            dataclasses.replace(self.settings, calibration=calibration, offsets=offsets), anchors
+            dataclasses.replace(
+                self.settings, calibration=calibration, offsets=offsets, decisions=decided
+            ),
+            anchors,
         )
         changed.adaptation = report
         what = "calibrated on" if report.kept else "adapted to"
@@ -456,8 +473,9 @@ class EmotionRecognizer:
         return changed
 
     def calibrate(self, dialogues: Any) -> "EmotionRecognizer":
-        """A recognizer whose probabilities fit annotated dialogues, by one temperature; its answers
-        stay the same. The fewer the examples, the nearer the temperature stays to what it was.
+        """A recognizer whose probabilities fit annotated dialogues, by one temperature, or by scale
+        and biases where there may be several labels; its answers stay the same. The fewer the
+        examples, the nearer these stay to what they were.
 
         Args:
           dialogues: as for `adapt`, but others than those that it was adapted to.
@@ -466,17 +484,20 @@ class EmotionRecognizer:
           UserError: as `adapt`.
         """
         reps, labels, _ = self._annotated(dialogues)
-        calibration = {
-            stage: fit_temperature(
-                answering.scores(answering.cosines(reps, anchors)),
-                labels,
-                near=self.settings.calibration[stage],
-            )
-            for stage, anchors in self.anchors.items()
-            for answering in [self.settings.answering(stage)]
-        }
+        calibration, decided = dict(self.settings.calibration), dict(self.settings.decisions)
+        for stage, anchors in self.anchors.items():
+            answering = self.settings.answering(stage)
+            cosines = answering.cosines(reps, anchors)
+            if isinstance(answering, SeveralAnswering):
+                scores = answering.plain_scores(cosines)
+                decided[stage] = recalibrated(decided[stage], scores, labels)
+            else:
+                calibration[stage] = fit_temperature(
+                    answering.scores(cosines), labels, near=calibration[stage]
+                )
         changed = self._changed(
-            dataclasses.replace(self.settings, calibration=calibration), self.anchors
+            dataclasses.replace(self.settings, calibration=calibration, decisions=decided),
+            self.anchors,
         )
         changed.facts = self.facts and self.facts.changed(
             f"It was calibrated on {len(labels)} annotated utterances."
@@ -499,7 +520,7 @@ class EmotionRecognizer:
         """
         unlabelled = [
             dataclasses.replace(
-                d, utterances=tuple(dataclasses.replace(u, emotion=None) for u in d.utterances)
+                d, utterances=tuple(utterance.without_labels() for utterance in d.utterances)
             )
             for d in dialogues
         ]
@@ -540,11 +561,15 @@ class EmotionRecognizer:
             no answer says so.
           stage: whose anchors to use.
         """
-        labels = self.labels
+        labels, several = self.labels, self.settings.several
         answering = self.settings.answering(stage)
         cosines = answering.cosines(reps, self.anchors[stage])
-        probability = probabilities(answering.scores(cosines), self.settings.calibration[stage])
-        best = answering.decide(cosines)
+        probability = answering.probabilities(
+            answering.scores(cosines), self.settings.calibration[stage]
+        )
+        decided = answering.decide(cosines)
+        if self.settings.head == "predictor":
+            cosines = host_cosines(reps, self.anchors[stage])
         flags = (
             [(e.truncated, e.unknown) for e in examples]
             if examples is not None
@@ -554,15 +579,16 @@ class EmotionRecognizer:
             Prediction(
                 speaker=u.speaker,
                 text=u.text,
-                emotion=labels[index],
+                emotion=None if several else labels[answer],
+                emotions=_likeliest_first(labels, answer, p) if several else (labels[answer],),
                 probabilities=dict(zip(labels, p, strict=True)),
                 cosines=dict(zip(labels, c, strict=True)),
                 truncated=truncated,
                 unknown_text=unknown,
                 other=u.other,
             )
-            for u, index, p, c, (truncated, unknown) in zip(
-                utterances, best, probability.tolist(), cosines.tolist(), flags, strict=True
+            for u, answer, p, c, (truncated, unknown) in zip(
+                utterances, decided, probability.tolist(), cosines.tolist(), flags, strict=True
             )
         ]
 
@@ -575,19 +601,22 @@ class EmotionRecognizer:
 
     def _annotated(
         self, dialogues: Any
-    ) -> tuple[Float[np.ndarray, "N m"], Int[np.ndarray, " N"], Int[np.ndarray, " N"]]:
+    ) -> tuple[Float[np.ndarray, "N m"], few_shot.Targets, Int[np.ndarray, " N"]]:
         """Representations of the annotated utterances, their labels and the numbers of their
         dialogues.
         """
-        read = read_dialogues(dialogues)[0]
-        emotions = [u.emotion for d in read for u in d.utterances if u.emotion is not None]
-        if not emotions:
+        read = as_task(read_dialogues(dialogues)[0], self.settings.task)
+        examples_of = annotated(read)
+        if not examples_of:
+            field = "'emotions'" if self.settings.several else "'emotion'"
             raise UserError(
-                "no utterance has an 'emotion'; annotate some with one of the labels: "
+                f"no utterance has an {field}; annotate some with"
+                f" {'the' if self.settings.several else 'one of the'} labels: "
                 + ", ".join(self.labels)
                 + "."
             )
-        if unknown := sorted(set(emotions) - set(self.labels)):
+        emotions = {label for u in examples_of for label in (u.emotions or [u.emotion]) if label}
+        if unknown := sorted(emotions - set(self.labels)):
             other = ", or begin with other labels (with_labels)"
             raise UserError(
                 f"emotions {', '.join(map(repr, unknown))} are not among the labels"
@@ -606,9 +635,15 @@ class EmotionRecognizer:
             number
             for number, d in zip(alike, read, strict=True)
             for u in d.utterances
-            if u.emotion is not None
+            if u.annotated
         ]
-        return self.represent(examples), np.array([e.label for e in examples]), np.array(numbers)
+        return self.represent(examples), self.task.targets(read), np.array(numbers)
+
+    @property
+    def task(self) -> Task:
+        """What a label is."""
+        several = self.settings.several
+        return SeveralLabels(self.labels) if several else SingleLabel(self.labels)
 
     def _label_anchors(self, taxonomy: Taxonomy) -> Float[np.ndarray, "C m"]:
         """Anchors from label words, as training made them."""
@@ -673,6 +708,14 @@ class EmotionRecognizer:
             self.facts,
             self.warnings,
         )
+
+
+def _likeliest_first(
+    labels: Sequence[str], answered: Bool[np.ndarray, " C"], probability: Sequence[float]
+) -> tuple[str, ...]:
+    """The labels that are answered."""
+    found = [number for number, yes in enumerate(answered) if yes]
+    return tuple(labels[number] for number in sorted(found, key=lambda n: -probability[n]))
 
 
 @dataclasses.dataclass(frozen=True)

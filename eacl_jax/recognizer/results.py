@@ -12,16 +12,21 @@ from eacl_jax.files.records import bounded, build
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Scores:
-    """Of a split; see `metrics.summarize`."""
+    """Of a split; see `metrics.summarize`, and `metrics.summarize_several` where an utterance may
+    have several labels. `levels`: of coarser taxonomies, by their names.
+    """
 
     weighted_f1: float = bounded(at_least=0, at_most=101)  # a little more than 100 by rounding
     accuracy: float = bounded(at_least=0, at_most=101)
     macro_f1: float = bounded(at_least=0, at_most=101)
     per_class_f1: dict[str, float] = bounded(at_least=0, at_most=101)
     micro_f1: float | None = bounded(None, at_least=0, at_most=101)
+    jaccard: float | None = bounded(None, at_least=0, at_most=101)
+    ranking_precision: float | None = bounded(None, at_least=0, at_most=101)
+    levels: dict[str, dict[str, float]] | None = bounded(None, at_least=0, at_most=101)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; no `micro_f1` where it is not measured."""
+        """Plain values; nothing of what is not measured."""
         return {
             name: value for name, value in dataclasses.asdict(self).items() if value is not None
         }

@@ -91,7 +91,7 @@ class Tally:
                 self._context += 1
                 continue
             self._gold.append(index[utterance.emotion])
-            self._answers.append(index[answer.emotion])
+            self._answers.append(index[str(answer.emotion)])
             self._probabilities.append(
                 np.array([answer.probabilities[label] for label in self._labels])
             )

@@ -9,8 +9,9 @@ from jaxtyping import Int
 
 from eacl_jax.config import Stage
 from eacl_jax.data.prompts import Example
+from eacl_jax.model.decisions import Affine, SeveralAnswering, common_affine
 from eacl_jax.model.rarity import log_prior
-from eacl_jax.model.scores import Answering
+from eacl_jax.model.scores import Answering, decide
 from eacl_jax.recognizer.results import Calibration
 from eacl_jax.training.experiment import Experiment
 from eacl_jax.training.outputs import SPLITS, Outputs, SplitOutputs
@@ -21,22 +22,25 @@ ADJUSTMENTS = tuple(number / 20 for number in range(41))
 
 
 def adjust(
-    experiment: Experiment, reps: Mapping[str, np.ndarray], anchors: np.ndarray
+    experiment: Experiment,
+    reps: Mapping[str, np.ndarray],
+    anchors: np.ndarray,
+    near: Affine | None = None,
 ) -> tuple[float | None, Answering]:
-    """With `evaluation.logit_adjustment` the factor a, of `ADJUSTMENTS`, with which scores less
-    `a log prior` answer dev best (of equal ones the smallest), else None; and how anchors answer
-    with it.
+    """How anchors answer, as suits dev (see `Task.fit`), and with `evaluation.logit_adjustment` the
+    factor a, of `ADJUSTMENTS`, with which scores less `a log prior` answer dev best, of equal ones
+    the smallest; else None.
     """
     plain = experiment.answering()
+    cosines = plain.cosines(reps["dev"], anchors)
+    plain = experiment.task.fit(plain, cosines, experiment.gold("dev"), near)
     evaluation = experiment.config.evaluation
     if not evaluation.logit_adjustment:
         return None, plain
-    scores = plain.scores(plain.cosines(reps["dev"], anchors))
+    scores = plain.scores(cosines)
     prior = log_prior(experiment.counts).astype(np.float64)
     found = [
-        score(experiment, "dev", experiment.task.decide(scores - factor * prior))[
-            evaluation.primary
-        ]
+        score(experiment, "dev", decide(scores - factor * prior))[evaluation.primary]
         for factor in ADJUSTMENTS
     ]
     factor = ADJUSTMENTS[int(np.argmax(found))]
@@ -47,6 +51,7 @@ def calibrate(
     experiment: Experiment,
     scores: Mapping[str, np.ndarray],
     adjustment: float | None = None,
+    uncalibrated: Mapping[str, np.ndarray] | None = None,
 ) -> Calibration:
     """The temperature that fits dev, and by split the expected calibration error in percent with it
     and without.
@@ -55,20 +60,21 @@ def calibrate(
       experiment: the run's inputs.
       scores: of the labels, [N, C] of "dev" and "test".
       adjustment: from `adjust`.
+      uncalibrated: scores before dev was looked at, where these are others.
     """
     task = experiment.task
     temperature = task.fit_temperature(scores["dev"], experiment.gold("dev"))
 
-    def errors(temperature: float) -> dict[str, float]:
+    def errors(scores: Mapping[str, np.ndarray], temperature: float) -> dict[str, float]:
         return {
-            split: task.calibration_error(scores[split], experiment.gold(split), temperature)
-            for split in scores
+            split: task.calibration_error(found, experiment.gold(split), temperature)
+            for split, found in scores.items()
         }
 
     return Calibration(
         temperature=temperature,
-        expected_calibration_error=errors(temperature),
-        expected_calibration_error_uncalibrated=errors(1.0),
+        expected_calibration_error=errors(scores, temperature),
+        expected_calibration_error_uncalibrated=errors(uncalibrated or scores, 1.0),
         logit_adjustment=adjustment,
     )
 
@@ -80,7 +86,7 @@ class Answered:
     Attributes:
       answering: how.
       scores: of the labels, [N, C] by split.
-      answers: [N] by split.
+      answers: by split; see `Task`.
       calibration: of the scores.
     """
 
@@ -90,15 +96,30 @@ class Answered:
     calibration: Calibration
 
 
-def answer(experiment: Experiment, reps: Mapping[str, np.ndarray], anchors: np.ndarray) -> Answered:
-    """What anchors answer on dev and test, from these splits' representations."""
-    adjustment, answering = adjust(experiment, reps, anchors)
+def answer(
+    experiment: Experiment,
+    reps: Mapping[str, np.ndarray],
+    anchors: np.ndarray,
+    near: Affine | None = None,
+) -> Answered:
+    """What anchors answer on dev and test, from these splits' representations. `near`: see
+    `Task.fit`.
+    """
+    adjustment, answering = adjust(experiment, reps, anchors, near)
     cosines = {split: answering.cosines(reps[split], anchors) for split in SPLITS}
     scores = {split: answering.scores(found) for split, found in cosines.items()}
-    answers = {
-        split: experiment.task.decide(answering.ranked(found)) for split, found in cosines.items()
-    }
-    return Answered(answering, scores, answers, calibrate(experiment, scores, adjustment))
+    answers = {split: answering.decide(found) for split, found in cosines.items()}
+    before = None
+    if isinstance(answering, SeveralAnswering):
+        start = near or common_affine(
+            answering.plain_scores(cosines["dev"]), experiment.gold("dev")
+        )
+        before = {
+            split: start.scale * answering.plain_scores(found) + start.biases
+            for split, found in cosines.items()
+        }
+    found = calibrate(experiment, scores, adjustment, before)
+    return Answered(answering, scores, answers, found)
 
 
 def dialogue_numbers(examples: Sequence[Example]) -> Int[np.ndarray, " N"]:

@@ -21,6 +21,7 @@ from eacl_jax.data.prompts import Example, warn_about
 from eacl_jax.dialogue import SPLITS, Corpus
 from eacl_jax.errors import UserError
 from eacl_jax.model.anchors import AnchorSource, Axes, Beginning, source_of
+from eacl_jax.model.decisions import SeveralAnswering
 from eacl_jax.model.device_use import DeviceUse, rows_needed, well_used
 from eacl_jax.model.label_words import check_words, label_batch
 from eacl_jax.model.mesh import AXIS, Mesh, make_mesh, put, replicated
@@ -28,7 +29,7 @@ from eacl_jax.model.passes import Passes
 from eacl_jax.model.rarity import Rarity, draw_probabilities
 from eacl_jax.model.representer import Model
 from eacl_jax.model.scores import Answering
-from eacl_jax.model.task import SingleLabel
+from eacl_jax.model.task import Task, annotated, shares, task_of
 from eacl_jax.training.rates import Rates, stage_one_rates
 
 log = logging.getLogger(__name__)
@@ -95,16 +96,38 @@ class Experiment:
                     f"{split} {example.dialogue} {example.utterance} {example.label} ".encode()
                 )
                 digest.update(example.tokens.tobytes())
+            if self.task.several:
+                digest.update(self.gold(split).tobytes())
+        if self.config.loss.soft_targets:
+            digest.update(self.training_targets.tobytes())
         return digest.hexdigest()
 
-    def gold(self, split: str) -> Int[np.ndarray, " N"]:
-        """Label indices of a split's examples."""
-        return self.task.targets(self.examples[split])
+    def gold(self, split: str) -> np.ndarray:
+        """What a split's examples are annotated with; see `Task.targets`."""
+        return self._gold[split]
 
     @functools.cached_property
-    def task(self) -> SingleLabel:
+    def _gold(self) -> dict[str, np.ndarray]:
+        return {split: self.task.targets(self.corpus.splits[split]) for split in SPLITS}
+
+    @functools.cached_property
+    def training_targets(self) -> np.ndarray:
+        """What is learnt of the training examples: label indices, int32 [N]; or float32 [N, C], for
+        each label 1 or the share of its annotators.
+        """
+        if self.config.loss.soft_targets:
+            return shares(self.task, self.corpus.splits["train"])
+        return self.gold("train").astype(np.float32 if self.task.several else np.int32)
+
+    @functools.cached_property
+    def task(self) -> Task:
         """What a label is."""
-        return SingleLabel(self.corpus.taxonomy.labels, self.config.evaluation.excluded_label)
+        evaluation = self.config.evaluation
+        return task_of(
+            self.corpus,
+            excluded=evaluation.excluded_label,
+            common=evaluation.thresholds == "common",
+        )
 
     @property
     def row_multiple(self) -> int:
@@ -150,7 +173,7 @@ class Experiment:
             readouts=lambda: self.inputs.once(
                 of_the_encoder, lambda: encoding.read(params, self.examples["train"])
             ),
-            gold=self.gold("train"),
+            members=self.task.members(self.gold("train")),
             names=self.corpus.taxonomy.labels,
             width=params["mapping"]["output"]["bias"].shape[0],
             seed=config.seed,
@@ -159,7 +182,7 @@ class Experiment:
     @functools.cached_property
     def counts(self) -> Int[np.ndarray, " C"]:
         """Training examples of each label."""
-        return np.bincount(self.gold("train"), minlength=len(self.corpus.taxonomy))
+        return self.task.members(self.gold("train")).sum(axis=0)
 
     @property
     def rarity(self) -> Rarity:
@@ -174,7 +197,13 @@ class Experiment:
 
     def answering(self, offsets: tuple[float, ...] = ()) -> Answering:
         """How anchors answer."""
-        return Answering(self.config.loss.temperature, self.config.anchors_per_label, offsets)
+        config = self.config
+        how = config.loss.temperature, config.anchors_per_label, offsets
+        return (
+            SeveralAnswering(*how, classifies=config.classifies)
+            if self.task.several
+            else Answering(*how)
+        )
 
     def merge(self, params: Any) -> Model:
         """The model with these parameters; inside a jitted function or for one call."""
@@ -260,6 +289,7 @@ def prepare(
             f"config.prompt.max_tokens is {config.prompt.max_tokens}, but {config.encoder.path}"
             f" reads at most {longest} tokens."
         )
+    check_task(config, corpus)
     check_words(pretrained.tokenizer, corpus.taxonomy)
     examples = loaded.inputs.once(
         ("examples", config.prompt, config.readout, config.compat.trailing_space),
@@ -306,6 +336,49 @@ def prepare(
         inputs=loaded.inputs,
         shared=loaded.compiled(config, mesh),
     )
+
+
+def check_task(config: Config, corpus: Corpus) -> None:
+    """Raises `UserError` where a setting has no meaning for what an utterance may be annotated
+    with.
+    """
+    loss, evaluation = config.loss, config.evaluation
+    several, soft = corpus.task == "multi", loss.soft_targets
+    if soft and not any(u.annotations for u in annotated(corpus.splits["train"])):
+        raise UserError(
+            f"config.loss.soft_targets: the training split of {corpus.name} does not tell what each"
+            " annotator answered; give `annotations`, or leave it off."
+        )
+    unfit: dict[str, Any] = {
+        "loss.balanced": loss.balanced,
+        "loss.class_weight": loss.class_weight,
+        "loss.focal": loss.focal,
+        "loss.logit_adjustment": loss.logit_adjustment,
+        "compat.constant_for_no_positive": config.compat.constant_for_no_positive,
+        "anchors.source=prototypes": config.anchors.source == "prototypes",
+    }
+    reason = "several labels or none" if several else "shares of labels (loss.soft_targets)"
+    if several:
+        unfit |= {
+            "evaluation.logit_adjustment": evaluation.logit_adjustment,
+            "evaluation.excluded_label": evaluation.excluded_label,
+            "batch.balance": config.batch.balance,
+        }
+    if found := [name for name, on in unfit.items() if on and (several or soft)]:
+        raise UserError(
+            f"config.{found[0]} has no meaning where an utterance may have {reason}, as in"
+            f" {corpus.name}; leave it off."
+        )
+    if not several and evaluation.primary == "jaccard":
+        raise UserError(
+            f"config.evaluation.primary=jaccard is for several labels an utterance, and in"
+            f" {corpus.name} each has one; take weighted_f1 or macro_f1."
+        )
+    if not several and evaluation.primary == "micro_f1" and not evaluation.excluded_label:
+        raise UserError(
+            "config.evaluation.primary=micro_f1 needs evaluation.excluded_label where each"
+            " utterance has one label."
+        )
 
 
 def _devices_used(

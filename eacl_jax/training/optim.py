@@ -38,7 +38,7 @@ DECAYED_WITH_MAPPING_NORM = (
 # Adam's memory of gradients and of their squares.
 _B1, _B2 = 0.9, 0.999
 STAGE_TWO_GROUPS = (
-    ("anchors", "anchors"),
+    ("anchors|scale|biases", "anchors"),
     ("(encoder|predictor|mapping)/.*|label_encodings", "frozen"),
 )
 
@@ -222,7 +222,9 @@ def _scaled(factors: Any) -> optax.GradientTransformation:
 
 
 def stage_two_optimizer(config: StageTwoConfig, params: Any) -> optax.GradientTransformation:
-    """Adam on the branch `anchors` alone; every other parameter gets no update and no moments."""
+    """Adam on the branch `anchors`, and on `scale` and `biases` where there are any; every other
+    parameter gets no update and no moments.
+    """
     adam = optax.chain(
         optax.clip_by_global_norm(config.clip_norm),
         optax.adam(config.lr, b1=0.9, b2=0.999, eps=1e-8),

@@ -11,46 +11,57 @@ from rich.text import Text
 
 from eacl_jax.config import Stage
 from eacl_jax.model.metrics import title
-from eacl_jax.recognizer.results import Baseline, Calibration, Results, Scores, StageScores
+from eacl_jax.recognizer.results import Baseline, Results, Scores, StageScores
+from eacl_jax.training.answers import Answered
 from eacl_jax.training.experiment import Experiment
-from eacl_jax.training.stage import HEADLINE, StageResult, score
+from eacl_jax.training.outputs import SPLITS
+from eacl_jax.training.stage import HEADLINE, OF_SEVERAL, StageResult, score
 
 
 def summarize(
     experiment: Experiment,
     stages: Mapping[Stage, StageResult],
-    predicted: Mapping[Stage, Mapping[str, np.ndarray]],
-    calibration: Mapping[Stage, Calibration],
+    answered: Mapping[Stage, Answered],
 ) -> Results:
     """What goes into `results.json`: scores in percent and calibration of each stage's chosen
     epoch, and scores of always answering the training split's most frequent label.
     """
-    frequent = experiment.task.most_frequent(experiment.gold("train"))
+    frequent = int(experiment.counts.argmax())
 
-    def scores(answers: Mapping[str, np.ndarray]) -> dict[str, Scores]:
+    def scores(
+        answers: Mapping[str, np.ndarray], ranked: Mapping[str, np.ndarray | None]
+    ) -> dict[str, Scores]:
         return {
-            split: Scores(**score(experiment, split, answers[split])) for split in ("dev", "test")
+            split: Scores(**score(experiment, split, answers[split], ranked[split]))
+            for split in SPLITS
         }
 
     def of(stage: Stage) -> StageScores:
-        found = scores(predicted[stage])
+        found = answered[stage]
         return StageScores(
-            best_epoch=stages[stage].best_epoch, **found, calibration=calibration[stage]
+            best_epoch=stages[stage].best_epoch,
+            **scores(found.answers, found.scores),
+            calibration=found.calibration,
         )
 
-    always = {split: np.full_like(experiment.gold(split), frequent) for split in ("dev", "test")}
+    always = {
+        split: experiment.task.constant(frequent, len(experiment.gold(split))) for split in SPLITS
+    }
     return Results(
         experiment.corpus.name,
         experiment.config.seed,
         of(Stage.ONE),
         of(Stage.TWO),
-        Baseline(experiment.task.labels[frequent], **scores(always)),
+        Baseline(experiment.task.labels[frequent], **scores(always, dict.fromkeys(SPLITS))),
     )
 
 
 def print_results(results: Results, console: Console) -> None:
     """Prints the headline scores as a table."""
-    names = (["micro_f1"] if results.stage_one.dev.micro_f1 is not None else []) + list(HEADLINE)
+    dev = results.stage_one.dev
+    names = list(HEADLINE) if dev.jaccard is None else list(OF_SEVERAL)
+    if dev.micro_f1 is not None and "micro_f1" not in names:
+        names.insert(0, "micro_f1")
     table = Table(title=Text(f"{results.corpus}, seed {results.seed}: scores in percent"))
     for column in ("", "split", *(title(name) for name in names)):
         table.add_column(column, justify="left" if column in ("", "split") else "right")

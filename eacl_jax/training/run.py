@@ -25,6 +25,7 @@ from eacl_jax.config import Config, Stage
 from eacl_jax.dialogue import SPLITS
 from eacl_jax.errors import UserError
 from eacl_jax.files import local, stores, whole
+from eacl_jax.model.decisions import SeveralAnswering
 from eacl_jax.recognizer.facts import Facts
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.recognizer.results import Results
@@ -141,13 +142,14 @@ def _train(
 
             raise processes.CommonError(processes.by_main("not finite", write)) from error
         except Exception as error:
-            raise _told(error, workdir) from error
+            _tell_of_disk(error, workdir)
+            raise
 
 
-def _told(error: Exception, workdir: Path) -> Exception:
-    """What to tell of a full disk, and the like; any other error as it is."""
-    problem = local.disk_problem(error, workdir)
-    return UserError(f"{problem} and run the same command again to go on.") if problem else error
+def _tell_of_disk(error: Exception, workdir: Path) -> None:
+    """Raises `UserError` where the error is of a full disk, or the like."""
+    if problem := local.disk_problem(error, workdir):
+        raise UserError(f"{problem} and run the same command again to go on.") from error
 
 
 def _results(found: Mapping[str, Any]) -> Results:
@@ -215,7 +217,8 @@ def _run(
         except UserError:
             raise
         except Exception as error:
-            raise _told(error, workdir) from error
+            _tell_of_disk(error, workdir)
+            raise
 
     return _results(processes.by_main("results", leave))
 
@@ -231,13 +234,11 @@ def _leave(
     """Writes what is left for people and programs."""
     console, workdir = context.console, context.workdir
     anchors = {stage.value: found.anchors for stage, found in stages.items()}
-    answered = {stage: answer(experiment, reps, found.anchors) for stage, found in stages.items()}
-    results = summarize(
-        experiment,
-        stages,
-        {stage: found.answers for stage, found in answered.items()},
-        {stage: found.calibration for stage, found in answered.items()},
-    )
+    answered = {
+        stage: answer(experiment, reps, found.anchors, found.affine)
+        for stage, found in stages.items()
+    }
+    results = summarize(experiment, stages, answered)
     write_outputs(workdir, outputs_of(experiment, reps["test"], anchors, answered))
     # The encoder is read again, for label words to come.
     if encoders.identify(experiment.config.encoder) != experiment.encoder_identity:
@@ -263,10 +264,18 @@ def _leave(
                 for stage, found in answered.items()
                 if found.answering.offsets
             },
+            decisions={
+                stage.value: found.answering.decisions
+                for stage, found in answered.items()
+                if isinstance(found.answering, SeveralAnswering) and found.answering.decisions
+            },
             facts=Facts.of_run(
                 experiment.config,
                 experiment.corpus,
-                {split: experiment.gold(split) for split in experiment.examples},
+                {
+                    split: experiment.task.members(experiment.gold(split)).sum(axis=0)
+                    for split in experiment.examples
+                },
                 results,
             ),
         )

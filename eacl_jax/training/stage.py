@@ -11,14 +11,13 @@ import grain
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from rich.console import Console
 
 from eacl_jax.config import Config, Stage
 from eacl_jax.errors import UserError
+from eacl_jax.model.decisions import Affine
 from eacl_jax.model.names import path_name
-from eacl_jax.model.scores import Answering
-from eacl_jax.model.task import Task
 from eacl_jax.training import processes
 from eacl_jax.training.anchor_steps import AnchorEpoch, adapt
 from eacl_jax.training.checkpoint import Checkpoints
@@ -30,6 +29,8 @@ from eacl_jax.training.recording import Recorder, Silent, say
 from eacl_jax.training.watchdog import Watchdog
 
 HEADLINE = ("weighted_f1", "accuracy", "macro_f1")
+OF_SEVERAL = ("weighted_f1", "macro_f1", "micro_f1", "jaccard")
+"""The same where an utterance may have several labels."""
 
 
 # (stage, epoch, scores by split), after each epoch but before its checkpoint.
@@ -63,12 +64,14 @@ class StageResult:
       params: the parameters chosen (stage two: with branch `anchors`).
       constants: label encodings, or label tokens where anchors are live.
       anchors: float32 [C k, m].
+      affine: the scale and biases of its probabilities, where it learnt them.
     """
 
     best_epoch: int
     params: Any
     constants: Any
     anchors: Float[np.ndarray, "A m"]
+    affine: Affine | None = None
 
 
 def scored_splits(config: Config) -> tuple[str, ...]:
@@ -78,19 +81,14 @@ def scored_splits(config: Config) -> tuple[str, ...]:
     return ("dev", "test") if config.compat.select_on_test else ("dev",)
 
 
-def score(experiment: Experiment, split: str, predicted: Int[np.ndarray, " N"]) -> dict[str, Any]:
+def score(
+    experiment: Experiment,
+    split: str,
+    predicted: np.ndarray,
+    scores: Float[np.ndarray, "N C"] | None = None,
+) -> dict[str, Any]:
     """Scores of predictions for a split, in percent; see `Task.measure`."""
-    return experiment.task.measure(experiment.gold(split), predicted)
-
-
-def predictions(
-    task: Task,
-    answering: Answering,
-    reps: Float[np.ndarray, "N m"],
-    anchors: Float[np.ndarray, "A m"],
-) -> Int[np.ndarray, " N"]:
-    """The answer to each representation, decided as `EmotionRecognizer.answer` does."""
-    return task.decide(answering.ranked(answering.cosines(reps, anchors)))
+    return experiment.task.measure(experiment.gold(split), predicted, scores)
 
 
 def _not_finite(tree: Any) -> list[str]:
@@ -111,12 +109,17 @@ def scores_by_split(
     experiment: Experiment,
     reps: Mapping[str, Float[np.ndarray, "N m"]],
     anchors: Float[np.ndarray, "A m"],
+    near: Affine | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Scores of the splits whose representations are given, in percent."""
-    task, answering = experiment.task, experiment.answering()
+    """Scores of the splits whose representations are given, dev among them, in percent: of what
+    anchors answer as suits dev. `near`: see `Task.fit`.
+    """
+    answering = experiment.answering()
+    cosines = {split: answering.cosines(found, anchors) for split, found in reps.items()}
+    answering = experiment.task.fit(answering, cosines["dev"], experiment.gold("dev"), near)
     return {
-        split: score(experiment, split, predictions(task, answering, reps[split], anchors))
-        for split in reps
+        split: score(experiment, split, answering.decide(found), answering.scores(found))
+        for split, found in cosines.items()
     }
 
 
@@ -314,7 +317,7 @@ class StageRun:
     def say_epoch(
         self, epoch: int, step: int, scored: Mapping[str, Mapping[str, Any]], note: str
     ) -> None:
-        names = list(HEADLINE)
+        names = list(OF_SEVERAL if self._experiment.task.several else HEADLINE)
         if self._experiment.config.evaluation.primary not in names:
             names.append(self._experiment.config.evaluation.primary)
         scores = {

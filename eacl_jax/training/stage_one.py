@@ -16,7 +16,7 @@ from eacl_jax.config import LossConfig, Stage
 from eacl_jax.data.batching import Batch
 from eacl_jax.data.pipeline import batch_maker, steps_per_epoch, training_batches
 from eacl_jax.errors import UserError
-from eacl_jax.model import losses
+from eacl_jax.model import losses, losses_multi
 from eacl_jax.model.anchors import AnchorSource
 from eacl_jax.model.mesh import Mesh, batch_shardings, put, replicated
 from eacl_jax.model.rarity import Rarity
@@ -51,8 +51,8 @@ def stage_one_loss(
       source: of the anchors.
       settings: weights of the terms; with `ce_weight=1` the cross-entropy is all that there is.
       **how: `anchors_per_label` (1), `rarity` (none) and `constant_for_no_positive` (False), see
-        `losses.supervised_contrastive` and `Rarity`; `mesh` (none), whose devices share the scores
-        of large batches.
+        `losses.supervised_contrastive` and `Rarity`; `binary` (False), whether an utterance may
+        have several labels; `mesh` (none), whose devices share the scores of large batches.
     """
     encode, objective = _encode(merge), _objective(merge, source, settings, **how)
 
@@ -102,6 +102,7 @@ def _objective(
     anchors_per_label: int = 1,
     rarity: Rarity | None = None,
     constant_for_no_positive: bool = False,
+    binary: bool = False,
     mesh: Mesh | None = None,
 ) -> Objective:
     """The loss of representations."""
@@ -118,26 +119,38 @@ def _objective(
     ) -> tuple[jax.Array, dict[str, Any]]:
         model = merge(params)
         logits = model.auxiliary_logits(h, deterministic=False, rngs=nnx.Rngs(dropout=key))
+        shared = batch.labels.ndim == 2
         if settings.ce_weight == 1:
+            if shared:
+                alone = losses_multi.cross_entropy(binary)
+                return alone(logits, batch.labels, weights=batch.weights), {}
             return losses.cross_entropy(
                 logits, batch.labels, weights=batch.weights, **cross_entropy
             ), {}
         reps = model.mapping(h)
+        anchors = source.anchors(model, params, constants)
+        common: dict[str, Any] = {
+            "temperature": settings.temperature,
+            "ce_weight": settings.ce_weight,
+            "angle_weight": settings.angle_weight,
+            "use_anchors": settings.use_anchors,
+            "anchors_per_label": anchors_per_label,
+            "weights": batch.weights,
+            "rows": rows,
+        }
+        if shared:
+            return losses_multi.stage_one(
+                logits, reps, batch.labels, anchors, binary=binary, **common
+            )
         value, terms = losses.stage_one(
             logits,
             reps,
             batch.labels,
-            source.anchors(model, params, constants),
-            temperature=settings.temperature,
-            ce_weight=settings.ce_weight,
-            angle_weight=settings.angle_weight,
+            anchors,
             form=settings.form,
-            use_anchors=settings.use_anchors,
             balanced=settings.balanced,
-            anchors_per_label=anchors_per_label,
-            weights=batch.weights,
             constant_for_no_positive=constant_for_no_positive,
-            rows=rows,
+            **common,
             **cross_entropy,
         )
         memory = source.memory(constants, reps, batch.labels, batch.weights)
@@ -174,6 +187,7 @@ class _Compiled:
             anchors_per_label=config.anchors_per_label,
             rarity=experiment.rarity,
             constant_for_no_positive=config.compat.constant_for_no_positive,
+            binary=experiment.task.several,
             chunks=config.stage_one.chunks,
             mesh=experiment.mesh,
         )
@@ -212,6 +226,7 @@ def run_stage_one(experiment: Experiment, context: StageContext) -> StageResult:
         max_tokens=config.prompt.max_tokens,
         row_multiple=experiment.row_multiple,
         own_rows=partial(own_rows, batch_shardings(experiment.mesh).tokens),
+        targets=experiment.training_targets,
     )
     batches = training_batches(
         len(experiment.examples["train"]),

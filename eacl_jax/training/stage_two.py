@@ -12,9 +12,11 @@ from jaxtyping import Float
 from eacl_jax.config import LossConfig, Stage
 from eacl_jax.data.pipeline import steps_per_epoch, training_batches
 from eacl_jax.errors import UserError
-from eacl_jax.model import losses
+from eacl_jax.model import losses, losses_multi
+from eacl_jax.model.decisions import Affine, SeveralAnswering, common_affine
 from eacl_jax.model.mesh import put, replicated
 from eacl_jax.model.rarity import Rarity
+from eacl_jax.model.scores import label_scores
 from eacl_jax.training.anchor_steps import AnchorEpoch, fill
 from eacl_jax.training.experiment import Experiment
 from eacl_jax.training.loop import LossFn, TrainState, create_state, make_train_step
@@ -29,33 +31,57 @@ from eacl_jax.training.stage import (
 
 
 def stage_two_loss(
-    settings: LossConfig, *, anchors_per_label: int = 1, rarity: Rarity | None = None
+    settings: LossConfig,
+    *,
+    anchors_per_label: int = 1,
+    rarity: Rarity | None = None,
+    binary: bool = False,
 ) -> LossFn:
     """The objective of stage two as `(params, constants, batch, key) -> (loss, terms)`; a batch
-    holds representations in place of tokens.
+    holds representations in place of tokens. `binary`: whether an utterance may have several
+    labels.
     """
     rarity = rarity or Rarity()
+    how: dict[str, Any] = {
+        "temperature": settings.temperature,
+        "anchors_per_label": anchors_per_label,
+    }
 
     def loss(
         params: Any, constants: Any, batch: Mapping[str, jax.Array], key: jax.Array
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        reps, labels, anchors = batch["reps"], batch["labels"], params["anchors"]
+        if binary:
+            return losses_multi.stage_two(
+                reps,
+                labels,
+                anchors,
+                params["scale"],
+                params["biases"],
+                classifies=settings.ce_weight == 1,
+                weights=batch["weights"],
+                **how,
+            )
+        if labels.ndim == 2:
+            scores = label_scores(reps, anchors, **how)
+            return losses_multi.soft_cross_entropy(scores, labels, weights=batch["weights"]), {}
         return losses.stage_two(
-            batch["reps"],
-            batch["labels"],
-            params["anchors"],
-            temperature=settings.temperature,
-            anchors_per_label=anchors_per_label,
+            reps,
+            labels,
+            anchors,
             class_weights=rarity.class_weights,
             offsets=rarity.offsets,
             focal=settings.focal,
             weights=batch["weights"],
+            **how,
         )
 
     return loss
 
 
 class AnchorsAlone:
-    """The state of stage two: the whole tree, whose optimizer masks everything but the anchors.
+    """The state of stage two: the whole tree, whose optimizer masks everything but the anchors, and
+    the scale and biases of their probabilities where an utterance may have several labels.
 
     What is frozen needs no memory on the devices, no arithmetic and no room in a checkpoint, where
     stage one has left it already. So placeholders stand for it in the state, the ones that the
@@ -64,37 +90,50 @@ class AnchorsAlone:
 
     def __init__(self, first: StageResult) -> None:
         self._first = first
+        self._learnt: dict[str, np.ndarray] = {"anchors": first.anchors}
+        if first.affine is not None:
+            self._learnt["scale"] = np.asarray(first.affine.scale, np.float32)
+            self._learnt["biases"] = first.affine.biases.astype(np.float32)
 
     @property
     def params(self) -> Any:
         """The whole tree, of which the optimizer is made."""
-        return {**self._first.params, "anchors": self._first.anchors}
+        return {**self._first.params, **self._learnt}
 
     def state(self, optimizer: optax.GradientTransformation) -> TrainState:
         """The state before the first step."""
         frozen = jax.tree.map(lambda _: optax.MaskedNode(), self._first.params)
-        return create_state({**frozen, "anchors": self._first.anchors}, {}, optimizer)
+        return create_state({**frozen, **self._learnt}, {}, optimizer)
 
     def saved(self, state: TrainState) -> Any:
         """What a checkpoint holds of a state."""
-        return {
-            "step": state.step,
-            "anchors": state.params["anchors"],
-            "opt_state": state.opt_state,
-        }
+        learnt = {name: state.params[name] for name in self._learnt}
+        return {"step": state.step, **learnt, "opt_state": state.opt_state}
 
     def restored(self, state: TrainState, saved: Any) -> TrainState:
         """The state that was saved; `state` has its placeholders."""
-        params = {**state.params, "anchors": saved["anchors"]}
+        params = {**state.params, **{name: saved[name] for name in self._learnt}}
         return dataclasses.replace(
             state, step=saved["step"], params=params, opt_state=saved["opt_state"]
         )
 
     def result(self, best_epoch: int, state: TrainState) -> StageResult:
         """The finished stage."""
-        anchors = state.params["anchors"]
-        params = {**self._first.params, "anchors": anchors}
-        return StageResult(best_epoch, params, self._first.constants, np.asarray(anchors))
+        learnt = {name: state.params[name] for name in self._learnt}
+        return StageResult(
+            best_epoch,
+            {**self._first.params, **learnt},
+            self._first.constants,
+            np.asarray(learnt["anchors"]),
+            affine_of(state.params),
+        )
+
+
+def affine_of(params: Mapping[str, Any]) -> Affine | None:
+    """The scale and biases among stage two's parameters."""
+    if "scale" not in params:
+        return None
+    return Affine(float(params["scale"]), np.asarray(params["biases"], np.float64))
 
 
 def run_stage_two(
@@ -121,15 +160,20 @@ def run_stage_two(
                 f"the representations of {wrong} utterances of {split} are NaN or infinite after"
                 " stage one."
             )
+    answering = experiment.answering()
+    if isinstance(answering, SeveralAnswering):
+        cosines = answering.cosines(reps["train"], first.anchors)
+        begin = common_affine(answering.plain_scores(cosines), experiment.gold("train"))
+        first = dataclasses.replace(first, affine=begin)
     alone = AnchorsAlone(first)
     optimizer, train_step, compiled = experiment.shared.once(
         "stage two", lambda: _compiled(experiment, alone.params)
     )
     state = put(alone.state(optimizer), replicated(mesh))
-    gold = experiment.gold("train")
-    per_epoch = steps_per_epoch(len(gold), settings.batch_size)
+    targets = experiment.training_targets
+    per_epoch = steps_per_epoch(len(targets), settings.batch_size)
     batches = training_batches(
-        len(gold),
+        len(targets),
         settings.batch_size,
         config.seed,
         lambda indices: fill(indices, settings.batch_size),
@@ -137,7 +181,7 @@ def run_stage_two(
     )
     epoch = AnchorEpoch(
         train_step,
-        {"reps": reps["train"], "labels": gold.astype(np.int32)},
+        {"reps": reps["train"], "labels": targets},
         settings.batch_size,
         mesh,
         compiled=compiled,
@@ -145,7 +189,8 @@ def run_stage_two(
 
     def score(state: TrainState) -> dict[str, dict[str, Any]]:
         scored = {split: reps[split] for split in scored_splits(config)}
-        return scores_by_split(experiment, scored, np.asarray(state.params["anchors"]))
+        anchors = np.asarray(state.params["anchors"])
+        return scores_by_split(experiment, scored, anchors, affine_of(state.params))
 
     run = StageRun(
         experiment,
@@ -174,7 +219,10 @@ def _compiled(
     """The optimizer, the step, and what `AnchorEpoch` will compile: for all seeds."""
     config = experiment.config
     loss = stage_two_loss(
-        config.loss, anchors_per_label=config.anchors_per_label, rarity=experiment.rarity
+        config.loss,
+        anchors_per_label=config.anchors_per_label,
+        rarity=experiment.rarity,
+        binary=experiment.task.several,
     )
     optimizer = stage_two_optimizer(config.stage_two, params)
     value_and_grad = jax.value_and_grad(loss, has_aux=True)

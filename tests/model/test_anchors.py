@@ -41,7 +41,7 @@ def beginning(readouts=None, gold=GOLD, seed=0, labels=None):
         labels=labels or Labels(WORDS, np.arange(len(WORDS))),
         encode=lambda labels: labels.encodings,
         readouts=lambda: readouts,
-        gold=gold,
+        members=gold[:, None] == np.arange(len(NAMES)),
         names=NAMES,
         width=4,
         seed=seed,

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from eacl_jax.model.scores import host_cosines, host_scores
+from eacl_jax.model.scores import Answering, host_cosines, host_scores
 from eacl_jax.recognizer import few_shot
-from eacl_jax.recognizer.few_shot import PULL, adapt_anchors, held_out_scores, report
+from eacl_jax.recognizer.few_shot import PULL, adapt_anchors, held_out_cosines, report
 
 TAU = 0.1
 
@@ -62,9 +62,7 @@ def test_of_several_anchors_a_label_each_is_pulled_to_where_it_began():
     partly = adapt_anchors(reps[some], labels[some], start, temperature=TAU, anchors_per_label=2)
     stayed = np.diag(host_cosines(partly, start)) > 1 - 1e-6
     assert stayed.tolist() == [False, False, True, True, False, False]
-    scores = held_out_scores(
-        reps, labels, np.arange(60) // 2, start, temperature=TAU, anchors_per_label=2
-    )
+    scores = held_out_cosines(reps, labels, np.arange(60) // 2, start, Answering(TAU, 2))
     assert scores.shape == (60, 3)
 
 
@@ -109,7 +107,9 @@ def test_held_out_answers_come_from_other_dialogues(monkeypatch):
         return adapt_anchors(reps, labels, anchors, weights=weights, **how)
 
     monkeypatch.setattr(few_shot, "adapt_anchors", noted)
-    scores = held_out_scores(reps, labels, dialogues, start, temperature=TAU)
+    scores = Answering(TAU).scores(
+        held_out_cosines(reps, labels, dialogues, start, Answering(TAU))
+    )
     out = ~np.array(seen)
     assert out.sum(axis=0).tolist() == [1] * 30  # each is held out once
     assert all(
@@ -131,7 +131,7 @@ def test_held_out_answers_come_from_other_dialogues(monkeypatch):
 
 def test_a_single_dialogue_is_not_divided():
     reps, labels, start = problem(2)
-    assert held_out_scores(reps, labels, np.zeros(6, int), start, temperature=TAU) is None
+    assert held_out_cosines(reps, labels, np.zeros(6, int), start, Answering(TAU)) is None
     adaptation, temperature = report(
         ("a", "b", "c"), labels, host_scores(reps, start, temperature=TAU), None, temperature=1.3
     )

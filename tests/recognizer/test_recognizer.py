@@ -14,9 +14,7 @@ from eacl_jax.errors import UserError
 from eacl_jax.model import label_words
 from eacl_jax.model.label_words import label_batch
 from eacl_jax.model.scores import Answering, host_cosines, scores
-from eacl_jax.model.task import SingleLabel
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
-from eacl_jax.training import stage
 from tests.stubs.toys import WORDS, make_recognizer
 
 CHAT = (
@@ -414,5 +412,5 @@ def test_a_run_decides_near_ties_as_the_recognizer_does(recognizer):
     (answer,) = recognizer._changed(recognizer.settings, {"stage_two": near}).answer(
         reps, [Utterance("Ann", "hello")]
     )
-    (nearest,) = stage.predictions(SingleLabel(recognizer.labels), Answering(0.1), reps, near)
+    (nearest,) = Answering(0.1).decide(Answering(0.1).cosines(reps, near))
     assert answer.emotion == recognizer.labels[nearest] == recognizer.labels[1]
