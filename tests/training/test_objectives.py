@@ -68,7 +68,7 @@ def test_layout_chunks_and_devices_change_nothing(name):
         labels=words,
         encode=lambda _: ENCODINGS[:3],
         readouts=lambda: ENCODINGS,
-        gold=np.array([0, 1, 2]),
+        members=np.eye(3, dtype=bool),
         names=("a", "b", "c"),
         width=16,
         seed=0,
