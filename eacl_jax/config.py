@@ -16,7 +16,15 @@ from typing import Any, Literal
 from eacl_jax.errors import UserError
 from eacl_jax.files.records import bounded, build
 
-CORPORA = ("smalltalk", "meld", "emorynlp", "iemocap", "dailydialog", "custom")
+CORPORA = (
+    "smalltalk",
+    "meld",
+    "emorynlp",
+    "iemocap",
+    "dailydialog",
+    "goemotions",
+    "custom",
+)
 
 
 class Stage(enum.StrEnum):
@@ -45,9 +53,15 @@ Readout = Literal["mask", "first", "last", "mean"]
 class DataConfig:
     """Which corpus, and where its files are."""
 
-    corpus: Literal["smalltalk", "meld", "emorynlp", "iemocap", "dailydialog", "custom"] = (
-        "smalltalk"
-    )
+    corpus: Literal[
+        "smalltalk",
+        "meld",
+        "emorynlp",
+        "iemocap",
+        "dailydialog",
+        "goemotions",
+        "custom",
+    ] = "smalltalk"
     # Of the built-in corpus, which has two: 1 is what it was before 2026-11-26. Runs that name none
     # in their config.json are of 1.
     version: int = bounded(2, at_least=1, at_most=2)

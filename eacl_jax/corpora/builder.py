@@ -25,7 +25,7 @@ import tensorflow_datasets as tfds
 from eacl_jax.config import DataConfig
 from eacl_jax.corpora.checks import Counts, check_counts, check_split, logger
 from eacl_jax.corpora.found import Found
-from eacl_jax.dialogue import SPLITS, Dialogue
+from eacl_jax.dialogue import SPLITS, Dialogue, TaskName
 from eacl_jax.errors import UserError
 from eacl_jax.files.local import disk_problem
 
@@ -64,13 +64,17 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder):
 
     Attributes:
       LABELS: the corpus' labels in anchor order; empty where the data decide.
+      TASK: whether its utterances have one label or several; None where the data decide.
+      LEVELS: its own coarser groupings, as the rows of `data.levels`.
       EXPECTED: published counts by split.
       EMPTY_TEXT: whether utterances without text are allowed.
     """
 
     # Raise it when a change of reading code changes what is read from the same files.
-    VERSION = tfds.core.Version("1.1.0")
+    VERSION = tfds.core.Version("1.2.0")
     LABELS: ClassVar[tuple[str, ...]] = ()
+    TASK: ClassVar[TaskName | None] = "single"
+    LEVELS: ClassVar[tuple[str, ...]] = ()
     EXPECTED: ClassVar[Mapping[str, Counts]] = {}
     EMPTY_TEXT: ClassVar[bool] = False
 

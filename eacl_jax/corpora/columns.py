@@ -9,6 +9,9 @@ from eacl_jax.errors import UserError
 PARTS = ("dialogue", "speaker", "text", "emotion")
 """What a row says; also the columns' names in this project's own tables."""
 
+SEVERAL = ("emotions", "annotations")
+"""JSON fields with an utterance's labels as lists: all of them, and those of each annotator."""
+
 # Without capitals, blanks and punctuation: `Dialogue_ID`, `dialogue id` and `DialogueId` are one.
 _USUAL = {
     "dialogue": (
@@ -35,7 +38,7 @@ class Columns:
     """Where the parts of a row stand, from 0; None for a part that the table does not have.
 
     `turn` numbers the utterances of a dialogue: rows are brought into its order where it holds
-    whole numbers.
+    whole numbers. `emotions` and `annotations` hold lists of labels (`SEVERAL`).
     """
 
     dialogue: int
@@ -43,6 +46,8 @@ class Columns:
     text: int
     emotion: int | None = None
     turn: int | None = None
+    emotions: int | None = None
+    annotations: int | None = None
 
     def names(self, header: Sequence[str]) -> dict[str, str]:
         """The columns' names by part, for a message."""
@@ -62,6 +67,7 @@ def find_columns(
     parts: Sequence[str] = PARTS,
     naming: str = "{part}_column",
     kind: str = "column",
+    lists: Sequence[str] = (),
 ) -> Columns:
     """Finds the columns of a table by their names.
 
@@ -76,6 +82,7 @@ def find_columns(
       parts: those that are looked for at all.
       naming: how a user names a column, for messages.
       kind: what they are in this format, for messages.
+      lists: those of `SEVERAL` that hold lists; with one, the emotion may be missing.
 
     Raises:
       UserError: a column is missing, repeats, or several could be meant; lists them and says how to
@@ -86,7 +93,11 @@ def find_columns(
     missing = []
     there = f"its {kind}s are {', '.join(map(repr, header))}"
     for part in parts:
-        places = find_part(header, part, given=given.get(part, ""))
+        places = [
+            place
+            for place in find_part(header, part, given=given.get(part, ""))
+            if header[place] not in lists
+        ]
         if len(places) > 1:
             several = ", ".join(repr(header[place]) for place in places)
             how = (
@@ -98,6 +109,8 @@ def find_columns(
                 f"{where} has more than one {kind} for the {part}: {several}; {how} ({there})."
             )
         found[part] = places[0] if places else None
+        if part == "emotion" and lists and given.get(part, "") in ("", *lists):
+            continue
         if not places and (part in need or part in given or part != "emotion"):
             missing.append(part)
     if missing:
@@ -123,7 +136,9 @@ def find_columns(
         for place, name in enumerate(header)
         if plain(name) in _NAMES["turn"] and place not in found.values()
     ]
-    return Columns(**found, turn=turns[0] if len(turns) == 1 else None)  # type: ignore[arg-type]  # only emotion may be None
+    listed = {name: header.index(name) for name in lists}
+    turn = turns[0] if len(turns) == 1 else None
+    return Columns(**found, turn=turn, **listed)  # type: ignore[arg-type]  # only the labels may be None
 
 
 def find_part(header: Sequence[str], part: str, *, given: str = "") -> list[int]:

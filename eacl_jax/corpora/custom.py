@@ -9,7 +9,8 @@ from eacl_jax.corpora.builder import CorpusBuilder
 from eacl_jax.corpora.columns import PARTS
 from eacl_jax.corpora.files import find_file, read_file, sources_of
 from eacl_jax.corpora.found import Found
-from eacl_jax.dialogue import SPLITS
+from eacl_jax.corpora.tasks import find_task, settle
+from eacl_jax.dialogue import SPLITS, TaskName
 from eacl_jax.errors import UserError
 
 _NAMING = "config.data.{part}_column"
@@ -19,6 +20,7 @@ class Custom(CorpusBuilder):
     """Builder of the user's own files, of any format that `files.read_file` reads."""
 
     name = "custom"
+    TASK = None
 
     @classmethod
     def from_config(cls, data: DataConfig, cache_dir: Path) -> Self:
@@ -44,11 +46,20 @@ class Custom(CorpusBuilder):
         return read_file(self.sources[split][0], columns=self.options, naming=_NAMING)
 
 
-def read_own(path: Path, data: DataConfig) -> list[Found]:
-    """The dialogues of one such file, with the columns that `data` names. Raises `UserError` where
-    it cannot be read.
+def read_own(path: Path, data: DataConfig, task: TaskName | None = None) -> list[Found]:
+    """The dialogues of one such file, with the columns that `data` names, labelled for a task.
+
+    Args:
+      path: the file.
+      data: says how it is read.
+      task: how many labels an utterance has, as the model knows; None: what `data` says, or the
+        file plainly shows.
+
+    Raises:
+      UserError: it cannot be read, or is not annotated for the task.
     """
-    return read_file(path, columns=_columns(data), naming=_NAMING)
+    splits = {"": read_file(path, columns=_columns(data), naming=_NAMING)}
+    return settle(splits, task or data.task or find_task(splits))[""]
 
 
 def _columns(data: DataConfig) -> dict[str, str]:

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eacl_jax.corpora.columns import PARTS, Columns
-from eacl_jax.corpora.forms import ANSWERED
+from eacl_jax.corpora.columns import PARTS, SEVERAL, Columns
+from eacl_jax.corpora.forms import ANSWERED, check_labels
 from eacl_jax.corpora.found import Found
-from eacl_jax.corpora.labels import read_label
+from eacl_jax.corpora.labels import read_annotations, read_label, read_labels
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 
@@ -109,12 +109,13 @@ def _dialogue(
     elif turned and columns.turn is not None:
         rows, turns = _by_turn(path, identity, rows, header[columns.turn], columns.turn)
     read = {columns.dialogue, columns.speaker, columns.text, columns.emotion}
+    read |= {columns.emotions, columns.annotations}
     # A column that has a part's name but is not read would overwrite it where a dialogue is
     # written.
     others = [
         number
         for number, name in enumerate(header)
-        if number not in read and name and name not in (*PARTS, *ANSWERED)
+        if number not in read and name and name not in (*PARTS, *SEVERAL, *ANSWERED)
     ]
     utterances = []
     for line, cells in rows:
@@ -122,18 +123,17 @@ def _dialogue(
         emotion = None if columns.emotion is None else read_label(cells[columns.emotion], where)
         speaker = read_identity(cells[columns.speaker], f"{where}: the speaker")
         text = read_spoken(cells[columns.text], f"{where}: the text").strip()
-        utterances.append(
-            Utterance(
-                speaker,
-                text,
-                emotion,
-                other={
-                    header[place]: cells[place]
-                    for place in others
-                    if cells[place] not in (None, "")
-                },
-            )
+        several = None if columns.emotions is None else cells[columns.emotions]
+        given = None if columns.annotations is None else cells[columns.annotations]
+        utterance = Utterance(
+            speaker,
+            text,
+            emotion,
+            read_labels(several, where, "emotions"),
+            read_annotations(given, where),
+            {header[place]: cells[place] for place in others if cells[place] not in (None, "")},
         )
+        utterances.append(check_labels(utterance, where))
     lines = tuple(line for line, _ in rows)
     return Found(Dialogue(identity, tuple(utterances)), path, lines if all(lines) else (), turns)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from eacl_jax.corpora import annotations, convokit, dailydialog_files, scenes
-from eacl_jax.corpora.columns import PARTS, find_columns, find_part
+from eacl_jax.corpora.columns import PARTS, SEVERAL, find_columns, find_part
 from eacl_jax.corpora.forms import DIALOGUE, read_utterance
 from eacl_jax.corpora.found import Found
 from eacl_jax.corpora.labels import read_label
@@ -105,6 +105,11 @@ def read_shapes(path: Path, records: Sequence[Record], reading: Reading) -> list
         need=reading.need,
         naming=reading.naming,
         kind="field",
+        lists=[
+            name
+            for name in SEVERAL
+            if any(isinstance(item.get(name), (list, tuple)) for item in objects)
+        ],
     )
     return gather(path, header, columns, zip(lines, cells, strict=True))
 
@@ -185,8 +190,10 @@ def _utterance(item: Any, place: str, reading: Reading) -> Utterance:
     """An utterance in any of the forms that `forms` reads, its fields under any usual names."""
     if not isinstance(item, Mapping):
         return read_utterance(item, place)
-    names = list(item)
-    parts: dict[str, Any] = {}
+    parts: dict[str, Any] = {
+        name: item[name] for name in SEVERAL if isinstance(item.get(name), (list, tuple))
+    }
+    names = [name for name in item if name not in parts]
     taken: list[str] = []
     for part in PARTS[1:]:
         found = [
