@@ -79,6 +79,13 @@ class DataConfig:
     speaker_column: str = ""
     text_column: str = ""
     emotion_column: str = ""
+    # corpus="custom", several labels an utterance in tables. What stands between the labels of a
+    # cell (empty: with task="multi" the one of ; | , that the cells hold); columns of 0 and 1, a
+    # label each (empty: all that hold nothing else, where no column has the emotion); columns of
+    # labels, an annotator each, empty where one did not have the utterance.
+    label_separator: str = ""
+    label_columns: tuple[str, ...] = ()
+    annotator_columns: tuple[str, ...] = ()
     # Labels in anchor order. Empty: the corpus' own; for corpus="custom" those found in the
     # training split, sorted.
     labels: tuple[str, ...] = ()

@@ -38,7 +38,7 @@ class Columns:
     """Where the parts of a row stand, from 0; None for a part that the table does not have.
 
     `turn` numbers the utterances of a dialogue: rows are brought into its order where it holds
-    whole numbers. `emotions` and `annotations` hold lists of labels (`SEVERAL`).
+    whole numbers.
     """
 
     dialogue: int
@@ -46,8 +46,6 @@ class Columns:
     text: int
     emotion: int | None = None
     turn: int | None = None
-    emotions: int | None = None
-    annotations: int | None = None
 
     def names(self, header: Sequence[str]) -> dict[str, str]:
         """The columns' names by part, for a message."""
@@ -67,7 +65,7 @@ def find_columns(
     parts: Sequence[str] = PARTS,
     naming: str = "{part}_column",
     kind: str = "column",
-    lists: Sequence[str] = (),
+    apart: Sequence[int] = (),
 ) -> Columns:
     """Finds the columns of a table by their names.
 
@@ -82,7 +80,8 @@ def find_columns(
       parts: those that are looked for at all.
       naming: how a user names a column, for messages.
       kind: what they are in this format, for messages.
-      lists: those of `SEVERAL` that hold lists; with one, the emotion may be missing.
+      apart: columns of labels that are read in other ways (`label_columns`), from 0; with them,
+        the emotion may be missing.
 
     Raises:
       UserError: a column is missing, repeats, or several could be meant; lists them and says how to
@@ -96,7 +95,7 @@ def find_columns(
         places = [
             place
             for place in find_part(header, part, given=given.get(part, ""))
-            if header[place] not in lists
+            if place not in apart
         ]
         if len(places) > 1:
             several = ", ".join(repr(header[place]) for place in places)
@@ -109,7 +108,7 @@ def find_columns(
                 f"{where} has more than one {kind} for the {part}: {several}; {how} ({there})."
             )
         found[part] = places[0] if places else None
-        if part == "emotion" and lists and given.get(part, "") in ("", *lists):
+        if part == "emotion" and apart and not places:
             continue
         if not places and (part in need or part in given or part != "emotion"):
             missing.append(part)
@@ -134,11 +133,9 @@ def find_columns(
     turns = [
         place
         for place, name in enumerate(header)
-        if plain(name) in _NAMES["turn"] and place not in found.values()
+        if plain(name) in _NAMES["turn"] and place not in (*found.values(), *apart)
     ]
-    listed = {name: header.index(name) for name in lists}
-    turn = turns[0] if len(turns) == 1 else None
-    return Columns(**found, turn=turn, **listed)  # type: ignore[arg-type]  # only the labels may be None
+    return Columns(**found, turn=turns[0] if len(turns) == 1 else None)  # type: ignore[arg-type]  # only emotion may be None
 
 
 def find_part(header: Sequence[str], part: str, *, given: str = "") -> list[int]:

@@ -195,6 +195,8 @@ def check_spellings(
         several = (
             " Where an utterance may have several labels: config.data.task=multi."
             if joined and task == "single"
+            else " What divides labels in a cell: config.data.label_separator."
+            if joined
             else ""
         )
         raise UserError(
