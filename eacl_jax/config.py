@@ -23,6 +23,8 @@ CORPORA = (
     "iemocap",
     "dailydialog",
     "goemotions",
+    "semeval2018",
+    "brighter",
     "custom",
 )
 
@@ -60,6 +62,8 @@ class DataConfig:
         "iemocap",
         "dailydialog",
         "goemotions",
+        "semeval2018",
+        "brighter",
         "custom",
     ] = "smalltalk"
     # Of the built-in corpus, which has two: 1 is what it was before 2026-11-26. Runs that name none
@@ -68,6 +72,8 @@ class DataConfig:
     # Folder, or address in an object store, that holds the corpus' own files (or a folder named
     # like the corpus with them). Empty: downloaded where its owners publish it openly.
     dir: str = ""
+    # corpus="brighter": the language, as its files are named.
+    language: str = "eng"
     # Where prepared corpora are kept. Empty: $EACL_JAX_CACHE, else ~/.cache/eacl_jax.
     cache_dir: str = ""
     # corpus="custom": one file a split, in any format that corpora/files.py reads.

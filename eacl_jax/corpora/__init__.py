@@ -27,6 +27,8 @@ _BUILDERS = {
     "iemocap": ("eacl_jax.corpora.iemocap", "Iemocap"),
     "dailydialog": ("eacl_jax.corpora.dailydialog", "DailyDialog"),
     "goemotions": ("eacl_jax.corpora.goemotions", "GoEmotions"),
+    "semeval2018": ("eacl_jax.corpora.semeval2018", "SemEval2018"),
+    "brighter": ("eacl_jax.corpora.brighter", "Brighter"),
     "custom": ("eacl_jax.corpora.custom", "Custom"),
 }
 

@@ -112,7 +112,7 @@ class LabelPlaces:
         elif emotion is not None:
             found["emotions"] = divided(cells[emotion], self.separator or "", where)
         if self.flags:
-            found["emotions"] = _flags(cells, header, self.flags, where)
+            found["emotions"] = read_flags(cells, header, self.flags, where)
         if self.emotions is not None and cells[self.emotions] is not None:
             found["emotions"] = read_labels(cells[self.emotions], where, "emotions")
         if self.annotations is not None:
@@ -257,7 +257,7 @@ def _flag(value: Any) -> bool | None:
     return _FLAGS.get(value.strip()) if isinstance(value, str) else None
 
 
-def _flags(
+def read_flags(
     cells: Sequence[Any], header: Sequence[str], flags: Mapping[str, int], where: str
 ) -> tuple[str, ...] | None:
     """The labels whose cells are 1; None where all cells are empty."""
