@@ -49,7 +49,7 @@ def read_utterance(given: Any, where: str = "the utterance") -> Utterance:
         contradict each other.
     """
     if isinstance(given, Utterance):
-        return check_utterance(given, where)
+        return check_labels(check_utterance(given, where), where)
     if isinstance(given, str):
         return read_line(given, where)
     if is_pair(given):
@@ -102,12 +102,20 @@ def read_utterance(given: Any, where: str = "the utterance") -> Utterance:
 
 
 def check_labels(utterance: Utterance, where: str) -> Utterance:
-    """The same utterance.
+    """The same utterance, without annotations where there is no annotator.
 
     Raises:
-      UserError: its main label is not among all of its labels, or it has labels and an empty list
-        of annotators.
+      UserError: a label is there twice, its main label is not among all of its labels, or it has
+        labels and an empty list of annotators.
     """
+    for field, labels in (
+        ("emotions", utterance.emotions or ()),
+        *(("annotations", labels) for labels in utterance.annotations or ()),
+    ):
+        if len(set(labels)) < len(labels):
+            raise UserError(
+                f"{where}: field {field!r} has a label twice, in {list(labels)!r:.120}."
+            )
     if utterance.emotion and utterance.emotions and utterance.emotion not in utterance.emotions:
         raise UserError(
             f"{where}: 'emotion' is {utterance.emotion!r:.60}, which is not among 'emotions',"
