@@ -16,7 +16,17 @@ from typing import Any, Literal
 from eacl_jax.errors import UserError
 from eacl_jax.files.records import bounded, build
 
-CORPORA = ("smalltalk", "meld", "emorynlp", "iemocap", "dailydialog", "custom")
+CORPORA = (
+    "smalltalk",
+    "meld",
+    "emorynlp",
+    "iemocap",
+    "dailydialog",
+    "goemotions",
+    "semeval2018",
+    "brighter",
+    "custom",
+)
 
 
 class Stage(enum.StrEnum):
@@ -45,15 +55,25 @@ Readout = Literal["mask", "first", "last", "mean"]
 class DataConfig:
     """Which corpus, and where its files are."""
 
-    corpus: Literal["smalltalk", "meld", "emorynlp", "iemocap", "dailydialog", "custom"] = (
-        "smalltalk"
-    )
+    corpus: Literal[
+        "smalltalk",
+        "meld",
+        "emorynlp",
+        "iemocap",
+        "dailydialog",
+        "goemotions",
+        "semeval2018",
+        "brighter",
+        "custom",
+    ] = "smalltalk"
     # Of the built-in corpus, which has two: 1 is what it was before 2026-11-26. Runs that name none
     # in their config.json are of 1.
     version: int = bounded(2, at_least=1, at_most=2)
     # Folder, or address in an object store, that holds the corpus' own files (or a folder named
     # like the corpus with them). Empty: downloaded where its owners publish it openly.
     dir: str = ""
+    # corpus="brighter": the language, as its files are named.
+    language: str = "eng"
     # Where prepared corpora are kept. Empty: $EACL_JAX_CACHE, else ~/.cache/eacl_jax.
     cache_dir: str = ""
     # corpus="custom": one file a split, in any format that corpora/files.py reads.
@@ -65,6 +85,13 @@ class DataConfig:
     speaker_column: str = ""
     text_column: str = ""
     emotion_column: str = ""
+    # corpus="custom", several labels an utterance in tables. What stands between the labels of a
+    # cell (empty: with task="multi" the one of ; | , that the cells hold); columns of 0 and 1, a
+    # label each (empty: all that hold nothing else, where no column has the emotion); columns of
+    # labels, an annotator each, empty where one did not have the utterance.
+    label_separator: str = ""
+    label_columns: tuple[str, ...] = ()
+    annotator_columns: tuple[str, ...] = ()
     # Labels in anchor order. Empty: the corpus' own; for corpus="custom" those found in the
     # training split, sorted.
     labels: tuple[str, ...] = ()

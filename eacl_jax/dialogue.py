@@ -39,6 +39,13 @@ class Utterance:
         """Whether somebody annotated it: it is context only where nobody did."""
         return self.emotion is not None or self.emotions is not None
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """All its labels, as many as are known: `emotions`, or else `emotion`."""
+        if self.emotions is not None:
+            return self.emotions
+        return () if self.emotion is None else (self.emotion,)
+
     def without_labels(self) -> "Utterance":
         """The same, as nobody had annotated it."""
         return dataclasses.replace(self, emotion=None, emotions=None, annotations=None)

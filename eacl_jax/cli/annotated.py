@@ -29,12 +29,14 @@ def read(path: Path, columns: Mapping[str, str], mapped: str = "") -> "list[Dial
     """
     from eacl_jax.corpora import checks
     from eacl_jax.corpora.files import find_file, read_file
+    from eacl_jax.corpora.tasks import settle
 
     labels = parse_map(mapped)
     found = read_file(find_file(path, "--input names"), columns=columns, naming=options.NAMING)
     if not checks.annotated(found):
         raise UserError(f"{path}: no utterance has an emotion; annotate some.")
     checks.check_split("annotated", [path], found, empty_text=True)
+    (found,) = settle({"annotated": found}, "single").values()
     dialogues = [_map(item.dialogue, labels) for item in found]
     present = {utterance.emotion for item in found for utterance in item.dialogue.utterances}
     if absent := [emotion for emotion in labels if emotion not in present]:

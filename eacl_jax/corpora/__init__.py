@@ -9,6 +9,8 @@ from eacl_jax.corpora.checks import annotated, check_emotions, warn_about
 from eacl_jax.corpora.found import Found
 from eacl_jax.corpora.groups import Groups
 from eacl_jax.corpora.labels import check_spellings, clean_label, word_of
+from eacl_jax.corpora.levels import read_levels
+from eacl_jax.corpora.tasks import find_task, settle
 from eacl_jax.dialogue import Corpus, Taxonomy
 from eacl_jax.errors import UserError
 from eacl_jax.files import local
@@ -24,6 +26,9 @@ _BUILDERS = {
     "emorynlp": ("eacl_jax.corpora.emorynlp", "EmoryNlp"),
     "iemocap": ("eacl_jax.corpora.iemocap", "Iemocap"),
     "dailydialog": ("eacl_jax.corpora.dailydialog", "DailyDialog"),
+    "goemotions": ("eacl_jax.corpora.goemotions", "GoEmotions"),
+    "semeval2018": ("eacl_jax.corpora.semeval2018", "SemEval2018"),
+    "brighter": ("eacl_jax.corpora.brighter", "Brighter"),
     "custom": ("eacl_jax.corpora.custom", "Custom"),
 }
 
@@ -42,14 +47,22 @@ def load(data: DataConfig) -> Corpus:
 
     Raises:
       UserError: the files are missing or faulty, an emotion is not among the labels, the counts
-        are not the published ones, or the groups cannot be used.
+        are not the published ones, nothing says how many labels an utterance has, or the groups or
+        levels cannot be used.
     """
     builder = builder_class(data.corpus).from_config(data, cache_folder(data))
-    splits = builder.dialogues()
+    read = builder.dialogues()
+    task = data.task or builder.TASK or find_task(read)
+    splits = settle(read, task)
+    if bare := [split for split, found in splits.items() if not annotated(found)]:
+        raise UserError(
+            f"no utterance of {', '.join(bare)} has a label on which its annotators agree; at least"
+            " one must be annotated."
+        )
     if not builder.LABELS:
         everything = [item for found in splits.values() for item in found]
         check_spellings(
-            everything, [clean_label(label) for label in data.labels], "config.data.labels"
+            everything, [clean_label(label) for label in data.labels], "config.data.labels", task
         )
     labels = _labels(data, builder.LABELS, splits["train"])
     own = tuple(map(word_of, labels))
@@ -59,6 +72,8 @@ def load(data: DataConfig) -> Corpus:
         groups = Groups.of_rows(data.groups, labels)
         taxonomy = Taxonomy(groups.names, data.words or tuple(map(word_of, groups.names)))
         splits = {split: groups.put(found) for split, found in splits.items()}
+    grouped = data.groups or sorted(labels) != sorted(builder.LABELS)
+    levels = read_levels(data.levels or (() if grouped else builder.LEVELS), taxonomy.labels)
     warn_about(splits, taxonomy)
     if data.max_dialogues:
         splits = {split: found[: data.max_dialogues] for split, found in splits.items()}
@@ -71,6 +86,8 @@ def load(data: DataConfig) -> Corpus:
         data.corpus,
         taxonomy,
         {split: tuple(item.dialogue for item in found) for split, found in splits.items()},
+        task,
+        levels,
     )
 
 
@@ -95,9 +112,9 @@ def cache_folder(data: DataConfig) -> Path:
 def _labels(data: DataConfig, own: tuple[str, ...], train: list[Found]) -> tuple[str, ...]:
     """Of the files, before they are grouped."""
     found = {
-        utterance.emotion
+        label
         for item in train
         for utterance in item.dialogue.utterances
-        if utterance.emotion is not None
+        for label in utterance.labels
     }
     return tuple(map(clean_label, data.labels)) or own or tuple(sorted(found))

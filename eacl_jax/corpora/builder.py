@@ -10,6 +10,7 @@ import abc
 import contextlib
 import dataclasses
 import hashlib
+import itertools
 import json
 import logging
 import os
@@ -25,9 +26,11 @@ import tensorflow_datasets as tfds
 from eacl_jax.config import DataConfig
 from eacl_jax.corpora.checks import Counts, check_counts, check_split, logger
 from eacl_jax.corpora.found import Found
-from eacl_jax.dialogue import SPLITS, Dialogue
+from eacl_jax.dialogue import SPLITS, Dialogue, TaskName
 from eacl_jax.errors import UserError
 from eacl_jax.files.local import disk_problem
+
+_BLOCK = 1024
 
 
 @contextlib.contextmanager
@@ -64,13 +67,17 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder):
 
     Attributes:
       LABELS: the corpus' labels in anchor order; empty where the data decide.
+      TASK: whether its utterances have one label or several; None where the data decide.
+      LEVELS: its own coarser groupings, as the rows of `data.levels`.
       EXPECTED: published counts by split.
       EMPTY_TEXT: whether utterances without text are allowed.
     """
 
     # Raise it when a change of reading code changes what is read from the same files.
-    VERSION = tfds.core.Version("1.1.0")
+    VERSION = tfds.core.Version("1.2.0")
     LABELS: ClassVar[tuple[str, ...]] = ()
+    TASK: ClassVar[TaskName | None] = "single"
+    LEVELS: ClassVar[tuple[str, ...]] = ()
     EXPECTED: ClassVar[Mapping[str, Counts]] = {}
     EMPTY_TEXT: ClassVar[bool] = False
 
@@ -215,7 +222,13 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder):
 
     def _restore(self, split: str) -> list[Found]:
         found = []
-        for record in self.as_data_source(split=split):
+        source = self.as_data_source(split=split)
+        # Blocks of records are read several times faster than one after the other.
+        blocks = (
+            source.__getitems__(list(range(start, min(start + _BLOCK, len(source)))))
+            for start in range(0, len(source), _BLOCK)
+        )
+        for record in itertools.chain.from_iterable(blocks):
             text = record["dialogue"].decode()
             dialogue = Dialogue.from_json(json.loads(text))
             lines, turns = (tuple(map(int, record[name])) for name in ("lines", "turns"))

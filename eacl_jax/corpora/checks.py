@@ -16,8 +16,8 @@ logger = logging.getLogger("eacl_jax.corpora")
 
 @dataclasses.dataclass(frozen=True)
 class Counts:
-    """How much a published split holds. `annotated` counts utterances with an emotion, None where
-    it is not known.
+    """How much a published split holds. `annotated` counts annotated utterances, None where it is
+    not known.
     """
 
     dialogues: int
@@ -25,10 +25,8 @@ class Counts:
 
 
 def annotated(found: Sequence[Found]) -> int:
-    """Number of utterances with an emotion."""
-    return sum(
-        utterance.emotion is not None for item in found for utterance in item.dialogue.utterances
-    )
+    """Number of annotated utterances, those that have none of the labels among them."""
+    return sum(utterance.annotated for item in found for utterance in item.dialogue.utterances)
 
 
 def check_split(
@@ -72,7 +70,7 @@ def check_split(
         for number, utterance in enumerate(dialogue.utterances):
             if problem := _problem(utterance, empty_text):
                 raise UserError(f"{item.where(number)}: {problem}")
-    if not annotated(found):
+    if not any(u.annotated or u.annotations for item in found for u in item.dialogue.utterances):
         raise UserError(
             f"{names}: no utterance of the split {split!r} has an emotion; at least one must be"
             " annotated."
@@ -104,17 +102,18 @@ def check_counts(corpus: str, splits: Splits, expected: Mapping[str, Counts]) ->
 
 
 def check_emotions(splits: Splits, taxonomy: Taxonomy) -> None:
-    """Every emotion must be a label.
+    """Every emotion must be a label, those of single annotators too.
 
     Raises:
-      UserError: names the first utterance whose emotion is not, and how many there are.
+      UserError: names the first utterance with an emotion that is not, and how many there are.
     """
+    known = frozenset(taxonomy.labels)
     strangers = [
-        (item, number, utterance.emotion)
+        (item, number, strange[0])
         for found in splits.values()
         for item in found
         for number, utterance in enumerate(item.dialogue.utterances)
-        if utterance.emotion is not None and utterance.emotion not in taxonomy.labels
+        if (strange := [label for label in _every_label(utterance) if label not in known])
     ]
     if strangers:
         item, number, emotion = strangers[0]
@@ -160,7 +159,12 @@ def warn_about(splits: Splits, taxonomy: Taxonomy) -> None:
                     left,
                     right,
                 )
-    seen = {utterance.emotion for item in splits["train"] for utterance in item.dialogue.utterances}
+    seen = {
+        label
+        for item in splits["train"]
+        for utterance in item.dialogue.utterances
+        for label in utterance.labels
+    }
     if unseen := [label for label in taxonomy.labels if label not in seen]:
         logger.warning("no training utterance has the label %s.", ", ".join(map(repr, unseen)))
 
@@ -170,18 +174,25 @@ def _problem(utterance: Utterance, empty_text: bool) -> str:
         return "the speaker is empty; name who says it."
     if not empty_text and not utterance.text.strip():
         return "the text is empty; remove the utterance or give its text."
-    if utterance.emotion is not None and (
-        not utterance.emotion or utterance.emotion != utterance.emotion.strip()
-    ):
-        return (
-            f"the emotion {utterance.emotion!r} is empty or has blanks around it; leave it out"
-            " where nobody annotated."
-        )
+    labels = _every_label(utterance)
+    for label in labels:
+        if not label or label != label.strip():
+            return (
+                f"the emotion {label!r} is empty or has blanks around it; leave it out where nobody"
+                " annotated."
+            )
     for field, value in (
         ("speaker", utterance.speaker),
         ("text", utterance.text),
-        ("emotion", utterance.emotion or ""),
+        *(("emotion", label) for label in labels),
     ):
         if problem := why_no_text(value):
             return f"the {field} {problem}."
     return ""
+
+
+def _every_label(utterance: Utterance) -> list[str]:
+    """All that it or one of its annotators has, with repeats."""
+    by_annotator = [label for labels in utterance.annotations or () for label in labels]
+    main = [] if utterance.emotion is None else [utterance.emotion]
+    return [*main, *(utterance.emotions or ()), *by_annotator]

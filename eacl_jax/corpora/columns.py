@@ -9,6 +9,9 @@ from eacl_jax.errors import UserError
 PARTS = ("dialogue", "speaker", "text", "emotion")
 """What a row says; also the columns' names in this project's own tables."""
 
+SEVERAL = ("emotions", "annotations")
+"""JSON fields with an utterance's labels as lists: all of them, and those of each annotator."""
+
 # Without capitals, blanks and punctuation: `Dialogue_ID`, `dialogue id` and `DialogueId` are one.
 _USUAL = {
     "dialogue": (
@@ -62,6 +65,7 @@ def find_columns(
     parts: Sequence[str] = PARTS,
     naming: str = "{part}_column",
     kind: str = "column",
+    apart: Sequence[int] = (),
 ) -> Columns:
     """Finds the columns of a table by their names.
 
@@ -76,6 +80,8 @@ def find_columns(
       parts: those that are looked for at all.
       naming: how a user names a column, for messages.
       kind: what they are in this format, for messages.
+      apart: columns of labels that are read in other ways (`label_columns`), from 0; with them,
+        the emotion may be missing.
 
     Raises:
       UserError: a column is missing, repeats, or several could be meant; lists them and says how to
@@ -86,7 +92,11 @@ def find_columns(
     missing = []
     there = f"its {kind}s are {', '.join(map(repr, header))}"
     for part in parts:
-        places = find_part(header, part, given=given.get(part, ""))
+        places = [
+            place
+            for place in find_part(header, part, given=given.get(part, ""))
+            if place not in apart
+        ]
         if len(places) > 1:
             several = ", ".join(repr(header[place]) for place in places)
             how = (
@@ -98,6 +108,8 @@ def find_columns(
                 f"{where} has more than one {kind} for the {part}: {several}; {how} ({there})."
             )
         found[part] = places[0] if places else None
+        if part == "emotion" and apart and not places:
+            continue
         if not places and (part in need or part in given or part != "emotion"):
             missing.append(part)
     if missing:
@@ -121,7 +133,7 @@ def find_columns(
     turns = [
         place
         for place, name in enumerate(header)
-        if plain(name) in _NAMES["turn"] and place not in found.values()
+        if plain(name) in _NAMES["turn"] and place not in (*found.values(), *apart)
     ]
     return Columns(**found, turn=turns[0] if len(turns) == 1 else None)  # type: ignore[arg-type]  # only emotion may be None
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from eacl_jax.corpora.columns import find_columns
 from eacl_jax.corpora.found import Found
+from eacl_jax.corpora.label_columns import LabelForms, find_labels
 from eacl_jax.corpora.rows import flat, gather
 
 
@@ -30,6 +31,7 @@ def read_utterances(
     given: Mapping[str, str],
     need: Sequence[str],
     naming: str,
+    forms: LabelForms,
 ) -> list[Found]:
     """The conversations of a file. Raises `UserError` where an utterance lacks something."""
     renamed = [
@@ -42,13 +44,17 @@ def read_utterances(
         for record in records
     ]
     header, cells = flat(renamed)
+    given = {"dialogue": "conversation_id", **given}
+    rows = list(zip(lines, cells, strict=True))
+    labels = find_labels(path, header, rows, given=given, need=need, forms=forms)
     columns = find_columns(
         header,
         str(path),
-        given={"dialogue": "conversation_id", **given},
+        given=given,
         need=need,
         naming=naming,
         kind="field of meta",
+        apart=labels.all,
     )
     places: dict[str, int] = {
         name: header.index(name) for name in ("id", "reply_to", "timestamp") if name in header
@@ -57,7 +63,7 @@ def read_utterances(
     def order(rows: Sequence[Sequence[Any]]) -> Sequence[int]:
         return _chain(rows, places) or _by_time(rows, places) or range(len(rows))
 
-    return gather(path, header, columns, zip(lines, cells, strict=True), order)
+    return gather(path, header, columns, rows, order, labels)
 
 
 _RENAMED = {"root": "conversation_id", "user": "speaker", "reply-to": "reply_to"}

@@ -1,5 +1,6 @@
 """The user's own corpus: one file a split."""
 
+import dataclasses
 from itertools import combinations
 from pathlib import Path
 from typing import Self
@@ -9,7 +10,9 @@ from eacl_jax.corpora.builder import CorpusBuilder
 from eacl_jax.corpora.columns import PARTS
 from eacl_jax.corpora.files import find_file, read_file, sources_of
 from eacl_jax.corpora.found import Found
-from eacl_jax.dialogue import SPLITS
+from eacl_jax.corpora.label_columns import LabelForms
+from eacl_jax.corpora.tasks import find_task, settle
+from eacl_jax.dialogue import SPLITS, TaskName
 from eacl_jax.errors import UserError
 
 _NAMING = "config.data.{part}_column"
@@ -19,6 +22,7 @@ class Custom(CorpusBuilder):
     """Builder of the user's own files, of any format that `files.read_file` reads."""
 
     name = "custom"
+    TASK = None
 
     @classmethod
     def from_config(cls, data: DataConfig, cache_dir: Path) -> Self:
@@ -37,18 +41,32 @@ class Custom(CorpusBuilder):
         return cls(
             sources={split: sources_of(path) for split, path in files.items()},
             cache_dir=cache_dir,
-            options=columns,
+            options=columns | LabelForms.of_config(data).to_options(),
         )
 
     def _read(self, split: str) -> list[Found]:
-        return read_file(self.sources[split][0], columns=self.options, naming=_NAMING)
+        columns = {part: name for part, name in self.options.items() if part in PARTS}
+        forms = LabelForms.of_options(self.options)
+        return read_file(self.sources[split][0], columns=columns, naming=_NAMING, forms=forms)
 
 
-def read_own(path: Path, data: DataConfig) -> list[Found]:
-    """The dialogues of one such file, with the columns that `data` names. Raises `UserError` where
-    it cannot be read.
+def read_own(path: Path, data: DataConfig, task: TaskName | None = None) -> list[Found]:
+    """The dialogues of one such file, with the columns that `data` names, labelled for a task.
+
+    Args:
+      path: the file.
+      data: says how it is read.
+      task: how many labels an utterance has, as the model knows; None: what `data` says, or the
+        file plainly shows.
+
+    Raises:
+      UserError: it cannot be read, or is not annotated for the task.
     """
-    return read_file(path, columns=_columns(data), naming=_NAMING)
+    forms = LabelForms.of_config(data)
+    if task is not None:
+        forms = dataclasses.replace(forms, task=task)
+    splits = {"": read_file(path, columns=_columns(data), naming=_NAMING, forms=forms)}
+    return settle(splits, task or data.task or find_task(splits))[""]
 
 
 def _columns(data: DataConfig) -> dict[str, str]:

@@ -17,6 +17,7 @@ from eacl_jax.corpora.dialects import SEPARATORS
 from eacl_jax.corpora.forms import DIALOGUE
 from eacl_jax.corpora.found import Found
 from eacl_jax.corpora.jsonlines import decode, loads
+from eacl_jax.corpora.label_columns import LabelForms
 from eacl_jax.corpora.shapes import Reading, Record, read_shapes
 from eacl_jax.corpora.sources import read_text, split_lines
 from eacl_jax.corpora.tables import read_table
@@ -32,6 +33,7 @@ def read_file(
     columns: Mapping[str, str] | None = None,
     annotated: bool = True,
     naming: str = "{part}_column",
+    forms: LabelForms | None = None,
 ) -> list[Found]:
     """The dialogues of a file.
 
@@ -41,10 +43,11 @@ def read_file(
         those that are absent or empty are found by their usual names.
       annotated: whether a table must have a column for the emotion.
       naming: how a user names a column, for messages.
+      forms: how it has several labels an utterance, where that is not plain.
 
     Returns:
       The dialogues in the file's order. An utterance without a label has the emotion None. Nothing
-      is checked beyond its form: `checks.check_split`.
+      is checked beyond its form: `checks.check_split`; labels are as given: `tasks.settle`.
 
     Raises:
       UserError: the file cannot be read, or its content is none of the above; names file and line
@@ -53,7 +56,8 @@ def read_file(
     path = find_file(path)
     given = {part: name for part, name in (columns or {}).items() if name}
     need = PARTS if annotated else PARTS[:3]
-    reading = Reading(given, need, naming)
+    forms = forms or LabelForms()
+    reading = Reading(given, need, naming, forms)
     if _begins_with(path, _PARQUET):
         return read_shapes(path, _parquet(path), reading)
     text = read_text(path)
@@ -81,7 +85,7 @@ def read_file(
             f" columns {', '.join(need)}, with commas, semicolons or tabs between them. As JSON, a"
             f" dialogue a line: {DIALOGUE}."
         )
-    return read_table(path, text, given=given, need=need, naming=naming)
+    return read_table(path, text, given=given, need=need, naming=naming, forms=forms)
 
 
 def find_file(path: str | Path, what: str = "") -> Path:

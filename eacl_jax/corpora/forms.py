@@ -1,19 +1,21 @@
 """The forms in which an utterance or a dialogue may be given, in Python as in JSON -> `Utterance`,
 `Dialogue`.
 
-An utterance: `{"speaker": "Ann", "text": "I got it!"}`, perhaps with an "emotion" and fields of the
-user's own, which are carried through; a pair of speaker and text; and inside of a dialogue's
-"utterances" also the text "Ann: I got it!".
+An utterance: `{"speaker": "Ann", "text": "I got it!"}`, perhaps with an "emotion" (its label, or
+the main one), "emotions" (a list of all its labels, empty where it has none of them), "annotations"
+(a list of labels an annotator) and fields of the user's own, which are carried through; a pair of
+speaker and text; and inside of a dialogue's "utterances" also the text "Ann: I got it!".
 
 A dialogue as an object: `{"id": "1", "utterances": [...]}` or `{"id": "1", "transcript": "Ann: I
 got it!\\nBen: What?"}`, perhaps with fields of the user's own.
 """
 
+import dataclasses
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from eacl_jax.corpora.labels import clean_label
+from eacl_jax.corpora.labels import clean_label, read_annotations, read_labels
 from eacl_jax.corpora.transcripts import (
     NOBODY,
     check_utterance,
@@ -33,6 +35,7 @@ ANSWERED = frozenset({"confidence", "probabilities", "cosines", "truncated", "un
 """Fields that an answer adds to an utterance: of an answer that is given as a question, these are
 left out."""
 
+_UTTERANCE_FIELDS = ("speaker", "text", "emotion", "emotions", "annotations")
 _SPEAKERS = ("name", "author", "user", "username", "sender", "from", "who")
 _TEXTS = ("utterance", "message", "content", "body")
 
@@ -42,10 +45,11 @@ def read_utterance(given: Any, where: str = "the utterance") -> Utterance:
     that is blank is none.
 
     Raises:
-      UserError: a field is missing, misnamed or not text.
+      UserError: a field is missing, misnamed or not text, a label is there twice, or the labels
+        contradict each other.
     """
     if isinstance(given, Utterance):
-        return check_utterance(given, where)
+        return check_labels(check_utterance(given, where), where)
     if isinstance(given, str):
         return read_line(given, where)
     if is_pair(given):
@@ -62,7 +66,7 @@ def read_utterance(given: Any, where: str = "the utterance") -> Utterance:
             f'{where} must be {UTTERANCE}, or "NAME: TEXT", got {type(given).__name__}.'
         )
     fields = {str(name): value for name, value in given.items()}
-    _no_other_capitals(fields, ("speaker", "text", "emotion"), where)
+    _no_other_capitals(fields, _UTTERANCE_FIELDS, where)
     if not isinstance(fields.get("text"), str):
         raise UserError(f"{where}: {_wrong(fields, 'text', 'a string', _TEXTS)}")
     speaker = fields.get("speaker")
@@ -80,11 +84,52 @@ def read_utterance(given: Any, where: str = "the utterance") -> Utterance:
             f"{where}: field 'emotion' must be a string, or left out where there is none, got"
             f" {emotion!r:.60}."
         )
-    other = _other(fields, {"speaker", "text", "emotion", *ANSWERED}, where)
+    other = _other(fields, {*_UTTERANCE_FIELDS, *ANSWERED}, where)
     return check_utterance(
-        Utterance(speaker.strip(), fields["text"], clean_label(emotion or "") or None, other=other),
+        check_labels(
+            Utterance(
+                speaker.strip(),
+                fields["text"],
+                clean_label(emotion or "") or None,
+                read_labels(fields.get("emotions"), where, "emotions"),
+                read_annotations(fields.get("annotations"), where),
+                other,
+            ),
+            where,
+        ),
         where,
     )
+
+
+def check_labels(utterance: Utterance, where: str) -> Utterance:
+    """The same utterance, without annotations where there is no annotator.
+
+    Raises:
+      UserError: a label is there twice, its main label is not among all of its labels, or it has
+        labels and an empty list of annotators.
+    """
+    for field, labels in (
+        ("emotions", utterance.emotions or ()),
+        *(("annotations", labels) for labels in utterance.annotations or ()),
+    ):
+        if len(set(labels)) < len(labels):
+            raise UserError(
+                f"{where}: field {field!r} has a label twice, in {list(labels)!r:.120}."
+            )
+    if utterance.emotion and utterance.emotions and utterance.emotion not in utterance.emotions:
+        raise UserError(
+            f"{where}: 'emotion' is {utterance.emotion!r:.60}, which is not among 'emotions',"
+            f" {list(utterance.emotions)!r:.120}; the main label is one of all: correct one of the"
+            " two."
+        )
+    if utterance.annotations == ():
+        if utterance.annotated:
+            raise UserError(
+                f"{where}: it has labels, but 'annotations' is an empty list, as if nobody had"
+                " given any; leave 'annotations' out where it is not known who gave what."
+            )
+        return dataclasses.replace(utterance, annotations=None)
+    return utterance
 
 
 def read_record(given: Any, where: str, identity: str = "1") -> Dialogue:

@@ -62,7 +62,7 @@ class Groups:
         return tuple(dict.fromkeys(self.of.values()))
 
     def put(self, found: Sequence[Found]) -> list[Found]:
-        """The same dialogues with groups for emotions.
+        """The same dialogues with groups for emotions; several labels of one group become one.
 
         Raises:
           UserError: places the first emotion that has no group.
@@ -72,16 +72,27 @@ class Groups:
     def _put(self, item: Found) -> Found:
         utterances = []
         for number, utterance in enumerate(item.dialogue.utterances):
-            emotion = utterance.emotion
-            if emotion is not None and emotion not in self.of:
-                raise UserError(
-                    f"{item.where(number)}: the emotion {emotion!r} has no row in"
-                    f" config.data.groups, which has {', '.join(self.of)}; correct the file."
-                )
+            where = item.where(number)
+            emotion, emotions = utterance.emotion, utterance.emotions
+            given = utterance.annotations
             utterances.append(
                 dataclasses.replace(
-                    utterance, emotion=None if emotion is None else self.of[emotion]
+                    utterance,
+                    emotion=None if emotion is None else self._groups([emotion], where)[0],
+                    emotions=None if emotions is None else self._groups(emotions, where),
+                    annotations=None
+                    if given is None
+                    else tuple(self._groups(labels, where) for labels in given),
                 )
             )
         dialogue = dataclasses.replace(item.dialogue, utterances=tuple(utterances))
         return dataclasses.replace(item, dialogue=dialogue)
+
+    def _groups(self, labels: Sequence[str], where: str) -> tuple[str, ...]:
+        for label in labels:
+            if label not in self.of:
+                raise UserError(
+                    f"{where}: the emotion {label!r} has no row in config.data.groups, which has"
+                    f" {', '.join(self.of)}; correct the file."
+                )
+        return tuple(dict.fromkeys(self.of[label] for label in labels))

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from eacl_jax.corpora.found import Found
+from eacl_jax.dialogue import TaskName
 from eacl_jax.errors import UserError
 
 _WORDS = "- -- --- – — . ? n/a #n/a na <na> nan none null nil unlabeled unlabelled"
@@ -56,7 +57,7 @@ def read_label(value: Any, where: str) -> str | None:
         if len(value) > 1:
             raise UserError(
                 f"{where} has {len(value)} labels, {list(value)!r:.80}; one utterance has one:"
-                " decide between them."
+                " decide between them, or keep all with config.data.task=multi."
             )
         value = value[0] if value else None
     if value is None or (isinstance(value, float) and math.isnan(value)):
@@ -75,13 +76,86 @@ def read_label(value: Any, where: str) -> str | None:
     return clean_label(value) or None
 
 
-def check_spellings(found: Iterable[Found], listed: Sequence[str], how: str) -> None:
+def read_labels(value: Any, where: str, field: str) -> tuple[str, ...] | None:
+    """The labels in a list; None where nothing is given.
+
+    Args:
+      value: a list of strings or whole numbers, empty for none of the labels; or None.
+      where: place, for the error message.
+      field: its name, for the error message.
+
+    Raises:
+      UserError: it is no such list, or a label in it is empty or there twice.
+    """
+    if value is None:
+        return None
+    value = _listed(value)
+    if not isinstance(value, (list, tuple)):
+        raise UserError(
+            f'{where}: field {field!r} must be a list of labels, as ["joy", "surprise"], or left'
+            f" out where nobody annotated, got {value!r:.60}."
+        )
+    labels: list[str] = []
+    for item in value:
+        if isinstance(item, int) and not isinstance(item, bool):
+            item = str(item)
+        if not isinstance(item, str):
+            raise UserError(
+                f"{where}: field {field!r} must be a list of strings, but holds {item!r:.60}."
+            )
+        label = clean_label(item)
+        if not label:
+            raise UserError(
+                f"{where}: field {field!r} holds an empty label; for none of the labels the list is"
+                " empty."
+            )
+        if label in labels:
+            raise UserError(f"{where}: field {field!r} has the label {label!r:.60} twice.")
+        labels.append(label)
+    return tuple(labels)
+
+
+def read_annotations(value: Any, where: str) -> tuple[tuple[str, ...], ...] | None:
+    """What each annotator gave; None where nothing is given.
+
+    Args:
+      value: a list with a list of labels an annotator (`read_labels`); or None.
+      where: place, for the error message.
+
+    Raises:
+      UserError: it is no such list.
+    """
+    if value is None:
+        return None
+    value = _listed(value)
+    if not isinstance(value, (list, tuple)) or not all(
+        isinstance(_listed(item), (list, tuple)) for item in value
+    ):
+        raise UserError(
+            f"{where}: field 'annotations' must be a list with a list of labels an annotator, as"
+            f' [["joy"], ["joy", "surprise"], []], got {value!r:.80}.'
+        )
+    return tuple(
+        read_labels(item, f"{where}: annotator {number}", "annotations") or ()
+        for number, item in enumerate(value, 1)
+    )
+
+
+def _listed(value: Any) -> Any:
+    """An array, as parquet files give lists, as a list."""
+    return value.tolist() if type(value).__module__ == "numpy" else value
+
+
+def check_spellings(
+    found: Iterable[Found], listed: Sequence[str], how: str, task: TaskName = "single"
+) -> None:
     """Several spellings of one label, words for "no label" and joined labels must be meant.
 
     Args:
-      found: the dialogues of all files.
+      found: the dialogues of all files, as `tasks.settle` leaves them.
       listed: the labels that the user lists; whatever is among them is meant.
       how: how labels are listed, for messages.
+      task: how many labels an utterance has.
 
     Raises:
       UserError: names spellings, counts and files, and says what to do.
@@ -90,9 +164,10 @@ def check_spellings(found: Iterable[Found], listed: Sequence[str], how: str) -> 
     files: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for item in found:
         for utterance in item.dialogue.utterances:
-            if utterance.emotion is not None and utterance.emotion not in listed:
-                counts[utterance.emotion] += 1
-                files[utterance.emotion][item.file.name] += 1
+            for label in utterance.labels:
+                if label not in listed:
+                    counts[label] += 1
+                    files[label][item.file.name] += 1
     problems = []
     by_key: defaultdict[str, list[str]] = defaultdict(list)
     for label in sorted({*counts, *listed}):
@@ -110,15 +185,24 @@ def check_spellings(found: Iterable[Found], listed: Sequence[str], how: str) -> 
     if joined := [
         label for label in sorted(counts) if len(parts := _parts(label)) > 1 and parts <= labels
     ]:
-        problems.append(
-            "several labels in one place, where an utterance has one:"
-            f" {', '.join(_counted(joined, counts, files))}"
+        what = (
+            "several labels in one place, where an utterance has one"
+            if task == "single"
+            else "several labels where one should stand"
         )
+        problems.append(f"{what}: {', '.join(_counted(joined, counts, files))}")
     if problems:
+        several = (
+            " Where an utterance may have several labels: config.data.task=multi."
+            if joined and task == "single"
+            else " What divides labels in a cell: config.data.label_separator."
+            if joined
+            else ""
+        )
         raise UserError(
             f"the annotations hold {'; and '.join(problems)}. Correct the files: one spelling a"
-            " label, nothing where nobody annotated. If they are labels all the same, list all"
-            f" labels with {how}."
+            f" label, nothing where nobody annotated.{several} If they are labels all the same,"
+            f" list all labels with {how}."
         )
 
 

@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eacl_jax.corpora.columns import PARTS, Columns
-from eacl_jax.corpora.forms import ANSWERED
+from eacl_jax.corpora.columns import PARTS, SEVERAL, Columns
+from eacl_jax.corpora.forms import ANSWERED, check_labels
 from eacl_jax.corpora.found import Found
-from eacl_jax.corpora.labels import read_label
+from eacl_jax.corpora.label_columns import LabelPlaces
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
+
+_ONE_LABEL = LabelPlaces()
 
 Row = tuple[int, Sequence[Any]]
 """The line (from 1; 0 where the format has no lines) on which a row starts, and its cells in the
@@ -26,6 +28,7 @@ def gather(
     columns: Columns,
     rows: Iterable[Row],
     order: Order | None = None,
+    labels: LabelPlaces = _ONE_LABEL,
 ) -> list[Found]:
     """Rows with the same dialogue cell become one dialogue; they need not be neighbours.
 
@@ -38,6 +41,7 @@ def gather(
       columns: which are read.
       rows: all of them.
       order: another order.
+      labels: where labels are, if not in a column of one each.
 
     Raises:
       UserError: a row names no dialogue, a cell is not what it must be, or a number comes twice in
@@ -58,7 +62,7 @@ def gather(
         for _, cells in rows
     )
     return [
-        _dialogue(path, identity, rows, header, columns, order, turned)
+        _dialogue(path, identity, rows, header, columns, order, turned, labels)
         for identity, rows in by_dialogue.items()
     ]
 
@@ -102,6 +106,7 @@ def _dialogue(
     columns: Columns,
     order: Order | None,
     turned: bool,
+    labels: LabelPlaces,
 ) -> Found:
     turns: tuple[int, ...] = ()
     if order is not None:
@@ -109,31 +114,22 @@ def _dialogue(
     elif turned and columns.turn is not None:
         rows, turns = _by_turn(path, identity, rows, header[columns.turn], columns.turn)
     read = {columns.dialogue, columns.speaker, columns.text, columns.emotion}
+    read |= set(labels.all)
     # A column that has a part's name but is not read would overwrite it where a dialogue is
     # written.
     others = [
         number
         for number, name in enumerate(header)
-        if number not in read and name and name not in (*PARTS, *ANSWERED)
+        if number not in read and name and name not in (*PARTS, *SEVERAL, *ANSWERED)
     ]
     utterances = []
     for line, cells in rows:
         where = f"{place(path, line)}: dialogue {identity!r}"
-        emotion = None if columns.emotion is None else read_label(cells[columns.emotion], where)
+        found = labels.read(cells, header, columns.emotion, where)
         speaker = read_identity(cells[columns.speaker], f"{where}: the speaker")
         text = read_spoken(cells[columns.text], f"{where}: the text").strip()
-        utterances.append(
-            Utterance(
-                speaker,
-                text,
-                emotion,
-                other={
-                    header[place]: cells[place]
-                    for place in others
-                    if cells[place] not in (None, "")
-                },
-            )
-        )
+        other = {header[place]: cells[place] for place in others if cells[place] not in (None, "")}
+        utterances.append(check_labels(Utterance(speaker, text, **found, other=other), where))
     lines = tuple(line for line, _ in rows)
     return Found(Dialogue(identity, tuple(utterances)), path, lines if all(lines) else (), turns)
 

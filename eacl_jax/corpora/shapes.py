@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from eacl_jax.corpora import annotations, convokit, dailydialog_files, scenes
-from eacl_jax.corpora.columns import PARTS, find_columns, find_part
+from eacl_jax.corpora.columns import PARTS, SEVERAL, find_columns, find_part
 from eacl_jax.corpora.forms import DIALOGUE, read_utterance
 from eacl_jax.corpora.found import Found
+from eacl_jax.corpora.label_columns import LabelForms, divided, find_labels
 from eacl_jax.corpora.labels import read_label
 from eacl_jax.corpora.rows import flat, gather, read_identity
 from eacl_jax.corpora.transcripts import read_transcript
@@ -49,6 +50,7 @@ class Reading:
     given: Mapping[str, str] = dataclasses.field(default_factory=dict)
     need: Sequence[str] = ()
     naming: str = "{part}_column"
+    forms: LabelForms = dataclasses.field(default_factory=LabelForms)
 
 
 def read_shapes(path: Path, records: Sequence[Record], reading: Reading) -> list[Found]:
@@ -81,7 +83,7 @@ def read_shapes(path: Path, records: Sequence[Record], reading: Reading) -> list
         return dailydialog_files.read_parallel(path, objects, places, lines)
     elif convokit.is_utterance(first):
         return convokit.read_utterances(
-            path, objects, lines, reading.given, reading.need, reading.naming
+            path, objects, lines, reading.given, reading.need, reading.naming, reading.forms
         )
     records = [
         Record(item, line, number)
@@ -98,6 +100,10 @@ def read_shapes(path: Path, records: Sequence[Record], reading: Reading) -> list
             _dialogue(path, records[0], records[0].value, reading)
         ]  # refused there, as a dialogue
     header, cells = flat(objects)
+    rows = list(zip(lines, cells, strict=True))
+    labels = find_labels(
+        path, header, rows, given=reading.given, need=reading.need, forms=reading.forms
+    )
     columns = find_columns(
         header,
         str(path),
@@ -105,8 +111,9 @@ def read_shapes(path: Path, records: Sequence[Record], reading: Reading) -> list
         need=reading.need,
         naming=reading.naming,
         kind="field",
+        apart=labels.all,
     )
-    return gather(path, header, columns, zip(lines, cells, strict=True))
+    return gather(path, header, columns, rows, labels=labels)
 
 
 def _unwrapped(records: Sequence[Record]) -> Sequence[Record]:
@@ -185,8 +192,10 @@ def _utterance(item: Any, place: str, reading: Reading) -> Utterance:
     """An utterance in any of the forms that `forms` reads, its fields under any usual names."""
     if not isinstance(item, Mapping):
         return read_utterance(item, place)
-    names = list(item)
-    parts: dict[str, Any] = {}
+    parts: dict[str, Any] = {
+        name: item[name] for name in SEVERAL if isinstance(item.get(name), (list, tuple))
+    }
+    names = [name for name in item if name not in parts]
     taken: list[str] = []
     for part in PARTS[1:]:
         found = [
@@ -202,8 +211,17 @@ def _utterance(item: Any, place: str, reading: Reading) -> Utterance:
                 f" {sorted(names)}."
             )
         taken.extend(found)
-        if found:
-            parts[part] = read_label(item[found[0]], place) if part == "emotion" else item[found[0]]
+        if not found:
+            continue
+        value = item[found[0]]
+        if part != "emotion":
+            parts[part] = value
+        elif reading.forms.divides and found[0] != "emotion":
+            parts.setdefault("emotions", divided(value, reading.forms.separator, place))
+        elif reading.forms.divides and isinstance(value, (list, tuple)):
+            parts.setdefault("emotions", value)
+        else:
+            parts[part] = read_label(value, place)
     # A field that has a part's name but is not read would overwrite it where a dialogue is written.
     return read_utterance(
         {key: item[key] for key in names if key not in (*taken, *PARTS[1:])} | parts, place

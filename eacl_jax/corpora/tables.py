@@ -2,12 +2,13 @@
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from eacl_jax.corpora import annotations, dialects
 from eacl_jax.corpora.columns import PARTS, find_columns
 from eacl_jax.corpora.found import Found
+from eacl_jax.corpora.label_columns import LabelForms, find_labels
 from eacl_jax.corpora.rows import Row, gather, place
 from eacl_jax.corpora.sources import read_text
 from eacl_jax.errors import UserError
@@ -23,27 +24,32 @@ def read_table(
     given: Mapping[str, str] | None = None,
     need: Sequence[str] = PARTS,
     naming: str = "{part}_column",
+    forms: LabelForms | None = None,
 ) -> list[Found]:
     """The dialogues of a table: an utterance a row, found by its columns' names
     (`columns.find_columns`).
 
     Blanks around cells go; an empty emotion cell means that nobody annotated the utterance; blank
-    rows are passed over.
+    rows are passed over. `forms` says how it has several labels an utterance.
 
     Raises:
       UserError: no header, a column is missing, or a row does not fit.
     """
-    rows: Iterable[Row] = _rows(path, text, need)
-    _, header = next(iter(rows))
-    columns = find_columns(header, str(path), given=given, need=need, naming=naming)
+    read = _rows(path, text, need)
+    _, header = next(read)
+    given = given or {}
+    rows: list[Row] = list(read)
+    labels = find_labels(path, header, rows, given=given, need=need, forms=forms or LabelForms())
+    columns = find_columns(
+        header, str(path), given=given, need=need, naming=naming, apart=labels.all
+    )
     if annotations.is_label_studio_small(dict.fromkeys(header)):
         rows = _one_a_task(path, header, rows)
-    return gather(path, header, columns, rows)
+    return gather(path, header, columns, rows, labels=labels)
 
 
-def _one_a_task(path: Path, header: Sequence[str], rows: Iterable[Row]) -> list[Row]:
+def _one_a_task(path: Path, header: Sequence[str], found: list[Row]) -> list[Row]:
     """The rows of Label Studio's CSV export, where each annotation of a task is a row."""
-    found = list(rows)
     records = [dict(zip(header, cells, strict=True)) for _, cells in found]
     objects, lines, _ = annotations.label_studio_small(
         records, [line for line, _ in found], [place(path, line) for line, _ in found]

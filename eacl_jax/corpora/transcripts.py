@@ -163,6 +163,14 @@ def check_utterance(utterance: Utterance, where: str) -> Utterance:
         value = getattr(utterance, field)
         if value is not None and (reason := why_no_text(value)):
             raise UserError(f"{where}: field {field!r} {reason}.")
+    for field, lists in (
+        ("emotions", (utterance.emotions or (),)),
+        ("annotations", utterance.annotations or ()),
+    ):
+        for labels in lists:
+            for label in labels:
+                if reason := why_no_text(label):
+                    raise UserError(f"{where}: a label in field {field!r} {reason}.")
     if not utterance.speaker.strip():
         raise UserError(f"{where}: field 'speaker' is empty; give a name, any name.")
     return utterance

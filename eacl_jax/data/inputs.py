@@ -21,6 +21,7 @@ from typing import Any, TypeAlias
 from eacl_jax.corpora.columns import find_part
 from eacl_jax.corpora.forms import (
     UTTERANCE,
+    check_labels,
     is_pair,
     read_identity,
     read_record,
@@ -71,8 +72,9 @@ def read_dialogues(given: Any) -> tuple[list[Dialogue], bool]:
 
     Args:
       given: a `DialogueLike`; a list of them; a Series of transcripts; or a DataFrame with the
-        columns `dialogue` and `text` and perhaps `speaker` and `emotion` (rows of a dialogue keep
-        their order and need not be neighbours; other columns are carried through).
+        columns `dialogue` and `text` and perhaps `speaker`, `emotion`, `emotions` and
+        `annotations`, the last two of lists (rows of a dialogue keep their order and need not be
+        neighbours; other columns are carried through).
 
     Raises:
       UserError: something is missing, of the wrong type, is not text, or may be meant in two ways.
@@ -110,11 +112,14 @@ def read_dialogues(given: Any) -> tuple[list[Dialogue], bool]:
 
 
 def check_dialogue(dialogue: Dialogue, where: str) -> Dialogue:
-    """The same dialogue. Raises `UserError` where its id, a speaker or a text is not text."""
+    """The same dialogue. Raises `UserError` where its id, a speaker or a text is not text, or the
+    labels of an utterance contradict each other.
+    """
     if reason := why_no_text(dialogue.id):
         raise UserError(f"{where}: field 'id' {reason}.")
     for number, utterance in enumerate(dialogue.utterances):
-        check_utterance(utterance, f"{where}: dialogue {dialogue.id!r:.60} utterance {number}")
+        place = f"{where}: dialogue {dialogue.id!r:.60} utterance {number}"
+        check_labels(check_utterance(utterance, place), place)
     return dialogue
 
 

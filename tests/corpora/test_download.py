@@ -12,8 +12,10 @@ import pytest
 
 from eacl_jax import corpora
 from eacl_jax.config import DataConfig
+from eacl_jax.corpora.checks import Counts
 from eacl_jax.corpora.download import fetch
 from eacl_jax.corpora.emorynlp import EmoryNlp
+from eacl_jax.corpora.goemotions import GoEmotions
 from eacl_jax.corpora.meld import Meld
 from eacl_jax.errors import UserError
 
@@ -150,3 +152,26 @@ def test_emorynlp_is_downloaded_and_its_train_file_counted(
             corpora.load(data)
     server.bodies = whole
     assert len(corpora.load(data).splits["train"]) == 713
+
+
+def test_goemotions_is_downloaded_and_counted(
+    server: Server, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(GoEmotions, "BASE_URL", server.url)
+    monkeypatch.setattr(
+        GoEmotions, "EXPECTED", {split: Counts(1, 1) for split in ("train", "dev", "test")}
+    )
+    for split in ("train", "dev", "test"):
+        server.bodies[f"{split}.tsv"] = f"A kettle.\t17\t{split}\n".encode()
+    server.bodies["emotions.txt"] = "\n".join(GoEmotions.LABELS).encode()
+    good = server.bodies["test.tsv"]
+    server.bodies["test.tsv"] = good * 2
+    data = DataConfig(corpus="goemotions", cache_dir=str(cache))
+    with pytest.raises(UserError, match=r"test has 2 dialogues, expected 1"):
+        corpora.load(data)
+    server.bodies["test.tsv"] = good  # what was not the published file was not kept
+    corpus = corpora.load(data)
+    assert corpus.splits["train"][0].utterances[0].emotions == ("joy",)
+    asked = len(server.requests)
+    corpora.load(data)
+    assert len(server.requests) == asked

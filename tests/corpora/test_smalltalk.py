@@ -42,6 +42,12 @@ def corpus(versions):
     return versions[2]
 
 
+@pytest.fixture(scope="module")
+def several(tmp_path_factory):
+    cache = str(tmp_path_factory.mktemp("cache"))
+    return corpora.load(DataConfig(corpus="smalltalk", task="multi", cache_dir=cache))
+
+
 def words(text):
     return re.findall(r"[a-z0-9']+", text.lower())
 
@@ -103,20 +109,24 @@ def test_many_speakers_and_settings(corpus):
         assert all(4 <= len(d.utterances) <= 18 for d in dialogues)
 
 
-def test_what_a_reader_would_accept_begins_with_the_main_emotion(corpus):
-    for _, dialogue, u in utterances(corpus):
-        accepted = u.other["emotions"]
-        assert accepted[0] == u.emotion, (dialogue, u)
-        assert set(accepted) <= set(MELD_LABELS)
-        assert len(set(accepted)) == len(accepted)
+def test_what_a_reader_would_accept_begins_with_the_main_emotion(corpus, several):
+    assert (corpus.task, several.task) == ("single", "multi")
+    assert several.taxonomy == corpus.taxonomy
+    pairs = zip(utterances(corpus), utterances(several), strict=True)
+    for (_, dialogue, one), (_, _, u) in pairs:
+        assert (one.emotions, u.emotion) == (None, None)
+        assert u.emotions[0] == one.emotion, (dialogue, u)
+        assert one.annotations == u.annotations
+        assert set(u.emotions) <= set(MELD_LABELS)
+        assert len(set(u.emotions)) == len(u.emotions)
 
 
 def test_second_readings_agree_as_the_card_says(corpus):
     for split in SPLITS:
         pairs = [
-            u.other["annotations"]
+            u.annotations
             for s, _, u in utterances(corpus)
-            if s == split and "annotations" in u.other
+            if s == split and u.annotations is not None
         ]
         assert len(pairs) == READ_TWICE[split]
         assert all(len(pair) == 2 and all(pair) for pair in pairs)

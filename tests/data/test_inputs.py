@@ -250,3 +250,30 @@ def test_every_form_of_labels(given):
 def test_labels_that_cannot_be(given, message):
     with pytest.raises(UserError, match=message):
         read_labels(given)
+
+
+def test_labels_of_several_kinds_are_read_and_not_carried_through():
+    fields = {"emotion": "joy", "emotions": ["joy", " awe"], "annotations": [["joy"], []]}
+    row = {"dialogue": "1", "speaker": "Ann", "text": "You came!", **fields, "note": "x"}
+    for given in (
+        [{name: value for name, value in row.items() if name != "dialogue"}],
+        pd.DataFrame([row, {"dialogue": "2", "text": "Hm."}])[:1],
+    ):
+        ((dialogue,), _) = read_dialogues(given)
+        (utterance,) = dialogue.utterances
+        assert utterance == Utterance("Ann", "You came!", "joy", ("joy", "awe"), (("joy",), ()))
+        assert utterance.other == {"note": "x"}
+
+
+@pytest.mark.parametrize(
+    ("utterance", "message"),
+    [
+        (Utterance("Ann", "Hm.", "fear", ("joy",)), "'emotion' is 'fear', which is not among"),
+        (Utterance("Ann", "Hm.", None, ("joy", "joy")), "field 'emotions' has a label twice"),
+        (Utterance("Ann", "Hm.", "joy", None, ()), "'annotations' is an empty list"),
+    ],
+)
+def test_utterances_whose_labels_contradict_each_other(utterance, message):
+    for given in ([utterance], Dialogue("1", (utterance,))):
+        with pytest.raises(UserError, match=f"utterance 0: .*{message}"):
+            read_dialogues(given)

@@ -1,0 +1,295 @@
+"""Several labels in the cells of a row: lists of JSON, labels with a separator between them, a 0/1
+column a label, a column an annotator.
+"""
+
+import dataclasses
+import json
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from eacl_jax.config import DataConfig
+from eacl_jax.corpora.columns import SEVERAL, find_part, plain
+from eacl_jax.corpora.labels import clean_label, read_annotations, read_label, read_labels
+from eacl_jax.errors import UserError
+
+logger = logging.getLogger("eacl_jax.corpora")
+
+SEPARATORS = (";", "|", ",")
+"""Signs that are looked for between labels where none is named."""
+
+_FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True}
+_PARTS = ("dialogue", "speaker", "text", "emotion", "turn")
+# Rows are often numbered, and short tables have the numbers 0 and 1 only.
+_IDS = frozenset(("id", "index", "row", "unnamed0"))
+
+Row = tuple[int, Sequence[Any]]
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelForms:
+    """What a user says of how a table has several labels; empty where nothing is said.
+
+    Attributes:
+      task: "multi" where cells may hold several labels.
+      separator: what stands between them.
+      columns: names of columns of 0 and 1, a label each.
+      annotators: names of columns of labels, an annotator each.
+    """
+
+    task: str = ""
+    separator: str = ""
+    columns: tuple[str, ...] = ()
+    annotators: tuple[str, ...] = ()
+
+    @classmethod
+    def of_config(cls, data: DataConfig) -> Self:
+        """Those that the settings name."""
+        return cls(data.task, data.label_separator, data.label_columns, data.annotator_columns)
+
+    def to_options(self) -> dict[str, str]:
+        """As a builder's options; none where nothing is said."""
+        return {} if self == LabelForms() else {"labels": json.dumps(dataclasses.asdict(self))}
+
+    @classmethod
+    def of_options(cls, options: Mapping[str, str]) -> Self:
+        """What `to_options` gave."""
+        given = json.loads(options.get("labels", "{}"))
+        if not given:
+            return cls()
+        columns, annotators = tuple(given["columns"]), tuple(given["annotators"])
+        return cls(given["task"], given["separator"], columns, annotators)
+
+    @property
+    def divides(self) -> bool:
+        """Whether a cell may hold several labels."""
+        return self.task == "multi" or bool(self.separator)
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelPlaces:
+    """Which columns hold labels in one of this module's ways, from 0.
+
+    Attributes:
+      emotions, annotations: of lists.
+      flags: by label, of 0 and 1.
+      annotators: of labels, an annotator each.
+      separator: between the labels of a cell; empty where a cell holds one; None where an utterance
+        has one.
+    """
+
+    emotions: int | None = None
+    annotations: int | None = None
+    flags: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    annotators: tuple[int, ...] = ()
+    separator: str | None = None
+
+    @property
+    def all(self) -> tuple[int, ...]:
+        """All of them."""
+        lists = (self.emotions, self.annotations)
+        return (*(p for p in lists if p is not None), *self.flags.values(), *self.annotators)
+
+    def read(
+        self, cells: Sequence[Any], header: Sequence[str], emotion: int | None, where: str
+    ) -> dict[str, Any]:
+        """The labels of a row, as fields of `Utterance`.
+
+        Args:
+          cells: of the row.
+          header: the columns' names.
+          emotion: the column of the one label, or of those that the separator divides.
+          where: for messages.
+
+        Raises:
+          UserError: a cell is not what it must be.
+        """
+        found: dict[str, Any] = {}
+        if emotion is not None and self.separator is None:
+            found["emotion"] = read_label(cells[emotion], where)
+        elif emotion is not None:
+            found["emotions"] = divided(cells[emotion], self.separator or "", where)
+        if self.flags:
+            found["emotions"] = read_flags(cells, header, self.flags, where)
+        if self.emotions is not None and cells[self.emotions] is not None:
+            found["emotions"] = read_labels(cells[self.emotions], where, "emotions")
+        if self.annotations is not None:
+            found["annotations"] = read_annotations(cells[self.annotations], where)
+        if self.annotators:
+            given = [
+                divided(cells[p], self.separator or "", f"{where}: column {header[p]!r}")
+                for p in self.annotators
+            ]
+            # An empty cell: this annotator did not have the utterance.
+            found["annotations"] = tuple(labels for labels in given if labels is not None) or None
+        return found
+
+
+def find_labels(
+    path: Path,
+    header: Sequence[str],
+    rows: Sequence[Row],
+    *,
+    given: Mapping[str, str],
+    need: Sequence[str],
+    forms: LabelForms,
+) -> LabelPlaces:
+    """Finds the columns of several labels: those that are named; lists by their field's name; and,
+    where a table has no column for the emotion, two or more that hold 0 and 1 only.
+
+    Args:
+      path: the file, for messages.
+      header: the columns' names.
+      rows: all of them, with their lines.
+      given: names of the columns of other parts.
+      need: the parts that must be there.
+      forms: what the user says.
+
+    Raises:
+      UserError: a named column is not there, or several separators could be meant.
+    """
+    lists = {
+        name: header.index(name)
+        for name in SEVERAL
+        if name in header
+        and any(isinstance(cells[header.index(name)], (list, tuple)) for _, cells in rows)
+    }
+    flags = {
+        clean_label(header[place]): place
+        for place in _named(path, header, forms.columns, "label_columns")
+    }
+    annotators = _named(path, header, forms.annotators, "annotator_columns")
+    emotion = [
+        place
+        for place in find_part(header, "emotion", given=given.get("emotion", ""))
+        if place not in (*lists.values(), *flags.values(), *annotators)
+    ]
+    named = emotion or lists or flags or annotators or given.get("emotion")
+    if "emotion" in need and not named:
+        flags = _columns_of_flags(path, header, rows, given)
+    separator = None
+    if forms.divides:
+        places = (*emotion[:1], *annotators)
+        separator = forms.separator or _separator(path, rows, places)
+    return LabelPlaces(
+        lists.get("emotions"), lists.get("annotations"), flags, annotators, separator
+    )
+
+
+def divided(value: Any, separator: str, where: str) -> tuple[str, ...] | None:
+    """The labels of a cell; None for an empty one.
+
+    Args:
+      value: a list, a string with the separator between labels, or one label.
+      separator: empty where a cell has one label.
+      where: for messages.
+
+    Raises:
+      UserError: a label is there twice, or is none.
+    """
+    if isinstance(value, (list, tuple)):
+        return read_labels(value, where, "emotions")
+    label = read_label(value, where)
+    if label is None:
+        return None
+    labels = [clean_label(part) for part in label.split(separator)] if separator else [label]
+    labels = [part for part in labels if part]
+    if twice := [part for number, part in enumerate(labels) if part in labels[:number]]:
+        raise UserError(f"{where} has the label {twice[0]!r:.60} twice, in {label!r:.80}.")
+    return tuple(labels)
+
+
+def _named(
+    path: Path, header: Sequence[str], names: Sequence[str], setting: str
+) -> tuple[int, ...]:
+    places = []
+    for name in names:
+        found = [place for place, each in enumerate(header) if each.strip() == name.strip()]
+        if len(found) != 1:
+            raise UserError(
+                f"{path} has {'no' if not found else 'more than one'} column {name!r}, which"
+                f" config.data.{setting} names; its columns are {', '.join(map(repr, header))}."
+            )
+        places += found
+    return tuple(places)
+
+
+def _columns_of_flags(
+    path: Path, header: Sequence[str], rows: Sequence[Row], given: Mapping[str, str]
+) -> dict[str, int]:
+    parts = {
+        place for part in _PARTS for place in find_part(header, part, given=given.get(part, ""))
+    }
+    flags, nearly = {}, {}
+    for place, name in enumerate(header):
+        if not rows or not name or place in parts or plain(name) in _IDS:
+            continue
+        strange = [(line, c[place]) for line, c in rows if _flag(c[place]) is None]
+        if not strange:
+            flags[clean_label(name)] = place
+        elif len(strange) < len(rows) and all(_is_number(value) for _, value in strange):
+            nearly[name] = strange[0]
+    if len(flags) < 2:
+        return {}
+    for name, (line, value) in nearly.items():
+        raise UserError(
+            f"{path}{f' line {line}' if line else ''}: column {name!r} holds {value!r:.40}, where"
+            f" {', '.join(map(repr, flags))} hold 0 and 1, whether an utterance has that label;"
+            f" expected 0 or 1. If {name!r} is no label, name the labels' columns with"
+            " config.data.label_columns."
+        )
+    logger.info("%s: labels are the columns of 0 and 1: %s.", path, ", ".join(flags))
+    return flags
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return math.isfinite(float(value))
+    except (TypeError, ValueError):
+        return False
+
+
+def _flag(value: Any) -> bool | None:
+    if isinstance(value, (bool, int, float)):
+        return bool(value) if value in (0, 1) else None
+    return _FLAGS.get(value.strip()) if isinstance(value, str) else None
+
+
+def read_flags(
+    cells: Sequence[Any], header: Sequence[str], flags: Mapping[str, int], where: str
+) -> tuple[str, ...] | None:
+    """The labels whose cells are 1; None where all cells are empty."""
+    if all(cells[place] in (None, "") for place in flags.values()):
+        return None
+    found = {}
+    for label, place in flags.items():
+        found[label] = _flag(cells[place])
+        if found[label] is None:
+            raise UserError(
+                f"{where}: column {header[place]!r} holds {cells[place]!r:.40}; expected 0 or 1,"
+                " whether the utterance has this label (or nothing in all of the labels' columns"
+                " where nobody annotated)."
+            )
+    return tuple(label for label, there in found.items() if there)
+
+
+def _separator(path: Path, rows: Sequence[Row], places: Sequence[int]) -> str:
+    """The one sign of `SEPARATORS` that labels' cells hold; empty where they hold none."""
+    first: dict[str, tuple[int, str]] = {}
+    for line, cells in rows:
+        for place in places:
+            for sign in SEPARATORS:
+                if sign not in first and isinstance(cells[place], str) and sign in cells[place]:
+                    first[sign] = (line, cells[place])
+    if len(first) > 1:
+        seen = ", ".join(
+            f"{sign!r} ({f'line {line}: ' if line else ''}{cell!r:.40})"
+            for sign, (line, cell) in first.items()
+        )
+        raise UserError(
+            f"{path}: several signs could divide the labels: {seen}; name the one with"
+            " config.data.label_separator."
+        )
+    return next(iter(first), "")

@@ -1,0 +1,148 @@
+"""One label an utterance or several: which of the two a corpus is read for, and its utterances
+brought into that form.
+
+What files give is often both: a main label, all of them, each annotator's. Of this,
+
+- with one label an utterance, its label is `emotion`, else the only one in `emotions`, else the one
+  that most annotators name first (an annotator's empty list names none of them);
+- with several, its labels are `emotions`, else `emotion` alone, else all that at least half of the
+  annotators gave.
+
+An utterance that gets no label by these rules (annotators who do not agree on a first label) is not
+annotated, and counted in one warning. `annotations` stay where they are known.
+"""
+
+import dataclasses
+import logging
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from eacl_jax.corpora.found import Found, Splits
+from eacl_jax.dialogue import TaskName, Utterance
+from eacl_jax.errors import UserError
+
+logger = logging.getLogger("eacl_jax.corpora")
+
+_CHOICES = (
+    'choose config.data.task="single", one label an utterance, or "multi", several or none of them'
+)
+
+
+def find_task(splits: Splits) -> TaskName:
+    """The task that dialogues are plainly annotated for.
+
+    Args:
+      splits: as they were read.
+
+    Raises:
+      UserError: both could be meant; names an utterance that shows it, and the choices.
+    """
+    mains, lists, annotators = [], [], []
+    for item, number, utterance in _utterances(splits):
+        if utterance.emotion is not None:
+            mains.append((item, number))
+        if utterance.emotions is not None:
+            lists.append((item, number, len(utterance.emotions)))
+        if utterance.annotations is not None:
+            annotators.append((item, number, {len(labels) for labels in utterance.annotations}))
+    if mains and lists:
+        item, number, _ = lists[0]
+        other, place = mains[0]
+        raise UserError(
+            f"utterances have 'emotion' (as {other.where(place)}) and 'emotions' (as"
+            f" {item.where(number)}): {_CHOICES}."
+        )
+    if mains or not (lists or annotators):
+        return "single"
+    if lists:
+        # Lists of one label each are another way to write one label.
+        return "single" if all(count == 1 for _, _, count in lists) else "multi"
+    counts = set().union(*(found for _, _, found in annotators))
+    if counts <= {0, 1} and 0 in counts:
+        item, number, _ = next(entry for entry in annotators if 0 in entry[2])
+        raise UserError(
+            f"{item.where(number)}: an annotator gave none of the labels, and none of the"
+            f" utterances has a label of its own: {_CHOICES}."
+        )
+    return "single" if counts <= {1} else "multi"
+
+
+def settle(splits: Splits, task: TaskName) -> dict[str, list[Found]]:
+    """The same dialogues, labelled for a task.
+
+    Args:
+      splits: as they were read.
+      task: with one label, annotated utterances have an `emotion` and no `emotions`; with several,
+        `emotions` and no `emotion`.
+
+    Raises:
+      UserError: with one label, an utterance has several and no main one; places the first.
+    """
+    settled = {split: [_settled(item, task) for item in found] for split, found in splits.items()}
+    without = sum(
+        utterance.annotations is not None and not utterance.annotated
+        for _, _, utterance in _utterances(settled)
+    )
+    if without:
+        logger.warning(
+            "%d utterances have annotations, but no label that most of their annotators gave: they"
+            " are not annotated.",
+            without,
+        )
+    return settled
+
+
+def _settled(item: Found, task: TaskName) -> Found:
+    change = _one if task == "single" else _several
+    utterances = tuple(
+        change(utterance, item, number) for number, utterance in enumerate(item.dialogue.utterances)
+    )
+    dialogue = dataclasses.replace(item.dialogue, utterances=utterances)
+    return dataclasses.replace(item, dialogue=dialogue)
+
+
+def _one(utterance: Utterance, item: Found, number: int) -> Utterance:
+    emotion = utterance.emotion
+    if emotion is None and utterance.emotions is not None:
+        if len(utterance.emotions) > 1:
+            raise UserError(
+                f"{item.where(number)} has {len(utterance.emotions)} labels,"
+                f" {list(utterance.emotions)!r:.80}, and no main one: with one label an utterance,"
+                " give it as 'emotion'; with several, config.data.task=multi."
+            )
+        emotion = utterance.emotions[0] if utterance.emotions else None
+    elif emotion is None and utterance.annotations:
+        emotion = _most_named(utterance.annotations)
+    if emotion == utterance.emotion and utterance.emotions is None:
+        return utterance
+    return dataclasses.replace(utterance, emotion=emotion, emotions=None)
+
+
+def _several(utterance: Utterance, item: Found, number: int) -> Utterance:
+    del item, number
+    emotions = utterance.emotions
+    if emotions is None and utterance.emotion is not None:
+        emotions = (utterance.emotion,)
+    elif emotions is None and utterance.annotations:
+        emotions = _by_half(utterance.annotations)
+    if emotions == utterance.emotions and utterance.emotion is None:
+        return utterance
+    return dataclasses.replace(utterance, emotion=None, emotions=emotions)
+
+
+def _most_named(annotations: Sequence[Sequence[str]]) -> str | None:
+    counts = Counter(labels[0] if labels else None for labels in annotations).most_common(2)
+    tied = len(counts) > 1 and counts[0][1] == counts[1][1]
+    return None if tied else counts[0][0]
+
+
+def _by_half(annotations: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    counts = Counter(label for labels in annotations for label in labels)
+    return tuple(label for label, count in counts.items() if 2 * count >= len(annotations))
+
+
+def _utterances(splits: Splits) -> Iterator[tuple[Found, int, Utterance]]:
+    for found in splits.values():
+        for item in found:
+            for number, utterance in enumerate(item.dialogue.utterances):
+                yield item, number, utterance

@@ -1,0 +1,128 @@
+"""Several labels in tables: a separator, 0/1 columns, a column an annotator."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eacl_jax import corpora
+from eacl_jax.config import DataConfig
+from eacl_jax.corpora.custom import read_own
+from eacl_jax.dialogue import Utterance
+from eacl_jax.errors import UserError
+
+HEADER = "dialogue,speaker,text"
+
+
+def table(folder: Path, *rows: str, name: str = "own.csv") -> Path:
+    header, *body = rows
+    path = folder / name
+    lines = [f"{HEADER},{header}", *(f"1,Ann,Line {n}.,{row}" for n, row in enumerate(body))]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def read(path: Path, **settings: Any) -> tuple[Utterance, ...]:
+    (item,) = read_own(path, DataConfig(**settings))
+    return item.dialogue.utterances
+
+
+@pytest.mark.parametrize(
+    ("cells", "settings"),
+    [
+        (["joy;fear", "joy", "", "fear ; "], {"task": "multi"}),
+        (["joy| fear", "joy", "", "fear"], {"task": "multi"}),
+        (['"joy, fear"', "joy", "", "fear"], {"task": "multi"}),
+        (["joy;fear", "joy", "", "fear"], {"label_separator": ";"}),
+        (["joy#fear", "joy", "", "fear"], {"label_separator": "#"}),
+    ],
+)
+def test_labels_with_a_separator(
+    tmp_path: Path, cells: list[str], settings: dict[str, Any]
+) -> None:
+    found = read(table(tmp_path, "emotion", *cells), **settings)
+    assert [u.emotions for u in found] == [("joy", "fear"), ("joy",), None, ("fear",)]
+    assert all(u.emotion is None and not u.other for u in found)
+
+
+def test_one_column_of_0_and_1_a_label(tmp_path: Path) -> None:
+    path = table(tmp_path, "joy,fear,note", "1,1,a", "0,1,b", "0.0,0,c")
+    found = read(path)
+    assert [u.emotions for u in found] == [("joy", "fear"), ("fear",), ()]
+    assert [dict(u.other) for u in found] == [{"note": note} for note in "abc"]
+    named = read(table(tmp_path, "joy,fear,anger", "1,1,0", ",,"), label_columns=("joy", "fear"))
+    assert [u.emotions for u in named] == [("joy", "fear"), None]
+
+
+def test_a_table_with_an_emotion_is_not_read_by_its_0_and_1(tmp_path: Path) -> None:
+    found = read(table(tmp_path, "emotion,agent,late", "joy,0,1", "fear,1,1"))
+    assert [u.emotion for u in found] == ["joy", "fear"]
+
+
+def test_one_column_an_annotator(tmp_path: Path) -> None:
+    path = table(tmp_path, "first,second,third", "joy,joy,fear", "joy,,", ",,", "fear,joy,")
+    settings: dict[str, Any] = {"annotator_columns": ("first", "second", "third")}
+    found = read(path, **settings)
+    assert [u.annotations for u in found] == [
+        (("joy",), ("joy",), ("fear",)),
+        (("joy",),),
+        None,
+        (("fear",), ("joy",)),
+    ]
+    assert [u.emotion for u in found] == ["joy", "joy", None, None]
+    several = read(path, **settings, task="multi")
+    assert [u.emotions for u in several] == [("joy",), ("joy",), None, ("fear", "joy")]
+    joined = table(tmp_path, "first,second", "joy;fear,joy", "fear,")
+    found = read(joined, annotator_columns=("first", "second"), task="multi")
+    assert [u.annotations for u in found] == [(("joy", "fear"), ("joy",)), (("fear",),)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "settings", "message"),
+    [
+        (
+            ["joy,fear,awe", "1,0,0", "1,1,0.5"],
+            {},
+            r"own\.csv line 3: column 'awe' holds '0\.5', .*expected 0 or 1",
+        ),
+        (
+            ["joy,fear", "1,0", "2,1"],
+            {"label_columns": ("joy", "fear")},
+            r"line 3: dialogue '1': column 'joy' holds '2'; expected 0 or 1",
+        ),
+        (
+            ["joy,fear", "1,0", "1,"],
+            {"label_columns": ("joy", "fear")},
+            r"line 3: .*column 'fear' holds ''; expected 0 or 1",
+        ),
+        (["joy,fear", "1,0"], {"label_columns": ("joy", "awe")}, r"no column 'awe', which config"),
+        (["a,b", "joy,"], {"annotator_columns": ("c",)}, r"no column 'c', .*annotator_columns"),
+        (["emotion", "joy;joy"], {"task": "multi"}, r"line 2: .* has the label 'joy' twice"),
+        (
+            ["emotion", "joy;fear", '"joy, awe"'],
+            {"task": "multi"},
+            r"';' \(line 2: 'joy;fear'\), ',' \(line 3: 'joy, awe'\); name .*label_separator",
+        ),
+        (["emotion", "joy;fear"], {"task": "single", "label_separator": ";"}, r"has 2 labels"),
+        (["mood,late", "joy,1"], {}, r"has no column 'emotion'"),
+    ],
+)
+def test_tables_that_cannot_be_used(
+    tmp_path: Path, rows: list[str], settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        read(table(tmp_path, *rows), **settings)
+
+
+def test_joined_labels_are_refused_with_one_label_and_the_way_is_named(tmp_path: Path) -> None:
+    rows = ("emotion", "joy;fear", "joy", "fear")
+    files = {}
+    for split in ("train", "dev", "test"):
+        files[split] = str(table(tmp_path, *rows, name=f"{split}.csv"))
+        Path(files[split]).write_text(Path(files[split]).read_text().replace("Line", split))
+    data = DataConfig(corpus="custom", cache_dir=str(tmp_path / "cache"), **files)
+    with pytest.raises(UserError, match=r"'joy;fear' \(3: .* config\.data\.task=multi"):
+        corpora.load(data)
+    corpus = corpora.load(DataConfig(**{**vars(data), "task": "multi"}))
+    assert corpus.task == "multi"
+    assert corpus.taxonomy.labels == ("fear", "joy")

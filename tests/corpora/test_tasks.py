@@ -1,0 +1,200 @@
+"""One label an utterance or several: found where it is plain, and brought into one form."""
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eacl_jax import corpora
+from eacl_jax.config import DataConfig
+from eacl_jax.corpora.custom import read_own
+from eacl_jax.corpora.forms import read_record
+from eacl_jax.dialogue import Utterance
+from eacl_jax.errors import UserError
+
+Toy = Callable[..., DataConfig]
+
+
+def said(*labels: dict[str, Any]) -> list[dict[str, object]]:
+    """A dialogue whose utterances have these fields."""
+    spoken = [{"speaker": "Ann", "text": f"Line {n}."} | each for n, each in enumerate(labels)]
+    return [{"id": "1", "utterances": spoken}]
+
+
+def config(toy: Toy, *labels: dict[str, Any], **settings: Any) -> DataConfig:
+    data = toy(**dict.fromkeys(("train", "dev", "test"), said(*labels)))
+    for split, name in (("dev", "d"), ("test", "e")):  # else the three would be one dialogue
+        path = Path(getattr(data, split))
+        path.write_text(path.read_text().replace("Line", f"Line {name}"))
+    return DataConfig(**{**vars(data), **settings})
+
+
+def read(toy: Toy, *labels: dict[str, Any], **settings: Any) -> tuple[str, list[Utterance]]:
+    corpus = corpora.load(config(toy, *labels, **settings))
+    return corpus.task, list(corpus.splits["train"][0].utterances)
+
+
+JOY, BOTH = {"emotions": ["joy"]}, {"emotions": [" joy", "fear"]}
+
+
+@pytest.mark.parametrize(
+    ("labels", "task", "found"),
+    [
+        ([{"emotion": "joy"}, {"emotion": "fear"}, {}], "single", ["joy", "fear", None]),
+        ([JOY, {"emotions": ["fear"]}], "single", ["joy", "fear"]),
+        ([JOY, BOTH, {"emotions": []}, {}], "multi", [("joy",), ("joy", "fear"), (), None]),
+        (
+            [{"annotations": [["joy"], ["fear"], ["joy"]]}, {"annotations": [["fear"]]}],
+            "single",
+            ["joy", "fear"],
+        ),
+        (
+            [
+                {"annotations": [["joy", "fear"], ["joy"], []]},
+                {"annotations": [["fear"], [], []]},
+                {"annotations": []},
+            ],
+            "multi",
+            [("joy",), (), None],
+        ),
+    ],
+)
+def test_the_task_is_found_where_it_is_plain(
+    toy: Toy, labels: list[dict[str, Any]], task: str, found: list[object]
+) -> None:
+    names = "emotion" if task == "single" else "emotions"
+    read_task, utterances = read(toy, *labels, labels=("fear", "joy"))
+    assert read_task == task
+    assert [getattr(u, names) for u in utterances] == found
+    other = "emotions" if task == "single" else "emotion"
+    assert all(getattr(u, other) is None for u in utterances)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([{"emotion": "joy"}, BOTH], r"utterance 0\) and 'emotions' \(as .*utterance 1\): choose"),
+        ([{"annotations": [["joy"], []]}, {}], r"utterance 0: an annotator gave none .*: choose"),
+    ],
+)
+def test_where_it_is_not_plain_both_are_offered(
+    toy: Toy, labels: list[dict[str, Any]], message: str
+) -> None:
+    with pytest.raises(UserError, match=message + r'.*"single".*"multi"'):
+        read(toy, *labels, labels=("fear", "joy"))
+    for task in ("single", "multi"):
+        main = [{"emotion": "joy"}, BOTH | {"emotion": "fear"}]
+        assert read(toy, *main, task=task)[0] == task
+
+
+def test_the_main_label_is_the_one_that_most_annotators_name_first(
+    toy: Toy, caplog: pytest.LogCaptureFixture
+) -> None:
+    labels = [
+        {"annotations": [["joy", "fear"], ["joy"], ["fear"]]},
+        {"annotations": [["joy"], ["fear"]]},
+        {"annotations": [[], [], ["joy"]]},
+        {"emotion": "fear", "annotations": [["joy"], ["joy"]]},
+    ]
+    with caplog.at_level(logging.WARNING):
+        _, utterances = read(toy, *labels, task="single")
+    assert [u.emotion for u in utterances] == ["joy", None, None, "fear"]
+    assert utterances[1].annotations == (("joy",), ("fear",))
+    assert sum("6 utterances have annotations" in r.message for r in caplog.records) == 1
+
+
+def test_several_labels_without_a_main_one_are_not_one_label(toy: Toy) -> None:
+    with pytest.raises(UserError, match=r"utterance 1 has 2 labels, .*config\.data\.task=multi"):
+        read(toy, JOY, BOTH, task="single")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"emotions": ["joy", "joy "]}, r"field 'emotions' has the label 'joy' twice"),
+        ({"emotions": "joy, fear"}, r"field 'emotions' must be a list of labels"),
+        ({"emotions": ["joy", None]}, r"'emotions' must be a list of strings, but holds None"),
+        ({"emotions": ["joy", " "]}, r"'emotions' holds an empty label"),
+        ({"emotions": ["a\0"]}, r"a label in field 'emotions' holds a null character"),
+        ({"Emotions": ["joy"]}, r"the field 'Emotions' must be named 'emotions'"),
+        ({"annotations": ["joy", "fear"]}, r"'annotations' must be a list with a list"),
+        ({"annotations": [["joy"], ["a", "a"]]}, r"annotator 2: field 'annotations' has .* twice"),
+        ({"emotion": "joy", "annotations": []}, r"has labels, but 'annotations' is an empty list"),
+        (
+            {"emotion": "anger", "emotions": ["joy", "fear"]},
+            r"'emotion' is 'anger', which is not among 'emotions', \['joy', 'fear'\]",
+        ),
+    ],
+)
+def test_labels_that_cannot_be_used_are_placed(
+    tmp_path: Path, toy: Toy, fields: dict[str, Any], message: str
+) -> None:
+    (record,) = said({"emotion": "joy"}, fields)
+    with pytest.raises(UserError, match=rf"^here: dialogue '1' utterance 1: .*{message}"):
+        read_record(record, "here")
+    if "Emotions" in fields or fields.get("emotions") == "joy, fear":
+        return  # of files these are other names of one label
+    path = tmp_path / "own.jsonl"
+    path.write_text(json.dumps(record) + "\n")
+    with pytest.raises(
+        UserError, match=rf"own\.jsonl line 1: dialogue '1' utterance 1: .*{message}"
+    ):
+        read_own(path, DataConfig())
+
+
+def test_utterances_as_objects_have_the_same_fields(tmp_path: Path) -> None:
+    rows = [
+        {"dialogue": "1", "speaker": "Ann", "text": "A.", "emotions": ["joy", "fear"]},
+        {"dialogue": "1", "speaker": "Bob", "text": "B.", "annotations": [["joy"], []]},
+    ]
+    path = tmp_path / "own.json"
+    path.write_text(json.dumps(rows))
+    (item,) = read_own(path, DataConfig(), "multi")
+    assert item.dialogue.utterances == (
+        Utterance("Ann", "A.", emotions=("joy", "fear")),
+        Utterance("Bob", "B.", emotions=("joy",), annotations=(("joy",), ())),
+    )
+    assert not any(u.other for u in item.dialogue.utterances)
+
+
+def test_groups_merge_labels_and_levels_do_not(toy: Toy) -> None:
+    labels = [BOTH | {"annotations": [["joy"], ["joy", "fear"]]}, {"emotions": ["calm", "joy"]}]
+    groups = ("calm=good", "joy=good", "fear=bad")
+    corpus = corpora.load(config(toy, *labels, labels=("calm", "joy", "fear"), groups=groups))
+    first, second = corpus.splits["train"][0].utterances
+    assert (first.emotions, second.emotions) == (("good", "bad"), ("good",))
+    assert first.annotations == (("good",), ("good", "bad"))
+    rows = ("mood: good=joy,calm", "mood: bad = fear")
+    corpus = corpora.load(config(toy, *labels, levels=rows))
+    assert corpus.taxonomy.labels == ("calm", "fear", "joy")
+    assert corpus.levels == {"mood": ("good", "bad", "good")}
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (["mood=joy"], r"levels\[0\]: expected 'LEVEL: GROUP=LABEL"),
+        (["mood: good=joy,", "mood: bad=fear"], r"levels\[0\]: expected"),
+        (["mood: good=joy", "mood: bad=anger"], r"levels\[1\]: there is no label 'anger'"),
+        (
+            ["mood: good=joy", "mood: bad=fear,joy"],
+            r"\[1\]: the label 'joy' is in the group 'good'",
+        ),
+        (["mood: good=joy,joy"], r"levels\[0\]: the label 'joy' is there twice"),
+        (["mood: good=joy", "mood: good=fear"], r"\[1\]: the level 'mood' has a row for .*'good'"),
+        (["mood: good=joy"], r"the level 'mood' has no group for 'fear'"),
+        (["mood: good=joy,fear"], r"the level 'mood' has one group"),
+    ],
+)
+def test_levels_that_cannot_be_used_are_named(toy: Toy, rows: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        corpora.load(config(toy, JOY, BOTH, levels=tuple(rows)))
+
+
+def test_a_label_of_one_annotator_must_be_a_label(toy: Toy) -> None:
+    labels = [{"emotion": "joy"}, {"emotion": "fear", "annotations": [["fear"], ["awe"]]}]
+    with pytest.raises(UserError, match=r"line 1: dialogue '1' utterance 1: the emotion 'awe'"):
+        read(toy, *labels)
