@@ -138,6 +138,7 @@ def evaluate(
     from rich.progress import track
 
     from eacl_jax.cli.scores import print_scores
+    from eacl_jax.model.task import as_task
     from eacl_jax.recognizer.recognizer import EmotionRecognizer
     from eacl_jax.recognizer.scoring import Tally
 
@@ -149,8 +150,14 @@ def evaluate(
             f"--excluded-label: {excluded_label!r} is not among the labels"
             f" {', '.join(recognizer.labels)}."
         )
-    tally, console = Tally(recognizer.labels), Console(stderr=True)
-    chunks = list(_chunks(dialogues))
+    several = recognizer.settings.several
+    if excluded_label and several:
+        raise UserError(
+            "--excluded-label: this model may answer several labels an utterance, whose micro F1 is"
+            " over all of them; leave it out."
+        )
+    tally, console = Tally(recognizer.labels, several=several), Console(stderr=True)
+    chunks = list(_chunks(as_task(dialogues, recognizer.settings.task)))
     for some in track(
         chunks,
         f"predicting {path.name}",
@@ -164,7 +171,9 @@ def evaluate(
             some,
             recognizer.answer(recognizer.represent(examples), utterances, examples, stage=stage),
         )
-    scores = tally.scores(excluded_label)
+    facts = recognizer.facts
+    known = facts is not None and facts.labels == recognizer.labels
+    scores = tally.scores(excluded_label, facts.levels if facts is not None and known else None)
     if report:
         found = {"model": model, "input": named, "stage": stage, **scores.to_json()}
         whole.write_text(report, json.dumps(found, indent=2, ensure_ascii=False) + "\n")

@@ -1,5 +1,7 @@
 """The scores of a model as a person reads them."""
 
+from collections.abc import Mapping, Sequence
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -11,7 +13,7 @@ _CONFUSIONS = 10
 
 
 def print_scores(name: str, scores: Scores, console: Console) -> None:
-    """Prints scores, a line a label, confusions and calibration.
+    """Prints scores, those by coarser labels, a line a label, confusions and calibration.
 
     Args:
       name: of the file.
@@ -40,10 +42,27 @@ def print_scores(name: str, scores: Scores, console: Console) -> None:
         "  ".join(f"{title(key)} {value:.2f}" for key, value in scores.summary.items())
         + "   (percent)"
     )
+    for level, found in (scores.levels or {}).items():
+        say(
+            f"by {level}: " + "  ".join(f"{title(key)} {value:.2f}" for key, value in found.items())
+        )
+    if scores.sizes is not None:
+        say(_sizes(scores.sizes))
     say("\nlabels, in percent but for the counts")
     console.print(_labels(scores))
     _print_confusions(scores, console)
     say(_calibration(scores))
+
+
+def _sizes(sizes: Mapping[str, Sequence[int]]) -> str:
+    """How many labels utterances have."""
+    names = ("none", "one", "two", "three or more")
+    parts = []
+    for kind, counts in sizes.items():
+        few = [*counts[:3], sum(counts[3:])]
+        each = ", ".join(f"{name} {count:,}" for name, count in zip(names, few, strict=False))
+        parts.append(f"{kind} {each}")
+    return f"labels an utterance: {'; '.join(parts)}"
 
 
 def _labels(scores: Scores) -> Table:
@@ -57,14 +76,16 @@ def _labels(scores: Scores) -> Table:
 
 
 def _print_confusions(scores: Scores, console: Console) -> None:
-    """The confusion matrix where it fits, else the most frequent confusions."""
+    """The confusion matrix where it fits, else the most frequent confusions; with several labels
+    which are answered where a label is annotated.
+    """
+    counts = scores.confusion if scores.confusion is not None else scores.co_occurrence
+    assert counts is not None
     table = Table()
     table.add_column("")
     for number in range(len(scores.labels)):
         table.add_column(str(number + 1), justify="right", no_wrap=True)
-    for number, (label, row) in enumerate(
-        zip(scores.labels, scores.confusion.tolist(), strict=True)
-    ):
+    for number, (label, row) in enumerate(zip(scores.labels, counts.tolist(), strict=True)):
         cells = [
             Text(f"{count:,}" if count else ".", style="bold" if at == number else "")
             for at, count in enumerate(row)
@@ -74,10 +95,16 @@ def _print_confusions(scores: Scores, console: Console) -> None:
         console.measure(table, options=console.options.update(max_width=10**4)).maximum
         <= console.width
     ):
-        console.print("confusion: as annotated down, as answered across", highlight=False)
+        console.print(
+            "utterances with a label, as annotated down, that were answered another, across"
+            if scores.several
+            else "confusion: as annotated down, as answered across",
+            highlight=False,
+        )
         console.print(table)
         return
-    console.print("the most frequent confusions (--json has them all)", highlight=False)
+    what = "answers beside an annotated label" if scores.several else "confusions"
+    console.print(f"the most frequent {what} (--json has them all)", highlight=False)
     table = Table()
     for column in ("annotated", "answered", "utterances"):
         table.add_column(column, justify="right" if column == "utterances" else "left")
@@ -87,6 +114,12 @@ def _print_confusions(scores: Scores, console: Console) -> None:
 
 
 def _calibration(scores: Scores) -> str:
+    if scores.confidence is None:
+        return (
+            "calibration: a label's probability and how often it is annotated differ by"
+            f" {scores.calibration_error:.2f} points, on average over the labels (expected"
+            " calibration error)"
+        )
     accuracy = scores.summary["accuracy"]
     gap = scores.confidence - accuracy
     verdict = (

@@ -4,46 +4,23 @@ is and what it is not for.
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from huggingface_hub import ModelCardData
 
 from eacl_jax.config import Stage
 from eacl_jax.files.whole import write_text
 from eacl_jax.model.metrics import title
+from eacl_jax.recognizer.card_corpora import CORPORA, About
 from eacl_jax.recognizer.facts import CARD, KEY, Facts
 from eacl_jax.recognizer.folder import Settings
 from eacl_jax.recognizer.markdown import code, plain
 from eacl_jax.recognizer.results import Baseline, StageScores
 
-_MEASURES = ("micro_f1", "weighted_f1", "macro_f1", "accuracy")
-
-
-class _About(NamedTuple):
-    """What this project knows of a corpus. `language`: its code, empty where nobody knows."""
-
-    text: str
-    language: str
-    licence: str
-
-
-_ASK = "this project does not know its terms for models trained on it; ask its owners"
-_CORPORA = {
-    "smalltalk": _About(
-        "smalltalk, invented everyday conversations in text", "en", "CC0 1.0, says its data card"
-    ),
-    "meld": _About("MELD, dialogues of a television series", "en", _ASK),
-    "emorynlp": _About("EmoryNLP, scenes of a television series", "en", _ASK),
-    "iemocap": _About(
-        "IEMOCAP, acted dialogues of two people",
-        "en",
-        "given to each user by its owners; ask them what it says of models",
-    ),
-    "dailydialog": _About(
-        "DailyDialog, everyday dialogues written for learners of English", "en", _ASK
-    ),
-    "custom": _About("a corpus of one's own", "", "known to those who trained the model; ask them"),
-}
+_MEASURES = (
+    *("micro_f1", "weighted_f1", "macro_f1", "accuracy"),
+    *("jaccard", "ranking_precision"),
+)
 
 
 def write_card(
@@ -69,7 +46,7 @@ def card(
     settings: Settings, encoder_config: Mapping[str, Any], facts: Facts | None, more: str = ""
 ) -> str:
     """The text of a card; arguments as for `write_card`."""
-    about = _CORPORA.get(facts.corpus) if facts else None
+    about = CORPORA.get(facts.corpus) if facts else None
     extra: dict[str, Any] = {KEY: facts.to_dict()} if facts else {}
     data = ModelCardData(
         language=(about.language or None) if about else None,
@@ -89,7 +66,7 @@ def card(
         _opening(settings, encoder_config, facts, about),
         _labels(settings),
         *(_of_run(settings, facts, about) if facts else [_UNKNOWN]),
-        _use(),
+        _use(settings),
         more,
         _limits(facts),
         _licences(about),
@@ -104,13 +81,14 @@ _UNKNOWN = (
 
 
 def _opening(
-    settings: Settings, encoder_config: Mapping[str, Any], facts: Facts | None, about: _About | None
+    settings: Settings, encoder_config: Mapping[str, Any], facts: Facts | None, about: About | None
 ) -> str:
     trained = f", trained on {about.text if about else plain(facts.corpus)}" if facts else ""
     encoder = code(facts.encoder) if facts else "an encoder"
     past = settings.prompt.max_past
+    what = "emotions, one or several or none," if settings.several else "emotion"
     return (
-        "# Emotion recognition in conversation\n\nTells the emotion of each utterance of a"
+        f"# Emotion recognition in conversation\n\nTells the {what} of each utterance of a"
         f" conversation from the utterance and up to {past} before it{trained}. The method is"
         " emotion-anchored contrastive learning ([arXiv"
         f" 2403.20289](https://arxiv.org/abs/2403.20289)): {_answer(settings)} It builds on {encoder} (architecture"
@@ -121,6 +99,16 @@ def _opening(
 def _answer(settings: Settings) -> str:
     """How an utterance gets its label, in sentences."""
     each = settings.anchors_per_label
+    if settings.several:
+        score = (
+            "its representation's cosine with the label's anchor"
+            if settings.head != "predictor"
+            else "a linear classifier's logit"
+        )
+        return (
+            f"a label's probability comes of {score}, and an utterance gets every label whose"
+            " probability reaches the label's threshold; that may be several, or none."
+        )
     nearest = (
         "an utterance gets the label whose anchor its representation is nearest to."
         if each == 1
@@ -142,20 +130,27 @@ def _answer(settings: Settings) -> str:
 
 
 def _labels(settings: Settings) -> str:
-    if not settings.made_of_words:
-        about = "Anchors were not made of words: other labels cannot be had without training."
-        return f"## Labels\n\n{about}\n\n" + _table(
-            ("label",), ([label] for label in settings.labels)
+    heads, columns, about = ["label"], [list(settings.labels)], []
+    if settings.made_of_words:
+        several = any("|" in words for words in settings.words)
+        began = "mean encoding of its label's words" if several else "encoding of its label's word"
+        about.append(f"Each anchor began as the {began}.")
+        heads.append("words" if several else "word")
+        columns.append([words.replace("|", ", ") for words in settings.words])
+    else:
+        about.append("Anchors were not made of words: other labels cannot be had without training.")
+    if settings.several:
+        about.append(
+            "`emotions` of an answer are the labels whose probability is at least their threshold,"
+            " the likeliest first; where there are none, it is none of these. Thresholds are for"
+            " stage two's anchors."
         )
-    several = any("|" in words for words in settings.words)
-    about = "encoding of its label's word" if not several else "mean encoding of its label's words"
-    told = (words.replace("|", ", ") for words in settings.words)
-    return f"## Labels\n\nEach anchor began as the {about}.\n\n" + _table(
-        ("label", "words" if several else "word"), zip(settings.labels, told, strict=True)
-    )
+        heads.append("threshold")
+        columns.append([f"{each:.4f}" for each in settings.decisions[Stage.TWO].thresholds])
+    return f"## Labels\n\n{' '.join(about)}\n\n" + _table(heads, zip(*columns, strict=True))
 
 
-def _of_run(settings: Settings, facts: Facts, about: _About | None) -> list[str]:
+def _of_run(settings: Settings, facts: Facts, about: About | None) -> list[str]:
     changes = [plain(sentence) for sentence in facts.changes]
     if (settings.labels, settings.words) != (facts.labels, facts.words):
         changes.append(
@@ -174,13 +169,13 @@ def _of_run(settings: Settings, facts: Facts, about: _About | None) -> list[str]
     ]
 
 
-def _data(facts: Facts, about: _About | None) -> str:
+def _data(facts: Facts, about: About | None) -> str:
     splits = list(facts.dialogues)
     rows = [("dialogues", *(f"{facts.dialogues[split]:,}" for split in splits))]
     rows.append(
         (
             "annotated utterances",
-            *(f"{sum(facts.utterances[split].values()):,}" for split in splits),
+            *(f"{facts.total(split):,}" for split in splits),
         )
     )
     rows += [
@@ -188,7 +183,12 @@ def _data(facts: Facts, about: _About | None) -> str:
         for label in facts.labels
     ]
     name = about.text if about else plain(facts.corpus)
-    return f"## Data\n\nThe corpus is {name}.\n\n" + _table(("", *splits), rows)
+    several = (
+        " An utterance may have several labels, and counts for each of them, or none."
+        if facts.several
+        else ""
+    )
+    return f"## Data\n\nThe corpus is {name}.{several}\n\n" + _table(("", *splits), rows)
 
 
 def _scores(facts: Facts, derived: str) -> str:
@@ -207,7 +207,7 @@ def _scores(facts: Facts, derived: str) -> str:
         (f'always "{always.label}"', always),
     ]
     rows = [
-        (name, split, *(f"{getattr(getattr(found, split), measure):.2f}" for measure in measures))
+        (name, split, *(_number(getattr(getattr(found, split), measure)) for measure in measures))
         for name, found in named
         for split in ("dev", "test")
     ]
@@ -227,10 +227,60 @@ def _scores(facts: Facts, derived: str) -> str:
         + _table(("", "split", *map(title, measures)), rows)
         + "\n\nF1 by label, in percent:\n\n"
         + _table(("label", *columns), by_class)
+        + _several_measures(facts)
+        + _levels(facts)
+        + _annotators(facts)
+    )
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def _several_measures(facts: Facts) -> str:
+    if not facts.several:
+        return ""
+    return (
+        "\n\nAccuracy: utterances with exactly their labels answered. Jaccard: of the labels that"
+        " are annotated or answered, how many are both, on average. Ranking precision: label ranking"
+        " average precision of the probabilities."
+    )
+
+
+def _levels(facts: Facts) -> str:
+    """Stage two's scores by coarser labels."""
+    found = facts.results.stage_two.test.levels
+    if not found:
+        return ""
+    measures = [name for name in _MEASURES if all(name in scores for scores in found.values())]
+    rows = [
+        (
+            level,
+            str(len(set(facts.levels[level]))) if level in facts.levels else "",
+            *(f"{scores[name]:.2f}" for name in measures),
+        )
+        for level, scores in found.items()
+    ]
+    return "\n\nBy coarser labels, stage two on test, in percent:\n\n" + _table(
+        ("", "groups", *map(title, measures)), rows
+    )
+
+
+def _annotators(facts: Facts) -> str:
+    """How far annotators agree, in a sentence."""
+    known = facts.results.annotators
+    found = known.agreement.get("test") if known else None
+    if found is None or found.alpha is None:
+        return ""
+    return (
+        f"\n\nOn test, more than one annotator answered {found.utterances:,} utterances;"
+        f" Krippendorff's alpha is {found.alpha:.2f} (1: they agree, 0: as by chance)."
     )
 
 
 def _calibration(settings: Settings, facts: Facts, derived: str) -> str:
+    if settings.several:
+        return _calibration_of_several(settings, facts, derived)
     rows = []
     for stage in Stage:
         found = facts.results.of(stage).calibration
@@ -253,6 +303,23 @@ def _calibration(settings: Settings, facts: Facts, derived: str) -> str:
     )
 
 
+def _calibration_of_several(settings: Settings, facts: Facts, derived: str) -> str:
+    rows = []
+    for stage in Stage:
+        found = facts.results.of(stage).calibration
+        errors = (found.expected_calibration_error_uncalibrated, found.expected_calibration_error)
+        numbers = (f"{error[split]:.2f}" for split in ("dev", "test") for error in errors)
+        rows.append((stage.words, *numbers))
+    scale = settings.decisions[Stage.TWO].scale
+    note = f" This recognizer's own scale is {scale:.4f}." if derived else ""
+    return (
+        f"## Calibration\n\nThe probability of a label is `sigmoid(scale * score + bias)`,"
+        f" with a bias for each label, fitted on dev.{note} Expected calibration error in percent,"
+        " the mean over labels, before the biases were fitted and with them:\n\n"
+        + _table(("", "dev before", "dev with", "test before", "test with"), rows)
+    )
+
+
 def _recipe(facts: Facts) -> str:
     rows = [(name, str(value)) for name, value in facts.recipe.items()]
     return (
@@ -263,14 +330,21 @@ def _recipe(facts: Facts) -> str:
     )
 
 
-def _use() -> str:
-    return """## Use
+def _use(settings: Settings) -> str:
+    several = (
+        """
+for answer in recognizer.predict("Ann: We got the flat!"):
+    print(answer.emotions, answer.probabilities)  # a tuple of labels, empty for none of them"""
+        if settings.several
+        else ""
+    )
+    return f"""## Use
 
 ```python
 from eacl_jax import EmotionRecognizer
 
 recognizer = EmotionRecognizer.from_pretrained("PATH")  # this folder, or the id of the hub repository that holds it
-print(recognizer.predict("Ann: We got the flat!\\nBen: What? You're joking!"))
+print(recognizer.predict("Ann: We got the flat!\\nBen: What? You're joking!")){several}
 ```
 
 ```sh
@@ -284,7 +358,7 @@ def _limits(facts: Facts | None) -> str:
     if facts:
         counts = facts.utterances["train"]
         most, least = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
-        total = max(sum(counts.values()), 1)
+        total = max(facts.total("train"), 1)
         share = (
             f' In training "{plain(most)}" made up {100 * counts[most] / total:.0f}% of the'
             f' utterances and "{plain(least)}" {100 * counts[least] / total:.0f}%. See F1 by label'
@@ -302,7 +376,7 @@ def _limits(facts: Facts | None) -> str:
   calibrated there only."""
 
 
-def _licences(about: _About | None) -> str:
+def _licences(about: About | None) -> str:
     corpus = about.licence if about else "not known here; ask those who trained the model"
     return (
         "## Licences\n\nThree may differ, and this card grants none. The code of eacl_jax is under"

@@ -20,12 +20,14 @@ from eacl_jax.errors import UserError
 from eacl_jax.files import stores
 from eacl_jax.files.local import read_text
 from eacl_jax.files.records import build
+from eacl_jax.model.task import annotated
 from eacl_jax.recognizer.results import Results
 
 CARD = "README.md"
 KEY = "eacl_jax"
 _PACKAGE = "package:"
 _ONCE = ("corpus", "seed")
+_OPTIONAL = ("annotated", "levels")
 _RECIPE = ("prompt", "model", "anchors", "loss", "stage_one", "stage_two")
 
 
@@ -41,10 +43,13 @@ class Facts:
       labels: of the run, in anchor order.
       words: of the labels.
       dialogues: by split.
-      utterances: annotated ones, by split and label.
+      utterances: annotated ones, by split and label; of several labels an utterance counts for
+        each.
       recipe: settings by dotted name.
       results: scores of the run.
       changes: what has been done to the recognizer since the run, in sentences.
+      annotated: where an utterance may have several labels, how many are annotated, by split.
+      levels: by name of a coarser taxonomy, the group of each label, in their order.
     """
 
     corpus: str
@@ -58,6 +63,19 @@ class Facts:
     recipe: dict[str, Any]
     results: Results
     changes: tuple[str, ...] = ()
+    annotated: dict[str, int] | None = None
+    levels: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+
+    @property
+    def several(self) -> bool:
+        """Whether an utterance may have several labels."""
+        return self.annotated is not None
+
+    def total(self, split: str) -> int:
+        """How many utterances of a split are annotated."""
+        if self.annotated is not None:
+            return self.annotated[split]
+        return sum(self.utterances[split].values())
 
     @classmethod
     def of_run(
@@ -107,6 +125,12 @@ class Facts:
                 for name, value in recipe.items()
             },
             results=results,
+            annotated=(
+                {split: len(annotated(dialogues)) for split, dialogues in corpus.splits.items()}
+                if corpus.task == "multi"
+                else None
+            ),
+            levels=dict(corpus.levels),
         )
 
     @classmethod
@@ -130,6 +154,11 @@ class Facts:
             if isinstance(scores := values.get("results"), dict):
                 values = {**values, "results": {**scores, **about}}
             facts = build(cls, values, KEY, problems)
+            problems += [
+                f"{KEY}.levels.{level}: expected a group for each label, got {len(groups)}."
+                for level, groups in (facts.levels.items() if facts else ())
+                if facts and len(groups) != len(facts.labels)
+            ]
         except (TypeError, ValueError, AttributeError, yaml.YAMLError) as error:
             problems = [" ".join(str(error).split())]
         if problems:
@@ -152,5 +181,8 @@ class Facts:
         plain = {
             name: list(v) if isinstance(v, tuple) else v
             for name, v in dataclasses.asdict(self).items()
+            if name not in _OPTIONAL or v
         }
+        if self.levels:
+            plain["levels"] = {name: list(groups) for name, groups in self.levels.items()}
         return plain | {"results": scores}

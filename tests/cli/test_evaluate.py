@@ -9,10 +9,13 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from eacl_jax.cli.scores import print_scores
+from eacl_jax.dialogue import Dialogue, Utterance
+from eacl_jax.recognizer.prediction import Prediction
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.recognizer.scoring import Tally
 from tests.recognizer.test_scoring import LABELS, answered
@@ -169,3 +172,27 @@ def test_labels_are_printed_as_they_are(more: int, confusions: str) -> None:
     assert confusions in out.getvalue()
     assert out.getvalue().count("[red] neutral") > 1
     assert max(len(line) for line in out.getvalue().splitlines() if line[0:1] in "│┃└┏") <= 80
+
+
+@pytest.mark.parametrize("width", [80, 30])
+def test_several_labels_are_printed(width: int) -> None:
+    rng = np.random.default_rng(0)
+    tally, out = Tally(LABELS, several=True), io.StringIO()
+    for row in rng.random((30, 3)):
+        of = [
+            tuple(label for label, p in zip(LABELS, row, strict=True) if p > at)
+            for at in (0.3, 0.5)
+        ]
+        answer = Prediction(
+            "Ann", "text", None, dict(zip(LABELS, row.tolist(), strict=True)), {}, emotions=of[1]
+        )
+        tally.add([Dialogue("1", (Utterance("Ann", "text", None, of[0]),))], [answer])
+    scores = tally.scores(levels={"mood": ("good", "bad", "bad")})
+    print_scores("chats.csv", scores, Console(file=out, width=width))
+    text = out.getvalue()
+    assert scores.sizes is not None
+    none, one = (scores.sizes["annotated"][number] for number in (0, 1))
+    assert f"labels an utterance: annotated none {none}, one {one}, two" in text
+    assert "by mood: weighted F1" in text
+    assert ("annotated down, that were answered another" in text) == (width == 80)
+    assert f"differ by {scores.calibration_error:.2f} points" in text

@@ -13,11 +13,12 @@ from huggingface_hub import ModelCard
 
 from eacl_jax.errors import UserError
 from eacl_jax.export.pytorch import export_hf
+from eacl_jax.model.decisions import Decisions
 from eacl_jax.recognizer.card import card
 from eacl_jax.recognizer.facts import Facts
 from eacl_jax.recognizer.folder import Settings, read_settings
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
-from eacl_jax.recognizer.results import Results
+from eacl_jax.recognizer.results import Agreement, Annotators, Results
 
 
 @pytest.fixture(scope="module")
@@ -310,3 +311,84 @@ def test_names_are_no_markup(settings, facts, label, shown) -> None:
     assert [row[0] for row in table("\n---\n" + whole, "## Labels")][1] == shown
     assert f'In training "{shown}" made up' in whole
     assert label not in whole
+
+
+@pytest.fixture
+def several(settings, facts) -> tuple[Settings, Facts]:
+    """As of a run whose utterances may have several labels."""
+    decisions = Decisions(
+        scale=2.0,
+        biases=(0.0, 1.0, 2.0),
+        thresholds=(0.25, 0.5, 0.125),
+        bias=1.0,
+        threshold=0.5,
+    )
+    answering = dataclasses.replace(
+        settings, task="multi", decisions={"stage_one": decisions, "stage_two": decisions}
+    )
+    scores = dataclasses.replace(
+        facts.results.stage_two.test,
+        micro_f1=51.25,
+        jaccard=43.5,
+        levels={"mood": {"macro_f1": 61.75, "jaccard": 62.5}},
+    )
+    agreement = Agreement(
+        utterances=12, annotators=(2, 3), alpha=0.25, pairwise=0.5, by_label={"joy": None}
+    )
+    results = dataclasses.replace(
+        facts.results,
+        stage_two=dataclasses.replace(facts.results.stage_two, test=scores),
+        annotators=Annotators(agreement={"test": agreement}, stage_one={}, stage_two={}),
+    )
+    counts = {split: dict.fromkeys(facts.labels, 9) for split in facts.utterances}
+    told = dataclasses.replace(
+        facts,
+        results=results,
+        utterances=counts,
+        annotated=dict.fromkeys(counts, 18),
+        levels={"mood": ("bad", "good", "good")},
+    )
+    return answering, told
+
+
+def test_several_labels(several, facts, tmp_path) -> None:
+    settings, told = several
+    whole = card(settings, {}, told)
+    assert "every label whose probability reaches the label's threshold" in whole
+    assert "sigmoid(scale * score + bias)" in whole
+    assert "softmax" not in body(whole)
+    assert "answer.emotions" in whole.partition("## Use")[2]
+    assert [row[-1] for row in table(whole, "## Labels")] == [
+        *("threshold", "0.2500", "0.5000", "0.1250")
+    ]
+    rows = {row[0]: row[1:] for row in table(whole, "## Data")}
+    assert rows["annotated utterances"] == ["18", "18", "18"]
+    assert rows["joy"] == ["9", "9", "9"]
+    assert "made up 50% of the utterances" in whole
+    head, *scores = table(whole, "## Scores")
+    (test,) = [row for row in scores if row[0].startswith("stage two") and row[1] == "test"]
+    assert dict(zip(head, test, strict=True))["Jaccard"] == "43.50"
+    assert table(whole, "By coarser labels") == [
+        ["", "groups", "macro F1", "Jaccard"],
+        ["mood", "2", "61.75", "62.50"],
+    ]
+    assert "alpha is 0.25" in whole
+    (tmp_path / "README.md").write_text(whole, encoding="utf-8")
+    assert Facts.read(tmp_path) == told
+    assert not {"annotated", "levels"} & {*facts.to_dict()}
+
+
+def test_levels_are_of_all_labels(several, tmp_path) -> None:
+    settings, told = several
+    short = dataclasses.replace(told, levels={"mood": ("bad", "good")})
+    (tmp_path / "README.md").write_text(card(settings, {}, short), encoding="utf-8")
+    with pytest.raises(UserError, match=r"levels\.mood: expected a group for each label, got 2"):
+        Facts.read(tmp_path)
+
+
+@pytest.mark.parametrize("corpus", ["goemotions", "semeval2018", "brighter"])
+def test_corpora_of_several_labels(several, corpus: str) -> None:
+    settings, told = several
+    whole = card(settings, {}, dataclasses.replace(told, corpus=corpus))
+    assert "says its data card" in whole or "its README asks" in whole
+    assert "not known here" not in whole

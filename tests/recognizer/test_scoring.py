@@ -1,12 +1,20 @@
 """Scores of answers, beside scikit-learn's."""
 
+import json
+
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
+from sklearn.metrics import (
+    accuracy_score,
+    confusion_matrix,
+    f1_score,
+    precision_recall_fscore_support,
+)
 
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.model.calibration import expected_calibration_error
+from eacl_jax.model.decisions import calibration_error
 from eacl_jax.recognizer.prediction import Prediction
 from eacl_jax.recognizer.scoring import Tally
 
@@ -84,3 +92,54 @@ def test_scores_are_those_of_scikit_learn_however_they_are_counted() -> None:
 def test_nothing_to_compare_with() -> None:
     with pytest.raises(UserError, match="no utterance has an emotion"):
         Tally(LABELS).scores()
+
+
+def test_several_labels_are_scored_as_by_scikit_learn() -> None:
+    rng = np.random.default_rng(1)
+    gold, probabilities = rng.random((40, 3)) < 0.4, rng.random((40, 3)).round(2)
+    answers = probabilities > 0.5
+    tally = Tally(LABELS, several=True)
+    for row, p, answer in zip(gold, probabilities, answers, strict=True):
+        labels = tuple(label for label, there in zip(LABELS, row, strict=True) if there)
+        given = tuple(label for label, there in zip(LABELS, answer, strict=True) if there)
+        said = Utterance("Ann", "text", None, labels), Utterance("Bob", "context")
+        of = Prediction(
+            "Ann", "text", None, dict(zip(LABELS, p.tolist(), strict=True)), {}, emotions=given
+        )
+        tally.add([Dialogue("1", said)], [of, of])
+    scores = tally.scores(levels={"mood": ("good", "bad", "bad")})
+    assert (scores.utterances, scores.context, scores.several) == (40, 40, True)
+    assert (scores.confidence, scores.confusion) == (None, None)
+    expected = precision_recall_fscore_support(gold, answers, zero_division=0)
+    for index, label in enumerate(LABELS):
+        found = scores.by_label[label]
+        np.testing.assert_allclose(
+            [found["precision"], found["recall"], found["f1"]],
+            [100 * e[index] for e in expected[:3]],
+        )
+        assert (found["support"], found["answered"]) == (
+            gold[:, index].sum(),
+            answers[:, index].sum(),
+        )
+    assert scores.summary["jaccard"] == pytest.approx(
+        100 * np.mean([jaccard_of(a, b) for a, b in zip(gold, answers, strict=True)])
+    )
+    assert scores.summary["accuracy"] == pytest.approx(100 * accuracy_score(gold, answers))
+    assert scores.levels is not None
+    bad = [each[:, 1:].any(axis=1) for each in (gold, answers)]
+    good = [each[:, 0] for each in (gold, answers)]
+    f1 = [f1_score(*each) for each in (good, bad)]
+    assert scores.levels["mood"]["macro_f1"] == pytest.approx(100 * np.mean(f1))
+    assert scores.co_occurrence is not None
+    assert scores.co_occurrence[0, 1] == (gold[:, 0] & answers[:, 1]).sum()
+    assert scores.sizes is not None
+    assert scores.sizes["annotated"][0] == (~gold.any(axis=1)).sum()
+    assert sum(scores.sizes["answered"]) == 40
+    assert scores.calibration_error == pytest.approx(calibration_error(probabilities, gold))
+    plain = json.loads(json.dumps(scores.to_json()))
+    assert "confusion" not in plain
+    assert plain["co_occurrence"] == scores.co_occurrence.tolist()
+
+
+def jaccard_of(a: np.ndarray, b: np.ndarray) -> float:
+    return (a & b).sum() / (a | b).sum() if (a | b).any() else 1.0
