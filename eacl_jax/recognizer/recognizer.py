@@ -608,9 +608,9 @@ class EmotionRecognizer:
         read = as_task(read_dialogues(dialogues)[0], self.settings.task)
         examples_of = annotated(read)
         if not examples_of:
-            field = "'emotions'" if self.settings.several else "'emotion'"
+            field = "'emotions'" if self.settings.several else "an 'emotion'"
             raise UserError(
-                f"no utterance has an {field}; annotate some with"
+                f"no utterance has {field}; annotate some with"
                 f" {'the' if self.settings.several else 'one of the'} labels: "
                 + ", ".join(self.labels)
                 + "."

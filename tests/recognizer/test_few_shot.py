@@ -107,9 +107,7 @@ def test_held_out_answers_come_from_other_dialogues(monkeypatch):
         return adapt_anchors(reps, labels, anchors, weights=weights, **how)
 
     monkeypatch.setattr(few_shot, "adapt_anchors", noted)
-    scores = Answering(TAU).scores(
-        held_out_cosines(reps, labels, dialogues, start, Answering(TAU))
-    )
+    scores = Answering(TAU).scores(held_out_cosines(reps, labels, dialogues, start, Answering(TAU)))
     out = ~np.array(seen)
     assert out.sum(axis=0).tolist() == [1] * 30  # each is held out once
     assert all(
