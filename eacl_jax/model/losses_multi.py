@@ -108,8 +108,8 @@ def overlap(one: Float[Array, "K C"], other: Float[Array, "M C"]) -> Float[Array
         return total + jnp.minimum(label[0][:, None], label[1][None, :]), None
 
     # Label by label: [K, M, C] would be the largest array of all.
-    start = jnp.zeros((one.shape[0], other.shape[0]), jnp.float32)
-    common, _ = jax.lax.scan(add, start, (one.T, other.T))
+    start = jnp.minimum(one[:, :1], other[:, :1].T)
+    common, _ = jax.lax.scan(add, start, (one.T[1:], other.T[1:]))
     either = jnp.sum(one, axis=1)[:, None] + jnp.sum(other, axis=1)[None, :] - common
     return jnp.where(either > 0, common / jnp.where(either > 0, either, 1.0), 0.0)
 

@@ -2,9 +2,19 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, f1_score
+from sklearn.metrics import (
+    accuracy_score,
+    f1_score,
+    jaccard_score,
+    label_ranking_average_precision_score,
+)
 
-from eacl_jax.model.metrics import confusion_matrix, summarize
+from eacl_jax.model.metrics import (
+    co_occurrence,
+    confusion_matrix,
+    summarize,
+    summarize_several,
+)
 
 LABELS = ("a", "b", "c", "d")
 
@@ -51,3 +61,37 @@ def test_nothing_to_score_is_zero():
 def test_lengths_must_agree():
     with pytest.raises(ValueError, match="differ in shape"):
         confusion_matrix(np.zeros(3, int), np.zeros(2, int), 2)
+
+
+def several(n=60, c=4, seed=0):
+    rng = np.random.default_rng(seed)
+    gold, scores = rng.random((n, c)) < 0.3, rng.random((n, c))
+    return gold, scores > 0.6, scores
+
+
+def test_scores_of_several_labels_are_scikit_learns():
+    gold, answers, ranked = several()
+    gold[:, 3] = answers[:, 3] = False  # occurs nowhere: no part of the macro mean
+    found = summarize_several(gold, answers, LABELS, ranked)
+    for name, average in (("weighted_f1", "weighted"), ("micro_f1", "micro")):
+        expected = f1_score(gold, answers, average=average, zero_division=0)
+        assert found[name] == pytest.approx(100 * expected)
+    expected = f1_score(gold[:, :3], answers[:, :3], average="macro")
+    assert found["macro_f1"] == pytest.approx(100 * expected)
+    assert found["accuracy"] == pytest.approx(100 * accuracy_score(gold, answers))
+    # An utterance without labels that is answered none is right.
+    expected = jaccard_score(gold, answers, average="samples", zero_division=1)
+    assert found["jaccard"] == pytest.approx(100 * expected)
+    some = gold.any(axis=1)
+    expected = label_ranking_average_precision_score(gold[some], ranked[some])
+    assert found["ranking_precision"] == pytest.approx(100 * expected)
+    assert "ranking_precision" not in summarize_several(gold, answers, LABELS)
+    nothing = summarize_several(gold[:0], answers[:0], LABELS, ranked[:0])
+    assert nothing["weighted_f1"] == nothing["jaccard"] == 0
+
+
+def test_co_occurrence_counts_pairs():
+    gold = np.array([[True, True, False], [True, False, False], [False, False, False]])
+    answers = np.array([[True, False, True], [True, False, False], [False, True, False]])
+    expected = [[2, 0, 1], [1, 0, 1], [0, 0, 0]]
+    assert co_occurrence(gold, answers).tolist() == expected
