@@ -228,9 +228,14 @@ def _columns_of_flags(
         place for part in _PARTS for place in find_part(header, part, given=given.get(part, ""))
     }
     flags, nearly = {}, {}
-    for place, name in enumerate(header):
-        if not rows or not name or place in parts or plain(name) in _IDS:
-            continue
+    places = [
+        place
+        for place, name in enumerate(header)
+        if name and place not in parts and plain(name) not in _IDS
+    ]
+    rows = _annotated(rows, places)
+    for place in places if rows else ():
+        name = header[place]
         strange = [(line, c[place]) for line, c in rows if _flag(c[place]) is None]
         if not strange:
             flags[clean_label(name)] = place
@@ -247,6 +252,16 @@ def _columns_of_flags(
         )
     logger.info("%s: labels are the columns of 0 and 1: %s.", path, ", ".join(flags))
     return flags
+
+
+def _annotated(rows: Sequence[Row], places: Sequence[int]) -> Sequence[Row]:
+    """The rows without those that nobody annotated: where each column of 0 and 1 is empty."""
+    flags = []
+    for place in places:
+        there = [cells[place] for _, cells in rows if cells[place] not in (None, "")]
+        if there and all(_flag(value) is not None for value in there):
+            flags.append(place)
+    return [row for row in rows if any(row[1][place] not in (None, "") for place in flags)]
 
 
 def _is_number(value: Any) -> bool:

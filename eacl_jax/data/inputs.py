@@ -74,8 +74,8 @@ def read_dialogues(given: Any) -> tuple[list[Dialogue], bool]:
     Args:
       given: a `DialogueLike`; a list of them; a Series of transcripts; or a DataFrame with the
         columns `dialogue` and `text` and perhaps `speaker`, `emotion`, `emotions` and
-        `annotations`, the last two of lists; `emotions` also with semicolons between them (rows of a dialogue keep their order and need not be
-        neighbours; other columns are carried through).
+        `annotations`, the last two of lists; or `emotions` with semicolons between them (rows of a
+        dialogue keep their order and need not be neighbours; other columns are carried through).
 
     Raises:
       UserError: something is missing, of the wrong type, is not text, or may be meant in two ways.
