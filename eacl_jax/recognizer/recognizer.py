@@ -400,10 +400,7 @@ class EmotionRecognizer:
             # Of the labels before.
             anchors_per_label=1,
             offsets={},
-            decisions={
-                stage: self.settings.decisions[Stage.ONE].of_others(len(taxonomy))
-                for stage in self.settings.decisions
-            },
+            decisions=self.settings.decisions_of_others(len(taxonomy)),
         )
         changed = self._changed(settings, {Stage.ONE: anchors, Stage.TWO: anchors})
         changed.warnings, changed.adaptation = warnings, None
