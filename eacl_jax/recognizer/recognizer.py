@@ -400,10 +400,7 @@ class EmotionRecognizer:
             # Of the labels before.
             anchors_per_label=1,
             offsets={},
-            decisions={
-                stage: self.settings.decisions[Stage.ONE].of_others(len(taxonomy))
-                for stage in self.settings.decisions
-            },
+            decisions=self.settings.decisions_of_others(len(taxonomy)),
         )
         changed = self._changed(settings, {Stage.ONE: anchors, Stage.TWO: anchors})
         changed.warnings, changed.adaptation = warnings, None
@@ -568,7 +565,8 @@ class EmotionRecognizer:
             answering.scores(cosines), self.settings.calibration[stage]
         )
         decided = answering.decide(cosines)
-        if self.settings.head == "predictor":
+        if isinstance(answering, SeveralAnswering) and answering.classifies:
+            # What it calls cosines are logits.
             cosines = host_cosines(reps, self.anchors[stage])
         flags = (
             [(e.truncated, e.unknown) for e in examples]
@@ -608,9 +606,9 @@ class EmotionRecognizer:
         read = as_task(read_dialogues(dialogues)[0], self.settings.task)
         examples_of = annotated(read)
         if not examples_of:
-            field = "'emotions'" if self.settings.several else "'emotion'"
+            field = "'emotions'" if self.settings.several else "an 'emotion'"
             raise UserError(
-                f"no utterance has an {field}; annotate some with"
+                f"no utterance has {field}; annotate some with"
                 f" {'the' if self.settings.several else 'one of the'} labels: "
                 + ", ".join(self.labels)
                 + "."
