@@ -5,9 +5,9 @@ import functools
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
-from eacl_jax.studies import statistics
+from eacl_jax.studies import several, statistics
 from eacl_jax.studies.statistics import Draws, Estimate
 
 
@@ -19,19 +19,27 @@ class Answered:
       seed: of the run.
       labels: the C labels.
       excluded: the one that micro F1 leaves out; empty: no micro F1.
-      gold, dialogues, answers: of the N utterances.
+      gold, dialogues, answers: of the N utterances; gold and answers are label indices, or, where
+        an utterance may have several labels, booleans.
     """
 
     seed: int
     labels: tuple[str, ...]
     excluded: str
-    gold: Int[np.ndarray, " N"]
+    gold: Int[np.ndarray, " N"] | Bool[np.ndarray, "N C"]
     dialogues: Int[np.ndarray, " N"]
-    answers: Int[np.ndarray, " N"]
+    answers: Int[np.ndarray, " N"] | Bool[np.ndarray, "N C"]
+
+    @property
+    def several(self) -> bool:
+        """Whether an utterance may have several labels."""
+        return self.gold.ndim == 2
 
     @functools.cached_property
-    def confusions(self) -> Int[np.ndarray, "D C C"]:
-        """A dialogue each."""
+    def counts(self) -> Float[np.ndarray, "D ..."]:
+        """Of each dialogue a confusion matrix; of several labels `several.dialogue_counts`."""
+        if self.several:
+            return several.dialogue_counts(self.gold, self.answers, self.dialogues)
         return statistics.dialogue_confusions(
             self.gold, self.answers, self.dialogues, len(self.labels)
         )
@@ -39,12 +47,20 @@ class Answered:
     @property
     def measures(self) -> tuple[str, ...]:
         """Names of all that can be measured: summaries, then what each label has."""
+        if self.several:
+            return (*several.SUMMARIES, *statistics.LABEL_SCORES)
         kept = statistics.SUMMARIES if self.excluded else statistics.SUMMARIES[:3]
         return (*kept, *statistics.LABEL_SCORES)
 
+    @property
+    def support(self) -> Float[np.ndarray, " C"]:
+        """How many utterances have each label."""
+        total = self.counts.sum(0)
+        return several.support(total) if self.several else total.sum(axis=1)
+
     def score(self, measure: str) -> np.ndarray:
         """One number, or of a label's score [C]."""
-        return self._measure(self.confusions.sum(0), measure)
+        return self._measure(self.counts.sum(0), measure)
 
     def drawn(self, measure: str) -> np.ndarray | None:
         """[B] or [B, C]; None where there is nothing to draw from."""
@@ -52,18 +68,21 @@ class Answered:
 
     @functools.cached_property
     def _drawn(self) -> dict[str, np.ndarray]:
-        if len(self.confusions) < 2:
+        if len(self.counts) < 2:
             return {}
         totals = statistics.redrawn(
-            self.confusions, lambda each: each, Draws(len(self.confusions), statistics.DRAWS)
+            self.counts, lambda each: each, Draws(len(self.counts), statistics.DRAWS)
         )
         return {name: self._measure(totals, name).astype(np.float32) for name in self.measures}
 
-    def _measure(self, confusions: np.ndarray, measure: str) -> np.ndarray:
+    def _measure(self, counts: np.ndarray, measure: str) -> np.ndarray:
+        if self.several:
+            label = measure in statistics.LABEL_SCORES
+            return (several.label_scores if label else several.summary)(counts, measure)
         if measure in statistics.LABEL_SCORES:
-            return statistics.label_scores(confusions, measure)
+            return statistics.label_scores(counts, measure)
         excluded = self.labels.index(self.excluded) if self.excluded else None
-        return statistics.summary(confusions, measure, excluded)
+        return statistics.summary(counts, measure, excluded)
 
     def asked_like(self, other: "Answered") -> bool:
         """Whether both answered the same utterances in the same labels."""

@@ -13,6 +13,7 @@ from eacl_jax.config import Stage
 from eacl_jax.model.metrics import title
 from eacl_jax.reports.drawing import WIDTH, new_figure, show_matrix
 from eacl_jax.reports.names import figure_names
+from eacl_jax.reports.several import WIDE
 from eacl_jax.reports.theme import MARKERS, Theme
 from eacl_jax.studies import words
 from eacl_jax.studies.curves import Curve
@@ -99,7 +100,20 @@ def draw_labels(theme: Theme, rows: Sequence[Row], score: str) -> Figure:
     """
     names = wrapped([words.row_name(row) for row in rows])
     values = np.array([[getattr(each, score).mean for each in row.labels] for row in rows])
+    if len(rows[0].labels) > WIDE:
+        return _table_figure(theme, values.T, _beside_labels(rows[0]), names, scale=100.0)
     return _table_figure(theme, values, names, label_heads(rows[0]), scale=100.0)
+
+
+def labels_width(rows: Sequence[Row]) -> float:
+    """Width in inches of `draw_labels`, where labels stand beside the rows if they are many."""
+    if len(rows[0].labels) > WIDE:
+        return table_width(wrapped([words.row_name(row) for row in rows]))
+    return table_width(label_heads(rows[0]))
+
+
+def _beside_labels(row: Row) -> list[str]:
+    return [head.replace("\n", " ") for head in label_heads(row)]
 
 
 def label_heads(row: Row) -> list[str]:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from eacl_jax.config import Stage
 from eacl_jax.errors import UserError
 from eacl_jax.recognizer.results import Results
-from eacl_jax.studies import statistics
+from eacl_jax.studies import several, statistics
 from eacl_jax.studies.answered import Answered, estimates
 from eacl_jax.studies.comparing import compare
 from eacl_jax.studies.definition import Cell, Study
@@ -64,7 +64,7 @@ class Answers:
       corpus, variant: names for the table.
       seed: of the recognizer's training.
       labels: the C labels that indices stand for.
-      gold, dialogues, answers: of N test utterances.
+      gold, dialogues, answers: of N test utterances; see `Answered`.
       scores: of the labels, for similar emotions.
       excluded: the label that micro F1 leaves out; empty: no micro F1.
     """
@@ -73,9 +73,9 @@ class Answers:
     variant: str
     seed: int
     labels: tuple[str, ...]
-    gold: Int[np.ndarray, " N"]
+    gold: Int[np.ndarray, " N"] | Bool[np.ndarray, "N C"]
     dialogues: Int[np.ndarray, " N"]
-    answers: Int[np.ndarray, " N"]
+    answers: Int[np.ndarray, " N"] | Bool[np.ndarray, "N C"]
     scores: Float[np.ndarray, "N C"] | None = None
     excluded: str = ""
 
@@ -105,10 +105,10 @@ def gather(
         utterances or labels.
     """
     for measure in study.measures:
-        if measure not in statistics.SUMMARIES:
+        if measure not in several.SUMMARIES:
             raise UserError(
                 f"study {study.name}: there is no measure {measure!r}; measures are"
-                f" {', '.join(statistics.SUMMARIES)}."
+                f" {', '.join(several.SUMMARIES)}."
             )
     groups: dict[tuple[str, str, str], list[Answered]] = {}
     rows: list[Row] = []
@@ -272,11 +272,11 @@ def _common(corpus: str, variant: str, splits: Mapping[str, list[Answered]]) -> 
                     " the older run to train it again on today's files."
                 )
     test = splits["test"]
-    first, total = test[0], test[0].confusions.sum(0)
+    first, support = test[0], test[0].support
     labels = {name: estimates(test, name) for name in statistics.LABEL_SCORES}
     return {
         "seeds": tuple(each.seed for each in test),
-        "dialogues": len(first.confusions),
+        "dialogues": len(first.counts),
         "utterances": len(first.gold),
         "scores": {
             split: {
@@ -287,10 +287,10 @@ def _common(corpus: str, variant: str, splits: Mapping[str, list[Answered]]) -> 
             for split, group in splits.items()
         },
         "labels": tuple(
-            LabelScores(label, int(total[number].sum()), *(labels[name][number] for name in labels))
+            LabelScores(label, int(support[number]), *(labels[name][number] for name in labels))
             for number, label in enumerate(first.labels)
         ),
-        "limits": tuple(statistics.limits(len(test), len(first.confusions))),
+        "limits": tuple(statistics.limits(len(test), len(first.counts))),
     }
 
 
@@ -333,6 +333,11 @@ def _mean_cost(costs: Sequence[Cost]) -> CostMeans | None:
 def _check_measures(study: Study, rows: Sequence[Row]) -> None:
     for measure in study.measures:
         for row in rows:
+            if measure == "jaccard" and measure not in row.scores["test"]:
+                raise UserError(
+                    f"study {study.name}: {row.corpus}, {row.variant} has no jaccard, which is of"
+                    " several labels an utterance; take it out of the study."
+                )
             if measure not in row.scores["test"]:
                 raise UserError(
                     f"study {study.name}: {row.corpus}, {row.variant} has no {measure}; set"

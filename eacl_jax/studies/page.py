@@ -39,7 +39,7 @@ def write_page(folder: Path, table: Table, more: Callable[[Gallery], str] | None
             f"<header>{sections.headline(table)}</header><main>",
             *(_corpus(gallery, table, corpus) for corpus in table.corpora),
             more(gallery) if more is not None else "",
-            f"{sections.settings(table)}{sections.reading()}</main>",
+            f"{sections.settings(table)}{sections.reading(table.measures)}</main>",
         )
     )
     page = folder / PAGE
@@ -191,7 +191,7 @@ def _labels(show: _Figures, rows: Sequence[Row]) -> str:
                 lambda theme, some=some, score=score: figures.draw_labels(theme, some, score),  # type: ignore[misc]
                 heading=f"{name} of each label",
                 caption=caption,
-                width=figures.table_width(figures.label_heads(some[0])),
+                width=figures.labels_width(some),
                 shrinks=False,
             )
             for number, some in enumerate(groups)
@@ -220,8 +220,8 @@ def _similar_alike(show: _Figures, rows: Sequence[Row], number: str) -> str:
                 lambda theme: figures.draw_confused(theme, rows),
                 heading="Similar emotions taken for each other",
                 caption=(
-                    "Percent of the utterances of the first label that were answered as the second,"
-                    " mean over seeds. The lower the better."
+                    f"Percent of the utterances of the first label{_alone(rows)} that were answered"
+                    " as the second, mean over seeds. The lower the better."
                 ),
                 width=figures.table_width(figures.confused_heads(rows[0])),
                 shrinks=False,
@@ -241,6 +241,11 @@ def _similar_alike(show: _Figures, rows: Sequence[Row], number: str) -> str:
             )
         )
     return _pair(shown) + (sections.similar_table(rows) if rows[0].similar else "")
+
+
+def _alone(rows: Sequence[Row]) -> str:
+    """Of which utterances similar emotions are measured, where these may have several."""
+    return " without the second" if "jaccard" in rows[0].scores["test"] else ""
 
 
 def _curves(show: _Figures, table: Table, corpus: str) -> str:

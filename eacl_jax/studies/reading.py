@@ -11,11 +11,12 @@ from eacl_jax import corpora, encoders
 from eacl_jax.config import Config, DataConfig, EncoderConfig, Stage
 from eacl_jax.dialogue import Corpus
 from eacl_jax.errors import UserError
-from eacl_jax.recognizer.results import Scores
 from eacl_jax.studies.definition import Cell, Side, Study
 from eacl_jax.studies.given import describe_given
+from eacl_jax.studies.measured import check_measures, check_transfer
 from eacl_jax.studies.names import check_names
 from eacl_jax.studies.settings import Settings, combined, flat, plain, who
+from eacl_jax.studies.several import SUMMARIES
 from eacl_jax.studies.targets import NOTE, read_transfer, transfer_names, with_transfers
 
 FIELDS = (
@@ -23,9 +24,8 @@ FIELDS = (
     *("transfer", "before"),
 )
 _OPTIONAL = ("corpora", "comparisons", "measures", "transfer", "before")
-_MEASURES = tuple(
-    field.name for field in dataclasses.fields(Scores) if field.type != dict[str, float]
-)
+# By default; the second where every utterance of the study may have several labels.
+_USUAL, _USUAL_OF_SEVERAL = ("weighted_f1", "macro_f1"), ("macro_f1", "micro_f1", "jaccard")
 
 
 def read_study(
@@ -54,6 +54,12 @@ def read_study(
     reader = _Reader(values, problems)
     study = reader.study()
     given = describe_given(reader.cells, problems, load=load, identify=identify)
+    several = {side: found.get("task") == "multi" for side, found in given.items()}
+    if study is not None:
+        if "measures" not in reader.fields and several and all(several.values()):
+            study = dataclasses.replace(study, measures=_USUAL_OF_SEVERAL)
+        check_measures(reader.cells, study.measures, several, problems)
+        check_transfer(study, several, problems)
     if study is None or problems:
         raise UserError("\n  ".join(["the study cannot be run:", *problems]))
     return dataclasses.replace(study, given=given)
@@ -101,7 +107,6 @@ class _Reader:
             return None
         self._read_cells(base, corpora, variants, seeds)
         self.cells = with_transfers(self.cells, transfer, list(corpora), names, self._problems)
-        self._check_measures(measures)
         notes = [NOTE] if transfer else []
         if len(seeds) == 1 and comparisons:
             notes.append(
@@ -284,23 +289,23 @@ class _Reader:
         return None if stage is None else Side(variant.strip(), stage)
 
     def _measures(self) -> tuple[str, ...]:
-        value = self._values.get("measures", ("weighted_f1", "macro_f1"))
+        value = self._values.get("measures", _USUAL)
         if isinstance(value, str) or not isinstance(value, Sequence) or not value:
             self._problems.append(
-                f"measures: expected a tuple of {', '.join(_MEASURES)}; got {value!r:.80}."
+                f"measures: expected a tuple of {', '.join(SUMMARIES)}; got {value!r:.80}."
             )
             return ()
         self._problems += [
-            f"measures: there is no {each!r:.80}; there are {', '.join(_MEASURES)}."
+            f"measures: there is no {each!r:.80}; there are {', '.join(SUMMARIES)}."
             for each in value
-            if each not in _MEASURES
+            if each not in SUMMARIES
         ]
         self._problems += [
             f"measures: {each!r:.80} is there twice."
             for each in dict.fromkeys(map(str, value))
             if list(value).count(each) > 1
         ]
-        return tuple(each for each in value if each in _MEASURES)
+        return tuple(each for each in value if each in SUMMARIES)
 
     def _read_cells(
         self,
@@ -330,19 +335,10 @@ class _Reader:
         names = list(corpora), [name for name, _ in variants]
         self._problems += [f"{who(where, *names)}: {line}" for line, where in found.items()]
 
-    def _check_measures(self, measures: Sequence[str]) -> None:
-        if "micro_f1" not in measures:
-            return
-        without = dict.fromkeys(
-            (cell.corpus, cell.variant)
-            for cell in self.cells
-            if not cell.config.evaluation.excluded_label
-        )
-        self._problems += [
-            f"variant {variant!r} on corpus {corpus!r}: micro_f1 is not measured without"
-            " evaluation.excluded_label."
-            for corpus, variant in without
-        ]
+    @property
+    def fields(self) -> frozenset[str]:
+        """The names that are given."""
+        return frozenset(self._values)
 
 
 def _equal_variants(cells: Sequence[Cell]) -> list[str]:

@@ -256,15 +256,22 @@ def _plain(value: object) -> str:
     return "empty" if value == "" else str(value)
 
 
-def reading() -> str:
-    """How the numbers were made, and where they are."""
+_OF_SEVERAL = (
+    " Micro F1 is that of all pairs of utterance and label; Jaccard: of an utterance’s labels that"
+    " are annotated or answered, how many are both, on average."
+)
+
+
+def reading(measures: Sequence[str] = ()) -> str:
+    """How the numbers were made, and where they are. `measures`: that the tables show."""
+    more = _OF_SEVERAL if "jaccard" in measures else ""
     return (
         "<h2>How to read this</h2><p>F1 is the harmonic mean of precision and recall; weighted F1"
-        " counts each label as often as it occurs, macro F1 counts all labels alike. An interval"
-        f" ({LEVEL}%) is by drawing test dialogues with replacement {DRAWS:,} times: utterances of"
-        " one dialogue are alike, so dialogues are drawn whole. A p-value is the chance of such a"
-        " difference if there were none; Holm’s correction raises it where many comparisons are"
-        " made, for of twenty without a difference one would else seem to have one.</p><p>All"
+        f" counts each label as often as it occurs, macro F1 counts all labels alike.{more} An"
+        f" interval ({LEVEL}%) is by drawing test dialogues with replacement {DRAWS:,} times:"
+        " utterances of one dialogue are alike, so dialogues are drawn whole. A p-value is the"
+        " chance of such a difference if there were none; Holm’s correction raises it where many"
+        " comparisons are made, for of twenty without a difference one would else seem to have one.</p><p>All"
         " numbers: <code>study.json</code>, <code>rows.csv</code>, <code>comparisons.csv</code>;"
         " tables for texts: <code>tables.md</code>, <code>tables.tex</code>.</p>"
     )

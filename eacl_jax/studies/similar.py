@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from sklearn.metrics import silhouette_score
 
 from eacl_jax.studies.statistics import dialogue_confusions, label_scores
@@ -34,7 +34,8 @@ class Similar:
     Attributes:
       first, second: the labels.
       first_as_second, second_as_first: percent of the utterances of one that the other was
-        answered to, among all labels.
+        answered to, among all labels. Where an utterance may have several labels, of those that
+        have the one and not the other; so are the utterances of the pair below.
       f1: mean of both labels' F1 in percent, where only their utterances are asked and only they
         can be answered.
       angle: of their anchors in degrees, the smallest where a label has several.
@@ -62,8 +63,8 @@ def similar(
     labels: Sequence[str],
     pair: tuple[str, str],
     *,
-    gold: Int[np.ndarray, " N"],
-    answers: Int[np.ndarray, " N"],
+    gold: Int[np.ndarray, " N"] | Bool[np.ndarray, "N C"],
+    answers: Int[np.ndarray, " N"] | Bool[np.ndarray, "N C"],
     scores: Float[np.ndarray, "N C"] | None = None,
     anchors: Float[np.ndarray, "A m"] | None = None,
     representations: Float[np.ndarray, "N m"] | None = None,
@@ -74,13 +75,15 @@ def similar(
     Args:
       labels: the C labels.
       pair: two of them.
-      gold, answers: of the split's utterances.
+      gold, answers: of the split's utterances; see `Answered`.
       scores: of the labels.
       anchors: C k, the k of a label side by side.
       representations: of the utterances.
       before: representations of the same utterances by the encoder before training.
     """
     first, second = (labels.index(label) for label in pair)
+    taken = [_answered(answers, other) for other in (second, first)]
+    gold = _one_of(gold, first, second)
     mine = np.isin(gold, (first, second))
     f1 = None
     if scores is not None and mine.any():
@@ -91,13 +94,25 @@ def similar(
     angles = None if anchors is None else anchor_angles(anchors, len(labels))
     return Similar(
         *pair,
-        _share(answers[gold == first] == second),
-        _share(answers[gold == second] == first),
+        _share(taken[0][gold == first]),
+        _share(taken[1][gold == second]),
         f1,
         None if angles is None else _finite(angles[first, second]),
         None if representations is None else _silhouette(representations[mine], gold[mine]),
         None if before is None else _silhouette(before[mine], gold[mine]),
     )
+
+
+def _answered(answers: np.ndarray, label: int) -> Bool[np.ndarray, " N"]:
+    return answers[:, label] if answers.ndim == 2 else answers == label
+
+
+def _one_of(gold: np.ndarray, first: int, second: int) -> Int[np.ndarray, " N"]:
+    """Label indices; of several labels those of utterances with one of the two alone, else -1."""
+    if gold.ndim == 1:
+        return gold
+    alone = gold[:, first] ^ gold[:, second]
+    return np.where(alone, np.where(gold[:, first], first, second), -1)
 
 
 def anchor_angles(anchors: Float[np.ndarray, "A m"], classes: int) -> Float[np.ndarray, "C C"]:

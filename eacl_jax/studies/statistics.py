@@ -132,12 +132,17 @@ def _kept_draws(draws: Draws) -> tuple[np.ndarray, ...]:
     return tuple(_drawn(draws))
 
 
-def redrawn(confusions: Int[np.ndarray, "D C C"], measure: Measure, draws: Draws) -> np.ndarray:
-    """The measure of each draw of dialogues: [B, ...]."""
-    count, classes, _ = confusions.shape
-    flat = confusions.reshape(count, -1).astype(np.float64)
+def redrawn(counts: Float[np.ndarray, "D ..."], measure: Measure, draws: Draws) -> np.ndarray:
+    """The measure of each draw of dialogues: [B, ...].
+
+    Args:
+      counts: of each dialogue: a confusion matrix, or other counts that add up.
+      measure: of counts that were added up.
+      draws: of the dialogues.
+    """
+    flat = counts.reshape(len(counts), -1).astype(np.float64)
     return np.concatenate(
-        [measure((times @ flat).reshape(-1, classes, classes)) for times in draws]
+        [measure((times @ flat).reshape(-1, *counts.shape[1:])) for times in draws]
     )
 
 

@@ -29,6 +29,9 @@ from eacl_jax.studies.definition import Cell, Transfer
 from eacl_jax.studies.gather import Answers
 from eacl_jax.training.answers import dialogue_numbers
 from eacl_jax.training.loop import Interrupted, StopRequest
+from eacl_jax.training.outputs import labels_of
+
+_NONE = ""  # stands for an utterance that has none of the labels
 
 
 def answer_transfers(
@@ -76,6 +79,12 @@ def _answer(
     """One corpus, whose test utterances are represented once."""
     corpus = load(transfers[0].data)
     taxonomy = corpus.taxonomy
+    if corpus.task != trained.settings.task:
+        each, other = ("several labels", "one label")[:: 1 if trained.settings.several else -1]
+        raise UserError(
+            f"the run answers {each} an utterance, and there each has {other}: neither can be"
+            " answered as the other; take transfer out of the study, or one of the corpora."
+        )
     from_words = trained.with_labels(dict(zip(taxonomy.labels, taxonomy.words, strict=True)))
     asked = from_words.prompts.build(corpus.splits["test"], taxonomy)
     reps = from_words.represent(asked)
@@ -90,7 +99,7 @@ def _answer(
         answering = recognizer.settings.answering(Stage.TWO)
         cosines = answering.cosines(reps, recognizer.anchors[Stage.TWO])
         tensors = {
-            "gold": np.array([example.label for example in asked], np.int32),
+            "gold": from_words.task.targets(corpus.splits["test"]).astype(np.int32),
             "dialogues": dialogue_numbers(asked).astype(np.int32),
             "answers": answering.decide(cosines).astype(np.int32),
             "scores": answering.scores(cosines).astype(np.float32),
@@ -108,27 +117,28 @@ def draw(dialogues: Sequence[Dialogue], examples: int, seed: Sequence[int]) -> l
 
     Args:
       dialogues: annotated.
-      examples: of each label; all there are where a label has fewer.
+      examples: of each label, also of none of them; all there are where a label has fewer.
       seed: decides which.
     """
     annotated = [
-        (number, turn, utterance.emotion)
+        (number, turn, utterance.labels or (_NONE,))
         for number, dialogue in enumerate(dialogues)
         for turn, utterance in enumerate(dialogue.utterances)
-        if utterance.emotion is not None
+        if utterance.annotated
     ]
     drawn: set[tuple[int, int]] = set()
     counts: dict[str, int] = {}
     for index in np.random.default_rng(seed).permutation(len(annotated)):
-        number, turn, label = annotated[index]
-        counts[label] = counts.get(label, 0) + 1
-        if counts[label] <= examples:
-            drawn.add((number, turn))
+        number, turn, labels = annotated[index]
+        for label in labels:
+            counts[label] = counts.get(label, 0) + 1
+            if counts[label] <= examples:
+                drawn.add((number, turn))
     return [
         dataclasses.replace(
             dialogue,
             utterances=tuple(
-                each if (number, turn) in drawn else dataclasses.replace(each, emotion=None)
+                each if (number, turn) in drawn else each.without_labels()
                 for turn, each in enumerate(dialogue.utterances)
             ),
         )
@@ -163,6 +173,9 @@ def _read(cell: Cell, transfer: Transfer, file: Path) -> Answers:
         transfer.variant,
         cell.seed,
         labels,
-        **tensors,
+        labels_of(tensors["gold"]),
+        tensors["dialogues"],
+        labels_of(tensors["answers"]),
+        tensors["scores"],
         excluded=transfer.excluded,
     )

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
@@ -24,15 +24,15 @@ class SplitOutputs:
     """Of one split's N annotated utterances, in the order of its dialogues.
 
     Attributes:
-      gold: label indices.
+      gold: label indices; where an utterance may have several labels, booleans.
       dialogues: number of each utterance's dialogue, from 0, ascending.
-      answers: by stage ("stage_one", "stage_two"), label indices.
+      answers: by stage ("stage_one", "stage_two"), the same.
       scores: by stage, of the labels, with offsets and before calibration.
     """
 
-    gold: Int[np.ndarray, " N"]
+    gold: Int[np.ndarray, " N"] | Bool[np.ndarray, "N C"]
     dialogues: Int[np.ndarray, " N"]
-    answers: Mapping[str, Int[np.ndarray, " N"]]
+    answers: Mapping[str, Int[np.ndarray, " N"] | Bool[np.ndarray, "N C"]]
     scores: Mapping[str, Float[np.ndarray, "N C"]]
 
 
@@ -74,6 +74,11 @@ def write_outputs(folder: Path, outputs: Outputs) -> None:
     write_bytes(folder / FILE, save(contiguous, metadata={"labels": labels}))
 
 
+def labels_of(kept: Int[np.ndarray, "N ..."]) -> np.ndarray:
+    """Labels as they were before they were kept, as int32: [N] indices, or booleans [N, C]."""
+    return kept.astype(bool) if kept.ndim == 2 else kept
+
+
 def read_outputs(folder: Path) -> Outputs:
     """Reads what `write_outputs` wrote into a run's folder.
 
@@ -88,9 +93,9 @@ def read_outputs(folder: Path) -> Outputs:
         stages = [name.split("/")[1] for name in tensors if name.startswith("anchors/")]
         splits = {
             name: SplitOutputs(
-                tensors[f"{name}/gold"],
+                labels_of(tensors[f"{name}/gold"]),
                 tensors[f"{name}/dialogues"],
-                {stage: tensors[f"{name}/answers/{stage}"] for stage in stages},
+                {stage: labels_of(tensors[f"{name}/answers/{stage}"]) for stage in stages},
                 {stage: tensors[f"{name}/scores/{stage}"] for stage in stages},
             )
             for name in SPLITS

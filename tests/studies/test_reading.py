@@ -1,5 +1,6 @@
 """A study is checked whole before anything runs."""
 
+import dataclasses
 import importlib
 
 import pytest
@@ -244,6 +245,22 @@ def test_all_is_reported_at_once_and_each_corpus_is_read_once():
         "corpus 'MELD'",
     ]
     assert seen == ["smalltalk", "meld"]
+
+
+def test_measures_by_what_an_utterance_may_have():
+    several = dataclasses.replace(NOTHING, task="multi")
+    study = read(lambda _: several, corpora={"talk": {}})
+    assert study.measures == ("macro_f1", "micro_f1", "jaccard")
+    assert read(lambda _: several, measures=("micro_f1",)).measures == ("micro_f1",)
+
+    def load(data):
+        return several if data.corpus == "meld" else NOTHING
+
+    assert read(load).measures == ("weighted_f1", "macro_f1")
+    mixed = problems(load, axes={"a": {"x": {}}}, comparisons=[], measures=("jaccard", "micro_f1"))
+    assert [line.partition(":")[0] for line in mixed] == ["variant 'x' on corpus 'talk'"] * 2
+    (line,) = problems(load, axes={"a": {"x": {}}}, comparisons=[], transfer=(0,))
+    assert line.startswith("transfer: in 'MELD' an utterance may have several labels, in 'talk'")
 
 
 def test_an_encoder_that_is_missing():
