@@ -565,7 +565,8 @@ class EmotionRecognizer:
             answering.scores(cosines), self.settings.calibration[stage]
         )
         decided = answering.decide(cosines)
-        if self.settings.head == "predictor":
+        if isinstance(answering, SeveralAnswering) and answering.classifies:
+            # What it calls cosines are logits.
             cosines = host_cosines(reps, self.anchors[stage])
         flags = (
             [(e.truncated, e.unknown) for e in examples]
