@@ -11,17 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from eacl_jax.errors import UserError
-from eacl_jax.recognizer.prediction import ANSWER, OTHER, DialoguePrediction
-
-_COLUMNS = (
-    "speaker",
-    "text",
-    "emotion",
-    "confidence",
-    "truncated",
-    "unknown_text",
-    "probabilities",
+from eacl_jax.recognizer.prediction import (
+    ANSWER,
+    OTHER,
+    DialoguePrediction,
+    answered,
+    why_absent,
 )
+
 _FORMULA = "=+-@＝＋－＠"
 # Control characters that json.dumps leaves as they are. In JSON they stand in strings only.
 _ESCAPED = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
@@ -104,6 +101,7 @@ class Csv:
         fields: Sequence[str] = (),
         raw: bool = False,
         shown: bool = False,
+        several: bool = False,
     ) -> None:
         """Args:
         labels: of the recognizer, whose probabilities are columns.
@@ -111,14 +109,15 @@ class Csv:
         fields: what is written of an utterance, of `ANSWER` and `OTHER`; none: all but the cosines.
         raw: write texts as they are, also where a spreadsheet would run them.
         shown: for a terminal: without the characters that would steer it.
+        several: the recognizer answers several labels an utterance.
         """
         self._others = others if not fields or OTHER in fields else ()
         self._raw, self._shown = raw, shown
-        chosen = [name for name in _COLUMNS if not fields or name in fields]
+        chosen = [name for name in answered(several) if not fields or name in fields]
         self._columns = [
             "dialogue",
             "utterance",
-            *(name for name in chosen if name != "probabilities"),
+            *(name for name in chosen if name not in ("probabilities", "cosines")),
         ]
         if "probabilities" in chosen:
             self._columns += [f"p({label})" for label in labels]
@@ -182,11 +181,17 @@ def _steers(letter: str) -> bool:
     return unicodedata.category(letter) == "Cc" and letter not in "\t\n\r"
 
 
-def read_fields(given: str, written_as: str) -> tuple[str, ...]:
+def read_fields(given: str, written_as: str, several: bool | None = None) -> tuple[str, ...]:
     """The fields in `emotion,confidence`; none in an empty string.
 
+    Args:
+      given: as typed.
+      written_as: "jsonl" or "csv".
+      several: whether the model answers several labels an utterance; None where that is not known
+        yet.
+
     Raises:
-      UserError: one is not known, or cannot be written so.
+      UserError: one is not known, cannot be written so, or is not in the answers of such a model.
     """
     fields = tuple(name.strip() for name in given.split(",")) if given.strip() else ()
     known = (*ANSWER, OTHER)
@@ -197,4 +202,8 @@ def read_fields(given: str, written_as: str) -> tuple[str, ...]:
             "fields: cosines are written to JSON lines only; leave them out, or write a .jsonl"
             " file."
         )
+    if several is not None:
+        for name in fields:
+            if name in ANSWER and (reason := why_absent(name, several)):
+                raise UserError(f"fields: {reason}.")
     return tuple(name for name in known if name in fields)

@@ -9,6 +9,8 @@ from typing import Any
 from eacl_jax.bulk.lines import Position
 from eacl_jax.errors import UserError
 
+NONE = ""
+"""Stands among labels for an answer of none of them."""
 FORMAT = "eacl_jax predictions 2"
 
 
@@ -24,7 +26,8 @@ class Totals:
       unknown_text: utterances of which the tokenizer does not know most.
       unnamed: utterances without a speaker's name.
       seconds: spent, loading the model not included.
-      emotions: answers by label.
+      emotions: utterances by label that is answered; with several labels, those without any under
+        `NONE`.
     """
 
     dialogues: int = 0

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 from eacl_jax.bulk.formats import Format
-from eacl_jax.bulk.journal import Totals
+from eacl_jax.bulk.journal import NONE, Totals
 from eacl_jax.bulk.lines import Lines, Position
 from eacl_jax.bulk.reading import Item
 from eacl_jax.bulk.writing import Output
@@ -280,7 +280,7 @@ def _ahead(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
 def _added(totals: Totals, chunk: Chunk, answers: Sequence[Prediction], seconds: float) -> Totals:
     emotions = dict(totals.emotions)
     for answer in answers:
-        for emotion in answer.emotions or ("none",):
+        for emotion in answer.emotions or (NONE,):
             emotions[emotion] = emotions.get(emotion, 0) + 1
     return Totals(
         dialogues=totals.dialogues + sum(not item.more for item in chunk.items),

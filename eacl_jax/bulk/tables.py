@@ -9,16 +9,17 @@ from eacl_jax.bulk.lines import LONGEST_LINE, BadLineError, Lines
 from eacl_jax.bulk.reading import Gathering, Item, Wanted
 from eacl_jax.bulk.seen import Seen
 from eacl_jax.corpora import dialects
-from eacl_jax.corpora.columns import find_columns
+from eacl_jax.corpora.columns import SEVERAL, find_columns
 from eacl_jax.corpora.forms import ANSWERED
 from eacl_jax.corpora.transcripts import check_utterance
 from eacl_jax.dialogue import Utterance
 from eacl_jax.errors import UserError
+from eacl_jax.recognizer.prediction import ANSWER
 
 PARTS = ("dialogue", "speaker", "text")
 """What a row says."""
 
-_ANSWERS = {"dialogue", "utterance", "speaker", "text", "emotion", *ANSWERED}
+_ANSWERS = {"dialogue", "utterance", *ANSWER, *SEVERAL, *ANSWERED}
 _PROBABILITY = re.compile(r"p\(.*\)", re.DOTALL)
 
 
@@ -28,7 +29,8 @@ class Table:
     Attributes:
       others: names of the columns that are carried through to the answers. One that is empty, or
         there before, has its number behind.
-      left_out: names of those that are not, since answers have columns of these names.
+      left_out: names of those that are not, since answers have columns of these names, or labels
+        are read from them.
     """
 
     def __init__(

@@ -10,6 +10,7 @@ from eacl_jax.cli.options import (
     DialogueColumn,
     EmotionColumn,
     Labels,
+    LabelSeparator,
     Mapped,
     Model,
     Revision,
@@ -41,6 +42,7 @@ def adapt(
     speaker_column: SpeakerColumn = "",
     text_column: TextColumn = "",
     emotion_column: EmotionColumn = "",
+    label_separator: LabelSeparator = "",
     revision: Revision = "main",
 ) -> None:
     """Adapt a model to annotated dialogues, in seconds: its anchors move, all else stays.
@@ -50,6 +52,9 @@ def adapt(
 
     CSV: an utterance a row. Utterances without an emotion are context for the others. Exports of
     annotation tools and the files of published corpora are read too.
+
+    A model of several labels an utterance takes "emotions": ["joy", "surprise"], empty for none of
+    the labels; in CSV joy;surprise in the column of the emotion, or a column of 0 and 1 a label.
     """
     words = annotated.parse_labels(labels)
     path = local.here(input_file, "--input", wanted=())
@@ -64,6 +69,8 @@ def adapt(
             "emotion": emotion_column,
         },
         mapped,
+        task=annotated.task_of(model, revision),
+        separator=label_separator,
     )
     from eacl_jax.cli import compiled, huge_pages, process
 

@@ -1,6 +1,7 @@
 """A file of the user's own annotated dialogues, as `eacl adapt` and `eacl evaluate` read it."""
 
 import dataclasses
+import json
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,13 +10,41 @@ from typing import TYPE_CHECKING
 
 from eacl_jax.cli import options
 from eacl_jax.errors import UserError
+from eacl_jax.recognizer import locate
 
 if TYPE_CHECKING:
-    from eacl_jax.dialogue import Dialogue
+    from eacl_jax.corpora.found import Found
+    from eacl_jax.dialogue import Dialogue, TaskName, Utterance
     from eacl_jax.recognizer.recognizer import EmotionRecognizer
 
 
-def read(path: Path, columns: Mapping[str, str], mapped: str = "") -> "list[Dialogue]":
+def task_of(model: str, revision: str = "main") -> "TaskName":
+    """How many labels an utterance a model answers, without loading it.
+
+    Args:
+      model: the option `--model`.
+      revision: of a hub id.
+
+    Raises:
+      UserError: there is no such model.
+    """
+    file = locate.find_folder(model, revision) / "config.json"
+    # What else is amiss with it, is reported where it is read.
+    try:
+        several = json.loads(file.read_bytes())["task"] == "multi"
+    except (OSError, ValueError, LookupError, TypeError):
+        several = False
+    return "multi" if several else "single"
+
+
+def read(
+    path: Path,
+    columns: Mapping[str, str],
+    mapped: str = "",
+    *,
+    task: "TaskName" = "single",
+    separator: str = "",
+) -> "list[Dialogue]":
     """The dialogues of a file.
 
     Args:
@@ -23,30 +52,58 @@ def read(path: Path, columns: Mapping[str, str], mapped: str = "") -> "list[Dial
       columns: names of columns for `dialogue`, `speaker`, `text` and `emotion`; those that are
         empty are found.
       mapped: the option `--map`.
+      task: of the model; with one label an utterance, annotated utterances have an `emotion`, with
+        several `emotions`.
+      separator: the option `--label-separator`.
 
     Raises:
-      UserError: the file cannot be read or used, or no utterance has an emotion.
+      UserError: the file cannot be read or used, or no utterance is annotated.
     """
     from eacl_jax.corpora import checks
     from eacl_jax.corpora.files import find_file, read_file
+    from eacl_jax.corpora.label_columns import LabelForms
     from eacl_jax.corpora.tasks import settle
 
     labels = parse_map(mapped)
-    found = read_file(find_file(path, "--input names"), columns=columns, naming=options.NAMING)
-    if not checks.annotated(found):
+    if separator and task == "single":
+        raise UserError(
+            "--label-separator: the model answers one label an utterance, so nothing stands between"
+            " several; leave it out."
+        )
+    forms = LabelForms(
+        "multi" if task == "multi" else "", separator, separator_named="--label-separator"
+    )
+    file = find_file(path, "--input names")
+    found = read_file(file, columns=columns, naming=options.NAMING, forms=forms)
+    if not any(u.annotated or u.annotations for item in found for u in item.dialogue.utterances):
         raise UserError(f"{path}: no utterance has an emotion; annotate some.")
     checks.check_split("annotated", [path], found, empty_text=True)
-    (found,) = settle({"annotated": found}, "single").values()
+    if task == "single":
+        _check_one_label(found)
+    (found,) = settle({"annotated": found}, task).values()
+    if not checks.annotated(found):
+        raise UserError(f"{path}: no utterance has a label that most of its annotators gave.")
     dialogues = [_map(item.dialogue, labels) for item in found]
-    present = {utterance.emotion for item in found for utterance in item.dialogue.utterances}
+    present = {label for item in found for u in item.dialogue.utterances for label in u.labels}
     if absent := [emotion for emotion in labels if emotion not in present]:
         raise UserError(
-            f"--map: {path} has no emotion {_quoted(absent)}; it has"
-            f" {_quoted(sorted(map(str, present - {None})))}."
+            f"--map: {path} has no emotion {_quoted(absent)}; it has {_quoted(sorted(present))}."
         )
-    if not count_emotions(dialogues):
+    if not any(u.annotated for dialogue in dialogues for u in dialogue.utterances):
         raise UserError(f"--map leaves no utterance of {path} an emotion.")
     return dialogues
+
+
+def _check_one_label(found: "Sequence[Found]") -> None:
+    """Raises `UserError` where an utterance has several labels and no main one."""
+    for item in found:
+        for number, u in enumerate(item.dialogue.utterances):
+            if u.emotion is None and len(u.labels) > 1:
+                raise UserError(
+                    f"{item.where(number)} has {len(u.labels)} labels, {_quoted(u.labels)}, and the"
+                    " model answers one label an utterance: give the main one as 'emotion', or name"
+                    " a model of several labels."
+                )
 
 
 def parse_labels(given: str) -> dict[str, str]:
@@ -79,9 +136,9 @@ def parse_map(given: str) -> dict[str, str | None]:
 
 
 def count_emotions(dialogues: "Iterable[Dialogue]") -> Counter[str]:
-    """Annotated utterances, by label."""
+    """Annotated utterances, by label; one with several labels counts for each."""
     return Counter(
-        u.emotion for dialogue in dialogues for u in dialogue.utterances if u.emotion is not None
+        label for dialogue in dialogues for u in dialogue.utterances for label in u.labels
     )
 
 
@@ -125,6 +182,7 @@ def _check_emotions(
         command works.
     """
     counts = count_emotions(dialogues)
+    annotated = [u for dialogue in dialogues for u in dialogue.utterances if u.annotated]
     if wrong := [
         label for label in parse_map(mapped).values() if label is not None and label not in labels
     ]:
@@ -133,8 +191,8 @@ def _check_emotions(
         )
     if strangers := [emotion for emotion in sorted(counts) if emotion not in labels]:
         raise UserError(
-            f"{path}: {sum(counts[emotion] for emotion in strangers):,} of {counts.total():,}"
-            " annotated utterances have an emotion that is not among the labels"
+            f"{path}: {sum(not labels.keys() >= {*u.labels} for u in annotated):,} of"
+            f" {len(annotated):,} annotated utterances have an emotion that is not among the labels"
             f" {', '.join(labels)}:"
             f" {', '.join(f'{emotion!r} ({counts[emotion]:,})' for emotion in strangers)}."
             f" {_remedy(counts, strangers, labels, mapped, made_of_words)}"
@@ -187,15 +245,21 @@ def _remedy(
 
 
 def _map(dialogue: "Dialogue", labels: Mapping[str, str | None]) -> "Dialogue":
-    utterances = (
-        (
-            dataclasses.replace(u, emotion=labels.get(u.emotion, u.emotion))
-            if u.emotion is not None
-            else u
-        )
-        for u in dialogue.utterances
-    )
-    return dataclasses.replace(dialogue, utterances=tuple(utterances))
+    """The dialogue with other labels. An utterance of several whose labels all stand for none is
+    context only; one that was annotated with none of the labels stays so.
+    """
+    if not labels:
+        return dialogue
+
+    def mapped(u: "Utterance") -> "Utterance":
+        names = [labels.get(label, label) for label in u.labels]
+        kept = tuple(dict.fromkeys(name for name in names if name is not None))
+        if u.emotions is None:
+            return dataclasses.replace(u, emotion=kept[0] if kept else None, annotations=None)
+        emotions = kept if kept or not u.emotions else None
+        return dataclasses.replace(u, emotions=emotions, annotations=None)
+
+    return dataclasses.replace(dialogue, utterances=tuple(map(mapped, dialogue.utterances)))
 
 
 def _quoted(names: Iterable[str]) -> str:

@@ -100,7 +100,8 @@ class Job:
                 lines, self.shard, size=_CHUNK * self.batch_size, most_past=settings.prompt.max_past
             )
             items, others = self._items(lines, wanted, console)
-            written_as = self._format(tuple(self.labels) or settings.labels, others)
+            labels = tuple(self.labels) or settings.labels
+            written_as = self._format(labels, others, several=settings.several)
             output = stack.enter_context(self._output(folder, locate.FILES, written_as.header))
             lines.resumed, before = output.journal.position, output.journal.totals
             with Teller(console, size, read, before).shown() as tell:
@@ -189,16 +190,19 @@ class Job:
             names = ", ".join(map(repr, table.left_out))
             note = (
                 f"{lines.name}: columns {names} are not carried through, as answers have these"
-                " names; rename them to keep them"
+                " names, or they are read as labels; rename them to keep them"
             )
             console.print(printable(note), markup=False, highlight=False, soft_wrap=True)
         return table.read(wanted), table.others
 
-    def _format(self, labels: Sequence[str], others: Sequence[str]) -> formats.Format:
-        fields = formats.read_fields(self.fields, self._write_as())
+    def _format(
+        self, labels: Sequence[str], others: Sequence[str], *, several: bool
+    ) -> formats.Format:
+        fields = formats.read_fields(self.fields, self._write_as(), several)
         if self._write_as() == "csv":
             shown = self.output == STREAM and sys.stdout.isatty()
-            return formats.Csv(labels, others=others, fields=fields, raw=self.raw, shown=shown)
+            how = {"raw": self.raw, "shown": shown, "several": several}
+            return formats.Csv(labels, others=others, fields=fields, **how)
         return formats.JsonLines(fields)
 
     def _output(self, folder: Path, files: Sequence[str], header: bytes) -> writing.Output:

@@ -72,6 +72,20 @@ TextColumn = Annotated[str, typer.Option(metavar="NAME", help=_COLUMN.format("wh
 EmotionColumn = Annotated[str, typer.Option(metavar="NAME", help=_COLUMN.format("the label"))]
 
 
+LabelSeparator = Annotated[
+    str,
+    typer.Option(
+        "--label-separator",
+        metavar="SIGN",
+        help=(
+            "CSV, for a model of several labels an utterance: what stands between the labels of a"
+            " cell, where that is not plain."
+        ),
+        show_default=False,
+    ),
+]
+
+
 def parse_labels(given: str) -> dict[str, str]:
     """The word of each label in `LABEL=WORD,LABEL,...`; none in an empty string.
 

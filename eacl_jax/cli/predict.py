@@ -62,9 +62,9 @@ def predict(
         typer.Option(
             metavar="NAME,...",
             help=(
-                "Write only these of each answer: speaker, text, emotion, confidence,"
-                " probabilities, cosines, truncated, "
-                "unknown_text, and other, which stands for all that is carried through from the"
+                "Write only these of each answer: speaker, text, emotion and confidence (of a model"
+                " of several labels an utterance: emotions), probabilities, cosines, truncated,"
+                " unknown_text, and other, which stands for all that is carried through from the"
                 " input."
             ),
             show_default=False,

@@ -14,7 +14,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from eacl_jax.bulk.journal import Totals
+from eacl_jax.bulk.journal import NONE, Totals
 from eacl_jax.bulk.lines import Position
 from eacl_jax.bulk.writing import Output
 from eacl_jax.corpora.transcripts import NOBODY
@@ -106,7 +106,7 @@ def print_summary(
     if totals.emotions:
         lines.append(
             ", ".join(
-                f"{label} {count:,}"
+                f"{'none of the labels' if label == NONE else label} {count:,}"
                 for label, count in sorted(totals.emotions.items(), key=lambda e: -e[1])
             )
         )

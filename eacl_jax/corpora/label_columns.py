@@ -37,12 +37,14 @@ class LabelForms:
       separator: what stands between them.
       columns: names of columns of 0 and 1, a label each.
       annotators: names of columns of labels, an annotator each.
+      separator_named: how a user names the separator, for messages.
     """
 
     task: str = ""
     separator: str = ""
     columns: tuple[str, ...] = ()
     annotators: tuple[str, ...] = ()
+    separator_named: str = dataclasses.field(default="config.data.label_separator", compare=False)
 
     @classmethod
     def of_config(cls, data: DataConfig) -> Self:
@@ -51,7 +53,10 @@ class LabelForms:
 
     def to_options(self) -> dict[str, str]:
         """As a builder's options; none where nothing is said."""
-        return {} if self == LabelForms() else {"labels": json.dumps(dataclasses.asdict(self))}
+        if self == LabelForms():
+            return {}
+        said = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.compare}
+        return {"labels": json.dumps(said)}
 
     @classmethod
     def of_options(cls, options: Mapping[str, str]) -> Self:
@@ -172,7 +177,7 @@ def find_labels(
     separator = None
     if forms.divides:
         places = (*emotion[:1], *annotators)
-        separator = forms.separator or _separator(path, rows, places)
+        separator = forms.separator or _separator(path, rows, places, forms.separator_named)
     return LabelPlaces(
         lists.get("emotions"), lists.get("annotations"), flags, annotators, separator
     )
@@ -223,9 +228,14 @@ def _columns_of_flags(
         place for part in _PARTS for place in find_part(header, part, given=given.get(part, ""))
     }
     flags, nearly = {}, {}
-    for place, name in enumerate(header):
-        if not rows or not name or place in parts or plain(name) in _IDS:
-            continue
+    places = [
+        place
+        for place, name in enumerate(header)
+        if name and place not in parts and plain(name) not in _IDS
+    ]
+    rows = _annotated(rows, places)
+    for place in places if rows else ():
+        name = header[place]
         strange = [(line, c[place]) for line, c in rows if _flag(c[place]) is None]
         if not strange:
             flags[clean_label(name)] = place
@@ -242,6 +252,16 @@ def _columns_of_flags(
         )
     logger.info("%s: labels are the columns of 0 and 1: %s.", path, ", ".join(flags))
     return flags
+
+
+def _annotated(rows: Sequence[Row], places: Sequence[int]) -> Sequence[Row]:
+    """The rows without those that nobody annotated: where each column of 0 and 1 is empty."""
+    flags = []
+    for place in places:
+        there = [cells[place] for _, cells in rows if cells[place] not in (None, "")]
+        if there and all(_flag(value) is not None for value in there):
+            flags.append(place)
+    return [row for row in rows if any(row[1][place] not in (None, "") for place in flags)]
 
 
 def _is_number(value: Any) -> bool:
@@ -275,7 +295,7 @@ def read_flags(
     return tuple(label for label, there in found.items() if there)
 
 
-def _separator(path: Path, rows: Sequence[Row], places: Sequence[int]) -> str:
+def _separator(path: Path, rows: Sequence[Row], places: Sequence[int], named: str) -> str:
     """The one sign of `SEPARATORS` that labels' cells hold; empty where they hold none."""
     first: dict[str, tuple[int, str]] = {}
     for line, cells in rows:
@@ -289,7 +309,6 @@ def _separator(path: Path, rows: Sequence[Row], places: Sequence[int]) -> str:
             for sign, (line, cell) in first.items()
         )
         raise UserError(
-            f"{path}: several signs could divide the labels: {seen}; name the one with"
-            " config.data.label_separator."
+            f"{path}: several signs could divide the labels: {seen}; name the one with {named}."
         )
     return next(iter(first), "")

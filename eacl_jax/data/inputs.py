@@ -28,6 +28,7 @@ from eacl_jax.corpora.forms import (
     read_utterance,
     read_utterances,
 )
+from eacl_jax.corpora.label_columns import divided
 from eacl_jax.corpora.labels import clean_label, word_of
 from eacl_jax.corpora.transcripts import (
     NOBODY,
@@ -73,8 +74,8 @@ def read_dialogues(given: Any) -> tuple[list[Dialogue], bool]:
     Args:
       given: a `DialogueLike`; a list of them; a Series of transcripts; or a DataFrame with the
         columns `dialogue` and `text` and perhaps `speaker`, `emotion`, `emotions` and
-        `annotations`, the last two of lists (rows of a dialogue keep their order and need not be
-        neighbours; other columns are carried through).
+        `annotations`, the last two of lists; or `emotions` with semicolons between them (rows of a
+        dialogue keep their order and need not be neighbours; other columns are carried through).
 
     Raises:
       UserError: something is missing, of the wrong type, is not text, or may be meant in two ways.
@@ -274,7 +275,9 @@ def _from_frame(frame: Any) -> list[Dialogue]:
         {str(name): value for name, value in row.items() if not _is_missing(value)}
         for row in records
     ]
-    for row in rows:
+    for number, row in enumerate(rows):
+        if isinstance(row.get("emotions"), str):  # as answers' rows have them
+            row["emotions"] = divided(row["emotions"], ";", f"the DataFrame's row {number}")
         if (
             isinstance(row.get("dialogue"), str) and not row["dialogue"].strip()
         ):  # an empty cell, as some readers give it

@@ -120,4 +120,4 @@ def co_occurrence(
 
 def title(name: str) -> str:
     """A score's name as a person reads it: `dev_weighted_f1` -> `dev weighted F1`."""
-    return name.replace("_", " ").replace("f1", "F1")
+    return name.replace("_", " ").replace("f1", "F1").replace("jaccard", "Jaccard")

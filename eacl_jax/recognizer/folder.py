@@ -10,6 +10,7 @@ README.md           the model's card
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -95,6 +96,24 @@ class Settings:
     def several(self) -> bool:
         """Whether an utterance may have several labels, or none."""
         return self.task == "multi"
+
+    def decisions_of_others(self, count: int) -> dict[str, Decisions]:
+        """By stage, of so many labels that training did not know; none with one label an
+        utterance.
+        """
+        return {stage: self.decisions[Stage.ONE].of_others(count) for stage in self.decisions}
+
+    def thresholds(self, others: Sequence[str] = ()) -> dict[str, float]:
+        """The probability from which on each label is answered (stage two's); none with one label
+        an utterance.
+
+        Args:
+          others: labels in place of the model's, known by their words alone.
+        """
+        if not self.several:
+            return {}
+        decisions = self.decisions_of_others(len(others)) if others else self.decisions
+        return dict(zip(others or self.labels, decisions[Stage.TWO].thresholds, strict=True))
 
 
 def write_folder(

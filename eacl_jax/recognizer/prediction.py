@@ -16,7 +16,7 @@ ANSWER = (
     "truncated",
     "unknown_text",
 )
-"""Fields of an answer to an utterance."""
+"""Fields of an answer to an utterance, those of one label and those of several; see `answered`."""
 OTHER = "other"
 """Stands for the fields that an utterance came with."""
 
@@ -24,6 +24,7 @@ SEPARATOR = ";"
 """Between several labels in a cell of a table."""
 
 _TEXT_WIDTH = 60
+_OF_ONE, _OF_SEVERAL = ("emotion", "confidence"), ("emotions",)
 _DIGITS = 6  # of what is written: answers are the same to 1e-5 whatever is asked beside them
 
 
@@ -201,6 +202,29 @@ class DialoguePrediction(Sequence[Prediction]):
 
     def __iter__(self) -> Iterator[Prediction]:
         return iter(self.predictions)
+
+
+def answered(several: bool) -> tuple[str, ...]:
+    """Fields of an answer by a model that answers one label an utterance, or several."""
+    absent = _OF_ONE if several else _OF_SEVERAL
+    return tuple(name for name in ANSWER if name not in absent)
+
+
+def why_absent(field: str, several: bool) -> str:
+    """Why a field of `ANSWER` is not in the answers of such a model, and what is; empty where it
+    is there.
+    """
+    if field in answered(several):
+        return ""
+    if several:
+        return (
+            f"{field!r} is of a model of one label an utterance, and this one answers several; ask"
+            " for 'emotions', and 'probabilities' of all labels"
+        )
+    return (
+        f"{field!r} is of a model of several labels an utterance, and this one answers one; ask for"
+        " 'emotion' and 'confidence'"
+    )
 
 
 def _one(prediction: Prediction) -> dict[str, Any]:

@@ -400,10 +400,7 @@ class EmotionRecognizer:
             # Of the labels before.
             anchors_per_label=1,
             offsets={},
-            decisions={
-                stage: self.settings.decisions[Stage.ONE].of_others(len(taxonomy))
-                for stage in self.settings.decisions
-            },
+            decisions=self.settings.decisions_of_others(len(taxonomy)),
         )
         changed = self._changed(settings, {Stage.ONE: anchors, Stage.TWO: anchors})
         changed.warnings, changed.adaptation = warnings, None
@@ -609,9 +606,9 @@ class EmotionRecognizer:
         read = as_task(read_dialogues(dialogues)[0], self.settings.task)
         examples_of = annotated(read)
         if not examples_of:
-            field = "'emotions'" if self.settings.several else "'emotion'"
+            field = "'emotions'" if self.settings.several else "an 'emotion'"
             raise UserError(
-                f"no utterance has an {field}; annotate some with"
+                f"no utterance has {field}; annotate some with"
                 f" {'the' if self.settings.several else 'one of the'} labels: "
                 + ", ".join(self.labels)
                 + "."

@@ -64,15 +64,67 @@ class Baseline:
     test: Scores
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """How far the annotators of a split agree; see `corpora.agreement.agreement_of`. None where
+    nothing could have differed.
+    """
+
+    utterances: int = bounded(at_least=1)
+    annotators: tuple[int, ...]
+    alpha: float | None
+    pairwise: float | None
+    by_label: dict[str, float | None]
+    alpha_jaccard: float | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stratum:
+    """Some utterances of a split: how many they are, and summary scores; none where they are
+    none.
+    """
+
+    utterances: int = bounded(at_least=0)
+    scores: dict[str, float] = bounded(at_least=0, at_most=101)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AgainstAnnotators:
+    """A stage's answers to the utterances of a split that more than one annotator answered.
+
+    Attributes:
+      agreed: those to which all annotators gave the same labels.
+      differed: the others.
+      divergence: mean Kullback-Leibler divergence in nats from the annotators' shares
+        (`task.shares`) to the probabilities; of several labels the sum of the labels'.
+    """
+
+    agreed: Stratum
+    differed: Stratum
+    divergence: float = bounded(at_least=-1e-6)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Annotators:
+    """What is known of annotators, by split; a split whose utterances have one annotator each, or
+    whose annotators are not known, is left out.
+    """
+
+    agreement: dict[str, Agreement]
+    stage_one: dict[str, AgainstAnnotators]
+    stage_two: dict[str, AgainstAnnotators]
+
+
 @dataclasses.dataclass(frozen=True)
 class Results:
-    """Of a run."""
+    """Of a run. `annotators`: None where no utterance has two."""
 
     corpus: str
     seed: int
     stage_one: StageScores
     stage_two: StageScores
     always_most_frequent: Baseline
+    annotators: Annotators | None = None
 
     def of(self, stage: Stage) -> StageScores:
         """The stage's."""
@@ -91,11 +143,16 @@ class Results:
         for stage in Stage:
             if self.of(stage).calibration.logit_adjustment is None:
                 del scored[stage]["calibration"]["logit_adjustment"]
-        return {
+        values: dict[str, Any] = {
             "corpus": self.corpus,
             "seed": self.seed,
             **{str(name): values for name, values in scored.items()},
         }
+        if self.annotators is not None:
+            values["annotators"] = dataclasses.asdict(self.annotators)
+            for found in values["annotators"]["agreement"].values():
+                found["annotators"] = list(found["annotators"])
+        return values
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any], problems: list[str]) -> "Results | None":

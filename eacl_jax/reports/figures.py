@@ -78,15 +78,26 @@ def draw_map(
     theme: Theme, places: Map, gold: Int[np.ndarray, " N"], names: Sequence[str]
 ) -> Figure:
     """Test utterances by gold label, with each label's anchor of stage one (hollow) and of stage
-    two (filled).
+    two (filled). A label index of C stands for several labels, or none.
     """
     drawn = gold[places.rows]
-    counts = np.bincount(drawn, minlength=len(names))
+    others = places.points[drawn == len(names)]
+    counts = np.bincount(drawn[drawn < len(names)], minlength=len(names))
     columns = 4 if max(map(len, names)) <= 9 else 3
     figure = new_figure(MAP_WIDTH, 5.5 + 0.26 * -(-(len(names) + 2) // columns))
     axes = figure.add_subplot()
     axes.set_axis_off()
     axes.set_aspect("equal", adjustable="datalim")
+    if len(others):
+        axes.scatter(
+            others[:, 0],
+            others[:, 1],
+            s=14,
+            marker=".",
+            color=theme.muted,
+            alpha=0.5,
+            linewidths=0,
+        )
     # The rarest label last, so that the many do not bury the few.
     for label in np.argsort(-counts, kind="stable"):
         here = places.points[drawn == label]

@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 
 from eacl_jax.files.whole import write_text
-from eacl_jax.reports import drawing, figures, sections
+from eacl_jax.reports import annotators, drawing, figures, sections
 from eacl_jax.reports.gallery import Gallery, document
 from eacl_jax.reports.names import figure_names
 from eacl_jax.reports.projection import Map, cosines, project
+from eacl_jax.reports.settings import settings_list
+from eacl_jax.reports.several import WIDE, Several
+from eacl_jax.reports.style import TABLES_STYLE
 
 FIGURES = (
     "confusion",
@@ -21,6 +24,8 @@ FIGURES = (
     "losses",
     "angle",
 )
+OF_SEVERAL = ("co_occurrence", "probabilities")
+"""Figures in place of the confusion, where an utterance may have several labels."""
 
 
 def write_report(
@@ -35,6 +40,8 @@ def write_report(
     predictions: Mapping[str, np.ndarray],
     representations: np.ndarray,
     anchors: Mapping[str, np.ndarray],
+    probabilities: np.ndarray | None = None,
+    thresholds: Sequence[float] = (),
 ) -> Path:
     """Writes `folder/index.html`, with its figures inside it and as `folder/figures/*.png` too.
 
@@ -51,10 +58,12 @@ def write_report(
         "test": {...}}`), else that baseline is worked out from `gold`.
       history: rows of `metrics.jsonl`; rows and keys may be missing, and a figure without data is
         left out.
-      gold: int [N], label index of each test utterance.
-      predictions: int [N] under "stage_one" and "stage_two".
+      gold: int [N], label index of each test utterance; bool [N, C] where it may have several.
+      predictions: the same, under "stage_one" and "stage_two".
       representations: float [N, m], test utterances after the mapping.
       anchors: float [C, m] under "stage_one" and "stage_two".
+      probabilities: with several labels, stage two's of test, float [N, C].
+      thresholds: with several labels, from which probability on stage two answers each.
 
     Returns:
       Path of the page.
@@ -62,30 +71,41 @@ def write_report(
     Raises:
       ValueError: the arrays' shapes or label indices do not fit together.
     """
-    gold, answers = np.asarray(gold, np.int64), np.asarray(predictions["stage_two"], np.int64)
+    several = np.ndim(gold) == 2
+    kind = bool if several else np.int64
+    gold, answers = np.asarray(gold, kind), np.asarray(predictions["stage_two"], kind)
     before, after = np.asarray(anchors["stage_one"]), np.asarray(anchors["stage_two"])
     representations = np.asarray(representations)
-    _check(
-        labels,
-        gold,
-        {stage: np.asarray(values) for stage, values in predictions.items()},
-        representations,
-        before,
-        after,
-    )
+    given = {stage: np.asarray(values) for stage, values in predictions.items()}
+    _check(labels, gold, given, representations, before, after)
     names = figure_names(labels)
-    gallery = Gallery(folder / "figures", FIGURES)
-    counts = np.zeros((len(labels), len(labels)), np.int64)
-    np.add.at(counts, (gold, answers), 1)
+    gallery = Gallery(folder / "figures", (*FIGURES, *OF_SEVERAL))
+    # Of several labels the frequent first: of many, the reader looks for these.
+    order = np.argsort(-gold.sum(axis=0), kind="stable") if several else np.arange(len(labels))
+    if several:
+        found = Several(labels, names, order, gold, answers, probabilities, thresholds)
+        by_label = found.section(gallery, results)
+        groups = found.groups()
+    else:
+        counts = np.zeros((len(labels), len(labels)), np.int64)
+        np.add.at(counts, (gold, answers), 1)
+        by_label = _labels_section(gallery, results, labels, names, gold, counts)
+        groups = gold
+    levels, annotated = annotators.levels_table(results), annotators.section(results)
+    sorted_labels = [labels[i] for i in order]
     body = "".join(
         (
             f"<header>{sections.headline(config, corpus, results, labels, gold)}</header>",
             f"<main>{sections.measures_table(results)}{sections.calibration(results)}",
-            _labels_section(gallery, results, labels, names, gold, counts),
-            _map_section(gallery, project(representations, before, after), names, gold),
-            _anchors_section(gallery, before, after, labels, names),
+            levels,
+            by_label,
+            annotated,
+            _map_section(gallery, project(representations, before, after), names, groups),
+            _anchors_section(
+                gallery, before[order], after[order], sorted_labels, [names[i] for i in order]
+            ),
             _learning_section(gallery, config, results, history),
-            f"<h2>Settings</h2>{sections.settings(config)}</main>",
+            f"<h2>Settings</h2>{settings_list(config)}</main>",
         )
     )
     key, measure = sections.primary(config, results)
@@ -94,10 +114,9 @@ def write_report(
         f" {sections.shown(sections.percent(results, 'stage_two', 'test', key))}"
     )
     page = folder / "index.html"
-    write_text(
-        page,
-        document(title, body),
-    )
+    # A page that shows no more than ever is what it ever was.
+    more = several or levels or annotated
+    write_text(page, document(title, body, TABLES_STYLE if more else ""))
     return page
 
 
@@ -113,6 +132,13 @@ def _check(
         "gold": gold,
         **{f"predictions[{stage!r}]": values for stage, values in predictions.items()},
     }.items():
+        if gold.ndim == 2:
+            if indices.shape != (len(gold), len(labels)):
+                raise ValueError(
+                    f"{name} must be [N, C] = {(len(gold), len(labels))}, got shape"
+                    f" {indices.shape}."
+                )
+            continue
         if indices.shape != gold.shape or indices.ndim != 1:
             raise ValueError(
                 f"{name} must be [N] with N = {gold.shape[0] if gold.ndim else 0} as in gold, got"
@@ -177,11 +203,16 @@ def _map_section(
         ),
         "PCA": "PCA shows the two directions of largest variance.",
     }[places.method]
+    others = (
+        " Faint small dots: utterances with several labels, or none."
+        if (gold[places.rows] == len(names)).any()
+        else ""
+    )
     caption = (
-        f"A dot is a test utterance ({shown}) in the colour and shape of its gold label. Large"
-        " marks are the anchors that an utterance is compared with: hollow after stage one, filled"
-        " after stage two, joined by a line where they moved. Good: every label’s dots gather"
-        f" around its own anchor. {reading}"
+        f"A dot is a test utterance ({shown}) in the colour and shape of its gold label.{others}"
+        " Large marks are the anchors that an utterance is compared with: hollow after stage one,"
+        " filled after stage two, joined by a line where they moved. Good: every label’s dots"
+        f" gather around its own anchor. {reading}"
     )
     figure = gallery.show(
         "map",
@@ -229,7 +260,7 @@ def _anchors_section(
         "right angle, −1 opposite (orange). The lower off the diagonal, the better the labels are"
         " told apart. "
         f"{sections.turned(before, after, labels)}</p>"
-        f'<div class="pair">{"".join(shown)}</div>'
+        f'<div class="{"alone" if len(labels) > WIDE else "pair"}">{"".join(shown)}</div>'
     )
 
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from eacl_jax.config import Config
 from eacl_jax.reports.projection import unit
 
 DASH = "–"
@@ -20,7 +19,11 @@ _MEASURES = {
     "micro_f1": "micro F1",
     "macro_f1": "macro F1",
     "accuracy": "accuracy",
+    "jaccard": "Jaccard index",
+    "ranking_precision": "ranking precision",
 }
+_OF_SEVERAL = _MEASURES | {"accuracy": "exactly right"}
+"""The same where an utterance may have several labels."""
 
 
 def at(mapping: Mapping[str, Any], *keys: str) -> Any:
@@ -72,7 +75,7 @@ def _baseline(
     measured = percent(results, "always_most_frequent", "test", key)
     if measured is not None:
         return f"Always {quoted(str(at(results, 'always_most_frequent', 'label')))}", measured
-    if key != "weighted_f1" or not len(gold):
+    if key != "weighted_f1" or not len(gold) or gold.ndim == 2:
         return None
     counts = np.bincount(gold, minlength=len(labels))
     share = counts.max() / counts.sum()
@@ -119,11 +122,14 @@ def headline(
     return (
         f"<h1>Emotion recognition on {escape(corpus)}</h1>"
         f'<p class="quiet">{", ".join(fact for fact in facts if fact)}, {len(gold):,} test'
-        f" utterances, {len(labels)} labels</p>"
+        f" utterances, {len(labels)} labels{_SEVERAL if gold.ndim == 2 else ''}</p>"
         f'<p class="verdict">Test {measure} <strong>{shown(second)}</strong> of'
         f" 100{comparison}.</p>"
         f'<dl class="bars">{rows}</dl>{_choice(config, results, measure)}{_departures(config)}'
     )
+
+
+_SEVERAL = ", of which an utterance may have several or none"
 
 
 def _beside(other: float, ours: float) -> str:
@@ -176,33 +182,49 @@ def _departures(config: Mapping[str, Any]) -> str:
 
 def measures_table(results: Mapping[str, Any]) -> str:
     """Both stages' summary measures on dev and test."""
+    rows = [
+        (f"{name}, {split}", at(results, stage, split))
+        for split in ("test", "dev")
+        for stage, name in STAGES
+    ]
+    several = any(percent(scores or {}, "jaccard") is not None for _, scores in rows)
+    more = (
+        ", micro F1 is that of all pairs of utterance and label. Jaccard index: of the labels that"
+        " are annotated or answered, how many are both, on average. Exactly right: utterances with"
+        " all their labels answered and no other. Ranking precision: how far up an utterance’s"
+        " labels stand when all are sorted by probability (label ranking average precision)."
+    )
+    return scores_table(
+        rows,
+        "All measures, in percent. "
+        "F1 is the harmonic mean of precision and recall; weighted F1 counts each label as often as"
+        " it occurs, "
+        f"macro F1 counts all labels alike{more if several else '.'}",
+    )
+
+
+def scores_table(rows: Sequence[tuple[str, Any]], caption: str) -> str:
+    """A row for each (name, scores), a column for each summary measure that one of them has;
+    nothing where none has any. The caption is HTML.
+    """
     keys = [
-        k
-        for k in _MEASURES
-        if any(
-            percent(results, stage, split, k) is not None
-            for stage, _ in STAGES
-            for split in ("dev", "test")
-        )
+        key
+        for key in _MEASURES
+        if any(percent(scores or {}, key) is not None for _, scores in rows)
     ]
     if not keys:
         return ""
-    head = "".join(f'<th scope="col" class="number">{_MEASURES[key]}</th>' for key in keys)
-    rows = "".join(
-        f'<tr><th scope="row">{name}, {split}</th>'
-        + "".join(
-            f'<td class="number">{shown(percent(results, stage, split, key))}</td>' for key in keys
-        )
+    words = _OF_SEVERAL if "jaccard" in keys else _MEASURES
+    head = "".join(f'<th scope="col" class="number">{words[key]}</th>' for key in keys)
+    body = "".join(
+        f'<tr><th scope="row">{escape(name)}</th>'
+        + "".join(f'<td class="number">{shown(percent(scores or {}, key))}</td>' for key in keys)
         + "</tr>"
-        for split in ("test", "dev")
-        for stage, name in STAGES
+        for name, scores in rows
     )
     return (
-        '<div class="scroll"><table class="narrow"><caption>All measures, in percent. '
-        "F1 is the harmonic mean of precision and recall; weighted F1 counts each label as often as"
-        " it occurs, "
-        "macro F1 counts all labels alike.</caption>"
-        f"<thead><tr><td></td>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+        f'<div class="scroll"><table class="narrow"><caption>{caption}</caption>'
+        f"<thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 
@@ -217,6 +239,13 @@ def calibration(results: Mapping[str, Any]) -> str:
     )
     if found is None or after is None:
         return ""
+    if percent(results, "stage_two", "test", "jaccard") is not None:
+        return (
+            "<p>How far to trust a probability: on test, stage two’s probabilities of a label and"
+            f" how often the label is there differ by <strong>{shown(after)}</strong> points, on"
+            " average over the labels (expected calibration error, 15 bins;"
+            f" {shown(before)} before each label’s bias was fitted on dev).</p>"
+        )
     return (
         "<p>How far to trust a probability: on test, stage two’s stated confidence and its"
         f" accuracy differ by <strong>{shown(after)}</strong> points (expected calibration error,"
@@ -249,10 +278,10 @@ def class_table(
                 f' style="width:{value or 0.0:.2f}%"></span></td>'
                 for value, kind in ((first, "before"), (second, "after"))
             )
-            + _change_cell(first, second)
+            + change_cell(first, second)
             + "</tr>"
         )
-    totals = _total_row("weighted_f1", f"{len(gold):,}", results) + _total_row(
+    totals = total_row("weighted_f1", f"{len(gold):,}", results) + total_row(
         "macro_f1", "", results
     )
     note = (
@@ -271,15 +300,17 @@ def class_table(
     )
 
 
-def _total_row(key: str, support: str, results: Mapping[str, Any]) -> str:
+def total_row(key: str, support: str, results: Mapping[str, Any]) -> str:
+    """Both stages' summary scores under a table by label."""
     first, second = (percent(results, stage, "test", key) for stage, _ in STAGES)
     cells = "".join(
         f'<td class="number">{text}</td>' for text in (support, shown(first), shown(second))
     )
-    return f'<tr><th scope="row">{_MEASURES[key]}</th>{cells}{_change_cell(first, second)}</tr>'
+    return f'<tr><th scope="row">{_MEASURES[key]}</th>{cells}{change_cell(first, second)}</tr>'
 
 
-def _change_cell(before: float | None, after: float | None) -> str:
+def change_cell(before: float | None, after: float | None) -> str:
+    """A cell with a score's change, coloured by its sign."""
     text = change(before, after)
     kind = {"+": " up", "−": " down"}.get(text[0], "")
     return f'<td class="number{kind}">{text}</td>'
@@ -334,64 +365,3 @@ def turned(
     most = int(angles.argmax())
     furthest = f"most of all {quoted(labels[most])}: {angles[most]:.1f}°"
     return f"Stage two turned the anchors by {angles.mean():.1f}° on average, {furthest}."
-
-
-def settings(config: Mapping[str, Any]) -> str:
-    """Every setting by group, folded away, those that differ from `Config()` marked."""
-    defaults = Config()
-    known = defaults.to_dict()
-    groups: dict[str, Mapping[str, Any]] = {
-        "general": {k: v for k, v in config.items() if not isinstance(v, Mapping)}
-    }
-    groups.update({k: v for k, v in config.items() if isinstance(v, Mapping)})
-    tables, changed, total = [], 0, 0
-    for group, content in groups.items():
-        before = known if group == "general" else known.get(group, {})
-        rows = []
-        for key, value in content.items():
-            same = key in before and _plain(value) == _plain(before[key])
-            changed, total = changed + (not same), total + 1
-            note = (
-                ""
-                if same
-                else (
-                    f' <span class="quiet">(default: {_setting(before[key])})</span>'
-                    if key in before
-                    else ""
-                )
-            )
-            rows.append(
-                f'<tr class="{"same" if same else "changed"}"><th'
-                f' scope="row"><code>{escape(str(key))}</code></th>'
-                f"<td>{_setting(value)}{note}</td></tr>"
-            )
-        about = (
-            (type(getattr(defaults, group, None)).__doc__ or "").split("\n")[0]
-            if group in known
-            else ""
-        )
-        quiet = f' <span class="quiet">{escape(about)}</span>' if about else ""
-        if rows:
-            tables.append(
-                "<table"
-                f' class="settings"><caption>{escape(group)}{quiet}</caption>'
-                f"<tbody>{''.join(rows)}</tbody></table>"
-            )
-    return (
-        f"<details><summary>All {total} settings; {changed} differ from the defaults and are"
-        " marked</summary>"
-        f'<div class="settings-groups">{"".join(tables)}</div></details>'
-    )
-
-
-def _plain(value: Any) -> Any:
-    # A tuple that went through JSON is a list.
-    return list(value) if isinstance(value, tuple | list) else value
-
-
-def _setting(value: Any) -> str:
-    if isinstance(value, tuple | list):
-        return ", ".join(_setting(item) for item in value) or '<span class="quiet">none</span>'
-    return (
-        f"<code>{escape(str(value))}</code>" if value != "" else '<span class="quiet">empty</span>'
-    )

@@ -91,3 +91,9 @@ details figure { margin: .8rem 0 1.6rem; } .cost td:last-child { white-space: no
 td small { color: var(--muted); display: block; } td.best { font-weight: 700; }
 td.best small { font-weight: 400; } td.text { white-space: normal; }
 """
+
+# Of several tables one after the other.
+TABLES_STYLE = """
+.scroll + .scroll, .scroll + p, p + .scroll, .alone figure + figure { margin-top: 1.5rem; }
+.scroll + div:not(.scroll) { margin-top: 1.8rem; }
+"""

@@ -85,6 +85,11 @@ class Telemetry:
             "Utterances answered of whose text the model does not know most.",
             registry=registry,
         )
+        self.unlabelled = Counter(
+            "eacl_unlabelled_utterances",
+            "Utterances answered with none of the labels, by a model that answers several.",
+            registry=registry,
+        )
         self.batch = Histogram(
             "eacl_batch_utterances",
             "Utterances represented together.",
@@ -116,6 +121,7 @@ class Telemetry:
         """Counts the answers that say little."""
         self.truncated.inc(sum(each.truncated for each in answers))
         self.unknown.inc(sum(each.unknown_text for each in answers))
+        self.unlabelled.inc(sum(not each.emotions for each in answers))
 
     def exposition(self) -> bytes:
         """All metrics in Prometheus' text format."""

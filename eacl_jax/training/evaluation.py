@@ -16,11 +16,13 @@ from eacl_jax.config import DataConfig, Stage
 from eacl_jax.corpora.checks import annotated, check_split
 from eacl_jax.corpora.custom import read_own
 from eacl_jax.corpora.groups import Groups
-from eacl_jax.dialogue import Dialogue, Taxonomy
+from eacl_jax.corpora.levels import read_levels
+from eacl_jax.data.prompts import warn_about
+from eacl_jax.dialogue import Dialogue, TaskName, Taxonomy
 from eacl_jax.errors import UserError
 from eacl_jax.files import local, stores
 from eacl_jax.model.metrics import title
-from eacl_jax.model.task import SingleLabel
+from eacl_jax.model.task import Levels, SeveralLabels, SingleLabel, Task
 from eacl_jax.recognizer.locate import OF_MODEL
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.training import run_folder
@@ -51,8 +53,15 @@ def evaluate(run: str | Path, split: str, *, data_dir: str = "") -> dict[str, di
     recognizer = EmotionRecognizer.from_pretrained(
         run / "model", batch_size=config.batch.eval_batch_size
     )
-    labels = recognizer.labels
-    dialogues = _dialogues(config.data, split, data_dir, recognizer.taxonomy)
+    labels, several = recognizer.labels, recognizer.settings.several
+    dialogues, levels = _dialogues(
+        config.data, split, data_dir, recognizer.taxonomy, recognizer.settings.task
+    )
+    task: Task = (
+        SeveralLabels(labels, levels)
+        if several
+        else SingleLabel(labels, config.evaluation.excluded_label, levels)
+    )
     there = run_folder.read_data(run)
     if there is not None and there["corpus"][split] != run_folder.describe_dialogues(dialogues):
         log.warning(
@@ -60,22 +69,16 @@ def evaluate(run: str | Path, split: str, *, data_dir: str = "") -> dict[str, di
             " with these.",
             split,
         )
-    pairs = [
-        (d, i)
-        for d, dialogue in enumerate(dialogues)
-        for i, u in enumerate(dialogue.utterances)
-        if u.emotion is not None
-    ]
-    gold = np.array(
-        [labels.index(str(dialogues[d].utterances[i].emotion)) for d, i in pairs], np.int64
-    )
+    gold = task.targets(dialogues)
+    there_is = np.array([u.annotated for d in dialogues for u in d.utterances], bool)
+    examples = recognizer.examples(dialogues)
+    warn_about(examples, recognizer.settings.prompt.max_tokens)
+    reps = recognizer.represent(examples)[there_is]
     scores = {}
     for stage in recognizer.anchors:
-        answers = recognizer.predict(dialogues, stage=stage)
-        predicted = np.array([labels.index(answers[d][i].emotion) for d, i in pairs], np.int64)
-        scores[stage] = SingleLabel(labels, config.evaluation.excluded_label).measure(
-            gold, predicted
-        )
+        answering = recognizer.settings.answering(stage)
+        cosines = answering.cosines(reps, recognizer.anchors[stage])
+        scores[stage] = task.measure(gold, answering.decide(cosines), answering.scores(cosines))
     return scores
 
 
@@ -91,8 +94,13 @@ def print_scores(
     for stage in scores:
         table.add_column(stage.replace("_", " "), justify="right")
     first = next(iter(scores.values()))
-    for name in (key for key in first if key != "per_class_f1"):
+    for name in (key for key in first if key not in ("per_class_f1", "levels")):
         table.add_row(title(name), *(f"{values[name]:.2f}" for values in scores.values()))
+    for level, found in first.get("levels", {}).items():
+        table.add_section()
+        for name in found:
+            values = (f"{each['levels'][level][name]:.2f}" for each in scores.values())
+            table.add_row(Text(f"{level}: {title(name)}"), *values)
     table.add_section()
     for label in first["per_class_f1"]:
         table.add_row(
@@ -113,9 +121,11 @@ def print_scores(
 
 
 def _dialogues(
-    data: DataConfig, split: str, data_dir: str, taxonomy: Taxonomy
-) -> Sequence[Dialogue]:
-    """The split's dialogues. Of files of one's own, only that split's is looked at."""
+    data: DataConfig, split: str, data_dir: str, taxonomy: Taxonomy, task: TaskName
+) -> tuple[Sequence[Dialogue], Levels]:
+    """The split's dialogues, and the corpus' levels. Of files of one's own, only that split's is
+    looked at.
+    """
     if data.corpus != "custom":
         corpus = corpora.load(dataclasses.replace(data, dir=data_dir or data.dir))
         if corpus.taxonomy != taxonomy:
@@ -123,7 +133,7 @@ def _dialogues(
                 f"the model knows the labels {taxonomy.labels}, the corpus has"
                 f" {corpus.taxonomy.labels}."
             )
-        return corpus.splits[split]
+        return corpus.splits[split], corpus.levels
     given = getattr(data, split)
     file = local.here(data_dir, "data_dir") / Path(given).name if data_dir else local.here(given)
     if not file.is_file():
@@ -131,21 +141,22 @@ def _dialogues(
             f"{file}, the run's {split} file, is not there; name the folder where it is now as"
             " data_dir."
         )
-    found = read_own(file, data)
+    found = read_own(file, data, task)
     check_split(split, [file], found)
     if data.groups:
         found = Groups.of_rows(data.groups).put(found)
     for item in found:
         for number, utterance in enumerate(item.dialogue.utterances):
-            if utterance.emotion is not None and utterance.emotion not in taxonomy.labels:
-                raise UserError(
-                    f"{item.where(number)}: the emotion {utterance.emotion!r} is not among the"
-                    f" model's labels, {', '.join(taxonomy.labels)}; correct the file."
-                )
+            for label in utterance.labels:
+                if label not in taxonomy.labels:
+                    raise UserError(
+                        f"{item.where(number)}: the emotion {label!r} is not among the model's"
+                        f" labels, {', '.join(taxonomy.labels)}; correct the file."
+                    )
     found = found[: data.max_dialogues or None]
     if not annotated(found):
         raise UserError(
             f"{file}: none of the first {data.max_dialogues} dialogues, which the run had, has an"
             " emotion."
         )
-    return [item.dialogue for item in found]
+    return [item.dialogue for item in found], read_levels(data.levels, taxonomy.labels)

@@ -2,7 +2,7 @@
 table.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from rich.console import Console
@@ -12,6 +12,7 @@ from rich.text import Text
 from eacl_jax.config import Stage
 from eacl_jax.model.metrics import title
 from eacl_jax.recognizer.results import Baseline, Results, Scores, StageScores
+from eacl_jax.training.annotators import compare_with_annotators
 from eacl_jax.training.answers import Answered
 from eacl_jax.training.experiment import Experiment
 from eacl_jax.training.outputs import SPLITS
@@ -24,7 +25,8 @@ def summarize(
     answered: Mapping[Stage, Answered],
 ) -> Results:
     """What goes into `results.json`: scores in percent and calibration of each stage's chosen
-    epoch, and scores of always answering the training split's most frequent label.
+    epoch, scores of always answering the training split's most frequent label, and what is known of
+    annotators.
     """
     frequent = int(experiment.counts.argmax())
 
@@ -53,18 +55,17 @@ def summarize(
         of(Stage.ONE),
         of(Stage.TWO),
         Baseline(experiment.task.labels[frequent], **scores(always, dict.fromkeys(SPLITS))),
+        compare_with_annotators(experiment, answered),
     )
 
 
 def print_results(results: Results, console: Console) -> None:
-    """Prints the headline scores as a table."""
+    """Prints the headline scores as a table, and one of the coarser labels where there are some."""
     dev = results.stage_one.dev
     names = list(HEADLINE) if dev.jaccard is None else list(OF_SEVERAL)
     if dev.micro_f1 is not None and "micro_f1" not in names:
         names.insert(0, "micro_f1")
-    table = Table(title=Text(f"{results.corpus}, seed {results.seed}: scores in percent"))
-    for column in ("", "split", *(title(name) for name in names)):
-        table.add_column(column, justify="left" if column in ("", "split") else "right")
+    table = _table(f"{results.corpus}, seed {results.seed}: scores in percent", "", names)
     rows: list[tuple[str, StageScores | Baseline]] = [
         *(
             (f"{stage.words} (epoch {results.of(stage).best_epoch})", results.of(stage))
@@ -79,3 +80,26 @@ def print_results(results: Results, console: Console) -> None:
                 Text(name if split == "dev" else ""), split, *scores, end_section=split == "test"
             )
     console.print(table)
+    if dev.levels:
+        _print_levels(results, names, console)
+
+
+def _print_levels(results: Results, measures: Sequence[str], console: Console) -> None:
+    """Of stage two, by each level, what there is of the measures."""
+    found = {split: getattr(results.stage_two, split).levels or {} for split in ("dev", "test")}
+    known = {name for levels in found["dev"].values() for name in levels}
+    names = [name for name in measures if name in known]
+    table = _table("by coarser labels, stage two", "level", names)
+    for level in found["dev"]:
+        for split, levels in found.items():
+            scores = [f"{levels[level][name]:.2f}" for name in names]
+            first = Text(level if split == "dev" else "")
+            table.add_row(first, split, *scores, end_section=split == "test")
+    console.print(table)
+
+
+def _table(name: str, first: str, measures: Sequence[str]) -> Table:
+    table = Table(title=Text(name))
+    for column in (first, "split", *(title(measure) for measure in measures)):
+        table.add_column(column, justify="left" if column in (first, "split") else "right")
+    return table

@@ -30,7 +30,7 @@ from eacl_jax.recognizer.facts import Facts
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.recognizer.results import Results
 from eacl_jax.training import processes, run_folder
-from eacl_jax.training.answers import answer, outputs_of
+from eacl_jax.training.answers import Answered, answer, outputs_of
 from eacl_jax.training.cost import Clock, write_cost
 from eacl_jax.training.experiment import Experiment, Loaded, prepare
 from eacl_jax.training.loop import NonFiniteLossError, StopRequest
@@ -297,6 +297,7 @@ def _leave(
                 name: found.reshape(len(experiment.counts), -1, found.shape[1]).mean(axis=1)
                 for name, found in anchors.items()
             },
+            **_probabilities(answered[Stage.TWO]),
         )
         said.insert(0, f"report   {context.named(page)}")
     write_cost(workdir, clock.cost(experiment, MetricsLog(workdir / "metrics.jsonl").rows()))
@@ -307,6 +308,19 @@ def _leave(
     if said:
         say(console, "\n".join(said))
     return results
+
+
+def _probabilities(answered: Answered) -> dict[str, Any]:
+    """What the report shows of how several labels are decided; nothing of one."""
+    answering = answered.answering
+    if not isinstance(answering, SeveralAnswering) or answering.decisions is None:
+        return {}
+    return {
+        "probabilities": answering.probabilities(
+            answered.scores["test"], answered.calibration.temperature
+        ),
+        "thresholds": answering.decisions.thresholds,
+    }
 
 
 def _announce(experiment: Experiment, context: StageContext) -> None:

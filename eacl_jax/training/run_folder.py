@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 
 from eacl_jax.config import Config
 from eacl_jax.data.prompts import Example
-from eacl_jax.dialogue import SPLITS, Corpus, Dialogue
+from eacl_jax.dialogue import SPLITS, Corpus, Dialogue, Utterance
 from eacl_jax.encoders.sources import PACKAGE
 from eacl_jax.errors import UserError
 from eacl_jax.files import local, stores, whole
@@ -191,19 +191,35 @@ def describe(corpus: Corpus, encoder: Mapping[str, str]) -> dict[str, Any]:
         "labels": list(corpus.taxonomy.labels),
         "words": list(corpus.taxonomy.words),
         "encoder": dict(encoder),
+        **({"task": corpus.task} if corpus.task != "single" else {}),
     }
 
 
 def describe_dialogues(dialogues: Sequence[Dialogue]) -> dict[str, Any]:
     """How many dialogues and utterances there are, and a hash of all ids, speakers, texts and
-    emotions.
+    emotions; where an utterance may have several, also of what each annotator gave.
     """
-    plain = [[d.id, [[u.speaker, u.text, u.emotion] for u in d.utterances]] for d in dialogues]
+    several = any(u.emotions is not None for d in dialogues for u in d.utterances)
+    labels = _several_labels if several else _one_label
+    plain = [[d.id, [[u.speaker, u.text, *labels(u)] for u in d.utterances]] for d in dialogues]
     return {
         "dialogues": len(dialogues),
         "utterances": sum(len(d.utterances) for d in dialogues),
         "sha256": hashlib.sha256(json.dumps(plain).encode()).hexdigest(),
     }
+
+
+def _one_label(utterance: Utterance) -> list[Any]:
+    return [utterance.emotion]
+
+
+def _several_labels(utterance: Utterance) -> list[Any]:
+    """In an order that does not depend on how they were written."""
+    emotions, given = utterance.emotions, utterance.annotations
+    return [
+        None if emotions is None else sorted(emotions),
+        None if given is None else [sorted(labels) for labels in given],
+    ]
 
 
 def check_data(workdir: Path, now: Mapping[str, Any]) -> None:
@@ -364,6 +380,9 @@ def data_differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> list[s
     for name in ("labels", "words"):
         if there.get(name) != now[name]:
             lines.append(f"{name}: there {there.get(name)}, now {now[name]}")
+    tasks = [side.get("task", "single") for side in (there, now)]
+    if tasks[0] != tasks[1]:
+        lines.append(f"task: there {tasks[0]}, now {tasks[1]}")
     before, after = _group(there, "encoder"), _group(now, "encoder")
     for name in sorted(before.keys() | after.keys()):
         if before.get(name) != after.get(name):

@@ -8,9 +8,9 @@ import json
 
 import pytest
 
-from eacl_jax.bulk.formats import ANSWER, Csv, JsonLines, guarded, read_fields
+from eacl_jax.bulk.formats import Csv, JsonLines, guarded, read_fields
 from eacl_jax.errors import UserError
-from eacl_jax.recognizer.prediction import DialoguePrediction, Prediction
+from eacl_jax.recognizer.prediction import DialoguePrediction, Prediction, answered
 
 SCORES = {"joy": 0.75, "anger": 0.25}
 
@@ -77,7 +77,7 @@ def test_nothing_steers_a_terminal():
 def test_chosen_fields():
     prediction = answer(note="x")
     everything = json.loads(JsonLines().encode(prediction))
-    assert list(everything["utterances"][0]) == [*ANSWER, "note"]
+    assert list(everything["utterances"][0]) == [*answered(several=False), "note"]
     lean = json.loads(JsonLines(read_fields("confidence, emotion", "jsonl")).encode(prediction))
     assert lean == {"id": "1", "utterances": [{"emotion": "joy", "confidence": 0.75}]}
     kept = json.loads(JsonLines(read_fields("emotion,other", "jsonl")).encode(prediction))
@@ -101,6 +101,39 @@ def test_chosen_fields():
         list(rows(Csv(SCORES, others=others, fields=("emotion", "other")), prediction)[0])[:2]
         == others
     )
+
+
+def test_several_labels_an_utterance():
+    some = Prediction("Ann", "hi", None, SCORES, SCORES, emotions=("joy", "anger"))
+    none = Prediction("Bob", "so", None, SCORES, SCORES)
+    prediction = DialoguePrediction("1", (some, none))
+    table = rows(Csv(SCORES, several=True), prediction)
+    assert [row["emotions"] for row in table] == ["joy;anger", ""]
+    assert list(table[0]) == list(prediction.to_rows()[0])
+    written = json.loads(JsonLines().encode(prediction))["utterances"]
+    assert [each["emotions"] for each in written] == [["joy", "anger"], []]
+    assert list(written[0]) == list(answered(several=True))
+    chosen = read_fields("text,emotions", "csv", several=True)
+    assert [
+        list(row.values())[2:] for row in rows(Csv(SCORES, fields=chosen, several=True), prediction)
+    ] == [
+        ["hi", "joy;anger"],
+        ["so", ""],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "several", "told"),
+    [
+        ("text,emotion", True, "'emotion' is of a model of one label.*ask for 'emotions'"),
+        ("confidence", True, "'confidence' is of a model of one label"),
+        ("emotions", False, "'emotions' is of a model of several labels.*ask for 'emotion' and"),
+    ],
+)
+def test_fields_of_the_other_kind_of_model(given, several, told):
+    with pytest.raises(UserError, match=told):
+        read_fields(given, "jsonl", several)
+    assert read_fields(given, "jsonl", not several) == read_fields(given, "jsonl")
 
 
 @pytest.mark.parametrize(

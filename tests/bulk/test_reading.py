@@ -377,6 +377,22 @@ def test_other_fields_are_carried_through():
     assert again.dialogue.utterances[0].other == {}
 
 
+def test_labels_of_answers_and_annotators_are_not_carried_through():
+    """They would stand beside the new answer, and be read as gold where it is read again."""
+    content = (
+        "dialogue,speaker,text,emotion,emotions,annotations,confidence,n\n"
+        "1,Ann,hi,joy,joy;anger,joy|,0.5,7\n"
+    )
+    table = Table(Lines(io.BytesIO(content.encode()), "chats"), {})
+    (item,) = table.read(Wanted(table._lines, Shard(), size=10, most_past=0))
+    assert item.dialogue.utterances[0].other == {"n": "7"}
+    assert table.left_out == ["emotion", "emotions", "annotations", "confidence"]
+    several = Prediction("Ann", "hi", None, {"joy": 1.0}, {"joy": 1.0}, emotions=("joy",))
+    given = [several.to_json(), {**several.to_json(), "emotions": [], "annotations": [["joy"], []]}]
+    (item,) = read("jsonl", json.dumps({"id": "1", "utterances": given}))
+    assert [said.other for said in item.dialogue.utterances] == [{}, {}]
+
+
 def test_rows_out_of_order():
     rows = "Dialogue_ID,Speaker,Utterance,Utterance_ID\n1,Ann,a,0\n1,Ann,b,1\n2,Ann,c,1\n2,Ann,d,0\n3,Ann,e,\n3,Ann,f,x\n"
     first, second, third = read("csv", rows)

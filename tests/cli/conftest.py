@@ -14,6 +14,7 @@ import pytest
 from eacl_jax.cli.job import Job
 from eacl_jax.cli.main import main
 from tests.stubs.bulk import Stub
+from tests.stubs.several import make_several
 from tests.stubs.toys import make_recognizer
 
 
@@ -30,6 +31,14 @@ def model(tmp_path_factory) -> Path:
     """A model folder of joy, anger and neutral."""
     folder = tmp_path_factory.mktemp("cli") / "model"
     make_recognizer(tmp_path_factory.mktemp("cli_encoder"), shift=0.1).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def several(tmp_path_factory) -> Path:
+    """A model folder of several labels an utterance, the same ones."""
+    folder = tmp_path_factory.mktemp("cli") / "several"
+    make_several(tmp_path_factory.mktemp("cli_encoder")).save_pretrained(folder)
     return folder
 
 

@@ -52,6 +52,9 @@ def test_one_column_of_0_and_1_a_label(tmp_path: Path) -> None:
     assert [dict(u.other) for u in found] == [{"note": note} for note in "abc"]
     named = read(table(tmp_path, "joy,fear,anger", "1,1,0", ",,"), label_columns=("joy", "fear"))
     assert [u.emotions for u in named] == [("joy", "fear"), None]
+    # A row that nobody annotated does not hide them.
+    found = read(table(tmp_path, "joy,fear,late", "1,0,1", ",,", "0,0,1"))
+    assert [u.emotions for u in found] == [("joy", "late"), None, ("late",)]
 
 
 def test_a_table_with_an_emotion_is_not_read_by_its_0_and_1(tmp_path: Path) -> None:

@@ -39,6 +39,27 @@ def toy(tmp_path_factory) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
+def toy_several(toy, tmp_path_factory) -> dict[str, Any]:
+    """The same where an utterance has two labels, one or none."""
+    folder = tmp_path_factory.mktemp("toy_several")
+    paths = make_corpus_files(folder / "corpus", dialogues=40, several=True)
+    return {
+        **toy,
+        **{f"data.{split}": path for split, path in paths.items()},
+        "data.task": "multi",
+        "data.levels": ("mood: good=joy", "mood: bad=anger"),
+    }
+
+
+@pytest.fixture(scope="session")
+def finished_several(toy_several, tmp_path_factory) -> Path:
+    """The folder of a whole run on these."""
+    workdir = tmp_path_factory.mktemp("finished_several") / "run"
+    run.train(make_config(toy_several), workdir, console=Console(quiet=True), keep=["model"])
+    return workdir
+
+
+@pytest.fixture(scope="session")
 def finished(toy, tmp_path_factory) -> Path:
     """The folder of a whole run."""
     workdir = tmp_path_factory.mktemp("finished") / "run"

@@ -3,6 +3,7 @@
 import pytest
 
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
+from tests.stubs.several import make_several
 from tests.stubs.toys import make_recognizer
 
 
@@ -10,3 +11,9 @@ from tests.stubs.toys import make_recognizer
 def tiny(tmp_path_factory) -> EmotionRecognizer:
     """An untrained recognizer of three emotions."""
     return make_recognizer(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def several(tmp_path_factory) -> EmotionRecognizer:
+    """An untrained recognizer of several of three emotions an utterance."""
+    return make_several(tmp_path_factory.mktemp("several"))

@@ -541,6 +541,7 @@ def test_labels_that_cannot_be_used_are_told(tiny):
 def test_the_model_is_told():
     expected = {
         "name": "mine",
+        "task": "single",
         "labels": ["even", "odd"],
         "words": {"even": "even", "odd": "odd"},
         "max_tokens": 64,

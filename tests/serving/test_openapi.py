@@ -37,9 +37,9 @@ CHECKS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def schema() -> Iterator[Any]:
-    recognizer: Any = Gated()
+@pytest.fixture(scope="module", params=[False, True], ids=["one label", "several"])
+def schema(request) -> Iterator[Any]:
+    recognizer: Any = Gated(several=request.param)
     limits = Limits(dialogues=2, utterances=4, characters=20, labels=3)
     with listening(
         create_app(recognizer, ServiceSettings(warm=False, limits=limits, conversations=5))

@@ -61,6 +61,9 @@ class Rules:
             words=tuple(words.values()),
             prompt=SimpleNamespace(max_tokens=64, max_past=MAX_PAST),
             calibration={"stage_two": 1.5},
+            task="single",
+            several=False,
+            thresholds=lambda others=(): {},
         )
 
     def warm(self) -> Iterator[tuple[int, int]]:

@@ -28,8 +28,15 @@ class Gated:
     decides its emotion.
     """
 
-    def __init__(self, labels: Sequence[str] = ("even", "odd"), gate: "Gate | None" = None) -> None:
-        self.gate = gate or Gate()
+    def __init__(
+        self,
+        labels: Sequence[str] = ("even", "odd"),
+        gate: "Gate | None" = None,
+        *,
+        several: bool = False,
+    ) -> None:
+        """With `several`, texts of an odd number of letters have none of the labels, others all."""
+        self.gate, self.several = gate or Gate(), several
         self.labels = tuple(labels)
         self.warnings = ("even and odd are numbers",) if len(self.labels) == 3 else ()
         self.settings = SimpleNamespace(
@@ -37,6 +44,9 @@ class Gated:
             words=self.labels,
             prompt=SimpleNamespace(max_tokens=64, max_past=MAX_PAST),
             calibration={"stage_two": 1.5},
+            task="multi" if several else "single",
+            several=several,
+            thresholds=lambda others=(): dict.fromkeys(others or self.labels, 0.5),
         )
 
     def warm(self) -> Iterator[tuple[int, int]]:
@@ -45,7 +55,7 @@ class Gated:
 
     def with_labels(self, words: Mapping[str, str]) -> "Gated":
         self.gate.label_sets.append(tuple(words))
-        return Gated(tuple(words), self.gate)
+        return Gated(tuple(words), self.gate, several=self.several)
 
     def examples(
         self, dialogues: Sequence[Dialogue], *, on_long: str = "cut"
@@ -73,12 +83,16 @@ class Gated:
 
     def expected(self, said: Utterance, length: int) -> Prediction:
         label = self.labels[length % len(self.labels)]
+        probabilities = {each: float(each == label) for each in self.labels}
+        if self.several:
+            probabilities = dict.fromkeys(self.labels, float(length % 2 == 0))
         return Prediction(
             said.speaker,
             said.text,
-            label,
-            {each: float(each == label) for each in self.labels},
+            None if self.several else label,
+            probabilities,
             {"length": length},
+            emotions=self.labels if self.several and length % 2 == 0 else (),
             truncated=len(said.text) > LONG,
             unknown_text=said.text == "?",
             other=said.other,

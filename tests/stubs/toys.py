@@ -80,8 +80,13 @@ def make_encoder_folder(folder: Path, seed: int = 0) -> Path:
     return folder
 
 
-def make_corpus_files(folder: Path, dialogues: int = 12, seed: int = 0) -> dict[str, str]:
-    """JSONL files of dialogues whose words give the emotion away; returns the paths by split."""
+def make_corpus_files(
+    folder: Path, dialogues: int = 12, seed: int = 0, *, several: bool = False
+) -> dict[str, str]:
+    """JSONL files of dialogues whose words give the emotion away; returns the paths by split. With
+    `several` utterances have joy, anger, both or neither, as two annotators say who differ at
+    times.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
     paths = {}
@@ -90,15 +95,21 @@ def make_corpus_files(folder: Path, dialogues: int = 12, seed: int = 0) -> dict[
         for number in range(dialogues):
             utterances = []
             for turn in range(int(rng.integers(2, 6))):
-                emotion = list(WORDS)[int(rng.integers(3))]
-                word = WORDS[emotion][int(rng.integers(3))]
-                utterances.append(
-                    {
-                        "speaker": ["Ann", "Bob"][turn % 2],
-                        "text": f"The day is {word}",
-                        "emotion": emotion,
+                said: dict[str, Any] = {"speaker": ["Ann", "Bob"][turn % 2]}
+                if several:
+                    emotions = [name for name in ("anger", "joy") if rng.random() < 0.5]
+                    words = [WORDS[name][int(rng.integers(3))] for name in emotions]
+                    second = emotions[: int(rng.integers(len(emotions) + 1))]
+                    said |= {
+                        "text": " ".join(["The day is", *words]),
+                        "emotions": emotions,
+                        "annotations": [emotions, second],
                     }
-                )
+                else:
+                    emotion = list(WORDS)[int(rng.integers(3))]
+                    word = WORDS[emotion][int(rng.integers(3))]
+                    said |= {"text": f"The day is {word}", "emotion": emotion}
+                utterances.append(said)
             lines.append(json.dumps({"id": f"{split}-{number}", "utterances": utterances}))
         paths[split] = str(folder / f"{split}.jsonl")
         Path(paths[split]).write_text("\n".join(lines) + "\n", encoding="utf-8")

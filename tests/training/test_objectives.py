@@ -32,19 +32,24 @@ CASES = {
     "learned, rare labels": (Learned(), RARE, 1),
     "prototypes": (Prototypes(8), LossConfig(use_anchors=False, ce_weight=0.0), 1),
     "classifier": (Axes(3), LossConfig(ce_weight=1.0), 1),
+    "several labels": (Words(), LossConfig(ce_weight=0.5), 1),
 }
+# Both, none, and shares.
+SEVERAL = np.array([[1, 1, 0], [0, 0, 0], [0.5, 0, 1], *np.eye(3)[[0, 1, 2, 0, 1]]], np.float32)
 
 
-def laid_out(layout):
+def laid_out(layout, targets=None):
     return collate(
         examples_of(LENGTHS),
         8,
         plan(LENGTHS, 8, layout=layout, max_tokens=64, row_multiple=8),
+        targets=targets,
     )
 
 
-# The two that have most of it, free parameters with rare labels, and a memory, are never left out.
-_ALWAYS = ("learned, rare labels", "prototypes")
+# Those that have most of it, free parameters with rare labels, a memory, and several labels, are
+# never left out.
+_ALWAYS = ("learned, rare labels", "prototypes", "several labels")
 
 
 @pytest.mark.parametrize(
@@ -74,6 +79,7 @@ def test_layout_chunks_and_devices_change_nothing(name):
         seed=0,
     )
     params = {**nnx.to_pure_dict(state), **source.parameters(beginning)}
+    targets = SEVERAL if name == "several labels" else None
     constants = source.constants(beginning)
 
     def merge(params):
@@ -88,6 +94,7 @@ def test_layout_chunks_and_devices_change_nothing(name):
                 settings,
                 anchors_per_label=per_label,
                 rarity=Rarity.of(settings, COUNTS),
+                binary=name == "several labels",
                 chunks=chunks,
             )
         )
@@ -98,7 +105,7 @@ def test_layout_chunks_and_devices_change_nothing(name):
                 step(
                     whole(params),
                     whole(constants),
-                    put(laid_out(layout), batch_shardings(mesh)),
+                    put(laid_out(layout, targets), batch_shardings(mesh)),
                     jax.random.key(0),
                 )
             )

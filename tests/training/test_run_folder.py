@@ -1,6 +1,7 @@
 """A run's folder: what it is compared with, and who may write in it."""
 
 import dataclasses
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -77,6 +78,43 @@ def test_what_a_run_was_given_is_compared(tmp_path, now, told):
     run_folder.check_data(tmp_path, given())
     with pytest.raises(UserError, match=told):
         run_folder.check_data(tmp_path, now)
+
+
+def several(emotions=("joy",), annotations=None):
+    changed = with_utterance(emotion=None, emotions=emotions, annotations=annotations)
+    return dataclasses.replace(changed, task="multi")
+
+
+@pytest.mark.parametrize(
+    ("now", "told"),
+    [
+        (several(("joy", "anger")), "test: texts, speakers, emotions or ids"),
+        (several(()), "test: texts, speakers, emotions or ids"),
+        (several(annotations=(("joy",), ())), "test: texts, speakers, emotions or ids"),
+        (with_utterance(), "task: there multi, now single"),
+    ],
+)
+def test_what_a_run_of_several_labels_was_given_is_compared(tmp_path, now, told):
+    before = several(annotations=(("joy", "anger"), ("joy",)))
+    run_folder.write_inputs(tmp_path, Config(), given(before))
+    order = several(annotations=(("anger", "joy"), ("joy",)))
+    run_folder.check_data(tmp_path, given(order))
+    with pytest.raises(UserError, match=told):
+        run_folder.check_data(tmp_path, given(now))
+
+
+def test_what_a_run_of_one_label_was_given_is_described_as_ever():
+    """Runs that are there can go on."""
+    assert "task" not in given()
+    described = run_folder.describe_dialogues(CORPUS.splits["test"])
+    told = run_folder.describe_dialogues(
+        with_utterance(annotations=(("joy",), ("anger",))).splits["test"]
+    )
+    assert described == told
+    assert (
+        described["sha256"]
+        == hashlib.sha256(json.dumps([["test", [["Ann", "hello", "joy"]]]]).encode()).hexdigest()
+    )
 
 
 def test_a_run_that_does_not_say_what_it_was_given(tmp_path):

@@ -9,7 +9,7 @@ from pydantic_core import to_json
 
 from eacl_jax.config import Stage
 from eacl_jax.errors import UserError
-from eacl_jax.recognizer.prediction import ANSWER, OTHER
+from eacl_jax.recognizer.prediction import ANSWER, OTHER, why_absent
 from eacl_jax.serving.engine.batcher import Unanswerable
 from eacl_jax.serving.engine.service import Service
 from eacl_jax.serving.errors import ApiError, documented
@@ -72,7 +72,15 @@ def api(service: Service) -> APIRouter:
         words = labels or dict(
             zip(recognizer.settings.labels, recognizer.settings.words, strict=True)
         )
-        return {"labels": list(words), "words": dict(words)}
+        found = {"labels": list(words), "words": dict(words)}
+        thresholds = recognizer.settings.thresholds(tuple(labels))
+        return {**found, "thresholds": thresholds} if recognizer.settings.several else found
+
+    def check_fields(asked: PredictRequest | NextUtterance) -> None:
+        for number, name in enumerate(asked.fields_):
+            if name in ANSWER and (reason := why_absent(name, recognizer.settings.several)):
+                field = f"fields[{number}]"
+                raise ApiError(422, "invalid", f"{field}: {reason}.", field=field)
 
     # Answers are written as JSON once and not validated: what they hold comes from the recognizer,
     # and the models of the answers, which tests hold them to, are for the description.
@@ -86,6 +94,7 @@ def api(service: Service) -> APIRouter:
     )
     async def predict(request: Request, asked: PredictRequest) -> Response:
         """The emotion of every utterance, from itself and what was said before in its dialogue."""
+        check_fields(asked)
         labels = labels_of(asked.labels, settings.limits)
         dialogues = dialogues_of(asked.dialogues, settings.limits)
         work = service.predict(dialogues, labels, asked.on_long)
@@ -105,6 +114,7 @@ def api(service: Service) -> APIRouter:
         utterance; `labels` that come with that one are the conversation's, and may be left out or
         given again with the next ones. Where there is no answer, nothing is added.
         """
+        check_fields(asked)
         utterance, labels = (
             utterance_of(asked, settings.limits),
             labels_of(asked.labels, settings.limits),
@@ -162,6 +172,7 @@ def api(service: Service) -> APIRouter:
         return _json(
             {
                 "name": settings.name,
+                "task": recognizer.settings.task,
                 **in_force({}),
                 "max_tokens": recognizer.settings.prompt.max_tokens,
                 "max_past": recognizer.settings.prompt.max_past,

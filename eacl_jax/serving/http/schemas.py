@@ -1,6 +1,7 @@
 """What requests and answers hold; the OpenAPI description is made from this."""
 
 import json
+from collections.abc import Callable
 from typing import Annotated, Any, ClassVar
 
 from pydantic import (
@@ -19,7 +20,8 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from eacl_jax.data.inputs import why_no_text
 from eacl_jax.data.prompts import OnLong
-from eacl_jax.recognizer.prediction import ANSWER, OTHER
+from eacl_jax.dialogue import TaskName
+from eacl_jax.recognizer.prediction import ANSWER, OTHER, why_absent
 
 LONGEST_NAME = 100
 
@@ -121,7 +123,7 @@ class _CarriedThrough(BaseModel):
 class AskedUtterance(_CarriedThrough):
     """One turn of a conversation. Its other fields come back in the answer."""
 
-    parts = ("speaker", "text", "emotion")
+    parts = ("speaker", "text")  # labels are not looked at
 
     speaker: Annotated[
         Name | None, BeforeValidator(_digits), WithJsonSchema({"anyOf": [_NAMED, {"type": "null"}]})
@@ -133,6 +135,12 @@ class AskedUtterance(_CarriedThrough):
     text: Text = Field(examples=["We got the flat!"])
     emotion: Text | None = Field(
         None, description="Not looked at: what is answered may be asked again."
+    )
+    emotions: list[Text] | None = Field(None, fail_fast=True, description="Likewise.")
+    annotations: list[Annotated[list[Text], Field(fail_fast=True)]] | None = Field(
+        None,
+        fail_fast=True,
+        description="Likewise: labels that annotators gave, a list an annotator.",
     )
 
 
@@ -185,7 +193,8 @@ Fields = Annotated[
         min_length=1,
         description=(
             "What an answered utterance holds, for a leaner answer; by default all. `other` stands"
-            " for the fields that are carried through."
+            " for the fields that are carried through. `emotion` and `confidence` are of models of"
+            " one label an utterance, `emotions` of those of several (`task` of `/v1/model`)."
         ),
         examples=[["emotion", "confidence"]],
     ),
@@ -256,31 +265,85 @@ class PredictRequest(_Asked):
     fields_: Fields = Field(default_factory=list, alias="fields")
 
 
-def _none_required(schema: dict[str, Any]) -> None:
-    """Callers choose the fields that they want."""
-    del schema["required"]
+def _chosen(several: bool) -> Callable[[dict[str, Any]], None]:
+    """Callers choose the fields that they want, of those that such a model answers."""
+    absent = [name for name in ANSWER if why_absent(name, several)]
+
+    def change(schema: dict[str, Any]) -> None:
+        del schema["required"]
+        schema["not"] = {"anyOf": [{"required": [name]} for name in absent]}
+
+    return change
+
+
+Cosines = Annotated[
+    dict[str, float],
+    Field(description="By label: of the utterance's representation with the label's anchor(s)."),
+]
+Truncated = Annotated[
+    bool, Field(description="The text is longer than the model reads; see `on_long`.")
+]
+UnknownText = Annotated[
+    bool,
+    Field(
+        description=(
+            "The model does not know most of the text, such as another script: the answer says"
+            " nothing."
+        )
+    ),
+]
 
 
 class AnsweredUtterance(BaseModel):
-    """An utterance and its emotion, and the other fields that it came with."""
+    """An utterance and its emotion, and the other fields that it came with: from a model of one
+    label an utterance.
+    """
 
-    model_config = ConfigDict(extra="allow", json_schema_extra=_none_required)
+    model_config = ConfigDict(extra="allow", json_schema_extra=_chosen(several=False))
 
     speaker: str
     text: str
     emotion: str = Field(description="The label whose anchor is nearest.")
     confidence: float = Field(description="Probability of `emotion`.")
     probabilities: dict[str, float] = Field(description="By label; they sum to 1.")
-    cosines: dict[str, float] = Field(
-        description="By label: of the utterance's representation with the label's anchor(s)."
-    )
-    truncated: bool = Field(description="The text is longer than the model reads; see `on_long`.")
-    unknown_text: bool = Field(
+    cosines: Cosines
+    truncated: Truncated
+    unknown_text: UnknownText
+
+
+class AnsweredOfSeveral(BaseModel):
+    """An utterance and its emotions, and the other fields that it came with: from a model of
+    several labels an utterance.
+    """
+
+    model_config = ConfigDict(extra="allow", json_schema_extra=_chosen(several=True))
+
+    speaker: str
+    text: str
+    emotions: list[str] = Field(
         description=(
-            "The model does not know most of the text, such as another script: the answer says"
-            " nothing."
+            "The labels whose probabilities reach their thresholds, the likeliest first; empty"
+            " where none does."
         )
     )
+    probabilities: dict[str, float] = Field(
+        description="By label, each on its own: they do not sum to 1."
+    )
+    cosines: Cosines
+    truncated: Truncated
+    unknown_text: UnknownText
+
+
+_Answered = AnsweredUtterance | AnsweredOfSeveral
+Thresholds = Annotated[
+    dict[str, float],
+    Field(
+        description=(
+            "The probability from which on each label is answered; only from a model of several"
+            " labels an utterance."
+        )
+    ),
+]
 
 
 class AnsweredDialogue(BaseModel):
@@ -289,7 +352,7 @@ class AnsweredDialogue(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     id: str
-    utterances: list[AnsweredUtterance]
+    utterances: list[_Answered]
 
 
 class PredictAnswer(BaseModel):
@@ -299,6 +362,7 @@ class PredictAnswer(BaseModel):
     words: dict[str, str] = Field(
         description="The word or phrase behind each label; `|` divides several."
     )
+    thresholds: Thresholds = Field(default_factory=dict)
     warnings: list[str] = Field(
         description=(
             "What was found in labels of your own: words that the model does not know, or meanings"
@@ -317,8 +381,9 @@ class SaidAnswer(BaseModel):
     words: dict[str, str] = Field(
         description="The word or phrase behind each label; `|` divides several."
     )
+    thresholds: Thresholds = Field(default_factory=dict)
     warnings: list[str] = Field(description="As of `PredictAnswer`.")
-    utterance: AnsweredUtterance
+    utterance: _Answered
 
 
 class ConversationAnswer(BaseModel):
@@ -343,15 +408,27 @@ class ModelAnswer(BaseModel):
     """The model that answers."""
 
     name: str
+    task: TaskName = Field(
+        description=(
+            "`single`: an utterance has one of the labels, its answer `emotion`. `multi`: it may"
+            " have several or none of them, its answer `emotions`."
+        )
+    )
     labels: list[str]
     words: dict[str, str] = Field(
         description="The word or phrase behind each label; `|` divides several."
     )
+    thresholds: Thresholds = Field(default_factory=dict)
     max_tokens: int = Field(
         description="Longest prompt: an utterance and as much of its past as fits."
     )
     max_past: int = Field(description="Past utterances that may count.")
-    temperature: float = Field(description="That calibrates the probabilities.")
+    temperature: float = Field(
+        description=(
+            "That calibrates the probabilities; 1 with several labels, which are calibrated each on"
+            " its own."
+        )
+    )
     limits: LimitsAnswer
 
 
