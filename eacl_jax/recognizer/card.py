@@ -150,18 +150,18 @@ def _answer(settings: Settings) -> str:
 def _answers(settings: Settings) -> str:
     """How an utterance gets its labels, in sentences."""
     each = settings.anchors_per_label
-    scored = "the score of its representation with the label's anchor"
+    scored = "the score of the utterance's representation with the label's anchor"
     if settings.head == "predictor":
         scored = "the label's logit"
     elif each > 1:
         scored = (
-            f"its representation's scores with the label's {each} anchors (logsumexp less log"
-            f" {each})"
+            "the score of the utterance's representation with the label's"
+            f" {each} anchors (logsumexp of theirs less log {each})"
         )
     return (
-        f"the probability of each label is the sigmoid of {scored}, times"
-        f" {settings.decisions[Stage.TWO].scale:.4g}, and the label's bias; an utterance gets every"
-        " label whose probability reaches its threshold, which may be none."
+        "the probability of each label is the sigmoid of"
+        f" {settings.decisions[Stage.TWO].scale:.4g} times {scored} plus the label's bias; an"
+        " utterance gets every label whose probability reaches its threshold, which may be none."
     )
 
 

@@ -19,6 +19,7 @@ from tests.stubs.recognizers import (
     ANSWERINGS,
     DIALOGUES,
     EVERY_ARCHITECTURE,
+    SEVERAL,
     SEVERAL_ANSWERINGS,
     recognizer,
 )
@@ -69,6 +70,12 @@ def test_other_readouts(readout, tmp_path: Path) -> None:
 @pytest.mark.parametrize("answering", [*ANSWERINGS, *SEVERAL_ANSWERINGS])
 def test_other_answerings(answering, tmp_path: Path) -> None:
     original = recognizer(**answering)
+    export_hf(original, tmp_path / "out")
+    compare(tmp_path / "out", original)
+
+
+def test_several_labels_of_ones_own(tmp_path: Path) -> None:
+    original = recognizer(**SEVERAL).with_labels("delight=joy,rage=anger")
     export_hf(original, tmp_path / "out")
     compare(tmp_path / "out", original)
 

@@ -216,7 +216,10 @@ def test_several_labels(settings, facts) -> None:
     assert found is not None
     whole = card(several, {}, dataclasses.replace(facts, results=found))
     assert "Tells the emotions (several, one or none) of each utterance" in whole
-    assert "label's anchor, times 2.5, and the label's bias" in whole
+    assert (
+        "sigmoid of 2.5 times the score of the utterance's representation with the label's anchor"
+        in whole
+    )
     assert table(whole, "## Labels") == [
         ["label", "word", "bias", "threshold"],
         ["anger", "anger", "-1", "0.5000"],
@@ -224,7 +227,7 @@ def test_several_labels(settings, facts) -> None:
         ["neutral", "neutral", "-30.5", "0.2500"],
     ]
     head, *rows = table(whole, "## Scores")
-    assert [row[head.index("jaccard")] for row in rows] == ["33.25"] * 6
+    assert [row[head.index("Jaccard")] for row in rows] == ["33.25"] * 6
     assert table(whole, "## Data")[2][0] == "labels given to utterances"
     head, *_ = table(whole, "## Calibration")
     assert head == ["", "dev without", "dev with", "test without", "test with"]
@@ -232,7 +235,7 @@ def test_several_labels(settings, facts) -> None:
     assert "nearest" not in whole
     classifier = dataclasses.replace(several, head="predictor", anchor_encoding="none")
     whole = card(classifier, {}, None)
-    assert "sigmoid of the label's logit" in whole
+    assert "sigmoid of 2.5 times the label's logit" in whole
     assert table(whole, "## Labels")[0] == ["label", "bias", "threshold"]
 
 
