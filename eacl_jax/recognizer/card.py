@@ -16,7 +16,7 @@ from eacl_jax.recognizer.folder import Settings
 from eacl_jax.recognizer.markdown import code, plain
 from eacl_jax.recognizer.results import Baseline, StageScores
 
-_MEASURES = ("micro_f1", "weighted_f1", "macro_f1", "accuracy")
+_MEASURES = ("micro_f1", "weighted_f1", "macro_f1", "accuracy", "jaccard", "ranking_precision")
 
 
 class _About(NamedTuple):
@@ -42,6 +42,9 @@ _CORPORA = {
     "dailydialog": _About(
         "DailyDialog, everyday dialogues written for learners of English", "en", _ASK
     ),
+    "goemotions": _About("GoEmotions, comments of an internet forum", "en", _ASK),
+    "semeval2018": _About("SemEval-2018 task 1 E-c, short messages of a social network", "", _ASK),
+    "brighter": _About("BRIGHTER, texts of SemEval-2025 task 11 in one language", "", _ASK),
     "custom": _About("a corpus of one's own", "", "known to those who trained the model; ask them"),
 }
 
@@ -109,8 +112,9 @@ def _opening(
     trained = f", trained on {about.text if about else plain(facts.corpus)}" if facts else ""
     encoder = code(facts.encoder) if facts else "an encoder"
     past = settings.prompt.max_past
+    what = "emotions (several, one or none)" if settings.several else "emotion"
     return (
-        "# Emotion recognition in conversation\n\nTells the emotion of each utterance of a"
+        f"# Emotion recognition in conversation\n\nTells the {what} of each utterance of a"
         f" conversation from the utterance and up to {past} before it{trained}. The method is"
         " emotion-anchored contrastive learning ([arXiv"
         f" 2403.20289](https://arxiv.org/abs/2403.20289)): {_answer(settings)} It builds on {encoder} (architecture"
@@ -121,6 +125,9 @@ def _opening(
 def _answer(settings: Settings) -> str:
     """How an utterance gets its label, in sentences."""
     each = settings.anchors_per_label
+    classifier = " The representation is the logits of a linear classifier of the labels."
+    if settings.several:
+        return _answers(settings) + (classifier if settings.head == "predictor" else "")
     nearest = (
         "an utterance gets the label whose anchor its representation is nearest to."
         if each == 1
@@ -128,7 +135,6 @@ def _answer(settings: Settings) -> str:
         " one (logsumexp less log"
         f" {each}), and an utterance gets the label with the largest."
     )
-    classifier = " The representation is the logits of a linear classifier of the labels."
     offsets = settings.offsets.get(Stage.TWO, ())
     added = ", ".join(
         f"{offset:+.4g} for {plain(label)}"
@@ -141,17 +147,49 @@ def _answer(settings: Settings) -> str:
     )
 
 
+def _answers(settings: Settings) -> str:
+    """How an utterance gets its labels, in sentences."""
+    each = settings.anchors_per_label
+    scored = "the score of the utterance's representation with the label's anchor"
+    if settings.head == "predictor":
+        scored = "the label's logit"
+    elif each > 1:
+        scored = (
+            "the score of the utterance's representation with the label's"
+            f" {each} anchors (logsumexp of theirs less log {each})"
+        )
+    return (
+        "the probability of each label is the sigmoid of"
+        f" {settings.decisions[Stage.TWO].scale:.4g} times {scored} plus the label's bias; an"
+        " utterance gets every label whose probability reaches its threshold, which may be none."
+    )
+
+
 def _labels(settings: Settings) -> str:
+    further: tuple[str, ...] = ()
+    values: list[tuple[str, ...]] = [()] * len(settings.labels)
+    if settings.several:
+        decisions = settings.decisions[Stage.TWO]
+        further = ("bias", "threshold")
+        values = [
+            (f"{bias:.4g}", f"{threshold:.4f}")
+            for bias, threshold in zip(decisions.biases, decisions.thresholds, strict=True)
+        ]
     if not settings.made_of_words:
         about = "Anchors were not made of words: other labels cannot be had without training."
         return f"## Labels\n\n{about}\n\n" + _table(
-            ("label",), ([label] for label in settings.labels)
+            ("label", *further),
+            ([label, *more] for label, more in zip(settings.labels, values, strict=True)),
         )
     several = any("|" in words for words in settings.words)
     about = "encoding of its label's word" if not several else "mean encoding of its label's words"
     told = (words.replace("|", ", ") for words in settings.words)
     return f"## Labels\n\nEach anchor began as the {about}.\n\n" + _table(
-        ("label", "words" if several else "word"), zip(settings.labels, told, strict=True)
+        ("label", "words" if several else "word", *further),
+        (
+            [label, words, *more]
+            for label, words, more in zip(settings.labels, told, values, strict=True)
+        ),
     )
 
 
@@ -175,11 +213,12 @@ def _of_run(settings: Settings, facts: Facts, about: _About | None) -> list[str]
 
 
 def _data(facts: Facts, about: _About | None) -> str:
+    several = _several(facts)
     splits = list(facts.dialogues)
     rows = [("dialogues", *(f"{facts.dialogues[split]:,}" for split in splits))]
     rows.append(
         (
-            "annotated utterances",
+            "labels given to utterances" if several else "annotated utterances",
             *(f"{sum(facts.utterances[split].values()):,}" for split in splits),
         )
     )
@@ -189,6 +228,11 @@ def _data(facts: Facts, about: _About | None) -> str:
     ]
     name = about.text if about else plain(facts.corpus)
     return f"## Data\n\nThe corpus is {name}.\n\n" + _table(("", *splits), rows)
+
+
+def _several(facts: Facts) -> bool:
+    """Whether an utterance may have several labels."""
+    return facts.results.stage_two.test.jaccard is not None
 
 
 def _scores(facts: Facts, derived: str) -> str:
@@ -221,9 +265,13 @@ def _scores(facts: Facts, derived: str) -> str:
         if facts.recipe.get("compat.select_on_test")
         else "Epochs were chosen on dev; test was scored once, at the end."
     )
+    exact = (
+        " An answer counts as accurate where it has exactly the utterance's labels; jaccard is the"
+        " share of the labels that both have among those that either has."
+    )
     return (
         f"## Scores\n\n{derived}In percent, of one run (seed {facts.seed}). {chosen} Stage two's"
-        " anchors answer.\n\n"
+        f" anchors answer.{exact if _several(facts) else ''}\n\n"
         + _table(("", "split", *map(title, measures)), rows)
         + "\n\nF1 by label, in percent:\n\n"
         + _table(("label", *columns), by_class)
@@ -231,13 +279,19 @@ def _scores(facts: Facts, derived: str) -> str:
 
 
 def _calibration(settings: Settings, facts: Facts, derived: str) -> str:
-    rows = []
+    rows, several = [], _several(facts)
     for stage in Stage:
         found = facts.results.of(stage).calibration
         errors = (found.expected_calibration_error_uncalibrated, found.expected_calibration_error)
         before, after = ([f"{error[split]:.2f}" for split in ("dev", "test")] for error in errors)
-        rows.append(
-            (stage.words, f"{found.temperature:.4f}", before[0], after[0], before[1], after[1])
+        numbers = [f"{found.temperature:.4f}", before[0], after[0], before[1], after[1]]
+        rows.append((stage.words, *numbers[1 if several else 0 :]))
+    columns = ("dev without", "dev with", "test without", "test with")
+    if several:
+        return (
+            f"## Calibration\n\n{derived}Scale, biases and thresholds were fitted on dev. Expected"
+            " calibration error in percent, the mean over the labels, before scale and biases were fitted"
+            f" (without) and after (with):\n\n{_table(('', *columns), rows)}"
         )
     note = (
         f" This recognizer's own temperature is {settings.calibration[Stage.TWO]:.4f}."
@@ -248,8 +302,7 @@ def _calibration(settings: Settings, facts: Facts, derived: str) -> str:
     return (
         f"## Calibration\n\nProbabilities are `softmax({scores} / T)`; T was fitted on dev and"
         " changes no answer. Expected calibration error in percent, without T and with"
-        f" it:{note}\n\n"
-        + _table(("", "T", "dev without", "dev with", "test without", "test with"), rows)
+        f" it:{note}\n\n" + _table(("", "T", *columns), rows)
     )
 
 
@@ -285,9 +338,10 @@ def _limits(facts: Facts | None) -> str:
         counts = facts.utterances["train"]
         most, least = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
         total = max(sum(counts.values()), 1)
+        of = "labels that utterances were given" if _several(facts) else "utterances"
         share = (
             f' In training "{plain(most)}" made up {100 * counts[most] / total:.0f}% of the'
-            f' utterances and "{plain(least)}" {100 * counts[least] / total:.0f}%. See F1 by label'
+            f' {of} and "{plain(least)}" {100 * counts[least] / total:.0f}%. See F1 by label'
             " above, not only the summary scores."
         )
     return f"""## Limits
