@@ -2,16 +2,20 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from flax import nnx
+from scipy.special import expit, logit
 
+from eacl_jax.config import Stage
 from eacl_jax.data.inputs import read_transcript
 from eacl_jax.dialogue import Dialogue
+from eacl_jax.model.decisions import SeveralAnswering
 from eacl_jax.model.names import path_name
 from eacl_jax.model.representer import Representer
+from eacl_jax.recognizer.folder import Settings
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 
 EXAMPLE = (
@@ -60,6 +64,41 @@ class Parts:
         """The Representer with these weights, traced or not."""
         return nnx.merge(
             self.graphdef, jax.tree.unflatten(self.tree, [weights[name] for name in self.names])
+        )
+
+
+class Several(NamedTuple):
+    """How the C labels of a model of several labels an utterance are answered, for programs that
+    know nothing of scores.
+
+    Attributes:
+      factor, shifts: probabilities are `sigmoid(factor * values + shifts)`, values being cosines
+        with anchors; or logits, where a classifier answers.
+      thresholds: of these probabilities, from which on a label is answered.
+      classifies: whether values are logits: products with anchors.
+    """
+
+    factor: float
+    shifts: tuple[float, ...]
+    thresholds: tuple[float, ...]
+    classifies: bool
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Several | None":
+        """Of stage two; None for a model of one label an utterance."""
+        answering = settings.answering(Stage.TWO)
+        if not isinstance(answering, SeveralAnswering) or answering.decisions is None:
+            return None
+        temperature, labels = settings.calibration[Stage.TWO], len(settings.labels)
+        at_zero, at_one = answering.scores(np.outer([0.0, 1.0], np.ones(labels))) / temperature
+        thresholds = np.asarray(answering.decisions.thresholds)
+        if temperature != 1:  # decided on before the temperature
+            thresholds = expit(logit(thresholds) / temperature)
+        return cls(
+            float(at_one[0] - at_zero[0]),
+            tuple(at_zero.tolist()),
+            tuple(thresholds.tolist()),
+            answering.classifies,
         )
 
 

@@ -5,11 +5,12 @@ do the rest.
 import inspect
 import math
 from pathlib import Path
+from typing import NamedTuple
 
 from eacl_jax.config import Stage
 from eacl_jax.errors import UserError
 from eacl_jax.export import standalone
-from eacl_jax.export.parts import Parts, prompt_form
+from eacl_jax.export.parts import Parts, Several, prompt_form
 from eacl_jax.files import whole
 from eacl_jax.model.scores import cosine_temperature
 from eacl_jax.recognizer.card import write_card
@@ -28,7 +29,7 @@ from transformers import AutoTokenizer, {model}
 
 FOLDER = "PATH"  # this folder; of a hub repository: huggingface_hub.snapshot_download("OWNER/NAME")
 LABELS = {labels!r}
-FORM = {form!r}
+{thresholds}FORM = {form!r}
 
 tokenizer = AutoTokenizer.from_pretrained(FOLDER, subfolder="encoder")
 encoder = {model}.from_pretrained(FOLDER, subfolder="encoder", dtype=torch.float32).eval()
@@ -43,16 +44,23 @@ def encode(text: str) -> list[int]:
 
 @torch.no_grad()
 def predict(utterances: Sequence[tuple[str, str]]) -> dict[str, float]:
-    """Probabilities of the last utterance's emotion; utterances are (speaker, text)."""
+    """{about}; utterances are (speaker, text)."""
     ids, column = prompt(encode, utterances, FORM)
     hidden = encoder(input_ids=torch.tensor([ids])).last_hidden_state[0]
     read = {read}
 {head}
-    cosines = torch.cosine_similarity(representation[None], heads["anchors.stage_two"])
-{more}    return dict(zip(LABELS, torch.softmax({logits}, dim=0).tolist(), strict=True))
+{more}    return dict(zip(LABELS, {probabilities}.tolist(), strict=True))
 
 
-print(predict([("Ann", "The landlord rang. We got the flat!"), ("Ben", "What? You're joking!")]))'''
+{answers}print({shown}([("Ann", "The landlord rang. We got the flat!"), ("Ben", "What? You're joking!")]))'''
+
+_ANSWERS = '''def answer(utterances: Sequence[tuple[str, str]]) -> list[str]:
+    """The labels that the last utterance has, the likeliest first; there may be none."""
+    found = sorted(predict(utterances).items(), key=lambda item: -item[1])
+    return [label for label, probability in found if probability >= THRESHOLDS[label]]
+
+
+'''
 
 _HEADS = {
     "mapping": """\
@@ -63,6 +71,14 @@ _HEADS = {
     "predictor": """\
     representation = read @ heads["predictor.kernel"] + heads["predictor.bias"]""",
 }
+
+_COSINES = """\
+    cosines = torch.cosine_similarity(representation[None], heads["anchors.stage_two"])
+"""
+
+_PRODUCTS = """\
+    logits = heads["anchors.stage_two"] @ representation
+"""
 
 # Of k anchors a label: the cosine with which one alone would have their score.
 _POOLED = """\
@@ -114,7 +130,7 @@ def section(recognizer: EmotionRecognizer, parts: Parts) -> str:
         prompt=inspect.getsource(standalone.prompt),
         read="hidden.mean(dim=0)" if settings.readout == "mean" else "hidden[column]",
         head=_HEADS[settings.head],
-        **_to_logits(settings),
+        **_answering(settings)._asdict(),
     )
     rounding = (
         ""
@@ -128,15 +144,49 @@ def section(recognizer: EmotionRecognizer, parts: Parts) -> str:
     )
 
 
-def _to_logits(settings: Settings) -> dict[str, str]:
-    """What probabilities are the softmax of, `logits`, and the lines before that make it of the
-    cosines, `more`.
+class _Answering(NamedTuple):
+    """What the lines say that depends on how the labels are answered.
+
+    Attributes:
+      about: what `predict` gives.
+      more: the lines from the representation to what `probabilities` names.
+      probabilities: of the labels.
+      thresholds, answers: a line and a function for several labels an utterance; else empty.
+      shown: the function that is tried.
     """
-    scale, calibration = cosine_temperature(settings.temperature), settings.calibration[Stage.TWO]
-    each, offsets = settings.anchors_per_label, settings.offsets.get(Stage.TWO)
+
+    about: str
+    more: str
+    probabilities: str
+    thresholds: str = ""
+    answers: str = ""
+    shown: str = "predict"
+
+
+def _answering(settings: Settings) -> _Answering:
+    scale, each = cosine_temperature(settings.temperature), settings.anchors_per_label
     pooled = _POOLED.format(each=each, scale=scale, log=math.log(each)) if each > 1 else ""
+    if several := Several.of(settings):
+        shifts = f"torch.tensor({list(several.shifts)!r})"
+        value = "logits" if several.classifies else "cosines"
+        thresholds = dict(zip(settings.labels, several.thresholds, strict=True))
+        return _Answering(
+            "Probability of each emotion, of which the last utterance may have several",
+            _PRODUCTS if several.classifies else _COSINES + pooled,
+            f"torch.sigmoid({several.factor!r} * {value} + {shifts})",
+            thresholds=f"THRESHOLDS = {thresholds!r}\n",
+            answers=_ANSWERS,
+            shown="answer",
+        )
+    calibration, offsets = settings.calibration[Stage.TWO], settings.offsets.get(Stage.TWO)
     if offsets:
-        shifted = _SHIFTED.format(scale=scale, offsets=list(offsets))
-        return {"more": pooled + shifted, "logits": f"scores / {calibration!r}"}
-    temperature = cosine_temperature(settings.temperature * calibration)
-    return {"more": pooled, "logits": f"cosines / {temperature!r}"}
+        more = pooled + _SHIFTED.format(scale=scale, offsets=list(offsets))
+        logits = f"scores / {calibration!r}"
+    else:
+        more = pooled
+        logits = f"cosines / {cosine_temperature(settings.temperature * calibration)!r}"
+    return _Answering(
+        "Probabilities of the last utterance's emotion",
+        _COSINES + more,
+        f"torch.softmax({logits}, dim=0)",
+    )

@@ -9,8 +9,7 @@ from eacl_jax.recognizer.markdown import plain
 
 _TEXT = """# Emotion recognition in conversation, as StableHLO
 
-The whole prediction of an `eacl_jax` recognizer as programs that JAX runs: encoder, readout, {head}, cosines with the labels'
-anchors, calibrated probabilities. It needs JAX and NumPy, nothing else; it was made with JAX {jax}.
+The whole prediction of an `eacl_jax` recognizer as programs that JAX runs: encoder, readout, {head}, {compared}, calibrated probabilities. It needs JAX and NumPy, nothing else; it was made with JAX {jax}.
 
 ```sh
 python run.py   # answers the conversation in example.npz
@@ -21,7 +20,7 @@ what it is for, and how good it is.
 
 ## Labels
 
-{labels}
+{several}{labels}
 
 ## Inputs
 
@@ -41,7 +40,7 @@ A row holds a prompt, or up to {segments} of them one after the other, which do 
 |---|---|---|
 | representations | float32 [N, {width}] | |
 | cosines | float32 [N, {classes}] | {cosines}, in the order of `labels.json` |
-| probabilities | float32 [N, {classes}] | {offsets}rows sum to 1; the label with the highest is the answer |
+| probabilities | float32 [N, {classes}] | {offsets}{answer} |
 
 Shapes: {shapes}. `run.py` adds the padding that a shape needs. Each shape of input is compiled at its first use: use few.
 
@@ -94,10 +93,26 @@ for (speaker, text), row in zip(said, probabilities, strict=True):
     print(speaker, text, model.labels[row.argmax()], row.max())
 ```"""
 
+_SHOWN = (
+    """for (speaker, text), row in zip(said, probabilities, strict=True):
+    print(speaker, text, model.labels[row.argmax()], row.max())
+""",
+    """for (speaker, text), labels in zip(said, model.answers(probabilities), strict=True):
+    print(speaker, text, ", ".join(labels) or "none")
+""",
+)
+"""The last lines of that, with one label an utterance and with several."""
+
 _NO_TOKENIZERS = (
     "This tokenizer has no `tokenizer.json` for the package `tokenizers`; load `tokenizer/` with"
     " `transformers`' `AutoTokenizer` and encode with `add_special_tokens=False,"
     " split_special_tokens=True`."
+)
+
+_OF_ONE = "rows sum to 1; the label with the highest is the answer"
+_OF_SEVERAL = (
+    "each label's own: rows do not sum to 1; a label is answered from its threshold in"
+    " `labels.json` on (`Model.answers`), and there may be none"
 )
 
 _READOUTS = {
@@ -126,13 +141,21 @@ def stablehlo_readme(about: Mapping[str, Any], settings: Settings, *, fast: bool
         f"{rows} of rows of {length} of tokens" for rows, length in zip(sizes, sizes, strict=True)
     ]
     start = " ".join(map(str, form["start"]))
+    tokenizing, several = _TOKENIZERS if fast else _NO_TOKENIZERS, settings.several
+    if several:
+        tokenizing = tokenizing.replace(*_SHOWN)
     return _TEXT.format(
         jax=about["jax"],
         platforms=", ".join(about["platforms"]),
         labels=", ".join(map(plain, settings.labels)),
         head="mapping" if settings.head == "mapping" else "linear classifier",
+        compared="products and cosines with the labels' axes"
+        if several and settings.head == "predictor"
+        else "cosines with the labels'\nanchors",
+        several="An utterance may have several of them, or none.\n\n" if several else "",
+        answer=_OF_SEVERAL if several else _OF_ONE,
         cosines=_cosines(settings.anchors_per_label),
-        offsets=_offsets(settings.offsets.get(Stage.TWO)),
+        offsets="" if several else _offsets(settings.offsets.get(Stage.TWO)),
         readout=_READOUTS[settings.readout],
         segments=about["least_length"],
         max_tokens=form["max_tokens"],
@@ -144,7 +167,7 @@ def stablehlo_readme(about: Mapping[str, Any], settings: Settings, *, fast: bool
         opening=f"the first token ({start}), " if start else "",
         separator=form["separator"],
         tail=" ".join(map(str, form["tail"])),
-        tokenizing=_TOKENIZERS if fast else _NO_TOKENIZERS,
+        tokenizing=tokenizing,
     )
 
 

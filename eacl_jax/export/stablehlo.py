@@ -18,7 +18,7 @@ from eacl_jax.data.batching import Batch
 from eacl_jax.encoders.attention import Attention
 from eacl_jax.errors import UserError
 from eacl_jax.export import standalone
-from eacl_jax.export.parts import Parts, example_dialogue, prompt_form
+from eacl_jax.export.parts import Parts, Several, example_dialogue, prompt_form
 from eacl_jax.export.readme import stablehlo_readme
 from eacl_jax.export.shapes import ANY, AUTO, LEAST_LENGTH, Shape, by_length, read_shapes
 from eacl_jax.files import whole
@@ -81,9 +81,13 @@ def export_stablehlo(
             (new / _file(shape)).write_bytes(exported.mlir_module_serialized)
         _write_arrays(new / "weights.npz", weights)
         _write_json(new / "model.json", settings)
-        _write_json(
-            new / "labels.json", {"labels": recognizer.labels, "words": recognizer.settings.words}
-        )
+        labels: dict[str, Any] = {
+            "labels": recognizer.labels,
+            "words": recognizer.settings.words,
+        }
+        if several := Several.of(recognizer.settings):
+            labels["thresholds"] = several.thresholds
+        _write_json(new / "labels.json", labels)
         parts.tokenizer.save_pretrained(new / "tokenizer")
         shutil.copyfile(standalone.__file__, new / "run.py")
         _write_arrays(new / "example.npz", tried)
@@ -110,6 +114,7 @@ def prediction(
     settings = recognizer.settings
     calibration, offsets = settings.calibration[_STAGE], settings.offsets.get(_STAGE)
     scale = cosine_temperature(settings.temperature * calibration)
+    several = Several.of(settings)
 
     def predict(
         weights: Mapping[str, Array],
@@ -128,6 +133,14 @@ def prediction(
             anchors_per_label=settings.anchors_per_label,
             temperature=settings.temperature,
         )
+        if several is not None:
+            values = found
+            if several.classifies:
+                values = jnp.matmul(
+                    representations, weights["anchors"].T, precision=jax.lax.Precision.HIGHEST
+                )
+            logits = several.factor * values + np.array(several.shifts, np.float32)
+            return representations, found, jax.nn.sigmoid(logits)
         logits = found / scale
         if offsets:
             logits = logits + np.array(offsets, np.float32) / np.float32(calibration)

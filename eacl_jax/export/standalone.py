@@ -23,9 +23,11 @@ class Model:
         self.settings: dict[str, Any] = json.loads(
             (folder / "model.json").read_text(encoding="utf-8")
         )
-        self.labels: list[str] = json.loads((folder / "labels.json").read_text(encoding="utf-8"))[
-            "labels"
-        ]
+        about = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
+        self.labels: list[str] = about["labels"]
+        # Only where an utterance may have several labels: the probability from which on each is
+        # answered.
+        self.thresholds: list[float] | None = about.get("thresholds")
         with np.load(folder / "weights.npz", allow_pickle=False) as file:
             self._weights = {name: jnp.asarray(file[name]) for name in file.files}
         self._folder = folder
@@ -60,6 +62,20 @@ class Model:
                 self._program(program)(self._weights, *inputs, np.asarray(readout, np.int32)),
             )
         )
+
+    def answers(self, probabilities: Any) -> list[list[str]]:
+        """The labels of each utterance, from probabilities [N, C]: the likeliest alone; or, where
+        there may be several, those that reach their threshold, the likeliest first, or none.
+        """
+        found = []
+        for row in np.asarray(probabilities):
+            order = np.argsort(-row, kind="stable").tolist()
+            if self.thresholds is None:
+                order = order[:1]
+            else:
+                order = [i for i in order if row[i] >= self.thresholds[i]]
+            found.append([self.labels[i] for i in order])
+        return found
 
     def _program(self, program: Mapping[str, Any]) -> Callable[..., Any]:
         """A .stablehlo file as a function."""
@@ -160,9 +176,13 @@ def main() -> None:
         example = {name: file[name] for name in file.files}
     names = ("tokens", "positions", "segment_ids", "readout")
     _, _, probabilities = model(*(example[name] for name in names))
-    for text, row in zip(example["utterances"], probabilities, strict=True):
+    answers = model.answers(probabilities)
+    for text, row, answer in zip(example["utterances"], probabilities, answers, strict=True):
         ranked = sorted(zip(model.labels, row, strict=True), key=lambda item: -item[1])
-        print(f"{text}  ->  " + ", ".join(f"{label} {value:.4f}" for label, value in ranked))
+        shown = ", ".join(f"{label} {value:.4f}" for label, value in ranked)
+        if model.thresholds is not None:
+            shown = f"{', '.join(answer) or 'none'}  ({shown})"
+        print(f"{text}  ->  {shown}")
     difference = np.abs(probabilities - example["probabilities"]).max()
     print(f"largest difference from the exported recognizer's probabilities: {difference:.1e}")
 

@@ -17,10 +17,7 @@ from eacl_jax.recognizer.folder import Settings
 from eacl_jax.recognizer.markdown import code, plain
 from eacl_jax.recognizer.results import Baseline, StageScores
 
-_MEASURES = (
-    *("micro_f1", "weighted_f1", "macro_f1", "accuracy"),
-    *("jaccard", "ranking_precision"),
-)
+_MEASURES = ("micro_f1", "weighted_f1", "macro_f1", "accuracy", "jaccard", "ranking_precision")
 
 
 def write_card(
@@ -86,7 +83,7 @@ def _opening(
     trained = f", trained on {about.text if about else plain(facts.corpus)}" if facts else ""
     encoder = code(facts.encoder) if facts else "an encoder"
     past = settings.prompt.max_past
-    what = "emotions, one or several or none," if settings.several else "emotion"
+    what = "emotions (several, one or none)" if settings.several else "emotion"
     return (
         f"# Emotion recognition in conversation\n\nTells the {what} of each utterance of a"
         f" conversation from the utterance and up to {past} before it{trained}. The method is"
@@ -99,16 +96,9 @@ def _opening(
 def _answer(settings: Settings) -> str:
     """How an utterance gets its label, in sentences."""
     each = settings.anchors_per_label
+    classifier = " The representation is the logits of a linear classifier of the labels."
     if settings.several:
-        score = (
-            "its representation's cosine with the label's anchor"
-            if settings.head != "predictor"
-            else "a linear classifier's logit"
-        )
-        return (
-            f"a label's probability comes of {score}, and an utterance gets every label whose"
-            " probability reaches the label's threshold; that may be several, or none."
-        )
+        return _answers(settings) + (classifier if settings.head == "predictor" else "")
     nearest = (
         "an utterance gets the label whose anchor its representation is nearest to."
         if each == 1
@@ -116,7 +106,6 @@ def _answer(settings: Settings) -> str:
         " one (logsumexp less log"
         f" {each}), and an utterance gets the label with the largest."
     )
-    classifier = " The representation is the logits of a linear classifier of the labels."
     offsets = settings.offsets.get(Stage.TWO, ())
     added = ", ".join(
         f"{offset:+.4g} for {plain(label)}"
@@ -129,25 +118,55 @@ def _answer(settings: Settings) -> str:
     )
 
 
-def _labels(settings: Settings) -> str:
-    heads, columns, about = ["label"], [list(settings.labels)], []
-    if settings.made_of_words:
-        several = any("|" in words for words in settings.words)
-        began = "mean encoding of its label's words" if several else "encoding of its label's word"
-        about.append(f"Each anchor began as the {began}.")
-        heads.append("words" if several else "word")
-        columns.append([words.replace("|", ", ") for words in settings.words])
-    else:
-        about.append("Anchors were not made of words: other labels cannot be had without training.")
-    if settings.several:
-        about.append(
-            "`emotions` of an answer are the labels whose probability is at least their threshold,"
-            " the likeliest first; where there are none, it is none of these. Thresholds are for"
-            " stage two's anchors."
+def _answers(settings: Settings) -> str:
+    """How an utterance gets its labels, in sentences."""
+    each = settings.anchors_per_label
+    scored = "the score of the utterance's representation with the label's anchor"
+    if settings.head == "predictor":
+        scored = "the label's logit"
+    elif each > 1:
+        scored = (
+            "the score of the utterance's representation with the label's"
+            f" {each} anchors (logsumexp of theirs less log {each})"
         )
-        heads.append("threshold")
-        columns.append([f"{each:.4f}" for each in settings.decisions[Stage.TWO].thresholds])
-    return f"## Labels\n\n{' '.join(about)}\n\n" + _table(heads, zip(*columns, strict=True))
+    return (
+        "the probability of each label is the sigmoid of"
+        f" {settings.decisions[Stage.TWO].scale:.4g} times {scored} plus the label's bias; an"
+        " utterance gets every label whose probability reaches its threshold, which may be none."
+    )
+
+
+def _labels(settings: Settings) -> str:
+    further: tuple[str, ...] = ()
+    about_several = ""
+    values: list[tuple[str, ...]] = [()] * len(settings.labels)
+    if settings.several:
+        decisions = settings.decisions[Stage.TWO]
+        about_several = (
+            "`emotions` of an answer are the labels whose probability is at least their threshold,"
+            " the likeliest first; where there are none, it is none of these.\n\n"
+        )
+        further = ("bias", "threshold")
+        values = [
+            (f"{bias:.4g}", f"{threshold:.4f}")
+            for bias, threshold in zip(decisions.biases, decisions.thresholds, strict=True)
+        ]
+    if not settings.made_of_words:
+        about = "Anchors were not made of words: other labels cannot be had without training."
+        return f"## Labels\n\n{about}\n\n{about_several}" + _table(
+            ("label", *further),
+            ([label, *more] for label, more in zip(settings.labels, values, strict=True)),
+        )
+    several = any("|" in words for words in settings.words)
+    about = "encoding of its label's word" if not several else "mean encoding of its label's words"
+    told = (words.replace("|", ", ") for words in settings.words)
+    return f"## Labels\n\nEach anchor began as the {about}.\n\n{about_several}" + _table(
+        ("label", "words" if several else "word", *further),
+        (
+            [label, words, *more]
+            for label, words, more in zip(settings.labels, told, values, strict=True)
+        ),
+    )
 
 
 def _of_run(settings: Settings, facts: Facts, about: About | None) -> list[str]:
@@ -172,10 +191,12 @@ def _of_run(settings: Settings, facts: Facts, about: About | None) -> list[str]:
 def _data(facts: Facts, about: About | None) -> str:
     splits = list(facts.dialogues)
     rows = [("dialogues", *(f"{facts.dialogues[split]:,}" for split in splits))]
+    if facts.annotated is not None:
+        rows.append(("annotated utterances", *(f"{facts.annotated[s]:,}" for s in splits)))
     rows.append(
         (
-            "annotated utterances",
-            *(f"{facts.total(split):,}" for split in splits),
+            "labels given to utterances" if facts.several else "annotated utterances",
+            *(f"{sum(facts.utterances[split].values()):,}" for split in splits),
         )
     )
     rows += [
@@ -221,13 +242,17 @@ def _scores(facts: Facts, derived: str) -> str:
         if facts.recipe.get("compat.select_on_test")
         else "Epochs were chosen on dev; test was scored once, at the end."
     )
+    exact = (
+        " An answer counts as accurate where it has exactly the utterance's labels; Jaccard is the"
+        " share of the labels that both have among those that either has; ranking precision is the"
+        " label ranking average precision of the probabilities."
+    )
     return (
         f"## Scores\n\n{derived}In percent, of one run (seed {facts.seed}). {chosen} Stage two's"
-        " anchors answer.\n\n"
+        f" anchors answer.{exact if facts.several else ''}\n\n"
         + _table(("", "split", *map(title, measures)), rows)
         + "\n\nF1 by label, in percent:\n\n"
         + _table(("label", *columns), by_class)
-        + _several_measures(facts)
         + _levels(facts)
         + _annotators(facts)
     )
@@ -235,16 +260,6 @@ def _scores(facts: Facts, derived: str) -> str:
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
-
-
-def _several_measures(facts: Facts) -> str:
-    if not facts.several:
-        return ""
-    return (
-        "\n\nAccuracy: utterances with exactly their labels answered. Jaccard: of the labels that"
-        " are annotated or answered, how many are both, on average. Ranking precision: label ranking"
-        " average precision of the probabilities."
-    )
 
 
 def _levels(facts: Facts) -> str:
@@ -279,15 +294,19 @@ def _annotators(facts: Facts) -> str:
 
 
 def _calibration(settings: Settings, facts: Facts, derived: str) -> str:
-    if settings.several:
-        return _calibration_of_several(settings, facts, derived)
-    rows = []
+    rows, several = [], facts.several
     for stage in Stage:
         found = facts.results.of(stage).calibration
         errors = (found.expected_calibration_error_uncalibrated, found.expected_calibration_error)
         before, after = ([f"{error[split]:.2f}" for split in ("dev", "test")] for error in errors)
-        rows.append(
-            (stage.words, f"{found.temperature:.4f}", before[0], after[0], before[1], after[1])
+        numbers = [f"{found.temperature:.4f}", before[0], after[0], before[1], after[1]]
+        rows.append((stage.words, *numbers[1 if several else 0 :]))
+    columns = ("dev without", "dev with", "test without", "test with")
+    if several:
+        return (
+            f"## Calibration\n\n{derived}Scale, biases and thresholds were fitted on dev. Expected"
+            " calibration error in percent, the mean over the labels, before scale and biases were fitted"
+            f" (without) and after (with):\n\n{_table(('', *columns), rows)}"
         )
     note = (
         f" This recognizer's own temperature is {settings.calibration[Stage.TWO]:.4f}."
@@ -298,25 +317,7 @@ def _calibration(settings: Settings, facts: Facts, derived: str) -> str:
     return (
         f"## Calibration\n\nProbabilities are `softmax({scores} / T)`; T was fitted on dev and"
         " changes no answer. Expected calibration error in percent, without T and with"
-        f" it:{note}\n\n"
-        + _table(("", "T", "dev without", "dev with", "test without", "test with"), rows)
-    )
-
-
-def _calibration_of_several(settings: Settings, facts: Facts, derived: str) -> str:
-    rows = []
-    for stage in Stage:
-        found = facts.results.of(stage).calibration
-        errors = (found.expected_calibration_error_uncalibrated, found.expected_calibration_error)
-        numbers = (f"{error[split]:.2f}" for split in ("dev", "test") for error in errors)
-        rows.append((stage.words, *numbers))
-    scale = settings.decisions[Stage.TWO].scale
-    note = f" This recognizer's own scale is {scale:.4f}." if derived else ""
-    return (
-        f"## Calibration\n\nThe probability of a label is `sigmoid(scale * score + bias)`,"
-        f" with a bias for each label, fitted on dev.{note} Expected calibration error in percent,"
-        " the mean over labels, before the biases were fitted and with them:\n\n"
-        + _table(("", "dev before", "dev with", "test before", "test with"), rows)
+        f" it:{note}\n\n" + _table(("", "T", *columns), rows)
     )
 
 
@@ -359,9 +360,11 @@ def _limits(facts: Facts | None) -> str:
         counts = facts.utterances["train"]
         most, least = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
         total = max(facts.total("train"), 1)
+        known = facts.annotated is not None or not facts.several
+        of = "utterances" if known else "labels that utterances were given"
         share = (
             f' In training "{plain(most)}" made up {100 * counts[most] / total:.0f}% of the'
-            f' utterances and "{plain(least)}" {100 * counts[least] / total:.0f}%. See F1 by label'
+            f' {of} and "{plain(least)}" {100 * counts[least] / total:.0f}%. See F1 by label'
             " above, not only the summary scores."
         )
     return f"""## Limits

@@ -69,10 +69,12 @@ class Facts:
     @property
     def several(self) -> bool:
         """Whether an utterance may have several labels."""
-        return self.annotated is not None
+        return self.results.stage_two.test.jaccard is not None
 
     def total(self, split: str) -> int:
-        """How many utterances of a split are annotated."""
+        """How many utterances of a split are annotated; of several labels, where that is not known,
+        how many labels they have.
+        """
         if self.annotated is not None:
             return self.annotated[split]
         return sum(self.utterances[split].values())

@@ -217,7 +217,13 @@ def _check_decisions(settings: Settings) -> list[str]:
             f" {' and '.join(sorted(expected)) or 'none'}, got"
             f" {', '.join(settings.decisions) or 'none'}."
         ]
-    return [
+    problems = [
+        f"config.calibration.{stage}: must be 1 with task=multi, whose decisions hold it already,"
+        f" got {temperature!r}."
+        for stage, temperature in settings.calibration.items()
+        if settings.several and temperature != 1
+    ]
+    return problems + [
         f"config.decisions.{stage}.{name}: expected {len(settings.labels)} numbers, one a label,"
         f" got {len(getattr(found, name))}."
         for stage, found in settings.decisions.items()

@@ -273,5 +273,6 @@ def reading(measures: Sequence[str] = ()) -> str:
         " chance of such a difference if there were none; Holm’s correction raises it where many"
         " comparisons are made, for of twenty without a difference one would else seem to have"
         " one.</p><p>All numbers: <code>study.json</code>, <code>rows.csv</code>,"
-        " <code>comparisons.csv</code>; tables for texts: <code>tables.md</code>, <code>tables.tex</code>.</p>"
+        " <code>comparisons.csv</code>; tables for texts: <code>tables.md</code>,"
+        " <code>tables.tex</code>.</p>"
     )

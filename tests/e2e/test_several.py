@@ -76,6 +76,12 @@ def test_a_saved_model_answers_the_same(recognizer, test_split, tmp_path):
     config.write_text(json.dumps(values))
     with pytest.raises(UserError, match=r"decisions\.stage_two\.thresholds: expected 2 numbers"):
         EmotionRecognizer.from_pretrained(tmp_path / "model")
+    values["decisions"]["stage_two"]["thresholds"] = [0.5, 0.5]
+    values["calibration"]["stage_two"] = 2.0
+    config.write_text(json.dumps(values))
+    with pytest.raises(UserError, match=r"calibration\.stage_two: must be 1 with task=multi"):
+        EmotionRecognizer.from_pretrained(tmp_path / "model")
+    values["calibration"]["stage_two"] = 1.0
     del values["decisions"]["stage_two"]
     config.write_text(json.dumps(values))
     with pytest.raises(UserError, match=r"expected stage_one and stage_two, got stage_one"):

@@ -15,7 +15,14 @@ from eacl_jax import EmotionRecognizer
 from eacl_jax.encoders.prefix import PrefixShape
 from eacl_jax.errors import UserError
 from eacl_jax.export.pytorch import export_hf
-from tests.stubs.recognizers import ANSWERINGS, DIALOGUES, EVERY_ARCHITECTURE, recognizer
+from tests.stubs.recognizers import (
+    ANSWERINGS,
+    DIALOGUES,
+    EVERY_ARCHITECTURE,
+    SEVERAL,
+    SEVERAL_ANSWERINGS,
+    recognizer,
+)
 
 
 def run_card(folder: Path) -> dict[str, Any]:
@@ -30,7 +37,9 @@ def run_card(folder: Path) -> dict[str, Any]:
 
 
 def compare(folder: Path, original: EmotionRecognizer) -> None:
-    predict = run_card(folder)["predict"]
+    names = run_card(folder)
+    predict, several = names["predict"], names.get("answer")
+    assert (several is not None) == original.settings.several
     for dialogue in DIALOGUES:
         said = [(u.speaker, u.text) for u in dialogue.utterances]
         for number, answer in enumerate(original.predict(dialogue), start=1):
@@ -39,6 +48,8 @@ def compare(folder: Path, original: EmotionRecognizer) -> None:
             np.testing.assert_allclose(
                 list(found.values()), list(answer.probabilities.values()), atol=1e-4
             )
+            if several:
+                assert several(said[:number]) == list(answer.emotions)
 
 
 @pytest.mark.parametrize("name", EVERY_ARCHITECTURE)
@@ -56,9 +67,15 @@ def test_other_readouts(readout, tmp_path: Path) -> None:
     compare(tmp_path / "out", original)
 
 
-@pytest.mark.parametrize("answering", ANSWERINGS)
+@pytest.mark.parametrize("answering", [*ANSWERINGS, *SEVERAL_ANSWERINGS])
 def test_other_answerings(answering, tmp_path: Path) -> None:
     original = recognizer(**answering)
+    export_hf(original, tmp_path / "out")
+    compare(tmp_path / "out", original)
+
+
+def test_several_labels_of_ones_own(tmp_path: Path) -> None:
+    original = recognizer(**SEVERAL).with_labels("delight=joy,rage=anger")
     export_hf(original, tmp_path / "out")
     compare(tmp_path / "out", original)
 

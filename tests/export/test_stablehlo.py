@@ -18,7 +18,15 @@ from eacl_jax.errors import UserError
 from eacl_jax.export import standalone
 from eacl_jax.export.parts import prompt_form
 from eacl_jax.export.stablehlo import export_stablehlo
-from tests.stubs.recognizers import ANSWERINGS, DIALOGUES, EVERY_ARCHITECTURE, LABELS, recognizer
+from tests.stubs.recognizers import (
+    ANSWERINGS,
+    DIALOGUES,
+    EVERY_ARCHITECTURE,
+    LABELS,
+    SEVERAL,
+    SEVERAL_ANSWERINGS,
+    recognizer,
+)
 
 # Those whose attention knows nothing of distances.
 ANY_LENGTH = {"bert", "electra", "roberta"}
@@ -87,7 +95,7 @@ def compare(folder: Path, original: EmotionRecognizer) -> None:
     np.testing.assert_allclose(
         probabilities, [list(a.probabilities.values()) for a in answers], atol=1e-5
     )
-    assert [model.labels[i] for i in probabilities.argmax(axis=1)] == [a.emotion for a in answers]
+    assert model.answers(probabilities) == [list(a.emotions) for a in answers]
 
 
 @pytest.mark.parametrize("name", EVERY_ARCHITECTURE)
@@ -105,7 +113,7 @@ def test_other_readouts(readout, tmp_path: Path) -> None:
     compare(tmp_path / "out", original)
 
 
-@pytest.mark.parametrize("answering", ANSWERINGS)
+@pytest.mark.parametrize("answering", [*ANSWERINGS, *SEVERAL_ANSWERINGS])
 def test_other_answerings(answering, tmp_path: Path) -> None:
     original = recognizer(**answering)
     export_stablehlo(original, tmp_path / "out", platforms=["cpu"])
@@ -134,6 +142,31 @@ def test_stands_alone(tmp_path: Path) -> None:
     assert float(last.rpartition(" ")[2]) < 1e-5
     about = json.loads((tmp_path / "out" / "model.json").read_text(encoding="utf-8"))
     assert about["platforms"] == ["cpu", "cuda", "tpu"]
+
+
+def test_several_labels_alone(tmp_path: Path) -> None:
+    original = recognizer(**SEVERAL)
+    assert {len(a.emotions) for d in original.predict(DIALOGUES) for a in d} == {0, 1, 2}
+    export_stablehlo(original, tmp_path / "out", platforms=["cpu"])
+    example = tmp_path / "out" / "example.npz"
+    with np.load(example) as file:
+        arrays = {name: file[name] for name in file.files}
+    expected = original.predict([(u.split(": ", 1)) for u in arrays["utterances"].tolist()])
+    *answers, last = run_alone(tmp_path / "out" / "run.py").splitlines()
+    for printed, answer in zip(answers, expected, strict=True):
+        shown = ", ".join(answer.emotions) or "none"
+        assert f"  ->  {shown}  (" in printed
+    assert float(last.rpartition(" ")[2]) < 1e-5
+    readme = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert "rows do not sum to 1" in readme
+    assert "An utterance may have several of them, or none." in readme
+    (code,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    said = [(u.speaker, u.text) for u in DIALOGUES[1].utterances]
+    code = re.sub(r"^said = .*$", lambda _: f"said = {said!r}", code, flags=re.MULTILINE)
+    (tmp_path / "out" / "try.py").write_text(code, encoding="utf-8")
+    printed = run_alone(tmp_path / "out" / "try.py", "tokenizers").splitlines()
+    for line, answer in zip(printed, original.predict(DIALOGUES[1]), strict=True):
+        assert line.endswith(", ".join(answer.emotions) or "none")
 
 
 def test_readme_builds_the_tokens(tmp_path: Path) -> None:

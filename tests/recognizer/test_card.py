@@ -201,6 +201,44 @@ def test_how_anchors_answer(settings, facts) -> None:
     ]
 
 
+def test_several_labels(settings, facts) -> None:
+    decisions = Decisions(
+        scale=2.5, biases=(-1.0, 0.25, -30.5), thresholds=(0.5, 0.375, 0.25), bias=0, threshold=0.5
+    )
+    several = dataclasses.replace(
+        settings, task="multi", decisions={"stage_one": decisions, "stage_two": decisions}
+    )
+    results = facts.results.to_json()
+    for stage in ("stage_one", "stage_two", "always_most_frequent"):
+        for split in ("dev", "test"):
+            results[stage][split] |= {"micro_f1": 41.5, "jaccard": 33.25}
+    found = Results.from_json(results, [])
+    assert found is not None
+    whole = card(several, {}, dataclasses.replace(facts, results=found))
+    assert "Tells the emotions (several, one or none) of each utterance" in whole
+    assert (
+        "sigmoid of 2.5 times the score of the utterance's representation with the label's anchor"
+        in whole
+    )
+    assert table(whole, "## Labels") == [
+        ["label", "word", "bias", "threshold"],
+        ["anger", "anger", "-1", "0.5000"],
+        ["joy", "joy", "0.25", "0.3750"],
+        ["neutral", "neutral", "-30.5", "0.2500"],
+    ]
+    head, *rows = table(whole, "## Scores")
+    assert [row[head.index("Jaccard")] for row in rows] == ["33.25"] * 6
+    assert table(whole, "## Data")[2][0] == "labels given to utterances"
+    head, *_ = table(whole, "## Calibration")
+    assert head == ["", "dev without", "dev with", "test without", "test with"]
+    assert "softmax" not in whole
+    assert "nearest" not in whole
+    classifier = dataclasses.replace(several, head="predictor", anchor_encoding="none")
+    whole = card(classifier, {}, None)
+    assert "sigmoid of 2.5 times the label's logit" in whole
+    assert table(whole, "## Labels")[0] == ["label", "bias", "threshold"]
+
+
 def test_export_takes_the_facts_along(finished, facts, tmp_path) -> None:
     export_hf(EmotionRecognizer.from_pretrained(finished / "model"), tmp_path / "out")
     assert Facts.read(tmp_path / "out") == facts
@@ -351,11 +389,9 @@ def several(settings, facts) -> tuple[Settings, Facts]:
     return answering, told
 
 
-def test_several_labels(several, facts, tmp_path) -> None:
+def test_what_is_told_of_data_of_several_labels(several, facts, tmp_path) -> None:
     settings, told = several
     whole = card(settings, {}, told)
-    assert "every label whose probability reaches the label's threshold" in whole
-    assert "sigmoid(scale * score + bias)" in whole
     assert "softmax" not in body(whole)
     assert "answer.emotions" in whole.partition("## Use")[2]
     assert [row[-1] for row in table(whole, "## Labels")] == [
@@ -363,6 +399,7 @@ def test_several_labels(several, facts, tmp_path) -> None:
     ]
     rows = {row[0]: row[1:] for row in table(whole, "## Data")}
     assert rows["annotated utterances"] == ["18", "18", "18"]
+    assert rows["labels given to utterances"] == ["27", "27", "27"]
     assert rows["joy"] == ["9", "9", "9"]
     assert "made up 50% of the utterances" in whole
     head, *scores = table(whole, "## Scores")

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from eacl_jax.serving.http.schemas import PredictAnswer, SaidAnswer
+from eacl_jax.serving.http.answers import PredictAnswer, SaidAnswer
 from tests.stubs.recognizers import recognizer
 from tests.stubs.service import Gated, predict, serving
 

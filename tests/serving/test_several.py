@@ -6,8 +6,8 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
+from eacl_jax.serving.http.answers import ModelAnswer, PredictAnswer, SaidAnswer
 from eacl_jax.serving.http.app import create_app
-from eacl_jax.serving.http.schemas import ModelAnswer, PredictAnswer, SaidAnswer
 from eacl_jax.serving.settings import ServiceSettings
 from tests.serving.test_answers import assert_answers, assert_equal
 from tests.stubs.service import Gated, dialogue, predict, serving

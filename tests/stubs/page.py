@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import uvicorn
 
+from eacl_jax.corpora.goemotions import GoEmotions
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.recognizer.prediction import Prediction
 from eacl_jax.serving.http.app import create_app
@@ -27,6 +28,7 @@ WORDS = {
     "neutral": "calm",
 }
 LABELS = tuple(WORDS)
+MANY = GoEmotions.LABELS
 MAX_PAST = 2
 TOKEN = "open-sesame"
 
@@ -48,11 +50,29 @@ def answer(speaker: str, text: str, labels: Sequence[str] = LABELS) -> Predictio
     )
 
 
+def thresholds(labels: Sequence[str]) -> dict[str, float]:
+    """Of a model of several labels: from 0.2 to 0.55."""
+    return {label: 0.2 + 0.05 * (place % 8) for place, label in enumerate(labels)}
+
+
+def answer_several(speaker: str, text: str, labels: Sequence[str]) -> Prediction:
+    """All labels that the text names, each a little above its threshold; the others below theirs,
+    the first label by least.
+    """
+    probabilities = {
+        label: threshold + (0.04 * len(label) if label in text else -threshold * (place + 1) / 30)
+        for place, (label, threshold) in enumerate(thresholds(labels).items())
+    }
+    named = sorted((label for label in labels if label in text), key=lambda n: -probabilities[n])
+    cosines = {label: 0.8 if label in text else 0.1 for label in labels}
+    return Prediction(speaker, text, None, probabilities, cosines, emotions=tuple(named))
+
+
 class Rules:
     """What the service needs of an `EmotionRecognizer`."""
 
-    def __init__(self, words: Mapping[str, str]) -> None:
-        self.labels = tuple(words)
+    def __init__(self, words: Mapping[str, str], *, several: bool = False) -> None:
+        self.labels, self.several = tuple(words), several
         self.warnings = (
             ("'glad' and 'happy' are hard to tell apart",) if {"glad", "happy"} <= {*words} else ()
         )
@@ -61,16 +81,16 @@ class Rules:
             words=tuple(words.values()),
             prompt=SimpleNamespace(max_tokens=64, max_past=MAX_PAST),
             calibration={"stage_two": 1.5},
-            task="single",
-            several=False,
-            thresholds=lambda others=(): {},
+            task="multi" if several else "single",
+            several=several,
+            thresholds=lambda others=(): thresholds(others or self.labels),
         )
 
     def warm(self) -> Iterator[tuple[int, int]]:
         return iter(())
 
     def with_labels(self, words: Mapping[str, str]) -> "Rules":
-        return Rules(words)
+        return Rules(words, several=self.several)
 
     def examples(self, dialogues: Sequence[Dialogue], *, on_long: str) -> list[Utterance]:
         del on_long
@@ -83,13 +103,16 @@ class Rules:
         self, reps: np.ndarray, utterances: Sequence[Utterance], examples: Any
     ) -> list[Prediction]:
         del reps, examples
-        return [answer(said.speaker, said.text, self.labels) for said in utterances]
+        rule = answer_several if self.several else answer
+        return [rule(said.speaker, said.text, self.labels) for said in utterances]
 
 
 @contextlib.contextmanager
-def serving(token: str | None = None) -> Iterator[str]:
+def serving(
+    token: str | None = None, words: Mapping[str, str] = WORDS, *, several: bool = False
+) -> Iterator[str]:
     """Serves from a thread; gives the address."""
-    rules: Any = Rules(WORDS)
+    rules: Any = Rules(words, several=several)
     app = create_app(rules, ServiceSettings(name="stub", token=token))
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))

@@ -11,6 +11,7 @@ from flax import nnx
 
 from eacl_jax import Dialogue, EmotionRecognizer, Utterance, encoders
 from eacl_jax.config import ModelConfig, PromptConfig, Readout
+from eacl_jax.model.decisions import Decisions
 from eacl_jax.model.representer import Representer
 from eacl_jax.recognizer.folder import Settings
 from tests.stubs.encoders import CONFIGS, form
@@ -32,6 +33,28 @@ ANSWERINGS = [
     pytest.param(THREE_EACH, id="three anchors a label"),
     pytest.param(SHIFTED, id="offsets"),
     pytest.param({**CLASSIFIER, **THREE_EACH, **SHIFTED}, id="all of it on a classifier"),
+]
+
+# Where an utterance may have several labels: of `DIALOGUES` some get none, some two or three.
+SEVERAL = {
+    "decisions": Decisions(
+        scale=2.0,
+        biases=(-10.0, -9.0, -11.0),
+        thresholds=(0.5, 0.6, 0.4),
+        bias=-10.0,
+        threshold=0.5,
+    )
+}
+LOGITS = {
+    "decisions": Decisions(
+        scale=3.0, biases=(-2.3, -4.0, -2.4), thresholds=(0.5, 0.6, 0.4), bias=0.0, threshold=0.5
+    )
+}
+SEVERAL_ANSWERINGS = [
+    pytest.param(SEVERAL, id="several labels"),
+    pytest.param({**SEVERAL, "temperature": 1.7}, id="several labels and a temperature"),
+    pytest.param({**SEVERAL, **THREE_EACH}, id="several labels of three anchors"),
+    pytest.param({**LOGITS, **CLASSIFIER}, id="several labels by a classifier"),
 ]
 
 # Longer than a prompt and shorter, with the name of a special token, and without text.
@@ -65,10 +88,13 @@ def recognizer(
     offsets: tuple[float, ...] = (),
     head: Literal["mapping", "predictor"] = "mapping",
     anchor_encoding: Literal["live", "none"] = "live",
+    decisions: Decisions | None = None,
+    temperature: float | None = None,
     **options: Any,
 ) -> EmotionRecognizer:
     """An untrained recognizer of an architecture, the same at each call; `offsets` are stage two's,
-    and `options` go to `encoders.build`.
+    and `options` go to `encoders.build`. With `decisions` an utterance may have several labels;
+    `temperature`: stage two's, None: 1.3 with one label, 1 with several.
     """
     tokenizer = make_tokenizer()
     config = {**form(name), "vocab_size": len(tokenizer)}
@@ -82,11 +108,13 @@ def recognizer(
         trailing_space=False,
         temperature=0.1,
         encoder_dtype="float32",
-        calibration={"stage_one": 1.0, "stage_two": 1.3},
+        calibration={"stage_one": 1.0, "stage_two": temperature or (1.0 if decisions else 1.3)},
         anchor_encoding=anchor_encoding,
         anchors_per_label=anchors_per_label,
         offsets={"stage_two": offsets} if offsets else {},
         head=head,
+        task="multi" if decisions else "single",
+        decisions=dict.fromkeys(("stage_one", "stage_two"), decisions) if decisions else {},
     )
     classes = len(LABELS) if head == "predictor" else None
     shape = (2, len(LABELS) * anchors_per_label, classes or encoder.hidden_size)

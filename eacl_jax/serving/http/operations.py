@@ -6,7 +6,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from eacl_jax.serving.engine.admission import not_ready, shutting_down
 from eacl_jax.serving.engine.service import Service
 from eacl_jax.serving.errors import documented
-from eacl_jax.serving.http.schemas import StateAnswer
+from eacl_jax.serving.http.answers import StateAnswer
 
 PROBES = frozenset({"/healthz", "/readyz"})
 

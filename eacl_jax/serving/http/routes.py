@@ -13,6 +13,7 @@ from eacl_jax.recognizer.prediction import ANSWER, OTHER, why_absent
 from eacl_jax.serving.engine.batcher import Unanswerable
 from eacl_jax.serving.engine.service import Service
 from eacl_jax.serving.errors import ApiError, documented
+from eacl_jax.serving.http.answers import ConversationAnswer, ModelAnswer, PredictAnswer, SaidAnswer
 from eacl_jax.serving.http.bodies import JsonRoute
 from eacl_jax.serving.http.deadline import in_time
 from eacl_jax.serving.http.requests import (
@@ -23,15 +24,7 @@ from eacl_jax.serving.http.requests import (
     unusable,
     utterance_of,
 )
-from eacl_jax.serving.http.schemas import (
-    AskedDialogue,
-    ConversationAnswer,
-    ModelAnswer,
-    NextUtterance,
-    PredictAnswer,
-    PredictRequest,
-    SaidAnswer,
-)
+from eacl_jax.serving.http.schemas import AskedDialogue, NextUtterance, PredictRequest
 
 Identity = Annotated[
     str,

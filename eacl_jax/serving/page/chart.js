@@ -1,5 +1,6 @@
 // The emotions over the conversation: a lane a label, a column an utterance, dots by probability.
 
+import { inWords, isOfSeveral, labelsOf } from "./answers.js";
 import { html, isolated, svg } from "./element.js";
 import { count, percent } from "./numbers.js";
 
@@ -9,7 +10,7 @@ const AXIS = 22;
 const EDGE = 10;
 // Smaller dots than this many pixels in radius are specks that say nothing.
 const SPECK = 0.8;
-// Of more labels than this, those that are never probable get no lane.
+// Of more labels than this, those that are never probable get no lane; where an utterance may have several, those that none has.
 const MANY = 12;
 const PROBABLE = 0.1;
 // Where the page is this narrow (page.css has the same), a label's name stands above its lane, over the plot's whole width.
@@ -17,10 +18,13 @@ const NARROW = matchMedia("(max-width: 560px)");
 const NAME = 18;
 
 export class Chart {
+  #reading = document.querySelector("#chart-reading");
   #omitted = document.querySelector("#omitted");
   #names = document.querySelector("#lanes");
   #plot = document.querySelector("#plot");
   #labels = [];
+  #several = false;
+  #none = false;
   #hues = new Map();
   #utterances = [];
   #peak = 1;
@@ -50,15 +54,22 @@ export class Chart {
     this.#utterances = utterances;
     const peaks = labels.map((label) => Math.max(...utterances.map((each) => each.probabilities[label])));
     this.#peak = Math.max(...peaks);
-    const answers = new Set(utterances.map((each) => each.emotion));
+    const answers = new Set(utterances.flatMap(labelsOf));
     const few = labels.length <= MANY;
-    this.#labels = labels.filter((label, place) => few || answers.has(label) || peaks[place] >= PROBABLE);
+    this.#several = utterances.some(isOfSeveral);
+    this.#none = utterances.some((each) => !labelsOf(each).length);
+    this.#labels = labels.filter((label, place) => few || answers.has(label) || (!this.#several && peaks[place] >= PROBABLE));
     this.#hues = hues;
     this.#band = this.#labels.length > MANY ? 22 : 28;
     const omitted = labels.length - this.#labels.length;
-    this.#omitted.textContent = omitted ? `${count(omitted, "label")} that never reach ${percent(PROBABLE)} are left out.` : "";
+    const why = this.#several ? "that no utterance has" : `that never reach ${percent(PROBABLE)}`;
+    this.#omitted.textContent = omitted ? `${count(omitted, "label")} ${why} are left out.` : "";
+    this.#reading.textContent = this.#several
+      ? "The larger the dot, the more probable. Full dots are the utterance’s labels; pale ones stay below their label’s threshold."
+      : "The larger the dot, the more probable; the line joins the most probable ones.";
     this.#names.replaceChildren(
       ...this.#labels.map((label) => html("li", { "data-hue": hues.get(label), title: label }, html("bdi", {}, label))),
+      ...(this.#none ? [html("li", { class: "none" }, html("bdi", {}, "none of them"))] : []),
     );
     this.#plot.setAttribute("aria-valuemin", 1);
     this.#plot.setAttribute("aria-valuemax", utterances.length);
@@ -82,10 +93,9 @@ export class Chart {
   }
 
   #words(index) {
-    const { speaker, text, emotion, confidence } = this.#utterances[index];
+    const { speaker, text } = this.#utterances[index];
     const said = text.length > 80 ? `${text.slice(0, 80)}…` : text;
-    const name = `${isolated(emotion)} ${percent(confidence)}`;
-    return `${index + 1} of ${this.#utterances.length}, ${name}. ${isolated(speaker)}: ${isolated(said)}`;
+    return `${index + 1} of ${this.#utterances.length}, ${inWords(this.#utterances[index])}. ${isolated(speaker)}: ${isolated(said)}`;
   }
 
   #at(event) {
@@ -114,15 +124,16 @@ export class Chart {
     this.#name = NARROW.matches ? NAME : 0;
     this.#names.style.setProperty("--lane", `${this.#lane}px`);
     const width = Math.max(room, this.#step * columns + EDGE);
-    const height = this.#lane * this.#labels.length;
+    const rows = this.#labels.length + (this.#none ? 1 : 0);
+    const height = this.#lane * rows;
     this.#marked = svg("rect", { class: "marked", y: 0, width: this.#step, height, rx: 4 });
     this.#plot.replaceChildren(
       svg(
         "svg",
         { width, height: height + AXIS, "aria-hidden": "true" },
         this.#marked,
-        ...this.#labels.map((_, row) => svg("line", { class: "rule", x1: 0, x2: width, y1: this.#y(row), y2: this.#y(row) })),
-        svg("polyline", { class: "course", points: this.#course() }),
+        ...[...Array(rows).keys()].map((row) => svg("line", { class: "rule", x1: 0, x2: width, y1: this.#y(row), y2: this.#y(row) })),
+        ...(this.#several ? [] : [svg("polyline", { class: "course", points: this.#course() })]),
         ...this.#utterances.flatMap((each, column) => this.#dots(each, column)),
         ...this.#ticks(height),
       ),
@@ -149,10 +160,16 @@ export class Chart {
   // The area tells the probability, as the eye compares areas; the most probable of all fills its place.
   #dots(utterance, column) {
     const largest = Math.min(this.#step, this.#band) / 2 - 1;
+    const none = { class: "dot-none", cx: this.#x(column), cy: this.#y(this.#labels.length), r: Math.min(largest, 6) };
+    return [...this.#ofLabels(utterance, column, largest), ...(labelsOf(utterance).length ? [] : [svg("circle", none)])];
+  }
+
+  #ofLabels(utterance, column, largest) {
+    const answered = labelsOf(utterance);
     return this.#labels.flatMap((label, row) => {
       const radius = largest * Math.sqrt(utterance.probabilities[label] / this.#peak);
       if (radius < SPECK) return [];
-      const kind = label === utterance.emotion ? "dot-best" : "dot-other";
+      const kind = answered.includes(label) ? "dot-best" : "dot-other";
       return [svg("circle", { class: kind, "data-hue": this.#hues.get(label), cx: this.#x(column), cy: this.#y(row), r: radius })];
     });
   }

@@ -1,5 +1,6 @@
 // The conversation as a chat: a list box of bubbles, coloured and named by their emotion.
 
+import { NONE, isOfSeveral, labelsOf } from "./answers.js";
 import { caveats } from "./caveats.js";
 import { html } from "./element.js";
 import { percent } from "./numbers.js";
@@ -61,14 +62,17 @@ export class Chat {
   }
 
   #bubble(utterance, hues) {
-    const { speaker, text, emotion, confidence } = utterance;
+    const { speaker, text } = utterance;
+    // Without a label it has no colour either.
+    const [first = null] = labelsOf(utterance);
+    const hue = first === null ? null : hues.get(first);
     if (!this.#sides.has(speaker)) this.#sides.set(speaker, this.#sides.size === 1 ? "right" : "left");
     return html(
       "li",
-      { role: "option", class: `bubble ${this.#sides.get(speaker)}`, "data-hue": hues.get(emotion), tabindex: -1 },
+      { role: "option", class: `bubble ${this.#sides.get(speaker)}${first === null ? " none" : ""}`, "data-hue": hue, tabindex: -1 },
       html("span", { class: "speaker", dir: "auto" }, speaker),
       html("span", { class: "text", dir: "auto" }, text),
-      html("span", { class: "emotion" }, html("span", { class: "dot" }), html("bdi", {}, emotion), ` ${percent(confidence)}`),
+      isOfSeveral(utterance) ? several(utterance, hues) : html("span", { class: "emotion" }, ...named(utterance, first)),
       ...caveats(utterance),
     );
   }
@@ -90,4 +94,13 @@ export class Chat {
     this.choose(target);
     this.focus(target);
   }
+}
+
+function named(utterance, label) {
+  return [html("span", { class: "dot" }), html("bdi", {}, label), ` ${percent(utterance.probabilities[label])}`];
+}
+
+function several(utterance, hues) {
+  const chips = labelsOf(utterance).map((label) => html("span", { class: "label", "data-hue": hues.get(label) }, ...named(utterance, label)));
+  return html("span", { class: "emotion several" }, ...(chips.length ? chips : [NONE]));
 }

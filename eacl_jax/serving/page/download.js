@@ -1,9 +1,12 @@
 // Files made in the browser from what is shown.
 
-/** The answers as JSON text. `words` maps each label to its word. */
-export function toJson({ model, labels, words, utterances }) {
+import { isOfSeveral, labelsOf } from "./answers.js";
+
+/** The answers as JSON text. `words` maps each label to its word, `thresholds` to its threshold where it has one. */
+export function toJson({ model, labels, words, thresholds, utterances }) {
   const anchors = Object.fromEntries(labels.map((label) => [label, words.get(label) ?? label]));
-  return `${JSON.stringify({ model, labels: anchors, utterances }, null, 2)}\n`;
+  const more = thresholds.size ? { thresholds: Object.fromEntries(thresholds) } : {};
+  return `${JSON.stringify({ model, labels: anchors, ...more, utterances }, null, 2)}\n`;
 }
 
 /**
@@ -11,14 +14,14 @@ export function toJson({ model, labels, words, utterances }) {
  * It begins with a byte order mark, without which spreadsheets garble accents.
  */
 export function toCsv({ labels, utterances }) {
-  const head = ["dialogue", "utterance", "speaker", "text", "emotion", "confidence", "truncated", "unknown_text", ...labels.map((label) => `p(${label})`)];
+  const answer = utterances.some(isOfSeveral) ? ["emotions"] : ["emotion", "confidence"];
+  const head = ["dialogue", "utterance", "speaker", "text", ...answer, "truncated", "unknown_text", ...labels.map((label) => `p(${label})`)];
   const rows = utterances.map((each, index) => [
     "1",
     index,
     each.speaker,
     each.text,
-    each.emotion,
-    each.confidence,
+    ...(isOfSeveral(each) ? [labelsOf(each).join(";")] : [each.emotion, each.confidence]),
     each.truncated,
     each.unknown_text,
     ...labels.map((label) => each.probabilities[label]),

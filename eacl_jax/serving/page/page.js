@@ -1,5 +1,6 @@
 // The page: what is typed goes to the service, what comes back is shown as chat, chart and panel.
 
+import { NONE, inWords, isOfSeveral, labelsOf } from "./answers.js";
 import { Chart } from "./chart.js";
 import { Chat } from "./chat.js";
 import { save, toCsv, toJson } from "./download.js";
@@ -30,7 +31,7 @@ const panel = new Panel(choose);
 let model = null;
 /** Own labels that are in force, as they were typed, or null for the model's. */
 let own = null;
-/** What is shown: `{typed, labels, words, hues, utterances}`; `typed` is the text that it answers, `words` maps labels to words. */
+/** What is shown: `{typed, labels, words, thresholds, hues, utterances}`; `typed` is the text that it answers, `words` and `thresholds` map labels. */
 let shown = null;
 let chosen = null;
 let busy = false;
@@ -65,6 +66,7 @@ function tellModel() {
   const listed = labels.length > MANY ? [`${labels.length} labels`] : labels.flatMap((label, place) => (place ? [", ", ...withWord(label)] : withWord(label)));
   const kind = own === null ? [" ("] : [" with ", html("strong", {}, "your own labels"), " ("];
   find("model").replaceChildren("Answered by ", named, ...kind, ...listed, `). ${trust()}`);
+  find("promise").textContent = model.task === "multi" ? "its emotions, one, several or none," : "its emotion,";
 }
 
 /** A label, and the word behind it where that is another one of the reader's own. */
@@ -74,9 +76,15 @@ function withWord(label) {
 }
 
 function trust() {
+  if (model.task === "multi") return `An utterance may have several of them, or none. ${trustOfSeveral()}`;
   if (own !== null) return "They were not trained, and their probabilities are not calibrated.";
   if (model.temperature === 1) return "Its probabilities are not calibrated.";
   return "Its probabilities are calibrated: of answers given with 70%, about 7 in 10 are right on texts like those it was tuned on.";
+}
+
+function trustOfSeveral() {
+  if (own !== null) return "They were not trained: their probabilities and the threshold that they share are a guess.";
+  return "Each has a probability of its own, calibrated on texts like those it was tuned on, and is answered from its threshold on.";
 }
 
 /** Answers the text, or what is shown where the text is still the one that it came from. `labels` as `own`. */
@@ -90,8 +98,8 @@ async function answer(labels) {
   show(typed, found);
 }
 
-function show(typed, { labels, words, warnings, dialogues: [utterances] }) {
-  shown = { typed, labels, words, hues: assignHues(labels), utterances };
+function show(typed, { labels, words, thresholds, warnings, dialogues: [utterances] }) {
+  shown = { typed, labels, words, thresholds, hues: assignHues(labels), utterances };
   tellModel();
   find("empty").hidden = true;
   find("results").hidden = false;
@@ -109,8 +117,10 @@ function show(typed, { labels, words, warnings, dialogues: [utterances] }) {
 /** What depends on all utterances at once. */
 function refresh() {
   const tally = new Map();
-  for (const { emotion } of shown.utterances) tally.set(emotion, (tally.get(emotion) ?? 0) + 1);
+  for (const label of shown.utterances.flatMap(labelsOf)) tally.set(label, (tally.get(label) ?? 0) + 1);
   const ranked = [...tally].sort((a, b) => b[1] - a[1]).map(([label, number]) => `${isolated(label)} ${number}`);
+  const without = shown.utterances.filter((each) => !labelsOf(each).length).length;
+  if (without) ranked.push(`${NONE} ${without}`);
   find("summary").textContent = `${count(shown.utterances.length, "utterance")}: ${ranked.join(", ")}.`;
   const speakers = [...new Set(shown.utterances.map((each) => each.speaker))];
   find("speakers").replaceChildren(...speakers.map((value) => html("option", { value })));
@@ -131,8 +141,8 @@ function choose(index) {
   }
   chat.reveal(index);
   chart.reveal(index);
-  const { labels, words, hues, utterances } = shown;
-  panel.show(utterances[index], { index, total: utterances.length, labels, words, hues });
+  const { labels, words, thresholds, hues, utterances } = shown;
+  panel.show(utterances[index], { index, total: utterances.length, labels, words, thresholds, hues });
 }
 
 function bare(utterance) {
@@ -197,7 +207,8 @@ async function addReply() {
   chart.reveal(shown.utterances.length - 1);
   said.value = "";
   said.focus({ preventScroll: true });
-  announce(`${answered.speaker}: ${answered.emotion}, ${percent(answered.confidence)}.`);
+  const told = isOfSeveral(answered) ? inWords(answered) : `${answered.emotion}, ${percent(answered.confidence)}`;
+  announce(`${answered.speaker}: ${told}.`);
 }
 
 function unreadable(name) {
@@ -236,8 +247,8 @@ async function offerExamples() {
 }
 
 function download(ending, type, make) {
-  const { labels, words, utterances } = shown;
-  save(`emotions.${ending}`, type, make({ model: model.name, labels, words, utterances }));
+  const { labels, words, thresholds, utterances } = shown;
+  save(`emotions.${ending}`, type, make({ model: model.name, labels, words, thresholds, utterances }));
 }
 
 function onSubmit(form, act) {

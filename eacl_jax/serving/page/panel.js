@@ -1,5 +1,6 @@
 // The chosen utterance: what the model makes of it, label by label.
 
+import { NONE, isOfSeveral, labelsOf } from "./answers.js";
 import { caveats } from "./caveats.js";
 import { html } from "./element.js";
 import { cosine, percent } from "./numbers.js";
@@ -24,9 +25,16 @@ export class Panel {
     );
   }
 
-  /** Shows utterance `index` of `total`. `words` maps each label to its anchor's word. */
-  show(utterance, { index, total, labels, words, hues }) {
-    const ranked = [...labels].sort((a, b) => utterance.probabilities[b] - utterance.probabilities[a]);
+  /**
+   * Shows utterance `index` of `total`. `words` maps each label to its anchor's word, `thresholds` to the probability from which on
+   * it is answered, where an utterance may have several.
+   */
+  show(utterance, { index, total, labels, words, thresholds, hues }) {
+    const answered = new Set(labelsOf(utterance));
+    const several = isOfSeveral(utterance);
+    const ranked = [...labels].sort(
+      (a, b) => answered.has(b) - answered.has(a) || utterance.probabilities[b] - utterance.probabilities[a],
+    );
     // Redrawn by its own buttons: the keyboard must not fall out of the panel.
     const focused = this.#box.contains(document.activeElement) ? document.activeElement.id : "";
     this.#box.classList.add("open");
@@ -46,21 +54,25 @@ export class Panel {
       html("p", { class: "speaker", dir: "auto" }, utterance.speaker),
       html("p", { class: "quote", dir: "auto" }, utterance.text),
       ...caveats(utterance),
+      ...(answered.size ? [] : [html("p", { class: "without" }, `This utterance has ${NONE}: no probability reaches its threshold.`)]),
       html(
         "table",
-        {},
-        html("caption", { class: "unseen" }, "Emotions, the most probable first"),
+        { class: several ? "several" : false },
+        html("caption", { class: "unseen" }, `${several ? "Emotions, those of the utterance first, then" : "Emotions,"} the most probable first`),
         html("thead", {}, html("tr", {}, ...["Emotion", "Probability", "Cosine"].map((head) => html("th", { scope: "col" }, head)))),
-        html("tbody", {}, ...ranked.map((label) => row(utterance, label, words, hues))),
+        html("tbody", {}, ...ranked.map((label) => row(utterance, label, answered.has(label), { words, thresholds, hues }))),
       ),
       html(
         "p",
         { class: "quiet" },
         html("strong", {}, "Probability"),
-        ": how likely the model holds each emotion; together they make 100%. ",
+        several
+          ? ": how likely the model holds each emotion by itself; an utterance may have several (✓), or none. The mark on a bar is the " +
+              "label’s threshold: from there on it is answered. "
+          : ": how likely the model holds each emotion; together they make 100%. ",
         html("strong", {}, "Cosine"),
         ": how near the utterance is to the emotion’s anchor, the place of its word in the model’s space. " +
-          "+1 is the same direction, 0 unrelated, −1 opposite. The nearest anchor is the answer.",
+          `+1 is the same direction, 0 unrelated, −1 opposite.${several ? "" : " The nearest anchor is the answer."}`,
       ),
     );
     if (focused) this.#focus(focused);
@@ -78,17 +90,23 @@ export class Panel {
   }
 }
 
-function row(utterance, label, words, hues) {
+function row(utterance, label, answered, { words, thresholds, hues }) {
   const word = words.get(label) ?? label;
   const share = utterance.probabilities[label];
   const bar = html("span", { class: "bar", "data-hue": hues.get(label), "aria-hidden": "true" });
   bar.style.setProperty("--share", share);
+  if (thresholds.has(label)) {
+    const mark = html("span", { class: "threshold", title: `Threshold ${percent(thresholds.get(label))}` });
+    mark.style.setProperty("--share", thresholds.get(label));
+    bar.append(mark);
+  }
   return html(
     "tr",
-    { class: label === utterance.emotion ? "best" : false },
+    { class: answered ? "best" : false },
     html(
       "th",
       { scope: "row" },
+      ...(answered && isOfSeveral(utterance) ? [html("span", { class: "tick-mark", role: "img", "aria-label": "answered" }, "✓")] : []),
       html("bdi", {}, label),
       ...(word === label ? [] : [html("small", {}, "anchor: ", html("bdi", {}, word.replaceAll("|", ", ")))]),
     ),

@@ -28,7 +28,8 @@ export class Service {
 
   /**
    * Answers dialogues, each `{transcript}` or `{utterances}`; `own` are labels as they were typed, or null.
-   * Gives the labels, a Map to their words, warnings, and each dialogue's utterances.
+   * Gives the labels, Maps to their words and to their thresholds (empty where an utterance has one label), warnings, and each
+   * dialogue's utterances.
    */
   async predict(dialogues, own) {
     const labels = own === null ? {} : { labels: own };
@@ -36,6 +37,7 @@ export class Service {
     return {
       labels: answer.labels,
       words: new Map(Object.entries(answer.words)),
+      thresholds: new Map(Object.entries(answer.thresholds ?? {})),
       warnings: answer.warnings,
       dialogues: answer.dialogues.map((each) => each.utterances),
     };

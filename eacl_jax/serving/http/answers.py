@@ -1,0 +1,182 @@
+"""What answers hold, of models of one label an utterance and of several."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from eacl_jax.dialogue import TaskName
+from eacl_jax.recognizer.prediction import ANSWER, why_absent
+
+
+def _chosen(several: bool) -> Callable[[dict[str, Any]], None]:
+    """Callers choose the fields that they want, of those that such a model answers."""
+    absent = [name for name in ANSWER if why_absent(name, several)]
+
+    def change(schema: dict[str, Any]) -> None:
+        del schema["required"]
+        schema["not"] = {"anyOf": [{"required": [name]} for name in absent]}
+
+    return change
+
+
+Cosines = Annotated[
+    dict[str, float],
+    Field(description="By label: of the utterance's representation with the label's anchor(s)."),
+]
+Truncated = Annotated[
+    bool, Field(description="The text is longer than the model reads; see `on_long`.")
+]
+UnknownText = Annotated[
+    bool,
+    Field(
+        description=(
+            "The model does not know most of the text, such as another script: the answer says"
+            " nothing."
+        )
+    ),
+]
+
+
+class AnsweredUtterance(BaseModel):
+    """An utterance and its emotion, and the other fields that it came with: from a model of one
+    label an utterance.
+    """
+
+    model_config = ConfigDict(extra="allow", json_schema_extra=_chosen(several=False))
+
+    speaker: str
+    text: str
+    emotion: str = Field(description="The label whose anchor is nearest.")
+    confidence: float = Field(description="Probability of `emotion`.")
+    probabilities: dict[str, float] = Field(description="By label; they sum to 1.")
+    cosines: Cosines
+    truncated: Truncated
+    unknown_text: UnknownText
+
+
+class AnsweredOfSeveral(BaseModel):
+    """An utterance and its emotions, and the other fields that it came with: from a model of
+    several labels an utterance.
+    """
+
+    model_config = ConfigDict(extra="allow", json_schema_extra=_chosen(several=True))
+
+    speaker: str
+    text: str
+    emotions: list[str] = Field(
+        description=(
+            "The labels whose probabilities reach their thresholds, the likeliest first; empty"
+            " where none does."
+        )
+    )
+    probabilities: dict[str, float] = Field(
+        description="By label, each on its own: they do not sum to 1."
+    )
+    cosines: Cosines
+    truncated: Truncated
+    unknown_text: UnknownText
+
+
+_Answered = AnsweredUtterance | AnsweredOfSeveral
+Thresholds = Annotated[
+    dict[str, float],
+    Field(
+        description=(
+            "The probability from which on each label is answered; only from a model of several"
+            " labels an utterance."
+        )
+    ),
+]
+
+
+class AnsweredDialogue(BaseModel):
+    """A dialogue's utterances in their order, and the other fields that it came with."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str
+    utterances: list[_Answered]
+
+
+class PredictAnswer(BaseModel):
+    """The dialogues in the request's order."""
+
+    labels: list[str] = Field(description="All that could be answered.")
+    words: dict[str, str] = Field(
+        description="The word or phrase behind each label; `|` divides several."
+    )
+    thresholds: Thresholds = Field(default_factory=dict)
+    warnings: list[str] = Field(
+        description=(
+            "What was found in labels of your own: words that the model does not know, or meanings"
+            " so near to each other that it hardly tells them apart."
+        )
+    )
+    dialogues: list[AnsweredDialogue]
+
+
+class SaidAnswer(BaseModel):
+    """The answer to one more utterance of a conversation."""
+
+    conversation: str
+    index: int = Field(description="Of the utterance in the conversation, from 0.")
+    labels: list[str] = Field(description="All that could be answered.")
+    words: dict[str, str] = Field(
+        description="The word or phrase behind each label; `|` divides several."
+    )
+    thresholds: Thresholds = Field(default_factory=dict)
+    warnings: list[str] = Field(description="As of `PredictAnswer`.")
+    utterance: _Answered
+
+
+class ConversationAnswer(BaseModel):
+    """What is known of a conversation."""
+
+    conversation: str
+    utterances: int = Field(description="How many were said.")
+    labels: list[str] = Field(description="All that is answered.")
+
+
+class LimitsAnswer(BaseModel):
+    """What one request may hold."""
+
+    dialogues: int
+    utterances: int
+    characters: int = Field(description="Of an utterance's text.")
+    labels: int
+    body_bytes: int
+
+
+class ModelAnswer(BaseModel):
+    """The model that answers."""
+
+    name: str
+    task: TaskName = Field(
+        description=(
+            "`single`: an utterance has one of the labels, its answer `emotion`. `multi`: it may"
+            " have several or none of them, its answer `emotions`."
+        )
+    )
+    labels: list[str]
+    words: dict[str, str] = Field(
+        description="The word or phrase behind each label; `|` divides several."
+    )
+    thresholds: Thresholds = Field(default_factory=dict)
+    max_tokens: int = Field(
+        description="Longest prompt: an utterance and as much of its past as fits."
+    )
+    max_past: int = Field(description="Past utterances that may count.")
+    temperature: float = Field(
+        description=(
+            "That calibrates the probabilities; 1 with several labels, which are calibrated each on"
+            " its own."
+        )
+    )
+    limits: LimitsAnswer
+
+
+class StateAnswer(BaseModel):
+    """Whether the service lives or is ready."""
+
+    status: str
