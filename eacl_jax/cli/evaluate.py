@@ -13,6 +13,7 @@ from eacl_jax.cli.options import (
     DialogueColumn,
     EmotionColumn,
     Labels,
+    LabelSeparator,
     Mapped,
     Revision,
     SpeakerColumn,
@@ -94,6 +95,7 @@ def evaluate(
     speaker_column: SpeakerColumn = "",
     text_column: TextColumn = "",
     emotion_column: EmotionColumn = "",
+    label_separator: LabelSeparator = "",
     revision: Revision = "main",
 ) -> None:
     """Score a model: --model and --input on annotated dialogues of your own, or --run on its corpus
@@ -129,6 +131,8 @@ def evaluate(
             "emotion": emotion_column,
         },
         mapped,
+        task=annotated.task_of(model, revision),
+        separator=label_separator,
     )
     from eacl_jax.cli import compiled, huge_pages, process
 

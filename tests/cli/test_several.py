@@ -208,3 +208,25 @@ def test_rows_of_answers_are_read_again(several):
         each[0].emotions for each in answers
     ]
     assert recognizer.adapt(frame).adaptation.examples == {"joy": 3, "anger": 3, "neutral": 3}
+
+
+@pytest.mark.parametrize("name", ["chats.jsonl", "chats.csv"])
+def test_evaluate(eacl, several, tmp_path, name):
+    content = {
+        "chats.jsonl": list(map(json.dumps, records())),
+        # With a list there is none that is empty.
+        "chats.csv": table(lambda labels: "/".join(labels or ()), "emotions"),
+    }[name]
+    source = lines(tmp_path / name, *content)
+    done = eacl(
+        *("evaluate", "--model", several, "--input", source, "--json", tmp_path / "scores.json"),
+        *(("--label-separator=/",) if name == "chats.csv" else ()),
+    )
+    assert done.status == 0, done.errors
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    annotated = [labels for labels in GOLD if labels or (labels == [] and name == "chats.jsonl")]
+    assert scores["utterances"] == len(annotated)
+    assert {label: row["support"] for label, row in scores["by_label"].items()} == {
+        label: sum(label in labels for labels in annotated) for label in scores["labels"]
+    }
+    assert "jaccard" in scores["summary"]
