@@ -64,7 +64,7 @@ def test_a_second_process_finds_what_the_first_compiled(tmp_path, without_jax_ca
     assert noted.exists()
 
 
-@pytest.mark.parametrize("script", ["train", "evaluate"])
+@pytest.mark.parametrize("script", [pytest.param("train", marks=pytest.mark.slow), "evaluate"])
 def test_the_commands_keep_what_they_compile(tmp_path, without_jax_cache, script):
     settings = make_config({"data.cache_dir": str(tmp_path / "cache")})
     (tmp_path / "config.json").write_text(json.dumps(settings.to_dict()))

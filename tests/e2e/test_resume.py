@@ -86,7 +86,7 @@ def numbers(workdir):
     [
         pytest.param(signal.SIGTERM, "stage one  epoch 2", marks=pytest.mark.slow),
         pytest.param(signal.SIGINT, "stage two  epoch 1", marks=pytest.mark.slow),
-        (signal.SIGKILL, "stage one  epoch 2"),
+        pytest.param(signal.SIGKILL, "stage one  epoch 2", marks=pytest.mark.slow),
     ],
 )
 def test_resumed_run_equals_an_uninterrupted_one(toy, uninterrupted, tmp_path, number, moment):
@@ -109,6 +109,7 @@ def test_resumed_run_equals_an_uninterrupted_one(toy, uninterrupted, tmp_path, n
     assert numbers(workdir) == numbers(uninterrupted)
 
 
+@pytest.mark.slow
 def test_a_complete_run_is_not_run_again(toy, uninterrupted):
     began = (uninterrupted / "results.json").stat().st_mtime_ns
     output = subprocess.run(

@@ -81,6 +81,7 @@ def test_a_run_at_an_address_is_the_run_in_a_folder(config, finished, tmp_path):
     assert EmotionRecognizer.from_pretrained("memory://models/mine").predict([chat]) == answers[0]
 
 
+@pytest.mark.slow
 def test_stopped_and_gone_on_with_elsewhere_it_is_the_same_run(
     config, finished, tmp_path, monkeypatch
 ):

@@ -74,6 +74,7 @@ def check_same(workdir: Path, alone: Path):
     assert files(workdir) == files(alone)
 
 
+@pytest.mark.slow
 def test_stopped_in_two_processes_and_ended_in_one_it_is_the_same_run(settings, alone, tmp_path):
     with Together(
         training(settings, tmp_path / "run"),

@@ -55,8 +55,22 @@ def batch_of(layout: str) -> Any:
 CONSTANTS = {"label_encodings": np.random.default_rng(0).normal(size=(3, 16)).astype(np.float32)}
 
 
-@pytest.mark.parametrize("readout", ["mask", "mean"])
-@pytest.mark.parametrize(("layout", "chunks"), [("packed", 2), ("padded", 3), ("packed", 5)])
+@pytest.mark.parametrize(
+    ("layout", "chunks", "readout"),
+    [
+        ("packed", 2, "mask"),
+        ("padded", 3, "mean"),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (
+                ("packed", 2, "mean"),
+                ("padded", 3, "mask"),
+                ("packed", 5, "mask"),
+                ("packed", 5, "mean"),
+            )
+        ),
+    ],
+)
 def test_chunks_give_the_same_loss_and_gradients(layout: str, chunks: int, readout: str) -> None:
     batch = batch_of(layout)
     results = []
@@ -122,6 +136,7 @@ def compiled(chunks: int, devices: int, rows: int, rate: float = 0.3) -> tuple[A
     return step.lower(*arguments).compile(), arguments
 
 
+@pytest.mark.slow
 def test_devices_send_gradients_once_however_many_chunks_there_are() -> None:
     sent = [collective_bytes(compiled(chunks, 8, 32)[0].as_text()) for chunks in (2, 4)]
     parameters = sum(x.nbytes for x in jax.tree.leaves(experiment()[1]))
