@@ -210,7 +210,7 @@ def test_rows_of_answers_are_read_again(several):
     assert recognizer.adapt(frame).adaptation.examples == {"joy": 3, "anger": 3, "neutral": 3}
 
 
-def test_evaluate(eacl, several, tmp_path):
+def test_evaluate_tells_all_numbers(eacl, several, tmp_path):
     source = lines(tmp_path / "chats.jsonl", *map(json.dumps, records()))
     kept = tmp_path / "scores.json"
     options = ("evaluate", "--model", several, "--input", source)
@@ -233,3 +233,25 @@ def test_evaluate(eacl, several, tmp_path):
     refused = eacl(*options, "--excluded-label", "neutral")
     assert refused.status == 2
     assert "--excluded-label: this model may answer several labels" in refused.errors
+
+
+@pytest.mark.parametrize("name", ["chats.jsonl", "chats.csv"])
+def test_evaluate(eacl, several, tmp_path, name):
+    content = {
+        "chats.jsonl": list(map(json.dumps, records())),
+        # With a list there is none that is empty.
+        "chats.csv": table(lambda labels: "/".join(labels or ()), "emotions"),
+    }[name]
+    source = lines(tmp_path / name, *content)
+    done = eacl(
+        *("evaluate", "--model", several, "--input", source, "--json", tmp_path / "scores.json"),
+        *(("--label-separator=/",) if name == "chats.csv" else ()),
+    )
+    assert done.status == 0, done.errors
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    annotated = [labels for labels in GOLD if labels or (labels == [] and name == "chats.jsonl")]
+    assert scores["utterances"] == len(annotated)
+    assert {label: row["support"] for label, row in scores["by_label"].items()} == {
+        label: sum(label in labels for labels in annotated) for label in scores["labels"]
+    }
+    assert "jaccard" in scores["summary"]

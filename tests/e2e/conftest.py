@@ -55,7 +55,7 @@ def toy_several(toy, tmp_path_factory) -> dict[str, Any]:
 def finished_several(toy_several, tmp_path_factory) -> Path:
     """The folder of a whole run on these."""
     workdir = tmp_path_factory.mktemp("finished_several") / "run"
-    run.train(make_config(toy_several), workdir, console=Console(quiet=True), keep=["model"])
+    run.train(make_config(toy_several), workdir, console=Console(quiet=True))
     return workdir
 
 

@@ -115,7 +115,7 @@ def test_adapting_and_calibrating(recognizer, test_split):
 
     assert answers(calibrated) == answers(recognizer)
     bare = [Dialogue(d.id, tuple(u.without_labels() for u in d.utterances)) for d in few]
-    with pytest.raises(UserError, match="no utterance has an 'emotions'"):
+    with pytest.raises(UserError, match="no utterance has 'emotions'"):
         recognizer.adapt(bare)
     strange = dataclasses.replace(few[0].utterances[0], emotions=("joy", "envy"))
     with pytest.raises(UserError, match="'envy' are not among the labels"):
