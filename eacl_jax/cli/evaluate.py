@@ -104,6 +104,9 @@ def evaluate(
     Scores, a line a label, which labels are taken for which, and how far the probabilities can be
     trusted. The annotations are only compared with: nothing is learnt from them. Do not score a
     model on what it was trained or adapted on.
+
+    A model of several labels an utterance is compared with "emotions": ["joy", "surprise"], as
+    `eacl adapt` reads them.
     """
     if (run_folder is None) == (input_file is None) or bool(model) != (input_file is not None):
         raise UserError(
@@ -142,7 +145,6 @@ def evaluate(
     from rich.progress import track
 
     from eacl_jax.cli.scores import print_scores
-    from eacl_jax.model.task import as_task
     from eacl_jax.recognizer.recognizer import EmotionRecognizer
     from eacl_jax.recognizer.scoring import Tally
 
@@ -161,7 +163,7 @@ def evaluate(
             " over all of them; leave it out."
         )
     tally, console = Tally(recognizer.labels, several=several), Console(stderr=True)
-    chunks = list(_chunks(as_task(dialogues, recognizer.settings.task)))
+    chunks = list(_chunks(dialogues))
     for some in track(
         chunks,
         f"predicting {path.name}",

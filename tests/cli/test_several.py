@@ -1,4 +1,4 @@
-"""`eacl predict` and `eacl adapt` with a model of several labels an utterance."""
+"""`eacl predict`, `eacl adapt` and `eacl evaluate` with a model of several labels an utterance."""
 
 import csv
 import io
@@ -208,6 +208,31 @@ def test_rows_of_answers_are_read_again(several):
         each[0].emotions for each in answers
     ]
     assert recognizer.adapt(frame).adaptation.examples == {"joy": 3, "anger": 3, "neutral": 3}
+
+
+def test_evaluate_tells_all_numbers(eacl, several, tmp_path):
+    source = lines(tmp_path / "chats.jsonl", *map(json.dumps, records()))
+    kept = tmp_path / "scores.json"
+    options = ("evaluate", "--model", several, "--input", source)
+    done = eacl(*options, "--json", kept)
+    assert done.status == 0, done.errors
+    scores = json.loads(kept.read_text(encoding="utf-8"))
+    answers = [
+        each[0].emotions
+        for each in EmotionRecognizer.from_pretrained(several).predict(
+            [[("Ann", text)] for text in TEXTS]
+        )
+    ][:5]
+    both = [(set(a), set(g)) for a, g in zip(answers, GOLD[:5], strict=True)]
+    expected = [len(a & g) / len(a | g) if a | g else 1 for a, g in both]
+    assert scores["summary"]["jaccard"] == pytest.approx(100 * sum(expected) / 5)
+    assert (scores["utterances"], scores["context"]) == (5, 1)
+    assert scores["by_label"]["joy"]["support"] == 2
+    assert scores["sizes"]["annotated"] == [1, 2, 2] + [0] * (len(scores["sizes"]["annotated"]) - 3)
+    assert "labels an utterance: annotated none 1, one 2, two 2" in done.output.decode()
+    refused = eacl(*options, "--excluded-label", "neutral")
+    assert refused.status == 2
+    assert "--excluded-label: this model may answer several labels" in refused.errors
 
 
 @pytest.mark.parametrize("name", ["chats.jsonl", "chats.csv"])
