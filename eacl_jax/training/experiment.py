@@ -29,7 +29,8 @@ from eacl_jax.model.passes import Passes
 from eacl_jax.model.rarity import Rarity, draw_probabilities
 from eacl_jax.model.representer import Model
 from eacl_jax.model.scores import Answering
-from eacl_jax.model.task import Task, annotated, shares, task_of
+from eacl_jax.model.task import Task, shares, task_of
+from eacl_jax.training.meaning import check_task
 from eacl_jax.training.rates import Rates, stage_one_rates
 
 log = logging.getLogger(__name__)
@@ -336,49 +337,6 @@ def prepare(
         inputs=loaded.inputs,
         shared=loaded.compiled(config, mesh),
     )
-
-
-def check_task(config: Config, corpus: Corpus) -> None:
-    """Raises `UserError` where a setting has no meaning for what an utterance may be annotated
-    with.
-    """
-    loss, evaluation = config.loss, config.evaluation
-    several, soft = corpus.task == "multi", loss.soft_targets
-    if soft and not any(u.annotations for u in annotated(corpus.splits["train"])):
-        raise UserError(
-            f"config.loss.soft_targets: the training split of {corpus.name} does not tell what each"
-            " annotator answered; give `annotations`, or leave it off."
-        )
-    unfit: dict[str, Any] = {
-        "loss.balanced": loss.balanced,
-        "loss.class_weight": loss.class_weight,
-        "loss.focal": loss.focal,
-        "loss.logit_adjustment": loss.logit_adjustment,
-        "compat.constant_for_no_positive": config.compat.constant_for_no_positive,
-        "anchors.source=prototypes": config.anchors.source == "prototypes",
-    }
-    reason = "several labels or none" if several else "shares of labels (loss.soft_targets)"
-    if several:
-        unfit |= {
-            "evaluation.logit_adjustment": evaluation.logit_adjustment,
-            "evaluation.excluded_label": evaluation.excluded_label,
-            "batch.balance": config.batch.balance,
-        }
-    if found := [name for name, on in unfit.items() if on and (several or soft)]:
-        raise UserError(
-            f"config.{found[0]} has no meaning where an utterance may have {reason}, as in"
-            f" {corpus.name}; leave it off."
-        )
-    if not several and evaluation.primary == "jaccard":
-        raise UserError(
-            f"config.evaluation.primary=jaccard is for several labels an utterance, and in"
-            f" {corpus.name} each has one; take weighted_f1 or macro_f1."
-        )
-    if not several and evaluation.primary == "micro_f1" and not evaluation.excluded_label:
-        raise UserError(
-            "config.evaluation.primary=micro_f1 needs evaluation.excluded_label where each"
-            " utterance has one label."
-        )
 
 
 def _devices_used(

@@ -13,7 +13,7 @@ from eacl_jax import corpora
 from eacl_jax.config import Stage
 from eacl_jax.dialogue import Dialogue
 from eacl_jax.errors import UserError
-from eacl_jax.model.task import annotated, shares
+from eacl_jax.model.task import annotated, shares, task_of
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.training import experiment, loop, run
 from eacl_jax.training.outputs import read_outputs
@@ -213,5 +213,5 @@ def test_shares_of_annotators(toy_several, caplog):
     one = dataclasses.replace(prepared.corpus, task="single")
     with_labels = [u for u in utterances if any(u.annotations)]
     single = [dataclasses.replace(u, emotion="joy", emotions=None) for u in with_labels]
-    rows = shares(experiment.task_of(one), [Dialogue("1", tuple(single))])
+    rows = shares(task_of(one), [Dialogue("1", tuple(single))])
     np.testing.assert_allclose(rows.sum(axis=1), 1)
