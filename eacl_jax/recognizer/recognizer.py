@@ -23,8 +23,7 @@ from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.files import stores, whole
 from eacl_jax.files.checksum import sha256_of
-from eacl_jax.model.calibration import fit_temperature
-from eacl_jax.model.decisions import Decisions, SeveralAnswering, recalibrated
+from eacl_jax.model.decisions import Decisions, SeveralAnswering
 from eacl_jax.model.label_words import (
     LABELS_AT_ONCE,
     check_anchors,
@@ -36,8 +35,8 @@ from eacl_jax.model.mesh import Mesh, keep_or_put, local_mesh, replicated
 from eacl_jax.model.passes import Passes
 from eacl_jax.model.representer import Representer
 from eacl_jax.model.scores import host_cosines
-from eacl_jax.model.task import SeveralLabels, SingleLabel, Task, annotated, as_task
-from eacl_jax.recognizer import few_shot
+from eacl_jax.model.task import SeveralLabels, SingleLabel, Task, as_task
+from eacl_jax.recognizer import adapting, few_shot
 from eacl_jax.recognizer.card import write_card
 from eacl_jax.recognizer.conversation import Conversation
 from eacl_jax.recognizer.facts import Facts
@@ -432,36 +431,10 @@ class EmotionRecognizer:
         if not isinstance(seed, (int, np.integer)) or seed < 0:
             raise UserError(f"seed must be a whole number from 0 on, got {seed!r:.40}.")
         reps, labels, numbers = self._annotated(dialogues)
-        today, start = self.settings.answering(Stage.TWO), self.anchors[Stage.TWO]
-        adapted = few_shot.adapt_anchors(reps, labels, start, **few_shot.how_of(today))
-        # What is held out is answered without offsets, as adapted anchors will.
-        plain = dataclasses.replace(today, offsets=())
-        held_out = few_shot.held_out_cosines(reps, labels, numbers, start, plain, seed=seed)
-        before, folds = today.cosines(reps, start), min(few_shot.FOLDS, len(np.unique(numbers)))
-        calibration, decided = dict(self.settings.calibration), dict(self.settings.decisions)
-        if isinstance(today, SeveralAnswering):
-            report, decided[Stage.TWO] = few_shot.report_several(
-                self.labels, labels, before, held_out, today, folds=folds
-            )
-        else:
-            report, calibration[Stage.TWO] = few_shot.report(
-                self.labels,
-                labels,
-                today.scores(before),
-                None if held_out is None else plain.scores(held_out),
-                temperature=calibration[Stage.TWO],
-                folds=folds,
-            )
-        anchors, offsets = self.anchors, self.settings.offsets
-        if not report.kept:
-            anchors = {**anchors, Stage.TWO: adapted}
-            offsets = {stage: added for stage, added in offsets.items() if stage != Stage.TWO}
-        changed = self._changed(
-            dataclasses.replace(
-                self.settings, calibration=calibration, offsets=offsets, decisions=decided
-            ),
-            anchors,
+        settings, anchors, report = adapting.adapted(
+            self.settings, self.anchors, reps, labels, numbers, seed=seed
         )
+        changed = self._changed(settings, anchors)
         changed.adaptation = report
         what = "calibrated on" if report.kept else "adapted to"
         changed.facts = self.facts and self.facts.changed(
@@ -481,21 +454,8 @@ class EmotionRecognizer:
           UserError: as `adapt`.
         """
         reps, labels, _ = self._annotated(dialogues)
-        calibration, decided = dict(self.settings.calibration), dict(self.settings.decisions)
-        for stage, anchors in self.anchors.items():
-            answering = self.settings.answering(stage)
-            cosines = answering.cosines(reps, anchors)
-            if isinstance(answering, SeveralAnswering):
-                scores = answering.plain_scores(cosines)
-                decided[stage] = recalibrated(decided[stage], scores, labels)
-            else:
-                calibration[stage] = fit_temperature(
-                    answering.scores(cosines), labels, near=calibration[stage]
-                )
-        changed = self._changed(
-            dataclasses.replace(self.settings, calibration=calibration, decisions=decided),
-            self.anchors,
-        )
+        settings = adapting.calibrated(self.settings, self.anchors, reps, labels)
+        changed = self._changed(settings, self.anchors)
         changed.facts = self.facts and self.facts.changed(
             f"It was calibrated on {len(labels)} annotated utterances."
         )
@@ -604,38 +564,11 @@ class EmotionRecognizer:
         dialogues.
         """
         read = as_task(read_dialogues(dialogues)[0], self.settings.task)
-        examples_of = annotated(read)
-        if not examples_of:
-            field = "'emotions'" if self.settings.several else "an 'emotion'"
-            raise UserError(
-                f"no utterance has {field}; annotate some with"
-                f" {'the' if self.settings.several else 'one of the'} labels: "
-                + ", ".join(self.labels)
-                + "."
-            )
-        emotions = {label for u in examples_of for label in (u.emotions or [u.emotion]) if label}
-        if unknown := sorted(emotions - set(self.labels)):
-            other = ", or begin with other labels (with_labels)"
-            raise UserError(
-                f"emotions {', '.join(map(repr, unknown))} are not among the labels"
-                f" {', '.join(map(repr, self.labels))}; correct them"
-                f"{other if self.settings.made_of_words else ''}."
-            )
+        adapting.check_annotated(read, self.settings)
         examples = self.prompts.build(read, self.taxonomy)
         warn_about(examples, self.settings.prompt.max_tokens)
-        # What was said word for word in another dialogue too, is held out together with it.
-        first: dict[tuple[tuple[str, str], ...], int] = {}
-        alike = [
-            first.setdefault(tuple((u.speaker, u.text) for u in d.utterances), number)
-            for number, d in enumerate(read)
-        ]
-        numbers = [
-            number
-            for number, d in zip(alike, read, strict=True)
-            for u in d.utterances
-            if u.annotated
-        ]
-        return self.represent(examples), self.task.targets(read), np.array(numbers)
+        numbers = adapting.dialogue_numbers(read)
+        return self.represent(examples), self.task.targets(read), numbers
 
     @property
     def task(self) -> Task:

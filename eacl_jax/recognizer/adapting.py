@@ -1,0 +1,131 @@
+"""A recognizer's settings and anchors after annotated dialogues were looked at; see
+`EmotionRecognizer.adapt` and `calibrate`.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from eacl_jax.config import Stage
+from eacl_jax.dialogue import Dialogue
+from eacl_jax.errors import UserError
+from eacl_jax.model.calibration import fit_temperature
+from eacl_jax.model.decisions import SeveralAnswering, recalibrated
+from eacl_jax.model.task import annotated
+from eacl_jax.recognizer import few_shot
+from eacl_jax.recognizer.few_shot import Adaptation, Targets
+from eacl_jax.recognizer.folder import Settings
+
+Anchors = dict[str, np.ndarray]
+"""float32 [C k, m] by stage."""
+
+
+def adapted(
+    settings: Settings,
+    anchors: Anchors,
+    reps: Float[np.ndarray, "N m"],
+    targets: Targets,
+    numbers: Int[np.ndarray, " N"],
+    *,
+    seed: int,
+) -> tuple[Settings, Anchors, Adaptation]:
+    """Stage two's anchors moved by examples, where dialogues that are held out are then answered
+    better, and the probabilities calibrated.
+
+    Args:
+      settings: of the recognizer.
+      anchors: its own.
+      reps: representations of the examples.
+      targets: their labels.
+      numbers: of their dialogues.
+      seed: decides which dialogues are held out together.
+    """
+    today, start = settings.answering(Stage.TWO), anchors[Stage.TWO]
+    moved = few_shot.adapt_anchors(reps, targets, start, **few_shot.how_of(today))
+    # What is held out is answered without offsets, as adapted anchors will.
+    plain = dataclasses.replace(today, offsets=())
+    held_out = few_shot.held_out_cosines(reps, targets, numbers, start, plain, seed=seed)
+    before, folds = today.cosines(reps, start), min(few_shot.FOLDS, len(np.unique(numbers)))
+    calibration, decisions = dict(settings.calibration), dict(settings.decisions)
+    if isinstance(today, SeveralAnswering):
+        report, decisions[Stage.TWO] = few_shot.report_several(
+            settings.labels, targets, before, held_out, today, folds=folds
+        )
+    else:
+        report, calibration[Stage.TWO] = few_shot.report(
+            settings.labels,
+            targets,
+            today.scores(before),
+            None if held_out is None else plain.scores(held_out),
+            temperature=calibration[Stage.TWO],
+            folds=folds,
+        )
+    offsets = settings.offsets
+    if not report.kept:
+        anchors = {**anchors, Stage.TWO: moved}
+        offsets = {stage: added for stage, added in offsets.items() if stage != Stage.TWO}
+    changed = dataclasses.replace(
+        settings, calibration=calibration, offsets=offsets, decisions=decisions
+    )
+    return changed, anchors, report
+
+
+def calibrated(
+    settings: Settings,
+    anchors: Mapping[str, np.ndarray],
+    reps: Float[np.ndarray, "N m"],
+    targets: Targets,
+) -> Settings:
+    """Probabilities that fit the examples, and the same answers; arguments as of `adapted`."""
+    calibration, decisions = dict(settings.calibration), dict(settings.decisions)
+    for stage, of_stage in anchors.items():
+        answering = settings.answering(stage)
+        cosines = answering.cosines(reps, of_stage)
+        if isinstance(answering, SeveralAnswering):
+            scores = answering.plain_scores(cosines)
+            decisions[stage] = recalibrated(decisions[stage], scores, targets)
+        else:
+            calibration[stage] = fit_temperature(
+                answering.scores(cosines), targets, near=calibration[stage]
+            )
+    return dataclasses.replace(settings, calibration=calibration, decisions=decisions)
+
+
+def check_annotated(dialogues: Sequence[Dialogue], settings: Settings) -> None:
+    """Raises `UserError` where no utterance is annotated, or one with what is no label."""
+    examples = annotated(dialogues)
+    if not examples:
+        field = "'emotions'" if settings.several else "an 'emotion'"
+        raise UserError(
+            f"no utterance has {field}; annotate some with"
+            f" {'the' if settings.several else 'one of the'} labels: {', '.join(settings.labels)}."
+        )
+    emotions = {label for utterance in examples for label in utterance.labels}
+    if unknown := sorted(emotions - set(settings.labels)):
+        other = ", or begin with other labels (with_labels)"
+        raise UserError(
+            f"emotions {', '.join(map(repr, unknown))} are not among the labels"
+            f" {', '.join(map(repr, settings.labels))}; correct them"
+            f"{other if settings.made_of_words else ''}."
+        )
+
+
+def dialogue_numbers(dialogues: Sequence[Dialogue]) -> Int[np.ndarray, " N"]:
+    """Number of each annotated utterance's dialogue. What was said word for word in another one too
+    has its number, and is held out together with it.
+    """
+    first: dict[tuple[tuple[str, str], ...], int] = {}
+    alike = [
+        first.setdefault(tuple((u.speaker, u.text) for u in d.utterances), number)
+        for number, d in enumerate(dialogues)
+    ]
+    return np.array(
+        [
+            number
+            for number, d in zip(alike, dialogues, strict=True)
+            for u in d.utterances
+            if u.annotated
+        ]
+    )
