@@ -202,6 +202,8 @@ class LossConfig:
     # 1: the classifier alone is trained, and answers.
     ce_weight: float = bounded(0.1, at_least=0, at_most=1)
     angle_weight: float = bounded(0.1, at_least=0)
+    # Where the logarithm stands (losses.supervised_contrastive). With several labels an utterance,
+    # or soft_targets, it is always "out".
     form: Literal["in", "out"] = "in"
     # Whether anchors take part in the contrastive term. Without them the mapping learns nothing of
     # label words: source="prototypes" then answers by the mean of each label's representations.
@@ -218,7 +220,8 @@ class LossConfig:
     # training (arXiv 2007.07314).
     logit_adjustment: float = bounded(0.0, at_least=0)
     # Learn from the share of the annotators that gave each label, where the corpus has their
-    # answers (`annotations`); elsewhere, and in scores, from the label or labels.
+    # answers (`annotations`); elsewhere, and in scores, from the label or labels. With one
+    # label an utterance compare it with form="out".
     soft_targets: bool = False
 
 

@@ -6,28 +6,26 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from eacl_jax.model.decisions import LEAST, best_threshold
+from eacl_jax.model import decisions
 from eacl_jax.model.metrics import summarize_several
 from eacl_jax.studies import statistics
 
 MEASURES = ("macro_f1", "micro_f1", "weighted_f1", "jaccard")
 
 
-def choose(
-    probability: Float[np.ndarray, "N C"], gold: Bool[np.ndarray, "N C"], *, common: bool
-) -> Float[np.ndarray, " C"]:
-    """Thresholds that suit annotated utterances: a label's own where there are enough of them, as
-    `decisions.fit` has it, or one for all.
+def decided(
+    gold: Bool[np.ndarray, "N C"],
+    dev: Float[np.ndarray, "N C"],
+    test: Float[np.ndarray, "M C"],
+    *,
+    common: bool,
+) -> Bool[np.ndarray, "M C"]:
+    """What logits of test answer, by the scale, biases and thresholds that suit dev: the same fit
+    for every system, whatever its logits have gone through.
     """
-    shared = best_threshold(probability.reshape(-1), gold.reshape(-1))
-    return np.array(
-        [
-            shared
-            if common or gold[:, label].sum() < LEAST
-            else best_threshold(probability[:, label], gold[:, label])
-            for label in range(gold.shape[1])
-        ]
-    )
+    found = decisions.fit(dev.astype(np.float64), gold, common=common)
+    answering = decisions.SeveralAnswering(1.0, decisions=found, classifies=True)
+    return answering.decide(test.astype(np.float64))
 
 
 def measure(

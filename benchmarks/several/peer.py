@@ -8,11 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.special import expit
 from transformers import AutoModel
 from transformers.utils import logging
 
-from benchmarks.several.measures import choose, measure
+from benchmarks.several.measures import decided, measure
 from eacl_jax import corpora, encoders
 from eacl_jax.config import Config
 from eacl_jax.data import prompt_cache
@@ -172,8 +171,8 @@ def train(config: Config, *, text_alone: bool) -> Trained:
             steps[-1].append(time.perf_counter() - began)
         decay.step()
         dev = _logits(model, splits["dev"], config, device)
-        thresholds = choose(expit(dev), gold["dev"], common=False)
-        score = measure(gold["dev"], expit(dev) >= thresholds, corpus.taxonomy.labels)
+        answers = decided(gold["dev"], dev, dev, common=False)
+        score = measure(gold["dev"], answers, corpus.taxonomy.labels)
         if score[config.evaluation.primary] > best:
             best, chosen = score[config.evaluation.primary], epoch
             logits = {"dev": dev, "test": _logits(model, splits["test"], config, device)}

@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.special import expit
 
 from benchmarks.memory import status
-from benchmarks.several.measures import choose, measure
+from benchmarks.several.measures import decided, measure
 from eacl_jax.config import Config
 from eacl_jax.errors import UserError
 
@@ -110,7 +109,12 @@ def one(system: str, config: Config, out: Path) -> dict[str, Any]:
         model: {
             thresholds: measure(
                 answers.gold["test"],
-                decided(answers.gold["dev"], logits["dev"], logits["test"], thresholds),
+                decided(
+                    answers.gold["dev"].astype(bool),
+                    logits["dev"],
+                    logits["test"],
+                    common=thresholds == "common",
+                ),
                 labels,
             )
             for thresholds in ("own", "common")
@@ -127,12 +131,6 @@ def one(system: str, config: Config, out: Path) -> dict[str, Any]:
         "peak_bytes": status("VmHWM"),
         "examples": len(answers.gold["test"]),
     }
-
-
-def decided(gold_dev: np.ndarray, dev: np.ndarray, test: np.ndarray, thresholds: str) -> np.ndarray:
-    """What logits of test answer, bool [N, C], with thresholds chosen on dev."""
-    chosen = choose(expit(dev), gold_dev.astype(bool), common=thresholds == "common")
-    return expit(test) >= chosen
 
 
 def epoch_seconds(steps: Sequence[Sequence[float]]) -> float:

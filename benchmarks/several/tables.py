@@ -9,8 +9,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.several.measures import MEASURES, measure, redrawn
-from benchmarks.several.runs import answers_of, decided
+from benchmarks.several.measures import MEASURES, decided, measure, redrawn
+from benchmarks.several.runs import answers_of
 from eacl_jax.model.metrics import title
 from eacl_jax.studies import statistics
 
@@ -107,7 +107,8 @@ def differences(rows: Rows, out: Path, first: str, second: str) -> Table | None:
         for system in (second, first):
             for seed in seeds:
                 gold_dev, dev, gold, test = answers_of(out, of[system, seed], system)
-                answers.append(decided(gold_dev, dev, test, thresholds))
+                common = thresholds == "common"
+                answers.append(decided(gold_dev.astype(bool), dev, test, common=common))
         gold = gold.astype(bool)
         labels = tuple(map(str, range(gold.shape[1])))
         scored = [measure(gold, each, labels) for each in answers]

@@ -10,7 +10,7 @@ from eacl_jax.corpora.found import Found
 from eacl_jax.corpora.groups import Groups
 from eacl_jax.corpora.labels import check_spellings, clean_label, word_of
 from eacl_jax.corpora.levels import read_levels
-from eacl_jax.corpora.tasks import find_task, settle
+from eacl_jax.corpora.tasks import find_task, settle, without_strange
 from eacl_jax.dialogue import Corpus, Taxonomy
 from eacl_jax.errors import UserError
 from eacl_jax.files import local
@@ -53,7 +53,7 @@ def load(data: DataConfig) -> Corpus:
     builder = builder_class(data.corpus).from_config(data, cache_folder(data))
     read = builder.dialogues()
     task = data.task or builder.TASK or find_task(read)
-    splits = settle(read, task)
+    splits = settle(read, task, quiet=True)
     if bare := [split for split, found in splits.items() if not annotated(found)]:
         raise UserError(
             f"no utterance of {', '.join(bare)} has a label on which its annotators agree; at least"
@@ -68,10 +68,13 @@ def load(data: DataConfig) -> Corpus:
     own = tuple(map(word_of, labels))
     taxonomy = Taxonomy(labels, own if data.groups else data.words or own)
     check_emotions(splits, taxonomy)
+    read = without_strange(read, labels)
+    splits = settle(read, task)
     if data.groups:
         groups = Groups.of_rows(data.groups, labels)
         taxonomy = Taxonomy(groups.names, data.words or tuple(map(word_of, groups.names)))
-        splits = {split: groups.put(found) for split, found in splits.items()}
+        # Before annotators are counted: they may agree on the group alone.
+        splits = settle({split: groups.put(found) for split, found in read.items()}, task)
     grouped = data.groups or sorted(labels) != sorted(builder.LABELS)
     levels = read_levels(data.levels or (() if grouped else builder.LEVELS), taxonomy.labels)
     warn_about(splits, taxonomy)

@@ -102,7 +102,7 @@ def check_counts(corpus: str, splits: Splits, expected: Mapping[str, Counts]) ->
 
 
 def check_emotions(splits: Splits, taxonomy: Taxonomy) -> None:
-    """Every emotion must be a label, those of single annotators too.
+    """Every emotion must be a label; of what single annotators gave, see `tasks.without_strange`.
 
     Raises:
       UserError: names the first utterance with an emotion that is not, and how many there are.
@@ -113,7 +113,7 @@ def check_emotions(splits: Splits, taxonomy: Taxonomy) -> None:
         for found in splits.values()
         for item in found
         for number, utterance in enumerate(item.dialogue.utterances)
-        if (strange := [label for label in _every_label(utterance) if label not in known])
+        if (strange := [label for label in utterance.labels if label not in known])
     ]
     if strangers:
         item, number, emotion = strangers[0]

@@ -108,7 +108,7 @@ def find_columns(
                 f"{where} has more than one {kind} for the {part}: {several}; {how} ({there})."
             )
         found[part] = places[0] if places else None
-        if part == "emotion" and apart and not places:
+        if part == "emotion" and apart and not places and part not in given:
             continue
         if not places and (part in need or part in given or part != "emotion"):
             missing.append(part)

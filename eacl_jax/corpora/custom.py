@@ -1,6 +1,7 @@
 """The user's own corpus: one file a split."""
 
 import dataclasses
+from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Self
@@ -10,8 +11,9 @@ from eacl_jax.corpora.builder import CorpusBuilder
 from eacl_jax.corpora.columns import PARTS
 from eacl_jax.corpora.files import find_file, read_file, sources_of
 from eacl_jax.corpora.found import Found
+from eacl_jax.corpora.groups import Groups
 from eacl_jax.corpora.label_columns import LabelForms
-from eacl_jax.corpora.tasks import find_task, settle
+from eacl_jax.corpora.tasks import find_task, settle, without_strange
 from eacl_jax.dialogue import SPLITS, TaskName
 from eacl_jax.errors import UserError
 
@@ -50,7 +52,12 @@ class Custom(CorpusBuilder):
         return read_file(self.sources[split][0], columns=columns, naming=_NAMING, forms=forms)
 
 
-def read_own(path: Path, data: DataConfig, task: TaskName | None = None) -> list[Found]:
+def read_own(
+    path: Path,
+    data: DataConfig,
+    task: TaskName | None = None,
+    labels: Sequence[str] = (),
+) -> list[Found]:
     """The dialogues of one such file, with the columns that `data` names, labelled for a task.
 
     Args:
@@ -58,15 +65,22 @@ def read_own(path: Path, data: DataConfig, task: TaskName | None = None) -> list
       data: says how it is read.
       task: how many labels an utterance has, as the model knows; None: what `data` says, or the
         file plainly shows.
+      labels: of the model, which with `data.groups` are the groups; empty: not known.
 
     Raises:
-      UserError: it cannot be read, or is not annotated for the task.
+      UserError: it cannot be read, an emotion has no group, or is not annotated for the task.
     """
     forms = LabelForms.of_config(data)
     if task is not None:
         forms = dataclasses.replace(forms, task=task)
     splits = {"": read_file(path, columns=_columns(data), naming=_NAMING, forms=forms)}
-    return settle(splits, task or data.task or find_task(splits))[""]
+    task = task or data.task or find_task(splits)
+    groups = Groups.of_rows(data.groups) if data.groups else None
+    if known := tuple(groups.of) if groups else labels:
+        splits = without_strange(splits, known)
+    if groups:
+        splits = {"": groups.put(splits[""])}
+    return settle(splits, task)[""]
 
 
 def _columns(data: DataConfig) -> dict[str, str]:

@@ -116,10 +116,11 @@ def check_labels(utterance: Utterance, where: str) -> Utterance:
             raise UserError(
                 f"{where}: field {field!r} has a label twice, in {list(labels)!r:.120}."
             )
-    if utterance.emotion and utterance.emotions and utterance.emotion not in utterance.emotions:
+    emotion, emotions = utterance.emotion, utterance.emotions
+    if emotion and emotions is not None and emotion not in emotions:
         raise UserError(
-            f"{where}: 'emotion' is {utterance.emotion!r:.60}, which is not among 'emotions',"
-            f" {list(utterance.emotions)!r:.120}; the main label is one of all: correct one of the"
+            f"{where}: 'emotion' is {emotion!r:.60}, which is not among 'emotions',"
+            f" {list(emotions)!r:.120}; the main label is one of all: correct one of the"
             " two."
         )
     if utterance.annotations == ():

@@ -20,10 +20,15 @@ logger = logging.getLogger("eacl_jax.corpora")
 SEPARATORS = (";", "|", ",")
 """Signs that are looked for between labels where none is named."""
 
+NONE = "[]"
+"""A cell that says: annotated, with none of the labels. An empty one: nobody annotated."""
+
 _FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True}
 _PARTS = ("dialogue", "speaker", "text", "emotion", "turn")
 # Rows are often numbered, and short tables have the numbers 0 and 1 only.
 _IDS = frozenset(("id", "index", "row", "unnamed0"))
+# Facts of a row that no label is named like.
+_OF_ROWS = ("is_", "has_", "is ", "has ")
 
 Row = tuple[int, Sequence[Any]]
 
@@ -166,11 +171,18 @@ def find_labels(
         for place in _named(path, header, forms.columns, "label_columns")
     }
     annotators = _named(path, header, forms.annotators, "annotator_columns")
+    if both := [place for place in annotators if place in flags.values()]:
+        raise UserError(
+            f"the column {header[both[0]]!r} is named as a label's (config.data.label_columns) and"
+            " as an annotator's (config.data.annotator_columns); it is one of the two."
+        )
     emotion = [
         place
         for place in find_part(header, "emotion", given=given.get("emotion", ""))
         if place not in (*lists.values(), *flags.values(), *annotators)
     ]
+    if not given.get("emotion"):
+        _check_text_of_several(path, header, rows, emotion, lists)
     named = emotion or lists or flags or annotators or given.get("emotion")
     if "emotion" in need and not named:
         flags = _columns_of_flags(path, header, rows, given)
@@ -181,6 +193,26 @@ def find_labels(
     return LabelPlaces(
         lists.get("emotions"), lists.get("annotations"), flags, annotators, separator
     )
+
+
+def _check_text_of_several(
+    path: Path,
+    header: Sequence[str],
+    rows: Sequence[Row],
+    emotion: Sequence[int],
+    lists: Mapping[str, int],
+) -> None:
+    """Raises `UserError` where a column `emotions` of text stands beside one of the main label:
+    which of the two is meant?
+    """
+    if "emotions" not in header or "emotions" in lists:
+        return
+    place = header.index("emotions")
+    if emotion and place not in emotion and any(not _is_empty(c[place]) for _, c in rows):
+        raise UserError(
+            f"{path} has a column {header[emotion[0]]!r} and a column 'emotions', whose cells are"
+            " no lists: name the one that is meant as the emotion's column, or leave the other out."
+        )
 
 
 def divided(value: Any, separator: str, where: str) -> tuple[str, ...] | None:
@@ -199,6 +231,8 @@ def divided(value: Any, separator: str, where: str) -> tuple[str, ...] | None:
     label = read_label(value, where)
     if label is None:
         return None
+    if label == NONE:
+        return ()
     labels = [clean_label(part) for part in label.split(separator)] if separator else [label]
     labels = [part for part in labels if part]
     if twice := [part for number, part in enumerate(labels) if part in labels[:number]]:
@@ -217,6 +251,8 @@ def _named(
                 f"{path} has {'no' if not found else 'more than one'} column {name!r}, which"
                 f" config.data.{setting} names; its columns are {', '.join(map(repr, header))}."
             )
+        if found[0] in places:
+            raise UserError(f"config.data.{setting} names the column {name!r} twice.")
         places += found
     return tuple(places)
 
@@ -231,7 +267,10 @@ def _columns_of_flags(
     places = [
         place
         for place, name in enumerate(header)
-        if name and place not in parts and plain(name) not in _IDS
+        if name
+        and place not in parts
+        and plain(name) not in _IDS
+        and not name.casefold().startswith(_OF_ROWS)
     ]
     rows = _annotated(rows, places)
     for place in places if rows else ():
@@ -250,7 +289,11 @@ def _columns_of_flags(
             f" expected 0 or 1. If {name!r} is no label, name the labels' columns with"
             " config.data.label_columns."
         )
-    logger.info("%s: labels are the columns of 0 and 1: %s.", path, ", ".join(flags))
+    logger.warning(
+        "%s has no column for the emotion: its columns of 0 and 1 are taken for labels, %s.",
+        path,
+        ", ".join(flags),
+    )
     return flags
 
 
@@ -258,10 +301,15 @@ def _annotated(rows: Sequence[Row], places: Sequence[int]) -> Sequence[Row]:
     """The rows without those that nobody annotated: where each column of 0 and 1 is empty."""
     flags = []
     for place in places:
-        there = [cells[place] for _, cells in rows if cells[place] not in (None, "")]
+        there = [cells[place] for _, cells in rows if not _is_empty(cells[place])]
         if there and all(_flag(value) is not None for value in there):
             flags.append(place)
-    return [row for row in rows if any(row[1][place] not in (None, "") for place in flags)]
+    return [row for row in rows if any(not _is_empty(row[1][place]) for place in flags)]
+
+
+def _is_empty(value: Any) -> bool:
+    """A cell without a value, as the formats give it; NaN is the only one unlike itself."""
+    return value is None or value == "" or (isinstance(value, float) and value != value)
 
 
 def _is_number(value: Any) -> bool:
@@ -281,7 +329,7 @@ def read_flags(
     cells: Sequence[Any], header: Sequence[str], flags: Mapping[str, int], where: str
 ) -> tuple[str, ...] | None:
     """The labels whose cells are 1; None where all cells are empty."""
-    if all(cells[place] in (None, "") for place in flags.values()):
+    if all(_is_empty(cells[place]) for place in flags.values()):
         return None
     found = {}
     for label, place in flags.items():

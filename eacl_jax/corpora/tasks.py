@@ -6,19 +6,19 @@ What files give is often both: a main label, all of them, each annotator's. Of t
 - with one label an utterance, its label is `emotion`, else the only one in `emotions`, else the one
   that most annotators name first (an annotator's empty list names none of them);
 - with several, its labels are `emotions`, else `emotion` alone, else all that at least half of the
-  annotators gave.
+  annotators gave, or none of them where at least half gave none.
 
-An utterance that gets no label by these rules (annotators who do not agree on a first label) is not
-annotated, and counted in one warning. `annotations` stay where they are known.
+An utterance whose annotators agree on nothing by these rules is not annotated, and counted in one
+warning. `annotations` stay where they are known.
 """
 
 import dataclasses
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from eacl_jax.corpora.found import Found, Splits
-from eacl_jax.dialogue import TaskName, Utterance
+from eacl_jax.dialogue import Dialogue, TaskName, Utterance
 from eacl_jax.errors import UserError
 
 logger = logging.getLogger("eacl_jax.corpora")
@@ -67,23 +67,26 @@ def find_task(splits: Splits) -> TaskName:
     return "single" if counts <= {1} else "multi"
 
 
-def settle(splits: Splits, task: TaskName) -> dict[str, list[Found]]:
+def settle(splits: Splits, task: TaskName, *, quiet: bool = False) -> dict[str, list[Found]]:
     """The same dialogues, labelled for a task.
 
     Args:
       splits: as they were read.
       task: with one label, annotated utterances have an `emotion` and no `emotions`; with several,
         `emotions` and no `emotion`.
+      quiet: whether nothing is logged.
 
     Raises:
       UserError: with one label, an utterance has several and no main one; places the first.
     """
     settled = {split: [_settled(item, task) for item in found] for split, found in splits.items()}
     without = sum(
-        utterance.annotations is not None and not utterance.annotated
-        for _, _, utterance in _utterances(settled)
+        given.annotations is not None and given.emotions is None and not found.annotated
+        for (_, _, given), (_, _, found) in zip(
+            _utterances(splits), _utterances(settled), strict=True
+        )
     )
-    if without:
+    if without and not quiet:
         logger.warning(
             "%d utterances have annotations, but no label that most of their annotators gave: they"
             " are not annotated.",
@@ -92,21 +95,68 @@ def settle(splits: Splits, task: TaskName) -> dict[str, list[Found]]:
     return settled
 
 
+def without_strange(splits: Splits, labels: Sequence[str]) -> dict[str, list[Found]]:
+    """The same dialogues, without what annotators gave that is no label, which a warning counts: a
+    label that stands nowhere else has no anchor.
+
+    Args:
+      splits: as they were read.
+      labels: those there are.
+    """
+    counts: Counter[str] = Counter()
+
+    def known(voice: Sequence[str]) -> tuple[str, ...]:
+        counts.update(label for label in voice if label not in labels)
+        return tuple(label for label in voice if label in labels)
+
+    def heard(utterance: Utterance) -> Utterance:
+        if utterance.annotations is None:
+            return utterance
+        # One whose labels are all strange has said nothing that could be compared.
+        voices = [(voice, known(voice)) for voice in utterance.annotations]
+        kept = tuple(found for voice, found in voices if found or not voice)
+        return dataclasses.replace(utterance, annotations=kept or None)
+
+    found = {
+        split: [
+            dataclasses.replace(
+                item,
+                dialogue=dataclasses.replace(
+                    item.dialogue, utterances=tuple(map(heard, item.dialogue.utterances))
+                ),
+            )
+            for item in items
+        ]
+        for split, items in splits.items()
+    }
+    if counts:
+        logger.warning(
+            "annotators gave labels that are no utterance's own in the training split, or not"
+            " listed, which are left out: %s.",
+            ", ".join(f"{label!r} ({count})" for label, count in counts.most_common(10)),
+        )
+    return found
+
+
 def _settled(item: Found, task: TaskName) -> Found:
+    return dataclasses.replace(item, dialogue=settled(item.dialogue, task, item.where))
+
+
+def settled(dialogue: Dialogue, task: TaskName, where: Callable[[int], str]) -> Dialogue:
+    """The same dialogue, labelled for a task; see `settle`. `where` names an utterance's place."""
     change = _one if task == "single" else _several
     utterances = tuple(
-        change(utterance, item, number) for number, utterance in enumerate(item.dialogue.utterances)
+        change(utterance, where, number) for number, utterance in enumerate(dialogue.utterances)
     )
-    dialogue = dataclasses.replace(item.dialogue, utterances=utterances)
-    return dataclasses.replace(item, dialogue=dialogue)
+    return dataclasses.replace(dialogue, utterances=utterances)
 
 
-def _one(utterance: Utterance, item: Found, number: int) -> Utterance:
+def _one(utterance: Utterance, where: Callable[[int], str], number: int) -> Utterance:
     emotion = utterance.emotion
     if emotion is None and utterance.emotions is not None:
         if len(utterance.emotions) > 1:
             raise UserError(
-                f"{item.where(number)} has {len(utterance.emotions)} labels,"
+                f"{where(number)} has {len(utterance.emotions)} labels,"
                 f" {list(utterance.emotions)!r:.80}, and no main one: with one label an utterance,"
                 " give it as 'emotion'; with several, config.data.task=multi."
             )
@@ -118,8 +168,8 @@ def _one(utterance: Utterance, item: Found, number: int) -> Utterance:
     return dataclasses.replace(utterance, emotion=emotion, emotions=None)
 
 
-def _several(utterance: Utterance, item: Found, number: int) -> Utterance:
-    del item, number
+def _several(utterance: Utterance, where: Callable[[int], str], number: int) -> Utterance:
+    del where, number
     emotions = utterance.emotions
     if emotions is None and utterance.emotion is not None:
         emotions = (utterance.emotion,)
@@ -136,9 +186,11 @@ def _most_named(annotations: Sequence[Sequence[str]]) -> str | None:
     return None if tied else counts[0][0]
 
 
-def _by_half(annotations: Sequence[Sequence[str]]) -> tuple[str, ...]:
+def _by_half(annotations: Sequence[Sequence[str]]) -> tuple[str, ...] | None:
     counts = Counter(label for labels in annotations for label in labels)
-    return tuple(label for label, count in counts.items() if 2 * count >= len(annotations))
+    found = tuple(label for label, count in counts.items() if 2 * count >= len(annotations))
+    none = sum(not labels for labels in annotations)
+    return found if found or 2 * none >= len(annotations) else None
 
 
 def _utterances(splits: Splits) -> Iterator[tuple[Found, int, Utterance]]:

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from flax import nnx
-from scipy.special import expit, logit
 
 from eacl_jax.config import Stage
 from eacl_jax.data.inputs import read_transcript
@@ -89,15 +88,12 @@ class Several(NamedTuple):
         answering = settings.answering(Stage.TWO)
         if not isinstance(answering, SeveralAnswering) or answering.decisions is None:
             return None
-        temperature, labels = settings.calibration[Stage.TWO], len(settings.labels)
-        at_zero, at_one = answering.scores(np.outer([0.0, 1.0], np.ones(labels))) / temperature
-        thresholds = np.asarray(answering.decisions.thresholds)
-        if temperature != 1:  # decided on before the temperature
-            thresholds = expit(logit(thresholds) / temperature)
+        labels = len(settings.labels)
+        at_zero, at_one = answering.scores(np.outer([0.0, 1.0], np.ones(labels)))
         return cls(
             float(at_one[0] - at_zero[0]),
             tuple(at_zero.tolist()),
-            tuple(thresholds.tolist()),
+            answering.decisions.thresholds,
             answering.classifies,
         )
 

@@ -7,7 +7,7 @@ threshold is the one with which dev's F1 of c is best.
 """
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -93,10 +93,6 @@ class SeveralAnswering(Answering):
         """Which labels are answered: those whose probability reaches their threshold."""
         assert self.decisions is not None
         return expit(self.scores(cosines)) >= np.asarray(self.decisions.thresholds)
-
-    def ranked(self, cosines: Float[np.ndarray, "N C"]) -> Float[np.ndarray, "N C"]:
-        """See `Answering.ranked`."""
-        return self.scores(cosines)
 
 
 def fit(
@@ -188,13 +184,21 @@ def recalibrated(
     """
     old = Affine(before.scale, np.asarray(before.biases))
     new = fit_affine(scores, gold, near=old)
-    thresholds = np.clip(before.thresholds, 1e-12, 1 - 1e-12)
-    at = (logit(thresholds) - old.biases) / old.scale
-    return dataclasses.replace(
-        before,
+    # Labels that training did not know are answered as before, too.
+    moved = float(np.mean(new.biases - new.scale / old.scale * old.biases))
+    bias = new.scale / old.scale * before.bias + moved
+
+    def same(threshold: Any, old_bias: Any, new_bias: Any) -> Any:
+        """The threshold that the same scores reach."""
+        reached = logit(np.clip(threshold, 1e-12, 1 - 1e-12))
+        return expit(new.scale * (reached - old_bias) / old.scale + new_bias)
+
+    return Decisions(
         scale=new.scale,
         biases=tuple(new.biases.tolist()),
-        thresholds=tuple(expit(new.scale * at + new.biases).tolist()),
+        thresholds=tuple(same(before.thresholds, old.biases, new.biases).tolist()),
+        bias=bias,
+        threshold=float(same(before.threshold, before.bias, bias)),
     )
 
 

@@ -7,8 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from eacl_jax.dialogue import Corpus, Dialogue, TaskName, Utterance
-from eacl_jax.errors import UserError
+from eacl_jax.dialogue import Corpus, Dialogue, Utterance
 from eacl_jax.model import calibration, decisions, metrics
 from eacl_jax.model.decisions import Affine, SeveralAnswering
 from eacl_jax.model.scores import Answering
@@ -234,41 +233,6 @@ def task_of(corpus: Corpus, *, excluded: str = "", common: bool = False) -> Task
 def annotated(dialogues: Sequence[Dialogue]) -> list[Utterance]:
     """The annotated utterances, in their order: what prompts are made of."""
     return [u for dialogue in dialogues for u in dialogue.utterances if u.annotated]
-
-
-def as_task(dialogues: Sequence[Dialogue], task: TaskName) -> list[Dialogue]:
-    """The dialogues with what a task reads of each utterance: `emotion`, or `emotions`, which is
-    the emotion alone where only that is given.
-
-    Raises:
-      UserError: an utterance has several labels or none of them, and the task has one.
-    """
-
-    def read(utterance: Utterance, where: str) -> Utterance:
-        emotion, emotions = utterance.emotion, utterance.emotions
-        if task == "multi":
-            if emotions is None and emotion is not None:
-                emotions = (emotion,)
-            return dataclasses.replace(utterance, emotion=None, emotions=emotions)
-        if emotion is None and emotions is not None:
-            if len(emotions) != 1:
-                raise UserError(
-                    f"{where} has {len(emotions)} labels, {list(emotions)!r:.80}; one utterance has"
-                    " one here: decide, or give the main one as 'emotion'."
-                )
-            emotion = emotions[0]
-        return dataclasses.replace(utterance, emotion=emotion, emotions=None)
-
-    return [
-        dataclasses.replace(
-            d,
-            utterances=tuple(
-                read(u, f"dialogue {d.id!r:.60} utterance {number}")
-                for number, u in enumerate(d.utterances)
-            ),
-        )
-        for d in dialogues
-    ]
 
 
 def shares(task: Task, dialogues: Sequence[Dialogue]) -> Float[np.ndarray, "N C"]:

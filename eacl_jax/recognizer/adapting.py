@@ -51,7 +51,12 @@ def adapted(
     calibration, decisions = dict(settings.calibration), dict(settings.decisions)
     if isinstance(today, SeveralAnswering):
         report, decisions[Stage.TWO] = few_shot.report_several(
-            settings.labels, targets, before, held_out, today, folds=folds
+            settings.labels,
+            targets,
+            before,
+            held_out,
+            today,
+            folds=few_shot.folds_of(numbers, seed),
         )
     else:
         report, calibration[Stage.TWO] = few_shot.report(

@@ -50,6 +50,10 @@ class Adaptation:
       folds: into how many parts the dialogues were divided to hold each out in turn; 0 likewise.
       kept: the anchors stayed as they were, as held-out dialogues were not answered better by
         adapted ones.
+      decided: where an utterance may have several labels, weighted F1 in percent on held-out
+        dialogues with the anchors before and thresholds that were fitted anew, as those of adapted
+        anchors are; None likewise.
+      refitted: whether the thresholds are new ones.
     """
 
     examples: Mapping[str, int]
@@ -58,6 +62,8 @@ class Adaptation:
     expected_calibration_error: float | None
     folds: int = 0
     kept: bool = False
+    decided: float | None = None
+    refitted: bool = False
 
     def __str__(self) -> str:
         counts = ", ".join(f"{label} {count}" for label, count in self.examples.items())
@@ -71,15 +77,20 @@ class Adaptation:
             f" ({self.folds}-fold)" if self.folds else ""
         )
         error = f"expected calibration error of the answers {self.expected_calibration_error:.2f}"
+        if self.decided is not None:
+            after += f", with new thresholds alone {self.decided:.2f}"
         if not self.kept:
             return (
                 f"examples: {counts}\nweighted F1 before {self.before:.2f}; adapted {after};"
                 f" {error}"
             )
+        what = "the probabilities were calibrated"
+        if self.refitted:
+            what = "thresholds and probabilities were fitted"
         return (
             f"examples: {counts}\nweighted F1 before {self.before:.2f}; adapted {after}, which is"
-            " no better: the anchors were kept as they are, and only the probabilities were"
-            f" calibrated; {error}\nWhat may help: more annotated dialogues, above all of the"
+            f" no better: the anchors were kept as they are, and only {what};"
+            f" {error}\nWhat may help: more annotated dialogues, above all of the"
             " labels with few examples; words that say better what each label means; or training"
             " on them."
         )
@@ -205,18 +216,25 @@ def held_out_cosines(
       answering: how anchors answer.
       seed: decides the folds.
     """
-    distinct = np.unique(dialogues)
-    if len(distinct) < 2:
+    folds = folds_of(dialogues, seed)
+    if folds is None:
         return None
-    shuffled = np.random.default_rng(seed).permutation(distinct)
-    fold_of = dict(zip(shuffled.tolist(), (np.arange(len(shuffled)) % FOLDS).tolist(), strict=True))
-    folds = np.array([fold_of[number] for number in dialogues.tolist()])
     cosines = np.zeros((len(labels), len(anchors) // answering.anchors_per_label))
     for fold in np.unique(folds):
         out = folds == fold
         adapted = adapt_anchors(reps, labels, anchors, weights=~out, **how_of(answering))
         cosines[out] = answering.cosines(reps[out], adapted)
     return cosines
+
+
+def folds_of(dialogues: Int[np.ndarray, " N"], seed: int = 0) -> Int[np.ndarray, " N"] | None:
+    """The fold of each example, that of its dialogue; None for fewer than two dialogues."""
+    distinct = np.unique(dialogues)
+    if len(distinct) < 2:
+        return None
+    shuffled = np.random.default_rng(seed).permutation(distinct)
+    fold_of = dict(zip(shuffled.tolist(), (np.arange(len(shuffled)) % FOLDS).tolist(), strict=True))
+    return np.array([fold_of[number] for number in dialogues.tolist()])
 
 
 def how_of(answering: Answering) -> dict[str, Any]:
@@ -248,7 +266,7 @@ def report(
       names: of the labels.
       labels: of the examples, in 0..C-1.
       before: their scores with the anchors before.
-      held_out: from `held_out_scores`.
+      held_out: those of `held_out_cosines`.
       temperature: that calibrates the answers before; the same where nothing was held out.
       folds: that were held out.
     """
@@ -280,10 +298,10 @@ def report_several(
     held_out: Float[np.ndarray, "N C"] | None,
     answering: SeveralAnswering,
     *,
-    folds: int = 0,
+    folds: Int[np.ndarray, " N"] | None,
 ) -> tuple[Adaptation, Decisions]:
     """`report` where an utterance may have several labels, with the decisions in place of a
-    temperature: both sides are compared with those that suit them.
+    temperature. Thresholds, too, are fitted to other folds' examples than those that they answer.
 
     Args:
       names: of the labels.
@@ -291,37 +309,64 @@ def report_several(
       before: their cosines with the anchors before.
       held_out: from `held_out_cosines`.
       answering: as it was.
-      folds: that were held out.
+      folds: from `folds_of`.
     """
     today = answering.decisions
     assert today is not None
-    near = Affine(today.scale, np.asarray(today.biases))
 
     def weighted_f1(answers: Bool[np.ndarray, "N C"]) -> float:
         return float(metrics.summarize_several(labels, answers, names)["weighted_f1"])
 
-    def fitted(cosines: Float[np.ndarray, "N C"]) -> tuple[SeveralAnswering, float]:
-        found = decisions.fit(answering.plain_scores(cosines), labels, near=near)
-        # Where there are few examples, what answered before does so still.
-        few = labels.sum(axis=0) < decisions.LEAST
-        thresholds = np.where(few, today.thresholds, found.thresholds)
-        kept = dataclasses.replace(
-            found,
-            thresholds=tuple(thresholds.tolist()),
-            bias=today.bias,
-            threshold=today.threshold,
-        )
-        changed = dataclasses.replace(answering, decisions=kept)
-        return changed, weighted_f1(changed.decide(cosines))
+    def crossed(
+        cosines: Float[np.ndarray, "N C"], folds: Int[np.ndarray, " N"]
+    ) -> tuple[float, float]:
+        """Weighted F1 and calibration error of each fold's answers, by what suits the others."""
+        answers, probability = np.zeros_like(labels), np.zeros(labels.shape)
+        for fold in np.unique(folds):
+            out = folds == fold
+            fitted = _refitted(answering, cosines[~out], labels[~out])
+            answers[out] = fitted.decide(cosines[out])
+            probability[out] = fitted.probabilities(fitted.scores(cosines[out]), 1.0)
+        return weighted_f1(answers), decisions.calibration_error(probability, labels)
 
     counts = dict(zip(names, labels.sum(axis=0).tolist(), strict=True))
     was = weighted_f1(answering.decide(before))
-    if held_out is None:
+    if held_out is None or folds is None:
         return Adaptation(counts, was, None, None), today
-    (stayed, f1_stayed), (moved, f1_moved) = fitted(before), fitted(held_out)
-    kept = f1_moved <= f1_stayed
-    chosen, cosines = (stayed, before) if kept else (moved, held_out)
-    assert chosen.decisions is not None
-    probability = chosen.probabilities(chosen.scores(cosines), 1.0)
-    error = decisions.calibration_error(probability, labels)
-    return Adaptation(counts, was, f1_moved, error, folds, kept), chosen.decisions
+    f1_stayed, error_stayed = crossed(before, folds)
+    f1_moved, error_moved = crossed(held_out, folds)
+    kept = f1_moved <= max(f1_stayed, was)
+    refitted = not kept or f1_stayed > was
+    if refitted:
+        cosines = before if kept else held_out
+        found = _refitted(answering, cosines, labels).decisions
+        assert found is not None
+    else:
+        found = decisions.recalibrated(today, answering.plain_scores(before), labels)
+    report = Adaptation(
+        counts,
+        was,
+        f1_moved,
+        error_stayed if kept else error_moved,
+        len(np.unique(folds)),
+        kept,
+        f1_stayed,
+        refitted,
+    )
+    return report, found
+
+
+def _refitted(
+    answering: SeveralAnswering,
+    cosines: Float[np.ndarray, "N C"],
+    labels: Bool[np.ndarray, "N C"],
+) -> SeveralAnswering:
+    """With decisions that suit examples. Labels with few of them have the threshold from before."""
+    today = answering.decisions
+    assert today is not None
+    near = Affine(today.scale, np.asarray(today.biases))
+    found = decisions.fit(answering.plain_scores(cosines), labels, near=near)
+    few = labels.sum(axis=0) < decisions.LEAST
+    thresholds = np.where(few, today.thresholds, found.thresholds)
+    kept = dataclasses.replace(found, thresholds=tuple(thresholds.tolist()))
+    return dataclasses.replace(answering, decisions=kept)

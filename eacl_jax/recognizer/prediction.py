@@ -22,6 +22,8 @@ OTHER = "other"
 
 SEPARATOR = ";"
 """Between several labels in a cell of a table."""
+NONE = "[]"
+"""A cell of an utterance that is answered none of the labels, as `label_columns.NONE` reads it."""
 
 _TEXT_WIDTH = 60
 _OF_ONE, _OF_SEVERAL = ("emotion", "confidence"), ("emotions",)
@@ -144,9 +146,9 @@ class DialoguePrediction(Sequence[Prediction]):
     def to_rows(self) -> list[dict[str, Any]]:
         """A flat record an utterance, for a table or `pandas.DataFrame`: dialogue, utterance (from
         0), speaker, text, emotion and confidence (or emotions, several with a semicolon between
-        them), truncated, unknown_text, a probability a label as `p(LABEL)`, and the other fields of
-        the utterance (where one has the name of a column before, the column stays); numbers to six
-        decimals.
+        them, `[]` for none), truncated, unknown_text, a probability a label as `p(LABEL)`, and the
+        other fields of the utterance (where one has the name of a column before, the column stays);
+        numbers to six decimals.
         """
         rows: list[dict[str, Any]] = [
             {
@@ -154,7 +156,7 @@ class DialoguePrediction(Sequence[Prediction]):
                 "utterance": number,
                 "speaker": each.speaker,
                 "text": each.text,
-                **(_one(each) or {"emotions": SEPARATOR.join(each.emotions)}),
+                **(_one(each) or {"emotions": SEPARATOR.join(each.emotions) or NONE}),
                 "truncated": each.truncated,
                 "unknown_text": each.unknown_text,
                 **{

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int
 
 from eacl_jax import encoders
 from eacl_jax.config import Config, Stage
+from eacl_jax.corpora.tasks import settled
 from eacl_jax.data.batching import LENGTH_STEP, round_up
 from eacl_jax.data.inputs import read_dialogues, read_labels
 from eacl_jax.data.prompts import Example, OnLong, PromptBuilder, warn_about
@@ -35,7 +36,7 @@ from eacl_jax.model.mesh import Mesh, keep_or_put, local_mesh, replicated
 from eacl_jax.model.passes import Passes
 from eacl_jax.model.representer import Representer
 from eacl_jax.model.scores import host_cosines
-from eacl_jax.model.task import SeveralLabels, SingleLabel, Task, as_task
+from eacl_jax.model.task import SeveralLabels, SingleLabel, Task
 from eacl_jax.recognizer import adapting, few_shot
 from eacl_jax.recognizer.card import write_card
 from eacl_jax.recognizer.conversation import Conversation
@@ -412,8 +413,9 @@ class EmotionRecognizer:
         Seconds on a CPU. Few examples a label will do, and a label without any keeps its anchors;
         see `few_shot`. Where there are two dialogues or more, each is also answered by anchors that
         were adapted to the others: unless those answers are better than today's, the anchors stay
-        as they are. The probabilities are calibrated on the same answers. `adaptation` of what is
-        returned says what was done, and how good the answers were.
+        as they are. The probabilities are calibrated on the same answers; where an utterance may
+        have several labels, thresholds are fitted anew if that answers held-out dialogues better.
+        `adaptation` of what is returned says what was done, and how good the answers were.
 
         Offsets of scores (`Settings.offsets`) are of the corpus that training saw: adapted anchors
         do without them, and those that stay as they are keep them.
@@ -563,7 +565,10 @@ class EmotionRecognizer:
         """Representations of the annotated utterances, their labels and the numbers of their
         dialogues.
         """
-        read = as_task(read_dialogues(dialogues)[0], self.settings.task)
+        read = [
+            settled(d, self.settings.task, f"dialogue {d.id!r:.60} utterance {{}}".format)
+            for d in read_dialogues(dialogues)[0]
+        ]
         adapting.check_annotated(read, self.settings)
         examples = self.prompts.build(read, self.taxonomy)
         warn_about(examples, self.settings.prompt.max_tokens)

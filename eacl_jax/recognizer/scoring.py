@@ -99,7 +99,7 @@ class Tally:
 
     def add(self, dialogues: Sequence[Dialogue], answers: Sequence[Prediction]) -> None:
         """Counts the answers to all utterances of the dialogues, in their order. They are annotated
-        as the model answers (`task.as_task`), and their emotions must be labels.
+        as the model answers (`corpora.tasks.settled`), and their emotions must be labels.
         """
         self._dialogues += len(dialogues)
         utterances = (utterance for dialogue in dialogues for utterance in dialogue.utterances)

@@ -30,7 +30,7 @@ def describe_given(
     """
     read = _Once(load, problems)
     find = _Once(identify, problems)
-    described: dict[tuple[DataConfig, EncoderConfig], dict[str, Any]] = {}
+    described: dict[tuple[DataConfig, EncoderConfig, bool], dict[str, Any]] = {}
     given = {}
     for cell in cells:
         data, encoder = cell.config.data, cell.config.encoder
@@ -38,9 +38,10 @@ def describe_given(
         identity = find.get(encoder, f"variant {cell.variant!r}, the encoder")
         if corpus is None or identity is None:
             continue
-        if (data, encoder) not in described:
-            described[data, encoder] = run_folder.describe(corpus, identity)
-        given[cell.corpus, cell.variant] = described[data, encoder]
+        key = data, encoder, cell.config.loss.soft_targets
+        if key not in described:
+            described[key] = run_folder.describe(corpus, identity, annotators=key[2])
+        given[cell.corpus, cell.variant] = described[key]
     return given
 
 

@@ -117,7 +117,8 @@ def draw(dialogues: Sequence[Dialogue], examples: int, seed: Sequence[int]) -> l
 
     Args:
       dialogues: annotated.
-      examples: of each label, also of none of them; all there are where a label has fewer.
+      examples: of each label, also of none of them; all there are where a label has fewer. Where
+        an utterance may have several labels, frequent ones come with rarer ones, and have more.
       seed: decides which.
     """
     annotated = [

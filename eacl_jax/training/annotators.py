@@ -54,7 +54,11 @@ def _against(experiment: Experiment, split: str, answered: Answered) -> AgainstA
     several = np.array([len(voices) > 1 for voices in given], bool)
     if not several.any():
         return None
-    alike = np.array([len({frozenset(voice) for voice in voices}) == 1 for voices in given], bool)
+    # With one label an utterance the first that an annotator named, as in `agreement_of`.
+    heard = None if experiment.task.several else 1
+    alike = np.array(
+        [len({frozenset(voice[:heard]) for voice in voices}) == 1 for voices in given], bool
+    )
     found = divergence(
         shares(experiment.task, dialogues)[several],
         answered.scores[split][several] / answered.calibration.temperature,

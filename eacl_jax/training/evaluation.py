@@ -15,7 +15,6 @@ from eacl_jax import corpora
 from eacl_jax.config import DataConfig, Stage
 from eacl_jax.corpora.checks import annotated, check_split
 from eacl_jax.corpora.custom import read_own
-from eacl_jax.corpora.groups import Groups
 from eacl_jax.corpora.levels import read_levels
 from eacl_jax.data.prompts import warn_about
 from eacl_jax.dialogue import Dialogue, TaskName, Taxonomy
@@ -63,7 +62,9 @@ def evaluate(run: str | Path, split: str, *, data_dir: str = "") -> dict[str, di
         else SingleLabel(labels, config.evaluation.excluded_label, levels)
     )
     there = run_folder.read_data(run)
-    if there is not None and there["corpus"][split] != run_folder.describe_dialogues(dialogues):
+    if there is not None and there["corpus"][split] != run_folder.describe_dialogues(
+        dialogues, annotators=config.loss.soft_targets
+    ):
         log.warning(
             "%s: these are not the dialogues that the run had, so its scores are not comparable"
             " with these.",
@@ -141,10 +142,8 @@ def _dialogues(
             f"{file}, the run's {split} file, is not there; name the folder where it is now as"
             " data_dir."
         )
-    found = read_own(file, data, task)
+    found = read_own(file, data, task, taxonomy.labels)
     check_split(split, [file], found)
-    if data.groups:
-        found = Groups.of_rows(data.groups).put(found)
     for item in found:
         for number, utterance in enumerate(item.dialogue.utterances):
             for label in utterance.labels:

@@ -39,6 +39,11 @@ def check_task(config: Config, corpus: Corpus) -> None:
             f"config.{found[0]} has no meaning where an utterance may have {reason}, as in"
             f" {corpus.name}; leave it off."
         )
+    if not several and evaluation.thresholds == "common":
+        raise UserError(
+            "config.evaluation.thresholds is for several labels an utterance, and in"
+            f" {corpus.name} each has one; leave it off."
+        )
     if not several and evaluation.primary == "jaccard":
         raise UserError(
             f"config.evaluation.primary=jaccard is for several labels an utterance, and in"

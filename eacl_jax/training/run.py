@@ -170,7 +170,11 @@ def _complete(config: Config, context: StageContext) -> Results | None:
         return None
     results = run_folder.read_results(workdir)
     try:
-        given = run_folder.describe(corpora.load(config.data), encoders.identify(config.encoder))
+        given = run_folder.describe(
+            corpora.load(config.data),
+            encoders.identify(config.encoder),
+            annotators=config.loss.soft_targets,
+        )
     except UserError as error:
         raise UserError(
             f"{workdir} holds a complete run, but whether it was given the same data and encoder"
@@ -357,9 +361,11 @@ def _begin(experiment: Experiment, workdir: Path) -> None:
     """Makes sure that a run that is there was given the same, and that there is room for
     checkpoints; writes what is given.
     """
-    given = run_folder.describe(experiment.corpus, experiment.encoder_identity) | {
-        "tokens": experiment.fingerprint
-    }
+    given = run_folder.describe(
+        experiment.corpus,
+        experiment.encoder_identity,
+        annotators=experiment.config.loss.soft_targets,
+    ) | {"tokens": experiment.fingerprint}
     if processes.count() > 1:
         processes.check_equal(_given(experiment, given))
     processes.by_main("inputs", lambda: _write_given(experiment, workdir, given))

@@ -178,16 +178,22 @@ def read_data(workdir: Path) -> dict[str, Any] | None:
     return found if found.get("format") == _FORMAT else None
 
 
-def describe(corpus: Corpus, encoder: Mapping[str, str]) -> dict[str, Any]:
+def describe(
+    corpus: Corpus, encoder: Mapping[str, str], *, annotators: bool = False
+) -> dict[str, Any]:
     """What a run is given, as `data.json` keeps it.
 
     Args:
       corpus: its dialogues and labels.
       encoder: from `encoders.identify`.
+      annotators: whether what each annotator gave is learned from.
     """
     return {
         "format": _FORMAT,
-        "corpus": {split: describe_dialogues(corpus.splits[split]) for split in SPLITS},
+        "corpus": {
+            split: describe_dialogues(corpus.splits[split], annotators=annotators)
+            for split in SPLITS
+        },
         "labels": list(corpus.taxonomy.labels),
         "words": list(corpus.taxonomy.words),
         "encoder": dict(encoder),
@@ -195,12 +201,15 @@ def describe(corpus: Corpus, encoder: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def describe_dialogues(dialogues: Sequence[Dialogue]) -> dict[str, Any]:
+def describe_dialogues(
+    dialogues: Sequence[Dialogue], *, annotators: bool = False
+) -> dict[str, Any]:
     """How many dialogues and utterances there are, and a hash of all ids, speakers, texts and
-    emotions; where an utterance may have several, also of what each annotator gave.
+    emotions; where an utterance may have several, or with `annotators`, also of what each annotator
+    gave.
     """
     several = any(u.emotions is not None for d in dialogues for u in d.utterances)
-    labels = _several_labels if several else _one_label
+    labels = _several_labels if several or annotators else _one_label
     plain = [[d.id, [[u.speaker, u.text, *labels(u)] for u in d.utterances]] for d in dialogues]
     return {
         "dialogues": len(dialogues),
@@ -217,6 +226,7 @@ def _several_labels(utterance: Utterance) -> list[Any]:
     """In an order that does not depend on how they were written."""
     emotions, given = utterance.emotions, utterance.annotations
     return [
+        *([] if utterance.emotion is None else [utterance.emotion]),
         None if emotions is None else sorted(emotions),
         None if given is None else [sorted(labels) for labels in given],
     ]
@@ -374,7 +384,7 @@ def data_differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> list[s
             how = (
                 f"there {counts[0]}, now {counts[1]}"
                 if counts[0] != counts[1]
-                else "texts, speakers, emotions or ids"
+                else "texts, speakers, emotions, ids or what annotators gave"
             )
             lines.append(f"{split}: {how}")
     for name in ("labels", "words"):

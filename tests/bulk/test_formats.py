@@ -108,7 +108,7 @@ def test_several_labels_an_utterance():
     none = Prediction("Bob", "so", None, SCORES, SCORES)
     prediction = DialoguePrediction("1", (some, none))
     table = rows(Csv(SCORES, several=True), prediction)
-    assert [row["emotions"] for row in table] == ["joy;anger", ""]
+    assert [row["emotions"] for row in table] == ["joy;anger", "[]"]
     assert list(table[0]) == list(prediction.to_rows()[0])
     written = json.loads(JsonLines().encode(prediction))["utterances"]
     assert [each["emotions"] for each in written] == [["joy", "anger"], []]
@@ -118,7 +118,7 @@ def test_several_labels_an_utterance():
         list(row.values())[2:] for row in rows(Csv(SCORES, fields=chosen, several=True), prediction)
     ] == [
         ["hi", "joy;anger"],
-        ["so", ""],
+        ["so", "[]"],
     ]
 
 

@@ -55,7 +55,9 @@ def test_answers_to_files(eacl, several, tmp_path):
     assert eacl(*options, tmp_path / "out.csv", "--fields=text,emotions,probabilities").status == 0
     content = (tmp_path / "out.csv").read_text()
     rows = list(csv.DictReader(io.StringIO(content, newline="")))
-    assert [row["emotions"] for row in rows] == [";".join(each[0].emotions) for each in expected]
+    assert [row["emotions"] for row in rows] == [
+        ";".join(each[0].emotions) or "[]" for each in expected
+    ]
     assert list(rows[0]) == ["dialogue", "utterance", "text", "emotions"] + [
         f"p({label})" for label in ("joy", "anger", "neutral")
     ]

@@ -8,6 +8,7 @@ import pytest
 from eacl_jax import corpora
 from eacl_jax.config import DataConfig
 from eacl_jax.corpora.custom import read_own
+from eacl_jax.corpora.label_columns import read_flags
 from eacl_jax.dialogue import Utterance
 from eacl_jax.errors import UserError
 
@@ -55,6 +56,50 @@ def test_one_column_of_0_and_1_a_label(tmp_path: Path) -> None:
     # A row that nobody annotated does not hide them.
     found = read(table(tmp_path, "joy,fear,late", "1,0,1", ",,", "0,0,1"))
     assert [u.emotions for u in found] == [("joy", "late"), None, ("late",)]
+
+
+def test_none_of_the_labels_is_no_empty_cell(tmp_path: Path) -> None:
+    found = read(table(tmp_path, "emotions", "joy;fear", "[]", ""), task="multi")
+    assert [u.emotions for u in found] == [("joy", "fear"), (), None]
+
+
+def test_facts_of_a_row_are_no_labels(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    found = read(table(tmp_path, "joy,fear,is_customer,has_photo", "1,1,0,1", "0,1,1,0"))
+    assert [u.emotions for u in found] == [("joy", "fear"), ("fear",)]
+    assert "columns of 0 and 1 are taken for labels, joy, fear" in caplog.text
+
+
+def test_missing_numbers_are_empty_cells() -> None:
+    nan = float("nan")
+    assert read_flags([nan, nan], ["joy", "fear"], {"joy": 0, "fear": 1}, "here") is None
+    with pytest.raises(UserError, match="'fear' holds nan; expected 0 or 1"):
+        read_flags([1.0, nan], ["joy", "fear"], {"joy": 0, "fear": 1}, "here")
+
+
+@pytest.mark.parametrize(
+    ("header", "settings", "message"),
+    [
+        ("emotion,emotions", {"task": "multi"}, "column 'emotion' and a column 'emotions', whose"),
+        ("emotion,emotions", {}, "column 'emotion' and a column 'emotions', whose"),
+        ("a,b", {"annotator_columns": ("a", "a")}, "annotator_columns names the column 'a' twice"),
+        (
+            "a,b",
+            {"annotator_columns": ("a",), "label_columns": ("a", "b")},
+            r"'a' is named as a label's .* and as an annotator's",
+        ),
+        (
+            "a,b",
+            {"annotator_columns": ("a", "b"), "emotion_column": "mood"},
+            "has no column 'mood'",
+        ),
+    ],
+)
+def test_what_may_be_meant_in_two_ways_is_refused(
+    tmp_path: Path, header: str, settings: dict[str, Any], message: str
+) -> None:
+    cells = "1,1" if "label_columns" in settings else "joy,joy;fear"
+    with pytest.raises(UserError, match=message):
+        read(table(tmp_path, header, cells), **settings)
 
 
 def test_a_table_with_an_emotion_is_not_read_by_its_0_and_1(tmp_path: Path) -> None:

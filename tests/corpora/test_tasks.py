@@ -123,6 +123,7 @@ def test_several_labels_without_a_main_one_are_not_one_label(toy: Toy) -> None:
         ({"annotations": ["joy", "fear"]}, r"'annotations' must be a list with a list"),
         ({"annotations": [["joy"], ["a", "a"]]}, r"annotator 2: field 'annotations' has .* twice"),
         ({"emotion": "joy", "annotations": []}, r"has labels, but 'annotations' is an empty list"),
+        ({"emotion": "joy", "emotions": []}, r"'emotion' is 'joy', which is not among 'emotions'"),
         (
             {"emotion": "anger", "emotions": ["joy", "fear"]},
             r"'emotion' is 'anger', which is not among 'emotions', \['joy', 'fear'\]",
@@ -194,7 +195,38 @@ def test_levels_that_cannot_be_used_are_named(toy: Toy, rows: list[str], message
         corpora.load(config(toy, JOY, BOTH, levels=tuple(rows)))
 
 
-def test_a_label_of_one_annotator_must_be_a_label(toy: Toy) -> None:
-    labels = [{"emotion": "joy"}, {"emotion": "fear", "annotations": [["fear"], ["awe"]]}]
-    with pytest.raises(UserError, match=r"line 1: dialogue '1' utterance 1: the emotion 'awe'"):
-        read(toy, *labels)
+def test_annotators_may_agree_on_the_group_alone(toy: Toy) -> None:
+    voices = {"annotations": [["joy"], ["calm"], ["fear"]]}
+    labels = [voices, {"annotations": [["fear"]]}]
+    groups = ("calm=good", "joy=good", "fear=bad")
+    names: dict[str, Any] = {"labels": ("calm", "joy", "fear"), "groups": groups}
+    task, found = read(toy, *labels, **names)
+    assert (task, found[0].emotion) == ("single", "good")
+    task, found = read(toy, *labels, task="multi", **names)
+    assert (task, found[0].emotions) == ("multi", ("good",))
+
+
+def test_annotators_who_agree_on_nothing_give_no_label(
+    toy: Toy, caplog: pytest.LogCaptureFixture
+) -> None:
+    labels = [
+        {"annotations": [["joy"], ["fear"], ["anger"]]},
+        {"annotations": [[], [], ["joy"]]},
+        {"annotations": [["joy", "fear"], ["joy", "anger"], ["fear", "anger"]]},
+    ]
+    _, found = read(toy, *labels, task="multi")
+    assert [u.emotions for u in found[:2]] == [None, ()]
+    assert set(found[2].emotions or ()) == {"joy", "fear", "anger"}
+    assert "3 utterances have annotations, but no label" in caplog.text  # one in each split
+
+
+def test_what_an_annotator_gave_alone_is_left_out(
+    toy: Toy, caplog: pytest.LogCaptureFixture
+) -> None:
+    labels = [
+        {"annotations": [["joy"], ["joy", "envy"], ["joy"]]},
+        {"annotations": [["fear"], ["fear"], ["envy"]]},
+    ]
+    _, found = read(toy, *labels, task="multi")
+    assert [u.annotations for u in found] == [(("joy",),) * 3, (("fear",),) * 2]
+    assert "'envy' (6)" in caplog.text

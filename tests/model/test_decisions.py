@@ -95,13 +95,20 @@ def test_answers_are_probabilities_that_reach_their_threshold():
 
 def test_calibrating_again_changes_probabilities_and_no_answer():
     scores, gold = drawn()
-    before = dataclasses.replace(fit(scores, gold), scale=3.0, biases=(-11.0, -9.0, -12.0))
+    before = dataclasses.replace(
+        fit(scores, gold), scale=3.0, biases=(-11.0, -9.0, -12.0), bias=-10.7
+    )
     after = recalibrated(before, scores, gold)
     for was, now, s in zip(before.thresholds, after.thresholds, scores.T, strict=True):
         index = before.thresholds.index(was)
         old = expit(before.scale * s + before.biases[index])
         new = expit(after.scale * s + after.biases[index])
         np.testing.assert_array_equal(old >= was, new >= now)
+    # Nor to labels that training did not know.
+    old, new = (expit(d.scale * scores + d.bias) >= d.threshold for d in (before, after))
+    assert old.any()
+    assert not old.all()
+    np.testing.assert_array_equal(old, new)
     probability = [expit(d.scale * scores + d.biases) for d in (before, after)]
     assert calibration_error(probability[1], gold) < calibration_error(probability[0], gold) / 2
     # Without any utterance nothing is known better.

@@ -21,7 +21,7 @@ export function toCsv({ labels, utterances }) {
     index,
     each.speaker,
     each.text,
-    ...(isOfSeveral(each) ? [labelsOf(each).join(";")] : [each.emotion, each.confidence]),
+    ...(isOfSeveral(each) ? [labelsOf(each).join(";") || "[]"] : [each.emotion, each.confidence]),
     each.truncated,
     each.unknown_text,
     ...labels.map((label) => each.probabilities[label]),
