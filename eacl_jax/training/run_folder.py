@@ -384,7 +384,7 @@ def data_differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> list[s
             how = (
                 f"there {counts[0]}, now {counts[1]}"
                 if counts[0] != counts[1]
-                else "texts, speakers, emotions, ids or what annotators gave"
+                else "texts, speakers, emotions or ids"
             )
             lines.append(f"{split}: {how}")
     for name in ("labels", "words"):

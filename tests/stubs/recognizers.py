@@ -52,7 +52,6 @@ LOGITS = {
 }
 SEVERAL_ANSWERINGS = [
     pytest.param(SEVERAL, id="several labels"),
-    pytest.param({**SEVERAL, "temperature": 1.7}, id="several labels and a temperature"),
     pytest.param({**SEVERAL, **THREE_EACH}, id="several labels of three anchors"),
     pytest.param({**LOGITS, **CLASSIFIER}, id="several labels by a classifier"),
 ]
@@ -89,12 +88,11 @@ def recognizer(
     head: Literal["mapping", "predictor"] = "mapping",
     anchor_encoding: Literal["live", "none"] = "live",
     decisions: Decisions | None = None,
-    temperature: float | None = None,
     **options: Any,
 ) -> EmotionRecognizer:
     """An untrained recognizer of an architecture, the same at each call; `offsets` are stage two's,
-    and `options` go to `encoders.build`. With `decisions` an utterance may have several labels;
-    `temperature`: stage two's, None: 1.3 with one label, 1 with several.
+    and `options` go to `encoders.build`. With `decisions` an utterance may have several labels, and
+    scores are not divided by a temperature.
     """
     tokenizer = make_tokenizer()
     config = {**form(name), "vocab_size": len(tokenizer)}
@@ -108,7 +106,7 @@ def recognizer(
         trailing_space=False,
         temperature=0.1,
         encoder_dtype="float32",
-        calibration={"stage_one": 1.0, "stage_two": temperature or (1.0 if decisions else 1.3)},
+        calibration={"stage_one": 1.0, "stage_two": 1.0 if decisions else 1.3},
         anchor_encoding=anchor_encoding,
         anchors_per_label=anchors_per_label,
         offsets={"stage_two": offsets} if offsets else {},
