@@ -125,7 +125,7 @@ def test_adapting_and_calibrating(recognizer, test_split):
 def test_a_recognizer_of_one_label_says_so(finished, test_split):
     single = EmotionRecognizer.from_pretrained(finished)
     with pytest.raises(
-        UserError, match=r"dialogue '.*' utterance \d+ has \d labels, .* has one here"
+        UserError, match=r"dialogue '.*' utterance \d+ has \d labels, .*no main one"
     ):
         single.adapt(list(test_split))
 

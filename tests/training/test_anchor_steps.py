@@ -189,6 +189,7 @@ def stage_two(data):
         config=CONFIG,
         mesh=make_mesh(1),
         gold=lambda split: data.labels.astype(np.int64),
+        training_targets=data.labels,
         task=SingleLabel(("a", "b", "c")),
         answering=lambda: Answering(TEMPERATURE),
         rarity=Rarity(),
