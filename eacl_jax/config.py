@@ -11,12 +11,12 @@ import enum
 import math
 import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from eacl_jax.errors import UserError
 from eacl_jax.files.records import bounded, build
 
-CORPORA = (
+CorpusName = Literal[
     "smalltalk",
     "meld",
     "emorynlp",
@@ -26,7 +26,8 @@ CORPORA = (
     "semeval2018",
     "brighter",
     "custom",
-)
+]
+CORPORA = get_args(CorpusName)
 
 
 class Stage(enum.StrEnum):
@@ -55,17 +56,7 @@ Readout = Literal["mask", "first", "last", "mean"]
 class DataConfig:
     """Which corpus, and where its files are."""
 
-    corpus: Literal[
-        "smalltalk",
-        "meld",
-        "emorynlp",
-        "iemocap",
-        "dailydialog",
-        "goemotions",
-        "semeval2018",
-        "brighter",
-        "custom",
-    ] = "smalltalk"
+    corpus: CorpusName = "smalltalk"
     # Of the built-in corpus, which has two: 1 is what it was before 2026-11-26. Runs that name none
     # in their config.json are of 1.
     version: int = bounded(2, at_least=1, at_most=2)
