@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 
 from eacl_jax.model import decisions
 from eacl_jax.model.metrics import summarize_several
-from eacl_jax.studies import statistics
+from eacl_jax.studies import several, statistics
 
 MEASURES = ("macro_f1", "micro_f1", "weighted_f1", "jaccard")
 
@@ -41,31 +41,12 @@ def redrawn(
     gold: Bool[np.ndarray, "N C"], answers: Sequence[np.ndarray], draws: statistics.Draws
 ) -> dict[str, Float[np.ndarray, "S B"]]:
     """Each of `MEASURES`, of S systems' answers [N, C], in each of B draws of utterances."""
-    columns = [gold]
-    for each in answers:
-        common, either = (gold & each).sum(axis=1), (gold | each).sum(axis=1)
-        jaccard = np.where(either, common / np.maximum(either, 1), 1)
-        columns += [each, gold & each, jaccard[:, None]]
-    of_utterances = np.concatenate(columns, axis=1).astype(np.float64)
-    classes = gold.shape[1]
-    parts: dict[str, list[list[np.ndarray]]] = {name: [[] for _ in answers] for name in MEASURES}
-    for times in draws:
-        sums = times @ of_utterances
-        annotated = sums[:, :classes]
-        for system in range(len(answers)):
-            at = classes + system * (2 * classes + 1)
-            answered, correct = sums[:, at : at + classes], sums[:, at + classes : at + 2 * classes]
-            both = annotated + answered
-            f1 = 2 * correct / np.maximum(both, 1)
-            found = {
-                "macro_f1": f1.sum(axis=1) / np.maximum((both > 0).sum(axis=1), 1),
-                "micro_f1": 2 * correct.sum(axis=1) / np.maximum(both.sum(axis=1), 1),
-                "weighted_f1": (f1 * annotated).sum(axis=1) / np.maximum(annotated.sum(axis=1), 1),
-                "jaccard": sums[:, at + 2 * classes] / len(gold),
-            }
-            for name, values in found.items():
-                parts[name][system].append(100 * values)
+    alone = np.arange(len(gold))
+    counts = [several.dialogue_counts(gold, each.astype(bool), alone) for each in answers]
+    drawn = [[times @ each for times in draws] for each in counts]
     return {
-        name: np.stack([np.concatenate(each) for each in systems])
-        for name, systems in parts.items()
+        name: np.stack(
+            [np.concatenate([several.summary(part, name) for part in each]) for each in drawn]
+        )
+        for name in MEASURES
     }

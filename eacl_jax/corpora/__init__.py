@@ -10,7 +10,7 @@ from eacl_jax.corpora.found import Found
 from eacl_jax.corpora.groups import Groups
 from eacl_jax.corpora.labels import check_spellings, clean_label, word_of
 from eacl_jax.corpora.levels import read_levels
-from eacl_jax.corpora.tasks import find_task, settle, without_strange
+from eacl_jax.corpora.tasks import by_annotators, find_task, settle, without_strange
 from eacl_jax.dialogue import Corpus, Taxonomy
 from eacl_jax.errors import UserError
 from eacl_jax.files import local
@@ -68,8 +68,9 @@ def load(data: DataConfig) -> Corpus:
     own = tuple(map(word_of, labels))
     taxonomy = Taxonomy(labels, own if data.groups else data.words or own)
     check_emotions(splits, taxonomy)
-    read = without_strange(read, labels)
-    splits = settle(read, task)
+    if by_annotators(read):
+        read = without_strange(read, labels)
+        splits = settle(read, task)
     if data.groups:
         groups = Groups.of_rows(data.groups, labels)
         taxonomy = Taxonomy(groups.names, data.words or tuple(map(word_of, groups.names)))

@@ -95,6 +95,11 @@ def settle(splits: Splits, task: TaskName, *, quiet: bool = False) -> dict[str, 
     return settled
 
 
+def by_annotators(splits: Splits) -> bool:
+    """Whether it is known of any utterance what each annotator gave."""
+    return any(utterance.annotations is not None for _, _, utterance in _utterances(splits))
+
+
 def without_strange(splits: Splits, labels: Sequence[str]) -> dict[str, list[Found]]:
     """The same dialogues, without what annotators gave that is no label, which a warning counts: a
     label that stands nowhere else has no anchor.

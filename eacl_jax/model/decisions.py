@@ -46,6 +46,11 @@ class Decisions:
     bias: float = bounded(at_least=-1e30, at_most=1e30)
     threshold: float = bounded(at_least=0, at_most=1)
 
+    @property
+    def affine(self) -> Affine:
+        """Scale and biases."""
+        return Affine(self.scale, np.asarray(self.biases))
+
     def of_others(self, count: int) -> "Decisions":
         """For so many labels that training did not know."""
         return dataclasses.replace(
@@ -182,7 +187,7 @@ def recalibrated(
     """Other probabilities, which fit annotated utterances, and the same answers; arguments as of
     `fit`. The fewer the utterances, the nearer they stay to what they were.
     """
-    old = Affine(before.scale, np.asarray(before.biases))
+    old = before.affine
     new = fit_affine(scores, gold, near=old)
     # Labels that training did not know are answered as before, too.
     moved = float(np.mean(new.biases - new.scale / old.scale * old.biases))

@@ -47,7 +47,7 @@ def adapted(
     # What is held out is answered without offsets, as adapted anchors will.
     plain = dataclasses.replace(today, offsets=())
     held_out = few_shot.held_out_cosines(reps, targets, numbers, start, plain, seed=seed)
-    before, folds = today.cosines(reps, start), min(few_shot.FOLDS, len(np.unique(numbers)))
+    before = today.cosines(reps, start)
     calibration, decisions = dict(settings.calibration), dict(settings.decisions)
     if isinstance(today, SeveralAnswering):
         report, decisions[Stage.TWO] = few_shot.report_several(
@@ -65,7 +65,7 @@ def adapted(
             today.scores(before),
             None if held_out is None else plain.scores(held_out),
             temperature=calibration[Stage.TWO],
-            folds=folds,
+            folds=min(few_shot.FOLDS, len(np.unique(numbers))),
         )
     offsets = settings.offsets
     if not report.kept:

@@ -245,8 +245,7 @@ def how_of(answering: Answering) -> dict[str, Any]:
     }
     if isinstance(answering, SeveralAnswering):
         assert answering.decisions is not None
-        affine = Affine(answering.decisions.scale, np.asarray(answering.decisions.biases))
-        how |= {"affine": affine, "classifies": answering.classifies}
+        how |= {"affine": answering.decisions.affine, "classifies": answering.classifies}
     return how
 
 
@@ -364,8 +363,7 @@ def _refitted(
     """With decisions that suit examples. Labels with few of them have the threshold from before."""
     today = answering.decisions
     assert today is not None
-    near = Affine(today.scale, np.asarray(today.biases))
-    found = decisions.fit(answering.plain_scores(cosines), labels, near=near)
+    found = decisions.fit(answering.plain_scores(cosines), labels, near=today.affine)
     few = labels.sum(axis=0) < decisions.LEAST
     thresholds = np.where(few, today.thresholds, found.thresholds)
     kept = dataclasses.replace(found, thresholds=tuple(thresholds.tolist()))

@@ -5,6 +5,8 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, overload
 
+from eacl_jax.corpora.label_columns import NONE
+
 ANSWER = (
     "speaker",
     "text",
@@ -22,8 +24,6 @@ OTHER = "other"
 
 SEPARATOR = ";"
 """Between several labels in a cell of a table."""
-NONE = "[]"
-"""A cell of an utterance that is answered none of the labels, as `label_columns.NONE` reads it."""
 
 _TEXT_WIDTH = 60
 _OF_ONE, _OF_SEVERAL = ("emotion", "confidence"), ("emotions",)
