@@ -15,6 +15,7 @@ ROWS = (
     ("errors",),
     ("files",),
     ("dialogue", "config"),
+    ("features",),
     ("corpora", "encoders", "reports"),
     ("data",),
     ("model",),

@@ -1,0 +1,124 @@
+"""What a model knows of one kind of features, and how they become its inputs."""
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from eacl_jax.errors import UserError
+
+MOST_DEVIATIONS = 10.0
+"""Standardized numbers are cut here: one that is far out would else drown all others."""
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
+"""What a modality may be called: names of files, settings and fields are made of it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Modality:
+    """One kind of features, as a model takes them.
+
+    Attributes:
+      width: numbers a frame, F.
+      frames: of an utterance at most, T; of longer ones the last count.
+      mean: of each number over the training utterances' frames, F of them.
+      deviation: likewise; 1 where a number is always the same.
+      columns: what the numbers are; empty where it is not known.
+      made_by: what makes them from sound; empty where it is not known.
+    """
+
+    width: int
+    frames: int
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+    columns: tuple[str, ...] = ()
+    made_by: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        found: Sequence[Float[np.ndarray, "t F"]],
+        *,
+        frames: int,
+        columns: tuple[str, ...] = (),
+        made_by: str = "",
+    ) -> "Modality":
+        """Of the training utterances that have them.
+
+        Args:
+          found: their frames; NaN is left out.
+          frames: at most so many are taken of an utterance.
+          columns, made_by: see `Modality`.
+        """
+        rows = np.concatenate(found).astype(np.float64)
+        known = np.isfinite(rows)
+        count = np.maximum(known.sum(axis=0), 1)
+        mean = np.where(known, rows, 0).sum(axis=0) / count
+        centred = np.where(known, rows - mean, 0)
+        deviation = np.sqrt((centred**2).sum(axis=0) / count)
+        # Of numbers that are all the same, rounding leaves a little.
+        same = deviation <= 1e-6 * np.maximum(np.abs(mean), 1e-6)
+        longest = max(len(each) for each in found)
+        return cls(
+            rows.shape[1],
+            min(frames, longest),
+            tuple(mean.tolist()),
+            tuple(np.where(same, 1.0, deviation).tolist()),
+            columns,
+            made_by,
+        )
+
+    def standardized(self, rows: Float[np.ndarray, "t F"]) -> Float[np.ndarray, "u F"]:
+        """Of mean 0 and deviation 1 over the training utterances; what is not known is the mean.
+        Of more than `frames`, the last.
+        """
+        rows = rows[-self.frames :].astype(np.float64)
+        rows = (rows - np.asarray(self.mean)) / np.asarray(self.deviation)
+        rows = np.clip(np.where(np.isnan(rows), 0.0, rows), -MOST_DEVIATIONS, MOST_DEVIATIONS)
+        return rows.astype(np.float32)
+
+
+def check_rows(value: object, where: str) -> Float[np.ndarray, "T F"]:
+    """Frames of an utterance, float32, from a list of numbers (one frame) or of such lists.
+
+    Args:
+      value: a list, or an array; None in it is a number that is not known.
+      where: for the message.
+
+    Raises:
+      UserError: it is something else, is empty, or a number is infinite.
+    """
+    try:
+        rows = np.asarray(value, np.float64)
+    except (TypeError, ValueError):
+        rows = np.zeros(())
+    given = np.asarray(value, object) if isinstance(value, (list, tuple)) else rows
+    plain = isinstance(value, np.ndarray) or not any(
+        isinstance(each, (bool, str)) for each in given.ravel()
+    )
+    if rows.ndim not in (1, 2) or not rows.size or not plain:
+        raise UserError(
+            f"{where}: expected a list of numbers, or a list of frames of equally many numbers, got"
+            f" {value!r:.60}."
+        )
+    with np.errstate(over="ignore"):
+        rows = np.atleast_2d(rows).astype(np.float32)
+    if np.isinf(rows).any():
+        raise UserError(
+            f"{where}: a number is infinite; leave it out (null) where it is not known."
+        )
+    return rows
+
+
+def check_modalities(
+    features: Mapping[str, Float[np.ndarray, "T F"]], known: Mapping[str, Modality], where: str
+) -> None:
+    """Raises `UserError` where features are of another width than the model's."""
+    for name, rows in features.items():
+        if name in known and rows.shape[1] != known[name].width:
+            columns = known[name].columns
+            raise UserError(
+                f"{where}: its features {name!r} have {rows.shape[1]} numbers, and the model knows"
+                f" {known[name].width}" + (f": {', '.join(columns)}." if columns else ".")
+            )
