@@ -16,6 +16,7 @@ Everything else is set by its name, as `--config.stage_one.epochs=4`; `python la
 them.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -23,8 +24,18 @@ from ml_collections import ConfigDict
 from eacl_jax.config import Config, parse_argument
 
 
-def build(argument: str | None, settings: dict[str, Any] | None = None) -> ConfigDict:
+def build(
+    argument: str | None,
+    settings: dict[str, Any] | None = None,
+    *,
+    features: Sequence[str] = (),
+) -> ConfigDict:
     """The default configuration with `settings` (by dotted name), then the argument's.
+
+    Args:
+      argument: see above.
+      settings: by dotted name.
+      features: names of modalities, whose files the argument gives: NAME=PATH.
 
     Raises:
       UserError: the argument is not understood.
@@ -32,8 +43,15 @@ def build(argument: str | None, settings: dict[str, Any] | None = None) -> Confi
     config = ConfigDict(Config().to_dict())
     config.update_from_flattened_dict(settings or {})
     given = parse_argument(
-        argument, encoder="", seed=config.seed, fast=False, compat=False, runlocal=False
+        argument,
+        encoder="",
+        seed=config.seed,
+        fast=False,
+        compat=False,
+        runlocal=False,
+        **dict.fromkeys(features, ""),
     )
+    config.data.features = tuple(f"{name}={given[name]}" for name in features if given[name])
     config.seed = given["seed"]
     if given["encoder"]:
         config.encoder.path = given["encoder"]

@@ -100,6 +100,10 @@ class DataConfig:
     # Coarser labels by which answers are scored too: rows "LEVEL: GROUP=LABEL,LABEL,...", in each
     # level every label once. Empty: the corpus' own, if it has any.
     levels: tuple[str, ...] = ()
+    # Features beside the text: rows "NAME=PATH", a file or folder of them (features/files.py); or
+    # "NAME" for the columns NAME.something of the user's own tables. Those in the user's own
+    # objects need no row. Empty: no others.
+    features: tuple[str, ...] = ()
     # At most this many dialogues a split, 0 for all: for trying things out.
     max_dialogues: int = bounded(0, at_least=0)
 
@@ -159,6 +163,32 @@ class ModelConfig:
     # Width m of the mapping's output; 0: the encoder's width d.
     mapping_dim: int = bounded(0, at_least=0)
     dropout: float = bounded(0.1, at_least=0, below=1)
+
+
+Fusion = Literal["gated", "concat", "attention", "words"]
+"""How features join the text; see `FeaturesConfig.fusion`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class FeaturesConfig:
+    """What the model does with features beside the text, where the corpus has any."""
+
+    # Those that it reads. Empty: all that the corpus has.
+    use: tuple[str, ...] = ()
+    # gated: after the readout, h + sum of gate * MLP(features), zero at the start, so that it
+    # begins as the text alone. concat: an MLP of all of them together. attention: their mean
+    # weighted by attention. words: as words in the text, "(loud, high)", by the training
+    # utterances' thirds.
+    fusion: Fusion = "gated"
+    # Whether the text is read too; False: features alone.
+    text: bool = True
+    # In training, the share of the utterances whose features of a modality are left out, drawn anew
+    # each step: so that the model can do without them.
+    dropout: float = bounded(0.2, at_least=0, below=1)
+    # Width of what is made of a modality.
+    hidden: int = bounded(64, at_least=1)
+    # Frames of an utterance at most; of longer ones the last count.
+    frames: int = bounded(32, at_least=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -329,6 +359,7 @@ class Config:
     prompt: PromptConfig = PromptConfig()
     encoder: EncoderConfig = EncoderConfig()
     model: ModelConfig = ModelConfig()
+    features: FeaturesConfig = FeaturesConfig()
     anchors: AnchorConfig = AnchorConfig()
     loss: LossConfig = LossConfig()
     stage_one: StageOneConfig = StageOneConfig()
@@ -486,6 +517,19 @@ def _impossible(config: Config) -> list[str]:
             "anchors.queue",
             f"must hold a batch of stage_one.batch_size={config.stage_one.batch_size} at least",
             config.anchors.queue,
+        )
+    if not config.features.text:
+        need(
+            config.features.fusion != "words",
+            "features.fusion",
+            "must be gated, concat or attention with features.text=False: words are text",
+            config.features.fusion,
+        )
+        need(
+            config.anchors.source not in ("centroids", "clusters"),
+            "anchors.source",
+            "must not be made of what the encoder makes of texts with features.text=False",
+            config.anchors.source,
         )
     if config.classifies:
         unused = "has no effect with loss.ce_weight=1, which trains the classifier alone; leave it"

@@ -4,6 +4,9 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+import numpy as np
+from jaxtyping import Float
+
 from eacl_jax.errors import UserError
 
 SPLITS = ("train", "dev", "test")
@@ -25,6 +28,8 @@ class Utterance:
       annotations: the labels that each annotator gave it, an item an annotator; None where they are
         not known.
       other: fields of the user's own, carried through to the answer; they decide nothing.
+      features: by modality, float32 [T, F]: T frames of F numbers, one frame where there is a
+        vector; a number that is not known is NaN.
     """
 
     speaker: str
@@ -33,6 +38,15 @@ class Utterance:
     emotions: tuple[str, ...] | None = None
     annotations: tuple[tuple[str, ...], ...] | None = None
     other: Mapping[str, Any] = dataclasses.field(default_factory=dict, compare=False, repr=False)
+    features: Mapping[str, Float[np.ndarray, "T F"]] = dataclasses.field(
+        default_factory=dict, compare=False, repr=False
+    )
+
+    @property
+    def audio(self) -> str | None:
+        """The path of its sound; None where there is none."""
+        found = self.other.get("audio")
+        return found if isinstance(found, str) and found else None
 
     @property
     def annotated(self) -> bool:
@@ -66,12 +80,18 @@ class Dialogue:
     other: Mapping[str, Any] = dataclasses.field(default_factory=dict, compare=False, repr=False)
 
     def to_json(self) -> dict[str, Any]:
-        """`{"id", "utterances": [{"speaker", "text", "emotion"?, "emotions"?, "annotations"?},
-        ...]}` and the other fields.
+        """`{"id", "utterances": [{"speaker", "text", "emotion"?, "emotions"?, "annotations"?,
+        "features"?}, ...]}` and the other fields.
         """
 
         def labels(u: Utterance) -> dict[str, Any]:
-            found = {"emotion": u.emotion, "emotions": u.emotions, "annotations": u.annotations}
+            features = {name: _listed(rows) for name, rows in u.features.items()} or None
+            found = {
+                "emotion": u.emotion,
+                "emotions": u.emotions,
+                "annotations": u.annotations,
+                "features": features,
+            }
             return {name: value for name, value in found.items() if value is not None}
 
         return {
@@ -96,16 +116,40 @@ class Dialogue:
 
         def utterance(u: dict[str, Any]) -> Utterance:
             by_annotator = u.pop("annotations", None)
+            features = {
+                name: np.atleast_2d(np.array(rows, np.float32))
+                for name, rows in u.pop("features", {}).items()
+            }
             return Utterance(
                 u.pop("speaker"),
                 u.pop("text"),
                 u.pop("emotion", None),
                 several(u.pop("emotions", None)),
                 None if by_annotator is None else tuple(map(tuple, by_annotator)),
-                u,
+                features=features,
+                other=u,
             )
 
         return cls(identity, tuple(map(utterance, utterances)), rest)
+
+
+def _listed(rows: Float[np.ndarray, "T F"]) -> list[Any]:
+    """As JSON has them: one list where there is one frame, null for what is not known."""
+    frames = [[None if x != x else x for x in frame] for frame in rows.tolist()]
+    return frames[0] if len(frames) == 1 else frames
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureKind:
+    """What is known of the features of one modality.
+
+    Attributes:
+      columns: what its numbers are; empty where it is not known.
+      made_by: what makes them from sound; empty where it is not known.
+    """
+
+    columns: tuple[str, ...] = ()
+    made_by: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,6 +198,7 @@ class Corpus:
       task: how many labels an utterance has.
       levels: by name, coarser groupings of the labels, by which they are scored too: the group of
         each label, in the order of the labels.
+      features: of its utterances, by modality.
     """
 
     name: str
@@ -161,3 +206,4 @@ class Corpus:
     splits: Mapping[str, Sequence[Dialogue]]
     task: TaskName = "single"
     levels: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    features: Mapping[str, FeatureKind] = dataclasses.field(default_factory=dict)

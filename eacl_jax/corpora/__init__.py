@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eacl_jax.config import DataConfig
+from eacl_jax.corpora.beside import with_features
 from eacl_jax.corpora.checks import annotated, check_emotions, warn_about
 from eacl_jax.corpora.found import Found
 from eacl_jax.corpora.groups import Groups
@@ -51,7 +52,7 @@ def load(data: DataConfig) -> Corpus:
         levels cannot be used.
     """
     builder = builder_class(data.corpus).from_config(data, cache_folder(data))
-    read = builder.dialogues()
+    read, features = with_features(builder.dialogues(), data.features)
     task = data.task or builder.TASK or find_task(read)
     splits = settle(read, task, quiet=True)
     if bare := [split for split, found in splits.items() if not annotated(found)]:
@@ -92,6 +93,7 @@ def load(data: DataConfig) -> Corpus:
         {split: tuple(item.dialogue for item in found) for split, found in splits.items()},
         task,
         levels,
+        features,
     )
 
 

@@ -3,7 +3,8 @@
 
 An utterance: `{"speaker": "Ann", "text": "I got it!"}`, perhaps with an "emotion" (its label, or
 the main one), "emotions" (a list of all its labels, empty where it has none of them), "annotations"
-(a list of labels an annotator) and fields of the user's own, which are carried through; a pair of
+(a list of labels an annotator), "features" (numbers by modality, `{"prosody": [0.1, 0.7]}`, or
+lists of frames of them) and fields of the user's own, which are carried through; a pair of
 speaker and text; and inside of a dialogue's "utterances" also the text "Ann: I got it!".
 
 A dialogue as an object: `{"id": "1", "utterances": [...]}` or `{"id": "1", "transcript": "Ann: I
@@ -25,6 +26,7 @@ from eacl_jax.corpora.transcripts import (
 )
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
+from eacl_jax.features.modality import read_features
 
 UTTERANCE = '{"speaker": "Ann", "text": "I got it!"}, a pair (speaker, text) or an Utterance'
 DIALOGUE = (
@@ -35,7 +37,7 @@ ANSWERED = frozenset({"confidence", "probabilities", "cosines", "truncated", "un
 """Fields that an answer adds to an utterance: of an answer that is given as a question, these are
 left out."""
 
-_UTTERANCE_FIELDS = ("speaker", "text", "emotion", "emotions", "annotations")
+_UTTERANCE_FIELDS = ("speaker", "text", "emotion", "emotions", "annotations", "features")
 _SPEAKERS = ("name", "author", "user", "username", "sender", "from", "who")
 _TEXTS = ("utterance", "message", "content", "body")
 
@@ -94,6 +96,7 @@ def read_utterance(given: Any, where: str = "the utterance") -> Utterance:
                 read_labels(fields.get("emotions"), where, "emotions"),
                 read_annotations(fields.get("annotations"), where),
                 other,
+                read_features(fields.get("features"), where),
             ),
             where,
         ),

@@ -4,7 +4,7 @@ Source: "MELD: A Multimodal Multi-Party Dataset for Emotion Recognition in Conve
 github.com/declare-lab/MELD.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -68,14 +68,21 @@ class Meld(CorpusBuilder):
         (path,) = self.sources[split]
         utterances: dict[str, list[Utterance]] = {}
         lines: dict[str, list[int]] = {}
+        turns: dict[str, list[str]] = {}
         for line, row in read_rows(path, ("Dialogue_ID", "Speaker", "Utterance", "Emotion")):
             identity = f"{split}_{row['Dialogue_ID']}"  # numbering starts at 0 in each file
             utterances.setdefault(identity, []).append(_utterance(row))
             lines.setdefault(identity, []).append(line)
+            turns.setdefault(identity, []).append(row.get("Utterance_ID", ""))
         return [
-            Found(Dialogue(key, tuple(spoken)), path, tuple(lines[key]))
+            Found(Dialogue(key, tuple(spoken)), path, tuple(lines[key]), _numbers(turns[key]))
             for key, spoken in utterances.items()
         ]
+
+
+def _numbers(turns: Sequence[str]) -> tuple[int, ...]:
+    """Of a dialogue's utterances, among which some are missing; by these features are named."""
+    return tuple(map(int, turns)) if all(each.isdecimal() for each in turns) else ()
 
 
 def _utterance(row: Mapping[str, str]) -> Utterance:

@@ -11,6 +11,7 @@ from eacl_jax.corpora.found import Found
 from eacl_jax.corpora.label_columns import LabelPlaces
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
+from eacl_jax.features.modality import read_features
 
 _ONE_LABEL = LabelPlaces()
 
@@ -129,7 +130,11 @@ def _dialogue(
         speaker = read_identity(cells[columns.speaker], f"{where}: the speaker")
         text = read_spoken(cells[columns.text], f"{where}: the text").strip()
         other = {header[place]: cells[place] for place in others if cells[place] not in (None, "")}
-        utterances.append(check_labels(Utterance(speaker, text, **found, other=other), where))
+        # Of objects alone: a table may have a column of this name.
+        given = other.pop("features") if isinstance(other.get("features"), Mapping) else None
+        features = read_features(given, where)
+        utterance = Utterance(speaker, text, **found, other=other, features=features)
+        utterances.append(check_labels(utterance, where))
     lines = tuple(line for line, _ in rows)
     return Found(Dialogue(identity, tuple(utterances)), path, lines if all(lines) else (), turns)
 

@@ -9,14 +9,15 @@ import dataclasses
 import heapq
 import itertools
 import math
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
 import jax
 import numpy as np
 from jaxtyping import Int, Num
 
 from eacl_jax.data.prompts import Example
+from eacl_jax.features.modality import Modality
 
 LENGTH_STEP = 32  # padded rows are as long as the longest example, rounded up to a multiple of this
 ROW_STEP = 4  # packed rows beyond those foreseen come in multiples of this, at least
@@ -39,6 +40,18 @@ ROW, EXAMPLE = "row", "example"
 _PER_ROW, _PER_EXAMPLE = {"per": ROW}, {"per": EXAMPLE}
 
 
+class Frames(NamedTuple):
+    """Features of one modality.
+
+    Attributes:
+      values: float32 [N, T, F], standardized; 0 where there is no frame.
+      present: float32 [N, T], 1 for a frame, 0 for padding.
+    """
+
+    values: Any
+    present: Any
+
+
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Batch:
@@ -54,6 +67,7 @@ class Batch:
       labels: int32 [N] anchor indices, 0 where there is none; or float32 [N, C], for each label 1
         or the share of the annotators that gave it, where there may be several.
       weights: float32 [N], 1 for an example, 0 for padding.
+      features: by modality that the model reads, `Frames` of the N examples.
     """
 
     tokens: Any = dataclasses.field(metadata=_PER_ROW)
@@ -62,6 +76,7 @@ class Batch:
     readout: Any = dataclasses.field(metadata=_PER_EXAMPLE)
     labels: Any = dataclasses.field(metadata=_PER_EXAMPLE)
     weights: Any = dataclasses.field(metadata=_PER_EXAMPLE)
+    features: Any = dataclasses.field(default_factory=dict, metadata=_PER_EXAMPLE)
 
 
 MARKS = {field.name: field.metadata["per"] for field in dataclasses.fields(Batch)}
@@ -221,6 +236,7 @@ def collate(
     *,
     rows: range | None = None,
     targets: Num[np.ndarray, "n ..."] | None = None,
+    modalities: Mapping[str, Modality] | None = None,
 ) -> Batch:
     """Fills a batch of exactly `size` examples, the missing ones with weight 0.
 
@@ -231,6 +247,7 @@ def collate(
       rows: those whose tokens are filled in; None: all. Others stay 0, in memory that is never
         touched. What there is one of an example is always whole.
       targets: what `Batch.labels` holds of the examples; None: their own labels.
+      modalities: whose features the batch has.
     """
     tokens, positions, segment_ids = (np.zeros(layout.shape, np.int32) for _ in range(3))
     readout = np.zeros((size, 2), np.int32)
@@ -251,4 +268,18 @@ def collate(
             readout[index] = row, column + example.readout
             weights[index] = 1.0
             column = span.stop
-    return Batch(tokens, positions, segment_ids, readout, labels, weights)
+    features = {
+        name: _frames(name, modality, examples, size)
+        for name, modality in (modalities or {}).items()
+    }
+    return Batch(tokens, positions, segment_ids, readout, labels, weights, features)
+
+
+def _frames(name: str, modality: Modality, examples: Sequence[Example], size: int) -> Frames:
+    values = np.zeros((size, modality.frames, modality.width), np.float32)
+    present = np.zeros((size, modality.frames), np.float32)
+    for index, example in enumerate(examples):
+        if (rows := example.features.get(name)) is not None:
+            values[index, : len(rows)] = rows
+            present[index, : len(rows)] = 1.0
+    return Frames(values, present)

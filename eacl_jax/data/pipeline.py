@@ -8,7 +8,7 @@ is the one way in which all processes agree on shapes without talking.
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from eacl_jax.data.batching import (
     round_up,
 )
 from eacl_jax.data.prompts import Example
+from eacl_jax.features.modality import Modality
 
 if TYPE_CHECKING:
     import grain
@@ -86,6 +87,7 @@ def batch_maker(
     row_multiple: int,
     own_rows: Callable[[int], range] | None = None,
     targets: Num[np.ndarray, "N ..."] | None = None,
+    modalities: Mapping[str, Modality] | None = None,
 ) -> Callable[[Int[np.ndarray, " n"]], tuple[Batch, Int[np.ndarray, " n"]]]:
     """`make` for `training_batches`: indices -> (Batch of `size` examples, the indices).
 
@@ -97,6 +99,7 @@ def batch_maker(
       row_multiple: numbers of rows are multiples of this.
       own_rows: of so many rows, those that this process needs, see `collate`; None: all.
       targets: of all examples, see `collate`; None: their own labels.
+      modalities: see `collate`.
     """
 
     shapes = None
@@ -116,7 +119,8 @@ def batch_maker(
         )
         rows = None if own_rows is None else own_rows(layout.shape[0])
         of_chosen = None if targets is None else targets[indices]
-        return collate(chosen, size, layout, rows=rows, targets=of_chosen), indices
+        batch = collate(chosen, size, layout, rows=rows, targets=of_chosen, modalities=modalities)
+        return batch, indices
 
     return make
 
@@ -148,13 +152,16 @@ def evaluation_shapes(
 
 
 def evaluation_batches(
-    examples: Sequence[Example], shapes: Sequence[tuple[int, int]]
+    examples: Sequence[Example],
+    shapes: Sequence[tuple[int, int]],
+    modalities: Mapping[str, Modality] | None = None,
 ) -> Iterator[tuple[Batch, Int[np.ndarray, " n"]]]:
     """Packed batches, for passes whose examples may come in any order; yields (Batch, indices).
 
     Args:
       examples: what is to be passed through once.
       shapes: from `evaluation_shapes`.
+      modalities: see `collate`.
     """
     lengths = [len(e.tokens) for e in examples]
     rows, ladder = _rows(lengths, shapes)
@@ -170,7 +177,10 @@ def evaluation_batches(
         local = [list(range(first, last)) for first, last in itertools.pairwise(ends)]
         yield (
             collate(
-                [examples[i] for i in indices], count * MAX_SEGMENTS, Layout(local, (count, length))
+                [examples[i] for i in indices],
+                count * MAX_SEGMENTS,
+                Layout(local, (count, length)),
+                modalities=modalities,
             ),
             indices,
         )

@@ -24,7 +24,7 @@ import tokenizers
 from eacl_jax.config import PromptConfig, Readout
 from eacl_jax.data import prompts
 from eacl_jax.data.prompts import Example, PromptBuilder
-from eacl_jax.dialogue import SPLITS, Corpus
+from eacl_jax.dialogue import SPLITS, Corpus, Dialogue
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ def _key(
         json.dumps([dataclasses.asdict(config), readout, trailing_space]),
         json.dumps(corpus.taxonomy.labels),
         *(
-            json.dumps([dialogue.to_json() for dialogue in corpus.splits[split]])
+            json.dumps([_without_features(dialogue).to_json() for dialogue in corpus.splits[split]])
             for split in SPLITS
         ),
     ]
@@ -102,6 +102,12 @@ def _key(
         content = part.encode()
         digest.update(len(content).to_bytes(8, "big") + content)
     return digest.hexdigest()
+
+
+def _without_features(dialogue: Dialogue) -> Dialogue:
+    """Prompts are made of texts alone."""
+    utterances = tuple(dataclasses.replace(each, features={}) for each in dialogue.utterances)
+    return dataclasses.replace(dialogue, utterances=utterances)
 
 
 def _read(file: Path) -> dict[str, list[Example]] | None:

@@ -11,7 +11,7 @@ old utterances, which decides the exact ids.
 import dataclasses
 import itertools
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -48,6 +48,7 @@ class Example:
         does not know its script.
       windows: with `on_long="pool"`, the other parts of a text that is too long, each an example;
         the representation of the utterance is the mean of this one's and theirs.
+      features: by modality that the model reads, standardized float32 [t, F]; those that there are.
     """
 
     tokens: np.ndarray
@@ -58,6 +59,7 @@ class Example:
     truncated: bool = False
     unknown: bool = False
     windows: tuple["Example", ...] = ()
+    features: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
 class PromptBuilder:

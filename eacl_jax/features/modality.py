@@ -3,6 +3,7 @@
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -109,6 +110,39 @@ def check_rows(value: object, where: str) -> Float[np.ndarray, "T F"]:
             f"{where}: a number is infinite; leave it out (null) where it is not known."
         )
     return rows
+
+
+def read_features(value: Any, where: str) -> dict[str, Float[np.ndarray, "T F"]]:
+    """An utterance's features by modality, from the field that holds them; none from None.
+
+    Args:
+      value: `{"prosody": [0.1, 0.7], "face": [[0.1, 0.2], [0.3, null]]}`.
+      where: for the message.
+
+    Raises:
+      UserError: it is something else, or a name cannot be a modality's.
+    """
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise UserError(
+            f"{where}: field 'features' must be an object of numbers by modality, such as"
+            f' {{"prosody": [0.1, 0.7]}}, got {value!r:.60}.'
+        )
+    return {
+        check_name(name, where): check_rows(rows, f"{where}: features {name!r:.60}")
+        for name, rows in value.items()
+    }
+
+
+def check_name(name: Any, where: str) -> str:
+    """The same name. Raises `UserError` where no modality can be called so."""
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise UserError(
+            f"{where}: {name!r:.60} cannot be a modality's name; expected letters, digits, - and _,"
+            " at most 40, the first a letter."
+        )
+    return name
 
 
 def check_modalities(

@@ -85,11 +85,9 @@ def put(tree: Any, shardings: Any) -> Any:
 
     Args:
       tree: pytree of host arrays.
-      shardings: one sharding for all, or a pytree of them.
+      shardings: one sharding for all, or a pytree of them, whose leaves may stand for branches.
     """
-    if isinstance(shardings, NamedSharding):
-        sharding = shardings
-        shardings = jax.tree.map(lambda _: sharding, tree)
+    shardings = jax.tree.broadcast(shardings, tree)
 
     def place(x: Any, sharding: NamedSharding) -> jax.Array:
         x = np.asarray(x)

@@ -1,6 +1,6 @@
 """Passes without gradients: utterances to representations, label words to encodings and anchors."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -10,6 +10,7 @@ from jaxtyping import Float
 from eacl_jax.data.batching import MAX_SEGMENTS, Batch, Layout, collate
 from eacl_jax.data.pipeline import evaluation_batches, evaluation_shapes
 from eacl_jax.data.prompts import Example
+from eacl_jax.features.modality import Modality
 from eacl_jax.model.mesh import AXIS, Mesh, batch_shardings, put, replicated
 from eacl_jax.model.representer import Representer
 
@@ -18,19 +19,29 @@ class Passes:
     """Jitted passes without gradients; each compiles once a shape of batch."""
 
     def __init__(
-        self, merge: Callable[[Any], Representer], mesh: Mesh, *, size: int, max_tokens: int
+        self,
+        merge: Callable[[Any], Representer],
+        mesh: Mesh,
+        *,
+        size: int,
+        max_tokens: int,
+        modalities: Mapping[str, Modality] | None = None,
     ) -> None:
         """Args:
         merge: parameters -> Representer.
         mesh: devices; results are whole on all of them.
         size: examples encoded at once, about.
         max_tokens: longest example.
+        modalities: whose features the model reads.
         """
-        self._mesh = mesh
+        self._mesh, self._modalities = mesh, modalities
         self.shapes = evaluation_shapes(size, max_tokens=max_tokens, row_multiple=mesh.shape[AXIS])
         whole = replicated(mesh)
         self._represent = jax.jit(
             lambda params, batch: merge(params).represent(batch), out_shardings=whole
+        )
+        self._weigh = jax.jit(
+            lambda params, batch: merge(params).modality_weights(batch), out_shardings=whole
         )
         self._read = jax.jit(lambda params, batch: merge(params).read(batch), out_shardings=whole)
         self._encode_labels = jax.jit(
@@ -48,11 +59,17 @@ class Passes:
         """What the encoder makes of the examples, before the mapping; likewise."""
         return self._each(self._read, params, examples)
 
+    def modality_weights(
+        self, params: Any, examples: Sequence[Example]
+    ) -> Float[np.ndarray, "N M"]:
+        """How much each modality counts in the examples; see `Fusion.weights`."""
+        return self._each(self._weigh, params, examples)
+
     def _each(
         self, make: Callable[..., jax.Array], params: Any, examples: Sequence[Example]
     ) -> Float[np.ndarray, "N _"]:
         outputs, order = [], []
-        for batch, indices in evaluation_batches(examples, self.shapes):
+        for batch, indices in evaluation_batches(examples, self.shapes, self._modalities):
             outputs.append((make(params, put(batch, batch_shardings(self._mesh))), len(indices)))
             order.append(indices)
         # One transfer at the end: the device never waits for the host in between.
@@ -66,7 +83,9 @@ class Passes:
         ready.
         """
         for rows, length in self.shapes:
-            empty = collate([], rows * MAX_SEGMENTS, Layout([], (rows, length)))
+            empty = collate(
+                [], rows * MAX_SEGMENTS, Layout([], (rows, length)), modalities=self._modalities
+            )
             jax.block_until_ready(self._represent(params, put(empty, batch_shardings(self._mesh))))
             yield rows, length
 

@@ -7,12 +7,22 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from eacl_jax.config import ModelConfig, Readout
+from eacl_jax.config import FeaturesConfig, ModelConfig, Readout
 from eacl_jax.data.batching import MAX_SEGMENTS, Batch
+from eacl_jax.data.beside import Modalities
+from eacl_jax.model.fusion import Fusion, fusion_of
 from eacl_jax.model.label_words import mean_over_tokens
 
 # Uniform in +-1/sqrt(fan-in), the customary start of fine-tuning heads.
 _KERNEL_INIT = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+
+
+_BRANCHES = ("encoder", "predictor", "mapping", "fusion")
+
+
+def branches(params: Any) -> dict[str, Any]:
+    """The model's own parameters among those that are trained."""
+    return {name: params[name] for name in _BRANCHES if name in params}
 
 
 class Mapping(nnx.Module):
@@ -33,16 +43,26 @@ class Representer(nnx.Module):
     """
 
     def __init__(
-        self, encoder: nnx.Module, mapping: Mapping | nnx.Linear, *, readout: Readout
+        self,
+        encoder: nnx.Module,
+        mapping: Mapping | nnx.Linear,
+        *,
+        readout: Readout,
+        fusion: Fusion | None = None,
+        text: bool = True,
     ) -> None:
         """Args:
         encoder: `encoder(tokens, positions, segment_ids, *, deterministic, rngs, read) -> [R, L,
           d]`, see `Encoder`.
         mapping: of its width d; or a linear classifier, whose logits are then the representations.
         readout: see `Readout`.
+        fusion: how features join; None: they do not.
+        text: whether utterances' texts are read.
         """
         self.encoder = encoder
         self.mapping = mapping
+        self.fusion = fusion
+        self.text = text
         # Which token the others read is the prompts' choice: `Batch.readout`.
         self.pooled = readout == "mean"
 
@@ -54,6 +74,8 @@ class Representer(nnx.Module):
         *,
         readout: Readout,
         classes: int | None = None,
+        modalities: Modalities | None = None,
+        features: FeaturesConfig | None = None,
         rngs: nnx.Rngs,
     ) -> "Representer":
         """One whose mapping is freshly drawn; arguments as for `Model`, but that `classes` is given
@@ -65,14 +87,34 @@ class Representer(nnx.Module):
             if classes is None
             else _classifier(width, classes, rngs)
         )
-        return cls(encoder, mapping, readout=readout)
+        features = features or FeaturesConfig()
+        fusion = fusion_of(width, modalities or {}, features, rngs=rngs)
+        return cls(encoder, mapping, readout=readout, fusion=fusion, text=features.text)
 
     def read(
         self, batch: Batch, *, deterministic: bool = True, rngs: nnx.Rngs | None = None
     ) -> Float[Array, "N d"]:
         """What stands for each example, float32: the hidden state at its readout token, or the mean
-        over its tokens.
+        over its tokens, joined by its features.
         """
+        h = self._read_text(batch, deterministic=deterministic, rngs=rngs)
+        if self.fusion is None:
+            return h
+        return self.fusion(h, batch.features, deterministic=deterministic, rngs=rngs)
+
+    def modality_weights(self, batch: Batch) -> Float[Array, "N M"]:
+        """How much each modality counts; see `Fusion.weights`."""
+        assert self.fusion is not None
+        weights = self.fusion.weights(self._read_text(batch), batch.features)
+        assert weights is not None
+        return weights
+
+    def _read_text(
+        self, batch: Batch, *, deterministic: bool = True, rngs: nnx.Rngs | None = None
+    ) -> Float[Array, "N d"]:
+        if not self.text:
+            width: int = self.encoder.hidden_size  # type: ignore[attr-defined]
+            return jnp.zeros((batch.readout.shape[0], width), jnp.float32)
         if self.pooled:
             return mean_over_examples(
                 self._encode(batch, deterministic=deterministic, rngs=rngs), batch
@@ -108,6 +150,8 @@ class Model(Representer):
         *,
         readout: Readout | None = None,
         classifies: bool = False,
+        modalities: Modalities | None = None,
+        features: FeaturesConfig | None = None,
         rngs: nnx.Rngs,
     ) -> None:
         """Args:
@@ -117,14 +161,20 @@ class Model(Representer):
         config: mapping width m (0: d), dropout of the predictor, and the readout.
         readout: the one in force (`Config.readout`); None: `config.readout`.
         classifies: whether the predictor's logits are the representations (`Config.classifies`).
+        modalities: whose features the model reads, by name.
+        features: what it does with them.
         rngs: for the heads' weights.
         """
         width: int = encoder.hidden_size  # type: ignore[attr-defined]
         self.predictor = _classifier(width, classes, rngs)
+        mapping = Mapping(width, config.mapping_dim or width, rngs=rngs)
+        features = features or FeaturesConfig()
         super().__init__(
             encoder,
-            Mapping(width, config.mapping_dim or width, rngs=rngs),
+            mapping,
             readout=readout or config.readout,
+            fusion=fusion_of(width, modalities or {}, features, rngs=rngs),
+            text=features.text,
         )
         self.dropout = nnx.Dropout(config.dropout)
         self.classifies = classifies

@@ -21,11 +21,13 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from eacl_jax import encoders
-from eacl_jax.config import ModelConfig, PromptConfig, Readout, Stage
+from eacl_jax.config import FeaturesConfig, ModelConfig, PromptConfig, Readout, Stage
 from eacl_jax.corpora.transcripts import why_no_text
 from eacl_jax.dialogue import TaskName, Taxonomy
 from eacl_jax.encoders.weights.parameters import write_tensors
 from eacl_jax.errors import UserError
+from eacl_jax.features.modality import Modality
+from eacl_jax.features.words import Thirds
 from eacl_jax.files.records import bounded, build, read_json
 from eacl_jax.model.decisions import Decisions, SeveralAnswering
 from eacl_jax.model.label_words import check_finite
@@ -62,6 +64,9 @@ class Settings:
       decisions: by stage, how several labels are decided on; none with one label.
       head: what makes representations: "mapping", or "predictor", the linear classifier, whose
         logits are compared with the labels' own axes.
+      modalities: whose features it reads, by name, in the order in which the model has them.
+      features: what it does with them.
+      thirds: of the modalities that are words in the texts.
     """
 
     labels: tuple[str, ...]
@@ -79,6 +84,14 @@ class Settings:
     head: Literal["mapping", "predictor"] = "mapping"
     task: TaskName = "single"
     decisions: dict[str, Decisions] = dataclasses.field(default_factory=dict)
+    modalities: dict[str, Modality] = dataclasses.field(default_factory=dict)
+    features: FeaturesConfig = dataclasses.field(default_factory=FeaturesConfig)
+    thirds: dict[str, Thirds] = dataclasses.field(default_factory=dict)
+
+    @property
+    def fused(self) -> dict[str, Modality]:
+        """Whose features join after the readout; those in words do not."""
+        return {} if self.thirds else self.modalities
 
     @property
     def made_of_words(self) -> bool:
@@ -146,8 +159,12 @@ def write_folder(
         {"format": FORMAT, **dataclasses.asdict(settings)}, indent=2, ensure_ascii=False
     )
     (folder / "config.json").write_text(text + "\n", encoding="utf-8")
-    mapping = nnx.to_pure_dict(nnx.state(representer.mapping, nnx.Param))
-    leaves = jax.tree_util.tree_flatten_with_path({settings.head: mapping})[0]
+    heads: dict[str, Any] = {
+        settings.head: nnx.to_pure_dict(nnx.state(representer.mapping, nnx.Param))
+    }
+    if representer.fusion is not None:
+        heads["fusion"] = nnx.to_pure_dict(nnx.state(representer.fusion, nnx.Param))
+    leaves = jax.tree_util.tree_flatten_with_path(heads)[0]
     tensors = {
         path_name(path).replace("/", "."): np.ascontiguousarray(leaf) for path, leaf in leaves
     }
@@ -177,6 +194,7 @@ def read_settings(file: Path) -> Settings:
         )
     if settings and not problems:
         problems += _check_offsets(settings) + _check_decisions(settings)
+        problems += _check_modalities(settings)
         problems += [
             f"config.{name}: {each!r:.60} {reason}."
             for name in ("labels", "words")
@@ -232,9 +250,22 @@ def _check_decisions(settings: Settings) -> list[str]:
     ]
 
 
+def _check_modalities(settings: Settings) -> list[str]:
+    """What is wrong with the modalities, a line a field."""
+    problems = [
+        f"config.modalities.{name}.{field}: expected {each.width} numbers, got {len(found)}."
+        for name, each in settings.modalities.items()
+        for field in ("mean", "deviation")
+        if len(found := getattr(each, field)) != each.width
+    ]
+    if settings.thirds and set(settings.thirds) != set(settings.modalities):
+        problems.append("config.thirds: expected those of config.modalities, or none.")
+    return problems
+
+
 def read_heads(file: Path, abstract: Any, settings: Settings) -> tuple[Any, dict[str, np.ndarray]]:
-    """The parameters of the mapping or classifier, in the shape of `abstract`, and the anchors
-    [C k, m] by stage.
+    """The parameters of the heads by name, in the shape of `abstract`, and the anchors [C k, m] by
+    stage.
     """
     try:
         tensors = load_file(file)
@@ -259,7 +290,8 @@ def read_heads(file: Path, abstract: Any, settings: Settings) -> tuple[Any, dict
         f"{name}: numbers of type {a.dtype}" for name, a in tensors.items() if a.dtype.kind != "f"
     ]
     classes, each = len(settings.labels), settings.anchors_per_label
-    last = abstract["output"] if settings.head == "mapping" else abstract
+    head = abstract[settings.head]
+    last = head["output"] if settings.head == "mapping" else head
     shape = (classes * each, last["bias"].shape[0])
     for stage, a in anchors.items():
         if len(a) != shape[0]:
@@ -291,10 +323,10 @@ def read_heads(file: Path, abstract: Any, settings: Settings) -> tuple[Any, dict
             )
         return found
 
-    heads = jax.tree_util.tree_map_with_path(take, {settings.head: abstract})
+    heads = jax.tree_util.tree_map_with_path(take, abstract)
     wrong += [f"{name}: not expected" for name in tensors]
     if wrong:
         raise UserError(
             f"{file} does not fit its config.json and encoder:\n  " + "\n  ".join(wrong)
         )
-    return heads[settings.head], anchors
+    return heads, anchors

@@ -18,10 +18,13 @@ from eacl_jax import encoders
 from eacl_jax.config import Config, Stage
 from eacl_jax.corpora.tasks import settled
 from eacl_jax.data.batching import LENGTH_STEP, round_up
+from eacl_jax.data.beside import put_features, warn_of_missing
 from eacl_jax.data.inputs import read_dialogues, read_labels
 from eacl_jax.data.prompts import Example, OnLong, PromptBuilder, warn_about
 from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
 from eacl_jax.errors import UserError
+from eacl_jax.features.modality import Modality
+from eacl_jax.features.words import Thirds, described
 from eacl_jax.files import stores, whole
 from eacl_jax.files.checksum import sha256_of
 from eacl_jax.model.decisions import Decisions, SeveralAnswering
@@ -34,7 +37,7 @@ from eacl_jax.model.label_words import (
 )
 from eacl_jax.model.mesh import Mesh, keep_or_put, local_mesh, replicated
 from eacl_jax.model.passes import Passes
-from eacl_jax.model.representer import Representer
+from eacl_jax.model.representer import Representer, branches
 from eacl_jax.model.scores import host_cosines
 from eacl_jax.model.task import SeveralLabels, SingleLabel, Task
 from eacl_jax.recognizer import adapting, few_shot
@@ -122,6 +125,7 @@ class EmotionRecognizer:
             mesh,
             size=batch_size,
             max_tokens=settings.prompt.max_tokens,
+            modalities=settings.fused,
         )
 
     @classmethod
@@ -138,6 +142,8 @@ class EmotionRecognizer:
         calibration: dict[str, float],
         offsets: dict[str, tuple[float, ...]] | None = None,
         decisions: dict[str, Decisions] | None = None,
+        modalities: Mapping[str, Modality] | None = None,
+        thirds: Mapping[str, Thirds] | None = None,
         facts: Facts | None = None,
     ) -> "EmotionRecognizer":
         """The recognizer that a run ends with. The pretrained encoder, from which anchors were
@@ -153,6 +159,7 @@ class EmotionRecognizer:
           anchors: as in the constructor.
           calibration, offsets: see `Settings`.
           decisions: likewise; with them an utterance may have several labels.
+          modalities, thirds: likewise.
           facts: of the run.
         """
         settings = Settings(
@@ -171,13 +178,19 @@ class EmotionRecognizer:
             task="multi" if decisions else "single",
             decisions=decisions or {},
             head="predictor" if config.classifies else "mapping",
+            modalities=dict(modalities or {}),
+            features=config.features,
+            thirds=dict(thirds or {}),
         )
-        model = nnx.merge(
-            graphdef, {name: params[name] for name in ("encoder", "predictor", "mapping")}
+        model = nnx.merge(graphdef, branches(params))
+        parts = Representer(
+            model.encoder,
+            model.head,
+            readout=config.readout,
+            fusion=model.fusion,
+            text=model.text,
         )
-        representer, state = nnx.split(
-            Representer(model.encoder, model.head, readout=config.readout), nnx.Param
-        )
+        representer, state = nnx.split(parts, nnx.Param)
         return cls(
             settings,
             representer,
@@ -231,17 +244,22 @@ class EmotionRecognizer:
                 settings.model,
                 readout=settings.readout,
                 classes=len(settings.labels) if settings.head == "predictor" else None,
+                modalities=settings.fused,
+                features=settings.features,
                 rngs=nnx.Rngs(0),
             )
         )
         graphdef, abstract = nnx.split(representer, nnx.Param)
-        shapes = nnx.to_pure_dict(abstract)["mapping"]
-        mapping, anchors = read_heads(folder / "heads.safetensors", shapes, settings)
+        shapes = nnx.to_pure_dict(abstract)
+        shapes[settings.head] = shapes.pop("mapping")
+        del shapes["encoder"]
+        heads, anchors = read_heads(folder / "heads.safetensors", shapes, settings)
+        heads["mapping"] = heads.pop(settings.head)
         encoder = nnx.to_pure_dict(nnx.state(loaded.module, nnx.Param))
         recognizer = cls(
             settings,
             graphdef,
-            {"encoder": encoder, "mapping": mapping},
+            {"encoder": encoder, **heads},
             tokenizer=loaded.tokenizer,
             encoder_config=loaded.config,
             anchors=anchors,
@@ -339,6 +357,7 @@ class EmotionRecognizer:
         read, single = read_dialogues(dialogues)
         examples = self.examples(read, on_long=on_long)
         warn_about(examples, self.settings.prompt.max_tokens)
+        warn_of_missing(read, self.settings.modalities)
         utterances = [utterance for dialogue in read for utterance in dialogue.utterances]
         answers = iter(self.answer(self.represent(examples), utterances, examples, stage=stage))
         results = [
@@ -487,7 +506,30 @@ class EmotionRecognizer:
             raise UserError(
                 f"on_long must be one of {', '.join(get_args(OnLong))}, got {on_long!r:.40}."
             )
-        return self.prompts.build(unlabelled, self.taxonomy, targets=targets, on_long=on_long)
+        return self._built(unlabelled, targets, on_long)
+
+    def _built(
+        self,
+        dialogues: Sequence[Dialogue],
+        targets: Literal["annotated", "all", "last"],
+        on_long: OnLong = "cut",
+    ) -> list[Example]:
+        """The prompts, with the features that the model reads."""
+        settings = self.settings
+        made = self.prompts.build(
+            described(dialogues, settings.thirds), self.taxonomy, targets=targets, on_long=on_long
+        )
+        if not settings.modalities:
+            return made
+        asked = [
+            (f"dialogue {dialogue.id!r:.60} utterance {number}", utterance)
+            for dialogue in dialogues
+            for number, utterance in enumerate(dialogue.utterances)
+            if targets == "all"
+            or (targets == "annotated" and utterance.annotated)
+            or (targets == "last" and number == len(dialogue.utterances) - 1)
+        ]
+        return put_features(made, asked, settings.fused)
 
     def represent(self, examples: Sequence[Example]) -> Float[np.ndarray, "N m"]:
         """Second step: the prompts' representations; of one in parts (`Example.windows`) their
@@ -570,7 +612,7 @@ class EmotionRecognizer:
             for d in read_dialogues(dialogues)[0]
         ]
         adapting.check_annotated(read, self.settings)
-        examples = self.prompts.build(read, self.taxonomy)
+        examples = self._built(read, "annotated")
         warn_about(examples, self.settings.prompt.max_tokens)
         numbers = adapting.dialogue_numbers(read)
         return self.represent(examples), self.task.targets(read), numbers

@@ -133,10 +133,10 @@ def split_rows(batch: Batch, chunks: int, devices: int = 1) -> Batch:
     """
     missing = -batch.tokens.shape[0] % (chunks * devices)
 
-    def split(name: str, mark: str) -> jax.Array:
+    def split(name: str, mark: str) -> Any:
         x = getattr(batch, name)
         if mark == EXAMPLE:
-            return jnp.broadcast_to(x, (chunks, *x.shape))
+            return jax.tree.map(lambda each: jnp.broadcast_to(each, (chunks, *each.shape)), x)
         padded = jnp.pad(x, ((0, missing), *[(0, 0)] * (x.ndim - 1)))
         return jnp.swapaxes(padded.reshape(-1, chunks, *x.shape[1:]), 0, 1)
 

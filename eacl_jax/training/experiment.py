@@ -17,9 +17,12 @@ from eacl_jax import corpora, encoders
 from eacl_jax.config import Config, DataConfig, EncoderConfig, RunConfig
 from eacl_jax.data import prompt_cache
 from eacl_jax.data.batching import Batch
+from eacl_jax.data.beside import modalities_of, put_features
 from eacl_jax.data.prompts import Example, warn_about
 from eacl_jax.dialogue import SPLITS, Corpus
 from eacl_jax.errors import UserError
+from eacl_jax.features.modality import Modality
+from eacl_jax.features.words import Thirds, described, thirds_of
 from eacl_jax.model.anchors import AnchorSource, Axes, Beginning, source_of
 from eacl_jax.model.decisions import SeveralAnswering
 from eacl_jax.model.device_use import DeviceUse, rows_needed, well_used
@@ -27,9 +30,9 @@ from eacl_jax.model.label_words import check_words, label_batch
 from eacl_jax.model.mesh import AXIS, Mesh, make_mesh, put, replicated
 from eacl_jax.model.passes import Passes
 from eacl_jax.model.rarity import Rarity, draw_probabilities
-from eacl_jax.model.representer import Model
+from eacl_jax.model.representer import Model, branches
 from eacl_jax.model.scores import Answering
-from eacl_jax.model.task import Task, shares, task_of
+from eacl_jax.model.task import Task, annotated, shares, task_of
 from eacl_jax.training.meaning import check_task
 from eacl_jax.training.rates import Rates, stage_one_rates
 
@@ -63,9 +66,11 @@ class Experiment:
       encoder_identity: what tells its files from others, see `encoders.identify`.
       graphdef: static half of the model.
       params: initial parameters, a nested dict of arrays on the mesh, with branches `encoder`,
-        `predictor`, `mapping`.
+        `predictor`, `mapping`, and `fusion` where features join after the readout.
       rates: how much each parameter's own rate differs in stage one, and when it begins to learn.
       labels: the label words, tokenized.
+      modalities: whose features the model reads, by name.
+      thirds: of those that are words in the texts.
       mesh: devices.
       inputs: shared with runs on the same corpus by the same encoder.
       shared: shared with runs that differ in nothing but their seed: what is compiled.
@@ -81,6 +86,8 @@ class Experiment:
     params: Any
     rates: Rates
     labels: Batch
+    modalities: Mapping[str, Modality]
+    thirds: Mapping[str, Thirds]
     mesh: Mesh
     inputs: Shared
     shared: Shared
@@ -97,6 +104,8 @@ class Experiment:
                     f"{split} {example.dialogue} {example.utterance} {example.label} ".encode()
                 )
                 digest.update(example.tokens.tobytes())
+                for name, rows in example.features.items():
+                    digest.update(name.encode() + rows.tobytes())
             if self.task.several:
                 digest.update(self.gold(split).tobytes())
         if self.config.loss.soft_targets:
@@ -148,6 +157,7 @@ class Experiment:
                 self.mesh,
                 size=config.batch.eval_batch_size,
                 max_tokens=config.prompt.max_tokens,
+                modalities=self.modalities,
             ),
         )
 
@@ -208,9 +218,7 @@ class Experiment:
 
     def merge(self, params: Any) -> Model:
         """The model with these parameters; inside a jitted function or for one call."""
-        return nnx.merge(
-            self.graphdef, {name: params[name] for name in ("encoder", "predictor", "mapping")}
-        )
+        return nnx.merge(self.graphdef, branches(params))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -292,10 +300,12 @@ def prepare(
         )
     check_task(config, corpus)
     check_words(pretrained.tokenizer, corpus.taxonomy)
+    modalities = modalities_of(corpus, config.features)
+    thirds = _thirds(config, corpus, modalities)
     examples = loaded.inputs.once(
-        ("examples", config.prompt, config.readout, config.compat.trailing_space),
+        ("examples", config.prompt, config.readout, config.compat.trailing_space, tuple(thirds)),
         lambda: prompt_cache.corpus_examples(
-            corpus,
+            _in_words(corpus, thirds),
             pretrained.tokenizer,
             config.prompt,
             readout=config.readout,
@@ -303,6 +313,13 @@ def prepare(
             cache=corpora.cache_folder(config.data),
         ),
     )
+    if modalities and not thirds:
+        examples = {
+            split: put_features(
+                items, [("", each) for each in annotated(corpus.splits[split])], modalities
+            )
+            for split, items in examples.items()
+        }
     warn_about(
         (example for items in examples.values() for example in items), config.prompt.max_tokens
     )
@@ -315,6 +332,8 @@ def prepare(
         config.model,
         readout=config.readout,
         classifies=config.classifies,
+        modalities={} if thirds else modalities,
+        features=config.features,
         rngs=nnx.Rngs(config.seed),
     )
     graphdef, state = nnx.split(model, nnx.Param)
@@ -331,12 +350,32 @@ def prepare(
         encoder_identity=loaded.identity,
         graphdef=graphdef,
         params=put(params, replicated(mesh)),
-        rates=stage_one_rates(config.stage_one, params, pretrained.module),
+        rates=stage_one_rates(
+            config.stage_one, params, pretrained.module, text=config.features.text
+        ),
         labels=label_batch(pretrained.tokenizer, corpus.taxonomy),
+        modalities=modalities,
+        thirds=thirds,
         mesh=mesh,
         inputs=loaded.inputs,
         shared=loaded.compiled(config, mesh),
     )
+
+
+def _thirds(
+    config: Config, corpus: Corpus, modalities: Mapping[str, Modality]
+) -> dict[str, Thirds]:
+    """How features become words, where they do."""
+    if config.features.fusion != "words":
+        return {}
+    said = [u for dialogue in corpus.splits["train"] for u in dialogue.utterances]
+    return {name: thirds_of(name, each, said) for name, each in modalities.items()}
+
+
+def _in_words(corpus: Corpus, thirds: Mapping[str, Thirds]) -> Corpus:
+    """The corpus as prompts are made of it."""
+    splits = {split: described(found, thirds) for split, found in corpus.splits.items()}
+    return dataclasses.replace(corpus, splits=splits)
 
 
 def _devices_used(

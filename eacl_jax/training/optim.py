@@ -17,7 +17,10 @@ from eacl_jax.model.names import path_name
 T = TypeVar("T")
 
 # Every parameter matches exactly one row of each table (`assign` checks it).
-RATE_GROUPS = (("encoder/.*", "encoder"), ("(predictor|mapping)/.*|label_encodings", "heads"))
+RATE_GROUPS = (
+    ("encoder/.*", "encoder"),
+    ("(predictor|mapping|fusion)/.*|label_encodings", "heads"),
+)
 # Spared from decay: whatever is called a bias, by its own name or that of the module it is the
 # table of, and norms' scales.
 _BIAS = r".*bias[^/]*(/[^/]+)?"
@@ -39,7 +42,7 @@ DECAYED_WITH_MAPPING_NORM = (
 _B1, _B2 = 0.9, 0.999
 STAGE_TWO_GROUPS = (
     ("anchors|scale|biases", "anchors"),
-    ("(encoder|predictor|mapping)/.*|label_encodings", "frozen"),
+    ("(encoder|predictor|mapping|fusion)/.*|label_encodings", "frozen"),
 )
 
 
@@ -129,7 +132,7 @@ def stage_one_optimizer(
 
     Args:
       config: rates, decay and clip norm.
-      params: tree with branches `encoder`, `predictor`, `mapping`.
+      params: tree with branches `encoder`, `predictor`, `mapping`, perhaps `fusion`.
       steps_per_epoch: after each so many steps both rates are multiplied by `config.lr_decay`.
       rates: how single parameters depart from that; None: they do not.
       decay_mapping_norm: compat switch, decays the mapping's LayerNorm scale too.

@@ -21,13 +21,16 @@ _LAYERS = "encoder/layers/"
 _MOST = 20  # parameters named in an error
 
 
-def stage_one_rates(config: StageOneConfig, params: Any, encoder: Encoder) -> Rates:
+def stage_one_rates(
+    config: StageOneConfig, params: Any, encoder: Encoder, *, text: bool = True
+) -> Rates:
     """How the parameters' rates differ in stage one.
 
     Args:
       config: `layer_decay`, `unfreeze_layers` and `rates`.
       params: tree with branches `encoder`, `predictor`, `mapping`.
       encoder: its `depths`, `num_layers` and `frozen_layers`.
+      text: whether it reads the texts; it does not learn where it does not.
 
     Raises:
       UserError: `config.rates` leaves parameters out, or has rows that no parameter is left for.
@@ -45,6 +48,9 @@ def stage_one_rates(config: StageOneConfig, params: Any, encoder: Encoder) -> Ra
         table = table_factors(config.rates, depths)
         factors = jax.tree.map(np.multiply, factors, table)
         frozen = jax.tree.map(lambda factor: factor == 0, table)
+    if not text:
+        factors = jax.tree.map(lambda _: np.float32(1), params) if factors is None else factors
+        factors = factors | {"encoder": jax.tree.map(np.zeros_like, factors["encoder"])}
     if config.unfreeze_layers:
         # The top k * e of n layers: n - depth < k * e. The embeddings, of depth 0, join once k * e
         # > n.

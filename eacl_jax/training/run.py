@@ -273,6 +273,8 @@ def _leave(
                 for stage, found in answered.items()
                 if isinstance(found.answering, SeveralAnswering) and found.answering.decisions
             },
+            modalities=experiment.modalities,
+            thirds=experiment.thirds,
             facts=Facts.of_run(
                 experiment.config,
                 experiment.corpus,

@@ -227,6 +227,7 @@ def run_stage_one(experiment: Experiment, context: StageContext) -> StageResult:
         row_multiple=experiment.row_multiple,
         own_rows=partial(own_rows, batch_shardings(experiment.mesh).tokens),
         targets=experiment.training_targets,
+        modalities=experiment.modalities,
     )
     batches = training_batches(
         len(experiment.examples["train"]),

@@ -1,0 +1,172 @@
+"""Features of a corpus' utterances: from files, from its own objects, from its tables' columns."""
+
+import dataclasses
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from eacl_jax.corpora.found import Found
+from eacl_jax.dialogue import FeatureKind, Utterance
+from eacl_jax.errors import UserError
+from eacl_jax.features.files import read_features
+from eacl_jax.features.join import joined, names_of, rows_of
+from eacl_jax.features.modality import check_name, check_rows
+from eacl_jax.features.table import FeatureTable
+
+log = logging.getLogger(__name__)
+
+Splits = Mapping[str, Sequence[Found]]
+
+
+def with_features(
+    splits: Splits, rows: Sequence[str]
+) -> tuple[dict[str, list[Found]], dict[str, FeatureKind]]:
+    """The dialogues with all their features, and what is known of each modality.
+
+    Args:
+      splits: what was found, perhaps with features in it.
+      rows: of `config.data.features`: "NAME=PATH", a file or folder that `read_features` reads; or
+        "NAME", the columns NAME.something of the corpus' own tables.
+
+    Raises:
+      UserError: a row cannot be read, its features are of no utterance, or a modality has not
+        equally many numbers everywhere.
+    """
+    found = {split: list(items) for split, items in splits.items()}
+    kinds = {name: FeatureKind() for name in _inside(found)}
+    for number, row in enumerate(rows):
+        where = f"config.data.features[{number}]"
+        name, equals, path = row.partition("=")
+        name = check_name(name.strip(), where)
+        if name in kinds:
+            raise UserError(f"{where}: the features {name!r} are there already; give them once.")
+        if equals:
+            table = read_features(path.strip(), where)
+            kinds[name] = FeatureKind(table.columns, table.made_by)
+            found = {
+                split: _put(items, split, name, table, where) for split, items in found.items()
+            }
+        else:
+            columns = _columns(found, name, where)
+            kinds[name] = FeatureKind(tuple(c.removeprefix(f"{name}.") for c in columns))
+            found = {split: _moved(items, name, columns) for split, items in found.items()}
+    _check_widths(found)
+    for name in kinds:
+        _tell_missing(found, name)
+    return found, kinds
+
+
+def _inside(splits: Splits) -> list[str]:
+    """The modalities that utterances have by themselves."""
+    each = (u for items in splits.values() for item in items for u in item.dialogue.utterances)
+    return sorted({name for utterance in each for name in utterance.features})
+
+
+def _with(utterance: Utterance, name: str, rows: np.ndarray) -> Utterance:
+    return dataclasses.replace(utterance, features={**utterance.features, name: rows})
+
+
+def _changed(item: Found, utterances: Sequence[Utterance]) -> Found:
+    dialogue = dataclasses.replace(item.dialogue, utterances=tuple(utterances))
+    return dataclasses.replace(item, dialogue=dialogue)
+
+
+def _put(
+    items: Sequence[Found], split: str, name: str, table: FeatureTable, where: str
+) -> list[Found]:
+    rows = rows_of(table, split, name)
+    asked: dict[str, tuple[str, ...]] = {}
+    for item in items:
+        turns = item.turns or range(len(item.dialogue.utterances))
+        for index, turn in enumerate(turns):
+            own = item.dialogue.utterances[index].other.get("id")
+            names = names_of(item.dialogue.id, turn)
+            asked[f"{item.dialogue.id}/{index}"] = (*names, own) if isinstance(own, str) else names
+    of = joined(rows, asked.items(), f"{where}: split {split}")
+    if others := len(rows) - len(of):
+        log.info("%s: %d features %s are of no utterance", split, others, name)
+    changed = []
+    for item in items:
+        utterances = list(item.dialogue.utterances)
+        for index, utterance in enumerate(utterances):
+            if (key := of.get(f"{item.dialogue.id}/{index}")) is not None:
+                utterances[index] = _with(utterance, name, rows[key])
+        changed.append(_changed(item, utterances))
+    return changed
+
+
+def _columns(splits: Splits, name: str, where: str) -> list[str]:
+    fields = dict.fromkeys(
+        field
+        for items in splits.values()
+        for item in items
+        for utterance in item.dialogue.utterances
+        for field in utterance.other
+    )
+    columns = [field for field in fields if field.startswith(f"{name}.")]
+    if not columns:
+        raise UserError(
+            f"{where}: the corpus has no columns {name}.SOMETHING; name a file or folder,"
+            f" {name}=PATH, or rename the columns."
+        )
+    return columns
+
+
+def _moved(items: Sequence[Found], name: str, columns: Sequence[str]) -> list[Found]:
+    """With the columns' numbers as features, and no longer as fields of the user's own."""
+    changed = []
+    for item in items:
+        utterances = []
+        for index, utterance in enumerate(item.dialogue.utterances):
+            where = item.where(index)
+            numbers = [_number(utterance.other.get(c), f"{where}: column {c!r}") for c in columns]
+            other = {key: value for key, value in utterance.other.items() if key not in columns}
+            utterance = dataclasses.replace(utterance, other=other)
+            if not all(map(math.isnan, numbers)):
+                utterance = _with(utterance, name, check_rows(numbers, where))
+            utterances.append(utterance)
+        changed.append(_changed(item, utterances))
+    return changed
+
+
+def _number(value: Any, where: str) -> float:
+    """NaN for an empty cell."""
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return math.nan
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"{where}: {value!r:.40} is no number; leave it empty or correct it."
+        ) from error
+
+
+def _check_widths(splits: Splits) -> None:
+    widths: dict[str, tuple[int, str]] = {}
+    for items in splits.values():
+        for item in items:
+            for index, utterance in enumerate(item.dialogue.utterances):
+                for name, rows in utterance.features.items():
+                    width, first = widths.setdefault(name, (rows.shape[1], item.where(index)))
+                    if rows.shape[1] != width:
+                        raise UserError(
+                            f"{item.where(index)}: its features {name!r} have {rows.shape[1]}"
+                            f" numbers, and those of {first} have {width}; a modality has equally"
+                            " many everywhere."
+                        )
+
+
+def _tell_missing(splits: Splits, name: str) -> None:
+    for split, items in splits.items():
+        has = [name in u.features for item in items for u in item.dialogue.utterances]
+        if split == "train" and not any(has):
+            raise UserError(
+                f"no utterance of train has features {name!r}; there is nothing to learn."
+            )
+        if missing := len(has) - sum(has):
+            log.warning(
+                "%s: %d of %d utterances have no features %s", split, missing, len(has), name
+            )

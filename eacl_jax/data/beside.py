@@ -1,0 +1,101 @@
+"""Features of utterances -> what their examples hold."""
+
+import dataclasses
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+
+from eacl_jax.config import FeaturesConfig
+from eacl_jax.data.prompts import Example
+from eacl_jax.dialogue import Corpus, Dialogue, Utterance
+from eacl_jax.errors import UserError
+from eacl_jax.features.modality import Modality, check_modalities
+
+log = logging.getLogger(__name__)
+
+Modalities = Mapping[str, Modality]
+"""By name, in the order in which a model has them."""
+
+
+def modalities_of(corpus: Corpus, config: FeaturesConfig) -> dict[str, Modality]:
+    """The kinds of features that a model of the corpus reads, standardized by its training
+    utterances.
+
+    Raises:
+      UserError: one that is asked for is not there, or there are none where text is not read.
+    """
+    if missing := [name for name in config.use if name not in corpus.features]:
+        there = ", ".join(corpus.features) or "none"
+        raise UserError(
+            f"config.features.use names {missing[0]!r}, and the corpus has no such features; it has"
+            f" {there}. Name their file or folder in config.data.features, NAME=PATH."
+        )
+    names = config.use or tuple(sorted(corpus.features))
+    if not names and not config.text:
+        raise UserError(
+            "config.features.text is False, and the corpus has no features: nothing is left to"
+            " answer by. Name their file or folder in config.data.features, NAME=PATH."
+        )
+    found = {}
+    for name in names:
+        rows = [
+            utterance.features[name]
+            for dialogue in corpus.splits["train"]
+            for utterance in dialogue.utterances
+            if name in utterance.features
+        ]
+        kind = corpus.features[name]
+        found[name] = Modality.of(
+            rows, frames=config.frames, columns=kind.columns, made_by=kind.made_by
+        )
+    return found
+
+
+def put_features(
+    examples: Sequence[Example],
+    utterances: Iterable[tuple[str, Utterance]],
+    modalities: Modalities,
+) -> list[Example]:
+    """The examples with the standardized features of their utterances.
+
+    Args:
+      examples: N.
+      utterances: N, that they stand for, each with what to call it in messages.
+      modalities: that the model reads; features of others are left out.
+
+    Raises:
+      UserError: features are of another width than the model's.
+    """
+    if not modalities:
+        return list(examples)
+    found = []
+    for example, (where, utterance) in zip(examples, utterances, strict=True):
+        check_modalities(utterance.features, modalities, where)
+        rows = {
+            name: modality.standardized(utterance.features[name])
+            for name, modality in modalities.items()
+            if name in utterance.features
+        }
+        windows = tuple(dataclasses.replace(each, features=rows) for each in example.windows)
+        found.append(dataclasses.replace(example, features=rows, windows=windows))
+    return found
+
+
+def warn_of_missing(dialogues: Sequence[Dialogue], modalities: Modalities) -> None:
+    """Logs how many of the utterances that are to be answered have not what the model reads, or
+    have what it does not.
+    """
+    utterances = [utterance for each in dialogues for utterance in each.utterances]
+    for name in modalities:
+        if missing := sum(name not in each.features for each in utterances):
+            log.warning(
+                "%d of %d utterances have no features %s: they are answered without",
+                missing,
+                len(utterances),
+                name,
+            )
+    strange = {name for each in utterances for name in each.features} - set(modalities)
+    if strange:
+        log.warning(
+            "the model does not read the features %s: they are left out",
+            ", ".join(sorted(strange)),
+        )

@@ -1,0 +1,148 @@
+"""Features as words in the text: "I got it! (loud, high, fast)".
+
+A number in the upper third of the training utterances' is a word, and one in the lower third
+another; thirds are the speaker's own where training knows enough of them. What is not known, and
+the middle third, is no word.
+"""
+
+import dataclasses
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from eacl_jax.dialogue import Dialogue, Utterance
+from eacl_jax.errors import UserError
+from eacl_jax.features.modality import Modality
+
+ENOUGH = 50
+"""Training utterances of a speaker, from which on their own thirds count."""
+# The first row that matches a column's name; spread is not told in words.
+_WORDS = (
+    (re.compile(r".*(variation|deviation|std|range|_var)"), None),
+    (re.compile(r".*(intensity|loudness|energy|volume|rms)"), ("quiet", "loud")),
+    (re.compile(r".*(pitch|f0)"), ("low", "high")),
+    (re.compile(r".*(rate|speed|tempo)"), ("slow", "fast")),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Bounds:
+    """Where the lower third of each number ends, and where the upper one begins."""
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Thirds:
+    """How the numbers of a modality become words.
+
+    Attributes:
+      low: the word for the lower third of each number; empty for one that is not told.
+      high: likewise for the upper third.
+      all: of all training utterances.
+      speakers: of the speakers of whom there are enough.
+    """
+
+    low: tuple[str, ...]
+    high: tuple[str, ...]
+    all: Bounds
+    speakers: dict[str, Bounds] = dataclasses.field(default_factory=dict)
+
+    def words(self, rows: Float[np.ndarray, "T F"], speaker: str) -> list[str]:
+        """The words for an utterance."""
+        bounds = self.speakers.get(speaker, self.all)
+        values = _means(rows)
+        found = [
+            low if value < least else high if value > most else ""
+            for value, low, high, least, most in zip(
+                values, self.low, self.high, bounds.low, bounds.high, strict=True
+            )
+        ]
+        return [word for word in found if word]
+
+
+def thirds_of(name: str, modality: Modality, utterances: Sequence[Utterance]) -> Thirds:
+    """Of the training utterances.
+
+    Args:
+      name: of the modality.
+      modality: its columns' names choose the words.
+      utterances: of the training split; those without the features are passed over.
+
+    Raises:
+      UserError: nothing says what its numbers are.
+    """
+    if not modality.columns:
+        raise UserError(
+            f"config.features.fusion=words needs names of the numbers of {name!r}, which has none;"
+            " give them as a table with columns, or choose another fusion."
+        )
+    pairs = [_words(column) for column in modality.columns]
+    if not any(pairs):
+        plain = [column.replace("_", " ") for column in modality.columns]
+        pairs = [(f"low {column}", f"high {column}") for column in plain]
+    has = [u for u in utterances if name in u.features]
+    values = np.array([_means(u.features[name]) for u in has])
+    told = np.array([bool(pair) for pair in pairs])
+    of_speaker: dict[str, list[int]] = {}
+    for number, utterance in enumerate(has):
+        of_speaker.setdefault(utterance.speaker, []).append(number)
+    return Thirds(
+        tuple(pair[0] if pair else "" for pair in pairs),
+        tuple(pair[1] if pair else "" for pair in pairs),
+        _bounds(values, told),
+        {
+            speaker: _bounds(values[numbers], told)
+            for speaker, numbers in sorted(of_speaker.items())
+            if len(numbers) >= ENOUGH
+        },
+    )
+
+
+def described(dialogues: Iterable[Dialogue], thirds: Mapping[str, Thirds]) -> list[Dialogue]:
+    """The dialogues with their features' words behind the texts."""
+    if not thirds:
+        return list(dialogues)
+
+    def told(utterance: Utterance) -> Utterance:
+        words = [
+            word
+            for name, each in thirds.items()
+            if name in utterance.features
+            for word in each.words(utterance.features[name], utterance.speaker)
+        ]
+        if not words:
+            return utterance
+        return dataclasses.replace(utterance, text=f"{utterance.text} ({', '.join(words)})")
+
+    return [
+        dataclasses.replace(each, utterances=tuple(map(told, each.utterances)))
+        for each in dialogues
+    ]
+
+
+def _words(column: str) -> tuple[str, str] | None:
+    return next((pair for pattern, pair in _WORDS if pattern.match(column.casefold())), None)
+
+
+def _means(rows: Float[np.ndarray, "T F"]) -> list[float]:
+    """Over the frames; NaN where a number is known in none."""
+    known = np.isfinite(rows)
+    count = known.sum(axis=0)
+    total = np.where(known, rows, 0).sum(axis=0, dtype=np.float64)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan).tolist()
+
+
+def _bounds(values: Float[np.ndarray, "N F"], told: np.ndarray) -> Bounds:
+    """Where a number is not told, or never known, nothing is beyond the bounds."""
+    low, high = [], []
+    for column, tell in zip(values.T, told, strict=True):
+        known = column[np.isfinite(column)]
+        third, other = np.quantile(known, (1 / 3, 2 / 3)) if tell and len(known) else (0.0, 0.0)
+        some = tell and len(known) > 0
+        low.append(float(third) if some else -1e300)
+        high.append(float(other) if some else 1e300)
+    return Bounds(tuple(low), tuple(high))
