@@ -1,6 +1,6 @@
 """MELD with eight numbers of each utterance's voice beside its text.
 
-    python launch/train.py --config=configs/meld_prosody.py:prosody=FOLDER --workdir=runs/meld-prosody
+    python launch/train.py --config=configs/meld_prosody.py:prosody=FOLDER --workdir=runs/voice
 
 FOLDER has train.csv, dev.csv and test.csv, an utterance a row: its name, diaD_uttU, in the column
 filename, numbers in the others (docs/how-to/features.md). Everything else is as in configs/meld.py;

@@ -1,0 +1,104 @@
+"""Runs on a corpus whose features say what its texts do not: trained, gone on with, saved, answered."""
+
+import json
+import re
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from rich.console import Console
+
+from eacl_jax.features import words
+from eacl_jax.model.mesh import make_mesh
+from eacl_jax.recognizer.recognizer import EmotionRecognizer
+from eacl_jax.training import experiment, loop, run
+from tests.e2e.test_tuning import StopAfter
+from tests.stubs.toys import make_config
+
+SHORT = {"stage_one__epochs": 2, "stage_two__epochs": 2, "run__log_every": 1, "run__save_every": 0}
+QUIET = Console(quiet=True)
+EMOTIONS = ("anger", "joy", "neutral")
+
+
+@pytest.fixture(autouse=True)
+def one_device(monkeypatch):
+    monkeypatch.setattr(experiment, "make_mesh", lambda: make_mesh(1))
+
+
+@pytest.fixture(scope="module")
+def voiced(toy, tmp_path_factory):
+    """The toy's texts, all the same; the voice tells the emotion, but of every eighth utterance,
+    which has none. `face` is noise, in frames.
+    """
+    folder, draw = tmp_path_factory.mktemp("voiced"), np.random.default_rng(0)
+    for split in ("train", "dev", "test"):
+        records, rows = [], ["dialogue,utterance,loudness,pitch"]
+        for number, line in enumerate(Path(toy[f"data.{split}"]).read_text().splitlines()):
+            record = json.loads(line)
+            for turn, said in enumerate(record["utterances"]):
+                voice = 50 + 10 * np.eye(3)[EMOTIONS.index(said["emotion"])][:2]
+                voice += draw.normal(size=2)
+                if (number + turn) % 8:
+                    rows.append(f"{record['id']},{turn},{voice[0]:.3f},{voice[1]:.3f}")
+                said["text"] = "The day is good"
+                frames = draw.normal(size=(int(draw.integers(1, 4)), 3)).round(3).tolist()
+                said["features"] = {"face": frames}
+            records.append(json.dumps(record))
+        (folder / f"{split}.jsonl").write_text("\n".join(records) + "\n")
+        (folder / "voice").mkdir(exist_ok=True)
+        (folder / "voice" / f"{split}.csv").write_text("\n".join(rows) + "\n")
+    return toy | {
+        **{f"data.{split}": str(folder / f"{split}.jsonl") for split in ("train", "dev", "test")},
+        "data.features": (f"voice={folder / 'voice'}",),
+    }
+
+
+def numbers(folder):
+    """Everything recorded but speeds."""
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in row.items() if k != "examples_per_second"} for row in rows]
+
+
+@pytest.mark.parametrize("fusion", ["gated", "concat", "attention", "words"])
+def test_features_tell_what_texts_do_not(voiced, tmp_path, monkeypatch, fusion):
+    # Words that the toy's tokenizer knows.
+    known = (("loudness", ("hello", "say")), ("pitch", ("end", "now")))
+    rows = tuple((re.compile(column), pair) for column, pair in known)
+    monkeypatch.setattr(words, "_WORDS", rows)
+    changes = {"features__fusion": fusion, "features__use": ("voice",)}
+    config = make_config(voiced, stage_two__epochs=1, **changes)
+    results = run.train(config, tmp_path / "run", keep=("model",), console=QUIET).to_json()
+    assert results["stage_two"]["test"]["weighted_f1"] > 70
+    loaded = experiment.load(config)
+    prepared = experiment.prepare(config, loaded=loaded)
+    recognizer = EmotionRecognizer.from_pretrained(tmp_path / "run" / "model")
+    answers = recognizer.predict(list(loaded.corpus.splits["test"]))
+    given = [answer.emotion for dialogue in answers for answer in dialogue]
+    gold = [prepared.corpus.taxonomy.labels[label] for label in prepared.gold("test")]
+    accuracy = 100 * np.mean([a == b for a, b in zip(given, gold, strict=True)])
+    assert accuracy == pytest.approx(results["stage_two"]["test"]["accuracy"])
+    again = tmp_path / "again"
+    recognizer.save_pretrained(again)
+    assert (again / "heads.safetensors").read_bytes() == (
+        tmp_path / "run" / "model" / "heads.safetensors"
+    ).read_bytes()
+
+
+def test_it_goes_on_identically(voiced, tmp_path):
+    config = make_config(voiced, **SHORT)
+    run.train(config, tmp_path / "whole", keep=(), console=QUIET)
+    with pytest.raises(loop.Interrupted):
+        run.train(config, tmp_path / "parts", keep=(), console=QUIET, stop=StopAfter(5))
+    run.train(config, tmp_path / "parts", keep=(), console=QUIET)
+    assert numbers(tmp_path / "parts") == numbers(tmp_path / "whole")
+
+
+def test_features_alone(voiced, tmp_path):
+    config = make_config(voiced, **SHORT, features__text=False, features__use=("voice",))
+    prepared = experiment.prepare(config)
+    results = run.train(config, tmp_path / "run", keep=("model",), console=QUIET).to_json()
+    assert results["stage_two"]["test"]["weighted_f1"] > 60
+    model = EmotionRecognizer.from_pretrained(tmp_path / "run" / "model")
+    kept = jax.tree.map(np.array_equal, model.params["encoder"], prepared.params["encoder"])
+    assert all(jax.tree.leaves(kept))
