@@ -8,6 +8,7 @@ import typer
 from typer.exceptions import TyperException
 from typer.main import get_command
 
+from eacl_jax.cli import features
 from eacl_jax.cli.adapt import adapt
 from eacl_jax.cli.encoders import encoders
 from eacl_jax.cli.evaluate import evaluate
@@ -47,6 +48,7 @@ def _eacl(
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(train)
 for _command in (study, evaluate, predict, adapt, serve, export, push, encoders):
     app.command()(_command)
+app.add_typer(features.app, name="features")
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -8,7 +8,7 @@ COSMIC, MMGCN, MM-DFN and SDT.
 import dataclasses
 import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -46,6 +46,10 @@ _LAYOUTS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "emorynlp": (("emorynlp_features_roberta", f"speakers labels {_ROBERTA}"),),
     "dailydialog": (("dailydialog_features_roberta", f"speakers labels {_ROBERTA}"),),
 }
+
+
+_UNREAD = ("ids", "speakers", "sentiments", "rest")
+_NO_FEATURES = frozenset((*_UNREAD, *_SPLITS, "labels", "sentences"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,11 +145,6 @@ def _recognized(file: Path, family: Family, fields: Sequence[Any]) -> tuple[str,
         f"{file} is of no layout that is known for {family}: {problems[0] if problems else has}."
         f" Known are {known}. Is --as right?"
     )
-
-
-_NO_FEATURES = frozenset(
-    ["ids", "speakers", "labels", "sentiments", "sentences", "train", "test", "valid", "rest"]
-)
 
 
 def _fits(name: str, value: Any) -> bool:
@@ -315,10 +314,3 @@ def _is_integer(value: Any) -> bool:
 
 def _is_text(value: Any) -> bool:
     return isinstance(value, str)
-
-
-def order_of(splits: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str]]:
-    """Split and id of each dialogue."""
-    for split, keys in splits.items():
-        for key in keys:
-            yield split, key
