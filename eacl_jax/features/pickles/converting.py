@@ -18,8 +18,8 @@ MOST_BYTES = 256 << 20
 """A larger file is not read, if not said otherwise: MELD's, the largest known, has some 200 MB."""
 
 _LEARNT = (
-    "They come from a network trained on the labels of this corpus, by which they may know more"
-    " than was said: scores with them cannot be set beside those of a text encoder of one's own."
+    "known to come from networks trained on this corpus' labels, so that scores with them are not"
+    " those of sound or text alone."
 )
 
 
@@ -68,6 +68,7 @@ def convert(
         sentences[split][new] = plain(found.sentences[key][at])
     told = [f"{file} is a {found.layout} of {found.utterances} utterances.", *matched.told]
     warnings = []
+    of_note: dict[str, list[str]] = {}
     with whole.new_folder(out) as folder:
         for name, rows in found.features.items():
             tables: dict[str, dict[str, np.ndarray]] = {split: {} for split in splits}
@@ -90,7 +91,9 @@ def convert(
             for split, each in copies.items():
                 if each.zero or each.within or each.across:
                     warnings.append(f"{name}, {split}, of {each}.")
-            warnings += [f"{name}: {note}" for note in notes]
+            for note in notes:
+                of_note.setdefault(note, []).append(name)
+    warnings += [f"{', '.join(names)}: {note}" for note, names in of_note.items()]
     return Converted(tuple(told), tuple(warnings))
 
 
@@ -105,7 +108,7 @@ def _notes(found: Exchanged, family: Family, name: str) -> list[str]:
     if name.startswith("roberta") or name[:-1] == "text" or (family == "meld" and name != "visual"):
         notes.append(_LEARNT)
     if family == "meld" and name == "visual":
-        notes.append("Those of many test utterances are reported to be other utterances'.")
+        notes.append("those of many test utterances are reported to be other utterances'.")
     if found.infinite[name]:
         notes.append(f"{found.infinite[name]} infinite numbers are taken as not known.")
     return notes

@@ -119,7 +119,9 @@ def match(found: Exchanged, family: Family, corpus: Sequence[Spoken], file: Path
         for key in ids
         if key in pairs
     )
-    if moved:
+    if moved and "dev" not in found.splits:
+        told.append(f"The file has no dev split: {moved} of its train are the text corpus' dev.")
+    elif moved:
         told.append(
             f"{moved} dialogues are in another of train and dev than in the file: the text corpus'"
             " splits are kept."

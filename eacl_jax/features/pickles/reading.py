@@ -88,7 +88,7 @@ class _Machine:
                 _DO[code](self)
             except (TypeError, ValueError, OverflowError, LookupError, struct.error) as error:
                 # A list as a key, digits that are none, bytes that are no UTF-8, ...
-                raise Refused("it is damaged") from error
+                raise Refused("it is damaged, or no pickle") from error
 
     def _take(self, count: int) -> bytes:
         """The next bytes."""
