@@ -1,19 +1,16 @@
-"""`eacl features`: numbers beside the text, by modality."""
+"""`eacl features`: numbers of the voice or the face, to go beside the text."""
 
 import typer
 
 from eacl_jax.cli.features_import import import_features
 
-app = typer.Typer(
-    rich_markup_mode="markdown",
-    no_args_is_help=True,
-    help="Features beside the text: of an utterance's voice, face or anything.",
-)
+app = typer.Typer(help="Features beside the text: of an utterance's voice, face or anything.")
 
 
+# With one command alone, typer would leave its name out.
 @app.callback()
 def _features() -> None:
-    """Keeps `import` a command's name, also while it is the only one."""
+    pass
 
 
 app.command("import")(import_features)

@@ -319,8 +319,8 @@ def test_one_vector_many_times_does_not_fill_memory(tmp_path):
     audio = {key: [vector] * len(each) for key, each in fields[2].items()}
     file = write(tmp_path, (*fields[:4], audio, *fields[5:]))
     with pytest.raises(UserError, match="more memory than --max-mb allows for"):
-        convert(file, "meld", tmp_path / "out", most_bytes=12 << 16)
-    convert(file, "meld", tmp_path / "out", most_bytes=14 << 16)
+        convert(file, "meld", tmp_path / "out", most_bytes=25 << 16)
+    convert(file, "meld", tmp_path / "out", most_bytes=27 << 16)
 
 
 def test_of_a_file_without_annotation_nothing_is_written(tmp_path):

@@ -15,7 +15,7 @@ from eacl_jax.features.table import FeatureTable, Rows
 from eacl_jax.files import whole
 
 MOST_BYTES = 256 << 20
-"""A larger file is not read, if not said otherwise: MELD's, the largest known, has some 200 MB."""
+"""A larger file is not read, if not said otherwise."""
 
 _LEARNT = (
     "known to come from networks trained on this corpus' labels, so that scores with them are not"

@@ -84,7 +84,7 @@ def read_exchanged(file: Path, family: Family, most_bytes: int) -> Exchanged:
     Args:
       file: the pickle.
       family: whose it is.
-      most_bytes: a larger file is not read; features may take four times as much.
+      most_bytes: a larger file is not read; features may take twice as much.
 
     Raises:
       UserError: it is no such file, is damaged, asks for anything but data, or its fields do not
@@ -109,7 +109,7 @@ def read_exchanged(file: Path, family: Family, most_bytes: int) -> Exchanged:
             )
     features: dict[str, dict[tuple[str, int], np.ndarray]] = {}
     infinite = {}
-    allowed = most_bytes  # of 4 bytes each
+    allowed = most_bytes // 2  # of 4 bytes each
     for name in [name for name in found if name not in _NO_FEATURES]:
         rows, infinite[name] = _features(file, name, found.pop(name), labels, allowed)
         if not rows:
