@@ -1,0 +1,316 @@
+"""The layouts of exchanged pickles, and what is in a file of one of them.
+
+Each is a row of fields in the order in which they unpack, dicts from a dialogue's id to a list over
+its utterances, and then the ids of the splits. They are those of the public loaders of DialogueRNN,
+COSMIC, MMGCN, MM-DFN and SDT.
+"""
+
+import dataclasses
+import itertools
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from eacl_jax.errors import UserError
+from eacl_jax.features.pickles.arrays import Array
+from eacl_jax.features.pickles.reading import read_pickles
+
+Family = Literal["iemocap", "meld", "emorynlp", "dailydialog"]
+"""The corpora of which such files go round."""
+
+LABELS: Mapping[str, tuple[str, ...]] = {
+    "iemocap": ("happy", "sad", "neutral", "angry", "excited", "frustrated"),
+    "meld": ("neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger"),
+}
+"""What the numbers of labels stand for, where that is published, as the text corpora have them."""
+
+_SPLITS = {"train": "train", "test": "test", "valid": "dev"}
+_ROBERTA = "roberta1 roberta2 roberta3 roberta4 sentences train test valid"
+_TEXTS = "text1 text2 text3 text4 audio visual sentences train test"
+_LAYOUTS: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "iemocap": (
+        ("IEMOCAP_features", "ids speakers labels text audio visual sentences train test"),
+        ("iemocap_features_roberta", f"speakers labels {_ROBERTA}"),
+        ("iemocap_multimodal_features", f"ids speakers labels {_TEXTS}"),
+    ),
+    "meld": (
+        ("MELD_features_raw1", "ids speakers labels text audio visual sentences train test rest"),
+        ("meld_features_roberta", f"speakers labels sentiments {_ROBERTA}"),
+        ("meld_multimodal_features", f"ids speakers labels {_TEXTS} rest"),
+        ("meld_multimodal_features", f"ids speakers labels sentiments {_TEXTS} rest"),
+    ),
+    "emorynlp": (("emorynlp_features_roberta", f"speakers labels {_ROBERTA}"),),
+    "dailydialog": (("dailydialog_features_roberta", f"speakers labels {_ROBERTA}"),),
+}
+
+
+_UNREAD = ("ids", "speakers", "sentiments", "rest")
+_NO_FEATURES = frozenset((*_UNREAD, *_SPLITS, "labels", "sentences"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Exchanged:
+    """What a file holds, by the dialogue's id in it.
+
+    Attributes:
+      layout: which it is, by the name of the file that it is known by.
+      splits: the ids of train and test, and of dev where the file has it; texts, of numbers too.
+      labels: of each utterance, numbers.
+      sentences: of each utterance.
+      features: by modality, dialogue and utterance (from 0), float32 [T, F].
+      infinite: by modality, how many numbers were infinite; they are NaN now.
+    """
+
+    layout: str
+    splits: Mapping[str, Sequence[str]]
+    labels: Mapping[str, Sequence[int]]
+    sentences: Mapping[str, Sequence[str]]
+    features: Mapping[str, Mapping[tuple[str, int], Float[np.ndarray, "T F"]]]
+    infinite: Mapping[str, int]
+
+    @property
+    def utterances(self) -> int:
+        """How many there are in all splits."""
+        return sum(len(self.labels[key]) for key in itertools.chain(*self.splits.values()))
+
+
+def read_exchanged(file: Path, family: Family, most_bytes: int) -> Exchanged:
+    """Reads an exchanged pickle.
+
+    Args:
+      file: the pickle.
+      family: whose it is.
+      most_bytes: a larger file is not read; features may take twice as much.
+
+    Raises:
+      UserError: it is no such file, is damaged, asks for anything but data, or its fields do not
+        fit each other.
+    """
+    fields = read_pickles(file, most_bytes)
+    if len(fields) == 1 and isinstance(fields[0], (list, tuple)):
+        fields = list(fields[0])
+    layout, found = _recognized(file, family, fields)
+    del fields
+    splits = _splits(file, found)
+    labels: dict[str, list[int]] = {}
+    sentences: dict[str, list[str]] = {}
+    for key in itertools.chain(*splits.values()):
+        where = f"{file}: dialogue {key!r:.60}"
+        labels[key] = _of(found["labels"], key, "labels", where, _is_integer)
+        sentences[key] = _of(found["sentences"], key, "sentences", where, _is_text)
+        if len(labels[key]) != len(sentences[key]):
+            raise UserError(
+                f"{where} has {len(labels[key])} labels and {len(sentences[key])} sentences; each"
+                " utterance must have one of both: take a fresh copy of the file."
+            )
+    features: dict[str, dict[tuple[str, int], np.ndarray]] = {}
+    infinite = {}
+    allowed = most_bytes // 2  # of 4 bytes each
+    for name in [name for name in found if name not in _NO_FEATURES]:
+        rows, infinite[name] = _features(file, name, found.pop(name), labels, allowed)
+        if not rows:
+            raise UserError(f"{file}: no utterance has features in the field {name!r}.")
+        allowed -= sum(each.size for each in rows.values())
+        features[name] = rows
+    return Exchanged(layout, splits, labels, sentences, features, infinite)
+
+
+def _recognized(file: Path, family: Family, fields: Sequence[Any]) -> tuple[str, dict[str, Any]]:
+    problems = []
+    for layout, row in _LAYOUTS[family]:
+        names = row.split()
+        if len(names) != len(fields):
+            continue
+        found = {
+            name: _by_id(value)
+            if name in ("labels", "sentences") or name not in _NO_FEATURES
+            else value
+            for name, value in zip(names, fields, strict=True)
+        }
+        wrong = next((name for name, value in found.items() if not _fits(name, value)), None)
+        if wrong is None:
+            return layout, found
+        at = names.index(wrong)
+        problems.append(
+            f"field {at + 1} of {len(names)} should be {_wanted(wrong)}, and is a"
+            f" {_kind(fields[at])}"
+        )
+    known = "; ".join(f"{layout}: {', '.join(row.split())}" for layout, row in _LAYOUTS[family])
+    has = f"it has {len(fields)} fields ({', '.join(map(_kind, fields[:16]))})"
+    raise UserError(
+        f"{file} is of no layout that is known for {family}: {problems[0] if problems else has}."
+        f" Known are {known}. Is --as right?"
+    )
+
+
+def _fits(name: str, value: Any) -> bool:
+    if name in _SPLITS:
+        listed = value.value if isinstance(value, Array) else value
+        return isinstance(listed, (list, tuple, set, frozenset, np.ndarray))
+    if name in ("ids", "speakers", "sentiments"):
+        return isinstance(value, dict)
+    if name == "rest":
+        return True
+    if not isinstance(value, dict) or not value:
+        return False
+    first = next(iter(value.values()))
+    items = _items(first)
+    if items is None:
+        return False
+    item = items[0] if items else None
+    if name == "labels":
+        return item is None or _is_integer(item)
+    if name == "sentences":
+        return item is None or isinstance(item, str)
+    return item is None or isinstance(item, (list, tuple, Array, np.ndarray))
+
+
+def _wanted(name: str) -> str:
+    if name in _SPLITS:
+        return f"the ids of {_SPLITS[name]}, a list"
+    what = {"labels": "numbers", "sentences": "texts"}.get(name, "vectors")
+    return f"{name}, a dict from a dialogue's id to a list of {what}"
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, Array):
+        return "array"
+    if isinstance(value, dict) and value:
+        return f"dict of {type(next(iter(value.values()))).__name__.lower()}s"
+    return type(value).__name__
+
+
+def _by_id(value: Any) -> Any:
+    """A dict by the text of its ids; the value itself where it is none, or two are the same."""
+    if not isinstance(value, dict):
+        return value
+    named = {str(key): each for key, each in value.items()}
+    return named if len(named) == len(value) else None
+
+
+def _items(value: Any) -> Sequence[Any] | np.ndarray | None:
+    """The items of a list, or of an array of at least one dimension."""
+    if isinstance(value, Array):
+        value = value.value
+    if isinstance(value, np.ndarray):
+        return None if not value.ndim else value.tolist() if value.ndim == 1 else list(value)
+    return value if isinstance(value, (list, tuple)) else None
+
+
+def _splits(file: Path, found: Mapping[str, Any]) -> dict[str, list[str]]:
+    splits: dict[str, list[str]] = {}
+    first: dict[str, str] = {}
+    for name, split in _SPLITS.items():
+        if name not in found:
+            continue
+        value = found[name]
+        items = value if isinstance(value, (set, frozenset)) else _items(value)
+        if not items or not all(_is_integer(each) or _is_text(each) for each in items):
+            raise UserError(f"{file}: the ids of {split} must be texts or whole numbers, some.")
+        keys = list(map(str, items))
+        # A set has no order that stays.
+        splits[split] = sorted(keys, key=natural) if isinstance(value, (set, frozenset)) else keys
+        for key in keys:
+            if key in first:
+                raise UserError(
+                    f"{file}: the dialogue {key!r:.60} is in {first[key]} and in {split}; it must"
+                    " be in one of them, once: take a fresh copy of the file."
+                )
+            first[key] = split
+    return splits
+
+
+def natural(key: str) -> tuple[Any, ...]:
+    """Sorts ids as people do: 2 before 10."""
+    parts = re.split(r"(\d+)", key, flags=re.ASCII)
+    return tuple(int(part) if at % 2 else part for at, part in enumerate(parts))
+
+
+def _of(
+    found: Mapping[str, Any], key: str, name: str, where: str, check: Callable[[Any], bool]
+) -> list[Any]:
+    items = _items(found.get(key))
+    if items is None or not len(items):
+        raise UserError(f"{where} is in a split, and has no {name}: its ids are other ones.")
+    for each in items:
+        if not check(each):
+            raise UserError(
+                f"{where}: its {name} should be {'texts' if name == 'sentences' else 'integers'},"
+                f" and one is a {type(each).__name__}."
+            )
+    return list(items)
+
+
+def _features(
+    file: Path, name: str, found: Mapping[str, Any], labels: Mapping[str, Sequence[int]], most: int
+) -> tuple[dict[tuple[str, int], np.ndarray], int]:
+    rows: dict[tuple[str, int], np.ndarray] = {}
+    infinite, width, first = 0, 0, ""
+    for key, numbers in labels.items():
+        if key not in found:
+            continue
+        where = f"{file}: {name} of dialogue {key!r:.60}"
+        items = _items(found[key])
+        if items is None or len(items) != len(numbers):
+            raise UserError(
+                f"{where}: expected a vector for each of its {len(numbers)} utterances, got"
+                f" {'none' if items is None else len(items)}: take a fresh copy of the file."
+            )
+        for at, item in enumerate(items):
+            vector = _vector(item, f"{where}, utterance {at}")
+            if not vector.size:
+                continue
+            width, first = width or vector.shape[1], first or where
+            if vector.shape[1] != width:
+                raise UserError(
+                    f"{where}, utterance {at}, has {vector.shape[1]} numbers, and {first} has"
+                    f" {width}; all must have equally many."
+                )
+            most -= vector.size
+            if most < 0:
+                raise UserError(f"{where}: the features take more memory than --max-mb allows for.")
+            if (wide := np.isinf(vector)).any():
+                infinite += int(wide.sum())
+                vector[wide] = np.nan
+            rows[key, at] = vector
+    return rows, infinite
+
+
+def _vector(value: Any, where: str) -> np.ndarray:
+    """float32 [T, F], a copy; empty where there is nothing."""
+    try:
+        numbers = np.asarray(_numbers(value), np.float64)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{where}: expected numbers, a vector or rows of equally many.") from error
+    if numbers.ndim not in (1, 2):
+        raise UserError(f"{where}: expected a vector or rows of numbers, got {numbers.ndim} axes.")
+    with np.errstate(over="ignore"):
+        return np.atleast_2d(numbers).astype(np.float32)
+
+
+def _numbers(value: Any, deeper: int = 1) -> Any:
+    if isinstance(value, Array):
+        value = value.value
+    if value is None:
+        return []
+    if isinstance(value, np.ndarray):
+        return value
+    if not isinstance(value, (list, tuple)):
+        raise TypeError
+    if all(type(each) in (int, float) for each in value):
+        return value
+    if not deeper:
+        raise TypeError
+    return [_numbers(each, deeper - 1) for each in value]
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)

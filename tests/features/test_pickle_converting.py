@@ -1,0 +1,334 @@
+"""Exchanged files become folders of features, by the text corpus' names where it is given."""
+
+import itertools
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from eacl_jax.errors import UserError
+from eacl_jax.features import table
+from eacl_jax.features.pickles.converting import convert
+from eacl_jax.features.pickles.matching import Spoken
+from tests.stubs.pickles import MELD, meld, python2
+
+FIELDS = ("ids", "speakers", "labels", "text", "audio", "visual", "sentences", "train", "test")
+
+
+def write(folder: Path, fields: Any, protocol: int = 2) -> Path:
+    file = folder / "file.pkl"
+    file.write_bytes(pickle.dumps(fields, protocol))
+    return file
+
+
+def corpus_of(fields: tuple[Any, ...]) -> list[Spoken]:
+    """MELD's text corpus to `fields`: numbers of dialogues begin anew in each split."""
+    splits = {0: "train_0", 1: "train_1", 3: "dev_0", 4: "dev_1", 5: "test_0", 6: "test_1"}
+    return [
+        Spoken(
+            name.partition("_")[0],
+            name,
+            range(len(fields[6][key])),
+            [text.replace("\x92", "'").upper() for text in fields[6][key]],
+            [MELD[number] for number in fields[2][key]],
+        )
+        for key, name in splits.items()
+    ]
+
+
+def test_values_come_out_exactly(tmp_path):
+    fields = meld()
+    told = convert(write(tmp_path, fields), "meld", tmp_path / "out").told
+    for name in ("text", "audio", "visual"):
+        found = table.read(tmp_path / "out" / name).splits
+        assert list(found) == ["train", "test"]
+        for split, ids in (("train", fields[7]), ("test", fields[8])):
+            wanted = {
+                f"{key}/{at}": values
+                for key in ids
+                for at, values in enumerate(fields[FIELDS.index(name)][key])
+            }
+            assert list(found[split]) == list(wanted)
+            assert all((found[split][key] == values).all() for key, values in wanted.items())
+    assert any("no dev split" in line for line in told)
+
+
+@pytest.mark.parametrize("kind", ["python2", "arrays", "lists", "successive", "float64", "frames"])
+def test_however_it_was_written(tmp_path, kind):
+    fields = meld()
+    changed: Any = fields
+    if kind in ("arrays", "lists", "float64"):
+        made = {
+            "arrays": np.stack,
+            "lists": lambda rows: [row.tolist() for row in rows],
+            "float64": lambda rows: np.stack(rows).astype(np.float64),
+        }[kind]
+        dicts = [{key: made(rows) for key, rows in each.items()} for each in fields[3:6]]
+        changed = (*fields[:3], *dicts, *fields[6:])
+        changed[2].update({key: np.array(numbers) for key, numbers in fields[2].items()})
+    if kind == "frames":
+        audio = {key: [np.stack([row, row + 1]) for row in rows] for key, rows in fields[4].items()}
+        changed = (*fields[:4], audio, *fields[5:])
+    if kind == "python2":
+        (tmp_path / "file.pkl").write_bytes(python2(fields))
+    elif kind == "successive":
+        (tmp_path / "file.pkl").write_bytes(b"".join(pickle.dumps(each, 2) for each in fields))
+    else:
+        write(tmp_path, changed)
+    convert(tmp_path / "file.pkl", "meld", tmp_path / "out")
+    audio = table.read(tmp_path / "out" / "audio").splits["test"]["6/2"]
+    assert audio.shape == (2 if kind == "frames" else 1, 4)
+    assert (audio[0] == fields[4][6][2]).all()
+
+
+def four(fields: tuple[Any, ...], name: str) -> list[dict[int, Any]]:
+    return [{key: [row + at for row in rows] for key, rows in fields[3].items()} for at in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("family", "row", "layout", "modalities"),
+    [
+        ("iemocap", "i s l t a v x T E", "IEMOCAP_features", "text audio visual"),
+        ("iemocap", "s l 4 x T E V", "iemocap_features_roberta", "roberta"),
+        ("iemocap", "i s l 4 a v x T E", "iemocap_multimodal_features", "text* audio visual"),
+        ("meld", "i s l t a v x T E r", "MELD_features_raw1", "text audio visual"),
+        ("meld", "s l l 4 x T E V", "meld_features_roberta", "roberta"),
+        ("meld", "i s l 4 a v x T E r", "meld_multimodal_features", "text* audio visual"),
+        ("meld", "i s l l 4 a v x T E r", "meld_multimodal_features", "text* audio visual"),
+        ("emorynlp", "s l 4 x T E V", "emorynlp_features_roberta", "roberta"),
+        ("dailydialog", "s l 4 x T E V", "dailydialog_features_roberta", "roberta"),
+    ],
+)
+def test_each_layout(tmp_path, family, row, layout, modalities):
+    fields = meld()
+    fields[2].update({key: [each % 6 for each in numbers] for key, numbers in fields[2].items()})
+    parts: dict[str, list[Any]] = dict(zip("isltavx", ([each] for each in fields), strict=False))
+    parts |= {"4": four(fields, "text"), "T": [[0, 1]], "E": [{6, 5}], "r": [None]}
+    parts["V"] = [np.array([3, 4])]
+    if "V" not in row:
+        parts["T"] = [[0, 1, 3, 4]]
+    file = write(tmp_path, [each for part in row.split() for each in parts[part]])
+    done = convert(file, family, tmp_path / "out")
+    assert f"is a {layout} of 13 utterances" in done.told[0]
+    names = sorted(
+        part.replace("*", str(at)) if "*" in part else part + (str(at) if part == "roberta" else "")
+        for part in modalities.split()
+        for at in (range(1, 5) if part in ("roberta", "text*") else [0])
+    )
+    assert sorted(each.name for each in (tmp_path / "out").iterdir()) == names
+    found = table.read(tmp_path / "out" / names[-1]).splits
+    assert next(iter(found["test"])) == "5/0"  # though the ids were a set
+    assert list(found) == (["train", "dev", "test"] if "V" in row else ["train", "test"])
+    if "V" in row:
+        assert (found["dev"]["3/1"] == fields[3][3][1] + 3).all()
+
+
+def test_names_and_splits_of_the_text_corpus(tmp_path):
+    fields = meld()
+    corpus = corpus_of(fields)
+    # The corpus has an utterance that the file lacks, and numbers of its own.
+    corpus[1] = Spoken(
+        "train", "train_1", (0, 4, 7), ("Hm.", *corpus[1].texts), ("joy", *corpus[1].labels)
+    )
+    done = convert(write(tmp_path, fields), "meld", tmp_path / "out", corpus)
+    found = table.read(tmp_path / "out" / "audio").splits
+    assert {split: list(rows) for split, rows in found.items()} == {
+        "train": ["train_0/0", "train_0/1", "train_0/2", "train_1/4", "train_1/7"],
+        "dev": ["dev_0/0", "dev_0/1", "dev_1/0"],
+        "test": ["test_0/0", "test_0/1", "test_1/0", "test_1/1", "test_1/2"],
+    }
+    assert (found["dev"]["dev_1/0"] == fields[4][4][0]).all()
+    assert (found["train"]["train_1/7"] == fields[4][1][1]).all()
+    told = "\n".join(done.told)
+    assert "13 of the file's 13 utterances are in the text corpus, in 6 of its 6 dialogues" in told
+    assert "13 of 13 labels agree (neutral, surprise," in told
+    assert "no dev split: 2 of its train are the text corpus' dev" in told
+    assert "without features: train 1." in told
+
+
+def test_of_the_same_id_with_unannotated_utterances_between(tmp_path):
+    """As IEMOCAP is released: the files have annotated utterances only."""
+    fields = meld()
+    fields[2].update({key: [each % 6 for each in numbers] for key, numbers in fields[2].items()})
+    orders = ("happy", "sad", "neutral", "angry", "excited", "frustrated")
+    corpus = []
+    for key, sentences in fields[6].items():
+        texts = [each for text in sentences for each in ("[LAUGHTER] Hm?", text + " [BREATHING]")]
+        labels = [each for number in fields[2][key] for each in (None, orders[number])]
+        split = "test" if key in fields[8] else "train"
+        corpus.append(Spoken(split, str(key), range(len(texts)), texts, labels))
+    done = convert(write(tmp_path, fields[:9]), "iemocap", tmp_path / "out", corpus)
+    found = table.read(tmp_path / "out" / "audio").splits
+    assert list(found["test"]) == ["5/1", "5/3", "6/1", "6/3", "6/5"]
+    assert (found["test"]["6/5"] == fields[4][6][2]).all()
+    assert "13 of 13 labels agree" in "\n".join(done.told)
+
+
+def test_the_same_words_in_train_and_test_are_not_mixed_up(tmp_path):
+    fields = meld()
+    fields[6][5], fields[2][5] = fields[6][1], fields[2][1]
+    convert(write(tmp_path, fields), "meld", tmp_path / "out", corpus_of(fields))
+    found = table.read(tmp_path / "out" / "visual").splits
+    assert (found["test"]["test_0/1"] == fields[5][5][1]).all()
+    assert (found["train"]["train_1/1"] == fields[5][1][1]).all()
+
+
+def test_an_order_that_is_not_published_is_found(tmp_path):
+    fields = meld()
+    fields[2].update({0: [0, 0, 0], 1: [1, 1], 3: [1, 1], 4: [2], 5: [2, 2], 6: [2, 0, 0]})
+    roberta = four(fields, "roberta")
+    file = write(tmp_path, [*fields[1:3], *roberta, fields[6], [0, 1], [5, 6], [3, 4]])
+    corpus = corpus_of(fields)
+    told = "\n".join(convert(file, "emorynlp", tmp_path / "out", corpus).told)
+    assert "13 of 13 labels agree (neutral, surprise, fear)" in told
+    fields[2][0][0] = 1
+    file = write(tmp_path, [*fields[1:3], *roberta, fields[6], [0, 1], [5, 6], [3, 4]])
+    told = "\n".join(convert(file, "emorynlp", tmp_path / "other", corpus).told)
+    assert "12 of 13 labels agree" in told
+
+
+def test_copies_and_zeros_are_warned_of(tmp_path):
+    fields = meld()
+    fields[5][6][0] = fields[5][0][1]  # test's visual vector is train's
+    fields[5][6][1] = fields[5][6][2]
+    fields[4][0][0][:] = 0
+    fields[4][5][1][:] = 0
+    done = convert(write(tmp_path, fields), "meld", tmp_path / "out", corpus_of(fields))
+    warnings = "\n".join(done.warnings)
+    assert (
+        "visual, test, of 5 utterances: 2 (40.0%) as another utterance's of the split, 1 (20.0%) as"
+        " one's of another split, 3 (60.0%) as one's of other words." in warnings
+    )
+    assert "visual, train, of 5 utterances: 1 (20.0%) as one's of another split" in warnings
+    assert "audio, test, of 5 utterances: 1 (20.0%) all zero." in warnings
+    assert "text, audio: known to come from networks trained on this corpus' labels" in warnings
+    assert "text, test" not in warnings
+    written = json.loads((tmp_path / "out" / "audio" / "features.json").read_text())
+    assert written["copies"]["test"]["zero"] == 1
+    assert (written["layout"], written["source"]) == ("MELD_features_raw1", "file.pkl")
+
+
+def test_what_is_not_known(tmp_path):
+    fields = meld()
+    fields[4][0][0][1] = np.inf
+    fields[4][0][1] = None
+    done = convert(write(tmp_path, fields), "meld", tmp_path / "out")
+    audio = table.read(tmp_path / "out" / "audio").splits["train"]
+    assert np.isnan(audio["0/0"]).tolist() == [[False, True, False, False]]
+    assert "0/1" not in audio
+    assert any("1 infinite" in each for each in done.warnings)
+    assert any(
+        line.startswith("audio: 4 numbers an utterance, for train 7 of 8") for line in done.told
+    )
+
+
+def other_ids(fields):
+    return (*fields[:7], [0, 1, 3, 40], *fields[8:])
+
+
+def other_sentences(fields):
+    sentences = {key: [f"other {text[:10]}" for text in each] for key, each in fields[6].items()}
+    return (*fields[:6], sentences, *fields[7:])
+
+
+def other_labels(fields):
+    labels = {key: [(each + 1) % 7 for each in numbers] for key, numbers in fields[2].items()}
+    return (*fields[:2], labels, *fields[3:])
+
+
+def high_labels(fields):
+    labels = {key: [each + 1 for each in numbers] for key, numbers in fields[2].items()}
+    return (*fields[:2], labels | {0: [7, 7, 7]}, *fields[3:])
+
+
+def test_in_test(fields):
+    return (*fields[:7], fields[8], fields[7], {})
+
+
+def twice(fields):
+    return (*fields[:8], [5, 6, 1], {})
+
+
+def fewer_vectors(fields):
+    fields[4][6].pop()
+    return fields
+
+
+def other_width(fields):
+    fields[4][6][1] = fields[4][6][1][:-1]
+    return fields
+
+
+def fewer_sentences(fields):
+    fields[6][6].pop()
+    return fields
+
+
+def words_for_numbers(fields):
+    fields[4][6][1] = ["a", "b"]
+    return fields
+
+
+def deep(fields):
+    fields[4][6][1] = [[[1.0]]]
+    return fields
+
+
+test_in_test.__test__ = False  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (other_ids, "dialogue '40' is in a split, and has no labels: its ids are other ones."),
+        (
+            other_sentences,
+            "only 0 of its 13 utterances are in the text corpus, in 0 of 6 dialogues",
+        ),
+        (other_labels, "only 0 of 13 labels are those of the text corpus"),
+        (high_labels, "and meld has 0 to 6 (neutral"),
+        (test_in_test, "only 0 of its 13 utterances"),
+        (twice, "the dialogue '1' is in train and in test"),
+        (fewer_vectors, "expected a vector for each of its 3 utterances, got 2"),
+        (other_width, "utterance 1, has 3 numbers, and"),
+        (fewer_sentences, "has 3 labels and 2 sentences"),
+        (words_for_numbers, "audio of dialogue '6', utterance 1: expected numbers"),
+        (deep, "audio of dialogue '6', utterance 1: expected numbers"),
+        (lambda fields: fields[:5], "it has 5 fields (dict of lists, dict of lists"),
+        (lambda fields: fields[0], "it has 1 fields (dict of lists)"),
+        (lambda fields: (*fields[:4], [1], *fields[5:]), "field 5 of 10 should be audio, a dict"),
+        (lambda fields: (*fields[:7], 3, *fields[8:]), "field 8 of 10 should be the ids of train"),
+    ],
+)
+def test_what_does_not_fit_is_refused(tmp_path, change, told):
+    corpus = corpus_of(meld())
+    file = write(tmp_path, change(meld()))
+    with pytest.raises(UserError) as refused:
+        convert(file, "meld", tmp_path / "out", corpus)
+    assert told in str(refused.value)
+    assert str(refused.value).startswith(str(file))
+    assert not (tmp_path / "out").exists()
+
+
+def test_one_vector_many_times_does_not_fill_memory(tmp_path):
+    fields = meld()
+    vector = np.zeros(1 << 16, np.float32)
+    audio = {key: [vector] * len(each) for key, each in fields[2].items()}
+    file = write(tmp_path, (*fields[:4], audio, *fields[5:]))
+    with pytest.raises(UserError, match="more memory than --max-mb allows for"):
+        convert(file, "meld", tmp_path / "out", most_bytes=25 << 16)
+    convert(file, "meld", tmp_path / "out", most_bytes=27 << 16)
+
+
+def test_of_a_file_without_annotation_nothing_is_written(tmp_path):
+    fields = meld()
+    corpus = [
+        Spoken(each.split, each.id, each.numbers, each.texts, [None] * len(each.texts))
+        for each in corpus_of(fields)
+    ]
+    with pytest.raises(UserError, match="none of its utterances is annotated"):
+        convert(write(tmp_path, fields), "meld", tmp_path / "out", corpus)
+    assert list(itertools.islice(tmp_path.iterdir(), 2)) == [tmp_path / "file.pkl"]
