@@ -106,7 +106,8 @@ def _columns(splits: Splits, name: str, where: str) -> list[str]:
         for utterance in item.dialogue.utterances
         for field in utterance.other
     )
-    columns = [field for field in fields if field.startswith(f"{name}.")]
+    # Sorted: which of them is first filled in, a file's order of rows decides.
+    columns = sorted(field for field in fields if field.startswith(f"{name}."))
     if not columns:
         raise UserError(
             f"{where}: the corpus has no columns {name}.SOMETHING; name a file or folder,"

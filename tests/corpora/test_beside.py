@@ -1,0 +1,90 @@
+"""Features of a corpus: from files, objects and columns."""
+
+import json
+
+import numpy as np
+import pytest
+
+from eacl_jax import corpora
+from eacl_jax.config import DataConfig
+from eacl_jax.errors import UserError
+
+
+def made(tmp_path, utterances, features=()):
+    for split in ("train", "dev", "test"):
+        record = {"id": f"{split}-1", "utterances": utterances}
+        (tmp_path / f"{split}.jsonl").write_text(json.dumps(record) + "\n")
+    return DataConfig(
+        corpus="custom",
+        **{split: str(tmp_path / f"{split}.jsonl") for split in ("train", "dev", "test")},
+        cache_dir=str(tmp_path / "cache"),
+        labels=("joy", "anger"),
+        features=tuple(features),
+    )
+
+
+SAID = [
+    {"speaker": "Ann", "text": "hi", "emotion": "joy", "features": {"face": [1, None]}},
+    {"speaker": "Bob", "text": "so", "emotion": "anger"},
+]
+
+
+def test_objects_and_files_together(tmp_path, caplog):
+    rows = "\n".join(f"{split}-1,1,{n}" for n, split in enumerate(("train", "dev", "test")))
+    (tmp_path / "voice.csv").write_text(f"dialogue,utterance,pitch\n{rows}\nother,0,9\n")
+    data = made(tmp_path, SAID, [f"voice={tmp_path / 'voice.csv'}"])
+    for _ in range(2):  # prepared, and read again
+        corpus = corpora.load(data)
+        assert {name: kind.columns for name, kind in corpus.features.items()} == {
+            "face": (),
+            "voice": ("pitch",),
+        }
+        first, second = corpus.splits["test"][0].utterances
+        np.testing.assert_array_equal(first.features["face"], [[1, np.nan]])
+        assert set(first.features) == {"face"}
+        assert second.features["voice"].tolist() == [[2]]
+    assert "test: 1 of 2 utterances have no features voice" in caplog.text
+
+
+def test_columns_of_tables(tmp_path):
+    table = "dialogue,speaker,text,emotion,voice.rate,voice.pitch,note\n1,Ann,hi,joy,,3,x\n1,Bob,so,anger,,,y\n"
+    for split in ("train", "dev", "test"):
+        (tmp_path / f"{split}.csv").write_text(
+            table.replace("1,Ann", f"{split},Ann").replace("1,Bob", f"{split},Bob")
+        )
+    more = "dev,Cleo,oh,joy,4,,z\n"
+    (tmp_path / "dev.csv").write_text((tmp_path / "dev.csv").read_text() + more)
+    data = DataConfig(
+        corpus="custom",
+        **{split: str(tmp_path / f"{split}.csv") for split in ("train", "dev", "test")},
+        cache_dir=str(tmp_path / "cache"),
+        features=("voice",),
+    )
+    corpus = corpora.load(data)
+    first, second = corpus.splits["train"][0].utterances
+    assert corpus.features["voice"].columns == ("pitch", "rate")
+    np.testing.assert_array_equal(first.features["voice"], [[3, np.nan]])
+    assert not second.features
+    assert first.other == {"note": "x"}
+
+
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        (["voice"], r"no columns voice\.SOMETHING"),
+        (["face=x.csv"], "'face' are there already"),
+        (["my voice=x.csv"], "cannot be a modality's name"),
+        (["voice=missing.csv"], r"config\.data\.features\[0\]: missing\.csv is not there"),
+    ],
+)
+def test_rows_that_cannot_be_used(tmp_path, features, message):
+    with pytest.raises(UserError, match=message):
+        corpora.load(made(tmp_path, SAID, features))
+
+
+def test_widths_must_agree(tmp_path):
+    other = {**SAID[1], "features": {"face": [1, 2, 3]}}
+    with pytest.raises(
+        UserError, match=r"utterance 1: its features 'face' have 3 numbers.* have 2"
+    ):
+        corpora.load(made(tmp_path, [SAID[0], other]))

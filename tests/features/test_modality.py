@@ -1,0 +1,82 @@
+"""Standardization, words and joining: right values, and what is refused."""
+
+import numpy as np
+import pytest
+
+from eacl_jax.dialogue import Dialogue, Utterance
+from eacl_jax.errors import UserError
+from eacl_jax.features import words
+from eacl_jax.features.join import joined, names_of
+from eacl_jax.features.modality import Modality, check_rows, read_features
+
+NAN = float("nan")
+
+
+def test_standardized_by_training_frames_and_the_unknown_is_the_mean():
+    found = [np.float32([[1, 5]]), np.float32([[3, 5], [5, NAN]])]
+    modality = Modality.of(found, frames=2)
+    assert (modality.width, modality.frames) == (2, 2)
+    assert modality.mean == (3, 5)
+    assert modality.deviation == pytest.approx(((8 / 3) ** 0.5, 1.0))
+    rows = modality.standardized(np.float32([[9, 9], [3, NAN], [1e9, 5]]))
+    assert rows.tolist() == [[0, 0], [10, 0]]  # the last two frames; what is far out is cut
+
+
+@pytest.mark.parametrize(
+    "value", [[], [[]], "1,2", [True, 2], ["1", "2"], [[1, 2], [3]], 3.0, {"a": 1}, [1e400]]
+)
+def test_what_are_no_numbers_is_refused(value):
+    with pytest.raises(UserError, match="line 3"):
+        check_rows(value, "line 3")
+
+
+def test_the_field_of_features():
+    found = read_features({"voice": [1, None], "face": [[1, 2], [3, 4]]}, "line 3")
+    assert found["voice"].shape == (1, 2)
+    assert np.isnan(found["voice"][0, 1])
+    assert found["face"].shape == (2, 2)
+    assert read_features(None, "line 3") == {}
+    with pytest.raises(UserError, match="must be an object of numbers by modality"):
+        read_features([1, 2], "line 3")
+    with pytest.raises(UserError, match="cannot be a modality's name"):
+        read_features({"../voice": [1]}, "line 3")
+
+
+def test_thirds_become_words_by_speaker_where_enough_is_known():
+    said = [
+        Utterance(who, "hi", features={"voice": np.float32([[base + n, 7, n]])})
+        for who, base, count in (("Ann", 0, 60), ("Bob", 1000, 60), ("Cleo", 0, 3))
+        for n in range(count)
+    ]
+    columns = ("avg_intensity", "pitch_std", "articulation_rate")
+    modality = Modality.of([u.features["voice"] for u in said], frames=1, columns=columns)
+    thirds = words.thirds_of("voice", modality, said)
+    assert set(thirds.speakers) == {"Ann", "Bob"}
+
+    def told(who, *numbers):
+        return thirds.words(np.float32([numbers]), who)
+
+    assert told("Ann", 59, 7, 59) == ["loud", "fast"]
+    assert told("Bob", 1001, 700, 30) == ["quiet"]
+    assert told("Cleo", 59, 7, 30) == []  # of everybody's thirds
+    assert told("Cleo", NAN, 7, 0) == ["slow"]
+    dialogue = Dialogue("d", (said[0], Utterance("Ann", "so")))
+    assert [u.text for u in words.described([dialogue], {"voice": thirds})[0].utterances] == [
+        "hi (quiet, slow)",
+        "so",
+    ]
+
+
+def test_words_need_names():
+    with pytest.raises(UserError, match="needs names of the numbers of 'voice'"):
+        words.thirds_of("voice", Modality.of([np.ones((1, 2))], frames=1), [])
+
+
+def test_features_are_joined_by_the_utterances_names():
+    rows = {"dia1_utt0": np.ones((1, 2)), "x/1": np.ones((1, 2)), "spare": np.ones((1, 2))}
+    asked = {f"{d}/{u}": names_of(d, u) for d, u in (("train_1", 0), ("x", 1), ("x", 2))}
+    assert joined(rows, asked.items(), "here") == {"train_1/0": "dia1_utt0", "x/1": "x/1"}
+    with pytest.raises(UserError, match=r"no utterance has features there.*'dia1_utt0'.*'y/0'"):
+        joined(rows, [("y", names_of("y", 0))], "here")
+    with pytest.raises(UserError, match="may be those of one or of other"):
+        joined(rows, [("one", ("spare",)), ("other", ("spare",))], "here")
