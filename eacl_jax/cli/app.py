@@ -12,6 +12,7 @@ from eacl_jax.cli.adapt import adapt
 from eacl_jax.cli.encoders import encoders
 from eacl_jax.cli.evaluate import evaluate
 from eacl_jax.cli.export import export, push
+from eacl_jax.cli.features import app as features
 from eacl_jax.cli.predict import predict
 from eacl_jax.cli.serve import serve
 from eacl_jax.cli.study import study
@@ -47,6 +48,7 @@ def _eacl(
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(train)
 for _command in (study, evaluate, predict, adapt, serve, export, push, encoders):
     app.command()(_command)
+app.add_typer(features, name="features")
 
 
 def run(arguments: Sequence[str]) -> int:
