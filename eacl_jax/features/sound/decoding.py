@@ -27,7 +27,9 @@ SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus")
 _BLOCK = 65_536  # samples of all channels at a time
 _RATES = (4_000, 384_000)
 _MOST_CHANNELS = 32
-_FORMATS = {"WAV", "WAVEX", "RF64", "W64", "FLAC", "MPEG", "MP3", "OGG"}
+_MP3 = ("MPEG", "MP3")
+_FORMATS = ("WAV", "WAVEX", "RF64", "FLAC", "OGG", *_MP3)
+_TAGS = 4096  # bytes that may stand behind an MP3's sound
 _CONVERT = "convert it to WAV or FLAC (ffmpeg -i FILE FILE.wav)"
 # First bytes of what is often named or recorded so.
 _OTHERS = (
@@ -57,16 +59,18 @@ def read_sound(
 
     Args:
       source: a file on a disk, or the bytes of one.
-      most_seconds: longer ones are refused, by what the header says where it does, and else as soon
-        as more is decoded.
+      most_seconds: longer ones are refused by what the header says, and what lasts longer than that
+        as soon as it is decoded. One whose header says nothing is refused.
       where: what to call it in an error; else its path.
 
     Returns:
       float32, at least one sample, at 16 kHz; the mean of its channels. Full scale is 1.
 
     Raises:
-      UserError: it is missing, empty, too large or too long, no sound, damaged or cut off; or a
-        package is not installed.
+      UserError: it is missing, empty, too large or too long, no sound, damaged or cut off (of a WAV
+        or MP3 that is cut off, what is there is read); or a package is not installed.
+
+    Of a damaged MP3 libmpg123 may print a line on standard error.
     """
     where = where or (str(source) if isinstance(source, (str, Path)) else "the sound")
     if isinstance(source, bytes):
@@ -121,7 +125,7 @@ def _check_kind(first: bytes, where: str) -> None:
                 f"{where} is {kind}, whatever its name says; expected WAV, FLAC, MP3 or Ogg:"
                 f" {_CONVERT}."
             )
-    if first[:4] in (b"RIFF", b"RF64", b"riff", b"fLaC", b"OggS") or first[:3] == b"ID3":
+    if first[:4] in (b"RIFF", b"RF64", b"fLaC", b"OggS") or first[:3] == b"ID3":
         return
     if first[:1] == b"\xff" and first[1:2] >= b"\xe0":
         return
@@ -153,9 +157,9 @@ def _check_header(file: Any, most_seconds: float, where: str) -> None:
         raise UserError(
             f"{where} has {channels} channels, by its header; {_MOST_CHANNELS} are read at most."
         )
-    # A FLAC or MP3 that was written as it was recorded does not say how long it is.
-    if file.frames < 2**62:
-        _check_length(file.frames, file, most_seconds, where)
+    if file.frames >= 2**62:  # as of a FLAC that a program wrote while it recorded
+        raise UserError(f"{where} does not say how long it is; {_CONVERT}.")
+    _check_length(file.frames, file, most_seconds, where)
 
 
 def _check_length(frames: int, file: Any, most_seconds: float, where: str) -> None:
@@ -185,8 +189,7 @@ def _blocks(file: Any, most_seconds: float, where: str) -> Iterator[tuple[np.nda
         yield mono, len(block) < frames
         if len(block) < frames:
             break
-    # How many frames an MP3 has is an estimate.
-    if read < file.frames < 2**62 and file.format not in ("MPEG", "MP3"):
+    if read < file.frames and file.format not in _MP3:  # whose own count is an estimate
         raise UserError(
             f"{where} is cut off: its header says {_spoken(file.frames / file.samplerate)}, and"
             f" {_spoken(read / file.samplerate)} are there; copy or make it again."

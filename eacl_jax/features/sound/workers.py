@@ -32,12 +32,8 @@ def made(
     Args:
       names: of the files, below `folder`.
       made_by, most_seconds: see `extractors.make`.
-      jobs: processes; with one, it is this one.
+      jobs: processes, beside this one.
     """
-    if jobs == 1:
-        for name in names:
-            yield _one(name, folder, made_by, most_seconds)
-        return
     waiting = iter(names)
     while True:
         lost: list[str] = []
@@ -80,8 +76,11 @@ def _pool(jobs: int) -> ProcessPoolExecutor:
 
 
 def _begin() -> None:
-    """Ctrl+C is for the process that waits; where that is killed, this one ends too."""
+    """Ctrl+C is for the process that waits; where that is killed, this one ends too. What decoders
+    print of bad files goes nowhere: errors come back as results.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     parent = multiprocessing.parent_process()
     assert parent is not None
 

@@ -1,7 +1,6 @@
 """Sound files, as people have them, to float32 at 16 kHz."""
 
 import io
-import resource
 import struct
 import sys
 
@@ -97,11 +96,10 @@ def test_silence_is_sound():
         (encoded(noise(3.0), "FLAC")[:20_000], "damaged"),
     ],
 )
-def test_what_is_no_sound_is_told_in_a_line(content, told, capfd):
+def test_what_is_no_sound_is_told_in_a_line(content, told):
     message = problem(content, where="ann.wav")
     assert told in message or (told == "damaged" and "cut off" in message), message
     assert message.startswith("ann.wav")
-    assert capfd.readouterr() == ("", "")
 
 
 def test_a_missing_file_and_a_folder(tmp_path):
@@ -131,12 +129,22 @@ def test_the_header_alone_refuses_three_hours():
     )
 
 
-def test_a_file_that_does_not_tell_its_length_is_stopped_at_the_limit():
-    silence = bytearray(encoded(np.zeros(RATE * 40), "FLAC"))
-    silence[21] &= 0xF0
-    silence[22:26] = bytes(4)
-    assert len(read_sound(bytes(silence))) == RATE * 40
-    assert "lasts" in problem(bytes(silence), most_seconds=5)
+def test_a_flac_that_does_not_tell_its_length_is_refused():
+    recorded = bytearray(encoded(sine(200), "FLAC"))
+    recorded[21] &= 0xF0
+    recorded[22:26] = bytes(4)
+    assert "does not say how long it is" in problem(bytes(recorded))
+
+
+def test_an_mp3_that_does_not_tell_its_length_is_not_cut_silently():
+    """Without its first frame, the encoder's note: the next is a loud one's, and makes believe that
+    as many bytes are less time. And two in one.
+    """
+    whole = encoded(np.concatenate([noise(2.0), np.zeros(18 * RATE, np.float32)]), "MP3")
+    second = whole.index(whole[:2], 2)
+    assert "does not say how long it is" in problem(whole[second:])
+    assert "several MP3s in one" in problem(whole + whole)
+    assert len(read_sound(whole + b"TAG" + bytes(125))) == len(read_sound(whole))
 
 
 @pytest.mark.parametrize(
@@ -157,23 +165,6 @@ def test_too_many_bytes_and_samples(monkeypatch):
     monkeypatch.undo()
     monkeypatch.setattr(decoding, "MOST_SAMPLES", 1000)
     assert "more than can be read at once" in problem(wav(sine(200)))
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="memory is counted in KiB on Linux only")
-def test_a_small_file_of_much_silence_does_not_fill_memory():
-    """An hour of silence of 8 channels at 96 kHz, 10 GiB as float32."""
-    stream = io.BytesIO()
-    with soundfile.SoundFile(stream, "w", 96_000, 8, format="FLAC") as file:
-        for _ in range(300):
-            file.write(np.zeros((96_000, 8), np.int16))
-    content = bytearray(stream.getvalue())
-    content[21] &= 0xF0
-    content[22:26] = bytes(4)
-    assert len(content) < 10_000_000
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    assert "8 channels" in problem(bytes(content))
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
 
 
 def test_without_the_packages_it_says_what_to_install(monkeypatch):
