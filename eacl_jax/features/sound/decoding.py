@@ -104,10 +104,18 @@ def _read(stream: BinaryIO, size: int, most_seconds: float, where: str) -> np.nd
                 resampler.resample_chunk(block, last=last)
                 for block, last in _blocks(file, most_seconds, where)
             ]
+            # An MP3 without a header of its own (Xing's) is as long as its first frame makes
+            # believe, and libsndfile stops there.
+            if file.format in _MP3 and size - stream.tell() > _TAGS:
+                raise UserError(
+                    f"{where} does not say how long it is, or is several MP3s in one; {_CONVERT}."
+                )
     except soundfile.LibsndfileError as error:
+        reason = error.error_string.strip(" .")
+        # What it says of an MP3 without a frame.
+        reason = "" if reason.startswith("File does not exist") else f" ({reason})"
         raise UserError(
-            f"{where} is damaged or no sound that can be read ({error.error_string.strip(' .')});"
-            f" {_CONVERT}."
+            f"{where} is damaged or no sound that can be read{reason}; {_CONVERT}."
         ) from error
     sound = np.concatenate(pieces)
     if not len(sound):
@@ -179,13 +187,14 @@ def _check_length(frames: int, file: Any, most_seconds: float, where: str) -> No
 def _blocks(file: Any, most_seconds: float, where: str) -> Iterator[tuple[np.ndarray, bool]]:
     """Mono, piece by piece, and whether it is the last."""
     frames = max(_BLOCK // file.channels, 1)
+    share = np.full(file.channels, 1 / file.channels, np.float32)
     read = 0
     while True:
         block = file.read(frames, dtype="float32", always_2d=True)
         read += len(block)
         _check_length(read, file, most_seconds, where)
         with np.errstate(over="ignore", invalid="ignore"):
-            mono = np.ascontiguousarray(block.mean(axis=1, dtype=np.float32))
+            mono = block @ share
         yield mono, len(block) < frames
         if len(block) < frames:
             break

@@ -18,7 +18,7 @@ STEP = 0.01
 """Seconds from frame to frame."""
 WINDOW = 3 / LOWEST
 """Seconds of a frame: three periods of the lowest pitch."""
-_FINER = 4  # of the autocorrelation's samples between two of the sound's
+_FINER = 2  # of the autocorrelation's samples between two of the sound's
 _CANDIDATES = 6
 # The costs and thresholds of the paper, as far as it gives them; the rest is Praat's defaults.
 _VOICING, _SILENCE = 0.45, 0.03

@@ -99,6 +99,8 @@ def _harmonics(periodicity: Float[np.ndarray, " voiced"]) -> float:
 def _syllables(loudness: Float[np.ndarray, " frames"], voiced: np.ndarray) -> int:
     """Voiced peaks that stand out of what is around them."""
     low = float(loudness.max()) - _SYLLABLE_DEPTH
+    # Peaks of one height would each stand out of all that is between them: later ones are higher.
+    loudness = loudness + 1e-6 * np.arange(len(loudness))
     padded = np.pad(loudness, 1, constant_values=min(low, float(loudness.min())) - _DIP)
     peaks, _ = scipy.signal.find_peaks(padded, height=low, prominence=_DIP)
     if not len(voiced):
