@@ -82,7 +82,7 @@ def commands() -> list[tuple[str, str]]:
     for page in with_blocks("sh"):
         for block in blocks(page, "sh"):
             for line in block.replace("\\\n", " ").splitlines():
-                if match := re.search(r"\beacl ([a-z]+)\b([^#|;]*)", line):
+                if match := re.search(r"\beacl ((?:features )?[a-z]+)\b([^#|;]*)", line):
                     found |= {
                         (match[1], option) for option in re.findall(r" (--[a-z][a-z-]*)", match[2])
                     }
@@ -94,7 +94,7 @@ def test_options_exist(command):
     called = "from eacl_jax.cli.main import main; main()"
     environment = {**os.environ, "COLUMNS": "200"}
     told = subprocess.run(
-        [sys.executable, "-c", called, command, "--help"],
+        [sys.executable, "-c", called, *command.split(), "--help"],
         capture_output=True,
         text=True,
         env=environment,

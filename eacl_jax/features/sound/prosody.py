@@ -30,6 +30,7 @@ _DEPTH = 50.0  # dB below the loudest frame: what is quieter is a pause, however
 # Syllables are peaks of loudness, after N. de Jong and T. Wempe, "Praat script to detect syllable
 # nuclei and measure speech rate automatically", Behavior Research Methods 41 (2009).
 _SYLLABLE_DEPTH, _DIP = 25.0, 2.0
+_AT_ONCE = 256  # frames, which bounds the memory
 _MOST_HARMONICS = 40.0  # dB: a window of three periods tells no more apart
 
 
@@ -46,8 +47,7 @@ def prosody(sound: Float[np.ndarray, " S"]) -> Float[np.ndarray, "1 9"]:
       mean ratio of harmonics to noise of its voiced frames in dB; share of frames that are voiced.
       Pitch and harmonics are NaN where no frame is voiced, as in silence.
     """
-    sound = sound.astype(np.float64)
-    sound = sound - sound.mean()
+    sound = sound - np.float32(sound.mean(dtype=np.float64))
     tracked = pitch.track(sound, RATE)
     voiced = np.isfinite(tracked.hertz)
     loudness = _loudness(sound)
@@ -57,7 +57,7 @@ def prosody(sound: Float[np.ndarray, " S"]) -> Float[np.ndarray, "1 9"]:
         [
             [
                 seconds,
-                float(_decibels(np.square(sound).mean())),
+                float(_decibels(np.square(sound).mean(dtype=np.float64))),
                 np.maximum(loudness, floor).std(),
                 *_of_pitch(tracked.hertz[voiced]),
                 _syllables(loudness, voiced) / seconds,
@@ -77,8 +77,11 @@ def _loudness(sound: Float[np.ndarray, " S"]) -> Float[np.ndarray, " frames"]:
     """In dB, every `pitch.STEP` seconds; of the whole where it is shorter than a window."""
     window = min(round(_WINDOW * RATE), len(sound))
     weights = np.hanning(window + 2)[1:-1]
-    power = scipy.signal.oaconvolve(np.square(sound), weights / weights.sum(), "valid")
-    return _decibels(power[:: round(pitch.STEP * RATE)])
+    weights /= weights.sum()
+    frames = np.lib.stride_tricks.sliding_window_view(sound, window)[:: round(pitch.STEP * RATE)]
+    parts = range(0, len(frames), _AT_ONCE)
+    power = [np.square(frames[n : n + _AT_ONCE], dtype=np.float64) @ weights for n in parts]
+    return _decibels(np.concatenate(power))
 
 
 def _of_pitch(hertz: Float[np.ndarray, " voiced"]) -> tuple[float, float, float]:
