@@ -171,8 +171,6 @@ class Journal:
 def _values(stream: IO[str]) -> Iterator[dict[str, Any]]:
     """Up to the line at which a killed run was."""
     for line in stream:
-        if not line.endswith("\n"):
-            return
         try:
             yield json.loads(line)
         except ValueError:

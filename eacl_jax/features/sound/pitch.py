@@ -18,13 +18,13 @@ STEP = 0.01
 """Seconds from frame to frame."""
 WINDOW = 3 / LOWEST
 """Seconds of a frame: three periods of the lowest pitch."""
-_FINER = 2  # of the autocorrelation's samples between two of the sound's
+_FINER = 4  # times: the peaks of sharp pulses fall between the samples
 _CANDIDATES = 6
 # The costs and thresholds of the paper, as far as it gives them; the rest is Praat's defaults.
 _VOICING, _SILENCE = 0.45, 0.03
 _OCTAVE, _OCTAVE_JUMP, _VOICE_CHANGE = 0.01, 0.35, 0.14
 _TINY = float(np.finfo(np.float32).tiny)
-_AT_ONCE = 256  # frames, which bounds the memory
+_AT_ONCE = 64  # frames, which bounds the memory
 
 
 @dataclasses.dataclass(frozen=True)

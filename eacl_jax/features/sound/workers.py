@@ -21,7 +21,7 @@ Result = tuple[str, Float[np.ndarray, "T F"] | None, str]
 """A file's name, its features, and where there are none, why."""
 
 _AHEAD = 8  # files that wait, a process
-_ENDED = "the process that read it ended; the file is left out."
+_ENDED = "the process that read it ended; convert it to WAV or FLAC, or leave it out."
 
 
 def made(
@@ -60,7 +60,7 @@ def made(
                 with _pool(1) as alone:
                     yield alone.submit(_one, name, folder, made_by, most_seconds).result()
             except BrokenProcessPool:
-                yield name, None, _ENDED
+                yield name, None, f"{name}: {_ENDED}"
 
 
 def _one(name: str, folder: Path, made_by: str, most_seconds: float) -> Result:

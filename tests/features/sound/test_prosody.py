@@ -25,6 +25,14 @@ def test_pitch_of_known_tones(make, hertz):
     assert (found["voiced"], found["rate"]) == (1, 1)
 
 
+@pytest.mark.parametrize("hertz", [80, 157.3, 249.3, 300, 474.7])
+def test_pitch_of_sharp_pulses(hertz):
+    """All harmonics alike: between samples the autocorrelation peaks where none of them sees it."""
+    t = times(1.0)
+    pulses = sum(np.cos(2 * np.pi * hertz * n * t) for n in range(1, int(RATE / 2 / hertz)))
+    assert numbers((0.01 * pulses).astype(np.float32))["pitch"] == pytest.approx(hertz, rel=0.002)
+
+
 def test_pitch_without_its_first_harmonic():
     """As over a telephone."""
     found = numbers(sum(sine(200 * n) for n in range(3, 12)) / 9)
