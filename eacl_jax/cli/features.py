@@ -2,15 +2,11 @@
 
 import typer
 
+from eacl_jax.cli.features_extract import extract
 from eacl_jax.cli.features_import import import_features
 
 app = typer.Typer(help="Features beside the text: of an utterance's voice, face or anything.")
 
 
-# With one command alone, typer would leave its name out.
-@app.callback()
-def _features() -> None:
-    pass
-
-
 app.command("import")(import_features)
+app.command()(extract)

@@ -82,7 +82,7 @@ def commands() -> list[tuple[str, str]]:
     for page in with_blocks("sh"):
         for block in blocks(page, "sh"):
             for line in block.replace("\\\n", " ").splitlines():
-                if match := re.search(r"\beacl (features [a-z]+|[a-z]+)\b([^#|;]*)", line):
+                if match := re.search(r"\beacl ((?:features )?[a-z]+)\b([^#|;]*)", line):
                     found |= {
                         (match[1], option) for option in re.findall(r" (--[a-z][a-z-]*)", match[2])
                     }

@@ -1,0 +1,83 @@
+"""`eacl features extract`: features of a folder's sound files."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+_LISTED = 20
+
+
+def extract(
+    audio: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR",
+            help=(
+                "With the sound files, a file an utterance: WAV, FLAC, MP3, Ogg. Folders train,"
+                " dev and test in it are splits."
+            ),
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR",
+            help="The folder of features. What it already holds of the same files is kept.",
+        ),
+    ],
+    what: Annotated[
+        Literal["prosody", "egemaps"],
+        typer.Option(
+            help=(
+                "prosody: nine numbers of loudness, pitch and pace. egemaps: openSMILE's 88, where"
+                " it is installed (for non-commercial use only)."
+            )
+        ),
+    ] = "prosody",
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, max=1024, help="Processes; else one a core.", show_default=False),
+    ] = None,
+    longest: Annotated[
+        float,
+        typer.Option(
+            min=1, max=3600, metavar="SECONDS", help="Files that last longer are skipped."
+        ),
+    ] = 600.0,
+) -> None:
+    """Make features of sound files.
+
+    A file's name says whose they are: DIALOGUE/UTTERANCE.wav, DIALOGUE_UTTERANCE.wav or
+    dia7_utt3.wav. Broken files are listed and skipped. Stopped or killed, the same command goes on,
+    and when all is done it makes only those of files that are new or have changed.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from eacl_jax.cli import process
+    from eacl_jax.features.sound import extract as extracting
+    from eacl_jax.files import local
+
+    process.quiet_libraries()
+    audio, out = local.expand(audio, "--audio"), local.expand(out, "--out")
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("sound files")
+        done = extracting.extract(
+            audio,
+            out,
+            made_by=what,
+            jobs=jobs,
+            most_seconds=longest,
+            progress=lambda count, total: bar.update(task, completed=count, total=total),
+        )
+    for number, problem in enumerate(done.skipped.values()):
+        if number == _LISTED:
+            process.tell(f"... and {len(done.skipped) - _LISTED} more: see {out}/features.json")
+            break
+        process.tell(f"skipped: {problem}")
+    typer.echo(
+        f"{out}: {done.made_by!r} of {done.utterances} utterances"
+        f" ({done.made} made, {len(done.skipped)} files skipped)"
+    )

@@ -1,0 +1,106 @@
+"""A folder of sound files to a folder of features, in parallel; killed, the same call goes on."""
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from eacl_jax.errors import UserError
+from eacl_jax.features import table
+from eacl_jax.features.sound import files, journal, workers
+from eacl_jax.features.sound.decoding import MOST_SECONDS
+from eacl_jax.features.sound.extractors import extractor
+
+
+@dataclasses.dataclass(frozen=True)
+class Extracted:
+    """Attributes: made_by: what made the features. utterances: how many have them. made: how many
+    of them in this call, the others being there. skipped: by the file's name, why it has none.
+    """
+
+    made_by: str
+    utterances: int
+    made: int
+    skipped: Mapping[str, str]
+
+
+def extract(
+    audio: Path,
+    out: Path,
+    *,
+    made_by: str = "prosody",
+    jobs: int | None = None,
+    most_seconds: float = MOST_SECONDS,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Extracted:
+    """Makes the features of all sound files in a folder, and those below it.
+
+    Args:
+      audio: see `files.find` for its splits and keys.
+      out: the folder of features, in the form of `features.table`. Where it is there, files that
+        have not changed since are not read again.
+      made_by: see `extractors.extractor`.
+      jobs: processes; else one a core that this one may use.
+      most_seconds: longer files are skipped.
+      progress: is told how many files are done, and of how many.
+
+    Raises:
+      UserError: there are no files, none can be used, a package is missing, or `out` cannot be
+        written.
+    """
+    if not audio.is_dir():
+        raise UserError(f"{audio} is no folder; name one with sound files.")
+    makes = extractor(made_by)
+    found = files.find(audio)
+    identity = {"made_by": makes.made_by}
+    there = journal.before(out, identity)
+    with journal.Journal(out, identity) as kept:
+        done = there | kept.done
+        current = {file.name: done[file.name] for file in found if journal.current(done, file)}
+        todo = {file.name: file for file in found if file.name not in current}
+        jobs = min(jobs or _cores(), max(len(todo), 1))
+        progress(len(current), len(found))
+        for name, rows, problem in workers.made(todo, audio, makes.made_by, most_seconds, jobs):
+            current[name] = journal.Done(todo[name].size, todo[name].changed, rows, problem)
+            kept.add(name, current[name])
+            progress(len(current), len(found))
+        result = _write(out, found, current, makes.made_by, makes.columns, len(todo))
+        kept.remove()
+    return result
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _write(
+    out: Path,
+    found: list[files.SoundFile],
+    done: Mapping[str, journal.Done],
+    made_by: str,
+    columns: tuple[str, ...],
+    tried: int,
+) -> Extracted:
+    splits: dict[str, dict[str, np.ndarray]] = {}
+    sources, skipped = {}, {}
+    for file in found:
+        rows = done[file.name].rows
+        if rows is None:
+            skipped[file.name] = done[file.name].problem
+        else:
+            splits.setdefault(file.split, {})[file.key] = rows
+            sources[file.name] = (file.split, file.key, file.size, file.changed)
+    if not sources:
+        first = next(iter(skipped.values()))
+        raise UserError(f"none of the {len(found)} sound files can be used; the first: {first}")
+    table.write(
+        table.FeatureTable(splits, columns, made_by),
+        out,
+        made_from={"made_by": made_by},
+        **{journal.SKIPPED: skipped, journal.SOURCES: sources},
+    )
+    return Extracted(made_by, len(sources), tried - len(skipped), skipped)
