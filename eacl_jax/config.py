@@ -100,9 +100,10 @@ class DataConfig:
     # Coarser labels by which answers are scored too: rows "LEVEL: GROUP=LABEL,LABEL,...", in each
     # level every label once. Empty: the corpus' own, if it has any.
     levels: tuple[str, ...] = ()
-    # Features beside the text: rows "NAME=PATH", a file or folder of them (features/files.py); or
-    # "NAME" for the columns NAME.something of the user's own tables. Those in the user's own
-    # objects need no row. Empty: no others.
+    # Features beside the text: rows "NAME=PATH", a file or folder of them (features/files.py);
+    # "NAME=sound:prosody", made of the sound files that utterances name as `audio`, beside their
+    # own file; or "NAME" for the columns NAME.something of the user's own tables. Those in the
+    # user's own objects need no row. Empty: no others.
     features: tuple[str, ...] = ()
     # At most this many dialogues a split, 0 for all: for trying things out.
     max_dialogues: int = bounded(0, at_least=0)

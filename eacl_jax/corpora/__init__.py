@@ -52,7 +52,7 @@ def load(data: DataConfig) -> Corpus:
         levels cannot be used.
     """
     builder = builder_class(data.corpus).from_config(data, cache_folder(data))
-    read, features = with_features(builder.dialogues(), data.features)
+    read, features = with_features(builder.dialogues(), data.features, cache_folder(data))
     task = data.task or builder.TASK or find_task(read)
     splits = settle(read, task, quiet=True)
     if bare := [split for split, found in splits.items() if not annotated(found)]:

@@ -4,6 +4,7 @@ import dataclasses
 import logging
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,20 +17,24 @@ from eacl_jax.features.join import joined, names_of, rows_of
 from eacl_jax.features.modality import check_name, check_rows
 from eacl_jax.features.table import FeatureTable
 
+_SOUND = "sound:"
+
 log = logging.getLogger(__name__)
 
 Splits = Mapping[str, Sequence[Found]]
 
 
 def with_features(
-    splits: Splits, rows: Sequence[str]
+    splits: Splits, rows: Sequence[str], cache: Path
 ) -> tuple[dict[str, list[Found]], dict[str, FeatureKind]]:
     """The dialogues with all their features, and what is known of each modality.
 
     Args:
       splits: what was found, perhaps with features in it.
-      rows: of `config.data.features`: "NAME=PATH", a file or folder that `read_features` reads; or
-        "NAME", the columns NAME.something of the corpus' own tables.
+      rows: of `config.data.features`: "NAME=PATH", a file or folder that `read_features` reads;
+        "NAME=sound:MAKER", made of the sound files that utterances name as `audio`, beside the
+        corpus' own file; or "NAME", the columns NAME.something of the corpus' own tables.
+      cache: the cache folder.
 
     Raises:
       UserError: a row cannot be read, its features are of no utterance, or a modality has not
@@ -43,8 +48,15 @@ def with_features(
         name = check_name(name.strip(), where)
         if name in kinds:
             raise UserError(f"{where}: the features {name!r} are there already; give them once.")
-        if equals:
-            table = read_features(path.strip(), where)
+        path = path.strip()
+        if equals and path.startswith(_SOUND):
+            from eacl_jax.features.sound.extractors import extractor  # takes its time
+
+            makes = extractor(path.removeprefix(_SOUND))
+            kinds[name] = FeatureKind(makes.columns, makes.made_by)
+            found = _made_of_sound(found, name, makes.made_by, cache, where)
+        elif equals:
+            table = read_features(path, where)
             kinds[name] = FeatureKind(table.columns, table.made_by)
             found = {
                 split: _put(items, split, name, table, where) for split, items in found.items()
@@ -95,6 +107,37 @@ def _put(
             if (key := of.get(f"{item.dialogue.id}/{index}")) is not None:
                 utterances[index] = _with(utterance, name, rows[key])
         changed.append(_changed(item, utterances))
+    return changed
+
+
+def _made_of_sound(
+    splits: Splits, name: str, made_by: str, cache: Path, where: str
+) -> dict[str, list[Found]]:
+    paths = {
+        (split, number, index): item.file.parent / audio
+        for split, items in splits.items()
+        for number, item in enumerate(items)
+        for index, utterance in enumerate(item.dialogue.utterances)
+        if (audio := utterance.audio)
+    }
+    if not paths:
+        raise UserError(
+            f"{where}: no utterance names its sound; give the file's path as `audio`, in a field or"
+            " column of that name."
+        )
+    from eacl_jax.features.sound.heard import heard  # takes its time
+
+    rows = heard(paths.values(), made_by, cache)
+    changed: dict[str, list[Found]] = {}
+    for split, items in splits.items():
+        changed[split] = []
+        for number, item in enumerate(items):
+            utterances = list(item.dialogue.utterances)
+            for index, utterance in enumerate(utterances):
+                path = paths.get((split, number, index))
+                if path is not None and path in rows:
+                    utterances[index] = _with(utterance, name, rows[path])
+            changed[split].append(_changed(item, utterances))
     return changed
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from eacl_jax.config import FeaturesConfig
 from eacl_jax.data.prompts import Example
@@ -50,6 +51,46 @@ def modalities_of(corpus: Corpus, config: FeaturesConfig) -> dict[str, Modality]
     return found
 
 
+def with_sound(
+    dialogues: Sequence[Dialogue], modalities: Modalities, folder: Path
+) -> list[Dialogue]:
+    """The dialogues with the features that the model reads and that can be made of their sound.
+
+    Args:
+      dialogues: whose utterances may name a file as `audio`; what they have already stays.
+      modalities: of the model; those whose maker is known here are made.
+      folder: that all sound files are in.
+
+    Raises:
+      UserError: a file cannot be used, leads out of the folder, or a package is missing.
+    """
+    # They take their time, and most models read texts alone.
+    from eacl_jax.features.sound.decoding import read_sound
+    from eacl_jax.features.sound.extractors import MAKERS, extractor
+    from eacl_jax.features.sound.heard import within
+
+    made_by = {name: each.made_by for name, each in modalities.items() if each.made_by in MAKERS}
+
+    def listened(utterance: Utterance, where: str) -> Utterance:
+        missing = [name for name in made_by if name not in utterance.features]
+        if not missing or not utterance.audio:
+            return utterance
+        sound = read_sound(within(folder, utterance.audio, where), where=where)
+        made = {name: extractor(made_by[name])(sound) for name in missing}
+        return dataclasses.replace(utterance, features={**utterance.features, **made})
+
+    return [
+        dataclasses.replace(
+            dialogue,
+            utterances=tuple(
+                listened(utterance, f"dialogue {dialogue.id!r:.60} utterance {number}")
+                for number, utterance in enumerate(dialogue.utterances)
+            ),
+        )
+        for dialogue in dialogues
+    ]
+
+
 def put_features(
     examples: Sequence[Example],
     utterances: Iterable[tuple[str, Utterance]],
@@ -88,10 +129,13 @@ def warn_of_missing(dialogues: Sequence[Dialogue], modalities: Modalities) -> No
     for name in modalities:
         if missing := sum(name not in each.features for each in utterances):
             log.warning(
-                "%d of %d utterances have no features %s: they are answered without",
+                "%d of %d utterances have no features %s: they are answered without%s",
                 missing,
                 len(utterances),
                 name,
+                " (their `audio` is not read where `sounds` does not say where it is)"
+                if any(each.audio for each in utterances)
+                else "",
             )
     strange = {name for each in utterances for name in each.features} - set(modalities)
     if strange:

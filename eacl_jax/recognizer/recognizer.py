@@ -18,7 +18,7 @@ from eacl_jax import encoders
 from eacl_jax.config import Config, Stage
 from eacl_jax.corpora.tasks import settled
 from eacl_jax.data.batching import LENGTH_STEP, round_up
-from eacl_jax.data.beside import put_features, warn_of_missing
+from eacl_jax.data.beside import put_features, warn_of_missing, with_sound
 from eacl_jax.data.inputs import read_dialogues, read_labels
 from eacl_jax.data.prompts import Example, OnLong, PromptBuilder, warn_about
 from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
@@ -333,7 +333,14 @@ class EmotionRecognizer:
         """
         return self.represent(self.examples(read_dialogues(dialogues)[0], on_long=on_long))
 
-    def predict(self, dialogues: Any, *, stage: str = Stage.TWO, on_long: OnLong = "cut") -> Any:
+    def predict(
+        self,
+        dialogues: Any,
+        *,
+        stage: str = Stage.TWO,
+        on_long: OnLong = "cut",
+        sounds: str | Path | None = None,
+    ) -> Any:
         """The emotion of every utterance.
 
         Args:
@@ -345,6 +352,8 @@ class EmotionRecognizer:
           on_long: what becomes of a text that is longer than the encoder reads: "cut" answers by
             its end (and says so: `Prediction.truncated`), "refuse" raises, "pool" answers by the
             mean of its parts' representations.
+          sounds: the folder of the sound files that utterances name as `audio`, of which the
+            features are made that the model reads and the utterances lack; None: no file is read.
 
         Returns:
           For one dialogue a `DialoguePrediction`, a sequence with one `Prediction` an utterance;
@@ -355,6 +364,8 @@ class EmotionRecognizer:
         """
         self._check_stage(stage)
         read, single = read_dialogues(dialogues)
+        if sounds is not None:
+            read = with_sound(read, self.settings.modalities, Path(sounds))
         examples = self.examples(read, on_long=on_long)
         warn_about(examples, self.settings.prompt.max_tokens)
         warn_of_missing(read, self.settings.modalities)

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from eacl_jax.errors import UserError
 from eacl_jax.features import words
 from eacl_jax.model.mesh import make_mesh
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.training import experiment, loop, run
 from tests.e2e.test_tuning import StopAfter
+from tests.stubs import sounds
 from tests.stubs.toys import make_config
 
 SHORT = {"stage_one__epochs": 2, "stage_two__epochs": 2, "run__log_every": 1, "run__save_every": 0}
@@ -108,3 +110,60 @@ def test_features_alone(voiced, tmp_path):
     model = EmotionRecognizer.from_pretrained(tmp_path / "run" / "model")
     kept = jax.tree.map(np.array_equal, model.params["encoder"], prepared.params["encoder"])
     assert all(jax.tree.leaves(kept))
+
+
+@pytest.fixture(scope="module")
+def spoken(toy, tmp_path_factory):
+    """The toy's texts, all the same, in voices of another pitch for each emotion; every ninth
+    utterance has no sound, and a file is no sound.
+    """
+    folder, count = tmp_path_factory.mktemp("spoken"), 0
+    for split in ("train", "dev", "test"):
+        records = []
+        for line in Path(toy[f"data.{split}"]).read_text().splitlines():
+            record = json.loads(line)
+            for turn, said in enumerate(record["utterances"]):
+                said["text"] = "The day is good"
+                count += 1
+                if count % 9 == 0:
+                    continue
+                said["audio"] = f"clips/{record['id']}/{turn}.wav"
+                hertz = 120 * 1.4 ** EMOTIONS.index(said["emotion"])
+                sounds.put(folder / said["audio"], sounds.voice(hertz + count % 7, 0.2))
+            records.append(json.dumps(record))
+        (folder / f"{split}.jsonl").write_text("\n".join(records) + "\n")
+    (folder / "clips" / "train-0" / "0.wav").write_text("no sound")
+    return toy | {
+        **{f"data.{split}": str(folder / f"{split}.jsonl") for split in ("train", "dev", "test")},
+        "data.features": ("prosody=sound:prosody",),
+    }
+
+
+def test_from_sound_files_to_answers(spoken, tmp_path, caplog):
+    config = make_config(spoken, **SHORT | {"stage_one__epochs": 4})
+    results = run.train(config, tmp_path / "run", keep=("model",), console=QUIET).to_json()
+    assert "clips/train-0/0.wav is text, whatever its name says" in caplog.text
+    assert results["stage_two"]["test"]["weighted_f1"] > 70
+    recognizer = EmotionRecognizer.from_pretrained(tmp_path / "run" / "model")
+    folder = Path(spoken["data.test"]).parent
+    dialogues = [json.loads(line) for line in (folder / "test.jsonl").read_text().splitlines()]
+    answers = recognizer.predict(dialogues, sounds=folder)
+    pairs = [
+        (answer.emotion, said["emotion"])
+        for dialogue, answered in zip(dialogues, answers, strict=True)
+        for said, answer in zip(dialogue["utterances"], answered, strict=True)
+    ]
+    accuracy = 100 * np.mean([answer == gold for answer, gold in pairs])
+    assert accuracy == pytest.approx(results["stage_two"]["test"]["accuracy"])
+    caplog.clear()
+    unheard = recognizer.predict(dialogues)
+    assert "`audio` is not read where `sounds` does not say where it is" in caplog.text
+    assert {answer.emotion for answered in unheard for answer in answered} != {a for a, _ in pairs}
+    away = {"utterances": [{"speaker": "Ann", "text": "hi", "audio": "../../secret.wav"}]}
+    with pytest.raises(
+        UserError, match=r"utterance 0: its 'audio' '\.\./\.\./secret.wav' is outside"
+    ):
+        recognizer.predict(away, sounds=folder)
+    away["utterances"][0]["audio"] = "missing.wav"
+    with pytest.raises(UserError, match=r"missing\.wav"):
+        recognizer.predict(away, sounds=folder)

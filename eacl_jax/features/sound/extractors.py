@@ -40,11 +40,12 @@ def _egemaps() -> Extractor:
     return Extractor(egemaps.MADE_BY, egemaps.columns(), egemaps.egemaps)
 
 
-_MAKERS: dict[str, Callable[[], Extractor]] = {
+MAKERS: dict[str, Callable[[], Extractor]] = {
     prosody.MADE_BY: _prosody,
     egemaps.MADE_BY: _egemaps,
 }
-SHORT = {made_by.split()[0]: made_by for made_by in _MAKERS}
+"""By `made_by`."""
+SHORT = {made_by.split()[0]: made_by for made_by in MAKERS}
 """Names for people, and the current `made_by` of each."""
 
 
@@ -58,14 +59,14 @@ def extractor(made_by: str) -> Extractor:
       UserError: nothing here makes them, or a package is not installed.
     """
     name = SHORT.get(made_by, made_by)
-    if name not in _MAKERS:
+    if name not in MAKERS:
         if not made_by:
             raise UserError("what made these features of sound is not known; give the features.")
         raise UserError(
             f"features made by {made_by!r} cannot be made of sound here, only those by"
-            f" {', '.join(map(repr, _MAKERS))}; give the features."
+            f" {', '.join(map(repr, MAKERS))}; give the features."
         )
-    return _MAKERS[name]()
+    return MAKERS[name]()
 
 
 def make(

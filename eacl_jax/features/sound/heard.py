@@ -1,0 +1,91 @@
+"""Features made of the sound that utterances name."""
+
+import hashlib
+import logging
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from eacl_jax.errors import UserError
+from eacl_jax.features.sound import workers
+from eacl_jax.features.sound.decoding import MOST_SECONDS
+from eacl_jax.features.sound.extractors import extractor
+
+log = logging.getLogger(__name__)
+
+_SHOWN = 3
+
+
+def within(folder: Path, audio: str, where: str) -> Path:
+    """The file that an utterance's `audio` names.
+
+    Args:
+      folder: that all such files are in.
+      audio: a path relative to it, or one of it.
+      where: for the message.
+
+    Raises:
+      UserError: it leads out of the folder.
+    """
+    path = (folder / audio).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise UserError(
+            f"{where}: its 'audio' {audio!r:.80} is outside of {folder}, the folder of the sounds;"
+            " name one that holds all of them."
+        )
+    return path
+
+
+def heard(
+    paths: Iterable[Path], made_by: str, cache: Path, *, jobs: int = 2
+) -> Mapping[Path, Float[np.ndarray, "T F"]]:
+    """The features of sound files, each made once: kept in the cache until the file changes.
+
+    Args:
+      paths: of the files.
+      made_by: see `extractors.extractor`.
+      cache: the cache folder.
+      jobs: processes.
+
+    Returns:
+      Those of the files that can be used; the others are told of in the log.
+
+    Raises:
+      UserError: nothing here makes such features, or a package is missing.
+    """
+    made_by = extractor(made_by).made_by
+    folder = cache / "sound" / made_by.replace(" ", "-")
+    found: dict[Path, np.ndarray] = {}
+    todo: dict[str, Path] = {}
+    for path in dict.fromkeys(paths):
+        kept = folder / f"{_key(path)}.npy"
+        try:
+            found[path] = np.load(kept, allow_pickle=False)
+        except (OSError, ValueError, EOFError):  # not there, or damaged: made anew
+            todo[str(path)] = kept
+    problems = []
+    if todo:
+        log.info("%s: features of %d sound files are made", made_by, len(todo))
+        folder.mkdir(parents=True, exist_ok=True)
+    for name, rows, problem in workers.made(todo, Path(), made_by, MOST_SECONDS, jobs):
+        if rows is None:
+            problems.append(problem)
+            continue
+        found[Path(name)] = rows
+        np.save(todo[name], rows, allow_pickle=False)
+    for problem in sorted(problems)[:_SHOWN]:
+        log.warning("%s", problem)
+    if len(problems) > _SHOWN:
+        log.warning("and %d sound files more cannot be used", len(problems) - _SHOWN)
+    return found
+
+
+def _key(path: Path) -> str:
+    try:
+        status = path.stat()
+        known = f"{path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}"
+    except OSError:
+        known = f"{path}\0missing"
+    return hashlib.sha256(known.encode("utf-8", "surrogateescape")).hexdigest()[:32]
