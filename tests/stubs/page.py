@@ -81,6 +81,8 @@ class Rules:
             words=tuple(words.values()),
             prompt=SimpleNamespace(max_tokens=64, max_past=MAX_PAST),
             calibration={"stage_two": 1.5},
+            modalities={},
+            thirds={},
             task="multi" if several else "single",
             several=several,
             thresholds=lambda others=(): thresholds(others or self.labels),

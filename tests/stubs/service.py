@@ -44,6 +44,8 @@ class Gated:
             words=self.labels,
             prompt=SimpleNamespace(max_tokens=64, max_past=MAX_PAST),
             calibration={"stage_two": 1.5},
+            modalities={},
+            thirds={},
             task="multi" if several else "single",
             several=several,
             thresholds=lambda others=(): dict.fromkeys(others or self.labels, 0.5),
