@@ -95,7 +95,7 @@ def read(
         "multi" if task == "multi" else "", separator, separator_named="--label-separator"
     )
     file = find_file(path, "--input names")
-    own = read_own(features, modalities or {})
+    own = read_own(features, modalities or {}, "--features")
     found = read_file(file, columns=columns, naming=options.NAMING, forms=forms)
     if not any(u.annotated or u.annotations for item in found for u in item.dialogue.utterances):
         raise UserError(f"{path}: no utterance has an emotion; annotate some.")

@@ -94,7 +94,7 @@ class Job:
         compiled.keep_compiled()
         folder = locate.find_folder(self.model, "main")
         settings = read_settings(folder / "config.json")
-        own = tuple(read_own(self.features, settings.modalities).values())
+        own = tuple(read_own(self.features, settings.modalities, "--features").values())
         console = Console(stderr=True)
         with contextlib.ExitStack() as stack:
             file, size = stack.enter_context(self._opened())

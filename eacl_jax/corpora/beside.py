@@ -74,7 +74,8 @@ def with_own_features(
     columns = feature_columns(list(fields), modalities, file)
     if twice := [name for name in own if name in columns]:
         raise UserError(
-            f"{file} has columns {twice[0]}.SOMETHING: leave out --features {twice[0]}, or them."
+            f"{file} has columns {twice[0]}.SOMETHING, and there is a file of the same features:"
+            " leave out one of them."
         )
     found = []
     for item in items:

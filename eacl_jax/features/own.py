@@ -97,7 +97,7 @@ class Own:
 
 
 def read_own(
-    given: Sequence[str], modalities: Mapping[str, Modality], option: str = "--features"
+    given: Sequence[str], modalities: Mapping[str, Modality], option: str = "features"
 ) -> dict[str, Own]:
     """The features that options name, by modality.
 

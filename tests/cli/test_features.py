@@ -219,4 +219,4 @@ def test_evaluate_and_adapt_read_features_of_all_kinds(eacl, featured, expected,
         assert "weighted F1 before 100.00" in done.output.decode()
         assert "voice" in EmotionRecognizer.from_pretrained(adapted).settings.modalities
     wrong = eacl("evaluate", "--model", featured, "--input", table, "--features", f"voice={voice}")
-    assert "has columns voice.SOMETHING: leave out --features voice" in wrong.errors
+    assert "has columns voice.SOMETHING, and there is a file" in wrong.errors

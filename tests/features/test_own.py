@@ -45,7 +45,7 @@ def test_the_models_columns_are_taken_by_name(tmp_path):
     [
         (["voice"], "'voice' is not NAME=PATH"),
         (["smell=x.csv"], "reads no features 'smell'; it reads voice"),
-        (["voice=nowhere.csv"], "--features voice: .*nowhere.csv is not there"),
+        (["voice=nowhere.csv"], "features voice: .*nowhere.csv is not there"),
     ],
 )
 def test_wrong_options_are_refused(given, match):
