@@ -25,6 +25,8 @@ SHEETS = {
 }
 # Whole command lines, for people: of another program, and of this one in a model's card.
 LINES = {
+    # A number that is not there, as Praat writes it.
+    PACKAGE / "features" / "files.py": {"--undefined"},
     PACKAGE / "training" / "profiling.py": {"--logdir"},
     PACKAGE / "recognizer" / "card.py": {"--model", "--input", "--output"},
 }

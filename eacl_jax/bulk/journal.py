@@ -28,6 +28,8 @@ class Totals:
       seconds: spent, loading the model not included.
       emotions: utterances by label that is answered; with several labels, those without any under
         `NONE`.
+      missing: utterances without features, by modality that the model reads.
+      unread: modalities that utterances have and the model does not read.
     """
 
     dialogues: int = 0
@@ -38,6 +40,8 @@ class Totals:
     unnamed: int = 0
     seconds: float = 0.0
     emotions: dict[str, int] = dataclasses.field(default_factory=dict)
+    missing: dict[str, int] = dataclasses.field(default_factory=dict)
+    unread: list[str] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass(frozen=True)

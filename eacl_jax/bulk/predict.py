@@ -138,6 +138,7 @@ def predict(
     chunk: int,
     skip_bad: bool,
     tell: Callable[[Totals, Position], None],
+    modalities: Sequence[str] = (),
 ) -> Totals:
     """Predicts what is read, and writes it.
 
@@ -153,6 +154,7 @@ def predict(
       chunk: utterances predicted together, about: that many, and the rest of the last dialogue.
       skip_bad: note dialogues that cannot be used, and go on.
       tell: gets how it goes, after each chunk.
+      modalities: whose features the recognizer reads.
 
     Returns:
       What was done, by earlier runs on the same output included.
@@ -181,6 +183,7 @@ def predict(
             reps = recognizer.represent(made.examples)
             answers = recognizer.answer(reps, utterances, made.examples, stage=stage)
         totals = _added(output.journal.totals, made, answers, time.monotonic() - start)
+        totals = _with_features(totals, utterances, modalities)
         each = iter(answers)
         output.append(
             b"".join(_encoded(item, each, written_as) for item in made.items),
@@ -291,4 +294,20 @@ def _added(totals: Totals, chunk: Chunk, answers: Sequence[Prediction], seconds:
         unnamed=totals.unnamed + sum(item.unnamed for item in chunk.items),
         seconds=seconds,
         emotions=emotions,
+        missing=totals.missing,
+        unread=totals.unread,
     )
+
+
+def _with_features(
+    totals: Totals, utterances: Sequence[Utterance], modalities: Sequence[str]
+) -> Totals:
+    """Counts what the model reads and utterances lack, and notes what they have and it does not
+    read.
+    """
+    missing = {
+        name: totals.missing.get(name, 0) + sum(name not in each.features for each in utterances)
+        for name in modalities
+    }
+    found = {name for each in utterances for name in each.features} - set(modalities)
+    return dataclasses.replace(totals, missing=missing, unread=sorted({*totals.unread, *found}))

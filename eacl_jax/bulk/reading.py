@@ -4,7 +4,7 @@ import dataclasses
 import re
 import zlib
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
 from eacl_jax.bulk.lines import BadLineError, Lines, Position
@@ -14,6 +14,7 @@ from eacl_jax.corpora.jsonlines import decode
 from eacl_jax.corpora.transcripts import NOBODY, TranscriptLines
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
+from eacl_jax.features.own import Own
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,17 +75,27 @@ class Wanted:
     Attributes:
       size: utterances of a piece.
       most_past: utterances of the past that may count.
+      own: features of other files, which are put to the utterances.
     """
 
-    def __init__(self, lines: Lines, shard: Shard, *, size: int, most_past: int) -> None:
+    def __init__(
+        self,
+        lines: Lines,
+        shard: Shard,
+        *,
+        size: int,
+        most_past: int,
+        own: Sequence[Own] = (),
+    ) -> None:
         """Args:
         lines: say what was done before.
         shard: whose dialogues are wanted.
         size: utterances of a piece: longer dialogues are read in several.
         most_past: utterances of the past that a piece begins with.
+        own: features of other files.
         """
         self._lines, self._shard = lines, shard
-        self.size, self.most_past = size, most_past
+        self.size, self.most_past, self.own = size, most_past, own
 
     def __call__(self, number: int) -> bool:
         """Whether the dialogue is of the shard and not yet done."""
@@ -127,20 +138,31 @@ class Gathering:
         self.problem = problem
         self._lines, self._line, self._wanted = lines, line, wanted(lines.dialogues)
         self._size, self._start = wanted.size, wanted.done(lines.dialogues)
+        self._own = wanted.own
         self._other, self._before = other or {}, before
         self._count = self._answered = self._unnamed = 0
         self._utterances: list[Utterance] = []
         self._where: list[int] = []
         self._past: deque[Utterance] = deque(maxlen=wanted.most_past)
 
-    def add(self, utterance: Utterance, line: int, *, named: bool = True) -> Iterator[Item]:
+    def add(
+        self, utterance: Utterance, line: int, *, named: bool = True, turn: int | None = None
+    ) -> Iterator[Item]:
         """Adds the next utterance, in a line; gives the piece before it where that is full.
 
+        Args:
+          utterance: the next one.
+          line: where it begins.
+          named: whether it names its speaker.
+          turn: the number that the input itself gives it in the dialogue.
+
         Raises:
-          UserError: an utterance that is done is not the one that was answered.
+          UserError: an utterance that is done is not the one that was answered, or features of
+            other files fit two utterances, or none.
         """
         if not self._wanted or self.problem:
             return
+        utterance = self._joined(utterance, line, self._count if turn is None else turn)
         if len(self._utterances) == self._size:
             yield self._item(self._inside(), more=True)
             self._past.extend(self._utterances)
@@ -148,9 +170,7 @@ class Gathering:
             self._utterances, self._where, self._unnamed = [], [], 0
         self._count += 1
         if self._before:
-            self._answered = zlib.crc32(
-                f"{utterance.speaker}\0{utterance.text}\0".encode(), self._answered
-            )
+            self._answered = zlib.crc32(_bytes(utterance), self._answered)
         if self._count > self._start:
             self._utterances.append(utterance)
             self._where.append(line)
@@ -159,6 +179,20 @@ class Gathering:
         self._past.append(utterance)
         if self._count == self._start:
             self._compare()
+
+    def _joined(self, utterance: Utterance, line: int, turn: int) -> Utterance:
+        """With its features of other files."""
+        features = dict(utterance.features)
+        for own in self._own:
+            rows = own.of(self.id, turn, utterance.other.get("id"))
+            if rows is not None and own.name in features:
+                raise UserError(
+                    f"{self._lines.name} line {line}: dialogue {self.id!r:.60} utterance"
+                    f" {self._count} has features {own.name!r} already; give them once."
+                )
+            if rows is not None:
+                features[own.name] = rows
+        return dataclasses.replace(utterance, features=features) if self._own else utterance
 
     def items(self) -> Iterator[Item]:
         """The rest of it, where it is wanted, now that it has ended.
@@ -204,6 +238,15 @@ class Gathering:
             lines=tuple(self._where),
             unnamed=self._unnamed,
         )
+
+
+def _bytes(utterance: Utterance) -> bytes:
+    """What decides the answer to an utterance."""
+    features = b"".join(
+        f"{name}\0{rows.shape}\0".encode() + rows.tobytes()
+        for name, rows in sorted(utterance.features.items())
+    )
+    return f"{utterance.speaker}\0{utterance.text}\0".encode() + features
 
 
 def read_jsonl(lines: Lines, wanted: Wanted) -> Iterator[Item]:

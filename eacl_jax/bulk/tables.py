@@ -1,9 +1,13 @@
 """Rows of CSV to dialogues: an utterance a row, the rows of a dialogue being neighbours."""
 
 import csv
+import dataclasses
 import itertools
 import re
 from collections.abc import Iterator, Mapping
+
+import numpy as np
+from jaxtyping import Float
 
 from eacl_jax.bulk.lines import LONGEST_LINE, BadLineError, Lines
 from eacl_jax.bulk.reading import Gathering, Item, Wanted
@@ -14,6 +18,8 @@ from eacl_jax.corpora.forms import ANSWERED
 from eacl_jax.corpora.transcripts import check_utterance
 from eacl_jax.dialogue import Utterance
 from eacl_jax.errors import UserError
+from eacl_jax.features.modality import Modality
+from eacl_jax.features.own import feature_columns, read_cells
 from eacl_jax.recognizer.prediction import ANSWER
 
 PARTS = ("dialogue", "speaker", "text")
@@ -31,10 +37,15 @@ class Table:
         there before, has its number behind.
       left_out: names of those that are not, since answers have columns of these names, or labels
         are read from them.
+      features: by modality that the model reads, the columns NAME.SOMETHING that are its numbers.
     """
 
     def __init__(
-        self, lines: Lines, names: Mapping[str, str], naming: str = "{part}_column"
+        self,
+        lines: Lines,
+        names: Mapping[str, str],
+        naming: str = "{part}_column",
+        modalities: Mapping[str, Modality] | None = None,
     ) -> None:
         """Reads the header.
 
@@ -42,6 +53,7 @@ class Table:
           lines: of the table.
           names: the columns' names by part; empty or absent: found by the names that are usual.
           naming: how a user names a column, for messages.
+          modalities: whose features the model reads.
 
         Raises:
           UserError: there is no header, or it lacks a column.
@@ -77,6 +89,7 @@ class Table:
             again = not name.strip() or name in self._others
             self._others[f"{name or 'column'} {place + 1}" if again else name] = place
         self.others = tuple(self._others)
+        self.features = feature_columns(self.others, modalities or {}, lines.name)
 
     def read(self, wanted: Wanted) -> Iterator[Item]:
         """Its dialogues. Blanks around cells go, rows of blank cells too; a dialogue ends where a
@@ -126,12 +139,15 @@ class Table:
                 utterance = check_utterance(
                     Utterance(row[columns.speaker].strip(), row[columns.text].strip()), where
                 )
+                other = {name: row[place] for name, place in self._others.items()}
+                features = self._read_features(other, where)
             except UserError as error:
                 current.problem = current.problem or str(error)
             else:
-                other = {name: row[place] for name, place in self._others.items()}
                 yield from current.add(
-                    Utterance(utterance.speaker, utterance.text, other=other), first
+                    dataclasses.replace(utterance, other=other, features=features),
+                    first,
+                    turn=None if columns.turn is None else turn,
                 )
 
     def _identity(self, row: list[str], where: str) -> str:
@@ -145,6 +161,15 @@ class Table:
                 f"{where}: the cell of column {name!r} is empty; it must name the row's dialogue."
             )
         return identity
+
+    def _read_features(
+        self, cells: Mapping[str, str], where: str
+    ) -> dict[str, Float[np.ndarray, "1 F"]]:
+        read = {
+            name: read_cells({column: cells[column] for column in columns}, where)
+            for name, columns in self.features.items()
+        }
+        return {name: rows for name, rows in read.items() if rows is not None}
 
     def _turn(self, row: list[str], before: int) -> int:
         """The number of the utterance in its dialogue; the one before where the table does not

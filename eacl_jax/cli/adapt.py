@@ -9,6 +9,7 @@ from eacl_jax.cli import annotated
 from eacl_jax.cli.options import (
     DialogueColumn,
     EmotionColumn,
+    Features,
     Labels,
     LabelSeparator,
     Mapped,
@@ -43,6 +44,7 @@ def adapt(
     text_column: TextColumn = "",
     emotion_column: EmotionColumn = "",
     label_separator: LabelSeparator = "",
+    features: Features = None,
     revision: Revision = "main",
 ) -> None:
     """Adapt a model to annotated dialogues, in seconds: its anchors move, all else stays.
@@ -71,6 +73,8 @@ def adapt(
         mapped,
         task=annotated.task_of(model, revision),
         separator=label_separator,
+        modalities=annotated.modalities_of(model, revision),
+        features=features or (),
     )
     from eacl_jax.cli import compiled, huge_pages, process
 

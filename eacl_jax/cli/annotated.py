@@ -15,6 +15,7 @@ from eacl_jax.recognizer import locate
 if TYPE_CHECKING:
     from eacl_jax.corpora.found import Found
     from eacl_jax.dialogue import Dialogue, TaskName, Utterance
+    from eacl_jax.features.modality import Modality
     from eacl_jax.recognizer.recognizer import EmotionRecognizer
 
 
@@ -37,6 +38,20 @@ def task_of(model: str, revision: str = "main") -> "TaskName":
     return "multi" if several else "single"
 
 
+def modalities_of(model: str, revision: str = "main") -> "dict[str, Modality]":
+    """Whose features a model reads, without loading it; arguments and errors as of `task_of`."""
+    file = locate.find_folder(model, revision) / "config.json"
+    try:
+        found = json.loads(file.read_bytes())["modalities"]
+    except (OSError, ValueError, LookupError, TypeError):
+        found = {}
+    if not found:
+        return {}
+    from eacl_jax.recognizer.folder import read_settings
+
+    return read_settings(file).modalities
+
+
 def read(
     path: Path,
     columns: Mapping[str, str],
@@ -44,6 +59,8 @@ def read(
     *,
     task: "TaskName" = "single",
     separator: str = "",
+    modalities: "Mapping[str, Modality] | None" = None,
+    features: Sequence[str] = (),
 ) -> "list[Dialogue]":
     """The dialogues of a file.
 
@@ -55,14 +72,18 @@ def read(
       task: of the model; with one label an utterance, annotated utterances have an `emotion`, with
         several `emotions`.
       separator: the option `--label-separator`.
+      modalities: whose features the model reads.
+      features: the options `--features`.
 
     Raises:
       UserError: the file cannot be read or used, or no utterance is annotated.
     """
     from eacl_jax.corpora import checks
+    from eacl_jax.corpora.beside import with_own_features
     from eacl_jax.corpora.files import find_file, read_file
     from eacl_jax.corpora.label_columns import LabelForms
     from eacl_jax.corpora.tasks import settle
+    from eacl_jax.features.own import read_own
 
     labels = parse_map(mapped)
     if separator and task == "single":
@@ -74,6 +95,7 @@ def read(
         "multi" if task == "multi" else "", separator, separator_named="--label-separator"
     )
     file = find_file(path, "--input names")
+    own = read_own(features, modalities or {}, "--features")
     found = read_file(file, columns=columns, naming=options.NAMING, forms=forms)
     if not any(u.annotated or u.annotations for item in found for u in item.dialogue.utterances):
         raise UserError(f"{path}: no utterance has an emotion; annotate some.")
@@ -83,6 +105,7 @@ def read(
     (found,) = settle({"annotated": found}, task).values()
     if not checks.annotated(found):
         raise UserError(f"{path}: no utterance has a label that most of its annotators gave.")
+    found = with_own_features(found, own, modalities or {})
     dialogues = [_map(item.dialogue, labels) for item in found]
     present = {label for item in found for u in item.dialogue.utterances for label in u.labels}
     if absent := [emotion for emotion in labels if emotion not in present]:

@@ -12,6 +12,7 @@ from eacl_jax.cli import annotated
 from eacl_jax.cli.options import (
     DialogueColumn,
     EmotionColumn,
+    Features,
     Labels,
     LabelSeparator,
     Mapped,
@@ -96,6 +97,7 @@ def evaluate(
     text_column: TextColumn = "",
     emotion_column: EmotionColumn = "",
     label_separator: LabelSeparator = "",
+    features: Features = None,
     revision: Revision = "main",
 ) -> None:
     """Score a model: --model and --input on annotated dialogues of your own, or --run on its corpus
@@ -136,6 +138,8 @@ def evaluate(
         mapped,
         task=annotated.task_of(model, revision),
         separator=label_separator,
+        modalities=annotated.modalities_of(model, revision),
+        features=features or (),
     )
     from eacl_jax.cli import compiled, huge_pages, process
 
@@ -145,6 +149,7 @@ def evaluate(
     from rich.progress import track
 
     from eacl_jax.cli.scores import print_scores
+    from eacl_jax.data.beside import warn_of_missing
     from eacl_jax.recognizer.recognizer import EmotionRecognizer
     from eacl_jax.recognizer.scoring import Tally
 
@@ -162,6 +167,7 @@ def evaluate(
             "--excluded-label: this model may answer several labels an utterance, whose micro F1 is"
             " over all of them; leave it out."
         )
+    warn_of_missing(dialogues, recognizer.settings.modalities)
     tally, console = Tally(recognizer.labels, several=several), Console(stderr=True)
     chunks = list(_chunks(dialogues))
     for some in track(

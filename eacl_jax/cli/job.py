@@ -22,6 +22,8 @@ from eacl_jax.bulk.predict import Recognizer, predict
 from eacl_jax.cli.options import NAMING
 from eacl_jax.cli.progress import Teller, done, print_summary, printable
 from eacl_jax.errors import UserError
+from eacl_jax.features.modality import Modality
+from eacl_jax.features.own import Own, read_own
 from eacl_jax.files import local
 from eacl_jax.files.checksum import sha256_of
 
@@ -56,6 +58,7 @@ class Job:
     batch_size: int
     skip_bad: bool
     restart: bool
+    features: Sequence[str] = ()
 
     def check(self) -> None:
         """Raises `UserError` for what can be seen before anything is loaded."""
@@ -91,25 +94,32 @@ class Job:
         compiled.keep_compiled()
         folder = locate.find_folder(self.model, "main")
         settings = read_settings(folder / "config.json")
+        own = tuple(read_own(self.features, settings.modalities, "--features").values())
         console = Console(stderr=True)
         with contextlib.ExitStack() as stack:
             file, size = stack.enter_context(self._opened())
             read = _measure(file, size)
             lines = Lines(file, "standard input" if self.input == STREAM else self.input)
             wanted = reading.Wanted(
-                lines, self.shard, size=_CHUNK * self.batch_size, most_past=settings.prompt.max_past
+                lines,
+                self.shard,
+                size=_CHUNK * self.batch_size,
+                most_past=settings.prompt.max_past,
+                own=own,
             )
-            items, others = self._items(lines, wanted, console)
+            items, others = self._items(lines, wanted, console, settings.modalities)
             labels = tuple(self.labels) or settings.labels
             written_as = self._format(labels, others, several=settings.several)
-            output = stack.enter_context(self._output(folder, locate.FILES, written_as.header))
+            output = stack.enter_context(self._output(folder, locate.FILES, written_as.header, own))
             lines.resumed, before = output.journal.position, output.journal.totals
+            for each in own:
+                each.resumed = not output.journal.counts_nothing
             with Teller(console, size, read, before).shown() as tell:
                 try:
                     predict(
                         self._recognizer(folder),
                         lines,
-                        items,
+                        _all_joined(items, own),
                         output,
                         written_as,
                         stage=self.stage,
@@ -117,10 +127,18 @@ class Job:
                         chunk=wanted.size,
                         skip_bad=self.skip_bad,
                         tell=tell,
+                        modalities=tuple(settings.modalities),
                     )
                 except KeyboardInterrupt:
                     raise self._stopped(output.journal, console) from None
-            print_summary(console, self.output, output, before, on_long=self.on_long)
+            print_summary(
+                console,
+                self.output,
+                output,
+                before,
+                on_long=self.on_long,
+                reads_text=settings.reads_text,
+            )
 
     def _stopped(self, journal: Journal, console: Console) -> typer.Exit:
         """Says what is done; the exit status of an interruption."""
@@ -178,14 +196,23 @@ class Job:
             yield file, size
 
     def _items(
-        self, lines: Lines, wanted: reading.Wanted, console: Console
+        self,
+        lines: Lines,
+        wanted: reading.Wanted,
+        console: Console,
+        modalities: Mapping[str, Modality],
     ) -> tuple[Iterator[reading.Item], tuple[str, ...]]:
         """The dialogues, and the names of a table's columns that are carried through."""
         if self._read_as() != "csv":
             return (reading.read_jsonl if self._read_as() == "jsonl" else reading.read_txt)(
                 lines, wanted
             ), ()
-        table = tables.Table(lines, self.columns, NAMING)
+        table = tables.Table(lines, self.columns, NAMING, modalities)
+        if twice := [own.name for own in wanted.own if own.name in table.features]:
+            raise UserError(
+                f"{lines.name} has columns {twice[0]}.SOMETHING: leave out --features {twice[0]},"
+                " or them."
+            )
         if table.left_out:
             names = ", ".join(map(repr, table.left_out))
             note = (
@@ -205,7 +232,9 @@ class Job:
             return formats.Csv(labels, others=others, fields=fields, **how)
         return formats.JsonLines(fields)
 
-    def _output(self, folder: Path, files: Sequence[str], header: bytes) -> writing.Output:
+    def _output(
+        self, folder: Path, files: Sequence[str], header: bytes, own: Sequence[Own]
+    ) -> writing.Output:
         if self.output == STREAM:
             return writing.StreamOutput(sys.stdout.buffer, sys.stderr, header=header)
         # Not among them: the batch size, which changes rounding only, and whether bad dialogues are
@@ -223,6 +252,8 @@ class Job:
             "fields": formats.read_fields(self.fields, self._write_as()),
             "raw": self.raw,
         }
+        if own:
+            settings["features"] = {each.name: each.fingerprint() for each in own}
         return writing.FileOutput(
             local.expand(self.output, "--output"), settings, header=header, restart=self.restart
         )
@@ -239,6 +270,13 @@ class Job:
                 f" {', '.join(recognizer.anchors)}."
             )
         return recognizer
+
+
+def _all_joined(items: Iterator[reading.Item], own: Sequence[Own]) -> Iterator[reading.Item]:
+    """The same items. Raises `UserError` at their end where features of a file are of none."""
+    yield from items
+    for each in own:
+        each.check_found()
 
 
 def _measure(file: BinaryIO, size: int) -> Callable[[Position], int]:

@@ -72,6 +72,19 @@ TextColumn = Annotated[str, typer.Option(metavar="NAME", help=_COLUMN.format("wh
 EmotionColumn = Annotated[str, typer.Option(metavar="NAME", help=_COLUMN.format("the label"))]
 
 
+Features = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--features",
+        metavar="NAME=PATH",
+        help=(
+            "For a model that reads features beside the text: a file or folder of those that it"
+            " calls NAME, by DIALOGUE/UTTERANCE; once for each NAME. Without it they are read from"
+            " the input: columns NAME.COLUMN of a table, 'features' of JSON."
+        ),
+        show_default=False,
+    ),
+]
 LabelSeparator = Annotated[
     str,
     typer.Option(

@@ -6,6 +6,7 @@ import typer
 
 from eacl_jax.cli.options import (
     DialogueColumn,
+    Features,
     Labels,
     Model,
     SpeakerColumn,
@@ -84,6 +85,7 @@ def predict(
     dialogue_column: DialogueColumn = "",
     speaker_column: SpeakerColumn = "",
     text_column: TextColumn = "",
+    features: Features = None,
     shard: Annotated[
         str,
         typer.Option(
@@ -126,6 +128,9 @@ def predict(
     TXT: an utterance a line, Ann: I got it!, and a blank line after each dialogue; or a chat
     program's export.
 
+    A model of features beside the text: "features": {"prosody": [0.1, null, 0.7]} of an utterance
+    in JSONL, columns prosody.COLUMN in CSV, or --features prosody=PATH.
+
     Any of them may be compressed with gzip (.jsonl.gz). Other fields of JSON lines are carried
     through to JSON lines, other columns of CSV to CSV (before the answer's) and JSON lines; a
     column that has the name of one of the answer's is not.
@@ -154,6 +159,7 @@ def predict(
         batch_size=batch_size,
         skip_bad=skip_bad,
         restart=restart,
+        features=features or (),
     )
     job.check()
     huge_pages.use_huge_pages()

@@ -81,7 +81,13 @@ def rate(totals: Totals, before: Totals) -> str:
 
 
 def print_summary(
-    console: Console, name: str, output: Output, before: Totals, *, on_long: str
+    console: Console,
+    name: str,
+    output: Output,
+    before: Totals,
+    *,
+    on_long: str,
+    reads_text: bool = True,
 ) -> None:
     """What was done in all, how often each emotion was the answer, and what to know about the
     answers.
@@ -92,6 +98,7 @@ def print_summary(
       output: what was written.
       before: what earlier runs did.
       on_long: what became of texts that are too long.
+      reads_text: whether the model reads more than features.
     """
     answered = (
         "the mean of their parts was answered" if on_long == "pool" else "their ends were answered"
@@ -110,15 +117,27 @@ def print_summary(
                 for label, count in sorted(totals.emotions.items(), key=lambda e: -e[1])
             )
         )
+    unknown = (
+        "utterances hold mostly what the model's tokenizer does not know, such as another script:"
+        " their answers say nothing"
+        if reads_text
+        else "utterances have no features, and the model reads no text: their answers say nothing"
+    )
     notes = {
         f"utterances are longer than the model reads: {answered} (--on-long)": totals.truncated,
-        "utterances hold mostly what the model's tokenizer does not know, such as another script: their answers say nothing": (
-            totals.unknown_text
-        ),
+        unknown: totals.unknown_text,
         f"utterances name no speaker; they count as one speaker's, {NOBODY!r}": totals.unnamed,
         f"dialogues could not be used: see {output.problems_in}": totals.skipped,
     }
+    notes |= {
+        f"utterances have no features {name}: they were answered without": count
+        for name, count in totals.missing.items()
+    }
     lines += [f"{count:,} {text}" for text, count in notes.items() if count]
+    if totals.unread:
+        lines.append(
+            f"the model does not read the features {', '.join(totals.unread)}: they were left out"
+        )
     for line in lines:
         console.print(printable(line), markup=False, emoji=False, highlight=False, soft_wrap=True)
 

@@ -57,6 +57,9 @@ def serve(
     max_characters: Annotated[int, typer.Option(help="Characters of an utterance.")] = 10_000,
     max_labels: Annotated[int, typer.Option(help="Labels of a request's own.")] = 50,
     max_body_bytes: Annotated[int, typer.Option(help="Bytes of a request.")] = 2**20,
+    max_numbers: Annotated[
+        int, typer.Option(help="Numbers of an utterance's features, where the model reads any.")
+    ] = 50_000,
     max_connections: Annotated[int, typer.Option(help="Connections at once.")] = 1000,
     max_conversations: Annotated[
         int,
@@ -94,7 +97,9 @@ def serve(
         name=name or _name_of(model),
         token=token,
         host=host,
-        limits=Limits(max_dialogues, max_utterances, max_characters, max_labels, max_body_bytes),
+        limits=Limits(
+            max_dialogues, max_utterances, max_characters, max_labels, max_body_bytes, max_numbers
+        ),
         queue=queue,
         requests=min(ServiceSettings.requests, max(max_connections // 2, 1)),
         connections=max_connections,

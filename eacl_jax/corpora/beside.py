@@ -2,10 +2,8 @@
 
 import dataclasses
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,7 +12,8 @@ from eacl_jax.dialogue import FeatureKind, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.files import read_features
 from eacl_jax.features.join import joined, names_of, rows_of
-from eacl_jax.features.modality import check_name, check_rows
+from eacl_jax.features.modality import Modality, check_modalities, check_name
+from eacl_jax.features.own import Own, feature_columns, read_cells
 from eacl_jax.features.table import FeatureTable
 
 _SOUND = "sound:"
@@ -69,6 +68,53 @@ def with_features(
     for name in kinds:
         _tell_missing(found, name)
     return found, kinds
+
+
+def with_own_features(
+    items: Sequence[Found], own: Mapping[str, Own], modalities: Mapping[str, Modality]
+) -> list[Found]:
+    """The dialogues of one's own file with all the features that a model reads: their own, those of
+    columns NAME.COLUMN, and those of other files.
+
+    Raises:
+      UserError: a modality is there twice, has not the model's columns, or is of no utterance.
+    """
+    fields = dict.fromkeys(
+        field for item in items for u in item.dialogue.utterances for field in u.other
+    )
+    file = str(items[0].file) if items else ""
+    columns = feature_columns(list(fields), modalities, file)
+    if twice := [name for name in own if name in columns]:
+        raise UserError(
+            f"{file} has columns {twice[0]}.SOMETHING, and there is a file of the same features:"
+            " leave out one of them."
+        )
+    found = []
+    for item in items:
+        turns = item.turns or range(len(item.dialogue.utterances))
+        utterances = []
+        for index, (utterance, turn) in enumerate(
+            zip(item.dialogue.utterances, turns, strict=True)
+        ):
+            where = item.where(index)
+            joined_by = {
+                name: each.of(item.dialogue.id, turn, utterance.other.get("id"))
+                for name, each in own.items()
+            }
+            read = {
+                name: read_cells({c: utterance.other.get(c) for c in names}, where)
+                for name, names in columns.items()
+            }
+            added = {name: rows for name, rows in (joined_by | read).items() if rows is not None}
+            if again := added.keys() & utterance.features.keys():
+                raise UserError(f"{where}: it has features {min(again)!r} already; give them once.")
+            features = {**utterance.features, **added}
+            check_modalities(features, modalities, where)
+            utterances.append(dataclasses.replace(utterance, features=features))
+        found.append(_changed(item, utterances))
+    for each in own.values():
+        each.check_found()
+    return found
 
 
 def _inside(splits: Splits) -> list[str]:
@@ -166,26 +212,14 @@ def _moved(items: Sequence[Found], name: str, columns: Sequence[str]) -> list[Fo
         utterances = []
         for index, utterance in enumerate(item.dialogue.utterances):
             where = item.where(index)
-            numbers = [_number(utterance.other.get(c), f"{where}: column {c!r}") for c in columns]
+            cells = {column: utterance.other.get(column) for column in columns}
             other = {key: value for key, value in utterance.other.items() if key not in columns}
             utterance = dataclasses.replace(utterance, other=other)
-            if not all(map(math.isnan, numbers)):
-                utterance = _with(utterance, name, check_rows(numbers, where))
+            if (rows := read_cells(cells, where)) is not None:
+                utterance = _with(utterance, name, rows)
             utterances.append(utterance)
         changed.append(_changed(item, utterances))
     return changed
-
-
-def _number(value: Any, where: str) -> float:
-    """NaN for an empty cell."""
-    if value is None or (isinstance(value, str) and not value.strip()):
-        return math.nan
-    try:
-        return float(value)
-    except (TypeError, ValueError) as error:
-        raise UserError(
-            f"{where}: {value!r:.40} is no number; leave it empty or correct it."
-        ) from error
 
 
 def _check_widths(splits: Splits) -> None:

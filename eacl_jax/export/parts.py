@@ -11,6 +11,7 @@ from flax import nnx
 from eacl_jax.config import Stage
 from eacl_jax.data.inputs import read_transcript
 from eacl_jax.dialogue import Dialogue
+from eacl_jax.errors import UserError
 from eacl_jax.model.decisions import SeveralAnswering
 from eacl_jax.model.names import path_name
 from eacl_jax.model.representer import Representer
@@ -46,7 +47,15 @@ class Parts:
 
     @classmethod
     def of(cls, recognizer: EmotionRecognizer) -> "Parts":
-        """The parts of a recognizer."""
+        """The parts of a recognizer. Raises `UserError` where it reads features beside the text,
+        which the programs know nothing of.
+        """
+        if modalities := recognizer.settings.modalities:
+            raise UserError(
+                f"this model reads features beside the text ({', '.join(modalities)}), which"
+                " exported programs have no input for: export one that was trained without"
+                " config.data.features, or use this one by eacl_jax."
+            )
         leaves, tree = jax.tree_util.tree_flatten_with_path(recognizer.params)
         names = [path_name(path) for path, _ in leaves]
         weights = {name: np.asarray(leaf) for name, (_, leaf) in zip(names, leaves, strict=True)}

@@ -100,7 +100,8 @@ def export_hf(recognizer: EmotionRecognizer, folder: str | Path) -> None:
       folder: new, or empty.
 
     Raises:
-      UserError: the folder is not empty, or transformers has no place for a part of the encoder.
+      UserError: the folder is not empty, transformers has no place for a part of the encoder, or
+        the recognizer reads features beside the text.
     """
     parts = Parts.of(recognizer)
     if any(name.startswith("encoder/prefix/") for name in parts.weights):

@@ -52,8 +52,8 @@ def export_stablehlo(
       The shapes for which there are programs.
 
     Raises:
-      UserError: the folder is not empty, a shape or platform is none, or the architecture cannot do
-        without a length.
+      UserError: the folder is not empty, a shape or platform is none, the architecture cannot do
+        without a length, or the recognizer reads features beside the text.
     """
     check_platforms(platforms)
     whole.check_new(folder)

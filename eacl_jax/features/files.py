@@ -39,7 +39,7 @@ _NAMES = [
 ]
 _MEDIA = (".wav", ".flac", ".mp3", ".ogg", ".m4a", ".mp4", ".avi", ".npy")
 _SUFFIXES = (".csv", ".tsv", ".npz", ".safetensors")
-_NO_NUMBER = ["", "nan", "NaN", "NA", "N/A", "null", "--undefined--"]
+NO_NUMBER = ["", "nan", "NaN", "NA", "N/A", "null", "--undefined--"]
 
 
 def read_features(given: str, where: str = "the features") -> FeatureTable:
@@ -179,7 +179,7 @@ def _csv(path: Path) -> tuple[tuple[str, ...], Rows]:
             convert_options=pa.csv.ConvertOptions(
                 # Else "01" is read as 1.
                 column_types=dict.fromkeys(_NAMES, pa.string()),
-                null_values=_NO_NUMBER,
+                null_values=NO_NUMBER,
             ),
         )
     except pa.ArrowInvalid as error:

@@ -148,8 +148,13 @@ def check_name(name: Any, where: str) -> str:
 def check_modalities(
     features: Mapping[str, Float[np.ndarray, "T F"]], known: Mapping[str, Modality], where: str
 ) -> None:
-    """Raises `UserError` where features are of another width than the model's."""
+    """Raises `UserError` where features are of another width than the model's, or no frames."""
     for name, rows in features.items():
+        if not isinstance(rows, np.ndarray) or rows.ndim != 2 or not rows.size:
+            raise UserError(
+                f"{where}: its features {name!r} must be an array [T, F] of T frames, got"
+                f" {rows!r:.60}."
+            )
         if name in known and rows.shape[1] != known[name].width:
             columns = known[name].columns
             raise UserError(

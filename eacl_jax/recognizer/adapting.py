@@ -3,13 +3,13 @@
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from eacl_jax.config import Stage
-from eacl_jax.dialogue import Dialogue
+from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.model.calibration import fit_temperature
 from eacl_jax.model.decisions import SeveralAnswering, recalibrated
@@ -117,13 +117,21 @@ def check_annotated(dialogues: Sequence[Dialogue], settings: Settings) -> None:
         )
 
 
-def dialogue_numbers(dialogues: Sequence[Dialogue]) -> Int[np.ndarray, " N"]:
-    """Number of each annotated utterance's dialogue. What was said word for word in another one too
-    has its number, and is held out together with it.
+def dialogue_numbers(
+    dialogues: Sequence[Dialogue], modalities: Sequence[str] = ()
+) -> Int[np.ndarray, " N"]:
+    """Number of each annotated utterance's dialogue. What was said word for word in another one
+    too, with the same features of `modalities`, has its number, and is held out together with it.
     """
-    first: dict[tuple[tuple[str, str], ...], int] = {}
+
+    def said(utterance: Utterance) -> tuple[Hashable, ...]:
+        features = [utterance.features.get(name) for name in modalities]
+        numbers = [None if rows is None else (rows.shape, rows.tobytes()) for rows in features]
+        return (utterance.speaker, utterance.text, *numbers)
+
+    first: dict[tuple[Hashable, ...], int] = {}
     alike = [
-        first.setdefault(tuple((u.speaker, u.text) for u in d.utterances), number)
+        first.setdefault(tuple(map(said, d.utterances)), number)
         for number, d in enumerate(dialogues)
     ]
     return np.array(

@@ -12,6 +12,7 @@ from eacl_jax.config import Stage
 from eacl_jax.files.whole import write_text
 from eacl_jax.model.metrics import title
 from eacl_jax.recognizer.card_corpora import CORPORA, About
+from eacl_jax.recognizer.card_features import features_section, read_beside
 from eacl_jax.recognizer.facts import CARD, KEY, Facts
 from eacl_jax.recognizer.folder import Settings
 from eacl_jax.recognizer.markdown import code, plain
@@ -62,10 +63,11 @@ def card(
     sections = [
         _opening(settings, encoder_config, facts, about),
         _labels(settings),
+        features_section(settings),
         *(_of_run(settings, facts, about) if facts else [_UNKNOWN]),
         _use(settings),
         more,
-        _limits(facts),
+        _limits(settings, facts),
         _licences(about),
     ]
     return f"---\n{data.to_yaml().strip()}\n---\n\n" + "\n\n".join(filter(None, sections)) + "\n"
@@ -353,7 +355,7 @@ eacl predict --model PATH --input chats.jsonl --output answers.jsonl
 ```"""
 
 
-def _limits(facts: Facts | None) -> str:
+def _limits(settings: Settings, facts: Facts | None) -> str:
     seen = "the corpus above" if facts else "the corpus that it was trained on"
     share = ""
     if facts:
@@ -373,7 +375,7 @@ def _limits(facts: Facts | None) -> str:
   person feels: it guesses how a reader would label a text.
 - **Language and register** are those of {seen}. Other languages, dialects, times and kinds of text were not measured.
 - **Context**: an answer depends on who said what before; leave utterances out or mix up speakers, and it may change. It reads
-  text alone, no voice or face.
+  {read_beside(settings)}.
 - **Labels are unbalanced.**{share}
 - **It was measured only on {seen}.** Measure it on your own data before you rely on it. Its probabilities are
   calibrated there only."""

@@ -94,6 +94,11 @@ class Settings:
         return {} if self.thirds else self.modalities
 
     @property
+    def reads_text(self) -> bool:
+        """Whether texts count; else an utterance without features has nothing to be answered by."""
+        return self.features.text or not self.fused
+
+    @property
     def made_of_words(self) -> bool:
         """Whether anchors are encoded label words, so that other words are other labels."""
         return self.anchor_encoding != "none" and self.head == "mapping"

@@ -23,7 +23,7 @@ from eacl_jax.data.inputs import read_dialogues, read_labels
 from eacl_jax.data.prompts import Example, OnLong, PromptBuilder, warn_about
 from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
 from eacl_jax.errors import UserError
-from eacl_jax.features.modality import Modality
+from eacl_jax.features.modality import Modality, check_modalities
 from eacl_jax.features.words import Thirds, described
 from eacl_jax.files import stores, whole
 from eacl_jax.files.checksum import sha256_of
@@ -527,10 +527,15 @@ class EmotionRecognizer:
     ) -> list[Example]:
         """The prompts, with the features that the model reads."""
         settings = self.settings
+        # Where they become words, those of the past are read too.
+        for dialogue in dialogues if settings.thirds else ():
+            for number, utterance in enumerate(dialogue.utterances):
+                where = f"dialogue {dialogue.id!r:.60} utterance {number}"
+                check_modalities(utterance.features, settings.modalities, where)
         made = self.prompts.build(
             described(dialogues, settings.thirds), self.taxonomy, targets=targets, on_long=on_long
         )
-        if not settings.modalities:
+        if not settings.fused:
             return made
         asked = [
             (f"dialogue {dialogue.id!r:.60} utterance {number}", utterance)
@@ -584,7 +589,7 @@ class EmotionRecognizer:
             # What it calls cosines are logits.
             cosines = host_cosines(reps, self.anchors[stage])
         flags = (
-            [(e.truncated, e.unknown) for e in examples]
+            [self._caveats(each) for each in examples]
             if examples is not None
             else [(False, False)] * len(utterances)
         )
@@ -604,6 +609,12 @@ class EmotionRecognizer:
                 utterances, decided, probability.tolist(), cosines.tolist(), flags, strict=True
             )
         ]
+
+    def _caveats(self, example: Example) -> tuple[bool, bool]:
+        """Whether its text is cut, and whether there is nothing to answer by."""
+        if self.settings.reads_text:
+            return example.truncated, example.unknown
+        return False, not example.features
 
     def _check_stage(self, stage: str) -> None:
         if stage not in self.anchors:
@@ -625,7 +636,8 @@ class EmotionRecognizer:
         adapting.check_annotated(read, self.settings)
         examples = self._built(read, "annotated")
         warn_about(examples, self.settings.prompt.max_tokens)
-        numbers = adapting.dialogue_numbers(read)
+        warn_of_missing(read, self.settings.modalities)
+        numbers = adapting.dialogue_numbers(read, tuple(self.settings.modalities))
         return self.represent(examples), self.task.targets(read), numbers
 
     @property

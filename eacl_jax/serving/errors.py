@@ -19,6 +19,8 @@ _WORDS = {
     "extra_forbidden": "is not a known field; remove it",
     "string_type": "must be a string",
     "list_type": "must be a list",
+    "float_type": "must be a number, or null where it is not known",
+    "finite_number": "must be a finite number, or null where it is not known",
     "dict_type": "must be an object",
     "model_type": "must be an object",
     "model_attributes_type": "must be an object",

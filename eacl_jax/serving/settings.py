@@ -23,6 +23,7 @@ class Limits:
       characters: of an utterance's text.
       labels: of the request's own.
       body_bytes: of the whole body.
+      numbers: of an utterance's features, of all modalities and frames together.
     """
 
     dialogues: int = 100
@@ -30,6 +31,7 @@ class Limits:
     characters: int = 10_000
     labels: int = 50
     body_bytes: int = 2**20
+    numbers: int = 50_000
 
 
 @dataclasses.dataclass(frozen=True)

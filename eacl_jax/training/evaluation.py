@@ -13,6 +13,7 @@ from rich.text import Text
 
 from eacl_jax import corpora
 from eacl_jax.config import DataConfig, Stage
+from eacl_jax.corpora.beside import with_features
 from eacl_jax.corpora.checks import annotated, check_split
 from eacl_jax.corpora.custom import read_own
 from eacl_jax.corpora.levels import read_levels
@@ -158,4 +159,5 @@ def _dialogues(
             f"{file}: none of the first {data.max_dialogues} dialogues, which the run had, has an"
             " emotion."
         )
+    found = with_features({split: found}, data.features)[0][split]
     return [item.dialogue for item in found], read_levels(data.levels, taxonomy.labels)

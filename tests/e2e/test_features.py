@@ -13,7 +13,7 @@ from eacl_jax.errors import UserError
 from eacl_jax.features import words
 from eacl_jax.model.mesh import make_mesh
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
-from eacl_jax.training import experiment, loop, run
+from eacl_jax.training import evaluation, experiment, loop, run
 from tests.e2e.test_tuning import StopAfter
 from tests.stubs import sounds
 from tests.stubs.toys import make_config
@@ -107,6 +107,8 @@ def test_features_alone(voiced, tmp_path):
     prepared = experiment.prepare(config)
     results = run.train(config, tmp_path / "run", keep=("model",), console=QUIET).to_json()
     assert results["stage_two"]["test"]["weighted_f1"] > 60
+    scores = evaluation.evaluate(tmp_path / "run", "test")
+    assert scores["stage_two"] == results["stage_two"]["test"]
     model = EmotionRecognizer.from_pretrained(tmp_path / "run" / "model")
     kept = jax.tree.map(np.array_equal, model.params["encoder"], prepared.params["encoder"])
     assert all(jax.tree.leaves(kept))

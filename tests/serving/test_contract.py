@@ -553,6 +553,7 @@ def test_the_model_is_told():
             "characters": 100,
             "labels": 4,
             "body_bytes": 4000,
+            "numbers": 50_000,
         },
     }
     assert ask("GET", "/v1/model", name="mine").json() == expected

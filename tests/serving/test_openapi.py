@@ -14,6 +14,7 @@ from schemathesis.specs.openapi import checks
 
 from eacl_jax.serving.http.app import create_app
 from eacl_jax.serving.settings import Limits, ServiceSettings
+from tests.stubs.featured import FACE
 from tests.stubs.service import Gated, listening
 
 OPERATIONS = [
@@ -37,10 +38,13 @@ CHECKS = [
 ]
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["one label", "several"])
+KINDS: list[dict[str, Any]] = [{}, {"several": True}, {"modalities": {"a": FACE}}]
+
+
+@pytest.fixture(scope="module", params=KINDS, ids=["one label", "several", "features"])
 def schema(request) -> Iterator[Any]:
-    recognizer: Any = Gated(several=request.param)
-    limits = Limits(dialogues=2, utterances=4, characters=20, labels=3)
+    recognizer: Any = Gated(**request.param)
+    limits = Limits(dialogues=2, utterances=4, characters=20, labels=3, numbers=6)
     with listening(
         create_app(recognizer, ServiceSettings(warm=False, limits=limits, conversations=5))
     ) as address:

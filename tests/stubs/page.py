@@ -1,6 +1,7 @@
 """The service with a recognizer of fixed rules, so that what the page shows can be foretold."""
 
 import contextlib
+import dataclasses
 import math
 import socket
 import threading
@@ -14,6 +15,7 @@ import uvicorn
 
 from eacl_jax.corpora.goemotions import GoEmotions
 from eacl_jax.dialogue import Dialogue, Utterance
+from eacl_jax.features.modality import Modality
 from eacl_jax.recognizer.prediction import Prediction
 from eacl_jax.serving.http.app import create_app
 from eacl_jax.serving.settings import ServiceSettings
@@ -71,7 +73,14 @@ def answer_several(speaker: str, text: str, labels: Sequence[str]) -> Prediction
 class Rules:
     """What the service needs of an `EmotionRecognizer`."""
 
-    def __init__(self, words: Mapping[str, str], *, several: bool = False) -> None:
+    def __init__(
+        self,
+        words: Mapping[str, str],
+        *,
+        several: bool = False,
+        modalities: Mapping[str, Modality] | None = None,
+        reads_text: bool = True,
+    ) -> None:
         self.labels, self.several = tuple(words), several
         self.warnings = (
             ("'glad' and 'happy' are hard to tell apart",) if {"glad", "happy"} <= {*words} else ()
@@ -81,6 +90,10 @@ class Rules:
             words=tuple(words.values()),
             prompt=SimpleNamespace(max_tokens=64, max_past=MAX_PAST),
             calibration={"stage_two": 1.5},
+            modalities=dict(modalities or {}),
+            features=SimpleNamespace(fusion="gated"),
+            reads_text=reads_text,
+            thirds={},
             task="multi" if several else "single",
             several=several,
             thresholds=lambda others=(): thresholds(others or self.labels),
@@ -90,7 +103,12 @@ class Rules:
         return iter(())
 
     def with_labels(self, words: Mapping[str, str]) -> "Rules":
-        return Rules(words, several=self.several)
+        return Rules(
+            words,
+            several=self.several,
+            modalities=self.settings.modalities,
+            reads_text=self.settings.reads_text,
+        )
 
     def examples(self, dialogues: Sequence[Dialogue], *, on_long: str) -> list[Utterance]:
         del on_long
@@ -104,15 +122,23 @@ class Rules:
     ) -> list[Prediction]:
         del reps, examples
         rule = answer_several if self.several else answer
-        return [rule(said.speaker, said.text, self.labels) for said in utterances]
+        found = []
+        for said in utterances:
+            text = said.text
+            for rows in said.features.values():  # the first number names the label
+                text = self.labels[int(rows[0, 0]) % len(self.labels)]
+            made = rule(said.speaker, text, self.labels)
+            nothing = made.unknown_text or not (self.settings.reads_text or said.features)
+            found.append(dataclasses.replace(made, text=said.text, unknown_text=nothing))
+        return found
 
 
 @contextlib.contextmanager
 def serving(
-    token: str | None = None, words: Mapping[str, str] = WORDS, *, several: bool = False
+    token: str | None = None, words: Mapping[str, str] = WORDS, **kind: Any
 ) -> Iterator[str]:
     """Serves from a thread; gives the address."""
-    rules: Any = Rules(words, several=several)
+    rules: Any = Rules(words, **kind)
     app = create_app(rules, ServiceSettings(name="stub", token=token))
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))

@@ -14,6 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from eacl_jax.dialogue import Dialogue, Utterance
+from eacl_jax.features.modality import Modality
 from eacl_jax.recognizer.prediction import Prediction
 from eacl_jax.serving.http.app import create_app
 from eacl_jax.serving.server import configuration
@@ -34,6 +35,8 @@ class Gated:
         gate: "Gate | None" = None,
         *,
         several: bool = False,
+        modalities: Mapping[str, Modality] | None = None,
+        reads_text: bool = True,
     ) -> None:
         """With `several`, texts of an odd number of letters have none of the labels, others all."""
         self.gate, self.several = gate or Gate(), several
@@ -44,6 +47,10 @@ class Gated:
             words=self.labels,
             prompt=SimpleNamespace(max_tokens=64, max_past=MAX_PAST),
             calibration={"stage_two": 1.5},
+            modalities=dict(modalities or {}),
+            features=SimpleNamespace(fusion="gated"),
+            reads_text=reads_text,
+            thirds={},
             task="multi" if several else "single",
             several=several,
             thresholds=lambda others=(): dict.fromkeys(others or self.labels, 0.5),
@@ -55,7 +62,13 @@ class Gated:
 
     def with_labels(self, words: Mapping[str, str]) -> "Gated":
         self.gate.label_sets.append(tuple(words))
-        return Gated(tuple(words), self.gate, several=self.several)
+        return Gated(
+            tuple(words),
+            self.gate,
+            several=self.several,
+            modalities=self.settings.modalities,
+            reads_text=self.settings.reads_text,
+        )
 
     def examples(
         self, dialogues: Sequence[Dialogue], *, on_long: str = "cut"

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from eacl_jax.config import Fusion
 from eacl_jax.dialogue import TaskName
 from eacl_jax.recognizer.prediction import ANSWER, why_absent
 
@@ -31,8 +32,8 @@ UnknownText = Annotated[
     bool,
     Field(
         description=(
-            "The model does not know most of the text, such as another script: the answer says"
-            " nothing."
+            "The model does not know most of the text, such as another script, or reads features"
+            " alone and there are none: the answer says nothing."
         )
     ),
 ]
@@ -110,7 +111,8 @@ class PredictAnswer(BaseModel):
     warnings: list[str] = Field(
         description=(
             "What was found in labels of your own: words that the model does not know, or meanings"
-            " so near to each other that it hardly tells them apart."
+            " so near to each other that it hardly tells them apart. And how many utterances had to"
+            " be answered without features that the model reads."
         )
     )
     dialogues: list[AnsweredDialogue]
@@ -146,6 +148,36 @@ class LimitsAnswer(BaseModel):
     characters: int = Field(description="Of an utterance's text.")
     labels: int
     body_bytes: int
+    numbers: int = Field(description="Of an utterance's features.")
+
+
+class ModalityAnswer(BaseModel):
+    """Numbers that the model reads beside the text."""
+
+    width: int = Field(description="Numbers of an utterance, or of each of its frames.")
+    frames: int = Field(description="Of an utterance at most; of more, the last count.")
+    columns: list[str] = Field(description="What the numbers are; empty where it is not known.")
+    made_by: str = Field(
+        description="What makes them from sound; empty where it is not known. Give the same."
+    )
+
+
+class FeaturesAnswer(BaseModel):
+    """What the model reads beside the text."""
+
+    modalities: dict[str, ModalityAnswer] = Field(description="By name, as requests give them.")
+    fusion: Fusion = Field(
+        description=(
+            "How they join the text: by gates, concatenation or attention after the encoder, or as"
+            " words in the text."
+        )
+    )
+    text: bool = Field(
+        description=(
+            "Whether the text is read too. Otherwise an utterance without features has nothing to"
+            " be answered by, and its answer says `unknown_text`."
+        )
+    )
 
 
 class ModelAnswer(BaseModel):
@@ -174,6 +206,9 @@ class ModelAnswer(BaseModel):
         )
     )
     limits: LimitsAnswer
+    features: FeaturesAnswer | None = Field(
+        None, description="Only from a model that reads features beside the text."
+    )
 
 
 class StateAnswer(BaseModel):

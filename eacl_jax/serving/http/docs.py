@@ -137,6 +137,9 @@ def _type(schema: Mapping[str, Any]) -> str:
         return f"list of {_type(schema['items'])}"
     if kind == "object" and isinstance(schema.get("additionalProperties"), Mapping):
         return f"object of {_type(schema['additionalProperties'])} by name"
+    if kind == "object" and "patternProperties" in schema:
+        (value,) = schema["patternProperties"].values()
+        return f"object of {_type(value)} by name"
     return escape(kind)
 
 

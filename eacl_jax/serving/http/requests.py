@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from eacl_jax.corpora.transcripts import split_lines
+from eacl_jax.data.beside import Modalities
 from eacl_jax.data.inputs import read_labels, read_record, read_utterance
 from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
 from eacl_jax.errors import UserError
@@ -20,6 +21,7 @@ def check_counts(body: Any, limits: Limits) -> None:
     """Raises `ApiError`, 413, where the lists of a body that is not looked at yet are longer than
     the limits.
     """
+    _few_numbers(body, limits, "")
     dialogues = body.get("dialogues") if isinstance(body, dict) else None
     if not isinstance(dialogues, list):
         return
@@ -29,6 +31,8 @@ def check_counts(body: Any, limits: Limits) -> None:
         utterances = each.get("utterances") if isinstance(each, dict) else None
         count += len(utterances) if isinstance(utterances, list) else 0
         _within(count, limits.utterances, "utterances", f"dialogues[{number}].utterances")
+        for index, said in enumerate(utterances if isinstance(utterances, list) else ()):
+            _few_numbers(said, limits, f"dialogues[{number}].utterances[{index}].")
 
 
 def dialogues_of(asked: Sequence[AskedDialogue], limits: Limits) -> list[Dialogue]:
@@ -102,6 +106,55 @@ def field_of(asked: AskedUtterance | list[str] | str, place: str, name: str) -> 
     return place if isinstance(asked, str) else f"{place}[{('speaker', 'text').index(name)}]"
 
 
+def check_features(utterance: Utterance, modalities: Modalities, place: str) -> None:
+    """Raises `ApiError`, 422, where an utterance has features that the model does not read, which
+    would be answered as if they were not there.
+
+    Args:
+      utterance: in a request.
+      modalities: that the model reads.
+      place: its field in the request; empty where it is the whole body.
+    """
+    for name, rows in utterance.features.items():
+        field = f"{place}.features.{name}" if place else f"features.{name}"
+        if name not in modalities:
+            known = f"it reads {', '.join(modalities)}" if modalities else "it reads texts alone"
+            message = f"{field}: the model does not read these features; {known}. Leave them out."
+            raise ApiError(422, "invalid", message, field=field)
+        if rows.shape[1] != (width := modalities[name].width):
+            columns = ", ".join(modalities[name].columns)
+            message = (
+                f"{field}: there are {rows.shape[1]} numbers, and the model reads"
+                f" {width}{': ' * bool(columns)}{columns}."
+            )
+            raise ApiError(422, "invalid", message, field=field)
+
+
+def missing_features(
+    utterances: Sequence[Utterance], modalities: Modalities, *, reads_text: bool
+) -> list[str]:
+    """What to know of answers to utterances without some of the model's features, in sentences.
+
+    Args:
+      utterances: that are answered.
+      modalities: that the model reads.
+      reads_text: whether it reads texts too.
+    """
+    total = len(utterances)
+    found = [
+        f"{missing} of {total} utterances have no features {name!r}, and are answered without."
+        for name in modalities
+        if (missing := sum(name not in each.features for each in utterances))
+    ]
+    empty = sum(not each.features for each in utterances)
+    if empty and modalities and not reads_text:
+        found.append(
+            f"{empty} of {total} utterances have no features at all, and the model reads no text:"
+            " their answers say nothing."
+        )
+    return found
+
+
 def labels_of(asked: dict[str, str] | list[str] | str, limits: Limits) -> dict[str, str]:
     """The word or phrase of each label of a request's own; empty where it has none.
 
@@ -151,6 +204,23 @@ def _read(
         return reader(given, where, *more)
     except UserError as error:
         raise ApiError(422, "invalid", str(error), field=field) from error
+
+
+def _few_numbers(asked: Any, limits: Limits, place: str) -> None:
+    features = asked.get("features") if isinstance(asked, dict) else None
+    if not isinstance(features, dict):
+        return
+    count = sum(
+        len(frame) if isinstance(frame, list) else 1
+        for frames in features.values()
+        for frame in (frames if isinstance(frames, list) else ())
+    )
+    if count > limits.numbers:
+        field = f"{place}features"
+        message = (
+            f"{field}: there are {count} numbers; the limit of an utterance is {limits.numbers}."
+        )
+        raise ApiError(413, "too_large", message, field=field)
 
 
 def _short_enough(text: str, limits: Limits, field: str) -> None:

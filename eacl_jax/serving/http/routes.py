@@ -8,7 +8,9 @@ from fastapi import APIRouter, Path, Request, Response
 from pydantic_core import to_json
 
 from eacl_jax.config import Stage
+from eacl_jax.dialogue import Utterance
 from eacl_jax.errors import UserError
+from eacl_jax.recognizer.folder import Settings
 from eacl_jax.recognizer.prediction import ANSWER, OTHER, why_absent
 from eacl_jax.serving.engine.batcher import Unanswerable
 from eacl_jax.serving.engine.service import Service
@@ -18,9 +20,11 @@ from eacl_jax.serving.http.bodies import JsonRoute
 from eacl_jax.serving.http.deadline import in_time
 from eacl_jax.serving.http.requests import (
     check_counts,
+    check_features,
     dialogues_of,
     field_of,
     labels_of,
+    missing_features,
     unusable,
     utterance_of,
 )
@@ -69,6 +73,11 @@ def api(service: Service) -> APIRouter:
         thresholds = recognizer.settings.thresholds(tuple(labels))
         return {**found, "thresholds": thresholds} if recognizer.settings.several else found
 
+    modalities = recognizer.settings.modalities
+
+    def missing(utterances: Sequence[Utterance]) -> list[str]:
+        return missing_features(utterances, modalities, reads_text=recognizer.settings.reads_text)
+
     def check_fields(asked: PredictRequest | NextUtterance) -> None:
         for number, name in enumerate(asked.fields_):
             if name in ANSWER and (reason := why_absent(name, recognizer.settings.several)):
@@ -90,10 +99,15 @@ def api(service: Service) -> APIRouter:
         check_fields(asked)
         labels = labels_of(asked.labels, settings.limits)
         dialogues = dialogues_of(asked.dialogues, settings.limits)
+        for number, dialogue in enumerate(dialogues):
+            for index, utterance in enumerate(dialogue.utterances):
+                check_features(utterance, modalities, f"dialogues[{number}].utterances[{index}]")
         work = service.predict(dialogues, labels, asked.on_long)
         answers, warnings = await in_time_or_why(request, work, asked.dialogues)
         found = [_leaner_dialogue(answer.to_json(), asked.fields_) for answer in answers]
-        return _json({**in_force(labels), "warnings": warnings, "dialogues": found})
+        said = [utterance for dialogue in dialogues for utterance in dialogue.utterances]
+        told = [*warnings, *missing(said)]
+        return _json({**in_force(labels), "warnings": told, "dialogues": found})
 
     @router.post(
         "/conversations/{id}/utterances",
@@ -112,6 +126,7 @@ def api(service: Service) -> APIRouter:
             utterance_of(asked, settings.limits),
             labels_of(asked.labels, settings.limits),
         )
+        check_features(utterance, modalities, "")
         work = service.say(id, utterance, labels, asked.on_long)
         said = await in_time_or_why(request, work, asked)
         answer = _leaner(said.answer.to_json(), asked.fields_)
@@ -120,7 +135,7 @@ def api(service: Service) -> APIRouter:
                 "conversation": id,
                 "index": said.index,
                 **in_force(said.labels),
-                "warnings": said.warnings,
+                "warnings": [*said.warnings, *missing([utterance])],
                 "utterance": answer,
             }
         )
@@ -171,10 +186,27 @@ def api(service: Service) -> APIRouter:
                 "max_past": recognizer.settings.prompt.max_past,
                 "temperature": recognizer.settings.calibration[Stage.TWO],
                 "limits": dataclasses.asdict(settings.limits),
+                **({"features": _features(recognizer.settings)} if modalities else {}),
             }
         )
 
     return router
+
+
+def _features(settings: Settings) -> dict[str, Any]:
+    return {
+        "modalities": {
+            name: {
+                "width": each.width,
+                "frames": each.frames,
+                "columns": each.columns,
+                "made_by": each.made_by,
+            }
+            for name, each in settings.modalities.items()
+        },
+        "fusion": settings.features.fusion,
+        "text": settings.reads_text,
+    }
 
 
 def _json(value: Any) -> Response:

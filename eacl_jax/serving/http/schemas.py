@@ -19,6 +19,7 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from eacl_jax.data.inputs import why_no_text
 from eacl_jax.data.prompts import OnLong
+from eacl_jax.features.modality import NAME
 from eacl_jax.recognizer.prediction import ANSWER, OTHER
 
 LONGEST_NAME = 100
@@ -68,6 +69,12 @@ def _form(value: Any) -> str:
     )
 
 
+def _frames(value: Any) -> str:
+    """Likewise for the features of a modality."""
+    several = isinstance(value, list) and any(isinstance(each, list) for each in value[:1])
+    return "[frames]" if several else "[numbers]"
+
+
 def _short_speaker(pair: list[str]) -> list[str]:
     if len(pair[0]) > LONGEST_NAME:
         raise ValueError(
@@ -98,6 +105,33 @@ _Filled = Annotated[str, Field(min_length=1), BeforeValidator(_is_text)]
 _NAMED = {"type": ["string", "integer"], "minLength": 1, "maxLength": LONGEST_NAME}
 
 
+_Number = Annotated[float, Field(allow_inf_nan=False)]
+_Frame = Annotated[list[_Number | None], Field(min_length=1, fail_fast=True)]
+Features = Annotated[
+    dict[
+        Annotated[str, Field(pattern=f"^{NAME.pattern}$")],
+        Annotated[
+            Annotated[_Frame, Tag("[numbers]")]
+            | Annotated[
+                list[_Frame],
+                Field(min_length=1, fail_fast=True),
+                Tag("[frames]"),
+            ],
+            Discriminator(_frames),
+        ],
+    ],
+    Field(
+        description=(
+            "Numbers of its voice, face or anything that the model reads beside the text, by"
+            " modality: `features` of `/v1/model` names these and their columns. A list of numbers,"
+            " or a list of frames of equally many; null for a number that is not known. A modality"
+            " that is left out is missing, and the utterance is answered without it."
+        ),
+        examples=[{"prosody": [1.2, None, 0.7]}, {"face": [[0.1, 0.2], [0.3, 0.4]]}],
+    ),
+]
+
+
 # Lists fail fast: only the first mistake is reported, and gathering those of a megabyte of them
 # would hold up everybody else.
 class _Asked(BaseModel):
@@ -119,9 +153,9 @@ class _CarriedThrough(BaseModel):
 
 
 class AskedUtterance(_CarriedThrough):
-    """One turn of a conversation. Its other fields come back in the answer."""
+    """One turn of a conversation. Its other fields come back in the answer; features do not."""
 
-    parts = ("speaker", "text")  # labels are not looked at
+    parts = ("speaker", "text", "features")  # labels are not looked at
 
     speaker: Annotated[
         Name | None, BeforeValidator(_digits), WithJsonSchema({"anyOf": [_NAMED, {"type": "null"}]})
@@ -131,6 +165,7 @@ class AskedUtterance(_CarriedThrough):
         examples=["Ann"],
     )
     text: Text = Field(examples=["We got the flat!"])
+    features: Features | None = None
     emotion: Text | None = Field(
         None, description="Not looked at: what is answered may be asked again."
     )

@@ -3,6 +3,7 @@
 import { NONE, isOfSeveral, labelsOf } from "./answers.js";
 import { caveats } from "./caveats.js";
 import { html } from "./element.js";
+import { withThese } from "./features.js";
 import { percent } from "./numbers.js";
 
 // From here on the list scrolls by itself, so that the chart and the panel stay in sight.
@@ -72,6 +73,7 @@ export class Chat {
       { role: "option", class: `bubble ${this.#sides.get(speaker)}${first === null ? " none" : ""}`, "data-hue": hue, tabindex: -1 },
       html("span", { class: "speaker", dir: "auto" }, speaker),
       html("span", { class: "text", dir: "auto" }, text),
+      ...(utterance.features ? [html("span", { class: "given" }, withThese(utterance))] : []),
       isOfSeveral(utterance) ? several(utterance, hues) : html("span", { class: "emotion" }, ...named(utterance, first)),
       ...caveats(utterance),
     );

@@ -1,10 +1,12 @@
 // The page: what is typed goes to the service, what comes back is shown as chat, chart and panel.
 
 import { NONE, inWords, isOfSeveral, labelsOf } from "./answers.js";
+import { readsText } from "./caveats.js";
 import { Chart } from "./chart.js";
 import { Chat } from "./chat.js";
 import { save, toCsv, toJson } from "./download.js";
 import { html, isolated } from "./element.js";
+import { FeaturesError, idOf, told, typed as typedFeatures } from "./features.js";
 import { assignHues } from "./hues.js";
 import { announce, hideError, showError } from "./notices.js";
 import { count, percent } from "./numbers.js";
@@ -25,13 +27,16 @@ const said = find("said");
 const service = new Service(new TokenDialog());
 const chat = new Chat(choose);
 const chart = new Chart(choose);
-const panel = new Panel(choose);
+const panel = new Panel(choose, giveFeatures);
 
 /** What the service says of its model; null until it has answered. */
 let model = null;
 /** Own labels that are in force, as they were typed, or null for the model's. */
 let own = null;
-/** What is shown: `{typed, labels, words, thresholds, hues, utterances}`; `typed` is the text that it answers, `words` and `thresholds` map labels. */
+/**
+ * What is shown: `{typed, labels, words, thresholds, hues, utterances}`; `typed` is the text that it answers, `words` and `thresholds`
+ * map labels. Utterances keep the features that were given with them, which answers do not repeat.
+ */
 let shown = null;
 let chosen = null;
 let busy = false;
@@ -57,6 +62,7 @@ async function exchange(box, task, fail) {
 
 async function readModel() {
   model ??= await service.model();
+  readsText(model.features?.text ?? true);
   tellModel();
 }
 
@@ -65,7 +71,7 @@ function tellModel() {
   const labels = own === null ? model.labels : shown.labels;
   const listed = labels.length > MANY ? [`${labels.length} labels`] : labels.flatMap((label, place) => (place ? [", ", ...withWord(label)] : withWord(label)));
   const kind = own === null ? [" ("] : [" with ", html("strong", {}, "your own labels"), " ("];
-  find("model").replaceChildren("Answered by ", named, ...kind, ...listed, `). ${trust()}`);
+  find("model").replaceChildren("Answered by ", named, ...kind, ...listed, "). ", ...told(model.features), trust());
   find("promise").textContent = model.task === "multi" ? "its emotions, one, several or none," : "its emotion,";
 }
 
@@ -95,7 +101,35 @@ async function answer(labels) {
   await readModel();
   const found = await service.predict([dialogue], labels);
   own = labels;
-  show(typed, found);
+  show(typed, same ? withFeaturesOf(shown.utterances, found) : found);
+}
+
+/** The answers with the features that were asked with. */
+function withFeaturesOf(asked, found) {
+  found.dialogues[0].forEach((each, index) => {
+    if (asked[index].features) each.features = asked[index].features;
+  });
+  return found;
+}
+
+/** Answers the conversation again with what is typed as the features of the chosen utterance; `box` holds the fields. */
+function giveFeatures(box) {
+  const index = chosen;
+  const fields = Object.keys(model.features.modalities).map((name) => find(idOf(name)));
+  for (const field of fields) hideError(field);
+  exchange(box, () => answerWithFeatures(index), (error) => {
+    const name = error instanceof FeaturesError ? error.modality : error.field?.match(/\.features\.([\w-]+)/)?.[1];
+    showError((name && find(idOf(name))) || fields[0], error.message);
+  });
+}
+
+async function answerWithFeatures(index) {
+  const features = typedFeatures(model.features);
+  const asked = shown.utterances.map(bare);
+  delete asked[index].features;
+  if (Object.keys(features).length) asked[index].features = features;
+  show(shown.typed, withFeaturesOf(asked, await service.predict([{ utterances: asked }], own)));
+  choose(index);
 }
 
 function show(typed, { labels, words, thresholds, warnings, dialogues: [utterances] }) {
@@ -142,11 +176,11 @@ function choose(index) {
   chat.reveal(index);
   chart.reveal(index);
   const { labels, words, thresholds, hues, utterances } = shown;
-  panel.show(utterances[index], { index, total: utterances.length, labels, words, thresholds, hues });
+  panel.show(utterances[index], { index, total: utterances.length, labels, words, thresholds, hues, features: model.features });
 }
 
-function bare(utterance) {
-  return { speaker: utterance.speaker, text: utterance.text };
+function bare({ speaker, text, features }) {
+  return features ? { speaker, text, features } : { speaker, text };
 }
 
 function ask() {

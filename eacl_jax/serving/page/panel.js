@@ -3,14 +3,16 @@
 import { NONE, isOfSeveral, labelsOf } from "./answers.js";
 import { caveats } from "./caveats.js";
 import { html } from "./element.js";
+import { form } from "./features.js";
 import { cosine, percent } from "./numbers.js";
 
 export class Panel {
   #box = document.querySelector("#panel");
 
-  /** `choose(index)` chooses another utterance; null closes the panel. */
-  constructor(choose) {
+  /** `choose(index)` chooses another utterance; null closes the panel. `give(box)` answers with the features in a form. */
+  constructor(choose, give) {
     this.choose = choose;
+    this.give = give;
     this.#box.addEventListener("keydown", (event) => {
       if (event.key === "Escape" && this.#box.classList.contains("open")) choose(null);
     });
@@ -27,9 +29,9 @@ export class Panel {
 
   /**
    * Shows utterance `index` of `total`. `words` maps each label to its anchor's word, `thresholds` to the probability from which on
-   * it is answered, where an utterance may have several.
+   * it is answered, where an utterance may have several. `features` are what the model reads beside the text, if anything.
    */
-  show(utterance, { index, total, labels, words, thresholds, hues }) {
+  show(utterance, { index, total, labels, words, thresholds, hues, features }) {
     const answered = new Set(labelsOf(utterance));
     const several = isOfSeveral(utterance);
     const ranked = [...labels].sort(
@@ -54,6 +56,7 @@ export class Panel {
       html("p", { class: "speaker", dir: "auto" }, utterance.speaker),
       html("p", { class: "quote", dir: "auto" }, utterance.text),
       ...caveats(utterance),
+      ...(features ? [form(utterance, features, this.give)] : []),
       ...(answered.size ? [] : [html("p", { class: "without" }, `This utterance has ${NONE}: no probability reaches its threshold.`)]),
       html(
         "table",

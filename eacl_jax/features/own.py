@@ -1,0 +1,232 @@
+"""Features of one's own dialogues, for a model that is known: from a file or folder, NAME=PATH, or
+from a table's columns NAME.COLUMN.
+"""
+
+import hashlib
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from eacl_jax.errors import UserError
+from eacl_jax.features.files import NO_NUMBER, read_features
+from eacl_jax.features.join import names_of
+from eacl_jax.features.modality import Modality, check_rows
+from eacl_jax.features.table import FeatureTable, Rows
+
+log = logging.getLogger(__name__)
+
+ENOUGH = 1000
+"""Utterances of which at least one must have features: where none has, the keys do not fit."""
+
+
+class Own:
+    """Features of one modality, of utterances that come one after the other.
+
+    Attributes:
+      name: of the modality.
+      resumed: whether utterances before were asked for elsewhere, so that the next may have none.
+    """
+
+    def __init__(self, name: str, rows: Rows, where: str) -> None:
+        """Args:
+        name: of the modality.
+        rows: by key, in the model's columns.
+        where: for messages.
+        """
+        self.name, self.resumed = name, False
+        self._rows, self._where = rows, where
+        self._claimed: dict[str, str] = {}
+        self._asked: list[str] = []
+        self._count = 0
+
+    def of(
+        self, dialogue: str, utterance: int, identity: Any = None
+    ) -> Float[np.ndarray, "T F"] | None:
+        """The features of an utterance; None where it has none.
+
+        Args:
+          dialogue: its id.
+          utterance: its number there; see `join.names_of`.
+          identity: the utterance's own id, if it has one.
+
+        Raises:
+          UserError: they may be another utterance's, or none so far has any.
+        """
+        names = names_of(dialogue, utterance)
+        if isinstance(identity, str):
+            names = (*names, identity)
+        self._count += 1
+        key = next((name for name in names if name in self._rows), None)
+        if key is None:
+            if not self._claimed and len(self._asked) < 3:
+                self._asked.append(names[0])
+            if self._count == ENOUGH:
+                self.check_found()
+            return None
+        if key in self._claimed:
+            raise UserError(
+                f"{self._where}: the features of {key!r:.60} may be those of"
+                f" {self._claimed[key]!r:.60} or of {names[0]!r:.60}; name them DIALOGUE/UTTERANCE."
+            )
+        self._claimed[key] = names[0]
+        return self._rows[key]
+
+    def check_found(self) -> None:
+        """Raises `UserError` where utterances were asked for and none had any."""
+        if self._count and not self._claimed and not self.resumed:
+            there = ", ".join(repr(key) for key in list(self._rows)[:3])
+            raise UserError(
+                f"{self._where}: no utterance of the input has features there. Their keys are"
+                f" {there}, ..., and the input's first utterances are"
+                f" {', '.join(map(repr, self._asked))}; keys are DIALOGUE/UTTERANCE,"
+                " DIALOGUE_UTTERANCE or diaDIALOGUE_uttUTTERANCE, with utterances counted from 0 or"
+                " as the input numbers them."
+            )
+
+    def fingerprint(self) -> str:
+        """Hash of all features and their keys."""
+        digest = hashlib.sha256()
+        for key, rows in self._rows.items():
+            digest.update(f"{key}\0{rows.shape}".encode())
+            digest.update(np.ascontiguousarray(rows, np.float32).tobytes())
+        return digest.hexdigest()
+
+
+def read_own(
+    given: Sequence[str], modalities: Mapping[str, Modality], option: str = "features"
+) -> dict[str, Own]:
+    """The features that options name, by modality.
+
+    Args:
+      given: "NAME=PATH" each, a file or folder that `files.read_features` reads. Of a table with
+        named columns, the model's are taken by name.
+      modalities: that the model reads.
+      option: what names them, for messages.
+
+    Raises:
+      UserError: one is not of this form, cannot be read, or is not what the model reads.
+    """
+    found: dict[str, Own] = {}
+    for item in given:
+        name, equals, path = (part.strip() for part in item.partition("="))
+        if not equals or not name or not path:
+            raise UserError(
+                f"{option}: {item!r:.80} is not NAME=PATH, the model's name of these features and"
+                " their file or folder."
+            )
+        if name not in modalities:
+            known = ", ".join(modalities) or "none"
+            raise UserError(
+                f"{option}: the model reads no features {name!r:.60}; it reads {known}."
+            )
+        if name in found:
+            raise UserError(f"{option}: the features {name!r} are there twice; give them once.")
+        where = f"{option} {name}"
+        table = read_features(path, where)
+        made_by = modalities[name].made_by
+        if made_by and table.made_by and table.made_by != made_by:
+            log.warning(
+                "%s: they were made by %s, and those that the model was trained on by %s",
+                where,
+                table.made_by,
+                made_by,
+            )
+        rows = _fitted(_merged(table), table.columns, modalities[name], where)
+        found[name] = Own(name, rows, where)
+    return found
+
+
+def _merged(table: FeatureTable) -> Rows:
+    """The rows of all splits. Where keys repeat in them, all keys say the split: `test_12/0`."""
+    merged: dict[str, np.ndarray] = {}
+    for rows in table.splits.values():
+        merged.update(rows)
+    if len(merged) == sum(map(len, table.splits.values())):
+        return merged
+    return {
+        f"{split}_{key}": value
+        for split, rows in table.splits.items()
+        for key, value in rows.items()
+    }
+
+
+def _fitted(rows: Rows, columns: tuple[str, ...], modality: Modality, where: str) -> Rows:
+    """In the model's columns."""
+    if columns and modality.columns:
+        if missing := [name for name in modality.columns if name not in columns]:
+            raise UserError(
+                f"{where}: there is no column {missing[0]!r}; the model reads"
+                f" {', '.join(modality.columns)}, and there are {', '.join(columns)}."
+            )
+        places = [columns.index(name) for name in modality.columns]
+        return {key: each[:, places] for key, each in rows.items()}
+    width = next((each.shape[1] for each in rows.values()), modality.width)
+    if width != modality.width:
+        raise UserError(
+            f"{where}: an utterance has {width} numbers there, and the model reads"
+            f" {modality.width}{': ' * bool(modality.columns)}{', '.join(modality.columns)}."
+        )
+    return rows
+
+
+def feature_columns(
+    header: Sequence[str], modalities: Mapping[str, Modality], where: str
+) -> dict[str, tuple[str, ...]]:
+    """The columns of a table that are features, by modality, in the model's order.
+
+    Args:
+      header: names of all columns; those of features are `NAME.COLUMN`.
+      modalities: that the model reads. One without any column is not there.
+      where: of the table.
+
+    Raises:
+      UserError: a modality has some of its columns, but not all.
+    """
+    found = {}
+    for name, modality in modalities.items():
+        there = tuple(column for column in header if column.startswith(f"{name}."))
+        if not there:
+            continue
+        wanted = tuple(f"{name}.{column}" for column in modality.columns) or there
+        if missing := [column for column in wanted if column not in there]:
+            raise UserError(
+                f"{where} has columns {', '.join(there)}, but no {', '.join(missing)}, which the"
+                " model reads too; add it, with empty cells where nothing is known, or remove all."
+            )
+        if len(wanted) != modality.width:
+            raise UserError(
+                f"{where} has {len(wanted)} columns {name}.SOMETHING, and the model reads"
+                f" {modality.width} numbers {name!r}."
+            )
+        found[name] = wanted
+    return found
+
+
+def read_cells(cells: Mapping[str, Any], where: str) -> Float[np.ndarray, "1 F"] | None:
+    """Features from an utterance's cells, by column; None where all are empty.
+
+    Raises:
+      UserError: a cell is no number.
+    """
+    numbers = [read_number(cell, f"{where}: column {name!r}") for name, cell in cells.items()]
+    return None if all(map(math.isnan, numbers)) else check_rows(numbers, where)
+
+
+def read_number(cell: Any, where: str) -> float:
+    """The number in a cell; NaN where it is empty.
+
+    Raises:
+      UserError: it is none.
+    """
+    if cell is None or (isinstance(cell, str) and cell.strip() in NO_NUMBER):
+        return math.nan
+    try:
+        return float(cell)
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"{where}: {cell!r:.40} is no number; leave it empty or correct it."
+        ) from error

@@ -1,0 +1,99 @@
+"""Features of one's own dialogues, for a model that is known."""
+
+import logging
+
+import numpy as np
+import pytest
+
+from eacl_jax.errors import UserError
+from eacl_jax.features import own as module
+from eacl_jax.features import table
+from eacl_jax.features.modality import Modality
+from eacl_jax.features.own import Own, feature_columns, read_cells, read_own
+from eacl_jax.features.table import FeatureTable
+
+VOICE = Modality(2, 1, (0.0, 0.0), (1.0, 1.0), ("loudness", "pitch"), "test 1")
+FACE = Modality(2, 1, (0.0, 0.0), (1.0, 1.0))
+
+
+def row(*numbers):
+    return np.array([numbers], np.float32)
+
+
+def refused(what, match):
+    with pytest.raises(UserError, match=match):
+        what()
+
+
+def test_the_models_columns_are_taken_by_name(tmp_path):
+    file = tmp_path / "voice.csv"
+    file.write_text("id,pitch,other,loudness\na/0,1,2,3\na_1,4,5,\n")
+    own = read_own([f"voice={file}"], {"voice": VOICE})["voice"]
+    np.testing.assert_array_equal(own.of("a", 0), row(3, 1))
+    np.testing.assert_array_equal(own.of("a", 1), row(np.nan, 4))
+    assert own.of("a", 2) is None
+    file.write_text("id,pitch,level\na/0,1,2\n")
+    refused(lambda: read_own([f"voice={file}"], {"voice": VOICE}), "no column 'loudness'")
+    # Without names on one of the sides only the width can be compared.
+    assert read_own([f"face={file}"], {"face": FACE})["face"].of("a", 0).tolist() == [[1, 2]]
+    file.write_text("id,pitch\na/0,1\n")
+    refused(lambda: read_own([f"face={file}"], {"face": FACE}), "has 1 numbers there.*reads 2")
+
+
+@pytest.mark.parametrize(
+    ("given", "match"),
+    [
+        (["voice"], "'voice' is not NAME=PATH"),
+        (["smell=x.csv"], "reads no features 'smell'; it reads voice"),
+        (["voice=nowhere.csv"], "features voice: .*nowhere.csv is not there"),
+    ],
+)
+def test_wrong_options_are_refused(given, match):
+    refused(lambda: read_own(given, {"voice": VOICE}), match)
+
+
+def test_keys_that_repeat_in_splits_say_the_split(tmp_path, caplog):
+    splits = {"train": {"1/0": row(1, 2)}, "test": {"1/0": row(3, 4), "2/0": row(5, 6)}}
+    folder = tmp_path / "voice"
+    table.write(FeatureTable(splits, VOICE.columns, "test 2"), folder)
+    with caplog.at_level(logging.WARNING):
+        own = read_own([f"voice={folder}"], {"voice": VOICE})["voice"]
+    assert "made by test 2, and those that the model was trained on by test 1" in caplog.text
+    assert own.of("1", 0) is None
+    assert own.of("2", 0) is None
+    assert own.of("test_1", 0).tolist() == [[3, 4]]
+
+
+def test_features_of_two_utterances_or_of_none_are_refused(monkeypatch):
+    own = Own("voice", {"12/0": row(1)}, "--features voice")
+    assert own.of("12", 0) is not None
+    refused(lambda: own.of("train_12", 0), "may be those of '12/0' or of 'train_12/0'")
+    monkeypatch.setattr(module, "ENOUGH", 3)
+    lost = Own("voice", {"x-1": row(1)}, "--features voice")
+    assert lost.of("a", 0) is None
+    refused(lost.check_found, "Their keys are 'x-1', ..., and the input's first .* 'a/0'")
+    lost.of("a", 1)
+    refused(lambda: lost.of("a", 2), "no utterance of the input has features there")
+    lost.resumed = True
+    lost.check_found()
+    named = Own("voice", {"x-1": row(1)}, "--features voice")
+    assert named.of("a", 0, "x-1") is not None
+
+
+def test_columns_of_a_table():
+    known = {"voice": VOICE, "face": FACE}
+    header = ["text", "voice.pitch", "voice.other", "voice.loudness", "face.b", "face.a"]
+    assert feature_columns(header, known, "t.csv") == {
+        "voice": ("voice.loudness", "voice.pitch"),
+        "face": ("face.b", "face.a"),
+    }
+    assert feature_columns(["text", "voicex.a"], known, "t.csv") == {}
+    for wrong, match in (
+        (["voice.pitch"], "t.csv has columns voice.pitch, but no voice.loudness"),
+        (["face.a"], "has 1 columns face.SOMETHING, and the model reads 2"),
+    ):
+        refused(lambda wrong=wrong: feature_columns(wrong, known, "t.csv"), match)
+    assert read_cells({"a": " ", "b": None}, "row 1") is None
+    np.testing.assert_array_equal(read_cells({"a": "NA", "b": "1.5"}, "row 1"), row(np.nan, 1.5))
+    refused(lambda: read_cells({"a": "loud"}, "row 1"), "row 1: column 'a': 'loud' is no number")
+    refused(lambda: read_cells({"a": "inf"}, "row 1"), "infinite")

@@ -1,0 +1,170 @@
+"""A recognizer of features beside the text, as its users call it."""
+
+import dataclasses
+import logging
+import pickle
+
+import numpy as np
+import pytest
+
+from eacl_jax.dialogue import Dialogue, Utterance
+from eacl_jax.errors import UserError
+from eacl_jax.export.pytorch import export_hf
+from eacl_jax.export.stablehlo import export_stablehlo
+from eacl_jax.recognizer import adapting
+from eacl_jax.recognizer.card import card
+from eacl_jax.recognizer.recognizer import EmotionRecognizer
+from tests.stubs.featured import LOUD, QUIET, VOICE, chances, make_featured
+
+TEXT = "the day is wonderful"
+FACE = [[0.1, 0.2], [0.3, None]]
+
+
+def said(voice=None, face=None, **more):
+    given = {"voice": voice, "face": face}
+    features = {name: value for name, value in given.items() if value is not None}
+    return {"speaker": "Ann", "text": TEXT, **({"features": features} if features else {}), **more}
+
+
+@pytest.fixture(scope="module")
+def recognizer(tmp_path_factory):
+    return make_featured(tmp_path_factory.mktemp("featured"))
+
+
+@pytest.fixture(scope="module")
+def in_words(tmp_path_factory):
+    return make_featured(tmp_path_factory.mktemp("words"), "words")
+
+
+@pytest.fixture(scope="module")
+def textless(tmp_path_factory):
+    return make_featured(tmp_path_factory.mktemp("textless"), text=False)
+
+
+def test_equal_texts_are_told_apart_by_their_features(recognizer):
+    kinds = [said(), said(LOUD), said(QUIET), said(None, FACE), said(LOUD, FACE)]
+    together = chances(each[0] for each in recognizer.predict([[kind] for kind in kinds]))
+    alone = chances(recognizer.predict([kind])[0] for kind in kinds)
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+    assert len(np.unique(together.round(4), axis=0)) == len(kinds)
+
+
+@pytest.mark.parametrize("fusion", ["recognizer", "in_words"])
+def test_a_conversation_answers_as_the_whole_dialogue(request, fusion):
+    model = request.getfixturevalue(fusion)
+    turns = [LOUD, QUIET, None, LOUD]
+    whole = model.predict([said(voice) for voice in turns])
+    talk = model.conversation()
+    found = [talk.add("Ann", TEXT, features=voice and {"voice": voice}) for voice in turns]
+    np.testing.assert_allclose(chances(found), chances(whole), atol=1e-5)
+    assert not np.allclose(found[0].confidence, found[1].confidence, atol=1e-4)
+
+
+def test_a_conversation_refuses_what_it_cannot_read_and_warns_once(recognizer, caplog):
+    talk = recognizer.conversation()
+    with pytest.raises(UserError, match="features 'voice' have 1 numbers, and the model knows 3"):
+        talk.add("Ann", TEXT, features={"voice": [1]})
+    with pytest.raises(UserError, match="features already"):
+        talk.add(said(LOUD), features={"voice": LOUD})
+    with pytest.raises(UserError, match="must be its speaker's name"):
+        talk.add(said(), "hello")
+    assert not len(talk)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            talk.add("Ann", TEXT, features={"voice": LOUD, "smell": [1]})
+    assert len(talk) == 2
+    assert [record.message for record in caplog.records] == [
+        "1 of 1 utterances have no features face: they are answered without",
+        "the model does not read the features smell: they are left out",
+    ]
+
+
+def test_what_is_no_array_of_frames_is_refused(recognizer, in_words):
+    for model in (recognizer, in_words):
+        for wrong in ([1.0, 2.0, 3.0], np.ones(3, np.float32)):
+            odd = Utterance("Ann", TEXT, features={"voice": wrong})
+            with pytest.raises(UserError, match=r"dialogue 'd' utterance 0: .* array \[T, F\]"):
+                model.predict(Dialogue("d", (odd,)))
+    # Where features are words, those of the past are read too.
+    with pytest.raises(UserError, match="utterance 0: its features 'voice' have 2 numbers"):
+        in_words.predict_last([Dialogue("d", (
+            Utterance("Ann", TEXT, features={"voice": np.ones((1, 2), np.float32)}),
+            Utterance("Ann", TEXT),
+        ))])  # fmt: skip
+
+
+def test_without_text_an_answer_by_nothing_says_so(textless, recognizer):
+    with_some, by_nothing = textless.predict([said(LOUD), said()])
+    assert (with_some.unknown_text, by_nothing.unknown_text) == (False, True)
+    # A text that is not read can be neither too long nor unknown.
+    odd = {"speaker": "Ann", "text": "zzz " * 200, "features": {"voice": LOUD}}
+    for model, flags in ((textless, (False, False)), (recognizer, (True, True))):
+        (answer,) = model.predict([odd])
+        assert (answer.truncated, answer.unknown_text) == flags
+
+
+def test_other_labels_adapting_and_pickling_keep_the_modalities(recognizer, tmp_path):
+    recognizer.save_pretrained(tmp_path / "model")
+    loaded = EmotionRecognizer.from_pretrained(tmp_path / "model")
+    draw = np.random.default_rng(0)
+    dialogues = []
+    for number in range(12):
+        emotion = ("joy", "anger")[number % 2]
+        voice = np.array(LOUD if emotion == "joy" else [-1, -2, -3]) + draw.normal(0, 0.1, 3)
+        dialogues.append({"id": str(number), "utterances": [said(voice.tolist(), emotion=emotion)]})
+    adapted = loaded.adapt(dialogues)
+    # Of texts that are all the same it could learn nothing.
+    assert adapted.adaptation.cross_validated > 90
+    answers = [each[0].emotion for each in adapted.predict(dialogues)]
+    assert answers == [each["utterances"][0]["emotion"] for each in dialogues]
+    others = loaded.with_labels({"delight": "joy", "rage": "anger"})
+    for changed in (adapted, others, loaded.calibrate(dialogues), loaded):
+        again = pickle.loads(pickle.dumps(changed))
+        for model in (changed, again):
+            assert model.settings.modalities == recognizer.settings.modalities
+        loud, quiet = (chances(changed.predict([said(voice)])) for voice in (LOUD, QUIET))
+        assert not np.allclose(loud, quiet, atol=1e-4)
+        np.testing.assert_allclose(chances(again.predict([said(LOUD)])), loud, atol=1e-6)
+
+
+def test_equal_texts_of_other_features_are_held_out_apart():
+    dialogues = [
+        Dialogue(str(n), (Utterance("Ann", "a", "joy", features={"v": np.full((1, 1), value)}),))
+        for n, value in enumerate((1.0, 2.0, 1.0))
+    ]
+    assert adapting.dialogue_numbers(dialogues).tolist() == [0, 0, 0]
+    assert adapting.dialogue_numbers(dialogues, ["v"]).tolist() == [0, 1, 0]
+
+
+@pytest.mark.parametrize("export", [export_hf, export_stablehlo])
+def test_programs_that_have_no_input_for_features_are_not_exported(
+    recognizer, in_words, tmp_path, export
+):
+    for model, names in ((recognizer, "voice, face"), (in_words, "voice")):
+        with pytest.raises(UserError, match=rf"reads features beside the text \({names}\)"):
+            export(model, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_card_names_the_features(recognizer, textless, in_words):
+    plain = dataclasses.replace(recognizer.settings, modalities={})
+    assert "## Features" not in card(plain, {}, None)
+    assert "text alone, no voice or face" in card(plain, {}, None)
+    whole = card(recognizer.settings, {}, None)
+    section = whole.partition("## Features\n")[2].partition("\n## ")[0]
+    for told in (
+        "each modality by a gate of its own",
+        "- **voice**: 3 numbers an utterance: `duration`, `loudness`, `pitch`; made by `test 1`.",
+        "- **face**: 2 numbers, in up to 4 frames an utterance (of more, the last); what made them is"
+        " not known here.",
+        '`{"features": {"voice": [0.1, 0.1, ...], "face": [0.1, 0.1]}}`',
+        "An utterance without them is answered by its text",
+    ):
+        assert told in section
+    assert "openSMILE" not in whole
+    assert "no voice or face" not in whole
+    assert "its answer (marked `unknown_text`) says nothing" in card(textless.settings, {}, None)
+    assert "words behind the text" in card(in_words.settings, {}, None)
+    made = dataclasses.replace(VOICE, made_by="opensmile eGeMAPSv02")
+    licensed = dataclasses.replace(recognizer.settings, modalities={"voice": made})
+    assert "commercial use needs a licence" in card(licensed, {}, None)

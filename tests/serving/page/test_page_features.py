@@ -1,0 +1,108 @@
+"""The page of a model that reads features beside the text."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.serving.page.test_page import download
+from tests.serving.page.test_page_looks import TEXTS, contrast
+from tests.stubs.browser import bodies, show
+from tests.stubs.featured import FACE, VOICE
+from tests.stubs.page import LABELS, serving
+
+BUTTON = "#features button"
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with serving(modalities={"voice": VOICE, "face": FACE}) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def textless() -> Iterator[str]:
+    with serving(modalities={"voice": VOICE}, reads_text=False) as address:
+        yield address
+
+
+def give(page, number, **typed):
+    page.get_by_role("option").nth(number).click()
+    for name, text in typed.items():
+        page.locator(f"#features-{name}").fill(text)
+    page.locator(BUTTON).click()
+
+
+def test_it_says_what_the_model_reads(visit, textless):
+    page = visit()
+    told = "reads voice (3 numbers: duration, loudness, pitch), and face (2 numbers): choose"
+    expect(page.locator("#model")).to_contain_text(told)
+    show(page).nth(1).click()
+    panel = page.get_by_role("complementary")
+    expect(panel).to_contain_text("3 numbers, in this order: duration, loudness, pitch.")
+    expect(panel).to_contain_text("Made by test 1.")
+    expect(panel).to_contain_text("None given: answered by its text alone.")
+    other = visit(textless)
+    expect(other.locator("#model")).to_contain_text("It reads no text, but voice")
+    options = show(other)
+    expect(options.first).to_contain_text("this answer says nothing")
+    give(other, 0, voice="1,2,3")
+    expect(options.first).not_to_contain_text("this answer says nothing")
+
+
+def test_numbers_change_the_answer_and_stay_until_they_are_taken_away(visit):
+    page = visit()
+    options = show(page)
+    asked = bodies(page)
+    give(page, 2, voice="1, , 0.5", face="[[2, 1], [0, null]]")
+    expect(options.nth(2).locator(".emotion")).to_contain_text(LABELS[2])
+    expect(options.nth(2)).to_contain_text("with voice and face")
+    expect(page.locator("#features-voice")).to_have_value("1, , 0.5")
+    expect(page.locator("#features-face")).to_have_value("2, 1\n0, ")
+    given = {"voice": [1, None, 0.5], "face": [[2, 1], [0, None]]}
+    utterances = asked[0]["dialogues"][0]["utterances"]
+    assert [each.get("features") for each in utterances] == [None, None, given, None]
+    # Another answer to the same text keeps them.
+    page.get_by_role("button", name="Show emotions").click()
+    expect(options.nth(2)).to_contain_text("with voice and face")
+    assert json.loads(download(page, "Download JSON"))["utterances"][2]["features"] == given
+    give(page, 2, voice="", face="")
+    expect(options.nth(2)).not_to_contain_text("with voice")
+    expect(options.nth(2).locator(".emotion")).to_contain_text("neutral")
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("1, loud, 2", "“loud” is no number"),
+        ("1, 2", "utterance 1: there are 2 numbers, and the model reads 3"),
+        ("[1, 2", "begins like JSON, but is none"),
+        ('{"volume": 1}', "There is no column “volume”; there are duration"),
+        ("1\t2\t1e39", "a number is infinite"),
+    ],
+)
+def test_a_mistake_is_told_at_the_field(visit, typed, told):
+    page = visit()
+    show(page)
+    give(page, 0, voice=typed)
+    expect(page.locator("#features-voice-error")).to_contain_text(told)
+    expect(page.locator("#features-voice")).to_have_value(typed)
+    give(page, 0, voice='{"pitch": 1, "duration": 3}')
+    expect(page.locator("#features-voice")).to_have_value("3, , 1")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 1280])
+def test_it_stays_readable(visit, width, scheme):
+    page = visit(width=width, scheme=scheme)
+    show(page)
+    give(page, 0, voice="1, 2, 3")
+    expect(page.get_by_role("option").first).to_contain_text("with voice")
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    faint = [
+        (text, ratio)
+        for text, ink, back in page.evaluate(TEXTS)
+        if (ratio := round(contrast(ink, back), 2)) < 4.5
+    ]
+    assert faint == []

@@ -1,0 +1,183 @@
+"""A service of a model that reads features beside the text."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from eacl_jax.serving.http.answers import ModelAnswer, PredictAnswer, SaidAnswer
+from eacl_jax.serving.settings import Limits
+from tests.serving.test_answers import assert_answers, assert_equal
+from tests.stubs.featured import FACE, LOUD, QUIET, VOICE, make_featured
+from tests.stubs.service import Gated, serving
+
+TEXT = "the day is wonderful"
+MODALITIES = {"voice": VOICE, "face": FACE}
+ODD: Any = [1e39, 2, 3]
+
+
+@pytest.fixture(scope="module")
+def featured(tmp_path_factory):
+    return make_featured(tmp_path_factory.mktemp("featured"))
+
+
+@pytest.fixture(scope="module")
+def in_words(tmp_path_factory):
+    return make_featured(tmp_path_factory.mktemp("words"), "words")
+
+
+def said(voice: Any = None, **more: Any) -> dict[str, Any]:
+    features = {"features": {"voice": voice}} if voice is not None else {}
+    return {"speaker": "Ann", "text": TEXT, **features, **more}
+
+
+async def predict(client, *dialogues):
+    found = [{"utterances": each} for each in dialogues]
+    return await client.post("/v1/predict", json={"dialogues": found})
+
+
+def test_equal_texts_of_different_features_are_never_mixed_up(featured):
+    asked = [[said(voice)] for voice in (LOUD, None, QUIET)]
+    expected = featured.predict(asked)
+    assert len({round(each[0].confidence, 4) for each in expected}) == 3
+
+    async def ask():
+        async with serving(featured) as client:
+            alone = [await predict(client, each) for each in asked]
+            at_once = await asyncio.gather(*(predict(client, each) for each in asked * 3))
+            return [*alone, *at_once]
+
+    answers = asyncio.run(ask())
+    for answer, each in zip(answers, expected * 4, strict=True):
+        body = PredictAnswer.model_validate_json(answer.content, strict=True, extra="forbid")
+        assert_answers(body.model_dump()["dialogues"][0]["utterances"], each)
+        assert "features" not in answer.json()["dialogues"][0]["utterances"][0]
+
+
+@pytest.mark.parametrize("kind", ["featured", "in_words"])
+def test_a_conversation_answers_as_the_whole_dialogue(request, kind):
+    recognizer = request.getfixturevalue(kind)
+    turns = [said(LOUD), said(QUIET), said(), said(LOUD)]
+    expected = recognizer.predict(turns)
+
+    async def ask():
+        async with serving(recognizer) as client:
+            at = "/v1/conversations/a/utterances"
+            return [await client.post(at, json=turn) for turn in turns]
+
+    for answer, each in zip(asyncio.run(ask()), expected, strict=True):
+        body = SaidAnswer.model_validate_json(answer.content, strict=True, extra="forbid")
+        assert_equal(body.model_dump()["utterance"], each.to_json())
+
+
+def test_the_model_says_what_it_reads():
+    async def ask(recognizer: Any):
+        async with serving(recognizer) as client:
+            return (await client.get("/v1/model")).json()
+
+    found = asyncio.run(ask(Gated(modalities=MODALITIES)))
+    ModelAnswer.model_validate(found, strict=True, extra="forbid")
+    columns = ["duration", "loudness", "pitch"]
+    assert found["features"] == {
+        "modalities": {
+            "voice": {"width": 3, "frames": 1, "columns": columns, "made_by": "test 1"},
+            "face": {"width": 2, "frames": 4, "columns": [], "made_by": ""},
+        },
+        "fusion": "gated",
+        "text": True,
+    }
+    assert found["limits"]["numbers"] == Limits().numbers
+    assert "features" not in asyncio.run(ask(Gated()))
+
+
+@pytest.mark.parametrize(
+    ("features", "where", "told"),
+    [
+        ({"voice": [1, 2]}, ".voice", "there are 2 numbers, and the model reads 3: duration, loud"),
+        ({"smell": [1]}, ".smell", "does not read these features; it reads voice, face"),
+        ({"voice": ODD}, "", "a number is infinite"),
+        ({"face": [[1, 2], [1]]}, "", "frames of equally many numbers"),
+        ({"voice": []}, ".voice", "at least 1 item"),
+        ({"voice": ["1", 2, 3]}, ".voice[0]", "must be a number"),
+        ({"voice": [True, 2, 3]}, ".voice[0]", "must be a number, or null where"),
+        ({"voice": "1, 2, 3"}, ".voice", "must be a list"),
+        ({"a b": [1]}, "", "holds characters that it may not"),
+        ([1, 2, 3], "", "must be an object"),
+        ({"face": [[1, 2]] * 4}, "", "there are 8 numbers; the limit of an utterance is 6"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_is_refused_with_its_place(features, where, told):
+    async def ask():
+        limits = Limits(numbers=6)
+        async with serving(Gated(modalities=MODALITIES), limits=limits) as client:
+            wrong = said(features=features)
+            return [
+                await predict(client, [said(), wrong]),
+                await client.post("/v1/conversations/a/utterances", json=wrong),
+                await client.get("/v1/conversations/a"),
+            ]
+
+    *answers, kept = asyncio.run(ask())
+    for answer, place in zip(
+        answers, ("dialogues[0].utterances[1].features", "features"), strict=True
+    ):
+        error = answer.json()["error"]
+        assert answer.status_code == (413 if "limit" in told else 422)
+        assert told in error["message"]
+        if where:
+            assert error["field"].startswith(place)
+    assert kept.status_code == 404
+
+
+def test_a_number_of_any_size_is_no_fault():
+    async def ask(number: str):
+        async with serving(Gated(modalities=MODALITIES)) as client:
+            body = '{"text": "a", "features": {"voice": [0, 0, NUMBER]}}'.replace("NUMBER", number)
+            headers = {"content-type": "application/json"}
+            at = "/v1/conversations/a/utterances"
+            return await client.post(at, content=body, headers=headers)
+
+    for number in ("1e999", "-1e400", "9" * 400, "1e-400", "3"):
+        assert asyncio.run(ask(number)).status_code == (200 if number in ("1e-400", "3") else 422)
+
+
+def test_a_model_of_texts_alone_refuses_features():
+    async def ask():
+        async with serving(Gated()) as client:
+            return await predict(client, [said(LOUD)]), await predict(client, [said(features={})])
+
+    refused, empty = asyncio.run(ask())
+    assert refused.status_code == 422
+    assert "it reads texts alone. Leave them out" in refused.json()["error"]["message"]
+    assert (empty.status_code, empty.json()["warnings"]) == (200, [])
+
+
+def test_answers_without_features_are_told():
+    async def ask(recognizer: Any):
+        async with serving(recognizer) as client:
+            one = await predict(client, [said(LOUD), said()])
+            turn = said(LOUD, features={"face": [[1, 2]], "voice": LOUD})
+            other = await client.post("/v1/conversations/a/utterances", json=turn)
+            return one.json()["warnings"], other.json()["warnings"]
+
+    missing = [
+        "1 of 2 utterances have no features 'voice', and are answered without.",
+        "2 of 2 utterances have no features 'face', and are answered without.",
+    ]
+    assert asyncio.run(ask(Gated(modalities=MODALITIES))) == (missing, [])
+    told = "1 of 2 utterances have no features at all, and the model reads no text: their"
+    found, none = asyncio.run(ask(Gated(modalities=MODALITIES, reads_text=False)))
+    assert found[2].startswith(told)
+    assert none == []
+
+
+def test_other_labels_read_the_same_features(featured):
+    own = {"delight": "joy", "rage": "anger"}
+    expected = featured.with_labels(own).predict([said(LOUD), said(QUIET)])
+
+    async def ask():
+        async with serving(featured) as client:
+            dialogues = [{"utterances": [said(LOUD), said(QUIET)]}]
+            return await client.post("/v1/predict", json={"dialogues": dialogues, "labels": own})
+
+    assert_answers(asyncio.run(ask()).json()["dialogues"][0]["utterances"], expected)
