@@ -237,8 +237,10 @@ class AudioEncoder(Named):
         """A layer's number from 0, what goes into the first, to `num_layers`; negative ones count
         from the end. Raises `ValueError` where there is no such layer.
         """
-        number = layer + self.num_layers + 1 if layer < 0 else layer
-        if not 0 <= number <= self.num_layers:
+        number = layer
+        if isinstance(layer, int) and layer < 0:
+            number += self.num_layers + 1
+        if number not in range(self.num_layers + 1):
             raise ValueError(
                 f"layer must be from 0 to {self.num_layers}, negative from the end, or 'mean'; got"
                 f" {layer}"

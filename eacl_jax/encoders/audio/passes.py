@@ -120,7 +120,7 @@ class AudioPasses:
             samples = next(size for size in _row_samples(self._rate) if size >= lengths[order[0]])
             rows = max(self._batch_samples // samples, 1)
             # A batch that is mostly padding costs more than its sounds one by one.
-            if 4 * len(order) <= rows:
+            if 2 * len(order) <= rows:
                 rows = 1
             yield order[:rows], rows, samples
             order = order[rows:]
@@ -183,7 +183,7 @@ def made_by(loaded: LoadedAudioEncoder, layer: Layers = -1, parts: int = 0) -> s
     """
     try:
         number = layer if layer == "mean" else loaded.module.layer_number(layer)
-    except (TypeError, ValueError) as error:
+    except ValueError as error:
         raise UserError(f"{loaded.folder}: {error}.") from error
     if parts < 0:
         raise UserError(f"parts must be 0 for all frames, or how many parts to make; got {parts}.")
