@@ -70,7 +70,9 @@ class Convolution(nnx.Module):
     ) -> tuple[Float[Array, "rows frames wide"], Int[Array, " rows"]]:
         """Also how many of a row's frames are its sound's, from how many entries of `x` are."""
         x = self.convolution(x)
-        lengths = jnp.maximum((lengths - self.kernel_size) // self.stride + 1, 0)
+        # Not `//`: seven of them, for numbers of either sign, were fused into attention of one row
+        # and took XLA a minute to compile.
+        lengths = lax.div(jnp.maximum(lengths - self.kernel_size + self.stride, 0), self.stride)
         if isinstance(self.norm, NormOverTime):
             x = self.norm(x, jnp.arange(x.shape[1]) < lengths[:, None])
         elif self.norm is not None:
