@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from eacl_jax.reports import drawing, sections
 from eacl_jax.reports.gallery import Gallery
@@ -46,11 +47,10 @@ def section(
         return ""
     each: Mapping[str, Any] = found["each"]
     beside = _weights(gallery, found, names, labels)
-    tables = f"{_table(config, results, found)}{_there(found)}"
-    pair = f'<div class="pair"><div>{tables}</div>{beside}</div>' if beside else tables
+    pair = f'<div class="pair"><div>{_there(found)}{_numbers(each)}</div>{beside}</div>'
     return (
         f"<h2>What {_list(list(map(_quoted, each)))} add{'s' if len(each) == 1 else ''}</h2>"
-        f"{_verdict(config, results, found)}{pair}{_numbers(each)}"
+        f"{_verdict(config, results, found)}{_table(config, results, found)}{pair}"
     )
 
 
@@ -70,7 +70,7 @@ def _without(found: Mapping[str, Any]) -> list[tuple[str, Any]]:
         for name, of in found["each"].items()
         if of.get("without") and not (alone and len(found["each"]) == 1)
     ]
-    return [*rows, ("without any, the text alone", alone)] if alone else rows
+    return [*rows, ("text alone", alone)] if alone else rows
 
 
 def _verdict(
@@ -84,10 +84,11 @@ def _verdict(
     if not rows or whole is None:
         return f"<p>Here {how}.{text}</p>"
     words, least = rows[-1]
+    words = f"by the {words}" if least is found.get("text_alone") else words
     score = percent(least, "test", key)
     count = sum(percent(least, side, "test") or 0 for side in ("better", "worse"))
     right = (
-        f" Of its {int(percent(least, 'changed', 'test') or 0):,} answers that are then others,"
+        f" Of the {int(percent(least, 'changed', 'test') or 0):,} answers that are then others,"
         f" {int(percent(least, 'worse', 'test') or 0):,} were right and are wrong,"
         f" {int(percent(least, 'better', 'test') or 0):,} were wrong and are right."
         if count
@@ -199,10 +200,10 @@ def draw_weights(
     what: str,
 ) -> Figure:
     """A row a label, a mark a modality, between 0 and 1."""
-    figure = drawing.new_figure(drawing.WIDTH, 1.5 + 0.34 * len(names))
+    figure = drawing.new_figure(drawing.WIDTH, 1.4 + (0.26 + 0.14 * len(weights)) * len(names))
     axes = figure.add_subplot()
     rows = np.arange(len(names))
-    shift = 0.5 / max(len(weights), 1)
+    shift = 0.6 / max(len(weights), 1)
     for number, (name, values) in enumerate(
         zip(figure_names(list(weights)), weights.values(), strict=True)
     ):
@@ -226,11 +227,12 @@ def draw_weights(
             axes.annotate(
                 f"{x:.2f}",
                 (x, y),
-                xytext=(8, 0) if x < 0.85 else (-8, 0),
+                xytext=(8, 0) if x < 0.85 else (-9, 0),
                 textcoords="offset points",
                 ha="left" if x < 0.85 else "right",
                 va="center",
                 fontsize=8.5,
+                path_effects=[withStroke(linewidth=3, foreground=theme.surface)],
             )
     axes.set_yticks(rows, names)
     axes.set_ylim(len(names) - 0.5, -0.5)

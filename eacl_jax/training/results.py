@@ -122,7 +122,7 @@ def _print_modalities(
             if each.without is not None
         ]
     if found.text_alone is not None:
-        rows.append(("without any: text alone", found.text_alone))
+        rows.append(("text alone", found.text_alone))
     for name, scored in rows if len(rows) > 1 else []:
         for split in ("dev", "test"):
             scores = [f"{getattr(getattr(scored, split), score):.2f}" for score in names]
