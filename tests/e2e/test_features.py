@@ -68,6 +68,8 @@ def test_features_tell_what_texts_do_not(voiced, tmp_path, monkeypatch, fusion):
     rows = tuple((re.compile(column), pair) for column, pair in known)
     monkeypatch.setattr(words, "_WORDS", rows)
     changes = {"features__fusion": fusion, "features__use": ("voice",)}
+    if fusion == "words":  # which the encoder has to learn to read
+        changes |= {"stage_one__epochs": 20}
     config = make_config(voiced, stage_two__epochs=1, **changes)
     results = run.train(config, tmp_path / "run", keep=("model",), console=QUIET).to_json()
     assert results["stage_two"]["test"]["weighted_f1"] > 70
