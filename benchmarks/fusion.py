@@ -125,7 +125,7 @@ def main() -> None:
         own_seconds = np.median(np.divide(used[fusion], used["none"]))
         print(
             f"{fusion:>10}  step {1000 * statistics.median(found):8.1f} ms, ratio {middle:.3f}"
-            f" (quartiles {low:.3f} to {high:.3f}), of the process' own seconds {own_seconds:.3f}; batch"
+            f" (quartiles {low:.3f} to {high:.3f}), own seconds {own_seconds:.3f}; batch"
             f" on the host {1000 * statistics.median(making[fusion]):.2f} ms",
             flush=True,
         )
