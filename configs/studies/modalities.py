@@ -66,16 +66,17 @@ def get_config(argument: str | None = None) -> ConfigDict:
             f"config argument: features need names of their own, none of them text; got"
             f" {', '.join(names)}."
         )
+    verb = "does" if len(names) == 1 else "do"
     axis = variants(names, words=given["words"] or bool(given["prosody"]))
     return study(
         argument,
         name="modalities",
-        question=f"What do {' and '.join(names)} add to the text?",
+        question=f"What {verb} {' and '.join(names)} add to the text?",
         axes={"reads": axis},
         settings={"data.features": tuple(f"{name}={path}" for name, _, path in rows)},
         comparisons=[
             *([name, "text"] for name in axis if name != "text"),
-            *([name, ALWAYS] for name in ("text", *names)),
+            *([ALWAYS, name] for name in names),
         ],
         always=True,
         own=OWN,
