@@ -17,8 +17,6 @@ Variants are the text, every union of text and modalities with gates ("text + au
 the text with all of them joined in the other ways. "text" has the same recipe and reads no
 features. What always giving the most frequent label scores stands in the table too; alone, each
 modality is compared with that.
-
-What this gave on MELD is in docs/results.md.
 """
 
 import itertools
