@@ -88,9 +88,9 @@ def _verdict(
     score = percent(least, "test", key)
     count = sum(percent(least, side, "test") or 0 for side in ("better", "worse"))
     right = (
-        f" Of the {int(percent(least, 'changed', 'test') or 0):,} answers that are then others,"
-        f" {int(percent(least, 'worse', 'test') or 0):,} were right and are wrong,"
-        f" {int(percent(least, 'better', 'test') or 0):,} were wrong and are right."
+        f" Then {int(percent(least, 'changed', 'test') or 0):,} answers change:"
+        f" {int(percent(least, 'worse', 'test') or 0):,} from right to wrong,"
+        f" {int(percent(least, 'better', 'test') or 0):,} from wrong to right."
         if count
         else ""
     )

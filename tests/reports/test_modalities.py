@@ -61,7 +61,7 @@ def test_it_says_what_is_lost_without(tmp_path: Path) -> None:
     reader = Reader(html)
     whole = run["results"]["stage_two"]["test"]["weighted_f1"]
     assert f"Test weighted F1 {whole:.2f} with all features, {whole - 5:.2f} by the" in reader.text
-    assert "Of the 12 answers that are then others, 6 were right and are wrong" in reader.text
+    assert "Then 12 answers change: 6 from right to wrong" in reader.text
     # One modality is all of them: there is no other row.
     assert "without voice" not in reader.text
     assert reader.row("text alone, test")[1:3] == [f"{whole - 5:.2f}", "−5.00"]
