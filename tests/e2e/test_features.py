@@ -63,7 +63,13 @@ def numbers(folder):
     return [{k: v for k, v in row.items() if k != "examples_per_second"} for row in rows]
 
 
-@pytest.mark.parametrize("fusion", ["gated", "concat", "attention", "words"])
+@pytest.mark.parametrize(
+    "fusion",
+    [
+        "gated",
+        *(pytest.param(each, marks=pytest.mark.slow) for each in ("concat", "attention", "words")),
+    ],
+)
 def test_features_tell_what_texts_do_not(voiced, tmp_path, monkeypatch, fusion):
     # Words that the toy's tokenizer knows.
     known = (("loudness", ("", "awful")), ("pitch", ("", "lovely")))
@@ -108,6 +114,7 @@ def test_it_goes_on_identically(voiced, tmp_path):
     assert numbers(tmp_path / "parts") == numbers(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_features_alone(voiced, tmp_path):
     config = make_config(voiced, **SHORT, features__text=False, features__use=("voice",))
     prepared = experiment.prepare(config)
