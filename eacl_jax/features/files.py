@@ -30,13 +30,6 @@ from eacl_jax.files.local import here, unreadable
 _KEYS = ("key", "id", "filename", "file", "name", "utterance_key", "video_id")
 _DIALOGUES = ("dialogue", "dialogue_id", "dialog_id", "dialogueid", "conversation_id")
 _UTTERANCES = ("utterance", "utterance_id", "utteranceid", "utt_id", "turn", "turn_id")
-# Also as MELD writes them, Dialogue_ID.
-_NAMES = [
-    style(name).replace("_Id", last)
-    for name in (*_KEYS, *_DIALOGUES, *_UTTERANCES)
-    for style in (str.lower, str.title, str.upper)
-    for last in ("_Id", "_ID")
-]
 _MEDIA = (".wav", ".flac", ".mp3", ".ogg", ".m4a", ".mp4", ".avi", ".npy")
 _SUFFIXES = (".csv", ".tsv", ".npz", ".safetensors")
 NO_NUMBER = ["", "nan", "NaN", "NA", "N/A", "null", "--undefined--"]
@@ -172,13 +165,16 @@ def _csv(path: Path) -> tuple[tuple[str, ...], Rows]:
     data = path.read_bytes()
     if not data.strip():
         raise UserError(f"{path} is empty; its first line must name the columns.")
+    parsed = pa.csv.ParseOptions(delimiter="\t" if path.suffix == ".tsv" else ",")
     try:
+        header = pa.csv.open_csv(io.BytesIO(data), parse_options=parsed).schema.names
+        named = [name for name in header if _plain(name) in (*_KEYS, *_DIALOGUES, *_UTTERANCES)]
         read = pa.csv.read_csv(
             io.BytesIO(data),
-            parse_options=pa.csv.ParseOptions(delimiter="\t" if path.suffix == ".tsv" else ","),
+            parse_options=parsed,
             convert_options=pa.csv.ConvertOptions(
                 # Else "01" is read as 1.
-                column_types=dict.fromkeys(_NAMES, pa.string()),
+                column_types=dict.fromkeys(named, pa.string()),
                 null_values=NO_NUMBER,
             ),
         )
@@ -222,7 +218,7 @@ def _no_number(path: Path, name: str, column: pa.ChunkedArray) -> str:
 
 def _keys(path: Path, read: pa.Table) -> tuple[list[str], tuple[str, ...]]:
     """The key of each row, and the columns that it is made of."""
-    plain = {name.casefold().replace(" ", "_"): name for name in read.column_names}
+    plain = {_plain(name): name for name in read.column_names}
     dialogue, utterance, whole = (
         next((plain[name] for name in known if name in plain), None)
         for known in (_DIALOGUES, _UTTERANCES, _KEYS)
@@ -236,6 +232,10 @@ def _keys(path: Path, read: pa.Table) -> tuple[list[str], tuple[str, ...]]:
         f"{path} has no column that names the utterance: 'dialogue' and 'utterance', or one of"
         f" {', '.join(map(repr, _KEYS))}; its columns are {', '.join(read.column_names)}."
     )
+
+
+def _plain(column: str) -> str:
+    return column.strip().casefold().replace(" ", "_")
 
 
 def _cells(path: Path, read: pa.Table, name: str) -> list[str]:

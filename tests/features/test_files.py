@@ -46,9 +46,12 @@ def test_tables(tmp_path, name, text):
     assert math.isnan(rows["d1/1"][0, 1])
 
 
-def test_numbers_of_keys_stay_as_they_are_written(tmp_path):
-    (tmp_path / "a.csv").write_text("key,x\n01,1\n1,2\n")
+@pytest.mark.parametrize("header", ["key", " Key", "ID", "Utterance Key"])
+def test_numbers_of_keys_stay_as_they_are_written(tmp_path, header):
+    (tmp_path / "a.csv").write_text(f"{header},x\n01,1\n1,2\n")
     assert list(read_features(str(tmp_path / "a.csv")).splits["all"]) == ["01", "1"]
+    (tmp_path / "a.csv").write_text("DialogueID, Utterance ID,x\n007,01,1\n")
+    assert list(read_features(str(tmp_path / "a.csv")).splits["all"]) == ["007/01"]
 
 
 def test_arrays_an_utterance(tmp_path):
