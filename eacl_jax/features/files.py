@@ -45,6 +45,8 @@ def read_features(given: str, where: str = "the features") -> FeatureTable:
     Raises:
       UserError: it is not there, is of no such kind, or holds what are no features.
     """
+    if not given.strip():  # which would be the working folder
+        raise UserError(f"{where}: no file or folder is named; expected NAME=PATH.")
     path = here(given, where)
     try:
         if path.is_dir():

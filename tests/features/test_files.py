@@ -103,6 +103,8 @@ def test_what_is_wrong_with_a_folder_is_named(tmp_path):
         read_features(str(tmp_path))
     with pytest.raises(UserError, match="is not there"):
         read_features(str(tmp_path / "missing"))
+    with pytest.raises(UserError, match="no file or folder is named"):
+        read_features("")
     (tmp_path / "train.csv").write_text("key,x\n1/0,1\n")
     with pytest.raises(UserError, match=r"one file of features for dev, such as dev\.csv"):
         read_features(str(tmp_path))
