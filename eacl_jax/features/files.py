@@ -130,9 +130,12 @@ def _file(path: Path) -> tuple[tuple[str, ...], Rows]:
 
 
 def _arrays(path: Path, found: Mapping[str, np.ndarray]) -> Rows:
-    return {
-        plain_key(key): check_rows(value, f"{path}: {key!r:.60}") for key, value in found.items()
-    }
+    rows: dict[str, np.ndarray] = {}
+    for name, value in found.items():
+        if (key := plain_key(name)) in rows:
+            raise UserError(f"{path}: {key!r:.60} is there twice, once as {name!r:.60}.")
+        rows[key] = check_rows(value, f"{path}: {name!r:.60}")
+    return rows
 
 
 def _npz(path: Path) -> dict[str, np.ndarray]:

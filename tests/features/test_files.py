@@ -120,6 +120,12 @@ def test_arrays_that_would_run_code_are_not_loaded(tmp_path):
         read_features(str(tmp_path / "a.npz"))
 
 
+def test_arrays_of_one_utterance_are_not_chosen_among(tmp_path):
+    np.savez(tmp_path / "a.npz", **{"d1_0.wav": np.arange(3.0), "d1_0.mp4": np.ones(3)})
+    with pytest.raises(UserError, match=r"'d1_0' is there twice, once as 'd1_0\.mp4'"):
+        read_features(str(tmp_path / "a.npz"))
+
+
 def test_widths_must_agree(tmp_path):
     np.savez(tmp_path / "a.npz", **{"d1_0": np.arange(3.0), "d1_1": np.arange(4.0)})
     with pytest.raises(UserError, match="'d1_0' has 3 numbers and 'd1_1' has 4"):
