@@ -10,7 +10,7 @@ from eacl_jax.errors import UserError
 
 def test_features_of_which_training_has_none_are_refused():
     splits = dict.fromkeys(("train", "dev", "test"), (Dialogue("a", (Utterance("Ann", "hm"),)),))
-    taxonomy = Taxonomy(("joy",), ("joy",))
+    taxonomy = Taxonomy(("anger", "joy"), ("anger", "joy"))
     corpus = Corpus("custom", taxonomy, splits, "single", features={"voice": FeatureKind()})
     with pytest.raises(UserError, match=r"'voice' within config\.data\.max_dialogues"):
         modalities_of(corpus, FeaturesConfig())
