@@ -57,8 +57,10 @@ def with_features(
         elif equals:
             table = read_features(path, where)
             kinds[name] = FeatureKind(table.columns, table.made_by)
+            claimed: dict[str, str] = {}
             found = {
-                split: _put(items, split, name, table, where) for split, items in found.items()
+                split: _put(items, split, name, table, where, claimed)
+                for split, items in found.items()
             }
         else:
             columns = _columns(found, name, where)
@@ -133,8 +135,16 @@ def _changed(item: Found, utterances: Sequence[Utterance]) -> Found:
 
 
 def _put(
-    items: Sequence[Found], split: str, name: str, table: FeatureTable, where: str
+    items: Sequence[Found],
+    split: str,
+    name: str,
+    table: FeatureTable,
+    where: str,
+    claimed: dict[str, str],
 ) -> list[Found]:
+    """With features of the table. `claimed`: splits by key, where the table is not divided; MELD's
+    dialogues are numbered anew in each split, so that one split's file fits all three.
+    """
     rows = rows_of(table, split, name)
     asked: dict[str, tuple[str, ...]] = {}
     for item in items:
@@ -144,6 +154,14 @@ def _put(
             names = names_of(item.dialogue.id, turn)
             asked[f"{item.dialogue.id}/{index}"] = (*names, own) if isinstance(own, str) else names
     of = joined(rows, asked.items(), f"{where}: split {split}")
+    if split not in table.splits:
+        if twice := [key for key in of.values() if key in claimed]:
+            raise UserError(
+                f"{where}: the features of {twice[0]!r} may be those of an utterance of"
+                f" {claimed[twice[0]]} or of {split}: give a folder with a file for each split,"
+                " such as train.csv, dev.csv and test.csv."
+            )
+        claimed.update(dict.fromkeys(of.values(), split))
     if others := len(rows) - len(of):
         log.info("%s: %d features %s are of no utterance", split, others, name)
     changed = []

@@ -46,6 +46,11 @@ def modalities_of(corpus: Corpus, config: FeaturesConfig) -> dict[str, Modality]
             for utterance in dialogue.utterances
             if name in utterance.features
         ]
+        if not rows:  # a corpus is cut by data.max_dialogues after its features are looked at
+            raise UserError(
+                f"no utterance of train has features {name!r} within config.data.max_dialogues;"
+                " raise it, or leave them out by config.features.use."
+            )
         kind = corpus.features[name]
         found[name] = Modality.of(
             rows, frames=config.frames, columns=kind.columns, made_by=kind.made_by

@@ -30,13 +30,6 @@ from eacl_jax.files.local import here, unreadable
 _KEYS = ("key", "id", "filename", "file", "name", "utterance_key", "video_id")
 _DIALOGUES = ("dialogue", "dialogue_id", "dialog_id", "dialogueid", "conversation_id")
 _UTTERANCES = ("utterance", "utterance_id", "utteranceid", "utt_id", "turn", "turn_id")
-# Also as MELD writes them, Dialogue_ID.
-_NAMES = [
-    style(name).replace("_Id", last)
-    for name in (*_KEYS, *_DIALOGUES, *_UTTERANCES)
-    for style in (str.lower, str.title, str.upper)
-    for last in ("_Id", "_ID")
-]
 _MEDIA = (".wav", ".flac", ".mp3", ".ogg", ".m4a", ".mp4", ".avi", ".npy")
 _SUFFIXES = (".csv", ".tsv", ".npz", ".safetensors")
 NO_NUMBER = ["", "nan", "NaN", "NA", "N/A", "null", "--undefined--"]
@@ -52,6 +45,8 @@ def read_features(given: str, where: str = "the features") -> FeatureTable:
     Raises:
       UserError: it is not there, is of no such kind, or holds what are no features.
     """
+    if not given.strip():  # which would be the working folder
+        raise UserError(f"{where}: no file or folder is named; expected NAME=PATH.")
     path = here(given, where)
     try:
         if path.is_dir():
@@ -135,9 +130,12 @@ def _file(path: Path) -> tuple[tuple[str, ...], Rows]:
 
 
 def _arrays(path: Path, found: Mapping[str, np.ndarray]) -> Rows:
-    return {
-        plain_key(key): check_rows(value, f"{path}: {key!r:.60}") for key, value in found.items()
-    }
+    rows: dict[str, np.ndarray] = {}
+    for name, value in found.items():
+        if (key := plain_key(name)) in rows:
+            raise UserError(f"{path}: {key!r:.60} is there twice, once as {name!r:.60}.")
+        rows[key] = check_rows(value, f"{path}: {name!r:.60}")
+    return rows
 
 
 def _npz(path: Path) -> dict[str, np.ndarray]:
@@ -172,13 +170,16 @@ def _csv(path: Path) -> tuple[tuple[str, ...], Rows]:
     data = path.read_bytes()
     if not data.strip():
         raise UserError(f"{path} is empty; its first line must name the columns.")
+    parsed = pa.csv.ParseOptions(delimiter="\t" if path.suffix == ".tsv" else ",")
     try:
+        header = pa.csv.open_csv(io.BytesIO(data), parse_options=parsed).schema.names
+        named = [name for name in header if _plain(name) in (*_KEYS, *_DIALOGUES, *_UTTERANCES)]
         read = pa.csv.read_csv(
             io.BytesIO(data),
-            parse_options=pa.csv.ParseOptions(delimiter="\t" if path.suffix == ".tsv" else ","),
+            parse_options=parsed,
             convert_options=pa.csv.ConvertOptions(
                 # Else "01" is read as 1.
-                column_types=dict.fromkeys(_NAMES, pa.string()),
+                column_types=dict.fromkeys(named, pa.string()),
                 null_values=NO_NUMBER,
             ),
         )
@@ -222,7 +223,7 @@ def _no_number(path: Path, name: str, column: pa.ChunkedArray) -> str:
 
 def _keys(path: Path, read: pa.Table) -> tuple[list[str], tuple[str, ...]]:
     """The key of each row, and the columns that it is made of."""
-    plain = {name.casefold().replace(" ", "_"): name for name in read.column_names}
+    plain = {_plain(name): name for name in read.column_names}
     dialogue, utterance, whole = (
         next((plain[name] for name in known if name in plain), None)
         for known in (_DIALOGUES, _UTTERANCES, _KEYS)
@@ -236,6 +237,10 @@ def _keys(path: Path, read: pa.Table) -> tuple[list[str], tuple[str, ...]]:
         f"{path} has no column that names the utterance: 'dialogue' and 'utterance', or one of"
         f" {', '.join(map(repr, _KEYS))}; its columns are {', '.join(read.column_names)}."
     )
+
+
+def _plain(column: str) -> str:
+    return column.strip().casefold().replace(" ", "_")
 
 
 def _cells(path: Path, read: pa.Table, name: str) -> list[str]:

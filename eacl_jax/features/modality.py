@@ -92,7 +92,7 @@ def check_rows(value: object, where: str) -> Float[np.ndarray, "T F"]:
     """
     try:
         rows = np.asarray(value, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # the last: an integer of hundreds of digits
         rows = np.zeros(())
     given = np.asarray(value, object) if isinstance(value, (list, tuple)) else rows
     plain = isinstance(value, np.ndarray) or not any(

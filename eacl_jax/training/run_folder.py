@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from filelock import FileLock, Timeout
 
 from eacl_jax.config import Config
@@ -206,7 +207,7 @@ def describe_dialogues(
 ) -> dict[str, Any]:
     """How many dialogues and utterances there are, and a hash of all ids, speakers, texts and
     emotions; where an utterance may have several, or with `annotators`, also of what each annotator
-    gave.
+    gave. `features`, where there are any: their hash.
     """
     several = any(u.emotions is not None for d in dialogues for u in d.utterances)
     labels = _several_labels if several or annotators else _one_label
@@ -215,7 +216,19 @@ def describe_dialogues(
         "dialogues": len(dialogues),
         "utterances": sum(len(d.utterances) for d in dialogues),
         "sha256": hashlib.sha256(json.dumps(plain).encode()).hexdigest(),
+        **_features(dialogues),
     }
+
+
+def _features(dialogues: Sequence[Dialogue]) -> dict[str, str]:
+    digest, some = hashlib.sha256(), False
+    for dialogue in dialogues:
+        for number, utterance in enumerate(dialogue.utterances):
+            for name, rows in sorted(utterance.features.items()):
+                some = True
+                digest.update(f"{dialogue.id}\0{number}\0{name}\0{rows.shape}\0".encode())
+                digest.update(np.ascontiguousarray(rows, np.float32).tobytes())
+    return {"features": digest.hexdigest()} if some else {}
 
 
 def _one_label(utterance: Utterance) -> list[Any]:
@@ -384,6 +397,8 @@ def data_differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> list[s
             how = (
                 f"there {counts[0]}, now {counts[1]}"
                 if counts[0] != counts[1]
+                else "features"
+                if before.get("sha256") == after.get("sha256")
                 else "texts, speakers, emotions or ids"
             )
             lines.append(f"{split}: {how}")

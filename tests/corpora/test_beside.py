@@ -88,3 +88,13 @@ def test_widths_must_agree(tmp_path):
         UserError, match=r"utterance 1: its features 'face' have 3 numbers.* have 2"
     ):
         corpora.load(made(tmp_path, [SAID[0], other]))
+
+
+def test_one_splits_features_are_not_those_of_all(tmp_path):
+    data = made(tmp_path, SAID, [f"voice={tmp_path / 'voice.csv'}"])
+    for split in ("train", "dev", "test"):
+        file = tmp_path / f"{split}.jsonl"
+        file.write_text(file.read_text().replace(f"{split}-1", f"{split}_0"))
+    (tmp_path / "voice.csv").write_text("filename,pitch\ndia0_utt1,3\n")
+    with pytest.raises(UserError, match="'dia0_utt1' may be those of an utterance of train or of"):
+        corpora.load(data)

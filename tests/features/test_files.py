@@ -46,9 +46,12 @@ def test_tables(tmp_path, name, text):
     assert math.isnan(rows["d1/1"][0, 1])
 
 
-def test_numbers_of_keys_stay_as_they_are_written(tmp_path):
-    (tmp_path / "a.csv").write_text("key,x\n01,1\n1,2\n")
+@pytest.mark.parametrize("header", ["key", " Key", "ID", "Utterance Key"])
+def test_numbers_of_keys_stay_as_they_are_written(tmp_path, header):
+    (tmp_path / "a.csv").write_text(f"{header},x\n01,1\n1,2\n")
     assert list(read_features(str(tmp_path / "a.csv")).splits["all"]) == ["01", "1"]
+    (tmp_path / "a.csv").write_text("DialogueID, Utterance ID,x\n007,01,1\n")
+    assert list(read_features(str(tmp_path / "a.csv")).splits["all"]) == ["007/01"]
 
 
 def test_arrays_an_utterance(tmp_path):
@@ -100,6 +103,8 @@ def test_what_is_wrong_with_a_folder_is_named(tmp_path):
         read_features(str(tmp_path))
     with pytest.raises(UserError, match="is not there"):
         read_features(str(tmp_path / "missing"))
+    with pytest.raises(UserError, match="no file or folder is named"):
+        read_features("")
     (tmp_path / "train.csv").write_text("key,x\n1/0,1\n")
     with pytest.raises(UserError, match=r"one file of features for dev, such as dev\.csv"):
         read_features(str(tmp_path))
@@ -112,6 +117,12 @@ def test_what_is_wrong_with_a_folder_is_named(tmp_path):
 def test_arrays_that_would_run_code_are_not_loaded(tmp_path):
     np.savez(tmp_path / "a.npz", x=np.array([{"a": 1}], object))
     with pytest.raises(UserError, match="no plain arrays"):
+        read_features(str(tmp_path / "a.npz"))
+
+
+def test_arrays_of_one_utterance_are_not_chosen_among(tmp_path):
+    np.savez(tmp_path / "a.npz", **{"d1_0.wav": np.arange(3.0), "d1_0.mp4": np.ones(3)})
+    with pytest.raises(UserError, match=r"'d1_0' is there twice, once as 'd1_0\.mp4'"):
         read_features(str(tmp_path / "a.npz"))
 
 

@@ -23,7 +23,8 @@ def test_standardized_by_training_frames_and_the_unknown_is_the_mean():
 
 
 @pytest.mark.parametrize(
-    "value", [[], [[]], "1,2", [True, 2], ["1", "2"], [[1, 2], [3]], 3.0, {"a": 1}, [1e400]]
+    "value",
+    [[], [[]], "1,2", [True, 2], ["1", "2"], [[1, 2], [3]], 3.0, {"a": 1}, [1e400], [10**400]],
 )
 def test_what_are_no_numbers_is_refused(value):
     with pytest.raises(UserError, match="line 3"):

@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from eacl_jax import encoders
@@ -70,6 +71,7 @@ def with_utterance(**changes):
         ),
         (given(encoder={**ENCODER, "weights": "v"}), "the encoder's weights: there w, now v"),
         (given(encoder={"commit": "0" * 40}), "the encoder's commit: there none"),
+        (given(with_utterance(features={"voice": np.ones((1, 2))})), "test: features"),
         (given(tokens="2"), "tokens: the same texts become others"),
     ],
 )
@@ -78,6 +80,19 @@ def test_what_a_run_was_given_is_compared(tmp_path, now, told):
     run_folder.check_data(tmp_path, given())
     with pytest.raises(UserError, match=told):
         run_folder.check_data(tmp_path, now)
+
+
+def test_other_numbers_and_names_of_features_are_another_corpus():
+    told = [
+        given(with_utterance(features=features))["corpus"]["test"]["features"]
+        for features in (
+            {"voice": np.ones((1, 2))},
+            {"voice": np.ones((2, 1))},
+            {"face": np.ones((1, 2))},
+            {"voice": np.array([[1, np.nan]])},
+        )
+    ]
+    assert len(set(told)) == 4
 
 
 def several(emotions=("joy",), annotations=None):
