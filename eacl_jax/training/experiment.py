@@ -176,7 +176,8 @@ class Experiment:
         of_the_encoder = (
             "readouts",
             *(config.prompt, config.features, config.readout, config.compat.trailing_space),
-            config.seed if config.encoder.random_weights else None,
+            # Fusions other than gated read features by weights that are drawn.
+            config.seed if config.encoder.random_weights or self.modalities else None,
         )
         return Beginning(
             labels=self.labels,

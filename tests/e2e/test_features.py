@@ -1,5 +1,6 @@
 """Runs on a corpus whose features say what its texts do not: trained, gone on with, saved, answered."""
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -55,6 +56,15 @@ def voiced(toy, tmp_path_factory):
         **{f"data.{split}": str(folder / f"{split}.jsonl") for split in ("train", "dev", "test")},
         "data.features": (f"voice={folder / 'voice'}",),
     }
+
+
+def test_seeds_with_shared_inputs_have_readouts_of_their_own(voiced):
+    config = make_config(voiced, features__fusion="concat", anchors__source="centroids")
+    loaded = experiment.load(config)
+    for seed in (0, 3):
+        seeded = dataclasses.replace(config, seed=seed)
+        shared = experiment.prepare(seeded, loaded=loaded).beginning.readouts()
+        np.testing.assert_array_equal(shared, experiment.prepare(seeded).beginning.readouts())
 
 
 def numbers(folder):
