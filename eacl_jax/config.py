@@ -166,7 +166,7 @@ class ModelConfig:
     dropout: float = bounded(0.1, at_least=0, below=1)
 
 
-Fusion = Literal["gated", "concat", "attention", "words"]
+Fusion = Literal["gated", "concat", "attention", "words", "none"]
 """How features join the text; see `FeaturesConfig.fusion`."""
 
 
@@ -179,7 +179,7 @@ class FeaturesConfig:
     # gated: after the readout, h + sum of gate * MLP(features), zero at the start, so that it
     # begins as the text alone. concat: an MLP of all of them together. attention: their mean
     # weighted by attention. words: as words in the text, "(loud, high)", by the training
-    # utterances' thirds.
+    # utterances' thirds. none: no features are read.
     fusion: Fusion = "gated"
     # Whether the text is read too; False: features alone.
     text: bool = True
@@ -519,11 +519,19 @@ def _impossible(config: Config) -> list[str]:
             f"must hold a batch of stage_one.batch_size={config.stage_one.batch_size} at least",
             config.anchors.queue,
         )
+    if config.features.fusion == "none":
+        need(
+            not config.features.use,
+            "features.use",
+            "must be empty with features.fusion=none, which reads no features",
+            config.features.use,
+        )
     if not config.features.text:
         need(
-            config.features.fusion != "words",
+            config.features.fusion not in ("words", "none"),
             "features.fusion",
-            "must be gated, concat or attention with features.text=False: words are text",
+            "must be gated, concat or attention with features.text=False: words are text, and with"
+            " none nothing would be read",
             config.features.fusion,
         )
         need(

@@ -168,3 +168,18 @@ def test_impossible_values_are_refused(place, value, told):
     branch[place[-1]] = value
     with pytest.raises(UserError, match=re.escape(told)):
         Config.from_mapping(mapping)
+
+
+@pytest.mark.parametrize(
+    ("features", "told"),
+    [
+        ({"fusion": "none", "use": ("voice",)}, "features.use: must be empty"),
+        ({"fusion": "none", "text": False}, "features.fusion: must be gated, concat or attention"),
+        ({"fusion": "words", "text": False}, "features.fusion: must be gated, concat or attention"),
+    ],
+)
+def test_features_that_nothing_would_read_are_refused(features, told):
+    mapping = Config().to_dict()
+    mapping["features"] |= features
+    with pytest.raises(UserError, match=told):
+        Config.from_mapping(mapping)

@@ -73,7 +73,12 @@ class Training(Counted):
         )
         self._step: Any = loop.make_train_step(gradients, optimizer, self._mesh)
         self._make = batch_maker(
-            examples, size, config.batch, max_tokens=config.prompt.max_tokens, row_multiple=1
+            examples,
+            size,
+            config.batch,
+            max_tokens=config.prompt.max_tokens,
+            row_multiple=1,
+            modalities=experiment.modalities,
         )
         self._key = jax.random.key(config.seed)
 

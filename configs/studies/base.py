@@ -66,6 +66,7 @@ def study(
     corpus: str = "smalltalk",
     paper: bool = False,
     several_encoders: bool = False,
+    own: Mapping[str, Any] | None = None,
     **more: Any,
 ) -> ConfigDict:
     """A study's fields, after the argument.
@@ -83,22 +84,15 @@ def study(
       measures: the first is the one that counts.
       settings: of every variant, by dotted name.
       corpus, paper: where the argument says nothing.
+      own: names that the argument may have beside these, with what they are where it has not; see
+        `read_argument`.
       several_encoders: whether the encoders that the argument gives are an axis, before the others.
       **more: other fields, see `studies.reading.read_study`.
 
     Raises:
       UserError: the argument is not understood.
     """
-    given = parse_argument(
-        argument,
-        corpus=corpus,
-        data="",
-        encoder="",
-        seeds=0,
-        trials=0,
-        paper=paper,
-        tiny=False,
-    )
+    given = read_argument(argument, corpus=corpus, paper=paper, **(own or {}))
     if base is None:
         base = (meld if given["paper"] else quickstart).get_config()
     if corpora is None:
@@ -139,6 +133,20 @@ def study(
         },
         convert_dict=False,
     )
+
+
+def read_argument(argument: str | None, **own: Any) -> dict[str, Any]:
+    """What the argument gives, by name.
+
+    Args:
+      argument: see above.
+      **own: as `parse_argument` has them; names of a study's own, or other defaults.
+
+    Raises:
+      UserError: the argument is not understood.
+    """
+    known = {"corpus": "", "data": "", "encoder": "", "seeds": 0, "trials": 0, "paper": False}
+    return parse_argument(argument, **{**known, "tiny": False, **own})
 
 
 def _encoders(paths: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -35,6 +35,31 @@ def extract(
             )
         ),
     ] = "prosody",
+    encoder: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help=(
+                "In place of --what: a pretrained encoder of sound (wav2vec 2.0, HuBERT or WavLM),"
+                " as Hugging Face folders hold it, whose hidden states are the features."
+            ),
+            show_default=False,
+        ),
+    ] = None,
+    layer: Annotated[
+        str,
+        typer.Option(
+            metavar="N", help="With --encoder: of this layer, from the end if negative; or mean."
+        ),
+    ] = "-1",
+    parts: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=1000,
+            help="With --encoder: means over so many equal parts of a sound; 0: all its frames.",
+        ),
+    ] = 1,
     jobs: Annotated[
         int | None,
         typer.Option(min=1, max=1024, help="Processes; else one a core.", show_default=False),
@@ -60,6 +85,11 @@ def extract(
     from eacl_jax.files import local
 
     process.quiet_libraries()
+    maker: extracting.Maker | str = what
+    if encoder is not None:
+        from eacl_jax.cli.features_encode import maker_of
+
+        maker = maker_of(local.here(encoder, "--encoder"), layer, parts)
     audio, out = local.expand(audio, "--audio"), local.expand(out, "--out")
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
@@ -67,7 +97,7 @@ def extract(
         done = extracting.extract(
             audio,
             out,
-            made_by=what,
+            maker=maker,
             jobs=jobs,
             most_seconds=longest,
             progress=lambda count, total: bar.update(task, completed=count, total=total),

@@ -19,11 +19,13 @@ Modalities = Mapping[str, Modality]
 
 def modalities_of(corpus: Corpus, config: FeaturesConfig) -> dict[str, Modality]:
     """The kinds of features that a model of the corpus reads, standardized by its training
-    utterances.
+    utterances; none with `fusion="none"`.
 
     Raises:
       UserError: one that is asked for is not there, or there are none where text is not read.
     """
+    if config.fusion == "none":
+        return {}
     if missing := [name for name in config.use if name not in corpus.features]:
         there = ", ".join(corpus.features) or "none"
         raise UserError(

@@ -16,7 +16,7 @@ from eacl_jax.encoders.attention import Attention, using
 from eacl_jax.encoders.dropout import Randomness, dropout_key
 from eacl_jax.encoders.fields import Fields
 from eacl_jax.encoders.stack import run_last_layer, run_layers, without_gradients
-from eacl_jax.encoders.weights.names import NameTable
+from eacl_jax.encoders.weights.names import Named
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Sizes:
     num_layers: int
 
 
-class Encoder(nnx.Module):
+class Encoder(Named):
     """A transformer encoder over packed rows.
 
     A subclass reads config.json in `from_config`, sets `embeddings` and `layers` (through
@@ -52,8 +52,6 @@ class Encoder(nnx.Module):
       frozen_layers: 0 where all is trained, else the lowest n layers and all of `below` are frozen.
     """
 
-    # Checkpoint names of every parameter.
-    names: ClassVar[NameTable]
     # Attributes that lie below the first layer: frozen with it.
     below: ClassVar[tuple[str, ...]] = ("embeddings",)
     # Its constructor has an argument `prefix`.
@@ -62,14 +60,12 @@ class Encoder(nnx.Module):
     reads_last: ClassVar[bool] = False
 
     hidden_size: int
-    num_layers: int
     vocab_size: int
     max_length: int | None
     frozen_layers: int
     attention: Attention = Attention()
     remat: bool = False
     embeddings: Any
-    layers: Any
 
     def set_sizes(self, shape: Sizes, *, max_length: int | None, frozen_layers: int) -> None:
         """Sets the attributes that are numbers."""

@@ -79,6 +79,19 @@ class Fields:
             return ()
         return tuple(value)
 
+    def integers(self, name: str, default: Sequence[int]) -> tuple[int, ...]:
+        """A list of whole numbers of at least 1, `default` where it is absent or null."""
+        value = self._read(name, default, "a list")
+        if (
+            not isinstance(value, list | tuple)
+            or not value
+            or any(isinstance(each, bool) or not isinstance(each, int) for each in value)
+            or min(value) < 1
+        ):
+            self._note(f"{name!r} must be a list of whole numbers from 1, got {value!r:.200}")
+            return tuple(default)
+        return tuple(value)
+
     def mapping(self, name: str) -> "Fields":
         """The fields of an object inside this one; empty where it is absent or null. Its problems
         are noted here.

@@ -35,12 +35,12 @@ def identify(config: EncoderConfig, folder: Path | None = None) -> dict[str, str
         files = {"config": [folder / "config.json"], "tokenizer": tokenizer}
         if not config.random_weights:
             files["weights"] = weight_files(folder)
-        return {name: _digest(found) for name, found in files.items()}
+        return {name: digest(found) for name, found in files.items()}
     except OSError as error:
         raise UserError(f"encoder.path: cannot read {error.filename}: {error.strerror}.") from error
 
 
-def _digest(files: Sequence[Path]) -> str:
+def digest(files: Sequence[Path]) -> str:
     """A single file's sha256, as `sha256sum` gives it; of several files, that of their names and
     sums.
     """

@@ -61,6 +61,11 @@ class Fusion(nnx.Module):
         self.summaries = nnx.List(
             [Summary(each.width, config.hidden, rngs=rngs) for each in modalities.values()]
         )
+        self.build(width, config.hidden, len(modalities), rngs=rngs)
+
+    def build(self, width: int, hidden: int, count: int, *, rngs: nnx.Rngs) -> None:
+        """Makes the layers beside the summaries: of `count` modalities, `hidden` wide each."""
+        raise NotImplementedError
 
     def __call__(
         self,
@@ -92,25 +97,18 @@ class Fusion(nnx.Module):
 
 
 class Gated(Fusion):
-    """`h + sum_m gate_m(h, x_m) * MLP_m(x_m)`; the MLPs' last layers, and what the gates see, are
+    """`h + sum_m gate_m(h, x_m) * MLP_m(x_m)`; the MLPs' last layers and the gates' weights are
     zero at the start, so that it begins as h to the bit.
     """
 
-    def __init__(
-        self,
-        width: int,
-        modalities: Mapping[str, Modality],
-        config: FeaturesConfig,
-        *,
-        rngs: nnx.Rngs,
-    ) -> None:
-        super().__init__(width, modalities, config, rngs=rngs)
+    def build(self, width: int, hidden: int, count: int, *, rngs: nnx.Rngs) -> None:
+        """See `Fusion.build`."""
 
         def zero(inputs: int, outputs: int) -> nnx.Linear:
             return nnx.Linear(inputs, outputs, kernel_init=_ZERO, rngs=rngs)
 
-        self.outputs = nnx.List([zero(config.hidden, width) for _ in modalities])
-        self.gates = nnx.List([zero(width + config.hidden, 1) for _ in modalities])
+        self.outputs = nnx.List([zero(hidden, width) for _ in range(count)])
+        self.gates = nnx.List([zero(width + hidden, 1) for _ in range(count)])
 
     def joined(self, h: Float[Array, "N d"], features: Features) -> Float[Array, "N d"]:
         added = jnp.zeros_like(h)
@@ -142,16 +140,9 @@ class Gated(Fusion):
 class Concatenated(Fusion):
     """`W2 relu(W1 [h; s_1; t_1; ...] + b1) + b2` of the summaries s and whether there are any t."""
 
-    def __init__(
-        self,
-        width: int,
-        modalities: Mapping[str, Modality],
-        config: FeaturesConfig,
-        *,
-        rngs: nnx.Rngs,
-    ) -> None:
-        super().__init__(width, modalities, config, rngs=rngs)
-        inputs = width + len(modalities) * (config.hidden + 1)
+    def build(self, width: int, hidden: int, count: int, *, rngs: nnx.Rngs) -> None:
+        """See `Fusion.build`."""
+        inputs = width + count * (hidden + 1)
         self.hidden = nnx.Linear(inputs, width, kernel_init=_KERNEL_INIT, rngs=rngs)
         self.output = nnx.Linear(width, width, kernel_init=_KERNEL_INIT, rngs=rngs)
 
@@ -165,20 +156,13 @@ class Attending(Fusion):
     softmax(q(h) . k(v_m) / sqrt(d))`.
     """
 
-    def __init__(
-        self,
-        width: int,
-        modalities: Mapping[str, Modality],
-        config: FeaturesConfig,
-        *,
-        rngs: nnx.Rngs,
-    ) -> None:
-        super().__init__(width, modalities, config, rngs=rngs)
+    def build(self, width: int, hidden: int, count: int, *, rngs: nnx.Rngs) -> None:
+        """See `Fusion.build`."""
 
         def linear(inputs: int) -> nnx.Linear:
             return nnx.Linear(inputs, width, kernel_init=_KERNEL_INIT, rngs=rngs)
 
-        self.outputs = nnx.List([linear(config.hidden) for _ in modalities])
+        self.outputs = nnx.List([linear(hidden) for _ in range(count)])
         self.query, self.key = linear(width), linear(width)
 
     def joined(self, h: Float[Array, "N d"], features: Features) -> Float[Array, "N d"]:

@@ -115,9 +115,90 @@ class Annotators:
     stage_two: dict[str, AgainstAnnotators]
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Removed:
+    """Stage two's answers where some features are left out, and all else is as it was trained.
+
+    Attributes:
+      dev, test: their scores.
+      changed: by split, how many answers are others than with all features.
+      better: of these, how many were wrong with all features and are right without.
+      worse: how many were right and are wrong.
+    """
+
+    dev: Scores
+    test: Scores
+    changed: dict[str, int] = bounded(at_least=0)
+    better: dict[str, int] = bounded(at_least=0)
+    worse: dict[str, int] = bounded(at_least=0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModalityResults:
+    """Of one modality that a model reads.
+
+    Attributes:
+      utterances: annotated ones that have it, by split.
+      width: numbers a frame.
+      columns: what the numbers are; empty where it is not known, or they are many.
+      mean, deviation: of these, over the training utterances.
+      weights: mean gate, or attention, by gold label over the utterances of dev that have it; None
+        where the fusion has no such number, and of a label that no such utterance has.
+      without: None where nothing would be left to answer by.
+    """
+
+    utterances: dict[str, int] = bounded(at_least=0)
+    width: int = bounded(at_least=1)
+    columns: tuple[str, ...] = ()
+    mean: tuple[float, ...] = ()
+    deviation: tuple[float, ...] = ()
+    weights: dict[str, float | None] | None = bounded(None, at_least=0, at_most=1.001)
+    without: Removed | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModalitiesResults:
+    """What features add to a run's answers.
+
+    Attributes:
+      fusion, text: as `config.features` has them.
+      utterances: annotated ones, by split.
+      each: by the modality's name.
+      text_alone: without any features; None where texts are not read.
+    """
+
+    fusion: str
+    text: bool
+    utterances: dict[str, int] = bounded(at_least=0)
+    each: dict[str, ModalityResults]
+    text_alone: Removed | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+
+        def removed(found: Removed | None) -> dict[str, Any] | None:
+            if found is None:
+                return None
+            scores = {"dev": found.dev.to_json(), "test": found.test.to_json()}
+            return dataclasses.asdict(found) | scores
+
+        each = {
+            name: dataclasses.asdict(one)
+            | {field: list(getattr(one, field)) for field in ("columns", "mean", "deviation")}
+            | {"without": removed(one.without)}
+            for name, one in self.each.items()
+        }
+        return dataclasses.asdict(self) | {
+            "each": each,
+            "text_alone": removed(self.text_alone),
+        }
+
+
 @dataclasses.dataclass(frozen=True)
 class Results:
-    """Of a run. `annotators`: None where no utterance has two."""
+    """Of a run. `annotators`: None where no utterance has two. `modalities`: None where the model
+    reads no features.
+    """
 
     corpus: str
     seed: int
@@ -125,6 +206,7 @@ class Results:
     stage_two: StageScores
     always_most_frequent: Baseline
     annotators: Annotators | None = None
+    modalities: ModalitiesResults | None = None
 
     def of(self, stage: Stage) -> StageScores:
         """The stage's."""
@@ -152,6 +234,8 @@ class Results:
             values["annotators"] = dataclasses.asdict(self.annotators)
             for found in values["annotators"]["agreement"].values():
                 found["annotators"] = list(found["annotators"])
+        if self.modalities is not None:
+            values["modalities"] = self.modalities.to_json()
         return values
 
     @classmethod

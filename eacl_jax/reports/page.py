@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from eacl_jax.files.whole import write_text
-from eacl_jax.reports import annotators, drawing, figures, sections
+from eacl_jax.reports import annotators, drawing, figures, modalities, sections
 from eacl_jax.reports.gallery import Gallery, document
 from eacl_jax.reports.names import figure_names
 from eacl_jax.reports.projection import Map, cosines, project
@@ -26,6 +26,8 @@ FIGURES = (
 )
 OF_SEVERAL = ("co_occurrence", "probabilities")
 """Figures in place of the confusion, where an utterance may have several labels."""
+OF_FEATURES = (modalities.FIGURE,)
+"""Where the model reads features beside the text."""
 
 
 def write_report(
@@ -55,7 +57,7 @@ def write_report(
       labels: C label names in anchor order; any characters.
       results: the content of `results.json`: for "stage_one" and "stage_two" the `best_epoch` and
         the measures of "dev" and "test" in percent; may hold `always_most_frequent` (`{"label",
-        "test": {...}}`), else that baseline is worked out from `gold`.
+        "test": {...}}`), else that baseline is worked out from `gold`; and `modalities`.
       history: rows of `metrics.jsonl`; rows and keys may be missing, and a figure without data is
         left out.
       gold: int [N], label index of each test utterance; bool [N, C] where it may have several.
@@ -79,7 +81,7 @@ def write_report(
     given = {stage: np.asarray(values) for stage, values in predictions.items()}
     _check(labels, gold, given, representations, before, after)
     names = figure_names(labels)
-    gallery = Gallery(folder / "figures", (*FIGURES, *OF_SEVERAL))
+    gallery = Gallery(folder / "figures", (*FIGURES, *OF_SEVERAL, *OF_FEATURES))
     # Of several labels the frequent first: of many, the reader looks for these.
     order = np.argsort(-gold.sum(axis=0), kind="stable") if several else np.arange(len(labels))
     if several:
@@ -92,6 +94,7 @@ def write_report(
         by_label = _labels_section(gallery, results, labels, names, gold, counts)
         groups = gold
     levels, annotated = annotators.levels_table(results), annotators.section(results)
+    features = modalities.section(gallery, config, results, names, labels)
     sorted_labels = [labels[i] for i in order]
     body = "".join(
         (
@@ -99,6 +102,7 @@ def write_report(
             f"<main>{sections.measures_table(results)}{sections.calibration(results)}",
             levels,
             by_label,
+            features,
             annotated,
             _map_section(gallery, project(representations, before, after), names, groups),
             _anchors_section(
@@ -115,7 +119,7 @@ def write_report(
     )
     page = folder / "index.html"
     # A page that shows no more than ever is what it ever was.
-    more = several or levels or annotated
+    more = several or levels or annotated or features
     write_text(page, document(title, body, TABLES_STYLE if more else ""))
     return page
 

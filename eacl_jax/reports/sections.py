@@ -52,6 +52,10 @@ def change(before: float | None, after: float | None) -> str:
     return "±0.00" if abs(difference) < 0.005 else f"{difference:+.2f}".replace("-", "−")
 
 
+def measure_words(key: str) -> str:
+    return _MEASURES[key]
+
+
 def quoted(label: str) -> str:
     return f"“{escape(label)}”"
 

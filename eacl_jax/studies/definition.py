@@ -8,6 +8,9 @@ from typing import Any
 
 from eacl_jax.config import Config, DataConfig, Stage
 
+ALWAYS = "always the most frequent label"
+"""What tables and comparisons call the answers of no run; the label is the training split's."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Side:
@@ -72,6 +75,8 @@ class Study:
       transfer: with how many examples a label runs also answer the other corpora, 0: from words
         alone; empty: they do not.
       before: whether similar emotions are also compared before training.
+      always: whether the table also has what always giving the label that is most frequent in
+        training would score, `ALWAYS`.
       notes: what this study cannot say, for a person.
       given: by (corpus, variant), what its runs are given, as their `data.json` has it.
     """
@@ -87,6 +92,7 @@ class Study:
     measures: tuple[str, ...] = ("weighted_f1", "macro_f1")
     transfer: tuple[int, ...] = ()
     before: bool = False
+    always: bool = False
     notes: tuple[str, ...] = ()
     given: Mapping[tuple[str, str], Mapping[str, Any]] = dataclasses.field(default_factory=dict)
 

@@ -63,6 +63,7 @@ def write_results(
         utterances, or something cannot be written.
     """
     # They import matplotlib and scikit-learn, for which a list of cells should not wait.
+    from eacl_jax.studies.always import constant_answers
     from eacl_jax.studies.before import readouts_before
     from eacl_jax.studies.gather import Answers, CellResult, gather, read_cell
     from eacl_jax.studies.page import write_page
@@ -83,6 +84,8 @@ def write_results(
             transferred += answers
         except UserError as error:
             unread[cell] = Failure(str(error))
+    if study.always:
+        transferred += constant_answers(read)
     table = gather(
         study,
         read,

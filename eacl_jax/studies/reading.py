@@ -11,7 +11,7 @@ from eacl_jax import corpora, encoders
 from eacl_jax.config import Config, DataConfig, EncoderConfig, Stage
 from eacl_jax.dialogue import Corpus
 from eacl_jax.errors import UserError
-from eacl_jax.studies.definition import Cell, Side, Study
+from eacl_jax.studies.definition import ALWAYS, Cell, Side, Study
 from eacl_jax.studies.given import describe_given
 from eacl_jax.studies.measured import check_measures, check_transfer
 from eacl_jax.studies.names import check_names
@@ -21,9 +21,9 @@ from eacl_jax.studies.targets import NOTE, read_transfer, transfer_names, with_t
 
 FIELDS = (
     *("name", "question", "base", "corpora", "axes", "seeds", "comparisons", "measures"),
-    *("transfer", "before"),
+    *("transfer", "before", "always"),
 )
-_OPTIONAL = ("corpora", "comparisons", "measures", "transfer", "before")
+_OPTIONAL = ("corpora", "comparisons", "measures", "transfer", "before", "always")
 # By default; the second where every utterance of the study may have several labels.
 _USUAL, _USUAL_OF_SEVERAL = ("weighted_f1", "macro_f1"), ("macro_f1", "micro_f1", "jaccard")
 
@@ -44,6 +44,8 @@ def read_study(
         "VARIANT @ stage one"; also what `targets.transfer_name` gives. `measures`: keys of
         `Scores`. `transfer`: with how many examples a label, 0 for words alone, runs also answer
         the other corpora. `before`: whether similar emotions are also compared before training.
+        `always`: whether always giving the most frequent label is a row too, which comparisons may
+        name (`definition.ALWAYS`).
       load: reads a corpus.
       identify: tells an encoder's files from others.
 
@@ -97,12 +99,15 @@ class _Reader:
         transfer = read_transfer(self._values.get("transfer", ()), list(corpora), self._problems)
         names = [name for name, _ in variants]
         transferred = transfer_names(list(corpora), names, transfer)
-        comparisons = self._comparisons(names, transferred)
+        always = self._switch("always")
+        if always and ALWAYS in names:
+            self._problems.append(
+                f"variant {ALWAYS!r}: the row of `always` has that name; rename the variant."
+            )
+        comparisons = self._comparisons(names, [*transferred, *([ALWAYS] if always else [])])
         measures = self._measures()
         name, question = self._text("name"), self._text("question")
-        before = self._values.get("before", False)
-        if not isinstance(before, bool):
-            self._problems.append(f"before: expected True or False, got {before!r:.80}.")
+        before = self._switch("before")
         if base is None or not (corpora and variants and seeds):
             return None
         self._read_cells(base, corpora, variants, seeds)
@@ -125,7 +130,8 @@ class _Reader:
             comparisons=comparisons,
             measures=measures,
             transfer=transfer,
-            before=before is True,
+            before=before,
+            always=always,
             notes=tuple(notes + _equal_variants(self.cells)),
         )
 
@@ -135,6 +141,12 @@ class _Reader:
             self._problems.append(f"{field}: expected text, got {value!r:.80}.")
             return ""
         return value.strip()
+
+    def _switch(self, field: str) -> bool:
+        value = self._values.get(field, False)
+        if not isinstance(value, bool):
+            self._problems.append(f"{field}: expected True or False, got {value!r:.80}.")
+        return value is True
 
     def _base(self) -> dict[str, Any] | None:
         value = self._values.get("base")
@@ -281,10 +293,12 @@ class _Reader:
             )
             return None
         if at and variant.strip() in transferred:
-            self._problems.append(
-                f"comparisons: {text!r}: stage two's anchors alone answer other corpora; leave out"
-                " what stands from @ on."
+            why = (
+                "it is of no stage"
+                if variant.strip() == ALWAYS
+                else "stage two's anchors alone answer other corpora"
             )
+            self._problems.append(f"comparisons: {text!r}: {why}; leave out what stands from @ on.")
             return None
         return None if stage is None else Side(variant.strip(), stage)
 

@@ -159,5 +159,5 @@ def _dialogues(
             f"{file}: none of the first {data.max_dialogues} dialogues, which the run had, has an"
             " emotion."
         )
-    found = with_features({split: found}, data.features)[0][split]
+    found = with_features({split: found}, data.features, corpora.cache_folder(data))[0][split]
     return [item.dialogue for item in found], read_levels(data.levels, taxonomy.labels)

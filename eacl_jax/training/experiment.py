@@ -175,7 +175,7 @@ class Experiment:
         config, params, encoding = self.config, self.params, self.encoding
         of_the_encoder = (
             "readouts",
-            *(config.prompt, config.readout, config.compat.trailing_space),
+            *(config.prompt, config.features, config.readout, config.compat.trailing_space),
             config.seed if config.encoder.random_weights else None,
         )
         return Beginning(

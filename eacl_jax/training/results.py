@@ -11,7 +11,14 @@ from rich.text import Text
 
 from eacl_jax.config import Stage
 from eacl_jax.model.metrics import title
-from eacl_jax.recognizer.results import Baseline, Results, Scores, StageScores
+from eacl_jax.recognizer.results import (
+    Baseline,
+    ModalitiesResults,
+    Removed,
+    Results,
+    Scores,
+    StageScores,
+)
 from eacl_jax.training.annotators import compare_with_annotators
 from eacl_jax.training.answers import Answered
 from eacl_jax.training.experiment import Experiment
@@ -23,10 +30,11 @@ def summarize(
     experiment: Experiment,
     stages: Mapping[Stage, StageResult],
     answered: Mapping[Stage, Answered],
+    modalities: ModalitiesResults | None = None,
 ) -> Results:
     """What goes into `results.json`: scores in percent and calibration of each stage's chosen
-    epoch, scores of always answering the training split's most frequent label, and what is known of
-    annotators.
+    epoch, scores of always answering the training split's most frequent label, what is known of
+    annotators, and what modalities add.
     """
     frequent = int(experiment.counts.argmax())
 
@@ -56,6 +64,7 @@ def summarize(
         of(Stage.TWO),
         Baseline(experiment.task.labels[frequent], **scores(always, dict.fromkeys(SPLITS))),
         compare_with_annotators(experiment, answered),
+        modalities,
     )
 
 
@@ -82,6 +91,8 @@ def print_results(results: Results, console: Console) -> None:
     console.print(table)
     if dev.levels:
         _print_levels(results, names, console)
+    if results.modalities is not None:
+        _print_modalities(results, results.modalities, names, console)
 
 
 def _print_levels(results: Results, measures: Sequence[str], console: Console) -> None:
@@ -96,6 +107,29 @@ def _print_levels(results: Results, measures: Sequence[str], console: Console) -
             first = Text(level if split == "dev" else "")
             table.add_row(first, split, *scores, end_section=split == "test")
     console.print(table)
+
+
+def _print_modalities(
+    results: Results, found: ModalitiesResults, names: Sequence[str], console: Console
+) -> None:
+    """Of stage two, with all features and with some left out."""
+    table = _table("what features add, stage two", "answers", names)
+    rows: list[tuple[str, StageScores | Removed]] = [("with all features", results.stage_two)]
+    if len(found.each) > 1 or not found.text:
+        rows += [
+            (f"without {name}", each.without)
+            for name, each in found.each.items()
+            if each.without is not None
+        ]
+    if found.text_alone is not None:
+        rows.append(("text alone", found.text_alone))
+    for name, scored in rows if len(rows) > 1 else []:
+        for split in ("dev", "test"):
+            scores = [f"{getattr(getattr(scored, split), score):.2f}" for score in names]
+            first = Text(name if split == "dev" else "")
+            table.add_row(first, split, *scores, end_section=split == "test")
+    if table.row_count:
+        console.print(table)
 
 
 def _table(name: str, first: str, measures: Sequence[str]) -> Table:

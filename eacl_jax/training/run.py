@@ -35,6 +35,7 @@ from eacl_jax.training.cost import Clock, write_cost
 from eacl_jax.training.experiment import Experiment, Loaded, prepare
 from eacl_jax.training.loop import NonFiniteLossError, StopRequest
 from eacl_jax.training.mirror import Mirror, mirrored
+from eacl_jax.training.modalities import LeftOut, compare_modalities, leave_out
 from eacl_jax.training.outputs import write_outputs
 from eacl_jax.training.recording import MetricsLog, say
 from eacl_jax.training.results import print_results, summarize
@@ -212,12 +213,13 @@ def _run(
         for split in SPLITS
     }
     second = run_stage_two(experiment, context, first, reps)
+    without = leave_out(experiment, first.params)
     # The rest needs no other process: the arrays are whole in each.
 
     def leave() -> dict[str, Any]:
         try:
             stages = {Stage.ONE: first, Stage.TWO: second}
-            return _leave(experiment, context, stages, reps, keep, clock).to_json()
+            return _leave(experiment, context, stages, reps, without, keep, clock).to_json()
         except UserError:
             raise
         except Exception as error:
@@ -232,6 +234,7 @@ def _leave(
     context: StageContext,
     stages: Mapping[Stage, StageResult],
     reps: Mapping[str, Float[np.ndarray, "N m"]],
+    without: LeftOut | None,
     keep: Collection[str],
     clock: Clock,
 ) -> Results:
@@ -242,7 +245,10 @@ def _leave(
         stage: answer(experiment, reps, found.anchors, found.affine)
         for stage, found in stages.items()
     }
-    results = summarize(experiment, stages, answered)
+    modalities = compare_modalities(
+        experiment, without, answered[Stage.TWO], anchors[Stage.TWO.value]
+    )
+    results = summarize(experiment, stages, answered, modalities)
     write_outputs(workdir, outputs_of(experiment, reps["test"], anchors, answered))
     # The encoder is read again, for label words to come.
     if encoders.identify(experiment.config.encoder) != experiment.encoder_identity:

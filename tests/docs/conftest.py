@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.stubs.audio_encoders import write_folder
 from tests.stubs.toys import make_recognizer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,4 +20,5 @@ def project(tmp_path_factory) -> Path:
     recognizer = make_recognizer(folder / "encoder")
     recognizer.save_pretrained(folder / "runs" / "quickstart" / "model")
     recognizer.with_labels(LABELS).save_pretrained(folder / "runs" / "support")
+    write_folder(folder / "wavlm-base-plus")
     return folder

@@ -13,6 +13,7 @@ from eacl_jax.errors import UserError
 from eacl_jax.features import words
 from eacl_jax.model.mesh import make_mesh
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
+from eacl_jax.recognizer.results import Results
 from eacl_jax.training import evaluation, experiment, loop, run
 from tests.e2e.test_tuning import StopAfter
 from tests.stubs import sounds
@@ -71,6 +72,11 @@ def test_features_tell_what_texts_do_not(voiced, tmp_path, monkeypatch, fusion):
     changes = {"features__fusion": fusion, "features__use": ("voice",)}
     config = make_config(voiced, stage_two__epochs=1, **changes)
     results = run.train(config, tmp_path / "run", keep=("model",), console=QUIET).to_json()
+    adds = results["modalities"]
+    assert adds["text_alone"]["test"]["weighted_f1"] < 55  # texts are all the same
+    assert adds["each"]["voice"]["without"] == adds["text_alone"]
+    assert (adds["each"]["voice"]["weights"] is None) == (fusion in ("concat", "words"))
+    assert Results.from_json(json.loads(json.dumps(results)), []).to_json() == results
     loaded = experiment.load(config)
     prepared = experiment.prepare(config, loaded=loaded)
     if fusion == "words":  # which so small an encoder does not learn to read
@@ -109,6 +115,8 @@ def test_features_alone(voiced, tmp_path):
     assert results["stage_two"]["test"]["weighted_f1"] > 60
     scores = evaluation.evaluate(tmp_path / "run", "test")
     assert scores["stage_two"] == results["stage_two"]["test"]
+    assert results["modalities"]["text_alone"] is None
+    assert results["modalities"]["each"]["voice"]["without"] is None
     model = EmotionRecognizer.from_pretrained(tmp_path / "run" / "model")
     kept = jax.tree.map(np.array_equal, model.params["encoder"], prepared.params["encoder"])
     assert all(jax.tree.leaves(kept))
@@ -169,3 +177,13 @@ def test_from_sound_files_to_answers(spoken, tmp_path, caplog):
     away["utterances"][0]["audio"] = "missing.wav"
     with pytest.raises(UserError, match=r"missing\.wav"):
         recognizer.predict(away, sounds=folder)
+
+
+def test_no_features_is_as_if_there_were_none(voiced, tmp_path):
+    given = make_config(voiced, **SHORT, features__fusion="none")
+    absent = make_config({**voiced, "data.features": ()}, **SHORT, features__fusion="none")
+    results = run.train(given, tmp_path / "given", keep=("report",), console=QUIET)
+    assert results.modalities is None
+    assert "modalities" not in results.to_json()
+    run.train(absent, tmp_path / "absent", keep=(), console=QUIET)
+    assert numbers(tmp_path / "given") == numbers(tmp_path / "absent")

@@ -11,7 +11,7 @@ import pytest
 from eacl_jax.cli import configuration
 from eacl_jax.model.mesh import make_mesh
 from eacl_jax.studies import outcome, reading, runner
-from eacl_jax.studies.definition import Study
+from eacl_jax.studies.definition import ALWAYS, Study
 from eacl_jax.studies.search.outcome import conclude
 from eacl_jax.studies.search.reading import read_search
 from eacl_jax.studies.search.runner import run_search
@@ -68,7 +68,9 @@ def check(folder, checked, capsys):
         for corpus in checked.corpora
         for variant in checked.variants
         for stage in ("stage_one", "stage_two")
-    } | {(to.target, to.variant, "") for cell in checked.cells for to in cell.transfers}
+    } | {(to.target, to.variant, "") for cell in checked.cells for to in cell.transfers} | {
+        (corpus, ALWAYS, "") for corpus in checked.corpora if checked.always
+    }
     assert len(table["comparisons"]) == len(checked.comparisons) * len(checked.measures)
     assert page.stat().st_size > 10_000
     with (folder / "rows.csv").open(newline="") as file:
@@ -137,6 +139,37 @@ def test_a_search_from_its_file_to_its_page(encoder, tmp_path, capsys):
     check(folder, conclude(search, found), capsys)
 
 
+@pytest.mark.slow
+def test_modalities(encoder, tmp_path, capsys):
+    """With a voice that tells joy, in a table for all splits."""
+    rows = ["dialogue,utterance,loudness"]
+    for file in (ROOT / "eacl_jax" / "corpora" / "smalltalk_data").glob("*.jsonl"):
+        for line in file.read_text(encoding="utf-8").splitlines():
+            dialogue = json.loads(line)
+            rows += [
+                f"{dialogue['id']},{number},{float(said['emotion'] == 'joy')}"
+                for number, said in enumerate(dialogue["utterances"])
+            ]
+    table = tmp_path / "voice.csv"
+    table.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    given = f"features=voice:{table},words,encoder={encoder},seeds=1,tiny"
+    values = configuration.load_study(f"{ROOT}/configs/studies/modalities.py:{given}")
+    with values.base.unlocked():
+        values.base.data.cache_dir = str(tmp_path / "cache")
+        values.base.encoder.frozen_layers = 0
+        values.base.prompt.update(max_tokens=48, max_past=0)
+        values.base.batch.update(layout="padded", eval_batch_size=4)
+        values.base.run.save_every = 0
+        values.base.data.labels, values.base.data.words = LABELS, WORDS
+    checked = reading.read_study(values)
+    chosen = ("text", "voice", "text + voice, as words")
+    check(tmp_path / "study", only(checked, chosen), capsys)
+    (words,) = (tmp_path / "study" / "cells").glob("*/text-+-voice-as-words/*/results.json")
+    adds = json.loads(words.read_text())["modalities"]
+    assert adds["fusion"] == "words"
+    assert adds["each"]["voice"]["utterances"] == adds["utterances"]
+
+
 def only(checked, variants):
     """The same study of fewer variants."""
     return dataclasses.replace(
@@ -144,7 +177,9 @@ def only(checked, variants):
         variants=variants,
         cells=tuple(cell for cell in checked.cells if cell.variant in variants),
         comparisons=tuple(
-            pair for pair in checked.comparisons if {side.variant for side in pair} <= {*variants}
+            pair
+            for pair in checked.comparisons
+            if {side.variant for side in pair} <= {*variants, ALWAYS}
         ),
     )
 

@@ -189,7 +189,8 @@ def _as_pytorch(path: tuple[str, ...], array: _Array) -> tuple[str, _Array]:
     *scopes, leaf = path
     if scopes and scopes[0] == "params":
         del scopes[0]
-    if leaf == "kernel" and len(array.shape) == 2:
+    # Of a dense layer [in, out], of a convolution over time [length, in, out].
+    if leaf == "kernel" and len(array.shape) in (2, 3):
         array = array._replace(shape=array.shape[::-1], transposed=True)
     return ".".join(
         [*scopes, "weight" if leaf in ("kernel", "embedding", "scale") else leaf]

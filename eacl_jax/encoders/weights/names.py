@@ -8,6 +8,9 @@ parameter has no number in its path: tensor i of the checkpoint is row i of it.
 import dataclasses
 import re
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any, ClassVar
+
+from flax import nnx
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,6 +171,21 @@ class NameTable:
         if unknown:
             problems.append(f"not part of this architecture: {_some(unknown)}")
         return found
+
+
+class Named(nnx.Module):
+    """A module whose parameters a name table pairs with a checkpoint's tensors: a stack of like
+    layers, and what is around it.
+
+    Attributes:
+      names: of every parameter.
+      num_layers: layers in the stack.
+      layers: the stack, as `stack_layers` makes it.
+    """
+
+    names: ClassVar[NameTable]
+    num_layers: int
+    layers: Any
 
 
 # Checkpoints converted from TensorFlow call a LayerNorm's scale and bias gamma and beta.

@@ -7,25 +7,25 @@ import shutil
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import jax
 import numpy as np
 from flax import nnx
 from safetensors.numpy import save_file
 
-from eacl_jax.encoders.encoder import Encoder
 from eacl_jax.encoders.weights.checkpoint import SINGLE, Checkpoint
-from eacl_jax.encoders.weights.names import Slot
+from eacl_jax.encoders.weights.names import Named, Slot
 from eacl_jax.encoders.weights.tensor_file import Piece
 from eacl_jax.errors import UserError
 
+_Encoder = TypeVar("_Encoder", bound=Named)
 _FLOATS = ("F64", "F32", "F16", "BF16")
 
 
 def load_parameters(
-    encoder: Encoder, checkpoint: Checkpoint, *, ignored: Sequence[str] = ()
-) -> Encoder:
+    encoder: _Encoder, checkpoint: Checkpoint, *, ignored: Sequence[str] = ()
+) -> _Encoder:
     """An abstract encoder (`nnx.eval_shape`) with a checkpoint's weights.
 
     Args:
@@ -67,7 +67,7 @@ def _finite(checkpoint: Checkpoint, key: str) -> Iterator[Piece]:
         yield rows, piece
 
 
-def draw_parameters(encoder: Encoder, *, seed: int, deviation: float) -> Encoder:
+def draw_parameters(encoder: _Encoder, *, seed: int, deviation: float) -> _Encoder:
     """An abstract encoder with random weights: normal, biases 0 and LayerNorm scales 1.
 
     Each tensor is drawn by its name, so that the same seed gives the same weights stacked or not.
@@ -86,7 +86,7 @@ def draw_parameters(encoder: Encoder, *, seed: int, deviation: float) -> Encoder
     return _fill(encoder, slots, lambda name: [(slice(None), draw(name))])
 
 
-def to_checkpoint(encoder: Encoder) -> dict[str, np.ndarray]:
+def to_checkpoint(encoder: Named) -> dict[str, np.ndarray]:
     """All parameters, float32, under the names that Hugging Face gives them in the bare encoder (no
     prefix).
     """
@@ -99,7 +99,7 @@ def to_checkpoint(encoder: Encoder) -> dict[str, np.ndarray]:
 
 
 def save(
-    encoder: Encoder,
+    encoder: Named,
     config: Mapping[str, Any],
     folder: Path,
     *,
@@ -137,7 +137,7 @@ def write_tensors(tensors: Mapping[str, np.ndarray], file: Path, *, readable_as:
     shutil.copymode(readable_as, file)
 
 
-def tensor_slots(encoder: Encoder) -> dict[str, Slot]:
+def tensor_slots(encoder: Named) -> dict[str, Slot]:
     """Where each tensor of the encoder's checkpoint goes; checks that together they are all of its
     parameters.
     """
@@ -150,7 +150,7 @@ def tensor_slots(encoder: Encoder) -> dict[str, Slot]:
     return slots
 
 
-def tensor_shapes(encoder: Encoder) -> dict[str, tuple[int, ...]]:
+def tensor_shapes(encoder: Named) -> dict[str, tuple[int, ...]]:
     """Shape of each tensor of the encoder's checkpoint, as PyTorch lays it out."""
     parameters = _parameters(encoder)
     shapes = {}
@@ -160,7 +160,7 @@ def tensor_shapes(encoder: Encoder) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def _parameters(encoder: Encoder) -> dict[str, nnx.Variable]:
+def _parameters(encoder: Named) -> dict[str, nnx.Variable]:
     return {
         ".".join(map(str, path)): leaf
         for path, leaf in nnx.to_flat_state(nnx.state(encoder, nnx.Param))
@@ -168,8 +168,8 @@ def _parameters(encoder: Encoder) -> dict[str, nnx.Variable]:
 
 
 def _fill(
-    encoder: Encoder, slots: Mapping[str, Slot], read: Callable[[str], Iterable[Piece]]
-) -> Encoder:
+    encoder: _Encoder, slots: Mapping[str, Slot], read: Callable[[str], Iterable[Piece]]
+) -> _Encoder:
     graphdef, abstract = nnx.split(encoder, nnx.Param)
     names: dict[str, list[str]] = {}
     for name, slot in slots.items():

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -26,11 +26,39 @@ class Extracted:
     skipped: Mapping[str, str]
 
 
+@dataclasses.dataclass(frozen=True)
+class Maker:
+    """What makes features of sound files.
+
+    Attributes:
+      made_by: its name, kept with the features.
+      columns: what the numbers are; empty where that is not known.
+      made: from the files' names below a folder, the folder, the longest to be read in seconds and
+        a number of processes, to each file's result, in any order.
+    """
+
+    made_by: str
+    columns: tuple[str, ...]
+    made: Callable[[Iterable[str], Path, float, int], Iterator[workers.Result]]
+
+    @classmethod
+    def of(cls, made_by: str) -> "Maker":
+        """One of `extractors`, in processes of their own. Raises `UserError`; see there."""
+        makes = extractor(made_by)
+
+        def made(
+            names: Iterable[str], folder: Path, most_seconds: float, jobs: int
+        ) -> Iterator[workers.Result]:
+            return workers.made(names, folder, makes.made_by, most_seconds, jobs)
+
+        return cls(makes.made_by, makes.columns, made)
+
+
 def extract(
     audio: Path,
     out: Path,
     *,
-    made_by: str = "prosody",
+    maker: Maker | str = "prosody",
     jobs: int | None = None,
     most_seconds: float = MOST_SECONDS,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -41,7 +69,7 @@ def extract(
       audio: see `files.find` for its splits and keys.
       out: the folder of features, in the form of `features.table`. Where it is there, files that
         have not changed since are not read again.
-      made_by: see `extractors.extractor`.
+      maker: or the name of one, see `extractors.extractor`.
       jobs: processes; else one a core that this one may use.
       most_seconds: longer files are skipped.
       progress: is told how many files are done, and of how many.
@@ -52,7 +80,7 @@ def extract(
     """
     if not audio.is_dir():
         raise UserError(f"{audio} is no folder; name one with sound files.")
-    makes = extractor(made_by)
+    makes = Maker.of(maker) if isinstance(maker, str) else maker
     found = files.find(audio)
     identity = {"made_by": makes.made_by}
     there = journal.before(out, identity)
@@ -62,7 +90,7 @@ def extract(
         todo = {file.name: file for file in found if file.name not in current}
         jobs = min(jobs or _cores(), max(len(todo), 1))
         progress(len(current), len(found))
-        for name, rows, problem in workers.made(todo, audio, makes.made_by, most_seconds, jobs):
+        for name, rows, problem in makes.made(todo, audio, most_seconds, jobs):
             current[name] = journal.Done(todo[name].size, todo[name].changed, rows, problem)
             kept.add(name, current[name])
             progress(len(current), len(found))

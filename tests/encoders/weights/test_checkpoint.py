@@ -163,7 +163,8 @@ def test_scopes_above_a_flax_model(tmp_path: Path) -> None:
     assert set(Checkpoint(tmp_path).keys()) == {f"roberta.{name}" for name in TENSORS} | {
         "conv.weight"
     }
-    assert Checkpoint(tmp_path).describe("conv.weight") == ((3, 2, 1), "F64")
+    # As PyTorch has a convolution over time: [out, in, length].
+    assert Checkpoint(tmp_path).describe("conv.weight") == ((1, 2, 3), "F64")
     encoder = load_parameters(
         abstract_encoder(CONFIGS["roberta"]), Checkpoint(tmp_path), ignored=(r"conv\..*",)
     )
