@@ -158,8 +158,14 @@ class _Listener:
             process = context.Process(
                 target=_listen, args=(there, self._made_by, self._most_seconds), daemon=True
             )
-            process.start()
-            there.close()
+            try:
+                process.start()
+            except (OSError, RuntimeError) as error:  # too many, or a program without a main guard
+                log.warning("no process that reads sound could be begun: %s", error)
+                here.close()
+                raise _none() from error
+            finally:
+                there.close()
             self._running = process, here
         if not self._answer(here, _BEGIN_SECONDS):
             self._end()

@@ -83,6 +83,8 @@ def create_app(recognizer: "EmotionRecognizer", settings: ServiceSettings) -> Fa
     app.add_middleware(
         Intake,
         body_bytes=service.limits.body_bytes,
+        seconds=settings.timeout,
+        requests=settings.requests,
         all_bytes=settings.requests * settings.limits.body_bytes
         + _BODIES * (service.limits.body_bytes - settings.limits.body_bytes),
     )
