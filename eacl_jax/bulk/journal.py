@@ -30,6 +30,7 @@ class Totals:
         `NONE`.
       missing: utterances without features, by modality that the model reads.
       unread: modalities that utterances have and the model does not read.
+      unheard: utterances that name a sound which could have been read, and was not.
     """
 
     dialogues: int = 0
@@ -42,6 +43,7 @@ class Totals:
     emotions: dict[str, int] = dataclasses.field(default_factory=dict)
     missing: dict[str, int] = dataclasses.field(default_factory=dict)
     unread: list[str] = dataclasses.field(default_factory=list)
+    unheard: int = 0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -35,6 +35,16 @@ class Recognizer(Protocol):
         """The predictions."""
 
 
+class Sounds(Protocol):
+    """What the loop needs of `features.sound.heard.Sounds`."""
+
+    def heard(self, said: Sequence[tuple[str, Utterance]]) -> list[Utterance | str]:
+        """Utterances, each with what to call it, with features of their sound; or why not."""
+
+    def missing(self, utterance: Utterance) -> list[str]:
+        """The modalities that an utterance lacks, and that can be made of its sound."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Problem:
     """A dialogue that cannot be used.
@@ -80,11 +90,32 @@ class Asking:
       recognizer: makes them.
       on_long: what becomes of texts that are too long; see `EmotionRecognizer.examples`.
       name: of the input, for messages.
+      sounds: that utterances name; None where no file is read.
     """
 
     recognizer: Recognizer
     on_long: str
     name: str
+    sounds: Sounds | None = None
+
+    def heard(self, items: Sequence[Item]) -> list[Item]:
+        """The same with the features of their sound; without a dialogue where that cannot be
+        read.
+        """
+        if self.sounds is None:
+            return list(items)
+        said = [
+            (f"{self.name} line {line}", utterance)
+            for item in items
+            if item.dialogue
+            for utterance, line in zip(
+                (*item.past, *item.dialogue.utterances),
+                (*itertools.repeat(item.line, len(item.past)), *item.lines),
+                strict=True,
+            )
+        ]
+        made = iter(self.sounds.heard(said))
+        return [_with_heard(item, made) for item in items]
 
     def examples(self, items: Sequence[Item]) -> list[Any]:
         """The prompts of all utterances of the items. Raises `UserError` where one cannot be
@@ -139,6 +170,8 @@ def predict(
     skip_bad: bool,
     tell: Callable[[Totals, Position], None],
     modalities: Sequence[str] = (),
+    sounds: Sounds | None = None,
+    listen: bool = True,
 ) -> Totals:
     """Predicts what is read, and writes it.
 
@@ -155,6 +188,8 @@ def predict(
       skip_bad: note dialogues that cannot be used, and go on.
       tell: gets how it goes, after each chunk.
       modalities: whose features the recognizer reads.
+      sounds: makes those of the sound that utterances name, if any can be.
+      listen: whether it does; else utterances that name a sound are counted.
 
     Returns:
       What was done, by earlier runs on the same output included.
@@ -167,7 +202,7 @@ def predict(
         output.finish()
         return output.journal.totals
     start = time.monotonic() - output.journal.totals.seconds
-    asking = Asking(recognizer, on_long, lines.name)
+    asking = Asking(recognizer, on_long, lines.name, sounds if listen else None)
     reason = ""
     for made in _ahead(_chunks(asking, items, chunk, skip_bad)):
         if made.spoiled:
@@ -184,6 +219,9 @@ def predict(
             answers = recognizer.answer(reps, utterances, made.examples, stage=stage)
         totals = _added(output.journal.totals, made, answers, time.monotonic() - start)
         totals = _with_features(totals, utterances, modalities)
+        if sounds and not listen:
+            unheard = sum(bool(sounds.missing(each)) for each in utterances)
+            totals = dataclasses.replace(totals, unheard=totals.unheard + unheard)
         each = iter(answers)
         output.append(
             b"".join(_encoded(item, each, written_as) for item in made.items),
@@ -221,6 +259,18 @@ def _encoded(item: Item, answers: Iterator[Prediction], written_as: Format) -> b
     )
 
 
+def _with_heard(item: Item, made: Iterator[Utterance | str]) -> Item:
+    if item.dialogue is None:
+        return item
+    count = len(item.past)
+    found = list(itertools.islice(made, count + len(item.dialogue.utterances)))
+    if problem := next((each for each in found if isinstance(each, str)), ""):
+        return dataclasses.replace(item, dialogue=None, problem=problem)
+    heard = tuple(each for each in found if not isinstance(each, str))
+    dialogue = dataclasses.replace(item.dialogue, utterances=heard[count:])
+    return dataclasses.replace(item, past=heard[:count], dialogue=dialogue)
+
+
 def _dialogue(item: Item, utterances: tuple[Utterance, ...]) -> Dialogue:
     return Dialogue(item.dialogue.id if item.dialogue else "", utterances)
 
@@ -230,6 +280,9 @@ def _chunks(asking: Asking, items: Iterator[Item], size: int, skip_bad: bool) ->
     for found in _groups(items, size, skip_bad):
         if refused and not found[0].problem:
             found[0] = dataclasses.replace(found[0], dialogue=None, problem=refused)
+        found = asking.heard(found)
+        if not skip_bad and (problem := next((item.problem for item in found if item.problem), "")):
+            raise UserError(problem)
         try:
             examples = asking.examples(found)
         except UserError:
@@ -296,6 +349,7 @@ def _added(totals: Totals, chunk: Chunk, answers: Sequence[Prediction], seconds:
         emotions=emotions,
         missing=totals.missing,
         unread=totals.unread,
+        unheard=totals.unheard,
     )
 
 

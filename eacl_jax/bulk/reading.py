@@ -246,7 +246,8 @@ def _bytes(utterance: Utterance) -> bytes:
         f"{name}\0{rows.shape}\0".encode() + rows.tobytes()
         for name, rows in sorted(utterance.features.items())
     )
-    return f"{utterance.speaker}\0{utterance.text}\0".encode() + features
+    audio = f"\0{utterance.audio}" if utterance.audio else ""
+    return f"{utterance.speaker}\0{utterance.text}\0{audio}".encode() + features
 
 
 def read_jsonl(lines: Lines, wanted: Wanted) -> Iterator[Item]:

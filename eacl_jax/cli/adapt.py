@@ -15,8 +15,10 @@ from eacl_jax.cli.options import (
     Mapped,
     Model,
     Revision,
+    Sounds,
     SpeakerColumn,
     TextColumn,
+    find_sounds,
 )
 from eacl_jax.files import local, stores, whole
 
@@ -45,6 +47,7 @@ def adapt(
     emotion_column: EmotionColumn = "",
     label_separator: LabelSeparator = "",
     features: Features = None,
+    sounds: Sounds = None,
     revision: Revision = "main",
 ) -> None:
     """Adapt a model to annotated dialogues, in seconds: its anchors move, all else stays.
@@ -75,6 +78,7 @@ def adapt(
         separator=label_separator,
         modalities=annotated.modalities_of(model, revision),
         features=features or (),
+        sounds=find_sounds(sounds),
     )
     from eacl_jax.cli import compiled, huge_pages, process
 

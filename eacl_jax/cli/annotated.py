@@ -1,6 +1,7 @@
 """A file of the user's own annotated dialogues, as `eacl adapt` and `eacl evaluate` read it."""
 
 import dataclasses
+import itertools
 import json
 import shlex
 from collections import Counter
@@ -61,6 +62,7 @@ def read(
     separator: str = "",
     modalities: "Mapping[str, Modality] | None" = None,
     features: Sequence[str] = (),
+    sounds: Path | None = None,
 ) -> "list[Dialogue]":
     """The dialogues of a file.
 
@@ -74,6 +76,7 @@ def read(
       separator: the option `--label-separator`.
       modalities: whose features the model reads.
       features: the options `--features`.
+      sounds: the folder of `--sounds`.
 
     Raises:
       UserError: the file cannot be read or used, or no utterance is annotated.
@@ -106,6 +109,8 @@ def read(
     if not checks.annotated(found):
         raise UserError(f"{path}: no utterance has a label that most of its annotators gave.")
     found = with_own_features(found, own, modalities or {})
+    if sounds is not None:
+        found = _heard(found, sounds, modalities or {})
     dialogues = [_map(item.dialogue, labels) for item in found]
     present = {label for item in found for u in item.dialogue.utterances for label in u.labels}
     if absent := [emotion for emotion in labels if emotion not in present]:
@@ -115,6 +120,29 @@ def read(
     if not any(u.annotated for dialogue in dialogues for u in dialogue.utterances):
         raise UserError(f"--map leaves no utterance of {path} an emotion.")
     return dialogues
+
+
+def _heard(
+    found: "Sequence[Found]", folder: Path, modalities: "Mapping[str, Modality]"
+) -> "list[Found]":
+    """With the features that can be made of the sound that utterances name."""
+    if not (sounds := options.sounds_of(modalities, folder)):
+        return list(found)
+    made = iter(
+        sounds.heard(
+            [(item.where(n), u) for item in found for n, u in enumerate(item.dialogue.utterances)]
+        )
+    )
+    changed = []
+    for item in found:
+        utterances = []
+        for each in itertools.islice(made, len(item.dialogue.utterances)):
+            if isinstance(each, str):
+                raise UserError(each)
+            utterances.append(each)
+        dialogue = dataclasses.replace(item.dialogue, utterances=tuple(utterances))
+        changed.append(dataclasses.replace(item, dialogue=dialogue))
+    return changed
 
 
 def _check_one_label(found: "Sequence[Found]") -> None:

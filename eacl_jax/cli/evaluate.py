@@ -17,9 +17,11 @@ from eacl_jax.cli.options import (
     LabelSeparator,
     Mapped,
     Revision,
+    Sounds,
     SpeakerColumn,
     TextColumn,
     find_model,
+    find_sounds,
 )
 from eacl_jax.config import Stage
 from eacl_jax.errors import UserError
@@ -98,6 +100,7 @@ def evaluate(
     emotion_column: EmotionColumn = "",
     label_separator: LabelSeparator = "",
     features: Features = None,
+    sounds: Sounds = None,
     revision: Revision = "main",
 ) -> None:
     """Score a model: --model and --input on annotated dialogues of your own, or --run on its corpus
@@ -140,6 +143,7 @@ def evaluate(
         separator=label_separator,
         modalities=annotated.modalities_of(model, revision),
         features=features or (),
+        sounds=find_sounds(sounds),
     )
     from eacl_jax.cli import compiled, huge_pages, process
 

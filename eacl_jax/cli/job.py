@@ -19,7 +19,7 @@ from eacl_jax.bulk import formats, reading, tables, writing
 from eacl_jax.bulk.journal import Journal
 from eacl_jax.bulk.lines import Lines, Position
 from eacl_jax.bulk.predict import Recognizer, predict
-from eacl_jax.cli.options import NAMING
+from eacl_jax.cli.options import NAMING, sounds_of
 from eacl_jax.cli.progress import Teller, done, print_summary, printable
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import Modality
@@ -59,6 +59,7 @@ class Job:
     skip_bad: bool
     restart: bool
     features: Sequence[str] = ()
+    sounds: Path | None = None
 
     def check(self) -> None:
         """Raises `UserError` for what can be seen before anything is loaded."""
@@ -95,6 +96,7 @@ class Job:
         folder = locate.find_folder(self.model, "main")
         settings = read_settings(folder / "config.json")
         own = tuple(read_own(self.features, settings.modalities, "--features").values())
+        sounds = sounds_of(settings.modalities, self.sounds)
         console = Console(stderr=True)
         with contextlib.ExitStack() as stack:
             file, size = stack.enter_context(self._opened())
@@ -128,6 +130,8 @@ class Job:
                         skip_bad=self.skip_bad,
                         tell=tell,
                         modalities=tuple(settings.modalities),
+                        sounds=sounds,
+                        listen=self.sounds is not None,
                     )
                 except KeyboardInterrupt:
                     raise self._stopped(output.journal, console) from None
@@ -251,9 +255,10 @@ class Job:
             "columns": dict(self.columns),
             "fields": formats.read_fields(self.fields, self._write_as()),
             "raw": self.raw,
+            "features": {each.name: each.fingerprint() for each in own} or None,
+            # Not what is in the files, which would be read twice.
+            "sounds": None if self.sounds is None else str(self.sounds.resolve()),
         }
-        if own:
-            settings["features"] = {each.name: each.fingerprint() for each in own}
         return writing.FileOutput(
             local.expand(self.output, "--output"), settings, header=header, restart=self.restart
         )

@@ -1,13 +1,19 @@
 """Options that several subcommands have."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from eacl_jax.data.inputs import read_labels
-from eacl_jax.files import stores
+from eacl_jax.errors import UserError
+from eacl_jax.files import local, stores
 from eacl_jax.recognizer import locate
+
+if TYPE_CHECKING:
+    from eacl_jax.features.modality import Modality
+    from eacl_jax.features.sound.heard import Sounds as Heard
 
 
 def find_model(given: str) -> str:
@@ -85,6 +91,19 @@ Features = Annotated[
         show_default=False,
     ),
 ]
+Sounds = Annotated[
+    Path | None,
+    typer.Option(
+        "--sounds",
+        metavar="FOLDER",
+        help=(
+            "For a model that reads features of sound: the folder of the sound files that"
+            " utterances name as 'audio', a field of JSON or a column of a table. They are made of"
+            " these where an utterance has none. Without it no file is read."
+        ),
+        show_default=False,
+    ),
+]
 LabelSeparator = Annotated[
     str,
     typer.Option(
@@ -97,6 +116,41 @@ LabelSeparator = Annotated[
         show_default=False,
     ),
 ]
+
+
+def find_sounds(given: Path | None) -> Path | None:
+    """The folder of `--sounds`. Raises `UserError` where it is none."""
+    if given is None:
+        return None
+    folder = local.here(given, "--sounds", wanted=())
+    if not folder.is_dir():
+        raise UserError(f"--sounds: {given} is no folder; name the one that holds the sound files.")
+    return folder
+
+
+def sounds_of(modalities: "Mapping[str, Modality]", folder: Path | None) -> "Heard | None":
+    """The sound that a model's features can be made of; None where none can, or nothing is asked.
+
+    Args:
+      modalities: that the model reads.
+      folder: of `--sounds`.
+
+    Raises:
+      UserError: a folder is given, and none can be made.
+    """
+    if folder is None and not any(each.made_by for each in modalities.values()):
+        return None
+    # They take their time, and most models read texts alone.
+    from eacl_jax.features.sound.extractors import makers
+    from eacl_jax.features.sound.heard import Sounds
+
+    try:
+        found = makers(modalities)
+    except UserError as error:
+        if folder is None:
+            return None
+        raise UserError(f"--sounds: {error}") from error
+    return Sounds(folder or Path(), found)
 
 
 def parse_labels(given: str) -> dict[str, str]:

@@ -9,8 +9,10 @@ from eacl_jax.cli.options import (
     Features,
     Labels,
     Model,
+    Sounds,
     SpeakerColumn,
     TextColumn,
+    find_sounds,
     parse_labels,
 )
 from eacl_jax.config import Stage
@@ -86,6 +88,7 @@ def predict(
     speaker_column: SpeakerColumn = "",
     text_column: TextColumn = "",
     features: Features = None,
+    sounds: Sounds = None,
     shard: Annotated[
         str,
         typer.Option(
@@ -129,7 +132,9 @@ def predict(
     program's export.
 
     A model of features beside the text: "features": {"prosody": [0.1, null, 0.7]} of an utterance
-    in JSONL, columns prosody.COLUMN in CSV, or --features prosody=PATH.
+    in JSONL, columns prosody.COLUMN in CSV, or --features prosody=PATH. Of sound: "audio":
+    "1/0.wav" of an utterance, a file in the folder of --sounds. Whether files have changed since a
+    run was stopped is not looked at.
 
     Any of them may be compressed with gzip (.jsonl.gz). Other fields of JSON lines are carried
     through to JSON lines, other columns of CSV to CSV (before the answer's) and JSON lines; a
@@ -160,6 +165,7 @@ def predict(
         skip_bad=skip_bad,
         restart=restart,
         features=features or (),
+        sounds=find_sounds(sounds),
     )
     job.check()
     huge_pages.use_huge_pages()

@@ -133,6 +133,7 @@ def print_summary(
         f"utterances have no features {name}: they were answered without": count
         for name, count in totals.missing.items()
     }
+    notes["utterances name a sound, which was not read (give --sounds)"] = totals.unheard
     lines += [f"{count:,} {text}" for text, count in notes.items() if count]
     if totals.unread:
         lines.append(

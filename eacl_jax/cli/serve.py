@@ -60,6 +60,16 @@ def serve(
     max_numbers: Annotated[
         int, typer.Option(help="Numbers of an utterance's features, where the model reads any.")
     ] = 50_000,
+    max_sounds: Annotated[
+        int, typer.Option(help="Sounds of a request, where the model reads any.")
+    ] = 20,
+    max_sound_mb: Annotated[
+        int,
+        typer.Option(
+            help="MiB of a sound file; a request has room for one beside its other bytes."
+        ),
+    ] = 10,
+    max_sound_seconds: Annotated[int, typer.Option(help="Seconds of a sound.")] = 60,
     max_connections: Annotated[int, typer.Option(help="Connections at once.")] = 1000,
     max_conversations: Annotated[
         int,
@@ -98,7 +108,15 @@ def serve(
         token=token,
         host=host,
         limits=Limits(
-            max_dialogues, max_utterances, max_characters, max_labels, max_body_bytes, max_numbers
+            max_dialogues,
+            max_utterances,
+            max_characters,
+            max_labels,
+            max_body_bytes,
+            max_numbers,
+            max_sounds,
+            max_sound_mb * 2**20,
+            max_sound_seconds,
         ),
         queue=queue,
         requests=min(ServiceSettings.requests, max(max_connections // 2, 1)),

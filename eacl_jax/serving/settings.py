@@ -3,6 +3,7 @@
 import dataclasses
 
 from eacl_jax.errors import UserError
+from eacl_jax.features.sound.decoding import MOST_BYTES, MOST_SECONDS
 
 MOST_LABELS = 1000
 """Highest limit of labels in a request: each is a field of one object of the body."""
@@ -22,8 +23,11 @@ class Limits:
       utterances: in a request, of all its dialogues.
       characters: of an utterance's text.
       labels: of the request's own.
-      body_bytes: of the whole body.
+      body_bytes: of the whole body; `of_sound` has room for a sound.
       numbers: of an utterance's features, of all modalities and frames together.
+      sounds: in a request, where the model reads any.
+      sound_bytes: of a sound file.
+      sound_seconds: that a sound may last.
     """
 
     dialogues: int = 100
@@ -32,6 +36,15 @@ class Limits:
     labels: int = 50
     body_bytes: int = 2**20
     numbers: int = 50_000
+    sounds: int = 20
+    sound_bytes: int = 10 * 2**20
+    sound_seconds: int = 60
+
+    def of_sound(self) -> "Limits":
+        """With room in the body for one sound as large as may be, in base64, or several small
+        ones.
+        """
+        return dataclasses.replace(self, body_bytes=self.body_bytes + self.sound_bytes * 4 // 3 + 4)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +69,8 @@ class ServiceSettings:
       conversations: kept at once; for one more, the one idle longest is forgotten.
       idle: seconds without a new utterance after which a conversation is forgotten.
       label_sets: labels of requests' own whose anchors are kept, the last used ones.
+      listeners: processes that read sounds, where the model reads any.
+      listening: seconds that reading a sound may take; then the process that is at it is replaced.
       warm: compile all shapes before the service says that it is ready.
     """
 
@@ -72,6 +87,8 @@ class ServiceSettings:
     conversations: int = 1000
     idle: float = 3600.0
     label_sets: int = 32
+    listeners: int = 2
+    listening: float = 10.0
     warm: bool = True
 
     def __post_init__(self) -> None:
@@ -109,8 +126,10 @@ class ServiceSettings:
         most = dict.fromkeys(
             ("queue", "requests", "connections", "batch", "conversations", "label_sets"), _MOST
         )
+        most |= {"listeners": 64, "listening": _DAY}
         most |= {"timeout": _DAY, "grace": _DAY, "idle": _YEAR}
-        limits = {"labels": MOST_LABELS, "body_bytes": _MOST_BYTES}
+        limits = {"labels": MOST_LABELS, "body_bytes": _MOST_BYTES, "sound_bytes": MOST_BYTES}
+        limits |= {"sound_seconds": int(MOST_SECONDS)}
         values = {name: (getattr(self, name), bound) for name, bound in most.items()}
         values |= {
             name: (value, limits.get(name, _MOST))

@@ -554,6 +554,9 @@ def test_the_model_is_told():
             "labels": 4,
             "body_bytes": 4000,
             "numbers": 50_000,
+            "sounds": 20,
+            "sound_bytes": 10 * 2**20,
+            "sound_seconds": 60,
         },
     }
     assert ask("GET", "/v1/model", name="mine").json() == expected

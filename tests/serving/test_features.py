@@ -77,11 +77,11 @@ def test_the_model_says_what_it_reads():
 
     found = asyncio.run(ask(Gated(modalities=MODALITIES)))
     ModelAnswer.model_validate(found, strict=True, extra="forbid")
-    columns = ["duration", "loudness", "pitch"]
+    columns, deaf = ["duration", "loudness", "pitch"], {"from_sound": False}
     assert found["features"] == {
         "modalities": {
-            "voice": {"width": 3, "frames": 1, "columns": columns, "made_by": "test 1"},
-            "face": {"width": 2, "frames": 4, "columns": [], "made_by": ""},
+            "voice": {"width": 3, "frames": 1, "columns": columns, "made_by": "test 1"} | deaf,
+            "face": {"width": 2, "frames": 4, "columns": [], "made_by": ""} | deaf,
         },
         "fusion": "gated",
         "text": True,

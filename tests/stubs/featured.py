@@ -3,6 +3,7 @@ answer.
 """
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from eacl_jax import encoders
 from eacl_jax.config import Config, EncoderConfig, FeaturesConfig, ModelConfig, PromptConfig
 from eacl_jax.dialogue import Taxonomy, Utterance
 from eacl_jax.features.modality import Modality
+from eacl_jax.features.sound import prosody
 from eacl_jax.features.words import Thirds, thirds_of
 from eacl_jax.model.representer import Model
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
@@ -23,10 +25,29 @@ VOICE = Modality(
     3, 1, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), ("duration", "loudness", "pitch"), "test 1"
 )
 FACE = Modality(2, 4, (0.0, 0.0), (1.0, 1.0))
+PROSODY = Modality(
+    9,
+    1,
+    (1.0, 70.0, 8.0, 200.0, 20.0, 60.0, 3.0, 10.0, 0.5),
+    (0.5, 10.0, 4.0, 60.0, 10.0, 40.0, 2.0, 8.0, 0.3),
+    prosody.COLUMNS,
+    prosody.MADE_BY,
+)
 LOUD, QUIET = [1.0, 2.0, 3.0], [-2.0, None, -1.0]
 
 
-def make_featured(folder: Path, fusion: str = "gated", *, text: bool = True) -> EmotionRecognizer:
+def make_hearing(folder: Path) -> EmotionRecognizer:
+    """Of joy, anger and neutral by text and the prosody of sound."""
+    return make_featured(folder, modalities={"prosody": PROSODY})
+
+
+def make_featured(
+    folder: Path,
+    fusion: str = "gated",
+    *,
+    text: bool = True,
+    modalities: Mapping[str, Modality] | None = None,
+) -> EmotionRecognizer:
     """Of joy, anger and neutral by text, `voice` and `face`, or with "words" by text and `voice`."""
     encoder = EncoderConfig(path=str(make_encoder_folder(folder)))
     features = FeaturesConfig(fusion=fusion, text=text)  # type: ignore[arg-type]
@@ -34,7 +55,8 @@ def make_featured(folder: Path, fusion: str = "gated", *, text: bool = True) -> 
         Config(), encoder=encoder, prompt=PromptConfig(max_tokens=96, max_past=3), features=features
     )
     words = fusion == "words"
-    modalities = {"voice": VOICE} if words else {"voice": VOICE, "face": FACE}
+    if modalities is None:
+        modalities = {"voice": VOICE} if words else {"voice": VOICE, "face": FACE}
     loaded = encoders.load(encoder)
     model = Model(
         loaded.module,

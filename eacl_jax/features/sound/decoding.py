@@ -212,6 +212,11 @@ def _spoken(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
 
 
+def check_libraries() -> None:
+    """Raises `UserError` where a package is missing, without which no sound can be read."""
+    _libraries()
+
+
 def _libraries() -> tuple[Any, Any]:
     """soundfile and soxr, which only sound needs."""
     try:

@@ -4,15 +4,16 @@ A model that learned from features whose `made_by` is "prosody 1" is given the s
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
 from eacl_jax.errors import UserError
+from eacl_jax.features.modality import Modality
 from eacl_jax.features.sound import egemaps, prosody
-from eacl_jax.features.sound.decoding import MOST_SECONDS, read_sound
+from eacl_jax.features.sound.decoding import MOST_SECONDS, check_libraries, read_sound
 
 Function = Callable[[Float[np.ndarray, " S"]], Float[np.ndarray, "T F"]]
 
@@ -67,6 +68,28 @@ def extractor(made_by: str) -> Extractor:
             f" {', '.join(map(repr, MAKERS))}; give the features."
         )
     return MAKERS[name]()
+
+
+def makers(modalities: Mapping[str, Modality]) -> dict[str, str]:
+    """What makes those features of a model that can be made of sound, by modality.
+
+    Raises:
+      UserError: none of them can, or a package is not installed.
+    """
+    found = {name: each.made_by for name, each in modalities.items() if each.made_by in MAKERS}
+    if not found:
+        there = [
+            f"{name} (made by {each.made_by or 'what is not known'})"
+            for name, each in modalities.items()
+        ]
+        raise UserError(
+            "the model reads no features that can be made of sound here, only"
+            f" {', '.join(there) or 'texts'}."
+        )
+    check_libraries()
+    for made_by in found.values():
+        extractor(made_by)
+    return found
 
 
 def make(

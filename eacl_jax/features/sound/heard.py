@@ -1,13 +1,15 @@
 """Features made of the sound that utterances name."""
 
+import dataclasses
 import hashlib
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
+from eacl_jax.dialogue import Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.sound import workers
 from eacl_jax.features.sound.decoding import MOST_SECONDS
@@ -16,6 +18,7 @@ from eacl_jax.features.sound.extractors import extractor
 log = logging.getLogger(__name__)
 
 _SHOWN = 3
+_FILES = 32  # a process at least, as one takes a second to begin
 
 
 def within(folder: Path, audio: str, where: str) -> Path:
@@ -36,6 +39,76 @@ def within(folder: Path, audio: str, where: str) -> Path:
             " name one that holds all of them."
         )
     return path
+
+
+@dataclasses.dataclass(frozen=True)
+class Sounds:
+    """The sound that utterances name, and what is made of it, by several processes.
+
+    Attributes:
+      folder: that all files are in.
+      makers: by modality that the model reads and that can be made of sound, what makes it; see
+        `extractors.makers`.
+    """
+
+    folder: Path
+    makers: Mapping[str, str]
+
+    def heard(self, said: Sequence[tuple[str, Utterance]]) -> list[Utterance | str]:
+        """Utterances with the features that they lack and that can be made of their `audio`.
+
+        Args:
+          said: what to call each in a message, and it.
+
+        Returns:
+          Each in its place; where its file cannot be used, why.
+        """
+        problems: dict[int, str] = {}
+        wanted: dict[str, dict[str, None]] = {made_by: {} for made_by in self.makers.values()}
+        for number, (where, utterance) in enumerate(said):
+            if not (missing := self.missing(utterance)):
+                continue
+            audio = str(utterance.audio)
+            try:
+                within(self.folder, audio, where)
+            except UserError as error:
+                problems[number] = str(error)
+                continue
+            for name in missing:
+                wanted[self.makers[name]][audio] = None
+        rows, bad = self._made(wanted)
+        found: list[Utterance | str] = []
+        for number, (where, utterance) in enumerate(said):
+            missing = self.missing(utterance)
+            if missing and number not in problems and (reason := bad.get(str(utterance.audio))):
+                problems[number] = f"{where}: {reason}"
+            if not missing or number in problems:
+                found.append(problems.get(number, utterance))
+                continue
+            made = {name: rows[self.makers[name], str(utterance.audio)] for name in missing}
+            features = {**utterance.features, **made}
+            found.append(dataclasses.replace(utterance, features=features))
+        return found
+
+    def missing(self, utterance: Utterance) -> list[str]:
+        """The modalities that can be made of an utterance's sound, and that it lacks."""
+        return [name for name in self.makers if utterance.audio and name not in utterance.features]
+
+    def _made(
+        self, wanted: Mapping[str, Mapping[str, None]]
+    ) -> tuple[dict[tuple[str, str], np.ndarray], dict[str, str]]:
+        """Features by maker and file, and why files have none."""
+        rows, bad = {}, {}
+        for made_by, names in wanted.items():
+            jobs = min(workers.cores(), len(names) // _FILES + 1)
+            for name, made, problem in workers.made(
+                names, self.folder, made_by, MOST_SECONDS, jobs
+            ):
+                if made is None:
+                    bad[name] = problem
+                else:
+                    rows[made_by, name] = made
+        return rows, bad
 
 
 def heard(

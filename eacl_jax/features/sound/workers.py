@@ -63,6 +63,13 @@ def made(
                 yield name, None, f"{name}: {_ENDED}"
 
 
+def cores() -> int:
+    """That this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _one(name: str, folder: Path, made_by: str, most_seconds: float) -> Result:
     try:
         return name, make(made_by, folder / name, name, most_seconds=most_seconds), ""
@@ -72,12 +79,13 @@ def _one(name: str, folder: Path, made_by: str, most_seconds: float) -> Result:
 
 def _pool(jobs: int) -> ProcessPoolExecutor:
     # Not forked: this process may have threads.
-    return ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=_begin)
+    return ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=begin)
 
 
-def _begin() -> None:
-    """Ctrl+C is for the process that waits; where that is killed, this one ends too. What decoders
-    print of bad files goes nowhere: errors come back as results.
+def begin() -> None:
+    """First in a process that reads sound: Ctrl+C is for the process that waits; where that is
+    killed, this one ends too. What decoders print of bad files goes nowhere: errors come back as
+    results.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)

@@ -11,6 +11,7 @@ from eacl_jax.recognizer.prediction import DialoguePrediction, Prediction
 from eacl_jax.serving.engine.admission import Admission, shutting_down
 from eacl_jax.serving.engine.batcher import Batcher
 from eacl_jax.serving.engine.conversations import Conversations, Labelled
+from eacl_jax.serving.engine.hearing import Hearing, Sound
 from eacl_jax.serving.engine.jobs import Job
 from eacl_jax.serving.errors import ApiError
 from eacl_jax.serving.settings import ServiceSettings
@@ -68,6 +69,13 @@ class Service:
             label_sets=settings.label_sets,
             saw_batch=self.telemetry.saw_batch,
         )
+        self.hearing = Hearing(
+            recognizer.settings.modalities,
+            processes=settings.listeners,
+            seconds=settings.listening,
+            most_seconds=settings.limits.sound_seconds,
+        )
+        self.limits = settings.limits.of_sound() if self.hearing.makers else settings.limits
         self._jobs: set[Job] = set()
         self._gave_up = False
         self._loop: asyncio.AbstractEventLoop
@@ -77,6 +85,7 @@ class Service:
         """Starts the recognizer's thread. Without `settings.warm` the service is ready then."""
         self._loop = asyncio.get_running_loop()
         self._up = self._loop.create_future()
+        self.hearing.start()
         self._batcher.start(
             warm=self.settings.warm, ready=lambda error: self._call(self._settle, error)
         )
@@ -99,10 +108,15 @@ class Service:
         """Ends the recognizer's thread."""
         self.admission.stopping = True
         self._give_up()
+        self.hearing.close()
         await asyncio.to_thread(self._batcher.close, self.settings.grace)
 
     async def predict(
-        self, dialogues: Sequence[Dialogue], labels: Mapping[str, str], on_long: "OnLong" = "cut"
+        self,
+        dialogues: Sequence[Dialogue],
+        labels: Mapping[str, str],
+        on_long: "OnLong" = "cut",
+        sounds: Sequence[Sound] = (),
     ) -> tuple[list[DialoguePrediction], tuple[str, ...]]:
         """The emotions of all utterances of each dialogue, and what was found in the labels
         (`EmotionRecognizer.warnings`).
@@ -112,14 +126,17 @@ class Service:
           labels: labels to use in place of the model's with a word or phrase each; empty for the
             model's.
           on_long: as of `EmotionRecognizer.predict`.
+          sounds: of the utterances.
 
         Raises:
-          ApiError: there is no room (429), or the service is not up (503).
+          ApiError: there is no room (429), the service is not up (503), or a sound cannot be used
+            (422).
           Unanswerable: an utterance cannot become a prompt, or is refused.
           UserError: the labels cannot be used.
         """
         count = sum(len(dialogue.utterances) for dialogue in dialogues)
         with self.admission.hold(count + len(labels)):
+            dialogues = await self._heard(dialogues, sounds)
             job = self._job(labels, on_long)
             size = max(self.settings.batch // _PIECES, 1)
             for number, dialogue in enumerate(dialogues):
@@ -132,7 +149,12 @@ class Service:
         return found, job.warnings
 
     async def say(
-        self, identity: str, utterance: Utterance, labels: Mapping[str, str], on_long: "OnLong"
+        self,
+        identity: str,
+        utterance: Utterance,
+        labels: Mapping[str, str],
+        on_long: "OnLong",
+        sounds: Sequence[Sound] = (),
     ) -> Turn:
         """Adds an utterance to a conversation. Where it fails, nothing is added.
 
@@ -141,6 +163,7 @@ class Service:
           utterance: a checked one.
           labels: as of `predict`, for the whole conversation; empty for those that it began with.
           on_long: as of `predict`.
+          sounds: the utterance's, if it has one.
 
         Raises:
           ApiError: as `predict`; 409, the conversation began with other labels.
@@ -151,12 +174,32 @@ class Service:
                 if len(conversation) and labels and labels != conversation.labels:
                     raise _other_labels(identity, conversation.labels or self.recognizer.labels)
                 labels = labels or conversation.labels
+                (heard,) = await self._heard([Dialogue(identity, (utterance,))], sounds)
+                (utterance,) = heard.utterances
                 job = self._job(labels, on_long)
                 job.add_last(conversation.ahead(utterance))
                 (answer,) = await self._run(job)
                 conversation.append(utterance)
                 conversation.labels = labels
                 return Turn(len(conversation) - 1, answer, labels, job.warnings)
+
+    async def _heard(
+        self, dialogues: Sequence[Dialogue], sounds: Sequence[Sound]
+    ) -> Sequence[Dialogue]:
+        """With the features of their sounds. One after the other: who sends many waits, and not
+        all others.
+        """
+        said = [list(dialogue.utterances) for dialogue in dialogues]
+        for each in sounds:
+            before = said[each.dialogue][each.utterance]
+            features = {**before.features, **await self.hearing.features(each)}
+            said[each.dialogue][each.utterance] = dataclasses.replace(before, features=features)
+        if not sounds:
+            return dialogues
+        return [
+            dataclasses.replace(dialogue, utterances=tuple(utterances))
+            for dialogue, utterances in zip(dialogues, said, strict=True)
+        ]
 
     def _job(self, labels: Mapping[str, str], on_long: "OnLong") -> Job:
         return Job(labels, on_long, most_tokens=self.recognizer.settings.prompt.max_tokens)

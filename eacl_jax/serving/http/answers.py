@@ -149,6 +149,9 @@ class LimitsAnswer(BaseModel):
     labels: int
     body_bytes: int
     numbers: int = Field(description="Of an utterance's features.")
+    sounds: int = Field(description="Where the model reads any: `from_sound`.")
+    sound_bytes: int = Field(description="Of a sound file, before base64.")
+    sound_seconds: int = Field(description="That a sound may last.")
 
 
 class ModalityAnswer(BaseModel):
@@ -159,6 +162,9 @@ class ModalityAnswer(BaseModel):
     columns: list[str] = Field(description="What the numbers are; empty where it is not known.")
     made_by: str = Field(
         description="What makes them from sound; empty where it is not known. Give the same."
+    )
+    from_sound: bool = Field(
+        description="Whether this service makes them of an utterance's `audio`."
     )
 
 

@@ -27,6 +27,9 @@ from eacl_jax.serving.telemetry import Measure
 if TYPE_CHECKING:
     from eacl_jax.recognizer.recognizer import EmotionRecognizer
 
+# With the largest sound, that there is room for at once beside the others.
+_BODIES = 4
+
 _ABOUT = """The emotion of each utterance of a conversation, from itself and its past.
 
 Bodies are JSON in UTF-8. Every error is `{"error": {"code", "message", "field"}}`, where `field` says where in the request,
@@ -79,9 +82,11 @@ def create_app(recognizer: "EmotionRecognizer", settings: ServiceSettings) -> Fa
     app.add_middleware(Heads)
     app.add_middleware(
         Intake,
-        body_bytes=settings.limits.body_bytes,
+        body_bytes=service.limits.body_bytes,
         seconds=settings.timeout,
         requests=settings.requests,
+        all_bytes=settings.requests * settings.limits.body_bytes
+        + _BODIES * (service.limits.body_bytes - settings.limits.body_bytes),
     )
     # The description is the same wherever this version is installed, so it needs no token, which a
     # browser could not send.

@@ -51,15 +51,25 @@ class Intake:
     most.
     """
 
-    def __init__(self, app: ASGIApp, *, body_bytes: int, seconds: float, requests: int) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        body_bytes: int,
+        seconds: float,
+        requests: int,
+        all_bytes: int | None = None,
+    ) -> None:
         """Args:
         app: what is served.
         body_bytes: of the longest body.
         seconds: that a body may take to arrive.
         requests: whose bodies have arrived, in progress at once. One address may have three
           quarters of them.
+        all_bytes: of all bodies together; else so many requests of the longest.
         """
         self._app = app
+        self._all_bytes = requests * body_bytes if all_bytes is None else all_bytes
         self._body_bytes, self._seconds, self._requests = body_bytes, seconds, requests
         self._share = max(requests * 3 // 4, 1)
         self._arriving: dict[_Arriving, None] = {}  # who began first comes first
@@ -77,8 +87,10 @@ class Intake:
             return await _answer_and_close(error, scope, receive, send)
         try:
             with self._admit(peer, len(body)):
+                arrived = len(body)
                 body = unpack(body, _header(scope, b"content-encoding"), self._body_bytes)
-                await self._app(scope, _replay(body, receive), send)
+                with self._unpacked(len(body) - arrived):
+                    await self._app(scope, _replay(body, receive), send)
         except ApiError as error:  # the application answers its errors itself
             await response(error, scope)(scope, receive, send)
 
@@ -120,7 +132,7 @@ class Intake:
             raise _no_room()
 
     def _make_room(self) -> None:
-        while self._bytes > self._requests * self._body_bytes and self._arriving:
+        while self._bytes > self._all_bytes and self._arriving:
             sizes: Counter[str] = Counter()
             for each in self._arriving:
                 sizes[each.peer] += each.size
@@ -158,9 +170,22 @@ class Intake:
             if not self._in_progress[peer]:
                 del self._in_progress[peer]  # addresses come and go
 
+    @contextlib.contextmanager
+    def _unpacked(self, more: int) -> Iterator[None]:
+        """Counts what a compressed body is longer than it came, until the block ends."""
+        if more > 0 and self._bytes + more > self._all_bytes:
+            raise _no_room("there is no room for what the body unpacks to.")
+        self._bytes += more
+        try:
+            yield
+        finally:
+            self._bytes -= more
 
-def _no_room() -> ApiError:
-    return try_again("busy", "the body took long to arrive and had to give way to others.", 1)
+
+def _no_room(
+    why: str = "the body took long to arrive and had to give way to others.",
+) -> ApiError:
+    return try_again("busy", why, 1)
 
 
 def _has_body(scope: Scope) -> bool:

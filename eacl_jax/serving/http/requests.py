@@ -1,6 +1,6 @@
 """A request's dialogues and labels -> the recognizer's, with the limits kept."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar
 
 from eacl_jax.corpora.transcripts import split_lines
@@ -131,22 +131,22 @@ def check_features(utterance: Utterance, modalities: Modalities, place: str) -> 
 
 
 def missing_features(
-    utterances: Sequence[Utterance], modalities: Modalities, *, reads_text: bool
+    given: Sequence[Collection[str]], modalities: Modalities, *, reads_text: bool
 ) -> list[str]:
     """What to know of answers to utterances without some of the model's features, in sentences.
 
     Args:
-      utterances: that are answered.
+      given: the modalities that each utterance has.
       modalities: that the model reads.
       reads_text: whether it reads texts too.
     """
-    total = len(utterances)
+    total = len(given)
     found = [
         f"{missing} of {total} utterances have no features {name!r}, and are answered without."
         for name in modalities
-        if (missing := sum(name not in each.features for each in utterances))
+        if (missing := sum(name not in each for each in given))
     ]
-    empty = sum(not each.features for each in utterances)
+    empty = sum(not each for each in given)
     if empty and modalities and not reads_text:
         found.append(
             f"{empty} of {total} utterances have no features at all, and the model reads no text:"

@@ -8,11 +8,12 @@ from fastapi import APIRouter, Path, Request, Response
 from pydantic_core import to_json
 
 from eacl_jax.config import Stage
-from eacl_jax.dialogue import Utterance
+from eacl_jax.dialogue import Dialogue
 from eacl_jax.errors import UserError
 from eacl_jax.recognizer.folder import Settings
 from eacl_jax.recognizer.prediction import ANSWER, OTHER, why_absent
 from eacl_jax.serving.engine.batcher import Unanswerable
+from eacl_jax.serving.engine.hearing import Hearing, Sound
 from eacl_jax.serving.engine.service import Service
 from eacl_jax.serving.errors import ApiError, documented
 from eacl_jax.serving.http.answers import ConversationAnswer, ModelAnswer, PredictAnswer, SaidAnswer
@@ -29,6 +30,7 @@ from eacl_jax.serving.http.requests import (
     utterance_of,
 )
 from eacl_jax.serving.http.schemas import AskedDialogue, NextUtterance, PredictRequest
+from eacl_jax.serving.http.sounds import names_of, sound_of, sounds_of
 
 Identity = Annotated[
     str,
@@ -43,13 +45,13 @@ Result = TypeVar("Result")
 
 def api(service: Service) -> APIRouter:
     """The endpoints of a service."""
-    settings, recognizer = service.settings, service.recognizer
+    settings, recognizer, limits = service.settings, service.recognizer, service.limits
 
     class Limited(JsonRoute):
         """Counts what is asked before it is looked at."""
 
         def check(self, body: Any) -> None:
-            check_counts(body, settings.limits)
+            check_counts(body, limits)
 
     router = APIRouter(prefix="/v1", route_class=Limited, responses=documented(401))
 
@@ -75,8 +77,9 @@ def api(service: Service) -> APIRouter:
 
     modalities = recognizer.settings.modalities
 
-    def missing(utterances: Sequence[Utterance]) -> list[str]:
-        return missing_features(utterances, modalities, reads_text=recognizer.settings.reads_text)
+    def missing(dialogues: Sequence[Dialogue], sounds: Sequence[Sound]) -> list[str]:
+        given = names_of(dialogues, sounds, service.hearing.makers)
+        return missing_features(given, modalities, reads_text=recognizer.settings.reads_text)
 
     def check_fields(asked: PredictRequest | NextUtterance) -> None:
         for number, name in enumerate(asked.fields_):
@@ -97,16 +100,16 @@ def api(service: Service) -> APIRouter:
     async def predict(request: Request, asked: PredictRequest) -> Response:
         """The emotion of every utterance, from itself and what was said before in its dialogue."""
         check_fields(asked)
-        labels = labels_of(asked.labels, settings.limits)
-        dialogues = dialogues_of(asked.dialogues, settings.limits)
+        labels = labels_of(asked.labels, limits)
+        dialogues = dialogues_of(asked.dialogues, limits)
         for number, dialogue in enumerate(dialogues):
             for index, utterance in enumerate(dialogue.utterances):
                 check_features(utterance, modalities, f"dialogues[{number}].utterances[{index}]")
-        work = service.predict(dialogues, labels, asked.on_long)
+        sounds = sounds_of(asked.dialogues, dialogues, limits, service.hearing)
+        work = service.predict(dialogues, labels, asked.on_long, sounds)
         answers, warnings = await in_time_or_why(request, work, asked.dialogues)
         found = [_leaner_dialogue(answer.to_json(), asked.fields_) for answer in answers]
-        said = [utterance for dialogue in dialogues for utterance in dialogue.utterances]
-        told = [*warnings, *missing(said)]
+        told = [*warnings, *missing(dialogues, sounds)]
         return _json({**in_force(labels), "warnings": told, "dialogues": found})
 
     @router.post(
@@ -123,11 +126,13 @@ def api(service: Service) -> APIRouter:
         """
         check_fields(asked)
         utterance, labels = (
-            utterance_of(asked, settings.limits),
-            labels_of(asked.labels, settings.limits),
+            utterance_of(asked, limits),
+            labels_of(asked.labels, limits),
         )
         check_features(utterance, modalities, "")
-        work = service.say(id, utterance, labels, asked.on_long)
+        sound = sound_of(asked, utterance, limits, service.hearing)
+        sounds = [sound] if sound else []
+        work = service.say(id, utterance, labels, asked.on_long, sounds)
         said = await in_time_or_why(request, work, asked)
         answer = _leaner(said.answer.to_json(), asked.fields_)
         return _json(
@@ -135,7 +140,7 @@ def api(service: Service) -> APIRouter:
                 "conversation": id,
                 "index": said.index,
                 **in_force(said.labels),
-                "warnings": [*said.warnings, *missing([utterance])],
+                "warnings": [*said.warnings, *missing([Dialogue(id, (utterance,))], sounds)],
                 "utterance": answer,
             }
         )
@@ -185,15 +190,19 @@ def api(service: Service) -> APIRouter:
                 "max_tokens": recognizer.settings.prompt.max_tokens,
                 "max_past": recognizer.settings.prompt.max_past,
                 "temperature": recognizer.settings.calibration[Stage.TWO],
-                "limits": dataclasses.asdict(settings.limits),
-                **({"features": _features(recognizer.settings)} if modalities else {}),
+                "limits": dataclasses.asdict(limits),
+                **(
+                    {"features": _features(recognizer.settings, service.hearing)}
+                    if modalities
+                    else {}
+                ),
             }
         )
 
     return router
 
 
-def _features(settings: Settings) -> dict[str, Any]:
+def _features(settings: Settings, hearing: Hearing) -> dict[str, Any]:
     return {
         "modalities": {
             name: {
@@ -201,6 +210,7 @@ def _features(settings: Settings) -> dict[str, Any]:
                 "frames": each.frames,
                 "columns": each.columns,
                 "made_by": each.made_by,
+                "from_sound": name in hearing.makers,
             }
             for name, each in settings.modalities.items()
         },

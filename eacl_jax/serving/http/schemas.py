@@ -75,6 +75,11 @@ def _frames(value: Any) -> str:
     return "[frames]" if several else "[numbers]"
 
 
+def _is_sound(value: Any) -> str:
+    """Likewise for an utterance's audio."""
+    return "[sound]" if isinstance(value, (dict, Sound)) else "[own]"
+
+
 def _short_speaker(pair: list[str]) -> list[str]:
     if len(pair[0]) > LONGEST_NAME:
         raise ValueError(
@@ -152,8 +157,25 @@ class _CarriedThrough(BaseModel):
         return {**known, **(self.model_extra or {})}
 
 
+class Sound(_Asked):
+    """How an utterance sounds: a file."""
+
+    data: Annotated[
+        str,
+        Field(
+            min_length=1,
+            description=(
+                "The bytes of a WAV, FLAC, MP3 or Ogg file in base64 (RFC 4648, with padding)."
+            ),
+            json_schema_extra={"contentEncoding": "base64"},
+        ),
+    ]
+
+
 class AskedUtterance(_CarriedThrough):
-    """One turn of a conversation. Its other fields come back in the answer; features do not."""
+    """One turn of a conversation. Its other fields come back in the answer; features and a sound do
+    not.
+    """
 
     parts = ("speaker", "text", "features")  # labels are not looked at
 
@@ -166,6 +188,25 @@ class AskedUtterance(_CarriedThrough):
     )
     text: Text = Field(examples=["We got the flat!"])
     features: Features | None = None
+    audio: Annotated[
+        Annotated[Sound, Tag("[sound]")]
+        | Annotated[
+            Any,
+            BeforeValidator(_can_be_answered),
+            WithJsonSchema({"type": ["string", "number", "boolean", "array", "null"]}),
+            Tag("[own]"),
+        ],
+        Discriminator(_is_sound),
+    ] = Field(
+        None,
+        description=(
+            "How it sounds, where the model reads features that can be made of sound (`from_sound`"
+            " of `/v1/model`): they are made of it, and may then not be given themselves. Anything"
+            " else than an object, such as a file's path, is a field of the caller's own: it comes"
+            " back in the answer, and no file is opened."
+        ),
+        examples=[{"data": "UklGRiQAAABXQVZF..."}],
+    )
     emotion: Text | None = Field(
         None, description="Not looked at: what is answered may be asked again."
     )
@@ -175,6 +216,18 @@ class AskedUtterance(_CarriedThrough):
         fail_fast=True,
         description="Likewise: labels that annotators gave, a list an annotator.",
     )
+
+    @property
+    def sound(self) -> str | None:
+        """A sound file in base64."""
+        return self.audio.data if isinstance(self.audio, Sound) else None
+
+    def given(self) -> dict[str, Any]:
+        """The fields that were given, but for the sound."""
+        found = super().given()
+        if "audio" in self.model_fields_set and not isinstance(self.audio, Sound):
+            found["audio"] = self.audio
+        return found
 
 
 Pair = Annotated[

@@ -64,6 +64,7 @@ export class Chat {
 
   #bubble(utterance, hues) {
     const { speaker, text } = utterance;
+    const given = withThese(utterance);
     // Without a label it has no colour either.
     const [first = null] = labelsOf(utterance);
     const hue = first === null ? null : hues.get(first);
@@ -73,7 +74,7 @@ export class Chat {
       { role: "option", class: `bubble ${this.#sides.get(speaker)}${first === null ? " none" : ""}`, "data-hue": hue, tabindex: -1 },
       html("span", { class: "speaker", dir: "auto" }, speaker),
       html("span", { class: "text", dir: "auto" }, text),
-      ...(utterance.features ? [html("span", { class: "given" }, withThese(utterance))] : []),
+      ...(given ? [html("span", { class: "given" }, given)] : []),
       isOfSeveral(utterance) ? several(utterance, hues) : html("span", { class: "emotion" }, ...named(utterance, first)),
       ...caveats(utterance),
     );

@@ -2,6 +2,7 @@
 
 import { html } from "./element.js";
 import { count } from "./numbers.js";
+import { madeOfSound, soundBox } from "./sound.js";
 
 // More columns than this are counted, not listed, in the line on the model.
 const MANY = 10;
@@ -23,24 +24,34 @@ export function told(features) {
     ` (${numbersOf(kind, MANY, "")})`,
   ]);
   const how = features.text ? "Beside the text it reads " : "It reads no text, but ";
-  return [how, ...kinds, ": choose an utterance to give its numbers. "];
+  const give = madeOfSound(features).length ? "upload or record how it sounds" : "give its numbers";
+  return [how, ...kinds, `: choose an utterance to ${give}. `];
 }
 
-/** The fields of an utterance's features; `give(features)` gets them by modality, `{}` where all are empty. */
-export function form(utterance, features, give) {
-  const fields = Object.entries(features.modalities).map(([name, kind]) => field(name, kind, utterance.features?.[name]));
+/**
+ * The fields of an utterance's features. `give(box)` is called to answer with what is typed in them; `hear(sound)` with its sound, or
+ * null for none. `limits` are the service's.
+ */
+export function form(utterance, features, limits, give, hear) {
+  const heard = madeOfSound(features);
+  const given = utterance.sound ? heard : []; // the sound is in place of these
+  const kinds = Object.entries(features.modalities).filter(([name]) => !given.includes(name));
+  const fields = kinds.flatMap(([name, kind]) => field(name, kind, utterance.features?.[name]));
+  const answer = html(
+    "div",
+    { class: "actions" },
+    html("button", { type: "submit" }, "Answer with these"),
+    html("span", { class: "waiting", "aria-hidden": "true" }, "Asking the model …"),
+  );
+  const open = utterance.features ? { open: "" } : {};
+  const numbers = heard.length ? [html("details", open, html("summary", {}, "Or give numbers"), ...fields, answer)] : [...fields, answer];
   const box = html(
     "form",
     { id: "features", novalidate: "" },
-    html("h4", { class: "title" }, "Features of this utterance"),
+    html("h4", { class: "title" }, heard.length ? "The voice of this utterance" : "Features of this utterance"),
     html("p", { class: "quiet" }, state(utterance, features)),
-    ...fields.flat(),
-    html(
-      "div",
-      { class: "actions" },
-      html("button", { type: "submit" }, "Answer with these"),
-      html("span", { class: "waiting", "aria-hidden": "true" }, "Asking the model …"),
-    ),
+    ...(heard.length ? [soundBox(utterance, features, limits, hear)] : []),
+    ...(kinds.length ? numbers : []),
   );
   box.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -53,7 +64,8 @@ export function form(utterance, features, give) {
 export function typed(features) {
   const found = {};
   for (const [name, kind] of Object.entries(features.modalities)) {
-    const rows = parse(document.querySelector(`#${idOf(name)}`).value, name, kind);
+    const area = document.querySelector(`#${idOf(name)}`);
+    const rows = area && parse(area.value, name, kind);
     if (rows) found[name] = rows;
   }
   return found;
@@ -64,14 +76,16 @@ export function idOf(modality) {
   return `features-${modality}`;
 }
 
-/** `with voice and face`, of an utterance that has them; or "". */
-export function withThese({ features }) {
+/** `with face and prosody of the sound`, of an utterance that has them; or "". */
+export function withThese({ features, sound }) {
   const names = Object.keys(features ?? {});
+  if (sound) names.push(`${sound.makes.join(" and ")} of the sound`);
   return names.length ? `with ${names.join(" and ")}` : "";
 }
 
 function state(utterance, { text }) {
   const given = withThese(utterance);
+  if (utterance.sound) return `Answered ${given}.`;
   if (given) return `Answered ${given}. Change the numbers, or empty a field to leave them out.`;
   return text ? "None given: answered by its text alone." : "None given, and this model reads no text: its answer says nothing.";
 }

@@ -12,6 +12,7 @@ import { announce, hideError, showError } from "./notices.js";
 import { count, percent } from "./numbers.js";
 import { Panel } from "./panel.js";
 import { Service } from "./service.js";
+import { forget, stopRecording } from "./sound.js";
 import { TokenDialog } from "./token.js";
 import { flatten, isPlain, lineOf } from "./transcript.js";
 
@@ -27,7 +28,7 @@ const said = find("said");
 const service = new Service(new TokenDialog());
 const chat = new Chat(choose);
 const chart = new Chart(choose);
-const panel = new Panel(choose, giveFeatures);
+const panel = new Panel(choose, giveFeatures, giveSound);
 
 /** What the service says of its model; null until it has answered. */
 let model = null;
@@ -35,7 +36,7 @@ let model = null;
 let own = null;
 /**
  * What is shown: `{typed, labels, words, thresholds, hues, utterances}`; `typed` is the text that it answers, `words` and `thresholds`
- * map labels. Utterances keep the features that were given with them, which answers do not repeat.
+ * map labels. Utterances keep the features and the sound that were given with them, which answers do not repeat.
  */
 let shown = null;
 let chosen = null;
@@ -97,17 +98,18 @@ function trustOfSeveral() {
 async function answer(labels) {
   const typed = text.value;
   const same = shown && shown.typed === typed;
-  const dialogue = same ? { utterances: shown.utterances.map(bare) } : { transcript: typed };
+  const dialogue = same ? { utterances: shown.utterances.map(asked) } : { transcript: typed };
   await readModel();
   const found = await service.predict([dialogue], labels);
   own = labels;
-  show(typed, same ? withFeaturesOf(shown.utterances, found) : found);
+  if (!same) shown?.utterances.forEach((each) => forget(each.sound));
+  show(typed, same ? keeping(shown.utterances, found) : found);
 }
 
-/** The answers with the features that were asked with. */
-function withFeaturesOf(asked, found) {
+/** The answers with the features and sounds that were asked with. */
+function keeping(given, found) {
   found.dialogues[0].forEach((each, index) => {
-    if (asked[index].features) each.features = asked[index].features;
+    for (const name of ["features", "sound"]) if (given[index][name]) each[name] = given[index][name];
   });
   return found;
 }
@@ -115,7 +117,7 @@ function withFeaturesOf(asked, found) {
 /** Answers the conversation again with what is typed as the features of the chosen utterance; `box` holds the fields. */
 function giveFeatures(box) {
   const index = chosen;
-  const fields = Object.keys(model.features.modalities).map((name) => find(idOf(name)));
+  const fields = Object.keys(model.features.modalities).map((name) => find(idOf(name))).filter(Boolean);
   for (const field of fields) hideError(field);
   exchange(box, () => answerWithFeatures(index), (error) => {
     const name = error instanceof FeaturesError ? error.modality : error.field?.match(/\.features\.([\w-]+)/)?.[1];
@@ -125,10 +127,31 @@ function giveFeatures(box) {
 
 async function answerWithFeatures(index) {
   const features = typedFeatures(model.features);
-  const asked = shown.utterances.map(bare);
-  delete asked[index].features;
-  if (Object.keys(features).length) asked[index].features = features;
-  show(shown.typed, withFeaturesOf(asked, await service.predict([{ utterances: asked }], own)));
+  await answerWith(index, { features: Object.keys(features).length ? features : undefined });
+}
+
+/** Answers the conversation again with how the chosen utterance sounds; null where it is not to sound any more. */
+function giveSound(sound) {
+  const index = chosen;
+  const before = shown.utterances[index];
+  const rest = Object.entries(before.features ?? {}).filter(([name]) => !sound?.makes.includes(name));
+  const features = rest.length ? Object.fromEntries(rest) : undefined;
+  const box = find("sound");
+  const act = async () => {
+    await answerWith(index, { sound: sound ?? undefined, features });
+    forget(before.sound);
+  };
+  if (busy) return forget(sound);
+  exchange(box, act, (error) => {
+    forget(sound);
+    showError(find("sound-record"), error.message, find("sound-upload"));
+  });
+}
+
+/** Answers the conversation again with another utterance `index`. */
+async function answerWith(index, changed) {
+  const given = shown.utterances.map((each, place) => (place === index ? { ...each, ...changed } : each));
+  show(shown.typed, keeping(given, await service.predict([{ utterances: given.map(asked) }], own)));
   choose(index);
 }
 
@@ -163,6 +186,7 @@ function refresh() {
 }
 
 function choose(index) {
+  stopRecording();
   const back = index === null && find("panel").contains(document.activeElement) ? chosen : null;
   chosen = index;
   chat.select(index, index ?? back ?? 0);
@@ -176,11 +200,12 @@ function choose(index) {
   chat.reveal(index);
   chart.reveal(index);
   const { labels, words, thresholds, hues, utterances } = shown;
-  panel.show(utterances[index], { index, total: utterances.length, labels, words, thresholds, hues, features: model.features });
+  panel.show(utterances[index], { index, total: utterances.length, labels, words, thresholds, hues, features: model.features, limits: model.limits });
 }
 
-function bare({ speaker, text, features }) {
-  return features ? { speaker, text, features } : { speaker, text };
+/** An utterance as the service is asked of it. */
+function asked({ speaker, text, features, sound }) {
+  return { speaker, text, ...(features && { features }), ...(sound && { audio: { data: sound.data } }) };
 }
 
 function ask() {
@@ -220,7 +245,7 @@ async function addReply() {
   const next = { speaker: speaker.value.trim(), text: said.value.trim() };
   const plain = isPlain(text.value, shown.utterances);
   // An answer depends on so many utterances before it, and on no more.
-  const past = shown.utterances.slice(Math.max(0, shown.utterances.length - model.max_past)).map(bare);
+  const past = shown.utterances.slice(Math.max(0, shown.utterances.length - model.max_past)).map(asked);
   const names = plain ? [] : [...new Set(shown.utterances.map((each) => each.speaker))];
   // Lines, as they will stand in the text, so that it is known that they are read as they are meant.
   const dialogues = [{ utterances: [...past, lineOf(next)] }];
@@ -281,7 +306,9 @@ async function offerExamples() {
 }
 
 function download(ending, type, make) {
-  const { labels, words, thresholds, utterances } = shown;
+  const { labels, words, thresholds } = shown;
+  // Of a sound its name, as a field of one's own.
+  const utterances = shown.utterances.map(({ sound, ...each }) => (sound ? { ...each, audio: sound.name } : each));
   save(`emotions.${ending}`, type, make({ model: model.name, labels, words, thresholds, utterances }));
 }
 

@@ -9,10 +9,14 @@ import { cosine, percent } from "./numbers.js";
 export class Panel {
   #box = document.querySelector("#panel");
 
-  /** `choose(index)` chooses another utterance; null closes the panel. `give(box)` answers with the features in a form. */
-  constructor(choose, give) {
+  /**
+   * `choose(index)` chooses another utterance; null closes the panel. `give(box)` answers with the features in a form, `hear(sound)`
+   * with the utterance's sound.
+   */
+  constructor(choose, give, hear) {
     this.choose = choose;
     this.give = give;
+    this.hear = hear;
     this.#box.addEventListener("keydown", (event) => {
       if (event.key === "Escape" && this.#box.classList.contains("open")) choose(null);
     });
@@ -29,9 +33,10 @@ export class Panel {
 
   /**
    * Shows utterance `index` of `total`. `words` maps each label to its anchor's word, `thresholds` to the probability from which on
-   * it is answered, where an utterance may have several. `features` are what the model reads beside the text, if anything.
+   * it is answered, where an utterance may have several. `features` are what the model reads beside the text, if anything;
+   * `limits` are the service's.
    */
-  show(utterance, { index, total, labels, words, thresholds, hues, features }) {
+  show(utterance, { index, total, labels, words, thresholds, hues, features, limits }) {
     const answered = new Set(labelsOf(utterance));
     const several = isOfSeveral(utterance);
     const ranked = [...labels].sort(
@@ -56,7 +61,7 @@ export class Panel {
       html("p", { class: "speaker", dir: "auto" }, utterance.speaker),
       html("p", { class: "quote", dir: "auto" }, utterance.text),
       ...caveats(utterance),
-      ...(features ? [form(utterance, features, this.give)] : []),
+      ...(features ? [form(utterance, features, limits, this.give, this.hear)] : []),
       ...(answered.size ? [] : [html("p", { class: "without" }, `This utterance has ${NONE}: no probability reaches its threshold.`)]),
       html(
         "table",

@@ -78,6 +78,7 @@ async function read(response) {
 // The page sends one dialogue; its reader knows no fields.
 function readable(message) {
   return message
+    .replace(/^dialogues\[0\]\.utterances\[(\d+)\]\.audio(\.data)?/, (_, index) => `the sound of utterance ${Number(index) + 1}`)
     .replace(/^dialogues\[0\]\.utterances\[(\d+)\](\.[\w-]+|\[\d+\])*/, (_, index) => `utterance ${Number(index) + 1}`)
     .replace(/^dialogues\[0\](\.\w+)?/, "the conversation")
     .replace(/^labels: /, "");

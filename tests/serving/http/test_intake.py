@@ -189,6 +189,25 @@ def test_where_bytes_have_no_room_the_first_body_of_the_greatest_sender_gives_wa
     assert asyncio.run(go()) == ([200, 429], [False, False], True)
 
 
+def test_what_bodies_unpack_to_has_room_or_is_refused():
+    body = gzip.compress(BODY[:-1] + b" " * 900 + b"}", mtime=0)
+    headers = [*CHUNKED, (b"content-encoding", b"gzip")]
+
+    async def go():
+        stub = Gated()
+        app = create_app(stub, ServiceSettings(warm=False))
+        served = intake.Intake(app, body_bytes=1000, seconds=9, requests=9, all_bytes=1500)
+        async with app.router.lifespan_context(app):
+            stub.gate.close()
+            first = asyncio.create_task(ask(served, chunks(body), headers))
+            await stub.gate.reached()
+            second = await ask(served, chunks(body), headers)
+            stub.gate.open()
+            return (await first)[0], second[0], (await ask(served, chunks(body), headers))[0]
+
+    assert asyncio.run(go()) == (200, 429, 200)
+
+
 @pytest.mark.parametrize(
     ("body", "encoding", "status", "words"),
     [

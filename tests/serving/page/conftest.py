@@ -1,5 +1,6 @@
 """A browser, and a service with fixed answers for it."""
 
+import contextlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from playwright.sync_api import (
     ConsoleMessage,
     Dialog,
     Page,
+    Request,
     sync_playwright,
 )
 
@@ -32,6 +34,13 @@ def address() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    with launched() as browser:
+        yield browser
+
+
+@contextlib.contextmanager
+def launched(*more: str) -> Iterator[Browser]:
+    """Chromium, with more options."""
     program = (
         os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     )
@@ -40,7 +49,7 @@ def browser() -> Iterator[Browser]:
         pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=program, args=[*QUIET.split(), "--disable-sync"]
+            executable_path=program, args=[*QUIET.split(), "--disable-sync", *more]
         )
         yield browser
         browser.close()
@@ -61,6 +70,10 @@ def visit(browser, address) -> Iterator[Callable[..., Page]]:
         if message.type in ("error", "warning") and not answered:
             complaints.append(message.text)
 
+    def note(request: Request) -> None:
+        if not request.url.startswith("blob:"):  # what the page itself holds
+            hosts.add(urlsplit(request.url).hostname or "")
+
     def refuse(dialog: Dialog) -> None:
         complaints.append(dialog.message)
         dialog.dismiss()
@@ -77,7 +90,7 @@ def visit(browser, address) -> Iterator[Callable[..., Page]]:
         page.on("console", hear)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("dialog", refuse)
-        page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname or ""))
+        page.on("request", note)
         page.goto(at)
         return page
 

@@ -56,7 +56,8 @@ def test_all_that_is_referred_to_is_served_and_nothing_else_is_needed(client):
     modules = {path for path in site.PATHS if path.endswith(".js")}
     for path in modules:
         wanted |= {
-            name.removeprefix("./") for name in re.findall(r'from "([^"]+)"', client.get(path).text)
+            name.removeprefix("./")
+            for name in re.findall(r'(?:from |addModule\()"([^"]+)"', client.get(path).text)
         }
     assert {f"/{name}" for name in wanted} | {"/", "/examples.json"} == site.PATHS
     for path in site.PATHS - {"/icon.svg", "/element.js"}:  # these name SVG's namespace

@@ -1,0 +1,130 @@
+// How the chosen utterance sounds, where the model's numbers can be made of that: a file, or what is recorded here.
+
+import { html } from "./element.js";
+import { announce, hideError, showError } from "./notices.js";
+import { MicrophoneError, Recorder } from "./recorder.js";
+
+const KINDS = ".wav,.flac,.mp3,.ogg,.oga,.opus,audio/wav,audio/flac,audio/mpeg,audio/ogg";
+const MIB = 2 ** 20;
+
+/** The recording that goes on: `{recorder, timer}`, or null. */
+let running = null;
+
+/** The modalities that are made of sound. */
+export function madeOfSound(features) {
+  return Object.entries(features.modalities).filter(([, kind]) => kind.from_sound).map(([name]) => name);
+}
+
+/** Ends a recording that goes on, without keeping it. */
+export function stopRecording() {
+  if (!running) return;
+  clearInterval(running.timer);
+  running.recorder.cancel();
+  running = null;
+}
+
+/** Lets go of a sound that is no longer replayed. */
+export function forget(sound) {
+  if (sound) URL.revokeObjectURL(sound.url);
+}
+
+/** A sound of a file's or recording's bytes: `{name, url, data, makes}`, the bytes in base64; `makes` are modalities. */
+async function soundOf(blob, name, makes) {
+  const data = await new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(reader.result.slice(reader.result.indexOf(",") + 1));
+    reader.onerror = () => reject(new Error("The file cannot be read. Is it still there?"));
+    reader.readAsDataURL(blob);
+  });
+  return { name, data, makes, url: URL.createObjectURL(blob) };
+}
+
+/** What to press, and the utterance's sound; `hear(sound)` gets a new one, or null where it is taken away. */
+export function soundBox(utterance, features, limits, hear) {
+  // Another utterance may have been chosen while a file was read.
+  const give = (found) => (box.isConnected ? hear(found) : forget(found));
+  const makes = madeOfSound(features);
+  const picker = html("input", { type: "file", id: "sound-file", accept: KINDS, hidden: "" });
+  const described = { "aria-describedby": "sound-hint sound-error" };
+  const upload = html("button", { type: "button", id: "sound-upload", ...described }, "Upload a sound");
+  const record = html("button", { type: "button", id: "sound-record", ...described }, html("span", { class: "record-dot", "aria-hidden": "true" }), html("span", {}, "Record"));
+  const told = (action) => action.catch((error) => {
+    announce("");
+    showError(record, error.message, error instanceof MicrophoneError ? record : upload);
+  });
+  const clear = () => [record, upload].forEach((place) => hideError(record, place));
+  upload.addEventListener("click", () => picker.click());
+  picker.addEventListener("change", () => {
+    const [file] = picker.files;
+    clear();
+    if (file) told(take(file, limits, makes, give));
+    picker.value = "";
+  });
+  record.addEventListener("click", () => {
+    clear();
+    told(running ? finish(record, makes, give) : begin(record, limits, makes, give));
+  });
+  const { sound } = utterance;
+  const box = html(
+    "fieldset",
+    { id: "sound" },
+    html("legend", {}, "How it sounds"),
+    html("p", { id: "sound-hint", class: "quiet" }, hint(makes, limits)),
+    ...(sound ? [replay(sound, give)] : []),
+    html("div", { class: "actions" }, upload, record, picker),
+    html("p", { id: "sound-error", class: "error", hidden: "" }),
+  );
+  return box;
+}
+
+function hint(makes, { sound_seconds: seconds, sound_bytes: bytes }) {
+  return `Say it, or choose a WAV, FLAC, MP3 or Ogg file of up to ${seconds} s and ${Math.round(bytes / MIB)} MB: the model hears the voice (${makes.join(", ")}).`;
+}
+
+function replay(sound, give) {
+  const remove = html("button", { type: "button", id: "sound-remove" }, "Remove");
+  remove.addEventListener("click", () => give(null));
+  const player = html("audio", { controls: "", src: sound.url, preload: "metadata", "aria-label": `Replay ${sound.name}` });
+  return html("div", { class: "replay" }, html("bdi", { class: "quiet" }, sound.name), player, remove);
+}
+
+async function take(file, { sound_bytes: most }, makes, give) {
+  stopRecording();
+  if (file.size > most) throw new Error(`“${file.name}” has ${(file.size / MIB).toFixed(1)} MB; ${Math.round(most / MIB)} MB are taken at most. Cut out this utterance.`);
+  if (!file.size) throw new Error(`“${file.name}” is empty.`);
+  give(await soundOf(file, file.name, makes));
+}
+
+async function begin(button, limits, makes, give) {
+  button.disabled = true;
+  try {
+    const recorder = await Recorder.start();
+    // Another utterance may have been chosen meanwhile.
+    if (!button.isConnected) return recorder.cancel();
+    running = { recorder, timer: setInterval(() => tick(button, limits, makes, give), 200) };
+  } finally {
+    button.disabled = false;
+  }
+  button.classList.add("recording");
+  tick(button, limits, makes, give);
+  button.focus();
+  announce("Recording. Press again to stop.");
+}
+
+function tick(button, limits, makes, give) {
+  const { seconds } = running.recorder;
+  const whole = Math.floor(seconds);
+  button.lastChild.textContent = `Stop (${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")})`;
+  // A little before the limit, so that the file is within it.
+  if (seconds > limits.sound_seconds - 0.5) finish(button, makes, give).catch((error) => showError(button, error.message));
+}
+
+async function finish(button, makes, give) {
+  const { recorder, timer } = running;
+  clearInterval(timer);
+  running = null;
+  button.classList.remove("recording");
+  button.lastChild.textContent = "Record";
+  const { seconds } = recorder;
+  give(await soundOf(await recorder.stop(), `Recording of ${seconds.toFixed(1)} s`, makes));
+}

@@ -1,0 +1,158 @@
+"""The page of a model whose features can be made of sound: files are uploaded, a microphone that the
+browser pretends is recorded.
+"""
+
+import base64
+import io
+import json
+import wave
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.serving.page.conftest import launched
+from tests.serving.page.test_page import download
+from tests.serving.page.test_page_looks import TEXTS, contrast
+from tests.stubs import sounds
+from tests.stubs.browser import bodies, fail_with, show
+from tests.stubs.featured import FACE, PROSODY
+from tests.stubs.page import serving
+
+SPOKEN = sounds.wav(sounds.voice(200, 1.2))  # its duration, 1 s, names the second label
+DENIED = """() => {
+  navigator.mediaDevices.getUserMedia = async () => {
+    throw new DOMException("denied", "NotAllowedError");
+  };
+}"""
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with serving(modalities={"prosody": PROSODY, "face": FACE}) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with launched(
+        "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"
+    ) as browser:
+        yield browser
+
+
+def upload(page: Page, content: bytes = SPOKEN, name: str = "said.wav") -> None:
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Upload a sound").click()
+    chooser.value.set_files({"name": name, "mimeType": "audio/wav", "buffer": content})
+
+
+def record(page: Page, seconds: float = 1.0) -> None:
+    page.get_by_role("button", name="Record").click()
+    stop = page.get_by_role("button", name="Stop")
+    expect(stop).to_be_visible()
+    page.wait_for_timeout(1000 * seconds)
+    stop.click()
+
+
+def audio(asked: list[Any]) -> list[Any]:
+    """That of each utterance of the last request."""
+    return [each.get("audio") for each in asked[-1]["dialogues"][0]["utterances"]]
+
+
+def test_an_uploaded_sound_changes_the_answer_until_it_is_taken_away(visit):
+    page = visit()
+    expect(page.locator("#model")).to_contain_text("choose an utterance to upload or record")
+    options = show(page)
+    asked = bodies(page)
+    options.nth(2).click()
+    panel = page.get_by_role("complementary")
+    expect(panel).to_contain_text("WAV, FLAC, MP3 or Ogg file of up to 60 s and 10 MB")
+    upload(page)
+    expect(options.nth(2)).to_contain_text("with prosody of the sound")
+    expect(options.nth(2).locator(".emotion")).to_contain_text("disgust")
+    assert audio(asked) == [None, None, {"data": base64.b64encode(SPOKEN).decode()}, None]
+    # It can be heard again: the page may play what it holds itself.
+    player = panel.locator("audio")
+    page.wait_for_function("document.querySelector('audio').readyState > 0")
+    assert player.evaluate("audio => audio.duration") == pytest.approx(1.2, abs=0.01)
+    # Numbers of what the sound does not say, beside it; and another answer to the same text.
+    expect(page.locator("#features-prosody")).to_have_count(0)
+    page.get_by_text("Or give numbers").click()
+    page.locator("#features-face").fill("1, 2")
+    page.get_by_role("button", name="Answer with these").last.click()
+    expect(options.nth(2)).to_contain_text("with face and prosody of the sound")
+    page.get_by_role("button", name="Show emotions").click()
+    expect(options.nth(2)).to_contain_text("with face and prosody of the sound")
+    assert audio(asked)[2] is not None
+    saved = json.loads(download(page, "Download JSON"))["utterances"][2]
+    assert (saved["audio"], "sound" in saved) == ("said.wav", False)
+    options.nth(2).click()
+    page.get_by_role("button", name="Remove").click()
+    expect(options.nth(2)).not_to_contain_text("sound")
+    assert audio(asked) == [None] * 4
+
+
+def test_what_is_said_is_recorded_as_a_wav_file_and_answered(visit):
+    page = visit()
+    options = show(page)
+    asked = bodies(page)
+    options.nth(1).click()
+    record(page)
+    expect(options.nth(1)).to_contain_text("with prosody of the sound")
+    with wave.open(io.BytesIO(base64.b64decode(audio(asked)[1]["data"]))) as file:
+        assert file.getparams()[:3] == (1, 2, 16_000)
+        said = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+    assert 0.5 < len(said) / 16_000 < 5
+    assert np.abs(said).max() > 1000  # the pretended microphone beeps
+    expect(page.get_by_role("complementary")).to_contain_text("Recording of")
+    # Another utterance: what is being recorded is not given to it.
+    page.get_by_role("button", name="Record").click()
+    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    options.nth(3).click()
+    expect(page.get_by_role("button", name="Record")).to_be_visible()
+    page.wait_for_timeout(500)
+    assert len(asked) == 1
+
+
+def test_mistakes_are_told_at_the_buttons(visit):
+    page = visit()
+    show(page).nth(0).click()
+    error = page.locator("#sound-error")
+    upload(page, b"Ann: this is no sound", "said.wav")
+    expect(error).to_contain_text("the sound of utterance 1 is text, whatever its name says")
+    upload(page, b"", "said.wav")
+    expect(error).to_contain_text("“said.wav” is empty.")
+    upload(page, bytes(10 * 2**20 + 1), "film.wav")
+    expect(error).to_contain_text("“film.wav” has 10.0 MB; 10 MB are taken at most")
+    page.evaluate(DENIED)
+    page.get_by_role("button", name="Record").click()
+    expect(error).to_contain_text("did not let this page use the microphone. Allow it")
+    expect(page.get_by_role("button", name="Record")).to_be_focused()
+    fail_with(page, 503, {"error": {"code": "x", "message": "no process can be had."}})
+    upload(page)
+    expect(error).to_contain_text("no process can be had.")
+    page.unroute("**/v1/predict")
+    upload(page)
+    expect(page.get_by_role("option").first).to_contain_text("with prosody of the sound")
+    expect(error).to_be_hidden()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 1280])
+def test_it_stays_readable(visit, width, scheme):
+    page = visit(width=width, scheme=scheme)
+    show(page).nth(0).click()
+    upload(page, name=f"how Ann said it in the kitchen, {'take ' * 20}.wav")
+    expect(page.get_by_role("option").first).to_contain_text("of the sound")
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    panel = page.locator("#panel")
+    assert panel.evaluate("panel => panel.scrollWidth <= panel.clientWidth")
+    faint = [
+        (text, ratio)
+        for text, ink, back in page.evaluate(TEXTS)
+        if (ratio := round(contrast(ink, back), 2)) < 4.5
+    ]
+    assert faint == []
