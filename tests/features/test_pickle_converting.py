@@ -318,7 +318,7 @@ def test_one_vector_many_times_does_not_fill_memory(tmp_path):
     vector = np.zeros(1 << 16, np.float32)
     audio = {key: [vector] * len(each) for key, each in fields[2].items()}
     file = write(tmp_path, (*fields[:4], audio, *fields[5:]))
-    with pytest.raises(UserError, match="more memory than --max-mb allows for"):
+    with pytest.raises(UserError, match="more memory than the limit of its size allows for"):
         convert(file, "meld", tmp_path / "out", most_bytes=25 << 16)
     convert(file, "meld", tmp_path / "out", most_bytes=27 << 16)
 

@@ -56,7 +56,7 @@ def convert(
       UserError: the file is no such pickle, does not fit the text corpus, or `out` cannot be
         written.
     """
-    whole.check_new(out, "--out")
+    whole.check_new(out)
     found = read_exchanged(file, family, most_bytes)
     if corpus is None:
         matched = without_corpus(found, family)

@@ -143,7 +143,7 @@ def _recognized(file: Path, family: Family, fields: Sequence[Any]) -> tuple[str,
     has = f"it has {len(fields)} fields ({', '.join(map(_kind, fields[:16]))})"
     raise UserError(
         f"{file} is of no layout that is known for {family}: {problems[0] if problems else has}."
-        f" Known are {known}. Is --as right?"
+        f" Known are {known}. Is the named corpus right?"
     )
 
 
@@ -272,7 +272,9 @@ def _features(
                 )
             most -= vector.size
             if most < 0:
-                raise UserError(f"{where}: the features take more memory than --max-mb allows for.")
+                raise UserError(
+                    f"{where}: the features take more memory than the limit of its size allows for."
+                )
             if (wide := np.isinf(vector)).any():
                 infinite += int(wide.sum())
                 vector[wide] = np.nan

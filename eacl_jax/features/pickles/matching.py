@@ -62,9 +62,11 @@ def without_corpus(found: Exchanged, family: Family) -> Matched:
         for key in ids
         for at in range(len(found.labels[key]))
     }
-    told = ["Nothing was compared with the text corpus: --data FOLDER does, and names as it does."]
+    told = [
+        "Nothing was compared with the text corpus: where its folder is given, names are its own."
+    ]
     if "dev" not in found.splits:
-        told.append("The file has no dev split; with --data it is made as the text corpus has it.")
+        told.append("The file has no dev split; with the text corpus it is made as that has it.")
     return Matched(keys, tuple(told), LABELS.get(family, ()))
 
 
@@ -96,8 +98,8 @@ def match(found: Exchanged, family: Family, corpus: Sequence[Spoken], file: Path
             f"{file}: only {len(keys)} of its {found.utterances} utterances are in the text corpus,"
             f" in {len(pairs)} of {len(found.sentences)} dialogues; its dialogue"
             f" {(missing or ['?'])[0]!r:.60} is not there, whose ids are like"
-            f" {corpus[0].id!r:.60}. It is of another corpus or of other splits: are --as and"
-            " --data right?"
+            f" {corpus[0].id!r:.60}. It is of another corpus or of other splits: are the named"
+            " corpus and its folder right?"
         )
     labels = _labels(found, family, both, file)
     agree = sum(labels[number] == label for number, label in both)
@@ -222,7 +224,7 @@ def _labels(
     if lowest < 0 or highest >= len(labels):
         raise UserError(
             f"{file}: its labels are numbers from {lowest} to {highest}, and {family} has 0 to"
-            f" {len(labels) - 1} ({', '.join(labels)}); is --as right?"
+            f" {len(labels) - 1} ({', '.join(labels)}); is the named corpus right?"
         )
     return labels
 

@@ -3,8 +3,8 @@
 import math
 
 import numpy as np
-import scipy.signal
 from jaxtyping import Float
+from scipy.signal import find_peaks
 
 from eacl_jax.features.sound import pitch
 from eacl_jax.features.sound.decoding import RATE
@@ -105,7 +105,7 @@ def _syllables(loudness: Float[np.ndarray, " frames"], voiced: np.ndarray) -> in
     # Peaks of one height would each stand out of all that is between them: later ones are higher.
     loudness = loudness + 1e-6 * np.arange(len(loudness))
     padded = np.pad(loudness, 1, constant_values=min(low, float(loudness.min())) - _DIP)
-    peaks, _ = scipy.signal.find_peaks(padded, height=low, prominence=_DIP)
+    peaks, _ = find_peaks(padded, height=low, prominence=_DIP)
     if not len(voiced):
         return 0
     # The windows of pitch are shorter, so that as many more frames stand before the first.
