@@ -46,7 +46,7 @@ def read_pickles(file: Path, most_bytes: int) -> list[Any]:
             if status.st_size > most_bytes:
                 raise UserError(
                     f"{file} has {status.st_size / 2**20:.0f} MB, and at most"
-                    f" {most_bytes / 2**20:.0f} are read: if it should be so large, raise that limit."
+                    f" {most_bytes / 2**20:.0f} are read: if it should be, raise that limit."
                 )
             machine = _Machine(stream, status.st_size)
             found: list[Any] = []
