@@ -34,7 +34,8 @@ export function told(features) {
  */
 export function form(utterance, features, limits, give, hear) {
   const heard = madeOfSound(features);
-  const given = utterance.sound ? heard : []; // the sound is in place of these
+  // The sound is in place of these.
+  const given = utterance.sound ? heard : [];
   const kinds = Object.entries(features.modalities).filter(([name]) => !given.includes(name));
   const fields = kinds.flatMap(([name, kind]) => field(name, kind, utterance.features?.[name]));
   const answer = html(

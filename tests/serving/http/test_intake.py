@@ -194,16 +194,20 @@ def test_what_bodies_unpack_to_has_room_or_is_refused():
     headers = [*CHUNKED, (b"content-encoding", b"gzip")]
 
     async def go():
-        stub = Gated()
-        app = create_app(stub, ServiceSettings(warm=False))
+        reached, go_on = asyncio.Event(), asyncio.Event()
+
+        async def app(scope, receive, send):
+            reached.set()
+            await go_on.wait()
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+
         served = intake.Intake(app, body_bytes=1000, seconds=9, requests=9, all_bytes=1500)
-        async with app.router.lifespan_context(app):
-            stub.gate.close()
-            first = asyncio.create_task(ask(served, chunks(body), headers))
-            await stub.gate.reached()
-            second = await ask(served, chunks(body), headers)
-            stub.gate.open()
-            return (await first)[0], second[0], (await ask(served, chunks(body), headers))[0]
+        first = asyncio.create_task(ask(served, chunks(body), headers))
+        await reached.wait()
+        second = await ask(served, chunks(body), headers)
+        go_on.set()
+        return (await first)[0], second[0], (await ask(served, chunks(body), headers))[0]
 
     assert asyncio.run(go()) == (200, 429, 200)
 
