@@ -12,6 +12,8 @@ from eacl_jax.errors import UserError
 
 MOST_DEVIATIONS = 10.0
 """Standardized numbers are cut here: one that is far out would else drown all others."""
+CONSTANT = 1e30
+"""Divides to 0: what a number means that was always the same, nothing was learnt of."""
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
 """What a modality may be called: names of files, settings and fields are made of it."""
 
@@ -24,7 +26,8 @@ class Modality:
       width: numbers a frame, F.
       frames: of an utterance at most, T; of longer ones the last count.
       mean: of each number over the training utterances' frames, F of them.
-      deviation: likewise; 1 where a number is always the same.
+      deviation: likewise; `CONSTANT` where a number is always the same, or never known: then it
+        says nothing.
       columns: what the numbers are; empty where it is not known.
       made_by: what makes them from sound; empty where it is not known.
     """
@@ -65,7 +68,7 @@ class Modality:
             rows.shape[1],
             min(frames, longest),
             tuple(mean.tolist()),
-            tuple(np.where(same, 1.0, deviation).tolist()),
+            tuple(np.where(same, CONSTANT, deviation).tolist()),
             columns,
             made_by,
         )

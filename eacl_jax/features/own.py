@@ -191,7 +191,12 @@ def feature_columns(
         there = tuple(column for column in header if column.startswith(f"{name}."))
         if not there:
             continue
-        wanted = tuple(f"{name}.{column}" for column in modality.columns) or there
+        if not modality.columns:
+            raise UserError(
+                f"{where} has columns {', '.join(there)}, and the model does not know which number"
+                f" is which: its features {name!r} had no names in training. Give a file of arrays."
+            )
+        wanted = tuple(f"{name}.{column}" for column in modality.columns)
         if missing := [column for column in wanted if column not in there]:
             raise UserError(
                 f"{where} has columns {', '.join(there)}, but no {', '.join(missing)}, which the"

@@ -70,7 +70,7 @@ def read_beside(settings: Settings) -> str:
     names = " and ".join(map(plain, settings.modalities))
     if not names:
         return "text alone, no voice or face"
-    what = f"{names} as numbers that others have made, no sound or picture"
+    what = f"{names} as numbers; sound itself only where these are made of it here"
     return what if not settings.reads_text else f"text, and {what}"
 
 

@@ -281,4 +281,6 @@ def _numbers(each: Mapping[str, Any]) -> str:
 
 
 def _number(value: Any) -> str:
+    if value is not None and value >= 1e30:
+        return "always the same"
     return DASH if value is None else f"{value:,.4g}".replace("-", "−")

@@ -7,7 +7,7 @@ from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features import words
 from eacl_jax.features.join import joined, names_of
-from eacl_jax.features.modality import Modality, check_rows, read_features
+from eacl_jax.features.modality import CONSTANT, Modality, check_rows, read_features
 
 NAN = float("nan")
 
@@ -17,7 +17,7 @@ def test_standardized_by_training_frames_and_the_unknown_is_the_mean():
     modality = Modality.of(found, frames=2)
     assert (modality.width, modality.frames) == (2, 2)
     assert modality.mean == (3, 5)
-    assert modality.deviation == pytest.approx(((8 / 3) ** 0.5, 1.0))
+    assert modality.deviation == pytest.approx(((8 / 3) ** 0.5, CONSTANT))
     rows = modality.standardized(np.float32([[9, 9], [3, NAN], [1e9, 5]]))
     assert rows.tolist() == [[0, 0], [10, 0]]  # the last two frames; what is far out is cut
 
