@@ -184,7 +184,8 @@ def feature_columns(
       where: of the table.
 
     Raises:
-      UserError: a modality has some of its columns, but not all.
+      UserError: a modality has some of its columns, but not all; or the model does not know their
+        names.
     """
     found = {}
     for name, modality in modalities.items():
@@ -201,11 +202,6 @@ def feature_columns(
             raise UserError(
                 f"{where} has columns {', '.join(there)}, but no {', '.join(missing)}, which the"
                 " model reads too; add it, with empty cells where nothing is known, or remove all."
-            )
-        if len(wanted) != modality.width:
-            raise UserError(
-                f"{where} has {len(wanted)} columns {name}.SOMETHING, and the model reads"
-                f" {modality.width} numbers {name!r}."
             )
         found[name] = wanted
     return found
