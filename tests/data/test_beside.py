@@ -1,11 +1,14 @@
-"""The kinds of features that a model of a corpus reads."""
+"""The kinds of features that a model of a corpus reads, and what examples hold of them."""
 
+import numpy as np
 import pytest
 
 from eacl_jax.config import FeaturesConfig
-from eacl_jax.data.beside import modalities_of
+from eacl_jax.data.beside import modalities_of, put_features, warn_of_missing
+from eacl_jax.data.prompts import Example
 from eacl_jax.dialogue import Corpus, Dialogue, FeatureKind, Taxonomy, Utterance
 from eacl_jax.errors import UserError
+from eacl_jax.features.modality import Modality
 
 
 def test_features_of_which_training_has_none_are_refused():
@@ -14,3 +17,17 @@ def test_features_of_which_training_has_none_are_refused():
     corpus = Corpus("custom", taxonomy, splits, "single", features={"voice": FeatureKind()})
     with pytest.raises(UserError, match=r"'voice' within config\.data\.max_dialogues"):
         modalities_of(corpus, FeaturesConfig())
+
+
+def test_features_of_which_nothing_is_known_are_missing(caplog):
+    voice = Modality(2, 1, (1.0, 1.0), (1.0, 1.0))
+    said = [
+        Utterance("Ann", "hi", features={"voice": np.float32([numbers])})
+        for numbers in ([3, np.nan], [np.nan, np.nan])
+    ]
+    example = Example(np.zeros(1, np.int32), 0, 0, "d", 0)
+    some, none = put_features([example] * 2, [("", each) for each in said], {"voice": voice})
+    assert some.features["voice"].tolist() == [[2, 0]]
+    assert not none.features
+    warn_of_missing([Dialogue("d", tuple(said))], {"voice": voice})
+    assert "1 of 2 utterances have no features voice" in caplog.text

@@ -22,6 +22,13 @@ def test_standardized_by_training_frames_and_the_unknown_is_the_mean():
     assert rows.tolist() == [[0, 0], [10, 0]]  # the last two frames; what is far out is cut
 
 
+def test_what_never_differed_in_training_says_nothing():
+    found = [np.float32([[100, NAN, 1]]), np.float32([[100, NAN, 3]])]
+    modality = Modality.of(found, frames=1)
+    found = modality.standardized(np.float32([[250, 7, 3]]))
+    np.testing.assert_allclose(found, [[0, 0, 1]], atol=1e-20)
+
+
 @pytest.mark.parametrize(
     "value",
     [[], [[]], "1,2", [True, 2], ["1", "2"], [[1, 2], [3]], 3.0, {"a": 1}, [1e400], [10**400]],
