@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -81,39 +81,32 @@ def with_own_features(
     Raises:
       UserError: a modality is there twice, has not the model's columns, or is of no utterance.
     """
-    fields = dict.fromkeys(
-        field for item in items for u in item.dialogue.utterances for field in u.other
-    )
     file = str(items[0].file) if items else ""
-    columns = feature_columns(list(fields), modalities, file)
+    columns = feature_columns(_fields(items), modalities, file)
     if twice := [name for name in own if name in columns]:
         raise UserError(
             f"{file} has columns {twice[0]}.SOMETHING, and there is a file of the same features:"
             " leave out one of them."
         )
-    found = []
-    for item in items:
-        turns = item.turns or range(len(item.dialogue.utterances))
-        utterances = []
-        for index, (utterance, turn) in enumerate(
-            zip(item.dialogue.utterances, turns, strict=True)
-        ):
-            where = item.where(index)
-            joined_by = {
-                name: each.of(item.dialogue.id, turn, utterance.other.get("id"))
-                for name, each in own.items()
-            }
-            read = {
-                name: read_cells({c: utterance.other.get(c) for c in names}, where)
-                for name, names in columns.items()
-            }
-            added = {name: rows for name, rows in (joined_by | read).items() if rows is not None}
-            if again := added.keys() & utterance.features.keys():
-                raise UserError(f"{where}: it has features {min(again)!r} already; give them once.")
-            features = {**utterance.features, **added}
-            check_modalities(features, modalities, where)
-            utterances.append(dataclasses.replace(utterance, features=features))
-        found.append(_changed(item, utterances))
+
+    def with_all(item: Found, index: int, utterance: Utterance) -> Utterance:
+        where = item.where(index)
+        joined_by = {
+            name: each.of(item.dialogue.id, _turn(item, index), utterance.other.get("id"))
+            for name, each in own.items()
+        }
+        read = {
+            name: read_cells({c: utterance.other.get(c) for c in names}, where)
+            for name, names in columns.items()
+        }
+        added = {name: rows for name, rows in (joined_by | read).items() if rows is not None}
+        if again := added.keys() & utterance.features.keys():
+            raise UserError(f"{where}: it has features {min(again)!r} already; give them once.")
+        features = {**utterance.features, **added}
+        check_modalities(features, modalities, where)
+        return dataclasses.replace(utterance, features=features)
+
+    found = _changed(items, with_all)
     for each in own.values():
         each.check_found()
     return found
@@ -125,13 +118,40 @@ def _inside(splits: Splits) -> list[str]:
     return sorted({name for utterance in each for name in utterance.features})
 
 
-def _with(utterance: Utterance, name: str, rows: np.ndarray) -> Utterance:
+def _with(utterance: Utterance, name: str, rows: np.ndarray | None) -> Utterance:
+    if rows is None:
+        return utterance
     return dataclasses.replace(utterance, features={**utterance.features, name: rows})
 
 
-def _changed(item: Found, utterances: Sequence[Utterance]) -> Found:
-    dialogue = dataclasses.replace(item.dialogue, utterances=tuple(utterances))
-    return dataclasses.replace(item, dialogue=dialogue)
+def _changed(
+    items: Sequence[Found], change: Callable[[Found, int, Utterance], Utterance]
+) -> list[Found]:
+    """The dialogues with what `change` makes of each utterance, given where it is."""
+    return [
+        dataclasses.replace(
+            item,
+            dialogue=dataclasses.replace(
+                item.dialogue,
+                utterances=tuple(
+                    change(item, index, utterance)
+                    for index, utterance in enumerate(item.dialogue.utterances)
+                ),
+            ),
+        )
+        for item in items
+    ]
+
+
+def _turn(item: Found, index: int) -> int:
+    """The number of an utterance in its dialogue, as the file has it, or else from 0."""
+    return item.turns[index] if item.turns else index
+
+
+def _fields(items: Iterable[Found]) -> list[str]:
+    """Names of the fields of the user's own, as they are first filled in."""
+    said = (utterance for item in items for utterance in item.dialogue.utterances)
+    return list(dict.fromkeys(field for utterance in said for field in utterance.other))
 
 
 def _put(
@@ -146,13 +166,13 @@ def _put(
     dialogues are numbered anew in each split, so that one split's file fits all three.
     """
     rows = rows_of(table, split, name)
-    asked: dict[str, tuple[str, ...]] = {}
-    for item in items:
-        turns = item.turns or range(len(item.dialogue.utterances))
-        for index, turn in enumerate(turns):
-            own = item.dialogue.utterances[index].other.get("id")
-            names = names_of(item.dialogue.id, turn)
-            asked[f"{item.dialogue.id}/{index}"] = (*names, own) if isinstance(own, str) else names
+    asked = {
+        f"{item.dialogue.id}/{index}": names_of(
+            item.dialogue.id, _turn(item, index), utterance.other.get("id")
+        )
+        for item in items
+        for index, utterance in enumerate(item.dialogue.utterances)
+    }
     of = joined(rows, asked.items(), f"{where}: split {split}")
     if split not in table.splits:
         if twice := [key for key in of.values() if key in claimed]:
@@ -164,26 +184,24 @@ def _put(
         claimed.update(dict.fromkeys(of.values(), split))
     if others := len(rows) - len(of):
         log.info("%s: %d features %s are of no utterance", split, others, name)
-    changed = []
-    for item in items:
-        utterances = list(item.dialogue.utterances)
-        for index, utterance in enumerate(utterances):
-            if (key := of.get(f"{item.dialogue.id}/{index}")) is not None:
-                utterances[index] = _with(utterance, name, rows[key])
-        changed.append(_changed(item, utterances))
-    return changed
+
+    def put(item: Found, index: int, utterance: Utterance) -> Utterance:
+        key = of.get(f"{item.dialogue.id}/{index}")
+        return utterance if key is None else _with(utterance, name, rows[key])
+
+    return _changed(items, put)
 
 
 def _made_of_sound(
     splits: Splits, name: str, made_by: str, cache: Path, where: str
 ) -> dict[str, list[Found]]:
-    paths = {
-        (split, number, index): item.file.parent / audio
-        for split, items in splits.items()
-        for number, item in enumerate(items)
-        for index, utterance in enumerate(item.dialogue.utterances)
+    paths = [
+        item.file.parent / audio
+        for items in splits.values()
+        for item in items
+        for utterance in item.dialogue.utterances
         if (audio := utterance.audio)
-    }
+    ]
     if not paths:
         raise UserError(
             f"{where}: no utterance names its sound; give the file's path as `audio`, in a field or"
@@ -191,28 +209,17 @@ def _made_of_sound(
         )
     from eacl_jax.features.sound.heard import heard  # takes its time
 
-    rows = heard(paths.values(), made_by, cache)
-    changed: dict[str, list[Found]] = {}
-    for split, items in splits.items():
-        changed[split] = []
-        for number, item in enumerate(items):
-            utterances = list(item.dialogue.utterances)
-            for index, utterance in enumerate(utterances):
-                path = paths.get((split, number, index))
-                if path is not None and path in rows:
-                    utterances[index] = _with(utterance, name, rows[path])
-            changed[split].append(_changed(item, utterances))
-    return changed
+    rows = heard(paths, made_by, cache)
+
+    def listened(item: Found, index: int, utterance: Utterance) -> Utterance:
+        audio = utterance.audio
+        return _with(utterance, name, rows.get(item.file.parent / audio) if audio else None)
+
+    return {split: _changed(items, listened) for split, items in splits.items()}
 
 
 def _columns(splits: Splits, name: str, where: str) -> list[str]:
-    fields = dict.fromkeys(
-        field
-        for items in splits.values()
-        for item in items
-        for utterance in item.dialogue.utterances
-        for field in utterance.other
-    )
+    fields = _fields(item for items in splits.values() for item in items)
     # Sorted: which of them is first filled in, a file's order of rows decides.
     columns = sorted(field for field in fields if field.startswith(f"{name}."))
     if not columns:
@@ -225,19 +232,14 @@ def _columns(splits: Splits, name: str, where: str) -> list[str]:
 
 def _moved(items: Sequence[Found], name: str, columns: Sequence[str]) -> list[Found]:
     """With the columns' numbers as features, and no longer as fields of the user's own."""
-    changed = []
-    for item in items:
-        utterances = []
-        for index, utterance in enumerate(item.dialogue.utterances):
-            where = item.where(index)
-            cells = {column: utterance.other.get(column) for column in columns}
-            other = {key: value for key, value in utterance.other.items() if key not in columns}
-            utterance = dataclasses.replace(utterance, other=other)
-            if (rows := read_cells(cells, where)) is not None:
-                utterance = _with(utterance, name, rows)
-            utterances.append(utterance)
-        changed.append(_changed(item, utterances))
-    return changed
+
+    def moved(item: Found, index: int, utterance: Utterance) -> Utterance:
+        cells = {column: utterance.other.get(column) for column in columns}
+        other = {key: value for key, value in utterance.other.items() if key not in columns}
+        rows = read_cells(cells, item.where(index))
+        return _with(dataclasses.replace(utterance, other=other), name, rows)
+
+    return _changed(items, moved)
 
 
 def _check_widths(splits: Splits) -> None:

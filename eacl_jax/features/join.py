@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from eacl_jax.errors import UserError
 from eacl_jax.features.table import ALL, FeatureTable, Rows
@@ -9,19 +10,20 @@ from eacl_jax.features.table import ALL, FeatureTable, Rows
 _PLAIN = re.compile(r"(?:train|dev|test|val|valid)_(.+)", re.DOTALL)
 
 
-def names_of(dialogue: str, utterance: int | str) -> tuple[str, ...]:
+def names_of(dialogue: str, utterance: int | str, identity: Any = None) -> tuple[str, ...]:
     """The keys that features of an utterance may have, the plainest first.
 
     Args:
       dialogue: its id. `train_12`, as MELD's are read here, whose numbers begin anew in each split,
         is also called 12.
       utterance: its number in the dialogue, as the corpus' file has it, or else from 0.
+      identity: the utterance's own id; what is no string is none.
     """
     plain = _PLAIN.fullmatch(dialogue)
     found = []
     for each in (dialogue, *(plain.groups() if plain else ())):
         found += [f"{each}/{utterance}", f"{each}_{utterance}", f"dia{each}_utt{utterance}"]
-    return tuple(found)
+    return (*found, identity) if isinstance(identity, str) else tuple(found)
 
 
 def rows_of(table: FeatureTable, split: str, name: str) -> Rows:

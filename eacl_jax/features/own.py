@@ -56,9 +56,7 @@ class Own:
         Raises:
           UserError: they may be another utterance's, or none so far has any.
         """
-        names = names_of(dialogue, utterance)
-        if isinstance(identity, str):
-            names = (*names, identity)
+        names = names_of(dialogue, utterance, identity)
         self._count += 1
         key = next((name for name in names if name in self._rows), None)
         if key is None:
