@@ -26,6 +26,8 @@ NO_LABEL = -1
 OnLong = Literal["cut", "refuse", "pool"]
 """What becomes of a text that does not fit into a prompt: its end alone counts; an error; or all of
 it, part by part."""
+Targets = Literal["annotated", "all", "last"]
+"""Which utterances become examples: annotated ones, all, or each dialogue's last."""
 OPENING = "For utterance:"
 """What a target begins with."""
 _RESERVE = 8  # tokens the public implementation keeps free when it decides which utterances fit
@@ -145,7 +147,7 @@ class PromptBuilder:
         dialogues: Iterable[Dialogue],
         taxonomy: Taxonomy,
         *,
-        targets: Literal["annotated", "all", "last"] = "annotated",
+        targets: Targets = "annotated",
         on_long: OnLong = "cut",
     ) -> list[Example]:
         """Examples of all annotated utterances (or, with `targets="all"`, of all; with "last", of
@@ -167,14 +169,7 @@ class PromptBuilder:
             refused, or an emotion is not in the taxonomy.
         """
         dialogues = list(dialogues)
-        wanted = [
-            (dialogue, index)
-            for dialogue in dialogues
-            for index, turn in enumerate(dialogue.utterances)
-            if (targets == "annotated" and turn.annotated)
-            or targets == "all"
-            or (targets == "last" and index == len(dialogue.utterances) - 1)
-        ]
+        wanted = targeted(dialogues, targets)
         turns = [turn for dialogue in dialogues for turn in dialogue.utterances]
         contexts = iter(
             [
@@ -275,6 +270,20 @@ class PromptBuilder:
         after = _common(head[before:][::-1], empty[before:][::-1])
         end = len(head) - after
         return head[:before], head[before:end], head[end:]
+
+
+def targeted(dialogues: Iterable[Dialogue], targets: Targets) -> list[tuple[Dialogue, int]]:
+    """The utterances that `PromptBuilder.build` makes examples of, in their order: dialogue and
+    index.
+    """
+    return [
+        (dialogue, index)
+        for dialogue in dialogues
+        for index, turn in enumerate(dialogue.utterances)
+        if (targets == "annotated" and turn.annotated)
+        or targets == "all"
+        or (targets == "last" and index == len(dialogue.utterances) - 1)
+    ]
 
 
 def warn_about(examples: Iterable[Example], max_tokens: int) -> None:

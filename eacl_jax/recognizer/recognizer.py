@@ -20,7 +20,7 @@ from eacl_jax.corpora.tasks import settled
 from eacl_jax.data.batching import LENGTH_STEP, round_up
 from eacl_jax.data.beside import put_features, warn_of_missing, with_sound
 from eacl_jax.data.inputs import read_dialogues, read_labels
-from eacl_jax.data.prompts import Example, OnLong, PromptBuilder, warn_about
+from eacl_jax.data.prompts import Example, OnLong, PromptBuilder, Targets, targeted, warn_about
 from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import Modality, check_modalities
@@ -522,7 +522,7 @@ class EmotionRecognizer:
     def _built(
         self,
         dialogues: Sequence[Dialogue],
-        targets: Literal["annotated", "all", "last"],
+        targets: Targets,
         on_long: OnLong = "cut",
     ) -> list[Example]:
         """The prompts, with the features that the model reads."""
@@ -538,12 +538,8 @@ class EmotionRecognizer:
         if not settings.fused:
             return made
         asked = [
-            (f"dialogue {dialogue.id!r:.60} utterance {number}", utterance)
-            for dialogue in dialogues
-            for number, utterance in enumerate(dialogue.utterances)
-            if targets == "all"
-            or (targets == "annotated" and utterance.annotated)
-            or (targets == "last" and number == len(dialogue.utterances) - 1)
+            (f"dialogue {dialogue.id!r:.60} utterance {number}", dialogue.utterances[number])
+            for dialogue, number in targeted(dialogues, targets)
         ]
         return put_features(made, asked, settings.fused)
 
