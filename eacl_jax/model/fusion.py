@@ -16,7 +16,8 @@ from eacl_jax.config import FeaturesConfig
 from eacl_jax.data.batching import Frames
 from eacl_jax.features.modality import Modality
 
-_KERNEL_INIT = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+KERNEL_INIT = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+"""Uniform in +-1/sqrt(fan-in), the customary start of fine-tuning heads."""
 _ZERO = nnx.initializers.zeros_init()
 
 Features = Mapping[str, Frames]
@@ -26,7 +27,7 @@ class Summary(nnx.Module):
     """Mean over an utterance's frames of `relu(W x + b)`; 0 where there are none."""
 
     def __init__(self, width: int, hidden: int, *, rngs: nnx.Rngs) -> None:
-        self.hidden = nnx.Linear(width, hidden, kernel_init=_KERNEL_INIT, rngs=rngs)
+        self.hidden = nnx.Linear(width, hidden, kernel_init=KERNEL_INIT, rngs=rngs)
 
     def __call__(self, frames: Frames) -> Float[Array, "N w"]:
         each = jax.nn.relu(self.hidden(frames.values)) * frames.present[..., None]
@@ -113,28 +114,28 @@ class Gated(Fusion):
     def joined(self, h: Float[Array, "N d"], features: Features) -> Float[Array, "N d"]:
         added = jnp.zeros_like(h)
         for (summary, there), gate, output in zip(
-            self.summarized(features), self._open(h, features), self.outputs, strict=True
+            self.summarized(features), self.gates, self.outputs, strict=True
         ):
-            added += there * gate * output(summary)
+            added += there * _opened(gate, h, summary) * output(summary)
         return h + added
 
     def weights(self, h: Float[Array, "N d"], features: Features) -> Float[Array, "N M"]:
         """The gates, 0 where there are no features."""
         return jnp.concatenate(
             [
-                there * gate
-                for (_, there), gate in zip(
-                    self.summarized(features), self._open(h, features), strict=True
+                there * _opened(gate, h, summary)
+                for (summary, there), gate in zip(
+                    self.summarized(features), self.gates, strict=True
                 )
             ],
             axis=1,
         )
 
-    def _open(self, h: Float[Array, "N d"], features: Features) -> list[jax.Array]:
-        return [
-            jax.nn.sigmoid(gate(jnp.concatenate([h, summary], axis=1)))
-            for gate, (summary, _) in zip(self.gates, self.summarized(features), strict=True)
-        ]
+
+def _opened(
+    gate: nnx.Linear, h: Float[Array, "N d"], summary: Float[Array, "N w"]
+) -> Float[Array, "N 1"]:
+    return jax.nn.sigmoid(gate(jnp.concatenate([h, summary], axis=1)))
 
 
 class Concatenated(Fusion):
@@ -143,8 +144,8 @@ class Concatenated(Fusion):
     def build(self, width: int, hidden: int, count: int, *, rngs: nnx.Rngs) -> None:
         """See `Fusion.build`."""
         inputs = width + count * (hidden + 1)
-        self.hidden = nnx.Linear(inputs, width, kernel_init=_KERNEL_INIT, rngs=rngs)
-        self.output = nnx.Linear(width, width, kernel_init=_KERNEL_INIT, rngs=rngs)
+        self.hidden = nnx.Linear(inputs, width, kernel_init=KERNEL_INIT, rngs=rngs)
+        self.output = nnx.Linear(width, width, kernel_init=KERNEL_INIT, rngs=rngs)
 
     def joined(self, h: Float[Array, "N d"], features: Features) -> Float[Array, "N d"]:
         parts = [part for pair in self.summarized(features) for part in pair]
@@ -160,7 +161,7 @@ class Attending(Fusion):
         """See `Fusion.build`."""
 
         def linear(inputs: int) -> nnx.Linear:
-            return nnx.Linear(inputs, width, kernel_init=_KERNEL_INIT, rngs=rngs)
+            return nnx.Linear(inputs, width, kernel_init=KERNEL_INIT, rngs=rngs)
 
         self.outputs = nnx.List([linear(hidden) for _ in range(count)])
         self.query, self.key = linear(width), linear(width)

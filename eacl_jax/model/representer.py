@@ -10,12 +10,8 @@ from jaxtyping import Array, Float, Int
 from eacl_jax.config import FeaturesConfig, ModelConfig, Readout
 from eacl_jax.data.batching import MAX_SEGMENTS, Batch
 from eacl_jax.data.beside import Modalities
-from eacl_jax.model.fusion import Fusion, fusion_of
+from eacl_jax.model.fusion import KERNEL_INIT, Fusion, fusion_of
 from eacl_jax.model.label_words import mean_over_tokens
-
-# Uniform in +-1/sqrt(fan-in), the customary start of fine-tuning heads.
-_KERNEL_INIT = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
-
 
 _BRANCHES = ("encoder", "predictor", "mapping", "fusion")
 
@@ -29,9 +25,9 @@ class Mapping(nnx.Module):
     """`z = W2 relu(LayerNorm(W1 h + b1)) + b2`, from width d over d to m, in float32."""
 
     def __init__(self, width: int, output: int, *, rngs: nnx.Rngs) -> None:
-        self.hidden = nnx.Linear(width, width, kernel_init=_KERNEL_INIT, rngs=rngs)
+        self.hidden = nnx.Linear(width, width, kernel_init=KERNEL_INIT, rngs=rngs)
         self.norm = nnx.LayerNorm(width, epsilon=1e-5, rngs=rngs)
-        self.output = nnx.Linear(width, output, kernel_init=_KERNEL_INIT, rngs=rngs)
+        self.output = nnx.Linear(width, output, kernel_init=KERNEL_INIT, rngs=rngs)
 
     def __call__(self, h: Float[Array, "N d"]) -> Float[Array, "N m"]:
         return self.output(jax.nn.relu(self.norm(self.hidden(h.astype(jnp.float32)))))
@@ -198,7 +194,7 @@ class Model(Representer):
 
 
 def _classifier(width: int, classes: int, rngs: nnx.Rngs) -> nnx.Linear:
-    return nnx.Linear(width, classes, kernel_init=_KERNEL_INIT, rngs=rngs)
+    return nnx.Linear(width, classes, kernel_init=KERNEL_INIT, rngs=rngs)
 
 
 def readout_columns(batch: Batch) -> tuple[Int[Array, "R S"], Int[Array, " N"]]:
