@@ -8,7 +8,7 @@ import numpy as np
 
 from eacl_jax.encoders import audio as encoders
 from eacl_jax.errors import UserError
-from eacl_jax.features.sound.decoding import RATE, read_sound
+from eacl_jax.features.sound.decoding import read_sound
 from eacl_jax.features.sound.extract import Maker
 from eacl_jax.features.sound.workers import Result
 
@@ -25,13 +25,9 @@ def maker_of(folder: Path, layer: str, parts: int) -> Maker:
       parts: see `encoders.audio.AudioPasses`.
 
     Raises:
-      UserError: it cannot be loaded, reads sound of another rate, or there is no such layer.
+      UserError: it cannot be loaded, or there is no such layer.
     """
     loaded = encoders.load_folder(folder)
-    if loaded.sampling_rate != RATE:
-        raise UserError(
-            f"{folder} reads {loaded.sampling_rate} samples a second, and sound is read at {RATE}."
-        )
     try:
         number = "mean" if layer == "mean" else int(layer)
     except ValueError as error:

@@ -76,15 +76,15 @@ def with_sound(
     # They take their time, and most models read texts alone.
     from eacl_jax.features.sound.decoding import read_sound
     from eacl_jax.features.sound.extractors import MAKERS, extractor
-    from eacl_jax.features.sound.heard import within
+    from eacl_jax.features.sound.heard import Sounds, within
 
     made_by = {name: each.made_by for name, each in modalities.items() if each.made_by in MAKERS}
+    sounds = Sounds(folder, made_by)
 
     def listened(utterance: Utterance, where: str) -> Utterance:
-        missing = [name for name in made_by if name not in utterance.features]
-        if not missing or not utterance.audio:
+        if not (missing := sounds.missing(utterance)):
             return utterance
-        sound = read_sound(within(folder, utterance.audio, where), where=where)
+        sound = read_sound(within(folder, str(utterance.audio), where), where=where)
         made = {name: extractor(made_by[name])(sound) for name in missing}
         return dataclasses.replace(utterance, features={**utterance.features, **made})
 

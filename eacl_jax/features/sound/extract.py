@@ -1,7 +1,6 @@
 """A folder of sound files to a folder of features, in parallel; killed, the same call goes on."""
 
 import dataclasses
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -88,7 +87,7 @@ def extract(
         done = there | kept.done
         current = {file.name: done[file.name] for file in found if journal.current(done, file)}
         todo = {file.name: file for file in found if file.name not in current}
-        jobs = min(jobs or _cores(), max(len(todo), 1))
+        jobs = min(jobs or workers.cores(), max(len(todo), 1))
         progress(len(current), len(found))
         for name, rows, problem in makes.made(todo, audio, most_seconds, jobs):
             current[name] = journal.Done(todo[name].size, todo[name].changed, rows, problem)
@@ -97,12 +96,6 @@ def extract(
         result = _write(out, found, current, makes.made_by, makes.columns, len(todo))
         kept.remove()
     return result
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _write(
