@@ -287,6 +287,13 @@ class StageTwoConfig:
     batch_size: int = bounded(64, at_least=1)
     lr: float = bounded(1e-4, at_least=0)
     clip_norm: float = bounded(5.0, above=0)
+    # Learn a bias a label beside the anchors, added to its score: how frequent labels are. (With
+    # several labels an utterance there always is one.)
+    biases: bool = False
+    # Rate of the biases; 0: lr, with whose steps they hardly move.
+    bias_lr: float = bounded(0.0, at_least=0)
+    # Stop after so many epochs in a row that dev does not prefer to the best before; 0: never.
+    patience: int = bounded(0, at_least=0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -312,8 +319,11 @@ class EvaluationConfig:
     primary: Literal["weighted_f1", "macro_f1", "micro_f1", "jaccard"] = "weighted_f1"
     excluded_label: str = ""
     # Answer by scores less a * log share of the label in training, a chosen on dev by `primary`
-    # after each stage, without training (arXiv 2007.07314).
+    # after each epoch, without training (arXiv 2007.07314).
     logit_adjustment: bool = False
+    # The other way round: scores plus a * log share. Anchors alone answer as if all labels were
+    # equally frequent.
+    prior: bool = False
     # With several labels an utterance: a label is answered from this probability on, chosen on dev.
     # own: a threshold a label, for its F1, where dev has enough of it; common: one for all, for
     # micro F1.
@@ -540,6 +550,12 @@ def _impossible(config: Config) -> list[str]:
             "must not be made of what the encoder makes of texts with features.text=False",
             config.anchors.source,
         )
+    need(
+        not (config.evaluation.prior and config.evaluation.logit_adjustment),
+        "evaluation.prior",
+        "must be off with evaluation.logit_adjustment, which takes out what it adds",
+        config.evaluation.prior,
+    )
     if config.classifies:
         unused = "has no effect with loss.ce_weight=1, which trains the classifier alone; leave it"
         words, loss = config.anchors.source == "words", config.loss

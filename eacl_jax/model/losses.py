@@ -370,19 +370,24 @@ def stage_two(
     class_weights: Float[Array | np.ndarray, " C"] | None = None,
     focal: float = 0.0,
     offsets: Float[Array | np.ndarray, " C"] | None = None,
+    biases: Float[Array, " C"] | None = None,
     weights: Float[Array, " N"] | None = None,
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
     """Cross-entropy of the labels' scores, by fixed representations and the anchors; arguments as
     of `stage_one`.
 
+    `biases` [C] are added to the scores as `offsets` are, but are part of the model: it answers
+    with them.
+
     Returns:
       The loss and its terms: none beside itself.
     """
+    scores = label_scores(
+        reps, anchors, temperature=temperature, anchors_per_label=anchors_per_label
+    )
     return (
         cross_entropy(
-            label_scores(
-                reps, anchors, temperature=temperature, anchors_per_label=anchors_per_label
-            ),
+            scores if biases is None else scores + biases,
             labels,
             weights=weights,
             class_weights=class_weights,

@@ -35,14 +35,15 @@ class Scores:
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Calibration:
     """Of a stage's chosen epoch: the temperature that fits dev, and by split the expected
-    calibration error; and, with `evaluation.logit_adjustment`, the factor of the log prior that was
-    chosen on dev.
+    calibration error; and, with `evaluation.logit_adjustment` or `prior`, the factor of the log
+    prior that was chosen on dev.
     """
 
     temperature: float = bounded(above=0)
     expected_calibration_error: dict[str, float]
     expected_calibration_error_uncalibrated: dict[str, float]
     logit_adjustment: float | None = bounded(None, at_least=0)
+    prior: float | None = bounded(None, at_least=0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -223,8 +224,9 @@ class Results:
 
         scored = {name: splits(getattr(self, name)) for name in (*Stage, "always_most_frequent")}
         for stage in Stage:
-            if self.of(stage).calibration.logit_adjustment is None:
-                del scored[stage]["calibration"]["logit_adjustment"]
+            for name in ("logit_adjustment", "prior"):
+                if scored[stage]["calibration"][name] is None:
+                    del scored[stage]["calibration"][name]
         values: dict[str, Any] = {
             "corpus": self.corpus,
             "seed": self.seed,

@@ -114,6 +114,7 @@ def adapt(
     steps: int,
     save: Callable[[TrainState], None],
     stop: StopRequest,
+    enough: Callable[[int], bool] = lambda _: False,
 ) -> TrainState:
     """Runs epochs until `steps` are done. An epoch takes milliseconds: nothing is saved, and no
     stop heeded, within one.
@@ -130,16 +131,17 @@ def adapt(
       steps: total.
       save: keeps the state (and the position of `batches`), after each epoch.
       stop: when it is requested, the epoch is finished and the state saved.
+      enough: whether to end after so many steps, asked before each epoch.
 
     Returns:
-      The state after `steps`.
+      The state after `steps`, or after those that were enough.
 
     Raises:
       NonFiniteLossError: of the first bad step, before anything of its epoch is saved.
       Interrupted: after saving, when a stop was requested.
     """
     done = int(state.step)
-    while done < steps:
+    while done < steps and not enough(done):
         count = min(steps - done, steps_per_epoch - done % steps_per_epoch)
         epoch.compile(state, count, key)
         clock = time.perf_counter()

@@ -7,50 +7,20 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Int
 
-from eacl_jax.config import Stage
+from eacl_jax.config import EvaluationConfig, Stage
 from eacl_jax.data.prompts import Example
 from eacl_jax.model.decisions import Affine, SeveralAnswering, common_affine
-from eacl_jax.model.rarity import log_prior
-from eacl_jax.model.scores import Answering, decide
+from eacl_jax.model.scores import Answering
 from eacl_jax.recognizer.results import Calibration
+from eacl_jax.training.deciding import fitted
 from eacl_jax.training.experiment import Experiment
 from eacl_jax.training.outputs import SPLITS, Outputs, SplitOutputs
-from eacl_jax.training.stage import score
-
-ADJUSTMENTS = tuple(number / 20 for number in range(41))
-"""Factors of the log prior that are tried on dev."""
-
-
-def adjust(
-    experiment: Experiment,
-    reps: Mapping[str, np.ndarray],
-    anchors: np.ndarray,
-    near: Affine | None = None,
-) -> tuple[float | None, Answering]:
-    """How anchors answer, as suits dev (see `Task.fit`), and with `evaluation.logit_adjustment` the
-    factor a, of `ADJUSTMENTS`, with which scores less `a log prior` answer dev best, of equal ones
-    the smallest; else None.
-    """
-    plain = experiment.answering()
-    cosines = plain.cosines(reps["dev"], anchors)
-    plain = experiment.task.fit(plain, cosines, experiment.gold("dev"), near)
-    evaluation = experiment.config.evaluation
-    if not evaluation.logit_adjustment:
-        return None, plain
-    scores = plain.scores(cosines)
-    prior = log_prior(experiment.counts).astype(np.float64)
-    found = [
-        score(experiment, "dev", decide(scores - factor * prior))[evaluation.primary]
-        for factor in ADJUSTMENTS
-    ]
-    factor = ADJUSTMENTS[int(np.argmax(found))]
-    return factor, experiment.answering(tuple((-factor * prior).tolist()) if factor else ())
 
 
 def calibrate(
     experiment: Experiment,
     scores: Mapping[str, np.ndarray],
-    adjustment: float | None = None,
+    factor: float | None = None,
     uncalibrated: Mapping[str, np.ndarray] | None = None,
 ) -> Calibration:
     """The temperature that fits dev, and by split the expected calibration error in percent with it
@@ -59,7 +29,7 @@ def calibrate(
     Args:
       experiment: the run's inputs.
       scores: of the labels, [N, C] of "dev" and "test".
-      adjustment: from `adjust`.
+      factor: from `deciding.fitted`.
       uncalibrated: scores before dev was looked at, where these are others.
     """
     task = experiment.task
@@ -75,7 +45,7 @@ def calibrate(
         temperature=temperature,
         expected_calibration_error=errors(scores, temperature),
         expected_calibration_error_uncalibrated=errors(uncalibrated or scores, 1.0),
-        logit_adjustment=adjustment,
+        **_of_the_prior(experiment.config.evaluation, factor),
     )
 
 
@@ -101,12 +71,14 @@ def answer(
     reps: Mapping[str, np.ndarray],
     anchors: np.ndarray,
     near: Affine | None = None,
+    biases: tuple[float, ...] = (),
 ) -> Answered:
-    """What anchors answer on dev and test, from these splits' representations. `near`: see
-    `Task.fit`.
+    """What anchors answer on dev and test, from these splits' representations. `near`, `biases`:
+    see `deciding.fitted`.
     """
-    adjustment, answering = adjust(experiment, reps, anchors, near)
-    cosines = {split: answering.cosines(reps[split], anchors) for split in SPLITS}
+    plain = experiment.answering()
+    cosines = {split: plain.cosines(reps[split], anchors) for split in SPLITS}
+    factor, answering = fitted(experiment, cosines["dev"], near=near, biases=biases)
     scores = {split: answering.scores(found) for split, found in cosines.items()}
     answers = {split: answering.decide(found) for split, found in cosines.items()}
     before = None
@@ -118,7 +90,7 @@ def answer(
             split: start.scale * answering.plain_scores(found) + start.biases
             for split, found in cosines.items()
         }
-    found = calibrate(experiment, scores, adjustment, before)
+    found = calibrate(experiment, scores, factor, before)
     return Answered(answering, scores, answers, found)
 
 
@@ -156,3 +128,8 @@ def outputs_of(
 
     labels = experiment.corpus.taxonomy.labels
     return Outputs(labels, {split: of(split) for split in SPLITS}, anchors, representations)
+
+
+def _of_the_prior(evaluation: EvaluationConfig, factor: float | None) -> dict[str, float | None]:
+    """The factor of the log prior by the name of the setting that asked for it."""
+    return {"prior" if evaluation.prior else "logit_adjustment": factor}

@@ -31,6 +31,8 @@ def check_task(config: Config, corpus: Corpus) -> None:
     if several:
         unfit |= {
             "evaluation.logit_adjustment": evaluation.logit_adjustment,
+            "evaluation.prior": evaluation.prior,
+            "stage_two.biases": config.stage_two.biases,
             "evaluation.excluded_label": evaluation.excluded_label,
             "batch.balance": config.batch.balance,
         }
@@ -43,6 +45,11 @@ def check_task(config: Config, corpus: Corpus) -> None:
         raise UserError(
             "config.evaluation.thresholds is for several labels an utterance, and in"
             f" {corpus.name} each has one; leave it off."
+        )
+    if not several and config.stage_two.bias_lr and not config.stage_two.biases:
+        raise UserError(
+            "config.stage_two.bias_lr is the rate of biases, and stage_two.biases is off; turn it"
+            " on, or leave the rate at 0."
         )
     if not several and evaluation.primary == "jaccard":
         raise UserError(

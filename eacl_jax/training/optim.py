@@ -41,7 +41,8 @@ DECAYED_WITH_MAPPING_NORM = (
 # Adam's memory of gradients and of their squares.
 _B1, _B2 = 0.9, 0.999
 STAGE_TWO_GROUPS = (
-    ("anchors|scale|biases", "anchors"),
+    ("anchors|scale", "anchors"),
+    ("biases", "biases"),
     ("(encoder|predictor|mapping|fusion)/.*|label_encodings", "frozen"),
 )
 
@@ -226,12 +227,20 @@ def _scaled(factors: Any) -> optax.GradientTransformation:
 
 def stage_two_optimizer(config: StageTwoConfig, params: Any) -> optax.GradientTransformation:
     """Adam on the branch `anchors`, and on `scale` and `biases` where there are any; every other
-    parameter gets no update and no moments.
+    parameter gets no update and no moments. With a rate of their own, biases are clipped on their
+    own.
     """
-    adam = optax.chain(
-        optax.clip_by_global_norm(config.clip_norm),
-        optax.adam(config.lr, b1=0.9, b2=0.999, eps=1e-8),
-    )
-    return optax.partition(
-        {"anchors": adam, "frozen": optax.set_to_zero()}, assign(params, STAGE_TWO_GROUPS)
-    )
+
+    def adam(rate: float) -> optax.GradientTransformation:
+        return optax.chain(
+            optax.clip_by_global_norm(config.clip_norm),
+            optax.adam(rate, b1=_B1, b2=_B2, eps=1e-8),
+        )
+
+    groups = assign(params, STAGE_TWO_GROUPS)
+    rates = {"anchors": adam(config.lr), "frozen": optax.set_to_zero()}
+    if config.bias_lr:
+        rates["biases"] = adam(config.bias_lr)
+    else:
+        groups = jax.tree.map(lambda group: "anchors" if group == "biases" else group, groups)
+    return optax.partition(rates, groups)

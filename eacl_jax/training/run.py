@@ -242,7 +242,7 @@ def _leave(
     console, workdir = context.console, context.workdir
     anchors = {stage.value: found.anchors for stage, found in stages.items()}
     answered = {
-        stage: answer(experiment, reps, found.anchors, found.affine)
+        stage: answer(experiment, reps, found.anchors, found.affine, found.biases)
         for stage, found in stages.items()
     }
     modalities = compare_modalities(

@@ -21,6 +21,7 @@ from eacl_jax.model.names import path_name
 from eacl_jax.training import processes
 from eacl_jax.training.anchor_steps import AnchorEpoch, adapt
 from eacl_jax.training.checkpoint import Checkpoints
+from eacl_jax.training.deciding import fitted
 from eacl_jax.training.experiment import Experiment
 from eacl_jax.training.loop import StopRequest, TrainState, fit
 from eacl_jax.training.mirror import Mirror
@@ -65,6 +66,7 @@ class StageResult:
       constants: label encodings, or label tokens where anchors are live.
       anchors: float32 [C k, m].
       affine: the scale and biases of its probabilities, where it learnt them.
+      biases: of the labels' scores, where it learnt them for one label an utterance; else none.
     """
 
     best_epoch: int
@@ -72,6 +74,7 @@ class StageResult:
     constants: Any
     anchors: Float[np.ndarray, "A m"]
     affine: Affine | None = None
+    biases: tuple[float, ...] = ()
 
 
 def scored_splits(config: Config) -> tuple[str, ...]:
@@ -110,13 +113,14 @@ def scores_by_split(
     reps: Mapping[str, Float[np.ndarray, "N m"]],
     anchors: Float[np.ndarray, "A m"],
     near: Affine | None = None,
+    biases: tuple[float, ...] = (),
 ) -> dict[str, dict[str, Any]]:
     """Scores of the splits whose representations are given, dev among them, in percent: of what
-    anchors answer as suits dev. `near`: see `Task.fit`.
+    anchors answer as suits dev. `near`, `biases`: see `deciding.fitted`.
     """
-    answering = experiment.answering()
-    cosines = {split: answering.cosines(found, anchors) for split, found in reps.items()}
-    answering = experiment.task.fit(answering, cosines["dev"], experiment.gold("dev"), near)
+    plain = experiment.answering()
+    cosines = {split: plain.cosines(found, anchors) for split, found in reps.items()}
+    _, answering = fitted(experiment, cosines["dev"], near=near, biases=biases)
     return {
         split: score(experiment, split, answering.decide(found), answering.scores(found))
         for split, found in cosines.items()
@@ -281,7 +285,14 @@ class StageRun:
                 steps=self._steps,
                 save=self._save,
                 stop=self._context.stop,
+                enough=self._enough,
             )
+
+    def _enough(self, done: int) -> bool:
+        """Whether dev has not preferred any of the last `stage_two.patience` epochs."""
+        patience = self._experiment.config.stage_two.patience
+        waited = done // self._steps_per_epoch - self._best["best_epoch"]
+        return 0 < patience <= waited
 
     def best(self, state: TrainState) -> tuple[TrainState, dict[str, Any]]:
         """The chosen epoch's state and record."""

@@ -64,6 +64,8 @@ def stage_two_loss(
             )
         if labels.ndim == 2:
             scores = label_scores(reps, anchors, **how)
+            if "biases" in params:
+                scores = scores + params["biases"]
             return losses_multi.soft_cross_entropy(scores, labels, weights=batch["weights"]), {}
         return losses.stage_two(
             reps,
@@ -72,6 +74,7 @@ def stage_two_loss(
             class_weights=rarity.class_weights,
             offsets=rarity.offsets,
             focal=settings.focal,
+            biases=params.get("biases"),
             weights=batch["weights"],
             **how,
         )
@@ -80,20 +83,27 @@ def stage_two_loss(
 
 
 class AnchorsAlone:
-    """The state of stage two: the whole tree, whose optimizer masks everything but the anchors, and
-    the scale and biases of their probabilities where an utterance may have several labels.
+    """The state of stage two: the whole tree, whose optimizer masks everything but the anchors, the
+    scale and biases of their probabilities where an utterance may have several labels, and the
+    labels' biases where one label has them.
 
     What is frozen needs no memory on the devices, no arithmetic and no room in a checkpoint, where
     stage one has left it already. So placeholders stand for it in the state, the ones that the
     optimizer's state has for what has no moments.
     """
 
-    def __init__(self, first: StageResult) -> None:
+    def __init__(self, first: StageResult, *, biases: int = 0) -> None:
+        """Args:
+        first: stage one's choice.
+        biases: of so many labels, 0 at the start.
+        """
         self._first = first
         self._learnt: dict[str, np.ndarray] = {"anchors": first.anchors}
         if first.affine is not None:
             self._learnt["scale"] = np.asarray(first.affine.scale, np.float32)
             self._learnt["biases"] = first.affine.biases.astype(np.float32)
+        elif biases:
+            self._learnt["biases"] = np.zeros(biases, np.float32)
 
     @property
     def params(self) -> Any:
@@ -126,6 +136,7 @@ class AnchorsAlone:
             self._first.constants,
             np.asarray(learnt["anchors"]),
             affine_of(state.params),
+            biases_of(state.params),
         )
 
 
@@ -134,6 +145,15 @@ def affine_of(params: Mapping[str, Any]) -> Affine | None:
     if "scale" not in params:
         return None
     return Affine(float(params["scale"]), np.asarray(params["biases"], np.float64))
+
+
+def biases_of(params: Mapping[str, Any]) -> tuple[float, ...]:
+    """The biases of one label's scores among stage two's parameters; none where there are none, or
+    they belong to a scale.
+    """
+    if "biases" not in params or "scale" in params:
+        return ()
+    return tuple(np.asarray(params["biases"], np.float64).tolist())
 
 
 def run_stage_two(
@@ -165,7 +185,7 @@ def run_stage_two(
         cosines = answering.cosines(reps["train"], first.anchors)
         begin = common_affine(answering.plain_scores(cosines), experiment.gold("train"))
         first = dataclasses.replace(first, affine=begin)
-    alone = AnchorsAlone(first)
+    alone = AnchorsAlone(first, biases=len(experiment.counts) if settings.biases else 0)
     optimizer, train_step, compiled = experiment.shared.once(
         "stage two", lambda: _compiled(experiment, alone.params)
     )
@@ -190,7 +210,9 @@ def run_stage_two(
     def score(state: TrainState) -> dict[str, dict[str, Any]]:
         scored = {split: reps[split] for split in scored_splits(config)}
         anchors = np.asarray(state.params["anchors"])
-        return scores_by_split(experiment, scored, anchors, affine_of(state.params))
+        return scores_by_split(
+            experiment, scored, anchors, affine_of(state.params), biases_of(state.params)
+        )
 
     run = StageRun(
         experiment,

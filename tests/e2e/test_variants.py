@@ -70,8 +70,14 @@ def test_another_seed_compiles_nothing_and_equals_a_run_by_itself(toy, tmp_path)
             {"loss__ce_weight": 1.0, "loss__class_weight": 1.0, "loss__focal": 1.0},
             marks=pytest.mark.slow,
         ),
+        {
+            "evaluation__prior": True,
+            "stage_two__biases": True,
+            "stage_two__bias_lr": 0.05,
+            "stage_two__patience": 1,
+        },
     ],
-    ids=["prototypes", "clusters", "classifier"],
+    ids=["prototypes", "clusters", "classifier", "prior"],
 )
 def test_it_goes_on_identically_and_its_model_answers_as_it_scored(toy, tmp_path, settings):
     config = make_config(toy, **SHORT, **settings)
@@ -136,21 +142,22 @@ def test_stage_two_keeps_what_it_was_given_unless_dev_gets_better(toy, tmp_path)
 
 
 @pytest.mark.slow
-def test_the_prior_is_taken_out_as_far_as_dev_gains(toy, tmp_path):
+@pytest.mark.parametrize(("setting", "sign"), [("logit_adjustment", -1), ("prior", 1)])
+def test_the_prior_counts_as_far_as_dev_gains(toy, tmp_path, setting, sign):
     """The factor that is kept is the best of all that are tried, and offsets follow from it."""
-    config = make_config(toy, **SHORT, evaluation__logit_adjustment=True)
+    config = make_config(toy, **SHORT, **{f"evaluation__{setting}": True})
     results = run.train(config, tmp_path / "run", console=QUIET)
     model = EmotionRecognizer.from_pretrained(tmp_path / "run" / "model")
     prior = rarity.log_prior(experiment.prepare(config).counts).astype(np.float64)
     kept = outputs.read_outputs(tmp_path / "run")
     for stage in Stage:
-        factor = results.of(stage).calibration.logit_adjustment
-        offsets = -factor * prior if factor else np.zeros(3)
+        factor = getattr(results.of(stage).calibration, setting)
+        offsets = sign * factor * prior if factor else np.zeros(3)
         np.testing.assert_allclose(model.settings.offsets.get(stage, (0, 0, 0)), offsets)
         dev = kept.splits["dev"]
         task, plain = experiment.prepare(config).task, dev.scores[stage] - offsets
         best = max(
-            task.measure(dev.gold, (plain - a * prior).argmax(axis=1))["weighted_f1"]
+            task.measure(dev.gold, (plain + sign * a * prior).argmax(axis=1))["weighted_f1"]
             for a in np.arange(0, 2.05, 0.05)
         )
         assert results.of(stage).dev.weighted_f1 == pytest.approx(best)

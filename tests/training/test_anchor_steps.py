@@ -2,6 +2,7 @@
 for bit.
 """
 
+import dataclasses
 import json
 from types import SimpleNamespace
 
@@ -191,13 +192,17 @@ def stage_two(data):
         gold=lambda split: data.labels.astype(np.int64),
         training_targets=data.labels,
         task=SingleLabel(("a", "b", "c")),
-        answering=lambda: Answering(TEMPERATURE),
+        answering=lambda offsets=(): Answering(TEMPERATURE, offsets=offsets),
+        counts=np.bincount(data.labels, minlength=3),
         rarity=Rarity(),
         draw_probabilities=None,
         shared=Shared(),
     )
 
-    def run(folder, *, stopping=False):
+    def run(folder, *, stopping=False, **settings):
+        if settings:
+            changed = dataclasses.replace(SETTINGS, **settings)
+            experiment.config = dataclasses.replace(CONFIG, stage_two=changed)
         folder.mkdir(exist_ok=True)
         stop = StopRequest()
         stop.requested = stopping
@@ -232,6 +237,34 @@ def test_it_goes_on_from_an_epochs_end_bit_for_bit(data, stage_two, tmp_path):
     assert rows(tmp_path / "stopped") == rows(tmp_path / "whole")
     assert len(rows(tmp_path / "whole")) == 3 * PER_EPOCH + 4
     assert set(resumed.params) == {"encoder", "mapping", "anchors"}
+
+
+def test_biases_learn_how_frequent_labels_are(data, stage_two, tmp_path):
+    """Representations that say nothing leave the labels' shares to be learnt."""
+    data.reps[:] = 1.0
+    data.anchors[:] = data.anchors[0]
+    result = stage_two(tmp_path, epochs=120, lr=0.0, biases=True, bias_lr=0.05, clip_norm=5.0)
+    np.testing.assert_array_equal(result.anchors, data.anchors)
+    found = np.exp(result.biases) / np.exp(result.biases).sum()
+    shares = np.bincount(data.labels) / N
+    assert shares.max() > 0.4
+    # Of the chosen epoch, the first that answers the most frequent label.
+    assert found.argmax() == shares.argmax()
+    last = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-2])
+    assert last["loss"] == pytest.approx(-np.log(shares) @ shares, abs=0.2)
+
+
+def test_it_stops_when_dev_has_waited_long_enough(data, stage_two, tmp_path):
+    """At a rate of 0 nothing gets better; a run that was stopped stops at the same epoch."""
+    how = {"epochs": 9, "lr": 0.0, "patience": 2}
+    whole = stage_two(tmp_path / "whole", **how)
+    assert whole.best_epoch == 0
+    assert rows(tmp_path / "whole")[-1]["epoch"] == 2
+    for _ in range(2):
+        with pytest.raises(Interrupted):
+            stage_two(tmp_path / "stopped", stopping=True, **how)
+    assert stage_two(tmp_path / "stopped", **how).best_epoch == 0
+    assert rows(tmp_path / "stopped") == rows(tmp_path / "whole")
 
 
 def test_its_checkpoints_have_the_layout_of_an_optimizer_of_all_parameters(

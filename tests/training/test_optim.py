@@ -120,6 +120,15 @@ def test_stage_two_holds_moments_for_the_anchors_and_nothing_else():
     assert not any(np.any(np.asarray(u)) for u in jax.tree.leaves(updates))
 
 
+@pytest.mark.parametrize(("bias_lr", "moved"), [(0.0, 1e-4), (0.02, 0.02)])
+def test_biases_may_have_a_rate_of_their_own(bias_lr, moved):
+    p = {**params(), "anchors": jnp.ones((7, 5)), "biases": jnp.zeros(7)}
+    optimizer = stage_two_optimizer(StageTwoConfig(biases=True, bias_lr=bias_lr), p)
+    updates, _ = optimizer.update(jax.tree.map(jnp.ones_like, p), optimizer.init(p), p)
+    np.testing.assert_allclose(updates["biases"], -moved, rtol=1e-4)
+    np.testing.assert_allclose(updates["anchors"], -1e-4, rtol=1e-4)
+
+
 def test_a_table_must_cover_each_parameter_once():
     with pytest.raises(ValueError, match=r"a/kernel matches 2 rows; b matches 0 rows"):
         assign({"a": {"kernel": 1}, "b": 2}, (("a/.*", 1), (".*/kernel", 2)))
