@@ -35,7 +35,8 @@ def build(
     Args:
       argument: see above.
       settings: by dotted name.
-      features: names of modalities, whose files the argument gives: NAME=PATH.
+      features: names of modalities, whose files the argument gives: NAME=PATH; a run is refused
+        without.
 
     Raises:
       UserError: the argument is not understood.
@@ -51,7 +52,7 @@ def build(
         runlocal=False,
         **dict.fromkeys(features, ""),
     )
-    config.data.features = tuple(f"{name}={given[name]}" for name in features if given[name])
+    config.data.features = tuple(f"{name}={given[name]}" for name in features)
     config.seed = given["seed"]
     if given["encoder"]:
         config.encoder.path = given["encoder"]
