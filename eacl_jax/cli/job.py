@@ -108,6 +108,7 @@ class Job:
                 size=_CHUNK * self.batch_size,
                 most_past=settings.prompt.max_past,
                 own=own,
+                modalities=settings.modalities,
             )
             items, others = self._items(lines, wanted, console, settings.modalities)
             labels = tuple(self.labels) or settings.labels

@@ -324,9 +324,7 @@ def prepare(
     warn_about(
         (example for items in examples.values() for example in items), config.prompt.max_tokens
     )
-    mesh = _devices_used(
-        mesh, config, examples["train"], loaded.inputs, may_leave_out=may_leave_out
-    )
+    mesh = _devices_used(mesh, config, examples, thirds, loaded.inputs, may_leave_out=may_leave_out)
     model = Model(
         pretrained.module,
         len(corpus.taxonomy),
@@ -380,16 +378,25 @@ def _in_words(corpus: Corpus, thirds: Mapping[str, Thirds]) -> Corpus:
 
 
 def _devices_used(
-    mesh: Mesh, config: Config, examples: Sequence[Example], inputs: Shared, *, may_leave_out: bool
+    mesh: Mesh,
+    config: Config,
+    examples: Mapping[str, Sequence[Example]],
+    thirds: Mapping[str, Thirds],
+    inputs: Shared,
+    *,
+    may_leave_out: bool,
 ) -> Mesh:
     """Those of the mesh that stage one's batches have rows for, see `device_use.well_used`."""
     if mesh.size == 1:
         return mesh
     size, layout = config.stage_one.batch_size, config.batch.layout
     rows = inputs.once(
-        ("rows", config.prompt, config.readout, config.compat.trailing_space, size, layout),
+        (
+            *("rows", config.prompt, config.readout, config.compat.trailing_space),
+            *(tuple(thirds), size, layout),
+        ),
         lambda: rows_needed(
-            [len(example.tokens) for example in examples],
+            [len(example.tokens) for example in examples["train"]],
             size,
             layout=layout,
             max_tokens=config.prompt.max_tokens,
@@ -398,7 +405,7 @@ def _devices_used(
     return well_used(
         mesh,
         DeviceUse(size, rows, mesh.size),
-        examples=len(examples),
+        examples=len(examples["train"]),
         least=config.run.least_device_use,
         may_leave_out=may_leave_out,
     )
