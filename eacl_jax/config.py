@@ -245,6 +245,16 @@ class LossConfig:
     # answers (`annotations`); elsewhere, and in scores, from the label or labels. With one
     # label an utterance compare it with form="out".
     soft_targets: bool = False
+    # Label smoothing of both stages' cross-entropies: 1 - smoothing of a target is its label's, the
+    # rest is all labels' alike (arXiv 1512.00567).
+    smoothing: float = bounded(0.0, at_least=0, below=1)
+    # R-Drop in stage one (arXiv 2106.14448): each batch is read twice, with other dropout, and
+    # r_drop * the divergence of the two classifiers' answers is added to the mean of both
+    # objectives. Twice the work.
+    r_drop: float = bounded(0.0, at_least=0)
+    # FGM in stage one (arXiv 1605.07725): the word embeddings are moved by so much along the
+    # objective's gradient, and the gradients there are added. Twice the work.
+    adversarial: float = bounded(0.0, at_least=0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -277,6 +287,14 @@ class StageOneConfig:
     chunks: int = bounded(1, at_least=1)
     # Stop after this many steps, 0 for no limit: for trying sizes out.
     max_steps: int = bounded(0, at_least=0)
+    # How both rates fall. epochs: by lr_decay after each; linear and cosine: to 0 at the last step,
+    # whatever lr_decay is.
+    schedule: Literal["epochs", "linear", "cosine"] = "epochs"
+    # Share of all steps over which both rates rise from 0, in equal parts.
+    warmup: float = bounded(0.0, at_least=0, below=1)
+    # Answer by an exponential moving average of the weights, which keeps so much of itself in each
+    # step (less in the first ones); 0: by the weights of the last step.
+    average: float = bounded(0.0, at_least=0, below=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -555,6 +573,18 @@ def _impossible(config: Config) -> list[str]:
         "evaluation.prior",
         "must be off with evaluation.logit_adjustment, which takes out what it adds",
         config.evaluation.prior,
+    )
+    need(
+        not (config.loss.smoothing and config.loss.focal),
+        "loss.smoothing",
+        "must be 0 with loss.focal, which weighs examples by the label's probability alone",
+        config.loss.smoothing,
+    )
+    need(
+        not (config.loss.adversarial and config.encoder.frozen_layers),
+        "loss.adversarial",
+        "must be 0 with encoder.frozen_layers, with which word embeddings have no gradient",
+        config.loss.adversarial,
     )
     if config.classifies:
         unused = "has no effect with loss.ce_weight=1, which trains the classifier alone; leave it"

@@ -46,6 +46,7 @@ def cross_entropy(
     class_weights: Float[Array | np.ndarray, " C"] | None = None,
     focal: float = 0.0,
     offsets: Float[Array | np.ndarray, " C"] | None = None,
+    smoothing: float = 0.0,
     axis_name: str | None = None,
 ) -> Float[Array, ""]:
     """Weighted mean of `-log p`, p the softmax of the logits at the label.
@@ -58,6 +59,8 @@ def cross_entropy(
         by. None means all 1.
       focal: g of focal cross-entropy, `-(1 - p)^g log p` (arXiv 1708.02002); 0 is the plain one.
       offsets: [C], added to the logits: `a log prior` is logit adjustment (arXiv 2007.07314).
+      smoothing: s of label smoothing: `(1 - s)` times the label's, and `s` times the mean over all
+        labels of what would be lost if each were right (arXiv 1512.00567). Not with `focal`.
       axis_name: of the mapped axis over which N is split, in per-device code.
 
     Returns:
@@ -76,9 +79,10 @@ def cross_entropy(
     weights = (
         jnp.ones(labels.shape[0], jnp.float32) if weights is None else weights.astype(jnp.float32)
     )
-    picked = jnp.take_along_axis(
-        jax.nn.log_softmax(logits.astype(jnp.float32)), labels[:, None], axis=1
-    )[:, 0]
+    log_p = jax.nn.log_softmax(logits.astype(jnp.float32))
+    picked = jnp.take_along_axis(log_p, labels[:, None], axis=1)[:, 0]
+    if smoothing:
+        picked = (1 - smoothing) * picked + smoothing * log_p.mean(axis=1)
     if focal:
         # From the logarithm, so that 1 - p is exact where p is nearly 1; the floor keeps the slope
         # of a root finite.
@@ -306,6 +310,7 @@ def stage_one(
     class_weights: Float[Array | np.ndarray, " C"] | None = None,
     focal: float = 0.0,
     offsets: Float[Array | np.ndarray, " C"] | None = None,
+    smoothing: float = 0.0,
     weights: Float[Array, " N"] | None = None,
     constant_for_no_positive: bool = False,
     rows: ScoreRows | None = None,
@@ -322,7 +327,7 @@ def stage_one(
       temperature, form, balanced, anchors_per_label, weights, rows, axis_name: see
         `supervised_contrastive`.
       constant_for_no_positive: likewise.
-      class_weights, focal, offsets: see `cross_entropy`.
+      class_weights, focal, offsets, smoothing: see `cross_entropy`.
       ce_weight: share of the cross-entropy, in [0, 1].
       angle_weight: non-negative.
 
@@ -337,6 +342,7 @@ def stage_one(
             class_weights=class_weights,
             focal=focal,
             offsets=offsets,
+            smoothing=smoothing,
             axis_name=axis_name,
         ),
         "contrastive": supervised_contrastive(
@@ -370,6 +376,7 @@ def stage_two(
     class_weights: Float[Array | np.ndarray, " C"] | None = None,
     focal: float = 0.0,
     offsets: Float[Array | np.ndarray, " C"] | None = None,
+    smoothing: float = 0.0,
     biases: Float[Array, " C"] | None = None,
     weights: Float[Array, " N"] | None = None,
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
@@ -393,6 +400,7 @@ def stage_two(
             class_weights=class_weights,
             focal=focal,
             offsets=offsets,
+            smoothing=smoothing,
         ),
         {},
     )

@@ -24,6 +24,7 @@ def check_task(config: Config, corpus: Corpus) -> None:
         "loss.class_weight": loss.class_weight,
         "loss.focal": loss.focal,
         "loss.logit_adjustment": loss.logit_adjustment,
+        "loss.smoothing": loss.smoothing,
         "compat.constant_for_no_positive": config.compat.constant_for_no_positive,
         "anchors.source=prototypes": config.anchors.source == "prototypes",
     }

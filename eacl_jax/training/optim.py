@@ -118,11 +118,79 @@ def epoch_schedule(
     return schedule
 
 
+def rate_schedule(
+    config: StageOneConfig, rate: float, steps_per_epoch: int, steps: int
+) -> Callable[[jax.Array], jax.Array]:
+    """Step (from 0) -> the rate at it.
+
+    Args:
+      config: `schedule`, `lr_decay` and `warmup`.
+      rate: the highest.
+      steps_per_epoch: see `epoch_schedule`.
+      steps: of the whole stage; at the last the rate is still above 0.
+    """
+    rising = round(config.warmup * steps)
+    if config.schedule == "epochs":
+        falling = epoch_schedule(rate, config.lr_decay, steps_per_epoch)
+    elif config.schedule == "linear":
+        falling = optax.linear_schedule(rate, 0.0, max(steps - rising, 1), rising)
+    else:
+        cosine = optax.cosine_decay_schedule(rate, max(steps - rising, 1))
+        falling = lambda step: cosine(jnp.maximum(step - rising, 0))  # noqa: E731
+    if not rising:
+        return falling
+    return lambda step: falling(step) * jnp.minimum((step + 1) / rising, 1.0)
+
+
+class Averaged(NamedTuple):
+    """The state of an optimizer that averages the weights.
+
+    Attributes:
+      inner: of the optimizer itself.
+      mean: of the weights, a tree like the parameters.
+      steps: done so far.
+    """
+
+    inner: Any
+    mean: Any
+    steps: jax.Array
+
+
+def averaging(inner: optax.GradientTransformation, decay: float) -> optax.GradientTransformation:
+    """An optimizer that also keeps an exponential moving average of the weights, in its state.
+
+    In step t it keeps `min(decay, t / (t + 9))` of itself: heads begin as random numbers, which an
+    average of a few hundred steps would not forget.
+
+    Args:
+      inner: moves the weights, as without.
+      decay: what the average keeps of itself in a step.
+    """
+
+    def init(params: Any) -> Averaged:
+        # A copy: no array of the state may be there twice, which could not be given up twice.
+        return Averaged(
+            inner.init(params), jax.tree.map(jnp.copy, params), jnp.zeros((), jnp.int32)
+        )
+
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Averaged]:
+        updates, changed = inner.update(updates, state.inner, params)
+        steps = state.steps + 1
+        kept = jnp.minimum(decay, steps / (steps + 9.0))
+        mean = optax.incremental_update(
+            optax.apply_updates(params, updates), state.mean, 1.0 - kept
+        )
+        return updates, Averaged(changed, mean, steps)
+
+    return optax.GradientTransformation(init, update)
+
+
 def stage_one_optimizer(
     config: StageOneConfig,
     params: Any,
     steps_per_epoch: int,
     *,
+    steps: int | None = None,
     rates: Rates | None = None,
     decay_mapping_norm: bool = False,
 ) -> optax.GradientTransformation:
@@ -135,14 +203,16 @@ def stage_one_optimizer(
       config: rates, decay and clip norm.
       params: tree with branches `encoder`, `predictor`, `mapping`, perhaps `fusion`.
       steps_per_epoch: after each so many steps both rates are multiplied by `config.lr_decay`.
+      steps: of the whole stage, over which rates rise and fall; None: those of all epochs.
       rates: how single parameters depart from that; None: they do not.
       decay_mapping_norm: compat switch, decays the mapping's LayerNorm scale too.
     """
     rates = Rates() if rates is None else rates
+    steps = steps_per_epoch * config.epochs if steps is None else steps
     decayed = assign(params, DECAYED_WITH_MAPPING_NORM if decay_mapping_norm else DECAYED)
     groups = assign(params, RATE_GROUPS)
     schedules = {
-        name: epoch_schedule(rate, config.lr_decay, steps_per_epoch)
+        name: rate_schedule(config, rate, steps_per_epoch, steps)
         for name, rate in (("encoder", config.encoder_lr), ("heads", config.head_lr))
     }
 
@@ -172,9 +242,11 @@ def stage_one_optimizer(
         return optax.chain(*stages)
 
     if rates.first_epochs is None:
-        return build()
-    # From 1, so that the state never holds one array twice, which could not be given up twice.
-    return optax.inject_hyperparams(build)(step=lambda count: count + 1)
+        optimizer = build()
+    else:
+        # From 1, so that the state never holds one array twice, which could not be given up twice.
+        optimizer = optax.inject_hyperparams(build)(step=lambda count: count + 1)
+    return averaging(optimizer, config.average) if config.average else optimizer
 
 
 def _learning(rates: Rates, step: Any, steps_per_epoch: int) -> Any:

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
@@ -20,12 +21,14 @@ from eacl_jax.model import losses, losses_multi
 from eacl_jax.model.anchors import AnchorSource
 from eacl_jax.model.mesh import Mesh, batch_shardings, put, replicated
 from eacl_jax.model.rarity import Rarity
+from eacl_jax.model.regularizers import divergence
 from eacl_jax.model.representer import Model
 from eacl_jax.model.score_rows import ScoreRows
+from eacl_jax.training.adversarial import adversarial_value_and_grad
 from eacl_jax.training.chunks import Encode, Objective, chunked_value_and_grad
 from eacl_jax.training.experiment import Experiment
 from eacl_jax.training.loop import MEMORY, LossFn, TrainState, create_state, make_train_step
-from eacl_jax.training.optim import stage_one_optimizer
+from eacl_jax.training.optim import Averaged, stage_one_optimizer
 from eacl_jax.training.stage import (
     StageContext,
     StageResult,
@@ -54,7 +57,8 @@ def stage_one_loss(
         `losses.supervised_contrastive` and `Rarity`; `binary` (False), whether an utterance may
         have several labels; `mesh` (none), whose devices share the scores of large batches.
     """
-    encode, objective = _encode(merge), _objective(merge, source, settings, **how)
+    encode = _encode(merge, 2 if settings.r_drop else 1)
+    objective = _objective(merge, source, settings, **how)
 
     def loss(
         params: Any, constants: Any, batch: Batch, key: jax.Array
@@ -79,19 +83,34 @@ def stage_one_value_and_grad(
     """
     how["mesh"] = mesh
     if chunks == 1:
-        return jax.value_and_grad(stage_one_loss(merge, source, settings, **how), has_aux=True)
-    return chunked_value_and_grad(
-        _encode(merge), _objective(merge, source, settings, **how), chunks, mesh
+        found: Callable[..., Any] = jax.value_and_grad(
+            stage_one_loss(merge, source, settings, **how), has_aux=True
+        )
+    else:
+        found = chunked_value_and_grad(
+            _encode(merge, 2 if settings.r_drop else 1),
+            _objective(merge, source, settings, **how),
+            chunks,
+            mesh,
+        )
+    return (
+        adversarial_value_and_grad(found, settings.adversarial) if settings.adversarial else found
     )
 
 
-def _encode(merge: Merge) -> Encode:
-    """Representations with dropout: what the loss sees of the encoder."""
+def _encode(merge: Merge, times: int = 1) -> Encode:
+    """Representations with dropout: what the loss sees of the encoder. Read several times, with a
+    dropout of its own each, they stand side by side, [N, times d].
+    """
 
-    def encode(params: Any, batch: Batch, key: jax.Array) -> jax.Array:
+    def read(params: Any, batch: Batch, key: jax.Array) -> jax.Array:
         return merge(params).read(batch, deterministic=False, rngs=nnx.Rngs(dropout=key))
 
-    return encode
+    def encode(params: Any, batch: Batch, key: jax.Array) -> jax.Array:
+        keys = jax.random.split(key, times)
+        return jnp.concatenate([read(params, batch, each) for each in keys], axis=1)
+
+    return read if times == 1 else encode
 
 
 def _objective(
@@ -112,13 +131,41 @@ def _objective(
         "class_weights": rarity.class_weights,
         "offsets": rarity.offsets,
         "focal": settings.focal,
+        "smoothing": settings.smoothing,
     }
+
+    def twice(
+        params: Any, h: jax.Array, constants: Any, batch: Batch, key: jax.Array
+    ) -> tuple[jax.Array, dict[str, Any]]:
+        model, halves = merge(params), jnp.split(h, 2, axis=1)
+        keys = jax.random.split(key, 2)
+        logits = [
+            model.auxiliary_logits(half, deterministic=False, rngs=nnx.Rngs(dropout=each))
+            for half, each in zip(halves, keys, strict=True)
+        ]
+        (one, terms), (other, more) = (
+            given(model, params, half, found, constants, batch)
+            for half, found in zip(halves, logits, strict=True)
+        )
+        apart = divergence(*logits, weights=batch.weights, binary=binary)
+        # What is remembered is of the first reading alone.
+        means = {
+            name: term if name == MEMORY else (term + more[name]) / 2
+            for name, term in terms.items()
+        }
+        value = (one + other) / 2 + settings.r_drop * apart
+        return value, {**means, "divergence": apart}
 
     def objective(
         params: Any, h: jax.Array, constants: Any, batch: Batch, key: jax.Array
     ) -> tuple[jax.Array, dict[str, Any]]:
         model = merge(params)
         logits = model.auxiliary_logits(h, deterministic=False, rngs=nnx.Rngs(dropout=key))
+        return given(model, params, h, logits, constants, batch)
+
+    def given(
+        model: Model, params: Any, h: jax.Array, logits: jax.Array, constants: Any, batch: Batch
+    ) -> tuple[jax.Array, dict[str, Any]]:
         shared = batch.labels.ndim == 2
         if settings.ce_weight == 1:
             if shared:
@@ -156,7 +203,7 @@ def _objective(
         memory = source.memory(constants, reps, batch.labels, batch.weights)
         return value, {**terms, MEMORY: memory} if memory else terms
 
-    return objective
+    return twice if settings.r_drop else objective
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -169,7 +216,7 @@ class _Compiled:
     anchors: Callable[[Any, Any], jax.Array]
 
     @classmethod
-    def of(cls, experiment: Experiment, params: Any, per_epoch: int) -> "_Compiled":
+    def of(cls, experiment: Experiment, params: Any, per_epoch: int, steps: int) -> "_Compiled":
         """`params`: like those that are trained."""
         config, merge = experiment.config, experiment.merge
         source = experiment.source
@@ -177,6 +224,7 @@ class _Compiled:
             config.stage_one,
             params,
             per_epoch,
+            steps=steps,
             rates=experiment.rates.with_heads(params),
             decay_mapping_norm=config.compat.decay_mapping_norm,
         )
@@ -215,7 +263,7 @@ def run_stage_one(experiment: Experiment, context: StageContext) -> StageResult:
     beginning = experiment.beginning
     params = {**experiment.params, **experiment.source.parameters(beginning)}
     compiled = experiment.shared.once(
-        "stage one", lambda: _Compiled.of(experiment, params, per_epoch)
+        "stage one", lambda: _Compiled.of(experiment, params, per_epoch, steps)
     )
     constants = compiled.source.constants(beginning)
     state = put(create_state(params, constants, compiled.optimizer), replicated(experiment.mesh))
@@ -238,9 +286,10 @@ def run_stage_one(experiment: Experiment, context: StageContext) -> StageResult:
     )
 
     def score(state: TrainState) -> dict[str, dict[str, Any]]:
-        anchors = np.asarray(compiled.anchors(state.params, state.constants))
+        params = _answering(state)
+        anchors = np.asarray(compiled.anchors(params, state.constants))
         reps = {
-            split: encoding.represent(state.params, experiment.examples[split])
+            split: encoding.represent(params, experiment.examples[split])
             for split in scored_splits(config)
         }
         return scores_by_split(experiment, reps, anchors)
@@ -257,8 +306,13 @@ def run_stage_one(experiment: Experiment, context: StageContext) -> StageResult:
         )
         best, record = run.best(state)
     of = state if config.compat.stale_anchors else best
-    mapped = compiled.anchors(of.params, of.constants)
-    return StageResult(record["best_epoch"], best.params, best.constants, np.asarray(mapped))
+    mapped = compiled.anchors(_answering(of), of.constants)
+    return StageResult(record["best_epoch"], _answering(best), best.constants, np.asarray(mapped))
+
+
+def _answering(state: TrainState) -> Any:
+    """The weights that answer: the average, where there is one."""
+    return state.opt_state.mean if isinstance(state.opt_state, Averaged) else state.params
 
 
 def own_rows(sharding: NamedSharding, count: int) -> range:

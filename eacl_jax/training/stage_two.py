@@ -74,6 +74,7 @@ def stage_two_loss(
             class_weights=rarity.class_weights,
             offsets=rarity.offsets,
             focal=settings.focal,
+            smoothing=settings.smoothing,
             biases=params.get("biases"),
             weights=batch["weights"],
             **how,

@@ -76,8 +76,16 @@ def test_another_seed_compiles_nothing_and_equals_a_run_by_itself(toy, tmp_path)
             "stage_two__bias_lr": 0.05,
             "stage_two__patience": 1,
         },
+        {
+            "stage_one__average": 0.9,
+            "stage_one__schedule": "linear",
+            "stage_one__warmup": 0.3,
+            "loss__r_drop": 1.0,
+            "loss__adversarial": 1.0,
+            "loss__smoothing": 0.1,
+        },
     ],
-    ids=["prototypes", "clusters", "classifier", "prior"],
+    ids=["prototypes", "clusters", "classifier", "prior", "averaged"],
 )
 def test_it_goes_on_identically_and_its_model_answers_as_it_scored(toy, tmp_path, settings):
     config = make_config(toy, **SHORT, **settings)

@@ -139,8 +139,8 @@ def test_contrastive_equals_its_formula_row_by_row(form, balanced, per_label):
     np.testing.assert_allclose(value, np.mean(rows), rtol=1e-5)
 
 
-@pytest.mark.parametrize("focal", [0.0, 0.5, 2.0])
-def test_cross_entropy_equals_its_formula_example_by_example(focal):
+@pytest.mark.parametrize(("focal", "smoothing"), [(0.0, 0.0), (0.5, 0.0), (2.0, 0.0), (0.0, 0.2)])
+def test_cross_entropy_equals_its_formula_example_by_example(focal, smoothing):
     rng = np.random.default_rng(5)
     logits, labels = rng.normal(size=(7, 4)).astype(np.float32), rng.integers(0, 4, 7)
     weights = np.array([1.0] * 6 + [0.0], np.float32)
@@ -149,7 +149,8 @@ def test_cross_entropy_equals_its_formula_example_by_example(focal):
     for row, label, weight in zip(logits, labels, weights, strict=True):
         shifted = np.exp(row + offsets)
         p = shifted[label] / shifted.sum()
-        total += weight * class_weights[label] * (1 - p) ** focal * -np.log(p)
+        lost = (1 - smoothing) * -np.log(p) - smoothing * np.log(shifted / shifted.sum()).mean()
+        total += weight * class_weights[label] * (1 - p) ** focal * lost
     value = losses.cross_entropy(
         logits,
         labels.astype(np.int32),
@@ -157,6 +158,7 @@ def test_cross_entropy_equals_its_formula_example_by_example(focal):
         class_weights=class_weights.astype(np.float32),
         focal=focal,
         offsets=offsets.astype(np.float32),
+        smoothing=smoothing,
     )
     np.testing.assert_allclose(value, total / 6, rtol=1e-5)
 

@@ -33,6 +33,7 @@ CASES = {
     "prototypes": (Prototypes(8), LossConfig(use_anchors=False, ce_weight=0.0), 1),
     "classifier": (Axes(3), LossConfig(ce_weight=1.0), 1),
     "several labels": (Words(), LossConfig(ce_weight=0.5), 1),
+    "regularized": (LiveWords(3), LossConfig(r_drop=2.0, adversarial=0.5, smoothing=0.1), 1),
 }
 # Both, none, and shares.
 SEVERAL = np.array([[1, 1, 0], [0, 0, 0], [0.5, 0, 1], *np.eye(3)[[0, 1, 2, 0, 1]]], np.float32)
@@ -48,7 +49,7 @@ def laid_out(layout, targets=None):
 
 
 # Those that have most of it, a memory and several labels, are never left out.
-_ALWAYS = ("prototypes", "several labels")
+_ALWAYS = ("prototypes", "several labels", "regularized")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Which parameter learns, how fast, and with how much decay."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,6 +18,7 @@ from eacl_jax.training.optim import (
     Rates,
     assign,
     epoch_schedule,
+    rate_schedule,
     stage_one_optimizer,
     stage_two_optimizer,
 )
@@ -107,6 +109,40 @@ def test_rates_are_halved_after_each_epoch():
         2,
         1,
     ]
+
+
+def test_rates_rise_and_fall_as_they_are_asked_to():
+    def rates(**settings):
+        schedule = rate_schedule(StageOneConfig(lr_decay=0.5, **settings), 8.0, 4, 8)
+        return [float(schedule(jnp.int32(step))) for step in range(8)]
+
+    assert rates() == [8, 8, 8, 8, 4, 4, 4, 4]
+    assert rates(warmup=0.25) == [4, 8, 8, 8, 4, 4, 4, 4]
+    np.testing.assert_allclose(rates(schedule="linear"), [8, 7, 6, 5, 4, 3, 2, 1], rtol=1e-6)
+    linear = rates(schedule="linear", warmup=0.5)
+    np.testing.assert_allclose(linear, [2, 4, 6, 8, 8, 6, 4, 2], rtol=1e-6)
+    cosine = [4 * (1 + np.cos(np.pi * step / 8)) for step in range(8)]
+    np.testing.assert_allclose(rates(schedule="cosine"), cosine, rtol=1e-5)
+
+
+def test_an_average_of_the_weights_is_kept_beside_them():
+    p = params()
+    plain = stage_one_optimizer(StageOneConfig(), p, 10)
+    optimizer = stage_one_optimizer(StageOneConfig(average=0.3), p, 10)
+    alone, state, mean = plain.init(p), optimizer.init(p), p
+    shared = {id(x) for x in jax.tree.leaves(p)}.intersection(map(id, jax.tree.leaves(state.mean)))
+    assert not shared
+    here = there = p
+    for step in range(1, 8):
+        gradients = jax.tree.map(lambda x, step=step: jnp.sin(step + x), here)
+        updates, alone = plain.update(gradients, alone, here)
+        here = jax.tree.map(jnp.add, here, updates)
+        updates, state = optimizer.update(gradients, state, there)
+        there = jax.tree.map(jnp.add, there, updates)
+        kept = min(0.3, step / (step + 9))
+        mean = jax.tree.map(lambda m, x, kept=kept: kept * m + (1 - kept) * x, mean, here)
+    chex.assert_trees_all_close(there, here, rtol=1e-6)
+    chex.assert_trees_all_close(state.mean, mean, rtol=1e-5)
 
 
 def test_stage_two_holds_moments_for_the_anchors_and_nothing_else():
