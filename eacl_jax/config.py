@@ -111,10 +111,15 @@ class DataConfig:
 
 @dataclasses.dataclass(frozen=True)
 class PromptConfig:
-    """How an utterance and its past become tokens."""
+    """How an utterance and what is said around it become tokens."""
 
     max_tokens: int = bounded(256, at_least=16)
     max_past: int = bounded(8, at_least=0)
+    # Utterances after the target that are read too, nearest first, as far as there is room; they
+    # stand between its past and itself. Such a model answers a conversation late by so many.
+    max_future: int = bounded(0, at_least=0)
+    # What has the room first where not all fit.
+    priority: Literal["past", "future"] = "past"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -105,7 +105,8 @@ class Job:
             wanted = reading.Wanted(
                 lines,
                 self.shard,
-                size=_CHUNK * self.batch_size,
+                # What comes later counts too: a dialogue is then not read in pieces.
+                size=sys.maxsize if settings.prompt.max_future else _CHUNK * self.batch_size,
                 most_past=settings.prompt.max_past,
                 own=own,
                 modalities=settings.modalities,
@@ -127,7 +128,7 @@ class Job:
                         written_as,
                         stage=self.stage,
                         on_long=self.on_long,
-                        chunk=wanted.size,
+                        chunk=_CHUNK * self.batch_size,
                         skip_bad=self.skip_bad,
                         tell=tell,
                         modalities=tuple(settings.modalities),

@@ -2,10 +2,10 @@
 label.
 
 One example an utterance: the tokenizer's first token (if it has one), at most `max_past` past
-utterances as `<speaker> says: <text>`, oldest first, then the target `For utterance: <text>
-<speaker> feels <mask>` (without the mask where the tokenizer has none), each utterance closed by
-the separator. Source: arXiv 2403.20289, Sec. 3.1, and the public implementation's rule for dropping
-old utterances, which decides the exact ids.
+utterances as `<speaker> says: <text>`, oldest first, at most `max_future` later ones in the same
+form, then the target `For utterance: <text> <speaker> feels <mask>` (without the mask where the
+tokenizer has none), each utterance closed by the separator. Source: arXiv 2403.20289, Sec. 3.1, and
+the public implementation's rule for dropping old utterances, which decides the exact ids.
 """
 
 import dataclasses
@@ -236,7 +236,25 @@ class PromptBuilder:
             return dataclasses.replace(windows[-1], windows=tuple(windows[:-1]))
         if too_long:
             head = [*before, *read, *after]
-        return self._laid_out(self._fitting(past, index, room - len(head)), head, known)
+        return self._laid_out(self._context(past, index, room - len(head)), head, known)
+
+    def _context(self, turns: list[list[int]], index: int, room: int) -> list[list[int]]:
+        """What is read around utterance `index`, in the order of the dialogue; `turns` holds all of
+        its utterances in context form.
+        """
+        if self._config.priority == "future":
+            later = self._later(turns, index, room)
+            return [*self._fitting(turns, index, room - sum(map(len, later))), *later]
+        past = self._fitting(turns, index, room)
+        return [*past, *self._later(turns, index, room - sum(map(len, past)))]
+
+    def _later(self, turns: list[list[int]], index: int, room: int) -> list[list[int]]:
+        """What is kept of what comes after utterance `index`: nearest first, up to the first that
+        does not fit.
+        """
+        following = turns[index + 1 : index + 1 + self._config.max_future]
+        ends = itertools.accumulate(map(len, following))
+        return following[: sum(end <= room for end in ends)]
 
     def _fitting(self, past: list[list[int]], index: int, room: int) -> list[list[int]]:
         """What is kept of the past of utterance `index`: `past` holds all utterances of the
@@ -249,9 +267,11 @@ class PromptBuilder:
             first += 1
         return past[oldest + first : index]
 
-    def _laid_out(self, past: list[list[int]], head: list[int], known: dict[str, Any]) -> Example:
+    def _laid_out(
+        self, context: list[list[int]], head: list[int], known: dict[str, Any]
+    ) -> Example:
         tokens = np.array(
-            [*self.start, *(i for ids in past for i in ids), *head, *self.tail], np.int32
+            [*self.start, *(i for ids in context for i in ids), *head, *self.tail], np.int32
         )
         return Example(tokens=tokens, readout=self._column(len(tokens)), **known)
 

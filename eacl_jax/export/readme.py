@@ -53,7 +53,7 @@ The prompt of an utterance, in ids; `{{}}` stands for the ids of a text without 
 
     {start}{{SPEAKER says: TEXT}} {separator} ... {{For utterance: TEXT SPEAKER feels}} {tail}
 
-that is, {opening}up to {max_past} utterances before it, oldest first, each closed by {separator}; then the utterance
+that is, {opening}up to {max_past} utterances before it, oldest first, {later}each closed by {separator}; then the utterance
 itself. The oldest are left out where the whole would exceed {max_tokens} tokens: `prompt` in `run.py` does it exactly.
 
 {tokenizing}
@@ -160,6 +160,7 @@ def stablehlo_readme(about: Mapping[str, Any], settings: Settings, *, fast: bool
         segments=about["least_length"],
         max_tokens=form["max_tokens"],
         max_past=form["max_past"],
+        later=f"up to {form['max_future']} after it, " if form["max_future"] else "",
         width=about["widths"][0],
         classes=len(settings.labels),
         shapes="; ".join(shapes),

@@ -118,14 +118,28 @@ def prompt(
     encode: Callable[[str], list[int]],
     utterances: Sequence[tuple[str, str]],
     form: Mapping[str, Any],
+    later: Sequence[tuple[str, str]] = (),
 ) -> tuple[list[int], int]:
     """Token ids of the last of the utterances (speaker, text) after its past, and the column where
     it is read out.
 
-    `encode`: text -> ids without special tokens. `form`: settings of the prompt.
+    `encode`: text -> ids without special tokens. `form`: settings of the prompt. `later`: what is
+    said after it, of which the first `form["max_future"]` may be read.
     """
 
-    past = [[*encode(f"{speaker} says: {text}"), form["separator"]] for speaker, text in utterances]
+    def said(turns: Sequence[tuple[str, str]]) -> list[list[int]]:
+        return [[*encode(f"{speaker} says: {text}"), form["separator"]] for speaker, text in turns]
+
+    def following(room: int) -> list[list[int]]:
+        kept: list[list[int]] = []
+        for ids in said(later[: form["max_future"]]):
+            room -= len(ids)
+            if room < 0:
+                break
+            kept.append(ids)
+        return kept
+
+    past = said(utterances)
     speaker, text = utterances[-1]
     room = form["max_tokens"] - len(form["start"]) - len(form["tail"])
     head = encode(f"For utterance: {text} {speaker} feels")
@@ -139,9 +153,14 @@ def prompt(
     while first < last - 1 and sum(lengths[first:]) + 8 + lengths[last] > form["max_tokens"]:
         first += 1
     first = max(first, last - form["max_past"])
-    while first < last and sum(lengths[first:last]) > room - len(head):
+    room -= len(head)
+    after = following(room) if form["priority"] == "future" else []
+    while first < last and sum(lengths[first:last]) + sum(map(len, after)) > room:
         first += 1
-    tokens = [*form["start"], *(i for ids in past[first:last] for i in ids), *head, *form["tail"]]
+    if form["priority"] == "past":
+        after = following(room - sum(lengths[first:last]))
+    context = [*past[first:last], *after]
+    tokens = [*form["start"], *(i for ids in context for i in ids), *head, *form["tail"]]
     column = {"first": 0, "mask": len(tokens) - len(form["tail"])}.get(
         form["readout"], len(tokens) - 1
     )

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from eacl_jax.data.beside import warn_of_missing
@@ -29,9 +29,16 @@ class Recognizer(Protocol):
     ) -> Sequence[Prediction]:
         """The emotion of each dialogue's last utterance."""
 
+    def predict_at(self, dialogue: Dialogue, index: int, *, on_long: "OnLong" = ...) -> Prediction:
+        """The emotion of one utterance of a dialogue."""
+
 
 class Conversation:
-    """Utterances in, one after the other; answers equal those to the whole dialogue at once.
+    """Utterances in, one after the other; answers equal those to the whole dialogue at once, and
+    never change afterwards.
+
+    A model that reads k later utterances (`prompt.max_future`) answers each k utterances late, when
+    it has heard them; `finish` gives the answers that still wait when nothing more is said.
 
     Only the utterances that a prompt may still hold are kept, so a conversation may go on for ever.
     """
@@ -40,6 +47,7 @@ class Conversation:
         """Use `EmotionRecognizer.conversation`."""
         self._recognizer = recognizer
         self._past: deque[Utterance] = deque(maxlen=recognizer.settings.prompt.max_past)
+        self._waiting: deque[Utterance] = deque()
         self._count = 0
         self._warned: set[str] = set()
 
@@ -53,11 +61,14 @@ class Conversation:
 
     def append(self, utterance: Utterance) -> None:
         """Notes an utterance as said; of it only what a prompt may hold is kept."""
+        self._count += 1
+        self._remember(utterance)
+
+    def _remember(self, utterance: Utterance) -> None:
         # Features of the past count only where they become words of its texts.
         thirds = self._recognizer.settings.thirds
         features = {name: rows for name, rows in utterance.features.items() if name in thirds}
         self._past.append(Utterance(utterance.speaker, utterance.text, features=features))
-        self._count += 1
 
     def add(
         self,
@@ -66,9 +77,10 @@ class Conversation:
         *,
         features: Mapping[str, Any] | None = None,
         on_long: "OnLong" = "cut",
-    ) -> Prediction:
-        """The emotion of what is said now. Where features are missing for the first time, or are
-        none that the model reads, a warning says so.
+    ) -> Prediction | None:
+        """The emotion of what is said now; or, with k = `prompt.max_future`, of what was said k
+        utterances before, and None where that is nothing yet. Where features are missing for the
+        first time, or are none that the model reads, a warning says so.
 
         Args:
           utterance: `"Ann: I got it!"`, `{"speaker", "text", "features"?}`, a pair or an
@@ -82,10 +94,45 @@ class Conversation:
             as before.
         """
         said = _said(utterance, text, features)
-        answer = self._recognizer.predict_last([self.ahead(said)], on_long=on_long)[0]
+        later = self._recognizer.settings.prompt.max_future
+        answer: Prediction | None = None
+        if not later:
+            answer = self._recognizer.predict_last([self.ahead(said)], on_long=on_long)[0]
+            self.append(said)
+        else:
+            if len(self._waiting) == later:
+                answer = self._next([*self._waiting, said], on_long)
+                self._remember(self._waiting.popleft())
+            self._waiting.append(said)
+            self._count += 1
         self._warn(said)
-        self.append(said)
         return answer
+
+    def finish(self, *, on_long: "OnLong" = "cut") -> list[Prediction]:
+        """The answers that waited for later utterances, now that none is coming. The conversation
+        may go on all the same; these utterances are then its past.
+
+        Args:
+          on_long: as of `EmotionRecognizer.predict`.
+
+        Raises:
+          UserError: one is too long and to be refused; the conversation is then as before.
+        """
+        waiting, past = list(self._waiting), list(self._past)
+        answers = []
+        try:
+            while self._waiting:
+                answers.append(self._next(self._waiting, on_long))
+                self._remember(self._waiting.popleft())
+        except UserError:
+            self._waiting, self._past = deque(waiting), deque(past, self._past.maxlen)
+            raise
+        return answers
+
+    def _next(self, utterances: Iterable[Utterance], on_long: "OnLong") -> Prediction:
+        """The answer to the first of these, which the others follow."""
+        dialogue = Dialogue("conversation", (*self._past, *utterances))
+        return self._recognizer.predict_at(dialogue, len(self._past), on_long=on_long)
 
     def _warn(self, said: Utterance) -> None:
         modalities = self._recognizer.settings.modalities

@@ -389,8 +389,29 @@ class EmotionRecognizer:
         last = [dialogue.utterances[-1] for dialogue in dialogues]
         return self.answer(self.represent(examples), last, examples, stage=stage)
 
+    def predict_at(
+        self,
+        dialogue: Dialogue,
+        index: int,
+        *,
+        stage: str = Stage.TWO,
+        on_long: OnLong = "cut",
+    ) -> Prediction:
+        """The emotion of one utterance of a dialogue; the others are its past and its future."""
+        self._check_stage(stage)
+        utterances = [each.without_labels() for each in dialogue.utterances]
+        # The only one that anybody seems to have annotated, with no label.
+        utterances[index] = dataclasses.replace(utterances[index], emotions=())
+        asked = dataclasses.replace(dialogue, utterances=tuple(utterances))
+        examples = self._built([asked], "annotated", on_long)
+        warn_about(examples, self.settings.prompt.max_tokens)
+        said = [dialogue.utterances[index]]
+        return self.answer(self.represent(examples), said, examples, stage=stage)[0]
+
     def conversation(self) -> Conversation:
-        """A conversation that goes on: `add` answers each utterance when it is said."""
+        """A conversation that goes on: `add` answers each utterance when it is said; a model that
+        reads later utterances (`prompt.max_future`) does when these have been said.
+        """
         return Conversation(self)
 
     def with_labels(self, labels: Mapping[str, str] | Sequence[str] | str) -> "EmotionRecognizer":
@@ -683,9 +704,10 @@ class EmotionRecognizer:
     def __repr__(self) -> str:
         kind, prompt = self.encoder_config.get("model_type", "?"), self.settings.prompt
         where = f" from {self._source.path}" if self._source else ""
+        later = f" and {prompt.max_future} later" if prompt.max_future else ""
         return (
             f"<EmotionRecognizer of {', '.join(self.labels)}; {kind}, at most {prompt.max_tokens}"
-            f" tokens and {prompt.max_past} past utterances{where}>"
+            f" tokens and {prompt.max_past} past{later} utterances{where}>"
         )
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -604,3 +604,28 @@ def test_standard_output_that_nobody_reads(eacl, model, stub, tmp_path, monkeypa
         "predict", "--model", model, "--input", jsonl(tmp_path / "chats.jsonl"), "--output=-"
     )
     assert (done.status, done.errors) == (141, "")
+
+
+def test_later_utterances_count_wherever_a_dialogue_would_be_cut(eacl, model, tmp_path):
+    """Of dialogues longer than what is predicted at once, as of all."""
+    shutil.copytree(model, tmp_path / "model")
+    file = tmp_path / "model" / "config.json"
+    settings = json.loads(file.read_text())
+    settings["prompt"] |= {"max_future": 1, "max_past": 1}
+    file.write_text(json.dumps(settings))
+    words = ["wonderful", "rude", "table", "awful", "great"]
+    said = [{"speaker": "Ann", "text": f"it is {words[n % 5]}"} for n in range(40)]
+    given = tmp_path / "long.jsonl"
+    given.write_text(json.dumps({"id": "1", "utterances": said}) + "\n")
+    out = tmp_path / "out.jsonl"
+    done = eacl(
+        *("predict", "--model", tmp_path / "model", "--input", given, "--output", out),
+        *("--batch-size", "1"),
+    )
+    assert done.status == 0, done.errors
+    (answer,) = map(json.loads, out.read_text().splitlines())
+    expected = EmotionRecognizer.from_pretrained(tmp_path / "model").predict(
+        {"id": "1", "utterances": said}
+    )
+    for one, other in zip(answer["utterances"], expected, strict=True):
+        assert one["probabilities"] == pytest.approx(other.probabilities, abs=1e-4)

@@ -51,6 +51,39 @@ def test_layout_of_a_prompt(tokenizer):
     assert examples[0].label == 0
 
 
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"max_future": 0}, [0, 1]),
+        ({"max_future": 1}, [0, 1, 3]),
+        # Nearest first: the second one does not fit, so a third that would is not read either.
+        ({"max_future": 3, "max_past": 0, "max_tokens": 22}, [3]),
+        ({"max_future": 3, "max_past": 0}, [3, 4, 5]),
+        ({"max_future": 3, "max_tokens": 27}, [1, 3]),
+        ({"max_future": 3, "max_tokens": 27, "priority": "future"}, [3, 4]),
+    ],
+)
+def test_what_is_read_around_an_utterance(tokenizer, settings, expected):
+    """The target stays last, after what comes later, and whole utterances are read or none."""
+    said = [
+        "hello there good day",
+        "good",
+        "good day",
+        "it is a",
+        "hello there good day now",
+        "now",
+    ]
+    turns = dialogue(*((text, "joy" if number == 2 else None) for number, text in enumerate(said)))
+    (example,) = PromptBuilder(tokenizer, PromptConfig(**settings)).build([turns], TAXONOMY)
+    parts = tokenizer.decode(example.tokens).removeprefix("<s> ").split(" </s>")[:-1]
+    assert [part.strip() for part in parts] == [
+        *(f"ann says : {said[number]}" for number in expected),
+        "for utterance : good day ann feels <mask>",
+    ]
+    assert example.tokens[example.readout] == tokenizer.mask_token_id
+    assert len(example.tokens) <= settings.get("max_tokens", 256)
+
+
 def test_all_targets_for_prediction(tokenizer):
     examples = PromptBuilder(tokenizer, PromptConfig()).build(
         [dialogue(("hello", None), ("good day", "anger"))], TAXONOMY, targets="all"

@@ -23,7 +23,7 @@ LABELS = ("anger", "disgust", "fear", "joy", "sadness", "surprise", "neutral")
 # That the tiny encoder's tokenizer knows.
 WORDS = ("anger", "awful", "horrible", "joy", "rude", "great", "neutral")
 # "ablation" has no variant that they do not have.
-SHIPPED = ("anchors", "imbalance", "backbones", "similar", "sensitivity", "paper")
+SHIPPED = ("anchors", "imbalance", "backbones", "similar", "sensitivity", "paper", "recipe")
 
 
 @pytest.fixture(autouse=True)

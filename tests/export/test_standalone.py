@@ -1,5 +1,6 @@
 """The prompt rule that exports carry gives the library's ids, wherever a text must be cut."""
 
+import dataclasses
 import random
 
 import pytest
@@ -51,35 +52,50 @@ def tokenizer(kind):
 
 
 @pytest.mark.parametrize("kind", ["byte pairs", "word pieces", "unigrams"])
-@pytest.mark.parametrize("readout", ["mask", "last"])
-def test_ids_are_the_librarys(kind, readout):
-    prompts = PromptBuilder(
-        tokenizer(kind), PromptConfig(max_tokens=60, max_past=3), readout=readout
-    )
+@pytest.mark.parametrize(
+    ("readout", "config"),
+    [
+        ("mask", PromptConfig(max_tokens=60, max_past=3)),
+        ("last", PromptConfig(max_tokens=60, max_past=3, max_future=1)),
+        ("mask", PromptConfig(max_tokens=60, max_past=3, max_future=2, priority="future")),
+    ],
+)
+def test_ids_are_the_librarys(kind, readout, config):
+    prompts = PromptBuilder(tokenizer(kind), config, readout=readout)
     form = {
         "start": prompts.start,
         "separator": prompts.separator,
         "tail": prompts.tail,
         "opening": prompts.opening,
         "readout": readout,
-        "max_tokens": 60,
-        "max_past": 3,
+        **dataclasses.asdict(config),
     }
     rng = random.Random(1)
     characters = sorted(set("".join(TEXT)))
-    cut = 0
+    cut = later = 0
     for _ in range(150):
         said = [
             (
                 rng.choice(["Customer", "Ann", "\u4f60"]),
-                "".join(rng.choices(characters + [" "] * 9, k=rng.randint(0, 120))),
+                "".join(
+                    rng.choices(
+                        characters + [" "] * 9, k=rng.randint(0, 40 if config.max_future else 120)
+                    )
+                ),
             )
             for _ in range(rng.randint(1, 5))
         ]
         talk = Dialogue("1", tuple(Utterance(*each) for each in said))
-        (example,) = prompts.build([talk], Taxonomy(("a", "b"), ("a", "b")), targets="last")
-        assert (example.tokens.tolist(), example.readout) == standalone.prompt(
-            lambda t: prompts._encode([t])[0], said, form
-        )
-        cut += example.truncated
-    assert 20 < cut < 140
+        examples = prompts.build([talk], Taxonomy(("a", "b"), ("a", "b")), targets="all")
+        for index, example in enumerate(examples):
+            ids, column = standalone.prompt(
+                lambda t: prompts._encode([t])[0], said[: index + 1], form, said[index + 1 :]
+            )
+            assert (example.tokens.tolist(), example.readout) == (ids, column)
+            alone = standalone.prompt(lambda t: prompts._encode([t])[0], said[: index + 1], form)
+            later += ids != alone[0]
+        cut += examples[-1].truncated
+    if config.max_future:
+        assert later > 50
+    else:
+        assert 20 < cut < 140

@@ -546,6 +546,7 @@ def test_the_model_is_told():
         "words": {"even": "even", "odd": "odd"},
         "max_tokens": 64,
         "max_past": 2,
+        "max_future": 0,
         "temperature": 1.5,
         "limits": {
             "dialogues": 3,

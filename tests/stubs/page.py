@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import uvicorn
 
+from eacl_jax.config import PromptConfig
 from eacl_jax.corpora.goemotions import GoEmotions
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.features.modality import Modality
@@ -88,7 +89,7 @@ class Rules:
         self.settings = SimpleNamespace(
             labels=self.labels,
             words=tuple(words.values()),
-            prompt=SimpleNamespace(max_tokens=64, max_past=MAX_PAST),
+            prompt=PromptConfig(max_tokens=64, max_past=MAX_PAST),
             calibration={"stage_two": 1.5},
             modalities=dict(modalities or {}),
             features=SimpleNamespace(fusion="gated"),

@@ -13,6 +13,7 @@ import numpy as np
 import uvicorn
 from fastapi import FastAPI
 
+from eacl_jax.config import PromptConfig
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.features.modality import Modality
 from eacl_jax.recognizer.prediction import Prediction
@@ -45,7 +46,7 @@ class Gated:
         self.settings = SimpleNamespace(
             labels=self.labels,
             words=self.labels,
-            prompt=SimpleNamespace(max_tokens=64, max_past=MAX_PAST),
+            prompt=PromptConfig(max_tokens=64, max_past=MAX_PAST),
             calibration={"stage_two": 1.5},
             modalities=dict(modalities or {}),
             features=SimpleNamespace(fusion="gated"),

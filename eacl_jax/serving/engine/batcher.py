@@ -67,6 +67,7 @@ class Batcher:
         self.pace = 0.01
         """Seconds that an utterance takes at present."""
         self.most_past = recognizer.settings.prompt.max_past
+        self.most_future = recognizer.settings.prompt.max_future
         self._recognizer = recognizer
         self._size, self._label_sets, self._saw_batch = size, label_sets, saw_batch
         self._labelled: OrderedDict[tuple[tuple[str, str], ...], EmotionRecognizer] = OrderedDict()

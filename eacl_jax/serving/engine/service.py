@@ -140,6 +140,8 @@ class Service:
             job = self._job(labels, on_long)
             size = max(self.settings.batch // _PIECES, 1)
             for number, dialogue in enumerate(dialogues):
+                if self._batcher.most_future:  # which a piece would not know
+                    size = max(len(dialogue.utterances), 1)
                 job.add(dialogue, number, size=size, most_past=self._batcher.most_past)
             answers = iter(await self._run(job))
         found = [
@@ -168,6 +170,13 @@ class Service:
         Raises:
           ApiError: as `predict`; 409, the conversation began with other labels.
         """
+        if self._batcher.most_future:
+            raise ApiError(
+                422,
+                "invalid",
+                "this model reads what is said later too, and so cannot answer a conversation as it"
+                " goes on; send whole dialogues to /v1/predict.",
+            )
         known = self.conversations.find(identity)
         with self.admission.hold(1 + len(labels or (known.labels if known else ()))):
             async with self.conversations.turn(identity) as conversation:

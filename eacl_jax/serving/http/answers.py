@@ -205,6 +205,9 @@ class ModelAnswer(BaseModel):
         description="Longest prompt: an utterance and as much of its past as fits."
     )
     max_past: int = Field(description="Past utterances that may count.")
+    max_future: int = Field(
+        description="Later utterances that may count; with any, there are no conversations."
+    )
     temperature: float = Field(
         description=(
             "That calibrates the probabilities; 1 with several labels, which are calibrated each on"

@@ -189,6 +189,7 @@ def api(service: Service) -> APIRouter:
                 **in_force({}),
                 "max_tokens": recognizer.settings.prompt.max_tokens,
                 "max_past": recognizer.settings.prompt.max_past,
+                "max_future": recognizer.settings.prompt.max_future,
                 "temperature": recognizer.settings.calibration[Stage.TWO],
                 "limits": dataclasses.asdict(limits),
                 **(
