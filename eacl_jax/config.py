@@ -158,6 +158,15 @@ class EncoderConfig:
     # Keep only each layer's input for the backward pass and run the layer again there: less memory,
     # a third more work.
     remat: bool = False
+    # LoRA (arXiv 2106.09685): the encoder is held, and matrices of this rank learn beside some of
+    # its linear maps, at stage_one.encoder_lr, which should then be some ten times as large; they
+    # become part of its weights at the end. 0: off.
+    lora_rank: int = bounded(0, at_least=0)
+    # Their product counts lora_alpha / lora_rank.
+    lora_alpha: float = bounded(16.0, above=0)
+    # Which maps: a regex that matches their whole name within the encoder. The default is the
+    # queries' and values' in each layer, and what makes both at once.
+    lora_maps: str = r"(.*/)?(query|value|all)"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -579,6 +588,26 @@ def _impossible(config: Config) -> list[str]:
         "must be off with evaluation.logit_adjustment, which takes out what it adds",
         config.evaluation.prior,
     )
+    if config.encoder.lora_rank:
+        try:
+            re.compile(config.encoder.lora_maps)
+        except re.error as error:
+            need(False, "encoder.lora_maps", f"is no regular expression ({error})", "it")
+        one = config.stage_one
+        held = {
+            "encoder.frozen_layers": (config.encoder.frozen_layers, 0),
+            "stage_one.layer_decay": (one.layer_decay, 1.0),
+            "stage_one.unfreeze_layers": (one.unfreeze_layers, 0),
+            "stage_one.rates": (one.rates, ()),
+            "features.text": (config.features.text, True),
+        }
+        for name, (value, plain) in held.items():
+            need(
+                value == plain,
+                name,
+                f"must be {plain!r} with encoder.lora_rank, which holds the encoder as a whole",
+                value,
+            )
     need(
         not (config.loss.smoothing and config.loss.focal),
         "loss.smoothing",

@@ -18,6 +18,7 @@ from eacl_jax.errors import UserError
 from eacl_jax.files import whole
 from eacl_jax.files.records import bounded, build, read_json
 from eacl_jax.training.experiment import Experiment
+from eacl_jax.training.lora import adapters
 
 # Where "5" written sets the process' peak of memory to what it has now (proc(5)).
 _PEAK = Path("/proc/self/clear_refs")
@@ -106,6 +107,12 @@ def trained_parameters(experiment: Experiment) -> int:
             params,
             rates.factors,
         )
+    if config.encoder.lora_rank:
+        matrices = jax.eval_shape(
+            lambda encoder: adapters(encoder, experiment.depths, config.encoder, 0),
+            params["encoder"],
+        )
+        counts = {**counts, "encoder": jax.tree.map(lambda x: x.size, matrices)}
     # What the objective does not reach.
     unused = {"mapping"} if config.classifies else set()
     unused |= {"predictor"} if config.loss.ce_weight == 0 else set()

@@ -68,6 +68,7 @@ class Experiment:
       params: initial parameters, a nested dict of arrays on the mesh, with branches `encoder`,
         `predictor`, `mapping`, and `fusion` where features join after the readout.
       rates: how much each parameter's own rate differs in stage one, and when it begins to learn.
+      depths: of the encoder's parameters, see `Encoder.depths`; an array where they are stacked.
       labels: the label words, tokenized.
       modalities: whose features the model reads, by name.
       thirds: of those that are words in the texts.
@@ -85,6 +86,7 @@ class Experiment:
     graphdef: Any
     params: Any
     rates: Rates
+    depths: Any
     labels: Batch
     modalities: Mapping[str, Modality]
     thirds: Mapping[str, Thirds]
@@ -352,6 +354,7 @@ def prepare(
         rates=stage_one_rates(
             config.stage_one, params, pretrained.module, text=config.features.text
         ),
+        depths=nnx.to_pure_dict(pretrained.module.depths()),
         labels=label_batch(pretrained.tokenizer, corpus.taxonomy),
         modalities=modalities,
         thirds=thirds,

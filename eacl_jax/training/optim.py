@@ -18,14 +18,14 @@ T = TypeVar("T")
 
 # Every parameter matches exactly one row of each table (`assign` checks it).
 RATE_GROUPS = (
-    ("encoder/.*", "encoder"),
+    ("(encoder|lora)/.*", "encoder"),
     ("(predictor|mapping|fusion)/.*|label_encodings", "heads"),
 )
 # Spared from decay: whatever is called a bias, by its own name or that of the module it is the
 # table of, and norms' scales.
 _BIAS = r".*bias[^/]*(/[^/]+)?"
 _OTHER = rf"(?!{_BIAS}\Z)"
-_FREE = ("label_encodings", False)
+_FREE = ("label_encodings|lora/.*", False)
 DECAYED = (
     _FREE,
     (_BIAS, False),

@@ -338,7 +338,8 @@ def _probabilities(answered: Answered) -> dict[str, Any]:
 def _announce(experiment: Experiment, context: StageContext) -> None:
     counts = ", ".join(f"{len(experiment.examples[split])} {split}" for split in SPLITS)
     parameters = sum(x.size for x in jax.tree.leaves(experiment.params))
-    frozen, settings = experiment.config.encoder.frozen_layers, experiment.config.stage_one
+    encoder, settings = experiment.config.encoder, experiment.config.stage_one
+    frozen, rank = encoder.frozen_layers, encoder.lora_rank
     limits = [
         f"embeddings and the lowest {frozen} layers frozen" if frozen else "",
         (
@@ -347,6 +348,7 @@ def _announce(experiment: Experiment, context: StageContext) -> None:
             else ""
         ),
         "rates by stage_one.rates" if settings.rates else "",
+        f"LoRA of rank {rank} beside the encoder's maps" if rank else "",
     ]
     trained = ", ".join(filter(None, limits)) or "all trained"
     say(

@@ -28,7 +28,8 @@ from eacl_jax.training.adversarial import adversarial_value_and_grad
 from eacl_jax.training.chunks import Encode, Objective, chunked_value_and_grad
 from eacl_jax.training.experiment import Experiment
 from eacl_jax.training.loop import MEMORY, LossFn, TrainState, create_state, make_train_step
-from eacl_jax.training.optim import Averaged, stage_one_optimizer
+from eacl_jax.training.lora import ADAPTERS, BASE, adapters, lora_value_and_grad, whole
+from eacl_jax.training.optim import Averaged, Rates, stage_one_optimizer
 from eacl_jax.training.stage import (
     StageContext,
     StageResult,
@@ -214,18 +215,20 @@ class _Compiled:
     optimizer: optax.GradientTransformation
     train_step: Callable[..., Any]
     anchors: Callable[[Any, Any], jax.Array]
+    whole: Callable[[Any, Any], Any]
 
     @classmethod
     def of(cls, experiment: Experiment, params: Any, per_epoch: int, steps: int) -> "_Compiled":
         """`params`: like those that are trained."""
         config, merge = experiment.config, experiment.merge
         source = experiment.source
+        lora = config.encoder.lora_rank > 0
         optimizer = stage_one_optimizer(
             config.stage_one,
             params,
             per_epoch,
             steps=steps,
-            rates=experiment.rates.with_heads(params),
+            rates=Rates() if lora else experiment.rates.with_heads(params),
             decay_mapping_norm=config.compat.decay_mapping_norm,
         )
         value_and_grad = stage_one_value_and_grad(
@@ -239,6 +242,8 @@ class _Compiled:
             chunks=config.stage_one.chunks,
             mesh=experiment.mesh,
         )
+        if lora:
+            value_and_grad = lora_value_and_grad(value_and_grad, config.encoder)
         return cls(
             source,
             optimizer,
@@ -247,7 +252,16 @@ class _Compiled:
                 lambda params, constants: source.anchors(merge(params), params, constants),
                 out_shardings=replicated(experiment.mesh),
             ),
+            jax.jit(
+                lambda params, constants: whole(params, constants, config.encoder),
+                out_shardings=replicated(experiment.mesh),
+            ),
         )
+
+    def answering(self, state: TrainState) -> Any:
+        """The weights that answer: the average, where there is one; with LoRA, merged."""
+        params = state.opt_state.mean if isinstance(state.opt_state, Averaged) else state.params
+        return self.whole(params, state.constants) if ADAPTERS in params else params
 
 
 def run_stage_one(experiment: Experiment, context: StageContext) -> StageResult:
@@ -262,10 +276,15 @@ def run_stage_one(experiment: Experiment, context: StageContext) -> StageResult:
     steps = min(per_epoch * settings.epochs, settings.max_steps or per_epoch * settings.epochs)
     beginning = experiment.beginning
     params = {**experiment.params, **experiment.source.parameters(beginning)}
+    if config.encoder.lora_rank:
+        encoder = params.pop("encoder")
+        params[ADAPTERS] = adapters(encoder, experiment.depths, config.encoder, config.seed)
     compiled = experiment.shared.once(
         "stage one", lambda: _Compiled.of(experiment, params, per_epoch, steps)
     )
     constants = compiled.source.constants(beginning)
+    if ADAPTERS in params:
+        constants = {**constants, BASE: experiment.params["encoder"]}
     state = put(create_state(params, constants, compiled.optimizer), replicated(experiment.mesh))
     make = batch_maker(
         experiment.examples["train"],
@@ -286,7 +305,7 @@ def run_stage_one(experiment: Experiment, context: StageContext) -> StageResult:
     )
 
     def score(state: TrainState) -> dict[str, dict[str, Any]]:
-        params = _answering(state)
+        params = compiled.answering(state)
         anchors = np.asarray(compiled.anchors(params, state.constants))
         reps = {
             split: encoding.represent(params, experiment.examples[split])
@@ -297,7 +316,8 @@ def run_stage_one(experiment: Experiment, context: StageContext) -> StageResult:
     run = StageRun(experiment, context, Stage.ONE, batches, per_epoch, steps)
     with run:
         state = run.resume(state)
-        _check_anchors(experiment, np.asarray(compiled.anchors(state.params, state.constants)))
+        before = compiled.anchors(compiled.answering(state), state.constants)
+        _check_anchors(experiment, np.asarray(before))
         state = run.fit(
             state,
             compiled.train_step,
@@ -306,13 +326,9 @@ def run_stage_one(experiment: Experiment, context: StageContext) -> StageResult:
         )
         best, record = run.best(state)
     of = state if config.compat.stale_anchors else best
-    mapped = compiled.anchors(_answering(of), of.constants)
-    return StageResult(record["best_epoch"], _answering(best), best.constants, np.asarray(mapped))
-
-
-def _answering(state: TrainState) -> Any:
-    """The weights that answer: the average, where there is one."""
-    return state.opt_state.mean if isinstance(state.opt_state, Averaged) else state.params
+    mapped = np.asarray(compiled.anchors(compiled.answering(of), of.constants))
+    constants = {name: value for name, value in best.constants.items() if name != BASE}
+    return StageResult(record["best_epoch"], compiled.answering(best), constants, mapped)
 
 
 def own_rows(sharding: NamedSharding, count: int) -> range:

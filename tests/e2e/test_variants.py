@@ -84,8 +84,9 @@ def test_another_seed_compiles_nothing_and_equals_a_run_by_itself(toy, tmp_path)
             "loss__adversarial": 1.0,
             "loss__smoothing": 0.1,
         },
+        {"encoder__lora_rank": 2, "stage_one__encoder_lr": 1e-2, "stage_one__chunks": 2},
     ],
-    ids=["prototypes", "clusters", "classifier", "prior", "averaged"],
+    ids=["prototypes", "clusters", "classifier", "prior", "averaged", "lora"],
 )
 def test_it_goes_on_identically_and_its_model_answers_as_it_scored(toy, tmp_path, settings):
     config = make_config(toy, **SHORT, **settings)

@@ -1,0 +1,80 @@
+"""LoRA: what is trained, what it starts as, and what is left of it."""
+
+import dataclasses
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from eacl_jax.config import EncoderConfig
+from eacl_jax.encoders.registry import abstract_encoder
+from eacl_jax.errors import UserError
+from eacl_jax.training import lora
+from tests.stubs.encoders import CONFIGS
+
+CONFIG = EncoderConfig(lora_rank=2, lora_alpha=6.0)
+
+
+def encoder_of(architecture, scan_layers):
+    """Shapes and depths of a tiny encoder's parameters."""
+    encoder = abstract_encoder(CONFIGS[architecture], scan_layers=scan_layers, frozen_layers=0)
+    shapes = nnx.to_pure_dict(nnx.state(encoder, nnx.Param))
+    params = jax.tree.map(lambda x: jnp.ones(x.shape, x.dtype), shapes)
+    return params, nnx.to_pure_dict(encoder.depths()), encoder.num_layers
+
+
+@pytest.mark.parametrize("architecture", CONFIGS)
+def test_every_architecture_has_maps_and_begins_as_its_base(architecture):
+    found = {}
+    for scanned in (False, True):
+        params, depths, layers = encoder_of(architecture, scanned)
+        matrices = lora.adapters(params, depths, CONFIG, 0)
+        chex.assert_trees_all_equal(lora.merged(params, matrices, CONFIG), params)
+        found[scanned] = sum(x.size for x in jax.tree.leaves(matrices))
+        assert len(matrices) >= (1 if scanned else layers)
+    # As many numbers, stacked or not.
+    assert found[False] == found[True]
+
+
+def test_weights_are_the_base_and_the_scaled_product():
+    rng = np.random.default_rng(0)
+    base = {
+        "one": {"query": {"kernel": rng.normal(size=(4, 3, 2))}, "key": {"kernel": np.ones((4, 6))}}
+    }
+    depths = jax.tree.map(lambda _: np.int32(1), base)
+    matrices = lora.adapters(base, depths, CONFIG, 3)
+    assert set(matrices) == {"one.query"}
+    a, b = rng.normal(size=(4, 2)), rng.normal(size=(2, 6))
+    assert matrices["one.query"]["a"].shape == a.shape
+    assert not matrices["one.query"]["b"].any()
+    merged = lora.merged(base, {"one.query": {"a": a, "b": b}}, CONFIG)
+    expected = base["one"]["query"]["kernel"] + 3 * (a @ b).reshape(4, 3, 2)
+    np.testing.assert_allclose(merged["one"]["query"]["kernel"], expected, rtol=1e-5)
+    np.testing.assert_array_equal(merged["one"]["key"]["kernel"], 1)
+
+
+def test_stacked_layers_have_matrices_each():
+    base = {"query": {"kernel": np.zeros((5, 4, 6))}}
+    matrices = lora.adapters(base, {"query": {"kernel": np.arange(5)}}, CONFIG, 0)["query"]
+    assert (matrices["a"].shape, matrices["b"].shape) == ((5, 4, 2), (5, 2, 6))
+    b = np.random.default_rng(1).normal(size=(5, 2, 6))
+    merged = lora.merged(base, {"query": {**matrices, "b": b}}, CONFIG)["query"]["kernel"]
+    for layer in range(5):
+        np.testing.assert_allclose(merged[layer], 3 * matrices["a"][layer] @ b[layer], rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"lora_maps": "quer"}, r"lora_maps: no linear map .* like 'quer'; .*attention/query"),
+        ({"lora_maps": ".*tokens"}, "lora_maps: no linear map"),
+        ({"lora_rank": 24}, "lora_rank is 24, and .* maps 24 numbers to 24"),
+    ],
+)
+def test_what_cannot_be_is_named(settings, message):
+    params, depths, _ = encoder_of("roberta", False)
+    with pytest.raises(UserError, match=message):
+        lora.adapters(params, depths, dataclasses.replace(CONFIG, **settings), 0)
