@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint constraints.txt
 RUN ?= runs/quickstart
 
-.PHONY: quickstart test slow lint type bench docs format clean
+.PHONY: quickstart test slow long lint type bench docs format clean
 
 quickstart: .venv/quickstart  ## main job on the built-in corpus and encoder
 	$(BIN)/python launch/train.py --config=configs/quickstart.py --workdir=$(RUN)
@@ -14,6 +14,9 @@ test: .venv/test  ## the tests, but for the slow ones
 
 slow: .venv/test  ## the slow ones
 	$(BIN)/python -m pytest -n 2 -m slow
+
+long: .venv/test  ## those that take minutes each, before a release
+	$(BIN)/python -m pytest -n 2 -m long
 
 lint: .venv/test
 	$(BIN)/ruff check .

@@ -84,8 +84,8 @@ def numbers(workdir):
 @pytest.mark.parametrize(
     ("number", "moment"),
     [
-        pytest.param(signal.SIGTERM, "stage one  epoch 2", marks=pytest.mark.slow),
-        pytest.param(signal.SIGINT, "stage two  epoch 1", marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, "stage one  epoch 2", marks=pytest.mark.long),
+        pytest.param(signal.SIGINT, "stage two  epoch 1", marks=pytest.mark.long),
         pytest.param(signal.SIGKILL, "stage one  epoch 2", marks=pytest.mark.slow),
     ],
 )

@@ -187,8 +187,13 @@ def s3():
             server.wait()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(signal.SIGKILL, marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, marks=pytest.mark.long),
+    ],
+)
 def test_the_command_goes_on_in_a_store_after_a_kill(s3, toy, tmp_path, number):
     address = f"s3://bucket/{number}"
     settings = {**toy, "stage_one.epochs": 12, "data.cache_dir": str(tmp_path / "cache")}

@@ -184,7 +184,7 @@ def only(checked, variants):
     )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", SHIPPED)
 def test_each_study_that_ships_runs_to_its_end(name, encoder, tmp_path, capsys):
     checked = study(name, encoder, tmp_path / "cache", seeds=1)

@@ -94,7 +94,7 @@ def undisturbed(file, tmp_path_factory):
     return table(folder / "study")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_kills_at_random_moments_change_nothing(file, undisturbed, tmp_path):
     log, generator = tmp_path / "log", random.Random(0)
     killed = 0

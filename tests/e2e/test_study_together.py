@@ -94,7 +94,7 @@ runpy.run_path("launch/study.py", run_name="__main__")
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_fails_in_one_process_alone_is_told_with_its_reason(file, tmp_path):
     script = tmp_path / "one_fails.py"
     script.write_text(ONE_FAILS)

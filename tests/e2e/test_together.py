@@ -118,13 +118,16 @@ def other_encoder(settings, folder):
     return {1: [f"--config.encoder.path={make_encoder_folder(folder, seed=7)}"]}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("other", "said"),
     [
-        (lambda *_: {1: ["--config.seed=3"]}, "the setting seed: process 0 has 0, process 1 3"),
-        (other_corpus, "the corpus' train: process 0 has"),
-        (other_encoder, "weights: process 0 has"),
+        pytest.param(
+            lambda *_: {1: ["--config.seed=3"]},
+            "the setting seed: process 0 has 0, process 1 3",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(other_corpus, "the corpus' train: process 0 has", marks=pytest.mark.long),
+        pytest.param(other_encoder, "weights: process 0 has", marks=pytest.mark.long),
     ],
 )
 def test_processes_that_were_given_different_things_do_not_begin(settings, tmp_path, other, said):
@@ -138,15 +141,14 @@ def test_processes_that_were_given_different_things_do_not_begin(settings, tmp_p
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("first", "number", "who", "then"),
     [
-        ((2, 1), signal.SIGTERM, 0, (2, 1)),
-        ((2, 1), signal.SIGINT, 1, (1, 2)),
-        ((1, 2), signal.SIGTERM, 0, (2, 1)),
-        ((2, 1), signal.SIGKILL, 0, (2, 1)),
-        ((2, 1), signal.SIGKILL, 1, (1, 2)),
+        pytest.param((2, 1), signal.SIGTERM, 0, (2, 1), marks=pytest.mark.slow),
+        pytest.param((2, 1), signal.SIGINT, 1, (1, 2), marks=pytest.mark.long),
+        pytest.param((1, 2), signal.SIGTERM, 0, (2, 1), marks=pytest.mark.long),
+        pytest.param((2, 1), signal.SIGKILL, 0, (2, 1), marks=pytest.mark.long),
+        pytest.param((2, 1), signal.SIGKILL, 1, (1, 2), marks=pytest.mark.slow),
     ],
 )
 def test_however_it_is_stopped_any_number_of_processes_goes_on(
@@ -173,7 +175,7 @@ def test_however_it_is_stopped_any_number_of_processes_goes_on(
     check_same(tmp_path / "run", alone)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_four_processes_are_one_with_four_devices(settings, tmp_path):
     finish(settings, tmp_path / "one", tmp_path / "one-logs", processes=1, devices=4)
     finish(settings, tmp_path / "four", tmp_path / "four-logs", processes=4, devices=1)
@@ -206,7 +208,7 @@ def test_a_loss_that_is_not_finite_ends_both_with_the_batch_on_disk(settings, tm
     assert (tmp_path / "run" / "non_finite_batch.json").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_folder_of_another_run_ends_both_with_one_line(settings, alone, tmp_path):
     shutil.copytree(alone, tmp_path / "run")
     other = {**settings, "seed": 1}
@@ -269,14 +271,14 @@ def run_changed(change, settings, tmp_path):
     return Together(arguments, tmp_path / "logs", processes=2, script=(str(file),))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_others_wait_for_a_process_that_is_slow_or_late(settings, alone, tmp_path):
     with run_changed(SLOW, settings, tmp_path) as run:
         assert run.statuses() == [0, 0], run.text(0)
     check_same(tmp_path / "run", alone)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("where", "name", "call", "before"),
     [
@@ -296,7 +298,7 @@ def test_killed_where_it_writes_it_goes_on(settings, alone, tmp_path, where, nam
     check_same(tmp_path / "run", alone)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_full_disk_at_the_export_ends_all_and_nothing_is_lost(settings, alone, tmp_path):
     with run_changed(FULL, settings, tmp_path) as run:
         assert run.statuses() == [2, 2], run.text(0)
@@ -306,7 +308,7 @@ def test_a_full_disk_at_the_export_ends_all_and_nothing_is_lost(settings, alone,
     check_same(tmp_path / "run", alone)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_last_batch_of_one_example(settings, tmp_path):
     lines = Path(settings["data.train"]).read_text().splitlines()
     count = sum(
