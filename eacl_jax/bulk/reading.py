@@ -14,8 +14,7 @@ from eacl_jax.corpora.jsonlines import decode
 from eacl_jax.corpora.transcripts import NOBODY, TranscriptLines
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
-from eacl_jax.features.modality import Modality
-from eacl_jax.features.own import Own, feature_columns, read_cells
+from eacl_jax.features.own import Own
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +76,6 @@ class Wanted:
       size: utterances of a piece.
       most_past: utterances of the past that may count.
       own: features of other files, which are put to the utterances.
-      modalities: that the model reads; fields NAME.COLUMN of an utterance are features too.
     """
 
     def __init__(
@@ -88,7 +86,6 @@ class Wanted:
         size: int,
         most_past: int,
         own: Sequence[Own] = (),
-        modalities: Mapping[str, Modality] | None = None,
     ) -> None:
         """Args:
         lines: say what was done before.
@@ -96,11 +93,9 @@ class Wanted:
         size: utterances of a piece: longer dialogues are read in several.
         most_past: utterances of the past that a piece begins with.
         own: features of other files.
-        modalities: that the model reads.
         """
         self._lines, self._shard = lines, shard
         self.size, self.most_past, self.own = size, most_past, own
-        self.modalities = modalities or {}
 
     def __call__(self, number: int) -> bool:
         """Whether the dialogue is of the shard and not yet done."""
@@ -143,7 +138,7 @@ class Gathering:
         self.problem = problem
         self._lines, self._line, self._wanted = lines, line, wanted(lines.dialogues)
         self._size, self._start = wanted.size, wanted.done(lines.dialogues)
-        self._own, self._modalities = wanted.own, wanted.modalities
+        self._own = wanted.own
         self._other, self._before = other or {}, before
         self._count = self._answered = self._unnamed = 0
         self._utterances: list[Utterance] = []
@@ -186,26 +181,18 @@ class Gathering:
             self._compare()
 
     def _joined(self, utterance: Utterance, line: int, turn: int) -> Utterance:
-        """With its features of other files, and of fields NAME.COLUMN."""
-        if not self._own and not self._modalities:
-            return utterance
-        where = f"{self._lines.name} line {line}: dialogue {self.id!r:.60} utterance {self._count}"
-        given = [
-            (name, read_cells({field: utterance.other[field] for field in fields}, where))
-            for name, fields in feature_columns(
-                tuple(utterance.other), self._modalities, where
-            ).items()
-            # A table has read them.
-            if name not in utterance.features
-        ]
-        given += [(own.name, own.of(self.id, turn, utterance.other.get("id"))) for own in self._own]
+        """With its features of other files."""
         features = dict(utterance.features)
-        for name, rows in given:
-            if rows is not None and name in features:
-                raise UserError(f"{where} has features {name!r} already; give them once.")
+        for own in self._own:
+            rows = own.of(self.id, turn, utterance.other.get("id"))
+            if rows is not None and own.name in features:
+                raise UserError(
+                    f"{self._lines.name} line {line}: dialogue {self.id!r:.60} utterance"
+                    f" {self._count} has features {own.name!r} already; give them once."
+                )
             if rows is not None:
-                features[name] = rows
-        return dataclasses.replace(utterance, features=features)
+                features[own.name] = rows
+        return dataclasses.replace(utterance, features=features) if self._own else utterance
 
     def items(self) -> Iterator[Item]:
         """The rest of it, where it is wanted, now that it has ended.

@@ -109,7 +109,6 @@ class Job:
                 size=sys.maxsize if settings.prompt.max_future else _CHUNK * self.batch_size,
                 most_past=settings.prompt.max_past,
                 own=own,
-                modalities=settings.modalities,
             )
             items, others = self._items(lines, wanted, console, settings.modalities)
             labels = tuple(self.labels) or settings.labels

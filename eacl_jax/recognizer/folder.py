@@ -263,11 +263,6 @@ def _check_modalities(settings: Settings) -> list[str]:
         for field in ("mean", "deviation")
         if len(found := getattr(each, field)) != each.width
     ]
-    problems += [
-        f"config.modalities.{name}.deviation: expected numbers above 0, got {min(each.deviation)}."
-        for name, each in settings.modalities.items()
-        if not all(deviation > 0 for deviation in each.deviation)
-    ]
     if settings.thirds and set(settings.thirds) != set(settings.modalities):
         problems.append("config.thirds: expected those of config.modalities, or none.")
     return problems

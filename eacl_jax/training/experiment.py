@@ -326,7 +326,9 @@ def prepare(
     warn_about(
         (example for items in examples.values() for example in items), config.prompt.max_tokens
     )
-    mesh = _devices_used(mesh, config, examples, thirds, loaded.inputs, may_leave_out=may_leave_out)
+    mesh = _devices_used(
+        mesh, config, examples["train"], loaded.inputs, may_leave_out=may_leave_out
+    )
     model = Model(
         pretrained.module,
         len(corpus.taxonomy),
@@ -381,25 +383,16 @@ def _in_words(corpus: Corpus, thirds: Mapping[str, Thirds]) -> Corpus:
 
 
 def _devices_used(
-    mesh: Mesh,
-    config: Config,
-    examples: Mapping[str, Sequence[Example]],
-    thirds: Mapping[str, Thirds],
-    inputs: Shared,
-    *,
-    may_leave_out: bool,
+    mesh: Mesh, config: Config, examples: Sequence[Example], inputs: Shared, *, may_leave_out: bool
 ) -> Mesh:
     """Those of the mesh that stage one's batches have rows for, see `device_use.well_used`."""
     if mesh.size == 1:
         return mesh
     size, layout = config.stage_one.batch_size, config.batch.layout
     rows = inputs.once(
-        (
-            *("rows", config.prompt, config.readout, config.compat.trailing_space),
-            *(tuple(thirds), size, layout),
-        ),
+        ("rows", config.prompt, config.readout, config.compat.trailing_space, size, layout),
         lambda: rows_needed(
-            [len(example.tokens) for example in examples["train"]],
+            [len(example.tokens) for example in examples],
             size,
             layout=layout,
             max_tokens=config.prompt.max_tokens,
@@ -408,7 +401,7 @@ def _devices_used(
     return well_used(
         mesh,
         DeviceUse(size, rows, mesh.size),
-        examples=len(examples["train"]),
+        examples=len(examples),
         least=config.run.least_device_use,
         may_leave_out=may_leave_out,
     )

@@ -96,7 +96,7 @@ def probabilities(out: Path):
 
 
 @pytest.mark.parametrize(
-    "form", ["jsonl", "flat jsonl", "csv", "tsv", "joined jsonl", "joined csv", "joined txt"]
+    "form", ["jsonl", "csv", "tsv", "joined jsonl", "joined csv", "joined txt"]
 )
 def test_every_form_of_input_gives_the_librarys_answers(eacl, featured, expected, tmp_path, form):
     more, kind = (), form.removeprefix("joined ")
@@ -112,16 +112,6 @@ def test_every_form_of_input_gives_the_librarys_answers(eacl, featured, expected
             for utterance in record["utterances"]:
                 utterance.pop("features", None)
         given = tmp_path / "plain.jsonl"
-        given.write_text("".join(json.dumps(record) + "\n" for record in records))
-    if form == "flat jsonl":
-        columns = ("voice.duration", "voice.loudness", "voice.pitch")
-        records = [
-            {"id": identity, "utterances": [
-                {"speaker": "Ann", "text": TEXT, **dict(zip(columns, voice or [None] * 3, strict=True))}
-                for voice in voices
-            ]} for identity, voices in dialogues()
-        ]  # fmt: skip
-        given = tmp_path / "flat.jsonl"
         given.write_text("".join(json.dumps(record) + "\n" for record in records))
     if form == "joined txt":
         given = tmp_path / "chats.txt"
