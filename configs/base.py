@@ -35,8 +35,7 @@ def build(
     Args:
       argument: see above.
       settings: by dotted name.
-      features: names of modalities, whose files the argument gives: NAME=PATH; a run is refused
-        without.
+      features: names of modalities, whose files the argument gives: NAME=PATH.
 
     Raises:
       UserError: the argument is not understood.
@@ -52,7 +51,7 @@ def build(
         runlocal=False,
         **dict.fromkeys(features, ""),
     )
-    config.data.features = tuple(f"{name}={given[name]}" for name in features)
+    config.data.features = tuple(f"{name}={given[name]}" for name in features if given[name])
     config.seed = given["seed"]
     if given["encoder"]:
         config.encoder.path = given["encoder"]

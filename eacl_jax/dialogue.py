@@ -29,7 +29,7 @@ class Utterance:
         not known.
       other: fields of the user's own, carried through to the answer; they decide nothing.
       features: by modality, float32 [T, F]: T frames of F numbers, one frame where there is a
-        vector; a number that is not known is NaN. Those of which no number is known are left out.
+        vector; a number that is not known is NaN.
     """
 
     speaker: str
@@ -41,11 +41,6 @@ class Utterance:
     features: Mapping[str, Float[np.ndarray, "T F"]] = dataclasses.field(
         default_factory=dict, compare=False, repr=False
     )
-
-    def __post_init__(self) -> None:
-        if unknown := [name for name, rows in self.features.items() if _unknown(rows)]:
-            known = {name: rows for name, rows in self.features.items() if name not in unknown}
-            object.__setattr__(self, "features", known)
 
     @property
     def audio(self) -> str | None:
@@ -136,12 +131,6 @@ class Dialogue:
             )
 
         return cls(identity, tuple(map(utterance, utterances)), rest)
-
-
-def _unknown(rows: Any) -> bool:
-    """Whether features are numbers of which none is known; what is no array is refused later."""
-    number = isinstance(rows, np.ndarray) and rows.dtype.kind == "f" and rows.size > 0
-    return number and bool(np.isnan(rows).all())
 
 
 def _listed(rows: Float[np.ndarray, "T F"]) -> list[Any]:

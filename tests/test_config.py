@@ -2,13 +2,10 @@
 
 import importlib
 import re
-from pathlib import Path
 
 import pytest
 
-from configs import meld_prosody
 from eacl_jax.config import Config, parse_argument, parse_rate
-from eacl_jax.corpora.beside import with_features
 from eacl_jax.errors import UserError
 
 
@@ -186,10 +183,3 @@ def test_features_that_nothing_would_read_are_refused(features, told):
     mapping["features"] |= features
     with pytest.raises(UserError, match=told):
         Config.from_mapping(mapping)
-
-
-def test_a_corpus_with_features_asks_for_their_file():
-    given = Config.from_mapping(meld_prosody.get_config())
-    assert given.data.features == ("prosody=",)
-    with pytest.raises(UserError, match=r"features\[0\]: no file or folder is named"):
-        with_features({}, given.data.features, Path())

@@ -13,11 +13,10 @@ from eacl_jax.errors import UserError
 from eacl_jax.features.files import read_features
 from eacl_jax.features.join import joined, names_of, rows_of
 from eacl_jax.features.modality import Modality, check_modalities, check_name
-from eacl_jax.features.own import Own, feature_columns, fitted, read_cells
-from eacl_jax.features.table import FeatureTable, Rows
+from eacl_jax.features.own import Own, feature_columns, read_cells
+from eacl_jax.features.table import FeatureTable
 
-SOUND = "sound:"
-"""What names a maker in place of a file."""
+_SOUND = "sound:"
 
 log = logging.getLogger(__name__)
 
@@ -25,10 +24,7 @@ Splits = Mapping[str, Sequence[Found]]
 
 
 def with_features(
-    splits: Splits,
-    rows: Sequence[str],
-    cache: Path,
-    modalities: Mapping[str, Modality] | None = None,
+    splits: Splits, rows: Sequence[str], cache: Path
 ) -> tuple[dict[str, list[Found]], dict[str, FeatureKind]]:
     """The dialogues with all their features, and what is known of each modality.
 
@@ -38,14 +34,12 @@ def with_features(
         "NAME=sound:MAKER", made of the sound files that utterances name as `audio`, beside the
         corpus' own file; or "NAME", the columns NAME.something of the corpus' own tables.
       cache: the cache folder.
-      modalities: of a model that is to read them, whose columns are taken by name.
 
     Raises:
       UserError: a row cannot be read, its features are of no utterance, or a modality has not
         equally many numbers everywhere.
     """
     found = {split: list(items) for split, items in splits.items()}
-    modalities = modalities or {}
     kinds = {name: FeatureKind() for name in _inside(found)}
     for number, row in enumerate(rows):
         where = f"config.data.features[{number}]"
@@ -54,16 +48,14 @@ def with_features(
         if name in kinds:
             raise UserError(f"{where}: the features {name!r} are there already; give them once.")
         path = path.strip()
-        if equals and path.startswith(SOUND):
+        if equals and path.startswith(_SOUND):
             from eacl_jax.features.sound.extractors import extractor  # takes its time
 
-            makes = extractor(path.removeprefix(SOUND))
+            makes = extractor(path.removeprefix(_SOUND))
             kinds[name] = FeatureKind(makes.columns, makes.made_by)
             found = _made_of_sound(found, name, makes.made_by, cache, where)
         elif equals:
             table = read_features(path, where)
-            if name in modalities:
-                table = fitted(table, modalities[name], where)
             kinds[name] = FeatureKind(table.columns, table.made_by)
             claimed: dict[str, str] = {}
             found = {
@@ -71,7 +63,7 @@ def with_features(
                 for split, items in found.items()
             }
         else:
-            columns = _columns(found, name, where, modalities)
+            columns = _columns(found, name, where)
             kinds[name] = FeatureKind(tuple(c.removeprefix(f"{name}.") for c in columns))
             found = {split: _moved(items, name, columns) for split, items in found.items()}
     _check_widths(found)
@@ -190,7 +182,6 @@ def _put(
                 " such as train.csv, dev.csv and test.csv."
             )
         claimed.update(dict.fromkeys(of.values(), split))
-    _check_counted(items, rows, of, f"{where}: split {split}")
     if others := len(rows) - len(of):
         log.info("%s: %d features %s are of no utterance", split, others, name)
 
@@ -199,32 +190,6 @@ def _put(
         return utterance if key is None else _with(utterance, name, rows[key])
 
     return _changed(items, put)
-
-
-def _check_counted(items: Sequence[Found], rows: Rows, of: Mapping[str, str], where: str) -> None:
-    """Raises `UserError` where the features' keys count utterances from 1, and the corpus does from
-    0: no dialogue's first has any, and most dialogues have some behind their last.
-    """
-    counted = [item for item in items if not item.turns]
-    some = [
-        item
-        for item in counted
-        if any(f"{item.dialogue.id}/{n}" in of for n in range(1, len(item.dialogue.utterances)))
-    ]
-    beyond = [
-        item
-        for item in some
-        if any(key in rows for key in names_of(item.dialogue.id, len(item.dialogue.utterances)))
-    ]
-    if 2 * len(beyond) <= len(some) or any(f"{item.dialogue.id}/0" in of for item in counted):
-        return
-    first = beyond[0].dialogue
-    raise UserError(
-        f"{where}: utterances seem to be counted from 1 there: no dialogue's first has features,"
-        f" and {len(beyond)} of {len(some)} dialogues have some behind their last, such as"
-        f" {first.id!r:.60} with {len(first.utterances)} utterances. Count from 0, or give the"
-        " corpus' file a column or field that numbers the utterances as the features do."
-    )
 
 
 def _made_of_sound(
@@ -253,14 +218,8 @@ def _made_of_sound(
     return {split: _changed(items, listened) for split, items in splits.items()}
 
 
-def _columns(
-    splits: Splits, name: str, where: str, modalities: Mapping[str, Modality]
-) -> Sequence[str]:
+def _columns(splits: Splits, name: str, where: str) -> list[str]:
     fields = _fields(item for items in splits.values() for item in items)
-    if name in modalities and modalities[name].columns:
-        of = feature_columns(fields, {name: modalities[name]}, where)
-        if name in of:
-            return of[name]
     # Sorted: which of them is first filled in, a file's order of rows decides.
     columns = sorted(field for field in fields if field.startswith(f"{name}."))
     if not columns:

@@ -1,7 +1,6 @@
 """Rows with one utterance each -> dialogues, from whatever format the rows were."""
 
 import math
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,9 @@ from eacl_jax.corpora.found import Found
 from eacl_jax.corpora.label_columns import LabelPlaces
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
-from eacl_jax.features.modality import NAME, read_features
+from eacl_jax.features.modality import read_features
 
 _ONE_LABEL = LabelPlaces()
-
-_OF_FEATURES = re.compile(NAME.pattern + r"\.")
 
 Row = tuple[int, Sequence[Any]]
 """The line (from 1; 0 where the format has no lines) on which a row starts, and its cells in the
@@ -132,12 +129,7 @@ def _dialogue(
         found = labels.read(cells, header, columns.emotion, where)
         speaker = read_identity(cells[columns.speaker], f"{where}: the speaker")
         text = read_spoken(cells[columns.text], f"{where}: the text").strip()
-        # A column NAME.COLUMN may be of features, of which none are known in this file.
-        other = {
-            header[place]: None if cells[place] == "" else cells[place]
-            for place in others
-            if cells[place] not in (None, "") or _OF_FEATURES.match(header[place])
-        }
+        other = {header[place]: cells[place] for place in others if cells[place] not in (None, "")}
         # Of objects alone: a table may have a column of this name.
         given = other.pop("features") if isinstance(other.get("features"), Mapping) else None
         features = read_features(given, where)

@@ -5,6 +5,8 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from eacl_jax.config import FeaturesConfig
 from eacl_jax.data.prompts import Example
 from eacl_jax.dialogue import Corpus, Dialogue, Utterance
@@ -121,11 +123,16 @@ def put_features(
         rows = {
             name: modality.standardized(utterance.features[name])
             for name, modality in modalities.items()
-            if name in utterance.features
+            if known(utterance, name)
         }
         windows = tuple(dataclasses.replace(each, features=rows) for each in example.windows)
         found.append(dataclasses.replace(example, features=rows, windows=windows))
     return found
+
+
+def known(utterance: Utterance, name: str) -> bool:
+    """Whether any number of a modality is known of an utterance."""
+    return name in utterance.features and not np.isnan(utterance.features[name]).all()
 
 
 def warn_of_missing(dialogues: Sequence[Dialogue], modalities: Modalities) -> None:
@@ -134,7 +141,7 @@ def warn_of_missing(dialogues: Sequence[Dialogue], modalities: Modalities) -> No
     """
     utterances = [utterance for each in dialogues for utterance in each.utterances]
     for name in modalities:
-        if missing := sum(name not in each.features for each in utterances):
+        if missing := sum(not known(each, name) for each in utterances):
             log.warning(
                 "%d of %d utterances have no features %s: they are answered without%s",
                 missing,

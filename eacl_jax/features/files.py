@@ -32,7 +32,6 @@ _DIALOGUES = ("dialogue", "dialogue_id", "dialog_id", "dialogueid", "conversatio
 _UTTERANCES = ("utterance", "utterance_id", "utteranceid", "utt_id", "turn", "turn_id")
 _MEDIA = (".wav", ".flac", ".mp3", ".ogg", ".m4a", ".mp4", ".avi", ".npy")
 _SUFFIXES = (".csv", ".tsv", ".npz", ".safetensors")
-_NAMELESS = ("", "Unnamed: 0")
 NO_NUMBER = ["", "nan", "NaN", "NA", "N/A", "null", "--undefined--"]
 
 
@@ -122,12 +121,12 @@ def _file(path: Path) -> tuple[tuple[str, ...], Rows]:
         ".npz": lambda each: ((), _arrays(each, _npz(each))),
         ".safetensors": lambda each: ((), _arrays(each, table.tensors_of(each))),
     }
-    if path.suffix.lower() not in readers:
+    if path.suffix not in readers:
         raise UserError(
             f"{path} is of no known kind; expected one of {', '.join(readers)}, or a folder. An"
             " exchanged .pkl is made one by `eacl features import`."
         )
-    return readers[path.suffix.lower()](path)
+    return readers[path.suffix](path)
 
 
 def _arrays(path: Path, found: Mapping[str, np.ndarray]) -> Rows:
@@ -171,7 +170,7 @@ def _csv(path: Path) -> tuple[tuple[str, ...], Rows]:
     data = path.read_bytes()
     if not data.strip():
         raise UserError(f"{path} is empty; its first line must name the columns.")
-    parsed = pa.csv.ParseOptions(delimiter=_delimiter(path, data))
+    parsed = pa.csv.ParseOptions(delimiter="\t" if path.suffix == ".tsv" else ",")
     try:
         header = pa.csv.open_csv(io.BytesIO(data), parse_options=parsed).schema.names
         named = [name for name in header if _plain(name) in (*_KEYS, *_DIALOGUES, *_UTTERANCES)]
@@ -187,10 +186,6 @@ def _csv(path: Path) -> tuple[tuple[str, ...], Rows]:
     except pa.ArrowInvalid as error:
         raise UserError(f"{path} cannot be read as a table: {error}.") from error
     names = [name.strip() for name in read.column_names]
-    if names[0] in _NAMELESS and _numbers_rows(read.column(0)):  # as pandas writes its index
-        read, names = read.remove_column(0), names[1:]
-    if nameless := [number for number, name in enumerate(names) if not name]:
-        raise UserError(f"{path}: column {nameless[0] + 1} has no name; name it, or remove it.")
     if len(set(names)) < len(names):
         raise UserError(f"{path}: column names repeat: {', '.join(names)}.")
     read = read.rename_columns(names)
@@ -212,29 +207,6 @@ def _csv(path: Path) -> tuple[tuple[str, ...], Rows]:
             raise UserError(f"{path} row {number + 1}: {key!r:.60} is there twice.")
         rows[key] = check_rows(row, f"{path} row {number + 1} ({key})")
     return columns, rows
-
-
-def _delimiter(path: Path, data: bytes) -> str:
-    """What stands between the cells. Raises `UserError` where the file is no UTF-8."""
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise UserError(
-            f"{path} line {line}: this is no UTF-8 text; save the file as UTF-8."
-        ) from error
-    if path.suffix.lower() == ".tsv":
-        return "\t"
-    header = data.split(b"\n", 1)[0]
-    return ";" if header.count(b";") > header.count(b",") else ","
-
-
-def _numbers_rows(column: pa.ChunkedArray) -> bool:
-    """Whether a column counts the rows, from 0 or 1."""
-    if not pa.types.is_integer(column.type) or not len(column) or column.null_count:
-        return False
-    numbers = column.to_numpy()
-    return numbers[0] in (0, 1) and bool((np.diff(numbers) == 1).all())
 
 
 def _no_number(path: Path, name: str, column: pa.ChunkedArray) -> str:

@@ -93,10 +93,6 @@ def check_rows(value: object, where: str) -> Float[np.ndarray, "T F"]:
     Raises:
       UserError: it is something else, is empty, or a number is infinite.
     """
-    if isinstance(value, np.ndarray) and value.dtype.kind not in "fiu":
-        raise UserError(
-            f"{where}: expected an array of numbers, got one of {value.dtype}; convert it."
-        )
     try:
         rows = np.asarray(value, np.float64)
     except (TypeError, ValueError, OverflowError):  # the last: an integer of hundreds of digits

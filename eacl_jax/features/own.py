@@ -2,7 +2,6 @@
 from a table's columns NAME.COLUMN.
 """
 
-import dataclasses
 import hashlib
 import logging
 import math
@@ -22,9 +21,6 @@ log = logging.getLogger(__name__)
 
 ENOUGH = 1000
 """Utterances of which at least one must have features: where none has, the keys do not fit."""
-ENOUGH_DIALOGUES = 20
-"""With features, of which at least one must have them from its first utterance on, if others have
-some behind their last."""
 
 
 class Own:
@@ -46,11 +42,6 @@ class Own:
         self._claimed: dict[str, str] = {}
         self._asked: list[str] = []
         self._count = 0
-        self._last: tuple[str, int] | None = None
-        # Of the dialogue at hand: its first number, and whether anything was found.
-        self._first, self._any = 0, False
-        # Dialogues: whose first has features, that have any, and that have some behind their last.
-        self._firsts = self._some = self._beyond = 0
 
     def of(
         self, dialogue: str, utterance: int, identity: Any = None
@@ -67,12 +58,6 @@ class Own:
         """
         names = names_of(dialogue, utterance, identity)
         self._count += 1
-        if self._last is None or self._last[0] != dialogue:
-            self._end_dialogue()
-            if self._some == ENOUGH_DIALOGUES:
-                self._check_counted()
-            self._first = utterance
-        self._last = dialogue, utterance
         key = next((name for name in names if name in self._rows), None)
         if key is None:
             if not self._claimed and len(self._asked) < 3:
@@ -86,31 +71,10 @@ class Own:
                 f" {self._claimed[key]!r:.60} or of {names[0]!r:.60}; name them DIALOGUE/UTTERANCE."
             )
         self._claimed[key] = names[0]
-        self._any = True
-        self._firsts += utterance == self._first
         return self._rows[key]
 
-    def _end_dialogue(self) -> None:
-        if self._last is not None and self._any:
-            dialogue, last = self._last
-            self._some += 1
-            self._beyond += any(name in self._rows for name in names_of(dialogue, last + 1))
-        self._any = False
-
-    def _check_counted(self) -> None:
-        if not self._firsts and 2 * self._beyond > self._some:
-            raise UserError(
-                f"{self._where}: utterances seem to be counted from 1 there: no dialogue's first"
-                f" has features, and {self._beyond} of {self._some} dialogues have some behind"
-                " their last. Count from 0, or number the input's utterances as the features do."
-            )
-
     def check_found(self) -> None:
-        """Raises `UserError` where utterances were asked for and none had any, or the keys seem to
-        count them from 1.
-        """
-        self._end_dialogue()
-        self._check_counted()
+        """Raises `UserError` where utterances were asked for and none had any."""
         if self._count and not self._claimed and not self.resumed:
             there = ", ".join(repr(key) for key in list(self._rows)[:3])
             raise UserError(
@@ -186,15 +150,6 @@ def _merged(table: FeatureTable) -> Rows:
         for split, rows in table.splits.items()
         for key, value in rows.items()
     }
-
-
-def fitted(table: FeatureTable, modality: Modality, where: str) -> FeatureTable:
-    """A table in the model's columns. Raises `UserError` where one is missing or widths differ."""
-    splits = {
-        split: _fitted(rows, table.columns, modality, where) for split, rows in table.splits.items()
-    }
-    columns = modality.columns if table.columns and modality.columns else table.columns
-    return dataclasses.replace(table, splits=splits, columns=columns)
 
 
 def _fitted(rows: Rows, columns: tuple[str, ...], modality: Modality, where: str) -> Rows:

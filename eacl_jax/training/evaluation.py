@@ -18,7 +18,7 @@ from eacl_jax.corpora.checks import annotated, check_split
 from eacl_jax.corpora.custom import read_own
 from eacl_jax.corpora.levels import read_levels
 from eacl_jax.data.prompts import warn_about
-from eacl_jax.dialogue import Dialogue
+from eacl_jax.dialogue import Dialogue, TaskName, Taxonomy
 from eacl_jax.errors import UserError
 from eacl_jax.files import local, stores
 from eacl_jax.model.metrics import title
@@ -54,7 +54,9 @@ def evaluate(run: str | Path, split: str, *, data_dir: str = "") -> dict[str, di
         run / "model", batch_size=config.batch.eval_batch_size
     )
     labels, several = recognizer.labels, recognizer.settings.several
-    dialogues, levels = _dialogues(config.data, split, data_dir, recognizer)
+    dialogues, levels = _dialogues(
+        config.data, split, data_dir, recognizer.taxonomy, recognizer.settings.task
+    )
     task: Task = (
         SeveralLabels(labels, levels)
         if several
@@ -121,12 +123,11 @@ def print_scores(
 
 
 def _dialogues(
-    data: DataConfig, split: str, data_dir: str, recognizer: EmotionRecognizer
+    data: DataConfig, split: str, data_dir: str, taxonomy: Taxonomy, task: TaskName
 ) -> tuple[Sequence[Dialogue], Levels]:
     """The split's dialogues, and the corpus' levels. Of files of one's own, only that split's is
     looked at.
     """
-    taxonomy, settings = recognizer.taxonomy, recognizer.settings
     if data.corpus != "custom":
         corpus = corpora.load(dataclasses.replace(data, dir=data_dir or data.dir))
         if corpus.taxonomy != taxonomy:
@@ -134,14 +135,6 @@ def _dialogues(
                 f"the model knows the labels {taxonomy.labels}, the corpus has"
                 f" {corpus.taxonomy.labels}."
             )
-        for name, kind in corpus.features.items():
-            known = settings.modalities.get(name)
-            if known is not None and kind.columns != known.columns:
-                raise UserError(
-                    f"config.data.features: {name!r} now has the columns"
-                    f" {', '.join(kind.columns) or 'without names'}, and the model reads"
-                    f" {', '.join(known.columns) or 'columns without names'}."
-                )
         return corpus.splits[split], corpus.levels
     given = getattr(data, split)
     file = local.here(data_dir, "data_dir") / Path(given).name if data_dir else local.here(given)
@@ -150,7 +143,7 @@ def _dialogues(
             f"{file}, the run's {split} file, is not there; name the folder where it is now as"
             " data_dir."
         )
-    found = read_own(file, data, settings.task, taxonomy.labels)
+    found = read_own(file, data, task, taxonomy.labels)
     check_split(split, [file], found)
     for item in found:
         for number, utterance in enumerate(item.dialogue.utterances):
@@ -166,6 +159,5 @@ def _dialogues(
             f"{file}: none of the first {data.max_dialogues} dialogues, which the run had, has an"
             " emotion."
         )
-    cache = corpora.cache_folder(data)
-    found = with_features({split: found}, data.features, cache, settings.modalities)[0][split]
+    found = with_features({split: found}, data.features, corpora.cache_folder(data))[0][split]
     return [item.dialogue for item in found], read_levels(data.levels, taxonomy.labels)

@@ -21,7 +21,6 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from eacl_jax.config import Config
-from eacl_jax.corpora.beside import SOUND
 from eacl_jax.data.prompts import Example
 from eacl_jax.dialogue import SPLITS, Corpus, Dialogue, Utterance
 from eacl_jax.encoders.sources import PACKAGE
@@ -39,7 +38,7 @@ _LOCK, _USER = ".lock", ".lock.user"
 # Settings that say where things are or what is printed; a run may go on with others. What is there,
 # `data.json` tells.
 _MAY_DIFFER = (
-    *("run.", "data.dir", "data.cache_dir", "data.train", "data.dev", "data.test", "data.features"),
+    *("run.", "data.dir", "data.cache_dir", "data.train", "data.dev", "data.test"),
     *("encoder.path", "encoder.revision", "encoder.sha256"),
 )
 _PLACES = ("dir", "cache_dir", "train", "dev", "test")
@@ -437,13 +436,7 @@ def _absolute(config: Config) -> Config:
     places: dict[str, Any] = {
         name: whole(f"config.data.{name}", getattr(config.data, name)) for name in _PLACES
     }
-    features = []
-    for number, row in enumerate(config.data.features):
-        name, equals, where = (part.strip() for part in row.partition("="))
-        if equals and not where.startswith(SOUND):
-            where = whole(f"config.data.features[{number}]", where)
-        features.append(f"{name}{equals}{where}")
-    data = dataclasses.replace(config.data, **places, features=tuple(features))
+    data = dataclasses.replace(config.data, **places)
     path, encoder = config.encoder.path, config.encoder
     if not path.startswith(PACKAGE) and (
         stores.address_of(path) or Path(path).expanduser().is_dir()

@@ -68,20 +68,6 @@ def test_columns_of_tables(tmp_path):
     assert first.other == {"note": "x"}
 
 
-def test_features_that_count_from_one_are_refused(tmp_path):
-    rows = "".join(f"{split}-1,{n},9\n" for split in ("train", "dev", "test") for n in (1, 2))
-    (tmp_path / "voice.csv").write_text(f"dialogue,utterance,pitch\n{rows}")
-    data = made(tmp_path, SAID, [f"voice={tmp_path / 'voice.csv'}"])
-    with pytest.raises(UserError, match=r"features\[0\]: split train: .* counted from 1 there"):
-        corpora.load(data)
-
-
-def test_numbers_of_which_none_is_known_are_no_features(tmp_path):
-    said = [SAID[0], {**SAID[1], "features": {"face": [None, None]}}]
-    corpus = corpora.load(made(tmp_path, said))
-    assert [set(u.features) for u in corpus.splits["dev"][0].utterances] == [{"face"}, set()]
-
-
 @pytest.mark.parametrize(
     ("features", "message"),
     [

@@ -71,32 +71,6 @@ def test_arrays_an_utterance(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("semicolons.csv", "key;x;y\nd1/0;1;2\nd1/1;3;4\n"),
-        ("CAPITALS.TSV", "key\tx\ty\nd1/0\t1\t2\nd1/1\t3\t4\n"),
-        ("index.csv", ",key,x,y\n0,d1/0,1,2\n1,d1/1,3,4\n"),
-        ("saved_index.csv", "Unnamed: 0,key,x,y\n1,d1/0,1,2\n2,d1/1,3,4\n"),
-    ],
-)
-def test_tables_as_other_programs_write_them(tmp_path, name, text):
-    (tmp_path / name).write_text(text)
-    found = read_features(str(tmp_path / name))
-    assert found.columns == ("x", "y")
-    rows = {key: each.tolist() for key, each in found.splits["all"].items()}
-    assert rows == {"d1/0": [[1, 2]], "d1/1": [[3, 4]]}
-
-
-@pytest.mark.parametrize("array", [np.ones(2, complex), np.array(["1", "2"])])
-def test_arrays_of_no_numbers_are_refused(tmp_path, array):
-    np.savez(tmp_path / "a.npz", d1_0=array)
-    with pytest.raises(
-        UserError, match=r"a\.npz: 'd1_0': expected an array of numbers, got one of"
-    ):
-        read_features(str(tmp_path / "a.npz"))
-
-
-@pytest.mark.parametrize(
     ("name", "content", "message"),
     [
         ("a.csv", b"", "is empty"),
@@ -112,9 +86,6 @@ def test_arrays_of_no_numbers_are_refused(tmp_path, array):
         ("a.csv", b"key,x\nd1/0,inf\n", r"row 1 \(d1/0\): a number is infinite"),
         ("a.csv", b"key,x\nd1/0,1,2\n", "cannot be read as a table"),
         ("a.csv", b"key,x,x\nd1/0,1,2\n", "column names repeat"),
-        ("a.csv", "key,pi\u00e8ce\nd1/0,1\n".encode("latin-1"), "line 1: this is no UTF-8 text"),
-        ("a.csv", b"key,x,\nd1/0,1,2\n", "column 3 has no name"),
-        ("a.CSV", b"key;x\nd1/0;0,5\n", "row 1: column 'x' holds '0,5', which is no number"),
         ("a.npz", b"PK nonsense", "damaged or holds what are no plain arrays"),
         ("a.safetensors", b"nonsense", "damaged or no safetensors file"),
         ("a.pkl", b"cos\nsystem\n", "`eacl features import`"),

@@ -80,25 +80,6 @@ def test_features_of_two_utterances_or_of_none_are_refused(monkeypatch):
     assert named.of("a", 0, "x-1") is not None
 
 
-def test_keys_that_count_from_one_are_refused(monkeypatch):
-    rows = {f"{dialogue}/{number}": row(number) for dialogue in "abc" for number in (1, 2, 3)}
-
-    def ask(own):
-        for dialogue in "abc":
-            for number in range(3):
-                own.of(dialogue, number)
-
-    own = Own("voice", rows, "--features voice")
-    ask(own)
-    refused(own.check_found, "counted from 1 there: no dialogue's first .* 3 of 3 dialogues")
-    monkeypatch.setattr(module, "ENOUGH_DIALOGUES", 2)
-    own = Own("voice", rows, "--features voice")
-    refused(lambda: ask(own), "counted from 1 there: .* 2 of 2 dialogues")
-    one = Own("voice", {**rows, "a/0": row(0)}, "--features voice")
-    ask(one)
-    one.check_found()
-
-
 def test_columns_of_a_table():
     known = {"voice": VOICE, "face": FACE}
     header = ["text", "voice.pitch", "voice.other", "voice.loudness"]
