@@ -11,8 +11,8 @@ from eacl_jax.corpora.found import Found
 from eacl_jax.dialogue import FeatureKind, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.files import read_features
-from eacl_jax.features.join import joined, names_of, rows_of
-from eacl_jax.features.modality import Modality, check_modalities, check_name
+from eacl_jax.features.join import Counted, joined, names_of, rows_of
+from eacl_jax.features.modality import Modality, check_modalities, check_name, has_known
 from eacl_jax.features.own import Own, feature_columns, read_cells
 from eacl_jax.features.table import FeatureTable
 
@@ -173,6 +173,12 @@ def _put(
         for item in items
         for index, utterance in enumerate(item.dialogue.utterances)
     }
+    counted = Counted(rows, f"{where}: split {split}")
+    for item in items:
+        said = [(n, each.other.get("id")) for n, each in enumerate(item.dialogue.utterances)]
+        plain = {_turn(item, n) for n, own in said if not (isinstance(own, str) and own in rows)}
+        counted.add(item.dialogue.id, plain)
+    counted.check()
     of = joined(rows, asked.items(), f"{where}: split {split}")
     if split not in table.splits:
         if twice := [key for key in of.values() if key in claimed]:
@@ -259,7 +265,7 @@ def _check_widths(splits: Splits) -> None:
 
 def _tell_missing(splits: Splits, name: str) -> None:
     for split, items in splits.items():
-        has = [name in u.features for item in items for u in item.dialogue.utterances]
+        has = [has_known(u.features, name) for item in items for u in item.dialogue.utterances]
         if split == "train" and not any(has):
             raise UserError(
                 f"no utterance of train has features {name!r}; there is nothing to learn."

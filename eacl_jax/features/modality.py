@@ -159,6 +159,13 @@ def check_name(name: Any, where: str) -> str:
     return name
 
 
+def has_known(features: Mapping[str, Float[np.ndarray, "T F"]], name: str) -> bool:
+    """Whether an utterance has a modality: any number of it is known. Of rows of NaN alone it is
+    missing, everywhere.
+    """
+    return name in features and not np.isnan(features[name]).all()
+
+
 def check_modalities(
     features: Mapping[str, Float[np.ndarray, "T F"]], known: Mapping[str, Modality], where: str
 ) -> None:

@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from eacl_jax.errors import UserError
 from eacl_jax.features.files import NO_NUMBER, read_features
-from eacl_jax.features.join import names_of
+from eacl_jax.features.join import Counted, names_of
 from eacl_jax.features.modality import Modality, check_rows
 from eacl_jax.features.table import FeatureTable, Rows
 
@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 
 ENOUGH = 1000
 """Utterances of which at least one must have features: where none has, the keys do not fit."""
+
+SOME = 50
+"""Rows of whole dialogues that say whether the numbers of utterances are off by one."""
 
 
 class Own:
@@ -42,6 +45,8 @@ class Own:
         self._claimed: dict[str, str] = {}
         self._asked: list[str] = []
         self._count = 0
+        self._counted = Counted(rows, where)
+        self._dialogue, self._numbers, self._checked = "", set[int](), False
 
     def of(
         self, dialogue: str, utterance: int, identity: Any = None
@@ -57,6 +62,11 @@ class Own:
           UserError: they may be another utterance's, or none so far has any.
         """
         names = names_of(dialogue, utterance, identity)
+        if dialogue != self._dialogue:
+            self._end_dialogue()
+            self._dialogue = dialogue
+        if not (isinstance(identity, str) and identity in self._rows):
+            self._numbers.add(utterance)
         self._count += 1
         key = next((name for name in names if name in self._rows), None)
         if key is None:
@@ -74,7 +84,11 @@ class Own:
         return self._rows[key]
 
     def check_found(self) -> None:
-        """Raises `UserError` where utterances were asked for and none had any."""
+        """Raises `UserError` where utterances were asked for and none had any, or those of others
+        by numbers that are one too high or low.
+        """
+        self._end_dialogue()
+        self._counted.check()
         if self._count and not self._claimed and not self.resumed:
             there = ", ".join(repr(key) for key in list(self._rows)[:3])
             raise UserError(
@@ -84,6 +98,16 @@ class Own:
                 " DIALOGUE_UTTERANCE or diaDIALOGUE_uttUTTERANCE, with utterances counted from 0 or"
                 " as the input numbers them."
             )
+
+    def _end_dialogue(self) -> None:
+        """Counts the dialogue that has ended. Early, as answers are written on the way: after the
+        first dialogues that tell.
+        """
+        self._counted.add(self._dialogue, self._numbers)
+        self._numbers = set()
+        if not self._checked and self._counted.found >= SOME:
+            self._checked = True
+            self._counted.check()
 
     def fingerprint(self) -> str:
         """Hash of all features and their keys."""

@@ -98,3 +98,45 @@ def test_one_splits_features_are_not_those_of_all(tmp_path):
     (tmp_path / "voice.csv").write_text("filename,pitch\ndia0_utt1,3\n")
     with pytest.raises(UserError, match="'dia0_utt1' may be those of an utterance of train or of"):
         corpora.load(data)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "fits"),
+    [((0, 1, 2), True), ((1, 2), True), ((1,), True), ((1, 2, 3), False), ((2, 3), False)],
+)
+def test_utterances_that_a_file_counts_from_one_are_not_taken_for_others(tmp_path, numbers, fits):
+    said = [{"speaker": "Ann", "text": f"hi {n}", "emotion": "joy"} for n in range(3)]
+    data = made(tmp_path, said, [f"voice={tmp_path / 'voice.csv'}"])
+    rows = [f"{split}-1,{n},{n}" for split in ("train", "dev", "test") for n in numbers]
+    (tmp_path / "voice.csv").write_text("\n".join(["dialogue,utterance,pitch", *rows]) + "\n")
+    if fits:
+        corpora.load(data)
+        return
+    with pytest.raises(UserError, match=r"split train: the numbers .* one too high .*subtract 1"):
+        corpora.load(data)
+
+
+@pytest.mark.parametrize("shift", [0, -1])
+def test_numbers_that_the_corpus_counts_from_one_are_kept(tmp_path, shift):
+    for split in ("train", "dev", "test"):
+        rows = "".join(f"{split},{n},Ann,hi,joy\n" for n in (1, 2, 4))
+        (tmp_path / f"{split}.csv").write_text(
+            "dialogue,utterance_id,speaker,text,emotion\n" + rows
+        )
+    rows = "".join(
+        f"{split},{n + shift},{n}\n" for split in ("train", "dev", "test") for n in (1, 2, 3, 4)
+    )
+    (tmp_path / "voice.csv").write_text("dialogue,utterance,pitch\n" + rows)
+    data = DataConfig(
+        corpus="custom",
+        **{split: str(tmp_path / f"{split}.csv") for split in ("train", "dev", "test")},
+        cache_dir=str(tmp_path / "cache"),
+        features=(f"voice={tmp_path / 'voice.csv'}",),
+        labels=("joy", "anger"),
+    )
+    if shift:
+        with pytest.raises(UserError, match=r"one too low .*add 1 to"):
+            corpora.load(data)
+        return
+    said = corpora.load(data).splits["train"][0].utterances
+    assert [each.features["voice"].item() for each in said] == [1, 2, 4]
