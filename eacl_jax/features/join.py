@@ -85,14 +85,16 @@ class Counted:
         for shift in (1, -1):
             shows, all_ends = self._for[shift], self._for[shift] + self._against[shift]
             if self._fits[shift] > self._fits[0] and shows >= _MOST * all_ends:
-                how, change = ("high", "subtract 1 from") if shift == 1 else ("low", "add 1 to")
+                how, end, beyond, whose, change = (
+                    ("high", "first", "behind its last", "the one before", "subtract 1 from")
+                    if shift == 1
+                    else ("low", "last", "before its first", "the one behind", "add 1 to")
+                )
                 raise UserError(
                     f"{self.where}: the numbers of utterances in its keys are one too {how}: a"
-                    f" dialogue's {'first' if shift == 1 else 'last'} utterance has no features, and"
-                    f" there are some {'behind its last' if shift == 1 else 'before its first'}, so"
-                    f" that each would get those of {'an earlier' if shift == 1 else 'a later'} one."
-                    " Utterances count from 0, or as the file of dialogues numbers them:"
-                    f" {change} each number in the keys."
+                    f" dialogue's {end} utterance has no features, and there are some {beyond}, so"
+                    f" that each would get those of {whose}. Utterances count from 0, or as the"
+                    f" file of dialogues numbers them: {change} each number in the keys."
                 )
 
 

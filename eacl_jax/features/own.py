@@ -178,13 +178,7 @@ def _merged(table: FeatureTable) -> Rows:
 
 def _fitted(rows: Rows, columns: tuple[str, ...], modality: Modality, where: str) -> Rows:
     """In the model's columns."""
-    if columns and modality.columns:
-        if missing := [name for name in modality.columns if name not in columns]:
-            raise UserError(
-                f"{where}: there is no column {missing[0]!r}; the model reads"
-                f" {', '.join(modality.columns)}, and there are {', '.join(columns)}."
-            )
-        places = [columns.index(name) for name in modality.columns]
+    if (places := places_of(columns, modality, where)) is not None:
         return {key: each[:, places] for key, each in rows.items()}
     width = next((each.shape[1] for each in rows.values()), modality.width)
     if width != modality.width:
@@ -193,6 +187,22 @@ def _fitted(rows: Rows, columns: tuple[str, ...], modality: Modality, where: str
             f" {modality.width}{': ' * bool(modality.columns)}{', '.join(modality.columns)}."
         )
     return rows
+
+
+def places_of(columns: tuple[str, ...], modality: Modality, where: str) -> list[int] | None:
+    """Where in a table the model's columns stand, from 0; None where one has no names.
+
+    Raises:
+      UserError: one is not there.
+    """
+    if not columns or not modality.columns:
+        return None
+    if missing := [name for name in modality.columns if name not in columns]:
+        raise UserError(
+            f"{where}: there is no column {missing[0]!r}; the model reads"
+            f" {', '.join(modality.columns)}, and there are {', '.join(columns)}."
+        )
+    return [columns.index(name) for name in modality.columns]
 
 
 def feature_columns(
