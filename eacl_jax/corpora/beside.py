@@ -72,6 +72,15 @@ def with_features(
     return found, kinds
 
 
+def with_path(row: str, change: Callable[[str], str]) -> str:
+    """A row of `config.data.features` whose path, if it has one, is changed."""
+    name, equals, path = row.partition("=")
+    path = path.strip()
+    if not equals or not path or path.startswith(_SOUND):
+        return row
+    return f"{name}={change(path)}"
+
+
 def with_own_features(
     items: Sequence[Found], own: Mapping[str, Own], modalities: Mapping[str, Modality]
 ) -> list[Found]:
