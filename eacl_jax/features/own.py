@@ -2,6 +2,7 @@
 from a table's columns NAME.COLUMN.
 """
 
+import dataclasses
 import hashlib
 import logging
 import math
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from eacl_jax.dialogue import Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.files import NO_NUMBER, read_features
 from eacl_jax.features.join import Counted, names_of
@@ -249,6 +251,33 @@ def read_cells(cells: Mapping[str, Any], where: str) -> Float[np.ndarray, "1 F"]
     return None if all(map(math.isnan, numbers)) else check_rows(numbers, where)
 
 
+def with_flat_features(
+    utterance: Utterance, modalities: Mapping[str, Modality], where: str
+) -> Utterance:
+    """An utterance with the features that its own fields `NAME.COLUMN` are.
+
+    Args:
+      utterance: as it was read.
+      modalities: that the model reads.
+      where: for messages.
+
+    Raises:
+      UserError: as `feature_columns` and `read_cells`, or it has the same features otherwise too.
+    """
+    if not any("." in field for field in utterance.other):
+        return utterance
+    features = dict(utterance.features)
+    for name, columns in feature_columns(tuple(utterance.other), modalities, where).items():
+        if name in features:
+            raise UserError(
+                f"{where} has features {name!r} and fields {columns[0]}, ...: give one of the two."
+            )
+        rows = read_cells({column: utterance.other[column] for column in columns}, where)
+        if rows is not None:
+            features[name] = rows
+    return dataclasses.replace(utterance, features=features)
+
+
 def read_number(cell: Any, where: str) -> float:
     """The number in a cell; NaN where it is empty.
 
@@ -258,8 +287,10 @@ def read_number(cell: Any, where: str) -> float:
     if cell is None or (isinstance(cell, str) and cell.strip() in NO_NUMBER):
         return math.nan
     try:
+        if isinstance(cell, bool):
+            raise TypeError
         return float(cell)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise UserError(
             f"{where}: {cell!r:.40} is no number; leave it empty or correct it."
         ) from error

@@ -7,6 +7,7 @@ written last: where it is, the run is complete.
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 import logging
@@ -439,7 +440,7 @@ def _absolute(config: Config) -> Config:
         name: whole(f"config.data.{name}", getattr(config.data, name)) for name in _PLACES
     }
     places["features"] = tuple(
-        with_path(row, lambda path, n=n: whole(f"config.data.features[{n}]", path))
+        with_path(row, functools.partial(whole, f"config.data.features[{n}]"))
         for n, row in enumerate(config.data.features)
     )
     data = dataclasses.replace(config.data, **places)
