@@ -49,8 +49,8 @@ VOICE = {"voice": Modality(2, 1, (0.0, 0.0), (1.0, 1.0), ("pitch", "rate"))}
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ({"voice.rate": 2, "voice.pitch": "1", "note": "x"}, [[1, 2]]),
-        ({"voice.rate": None, "voice.pitch": 1}, [[1, None]]),
+        ({"voice.rate": 2, "voice.pitch": "1", "note": "x"}, [1, 2]),
+        ({"voice.rate": None, "voice.pitch": 1}, [1, None]),
         ({"voice.rate": None, "voice.pitch": None}, None),
         ({"note": "x"}, None),
         ({"voice.pitch": 1}, "utterance 0 has columns voice.pitch, but no voice.rate"),

@@ -78,6 +78,7 @@ def extract(
       UserError: there are no files, none can be used, a package is missing, or `out` cannot be
         written.
     """
+    workers.check_main()
     if not audio.is_dir():
         raise UserError(f"{audio} is no folder; name one with sound files.")
     makes = Maker.of(maker) if isinstance(maker, str) else maker

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
@@ -21,6 +21,11 @@ Result = tuple[str, Float[np.ndarray, "T F"] | None, str]
 """A file's name, its features, and where there are none, why."""
 
 _AHEAD = 8  # files that wait, a process
+GUARD = (
+    "sound is read by processes of their own, which run a program's file again to begin, and this"
+    " one could not: in a program of your own, put what it does under"
+    ' `if __name__ == "__main__":`.'
+)
 _ENDED = "the process that read it ended; convert it to WAV or FLAC, or leave it out."
 
 
@@ -33,13 +38,19 @@ def made(
       names: of the files, below `folder`.
       made_by, most_seconds: see `extractors.make`.
       jobs: processes, beside this one.
+
+    Raises:
+      UserError: processes end before they read anything; see `check_main`.
     """
-    waiting = iter(names)
+    check_main()
+    names = list(names)
+    waiting, begun = iter(names), not names
     while True:
         lost: list[str] = []
         with _pool(jobs) as pool:
             running: dict[Future[Result], str] = {}
             try:
+                begun = begun or _begins(pool)
                 while True:
                     for name in itertools.islice(waiting, jobs * _AHEAD - len(running)):
                         future = pool.submit(_one, name, folder, made_by, most_seconds)
@@ -61,6 +72,26 @@ def made(
                     yield alone.submit(_one, name, folder, made_by, most_seconds).result()
             except BrokenProcessPool:
                 yield name, None, f"{name}: {_ENDED}"
+
+
+def check_main() -> None:
+    """Raises `UserError` where this process is one that reads sound, still beginning: it runs the
+    program that began it from the top, which would begin others in turn.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise UserError(GUARD)
+
+
+def _begins(pool: Executor) -> bool:
+    """True. Raises `UserError` where its processes end at once."""
+    try:
+        return pool.submit(_nothing).result()
+    except BrokenProcessPool as error:
+        raise UserError(GUARD) from error
+
+
+def _nothing() -> bool:
+    return True
 
 
 def cores() -> int:

@@ -69,8 +69,16 @@ class Hearing:
         processes: that read sounds at once.
         seconds: that reading one may take.
         most_seconds: that a sound may last.
+
+        Raises:
+          UserError: a process that reads sound begins, and would begin another service; see
+            `workers.check_main`.
         """
         self.makers, self.deaf = _makers(modalities)
+        if self.makers:
+            from eacl_jax.features.sound.workers import check_main  # takes its time
+
+            check_main()
         self._threads = ThreadPoolExecutor(processes, thread_name_prefix="hearing")
         self._free: queue.SimpleQueue[_Listener] = queue.SimpleQueue()
         self._all = [
@@ -168,6 +176,10 @@ class _Listener:
                 there.close()
             self._running = process, here
         if not self._answer(here, _BEGIN_SECONDS):
+            from eacl_jax.features.sound.workers import GUARD
+
+            if not self._closed:
+                log.error("a process that reads sound ended or hung as it began: %s", GUARD)
             self._end()
             raise _none()
         return here

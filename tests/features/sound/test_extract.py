@@ -1,6 +1,7 @@
 """A folder of sound files to a folder of features."""
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -15,15 +16,18 @@ import pytest
 
 from eacl_jax.errors import UserError
 from eacl_jax.features import table
+from eacl_jax.features.modality import Modality
 from eacl_jax.features.sound import workers
 from eacl_jax.features.sound.extract import extract
 from eacl_jax.features.sound.extractors import extractor, make
+from eacl_jax.serving.engine.hearing import Hearing
 from tests.stubs.root import ROOT
 from tests.stubs.sounds import put, sine, wav
 
 pytest.importorskip("soundfile")
 pytest.importorskip("soxr")
 
+VOICE = Modality(9, 1, (0.0,) * 9, (1.0,) * 9, made_by="prosody 1")
 ALONE = workers._pool
 
 
@@ -228,6 +232,40 @@ def test_in_processes_it_is_the_same_and_bad_files_say_nothing(tmp_path, monkeyp
     extract(audio, tmp_path / "two", jobs=2)
     assert capfd.readouterr() == ("", "")
     assert read(tmp_path / "one") == read(tmp_path / "two")
+
+
+def test_a_process_that_begins_makes_no_others(tmp_path, monkeypatch):
+    audio = sounds(tmp_path / "audio")
+    with monkeypatch.context() as beginning:
+        beginning.setattr(multiprocessing.current_process(), "_inheriting", True, raising=False)
+        with pytest.raises(UserError, match="in a program of your own, put what it does under `if"):
+            extract(audio, tmp_path / "out")
+        with pytest.raises(UserError, match="in a program of your own"):
+            list(workers.made(["d0/0.wav"], audio, "prosody 1", 9.0, 1))
+        with pytest.raises(UserError, match="in a program of your own"):
+            Hearing({"voice": VOICE}, processes=1, seconds=1, most_seconds=1)
+
+    def ends():
+        raise BrokenProcessPool
+
+    monkeypatch.setattr(workers, "_nothing", ends)
+    with pytest.raises(UserError, match="in a program of your own"):
+        extract(audio, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_a_program_without_a_guard_says_so(tmp_path):
+    sounds(tmp_path / "audio", 2)
+    (tmp_path / "mine.py").write_text(
+        "from pathlib import Path\n"
+        "from eacl_jax.features.sound.extract import extract\n"
+        "extract(Path('audio'), Path('out'), jobs=2)\n"
+    )
+    where = {"cwd": tmp_path, "env": {**os.environ, "PYTHONPATH": str(ROOT)}, "timeout": 120}
+    done = subprocess.run([sys.executable, "mine.py"], **where, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert 'put what it does under `if __name__ == "__main__":`.' in done.stderr.splitlines()[-1]
 
 
 SCRIPT = """
