@@ -22,6 +22,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from eacl_jax.config import Config, parse_argument
+from eacl_jax.errors import UserError
 
 
 def build(
@@ -38,7 +39,7 @@ def build(
       features: names of modalities, whose files the argument gives: NAME=PATH.
 
     Raises:
-      UserError: the argument is not understood.
+      UserError: the argument is not understood, or names no file of a modality.
     """
     config = ConfigDict(Config().to_dict())
     config.update_from_flattened_dict(settings or {})
@@ -51,7 +52,13 @@ def build(
         runlocal=False,
         **dict.fromkeys(features, ""),
     )
-    config.data.features = tuple(f"{name}={given[name]}" for name in features if given[name])
+    if missing := [name for name in features if not given[name]]:
+        raise UserError(
+            f"this configuration reads the features {missing[0]!r}, and no file is named: add"
+            f" :{missing[0]}=PATH, their file or folder, or sound:MAKER, behind its name"
+            " (docs/how-to/features.md); for texts alone take the configuration without them."
+        )
+    config.data.features = tuple(f"{name}={given[name]}" for name in features)
     config.seed = given["seed"]
     if given["encoder"]:
         config.encoder.path = given["encoder"]

@@ -183,3 +183,9 @@ def test_features_that_nothing_would_read_are_refused(features, told):
     mapping["features"] |= features
     with pytest.raises(UserError, match=told):
         Config.from_mapping(mapping)
+
+
+def test_a_configuration_with_features_wants_their_files():
+    assert load("meld_prosody", "prosody=voices,runlocal").data.features == ("prosody=voices",)
+    with pytest.raises(UserError, match=r"the features 'prosody', .* add :prosody=PATH"):
+        load("meld_prosody", "runlocal")

@@ -17,6 +17,7 @@ from eacl_jax.bulk.reading import Item
 from eacl_jax.bulk.writing import Output
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
+from eacl_jax.features.modality import has_known
 from eacl_jax.recognizer.prediction import DialoguePrediction, Prediction
 
 
@@ -360,7 +361,8 @@ def _with_features(
     read.
     """
     missing = {
-        name: totals.missing.get(name, 0) + sum(name not in each.features for each in utterances)
+        name: totals.missing.get(name, 0)
+        + sum(not has_known(each.features, name) for each in utterances)
         for name in modalities
     }
     found = {name for each in utterances for name in each.features} - set(modalities)

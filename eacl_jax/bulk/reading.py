@@ -14,7 +14,8 @@ from eacl_jax.corpora.jsonlines import decode
 from eacl_jax.corpora.transcripts import NOBODY, TranscriptLines
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
-from eacl_jax.features.own import Own
+from eacl_jax.features.modality import Modality
+from eacl_jax.features.own import Own, with_flat_features
 
 
 @dataclasses.dataclass(frozen=True)
@@ -250,9 +251,16 @@ def _bytes(utterance: Utterance) -> bytes:
     return f"{utterance.speaker}\0{utterance.text}\0{audio}".encode() + features
 
 
-def read_jsonl(lines: Lines, wanted: Wanted) -> Iterator[Item]:
+def read_jsonl(
+    lines: Lines, wanted: Wanted, modalities: Mapping[str, Modality] | None = None
+) -> Iterator[Item]:
     """A dialogue a line; blank lines are passed over. What is wrong with lines of unwanted
     dialogues is not reported.
+
+    Args:
+      lines: of the input.
+      wanted: says which dialogues are wanted.
+      modalities: whose features the model reads; utterances' fields NAME.COLUMN are theirs.
     """
     seen = Seen()
     before = lines.position
@@ -264,7 +272,9 @@ def read_jsonl(lines: Lines, wanted: Wanted) -> Iterator[Item]:
             try:
                 text = lines.text(line).rstrip()
                 record = decode(text, lines.where, expected=f"one dialogue a line, {DIALOGUE}")
-                dialogue = read_record(record, lines.where, number)
+                dialogue = _with_flat(
+                    read_record(record, lines.where, number), modalities or {}, lines.where
+                )
                 named = (
                     NOBODY in text
                 )  # where the line never says so, it is who speaks without a name
@@ -284,6 +294,17 @@ def read_jsonl(lines: Lines, wanted: Wanted) -> Iterator[Item]:
                 )
             yield from current.items()
         before = lines.position
+
+
+def _with_flat(dialogue: Dialogue, modalities: Mapping[str, Modality], where: str) -> Dialogue:
+    if not modalities:
+        return dialogue
+    place = f"{where}: dialogue {dialogue.id!r:.60} utterance"
+    utterances = tuple(
+        with_flat_features(each, modalities, f"{place} {number}")
+        for number, each in enumerate(dialogue.utterances)
+    )
+    return dataclasses.replace(dialogue, utterances=utterances)
 
 
 def read_txt(lines: Lines, wanted: Wanted) -> Iterator[Item]:

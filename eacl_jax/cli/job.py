@@ -208,10 +208,10 @@ class Job:
         modalities: Mapping[str, Modality],
     ) -> tuple[Iterator[reading.Item], tuple[str, ...]]:
         """The dialogues, and the names of a table's columns that are carried through."""
+        if self._read_as() == "jsonl":
+            return reading.read_jsonl(lines, wanted, modalities), ()
         if self._read_as() != "csv":
-            return (reading.read_jsonl if self._read_as() == "jsonl" else reading.read_txt)(
-                lines, wanted
-            ), ()
+            return reading.read_txt(lines, wanted), ()
         table = tables.Table(lines, self.columns, NAMING, modalities)
         if twice := [own.name for own in wanted.own if own.name in table.features]:
             raise UserError(

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from eacl_jax.corpora.found import Found
-from eacl_jax.dialogue import FeatureKind, Utterance
+from eacl_jax.dialogue import Dialogue, FeatureKind, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.files import read_features
-from eacl_jax.features.join import joined, names_of, rows_of
-from eacl_jax.features.modality import Modality, check_modalities, check_name
-from eacl_jax.features.own import Own, feature_columns, read_cells
+from eacl_jax.features.join import Counted, joined, names_of, rows_of
+from eacl_jax.features.modality import Modality, check_modalities, check_name, has_known
+from eacl_jax.features.own import Own, feature_columns, places_of, read_cells
 from eacl_jax.features.table import FeatureTable
 
 _SOUND = "sound:"
@@ -72,6 +72,15 @@ def with_features(
     return found, kinds
 
 
+def with_path(row: str, change: Callable[[str], str]) -> str:
+    """A row of `config.data.features` whose path, if it has one, is changed."""
+    name, equals, path = row.partition("=")
+    path = path.strip()
+    if not equals or not path or path.startswith(_SOUND):
+        return row
+    return f"{name}={change(path)}"
+
+
 def with_own_features(
     items: Sequence[Found], own: Mapping[str, Own], modalities: Mapping[str, Modality]
 ) -> list[Found]:
@@ -112,6 +121,43 @@ def with_own_features(
     return found
 
 
+def in_columns_of(
+    items: Sequence[Dialogue],
+    kinds: Mapping[str, FeatureKind],
+    modalities: Mapping[str, Modality],
+    where: str,
+) -> list[Dialogue]:
+    """The dialogues with their features in the columns that a model knows, taken by name where both
+    have names.
+
+    Args:
+      items: the dialogues.
+      kinds: of their features.
+      modalities: that the model reads.
+      where: for messages.
+
+    Raises:
+      UserError: a column that the model reads is not there.
+    """
+    places = {
+        name: found
+        for name, modality in modalities.items()
+        if name in kinds
+        and (found := places_of(kinds[name].columns, modality, f"{where}: features {name}"))
+    }
+    if not places:
+        return list(items)
+
+    def moved(utterance: Utterance) -> Utterance:
+        features = {
+            name: rows[:, places[name]] if name in places else rows
+            for name, rows in utterance.features.items()
+        }
+        return dataclasses.replace(utterance, features=features)
+
+    return [dataclasses.replace(d, utterances=tuple(map(moved, d.utterances))) for d in items]
+
+
 def _inside(splits: Splits) -> list[str]:
     """The modalities that utterances have by themselves."""
     each = (u for items in splits.values() for item in items for u in item.dialogue.utterances)
@@ -149,7 +195,7 @@ def _turn(item: Found, index: int) -> int:
 
 
 def _fields(items: Iterable[Found]) -> list[str]:
-    """Names of the fields of the user's own, as they are first filled in."""
+    """Names of the fields of the user's own, in the order of the files."""
     said = (utterance for item in items for utterance in item.dialogue.utterances)
     return list(dict.fromkeys(field for utterance in said for field in utterance.other))
 
@@ -173,6 +219,12 @@ def _put(
         for item in items
         for index, utterance in enumerate(item.dialogue.utterances)
     }
+    counted = Counted(rows, f"{where}: split {split}")
+    for item in items:
+        said = [(n, each.other.get("id")) for n, each in enumerate(item.dialogue.utterances)]
+        plain = {_turn(item, n) for n, own in said if not (isinstance(own, str) and own in rows)}
+        counted.add(item.dialogue.id, plain)
+    counted.check()
     of = joined(rows, asked.items(), f"{where}: split {split}")
     if split not in table.splits:
         if twice := [key for key in of.values() if key in claimed]:
@@ -220,6 +272,10 @@ def _made_of_sound(
 
 def _columns(splits: Splits, name: str, where: str) -> list[str]:
     fields = _fields(item for items in splits.values() for item in items)
+    for split, items in splits.items():
+        there = {field for field in _fields(items) if field.startswith(f"{name}.")}
+        if there and (lacks := sorted({f for f in fields if f.startswith(f"{name}.")} - there)):
+            log.warning("%s has no column %s: it is not known there", split, ", ".join(lacks))
     # Sorted: which of them is first filled in, a file's order of rows decides.
     columns = sorted(field for field in fields if field.startswith(f"{name}."))
     if not columns:
@@ -259,7 +315,7 @@ def _check_widths(splits: Splits) -> None:
 
 def _tell_missing(splits: Splits, name: str) -> None:
     for split, items in splits.items():
-        has = [name in u.features for item in items for u in item.dialogue.utterances]
+        has = [has_known(u.features, name) for item in items for u in item.dialogue.utterances]
         if split == "train" and not any(has):
             raise UserError(
                 f"no utterance of train has features {name!r}; there is nothing to learn."

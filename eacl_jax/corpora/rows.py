@@ -1,6 +1,7 @@
 """Rows with one utterance each -> dialogues, from whatever format the rows were."""
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,11 @@ from eacl_jax.corpora.found import Found
 from eacl_jax.corpora.label_columns import LabelPlaces
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
-from eacl_jax.features.modality import read_features
+from eacl_jax.features.modality import NAME, read_features
 
+# Columns NAME.COLUMN. Empty cells of other columns are left out; one of these that is empty
+# throughout a file is not one that the file lacks.
+_MAY_BE_FEATURES = re.compile(NAME.pattern + r"\..")
 _ONE_LABEL = LabelPlaces()
 
 Row = tuple[int, Sequence[Any]]
@@ -129,7 +133,11 @@ def _dialogue(
         found = labels.read(cells, header, columns.emotion, where)
         speaker = read_identity(cells[columns.speaker], f"{where}: the speaker")
         text = read_spoken(cells[columns.text], f"{where}: the text").strip()
-        other = {header[place]: cells[place] for place in others if cells[place] not in (None, "")}
+        other = {
+            header[place]: cells[place]
+            for place in others
+            if cells[place] not in (None, "") or _MAY_BE_FEATURES.match(header[place])
+        }
         # Of objects alone: a table may have a column of this name.
         given = other.pop("features") if isinstance(other.get("features"), Mapping) else None
         features = read_features(given, where)

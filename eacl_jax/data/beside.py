@@ -5,13 +5,11 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from eacl_jax.config import FeaturesConfig
 from eacl_jax.data.prompts import Example
 from eacl_jax.dialogue import Corpus, Dialogue, Utterance
 from eacl_jax.errors import UserError
-from eacl_jax.features.modality import Modality, check_modalities
+from eacl_jax.features.modality import Modality, check_modalities, has_known
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +44,7 @@ def modalities_of(corpus: Corpus, config: FeaturesConfig) -> dict[str, Modality]
             utterance.features[name]
             for dialogue in corpus.splits["train"]
             for utterance in dialogue.utterances
-            if name in utterance.features
+            if has_known(utterance.features, name)
         ]
         if not rows:  # a corpus is cut by data.max_dialogues after its features are looked at
             raise UserError(
@@ -123,16 +121,11 @@ def put_features(
         rows = {
             name: modality.standardized(utterance.features[name])
             for name, modality in modalities.items()
-            if known(utterance, name)
+            if has_known(utterance.features, name)
         }
         windows = tuple(dataclasses.replace(each, features=rows) for each in example.windows)
         found.append(dataclasses.replace(example, features=rows, windows=windows))
     return found
-
-
-def known(utterance: Utterance, name: str) -> bool:
-    """Whether any number of a modality is known of an utterance."""
-    return name in utterance.features and not np.isnan(utterance.features[name]).all()
 
 
 def warn_of_missing(dialogues: Sequence[Dialogue], modalities: Modalities) -> None:
@@ -141,7 +134,7 @@ def warn_of_missing(dialogues: Sequence[Dialogue], modalities: Modalities) -> No
     """
     utterances = [utterance for each in dialogues for utterance in each.utterances]
     for name in modalities:
-        if missing := sum(not known(each, name) for each in utterances):
+        if missing := sum(not has_known(each.features, name) for each in utterances):
             log.warning(
                 "%d of %d utterances have no features %s: they are answered without%s",
                 missing,

@@ -11,7 +11,9 @@ A table has an utterance a row: its key in one column (`key`, `id`, `filename`, 
 its key, [F] or [T, F].
 """
 
+import csv
 import io
+import logging
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -32,7 +34,12 @@ _DIALOGUES = ("dialogue", "dialogue_id", "dialog_id", "dialogueid", "conversatio
 _UTTERANCES = ("utterance", "utterance_id", "utteranceid", "utt_id", "turn", "turn_id")
 _MEDIA = (".wav", ".flac", ".mp3", ".ogg", ".m4a", ".mp4", ".avi", ".npy")
 _SUFFIXES = (".csv", ".tsv", ".npz", ".safetensors")
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+_COUNTS = ("", "unnamed:_0", "index", "level_0", "sr_no.")
+"""Columns that programs add to count rows: pandas' index, without a name or with these."""
 NO_NUMBER = ["", "nan", "NaN", "NA", "N/A", "null", "--undefined--"]
+
+log = logging.getLogger(__name__)
 
 
 def read_features(given: str, where: str = "the features") -> FeatureTable:
@@ -63,7 +70,11 @@ def _folder(path: Path, where: str) -> FeatureTable:
     if (path / table.DESCRIPTION).is_file():
         return table.read(path)
     found = {
-        split: [file for suffix in _SUFFIXES if (file := path / f"{split}{suffix}").is_file()]
+        split: [
+            file
+            for file in sorted(path.iterdir())
+            if file.stem == split and file.suffix.lower() in _SUFFIXES and file.is_file()
+        ]
         for split in SPLITS
     }
     if any(found.values()):
@@ -79,7 +90,7 @@ def _folder(path: Path, where: str) -> FeatureTable:
             named = "; ".join(f"{split}: {', '.join(each)}" for split, each in columns.items())
             raise UserError(f"{where}: the files of {path} have different columns: {named}.")
         return _table({split: rows for split, (_, rows) in read.items()}, columns["train"], path)
-    if arrays := sorted(path.rglob("*.npy")):
+    if arrays := sorted(file for file in path.rglob("*") if file.suffix.lower() == ".npy"):
         splits: dict[str, dict[str, np.ndarray]] = {}
         for file in arrays:
             split, *rest = file.relative_to(path).with_suffix("").parts
@@ -121,12 +132,13 @@ def _file(path: Path) -> tuple[tuple[str, ...], Rows]:
         ".npz": lambda each: ((), _arrays(each, _npz(each))),
         ".safetensors": lambda each: ((), _arrays(each, table.tensors_of(each))),
     }
-    if path.suffix not in readers:
+    kind = path.suffix.lower()
+    if kind not in readers:
         raise UserError(
             f"{path} is of no known kind; expected one of {', '.join(readers)}, or a folder. An"
             " exchanged .pkl is made one by `eacl features import`."
         )
-    return readers[path.suffix](path)
+    return readers[kind](path)
 
 
 def _arrays(path: Path, found: Mapping[str, np.ndarray]) -> Rows:
@@ -167,10 +179,10 @@ def plain_key(key: str) -> str:
 
 
 def _csv(path: Path) -> tuple[tuple[str, ...], Rows]:
-    data = path.read_bytes()
+    data = _utf8(path)
     if not data.strip():
         raise UserError(f"{path} is empty; its first line must name the columns.")
-    parsed = pa.csv.ParseOptions(delimiter="\t" if path.suffix == ".tsv" else ",")
+    parsed = pa.csv.ParseOptions(delimiter=_separator(path, data))
     try:
         header = pa.csv.open_csv(io.BytesIO(data), parse_options=parsed).schema.names
         named = [name for name in header if _plain(name) in (*_KEYS, *_DIALOGUES, *_UTTERANCES)]
@@ -185,6 +197,7 @@ def _csv(path: Path) -> tuple[tuple[str, ...], Rows]:
         )
     except pa.ArrowInvalid as error:
         raise UserError(f"{path} cannot be read as a table: {error}.") from error
+    read = _without_counts(path, read)
     names = [name.strip() for name in read.column_names]
     if len(set(names)) < len(names):
         raise UserError(f"{path}: column names repeat: {', '.join(names)}.")
@@ -209,15 +222,64 @@ def _csv(path: Path) -> tuple[tuple[str, ...], Rows]:
     return columns, rows
 
 
+def _utf8(path: Path) -> bytes:
+    data = path.read_bytes()
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise UserError(
+            f"{path} line {line}: byte {data[error.start]:#04x} is not UTF-8; save the table as"
+            " UTF-8 (`iconv -f LATIN1 -t UTF-8 FILE`, where it is Latin-1)."
+        ) from error
+    return data
+
+
+def _separator(path: Path, data: bytes) -> str:
+    """What stands between the columns: what parts the header into most; else as the file is
+    named.
+    """
+    first = next(line for line in data.decode("utf-8-sig").splitlines() if line.strip())
+    named = "\t" if path.suffix.lower() == ".tsv" else ","
+    parts = {sign: len(next(csv.reader([first], delimiter=sign))) for sign in _SEPARATORS}
+    return max((named, *_SEPARATORS), key=parts.__getitem__)
+
+
+def _without_counts(path: Path, read: pa.Table) -> pa.Table:
+    """Without columns that only count the rows; whatever else has no name is refused."""
+    kept = []
+    for place, name in enumerate(read.column_names):
+        if _plain(name) in _COUNTS:
+            cells = read.column(place).to_pylist()
+            if any(cells == list(range(first, first + len(cells))) for first in (0, 1)):
+                log.info(
+                    "%s: column %d, %r, counts the rows and is left out", path, place + 1, name
+                )
+                continue
+        if not name.strip():
+            raise UserError(
+                f"{path}: column {place + 1} has no name; name it in the first line, or remove it."
+            )
+        kept.append(place)
+    return read.select(kept)
+
+
 def _no_number(path: Path, name: str, column: pa.ChunkedArray) -> str:
     for number, value in enumerate(column.to_pylist()):
         try:
             float(value or 0)
         except (TypeError, ValueError):
+            if isinstance(value, str) and value.count(",") == 1:
+                return (
+                    f"{path} row {number + 1}: column {name!r} holds {value!r:.40}; write numbers"
+                    " with a decimal point."
+                )
             return (
                 f"{path} row {number + 1}: column {name!r} holds {value!r:.40}, which is no number;"
                 " correct it, leave the cell empty, or remove the column."
             )
+    if _plain(name) in (*_KEYS, *_DIALOGUES, *_UTTERANCES):
+        return f"{path}: column {name!r} names utterances, as another column does; remove one."
     return f"{path}: column {name!r} is of type {column.type}, not of numbers."
 
 

@@ -1,12 +1,15 @@
 """Features of files put to the utterances that they are of."""
 
+import dataclasses
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from eacl_jax.errors import UserError
 from eacl_jax.features.table import ALL, FeatureTable, Rows
 
+_MOST = 0.95
+"""Share of dialogues whose ends must show that numbers are off by one."""
 _PLAIN = re.compile(r"(?:train|dev|test|val|valid)_(.+)", re.DOTALL)
 
 
@@ -36,6 +39,63 @@ def rows_of(table: FeatureTable, split: str, name: str) -> Rows:
             f"the features {name!r} have no split {split}; they have {', '.join(table.splits)}."
         )
     return found
+
+
+@dataclasses.dataclass
+class Counted:
+    """Whether a file's numbers of utterances are one too high or too low for a corpus: counted
+    from 1 where the corpus counts from 0, nearly all find a row, which is another utterance's.
+
+    Attributes:
+      rows: by key.
+      where: for the message.
+      found: rows of the dialogues so far.
+    """
+
+    rows: Rows
+    where: str
+    found: int = 0
+    _fits: dict[int, int] = dataclasses.field(default_factory=lambda: {0: 0, 1: 0, -1: 0})
+    _for: dict[int, int] = dataclasses.field(default_factory=lambda: {1: 0, -1: 0})
+    _against: dict[int, int] = dataclasses.field(default_factory=lambda: {1: 0, -1: 0})
+
+    def add(self, dialogue: str, numbers: Collection[int]) -> None:
+        """Counts a dialogue with the numbers of its utterances, of those without an id that has a
+        row.
+        """
+        if not numbers:
+            return
+        least, most = min(numbers), max(numbers)
+        there = {
+            number
+            for number in range(least - 1, most + 2)
+            if any(name in self.rows for name in names_of(dialogue, number))
+        }
+        self.found += len(there)
+        for shift in self._fits:
+            self._fits[shift] += len(there & {number + shift for number in numbers})
+        for shift, beyond, end in ((1, most + 1, least), (-1, least - 1, most)):
+            self._for[shift] += beyond in there and end not in there
+            self._against[shift] += end in there
+
+    def check(self) -> None:
+        """Raises `UserError` where more utterances have a row when one is taken from or added to
+        each number, and it shows at both ends of nearly all dialogues.
+        """
+        for shift in (1, -1):
+            shows, all_ends = self._for[shift], self._for[shift] + self._against[shift]
+            if self._fits[shift] > self._fits[0] and shows >= _MOST * all_ends:
+                how, end, beyond, whose, change = (
+                    ("high", "first", "behind its last", "the one before", "subtract 1 from")
+                    if shift == 1
+                    else ("low", "last", "before its first", "the one behind", "add 1 to")
+                )
+                raise UserError(
+                    f"{self.where}: the numbers of utterances in its keys are one too {how}: a"
+                    f" dialogue's {end} utterance has no features, and there are some {beyond}, so"
+                    f" that each would get those of {whose}. Utterances count from 0, or as the"
+                    f" file of dialogues numbers them: {change} each number in the keys."
+                )
 
 
 def joined(

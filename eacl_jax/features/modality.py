@@ -93,13 +93,18 @@ def check_rows(value: object, where: str) -> Float[np.ndarray, "T F"]:
     Raises:
       UserError: it is something else, is empty, or a number is infinite.
     """
+    if isinstance(value, np.ndarray) and not are_numbers(value):
+        raise UserError(
+            f"{where}: expected an array of real numbers, got one of type {value.dtype}; convert it"
+            " by astype('float32') where its values are features."
+        )
     try:
         rows = np.asarray(value, np.float64)
     except (TypeError, ValueError, OverflowError):  # the last: an integer of hundreds of digits
         rows = np.zeros(())
     given = np.asarray(value, object) if isinstance(value, (list, tuple)) else rows
     plain = isinstance(value, np.ndarray) or not any(
-        isinstance(each, (bool, str)) for each in given.ravel()
+        isinstance(each, (bool, np.bool_, str)) for each in given.ravel()
     )
     if rows.ndim not in (1, 2) or not rows.size or not plain:
         raise UserError(
@@ -113,6 +118,12 @@ def check_rows(value: object, where: str) -> Float[np.ndarray, "T F"]:
             f"{where}: a number is infinite; leave it out (null) where it is not known."
         )
     return rows
+
+
+def are_numbers(rows: np.ndarray) -> bool:
+    """Whether an array is of real numbers: not of complex ones, texts, truth values or objects."""
+    kind = rows.dtype
+    return kind.kind in "iuf" or kind.name.startswith(("bfloat", "float"))
 
 
 def read_features(value: Any, where: str) -> dict[str, Float[np.ndarray, "T F"]]:
@@ -148,15 +159,27 @@ def check_name(name: Any, where: str) -> str:
     return name
 
 
+def has_known(features: Mapping[str, Float[np.ndarray, "T F"]], name: str) -> bool:
+    """Whether an utterance has a modality: any number of it is known. Of rows of NaN alone it is
+    missing, everywhere.
+    """
+    return name in features and not np.isnan(features[name]).all()
+
+
 def check_modalities(
     features: Mapping[str, Float[np.ndarray, "T F"]], known: Mapping[str, Modality], where: str
 ) -> None:
     """Raises `UserError` where features are of another width than the model's, or no frames."""
     for name, rows in features.items():
-        if not isinstance(rows, np.ndarray) or rows.ndim != 2 or not rows.size:
+        if (
+            not isinstance(rows, np.ndarray)
+            or rows.ndim != 2
+            or not rows.size
+            or not are_numbers(rows)
+        ):
             raise UserError(
-                f"{where}: its features {name!r} must be an array [T, F] of T frames, got"
-                f" {rows!r:.60}."
+                f"{where}: its features {name!r} must be an array [T, F] of real numbers, in T"
+                f" frames, got {rows!r:.60}."
             )
         if name in known and rows.shape[1] != known[name].width:
             columns = known[name].columns

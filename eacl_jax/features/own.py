@@ -2,6 +2,7 @@
 from a table's columns NAME.COLUMN.
 """
 
+import dataclasses
 import hashlib
 import logging
 import math
@@ -11,9 +12,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from eacl_jax.dialogue import Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.files import NO_NUMBER, read_features
-from eacl_jax.features.join import names_of
+from eacl_jax.features.join import Counted, names_of
 from eacl_jax.features.modality import Modality, check_rows
 from eacl_jax.features.table import FeatureTable, Rows
 
@@ -21,6 +23,9 @@ log = logging.getLogger(__name__)
 
 ENOUGH = 1000
 """Utterances of which at least one must have features: where none has, the keys do not fit."""
+
+SOME = 50
+"""Rows of whole dialogues that say whether the numbers of utterances are off by one."""
 
 
 class Own:
@@ -42,6 +47,8 @@ class Own:
         self._claimed: dict[str, str] = {}
         self._asked: list[str] = []
         self._count = 0
+        self._counted = Counted(rows, where)
+        self._dialogue, self._numbers, self._checked = "", set[int](), False
 
     def of(
         self, dialogue: str, utterance: int, identity: Any = None
@@ -57,6 +64,11 @@ class Own:
           UserError: they may be another utterance's, or none so far has any.
         """
         names = names_of(dialogue, utterance, identity)
+        if dialogue != self._dialogue:
+            self._end_dialogue()
+            self._dialogue = dialogue
+        if not (isinstance(identity, str) and identity in self._rows):
+            self._numbers.add(utterance)
         self._count += 1
         key = next((name for name in names if name in self._rows), None)
         if key is None:
@@ -74,7 +86,11 @@ class Own:
         return self._rows[key]
 
     def check_found(self) -> None:
-        """Raises `UserError` where utterances were asked for and none had any."""
+        """Raises `UserError` where utterances were asked for and none had any, or those of others
+        by numbers that are one too high or low.
+        """
+        self._end_dialogue()
+        self._counted.check()
         if self._count and not self._claimed and not self.resumed:
             there = ", ".join(repr(key) for key in list(self._rows)[:3])
             raise UserError(
@@ -84,6 +100,16 @@ class Own:
                 " DIALOGUE_UTTERANCE or diaDIALOGUE_uttUTTERANCE, with utterances counted from 0 or"
                 " as the input numbers them."
             )
+
+    def _end_dialogue(self) -> None:
+        """Counts the dialogue that has ended. Early, as answers are written on the way: after the
+        first dialogues that tell.
+        """
+        self._counted.add(self._dialogue, self._numbers)
+        self._numbers = set()
+        if not self._checked and self._counted.found >= SOME:
+            self._checked = True
+            self._counted.check()
 
     def fingerprint(self) -> str:
         """Hash of all features and their keys."""
@@ -154,13 +180,7 @@ def _merged(table: FeatureTable) -> Rows:
 
 def _fitted(rows: Rows, columns: tuple[str, ...], modality: Modality, where: str) -> Rows:
     """In the model's columns."""
-    if columns and modality.columns:
-        if missing := [name for name in modality.columns if name not in columns]:
-            raise UserError(
-                f"{where}: there is no column {missing[0]!r}; the model reads"
-                f" {', '.join(modality.columns)}, and there are {', '.join(columns)}."
-            )
-        places = [columns.index(name) for name in modality.columns]
+    if (places := places_of(columns, modality, where)) is not None:
         return {key: each[:, places] for key, each in rows.items()}
     width = next((each.shape[1] for each in rows.values()), modality.width)
     if width != modality.width:
@@ -169,6 +189,22 @@ def _fitted(rows: Rows, columns: tuple[str, ...], modality: Modality, where: str
             f" {modality.width}{': ' * bool(modality.columns)}{', '.join(modality.columns)}."
         )
     return rows
+
+
+def places_of(columns: tuple[str, ...], modality: Modality, where: str) -> list[int] | None:
+    """Where in a table the model's columns stand, from 0; None where one has no names.
+
+    Raises:
+      UserError: one is not there.
+    """
+    if not columns or not modality.columns:
+        return None
+    if missing := [name for name in modality.columns if name not in columns]:
+        raise UserError(
+            f"{where}: there is no column {missing[0]!r}; the model reads"
+            f" {', '.join(modality.columns)}, and there are {', '.join(columns)}."
+        )
+    return [columns.index(name) for name in modality.columns]
 
 
 def feature_columns(
@@ -215,6 +251,33 @@ def read_cells(cells: Mapping[str, Any], where: str) -> Float[np.ndarray, "1 F"]
     return None if all(map(math.isnan, numbers)) else check_rows(numbers, where)
 
 
+def with_flat_features(
+    utterance: Utterance, modalities: Mapping[str, Modality], where: str
+) -> Utterance:
+    """An utterance with the features that its own fields `NAME.COLUMN` are.
+
+    Args:
+      utterance: as it was read.
+      modalities: that the model reads.
+      where: for messages.
+
+    Raises:
+      UserError: as `feature_columns` and `read_cells`, or it has the same features otherwise too.
+    """
+    if not any("." in field for field in utterance.other):
+        return utterance
+    features = dict(utterance.features)
+    for name, columns in feature_columns(tuple(utterance.other), modalities, where).items():
+        if name in features:
+            raise UserError(
+                f"{where} has features {name!r} and fields {columns[0]}, ...: give one of the two."
+            )
+        rows = read_cells({column: utterance.other[column] for column in columns}, where)
+        if rows is not None:
+            features[name] = rows
+    return dataclasses.replace(utterance, features=features)
+
+
 def read_number(cell: Any, where: str) -> float:
     """The number in a cell; NaN where it is empty.
 
@@ -224,8 +287,10 @@ def read_number(cell: Any, where: str) -> float:
     if cell is None or (isinstance(cell, str) and cell.strip() in NO_NUMBER):
         return math.nan
     try:
+        if isinstance(cell, bool):
+            raise TypeError
         return float(cell)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise UserError(
             f"{where}: {cell!r:.40} is no number; leave it empty or correct it."
         ) from error

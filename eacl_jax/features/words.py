@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
-from eacl_jax.features.modality import Modality
+from eacl_jax.features.modality import Modality, has_known
 
 ENOUGH = 50
 """Training utterances of a speaker, from which on their own thirds count."""
@@ -84,7 +84,7 @@ def thirds_of(name: str, modality: Modality, utterances: Sequence[Utterance]) ->
     if not any(pairs):
         plain = [column.replace("_", " ") for column in modality.columns]
         pairs = [(f"low {column}", f"high {column}") for column in plain]
-    has = [u for u in utterances if name in u.features]
+    has = [u for u in utterances if has_known(u.features, name)]
     values = np.array([_means(u.features[name]) for u in has])
     told = np.array([bool(pair) for pair in pairs])
     of_speaker: dict[str, list[int]] = {}
@@ -111,7 +111,7 @@ def described(dialogues: Iterable[Dialogue], thirds: Mapping[str, Thirds]) -> li
         words = [
             word
             for name, each in thirds.items()
-            if name in utterance.features
+            if has_known(utterance.features, name)
             for word in each.words(utterance.features[name], utterance.speaker)
         ]
         if not words:

@@ -9,7 +9,7 @@ from eacl_jax.data.beside import warn_of_missing
 from eacl_jax.data.inputs import read_utterance
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
-from eacl_jax.features.modality import read_features
+from eacl_jax.features.modality import has_known, read_features
 from eacl_jax.recognizer.prediction import Prediction
 
 if TYPE_CHECKING:
@@ -136,7 +136,8 @@ class Conversation:
 
     def _warn(self, said: Utterance) -> None:
         modalities = self._recognizer.settings.modalities
-        if fresh := (set(modalities) ^ set(said.features)) - self._warned:
+        there = {name for name in said.features if has_known(said.features, name)}
+        if fresh := (set(modalities) ^ there) - self._warned:
             known = {name: each for name, each in modalities.items() if name in fresh}
             given = {name: rows for name, rows in said.features.items() if name in fresh}
             alone = dataclasses.replace(said, features=given)

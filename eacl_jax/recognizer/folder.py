@@ -263,6 +263,21 @@ def _check_modalities(settings: Settings) -> list[str]:
         for field in ("mean", "deviation")
         if len(found := getattr(each, field)) != each.width
     ]
+    for name, each in settings.modalities.items():
+        field = f"config.modalities.{name}"
+        if each.width < 1 or each.frames < 1:
+            problems.append(f"{field}: expected a width and frames of at least 1.")
+        if not np.isfinite(each.mean).all():
+            problems.append(f"{field}.mean: expected finite numbers.")
+        if not (np.isfinite(each.deviation).all() and all(n > 0 for n in each.deviation)):
+            problems.append(
+                f"{field}.deviation: expected finite numbers above 0, as each number is divided by"
+                " its own."
+            )
+        if each.columns and len(each.columns) != each.width:
+            problems.append(
+                f"{field}.columns: expected {each.width} names or none, got {len(each.columns)}."
+            )
     if settings.thirds and set(settings.thirds) != set(settings.modalities):
         problems.append("config.thirds: expected those of config.modalities, or none.")
     return problems

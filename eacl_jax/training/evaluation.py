@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,14 @@ from rich.text import Text
 
 from eacl_jax import corpora
 from eacl_jax.config import DataConfig, Stage
-from eacl_jax.corpora.beside import with_features
+from eacl_jax.corpora.beside import in_columns_of, with_features
 from eacl_jax.corpora.checks import annotated, check_split
 from eacl_jax.corpora.custom import read_own
 from eacl_jax.corpora.levels import read_levels
 from eacl_jax.data.prompts import warn_about
 from eacl_jax.dialogue import Dialogue, TaskName, Taxonomy
 from eacl_jax.errors import UserError
+from eacl_jax.features.modality import Modality
 from eacl_jax.files import local, stores
 from eacl_jax.model.metrics import title
 from eacl_jax.model.task import Levels, SeveralLabels, SingleLabel, Task
@@ -55,7 +56,12 @@ def evaluate(run: str | Path, split: str, *, data_dir: str = "") -> dict[str, di
     )
     labels, several = recognizer.labels, recognizer.settings.several
     dialogues, levels = _dialogues(
-        config.data, split, data_dir, recognizer.taxonomy, recognizer.settings.task
+        config.data,
+        split,
+        data_dir,
+        recognizer.taxonomy,
+        recognizer.settings.task,
+        recognizer.settings.modalities,
     )
     task: Task = (
         SeveralLabels(labels, levels)
@@ -123,7 +129,12 @@ def print_scores(
 
 
 def _dialogues(
-    data: DataConfig, split: str, data_dir: str, taxonomy: Taxonomy, task: TaskName
+    data: DataConfig,
+    split: str,
+    data_dir: str,
+    taxonomy: Taxonomy,
+    task: TaskName,
+    modalities: Mapping[str, Modality],
 ) -> tuple[Sequence[Dialogue], Levels]:
     """The split's dialogues, and the corpus' levels. Of files of one's own, only that split's is
     looked at.
@@ -135,7 +146,8 @@ def _dialogues(
                 f"the model knows the labels {taxonomy.labels}, the corpus has"
                 f" {corpus.taxonomy.labels}."
             )
-        return corpus.splits[split], corpus.levels
+        said = in_columns_of(corpus.splits[split], corpus.features, modalities, split)
+        return said, corpus.levels
     given = getattr(data, split)
     file = local.here(data_dir, "data_dir") / Path(given).name if data_dir else local.here(given)
     if not file.is_file():
@@ -159,5 +171,6 @@ def _dialogues(
             f"{file}: none of the first {data.max_dialogues} dialogues, which the run had, has an"
             " emotion."
         )
-    found = with_features({split: found}, data.features, corpora.cache_folder(data))[0][split]
-    return [item.dialogue for item in found], read_levels(data.levels, taxonomy.labels)
+    splits, kinds = with_features({split: found}, data.features, corpora.cache_folder(data))
+    said = in_columns_of([item.dialogue for item in splits[split]], kinds, modalities, str(file))
+    return said, read_levels(data.levels, taxonomy.labels)

@@ -327,7 +327,12 @@ def prepare(
         (example for items in examples.values() for example in items), config.prompt.max_tokens
     )
     mesh = _devices_used(
-        mesh, config, examples["train"], loaded.inputs, may_leave_out=may_leave_out
+        mesh,
+        config,
+        examples["train"],
+        loaded.inputs,
+        words=tuple(thirds),
+        may_leave_out=may_leave_out,
     )
     model = Model(
         pretrained.module,
@@ -383,14 +388,22 @@ def _in_words(corpus: Corpus, thirds: Mapping[str, Thirds]) -> Corpus:
 
 
 def _devices_used(
-    mesh: Mesh, config: Config, examples: Sequence[Example], inputs: Shared, *, may_leave_out: bool
+    mesh: Mesh,
+    config: Config,
+    examples: Sequence[Example],
+    inputs: Shared,
+    *,
+    words: tuple[str, ...],
+    may_leave_out: bool,
 ) -> Mesh:
-    """Those of the mesh that stage one's batches have rows for, see `device_use.well_used`."""
+    """Those of the mesh that stage one's batches have rows for, see `device_use.well_used`;
+    `words` are the modalities whose words make the prompts longer.
+    """
     if mesh.size == 1:
         return mesh
     size, layout = config.stage_one.batch_size, config.batch.layout
     rows = inputs.once(
-        ("rows", config.prompt, config.readout, config.compat.trailing_space, size, layout),
+        ("rows", config.prompt, config.readout, config.compat.trailing_space, words, size, layout),
         lambda: rows_needed(
             [len(example.tokens) for example in examples],
             size,

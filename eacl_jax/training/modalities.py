@@ -13,6 +13,7 @@ from jaxtyping import Float
 
 from eacl_jax.data.prompts import Example, PromptBuilder
 from eacl_jax.dialogue import SPLITS, Utterance
+from eacl_jax.features.modality import has_known
 from eacl_jax.features.words import described
 from eacl_jax.model.task import annotated
 from eacl_jax.recognizer.results import ModalitiesResults, ModalityResults, Removed, Scores
@@ -156,7 +157,10 @@ def _modality(
     without: Removed | None,
 ) -> ModalityResults:
     modality = experiment.modalities[name]
-    has = {split: np.array([name in u.features for u in found]) for split, found in said.items()}
+    has = {
+        split: np.array([has_known(u.features, name) for u in found])
+        for split, found in said.items()
+    }
     by_label: dict[str, float | None] | None = None
     if weights is not None:
         members = experiment.task.members(experiment.gold("dev")).astype(bool)

@@ -7,6 +7,7 @@ written last: where it is, the run is complete.
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 import logging
@@ -21,6 +22,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from eacl_jax.config import Config
+from eacl_jax.corpora.beside import with_path
 from eacl_jax.data.prompts import Example
 from eacl_jax.dialogue import SPLITS, Corpus, Dialogue, Utterance
 from eacl_jax.encoders.sources import PACKAGE
@@ -106,7 +108,7 @@ def differences(before: Config, now: Config) -> list[str]:
     """A line for each setting that a run may not go on with; where things are, and what is printed,
     may change.
     """
-    there, wanted = _flatten(before.to_dict()), _flatten(now.to_dict())
+    there, wanted = (_without_paths(_flatten(each.to_dict())) for each in (before, now))
     return [
         f"{k}: there {there[k]!r}, now {v!r}"
         for k, v in wanted.items()
@@ -117,7 +119,8 @@ def differences(before: Config, now: Config) -> list[str]:
 def settings(config: Config) -> dict[str, Any]:
     """All settings by name, but for those that say where things are."""
     places = tuple(name for name in _MAY_DIFFER if name != "run.")
-    return {k: v for k, v in _flatten(config.to_dict()).items() if k not in places}
+    found = _without_paths(_flatten(config.to_dict()))
+    return {k: v for k, v in found.items() if k not in places}
 
 
 def read_config(workdir: Path) -> Config:
@@ -436,6 +439,10 @@ def _absolute(config: Config) -> Config:
     places: dict[str, Any] = {
         name: whole(f"config.data.{name}", getattr(config.data, name)) for name in _PLACES
     }
+    places["features"] = tuple(
+        with_path(row, functools.partial(whole, f"config.data.features[{n}]"))
+        for n, row in enumerate(config.data.features)
+    )
     data = dataclasses.replace(config.data, **places)
     path, encoder = config.encoder.path, config.encoder
     if not path.startswith(PACKAGE) and (
@@ -443,6 +450,12 @@ def _absolute(config: Config) -> Config:
     ):
         encoder = dataclasses.replace(encoder, path=whole("config.encoder.path", path))
     return dataclasses.replace(config, data=data, encoder=encoder)
+
+
+def _without_paths(flat: dict[str, Any]) -> dict[str, Any]:
+    """Features beside the text by name: where their files are may change."""
+    name = "data.features"
+    return {**flat, name: tuple(with_path(row, lambda _: "") for row in flat[name])}
 
 
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -12,12 +12,13 @@ import pytest
 from eacl_jax.bulk import lines as bulk_lines
 from eacl_jax.bulk import seen as bulk_seen
 from eacl_jax.bulk.lines import Lines
-from eacl_jax.bulk.reading import Shard, Wanted
+from eacl_jax.bulk.reading import Shard, Wanted, read_jsonl
 from eacl_jax.bulk.seen import Seen
 from eacl_jax.bulk.tables import Table
 from eacl_jax.data.inputs import NOBODY, read_transcript
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
+from eacl_jax.features.modality import Modality
 from eacl_jax.recognizer.prediction import Prediction
 from tests.stubs.bulk import items
 
@@ -40,6 +41,37 @@ def read(kind, content, *, shard="1/1", resumed=None, size=100_000, **columns):
     return list(
         items(kind, Lines(io.BytesIO(content), "chats", resumed), shard=shard, size=size, **columns)
     )
+
+
+VOICE = {"voice": Modality(2, 1, (0.0, 0.0), (1.0, 1.0), ("pitch", "rate"))}
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"voice.rate": 2, "voice.pitch": "1", "note": "x"}, [1, 2]),
+        ({"voice.rate": None, "voice.pitch": 1}, [1, None]),
+        ({"voice.rate": None, "voice.pitch": None}, None),
+        ({"note": "x"}, None),
+        ({"voice.pitch": 1}, "utterance 0 has columns voice.pitch, but no voice.rate"),
+        ({"voice.pitch": 1, "voice.rate": True}, "column 'voice.rate': True is no number"),
+        (
+            {"voice.pitch": 1, "voice.rate": 2, "features": {"voice": [1, 2]}},
+            "has features 'voice' and fields voice.pitch, ...: give one of the two",
+        ),
+    ],
+)
+def test_features_in_fields_of_json_lines(fields, expected):
+    record = {"id": "a", "utterances": [{"speaker": "Ann", "text": "hi", **fields}]}
+    lines = Lines(io.BytesIO(json.dumps(record).encode()), "chats")
+    (item,) = read_jsonl(lines, Wanted(lines, Shard(), size=9, most_past=9), VOICE)
+    if isinstance(expected, str):
+        assert item.dialogue is None
+        assert item.problem.startswith("chats line 1: dialogue 'a' utterance 0")
+        assert expected in item.problem
+        return
+    (said,) = item.dialogue.to_json()["utterances"]
+    assert said.get("features") == (expected and {"voice": expected})
 
 
 def as_jsonl(dialogues, ends="\n"):

@@ -7,7 +7,12 @@ import pytest
 
 from eacl_jax import corpora
 from eacl_jax.config import DataConfig
+from eacl_jax.corpora.beside import with_own_features
+from eacl_jax.corpora.files import read_file
+from eacl_jax.dialogue import Taxonomy
 from eacl_jax.errors import UserError
+from eacl_jax.features.modality import Modality
+from eacl_jax.training import evaluation
 
 
 def made(tmp_path, utterances, features=()):
@@ -98,3 +103,82 @@ def test_one_splits_features_are_not_those_of_all(tmp_path):
     (tmp_path / "voice.csv").write_text("filename,pitch\ndia0_utt1,3\n")
     with pytest.raises(UserError, match="'dia0_utt1' may be those of an utterance of train or of"):
         corpora.load(data)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "fits"),
+    [((0, 1, 2), True), ((1, 2), True), ((1,), True), ((1, 2, 3), False), ((2, 3), False)],
+)
+def test_utterances_that_a_file_counts_from_one_are_not_taken_for_others(tmp_path, numbers, fits):
+    said = [{"speaker": "Ann", "text": f"hi {n}", "emotion": "joy"} for n in range(3)]
+    data = made(tmp_path, said, [f"voice={tmp_path / 'voice.csv'}"])
+    rows = [f"{split}-1,{n},{n}" for split in ("train", "dev", "test") for n in numbers]
+    (tmp_path / "voice.csv").write_text("\n".join(["dialogue,utterance,pitch", *rows]) + "\n")
+    if fits:
+        corpora.load(data)
+        return
+    with pytest.raises(UserError, match=r"split train: the numbers .* one too high.*subtract 1"):
+        corpora.load(data)
+
+
+@pytest.mark.parametrize("shift", [0, -1])
+def test_numbers_that_the_corpus_counts_from_one_are_kept(tmp_path, shift):
+    for split in ("train", "dev", "test"):
+        rows = "".join(f"{split},{n},Ann,hi,joy\n" for n in (1, 2, 4))
+        (tmp_path / f"{split}.csv").write_text(
+            "dialogue,utterance_id,speaker,text,emotion\n" + rows
+        )
+    rows = "".join(
+        f"{split},{n + shift},{n}\n" for split in ("train", "dev", "test") for n in (1, 2, 3, 4)
+    )
+    (tmp_path / "voice.csv").write_text("dialogue,utterance,pitch\n" + rows)
+    data = DataConfig(
+        corpus="custom",
+        **{split: str(tmp_path / f"{split}.csv") for split in ("train", "dev", "test")},
+        cache_dir=str(tmp_path / "cache"),
+        features=(f"voice={tmp_path / 'voice.csv'}",),
+        labels=("joy", "anger"),
+    )
+    if shift:
+        with pytest.raises(UserError, match=r"one too low.*add 1 to"):
+            corpora.load(data)
+        return
+    said = corpora.load(data).splits["train"][0].utterances
+    assert [each.features["voice"].item() for each in said] == [1, 2, 4]
+
+
+HEAD = "dialogue,speaker,text,emotion,voice.rate,voice.pitch\n"
+VOICE = Modality(2, 1, (0.0, 0.0), (1.0, 1.0), ("pitch", "rate"))
+
+
+def test_a_column_that_is_empty_throughout_is_there(tmp_path):
+    file = tmp_path / "mine.csv"
+    file.write_text(HEAD + "1,Ann,hi,joy,,3\n1,Bob,so,anger,,\n")
+    said = with_own_features(read_file(file), {}, {"voice": VOICE})[0].dialogue.utterances
+    np.testing.assert_array_equal(said[0].features["voice"], [[3, np.nan]])
+    assert not said[1].features
+    file.write_text(HEAD.replace(",voice.rate", "") + "1,Ann,hi,joy,3\n")
+    with pytest.raises(UserError, match=r"has columns voice\.pitch, but no voice\.rate"):
+        with_own_features(read_file(file), {}, {"voice": VOICE})
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_run_is_evaluated_by_the_columns_names(tmp_path, inside):
+    """The test file's first column is empty, and the features' file has been sorted anew."""
+    (tmp_path / "test.csv").write_text(HEAD + "1,Ann,hi,joy,,3\n1,Bob,so,anger,,4\n")
+    (tmp_path / "voice.csv").write_text("key,rate,energy,pitch\n1/0,,9,3\n1/1,,9,4\n")
+    data = DataConfig(
+        corpus="custom",
+        test=str(tmp_path / "test.csv"),
+        cache_dir=str(tmp_path / "cache"),
+        features=("voice",) if inside else (f"voice={tmp_path / 'voice.csv'}",),
+    )
+    taxonomy = Taxonomy(("anger", "joy"), ("anger", "joy"))
+    given = "test", "", taxonomy, "single", {"voice": VOICE}
+    (dialogue,), _ = evaluation._dialogues(data, *given)
+    found = [each.features["voice"] for each in dialogue.utterances]
+    np.testing.assert_array_equal(found, [[[3, np.nan]], [[4, np.nan]]])
+    (tmp_path / "test.csv").write_text(HEAD.replace("rate", "speed") + "1,Ann,hi,joy,1,3\n")
+    (tmp_path / "voice.csv").write_text("key,speed,pitch\n1/0,1,3\n")
+    with pytest.raises(UserError, match=r"features voice: there is no column 'rate'; the model"):
+        evaluation._dialogues(data, *given)

@@ -3,12 +3,16 @@
 import numpy as np
 import pytest
 
+from eacl_jax.bulk.journal import Totals
+from eacl_jax.bulk.predict import _with_features
 from eacl_jax.config import FeaturesConfig
 from eacl_jax.data.beside import modalities_of, put_features, warn_of_missing
 from eacl_jax.data.prompts import Example
 from eacl_jax.dialogue import Corpus, Dialogue, FeatureKind, Taxonomy, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import Modality
+from eacl_jax.features.sound.heard import Sounds
+from eacl_jax.serving.http.sounds import names_of
 
 
 def test_features_of_which_training_has_none_are_refused():
@@ -31,3 +35,21 @@ def test_features_of_which_nothing_is_known_are_missing(caplog):
     assert not none.features
     warn_of_missing([Dialogue("d", tuple(said))], {"voice": voice})
     assert "1 of 2 utterances have no features voice" in caplog.text
+
+
+def test_what_is_not_known_is_missing_for_bulk_and_service_and_sounds(tmp_path):
+    nothing = {"voice": np.full((1, 2), np.nan, np.float32)}
+    said = [
+        Utterance("Ann", "hi", features={"voice": np.float32([[3, np.nan]])}),
+        Utterance("Ann", "hi", features=nothing, other={"audio": "a.wav"}),
+    ]
+    assert said[1].audio
+    assert _with_features(Totals(), said, ["voice"]).missing == {"voice": 1}
+    assert names_of([Dialogue("d", tuple(said))], [], {}) == [{"voice"}, set()]
+    sounds = Sounds(tmp_path, {"voice": "prosody 1"})
+    assert [sounds.missing(each) for each in said] == [[], ["voice"]]
+    splits = dict.fromkeys(("train", "dev", "test"), (Dialogue("a", (said[1],)),))
+    taxonomy = Taxonomy(("anger", "joy"), ("anger", "joy"))
+    corpus = Corpus("custom", taxonomy, splits, "single", features={"voice": FeatureKind()})
+    with pytest.raises(UserError, match=r"no utterance of train has features 'voice'"):
+        modalities_of(corpus, FeaturesConfig())

@@ -33,6 +33,11 @@ def test_a_folder_comes_back_as_it_was_written(tmp_path):
         ("a.csv", "dialogue,utterance,loudness,pitch\nd1,0,1,2\nd1,1,3,\n"),
         ("a.tsv", "Dialogue_ID\tUtterance_ID\tloudness\tpitch\nd1\t0\t1\t2\nd1\t1\t3\tnan\n"),
         ("a.csv", "filename,loudness,pitch\nd1/0.wav,1,2\nd1/1.WAV,3,--undefined--\n"),
+        ("a.csv", "\ufeffkey;loudness;pitch\nd1/0;1;2\nd1/1;3;\n"),
+        ("a.CSV", "key\tloudness\tpitch\nd1/0\t1\t2\nd1/1\t3\t\n"),
+        ("a.TSV", "key\tloudness\tpitch\nd1/0\t1\t2\nd1/1\t3\t\n"),
+        ("a.csv", ",key,loudness,pitch\n0,d1/0,1,2\n1,d1/1,3,\n"),
+        ("a.csv", "Unnamed: 0,key,loudness,pitch\n0,d1/0,1,2\n1,d1/1,3,\n"),
     ],
 )
 def test_tables(tmp_path, name, text):
@@ -86,6 +91,13 @@ def test_arrays_an_utterance(tmp_path):
         ("a.csv", b"key,x\nd1/0,inf\n", r"row 1 \(d1/0\): a number is infinite"),
         ("a.csv", b"key,x\nd1/0,1,2\n", "cannot be read as a table"),
         ("a.csv", b"key,x,x\nd1/0,1,2\n", "column names repeat"),
+        ("a.csv", b"key,h\xf6he\nd1/0,1\n", "line 1: byte 0xf6 is not UTF-8"),
+        ("a.csv", b"key,x\nd1/0,1\nd\xe9/0,1\n", "line 3: byte 0xe9 is not UTF-8"),
+        ("a.tsv", "key\tx\nd1/0\t1\n".encode("utf-16"), "line 1: byte 0xff is not UTF-8"),
+        ("a.csv", b"key;x\nd1/0;1,5\n", "holds '1,5'; write numbers with a decimal point"),
+        ("a.csv", b",key,x\n0,d1/0,1\n5,d1/1,1\n", "column 1 has no name"),
+        ("a.csv", b"key,x,\nd1/0,1,7\n", "column 3 has no name"),
+        ("a.csv", b"dialogue,utterance,id,x\nd1,0,7,1\n", "'id' names utterances, as another"),
         ("a.npz", b"PK nonsense", "damaged or holds what are no plain arrays"),
         ("a.safetensors", b"nonsense", "damaged or no safetensors file"),
         ("a.pkl", b"cos\nsystem\n", "`eacl features import`"),
@@ -118,6 +130,32 @@ def test_arrays_that_would_run_code_are_not_loaded(tmp_path):
     np.savez(tmp_path / "a.npz", x=np.array([{"a": 1}], object))
     with pytest.raises(UserError, match="no plain arrays"):
         read_features(str(tmp_path / "a.npz"))
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.array([1 + 2j, 3]),
+        np.array(["1", "2"]),
+        np.array([True, False]),
+        np.array(["2020"], "M8"),
+    ],
+)
+def test_arrays_of_other_than_real_numbers_are_refused(tmp_path, array):
+    np.savez(tmp_path / "a.npz", **{"d1/0": array})
+    with pytest.raises(UserError, match=r"a\.npz: 'd1/0': expected an array of real numbers"):
+        read_features(str(tmp_path / "a.npz"))
+    with (tmp_path / "0.NPY").open("wb") as file:
+        np.save(file, array)
+    (tmp_path / "a.npz").unlink()
+    with pytest.raises(UserError, match=r"0\.NPY: expected an array of real numbers"):
+        read_features(str(tmp_path))
+
+
+def test_names_of_files_in_capitals(tmp_path):
+    for split in ("train", "dev", "test"):
+        (tmp_path / f"{split}.CSV").write_text("key,x\n1/0,1\n")
+    assert list(read_features(str(tmp_path)).splits) == ["train", "dev", "test"]
 
 
 def test_arrays_of_one_utterance_are_not_chosen_among(tmp_path):

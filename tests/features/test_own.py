@@ -80,6 +80,31 @@ def test_features_of_two_utterances_or_of_none_are_refused(monkeypatch):
     assert named.of("a", 0, "x-1") is not None
 
 
+def test_numbers_that_are_one_too_high_are_refused_on_the_way_and_at_the_end(monkeypatch):
+    rows = {f"{d}_{n}": row(n) for d in "abc" for n in (1, 2, 3)}
+    own = Own("voice", rows, "--features voice")
+    for number in range(3):
+        own.of("a", number)
+    refused(own.check_found, "--features voice: the numbers .* one too high")
+    monkeypatch.setattr(module, "SOME", 6)
+    own = Own("voice", rows, "--features voice")
+    for dialogue in "ab":
+        for number in range(3):
+            own.of(dialogue, number)
+    refused(lambda: own.of("c", 0), "one too high")
+    # The first utterances of each dialogue, of which the file knows more.
+    own = Own("voice", {f"{d}_{n}": row(n) for d in "ab" for n in range(9)}, "--features voice")
+    for dialogue in "ab":
+        for number in range(3):
+            own.of(dialogue, number)
+    own.check_found()
+    # Ids of their own stand for themselves.
+    own = Own("voice", {f"a-{n}": row(n) for n in (1, 2, 3)}, "--features voice")
+    for number in range(3):
+        own.of("a", number, f"a-{number + 1}")
+    own.check_found()
+
+
 def test_columns_of_a_table():
     known = {"voice": VOICE, "face": FACE}
     header = ["text", "voice.pitch", "voice.other", "voice.loudness"]

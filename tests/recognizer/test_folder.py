@@ -69,6 +69,14 @@ def model(tmp_path_factory):
         ({"offsets": {"stage_one": [0, float("nan"), 0]}}, "it holds NaN, which JSON has no"),
         ({"offsets": {"stage_one": 3}}, "config.offsets.stage_one: expected a tuple of numbers"),
         ({"offsets": [0, 0, 0]}, "config.offsets: expected an object"),
+        (
+            {"modalities": {"voice": {"width": 1, "frames": 1, "mean": [0], "deviation": [0]}}},
+            "config.modalities.voice.deviation: expected finite numbers above 0",
+        ),
+        (
+            {"modalities": {"voice": {"width": 1, "frames": 0, "mean": [0], "deviation": [1]}}},
+            "config.modalities.voice: expected a width and frames of at least 1",
+        ),
     ],
 )
 def test_each_setting_is_checked(model, tmp_path, changes, message):

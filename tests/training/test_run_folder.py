@@ -175,6 +175,24 @@ def test_paths_may_differ_and_are_kept_whole(tmp_path, monkeypatch):
         run_folder.check(make_config({**paths, "data.max_dialogues": 3}), Path("run"), True)
 
 
+def test_paths_of_features_may_differ_and_are_kept_whole(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = ("voice=voice.csv", "face", "prosody=sound:prosody", "text=gs://bucket/a.csv")
+    config = make_config({"data.features": rows})
+    Path("run").mkdir()
+    run_folder.write_inputs(Path("run"), config, given())
+    kept = run_folder.read_config(Path("run"))
+    assert kept.data.features == (f"voice={tmp_path / 'voice.csv'}", *rows[1:])
+    assert run_folder.settings(kept)["data.features"] == ("voice=", "face", rows[2], "text=")
+    monkeypatch.chdir("/")
+    run_folder.check(config, tmp_path / "run", True)
+    run_folder.check(kept, tmp_path / "run", True)
+    for other in ("face=voice.csv", "voice", "voice=sound:prosody"):
+        changed = make_config({"data.features": (other, *rows[1:])})
+        with pytest.raises(UserError, match=r"data\.features: there \('voice='"):
+            run_folder.check(changed, tmp_path / "run", True)
+
+
 @pytest.mark.parametrize("name", ["sweep[seed=1]", "run*", "run?", "a\\b"])
 def test_paths_that_checkpoints_would_take_for_patterns(tmp_path, name):
     with pytest.raises(UserError, match="checkpoints cannot be kept in a folder with"):

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -82,7 +83,7 @@ def extract(
         raise UserError(f"{audio} is no folder; name one with sound files.")
     makes = Maker.of(maker) if isinstance(maker, str) else maker
     found = files.find(audio)
-    identity = {"made_by": makes.made_by}
+    identity = {"made_by": makes.made_by, journal.LONGEST: float(most_seconds)}
     there = journal.before(out, identity)
     with journal.Journal(out, identity) as kept:
         done = there | kept.done
@@ -94,7 +95,7 @@ def extract(
             current[name] = journal.Done(todo[name].size, todo[name].changed, rows, problem)
             kept.add(name, current[name])
             progress(len(current), len(found))
-        result = _write(out, found, current, makes.made_by, makes.columns, len(todo))
+        result = _write(out, found, current, identity, makes.columns, len(todo))
         kept.remove()
     return result
 
@@ -103,10 +104,11 @@ def _write(
     out: Path,
     found: list[files.SoundFile],
     done: Mapping[str, journal.Done],
-    made_by: str,
+    identity: Mapping[str, Any],
     columns: tuple[str, ...],
     tried: int,
 ) -> Extracted:
+    made_by = identity["made_by"]
     splits: dict[str, dict[str, np.ndarray]] = {}
     sources, skipped = {}, {}
     for file in found:
@@ -122,7 +124,7 @@ def _write(
     table.write(
         table.FeatureTable(splits, columns, made_by),
         out,
-        made_from={"made_by": made_by},
+        made_from=identity,
         **{journal.SKIPPED: skipped, journal.SOURCES: sources},
     )
     return Extracted(made_by, len(sources), tried - len(skipped), skipped)

@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from eacl_jax.dialogue import Utterance
 from eacl_jax.errors import UserError
+from eacl_jax.features.modality import has_known
 from eacl_jax.features.sound import workers
 from eacl_jax.features.sound.decoding import MOST_SECONDS
 from eacl_jax.features.sound.extractors import extractor
@@ -92,7 +93,9 @@ class Sounds:
 
     def missing(self, utterance: Utterance) -> list[str]:
         """The modalities that can be made of an utterance's sound, and that it lacks."""
-        return [name for name in self.makers if utterance.audio and name not in utterance.features]
+        if not utterance.audio:
+            return []
+        return [name for name in self.makers if not has_known(utterance.features, name)]
 
     def _made(
         self, wanted: Mapping[str, Mapping[str, None]]

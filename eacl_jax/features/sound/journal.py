@@ -17,6 +17,7 @@ from jaxtyping import Float
 
 from eacl_jax.errors import UserError
 from eacl_jax.features import table
+from eacl_jax.features.sound.decoding import MOST_SECONDS
 from eacl_jax.features.sound.files import SoundFile
 from eacl_jax.files import local
 from eacl_jax.files.records import read_json
@@ -25,6 +26,8 @@ SOURCES = "sources"
 """In features.json: of each sound file its split, key, size and when it was changed."""
 SKIPPED = "skipped"
 """In features.json: why a sound file has no features."""
+LONGEST = "most_seconds"
+"""In what features were made from: the longest sound that is read."""
 _FORMAT = "eacl_jax sound journal 1"
 
 
@@ -65,7 +68,15 @@ def before(out: Path, identity: Mapping[str, Any]) -> dict[str, Done]:
     if not (out / table.DESCRIPTION).is_file():
         raise UserError(f"{out} is there and no folder of features; name a new one.")
     facts = read_json(out / table.DESCRIPTION, "remove the folder to make the features anew")
-    if facts.get("made_from") != dict(identity):
+    made_from = facts.get("made_from")
+    if isinstance(made_from, dict):  # of folders from before it was kept
+        made_from = {LONGEST: MOST_SECONDS, **made_from}
+        if made_from != identity and made_from | {LONGEST: identity[LONGEST]} == identity:
+            raise UserError(
+                f"{out} holds features of sounds of {made_from[LONGEST]:g} s at the longest, and"
+                f" now {identity[LONGEST]:g} s are asked for; name a new folder, or remove it."
+            )
+    if made_from != identity:
         raise UserError(
             f"{out} holds other features ({facts.get('made_by') or 'not made of sound'}); name a"
             " new folder, or remove it."

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from eacl_jax.dialogue import Dialogue, Utterance
+from eacl_jax.features.modality import has_known
 from eacl_jax.serving.engine.hearing import Hearing, Sound
 from eacl_jax.serving.errors import ApiError
 from eacl_jax.serving.http.schemas import AskedDialogue, AskedUtterance
@@ -63,7 +64,7 @@ def sound_of(
     if not hearing.makers:
         message = f"{field}: no sound is read: {hearing.deaf}. Leave it out."
         raise ApiError(422, "invalid", message, field=field)
-    if both := [name for name in hearing.makers if name in said.features]:
+    if both := [name for name in hearing.makers if has_known(said.features, name)]:
         message = f"{field}: the features {both[0]!r} are given too; give one of the two."
         raise ApiError(422, "invalid", message, field=field)
     if len(data) // 4 * 3 > limits.sound_bytes + 2:
@@ -81,7 +82,10 @@ def names_of(
     """The modalities that each utterance has, those of its sound among them."""
     heard = {(each.dialogue, each.utterance) for each in sounds}
     return [
-        {*said.features, *(makers if (number, index) in heard else ())}
+        {
+            *(name for name in said.features if has_known(said.features, name)),
+            *(makers if (number, index) in heard else ()),
+        }
         for number, dialogue in enumerate(dialogues)
         for index, said in enumerate(dialogue.utterances)
     ]

@@ -146,6 +146,30 @@ def test_later_only_what_is_new_changed_or_was_bad_is_made(tmp_path):
     assert pitches == {"bad": 500, "d0/0": 400, "d0/2": 140, "d1/3": 160, "new": 300}
 
 
+def test_rows_of_another_longest_are_not_taken(tmp_path, monkeypatch):
+    audio = sounds(tmp_path / "audio")
+    put(audio / "long.wav", sine(200, 2.0))
+    extract(audio, tmp_path / "out")
+    with pytest.raises(UserError, match=r"out holds features of sounds of 600 s .* now 1 s"):
+        extract(audio, tmp_path / "out", most_seconds=1)
+    # As written before it was kept.
+    description = facts(tmp_path / "out")
+    del description["made_from"]["most_seconds"]
+    (tmp_path / "out" / table.DESCRIPTION).write_text(json.dumps(description))
+    assert extract(audio, tmp_path / "out").made == 0
+    real = workers.made
+
+    def ends(*arguments):
+        yield from real(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(workers, "made", ends)
+    with pytest.raises(KeyboardInterrupt):
+        extract(audio, tmp_path / "new")
+    monkeypatch.setattr(workers, "made", real)
+    assert list(extract(audio, tmp_path / "new", most_seconds=1).skipped) == ["long.wav"]
+
+
 def test_another_folder_is_not_written_over(tmp_path):
     audio = sounds(tmp_path / "audio")
     (tmp_path / "mine").mkdir()
