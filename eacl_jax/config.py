@@ -309,6 +309,12 @@ class StageOneConfig:
     # Answer by an exponential moving average of the weights, which keeps so much of itself in each
     # step (less in the first ones); 0: by the weights of the last step.
     average: float = bounded(0.0, at_least=0, below=1)
+    # The mean of so many epochs' weights answers where dev prefers it to each single epoch
+    # (arXiv 2203.05482); 0: single epochs alone.
+    soup: int = bounded(0, at_least=0)
+    # Which epochs: the last, or those that dev likes best. Checkpoints grow by a copy of the
+    # weights with last, by `soup` copies with best.
+    soup_of: Literal["last", "best"] = "last"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -631,6 +637,21 @@ def _impossible(config: Config) -> list[str]:
         "must be 0 with encoder.frozen_layers, with which word embeddings have no gradient",
         config.loss.adversarial,
     )
+    if config.stage_one.soup:
+        place, soup = "stage_one.soup", config.stage_one.soup
+        need(soup > 1, place, "must be 0, or 2 epochs at least: of one there is no mean", soup)
+        need(
+            config.anchors.source != "prototypes",
+            place,
+            "must be 0 with anchors.source=prototypes, whose anchors are of many steps' weights",
+            soup,
+        )
+        need(
+            not config.compat.stale_anchors,
+            place,
+            "must be 0 with compat.stale_anchors, which takes anchors of the last epoch",
+            soup,
+        )
     if config.classifies:
         unused = "has no effect with loss.ce_weight=1, which trains the classifier alone; leave it"
         words, loss = config.anchors.source == "words", config.loss

@@ -224,10 +224,7 @@ def _scores(facts: Facts, derived: str) -> str:
         for split in ("dev", "test")
     ]
     named: list[tuple[str, StageScores | Baseline]] = [
-        *(
-            (f"{stage.words}, epoch {results.of(stage).best_epoch}", results.of(stage))
-            for stage in Stage
-        ),
+        *((f"{stage.words}, {results.of(stage).chosen}", results.of(stage)) for stage in Stage),
         (f'always "{always.label}"', always),
     ]
     rows = [

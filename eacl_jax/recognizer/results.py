@@ -48,12 +48,22 @@ class Calibration:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StageScores:
-    """Of a stage's chosen epoch."""
+    """Of a stage's chosen epoch. `mean_of`: the epochs whose weights' mean was chosen in place of
+    `best_epoch`, the best single one; None where none was.
+    """
 
     best_epoch: int = bounded(at_least=0)
     dev: Scores
     test: Scores
     calibration: Calibration
+    mean_of: tuple[int, ...] | None = bounded(None, at_least=1)
+
+    @property
+    def chosen(self) -> str:
+        """What was chosen, for a person: "epoch 2", or "mean of epochs 1, 2"."""
+        if self.mean_of is None:
+            return f"epoch {self.best_epoch}"
+        return f"mean of epochs {', '.join(map(str, self.mean_of))}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -224,6 +234,8 @@ class Results:
 
         scored = {name: splits(getattr(self, name)) for name in (*Stage, "always_most_frequent")}
         for stage in Stage:
+            if (mean_of := scored[stage].pop("mean_of")) is not None:
+                scored[stage]["mean_of"] = list(mean_of)
             for name in ("logit_adjustment", "prior"):
                 if scored[stage]["calibration"][name] is None:
                     del scored[stage]["calibration"][name]

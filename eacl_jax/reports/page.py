@@ -281,6 +281,7 @@ def _learning_section(
     chosen = {
         number: sections.at(results, stage, "best_epoch")
         for number, (stage, _) in enumerate(sections.STAGES, start=1)
+        if not sections.at(results, stage, "mean_of")  # else none of them was kept
     }
     if any(len(figures.values(history, stage, "epoch", f"dev_{key}")[0]) for stage in (1, 2)):
         # Even in the reference dev chooses stage two's epoch; test only breaks ties.

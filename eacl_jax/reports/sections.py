@@ -153,6 +153,8 @@ def _choice(config: Mapping[str, Any], results: Mapping[str, Any], measure: str)
         if epoch is None:
             continue
         words = f"epoch {int(epoch)}" + (f" of {int(of)}" if of else "")
+        if mean_of := at(results, stage, "mean_of"):
+            words = f"the mean of the weights of epochs {', '.join(map(str, mean_of))}"
         if stage == "stage_two" and epoch == 0:
             words = "epoch 0, the anchors as stage one left them (no later epoch did better)"
         chosen.append(f"{name.lower()} {words}")

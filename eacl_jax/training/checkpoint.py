@@ -190,7 +190,13 @@ class Checkpoints:
         del record[_POSITION]
         if several:
             found = jax.tree.map(
-                lambda array, like: put(processes.of_main(array), like.sharding), found, template
+                lambda array, like: (
+                    put(processes.of_main(array), like.sharding)
+                    if isinstance(like, jax.Array)
+                    else processes.of_main(array)
+                ),
+                found,
+                template,
             )
         return found, record
 

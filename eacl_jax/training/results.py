@@ -52,6 +52,7 @@ def summarize(
             best_epoch=stages[stage].best_epoch,
             **scores(found.answers, found.scores),
             calibration=found.calibration,
+            mean_of=stages[stage].mean_of or None,
         )
 
     always = {
@@ -76,10 +77,7 @@ def print_results(results: Results, console: Console) -> None:
         names.insert(0, "micro_f1")
     table = _table(f"{results.corpus}, seed {results.seed}: scores in percent", "", names)
     rows: list[tuple[str, StageScores | Baseline]] = [
-        *(
-            (f"{stage.words} (epoch {results.of(stage).best_epoch})", results.of(stage))
-            for stage in Stage
-        ),
+        *((f"{stage.words} ({results.of(stage).chosen})", results.of(stage)) for stage in Stage),
         (f"always {results.always_most_frequent.label}", results.always_most_frequent),
     ]
     for name, found in rows:

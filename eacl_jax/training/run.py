@@ -414,7 +414,9 @@ def _given(experiment: Experiment, given: Mapping[str, Any]) -> dict[str, str]:
 def _write_given(experiment: Experiment, workdir: Path, given: Mapping[str, Any]) -> None:
     run_folder.check_data(workdir, given)
     # Three copies of parameters with both moments: the latest, the best, and the one being written.
-    needed = 3 * 3 * sum(x.nbytes for x in jax.tree.leaves(experiment.params))
+    settings = experiment.config.stage_one
+    more = {"last": 1, "best": settings.soup}[settings.soup_of] if settings.soup else 0
+    needed = 3 * (3 + more) * sum(x.nbytes for x in jax.tree.leaves(experiment.params))
     free = shutil.disk_usage(workdir).free
     if not (workdir / "checkpoints").exists() and free < needed:
         raise UserError(

@@ -17,6 +17,7 @@ from rich.console import Console
 from eacl_jax.config import Config, Stage
 from eacl_jax.errors import UserError
 from eacl_jax.model.decisions import Affine
+from eacl_jax.model.metrics import title
 from eacl_jax.model.names import path_name
 from eacl_jax.training import processes
 from eacl_jax.training.anchor_steps import AnchorEpoch, adapt
@@ -27,6 +28,7 @@ from eacl_jax.training.loop import StopRequest, TrainState, fit
 from eacl_jax.training.mirror import Mirror
 from eacl_jax.training.profiling import Profiler
 from eacl_jax.training.recording import Recorder, Silent, say
+from eacl_jax.training.soup import Soup
 from eacl_jax.training.watchdog import Watchdog
 
 HEADLINE = ("weighted_f1", "accuracy", "macro_f1")
@@ -67,6 +69,7 @@ class StageResult:
       anchors: float32 [C k, m].
       affine: the scale and biases of its probabilities, where it learnt them.
       biases: of the labels' scores, where it learnt them for one label an utterance; else none.
+      mean_of: the epochs whose weights' mean was chosen in place of `best_epoch`; else none.
     """
 
     best_epoch: int
@@ -75,6 +78,7 @@ class StageResult:
     anchors: Float[np.ndarray, "A m"]
     affine: Affine | None = None
     biases: tuple[float, ...] = ()
+    mean_of: tuple[int, ...] = ()
 
 
 def scored_splits(config: Config) -> tuple[str, ...]:
@@ -164,7 +168,19 @@ class StageRun:
         steps: int,
         *,
         saving: Saving | None = None,
+        soup: Soup | None = None,
     ) -> None:
+        """Args:
+        experiment: the run's inputs.
+        context: where to write.
+        stage: which.
+        batches: at the position of the first step.
+        steps_per_epoch: after so many steps an epoch is scored and saved.
+        steps: of the whole stage.
+        saving: what of a state is saved; None: all of it.
+        soup: gets each epoch's weights that answer, and is saved with the state; see `mean`.
+        """
+        self._soup = soup
         self._experiment, self._context, self._stage = experiment, context, stage
         self._batches, self._steps_per_epoch, self._steps = batches, steps_per_epoch, steps
         self._saving: Saving = saving or WholeState()
@@ -180,6 +196,7 @@ class StageRun:
         self.resumed = False
         self._watchdog = Watchdog(experiment.config.run.watchdog)
         self._score: Callable[[TrainState], dict[str, dict[str, Any]]]
+        self._answering: Callable[[TrainState], Any] | None = None
 
     def __enter__(self) -> "StageRun":
         self._watchdog.start()
@@ -197,8 +214,11 @@ class StageRun:
         self.resumed = start is not None
         if start is not None:
             restored, self._best = self._checkpoints.restore(
-                start, self._saving.saved(state), data=self._batches
+                start, self._tree(state), data=self._batches
             )
+            if self._soup is not None:
+                self._soup.restore(restored["soup"], self._best.pop("soup"))
+                restored = restored["state"]
             state = self._saving.restored(state, restored)
             say(self._context.console, f"going on from step {start} of {self._steps}")
         elif self._stage is Stage.ONE:
@@ -245,8 +265,10 @@ class StageRun:
         score: Callable[[TrainState], dict[str, dict[str, Any]]],
         *,
         place: Callable[[Any], Any],
+        answering: Callable[[TrainState], Any] | None = None,
     ) -> TrainState:
-        self._score = score
+        """`answering`: the weights of a state that answer, of which a soup is made."""
+        self._score, self._answering = score, answering
         context = self._context
         with (
             self._recorder,
@@ -302,8 +324,33 @@ class StageRun:
                 f"{self._folder}: the checkpoint of epoch {epoch}, the best, is gone; delete"
                 f" {self._anew} to train anew."
             )
-        saved, record = self._checkpoints.restore(step, self._saving.saved(state))
+        saved, record = self._checkpoints.restore(step, self._tree(state))
+        if self._soup is not None:  # what it has here is of all epochs
+            saved = saved["state"]
         return self._saving.restored(state, saved), record
+
+    def mean(
+        self, score: Callable[[Any], dict[str, dict[str, Any]]]
+    ) -> tuple[Any, tuple[int, ...]]:
+        """The mean of several epochs' weights and these epochs, where dev prefers it to the best
+        single epoch; None and none elsewhere.
+
+        Args:
+          score: weights, in the host's memory, -> scores by split.
+        """
+        if self._soup is None or len(self._soup.epochs) < 2:
+            return None, ()
+        weights, epochs = self._soup.mean(), self._soup.epochs
+        scored = score(weights)
+        better = list(self._rank(scored)) > self._best["best_rank"]
+        primary, named = self._experiment.config.evaluation.primary, ", ".join(map(str, epochs))
+        said = "chosen" if better else f"epoch {self._best['best_epoch']} is no worse, and stays"
+        say(
+            self._context.console,
+            f"{self._stage.words}  mean of epochs {named}  {title(f'dev_{primary}')}"
+            f" {scored['dev'][primary]:.2f}  {said}",
+        )
+        return (weights, epochs) if better else (None, ())
 
     def begin(self, state: TrainState, scores: dict[str, dict[str, Any]]) -> None:
         """Has the state before the first step be one of those to choose from, as epoch 0."""
@@ -321,6 +368,8 @@ class StageRun:
         better = self._best["best_rank"] is None or rank > self._best["best_rank"]
         if better:
             self._best = {"best_epoch": epoch, "best_rank": rank}
+        if self._soup is not None:
+            self._soup.add(epoch, rank, self._answering(state) if self._answering else state.params)
         self.say_epoch(epoch, int(state.step), self._scores, "best so far" if better else "")
         if self._context.watch is not None:
             self._context.watch(self._stage, epoch, self._scores)
@@ -349,6 +398,14 @@ class StageRun:
     def _save(self, state: TrainState) -> None:
         rank = None if self._scores is None else self._rank(self._scores)
         self._scores = None
+        record = self._best
+        if self._soup is not None:
+            record = {**record, "soup": self._soup.record}
         self._checkpoints.save(
-            int(state.step), self._saving.saved(state), self._best, data=self._batches, rank=rank
+            int(state.step), self._tree(state), record, data=self._batches, rank=rank
         )
+
+    def _tree(self, state: TrainState) -> Any:
+        """What a checkpoint holds."""
+        saved = self._saving.saved(state)
+        return saved if self._soup is None else {"state": saved, "soup": self._soup.arrays}

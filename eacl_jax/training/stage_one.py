@@ -13,7 +13,7 @@ from flax import nnx
 from jax.sharding import NamedSharding
 from jaxtyping import Float
 
-from eacl_jax.config import LossConfig, Stage
+from eacl_jax.config import LossConfig, Stage, StageOneConfig
 from eacl_jax.data.batching import Batch
 from eacl_jax.data.pipeline import batch_maker, steps_per_epoch, training_batches
 from eacl_jax.errors import UserError
@@ -30,6 +30,7 @@ from eacl_jax.training.experiment import Experiment
 from eacl_jax.training.loop import MEMORY, LossFn, TrainState, create_state, make_train_step
 from eacl_jax.training.lora import ADAPTERS, BASE, adapters, lora_value_and_grad, whole
 from eacl_jax.training.optim import Averaged, Rates, stage_one_optimizer
+from eacl_jax.training.soup import BestEpochs, LastEpochs, Soup
 from eacl_jax.training.stage import (
     StageContext,
     StageResult,
@@ -304,16 +305,22 @@ def run_stage_one(experiment: Experiment, context: StageContext) -> StageResult:
         probabilities=experiment.draw_probabilities,
     )
 
-    def score(state: TrainState) -> dict[str, dict[str, Any]]:
-        params = compiled.answering(state)
-        anchors = np.asarray(compiled.anchors(params, state.constants))
+    def score_weights(params: Any, constants: Any) -> dict[str, dict[str, Any]]:
+        anchors = np.asarray(compiled.anchors(params, constants))
         reps = {
             split: encoding.represent(params, experiment.examples[split])
             for split in scored_splits(config)
         }
         return scores_by_split(experiment, reps, anchors)
 
-    run = StageRun(experiment, context, Stage.ONE, batches, per_epoch, steps)
+    def score(state: TrainState) -> dict[str, dict[str, Any]]:
+        return score_weights(compiled.answering(state), state.constants)
+
+    def placed(weights: Any) -> Any:
+        return put(weights, replicated(experiment.mesh))
+
+    soup = _soup(settings, compiled.answering(state), -(-steps // per_epoch))
+    run = StageRun(experiment, context, Stage.ONE, batches, per_epoch, steps, soup=soup)
     with run:
         state = run.resume(state)
         before = compiled.anchors(compiled.answering(state), state.constants)
@@ -323,12 +330,25 @@ def run_stage_one(experiment: Experiment, context: StageContext) -> StageResult:
             compiled.train_step,
             score,
             place=lambda batch: put(batch, batch_shardings(experiment.mesh)),
+            answering=compiled.answering,
         )
         best, record = run.best(state)
+        mean, mean_of = run.mean(lambda mean: score_weights(placed(mean), best.constants))
     of = state if config.compat.stale_anchors else best
-    mapped = np.asarray(compiled.anchors(compiled.answering(of), of.constants))
+    params = compiled.answering(best) if mean is None else placed(mean)
+    answering = compiled.answering(of) if mean is None else params
+    mapped = np.asarray(compiled.anchors(answering, of.constants))
     constants = {name: value for name, value in best.constants.items() if name != BASE}
-    return StageResult(record["best_epoch"], compiled.answering(best), constants, mapped)
+    return StageResult(record["best_epoch"], params, constants, mapped, mean_of=mean_of)
+
+
+def _soup(settings: StageOneConfig, like: Any, epochs: int) -> Soup | None:
+    """What keeps the weights of several epochs; None where nothing is to be made of them."""
+    if not settings.soup:
+        return None
+    if settings.soup_of == "last":
+        return LastEpochs(like, settings.soup, epochs)
+    return BestEpochs(like, settings.soup)
 
 
 def own_rows(sharding: NamedSharding, count: int) -> range:

@@ -78,13 +78,20 @@ def test_another_seed_compiles_nothing_and_equals_a_run_by_itself(toy, tmp_path)
         },
         {
             "stage_one__average": 0.9,
+            "stage_one__soup": 2,
             "stage_one__schedule": "linear",
             "stage_one__warmup": 0.3,
             "loss__r_drop": 1.0,
             "loss__adversarial": 1.0,
             "loss__smoothing": 0.1,
         },
-        {"encoder__lora_rank": 2, "stage_one__encoder_lr": 1e-2, "stage_one__chunks": 2},
+        {
+            "encoder__lora_rank": 2,
+            "stage_one__encoder_lr": 1e-2,
+            "stage_one__chunks": 2,
+            "stage_one__soup": 2,
+            "stage_one__soup_of": "best",
+        },
     ],
     ids=["prototypes", "clusters", "classifier", "prior", "averaged", "lora"],
 )
