@@ -77,7 +77,8 @@ def numbers(folder):
     "fusion",
     [
         "gated",
-        *(pytest.param(each, marks=pytest.mark.slow) for each in ("concat", "attention", "words")),
+        pytest.param("words", marks=pytest.mark.slow),
+        *(pytest.param(each, marks=pytest.mark.long) for each in ("concat", "attention")),
     ],
 )
 def test_features_tell_what_texts_do_not(voiced, tmp_path, monkeypatch, fusion):

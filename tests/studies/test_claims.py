@@ -130,7 +130,7 @@ def test_a_claim_is_touched_while_it_lasts(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("workers", "kills", "seed"), [(2, 20, 1), pytest.param(4, 20, 2, marks=pytest.mark.slow)]
+    ("workers", "kills", "seed"), [(2, 20, 1), pytest.param(4, 20, 2, marks=pytest.mark.long)]
 )
 def test_killed_at_random_moments_every_cell_is_run_once(tmp_path, workers, kills, seed):
     """The stand-in fails where a run is completed twice, and notes where two are in one folder."""

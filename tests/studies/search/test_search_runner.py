@@ -147,7 +147,7 @@ def test_asked_to_stop_it_goes_on_with_the_same_trial(call, undisturbed):
 
 
 @pytest.mark.parametrize(
-    ("workers", "kills", "seed"), [pytest.param(1, 12, 1, marks=pytest.mark.slow), (2, 12, 2)]
+    ("workers", "kills", "seed"), [pytest.param(1, 12, 1, marks=pytest.mark.long), (2, 12, 2)]
 )
 def test_killed_at_random_moments_every_trial_is_run_once(
     tmp_path, undisturbed, workers, kills, seed
