@@ -594,11 +594,22 @@ def _impossible(config: Config) -> list[str]:
         "must be off with evaluation.logit_adjustment, which takes out what it adds",
         config.evaluation.prior,
     )
+    need(
+        not (config.stage_one.average and config.anchors.source == "prototypes"),
+        "stage_one.average",
+        "must be 0 with anchors.source=prototypes, which are means of what the moving weights made",
+        config.stage_one.average,
+    )
     if config.encoder.lora_rank:
         try:
             re.compile(config.encoder.lora_maps)
         except re.error as error:
-            need(False, "encoder.lora_maps", f"is no regular expression ({error})", "it")
+            need(
+                False,
+                "encoder.lora_maps",
+                f"is no regular expression ({error})",
+                config.encoder.lora_maps,
+            )
         one = config.stage_one
         held = {
             "encoder.frozen_layers": (config.encoder.frozen_layers, 0),

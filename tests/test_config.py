@@ -189,3 +189,27 @@ def test_a_configuration_with_features_wants_their_files():
     assert load("meld_prosody", "prosody=voices,runlocal").data.features == ("prosody=voices",)
     with pytest.raises(UserError, match=r"the features 'prosody', .* add :prosody=PATH"):
         load("meld_prosody", "runlocal")
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"evaluation.prior": True, "evaluation.logit_adjustment": True}, "evaluation.prior"),
+        ({"loss.smoothing": 0.1, "loss.focal": 1.0}, "loss.smoothing: must be 0 with loss.focal"),
+        ({"loss.adversarial": 1.0, "encoder.frozen_layers": 2}, "loss.adversarial: must be 0 with"),
+        (
+            {"stage_one.average": 0.9, "anchors.source": "prototypes"},
+            "stage_one.average: must be 0",
+        ),
+        ({"encoder.lora_rank": 4, "encoder.frozen_layers": 2}, "encoder.frozen_layers: must be 0"),
+        ({"encoder.lora_rank": 4, "stage_one.rates": (".*=1",)}, "stage_one.rates: must be ()"),
+        ({"encoder.lora_rank": 4, "encoder.lora_maps": "("}, "is no regular expression"),
+    ],
+)
+def test_what_cannot_go_together_beyond_the_paper_is_refused(settings, told):
+    mapping = Config().to_dict()
+    for name, value in settings.items():
+        group, field = name.split(".")
+        mapping[group][field] = value
+    with pytest.raises(UserError, match=re.escape(told)):
+        Config.from_mapping(mapping)

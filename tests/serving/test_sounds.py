@@ -197,7 +197,7 @@ def test_one_that_hangs_or_ends_keeps_nobody_out(monkeypatch, end):
 
     async def ask():
         async with serving(
-            Gated(modalities={"prosody": PROSODY}), listeners=1, listening=1.0
+            Gated(modalities={"prosody": PROSODY}), listeners=1, listening=3.0
         ) as client:
             assert (await predict(client, said(LOW))).status_code == 200
             began = time.monotonic()
@@ -208,9 +208,9 @@ def test_one_that_hangs_or_ends_keeps_nobody_out(monkeypatch, end):
             return alone, await bad, await predict(client, said(LOW))
 
     alone, bad, after = asyncio.run(ask())
-    assert alone < 0.9
+    assert alone < 2.5
     assert bad.status_code == 422
-    assert "the sound cannot be read, or not within 1 s" in bad.json()["error"]["message"]
+    assert "the sound cannot be read, or not within 3 s" in bad.json()["error"]["message"]
     assert after.status_code == 200
 
 

@@ -49,7 +49,7 @@ def laid_out(layout, targets=None):
 
 
 # Those that have most of it, a memory and several labels, are never left out.
-_ALWAYS = ("prototypes", "several labels", "regularized")
+_ALWAYS = ("prototypes", "several labels")
 
 
 @pytest.mark.parametrize(
