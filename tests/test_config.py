@@ -201,6 +201,15 @@ def test_a_configuration_with_features_wants_their_files():
             {"stage_one.average": 0.9, "anchors.source": "prototypes"},
             "stage_one.average: must be 0",
         ),
+        ({"stage_one.soup": 1}, "stage_one.soup: must be 0, or 2 epochs at least"),
+        (
+            {"stage_one.soup": 3, "anchors.source": "prototypes"},
+            "stage_one.soup: must be 0 with anchors.source=prototypes",
+        ),
+        (
+            {"stage_one.soup": 3, "compat.stale_anchors": True},
+            "stage_one.soup: must be 0 with compat.stale_anchors",
+        ),
         ({"encoder.lora_rank": 4, "encoder.frozen_layers": 2}, "encoder.frozen_layers: must be 0"),
         ({"encoder.lora_rank": 4, "stage_one.rates": (".*=1",)}, "stage_one.rates: must be ()"),
         ({"encoder.lora_rank": 4, "encoder.lora_maps": "("}, "is no regular expression"),

@@ -166,6 +166,13 @@ def test_measured_baseline_comes_before_a_worked_out_one(
 
 
 @pytest.mark.usefixtures("without_figures")
+def test_a_mean_of_epochs_is_told(run: dict[str, Any], tmp_path: Path) -> None:
+    run["results"]["stage_one"]["mean_of"] = [2, 5]
+    text = Reader(write_report(tmp_path, **run).read_text(encoding="utf-8")).text
+    assert "stage one the mean of the weights of epochs 2, 5;" in text
+
+
+@pytest.mark.usefixtures("without_figures")
 def test_calibration_is_told_where_it_was_measured(run: dict[str, Any], tmp_path: Path) -> None:
     assert (
         "calibration" not in Reader(write_report(tmp_path, **run).read_text(encoding="utf-8")).text

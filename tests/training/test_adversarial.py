@@ -3,8 +3,20 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
+from flax import nnx
 
+from eacl_jax.encoders.registry import abstract_encoder
 from eacl_jax.training.adversarial import adversarial_value_and_grad
+from tests.stubs.encoders import CONFIGS
+
+
+@pytest.mark.parametrize("architecture", CONFIGS)
+def test_every_architecture_has_the_table_by_this_name(architecture):
+    encoder = abstract_encoder(CONFIGS[architecture], scan_layers=False, frozen_layers=0)
+    params = nnx.to_pure_dict(nnx.state(encoder, nnx.Param))
+    table = params["embeddings"]["tokens"]["embedding"]
+    assert table.shape[0] == CONFIGS[architecture]["vocab_size"]
 
 
 def test_gradients_here_and_a_step_away_are_added():

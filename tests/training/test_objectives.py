@@ -6,6 +6,7 @@ from functools import partial
 
 import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
@@ -16,6 +17,7 @@ from eacl_jax.data.batching import Batch, collate, plan
 from eacl_jax.model.anchors import Axes, Beginning, Fixed, Learned, LiveWords, Prototypes, Words
 from eacl_jax.model.mesh import batch_shardings, make_mesh, put, replicated
 from eacl_jax.model.rarity import Rarity
+from eacl_jax.model.regularizers import divergence
 from eacl_jax.model.representer import Model
 from eacl_jax.training import stage_one
 from tests.data.test_batching import examples_of
@@ -117,6 +119,41 @@ def test_layout_chunks_and_devices_change_nothing(name):
         assert np.abs(gradients["label_encodings"]).max() > 0
     for other in results[1:]:
         chex.assert_trees_all_close(results[0], other, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["one label", "several labels", "shares"])
+def test_r_drop_adds_the_divergence_of_two_readings(kind):
+    """With dropout, and of logits that answer as the labels are."""
+    model = Model(encoders.build({**ENCODER, "vocab_size": 40}), 3, ModelConfig(), rngs=nnx.Rngs(0))
+    graphdef, state = nnx.split(model, nnx.Param)
+    params = nnx.to_pure_dict(state)
+    shares = SEVERAL + (SEVERAL.sum(axis=1, keepdims=True) == 0)
+    targets = {
+        "one label": None,
+        "several labels": SEVERAL,
+        "shares": shares / shares.sum(axis=1, keepdims=True),
+    }[kind]
+    h = jnp.asarray(np.random.default_rng(1).normal(size=(8, 32)), jnp.float32)
+    batch, key = laid_out("padded", targets), jax.random.key(3)
+
+    binary = kind == "several labels"
+
+    def loss(settings, h, key):
+        merge, constants = partial(nnx.merge, graphdef), {"label_encodings": ENCODINGS[:3]}
+        objective = stage_one._objective(merge, Words(), settings, binary=binary)
+        return objective(params, h, constants, batch, key)
+
+    value, terms = loss(LossConfig(r_drop=2.0), h, key)
+    halves, keys = (h[:, :16], h[:, 16:]), jax.random.split(key)
+    mean = sum(loss(LossConfig(), *pair)[0] for pair in zip(halves, keys, strict=True)) / 2
+    logits = [
+        model.auxiliary_logits(half, deterministic=False, rngs=nnx.Rngs(dropout=one))
+        for half, one in zip(halves, keys, strict=True)
+    ]
+    apart = divergence(*logits, weights=batch.weights, binary=binary)
+    assert apart > 1e-2
+    np.testing.assert_allclose(terms["divergence"], apart, rtol=1e-5)
+    np.testing.assert_allclose(value, mean + 2 * apart, rtol=1e-5)
 
 
 def test_devices_share_the_scores_of_a_large_batch():
