@@ -20,7 +20,6 @@ BEYOND: dict[str, dict[str, Any]] = {
     "half cross-entropy, prior": {"loss.ce_weight": 0.5, "evaluation.prior": True},
     "R-Drop": {"loss.r_drop": 1.0},
     "label smoothing": {"loss.smoothing": 0.1},
-    "adversarial steps": {"loss.adversarial": 0.5},
     "averaged weights": {"stage_one.average": 0.99},
     "mean of the best 3 epochs": {"stage_one.soup": 3, "stage_one.soup_of": "best"},
     "linear rates, warm-up": {"stage_one.schedule": "linear", "stage_one.warmup": 0.1},

@@ -48,7 +48,10 @@ def leaves(params):
     return [np.asarray(leaf) for leaf in jax.tree.leaves(params)]
 
 
-@pytest.mark.parametrize(("of", "kept"), [("last", (2, 3)), ("best", (1, 3))])
+@pytest.mark.parametrize(
+    ("of", "kept"),
+    [pytest.param("last", (2, 3), marks=pytest.mark.slow), ("best", (1, 3))],
+)
 def test_it_is_the_mean_of_single_epochs_and_answers_where_dev_prefers_it(
     prepared, tmp_path, monkeypatch, of, kept
 ):
@@ -77,17 +80,21 @@ def test_it_is_the_mean_of_single_epochs_and_answers_where_dev_prefers_it(
     assert "dev weighted F1 30.00  epoch 1 is no worse, and stays" in said
 
 
-@pytest.mark.parametrize("of", ["last", "best"])
+@pytest.mark.parametrize("of", [pytest.param("last", marks=pytest.mark.slow), "best"])
 def test_a_stopped_run_has_the_same_mean(prepared, tmp_path, monkeypatch, of):
     how = {"soup": 2, "soup_of": of}
     dev = (30.0, 10.0, 20.0)
     script(monkeypatch, *dev, 40.0)
     whole = stage_one(prepared, tmp_path / "whole", **how)
-    # In the second epoch, after it, and when all is done but the mean's score.
+    # In the second epoch, and in the third; an epoch has ten steps.
     script(monkeypatch, *dev, 40.0)
-    for looks in (8, 8):
+    checkpoints = tmp_path / "run" / "checkpoints" / Stage.ONE
+    for looks, epoch in ((14, 2), (8, 3)):
         with pytest.raises(loop.Interrupted):
             stage_one(prepared, tmp_path / "run", stop=StopAfter(looks), **how)
+        best, latest = sorted(int(path.name) for path in checkpoints.iterdir())
+        assert best == 10
+        assert 10 * (epoch - 1) < latest < 10 * epoch
     found = stage_one(prepared, tmp_path / "run", **how)
     assert whole.mean_of == found.mean_of == ((2, 3) if of == "last" else (1, 3))
     script(monkeypatch, 40.0)
@@ -97,5 +104,4 @@ def test_a_stopped_run_has_the_same_mean(prepared, tmp_path, monkeypatch, of):
         for one, two in zip(leaves(whole.params), leaves(other.params), strict=True):
             np.testing.assert_array_equal(one, two)
         np.testing.assert_array_equal(whole.anchors, other.anchors)
-    kept = [path.name for path in (tmp_path / "run" / "checkpoints" / Stage.ONE).iterdir()]
-    assert len(kept) == 2, kept  # the best and the latest
+    assert {int(path.name) for path in checkpoints.iterdir()} == {10, 30}

@@ -9,7 +9,12 @@ import pytest
 
 from tests.stubs.cluster import Together, training
 
-LONG = {"stage_one.epochs": 12, "stage_two.epochs": 2}
+LONG = {
+    "stage_one.epochs": 12,
+    "stage_one.soup": 2,
+    "stage_one.soup_of": "best",
+    "stage_two.epochs": 2,
+}
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from eacl_jax.errors import UserError
 from eacl_jax.studies import reading
 from eacl_jax.studies.definition import Side
 from eacl_jax.studies.names import check_names, slug
+from tests.stubs.root import ROOT
 
 BASE = Config().to_dict()
 NOTHING = Corpus("none", Taxonomy(("a", "b"), ("a", "b")), {"train": (), "dev": (), "test": ()})
@@ -426,3 +427,14 @@ def test_taxonomies_compares_each_transfer_with_the_run_on_its_corpus(argument, 
             assert set(Groups.of_rows(cell.config.data.groups, labels).names) >= {
                 *("positive", "negative", "neutral")
             }
+
+
+@pytest.mark.parametrize(
+    "name", ["ablation", "anchors", "backbones", "context", "imbalance", "recipe", "similar"]
+)
+@pytest.mark.parametrize("corpus", ["smalltalk", "meld"])
+def test_every_variant_that_ships_can_be_run(name, corpus, tmp_path):
+    """As it is, with all that a corpus' configuration sets."""
+    file = ROOT / "configs" / "studies" / f"{name}.py"
+    checked = read_study(load_study(f"{file}:corpus={corpus},data={tmp_path}"))
+    assert len(checked.variants) > 1
