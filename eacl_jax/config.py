@@ -589,6 +589,12 @@ def _impossible(config: Config) -> list[str]:
             config.anchors.source,
         )
     need(
+        config.prompt.priority == "past" or config.prompt.max_future > 0,
+        "prompt.priority",
+        "must be past with prompt.max_future=0, which reads nothing later",
+        config.prompt.priority,
+    )
+    need(
         not (config.evaluation.prior and config.evaluation.logit_adjustment),
         "evaluation.prior",
         "must be off with evaluation.logit_adjustment, which takes out what it adds",

@@ -195,6 +195,7 @@ def test_a_configuration_with_features_wants_their_files():
     ("settings", "told"),
     [
         ({"evaluation.prior": True, "evaluation.logit_adjustment": True}, "evaluation.prior"),
+        ({"prompt.priority": "future"}, "prompt.priority: must be past with prompt.max_future=0"),
         ({"loss.smoothing": 0.1, "loss.focal": 1.0}, "loss.smoothing: must be 0 with loss.focal"),
         ({"loss.adversarial": 1.0, "encoder.frozen_layers": 2}, "loss.adversarial: must be 0 with"),
         (

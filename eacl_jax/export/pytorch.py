@@ -43,9 +43,9 @@ def encode(text: str) -> list[int]:
 {prompt}
 
 @torch.no_grad()
-def predict(utterances: Sequence[tuple[str, str]]) -> dict[str, float]:
-    """{about}; utterances are (speaker, text)."""
-    ids, column = prompt(encode, utterances, FORM)
+def predict(utterances: Sequence[tuple[str, str]]{later}) -> dict[str, float]:
+    """{about}; utterances are (speaker, text){follow}."""
+    ids, column = prompt(encode, utterances, FORM{after})
     hidden = encoder(input_ids=torch.tensor([ids])).last_hidden_state[0]
     read = {read}
 {head}
@@ -54,9 +54,16 @@ def predict(utterances: Sequence[tuple[str, str]]) -> dict[str, float]:
 
 {answers}print({shown}([("Ann", "The landlord rang. We got the flat!"), ("Ben", "What? You're joking!")]))'''
 
-_ANSWERS = '''def answer(utterances: Sequence[tuple[str, str]]) -> list[str]:
+# Of a model that reads later utterances too.
+_LATER = {
+    "later": ", later: Sequence[tuple[str, str]] = ()",
+    "follow": ", later ones what is said after them",
+    "after": ", later",
+}
+
+_ANSWERS = '''def answer(utterances: Sequence[tuple[str, str]]{later}) -> list[str]:
     """The labels that the last utterance has, the likeliest first; there may be none."""
-    found = sorted(predict(utterances).items(), key=lambda item: -item[1])
+    found = sorted(predict(utterances{after}).items(), key=lambda item: -item[1])
     return [label for label, probability in found if probability >= THRESHOLDS[label]]
 
 
@@ -124,6 +131,9 @@ def export_hf(recognizer: EmotionRecognizer, folder: str | Path) -> None:
 def section(recognizer: EmotionRecognizer, parts: Parts) -> str:
     """The card's section on PyTorch."""
     settings = recognizer.settings
+    later = _LATER if settings.prompt.max_future else dict.fromkeys(_LATER, "")
+    answering = _answering(settings)
+    answering = answering._replace(answers=answering.answers.format(**later))
     code = _SNIPPET.format(
         model=_CLASSES.get(parts.encoder_config["model_type"], "AutoModel"),
         labels=list(settings.labels),
@@ -131,7 +141,8 @@ def section(recognizer: EmotionRecognizer, parts: Parts) -> str:
         prompt=inspect.getsource(standalone.prompt),
         read="hidden.mean(dim=0)" if settings.readout == "mean" else "hidden[column]",
         head=_HEADS[settings.head],
-        **_answering(settings)._asdict(),
+        **later,
+        **answering._asdict(),
     )
     rounding = (
         ""

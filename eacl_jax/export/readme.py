@@ -103,6 +103,15 @@ _SHOWN = (
 )
 """The last lines of that, with one label an utterance and with several."""
 
+_PROMPTS = (
+    """prompts = [prompt(encode, said[: number + 1], model.settings["prompt"]) for number in range(len(said))]
+""",
+    """form = model.settings["prompt"]
+prompts = [prompt(encode, said[:number], form, said[number:]) for number in range(1, len(said) + 1)]
+""",
+)
+"""Its lines that make prompts, of the past alone and of what comes later too."""
+
 _NO_TOKENIZERS = (
     "This tokenizer has no `tokenizer.json` for the package `tokenizers`; load `tokenizer/` with"
     " `transformers`' `AutoTokenizer` and encode with `add_special_tokens=False,"
@@ -144,6 +153,8 @@ def stablehlo_readme(about: Mapping[str, Any], settings: Settings, *, fast: bool
     tokenizing, several = _TOKENIZERS if fast else _NO_TOKENIZERS, settings.several
     if several:
         tokenizing = tokenizing.replace(*_SHOWN)
+    if form["max_future"]:
+        tokenizing = tokenizing.replace(*_PROMPTS)
     return _TEXT.format(
         jax=about["jax"],
         platforms=", ".join(about["platforms"]),

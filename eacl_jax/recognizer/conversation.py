@@ -56,13 +56,32 @@ class Conversation:
         return self._count
 
     def ahead(self, utterance: Utterance) -> Dialogue:
-        """The utterance after what is kept of its past: all that its answer depends on."""
+        """The utterance after what is kept of its past: all that its answer depends on.
+
+        Raises:
+          UserError: the model reads later utterances too.
+        """
+        self._refuse_later()
         return Dialogue("conversation", (*self._past, utterance))
 
     def append(self, utterance: Utterance) -> None:
-        """Notes an utterance as said; of it only what a prompt may hold is kept."""
+        """Notes an utterance as said; of it only what a prompt may hold is kept.
+
+        Raises:
+          UserError: the model reads later utterances too: the answers that this one would make
+            final would be lost.
+        """
+        self._refuse_later()
         self._count += 1
         self._remember(utterance)
+
+    def _refuse_later(self) -> None:
+        if later := self._recognizer.settings.prompt.max_future:
+            raise UserError(
+                f"this model reads {later} later utterances too (prompt.max_future), so that a"
+                " conversation goes on by `add` alone; use it for each utterance, and `finish` at"
+                " the end."
+            )
 
     def _remember(self, utterance: Utterance) -> None:
         # Features of the past count only where they become words of its texts.

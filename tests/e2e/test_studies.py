@@ -23,7 +23,16 @@ LABELS = ("anger", "disgust", "fear", "joy", "sadness", "surprise", "neutral")
 # That the tiny encoder's tokenizer knows.
 WORDS = ("anger", "awful", "horrible", "joy", "rude", "great", "neutral")
 # "ablation" has no variant that they do not have.
-SHIPPED = ("anchors", "imbalance", "backbones", "similar", "sensitivity", "paper", "recipe")
+SHIPPED = (
+    "anchors",
+    "imbalance",
+    "backbones",
+    "similar",
+    "sensitivity",
+    "paper",
+    "recipe",
+    "context",
+)
 
 
 @pytest.fixture(autouse=True)

@@ -72,6 +72,7 @@ def test_another_seed_compiles_nothing_and_equals_a_run_by_itself(toy, tmp_path)
         ),
         {
             "evaluation__prior": True,
+            "prompt__max_future": 1,
             "stage_two__biases": True,
             "stage_two__bias_lr": 0.05,
             "stage_two__patience": 1,

@@ -43,13 +43,14 @@ def compare(folder: Path, original: EmotionRecognizer) -> None:
     for dialogue in DIALOGUES:
         said = [(u.speaker, u.text) for u in dialogue.utterances]
         for number, answer in enumerate(original.predict(dialogue), start=1):
-            found = predict(said[:number])
+            later = [said[number:]] if original.settings.prompt.max_future else []
+            found = predict(said[:number], *later)
             assert list(found) == list(answer.probabilities)
             np.testing.assert_allclose(
                 list(found.values()), list(answer.probabilities.values()), atol=1e-4
             )
             if several:
-                assert several(said[:number]) == list(answer.emotions)
+                assert several(said[:number], *later) == list(answer.emotions)
 
 
 @pytest.mark.parametrize("name", EVERY_ARCHITECTURE)
@@ -70,6 +71,13 @@ def test_other_readouts(readout, tmp_path: Path) -> None:
 @pytest.mark.parametrize("answering", [*ANSWERINGS, *SEVERAL_ANSWERINGS])
 def test_other_answerings(answering, tmp_path: Path) -> None:
     original = recognizer(**answering)
+    export_hf(original, tmp_path / "out")
+    compare(tmp_path / "out", original)
+
+
+@pytest.mark.parametrize("answering", [{}, SEVERAL], ids=["one label", "several labels"])
+def test_later_utterances(answering, tmp_path: Path) -> None:
+    original = recognizer(max_future=2, **answering)
     export_hf(original, tmp_path / "out")
     compare(tmp_path / "out", original)
 

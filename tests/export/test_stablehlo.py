@@ -169,8 +169,9 @@ def test_several_labels_alone(tmp_path: Path) -> None:
         assert line.endswith(", ".join(answer.emotions) or "none")
 
 
-def test_readme_builds_the_tokens(tmp_path: Path) -> None:
-    original = recognizer()
+@pytest.mark.parametrize("max_future", [0, 1])
+def test_readme_builds_the_tokens(max_future, tmp_path: Path) -> None:
+    original = recognizer(max_future=max_future)
     export_stablehlo(original, tmp_path / "out", platforms=["cpu"])
     readme = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)

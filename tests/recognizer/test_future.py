@@ -1,12 +1,17 @@
 """A model that reads later utterances too: whole dialogues, and conversations that it answers late."""
 
+import asyncio
 import dataclasses
 import json
 
 import pytest
 
+from eacl_jax.data.inputs import read_dialogues
+from eacl_jax.dialogue import Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
+from eacl_jax.serving.engine.service import Service
+from eacl_jax.serving.settings import ServiceSettings
 from tests.recognizer.test_recognizer import CHAT, close
 from tests.stubs.toys import make_recognizer
 
@@ -63,6 +68,58 @@ def test_what_is_refused_leaves_the_conversation_as_it_was(recognizer):
         talk.finish(on_long="refuse")
     found = talk.finish()
     for one, other in zip(found, recognizer.predict(f"{LINES[0]}\n{long}"), strict=True):
+        close(one, other)
+
+
+def test_an_utterance_cannot_go_past_those_that_wait(recognizer):
+    talk = recognizer.conversation()
+    talk.add(LINES[0])
+    said = Utterance("Ann", "hello")
+    for go_on in (talk.append, talk.ahead):
+        with pytest.raises(UserError, match="reads 2 later utterances too"):
+            go_on(said)
+    assert len(talk) == 1
+    close(talk.finish()[0], recognizer.predict(LINES[0])[0])
+
+
+def asked_of_a_service(recognizer, on_long, *, fails=False):
+    """The chat's answers, in pieces of one utterance; with `fails` of all, which a first try cannot
+    answer together.
+    """
+
+    async def ask():
+        service = Service(recognizer, ServiceSettings(warm=False, batch=64 if fails else 4))
+        await service.start()
+        predict, sizes = service._batcher._predict, []
+
+        def first_fails(work):
+            sizes.append([len(piece.utterances) for piece, _ in work])
+            if fails and len(sizes) == 1:
+                raise MemoryError
+            return predict(work)
+
+        service._batcher._predict = first_fails
+        ((answers,), _) = await service.predict(read_dialogues(CHAT)[0], {}, on_long)
+        await service.close()
+        assert sizes[0] == ([len(LINES)] if fails else [1] * len(sizes[0]))
+        assert max(map(max, sizes[1:])) == 1
+        return answers
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.parametrize("on_long", ["cut", "refuse", "pool"])
+def test_a_service_reads_what_comes_later_in_other_pieces(recognizer, on_long):
+    for one, other in zip(
+        asked_of_a_service(recognizer, on_long), recognizer.predict(CHAT), strict=True
+    ):
+        close(one, other)
+
+
+def test_a_service_reads_what_comes_later_where_a_piece_is_divided(recognizer):
+    for one, other in zip(
+        asked_of_a_service(recognizer, "cut", fails=True), recognizer.predict(CHAT), strict=True
+    ):
         close(one, other)
 
 

@@ -81,6 +81,7 @@ class Rules:
         several: bool = False,
         modalities: Mapping[str, Modality] | None = None,
         reads_text: bool = True,
+        max_future: int = 0,
     ) -> None:
         self.labels, self.several = tuple(words), several
         self.warnings = (
@@ -89,7 +90,7 @@ class Rules:
         self.settings = SimpleNamespace(
             labels=self.labels,
             words=tuple(words.values()),
-            prompt=PromptConfig(max_tokens=64, max_past=MAX_PAST),
+            prompt=PromptConfig(max_tokens=64, max_past=MAX_PAST, max_future=max_future),
             calibration={"stage_two": 1.5},
             modalities=dict(modalities or {}),
             features=SimpleNamespace(fusion="gated"),
@@ -109,6 +110,7 @@ class Rules:
             several=self.several,
             modalities=self.settings.modalities,
             reads_text=self.settings.reads_text,
+            max_future=self.settings.prompt.max_future,
         )
 
     def examples(self, dialogues: Sequence[Dialogue], *, on_long: str) -> list[Utterance]:

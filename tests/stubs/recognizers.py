@@ -88,6 +88,7 @@ def recognizer(
     head: Literal["mapping", "predictor"] = "mapping",
     anchor_encoding: Literal["live", "none"] = "live",
     decisions: Decisions | None = None,
+    max_future: int = 0,
     **options: Any,
 ) -> EmotionRecognizer:
     """An untrained recognizer of an architecture, the same at each call; `offsets` are stage two's,
@@ -100,7 +101,7 @@ def recognizer(
     settings = Settings(
         labels=LABELS,
         words=("joy", "anger", "neutral"),
-        prompt=PromptConfig(max_tokens=32, max_past=2),
+        prompt=PromptConfig(max_tokens=32, max_past=2, max_future=max_future),
         model=ModelConfig(readout=readout),
         readout=readout,
         trailing_space=False,

@@ -194,7 +194,7 @@ class Batcher:
                 for each in work:
                     self._answer([each])
             elif len(piece.utterances) > 1:
-                for single in piece.singles(self.most_past):
+                for single in piece.singles(self.most_past, self.most_future):
                     self._answer([(single, recognizer)])
             elif isinstance(error, UserError):
                 piece.job.fail(Unanswerable(str(error), piece.dialogue, piece.start, "speaker"))
@@ -235,11 +235,9 @@ class Batcher:
                 )
             )
             for piece in some:
-                found[piece] = list(
-                    itertools.islice(
-                        examples, len(piece.past), len(piece.past) + len(piece.utterances)
-                    )
-                )
+                made = list(itertools.islice(examples, len(piece.window().utterances)))
+                start = len(piece.past)
+                found[piece] = made[start : start + len(piece.utterances)]
         return found
 
 

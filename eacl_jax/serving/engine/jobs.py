@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Piece:
-    """Neighbouring utterances of one dialogue, with the past that their prompts may hold.
+    """Neighbouring utterances of one dialogue, with what their prompts may hold besides.
 
     Attributes:
       job: whose.
@@ -26,6 +26,7 @@ class Piece:
       start: index of the first utterance there.
       utterances: what is to be answered.
       past: what was said before, as far as it counts.
+      later: what was said after, as far as it counts.
       cost: prompts, about, that answering it takes.
     """
 
@@ -34,17 +35,23 @@ class Piece:
     start: int
     utterances: tuple[Utterance, ...]
     past: tuple[Utterance, ...]
+    later: tuple[Utterance, ...]
     cost: int
 
     def window(self) -> Dialogue:
-        """Past and utterances."""
-        return Dialogue(f"{self.dialogue}", (*self.past, *self.utterances))
+        """Past, utterances, and what comes later."""
+        return Dialogue(f"{self.dialogue}", (*self.past, *self.utterances, *self.later))
 
-    def singles(self, most_past: int) -> Iterator["Piece"]:
+    def singles(self, most_past: int, most_future: int) -> Iterator["Piece"]:
         """The same, an utterance a piece."""
         for at, utterance in enumerate(self.utterances):
-            past = last((*self.past, *self.utterances[:at]), most_past)
-            yield Piece(self.job, self.dialogue, self.start + at, (utterance,), past, self.cost)
+            yield dataclasses.replace(
+                self,
+                start=self.start + at,
+                utterances=(utterance,),
+                past=last((*self.past, *self.utterances[:at]), most_past),
+                later=(*self.utterances[at + 1 :], *self.later)[:most_future],
+            )
 
 
 class Job:
@@ -70,18 +77,22 @@ class Job:
         self._left = 0
         self._most_tokens = most_tokens
 
-    def add(self, dialogue: Dialogue, number: int, *, size: int, most_past: int) -> None:
+    def add(
+        self, dialogue: Dialogue, number: int, *, size: int, most_past: int, most_future: int
+    ) -> None:
         """Adds all utterances of a dialogue, `size` a piece; one where each may be several
         prompts.
         """
         said = dialogue.utterances
         size = 1 if self.on_long == "pool" else size
         for start in range(0, len(said), size):
+            end = start + size
             self._add(
                 number,
                 start,
-                said[start : start + size],
+                said[start:end],
                 last(said[max(start - most_past, 0) : start], most_past),
+                said[end : end + most_future],
             )
 
     def add_last(self, dialogue: Dialogue) -> None:
@@ -114,11 +125,12 @@ class Job:
         start: int,
         utterances: tuple[Utterance, ...],
         past: tuple[Utterance, ...],
+        later: tuple[Utterance, ...] = (),
     ) -> None:
         cost = len(utterances)
         if self.on_long == "pool":  # most tokens are a character or more
             cost += sum(len(said.text) // self._most_tokens for said in utterances)
-        self.pieces.append(Piece(self, dialogue, start, utterances, past, cost))
+        self.pieces.append(Piece(self, dialogue, start, utterances, past, later, cost))
         self._left += len(utterances)
 
     def _end(self, settle: Callable[..., None], value: object) -> None:

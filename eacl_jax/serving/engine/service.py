@@ -140,9 +140,13 @@ class Service:
             job = self._job(labels, on_long)
             size = max(self.settings.batch // _PIECES, 1)
             for number, dialogue in enumerate(dialogues):
-                if self._batcher.most_future:  # which a piece would not know
-                    size = max(len(dialogue.utterances), 1)
-                job.add(dialogue, number, size=size, most_past=self._batcher.most_past)
+                job.add(
+                    dialogue,
+                    number,
+                    size=size,
+                    most_past=self._batcher.most_past,
+                    most_future=self._batcher.most_future,
+                )
             answers = iter(await self._run(job))
         found = [
             DialoguePrediction(each.id, tuple(next(answers) for _ in each.utterances), each.other)

@@ -244,25 +244,32 @@ class NameError extends Error {}
 async function addReply() {
   const next = { speaker: speaker.value.trim(), text: said.value.trim() };
   const plain = isPlain(text.value, shown.utterances);
-  // An answer depends on so many utterances before it, and on no more.
-  const past = shown.utterances.slice(Math.max(0, shown.utterances.length - model.max_past)).map(asked);
+  // An answer depends on so many utterances before it, and on no more; where later ones count too, answers change.
+  const first = model.max_future ? 0 : Math.max(0, shown.utterances.length - model.max_past);
+  const past = shown.utterances.slice(first).map(asked);
   const names = plain ? [] : [...new Set(shown.utterances.map((each) => each.speaker))];
   // Lines, as they will stand in the text, so that it is known that they are read as they are meant.
   const dialogues = [{ utterances: [...past, lineOf(next)] }];
   if (names.length) dialogues.push({ utterances: names.map((name) => lineOf({ speaker: name, text: "x" })) });
-  const [utterances, read] = (await service.predict(dialogues, own)).dialogues;
+  const found = await service.predict(dialogues, own);
+  const [utterances, read] = found.dialogues;
   const answered = utterances.at(-1);
   if (answered.speaker !== next.speaker) throw new NameError(unreadable(next.speaker));
   const lost = names.find((name, place) => read[place].speaker !== name);
   if (lost !== undefined) throw new NameError(`${unreadable(lost)} Change it in the conversation’s text first.`);
   // The text goes on as well, so that it can be edited and answered again as a whole.
   text.value = `${plain ? text.value.trimEnd() : shown.utterances.map(flatten).join("\n")}\n${lineOf(next)}`;
-  shown.utterances.push(answered);
-  shown.typed = text.value;
-  chat.append(answered, shown.hues);
-  chart.show(shown.utterances, shown.labels, shown.hues);
-  choose(null);
-  refresh();
+  if (model.max_future) {
+    show(text.value, keeping([...shown.utterances, {}], found));
+    chat.reveal(shown.utterances.length - 1);
+  } else {
+    shown.utterances.push(answered);
+    shown.typed = text.value;
+    chat.append(answered, shown.hues);
+    chart.show(shown.utterances, shown.labels, shown.hues);
+    choose(null);
+    refresh();
+  }
   chart.reveal(shown.utterances.length - 1);
   said.value = "";
   said.focus({ preventScroll: true });

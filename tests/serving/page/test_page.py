@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.stubs.browser import CHAT, EMOTIONS, bodies, show, use_labels
-from tests.stubs.page import LABELS, MAX_PAST, WORDS, answer
+from tests.stubs.page import LABELS, MAX_PAST, WORDS, answer, serving
 
 
 def test_an_example_is_shown_as_a_chat(visit):
@@ -170,6 +170,32 @@ def test_an_utterance_is_added_with_the_past_that_counts(visit):
     )
     page.get_by_role("button", name="Add").click()
     expect(page.locator("#reply-error")).to_have_text("Type what is said.")
+
+
+def test_an_utterance_is_added_with_all_where_later_ones_count(visit):
+    """What was answered before may be another answer now."""
+    with serving(max_future=1) as address:
+        page = visit(address)
+        options = show(page)
+        text = options.nth(3).inner_text()
+        page.route("**/v1/predict", lambda route: changed(route, 3, "changed meanwhile"))
+        asked = bodies(page)
+        page.get_by_label("says").fill("pure disgust")
+        page.keyboard.press("Enter")
+        expect(options).to_have_count(5)
+        assert len(asked[0]["dialogues"][0]["utterances"]) == 5
+        expect(options.last).to_contain_text(re.compile(r"pure disgust.*disgust \d+%"))
+        expect(options.nth(3)).to_contain_text("changed meanwhile")
+        assert "changed meanwhile" not in text
+        expect(page.get_by_label("says")).to_be_focused()
+
+
+def changed(route, number, text):
+    """The service's answer with another text of an utterance of the first dialogue."""
+    response = route.fetch()
+    body = response.json()
+    body["dialogues"][0]["utterances"][number]["text"] = text
+    route.fulfill(response=response, json=body)
 
 
 @pytest.mark.parametrize("name", ["1337", "Ann (no: really)", "Ann 10:30", "the one who said that"])
