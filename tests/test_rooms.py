@@ -19,6 +19,7 @@ ROWS = (
     ("corpora", "encoders", "reports"),
     ("data",),
     ("model",),
+    ("onnx",),
     ("recognizer",),
     ("training", "export", "bulk", "serving"),
     ("studies",),

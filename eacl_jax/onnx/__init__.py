@@ -1,0 +1,1 @@
+"""Trained models as ONNX programs, built from their parameters, and what runs them."""

@@ -1,0 +1,111 @@
+"""A trained model as one program: packed rows of tokens in, representations out."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+
+from eacl_jax.encoders.architectures.bert import BertEncoder
+from eacl_jax.encoders.architectures.deberta import DebertaEncoder
+from eacl_jax.encoders.architectures.modernbert import ModernBertEncoder
+from eacl_jax.encoders.architectures.t5 import T5Encoder
+from eacl_jax.encoders.architectures.xlnet import XLNetEncoder
+from eacl_jax.errors import UserError
+from eacl_jax.model.representer import Representer
+from eacl_jax.onnx import bert, deberta, modernbert, t5, xlnet
+from eacl_jax.onnx.graph import Graph, Value
+from eacl_jax.onnx.layers import linear, norm
+from eacl_jax.onnx.stack import Encode, Given
+
+# Architectures that are built like another are subclasses of it.
+_ENCODE: Mapping[type, Encode] = {
+    BertEncoder: bert.encode,
+    DebertaEncoder: deberta.encode,
+    ModernBertEncoder: modernbert.encode,
+    T5Encoder: t5.encode,
+    XLNetEncoder: xlnet.encode,
+}
+
+INPUTS = ("tokens", "positions", "segment_ids", "readout")
+OUTPUT = "representations"
+
+
+def program(representer: Representer) -> onnx.ModelProto:
+    """The program whose one output is `representations` [N, m]; see `represent`."""
+    graph = Graph()
+    found = represent(graph, representer)
+    return graph.model({OUTPUT: (found, ("utterances", "width"))})
+
+
+def represent(graph: Graph, representer: Representer) -> Value:
+    """Adds inputs and all nodes to the representations [N, m] of N utterances.
+
+    The inputs are int32, of any number of rows R, tokens of a row L and utterances N, as in
+    `Batch`: `tokens`, `positions`, `segment_ids` [R, L] and `readout` [N, 2].
+
+    Raises:
+      UserError: there is no program for this architecture, or the model reads features.
+    """
+    encoder: Any = representer.encoder
+    encode = next((_ENCODE[kind] for kind in type(encoder).__mro__ if kind in _ENCODE), None)
+    if encode is None:
+        raise UserError(
+            f"there is no ONNX program for {type(encoder).__name__}; use the model by JAX, or"
+            " export it as StableHLO."
+        )
+    if representer.fusion is not None or not representer.text:
+        raise UserError(
+            "this model reads features beside the text, which ONNX programs have no input for; use"
+            " it by JAX."
+        )
+    tokens, positions, segment_ids = (
+        graph.input(name, "int32", "rows", "length") for name in INPUTS[:3]
+    )
+    readout = graph.input(INPUTS[3], "int32", "utterances", 2).cast("int64")
+    # Where padding's readout points, too, there is a segment to read.
+    own = segment_ids.graph.op("GatherND", segment_ids, readout)
+    if representer.pooled:
+        hidden = encode(encoder, Given(tokens, positions, segment_ids, None))
+        read = _mean(hidden, segment_ids, readout, own)
+    else:
+        columns, places = _columns(segment_ids, readout, own)
+        hidden = encode(encoder, Given(tokens, positions, segment_ids, columns))
+        read = graph.op("GatherND", hidden, places)
+    graph.exact = True
+    return _mapped(read, representer.mapping)
+
+
+def _columns(segment_ids: Value, readout: Value, own: Value) -> tuple[Value, Value]:
+    """The columns int64 [R, S] that are read in each row, and each utterance's place among them,
+    int64 [N, 2]; see `model.representer.readout_columns`.
+    """
+    op = readout.graph.op
+    slots = op("Max", own.cast("int64") - np.int64(1), np.int64(0))
+    most = op("ReduceMax", slots, keepdims=0) + np.int64(1)
+    sizes = readout.graph.sizes(segment_ids.size(0), most.expand(0))
+    zero = op("Expand", np.int64(0), sizes)
+    places = op("Concat", readout.cut(1, 0, 1), slots.expand(1), axis=1)
+    columns = readout.take(np.int64(1), axis=1)
+    return op("ScatterND", zero, places, columns, reduction="max"), places
+
+
+def _mean(hidden: Value, segment_ids: Value, readout: Value, own: Value) -> Value:
+    """[N, D], see `model.representer.mean_over_examples`."""
+    op = hidden.graph.op
+    rows = readout.take(np.int64(0), axis=1)
+    member = op("Equal", segment_ids.take(rows), own.expand(1))
+    every = hidden.graph.columns(segment_ids.size(0))
+    of_row = op("Equal", rows.expand(1), every.expand(0))
+    chosen = op("And", of_row.expand(2), member.expand(1)).cast("float32").reshape(0, -1)
+    width = hidden.size(2)
+    summed = chosen @ hidden.reshape(-1, width)
+    return summed / op("ReduceSum", member.cast("float32"), np.array([1]))
+
+
+def _mapped(read: Value, mapping: Any) -> Value:
+    """By the mapping, or the classifier."""
+    if not hasattr(mapping, "hidden"):
+        return linear(read, mapping)
+    wide = read.graph.op("Relu", norm(linear(read, mapping.hidden), mapping.norm))
+    return linear(wide, mapping.output)
