@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eacl_jax.config import DataConfig
-from eacl_jax.corpora.beside import with_features
 from eacl_jax.corpora.checks import annotated, check_emotions, warn_about
 from eacl_jax.corpora.found import Found
 from eacl_jax.corpora.groups import Groups
@@ -51,6 +50,8 @@ def load(data: DataConfig) -> Corpus:
         are not the published ones, nothing says how many labels an utterance has, or the groups or
         levels cannot be used.
     """
+    from eacl_jax.corpora.beside import with_features  # which predicting does without
+
     builder = builder_class(data.corpus).from_config(data, cache_folder(data))
     read, features = with_features(builder.dialogues(), data.features, cache_folder(data))
     task = data.task or builder.TASK or find_task(read)

@@ -12,7 +12,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-import jax
 import numpy as np
 from jaxtyping import Int, Num
 
@@ -52,11 +51,10 @@ class Frames(NamedTuple):
     present: Any
 
 
-@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Batch:
     """N examples in R rows of L tokens. Each field is marked as one value a row or one an example
-    (`MARKS`).
+    (`MARKS`). JAX knows it as a pytree once `model.batches` is imported.
 
     Attributes:
       tokens: int32 [R, L] ids; 0 where there is padding (the segment id says so, not the token).

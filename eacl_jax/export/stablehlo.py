@@ -14,7 +14,6 @@ import numpy as np
 from jaxtyping import Array
 
 from eacl_jax.config import Stage
-from eacl_jax.data.batching import Batch
 from eacl_jax.encoders.attention import Attention
 from eacl_jax.errors import UserError
 from eacl_jax.export import standalone
@@ -22,6 +21,7 @@ from eacl_jax.export.parts import Parts, Several, example_dialogue, prompt_form
 from eacl_jax.export.readme import stablehlo_readme
 from eacl_jax.export.shapes import ANY, AUTO, LEAST_LENGTH, Shape, by_length, read_shapes
 from eacl_jax.files import whole
+from eacl_jax.model.batches import Batch
 from eacl_jax.model.scores import cosine_temperature, cosines, label_cosines
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 

@@ -19,8 +19,6 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from filelock import FileLock
-
 from eacl_jax.errors import UserError
 
 # The package that each needs; memory, of this process alone, is for tests and demonstrations.
@@ -198,6 +196,8 @@ def local_copy(address: str, cache: Path, *, wanted: Collection[str] = ("*",)) -
     Raises:
       UserError: there is nothing of it, or it cannot be had.
     """
+    from filelock import FileLock  # takes its time, and most paths are none of a store
+
     place = cache / "copies" / hashlib.sha256(address.encode()).hexdigest()[:20]
     copy, record = place / "copy" / address.rpartition("/")[2], place / "versions.json"
     _copies[str(copy)] = address

@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from eacl_jax.config import AnchorConfig
-from eacl_jax.data.batching import Batch
 from eacl_jax.errors import UserError
+from eacl_jax.model.batches import Batch
 from eacl_jax.model.label_words import mean_by_label
 
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.special import expit, log_softmax, softmax
 
 BINS = 15
 # Nats. Chosen on smalltalk 1's dev split: temperatures fitted to 1 to 200 of its utterances, from
@@ -15,14 +14,22 @@ _LIMIT = 10.0
 
 def probabilities(scores: Float[np.ndarray, "N C"], temperature: float) -> Float[np.ndarray, "N C"]:
     """`softmax(scores / temperature)`, rows sum to 1."""
-    return softmax(scores / temperature, axis=1)
+    scaled = scores / temperature
+    shares = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    return shares / shares.sum(axis=1, keepdims=True)
 
 
 def label_probabilities(
     scores: Float[np.ndarray, "N C"], temperature: float
 ) -> Float[np.ndarray, "N C"]:
     """`sigmoid(scores / temperature)`, for labels of which an utterance may have several."""
-    return expit(scores / temperature)
+    return sigmoid(scores / temperature)
+
+
+def sigmoid(logits: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+    """`1 / (1 + exp(-logits))`: SciPy's, which takes its time to import."""
+    with np.errstate(over="ignore"):  # 1 / (1 + infinity) is 0
+        return 1 / (1 + np.exp(-logits))
 
 
 def fit_temperature(
@@ -41,7 +48,9 @@ def fit_temperature(
     """
     if not len(labels):
         return near
-    from scipy.optimize import minimize_scalar  # takes its time, and predicting does without
+    # They take their time, and predicting does without.
+    from scipy.optimize import minimize_scalar
+    from scipy.special import log_softmax
 
     def loss(log_temperature: float) -> float:
         picked = log_softmax(scores / np.exp(log_temperature), axis=1)[

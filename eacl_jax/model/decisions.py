@@ -11,10 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.special import expit, logit
 
 from eacl_jax.files.records import bounded
-from eacl_jax.model.calibration import BINS, HOLD, label_probabilities
+from eacl_jax.model.calibration import BINS, HOLD, label_probabilities, sigmoid
 from eacl_jax.model.scores import Answering
 
 LEAST = 10
@@ -97,7 +96,7 @@ class SeveralAnswering(Answering):
     def decide(self, cosines: Float[np.ndarray, "N C"]) -> Bool[np.ndarray, "N C"]:
         """Which labels are answered: those whose probability reaches their threshold."""
         assert self.decisions is not None
-        return expit(self.scores(cosines)) >= np.asarray(self.decisions.thresholds)
+        return sigmoid(self.scores(cosines)) >= np.asarray(self.decisions.thresholds)
 
 
 def fit(
@@ -118,7 +117,7 @@ def fit(
     """
     shared = common_affine(scores, gold)
     found = fit_affine(scores, gold, near=near or shared)
-    probability = expit(found.scale * scores + found.biases)
+    probability = sigmoid(found.scale * scores + found.biases)
     threshold = best_threshold(probability.reshape(-1), gold.reshape(-1))
     thresholds = [
         threshold
@@ -168,7 +167,7 @@ def fit_affine(
     def loss(at: np.ndarray) -> tuple[float, np.ndarray]:
         scale, away = np.exp(at[0]), at[1:] - start.biases
         logits = scale * scores + at[1:]
-        error = expit(logits) - gold
+        error = sigmoid(logits) - gold
         value = np.logaddexp(0, logits).sum() - logits[gold].sum()
         value += HOLD * (at[0] - log_scale) ** 2 + pull * (away**2).sum() / 2
         by_scale = scale * (error * scores).sum() + 2 * HOLD * (at[0] - log_scale)
@@ -187,6 +186,8 @@ def recalibrated(
     """Other probabilities, which fit annotated utterances, and the same answers; arguments as of
     `fit`. The fewer the utterances, the nearer they stay to what they were.
     """
+    from scipy.special import logit  # takes its time, and predicting does without
+
     old = before.affine
     new = fit_affine(scores, gold, near=old)
     # Labels that training did not know are answered as before, too.
@@ -196,7 +197,7 @@ def recalibrated(
     def same(threshold: Any, old_bias: Any, new_bias: Any) -> Any:
         """The threshold that the same scores reach."""
         reached = logit(np.clip(threshold, 1e-12, 1 - 1e-12))
-        return expit(new.scale * (reached - old_bias) / old.scale + new_bias)
+        return sigmoid(new.scale * (reached - old_bias) / old.scale + new_bias)
 
     return Decisions(
         scale=new.scale,

@@ -2,23 +2,28 @@
 labels apart.
 
 A label may have several words or phrases, with `|` between them: "anger|the customer complains".
-Each is encoded on its own, and the label's encoding is their mean.
+Each is encoded on its own, and the label's encoding is their mean. What works on arrays of JAX
+imports it when it is called: a program may answer without it.
 """
+
+from __future__ import annotations
 
 import itertools
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 
 from eacl_jax.data.batching import Batch, collate, plan
 from eacl_jax.data.prompts import Example
 from eacl_jax.dialogue import Taxonomy
 from eacl_jax.errors import UserError
 from eacl_jax.model.scores import host_cosines
+
+if TYPE_CHECKING:
+    from jaxtyping import Array
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +68,8 @@ def mean_by_label(
     """
     if len(encodings) == classes:
         return encodings
+    import jax.numpy as jnp
+
     counts = jnp.zeros(classes, encodings.dtype).at[owners].add(1)
     return (
         jnp.zeros((classes, encodings.shape[1]), encodings.dtype).at[owners].add(encodings)
@@ -250,5 +257,7 @@ def _tokenized(tokenizer: Any, taxonomy: Taxonomy, **how: Any) -> tuple[list[int
 
 def mean_over_tokens(hidden: Float[Array, "C L D"], segment_ids: Array) -> Float[Array, "C D"]:
     """Mean of the hidden states over each row's tokens, first and last included; float32 [C, D]."""
+    import jax.numpy as jnp
+
     valid = (segment_ids > 0).astype(jnp.float32)[..., None]
     return jnp.sum(hidden.astype(jnp.float32) * valid, axis=1) / jnp.sum(valid, axis=1)

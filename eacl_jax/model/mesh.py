@@ -10,7 +10,8 @@ import numpy as np
 from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from eacl_jax.data.batching import EXAMPLE, MARKS, ROW, Batch
+from eacl_jax.data.batching import EXAMPLE, MARKS, ROW
+from eacl_jax.model.batches import Batch
 
 AXIS = "data"
 

@@ -7,10 +7,11 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from eacl_jax.data.batching import MAX_SEGMENTS, Batch, Layout, collate
+from eacl_jax.data.batching import MAX_SEGMENTS, Layout, collate
 from eacl_jax.data.pipeline import evaluation_batches, evaluation_shapes
 from eacl_jax.data.prompts import Example
 from eacl_jax.features.modality import Modality
+from eacl_jax.model.batches import Batch
 from eacl_jax.model.mesh import AXIS, Mesh, batch_shardings, put, replicated
 from eacl_jax.model.representer import Representer
 

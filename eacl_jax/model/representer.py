@@ -8,8 +8,9 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from eacl_jax.config import FeaturesConfig, ModelConfig, Readout
-from eacl_jax.data.batching import MAX_SEGMENTS, Batch
+from eacl_jax.data.batching import MAX_SEGMENTS
 from eacl_jax.data.beside import Modalities
+from eacl_jax.model.batches import Batch
 from eacl_jax.model.fusion import KERNEL_INIT, Fusion, fusion_of
 from eacl_jax.model.label_words import mean_over_tokens
 

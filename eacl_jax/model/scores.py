@@ -1,25 +1,31 @@
 """The score of a representation with an anchor, unit vectors, and the decision. Nothing else has a
-formula of its own.
+formula of its own. What works on arrays of JAX imports it when it is called: a program may answer
+without it.
 
 Source: arXiv 2403.20289, Sec. 3.
 """
 
-import dataclasses
-from typing import Any
+from __future__ import annotations
 
-import jax
-import jax.numpy as jnp
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
-from jaxtyping import Array, Float, Int
-from scipy.special import logsumexp
+from jaxtyping import Float, Int
 
 from eacl_jax.model.calibration import probabilities
+
+if TYPE_CHECKING:
+    from jaxtyping import Array
 
 
 def unit_vectors(x: Float[Array, "... D"]) -> Float[Array, "... D"]:
     """Unit vectors. A zero vector stays zero and has a zero gradient, where x / |x| would give
     NaN.
     """
+    import jax
+    import jax.numpy as jnp
+
     square = jnp.sum(x * x, axis=-1, keepdims=True)
     tiny = square < 1e-24
     return jnp.where(tiny, 0.0, x * jax.lax.rsqrt(jnp.where(tiny, 1.0, square)))
@@ -50,6 +56,9 @@ def scores(
 
 def cosines(x: Float[Array, "N D"], y: Float[Array, "M D"]) -> Float[Array, "N M"]:
     """Cosines in float32; a zero vector has cosine 0 with everything."""
+    import jax
+    import jax.numpy as jnp
+
     x, y = unit_vectors(x.astype(jnp.float32)), unit_vectors(y.astype(jnp.float32))
     return jnp.matmul(x, y.T, precision=jax.lax.Precision.HIGHEST)
 
@@ -82,6 +91,8 @@ def label_cosines(
     """
     if anchors_per_label == 1:
         return cosines
+    import jax
+
     scale = cosine_temperature(temperature)
     rows, anchors = cosines.shape  # rows may be a symbol: see export
     grouped = cosines.reshape(rows, anchors // anchors_per_label, anchors_per_label) / scale
@@ -146,7 +157,7 @@ class Answering:
             return found
         scale = cosine_temperature(self.temperature)
         grouped = found.reshape(len(found), -1, self.anchors_per_label) / scale
-        return scale * (logsumexp(grouped, axis=-1) - np.log(self.anchors_per_label))
+        return scale * (_logsumexp(grouped) - np.log(self.anchors_per_label))
 
     def scores(self, cosines: Float[np.ndarray, "N C"]) -> Float[np.ndarray, "N C"]:
         """Of `cosines`, with the offsets: what probabilities are made of."""
@@ -168,6 +179,17 @@ class Answering:
         are.
         """
         return self.scores(cosines) if self.offsets else cosines
+
+
+def _logsumexp(x: Float[np.ndarray, "*rows k"]) -> Float[np.ndarray, "*rows"]:
+    """Over the last axis: SciPy's, which takes its time to import. The largest stands apart, as
+    what the others add to it may be far smaller.
+    """
+    largest = x.max(axis=-1, keepdims=True)
+    equal = x == largest
+    count = equal.sum(axis=-1)
+    others = np.where(equal, 0.0, np.exp(x - largest)).sum(axis=-1)
+    return np.log1p(others / count) + np.log(count) + largest[..., 0]
 
 
 def decide(cosines: Float[np.ndarray, "N C"]) -> Int[np.ndarray, " N"]:

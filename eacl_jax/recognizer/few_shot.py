@@ -8,28 +8,21 @@ all; with it they lose nothing (BUILD_NOTES.md).
 """
 
 import dataclasses
-import functools
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Bool, Float, Int
 
 from eacl_jax.data.batching import round_up
-from eacl_jax.model import decisions, losses, losses_multi, metrics
+from eacl_jax.model import decisions, metrics
 from eacl_jax.model.calibration import expected_calibration_error, fit_temperature, probabilities
 from eacl_jax.model.decisions import Affine, Decisions, SeveralAnswering
-from eacl_jax.model.scores import Answering, label_scores
+from eacl_jax.model.scores import Answering
 
 # Chosen on EmoryNLP's dev split with recognizers trained on MELD. An anchor turned by 60 degrees
 # costs PULL / 2 nats: as much as 43 examples whose likelihood is halved.
 PULL = 60.0
-# Enough to reach the minimum.
-STEPS = 300
-RATE = 1e-2
 FOLDS = 5
 _EXAMPLES_STEP = 256
 
@@ -131,13 +124,15 @@ def adapt_anchors(
     present = np.repeat(counts > 0, anchors_per_label)
     if not present.any():
         return start
+    from eacl_jax.recognizer.descent import minimize  # JAX, which predicting may do without
+
     missing = round_up(len(labels), _EXAMPLES_STEP) - len(labels)  # so that few sizes are compiled
     padded = [
         np.pad(array, [(0, missing)] + [(0, 0)] * (array.ndim - 1))
         for array in (reps, labels.astype(np.int32 if affine is None else np.float32), weights)
     ]
     return np.asarray(
-        _minimize(
+        minimize(
             start.astype(np.float32),
             present[:, None],
             *padded,
@@ -145,6 +140,7 @@ def adapt_anchors(
             temperature=temperature,
             anchors_per_label=anchors_per_label,
             classifies=classifies,
+            pull=PULL,
         )
     )
 
@@ -152,48 +148,6 @@ def adapt_anchors(
 def _counts(labels: Targets, classes: int) -> Int[np.ndarray, " C"]:
     """Examples of each label."""
     return np.bincount(labels, minlength=classes) if labels.ndim == 1 else labels.sum(axis=0)
-
-
-@functools.partial(jax.jit, static_argnames=("temperature", "anchors_per_label", "classifies"))
-def _minimize(
-    start: Float[Array, "A m"],
-    present: Array,
-    reps: Float[Array, "N m"],
-    labels: Array,
-    weights: Float[Array, " N"],
-    affine: Affine | None,
-    *,
-    temperature: float,
-    anchors_per_label: int,
-    classifies: bool,
-) -> Float[Array, "A m"]:
-    def loss(anchors: Array) -> Array:
-        unit = anchors / jnp.linalg.norm(anchors, axis=1, keepdims=True)
-        away = jnp.sum(1.0 - jnp.sum(unit * start, axis=1))
-        how: dict[str, Any] = {
-            "temperature": temperature,
-            "anchors_per_label": anchors_per_label,
-        }
-        if affine is None:
-            scores = label_scores(reps, anchors, **how)
-            objective = losses.cross_entropy(scores, labels, weights=weights)
-        else:
-            how |= {"classifies": classifies, "weights": weights}
-            scale, biases = jnp.asarray(affine.scale), jnp.asarray(affine.biases)
-            objective, _ = losses_multi.stage_two(reps, labels, anchors, scale, biases, **how)
-        return objective + PULL * away / jnp.sum(weights)
-
-    optimizer = optax.adam(RATE)
-
-    def step(
-        state: tuple[Array, optax.OptState], _: None
-    ) -> tuple[tuple[Array, optax.OptState], None]:
-        anchors, moments = state
-        updates, moments = optimizer.update(jax.grad(loss)(anchors) * present, moments)
-        return (anchors + jnp.asarray(updates), moments), None
-
-    (anchors, _), _ = jax.lax.scan(step, (start, optimizer.init(start)), None, length=STEPS)
-    return anchors / jnp.linalg.norm(anchors, axis=1, keepdims=True)
 
 
 def held_out_cosines(

@@ -6,33 +6,28 @@ encoder/            weights, config and tokenizer, as PyTorch transformers reads
 label_encoder/      the pretrained encoder in float16, which encodes label words that training did
                     not know; only where anchors are made by it (`anchors.source` words or learned)
 README.md           the model's card
+
+Of this, what JAX has no part in; the weights are read and written by `weights`.
 """
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal
 
-import jax
 import numpy as np
-from flax import nnx
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from eacl_jax import encoders
 from eacl_jax.config import FeaturesConfig, ModelConfig, PromptConfig, Readout, Stage
 from eacl_jax.corpora.transcripts import why_no_text
 from eacl_jax.dialogue import TaskName, Taxonomy
-from eacl_jax.encoders.weights.parameters import write_tensors
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import Modality
 from eacl_jax.features.words import Thirds
 from eacl_jax.files.records import bounded, build, read_json
 from eacl_jax.model.decisions import Decisions, SeveralAnswering
 from eacl_jax.model.label_words import check_finite
-from eacl_jax.model.names import path_name
-from eacl_jax.model.representer import Representer
 from eacl_jax.model.scores import Answering
 from eacl_jax.recognizer.locate import FILES as FILES
 from eacl_jax.recognizer.locate import find_folder as find_folder
@@ -132,49 +127,6 @@ class Settings:
             return {}
         decisions = self.decisions_of_others(len(others)) if others else self.decisions
         return dict(zip(others or self.labels, decisions[Stage.TWO].thresholds, strict=True))
-
-
-def write_folder(
-    folder: Path,
-    settings: Settings,
-    representer: Representer,
-    anchors: dict[str, np.ndarray],
-    *,
-    label_encoder: Any,
-    encoder_config: Any,
-    tokenizer: Any,
-) -> None:
-    """Writes a model folder, all but its card; made where it is missing.
-
-    Args:
-      folder: where to.
-      settings: as they are to be read.
-      representer: encoder and mapping, or classifier.
-      anchors: [C k, m] by stage.
-      label_encoder: an Encoder; None where the trained one encodes labels, or nothing does.
-      encoder_config: the encoders' config.json.
-      tokenizer: the encoders'.
-    """
-    encoders.save(cast(encoders.Encoder, representer.encoder), encoder_config, folder / "encoder")
-    tokenizer.save_pretrained(folder / "encoder")
-    if label_encoder is not None:
-        encoders.save(label_encoder, encoder_config, folder / "label_encoder", dtype="float16")
-        tokenizer.save_pretrained(folder / "label_encoder")
-    text = json.dumps(
-        {"format": FORMAT, **dataclasses.asdict(settings)}, indent=2, ensure_ascii=False
-    )
-    (folder / "config.json").write_text(text + "\n", encoding="utf-8")
-    heads: dict[str, Any] = {
-        settings.head: nnx.to_pure_dict(nnx.state(representer.mapping, nnx.Param))
-    }
-    if representer.fusion is not None:
-        heads["fusion"] = nnx.to_pure_dict(nnx.state(representer.fusion, nnx.Param))
-    leaves = jax.tree_util.tree_flatten_with_path(heads)[0]
-    tensors = {
-        path_name(path).replace("/", "."): np.ascontiguousarray(leaf) for path, leaf in leaves
-    }
-    tensors |= {f"anchors.{stage}": np.ascontiguousarray(a) for stage, a in anchors.items()}
-    write_tensors(tensors, folder / "heads.safetensors", readable_as=folder / "config.json")
 
 
 def read_settings(file: Path) -> Settings:
@@ -283,9 +235,31 @@ def _check_modalities(settings: Settings) -> list[str]:
     return problems
 
 
-def read_heads(file: Path, abstract: Any, settings: Settings) -> tuple[Any, dict[str, np.ndarray]]:
-    """The parameters of the heads by name, in the shape of `abstract`, and the anchors [C k, m] by
-    stage.
+def read_anchors(file: Path, settings: Settings) -> dict[str, np.ndarray]:
+    """The anchors [C k, m] by stage, of a model whose heads are not needed.
+
+    Args:
+      file: `heads.safetensors`.
+      settings: of the model.
+
+    Raises:
+      UserError: the file is missing or damaged, or does not fit its config.json.
+    """
+    tensors = read_tensors(file)
+    last = "mapping.output.bias" if settings.head == "mapping" else "predictor.bias"
+    if last not in tensors:
+        raise does_not_fit(file, [f"{last}: missing"])
+    anchors, wrong = take_anchors(tensors, settings, tensors[last].size)
+    if wrong:
+        raise does_not_fit(file, wrong)
+    return anchors
+
+
+def read_tensors(file: Path) -> dict[str, np.ndarray]:
+    """What `heads.safetensors` holds, by name.
+
+    Raises:
+      UserError: it is missing or damaged, or holds a number that is not finite.
     """
     try:
         tensors = load_file(file)
@@ -301,6 +275,20 @@ def read_heads(file: Path, abstract: Any, settings: Settings) -> tuple[Any, dict
         check_finite(tensors)
     except UserError as error:
         raise UserError(f"{file}: {error}") from error
+    return tensors
+
+
+def take_anchors(
+    tensors: dict[str, np.ndarray], settings: Settings, width: int
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Takes the anchors out of the tensors of `heads.safetensors`: by stage, and what is wrong with
+    them and with the types of the others, a line each.
+
+    Args:
+      tensors: from `read_tensors`; the others stay.
+      settings: of the model.
+      width: m, of representations.
+    """
     anchors = {
         name.removeprefix("anchors."): tensors.pop(name)
         for name in list(tensors)
@@ -310,9 +298,7 @@ def read_heads(file: Path, abstract: Any, settings: Settings) -> tuple[Any, dict
         f"{name}: numbers of type {a.dtype}" for name, a in tensors.items() if a.dtype.kind != "f"
     ]
     classes, each = len(settings.labels), settings.anchors_per_label
-    head = abstract[settings.head]
-    last = head["output"] if settings.head == "mapping" else head
-    shape = (classes * each, last["bias"].shape[0])
+    shape = (classes * each, width)
     for stage, a in anchors.items():
         if len(a) != shape[0]:
             wrong.append(
@@ -332,21 +318,9 @@ def read_heads(file: Path, abstract: Any, settings: Settings) -> tuple[Any, dict
             )
     if Stage.TWO not in anchors:
         wrong.append("anchors.stage_two: missing")
+    return anchors, wrong
 
-    def take(path: tuple[Any, ...], leaf: Any) -> Any:
-        name = path_name(path).replace("/", ".")
-        found = tensors.pop(name, None)
-        if found is None or found.shape != leaf.shape:
-            wrong.append(
-                f"{name}: expected shape {list(leaf.shape)}, found"
-                f" {'nothing' if found is None else list(found.shape)}"
-            )
-        return found
 
-    heads = jax.tree_util.tree_map_with_path(take, abstract)
-    wrong += [f"{name}: not expected" for name in tensors]
-    if wrong:
-        raise UserError(
-            f"{file} does not fit its config.json and encoder:\n  " + "\n  ".join(wrong)
-        )
-    return heads, anchors
+def does_not_fit(file: Path, wrong: Sequence[str]) -> UserError:
+    """What to raise where the tensors of a model are not those that its other files ask for."""
+    return UserError(f"{file} does not fit its config.json and encoder:\n  " + "\n  ".join(wrong))

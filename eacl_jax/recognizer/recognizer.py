@@ -3,51 +3,43 @@ corpus is not needed.
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from jaxtyping import Bool, Float, Int
 
-from eacl_jax import encoders
 from eacl_jax.config import Config, Stage
 from eacl_jax.corpora.tasks import settled
-from eacl_jax.data.batching import LENGTH_STEP, round_up
 from eacl_jax.data.beside import put_features, warn_of_missing, with_sound
 from eacl_jax.data.inputs import read_dialogues, read_labels
 from eacl_jax.data.prompts import Example, OnLong, PromptBuilder, Targets, targeted, warn_about
+from eacl_jax.data.tokenizer import read_tokenizer
 from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import Modality, check_modalities
 from eacl_jax.features.words import Thirds, described
 from eacl_jax.files import stores, whole
 from eacl_jax.files.checksum import sha256_of
+from eacl_jax.files.records import read_json
 from eacl_jax.model.decisions import Decisions, SeveralAnswering
-from eacl_jax.model.label_words import (
-    LABELS_AT_ONCE,
-    check_anchors,
-    check_words,
-    label_batches,
-    mean_by_label,
-)
-from eacl_jax.model.mesh import Mesh, keep_or_put, local_mesh, replicated
-from eacl_jax.model.passes import Passes
-from eacl_jax.model.representer import Representer, branches
+from eacl_jax.model.label_words import check_anchors, check_words
 from eacl_jax.model.scores import host_cosines
 from eacl_jax.model.task import SeveralLabels, SingleLabel, Task
 from eacl_jax.recognizer import adapting, few_shot
-from eacl_jax.recognizer.card import write_card
 from eacl_jax.recognizer.conversation import Conversation
 from eacl_jax.recognizer.facts import Facts
 from eacl_jax.recognizer.few_shot import Adaptation
-from eacl_jax.recognizer.folder import Settings, read_heads, read_settings, write_folder
+from eacl_jax.recognizer.folder import Settings, read_anchors, read_settings
 from eacl_jax.recognizer.locate import find_folder
 from eacl_jax.recognizer.prediction import DialoguePrediction, Prediction
+from eacl_jax.recognizer.runtime import JAX, Runtime, check_runtime, in_jax
+
+# JAX and what imports it stand in the functions that need them: a recognizer may answer without.
+if TYPE_CHECKING:
+    from eacl_jax.encoders import Encoder
+    from eacl_jax.model.mesh import Mesh
 
 
 class EmotionRecognizer:
@@ -67,9 +59,8 @@ class EmotionRecognizer:
       facts: of the run that it comes from, for its card; None where they are not known.
       tokenizer: the encoder's.
       encoder_config: the encoder's config.json.
-      graphdef: static half of the `Representer`.
-      params: its parameters, nested dict of arrays on the devices.
       prompts: builds prompts.
+      runtime: computes representations.
     """
 
     def __init__(
@@ -81,12 +72,12 @@ class EmotionRecognizer:
         tokenizer: Any,
         encoder_config: dict[str, Any],
         anchors: dict[str, np.ndarray],
-        label_encoder: Callable[[], encoders.Encoder] | None = None,
+        label_encoder: "Callable[[], Encoder] | None" = None,
         facts: Facts | None = None,
         batch_size: int = 64,
-        mesh: Mesh | None = None,
+        mesh: "Mesh | None" = None,
     ) -> None:
-        """Use `from_pretrained`.
+        """With the model in JAX. Use `from_pretrained`.
 
         Args:
           settings: labels, prompt and readout.
@@ -102,9 +93,36 @@ class EmotionRecognizer:
           mesh: devices; None: all of this process. Over devices of several processes, all of these
             have to ask the same.
         """
-        if batch_size < 1:
-            raise UserError(f"batch_size must be at least 1, got {batch_size}.")
-        self.settings = settings
+        from eacl_jax.recognizer.jax_runtime import JaxRuntime
+
+        runtime = JaxRuntime(
+            settings,
+            graphdef,
+            params,
+            label_encoder=label_encoder,
+            batch_size=batch_size,
+            mesh=mesh,
+        )
+        self._begin(
+            settings,
+            runtime,
+            tokenizer=tokenizer,
+            encoder_config=encoder_config,
+            anchors=anchors,
+            facts=facts,
+        )
+
+    def _begin(
+        self,
+        settings: Settings,
+        runtime: Runtime,
+        *,
+        tokenizer: Any,
+        encoder_config: dict[str, Any],
+        anchors: dict[str, np.ndarray],
+        facts: Facts | None,
+    ) -> None:
+        self.settings, self.runtime = settings, runtime
         self.anchors = anchors
         self.adaptation: Adaptation | None = None
         self.warnings: tuple[str, ...] = ()
@@ -116,16 +134,6 @@ class EmotionRecognizer:
             settings.prompt,
             readout=settings.readout,
             trailing_space=settings.trailing_space,
-        )
-        self._label_encoder = None if label_encoder is None else functools.cache(label_encoder)
-        mesh = local_mesh() if mesh is None else mesh
-        self.graphdef, self.params = graphdef, keep_or_put(params, replicated(mesh))
-        self._encoding = Passes(
-            lambda p: nnx.merge(graphdef, p),
-            mesh,
-            size=batch_size,
-            max_tokens=settings.prompt.max_tokens,
-            modalities=settings.fused,
         )
 
     @classmethod
@@ -182,27 +190,17 @@ class EmotionRecognizer:
             features=config.features,
             thirds=dict(thirds or {}),
         )
-        model = nnx.merge(graphdef, branches(params))
-        parts = Representer(
-            model.encoder,
-            model.head,
-            readout=config.readout,
-            fusion=model.fusion,
-            text=model.text,
-        )
-        representer, state = nnx.split(parts, nnx.Param)
+        from eacl_jax.recognizer.jax_runtime import parts_of
+
+        parts = parts_of(config, graphdef, params)
         return cls(
             settings,
-            representer,
-            nnx.to_pure_dict(state),
+            parts.graphdef,
+            parts.params,
             tokenizer=tokenizer,
             encoder_config=dict(encoder_config),
             anchors=anchors,
-            label_encoder=(
-                (lambda: encoders.load(config.encoder, seed=config.seed).module)
-                if config.anchor_encoding == "fixed"
-                else None
-            ),
+            label_encoder=parts.label_encoder,
             facts=facts,
             batch_size=config.batch.eval_batch_size,
         )
@@ -212,9 +210,10 @@ class EmotionRecognizer:
         cls,
         path: str | Path,
         *,
+        runtime: str = JAX,
         revision: str = "main",
         batch_size: int = 64,
-        mesh: Mesh | None = None,
+        mesh: "Mesh | None" = None,
     ) -> "EmotionRecognizer":
         """Loads a model folder.
 
@@ -222,67 +221,67 @@ class EmotionRecognizer:
           path: the folder, a run's folder, or the id of a hub repository that holds its files. What
             exists here is never a hub id, and what is inside a folder here never comes from the
             hub.
+          runtime: what computes representations: "jax"; or one that the folder holds a program for,
+            "onnx" or "openvino", which answers within a second or two of a program's start, as
+            JAX is not imported. Such a recognizer answers, adapts and calibrates like any other,
+            but is neither saved nor exported.
           revision: branch, tag or commit of a hub id.
-          batch_size: utterances encoded at once, about.
-          mesh: devices, see the constructor; who unpickles the recognizer uses its own.
+          batch_size: utterances encoded at once, about; other runtimes than JAX choose themselves.
+          mesh: devices of JAX, see the constructor; who unpickles the recognizer uses its own.
 
         Raises:
-          UserError: a file is missing or damaged, or files do not belong together.
+          UserError: a file is missing or damaged, or files do not belong together; or there is no
+            such runtime.
         """
+        check_runtime(runtime)
+        if runtime != JAX and mesh is not None:
+            raise UserError(f"mesh is of JAX's devices, and runtime is {runtime!r}: leave it out.")
         folder = find_folder(path, revision)
         settings = read_settings(folder / "config.json")
-        loaded = encoders.load_folder(folder / "encoder", dtype=settings.encoder_dtype)
-        longest, most = loaded.module.max_length, settings.prompt.max_tokens
-        if longest is not None and most > longest:
-            raise UserError(
-                f"{folder / 'config.json'}: config.prompt.max_tokens is {most}, but the encoder"
-                f" reads at most {longest} tokens."
-            )
-        representer = nnx.eval_shape(
-            lambda: Representer.build(
-                loaded.module,
-                settings.model,
-                readout=settings.readout,
-                classes=len(settings.labels) if settings.head == "predictor" else None,
-                modalities=settings.fused,
-                features=settings.features,
-                rngs=nnx.Rngs(0),
-            )
-        )
-        graphdef, abstract = nnx.split(representer, nnx.Param)
-        shapes = nnx.to_pure_dict(abstract)
-        shapes[settings.head] = shapes.pop("mapping")
-        del shapes["encoder"]
-        heads, anchors = read_heads(folder / "heads.safetensors", shapes, settings)
-        heads["mapping"] = heads.pop(settings.head)
-        encoder = nnx.to_pure_dict(nnx.state(loaded.module, nnx.Param))
-        recognizer = cls(
-            settings,
-            graphdef,
-            {"encoder": encoder, **heads},
-            tokenizer=loaded.tokenizer,
-            encoder_config=loaded.config,
-            anchors=anchors,
-            label_encoder=(
-                (
-                    lambda: (
-                        encoders.load_folder(
-                            folder / "label_encoder", dtype=settings.encoder_dtype
-                        ).module
-                    )
-                )
-                if settings.anchor_encoding == "fixed" and settings.made_of_words
-                else None
-            ),
-            facts=Facts.read(folder),
-            batch_size=batch_size,
-            mesh=mesh,
-        )
+        if runtime == JAX:
+            recognizer = cls._in_jax(folder, settings, batch_size, mesh)
+        else:
+            recognizer = cls._elsewhere(folder, settings, runtime)
         heads = sha256_of(folder / "heads.safetensors")
         where = stores.address_of(path) or str(
             folder.absolute() if Path(path).expanduser().is_dir() else path
         )
-        recognizer._source = _Source(where, revision, batch_size, heads)
+        recognizer._source = _Source(where, revision, batch_size, heads, runtime)
+        return recognizer
+
+    @classmethod
+    def _in_jax(
+        cls, folder: Path, settings: Settings, batch_size: int, mesh: "Mesh | None"
+    ) -> "EmotionRecognizer":
+        from eacl_jax.recognizer.jax_runtime import load
+
+        loaded = load(folder, settings)
+        return cls(
+            settings,
+            loaded.parts.graphdef,
+            loaded.parts.params,
+            tokenizer=loaded.tokenizer,
+            encoder_config=loaded.encoder_config,
+            anchors=loaded.anchors,
+            label_encoder=loaded.parts.label_encoder,
+            facts=Facts.read(folder),
+            batch_size=batch_size,
+            mesh=mesh,
+        )
+
+    @classmethod
+    def _elsewhere(cls, folder: Path, settings: Settings, runtime: str) -> "EmotionRecognizer":
+        from eacl_jax.recognizer.onnx_runtime import load
+
+        recognizer = object.__new__(cls)
+        recognizer._begin(
+            settings,
+            load(folder, settings, runtime=runtime),
+            tokenizer=read_tokenizer(folder / "encoder"),
+            encoder_config=read_json(folder / "encoder" / "config.json", "save the model again"),
+            anchors=read_anchors(folder / "heads.safetensors", settings),
+            facts=Facts.read(folder),
+        )
         return recognizer
 
     def save_pretrained(self, folder: str | Path) -> None:
@@ -294,21 +293,30 @@ class EmotionRecognizer:
             whole in between, and not taken for one.
 
         Raises:
-          UserError: it cannot be written.
+          UserError: it cannot be written, or the model is not in JAX.
         """
-        host = jax.tree.map(np.asarray, self.params)
-        label_encoder = self._label_encoder() if self._label_encoder else None
+        runtime = in_jax(self.runtime)
+        from eacl_jax.recognizer.card import write_card
+
         with whole.new_folder(folder) as new:
-            write_folder(
+            runtime.save(
                 new,
                 self.settings,
-                nnx.merge(self.graphdef, host),
                 self.anchors,
-                label_encoder=label_encoder,
                 encoder_config=self.encoder_config,
                 tokenizer=self.tokenizer,
             )
             write_card(new, self.settings, self.encoder_config, self.facts)
+
+    @property
+    def graphdef(self) -> Any:
+        """Static half of the `Representer`. Raises `UserError` where the model is not in JAX."""
+        return in_jax(self.runtime).graphdef
+
+    @property
+    def params(self) -> Any:
+        """Its parameters, nested dict of arrays on the devices. Raises `UserError` likewise."""
+        return in_jax(self.runtime).params
 
     @property
     def taxonomy(self) -> Taxonomy:
@@ -325,7 +333,7 @@ class EmotionRecognizer:
         first, so that no later call has to wait for it; yields each when it is ready. Without it, a
         call compiles what it needs.
         """
-        return self._encoding.warm(self.params)
+        return self.runtime.warm()
 
     def encode(self, dialogues: Any, *, on_long: OnLong = "cut") -> Float[np.ndarray, "N m"]:
         """Representations of all utterances of the dialogues, in their order; arguments as of
@@ -440,7 +448,8 @@ class EmotionRecognizer:
         words = read_labels(labels)
         taxonomy = Taxonomy(tuple(words), tuple(words.values()))
         warnings = check_words(self.tokenizer, taxonomy)
-        anchors = self._label_anchors(taxonomy)
+        longest = self.settings.prompt.max_tokens
+        anchors = self.runtime.label_anchors(self.tokenizer, taxonomy, longest)
         warnings += check_anchors(taxonomy, anchors)
         temperature = self.settings.calibration[Stage.ONE]
         settings = dataclasses.replace(
@@ -571,7 +580,7 @@ class EmotionRecognizer:
         if not examples:
             return np.zeros((0, self.anchors[Stage.TWO].shape[1]), np.float32)
         parts = [part for example in examples for part in (*example.windows, example)]
-        reps = self._encoding.represent(self.params, parts)
+        reps = self.runtime.represent(parts)
         if len(parts) == len(examples):
             return reps
         counts = [1 + len(example.windows) for example in examples]
@@ -663,36 +672,6 @@ class EmotionRecognizer:
         several = self.settings.several
         return SeveralLabels(self.labels) if several else SingleLabel(self.labels)
 
-    def _label_anchors(self, taxonomy: Taxonomy) -> Float[np.ndarray, "C m"]:
-        """Anchors from label words, as training made them."""
-        params = self.params
-        if self._label_encoder is not None:
-            params = {
-                **params,
-                "encoder": nnx.to_pure_dict(nnx.state(self._label_encoder(), nnx.Param)),
-            }
-        longest = self.settings.prompt.max_tokens
-        encoded, owners = [], []
-        for batch, count in label_batches(self.tokenizer, taxonomy):
-            if batch.tokens.shape[1] > round_up(longest, LENGTH_STEP):
-                raise UserError(
-                    f"the words of a label are longer than the {longest} tokens that the encoder is"
-                    " given; shorten them."
-                )
-            encoded.append(self._encoding.encode_labels(params, batch)[:count])
-            owners.append(batch.labels[:count])
-        classes = len(taxonomy)
-        encodings = mean_by_label(
-            jnp.concatenate(encoded), jnp.asarray(np.concatenate(owners)), classes
-        )
-        # In pieces of one size, so that labels of any number are compiled once.
-        filled = jnp.pad(encodings, ((0, -classes % LABELS_AT_ONCE), (0, 0)))
-        mapped = [
-            np.asarray(self._encoding.map(params, filled[start : start + LABELS_AT_ONCE]))
-            for start in range(0, classes, LABELS_AT_ONCE)
-        ]
-        return np.concatenate(mapped)[:classes]
-
     def _changed(self, settings: Settings, anchors: dict[str, np.ndarray]) -> "EmotionRecognizer":
         changed = object.__new__(
             type(self)
@@ -745,13 +724,17 @@ class _Source:
     revision: str
     batch_size: int
     heads: str
+    runtime: str = JAX
 
 
 def _loaded_again(
     source: _Source, settings: Settings, anchors: dict[str, np.ndarray], *known: Any
 ) -> EmotionRecognizer:
     recognizer = EmotionRecognizer.from_pretrained(
-        source.path, revision=source.revision, batch_size=source.batch_size
+        source.path,
+        runtime=source.runtime,
+        revision=source.revision,
+        batch_size=source.batch_size,
     )
     if recognizer._source != source:
         raise UserError(

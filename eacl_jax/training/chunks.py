@@ -21,7 +21,8 @@ import numpy as np
 from jax import lax
 from jax.sharding import PartitionSpec
 
-from eacl_jax.data.batching import EXAMPLE, MARKS, ROW, Batch
+from eacl_jax.data.batching import EXAMPLE, MARKS, ROW
+from eacl_jax.model.batches import Batch
 from eacl_jax.model.mesh import AXIS, Mesh
 
 # (params, batch, key) -> h [N, d]

@@ -16,7 +16,6 @@ from jaxtyping import Float, Int
 from eacl_jax import corpora, encoders
 from eacl_jax.config import Config, DataConfig, EncoderConfig, RunConfig
 from eacl_jax.data import prompt_cache
-from eacl_jax.data.batching import Batch
 from eacl_jax.data.beside import modalities_of, put_features
 from eacl_jax.data.prompts import Example, warn_about
 from eacl_jax.dialogue import SPLITS, Corpus
@@ -24,6 +23,7 @@ from eacl_jax.errors import UserError
 from eacl_jax.features.modality import Modality
 from eacl_jax.features.words import Thirds, described, thirds_of
 from eacl_jax.model.anchors import AnchorSource, Axes, Beginning, source_of
+from eacl_jax.model.batches import Batch
 from eacl_jax.model.decisions import SeveralAnswering
 from eacl_jax.model.device_use import DeviceUse, rows_needed, well_used
 from eacl_jax.model.label_words import check_words, label_batch

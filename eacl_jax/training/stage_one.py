@@ -14,11 +14,11 @@ from jax.sharding import NamedSharding
 from jaxtyping import Float
 
 from eacl_jax.config import LossConfig, Stage, StageOneConfig
-from eacl_jax.data.batching import Batch
 from eacl_jax.data.pipeline import batch_maker, steps_per_epoch, training_batches
 from eacl_jax.errors import UserError
 from eacl_jax.model import losses, losses_multi
 from eacl_jax.model.anchors import AnchorSource
+from eacl_jax.model.batches import Batch
 from eacl_jax.model.mesh import Mesh, batch_shardings, put, replicated
 from eacl_jax.model.rarity import Rarity
 from eacl_jax.model.regularizers import divergence

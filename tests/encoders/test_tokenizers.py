@@ -2,34 +2,23 @@
 model, and their prompts.
 """
 
-import io
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-import sentencepiece
 
 from eacl_jax.config import PromptConfig
-from eacl_jax.corpora import smalltalk
 from eacl_jax.data.prompts import PromptBuilder
 from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
 from eacl_jax.encoders import load_tokenizer
 from eacl_jax.errors import UserError
+from tests.stubs import tokenizers as stubs
+from tests.stubs.tokenizers import PUBLISHED
 
 DIALOGUE = Dialogue(
     "1", (Utterance("Ann", "Well, there it is.", "joy"), Utterance("Ben", "Is it?", "joy"))
 )
 TAXONOMY = Taxonomy(("joy", "anger"), ("joy", "anger"))
-# By config.json's model_type: the file, and how its model was trained.
-PUBLISHED: dict[str, tuple[str, dict[str, Any]]] = {
-    "deberta-v2": ("spm.model", {"user_defined_symbols": ["[PAD]", "[CLS]", "[SEP]"]}),
-    "t5": ("spiece.model", {"pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1}),
-    "xlnet": (
-        "spiece.model",
-        {"user_defined_symbols": ["<cls>", "<sep>", "<pad>", "<mask>", "<eod>", "<eop>"]},
-    ),
-}
 
 
 @pytest.fixture(scope="module", params=sorted(PUBLISHED))
@@ -37,28 +26,7 @@ def published(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[str, Path]:
     """A folder with a tiny model of each, trained on smalltalk."""
-    folder = tmp_path_factory.mktemp("published")
-    file, training = PUBLISHED[request.param]
-    dialogues = (
-        (Path(smalltalk.__file__).parent / "smalltalk_data" / "dev.jsonl")
-        .read_text(encoding="utf-8")
-        .splitlines()
-    )
-    sentences = [turn["text"] for line in dialogues for turn in json.loads(line)["utterances"]]
-    model = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(sentences),
-        model_writer=model,
-        vocab_size=200,
-        hard_vocab_limit=False,
-        minloglevel=2,
-        **training,
-    )
-    (folder / file).write_bytes(model.getvalue())
-    (folder / "config.json").write_text(
-        json.dumps({"model_type": request.param, "vocab_size": 400})
-    )
-    return request.param, folder
+    return request.param, stubs.published(request.param, tmp_path_factory.mktemp("published"))
 
 
 def prompts(tokenizer: Any, readout: Any) -> list[Any]:

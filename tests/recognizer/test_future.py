@@ -33,7 +33,7 @@ def recognizer(past_only):
         tokenizer=past_only.tokenizer,
         encoder_config=past_only.encoder_config,
         anchors=past_only.anchors,
-        label_encoder=past_only._label_encoder,
+        label_encoder=past_only.runtime.label_encoder,
     )
 
 

@@ -37,7 +37,7 @@ spread = EmotionRecognizer(
     tokenizer=loaded.tokenizer,
     encoder_config=loaded.encoder_config,
     anchors=loaded.anchors,
-    label_encoder=loaded._label_encoder,
+    label_encoder=loaded.runtime.label_encoder,
 )
 chat = CHATS[process]
 print("ANSWERS", json.dumps([answers(loaded, chat), answers(spread, chat)]), flush=True)

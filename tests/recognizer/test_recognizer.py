@@ -226,10 +226,10 @@ def test_what_was_warmed_is_not_compiled_again(tmp_path):
     recognizer = make_recognizer(tmp_path)
     shapes = list(recognizer.warm())
     assert len(set(shapes)) == len(shapes) > 3
-    compiled = recognizer._encoding._represent._cache_size()
+    compiled = recognizer.runtime.passes._represent._cache_size()
     recognizer.predict(CHAT)
     recognizer.predict([CHAT] * 30)
-    assert recognizer._encoding._represent._cache_size() == compiled == len(shapes)
+    assert recognizer.runtime.passes._represent._cache_size() == compiled == len(shapes)
 
 
 def test_own_labels_are_told_by_their_words(recognizer):
@@ -252,10 +252,10 @@ def test_own_labels_are_told_by_their_words(recognizer):
 def test_several_words_of_a_label_are_encoded_each_and_averaged(recognizer):
     words = [*("good " * i + "day" for i in range(1, 10)), "joy", "rude"]
     alone = Taxonomy(tuple(map(str, range(len(words)))), tuple(words))
-    encode = recognizer._encoding.encode_labels
+    encode = recognizer.runtime.passes.encode_labels
     encodings = np.asarray(encode(recognizer.params, label_batch(recognizer.tokenizer, alone)))
     means = np.stack([encodings[:9].mean(axis=0), encodings[9:].mean(axis=0)])
-    expected = np.asarray(recognizer._encoding.map(recognizer.params, means))
+    expected = np.asarray(recognizer.runtime.passes.map(recognizer.params, means))
     own = recognizer.with_labels({"day": "|".join(words[:9]), "mixed": " joy | rude"})
     np.testing.assert_allclose(own.anchors["stage_two"], expected, atol=1e-5)
 

@@ -1,0 +1,165 @@
+"""Tables of features, an utterance a row: .csv and .tsv files."""
+
+import csv
+import io
+import logging
+import math
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+
+from eacl_jax.errors import UserError
+from eacl_jax.features.files import NO_NUMBER, plain_key
+from eacl_jax.features.modality import check_rows
+from eacl_jax.features.table import Rows
+
+_KEYS = ("key", "id", "filename", "file", "name", "utterance_key", "video_id")
+_DIALOGUES = ("dialogue", "dialogue_id", "dialog_id", "dialogueid", "conversation_id")
+_UTTERANCES = ("utterance", "utterance_id", "utteranceid", "utt_id", "turn", "turn_id")
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+_COUNTS = ("", "unnamed:_0", "index", "level_0", "sr_no.")
+"""Columns that programs add to count rows: pandas' index, without a name or with these."""
+
+log = logging.getLogger(__name__)
+
+
+def read_table(path: Path) -> tuple[tuple[str, ...], Rows]:
+    """The names of a table's columns of numbers, and its rows by key.
+
+    Raises:
+      UserError: it is no table of features.
+      OSError: it cannot be read.
+    """
+    data = _utf8(path)
+    if not data.strip():
+        raise UserError(f"{path} is empty; its first line must name the columns.")
+    parsed = pa.csv.ParseOptions(delimiter=_separator(path, data))
+    try:
+        header = pa.csv.open_csv(io.BytesIO(data), parse_options=parsed).schema.names
+        named = [name for name in header if _plain(name) in (*_KEYS, *_DIALOGUES, *_UTTERANCES)]
+        read = pa.csv.read_csv(
+            io.BytesIO(data),
+            parse_options=parsed,
+            convert_options=pa.csv.ConvertOptions(
+                # Else "01" is read as 1.
+                column_types=dict.fromkeys(named, pa.string()),
+                null_values=NO_NUMBER,
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        raise UserError(f"{path} cannot be read as a table: {error}.") from error
+    read = _without_counts(path, read)
+    names = [name.strip() for name in read.column_names]
+    if len(set(names)) < len(names):
+        raise UserError(f"{path}: column names repeat: {', '.join(names)}.")
+    read = read.rename_columns(names)
+    keys, used = _keys(path, read)
+    columns = tuple(name for name in names if name not in used)
+    if not columns:
+        raise UserError(f"{path} has no column of numbers beside {', '.join(used)}.")
+    numbers = []
+    for name in columns:
+        column = read.column(name)
+        kinds = pa.types.is_integer, pa.types.is_floating, pa.types.is_null
+        if not any(kind(column.type) for kind in kinds):
+            raise UserError(_no_number(path, name, column))
+        numbers.append(np.asarray(column.cast(pa.float64()).fill_null(math.nan), np.float64))
+    values = np.stack(numbers, axis=1)
+    rows: dict[str, np.ndarray] = {}
+    for number, (key, row) in enumerate(zip(keys, values, strict=True)):
+        if key in rows:
+            raise UserError(f"{path} row {number + 1}: {key!r:.60} is there twice.")
+        rows[key] = check_rows(row, f"{path} row {number + 1} ({key})")
+    return columns, rows
+
+
+def _utf8(path: Path) -> bytes:
+    data = path.read_bytes()
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise UserError(
+            f"{path} line {line}: byte {data[error.start]:#04x} is not UTF-8; save the table as"
+            " UTF-8 (`iconv -f LATIN1 -t UTF-8 FILE`, where it is Latin-1)."
+        ) from error
+    return data
+
+
+def _separator(path: Path, data: bytes) -> str:
+    """What stands between the columns: what parts the header into most; else as the file is
+    named.
+    """
+    first = next(line for line in data.decode("utf-8-sig").splitlines() if line.strip())
+    named = "\t" if path.suffix.lower() == ".tsv" else ","
+    parts = {sign: len(next(csv.reader([first], delimiter=sign))) for sign in _SEPARATORS}
+    return max((named, *_SEPARATORS), key=parts.__getitem__)
+
+
+def _without_counts(path: Path, read: pa.Table) -> pa.Table:
+    """Without columns that only count the rows; whatever else has no name is refused."""
+    kept = []
+    for place, name in enumerate(read.column_names):
+        if _plain(name) in _COUNTS:
+            cells = read.column(place).to_pylist()
+            if any(cells == list(range(first, first + len(cells))) for first in (0, 1)):
+                log.info(
+                    "%s: column %d, %r, counts the rows and is left out", path, place + 1, name
+                )
+                continue
+        if not name.strip():
+            raise UserError(
+                f"{path}: column {place + 1} has no name; name it in the first line, or remove it."
+            )
+        kept.append(place)
+    return read.select(kept)
+
+
+def _no_number(path: Path, name: str, column: pa.ChunkedArray) -> str:
+    for number, value in enumerate(column.to_pylist()):
+        try:
+            float(value or 0)
+        except (TypeError, ValueError):
+            if isinstance(value, str) and value.count(",") == 1:
+                return (
+                    f"{path} row {number + 1}: column {name!r} holds {value!r:.40}; write numbers"
+                    " with a decimal point."
+                )
+            return (
+                f"{path} row {number + 1}: column {name!r} holds {value!r:.40}, which is no number;"
+                " correct it, leave the cell empty, or remove the column."
+            )
+    if _plain(name) in (*_KEYS, *_DIALOGUES, *_UTTERANCES):
+        return f"{path}: column {name!r} names utterances, as another column does; remove one."
+    return f"{path}: column {name!r} is of type {column.type}, not of numbers."
+
+
+def _keys(path: Path, read: pa.Table) -> tuple[list[str], tuple[str, ...]]:
+    """The key of each row, and the columns that it is made of."""
+    plain = {_plain(name): name for name in read.column_names}
+    dialogue, utterance, whole = (
+        next((plain[name] for name in known if name in plain), None)
+        for known in (_DIALOGUES, _UTTERANCES, _KEYS)
+    )
+    if dialogue is not None and utterance is not None:
+        pairs = zip(_cells(path, read, dialogue), _cells(path, read, utterance), strict=True)
+        return [f"{one}/{other}" for one, other in pairs], (dialogue, utterance)
+    if whole is not None:
+        return [plain_key(cell) for cell in _cells(path, read, whole)], (whole,)
+    raise UserError(
+        f"{path} has no column that names the utterance: 'dialogue' and 'utterance', or one of"
+        f" {', '.join(map(repr, _KEYS))}; its columns are {', '.join(read.column_names)}."
+    )
+
+
+def _plain(column: str) -> str:
+    return column.strip().casefold().replace(" ", "_")
+
+
+def _cells(path: Path, read: pa.Table, name: str) -> list[str]:
+    cells = read.column(name).to_pylist()
+    if (empty := next((n for n, cell in enumerate(cells) if cell in (None, "")), None)) is not None:
+        raise UserError(f"{path} row {empty + 1}: the cell of column {name!r} is empty.")
+    return [str(cell).strip() for cell in cells]

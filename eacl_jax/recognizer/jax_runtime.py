@@ -1,0 +1,209 @@
+"""A recognizer's encoder and heads in JAX."""
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Float
+
+from eacl_jax import encoders
+from eacl_jax.config import Config
+from eacl_jax.data.batching import LENGTH_STEP, round_up
+from eacl_jax.data.prompts import Example
+from eacl_jax.dialogue import Taxonomy
+from eacl_jax.errors import UserError
+from eacl_jax.model.label_words import LABELS_AT_ONCE, label_batches, mean_by_label
+from eacl_jax.model.mesh import Mesh, keep_or_put, local_mesh, replicated
+from eacl_jax.model.passes import Passes
+from eacl_jax.model.representer import Representer, branches
+from eacl_jax.recognizer.folder import Settings
+from eacl_jax.recognizer.runtime import JAX
+from eacl_jax.recognizer.weights import read_heads, write_folder
+
+
+class JaxRuntime:
+    """See `Runtime`; each shape of batch is compiled once.
+
+    Attributes:
+      graphdef: static half of the `Representer`.
+      params: its parameters, nested dict of arrays on the devices.
+      label_encoder: gives the encoder for words of other labels; None: the trained one encodes
+        them, or nothing does.
+      passes: the compiled ones.
+    """
+
+    name = JAX
+
+    def __init__(
+        self,
+        settings: Settings,
+        graphdef: Any,
+        params: Any,
+        *,
+        label_encoder: Callable[[], encoders.Encoder] | None = None,
+        batch_size: int = 64,
+        mesh: Mesh | None = None,
+    ) -> None:
+        """Args as of `EmotionRecognizer`."""
+        if batch_size < 1:
+            raise UserError(f"batch_size must be at least 1, got {batch_size}.")
+        self.label_encoder = None if label_encoder is None else functools.cache(label_encoder)
+        mesh = local_mesh() if mesh is None else mesh
+        self.graphdef, self.params = graphdef, keep_or_put(params, replicated(mesh))
+        self.passes = Passes(
+            lambda p: nnx.merge(graphdef, p),
+            mesh,
+            size=batch_size,
+            max_tokens=settings.prompt.max_tokens,
+            modalities=settings.fused,
+        )
+
+    def represent(self, examples: Sequence[Example]) -> Float[np.ndarray, "N m"]:
+        """See `Runtime`."""
+        return self.passes.represent(self.params, examples)
+
+    def warm(self) -> Iterator[tuple[int, int]]:
+        """See `Runtime`."""
+        return self.passes.warm(self.params)
+
+    def label_anchors(
+        self, tokenizer: Any, taxonomy: Taxonomy, longest: int
+    ) -> Float[np.ndarray, "C m"]:
+        """See `Runtime`."""
+        params = self.params
+        if self.label_encoder is not None:
+            params = {
+                **params,
+                "encoder": nnx.to_pure_dict(nnx.state(self.label_encoder(), nnx.Param)),
+            }
+        encoded, owners = [], []
+        for batch, count in label_batches(tokenizer, taxonomy):
+            if batch.tokens.shape[1] > round_up(longest, LENGTH_STEP):
+                raise UserError(
+                    f"the words of a label are longer than the {longest} tokens that the encoder is"
+                    " given; shorten them."
+                )
+            encoded.append(self.passes.encode_labels(params, batch)[:count])
+            owners.append(batch.labels[:count])
+        classes = len(taxonomy)
+        encodings = mean_by_label(
+            jnp.concatenate(encoded), jnp.asarray(np.concatenate(owners)), classes
+        )
+        # In pieces of one size, so that labels of any number are compiled once.
+        filled = jnp.pad(encodings, ((0, -classes % LABELS_AT_ONCE), (0, 0)))
+        mapped = [
+            np.asarray(self.passes.map(params, filled[start : start + LABELS_AT_ONCE]))
+            for start in range(0, classes, LABELS_AT_ONCE)
+        ]
+        return np.concatenate(mapped)[:classes]
+
+    def save(
+        self,
+        folder: Path,
+        settings: Settings,
+        anchors: dict[str, np.ndarray],
+        *,
+        encoder_config: Any,
+        tokenizer: Any,
+    ) -> None:
+        """Writes a model folder, all but its card; see `weights.write_folder`."""
+        host = jax.tree.map(np.asarray, self.params)
+        write_folder(
+            folder,
+            settings,
+            nnx.merge(self.graphdef, host),
+            anchors,
+            label_encoder=self.label_encoder() if self.label_encoder else None,
+            encoder_config=encoder_config,
+            tokenizer=tokenizer,
+        )
+
+
+class Trained(NamedTuple):
+    """The parts of a trained model that a recognizer needs, as the constructor has them."""
+
+    graphdef: Any
+    params: Any
+    label_encoder: Callable[[], encoders.Encoder] | None
+
+
+def parts_of(config: Config, graphdef: Any, params: Any) -> Trained:
+    """What a recognizer needs of a run's model.
+
+    Args:
+      config: of the run. The pretrained encoder, from which anchors were made, is read again.
+      graphdef: static half of the Model.
+      params: its parameters.
+    """
+    model = nnx.merge(graphdef, branches(params))
+    parts = Representer(
+        model.encoder,
+        model.head,
+        readout=config.readout,
+        fusion=model.fusion,
+        text=model.text,
+    )
+    representer, state = nnx.split(parts, nnx.Param)
+    return Trained(
+        representer,
+        nnx.to_pure_dict(state),
+        (
+            (lambda: encoders.load(config.encoder, seed=config.seed).module)
+            if config.anchor_encoding == "fixed"
+            else None
+        ),
+    )
+
+
+class Loaded(NamedTuple):
+    """What a model folder holds, with the arguments of the constructor."""
+
+    parts: Trained
+    tokenizer: Any
+    encoder_config: dict[str, Any]
+    anchors: dict[str, np.ndarray]
+
+
+def load(folder: Path, settings: Settings) -> Loaded:
+    """Reads a model folder.
+
+    Raises:
+      UserError: a file is missing or damaged, or files do not belong together.
+    """
+    loaded = encoders.load_folder(folder / "encoder", dtype=settings.encoder_dtype)
+    longest, most = loaded.module.max_length, settings.prompt.max_tokens
+    if longest is not None and most > longest:
+        raise UserError(
+            f"{folder / 'config.json'}: config.prompt.max_tokens is {most}, but the encoder"
+            f" reads at most {longest} tokens."
+        )
+    representer = nnx.eval_shape(
+        lambda: Representer.build(
+            loaded.module,
+            settings.model,
+            readout=settings.readout,
+            classes=len(settings.labels) if settings.head == "predictor" else None,
+            modalities=settings.fused,
+            features=settings.features,
+            rngs=nnx.Rngs(0),
+        )
+    )
+    graphdef, abstract = nnx.split(representer, nnx.Param)
+    shapes = nnx.to_pure_dict(abstract)
+    shapes[settings.head] = shapes.pop("mapping")
+    del shapes["encoder"]
+    heads, anchors = read_heads(folder / "heads.safetensors", shapes, settings)
+    heads["mapping"] = heads.pop(settings.head)
+    encoder = nnx.to_pure_dict(nnx.state(loaded.module, nnx.Param))
+
+    def label_encoder() -> encoders.Encoder:
+        return encoders.load_folder(folder / "label_encoder", dtype=settings.encoder_dtype).module
+
+    fixed = settings.anchor_encoding == "fixed" and settings.made_of_words
+    parts = Trained(graphdef, {"encoder": encoder, **heads}, label_encoder if fixed else None)
+    return Loaded(parts, loaded.tokenizer, loaded.config, anchors)
