@@ -30,6 +30,7 @@ class JaxRuntime:
     """See `Runtime`; each shape of batch is compiled once.
 
     Attributes:
+      precision: the encoder's type.
       graphdef: static half of the `Representer`.
       params: its parameters, nested dict of arrays on the devices.
       label_encoder: gives the encoder for words of other labels; None: the trained one encodes
@@ -52,6 +53,7 @@ class JaxRuntime:
         """Args as of `EmotionRecognizer`."""
         if batch_size < 1:
             raise UserError(f"batch_size must be at least 1, got {batch_size}.")
+        self.precision = settings.encoder_dtype
         self.label_encoder = None if label_encoder is None else functools.cache(label_encoder)
         mesh = local_mesh() if mesh is None else mesh
         self.graphdef, self.params = graphdef, keep_or_put(params, replicated(mesh))

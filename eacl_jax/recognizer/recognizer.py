@@ -34,7 +34,8 @@ from eacl_jax.recognizer.few_shot import Adaptation
 from eacl_jax.recognizer.folder import Settings, read_anchors, read_settings
 from eacl_jax.recognizer.locate import find_folder
 from eacl_jax.recognizer.prediction import DialoguePrediction, Prediction
-from eacl_jax.recognizer.runtime import JAX, Runtime, check_runtime, in_jax
+from eacl_jax.recognizer.programs import Precision, check_precision
+from eacl_jax.recognizer.runtime import JAX, ONNX, Runtime, check_runtime, in_jax
 
 # JAX and what imports it stand in the functions that need them: a recognizer may answer without.
 if TYPE_CHECKING:
@@ -211,6 +212,7 @@ class EmotionRecognizer:
         path: str | Path,
         *,
         runtime: str = JAX,
+        precision: Precision = "float32",
         revision: str = "main",
         batch_size: int = 64,
         mesh: "Mesh | None" = None,
@@ -221,10 +223,12 @@ class EmotionRecognizer:
           path: the folder, a run's folder, or the id of a hub repository that holds its files. What
             exists here is never a hub id, and what is inside a folder here never comes from the
             hub.
-          runtime: what computes representations: "jax"; or one that the folder holds a program for,
-            "onnx" or "openvino", which answers within a second or two of a program's start, as
-            JAX is not imported. Such a recognizer answers, adapts and calibrates like any other,
-            but is neither saved nor exported.
+          runtime: what computes representations: "jax"; or "onnx", ONNX Runtime on processors,
+            which answers within a second or two of a program's start where the folder was
+            prepared for it, as JAX is not imported. Such a recognizer answers, adapts and
+            calibrates like any other, but is neither saved nor exported.
+          precision: with "onnx", "float32"; or "int8", which has to be prepared, and whose cost
+            the model's card states.
           revision: branch, tag or commit of a hub id.
           batch_size: utterances encoded at once, about; other runtimes than JAX choose themselves.
           mesh: devices of JAX, see the constructor; who unpickles the recognizer uses its own.
@@ -234,6 +238,11 @@ class EmotionRecognizer:
             such runtime.
         """
         check_runtime(runtime)
+        check_precision(precision)
+        if runtime == JAX and precision != "float32":
+            raise UserError(
+                f"precision {precision!r} is of runtime {ONNX!r}; JAX computes by encoder.dtype."
+            )
         if runtime != JAX and mesh is not None:
             raise UserError(f"mesh is of JAX's devices, and runtime is {runtime!r}: leave it out.")
         folder = find_folder(path, revision)
@@ -241,12 +250,12 @@ class EmotionRecognizer:
         if runtime == JAX:
             recognizer = cls._in_jax(folder, settings, batch_size, mesh)
         else:
-            recognizer = cls._elsewhere(folder, settings, runtime)
+            recognizer = cls._elsewhere(folder, settings, precision)
         heads = sha256_of(folder / "heads.safetensors")
         where = stores.address_of(path) or str(
             folder.absolute() if Path(path).expanduser().is_dir() else path
         )
-        recognizer._source = _Source(where, revision, batch_size, heads, runtime)
+        recognizer._source = _Source(where, revision, batch_size, heads, runtime, precision)
         return recognizer
 
     @classmethod
@@ -270,13 +279,15 @@ class EmotionRecognizer:
         )
 
     @classmethod
-    def _elsewhere(cls, folder: Path, settings: Settings, runtime: str) -> "EmotionRecognizer":
+    def _elsewhere(
+        cls, folder: Path, settings: Settings, precision: Precision
+    ) -> "EmotionRecognizer":
         from eacl_jax.recognizer.onnx_runtime import load
 
         recognizer = object.__new__(cls)
         recognizer._begin(
             settings,
-            load(folder, settings, runtime=runtime),
+            load(folder, settings, precision=precision),
             tokenizer=read_tokenizer(folder / "encoder"),
             encoder_config=read_json(folder / "encoder" / "config.json", "save the model again"),
             anchors=read_anchors(folder / "heads.safetensors", settings),
@@ -725,6 +736,7 @@ class _Source:
     batch_size: int
     heads: str
     runtime: str = JAX
+    precision: Precision = "float32"
 
 
 def _loaded_again(
@@ -733,6 +745,7 @@ def _loaded_again(
     recognizer = EmotionRecognizer.from_pretrained(
         source.path,
         runtime=source.runtime,
+        precision=source.precision,
         revision=source.revision,
         batch_size=source.batch_size,
     )

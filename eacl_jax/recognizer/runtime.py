@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from eacl_jax.recognizer.jax_runtime import JaxRuntime
 
 JAX = "jax"
-RUNTIMES = (JAX, "onnx", "openvino")
-"""Names of runtimes. Those other than JAX answer without importing it."""
+ONNX = "onnx"
+RUNTIMES = (JAX, ONNX)
+"""Names of runtimes. Others than JAX answer without importing it."""
 
 
 class Runtime(Protocol):
@@ -24,6 +25,10 @@ class Runtime(Protocol):
     @property
     def name(self) -> str:
         """One of `RUNTIMES`."""
+
+    @property
+    def precision(self) -> str:
+        """Of its products: one of `programs.Precision`, or the encoder's type in JAX."""
 
     def represent(self, examples: Sequence[Example]) -> Float[np.ndarray, "N m"]:
         """Representations of N examples, at least one, in their order; float32. What else is in

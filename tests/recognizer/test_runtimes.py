@@ -50,7 +50,7 @@ def elsewhere(folder, in_jax, monkeypatch):
     """The same model by another runtime, with the same representations."""
     lent = runtimes.module(lambda _, settings, name: Lent(in_jax.runtime, name))
     monkeypatch.setitem(sys.modules, runtimes.MODULE, lent)
-    return EmotionRecognizer.from_pretrained(folder, runtime="openvino")
+    return EmotionRecognizer.from_pretrained(folder, runtime="onnx")
 
 
 def same(one, other):
@@ -58,7 +58,7 @@ def same(one, other):
 
 
 def test_it_answers_as_the_model_in_jax_does(elsewhere, in_jax):
-    assert elsewhere.runtime.name == "openvino"
+    assert elsewhere.runtime.name == "onnx"
     assert isinstance(elsewhere.tokenizer, FoldersTokenizer)
     assert elsewhere.encoder_config == in_jax.encoder_config
     assert elsewhere.settings == in_jax.settings
@@ -87,7 +87,7 @@ def test_it_takes_other_labels_and_examples_as_the_model_in_jax_does(elsewhere, 
 def test_it_is_pickled_with_its_runtime(elsewhere):
     changed = elsewhere.with_labels("joy,anger")
     again = pickle.loads(pickle.dumps(changed))
-    assert again.runtime.name == "openvino"
+    assert again.runtime.name == "onnx"
     assert again.labels == ("joy", "anger")
     same(again.predict(CHAT), changed.predict(CHAT))
 
@@ -102,13 +102,13 @@ def test_it_is_pickled_with_its_runtime(elsewhere):
     ],
 )
 def test_what_needs_the_model_in_jax_says_so(elsewhere, ask, tmp_path):
-    with pytest.raises(UserError, match=r"runtime='openvino': load it with runtime='jax'\."):
+    with pytest.raises(UserError, match=r"runtime='onnx': load it with runtime='jax'\."):
         ask(elsewhere, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 def test_what_cannot_be_is_refused(folder):
-    with pytest.raises(UserError, match="runtime must be one of jax, onnx, openvino, got 'tpu'"):
+    with pytest.raises(UserError, match="runtime must be one of jax, onnx, got 'tpu'"):
         EmotionRecognizer.from_pretrained(folder, runtime="tpu")
     with pytest.raises(UserError, match="mesh is of JAX's devices, and runtime is 'onnx'"):
         EmotionRecognizer.from_pretrained(folder, runtime="onnx", mesh=make_mesh(1))

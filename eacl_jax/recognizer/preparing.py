@@ -1,0 +1,145 @@
+"""Makes a model's programs for ONNX Runtime, and measures what int8 costs."""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from flax import nnx
+
+from eacl_jax.dialogue import Dialogue
+from eacl_jax.errors import UserError
+from eacl_jax.onnx import quantize
+from eacl_jax.onnx.program import program
+from eacl_jax.onnx.session import Session, inputs_of, session_of
+from eacl_jax.recognizer.programs import Cost, Program, write_program
+from eacl_jax.recognizer.recognizer import EmotionRecognizer
+from eacl_jax.recognizer.runtime import in_jax
+from eacl_jax.recognizer.scoring import Scores, Tally
+
+MAX_LOSS = 0.3
+"""Points of weighted F1 that int8 may cost, unless more is allowed."""
+# Utterances that scales are taken from; more hardly move them.
+_CALIBRATED_ON = 400
+# An answer in so many percent that differs is what one would not want to explain: then the products
+# that lose most stay float32.
+_MAX_CHANGED = 1.5
+_NARROWING = "narrowing products"
+
+
+def program_of(recognizer: EmotionRecognizer) -> Any:
+    """The recognizer's program in float32, an ONNX model.
+
+    Raises:
+      UserError: there is none for its architecture, or it reads features.
+    """
+    held = in_jax(recognizer.runtime)
+    host = jax.tree.map(np.asarray, held.params)
+    return program(nnx.merge(held.graphdef, host))
+
+
+def prepare(recognizer: EmotionRecognizer, folder: Path) -> Program:
+    """Adds the float32 program to the recognizer's model folder.
+
+    Args:
+      recognizer: loaded from `folder` with JAX.
+      folder: a model's.
+
+    Raises:
+      UserError: there is none for its architecture, it reads features, or cannot be written.
+    """
+    content = program_of(recognizer).SerializeToString()
+    made = Program(bytes=len(content))
+    write_program(folder, "float32", content, made)
+    return made
+
+
+def prepare_int8(
+    recognizer: EmotionRecognizer,
+    folder: Path,
+    dialogues: Sequence[Dialogue],
+    *,
+    max_loss: float = MAX_LOSS,
+) -> Program:
+    """Adds an int8 program: weights and activations of products are 8-bit numbers.
+
+    Every other dialogue tells how large activations are; on the rest its answers are compared with
+    the model's own. Where more than a few differ, the products that lose most stay float32.
+
+    Args:
+      recognizer, folder: as of `prepare`.
+      dialogues: annotated; not those that the model was trained on. Labels calibrate nothing.
+      max_loss: points of weighted F1 that it may cost.
+
+    Raises:
+      UserError: as `prepare`; there are too few dialogues, or it costs more.
+    """
+    seen, scored = list(dialogues[::2]), list(dialogues[1::2])
+    if not scored or not any(u.annotated for dialogue in scored for u in dialogue.utterances):
+        raise UserError(
+            "int8 needs annotated dialogues, some to take scales from and others to measure what it"
+            f" costs; got {len(dialogues)}."
+        )
+    exact = program_of(recognizer)
+    examples = recognizer.examples(seen)[:_CALIBRATED_ON]
+    ranges = quantize.activation_ranges(exact, _run_each(examples))
+    narrowing = [each for each in quantize.products(exact) if each.narrows]
+    before = _scores(recognizer, recognizer.represent, scored)
+    plans = (("", ()), (_NARROWING, narrowing))
+    for kept, keep in plans:
+        content = quantize.quantized(exact, ranges, keep=keep).SerializeToString()
+        after = _scores(recognizer, Session(content).represent, scored)
+        cost = _cost(before, after)
+        if cost.loss <= max_loss and (cost.changed <= _MAX_CHANGED or kept):
+            break
+    else:
+        raise UserError(
+            f"int8 costs this model too much: {cost.in_words()}; at most {max_loss} points may be"
+            " lost. Allow more, or stay with float32."
+        )
+    made = Program(len(content), kept=kept, calibrated_on=len(examples), cost=cost)
+    write_program(folder, "int8", content, made)
+    return made
+
+
+def _run_each(examples: Sequence[Any]) -> Callable[..., Iterable[Sequence[np.ndarray]]]:
+    """For `quantize.activation_ranges`: one by one, as padding is no activation."""
+
+    def run(model: Any, names: Sequence[str]) -> Iterable[Sequence[np.ndarray]]:
+        loaded = session_of(model.SerializeToString())
+        for example in examples:
+            yield loaded.run(list(names), inputs_of([example]))
+
+    return run
+
+
+def _scores(
+    recognizer: EmotionRecognizer,
+    represent: Callable[[Sequence[Any]], np.ndarray],
+    dialogues: Sequence[Dialogue],
+) -> tuple[Scores, list[tuple[str, ...]]]:
+    """Scores, and all answers."""
+    utterances = [utterance for dialogue in dialogues for utterance in dialogue.utterances]
+    examples = recognizer.examples(dialogues)
+    answers = recognizer.answer(represent(examples), utterances, examples)
+    tally = Tally(recognizer.labels, several=recognizer.settings.several)
+    tally.add(dialogues, answers)
+    return tally.scores(), [answer.emotions for answer in answers]
+
+
+def _cost(
+    before: tuple[Scores, list[tuple[str, ...]]], after: tuple[Scores, list[tuple[str, ...]]]
+) -> Cost:
+    (old, old_answers), (new, new_answers) = before, after
+    differ = [set(a) != set(b) for a, b in zip(old_answers, new_answers, strict=True)]
+    metric = "weighted_f1"
+    return Cost(
+        utterances=old.utterances,
+        metric=metric,
+        before=old.summary[metric],
+        after=new.summary[metric],
+        changed=100 * float(np.mean(differ)),
+        calibration_before=old.calibration_error,
+        calibration_after=new.calibration_error,
+    )

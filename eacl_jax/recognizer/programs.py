@@ -1,0 +1,139 @@
+"""A model's programs for other runtimes, in its folder beside the weights: read without JAX."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from eacl_jax.errors import UserError
+from eacl_jax.files import whole
+from eacl_jax.files.checksum import sha256_of
+from eacl_jax.files.records import build, read_json
+
+Precision = Literal["float32", "int8"]
+FOLDER = "programs"
+_ABOUT = "programs.json"
+_FORMAT = "eacl_jax programs 1"
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What a program changes beside the model in float32, on annotated utterances that did not
+    calibrate it; in percent.
+
+    Attributes:
+      utterances: how many.
+      metric: the score's name.
+      before, after: that score of the model and of the program.
+      changed: share of utterances whose answer is another.
+      calibration_before, calibration_after: expected calibration error.
+    """
+
+    utterances: int
+    metric: str
+    before: float
+    after: float
+    changed: float
+    calibration_before: float
+    calibration_after: float
+
+    @property
+    def loss(self) -> float:
+        """What the score loses; below 0 where it gains."""
+        return self.before - self.after
+
+    def in_words(self) -> str:
+        """One line."""
+        return (
+            f"{self.metric.replace('_f1', ' F1').replace('_', ' ')} {self.before:.2f} ->"
+            f" {self.after:.2f}, {self.changed:.1f}% of answers differ, calibration error"
+            f" {self.calibration_before:.1f} -> {self.calibration_after:.1f}, on"
+            f" {self.utterances} utterances"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """One of a model's programs.
+
+    Attributes:
+      bytes: of its file.
+      kept: what of an int8 program is float32: "" or "narrowing products".
+      calibrated_on: utterances that scales of int8 are known from.
+      cost: None for float32.
+    """
+
+    bytes: int
+    kept: str = ""
+    calibrated_on: int = 0
+    cost: Cost | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class _About:
+    heads: str
+    programs: dict[str, Program]
+
+
+def file_of(folder: Path, precision: str) -> Path:
+    """Where a model folder has its program."""
+    return folder / FOLDER / f"{precision}.onnx"
+
+
+def check_precision(precision: str) -> None:
+    """Raises `UserError` for a precision that there is not."""
+    if precision not in get_args(Precision):
+        raise UserError(
+            f"precision must be one of {', '.join(get_args(Precision))}, got {precision!r:.40}."
+        )
+
+
+def read_programs(folder: Path) -> dict[str, Program]:
+    """The programs of a model folder by precision; none where none were prepared.
+
+    Raises:
+      UserError: what is said of them is damaged, one is missing, or they are of another model.
+    """
+    about = folder / FOLDER / _ABOUT
+    if not about.exists():
+        return {}
+    values: Any = read_json(about, "prepare the model again")
+    problems: list[str] = []
+    if values.pop("format", None) != _FORMAT:
+        problems.append(f"format: expected {_FORMAT!r}.")
+    found = None if problems else build(_About, values, "programs", problems)
+    if problems:
+        raise UserError(
+            f"{about} cannot be used; prepare the model again:\n  " + "\n  ".join(problems)
+        )
+    assert isinstance(found, _About)
+    if found.heads != sha256_of(folder / "heads.safetensors"):
+        raise UserError(
+            f"{folder / FOLDER} holds programs of another model than {folder} is now: prepare it"
+            " again, or delete them."
+        )
+    for precision, program in found.programs.items():
+        file = file_of(folder, precision)
+        size = file.stat().st_size if file.exists() else None
+        if size != program.bytes:
+            raise UserError(
+                f"{file} {'is missing' if size is None else 'is not whole'}: prepare the model"
+                " again."
+            )
+    return found.programs
+
+
+def write_program(folder: Path, precision: Precision, content: bytes, program: Program) -> None:
+    """Adds a program to a model folder, or replaces it; others of the same model stay.
+
+    Raises:
+      UserError: it cannot be written.
+    """
+    heads = sha256_of(folder / "heads.safetensors")
+    try:
+        others = read_programs(folder)
+    except UserError:  # of another model, or damaged: made anew
+        others = {}
+    (folder / FOLDER).mkdir(exist_ok=True)
+    whole.write_bytes(file_of(folder, precision), content)
+    about = _About(heads, {**others, precision: program})
+    whole.write_json(folder / FOLDER / _ABOUT, {"format": _FORMAT, **dataclasses.asdict(about)})
