@@ -8,7 +8,6 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 OPSET = 20  # the first with Gelu; LayerNormalization came with 17
-_TYPES = {"int32": TensorProto.INT32, "float32": TensorProto.FLOAT}
 
 
 class Value:
@@ -101,7 +100,11 @@ class Graph:
 
     def input(self, name: str, dtype: str, *axes: str | int) -> Value:
         """What the program is given; its axes' names, or sizes."""
-        self._inputs.append(helper.make_tensor_value_info(name, _TYPES[dtype], axes))
+        self._inputs.append(
+            helper.make_tensor_value_info(
+                name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), axes
+            )
+        )
         return Value(self, name)
 
     def op(self, kind: str, *inputs: Any, **attributes: Any) -> Value:

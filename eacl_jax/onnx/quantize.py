@@ -7,6 +7,7 @@ their weights larger before (SmoothQuant, arXiv 2211.10438).
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -15,14 +16,10 @@ import onnx
 from jaxtyping import Float
 from onnx import TensorProto, helper, numpy_helper
 
-from eacl_jax.onnx.graph import EXACT
+from eacl_jax.onnx.graph import EXACT, Graph
+from eacl_jax.onnx.session import session_of
 
-# Seven bits: processors without VNNI add two products in 16 bits, which eight would overflow.
-_LARGEST_WEIGHT = 63
 _STEPS = 255  # of an activation, uint8
-# How much of the difference between channels goes from activations into weights; SmoothQuant's
-# alpha. Of 0, 0.5, 0.7 and 0.85 on MiniLM the middle ones lost least.
-_SMOOTHING = 0.75
 _TINY = 1e-5
 
 
@@ -92,7 +89,12 @@ def activation_ranges(
 
 
 def quantized(
-    model: onnx.ModelProto, ranges: Mapping[str, Range], *, keep: Sequence[Product] = ()
+    model: onnx.ModelProto,
+    ranges: Mapping[str, Range],
+    *,
+    keep: Sequence[Product] = (),
+    smoothing: float = 0.8,
+    weight_bits: int = 7,
 ) -> onnx.ModelProto:
     """The program with products of 8-bit numbers.
 
@@ -100,7 +102,12 @@ def quantized(
       model: the program, float32.
       ranges: from `activation_ranges`.
       keep: products that stay as they are.
+      smoothing: how much of the difference between channels goes from activations into weights,
+        from 0 to 1; SmoothQuant's alpha.
+      weight_bits: of weights, with their sign: 8, or 7 for processors that add two products in 16
+        bits, which eight would overflow (`eight_bits_add_up`).
     """
+    largest = 2 ** (weight_bits - 1) - 1
     constants = {each.name: each for each in model.graph.initializer}
     kept = {each.name for each in keep}
     chosen = {each.name: each for each in products(model) if each.name not in kept}
@@ -108,7 +115,7 @@ def quantized(
         name: numpy_helper.to_array(constants[name])
         for name in {each.kernel for each in chosen.values()}
     }
-    scales = _smoothing(chosen.values(), kernels, ranges)
+    scales = _smoothing(chosen.values(), kernels, ranges, smoothing)
     added: dict[str, Any] = {}
 
     def constant(name: str, value: Any) -> str:
@@ -122,18 +129,18 @@ def quantized(
             nodes.append(node)
             continue
         of = chosen[node.name]
-        x, smoothing = of.activation, scales[of.activation]
+        x, divisors = of.activation, scales[of.activation]
         if x not in known:
             known.add(x)
-            step, zero = _steps(ranges[x], smoothing)
+            step, zero = _steps(ranges[x], divisors)
             level = [constant(f"{x}_step", step), constant(f"{x}_zero", zero)]
-            even = constant(f"{x}_even", (1 / smoothing).astype(np.float32))
+            even = constant(f"{x}_even", (1 / divisors).astype(np.float32))
             nodes += [
                 helper.make_node("Mul", [x, even], [f"{x}_smooth"]),
                 helper.make_node("QuantizeLinear", [f"{x}_smooth", *level], [f"{x}_quantized"]),
                 helper.make_node("DequantizeLinear", [f"{x}_quantized", *level], [f"{x}_again"]),
             ]
-        weights, sizes = _weights(kernels[of.kernel] * smoothing[:, None])
+        weights, sizes = _weights(kernels[of.kernel] * divisors[:, None], largest)
         inputs = [
             constant(f"{node.name}_kernel", weights),
             constant(f"{node.name}_scale", sizes),
@@ -158,7 +165,10 @@ def quantized(
 
 
 def _smoothing(
-    chosen: Iterable[Product], kernels: Mapping[str, np.ndarray], ranges: Mapping[str, Range]
+    chosen: Iterable[Product],
+    kernels: Mapping[str, np.ndarray],
+    ranges: Mapping[str, Range],
+    much: float,
 ) -> dict[str, np.ndarray]:
     """What each channel of each activation is divided by, with geometric mean 1."""
     weights: dict[str, np.ndarray] = {}
@@ -168,20 +178,34 @@ def _smoothing(
     found = {}
     for name, weight in weights.items():
         largest = np.maximum(np.maximum(-ranges[name].low, ranges[name].high), _TINY)
-        scale = largest**_SMOOTHING / weight ** (1 - _SMOOTHING)
+        scale = largest**much / weight ** (1 - much)
         found[name] = (scale / np.exp(np.log(scale).mean())).astype(np.float32)
     return found
 
 
-def _steps(of: Range, smoothing: np.ndarray) -> tuple[np.float32, np.uint8]:
+def _steps(of: Range, divisors: np.ndarray) -> tuple[np.float32, np.uint8]:
     """Step and zero point of an activation."""
-    low = min(float((of.low / smoothing).min()), 0.0)
-    high = max(float((of.high / smoothing).max()), 0.0)
+    low = min(float((of.low / divisors).min()), 0.0)
+    high = max(float((of.high / divisors).max()), 0.0)
     step = max(high - low, _TINY) / _STEPS
     return np.float32(step), np.uint8(np.clip(round(-low / step), 0, _STEPS))
 
 
-def _weights(kernel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _weights(kernel: np.ndarray, largest: int) -> tuple[np.ndarray, np.ndarray]:
     """Kernel as int8 and the scale of each output channel."""
-    sizes = np.maximum(np.abs(kernel).max(axis=0), 1e-12) / _LARGEST_WEIGHT
+    sizes = np.maximum(np.abs(kernel).max(axis=0), 1e-12) / largest
     return np.round(kernel / sizes).astype(np.int8), sizes.astype(np.float32)
+
+
+@functools.cache
+def eight_bits_add_up() -> bool:
+    """Whether this processor's products of 8-bit numbers are exact, by ONNX Runtime. Those of
+    processors of Intel's and AMD's kind without VNNI are not: they stop at what 16 bits hold.
+    """
+    graph = Graph()
+    left = graph.input("left", "uint8", 1, 64)
+    product = graph.op("MatMulInteger", left, np.full((64, 16), 127, np.int8)).cast("float32")
+    model = graph.model({"product": (product, (1, 16))})
+    given = {"left": np.full((1, 64), 255, np.uint8)}
+    found = session_of(model.SerializeToString()).run(None, given)[0]
+    return bool((found == 255 * 127 * 64).all())

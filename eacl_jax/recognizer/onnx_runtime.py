@@ -14,7 +14,7 @@ from eacl_jax.data.prompts import Example
 from eacl_jax.dialogue import Taxonomy
 from eacl_jax.errors import UserError
 from eacl_jax.recognizer.folder import Settings
-from eacl_jax.recognizer.programs import Precision, file_of, read_programs
+from eacl_jax.recognizer.programs import Precision, Program, file_of, read_programs
 from eacl_jax.recognizer.runtime import JAX, ONNX
 
 if TYPE_CHECKING:
@@ -87,7 +87,9 @@ def load(folder: Path, settings: Settings, *, precision: Precision = "float32") 
         )
     from eacl_jax.onnx.session import Session
 
-    if precision in read_programs(folder):
+    programs = read_programs(folder)
+    if precision in programs:
+        _check_weights(programs[precision], folder)
         return OnnxRuntime(folder, settings, Session(file_of(folder, precision)), precision)
     if precision != "float32":
         raise UserError(
@@ -107,3 +109,16 @@ def load(folder: Path, settings: Settings, *, precision: Precision = "float32") 
     parts = jax_runtime.load(folder, settings).parts
     made = program(nnx.merge(parts.graphdef, parts.params))
     return OnnxRuntime(folder, settings, Session(made.SerializeToString()), precision)
+
+
+def _check_weights(program: Program, folder: Path) -> None:
+    """Raises `UserError` where this processor would compute something else."""
+    if program.weight_bits != 8:
+        return
+    from eacl_jax.onnx.quantize import eight_bits_add_up
+
+    if not eight_bits_add_up():
+        raise UserError(
+            f"{folder}: the int8 program was made for processors with VNNI, and this one's sums of"
+            " its products would overflow: prepare it again here, or use float32."
+        )
