@@ -16,7 +16,9 @@ from eacl_jax.cli.options import (
     Labels,
     LabelSeparator,
     Mapped,
+    Precision,
     Revision,
+    Runtime,
     Sounds,
     SpeakerColumn,
     TextColumn,
@@ -101,6 +103,8 @@ def evaluate(
     label_separator: LabelSeparator = "",
     features: Features = None,
     sounds: Sounds = None,
+    runtime: Runtime = "jax",
+    precision: Precision = "float32",
     revision: Revision = "main",
 ) -> None:
     """Score a model: --model and --input on annotated dialogues of your own, or --run on its corpus
@@ -119,6 +123,11 @@ def evaluate(
             " run again."
         )
     if run_folder is not None:
+        if runtime != "jax":
+            raise UserError(
+                "--runtime: with --run the scores are compared with the run's, by JAX; give --model"
+                " and --input."
+            )
         _evaluate_run(run_folder, split, data_dir)
         return
     assert input_file is not None
@@ -157,8 +166,11 @@ def evaluate(
     from eacl_jax.recognizer.recognizer import EmotionRecognizer
     from eacl_jax.recognizer.scoring import Tally
 
-    compiled.keep_compiled()
-    recognizer = EmotionRecognizer.from_pretrained(model, revision=revision, batch_size=batch_size)
+    if runtime == "jax":
+        compiled.keep_compiled()
+    recognizer = EmotionRecognizer.from_pretrained(
+        model, runtime=runtime, precision=precision, revision=revision, batch_size=batch_size
+    )
     recognizer = annotated.labelled(recognizer, words, path, dialogues, mapped)
     if excluded_label and excluded_label not in recognizer.labels:
         raise UserError(

@@ -26,6 +26,8 @@ from eacl_jax.features.modality import Modality
 from eacl_jax.features.own import Own, read_own
 from eacl_jax.files import local
 from eacl_jax.files.checksum import sha256_of
+from eacl_jax.recognizer.programs import FOLDER, Precision
+from eacl_jax.recognizer.runtime import JAX
 
 STREAM = "-"
 _INPUTS = ("jsonl", "csv", "txt")
@@ -58,6 +60,8 @@ class Job:
     batch_size: int
     skip_bad: bool
     restart: bool
+    runtime: str = JAX
+    precision: Precision = "float32"
     features: Sequence[str] = ()
     sounds: Path | None = None
 
@@ -88,11 +92,13 @@ class Job:
           UserError: see `bulk.predict.predict` and `FileOutput`; or the model cannot be loaded.
         """
         # These take seconds to import: not before the mistakes that `check` finds.
-        from eacl_jax.cli import compiled
         from eacl_jax.recognizer import locate
         from eacl_jax.recognizer.folder import read_settings
 
-        compiled.keep_compiled()
+        if self.runtime == JAX:
+            from eacl_jax.cli import compiled
+
+            compiled.keep_compiled()
         folder = locate.find_folder(self.model, "main")
         settings = read_settings(folder / "config.json")
         own = tuple(read_own(self.features, settings.modalities, "--features").values())
@@ -113,7 +119,10 @@ class Job:
             items, others = self._items(lines, wanted, console, settings.modalities)
             labels = tuple(self.labels) or settings.labels
             written_as = self._format(labels, others, several=settings.several)
-            output = stack.enter_context(self._output(folder, locate.FILES, written_as.header, own))
+            files: tuple[str, ...] = locate.FILES
+            if self.runtime != JAX:
+                files = (*files, f"{FOLDER}/{self.precision}.*")
+            output = stack.enter_context(self._output(folder, files, written_as.header, own))
             lines.resumed, before = output.journal.position, output.journal.totals
             for each in own:
                 each.resumed = not output.journal.counts_nothing
@@ -246,7 +255,9 @@ class Job:
         # passed over and long texts refused. A run that found one, or not enough memory, may so go
         # on with other choices.
         settings = {
+            # Of another runtime with its program, whose last digits are its own.
             "model": _fingerprint(folder, files),
+            "runtime": None if self.runtime == JAX else [self.runtime, self.precision],
             "labels": list(self.labels.items()),
             "stage": self.stage,
             "long texts": "pooled" if self.on_long == "pool" else "cut",
@@ -267,7 +278,12 @@ class Job:
     def _recognizer(self, folder: Path) -> Recognizer:
         from eacl_jax.recognizer.recognizer import EmotionRecognizer
 
-        recognizer = EmotionRecognizer.from_pretrained(folder, batch_size=self.batch_size)
+        recognizer = EmotionRecognizer.from_pretrained(
+            folder,
+            runtime=self.runtime,
+            precision=self.precision,
+            batch_size=self.batch_size,
+        )
         if self.labels:
             recognizer = recognizer.with_labels(self.labels)
         if self.stage not in recognizer.anchors:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -64,6 +64,19 @@ Mapped = Annotated[
         ),
         show_default=False,
     ),
+]
+Runtime = Annotated[
+    Literal["jax", "onnx"],
+    typer.Option(
+        help=(
+            "What computes: jax; or onnx, ONNX Runtime on processors, which starts within seconds"
+            " where `eacl prepare` was run."
+        )
+    ),
+]
+Precision = Annotated[
+    Literal["float32", "int8"],
+    typer.Option(help="Of ONNX Runtime's products; int8 has to be prepared."),
 ]
 Revision = Annotated[str, typer.Option(help="Branch, tag or commit of a hub id.")]
 NAMING = "--{part}-column"

@@ -9,6 +9,8 @@ from eacl_jax.cli.options import (
     Features,
     Labels,
     Model,
+    Precision,
+    Runtime,
     Sounds,
     SpeakerColumn,
     TextColumn,
@@ -103,6 +105,8 @@ def predict(
     batch_size: Annotated[
         int, typer.Option(min=1, max=65536, help="Utterances encoded at once, about.")
     ] = 64,
+    runtime: Runtime = "jax",
+    precision: Precision = "float32",
     skip_bad: Annotated[
         bool,
         typer.Option(
@@ -164,6 +168,8 @@ def predict(
         batch_size=batch_size,
         skip_bad=skip_bad,
         restart=restart,
+        runtime=runtime,
+        precision=precision,
         features=features or (),
         sounds=find_sounds(sounds),
     )

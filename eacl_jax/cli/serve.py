@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from eacl_jax.cli.options import Model
+from eacl_jax.cli.options import Model, Precision, Runtime
 from eacl_jax.errors import UserError
 from eacl_jax.files import stores
 from eacl_jax.serving.http.peers import is_loopback
@@ -87,6 +87,8 @@ def serve(
             help="Compile everything before the service is ready, or when it is needed.",
         ),
     ] = True,
+    runtime: Runtime = "jax",
+    precision: Precision = "float32",
     revision: Annotated[str, typer.Option(help="Branch, tag or commit of a hub id.")] = "main",
 ) -> None:
     """Serve a model: a page for people at /, JSON for programs under /v1, described at /docs."""
@@ -137,11 +139,16 @@ def serve(
                 " for a token.",
                 err=True,
             )
-        compiled.keep_compiled()
+        if runtime == "jax":
+            compiled.keep_compiled()
         from eacl_jax.recognizer.recognizer import EmotionRecognizer
 
         recognizer = EmotionRecognizer.from_pretrained(
-            model, revision=revision, batch_size=batch_size
+            model,
+            runtime=runtime,
+            precision=precision,
+            revision=revision,
+            batch_size=batch_size,
         )
         announce = f"{settings.name} answers at {{}} (Ctrl+C stops it)".format
         run(

@@ -9,7 +9,8 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from huggingface_hub.utils import filter_repo_objects, validate_repo_id
 
 from eacl_jax.errors import UserError
-from eacl_jax.recognizer.folder import FILES, read_settings
+from eacl_jax.recognizer.folder import read_settings
+from eacl_jax.recognizer.locate import SENT
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +58,7 @@ def push(
         commit = api.upload_folder(
             repo_id=repo,
             folder_path=folder,
-            allow_patterns=list(FILES),
+            allow_patterns=list(SENT),
             commit_message="Upload eacl_jax model",
         )
     except HfHubHTTPError as error:
@@ -87,7 +88,7 @@ def model_files(folder: Path) -> dict[str, int]:
     present = sorted(
         file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()
     )
-    files = list(filter_repo_objects(present, allow_patterns=list(FILES)))
+    files = list(filter_repo_objects(present, allow_patterns=list(SENT)))
     for name in ("heads.safetensors", "encoder/config.json", "encoder/model.safetensors"):
         if name not in files:
             raise UserError(

@@ -38,7 +38,7 @@ class JaxRuntime:
       passes: the compiled ones.
     """
 
-    name = JAX
+    name, cost = JAX, ""
 
     def __init__(
         self,

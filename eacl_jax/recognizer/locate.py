@@ -11,8 +11,10 @@ from eacl_jax.errors import UserError
 from eacl_jax.files import local
 
 FILES = ("config.json", "heads.safetensors", "README.md", "encoder/*", "label_encoder/*")
+SENT = (*FILES, "programs/*")
+"""What of a model folder goes to the hub and comes from there."""
 # What of a model at an address, or of its run, is fetched.
-OF_MODEL = (*FILES, *(f"model/{name}" for name in FILES), "data.json", "results.json")
+OF_MODEL = (*SENT, *(f"model/{name}" for name in SENT), "data.json", "results.json")
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
 
 
@@ -120,7 +122,7 @@ def _from_hub(name: str, revision: str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=list(FILES)))
+        return Path(snapshot_download(name, revision=revision, allow_patterns=list(SENT)))
     except Exception as error:  # the hub's client raises errors of several libraries
         reason = str(error).strip().split("\n")[0]
         raise UserError(

@@ -29,16 +29,17 @@ class OnnxRuntime:
 
     Attributes:
       precision: of its products, float32 or int8.
+      cost: of int8, see `Runtime`.
     """
 
     name = ONNX
 
     def __init__(
-        self, folder: Path, settings: Settings, session: "Session", precision: Precision
+        self, folder: Path, settings: Settings, session: "Session", precision: Precision, cost: str
     ) -> None:
         """Use `load`."""
         self._folder, self._settings, self._session = folder, settings, session
-        self.precision = precision
+        self.precision, self.cost = precision, cost
 
     def represent(self, examples: Sequence[Example]) -> Float[np.ndarray, "N m"]:
         """See `Runtime`."""
@@ -66,6 +67,15 @@ class OnnxRuntime:
         )
 
 
+def check_installed() -> None:
+    """Raises `UserError` where the packages are missing."""
+    if absent := [name for name in ("onnx", "onnxruntime") if find_spec(name) is None]:
+        raise UserError(
+            f"runtime {ONNX!r} needs {' and '.join(absent)}, not installed here: pip install"
+            f" 'eacl_jax[onnx]'; or use runtime {JAX!r}."
+        )
+
+
 def load(folder: Path, settings: Settings, *, precision: Precision = "float32") -> OnnxRuntime:
     """The runtime of a model folder.
 
@@ -75,11 +85,7 @@ def load(folder: Path, settings: Settings, *, precision: Precision = "float32") 
       UserError: ONNX Runtime is not installed, int8 was not prepared, the programs are damaged or
         of another model, there is none for this architecture, or the model reads features.
     """
-    if absent := [name for name in ("onnx", "onnxruntime") if find_spec(name) is None]:
-        raise UserError(
-            f"runtime {ONNX!r} needs {' and '.join(absent)}, not installed here: pip install"
-            f" 'eacl_jax[onnx]'; or use runtime {JAX!r}."
-        )
+    check_installed()
     if settings.modalities:
         raise UserError(
             f"this model reads features beside the text ({', '.join(settings.modalities)}), which"
@@ -90,7 +96,8 @@ def load(folder: Path, settings: Settings, *, precision: Precision = "float32") 
     programs = read_programs(folder)
     if precision in programs:
         _check_weights(programs[precision], folder)
-        return OnnxRuntime(folder, settings, Session(file_of(folder, precision)), precision)
+        session, cost = Session(file_of(folder, precision)), programs[precision].in_words()
+        return OnnxRuntime(folder, settings, session, precision, cost)
     if precision != "float32":
         raise UserError(
             f"{folder} has no program of precision {precision}: `eacl prepare` makes it, with"
@@ -108,7 +115,7 @@ def load(folder: Path, settings: Settings, *, precision: Precision = "float32") 
 
     parts = jax_runtime.load(folder, settings).parts
     made = program(nnx.merge(parts.graphdef, parts.params))
-    return OnnxRuntime(folder, settings, Session(made.SerializeToString()), precision)
+    return OnnxRuntime(folder, settings, Session(made.SerializeToString()), precision, "")
 
 
 def _check_weights(program: Program, folder: Path) -> None:

@@ -1,6 +1,7 @@
 """A model's programs for other runtimes, in its folder beside the weights: read without JAX."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -13,6 +14,7 @@ Precision = Literal["float32", "int8"]
 FOLDER = "programs"
 _ABOUT = "programs.json"
 _FORMAT = "eacl_jax programs 1"
+_SECTION = "## Programs"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +70,13 @@ class Program:
     weight_bits: int = 0
     calibrated_on: int = 0
     cost: Cost | None = None
+
+    def in_words(self) -> str:
+        """A line of what int8 costs; empty for float32."""
+        if self.cost is None:
+            return ""
+        kept = f"; {self.kept} stay float32" if self.kept else ""
+        return f"int8 beside the model in float32: {self.cost.in_words()}{kept}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,7 +144,37 @@ def write_program(folder: Path, precision: Precision, content: bytes, program: P
         others = read_programs(folder)
     except UserError:  # of another model, or damaged: made anew
         others = {}
-    (folder / FOLDER).mkdir(exist_ok=True)
+    _check_folder(folder)
     whole.write_bytes(file_of(folder, precision), content)
     about = _About(heads, {**others, precision: program})
     whole.write_json(folder / FOLDER / _ABOUT, {"format": _FORMAT, **dataclasses.asdict(about)})
+    _write_section(folder / "README.md", about.programs)
+
+
+def _check_folder(folder: Path) -> None:
+    """Makes the programs' folder where it is missing."""
+    try:
+        (folder / FOLDER).mkdir(exist_ok=True)
+    except OSError as error:
+        raise UserError(whole.unwritable(folder / FOLDER, error)) from error
+
+
+def _write_section(card: Path, programs: Mapping[str, Program]) -> None:
+    """Says in the model's card, if it has one, what programs there are."""
+    if not card.is_file():
+        return
+    text = card.read_text(encoding="utf-8")
+    before, _, after = text.partition(f"\n{_SECTION}\n")
+    # Up to the next section.
+    rest = f"\n## {after.partition(chr(10) + '## ')[2]}" if "\n## " in after else ""
+    lines = [
+        f"- `{FOLDER}/{precision}.onnx`, {program.bytes / 1e6:.1f} MB."
+        + (f" {program.in_words()}" if program.cost else "")
+        for precision, program in sorted(programs.items())
+    ]
+    said = (
+        "For ONNX Runtime, which answers without JAX:"
+        ' `EmotionRecognizer.from_pretrained(..., runtime="onnx")`.'
+    )
+    section = "\n".join([_SECTION, "", said, "", *lines])
+    whole.write_text(card, f"{before.rstrip()}\n\n{section}\n{rest}")

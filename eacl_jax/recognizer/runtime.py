@@ -30,6 +30,10 @@ class Runtime(Protocol):
     def precision(self) -> str:
         """Of its products: one of `programs.Precision`, or the encoder's type in JAX."""
 
+    @property
+    def cost(self) -> str:
+        """What its precision changes, in words, where that was measured."""
+
     def represent(self, examples: Sequence[Example]) -> Float[np.ndarray, "N m"]:
         """Representations of N examples, at least one, in their order; float32. What else is in
         `Example.windows` is not looked at.

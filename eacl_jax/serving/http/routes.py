@@ -191,6 +191,10 @@ def api(service: Service) -> APIRouter:
                 "max_past": recognizer.settings.prompt.max_past,
                 "max_future": recognizer.settings.prompt.max_future,
                 "temperature": recognizer.settings.calibration[Stage.TWO],
+                "runtime": {
+                    name: getattr(recognizer.runtime, name)
+                    for name in ("name", "precision", "cost")
+                },
                 "limits": dataclasses.asdict(limits),
                 **(
                     {"features": _features(recognizer.settings, service.hearing)}

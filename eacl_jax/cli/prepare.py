@@ -1,0 +1,105 @@
+"""`eacl prepare`: a model's program for ONNX Runtime, beside its weights."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from eacl_jax.cli import annotated
+from eacl_jax.cli.options import (
+    DialogueColumn,
+    EmotionColumn,
+    LabelSeparator,
+    Mapped,
+    Precision,
+    SpeakerColumn,
+    TextColumn,
+    find_folder,
+)
+from eacl_jax.errors import UserError
+from eacl_jax.files import local
+
+
+def prepare(
+    model: Annotated[
+        Path,
+        typer.Option(
+            metavar="FOLDER",
+            help="A model's folder, or its run's.",
+            callback=find_folder,
+            show_default=False,
+        ),
+    ],
+    precision: Precision = "float32",
+    input_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--input",
+            metavar="FILE",
+            help=(
+                "int8: annotated dialogues that the model was not trained on, as `eacl adapt` reads"
+                " them; a corpus' dev file. Every other one tells how large activations are, the"
+                " rest what int8 costs."
+            ),
+        ),
+    ] = None,
+    max_loss: Annotated[
+        float, typer.Option(help="int8: points of weighted F1 that it may cost.", min=0)
+    ] = 0.3,
+    mapped: Mapped = "",
+    dialogue_column: DialogueColumn = "",
+    speaker_column: SpeakerColumn = "",
+    text_column: TextColumn = "",
+    emotion_column: EmotionColumn = "",
+    label_separator: LabelSeparator = "",
+) -> None:
+    """Prepare a model for `--runtime=onnx` of predict, evaluate and serve, which then start within
+    seconds and without JAX.
+
+    int8 answers faster, as far as the processor has instructions for it, and not quite the same:
+    what it costs on dialogues of yours is measured, printed, and stands in the model's card. Where
+    that is more than --max-loss, nothing is written.
+    """
+    if (precision == "int8") != (input_file is not None):
+        raise UserError(
+            "--input: int8 needs annotated dialogues, which tell what it costs; name a file."
+            if precision == "int8"
+            else "--input: float32 answers as the model does and needs no dialogues; leave it out."
+        )
+    dialogues, path = [], None
+    if input_file is not None:
+        path = local.here(input_file, "--input", wanted=())
+        dialogues = annotated.read(
+            path,
+            {
+                "dialogue": dialogue_column,
+                "speaker": speaker_column,
+                "text": text_column,
+                "emotion": emotion_column,
+            },
+            mapped,
+            task=annotated.task_of(str(model)),
+            separator=label_separator,
+        )
+    from eacl_jax.cli import compiled, huge_pages, process
+
+    huge_pages.use_huge_pages()
+    process.quiet_libraries()
+    # They take seconds to import: not before the mistakes above.
+    from eacl_jax.recognizer.onnx_runtime import check_installed
+    from eacl_jax.recognizer.recognizer import EmotionRecognizer
+
+    check_installed()
+    from eacl_jax.recognizer import preparing
+    from eacl_jax.recognizer.programs import file_of
+
+    compiled.keep_compiled()
+    recognizer = EmotionRecognizer.from_pretrained(model)
+    if path is None:
+        made = preparing.prepare(recognizer, model)
+    else:
+        annotated.labelled(recognizer, {}, path, dialogues, mapped)
+        made = preparing.prepare_int8(recognizer, model, dialogues, max_loss=max_loss)
+    typer.echo(f"{file_of(model, precision)}: {made.bytes / 1e6:.1f} MB")
+    if made.cost is not None:
+        typer.echo(made.in_words())

@@ -1,0 +1,165 @@
+"""A model folder answers by ONNX Runtime as it does by JAX, and without JAX's import."""
+
+import json
+import pickle
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from eacl_jax import EmotionRecognizer
+from eacl_jax.errors import UserError
+from eacl_jax.onnx import quantize
+from eacl_jax.recognizer import preparing, programs
+from tests.stubs.recognizers import DIALOGUES
+from tests.stubs.toys import make_recognizer
+
+NOTED = [
+    [
+        {"speaker": "Ann", "text": f"the {word} is {mood}", "emotion": emotion},
+        {"speaker": "Bob", "text": f"{mood} {word}", "emotion": emotion},
+    ]
+    for word in ("day", "table", "window", "monday")
+    for mood, emotion in (("lovely", "joy"), ("rude", "anger"), ("good", "neutral"))
+]
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    make_recognizer(folder / "encoder", shift=0.3).save_pretrained(folder / "model")
+    return folder / "model"
+
+
+@pytest.fixture
+def folder(saved, tmp_path) -> Path:
+    """A copy that a test may write to."""
+    return Path(shutil.copytree(saved, tmp_path / "model"))
+
+
+def probabilities(recognizer: EmotionRecognizer) -> np.ndarray:
+    answers = recognizer.predict(DIALOGUES)
+    return np.array([list(each.probabilities.values()) for said in answers for each in said])
+
+
+def dialogues(recognizer: EmotionRecognizer, noted=NOTED):
+    from eacl_jax.data.inputs import read_dialogues
+
+    del recognizer
+    return read_dialogues(noted)[0]
+
+
+def test_it_answers_as_jax_does(folder, caplog):
+    in_jax = EmotionRecognizer.from_pretrained(folder)
+    made = EmotionRecognizer.from_pretrained(folder, runtime="onnx")
+    assert "is not prepared for ONNX Runtime" in caplog.text
+    np.testing.assert_allclose(probabilities(made), probabilities(in_jax), atol=1e-5)
+    preparing.prepare(in_jax, folder)
+    caplog.clear()
+    prepared = EmotionRecognizer.from_pretrained(folder, runtime="onnx")
+    assert not caplog.text
+    np.testing.assert_array_equal(probabilities(prepared), probabilities(made))
+    assert "- `programs/float32.onnx`" in (folder / "README.md").read_text(encoding="utf-8")
+    again = pickle.loads(pickle.dumps(prepared))
+    assert (again.runtime.name, again.runtime.precision) == ("onnx", "float32")
+
+
+def test_other_labels_by_their_words(folder):
+    given = {"delight": "lovely", "fury": "rude"}
+    in_jax = EmotionRecognizer.from_pretrained(folder)
+    preparing.prepare(in_jax, folder)
+    made = EmotionRecognizer.from_pretrained(folder, runtime="onnx").with_labels(given)
+    np.testing.assert_allclose(
+        probabilities(made), probabilities(in_jax.with_labels(given)), atol=1e-5
+    )
+
+
+def test_many_at_once_come_back_in_order(folder):
+    in_jax = EmotionRecognizer.from_pretrained(folder)
+    preparing.prepare(in_jax, folder)
+    made = EmotionRecognizer.from_pretrained(folder, runtime="onnx")
+    examples = in_jax.examples(DIALOGUES * 40)
+    np.testing.assert_allclose(made.represent(examples), in_jax.represent(examples), atol=1e-5)
+
+
+def test_int8_says_what_it_costs(folder):
+    in_jax = EmotionRecognizer.from_pretrained(folder)
+    made = preparing.prepare_int8(in_jax, folder, dialogues(in_jax), max_loss=100)
+    assert made.cost is not None
+    assert made.cost.utterances == len(NOTED)
+    quick = EmotionRecognizer.from_pretrained(folder, runtime="onnx", precision="int8")
+    expected = quick.predict(NOTED[1::2])
+    plain = in_jax.predict(NOTED[1::2])
+    differ = [
+        a.emotion != b.emotion
+        for x, y in zip(expected, plain, strict=True)
+        for a, b in zip(x, y, strict=True)
+    ]
+    assert made.cost.changed == pytest.approx(100 * np.mean(differ))
+    assert quick.runtime.cost == made.in_words()
+    assert made.in_words() in (folder / "README.md").read_text(encoding="utf-8")
+    # The other program stays.
+    preparing.prepare(in_jax, folder)
+    assert set(programs.read_programs(folder)) == {"float32", "int8"}
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    assert text.count("## Programs") == 1
+
+
+def test_int8_that_costs_too_much_is_not_written(folder, monkeypatch):
+    in_jax = EmotionRecognizer.from_pretrained(folder)
+    cost = programs.Cost(12, "weighted_f1", 60.0, 59.0, 8.0, 3.0, 4.0)
+    monkeypatch.setattr(preparing, "_cost", lambda before, after: cost)
+    with pytest.raises(UserError, match=r"60\.00 -> 59\.00.*at most 0\.3 points may be lost"):
+        preparing.prepare_int8(in_jax, folder, dialogues(in_jax))
+    assert not (folder / "programs").exists()
+
+
+def test_int8_for_other_processors_is_refused(folder, monkeypatch):
+    in_jax = EmotionRecognizer.from_pretrained(folder)
+    monkeypatch.setattr(quantize, "eight_bits_add_up", lambda: True)
+    made = preparing.prepare_int8(in_jax, folder, dialogues(in_jax), max_loss=100)
+    assert made.weight_bits == 8
+    monkeypatch.setattr(quantize, "eight_bits_add_up", lambda: False)
+    with pytest.raises(UserError, match="made for processors with VNNI"):
+        EmotionRecognizer.from_pretrained(folder, runtime="onnx", precision="int8")
+
+
+def test_bad_folders_and_arguments(folder):
+    in_jax = EmotionRecognizer.from_pretrained(folder)
+    with pytest.raises(UserError, match="has no program of precision int8: `eacl prepare`"):
+        EmotionRecognizer.from_pretrained(folder, runtime="onnx", precision="int8")
+    with pytest.raises(UserError, match="precision must be one of float32, int8, got 'int4'"):
+        EmotionRecognizer.from_pretrained(folder, runtime="onnx", precision="int4")  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="precision 'int8' is of runtime 'onnx'"):
+        EmotionRecognizer.from_pretrained(folder, precision="int8")
+    with pytest.raises(UserError, match="needs annotated dialogues"):
+        preparing.prepare_int8(in_jax, folder, dialogues(in_jax, NOTED[:1]))
+    preparing.prepare(in_jax, folder)
+    file = folder / "programs" / "float32.onnx"
+    file.write_bytes(file.read_bytes()[:-10])
+    with pytest.raises(UserError, match=r"float32\.onnx is not whole: prepare the model again"):
+        EmotionRecognizer.from_pretrained(folder, runtime="onnx")
+    preparing.prepare(in_jax, folder)
+    about = folder / "programs" / "programs.json"
+    said = json.loads(about.read_text(encoding="utf-8"))
+    about.write_text(json.dumps(said | {"heads": "0" * 64}), encoding="utf-8")
+    with pytest.raises(UserError, match="holds programs of another model"):
+        EmotionRecognizer.from_pretrained(folder, runtime="onnx")
+
+
+def test_jax_is_not_imported(folder):
+    preparing.prepare(EmotionRecognizer.from_pretrained(folder), folder)
+    script = f"""
+import sys
+from eacl_jax import EmotionRecognizer
+recognizer = EmotionRecognizer.from_pretrained({str(folder)!r}, runtime="onnx")
+print(recognizer.predict([("Ann", "lovely day"), ("Bob", "rude")]).emotions)
+print(sorted({{"jax", "flax", "transformers", "scipy", "sklearn", "onnx", "pyarrow", "huggingface_hub"}} & set(sys.modules)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.splitlines()[1:] == ["[]"], done.stderr
