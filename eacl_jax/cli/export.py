@@ -2,18 +2,21 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from eacl_jax.cli.options import Model, Revision, find_folder
+from eacl_jax.errors import UserError
 from eacl_jax.files import local, stores, whole
+from eacl_jax.recognizer import locate
 
 
 class Format(StrEnum):
     """What `eacl export` writes."""
 
     STABLEHLO = "stablehlo"
+    ONNX = "onnx"
     HF = "hf"
 
 
@@ -23,7 +26,10 @@ def export(
     format: Annotated[
         Format,
         typer.Option(
-            help="stablehlo: programs that JAX and NumPy run. hf: for PyTorch transformers."
+            help=(
+                "stablehlo: programs that JAX and NumPy run. onnx: a program for ONNX Runtime and"
+                " what else reads ONNX. hf: for PyTorch transformers."
+            )
         ),
     ] = Format.STABLEHLO,
     shapes: Annotated[
@@ -39,6 +45,10 @@ def export(
     platforms: Annotated[
         str, typer.Option(help="stablehlo: what programs run on: cpu, cuda, rocm, tpu.")
     ] = "cpu,cuda,tpu",
+    precision: Annotated[
+        Literal["float32", "int8"],
+        typer.Option(help="onnx: of products; int8 has to be prepared (eacl prepare)."),
+    ] = "float32",
     revision: Revision = "main",
 ) -> None:
     """Write a trained model for programs that know nothing of eacl_jax."""
@@ -55,10 +65,25 @@ def export(
     names = [name.strip() for name in platforms.split(",")]
     check_platforms(names)
     process.quiet_libraries()
+    if format is Format.ONNX:
+        from eacl_jax.recognizer.onnx_runtime import check_installed
+
+        check_installed()
+    elif precision != "float32":
+        raise UserError("--precision: int8 is of --format=onnx; leave it out.")
     recognizer = EmotionRecognizer.from_pretrained(model, revision=revision)
     if format is Format.HF:
         export_hf(recognizer, new)
         typer.echo(f"{new}: model folder; its README.md has lines for PyTorch")
+        return
+    if format is Format.ONNX:
+        from eacl_jax.export.onnx import export_onnx
+
+        int8 = precision == "int8"
+        export_onnx(recognizer, new, prepared=locate.find_folder(model, revision) if int8 else None)
+        typer.echo(f"{new}: program for ONNX Runtime, {precision}")
+        if isinstance(new, Path):
+            typer.echo(f"try it: python {new / 'run.py'}")
         return
     made = export_stablehlo(recognizer, new, shapes=shapes, platforms=names)
     typer.echo(

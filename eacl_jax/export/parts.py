@@ -1,7 +1,10 @@
 """A recognizer taken apart: what exports write."""
 
 import dataclasses
+import inspect
+import re
 from collections.abc import Mapping, Sequence
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import jax
@@ -12,6 +15,7 @@ from eacl_jax.config import Stage
 from eacl_jax.data.inputs import read_transcript
 from eacl_jax.dialogue import Dialogue
 from eacl_jax.errors import UserError
+from eacl_jax.export.standalone_prompts import lay_out, prompt
 from eacl_jax.model.decisions import SeveralAnswering
 from eacl_jax.model.names import path_name
 from eacl_jax.model.representer import Representer
@@ -105,6 +109,22 @@ class Several(NamedTuple):
             answering.decisions.thresholds,
             answering.classifies,
         )
+
+
+def script(program: ModuleType) -> str:
+    """The text of a `run.py`: a module of this room with the functions that make prompts in it."""
+    line = "from eacl_jax.export.standalone_prompts import {0} as {0}\n"
+    text = inspect.getsource(program)
+    for name in ("lay_out", "prompt"):
+        text = text.replace(line.format(name), "")
+    assert "eacl_jax.export" not in text
+    # Those that the functions need, too.
+    names = "Callable, Mapping, Sequence"
+    line = r"(?m)^from collections\.abc import .*$"
+    text = re.sub(line, f"from collections.abc import {names}", text)
+    functions = [inspect.getsource(each) for each in (prompt, lay_out)]
+    before, main, after = text.partition("def main() -> None:\n")
+    return before + "\n\n".join(functions) + "\n\n" + main + after
 
 
 def example_dialogue() -> Dialogue:

@@ -1,13 +1,14 @@
-"""The README.md of an export to StableHLO."""
+"""The README.md of exports to StableHLO and ONNX."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from eacl_jax.config import Stage
+from eacl_jax.data.batching import MAX_SEGMENTS
 from eacl_jax.recognizer.folder import Settings
 from eacl_jax.recognizer.markdown import plain
 
-_TEXT = """# Emotion recognition in conversation, as StableHLO
+_STABLEHLO = """# Emotion recognition in conversation, as StableHLO
 
 The whole prediction of an `eacl_jax` recognizer as programs that JAX runs: encoder, readout, {head}, {compared}, calibrated probabilities. It needs JAX and NumPy, nothing else; it was made with JAX {jax}.
 
@@ -17,8 +18,44 @@ python run.py   # answers the conversation in example.npz
 
 The programs were lowered for {platforms}. Not for decisions about people: the card of the recognizer that was exported says
 what it is for, and how good it is.
+"""
 
-## Labels
+_ONNX = """# Emotion recognition in conversation, as ONNX
+
+The whole prediction of an `eacl_jax` recognizer as one program of opset {opset}: encoder, readout, {head}, {compared}, calibrated probabilities. `run.py` needs ONNX Runtime, NumPy and tokenizers, nothing else.
+
+```sh
+pip install onnxruntime numpy tokenizers
+python run.py             # answers the conversation in example.npz
+python run.py chat.txt    # answers lines of Speaker: text
+```
+
+In a program of your own:
+
+```python
+from run import Model
+
+model = Model()
+said = [("Ann", "The landlord rang. We got the flat!"), ("Ben", "What? You're joking!")]
+probabilities = model.predict(said)
+for (speaker, text), labels in zip(said, model.answers(probabilities), strict=True):
+    print(speaker, text, ", ".join(labels) or "none")
+```
+{cost}
+Not for decisions about people: the card of the recognizer that was exported says what it is for, and how good it is.
+"""
+
+_ONNX_FILES = """## Files
+
+| | |
+|---|---|
+| `model.onnx` | the program, with weights and anchors |
+| `model.json`, `labels.json` | settings of prompts; labels and their words |
+| `tokenizer/` | the encoder's tokenizer |
+| `run.py`, `example.npz` | how to run it, and a conversation with the exported recognizer's probabilities |
+"""
+
+_INPUTS = """## Labels
 
 {several}{labels}
 
@@ -41,13 +78,15 @@ A row holds a prompt, or up to {segments} of them one after the other, which do 
 | representations | float32 [N, {width}] | |
 | cosines | float32 [N, {classes}] | {cosines}, in the order of `labels.json` |
 | probabilities | float32 [N, {classes}] | {offsets}{answer} |
+"""
 
-Shapes: {shapes}. `run.py` adds the padding that a shape needs. Each shape of input is compiled at its first use: use few.
+_SHAPES = """Shapes: {shapes}. `run.py` adds the padding that a shape needs. Each shape of input is compiled at its first use: use few.
 
 The programs themselves are functions of (weights, tokens, positions, segment_ids, readout), weights by name as in
 `weights.npz`; `run.py` shows how to say so to JAX.
+"""
 
-## Prompts
+_PROMPT = """## Prompts
 
 The prompt of an utterance, in ids; `{{}}` stands for the ids of a text without special tokens:
 
@@ -57,8 +96,9 @@ that is, {opening}up to {max_past} utterances before it, oldest first, {later}ea
 itself. The oldest are left out where the whole would exceed {max_tokens} tokens: `prompt` in `run.py` does it exactly.
 
 {tokenizing}
+"""
 
-## Files
+_STABLEHLO_FILES = """## Files
 
 | | |
 |---|---|
@@ -140,7 +180,6 @@ def stablehlo_readme(about: Mapping[str, Any], settings: Settings, *, fast: bool
       settings: the recognizer's.
       fast: the tokenizer has a `tokenizer.json`.
     """
-    form = about["prompt"]
     sizes = (
         "any number" if size is None else str(size)
         for p in about["programs"]
@@ -149,38 +188,64 @@ def stablehlo_readme(about: Mapping[str, Any], settings: Settings, *, fast: bool
     shapes = [
         f"{rows} of rows of {length} of tokens" for rows, length in zip(sizes, sizes, strict=True)
     ]
-    start = " ".join(map(str, form["start"]))
-    tokenizing, several = _TOKENIZERS if fast else _NO_TOKENIZERS, settings.several
-    if several:
+    tokenizing = _TOKENIZERS if fast else _NO_TOKENIZERS
+    if settings.several:
         tokenizing = tokenizing.replace(*_SHOWN)
-    if form["max_future"]:
+    if about["prompt"]["max_future"]:
         tokenizing = tokenizing.replace(*_PROMPTS)
-    return _TEXT.format(
+    parts = (_STABLEHLO, _INPUTS, _SHAPES, _PROMPT, _STABLEHLO_FILES)
+    return "\n".join(parts).format(
+        **_common(about, settings),
         jax=about["jax"],
         platforms=", ".join(about["platforms"]),
-        labels=", ".join(map(plain, settings.labels)),
-        head="mapping" if settings.head == "mapping" else "linear classifier",
-        compared="products and cosines with the labels' axes"
-        if several and settings.head == "predictor"
-        else "cosines with the labels'\nanchors",
-        several="An utterance may have several of them, or none.\n\n" if several else "",
-        answer=_OF_SEVERAL if several else _OF_ONE,
-        cosines=_cosines(settings.anchors_per_label),
-        offsets="" if several else _offsets(settings.offsets.get(Stage.TWO)),
-        readout=_READOUTS[settings.readout],
-        segments=about["least_length"],
-        max_tokens=form["max_tokens"],
-        max_past=form["max_past"],
-        later=f"up to {form['max_future']} after it, " if form["max_future"] else "",
-        width=about["widths"][0],
-        classes=len(settings.labels),
         shapes="; ".join(shapes),
-        start=f"{start} " if start else "",
-        opening=f"the first token ({start}), " if start else "",
-        separator=form["separator"],
-        tail=" ".join(map(str, form["tail"])),
         tokenizing=tokenizing,
     )
+
+
+def onnx_readme(about: Mapping[str, Any], settings: Settings, *, cost: str) -> str:
+    """The text.
+
+    Args:
+      about: what `model.json` holds.
+      settings: the recognizer's.
+      cost: of int8, in words; empty for float32.
+    """
+    parts = (_ONNX, _INPUTS, _PROMPT, _ONNX_FILES)
+    return "\n".join(parts).format(
+        **_common(about, settings),
+        opset=about["opset"],
+        cost=f"\nProducts are of 8-bit numbers. {cost}.\n" if cost else "",
+        tokenizing="`Model.encode` in `run.py` makes the ids.",
+    )
+
+
+def _common(about: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
+    """What both tell of labels, inputs and prompts."""
+    form, several = about["prompt"], settings.several
+    start = " ".join(map(str, form["start"]))
+    return {
+        "labels": ", ".join(map(plain, settings.labels)),
+        "head": "mapping" if settings.head == "mapping" else "linear classifier",
+        "compared": "products and cosines with the labels' axes"
+        if several and settings.head == "predictor"
+        else "cosines with the labels'\nanchors",
+        "several": "An utterance may have several of them, or none.\n\n" if several else "",
+        "answer": _OF_SEVERAL if several else _OF_ONE,
+        "cosines": _cosines(settings.anchors_per_label),
+        "offsets": "" if several else _offsets(settings.offsets.get(Stage.TWO)),
+        "readout": _READOUTS[settings.readout],
+        "segments": MAX_SEGMENTS,
+        "max_tokens": form["max_tokens"],
+        "max_past": form["max_past"],
+        "later": f"up to {form['max_future']} after it, " if form["max_future"] else "",
+        "width": about["widths"][0],
+        "classes": len(settings.labels),
+        "start": f"{start} " if start else "",
+        "opening": f"the first token ({start}), " if start else "",
+        "separator": form["separator"],
+        "tail": " ".join(map(str, form["tail"])),
+    }
 
 
 def _cosines(each: int) -> str:

@@ -3,7 +3,6 @@ cosines, probabilities.
 """
 
 import json
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,10 @@ from eacl_jax.config import Stage
 from eacl_jax.encoders.attention import Attention
 from eacl_jax.errors import UserError
 from eacl_jax.export import standalone
-from eacl_jax.export.parts import Parts, Several, example_dialogue, prompt_form
+from eacl_jax.export.parts import Parts, Several, example_dialogue, prompt_form, script
 from eacl_jax.export.readme import stablehlo_readme
 from eacl_jax.export.shapes import ANY, AUTO, LEAST_LENGTH, Shape, by_length, read_shapes
+from eacl_jax.export.standalone_prompts import lay_out
 from eacl_jax.files import whole
 from eacl_jax.model.batches import Batch
 from eacl_jax.model.scores import cosine_temperature, cosines, label_cosines
@@ -79,18 +79,18 @@ def export_stablehlo(
     with whole.new_folder(folder) as new:
         for shape, exported in programs.items():
             (new / _file(shape)).write_bytes(exported.mlir_module_serialized)
-        _write_arrays(new / "weights.npz", weights)
-        _write_json(new / "model.json", settings)
+        write_arrays(new / "weights.npz", weights)
+        write_json(new / "model.json", settings)
         labels: dict[str, Any] = {
             "labels": recognizer.labels,
             "words": recognizer.settings.words,
         }
         if several := Several.of(recognizer.settings):
             labels["thresholds"] = several.thresholds
-        _write_json(new / "labels.json", labels)
+        write_json(new / "labels.json", labels)
         parts.tokenizer.save_pretrained(new / "tokenizer")
-        shutil.copyfile(standalone.__file__, new / "run.py")
-        _write_arrays(new / "example.npz", tried)
+        (new / "run.py").write_text(script(standalone), encoding="utf-8")
+        write_arrays(new / "example.npz", tried)
         readme = stablehlo_readme(
             settings, recognizer.settings, fast=(new / "tokenizer" / "tokenizer.json").is_file()
         )
@@ -215,7 +215,7 @@ def example(recognizer: EmotionRecognizer) -> dict[str, np.ndarray]:
     prompts = [(each.tokens.tolist(), each.readout) for each in recognizer.examples([dialogue])]
     names = ("tokens", "positions", "segment_ids", "readout")
     return {
-        **dict(zip(names, standalone.lay_out(prompts), strict=True)),
+        **dict(zip(names, lay_out(prompts), strict=True)),
         "utterances": np.array([f"{said.speaker}: {said.text}" for said in dialogue.utterances]),
         "probabilities": np.array(
             [list(answer.probabilities.values()) for answer in answers], np.float32
@@ -223,10 +223,12 @@ def example(recognizer: EmotionRecognizer) -> dict[str, np.ndarray]:
     }
 
 
-def _write_arrays(file: Path, arrays: Mapping[str, np.ndarray]) -> None:
+def write_arrays(file: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes an `.npz`, without pickled objects."""
     named: dict[str, Any] = dict(arrays)
     np.savez(file, allow_pickle=False, **named)
 
 
-def _write_json(file: Path, value: Any) -> None:
+def write_json(file: Path, value: Any) -> None:
+    """Writes a JSON file that people read."""
     file.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

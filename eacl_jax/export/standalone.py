@@ -4,13 +4,16 @@ conversation in example.npz.
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from eacl_jax.export.standalone_prompts import lay_out as lay_out
+from eacl_jax.export.standalone_prompts import prompt as prompt
 
 HERE = Path(__file__).resolve().parent
 
@@ -112,78 +115,6 @@ class Model:
 
 def _holds(program: Mapping[str, Any], rows: int, length: int) -> bool:
     return rows <= (program["rows"] or rows) and length <= (program["length"] or length)
-
-
-def prompt(
-    encode: Callable[[str], list[int]],
-    utterances: Sequence[tuple[str, str]],
-    form: Mapping[str, Any],
-    later: Sequence[tuple[str, str]] = (),
-) -> tuple[list[int], int]:
-    """Token ids of the last of the utterances (speaker, text) after its past, and the column where
-    it is read out.
-
-    `encode`: text -> ids without special tokens. `form`: settings of the prompt. `later`: what is
-    said after it, of which the first `form["max_future"]` may be read.
-    """
-
-    def said(turns: Sequence[tuple[str, str]]) -> list[list[int]]:
-        return [[*encode(f"{speaker} says: {text}"), form["separator"]] for speaker, text in turns]
-
-    def following(room: int) -> list[list[int]]:
-        kept: list[list[int]] = []
-        for ids in said(later[: form["max_future"]]):
-            room -= len(ids)
-            if room < 0:
-                break
-            kept.append(ids)
-        return kept
-
-    past = said(utterances)
-    speaker, text = utterances[-1]
-    room = form["max_tokens"] - len(form["start"]) - len(form["tail"])
-    head = encode(f"For utterance: {text} {speaker} feels")
-    if len(head) > room:  # too long for the prompt: the first of the text's tokens go
-        before = 0
-        while before < len(form["opening"]) and head[before] == form["opening"][before]:
-            before += 1
-        head = [*head[:before], *head[len(head) - (room - before) :]]
-    lengths, last = [len(ids) for ids in past], len(past) - 1
-    first = 0
-    while first < last - 1 and sum(lengths[first:]) + 8 + lengths[last] > form["max_tokens"]:
-        first += 1
-    first = max(first, last - form["max_past"])
-    room -= len(head)
-    after = following(room) if form["priority"] == "future" else []
-    while first < last and sum(lengths[first:last]) + sum(map(len, after)) > room:
-        first += 1
-    if form["priority"] == "past":
-        after = following(room - sum(lengths[first:last]))
-    context = [*past[first:last], *after]
-    tokens = [*form["start"], *(i for ids in context for i in ids), *head, *form["tail"]]
-    column = {"first": 0, "mask": len(tokens) - len(form["tail"])}.get(
-        form["readout"], len(tokens) - 1
-    )
-    return tokens, column
-
-
-def lay_out(prompts: Sequence[tuple[Sequence[int], int]]) -> tuple[np.ndarray, ...]:
-    """Prompts as `Model` takes them, each in a row of its own."""
-    tokens, positions, segment_ids = np.zeros(
-        (3, len(prompts), max(len(ids) for ids, _ in prompts)), np.int32
-    )
-    for row, (ids, _) in enumerate(prompts):
-        tokens[row, : len(ids)], positions[row, : len(ids)], segment_ids[row, : len(ids)] = (
-            ids,
-            np.arange(len(ids)),
-            1,
-        )
-    return (
-        tokens,
-        positions,
-        segment_ids,
-        np.array([[row, column] for row, (_, column) in enumerate(prompts)], np.int32),
-    )
 
 
 def main() -> None:

@@ -31,12 +31,12 @@ from tests.stubs.recognizers import (
 # Those whose attention knows nothing of distances.
 ANY_LENGTH = {"bert", "electra", "roberta"}
 
-# Finds no installed package but JAX, what it installs, and those named.
+# Finds no installed package but NumPy and those named.
 BLOCKER = """
 import runpy, sys
 
 class Allowed:
-    names = {"jax", "jaxlib", "numpy", "ml_dtypes", "opt_einsum", "scipy", "run", *sys.argv[2:], *sys.stdlib_module_names}
+    names = {"numpy", "run", *sys.argv[3:], *sys.stdlib_module_names}
     finders = list(sys.meta_path)
 
     def find_spec(self, name, path=None, target=None):
@@ -44,22 +44,25 @@ class Allowed:
             return next(filter(None, (finder.find_spec(name, path, target) for finder in self.finders)), None)
 
 sys.meta_path[:] = [Allowed()]
-for name in ("eacl_jax", "flax", "transformers", "safetensors", "flatbuffers"):
+for name in ("eacl_jax", "flax", "transformers", "safetensors", sys.argv[2]):
     try:
         __import__(name)
     except ModuleNotFoundError:
         continue
     sys.exit(f"{name} can be imported")
-sys.path.insert(0, sys.argv[1].rpartition("/")[0])
-runpy.run_path(sys.argv[1], run_name="__main__")
+sys.argv = sys.argv[1:2]
+sys.path.insert(0, sys.argv[0].rpartition("/")[0])
+runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
-def run_alone(script: Path, *packages: str) -> str:
-    """What a script prints in a process of its own, in which only JAX, NumPy and `packages` can be
-    imported.
+def run_alone(script: Path, *packages: str, without: str = "flatbuffers") -> str:
+    """What a script prints in a process of its own, in which only NumPy and `packages` can be
+    imported, or JAX and `packages`, and not the package `without`.
     """
-    command = [sys.executable, "-c", BLOCKER, str(script), *packages]
+    if without != "jax":
+        packages = ("jax", "jaxlib", "ml_dtypes", "opt_einsum", "scipy", *packages)
+    command = [sys.executable, "-c", BLOCKER, str(script), without, *packages]
     environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, env=environment, cwd=script.parents[1]

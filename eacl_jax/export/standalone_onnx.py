@@ -1,0 +1,136 @@
+"""Runs the exported model beside it. Needs ONNX Runtime, tokenizers and NumPy only: `python run.py`
+answers the conversation in example.npz, `python run.py FILE` one of lines `Speaker: text`.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from tokenizers import Tokenizer
+
+from eacl_jax.export.standalone_prompts import lay_out as lay_out
+from eacl_jax.export.standalone_prompts import prompt as prompt
+
+HERE = Path(__file__).resolve().parent
+# Tokens that are run together, with padding: so many stay in a processor's caches.
+_TOGETHER = 512
+
+
+class Model:
+    """Utterances in, probabilities out."""
+
+    def __init__(self, folder: Path = HERE, *, threads: int = 0) -> None:
+        """`folder`: with model.onnx, model.json, labels.json and tokenizer/. `threads`: 0 for one a
+        processor.
+        """
+        self.settings: dict[str, Any] = json.loads(
+            (folder / "model.json").read_text(encoding="utf-8")
+        )
+        about = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
+        self.labels: list[str] = about["labels"]
+        # Only where an utterance may have several labels: the probability from which on each is
+        # answered.
+        self.thresholds: list[float] | None = about.get("thresholds")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        self._session = onnxruntime.InferenceSession(
+            str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
+        )
+        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer" / "tokenizer.json"))
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        # A special token's name in a text is text.
+        self._tokenizer.encode_special_tokens = True
+
+    def __call__(
+        self, tokens: Any, positions: Any, segment_ids: Any, readout: Any
+    ) -> tuple[np.ndarray, ...]:
+        """Representations [N, m], cosines [N, C] with the labels' anchors and probabilities [N, C]
+        of N utterances. README.md says what the four arrays hold.
+        """
+        arrays = {
+            "tokens": tokens,
+            "positions": positions,
+            "segment_ids": segment_ids,
+            "readout": readout,
+        }
+        given = {name: np.asarray(array, np.int32) for name, array in arrays.items()}
+        return tuple(self._session.run(["representations", "cosines", "probabilities"], given))
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of a text, without special tokens."""
+        return self._tokenizer.encode(text, add_special_tokens=False).ids
+
+    def predict(self, utterances: Sequence[tuple[str, str]]) -> np.ndarray:
+        """Probabilities [N, C] of the N utterances (speaker, text) of one conversation."""
+        form = self.settings["prompt"]
+        prompts = [
+            prompt(self.encode, utterances[:number], form, utterances[number:])
+            for number in range(1, len(utterances) + 1)
+        ]
+        found = np.zeros((len(prompts), len(self.labels)), np.float32)
+        # Those of about one length together, the longest first.
+        left = sorted(range(len(prompts)), key=lambda i: -len(prompts[i][0]))
+        while left:
+            count = max(_TOGETHER // len(prompts[left[0]][0]), 1)
+            batch, left = left[:count], left[count:]
+            found[batch] = self(*lay_out([prompts[i] for i in batch]))[2]
+        return found
+
+    def answers(self, probabilities: Any) -> list[list[str]]:
+        """The labels of each utterance, from probabilities [N, C]: the likeliest alone; or, where
+        there may be several, those that reach their threshold, the likeliest first, or none.
+        """
+        found = []
+        for row in np.asarray(probabilities):
+            order = np.argsort(-row, kind="stable").tolist()
+            if self.thresholds is None:
+                order = order[:1]
+            else:
+                order = [i for i in order if row[i] >= self.thresholds[i]]
+            found.append([self.labels[i] for i in order])
+        return found
+
+
+def read(file: Path) -> list[tuple[str, str]]:
+    """The utterances (speaker, text) of a file with lines `Speaker: text`."""
+    found = []
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        speaker, colon, text = line.partition(":")
+        if not colon:
+            sys.exit(f"error: {file} line {number}: expected Speaker: text, got {line!r:.60}")
+        found.append((speaker.strip(), text.strip()))
+    return found
+
+
+def main() -> None:
+    """Answers a file; or example.npz, and says how far the probabilities are from those of the
+    recognizer that was exported.
+    """
+    model = Model()
+    expected = None
+    if len(sys.argv) > 1:
+        utterances = read(Path(sys.argv[1]))
+    else:
+        with np.load(HERE / "example.npz", allow_pickle=False) as file:
+            texts, expected = file["utterances"].tolist(), file["probabilities"]
+        utterances = [tuple(text.split(": ", 1)) for text in texts]
+    probabilities = model.predict(utterances)
+    answers = model.answers(probabilities)
+    for (speaker, text), row, answer in zip(utterances, probabilities, answers, strict=True):
+        ranked = sorted(zip(model.labels, row, strict=True), key=lambda item: -item[1])
+        shown = ", ".join(f"{label} {value:.4f}" for label, value in ranked)
+        print(f"{speaker}: {text}  ->  {', '.join(answer) or 'none'}  ({shown})")
+    if expected is not None:
+        difference = np.abs(probabilities - expected).max()
+        print(f"largest difference from the exported recognizer's probabilities: {difference:.1e}")
+
+
+if __name__ == "__main__":
+    main()
