@@ -38,11 +38,16 @@ def program(representer: Representer) -> onnx.ModelProto:
     return graph.model({OUTPUT: (found, ("utterances", "width"))})
 
 
-def represent(graph: Graph, representer: Representer) -> Value:
+def represent(graph: Graph, representer: Representer, *, whole: bool = False) -> Value:
     """Adds inputs and all nodes to the representations [N, m] of N utterances.
 
     The inputs are int32, of any number of rows R, tokens of a row L and utterances N, as in
     `Batch`: `tokens`, `positions`, `segment_ids` [R, L] and `readout` [N, 2].
+
+    Args:
+      graph: to add to.
+      representer: the model.
+      whole: the last layer is run for all tokens, also where only some are read.
 
     Raises:
       UserError: there is no program for this architecture, or the model reads features.
@@ -70,8 +75,8 @@ def represent(graph: Graph, representer: Representer) -> Value:
         read = _mean(hidden, segment_ids, readout, own)
     else:
         columns, places = _columns(segment_ids, readout, own)
-        hidden = encode(encoder, Given(tokens, positions, segment_ids, columns))
-        read = graph.op("GatherND", hidden, places)
+        hidden = encode(encoder, Given(tokens, positions, segment_ids, None if whole else columns))
+        read = graph.op("GatherND", hidden, readout if whole else places)
     graph.exact = True
     return _mapped(read, representer.mapping)
 

@@ -83,7 +83,7 @@ def prepare_int8(
         )
     exact = program_of(recognizer)
     examples = recognizer.examples(seen)[:_CALIBRATED_ON]
-    ranges = quantize.activation_ranges(exact, _run_each(examples))
+    ranges = quantize.activation_ranges(exact, run_each(examples))
     narrowing = [each for each in quantize.products(exact) if each.narrows]
     before = _scores(recognizer, recognizer.represent, scored)
     bits = 8 if quantize.eight_bits_add_up() else 7
@@ -113,7 +113,7 @@ def prepare_int8(
     return made
 
 
-def _run_each(examples: Sequence[Any]) -> Callable[..., Iterable[Sequence[np.ndarray]]]:
+def run_each(examples: Sequence[Any]) -> Callable[..., Iterable[Sequence[np.ndarray]]]:
     """For `quantize.activation_ranges`: one by one, as padding is no activation."""
 
     def run(model: Any, names: Sequence[str]) -> Iterable[Sequence[np.ndarray]]:

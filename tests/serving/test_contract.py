@@ -548,6 +548,7 @@ def test_the_model_is_told():
         "max_past": 2,
         "max_future": 0,
         "temperature": 1.5,
+        "runtime": {"name": "jax", "precision": "float32", "cost": ""},
         "limits": {
             "dialogues": 3,
             "utterances": 20,

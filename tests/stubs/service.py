@@ -43,6 +43,7 @@ class Gated:
         self.gate, self.several = gate or Gate(), several
         self.labels = tuple(labels)
         self.warnings = ("even and odd are numbers",) if len(self.labels) == 3 else ()
+        self.runtime = SimpleNamespace(name="jax", precision="float32", cost="")
         self.settings = SimpleNamespace(
             labels=self.labels,
             words=self.labels,

@@ -1,0 +1,95 @@
+"""`eacl prepare`, and what answers by the programs that it makes."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from eacl_jax.recognizer import programs
+from tests.recognizer.test_onnx_runtime import NOTED
+
+
+@pytest.fixture
+def own(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the model; and annotated dialogues, in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    labels = {"joy": "joy", "anger": "anger", "neutral": "neutral"}
+    lines = [
+        {"utterances": [{**said, "emotion": labels[said["emotion"]]} for said in dialogue]}
+        for dialogue in NOTED
+    ]
+    Path("dev.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    return Path(shutil.copytree(model, tmp_path / "own"))
+
+
+def probabilities(file: str) -> np.ndarray:
+    lines = Path(file).read_text(encoding="utf-8").splitlines()
+    return np.array(
+        [
+            list(u["probabilities"].values())
+            for line in lines
+            for u in json.loads(line)["utterances"]
+        ]
+    )
+
+
+def test_prepared_it_predicts_and_scores_as_jax_does(eacl, own: Path) -> None:
+    done = eacl("prepare", "--model", own)
+    assert (done.status, done.errors) == (0, "")
+    assert done.output.decode().startswith(f"{own / 'programs' / 'float32.onnx'}: ")
+    asked = ("predict", "--model", own, "--input=dev.jsonl")
+    assert eacl(*asked, "--output=jax.jsonl").status == 0
+    assert eacl(*asked, "--output=onnx.jsonl", "--runtime=onnx").status == 0
+    np.testing.assert_allclose(probabilities("onnx.jsonl"), probabilities("jax.jsonl"), atol=2e-5)
+    scored = ("evaluate", "--model", own, "--input=dev.jsonl")
+    by_jax, by_onnx = eacl(*scored), eacl(*scored, "--runtime=onnx")
+    assert by_onnx.status == 0
+    assert by_onnx.output == by_jax.output
+
+
+def test_int8_tells_what_it_costs(eacl, own: Path) -> None:
+    done = eacl(
+        "prepare", "--model", own, "--precision=int8", "--input=dev.jsonl", "--max-loss=100"
+    )
+    assert (done.status, done.errors) == (0, "")
+    said = programs.read_programs(own)["int8"].in_words()
+    assert done.output.decode().splitlines()[1] == said
+    assert "of answers differ" in said
+    answered = eacl(
+        "predict", "--model", own, "--input=dev.jsonl", "--output=out.jsonl",
+        "--runtime=onnx", "--precision=int8",
+    )  # fmt: skip
+    assert answered.status == 0
+    assert len(probabilities("out.jsonl")) == 2 * len(NOTED)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("prepare", "--precision=int8"), "--input: int8 needs annotated dialogues"),
+        (("prepare", "--input=dev.jsonl"), "--input: float32 answers as the model does"),
+        (("prepare", "--precision=int8", "--input=none.jsonl"), "none.jsonl"),
+        (
+            ("predict", "--input=dev.jsonl", "--output=out.jsonl", "--precision=int8"),
+            "precision 'int8' is of runtime 'onnx'",
+        ),
+        (
+            (
+                "predict",
+                "--input=dev.jsonl",
+                "--output=out.jsonl",
+                "--precision=int8",
+                "--runtime=onnx",
+            ),
+            "has no program of precision int8: `eacl prepare` makes it",
+        ),
+    ],
+)
+def test_mistakes(eacl, own: Path, arguments, message: str) -> None:
+    done = eacl(arguments[0], "--model", own, *arguments[1:])
+    assert done.status != 0
+    assert message in done.errors
+    assert done.errors.count("\n") == 1
+    assert not (own / "programs").exists()
