@@ -41,7 +41,7 @@ clean:
 .venv/core: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: $(PYTHON) is Python %d.%d; 3.11 or newer is needed: make PYTHON=python3.12 ..." % sys.version_info[:2])'
 	$(PYTHON) -m venv .venv
-	$(PIP) --editable '.[serve]'
+	$(PIP) --editable '.[serve,onnx]'
 	@touch $@
 
 # The encoder's package asks for PyTorch, which is not needed to read its files.
