@@ -142,7 +142,7 @@ class Checkpoints:
 
         def write() -> None:
             # Of arrays on devices of several processes orbax would have each write a part.
-            whole = tree if processes.count() == 1 else jax.tree.map(np.asarray, tree)
+            whole = jax.tree.map(_of_one_device if processes.count() == 1 else np.asarray, tree)
             self._manager.save(
                 step,
                 args=ocp.args.Composite(
@@ -318,6 +318,13 @@ class _Manager(ocp.CheckpointManager):
     def reached_preemption(self, step: int) -> bool:
         """No."""
         return False
+
+
+def _of_one_device(x: Any) -> Any:
+    """An array as one device has it, where all have the same: of several copies orbax would have
+    each write a slice, by a program that is compiled to cut it.
+    """
+    return x.addressable_data(0) if isinstance(x, jax.Array) and x.is_fully_replicated else x
 
 
 def _empty(tree: Any) -> Any:

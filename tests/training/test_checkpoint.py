@@ -3,9 +3,12 @@
 import json
 import shutil
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
 
 from eacl_jax.data.pipeline import training_batches
 from eacl_jax.errors import UserError
@@ -118,6 +121,25 @@ def test_folders_that_are_no_checkpoints(folder):
     (folder / "999" / "note").touch()
     with pytest.raises(UserError, match=f"delete {folder / '999'} to go on from step 4"):
         restored(folder)
+
+
+def test_what_all_devices_have_is_written_by_one(tmp_path):
+    mesh = jax.make_mesh((4,), ("data",), axis_types=(AxisType.Auto,))
+    copied, shared = (NamedSharding(mesh, spec) for spec in (P(), P("data")))
+    tree = {"a": jax.device_put(TREE["a"], copied), "b": jax.device_put(TREE["a"], shared)}
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(1, tree, {}, data=position(), rank=[0.0])
+    found, _ = checkpoints.restore(1, tree)
+    checkpoints.close()
+    for name, array in found.items():
+        assert np.array_equal(array, TREE["a"])
+        assert array.sharding.is_equivalent_to(tree[name].sharding, 1)
+    written = json.loads((tmp_path / "1/state/array_metadatas/process_0").read_text())
+    shapes = {
+        each["array_metadata"]["param_name"]: each["array_metadata"]["write_shape"]
+        for each in written["array_metadatas"]
+    }
+    assert shapes == {"a": [1000], "b": [250]}
 
 
 def test_the_first_checkpoint_is_read_back(tmp_path, monkeypatch):
