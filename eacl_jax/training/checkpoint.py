@@ -5,7 +5,7 @@ there at all.
 import contextlib
 import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from eacl_jax.model.names import path_name
 from eacl_jax.training import processes
 
 ASIDE = ".aside"
-_POSITION = "position"
+_POSITION, _BELONGS = "position", "belongs"
 
 
 class Checkpoints:
@@ -37,17 +37,27 @@ class Checkpoints:
     saved, and they need no disk in common.
     """
 
-    def __init__(self, folder: Path, *, anew: Path | None = None, aside: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        anew: Path | None = None,
+        aside: bool = False,
+        belongs: Mapping[str, Any] | None = None,
+    ) -> None:
         """Args:
         folder: made when something is saved.
         anew: what to delete to do without what is there, for error messages; None: `folder`.
         aside: move what is no longer kept to `ASIDE` in the folder, at one moment; else it is
           deleted.
+        belongs: JSON values by name: to what, beside its arrays, a checkpoint belongs. One that
+          was saved with others is refused.
 
         Raises:
           UserError: what is there cannot be read.
         """
         self._folder, self._anew = folder, anew or folder
+        self._belongs = dict(belongs or {})
         self._aside = ASIDE if aside else None
         self._manager: _Manager
         processes.by_main("checkpoints", self._open)
@@ -147,7 +157,9 @@ class Checkpoints:
                 step,
                 args=ocp.args.Composite(
                     state=ocp.args.StandardSave(whole),
-                    record=ocp.args.JsonSave({**record, _POSITION: data.get_state()}),
+                    record=ocp.args.JsonSave(
+                        {**record, **self._mark(), _POSITION: data.get_state()}
+                    ),
                 ),
                 metrics=None if rank is None else {"rank": list(rank), "step": step},
             )
@@ -171,8 +183,8 @@ class Checkpoints:
           The tree and the JSON record.
 
         Raises:
-          UserError: the checkpoint holds other arrays than the template asks for, or cannot be
-            read.
+          UserError: the checkpoint belongs to something else, holds other arrays than the template
+            asks for, or cannot be read.
         """
         several = processes.count() > 1
         wanted = _empty(template) if several else template
@@ -203,6 +215,10 @@ class Checkpoints:
     def _read(self, step: int, template: Any) -> tuple[Any, dict[str, Any]]:
         """The tree and the record of a checkpoint, with the data's position in it."""
         place = self._folder / str(step)
+        record_alone = ocp.args.Composite(record=ocp.args.JsonRestore())
+        with self._telling(step):
+            record = dict(self._manager.restore(step, args=record_alone).record)
+        self._check_belongs(step, record.pop(_BELONGS, {}))
         with self._telling(step):
             # orbax passes over some mismatches in silence and is wordy about others: every array is
             # checked by name first.
@@ -231,13 +247,28 @@ class Checkpoints:
             ),
             template,
         )
-        items = {"state": ocp.args.StandardRestore(abstract), "record": ocp.args.JsonRestore()}
+        state_alone = ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
         with self._telling(step):
-            restored = self._manager.restore(step, args=ocp.args.Composite(**items))
-            record = dict(restored.record)
+            state = self._manager.restore(step, args=state_alone).state
             if _POSITION not in record:
                 record[_POSITION] = self._earlier_position(step)
-            return restored.state, record
+            return state, record
+
+    def _mark(self) -> dict[str, Any]:
+        return {_BELONGS: self._belongs} if self._belongs else {}
+
+    def _check_belongs(self, step: int, there: Mapping[str, Any]) -> None:
+        names = sorted(there.keys() | self._belongs.keys())
+        if different := [
+            f"{name} there {there.get(name)!r}, now {self._belongs.get(name)!r}"
+            for name in names
+            if there.get(name) != self._belongs.get(name)
+        ]:
+            raise UserError(
+                f"{self._folder / str(step)}: the checkpoint belongs to something else:"
+                f" {'; '.join(different)}. Give the same again, or delete {self._anew} to train"
+                " anew."
+            )
 
     def _earlier_position(self, step: int) -> dict[str, Any]:
         """Where the data stood, as earlier versions saved it: in a file of its own."""

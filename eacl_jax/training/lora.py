@@ -5,8 +5,9 @@ The model itself knows nothing of it: before each pass its weights are made of t
 matrices. So all architectures have it alike, and a finished stage leaves plain weights.
 """
 
+import dataclasses
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -15,7 +16,10 @@ import numpy as np
 
 from eacl_jax.config import EncoderConfig
 from eacl_jax.errors import UserError
+from eacl_jax.model.low_rank import map_name, mean_of_products, merged
 from eacl_jax.model.names import path_name
+from eacl_jax.training.loop import TrainState
+from eacl_jax.training.soup import BestEpochs, mean_with
 
 ADAPTERS = "lora"
 """The branch of parameters that stands in the encoder's place."""
@@ -59,7 +63,7 @@ def adapters(
             )
         key = jax.random.fold_in(jax.random.key(seed), number)
         a = jax.random.normal(key, (*layers, width, config.lora_rank)) / np.sqrt(width)
-        found[_key(name)] = {"a": a, "b": jnp.zeros((*layers, config.lora_rank, out))}
+        found[map_name(name)] = {"a": a, "b": jnp.zeros((*layers, config.lora_rank, out))}
     if not found:
         raise UserError(
             f"config.encoder.lora_maps: no linear map of the encoder is called like"
@@ -69,28 +73,6 @@ def adapters(
     return found
 
 
-def merged(
-    encoder: Any, matrices: Mapping[str, Mapping[str, jax.Array]], config: EncoderConfig
-) -> Any:
-    """The encoder's parameters with `(alpha / r) a b` added to the maps that have matrices.
-
-    Args:
-      encoder: the base's.
-      matrices: from `adapters`, trained.
-      config: `lora_alpha` and `lora_rank`.
-    """
-    scale = config.lora_alpha / config.lora_rank
-
-    def leaf(path: tuple[Any, ...], weights: jax.Array) -> jax.Array:
-        pair = matrices.get(_key(path_name(path)))
-        if pair is None:
-            return weights
-        product = jnp.matmul(pair["a"], pair["b"], precision=jax.lax.Precision.HIGHEST)
-        return weights + scale * product.reshape(weights.shape)
-
-    return jax.tree_util.tree_map_with_path(leaf, encoder)
-
-
 def whole(params: Any, constants: Any, config: EncoderConfig) -> Any:
     """The model's parameters: those that are trained, with the encoder that they and the base make;
     without LoRA the same ones.
@@ -98,7 +80,8 @@ def whole(params: Any, constants: Any, config: EncoderConfig) -> Any:
     if ADAPTERS not in params:
         return params
     rest = {name: branch for name, branch in params.items() if name != ADAPTERS}
-    return {**rest, "encoder": merged(constants[BASE], params[ADAPTERS], config)}
+    scale = config.lora_alpha / config.lora_rank
+    return {**rest, "encoder": merged(constants[BASE], params[ADAPTERS], scale)}
 
 
 def lora_value_and_grad(
@@ -119,10 +102,60 @@ def lora_value_and_grad(
     return by_matrices
 
 
+class BaseLeftOut:
+    """A checkpoint holds what is trained: the base is in the encoder's files, and each run reads it
+    from there. So it says which base it is that its matrices belong to.
+    """
+
+    def __init__(self, config: EncoderConfig, seed: int, identity: Mapping[str, str]) -> None:
+        """Args:
+        config: of the encoder.
+        seed: of its weights, where they are random.
+        identity: of its files, see `encoders.identify`.
+        """
+        settings = ("lora_rank", "lora_alpha", "lora_maps")
+        base = f"drawn with seed {seed}" if config.random_weights else dict(identity)
+        self.belongs: Mapping[str, Any] = {
+            **{f"config.encoder.{name}": getattr(config, name) for name in settings},
+            "the encoder's files": base,
+        }
+
+    def saved(self, state: TrainState) -> TrainState:
+        """The state without the base."""
+        rest = {name: value for name, value in state.constants.items() if name != BASE}
+        return dataclasses.replace(state, constants=rest)
+
+    def restored(self, state: TrainState, saved: TrainState) -> TrainState:
+        """What was saved, with the base of the run's own state."""
+        return dataclasses.replace(
+            saved, constants={**saved.constants, BASE: state.constants[BASE]}
+        )
+
+
+class AdaptedEpochs(BestEpochs):
+    """What is trained, of the epochs that rank highest or of the last ones. The mean of their
+    encoders' weights is the base with matrices of so many times the rank, so that none of them is
+    held as a whole.
+    """
+
+    def __init__(self, like: Any, size: int, *, last: bool) -> None:
+        """`last`: keep the last epochs, whatever they rank."""
+        super().__init__(like, size)
+        self._last = last
+
+    def add(self, epoch: int, rank: Sequence[float], weights: Any) -> None:
+        """An epoch's weights."""
+        super().add(epoch, [float(epoch)] if self._last else rank, weights)
+
+    def mean(self) -> Any:
+        """Matrices whose product is the mean of the products, and the mean of all else."""
+        kept = [weights for _, weights in self._ordered()]
+        rests = [{n: branch for n, branch in w.items() if n != ADAPTERS} for w in kept]
+        found = rests[0]
+        for count, rest in enumerate(rests, start=1):
+            found = mean_with(found, rest, count)
+        return {**found, ADAPTERS: mean_of_products([weights[ADAPTERS] for weights in kept])}
+
+
 def _leaves(tree: Any) -> list[tuple[Any, Any]]:
     return jax.tree_util.tree_flatten_with_path(tree)[0]
-
-
-def _key(name: str) -> str:
-    """A map's name as files may hold it."""
-    return name.removesuffix("/kernel").replace("/", ".")

@@ -31,7 +31,7 @@ from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.recognizer.results import Results
 from eacl_jax.training import processes, run_folder
 from eacl_jax.training.answers import Answered, answer, outputs_of
-from eacl_jax.training.cost import Clock, write_cost
+from eacl_jax.training.cost import Clock, trained_parameters, write_cost
 from eacl_jax.training.experiment import Experiment, Loaded, prepare
 from eacl_jax.training.loop import NonFiniteLossError, StopRequest
 from eacl_jax.training.mirror import Mirror, mirrored
@@ -416,7 +416,10 @@ def _write_given(experiment: Experiment, workdir: Path, given: Mapping[str, Any]
     # Three copies of parameters with both moments: the latest, the best, and the one being written.
     settings = experiment.config.stage_one
     more = {"last": 1, "best": settings.soup}[settings.soup_of] if settings.soup else 0
-    needed = 3 * (3 + more) * sum(x.nbytes for x in jax.tree.leaves(experiment.params))
+    count = sum(x.size for x in jax.tree.leaves(experiment.params))
+    if experiment.config.encoder.lora_rank:  # the base is in none of them
+        count = trained_parameters(experiment)
+    needed = 3 * (3 + more) * 4 * count
     free = shutil.disk_usage(workdir).free
     if not (workdir / "checkpoints").exists() and free < needed:
         raise UserError(

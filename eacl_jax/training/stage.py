@@ -17,6 +17,7 @@ from rich.console import Console
 from eacl_jax.config import Config, Stage
 from eacl_jax.errors import UserError
 from eacl_jax.model.decisions import Affine
+from eacl_jax.model.low_rank import Matrices
 from eacl_jax.model.metrics import title
 from eacl_jax.model.names import path_name
 from eacl_jax.training import processes
@@ -70,6 +71,7 @@ class StageResult:
       affine: the scale and biases of its probabilities, where it learnt them.
       biases: of the labels' scores, where it learnt them for one label an utterance; else none.
       mean_of: the epochs whose weights' mean was chosen in place of `best_epoch`; else none.
+      matrices: LoRA's, which are in the encoder's parameters already; None without it.
     """
 
     best_epoch: int
@@ -79,6 +81,7 @@ class StageResult:
     affine: Affine | None = None
     biases: tuple[float, ...] = ()
     mean_of: tuple[int, ...] = ()
+    matrices: Matrices | None = None
 
 
 def scored_splits(config: Config) -> tuple[str, ...]:
@@ -134,6 +137,10 @@ def scores_by_split(
 class Saving(Protocol):
     """What of a stage's state a checkpoint holds."""
 
+    @property
+    def belongs(self) -> Mapping[str, Any]:
+        """JSON values by name: to what is left out a checkpoint belongs; see `Checkpoints`."""
+
     def saved(self, state: TrainState) -> Any:
         """What to save of a state."""
 
@@ -143,6 +150,8 @@ class Saving(Protocol):
 
 class WholeState:
     """All of it."""
+
+    belongs: Mapping[str, Any] = {}
 
     def saved(self, state: TrainState) -> Any:
         """The state."""
@@ -178,7 +187,8 @@ class StageRun:
         steps_per_epoch: after so many steps an epoch is scored and saved.
         steps: of the whole stage.
         saving: what of a state is saved; None: all of it.
-        soup: gets each epoch's weights that answer, and is saved with the state; see `mean`.
+        soup: gets what was trained of each epoch's weights that answer, and is saved with the
+          state; see `mean`.
         """
         self._soup = soup
         self._experiment, self._context, self._stage = experiment, context, stage
@@ -189,7 +199,10 @@ class StageRun:
         # Stage two's mean nothing without stage one's, from which they began.
         self._anew = folder if stage is Stage.ONE else self._folder
         self._checkpoints = Checkpoints(
-            self._folder, anew=self._anew, aside=context.mirror is not None
+            self._folder,
+            anew=self._anew,
+            aside=context.mirror is not None,
+            belongs=self._saving.belongs,
         )
         self._scores: dict[str, dict[str, Any]] | None = None
         self._best: dict[str, Any] = {"best_epoch": 0, "best_rank": None}
@@ -267,7 +280,9 @@ class StageRun:
         place: Callable[[Any], Any],
         answering: Callable[[TrainState], Any] | None = None,
     ) -> TrainState:
-        """`answering`: the weights of a state that answer, of which a soup is made."""
+        """`answering`: what was trained of the weights of a state that answer, of which a soup is
+        made.
+        """
         self._score, self._answering = score, answering
         context = self._context
         with (

@@ -28,7 +28,15 @@ from eacl_jax.training.adversarial import adversarial_value_and_grad
 from eacl_jax.training.chunks import Encode, Objective, chunked_value_and_grad
 from eacl_jax.training.experiment import Experiment
 from eacl_jax.training.loop import MEMORY, LossFn, TrainState, create_state, make_train_step
-from eacl_jax.training.lora import ADAPTERS, BASE, adapters, lora_value_and_grad, whole
+from eacl_jax.training.lora import (
+    ADAPTERS,
+    BASE,
+    AdaptedEpochs,
+    BaseLeftOut,
+    adapters,
+    lora_value_and_grad,
+    whole,
+)
 from eacl_jax.training.optim import Averaged, Rates, stage_one_optimizer
 from eacl_jax.training.soup import BestEpochs, LastEpochs, Soup
 from eacl_jax.training.stage import (
@@ -259,10 +267,17 @@ class _Compiled:
             ),
         )
 
+    def trained(self, state: TrainState) -> Any:
+        """What was trained of the weights that answer: the average, where there is one."""
+        return state.opt_state.mean if isinstance(state.opt_state, Averaged) else state.params
+
+    def merged(self, trained: Any, constants: Any) -> Any:
+        """The model's weights: with LoRA, those that matrices and base make."""
+        return self.whole(trained, constants) if ADAPTERS in trained else trained
+
     def answering(self, state: TrainState) -> Any:
-        """The weights that answer: the average, where there is one; with LoRA, merged."""
-        params = state.opt_state.mean if isinstance(state.opt_state, Averaged) else state.params
-        return self.whole(params, state.constants) if ADAPTERS in params else params
+        """The weights that answer."""
+        return self.merged(self.trained(state), state.constants)
 
 
 def run_stage_one(experiment: Experiment, context: StageContext) -> StageResult:
@@ -284,8 +299,10 @@ def run_stage_one(experiment: Experiment, context: StageContext) -> StageResult:
         "stage one", lambda: _Compiled.of(experiment, params, per_epoch, steps)
     )
     constants = compiled.source.constants(beginning)
+    saving = None
     if ADAPTERS in params:
         constants = {**constants, BASE: experiment.params["encoder"]}
+        saving = BaseLeftOut(config.encoder, config.seed, experiment.encoder_identity)
     state = put(create_state(params, constants, compiled.optimizer), replicated(experiment.mesh))
     make = batch_maker(
         experiment.examples["train"],
@@ -316,11 +333,13 @@ def run_stage_one(experiment: Experiment, context: StageContext) -> StageResult:
     def score(state: TrainState) -> dict[str, dict[str, Any]]:
         return score_weights(compiled.answering(state), state.constants)
 
-    def placed(weights: Any) -> Any:
-        return put(weights, replicated(experiment.mesh))
+    def placed(trained: Any, constants: Any) -> Any:
+        return compiled.merged(put(trained, replicated(experiment.mesh)), constants)
 
-    soup = _soup(settings, compiled.answering(state), -(-steps // per_epoch))
-    run = StageRun(experiment, context, Stage.ONE, batches, per_epoch, steps, soup=soup)
+    soup = _soup(settings, compiled.trained(state), -(-steps // per_epoch))
+    run = StageRun(
+        experiment, context, Stage.ONE, batches, per_epoch, steps, saving=saving, soup=soup
+    )
     with run:
         state = run.resume(state)
         before = compiled.anchors(compiled.answering(state), state.constants)
@@ -330,22 +349,34 @@ def run_stage_one(experiment: Experiment, context: StageContext) -> StageResult:
             compiled.train_step,
             score,
             place=lambda batch: put(batch, batch_shardings(experiment.mesh)),
-            answering=compiled.answering,
+            answering=compiled.trained,
         )
         best, record = run.best(state)
-        mean, mean_of = run.mean(lambda mean: score_weights(placed(mean), best.constants))
+        mean, mean_of = run.mean(
+            lambda mean: score_weights(placed(mean, best.constants), best.constants)
+        )
     of = state if config.compat.stale_anchors else best
-    params = compiled.answering(best) if mean is None else placed(mean)
+    trained = compiled.trained(best) if mean is None else mean
+    params = compiled.answering(best) if mean is None else placed(mean, best.constants)
     answering = compiled.answering(of) if mean is None else params
     mapped = np.asarray(compiled.anchors(answering, of.constants))
     constants = {name: value for name, value in best.constants.items() if name != BASE}
-    return StageResult(record["best_epoch"], params, constants, mapped, mean_of=mean_of)
+    return StageResult(
+        record["best_epoch"],
+        params,
+        constants,
+        mapped,
+        mean_of=mean_of,
+        matrices=trained.get(ADAPTERS),
+    )
 
 
 def _soup(settings: StageOneConfig, like: Any, epochs: int) -> Soup | None:
-    """What keeps the weights of several epochs; None where nothing is to be made of them."""
+    """What keeps what was trained in several epochs; None where nothing is to be made of it."""
     if not settings.soup:
         return None
+    if ADAPTERS in like:
+        return AdaptedEpochs(like, settings.soup, last=settings.soup_of == "last")
     if settings.soup_of == "last":
         return LastEpochs(like, settings.soup, epochs)
     return BestEpochs(like, settings.soup)

@@ -93,6 +93,8 @@ class AnchorsAlone:
     optimizer's state has for what has no moments.
     """
 
+    belongs: Mapping[str, Any] = {}
+
     def __init__(self, first: StageResult, *, biases: int = 0) -> None:
         """Args:
         first: stage one's choice.

@@ -12,10 +12,12 @@ from flax import nnx
 from eacl_jax.config import EncoderConfig
 from eacl_jax.encoders.registry import abstract_encoder
 from eacl_jax.errors import UserError
+from eacl_jax.model import low_rank
 from eacl_jax.training import lora
 from tests.stubs.encoders import CONFIGS
 
 CONFIG = EncoderConfig(lora_rank=2, lora_alpha=6.0)
+SCALE = 3.0
 
 
 def encoder_of(architecture, scan_layers):
@@ -32,7 +34,7 @@ def test_every_architecture_has_maps_and_begins_as_its_base(architecture):
     for scanned in (False, True):
         params, depths, layers = encoder_of(architecture, scanned)
         matrices = lora.adapters(params, depths, CONFIG, 0)
-        chex.assert_trees_all_equal(lora.merged(params, matrices, CONFIG), params)
+        chex.assert_trees_all_equal(low_rank.merged(params, matrices, SCALE), params)
         found[scanned] = sum(x.size for x in jax.tree.leaves(matrices))
         assert len(matrices) >= (1 if scanned else layers)
     # As many numbers, stacked or not.
@@ -50,7 +52,7 @@ def test_weights_are_the_base_and_the_scaled_product():
     a, b = rng.normal(size=(4, 2)), rng.normal(size=(2, 6))
     assert matrices["one.query"]["a"].shape == a.shape
     assert not matrices["one.query"]["b"].any()
-    merged = lora.merged(base, {"one.query": {"a": a, "b": b}}, CONFIG)
+    merged = low_rank.merged(base, {"one.query": {"a": a, "b": b}}, SCALE)
     expected = base["one"]["query"]["kernel"] + 3 * (a @ b).reshape(4, 3, 2)
     np.testing.assert_allclose(merged["one"]["query"]["kernel"], expected, rtol=1e-5)
     np.testing.assert_array_equal(merged["one"]["key"]["kernel"], 1)
@@ -61,7 +63,7 @@ def test_stacked_layers_have_matrices_each():
     matrices = lora.adapters(base, {"query": {"kernel": np.arange(5)}}, CONFIG, 0)["query"]
     assert (matrices["a"].shape, matrices["b"].shape) == ((5, 4, 2), (5, 2, 6))
     b = np.random.default_rng(1).normal(size=(5, 2, 6))
-    merged = lora.merged(base, {"query": {**matrices, "b": b}}, CONFIG)["query"]["kernel"]
+    merged = low_rank.merged(base, {"query": {**matrices, "b": b}}, SCALE)["query"]["kernel"]
     for layer in range(5):
         np.testing.assert_allclose(merged[layer], 3 * matrices["a"][layer] @ b[layer], rtol=1e-4)
 
@@ -78,3 +80,28 @@ def test_what_cannot_be_is_named(settings, message):
     params, depths, _ = encoder_of("roberta", False)
     with pytest.raises(UserError, match=message):
         lora.adapters(params, depths, dataclasses.replace(CONFIG, **settings), 0)
+
+
+@pytest.mark.parametrize(("last", "kept"), [(True, (2, 3)), (False, (1, 3))])
+def test_the_mean_of_epochs_has_the_mean_of_their_weights(last, kept):
+    def trained(epoch):
+        rng = np.random.default_rng(epoch)
+        a, b = (rng.normal(size=shape).astype(np.float32) for shape in ((3, 4, 2), (3, 2, 6)))
+        return {"lora": {"query": {"a": a, "b": b}}, "mapping": rng.normal(size=5)}
+
+    base = {"query": {"kernel": np.ones((3, 4, 6), np.float32)}}
+    epochs = lora.AdaptedEpochs(trained(1), 2, last=last)
+    for epoch, dev in enumerate((0.9, 0.5, 0.7), start=1):
+        epochs.add(epoch, [dev], trained(epoch))
+    assert epochs.epochs == kept
+    mean = epochs.mean()
+    assert mean["lora"]["query"]["a"].shape == (3, 4, 4)
+    weights = [low_rank.merged(base, trained(epoch)["lora"], SCALE) for epoch in kept]
+    np.testing.assert_allclose(
+        low_rank.merged(base, mean["lora"], SCALE)["query"]["kernel"],
+        np.mean([found["query"]["kernel"] for found in weights], axis=0),
+        rtol=1e-5,
+        atol=1e-5,
+    )
+    both = [trained(epoch)["mapping"] for epoch in kept]
+    np.testing.assert_allclose(mean["mapping"], np.mean(both, axis=0), rtol=1e-6)

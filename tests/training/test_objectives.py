@@ -12,14 +12,14 @@ import pytest
 from flax import nnx
 
 from eacl_jax import encoders
-from eacl_jax.config import LossConfig, ModelConfig
+from eacl_jax.config import EncoderConfig, LossConfig, ModelConfig
 from eacl_jax.data.batching import Batch, collate, plan
 from eacl_jax.model.anchors import Axes, Beginning, Fixed, Learned, LiveWords, Prototypes, Words
 from eacl_jax.model.mesh import batch_shardings, make_mesh, put, replicated
 from eacl_jax.model.rarity import Rarity
 from eacl_jax.model.regularizers import divergence
 from eacl_jax.model.representer import Model
-from eacl_jax.training import stage_one
+from eacl_jax.training import lora, stage_one
 from tests.data.test_batching import examples_of
 from tests.stubs.hlo import collective_bytes
 from tests.stubs.toys import ENCODER
@@ -36,7 +36,9 @@ CASES = {
     "classifier": (Axes(3), LossConfig(ce_weight=1.0), 1),
     "several labels": (Words(), LossConfig(ce_weight=0.5), 1),
     "regularized": (LiveWords(3), LossConfig(r_drop=2.0, adversarial=0.5, smoothing=0.1), 1),
+    "lora": (LiveWords(3), LossConfig(), 1),
 }
+LORA = EncoderConfig(lora_rank=2)
 # Both, none, and shares.
 SEVERAL = np.array([[1, 1, 0], [0, 0, 0], [0.5, 0, 1], *np.eye(3)[[0, 1, 2, 0, 1]]], np.float32)
 
@@ -87,19 +89,26 @@ def test_layout_chunks_and_devices_change_nothing(name):
     def merge(params):
         return nnx.merge(graphdef, {k: params[k] for k in ("encoder", "predictor", "mapping")})
 
+    if name == "lora":
+        base, depths = params.pop("encoder"), nnx.to_pure_dict(encoder.depths())
+        matrices = lora.adapters(base, depths, LORA, 0)
+        moved = jax.tree.map(lambda x: x + 0.1, matrices)  # of zeros `a` has no gradient
+        params, constants = {**params, lora.ADAPTERS: moved}, {**constants, lora.BASE: base}
+
     results = []
     for layout, devices, chunks in (("padded", 1, 1), ("packed", 8, 1), ("packed", 1, 2)):
-        step = jax.jit(
-            stage_one.stage_one_value_and_grad(
-                merge,
-                source,
-                settings,
-                anchors_per_label=per_label,
-                rarity=Rarity.of(settings, COUNTS),
-                binary=name == "several labels",
-                chunks=chunks,
-            )
+        value_and_grad = stage_one.stage_one_value_and_grad(
+            merge,
+            source,
+            settings,
+            anchors_per_label=per_label,
+            rarity=Rarity.of(settings, COUNTS),
+            binary=name == "several labels",
+            chunks=chunks,
         )
+        if name == "lora":
+            value_and_grad = lora.lora_value_and_grad(value_and_grad, LORA)
+        step = jax.jit(value_and_grad)
         mesh = make_mesh(devices)
         whole = partial(put, shardings=replicated(mesh))
         results.append(
@@ -114,7 +123,10 @@ def test_layout_chunks_and_devices_change_nothing(name):
         )
     (_, terms), gradients = results[0]
     assert ("memory" in terms) == (name == "prototypes")
-    assert np.abs(gradients["encoder"]["embeddings"]["tokens"]["embedding"]).max() > 0
+    if name == "lora":
+        assert all(np.abs(x).max() > 0 for x in jax.tree.leaves(gradients[lora.ADAPTERS]))
+    else:
+        assert np.abs(gradients["encoder"]["embeddings"]["tokens"]["embedding"]).max() > 0
     if "label_encodings" in params:
         assert np.abs(gradients["label_encodings"]).max() > 0
     for other in results[1:]:
