@@ -221,8 +221,13 @@ def scores(monkeypatch, dev, test):
     monkeypatch.setattr(stage, "score", score)
 
 
-@pytest.mark.parametrize(("switch", "chosen"), [(False, 2), (True, 3)])
-@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("switch", "chosen"),
+    [
+        pytest.param(False, 2, marks=pytest.mark.long),
+        pytest.param(True, 3, marks=pytest.mark.slow),
+    ],
+)
 def test_select_on_test_chooses_stage_one_by_test(toy, tmp_path, monkeypatch, switch, chosen):
     config = make_config(toy, compat__select_on_test=switch, stage_one__epochs=3)
     prepared = experiment.prepare(config, mesh=make_mesh(1))

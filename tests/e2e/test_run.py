@@ -266,14 +266,18 @@ def test_eight_devices_give_the_losses_of_one(toy, tmp_path):
     np.testing.assert_allclose(eight, one, rtol=1e-4)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
-        {"anchors__source": "live"},
-        {"batch__layout": "padded", "loss__form": "out"},
-        {"loss__use_anchors": False, "encoder__scan_layers": "always"},
-        {"encoder__dtype": "bfloat16", "model__mapping_dim": 8},
+        pytest.param({"anchors__source": "live"}, marks=pytest.mark.slow),
+        pytest.param({"batch__layout": "padded", "loss__form": "out"}, marks=pytest.mark.long),
+        pytest.param(
+            {"loss__use_anchors": False, "encoder__scan_layers": "always"},
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            {"encoder__dtype": "bfloat16", "model__mapping_dim": 8}, marks=pytest.mark.slow
+        ),
     ],
 )
 def test_the_switches_train(toy, tmp_path, changes):

@@ -148,17 +148,27 @@ def test_gone_on_with_it_is_the_same_run(toy_several, finished_several, tmp_path
     assert (tmp_path / "run" / name).read_bytes() == (finished_several / name).read_bytes()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
-        {"loss.ce_weight": 1.0},
-        {"loss.soft_targets": True},
-        {"anchors.source": "clusters", "anchors.clusters": 2},
-        {"anchors.source": "live", "evaluation.thresholds": "common"},
-        {"stage_one.chunks": 2, "evaluation.primary": "jaccard"},
+        pytest.param({"loss.ce_weight": 1.0}, id="classifier", marks=pytest.mark.slow),
+        pytest.param({"loss.soft_targets": True}, id="shares", marks=pytest.mark.slow),
+        pytest.param(
+            {"anchors.source": "clusters", "anchors.clusters": 2},
+            id="clusters",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            {"anchors.source": "live", "evaluation.thresholds": "common"},
+            id="live",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            {"stage_one.chunks": 2, "evaluation.primary": "jaccard"},
+            id="chunks",
+            marks=pytest.mark.long,
+        ),
     ],
-    ids=lambda changes: next(iter(changes)),
 )
 def test_every_way_of_training(toy_several, tmp_path, changes, test_split):
     results = run.train(

@@ -80,7 +80,7 @@ def test_it_is_the_mean_of_single_epochs_and_answers_where_dev_prefers_it(
     assert "dev weighted F1 30.00  epoch 1 is no worse, and stays" in said
 
 
-@pytest.mark.parametrize("of", [pytest.param("last", marks=pytest.mark.slow), "best"])
+@pytest.mark.parametrize("of", [pytest.param("last", marks=pytest.mark.long), "best"])
 def test_a_stopped_run_has_the_same_mean(prepared, tmp_path, monkeypatch, of):
     how = {"soup": 2, "soup_of": of}
     dev = (30.0, 10.0, 20.0)

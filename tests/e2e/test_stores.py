@@ -81,7 +81,7 @@ def test_a_run_at_an_address_is_the_run_in_a_folder(config, finished, tmp_path):
     assert EmotionRecognizer.from_pretrained("memory://models/mine").predict([chat]) == answers[0]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_stopped_and_gone_on_with_elsewhere_it_is_the_same_run(
     config, finished, tmp_path, monkeypatch
 ):
@@ -96,7 +96,7 @@ def test_stopped_and_gone_on_with_elsewhere_it_is_the_same_run(
     check_same(finished)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_whose_address_another_takes_stops(config, monkeypatch):
     def take(stage, epoch, _):
         if (stage, epoch) == LAST:

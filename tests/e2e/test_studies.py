@@ -105,7 +105,7 @@ def test_a_study_from_its_file_to_its_page(encoder, tmp_path, capsys):
     check(tmp_path / "study", only(checked, chosen), capsys)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_taxonomies(encoder, tmp_path, capsys):
     """Fine and coarse labels of a corpus, each answered by the other's run too."""
     values = configuration.load_study(
@@ -148,7 +148,7 @@ def test_a_search_from_its_file_to_its_page(encoder, tmp_path, capsys):
     check(folder, conclude(search, found), capsys)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_modalities(encoder, tmp_path, capsys):
     """With a voice that tells joy, in a table for all splits."""
     rows = ["dialogue,utterance,loudness"]

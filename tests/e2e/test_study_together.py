@@ -54,7 +54,7 @@ def rows(folder):
     return [{key: value for key, value in row.items() if key != "cost"} for row in found]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_give_the_table_of_one_and_go_on_after_a_failure(file, tmp_path):
     tables = []
     for processes in (1, 2):

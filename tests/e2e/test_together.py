@@ -149,7 +149,7 @@ def test_processes_that_were_given_different_things_do_not_begin(settings, tmp_p
 @pytest.mark.parametrize(
     ("first", "number", "who", "then"),
     [
-        pytest.param((2, 1), signal.SIGTERM, 0, (2, 1), marks=pytest.mark.slow),
+        pytest.param((2, 1), signal.SIGTERM, 0, (2, 1), marks=pytest.mark.long),
         pytest.param((2, 1), signal.SIGINT, 1, (1, 2), marks=pytest.mark.long),
         pytest.param((1, 2), signal.SIGTERM, 0, (2, 1), marks=pytest.mark.long),
         pytest.param((2, 1), signal.SIGKILL, 0, (2, 1), marks=pytest.mark.long),
@@ -194,7 +194,7 @@ def test_four_processes_are_one_with_four_devices(settings, tmp_path):
     assert scores[0]["weighted_f1"] == pytest.approx(scores[1]["weighted_f1"], abs=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_chunks_of_rows_are_the_same_in_two_processes(settings, tmp_path):
     chunked = {**settings, "stage_one.chunks": 2}
     finish(chunked, tmp_path / "one", tmp_path / "one-logs", processes=1, devices=2)

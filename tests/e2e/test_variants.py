@@ -64,11 +64,11 @@ def test_another_seed_compiles_nothing_and_equals_a_run_by_itself(toy, tmp_path)
                 "evaluation__logit_adjustment": True,
                 "evaluation__primary": "macro_f1",
             },
-            marks=pytest.mark.slow,
+            marks=pytest.mark.long,
         ),
         pytest.param(
             {"loss__ce_weight": 1.0, "loss__class_weight": 1.0, "loss__focal": 1.0},
-            marks=pytest.mark.slow,
+            marks=pytest.mark.long,
         ),
         {
             "evaluation__prior": True,
