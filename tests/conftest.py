@@ -5,11 +5,11 @@ import signal
 import tempfile
 from pathlib import Path
 
+from tests.stubs.xla import flags
+
 # Before JAX starts: eight simulated devices for the tests of meshes, and no accelerator that the
 # numbers could depend on.
-os.environ["XLA_FLAGS"] = (
-    f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
-)
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags(8)}"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Tiny models spend their time in the compiler. For all tests and the processes they start alike: the
 # numbers of runs are compared, whatever came between.

@@ -1,11 +1,14 @@
 """Runs that the end-to-end tests share."""
 
+import io
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from rich.console import Console
 
+from eacl_jax.reports import drawing
 from eacl_jax.training import run, stage_one
 from tests.stubs.toys import make_config, make_corpus_files, make_encoder_folder
 
@@ -65,6 +68,22 @@ def finished(toy, tmp_path_factory) -> Path:
     workdir = tmp_path_factory.mktemp("finished") / "run"
     run.train(make_config(toy), workdir, console=Console(quiet=True))
     return workdir
+
+
+@pytest.fixture(autouse=True)
+def figures_without_pixels(monkeypatch) -> None:
+    """Figures of a test's own runs are drawn, but not made pixels, which takes a quarter of such a
+    run; those of the runs above, which begin earlier, are.
+    """
+    buffer = io.BytesIO()
+    Image.new("RGB", (1, 1)).save(buffer, "PNG")
+
+    def drawn(draw, theme):
+        with drawing.styled(theme):
+            draw(theme)
+        return buffer.getvalue()
+
+    monkeypatch.setattr(drawing, "render", drawn)
 
 
 @pytest.fixture

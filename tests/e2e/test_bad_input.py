@@ -21,10 +21,11 @@ from eacl_jax.training.stage import StageContext
 from eacl_jax.training.stage_one import run_stage_one
 from tests.stubs.root import ROOT
 from tests.stubs.toys import make_config, make_encoder_folder, make_tokenizer
+from tests.stubs.xla import flags
 
 
 def script(*arguments):
-    environment = {**os.environ, "XLA_FLAGS": ""}
+    environment = {**os.environ, "XLA_FLAGS": flags(1)}
     return subprocess.run(
         [sys.executable, "launch/train.py", *arguments],
         cwd=ROOT,

@@ -25,6 +25,7 @@ from eacl_jax.training.stage_one import run_stage_one
 from eacl_jax.training.stage_two import run_stage_two
 from tests.stubs.root import ROOT
 from tests.stubs.toys import make_config
+from tests.stubs.xla import flags
 
 
 def command(toy, workdir):
@@ -41,7 +42,7 @@ def command(toy, workdir):
 def launch(toy, workdir):
     environment = {
         **os.environ,
-        "XLA_FLAGS": "",
+        "XLA_FLAGS": flags(1),
         "PYTHONUNBUFFERED": "1",
         "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
     }

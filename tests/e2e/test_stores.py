@@ -20,6 +20,7 @@ from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.training import evaluation, loop, mirror, run
 from tests.stubs.root import ROOT
 from tests.stubs.toys import make_config
+from tests.stubs.xla import flags
 
 ADDRESS = "memory://runs/meld"
 LAST = (Stage.ONE, 2)
@@ -204,7 +205,7 @@ def test_the_command_goes_on_in_a_store_after_a_kill(s3, toy, tmp_path, number):
         *(sys.executable, "-c", patient, "--config=configs/meld.py"),
         *("--config.data.corpus=custom", *overrides),
     ]
-    environment = {**os.environ, **s3, "XLA_FLAGS": "", "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, **s3, "XLA_FLAGS": flags(1), "PYTHONPATH": str(ROOT)}
     output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "cwd": ROOT}
     process = subprocess.Popen([*command, f"--workdir={address}"], env=environment, **output)
     deadline = time.monotonic() + 300

@@ -14,6 +14,7 @@ import pytest
 
 from tests.stubs.root import ROOT
 from tests.stubs.toys import make_corpus_files, make_encoder_folder
+from tests.stubs.xla import flags
 
 # STUDY_KILLS=20 for the long form, of 60 runs.
 KILLS = int(os.environ.get("STUDY_KILLS", "5"))
@@ -58,7 +59,7 @@ def file(tmp_path_factory):
 
 
 def start(file, folder, log):
-    environment = {**os.environ, "XLA_FLAGS": "", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    environment = {**os.environ, "XLA_FLAGS": flags(1), "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
     return subprocess.Popen(
         [sys.executable, "launch/study.py", str(file), f"--workdir={folder}"],
         cwd=ROOT,

@@ -24,6 +24,7 @@ from eacl_jax.errors import UserError
 from eacl_jax.serving import server
 from eacl_jax.serving.settings import ServiceSettings
 from tests.stubs.root import ROOT
+from tests.stubs.xla import flags
 
 TOKEN = "open-sesame"
 
@@ -54,7 +55,7 @@ def served(model) -> Iterator[tuple[subprocess.Popen[str], str]]:
         **os.environ,
         "EACL_TOKEN": TOKEN,
         "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
-        "XLA_FLAGS": "",
+        "XLA_FLAGS": flags(1),
     }
     process = subprocess.Popen(
         arguments,

@@ -6,6 +6,7 @@ import sys
 
 from tests.stubs.cluster import free_port
 from tests.stubs.root import ROOT
+from tests.stubs.xla import flags
 
 
 def run_together(
@@ -23,7 +24,7 @@ def run_together(
                 **os.environ,
                 "PYTHONPATH": str(ROOT),
                 "PYTHONUNBUFFERED": "1",
-                "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+                "XLA_FLAGS": flags(devices),
             },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

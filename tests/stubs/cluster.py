@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.stubs.root import ROOT
+from tests.stubs.xla import flags
 
 
 def free_port() -> int:
@@ -59,7 +60,7 @@ class Together:
                     cwd=ROOT,
                     env={
                         **os.environ,
-                        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+                        "XLA_FLAGS": flags(devices),
                         "PYTHONUNBUFFERED": "1",
                         "PYTHONPATH": str(ROOT),
                         "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
