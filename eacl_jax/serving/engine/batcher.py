@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from eacl_jax.errors import UserError
 from eacl_jax.recognizer.prediction import Prediction
+from eacl_jax.recognizer.runtime import JAX
 from eacl_jax.serving.engine.jobs import Job, Piece
 
 if TYPE_CHECKING:
@@ -131,6 +132,10 @@ class Batcher:
         for _ in self._recognizer.warm():
             if self._closed:
                 return False
+        if self._recognizer.runtime.name != JAX:
+            # Nothing else is compiled; and labels of requests' own would load the model in JAX,
+            # which services that are never asked for any do without.
+            return not self._closed
         # Labels of requests' own have programs of theirs; where labels cannot be had from words,
         # there are none.
         settings = self._recognizer.settings
