@@ -15,7 +15,7 @@ from eacl_jax.config import Stage
 from eacl_jax.data.inputs import read_transcript
 from eacl_jax.dialogue import Dialogue
 from eacl_jax.errors import UserError
-from eacl_jax.export.standalone_prompts import lay_out, prompt
+from eacl_jax.export.standalone_prompts import lay_out, prompt, ranked
 from eacl_jax.model.decisions import SeveralAnswering
 from eacl_jax.model.names import path_name
 from eacl_jax.model.representer import Representer
@@ -112,17 +112,17 @@ class Several(NamedTuple):
 
 
 def script(program: ModuleType) -> str:
-    """The text of a `run.py`: a module of this room with the functions that make prompts in it."""
+    """The text of a `run.py`: a module of this room, with `standalone_prompts` in it."""
     line = "from eacl_jax.export.standalone_prompts import {0} as {0}\n"
     text = inspect.getsource(program)
-    for name in ("lay_out", "prompt"):
+    for name in ("lay_out", "prompt", "ranked"):
         text = text.replace(line.format(name), "")
     assert "eacl_jax.export" not in text
     # Those that the functions need, too.
     names = "Callable, Mapping, Sequence"
     line = r"(?m)^from collections\.abc import .*$"
     text = re.sub(line, f"from collections.abc import {names}", text)
-    functions = [inspect.getsource(each) for each in (prompt, lay_out)]
+    functions = [inspect.getsource(each) for each in (prompt, lay_out, ranked)]
     before, main, after = text.partition("def main() -> None:\n")
     return before + "\n\n".join(functions) + "\n\n" + main + after
 

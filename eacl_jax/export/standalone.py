@@ -14,6 +14,7 @@ import numpy as np
 
 from eacl_jax.export.standalone_prompts import lay_out as lay_out
 from eacl_jax.export.standalone_prompts import prompt as prompt
+from eacl_jax.export.standalone_prompts import ranked as ranked
 
 HERE = Path(__file__).resolve().parent
 
@@ -70,15 +71,7 @@ class Model:
         """The labels of each utterance, from probabilities [N, C]: the likeliest alone; or, where
         there may be several, those that reach their threshold, the likeliest first, or none.
         """
-        found = []
-        for row in np.asarray(probabilities):
-            order = np.argsort(-row, kind="stable").tolist()
-            if self.thresholds is None:
-                order = order[:1]
-            else:
-                order = [i for i in order if row[i] >= self.thresholds[i]]
-            found.append([self.labels[i] for i in order])
-        return found
+        return ranked(self.labels, self.thresholds, probabilities)
 
     def _program(self, program: Mapping[str, Any]) -> Callable[..., Any]:
         """A .stablehlo file as a function."""

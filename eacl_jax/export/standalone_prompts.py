@@ -1,4 +1,4 @@
-"""How exported programs make prompts: these functions become a part of their `run.py`."""
+"""How exported programs make prompts and answers: a part of their `run.py`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -76,3 +76,17 @@ def lay_out(prompts: Sequence[tuple[Sequence[int], int]]) -> tuple[np.ndarray, .
         segment_ids,
         np.array([[row, column] for row, (_, column) in enumerate(prompts)], np.int32),
     )
+
+
+def ranked(
+    labels: Sequence[str], thresholds: Sequence[float] | None, probabilities: Any
+) -> list[list[str]]:
+    """The labels of each utterance, see `Model.answers`."""
+    found = []
+    for row in np.asarray(probabilities):
+        order = np.argsort(-row, kind="stable").tolist()
+        if thresholds is not None:
+            found.append([labels[i] for i in order if row[i] >= thresholds[i]])
+        else:
+            found.append([labels[order[0]]])
+    return found
