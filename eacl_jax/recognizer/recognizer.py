@@ -47,6 +47,7 @@ from eacl_jax.recognizer.facts import Facts
 from eacl_jax.recognizer.few_shot import Adaptation
 from eacl_jax.recognizer.folder import Settings, read_heads, read_settings, write_folder
 from eacl_jax.recognizer.locate import find_folder
+from eacl_jax.recognizer.lora_folder import load_encoder, load_label_encoder
 from eacl_jax.recognizer.prediction import DialoguePrediction, Prediction
 
 
@@ -221,7 +222,8 @@ class EmotionRecognizer:
         Args:
           path: the folder, a run's folder, or the id of a hub repository that holds its files. What
             exists here is never a hub id, and what is inside a folder here never comes from the
-            hub.
+            hub; but a folder that LoRA left as `adapter/` names its encoder, which may come from
+            there.
           revision: branch, tag or commit of a hub id.
           batch_size: utterances encoded at once, about.
           mesh: devices, see the constructor; who unpickles the recognizer uses its own.
@@ -231,7 +233,7 @@ class EmotionRecognizer:
         """
         folder = find_folder(path, revision)
         settings = read_settings(folder / "config.json")
-        loaded = encoders.load_folder(folder / "encoder", dtype=settings.encoder_dtype)
+        loaded = load_encoder(folder, settings.encoder_dtype)
         longest, most = loaded.module.max_length, settings.prompt.max_tokens
         if longest is not None and most > longest:
             raise UserError(
@@ -264,13 +266,7 @@ class EmotionRecognizer:
             encoder_config=loaded.config,
             anchors=anchors,
             label_encoder=(
-                (
-                    lambda: (
-                        encoders.load_folder(
-                            folder / "label_encoder", dtype=settings.encoder_dtype
-                        ).module
-                    )
-                )
+                (lambda: load_label_encoder(folder, settings.encoder_dtype))
                 if settings.anchor_encoding == "fixed" and settings.made_of_words
                 else None
             ),
