@@ -3,11 +3,14 @@ one.
 
     .venv/bin/python benchmarks/large_encoders.py
 
-Each encoder gets a process of its own, so that its peak of memory is its own; a checkpoint of it is
-written to a folder that is removed in the end. Memory while loading is a multiple of the weights'
-bytes.
+`--lora_ranks=0,8` measures each with all weights trained, and with LoRA of rank 8.
+
+Each encoder and rank gets a process of its own, so that its peak of memory is its own; a checkpoint
+of the encoder is written to a folder that is removed in the end. Memory while loading is a multiple
+of the weights' bytes.
 """
 
+import itertools
 import json
 import os
 import statistics
@@ -33,6 +36,7 @@ ENCODERS = flags.DEFINE_list("encoders", list(NAMES), "Hub ids of eacl_jax/encod
 EXAMPLES = flags.DEFINE_integer("examples", 8, "Examples a batch, one a row.")
 LENGTH = flags.DEFINE_integer("length", 128, "Tokens of each.")
 STEPS = flags.DEFINE_integer("steps", 2, "Timed passes and steps, after one that compiles.")
+RANKS = flags.DEFINE_list("lora_ranks", ["0"], "Ranks of LoRA; 0: all weights are trained.")
 DTYPE = flags.DEFINE_enum(
     "dtype", "float32", ["float32", "bfloat16"], "Of activations and products."
 )
@@ -53,7 +57,7 @@ def measure(name: str, folder: Path, settings: dict[str, Any]) -> dict[str, Any]
     import numpy as np
     from flax import nnx
 
-    from eacl_jax.config import LossConfig, ModelConfig, StageOneConfig
+    from eacl_jax.config import EncoderConfig, LossConfig, ModelConfig, StageOneConfig
     from eacl_jax.data.batching import collate, plan
     from eacl_jax.data.prompts import Example
     from eacl_jax.encoders.catalogue import known
@@ -63,7 +67,7 @@ def measure(name: str, folder: Path, settings: dict[str, Any]) -> dict[str, Any]
     from eacl_jax.model.anchors import Words
     from eacl_jax.model.mesh import make_mesh, put, replicated
     from eacl_jax.model.representer import Model
-    from eacl_jax.training import loop, stage_one
+    from eacl_jax.training import loop, lora, stage_one
     from eacl_jax.training.optim import stage_one_optimizer
 
     jax.block_until_ready(jax.numpy.zeros(1))
@@ -92,7 +96,7 @@ def measure(name: str, folder: Path, settings: dict[str, Any]) -> dict[str, Any]
     batch = collate(examples, rows, plan([length] * rows, rows, layout="padded", max_tokens=length))
     model = Model(encoder, labels, ModelConfig(), rngs=nnx.Rngs(0))
     graphdef, state = nnx.split(model, nnx.Param)
-    params = nnx.to_pure_dict(state)
+    params, depths = nnx.to_pure_dict(state), nnx.to_pure_dict(encoder.depths())
     del encoder, model, state
 
     def timed(run: Callable[[], Any]) -> tuple[float, float]:
@@ -109,16 +113,21 @@ def measure(name: str, folder: Path, settings: dict[str, Any]) -> dict[str, Any]
     encodings = jax.random.normal(
         jax.random.key(1), (labels, params["predictor"]["kernel"].shape[0])
     )
-    optimizer = stage_one_optimizer(StageOneConfig(), params, 100)
-    mesh = make_mesh(1)
+    constants, mesh = {"label_encodings": encodings}, make_mesh(1)
     gradients = stage_one.stage_one_value_and_grad(
         partial(nnx.merge, graphdef), Words(), LossConfig()
     )
+    if settings["lora_rank"]:
+        adapted = EncoderConfig(lora_rank=settings["lora_rank"])
+        constants[lora.BASE] = params.pop("encoder")
+        params[lora.ADAPTERS] = lora.adapters(constants[lora.BASE], depths, adapted, 0)
+        gradients = lora.lora_value_and_grad(gradients, adapted)
+    optimizer = stage_one_optimizer(StageOneConfig(), params, 100)
     step = loop.make_train_step(gradients, optimizer, mesh)
-    train_state = put(
-        loop.create_state(params, {"label_encodings": encodings}, optimizer), replicated(mesh)
-    )
-    del params
+    train_state = put(loop.create_state(params, constants, optimizer), replicated(mesh))
+    for field, tree in (("trained", params), ("optimizer", train_state.opt_state)):
+        result[f"{field}_bytes"] = sum(x.nbytes for x in jax.tree.leaves(tree))
+    del params, constants
 
     def one() -> Any:
         nonlocal train_state
@@ -149,34 +158,39 @@ def main(_: list[str]) -> None:
     )
     columns = (
         "",
+        "LoRA",
         "parameters",
         "load s",
         "load memory",
         "forward s",
         "step s",
         "examples/s",
+        "optimizer MB",
         "peak GB",
         "compile + first s",
     )
     for column in columns:
         table.add_column(column, justify="left" if not column else "right")
-    for name in ENCODERS.value:
+    for name, rank in itertools.product(ENCODERS.value, map(int, RANKS.value)):
+        how = {**settings, "lora_rank": rank}
         with tempfile.TemporaryDirectory() as folder:
             alone(write, name, Path(folder))
-            result = alone(measure, name, Path(folder), settings)
+            result = alone(measure, name, Path(folder), how)
         table.add_row(
             name,
+            f"rank {rank}" if rank else "",
             f"{result['parameters'] / 1e6:.0f} M",
             f"{result['load_seconds']:.1f}",
             f"{result['load_memory']:.2f} x",
             f"{result['forward']:.2f}",
             f"{result['step']:.2f}",
             f"{EXAMPLES.value / result['step']:.1f}",
-            f"{result['peak'] / 1e9:.1f}",
+            f"{result['optimizer_bytes'] / 1e6:.1f}",
+            f"{result['peak'] / 1e9:.2f}",
             f"{result['forward_first']:.0f}, {result['step_first']:.0f}",
         )
-        print(json.dumps({"encoder": name, **settings, **result}), flush=True)
-    Console(width=140).print(table)
+        print(json.dumps({"encoder": name, **how, **result}), flush=True)
+    Console(width=160).print(table)
 
 
 if __name__ == "__main__":

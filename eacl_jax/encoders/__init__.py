@@ -8,7 +8,7 @@ and a line in `registry`.
 """
 
 from eacl_jax.encoders.encoder import Encoder
-from eacl_jax.encoders.identity import identify
+from eacl_jax.encoders.identity import checksums, identify
 from eacl_jax.encoders.loading import LoadedEncoder, load, load_folder, load_tokenizer
 from eacl_jax.encoders.registry import ARCHITECTURES, build
 from eacl_jax.encoders.weights.parameters import save, to_checkpoint
@@ -18,6 +18,7 @@ __all__ = [
     "Encoder",
     "LoadedEncoder",
     "build",
+    "checksums",
     "identify",
     "load",
     "load_folder",

@@ -30,10 +30,20 @@ def identify(config: EncoderConfig, folder: Path | None = None) -> dict[str, str
     # The hub's cache has a folder for each commit, and never changes what is in it.
     if folder.parent.name == "snapshots" and _COMMIT.fullmatch(folder.name):
         return {"commit": folder.name}
+    return checksums(folder, weights=not config.random_weights)
+
+
+def checksums(folder: Path, *, weights: bool = True) -> dict[str, str]:
+    """The sha256 of a folder's config.json, tokenizer files and, with `weights`, weights, by these
+    names: the same wherever the folder came from.
+
+    Raises:
+      UserError: a file is missing or cannot be read.
+    """
     try:
         tokenizer = sorted(file for pattern in TOKENIZER_FILES for file in folder.glob(pattern))
         files = {"config": [folder / "config.json"], "tokenizer": tokenizer}
-        if not config.random_weights:
+        if weights:
             files["weights"] = weight_files(folder)
         return {name: digest(found) for name, found in files.items()}
     except OSError as error:

@@ -8,9 +8,10 @@ from huggingface_hub import HfApi, get_token
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from huggingface_hub.utils import filter_repo_objects, validate_repo_id
 
+from eacl_jax.encoders.weights import peft
 from eacl_jax.errors import UserError
 from eacl_jax.recognizer.folder import read_settings
-from eacl_jax.recognizer.locate import SENT
+from eacl_jax.recognizer.locate import LORA, SENT
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,11 +90,17 @@ def model_files(folder: Path) -> dict[str, int]:
         file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()
     )
     files = list(filter_repo_objects(present, allow_patterns=list(SENT)))
-    for name in ("heads.safetensors", "encoder/config.json", "encoder/model.safetensors"):
+    own = ("encoder/config.json", "encoder/model.safetensors")
+    for name in ("heads.safetensors", *(LORA if LORA[0] in files else own)):
         if name not in files:
             raise UserError(
                 f"{folder / name} is missing; the folder is not a whole model: save it again."
             )
+    if LORA[0] in files and Path(base := peft.read_config(folder)[0]).is_absolute():
+        raise UserError(
+            f"{folder / peft.CONFIG}: base_model_name_or_path {base!r} is a folder of this machine,"
+            " where nobody else finds the encoder; put its hub id there."
+        )
     return {name: os.stat(folder / name).st_size for name in files}
 
 

@@ -10,7 +10,10 @@ from pathlib import Path
 from eacl_jax.errors import UserError
 from eacl_jax.files import local
 
-FILES = ("config.json", "heads.safetensors", "README.md", "encoder/*", "label_encoder/*")
+BASE = "base.json"
+LORA = ("adapter_config.json", "adapter_model.safetensors", BASE)
+"""Of a folder that names its encoder; see `lora_folder`."""
+FILES = ("config.json", "heads.safetensors", "README.md", "encoder/*", "label_encoder/*", *LORA)
 SENT = (*FILES, "programs/*")
 """What of a model folder goes to the hub and comes from there."""
 # What of a model at an address, or of its run, is fetched.
@@ -52,7 +55,8 @@ def find_local(path: str | Path) -> Path | None:
 
 
 def check(folder: Path) -> None:
-    """Sees that a model folder is whole: what is inside it never comes from elsewhere.
+    """Sees that a model folder is whole: what is inside it never comes from elsewhere; one that
+    names its encoder has none inside.
 
     Raises:
       UserError: a file is missing or may not be read.
@@ -62,6 +66,11 @@ def check(folder: Path) -> None:
         name for name in ("config.json", "heads.safetensors") if not (folder / name).is_file()
     ]:
         raise UserError(_no_model(folder, missing))
+    if (folder / LORA[0]).is_file():
+        local.check_readable(folder, LORA)
+        if missing := [name for name in LORA if not (folder / name).is_file()]:
+            raise UserError(_no_model(folder, missing[:1]))
+        return
     parts = ["encoder"]
     # What else is amiss with it, is reported where it is read.
     try:

@@ -14,6 +14,7 @@ from eacl_jax.data.prompts import Example
 from eacl_jax.dialogue import Taxonomy
 from eacl_jax.errors import UserError
 from eacl_jax.recognizer.folder import Settings
+from eacl_jax.recognizer.locate import LORA
 from eacl_jax.recognizer.programs import Precision, Program, file_of, read_programs
 from eacl_jax.recognizer.runtime import JAX, ONNX
 
@@ -90,6 +91,11 @@ def load(folder: Path, settings: Settings, *, precision: Precision = "float32") 
         raise UserError(
             f"this model reads features beside the text ({', '.join(settings.modalities)}), which"
             f" ONNX programs have no input for: use runtime {JAX!r}."
+        )
+    if (folder / LORA[0]).is_file():
+        raise UserError(
+            f"{folder} holds LoRA's matrices and names its encoder, and a program holds the whole"
+            f" model: save it whole (load it by {JAX!r}, then save_pretrained) and use that."
         )
     from eacl_jax.onnx.session import Session
 

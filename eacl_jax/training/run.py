@@ -2,8 +2,8 @@
 and programs.
 
 The folder: `config.json`, `data.json`, `checkpoints/`, `metrics.jsonl`, `tensorboard/`, `model/`,
-`report/`, `profile/` where it was asked for, `outputs.safetensors` (what was answered), `cost.json`
-and `results.json`, which is written last: where it is, the run is complete.
+with LoRA `adapter/`, `report/`, `profile/` where it was asked for, `outputs.safetensors` (what was
+answered), `cost.json` and `results.json`, which is written last: where it is, the run is complete.
 """
 
 import contextlib
@@ -27,6 +27,7 @@ from eacl_jax.errors import UserError
 from eacl_jax.files import local, stores, whole
 from eacl_jax.model.decisions import SeveralAnswering
 from eacl_jax.recognizer.facts import Facts
+from eacl_jax.recognizer.lora_folder import save_lora
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.recognizer.results import Results
 from eacl_jax.training import processes, run_folder
@@ -188,9 +189,10 @@ def _complete(config: Config, context: StageContext) -> Results | None:
         " results:",
     )
     print_results(results, console)
+    adapter = ("adapter",) if config.encoder.lora_rank and not config.encoder.random_weights else ()
     if gone := [
         context.named(workdir / name)
-        for name in ("model", "report")
+        for name in ("model", *adapter, "report")
         if not (workdir / name).is_dir()
     ]:
         say(
@@ -293,6 +295,11 @@ def _leave(
         )
         recognizer.save_pretrained(workdir / "model")
         said.append(f"model    {context.named(workdir / 'model')}")
+        matrices, encoder = stages[Stage.ONE].matrices, experiment.config.encoder
+        # Weights that were drawn are in no file that could be named.
+        if matrices is not None and not encoder.random_weights:
+            save_lora(workdir / "adapter", workdir / "model", recognizer, matrices, encoder)
+            said.append(f"adapter  {context.named(workdir / 'adapter')}")
     if "report" in keep:
         page = reports.write_report(
             workdir / "report",

@@ -1,6 +1,7 @@
 """A whole run on a tiny encoder and a corpus of three emotions."""
 
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -8,8 +9,10 @@ from eacl_jax.training import run
 from tests.stubs.toys import make_config, make_corpus_files, make_encoder_folder
 
 
-def make_run(folder: Path) -> Path:
-    """Trains in a folder, for an epoch of each stage; gives the folder of the run."""
+def make_run(folder: Path, **changes: Any) -> Path:
+    """Trains in a folder, for an epoch of each stage; gives the folder of the run. `changes` are
+    settings, as of `make_config`.
+    """
     paths = make_corpus_files(folder / "corpus", dialogues=10)
     settings = {
         "data.corpus": "custom",
@@ -21,5 +24,5 @@ def make_run(folder: Path) -> Path:
         "stage_one.epochs": 1,
         "stage_two.epochs": 1,
     }
-    run.train(make_config(settings), folder / "run", console=Console(quiet=True))
+    run.train(make_config(settings, **changes), folder / "run", console=Console(quiet=True))
     return folder / "run"

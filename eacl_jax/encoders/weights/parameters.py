@@ -90,7 +90,9 @@ def to_checkpoint(encoder: Named) -> dict[str, np.ndarray]:
     """All parameters, float32, under the names that Hugging Face gives them in the bare encoder (no
     prefix).
     """
-    values = {path: np.asarray(parameter[...]) for path, parameter in _parameters(encoder).items()}
+    values = {
+        path: np.asarray(parameter[...]) for path, parameter in parameters_of(encoder).items()
+    }
     tensors = {}
     for name, slot in tensor_slots(encoder).items():
         value = values[slot.path] if slot.row is None else values[slot.path][slot.row]
@@ -141,7 +143,7 @@ def tensor_slots(encoder: Named) -> dict[str, Slot]:
     """Where each tensor of the encoder's checkpoint goes; checks that together they are all of its
     parameters.
     """
-    parameters = set(_parameters(encoder))
+    parameters = set(parameters_of(encoder))
     slots = encoder.names.slots(
         encoder.num_layers, parameters, stacked=not isinstance(encoder.layers, nnx.List)
     )
@@ -152,7 +154,7 @@ def tensor_slots(encoder: Named) -> dict[str, Slot]:
 
 def tensor_shapes(encoder: Named) -> dict[str, tuple[int, ...]]:
     """Shape of each tensor of the encoder's checkpoint, as PyTorch lays it out."""
-    parameters = _parameters(encoder)
+    parameters = parameters_of(encoder)
     shapes = {}
     for name, slot in tensor_slots(encoder).items():
         shape = parameters[slot.path].shape if slot.row is None else parameters[slot.path].shape[1:]
@@ -160,7 +162,8 @@ def tensor_shapes(encoder: Named) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def _parameters(encoder: Named) -> dict[str, nnx.Variable]:
+def parameters_of(encoder: Named) -> dict[str, nnx.Variable]:
+    """An encoder's parameters by their dotted paths."""
     return {
         ".".join(map(str, path)): leaf
         for path, leaf in nnx.to_flat_state(nnx.state(encoder, nnx.Param))
