@@ -16,6 +16,7 @@ from eacl_jax.model.representer import Representer
 from eacl_jax.onnx import bert, deberta, modernbert, t5, xlnet
 from eacl_jax.onnx.graph import Graph, Value
 from eacl_jax.onnx.layers import linear, norm
+from eacl_jax.onnx.session import OUTPUT as OUTPUT
 from eacl_jax.onnx.stack import Encode, Given
 
 # Architectures that are built like another are subclasses of it.
@@ -28,7 +29,6 @@ _ENCODE: Mapping[type, Encode] = {
 }
 
 INPUTS = ("tokens", "positions", "segment_ids", "readout")
-OUTPUT = "representations"
 
 
 def program(representer: Representer) -> onnx.ModelProto:

@@ -4,7 +4,6 @@ NumPy.
 
 import json
 import re
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -108,4 +107,3 @@ def test_a_line_that_is_no_utterance(tmp_path: Path, monkeypatch) -> None:
     program = load(tmp_path / "out")
     with pytest.raises(SystemExit, match=r"chat\.txt line 3: expected Speaker: text, got 'what\?'"):
         program.read(tmp_path / "chat.txt")
-    shutil.rmtree(tmp_path / "out")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from eacl_jax import EmotionRecognizer
+from eacl_jax.data.inputs import read_dialogues
 from eacl_jax.errors import UserError
 from eacl_jax.onnx import quantize
 from eacl_jax.recognizer import preparing, programs
@@ -43,13 +44,6 @@ def folder(saved, tmp_path) -> Path:
 def probabilities(recognizer: EmotionRecognizer) -> np.ndarray:
     answers = recognizer.predict(DIALOGUES)
     return np.array([list(each.probabilities.values()) for said in answers for each in said])
-
-
-def dialogues(recognizer: EmotionRecognizer, noted=NOTED):
-    from eacl_jax.data.inputs import read_dialogues
-
-    del recognizer
-    return read_dialogues(noted)[0]
 
 
 def test_it_answers_as_jax_does(folder, caplog):
@@ -87,7 +81,7 @@ def test_many_at_once_come_back_in_order(folder):
 
 def test_int8_says_what_it_costs(folder):
     in_jax = EmotionRecognizer.from_pretrained(folder)
-    made = preparing.prepare_int8(in_jax, folder, dialogues(in_jax), max_loss=100)
+    made = preparing.prepare_int8(in_jax, folder, read_dialogues(NOTED)[0], max_loss=100)
     assert made.cost is not None
     assert made.cost.utterances == len(NOTED)
     quick = EmotionRecognizer.from_pretrained(folder, runtime="onnx", precision="int8")
@@ -113,14 +107,14 @@ def test_int8_that_costs_too_much_is_not_written(folder, monkeypatch):
     cost = programs.Cost(12, "weighted_f1", 60.0, 59.0, 8.0, 3.0, 4.0)
     monkeypatch.setattr(preparing, "_cost", lambda before, after: cost)
     with pytest.raises(UserError, match=r"60\.00 -> 59\.00.*at most 0\.3 points may be lost"):
-        preparing.prepare_int8(in_jax, folder, dialogues(in_jax))
+        preparing.prepare_int8(in_jax, folder, read_dialogues(NOTED)[0])
     assert not (folder / "programs").exists()
 
 
 def test_int8_for_other_processors_is_refused(folder, monkeypatch):
     in_jax = EmotionRecognizer.from_pretrained(folder)
     monkeypatch.setattr(quantize, "eight_bits_add_up", lambda: True)
-    made = preparing.prepare_int8(in_jax, folder, dialogues(in_jax), max_loss=100)
+    made = preparing.prepare_int8(in_jax, folder, read_dialogues(NOTED)[0], max_loss=100)
     assert made.weight_bits == 8
     monkeypatch.setattr(quantize, "eight_bits_add_up", lambda: False)
     with pytest.raises(UserError, match="made for processors with VNNI"):
@@ -136,7 +130,7 @@ def test_bad_folders_and_arguments(folder):
     with pytest.raises(UserError, match="precision 'int8' is of runtime 'onnx'"):
         EmotionRecognizer.from_pretrained(folder, precision="int8")
     with pytest.raises(UserError, match="needs annotated dialogues"):
-        preparing.prepare_int8(in_jax, folder, dialogues(in_jax, NOTED[:1]))
+        preparing.prepare_int8(in_jax, folder, read_dialogues(NOTED[:1])[0])
     preparing.prepare(in_jax, folder)
     file = folder / "programs" / "float32.onnx"
     file.write_bytes(file.read_bytes()[:-10])
