@@ -87,6 +87,7 @@ class Rules:
         self.warnings = (
             ("'glad' and 'happy' are hard to tell apart",) if {"glad", "happy"} <= {*words} else ()
         )
+        self.runtime = SimpleNamespace(name="jax", precision="float32", cost="")
         self.settings = SimpleNamespace(
             labels=self.labels,
             words=tuple(words.values()),
