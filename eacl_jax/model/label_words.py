@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from eacl_jax.data.batching import Batch, collate, plan
+from eacl_jax.data.batching import LENGTH_STEP, Batch, collate, plan, round_up
 from eacl_jax.data.prompts import Example
 from eacl_jax.dialogue import Taxonomy
 from eacl_jax.errors import UserError
@@ -77,15 +77,45 @@ def mean_by_label(
     )
 
 
+def label_examples(tokenizer: Any, taxonomy: Taxonomy, longest: int | None = None) -> list[Example]:
+    """The label words, with the tokenizer's own first and last tokens: W words or phrases in anchor
+    order, whose `label` says which label each is of.
+
+    Args:
+      tokenizer: the encoder's.
+      taxonomy: the labels.
+      longest: tokens that the encoder is given; None: any number.
+
+    Raises:
+      UserError: the words of a label are longer.
+    """
+    examples = [
+        Example(
+            np.array(ids, np.int32),
+            readout=0,
+            label=owner,
+            dialogue=taxonomy.labels[owner],
+            utterance=0,
+        )
+        for owner, ids in zip(*_tokenized(tokenizer, taxonomy), strict=True)
+    ]
+    most = max(len(each.tokens) for each in examples)
+    if longest is not None and most > round_up(longest, LENGTH_STEP):
+        raise UserError(
+            f"the words of a label are longer than the {longest} tokens that the encoder is given;"
+            " shorten them."
+        )
+    return examples
+
+
 def label_batch(tokenizer: Any, taxonomy: Taxonomy) -> Batch:
-    """The label words as a padded batch, one word or phrase a row, with the tokenizer's own first
-    and last tokens.
+    """The label words as a padded batch, one word or phrase a row; see `label_examples`.
 
     Returns:
       Batch with R = N = W, the number of words or phrases of all labels, in anchor order; its
       `labels` say which label each is of.
     """
-    examples = _label_examples(tokenizer, taxonomy)
+    examples = label_examples(tokenizer, taxonomy)
     lengths = [len(e.tokens) for e in examples]
     return collate(
         examples,
@@ -94,11 +124,13 @@ def label_batch(tokenizer: Any, taxonomy: Taxonomy) -> Batch:
     )
 
 
-def label_batches(tokenizer: Any, taxonomy: Taxonomy) -> Iterator[tuple[Batch, int]]:
+def label_batches(
+    tokenizer: Any, taxonomy: Taxonomy, longest: int | None = None
+) -> Iterator[tuple[Batch, int]]:
     """Like `label_batch`, in batches of eight rows, so that labels of any number are compiled once;
     yields (batch, how many of its rows count).
     """
-    examples = _label_examples(tokenizer, taxonomy)
+    examples = label_examples(tokenizer, taxonomy, longest)
     for start in range(0, len(examples), LABELS_AT_ONCE):
         some = examples[start : start + LABELS_AT_ONCE]
         filled = [*some, *[some[0]] * (LABELS_AT_ONCE - len(some))]
@@ -220,19 +252,6 @@ def _warned(message: str, of: Sequence[object]) -> tuple[str, ...]:
         return ()
     log.warning("%s", message)
     return (message,)
-
-
-def _label_examples(tokenizer: Any, taxonomy: Taxonomy) -> list[Example]:
-    return [
-        Example(
-            np.array(ids, np.int32),
-            readout=0,
-            label=owner,
-            dialogue=taxonomy.labels[owner],
-            utterance=0,
-        )
-        for owner, ids in zip(*_tokenized(tokenizer, taxonomy), strict=True)
-    ]
 
 
 def _tokenized(tokenizer: Any, taxonomy: Taxonomy, **how: Any) -> tuple[list[int], list[list[int]]]:

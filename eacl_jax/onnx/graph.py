@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+_TABLE = 1024  # numbers; what has fewer costs no room
 OPSET = 20  # the first with Gelu; LayerNormalization came with 17
 
 
@@ -150,12 +151,33 @@ class Graph:
         whole = self.op("Squeeze", length)
         return self.op("Range", np.int64(0), whole, np.int64(1))
 
-    def model(self, outputs: dict[str, tuple[Value, tuple[str | int, ...]]]) -> onnx.ModelProto:
+    def _halve(self) -> None:
+        """See `model`."""
+        for index, constant in enumerate(self._constants):
+            array = numpy_helper.to_array(constant)
+            if array.dtype != np.float32 or array.size < _TABLE:
+                continue
+            with np.errstate(over="ignore"):
+                half = array.astype(np.float16)
+            if not np.array_equal(half.astype(np.float32), array):
+                continue
+            name = f"half_{constant.name}"
+            self._constants[index] = numpy_helper.from_array(half, name)
+            cast = helper.make_node("Cast", [name], [constant.name], to=TensorProto.FLOAT)
+            self._nodes.insert(0, cast)
+
+    def model(
+        self, outputs: dict[str, tuple[Value, tuple[str | int, ...]]], *, halves: bool = False
+    ) -> onnx.ModelProto:
         """The whole program, checked.
 
         Args:
           outputs: by name, float32 values and the names or sizes of their axes.
+          halves: tables of float32 whose numbers are all float16's are stored as such, in half the
+            room. What is computed is the same.
         """
+        if halves:
+            self._halve()
         for name, (value, _) in outputs.items():
             self._nodes.append(helper.make_node("Identity", [value.name], [name], name=name))
         graph = helper.make_graph(

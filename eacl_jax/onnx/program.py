@@ -16,6 +16,7 @@ from eacl_jax.model.representer import Representer
 from eacl_jax.onnx import bert, deberta, modernbert, t5, xlnet
 from eacl_jax.onnx.graph import Graph, Value
 from eacl_jax.onnx.layers import linear, norm
+from eacl_jax.onnx.session import ANCHORS, SHARES
 from eacl_jax.onnx.session import OUTPUT as OUTPUT
 from eacl_jax.onnx.stack import Encode, Given
 
@@ -28,7 +29,8 @@ _ENCODE: Mapping[type, Encode] = {
     XLNetEncoder: xlnet.encode,
 }
 
-INPUTS = ("tokens", "positions", "segment_ids", "readout")
+_ROWS = ("tokens", "positions", "segment_ids")
+INPUTS = (*_ROWS, "readout")
 
 
 def program(representer: Representer) -> onnx.ModelProto:
@@ -36,6 +38,34 @@ def program(representer: Representer) -> onnx.ModelProto:
     graph = Graph()
     found = represent(graph, representer)
     return graph.model({OUTPUT: (found, ("utterances", "width"))})
+
+
+def label_program(representer: Representer, encoder: Any) -> onnx.ModelProto:
+    """The program that makes anchors of label words, as training made them.
+
+    Its inputs are `tokens`, `positions` and `segment_ids` [W, L], each word or phrase in a row of
+    its own, and `shares` [C, W], which say how much each counts in each label's anchor; its one
+    output is `anchors` [C, m].
+
+    Args:
+      representer: whose mapping makes anchors of what is encoded.
+      encoder: encodes label words.
+
+    Raises:
+      UserError: there is no program for this architecture.
+    """
+    graph = Graph()
+    tokens, positions, segment_ids = (
+        graph.input(name, "int32", "words", "length") for name in _ROWS
+    )
+    shares = graph.input(SHARES, "float32", "labels", "words")
+    hidden = _encode_by(encoder)(encoder, Given(tokens, positions, segment_ids, None))
+    valid = graph.op("Greater", segment_ids, np.int32(0)).cast("float32").expand(2)
+    over = np.array([1], np.int64)
+    summed = graph.op("ReduceSum", hidden * valid, over, keepdims=0)
+    encodings = summed / graph.op("ReduceSum", valid, over, keepdims=0)
+    anchors = _mapped(shares @ encodings, representer.mapping)
+    return graph.model({ANCHORS: (anchors, ("labels", "width"))}, halves=True)
 
 
 def represent(graph: Graph, representer: Representer, *, whole: bool = False) -> Value:
@@ -53,19 +83,14 @@ def represent(graph: Graph, representer: Representer, *, whole: bool = False) ->
       UserError: there is no program for this architecture, or the model reads features.
     """
     encoder: Any = representer.encoder
-    encode = next((_ENCODE[kind] for kind in type(encoder).__mro__ if kind in _ENCODE), None)
-    if encode is None:
-        raise UserError(
-            f"there is no ONNX program for {type(encoder).__name__}; use the model by JAX, or"
-            " export it as StableHLO."
-        )
+    encode = _encode_by(encoder)
     if representer.fusion is not None or not representer.text:
         raise UserError(
             "this model reads features beside the text, which ONNX programs have no input for; use"
             " it by JAX."
         )
     tokens, positions, segment_ids = (
-        graph.input(name, "int32", "rows", "length") for name in INPUTS[:3]
+        graph.input(name, "int32", "rows", "length") for name in _ROWS
     )
     readout = graph.input(INPUTS[3], "int32", "utterances", 2).cast("int64")
     # Where padding's readout points, too, there is a segment to read.
@@ -79,6 +104,17 @@ def represent(graph: Graph, representer: Representer, *, whole: bool = False) ->
         read = graph.op("GatherND", hidden, readout if whole else places)
     graph.exact = True
     return _mapped(read, representer.mapping)
+
+
+def _encode_by(encoder: Any) -> Encode:
+    """What adds an encoder's nodes."""
+    encode = next((_ENCODE[kind] for kind in type(encoder).__mro__ if kind in _ENCODE), None)
+    if encode is None:
+        raise UserError(
+            f"there is no ONNX program for {type(encoder).__name__}; use the model by JAX, or"
+            " export it as StableHLO."
+        )
+    return encode
 
 
 def _columns(segment_ids: Value, readout: Value, own: Value) -> tuple[Value, Value]:

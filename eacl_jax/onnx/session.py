@@ -13,6 +13,8 @@ from jaxtyping import Float
 from eacl_jax.data.prompts import Example
 
 OUTPUT = "representations"
+ANCHORS = "anchors"
+SHARES = "shares"
 # Tokens of a batch, with padding. Of 256 to 4,096 on MiniLM 512 and 1,024 were fastest: what a
 # layer makes of them stays in the processor's caches.
 _TOKENS = 512
@@ -48,6 +50,24 @@ class Session:
 
     def _run(self, examples: Sequence[Example], batch: Sequence[int]) -> Float[np.ndarray, "n m"]:
         return self._session.run([OUTPUT], inputs_of([examples[i] for i in batch]))[0]
+
+
+def label_anchors(
+    session: onnxruntime.InferenceSession, words: Sequence[Example], classes: int
+) -> Float[np.ndarray, "C m"]:
+    """Anchors of C labels by `program.label_program`.
+
+    Args:
+      session: the program.
+      words: all labels' words or phrases, each with its `label`, from 0 to C - 1.
+      classes: C.
+    """
+    owners = np.array([word.label for word in words])
+    member = (owners == np.arange(classes)[:, None]).astype(np.float32)
+    given = inputs_of(words)
+    del given["readout"]
+    given[SHARES] = member / member.sum(1, keepdims=True)
+    return session.run([ANCHORS], given)[0]
 
 
 def session_of(program: bytes | Path) -> onnxruntime.InferenceSession:

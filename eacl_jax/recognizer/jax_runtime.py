@@ -13,7 +13,6 @@ from jaxtyping import Float
 
 from eacl_jax import encoders
 from eacl_jax.config import Config
-from eacl_jax.data.batching import LENGTH_STEP, round_up
 from eacl_jax.data.prompts import Example
 from eacl_jax.dialogue import Taxonomy
 from eacl_jax.errors import UserError
@@ -85,12 +84,7 @@ class JaxRuntime:
                 "encoder": nnx.to_pure_dict(nnx.state(self.label_encoder(), nnx.Param)),
             }
         encoded, owners = [], []
-        for batch, count in label_batches(tokenizer, taxonomy):
-            if batch.tokens.shape[1] > round_up(longest, LENGTH_STEP):
-                raise UserError(
-                    f"the words of a label are longer than the {longest} tokens that the encoder is"
-                    " given; shorten them."
-                )
+        for batch, count in label_batches(tokenizer, taxonomy, longest):
             encoded.append(self.passes.encode_labels(params, batch)[:count])
             owners.append(batch.labels[:count])
         classes = len(taxonomy)

@@ -13,9 +13,16 @@ from jaxtyping import Float
 from eacl_jax.data.prompts import Example
 from eacl_jax.dialogue import Taxonomy
 from eacl_jax.errors import UserError
+from eacl_jax.model.label_words import label_examples
 from eacl_jax.recognizer.folder import Settings
 from eacl_jax.recognizer.locate import LORA
-from eacl_jax.recognizer.programs import Precision, Program, file_of, read_programs
+from eacl_jax.recognizer.programs import (
+    LABEL_WORDS,
+    Precision,
+    Program,
+    file_of,
+    read_programs,
+)
 from eacl_jax.recognizer.runtime import JAX, ONNX
 
 if TYPE_CHECKING:
@@ -36,11 +43,18 @@ class OnnxRuntime:
     name = ONNX
 
     def __init__(
-        self, folder: Path, settings: Settings, session: "Session", precision: Precision, cost: str
+        self,
+        folder: Path,
+        settings: Settings,
+        session: "Session",
+        precision: Precision,
+        *,
+        cost: str = "",
+        label_words: Path | None = None,
     ) -> None:
         """Use `load`."""
         self._folder, self._settings, self._session = folder, settings, session
-        self.precision, self.cost = precision, cost
+        self.precision, self.cost, self._label_words = precision, cost, label_words
 
     def represent(self, examples: Sequence[Example]) -> Float[np.ndarray, "N m"]:
         """See `Runtime`."""
@@ -53,10 +67,22 @@ class OnnxRuntime:
     def label_anchors(
         self, tokenizer: Any, taxonomy: Taxonomy, longest: int
     ) -> Float[np.ndarray, "C m"]:
-        """See `Runtime`. The first call loads the model in JAX, and with it the encoder that label
-        words are read by.
+        """See `Runtime`. The first call loads what it takes: a program; or, where there is none,
+        the model in JAX.
         """
-        return self._in_jax.label_anchors(tokenizer, taxonomy, longest)
+        if self._label_words is None:
+            return self._in_jax.label_anchors(tokenizer, taxonomy, longest)
+        from eacl_jax.onnx.session import label_anchors
+
+        words = label_examples(tokenizer, taxonomy, longest)
+        return label_anchors(self._label_session, words, len(taxonomy))
+
+    @functools.cached_property
+    def _label_session(self) -> Any:
+        from eacl_jax.onnx.session import session_of
+
+        assert self._label_words is not None
+        return session_of(self._label_words)
 
     @functools.cached_property
     def _in_jax(self) -> Any:
@@ -102,8 +128,14 @@ def load(folder: Path, settings: Settings, *, precision: Precision = "float32") 
     programs = read_programs(folder)
     if precision in programs:
         _check_weights(programs[precision], folder)
-        session, cost = Session(file_of(folder, precision)), programs[precision].in_words()
-        return OnnxRuntime(folder, settings, session, precision, cost)
+        return OnnxRuntime(
+            folder,
+            settings,
+            Session(file_of(folder, precision)),
+            precision,
+            cost=programs[precision].in_words(),
+            label_words=file_of(folder, LABEL_WORDS) if LABEL_WORDS in programs else None,
+        )
     if precision != "float32":
         raise UserError(
             f"{folder} has no program of precision {precision}: `eacl prepare` makes it, with"
@@ -121,7 +153,7 @@ def load(folder: Path, settings: Settings, *, precision: Precision = "float32") 
 
     parts = jax_runtime.load(folder, settings).parts
     made = program(nnx.merge(parts.graphdef, parts.params))
-    return OnnxRuntime(folder, settings, Session(made.SerializeToString()), precision, "")
+    return OnnxRuntime(folder, settings, Session(made.SerializeToString()), precision)
 
 
 def _check_weights(program: Program, folder: Path) -> None:

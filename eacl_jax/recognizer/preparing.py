@@ -10,10 +10,11 @@ from flax import nnx
 
 from eacl_jax.dialogue import Dialogue
 from eacl_jax.errors import UserError
+from eacl_jax.model.representer import Representer
 from eacl_jax.onnx import quantize
-from eacl_jax.onnx.program import program
+from eacl_jax.onnx.program import label_program, program
 from eacl_jax.onnx.session import Session, inputs_of, session_of
-from eacl_jax.recognizer.programs import Cost, Program, write_program
+from eacl_jax.recognizer.programs import LABEL_WORDS, Cost, Program, write_program
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.recognizer.runtime import in_jax
 from eacl_jax.recognizer.scoring import Scores, Tally
@@ -34,13 +35,12 @@ def program_of(recognizer: EmotionRecognizer) -> Any:
     Raises:
       UserError: there is none for its architecture, or it reads features.
     """
-    held = in_jax(recognizer.runtime)
-    host = jax.tree.map(np.asarray, held.params)
-    return program(nnx.merge(held.graphdef, host))
+    return program(_representer(recognizer))
 
 
 def prepare(recognizer: EmotionRecognizer, folder: Path) -> Program:
-    """Adds the float32 program to the recognizer's model folder.
+    """Adds the float32 program to the recognizer's model folder, and the one for label words where
+    anchors are made of words.
 
     Args:
       recognizer: loaded from `folder` with JAX.
@@ -52,6 +52,7 @@ def prepare(recognizer: EmotionRecognizer, folder: Path) -> Program:
     content = program_of(recognizer).SerializeToString()
     made = Program(bytes=len(content))
     write_program(folder, "float32", content, made)
+    _prepare_label_words(recognizer, folder)
     return made
 
 
@@ -62,7 +63,8 @@ def prepare_int8(
     *,
     max_loss: float = MAX_LOSS,
 ) -> Program:
-    """Adds an int8 program: weights and activations of products are 8-bit numbers.
+    """Adds an int8 program, whose products' weights and activations are 8-bit numbers, and the one
+    for label words.
 
     Every other dialogue tells how large activations are; on the rest its answers are compared with
     the model's own. Where more than a few differ, the products that lose most stay float32.
@@ -110,7 +112,24 @@ def prepare_int8(
         len(content), kept=kept, weight_bits=bits, calibrated_on=len(examples), cost=cost
     )
     write_program(folder, "int8", content, made)
+    _prepare_label_words(recognizer, folder)
     return made
+
+
+def _prepare_label_words(recognizer: EmotionRecognizer, folder: Path) -> None:
+    """Adds the program for label words; always in float32, as it runs once for a set of labels."""
+    if not recognizer.settings.made_of_words:
+        return
+    held, representer = in_jax(recognizer.runtime), _representer(recognizer)
+    encoder = held.label_encoder() if held.label_encoder else representer.encoder
+    content = label_program(representer, encoder).SerializeToString()
+    write_program(folder, LABEL_WORDS, content, Program(bytes=len(content)))
+
+
+def _representer(recognizer: EmotionRecognizer) -> Representer:
+    """The model, its parameters on the host."""
+    held = in_jax(recognizer.runtime)
+    return nnx.merge(held.graphdef, jax.tree.map(np.asarray, held.params))
 
 
 def run_each(examples: Sequence[Any]) -> Callable[..., Iterable[Sequence[np.ndarray]]]:

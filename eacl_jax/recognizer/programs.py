@@ -11,6 +11,8 @@ from eacl_jax.files.checksum import sha256_of
 from eacl_jax.files.records import build, read_json
 
 Precision = Literal["float32", "int8"]
+LABEL_WORDS = "label_words"
+"""The program that makes anchors of label words."""
 FOLDER = "programs"
 _ABOUT = "programs.json"
 _FORMAT = "eacl_jax programs 1"
@@ -62,7 +64,7 @@ class Program:
       kept: what of an int8 program is float32: "" or "narrowing products".
       weight_bits: of an int8 program.
       calibrated_on: utterances that scales of int8 are known from.
-      cost: None for float32.
+      cost: None but for int8.
     """
 
     bytes: int
@@ -85,9 +87,9 @@ class _About:
     programs: dict[str, Program]
 
 
-def file_of(folder: Path, precision: str) -> Path:
-    """Where a model folder has its program."""
-    return folder / FOLDER / f"{precision}.onnx"
+def file_of(folder: Path, name: str) -> Path:
+    """Where a model folder has the program of a precision, or `LABEL_WORDS`."""
+    return folder / FOLDER / f"{name}.onnx"
 
 
 def check_precision(precision: str) -> None:
@@ -99,7 +101,8 @@ def check_precision(precision: str) -> None:
 
 
 def read_programs(folder: Path) -> dict[str, Program]:
-    """The programs of a model folder by precision; none where none were prepared.
+    """The programs of a model folder by precision, and `LABEL_WORDS`; none where none were
+    prepared.
 
     Raises:
       UserError: what is said of them is damaged, one is missing, or they are of another model.
@@ -122,8 +125,8 @@ def read_programs(folder: Path) -> dict[str, Program]:
             f"{folder / FOLDER} holds programs of another model than {folder} is now: prepare it"
             " again, or delete them."
         )
-    for precision, program in found.programs.items():
-        file = file_of(folder, precision)
+    for name, program in found.programs.items():
+        file = file_of(folder, name)
         size = file.stat().st_size if file.exists() else None
         if size != program.bytes:
             raise UserError(
@@ -133,7 +136,7 @@ def read_programs(folder: Path) -> dict[str, Program]:
     return found.programs
 
 
-def write_program(folder: Path, precision: Precision, content: bytes, program: Program) -> None:
+def write_program(folder: Path, name: str, content: bytes, program: Program) -> None:
     """Adds a program to a model folder, or replaces it; others of the same model stay.
 
     Raises:
@@ -145,8 +148,8 @@ def write_program(folder: Path, precision: Precision, content: bytes, program: P
     except UserError:  # of another model, or damaged: made anew
         others = {}
     _check_folder(folder)
-    whole.write_bytes(file_of(folder, precision), content)
-    about = _About(heads, {**others, precision: program})
+    whole.write_bytes(file_of(folder, name), content)
+    about = _About(heads, {**others, name: program})
     whole.write_json(folder / FOLDER / _ABOUT, {"format": _FORMAT, **dataclasses.asdict(about)})
     _write_section(folder / "README.md", about.programs)
 
@@ -168,9 +171,10 @@ def _write_section(card: Path, programs: Mapping[str, Program]) -> None:
     # Up to the next section.
     rest = f"\n## {after.partition(chr(10) + '## ')[2]}" if "\n## " in after else ""
     lines = [
-        f"- `{FOLDER}/{precision}.onnx`, {program.bytes / 1e6:.1f} MB."
+        f"- `{FOLDER}/{name}.onnx`, {program.bytes / 1e6:.1f} MB."
+        + (" It makes anchors of label words." if name == LABEL_WORDS else "")
         + (f" {program.in_words()}" if program.cost else "")
-        for precision, program in sorted(programs.items())
+        for name, program in sorted(programs.items())
     ]
     said = (
         "For ONNX Runtime, which answers without JAX:"

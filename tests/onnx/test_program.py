@@ -10,11 +10,14 @@ import pytest
 from flax import nnx
 
 from eacl_jax.config import ModelConfig, Readout
-from eacl_jax.data.batching import Batch
+from eacl_jax.data.batching import Batch, collate, plan
+from eacl_jax.data.prompts import Example
 from eacl_jax.encoders.prefix import PrefixShape
 from eacl_jax.errors import UserError
+from eacl_jax.model.label_words import mean_by_label
 from eacl_jax.model.representer import Representer
 from eacl_jax.onnx import program, quantize
+from eacl_jax.onnx.session import label_anchors, session_of
 from tests.stubs.encoders import CONFIGS, FORMS, rows, tiny
 
 # Several in a row, one longer than tables of distances are, one in parts, and a row of padding.
@@ -71,6 +74,39 @@ def test_every_readout(readout: Readout) -> None:
 def test_keys_and_values_beside_the_tokens(prefix: PrefixShape) -> None:
     of = representer("bert", prefix=prefix)
     np.testing.assert_allclose(run(program.program(of), batch())[:-1], expected(of)[:-1], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["bert", "deberta-v2", "modernbert", "mt5", "xlnet"])
+def test_label_words(name: str) -> None:
+    of = representer(name)
+    examples = [
+        Example(tokens, readout=0, label=label, dialogue="", utterance=0)
+        for tokens, label in zip(
+            np.split(rows(((5, 7, 9),), width=24)[0][0, :21], (5, 12)), (0, 1, 1), strict=True
+        )
+    ]
+    layout = plan([5, 7, 9], 3, layout="padded", max_tokens=24)
+    encodings = of.encode_labels(collate(examples, 3, layout))
+    expected = of.mapping(mean_by_label(encodings, np.array([0, 1, 1]), 2))
+    made = program.label_program(of, of.encoder)
+    found = label_anchors(session_of(made.SerializeToString()), examples, 2)
+    np.testing.assert_allclose(found, expected, atol=2e-5)
+
+
+def test_tables_of_halves_are_stored_as_such() -> None:
+    of = representer("bert")
+    params = nnx.to_pure_dict(nnx.state(of.encoder, nnx.Param))
+    halves = jax.tree.map(lambda each: each.astype(np.float16).astype(np.float32), params)
+    whole = program.label_program(of, of.encoder).SerializeToString()
+    nnx.update(of.encoder, halves)
+    halved = program.label_program(of, of.encoder).SerializeToString()
+    assert len(halved) < len(whole) - 2000
+    words = [Example(np.arange(5, dtype=np.int32), 0, 0, "", 0)]
+    expected = of.mapping(
+        of.encode_labels(collate(words, 1, plan([5], 1, layout="padded", max_tokens=8)))
+    )
+    found = label_anchors(session_of(halved), words, 1)
+    np.testing.assert_allclose(found, expected, atol=2e-5)
 
 
 def test_an_architecture_without_a_program_is_refused() -> None:

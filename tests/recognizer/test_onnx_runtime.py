@@ -14,7 +14,7 @@ from eacl_jax import EmotionRecognizer
 from eacl_jax.data.inputs import read_dialogues
 from eacl_jax.errors import UserError
 from eacl_jax.onnx import quantize
-from eacl_jax.recognizer import preparing, programs
+from eacl_jax.recognizer import jax_runtime, preparing, programs
 from tests.stubs.recognizers import DIALOGUES
 from tests.stubs.toys import make_recognizer
 
@@ -61,14 +61,20 @@ def test_it_answers_as_jax_does(folder, caplog):
     assert (again.runtime.name, again.runtime.precision) == ("onnx", "float32")
 
 
-def test_other_labels_by_their_words(folder):
-    given = {"delight": "lovely", "fury": "rude"}
+@pytest.mark.parametrize("prepared", [True, False])
+def test_other_labels_by_their_words(folder, prepared, monkeypatch):
+    given = {"delight": "lovely|the good day", "fury": "rude"}
     in_jax = EmotionRecognizer.from_pretrained(folder)
-    preparing.prepare(in_jax, folder)
-    made = EmotionRecognizer.from_pretrained(folder, runtime="onnx").with_labels(given)
-    np.testing.assert_allclose(
-        probabilities(made), probabilities(in_jax.with_labels(given)), atol=1e-5
-    )
+    expected = probabilities(in_jax.with_labels(given))
+    if prepared:
+        preparing.prepare(in_jax, folder)
+        assert "`programs/label_words.onnx`" in (folder / "README.md").read_text(encoding="utf-8")
+    made = EmotionRecognizer.from_pretrained(folder, runtime="onnx")
+    if prepared:  # what would load the model in JAX
+        monkeypatch.setattr(jax_runtime, "load", None)
+    np.testing.assert_allclose(probabilities(made.with_labels(given)), expected, atol=1e-5)
+    with pytest.raises(UserError, match="the words of a label are longer than the"):
+        made.with_labels({"delight": "lovely", "fury": "rude " * 200})
 
 
 def test_many_at_once_come_back_in_order(folder):
@@ -97,7 +103,7 @@ def test_int8_says_what_it_costs(folder):
     assert made.in_words() in (folder / "README.md").read_text(encoding="utf-8")
     # The other program stays.
     preparing.prepare(in_jax, folder)
-    assert set(programs.read_programs(folder)) == {"float32", "int8"}
+    assert set(programs.read_programs(folder)) == {"float32", "int8", programs.LABEL_WORDS}
     text = (folder / "README.md").read_text(encoding="utf-8")
     assert text.count("## Programs") == 1
 
@@ -150,6 +156,7 @@ def test_jax_is_not_imported(folder):
 import sys
 from eacl_jax import EmotionRecognizer
 recognizer = EmotionRecognizer.from_pretrained({str(folder)!r}, runtime="onnx")
+recognizer = recognizer.with_labels({{"delight": "lovely", "fury": "rude"}})
 print(recognizer.predict([("Ann", "lovely day"), ("Bob", "rude")]).emotions)
 print(sorted({{"jax", "flax", "transformers", "scipy", "sklearn", "onnx", "pyarrow", "huggingface_hub"}} & set(sys.modules)))
 """

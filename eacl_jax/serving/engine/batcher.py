@@ -133,8 +133,8 @@ class Batcher:
             if self._closed:
                 return False
         if self._recognizer.runtime.name != JAX:
-            # Nothing else is compiled; and labels of requests' own would load the model in JAX,
-            # which services that are never asked for any do without.
+            # Nothing is compiled, and services that are never asked for labels of requests' own do
+            # without the program for them.
             return not self._closed
         # Labels of requests' own have programs of theirs; where labels cannot be had from words,
         # there are none.
