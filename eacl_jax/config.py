@@ -105,6 +105,14 @@ class DataConfig:
     # own file; or "NAME" for the columns NAME.something of the user's own tables. Those in the
     # user's own objects need no row. Empty: no others.
     features: tuple[str, ...] = ()
+    # Other corpora that stage one learns from too, each with the words of its own labels: rows
+    # "CORPUS" or "CORPUS=FOLDER" (what `dir` is to the run's own). Their training dialogues that
+    # hold utterances of the run's own dev or test are left out. The run's own corpus may be among
+    # them, so that one setting serves runs of several. Empty: none.
+    also: tuple[str, ...] = ()
+    # An epoch goes through the run's own corpus once; the batches of each of the others are to its
+    # own batches as n_other ** also_power to n_own ** also_power, with n training utterances.
+    also_power: float = bounded(0.5, at_least=0, at_most=1)
     # At most this many dialogues a split, 0 for all: for trying things out.
     max_dialogues: int = bounded(0, at_least=0)
 
@@ -566,6 +574,19 @@ def _impossible(config: Config) -> list[str]:
             "anchors.queue",
             f"must hold a batch of stage_one.batch_size={config.stage_one.batch_size} at least",
             config.anchors.queue,
+        )
+    if config.data.also:
+        need(
+            config.classifies or config.anchors.source in ("words", "live"),
+            "anchors.source",
+            "must be words or live with data.also, whose corpora have anchors of their own words",
+            config.anchors.source,
+        )
+        need(
+            not config.features.use and config.features.text,
+            "data.also",
+            "must be empty with features beside the text, which the other corpora do not have",
+            config.data.also,
         )
     if config.features.fusion == "none":
         need(

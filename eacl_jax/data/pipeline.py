@@ -8,6 +8,7 @@ is the one way in which all processes agree on shapes without talking.
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -42,16 +43,20 @@ def steps_per_epoch(examples: int, size: int) -> int:
     return -(-examples // size)
 
 
-def training_batches(
+def training_batches(*args: Any, **options: Any) -> "grain.DatasetIterator":
+    """`iterate(endless_batches(...))`."""
+    return iterate(endless_batches(*args, **options))
+
+
+def endless_batches(
     examples: int,
     size: int,
     seed: int,
     make: Callable[[Int[np.ndarray, " n"]], Any],
     *,
     probabilities: Float[np.ndarray, " N"] | None = None,
-) -> "grain.DatasetIterator":
-    """An endless iterator of `make(indices)`, shuffled anew each epoch; batches do not cross
-    epochs.
+) -> "grain.MapDataset":
+    """Endless batches of `make(indices)`, shuffled anew each epoch; batches do not cross epochs.
 
     Args:
       examples: how many there are.
@@ -62,7 +67,7 @@ def training_batches(
         None: each is drawn once an epoch.
 
     Returns:
-      A grain iterator: `get_state()` and `set_state()` hold its position.
+      What `iterate` goes through.
     """
     import grain  # takes its time, and predicting does without
 
@@ -74,7 +79,39 @@ def training_batches(
         indices = indices.random_map(
             lambda _, generator: int(np.searchsorted(ends, generator.random() * ends[-1], "right"))
         )
-    dataset = indices.batch(size, drop_remainder=False).map(make).repeat()
+    return indices.batch(size, drop_remainder=False).map(make).repeat()
+
+
+def by_turns(
+    datasets: Sequence["grain.MapDataset"], order: Sequence[tuple[int, int]]
+) -> "grain.MapDataset":
+    """Endless batches of several datasets, each from its first on.
+
+    Args:
+      datasets: of endless batches.
+      order: (dataset, number of its batch) for each step of an epoch; in the next epoch each
+        dataset goes on where it was.
+    """
+    import grain
+
+    if len(datasets) == 1:
+        return datasets[0]
+    counts = Counter(which for which, _ in order)
+
+    def batch(step: int) -> Any:
+        epoch, place = divmod(step, len(order))
+        which, number = order[place]
+        return datasets[which][epoch * counts[which] + number]
+
+    return grain.MapDataset.range(2**40).map(batch)
+
+
+def iterate(dataset: "grain.MapDataset") -> "grain.DatasetIterator":
+    """A grain iterator, made ahead in a background thread: `get_state()` and `set_state()` hold its
+    position.
+    """
+    import grain
+
     return iter(dataset.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=4)))
 
 

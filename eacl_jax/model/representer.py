@@ -82,7 +82,7 @@ class Representer(nnx.Module):
         mapping = (
             Mapping(width, config.mapping_dim or width, rngs=rngs)
             if classes is None
-            else _classifier(width, classes, rngs)
+            else classifier(width, classes, rngs)
         )
         features = features or FeaturesConfig()
         fusion = fusion_of(width, modalities or {}, features, rngs=rngs)
@@ -163,7 +163,7 @@ class Model(Representer):
         rngs: for the heads' weights.
         """
         width: int = encoder.hidden_size  # type: ignore[attr-defined]
-        self.predictor = _classifier(width, classes, rngs)
+        self.predictor = classifier(width, classes, rngs)
         mapping = Mapping(width, config.mapping_dim or width, rngs=rngs)
         features = features or FeaturesConfig()
         super().__init__(
@@ -194,7 +194,8 @@ class Model(Representer):
         return self.predictor(self.dropout(h, deterministic=deterministic, rngs=rngs))
 
 
-def _classifier(width: int, classes: int, rngs: nnx.Rngs) -> nnx.Linear:
+def classifier(width: int, classes: int, rngs: nnx.Rngs) -> nnx.Linear:
+    """A linear map from readouts to logits, freshly drawn."""
     return nnx.Linear(width, classes, kernel_init=KERNEL_INIT, rngs=rngs)
 
 

@@ -68,7 +68,7 @@ def card(
         _use(settings),
         more,
         _limits(settings, facts),
-        _licences(about),
+        _licences(about, facts.also if facts else {}),
     ]
     return f"---\n{data.to_yaml().strip()}\n---\n\n" + "\n\n".join(filter(None, sections)) + "\n"
 
@@ -212,7 +212,16 @@ def _data(facts: Facts, about: About | None) -> str:
         if facts.several
         else ""
     )
-    return f"## Data\n\nThe corpus is {name}.{several}\n\n" + _table(("", *splits), rows)
+    also = "".join(
+        f" Stage one also learned from {count:,} training utterances of {_text(other)}, with"
+        " anchors of their own labels."
+        for other, count in facts.also.items()
+    )
+    return f"## Data\n\nThe corpus is {name}.{several}{also}\n\n" + _table(("", *splits), rows)
+
+
+def _text(corpus: str) -> str:
+    return CORPORA[corpus].text if corpus in CORPORA else plain(corpus)
 
 
 def _scores(facts: Facts, derived: str) -> str:
@@ -379,10 +388,11 @@ def _limits(settings: Settings, facts: Facts | None) -> str:
   calibrated there only."""
 
 
-def _licences(about: About | None) -> str:
+def _licences(about: About | None, also: Iterable[str] = ()) -> str:
     corpus = about.licence if about else "not known here; ask those who trained the model"
+    corpus += "".join(f". {CORPORA[name].text}: {CORPORA[name].licence}" for name in also)
     return (
-        "## Licences\n\nThree may differ, and this card grants none. The code of eacl_jax is under"
+        "## Licences\n\nThey may differ, and this card grants none. The code of eacl_jax is under"
         " Apache-2.0. The encoder's weights are under the licence of the checkpoint that they come"
         f" from: see its own card. The corpus: {corpus}."
     )

@@ -26,7 +26,7 @@ CARD = "README.md"
 KEY = "eacl_jax"
 _PACKAGE = "package:"
 _ONCE = ("corpus", "seed")
-_OPTIONAL = ("annotated", "levels")
+_OPTIONAL = ("annotated", "levels", "also")
 _RECIPE = ("prompt", "model", "anchors", "loss", "stage_one", "stage_two")
 
 
@@ -49,6 +49,7 @@ class Facts:
       changes: what has been done to the recognizer since the run, in sentences.
       annotated: where an utterance may have several labels, how many are annotated, by split.
       levels: by name of a coarser taxonomy, the group of each label, in their order.
+      also: other corpora that stage one learned from, by name: how many utterances.
     """
 
     corpus: str
@@ -64,6 +65,7 @@ class Facts:
     changes: tuple[str, ...] = ()
     annotated: dict[str, int] | None = None
     levels: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    also: dict[str, int] = dataclasses.field(default_factory=dict)
 
     @property
     def several(self) -> bool:
@@ -85,6 +87,8 @@ class Facts:
         corpus: Corpus,
         counts: Mapping[str, Int[np.ndarray, " C"]],
         results: Results,
+        *,
+        also: Mapping[str, int] | None = None,
     ) -> Self:
         """The facts of a run.
 
@@ -93,6 +97,7 @@ class Facts:
           corpus: which it learned from.
           counts: utterances with each label, by split.
           results: of it.
+          also: see the attribute.
         """
         taxonomy = corpus.taxonomy
         groups = config.to_dict()
@@ -132,6 +137,7 @@ class Facts:
                 else None
             ),
             levels=dict(corpus.levels),
+            also=dict(also or {}),
         )
 
     @classmethod

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from eacl_jax.config import DataConfig, EncoderConfig
+from eacl_jax.corpora.others import Other, load_others
 from eacl_jax.dialogue import Corpus
 from eacl_jax.errors import UserError
 from eacl_jax.studies.definition import Cell
@@ -30,17 +31,23 @@ def describe_given(
     """
     read = _Once(load, problems)
     find = _Once(identify, problems)
+    beside: _Once[DataConfig, tuple[Other, ...]] = _Once(
+        lambda data: load_others(data, load(data)), problems
+    )
     described: dict[tuple[DataConfig, EncoderConfig, bool], dict[str, Any]] = {}
     given = {}
     for cell in cells:
         data, encoder = cell.config.data, cell.config.encoder
         corpus = read.get(data, f"corpus {cell.corpus!r}")
         identity = find.get(encoder, f"variant {cell.variant!r}, the encoder")
-        if corpus is None or identity is None:
+        others = beside.get(data, f"corpus {cell.corpus!r}") if corpus and data.also else ()
+        if corpus is None or identity is None or others is None:
             continue
         key = data, encoder, cell.config.loss.soft_targets
         if key not in described:
-            described[key] = run_folder.describe(corpus, identity, annotators=key[2])
+            described[key] = run_folder.describe(
+                corpus, identity, annotators=key[2], others=[other.corpus for other in others]
+            )
         given[cell.corpus, cell.variant] = described[key]
     return given
 

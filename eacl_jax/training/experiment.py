@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 
 from eacl_jax import corpora, encoders
 from eacl_jax.config import Config, DataConfig, EncoderConfig, RunConfig
+from eacl_jax.corpora.others import Other, load_others
 from eacl_jax.data import prompt_cache
 from eacl_jax.data.beside import modalities_of, put_features
 from eacl_jax.data.prompts import Example, warn_about
@@ -22,19 +23,20 @@ from eacl_jax.dialogue import SPLITS, Corpus
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import Modality
 from eacl_jax.features.words import Thirds, described, thirds_of
-from eacl_jax.model.anchors import AnchorSource, Axes, Beginning, source_of
+from eacl_jax.model.anchors import AnchorSource, Beginning
 from eacl_jax.model.batches import Batch
 from eacl_jax.model.decisions import SeveralAnswering
 from eacl_jax.model.device_use import DeviceUse, rows_needed, well_used
 from eacl_jax.model.label_words import check_words, label_batch
 from eacl_jax.model.mesh import AXIS, Mesh, make_mesh, put, replicated
 from eacl_jax.model.passes import Passes
-from eacl_jax.model.rarity import Rarity, draw_probabilities
+from eacl_jax.model.rarity import Rarity
 from eacl_jax.model.representer import Model, branches
 from eacl_jax.model.scores import Answering
-from eacl_jax.model.task import Task, annotated, shares, task_of
+from eacl_jax.model.task import Task, annotated, task_of
 from eacl_jax.training.meaning import check_task
 from eacl_jax.training.rates import Rates, stage_one_rates
+from eacl_jax.training.training_sets import TrainingSet
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -70,6 +72,7 @@ class Experiment:
       rates: how much each parameter's own rate differs in stage one, and when it begins to learn.
       depths: of the encoder's parameters, see `Encoder.depths`; an array where they are stacked.
       labels: the label words, tokenized.
+      others: training sets of the corpora beside the run's own.
       modalities: whose features the model reads, by name.
       thirds: of those that are words in the texts.
       mesh: devices.
@@ -88,6 +91,7 @@ class Experiment:
     rates: Rates
     depths: Any
     labels: Batch
+    others: tuple[TrainingSet, ...]
     modalities: Mapping[str, Modality]
     thirds: Mapping[str, Thirds]
     mesh: Mesh
@@ -112,6 +116,10 @@ class Experiment:
                 digest.update(self.gold(split).tobytes())
         if self.config.loss.soft_targets:
             digest.update(self.training_targets.tobytes())
+        for other in self.others:
+            digest.update(other.labels.tokens.tobytes() + other.targets.tobytes())
+            for example in other.examples:
+                digest.update(example.tokens.tobytes())
         return digest.hexdigest()
 
     def gold(self, split: str) -> np.ndarray:
@@ -123,13 +131,15 @@ class Experiment:
         return {split: self.task.targets(self.corpus.splits[split]) for split in SPLITS}
 
     @functools.cached_property
+    def own(self) -> TrainingSet:
+        """The run's own training set."""
+        train = self.examples["train"]
+        return TrainingSet.of(self.config, self.corpus, self.task, train, self.labels)
+
+    @property
     def training_targets(self) -> np.ndarray:
-        """What is learnt of the training examples: label indices, int32 [N]; or float32 [N, C], for
-        each label 1 or the share of its annotators.
-        """
-        if self.config.loss.soft_targets:
-            return shares(self.task, self.corpus.splits["train"])
-        return self.gold("train").astype(np.float32 if self.task.several else np.int32)
+        """What is learnt of the training examples; see `TrainingSet`."""
+        return self.own.targets
 
     @functools.cached_property
     def task(self) -> Task:
@@ -163,13 +173,10 @@ class Experiment:
             ),
         )
 
-    @functools.cached_property
+    @property
     def source(self) -> AnchorSource:
         """Where stage one's anchors come from."""
-        config = self.config
-        if config.classifies:
-            return Axes(len(self.corpus.taxonomy))
-        return source_of(config.anchors, len(self.corpus.taxonomy))
+        return self.own.source
 
     @property
     def beginning(self) -> Beginning:
@@ -201,13 +208,12 @@ class Experiment:
     @property
     def rarity(self) -> Rarity:
         """What the cross-entropies are given for rare labels."""
-        return Rarity.of(self.config.loss, self.counts)
+        return self.own.rarity
 
     @property
     def draw_probabilities(self) -> Float[np.ndarray, " N"] | None:
         """Of the training examples; None where each is drawn once an epoch."""
-        balance = self.config.batch.balance
-        return draw_probabilities(self.gold("train"), balance) if balance else None
+        return self.own.probabilities
 
     def answering(self, offsets: tuple[float, ...] = ()) -> Answering:
         """How anchors answer."""
@@ -234,6 +240,7 @@ class Loaded:
     encoder: EncoderConfig
     seed: int
     corpus: Corpus
+    others: tuple[Other, ...]
     pretrained: encoders.LoadedEncoder
     identity: Mapping[str, str]
     inputs: Shared = dataclasses.field(default_factory=Shared)
@@ -257,9 +264,10 @@ def load(config: Config) -> Loaded:
       UserError: one of them cannot be used.
     """
     corpus = corpora.load(config.data)
+    others = load_others(config.data, corpus)
     pretrained = encoders.load(config.encoder, seed=config.seed)
     identity = encoders.identify(config.encoder, pretrained.folder)
-    return Loaded(config.data, config.encoder, config.seed, corpus, pretrained, identity)
+    return Loaded(config.data, config.encoder, config.seed, corpus, others, pretrained, identity)
 
 
 def prepare(
@@ -305,17 +313,7 @@ def prepare(
     check_words(pretrained.tokenizer, corpus.taxonomy)
     modalities = modalities_of(corpus, config.features)
     thirds = _thirds(config, corpus, modalities)
-    examples = loaded.inputs.once(
-        ("examples", config.prompt, config.readout, config.compat.trailing_space, tuple(thirds)),
-        lambda: prompt_cache.corpus_examples(
-            _in_words(corpus, thirds),
-            pretrained.tokenizer,
-            config.prompt,
-            readout=config.readout,
-            trailing_space=config.compat.trailing_space,
-            cache=corpora.cache_folder(config.data),
-        ),
-    )
+    examples = _examples(config, loaded, _in_words(corpus, thirds), tuple(thirds))
     if modalities and not thirds:
         examples = {
             split: put_features(
@@ -349,6 +347,7 @@ def prepare(
     log.info(
         "%s: %s examples", corpus.name, {split: len(items) for split, items in examples.items()}
     )
+    others = tuple(_training_set(config, loaded, other.corpus) for other in loaded.others)
     return Experiment(
         config=config,
         corpus=corpus,
@@ -363,12 +362,51 @@ def prepare(
         ),
         depths=nnx.to_pure_dict(pretrained.module.depths()),
         labels=label_batch(pretrained.tokenizer, corpus.taxonomy),
+        others=others,
         modalities=modalities,
         thirds=thirds,
         mesh=mesh,
         inputs=loaded.inputs,
         shared=loaded.compiled(config, mesh),
     )
+
+
+def _examples(
+    config: Config, loaded: Loaded, corpus: Corpus, words: tuple[str, ...] = ()
+) -> Mapping[str, list[Example]]:
+    """The prompts of a corpus, by split; `words` are the modalities that became words in it."""
+    return loaded.inputs.once(
+        (
+            *("examples", corpus.name, config.prompt, config.readout),
+            *(config.compat.trailing_space, words),
+        ),
+        lambda: prompt_cache.corpus_examples(
+            corpus,
+            loaded.pretrained.tokenizer,
+            config.prompt,
+            readout=config.readout,
+            trailing_space=config.compat.trailing_space,
+            cache=corpora.cache_folder(config.data),
+        ),
+    )
+
+
+def _training_set(config: Config, loaded: Loaded, corpus: Corpus) -> TrainingSet:
+    """Of a corpus beside the run's own.
+
+    Raises:
+      UserError: a setting has no meaning for it, or labels of it cannot be told apart.
+    """
+    tokenizer = loaded.pretrained.tokenizer
+    try:
+        check_task(config, corpus)
+        check_words(tokenizer, corpus.taxonomy)
+    except UserError as error:
+        raise UserError(f"config.data.also, {corpus.name}: {error}") from error
+    examples = _examples(config, loaded, corpus)["train"]
+    warn_about(examples, config.prompt.max_tokens)
+    labels = label_batch(tokenizer, corpus.taxonomy)
+    return TrainingSet.of(config, corpus, task_of(corpus), examples, labels)
 
 
 def _thirds(

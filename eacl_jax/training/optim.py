@@ -19,7 +19,7 @@ T = TypeVar("T")
 # Every parameter matches exactly one row of each table (`assign` checks it).
 RATE_GROUPS = (
     ("(encoder|lora)/.*", "encoder"),
-    ("(predictor|mapping|fusion)/.*|label_encodings", "heads"),
+    ("(predictor|mapping|fusion|others)/.*|label_encodings", "heads"),
 )
 # Spared from decay: whatever is called a bias, by its own name or that of the module it is the
 # table of, and norms' scales.
@@ -43,7 +43,7 @@ _B1, _B2 = 0.9, 0.999
 STAGE_TWO_GROUPS = (
     ("anchors|scale", "anchors"),
     ("biases", "biases"),
-    ("(encoder|predictor|mapping|fusion)/.*|label_encodings", "frozen"),
+    ("(encoder|predictor|mapping|fusion|others)/.*|label_encodings", "frozen"),
 )
 
 

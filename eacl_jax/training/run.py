@@ -22,6 +22,7 @@ from rich.console import Console
 
 from eacl_jax import corpora, encoders, reports
 from eacl_jax.config import Config, Stage
+from eacl_jax.corpora.others import load_others
 from eacl_jax.dialogue import SPLITS
 from eacl_jax.errors import UserError
 from eacl_jax.files import local, stores, whole
@@ -43,6 +44,7 @@ from eacl_jax.training.results import print_results, summarize
 from eacl_jax.training.stage import StageContext, StageResult, Watch
 from eacl_jax.training.stage_one import run_stage_one
 from eacl_jax.training.stage_two import run_stage_two
+from eacl_jax.training.training_sets import batches_per_epoch
 
 PRODUCTS = ("model", "report")
 
@@ -136,7 +138,9 @@ def _train(
         except UserError:
             raise
         except NonFiniteLossError as error:
-            found, examples = error, experiment.examples["train"]
+            found = error
+            sets = (experiment.own, *experiment.others)
+            examples = [example for each in sets for example in each.examples]
 
             def write() -> str:
                 batch = [examples[int(i)] for i in found.indices]
@@ -172,10 +176,12 @@ def _complete(config: Config, context: StageContext) -> Results | None:
         return None
     results = run_folder.read_results(workdir)
     try:
+        corpus = corpora.load(config.data)
         given = run_folder.describe(
-            corpora.load(config.data),
+            corpus,
             encoders.identify(config.encoder),
             annotators=config.loss.soft_targets,
+            others=[other.corpus for other in load_others(config.data, corpus)],
         )
     except UserError as error:
         raise UserError(
@@ -291,6 +297,7 @@ def _leave(
                     for split in experiment.examples
                 },
                 results,
+                also={each.corpus.name: len(each.examples) for each in experiment.others},
             ),
         )
         recognizer.save_pretrained(workdir / "model")
@@ -361,10 +368,25 @@ def _announce(experiment: Experiment, context: StageContext) -> None:
     say(
         context.console,
         f"corpus   {experiment.corpus.name}: {counts} utterances, labels"
-        f" {', '.join(experiment.corpus.taxonomy.labels)}\nencoder "
+        f" {', '.join(experiment.corpus.taxonomy.labels)}\n{_also(experiment)}encoder "
         f" {experiment.config.encoder.path}: {parameters / 1e6:.1f} M parameters with heads,"
         f" {trained}\ndevices  {_devices(experiment)}\nfolder  "
         f" {context.named(context.workdir)}",
+    )
+
+
+def _also(experiment: Experiment) -> str:
+    """The other corpora, a line each."""
+    sets = (experiment.own, *experiment.others)
+    counts = batches_per_epoch(
+        [len(each.examples) for each in sets],
+        experiment.config.stage_one.batch_size,
+        experiment.config.data.also_power,
+    )
+    return "".join(
+        f"also     {each.corpus.name}: {len(each.examples)} train utterances, labels"
+        f" {', '.join(each.corpus.taxonomy.labels)}; {count} batches an epoch beside {counts[0]}\n"
+        for each, count in zip(sets[1:], counts[1:], strict=True)
     )
 
 
@@ -382,6 +404,7 @@ def _begin(experiment: Experiment, workdir: Path) -> None:
         experiment.corpus,
         experiment.encoder_identity,
         annotators=experiment.config.loss.soft_targets,
+        others=[other.corpus for other in experiment.others],
     ) | {"tokens": experiment.fingerprint}
     if processes.count() > 1:
         processes.check_equal(_given(experiment, given))

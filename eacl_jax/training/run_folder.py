@@ -183,7 +183,11 @@ def read_data(workdir: Path) -> dict[str, Any] | None:
 
 
 def describe(
-    corpus: Corpus, encoder: Mapping[str, str], *, annotators: bool = False
+    corpus: Corpus,
+    encoder: Mapping[str, str],
+    *,
+    annotators: bool = False,
+    others: Sequence[Corpus] = (),
 ) -> dict[str, Any]:
     """What a run is given, as `data.json` keeps it.
 
@@ -191,7 +195,13 @@ def describe(
       corpus: its dialogues and labels.
       encoder: from `encoders.identify`.
       annotators: whether what each annotator gave is learned from.
+      others: whose training dialogues are learned from too.
     """
+    also = {
+        each.name: describe_dialogues(each.splits["train"], annotators=annotators)
+        | {"labels": list(each.taxonomy.labels), "words": list(each.taxonomy.words)}
+        for each in others
+    }
     return {
         "format": _FORMAT,
         "corpus": {
@@ -202,6 +212,7 @@ def describe(
         "words": list(corpus.taxonomy.words),
         "encoder": dict(encoder),
         **({"task": corpus.task} if corpus.task != "single" else {}),
+        **({"also": also} if also else {}),
     }
 
 
@@ -408,6 +419,10 @@ def data_differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> list[s
     for name in ("labels", "words"):
         if there.get(name) != now[name]:
             lines.append(f"{name}: there {there.get(name)}, now {now[name]}")
+    before, after = _group(there, "also"), _group(now, "also")
+    for name in sorted(before.keys() | after.keys()):
+        if before.get(name) != after.get(name):
+            lines.append(f"training dialogues, labels or words of {name}, learnt from beside")
     tasks = [side.get("task", "single") for side in (there, now)]
     if tasks[0] != tasks[1]:
         lines.append(f"task: there {tasks[0]}, now {tasks[1]}")
@@ -439,10 +454,11 @@ def _absolute(config: Config) -> Config:
     places: dict[str, Any] = {
         name: whole(f"config.data.{name}", getattr(config.data, name)) for name in _PLACES
     }
-    places["features"] = tuple(
-        with_path(row, functools.partial(whole, f"config.data.features[{n}]"))
-        for n, row in enumerate(config.data.features)
-    )
+    for name in ("features", "also"):
+        places[name] = tuple(
+            with_path(row, functools.partial(whole, f"config.data.{name}[{n}]"))
+            for n, row in enumerate(getattr(config.data, name))
+        )
     data = dataclasses.replace(config.data, **places)
     path, encoder = config.encoder.path, config.encoder
     if not path.startswith(PACKAGE) and (
@@ -453,9 +469,12 @@ def _absolute(config: Config) -> Config:
 
 
 def _without_paths(flat: dict[str, Any]) -> dict[str, Any]:
-    """Features beside the text by name: where their files are may change."""
-    name = "data.features"
-    return {**flat, name: tuple(with_path(row, lambda _: "") for row in flat[name])}
+    """Features beside the text, and other corpora, by name: where their files are may change."""
+    rows = ("data.features", "data.also")
+    return {
+        **flat,
+        **{name: tuple(with_path(row, lambda _: "") for row in flat[name]) for name in rows},
+    }
 
 
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Stage one: representation learning."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ from jax.sharding import NamedSharding
 from jaxtyping import Float
 
 from eacl_jax.config import LossConfig, Stage, StageOneConfig
-from eacl_jax.data.pipeline import batch_maker, steps_per_epoch, training_batches
+from eacl_jax.data.pipeline import batch_maker, by_turns, endless_batches, iterate
 from eacl_jax.errors import UserError
 from eacl_jax.model import losses, losses_multi
 from eacl_jax.model.anchors import AnchorSource
@@ -45,6 +45,18 @@ from eacl_jax.training.stage import (
     StageRun,
     scored_splits,
     scores_by_split,
+)
+from eacl_jax.training.training_sets import (
+    OTHERS,
+    Drawn,
+    TrainingSet,
+    as_of,
+    batches_per_epoch,
+    constants_of,
+    in_turn,
+    numbered,
+    other_constants,
+    other_heads,
 )
 
 # Parameters -> the model with them.
@@ -222,7 +234,7 @@ class _Compiled:
 
     source: AnchorSource
     optimizer: optax.GradientTransformation
-    train_step: Callable[..., Any]
+    train_steps: tuple[Callable[..., Any], ...]
     anchors: Callable[[Any, Any], jax.Array]
     whole: Callable[[Any, Any], Any]
 
@@ -240,23 +252,29 @@ class _Compiled:
             rates=Rates() if lora else experiment.rates.with_heads(params),
             decay_mapping_norm=config.compat.decay_mapping_norm,
         )
-        value_and_grad = stage_one_value_and_grad(
-            merge,
-            source,
-            config.loss,
-            anchors_per_label=config.anchors_per_label,
-            rarity=experiment.rarity,
-            constant_for_no_positive=config.compat.constant_for_no_positive,
-            binary=experiment.task.several,
-            chunks=config.stage_one.chunks,
-            mesh=experiment.mesh,
-        )
-        if lora:
-            value_and_grad = lora_value_and_grad(value_and_grad, config.encoder)
+
+        def gradient(of: TrainingSet, merge: Merge) -> Callable[..., Any]:
+            found = stage_one_value_and_grad(
+                merge,
+                of.source,
+                config.loss,
+                anchors_per_label=config.anchors_per_label,
+                rarity=of.rarity,
+                constant_for_no_positive=config.compat.constant_for_no_positive,
+                binary=of.task.several,
+                chunks=config.stage_one.chunks,
+                mesh=experiment.mesh,
+            )
+            return lora_value_and_grad(found, config.encoder) if lora else found
+
+        gradients = [gradient(experiment.own, merge)]
+        for other in experiment.others:
+            name = other.corpus.name
+            gradients.append(constants_of(name, gradient(other, as_of(name, merge))))
         return cls(
             source,
             optimizer,
-            make_train_step(value_and_grad, optimizer, experiment.mesh),
+            tuple(make_train_step(each, optimizer, experiment.mesh) for each in gradients),
             jax.jit(
                 lambda params, constants: source.anchors(merge(params), params, constants),
                 out_shardings=replicated(experiment.mesh),
@@ -266,6 +284,12 @@ class _Compiled:
                 out_shardings=replicated(experiment.mesh),
             ),
         )
+
+    def train_step(
+        self, state: TrainState, drawn: Drawn, key: jax.Array
+    ) -> tuple[TrainState, dict[str, jax.Array]]:
+        """The step of the training set that the batch is of."""
+        return self.train_steps[drawn.number](state, drawn.batch, key)
 
     def trained(self, state: TrainState) -> Any:
         """What was trained of the weights that answer: the average, where there is one."""
@@ -288,38 +312,37 @@ def run_stage_one(experiment: Experiment, context: StageContext) -> StageResult:
     """
     config, encoding = experiment.config, experiment.encoding
     settings = config.stage_one
-    per_epoch = steps_per_epoch(len(experiment.examples["train"]), settings.batch_size)
+    sets = (experiment.own, *experiment.others)
+    counts = batches_per_epoch(
+        [len(each.examples) for each in sets], settings.batch_size, config.data.also_power
+    )
+    per_epoch = sum(counts)
     steps = min(per_epoch * settings.epochs, settings.max_steps or per_epoch * settings.epochs)
     beginning = experiment.beginning
-    params = {**experiment.params, **experiment.source.parameters(beginning)}
+    params = {
+        **experiment.params,
+        **experiment.source.parameters(beginning),
+        **other_heads(experiment.others, experiment.params, config.seed),
+    }
     if config.encoder.lora_rank:
         encoder = params.pop("encoder")
         params[ADAPTERS] = adapters(encoder, experiment.depths, config.encoder, config.seed)
     compiled = experiment.shared.once(
         "stage one", lambda: _Compiled.of(experiment, params, per_epoch, steps)
     )
-    constants = compiled.source.constants(beginning)
+    constants = {
+        **compiled.source.constants(beginning),
+        **other_constants(experiment.others, beginning),
+    }
     saving = None
     if ADAPTERS in params:
         constants = {**constants, BASE: experiment.params["encoder"]}
         saving = BaseLeftOut(config.encoder, config.seed, experiment.encoder_identity)
     state = put(create_state(params, constants, compiled.optimizer), replicated(experiment.mesh))
-    make = batch_maker(
-        experiment.examples["train"],
-        settings.batch_size,
-        config.batch,
-        max_tokens=config.prompt.max_tokens,
-        row_multiple=experiment.row_multiple,
-        own_rows=partial(own_rows, batch_shardings(experiment.mesh).tokens),
-        targets=experiment.training_targets,
-        modalities=experiment.modalities,
-    )
-    batches = training_batches(
-        len(experiment.examples["train"]),
-        settings.batch_size,
-        config.seed,
-        make,
-        probabilities=experiment.draw_probabilities,
+    batches = iterate(
+        by_turns(
+            [_batches(experiment, number, sets) for number in range(len(sets))], in_turn(counts)
+        )
     )
 
     def score_weights(params: Any, constants: Any) -> dict[str, dict[str, Any]]:
@@ -348,7 +371,9 @@ def run_stage_one(experiment: Experiment, context: StageContext) -> StageResult:
             state,
             compiled.train_step,
             score,
-            place=lambda batch: put(batch, batch_shardings(experiment.mesh)),
+            place=lambda drawn: Drawn(
+                drawn.number, put(drawn.batch, batch_shardings(experiment.mesh))
+            ),
             answering=compiled.trained,
         )
         best, record = run.best(state)
@@ -360,7 +385,8 @@ def run_stage_one(experiment: Experiment, context: StageContext) -> StageResult:
     params = compiled.answering(best) if mean is None else placed(mean, best.constants)
     answering = compiled.answering(of) if mean is None else params
     mapped = np.asarray(compiled.anchors(answering, of.constants))
-    constants = {name: value for name, value in best.constants.items() if name != BASE}
+    left = {BASE, OTHERS}
+    constants = {name: value for name, value in best.constants.items() if name not in left}
     return StageResult(
         record["best_epoch"],
         params,
@@ -368,6 +394,30 @@ def run_stage_one(experiment: Experiment, context: StageContext) -> StageResult:
         mapped,
         mean_of=mean_of,
         matrices=trained.get(ADAPTERS),
+    )
+
+
+def _batches(experiment: Experiment, number: int, sets: Sequence[TrainingSet]) -> Any:
+    """Endless batches of one of the training sets: (Drawn, indices among the examples of all)."""
+    config, of = experiment.config, sets[number]
+    size, first = config.stage_one.batch_size, numbered(sets)[number]
+    make = batch_maker(
+        of.examples,
+        size,
+        config.batch,
+        max_tokens=config.prompt.max_tokens,
+        row_multiple=experiment.row_multiple,
+        own_rows=partial(own_rows, batch_shardings(experiment.mesh).tokens),
+        targets=of.targets,
+        modalities=experiment.modalities,
+    )
+
+    def drawn(indices: np.ndarray) -> tuple[Drawn, np.ndarray]:
+        batch, used = make(indices)
+        return Drawn(number, batch), used + first
+
+    return endless_batches(
+        len(of.examples), size, config.seed, drawn, probabilities=of.probabilities
     )
 
 

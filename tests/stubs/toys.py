@@ -4,6 +4,7 @@ be learnt.
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,10 @@ ENCODER = {
 }
 
 
-def make_tokenizer() -> PreTrainedTokenizerFast:
-    """A lower-casing word tokenizer with RoBERTa's special tokens."""
-    vocabulary = [*SPECIAL, *FILLER, *(word for words in WORDS.values() for word in words)]
+def make_tokenizer(more: Sequence[str] = ()) -> PreTrainedTokenizerFast:
+    """A lower-casing word tokenizer with RoBERTa's special tokens, which may know `more` words."""
+    known = (word for words in WORDS.values() for word in words)
+    vocabulary = [*SPECIAL, *FILLER, *known, *more]
     tokenizer = Tokenizer(
         models.WordLevel({word: i for i, word in enumerate(vocabulary)}, unk_token="<unk>")
     )
@@ -71,9 +73,9 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def make_encoder_folder(folder: Path, seed: int = 0) -> Path:
-    """A two-layer RoBERTa with random weights, as a Hugging Face folder."""
-    tokenizer = make_tokenizer()
+def make_encoder_folder(folder: Path, seed: int = 0, *, more: Sequence[str] = ()) -> Path:
+    """A two-layer RoBERTa with random weights, as a Hugging Face folder; see `make_tokenizer`."""
+    tokenizer = make_tokenizer(more)
     config = {**ENCODER, "vocab_size": len(tokenizer)}
     encoders.save(encoders.build(config, seed=seed), config, folder)
     tokenizer.save_pretrained(folder)

@@ -1,0 +1,132 @@
+"""Other corpora that stage one learns from beside a run's own, each with labels of its own."""
+
+import dataclasses
+import logging
+import re
+from collections.abc import Sequence
+
+from eacl_jax import corpora
+from eacl_jax.config import CORPORA, DataConfig
+from eacl_jax.dialogue import Corpus, Dialogue
+from eacl_jax.errors import UserError
+
+log = logging.getLogger(__name__)
+
+# Shorter utterances are said in any conversation: "What are you doing?" is in most corpora.
+_WORDS = 5
+_OWN = tuple(name for name in CORPORA if name != "custom")
+
+
+@dataclasses.dataclass(frozen=True)
+class Other:
+    """Another corpus, of which only the training split is used.
+
+    Attributes:
+      corpus: it, with `train` alone; dialogues that hold utterances of the own corpus' dev or test
+        are left out.
+      left_out: how many these are.
+    """
+
+    corpus: Corpus
+    left_out: int
+
+
+def load_others(data: DataConfig, own: Corpus) -> tuple[Other, ...]:
+    """The corpora that `data.also` names, but for the run's own.
+
+    Args:
+      data: of the run.
+      own: the run's corpus.
+
+    Raises:
+      UserError: one is unknown, named twice, cannot be read, has another task than the run's, or
+        nothing is left of it.
+    """
+    return tuple(
+        _load(row, f"config.data.also[{number}]", data, own)
+        for number, row in enumerate(_once(data))
+        if _name(row) != data.corpus
+    )
+
+
+def _once(data: DataConfig) -> tuple[str, ...]:
+    names = [_name(row) for row in data.also]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UserError(f"config.data.also: {twice[0]} is there twice; name each corpus once.")
+    return data.also
+
+
+def _name(row: str) -> str:
+    return row.partition("=")[0].strip()
+
+
+def _load(row: str, place: str, data: DataConfig, own: Corpus) -> Other:
+    name, _, folder = (part.strip() for part in row.partition("="))
+    if name not in _OWN:
+        why = "make it the run's own corpus" if name == "custom" else f"known: {', '.join(_OWN)}"
+        raise UserError(f"{place}: expected CORPUS or CORPUS=FOLDER, got {row!r:.60}; {why}.")
+    try:
+        found = read(name, folder, data, own)
+    except UserError as error:
+        raise UserError(f"{place}: {error}") from error
+    if found.task != own.task:
+        raise UserError(
+            f"{place}: {name} has {_several(found)} an utterance, and {own.name}"
+            f" {_several(own)}; both must have the same."
+        )
+    train = found.splits["train"]
+    kept = without_utterances_of(train, [*own.splits["dev"], *own.splits["test"]])
+    if not any(u.annotated for dialogue in kept for u in dialogue.utterances):
+        raise UserError(
+            f"{place}: each annotated dialogue of {name} holds utterances of {own.name}'s dev or"
+            " test; it cannot be learnt from."
+        )
+    if left_out := len(train) - len(kept):
+        log.info(
+            "%s: %d of %d training dialogues hold utterances of %s's dev or test and are left out",
+            *(name, left_out, len(train), own.name),
+        )
+    splits = {"train": kept, "dev": (), "test": ()}
+    return Other(dataclasses.replace(found, splits=splits), left_out)
+
+
+def read(name: str, folder: str, data: DataConfig, own: Corpus) -> Corpus:
+    """A published corpus, as the run's settings have it."""
+    return corpora.load(
+        DataConfig(
+            corpus=name,  # type: ignore[arg-type]  # one of these
+            dir=folder,
+            cache_dir=data.cache_dir,
+            language=data.language,
+            max_dialogues=data.max_dialogues,
+            task=own.task if name == "smalltalk" else "",
+        )
+    )
+
+
+def without_utterances_of(
+    dialogues: Sequence[Dialogue], held_out: Sequence[Dialogue]
+) -> tuple[Dialogue, ...]:
+    """The dialogues that share no utterance of five words or more with others; case, punctuation
+    and apostrophes do not count. Two corpora may be of one television series.
+
+    Args:
+      dialogues: some of which are left out.
+      held_out: those that a model is to be scored on.
+    """
+    known = {_words(u.text) for dialogue in held_out for u in dialogue.utterances}
+    known = {words for words in known if len(words) >= _WORDS}
+    return tuple(
+        dialogue
+        for dialogue in dialogues
+        if not any(_words(u.text) in known for u in dialogue.utterances)
+    )
+
+
+def _words(text: str) -> tuple[str, ...]:
+    # \x92 is an apostrophe in files that went through Windows-1252.
+    return tuple(re.findall(r"\w+", re.sub("['\u2019\x92]", "", text.lower())))
+
+
+def _several(corpus: Corpus) -> str:
+    return "one label" if corpus.task == "single" else "several labels"

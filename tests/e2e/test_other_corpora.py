@@ -1,0 +1,79 @@
+"""A run that learns from another corpus beside its own."""
+
+import json
+
+import pytest
+from rich.console import Console
+
+from eacl_jax.config import Stage
+from eacl_jax.corpora import others
+from eacl_jax.dialogue import Corpus, Dialogue, Taxonomy, Utterance
+from eacl_jax.errors import UserError
+from eacl_jax.model.mesh import make_mesh
+from eacl_jax.recognizer.recognizer import EmotionRecognizer
+from eacl_jax.training import evaluation, experiment, loop, run
+from tests.e2e.test_tuning import StopAfter
+from tests.e2e.test_variants import QUIET, SHORT, numbers
+from tests.stubs.toys import WORDS, make_config
+
+MOODS = {"pleased": "lovely", "cross": "rude"}
+
+
+def theirs(words=WORDS):
+    """Of two labels, with the words of the run's own, and one dialogue of its test."""
+    told = [
+        Dialogue(
+            f"{number}",
+            (
+                Utterance("Cleo", f"the day is {words['joy'][number % 3]}", "pleased"),
+                Utterance("Bob", f"{words['anger'][number % 3]} day", "cross"),
+            ),
+        )
+        for number in range(15)
+    ]
+    return Corpus(
+        "meld",
+        Taxonomy(tuple(MOODS), tuple(MOODS.values())),
+        dict.fromkeys(("train", "dev", "test"), tuple(told)),
+    )
+
+
+@pytest.fixture(autouse=True)
+def read(monkeypatch):
+    monkeypatch.setattr(experiment, "make_mesh", lambda: make_mesh(1))
+    monkeypatch.setattr(others, "read", lambda *_: theirs())
+
+
+def test_it_goes_on_identically_and_its_model_answers_as_it_scored(
+    toy, tmp_path, monkeypatch, capsys
+):
+    config = make_config(toy, **SHORT, data__also=("meld=FOLDER",), encoder__lora_rank=0)
+    loaded = experiment.load(config)
+    results = run.train(config, tmp_path / "whole", loaded=loaded, keep=(), console=Console())
+    assert "also     meld: 30 train utterances, labels pleased, cross" in capsys.readouterr().out
+    with pytest.raises(loop.Interrupted):
+        run.train(config, tmp_path / "run", loaded=loaded, stop=StopAfter(9), console=QUIET)
+    assert 0 < len(numbers(tmp_path / "run")) < len(numbers(tmp_path / "whole"))
+    assert results == run.train(config, tmp_path / "run", loaded=loaded, console=QUIET)
+    assert numbers(tmp_path / "run") == numbers(tmp_path / "whole")
+    scores = evaluation.evaluate(tmp_path / "run", "test")  # by the saved recognizer
+    assert scores == {stage: results.of(Stage(stage)).test.to_json() for stage in scores}
+    given = json.loads((tmp_path / "run" / "data.json").read_text())["also"]["meld"]
+    assert (given["utterances"], given["words"]) == (30, ["lovely", "rude"])
+    card = (tmp_path / "run" / "model" / "README.md").read_text()
+    assert "also learned from 30 training utterances of MELD, dialogues of a tel" in card
+    assert "series: this project does not know its terms" in card
+    recognizer = EmotionRecognizer.from_pretrained(tmp_path / "run")
+    assert recognizer.facts.also == {"meld": 30}
+    changed = {**WORDS, "joy": ["good"] * 3}
+    monkeypatch.setattr(others, "read", lambda *_: theirs(changed))
+    with pytest.raises(UserError, match="labels or words of meld, learnt from beside"):
+        run.train(config, tmp_path / "run", console=QUIET)
+
+
+def test_labels_that_cannot_be_told_apart_name_their_corpus(toy, monkeypatch):
+    alike = Taxonomy(tuple(MOODS), ("lovely", "Lovely"))
+    monkeypatch.setattr(others, "read", lambda *_: Corpus("meld", alike, theirs().splits))
+    config = make_config(toy, data__also=("meld",))
+    with pytest.raises(UserError, match=r"config\.data\.also, meld: labels cannot be told apart"):
+        experiment.prepare(config)
