@@ -3,6 +3,9 @@
 import contextlib
 import dataclasses
 import json
+import os
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +18,8 @@ from tests.stubs.toys import ENCODER, make_tokenizer
 
 pytest.importorskip("torch", reason="the peers are written in PyTorch")
 
-from benchmarks.speed import report, run, tasks
+from benchmarks.speed import report, run, tasks, workers
+from benchmarks.speed.measure import MatmulRate
 from benchmarks.speed.workers import Worker
 from eacl_jax.errors import UserError
 
@@ -52,6 +56,7 @@ def settings(tmp_path_factory):
         attention="auto",
         peers=PEERS,
         encode_examples=20,
+        alone=False,
     )
 
 
@@ -104,8 +109,8 @@ def test_model_flops_by_hand():
 @contextlib.contextmanager
 def here(task, settings, names):
     """Workers in this process, where a test can look at them."""
-    workers = {name: Worker(task, settings, name) for name in names}
-    yield lambda name, method, *arguments: getattr(workers[name], method)(*arguments)
+    made = {name: Worker(task, settings, name) for name in names}
+    yield lambda name, method, *arguments: getattr(made[name], method)(*arguments)
 
 
 @pytest.mark.slow
@@ -142,6 +147,31 @@ def test_results_have_all_fields_and_can_be_shown(settings, config, tmp_path, mo
     assert "…" not in text
     report.write_chart(results, tmp_path / "chart.png")
     assert (tmp_path / "chart.png").stat().st_size > 0
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_runners_live_beside_each_other_or_alone(settings, monkeypatch, alone):
+    alive = []
+
+    @contextlib.contextmanager
+    def living(task, settings, names):
+        alive.append(names)
+        yield lambda *_: {"device": "cpu", "examples": 8, "lengths": [], "config": {}}
+
+    rate = MatmulRate(8, "float32", [1.0])
+    monkeypatch.setattr(run, "alternate", lambda call, names, rounds: (dict.fromkeys(names), rate))
+    monkeypatch.setattr(run, "summarize", lambda *_: {})
+    measured = run.measure("train", dataclasses.replace(settings, alone=alone), living)
+    names = ["eacl_jax", *PEERS]
+    assert list(measured["runners"]) == names
+    assert alive == ([[each] for each in names] if alone else [names])
+
+
+def test_a_runner_that_is_killed_is_told_of():
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        message = "the process of strong was ended from outside, most likely for want of memory"
+        with pytest.raises(UserError, match=message):
+            workers._result(pool, "strong", os._exit, 1)
 
 
 def test_unknown_peer_is_refused(settings):

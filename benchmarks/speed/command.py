@@ -42,6 +42,12 @@ flags.DEFINE_list(
     "What to compare with; see benchmarks/speed/peers.py.",
 )
 flags.DEFINE_integer("encode_examples", 512, "Examples that `encode` encodes.")
+flags.DEFINE_bool(
+    "alone",
+    False,
+    "Each runner lives alone, one after the other, for encoders that do not fit into memory beside"
+    " each other. Ratios then are of different minutes.",
+)
 JSON = flags.DEFINE_string("json", None, "File for all the numbers.")
 CHART = flags.DEFINE_string("chart", None, "File for a bar chart, PNG.")
 

@@ -136,7 +136,11 @@ def _conditions(results: Mapping[str, Any]) -> str:
     settings = results["settings"]
     device = f"{results['cores']} CPU cores" if results["device"] == "cpu" else results["device"]
     preset = "" if settings["preset"] == "parity" else f", {settings['preset']} preset"
-    return f"{settings['encoder']}, {settings['corpus']}, {settings['dtype']} on {device}{preset}"
+    alone = ", each alone" if settings["alone"] else ""
+    return (
+        f"{settings['encoder']}, {settings['corpus']}, {settings['dtype']} on"
+        f" {device}{preset}{alone}"
+    )
 
 
 def _digits(value: float | None, unit: float = 1.0) -> str:

@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.speed import peers
-from benchmarks.speed.measure import alternate, tell
+from benchmarks.speed.measure import MatmulRate, Timing, alternate, tell
 from benchmarks.speed.tasks import TASKS, Settings, model_flops, summarize
 from benchmarks.speed.workers import Call, processes
 from eacl_jax.errors import UserError
@@ -71,9 +71,16 @@ def measure(
     # Of the peers only one in stage two: nothing is padded there.
     asked = [peer for peer in settings.peers if name != "stage_two" or peer == "dynamic"]
     names = ["eacl_jax", *asked]
-    with workers(name, settings, names) as call:
-        timings, rate = alternate(call, names, settings.rounds)
-        described = {each: call(each, "describe") for each in names}
+    timings: dict[str, Timing] = {}
+    described: dict[str, Any] = {}
+    rates: list[MatmulRate] = []
+    for together in [[each] for each in names] if settings.alone else [names]:
+        with workers(name, settings, together) as call:
+            timed, rate = alternate(call, together, settings.rounds)
+            described |= {each: call(each, "describe") for each in together}
+        timings |= timed
+        rates.append(rate)
+    rate = rates[0]
     ours = described["eacl_jax"]
     flops = [
         model_flops(row, ours["config"], passes=3 if name == "train" else 1)

@@ -49,6 +49,8 @@ class Settings:
       attention: eacl_jax's kernel, as in `config.encoder.attention`.
       peers: of `peers.PEERS`.
       encode_examples: how many of them `encode` encodes.
+      alone: each runner lives alone, from its first step to its last, in place of all beside each
+        other and step by step in turn: for encoders that do not fit into memory so often.
     """
 
     encoder: str
@@ -62,6 +64,7 @@ class Settings:
     attention: str
     peers: Sequence[str]
     encode_examples: int
+    alone: bool
 
 
 @dataclasses.dataclass(frozen=True)

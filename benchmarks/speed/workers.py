@@ -3,8 +3,9 @@ would in real work.
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import Any, Protocol
 
@@ -13,6 +14,7 @@ import jax
 from benchmarks.memory import status
 from benchmarks.speed.measure import MatmulRate, timed, warm_up
 from benchmarks.speed.tasks import Settings, make_task
+from eacl_jax.errors import UserError
 
 
 class Worker:
@@ -89,7 +91,16 @@ def processes(task: str, settings: Settings, names: Sequence[str]) -> Iterator[C
                 ProcessPoolExecutor(1, mp_context=get_context("spawn"))
             )
             # Not as the pool's initializer, which would hide its errors.
-            pools[name].submit(_start, task, settings, name).result()
-        yield (
-            lambda name, method, *arguments: pools[name].submit(_call, method, *arguments).result()
-        )
+            _result(pools[name], name, _start, task, settings, name)
+        yield lambda name, method, *arguments: _result(pools[name], name, _call, method, *arguments)
+
+
+def _result(pool: ProcessPoolExecutor, name: str, what: Callable[..., Any], *given: Any) -> Any:
+    try:
+        return pool.submit(what, *given).result()
+    except BrokenProcessPool as error:
+        raise UserError(
+            f"the process of {name} was ended from outside, most likely for want of memory: all"
+            " runners live beside each other. Give --alone, with which each lives alone, fewer"
+            " --peers, or a smaller --batch_size."
+        ) from error
