@@ -109,14 +109,10 @@ def _ours(recognizer: Any, calibrating: Sequence[Any]) -> dict[str, Run]:
     exact = preparing.program_of(recognizer)
     ranges = quantize.activation_ranges(exact, preparing.run_each(calibrating))
     bits = 8 if quantize.eight_bits_add_up() else 7
-    narrowing = [each for each in quantize.products(exact) if each.narrows]
-    made = {
-        "ours, float32": exact,
-        f"ours, int8 ({bits} bits), narrowing products float32": quantize.quantized(
-            exact, ranges, keep=narrowing, smoothing=0.6, weight_bits=bits
-        ),
-        f"ours, int8 ({bits} bits)": quantize.quantized(exact, ranges, weight_bits=bits),
-    }
+    made = {"ours, float32": exact}
+    for kept, model in preparing.int8_programs(exact, ranges, bits):
+        rest = f", {kept} float32" if kept else ""
+        made[f"ours, int8 ({bits} bits){rest}"] = model
     return {name: Session(model.SerializeToString()).represent for name, model in made.items()}
 
 

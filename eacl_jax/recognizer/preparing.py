@@ -1,6 +1,6 @@
 """Makes a model's programs for ONNX Runtime, and measures what int8 costs."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,18 +86,9 @@ def prepare_int8(
     exact = program_of(recognizer)
     examples = recognizer.examples(seen)[:_CALIBRATED_ON]
     ranges = quantize.activation_ranges(exact, run_each(examples))
-    narrowing = [each for each in quantize.products(exact) if each.narrows]
     before = _scores(recognizer, recognizer.represent, scored)
     bits = 8 if quantize.eight_bits_add_up() else 7
-    # With the smoothing that lost least on MiniLM.
-    plans: tuple[tuple[str, list[Any], float], ...] = (
-        ("", [], 0.8),
-        (_NARROWING, narrowing, 0.6),
-    )
-    for kept, keep, smoothing in plans:
-        made_of = quantize.quantized(
-            exact, ranges, keep=keep, smoothing=smoothing, weight_bits=bits
-        )
+    for kept, made_of in int8_programs(exact, ranges, bits):
         content = made_of.SerializeToString()
         after = _scores(recognizer, Session(content).represent, scored)
         cost = _cost(before, after)
@@ -114,6 +105,29 @@ def prepare_int8(
     write_program(folder, "int8", content, made)
     _prepare_label_words(recognizer, folder)
     return made
+
+
+def int8_programs(exact: Any, ranges: Any, weight_bits: int) -> Iterator[tuple[str, Any]]:
+    """What stays float32, in words, and the program; the fastest first.
+
+    Args:
+      exact: the program in float32.
+      ranges: of activations, by `quantize.activation_ranges`.
+      weight_bits: 8, or 7.
+    """
+    narrowing = [each for each in quantize.products(exact) if each.narrows]
+    # With the smoothing that lost least on MiniLM.
+    plans: tuple[tuple[str, list[Any], float], ...] = (
+        ("", [], 0.8),
+        (_NARROWING, narrowing, 0.6),
+    )
+    for kept, keep, smoothing in plans:
+        yield (
+            kept,
+            quantize.quantized(
+                exact, ranges, keep=keep, smoothing=smoothing, weight_bits=weight_bits
+            ),
+        )
 
 
 def _prepare_label_words(recognizer: EmotionRecognizer, folder: Path) -> None:

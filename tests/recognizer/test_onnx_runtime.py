@@ -15,6 +15,7 @@ from eacl_jax.data.inputs import read_dialogues
 from eacl_jax.errors import UserError
 from eacl_jax.onnx import quantize
 from eacl_jax.recognizer import jax_runtime, preparing, programs
+from eacl_jax.recognizer.locate import LORA
 from tests.stubs.recognizers import DIALOGUES
 from tests.stubs.toys import make_recognizer
 
@@ -147,6 +148,13 @@ def test_bad_folders_and_arguments(folder):
     said = json.loads(about.read_text(encoding="utf-8"))
     about.write_text(json.dumps(said | {"heads": "0" * 64}), encoding="utf-8")
     with pytest.raises(UserError, match="holds programs of another model"):
+        EmotionRecognizer.from_pretrained(folder, runtime="onnx")
+
+
+def test_matrices_beside_a_named_encoder_are_refused(folder):
+    for name in LORA:
+        (folder / name).touch()
+    with pytest.raises(UserError, match="holds LoRA's matrices and names its encoder"):
         EmotionRecognizer.from_pretrained(folder, runtime="onnx")
 
 
