@@ -41,7 +41,7 @@ _LOCK, _USER = ".lock", ".lock.user"
 # `data.json` tells.
 _MAY_DIFFER = (
     *("run.", "data.dir", "data.cache_dir", "data.train", "data.dev", "data.test"),
-    *("encoder.path", "encoder.revision", "encoder.sha256"),
+    *("encoder.path", "encoder.revision", "encoder.sha256", "distil.teachers"),
 )
 _PLACES = ("dir", "cache_dir", "train", "dev", "test")
 
@@ -183,7 +183,11 @@ def read_data(workdir: Path) -> dict[str, Any] | None:
 
 
 def describe(
-    corpus: Corpus, encoder: Mapping[str, str], *, annotators: bool = False
+    corpus: Corpus,
+    encoder: Mapping[str, str],
+    *,
+    annotators: bool = False,
+    teachers: Sequence[Mapping[str, str]] = (),
 ) -> dict[str, Any]:
     """What a run is given, as `data.json` keeps it.
 
@@ -191,6 +195,7 @@ def describe(
       corpus: its dialogues and labels.
       encoder: from `encoders.identify`.
       annotators: whether what each annotator gave is learned from.
+      teachers: from `teachers.identify`.
     """
     return {
         "format": _FORMAT,
@@ -202,6 +207,7 @@ def describe(
         "words": list(corpus.taxonomy.words),
         "encoder": dict(encoder),
         **({"task": corpus.task} if corpus.task != "single" else {}),
+        **({"teachers": [dict(each) for each in teachers]} if teachers else {}),
     }
 
 
@@ -411,6 +417,11 @@ def data_differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> list[s
     tasks = [side.get("task", "single") for side in (there, now)]
     if tasks[0] != tasks[1]:
         lines.append(f"task: there {tasks[0]}, now {tasks[1]}")
+    asked, asks = there.get("teachers", []), now.get("teachers", [])
+    if len(asked) != len(asks):
+        lines.append(f"teachers: there {len(asked)}, now {len(asks)}")
+    elif asked != asks:
+        lines.append("teachers: other models, or the same in another order")
     before, after = _group(there, "encoder"), _group(now, "encoder")
     for name in sorted(before.keys() | after.keys()):
         if before.get(name) != after.get(name):
@@ -449,7 +460,14 @@ def _absolute(config: Config) -> Config:
         stores.address_of(path) or Path(path).expanduser().is_dir()
     ):
         encoder = dataclasses.replace(encoder, path=whole("config.encoder.path", path))
-    return dataclasses.replace(config, data=data, encoder=encoder)
+    teachers = tuple(
+        whole("config.distil.teachers", each)
+        if stores.address_of(each) or Path(each).expanduser().is_dir()
+        else each
+        for each in config.distil.teachers
+    )
+    distil = dataclasses.replace(config.distil, teachers=teachers)
+    return dataclasses.replace(config, data=data, encoder=encoder, distil=distil)
 
 
 def _without_paths(flat: dict[str, Any]) -> dict[str, Any]:

@@ -180,9 +180,10 @@ def _objective(
         if settings.ce_weight == 1:
             if shared:
                 alone = losses_multi.cross_entropy(binary)
-                return alone(logits, batch.labels, weights=batch.weights), {}
+                learnt = batch.labels if batch.mixed is None else batch.mixed
+                return alone(logits, learnt, weights=batch.weights), {}
             return losses.cross_entropy(
-                logits, batch.labels, weights=batch.weights, **cross_entropy
+                logits, batch.labels, weights=batch.weights, soft=batch.mixed, **cross_entropy
             ), {}
         reps = model.mapping(h)
         anchors = source.anchors(model, params, constants)
@@ -192,6 +193,7 @@ def _objective(
             "angle_weight": settings.angle_weight,
             "use_anchors": settings.use_anchors,
             "anchors_per_label": anchors_per_label,
+            "soft": batch.mixed,
             "weights": batch.weights,
             "rows": rows,
         }
@@ -312,6 +314,7 @@ def run_stage_one(experiment: Experiment, context: StageContext) -> StageResult:
         row_multiple=experiment.row_multiple,
         own_rows=partial(own_rows, batch_shardings(experiment.mesh).tokens),
         targets=experiment.training_targets,
+        mixed=experiment.mixed_targets,
         modalities=experiment.modalities,
     )
     batches = training_batches(
