@@ -142,6 +142,18 @@ def test_weight_0_and_certain_teachers_change_nothing(
         assert np.allclose(found[stage], plain[stage], rtol=1e-4) == same
 
 
+def test_stage_two_learns_from_them_too(toy, models, tmp_path):
+    """Where stage one has no cross-entropy, and so no teachers."""
+    found = []
+    for number, named in enumerate(((), models)):
+        config = make_config(toy, loss__ce_weight=0.0, distil__teachers=named)
+        run.train(config, tmp_path / f"{number}", keep=(), console=QUIET)
+        found.append(losses_of(tmp_path / f"{number}"))
+    plain, taught = found
+    assert taught[1] == plain[1]
+    assert not np.allclose(taught[2], plain[2], rtol=1e-3)
+
+
 def test_they_are_asked_once_and_a_run_goes_on_identically(toy, models, tmp_path, monkeypatch):
     asked, answers_of = [], teachers.answers_of
     monkeypatch.setattr(
