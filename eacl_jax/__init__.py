@@ -6,18 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from eacl_jax.dialogue import Dialogue, Utterance
+    from eacl_jax.recognizer.ensemble import Ensemble
     from eacl_jax.recognizer.recognizer import EmotionRecognizer
 
 # Else transformers tells whoever uses JAX that PyTorch is missing.
 os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
 
-__all__ = ["Dialogue", "EmotionRecognizer", "Utterance"]
+__all__ = ["Dialogue", "EmotionRecognizer", "Ensemble", "Utterance"]
 
 # Only on demand: the recognizer imports JAX, for which a mistyped command line should not wait.
 _MODULES = {
     "Dialogue": "dialogue",
     "Utterance": "dialogue",
     "EmotionRecognizer": "recognizer.recognizer",
+    "Ensemble": "recognizer.ensemble",
 }
 
 

@@ -280,6 +280,24 @@ class LossConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class DistilConfig:
+    """Teachers: trained models whose answers both stages' cross-entropies learn beside the labels.
+
+    Their target is then `(1 - weight) * label + weight * teachers`, `teachers` being the mean of
+    the teachers' calibrated probabilities of the training utterance. Cross-entropy with such a
+    target is the Kullback-Leibler divergence from it up to a constant, its entropy. The contrastive
+    term keeps the labels: it asks which utterances are alike, not how likely a label is.
+    """
+
+    # Models' or runs' folders, their addresses or hub ids, with the corpus' labels in any order.
+    # They must not have seen dev or test; that they were trained on train is usual. Empty: none.
+    teachers: tuple[str, ...] = ()
+    # How much of a target is the teachers'. 0: labels alone; 1: no labels but in the contrastive
+    # term.
+    weight: float = bounded(0.5, at_least=0, at_most=1)
+
+
+@dataclasses.dataclass(frozen=True)
 class StageOneConfig:
     """Optimizer of representation learning."""
 
@@ -419,6 +437,7 @@ class Config:
     features: FeaturesConfig = FeaturesConfig()
     anchors: AnchorConfig = AnchorConfig()
     loss: LossConfig = LossConfig()
+    distil: DistilConfig = DistilConfig()
     stage_one: StageOneConfig = StageOneConfig()
     stage_two: StageTwoConfig = StageTwoConfig()
     batch: BatchConfig = BatchConfig()
@@ -658,6 +677,22 @@ def _impossible(config: Config) -> list[str]:
         "must be 0 with loss.focal, which weighs examples by the label's probability alone",
         config.loss.smoothing,
     )
+    if config.distil.teachers:
+        need(
+            all(each.strip() for each in config.distil.teachers),
+            "distil.teachers",
+            "must name a model's or run's folder, an address or a hub id each",
+            config.distil.teachers,
+        )
+        no_label = "whose targets have no one label to weigh an example by"
+        reasons = {
+            "focal": no_label,
+            "class_weight": no_label,
+            "smoothing": "whose probabilities are spread over the labels already",
+        }
+        for name, reason in reasons.items():
+            value = getattr(config.loss, name)
+            need(not value, f"loss.{name}", f"must be 0 with distil.teachers, {reason}", value)
     need(
         not (config.loss.adversarial and config.encoder.frozen_layers),
         "loss.adversarial",

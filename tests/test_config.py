@@ -211,6 +211,15 @@ def test_a_configuration_with_features_wants_their_files():
             {"stage_one.soup": 3, "compat.stale_anchors": True},
             "stage_one.soup: must be 0 with compat.stale_anchors",
         ),
+        ({"distil.teachers": ("a", " ")}, "distil.teachers: must name a model's or run's folder"),
+        ({"distil.weight": 1.5}, "distil.weight"),
+        *(
+            (
+                {"distil.teachers": ("a",), f"loss.{name}": 0.1},
+                f"loss.{name}: must be 0 with distil.",
+            )
+            for name in ("focal", "class_weight", "smoothing")
+        ),
         ({"encoder.lora_rank": 4, "encoder.frozen_layers": 2}, "encoder.frozen_layers: must be 0"),
         ({"encoder.lora_rank": 4, "stage_one.rates": (".*=1",)}, "stage_one.rates: must be ()"),
         ({"encoder.lora_rank": 4, "encoder.lora_maps": "("}, "is no regular expression"),

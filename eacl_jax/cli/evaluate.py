@@ -23,6 +23,7 @@ from eacl_jax.cli.options import (
     SpeakerColumn,
     TextColumn,
     find_model,
+    find_models,
     find_sounds,
 )
 from eacl_jax.config import Stage
@@ -45,6 +46,19 @@ def evaluate(
             callback=find_model,
         ),
     ] = "",
+    also_model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--also-model",
+            metavar="FOLDER",
+            help=(
+                "With --model: one more of the same labels, as often as there are; the mean of"
+                " their probabilities answers."
+            ),
+            callback=find_models,
+            show_default=False,
+        ),
+    ] = None,
     input_file: Annotated[
         Path | None,
         typer.Option(
@@ -123,6 +137,10 @@ def evaluate(
             " run again."
         )
     if run_folder is not None:
+        if also_model:
+            raise UserError(
+                "--also-model: with --run one run is scored again; give --model and --input."
+            )
         if runtime != "jax":
             raise UserError(
                 "--runtime: with --run the scores are compared with the run's, by JAX; give --model"
@@ -139,6 +157,12 @@ def evaluate(
         whole.check_file(report, "--json")
         if os.path.realpath(report) == os.path.realpath(path):
             raise UserError(f"--json: {report} is the input; name another file.")
+    models = [model, *(also_model or ())]
+    modalities = {
+        name: each
+        for one in reversed(models)
+        for name, each in annotated.modalities_of(one, revision).items()
+    }
     dialogues = annotated.read(
         path,
         {
@@ -150,7 +174,7 @@ def evaluate(
         mapped,
         task=annotated.task_of(model, revision),
         separator=label_separator,
-        modalities=annotated.modalities_of(model, revision),
+        modalities=modalities,
         features=features or (),
         sounds=find_sounds(sounds),
     )
@@ -163,15 +187,21 @@ def evaluate(
 
     from eacl_jax.cli.scores import print_scores
     from eacl_jax.data.beside import warn_of_missing
+    from eacl_jax.recognizer.ensemble import Ensemble
     from eacl_jax.recognizer.recognizer import EmotionRecognizer
     from eacl_jax.recognizer.scoring import Tally
 
     if runtime == "jax":
         compiled.keep_compiled()
-    recognizer = EmotionRecognizer.from_pretrained(
-        model, runtime=runtime, precision=precision, revision=revision, batch_size=batch_size
+    recognizer, *others = (
+        EmotionRecognizer.from_pretrained(
+            one, runtime=runtime, precision=precision, revision=revision, batch_size=batch_size
+        )
+        for one in models
     )
     recognizer = annotated.labelled(recognizer, words, path, dialogues, mapped)
+    others = [each.with_labels(words) if words else each for each in others]
+    ensemble = Ensemble([recognizer, *others])
     if excluded_label and excluded_label not in recognizer.labels:
         raise UserError(
             f"--excluded-label: {excluded_label!r} is not among the labels"
@@ -183,7 +213,7 @@ def evaluate(
             "--excluded-label: this model may answer several labels an utterance, whose micro F1 is"
             " over all of them; leave it out."
         )
-    warn_of_missing(dialogues, recognizer.settings.modalities)
+    warn_of_missing(dialogues, modalities)
     tally, console = Tally(recognizer.labels, several=several), Console(stderr=True)
     chunks = list(_chunks(dialogues))
     for some in track(
@@ -193,17 +223,13 @@ def evaluate(
         transient=True,
         disable=not console.is_terminal,
     ):
-        examples = recognizer.examples(some, on_long=on_long)
-        utterances = [utterance for dialogue in some for utterance in dialogue.utterances]
-        tally.add(
-            some,
-            recognizer.answer(recognizer.represent(examples), utterances, examples, stage=stage),
-        )
+        tally.add(some, ensemble.answers(some, stage=stage, on_long=on_long))
     facts = recognizer.facts
     known = facts is not None and facts.labels == recognizer.labels
     scores = tally.scores(excluded_label, facts.levels if facts is not None and known else None)
     if report:
-        found = {"model": model, "input": named, "stage": stage, **scores.to_json()}
+        more = {"also_models": also_model} if also_model else {}
+        found = {"model": model, **more, "input": named, "stage": stage, **scores.to_json()}
         whole.write_text(report, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
     print_scores(named, scores, Console())
 

@@ -27,6 +27,11 @@ def find_model(given: str) -> str:
     return str(folder) if folder and not stores.address_of(given) else given
 
 
+def find_models(given: list[str] | None) -> list[str] | None:
+    """`find_model` of each."""
+    return [find_model(each) for each in given] if given else None
+
+
 def find_folder(given: Path) -> Path:
     """The model's folder. Raises `UserError` where it is none."""
     return locate.find_folder(given, "main")

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Int, Num
+from jaxtyping import Float, Int, Num
 
 from eacl_jax.data.prompts import Example
 from eacl_jax.features.modality import Modality
@@ -66,6 +66,8 @@ class Batch:
         or the share of the annotators that gave it, where there may be several.
       weights: float32 [N], 1 for an example, 0 for padding.
       features: by modality that the model reads, `Frames` of the N examples.
+      mixed: float32 [N, C], labels mixed with teachers' probabilities, which the cross-entropies
+        learn in place of `labels`, 0 for padding; None where there are no teachers.
     """
 
     tokens: Any = dataclasses.field(metadata=_PER_ROW)
@@ -75,6 +77,7 @@ class Batch:
     labels: Any = dataclasses.field(metadata=_PER_EXAMPLE)
     weights: Any = dataclasses.field(metadata=_PER_EXAMPLE)
     features: Any = dataclasses.field(default_factory=dict, metadata=_PER_EXAMPLE)
+    mixed: Any = dataclasses.field(default=None, metadata=_PER_EXAMPLE)
 
 
 MARKS = {field.name: field.metadata["per"] for field in dataclasses.fields(Batch)}
@@ -234,6 +237,7 @@ def collate(
     *,
     rows: range | None = None,
     targets: Num[np.ndarray, "n ..."] | None = None,
+    mixed: Float[np.ndarray, "n C"] | None = None,
     modalities: Mapping[str, Modality] | None = None,
 ) -> Batch:
     """Fills a batch of exactly `size` examples, the missing ones with weight 0.
@@ -245,6 +249,7 @@ def collate(
       rows: those whose tokens are filled in; None: all. Others stay 0, in memory that is never
         touched. What there is one of an example is always whole.
       targets: what `Batch.labels` holds of the examples; None: their own labels.
+      mixed: what `Batch.mixed` holds of them.
       modalities: whose features the batch has.
     """
     tokens, positions, segment_ids = (np.zeros(layout.shape, np.int32) for _ in range(3))
@@ -252,8 +257,7 @@ def collate(
     weights = np.zeros(size, np.float32)
     if targets is None:
         targets = np.array([max(example.label, 0) for example in examples], np.int32)
-    labels = np.zeros((size, *targets.shape[1:]), targets.dtype)
-    labels[: len(examples)] = targets
+    labels = _filled_up(targets, size)
     for row, members in enumerate(layout.rows):
         column, filled = 0, rows is None or row in rows
         for segment, index in enumerate(members, start=1):
@@ -270,7 +274,15 @@ def collate(
         name: _frames(name, modality, examples, size)
         for name, modality in (modalities or {}).items()
     }
-    return Batch(tokens, positions, segment_ids, readout, labels, weights, features)
+    learnt = None if mixed is None else _filled_up(mixed, size)
+    return Batch(tokens, positions, segment_ids, readout, labels, weights, features, learnt)
+
+
+def _filled_up(values: Num[np.ndarray, "n ..."], size: int) -> Num[np.ndarray, "N ..."]:
+    """With zeros for the examples that are missing."""
+    filled = np.zeros((size, *values.shape[1:]), values.dtype)
+    filled[: len(values)] = values
+    return filled
 
 
 def _frames(name: str, modality: Modality, examples: Sequence[Example], size: int) -> Frames:

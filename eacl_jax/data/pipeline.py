@@ -124,6 +124,7 @@ def batch_maker(
     row_multiple: int,
     own_rows: Callable[[int], range] | None = None,
     targets: Num[np.ndarray, "N ..."] | None = None,
+    mixed: Float[np.ndarray, "N C"] | None = None,
     modalities: Mapping[str, Modality] | None = None,
 ) -> Callable[[Int[np.ndarray, " n"]], tuple[Batch, Int[np.ndarray, " n"]]]:
     """`make` for `training_batches`: indices -> (Batch of `size` examples, the indices).
@@ -136,6 +137,7 @@ def batch_maker(
       row_multiple: numbers of rows are multiples of this.
       own_rows: of so many rows, those that this process needs, see `collate`; None: all.
       targets: of all examples, see `collate`; None: their own labels.
+      mixed: likewise; None: there are none.
       modalities: see `collate`.
     """
 
@@ -155,8 +157,15 @@ def batch_maker(
             shapes=shapes,
         )
         rows = None if own_rows is None else own_rows(layout.shape[0])
-        of_chosen = None if targets is None else targets[indices]
-        batch = collate(chosen, size, layout, rows=rows, targets=of_chosen, modalities=modalities)
+        batch = collate(
+            chosen,
+            size,
+            layout,
+            rows=rows,
+            targets=None if targets is None else targets[indices],
+            mixed=None if mixed is None else mixed[indices],
+            modalities=modalities,
+        )
         return batch, indices
 
     return make

@@ -47,9 +47,11 @@ def cross_entropy(
     focal: float = 0.0,
     offsets: Float[Array | np.ndarray, " C"] | None = None,
     smoothing: float = 0.0,
+    soft: Float[Array, "N C"] | None = None,
     axis_name: str | None = None,
 ) -> Float[Array, ""]:
-    """Weighted mean of `-log p`, p the softmax of the logits at the label.
+    """Weighted mean of `-log p`, p the softmax of the logits at the label; with soft targets y of
+    `-sum_c y_c log p_c`, the Kullback-Leibler divergence from y to p up to a constant, y's entropy.
 
     Args:
       logits: [N, C].
@@ -61,6 +63,8 @@ def cross_entropy(
       offsets: [C], added to the logits: `a log prior` is logit adjustment (arXiv 2007.07314).
       smoothing: s of label smoothing: `(1 - s)` times the label's, and `s` times the mean over all
         labels of what would be lost if each were right (arXiv 1512.00567). Not with `focal`.
+      soft: [N, C], rows with a sum of 1, in place of the labels (arXiv 1503.02531); None: labels.
+        Not with `class_weights`, `focal` or `smoothing`, which are of one label.
       axis_name: of the mapped axis over which N is split, in per-device code.
 
     Returns:
@@ -80,7 +84,10 @@ def cross_entropy(
         jnp.ones(labels.shape[0], jnp.float32) if weights is None else weights.astype(jnp.float32)
     )
     log_p = jax.nn.log_softmax(logits.astype(jnp.float32))
-    picked = jnp.take_along_axis(log_p, labels[:, None], axis=1)[:, 0]
+    if soft is None:
+        picked = jnp.take_along_axis(log_p, labels[:, None], axis=1)[:, 0]
+    else:
+        picked = _of_soft(soft, log_p, plain=class_weights is None and not (focal or smoothing))
     if smoothing:
         picked = (1 - smoothing) * picked + smoothing * log_p.mean(axis=1)
     if focal:
@@ -93,6 +100,20 @@ def cross_entropy(
     if axis_name is not None:
         total, count = jax.lax.psum((total, count), axis_name)
     return total / jnp.maximum(count, 1e-12)
+
+
+def _of_soft(
+    soft: Float[Array, "N C"], log_p: Float[Array, "N C"], *, plain: bool
+) -> Float[Array, " N"]:
+    """`sum_c y_c log p_c`. Raises `ValueError` unless there is a target for each probability, and
+    nothing else is asked of them.
+    """
+    if soft.shape != log_p.shape or not plain:
+        raise ValueError(
+            f"expected soft targets {log_p.shape} without class_weights, focal and smoothing; got"
+            f" {soft.shape}"
+        )
+    return jnp.sum(soft * log_p, axis=1)
 
 
 def supervised_contrastive(
@@ -311,6 +332,7 @@ def stage_one(
     focal: float = 0.0,
     offsets: Float[Array | np.ndarray, " C"] | None = None,
     smoothing: float = 0.0,
+    soft: Float[Array, "N C"] | None = None,
     weights: Float[Array, " N"] | None = None,
     constant_for_no_positive: bool = False,
     rows: ScoreRows | None = None,
@@ -327,7 +349,7 @@ def stage_one(
       temperature, form, balanced, anchors_per_label, weights, rows, axis_name: see
         `supervised_contrastive`.
       constant_for_no_positive: likewise.
-      class_weights, focal, offsets, smoothing: see `cross_entropy`.
+      class_weights, focal, offsets, smoothing, soft: see `cross_entropy`.
       ce_weight: share of the cross-entropy, in [0, 1].
       angle_weight: non-negative.
 
@@ -343,6 +365,7 @@ def stage_one(
             focal=focal,
             offsets=offsets,
             smoothing=smoothing,
+            soft=soft,
             axis_name=axis_name,
         ),
         "contrastive": supervised_contrastive(

@@ -215,6 +215,7 @@ def stage_one(
     binary: bool = True,
     use_anchors: bool = True,
     anchors_per_label: int = 1,
+    soft: Float[Array, "N C"] | None = None,
     weights: Float[Array, " N"] | None = None,
     rows: ScoreRows | None = None,
     axis_name: str | None = None,
@@ -227,12 +228,14 @@ def stage_one(
       anchors_per_label, weights, rows, axis_name: likewise.
       targets: [N, C] in [0, 1].
       binary: whether an utterance may have several labels.
+      soft: [N, C] in [0, 1], what the cross-entropy learns in place of `targets`; None: these.
 
     Returns:
       The loss and its terms `ce`, `contrastive` (nats) and `angle` (radians), unweighted.
     """
+    learnt = targets if soft is None else soft
     terms = {
-        "ce": cross_entropy(binary)(logits, targets, weights=weights, axis_name=axis_name),
+        "ce": cross_entropy(binary)(logits, learnt, weights=weights, axis_name=axis_name),
         "contrastive": shared_contrastive(
             reps,
             targets,

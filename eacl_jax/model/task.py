@@ -257,6 +257,18 @@ def shares(task: Task, dialogues: Sequence[Dialogue]) -> Float[np.ndarray, "N C"
     return found
 
 
+def mixed(
+    labels: Float[np.ndarray, "N C"], taught: Float[np.ndarray, "N C"], weight: float
+) -> Float[np.ndarray, "N C"]:
+    """`(1 - weight) * labels + weight * taught`, float32.
+
+    Example:
+      >>> mixed(np.array([[1.0, 0.0]]), np.array([[0.5, 0.5]]), 0.5).tolist()
+      [[0.75, 0.25]]
+    """
+    return ((1 - weight) * labels + weight * taught).astype(np.float32)
+
+
 def _plain(found: dict[str, Any]) -> dict[str, float]:
     """A level's scores without those by label."""
     return {name: value for name, value in found.items() if isinstance(value, float)}

@@ -109,6 +109,11 @@ class Facts:
             for name in ("frozen_layers", "dtype", "attention_dropout")
         }
         recipe |= {f"compat.{name}": on for name, on in groups["compat"].items() if on}
+        if config.distil.teachers:  # where they lie is nobody else's business
+            recipe |= {
+                "distil.teachers": len(config.distil.teachers),
+                "distil.weight": config.distil.weight,
+            }
         where = config.encoder.path
         local = Path(where).expanduser()
         # The folders above one are nobody else's business.

@@ -8,7 +8,7 @@ from eacl_jax.corpora.others import Other, load_others
 from eacl_jax.dialogue import Corpus
 from eacl_jax.errors import UserError
 from eacl_jax.studies.definition import Cell
-from eacl_jax.training import run_folder
+from eacl_jax.training import run_folder, teachers
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -34,19 +34,26 @@ def describe_given(
     beside: _Once[DataConfig, tuple[Other, ...]] = _Once(
         lambda data: load_others(data, load(data)), problems
     )
-    described: dict[tuple[DataConfig, EncoderConfig, bool], dict[str, Any]] = {}
+    ask = _Once(teachers.identify, problems)
+    described: dict[tuple[DataConfig, EncoderConfig, bool, tuple[str, ...]], dict[str, Any]] = {}
     given = {}
     for cell in cells:
         data, encoder = cell.config.data, cell.config.encoder
         corpus = read.get(data, f"corpus {cell.corpus!r}")
         identity = find.get(encoder, f"variant {cell.variant!r}, the encoder")
         others = beside.get(data, f"corpus {cell.corpus!r}") if corpus and data.also else ()
-        if corpus is None or identity is None or others is None:
+        named = cell.config.distil.teachers
+        asked = ask.get(named, f"variant {cell.variant!r}, the teachers")
+        if corpus is None or identity is None or others is None or asked is None:
             continue
-        key = data, encoder, cell.config.loss.soft_targets
+        key = data, encoder, cell.config.loss.soft_targets, named
         if key not in described:
             described[key] = run_folder.describe(
-                corpus, identity, annotators=key[2], others=[other.corpus for other in others]
+                corpus,
+                identity,
+                annotators=key[2],
+                others=[other.corpus for other in others],
+                teachers=asked,
             )
         given[cell.corpus, cell.variant] = described[key]
     return given

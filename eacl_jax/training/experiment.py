@@ -33,7 +33,7 @@ from eacl_jax.model.passes import Passes
 from eacl_jax.model.rarity import Rarity
 from eacl_jax.model.representer import Model, branches
 from eacl_jax.model.scores import Answering
-from eacl_jax.model.task import Task, annotated, task_of
+from eacl_jax.model.task import Task, annotated, mixed, task_of
 from eacl_jax.training.meaning import check_task
 from eacl_jax.training.rates import Rates, stage_one_rates
 from eacl_jax.training.training_sets import TrainingSet
@@ -78,6 +78,8 @@ class Experiment:
       mesh: devices.
       inputs: shared with runs on the same corpus by the same encoder.
       shared: shared with runs that differ in nothing but their seed: what is compiled.
+      taught: the teachers' probabilities of the training examples, see `teachers.taught`; None
+        where there are no teachers, or they have not been asked.
     """
 
     config: Config
@@ -97,6 +99,7 @@ class Experiment:
     mesh: Mesh
     inputs: Shared
     shared: Shared
+    taught: Float[np.ndarray, "N C"] | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -140,6 +143,23 @@ class Experiment:
     def training_targets(self) -> np.ndarray:
         """What is learnt of the training examples; see `TrainingSet`."""
         return self.own.targets
+
+    @functools.cached_property
+    def mixed_targets(self) -> Float[np.ndarray, "N C"] | None:
+        """What the cross-entropies learn of the training examples where there are teachers,
+        float32; None: `training_targets`, as all else does.
+
+        Raises:
+          ValueError: there are teachers, and they have not been asked.
+        """
+        if not self.config.distil.teachers:
+            return None
+        if self.taught is None:
+            raise ValueError("the configuration has teachers: ask them first (teachers.taught)")
+        labels = self.training_targets
+        if labels.ndim == 1:
+            labels = self.task.members(labels)
+        return mixed(labels.astype(np.float32), self.taught, self.config.distil.weight)
 
     @functools.cached_property
     def task(self) -> Task:

@@ -2,8 +2,9 @@
 and programs.
 
 The folder: `config.json`, `data.json`, `checkpoints/`, `metrics.jsonl`, `tensorboard/`, `model/`,
-with LoRA `adapter/`, `report/`, `profile/` where it was asked for, `outputs.safetensors` (what was
-answered), `cost.json` and `results.json`, which is written last: where it is, the run is complete.
+with LoRA `adapter/`, `report/`, `profile/` where it was asked for, with teachers
+`teachers.safetensors` (what they answered), `outputs.safetensors` (what was answered), `cost.json`
+and `results.json`, which is written last: where it is, the run is complete.
 """
 
 import contextlib
@@ -31,7 +32,7 @@ from eacl_jax.recognizer.facts import Facts
 from eacl_jax.recognizer.lora_folder import save_lora
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.recognizer.results import Results
-from eacl_jax.training import processes, run_folder
+from eacl_jax.training import processes, run_folder, teachers
 from eacl_jax.training.answers import Answered, answer, outputs_of
 from eacl_jax.training.cost import Clock, trained_parameters, write_cost
 from eacl_jax.training.experiment import Experiment, Loaded, prepare
@@ -182,6 +183,7 @@ def _complete(config: Config, context: StageContext) -> Results | None:
             encoders.identify(config.encoder),
             annotators=config.loss.soft_targets,
             others=[other.corpus for other in load_others(config.data, corpus)],
+            teachers=teachers.identify(config.distil.teachers),
         )
     except UserError as error:
         raise UserError(
@@ -215,6 +217,7 @@ def _run(
 ) -> Results:
     workdir = context.workdir
     _announce(experiment, context)
+    experiment = teachers.taught(experiment, context)
     first = run_stage_one(experiment, context)
     reps = {
         split: experiment.encoding.represent(first.params, experiment.examples[split])
@@ -400,11 +403,17 @@ def _begin(experiment: Experiment, workdir: Path) -> None:
     """Makes sure that a run that is there was given the same, and that there is room for
     checkpoints; writes what is given.
     """
+    config, corpus, asked = experiment.config, experiment.corpus, []
+    if config.distil.teachers:
+        asked = processes.by_main(
+            "teachers", lambda: teachers.check(config.distil.teachers, corpus)
+        )
     given = run_folder.describe(
-        experiment.corpus,
+        corpus,
         experiment.encoder_identity,
-        annotators=experiment.config.loss.soft_targets,
+        annotators=config.loss.soft_targets,
         others=[other.corpus for other in experiment.others],
+        teachers=asked,
     ) | {"tokens": experiment.fingerprint}
     if processes.count() > 1:
         processes.check_equal(_given(experiment, given))

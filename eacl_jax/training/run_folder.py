@@ -41,7 +41,7 @@ _LOCK, _USER = ".lock", ".lock.user"
 # `data.json` tells.
 _MAY_DIFFER = (
     *("run.", "data.dir", "data.cache_dir", "data.train", "data.dev", "data.test"),
-    *("encoder.path", "encoder.revision", "encoder.sha256"),
+    *("encoder.path", "encoder.revision", "encoder.sha256", "distil.teachers"),
 )
 _PLACES = ("dir", "cache_dir", "train", "dev", "test")
 
@@ -188,6 +188,7 @@ def describe(
     *,
     annotators: bool = False,
     others: Sequence[Corpus] = (),
+    teachers: Sequence[Mapping[str, str]] = (),
 ) -> dict[str, Any]:
     """What a run is given, as `data.json` keeps it.
 
@@ -196,6 +197,7 @@ def describe(
       encoder: from `encoders.identify`.
       annotators: whether what each annotator gave is learned from.
       others: whose training dialogues are learned from too.
+      teachers: from `teachers.identify`.
     """
     also = {
         each.name: describe_dialogues(each.splits["train"], annotators=annotators)
@@ -213,6 +215,7 @@ def describe(
         "encoder": dict(encoder),
         **({"task": corpus.task} if corpus.task != "single" else {}),
         **({"also": also} if also else {}),
+        **({"teachers": [dict(each) for each in teachers]} if teachers else {}),
     }
 
 
@@ -426,6 +429,11 @@ def data_differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> list[s
     tasks = [side.get("task", "single") for side in (there, now)]
     if tasks[0] != tasks[1]:
         lines.append(f"task: there {tasks[0]}, now {tasks[1]}")
+    asked, asks = there.get("teachers", []), now.get("teachers", [])
+    if len(asked) != len(asks):
+        lines.append(f"teachers: there {len(asked)}, now {len(asks)}")
+    elif asked != asks:
+        lines.append("teachers: other models, or the same in another order")
     before, after = _group(there, "encoder"), _group(now, "encoder")
     for name in sorted(before.keys() | after.keys()):
         if before.get(name) != after.get(name):
@@ -465,7 +473,14 @@ def _absolute(config: Config) -> Config:
         stores.address_of(path) or Path(path).expanduser().is_dir()
     ):
         encoder = dataclasses.replace(encoder, path=whole("config.encoder.path", path))
-    return dataclasses.replace(config, data=data, encoder=encoder)
+    teachers = tuple(
+        whole("config.distil.teachers", each)
+        if stores.address_of(each) or Path(each).expanduser().is_dir()
+        else each
+        for each in config.distil.teachers
+    )
+    distil = dataclasses.replace(config.distil, teachers=teachers)
+    return dataclasses.replace(config, data=data, encoder=encoder, distil=distil)
 
 
 def _without_paths(flat: dict[str, Any]) -> dict[str, Any]:

@@ -192,9 +192,10 @@ def _objective(
         if settings.ce_weight == 1:
             if shared:
                 alone = losses_multi.cross_entropy(binary)
-                return alone(logits, batch.labels, weights=batch.weights), {}
+                learnt = batch.labels if batch.mixed is None else batch.mixed
+                return alone(logits, learnt, weights=batch.weights), {}
             return losses.cross_entropy(
-                logits, batch.labels, weights=batch.weights, **cross_entropy
+                logits, batch.labels, weights=batch.weights, soft=batch.mixed, **cross_entropy
             ), {}
         reps = model.mapping(h)
         anchors = source.anchors(model, params, constants)
@@ -204,6 +205,7 @@ def _objective(
             "angle_weight": settings.angle_weight,
             "use_anchors": settings.use_anchors,
             "anchors_per_label": anchors_per_label,
+            "soft": batch.mixed,
             "weights": batch.weights,
             "rows": rows,
         }
@@ -409,6 +411,8 @@ def _batches(experiment: Experiment, number: int, sets: Sequence[TrainingSet]) -
         row_multiple=experiment.row_multiple,
         own_rows=partial(own_rows, batch_shardings(experiment.mesh).tokens),
         targets=of.targets,
+        # Teachers answer in the run's own labels.
+        mixed=None if number else experiment.mixed_targets,
         modalities=experiment.modalities,
     )
 

@@ -66,6 +66,8 @@ def stage_two_loss(
             scores = label_scores(reps, anchors, **how)
             if "biases" in params:
                 scores = scores + params["biases"]
+            if rarity.offsets is not None:
+                scores = scores + rarity.offsets
             return losses_multi.soft_cross_entropy(scores, labels, weights=batch["weights"]), {}
         return losses.stage_two(
             reps,
@@ -193,7 +195,10 @@ def run_stage_two(
         "stage two", lambda: _compiled(experiment, alone.params)
     )
     state = put(alone.state(optimizer), replicated(mesh))
+    # Labels are what its cross-entropy learns, and nothing else.
     targets = experiment.training_targets
+    if experiment.mixed_targets is not None:
+        targets = experiment.mixed_targets
     per_epoch = steps_per_epoch(len(targets), settings.batch_size)
     batches = training_batches(
         len(targets),

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from eacl_jax.cli.scores import print_scores
 from eacl_jax.dialogue import Dialogue, Utterance
+from eacl_jax.recognizer.ensemble import Ensemble
 from eacl_jax.recognizer.prediction import Prediction
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.recognizer.scoring import Tally
@@ -71,6 +72,28 @@ def test_scores_are_those_of_the_answers(eacl, model: Path, write) -> None:
             )
     assert f"accuracy {scores['summary']['accuracy']:.2f}" in told
     assert f"expected calibration error {scores['calibration_error']:.2f}" in told
+
+
+def test_several_models_answer_by_their_mean(eacl, model: Path, write, tmp_path: Path) -> None:
+    turned = EmotionRecognizer.from_pretrained(model).with_labels("neutral=table,anger,joy")
+    turned.save_pretrained(tmp_path / "other")
+    file = write()
+    command = ("evaluate", "--model", model, "--input", file, "--json=scores.json")
+    done = eacl(*command, "--also-model", tmp_path / "other")
+    assert (done.status, done.errors) == (0, "")
+    scores = json.loads(Path("scores.json").read_text())
+    assert scores["also_models"] == [str(tmp_path / "other")]
+    dialogues = [
+        [{"speaker": who, "text": text} for who, text, _ in ROWS[start:end]]
+        for start, end in ((0, 3), (3, 5))
+    ]
+    answers = Ensemble.from_pretrained([model, tmp_path / "other"]).predict(dialogues)
+    told = [each.confidence for found in answers for each in found]
+    mean = 100 * np.mean([p for p, (_, _, mood) in zip(told, ROWS, strict=True) if mood])
+    assert scores["confidence"] == pytest.approx(mean)
+    done = eacl("evaluate", "--run", tmp_path, "--also-model", model)
+    assert done.status == 2
+    assert "--also-model: with --run one run is scored again" in done.errors
 
 
 @pytest.mark.parametrize(

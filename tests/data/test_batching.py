@@ -246,7 +246,9 @@ def test_the_larger_the_batch_the_fewer_are_tried(monkeypatch):
 def test_only_own_rows_are_filled_in(layout, rows):
     examples = examples_of([5, 60, 17, 33, 8, 41, 12])
     shape = plan([len(e.tokens) for e in examples], 8, layout=layout, max_tokens=64)
-    whole, own = collate(examples, 8, shape), collate(examples, 8, shape, rows=rows)
+    mixed = np.random.default_rng(0).random((7, 3)).astype(np.float32)
+    whole, own = (collate(examples, 8, shape, mixed=mixed, **how) for how in ({}, {"rows": rows}))
+    np.testing.assert_array_equal(whole.mixed, [*mixed, np.zeros(3)])
     for name, mark in MARKS.items():
         ours, expected = getattr(own, name), getattr(whole, name).copy()
         if mark == ROW:

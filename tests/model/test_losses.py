@@ -163,6 +163,45 @@ def test_cross_entropy_equals_its_formula_example_by_example(focal, smoothing):
     np.testing.assert_allclose(value, total / 6, rtol=1e-5)
 
 
+def test_cross_entropy_of_soft_targets_equals_its_formula():
+    """By hand, with offsets; of certain ones it is that of labels, to the bit."""
+    logits = np.log([[1.0, 2, 1], [3, 1, 4]]).astype(np.float32)
+    soft, labels = np.array([[0.5, 0.5, 0], [0, 0.25, 0.75]], np.float32), np.array([0, 2])
+    offsets = np.log([1.0, 1, 2]).astype(np.float32)  # p: 1, 2, 2 of 5; 3, 1, 8 of 12
+    expected = -(np.log(1 / 5) / 2 + np.log(2 / 5) / 2 + np.log(1 / 12) / 4 + np.log(2 / 3) * 3 / 4)
+    value = losses.cross_entropy(logits, labels, offsets=offsets, soft=soft)
+    np.testing.assert_allclose(value, expected / 2, rtol=1e-5)
+    alone = losses.cross_entropy(
+        logits, labels, offsets=offsets, soft=soft, weights=jnp.array([1.0, 0.0])
+    )
+    np.testing.assert_allclose(alone, -(np.log(1 / 5) + np.log(2 / 5)) / 2, rtol=1e-5)
+    plain, certain = (
+        losses.cross_entropy(logits, labels, soft=each) for each in (None, np.eye(3)[labels])
+    )
+    assert plain == certain
+
+
+@pytest.mark.parametrize("what", [{"focal": 1.0}, {"smoothing": 0.1}, {"class_weights": [1.0] * 3}])
+def test_soft_targets_have_no_one_label(what):
+    with pytest.raises(ValueError, match=r"soft targets .* without class_weights"):
+        losses.cross_entropy(np.zeros((2, 3)), np.array([0, 1]), soft=np.ones((2, 3)) / 3, **what)
+    with pytest.raises(ValueError, match="soft targets"):
+        losses.cross_entropy(np.zeros((2, 3)), np.array([0, 1]), soft=np.ones((2, 2)) / 2)
+
+
+def test_soft_targets_are_of_the_cross_entropy_alone():
+    rng = np.random.default_rng(8)
+    logits, reps, anchors = (rng.normal(size=(n, 3)).astype(np.float32) for n in (4, 4, 3))
+    labels, soft = np.array([0, 1, 2, 0]), rng.dirichlet(np.ones(3), 4).astype(np.float32)
+    how = {"temperature": 0.3, "ce_weight": 0.4, "angle_weight": 0.1}
+    _, plain = losses.stage_one(logits, reps, labels, anchors, **how)
+    value, terms = losses.stage_one(logits, reps, labels, anchors, soft=soft, **how)
+    assert terms["ce"] == losses.cross_entropy(logits, labels, soft=soft) != plain["ce"]
+    assert {**plain, "ce": 0} == {**terms, "ce": 0}
+    expected = 0.4 * terms["ce"] + 0.6 * (terms["contrastive"] + 0.1 * terms["angle"])
+    np.testing.assert_allclose(value, expected, rtol=1e-6)
+
+
 def test_focal_cross_entropy_of_a_sure_answer_has_a_finite_slope():
     slope = jax.grad(lambda x: losses.cross_entropy(x[None], jnp.array([0]), focal=0.5))(
         jnp.array([200.0, 0.0])

@@ -275,3 +275,17 @@ def test_wrong_shapes_are_refused():
         losses_multi.shared_contrastive(
             reps, targets, anchors, temperature=TAU, rows=rows, axis_name=AXIS
         )
+
+
+@pytest.mark.parametrize("binary", [True, False])
+def test_soft_targets_are_of_the_cross_entropy_alone(binary):
+    """By hand: p is 3/4 of the first label and 1/4 of the second."""
+    logits = np.log([[3.0, 1 / 3]]) if binary else np.log([[3.0, 1.0]])
+    reps, anchors = np.ones((1, 2), np.float32), np.eye(2, dtype=np.float32)
+    targets, soft = (np.array([each], np.float32) for each in ([1.0, 0.0], [0.75, 0.25]))
+    how = {"temperature": 0.3, "ce_weight": 0.5, "angle_weight": 0.1, "binary": binary}
+    _, plain = losses_multi.stage_one(logits, reps, targets, anchors, **how)
+    _, terms = losses_multi.stage_one(logits, reps, targets, anchors, soft=soft, **how)
+    by_hand = (1 + binary) * (-0.75 * np.log(0.75) - 0.25 * np.log(0.25))
+    np.testing.assert_allclose(terms["ce"], by_hand, rtol=1e-6)
+    assert {**plain, "ce": 0} == {**terms, "ce": 0}

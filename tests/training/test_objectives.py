@@ -37,23 +37,30 @@ CASES = {
     "several labels": (Words(), LossConfig(ce_weight=0.5), 1),
     "regularized": (LiveWords(3), LossConfig(r_drop=2.0, adversarial=0.5, smoothing=0.1), 1),
     "lora": (LiveWords(3), LossConfig(), 1),
+    "teachers": (LiveWords(3), LossConfig(ce_weight=0.5, logit_adjustment=1.0), 1),
+    "teachers of several labels": (Words(), LossConfig(ce_weight=0.5), 1),
+    "teachers of a classifier": (Axes(3), LossConfig(ce_weight=1.0), 1),
 }
 LORA = EncoderConfig(lora_rank=2)
 # Both, none, and shares.
 SEVERAL = np.array([[1, 1, 0], [0, 0, 0], [0.5, 0, 1], *np.eye(3)[[0, 1, 2, 0, 1]]], np.float32)
 
 
-def laid_out(layout, targets=None):
+MIXED = np.random.default_rng(2).dirichlet(np.ones(3), 8).astype(np.float32)
+
+
+def laid_out(layout, targets=None, mixed=None):
     return collate(
         examples_of(LENGTHS),
         8,
         plan(LENGTHS, 8, layout=layout, max_tokens=64, row_multiple=8),
         targets=targets,
+        mixed=mixed,
     )
 
 
 # Those that have most of it, a memory and several labels, are never left out.
-_ALWAYS = ("prototypes", "several labels")
+_ALWAYS = ("prototypes", "several labels", "teachers")
 
 
 @pytest.mark.parametrize(
@@ -83,7 +90,9 @@ def test_layout_chunks_and_devices_change_nothing(name):
         seed=0,
     )
     params = {**nnx.to_pure_dict(state), **source.parameters(beginning)}
-    targets = SEVERAL if name == "several labels" else None
+    several = name.endswith("several labels")
+    targets = SEVERAL if several else None
+    mixed = MIXED if name.startswith("teachers") else None
     constants = source.constants(beginning)
 
     def merge(params):
@@ -103,7 +112,7 @@ def test_layout_chunks_and_devices_change_nothing(name):
             settings,
             anchors_per_label=per_label,
             rarity=Rarity.of(settings, COUNTS),
-            binary=name == "several labels",
+            binary=several,
             chunks=chunks,
         )
         if name == "lora":
@@ -116,7 +125,7 @@ def test_layout_chunks_and_devices_change_nothing(name):
                 step(
                     whole(params),
                     whole(constants),
-                    put(laid_out(layout, targets), batch_shardings(mesh)),
+                    put(laid_out(layout, targets, mixed), batch_shardings(mesh)),
                     jax.random.key(0),
                 )
             )

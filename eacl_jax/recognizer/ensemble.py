@@ -1,0 +1,155 @@
+"""Several recognizers that answer together, by the mean of their probabilities."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eacl_jax.config import Stage
+from eacl_jax.data.inputs import read_dialogues
+from eacl_jax.data.prompts import OnLong
+from eacl_jax.dialogue import Dialogue
+from eacl_jax.errors import UserError
+from eacl_jax.recognizer.prediction import DialoguePrediction, Prediction
+from eacl_jax.recognizer.recognizer import EmotionRecognizer
+
+
+class Ensemble:
+    """Recognizers of the same labels, as runs of several seeds leave them. The mean of their
+    calibrated probabilities answers: with one label an utterance the likeliest label, with several
+    each label whose mean probability reaches the mean of its thresholds.
+
+    It asks every model, so it takes as long as all of them. Training one model on the mean
+    (`config.DistilConfig`) takes that away.
+
+    Attributes:
+      members: the recognizers; their labels may stand in different orders.
+    """
+
+    def __init__(self, members: Sequence[EmotionRecognizer]) -> None:
+        """Raises `UserError` where there is none, or their labels differ, or some answer one label
+        an utterance and some several.
+        """
+        if not members:
+            raise UserError("an ensemble needs one model at least; name some.")
+        first = members[0]
+        for number, member in enumerate(members[1:], start=2):
+            if set(member.labels) != set(first.labels):
+                raise UserError(
+                    f"model {number} of the ensemble answers {', '.join(member.labels)}, and the"
+                    f" first {', '.join(first.labels)}; name models of the same labels."
+                )
+            if member.settings.several != first.settings.several:
+                raise UserError(
+                    f"model {number} of the ensemble answers {_kind(member)} an utterance, and the"
+                    f" first {_kind(first)}; name models of the same task."
+                )
+        self.members = tuple(members)
+
+    @classmethod
+    def from_pretrained(cls, paths: Sequence[str | Path], **options: Any) -> "Ensemble":
+        """Loads models.
+
+        Args:
+          paths: their folders, addresses or hub ids.
+          **options: of `EmotionRecognizer.from_pretrained`, the same for all.
+
+        Raises:
+          UserError: one cannot be used, or they do not answer alike.
+        """
+        if isinstance(paths, (str, Path)):
+            raise UserError(f"an ensemble is made of a list of models, got {str(paths)!r:.60}.")
+        return cls([EmotionRecognizer.from_pretrained(path, **options) for path in paths])
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What it can answer, in the first model's order."""
+        return self.members[0].labels
+
+    @property
+    def several(self) -> bool:
+        """Whether an utterance may have several labels."""
+        return self.members[0].settings.several
+
+    def predict(
+        self,
+        dialogues: Any,
+        *,
+        stage: str = Stage.TWO,
+        on_long: OnLong = "cut",
+        sounds: str | Path | None = None,
+    ) -> Any:
+        """The emotion of every utterance; arguments, what is returned and errors as of
+        `EmotionRecognizer.predict`. Cosines are the members' means.
+        """
+        read, single = read_dialogues(dialogues)
+        each = [
+            member.predict(read, stage=stage, on_long=on_long, sounds=sounds)
+            for member in self.members
+        ]
+        results = [
+            DialoguePrediction(found[0].id, tuple(self._together(found, stage)), found[0].other)
+            for found in zip(*each, strict=True)
+        ]
+        return results[0] if single else results
+
+    def answers(
+        self, dialogues: Sequence[Dialogue], *, stage: str = Stage.TWO, on_long: OnLong = "cut"
+    ) -> list[Prediction]:
+        """The same for all utterances of the dialogues, one after the other, without a warning."""
+        utterances = [utterance for dialogue in dialogues for utterance in dialogue.utterances]
+        each = []
+        for member in self.members:
+            examples = member.examples(dialogues, on_long=on_long)
+            reps = member.represent(examples)
+            each.append(member.answer(reps, utterances, examples, stage=stage))
+        return self._together(each, stage)
+
+    def _together(self, each: Sequence[Sequence[Prediction]], stage: str) -> list[Prediction]:
+        """The answers of all members to the same utterances as one."""
+        if len(each) == 1:
+            return list(each[0])
+        thresholds = self._thresholds(stage) if self.several else None
+        return [self._mean(found, thresholds) for found in zip(*each, strict=True)]
+
+    def _thresholds(self, stage: str) -> dict[str, float]:
+        by_member = [
+            dict(zip(member.labels, member.settings.decisions[stage].thresholds, strict=True))
+            for member in self.members
+        ]
+        return _means(by_member, self.labels)
+
+    def _mean(
+        self, found: Sequence[Prediction], thresholds: Mapping[str, float] | None
+    ) -> Prediction:
+        probabilities = _means([each.probabilities for each in found], self.labels)
+        ranked = sorted(self.labels, key=lambda label: -probabilities[label])
+        if thresholds is None:
+            emotion, emotions = ranked[0], tuple(ranked[:1])
+        else:
+            emotion = None
+            emotions = tuple(name for name in ranked if probabilities[name] >= thresholds[name])
+        return Prediction(
+            speaker=found[0].speaker,
+            text=found[0].text,
+            emotion=emotion,
+            emotions=emotions,
+            probabilities=probabilities,
+            cosines=_means([each.cosines for each in found], self.labels),
+            truncated=any(each.truncated for each in found),
+            unknown_text=any(each.unknown_text for each in found),
+            other=found[0].other,
+        )
+
+    def __repr__(self) -> str:
+        return f"<Ensemble of {len(self.members)} models of {', '.join(self.labels)}>"
+
+
+def _means(each: Sequence[Mapping[str, float]], labels: Sequence[str]) -> dict[str, float]:
+    """By label."""
+    return {label: float(np.mean([one[label] for one in each])) for label in labels}
+
+
+def _kind(member: EmotionRecognizer) -> str:
+    return "several labels" if member.settings.several else "one label"
