@@ -196,6 +196,7 @@ def stage_two(data):
         counts=np.bincount(data.labels, minlength=3),
         rarity=Rarity(),
         draw_probabilities=None,
+        mixed_targets=None,
         shared=Shared(),
     )
 
