@@ -67,12 +67,7 @@ def adapt(
     whole.check_new(new, "--output")
     dialogues = annotated.read(
         path,
-        {
-            "dialogue": dialogue_column,
-            "speaker": speaker_column,
-            "text": text_column,
-            "emotion": emotion_column,
-        },
+        annotated.columns(dialogue_column, speaker_column, text_column, emotion_column),
         mapped,
         task=annotated.task_of(model, revision),
         separator=label_separator,

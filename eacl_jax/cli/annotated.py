@@ -53,6 +53,11 @@ def modalities_of(model: str, revision: str = "main") -> "dict[str, Modality]":
     return read_settings(file).modalities
 
 
+def columns(dialogue: str, speaker: str, text: str, emotion: str) -> dict[str, str]:
+    """The options `--dialogue-column` and so on, as `read` takes them."""
+    return {"dialogue": dialogue, "speaker": speaker, "text": text, "emotion": emotion}
+
+
 def read(
     path: Path,
     columns: Mapping[str, str],
@@ -68,8 +73,7 @@ def read(
 
     Args:
       path: the file.
-      columns: names of columns for `dialogue`, `speaker`, `text` and `emotion`; those that are
-        empty are found.
+      columns: names of columns, from the function `columns`; those that are empty are found.
       mapped: the option `--map`.
       task: of the model; with one label an utterance, annotated utterances have an `emotion`, with
         several `emotions`.

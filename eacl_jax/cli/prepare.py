@@ -71,12 +71,7 @@ def prepare(
         path = local.here(input_file, "--input", wanted=())
         dialogues = annotated.read(
             path,
-            {
-                "dialogue": dialogue_column,
-                "speaker": speaker_column,
-                "text": text_column,
-                "emotion": emotion_column,
-            },
+            annotated.columns(dialogue_column, speaker_column, text_column, emotion_column),
             mapped,
             task=annotated.task_of(str(model)),
             separator=label_separator,
