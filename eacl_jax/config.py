@@ -601,11 +601,12 @@ def _impossible(config: Config) -> list[str]:
             "must be words or live with data.also, whose corpora have anchors of their own words",
             config.anchors.source,
         )
+    else:
         need(
-            not config.features.use and config.features.text,
-            "data.also",
-            "must be empty with features beside the text, which the other corpora do not have",
-            config.data.also,
+            config.data.also_power == DataConfig.also_power,
+            "data.also_power",
+            f"has no effect without data.also; leave it at {DataConfig.also_power}",
+            config.data.also_power,
         )
     if config.features.fusion == "none":
         need(
@@ -693,6 +694,13 @@ def _impossible(config: Config) -> list[str]:
         for name, reason in reasons.items():
             value = getattr(config.loss, name)
             need(not value, f"loss.{name}", f"must be 0 with distil.teachers, {reason}", value)
+    else:
+        need(
+            config.distil.weight == DistilConfig.weight,
+            "distil.weight",
+            f"has no effect without distil.teachers; leave it at {DistilConfig.weight}",
+            config.distil.weight,
+        )
     need(
         not (config.loss.adversarial and config.encoder.frozen_layers),
         "loss.adversarial",

@@ -213,6 +213,9 @@ def test_a_configuration_with_features_wants_their_files():
         ),
         ({"distil.teachers": ("a", " ")}, "distil.teachers: must name a model's or run's folder"),
         ({"distil.weight": 1.5}, "distil.weight"),
+        ({"distil.weight": 0.3}, "distil.weight: has no effect without distil.teachers"),
+        ({"data.also_power": 1.0}, "data.also_power: has no effect without data.also"),
+        ({"data.also": ("meld",), "anchors.source": "random"}, "anchors.source: must be words or"),
         *(
             (
                 {"distil.teachers": ("a",), f"loss.{name}": 0.1},

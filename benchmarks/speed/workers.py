@@ -100,7 +100,6 @@ def _result(pool: ProcessPoolExecutor, name: str, what: Callable[..., Any], *giv
         return pool.submit(what, *given).result()
     except BrokenProcessPool as error:
         raise UserError(
-            f"the process of {name} was ended from outside, most likely for want of memory: all"
-            " runners live beside each other. Give --alone, with which each lives alone, fewer"
-            " --peers, or a smaller --batch_size."
+            f"the process of {name} was ended from outside, most likely for want of memory. Give"
+            " --alone, with which runners do not live beside each other, or a smaller --batch_size."
         ) from error

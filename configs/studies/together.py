@@ -12,12 +12,18 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from configs.studies.base import read_argument, study
+from eacl_jax.errors import UserError
 
 
 def get_config(argument: str | None = None) -> ConfigDict:
     """See configs/studies/base.py for the argument."""
     given = read_argument(argument, corpus="meld+emorynlp")
     names = dict.fromkeys([*given["corpus"].split("+"), "smalltalk"])
+    if len(names) == 1:
+        raise UserError(
+            "config argument: beside smalltalk stands nothing else; name another corpus, as"
+            " corpus=meld,data=FOLDER."
+        )
     also = tuple(
         f"{name}={given['data']}" if name != "smalltalk" and given["data"] else name
         for name in names

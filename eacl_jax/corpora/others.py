@@ -1,8 +1,7 @@
 """Other corpora that stage one learns from beside a run's own, each with labels of its own."""
 
 import dataclasses
-import logging
-import re
+import unicodedata
 from collections.abc import Sequence
 
 from eacl_jax import corpora
@@ -10,10 +9,9 @@ from eacl_jax.config import CORPORA, DataConfig
 from eacl_jax.dialogue import Corpus, Dialogue
 from eacl_jax.errors import UserError
 
-log = logging.getLogger(__name__)
-
-# Shorter utterances are said in any conversation: "What are you doing?" is in most corpora.
-_WORDS = 5
+# Bytes of letters and digits, so that a character of Chinese counts for three. Shorter utterances
+# are said in any conversation: "What are you doing?" is in most corpora.
+_LONG = 20
 _OWN = tuple(name for name in CORPORA if name != "custom")
 
 
@@ -81,17 +79,18 @@ def _load(row: str, place: str, data: DataConfig, own: Corpus) -> Other:
             f"{place}: each annotated dialogue of {name} holds utterances of {own.name}'s dev or"
             " test; it cannot be learnt from."
         )
-    if left_out := len(train) - len(kept):
-        log.info(
-            "%s: %d of %d training dialogues hold utterances of %s's dev or test and are left out",
-            *(name, left_out, len(train), own.name),
-        )
     splits = {"train": kept, "dev": (), "test": ()}
-    return Other(dataclasses.replace(found, splits=splits), left_out)
+    return Other(dataclasses.replace(found, splits=splits), len(train) - len(kept))
 
 
 def read(name: str, folder: str, data: DataConfig, own: Corpus) -> Corpus:
-    """A published corpus, as the run's settings have it."""
+    """A published corpus, as the run's settings have it.
+
+    Raises:
+      UserError: it cannot be read, or is built in and has no folder.
+    """
+    if name == "smalltalk" and folder:
+        raise UserError(f"smalltalk is built in and has no folder; leave {folder!r:.60} out.")
     return corpora.load(
         DataConfig(
             corpus=name,  # type: ignore[arg-type]  # one of these
@@ -107,25 +106,26 @@ def read(name: str, folder: str, data: DataConfig, own: Corpus) -> Corpus:
 def without_utterances_of(
     dialogues: Sequence[Dialogue], held_out: Sequence[Dialogue]
 ) -> tuple[Dialogue, ...]:
-    """The dialogues that share no utterance of five words or more with others; case, punctuation
-    and apostrophes do not count. Two corpora may be of one television series.
+    """The dialogues that share no utterance of 20 letters or more (of other scripts than Latin,
+    fewer) with others; only letters and digits count, in either case. Two corpora may be of one
+    television series, and write it differently.
 
     Args:
       dialogues: some of which are left out.
       held_out: those that a model is to be scored on.
     """
-    known = {_words(u.text) for dialogue in held_out for u in dialogue.utterances}
-    known = {words for words in known if len(words) >= _WORDS}
+    known = {_letters(u.text) for dialogue in held_out for u in dialogue.utterances}
+    known = {letters for letters in known if len(letters.encode()) >= _LONG}
     return tuple(
         dialogue
         for dialogue in dialogues
-        if not any(_words(u.text) in known for u in dialogue.utterances)
+        if not any(_letters(u.text) in known for u in dialogue.utterances)
     )
 
 
-def _words(text: str) -> tuple[str, ...]:
-    # \x92 is an apostrophe in files that went through Windows-1252.
-    return tuple(re.findall(r"\w+", re.sub("['\u2019\x92]", "", text.lower())))
+def _letters(text: str) -> str:
+    """What is left of a text however it was tokenized and encoded."""
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", text).casefold()))
 
 
 def _several(corpus: Corpus) -> str:

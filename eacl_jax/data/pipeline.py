@@ -43,9 +43,16 @@ def steps_per_epoch(examples: int, size: int) -> int:
     return -(-examples // size)
 
 
-def training_batches(*args: Any, **options: Any) -> "grain.DatasetIterator":
-    """`iterate(endless_batches(...))`."""
-    return iterate(endless_batches(*args, **options))
+def training_batches(
+    examples: int,
+    size: int,
+    seed: int,
+    make: Callable[[Int[np.ndarray, " n"]], Any],
+    *,
+    probabilities: Float[np.ndarray, " N"] | None = None,
+) -> "grain.DatasetIterator":
+    """`endless_batches`, through `iterate`."""
+    return iterate(endless_batches(examples, size, seed, make, probabilities=probabilities))
 
 
 def endless_batches(

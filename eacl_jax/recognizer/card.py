@@ -213,8 +213,8 @@ def _data(facts: Facts, about: About | None) -> str:
         else ""
     )
     also = "".join(
-        f" Stage one also learned from {count:,} training utterances of {_text(other)}, with"
-        " anchors of their own labels."
+        f" Stage one also drew from {count:,} training utterances of {_text(other)}, with anchors"
+        " of their own labels."
         for other, count in facts.also.items()
     )
     return f"## Data\n\nThe corpus is {name}.{several}{also}\n\n" + _table(("", *splits), rows)
@@ -390,7 +390,10 @@ def _limits(settings: Settings, facts: Facts | None) -> str:
 
 def _licences(about: About | None, also: Iterable[str] = ()) -> str:
     corpus = about.licence if about else "not known here; ask those who trained the model"
-    corpus += "".join(f". {CORPORA[name].text}: {CORPORA[name].licence}" for name in also)
+    unknown = "not known here; ask those who trained the model"
+    corpus += "".join(
+        f". {_text(name)}: {CORPORA[name].licence if name in CORPORA else unknown}" for name in also
+    )
     return (
         "## Licences\n\nThey may differ, and this card grants none. The code of eacl_jax is under"
         " Apache-2.0. The encoder's weights are under the licence of the checkpoint that they come"

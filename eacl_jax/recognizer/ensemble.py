@@ -28,9 +28,12 @@ class Ensemble:
     """
 
     def __init__(self, members: Sequence[EmotionRecognizer]) -> None:
-        """Raises `UserError` where there is none, or their labels differ, or some answer one label
-        an utterance and some several.
+        """Raises `UserError` where there is none, or their labels differ, some answer one label an
+        utterance and some several, or they read the same features differently.
         """
+        if isinstance(members, EmotionRecognizer):
+            members = [members]
+        members = tuple(members)
         if not members:
             raise UserError("an ensemble needs one model at least; name some.")
         first = members[0]
@@ -45,7 +48,8 @@ class Ensemble:
                     f"model {number} of the ensemble answers {_kind(member)} an utterance, and the"
                     f" first {_kind(first)}; name models of the same task."
                 )
-        self.members = tuple(members)
+            _check_columns(number, member, members)
+        self.members = members
 
     @classmethod
     def from_pretrained(cls, paths: Sequence[str | Path], **options: Any) -> "Ensemble":
@@ -144,6 +148,21 @@ class Ensemble:
 
     def __repr__(self) -> str:
         return f"<Ensemble of {len(self.members)} models of {', '.join(self.labels)}>"
+
+
+def _check_columns(
+    number: int, member: EmotionRecognizer, members: Sequence[EmotionRecognizer]
+) -> None:
+    """Raises `UserError` where another reads other numbers by the name of the same features."""
+    for name, modality in member.settings.modalities.items():
+        for other in members:
+            theirs = other.settings.modalities.get(name)
+            if theirs is not None and theirs.columns != modality.columns:
+                raise UserError(
+                    f"model {number} of the ensemble reads other columns of the features {name!r}"
+                    " than another of its models, or the same in another order; name models that"
+                    " read the same."
+                )
 
 
 def _means(each: Sequence[Mapping[str, float]], labels: Sequence[str]) -> dict[str, float]:

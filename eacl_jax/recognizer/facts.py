@@ -49,7 +49,7 @@ class Facts:
       changes: what has been done to the recognizer since the run, in sentences.
       annotated: where an utterance may have several labels, how many are annotated, by split.
       levels: by name of a coarser taxonomy, the group of each label, in their order.
-      also: other corpora that stage one learned from, by name: how many utterances.
+      also: other corpora that stage one drew from, by name: how many utterances they have.
     """
 
     corpus: str

@@ -86,6 +86,11 @@ class OnnxRuntime:
 
     @functools.cached_property
     def _in_jax(self) -> Any:
+        _LOG.warning(
+            "%s has no program for label words: the model is loaded in JAX for them, until"
+            " `eacl prepare` makes one",
+            self._folder,
+        )
         from eacl_jax.recognizer import jax_runtime
 
         parts = jax_runtime.load(self._folder, self._settings).parts

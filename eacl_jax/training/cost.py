@@ -83,9 +83,9 @@ class Clock:
         mesh = experiment.mesh
         return Cost(
             parameters=sum(x.size for x in jax.tree.leaves(experiment.params))
-            + _free_parameters(experiment),
+            + _more_parameters(experiment),
             trained=trained_parameters(experiment),
-            train_examples=len(experiment.examples["train"]),
+            train_examples=_examples_an_epoch(experiment),
             examples_per_second=statistics.median(speeds) if speeds else 0.0,
             epochs=experiment.config.stage_one.epochs,
             seconds=time.perf_counter() - self._started,
@@ -119,7 +119,26 @@ def trained_parameters(experiment: Experiment) -> int:
     total = sum(
         sum(jax.tree.leaves(branch)) for name, branch in counts.items() if name not in unused
     )
-    return total + _free_parameters(experiment)
+    return total + _more_parameters(experiment)
+
+
+def _examples_an_epoch(experiment: Experiment) -> int:
+    """Of stage one: the own once, and the other corpora's batches."""
+    size = experiment.config.stage_one.batch_size
+    own, *others = experiment.training_sets
+    batches = experiment.batches_per_epoch[1:]
+    return len(own.examples) + sum(
+        # A batch holds no more than there is.
+        count * min(size, len(each.examples))
+        for count, each in zip(batches, others, strict=True)
+    )
+
+
+def _more_parameters(experiment: Experiment) -> int:
+    """Beside the model's: of anchors that are learned, and the other corpora's classifiers."""
+    width = experiment.params["predictor"]["kernel"].shape[0]
+    others = sum((width + 1) * len(each.corpus.taxonomy) for each in experiment.others)
+    return _free_parameters(experiment) + others
 
 
 def _free_parameters(experiment: Experiment) -> int:

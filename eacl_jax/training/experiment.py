@@ -36,7 +36,7 @@ from eacl_jax.model.scores import Answering
 from eacl_jax.model.task import Task, annotated, mixed, task_of
 from eacl_jax.training.meaning import check_task
 from eacl_jax.training.rates import Rates, stage_one_rates
-from eacl_jax.training.training_sets import TrainingSet
+from eacl_jax.training.training_sets import TrainingSet, batches_per_epoch
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -138,6 +138,19 @@ class Experiment:
         """The run's own training set."""
         train = self.examples["train"]
         return TrainingSet.of(self.config, self.corpus, self.task, train, self.labels)
+
+    @property
+    def training_sets(self) -> tuple[TrainingSet, ...]:
+        """What stage one learns from, the own first."""
+        return (self.own, *self.others)
+
+    @property
+    def batches_per_epoch(self) -> tuple[int, ...]:
+        """Of stage one, of each training set."""
+        sizes = [len(each.examples) for each in self.training_sets]
+        return batches_per_epoch(
+            sizes, self.config.stage_one.batch_size, self.config.data.also_power
+        )
 
     @property
     def training_targets(self) -> np.ndarray:
@@ -332,6 +345,11 @@ def prepare(
     check_task(config, corpus)
     check_words(pretrained.tokenizer, corpus.taxonomy)
     modalities = modalities_of(corpus, config.features)
+    if modalities and loaded.others:
+        raise UserError(
+            "config.data.also: the other corpora do not have the features beside the text that this"
+            f" run reads ({', '.join(modalities)}); leave it empty, or set features.fusion=none."
+        )
     thirds = _thirds(config, corpus, modalities)
     examples = _examples(config, loaded, _in_words(corpus, thirds), tuple(thirds))
     if modalities and not thirds:
@@ -367,7 +385,7 @@ def prepare(
     log.info(
         "%s: %s examples", corpus.name, {split: len(items) for split, items in examples.items()}
     )
-    others = tuple(_training_set(config, loaded, other.corpus) for other in loaded.others)
+    others = tuple(_training_set(config, loaded, other) for other in loaded.others)
     return Experiment(
         config=config,
         corpus=corpus,
@@ -411,13 +429,13 @@ def _examples(
     )
 
 
-def _training_set(config: Config, loaded: Loaded, corpus: Corpus) -> TrainingSet:
+def _training_set(config: Config, loaded: Loaded, other: Other) -> TrainingSet:
     """Of a corpus beside the run's own.
 
     Raises:
       UserError: a setting has no meaning for it, or labels of it cannot be told apart.
     """
-    tokenizer = loaded.pretrained.tokenizer
+    corpus, tokenizer = other.corpus, loaded.pretrained.tokenizer
     try:
         check_task(config, corpus)
         check_words(tokenizer, corpus.taxonomy)
@@ -426,7 +444,8 @@ def _training_set(config: Config, loaded: Loaded, corpus: Corpus) -> TrainingSet
     examples = _examples(config, loaded, corpus)["train"]
     warn_about(examples, config.prompt.max_tokens)
     labels = label_batch(tokenizer, corpus.taxonomy)
-    return TrainingSet.of(config, corpus, task_of(corpus), examples, labels)
+    found = TrainingSet.of(config, corpus, task_of(corpus), examples, labels)
+    return dataclasses.replace(found, left_out=other.left_out)
 
 
 def _thirds(

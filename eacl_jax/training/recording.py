@@ -7,7 +7,7 @@ import datetime
 import json
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +134,7 @@ class Recorder:
         log_every: int,
         console: Console,
         batch_size: int = 64,
+        own: Sequence[bool] = (True,),
     ) -> None:
         """Args:
         workdir: the run's folder.
@@ -144,6 +145,7 @@ class Recorder:
         log_every: steps between two rows.
         console: where a person reads; a terminal gets a progress bar, anything else a line a row.
         batch_size: examples a step, to tell how long the rest takes.
+        own: for each step of an epoch, or of every one, whether it is of the run's own corpus.
         """
         from tensorboardX import SummaryWriter  # takes a second, and only training writes
 
@@ -154,6 +156,7 @@ class Recorder:
         self._stage, self._start, self._steps = stage, start or 0, steps
         self._steps_per_epoch, self._log_every = steps_per_epoch, log_every
         self._console = console
+        self._own = own
         self._pace = Pace(steps, steps_per_epoch, batch_size)
         self._last_step: float | None = None
         self._bar: Progress | None = None
@@ -179,7 +182,9 @@ class Recorder:
         self._writer.close()
 
     def step(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Records every `log_every`-th step, and the first one."""
+        """Records every `log_every`-th step, and the first one; where that is of another corpus,
+        the first of the own that follows.
+        """
         self._pace.step(metrics["examples_per_second"])
         self._last_step = time.perf_counter()
         terms = ", ".join(
@@ -191,7 +196,7 @@ class Recorder:
         )
         if self._bar is not None:
             self._bar.update(self._task, completed=step, numbers=numbers)
-        if step % self._log_every and step != 1:
+        if not self._due(step):
             return
         epoch = -(-step // self._steps_per_epoch)
         self._write(step, {"stage": self._stage.number, "step": step, "epoch": epoch, **metrics})
@@ -200,6 +205,17 @@ class Recorder:
                 self._console,
                 f"{self._stage.words}  epoch {epoch}  step {step}/{self._steps}  {numbers}",
             )
+
+    def _due(self, step: int) -> bool:
+        if not self._is_own(step):
+            return False
+        before = step - 1
+        while before and not self._is_own(before):
+            before -= 1
+        return not before or step // self._log_every != before // self._log_every
+
+    def _is_own(self, step: int) -> bool:
+        return self._own[(step - 1) % len(self._own)]
 
     def epoch(self, epoch: int, step: int, scores: Mapping[str, float], note: str) -> None:
         """Records an epoch's scores (percent) and says them, followed by `note`."""

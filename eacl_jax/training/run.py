@@ -45,7 +45,7 @@ from eacl_jax.training.results import print_results, summarize
 from eacl_jax.training.stage import StageContext, StageResult, Watch
 from eacl_jax.training.stage_one import run_stage_one
 from eacl_jax.training.stage_two import run_stage_two
-from eacl_jax.training.training_sets import batches_per_epoch
+from eacl_jax.training.training_sets import TrainingSet
 
 PRODUCTS = ("model", "report")
 
@@ -139,9 +139,8 @@ def _train(
         except UserError:
             raise
         except NonFiniteLossError as error:
-            found = error
-            sets = (experiment.own, *experiment.others)
-            examples = [example for each in sets for example in each.examples]
+            found, sets = error, experiment.training_sets
+            examples = [(each.corpus.name, e) for each in sets for e in each.examples]
 
             def write() -> str:
                 batch = [examples[int(i)] for i in found.indices]
@@ -380,17 +379,22 @@ def _announce(experiment: Experiment, context: StageContext) -> None:
 
 def _also(experiment: Experiment) -> str:
     """The other corpora, a line each."""
-    sets = (experiment.own, *experiment.others)
-    counts = batches_per_epoch(
-        [len(each.examples) for each in sets],
-        experiment.config.stage_one.batch_size,
-        experiment.config.data.also_power,
-    )
-    return "".join(
-        f"also     {each.corpus.name}: {len(each.examples)} train utterances, labels"
-        f" {', '.join(each.corpus.taxonomy.labels)}; {count} batches an epoch beside {counts[0]}\n"
-        for each, count in zip(sets[1:], counts[1:], strict=True)
-    )
+    own, *counts = experiment.batches_per_epoch
+
+    def line(each: TrainingSet, count: int) -> str:
+        left_out = (
+            f"; left out: {each.left_out} dialogues that hold utterances of"
+            f" {experiment.corpus.name}'s dev or test"
+            if each.left_out
+            else ""
+        )
+        return (
+            f"also     {each.corpus.name}: {len(each.examples)} train utterances, labels"
+            f" {', '.join(each.corpus.taxonomy.labels)}; {count} batches an epoch beside"
+            f" {own}{left_out}\n"
+        )
+
+    return "".join(line(each, count) for each, count in zip(experiment.others, counts, strict=True))
 
 
 def _devices(experiment: Experiment) -> str:

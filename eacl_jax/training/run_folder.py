@@ -295,7 +295,10 @@ def write_inputs(workdir: Path, config: Config, data: Mapping[str, Any]) -> None
 
 
 def write_non_finite_batch(
-    workdir: Path, step: int, metrics: Mapping[str, float], examples: Sequence[Example]
+    workdir: Path,
+    step: int,
+    metrics: Mapping[str, float],
+    examples: Sequence[tuple[str, Example]],
 ) -> str:
     """Writes which utterances gave a loss that is not finite, to `non_finite_batch.json`.
 
@@ -303,7 +306,7 @@ def write_non_finite_batch(
       workdir: the run's folder.
       step: whose loss it was.
       metrics: of that step.
-      examples: of its batch.
+      examples: of its batch, each with its corpus' name.
 
     Returns:
       What to tell the user.
@@ -311,7 +314,10 @@ def write_non_finite_batch(
     batch = {
         "step": step,
         "metrics": {name: repr(value) for name, value in metrics.items()},
-        "examples": [{"dialogue": e.dialogue, "utterance": e.utterance} for e in examples],
+        "examples": [
+            {"corpus": corpus, "dialogue": e.dialogue, "utterance": e.utterance}
+            for corpus, e in examples
+        ],
     }
     advice = (
         "Nothing had been learned yet, so it is not the learning rates: look at these utterances,"
@@ -485,10 +491,11 @@ def _absolute(config: Config) -> Config:
 
 def _without_paths(flat: dict[str, Any]) -> dict[str, Any]:
     """Features beside the text, and other corpora, by name: where their files are may change."""
-    rows = ("data.features", "data.also")
+    features, also = "data.features", "data.also"
     return {
         **flat,
-        **{name: tuple(with_path(row, lambda _: "") for row in flat[name]) for name in rows},
+        features: tuple(with_path(row, lambda _: "") for row in flat[features]),
+        also: tuple(row.partition("=")[0].strip() for row in flat[also]),
     }
 
 

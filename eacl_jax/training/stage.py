@@ -3,7 +3,7 @@ the best.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -176,6 +176,7 @@ class StageRun:
         steps_per_epoch: int,
         steps: int,
         *,
+        own: Sequence[bool] = (True,),
         saving: Saving | None = None,
         soup: Soup | None = None,
     ) -> None:
@@ -186,11 +187,12 @@ class StageRun:
         batches: at the position of the first step.
         steps_per_epoch: after so many steps an epoch is scored and saved.
         steps: of the whole stage.
+        own: see `Recorder`.
         saving: what of a state is saved; None: all of it.
         soup: gets what was trained of each epoch's weights that answer, and is saved with the
           state; see `mean`.
         """
-        self._soup = soup
+        self._soup, self._own = soup, own
         self._experiment, self._context, self._stage = experiment, context, stage
         self._batches, self._steps_per_epoch, self._steps = batches, steps_per_epoch, steps
         self._saving: Saving = saving or WholeState()
@@ -269,6 +271,7 @@ class StageRun:
             log_every=self._experiment.config.run.log_every,
             console=self._context.console,
             batch_size=self._experiment.config.of(self._stage).batch_size,
+            own=self._own,
         )
 
     def fit(

@@ -51,7 +51,6 @@ from eacl_jax.training.training_sets import (
     Drawn,
     TrainingSet,
     as_of,
-    batches_per_epoch,
     constants_of,
     in_turn,
     numbered,
@@ -255,9 +254,10 @@ class _Compiled:
             decay_mapping_norm=config.compat.decay_mapping_norm,
         )
 
-        def gradient(of: TrainingSet, merge: Merge) -> Callable[..., Any]:
+        def gradient(of: TrainingSet) -> Callable[..., Any]:
+            other = None if of is experiment.own else of.corpus.name
             found = stage_one_value_and_grad(
-                merge,
+                merge if other is None else as_of(other, merge),
                 of.source,
                 config.loss,
                 anchors_per_label=config.anchors_per_label,
@@ -267,16 +267,18 @@ class _Compiled:
                 chunks=config.stage_one.chunks,
                 mesh=experiment.mesh,
             )
+            if other is not None:
+                found = constants_of(other, found)
+            # Outermost, as the base is in the constants of all.
             return lora_value_and_grad(found, config.encoder) if lora else found
 
-        gradients = [gradient(experiment.own, merge)]
-        for other in experiment.others:
-            name = other.corpus.name
-            gradients.append(constants_of(name, gradient(other, as_of(name, merge))))
         return cls(
             source,
             optimizer,
-            tuple(make_train_step(each, optimizer, experiment.mesh) for each in gradients),
+            tuple(
+                make_train_step(gradient(each), optimizer, experiment.mesh)
+                for each in experiment.training_sets
+            ),
             jax.jit(
                 lambda params, constants: source.anchors(merge(params), params, constants),
                 out_shardings=replicated(experiment.mesh),
@@ -314,11 +316,8 @@ def run_stage_one(experiment: Experiment, context: StageContext) -> StageResult:
     """
     config, encoding = experiment.config, experiment.encoding
     settings = config.stage_one
-    sets = (experiment.own, *experiment.others)
-    counts = batches_per_epoch(
-        [len(each.examples) for each in sets], settings.batch_size, config.data.also_power
-    )
-    per_epoch = sum(counts)
+    sets, counts = experiment.training_sets, experiment.batches_per_epoch
+    order, per_epoch = in_turn(counts), sum(counts)
     steps = min(per_epoch * settings.epochs, settings.max_steps or per_epoch * settings.epochs)
     beginning = experiment.beginning
     params = {
@@ -342,9 +341,7 @@ def run_stage_one(experiment: Experiment, context: StageContext) -> StageResult:
         saving = BaseLeftOut(config.encoder, config.seed, experiment.encoder_identity)
     state = put(create_state(params, constants, compiled.optimizer), replicated(experiment.mesh))
     batches = iterate(
-        by_turns(
-            [_batches(experiment, number, sets) for number in range(len(sets))], in_turn(counts)
-        )
+        by_turns([_batches(experiment, number, sets) for number in range(len(sets))], order)
     )
 
     def score_weights(params: Any, constants: Any) -> dict[str, dict[str, Any]]:
@@ -363,7 +360,15 @@ def run_stage_one(experiment: Experiment, context: StageContext) -> StageResult:
 
     soup = _soup(settings, compiled.trained(state), -(-steps // per_epoch))
     run = StageRun(
-        experiment, context, Stage.ONE, batches, per_epoch, steps, saving=saving, soup=soup
+        experiment,
+        context,
+        Stage.ONE,
+        batches,
+        per_epoch,
+        steps,
+        own=[which == 0 for which, _ in order],
+        saving=saving,
+        soup=soup,
     )
     with run:
         state = run.resume(state)

@@ -15,7 +15,8 @@ from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from eacl_jax.dialogue import Corpus, Dialogue
+from eacl_jax.corpora.beside import in_columns_of
+from eacl_jax.dialogue import Corpus
 from eacl_jax.errors import UserError
 from eacl_jax.files.checksum import sha256_of
 from eacl_jax.files.whole import write_bytes
@@ -67,7 +68,13 @@ def check(teachers: Sequence[str], corpus: Corpus) -> list[dict[str, str]]:
                 f" labels of {corpus.name} are {', '.join(corpus.taxonomy.labels)}; name models of"
                 " these labels."
             )
-    return identify(teachers)
+    found = identify(teachers)
+    if twice := [name for name, each in zip(teachers, found, strict=True) if found.count(each) > 1]:
+        raise UserError(
+            f"config.distil.teachers: {' and '.join(twice)} are one model, which would count"
+            f" {len(twice)} times; name each once."
+        )
+    return found
 
 
 def taught(experiment: Experiment, context: StageContext) -> Experiment:
@@ -117,21 +124,26 @@ def mean_of(teachers: Sequence[str], corpus: Corpus) -> Float[np.ndarray, "N C"]
     """The mean of the teachers' calibrated probabilities of the annotated training utterances, in
     the corpus' order of labels; float32. One teacher at a time is in memory.
     """
-    dialogues, labels = corpus.splits["train"], corpus.taxonomy.labels
-    total = sum(answers_of(name, dialogues, labels) for name in teachers)
+    total = sum(answers_of(name, corpus) for name in teachers)
     return np.asarray(total / len(teachers), np.float32)
 
 
-def answers_of(
-    teacher: str, dialogues: Sequence[Dialogue], labels: Sequence[str]
-) -> Float[np.ndarray, "N C"]:
-    """A teacher's calibrated probabilities of the labels, of the dialogues' annotated utterances in
+def answers_of(teacher: str, corpus: Corpus) -> Float[np.ndarray, "N C"]:
+    """A teacher's calibrated probabilities of the labels, of the annotated training utterances in
     their order; float64.
+
+    Raises:
+      UserError: it reads features that the corpus does not have.
     """
-    recognizer = EmotionRecognizer.from_pretrained(teacher)
+    recognizer, labels = EmotionRecognizer.from_pretrained(teacher), corpus.taxonomy.labels
+    modalities = recognizer.settings.modalities
+    try:
+        dialogues = in_columns_of(corpus.splits["train"], corpus.features, modalities, "train")
+    except UserError as error:
+        raise UserError(f"config.distil.teachers: {teacher}: {error}") from error
     rows = [
         [answer.probabilities[label] for label in labels]
-        for dialogue, answers in zip(dialogues, recognizer.predict(list(dialogues)), strict=True)
+        for dialogue, answers in zip(dialogues, recognizer.predict(dialogues), strict=True)
         for utterance, answer in zip(dialogue.utterances, answers, strict=True)
         if utterance.annotated
     ]

@@ -39,6 +39,7 @@ class TrainingSet:
       source: of its anchors.
       rarity: what its cross-entropy is given for rare labels.
       probabilities: with which examples are drawn; None where each is, once an epoch.
+      left_out: of another corpus, dialogues that hold utterances of the own dev or test.
     """
 
     corpus: Corpus
@@ -50,6 +51,7 @@ class TrainingSet:
     source: AnchorSource
     rarity: Rarity
     probabilities: Float[np.ndarray, " N"] | None
+    left_out: int = 0
 
     @classmethod
     def of(

@@ -21,12 +21,12 @@ OWN = Corpus(
     LABELS,
     {
         "train": (dialogue("a", "I saw the strangest thing today."),),
-        "dev": (dialogue("b", "Well, I can\u2019t tell you!", "Thank you so much."),),
+        "dev": (dialogue("b", "Well, I can\u2019t tell you that!", "Thank you so much."),),
         "test": (dialogue("c", "Who would have thought THAT?"),),
     },
 )
 THEIRS = (
-    dialogue("1", "Hi.", "well I cant tell you"),
+    dialogue("1", "Hi.", "well I cant tell you that"),
     dialogue("2", "who would have thought that...", "Nobody."),
     dialogue("3", "Thank you so much.", "I saw the strangest thing today."),
 )
@@ -36,6 +36,18 @@ def test_dialogues_with_utterances_that_are_scored_are_left_out():
     """Whatever their punctuation; short ones are everywhere, and train's are not scored."""
     held_out = [*OWN.splits["dev"], *OWN.splits["test"]]
     assert others.without_utterances_of(THEIRS, held_out) == THEIRS[2:]
+
+
+@pytest.mark.parametrize(
+    ("scored", "learnt"),
+    [
+        ("I'm sure you don't mean that", "I \u2019 m sure you do n't mean that"),
+        ("Can't you see? Caf\u00e9s are open", "can\u00b4t you see ? cafe\u0301s are open"),
+        ("我今天真的非常高兴见到你们", "我今天真的非常高兴见到你们。"),
+    ],
+)
+def test_texts_are_the_same_however_they_were_tokenized(scored, learnt):
+    assert not others.without_utterances_of([dialogue("1", learnt)], [dialogue("b", scored)])
 
 
 @pytest.fixture
@@ -79,9 +91,14 @@ def test_the_runs_own_corpus_is_not_taken_again(read):
     assert [each.corpus.name for each in others.load_others(data, OWN)] == ["smalltalk"]
 
 
-def test_what_cannot_be_read_names_the_row(tmp_path):
-    data = DataConfig(corpus="custom", also=(f"meld={tmp_path}",), cache_dir=str(tmp_path))
-    with pytest.raises(UserError, match=r"config\.data\.also\[0\]: "):
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [("meld=FOLDER", ""), ("smalltalk=FOLDER", "smalltalk is built in and has no folder")],
+)
+def test_what_cannot_be_read_names_the_row(tmp_path, row, message):
+    row = row.replace("FOLDER", str(tmp_path))
+    data = DataConfig(corpus="custom", also=(row,), cache_dir=str(tmp_path))
+    with pytest.raises(UserError, match=rf"config\.data\.also\[0\]: {message}"):
         others.load_others(data, OWN)
 
 

@@ -1,6 +1,7 @@
 """A run that learns from another corpus beside its own."""
 
 import json
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -11,7 +12,8 @@ from eacl_jax.dialogue import Corpus, Dialogue, Taxonomy, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.model.mesh import make_mesh
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
-from eacl_jax.training import evaluation, experiment, loop, run
+from eacl_jax.training import cost, evaluation, experiment, loop, run
+from eacl_jax.training.training_sets import batches_per_epoch
 from tests.e2e.test_tuning import StopAfter
 from tests.e2e.test_variants import QUIET, SHORT, numbers
 from tests.stubs.toys import WORDS, make_config
@@ -47,7 +49,7 @@ def read(monkeypatch):
 def test_it_goes_on_identically_and_its_model_answers_as_it_scored(
     toy, tmp_path, monkeypatch, capsys
 ):
-    config = make_config(toy, **SHORT, data__also=("meld=FOLDER",), encoder__lora_rank=0)
+    config = make_config(toy, **SHORT, data__also=("meld=FOLDER",), encoder__lora_rank=2)
     loaded = experiment.load(config)
     results = run.train(config, tmp_path / "whole", loaded=loaded, keep=(), console=Console())
     assert "also     meld: 30 train utterances, labels pleased, cross" in capsys.readouterr().out
@@ -61,7 +63,11 @@ def test_it_goes_on_identically_and_its_model_answers_as_it_scored(
     given = json.loads((tmp_path / "run" / "data.json").read_text())["also"]["meld"]
     assert (given["utterances"], given["words"]) == (30, ["lovely", "rude"])
     card = (tmp_path / "run" / "model" / "README.md").read_text()
-    assert "also learned from 30 training utterances of MELD, dialogues of a tel" in card
+    spent = cost.read_cost(tmp_path / "run")
+    own = sum(len(dialogue.utterances) for dialogue in loaded.corpus.splits["train"])
+    batches = batches_per_epoch([own, 30], 16, 0.5)[1]
+    assert spent.train_examples == own + 16 * batches
+    assert "also drew from 30 training utterances of MELD, dialogues of a tel" in card
     assert "series: this project does not know its terms" in card
     recognizer = EmotionRecognizer.from_pretrained(tmp_path / "run")
     assert recognizer.facts.also == {"meld": 30}
@@ -76,4 +82,21 @@ def test_labels_that_cannot_be_told_apart_name_their_corpus(toy, monkeypatch):
     monkeypatch.setattr(others, "read", lambda *_: Corpus("meld", alike, theirs().splits))
     config = make_config(toy, data__also=("meld",))
     with pytest.raises(UserError, match=r"config\.data\.also, meld: labels cannot be told apart"):
+        experiment.prepare(config)
+
+
+def test_a_run_that_reads_features_is_refused(toy, tmp_path):
+    """They are read where `features.use` names none, as soon as there are any."""
+    paths = {}
+    for split in ("train", "dev", "test"):
+        lines = []
+        for line in Path(toy[f"data.{split}"]).read_text().splitlines():
+            record = json.loads(line)
+            for said in record["utterances"]:
+                said["features"] = {"voice": [0.5, 1.0]}
+            lines.append(json.dumps(record))
+        paths[f"data.{split}"] = str(tmp_path / f"{split}.jsonl")
+        Path(paths[f"data.{split}"]).write_text("\n".join(lines) + "\n")
+    config = make_config({**toy, **paths}, data__also=("meld",))
+    with pytest.raises(UserError, match=r"do not have the features beside the text.*voice"):
         experiment.prepare(config)

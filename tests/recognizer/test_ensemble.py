@@ -7,6 +7,7 @@ import pytest
 
 from eacl_jax import EmotionRecognizer, Ensemble
 from eacl_jax.errors import UserError
+from eacl_jax.features.modality import Modality
 from tests.stubs.recognizers import DIALOGUES, LABELS, SEVERAL, SHIFTED, recognizer
 from tests.stubs.toys import make_recognizer
 
@@ -61,6 +62,22 @@ def test_several_labels_are_those_above_the_mean_threshold():
         }
         assert [*each.emotions] == sorted(each.emotions, key=lambda n: -each.probabilities[n])
     assert 0 < sum(len(each.emotions) for each in answers) < len(answers) * len(LABELS)
+
+
+def test_one_alone_is_an_ensemble_of_one():
+    said = "Ann: it is lovely"
+    assert Ensemble(recognizer()).predict(said) == recognizer().predict(said)
+
+
+def test_models_that_read_features_differently_are_refused():
+    """Else the columns of the first would be read as those of the second."""
+    first, made = recognizer(), []
+    for columns in (("pitch", "loudness"), ("loudness", "pitch")):
+        modality = Modality(2, 1, mean=(0.0, 0.0), deviation=(1.0, 1.0), columns=columns)
+        settings = dataclasses.replace(first.settings, modalities={"voice": modality})
+        made.append(first._changed(settings, first.anchors))
+    with pytest.raises(UserError, match="model 2 of the ensemble reads other columns"):
+        Ensemble(made)
 
 
 def test_folders_are_loaded(tmp_path):

@@ -46,6 +46,25 @@ def test_a_stage_that_takes_days(tmp_path):
     assert said.getvalue().rstrip().endswith("ETA 1 day, 10:50:00")
 
 
+def test_rows_are_of_the_runs_own_corpus(tmp_path):
+    """Also where other corpora's batches fall on each row's step."""
+    own = [False, True, False, False]
+    with Recorder(
+        tmp_path,
+        Stage.ONE,
+        start=None,
+        steps=16,
+        steps_per_epoch=4,
+        log_every=4,
+        console=Console(file=io.StringIO()),
+        own=own,
+    ) as recorder:
+        for step in range(1, 17):
+            recorder.step(step, {"loss": 1.0, "examples_per_second": 1.0})
+    rows = MetricsLog(tmp_path / "metrics.jsonl").rows()
+    assert [row["step"] for row in rows] == [2, 6, 10, 14]
+
+
 @pytest.mark.parametrize(
     "damage",
     [

@@ -122,10 +122,10 @@ def plain(toy, tmp_path_factory) -> dict[int, list[float]]:
     return losses_of(folder)
 
 
-def certain(name, dialogues, labels):
+def certain(name, corpus):
     """The annotated label with certainty."""
-    said = [u.emotion for d in dialogues for u in d.utterances if u.annotated]
-    return np.array([[label == each for label in labels] for each in said], np.float64)
+    said = [u.emotion for d in corpus.splits["train"] for u in d.utterances if u.annotated]
+    return np.array([[n == each for n in corpus.taxonomy.labels] for each in said], np.float64)
 
 
 @pytest.mark.parametrize(("weight", "same"), [(0.0, True), (1.0, True), (0.5, False)])
@@ -219,6 +219,7 @@ def test_who_cannot_teach_is_refused_by_name_before_anything_is_written(toy, mod
         ("several", "several answers several labels an utterance, and in custom each has one"),
         ("own", "own answers joy, rage, and the labels of custom are anger, joy, neutral; name"),
         ("none", "config.distil.teachers: .*none"),
+        (models[0], "are one model, which would count 2 times"),
     ):
         config = make_config(toy, distil__teachers=(models[0], str(tmp_path / name)))
         with pytest.raises(UserError, match=told):
