@@ -63,6 +63,7 @@ def study(eacl, file, tmp_path, monkeypatch):
     return run
 
 
+@pytest.mark.slow
 def test_trials_then_the_best_beside_the_base(study):
     done = study()
     text = done.output.decode()

@@ -115,6 +115,7 @@ def test_features_that_are_given_stay(eacl, hearing, clips, tmp_path):
     np.testing.assert_allclose(probabilities(out), expected(hearing, given, clips), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_run_does_not_go_on_with_another_folder(eacl, hearing, clips, tmp_path, monkeypatch):
     given = tmp_path / "chats.jsonl"
     said = {"speaker": "Ann", "text": TEXT, "audio": "a/0.wav"}
@@ -138,6 +139,7 @@ def test_a_run_does_not_go_on_with_another_folder(eacl, hearing, clips, tmp_path
     )
 
 
+@pytest.mark.slow
 def test_evaluate_and_adapt_hear(eacl, hearing, clips, tmp_path):
     wanted = expected(hearing, as_jsonl(tmp_path), clips)
     right = 100 * np.mean([int(np.argmax(each)) == 0 for each in wanted])

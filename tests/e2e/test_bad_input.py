@@ -182,6 +182,7 @@ def test_workdir_that_cannot_be_made(toy, tmp_path):
         run.train(make_config(toy), tmp_path / "file")
 
 
+@pytest.mark.slow
 def test_loss_that_is_not_finite_names_its_utterances(toy, tmp_path, monkeypatch):
     original = stage_one.stage_one_loss
 

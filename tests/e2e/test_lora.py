@@ -76,6 +76,7 @@ def adapted(toy):
     return experiment.prepare(config, mesh=make_mesh(1))
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_alike_and_no_checkpoint_holds_the_base(adapted, tmp_path):
     whole = run_stage_one(adapted, tmp_path / "whole")
     for looks in (14, 8):

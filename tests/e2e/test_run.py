@@ -57,6 +57,7 @@ def test_folder_and_results(finished):
     assert list((finished / "tensorboard" / "stage_one").glob("events*"))
 
 
+@pytest.mark.slow
 def test_a_program_trains_many_times_from_any_thread(toy, tmp_path):
     """No signal handler is installed, and a stop that a program asks for is heeded."""
     config = make_config(toy, stage_one__max_steps=2, stage_two__epochs=1)
@@ -292,6 +293,7 @@ def test_the_switches_train(toy, tmp_path, changes):
     )
 
 
+@pytest.mark.slow
 def test_frozen_layers_stay(toy, tmp_path):
     prepared = experiment.prepare(
         make_config(

@@ -48,9 +48,10 @@ def leaves(params):
     return [np.asarray(leaf) for leaf in jax.tree.leaves(params)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("of", "kept"),
-    [pytest.param("last", (2, 3), marks=pytest.mark.slow), ("best", (1, 3))],
+    [("last", (2, 3)), ("best", (1, 3))],
 )
 def test_it_is_the_mean_of_single_epochs_and_answers_where_dev_prefers_it(
     prepared, tmp_path, monkeypatch, of, kept
@@ -80,6 +81,7 @@ def test_it_is_the_mean_of_single_epochs_and_answers_where_dev_prefers_it(
     assert "dev weighted F1 30.00  epoch 1 is no worse, and stays" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("of", [pytest.param("last", marks=pytest.mark.long), "best"])
 def test_a_stopped_run_has_the_same_mean(prepared, tmp_path, monkeypatch, of):
     how = {"soup": 2, "soup_of": of}

@@ -63,6 +63,7 @@ def check_same(finished):
     assert steps == {folder.relative_to(finished).as_posix() for folder in kept}
 
 
+@pytest.mark.slow
 def test_a_run_at_an_address_is_the_run_in_a_folder(config, finished, tmp_path):
     said = train(config)
     assert f"model    {ADDRESS}/model" in said

@@ -97,6 +97,7 @@ def test_stopped_in_two_processes_and_ended_in_one_it_is_the_same_run(settings, 
     check_same(tmp_path / "run", alone)
 
 
+@pytest.mark.slow
 def test_what_one_process_lacks_ends_both_with_its_name(settings, tmp_path):
     missing = {1: ["--config.data.train=/nowhere/chats.jsonl"]}
     with Together(

@@ -70,13 +70,16 @@ def test_another_seed_compiles_nothing_and_equals_a_run_by_itself(toy, tmp_path)
             {"loss__ce_weight": 1.0, "loss__class_weight": 1.0, "loss__focal": 1.0},
             marks=pytest.mark.long,
         ),
-        {
-            "evaluation__prior": True,
-            "prompt__max_future": 1,
-            "stage_two__biases": True,
-            "stage_two__bias_lr": 0.05,
-            "stage_two__patience": 1,
-        },
+        pytest.param(
+            {
+                "evaluation__prior": True,
+                "prompt__max_future": 1,
+                "stage_two__biases": True,
+                "stage_two__bias_lr": 0.05,
+                "stage_two__patience": 1,
+            },
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             {
                 "stage_one__average": 0.9,

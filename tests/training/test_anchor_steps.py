@@ -240,6 +240,7 @@ def test_it_goes_on_from_an_epochs_end_bit_for_bit(data, stage_two, tmp_path):
     assert set(resumed.params) == {"encoder", "mapping", "anchors"}
 
 
+@pytest.mark.slow
 def test_biases_learn_how_frequent_labels_are(data, stage_two, tmp_path):
     """Representations that say nothing leave the labels' shares to be learnt."""
     data.reps[:] = 1.0

@@ -144,8 +144,9 @@ def test_devices_send_gradients_once_however_many_chunks_there_are() -> None:
     assert sent[0] < 1.3 * parameters
 
 
+@pytest.mark.slow
 # Three chunks do not part four rows a device evenly.
-@pytest.mark.parametrize("chunks", [2, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("chunks", [2, 3])
 def test_devices_that_share_chunks_take_the_step_of_one(chunks: int) -> None:
     """With dropout. The step's length is 1, so that parameters show the gradients."""
     results = []

@@ -223,6 +223,7 @@ def test_what_may_be_mended_is_tried_again(call):
     assert [t.settings for t in again] == [t.settings for t in first]
 
 
+@pytest.mark.slow
 def test_many_failures_one_after_the_other_end_it(call):
     def step(config, number):
         raise RuntimeError("no disk")
@@ -248,6 +249,7 @@ def test_settings_that_cannot_stand_together_fail_alone(call, monkeypatch):
     assert not any(trial.again for trial in found)
 
 
+@pytest.mark.slow
 def test_no_trial_is_complete(call):
     def step(config, number):
         raise UserError("the loss is not finite.") from NonFiniteLossError(3, (), {})
