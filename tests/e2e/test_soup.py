@@ -49,10 +49,7 @@ def leaves(params):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("of", "kept"),
-    [("last", (2, 3)), ("best", (1, 3))],
-)
+@pytest.mark.parametrize(("of", "kept"), [("last", (2, 3)), ("best", (1, 3))])
 def test_it_is_the_mean_of_single_epochs_and_answers_where_dev_prefers_it(
     prepared, tmp_path, monkeypatch, of, kept
 ):
@@ -81,8 +78,10 @@ def test_it_is_the_mean_of_single_epochs_and_answers_where_dev_prefers_it(
     assert "dev weighted F1 30.00  epoch 1 is no worse, and stays" in said
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("of", [pytest.param("last", marks=pytest.mark.long), "best"])
+@pytest.mark.parametrize(
+    "of",
+    [pytest.param("last", marks=pytest.mark.long), pytest.param("best", marks=pytest.mark.slow)],
+)
 def test_a_stopped_run_has_the_same_mean(prepared, tmp_path, monkeypatch, of):
     how = {"soup": 2, "soup_of": of}
     dev = (30.0, 10.0, 20.0)
