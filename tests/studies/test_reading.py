@@ -12,7 +12,7 @@ from eacl_jax.corpora import builder_class
 from eacl_jax.corpora.groups import Groups
 from eacl_jax.dialogue import Corpus, Taxonomy
 from eacl_jax.errors import UserError
-from eacl_jax.studies import reading
+from eacl_jax.studies import given, reading
 from eacl_jax.studies.definition import Side
 from eacl_jax.studies.names import check_names, slug
 from tests.stubs.root import ROOT
@@ -431,10 +431,7 @@ def test_taxonomies_compares_each_transfer_with_the_run_on_its_corpus(argument, 
 
 @pytest.mark.parametrize(
     "name",
-    [
-        *("ablation", "anchors", "backbones", "context", "imbalance", "recipe", "similar"),
-        "together",
-    ],
+    ["ablation", "anchors", "backbones", "context", "imbalance", "recipe", "similar"],
 )
 @pytest.mark.parametrize("corpus", ["smalltalk", "meld"])
 def test_every_variant_that_ships_can_be_run(name, corpus, tmp_path):
@@ -442,3 +439,14 @@ def test_every_variant_that_ships_can_be_run(name, corpus, tmp_path):
     file = ROOT / "configs" / "studies" / f"{name}.py"
     checked = read_study(load_study(f"{file}:corpus={corpus},data={tmp_path}"))
     assert len(checked.variants) > 1
+
+
+def test_corpora_learnt_together_stand_beside_each_other(tmp_path, monkeypatch):
+    monkeypatch.setattr(given, "load_others", lambda data, own: ())
+    file = ROOT / "configs" / "studies" / "together.py"
+    checked = read_study(load_study(f"{file}:data={tmp_path}"))
+    folder = str(tmp_path)
+    expected = (f"meld={folder}", f"emorynlp={folder}", "smalltalk")
+    assert {cell.config.data.also for cell in checked.cells} == {(), expected}
+    with pytest.raises(UserError, match="beside smalltalk stands nothing else"):
+        load_study(f"{file}:corpus=smalltalk")
