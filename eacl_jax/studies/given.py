@@ -31,9 +31,13 @@ def describe_given(
     """
     read = _Once(load, problems)
     find = _Once(identify, problems)
-    beside: _Once[DataConfig, tuple[Other, ...]] = _Once(
-        lambda data: load_others(data, load(data)), problems
-    )
+
+    def read_others(data: DataConfig) -> tuple[Other, ...]:
+        own = read.get(data, "")  # read before, and there
+        assert own is not None
+        return load_others(data, own)
+
+    beside = _Once(read_others, problems)
     ask = _Once(teachers.identify, problems)
     described: dict[tuple[DataConfig, EncoderConfig, bool, tuple[str, ...]], dict[str, Any]] = {}
     given = {}

@@ -233,10 +233,10 @@ class Experiment:
             seed=config.seed,
         )
 
-    @functools.cached_property
+    @property
     def counts(self) -> Int[np.ndarray, " C"]:
         """Training examples of each label."""
-        return self.task.members(self.gold("train")).sum(axis=0)
+        return self.own.counts
 
     @property
     def rarity(self) -> Rarity:

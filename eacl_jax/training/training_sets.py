@@ -12,6 +12,7 @@ from flax import nnx
 from jaxtyping import Float, Int
 
 from eacl_jax.config import Config
+from eacl_jax.data.pipeline import steps_per_epoch
 from eacl_jax.data.prompts import Example
 from eacl_jax.dialogue import Corpus
 from eacl_jax.model.anchors import AnchorSource, Axes, Beginning, source_of
@@ -32,7 +33,7 @@ class TrainingSet:
       corpus: it.
       task: what a label is there.
       examples: N of them.
-      gold: what they are annotated with; see `Task.targets`.
+      counts: examples of each label.
       targets: what is learnt of them: label indices, int32 [N]; or float32 [N, C], for each label 1
         or the share of its annotators.
       labels: the label words, tokenized.
@@ -45,7 +46,7 @@ class TrainingSet:
     corpus: Corpus
     task: Task
     examples: Sequence[Example]
-    gold: np.ndarray
+    counts: Int[np.ndarray, " C"]
     targets: np.ndarray
     labels: Batch
     source: AnchorSource
@@ -60,7 +61,7 @@ class TrainingSet:
         """Of a corpus, as the settings have it."""
         split = corpus.splits["train"]
         gold, classes = task.targets(split), len(corpus.taxonomy)
-        counts: Int[np.ndarray, " C"] = task.members(gold).sum(axis=0)
+        counts = task.members(gold).sum(axis=0)
         if config.loss.soft_targets:
             targets = shares(task, split)
         else:
@@ -70,7 +71,7 @@ class TrainingSet:
             corpus=corpus,
             task=task,
             examples=examples,
-            gold=gold,
+            counts=counts,
             targets=targets,
             labels=labels,
             source=Axes(classes) if config.classifies else source_of(config.anchors, classes),
@@ -98,7 +99,7 @@ def batches_per_epoch(sizes: Sequence[int], batch_size: int, power: float) -> tu
       >>> batches_per_epoch([1000, 250, 4000], 10, 0.5)
       (100, 50, 200)
     """
-    own = -(-sizes[0] // batch_size)
+    own = steps_per_epoch(sizes[0], batch_size)
     return (own, *(max(1, round(own * (size / sizes[0]) ** power)) for size in sizes[1:]))
 
 
