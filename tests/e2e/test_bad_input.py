@@ -208,7 +208,7 @@ def test_loss_that_is_not_finite_names_its_utterances(toy, tmp_path, monkeypatch
         )
     batch = json.loads((tmp_path / "run" / "non_finite_batch.json").read_text())
     assert len(batch["examples"]) % 16 != 0  # the short last batch of the epoch
-    assert {"dialogue", "utterance"} == set(batch["examples"][0])
+    assert {"corpus", "dialogue", "utterance"} == set(batch["examples"][0])
     saved = max(int(p.name) for p in (tmp_path / "run" / "checkpoints" / "stage_one").iterdir())
     assert 0 < saved < batch["step"]
 
