@@ -5,7 +5,9 @@ import shutil
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from tests.stubs.cluster import Together, training
 
@@ -201,6 +203,26 @@ def test_chunks_of_rows_are_the_same_in_two_processes(settings, tmp_path):
     finish(chunked, tmp_path / "one", tmp_path / "one-logs", processes=1, devices=2)
     finish(chunked, tmp_path / "two", tmp_path / "two-logs", processes=2, devices=1)
     check_same(tmp_path / "two", tmp_path / "one")
+
+
+@pytest.mark.slow
+def test_teachers_teach_two_processes_what_they_teach_one(settings, alone, tmp_path):
+    taught = {
+        **settings,
+        "stage_one.epochs": 2,
+        "distil.teachers": [str(alone / "model")],
+        "distil.weight": 0.5,
+    }
+    finish(taught, tmp_path / "one", tmp_path / "one-logs", processes=1, devices=2)
+    told = finish(taught, tmp_path / "two", tmp_path / "two-logs", processes=2, devices=1)
+    assert ["asked for the training utterances" in each for each in told] == [True, False]
+    one, two = tmp_path / "one", tmp_path / "two"
+    # Sums are added up in another order by other numbers of devices.
+    answered = [load_file(each / "teachers.safetensors")["probabilities"] for each in (one, two)]
+    np.testing.assert_allclose(*answered, atol=1e-5)
+    for here, there in zip(rows(two), rows(one), strict=True):
+        assert here == pytest.approx(there, rel=1e-4, abs=1e-6)
+    assert files(two) == files(one)
 
 
 @pytest.mark.slow
