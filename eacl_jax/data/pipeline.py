@@ -43,18 +43,6 @@ def steps_per_epoch(examples: int, size: int) -> int:
     return -(-examples // size)
 
 
-def training_batches(
-    examples: int,
-    size: int,
-    seed: int,
-    make: Callable[[Int[np.ndarray, " n"]], Any],
-    *,
-    probabilities: Float[np.ndarray, " N"] | None = None,
-) -> "grain.DatasetIterator":
-    """`endless_batches`, through `iterate`."""
-    return iterate(endless_batches(examples, size, seed, make, probabilities=probabilities))
-
-
 def endless_batches(
     examples: int,
     size: int,
@@ -134,7 +122,7 @@ def batch_maker(
     mixed: Float[np.ndarray, "N C"] | None = None,
     modalities: Mapping[str, Modality] | None = None,
 ) -> Callable[[Int[np.ndarray, " n"]], tuple[Batch, Int[np.ndarray, " n"]]]:
-    """`make` for `training_batches`: indices -> (Batch of `size` examples, the indices).
+    """`make` for `endless_batches`: indices -> (Batch of `size` examples, the indices).
 
     Args:
       examples: all that there are.

@@ -10,7 +10,7 @@ import optax
 from jaxtyping import Float
 
 from eacl_jax.config import LossConfig, Stage
-from eacl_jax.data.pipeline import steps_per_epoch, training_batches
+from eacl_jax.data.pipeline import endless_batches, iterate, steps_per_epoch
 from eacl_jax.errors import UserError
 from eacl_jax.model import losses, losses_multi
 from eacl_jax.model.decisions import Affine, SeveralAnswering, common_affine
@@ -200,12 +200,14 @@ def run_stage_two(
     if experiment.mixed_targets is not None:
         targets = experiment.mixed_targets
     per_epoch = steps_per_epoch(len(targets), settings.batch_size)
-    batches = training_batches(
-        len(targets),
-        settings.batch_size,
-        config.seed,
-        lambda indices: fill(indices, settings.batch_size),
-        probabilities=experiment.draw_probabilities,
+    batches = iterate(
+        endless_batches(
+            len(targets),
+            settings.batch_size,
+            config.seed,
+            lambda indices: fill(indices, settings.batch_size),
+            probabilities=experiment.draw_probabilities,
+        )
     )
     epoch = AnchorEpoch(
         train_step,

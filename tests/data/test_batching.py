@@ -24,10 +24,11 @@ from eacl_jax.data.batching import (
 )
 from eacl_jax.data.pipeline import (
     batch_maker,
+    endless_batches,
     evaluation_batches,
     evaluation_shapes,
+    iterate,
     steps_per_epoch,
-    training_batches,
 )
 from eacl_jax.data.prompts import Example, PromptBuilder
 from eacl_jax.encoders.loading import load_tokenizer
@@ -332,7 +333,7 @@ def test_an_epoch_of_meld_compiles_four_steps_at_most(shared):
         dialogues.splits["train"], dialogues.taxonomy
     )
     make = batch_maker(examples, 64, config.batch, max_tokens=256, row_multiple=1)
-    batches, traces, used, slots = training_batches(len(examples), 64, 0, make), [], 0, 0
+    batches, traces, used, slots = iterate(endless_batches(len(examples), 64, 0, make)), [], 0, 0
 
     @jax.jit
     def step(batch):

@@ -20,7 +20,7 @@ from tests.stubs.toys import ENCODER
 
 from eacl_jax import encoders
 from eacl_jax.config import BatchConfig, Config, ModelConfig
-from eacl_jax.data.pipeline import batch_maker, training_batches
+from eacl_jax.data.pipeline import batch_maker, endless_batches, iterate
 from eacl_jax.data.prompts import Example
 from eacl_jax.model.anchors import Words
 from eacl_jax.model.mesh import batch_shardings, make_mesh, put, replicated
@@ -49,7 +49,7 @@ step = loop.make_train_step(gradients, optimizer, mesh)
 own = lambda count: stage_one.own_rows(batch_shardings(mesh).tokens, count)
 assert len(own(4)) == 4 // processes
 make = batch_maker(examples, 8, BatchConfig(), max_tokens=64, row_multiple=2, own_rows=own)
-batches = training_batches(len(examples), 8, 0, make)
+batches = iterate(endless_batches(len(examples), 8, 0, make))
 for _ in range(3):
     batch, _ = next(batches)
     placed = put(batch, batch_shardings(mesh))

@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from eacl_jax.config import Config, RunConfig, StageTwoConfig
-from eacl_jax.data.pipeline import training_batches
+from eacl_jax.data.pipeline import endless_batches, iterate
 from eacl_jax.model.mesh import make_mesh, put, replicated
 from eacl_jax.model.rarity import Rarity
 from eacl_jax.model.scores import Answering
@@ -71,7 +71,7 @@ class Adapting:
         self.scan = AnchorEpoch(
             counted, {"reps": data.reps, "labels": data.labels}, SIZE, self.mesh
         )
-        self.batches = training_batches(N, SIZE, SEED, lambda indices: fill(indices, SIZE))
+        self.batches = iterate(endless_batches(N, SIZE, SEED, lambda indices: fill(indices, SIZE)))
 
     def run(self, steps):
         arguments = {
@@ -95,7 +95,7 @@ class Adapting:
 
 def drawn(steps):
     """The examples of each step, as the shuffle gives them to stage one, too."""
-    batches = training_batches(N, SIZE, SEED, lambda indices: indices)
+    batches = iterate(endless_batches(N, SIZE, SEED, lambda indices: indices))
     return [next(batches) for _ in range(steps)]
 
 

@@ -10,7 +10,7 @@ import pytest
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from eacl_jax.data.pipeline import training_batches
+from eacl_jax.data.pipeline import endless_batches, iterate
 from eacl_jax.errors import UserError
 from eacl_jax.training.checkpoint import Checkpoints
 
@@ -18,7 +18,7 @@ TREE = {"a": jnp.arange(1000.0), "b": {"c": jnp.ones((3, 4))}}
 
 
 def position():
-    batches = training_batches(10, 2, 0, lambda indices: indices)
+    batches = iterate(endless_batches(10, 2, 0, lambda indices: indices))
     next(batches)
     return batches
 
@@ -70,7 +70,7 @@ def as_before(step):
 def test_the_data_go_on_from_their_place(folder):
     for change in (lambda step: step, as_before):
         change(folder / "4")
-        checkpoints, batches = Checkpoints(folder), training_batches(10, 2, 0, lambda i: i)
+        checkpoints, batches = Checkpoints(folder), iterate(endless_batches(10, 2, 0, lambda i: i))
         _, record = checkpoints.restore(4, TREE, data=batches)
         checkpoints.close()
         assert record == {"best_epoch": 4}
