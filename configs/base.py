@@ -24,7 +24,7 @@ from ml_collections import ConfigDict
 from eacl_jax.config import Config, parse_argument
 from eacl_jax.errors import UserError
 
-# Chosen on dev, over seeds and corpora: docs/results.md, "How frequent labels are".
+# Chosen on dev, over seeds and corpora: docs/results.md, "MELD: how frequent labels are".
 BEST = {"evaluation.prior": True, "stage_two.lr": 1e-3}
 
 
