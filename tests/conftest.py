@@ -34,6 +34,17 @@ import pytest
 from tests.stubs.root import ROOT
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """`slow_after(n)`: of each list of parameters the first n are tried by `make test`, and the
+    others are slow.
+    """
+    mark = item.get_closest_marker("slow_after")
+    if isinstance(item, pytest.Function) and mark is not None:
+        (first,) = mark.args
+        if any(place >= first for place in item.callspec.indices.values()):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Folder of golden numbers and public corpora, which are not part of the project."""

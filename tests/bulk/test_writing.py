@@ -91,6 +91,7 @@ def kill():
     raise Killed
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("how", "csv", "power"),
     [

@@ -349,6 +349,7 @@ def test_a_launch_script_is_one_call(script):
     }  # of `Expr`: the docstring, and where the checkout lies
 
 
+@pytest.mark.slow
 def test_the_benchmark_tells_its_flags_and_mistakes():
     command = [sys.executable, "launch/benchmark.py"]
     done = subprocess.run(

@@ -37,6 +37,7 @@ def without_jax_cache():
     return environment | {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0", "XLA_FLAGS": ""}
 
 
+@pytest.mark.slow
 def test_a_second_process_finds_what_the_first_compiled(tmp_path, without_jax_cache):
     def process():
         command = [sys.executable, "-c", COMPILE, str(tmp_path)]
@@ -64,6 +65,7 @@ def test_a_second_process_finds_what_the_first_compiled(tmp_path, without_jax_ca
     assert noted.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", [pytest.param("train", marks=pytest.mark.slow), "evaluate"])
 def test_the_commands_keep_what_they_compile(tmp_path, without_jax_cache, script):
     settings = make_config({"data.cache_dir": str(tmp_path / "cache")})

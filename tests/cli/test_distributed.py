@@ -39,6 +39,7 @@ def test_anything_else_is_refused_with_what_is_expected(given):
         distributed.parse(given)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("given", ["auto", "off", "localhost:1,1,0"])
 def test_one_process_alone_is_not_joined(given, monkeypatch):
     # JAX's own variables would name a cluster.
@@ -70,6 +71,7 @@ def test_a_task_that_has_a_node_takes_all_its_gpus(environment, expected, monkey
     assert distributed._devices_of_a_task() == expected
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("failing", [0, 1])
 def test_a_mistake_in_one_ends_all_with_one_line(failing):
     script = f"""{JOIN}
@@ -123,6 +125,7 @@ def test_a_cluster_that_cannot_be_asked_is_told_of_and_the_run_is_alone(monkeypa
     )
 
 
+@pytest.mark.slow
 def test_an_exit_waits_for_the_others_and_keeps_its_status():
     script = f"""{JOIN}
 with distributed.joined(wanted):
@@ -145,6 +148,7 @@ with distributed.joined(wanted):
     assert text.count("seed: process 0 has 0, process 1 1") == 1
 
 
+@pytest.mark.slow
 def test_processes_that_are_done_leave_together():
     script = f"""{JOIN}
 with distributed.joined(wanted):

@@ -96,6 +96,7 @@ def test_several_models_answer_by_their_mean(eacl, model: Path, write, tmp_path:
     assert "--also-model: with --run one run is scored again" in done.errors
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("names", "command"),
     [

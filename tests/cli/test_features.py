@@ -95,6 +95,7 @@ def probabilities(out: Path):
     return [list(u["probabilities"].values()) for record in records for u in record["utterances"]]
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     "form", ["jsonl", "csv", "tsv", "joined jsonl", "joined csv", "joined txt"]
 )
@@ -194,6 +195,7 @@ def test_a_run_does_not_go_on_with_other_features(eacl, featured, tmp_path, monk
     assert told in predict(eacl, featured, *arguments).errors
 
 
+@pytest.mark.slow
 def test_evaluate_and_adapt_read_features_of_all_kinds(eacl, featured, expected, tmp_path):
     labels = ("joy", "anger", "neutral")
     emotions = [labels[int(np.argmax(each))] for each in expected]

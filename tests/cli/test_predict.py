@@ -370,6 +370,7 @@ def test_columns_are_carried_through_and_predictions_read_again(eacl, model, stu
     ).read_bytes().splitlines()[0]
 
 
+@pytest.mark.slow
 def test_what_to_know_about_the_answers_is_counted(eacl, model, tmp_path):
     long = "the day is wonderful " * 60
     text = f"the table is wonderful\nAnn: {long}\nBob: 我们 拿到 公寓 了 我们 拿到 公寓 了\n"

@@ -31,6 +31,7 @@ def probabilities(file: str) -> np.ndarray:
     )
 
 
+@pytest.mark.slow
 def test_prepared_it_predicts_and_scores_as_jax_does(eacl, own: Path) -> None:
     done = eacl("prepare", "--model", own)
     assert (done.status, done.errors) == (0, "")

@@ -87,6 +87,7 @@ def test_trials_then_the_best_beside_the_base(study):
     assert [seed for _, seed in study.train.calls[:2]] == [1000, 1000]
 
 
+@pytest.mark.slow
 def test_dry_run_lists_the_space_and_what_there_is(study):
     text = study("--dry-run").output.decode()
     assert "search: 4 trials on dev of talk, by weighted F1\n" in text

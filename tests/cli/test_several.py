@@ -96,6 +96,7 @@ def test_own_labels(eacl, several, tmp_path):
     assert all(list(each["probabilities"]) == ["delight", "rage"] for each in found)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("name", "content"),
     [

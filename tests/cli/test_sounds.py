@@ -59,6 +59,7 @@ def expected(hearing: Path, given: Path, clips: Path):
     return [list(each.probabilities.values()) for answer in answers for each in answer]
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("form", ["jsonl", "csv"])
 def test_sound_files_are_answered_as_the_library_does(eacl, hearing, clips, tmp_path, form):
     wanted = expected(hearing, as_jsonl(tmp_path), clips)
@@ -81,6 +82,7 @@ def test_without_a_folder_no_file_is_read_and_it_is_told_once(eacl, hearing, cli
     assert "4 utterances have no features prosody" in done.errors
 
 
+@pytest.mark.slow
 def test_a_bad_file_is_told_with_its_line_or_passed_over(eacl, hearing, model, clips, tmp_path):
     out = tmp_path / "out.jsonl"
     (clips / "b" / "0.wav").write_text("no sound")
@@ -103,6 +105,7 @@ def test_a_bad_file_is_told_with_its_line_or_passed_over(eacl, hearing, model, c
     assert "chats.jsonl is no folder" in done.errors
 
 
+@pytest.mark.slow
 def test_features_that_are_given_stay(eacl, hearing, clips, tmp_path):
     given = as_jsonl(tmp_path)
     records = [json.loads(line) for line in given.read_text().splitlines()]

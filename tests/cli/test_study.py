@@ -93,6 +93,7 @@ def test_dry_run_lists_and_writes_nothing(study):
     assert not study.folder.exists()
 
 
+@pytest.mark.slow
 def test_a_failed_run_is_reported(study):
     def fail(config, step):
         if config.seed == 1:
@@ -107,6 +108,7 @@ def test_a_failed_run_is_reported(study):
     assert "failed before, would be tried again" in study("--dry-run").output.decode()
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("name", ["results.json", "outputs.safetensors"])
 def test_a_damaged_run_is_reported(study, name):
     study("--only=v0", "--seeds=0")

@@ -134,6 +134,7 @@ def test_failed_preparation_leaves_nothing(toy: Toy, cache: Path) -> None:
     assert list((cache / "corpora").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_processes_may_prepare_at_once(toy: Toy, cache: Path) -> None:
     data = toy()
     # Each stops before its rename until all have got there.

@@ -324,6 +324,7 @@ def test_packed_and_padded_give_the_same_loss_and_gradients(network):
     )
 
 
+@pytest.mark.slow
 def test_an_epoch_of_meld_compiles_four_steps_at_most(shared):
     """And wastes little; the step is a stand-in, traced whenever a step would be."""
     config = Config.from_mapping({"data": {"corpus": "meld", "dir": str(shared / "data")}})

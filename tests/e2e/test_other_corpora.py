@@ -18,6 +18,8 @@ from tests.e2e.test_tuning import StopAfter
 from tests.e2e.test_variants import QUIET, SHORT, numbers
 from tests.stubs.toys import WORDS, make_config
 
+pytestmark = pytest.mark.slow
+
 MOODS = {"pleased": "lovely", "cross": "rude"}
 
 

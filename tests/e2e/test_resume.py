@@ -133,6 +133,7 @@ def test_what_does_not_change_the_result_may_differ(toy, finished):
     run.train(make_config(toy, run__log_every=7), finished, console=Console(quiet=True))
 
 
+@pytest.mark.slow
 def test_other_data_under_the_same_names_are_refused(toy, tmp_path):
     config = make_config(toy, stage_one__epochs=1, stage_two__epochs=1, stage_one__max_steps=1)
     run.train(config, tmp_path / "run", console=Console(quiet=True))

@@ -135,6 +135,7 @@ def test_model_reloads_without_the_corpus_and_scores_the_same(finished, capsys):
     assert "the same as results.json" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_split_is_scored_wherever_its_file_is(finished, toy, tmp_path, caplog, capsys):
     """Only that split's file is needed; other dialogues in it are told, and so is a run without
     results.
@@ -222,6 +223,7 @@ def test_stage_two_changes_the_anchors_and_no_other_bit(toy, tmp_path):
     assert jax.tree.structure(before) == jax.tree.structure(after)
 
 
+@pytest.mark.slow
 def test_each_split_is_encoded_once_for_stage_two(toy, tmp_path, monkeypatch):
     calls = []
     original = Passes.represent
@@ -243,6 +245,7 @@ def test_each_split_is_encoded_once_for_stage_two(toy, tmp_path, monkeypatch):
     ]  # dev once more to choose stage one's epoch
 
 
+@pytest.mark.slow
 def test_the_step_compiles_once_a_shape(toy, tmp_path, traces):
     prepared = experiment.prepare(make_config(toy), mesh=make_mesh(1))
     run_stage_one(prepared, StageContext(tmp_path, Console(quiet=True), loop.StopRequest()))

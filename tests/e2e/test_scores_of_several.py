@@ -13,6 +13,8 @@ from eacl_jax.recognizer.facts import Facts
 from eacl_jax.training import evaluation, run, run_folder
 from tests.stubs.toys import make_config
 
+pytestmark = pytest.mark.slow
+
 
 def test_scored_again_it_has_the_same_scores(finished_several):
     scores = evaluation.evaluate(finished_several, "test")

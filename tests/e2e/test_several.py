@@ -19,6 +19,8 @@ from eacl_jax.training import experiment, loop, run
 from eacl_jax.training.outputs import read_outputs
 from tests.stubs.toys import make_config
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def recognizer(finished_several):

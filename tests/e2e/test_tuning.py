@@ -85,6 +85,7 @@ def test_it_goes_on_identically_compiles_once_and_finishes(toy, tmp_path, monkey
     assert scores == {stage: results.of(Stage(stage)).test.to_json() for stage in scores}
 
 
+@pytest.mark.slow
 def test_in_the_first_epoch_the_top_layer_alone_moves(toy, tmp_path):
     before, after = stage_one(
         make_config(toy, **{**CHOICES, "stage_one__epochs": 1}), tmp_path / "first"

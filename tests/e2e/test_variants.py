@@ -33,6 +33,7 @@ def numbers(folder):
     return [{k: v for k, v in row.items() if k != "examples_per_second"} for row in rows]
 
 
+@pytest.mark.slow
 def test_another_seed_compiles_nothing_and_equals_a_run_by_itself(toy, tmp_path):
     compiled = []
 
@@ -53,6 +54,7 @@ def test_another_seed_compiles_nothing_and_equals_a_run_by_itself(toy, tmp_path)
     assert not {"model", "report"} & {path.name for path in (tmp_path / "1").iterdir()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [
@@ -157,6 +159,7 @@ def adapted(toy, folder, rate, **settings):
     return first, stage_two.run_stage_two(prepared, context, first, reps)
 
 
+@pytest.mark.slow
 def test_stage_two_keeps_what_it_was_given_unless_dev_gets_better(toy, tmp_path):
     """At a ruinous rate it keeps the anchors; the reference's way takes an epoch of it."""
     first, kept = adapted(toy, tmp_path / "kept", 30.0)

@@ -115,6 +115,7 @@ def test_reading_some_columns_equals_reading_all(architecture: str) -> None:
     )
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("scan_layers", [True, False], ids=["scan", "unrolled"])
 @pytest.mark.parametrize(
     ("architecture", "frozen_layers"), [("bert", 0), ("bert", 2), ("mpnet", 1)]

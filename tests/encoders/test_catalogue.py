@@ -53,6 +53,7 @@ def test_as_many_parameters_as_in_pytorch(entry: Known) -> None:
     assert entry.parameters == theirs + prefix
 
 
+@pytest.mark.slow
 def test_command() -> None:
     done = subprocess.run(
         [sys.executable, "launch/encoders.py"],

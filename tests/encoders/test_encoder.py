@@ -41,6 +41,7 @@ def _key(seed: int) -> jax.Array:
     return jax.random.key(seed, impl="rbg")
 
 
+@pytest.mark.slow_after(1)
 @forms
 def test_packed_equals_separate_rows(architecture: str) -> None:
     encode = jitted(tiny(architecture))
@@ -80,6 +81,7 @@ def test_nothing_leaks_between_segments_or_from_padding(architecture: str) -> No
         assert np.abs(after[row, start:stop] - before[row, start:stop]).max() > 0.1
 
 
+@pytest.mark.slow_after(1)
 @layered
 def test_gradient_stays_inside_a_segment(architecture: str) -> None:
     encoder = tiny(architecture)
@@ -98,6 +100,7 @@ def test_gradient_stays_inside_a_segment(architecture: str) -> None:
     np.testing.assert_array_equal(np.flatnonzero(touched), np.arange(15, 21))
 
 
+@pytest.mark.slow_after(1)
 @layered
 def test_rows_of_padding_stay_finite(architecture: str) -> None:
     encoder = tiny(architecture)
@@ -201,6 +204,7 @@ def test_layers_draw_different_dropout() -> None:
     assert 0.3 < np.mean(patterns[0] == patterns[1]) < 0.7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "architecture",
     [
@@ -229,6 +233,7 @@ def test_devices_that_share_the_rows_draw_what_one_draws(architecture: str) -> N
     )
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("field", "changed"), [("hidden_dropout_prob", 0.0), ("attention_probs_dropout_prob", 0.0)]
 )
@@ -260,6 +265,7 @@ def _products(jaxpr: Any) -> int:
     return total
 
 
+@pytest.mark.slow_after(1)
 @layered
 @scanned
 def test_no_backward_pass_through_frozen_layers(architecture: str, scan_layers: bool) -> None:
@@ -288,6 +294,7 @@ def test_no_backward_pass_through_frozen_layers(architecture: str, scan_layers: 
     assert count(1)[1] <= forward + (layers - 1) * (2 * a_layer + 1) < everything
 
 
+@pytest.mark.slow_after(1)
 @layered
 @scanned
 def test_depths_tell_where_gradients_are_cut(architecture: str, scan_layers: bool) -> None:
@@ -311,6 +318,7 @@ def test_depths_tell_where_gradients_are_cut(architecture: str, scan_layers: boo
     jax.tree_util.tree_map_with_path(agree, depths, gradient)
 
 
+@pytest.mark.slow_after(1)
 @layered
 def test_bfloat16_computes_in_it_and_keeps_float32_parameters(architecture: str) -> None:
     encoder = tiny(architecture, dtype="bfloat16")

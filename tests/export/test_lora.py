@@ -20,6 +20,8 @@ from tests.stubs.recognizers import DIALOGUES
 from tests.stubs.run import make_run
 from tests.stubs.toys import make_encoder_folder
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):

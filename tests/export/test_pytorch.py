@@ -53,6 +53,7 @@ def compare(folder: Path, original: EmotionRecognizer) -> None:
                 assert several(said[:number], *later) == list(answer.emotions)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("name", EVERY_ARCHITECTURE)
 def test_every_architecture(name: str, tmp_path: Path, capsys) -> None:
     original = recognizer(name)
@@ -68,6 +69,7 @@ def test_other_readouts(readout, tmp_path: Path) -> None:
     compare(tmp_path / "out", original)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("answering", [*ANSWERINGS, *SEVERAL_ANSWERINGS])
 def test_other_answerings(answering, tmp_path: Path) -> None:
     original = recognizer(**answering)
@@ -75,6 +77,7 @@ def test_other_answerings(answering, tmp_path: Path) -> None:
     compare(tmp_path / "out", original)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("answering", [{}, SEVERAL], ids=["one label", "several labels"])
 def test_later_utterances(answering, tmp_path: Path) -> None:
     original = recognizer(max_future=2, **answering)

@@ -101,6 +101,7 @@ def compare(folder: Path, original: EmotionRecognizer) -> None:
     assert model.answers(probabilities) == [list(a.emotions) for a in answers]
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("name", EVERY_ARCHITECTURE)
 def test_every_architecture(name: str, tmp_path: Path) -> None:
     original = recognizer(name)
@@ -116,6 +117,7 @@ def test_other_readouts(readout, tmp_path: Path) -> None:
     compare(tmp_path / "out", original)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("answering", [*ANSWERINGS, *SEVERAL_ANSWERINGS])
 def test_other_answerings(answering, tmp_path: Path) -> None:
     original = recognizer(**answering)
@@ -147,6 +149,7 @@ def test_stands_alone(tmp_path: Path) -> None:
     assert about["platforms"] == ["cpu", "cuda", "tpu"]
 
 
+@pytest.mark.slow
 def test_several_labels_alone(tmp_path: Path) -> None:
     original = recognizer(**SEVERAL)
     assert {len(a.emotions) for d in original.predict(DIALOGUES) for a in d} == {0, 1, 2}
@@ -172,6 +175,7 @@ def test_several_labels_alone(tmp_path: Path) -> None:
         assert line.endswith(", ".join(answer.emotions) or "none")
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("max_future", [0, 1])
 def test_readme_builds_the_tokens(max_future, tmp_path: Path) -> None:
     original = recognizer(max_future=max_future)

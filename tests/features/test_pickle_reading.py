@@ -124,6 +124,7 @@ ARRAY = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x00\x85C\x01
 FLOAT = b"cnumpy\ndtype\n(X\x02\x00\x00\x00f4tR"
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("content", "told"),
     [
@@ -213,6 +214,7 @@ def test_a_large_file_is_not_read(tmp_path):
         read_pickles(tmp_path / "gone.pkl", 1)
 
 
+@pytest.mark.slow
 def test_memory_is_bounded(tmp_path):
     """Claims of gigabytes in files of some bytes, and files whose bytes stand for large objects."""
     size = 8 << 20

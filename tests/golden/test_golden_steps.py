@@ -75,6 +75,7 @@ def to_batch(ids, labels):
     )
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("scan_layers", [True, False])
 def test_six_optimizer_steps_and_ten_adaptation_steps(golden, scan_layers):
     run = np.load(golden / "run.npz")

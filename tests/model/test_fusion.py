@@ -201,6 +201,7 @@ def batch_of(layout: str) -> Any:
     return collate(examples, 12, made, modalities=BOTH)
 
 
+@pytest.mark.slow
 def test_packed_equals_padded_and_features_count() -> None:
     graphdef, params, _ = model_and_params()
     model = nnx.merge(graphdef, params)
@@ -212,6 +213,7 @@ def test_packed_equals_padded_and_features_count() -> None:
     assert np.abs(model.read(without)[:9] - packed[:9]).max() > 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind", ["gated", *(pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS[1:])]
 )

@@ -246,6 +246,7 @@ def test_rows_in_blocks_on_several_devices_give_the_whole_loss():
         chex.assert_trees_all_close(loss(rows), expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(
     scale=st.sampled_from([0.0, 1e-12, 1.0, 1e12]),

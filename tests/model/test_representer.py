@@ -67,6 +67,7 @@ def batches(examples, size=7):
     }
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("readout", READOUTS)
 def test_packed_and_padded_read_the_same(loaded, readout):
     examples = PromptBuilder(loaded.tokenizer, Config().prompt, readout=readout).build(
@@ -134,6 +135,7 @@ def test_mean_is_float32_under_bfloat16():
     np.testing.assert_allclose(found[0], 1.0078125, rtol=1e-6)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("layout", ["padded", "packed"])
 def test_mean_learns_with_filler_and_filler_counts_nothing(loaded, layout):
     graphdef, params = network(loaded, "mean")
@@ -195,6 +197,7 @@ def recognizer(loaded, **changes):
     )
 
 
+@pytest.mark.slow
 def test_a_saved_recognizer_reads_as_before(loaded, tmp_path):
     reps = {}
     for readout in ("last", "mean"):

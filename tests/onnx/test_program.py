@@ -55,6 +55,7 @@ def run(model: onnx.ModelProto, given: Batch) -> np.ndarray:
     return session(model).run([program.OUTPUT], named)[0]
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("name", sorted({*CONFIGS, *FORMS}))
 def test_every_form_of_every_architecture(name: str) -> None:
     of = representer(name)
@@ -76,6 +77,7 @@ def test_keys_and_values_beside_the_tokens(prefix: PrefixShape) -> None:
     np.testing.assert_allclose(run(program.program(of), batch())[:-1], expected(of)[:-1], atol=1e-5)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("name", ["bert", "deberta-v2", "modernbert", "mt5", "xlnet"])
 def test_label_words(name: str) -> None:
     of = representer(name)

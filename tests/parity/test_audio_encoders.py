@@ -74,6 +74,7 @@ def run(
     ]
 
 
+@pytest.mark.slow_after(1)
 @cases
 def test_hidden_states_and_gradients(case: str, tmp_path: Path) -> None:
     """Each sound of a padded batch is as alone, and so is each parameter's gradient, from a
@@ -154,6 +155,7 @@ def test_checkpoints_with_heads_are_read(case: str, kind: str, tmp_path: Path) -
     np.testing.assert_allclose(ours, expected, atol=1e-5)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("normalize", [True, False])
 def test_folder_to_features(normalize: bool, tmp_path: Path) -> None:
     """Their feature extractor and model, and ours, from the folder that they write."""

@@ -157,6 +157,7 @@ def compare_with_gradients(
         )
 
 
+@pytest.mark.slow_after(1)
 @forms
 def test_hidden_states_and_gradients(case: str, tmp_path: Path) -> None:
     config, model, inputs = setup(case, tmp_path)
@@ -168,6 +169,7 @@ def test_every_architecture_is_compared() -> None:
     assert {config_of(case)["model_type"] for case in (*CONFIGS, *RENAMED)} == set(ARCHITECTURES)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("case", sorted({*CONFIGS, *FORMS} - set(LONG)))
 def test_bfloat16(case: str, tmp_path: Path) -> None:
     config, model, inputs = setup(case, tmp_path)
@@ -178,6 +180,7 @@ def test_bfloat16(case: str, tmp_path: Path) -> None:
     assert np.linalg.norm((hidden - expected)[valid]) < 2e-2 * np.linalg.norm(expected[valid])
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     "case", sorted({*CONFIGS, *RENAMED} | {name for name in FORMS if name.endswith("everything")})
 )
@@ -254,6 +257,7 @@ def test_real_widths(hub_id: str, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("projection", [0, 7])
 @pytest.mark.parametrize("architecture", ["bert", "roberta"])
 def test_prefix(architecture: str, projection: int, tmp_path: Path) -> None:

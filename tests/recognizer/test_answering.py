@@ -41,6 +41,7 @@ def by_hand(asked: EmotionRecognizer, stage: str) -> np.ndarray:
     return softmax(shifted / settings.calibration[stage], axis=1)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("answering", ANSWERINGS)
 def test_answers_are_those_by_hand_and_saved_with_the_model(answering, tmp_path):
     original = recognizer(**answering)
@@ -53,6 +54,7 @@ def test_answers_are_those_by_hand_and_saved_with_the_model(answering, tmp_path)
     np.testing.assert_allclose(probabilities(again), probabilities(original), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_runs_classifier_answers_by_the_axes_of_its_labels(tmp_path):
     axes = np.eye(3, dtype=np.float32)
     original = make_recognizer(
@@ -117,6 +119,7 @@ def annotated(count: int) -> list[Dialogue]:
     ]
 
 
+@pytest.mark.slow
 def test_adapted_anchors_answer_without_the_offsets():
     original = recognizer(**THREE_EACH, **SHIFTED)
     adapted = original.adapt(annotated(60))
@@ -127,6 +130,7 @@ def test_adapted_anchors_answer_without_the_offsets():
     np.testing.assert_allclose(probabilities(adapted), by_hand(adapted, "stage_two"), atol=1e-6)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("answering", [THREE_EACH, {**CLASSIFIER, **THREE_EACH}])
 def test_anchors_that_are_kept_keep_their_offsets(answering):
     original = recognizer(**answering, **SHIFTED)

@@ -103,6 +103,7 @@ def test_without_text_an_answer_by_nothing_says_so(textless, recognizer):
         assert (answer.truncated, answer.unknown_text) == flags
 
 
+@pytest.mark.slow
 def test_other_labels_adapting_and_pickling_keep_the_modalities(recognizer, tmp_path):
     recognizer.save_pretrained(tmp_path / "model")
     loaded = EmotionRecognizer.from_pretrained(tmp_path / "model")

@@ -123,6 +123,7 @@ def test_a_service_reads_what_comes_later_where_a_piece_is_divided(recognizer):
         close(one, other)
 
 
+@pytest.mark.slow
 def test_it_is_kept_in_the_models_folder_and_its_card(recognizer, tmp_path):
     recognizer.save_pretrained(tmp_path / "model")
     again = EmotionRecognizer.from_pretrained(tmp_path / "model")

@@ -62,6 +62,7 @@ def test_it_answers_as_jax_does(folder, caplog):
     assert (again.runtime.name, again.runtime.precision) == ("onnx", "float32")
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("prepared", [True, False])
 def test_other_labels_by_their_words(folder, prepared, monkeypatch):
     given = {"delight": "lovely|the good day", "fury": "rude"}

@@ -70,6 +70,7 @@ def test_each_process_gets_the_answer_to_its_own_question(tmp_path):
                 np.testing.assert_allclose(values, right, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_recognizer_uses_the_devices_of_its_process_or_those_it_is_given(tmp_path, monkeypatch):
     own = jax.devices()[2:4]
     monkeypatch.setattr(jax, "local_devices", lambda: own)

@@ -135,6 +135,7 @@ def test_label_that_test_lacks_has_dashes(report: tuple[Path, dict[str, Any]]) -
     assert not re.search(r"\bnan\b", reader.text, re.IGNORECASE)
 
 
+@pytest.mark.slow
 def test_same_run_gives_the_same_bytes_whatever_matplotlib_is_set_to(
     report: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,6 +215,7 @@ def test_settings_mark_what_differs_from_the_defaults(run: dict[str, Any], tmp_p
     assert Reader(html).row("temperature")[1] == "0.25 (default: 0.1)"
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("count", [0, 1, 4])
 def test_few_utterances_and_no_history(run: dict[str, Any], tmp_path: Path, count: int) -> None:
     stale = tmp_path / "figures" / "losses.png"
@@ -296,6 +298,7 @@ def test_map_of_separate_groups_keeps_each_anchor_in_its_group() -> None:
     assert np.linalg.norm(places.before - places.after, axis=1).max() < 0.2 * np.ptp(places.points)
 
 
+@pytest.mark.slow
 def test_map_of_many_draws_some_and_of_equal_vectors_stays_finite() -> None:
     rng = np.random.default_rng(0)
     many = project(rng.normal(size=(1700, 3)), np.eye(3), np.eye(3))

@@ -64,6 +64,7 @@ def make_run() -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 def test_the_page_tells_several_labels(tmp_path: Path) -> None:
     run = make_run()
     html = write_report(tmp_path, **run).read_text(encoding="utf-8")

@@ -61,6 +61,7 @@ def test_all_operations_are_described(schema):
     } == set(OPERATIONS)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
 def test_made_up_requests(schema, method, path, mode):

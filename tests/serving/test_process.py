@@ -26,6 +26,8 @@ from eacl_jax.serving.settings import ServiceSettings
 from tests.stubs.root import ROOT
 from tests.stubs.xla import flags
 
+pytestmark = pytest.mark.slow
+
 TOKEN = "open-sesame"
 
 

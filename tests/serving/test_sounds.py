@@ -39,6 +39,7 @@ async def predict(client, *turns, **named):
     return await client.post("/v1/predict", json={"dialogues": [{"utterances": turns}]}, **named)
 
 
+@pytest.mark.slow
 def test_a_sound_is_answered_as_the_library_answers_its_file(hearing, tmp_path):
     for name, sound in (("low.wav", LOW), ("high.wav", HIGH)):
         (tmp_path / name).write_bytes(sound)
@@ -82,6 +83,7 @@ def test_a_path_is_a_field_of_the_callers_own_and_is_never_opened(tmp_path, monk
     assert not opened
 
 
+@pytest.mark.slow
 def test_the_model_says_what_can_be_made_of_sound(monkeypatch, caplog):
     async def ask(recognizer: Any):
         async with serving(recognizer) as client:
@@ -131,6 +133,7 @@ def test_a_model_that_reads_no_sound_refuses_it(modalities):
 LONG = sounds.wav(sounds.voice(110, 4.0))
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("turn", "status", "told"),
     [
@@ -191,6 +194,7 @@ def test_too_many_sounds_and_too_many_bytes():
     assert "the body is longer than the limit of 76670 bytes" in large.json()["error"]["message"]
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("end", ["hang", "end"])
 def test_one_that_hangs_or_ends_keeps_nobody_out(monkeypatch, end):
     monkeypatch.setattr(hearing_module, "_listen", _Poisoned(end))

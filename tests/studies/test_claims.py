@@ -129,6 +129,7 @@ def test_a_claim_is_touched_while_it_lasts(tmp_path):
     claim.give_back()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("workers", "kills", "seed"), [(2, 20, 1), pytest.param(4, 20, 2, marks=pytest.mark.long)]
 )

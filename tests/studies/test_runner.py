@@ -73,6 +73,7 @@ def test_each_cell_is_run_and_then_none(call):
     assert call.train.calls == [("v2", 0), ("v2", 1)]
 
 
+@pytest.mark.slow
 def test_runs_that_share_stand_together_and_are_loaded_for_once(call):
     """Two encoders on two corpora: four times one corpus and encoder."""
     axes = {
@@ -117,6 +118,7 @@ def test_some_of_it(call):
         plan.select(study, seeds=[0, 7])
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("error", [UserError("no room."), RuntimeError("no memory")])
 def test_a_failed_cell_is_shown_and_the_others_go_on(call, error):
     study = make_study(variants=2, seeds=1)
@@ -262,6 +264,7 @@ def test_what_a_killed_process_left_of_a_complete_cell_goes(call):
     assert not claim.exists()
 
 
+@pytest.mark.slow
 def test_a_folder_that_another_trains_in_is_waited_for(call):
     study, tries = make_study(variants=1, seeds=1), []
 
@@ -303,6 +306,7 @@ def transfers(call):
     return run
 
 
+@pytest.mark.slow
 def test_other_corpora_are_answered_and_the_model_goes(call, transfers):
     study, done = transfers((0, 5))
     assert set(done.complete) == set(study.cells)
@@ -316,6 +320,7 @@ def test_other_corpora_are_answered_and_the_model_goes(call, transfers):
     assert (call.train.calls, call.answered) == ([], [])
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("end", [KeyboardInterrupt(), UserError("no such label.")])
 def test_a_run_that_ended_before_it_answered_is_not_trained_again(call, transfers, end):
     def stop():
@@ -338,6 +343,7 @@ def test_a_run_that_ended_before_it_answered_is_not_trained_again(call, transfer
     assert call.answered == [("talk", 0), ("more", 0)]
 
 
+@pytest.mark.slow
 def test_more_to_answer_takes_the_model_again(call, transfers):
     """It was dropped, so the run is trained again, and answers all by the new one."""
     transfers((0,))

@@ -109,6 +109,7 @@ def test_rows_and_comparisons(made):
     assert "| Jaccard |" in tables.markdown(table)
 
 
+@pytest.mark.slow
 def test_the_page_tells_the_measures(made, tmp_path):
     *_, table = made
     html = write_page(tmp_path, table).read_text(encoding="utf-8")

@@ -178,6 +178,7 @@ def test_what_makes_numbers_doubtful_stands_at_the_top(tmp_path):
     assert "The study names no comparison" in head
 
 
+@pytest.mark.slow
 def test_rows_in_other_labels_have_figures_of_their_labels(table, tmp_path):
     other = dataclasses.replace(
         table.rows[-1],

@@ -55,6 +55,7 @@ def batch_of(layout: str) -> Any:
 CONSTANTS = {"label_encodings": np.random.default_rng(0).normal(size=(3, 16)).astype(np.float32)}
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("layout", "chunks", "readout"),
     [
@@ -109,6 +110,7 @@ def test_both_passes_of_a_chunk_draw_the_same_dropout() -> None:
     )
 
 
+@pytest.mark.slow
 def test_every_example_is_in_one_chunk_with_its_tokens() -> None:
     batch = batch_of("packed")
     parts = split_rows(batch, 3)

@@ -63,6 +63,7 @@ def laid_out(layout, targets=None, mixed=None):
 _ALWAYS = ("prototypes", "several labels", "teachers")
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     "name",
     [pytest.param(n, marks=() if n in _ALWAYS else pytest.mark.slow) for n in CASES],
@@ -142,6 +143,7 @@ def test_layout_chunks_and_devices_change_nothing(name):
         chex.assert_trees_all_close(results[0], other, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("kind", ["one label", "several labels", "shares"])
 def test_r_drop_adds_the_divergence_of_two_readings(kind):
     """With dropout, and of logits that answer as the labels are."""
@@ -177,6 +179,7 @@ def test_r_drop_adds_the_divergence_of_two_readings(kind):
     np.testing.assert_allclose(value, mean + 2 * apart, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_devices_share_the_scores_of_a_large_batch():
     """The loss as training calls it: what the devices send is the gradients of the representations,
     which each has from its own rows. Nothing is run.

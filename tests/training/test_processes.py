@@ -25,6 +25,7 @@ def test_one_process_agrees_with_itself():
     assert [processes.reached_stop(asked) for asked in (False, True)] == [False, True]
 
 
+@pytest.mark.slow
 def test_all_processes_get_the_values_of_all_in_their_order():
     script = f"""{JOIN}
 first = processes.agree("color", ["red", "green", "blue"][index])
@@ -36,6 +37,7 @@ print("GOT", first, second, processes.is_main())
         assert f"GOT ['red', 'green', 'blue'] [0, 10, 20] {number == 0}" in text
 
 
+@pytest.mark.slow
 def test_who_does_not_come_is_named():
     script = f"""{JOIN}
 import time
@@ -126,6 +128,7 @@ processes.barrier("end")
         assert "GOT 7\nSAID the disk is full.\n" in text
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("failing", [(1,), (0, 1, 2)])
 def test_who_is_not_ready_is_named_unless_all_say_the_same(failing):
     script = f"""{JOIN}
@@ -152,6 +155,7 @@ processes.barrier("end")
             assert said.endswith("): no corpus.")
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("asked", [0, 1])
 def test_all_stop_at_the_same_point(asked):
     script = f"""{JOIN}

@@ -56,6 +56,7 @@ def test_each_goes_through_its_examples_and_goes_on_after_a_stop():
     assert [next(again) for _ in range(9)] == after
 
 
+@pytest.mark.slow
 def test_a_step_learns_from_the_batchs_own_labels():
     """Their words' anchors and classifier; the encoder and the mapping are those of all."""
     words = collate(examples_of([4, 5]), 2, plan([4, 5], 2, layout="padded", max_tokens=8))

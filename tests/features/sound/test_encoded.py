@@ -15,6 +15,7 @@ def run(*arguments: str):
     return CliRunner().invoke(app, ["features", "extract", *arguments])
 
 
+@pytest.mark.slow
 def test_features_of_an_encoder_and_bad_files(tmp_path):
     folder = audio_encoders.write_folder(tmp_path / "tiny")
     for number, seconds in enumerate((0.3, 0.5, 1.2)):

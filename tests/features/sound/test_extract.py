@@ -223,6 +223,7 @@ def test_a_file_that_ends_its_process_is_skipped(tmp_path, monkeypatch):
     assert done.utterances == 3
 
 
+@pytest.mark.slow
 def test_in_processes_it_is_the_same_and_bad_files_say_nothing(tmp_path, monkeypatch, capfd):
     audio = sounds(tmp_path / "audio")
     extract(audio, tmp_path / "one")

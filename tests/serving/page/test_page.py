@@ -198,6 +198,7 @@ def changed(route, number, text):
     route.fulfill(response=response, json=body)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("name", ["1337", "Ann (no: really)", "Ann 10:30", "the one who said that"])
 def test_a_name_that_would_not_be_read_back_is_refused(visit, name):
     page = visit()

@@ -13,6 +13,7 @@ def test_nothing_typed_is_told(visit):
     expect(page.locator("#text-error")).to_contain_text("first")
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("typed", "message"),
     [
@@ -33,6 +34,7 @@ def test_labels_that_cannot_be_used_are_told_beside_them(visit, typed, message):
     expect(page.locator("#model")).not_to_contain_text("your own labels")
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("status", "body", "headers", "message"),
     [

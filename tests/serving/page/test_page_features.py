@@ -51,6 +51,7 @@ def test_it_says_what_the_model_reads(visit, textless):
     expect(options.first).not_to_contain_text("this answer says nothing")
 
 
+@pytest.mark.slow
 def test_numbers_change_the_answer_and_stay_until_they_are_taken_away(visit):
     page = visit()
     options = show(page)
@@ -72,6 +73,7 @@ def test_numbers_change_the_answer_and_stay_until_they_are_taken_away(visit):
     expect(options.nth(2).locator(".emotion")).to_contain_text("neutral")
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("typed", "told"),
     [
@@ -92,6 +94,7 @@ def test_a_mistake_is_told_at_the_field(visit, typed, told):
     expect(page.locator("#features-voice")).to_have_value("3, , 1")
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [320, 1280])
 def test_it_stays_readable(visit, width, scheme):

@@ -108,6 +108,7 @@ def test_downloads(visit):
     assert saved["thresholds"] == pytest.approx(thresholds(MANY))
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("width", [320, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_many_labels_stay_readable(visit, width, scheme):

@@ -117,6 +117,7 @@ def test_what_is_said_is_recorded_as_a_wav_file_and_answered(visit):
     assert len(asked) == 1
 
 
+@pytest.mark.slow
 def test_mistakes_are_told_at_the_buttons(visit):
     page = visit()
     show(page).nth(0).click()
@@ -140,6 +141,7 @@ def test_mistakes_are_told_at_the_buttons(visit):
     expect(error).to_be_hidden()
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [320, 1280])
 def test_it_stays_readable(visit, width, scheme):

@@ -51,6 +51,7 @@ def undisturbed(tmp_path_factory):
     return Calls(tmp_path_factory.mktemp("undisturbed") / "search")(make_search())
 
 
+@pytest.mark.slow
 def test_it_finds_the_best_settings(call):
     found = call(make_search(trials=30))
     top = trials.best(found)
@@ -78,6 +79,7 @@ def test_values_are_within_their_bounds(undisturbed):
         assert trial.settings["stage_two.epochs"] in range(1, 21)
 
 
+@pytest.mark.slow
 def test_bad_trials_end_early_and_leave_no_checkpoints(call, undisturbed):
     found = call(make_search())
     pruned = [trial for trial in found if trial.state is TrialState.PRUNED]
@@ -112,6 +114,7 @@ def test_pruning_is_by_the_median_of_an_epoch():
     assert not suggest.prune(search, done, trial(0, (1, 1), running))  # the base
 
 
+@pytest.mark.slow
 def test_the_same_search_is_not_done_twice(call, undisturbed):
     call(make_search())
     call.train.calls.clear()
@@ -119,6 +122,7 @@ def test_the_same_search_is_not_done_twice(call, undisturbed):
     assert call.train.calls == []
 
 
+@pytest.mark.slow
 def test_more_trials_go_on_from_those_that_are_there(call, undisturbed):
     call(make_search(trials=7))
     call.train.calls.clear()
@@ -126,6 +130,7 @@ def test_more_trials_go_on_from_those_that_are_there(call, undisturbed):
     assert len(call.train.calls) == 9
 
 
+@pytest.mark.slow
 def test_asked_to_stop_it_goes_on_with_the_same_trial(call, undisturbed):
     stop, steps = StopRequest(), []
 
@@ -146,6 +151,7 @@ def test_asked_to_stop_it_goes_on_with_the_same_trial(call, undisturbed):
     assert steps[0] == 2  # from its last checkpoint
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("workers", "kills", "seed"), [pytest.param(1, 12, 1, marks=pytest.mark.long), (2, 12, 2)]
 )
@@ -191,6 +197,7 @@ def test_a_small_space_is_tried_out():
         assert suggest.suggest(search, [first], number) == {"loss.form": "out"}
 
 
+@pytest.mark.slow
 def test_a_trial_with_an_infinite_loss_has_failed_for_good(call):
     def step(config, number):
         if config.loss.temperature > 0.3:
@@ -208,6 +215,7 @@ def test_a_trial_with_an_infinite_loss_has_failed_for_good(call):
     assert call.train.calls == []
 
 
+@pytest.mark.slow
 def test_what_may_be_mended_is_tried_again(call):
     def step(config, number):
         if config.loss.form == "out":
@@ -234,6 +242,7 @@ def test_many_failures_one_after_the_other_end_it(call):
     assert len(call.train.calls) == 5
 
 
+@pytest.mark.slow
 def test_settings_that_cannot_stand_together_fail_alone(call, monkeypatch):
     search = make_search(trials=5)
     whole = type(search).config
@@ -259,6 +268,7 @@ def test_no_trial_is_complete(call):
         call(make_search(trials=3))
 
 
+@pytest.mark.slow
 def test_pruned_and_killed_before_it_stopped_it_stays_pruned(call):
     call(make_search())
     pruned = next(t for t in trials.read_trials(make_search(), call.folder) if t.state == "pruned")
@@ -270,6 +280,7 @@ def test_pruned_and_killed_before_it_stopped_it_stays_pruned(call):
     assert not left.exists()
 
 
+@pytest.mark.slow
 def test_another_searchs_folder_is_refused(call):
     call(make_search(trials=2))
     space = {**SPACE, "loss.temperature": {"low": 0.02, "high": 1.0, "log": True}}
@@ -281,6 +292,7 @@ def test_another_searchs_folder_is_refused(call):
         call(make_search(corpora={"talk": {"data.max_dialogues": 2}}))
 
 
+@pytest.mark.slow
 def test_a_damaged_trial_is_named(call):
     call(make_search(trials=2))
     file = trials.file_of(call.folder, 1)
