@@ -15,7 +15,7 @@ from eacl_jax.corpora.transcripts import NOBODY, TranscriptLines
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import Modality
-from eacl_jax.features.own import Own, with_flat_features
+from eacl_jax.features.own import Own, all_with_flat_features
 
 
 @dataclasses.dataclass(frozen=True)
@@ -272,7 +272,7 @@ def read_jsonl(
             try:
                 text = lines.text(line).rstrip()
                 record = decode(text, lines.where, expected=f"one dialogue a line, {DIALOGUE}")
-                dialogue = _with_flat(
+                dialogue = all_with_flat_features(
                     read_record(record, lines.where, number), modalities or {}, lines.where
                 )
                 named = (
@@ -294,17 +294,6 @@ def read_jsonl(
                 )
             yield from current.items()
         before = lines.position
-
-
-def _with_flat(dialogue: Dialogue, modalities: Mapping[str, Modality], where: str) -> Dialogue:
-    if not modalities:
-        return dialogue
-    place = f"{where}: dialogue {dialogue.id!r:.60} utterance"
-    utterances = tuple(
-        with_flat_features(each, modalities, f"{place} {number}")
-        for number, each in enumerate(dialogue.utterances)
-    )
-    return dataclasses.replace(dialogue, utterances=utterances)
 
 
 def read_txt(lines: Lines, wanted: Wanted) -> Iterator[Item]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from eacl_jax.dialogue import Utterance
+from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.files import NO_NUMBER, read_features
 from eacl_jax.features.join import Counted, names_of
@@ -252,7 +252,7 @@ def read_cells(cells: Mapping[str, Any], where: str) -> Float[np.ndarray, "1 F"]
 
 
 def with_flat_features(
-    utterance: Utterance, modalities: Mapping[str, Modality], where: str
+    utterance: Utterance, modalities: Mapping[str, Modality], where: str, header: Sequence[str] = ()
 ) -> Utterance:
     """An utterance with the features that its own fields `NAME.COLUMN` are.
 
@@ -260,22 +260,42 @@ def with_flat_features(
       utterance: as it was read.
       modalities: that the model reads.
       where: for messages.
+      header: fields of others beside it; what it lacks of these is not known.
 
     Raises:
-      UserError: as `feature_columns` and `read_cells`, or it has the same features otherwise too.
+      UserError: as `feature_columns` and `read_cells`, or it has other features of the name too.
     """
     if not any("." in field for field in utterance.other):
         return utterance
     features = dict(utterance.features)
-    for name, columns in feature_columns(tuple(utterance.other), modalities, where).items():
-        if name in features:
+    fields = tuple(dict.fromkeys([*utterance.other, *header]))
+    for name, columns in feature_columns(fields, modalities, where).items():
+        rows = read_cells({column: utterance.other.get(column) for column in columns}, where)
+        if rows is None:
+            continue
+        if name in features and not np.array_equal(features[name], rows, equal_nan=True):
             raise UserError(
                 f"{where} has features {name!r} and fields {columns[0]}, ...: give one of the two."
             )
-        rows = read_cells({column: utterance.other[column] for column in columns}, where)
-        if rows is not None:
-            features[name] = rows
+        features[name] = rows
     return dataclasses.replace(utterance, features=features)
+
+
+def all_with_flat_features(
+    dialogue: Dialogue,
+    modalities: Mapping[str, Modality],
+    where: str = "",
+    header: Sequence[str] = (),
+) -> Dialogue:
+    """`with_flat_features` of each utterance; `where` the dialogue is, such as file and line."""
+    if not modalities:
+        return dialogue
+    place = f"{where}{': ' * bool(where)}dialogue {dialogue.id!r:.60} utterance"
+    utterances = tuple(
+        with_flat_features(each, modalities, f"{place} {number}", header)
+        for number, each in enumerate(dialogue.utterances)
+    )
+    return dataclasses.replace(dialogue, utterances=utterances)
 
 
 def read_number(cell: Any, where: str) -> float:

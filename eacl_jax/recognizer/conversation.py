@@ -10,6 +10,7 @@ from eacl_jax.data.inputs import read_utterance
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import has_known, read_features
+from eacl_jax.features.own import with_flat_features
 from eacl_jax.recognizer.prediction import Prediction
 
 if TYPE_CHECKING:
@@ -112,7 +113,9 @@ class Conversation:
           UserError: it cannot be read, or is too long and to be refused; the conversation is then
             as before.
         """
-        said = _said(utterance, text, features)
+        said = with_flat_features(
+            _said(utterance, text, features), self._recognizer.settings.modalities, "the utterance"
+        )
         later = self._recognizer.settings.prompt.max_future
         answer: Prediction | None = None
         if not later:

@@ -19,6 +19,7 @@ from eacl_jax.data.tokenizer import read_tokenizer
 from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import Modality, check_modalities
+from eacl_jax.features.own import all_with_flat_features
 from eacl_jax.features.words import Thirds, described
 from eacl_jax.files import stores, whole
 from eacl_jax.files.checksum import sha256_of
@@ -350,7 +351,7 @@ class EmotionRecognizer:
         """Representations of all utterances of the dialogues, in their order; arguments as of
         `predict`.
         """
-        return self.represent(self.examples(read_dialogues(dialogues)[0], on_long=on_long))
+        return self.represent(self.examples(self._read(dialogues)[0], on_long=on_long))
 
     def predict(
         self,
@@ -382,7 +383,7 @@ class EmotionRecognizer:
           UserError: something given is not a dialogue, or there is no such stage.
         """
         self._check_stage(stage)
-        read, single = read_dialogues(dialogues)
+        read, single = self._read(dialogues)
         if sounds is not None:
             read = with_sound(read, self.settings.modalities, Path(sounds))
         examples = self.examples(read, on_long=on_long)
@@ -653,6 +654,23 @@ class EmotionRecognizer:
             return example.truncated, example.unknown
         return False, not example.features
 
+    def _read(self, dialogues: Any) -> tuple[list[Dialogue], bool]:
+        """The dialogues, with the features that their fields NAME.COLUMN are, and whether it is one
+        alone.
+        """
+        read, single = read_dialogues(dialogues)
+        modalities = self.settings.modalities
+        # An empty cell of a table is no field.
+        header = dict.fromkeys(
+            name
+            for each in (read if modalities else ())
+            for utterance in each.utterances
+            for name in utterance.other
+            if "." in name
+        )
+        found = [all_with_flat_features(each, modalities, header=tuple(header)) for each in read]
+        return found, single
+
     def _check_stage(self, stage: str) -> None:
         if stage not in self.anchors:
             raise UserError(
@@ -668,7 +686,7 @@ class EmotionRecognizer:
         """
         read = [
             settled(d, self.settings.task, f"dialogue {d.id!r:.60} utterance {{}}".format)
-            for d in read_dialogues(dialogues)[0]
+            for d in self._read(dialogues)[0]
         ]
         adapting.check_annotated(read, self.settings)
         examples = self._built(read, "annotated")

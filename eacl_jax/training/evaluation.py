@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from rich.text import Text
 
 from eacl_jax import corpora
 from eacl_jax.config import DataConfig, Stage
-from eacl_jax.corpora.beside import in_columns_of, with_features
+from eacl_jax.corpora.beside import in_columns_of, with_features, with_path
 from eacl_jax.corpora.checks import annotated, check_split
 from eacl_jax.corpora.custom import read_own
 from eacl_jax.corpora.levels import read_levels
@@ -40,7 +41,8 @@ def evaluate(run: str | Path, split: str, *, data_dir: str = "") -> dict[str, di
     Args:
       run: a finished run's folder, or its address.
       split: "train", "dev" or "test".
-      data_dir: where the corpus' files are, if no longer where the run found them.
+      data_dir: where the corpus' files are, if no longer where the run found them; files of
+        features too, but for those that are not in it.
 
     Raises:
       UserError: the folder is not a finished run's, or the corpus cannot be read.
@@ -139,6 +141,9 @@ def _dialogues(
     """The split's dialogues, and the corpus' levels. Of files of one's own, only that split's is
     looked at.
     """
+    if data_dir:
+        rows = tuple(with_path(row, partial(_moved, data_dir)) for row in data.features)
+        data = dataclasses.replace(data, features=rows)
     if data.corpus != "custom":
         corpus = corpora.load(dataclasses.replace(data, dir=data_dir or data.dir))
         if corpus.taxonomy != taxonomy:
@@ -174,3 +179,9 @@ def _dialogues(
     splits, kinds = with_features({split: found}, data.features, corpora.cache_folder(data))
     said = in_columns_of([item.dialogue for item in splits[split]], kinds, modalities, str(file))
     return said, read_levels(data.levels, taxonomy.labels)
+
+
+def _moved(folder: str, given: str) -> str:
+    """A path of features, in the folder if it is there."""
+    there = local.here(folder, "data_dir") / Path(given).name
+    return str(there) if there.exists() else given

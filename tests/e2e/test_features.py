@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import shutil
 from pathlib import Path
 
 import jax
@@ -136,6 +137,16 @@ def test_features_alone(voiced, tmp_path):
     assert results["stage_two"]["test"]["weighted_f1"] > 60
     scores = evaluation.evaluate(tmp_path / "run", "test")
     assert scores["stage_two"] == results["stage_two"]["test"]
+    # Files that have moved are found where the corpus' are; features, where they were, if not.
+    moved, voice = tmp_path / "moved", Path(voiced["data.features"][0].partition("=")[2])
+    moved.mkdir()
+    shutil.copy(voiced["data.test"], moved)
+    assert evaluation.evaluate(tmp_path / "run", "test", data_dir=str(moved)) == scores
+    shutil.copytree(voice, moved / voice.name)
+    other = (moved / voice.name / "test.csv").read_text().splitlines()
+    rows = [row.rsplit(",", 2)[0] + ",0,0" for row in other[1:]]
+    (moved / voice.name / "test.csv").write_text("\n".join([other[0], *rows]) + "\n")
+    assert evaluation.evaluate(tmp_path / "run", "test", data_dir=str(moved)) != scores
     assert results["modalities"]["text_alone"] is None
     assert results["modalities"]["each"]["voice"]["without"] is None
     model = EmotionRecognizer.from_pretrained(tmp_path / "run" / "model")

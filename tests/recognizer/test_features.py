@@ -5,6 +5,7 @@ import logging
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from eacl_jax.dialogue import Dialogue, Utterance
@@ -47,6 +48,37 @@ def test_equal_texts_are_told_apart_by_their_features(recognizer):
     alone = chances(recognizer.predict([kind])[0] for kind in kinds)
     np.testing.assert_allclose(together, alone, atol=1e-5)
     assert len(np.unique(together.round(4), axis=0)) == len(kinds)
+
+
+def flat(voice):
+    columns = [f"voice.{name}" for name in VOICE.columns]
+    return {"speaker": "Ann", "text": TEXT, **dict(zip(columns, voice, strict=True))}
+
+
+def test_fields_of_columns_are_features(recognizer, caplog):
+    given = [said(LOUD), said(QUIET)]
+    expected = chances(recognizer.predict(given))
+    fields = [flat(LOUD), flat(QUIET)]
+    talk = recognizer.conversation()
+    with caplog.at_level(logging.WARNING):
+        found = [
+            recognizer.predict(fields),
+            recognizer.predict(pd.DataFrame([{**each, "dialogue": "1"} for each in fields]))[0],
+            [talk.add(each) for each in fields],
+            # What was answered may be asked again, with the features that the fields became.
+            recognizer.predict(
+                [{**one, **other} for one, other in zip(given, fields, strict=True)]
+            ),
+        ]
+    for answers in found:
+        np.testing.assert_allclose(chances(answers), expected, atol=1e-5)
+    assert not [each for each in caplog.messages if "voice" in each]
+    with pytest.raises(UserError, match=r"utterance 0 has features 'voice' and fields voice\.dura"):
+        recognizer.predict([{**said(QUIET), **flat(LOUD)}])
+    part = flat(LOUD)
+    del part["voice.pitch"]
+    with pytest.raises(UserError, match=r"but no voice\.pitch, which the model reads too"):
+        recognizer.predict([part])
 
 
 @pytest.mark.parametrize("fusion", ["recognizer", "in_words"])

@@ -99,7 +99,7 @@ def asked_of_a_service(recognizer, on_long, *, fails=False):
             return predict(work)
 
         service._batcher._predict = first_fails
-        ((answers,), _) = await service.predict(read_dialogues(CHAT)[0], {}, on_long)
+        ((answers,), _, _) = await service.predict(read_dialogues(CHAT)[0], {}, on_long)
         await service.close()
         assert sizes[0] == ([len(LINES)] if fails else [1] * len(sizes[0]))
         assert max(map(max, sizes[1:])) == 1

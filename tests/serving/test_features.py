@@ -50,7 +50,7 @@ def test_equal_texts_of_different_features_are_never_mixed_up(featured):
     answers = asyncio.run(ask())
     for answer, each in zip(answers, expected * 4, strict=True):
         body = PredictAnswer.model_validate_json(answer.content, strict=True, extra="forbid")
-        assert_answers(body.model_dump()["dialogues"][0]["utterances"], each)
+        assert_answers(body.model_dump(exclude_unset=True)["dialogues"][0]["utterances"], each)
         assert "features" not in answer.json()["dialogues"][0]["utterances"][0]
 
 
@@ -67,7 +67,30 @@ def test_a_conversation_answers_as_the_whole_dialogue(request, kind):
 
     for answer, each in zip(asyncio.run(ask()), expected, strict=True):
         body = SaidAnswer.model_validate_json(answer.content, strict=True, extra="forbid")
-        assert_equal(body.model_dump()["utterance"], each.to_json())
+        assert_equal(body.model_dump(exclude_unset=True)["utterance"], each.to_json())
+
+
+def test_fields_of_columns_are_features(featured):
+    fields = {f"voice.{name}": number for name, number in zip(VOICE.columns, LOUD, strict=True)}
+    expected = featured.predict([said(LOUD)])[0].probabilities
+
+    async def ask():
+        async with serving(featured) as client:
+            at = "/v1/conversations/a/utterances"
+            whole = await predict(client, [said(**fields)])
+            turn = await client.post(at, json=said(**fields))
+            fields.pop("voice.pitch")
+            return whole.json(), turn.json(), await predict(client, [said(**fields)])
+
+    whole, turn, part = asyncio.run(ask())
+    for each in (whole["dialogues"][0]["utterances"][0], turn["utterance"]):
+        assert each["probabilities"] == pytest.approx(expected, abs=1e-5)
+        assert each["voice.loudness"] == LOUD[1]
+    assert not any("'voice'" in each for each in [*whole["warnings"], *turn["warnings"]])
+    told = "dialogues[0].utterances[0] has columns voice.duration, voice.loudness, but no voice."
+    assert part.status_code == 422
+    assert part.json()["error"]["message"].startswith(told)
+    assert part.json()["error"]["field"] == "dialogues[0].utterances[0]"
 
 
 def test_the_model_says_what_it_reads():

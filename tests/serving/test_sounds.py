@@ -67,6 +67,40 @@ def test_a_sound_is_answered_as_the_library_answers_its_file(hearing, tmp_path):
     assert [len(answer.json()["warnings"]) for answer in turns] == [0, 1, 0]
 
 
+def test_what_was_made_of_a_sound_has_the_same_answer_in_its_place(hearing):
+    async def ask():
+        async with serving(hearing) as client:
+            heard, unasked = [
+                (
+                    await client.post(
+                        "/v1/predict",
+                        json={
+                            "dialogues": [{"utterances": [said(LOW), said()]}],
+                            "return_features": wanted,
+                            "fields": ["emotion", "probabilities"],
+                        },
+                    )
+                ).json()["dialogues"][0]["utterances"]
+                for wanted in (True, False)
+            ]
+            made = heard[0]["features"]
+            given = await predict(client, said(features=made), said())
+            at = "/v1/conversations/a/utterances"
+            turn = await client.post(at, json=said(LOW, return_features=True))
+            return heard, unasked, given.json()["dialogues"][0]["utterances"], turn.json()
+
+    heard, unasked, given, turn = asyncio.run(ask())
+    assert list(heard[0]["features"]) == ["prosody"]
+    numbers = heard[0]["features"]["prosody"]
+    assert len(numbers) == len(PROSODY.columns)
+    assert numbers[0] == pytest.approx(0.3, abs=1e-3)  # seconds
+    assert "features" not in heard[1]
+    assert not any("features" in each for each in unasked)
+    assert given[0]["probabilities"] == heard[0]["probabilities"] != heard[1]["probabilities"]
+    assert turn["utterance"]["features"] == heard[0]["features"]
+    assert turn["utterance"]["probabilities"] == heard[0]["probabilities"]
+
+
 def test_a_path_is_a_field_of_the_callers_own_and_is_never_opened(tmp_path, monkeypatch):
     (tmp_path / "low.wav").write_bytes(LOW)
     opened: list[Any] = []

@@ -11,7 +11,7 @@ from eacl_jax.recognizer.prediction import DialoguePrediction, Prediction
 from eacl_jax.serving.engine.admission import Admission, shutting_down
 from eacl_jax.serving.engine.batcher import Batcher
 from eacl_jax.serving.engine.conversations import Conversations, Labelled
-from eacl_jax.serving.engine.hearing import Hearing, Sound
+from eacl_jax.serving.engine.hearing import Hearing, Rows, Sound
 from eacl_jax.serving.engine.jobs import Job
 from eacl_jax.serving.errors import ApiError
 from eacl_jax.serving.settings import ServiceSettings
@@ -34,12 +34,14 @@ class Turn:
       answer: its emotion.
       labels: the conversation's own with a word or phrase each; empty for the model's.
       warnings: what was found in them.
+      heard: by modality, the features that were made of its sound, if it has one.
     """
 
     index: int
     answer: Prediction
     labels: Mapping[str, str]
     warnings: tuple[str, ...]
+    heard: Mapping[str, Rows]
 
 
 class Service:
@@ -117,9 +119,9 @@ class Service:
         labels: Mapping[str, str],
         on_long: "OnLong" = "cut",
         sounds: Sequence[Sound] = (),
-    ) -> tuple[list[DialoguePrediction], tuple[str, ...]]:
-        """The emotions of all utterances of each dialogue, and what was found in the labels
-        (`EmotionRecognizer.warnings`).
+    ) -> tuple[list[DialoguePrediction], tuple[str, ...], list[dict[str, Rows]]]:
+        """The emotions of all utterances of each dialogue, what was found in the labels
+        (`EmotionRecognizer.warnings`), and the features that were made of each sound, by modality.
 
         Args:
           dialogues: checked ones.
@@ -136,7 +138,9 @@ class Service:
         """
         count = sum(len(dialogue.utterances) for dialogue in dialogues)
         with self.admission.hold(count + len(labels)):
-            dialogues = await self._heard(dialogues, sounds)
+            # One after the other: who sends many waits, and not all others.
+            heard = [await self.hearing.features(each) for each in sounds]
+            dialogues = _with_heard(dialogues, sounds, heard)
             job = self._job(labels, on_long)
             size = max(self.settings.batch // _PIECES, 1)
             for number, dialogue in enumerate(dialogues):
@@ -152,7 +156,7 @@ class Service:
             DialoguePrediction(each.id, tuple(next(answers) for _ in each.utterances), each.other)
             for each in dialogues
         ]
-        return found, job.warnings
+        return found, job.warnings, heard
 
     async def say(
         self,
@@ -187,32 +191,18 @@ class Service:
                 if len(conversation) and labels and labels != conversation.labels:
                     raise _other_labels(identity, conversation.labels or self.recognizer.labels)
                 labels = labels or conversation.labels
-                (heard,) = await self._heard([Dialogue(identity, (utterance,))], sounds)
-                (utterance,) = heard.utterances
+                heard = {
+                    name: rows
+                    for each in sounds
+                    for name, rows in (await self.hearing.features(each)).items()
+                }
+                utterance = _with_features(utterance, heard)
                 job = self._job(labels, on_long)
                 job.add_last(conversation.ahead(utterance))
                 (answer,) = await self._run(job)
                 conversation.append(utterance)
                 conversation.labels = labels
-                return Turn(len(conversation) - 1, answer, labels, job.warnings)
-
-    async def _heard(
-        self, dialogues: Sequence[Dialogue], sounds: Sequence[Sound]
-    ) -> Sequence[Dialogue]:
-        """With the features of their sounds. One after the other: who sends many waits, and not
-        all others.
-        """
-        said = [list(dialogue.utterances) for dialogue in dialogues]
-        for each in sounds:
-            before = said[each.dialogue][each.utterance]
-            features = {**before.features, **await self.hearing.features(each)}
-            said[each.dialogue][each.utterance] = dataclasses.replace(before, features=features)
-        if not sounds:
-            return dialogues
-        return [
-            dataclasses.replace(dialogue, utterances=tuple(utterances))
-            for dialogue, utterances in zip(dialogues, said, strict=True)
-        ]
+                return Turn(len(conversation) - 1, answer, labels, job.warnings, heard)
 
     def _job(self, labels: Mapping[str, str], on_long: "OnLong") -> Job:
         return Job(labels, on_long, most_tokens=self.recognizer.settings.prompt.max_tokens)
@@ -246,6 +236,25 @@ class Service:
         self._gave_up = True
         for job in self._jobs:
             job.fail(shutting_down())
+
+
+def _with_heard(
+    dialogues: Sequence[Dialogue], sounds: Sequence[Sound], heard: Sequence[Mapping[str, Rows]]
+) -> Sequence[Dialogue]:
+    if not sounds:
+        return dialogues
+    said = [list(dialogue.utterances) for dialogue in dialogues]
+    for each, features in zip(sounds, heard, strict=True):
+        of = said[each.dialogue]
+        of[each.utterance] = _with_features(of[each.utterance], features)
+    return [
+        dataclasses.replace(dialogue, utterances=tuple(utterances))
+        for dialogue, utterances in zip(dialogues, said, strict=True)
+    ]
+
+
+def _with_features(utterance: Utterance, heard: Mapping[str, Rows]) -> Utterance:
+    return dataclasses.replace(utterance, features={**utterance.features, **heard})
 
 
 def _other_labels(identity: str, labels: Iterable[str]) -> ApiError:

@@ -28,6 +28,14 @@ Cosines = Annotated[
 Truncated = Annotated[
     bool, Field(description="The text is longer than the model reads; see `on_long`.")
 ]
+Heard = Annotated[
+    dict[str, list[float | None] | list[list[float | None]]],
+    Field(
+        description=(
+            "By modality: what was made of the utterance's sound; only with `return_features`."
+        )
+    ),
+]
 UnknownText = Annotated[
     bool,
     Field(
@@ -54,6 +62,7 @@ class AnsweredUtterance(BaseModel):
     cosines: Cosines
     truncated: Truncated
     unknown_text: UnknownText
+    features: Heard = Field(default_factory=dict)
 
 
 class AnsweredOfSeveral(BaseModel):
@@ -77,6 +86,7 @@ class AnsweredOfSeveral(BaseModel):
     cosines: Cosines
     truncated: Truncated
     unknown_text: UnknownText
+    features: Heard = Field(default_factory=dict)
 
 
 _Answered = AnsweredUtterance | AnsweredOfSeveral

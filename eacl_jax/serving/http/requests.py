@@ -8,6 +8,7 @@ from eacl_jax.data.beside import Modalities
 from eacl_jax.data.inputs import read_labels, read_record, read_utterance
 from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
 from eacl_jax.errors import UserError
+from eacl_jax.features.own import with_flat_features
 from eacl_jax.serving.errors import ApiError
 from eacl_jax.serving.http.schemas import LONGEST_NAME, AskedDialogue, AskedUtterance
 from eacl_jax.serving.settings import Limits
@@ -106,15 +107,22 @@ def field_of(asked: AskedUtterance | list[str] | str, place: str, name: str) -> 
     return place if isinstance(asked, str) else f"{place}[{('speaker', 'text').index(name)}]"
 
 
-def check_features(utterance: Utterance, modalities: Modalities, place: str) -> None:
-    """Raises `ApiError`, 422, where an utterance has features that the model does not read, which
-    would be answered as if they were not there.
+def with_fields(utterance: Utterance, modalities: Modalities, place: str) -> Utterance:
+    """The utterance with the features that its fields NAME.COLUMN are.
 
     Args:
       utterance: in a request.
       modalities: that the model reads.
       place: its field in the request; empty where it is the whole body.
+
+    Raises:
+      ApiError: 422, these fields cannot be read, or it has features that the model does not read,
+        which would be answered as if they were not there.
     """
+    try:
+        utterance = with_flat_features(utterance, modalities, place or "the utterance")
+    except UserError as error:
+        raise ApiError(422, "invalid", str(error), field=place or None) from error
     for name, rows in utterance.features.items():
         field = f"{place}.features.{name}" if place else f"features.{name}"
         if name not in modalities:
@@ -128,6 +136,7 @@ def check_features(utterance: Utterance, modalities: Modalities, place: str) -> 
                 f" {width}{': ' * bool(columns)}{columns}."
             )
             raise ApiError(422, "invalid", message, field=field)
+    return utterance
 
 
 def missing_features(

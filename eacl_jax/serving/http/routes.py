@@ -21,16 +21,16 @@ from eacl_jax.serving.http.bodies import JsonRoute
 from eacl_jax.serving.http.deadline import in_time
 from eacl_jax.serving.http.requests import (
     check_counts,
-    check_features,
     dialogues_of,
     field_of,
     labels_of,
     missing_features,
     unusable,
     utterance_of,
+    with_fields,
 )
 from eacl_jax.serving.http.schemas import AskedDialogue, NextUtterance, PredictRequest
-from eacl_jax.serving.http.sounds import names_of, sound_of, sounds_of
+from eacl_jax.serving.http.sounds import as_asked, names_of, sound_of, sounds_of
 
 Identity = Annotated[
     str,
@@ -101,14 +101,24 @@ def api(service: Service) -> APIRouter:
         """The emotion of every utterance, from itself and what was said before in its dialogue."""
         check_fields(asked)
         labels = labels_of(asked.labels, limits)
-        dialogues = dialogues_of(asked.dialogues, limits)
-        for number, dialogue in enumerate(dialogues):
-            for index, utterance in enumerate(dialogue.utterances):
-                check_features(utterance, modalities, f"dialogues[{number}].utterances[{index}]")
+        dialogues = [
+            dataclasses.replace(
+                dialogue,
+                utterances=tuple(
+                    with_fields(said, modalities, f"dialogues[{number}].utterances[{index}]")
+                    for index, said in enumerate(dialogue.utterances)
+                ),
+            )
+            for number, dialogue in enumerate(dialogues_of(asked.dialogues, limits))
+        ]
         sounds = sounds_of(asked.dialogues, dialogues, limits, service.hearing)
         work = service.predict(dialogues, labels, asked.on_long, sounds)
-        answers, warnings = await in_time_or_why(request, work, asked.dialogues)
+        answers, warnings, heard = await in_time_or_why(request, work, asked.dialogues)
         found = [_leaner_dialogue(answer.to_json(), asked.fields_) for answer in answers]
+        if asked.return_features:
+            for sound, features in zip(sounds, heard, strict=True):
+                of = found[sound.dialogue]["utterances"][sound.utterance]
+                of["features"] = as_asked(features)
         told = [*warnings, *missing(dialogues, sounds)]
         return _json({**in_force(labels), "warnings": told, "dialogues": found})
 
@@ -125,16 +135,15 @@ def api(service: Service) -> APIRouter:
         given again with the next ones. Where there is no answer, nothing is added.
         """
         check_fields(asked)
-        utterance, labels = (
-            utterance_of(asked, limits),
-            labels_of(asked.labels, limits),
-        )
-        check_features(utterance, modalities, "")
+        utterance = with_fields(utterance_of(asked, limits), modalities, "")
+        labels = labels_of(asked.labels, limits)
         sound = sound_of(asked, utterance, limits, service.hearing)
         sounds = [sound] if sound else []
         work = service.say(id, utterance, labels, asked.on_long, sounds)
         said = await in_time_or_why(request, work, asked)
         answer = _leaner(said.answer.to_json(), asked.fields_)
+        if asked.return_features and said.heard:
+            answer["features"] = as_asked(said.heard)
         return _json(
             {
                 "conversation": id,

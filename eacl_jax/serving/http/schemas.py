@@ -287,12 +287,25 @@ Fields = Annotated[
 ]
 
 
+ReturnFeatures = Annotated[
+    bool,
+    Field(
+        description=(
+            "Whether an utterance that came with a sound is answered with the `features` that were"
+            " made of it. Given in its place the next time, they have the same answer, and nothing"
+            " is to be sent or read again."
+        )
+    ),
+]
+
+
 class NextUtterance(AskedUtterance):
     """What is said now, and how it is to be answered. Its other fields come back in the answer."""
 
     labels: Labels = Field(default_factory=dict)
     on_long: Long = "cut"
     fields_: Fields = Field(default_factory=list, alias="fields")
+    return_features: ReturnFeatures = False
 
 
 class AskedDialogue(_CarriedThrough):
@@ -349,3 +362,4 @@ class PredictRequest(_Asked):
     labels: Labels = Field(default_factory=dict)
     on_long: Long = "cut"
     fields_: Fields = Field(default_factory=list, alias="fields")
+    return_features: ReturnFeatures = False

@@ -1,10 +1,13 @@
 """The sounds of a request's utterances, with the limits kept."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
 
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.features.modality import has_known
-from eacl_jax.serving.engine.hearing import Hearing, Sound
+from eacl_jax.serving.engine.hearing import Hearing, Rows, Sound
 from eacl_jax.serving.errors import ApiError
 from eacl_jax.serving.http.schemas import AskedDialogue, AskedUtterance
 from eacl_jax.serving.settings import Limits
@@ -74,6 +77,20 @@ def sound_of(
         )
         raise ApiError(413, "too_large", message, field=field)
     return Sound(data, f"{field}.data", *of)
+
+
+def as_asked(heard: Mapping[str, Rows]) -> dict[str, list[Any]]:
+    """Features that were made of a sound, as a request may give them: of one frame its numbers,
+    null for what is not known.
+    """
+    found: dict[str, list[Any]] = {}
+    for name, rows in heard.items():
+        # The shortest digits that stand for the same number.
+        frames = [
+            [None if np.isnan(number) else float(str(number)) for number in row] for row in rows
+        ]
+        found[name] = frames[0] if len(frames) == 1 else frames
+    return found
 
 
 def names_of(

@@ -106,12 +106,20 @@ async function answer(labels) {
   show(typed, same ? keeping(shown.utterances, found) : found);
 }
 
-/** The answers with the features and sounds that were asked with. */
+/** The answers with the features and sounds that were asked with; a sound with the features that were made of it. */
 function keeping(given, found) {
   found.dialogues[0].forEach((each, index) => {
-    for (const name of ["features", "sound"]) if (given[index][name]) each[name] = given[index][name];
+    const { features, sound } = given[index];
+    const made = each.features ?? sound?.features;
+    delete each.features;
+    if (features) each.features = features;
+    if (sound) each.sound = { ...sound, ...(made && numbersIn(made) <= model.limits.numbers && { features: made }) };
   });
   return found;
+}
+
+function numbersIn(features) {
+  return Object.values(features).flat(2).length;
 }
 
 /** Answers the conversation again with what is typed as the features of the chosen utterance; `box` holds the fields. */
@@ -203,9 +211,11 @@ function choose(index) {
   panel.show(utterances[index], { index, total: utterances.length, labels, words, thresholds, hues, features: model.features, limits: model.limits });
 }
 
-/** An utterance as the service is asked of it. */
+/** An utterance as the service is asked of it: of a sound that it has heard before, what it made of it. */
 function asked({ speaker, text, features, sound }) {
-  return { speaker, text, ...(features && { features }), ...(sound && { audio: { data: sound.data } }) };
+  const all = { ...features, ...sound?.features };
+  const audio = sound && !sound.features ? { audio: { data: sound.data } } : {};
+  return { speaker, text, ...(Object.keys(all).length && { features: all }), ...audio };
 }
 
 function ask() {

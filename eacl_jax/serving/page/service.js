@@ -28,12 +28,12 @@ export class Service {
 
   /**
    * Answers dialogues, each `{transcript}` or `{utterances}`; `own` are labels as they were typed, or null.
-   * Gives the labels, Maps to their words and to their thresholds (empty where an utterance has one label), warnings, and each
+   * An utterance with a sound comes back with the `features` that were made of it. Gives the labels, Maps to their words and to their thresholds (empty where an utterance has one label), warnings, and each
    * dialogue's utterances.
    */
   async predict(dialogues, own) {
     const labels = own === null ? {} : { labels: own };
-    const answer = await this.#request("v1/predict", { dialogues, ...labels });
+    const answer = await this.#request("v1/predict", { dialogues, ...labels, return_features: true });
     return {
       labels: answer.labels,
       words: new Map(Object.entries(answer.words)),

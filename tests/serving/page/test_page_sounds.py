@@ -84,9 +84,14 @@ def test_an_uploaded_sound_changes_the_answer_until_it_is_taken_away(visit):
     page.locator("#features-face").fill("1, 2")
     page.get_by_role("button", name="Answer with these").last.click()
     expect(options.nth(2)).to_contain_text("with face and prosody of the sound")
+    before = options.nth(2).text_content()
     page.get_by_role("button", name="Show emotions").click()
     expect(options.nth(2)).to_contain_text("with face and prosody of the sound")
-    assert audio(asked)[2] is not None
+    # What was made of the sound is asked with in its place, and has the same answer.
+    assert audio(asked) == [None] * 4
+    again = asked[-1]["dialogues"][0]["utterances"][2]["features"]
+    assert (len(again["prosody"]), again["face"]) == (9, [1, 2])
+    assert options.nth(2).text_content() == before
     saved = json.loads(download(page, "Download JSON"))["utterances"][2]
     assert (saved["audio"], "sound" in saved) == ("said.wav", False)
     options.nth(2).click()
