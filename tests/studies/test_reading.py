@@ -431,7 +431,7 @@ def test_taxonomies_compares_each_transfer_with_the_run_on_its_corpus(argument, 
 
 @pytest.mark.parametrize(
     "name",
-    ["ablation", "anchors", "backbones", "context", "imbalance", "recipe", "similar"],
+    ["ablation", "anchors", "backbones", "best", "context", "imbalance", "recipe", "similar"],
 )
 @pytest.mark.parametrize("corpus", ["smalltalk", "meld"])
 def test_every_variant_that_ships_can_be_run(name, corpus, tmp_path):

@@ -1,0 +1,38 @@
+"""What is shipped as configs/meld_best.py and emorynlp_best.py, beside the paper's recipe and with
+one of its settings left out at a time; the encoder held equal.
+
+    python launch/study.py configs/studies/best.py --workdir=runs/best
+    python launch/study.py configs/studies/best.py:corpus=meld+emorynlp,data=FOLDER,seeds=5 \\
+      --workdir=runs/best-corpora
+"""
+
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from configs.base import BEST
+from configs.studies.base import study
+
+_LEFT_OUT = {"evaluation.prior": "best, no prior", "stage_two.lr": "best, small steps"}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "paper": {},
+    "best": BEST,
+    **{
+        variant: {name: value for name, value in BEST.items() if name != left_out}
+        for left_out, variant in _LEFT_OUT.items()
+    },
+}
+
+
+def get_config(argument: str | None = None) -> ConfigDict:
+    """See configs/studies/base.py for the argument."""
+    return study(
+        argument,
+        name="best",
+        question="What does the recipe that dev chose give over the paper's, and each part?",
+        axes={"recipe": VARIANTS},
+        comparisons=[
+            *([name, "paper"] for name in VARIANTS if name != "paper"),
+            *(["best", name] for name in _LEFT_OUT.values()),
+        ],
+    )
