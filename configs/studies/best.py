@@ -1,4 +1,4 @@
-"""What is shipped as configs/meld_best.py and emorynlp_best.py, beside the paper's recipe and with
+"""What dev of MELD and EmoryNLP chose (configs/meld_best.py), beside the paper's recipe and with
 one of its settings left out at a time; the encoder held equal.
 
     python launch/study.py configs/studies/best.py --workdir=runs/best
