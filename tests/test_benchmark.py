@@ -68,7 +68,7 @@ def config(settings):
     return Config.from_mapping(mapping)
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [tasks.training, tasks.encoding])
 def test_all_runners_compute_the_same(make, settings, config, tmp_path):
     """Each starts from our weights; in the second step they are as trained by each runner

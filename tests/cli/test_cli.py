@@ -216,6 +216,7 @@ def annotated(file: Path, joy: str = "joy") -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_adapt_saves_what_the_library_adapts(eacl, model, tmp_path):
     chats = annotated(tmp_path / "chats.jsonl", joy="glee")
     refused = eacl("adapt", "--model", model, "--input", chats, "--output", tmp_path / "new")

@@ -150,7 +150,7 @@ def test_too_little_disk(toy, tmp_path, monkeypatch):
     refused(toy, tmp_path, r"0\.00 GB are free on the disk")
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("place", "error"),
     [

@@ -102,6 +102,7 @@ def test_a_stopped_run_goes_on_alike_and_no_checkpoint_holds_the_base(adapted, t
         assert 0 <= size(saved) - (6 * (matrices + heads) + encodings) < 10
 
 
+@pytest.mark.slow
 def test_matrices_make_the_weights_of_the_base(adapted, tmp_path):
     found = run_stage_one(adapted, tmp_path / "run")
     made = merged(adapted.params["encoder"], found.matrices, 16.0 / 2)

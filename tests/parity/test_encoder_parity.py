@@ -257,7 +257,7 @@ def test_real_widths(hub_id: str, tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("projection", [0, 7])
 @pytest.mark.parametrize("architecture", ["bert", "roberta"])
 def test_prefix(architecture: str, projection: int, tmp_path: Path) -> None:

@@ -193,6 +193,7 @@ def test_own_labels_are_read_like_the_librarys(tiny, given):
     assert_answers(found["dialogues"][0]["utterances"], tiny.with_labels(given).predict(talk(3, 0)))
 
 
+@pytest.mark.slow
 def test_labels_of_requests_own_need_a_model_whose_anchors_are_words():
     """It is compiled ahead and answers all the same; who asks for labels learns why not."""
     original = recognizer(anchor_encoding="none")

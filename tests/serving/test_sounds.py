@@ -228,7 +228,7 @@ def test_too_many_sounds_and_too_many_bytes():
     assert "the body is longer than the limit of 76670 bytes" in large.json()["error"]["message"]
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["hang", "end"])
 def test_one_that_hangs_or_ends_keeps_nobody_out(monkeypatch, end):
     monkeypatch.setattr(hearing_module, "_listen", _Poisoned(end))

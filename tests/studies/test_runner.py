@@ -118,7 +118,7 @@ def test_some_of_it(call):
         plan.select(study, seeds=[0, 7])
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [UserError("no room."), RuntimeError("no memory")])
 def test_a_failed_cell_is_shown_and_the_others_go_on(call, error):
     study = make_study(variants=2, seeds=1)

@@ -142,6 +142,7 @@ def test_weight_0_and_certain_teachers_change_nothing(
         assert np.allclose(found[stage], plain[stage], rtol=1e-4) == same
 
 
+@pytest.mark.slow
 def test_stage_two_learns_from_them_too(toy, models, tmp_path):
     """Where stage one has no cross-entropy, and so no teachers."""
     found = []
@@ -154,6 +155,7 @@ def test_stage_two_learns_from_them_too(toy, models, tmp_path):
     assert not np.allclose(taught[2], plain[2], rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_they_are_asked_once_and_a_run_goes_on_identically(toy, models, tmp_path, monkeypatch):
     asked, answers_of = [], teachers.answers_of
     monkeypatch.setattr(
@@ -188,6 +190,7 @@ def test_they_are_asked_once_and_a_run_goes_on_identically(toy, models, tmp_path
     assert teachers._read(file, digest) is None
 
 
+@pytest.mark.slow
 def test_several_labels_learn_each_label_s_probability(toy, tmp_path):
     paths = make_corpus_files(tmp_path / "corpus", 10, several=True)
     toy = {**toy, **{f"data.{split}": path for split, path in paths.items()}}
