@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 MODEL = flags.DEFINE_string("model", None, "A model folder.", required=True)
 CORPUS = flags.DEFINE_string("corpus", "smalltalk", "Whose test dialogues are asked for.")
 DATA = flags.DEFINE_string("data_dir", "", "The corpus' files; empty: downloaded, or built in.")
+RUNTIME = flags.DEFINE_enum("runtime", "jax", ["jax", "onnx"], "Of the service and the library.")
+PRECISION = flags.DEFINE_enum("precision", "float32", ["float32", "int8"], "Likewise.")
 CLIENTS = flags.DEFINE_list("clients", ["1", "8", "64"], "Clients at once, a run each.")
 SECONDS = flags.DEFINE_float("seconds", 30.0, "Of each run.", lower_bound=1)
 BATCH = flags.DEFINE_integer("batch_size", 16, "Of the service and of the library.", lower_bound=1)
@@ -94,6 +96,8 @@ def served(*options: str) -> Iterator[str]:
         f"--model={MODEL.value}",
         "--port=0",
         f"--batch-size={BATCH.value}",
+        f"--runtime={RUNTIME.value}",
+        f"--precision={PRECISION.value}",
         *options,
     ]
     root = Path(__file__).resolve().parents[1]
@@ -263,7 +267,12 @@ def main() -> None:
 
     compiled.keep_compiled()
     dialogues = list(corpora.load(DataConfig(corpus=CORPUS.value, dir=DATA.value)).splits["test"])  # type: ignore[arg-type]
-    recognizer = EmotionRecognizer.from_pretrained(MODEL.value, batch_size=BATCH.value)
+    recognizer = EmotionRecognizer.from_pretrained(
+        MODEL.value,
+        batch_size=BATCH.value,
+        runtime=RUNTIME.value,
+        precision=PRECISION.value,  # type: ignore[arg-type]
+    )
     pairs = [
         Pair(dialogue, expected)
         for dialogue, expected in zip(dialogues, recognizer.predict(dialogues), strict=True)
