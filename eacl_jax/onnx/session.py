@@ -39,7 +39,11 @@ class Session:
 
     def represent(self, examples: Sequence[Example]) -> Float[np.ndarray, "N m"]:
         """Representations of the examples, in their order."""
-        batches = list(batches_of(examples))
+        lengths = [len(example.tokens) for example in examples]
+        # A call of few utterances, as of a service, is for all threads too; a little more than a
+        # share each, so that nothing is left over for one more batch.
+        share = sum(lengths) // self._threads + max(lengths) // 2
+        batches = list(batches_of(examples, min(_TOKENS, share)))
         run = self._pool.map if len(batches) > 1 and self._threads > 1 else map
         found = list(run(functools.partial(self._run, examples), batches))
         order = np.concatenate(batches)

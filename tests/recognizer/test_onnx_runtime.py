@@ -12,6 +12,7 @@ import pytest
 
 from eacl_jax import EmotionRecognizer
 from eacl_jax.data.inputs import read_dialogues
+from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.onnx import quantize
 from eacl_jax.recognizer import jax_runtime, preparing, programs
@@ -45,6 +46,21 @@ def folder(saved, tmp_path) -> Path:
 def probabilities(recognizer: EmotionRecognizer) -> np.ndarray:
     answers = recognizer.predict(DIALOGUES)
     return np.array([list(each.probabilities.values()) for said in answers for each in said])
+
+
+@pytest.mark.parametrize(("threads", "batches"), [(1, [8]), (2, [4, 4]), (4, [2, 2, 2, 2])])
+def test_a_call_of_few_utterances_is_for_all_threads(folder, monkeypatch, threads, batches):
+    made = EmotionRecognizer.from_pretrained(folder, runtime="onnx")
+    session, sizes = made.runtime._session, []
+    examples = made.examples([Dialogue(str(n), (Utterance("Ann", "good day"),)) for n in range(8)])
+    expected, run = session.represent(examples), session._run
+    monkeypatch.setattr(session, "_threads", threads)
+    monkeypatch.setattr(
+        session, "_run", lambda *given: (sizes.append(len(given[1])), run(*given))[1]
+    )
+    np.testing.assert_allclose(session.represent(examples), expected, atol=1e-5)
+    assert sizes == batches
+    assert len(session.represent(examples[:1])) == 1
 
 
 def test_it_answers_as_jax_does(folder, caplog):
