@@ -252,7 +252,12 @@ def read_cells(cells: Mapping[str, Any], where: str) -> Float[np.ndarray, "1 F"]
 
 
 def with_flat_features(
-    utterance: Utterance, modalities: Mapping[str, Modality], where: str, header: Sequence[str] = ()
+    utterance: Utterance,
+    modalities: Mapping[str, Modality],
+    where: str,
+    header: Sequence[str] = (),
+    *,
+    again: bool = False,
 ) -> Utterance:
     """An utterance with the features that its own fields `NAME.COLUMN` are.
 
@@ -261,24 +266,31 @@ def with_flat_features(
       modalities: that the model reads.
       where: for messages.
       header: fields of others beside it; what it lacks of these is not known.
+      again: the fields may have been read before, so that features which say the same may be there.
 
     Raises:
-      UserError: as `feature_columns` and `read_cells`, or it has other features of the name too.
+      UserError: as `feature_columns` and `read_cells`, or it has the same features otherwise too.
     """
     if not any("." in field for field in utterance.other):
         return utterance
     features = dict(utterance.features)
     fields = tuple(dict.fromkeys([*utterance.other, *header]))
     for name, columns in feature_columns(fields, modalities, where).items():
-        rows = read_cells({column: utterance.other.get(column) for column in columns}, where)
-        if rows is None:
+        if not any(column in utterance.other for column in columns):
             continue
-        if name in features and not np.array_equal(features[name], rows, equal_nan=True):
+        rows = read_cells({column: utterance.other.get(column) for column in columns}, where)
+        if name in features and not (again and _says(rows, features[name])):
             raise UserError(
                 f"{where} has features {name!r} and fields {columns[0]}, ...: give one of the two."
             )
-        features[name] = rows
+        if rows is not None:
+            features[name] = rows
     return dataclasses.replace(utterance, features=features)
+
+
+def _says(rows: Float[np.ndarray, "1 F"] | None, there: np.ndarray) -> bool:
+    """Whether fields say what features do, or nothing."""
+    return rows is None or np.array_equal(there, rows, equal_nan=True)
 
 
 def all_with_flat_features(
@@ -286,13 +298,15 @@ def all_with_flat_features(
     modalities: Mapping[str, Modality],
     where: str = "",
     header: Sequence[str] = (),
+    *,
+    again: bool = False,
 ) -> Dialogue:
     """`with_flat_features` of each utterance; `where` the dialogue is, such as file and line."""
     if not modalities:
         return dialogue
     place = f"{where}{': ' * bool(where)}dialogue {dialogue.id!r:.60} utterance"
     utterances = tuple(
-        with_flat_features(each, modalities, f"{place} {number}", header)
+        with_flat_features(each, modalities, f"{place} {number}", header, again=again)
         for number, each in enumerate(dialogue.utterances)
     )
     return dataclasses.replace(dialogue, utterances=utterances)

@@ -668,7 +668,11 @@ class EmotionRecognizer:
             for name in utterance.other
             if "." in name
         )
-        found = [all_with_flat_features(each, modalities, header=tuple(header)) for each in read]
+        found = [
+            # What comes from a file has been through this.
+            all_with_flat_features(each, modalities, header=tuple(header), again=True)
+            for each in read
+        ]
         return found, single
 
     def _check_stage(self, stage: str) -> None:

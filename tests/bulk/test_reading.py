@@ -56,7 +56,7 @@ VOICE = {"voice": Modality(2, 1, (0.0, 0.0), (1.0, 1.0), ("pitch", "rate"))}
         ({"voice.pitch": 1}, "utterance 0 has columns voice.pitch, but no voice.rate"),
         ({"voice.pitch": 1, "voice.rate": True}, "column 'voice.rate': True is no number"),
         (
-            {"voice.pitch": 1, "voice.rate": 2, "features": {"voice": [2, 1]}},
+            {"voice.pitch": 1, "voice.rate": 2, "features": {"voice": [1, 2]}},
             "has features 'voice' and fields voice.pitch, ...: give one of the two",
         ),
     ],
