@@ -39,11 +39,7 @@ class Session:
 
     def represent(self, examples: Sequence[Example]) -> Float[np.ndarray, "N m"]:
         """Representations of the examples, in their order."""
-        lengths = [len(example.tokens) for example in examples]
-        # A call of few utterances, as of a service, is for all threads too; a little more than a
-        # share each, so that nothing is left over for one more batch.
-        share = sum(lengths) // self._threads + max(lengths) // 2
-        batches = list(batches_of(examples, min(_TOKENS, share)))
+        batches = list(batches_of(examples, self._threads))
         run = self._pool.map if len(batches) > 1 and self._threads > 1 else map
         found = list(run(functools.partial(self._run, examples), batches))
         order = np.concatenate(batches)
@@ -83,11 +79,14 @@ def session_of(program: bytes | Path) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
 
 
-def batches_of(examples: Sequence[Example], tokens: int = _TOKENS) -> Iterator[list[int]]:
+def batches_of(examples: Sequence[Example], threads: int) -> Iterator[list[int]]:
     """Indices of examples of about one length, the longest first, so that hardly anything is
-    padding; a batch has at most so many tokens, or one example.
+    padding; a batch has at most `_TOKENS` tokens, or one example. Few examples, as of a service's
+    call, are divided among all threads.
     """
     lengths = [len(example.tokens) for example in examples]
+    # A little more than a share, so that nothing is left over for one more batch.
+    tokens = min(_TOKENS, sum(lengths) // threads + max(lengths) // 2)
     batch: list[int] = []
     for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
         if batch and (len(batch) + 1) * lengths[batch[0]] > tokens:

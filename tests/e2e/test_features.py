@@ -80,7 +80,7 @@ def numbers(folder):
     "fusion",
     [
         "gated",
-        pytest.param("words", marks=pytest.mark.slow),
+        "words",
         *(pytest.param(each, marks=pytest.mark.long) for each in ("concat", "attention")),
     ],
 )
@@ -119,7 +119,6 @@ def test_features_tell_what_texts_do_not(voiced, tmp_path, monkeypatch, fusion):
     ).read_bytes()
 
 
-@pytest.mark.slow
 def test_it_goes_on_identically(voiced, tmp_path):
     config = make_config(voiced, **SHORT)
     run.train(config, tmp_path / "whole", keep=(), console=QUIET)
@@ -129,7 +128,6 @@ def test_it_goes_on_identically(voiced, tmp_path):
     assert numbers(tmp_path / "parts") == numbers(tmp_path / "whole")
 
 
-@pytest.mark.slow
 def test_features_alone(voiced, tmp_path):
     config = make_config(voiced, **SHORT, features__text=False, features__use=("voice",))
     prepared = experiment.prepare(config)
@@ -181,7 +179,6 @@ def spoken(toy, tmp_path_factory):
     }
 
 
-@pytest.mark.slow
 def test_from_sound_files_to_answers(spoken, tmp_path, caplog):
     config = make_config(spoken, **SHORT | {"stage_one__epochs": 4})
     results = run.train(config, tmp_path / "run", keep=("model",), console=QUIET).to_json()
@@ -212,7 +209,6 @@ def test_from_sound_files_to_answers(spoken, tmp_path, caplog):
         recognizer.predict(away, sounds=folder)
 
 
-@pytest.mark.slow
 def test_no_features_is_as_if_there_were_none(voiced, tmp_path):
     given = make_config(voiced, **SHORT, features__fusion="none")
     absent = make_config({**voiced, "data.features": ()}, **SHORT, features__fusion="none")

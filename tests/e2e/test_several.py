@@ -132,7 +132,6 @@ def test_a_recognizer_of_one_label_says_so(finished, test_split):
         single.adapt(list(test_split))
 
 
-@pytest.mark.slow
 def test_gone_on_with_it_is_the_same_run(toy_several, finished_several, tmp_path):
     for stage, epoch in ((Stage.ONE, 2), (Stage.TWO, 1)):
         stop = loop.StopRequest()
@@ -153,8 +152,8 @@ def test_gone_on_with_it_is_the_same_run(toy_several, finished_several, tmp_path
 @pytest.mark.parametrize(
     "changes",
     [
-        pytest.param({"loss.ce_weight": 1.0}, id="classifier", marks=pytest.mark.slow),
-        pytest.param({"loss.soft_targets": True}, id="shares", marks=pytest.mark.slow),
+        pytest.param({"loss.ce_weight": 1.0}, id="classifier"),
+        pytest.param({"loss.soft_targets": True}, id="shares"),
         pytest.param(
             {"anchors.source": "clusters", "anchors.clusters": 2},
             id="clusters",

@@ -164,7 +164,7 @@ class Service:
         utterance: Utterance,
         labels: Mapping[str, str],
         on_long: "OnLong",
-        sounds: Sequence[Sound] = (),
+        sound: Sound | None = None,
     ) -> Turn:
         """Adds an utterance to a conversation. Where it fails, nothing is added.
 
@@ -173,7 +173,7 @@ class Service:
           utterance: a checked one.
           labels: as of `predict`, for the whole conversation; empty for those that it began with.
           on_long: as of `predict`.
-          sounds: the utterance's, if it has one.
+          sound: the utterance's, if it has one.
 
         Raises:
           ApiError: as `predict`; 409, the conversation began with other labels.
@@ -191,11 +191,7 @@ class Service:
                 if len(conversation) and labels and labels != conversation.labels:
                     raise _other_labels(identity, conversation.labels or self.recognizer.labels)
                 labels = labels or conversation.labels
-                heard = {
-                    name: rows
-                    for each in sounds
-                    for name, rows in (await self.hearing.features(each)).items()
-                }
+                heard = await self.hearing.features(sound) if sound else {}
                 utterance = _with_features(utterance, heard)
                 job = self._job(labels, on_long)
                 job.add_last(conversation.ahead(utterance))

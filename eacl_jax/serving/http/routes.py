@@ -139,7 +139,7 @@ def api(service: Service) -> APIRouter:
         labels = labels_of(asked.labels, limits)
         sound = sound_of(asked, utterance, limits, service.hearing)
         sounds = [sound] if sound else []
-        work = service.say(id, utterance, labels, asked.on_long, sounds)
+        work = service.say(id, utterance, labels, asked.on_long, sound)
         said = await in_time_or_why(request, work, asked)
         answer = _leaner(said.answer.to_json(), asked.fields_)
         if asked.return_features and said.heard:
