@@ -80,7 +80,8 @@ def on_files(files: Files, config: Any) -> Files:
         files.append(File.generated(config, f"reference/{room}.md", content=page))
     for name in PAGES:
         files.append(File.generated(config, name, abs_src_path=str(ROOT / name)))
-    for page in list(files.documentation_pages()):
+    pages = list(files.documentation_pages())
+    for page in pages:  # grows: what is added may link to more
         for link in _LINK.findall(page.content_string):
             path = _in_repository(page.src_uri, link)
             if (
@@ -92,6 +93,8 @@ def on_files(files: Files, config: Any) -> Files:
                 file = File.generated(config, path, abs_src_path=str(ROOT / path))
                 file.inclusion = InclusionLevel.NOT_IN_NAV
                 files.append(file)
+                if file.is_documentation_page():
+                    pages.append(file)
     return files
 
 
