@@ -361,6 +361,23 @@ class StageTwoConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class SequenceConfig:
+    """The dialogue as a sequence: after stage two, a linear-chain CRF over the labels of a dialogue
+    learns which label follows which, for the same speaker and for another, on the fixed answers to
+    train (seconds). A whole dialogue is then answered by all of it, a conversation by its past.
+    """
+
+    crf: bool = False
+    # How often half the sum of its squared scores counts against the likelihood of train: the more,
+    # the nearer the answers stay to those without it.
+    penalty: float = bounded(1.0, above=0)
+    # A whole dialogue: its most probable sequence of labels, or each utterance's most probable one.
+    decoding: Literal["viterbi", "marginals"] = "viterbi"
+    # Leave it out of the model where it does not answer dev better.
+    only_if_better: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
 class BatchConfig:
     """How a batch's examples are laid into rows, and the sizes of passes without gradients."""
 
@@ -440,6 +457,7 @@ class Config:
     distil: DistilConfig = DistilConfig()
     stage_one: StageOneConfig = StageOneConfig()
     stage_two: StageTwoConfig = StageTwoConfig()
+    sequence: SequenceConfig = SequenceConfig()
     batch: BatchConfig = BatchConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     compat: CompatConfig = CompatConfig()
@@ -635,6 +653,14 @@ def _impossible(config: Config) -> list[str]:
         "must be past with prompt.max_future=0, which reads nothing later",
         config.prompt.priority,
     )
+    for field in dataclasses.fields(SequenceConfig):
+        value = getattr(config.sequence, field.name)
+        need(
+            config.sequence.crf or value == field.default,
+            f"sequence.{field.name}",
+            f"has no effect without sequence.crf; leave it at {field.default!r}",
+            value,
+        )
     need(
         not (config.evaluation.prior and config.evaluation.logit_adjustment),
         "evaluation.prior",

@@ -33,7 +33,12 @@ class Recognizer(Protocol):
     def answer(
         self, reps: Any, utterances: Sequence[Utterance], examples: Sequence[Any], *, stage: str
     ) -> list[Prediction]:
-        """The predictions."""
+        """The predictions of each utterance alone."""
+
+    def together(
+        self, dialogues: Sequence[Sequence[Prediction]], *, stage: str
+    ) -> list[list[Prediction]]:
+        """Those of whole dialogues."""
 
 
 class Sounds(Protocol):
@@ -217,7 +222,13 @@ def predict(
         answers = []
         if utterances:
             reps = recognizer.represent(made.examples)
-            answers = recognizer.answer(reps, utterances, made.examples, stage=stage)
+            alone = iter(recognizer.answer(reps, utterances, made.examples, stage=stage))
+            by_dialogue = [
+                [*itertools.islice(alone, len(item.dialogue.utterances))]
+                for item in made.items
+                if item.dialogue
+            ]
+            answers = [*itertools.chain(*recognizer.together(by_dialogue, stage=stage))]
         totals = _added(output.journal.totals, made, answers, time.monotonic() - start)
         totals = _with_features(totals, utterances, modalities)
         if sounds and not listen:

@@ -111,8 +111,12 @@ class Job:
             wanted = reading.Wanted(
                 lines,
                 self.shard,
-                # What comes later counts too: a dialogue is then not read in pieces.
-                size=sys.maxsize if settings.prompt.max_future else _CHUNK * self.batch_size,
+                # Where what comes later counts too, a dialogue is not read in pieces.
+                size=(
+                    sys.maxsize
+                    if settings.prompt.max_future or settings.chain
+                    else _CHUNK * self.batch_size
+                ),
                 most_past=settings.prompt.max_past,
                 own=own,
             )

@@ -30,6 +30,7 @@ def adapted(
     numbers: Int[np.ndarray, " N"],
     *,
     seed: int,
+    today: Sequence[str] | None = None,
 ) -> tuple[Settings, Anchors, Adaptation]:
     """Stage two's anchors moved by examples, where dialogues that are held out are then answered
     better, and the probabilities calibrated.
@@ -41,38 +42,41 @@ def adapted(
       targets: their labels.
       numbers: of their dialogues.
       seed: decides which dialogues are held out together.
+      today: what is answered to the examples now, where a chain answers.
     """
-    today, start = settings.answering(Stage.TWO), anchors[Stage.TWO]
-    moved = few_shot.adapt_anchors(reps, targets, start, **few_shot.how_of(today))
+    answering, start = settings.answering(Stage.TWO), anchors[Stage.TWO]
+    moved = few_shot.adapt_anchors(reps, targets, start, **few_shot.how_of(answering))
     # What is held out is answered without offsets, as adapted anchors will.
-    plain = dataclasses.replace(today, offsets=())
+    plain = dataclasses.replace(answering, offsets=())
     held_out = few_shot.held_out_cosines(reps, targets, numbers, start, plain, seed=seed)
-    before = today.cosines(reps, start)
+    before = answering.cosines(reps, start)
     calibration, decisions = dict(settings.calibration), dict(settings.decisions)
-    if isinstance(today, SeveralAnswering):
+    if isinstance(answering, SeveralAnswering):
         report, decisions[Stage.TWO] = few_shot.report_several(
             settings.labels,
             targets,
             before,
             held_out,
-            today,
+            answering,
             folds=few_shot.folds_of(numbers, seed),
         )
     else:
         report, calibration[Stage.TWO] = few_shot.report(
             settings.labels,
             targets,
-            today.scores(before),
+            answering.scores(before),
             None if held_out is None else plain.scores(held_out),
             temperature=calibration[Stage.TWO],
             folds=min(few_shot.FOLDS, len(np.unique(numbers))),
+            today=None if today is None else np.array([*map(settings.labels.index, today)]),
         )
-    offsets = settings.offsets
+    offsets, chain = settings.offsets, settings.chain
     if not report.kept:
         anchors = {**anchors, Stage.TWO: moved}
         offsets = {stage: added for stage, added in offsets.items() if stage != Stage.TWO}
+        chain = None
     changed = dataclasses.replace(
-        settings, calibration=calibration, offsets=offsets, decisions=decisions
+        settings, calibration=calibration, offsets=offsets, decisions=decisions, chain=chain
     )
     return changed, anchors, report
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from eacl_jax.data.beside import warn_of_missing
@@ -11,7 +11,9 @@ from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import has_known, read_features
 from eacl_jax.features.own import with_flat_features
+from eacl_jax.model.chain import Chain
 from eacl_jax.recognizer.prediction import Prediction
+from eacl_jax.recognizer.sequence import Said, after
 
 if TYPE_CHECKING:
     from eacl_jax.data.prompts import OnLong
@@ -25,18 +27,17 @@ class Recognizer(Protocol):
     def settings(self) -> "Settings":
         """They say how much of the past a prompt holds."""
 
-    def predict_last(
-        self, dialogues: Sequence[Dialogue], *, on_long: "OnLong" = ...
-    ) -> Sequence[Prediction]:
-        """The emotion of each dialogue's last utterance."""
-
-    def predict_at(self, dialogue: Dialogue, index: int, *, on_long: "OnLong" = ...) -> Prediction:
-        """The emotion of one utterance of a dialogue."""
+    def answer_alone(
+        self, dialogue: Dialogue, index: int, *, on_long: "OnLong" = ...
+    ) -> Prediction:
+        """The answer to one utterance of a dialogue by its prompt."""
 
 
 class Conversation:
     """Utterances in, one after the other; answers equal those to the whole dialogue at once, and
-    never change afterwards.
+    never change afterwards. A model with a chain over dialogues (`Settings.chain`) answers a whole
+    dialogue by what is said later too, and a conversation by what was said until then (forward
+    filtering).
 
     A model that reads k later utterances (`prompt.max_future`) answers each k utterances late, when
     it has heard them; `finish` gives the answers that still wait when nothing more is said.
@@ -50,6 +51,7 @@ class Conversation:
         self._past: deque[Utterance] = deque(maxlen=recognizer.settings.prompt.max_past)
         self._waiting: deque[Utterance] = deque()
         self._count = 0
+        self._before: Said | None = None
         self._warned: set[str] = set()
 
     def __len__(self) -> int:
@@ -65,8 +67,20 @@ class Conversation:
         self._refuse_later()
         return Dialogue("conversation", (*self._past, utterance))
 
-    def append(self, utterance: Utterance) -> None:
+    @property
+    def chain(self) -> Chain | None:
+        """Over its labels."""
+        return self._recognizer.settings.chain
+
+    def append(self, utterance: Utterance, alone: Prediction) -> Prediction:
         """Notes an utterance as said; of it only what a prompt may hold is kept.
+
+        Args:
+          utterance: what is said.
+          alone: the answer to `ahead` of it.
+
+        Returns:
+          The answer to it; another one where there is a chain.
 
         Raises:
           UserError: the model reads later utterances too: the answers that this one would make
@@ -75,6 +89,15 @@ class Conversation:
         self._refuse_later()
         self._count += 1
         self._remember(utterance)
+        return self._after(alone)
+
+    def _after(self, alone: Prediction) -> Prediction:
+        """The answer by what was answered before."""
+        if self.chain is None:
+            return alone
+        found = after(self.chain, self._before, alone)
+        self._before = Said(found.speaker, tuple(found.probabilities.values()))
+        return found
 
     def _refuse_later(self) -> None:
         if later := self._recognizer.settings.prompt.max_future:
@@ -119,8 +142,10 @@ class Conversation:
         later = self._recognizer.settings.prompt.max_future
         answer: Prediction | None = None
         if not later:
-            answer = self._recognizer.predict_last([self.ahead(said)], on_long=on_long)[0]
-            self.append(said)
+            dialogue = self.ahead(said)
+            last = len(dialogue.utterances) - 1
+            alone = self._recognizer.answer_alone(dialogue, last, on_long=on_long)
+            answer = self.append(said, alone)
         else:
             if len(self._waiting) == later:
                 answer = self._next([*self._waiting, said], on_long)
@@ -140,7 +165,7 @@ class Conversation:
         Raises:
           UserError: one is too long and to be refused; the conversation is then as before.
         """
-        waiting, past = list(self._waiting), list(self._past)
+        waiting, past, before = list(self._waiting), list(self._past), self._before
         answers = []
         try:
             while self._waiting:
@@ -148,13 +173,16 @@ class Conversation:
                 self._remember(self._waiting.popleft())
         except UserError:
             self._waiting, self._past = deque(waiting), deque(past, self._past.maxlen)
+            self._before = before
             raise
         return answers
 
     def _next(self, utterances: Iterable[Utterance], on_long: "OnLong") -> Prediction:
         """The answer to the first of these, which the others follow."""
         dialogue = Dialogue("conversation", (*self._past, *utterances))
-        return self._recognizer.predict_at(dialogue, len(self._past), on_long=on_long)
+        return self._after(
+            self._recognizer.answer_alone(dialogue, len(self._past), on_long=on_long)
+        )
 
     def _warn(self, said: Utterance) -> None:
         modalities = self._recognizer.settings.modalities

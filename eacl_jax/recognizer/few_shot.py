@@ -211,6 +211,7 @@ def report(
     *,
     temperature: float,
     folds: int = 0,
+    today: Int[np.ndarray, " N"] | None = None,
 ) -> tuple[Adaptation, float]:
     """What to say of an adaptation, whether the anchors are better kept, and the temperature that
     calibrates it.
@@ -222,24 +223,25 @@ def report(
       held_out: those of `held_out_cosines`.
       temperature: that calibrates the answers before; the same where nothing was held out.
       folds: that were held out.
+      today: the answers before, where they are not those of the largest scores.
     """
 
     from sklearn.metrics import f1_score  # takes a second, and predicting does without
 
-    def weighted_f1(scores: Float[np.ndarray, "N C"]) -> float:
-        return 100 * float(
-            f1_score(labels, scores.argmax(axis=1), average="weighted", zero_division=0)
-        )
+    def weighted_f1(answers: Int[np.ndarray, " N"]) -> float:
+        return 100 * float(f1_score(labels, answers, average="weighted", zero_division=0))
 
+    was = weighted_f1(before.argmax(axis=1) if today is None else today)
     counts = dict(zip(names, np.bincount(labels, minlength=len(names)).tolist(), strict=True))
     if held_out is None:
-        return Adaptation(counts, weighted_f1(before), None, None), temperature
-    kept = weighted_f1(held_out) <= weighted_f1(before)
+        return Adaptation(counts, was, None, None), temperature
+    moved = weighted_f1(held_out.argmax(axis=1))
+    kept = moved <= was
     answers = before if kept else held_out
     temperature = fit_temperature(answers, labels, near=temperature)
     error = expected_calibration_error(probabilities(answers, temperature), labels)
     return (
-        Adaptation(counts, weighted_f1(before), weighted_f1(held_out), error, folds, kept),
+        Adaptation(counts, was, moved, error, folds, kept),
         temperature,
     )
 

@@ -26,6 +26,7 @@ from eacl_jax.errors import UserError
 from eacl_jax.features.modality import Modality
 from eacl_jax.features.words import Thirds
 from eacl_jax.files.records import bounded, build, read_json
+from eacl_jax.model.chain import Chain, problems_of
 from eacl_jax.model.decisions import Decisions, SeveralAnswering
 from eacl_jax.model.label_words import check_finite
 from eacl_jax.model.scores import Answering
@@ -61,6 +62,8 @@ class Settings:
       modalities: whose features it reads, by name, in the order in which the model has them.
       features: what it does with them.
       thirds: of the modalities that are words in the texts.
+      chain: over the labels of a dialogue, of stage two's answers; None: each utterance is answered
+        alone.
     """
 
     labels: tuple[str, ...]
@@ -81,6 +84,7 @@ class Settings:
     modalities: dict[str, Modality] = dataclasses.field(default_factory=dict)
     features: FeaturesConfig = dataclasses.field(default_factory=FeaturesConfig)
     thirds: dict[str, Thirds] = dataclasses.field(default_factory=dict)
+    chain: Chain | None = None
 
     @property
     def fused(self) -> dict[str, Modality]:
@@ -150,7 +154,7 @@ def read_settings(file: Path) -> Settings:
         )
     if settings and not problems:
         problems += _check_offsets(settings) + _check_decisions(settings)
-        problems += _check_modalities(settings)
+        problems += _check_modalities(settings) + _check_chain(settings)
         problems += [
             f"config.{name}: {each!r:.60} {reason}."
             for name in ("labels", "words")
@@ -204,6 +208,15 @@ def _check_decisions(settings: Settings) -> list[str]:
         for name in ("biases", "thresholds")
         if len(getattr(found, name)) != len(settings.labels)
     ]
+
+
+def _check_chain(settings: Settings) -> list[str]:
+    """What is wrong with the chain, a line a field."""
+    if settings.chain is None:
+        return []
+    if settings.several:
+        return ["config.chain: must be null with task=multi, whose utterances have no one label."]
+    return [f"config.chain.{each}" for each in problems_of(settings.chain, settings.labels)]
 
 
 def _check_modalities(settings: Settings) -> list[str]:

@@ -24,11 +24,12 @@ from eacl_jax.features.words import Thirds, described
 from eacl_jax.files import stores, whole
 from eacl_jax.files.checksum import sha256_of
 from eacl_jax.files.records import read_json
+from eacl_jax.model.chain import Chain
 from eacl_jax.model.decisions import Decisions, SeveralAnswering
 from eacl_jax.model.label_words import check_anchors, check_words
 from eacl_jax.model.scores import host_cosines
 from eacl_jax.model.task import SeveralLabels, SingleLabel, Task
-from eacl_jax.recognizer import adapting, few_shot
+from eacl_jax.recognizer import adapting, few_shot, sequence
 from eacl_jax.recognizer.conversation import Conversation
 from eacl_jax.recognizer.facts import Facts
 from eacl_jax.recognizer.few_shot import Adaptation
@@ -154,6 +155,7 @@ class EmotionRecognizer:
         decisions: dict[str, Decisions] | None = None,
         modalities: Mapping[str, Modality] | None = None,
         thirds: Mapping[str, Thirds] | None = None,
+        chain: Chain | None = None,
         facts: Facts | None = None,
     ) -> "EmotionRecognizer":
         """The recognizer that a run ends with. The pretrained encoder, from which anchors were
@@ -169,7 +171,7 @@ class EmotionRecognizer:
           anchors: as in the constructor.
           calibration, offsets: see `Settings`.
           decisions: likewise; with them an utterance may have several labels.
-          modalities, thirds: likewise.
+          modalities, thirds, chain: likewise.
           facts: of the run.
         """
         settings = Settings(
@@ -191,6 +193,7 @@ class EmotionRecognizer:
             modalities=dict(modalities or {}),
             features=config.features,
             thirds=dict(thirds or {}),
+            chain=chain,
         )
         from eacl_jax.recognizer.jax_runtime import parts_of
 
@@ -389,11 +392,10 @@ class EmotionRecognizer:
         examples = self.examples(read, on_long=on_long)
         warn_about(examples, self.settings.prompt.max_tokens)
         warn_of_missing(read, self.settings.modalities)
-        utterances = [utterance for dialogue in read for utterance in dialogue.utterances]
-        answers = iter(self.answer(self.represent(examples), utterances, examples, stage=stage))
+        answers = self.together(self._each_alone(read, examples, stage), stage=stage)
         results = [
-            DialoguePrediction(d.id, tuple(next(answers) for _ in d.utterances), d.other)
-            for d in read
+            DialoguePrediction(d.id, tuple(found), d.other)
+            for d, found in zip(read, answers, strict=True)
         ]
         return results[0] if single else results
 
@@ -401,32 +403,32 @@ class EmotionRecognizer:
         self, dialogues: Sequence[Dialogue], *, stage: str = Stage.TWO, on_long: OnLong = "cut"
     ) -> list[Prediction]:
         """The emotion of the last utterance of each dialogue, of which none may be empty; the
-        others are its past only.
+        others are its past only. A model with a chain (`Settings.chain`) answers those too, as a
+        conversation does.
         """
         self._check_stage(stage)
-        examples = self.examples(dialogues, "last", on_long=on_long)
+        chain = self._chain(stage)
+        examples = self.examples(dialogues, "last" if chain is None else "all", on_long=on_long)
         warn_about(examples, self.settings.prompt.max_tokens)
+        if chain is not None:
+            alone = self._each_alone(dialogues, examples, stage)
+            return [sequence.so_far(chain, each)[-1] for each in alone]
         last = [dialogue.utterances[-1] for dialogue in dialogues]
         return self.answer(self.represent(examples), last, examples, stage=stage)
 
-    def predict_at(
-        self,
-        dialogue: Dialogue,
-        index: int,
-        *,
-        stage: str = Stage.TWO,
-        on_long: OnLong = "cut",
+    def answer_alone(
+        self, dialogue: Dialogue, index: int, *, on_long: OnLong = "cut"
     ) -> Prediction:
-        """The emotion of one utterance of a dialogue; the others are its past and its future."""
-        self._check_stage(stage)
+        """The answer to one utterance of a dialogue by its prompt, in which the others are its past
+        and its future; a chain (`Settings.chain`) is left out.
+        """
         utterances = [each.without_labels() for each in dialogue.utterances]
         # The only one that anybody seems to have annotated, with no label.
         utterances[index] = dataclasses.replace(utterances[index], emotions=())
         asked = dataclasses.replace(dialogue, utterances=tuple(utterances))
         examples = self._built([asked], "annotated", on_long)
         warn_about(examples, self.settings.prompt.max_tokens)
-        said = [dialogue.utterances[index]]
-        return self.answer(self.represent(examples), said, examples, stage=stage)[0]
+        return self.answer(self.represent(examples), [dialogue.utterances[index]], examples)[0]
 
     def conversation(self) -> Conversation:
         """A conversation that goes on: `add` answers each utterance when it is said; a model that
@@ -472,6 +474,7 @@ class EmotionRecognizer:
             # Of the labels before.
             anchors_per_label=1,
             offsets={},
+            chain=None,
             decisions=self.settings.decisions_of_others(len(taxonomy)),
         )
         changed = self._changed(settings, {Stage.ONE: anchors, Stage.TWO: anchors})
@@ -489,8 +492,8 @@ class EmotionRecognizer:
         have several labels, thresholds are fitted anew if that answers held-out dialogues better.
         `adaptation` of what is returned says what was done, and how good the answers were.
 
-        Offsets of scores (`Settings.offsets`) are of the corpus that training saw: adapted anchors
-        do without them, and those that stay as they are keep them.
+        Offsets of scores (`Settings.offsets`) and a chain (`Settings.chain`) are of the corpus that
+        training saw: adapted anchors do without them, and those that stay as they are keep them.
 
         Args:
           dialogues: as for `predict`; utterances with an `emotion` (or `emotions`, where this
@@ -504,9 +507,10 @@ class EmotionRecognizer:
         """
         if not isinstance(seed, (int, np.integer)) or seed < 0:
             raise UserError(f"seed must be a whole number from 0 on, got {seed!r:.40}.")
-        reps, labels, numbers = self._annotated(dialogues)
+        read, reps, labels, numbers = self._annotated(dialogues)
+        today = None if self.settings.chain is None else self._today(read)
         settings, anchors, report = adapting.adapted(
-            self.settings, self.anchors, reps, labels, numbers, seed=seed
+            self.settings, self.anchors, reps, labels, numbers, seed=seed, today=today
         )
         changed = self._changed(settings, anchors)
         changed.adaptation = report
@@ -518,8 +522,9 @@ class EmotionRecognizer:
 
     def calibrate(self, dialogues: Any) -> "EmotionRecognizer":
         """A recognizer whose probabilities fit annotated dialogues, by one temperature, or by scale
-        and biases where there may be several labels; its answers stay the same. The fewer the
-        examples, the nearer these stay to what they were.
+        and biases where there may be several labels; its answers stay the same, but for those of a
+        chain (`Settings.chain`), which goes by these probabilities. The fewer the examples, the
+        nearer they stay to what they were.
 
         Args:
           dialogues: as for `adapt`, but others than those that it was adapted to.
@@ -527,7 +532,7 @@ class EmotionRecognizer:
         Raises:
           UserError: as `adapt`.
         """
-        reps, labels, _ = self._annotated(dialogues)
+        _, reps, labels, _ = self._annotated(dialogues)
         settings = adapting.calibrated(self.settings, self.anchors, reps, labels)
         changed = self._changed(settings, self.anchors)
         changed.facts = self.facts and self.facts.changed(
@@ -607,7 +612,8 @@ class EmotionRecognizer:
         *,
         stage: str = Stage.TWO,
     ) -> list[Prediction]:
-        """Last step: the predictions for N representations and the utterances that they stand for.
+        """Last step: the predictions for N representations and the utterances that they stand for;
+        a chain (`Settings.chain`) then needs whole dialogues, see `together`.
 
         Args:
           reps: from `represent`.
@@ -648,6 +654,29 @@ class EmotionRecognizer:
             )
         ]
 
+    def together(
+        self, dialogues: Sequence[Sequence[Prediction]], *, stage: str = Stage.TWO
+    ) -> list[list[Prediction]]:
+        """After the last step, for a model with a chain over dialogues (`Settings.chain`): the
+        answers to whole dialogues, from those to each of their utterances. For others the same as
+        given.
+        """
+        chain = self._chain(stage)
+        if chain is None:
+            return [list(dialogue) for dialogue in dialogues]
+        return sequence.whole(chain, dialogues)
+
+    def _chain(self, stage: str) -> Chain | None:
+        return self.settings.chain if stage == Stage.TWO else None
+
+    def _each_alone(
+        self, dialogues: Sequence[Dialogue], examples: Sequence[Example], stage: str
+    ) -> list[list[Prediction]]:
+        """By dialogue, the answers to its utterances without a chain; `examples` are of all."""
+        utterances = [utterance for dialogue in dialogues for utterance in dialogue.utterances]
+        answers = iter(self.answer(self.represent(examples), utterances, examples, stage=stage))
+        return [[next(answers) for _ in dialogue.utterances] for dialogue in dialogues]
+
     def _caveats(self, example: Example) -> tuple[bool, bool]:
         """Whether its text is cut, and whether there is nothing to answer by."""
         if self.settings.reads_text:
@@ -684,9 +713,9 @@ class EmotionRecognizer:
 
     def _annotated(
         self, dialogues: Any
-    ) -> tuple[Float[np.ndarray, "N m"], few_shot.Targets, Int[np.ndarray, " N"]]:
-        """Representations of the annotated utterances, their labels and the numbers of their
-        dialogues.
+    ) -> tuple[list[Dialogue], Float[np.ndarray, "N m"], few_shot.Targets, Int[np.ndarray, " N"]]:
+        """The dialogues, representations of their annotated utterances, the labels of these and the
+        numbers of their dialogues.
         """
         read = [
             settled(d, self.settings.task, f"dialogue {d.id!r:.60} utterance {{}}".format)
@@ -697,7 +726,17 @@ class EmotionRecognizer:
         warn_about(examples, self.settings.prompt.max_tokens)
         warn_of_missing(read, self.settings.modalities)
         numbers = adapting.dialogue_numbers(read, tuple(self.settings.modalities))
-        return self.represent(examples), self.task.targets(read), numbers
+        return read, self.represent(examples), self.task.targets(read), numbers
+
+    def _today(self, dialogues: Sequence[Dialogue]) -> list[str]:
+        """What is answered to the annotated utterances."""
+        answers = self.together(self._each_alone(dialogues, self.examples(dialogues), Stage.TWO))
+        return [
+            str(answer.emotion)
+            for dialogue, found in zip(dialogues, answers, strict=True)
+            for utterance, answer in zip(dialogue.utterances, found, strict=True)
+            if utterance.annotated
+        ]
 
     @property
     def task(self) -> Task:

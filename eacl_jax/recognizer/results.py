@@ -206,9 +206,44 @@ class ModalitiesResults:
 
 
 @dataclasses.dataclass(frozen=True)
+class OfSplits:
+    """Scores by split."""
+
+    dev: Scores
+    test: Scores
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {"dev": self.dev.to_json(), "test": self.test.to_json()}
+
+
+@dataclasses.dataclass(frozen=True)
+class SequenceResults:
+    """What a chain over the labels of a dialogue (`sequence.crf`) makes of stage two's answers.
+
+    Attributes:
+      kept: whether the model has it; else it answers each utterance alone.
+      alone: scores without it.
+      whole: of whole dialogues.
+      so_far: of dialogues as they go on, each utterance by what was said until then.
+    """
+
+    kept: bool
+    alone: OfSplits
+    whole: OfSplits
+    so_far: OfSplits
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        scored = {name: getattr(self, name).to_json() for name in ("alone", "whole", "so_far")}
+        return {"kept": self.kept, **scored}
+
+
+@dataclasses.dataclass(frozen=True)
 class Results:
     """Of a run. `annotators`: None where no utterance has two. `modalities`: None where the model
-    reads no features.
+    reads no features. `sequence`: None without `sequence.crf`; where it is kept, stage two's scores
+    are with it.
     """
 
     corpus: str
@@ -218,6 +253,7 @@ class Results:
     always_most_frequent: Baseline
     annotators: Annotators | None = None
     modalities: ModalitiesResults | None = None
+    sequence: SequenceResults | None = None
 
     def of(self, stage: Stage) -> StageScores:
         """The stage's."""
@@ -250,6 +286,8 @@ class Results:
                 found["annotators"] = list(found["annotators"])
         if self.modalities is not None:
             values["modalities"] = self.modalities.to_json()
+        if self.sequence is not None:
+            values["sequence"] = self.sequence.to_json()
         return values
 
     @classmethod

@@ -9,6 +9,7 @@ from jaxtyping import Int
 
 from eacl_jax.config import EvaluationConfig, Stage
 from eacl_jax.data.prompts import Example
+from eacl_jax.model.chain import Chain
 from eacl_jax.model.decisions import Affine, SeveralAnswering, common_affine
 from eacl_jax.model.scores import Answering
 from eacl_jax.recognizer.results import Calibration
@@ -58,12 +59,15 @@ class Answered:
       scores: of the labels, [N, C] by split.
       answers: by split; see `Task`.
       calibration: of the scores.
+      chain: over the labels of a dialogue, which answers and scores come from; None: from each
+        utterance alone.
     """
 
     answering: Answering
     scores: Mapping[str, np.ndarray]
     answers: Mapping[str, np.ndarray]
     calibration: Calibration
+    chain: Chain | None = None
 
 
 def answer(

@@ -29,6 +29,7 @@ from eacl_jax.recognizer.locate import OF_MODEL
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.training import run_folder
 from eacl_jax.training.recording import say
+from eacl_jax.training.sequence import in_sequence
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +89,12 @@ def evaluate(run: str | Path, split: str, *, data_dir: str = "") -> dict[str, di
     for stage in recognizer.anchors:
         answering = recognizer.settings.answering(stage)
         cosines = answering.cosines(reps, recognizer.anchors[stage])
-        scores[stage] = task.measure(gold, answering.decide(cosines), answering.scores(cosines))
+        answers, ranked = answering.decide(cosines), answering.scores(cosines)
+        chain, temperature = recognizer.settings.chain, recognizer.settings.calibration[stage]
+        if chain is not None and stage == Stage.TWO:
+            found = in_sequence(chain, dialogues, ranked, temperature)
+            answers, ranked = found.answers, found.scores
+        scores[stage] = task.measure(gold, answers, ranked)
     return scores
 
 

@@ -35,6 +35,7 @@ def check_task(config: Config, corpus: Corpus) -> None:
             "evaluation.prior": evaluation.prior,
             "stage_two.biases": config.stage_two.biases,
             "evaluation.excluded_label": evaluation.excluded_label,
+            "sequence.crf": config.sequence.crf,
             "batch.balance": config.batch.balance,
         }
     if found := [name for name, on in unfit.items() if on and (several or soft)]:

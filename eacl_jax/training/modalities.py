@@ -20,6 +20,7 @@ from eacl_jax.recognizer.results import ModalitiesResults, ModalityResults, Remo
 from eacl_jax.training import outputs
 from eacl_jax.training.answers import Answered
 from eacl_jax.training.experiment import Experiment
+from eacl_jax.training.sequence import in_sequence
 from eacl_jax.training.stage import score
 
 MOST_COLUMNS = 32
@@ -132,10 +133,15 @@ def _removed(
     counts: dict[str, dict[str, int]] = {"changed": {}, "better": {}, "worse": {}}
     for split in outputs.SPLITS:
         cosines = answered.answering.cosines(reps[split], anchors)
-        answers = answered.answering.decide(cosines)
-        found[split] = Scores(
-            **score(experiment, split, answers, answered.answering.scores(cosines))
-        )
+        answers, scores = answered.answering.decide(cosines), answered.answering.scores(cosines)
+        if answered.chain is not None:
+            dialogues, temperature = (
+                experiment.corpus.splits[split],
+                answered.calibration.temperature,
+            )
+            together = in_sequence(answered.chain, dialogues, scores, temperature)
+            answers, scores = together.answers, together.scores
+        found[split] = Scores(**score(experiment, split, answers, scores))
         gold, before = experiment.gold(split), answered.answers[split]
         right, was_right = _equal(answers, gold), _equal(before, gold)
         counts["changed"][split] = int((~_equal(answers, before)).sum())

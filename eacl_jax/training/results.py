@@ -17,6 +17,7 @@ from eacl_jax.recognizer.results import (
     Removed,
     Results,
     Scores,
+    SequenceResults,
     StageScores,
 )
 from eacl_jax.training.annotators import compare_with_annotators
@@ -31,10 +32,11 @@ def summarize(
     stages: Mapping[Stage, StageResult],
     answered: Mapping[Stage, Answered],
     modalities: ModalitiesResults | None = None,
+    sequence: SequenceResults | None = None,
 ) -> Results:
     """What goes into `results.json`: scores in percent and calibration of each stage's chosen
     epoch, scores of always answering the training split's most frequent label, what is known of
-    annotators, and what modalities add.
+    annotators, and what modalities and a chain add.
     """
     frequent = int(experiment.counts.argmax())
 
@@ -66,6 +68,7 @@ def summarize(
         Baseline(experiment.task.labels[frequent], **scores(always, dict.fromkeys(SPLITS))),
         compare_with_annotators(experiment, answered),
         modalities,
+        sequence,
     )
 
 
@@ -91,6 +94,8 @@ def print_results(results: Results, console: Console) -> None:
         _print_levels(results, names, console)
     if results.modalities is not None:
         _print_modalities(results, results.modalities, names, console)
+    if results.sequence is not None:
+        _print_sequence(results.sequence, names, console)
 
 
 def _print_levels(results: Results, measures: Sequence[str], console: Console) -> None:
@@ -128,6 +133,23 @@ def _print_modalities(
             table.add_row(first, split, *scores, end_section=split == "test")
     if table.row_count:
         console.print(table)
+
+
+def _print_sequence(found: SequenceResults, measures: Sequence[str], console: Console) -> None:
+    """Of stage two, with a chain over the dialogue and without."""
+    kept = "kept" if found.kept else "left out: dev is not answered better"
+    table = _table(f"the dialogue as a sequence, stage two ({kept})", "answers", measures)
+    rows = {
+        "each utterance alone": found.alone,
+        "whole dialogues": found.whole,
+        "by the past alone": found.so_far,
+    }
+    for name, scored in rows.items():
+        for split in SPLITS:
+            scores = [f"{getattr(getattr(scored, split), score):.2f}" for score in measures]
+            first = Text(name if split == "dev" else "")
+            table.add_row(first, split, *scores, end_section=split == "test")
+    console.print(table)
 
 
 def _table(name: str, first: str, measures: Sequence[str]) -> Table:

@@ -42,6 +42,7 @@ from eacl_jax.training.modalities import LeftOut, compare_modalities, leave_out
 from eacl_jax.training.outputs import write_outputs
 from eacl_jax.training.recording import MetricsLog, say
 from eacl_jax.training.results import print_results, summarize
+from eacl_jax.training.sequence import with_chain
 from eacl_jax.training.stage import StageContext, StageResult, Watch
 from eacl_jax.training.stage_one import run_stage_one
 from eacl_jax.training.stage_two import run_stage_two
@@ -255,10 +256,13 @@ def _leave(
         stage: answer(experiment, reps, found.anchors, found.affine, found.biases)
         for stage, found in stages.items()
     }
+    answered[Stage.TWO], sequence = with_chain(
+        experiment, answered[Stage.TWO], reps, anchors[Stage.TWO.value]
+    )
     modalities = compare_modalities(
         experiment, without, answered[Stage.TWO], anchors[Stage.TWO.value]
     )
-    results = summarize(experiment, stages, answered, modalities)
+    results = summarize(experiment, stages, answered, modalities, sequence)
     write_outputs(workdir, outputs_of(experiment, reps["test"], anchors, answered))
     # The encoder is read again, for label words to come.
     if encoders.identify(experiment.config.encoder) != experiment.encoder_identity:
@@ -291,6 +295,7 @@ def _leave(
             },
             modalities=experiment.modalities,
             thirds=experiment.thirds,
+            chain=answered[Stage.TWO].chain,
             facts=Facts.of_run(
                 experiment.config,
                 experiment.corpus,

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping
 from types import MappingProxyType
 
+from eacl_jax.model.chain import Chain
 from eacl_jax.recognizer.conversation import Conversation
 from eacl_jax.serving.errors import try_again
 from eacl_jax.serving.telemetry import Seldom
@@ -26,6 +27,11 @@ class Labelled(Conversation):
     """
 
     labels: Mapping[str, str] = MappingProxyType({})
+
+    @property
+    def chain(self) -> Chain | None:
+        """Over its labels; none over its own."""
+        return None if self.labels else super().chain
 
 
 class _Kept:

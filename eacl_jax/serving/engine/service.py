@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -151,11 +152,15 @@ class Service:
                     most_past=self._batcher.most_past,
                     most_future=self._batcher.most_future,
                 )
-            answers = iter(await self._run(job))
+            alone = iter(await self._run(job))
+        answers = [[next(alone) for _ in each.utterances] for each in dialogues]
+        if not labels:
+            answers = self.recognizer.together(answers)
         found = [
-            DialoguePrediction(each.id, tuple(next(answers) for _ in each.utterances), each.other)
-            for each in dialogues
+            DialoguePrediction(each.id, tuple(of_it), each.other)
+            for each, of_it in zip(dialogues, answers, strict=True)
         ]
+        self.telemetry.saw_answers([*itertools.chain(*answers)])
         return found, job.warnings, heard
 
     async def say(
@@ -195,9 +200,10 @@ class Service:
                 utterance = _with_features(utterance, heard)
                 job = self._job(labels, on_long)
                 job.add_last(conversation.ahead(utterance))
-                (answer,) = await self._run(job)
-                conversation.append(utterance)
+                (alone,) = await self._run(job)
                 conversation.labels = labels
+                answer = conversation.append(utterance, alone)
+                self.telemetry.saw_answers([answer])
                 return Turn(len(conversation) - 1, answer, labels, job.warnings, heard)
 
     def _job(self, labels: Mapping[str, str], on_long: "OnLong") -> Job:
@@ -209,11 +215,9 @@ class Service:
         self._jobs.add(job)
         self._batcher.submit(job)
         try:
-            answers = await job.answers()
+            return await job.answers()
         finally:
             self._jobs.discard(job)
-        self.telemetry.saw_answers(answers)
-        return answers
 
     def _settle(self, error: BaseException | None) -> None:
         self.admission.ready = error is None
