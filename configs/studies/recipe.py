@@ -24,6 +24,8 @@ BEYOND: dict[str, dict[str, Any]] = {
     "mean of the best 3 epochs": {"stage_one.soup": 3, "stage_one.soup_of": "best"},
     "linear rates, warm-up": {"stage_one.schedule": "linear", "stage_one.warmup": 0.1},
     "2 utterances after": {"prompt.max_future": 2},
+    "the dialogue as a sequence": {"sequence.crf": True},
+    "the dialogue as a sequence, prior": {"sequence.crf": True, "evaluation.prior": True},
 }
 
 

@@ -12,7 +12,7 @@ from onnx import compose
 from eacl_jax.config import Stage
 from eacl_jax.errors import UserError
 from eacl_jax.export import standalone_onnx
-from eacl_jax.export.parts import Several, prompt_form, script
+from eacl_jax.export.parts import Several, labels_of, prompt_form, script
 from eacl_jax.export.readme import onnx_readme
 from eacl_jax.export.stablehlo import example, write_arrays, write_json
 from eacl_jax.files import whole
@@ -55,13 +55,10 @@ def export_onnx(
         "widths": [recognizer.anchors[_STAGE].shape[1], *[len(settings.labels)] * 2],
         "prompt": prompt_form(recognizer),
     }
-    labels: dict[str, Any] = {"labels": recognizer.labels, "words": settings.words}
-    if several := Several.of(settings):
-        labels["thresholds"] = several.thresholds
     with whole.new_folder(folder) as new:
         onnx.save(model, new / "model.onnx")
         write_json(new / "model.json", about)
-        write_json(new / "labels.json", labels)
+        write_json(new / "labels.json", labels_of(recognizer))
         recognizer.tokenizer.save_pretrained(new / "tokenizer")
         if not (new / "tokenizer" / "tokenizer.json").is_file():
             raise UserError(

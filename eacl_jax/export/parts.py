@@ -15,7 +15,7 @@ from eacl_jax.config import Stage
 from eacl_jax.data.inputs import read_transcript
 from eacl_jax.dialogue import Dialogue
 from eacl_jax.errors import UserError
-from eacl_jax.export.standalone_prompts import lay_out, prompt, ranked
+from eacl_jax.export.standalone_prompts import in_dialogue, lay_out, prompt, ranked
 from eacl_jax.model.decisions import SeveralAnswering
 from eacl_jax.model.names import path_name
 from eacl_jax.model.representer import Representer
@@ -111,18 +111,30 @@ class Several(NamedTuple):
         )
 
 
+def labels_of(recognizer: EmotionRecognizer) -> dict[str, Any]:
+    """What `labels.json` holds."""
+    settings = recognizer.settings
+    found: dict[str, Any] = {"labels": recognizer.labels, "words": settings.words}
+    if several := Several.of(settings):
+        found["thresholds"] = several.thresholds
+    if (chain := settings.chain) is not None:
+        rows = {name: list(getattr(chain, name).values()) for name in ("same", "other")}
+        found["chain"] = {"start": chain.start, **rows, "decoding": chain.decoding}
+    return found
+
+
 def script(program: ModuleType) -> str:
     """The text of a `run.py`: a module of this room, with `standalone_prompts` in it."""
     line = "from eacl_jax.export.standalone_prompts import {0} as {0}\n"
     text = inspect.getsource(program)
-    for name in ("lay_out", "prompt", "ranked"):
+    for name in ("in_dialogue", "lay_out", "prompt", "ranked"):
         text = text.replace(line.format(name), "")
     assert "eacl_jax.export" not in text
     # Those that the functions need, too.
     names = "Callable, Mapping, Sequence"
     line = r"(?m)^from collections\.abc import .*$"
     text = re.sub(line, f"from collections.abc import {names}", text)
-    functions = [inspect.getsource(each) for each in (prompt, lay_out, ranked)]
+    functions = [inspect.getsource(each) for each in (prompt, lay_out, ranked, in_dialogue)]
     before, main, after = text.partition("def main() -> None:\n")
     return before + "\n\n".join(functions) + "\n\n" + main + after
 

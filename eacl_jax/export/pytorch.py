@@ -149,10 +149,17 @@ def section(recognizer: EmotionRecognizer, parts: Parts) -> str:
         if settings.encoder_dtype == "float32"
         else f" It computes in float32, eacl_jax in {settings.encoder_dtype}."
     )
+    alone = (
+        ""
+        if settings.chain is None
+        else " These are the probabilities of each utterance alone: the chain over the labels of a"
+        " dialogue (`chain` in `config.json`), by which eacl_jax weighs answers with those around"
+        " them, is not in these lines."
+    )
     return (
         "## In PyTorch\n\nWith `torch`, `transformers` and `safetensors`, without eacl_jax; the"
         " encoder is in `encoder/`, the heads are in"
-        f" `heads.safetensors`.{rounding}\n\n```python\n{code}\n```"
+        f" `heads.safetensors`.{rounding}{alone}\n\n```python\n{code}\n```"
     )
 
 

@@ -152,6 +152,17 @@ prompts = [prompt(encode, said[:number], form, said[number:]) for number in rang
 )
 """Its lines that make prompts, of the past alone and of what comes later too."""
 
+_CHAIN = """## Whole conversations
+
+The model weighs the answer to each utterance by those around it, with a chain over the labels of a conversation, which is in `labels.json`. The program gives the probabilities of each utterance alone; then
+
+```python
+labels, probabilities = model.in_dialogue(probabilities, [speaker for speaker, text in said])
+```
+
+gives the labels and probabilities that the recognizer answers to the whole conversation. `python run.py` does so.
+"""
+
 _NO_TOKENIZERS = (
     "This tokenizer has no `tokenizer.json` for the package `tokenizers`; load `tokenizer/` with"
     " `transformers`' `AutoTokenizer` and encode with `add_special_tokens=False,"
@@ -193,7 +204,8 @@ def stablehlo_readme(about: Mapping[str, Any], settings: Settings, *, fast: bool
         tokenizing = tokenizing.replace(*_SHOWN)
     if about["prompt"]["max_future"]:
         tokenizing = tokenizing.replace(*_PROMPTS)
-    parts = (_STABLEHLO, _INPUTS, _SHAPES, _PROMPT, _STABLEHLO_FILES)
+    chain = () if settings.chain is None else (_CHAIN,)
+    parts = (_STABLEHLO, _INPUTS, _SHAPES, _PROMPT, *chain, _STABLEHLO_FILES)
     return "\n".join(parts).format(
         **_common(about, settings),
         jax=about["jax"],
@@ -211,7 +223,8 @@ def onnx_readme(about: Mapping[str, Any], settings: Settings, *, cost: str) -> s
       settings: the recognizer's.
       cost: of int8, in words; empty for float32.
     """
-    parts = (_ONNX, _INPUTS, _PROMPT, _ONNX_FILES)
+    chain = () if settings.chain is None else (_CHAIN,)
+    parts = (_ONNX, _INPUTS, _PROMPT, *chain, _ONNX_FILES)
     return "\n".join(parts).format(
         **_common(about, settings),
         opset=about["opset"],

@@ -16,7 +16,7 @@ from eacl_jax.config import Stage
 from eacl_jax.encoders.attention import Attention
 from eacl_jax.errors import UserError
 from eacl_jax.export import standalone
-from eacl_jax.export.parts import Parts, Several, example_dialogue, prompt_form, script
+from eacl_jax.export.parts import Parts, Several, example_dialogue, labels_of, prompt_form, script
 from eacl_jax.export.readme import stablehlo_readme
 from eacl_jax.export.shapes import ANY, AUTO, LEAST_LENGTH, Shape, by_length, read_shapes
 from eacl_jax.export.standalone_prompts import lay_out
@@ -81,13 +81,7 @@ def export_stablehlo(
             (new / _file(shape)).write_bytes(exported.mlir_module_serialized)
         write_arrays(new / "weights.npz", weights)
         write_json(new / "model.json", settings)
-        labels: dict[str, Any] = {
-            "labels": recognizer.labels,
-            "words": recognizer.settings.words,
-        }
-        if several := Several.of(recognizer.settings):
-            labels["thresholds"] = several.thresholds
-        write_json(new / "labels.json", labels)
+        write_json(new / "labels.json", labels_of(recognizer))
         parts.tokenizer.save_pretrained(new / "tokenizer")
         (new / "run.py").write_text(script(standalone), encoding="utf-8")
         write_arrays(new / "example.npz", tried)

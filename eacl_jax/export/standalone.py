@@ -4,7 +4,7 @@ conversation in example.npz.
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from eacl_jax.export.standalone_prompts import in_dialogue as in_dialogue
 from eacl_jax.export.standalone_prompts import lay_out as lay_out
 from eacl_jax.export.standalone_prompts import prompt as prompt
 from eacl_jax.export.standalone_prompts import ranked as ranked
@@ -32,6 +33,8 @@ class Model:
         # Only where an utterance may have several labels: the probability from which on each is
         # answered.
         self.thresholds: list[float] | None = about.get("thresholds")
+        # Only where answers are weighed by those around them.
+        self.chain: dict[str, Any] | None = about.get("chain")
         with np.load(folder / "weights.npz", allow_pickle=False) as file:
             self._weights = {name: jnp.asarray(file[name]) for name in file.files}
         self._folder = folder
@@ -72,6 +75,18 @@ class Model:
         there may be several, those that reach their threshold, the likeliest first, or none.
         """
         return ranked(self.labels, self.thresholds, probabilities)
+
+    def in_dialogue(
+        self, probabilities: Any, speakers: Sequence[str]
+    ) -> tuple[list[list[str]], np.ndarray]:
+        """The labels of each utterance of one whole conversation, as of `answers`, and
+        probabilities [N, C]: of a model that weighs answers by those around them, from the
+        probabilities of each alone; of others the same as given.
+        """
+        if self.chain is None:
+            return self.answers(probabilities), np.asarray(probabilities)
+        answers, found = in_dialogue(self.chain, probabilities, speakers)
+        return [[self.labels[answer]] for answer in answers], found
 
     def _program(self, program: Mapping[str, Any]) -> Callable[..., Any]:
         """A .stablehlo file as a function."""
@@ -119,11 +134,12 @@ def main() -> None:
         example = {name: file[name] for name in file.files}
     names = ("tokens", "positions", "segment_ids", "readout")
     _, _, probabilities = model(*(example[name] for name in names))
-    answers = model.answers(probabilities)
+    speakers = [text.split(": ", 1)[0] for text in example["utterances"].tolist()]
+    answers, probabilities = model.in_dialogue(probabilities, speakers)
     for text, row, answer in zip(example["utterances"], probabilities, answers, strict=True):
         ranked = sorted(zip(model.labels, row, strict=True), key=lambda item: -item[1])
         shown = ", ".join(f"{label} {value:.4f}" for label, value in ranked)
-        if model.thresholds is not None:
+        if model.thresholds is not None or model.chain is not None:
             shown = f"{', '.join(answer) or 'none'}  ({shown})"
         print(f"{text}  ->  {shown}")
     difference = np.abs(probabilities - example["probabilities"]).max()

@@ -12,6 +12,7 @@ import numpy as np
 import onnxruntime
 from tokenizers import Tokenizer
 
+from eacl_jax.export.standalone_prompts import in_dialogue as in_dialogue
 from eacl_jax.export.standalone_prompts import lay_out as lay_out
 from eacl_jax.export.standalone_prompts import prompt as prompt
 from eacl_jax.export.standalone_prompts import ranked as ranked
@@ -36,6 +37,8 @@ class Model:
         # Only where an utterance may have several labels: the probability from which on each is
         # answered.
         self.thresholds: list[float] | None = about.get("thresholds")
+        # Only where answers are weighed by those around them.
+        self.chain: dict[str, Any] | None = about.get("chain")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         self._session = onnxruntime.InferenceSession(
@@ -67,7 +70,9 @@ class Model:
         return self._tokenizer.encode(text, add_special_tokens=False).ids
 
     def predict(self, utterances: Sequence[tuple[str, str]]) -> np.ndarray:
-        """Probabilities [N, C] of the N utterances (speaker, text) of one conversation."""
+        """Probabilities [N, C] of the N utterances (speaker, text) of one conversation, each alone:
+        see `in_dialogue`.
+        """
         form = self.settings["prompt"]
         prompts = [
             prompt(self.encode, utterances[:number], form, utterances[number:])
@@ -87,6 +92,18 @@ class Model:
         there may be several, those that reach their threshold, the likeliest first, or none.
         """
         return ranked(self.labels, self.thresholds, probabilities)
+
+    def in_dialogue(
+        self, probabilities: Any, speakers: Sequence[str]
+    ) -> tuple[list[list[str]], np.ndarray]:
+        """The labels of each utterance of one whole conversation, as of `answers`, and
+        probabilities [N, C]: of a model that weighs answers by those around them, from the
+        probabilities of each alone; of others the same as given.
+        """
+        if self.chain is None:
+            return self.answers(probabilities), np.asarray(probabilities)
+        answers, found = in_dialogue(self.chain, probabilities, speakers)
+        return [[self.labels[answer]] for answer in answers], found
 
 
 def read(file: Path) -> list[tuple[str, str]]:
@@ -114,8 +131,8 @@ def main() -> None:
         with np.load(HERE / "example.npz", allow_pickle=False) as file:
             texts, expected = file["utterances"].tolist(), file["probabilities"]
         utterances = [tuple(text.split(": ", 1)) for text in texts]
-    probabilities = model.predict(utterances)
-    answers = model.answers(probabilities)
+    speakers = [speaker for speaker, _ in utterances]
+    answers, probabilities = model.in_dialogue(model.predict(utterances), speakers)
     for (speaker, text), row, answer in zip(utterances, probabilities, answers, strict=True):
         ranked = sorted(zip(model.labels, row, strict=True), key=lambda item: -item[1])
         shown = ", ".join(f"{label} {value:.4f}" for label, value in ranked)

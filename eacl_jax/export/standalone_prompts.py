@@ -90,3 +90,37 @@ def ranked(
         else:
             found.append([labels[order[0]]])
     return found
+
+
+def in_dialogue(
+    chain: Mapping[str, Any], probabilities: Any, speakers: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The answers [N], indices of labels, and probabilities [N, C] of the utterances of one
+    conversation in the light of one another, from those of each alone.
+
+    `chain`: what sequences of labels get beside their probabilities' logarithms: `start` where a
+    label is the first, and `same` or `other`, rows before and columns after, where the speaker goes
+    on or is another. `decoding`: "viterbi" answers by the likeliest sequence, "marginals" each by
+    its likeliest label.
+    """
+    alone = np.log(np.maximum(np.asarray(probabilities, np.float64), 1e-300))
+    moves = [
+        np.asarray(chain["same" if speakers[t] == speakers[t - 1] else "other"], np.float64)
+        for t in range(1, len(speakers))
+    ]
+    forward, best, came = alone.copy(), alone.copy(), np.zeros(alone.shape, int)
+    forward[0] += chain["start"]
+    best[0] += chain["start"]
+    for t, move in enumerate(moves, start=1):
+        forward[t] += np.logaddexp.reduce(forward[t - 1][:, None] + move, axis=0)
+        reached = best[t - 1][:, None] + move
+        came[t] = reached.argmax(axis=0)
+        best[t] += reached.max(axis=0)
+    found, answers = forward.copy(), best.argmax(axis=1)
+    after = np.zeros(alone.shape[1])
+    for t in range(len(moves), 0, -1):
+        after = np.logaddexp.reduce(moves[t - 1] + alone[t] + after, axis=1)
+        found[t - 1] += after
+        answers[t - 1] = came[t, answers[t]]
+    found = np.exp(found - np.logaddexp.reduce(found, axis=1, keepdims=True))
+    return (answers if chain["decoding"] == "viterbi" else found.argmax(axis=1)), found

@@ -118,6 +118,31 @@ def _answer(settings: Settings) -> str:
         nearest
         + (classifier if settings.head == "predictor" else "")
         + (f" Before that, offsets are added to the labels' scores: {added}." if added else "")
+        + (_chain(settings) if settings.chain is not None else "")
+    )
+
+
+def _chain(settings: Settings) -> str:
+    """How a chain answers, in sentences, and what most of all it learned."""
+    assert settings.chain is not None
+    pairs = [
+        (score, before, after, who)
+        for who in ("same", "other")
+        for before, row in getattr(settings.chain, who).items()
+        for after, score in zip(settings.labels, row, strict=True)
+    ]
+    words = {"same": "by the same speaker", "other": "by another speaker"}
+
+    def told(pair: tuple[float, str, str, str]) -> str:
+        score, before, after, who = pair
+        return f"{plain(after)} after {plain(before)} {words[who]} ({score:+.2f})"
+
+    likely, unlikely = max(pairs), min(pairs)
+    return (
+        " The answer is then weighed by those around it, with a chain over the labels of a dialogue"
+        " (a linear-chain conditional random field): a whole dialogue's by all that is said, a"
+        " conversation's, as it goes on, by what was said until then. Of all that follows in the"
+        f" training dialogues it favours {told(likely)} most and {told(unlikely)} least."
     )
 
 
@@ -323,10 +348,15 @@ def _calibration(settings: Settings, facts: Facts, derived: str) -> str:
         else ""
     )
     scores = "(scores + offsets)" if settings.offsets else "scores"
+    alone = "Probabilities are", "; T was fitted on dev and changes no answer"
+    if settings.chain is not None:
+        alone = (
+            "The probabilities of an utterance alone are",
+            ", T fitted on dev, and those of stage two are then weighed by the chain",
+        )
     return (
-        f"## Calibration\n\nProbabilities are `softmax({scores} / T)`; T was fitted on dev and"
-        " changes no answer. Expected calibration error in percent, without T and with"
-        f" it:{note}\n\n" + _table(("", "T", *columns), rows)
+        f"## Calibration\n\n{alone[0]} `softmax({scores} / T)`{alone[1]}. Expected calibration"
+        f" error in percent, without T and with it:{note}\n\n" + _table(("", "T", *columns), rows)
     )
 
 

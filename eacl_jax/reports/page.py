@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from eacl_jax.files.whole import write_text
-from eacl_jax.reports import annotators, drawing, figures, modalities, sections
+from eacl_jax.reports import annotators, drawing, figures, modalities, sections, sequence
 from eacl_jax.reports.gallery import Gallery, document
 from eacl_jax.reports.names import figure_names
 from eacl_jax.reports.projection import Map, cosines, project
@@ -57,7 +57,8 @@ def write_report(
       labels: C label names in anchor order; any characters.
       results: the content of `results.json`: for "stage_one" and "stage_two" the `best_epoch` and
         the measures of "dev" and "test" in percent; may hold `always_most_frequent` (`{"label",
-        "test": {...}}`), else that baseline is worked out from `gold`; and `modalities`.
+        "test": {...}}`), else that baseline is worked out from `gold`; and `modalities` and
+        `sequence`.
       history: rows of `metrics.jsonl`; rows and keys may be missing, and a figure without data is
         left out.
       gold: int [N], label index of each test utterance; bool [N, C] where it may have several.
@@ -95,6 +96,7 @@ def write_report(
         groups = gold
     levels, annotated = annotators.levels_table(results), annotators.section(results)
     features = modalities.section(gallery, config, results, names, labels)
+    chain = sequence.section(config, results)
     sorted_labels = [labels[i] for i in order]
     body = "".join(
         (
@@ -102,6 +104,7 @@ def write_report(
             f"<main>{sections.measures_table(results)}{sections.calibration(results)}",
             levels,
             by_label,
+            chain,
             features,
             annotated,
             _map_section(gallery, project(representations, before, after), names, groups),
@@ -119,7 +122,7 @@ def write_report(
     )
     page = folder / "index.html"
     # A page that shows no more than ever is what it ever was.
-    more = several or levels or annotated or features
+    more = several or levels or annotated or features or chain
     write_text(page, document(title, body, TABLES_STYLE if more else ""))
     return page
 

@@ -252,12 +252,13 @@ def calibration(results: Mapping[str, Any]) -> str:
             " average over the labels (expected calibration error, 15 bins;"
             f" {shown(before)} before each label’s bias was fitted on dev).</p>"
         )
+    chain = at(results, "sequence", "kept")
     return (
         "<p>How far to trust a probability: on test, stage two’s stated confidence and its"
         f" accuracy differ by <strong>{shown(after)}</strong> points (expected calibration error,"
         f" 15 bins; {shown(before)} before scores were divided by"
         f" {shown(percent(results, 'stage_two', 'calibration', 'temperature'))}, the temperature"
-        " that fits dev).</p>"
+        f" that fits dev{', and answers weighed by those around them' if chain else ''}).</p>"
     )
 
 

@@ -43,6 +43,14 @@ def check_task(config: Config, corpus: Corpus) -> None:
             f"config.{found[0]} has no meaning where an utterance may have {reason}, as in"
             f" {corpus.name}; leave it off."
         )
+    if config.sequence.crf and all(
+        sum(each.annotated for each in dialogue.utterances) < 2
+        for dialogue in corpus.splits["train"]
+    ):
+        raise UserError(
+            "config.sequence.crf learns which label follows which, and no dialogue of the training"
+            f" split of {corpus.name} has two annotated utterances; leave it off."
+        )
     if not several and evaluation.thresholds == "common":
         raise UserError(
             "config.evaluation.thresholds is for several labels an utterance, and in"

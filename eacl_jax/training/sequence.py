@@ -9,7 +9,6 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from eacl_jax.dialogue import Dialogue
-from eacl_jax.errors import UserError
 from eacl_jax.model.chain import (
     Chain,
     Turns,
@@ -86,19 +85,11 @@ def with_chain(
       alone: what stage two's anchors answer to each utterance.
       reps: representations by split, of "train" too.
       anchors: stage two's.
-
-    Raises:
-      UserError: no dialogue has two annotated utterances to learn from.
     """
     config = experiment.config.sequence
     if not config.crf:
         return alone, None
     train = experiment.corpus.splits["train"]
-    if all(sum(each.annotated for each in dialogue.utterances) < 2 for dialogue in train):
-        raise UserError(
-            "config.sequence.crf learns which label follows which, and no dialogue of"
-            f" {experiment.corpus.name}'s train split has two annotated utterances; leave it off."
-        )
     temperature = alone.calibration.temperature
     annotated, turns = _laid_out(train)
     scores = alone.answering.scores(alone.answering.cosines(reps["train"], anchors))

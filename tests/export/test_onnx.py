@@ -17,13 +17,16 @@ from eacl_jax.export.onnx import export_onnx
 from eacl_jax.recognizer import preparing
 from tests.export.test_stablehlo import compare, load, run_alone
 from tests.recognizer.test_onnx_runtime import NOTED
+from tests.stubs.featured import chances
 from tests.stubs.recognizers import (
     ANSWERINGS,
+    CHAIN,
     DIALOGUES,
     LABELS,
     SEVERAL,
     SEVERAL_ANSWERINGS,
     recognizer,
+    with_chain,
 )
 from tests.stubs.toys import make_recognizer
 
@@ -37,6 +40,20 @@ def test_every_answering(answering, tmp_path: Path) -> None:
     compare(tmp_path / "out", original)
 
 
+@pytest.mark.parametrize("decoding", ["viterbi", "marginals"])
+def test_a_chain_answers_whole_conversations(decoding, tmp_path: Path) -> None:
+    original = with_chain(recognizer(), decoding=decoding)
+    export_onnx(original, tmp_path / "out")
+    model = load(tmp_path / "out").Model()
+    for dialogue in DIALOGUES:
+        said = [(each.speaker, each.text) for each in dialogue.utterances]
+        answers, found = model.in_dialogue(model.predict(said), [name for name, _ in said])
+        expected = original.predict(dialogue)
+        np.testing.assert_allclose(found, chances(expected), atol=1e-5)
+        assert answers == [[each.emotion] for each in expected]
+    assert "model.in_dialogue(" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+
+
 def test_several_prompts_in_a_row(tmp_path: Path) -> None:
     original = recognizer("mpnet")
     export_onnx(original, tmp_path / "out")
@@ -48,9 +65,9 @@ def test_several_prompts_in_a_row(tmp_path: Path) -> None:
     np.testing.assert_allclose(representations, original.encode(DIALOGUES)[indices], atol=1e-5)
 
 
-@pytest.mark.parametrize("answering", [{}, {"max_future": 1}, SEVERAL])
+@pytest.mark.parametrize("answering", [{}, {"max_future": 1}, SEVERAL, CHAIN])
 def test_stands_alone(answering, tmp_path: Path) -> None:
-    original = recognizer(**answering)
+    original = with_chain(recognizer()) if answering is CHAIN else recognizer(**answering)
     export_onnx(original, tmp_path / "out")
     *answers, last = run_alone(tmp_path / "out" / "run.py", *PACKAGES, without="jax").splitlines()
     assert len(answers) == 3

@@ -26,6 +26,7 @@ from tests.stubs.recognizers import (
     SEVERAL,
     SEVERAL_ANSWERINGS,
     recognizer,
+    with_chain,
 )
 
 # Those whose attention knows nothing of distances.
@@ -137,8 +138,9 @@ def test_several_prompts_in_a_row(tmp_path: Path) -> None:
     np.testing.assert_allclose(representations, original.encode(DIALOGUES)[indices], atol=1e-5)
 
 
-def test_stands_alone(tmp_path: Path) -> None:
-    original = recognizer()
+@pytest.mark.parametrize("chain", [False, True])
+def test_stands_alone(chain, tmp_path: Path) -> None:
+    original = with_chain(recognizer()) if chain else recognizer()
     export_stablehlo(original, tmp_path / "out")
     *answers, last = run_alone(tmp_path / "out" / "run.py").splitlines()
     assert len(answers) == 3

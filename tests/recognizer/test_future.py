@@ -7,7 +7,7 @@ import json
 import pytest
 
 from eacl_jax.data.inputs import read_dialogues
-from eacl_jax.dialogue import Utterance
+from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.serving.engine.service import Service
@@ -75,7 +75,8 @@ def test_an_utterance_cannot_go_past_those_that_wait(recognizer):
     talk = recognizer.conversation()
     talk.add(LINES[0])
     said = Utterance("Ann", "hello")
-    for go_on in (talk.append, talk.ahead):
+    answer = recognizer.answer_alone(Dialogue("d", (said,)), 0)
+    for go_on in (lambda said: talk.append(said, answer), talk.ahead):
         with pytest.raises(UserError, match="reads 2 later utterances too"):
             go_on(said)
     assert len(talk) == 1

@@ -547,6 +547,7 @@ def test_the_model_is_told():
         "max_tokens": 64,
         "max_past": 2,
         "max_future": 0,
+        "sequence": False,
         "temperature": 1.5,
         "runtime": {"name": "jax", "precision": "float32", "cost": ""},
         "limits": {

@@ -17,6 +17,7 @@ from eacl_jax.config import PromptConfig
 from eacl_jax.corpora.goemotions import GoEmotions
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.features.modality import Modality
+from eacl_jax.model.chain import Chain
 from eacl_jax.recognizer.prediction import Prediction
 from eacl_jax.serving.http.app import create_app
 from eacl_jax.serving.settings import ServiceSettings
@@ -82,6 +83,7 @@ class Rules:
         modalities: Mapping[str, Modality] | None = None,
         reads_text: bool = True,
         max_future: int = 0,
+        chain: Chain | None = None,
     ) -> None:
         self.labels, self.several = tuple(words), several
         self.warnings = (
@@ -100,6 +102,7 @@ class Rules:
             task="multi" if several else "single",
             several=several,
             thresholds=lambda others=(): thresholds(others or self.labels),
+            chain=chain,
         )
 
     def warm(self) -> Iterator[tuple[int, int]]:
@@ -113,6 +116,9 @@ class Rules:
             reads_text=self.settings.reads_text,
             max_future=self.settings.prompt.max_future,
         )
+
+    def together(self, dialogues: Sequence[Sequence[Prediction]]) -> list[list[Prediction]]:
+        return [list(each) for each in dialogues]
 
     def examples(self, dialogues: Sequence[Dialogue], *, on_long: str) -> list[Utterance]:
         del on_long

@@ -2,6 +2,7 @@
 whatever that is.
 """
 
+import dataclasses
 from functools import cache
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ from flax import nnx
 
 from eacl_jax import Dialogue, EmotionRecognizer, Utterance, encoders
 from eacl_jax.config import ModelConfig, PromptConfig, Readout
+from eacl_jax.model.chain import Chain
 from eacl_jax.model.decisions import Decisions
 from eacl_jax.model.representer import Representer
 from eacl_jax.recognizer.folder import Settings
@@ -130,3 +132,17 @@ def recognizer(
         encoder_config=config,
         anchors={"stage_one": anchors[0], "stage_two": anchors[1]},
     )
+
+
+CHAIN = Chain(
+    start=(0.5, -0.5, 0.0),
+    same=dict(zip(LABELS, ((1.0, -0.5, 0.2), (-0.3, 1.5, 0.0), (0.1, -0.2, 0.8)), strict=True)),
+    other=dict(zip(LABELS, ((0.4, 0.6, -1.0), (-2.0, 0.3, 0.9), (0.7, -0.1, 0.0)), strict=True)),
+)
+
+
+def with_chain(original: EmotionRecognizer, **changes: Any) -> EmotionRecognizer:
+    """The same, which answers dialogues by `CHAIN`."""
+    chain = dataclasses.replace(CHAIN, **changes)
+    settings = dataclasses.replace(original.settings, chain=chain)
+    return original._changed(settings, original.anchors)

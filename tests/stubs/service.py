@@ -56,6 +56,7 @@ class Gated:
             task="multi" if several else "single",
             several=several,
             thresholds=lambda others=(): dict.fromkeys(others or self.labels, 0.5),
+            chain=None,
         )
 
     def warm(self) -> Iterator[tuple[int, int]]:
@@ -95,6 +96,9 @@ class Gated:
         return [
             self.expected(said, int(rep[0])) for said, rep in zip(utterances, reps, strict=True)
         ]
+
+    def together(self, dialogues: Sequence[Sequence[Prediction]]) -> list[list[Prediction]]:
+        return [list(each) for each in dialogues]
 
     def expected(self, said: Utterance, length: int) -> Prediction:
         label = self.labels[length % len(self.labels)]

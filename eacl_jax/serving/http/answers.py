@@ -230,6 +230,12 @@ class ModelAnswer(BaseModel):
     max_future: int = Field(
         description="Later utterances that may count; with any, there are no conversations."
     )
+    sequence: bool = Field(
+        description=(
+            "Whether the answer to an utterance is weighed by those to all others of its dialogue;"
+            " in a conversation by those before it. Not with labels of one's own."
+        )
+    )
     temperature: float = Field(
         description=(
             "That calibrates the probabilities; 1 with several labels, which are calibrated each on"

@@ -199,6 +199,7 @@ def api(service: Service) -> APIRouter:
                 "max_tokens": recognizer.settings.prompt.max_tokens,
                 "max_past": recognizer.settings.prompt.max_past,
                 "max_future": recognizer.settings.prompt.max_future,
+                "sequence": recognizer.settings.chain is not None,
                 "temperature": recognizer.settings.calibration[Stage.TWO],
                 "runtime": {
                     name: getattr(recognizer.runtime, name)

@@ -255,7 +255,8 @@ async function addReply() {
   const next = { speaker: speaker.value.trim(), text: said.value.trim() };
   const plain = isPlain(text.value, shown.utterances);
   // An answer depends on so many utterances before it, and on no more; where later ones count too, answers change.
-  const first = model.max_future ? 0 : Math.max(0, shown.utterances.length - model.max_past);
+  const whole = model.max_future > 0 || (model.sequence && own === null);
+  const first = whole ? 0 : Math.max(0, shown.utterances.length - model.max_past);
   const past = shown.utterances.slice(first).map(asked);
   const names = plain ? [] : [...new Set(shown.utterances.map((each) => each.speaker))];
   // Lines, as they will stand in the text, so that it is known that they are read as they are meant.
@@ -269,7 +270,7 @@ async function addReply() {
   if (lost !== undefined) throw new NameError(`${unreadable(lost)} Change it in the conversation’s text first.`);
   // The text goes on as well, so that it can be edited and answered again as a whole.
   text.value = `${plain ? text.value.trimEnd() : shown.utterances.map(flatten).join("\n")}\n${lineOf(next)}`;
-  if (model.max_future) {
+  if (whole) {
     show(text.value, keeping([...shown.utterances, {}], found));
     chat.reveal(shown.utterances.length - 1);
   } else {

@@ -27,9 +27,14 @@ def store(clock) -> Conversations:
     return Conversations(lambda: Labelled(Gated()), most=2, idle=10.0, clock=clock)
 
 
+def add(conversation, text="hello"):
+    utterance = Utterance("Ann", text)
+    conversation.append(utterance, Gated().expected(utterance, len(text)))
+
+
 async def say(store, identity, text="hello"):
     async with store.turn(identity) as conversation:
-        conversation.append(Utterance("Ann", text))
+        add(conversation, text)
 
 
 def test_the_idle_are_forgotten_and_the_used_are_not(store, clock):
@@ -55,7 +60,7 @@ def test_one_that_waits_for_its_answer_is_not_idle(store, clock):
         async with store.turn("a") as conversation:
             clock.now = 100
             await say(store, "b")
-            conversation.append(Utterance("Ann", "hello"))
+            add(conversation)
         assert len(store.find("a")) == 1
         clock.now = 109
         assert store.find("a") is not None
@@ -83,8 +88,8 @@ def test_one_that_is_in_use_is_not_forgotten_for_another(store):
                 with pytest.raises(ApiError) as refused:
                     await say(store, "d")
                 assert store.find("b") is None
-                second.append(Utterance("Ann", "hello"))
-            first.append(Utterance("Ann", "hello"))
+                add(second)
+            add(first)
         assert (refused.value.status_code, refused.value.code) == (429, "too_many_conversations")
         assert refused.value.headers == {"retry-after": "1"}
         assert [len(store.find(identity)) for identity in "ac"] == [1, 1]

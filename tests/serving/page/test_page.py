@@ -8,6 +8,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
+from eacl_jax.model.chain import Chain
 from tests.stubs.browser import CHAT, EMOTIONS, bodies, show, use_labels
 from tests.stubs.page import LABELS, MAX_PAST, WORDS, answer, serving
 
@@ -172,9 +173,16 @@ def test_an_utterance_is_added_with_the_past_that_counts(visit):
     expect(page.locator("#reply-error")).to_have_text("Type what is said.")
 
 
-def test_an_utterance_is_added_with_all_where_later_ones_count(visit):
+CHAIN = Chain(
+    start=(0.0,) * len(WORDS),
+    **{name: {word: (0.0,) * len(WORDS) for word in WORDS} for name in ("same", "other")},
+)
+
+
+@pytest.mark.parametrize("kind", [{"max_future": 1}, {"chain": CHAIN}], ids=["later", "chain"])
+def test_an_utterance_is_added_with_all_where_later_ones_count(visit, kind):
     """What was answered before may be another answer now."""
-    with serving(max_future=1) as address:
+    with serving(**kind) as address:
         page = visit(address)
         options = show(page)
         text = options.nth(3).inner_text()

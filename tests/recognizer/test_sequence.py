@@ -1,0 +1,204 @@
+"""A recognizer with a chain over the labels of a dialogue, wherever it answers."""
+
+import asyncio
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from eacl_jax import EmotionRecognizer, Ensemble
+from eacl_jax.dialogue import Dialogue
+from eacl_jax.errors import UserError
+from eacl_jax.model.chain import Turns, log_filtered, log_marginals, log_unary, viterbi
+from eacl_jax.recognizer.card import card
+from eacl_jax.recognizer.folder import read_settings
+from eacl_jax.serving.engine.service import Service
+from eacl_jax.serving.settings import ServiceSettings
+from tests.stubs.featured import chances
+from tests.stubs.recognizers import CHAIN, DIALOGUES, LABELS, recognizer, with_chain
+
+
+@pytest.fixture(scope="module")
+def alone():
+    return recognizer()
+
+
+@pytest.fixture(scope="module")
+def chained(alone):
+    return with_chain(alone)
+
+
+def by_hand(alone, how):
+    """What a chain makes of the answers to each dialogue."""
+    found = []
+    for dialogue in DIALOGUES:
+        turns = Turns.of([[said.speaker for said in dialogue.utterances]])
+        found.append(how(log_unary(chances(alone.predict(dialogue))), turns, CHAIN.scores))
+    return found
+
+
+def same(answers, expected):
+    np.testing.assert_allclose(chances(answers), chances(expected), atol=1e-6)
+    assert [each.emotion for each in answers] == [each.emotion for each in expected]
+
+
+def test_whole_dialogues(alone, chained):
+    answers = chained.predict(DIALOGUES)
+    for found, marginals, path in zip(
+        answers, by_hand(alone, log_marginals), by_hand(alone, viterbi), strict=True
+    ):
+        np.testing.assert_allclose(chances(found), np.exp(marginals), atol=1e-6)
+        assert found.emotions == [LABELS[label] for label in path]
+    assert [each.emotions for each in answers] != [
+        each.emotions for each in alone.predict(DIALOGUES)
+    ]
+    by_marginals = with_chain(alone, decoding="marginals").predict(DIALOGUES)
+    for found, marginals in zip(by_marginals, by_hand(alone, log_marginals), strict=True):
+        assert found.emotions == [LABELS[label] for label in marginals.argmax(axis=1)]
+
+
+def test_stage_one_has_none(alone, chained):
+    for one, other in zip(
+        chained.predict(DIALOGUES, stage="stage_one"),
+        alone.predict(DIALOGUES, stage="stage_one"),
+        strict=True,
+    ):
+        same(one, other)
+
+
+def test_a_conversation_filters_and_never_takes_back(alone, chained):
+    for dialogue, expected in zip(DIALOGUES, by_hand(alone, log_filtered), strict=True):
+        talk = chained.conversation()
+        answers = [talk.add(said) for said in dialogue.utterances]
+        np.testing.assert_allclose(chances(answers), np.exp(expected), atol=1e-6)
+        assert [each.emotion for each in answers] == [LABELS[row.argmax()] for row in expected]
+        # Each alone, as what was said until then.
+        until = [
+            Dialogue("until", dialogue.utterances[: end + 1])
+            for end in range(len(dialogue.utterances))
+        ]
+        same(answers, chained.predict_last(until))
+
+
+def test_a_conversation_with_later_ones_filters_late(chained):
+    prompt = dataclasses.replace(chained.settings.prompt, max_future=1)
+    settings = dataclasses.replace(chained.settings, prompt=prompt)
+    late = EmotionRecognizer(
+        settings,
+        chained.graphdef,
+        chained.params,
+        tokenizer=chained.tokenizer,
+        encoder_config=chained.encoder_config,
+        anchors=chained.anchors,
+    )
+    said = DIALOGUES[2].utterances
+    talk = late.conversation()
+    answers = [*[talk.add(each) for each in said][1:], *talk.finish()]
+    alone = chances(late._each_alone([DIALOGUES[2]], late.examples([DIALOGUES[2]]), "stage_two")[0])
+    turns = Turns.of([[each.speaker for each in said]])
+    expected = np.exp(log_filtered(log_unary(alone), turns, CHAIN.scores))
+    np.testing.assert_allclose(chances(answers), expected, atol=1e-6)
+
+
+def test_a_service_answers_alike(chained):
+    async def ask():
+        service = Service(chained, ServiceSettings(warm=False, batch=4))
+        await service.start()
+        found, _, _ = await service.predict(DIALOGUES, {})
+        own, _, _ = await service.predict(DIALOGUES, {"good": "lovely", "bad": "awful"})
+        turns = [
+            (await service.say("talk", said, {}, "cut")).answer for said in DIALOGUES[2].utterances
+        ]
+        of_own = [
+            (await service.say("own", said, {"good": "lovely", "bad": "awful"}, "cut")).answer
+            for said in DIALOGUES[2].utterances
+        ]
+        await service.close()
+        return found, own, turns, of_own
+
+    found, own, turns, of_own = asyncio.run(ask())
+    for one, other in zip(found, chained.predict(DIALOGUES), strict=True):
+        same(one, other)
+    talk = chained.conversation()
+    same(turns, [talk.add(said) for said in DIALOGUES[2].utterances])
+    others = chained.with_labels({"good": "lovely", "bad": "awful"})
+    for one, other in zip(own, others.predict(DIALOGUES), strict=True):
+        same(one, other)
+    same(of_own, others.predict(DIALOGUES[2]))
+
+
+def test_other_labels_do_without(chained):
+    assert chained.with_labels("good=lovely,bad=awful").settings.chain is None
+
+
+@pytest.mark.parametrize("help_", [True, False])
+def test_adapting_compares_with_what_the_chain_answers(alone, chained, help_):
+    """Where the chain's answers are the annotations, no other anchors are better, and it stays."""
+    source = chained if help_ else alone
+    given = [
+        Dialogue(
+            d.id,
+            tuple(
+                dataclasses.replace(said, emotion=LABELS[(LABELS.index(a.emotion) + shift) % 3])
+                for said, a in zip(d.utterances, source.predict(d), strict=True)
+            ),
+        )
+        for d in DIALOGUES
+        for shift in ([0] if help_ else [1])
+    ]
+    adapted = chained.adapt(given)
+    assert adapted.adaptation.before == (
+        pytest.approx(100) if help_ else pytest.approx(adapted.adaptation.before)
+    )
+    assert (adapted.settings.chain is not None) == adapted.adaptation.kept
+    assert adapted.adaptation.kept or not help_
+
+
+def test_an_ensemble_of_chains(alone, chained):
+    both = Ensemble([chained, alone])
+    expected = [
+        (chances(one) + chances(other)) / 2
+        for one, other in zip(chained.predict(DIALOGUES), alone.predict(DIALOGUES), strict=True)
+    ]
+    np.testing.assert_allclose(
+        chances(both.answers(DIALOGUES)), np.concatenate(expected), atol=1e-6
+    )
+
+
+def test_it_is_kept_in_the_folder_and_told_in_the_card(chained, tmp_path):
+    chained.save_pretrained(tmp_path / "model")
+    again = EmotionRecognizer.from_pretrained(tmp_path / "model")
+    assert again.settings.chain == CHAIN
+    for one, other in zip(again.predict(DIALOGUES), chained.predict(DIALOGUES), strict=True):
+        same(one, other)
+    text = " ".join(card(chained.settings, chained.encoder_config, None).split())
+    assert "weighed by those around it" in text
+    assert "by the same speaker (+1.50) most" in text
+    assert "by another speaker (-2.00) least" in text
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda chain: chain["start"].pop(), "config.chain.start: expected 3 numbers"),
+        (lambda chain: chain["same"].pop("neutral"), "config.chain.same: expected the labels"),
+        (
+            lambda chain: chain["other"].update(neutral=[0.0]),
+            "config.chain.other.neutral: expected 3 numbers, one a label, got 1",
+        ),
+        (
+            lambda chain: chain["other"].update(neutral=["x", 0, 0]),
+            r"config.chain.other.neutral\[0\]: expected float",
+        ),
+        (lambda chain: chain.update(decoding="best"), "config.chain.decoding: expected one of"),
+    ],
+)
+def test_a_damaged_chain_names_the_field(chained, tmp_path, change, said):
+    chained.save_pretrained(tmp_path / "model")
+    file = tmp_path / "model" / "config.json"
+    values = json.loads(file.read_text())
+    change(values["chain"])
+    file.write_text(json.dumps(values))
+    with pytest.raises(UserError, match=said):
+        read_settings(file)
