@@ -101,8 +101,9 @@ def headline(
     """Title, verdict in a sentence, bars, how the epochs were chosen."""
     key, measure = primary(config, results)
     first, second = (percent(results, stage, "test", key) for stage, _ in STAGES)
+    chain = ", dialogues as sequences" if at(results, "sequence", "kept") else ""
     bars = [
-        ("Stage two: anchors adapted", second, "after"),
+        (f"Stage two: anchors adapted{chain}", second, "after"),
         ("Stage one: representations learned", first, "before"),
     ]
     beside = []

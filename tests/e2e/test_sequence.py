@@ -10,12 +10,13 @@ from rich.console import Console
 
 from eacl_jax import EmotionRecognizer
 from eacl_jax.config import Stage
+from eacl_jax.corpora.iemocap import Iemocap
 from eacl_jax.errors import UserError
 from eacl_jax.training import run, run_folder
 from eacl_jax.training.evaluation import evaluate, print_scores
 from eacl_jax.training.outputs import read_outputs
 from tests.stubs.run import make_run
-from tests.stubs.toys import make_config
+from tests.stubs.toys import make_config, make_encoder_folder
 
 
 @pytest.fixture(scope="module")
@@ -84,3 +85,56 @@ def test_single_utterances_have_no_sequence(folder, tmp_path):
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, train=str(train)))
     with pytest.raises(UserError, match="no dialogue of the training split of custom has two"):
         run.train(config, tmp_path / "run", console=Console(quiet=True))
+
+
+@pytest.mark.slow
+def test_iemocap_by_its_exchanged_files_with_all_that_goes_beyond(folder, tmp_path, monkeypatch):
+    """Some of its utterances have no label. Nothing about it is a case of its own."""
+    monkeypatch.setattr(Iemocap, "EXPECTED", {})  # the published counts
+    rng, kinds = np.random.default_rng(0), ("hap", "sad", "neu", "ang", "exc", "fru")
+    for split in ("train", "dev", "test"):
+        dialogues = [
+            [
+                {
+                    "text": f"the day is {kinds[(number + turn // 2) % 6]}",
+                    "speaker": f"Ses01F_impro{split}{number}_{'FM'[turn % 2]}",
+                    **({} if rng.random() < 0.2 else {"label": kinds[(number + turn // 2) % 6]}),
+                }
+                for turn in range(6)
+            ]
+            for number in range(12)
+        ]
+        (tmp_path / "iemocap").mkdir(exist_ok=True)
+        (tmp_path / "iemocap" / f"{split}_data.json").write_text(json.dumps(dialogues))
+    encoder = make_encoder_folder(
+        tmp_path / "encoder", more=[label for label in Iemocap.LABELS if label != "neutral"]
+    )
+    settings = {
+        "data.corpus": "iemocap",
+        "data.dir": str(tmp_path),
+        "data.cache_dir": str(tmp_path / "cache"),
+        "encoder.path": str(encoder),
+        "prompt.max_tokens": 64,
+        "prompt.max_past": 3,
+        "prompt.max_future": 2,
+        "stage_one.epochs": 2,
+        "stage_one.batch_size": 16,
+        "stage_one.average": 0.9,
+        "stage_one.soup": 2,
+        "stage_one.schedule": "cosine",
+        "stage_one.warmup": 0.2,
+        "stage_two.epochs": 2,
+        "stage_two.biases": True,
+        "stage_two.bias_lr": 0.01,
+        "evaluation.prior": True,
+        "loss.smoothing": 0.1,
+        "loss.r_drop": 0.5,
+        "loss.adversarial": 0.5,
+        "sequence.crf": True,
+        "sequence.only_if_better": False,
+    }
+    run.train(make_config(settings), tmp_path / "run", console=Console(quiet=True))
+    results = run_folder.read_results(tmp_path / "run")
+    for split in ("dev", "test"):
+        found = evaluate(tmp_path / "run", split)
+        assert found[Stage.TWO] == getattr(results.stage_two, split).to_json()

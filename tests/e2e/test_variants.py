@@ -79,6 +79,8 @@ def test_another_seed_compiles_nothing_and_equals_a_run_by_itself(toy, tmp_path)
                 "stage_two__biases": True,
                 "stage_two__bias_lr": 0.05,
                 "stage_two__patience": 1,
+                "sequence__crf": True,
+                "sequence__only_if_better": False,
             },
             marks=pytest.mark.slow,
         ),
