@@ -45,6 +45,19 @@ for (speaker, text), labels in zip(said, model.answers(probabilities), strict=Tr
 Not for decisions about people: the card of the recognizer that was exported says what it is for, and how good it is.
 """
 
+_ONNX_SHOWN = (
+    """probabilities = model.predict(said)
+for (speaker, text), labels in zip(said, model.answers(probabilities), strict=True):
+    print(speaker, text, ", ".join(labels) or "none")
+""",
+    """probabilities = model.predict(said)  # of each utterance alone
+answers, probabilities = model.in_dialogue(probabilities, [speaker for speaker, _ in said])
+for (speaker, text), labels in zip(said, answers, strict=True):
+    print(speaker, text, ", ".join(labels))
+""",
+)
+"""Its last lines, and those where answers are weighed by those around them."""
+
 _ONNX_FILES = """## Files
 
 | | |
@@ -143,6 +156,12 @@ _SHOWN = (
 )
 """The last lines of that, with one label an utterance and with several."""
 
+_IN_DIALOGUE = """answers, probabilities = model.in_dialogue(probabilities, [speaker for speaker, _ in said])
+for (speaker, text), labels in zip(said, answers, strict=True):
+    print(speaker, text, ", ".join(labels))
+"""
+"""The same where answers are weighed by those around them."""
+
 _PROMPTS = (
     """prompts = [prompt(encode, said[: number + 1], model.settings["prompt"]) for number in range(len(said))]
 """,
@@ -154,13 +173,8 @@ prompts = [prompt(encode, said[:number], form, said[number:]) for number in rang
 
 _CHAIN = """## Whole conversations
 
-The model weighs the answer to each utterance by those around it, with a chain over the labels of a conversation, which is in `labels.json`. The program gives the probabilities of each utterance alone; then
-
-```python
-labels, probabilities = model.in_dialogue(probabilities, [speaker for speaker, text in said])
-```
-
-gives the labels and probabilities that the recognizer answers to the whole conversation. `python run.py` does so.
+The model weighs the answer to each utterance by those around it, with a chain over the labels of a conversation, which is in `labels.json`. The program gives the probabilities of each utterance alone; `in_dialogue` in `run.py` makes of them the labels and probabilities that the
+recognizer answers to the whole conversation.
 """
 
 _NO_TOKENIZERS = (
@@ -202,6 +216,8 @@ def stablehlo_readme(about: Mapping[str, Any], settings: Settings, *, fast: bool
     tokenizing = _TOKENIZERS if fast else _NO_TOKENIZERS
     if settings.several:
         tokenizing = tokenizing.replace(*_SHOWN)
+    if settings.chain is not None:
+        tokenizing = tokenizing.replace(_SHOWN[0], _IN_DIALOGUE)
     if about["prompt"]["max_future"]:
         tokenizing = tokenizing.replace(*_PROMPTS)
     chain = () if settings.chain is None else (_CHAIN,)
@@ -224,7 +240,8 @@ def onnx_readme(about: Mapping[str, Any], settings: Settings, *, cost: str) -> s
       cost: of int8, in words; empty for float32.
     """
     chain = () if settings.chain is None else (_CHAIN,)
-    parts = (_ONNX, _INPUTS, _PROMPT, *chain, _ONNX_FILES)
+    first = _ONNX if settings.chain is None else _ONNX.replace(*_ONNX_SHOWN)
+    parts = (first, _INPUTS, _PROMPT, *chain, _ONNX_FILES)
     return "\n".join(parts).format(
         **_common(about, settings),
         opset=about["opset"],

@@ -38,8 +38,9 @@ class Prediction:
       speaker: who says it.
       text: what is said.
       emotion: the label with the largest score: that of the nearest anchor where each label has
-        one, and nothing is added to the scores (`Settings.offsets`). None from a recognizer that
-        answers several labels: see `emotions`.
+        one, and nothing is added to the scores (`Settings.offsets`). With a chain
+        (`Settings.chain`) that of the dialogue's most probable sequence of labels. None from a
+        recognizer that answers several labels: see `emotions`.
       emotions: the labels that are answered: `emotion` alone; or of several those whose probability
         reaches their threshold, the likeliest first, which may be none.
       probabilities: by label, calibrated on dev where the recognizer was

@@ -27,7 +27,8 @@ class SplitOutputs:
       gold: label indices; where an utterance may have several labels, booleans.
       dialogues: number of each utterance's dialogue, from 0, ascending.
       answers: by stage ("stage_one", "stage_two"), the same.
-      scores: by stage, of the labels, with offsets and before calibration.
+      scores: by stage, of the labels, with offsets and before calibration; where a chain answers,
+        see `sequence.InSequence`.
     """
 
     gold: Int[np.ndarray, " N"] | Bool[np.ndarray, "N C"]

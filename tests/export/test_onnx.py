@@ -76,8 +76,9 @@ def test_stands_alone(answering, tmp_path: Path) -> None:
     assert float(last.rpartition(" ")[2]) < 1e-5
 
 
-def test_readme_answers_a_conversation(tmp_path: Path) -> None:
-    original = recognizer(max_future=1)
+@pytest.mark.parametrize("chain", [False, True])
+def test_readme_answers_a_conversation(chain, tmp_path: Path) -> None:
+    original = with_chain(recognizer()) if chain else recognizer(max_future=1)
     export_onnx(original, tmp_path / "out")
     readme = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     assert "{" not in readme.replace("{SPEAKER says: TEXT}", "").replace(

@@ -20,6 +20,7 @@ from eacl_jax.export.parts import prompt_form
 from eacl_jax.export.stablehlo import export_stablehlo
 from tests.stubs.recognizers import (
     ANSWERINGS,
+    CHAIN,
     DIALOGUES,
     EVERY_ARCHITECTURE,
     LABELS,
@@ -178,14 +179,16 @@ def test_several_labels_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow_after(1)
-@pytest.mark.parametrize("max_future", [0, 1])
-def test_readme_builds_the_tokens(max_future, tmp_path: Path) -> None:
-    original = recognizer(max_future=max_future)
+@pytest.mark.parametrize("kind", [{}, {"max_future": 1}, CHAIN], ids=["past", "later", "chain"])
+def test_readme_builds_the_tokens(kind, tmp_path: Path) -> None:
+    original = with_chain(recognizer()) if kind is CHAIN else recognizer(**kind)
     export_stablehlo(original, tmp_path / "out", platforms=["cpu"])
     readme = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     said = [(u.speaker, u.text) for u in DIALOGUES[0].utterances]
     code = re.sub(r"^said = .*$", lambda _: f"said = {said!r}", code, flags=re.MULTILINE)
+    code = code.replace("zip(said, answers, strict", "zip(said, probabilities, strict")
+    code = code.replace(", labels in", ", row in")
     code = re.sub(r"^    print\(.*\)$", "    print(row.tolist())", code, flags=re.MULTILINE)
     (tmp_path / "out" / "try.py").write_text(code, encoding="utf-8")
     printed = [
