@@ -10,7 +10,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 import typer
 from rich.console import Console
@@ -21,6 +21,7 @@ from eacl_jax.bulk.lines import Lines, Position
 from eacl_jax.bulk.predict import Recognizer, predict
 from eacl_jax.cli.options import NAMING, sounds_of
 from eacl_jax.cli.progress import Teller, done, print_summary, printable
+from eacl_jax.config import Stage
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import Modality
 from eacl_jax.features.own import Own, read_own
@@ -28,6 +29,9 @@ from eacl_jax.files import local
 from eacl_jax.files.checksum import sha256_of
 from eacl_jax.recognizer.programs import FOLDER, Precision
 from eacl_jax.recognizer.runtime import JAX
+
+if TYPE_CHECKING:
+    from eacl_jax.recognizer.folder import Settings
 
 STREAM = "-"
 _INPUTS = ("jsonl", "csv", "txt")
@@ -114,7 +118,7 @@ class Job:
                 # Where what comes later counts too, a dialogue is not read in pieces.
                 size=(
                     sys.maxsize
-                    if settings.prompt.max_future or settings.chain
+                    if settings.prompt.max_future or self._chains(settings)
                     else _CHUNK * self.batch_size
                 ),
                 most_past=settings.prompt.max_past,
@@ -212,6 +216,10 @@ class Job:
             raise _unreadable(path, error) from error
         with file:
             yield file, size
+
+    def _chains(self, settings: "Settings") -> bool:
+        """Whether a chain answers, which needs whole dialogues."""
+        return settings.chain is not None and not self.labels and self.stage == Stage.TWO
 
     def _items(
         self,

@@ -173,8 +173,8 @@ prompts = [prompt(encode, said[:number], form, said[number:]) for number in rang
 
 _CHAIN = """## Whole conversations
 
-The model weighs the answer to each utterance by those around it, with a chain over the labels of a conversation, which is in `labels.json`. The program gives the probabilities of each utterance alone; `in_dialogue` in `run.py` makes of them the labels and probabilities that the
-recognizer answers to the whole conversation.
+The model weighs the answer to each utterance by those around it, with a chain over the labels of a conversation, which is in `labels.json`. The program gives the probabilities of each utterance alone; `answers, probabilities = model.in_dialogue(probabilities, speakers)` makes of
+them the labels and probabilities that the recognizer answers to the whole conversation.
 """
 
 _NO_TOKENIZERS = (
@@ -184,6 +184,7 @@ _NO_TOKENIZERS = (
 )
 
 _OF_ONE = "rows sum to 1; the label with the highest is the answer"
+_OF_EACH = "of each utterance alone; rows sum to 1; `in_dialogue` makes the answers of them"
 _OF_SEVERAL = (
     "each label's own: rows do not sum to 1; a label is answered from its threshold in"
     " `labels.json` on (`Model.answers`), and there may be none"
@@ -261,7 +262,7 @@ def _common(about: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
         if several and settings.head == "predictor"
         else "cosines with the labels'\nanchors",
         "several": "An utterance may have several of them, or none.\n\n" if several else "",
-        "answer": _OF_SEVERAL if several else _OF_ONE,
+        "answer": _OF_SEVERAL if several else _OF_ONE if settings.chain is None else _OF_EACH,
         "cosines": _cosines(settings.anchors_per_label),
         "offsets": "" if several else _offsets(settings.offsets.get(Stage.TWO)),
         "readout": _READOUTS[settings.readout],

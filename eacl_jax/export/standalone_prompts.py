@@ -104,6 +104,8 @@ def in_dialogue(
     its likeliest label.
     """
     alone = np.log(np.maximum(np.asarray(probabilities, np.float64), 1e-300))
+    if not len(alone):
+        return np.zeros(0, int), alone
     moves = [
         np.asarray(chain["same" if speakers[t] == speakers[t - 1] else "other"], np.float64)
         for t in range(1, len(speakers))

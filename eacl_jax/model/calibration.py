@@ -1,5 +1,7 @@
 """Probabilities that mean what they say: one temperature, fitted on dev (arXiv 1706.04599)."""
 
+from collections.abc import Callable
+
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -48,15 +50,22 @@ def fit_temperature(
     """
     if not len(labels):
         return near
-    # They take their time, and predicting does without.
-    from scipy.optimize import minimize_scalar
-    from scipy.special import log_softmax
+    from scipy.special import log_softmax  # takes its time, and predicting does without
+
+    def likelihood(temperature: float) -> float:
+        picked = log_softmax(scores / temperature, axis=1)[np.arange(len(labels)), labels]
+        return float(picked.sum())
+
+    return likeliest_temperature(likelihood, near=near)
+
+
+def likeliest_temperature(likelihood: Callable[[float], float], *, near: float) -> float:
+    """The temperature T with the largest log likelihood less `HOLD * log(T / near)^2`."""
+    from scipy.optimize import minimize_scalar  # takes its time, and predicting does without
 
     def loss(log_temperature: float) -> float:
-        picked = log_softmax(scores / np.exp(log_temperature), axis=1)[
-            np.arange(len(labels)), labels
-        ]
-        return HOLD * (log_temperature - np.log(near)) ** 2 - float(picked.sum())
+        away = log_temperature - np.log(near)
+        return HOLD * away**2 - likelihood(float(np.exp(log_temperature)))
 
     return float(
         np.exp(
@@ -68,7 +77,11 @@ def fit_temperature(
 
 
 def expected_calibration_error(
-    probability: Float[np.ndarray, "N C"], labels: Int[np.ndarray, " N"], *, bins: int = BINS
+    probability: Float[np.ndarray, "N C"],
+    labels: Int[np.ndarray, " N"],
+    *,
+    answers: Int[np.ndarray, " N"] | None = None,
+    bins: int = BINS,
 ) -> float:
     """How far confidence and accuracy are apart, in percent: the mean over bins of confidence,
     weighted by their examples.
@@ -76,11 +89,14 @@ def expected_calibration_error(
     Args:
       probability: rows sum to 1.
       labels: in 0..C-1.
+      answers: what is answered; None: the most probable label.
       bins: of equal width (arXiv 1706.04599, eq. 3).
     """
     if not len(labels):
         return 0.0
-    confidence, correct = probability.max(axis=1), probability.argmax(axis=1) == labels
+    if answers is None:
+        answers = probability.argmax(axis=1)
+    confidence, correct = probability[np.arange(len(labels)), answers], answers == labels
     place = np.minimum((confidence * bins).astype(int), bins - 1)
     gap = np.bincount(place, weights=confidence - correct, minlength=bins)
     return float(100 * np.abs(gap).sum() / len(labels))

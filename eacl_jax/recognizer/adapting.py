@@ -30,7 +30,7 @@ def adapted(
     numbers: Int[np.ndarray, " N"],
     *,
     seed: int,
-    today: Sequence[str] | None = None,
+    today: few_shot.Today | None = None,
 ) -> tuple[Settings, Anchors, Adaptation]:
     """Stage two's anchors moved by examples, where dialogues that are held out are then answered
     better, and the probabilities calibrated.
@@ -68,7 +68,7 @@ def adapted(
             None if held_out is None else plain.scores(held_out),
             temperature=calibration[Stage.TWO],
             folds=min(few_shot.FOLDS, len(np.unique(numbers))),
-            today=None if today is None else np.array([*map(settings.labels.index, today)]),
+            today=today,
         )
     offsets, chain = settings.offsets, settings.chain
     if not report.kept:

@@ -77,7 +77,8 @@ class Conversation:
 
         Args:
           utterance: what is said.
-          alone: the answer to `ahead` of it.
+          alone: the answer to `ahead` of it by its prompt alone: that of `answer_alone`, or of
+            `EmotionRecognizer.answer`.
 
         Returns:
           The answer to it; another one where there is a chain.

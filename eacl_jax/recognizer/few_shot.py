@@ -9,7 +9,7 @@ all; with it they lose nothing (BUILD_NOTES.md).
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -30,6 +30,13 @@ Targets: TypeAlias = Int[np.ndarray, " N"] | Bool[np.ndarray, "N C"]
 """The label of each example, in 0..C-1; or which labels it has."""
 
 
+class Today(NamedTuple):
+    """What is answered to N examples: label indices [N], and probabilities [N, C]."""
+
+    answers: Int[np.ndarray, " N"]
+    probabilities: Float[np.ndarray, "N C"]
+
+
 @dataclasses.dataclass(frozen=True)
 class Adaptation:
     """What adapting to annotated dialogues did.
@@ -47,6 +54,7 @@ class Adaptation:
         dialogues with the anchors before and thresholds that were fitted anew, as those of adapted
         anchors are; None likewise.
       refitted: whether the thresholds are new ones.
+      chained: a chain answers, as it did before.
     """
 
     examples: Mapping[str, int]
@@ -57,6 +65,7 @@ class Adaptation:
     kept: bool = False
     decided: float | None = None
     refitted: bool = False
+    chained: bool = False
 
     def __str__(self) -> str:
         counts = ", ".join(f"{label} {count}" for label, count in self.examples.items())
@@ -80,9 +89,10 @@ class Adaptation:
         what = "the probabilities were calibrated"
         if self.refitted:
             what = "thresholds and probabilities were fitted"
+        changed = "" if self.chained else f", and only {what}"
         return (
             f"examples: {counts}\nweighted F1 before {self.before:.2f}; adapted {after}, which is"
-            f" no better: the anchors were kept as they are, and only {what};"
+            f" no better: the anchors were kept as they are{changed};"
             f" {error}\nWhat may help: more annotated dialogues, above all of the"
             " labels with few examples; words that say better what each label means; or training"
             " on them."
@@ -211,7 +221,7 @@ def report(
     *,
     temperature: float,
     folds: int = 0,
-    today: Int[np.ndarray, " N"] | None = None,
+    today: Today | None = None,
 ) -> tuple[Adaptation, float]:
     """What to say of an adaptation, whether the anchors are better kept, and the temperature that
     calibrates it.
@@ -223,7 +233,8 @@ def report(
       held_out: those of `held_out_cosines`.
       temperature: that calibrates the answers before; the same where nothing was held out.
       folds: that were held out.
-      today: the answers before, where they are not those of the largest scores.
+      today: what is answered before where a chain answers. Where that is better, nothing changes:
+        the temperature is of what the chain goes by.
     """
 
     from sklearn.metrics import f1_score  # takes a second, and predicting does without
@@ -231,12 +242,15 @@ def report(
     def weighted_f1(answers: Int[np.ndarray, " N"]) -> float:
         return 100 * float(f1_score(labels, answers, average="weighted", zero_division=0))
 
-    was = weighted_f1(before.argmax(axis=1) if today is None else today)
+    was = weighted_f1(before.argmax(axis=1) if today is None else today.answers)
     counts = dict(zip(names, np.bincount(labels, minlength=len(names)).tolist(), strict=True))
     if held_out is None:
         return Adaptation(counts, was, None, None), temperature
     moved = weighted_f1(held_out.argmax(axis=1))
     kept = moved <= was
+    if kept and today is not None:
+        error = expected_calibration_error(today.probabilities, labels, answers=today.answers)
+        return Adaptation(counts, was, moved, error, folds, kept, chained=True), temperature
     answers = before if kept else held_out
     temperature = fit_temperature(answers, labels, near=temperature)
     error = expected_calibration_error(probabilities(answers, temperature), labels)

@@ -106,10 +106,8 @@ class Prediction:
 
     def __str__(self) -> str:
         ranked = sorted(self.probabilities.items(), key=lambda item: -item[1])
-        runner_up = f"  ({ranked[1][0]} {ranked[1][1]:.0%})" if len(ranked) > 1 else ""
-        if self.several:
-            left = [item for item in ranked if item[0] not in self.emotions]
-            runner_up = f"  ({left[0][0]} {left[0][1]:.0%})" if left else ""
+        left = [item for item in ranked if item[0] not in self.emotions]
+        runner_up = f"  ({left[0][0]} {left[0][1]:.0%})" if left else ""
         answer = f"{self.in_words()}{runner_up}{_mark(self)}"
         return f"{_plain(self.speaker)}: {_short(self.text)}  ->  {_plain(answer)}"
 

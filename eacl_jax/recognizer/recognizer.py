@@ -407,14 +407,19 @@ class EmotionRecognizer:
         conversation does.
         """
         self._check_stage(stage)
-        chain = self._chain(stage)
-        examples = self.examples(dialogues, "last" if chain is None else "all", on_long=on_long)
+        examples = self.examples(dialogues, "last", on_long=on_long)
         warn_about(examples, self.settings.prompt.max_tokens)
-        if chain is not None:
-            alone = self._each_alone(dialogues, examples, stage)
-            return [sequence.so_far(chain, each)[-1] for each in alone]
         last = [dialogue.utterances[-1] for dialogue in dialogues]
-        return self.answer(self.represent(examples), last, examples, stage=stage)
+        answers = self.answer(self.represent(examples), last, examples, stage=stage)
+        chain = self._chain(stage)
+        if chain is None:
+            return answers
+        past = [dataclasses.replace(d, utterances=d.utterances[:-1]) for d in dialogues]
+        before = self._each_alone(past, self.examples(past), stage)
+        return [
+            sequence.so_far(chain, [*alone, answer])[-1]
+            for alone, answer in zip(before, answers, strict=True)
+        ]
 
     def answer_alone(
         self, dialogue: Dialogue, index: int, *, on_long: OnLong = "cut"
@@ -522,9 +527,12 @@ class EmotionRecognizer:
 
     def calibrate(self, dialogues: Any) -> "EmotionRecognizer":
         """A recognizer whose probabilities fit annotated dialogues, by one temperature, or by scale
-        and biases where there may be several labels; its answers stay the same, but for those of a
-        chain (`Settings.chain`), which goes by these probabilities. The fewer the examples, the
-        nearer they stay to what they were.
+        and biases where there may be several labels; its answers stay the same. The fewer the
+        examples, the nearer these stay to what they were.
+
+        A chain (`Settings.chain`) goes by the probabilities of each utterance alone: their
+        temperature is that with which those that the chain makes of them fit, and its answers may
+        become others.
 
         Args:
           dialogues: as for `adapt`, but others than those that it was adapted to.
@@ -532,8 +540,19 @@ class EmotionRecognizer:
         Raises:
           UserError: as `adapt`.
         """
-        _, reps, labels, _ = self._annotated(dialogues)
+        read, reps, labels, _ = self._annotated(dialogues)
         settings = adapting.calibrated(self.settings, self.anchors, reps, labels)
+        if (chain := self.settings.chain) is not None:
+            fitted = sequence.fit_temperature(
+                chain,
+                self._scores(read),
+                [[said.speaker for said in dialogue.utterances] for dialogue in read],
+                np.array([self._index(said) for each in read for said in each.utterances]),
+                near=self.settings.calibration[Stage.TWO],
+            )
+            settings = dataclasses.replace(
+                settings, calibration={**settings.calibration, Stage.TWO: fitted}
+            )
         changed = self._changed(settings, self.anchors)
         changed.facts = self.facts and self.facts.changed(
             f"It was calibrated on {len(labels)} annotated utterances."
@@ -728,15 +747,29 @@ class EmotionRecognizer:
         numbers = adapting.dialogue_numbers(read, tuple(self.settings.modalities))
         return read, self.represent(examples), self.task.targets(read), numbers
 
-    def _today(self, dialogues: Sequence[Dialogue]) -> list[str]:
+    def _today(self, dialogues: Sequence[Dialogue]) -> few_shot.Today:
         """What is answered to the annotated utterances."""
         answers = self.together(self._each_alone(dialogues, self.examples(dialogues), Stage.TWO))
-        return [
-            str(answer.emotion)
-            for dialogue, found in zip(dialogues, answers, strict=True)
-            for utterance, answer in zip(dialogue.utterances, found, strict=True)
+        found = [
+            answer
+            for dialogue, of_it in zip(dialogues, answers, strict=True)
+            for utterance, answer in zip(dialogue.utterances, of_it, strict=True)
             if utterance.annotated
         ]
+        return few_shot.Today(
+            np.array([self.labels.index(str(each.emotion)) for each in found]),
+            np.array([[*each.probabilities.values()] for each in found]),
+        )
+
+    def _scores(self, dialogues: Sequence[Dialogue]) -> Float[np.ndarray, "N C"]:
+        """Stage two's scores of all utterances, each alone."""
+        answering = self.settings.answering(Stage.TWO)
+        reps = self.represent(self.examples(dialogues))
+        return answering.scores(answering.cosines(reps, self.anchors[Stage.TWO]))
+
+    def _index(self, utterance: Utterance) -> int:
+        """Of its emotion; -1 where it is not annotated."""
+        return self.labels.index(str(utterance.emotion)) if utterance.annotated else -1
 
     @property
     def task(self) -> Task:

@@ -163,7 +163,7 @@ class Tally:
         error = (
             decisions.calibration_error(probabilities, gold)
             if self._several
-            else expected_calibration_error(probabilities, targets)
+            else expected_calibration_error(probabilities, targets, answers=answered)
         )
         return Scores(
             labels=labels,
@@ -173,7 +173,7 @@ class Tally:
             confusion=None if self._several else together,
             summary=summary,
             by_label=by_label,
-            confidence=None if self._several else 100 * float(probabilities.max(axis=1).mean()),
+            confidence=None if self._several else 100 * float(probabilities[answers].mean()),
             calibration_error=error,
             truncated=self._truncated,
             unknown_text=self._unknown,

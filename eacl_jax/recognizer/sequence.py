@@ -5,7 +5,9 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float, Int
 
+from eacl_jax.model.calibration import likeliest_temperature
 from eacl_jax.model.chain import (
     Chain,
     Turns,
@@ -14,6 +16,7 @@ from eacl_jax.model.chain import (
     log_unary,
     viterbi,
 )
+from eacl_jax.model.scores import probabilities
 from eacl_jax.recognizer.prediction import Prediction
 
 
@@ -41,6 +44,33 @@ def so_far(chain: Chain, dialogue: Sequence[Prediction]) -> list[Prediction]:
         _changed(alone, row, int(row.argmax()))
         for alone, row in zip(dialogue, np.exp(found), strict=True)
     ]
+
+
+def fit_temperature(
+    chain: Chain,
+    scores: Float[np.ndarray, "N C"],
+    speakers: Sequence[Sequence[str]],
+    gold: Int[np.ndarray, " N"],
+    *,
+    near: float,
+) -> float:
+    """The temperature of N utterances' scores with which the probabilities that the chain makes of
+    them fit best; see `calibration.fit_temperature`.
+
+    Args:
+      chain: the model's.
+      scores: of each utterance alone.
+      speakers: of each dialogue's utterances.
+      gold: label indices, -1 where an utterance is not annotated.
+      near: the temperature before.
+    """
+    turns, rows = Turns.of(speakers), np.flatnonzero(gold >= 0)
+
+    def likelihood(temperature: float) -> float:
+        unary = log_unary(probabilities(scores, temperature))
+        return float(log_marginals(unary, turns, chain.scores)[rows, gold[rows]].sum())
+
+    return likeliest_temperature(likelihood, near=near)
 
 
 class Said(NamedTuple):

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from eacl_jax.dialogue import Dialogue
+from eacl_jax.model.calibration import expected_calibration_error
 from eacl_jax.model.chain import (
     Chain,
     Turns,
@@ -133,8 +134,10 @@ def with_chain(
     calibration = dataclasses.replace(
         alone.calibration,
         expected_calibration_error={
-            split: experiment.task.calibration_error(
-                ranked[split], experiment.gold(split), temperature
+            split: expected_calibration_error(
+                probabilities(ranked[split], temperature),
+                experiment.gold(split),
+                answers=answers[split],
             )
             for split in SPLITS
         },

@@ -51,6 +51,7 @@ def test_a_chain_answers_whole_conversations(decoding, tmp_path: Path) -> None:
         expected = original.predict(dialogue)
         np.testing.assert_allclose(found, chances(expected), atol=1e-5)
         assert answers == [[each.emotion] for each in expected]
+    assert model.in_dialogue(model.predict([]), [])[0] == []
     assert "model.in_dialogue(" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
 
 

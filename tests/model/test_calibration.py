@@ -73,3 +73,10 @@ def test_fitting_calibrates():
 def test_without_examples_nothing_is_changed():
     assert fit_temperature(np.zeros((0, 3)), np.zeros(0, int), near=1.3) == 1.3
     assert expected_calibration_error(np.zeros((0, 3)), np.zeros(0, int)) == 0.0
+
+
+@pytest.mark.parametrize(("answer", "gap"), [(None, 0.5), (0, 0.5), (1, 1 - 0.3), (2, 0.2)])
+def test_confidence_is_of_what_is_answered(answer, gap):
+    answers = None if answer is None else np.array([answer])
+    found = expected_calibration_error(np.array([[0.5, 0.3, 0.2]]), np.array([1]), answers=answers)
+    assert found == pytest.approx(100 * gap)

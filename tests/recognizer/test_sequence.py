@@ -10,9 +10,11 @@ import pytest
 from eacl_jax import EmotionRecognizer, Ensemble
 from eacl_jax.dialogue import Dialogue
 from eacl_jax.errors import UserError
+from eacl_jax.model.calibration import HOLD
 from eacl_jax.model.chain import Turns, log_filtered, log_marginals, log_unary, viterbi
 from eacl_jax.recognizer.card import card
 from eacl_jax.recognizer.folder import read_settings
+from eacl_jax.recognizer.prediction import Prediction
 from eacl_jax.serving.engine.service import Service
 from eacl_jax.serving.settings import ServiceSettings
 from tests.stubs.featured import chances
@@ -132,27 +134,74 @@ def test_other_labels_do_without(chained):
     assert chained.with_labels("good=lovely,bad=awful").settings.chain is None
 
 
-@pytest.mark.parametrize("help_", [True, False])
-def test_adapting_compares_with_what_the_chain_answers(alone, chained, help_):
-    """Where the chain's answers are the annotations, no other anchors are better, and it stays."""
-    source = chained if help_ else alone
-    given = [
+def annotated(answers, change=lambda label, number: label):
+    """The dialogues with the answers as their emotions, changed."""
+    count = iter(range(1000))
+    return [
         Dialogue(
-            d.id,
+            dialogue.id,
             tuple(
-                dataclasses.replace(said, emotion=LABELS[(LABELS.index(a.emotion) + shift) % 3])
-                for said, a in zip(d.utterances, source.predict(d), strict=True)
+                dataclasses.replace(said, emotion=change(answer.emotion, next(count)))
+                for said, answer in zip(dialogue.utterances, found, strict=True)
             ),
         )
-        for d in DIALOGUES
-        for shift in ([0] if help_ else [1])
+        for dialogue, found in zip(DIALOGUES, answers, strict=True)
     ]
-    adapted = chained.adapt(given)
-    assert adapted.adaptation.before == (
-        pytest.approx(100) if help_ else pytest.approx(adapted.adaptation.before)
+
+
+def test_adapting_keeps_all_where_the_chain_is_right(chained):
+    answers = chained.predict(DIALOGUES)
+    adapted = chained.adapt(annotated(answers))
+    assert adapted.adaptation.kept
+    assert adapted.adaptation.before == pytest.approx(100)
+    assert adapted.settings == chained.settings
+    assert "only" not in str(adapted.adaptation)
+    confidence = np.array([each.confidence for found in answers for each in found])
+    place = np.minimum((confidence * 15).astype(int), 14)
+    gaps = np.abs(np.bincount(place, weights=confidence - 1))
+    error = 100 * gaps.sum() / len(confidence)
+    assert adapted.adaptation.expected_calibration_error == pytest.approx(error)
+
+
+def test_moved_anchors_do_without(chained):
+    """Annotations by which each word has an emotion, and the chain is wrong throughout."""
+    answers = chained.predict(DIALOGUES)
+    wrong = {LABELS[place]: LABELS[(place + 1) % 3] for place in range(3)}
+    adapted = chained.adapt(annotated(answers, lambda label, _: wrong[label]))
+    assert adapted.adaptation.before == 0
+    assert not adapted.adaptation.kept
+    assert adapted.settings.chain is None
+
+
+def test_calibrating_fits_what_the_chain_answers(chained):
+    """By a search over temperatures, with some answers wrong."""
+    given = annotated(
+        chained.predict(DIALOGUES), lambda label, n: LABELS[1] if n % 4 == 0 else label
     )
-    assert (adapted.settings.chain is not None) == adapted.adaptation.kept
-    assert adapted.adaptation.kept or not help_
+
+    def loss(temperature):
+        calibration = {**chained.settings.calibration, "stage_two": temperature}
+        settings = dataclasses.replace(chained.settings, calibration=calibration)
+        answers = chained._changed(settings, chained.anchors).predict(given)
+        picked = [
+            np.log(answer.probabilities[said.emotion])
+            for dialogue, found in zip(given, answers, strict=True)
+            for said, answer in zip(dialogue.utterances, found, strict=True)
+        ]
+        return HOLD * np.log(temperature / 1.3) ** 2 - sum(picked)
+
+    tried = np.geomspace(0.3, 6, 40)
+    fitted = chained.calibrate(given).settings.calibration["stage_two"]
+    best = tried[int(np.argmin([loss(each) for each in tried]))]
+    assert fitted == pytest.approx(best, rel=0.09)
+    assert loss(fitted) <= min(loss(best), loss(1.3)) + 1e-6
+
+
+def test_the_runner_up_is_another_label():
+    """The answer of a sequence need not be the most probable label of its utterance."""
+    chances_ = {"joy": 0.5, "anger": 0.4, "neutral": 0.1}
+    said = str(Prediction("Ann", "hello", "anger", chances_, chances_))
+    assert said == "Ann: hello  ->  anger 40%  (joy 50%)"
 
 
 def test_an_ensemble_of_chains(alone, chained):

@@ -98,7 +98,9 @@ def api(service: Service) -> APIRouter:
         responses=documented(400, 408, 413, 415, 422, 429, 503, 504),
     )
     async def predict(request: Request, asked: PredictRequest) -> Response:
-        """The emotion of every utterance, from itself and what was said before in its dialogue."""
+        """The emotion of every utterance, from itself and what was said before in its dialogue;
+        where `/v1/model` says `sequence` or `max_future`, from what is said later too.
+        """
         check_fields(asked)
         labels = labels_of(asked.labels, limits)
         dialogues = [

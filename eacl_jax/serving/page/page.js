@@ -73,7 +73,13 @@ function tellModel() {
   const listed = labels.length > MANY ? [`${labels.length} labels`] : labels.flatMap((label, place) => (place ? [", ", ...withWord(label)] : withWord(label)));
   const kind = own === null ? [" ("] : [" with ", html("strong", {}, "your own labels"), " ("];
   find("model").replaceChildren("Answered by ", named, ...kind, ...listed, "). ", ...told(model.features), trust());
+  find("context").textContent = readsAhead() ? "what was said before and after it." : "what was said before it.";
   find("promise").textContent = model.task === "multi" ? "its emotions, one, several or none," : "its emotion,";
+}
+
+/** Whether answers depend on what is said later. */
+function readsAhead() {
+  return model.max_future > 0 || (model.sequence && own === null);
 }
 
 /** A label, and the word behind it where that is another one of the reader's own. */
@@ -255,7 +261,7 @@ async function addReply() {
   const next = { speaker: speaker.value.trim(), text: said.value.trim() };
   const plain = isPlain(text.value, shown.utterances);
   // An answer depends on so many utterances before it, and on no more; where later ones count too, answers change.
-  const whole = model.max_future > 0 || (model.sequence && own === null);
+  const whole = readsAhead();
   const first = whole ? 0 : Math.max(0, shown.utterances.length - model.max_past);
   const past = shown.utterances.slice(first).map(asked);
   const names = plain ? [] : [...new Set(shown.utterances.map((each) => each.speaker))];

@@ -42,6 +42,9 @@ export class Panel {
     const ranked = [...labels].sort(
       (a, b) => answered.has(b) - answered.has(a) || utterance.probabilities[b] - utterance.probabilities[a],
     );
+    // Not where labels' frequencies or the rest of the dialogue count as well.
+    const highest = Math.max(...labels.map((label) => utterance.cosines[label]));
+    const nearest = utterance.cosines[utterance.emotion] === highest ? " The nearest anchor is the answer." : "";
     // Redrawn by its own buttons: the keyboard must not fall out of the panel.
     const focused = this.#box.contains(document.activeElement) ? document.activeElement.id : "";
     this.#box.classList.add("open");
@@ -66,7 +69,7 @@ export class Panel {
       html(
         "table",
         { class: several ? "several" : false },
-        html("caption", { class: "unseen" }, `${several ? "Emotions, those of the utterance first, then" : "Emotions,"} the most probable first`),
+        html("caption", { class: "unseen" }, `${several ? "Emotions, those of the utterance first, then" : "Emotions, that of the utterance first, then"} the most probable first`),
         html("thead", {}, html("tr", {}, ...["Emotion", "Probability", "Cosine"].map((head) => html("th", { scope: "col" }, head)))),
         html("tbody", {}, ...ranked.map((label) => row(utterance, label, answered.has(label), { words, thresholds, hues }))),
       ),
@@ -80,7 +83,7 @@ export class Panel {
           : ": how likely the model holds each emotion; together they make 100%. ",
         html("strong", {}, "Cosine"),
         ": how near the utterance is to the emotion’s anchor, the place of its word in the model’s space. " +
-          `+1 is the same direction, 0 unrelated, −1 opposite.${several ? "" : " The nearest anchor is the answer."}`,
+          `+1 is the same direction, 0 unrelated, −1 opposite.${several ? "" : nearest}`,
       ),
     );
     if (focused) this.#focus(focused);
