@@ -607,12 +607,22 @@ def test_standard_output_that_nobody_reads(eacl, model, stub, tmp_path, monkeypa
     assert (done.status, done.errors) == (141, "")
 
 
-def test_later_utterances_count_wherever_a_dialogue_would_be_cut(eacl, model, tmp_path):
+ROWS = {"joy": (1.0, -0.5, 0.2), "anger": (-0.3, 1.5, 0.0), "neutral": (0.1, -0.2, 0.8)}
+CHAIN = {"start": (0.5, -0.5, 0.0), "same": ROWS, "other": ROWS}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "chain"), [({"max_future": 1, "max_past": 1}, None), ({}, CHAIN)]
+)
+def test_later_utterances_count_wherever_a_dialogue_would_be_cut(
+    eacl, model, tmp_path, prompt, chain
+):
     """Of dialogues longer than what is predicted at once, as of all."""
     shutil.copytree(model, tmp_path / "model")
     file = tmp_path / "model" / "config.json"
     settings = json.loads(file.read_text())
-    settings["prompt"] |= {"max_future": 1, "max_past": 1}
+    settings["prompt"] |= prompt
+    settings["chain"] = chain
     file.write_text(json.dumps(settings))
     words = ["wonderful", "rude", "table", "awful", "great"]
     said = [{"speaker": "Ann", "text": f"it is {words[n % 5]}"} for n in range(40)]
