@@ -36,11 +36,19 @@ def check_counts(body: Any, limits: Limits) -> None:
             _few_numbers(said, limits, f"dialogues[{number}].utterances[{index}].")
 
 
-def dialogues_of(asked: Sequence[AskedDialogue], limits: Limits) -> list[Dialogue]:
+def dialogues_of(
+    asked: Sequence[AskedDialogue], limits: Limits, modalities: Modalities
+) -> list[Dialogue]:
     """The dialogues of a request.
 
+    Args:
+      asked: as they were given.
+      limits: of the request.
+      modalities: that the model reads.
+
     Raises:
-      ApiError: 413, they are above a limit; 422, one cannot be read or holds no utterance.
+      ApiError: 413, they are above a limit; 422, one cannot be read or holds no utterance, or as
+        `utterance_of`.
     """
     found, before = [], 0
     for number, each in enumerate(asked):
@@ -72,7 +80,7 @@ def dialogues_of(asked: Sequence[AskedDialogue], limits: Limits) -> list[Dialogu
             )
             head = _read(read_record, {**given, "utterances": []}, field, field, str(number + 1))
             turns = tuple(
-                utterance_of(turn, limits, f"{field}.utterances[{index}]")
+                utterance_of(turn, limits, modalities, f"{field}.utterances[{index}]")
                 for index, turn in enumerate(each.utterances)
             )
             dialogue = Dialogue(head.id, turns, head.other)
@@ -82,22 +90,27 @@ def dialogues_of(asked: Sequence[AskedDialogue], limits: Limits) -> list[Dialogu
 
 
 def utterance_of(
-    asked: AskedUtterance | list[str] | str, limits: Limits, place: str = ""
+    asked: AskedUtterance | list[str] | str,
+    limits: Limits,
+    modalities: Modalities,
+    place: str = "",
 ) -> Utterance:
-    """An utterance, in one of its forms.
+    """An utterance, in one of its forms, with the features that its fields NAME.COLUMN are.
 
     Args:
       asked: an object, a pair or a text.
       limits: of its text.
+      modalities: that the model reads.
       place: its field in the request; empty where it is the whole body.
 
     Raises:
-      ApiError: 413, its text is above the limit; 422, it cannot be read.
+      ApiError: 413, its text is above the limit; 422, it cannot be read, or has features that the
+        model does not read, which would be answered as if they were not there.
     """
     given = asked.given() if isinstance(asked, AskedUtterance) else asked
     said = _read(read_utterance, given, place or "the utterance", place or None)
     _short_enough(said.text, limits, field_of(asked, place, "text"))
-    return said
+    return _with_fields(said, modalities, place)
 
 
 def field_of(asked: AskedUtterance | list[str] | str, place: str, name: str) -> str:
@@ -107,18 +120,7 @@ def field_of(asked: AskedUtterance | list[str] | str, place: str, name: str) -> 
     return place if isinstance(asked, str) else f"{place}[{('speaker', 'text').index(name)}]"
 
 
-def with_fields(utterance: Utterance, modalities: Modalities, place: str) -> Utterance:
-    """The utterance with the features that its fields NAME.COLUMN are.
-
-    Args:
-      utterance: in a request.
-      modalities: that the model reads.
-      place: its field in the request; empty where it is the whole body.
-
-    Raises:
-      ApiError: 422, these fields cannot be read, or it has features that the model does not read,
-        which would be answered as if they were not there.
-    """
+def _with_fields(utterance: Utterance, modalities: Modalities, place: str) -> Utterance:
     try:
         utterance = with_flat_features(utterance, modalities, place or "the utterance")
     except UserError as error:

@@ -27,7 +27,6 @@ from eacl_jax.serving.http.requests import (
     missing_features,
     unusable,
     utterance_of,
-    with_fields,
 )
 from eacl_jax.serving.http.schemas import AskedDialogue, NextUtterance, PredictRequest
 from eacl_jax.serving.http.sounds import as_asked, names_of, sound_of, sounds_of
@@ -103,16 +102,7 @@ def api(service: Service) -> APIRouter:
         """
         check_fields(asked)
         labels = labels_of(asked.labels, limits)
-        dialogues = [
-            dataclasses.replace(
-                dialogue,
-                utterances=tuple(
-                    with_fields(said, modalities, f"dialogues[{number}].utterances[{index}]")
-                    for index, said in enumerate(dialogue.utterances)
-                ),
-            )
-            for number, dialogue in enumerate(dialogues_of(asked.dialogues, limits))
-        ]
+        dialogues = dialogues_of(asked.dialogues, limits, modalities)
         sounds = sounds_of(asked.dialogues, dialogues, limits, service.hearing)
         work = service.predict(dialogues, labels, asked.on_long, sounds)
         answers, warnings, heard = await in_time_or_why(request, work, asked.dialogues)
@@ -137,7 +127,7 @@ def api(service: Service) -> APIRouter:
         given again with the next ones. Where there is no answer, nothing is added.
         """
         check_fields(asked)
-        utterance = with_fields(utterance_of(asked, limits), modalities, "")
+        utterance = utterance_of(asked, limits, modalities)
         labels = labels_of(asked.labels, limits)
         sound = sound_of(asked, utterance, limits, service.hearing)
         sounds = [sound] if sound else []
