@@ -281,9 +281,16 @@ def _scores(facts: Facts, derived: str) -> str:
         " share of the labels that both have among those that either has; ranking precision is the"
         " label ranking average precision of the probabilities."
     )
+    sequence = results.sequence
+    chained = (
+        " by a chain over each dialogue, without which weighted F1 on test is"
+        f" {sequence.alone.test.weighted_f1:.2f}"
+        if sequence is not None and sequence.kept
+        else ""
+    )
     return (
         f"## Scores\n\n{derived}In percent, of one run (seed {facts.seed}). {chosen} Stage two's"
-        f" anchors answer.{exact if facts.several else ''}\n\n"
+        f" anchors answer{chained}.{exact if facts.several else ''}\n\n"
         + _table(("", "split", *map(title, measures)), rows)
         + "\n\nF1 by label, in percent:\n\n"
         + _table(("label", *columns), by_class)

@@ -59,6 +59,9 @@ def test_the_run_says_what_the_chain_changes(folder):
     assert "by the past alone" in said.get()
     report = (folder / "report" / "index.html").read_text(encoding="utf-8")
     assert "The dialogue as a sequence" in report
+    found = run_folder.read_results(folder).sequence
+    card = " ".join((folder / "model" / "README.md").read_text(encoding="utf-8").split())
+    assert f"without which weighted F1 on test is {found.alone.test.weighted_f1:.2f}" in card
 
 
 @pytest.mark.parametrize(
