@@ -50,6 +50,7 @@ class Stage(enum.StrEnum):
 # What stands for the utterance: the hidden state at the mask token, at the first token or at the
 # last one (the closing separator), or the mean over all of the example's tokens.
 Readout = Literal["mask", "first", "last", "mean"]
+Decoding = Literal["viterbi", "marginals"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -372,7 +373,7 @@ class SequenceConfig:
     # the nearer the answers stay to those without it.
     penalty: float = bounded(1.0, above=0)
     # A whole dialogue: its most probable sequence of labels, or each utterance's most probable one.
-    decoding: Literal["viterbi", "marginals"] = "viterbi"
+    decoding: Decoding = "viterbi"
     # Leave it out of the model where it does not answer dev better.
     only_if_better: bool = True
 

@@ -36,8 +36,8 @@ class Recognizer(Protocol):
         """The predictions of each utterance alone."""
 
     def together(
-        self, dialogues: Sequence[Sequence[Prediction]], *, stage: str
-    ) -> list[list[Prediction]]:
+        self, answers: Sequence[Prediction], dialogues: Sequence[Dialogue], *, stage: str
+    ) -> list[Prediction]:
         """Those of whole dialogues."""
 
 
@@ -213,22 +213,13 @@ def predict(
     for made in _ahead(_chunks(asking, items, chunk, skip_bad)):
         if made.spoiled:
             output.take_back()
-        utterances = [
-            utterance
-            for item in made.items
-            if item.dialogue
-            for utterance in item.dialogue.utterances
-        ]
+        dialogues = [item.dialogue for item in made.items if item.dialogue]
+        utterances = [utterance for dialogue in dialogues for utterance in dialogue.utterances]
         answers = []
         if utterances:
             reps = recognizer.represent(made.examples)
-            alone = iter(recognizer.answer(reps, utterances, made.examples, stage=stage))
-            by_dialogue = [
-                [*itertools.islice(alone, len(item.dialogue.utterances))]
-                for item in made.items
-                if item.dialogue
-            ]
-            answers = [*itertools.chain(*recognizer.together(by_dialogue, stage=stage))]
+            alone = recognizer.answer(reps, utterances, made.examples, stage=stage)
+            answers = recognizer.together(alone, dialogues, stage=stage)
         totals = _added(output.journal.totals, made, answers, time.monotonic() - start)
         totals = _with_features(totals, utterances, modalities)
         if sounds and not listen:

@@ -21,7 +21,6 @@ from eacl_jax.bulk.lines import Lines, Position
 from eacl_jax.bulk.predict import Recognizer, predict
 from eacl_jax.cli.options import NAMING, sounds_of
 from eacl_jax.cli.progress import Teller, done, print_summary, printable
-from eacl_jax.config import Stage
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import Modality
 from eacl_jax.features.own import Own, read_own
@@ -219,7 +218,7 @@ class Job:
 
     def _chains(self, settings: "Settings") -> bool:
         """Whether a chain answers, which needs whole dialogues."""
-        return settings.chain is not None and not self.labels and self.stage == Stage.TWO
+        return not self.labels and settings.chain_of(self.stage) is not None
 
     def _items(
         self,

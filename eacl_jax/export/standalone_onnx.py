@@ -100,10 +100,7 @@ class Model:
         probabilities [N, C]: of a model that weighs answers by those around them, from the
         probabilities of each alone; of others the same as given.
         """
-        if self.chain is None:
-            return self.answers(probabilities), np.asarray(probabilities)
-        answers, found = in_dialogue(self.chain, probabilities, speakers)
-        return [[self.labels[answer]] for answer in answers], found
+        return in_dialogue(self.labels, self.thresholds, self.chain, probabilities, speakers)
 
 
 def read(file: Path) -> list[tuple[str, str]]:

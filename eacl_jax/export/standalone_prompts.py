@@ -93,19 +93,22 @@ def ranked(
 
 
 def in_dialogue(
-    chain: Mapping[str, Any], probabilities: Any, speakers: Sequence[str]
-) -> tuple[np.ndarray, np.ndarray]:
-    """The answers [N], indices of labels, and probabilities [N, C] of the utterances of one
-    conversation in the light of one another, from those of each alone.
+    labels: Sequence[str],
+    thresholds: Sequence[float] | None,
+    chain: Mapping[str, Any] | None,
+    probabilities: Any,
+    speakers: Sequence[str],
+) -> tuple[list[list[str]], np.ndarray]:
+    """See `Model.in_dialogue`.
 
     `chain`: what sequences of labels get beside their probabilities' logarithms: `start` where a
     label is the first, and `same` or `other`, rows before and columns after, where the speaker goes
     on or is another. `decoding`: "viterbi" answers by the likeliest sequence, "marginals" each by
     its likeliest label.
     """
+    if chain is None or not len(probabilities):
+        return ranked(labels, thresholds, probabilities), np.asarray(probabilities)
     alone = np.log(np.maximum(np.asarray(probabilities, np.float64), 1e-300))
-    if not len(alone):
-        return np.zeros(0, int), alone
     moves = [
         np.asarray(chain["same" if speakers[t] == speakers[t - 1] else "other"], np.float64)
         for t in range(1, len(speakers))
@@ -125,4 +128,6 @@ def in_dialogue(
         found[t - 1] += after
         answers[t - 1] = came[t, answers[t]]
     found = np.exp(found - np.logaddexp.reduce(found, axis=1, keepdims=True))
-    return (answers if chain["decoding"] == "viterbi" else found.argmax(axis=1)), found
+    if chain["decoding"] == "marginals":
+        answers = found.argmax(axis=1)
+    return [[labels[answer]] for answer in answers], found

@@ -14,15 +14,12 @@ All by NumPy in float64, for many dialogues at once: at step t those that are lo
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-Decoding = Literal["viterbi", "marginals"]
-"""How a whole dialogue is answered: by its most probable sequence of labels, or each utterance by
-its most probable one.
-"""
+from eacl_jax.config import Decoding
 
 _LEAST = 1e-300  # a probability of 0 has no logarithm
 
@@ -35,7 +32,8 @@ class Chain:
       start: of each label, where it is a dialogue's first.
       same: by label what each label after it gets, in their order, where the speaker goes on.
       other: likewise, where the speaker is another.
-      decoding: how whole dialogues are answered.
+      decoding: how whole dialogues are answered: by their most probable sequence of labels, or each
+        utterance by its most probable one.
     """
 
     start: tuple[float, ...]
@@ -48,6 +46,15 @@ class Chain:
         """As arrays."""
         rows = [[*self.other.values()], [*self.same.values()]]
         return Scores(np.asarray(self.start, np.float64), np.asarray(rows, np.float64))
+
+    def whole(
+        self, unary: Float[np.ndarray, "N C"], turns: "Turns"
+    ) -> tuple[Int[np.ndarray, " N"], Float[np.ndarray, "N C"]]:
+        """The answers to whole dialogues, and the `log_marginals` of their utterances."""
+        found = log_marginals(unary, turns, self.scores)
+        if self.decoding == "viterbi":
+            return viterbi(unary, turns, self.scores), found
+        return found.argmax(axis=1), found
 
     def after(self, probability: Sequence[float], *, same: bool) -> Float[np.ndarray, " C"]:
         """What the next utterance's unary scores get when those until now are known, up to a

@@ -13,7 +13,7 @@ from eacl_jax.features.modality import has_known, read_features
 from eacl_jax.features.own import with_flat_features
 from eacl_jax.model.chain import Chain
 from eacl_jax.recognizer.prediction import Prediction
-from eacl_jax.recognizer.sequence import Said, after
+from eacl_jax.recognizer.sequence import after
 
 if TYPE_CHECKING:
     from eacl_jax.data.prompts import OnLong
@@ -51,7 +51,7 @@ class Conversation:
         self._past: deque[Utterance] = deque(maxlen=recognizer.settings.prompt.max_past)
         self._waiting: deque[Utterance] = deque()
         self._count = 0
-        self._before: Said | None = None
+        self._before: Prediction | None = None
         self._warned: set[str] = set()
 
     def __len__(self) -> int:
@@ -96,9 +96,8 @@ class Conversation:
         """The answer by what was answered before."""
         if self.chain is None:
             return alone
-        found = after(self.chain, self._before, alone)
-        self._before = Said(found.speaker, tuple(found.probabilities.values()))
-        return found
+        self._before = after(self.chain, self._before, alone)
+        return self._before
 
     def _refuse_later(self) -> None:
         if later := self._recognizer.settings.prompt.max_future:

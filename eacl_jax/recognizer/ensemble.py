@@ -1,6 +1,5 @@
 """Several recognizers that answer together, by the mean of their probabilities."""
 
-import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -108,9 +107,8 @@ class Ensemble:
         for member in self.members:
             examples = member.examples(dialogues, on_long=on_long)
             reps = member.represent(examples)
-            alone = iter(member.answer(reps, utterances, examples, stage=stage))
-            by_dialogue = [[next(alone) for _ in each.utterances] for each in dialogues]
-            each.append([*itertools.chain(*member.together(by_dialogue, stage=stage))])
+            alone = member.answer(reps, utterances, examples, stage=stage)
+            each.append(member.together(alone, dialogues, stage=stage))
         return self._together(each, stage)
 
     def _together(self, each: Sequence[Sequence[Prediction]], stage: str) -> list[Prediction]:

@@ -108,6 +108,10 @@ class Settings:
             return Answering(*how)
         return SeveralAnswering(*how, self.decisions[stage], self.head == "predictor")
 
+    def chain_of(self, stage: str) -> Chain | None:
+        """What answers dialogues by a stage's anchors; only stage two's have one."""
+        return self.chain if stage == Stage.TWO else None
+
     @property
     def several(self) -> bool:
         """Whether an utterance may have several labels, or none."""

@@ -1,6 +1,5 @@
 """Makes a model's programs for ONNX Runtime, and measures what int8 costs."""
 
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -166,9 +165,8 @@ def _scores(
     """Scores, and all answers."""
     utterances = [utterance for dialogue in dialogues for utterance in dialogue.utterances]
     examples = recognizer.examples(dialogues)
-    alone = iter(recognizer.answer(represent(examples), utterances, examples))
-    by_dialogue = [[next(alone) for _ in dialogue.utterances] for dialogue in dialogues]
-    answers = [*itertools.chain(*recognizer.together(by_dialogue))]
+    alone = recognizer.answer(represent(examples), utterances, examples)
+    answers = recognizer.together(alone, dialogues)
     tally = Tally(recognizer.labels, several=recognizer.settings.several)
     tally.add(dialogues, answers)
     return tally.scores(), [answer.emotions for answer in answers]

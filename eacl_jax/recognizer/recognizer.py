@@ -392,10 +392,10 @@ class EmotionRecognizer:
         examples = self.examples(read, on_long=on_long)
         warn_about(examples, self.settings.prompt.max_tokens)
         warn_of_missing(read, self.settings.modalities)
-        answers = self.together(self._each_alone(read, examples, stage), stage=stage)
+        answers = iter(self._whole(read, examples, stage))
         results = [
-            DialoguePrediction(d.id, tuple(found), d.other)
-            for d, found in zip(read, answers, strict=True)
+            DialoguePrediction(d.id, tuple(next(answers) for _ in d.utterances), d.other)
+            for d in read
         ]
         return results[0] if single else results
 
@@ -411,14 +411,15 @@ class EmotionRecognizer:
         warn_about(examples, self.settings.prompt.max_tokens)
         last = [dialogue.utterances[-1] for dialogue in dialogues]
         answers = self.answer(self.represent(examples), last, examples, stage=stage)
-        chain = self._chain(stage)
+        chain = self.settings.chain_of(stage)
         if chain is None:
             return answers
         past = [dataclasses.replace(d, utterances=d.utterances[:-1]) for d in dialogues]
-        before = self._each_alone(past, self.examples(past), stage)
+        said, examples = _utterances(past), self.examples(past)
+        before = iter(self.answer(self.represent(examples), said, examples, stage=stage))
         return [
-            sequence.so_far(chain, [*alone, answer])[-1]
-            for alone, answer in zip(before, answers, strict=True)
+            sequence.so_far(chain, [*(next(before) for _ in d.utterances), answer])[-1]
+            for d, answer in zip(past, answers, strict=True)
         ]
 
     def answer_alone(
@@ -543,11 +544,14 @@ class EmotionRecognizer:
         read, reps, labels, _ = self._annotated(dialogues)
         settings = adapting.calibrated(self.settings, self.anchors, reps, labels)
         if (chain := self.settings.chain) is not None:
+            annotated = np.array([said.annotated for said in _utterances(read)])
+            gold = np.full(len(annotated), -1)
+            gold[annotated] = labels
             fitted = sequence.fit_temperature(
                 chain,
                 self._scores(read),
                 [[said.speaker for said in dialogue.utterances] for dialogue in read],
-                np.array([self._index(said) for each in read for said in each.utterances]),
+                gold,
                 near=self.settings.calibration[Stage.TWO],
             )
             settings = dataclasses.replace(
@@ -674,27 +678,33 @@ class EmotionRecognizer:
         ]
 
     def together(
-        self, dialogues: Sequence[Sequence[Prediction]], *, stage: str = Stage.TWO
-    ) -> list[list[Prediction]]:
+        self,
+        answers: Sequence[Prediction],
+        dialogues: Sequence[Dialogue],
+        *,
+        stage: str = Stage.TWO,
+    ) -> list[Prediction]:
         """After the last step, for a model with a chain over dialogues (`Settings.chain`): the
         answers to whole dialogues, from those to each of their utterances. For others the same as
         given.
+
+        Args:
+          answers: to all utterances of the dialogues, one after the other.
+          dialogues: whole ones.
+          stage: whose answers these are.
         """
-        chain = self._chain(stage)
+        chain = self.settings.chain_of(stage)
         if chain is None:
-            return [list(dialogue) for dialogue in dialogues]
-        return sequence.whole(chain, dialogues)
+            return list(answers)
+        return sequence.whole(chain, answers, [len(each.utterances) for each in dialogues])
 
-    def _chain(self, stage: str) -> Chain | None:
-        return self.settings.chain if stage == Stage.TWO else None
-
-    def _each_alone(
+    def _whole(
         self, dialogues: Sequence[Dialogue], examples: Sequence[Example], stage: str
-    ) -> list[list[Prediction]]:
-        """By dialogue, the answers to its utterances without a chain; `examples` are of all."""
-        utterances = [utterance for dialogue in dialogues for utterance in dialogue.utterances]
-        answers = iter(self.answer(self.represent(examples), utterances, examples, stage=stage))
-        return [[next(answers) for _ in dialogue.utterances] for dialogue in dialogues]
+    ) -> list[Prediction]:
+        """The answers to all utterances of the dialogues, whose examples these are."""
+        said = _utterances(dialogues)
+        alone = self.answer(self.represent(examples), said, examples, stage=stage)
+        return self.together(alone, dialogues, stage=stage)
 
     def _caveats(self, example: Example) -> tuple[bool, bool]:
         """Whether its text is cut, and whether there is nothing to answer by."""
@@ -749,12 +759,11 @@ class EmotionRecognizer:
 
     def _today(self, dialogues: Sequence[Dialogue]) -> few_shot.Today:
         """What is answered to the annotated utterances."""
-        answers = self.together(self._each_alone(dialogues, self.examples(dialogues), Stage.TWO))
+        answers = self._whole(dialogues, self.examples(dialogues), Stage.TWO)
         found = [
             answer
-            for dialogue, of_it in zip(dialogues, answers, strict=True)
-            for utterance, answer in zip(dialogue.utterances, of_it, strict=True)
-            if utterance.annotated
+            for said, answer in zip(_utterances(dialogues), answers, strict=True)
+            if said.annotated
         ]
         return few_shot.Today(
             np.array([self.labels.index(str(each.emotion)) for each in found]),
@@ -766,10 +775,6 @@ class EmotionRecognizer:
         answering = self.settings.answering(Stage.TWO)
         reps = self.represent(self.examples(dialogues))
         return answering.scores(answering.cosines(reps, self.anchors[Stage.TWO]))
-
-    def _index(self, utterance: Utterance) -> int:
-        """Of its emotion; -1 where it is not annotated."""
-        return self.labels.index(str(utterance.emotion)) if utterance.annotated else -1
 
     @property
     def task(self) -> Task:
@@ -811,6 +816,10 @@ class EmotionRecognizer:
             self.facts,
             self.warnings,
         )
+
+
+def _utterances(dialogues: Sequence[Dialogue]) -> list[Utterance]:
+    return [utterance for dialogue in dialogues for utterance in dialogue.utterances]
 
 
 def _likeliest_first(

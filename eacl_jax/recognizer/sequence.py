@@ -1,49 +1,41 @@
 """Answers to utterances in the light of those around them, by a model's chain over labels."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from eacl_jax.model.calibration import likeliest_temperature
-from eacl_jax.model.chain import (
-    Chain,
-    Turns,
-    log_filtered,
-    log_marginals,
-    log_unary,
-    viterbi,
-)
+from eacl_jax.model.chain import Chain, Turns, log_marginals, log_unary
 from eacl_jax.model.scores import probabilities
 from eacl_jax.recognizer.prediction import Prediction
 
 
-def whole(chain: Chain, dialogues: Sequence[Sequence[Prediction]]) -> list[list[Prediction]]:
+def whole(chain: Chain, alone: Sequence[Prediction], sizes: Sequence[int]) -> list[Prediction]:
     """The answers to whole dialogues, from those to each of their utterances alone: each by all
     that is said before and after.
+
+    Args:
+      chain: the model's.
+      alone: of all dialogues, one after the other.
+      sizes: utterances of each dialogue.
     """
-    alone = [each for dialogue in dialogues for each in dialogue]
     if not alone:
-        return [list(dialogue) for dialogue in dialogues]
-    unary, turns = _laid_out(dialogues)
-    found = log_marginals(unary, turns, chain.scores)
-    if chain.decoding == "viterbi":
-        answers = viterbi(unary, turns, chain.scores)
-    else:
-        answers = found.argmax(axis=1)
-    rows = iter(zip(alone, np.exp(found), answers, strict=True))
-    return [[_changed(*next(rows)) for _ in dialogue] for dialogue in dialogues]
+        return []
+    speakers = iter([each.speaker for each in alone])
+    turns = Turns.of([[next(speakers) for _ in range(size)] for size in sizes])
+    unary = log_unary(np.array([[*each.probabilities.values()] for each in alone]))
+    answers, found = chain.whole(unary, turns)
+    return [_changed(*row) for row in zip(alone, np.exp(found), answers, strict=True)]
 
 
 def so_far(chain: Chain, dialogue: Sequence[Prediction]) -> list[Prediction]:
     """The answers to one dialogue as it goes on: each by what is said until then."""
-    found = log_filtered(*_laid_out([dialogue]), chain.scores)
-    return [
-        _changed(alone, row, int(row.argmax()))
-        for alone, row in zip(dialogue, np.exp(found), strict=True)
-    ]
+    found: list[Prediction] = []
+    for alone in dialogue:
+        found.append(after(chain, found[-1] if found else None, alone))
+    return found
 
 
 def fit_temperature(
@@ -73,39 +65,22 @@ def fit_temperature(
     return likeliest_temperature(likelihood, near=near)
 
 
-class Said(NamedTuple):
-    """What a chain knows of a conversation: who spoke last, and the probabilities of the labels of
-    what was said, given all until then.
-    """
-
-    speaker: str
-    probabilities: tuple[float, ...]
-
-
-def after(chain: Chain, before: Said | None, alone: Prediction) -> Prediction:
+def after(chain: Chain, before: Prediction | None, alone: Prediction) -> Prediction:
     """The answer to an utterance by what was said before it, from that to it alone.
 
     Args:
       chain: the model's.
-      before: of the utterance before; None for the first.
+      before: the answer to the utterance before, made likewise; None for the first.
       alone: the answer to this one alone.
     """
     reached = log_unary(np.array([*alone.probabilities.values()]))
     if before is None:
         reached = reached + chain.scores.start
     else:
-        same = before.speaker == alone.speaker
-        reached = reached + chain.after(before.probabilities, same=same)
+        known, same = [*before.probabilities.values()], before.speaker == alone.speaker
+        reached = reached + chain.after(known, same=same)
     probability = np.exp(reached - np.logaddexp.reduce(reached))
     return _changed(alone, probability, int(probability.argmax()))
-
-
-def _laid_out(dialogues: Sequence[Sequence[Prediction]]) -> tuple[np.ndarray, Turns]:
-    rows: Iterator[list[float]] = (
-        [*each.probabilities.values()] for dialogue in dialogues for each in dialogue
-    )
-    turns = Turns.of([[each.speaker for each in dialogue] for dialogue in dialogues])
-    return log_unary(np.array([*rows])), turns
 
 
 def _changed(alone: Prediction, probability: np.ndarray, answer: int) -> Prediction:

@@ -90,10 +90,9 @@ def evaluate(run: str | Path, split: str, *, data_dir: str = "") -> dict[str, di
         answering = recognizer.settings.answering(stage)
         cosines = answering.cosines(reps, recognizer.anchors[stage])
         answers, ranked = answering.decide(cosines), answering.scores(cosines)
-        chain, temperature = recognizer.settings.chain, recognizer.settings.calibration[stage]
-        if chain is not None and stage == Stage.TWO:
-            found = in_sequence(chain, dialogues, ranked, temperature)
-            answers, ranked = found.answers, found.scores
+        if (chain := recognizer.settings.chain_of(stage)) is not None:
+            temperature = recognizer.settings.calibration[stage]
+            answers, ranked = in_sequence(chain, dialogues, ranked, temperature)
         scores[stage] = task.measure(gold, answers, ranked)
     return scores
 

@@ -139,8 +139,7 @@ def _removed(
                 experiment.corpus.splits[split],
                 answered.calibration.temperature,
             )
-            together = in_sequence(answered.chain, dialogues, scores, temperature)
-            answers, scores = together.answers, together.scores
+            answers, scores = in_sequence(answered.chain, dialogues, scores, temperature)
         found[split] = Scores(**score(experiment, split, answers, scores))
         gold, before = experiment.gold(split), answered.answers[split]
         right, was_right = _equal(answers, gold), _equal(before, gold)

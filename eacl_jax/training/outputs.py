@@ -28,7 +28,7 @@ class SplitOutputs:
       dialogues: number of each utterance's dialogue, from 0, ascending.
       answers: by stage ("stage_one", "stage_two"), the same.
       scores: by stage, of the labels, with offsets and before calibration; where a chain answers,
-        see `sequence.InSequence`.
+        see `sequence.in_sequence`.
     """
 
     gold: Int[np.ndarray, " N"] | Bool[np.ndarray, "N C"]

@@ -3,6 +3,7 @@ table.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -84,11 +85,7 @@ def print_results(results: Results, console: Console) -> None:
         (f"always {results.always_most_frequent.label}", results.always_most_frequent),
     ]
     for name, found in rows:
-        for split in ("dev", "test"):
-            scores = [f"{getattr(getattr(found, split), score):.2f}" for score in names]
-            table.add_row(
-                Text(name if split == "dev" else ""), split, *scores, end_section=split == "test"
-            )
+        _add(table, name, found, names)
     console.print(table)
     if dev.levels:
         _print_levels(results, names, console)
@@ -127,10 +124,7 @@ def _print_modalities(
     if found.text_alone is not None:
         rows.append(("text alone", found.text_alone))
     for name, scored in rows if len(rows) > 1 else []:
-        for split in ("dev", "test"):
-            scores = [f"{getattr(getattr(scored, split), score):.2f}" for score in names]
-            first = Text(name if split == "dev" else "")
-            table.add_row(first, split, *scores, end_section=split == "test")
+        _add(table, name, scored, names)
     if table.row_count:
         console.print(table)
 
@@ -145,11 +139,16 @@ def _print_sequence(found: SequenceResults, measures: Sequence[str], console: Co
         "by the past alone": found.so_far,
     }
     for name, scored in rows.items():
-        for split in SPLITS:
-            scores = [f"{getattr(getattr(scored, split), score):.2f}" for score in measures]
-            first = Text(name if split == "dev" else "")
-            table.add_row(first, split, *scores, end_section=split == "test")
+        _add(table, name, scored, measures)
     console.print(table)
+
+
+def _add(table: Table, name: str, scored: Any, measures: Sequence[str]) -> None:
+    """A row for dev and one for test, of what has scores of both."""
+    for split in SPLITS:
+        scores = [f"{getattr(getattr(scored, split), score):.2f}" for score in measures]
+        first = Text(name if split == "dev" else "")
+        table.add_row(first, split, *scores, end_section=split == "test")
 
 
 def _table(name: str, first: str, measures: Sequence[str]) -> Table:

@@ -3,22 +3,14 @@ training utterances, everything else frozen (`config.SequenceConfig`).
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from eacl_jax.dialogue import Dialogue
 from eacl_jax.model.calibration import expected_calibration_error
-from eacl_jax.model.chain import (
-    Chain,
-    Turns,
-    fit,
-    log_filtered,
-    log_marginals,
-    log_unary,
-    viterbi,
-)
+from eacl_jax.model.chain import Chain, Turns, fit, log_filtered, log_unary
 from eacl_jax.model.scores import probabilities
 from eacl_jax.recognizer.results import OfSplits, SequenceResults
 from eacl_jax.recognizer.results import Scores as SplitScores
@@ -27,23 +19,8 @@ from eacl_jax.training.experiment import Experiment
 from eacl_jax.training.outputs import SPLITS
 from eacl_jax.training.stage import score
 
-
-@dataclasses.dataclass(frozen=True)
-class InSequence:
-    """Answers to N annotated utterances of whole dialogues.
-
-    Attributes:
-      answers: as `Chain.decoding` says.
-      scores: so that, calibrated by the same temperature as before, they are the logarithms of the
-        probabilities that each utterance's labels have given its dialogue.
-      so_far: the answers by what was said until then, as a conversation gets them.
-      so_far_scores: likewise.
-    """
-
-    answers: Int[np.ndarray, " N"]
-    scores: Float[np.ndarray, "N C"]
-    so_far: Int[np.ndarray, " N"]
-    so_far_scores: Float[np.ndarray, "N C"]
+Ranked = tuple[Int[np.ndarray, " N"], Float[np.ndarray, "N C"]]
+"""Answers to N utterances, and scores of their labels."""
 
 
 def in_sequence(
@@ -51,9 +28,10 @@ def in_sequence(
     dialogues: Sequence[Dialogue],
     scores: Float[np.ndarray, "N C"],
     temperature: float,
-) -> InSequence:
-    """The answers to dialogues, from the scores of their annotated utterances; the others have a
-    label too, of which nothing else is known.
+) -> Ranked:
+    """The answers to whole dialogues, from the scores of their annotated utterances; the others
+    have a label too, of which nothing else is known. And scores that, calibrated by the same
+    temperature as before, are the logarithms of what is probable given the dialogue.
 
     Args:
       chain: of the model.
@@ -63,13 +41,21 @@ def in_sequence(
     """
     annotated, turns = _laid_out(dialogues)
     unary = log_unary(probabilities(scores, temperature), annotated)
-    whole = log_marginals(unary, turns, chain.scores)[annotated]
-    so_far = log_filtered(unary, turns, chain.scores)[annotated]
-    if chain.decoding == "viterbi":
-        answers = viterbi(unary, turns, chain.scores)[annotated]
-    else:
-        answers = whole.argmax(axis=1)
-    return InSequence(answers, temperature * whole, so_far.argmax(axis=1), temperature * so_far)
+    answers, found = chain.whole(unary, turns)
+    return answers[annotated], temperature * found[annotated]
+
+
+def _so_far(
+    chain: Chain,
+    dialogues: Sequence[Dialogue],
+    scores: Float[np.ndarray, "N C"],
+    temperature: float,
+) -> Ranked:
+    """The same by what was said until then, as a conversation is answered."""
+    annotated, turns = _laid_out(dialogues)
+    unary = log_unary(probabilities(scores, temperature), annotated)
+    found = log_filtered(unary, turns, chain.scores)[annotated]
+    return found.argmax(axis=1), temperature * found
 
 
 def with_chain(
@@ -93,56 +79,53 @@ def with_chain(
     train = experiment.corpus.splits["train"]
     temperature = alone.calibration.temperature
     annotated, turns = _laid_out(train)
-    scores = alone.answering.scores(alone.answering.cosines(reps["train"], anchors))
+    on_train = alone.answering.scores(alone.answering.cosines(reps["train"], anchors))
     gold = np.full(len(annotated), -1)
     gold[annotated] = experiment.gold("train")
     found = fit(
-        log_unary(probabilities(scores, temperature), annotated),
+        log_unary(probabilities(on_train, temperature), annotated),
         gold,
         turns,
         penalty=config.penalty,
     )
     chain = found.named(experiment.corpus.taxonomy.labels, config.decoding)
-    each = {
-        split: in_sequence(chain, experiment.corpus.splits[split], alone.scores[split], temperature)
-        for split in SPLITS
-    }
 
-    def scored(answers: Mapping[str, np.ndarray], ranked: Mapping[str, np.ndarray]) -> OfSplits:
+    def answered(how: Callable[..., Ranked]) -> dict[str, Ranked]:
+        return {
+            split: how(chain, experiment.corpus.splits[split], alone.scores[split], temperature)
+            for split in SPLITS
+        }
+
+    def scored(found: Mapping[str, Ranked]) -> OfSplits:
         return OfSplits(
-            **{
-                split: SplitScores(**score(experiment, split, answers[split], ranked[split]))
-                for split in SPLITS
-            }
+            **{split: SplitScores(**score(experiment, split, *found[split])) for split in SPLITS}
         )
 
-    answers = {split: one.answers for split, one in each.items()}
-    ranked = {split: one.scores for split, one in each.items()}
+    whole = answered(in_sequence)
     results = SequenceResults(
         kept=True,
-        alone=scored(alone.answers, alone.scores),
-        whole=scored(answers, ranked),
-        so_far=scored(
-            {split: one.so_far for split, one in each.items()},
-            {split: one.so_far_scores for split, one in each.items()},
-        ),
+        alone=scored({split: (alone.answers[split], alone.scores[split]) for split in SPLITS}),
+        whole=scored(whole),
+        so_far=scored(answered(_so_far)),
     )
     primary = experiment.config.evaluation.primary
     better = getattr(results.whole.dev, primary) > getattr(results.alone.dev, primary)
     if config.only_if_better and not better:
         return alone, dataclasses.replace(results, kept=False)
+    answers = {split: whole[split][0] for split in SPLITS}
+    scores = {split: whole[split][1] for split in SPLITS}
     calibration = dataclasses.replace(
         alone.calibration,
         expected_calibration_error={
             split: expected_calibration_error(
-                probabilities(ranked[split], temperature),
+                probabilities(scores[split], temperature),
                 experiment.gold(split),
                 answers=answers[split],
             )
             for split in SPLITS
         },
     )
-    return Answered(alone.answering, ranked, answers, calibration, chain), results
+    return Answered(alone.answering, scores, answers, calibration, chain), results
 
 
 def _laid_out(dialogues: Sequence[Dialogue]) -> tuple[np.ndarray, Turns]:

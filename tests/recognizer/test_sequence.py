@@ -97,7 +97,8 @@ def test_a_conversation_with_later_ones_filters_late(chained):
     said = DIALOGUES[2].utterances
     talk = late.conversation()
     answers = [*[talk.add(each) for each in said][1:], *talk.finish()]
-    alone = chances(late._each_alone([DIALOGUES[2]], late.examples([DIALOGUES[2]]), "stage_two")[0])
+    examples = late.examples([DIALOGUES[2]])
+    alone = chances(late.answer(late.represent(examples), said, examples))
     turns = Turns.of([[each.speaker for each in said]])
     expected = np.exp(log_filtered(log_unary(alone), turns, CHAIN.scores))
     np.testing.assert_allclose(chances(answers), expected, atol=1e-6)

@@ -117,8 +117,11 @@ class Rules:
             max_future=self.settings.prompt.max_future,
         )
 
-    def together(self, dialogues: Sequence[Sequence[Prediction]]) -> list[list[Prediction]]:
-        return [list(each) for each in dialogues]
+    def together(
+        self, answers: Sequence[Prediction], dialogues: Sequence[Dialogue]
+    ) -> list[Prediction]:
+        del dialogues
+        return list(answers)
 
     def examples(self, dialogues: Sequence[Dialogue], *, on_long: str) -> list[Utterance]:
         del on_long

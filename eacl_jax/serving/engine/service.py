@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import dataclasses
-import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -152,15 +151,17 @@ class Service:
                     most_past=self._batcher.most_past,
                     most_future=self._batcher.most_future,
                 )
-            alone = iter(await self._run(job))
-        answers = [[next(alone) for _ in each.utterances] for each in dialogues]
+            answers = await self._run(job)
         if not labels:
-            answers = self.recognizer.together(answers)
+            answers = self.recognizer.together(answers, dialogues)
+        self.telemetry.saw_answers(answers)
+        each_answer = iter(answers)
         found = [
-            DialoguePrediction(each.id, tuple(of_it), each.other)
-            for each, of_it in zip(dialogues, answers, strict=True)
+            DialoguePrediction(
+                each.id, tuple(next(each_answer) for _ in each.utterances), each.other
+            )
+            for each in dialogues
         ]
-        self.telemetry.saw_answers([*itertools.chain(*answers)])
         return found, job.warnings, heard
 
     async def say(
