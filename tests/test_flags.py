@@ -7,11 +7,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from typer.main import get_command
-
-from eacl_jax.cli.app import app
 from eacl_jax.cli.options import NAMING
 from eacl_jax.corpora.columns import PARTS
+from tests.stubs.commands import OPTIONS, SUBCOMMANDS
 from tests.stubs.root import ROOT
 
 PACKAGE = ROOT / "eacl_jax"
@@ -30,26 +28,16 @@ LINES = {
     PACKAGE / "training" / "profiling.py": {"--logdir"},
     PACKAGE / "recognizer" / "card.py": {"--model", "--input", "--output"},
 }
-SUBCOMMANDS = {
-    f"{group} {name}".strip(): command
-    for group, commands in (
-        ("", get_command(app).commands),  # type: ignore[attr-defined]
-        ("features", get_command(app).commands["features"].commands),  # type: ignore[attr-defined]
-    )
-    for name, command in commands.items()
-    if command.callback is not None
-}
-OPTIONS = {
-    name: {"--help"}.union(
-        *({*parameter.opts, *parameter.secondary_opts} for parameter in command.params)
-    )
-    for name, command in SUBCOMMANDS.items()
-}
 
 
 def strings(path: Path) -> Iterator[tuple[int, str]]:
-    """Every string of a file with its line, docstrings and the pieces of f-strings among them."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    """Every string of a file that names flags with its line, docstrings and the pieces of f-strings
+    among them.
+    """
+    text = path.read_text(encoding="utf-8")
+    if not FLAG.search(text):  # parsing takes its time
+        return
+    for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.lineno, node.value
 
@@ -105,12 +93,13 @@ def test_a_command_has_the_flags_that_it_names():
 
 def test_only_commands_take_signals():
     """`signal.signal` and its like; the signals' names and numbers may stand anywhere."""
+    names = ("signal", "pthread_sigmask", "add_signal_handler")
     taking = {
         path.relative_to(PACKAGE).parts[0]
         for path in PACKAGE.rglob("*.py")
         if path != PACKAGE / "features" / "sound" / "workers.py"  # in processes of its own
+        if any(name in path.read_text(encoding="utf-8") for name in names)
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Attribute)
-        and node.attr in ("signal", "pthread_sigmask", "add_signal_handler")
+        if isinstance(node, ast.Attribute) and node.attr in names
     }
     assert taking == {"cli"}

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from eacl_jax.reports import drawing
 from eacl_jax.training import run, stage_one
+from tests.stubs.shared import shared_folder
 from tests.stubs.toys import make_config, make_corpus_files, make_encoder_folder
 
 
@@ -18,13 +19,17 @@ def toy(tmp_path_factory) -> dict[str, Any]:
     """Settings by dotted name of a run that takes seconds: a tiny encoder and a corpus of three
     emotions.
     """
-    folder = tmp_path_factory.mktemp("toy")
-    paths = make_corpus_files(folder / "corpus", dialogues=40)
+
+    def make(folder: Path) -> None:
+        make_corpus_files(folder / "corpus", dialogues=40)
+        make_encoder_folder(folder / "encoder")
+
+    folder = shared_folder(tmp_path_factory, "toy", make)
     return {
         "data.corpus": "custom",
-        **{f"data.{split}": path for split, path in paths.items()},
+        **_splits(folder / "corpus"),
         "data.cache_dir": str(folder / "cache"),
-        "encoder.path": str(make_encoder_folder(folder / "encoder")),
+        "encoder.path": str(folder / "encoder"),
         "prompt.max_tokens": 96,
         "prompt.max_past": 0,
         "stage_one.epochs": 4,
@@ -37,18 +42,21 @@ def toy(tmp_path_factory) -> dict[str, Any]:
         "stage_two.lr": 1e-2,
         "batch.eval_batch_size": 16,
         "run.log_every": 2,
-        "run.save_every": 3,
+        "run.save_every": 0,  # at the end of an epoch alone: a checkpoint takes its time
     }
 
 
 @pytest.fixture(scope="session")
 def toy_several(toy, tmp_path_factory) -> dict[str, Any]:
     """The same where an utterance has two labels, one or none."""
-    folder = tmp_path_factory.mktemp("toy_several")
-    paths = make_corpus_files(folder / "corpus", dialogues=40, several=True)
+    folder = shared_folder(
+        tmp_path_factory,
+        "toy_several",
+        lambda folder: make_corpus_files(folder, dialogues=40, several=True),
+    )
     return {
         **toy,
-        **{f"data.{split}": path for split, path in paths.items()},
+        **_splits(folder),
         "data.task": "multi",
         "data.levels": ("mood: good=joy", "mood: bad=anger"),
     }
@@ -57,17 +65,25 @@ def toy_several(toy, tmp_path_factory) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def finished_several(toy_several, tmp_path_factory) -> Path:
     """The folder of a whole run on these."""
-    workdir = tmp_path_factory.mktemp("finished_several") / "run"
-    run.train(make_config(toy_several), workdir, console=Console(quiet=True))
-    return workdir
+    return _trained(tmp_path_factory, "finished_several", toy_several)
 
 
 @pytest.fixture(scope="session")
 def finished(toy, tmp_path_factory) -> Path:
     """The folder of a whole run."""
-    workdir = tmp_path_factory.mktemp("finished") / "run"
-    run.train(make_config(toy), workdir, console=Console(quiet=True))
-    return workdir
+    return _trained(tmp_path_factory, "finished", toy)
+
+
+def _splits(folder: Path) -> dict[str, str]:
+    return {f"data.{split}": str(folder / f"{split}.jsonl") for split in ("train", "dev", "test")}
+
+
+def _trained(factory: pytest.TempPathFactory, name: str, settings: dict[str, Any]) -> Path:
+    return shared_folder(
+        factory,
+        name,
+        lambda folder: run.train(make_config(settings), folder, console=Console(quiet=True)),
+    )
 
 
 @pytest.fixture(autouse=True)

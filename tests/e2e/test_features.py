@@ -23,7 +23,7 @@ from tests.stubs.toys import make_config
 
 pytestmark = pytest.mark.slow
 
-SHORT = {"stage_one__epochs": 2, "stage_two__epochs": 2, "run__log_every": 1, "run__save_every": 0}
+SHORT = {"stage_one__epochs": 2, "stage_two__epochs": 2, "run__log_every": 1}
 QUIET = Console(quiet=True)
 EMOTIONS = ("anger", "joy", "neutral")
 

@@ -71,7 +71,7 @@ def adapted(toy):
     """Everything that stage one may keep beside the moving weights: their average, and a mean of
     epochs.
     """
-    settings = {"encoder__lora_rank": 2, "stage_one__epochs": 3, "run__save_every": 0}
+    settings = {"encoder__lora_rank": 2, "stage_one__epochs": 3}
     config = make_config(toy, **settings, stage_one__average=0.9, stage_one__soup=2)
     return experiment.prepare(config, mesh=make_mesh(1))
 

@@ -29,6 +29,7 @@ from tests.stubs.xla import flags
 
 
 def command(toy, workdir):
+    toy = {**toy, "run.save_every": 3}  # so that runs go on in the middle of an epoch too
     overrides = [f"--config.{name}={value}" for name, value in toy.items() if name != "data.corpus"]
     given = [
         "--config=configs/meld.py",

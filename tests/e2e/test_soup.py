@@ -19,7 +19,7 @@ from tests.stubs.toys import make_config
 
 @pytest.fixture(scope="module")
 def prepared(toy):
-    config = make_config(toy, stage_one__epochs=3, run__save_every=0)
+    config = make_config(toy, stage_one__epochs=3)
     return experiment.prepare(config, mesh=make_mesh(1))
 
 

@@ -198,7 +198,12 @@ def s3():
 )
 def test_the_command_goes_on_in_a_store_after_a_kill(s3, toy, tmp_path, number):
     address = f"s3://bucket/{number}"
-    settings = {**toy, "stage_one.epochs": 12, "data.cache_dir": str(tmp_path / "cache")}
+    settings = {
+        **toy,
+        "stage_one.epochs": 12,
+        "run.save_every": 7,
+        "data.cache_dir": str(tmp_path / "cache"),
+    }
     overrides = [f"--config.{k}={v}" for k, v in settings.items() if k != "data.corpus"]
     patient = "import runpy, sys; from eacl_jax.training import mirror; mirror._EVERY = 0.5"
     patient += "; sys.argv[0] = 'launch/train.py'; runpy.run_path(sys.argv[0], run_name='__main__')"

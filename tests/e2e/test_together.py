@@ -16,6 +16,7 @@ LONG = {
     "stage_one.soup": 2,
     "stage_one.soup_of": "best",
     "stage_two.epochs": 2,
+    "run.save_every": 7,  # so that runs go on in the middle of an epoch too
 }
 
 

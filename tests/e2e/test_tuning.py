@@ -28,7 +28,6 @@ CHOICES = {
     "stage_one__rates": ("encoder/embeddings/positions/.*=0", "predictor/.*=2", ".*=1"),
     "stage_two__epochs": 1,
     "run__log_every": 1,
-    "run__save_every": 0,
 }
 
 

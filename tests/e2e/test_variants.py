@@ -18,7 +18,7 @@ from eacl_jax.training.stage import StageResult
 from tests.e2e.test_tuning import StopAfter
 from tests.stubs.toys import make_config
 
-SHORT = {"stage_one__epochs": 2, "stage_two__epochs": 2, "run__log_every": 1, "run__save_every": 0}
+SHORT = {"stage_one__epochs": 2, "stage_two__epochs": 2, "run__log_every": 1}
 QUIET = Console(quiet=True)
 
 

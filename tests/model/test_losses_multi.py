@@ -97,9 +97,7 @@ def test_joy_and_joy_with_surprise_attract_each_other():
     # Equal label *sets* alone as positives would push these two apart.
     reps = jnp.array([[1.0, 0.0], [0.6, 0.8], [0.0, -1.0]])
     targets = np.array([[1.0, 0.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 1.0]], np.float32)
-    gradient = jax.grad(lambda r: losses_multi.shared_contrastive(r, targets, temperature=TAU))(
-        reps
-    )
+    gradient = jax.grad(lambda r: contrastive(r, targets, temperature=TAU))(reps)
     assert np.dot(gradient[0], reps[1] - reps[0]) < 0
     assert np.dot(gradient[1], reps[0] - reps[1]) < 0
 
@@ -152,7 +150,7 @@ def test_gradients_are_finite_differences(binary):
     loss = functools.partial(objective, targets=jnp.asarray(targets, jnp.float32), binary=binary)
     # In float32, in which losses are computed.
     jax.test_util.check_grads(
-        loss,
+        jax.jit(loss),
         tuple(jnp.asarray(a, jnp.float32) for a in arguments),
         order=1,
         modes=["rev"],
@@ -187,6 +185,7 @@ def test_padding_counts_nowhere():
     padded = [np.concatenate([a, np.full_like(a[:3], 7)]) for a in (reps, targets)]
     weights = np.float32([1] * 12 + [0] * 3)
 
+    @jax.jit
     def both(reps, targets, weights):
         how = {"temperature": TAU, "weights": weights}
         return (
