@@ -5,11 +5,11 @@ in pieces.
 import csv
 import io
 import json
-import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+from eacl_jax.corpora.dialects import guarded
 from eacl_jax.errors import UserError
 from eacl_jax.recognizer.prediction import (
     ANSWER,
@@ -19,10 +19,8 @@ from eacl_jax.recognizer.prediction import (
     why_absent,
 )
 
-_FORMULA = "=+-@＝＋－＠"
 # Control characters that json.dumps leaves as they are. In JSON they stand in strings only.
 _ESCAPED = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
-_NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?([eE][+-]?[0-9]+)?")
 
 
 class Format(Protocol):
@@ -150,31 +148,6 @@ class Csv:
                 "\N{REPLACEMENT CHARACTER}" if _steers(letter) else letter for letter in written
             )
         return written.encode()
-
-
-def guarded(value: object) -> object:
-    """A cell with an apostrophe before it where a spreadsheet would take it for a formula and run
-    it.
-
-    The same rule as the page's (`serving/page/download.js`): a sign of a formula after any blanks
-    and invisible characters, or a tab or line end first. Plain numbers stay, which say the same to
-    a spreadsheet.
-    """
-    if not isinstance(value, str) or _NUMBER.fullmatch(value):
-        return value
-    first = next(
-        (
-            letter
-            for letter in value
-            if not letter.isspace() and unicodedata.category(letter) != "Cf"
-        ),
-        "",
-    )
-    return (
-        f"'{value}"
-        if (first and first in _FORMULA) or value.startswith(("\t", "\r", "\n"))
-        else value
-    )
 
 
 def _steers(letter: str) -> bool:

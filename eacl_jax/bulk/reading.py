@@ -1,5 +1,6 @@
 """Lines to dialogues: JSON lines and plain text, in the input's order and a piece at a time."""
 
+import csv
 import dataclasses
 import re
 import zlib
@@ -7,8 +8,10 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
-from eacl_jax.bulk.lines import BadLineError, Lines, Position
+from eacl_jax.bulk.lines import LONGEST_LINE, BadLineError, Lines, Position
 from eacl_jax.bulk.seen import Seen
+from eacl_jax.corpora.columns import find_columns
+from eacl_jax.corpora.dialects import dialect_of
 from eacl_jax.corpora.forms import DIALOGUE, read_record
 from eacl_jax.corpora.jsonlines import decode
 from eacl_jax.corpora.transcripts import NOBODY, TranscriptLines
@@ -16,6 +19,11 @@ from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import Modality
 from eacl_jax.features.own import Own, all_with_flat_features
+
+COLUMNS = ("dialogue", "speaker", "text")
+"""What a row of a table says."""
+
+_JSON = re.compile(r"\s*(?:\{\s*(?:\"|$)|\[\s*(?:[{\[]|$))")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -296,6 +304,21 @@ def read_jsonl(
         before = lines.position
 
 
+def _check_transcript(first: str, where: str) -> None:
+    """Raises `UserError` where a file's first line is of another kind of file."""
+    if _JSON.match(first):
+        raise UserError(f"{where} is JSON, not a transcript; name its format, jsonl.")
+    try:
+        names = next(dialect_of([first]).rows([first], LONGEST_LINE))
+        find_columns(names, where, need=COLUMNS, parts=COLUMNS)
+    except (StopIteration, csv.Error, UserError):
+        return
+    raise UserError(
+        f"{where} names the columns of a table, {', '.join(map(repr, names))}, so this is no"
+        " transcript; name its format, csv."
+    )
+
+
 def read_txt(lines: Lines, wanted: Wanted) -> Iterator[Item]:
     """Utterances in lines, as `corpora.transcripts` tells; a blank line ends a dialogue, unless it
     may be part of an exported chat's message. A dialogue's id is its number.
@@ -310,8 +333,8 @@ def read_txt(lines: Lines, wanted: Wanted) -> Iterator[Item]:
         except BadLineError as error:
             text, problem = "?", str(error)
         utterances: list[Utterance] = []
-        if lines.line == 1 and text.startswith(('{"', '[{"')):
-            raise UserError(f"{lines.where} is JSON, not a transcript; name its format, jsonl.")
+        if lines.line == 1:
+            _check_transcript(text, lines.where)
         ends = not line or (not text.strip() and not script.exported)
         if not script.exported:
             begun = lines.line

@@ -4,16 +4,16 @@ import csv
 import dataclasses
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
 
 from eacl_jax.bulk.lines import LONGEST_LINE, BadLineError, Lines
-from eacl_jax.bulk.reading import Gathering, Item, Wanted
+from eacl_jax.bulk.reading import COLUMNS, Gathering, Item, Wanted
 from eacl_jax.bulk.seen import Seen
 from eacl_jax.corpora import dialects
-from eacl_jax.corpora.columns import SEVERAL, find_columns
+from eacl_jax.corpora.columns import SEVERAL, find_columns, turn_of
 from eacl_jax.corpora.forms import ANSWERED
 from eacl_jax.corpora.transcripts import check_utterance
 from eacl_jax.dialogue import Utterance
@@ -21,9 +21,6 @@ from eacl_jax.errors import UserError
 from eacl_jax.features.modality import Modality
 from eacl_jax.features.own import feature_columns, read_cells
 from eacl_jax.recognizer.prediction import ANSWER
-
-PARTS = ("dialogue", "speaker", "text")
-"""What a row says."""
 
 _ANSWERS = {"dialogue", "utterance", *ANSWER, *SEVERAL, *ANSWERED}
 _PROBABILITY = re.compile(r"p\(.*\)", re.DOTALL)
@@ -68,15 +65,15 @@ class Table:
             self._rows = self._dialect.rows(
                 itertools.chain(beginning[self._dialect.skipped :], texts), LONGEST_LINE
             )
-            self._header = next(self._rows)
+            self._header = next(row for row in self._rows if not dialects.is_blank(row))
         except StopIteration:
             raise UserError(
-                f"{lines.name} is empty; its first line must name the columns {', '.join(PARTS)}."
+                f"{lines.name} is empty; its first line must name the columns {', '.join(COLUMNS)}."
             ) from None
         except (csv.Error, BadLineError) as error:
             raise UserError(_reason(error, f"{lines.where}: the header")) from error
         self._columns = find_columns(
-            self._header, lines.name, given=names, need=PARTS, parts=PARTS, naming=naming
+            self._header, lines.name, given=names, need=COLUMNS, parts=COLUMNS, naming=naming
         )
         self._others: dict[str, int] = {}
         self.left_out: list[str] = []
@@ -103,7 +100,7 @@ class Table:
         current: Gathering | None = None
         row: list[str] | None = []
         stray = ""
-        turn = 0
+        turns: list[int | None] = []
         while row is not None:
             first = lines.line + 1
             where = f"{lines.name} line {first}"
@@ -111,6 +108,7 @@ class Table:
                 row = next(self._rows, None)
                 if row is not None and dialects.is_blank(row):
                     continue
+                row = row and dialects.as_written(row, self._header)
                 identity = "" if row is None else self._identity(row, where)
             except (csv.Error, BadLineError) as error:
                 stray = stray or _reason(error, where)
@@ -127,15 +125,10 @@ class Table:
             if current is None:
                 problem = "" if seen.add(identity) else self._comes_back(identity, where)
                 current = Gathering(lines, wanted, first, identity, stray or problem)
-                turn = 0
+                turns = [None] * len(columns.turns)
             stray = ""
-            before, turn = turn, self._turn(row, turn)
             try:
-                if turn < before:
-                    raise UserError(
-                        f"{where}: {self._header[columns.turn or 0]!r} is {turn} after {before};"
-                        " sort the rows of a dialogue by that column."
-                    )
+                turns = self._turns(row, turns, where)
                 utterance = check_utterance(
                     Utterance(row[columns.speaker].strip(), row[columns.text].strip()), where
                 )
@@ -147,12 +140,14 @@ class Table:
                 yield from current.add(
                     dataclasses.replace(utterance, other=other, features=features),
                     first,
-                    turn=None if columns.turn is None else turn,
+                    turn=next((turn for turn in turns if turn is not None), None),
                 )
 
     def _identity(self, row: list[str], where: str) -> str:
         count = len(self._header)
-        if reason := dialects.why_misfit(dialects.fit(row, count), count, self._dialect.separator):
+        if reason := dialects.why_misfit(
+            dialects.fit(row, count), self._header, self._dialect.separator
+        ):
             raise BadLineError(f"{where}: {reason}")
         identity = row[self._columns.dialogue].strip()
         if not identity:
@@ -171,12 +166,24 @@ class Table:
         }
         return {name: rows for name, rows in read.items() if rows is not None}
 
-    def _turn(self, row: list[str], before: int) -> int:
-        """The number of the utterance in its dialogue; the one before where the table does not
-        tell.
+    def _turns(
+        self, row: Sequence[str], before: Sequence[int | None], where: str
+    ) -> list[int | None]:
+        """The row's numbers in the columns that number utterances; those before where it has none.
+
+        Raises:
+          UserError: one is lower than before.
         """
-        cell = "" if self._columns.turn is None else row[self._columns.turn].strip()
-        return int(cell) if cell.isascii() and cell.isdecimal() and len(cell) < 10 else before
+        turns = []
+        for column, last in zip(self._columns.turns, before, strict=True):
+            turn = turn_of(row[column])
+            if turn is not None and last is not None and turn < last:
+                raise UserError(
+                    f"{where}: {self._header[column]!r} is {turn} after {last}; sort the rows of a"
+                    " dialogue by that column."
+                )
+            turns.append(last if turn is None else turn)
+        return turns
 
     def _comes_back(self, identity: str, where: str) -> str:
         return (

@@ -1,8 +1,11 @@
 """Which column of a table holds what: by the names that people and programs give them."""
 
 import dataclasses
+import math
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from eacl_jax.errors import UserError
 
@@ -31,29 +34,24 @@ _USUAL = {
 }
 # EmotionLines' `annotation` is missing on purpose: it counts votes.
 _NAMES = {part: frozenset(names.split()) for part, names in _USUAL.items()}
+_ORDERS = _NAMES["turn"] | {"utterance"}
+"""Names of columns that number utterances; `utterance` where it is not the text, as in answers."""
+_WHOLE = re.compile(r"[+-]?\d+(?:\.0*)?")
 
 
 @dataclasses.dataclass(frozen=True)
 class Columns:
     """Where the parts of a row stand, from 0; None for a part that the table does not have.
 
-    `turn` numbers the utterances of a dialogue: rows are brought into its order where it holds
-    whole numbers.
+    `turns` number the utterances of a dialogue: rows are brought into their order where they hold
+    whole numbers (`turn_of`).
     """
 
     dialogue: int
     speaker: int
     text: int
     emotion: int | None = None
-    turn: int | None = None
-
-    def names(self, header: Sequence[str]) -> dict[str, str]:
-        """The columns' names by part, for a message."""
-        return {
-            part: header[place]
-            for part, place in dataclasses.asdict(self).items()
-            if place is not None
-        }
+    turns: tuple[int, ...] = ()
 
 
 def find_columns(
@@ -130,12 +128,8 @@ def find_columns(
         raise UserError(
             f"{where}: the {kind} {shared[0]!r} is named for more than one part; {there}."
         )
-    turns = [
-        place
-        for place, name in enumerate(header)
-        if plain(name) in _NAMES["turn"] and place not in (*found.values(), *apart)
-    ]
-    return Columns(**found, turn=turns[0] if len(turns) == 1 else None)  # type: ignore[arg-type]  # only emotion may be None
+    turns = turns_in(header, (*found.values(), *apart))
+    return Columns(**found, turns=turns)  # type: ignore[arg-type]  # only emotion may be None
 
 
 def find_part(header: Sequence[str], part: str, *, given: str = "") -> list[int]:
@@ -154,6 +148,25 @@ def find_part(header: Sequence[str], part: str, *, given: str = "") -> list[int]
         if places := [place for place, name in enumerate(header) if fits(name)]:
             return places
     return []
+
+
+def turns_in(header: Sequence[str], taken: Sequence[int | None] = ()) -> tuple[int, ...]:
+    """Columns that may number utterances, from 0, but for those that hold something else."""
+    return tuple(
+        place for place, name in enumerate(header) if plain(name) in _ORDERS and place not in taken
+    )
+
+
+def turn_of(cell: Any) -> int | None:
+    """The number in a cell that numbers an utterance, as programs write whole numbers: 7, "7",
+    "7.0" beside empty cells, -1; None where it holds none.
+    """
+    if isinstance(cell, bool):
+        return None
+    if isinstance(cell, (int, float)):
+        return int(cell) if math.isfinite(cell) and float(cell).is_integer() else None
+    text = cell.strip() if isinstance(cell, str) else ""
+    return int(text.partition(".")[0]) if len(text) < 40 and _WHOLE.fullmatch(text) else None
 
 
 def plain(name: str) -> str:

@@ -9,6 +9,8 @@ import csv
 import dataclasses
 import gzip
 import io
+import re
+import unicodedata
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
@@ -36,6 +38,12 @@ _NO_TEXT = {
     b"SQLi": "is a SQLite database: export the table as CSV",
 }
 _BLOCK = 1 << 16
+_FORMULA = "=+-@＝＋－＠"
+_NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?([eE][+-]?[0-9]+)?")
+_SWALLOWED = (
+    "a cell begins with a quote and ends rows later; write quotes that belong to a text twice, in a"
+    " quoted cell."
+)
 
 
 def as_utf8(file: BinaryIO, name: str) -> BinaryIO:
@@ -157,21 +165,79 @@ def fit(cells: list[str], columns: int) -> list[str]:
     return cells
 
 
-def why_misfit(cells: Sequence[str], columns: int, separator: str) -> str:
+def why_misfit(cells: Sequence[str], header: Sequence[str], separator: str) -> str:
     """Why a row does not fit its header, and what to do; empty where it does."""
-    if len(cells) != columns:
+    if len(cells) != len(header):
         return (
-            f"{len(cells)} cells, but the header has {columns} columns; "
+            f"{len(cells)} cells, but the header has {len(header)} columns; "
             f"quote cells that hold {SEPARATORS.get(separator, separator)}, quotes or line ends."
         )
     # Files with tabs are often written without any quoting: there a quote at a text's beginning is
     # part of the text, and would join all up to the next one.
     if separator == "\t" and any("\t" in cell and ("\n" in cell or "\r" in cell) for cell in cells):
-        return (
-            "a cell begins with a quote and ends rows later; write quotes that belong to a text"
-            " twice, in a quoted cell."
-        )
+        return _SWALLOWED
+    if any(_swallows(cells, place, separator) for place, cell in enumerate(cells) if "\n" in cell):
+        return _SWALLOWED
+    if [_bare(cell) for cell in cells] == [_bare(name) for name in header]:
+        return "the header comes again: leave it out where files are joined."
     return ""
+
+
+def guarded(value: object) -> object:
+    """A cell with an apostrophe before it where a spreadsheet would take it for a formula and run
+    it.
+
+    The same rule as the page's (`serving/page/download.js`): a sign of a formula after any blanks
+    and invisible characters, or a tab or line end first. Plain numbers stay, which say the same to
+    a spreadsheet.
+    """
+    if not isinstance(value, str) or _NUMBER.fullmatch(value):
+        return value
+    first = next(
+        (
+            letter
+            for letter in value
+            if not letter.isspace() and unicodedata.category(letter) != "Cf"
+        ),
+        "",
+    )
+    return (
+        f"'{value}"
+        if (first and first in _FORMULA) or value.startswith(("\t", "\r", "\n"))
+        else value
+    )
+
+
+def as_written(cells: list[str], header: Sequence[str]) -> list[str]:
+    """A row of answers as it was before `guarded`: without the apostrophes, which would else be
+    part of ids and texts when answers are read again. Other tables' rows as they are.
+    """
+    if not {"dialogue", "utterance"} <= set(header):
+        return cells
+    return [
+        cell[1:] if cell.startswith("'") and guarded(cell[1:]) == cell else cell for cell in cells
+    ]
+
+
+def _swallows(cells: Sequence[str], place: int, separator: str) -> bool:
+    """Whether a cell of several lines looks like several rows, of which the first has the end of
+    this one's text and all that follows it, and the last what stands before such a text.
+    """
+    first, *_, last = (line.split(separator) for line in cells[place].split("\n"))
+    ending, beginning = first[1:], last[:-1]
+    return bool(ending or beginning) and (
+        [*map(_shape, beginning), *map(_shape, ending)]
+        == [*map(_shape, cells[:place]), *map(_shape, cells[place + 1 :])]
+    )
+
+
+def _shape(cell: str) -> str:
+    """What kind of a cell it is: its letters as one, its digits as one."""
+    return re.sub(r"\d+", "9", re.sub(r"[^\W\d_]+", "a", cell.strip()))
+
+
+def _bare(cell: str) -> str:
+    return cell.strip("\ufeff \t\r\n")
 
 
 def _wide(head: bytes) -> str:

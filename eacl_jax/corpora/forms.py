@@ -16,7 +16,10 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from eacl_jax.corpora.labels import clean_label, read_annotations, read_labels
+import numpy as np
+
+from eacl_jax.corpora.columns import find_part
+from eacl_jax.corpora.labels import read_annotations, read_label, read_labels
 from eacl_jax.corpora.transcripts import (
     NOBODY,
     check_utterance,
@@ -38,8 +41,7 @@ ANSWERED = frozenset({"confidence", "probabilities", "cosines", "truncated", "un
 left out."""
 
 _UTTERANCE_FIELDS = ("speaker", "text", "emotion", "emotions", "annotations", "features")
-_SPEAKERS = ("name", "author", "user", "username", "sender", "from", "who")
-_TEXTS = ("utterance", "message", "content", "body")
+_MORE_SPEAKERS = ("from", "who")  # in objects; a table's column of this name may be anything
 
 
 def read_utterance(given: Any, where: str = "the utterance") -> Utterance:
@@ -70,29 +72,25 @@ def read_utterance(given: Any, where: str = "the utterance") -> Utterance:
     fields = {str(name): value for name, value in given.items()}
     _no_other_capitals(fields, _UTTERANCE_FIELDS, where)
     if not isinstance(fields.get("text"), str):
-        raise UserError(f"{where}: {_wrong(fields, 'text', 'a string', _TEXTS)}")
+        raise UserError(f"{where}: {_wrong(fields, 'text', 'a string')}")
     speaker = fields.get("speaker")
-    if speaker is None and any(name in fields for name in _SPEAKERS):
-        raise UserError(f"{where}: {_wrong(fields, 'speaker', 'a string', _SPEAKERS)}")
+    if speaker is None and _misnamed(fields, "speaker"):
+        raise UserError(f"{where}: {_wrong(fields, 'speaker', 'a string')}")
     if speaker is None:
         speaker = NOBODY
     if not isinstance(speaker, str):
         if not _is_number(speaker):
-            raise UserError(f"{where}: {_wrong(fields, 'speaker', 'a string', _SPEAKERS)}")
+            raise UserError(f"{where}: {_wrong(fields, 'speaker', 'a string')}")
+        check_exact(speaker, f"{where}: the speaker")
         speaker = str(int(speaker))
-    emotion = fields.get("emotion")
-    if emotion is not None and not isinstance(emotion, str):
-        raise UserError(
-            f"{where}: field 'emotion' must be a string, or left out where there is none, got"
-            f" {emotion!r:.60}."
-        )
+    emotion = read_label(fields.get("emotion"), where)
     other = _other(fields, {*_UTTERANCE_FIELDS, *ANSWERED}, where)
     return check_utterance(
         check_labels(
             Utterance(
                 speaker.strip(),
                 fields["text"],
-                clean_label(emotion or "") or None,
+                emotion,
                 read_labels(fields.get("emotions"), where, "emotions"),
                 read_annotations(fields.get("annotations"), where),
                 other,
@@ -153,6 +151,16 @@ def read_record(given: Any, where: str, identity: str = "1") -> Dialogue:
         )
     fields = {str(name): value for name, value in given.items()}
     _no_other_capitals(fields, ("id", "utterances", "transcript"), where)
+    if "id" not in fields and (
+        misnamed := [
+            name
+            for name in _misnamed(fields, "dialogue")
+            if not isinstance(fields[name], (list, tuple, Mapping))
+        ]
+    ):
+        raise UserError(
+            f"{where}: a dialogue has no field 'id', but {misnamed[0]!r}; name it 'id'."
+        )
     identity = read_identity(fields.get("id", identity), where)
     if "utterances" in fields and "transcript" in fields:
         raise UserError(
@@ -213,10 +221,22 @@ def read_identity(given: Any, where: str, name: str = "id") -> str:
             raise UserError(
                 f"{where}: field {name!r} must be a string or a whole number, got {given!r:.60}."
             )
+        check_exact(given, f"{where}: field {name!r}")
         return str(int(given))
     if reason := why_no_text(given):
         raise UserError(f"{where}: field {name!r} {reason}.")
     return given
+
+
+def check_exact(number: Any, where: str) -> None:
+    """Raises `UserError` where a whole number is a float too large for it, which may stand for
+    others beside it too.
+    """
+    if not isinstance(number, (int, np.integer)) and abs(number) >= 2**53:
+        raise UserError(
+            f"{where} is {number!r}, a number with a decimal point of so many digits that the last"
+            " ones are lost; give ids as text."
+        )
 
 
 def is_pair(given: Any) -> bool:
@@ -248,12 +268,19 @@ def _no_other_capitals(fields: Mapping[str, Any], known: Iterable[str], where: s
                 raise UserError(f"{where}: the field {name!r} must be named {right!r}.")
 
 
-def _wrong(fields: Mapping[str, Any], name: str, kind: str, instead: Iterable[str]) -> str:
+def _wrong(fields: Mapping[str, Any], name: str, kind: str) -> str:
     if name in fields:
         return f"field {name!r} must be {kind}, got {fields[name]!r:.60}."
-    if misnamed := [other for other in instead if other in fields]:
+    if misnamed := _misnamed(fields, name):
         return f"an utterance has no field {name!r}, but {misnamed[0]!r}; name it {name!r}."
     return f"an utterance has no field {name!r}; it has {sorted(fields)}."
+
+
+def _misnamed(fields: Mapping[str, Any], part: str) -> list[str]:
+    """Fields that hold a part by their names, as tables' columns do."""
+    names = list(fields)
+    more = _MORE_SPEAKERS if part == "speaker" else ()
+    return [names[place] for place in find_part(names, part)] or [n for n in more if n in fields]
 
 
 def _other(fields: Mapping[str, Any], known: set[str], where: str) -> dict[str, Any]:

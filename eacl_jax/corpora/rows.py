@@ -1,13 +1,14 @@
 """Rows with one utterance each -> dialogues, from whatever format the rows were."""
 
+import itertools
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eacl_jax.corpora.columns import PARTS, SEVERAL, Columns
-from eacl_jax.corpora.forms import ANSWERED, check_labels
+from eacl_jax.corpora.columns import PARTS, SEVERAL, Columns, turn_of
+from eacl_jax.corpora.forms import ANSWERED, check_exact, check_labels
 from eacl_jax.corpora.found import Found
 from eacl_jax.corpora.label_columns import LabelPlaces
 from eacl_jax.dialogue import Dialogue, Utterance
@@ -37,8 +38,8 @@ def gather(
 ) -> list[Found]:
     """Rows with the same dialogue cell become one dialogue; they need not be neighbours.
 
-    A dialogue's rows are in the file's order, or in that of a column that numbers them. Other cells
-    are carried along (`Utterance.other`).
+    A dialogue's rows are in the file's order, or in that of a column that numbers them
+    (`Columns.turns`). Other cells are carried along (`Utterance.other`).
 
     Args:
       path: the file.
@@ -49,8 +50,8 @@ def gather(
       labels: where labels are, if not in a column of one each.
 
     Raises:
-      UserError: a row names no dialogue, a cell is not what it must be, or a number comes twice in
-        a dialogue.
+      UserError: a row names no dialogue, a cell is not what it must be, or a dialogue's rows are
+        numbered so that their order is not known.
     """
     by_dialogue: dict[str, list[Row]] = {}
     for line, cells in rows:
@@ -61,13 +62,8 @@ def gather(
                 "it must name the row's dialogue."
             )
         by_dialogue.setdefault(identity, []).append((line, cells))
-    turned = columns.turn is not None and all(
-        _number(cells[columns.turn]) is not None
-        for rows in by_dialogue.values()
-        for _, cells in rows
-    )
     return [
-        _dialogue(path, identity, rows, header, columns, order, turned, labels)
+        _dialogue(path, identity, rows, header, columns, order, labels)
         for identity, rows in by_dialogue.items()
     ]
 
@@ -83,6 +79,7 @@ def read_identity(value: Any, where: str) -> str:
     if (
         isinstance(value, float) and value.is_integer()
     ):  # whole numbers beside empty cells, as pandas writes them
+        check_exact(value, where)
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
@@ -110,23 +107,21 @@ def _dialogue(
     header: Sequence[str],
     columns: Columns,
     order: Order | None,
-    turned: bool,
     labels: LabelPlaces,
 ) -> Found:
     turns: tuple[int, ...] = ()
     if order is not None:
         rows = [rows[index] for index in order([cells for _, cells in rows])]
-    elif turned and columns.turn is not None:
-        rows, turns = _by_turn(path, identity, rows, header[columns.turn], columns.turn)
+    else:
+        rows, turns = _by_turns(path, identity, rows, header, columns.turns)
     read = {columns.dialogue, columns.speaker, columns.text, columns.emotion}
     read |= set(labels.all)
     # A column that has a part's name but is not read would overwrite it where a dialogue is
     # written.
-    others = [
-        number
-        for number, name in enumerate(header)
-        if number not in read and name and name not in (*PARTS, *SEVERAL, *ANSWERED)
-    ]
+    others: dict[str, int] = {}
+    for number, name in enumerate(header):
+        if number not in read and name and name not in (*PARTS, *SEVERAL, *ANSWERED):
+            others[f"{name} {number + 1}" if name in others else name] = number
     utterances = []
     for line, cells in rows:
         where = f"{place(path, line)}: dialogue {identity!r}"
@@ -134,9 +129,9 @@ def _dialogue(
         speaker = read_identity(cells[columns.speaker], f"{where}: the speaker")
         text = read_spoken(cells[columns.text], f"{where}: the text").strip()
         other = {
-            header[place]: cells[place]
-            for place in others
-            if cells[place] not in (None, "") or _MAY_BE_FEATURES.match(header[place])
+            name: cells[place]
+            for name, place in others.items()
+            if cells[place] not in (None, "") or _MAY_BE_FEATURES.match(name)
         }
         # Of objects alone: a table may have a column of this name.
         given = other.pop("features") if isinstance(other.get("features"), Mapping) else None
@@ -147,17 +142,58 @@ def _dialogue(
     return Found(Dialogue(identity, tuple(utterances)), path, lines if all(lines) else (), turns)
 
 
+def _by_turns(
+    path: Path, identity: str, rows: list[Row], header: Sequence[str], columns: Sequence[int]
+) -> tuple[list[Row], tuple[int, ...]]:
+    """A dialogue's rows in the order of the columns that number them, and its numbers; as they are
+    where none does, or a number stands for several neighbours.
+    """
+    numbers: dict[int, list[int]] = {}
+    for column in columns:
+        found = [turn_of(cells[column]) for _, cells in rows]
+        known = [number for number in found if number is not None]
+        if len(known) == len(rows):
+            numbers[column] = known
+        elif known != sorted(known):
+            line, cells = rows[found.index(None)]
+            raise UserError(
+                f"{place(path, line)}: column {header[column]!r} numbers other rows of dialogue"
+                f" {identity!r}, which are not in that order, but has {cells[column]!r:.40} here;"
+                " give the row its number."
+            )
+    if not numbers:
+        return rows, ()
+    # One that numbers each row tells more than one that numbers what a speaker says at a time.
+    column = min(numbers, key=lambda column: len(set(numbers[column])) < len(rows))
+    rows, turns = _by_turn(path, identity, rows, header[column], numbers[column])
+    for other in numbers:
+        after = [turn_of(cells[other]) or 0 for _, cells in rows]
+        if after != sorted(after):
+            wrong = next(n for n, (a, b) in enumerate(itertools.pairwise(after), 1) if b < a)
+            raise UserError(
+                f"{place(path, rows[wrong][0])}: columns {header[column]!r} and {header[other]!r}"
+                f" put the rows of dialogue {identity!r} in different orders; leave out or rename"
+                " the one that does not number its utterances."
+            )
+    return rows, turns
+
+
 def _by_turn(
-    path: Path, identity: str, rows: list[Row], name: str, column: int
+    path: Path, identity: str, rows: list[Row], name: str, numbers: Sequence[int]
 ) -> tuple[list[Row], tuple[int, ...]]:
     """Rows in the order of their numbers, and these; as they are where a number stands for several
     neighbours.
+
+    Args:
+      path, identity: of the dialogue, for messages.
+      rows: of it.
+      name: of the column.
+      numbers: of the rows.
     """
-    numbers = [_number(cells[column]) or 0 for _, cells in rows]
     if len(set(numbers)) == len(numbers):
-        order = sorted(range(len(rows)), key=numbers.__getitem__)
+        order = sorted(range(len(rows)), key=lambda index: numbers[index])
         return [rows[index] for index in order], tuple(sorted(numbers))
-    if numbers == sorted(numbers):
+    if list(numbers) == sorted(numbers):
         return rows, ()
     second = next(index for index, number in enumerate(numbers) if number in numbers[:index])
     first = numbers.index(numbers[second])
@@ -167,15 +203,6 @@ def _by_turn(
         " files were joined whose dialogues are numbered anew in each, give each dialogue an id of"
         " its own; else remove one of the rows."
     )
-
-
-def _number(value: Any) -> int | None:
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, (int, float)):
-        return int(value) if float(value).is_integer() else None
-    text = value.strip() if isinstance(value, str) else ""
-    return int(text) if text.isdecimal() and len(text) < 10 else None
 
 
 def flat(records: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[Any]]]:

@@ -59,9 +59,9 @@ def read_shapes(path: Path, records: Sequence[Record], reading: Reading) -> list
     Raises:
       UserError: a record is not what the first one is, or lacks something.
     """
+    records = _unwrapped(records) if records else records
     if not records:
         return []
-    records = _unwrapped(records)
     first = records[0].value
     values = [record.value for record in records]
     if isinstance(first, Mapping) and isinstance(first.get("episodes"), list):
@@ -122,8 +122,7 @@ def _unwrapped(records: Sequence[Record]) -> Sequence[Record]:
     if (
         len(records) > 1
         or not isinstance(whole, Mapping)
-        or "episodes" in whole
-        or "annotations" in whole
+        or {"episodes", "annotations", "transcript"} & set(whole)
     ):
         return records
     lists = [
@@ -131,9 +130,11 @@ def _unwrapped(records: Sequence[Record]) -> Sequence[Record]:
         for name in _WRAPPERS
         if isinstance(whole.get(name), list) and (name not in TURNS or _holds_turns(whole[name]))
     ]
+    if set(_turns_of(whole)) - set(lists):  # a dialogue, whatever else it has
+        return records
     if len(lists) == 1:
         return [Record(value, 0, number) for number, value in enumerate(whole[lists[0]], 1)]
-    if whole and all(_is_objects(value) for value in whole.values()) and not _turns_of(whole):
+    if whole and all(_is_objects(value) for value in whole.values()) and not lists:
         return [
             Record({"id": key, "utterances": value}, 0, n)
             for n, (key, value) in enumerate(whole.items(), 1)
@@ -145,6 +146,8 @@ def _dialogue(path: Path, record: Record, value: Mapping[str, Any], reading: Rea
     where = record.where(path)
     field, identity = _identity(value, record, where)
     place = f"{where}: dialogue {identity!r}"
+    if "utterances" in value and isinstance(value.get("transcript"), str):
+        raise UserError(f"{place} has both 'utterances' and 'transcript'; give one of them.")
     names = ["transcript"] if isinstance(value.get("transcript"), str) else _turns_of(value)
     if len(names) != 1:
         what = (

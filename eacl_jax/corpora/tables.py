@@ -106,9 +106,9 @@ def _rows(path: Path, text: str, columns: Sequence[str]) -> Iterator[tuple[int, 
             yield line, header
             continue
         cells = dialects.fit(cells, len(header))
-        if problem := dialects.why_misfit(cells, len(header), dialect.separator):
+        if problem := dialects.why_misfit(cells, header, dialect.separator):
             raise UserError(f"{path} line {line}: {problem}")
-        yield line, cells
+        yield line, dialects.as_written(cells, header)
     if not header:
         raise UserError(
             f"{path} is empty; its first line must name the columns {', '.join(columns)}."

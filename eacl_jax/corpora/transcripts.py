@@ -2,20 +2,25 @@
 clipboard.
 
 A line ends at a line feed, a carriage return or both, and nowhere else. A plain transcript has an
-utterance a line. A chat export begins each message with the time, in one style throughout:
+utterance a line. A chat export begins each message with date and time, in one style throughout:
 
-    12/05/2024, 10:31 - Ann: I hate waiting       WhatsApp; also [12/05/2024, 10:31:22] Ann: ...,
-                                                  [10:31] Ann: ... and the like
+    12/05/2024, 10:31 - Ann: I hate waiting       WhatsApp; also [12/05/2024, 10:31:22] Ann: ...
+                                                  and the like
     Ann Smith  10:31 AM                           Slack, Teams and Discord: a line with name and
     Ann — Today at 10:31                          time, the message below it
 
-so that what comes without a time goes on with the message before. A transcript in which two styles
-meet is no export: each of its lines stands for itself from there on.
+so that what comes without goes on with the message before: a time alone, and what is quoted from
+elsewhere in another style. A second message in the style of the first tells that it is an export;
+without one, lines that begin with a time make a plain transcript of it, and so do lines that name
+speakers below a title, `Interview (14:05)`. Where only the time stands before a name, `[10:31] Ann:
+...`, a line that names nobody goes on with the message before, and all else is as in a plain
+transcript.
 """
 
 import re
 import unicodedata
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
@@ -61,9 +66,13 @@ _NAMED_AT = re.compile(
 )
 _AROUND = re.compile(rf"^[{_MARKS}\s]+|[{_MARKS}\s]+$")
 # "At 12:30 I left" and "a ratio of 16:9" name nobody.
-_NUMBER, _DIGIT = re.compile(r"(?<!\S)\d+$"), re.compile(r"\d")
+_NUMBER, _DIGIT = re.compile(r"(?<!\w)\d+$"), re.compile(r"\d")
 # Characters in which the beginning of a message is looked for: lines may be very long.
 _HEAD = 120
+# Messages of another style, none of the export's own between them, that are not quoted in one.
+_MOST_QUOTED = 5
+# Lines after which one message alone decides.
+_MOST_UNSURE = 200
 
 
 def split_lines(text: str) -> list[str]:
@@ -96,58 +105,109 @@ def read_line(line: str, where: str = "the utterance") -> Utterance:
 
 
 class TranscriptLines:
-    """Reads a transcript a line at a time, whatever its length.
-
-    Attributes:
-      exported: the lines so far are those of a chat export, in which a blank line may be part of a
-        message.
-    """
+    """Reads a transcript a line at a time, whatever its length."""
 
     def __init__(self) -> None:
-        self.exported = False
-        self._style: str | None = None  # of the first line; "" where each line stands for itself
-        self._open: tuple[str, list[str], str] | None = (
-            None  # the message that may go on: speaker, lines, where
-        )
+        # Of the export's first line; "" in a plain transcript, None before anything is read.
+        self._style: str | None = None
+        # The message that may go on: speaker, lines, where.
+        self._open: tuple[str, list[str], str] | None = None
+        # Until a second message tells that this is an export: all lines so far, each with where.
+        self._unsure: list[tuple[str, str]] | None = None
+        self._apart = 0  # of those, lines that may be messages of their own
+        self._quoted = 0  # lines since the last message that begin one in another style
+
+    @property
+    def exported(self) -> bool:
+        """The lines so far are those of a chat export, in which a blank line may be part of a
+        message.
+        """
+        return bool(self._style) and not self._stand_apart()
 
     def read(self, line: str, where: str) -> Iterator[Utterance]:
         """The utterances that are whole now that this line is read; blank lines may be left out.
 
         Raises:
-          UserError: it is not text.
+          UserError: it is not text, or an export goes on in another style.
         """
         if not line.strip():
             if self._open:
                 self._open[1].append("")
             return
-        style, speaker, text = _styled(line)
-        if (
-            self.exported
-            and self._style
-            and style != self._style
-            and (note := _note(line, self._style))
-        ):
-            style, speaker, text = self._style, NOBODY, note
+        begins = _begins(line)
         if self._style is None:
-            self._style, self.exported = style, bool(style)
-        elif style and style != self._style:
-            self._style, self.exported = "", False
-        if not self.exported:
+            self._style = begins.style if begins.dated else ""
+            self._unsure = [] if self._style else None
+        if not self._style:
+            yield from self._read_plain(begins, line, where)
+            return
+        if begins.style != self._style and (note := _note(line, self._style)):
+            begins = _Beginning(self._style, True, NOBODY, note)
+        own = begins.dated and begins.style == self._style
+        many = len(self._unsure or ()) > _MOST_UNSURE
+        if self._stand_apart() and ((own and self._style == "above") or many):
+            yield from self._as_plain()
+            yield from self._read_plain(begins, line, where)
+            return
+        if many or (own and self._unsure):
+            self._unsure = None
+        if self._unsure is not None:
+            stamped = begins.style not in ("", "above")
+            if self._unsure and (stamped or (self._style == "above" and _names(line))):
+                self._apart += 1
+            self._unsure.append((line, where))
+        if own:
             yield from self.finish()
-            yield read_line(line, where)
-        elif style:
-            yield from self.finish()
-            self._open = (speaker, [text] if text else [], where)
-        elif self._open:
+            self._begin(begins, where)
+            return
+        self._quoted += begins.dated and begins.style != "above"
+        if self._quoted > _MOST_QUOTED and self._unsure is None:
+            raise UserError(
+                f"{where}: the chat goes on in another style than it began in, as where two exports"
+                " are joined; give each a file of its own."
+            )
+        if self._open:
             self._open[1].append(line.strip())
 
     def finish(self) -> Iterator[Utterance]:
-        """The last utterance, where it is not yet given."""
+        """The last utterance, where it is not yet given; of what turns out to be no export, all."""
+        if self._stand_apart():
+            yield from self._as_plain()
         if self._open:
             speaker, lines, where = self._open
             self._open = None
             text = "\n".join(lines).strip()
             yield check_utterance(Utterance(speaker, text), where)
+
+    def _begin(self, begins: "_Beginning", where: str) -> None:
+        self._open = (begins.speaker, [begins.text] if begins.text else [], where)
+        self._quoted = 0
+
+    def _read_plain(self, begins: "_Beginning", line: str, where: str) -> Iterator[Utterance]:
+        if self._open and _plain(line).speaker == NOBODY:
+            self._open[1].append(line.strip())
+            return
+        yield from self.finish()
+        if begins.style and not begins.dated:
+            self._begin(begins, where)
+        else:
+            yield read_line(line, where)
+
+    def _stand_apart(self) -> bool:
+        """Whether lines below the only message that is read so far are messages of their own: one
+        begins with a time; or, below what may be a title, as `Interview (14:05)`, all of at least
+        two name a speaker.
+        """
+        if not self._unsure:
+            return False
+        if self._style == "above":
+            return 1 < self._apart == len(self._unsure) - 1
+        return self._apart > 0
+
+    def _as_plain(self) -> Iterator[Utterance]:
+        lines, self._style, self._open, self._unsure = self._unsure or (), "", None, None
+        for line, where in lines:
+            yield from self._read_plain(_begins(line), line, where)
 
 
 def reads_back(speaker: str) -> bool:
@@ -213,6 +273,10 @@ def _named(line: str) -> Utterance | None:
     return None
 
 
+def _names(line: str) -> bool:
+    return _plain(line).speaker != NOBODY
+
+
 def _note(line: str, style: str) -> str:
     """What a chat program itself notes in an export of this style; "" where a line goes on with a
     message.
@@ -220,42 +284,62 @@ def _note(line: str, style: str) -> str:
     line = line.strip()
     stamp = _STAMP.match(line[:_HEAD])
     begins = stamp and (
-        stamp["bracketed"]
+        stamp["bracketed"] and (stamp["day1"] or stamp["after1"])
         if style == "bracketed"
         else style == "plain" and stamp["plain"] and stamp["day3"]
     )
     return line[stamp.end() :] if stamp and begins else ""
 
 
-def _styled(line: str) -> tuple[str, str, str]:
-    """The style of a line that begins a message of a chat export, its speaker and text; three times
-    "" for any other line.
+class _Beginning(NamedTuple):
+    """How a line begins a message.
+
+    Attributes:
+      style: of an export; "" where it begins none.
+      dated: with a date, or with a name and a time above the message, as exports do.
+      speaker: who says it.
+      text: what.
     """
+
+    style: str = ""
+    dated: bool = False
+    speaker: str = ""
+    text: str = ""
+
+
+def _begins(line: str) -> _Beginning:
     line = line.strip()
     stamp = _STAMP.match(line[:_HEAD])
     if stamp:
         style = next(name for name in ("bracketed", "dashed", "plain") if stamp[name])
         dated = any(stamp[day] for day in ("day1", "after1", "day2", "after2", "day3"))
         speaker, colon, text = line[stamp.end() :].partition(":")
+        speaker = _AROUND.sub("", speaker)
         # With a date before it, a sender may have any name; without, it must look like one.
         if (
             colon
             and (text[:1].isspace() or not text)
             and (_is_name(speaker) or (dated and speaker and len(speaker) < _HEAD))
+            and not _quotes(speaker)
         ):
             if dated or style != "plain":
-                return style, speaker.strip(), text.strip()
+                return _Beginning(style, dated, speaker, text.strip())
         elif (
             style == "dashed" and dated
         ):  # what the program itself notes: somebody came, left, changed a number
-            return style, NOBODY, line[stamp.end() :]
+            return _Beginning(style, dated, NOBODY, line[stamp.end() :])
     if len(line) < _HEAD and (found := _ABOVE.fullmatch(line)):
         name = (found["name"] or found["after"]).rstrip(",")
         if _is_name(name) and all(
             not word[0].islower() or word in _PARTICLES for word in name.split()
         ):
-            return "above", name, ""
-    return "", "", ""
+            return _Beginning("above", True, name)
+    return _Beginning()
+
+
+def _quotes(text: str) -> bool:
+    """Whether a quotation begins in it and goes on behind, as in `Ann named the group "Fun`."""
+    return bool(text.count('"') % 2) or text.count("“") > text.count("”")
 
 
 def _is_name(text: str) -> bool:

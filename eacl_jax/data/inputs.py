@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from eacl_jax.corpora.columns import find_part
+from eacl_jax.corpora.columns import turn_of, turns_in
 from eacl_jax.corpora.forms import (
     UTTERANCE,
     check_labels,
@@ -291,20 +291,21 @@ def _from_frame(frame: Any) -> list[Dialogue]:
                 f" and {len(missing) - 5} more" if len(missing) > 5 else ""
             )
             raise UserError(f"the DataFrame's rows {named} (from 0) have no {column!r}; {remedy}.")
-    turns = [columns[place] for place in find_part(columns, "turn")]
+    turns = [columns[place] for place in turns_in(columns) if columns[place] != "text"]
     gathered: dict[str, list[Utterance]] = {}
-    before: dict[str, float] = {}
+    before: dict[tuple[str, str], int] = {}
     for number, row in enumerate(rows):
         where = f"the DataFrame's row {number}"
         identity = read_identity(row.pop("dialogue"), where, "dialogue")
-        turn = row.get(turns[0]) if len(turns) == 1 else None
-        if isinstance(turn, (int, float)):
-            if turn < before.get(identity, turn):
+        for name in turns:
+            turn = turn_of(row.get(name))
+            if turn is None:
+                continue
+            if turn < (last := before.get((identity, name), turn)):
                 raise UserError(
-                    f"{where}: {turns[0]!r} is {turn} after {before[identity]} in dialogue"
-                    f" {identity!r:.60}; sort the rows: frame.sort_values(['dialogue',"
-                    f" {turns[0]!r}])."
+                    f"{where}: {name!r} is {turn} after {last} in dialogue {identity!r:.60}; sort"
+                    f" the rows: frame.sort_values(['dialogue', {name!r}])."
                 )
-            before[identity] = turn
+            before[identity, name] = turn
         gathered.setdefault(identity, []).append(read_utterance(row, where))
     return [Dialogue(identity, tuple(utterances)) for identity, utterances in gathered.items()]

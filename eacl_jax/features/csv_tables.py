@@ -65,7 +65,8 @@ def read_table(path: Path) -> tuple[tuple[str, ...], Rows]:
         kinds = pa.types.is_integer, pa.types.is_floating, pa.types.is_null
         if not any(kind(column.type) for kind in kinds):
             raise UserError(_no_number(path, name, column))
-        numbers.append(np.asarray(column.cast(pa.float64()).fill_null(math.nan), np.float64))
+        known = column.cast(pa.float64(), safe=False)  # which rounds large whole numbers
+        numbers.append(np.asarray(known.fill_null(math.nan), np.float64))
     values = np.stack(numbers, axis=1)
     rows: dict[str, np.ndarray] = {}
     for number, (key, row) in enumerate(zip(keys, values, strict=True)):
@@ -159,7 +160,7 @@ def _plain(column: str) -> str:
 
 
 def _cells(path: Path, read: pa.Table, name: str) -> list[str]:
-    cells = read.column(name).to_pylist()
-    if (empty := next((n for n, cell in enumerate(cells) if cell in (None, "")), None)) is not None:
-        raise UserError(f"{path} row {empty + 1}: the cell of column {name!r} is empty.")
-    return [str(cell).strip() for cell in cells]
+    cells = ["" if c is None else str(c).strip() for c in read.column(name).to_pylist()]
+    if "" in cells:
+        raise UserError(f"{path} row {cells.index('') + 1}: the cell of column {name!r} is empty.")
+    return cells

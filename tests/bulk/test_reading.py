@@ -436,6 +436,41 @@ def test_rows_out_of_order():
     )
 
 
+def test_order_is_told_by_any_column_that_numbers_utterances():
+    for header, given in (
+        ("utterance", ("2", "0")),
+        ("turn", ("2.0", "0.0")),
+        ("turn", ("1700000000002", "1700000000001")),
+        ("Utterance_ID", ("0", "-1")),
+        ("turn,utterance_id", ("1,1", "1,0")),
+    ):
+        rows = "".join(f"1,Ann,a,{numbers}\n" for numbers in given)
+        (item,) = read("csv", f"dialogue,speaker,text,{header}\n{rows}")
+        assert "sort the rows of a dialogue by that column" in item.problem, header
+
+
+def test_blank_rows_before_the_header_and_the_header_again():
+    (item,) = read("csv", ";;\ndialogue;speaker;text\n1;Ann;hi\n")
+    assert item.dialogue.utterances[0].text == "hi"
+    both = read("csv", "dialogue,speaker,text\n1,Ann,hi\ndialogue,speaker,text\n2,Ann,so\n")
+    assert ["line 3: the header comes again" in item.problem for item in both] == [True, True]
+
+
+def test_dialogues_of_a_transcript_with_times_end_at_blank_lines():
+    text = "[00:01] Ann: hello\n[00:04] Ben: hi\n\n[00:02] Cleo: I want a refund\nsoon\n"
+    one, two = read("txt", text)
+    assert [u.speaker for u in one.dialogue.utterances] == ["Ann", "Ben"]
+    assert [u.text for u in two.dialogue.utterances] == ["I want a refund\nsoon"]
+    titled = "Call (14:05)\nAnn: a\nBen: b\n\nAnn: c\nBen: d\n"
+    assert [len(item.dialogue.utterances) for item in read("txt", titled)] == [3, 2]
+
+
+@pytest.mark.parametrize("first", ["dialogue\tspeaker\ttext", "Session,Author,Message,Label"])
+def test_a_table_is_no_transcript(first):
+    with pytest.raises(UserError, match=r"line 1 names the columns of a table, .* format, csv"):
+        list(read("txt", f"{first}\n1,Ben,Now?\n"))
+
+
 def test_who_speaks_without_a_name_is_counted():
     (item,) = read("txt", "no name\nAnn: hi\nSpeaker: so\n我们\n")
     assert item.unnamed == 2
@@ -449,6 +484,9 @@ def test_who_speaks_without_a_name_is_counted():
 def test_json_is_no_transcript():
     with pytest.raises(UserError, match="line 1 is JSON, not a transcript; name its format, jsonl"):
         list(read("txt", b'{"id": "1", "utterances": ["Ann: hi"]}\n'))
+    for text in ("[\n", '{ "id": 1}\n', "{\n", "[ {\n"):
+        with pytest.raises(UserError, match="is JSON"):
+            list(read("txt", text))
 
 
 def test_export_of_a_chat_is_one_dialogue_with_blank_lines():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from eacl_jax.corpora.columns import Columns, find_columns
+from eacl_jax.corpora.columns import Columns, find_columns, turn_of
 from eacl_jax.errors import UserError
 
 
@@ -13,17 +13,43 @@ from eacl_jax.errors import UserError
         ("DIALOGUE,Speaker,Text,Emotion", Columns(0, 1, 2, 3)),
         (
             "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID",
-            Columns(5, 2, 1, 3, 6),
+            Columns(5, 2, 1, 3, (6,)),
         ),
         ("conversation id,Author,Message,Label", Columns(0, 1, 2, 3)),
-        ("conv_id,utterance_idx,context,prompt,speaker_idx,utterance", Columns(0, 4, 5, None, 1)),
-        # This project's names win over others: so its predictions are read, whose `utterance` is a
-        # number.
-        ("dialogue,utterance,speaker,text,emotion,label", Columns(0, 2, 3, 4)),
+        (
+            "conv_id,utterance_idx,context,prompt,speaker_idx,utterance",
+            Columns(0, 4, 5, None, (1,)),
+        ),
+        # This project's names win over others: so its predictions are read, whose `utterance` is
+        # its number.
+        ("dialogue,utterance,speaker,text,emotion,label", Columns(0, 2, 3, 4, (1,))),
+        ("dialogue,turn,Utterance_ID,speaker,text,emotion", Columns(0, 3, 4, 5, (1, 2))),
     ],
 )
 def test_usual_names_are_found(header: str, columns: Columns) -> None:
     assert find_columns(header.split(","), "f.csv", need=("dialogue", "speaker", "text")) == columns
+
+
+@pytest.mark.parametrize(
+    ("cell", "number"),
+    [
+        (3, 3),
+        (3.0, 3),
+        ("3", 3),
+        (" 3.0 ", 3),
+        ("-1", -1),
+        ("1700000000002", 1700000000002),
+        ("٢", 2),
+        ("u3", None),
+        ("3.5", None),
+        ("", None),
+        (None, None),
+        (float("nan"), None),
+        (True, None),
+    ],
+)
+def test_the_number_in_a_cell(cell: object, number: int | None) -> None:
+    assert turn_of(cell) == number
 
 
 def test_given_names_win_and_the_rest_is_found() -> None:

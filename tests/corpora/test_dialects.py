@@ -6,7 +6,15 @@ import io
 
 import pytest
 
-from eacl_jax.corpora.dialects import as_utf8, dialect_of, why_misfit, why_no_row, why_not_utf8
+from eacl_jax.corpora.dialects import (
+    as_utf8,
+    as_written,
+    dialect_of,
+    guarded,
+    why_misfit,
+    why_no_row,
+    why_not_utf8,
+)
 from eacl_jax.errors import UserError
 
 TEXT = "dialogue,text\n1,Olé “yes” 🎉\n"
@@ -99,8 +107,46 @@ def test_blanks_after_a_separator_do_not_hide_a_quote() -> None:
 
 def test_a_quote_that_joins_rows_of_a_file_with_tabs_is_noticed() -> None:
     rows = list(dialect_of(["a\tb\tc\n"]).rows(['1\t"So\tx\n', '2\tno"\tx\n'], 100))
-    assert "a cell begins with a quote and ends rows later" in why_misfit(rows[0], 3, "\t")
-    assert "3 columns; quote cells that hold semicolons" in why_misfit(["1"], 3, ";")
+    assert "a cell begins with a quote and ends rows later" in why_misfit(
+        rows[0], ["a", "b", "c"], "\t"
+    )
+    assert "3 columns; quote cells that hold semicolons" in why_misfit(["1"], ["a", "b", "c"], ";")
+
+
+HEADER = ["dialogue", "speaker", "text", "emotion"]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ['1,Ben,"so what,anger\n', '2,Dan,nope",anger\n'],
+        ['1,Ben,"so what,anger\r\n', "2,Cleo,hey,joy\r\n", '2,Dan,nope",anger\r\n'],
+    ],
+)
+def test_a_quote_that_joins_rows_is_noticed(lines: list[str]) -> None:
+    (row,) = dialect_of([",".join(HEADER)]).rows(lines, 1000)
+    assert len(row) == 4
+    assert "a cell begins with a quote and ends rows later" in why_misfit(row, HEADER, ",")
+
+
+@pytest.mark.parametrize(
+    "text", ["Hello, Ann\nI want a, b, c", "so what,anger\nDan,nope", "one\ntwo", "a,b\n1,2,3,4"]
+)
+def test_a_text_of_several_lines_is_one(text: str) -> None:
+    assert why_misfit(["1", "Ben", text, "anger"], HEADER, ",") == ""
+
+
+def test_a_header_that_comes_again_is_noticed() -> None:
+    again = ["\ufeffdialogue", " speaker", "text", "emotion"]
+    assert "the header comes again" in why_misfit(again, HEADER, ",")
+
+
+def test_apostrophes_of_answers_are_none_of_their_cells() -> None:
+    given = ["-NxAbc", "'tis", "+1 to that", "'", "=x", "-5"]
+    written = [str(guarded(cell)) for cell in given]
+    assert written[0] == "'-NxAbc"
+    assert as_written(written, ["dialogue", "utterance", *"abcd"]) == given
+    assert as_written(written, ["dialogue", *"abcde"]) == written
 
 
 def test_csv_errors_say_what_to_do() -> None:

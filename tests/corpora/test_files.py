@@ -120,6 +120,59 @@ def test_a_column_that_does_not_number_rows_leaves_their_order(tmp_path: Path) -
     )
 
 
+@pytest.mark.parametrize(
+    ("names", "numbers"),
+    [
+        ("turn", ("3.0", "1.0", "2.0")),
+        ("utterance_id", ("1", "-1", "0")),
+        ("utterance", ("2", "0", "1")),
+        ("turn,utterance_id", ("1,3", "1,1", "1,2")),
+        ("at_turn,turn_id", ("x,1700000000003", "y,1700000000001", "z,1700000000002")),
+    ],
+)
+def test_rows_are_brought_into_the_order_of_their_numbers(tmp_path, names, numbers) -> None:
+    rows = [("1", "Ann", text, "joy") for text in ("third", "first", "second")]
+    text = f"{HEADER},{names}\n" + "".join(
+        f"{','.join(row)},{number}\n" for row, number in zip(rows, numbers, strict=True)
+    )
+    (found,) = read(tmp_path, text)
+    assert [u.text for u in found.utterances] == ["first", "second", "third"]
+
+
+@pytest.mark.parametrize(
+    ("names", "numbers", "told"),
+    [
+        ("turn", ("2", "", "1"), r"line 3: column 'turn' numbers other rows of dialogue '1'.* ''"),
+        ("turn,utterance_id", ("1,3", "2,2", "3,1"), "'turn' and 'utterance_id' put the rows"),
+    ],
+)
+def test_an_order_that_is_not_known_is_refused(tmp_path, names, numbers, told) -> None:
+    rows = "".join(f"1,Ann,hi,joy,{number}\n" for number in numbers)
+    with pytest.raises(UserError, match=told):
+        read(tmp_path, f"{HEADER},{names}\n{rows}")
+
+
+def test_columns_of_one_name_all_come_along(tmp_path) -> None:
+    (found,) = read(tmp_path, f"{HEADER},x,x\n1,Ann,hi,joy,a,b\n")
+    assert found.utterances[0].other == {"x": "a", "x 6": "b"}
+
+
+@pytest.mark.parametrize("field", ["data", "rows", "tasks"])
+def test_a_dialogue_of_one_line_is_not_what_another_field_holds(tmp_path, field) -> None:
+    said = {"speaker": "Ann", "text": "hi", "emotion": "joy"}
+    others = ([{"id": "k", "utterances": [{**said, "text": "other"}]}], [])
+    for other in others:
+        (found,) = read(tmp_path, json.dumps({"id": "7", "utterances": [said], field: other}))
+        assert (found.id, [u.text for u in found.utterances]) == ("7", ["hi"])
+    assert read(tmp_path, '{"data": []}') == []
+
+
+def test_a_dialogue_with_utterances_and_a_transcript_is_refused(tmp_path) -> None:
+    both = {"id": "2", "transcript": "A: all", "utterances": [{"speaker": "A", "text": "all"}]}
+    with pytest.raises(UserError, match="line 2: dialogue '2' has both 'utterances' and"):
+        read(tmp_path, lines([{"id": "1", "utterances": both["utterances"]}, both]))
+
+
 NESTED = [
     {"id": 1, "utterances": [item(ANN), item(LATER) | {"emotion": ""}], "topic": "trains"},
     {"id": "2", "utterances": [item(BEN) | {"sentiment": "negative"}]},

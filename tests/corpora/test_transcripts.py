@@ -132,7 +132,52 @@ def test_line_feeds_and_carriage_returns_end_a_line_and_nothing_else():
             "2024-05-12 10:31:00 Ann: hi\n2024-05-12 10:31:05 Ben: yo",
             [("Ann", "hi"), ("Ben", "yo")],
         ),
-        (  # two styles: no export, each line stands for itself
+        (  # what is quoted in another style, or begins with a time alone, goes on with a message
+            (
+                "12/05/2024, 10:31 - Ann: my plan\nDinner 7:30 pm\n10:30 - Dentist: bring card\n[10:12,"
+                " 12/05/2024] Carl: no\n12/05/2024, 10:33 - Ben: ok\nso be it\n\nsee you"
+            ),
+            [
+                (
+                    "Ann",
+                    (
+                        "my plan\nDinner 7:30 pm\n10:30 - Dentist: bring card\n[10:12, 12/05/2024]"
+                        " Carl: no"
+                    ),
+                ),
+                ("Ben", "ok\nso be it\n\nsee you"),
+            ],
+        ),
+        (  # a note of the program, with a colon in what it quotes
+            '12/05/2024, 10:31 - Ann named it "Fun: us"\n12/05/2024, 10:33 - Ben "Big B" Lee: ok',
+            [(NOBODY, 'Ann named it "Fun: us"'), ('Ben "Big B" Lee', "ok")],
+        ),
+        (  # marks of direction around a name
+            "[12.05.24, 10:31:22] \u2068Ann\u2069: hi\n[12.05.24, 10:31:24] Ann: why",
+            [("Ann", "hi"), ("Ann", "why")],
+        ),
+        (  # times without a date: who is named says it, and who is not goes on
+            "[00:01] Ann: hello\nand more\nBen: hi\nAnn: I hate this\nno name\n[00:02] Cy: me",
+            [
+                ("Ann", "hello\nand more"),
+                ("Ben", "hi"),
+                ("Ann", "I hate this"),
+                (NOBODY, "no name"),
+                ("Cy", "me"),
+            ],
+        ),
+        (  # titles above transcripts
+            "Call 1 (14:05)\nAnn: a\nBen: b\n\nCall 2 (15:05)\nAnn: c",
+            [
+                (NOBODY, "Call 1 (14:05)"),
+                ("Ann", "a"),
+                ("Ben", "b"),
+                (NOBODY, "Call 2 (15:05)"),
+                ("Ann", "c"),
+            ],
+        ),
+        ("Ann Smith 10:31 AM\nNote: bring it", [("Ann Smith", "Note: bring it")]),
+        (  # one dated message alone is no export, where others begin with a time
             "12/05/2024, 10:31 - Ann: hi\n[10:32] Ben: yo\n@cid: me too\nMy only question is: why?",
             [
                 ("Ann", "hi"),
@@ -150,6 +195,14 @@ def test_chat_exports(text, expected):
     lines = TranscriptLines()
     read = [u for line in split_lines(text) for u in lines.read(line, "")]
     assert [(u.speaker, u.text) for u in (*read, *lines.finish())] == expected
+
+
+def test_an_export_that_goes_on_in_another_style_is_refused():
+    one = "12/05/2024, 10:31 - Ann: hi\n12/05/2024, 10:32 - Ben: yo\n"
+    other = "[12/05/2024, 10:33:01] Cy: so\n"
+    assert said(one + other * 5)[1][1].count("Cy") == 5  # quoted
+    with pytest.raises(UserError, match="line 8: the chat goes on in another style"):
+        said(one + other * 6)
 
 
 def test_names_that_are_read_back():

@@ -173,7 +173,11 @@ def test_other_fields_are_carried_and_those_of_an_answer_left_out():
         ([{"speaker": "Ann", "text": 5}], "field 'text' must be a string, got 5"),
         ([{"speaker": [], "text": "a"}], r"field 'speaker' must be a string, got \[\]"),
         ([{"speaker": " ", "text": "a"}], "utterance 0: field 'speaker' is empty"),
-        ([{"speaker": "Ann", "text": "a", "emotion": 3}], "field 'emotion' must be a string"),
+        ([{"speaker": "Ann", "text": "a", "emotion": 0.5}], "the emotion must be a string"),
+        ([{"speaker_id": "Ann", "text": "hi"}], "but 'speaker_id'; name it 'speaker'"),
+        ([{"role": "user", "text": "hi"}], "no field 'speaker', but 'role'; name it 'speaker'"),
+        ({"dialogue_id": "7", "utterances": []}, "no field 'id', but 'dialogue_id'; name it 'id'"),
+        ({"id": 1e17, "utterances": []}, "so many digits that the last ones are lost"),
         (
             [{"speaker": "Ann", "text": "a", "mood": "\ud800"}],
             r"its other fields \(mood\) hold what is no text",

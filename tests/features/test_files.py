@@ -59,6 +59,15 @@ def test_numbers_of_keys_stay_as_they_are_written(tmp_path, header):
     assert list(read_features(str(tmp_path / "a.csv")).splits["all"]) == ["007/01"]
 
 
+def test_numbers_of_any_size_are_read_and_blank_keys_refused(tmp_path):
+    (tmp_path / "a.csv").write_text("key,x\n1/0,9007199254740993\n1/1,2\n")
+    rows = read_features(str(tmp_path / "a.csv")).splits["all"]
+    assert rows["1/0"].tolist() == [[2.0**53]]
+    (tmp_path / "a.csv").write_text('key,x\n" ",1\n')
+    with pytest.raises(UserError, match="row 1: the cell of column 'key' is empty"):
+        read_features(str(tmp_path / "a.csv"))
+
+
 def test_arrays_an_utterance(tmp_path):
     np.savez(tmp_path / "a.npz", **{"d1_0": np.arange(3.0), "d1_1": np.ones((2, 3))})
     save_file({"d1_0": np.arange(3, dtype=np.float32)}, tmp_path / "a.safetensors")
