@@ -14,6 +14,7 @@ from eacl_jax.corpora.columns import find_columns
 from eacl_jax.corpora.dialects import dialect_of
 from eacl_jax.corpora.forms import DIALOGUE, read_record
 from eacl_jax.corpora.jsonlines import decode
+from eacl_jax.corpora.order import check_oldest_first
 from eacl_jax.corpora.transcripts import NOBODY, TranscriptLines
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
@@ -153,6 +154,7 @@ class Gathering:
         self._utterances: list[Utterance] = []
         self._where: list[int] = []
         self._past: deque[Utterance] = deque(maxlen=wanted.most_past)
+        self._numbered = False
 
     def add(
         self, utterance: Utterance, line: int, *, named: bool = True, turn: int | None = None
@@ -171,6 +173,7 @@ class Gathering:
         """
         if not self._wanted or self.problem:
             return
+        self._numbered |= turn is not None
         utterance = self._joined(utterance, line, self._count if turn is None else turn)
         if len(self._utterances) == self._size:
             yield self._item(self._inside(), more=True)
@@ -217,6 +220,12 @@ class Gathering:
                     f"{self._lines.name} line {self._line}: dialogue {self.id!r:.60} has no"
                     " utterances; remove it."
                 )
+            if not self.problem and not self._numbered:
+                where = f"{self._lines.name} line {self._line}: dialogue {self.id!r:.60}"
+                try:
+                    check_oldest_first(self._utterances, where)
+                except UserError as error:
+                    self.problem = str(error)
             yield self._item(self._lines.position, more=False)
 
     def _inside(self) -> Position:

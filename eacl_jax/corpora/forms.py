@@ -20,6 +20,7 @@ import numpy as np
 
 from eacl_jax.corpora.columns import find_part
 from eacl_jax.corpora.labels import read_annotations, read_label, read_labels
+from eacl_jax.corpora.order import check_oldest_first
 from eacl_jax.corpora.transcripts import (
     NOBODY,
     check_utterance,
@@ -202,12 +203,10 @@ def read_utterances(
     given: Iterable[Any], identity: str, where: str, other: Mapping[str, Any] | None = None
 ) -> Dialogue:
     """The dialogue of these utterances."""
-    place = f"{where}: dialogue {identity!r:.60} utterance"
-    return Dialogue(
-        identity,
-        tuple(read_utterance(item, f"{place} {i}") for i, item in enumerate(given)),
-        other or {},
-    )
+    place = f"{where}: dialogue {identity!r:.60}"
+    read = tuple(read_utterance(item, f"{place} utterance {i}") for i, item in enumerate(given))
+    check_oldest_first(read, place)
+    return Dialogue(identity, read, other or {})
 
 
 def read_identity(given: Any, where: str, name: str = "id") -> str:

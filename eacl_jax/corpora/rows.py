@@ -11,6 +11,7 @@ from eacl_jax.corpora.columns import PARTS, SEVERAL, Columns, turn_of
 from eacl_jax.corpora.forms import ANSWERED, check_exact, check_labels
 from eacl_jax.corpora.found import Found
 from eacl_jax.corpora.label_columns import LabelPlaces
+from eacl_jax.corpora.order import check_oldest_first
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import NAME, read_features
@@ -139,6 +140,8 @@ def _dialogue(
         utterance = Utterance(speaker, text, **found, other=other, features=features)
         utterances.append(check_labels(utterance, where))
     lines = tuple(line for line, _ in rows)
+    if order is None and not turns:
+        check_oldest_first(utterances, f"{place(path, rows[0][0])}: dialogue {identity!r}")
     return Found(Dialogue(identity, tuple(utterances)), path, lines if all(lines) else (), turns)
 
 

@@ -13,6 +13,7 @@ from eacl_jax.corpora.forms import DIALOGUE, read_utterance
 from eacl_jax.corpora.found import Found
 from eacl_jax.corpora.label_columns import LabelForms, divided, find_labels
 from eacl_jax.corpora.labels import read_label
+from eacl_jax.corpora.order import check_oldest_first
 from eacl_jax.corpora.rows import flat, gather, read_identity
 from eacl_jax.corpora.transcripts import read_transcript
 from eacl_jax.dialogue import Dialogue, Utterance
@@ -168,6 +169,7 @@ def _dialogue(path: Path, record: Record, value: Mapping[str, Any], reading: Rea
             _utterance(item, f"{place} utterance {number}", reading)
             for number, item in enumerate(given)
         )
+        check_oldest_first(utterances, place)
     other = {
         key: value[key]
         for key in value

@@ -30,6 +30,7 @@ from eacl_jax.corpora.forms import (
 )
 from eacl_jax.corpora.label_columns import divided
 from eacl_jax.corpora.labels import clean_label, word_of
+from eacl_jax.corpora.order import check_oldest_first
 from eacl_jax.corpora.transcripts import (
     NOBODY,
     check_utterance,
@@ -308,4 +309,7 @@ def _from_frame(frame: Any) -> list[Dialogue]:
                 )
             before[identity, name] = turn
         gathered.setdefault(identity, []).append(read_utterance(row, where))
+    for identity, utterances in gathered.items():
+        if not turns:
+            check_oldest_first(utterances, f"the DataFrame's dialogue {identity!r:.60}")
     return [Dialogue(identity, tuple(utterances)) for identity, utterances in gathered.items()]

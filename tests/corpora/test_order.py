@@ -1,0 +1,83 @@
+"""Dialogues that stand newest first are told, however they come."""
+
+import io
+import json
+
+import pandas as pd
+import pytest
+
+from eacl_jax.bulk.lines import Lines
+from eacl_jax.corpora.files import read_file
+from eacl_jax.corpora.order import check_oldest_first
+from eacl_jax.data.inputs import read_dialogues
+from eacl_jax.dialogue import Utterance
+from eacl_jax.errors import UserError
+from tests.stubs.bulk import items
+
+NEWEST = ("2024-05-12T10:33:00Z", "2024-05-12T10:32:00Z", "2024-05-12T10:31:00Z")
+TOLD = "stands newest first, by 'created_at'"
+
+
+def said(times, name="created_at"):
+    return [Utterance("Ann", f"{n}", other={name: time}) for n, time in enumerate(times)]
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        NEWEST,
+        (3, 2.5, 1),
+        ("1700000000.5", "1700000000", "1600000000"),
+        ("2024-05-12 10:33", "2024-05-12 10:33", "2024-05-12 10:32", "2024-05-12 10:31"),
+        tuple(map(pd.Timestamp, NEWEST)),
+    ],
+)
+def test_times_that_go_back_are_told(times):
+    with pytest.raises(UserError, match=TOLD):
+        check_oldest_first(said(times), "x")
+    check_oldest_first(said(times[::-1]), "x")
+
+
+@pytest.mark.parametrize(
+    ("times", "name"),
+    [
+        (NEWEST[:2], "created_at"),
+        ((3, 1, 2), "time"),
+        ((3, None, 1), "time"),
+        ((3, 3, 2), "time"),
+        (("12/05/2024 10:33", "12/05/2024 10:32", "12/05/2024 10:31"), "time"),
+        ((3, 2, 1), "minutes_left"),
+    ],
+)
+def test_what_tells_nothing_is_left_alone(times, name):
+    check_oldest_first(said(times, name), "x")
+
+
+def test_wherever_they_come_from(tmp_path):
+    rows = [("1", "Ann", f"{n}", "joy", time) for n, time in enumerate(NEWEST)]
+    table = "dialogue,speaker,text,emotion,created_at\n" + "".join(
+        ",".join(row) + "\n" for row in rows
+    )
+    record = {
+        "id": "1",
+        "utterances": [{"speaker": s, "text": t, "created_at": at} for _, s, t, _, at in rows],
+    }
+    for kind, content in (("csv", table), ("jsonl", json.dumps(record) + "\n")):
+        (tmp_path / f"a.{kind}").write_text(content)
+        with pytest.raises(UserError, match=TOLD):
+            read_file(tmp_path / f"a.{kind}")
+        (item,) = items(
+            kind, Lines(io.BytesIO(content.encode()), "chats", None), shard="1/1", size=9
+        )
+        assert TOLD in item.problem
+    frame = pd.DataFrame(rows, columns=["dialogue", "speaker", "text", "emotion", "created_at"])
+    for given in (frame, record):
+        with pytest.raises(UserError, match=TOLD):
+            read_dialogues(given)
+    # Rows that are numbered say their order themselves.
+    numbered = "dialogue,speaker,text,emotion,created_at,turn\n" + "".join(
+        f"{','.join(row)},{9 - n}\n" for n, row in enumerate(rows)
+    )
+    (tmp_path / "b.csv").write_text(numbered)
+    (found,) = read_file(tmp_path / "b.csv")
+    assert [u.text for u in found.dialogue.utterances] == ["2", "1", "0"]
