@@ -2,9 +2,9 @@
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -25,6 +25,7 @@ from eacl_jax.cli.options import (
     find_model,
     find_models,
     find_sounds,
+    given_of,
 )
 from eacl_jax.config import Stage
 from eacl_jax.errors import UserError
@@ -35,9 +36,31 @@ if TYPE_CHECKING:
     from eacl_jax.dialogue import Dialogue
 
 _UTTERANCES = 1024  # predicted at once
+# The parameters that mean something with one of both ways alone.
+_WITH_RUN = ("split", "data_dir")
+_WITH_MODEL = (
+    "also_model",
+    "labels",
+    "mapped",
+    "stage",
+    "on_long",
+    "excluded_label",
+    "batch_size",
+    "dialogue_column",
+    "speaker_column",
+    "text_column",
+    "emotion_column",
+    "label_separator",
+    "features",
+    "sounds",
+    "runtime",
+    "precision",
+    "revision",
+)
 
 
 def evaluate(
+    context: typer.Context,
     model: Annotated[
         str,
         typer.Option(
@@ -105,10 +128,11 @@ def evaluate(
     ] = "",
     json_file: Annotated[
         Path | None,
-        typer.Option("--json", metavar="FILE", help="With --model: a file for all the numbers."),
+        typer.Option("--json", metavar="FILE", help="A file for all the numbers."),
     ] = None,
     batch_size: Annotated[
-        int, typer.Option(min=1, max=65536, help="Utterances encoded at once, about.")
+        int,
+        typer.Option(min=1, max=65536, help="With --model: utterances encoded at once, about."),
     ] = 64,
     dialogue_column: DialogueColumn = "",
     speaker_column: SpeakerColumn = "",
@@ -137,26 +161,24 @@ def evaluate(
             " run again."
         )
     if run_folder is not None:
-        if also_model:
+        if given := given_of(context, _WITH_MODEL):
             raise UserError(
-                "--also-model: with --run one run is scored again; give --model and --input."
+                f"{given}: with --run one run is scored again as it was scored; leave this out, or"
+                " give --model and --input."
             )
-        if runtime != "jax":
-            raise UserError(
-                "--runtime: with --run the scores are compared with the run's, by JAX; give --model"
-                " and --input."
-            )
-        _evaluate_run(run_folder, split, data_dir)
+        _evaluate_run(run_folder, split, data_dir, json_file)
         return
+    if given := given_of(context, _WITH_RUN):
+        raise UserError(
+            f"{given}: of --run; with --model all of --input is scored; leave this out."
+        )
     assert input_file is not None
     words = annotated.parse_labels(labels)
     path = local.here(input_file, "--input", wanted=())
     named = stores.address_of(input_file) or str(input_file)
-    report = local.expand(json_file, "--json") if json_file else None
-    if report:
-        whole.check_file(report, "--json")
-        if os.path.realpath(report) == os.path.realpath(path):
-            raise UserError(f"--json: {report} is the input; name another file.")
+    report = _report(json_file)
+    if report and os.path.realpath(report) == os.path.realpath(path):
+        raise UserError(f"--json: {report} is the input; name another file.")
     models = [model, *(also_model or ())]
     modalities = {
         name: each
@@ -225,14 +247,28 @@ def evaluate(
     if report:
         more = {"also_models": also_model} if also_model else {}
         found = {"model": model, **more, "input": named, "stage": stage, **scores.to_json()}
-        whole.write_text(report, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+        _write(report, found)
     print_scores(named, scores, Console())
 
 
-def _evaluate_run(run: Path, split: str, data_dir: str) -> None:
+def _report(given: Path | None) -> Path | None:
+    """The file of `--json`. Raises `UserError` where it cannot be written."""
+    if given is None:
+        return None
+    file = local.expand(given, "--json")
+    whole.check_file(file, "--json")
+    return file
+
+
+def _write(report: Path, found: Mapping[str, Any]) -> None:
+    whole.write_text(report, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+
+
+def _evaluate_run(run: Path, split: str, data_dir: str, json_file: Path | None) -> None:
     folder = local.here(run, "--run", wanted=OF_MODEL)
     if not folder.is_dir():
         raise UserError(f"--run: {run} is no folder; name that of a finished run.")
+    report = _report(json_file)
     from eacl_jax.cli import compiled, huge_pages, process
 
     huge_pages.use_huge_pages()
@@ -243,6 +279,9 @@ def _evaluate_run(run: Path, split: str, data_dir: str) -> None:
 
     compiled.keep_compiled(run_folder.read_config(folder).data)
     scores = evaluation.evaluate(run, split, data_dir=data_dir)
+    if report:
+        named = stores.address_of(run) or str(run)
+        _write(report, {"run": named, "split": split, **scores})
     evaluation.print_scores(run, split, scores, Console())
 
 

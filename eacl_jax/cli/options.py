@@ -1,6 +1,6 @@
 """Options that several subcommands have."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -178,3 +178,14 @@ def parse_labels(given: str) -> dict[str, str]:
       UserError: a label or word is empty, or a label repeats.
     """
     return read_labels(given, "--labels") if given else {}
+
+
+def given_of(context: typer.Context, names: Sequence[str]) -> str:
+    """Those of the parameters that are given, as the user names them."""
+    return ", ".join(
+        parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name in names
+        and (source := context.get_parameter_source(parameter.name)) is not None
+        and source.name != "DEFAULT"
+    )

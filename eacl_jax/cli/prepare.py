@@ -15,18 +15,48 @@ from eacl_jax.cli.options import (
     SpeakerColumn,
     TextColumn,
     find_folder,
+    given_of,
 )
 from eacl_jax.errors import UserError
-from eacl_jax.files import local
+from eacl_jax.files import local, stores
+from eacl_jax.recognizer import locate
+
+_OF_INT8 = (
+    "max_loss",
+    "mapped",
+    "dialogue_column",
+    "speaker_column",
+    "text_column",
+    "emotion_column",
+    "label_separator",
+)
+
+
+def _find_on_disk(given: Path) -> Path:
+    """The model's folder, on a disk. Raises `UserError` where it is none."""
+    # Else the program would go into a copy, and be lost.
+    if address := stores.address_of(given, "--model"):
+        raise UserError(
+            f"--model: {address} is in an object store, and the program is written beside the"
+            " model's weights: copy the folder to a disk, and name it there."
+        )
+    folder = find_folder(given)
+    if (folder / locate.LORA[0]).is_file():
+        raise UserError(
+            f"--model: {folder} holds LoRA's matrices and names its encoder, and a program holds"
+            " the whole model: name the folder of the model itself."
+        )
+    return folder
 
 
 def prepare(
+    context: typer.Context,
     model: Annotated[
         Path,
         typer.Option(
             metavar="FOLDER",
             help="A model's folder, or its run's.",
-            callback=find_folder,
+            callback=_find_on_disk,
             show_default=False,
         ),
     ],
@@ -60,6 +90,8 @@ def prepare(
     what it costs on dialogues of yours is measured, printed, and stands in the model's card. Where
     that is more than --max-loss, nothing is written.
     """
+    if precision != "int8" and (given := given_of(context, _OF_INT8)):
+        raise UserError(f"{given}: of --precision=int8 alone; leave this out.")
     if (precision == "int8") != (input_file is not None):
         raise UserError(
             "--input: int8 needs annotated dialogues, which tell what it costs; name a file."

@@ -14,11 +14,13 @@ import pytest
 from rich.console import Console
 
 from eacl_jax.cli.scores import print_scores
+from eacl_jax.config import Config
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.recognizer.ensemble import Ensemble
 from eacl_jax.recognizer.prediction import Prediction
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.recognizer.scoring import Tally
+from eacl_jax.training import evaluation, run_folder
 from tests.recognizer.test_scoring import LABELS, answered
 
 ROWS = [
@@ -91,9 +93,6 @@ def test_several_models_answer_by_their_mean(eacl, model: Path, write, tmp_path:
     told = [each.confidence for found in answers for each in found]
     mean = 100 * np.mean([p for p, (_, _, mood) in zip(told, ROWS, strict=True) if mood])
     assert scores["confidence"] == pytest.approx(mean)
-    done = eacl("evaluate", "--run", tmp_path, "--also-model", model)
-    assert done.status == 2
-    assert "--also-model: with --run one run is scored again" in done.errors
 
 
 @pytest.mark.slow_after(1)
@@ -177,6 +176,50 @@ def test_mistakes_in_evaluating(
     done = eacl("evaluate", *(model if argument == "MODEL" else argument for argument in arguments))
     assert (done.status, done.output) == (2, b"")
     assert told in done.errors
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "--also-model=other",
+        "--labels=a,b --map=joy=a --label-separator=;",
+        "--stage=stage_two",  # also where it is what is done without
+        "--on-long=refuse --excluded-label=neutral --batch-size=8",
+        "--dialogue-column=a --speaker-column=b --text-column=c --emotion-column=d",
+        "--features=voice=voice.npz --sounds=.",
+        "--runtime=onnx --precision=int8 --revision=v1",
+    ],
+)
+def test_what_is_of_a_model_is_refused_with_a_run(
+    eacl, model: Path, tmp_path: Path, options: str
+) -> None:
+    options = options.replace("=other", f"={model}")
+    done = eacl("evaluate", "--run", tmp_path, *options.split())
+    assert (done.status, done.output) == (2, b"")
+    names = ", ".join(option.partition("=")[0] for option in options.split())
+    assert done.errors.startswith(f"error: {names}: with --run one run is scored again")
+    assert done.errors.count("\n") == 1
+
+
+def test_what_is_of_a_run_is_refused_with_a_model(eacl, model: Path, write) -> None:
+    done = eacl("evaluate", "--model", model, "--input", write(), "--split=dev", "--data_dir=there")
+    assert (done.status, done.output) == (2, b"")
+    assert done.errors.startswith("error: --split, --data-dir: of --run")
+
+
+def test_scores_of_a_run_go_to_a_file(
+    eacl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = {"stage_two": {"weighted_f1": 61.5, "per_class_f1": {"joy": 50.0}}}
+    monkeypatch.setattr(run_folder, "read_config", lambda folder: Config())
+    monkeypatch.setattr(evaluation, "evaluate", lambda *given, **options: scores)
+    file = tmp_path / "scores.json"
+    done = eacl("evaluate", "--run", tmp_path, "--split=dev", "--json", file)
+    assert done.status == 0, done.errors
+    assert json.loads(file.read_text()) == {"run": str(tmp_path), "split": "dev", **scores}
+    done = eacl("evaluate", "--run", tmp_path, "--json", tmp_path / "none" / "x.json")
+    assert done.status == 2
+    assert "--json: " in done.errors
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from eacl_jax.recognizer import programs
+from eacl_jax.recognizer.locate import LORA
 from tests.recognizer.test_onnx_runtime import NOTED
 
 
@@ -62,12 +63,33 @@ def test_int8_tells_what_it_costs(eacl, own: Path) -> None:
     assert len(probabilities("out.jsonl")) == 2 * len(NOTED)
 
 
+def test_an_address_is_refused(eacl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And nothing is fetched from it: a program would go into the copy, and be lost."""
+    monkeypatch.setenv("EACL_JAX_CACHE", str(tmp_path / "cache"))
+    done = eacl("prepare", "--model", "s3://models/mine")
+    assert done.status == 2
+    assert "--model: s3://models/mine is in an object store" in done.errors
+    assert "copy the folder to a disk" in done.errors
+    assert done.errors.count("\n") == 1
+    assert not (tmp_path / "cache").exists()
+
+
+def test_matrices_alone_are_refused(eacl, own: Path) -> None:
+    for name in LORA:
+        (own / name).write_text("{}")
+    done = eacl("prepare", "--model", own)
+    assert done.status == 2
+    assert "holds LoRA's matrices and names its encoder" in done.errors
+    assert not (own / "programs").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("prepare", "--precision=int8"), "--input: int8 needs annotated dialogues"),
         (("prepare", "--input=dev.jsonl"), "--input: float32 answers as the model does"),
         (("prepare", "--precision=int8", "--input=none.jsonl"), "none.jsonl"),
+        (("prepare", "--max-loss=1", "--map=a=b"), "--max-loss, --map: of --precision=int8 alone"),
         (
             ("predict", "--input=dev.jsonl", "--output=out.jsonl", "--precision=int8"),
             "precision 'int8' is of runtime 'onnx'",
