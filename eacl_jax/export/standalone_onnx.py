@@ -3,6 +3,7 @@ answers the conversation in example.npz, `python run.py FILE` one of lines `Spea
 """
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,8 @@ from eacl_jax.export.standalone_prompts import ranked as ranked
 HERE = Path(__file__).resolve().parent
 # Tokens that are run together, with padding: so many stay in a processor's caches.
 _TOGETHER = 512
+# What stands before the first colon of `[10:32] Ann: hi`, `12/05/2024, 10:31 - Ann: hi`, `: hi`.
+_NO_NAME = re.compile(r"[\[(]|\d+(\W|$)|$")
 
 
 class Model:
@@ -104,14 +107,21 @@ class Model:
 
 
 def read(file: Path) -> list[tuple[str, str]]:
-    """The utterances (speaker, text) of a file with lines `Speaker: text`."""
+    """The utterances (speaker, text) of a file with lines `Speaker: text`. Anything else, such as
+    lines with times, ends the program: what is taken for a name decides answers.
+    """
     found = []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+    # As it is: elsewhere than at these line ends, no line ends.
+    lines = re.split(r"\r\n|\n|\r", file.read_bytes().decode("utf-8-sig"))
+    for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         speaker, colon, text = line.partition(":")
-        if not colon:
-            sys.exit(f"error: {file} line {number}: expected Speaker: text, got {line!r:.60}")
+        if not colon or _NO_NAME.match(speaker.strip()) or text.startswith("//"):
+            sys.exit(
+                f"error: {file} line {number}: expected Speaker: text, without a time before it,"
+                f" got {line!r:.60}"
+            )
         found.append((speaker.strip(), text.strip()))
     return found
 
@@ -129,7 +139,11 @@ def main() -> None:
             texts, expected = file["utterances"].tolist(), file["probabilities"]
         utterances = [tuple(text.split(": ", 1)) for text in texts]
     speakers = [speaker for speaker, _ in utterances]
-    answers, probabilities = model.in_dialogue(model.predict(utterances), speakers)
+    try:
+        alone = model.predict(utterances)
+    except ValueError as error:
+        sys.exit(f"error: {error}")
+    answers, probabilities = model.in_dialogue(alone, speakers)
     for (speaker, text), row, answer in zip(utterances, probabilities, answers, strict=True):
         ranked = sorted(zip(model.labels, row, strict=True), key=lambda item: -item[1])
         shown = ", ".join(f"{label} {value:.4f}" for label, value in ranked)

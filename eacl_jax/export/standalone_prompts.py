@@ -16,7 +16,8 @@ def prompt(
     it is read out.
 
     `encode`: text -> ids without special tokens. `form`: settings of the prompt. `later`: what is
-    said after it, of which the first `form["max_future"]` may be read.
+    said after it, of which the first `form["max_future"]` may be read. Raises `ValueError` where
+    the speaker's name leaves no room for the text.
     """
 
     def said(turns: Sequence[tuple[str, str]]) -> list[list[int]]:
@@ -39,6 +40,14 @@ def prompt(
         before = 0
         while before < len(form["opening"]) and head[before] == form["opening"][before]:
             before += 1
+        empty, end = encode(f"For utterance:  {speaker} feels"), 0
+        while end < min(len(head), len(empty)) - before and head[-1 - end] == empty[-1 - end]:
+            end += 1
+        if room - before - end < 1:
+            raise ValueError(
+                f"the speaker's name {speaker[:60]!r} leaves no room for the text in"
+                f" {form['max_tokens']} tokens; shorten it"
+            )
         head = [*head[:before], *head[len(head) - (room - before) :]]
     lengths, last = [len(ids) for ids in past], len(past) - 1
     first = 0

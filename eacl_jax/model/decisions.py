@@ -196,7 +196,7 @@ def recalibrated(
 
     def same(threshold: Any, old_bias: Any, new_bias: Any) -> Any:
         """The threshold that the same scores reach."""
-        reached = logit(np.clip(threshold, 1e-12, 1 - 1e-12))
+        reached = logit(threshold)  # without bounds where it is 0 or 1, and so stays
         return sigmoid(new.scale * (reached - old_bias) / old.scale + new_bias)
 
     return Decisions(

@@ -400,26 +400,38 @@ class EmotionRecognizer:
         return results[0] if single else results
 
     def predict_last(
-        self, dialogues: Sequence[Dialogue], *, stage: str = Stage.TWO, on_long: OnLong = "cut"
+        self, dialogues: Any, *, stage: str = Stage.TWO, on_long: OnLong = "cut"
     ) -> list[Prediction]:
-        """The emotion of the last utterance of each dialogue, of which none may be empty; the
-        others are its past only. A model with a chain (`Settings.chain`) answers those too, as a
-        conversation does.
+        """The emotion of the last utterance of each dialogue; the others are its past only. A model
+        with a chain (`Settings.chain`) answers those too, as a conversation does, in which the last
+        one is all that is said after them.
+
+        Args:
+          dialogues: as of `predict`.
+          stage: as of `predict`.
+          on_long: as of `predict`, of the last utterances; a long one before them is cut.
+
+        Raises:
+          UserError: as `predict`; or a dialogue is empty.
         """
         self._check_stage(stage)
-        examples = self.examples(dialogues, "last", on_long=on_long)
+        read, _ = self._read(dialogues)
+        if empty := [dialogue.id for dialogue in read if not dialogue.utterances]:
+            raise UserError(f"dialogue {empty[0]!r:.60} has no utterances, so it has no last one.")
+        examples = self.examples(read, "last", on_long=on_long)
         warn_about(examples, self.settings.prompt.max_tokens)
-        last = [dialogue.utterances[-1] for dialogue in dialogues]
-        answers = self.answer(self.represent(examples), last, examples, stage=stage)
         chain = self.settings.chain_of(stage)
         if chain is None:
-            return answers
-        past = [dataclasses.replace(d, utterances=d.utterances[:-1]) for d in dialogues]
-        said, examples = _utterances(past), self.examples(past)
-        before = iter(self.answer(self.represent(examples), said, examples, stage=stage))
+            last = [dialogue.utterances[-1] for dialogue in read]
+            return self.answer(self.represent(examples), last, examples, stage=stage)
+        whole = self.examples(read)
+        ends = np.cumsum([len(dialogue.utterances) for dialogue in read])
+        for end, example in zip(ends, examples, strict=True):
+            whole[end - 1] = example
+        said = self.answer(self.represent(whole), _utterances(read), whole, stage=stage)
         return [
-            sequence.so_far(chain, [*(next(before) for _ in d.utterances), answer])[-1]
-            for d, answer in zip(past, answers, strict=True)
+            sequence.so_far(chain, said[end - len(dialogue.utterances) : end])[-1]
+            for end, dialogue in zip(ends, read, strict=True)
         ]
 
     def answer_alone(

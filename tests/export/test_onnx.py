@@ -124,5 +124,14 @@ def test_a_line_that_is_no_utterance(tmp_path: Path, monkeypatch) -> None:
     export_onnx(recognizer(), tmp_path / "out")
     (tmp_path / "chat.txt").write_text("Ann: hello\n\nwhat?\n", encoding="utf-8")
     program = load(tmp_path / "out")
-    with pytest.raises(SystemExit, match=r"chat\.txt line 3: expected Speaker: text, got 'what\?'"):
+    with pytest.raises(SystemExit, match=r"chat\.txt line 3: expected Speaker: text, .* 'what\?'"):
         program.read(tmp_path / "chat.txt")
+    for line in ("[10:32] Ann: hi", "12/05/24, 10:31 - Ann: hi", "10:31 Ann: hi", "see http://x.y"):
+        (tmp_path / "chat.txt").write_text(f"Ann: hello\n{line}\n", encoding="utf-8")
+        with pytest.raises(SystemExit, match=r"line 2: expected Speaker: text"):
+            program.read(tmp_path / "chat.txt")
+    (tmp_path / "chat.txt").write_bytes(
+        "\ufeffAnn: a\u2028b: c\r\n1337_guy: gg\rBen: so\n".encode()
+    )
+    expected = [("Ann", "a\u2028b: c"), ("1337_guy", "gg"), ("Ben", "so")]
+    assert program.read(tmp_path / "chat.txt") == expected

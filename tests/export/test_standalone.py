@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerFast
 from eacl_jax.config import PromptConfig
 from eacl_jax.data.prompts import PromptBuilder
 from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
+from eacl_jax.errors import UserError
 from eacl_jax.export import standalone
 
 SPECIAL = {
@@ -95,6 +96,15 @@ def test_ids_are_the_librarys(kind, readout, config):
             alone = standalone.prompt(lambda t: prompts._encode([t])[0], said[: index + 1], form)
             later += ids != alone[0]
         cut += examples[-1].truncated
+    name = "Ann " * 60
+    with pytest.raises(UserError, match="leaves no room for the text"):
+        prompts.build(
+            [Dialogue("1", (Utterance(name, "hi"),))],
+            Taxonomy(("a", "b"), ("a", "b")),
+            targets="all",
+        )
+    with pytest.raises(ValueError, match="leaves no room for the text in 60 tokens"):
+        standalone.prompt(lambda t: prompts._encode([t])[0], [(name, "hi")], form)
     if config.max_future:
         assert later > 50
     else:

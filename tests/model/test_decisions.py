@@ -115,6 +115,16 @@ def test_calibrating_again_changes_probabilities_and_no_answer():
     assert recalibrated(before, scores[:0], gold[:0]).biases == before.biases
 
 
+@pytest.mark.filterwarnings("error")
+def test_thresholds_at_the_ends_stay_there():
+    scores, gold = drawn()
+    before = dataclasses.replace(fit(scores, gold), thresholds=(0.0, 1.0, 1e-14), threshold=0.0)
+    after = recalibrated(before, scores, gold)
+    assert (after.thresholds[:2], after.threshold) == ((0.0, 1.0), 0.0)
+    old, new = (expit(d.scale * scores + d.biases) >= d.thresholds for d in (before, after))
+    np.testing.assert_array_equal(old, new)
+
+
 def test_calibration_error_by_hand():
     p, gold = np.array([[0.9, 0.1], [0.9, 0.1]]), np.array([[True, False], [False, False]])
     assert calibration_error(p, gold) == pytest.approx(100 * (0.4 + 0.1) / 2)
