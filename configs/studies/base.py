@@ -61,7 +61,7 @@ def study(
     corpora: Mapping[str, Settings] | None = None,
     seeds: Sequence[int] = (0, 1, 2, 3, 4),
     comparisons: Sequence[Sequence[str]] = (),
-    measures: Sequence[str] = ("weighted_f1", "macro_f1"),
+    measures: Sequence[str] | None = None,
     settings: Settings | None = None,
     corpus: str = "smalltalk",
     paper: bool = False,
@@ -81,7 +81,7 @@ def study(
       corpora: settings by corpus; None: as the argument says.
       seeds: where the argument gives none.
       comparisons: pairs of "VARIANT" or "VARIANT @ stage one".
-      measures: the first is the one that counts.
+      measures: the first is the one that counts; None: as the corpora's labels have them.
       settings: of every variant, by dotted name.
       corpus, paper: where the argument says nothing.
       own: names that the argument may have beside these, with what they are where it has not; see
@@ -128,7 +128,7 @@ def study(
             **({"axes": {axis: dict(values) for axis, values in axes.items()}} if axes else {}),
             "seeds": tuple(seeds),
             "comparisons": [list(pair) for pair in comparisons],
-            "measures": tuple(measures),
+            **({} if measures is None else {"measures": tuple(measures)}),
             **more,
         },
         convert_dict=False,

@@ -2,48 +2,92 @@
 emotions were like to begin with.
 """
 
+import dataclasses
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
 
+from eacl_jax.config import Config
 from eacl_jax.files.whole import write_bytes
 from eacl_jax.studies.definition import Cell, Study
 from eacl_jax.studies.names import slug
 from eacl_jax.training.experiment import prepare
 
 FOLDER = "before"
+_READOUTS = "readouts"
+# What training alone is about; the pretrained encoder reads test alike whatever they are.
+_OF_TRAINING = (
+    *("data.words", "data.levels", "data.also", "data.also_power"),
+    *("encoder.frozen_layers", "encoder.lora_rank", "encoder.lora_alpha", "encoder.lora_maps"),
+    *("encoder.attention", "encoder.attention_dropout", "encoder.remat", "encoder.scan_layers"),
+    *("model.mapping_dim", "model.dropout", "features.dropout"),
+)
 
 
 def readouts_before(
     study: Study, complete: Sequence[Cell], workdir: Path
-) -> dict[str, Float[np.ndarray, "N d"]]:
-    """Readouts of each corpus' test utterances by the encoder of its first variant, untrained; made
-    once and kept in the study's folder, as float16.
+) -> dict[tuple[str, str], Float[np.ndarray, "N d"]]:
+    """Readouts of test utterances by the untrained encoder of each corpus' first variant; made once
+    and kept in the study's folder, as float16.
 
     Args:
-      study: whose corpora.
-      complete: cells whose runs are complete; corpora without any are left out.
+      study: whose corpora and variants.
+      complete: cells whose runs are complete.
       workdir: of the study.
+
+    Returns:
+      By (corpus, variant), of those that are complete; without the variants that have another
+      encoder, prompt or test than their corpus' first.
 
     Raises:
       UserError: a corpus or an encoder is no longer there.
     """
-    found = {}
+    found: dict[tuple[str, str], np.ndarray] = {}
     for corpus in study.corpora:
-        cell = next((cell for cell in complete if cell.corpus == corpus), None)
-        if cell is None:
-            continue
-        file = workdir / FOLDER / f"{slug(corpus)}.safetensors"
-        try:
-            found[corpus] = load_file(file)["readouts"]
-        except (OSError, SafetensorError, KeyError):  # not there yet, or cut short
-            experiment = prepare(cell.config)
-            readouts = experiment.encoding.read(experiment.params, experiment.examples["test"])
-            file.parent.mkdir(exist_ok=True)
-            write_bytes(file, save({"readouts": readouts.astype(np.float16)}))
-            found[corpus] = readouts.astype(np.float16)
+        first = next(
+            c for c in study.cells if (c.corpus, c.variant) == (corpus, study.variants[0])
+        ).config
+        alike = {
+            cell.variant
+            for cell in complete
+            if cell.corpus == corpus and _read_by(cell.config) == _read_by(first)
+        }
+        if alike:
+            readouts = _readouts(first, workdir / FOLDER / f"{slug(corpus)}.safetensors")
+            found |= {(corpus, variant): readouts for variant in alike}
     return found
+
+
+def _readouts(config: Config, file: Path) -> Float[np.ndarray, "N d"]:
+    """What the file keeps, if it was made by this configuration; else it is made."""
+    made_by = {"made_by": _read_by(config)}
+    try:
+        with safe_open(file, framework="numpy") as opened:
+            if opened.metadata() == made_by:
+                return opened.get_tensor(_READOUTS)
+    except (OSError, SafetensorError):  # not there yet, or cut short
+        pass
+    experiment = prepare(config)
+    readouts = experiment.encoding.read(experiment.params, experiment.examples["test"])
+    kept = readouts.astype(np.float16)
+    file.parent.mkdir(exist_ok=True)
+    write_bytes(file, save({_READOUTS: kept}, metadata=made_by))
+    return kept
+
+
+def _read_by(config: Config) -> str:
+    """The settings that decide what is read of test, as one text."""
+    groups = {
+        group: dataclasses.asdict(getattr(config, group))
+        for group in ("data", "encoder", "prompt", "model", "features")
+    }
+    for name in _OF_TRAINING:
+        group, _, setting = name.partition(".")
+        del groups[group][setting]
+    seed = config.seed if config.encoder.random_weights else None
+    return json.dumps([groups, seed], sort_keys=True)

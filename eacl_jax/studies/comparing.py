@@ -1,7 +1,7 @@
 """What a study compares: two sides on the same test utterances."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from eacl_jax.config import Stage
 from eacl_jax.studies import statistics
@@ -31,18 +31,30 @@ def compare(
         for sides in study.comparisons
         if not any(side.variant in absent[corpus] for side in sides)
     ]
-    corrected: dict[int, float] = {}
-    for measure in study.measures:
-        known = [
-            (number, each.difference.p)
-            for number, each in enumerate(found)
-            if each.measure == measure and each.difference and each.difference.p is not None
-        ]
-        by_holm = statistics.holm([p for _, p in known])
-        corrected |= dict(zip([number for number, _ in known], by_holm, strict=True))
     return tuple(
-        dataclasses.replace(each, p_holm=corrected.get(number)) for number, each in enumerate(found)
+        corrected
+        for measure in study.measures
+        for corrected in _corrected([each for each in found if each.measure == measure])
     )
+
+
+def _corrected(found: Sequence[Comparison]) -> list[Comparison]:
+    """All comparisons of a measure with their p-values by Holm's correction."""
+    apart = [each.difference for each in found]
+    plain = _by_holm([None if of is None else of.p for of in apart])
+    wide = _by_holm([None if of is None else of.wide_p for of in apart])
+    return [
+        dataclasses.replace(each, p_holm=p, wide_p_holm=wide_p)
+        for each, p, wide_p in zip(found, plain, wide, strict=True)
+    ]
+
+
+def _by_holm(p_values: Sequence[float | None]) -> list[float | None]:
+    """What is not known yet counts as no difference, so that the correction does not grow as runs
+    are completed.
+    """
+    corrected = statistics.holm([1.0 if p is None else p for p in p_values])
+    return [None if p is None else c for p, c in zip(p_values, corrected, strict=True)]
 
 
 def _oriented(sides: tuple[Side, Side], reference: str) -> tuple[Side, Side]:

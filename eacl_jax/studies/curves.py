@@ -28,26 +28,27 @@ class Curve:
 
 def curves(table: Table, corpus: str) -> list[Curve]:
     """Of stage two, for every setting that has at least three numbers while all others stay."""
-    rows = {row.variant: row for row in table.of(corpus) if row.variant in table.settings}
-    names = dict.fromkeys(name for settings in table.settings.values() for name in settings)
+    varied = table.settings.get(corpus, {})
+    rows = {row.variant: row for row in table.of(corpus) if row.variant in varied}
+    names = dict.fromkeys(name for settings in varied.values() for name in settings)
     found = []
     for name in names:
         groups: dict[str, list[str]] = {}
         for variant in rows:
-            others = {k: v for k, v in table.settings[variant].items() if k != name}
+            others = {k: v for k, v in varied[variant].items() if k != name}
             groups.setdefault(repr(sorted(others.items(), key=lambda item: item[0])), []).append(
                 variant
             )
         drawn = []
         for variants in groups.values():
-            values = {v: table.settings[v].get(name) for v in variants}
+            values = {v: varied[v].get(name) for v in variants}
             numbers = {
                 float(value): rows[variant]
                 for variant, value in values.items()
                 if isinstance(value, int | float) and not isinstance(value, bool)
             }
             if len(numbers) >= FEWEST:
-                others = {k: v for k, v in table.settings[variants[0]].items() if k != name}
+                others = {k: v for k, v in varied[variants[0]].items() if k != name}
                 drawn.append(Curve(name, tuple(sorted(numbers.items())), others))
         alone = len(drawn) == 1
         found += [dataclasses.replace(each, others={}) if alone else each for each in drawn]

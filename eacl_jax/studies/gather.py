@@ -46,13 +46,18 @@ def read_cell(cell: Cell, folder: Path) -> CellResult:
     """Reads a complete run's folder; without its cost where that cannot be read.
 
     Raises:
-      UserError: its results or outputs are missing or damaged.
+      UserError: its results or outputs are missing or damaged, or they are another run's.
     """
     cost = None
     with contextlib.suppress(UserError):
         cost = read_cost(folder)
     advice = f"delete {folder} to train it again"  # its checkpoints are gone
     results = run_folder.read_results(folder, advice)
+    different = run_folder.differences(run_folder.read_config(folder), cell.config)
+    if results.seed != cell.seed and not different:
+        different = [f"seed of its results: there {results.seed}, now {cell.seed}"]
+    if different:
+        raise UserError(f"{folder} holds another run ({'; '.join(different)}); {advice}.")
     return CellResult(cell, results, read_outputs(folder), cost)
 
 
@@ -67,6 +72,8 @@ class Answers:
       gold, dialogues, answers: of N test utterances; see `Answered`.
       scores: of the labels, for similar emotions.
       excluded: the label that micro F1 leaves out; empty: no micro F1.
+      chosen_on, chosen_by: the split and the measure that chose the epoch of the run that answered;
+        empty where none was chosen.
     """
 
     corpus: str
@@ -78,6 +85,8 @@ class Answers:
     answers: Int[np.ndarray, " N"] | Bool[np.ndarray, "N C"]
     scores: Float[np.ndarray, "N C"] | None = None
     excluded: str = ""
+    chosen_on: str = ""
+    chosen_by: str = ""
 
 
 def gather(
@@ -138,7 +147,7 @@ def gather(
         axes=study.axes,
         seeds=study.seeds,
         measures=study.measures,
-        settings=_settings(study),
+        settings={corpus: _settings(study, corpus) for corpus in study.corpora},
         rows=tuple(rows),
         comparisons=compare(study, groups),
         failed=dict(failed or {}),
@@ -174,11 +183,16 @@ def row_of_answers(answers: Sequence[Answers], *, planned: int, pairs: Pairs | N
         variant=first.variant,
         stage="",
         planned=planned,
-        chosen_on="",
-        chosen_by="",
+        chosen_on=first.chosen_on,
+        chosen_by=first.chosen_by,
         similar=_mean_similar(found),
         **_common(first.corpus, first.variant, {"test": group}),
     )
+
+
+def chosen_on(cell: Cell) -> str:
+    """The split that chooses stage one's epoch."""
+    return "test" if cell.config.compat.select_on_test else "dev"
 
 
 def _answered(run: CellResult, split: str, stage: Stage) -> Answered:
@@ -240,7 +254,7 @@ def _row_of_runs(
         variant=cell.variant,
         stage=str(stage),
         planned=len(study.seeds),
-        chosen_on="test" if cell.config.compat.select_on_test else "dev",
+        chosen_on=chosen_on(cell),
         chosen_by=cell.config.evaluation.primary,
         epochs=tuple(each.best_epoch for each in scored),
         calibration_error={
@@ -324,7 +338,7 @@ def _mean_cost(costs: Sequence[Cost]) -> CostMeans | None:
         trained=mean(lambda cost: cost.trained),
         examples_per_second=mean(lambda cost: cost.examples_per_second),
         seconds_an_epoch=mean(lambda cost: cost.seconds_an_epoch),
-        seconds=mean(lambda cost: cost.seconds),
+        seconds=_mean([None if cost.resumed else cost.seconds for cost in costs]),
         peak_bytes=max((c.peak_bytes for c in costs if c.peak_bytes is not None), default=None),
         devices=tuple(dict.fromkeys(cost.device for cost in costs)),
     )
@@ -346,11 +360,11 @@ def _check_measures(study: Study, rows: Sequence[Row]) -> None:
                 )
 
 
-def _settings(study: Study) -> dict[str, dict[str, Any]]:
+def _settings(study: Study, corpus: str) -> dict[str, dict[str, Any]]:
     """By variant, the settings in which variants of one corpus differ."""
     flat: dict[str, dict[str, Any]] = {}
     for cell in study.cells:
-        if cell.corpus == study.corpora[0]:
+        if cell.corpus == corpus:
             flat.setdefault(cell.variant, dict(_flat(cell.config.to_dict())))
     differ = {
         name

@@ -7,7 +7,7 @@ from eacl_jax.config import DataConfig, EncoderConfig
 from eacl_jax.corpora.others import Other, load_others
 from eacl_jax.dialogue import Corpus
 from eacl_jax.errors import UserError
-from eacl_jax.studies.definition import Cell
+from eacl_jax.studies.definition import Cell, Study
 from eacl_jax.training import run_folder, teachers
 
 _Key = TypeVar("_Key")
@@ -61,6 +61,39 @@ def describe_given(
             )
         given[cell.corpus, cell.variant] = described[key]
     return given
+
+
+def other_tests(study: Study, given: Mapping[tuple[str, str], Mapping[str, Any]]) -> list[str]:
+    """A note for each corpus whose variants are not all tested on the same utterances and labels.
+
+    Args:
+      study: whose corpora and variants.
+      given: what `describe_given` gave.
+    """
+    notes = []
+    data = {(cell.corpus, cell.variant): cell.config.data for cell in study.cells}
+    # What else a run learns from may change what `given` says of the same files.
+    tests: dict[DataConfig, str] = {}
+    for corpus in study.corpora:
+        groups: dict[str, list[str]] = {}
+        for variant in study.variants:
+            side = corpus, variant
+            if side not in given:
+                continue
+            test = tests.setdefault(data[side], _test(given[side]))
+            groups.setdefault(test, []).append(repr(variant))
+        if len(groups) > 1:
+            notes.append(
+                f"On corpus {corpus!r} variants are tested on different utterances or labels, so"
+                " that scores cannot be compared between"
+                f" {' and '.join(', '.join(some) for some in groups.values())}."
+            )
+    return notes
+
+
+def _test(given: Mapping[str, Any]) -> str:
+    """What tells a test split from others; features beside the text do not."""
+    return repr((given["corpus"]["test"]["sha256"], given["labels"]))
 
 
 class _Once(Generic[_Key, _Value]):

@@ -6,6 +6,11 @@ from collections.abc import Iterable
 
 _LONGEST = 100  # bytes of a folder's name; most file systems take 255
 
+# Of devices, with whatever stands after a dot.
+_RESERVED = frozenset(
+    ("con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10)))
+)
+
 
 def slug(name: str) -> str:
     """A name as a folder's: lower case, and a hyphen for whatever is no letter, digit or `_ . + =`.
@@ -58,6 +63,8 @@ def _unusable(name: str) -> str:
         return "a name becomes a folder's, so it must be UTF-8"
     if not size:
         return "a name becomes a folder's, so it needs a letter or digit"
+    if slug(name).partition(".")[0] in _RESERVED:
+        return "its folder’s name is one that Windows keeps for itself; rename it"
     if size > _LONGEST:
         return f"its folder's name would have {size} bytes, and may have {_LONGEST}; shorten it"
     return ""

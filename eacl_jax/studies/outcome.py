@@ -80,7 +80,7 @@ def write_results(
         folder = cells.folder_of(workdir, cell)
         try:
             result, answers = read_cell(cell, folder), read_transfers(cell, folder)
-            read.append(dataclasses.replace(result, before=before.get(cell.corpus)))
+            read.append(dataclasses.replace(result, before=before.get((cell.corpus, cell.variant))))
             transferred += answers
         except UserError as error:
             unread[cell] = Failure(str(error))

@@ -108,8 +108,10 @@ def _scores(show: _Figures, table: Table, rows: Sequence[Row]) -> str:
     reference = words.reference(table, rows)
     caption = (
         f"Large dot: mean over seeds; bar: its {LEVEL}% interval over test dialogues; small dots:"
-        " single seeds. Blue: the highest mean."
+        " single seeds."
     )
+    if words.best(rows, table.measures[0]):
+        caption += " Blue: the highest mean."
     if reference is not None:
         caption += f" Dashed: “{words.row_name(reference)}”."
     caption += (
@@ -149,8 +151,8 @@ def _differences(show: _Figures, table: Table, corpus: str) -> str:
                     f"Bar: {LEVEL}% interval of the difference, by drawing the same test dialogues"
                     " for both; thin line: by drawing seeds too. Right of 0: better than what it is"
                     f" compared with, which is “{table.variants[0]}” where no other is named. In"
-                    " colour: p < 0.05 after Holm’s correction, and the thin line clear of 0; grey:"
-                    " no difference can be shown, which is not to say that there is none."
+                    " colour: p < 0.05 after Holm’s correction, also where seeds are drawn too;"
+                    " grey: no difference can be shown, which is not to say that there is none."
                 )
                 if not shown
                 else "Read as the figure before.",

@@ -2,7 +2,8 @@
 
 import dataclasses
 import fnmatch
-from collections.abc import Hashable, Sequence
+import operator
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 
 from eacl_jax.config import Config
@@ -20,7 +21,8 @@ def select(study: Study, only: str = "", seeds: Sequence[int] | None = None) -> 
 
     Args:
       study: the whole.
-      only: a pattern as of files, `*` and `?`, for "VARIANT" or "CORPUS/VARIANT"; empty: all.
+      only: "VARIANT" or "CORPUS/VARIANT"; where there is none of exactly that name, a pattern as
+        of files, `*`, `?` and `[...]`, for them; empty: all.
       seeds: some of the study's; None: all.
 
     Raises:
@@ -31,16 +33,7 @@ def select(study: Study, only: str = "", seeds: Sequence[int] | None = None) -> 
             f"the study has no seed {', '.join(map(str, unknown))}; it has"
             f" {', '.join(map(str, study.seeds))}."
         )
-    found = [
-        cell
-        for cell in study.cells
-        if (seeds is None or cell.seed in seeds)
-        and (
-            not only
-            or fnmatch.fnmatchcase(cell.variant, only)
-            or fnmatch.fnmatchcase(f"{cell.corpus}/{cell.variant}", only)
-        )
-    ]
+    found = [cell for cell in _named(study, only) if seeds is None or cell.seed in seeds]
     if not found:
         raise UserError(
             f"no variant is like {only!r}; there are {', '.join(map(repr, study.variants))}, and"
@@ -50,6 +43,21 @@ def select(study: Study, only: str = "", seeds: Sequence[int] | None = None) -> 
     for cell in found:
         groups.setdefault(shared_by(cell.config), []).append(cell)
     return tuple(cell for alike in groups.values() for cell in alike)
+
+
+def _named(study: Study, only: str) -> list[Cell]:
+    if not only:
+        return list(study.cells)
+
+    def by(match: Callable[[str, str], bool]) -> list[Cell]:
+        return [
+            cell
+            for cell in study.cells
+            if match(cell.variant, only) or match(f"{cell.corpus}/{cell.variant}", only)
+        ]
+
+    # A name may have letters that mean something in a pattern.
+    return by(operator.eq) or by(fnmatch.fnmatchcase)
 
 
 def shared_by(config: Config) -> Hashable:

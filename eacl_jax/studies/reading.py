@@ -4,6 +4,7 @@ reported in one message.
 
 import dataclasses
 import itertools
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,11 +13,12 @@ from eacl_jax.config import Config, DataConfig, EncoderConfig, Stage
 from eacl_jax.dialogue import Corpus
 from eacl_jax.errors import UserError
 from eacl_jax.studies.definition import ALWAYS, Cell, Side, Study
-from eacl_jax.studies.given import describe_given
+from eacl_jax.studies.given import describe_given, other_tests
 from eacl_jax.studies.measured import check_measures, check_transfer
 from eacl_jax.studies.names import check_names
-from eacl_jax.studies.settings import Settings, combined, flat, plain, who
+from eacl_jax.studies.settings import Settings, combined, doubled, flat, plain, who
 from eacl_jax.studies.several import SUMMARIES
+from eacl_jax.studies.shared_texts import shared_texts
 from eacl_jax.studies.targets import NOTE, read_transfer, transfer_names, with_transfers
 
 FIELDS = (
@@ -26,6 +28,9 @@ FIELDS = (
 _OPTIONAL = ("corpora", "comparisons", "measures", "transfer", "before", "always")
 # By default; the second where every utterance of the study may have several labels.
 _USUAL, _USUAL_OF_SEVERAL = ("weighted_f1", "macro_f1"), ("macro_f1", "micro_f1", "jaccard")
+
+# Control characters, and halves of characters, which no file can hold.
+_UNWRITABLE = ("Cc", "Cs")
 
 
 def read_study(
@@ -64,7 +69,8 @@ def read_study(
         check_transfer(study, several, problems)
     if study is None or problems:
         raise UserError("\n  ".join(["the study cannot be run:", *problems]))
-    return dataclasses.replace(study, given=given)
+    notes = (*study.notes, *other_tests(study, given), *shared_texts(study, load))
+    return dataclasses.replace(study, given=given, notes=notes)
 
 
 class _Reader:
@@ -140,7 +146,12 @@ class _Reader:
         if not isinstance(value, str) or not value.strip():
             self._problems.append(f"{field}: expected text, got {value!r:.80}.")
             return ""
-        return value.strip()
+        value = value.strip()
+        if any(unicodedata.category(letter) in _UNWRITABLE for letter in value):
+            self._problems.append(
+                f"{field}: {value!r:.80} has a control character or a line end; take it out."
+            )
+        return value
 
     def _switch(self, field: str) -> bool:
         value = self._values.get(field, False)
@@ -150,7 +161,7 @@ class _Reader:
 
     def _base(self) -> dict[str, Any] | None:
         value = self._values.get("base")
-        if value is not None and not hasattr(value, "items"):
+        if "base" in self._values and not hasattr(value, "items"):
             self._problems.append(f"base: expected a configuration, got {value!r:.80}.")
         return plain(value) if hasattr(value, "items") else None
 
@@ -166,7 +177,11 @@ class _Reader:
         return {key: each for key, each in value.items() if isinstance(key, str)}
 
     def _settings(self, value: Any, name: str) -> Settings:
-        return flat(self._group(value, name))
+        group = self._group(value, name)
+        self._problems += [
+            f"{name}: {setting} is set twice; leave one out." for setting in doubled(group)
+        ]
+        return flat(group)
 
     def _corpora(self) -> dict[str, Settings]:
         value = self._values.get("corpora")

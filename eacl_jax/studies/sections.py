@@ -2,8 +2,10 @@
 escaped.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from html import escape
+from typing import Any
 
 from eacl_jax.model.metrics import title
 from eacl_jax.studies import figures, words
@@ -119,7 +121,7 @@ def scores_table(table: Table, rows: Sequence[Row]) -> str:
     names = [words.row_name(row) for row in rows]
     drawn = figures.wrapped(names)
     body = "".join(
-        f'<tr><th scope="row">{escape(name)}{_drawn_as(figure_name)}</th>'
+        f'<tr><th scope="row">{escape(name)}{_drawn_as(name, figure_name)}</th>'
         f'<td class="number">{len(row.seeds)}</td>'
         + "".join(_score_cell(table, rows, row, measure) for measure in table.measures)
         + "</tr>"
@@ -133,8 +135,11 @@ def scores_table(table: Table, rows: Sequence[Row]) -> str:
     )
 
 
-def _drawn_as(name: str) -> str:
-    return f'<br><span class="quiet">in figures: {name}</span>' if name.startswith("#") else ""
+def _drawn_as(name: str, drawn: str) -> str:
+    """What figures call a variant where they cannot write its name."""
+    if drawn == name or not re.fullmatch(r"#\d+", drawn):
+        return ""
+    return f'<br><span class="quiet">in figures: {escape(drawn)}</span>'
 
 
 def _score_cell(table: Table, rows: Sequence[Row], row: Row, measure: str) -> str:
@@ -206,7 +211,7 @@ def cost_table(rows: Sequence[Row]) -> str:
             f"{cost.seconds_an_epoch:,.1f}",
             f"{cost.examples_per_second:,.0f}",
             words.DASH if cost.peak_bytes is None else f"{cost.peak_bytes / 1e9:,.2f}",
-            f"{cost.seconds / 60:,.1f}",
+            words.DASH if cost.seconds is None else f"{cost.seconds / 60:,.1f}",
         )
         numbers = "".join(f'<td class="number">{cell}</td>' for cell in cells)
         numbers += f"<td>{escape('; '.join(cost.devices))}</td>"
@@ -224,16 +229,30 @@ def cost_table(rows: Sequence[Row]) -> str:
         '<div class="scroll"><table class="narrow cost"><thead><tr><th scope="col">variant</th>'
         f'{head}<th scope="col">device</th></tr></thead><tbody>{body}</tbody></table></div>'
         '<p class="quiet">Epochs and examples are those of stage one’s training, without evaluation'
-        " and compilation. Memory: the most of any seed; else means over seeds. Times of different"
-        " devices, or of a machine that did other things too, cannot be compared.</p>"
+        " and compilation. Memory: the most of any seed; else means over seeds, and minutes over"
+        " those that were not interrupted, for the others know their last part only. Times of"
+        " different devices, or of a machine that did other things too, cannot be compared.</p>"
     )
 
 
 def settings(table: Table) -> str:
-    """The settings in which variants differ."""
-    names = list(dict.fromkeys(name for found in table.settings.values() for name in found))
-    if not names:
+    """The settings in which variants differ; a table for each corpus where corpora differ."""
+    corpora = {corpus: found for corpus, found in table.settings.items() if any(found.values())}
+    if not corpora:
         return ""
+    first, *others = corpora.values()
+    if len(corpora) == len(table.settings) and all(other == first for other in others):
+        shown = _settings_table(first)
+    else:
+        shown = "".join(
+            f"<h3>{escape(corpus)}</h3>{_settings_table(found)}"
+            for corpus, found in corpora.items()
+        )
+    return f"<h2>Settings of the variants</h2>{shown}"
+
+
+def _settings_table(settings: Mapping[str, Mapping[str, Any]]) -> str:
+    names = list(dict.fromkeys(name for found in settings.values() for name in found))
     head = "".join(f'<th scope="col"><code>{escape(name)}</code></th>' for name in names)
     body = "".join(
         f'<tr><th scope="row">{escape(variant)}</th>'
@@ -242,10 +261,10 @@ def settings(table: Table) -> str:
             for name in names
         )
         + "</tr>"
-        for variant, found in table.settings.items()
+        for variant, found in settings.items()
     )
     return (
-        '<h2>Settings of the variants</h2><div class="scroll"><table class="narrow"><thead><tr>'
+        '<div class="scroll"><table class="narrow"><thead><tr>'
         f'<th scope="col">variant</th>{head}</tr></thead><tbody>{body}</tbody></table></div>'
     )
 
@@ -272,7 +291,9 @@ def reading(measures: Sequence[str] = ()) -> str:
         " utterances of one dialogue are alike, so dialogues are drawn whole. A p-value is the"
         " chance of such a difference if there were none; Holm’s correction raises it where many"
         " comparisons are made, for of twenty without a difference one would else seem to have"
-        " one.</p><p>All numbers: <code>study.json</code>, <code>rows.csv</code>,"
+        " one. Where seeds are drawn too, how far their mean lies from that of other seeds is drawn"
+        " from Student’s t distribution, which few seeds make wide.</p>"
+        "<p>All numbers: <code>study.json</code>, <code>rows.csv</code>,"
         " <code>comparisons.csv</code>; tables for texts: <code>tables.md</code>,"
         " <code>tables.tex</code>.</p>"
     )

@@ -1,6 +1,6 @@
 """Settings by dotted name, as variants and corpora give them, put into a configuration."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 Settings = dict[str, Any]
@@ -12,14 +12,23 @@ def plain(value: Any) -> Any:
     return {key: plain(each) for key, each in value.items()} if hasattr(value, "items") else value
 
 
-def flat(settings: Mapping[str, Any], above: str = "") -> Settings:
-    found: Settings = {}
+def flat(settings: Mapping[str, Any]) -> Settings:
+    """Groups within groups as dotted names; of a setting that is there twice, the last."""
+    return dict(_pairs(settings))
+
+
+def doubled(settings: Mapping[str, Any]) -> list[str]:
+    """The settings that are there twice: by a dotted name, and in a group."""
+    names = [name for name, _ in _pairs(settings)]
+    return [name for name in dict.fromkeys(names) if names.count(name) > 1]
+
+
+def _pairs(settings: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in settings.items():
         if isinstance(value, Mapping):
-            found |= flat(value, f"{above}{name}.")
+            yield from _pairs(value, f"{above}{name}.")
         else:
-            found[f"{above}{name}"] = value
-    return found
+            yield f"{above}{name}", value
 
 
 def combined(base: Mapping[str, Any], settings: Settings) -> tuple[dict[str, Any], list[str]]:

@@ -4,7 +4,8 @@ Holm's correction. Scores are in percent.
 Dialogues are drawn, not utterances: those of one dialogue are not independent, and intervals over
 utterances are too narrow. An interval says how the score would change with other test dialogues,
 the deviation how it changes with the seed. What differs between two recipes, and not only between
-the models that happened to be trained, is what still differs where seeds are drawn too.
+the models that happened to be trained, is what still differs where seeds are drawn too. Few seeds
+tell little of how much seeds vary, so how far these lie from their mean is drawn from Student's t.
 
 Sources: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapters 13 and 16; S. Holm,
 A simple sequentially rejective multiple test procedure (1979).
@@ -17,6 +18,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy import stats
 
 # Percent of the draws that an interval holds.
 LEVEL = 95
@@ -209,6 +211,8 @@ class Difference:
       p: two-sided; None for one dialogue.
       higher: in how many of the seeds the second is higher.
       wide_low, wide_high: 95% interval over dialogues and seeds; None for one of either.
+      wide_p: two-sided, over dialogues and seeds; None for one of either.
+      equal: in how many of the seeds both have the same score.
     """
 
     mean: float
@@ -219,6 +223,8 @@ class Difference:
     higher: int
     wide_low: float | None = None
     wide_high: float | None = None
+    wide_p: float | None = None
+    equal: int = 0
 
 
 def estimate(scores: Sequence[float], drawn: np.ndarray | None) -> Estimate:
@@ -239,33 +245,46 @@ def difference(
     where there is nothing to draw from.
     """
     apart = [after - before for before, after in zip(first, second, strict=True)]
-    higher = sum(each > 0 for each in apart)
+    found = Difference(
+        float(np.mean(apart)),
+        deviation(apart),
+        low=None,
+        high=None,
+        p=None,
+        higher=sum(each > 0 for each in apart),
+        equal=sum(each == 0 for each in apart),
+    )
     if drawn_first is None or drawn_second is None:
-        return Difference(float(np.mean(apart)), deviation(apart), None, None, None, higher)
+        return found
     by_seed = drawn_second.astype(np.float64) - drawn_first
     drawn = by_seed.mean(axis=0)
     low, high = map(float, interval(drawn))
-    wide = map(float, interval(seeds_drawn(by_seed))) if len(apart) > 1 else (None, None)
-    return Difference(
-        float(np.mean(apart)), deviation(apart), low, high, two_sided(drawn), higher, *wide
+    found = dataclasses.replace(found, low=low, high=high, p=two_sided(drawn))
+    if len(apart) < 2:
+        return found
+    wide = seeds_drawn(by_seed)
+    wide_low, wide_high = map(float, interval(wide))
+    return dataclasses.replace(
+        found, wide_low=wide_low, wide_high=wide_high, wide_p=two_sided(wide)
     )
 
 
 def seeds_drawn(values: Float[np.ndarray, "S B"], seed: int = 0) -> Float[np.ndarray, " B"]:
-    """The mean over S seeds drawn with replacement, others in each of the B draws of dialogues.
+    """The mean over seeds with other seeds in each of the B draws of dialogues.
 
-    The seeds' deviations from their mean are widened by sqrt(S / (S - 1)): of few seeds, draws
-    vary less than seeds do.
+    How far the mean over other S seeds lies from this one is drawn from Student's t distribution
+    with S - 1 degrees of freedom, times the seeds' standard error. To draw the S seeds themselves
+    would promise too much: the mean of three has ten values, none beyond its seeds.
 
     Args:
       values: by seed and draw, S >= 2.
       seed: of the draws.
     """
     count, times = values.shape
-    chosen = np.random.default_rng(seed).integers(0, count, (count, times))
-    mean = values.mean(axis=0)
-    apart = (values - mean)[chosen, np.arange(times)].mean(axis=0)
-    return mean + np.sqrt(count / (count - 1)) * apart
+    # As many of each part of the distribution as there should be, in an order of chance.
+    parts = (np.random.default_rng(seed).permutation(times) + 0.5) / times
+    error = values.std(axis=0, ddof=1) / np.sqrt(count)
+    return values.mean(axis=0) + stats.t.ppf(parts, count - 1) * error
 
 
 def limits(seeds: int, dialogues: int) -> list[str]:

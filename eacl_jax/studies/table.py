@@ -11,7 +11,7 @@ from eacl_jax.studies.similar import Similar
 from eacl_jax.studies.statistics import DRAWS, LEVEL, Difference, Estimate
 
 FILE = "study.json"
-FORMAT = "eacl_jax study 1"
+FORMAT = "eacl_jax study 2"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +38,7 @@ class CostMeans:
     Attributes:
       parameters, trained: of the model.
       examples_per_second, seconds_an_epoch: of stage one's steps.
-      seconds: of a run.
+      seconds: of a run; None where all were resumed, for such a run knows its last part only.
       peak_bytes: None where no run knows it.
       devices: kinds of devices of the runs.
     """
@@ -47,7 +47,7 @@ class CostMeans:
     trained: float
     examples_per_second: float
     seconds_an_epoch: float
-    seconds: float
+    seconds: float | None
     peak_bytes: int | None
     devices: tuple[str, ...]
 
@@ -103,8 +103,10 @@ class Comparison:
       measure: that is compared.
       seeds: that both sides have.
       difference: None where they cannot be compared.
-      p_holm: the p-value by Holm's correction over all comparisons of this measure in the study.
+      p_holm: the p-value over dialogues, `difference.p`, by Holm's correction over all comparisons
+        of this measure that the study names; those that cannot be made yet count as no difference.
       note: why they cannot be compared; else empty.
+      wide_p_holm: the same of the p-value over dialogues and seeds, `difference.wide_p`.
     """
 
     corpus: str
@@ -115,6 +117,7 @@ class Comparison:
     difference: Difference | None
     p_holm: float | None
     note: str = ""
+    wide_p_holm: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,7 +127,8 @@ class Table:
     Attributes:
       name, question, corpora, variants, axes, seeds, measures: of the study; `variants` may end
         with some that only have answers.
-      settings: by variant, the settings in which variants differ, as `group.name`.
+      settings: by corpus and variant, the settings in which variants of that corpus differ, as
+        `group.name`.
       rows: corpus by corpus, variant by variant, stage by stage.
       comparisons: as the study names them, by corpus and measure.
       failed: why runs failed, by their names.
@@ -139,7 +143,7 @@ class Table:
     axes: Mapping[str, tuple[str, ...]]
     seeds: tuple[int, ...]
     measures: tuple[str, ...]
-    settings: Mapping[str, Mapping[str, Any]]
+    settings: Mapping[str, Mapping[str, Mapping[str, Any]]]
     rows: tuple[Row, ...]
     comparisons: tuple[Comparison, ...]
     failed: Mapping[str, str]

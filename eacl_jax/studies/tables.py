@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from eacl_jax.corpora.dialects import guarded
 from eacl_jax.files import whole
 from eacl_jax.model.metrics import title
 from eacl_jax.recognizer.markdown import plain
 from eacl_jax.studies import words
+from eacl_jax.studies.names import slug
 from eacl_jax.studies.statistics import LEVEL, Estimate
 from eacl_jax.studies.table import Comparison, Row, Table
 
@@ -25,8 +27,22 @@ def write_tables(folder: Path, table: Table) -> None:
 
 
 def rows_csv(table: Table) -> str:
-    """All rows with all their numbers, under one header; what a row lacks is empty."""
-    return _csv([_cells(row) for row in table.rows])
+    """All rows with all their numbers, under one header; what a row lacks is empty. A variant that
+    has no run yet has a row without scores.
+    """
+    return _csv([*map(_cells, table.rows), *_without_scores(table)])
+
+
+def _without_scores(table: Table) -> list[dict[str, Any]]:
+    there = {(row.corpus, row.variant) for row in table.rows}
+    # Answers of no run may be on some corpora only.
+    answers = {row.variant for row in table.rows if not row.stage}
+    return [
+        {"corpus": corpus, "variant": variant, "seeds": "", "planned_seeds": len(table.seeds)}
+        for corpus in table.corpora
+        for variant in table.variants
+        if (corpus, variant) not in there and variant not in answers
+    ]
 
 
 def comparisons_csv(table: Table) -> str:
@@ -51,10 +67,13 @@ def comparisons_csv(table: Table) -> str:
                         ("seeds_drawn_low", "wide_low"),
                         ("seeds_drawn_high", "wide_high"),
                         ("seeds_higher", "higher"),
+                        ("seeds_equal", "equal"),
                         ("p", "p"),
+                        ("seeds_drawn_p", "wide_p"),
                     )
                 },
                 "p_holm": each.p_holm,
+                "seeds_drawn_p_holm": each.wide_p_holm,
                 "note": each.note,
             }
             for each in table.comparisons
@@ -66,8 +85,9 @@ def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
     names = list(dict.fromkeys(name for row in rows for name in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    # A spreadsheet would run a name that begins as a formula does.
+    writer.writerow({name: guarded(name) for name in names})
+    writer.writerows({name: guarded(value) for name, value in row.items()} for row in rows)
     return text.getvalue()
 
 
@@ -128,6 +148,7 @@ _COMPARED = (
     "with seeds drawn",
     "p",
     "p by Holm",
+    "with seeds drawn, p by Holm",
     "higher in",
 )
 
@@ -166,7 +187,7 @@ def markdown(table: Table) -> str:
 def _markdown_comparison(each: Comparison) -> list[str]:
     found = each.difference
     if found is None:
-        return [plain(words.pair_words(each)), title(each.measure), plain(each.note), *[""] * 5]
+        return [plain(words.pair_words(each)), title(each.measure), plain(each.note), *[""] * 6]
     return [
         plain(words.pair_words(each)),
         title(each.measure),
@@ -175,6 +196,7 @@ def _markdown_comparison(each: Comparison) -> list[str]:
         words.interval_words(found.wide_low, found.wide_high),
         _p(found.p),
         _p(each.p_holm),
+        _p(each.wide_p_holm),
         f"{found.higher} of {words.count(len(each.seeds), 'seed')}",
     ]
 
@@ -252,14 +274,29 @@ def escape(text: str) -> str:
 
 def latex(table: Table) -> str:
     """A `table` with booktabs a corpus; needs `\\usepackage{booktabs}`."""
-    return "\n".join(_latex_table(table, corpus) for corpus in table.corpora)
+    labels = _labels(table)
+    return "\n".join(_latex_table(table, corpus, labels[corpus]) for corpus in table.corpora)
 
 
-def _latex_table(table: Table, corpus: str) -> str:
+def _labels(table: Table) -> dict[str, str]:
+    """What a text refers to each corpus' table by; with its number where it would be another's."""
+    labels: dict[str, str] = {}
+    for number, corpus in enumerate(table.corpora, start=1):
+        label = _plain_label(f"{table.name} {corpus}")
+        if not _plain_label(corpus) or label in labels.values():
+            label = f"{label}-table-{number}".strip("-")
+        labels[corpus] = label
+    return labels
+
+
+def _plain_label(text: str) -> str:
+    return re.sub("[^A-Za-z0-9]+", "-", text).strip("-").lower()
+
+
+def _latex_table(table: Table, corpus: str, label: str) -> str:
     rows = words.shown_rows(table, corpus)
     head = ["variant", *(escape(title(measure)) for measure in table.measures)]
     body = [[escape(words.row_name(r)), *_scores(table, rows, r, _latex_score)] for r in rows]
-    label = re.sub("[^A-Za-z0-9]+", "-", f"{table.name} {corpus}").strip("-").lower()
     lines = [
         r"\begin{table}",
         r"\centering",
@@ -274,11 +311,27 @@ def _latex_table(table: Table, corpus: str) -> str:
         r"\end{tabular}",
         r"\par\medskip\begin{minipage}{\linewidth}\footnotesize",
         *(escape(note) for note in words.notes(table, rows)),
+        *(escape(note) for note in table.notes),
+        *(escape(line) for line in _unfinished(table, corpus)),
         r"\end{minipage}",
         r"\end{table}",
         "",
     ]
     return "\n".join(lines)
+
+
+def _unfinished(table: Table, corpus: str) -> list[str]:
+    """A sentence for each run of a corpus that failed, and one for those still to be done."""
+    others = {slug(each) for each in table.corpora} - {slug(corpus)}
+
+    def here(name: str) -> bool:
+        return name.partition("/")[0] not in others
+
+    missing = ", ".join(name for name in table.missing if here(name))
+    return [
+        *(f"Failed: {name}: {why}" for name, why in table.failed.items() if here(name)),
+        *([f"Still to be done: {missing}."] if missing else []),
+    ]
 
 
 def _latex_score(mean: str, interval: str, best: bool, marked: bool) -> str:

@@ -26,7 +26,7 @@ from eacl_jax.files.whole import write_bytes
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.studies.cells import MODEL, transfer_file
 from eacl_jax.studies.definition import Cell, Transfer
-from eacl_jax.studies.gather import Answers
+from eacl_jax.studies.gather import Answers, chosen_on
 from eacl_jax.training.answers import dialogue_numbers
 from eacl_jax.training.loop import Interrupted, StopRequest
 from eacl_jax.training.outputs import labels_of
@@ -179,4 +179,6 @@ def _read(cell: Cell, transfer: Transfer, file: Path) -> Answers:
         labels_of(tensors["answers"]),
         tensors["scores"],
         excluded=transfer.excluded,
+        chosen_on=chosen_on(cell),
+        chosen_by=cell.config.evaluation.primary,
     )

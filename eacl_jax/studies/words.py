@@ -2,7 +2,7 @@
 text; who writes it into a page or a table escapes it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 from eacl_jax.config import Stage
 from eacl_jax.model.metrics import title
@@ -29,10 +29,15 @@ def signed(value: float | None, digits: int = 2) -> str:
 
 
 def p_value(p: float | None) -> str:
-    """`p = 0.03`, `p < 0.001`."""
+    """`p = 0.030`, `p < 0.001`; more digits where it would look like 0.05, and is not."""
     if p is None:
         return "no p-value"
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.1 else f"p = {p:.2f}"
+    if p < 0.001:
+        return "p < 0.001"
+    digits = 3 if p < 0.1 else 2
+    while float(f"{p:.{digits}f}") == ALPHA != p:
+        digits += 1
+    return f"p = {p:.{digits}f}"
 
 
 def count(size: int, noun: str, plural: str = "") -> str:
@@ -53,10 +58,17 @@ def mean_words(found: Estimate) -> str:
 
 
 def interval_words(low: float | None, high: float | None, digits: int = 2) -> str:
-    """`60.10 to 64.20`; a dash where there is none."""
-    return (
-        DASH if low is None or high is None else f"{number(low, digits)} to {number(high, digits)}"
-    )
+    """`60.10 to 64.20`; a dash where there is none. An end that is near 0 has as many digits as say
+    on which side it is.
+    """
+    if low is None or high is None:
+        return DASH
+    return " to ".join(_beside_zero(end, digits) for end in (low, high))
+
+
+def _beside_zero(value: float, digits: int) -> str:
+    needed = next((n for n in range(digits, 7) if round(value, n) != 0), digits)
+    return number(value, needed)
 
 
 def side_words(side: tuple[str, str], other: tuple[str, str]) -> str:
@@ -88,13 +100,10 @@ def models_differ(found: Comparison) -> bool:
 
 
 def seeds_may_explain(found: Comparison) -> bool:
-    """Whether the difference may be one of seeds: there is one, or the interval over seeds and
-    dialogues holds 0.
+    """Whether the difference may be one of seeds: there is one, or the p-value over seeds and
+    dialogues, by Holm's correction, is not small.
     """
-    of = found.difference
-    if of is None or of.wide_low is None or of.wide_high is None:
-        return True
-    return of.wide_low <= 0 <= of.wide_high
+    return found.wide_p_holm is None or found.wide_p_holm >= ALPHA
 
 
 def verdict(found: Comparison) -> str:
@@ -109,14 +118,10 @@ def verdict(found: Comparison) -> str:
     interval = f"{LEVEL}% interval {interval_words(difference.low, difference.high)}"
     corrected = f"{p_value(found.p_holm)} by Holm’s correction"
     if models_differ(found) and seeds_may_explain(found):
-        why = (
-            "with one seed each, that may be the seed’s doing"
-            if len(found.seeds) == 1
-            else "where seeds are drawn too, the interval is"
-            f" {interval_words(difference.wide_low, difference.wide_high)}, so that other seeds may"
-            " turn it"
+        return (
+            f"the trained models differ ({points}, {interval}, {seeds}, {corrected}), but"
+            f" {_of_seeds(found)}."
         )
-        return f"the trained models differ ({points}, {interval}, {seeds}, {corrected}), but {why}."
     if not differs(found):
         alone = (
             f"; {p_value(difference.p)} alone is lost among the study’s comparisons"
@@ -127,12 +132,32 @@ def verdict(found: Comparison) -> str:
     way, often = (
         ("higher", difference.higher)
         if difference.mean > 0
-        else ("lower", len(found.seeds) - difference.higher)
+        else ("lower", len(found.seeds) - difference.higher - difference.equal)
     )
     if len(found.seeds) > 1:
         always = "both seeds" if len(found.seeds) == 2 else f"all {seeds}"
         seeds = f"{way} in {always if often == len(found.seeds) else f'{often} of {seeds}'}"
     return f"{way}: {points}, {interval}, {seeds}, {corrected}."
+
+
+def _of_seeds(found: Comparison) -> str:
+    """Why a difference of models need not be one of recipes."""
+    of = found.difference
+    if len(found.seeds) == 1 or of is None or of.wide_p is None:
+        return "with one seed each, that may be the seed’s doing"
+    drawn = f"where seeds are drawn too, {_wide(found)}"
+    if of.wide_p < ALPHA:
+        return f"{drawn}: {p_value(of.wide_p)} alone is lost among the study’s comparisons"
+    return f"{drawn}, so that other seeds may turn it"
+
+
+def _wide(found: Comparison) -> str:
+    of = found.difference
+    assert of is not None
+    return (
+        f"the interval is {interval_words(of.wide_low, of.wide_high)} and"
+        f" {p_value(found.wide_p_holm)} by Holm’s correction"
+    )
 
 
 def half_width(rows: Sequence[Row], measure: str) -> float | None:
@@ -160,13 +185,18 @@ def row_name(row: Row) -> str:
 
 
 def marked(table: Table, row: Row, measure: str) -> bool:
-    """Whether a row differs from the first variant, by a comparison that the study names."""
-    return any(
+    """Whether a row differs from the first variant's of the same stage, by a comparison that the
+    study names. Answers of no stage are read against stage two's.
+    """
+    mine = (row.variant, row.stage)
+    against = [(table.variants[0], stage) for stage in (row.stage or Stage.TWO, "")]
+    return row.variant != table.variants[0] and any(
         differs(each)
         and (each.corpus, each.measure) == (row.corpus, measure)
-        and (row.variant, row.stage) in (each.first, each.second)
-        and table.variants[0] in (each.first[0], each.second[0])
-        and row.variant != table.variants[0]
+        and (
+            (each.first == mine and each.second in against)
+            or (each.second == mine and each.first in against)
+        )
         for each in table.comparisons
     )
 
@@ -180,9 +210,9 @@ def reference(table: Table, rows: Sequence[Row]) -> Row | None:
 
 def best(rows: Sequence[Row], measure: str) -> list[Row]:
     """The rows of the highest mean on test, several where they show the same number; none where
-    there is one row, which is no best.
+    there is one row, which is no best, or where rows were tested on different things.
     """
-    if len(rows) < 2:
+    if len(rows) < 2 or len(_by_test(rows)) > 1:
         return []
     means = [row.scores["test"][measure].mean for row in rows]
     highest = number(max(means))
@@ -192,6 +222,34 @@ def best(rows: Sequence[Row], measure: str) -> list[Row]:
 def is_best(rows: Sequence[Row], row: Row, measure: str) -> bool:
     """Whether a row is among `best`."""
     return any(each is row for each in best(rows, measure))
+
+
+def _by_test(rows: Sequence[Row]) -> dict[Hashable, list[Row]]:
+    """Rows by what they were tested on: so many utterances of each label, in so many dialogues."""
+    groups: dict[Hashable, list[Row]] = {}
+    for row in rows:
+        labels = tuple((each.label, each.support) for each in row.labels)
+        groups.setdefault((row.dialogues, row.utterances, labels), []).append(row)
+    return groups
+
+
+def _not_comparable(groups: Sequence[Sequence[Row]]) -> list[str]:
+    """Which rows were tested on what, where that is not the same for all."""
+    if len(groups) < 2:
+        return []
+    parts = [
+        f"{', '.join(f'“{row_name(row)}”' for row in some)} on {_tested(some[0])} and"
+        f" {count(len(some[0].labels), 'label')}"
+        for some in groups
+    ]
+    return [
+        "Scores of rows that were tested on different things cannot be compared:"
+        f" {'; '.join(parts)}."
+    ]
+
+
+def _tested(row: Row) -> str:
+    return f"{count(row.dialogues, 'test dialogue')} with {count(row.utterances, 'utterance')}"
 
 
 def notes(table: Table, rows: Sequence[Row]) -> list[str]:
@@ -204,25 +262,27 @@ def notes(table: Table, rows: Sequence[Row]) -> list[str]:
         f"mean over {count(max(seeds), 'seed') if len(seeds) == 1 else 'the seeds that are there'}"
     )
     how_many = "one seed" if max(seeds) == 1 else how_many
-    tested = f"{count(row.dialogues, 'test dialogue')} with {count(row.utterances, 'utterance')}"
+    groups = list(_by_test(rows).values())
+    tested = _tested(row) if len(groups) == 1 else "each row’s test dialogues"
     width = half_width(rows, measure)
     found = [
         f"Scores on test in percent: {how_many}"
         + (" ± standard deviation over seeds" if max(seeds) > 1 else "")
         + (
             f", on {tested}."
-            if row.dialogues < 2
+            if len(groups) == 1 and row.dialogues < 2
             else f", and {LEVEL}% bootstrap interval over {tested}."
         )
     ]
-    if width is not None:
+    if width is not None and len(groups) == 1:
         found.append(
             f"An interval of {title(measure)} reaches about {width:.1f} points to either side: how"
             " far the score would move with other test dialogues."
             + (" The deviation is how far it moves with the seed." if max(seeds) > 1 else "")
         )
-    found += _chosen(rows)
-    found.append("Bold: the highest mean, which need not be better than others.")
+    found += _not_comparable(groups) + _chosen(rows)
+    if len(groups) == 1:
+        found.append("Bold: the highest mean, which need not be better than others.")
     found += _p_words(table, row.corpus)
     found += [
         f"“{row_name(each)}”: {len(each.seeds)} of {count(each.planned, 'seed')}."
@@ -278,14 +338,13 @@ def _chosen(rows: Sequence[Row]) -> list[str]:
 
 
 def _p_words(table: Table, corpus: str) -> list[str]:
-    per = len({m.measure for m in table.comparisons if m.p_holm is not None})
-    known = [each for each in table.comparisons if each.p_holm is not None]
-    if not any(each.corpus == corpus for each in known):
+    if not any(each.corpus == corpus and each.p_holm is not None for each in table.comparisons):
         return []
+    measures = [each.measure for each in table.comparisons]
     return [
         f"† differs from “{table.variants[0]}”: p < {ALPHA} by a two-sided paired bootstrap over"
         f" test dialogues, all seeds together, with Holm’s correction over the study’s"
-        f" comparisons of one measure ({len(known) // per}), and 0 is also outside the"
-        f" {LEVEL}% interval where seeds are drawn too. P-values draw dialogues, not seeds: they"
-        " hold for these trained models."
+        f" comparisons of one measure ({measures.count(measures[0])}); and p < {ALPHA} with the"
+        " same correction where seeds are drawn too, by Student’s t. P-values that draw dialogues"
+        " alone hold for these trained models."
     ]

@@ -9,7 +9,7 @@ from tests.studies.test_tables import make_row, make_table
 def make_study_of(settings):
     rows = [make_row(variant, 60.0) for variant in settings]
     rows.append(dataclasses.replace(rows[0], stage="stage_one"))
-    return make_table(*rows, settings=settings, variants=tuple(settings), comparisons=())
+    return make_table(*rows, settings={"meld": settings}, variants=tuple(settings), comparisons=())
 
 
 def test_one_setting_at_a_time_about_a_base():
@@ -49,3 +49,13 @@ def test_a_curve_for_each_value_of_the_other_axis():
 def test_switches_are_no_numbers():
     table = make_study_of({"a": {"s": True}, "b": {"s": False}, "c": {"s": 2}})
     assert curves(table, "meld") == []
+
+
+def test_a_corpus_has_its_own_values():
+    table = make_study_of({"a": {"t": 0.1}, "b": {"t": 0.2}, "c": {"t": 0.3}})
+    there = [dataclasses.replace(row, corpus="talk") for row in table.rows]
+    settings = {**table.settings, "talk": {"a": {"t": 1}, "b": {"t": 2}, "c": {"t": 3}}}
+    table = dataclasses.replace(table, rows=(*table.rows, *there), settings=settings)
+    for corpus, values in (("meld", [0.1, 0.2, 0.3]), ("talk", [1, 2, 3])):
+        (found,) = curves(table, corpus)
+        assert [x for x, _ in found.points] == values

@@ -1,6 +1,8 @@
 """Runs -> rows and comparisons."""
 
+import csv
 import dataclasses
+import io
 import json
 
 import numpy as np
@@ -8,11 +10,17 @@ import pytest
 
 from eacl_jax.config import DataConfig, Stage
 from eacl_jax.errors import UserError
-from eacl_jax.studies import statistics
+from eacl_jax.files import whole
+from eacl_jax.studies import statistics, words
 from eacl_jax.studies.definition import Side, Transfer
-from eacl_jax.studies.gather import Answers, gather
+from eacl_jax.studies.gather import Answers, chosen_on, gather, read_cell
+from eacl_jax.studies.sections import cost_table
 from eacl_jax.studies.table import write_study
+from eacl_jax.studies.tables import rows_csv
+from eacl_jax.training import run_folder
+from eacl_jax.training.outputs import write_outputs
 from tests.stubs.study import make_study
+from tests.stubs.toys import make_config
 
 TWO = {"as published": (1.0, {}), "worse": (1.4, {"loss.temperature": 0.2})}
 
@@ -100,12 +108,119 @@ def test_holm_counts_all_comparisons_of_a_measure(ablation):
         least = min(found, key=lambda c: c.difference.p)
         assert len(found) == 8
         assert least.p_holm == pytest.approx(min(1, 8 * least.difference.p))
+        widest = min(found, key=lambda c: c.difference.wide_p)
+        assert widest.wide_p_holm == pytest.approx(min(1, 8 * widest.difference.wide_p))
+
+
+def test_holm_counts_comparisons_that_cannot_be_made_yet(ablation):
+    study, runs, complete = ablation
+    variants = ("as published", "cross-entropy alone")
+    some = [r for r in runs if r.cell.corpus == "meld" and r.cell.variant in variants]
+    table = gather(study, some)
+    known = [c for c in table.comparisons if c.measure == "weighted_f1" and c.difference]
+    assert len(known) == 2
+    least = min(known, key=lambda c: c.difference.p)
+    assert least.p_holm == pytest.approx(8 * least.difference.p)
+    assert least.wide_p_holm == pytest.approx(min(1, 8 * least.difference.wide_p))
+    # Not less than what all runs give: each is one of as many comparisons.
+    (same,) = (
+        c
+        for c in complete.comparisons
+        if (c.corpus, c.second, c.first, c.measure)
+        == (least.corpus, least.second, least.first, least.measure)
+    )
+    assert same.p_holm <= least.p_holm
+    assert {c.p_holm for c in table.comparisons if not c.difference} == {None}
+
+
+def test_settings_are_of_each_corpus():
+    study, _ = make_study(TWO, seeds=[0], dialogues=3)
+    cells = tuple(
+        dataclasses.replace(
+            c, config=make_config({"loss.temperature": 0.5 if c.variant == "worse" else 0.4})
+        )
+        if c.corpus == "emorynlp"
+        else c
+        for c in study.cells
+    )
+    table = gather(dataclasses.replace(study, cells=cells), [])
+    assert table.settings == {
+        "meld": {
+            "as published": {"loss.temperature": 0.1},
+            "worse": {"loss.temperature": 0.2},
+        },
+        "emorynlp": {
+            "as published": {"loss.temperature": 0.4},
+            "worse": {"loss.temperature": 0.5},
+        },
+    }
+
+
+def test_minutes_are_of_runs_that_were_not_resumed():
+    study, runs = make_study({"as published": (1.0, {})}, corpora=["meld"], dialogues=3)
+    costs = [
+        dataclasses.replace(runs[0].cost, seconds=6000.0),
+        dataclasses.replace(runs[1].cost, seconds=5000.0),
+        dataclasses.replace(runs[2].cost, seconds=4.0, resumed=True),
+    ]
+    some = [dataclasses.replace(r, cost=c) for r, c in zip(runs, costs, strict=True)]
+    assert gather(study, some).rows[0].cost.seconds == 5500
+    table = gather(study, some[2:])
+    assert table.rows[0].cost.seconds is None
+    assert f'<td class="number">{words.DASH}</td>' in cost_table(table.rows[:1])
+    (row, *_) = csv.DictReader(io.StringIO(rows_csv(table)))
+    assert row["seconds"] == ""
+
+
+def write_run(run, folder):
+    folder.mkdir(parents=True)
+    whole.write_json(folder / run_folder.CONFIG, run.cell.config.to_dict())
+    whole.write_json(folder / run_folder.RESULTS, run.results.to_json())
+    write_outputs(folder, run.outputs)
+
+
+def test_a_folder_that_is_another_runs_is_damaged(tmp_path):
+    _, runs = make_study(TWO, corpora=["meld"], seeds=[0, 1], dialogues=3)
+    first, second, worse, _ = runs
+    write_run(first, tmp_path / "own")
+    assert read_cell(first.cell, tmp_path / "own").results == first.results
+    write_run(worse, tmp_path / "variant")
+    with pytest.raises(
+        UserError, match=r"holds another run \(loss.temperature: there 0.2, now 0.1"
+    ):
+        read_cell(first.cell, tmp_path / "variant")
+    write_run(second, tmp_path / "seed")
+    with pytest.raises(UserError, match=r"holds another run \(seed: there 1, now 0\); delete "):
+        read_cell(first.cell, tmp_path / "seed")
+    mixed = dataclasses.replace(first, results=second.results)
+    write_run(mixed, tmp_path / "results")
+    with pytest.raises(UserError, match=r"\(seed of its results: there 1, now 0\)") as error:
+        read_cell(first.cell, tmp_path / "results")
+    assert "\n" not in str(error.value)
+
+
+def test_answers_on_other_corpora_say_what_chose_their_run():
+    settings = {"compat.select_on_test": True}
+    study, runs = make_study(
+        {"as its code": (1.0, settings)}, corpora=["meld"], seeds=[0], dialogues=3, comparisons=()
+    )
+    (run,) = runs
+    test = run.outputs.splits["test"]
+    answers = Answers(
+        *("meld", "from talk: words alone", 0, run.outputs.labels, test.gold, test.dialogues),
+        test.gold,
+        chosen_on=chosen_on(run.cell),
+        chosen_by="weighted_f1",
+    )
+    rows = gather(study, runs, answers=[answers]).rows
+    assert (rows[-1].chosen_on, rows[-1].chosen_by) == ("test", "weighted_f1")
 
 
 def test_settings_are_those_that_differ(ablation):
     _, _, table = ablation
-    assert table.settings["no angle term"]["loss.angle_weight"] == 0
-    assert set(table.settings["as published"]) == {
+    assert table.settings["emorynlp"] == table.settings["meld"]
+    assert table.settings["meld"]["no angle term"]["loss.angle_weight"] == 0
+    assert set(table.settings["meld"]["as published"]) == {
         "loss.angle_weight",
         "compat.stale_anchors",
         "loss.ce_weight",
@@ -116,7 +231,7 @@ def test_the_file_is_json(ablation, tmp_path):
     *_, table = ablation
     write_study(tmp_path, table)
     read = json.loads((tmp_path / "study.json").read_text(encoding="utf-8"))
-    assert read["format"] == "eacl_jax study 1"
+    assert read["format"] == "eacl_jax study 2"
     assert read["rows"][0]["scores"]["test"]["macro_f1"].keys() == {
         "mean",
         "deviation",

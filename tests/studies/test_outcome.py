@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from eacl_jax.files import whole
 from eacl_jax.reports import drawing
 from eacl_jax.studies import cells, statistics
 from eacl_jax.studies.outcome import write_results
@@ -29,6 +30,7 @@ def test_the_folder_of_a_study_in_every_state(tmp_path):
     folders = [cells.folder_of(tmp_path, run.cell) for run in runs]
     for run, folder in list(zip(runs, folders, strict=True))[:4]:
         folder.mkdir(parents=True)
+        whole.write_json(folder / run_folder.CONFIG, run.cell.config.to_dict())
         text = json.dumps(run.results.to_json())
         (folder / run_folder.RESULTS).write_text(text, encoding="utf-8")
         write_outputs(folder, run.outputs)

@@ -10,7 +10,7 @@ from eacl_jax.cli.configuration import doubled_names, load_study
 from eacl_jax.config import Config, Stage
 from eacl_jax.corpora import builder_class
 from eacl_jax.corpora.groups import Groups
-from eacl_jax.dialogue import Corpus, Taxonomy
+from eacl_jax.dialogue import Corpus, Dialogue, Taxonomy, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.studies import given, reading
 from eacl_jax.studies.definition import Side
@@ -206,6 +206,20 @@ def test_a_side_may_be_stage_one():
             },
             "variant 'from talk: words alone': a transfer has that name",
         ),
+        ({"base": None}, "base: expected a configuration, got None."),
+        (
+            {
+                "axes": {
+                    "a": {"x": {}, "y": {"loss.temperature": 0.2, "loss": {"temperature": 1}}}
+                },
+                "comparisons": [],
+            },
+            "axis 'a', 'y': loss.temperature is set twice; leave one out.",
+        ),
+        ({"axes": {"a": {"x": {}, "NUL": {}}}, "comparisons": []}, "variant 'NUL': its folder’s"),
+        ({"corpora": {"com1.txt": {}}}, "corpus 'com1.txt': its folder’s name is one that Windows"),
+        ({"name": "a\x00b"}, "name: 'a\\x00b' has a control character or a line end; take it out."),
+        ({"question": "One?\nTwo?"}, "question: 'One?\\nTwo?' has a control character"),
         ({"measures": ("f1",)}, "measures: there is no 'f1'; there are weighted_f1"),
         ({"measures": ("accuracy", "accuracy")}, "measures: 'accuracy' is there twice."),
         (
@@ -324,10 +338,34 @@ def test_equal_variants_are_noted():
     )
 
 
+def test_variants_that_are_tested_on_different_things_are_noted():
+    def load(data):
+        return dataclasses.replace(NOTHING, taxonomy=Taxonomy(*[data.groups or ("a", "b")] * 2))
+
+    axes = {"a": {"x": {}, "y": {"loss.temperature": 0.2}, "z": {"data.groups": ("c", "d")}}}
+    study = read(load, axes=axes, comparisons=[], corpora={"talk": {}})
+    assert study.notes == (
+        "On corpus 'talk' variants are tested on different utterances or labels, so that scores"
+        " cannot be compared between 'x', 'y' and 'z'.",
+    )
+    # What each annotator gave is learned from too, and tests nothing.
+    soft = {"a": {"x": {}, "y": {"loss.soft_targets": True}}}
+    annotated = dataclasses.replace(
+        NOTHING,
+        splits={
+            split: (Dialogue("1", (Utterance("A", "b", "a", annotations=(("a",), ("b",))),)),)
+            for split in NOTHING.splits
+        },
+    )
+    assert not read(lambda _: annotated, axes=soft, comparisons=[], corpora={"talk": {}}).notes
+
+
 def test_folder_names():
     assert slug("Kein Winkel, k=2 (à la carte)") == "kein-winkel-k=2-à-la-carte"
     assert check_names("variant", ["a", "b c"]) == []
     assert len(check_names("variant", ["a" * 101, " a", "a @ stage one", "\ud800", "a\nb"])) == 5
+    assert len(check_names("variant", ["con", "Aux", "prn", "lpt9.x"])) == 4
+    assert check_names("variant", ["conv", "com", "lpt10", "a con"]) == []
 
 
 def test_a_doubled_name_in_a_file(tmp_path):
@@ -378,6 +416,11 @@ def test_shared_arguments(tmp_path):
         8,
     )
     assert paper.seeds == (0, 1, 2, 3, 4)
+
+    several = dataclasses.replace(NOTHING, task="multi")
+    usual = read_study(shared(None, corpora={"talk": {}}), load=lambda _: several)
+    assert usual.measures == ("macro_f1", "micro_f1", "jaccard")
+    assert read_study(shared(None, measures=["accuracy"])).measures == ("accuracy",)
 
     tiny = read_study(shared("tiny"))
     config = tiny.cells[0].config

@@ -118,6 +118,18 @@ def test_some_of_it(call):
         plan.select(study, seeds=[0, 7])
 
 
+def test_a_name_that_looks_like_a_pattern_is_found_by_itself():
+    values = {name: {"loss.temperature": n + 1} for n, name in enumerate(("[CLS] x", "C x", "D"))}
+    study = make_study(seeds=1, corpora=("talk", "more"), axes={"x": values})
+
+    def chosen(only):
+        return [(cell.corpus, cell.variant) for cell in plan.select(study, only)]
+
+    assert chosen("[CLS] x") == [("talk", "[CLS] x"), ("more", "[CLS] x")]
+    assert chosen("more/[CLS] x") == [("more", "[CLS] x")]
+    assert chosen("talk/[CD]*") == [("talk", "C x"), ("talk", "D")]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("error", [UserError("no room."), RuntimeError("no memory")])
 def test_a_failed_cell_is_shown_and_the_others_go_on(call, error):

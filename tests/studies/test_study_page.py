@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from eacl_jax.reports import drawing
 from eacl_jax.reports.theme import LIGHT
-from eacl_jax.studies import figures, statistics, words
+from eacl_jax.studies import figures, sections, statistics, words
 from eacl_jax.studies.curves import curves
 from eacl_jax.studies.gather import gather
 from eacl_jax.studies.page import write_page
@@ -150,6 +150,28 @@ def test_the_page_has_the_numbers_and_what_they_do_not_show(table, tmp_path):
         assert note.replace("&", "&amp;").replace("<", "&lt;")[:40] in html
     assert "in figures: #5" in html
     assert "loss.temperature" in html
+
+
+def test_a_name_that_looks_like_a_number_in_figures_stays_text(table, tmp_path):
+    name = "#<img src=x onerror=alert(1)>"
+    rows = [
+        dataclasses.replace(row, variant=name) if row.variant == "hot" else row
+        for row in table.rows
+    ]
+    html = page_of(dataclasses.replace(table, rows=tuple(rows)), tmp_path)
+    assert "<img src=x" not in html
+    assert "in figures: #&lt;" not in html
+
+
+def test_settings_of_corpora_that_differ_stand_in_a_table_each(table):
+    settings = table.settings["meld"]
+    alike = dataclasses.replace(table, settings={"meld": settings, "talk": settings})
+    assert sections.settings(alike).count("<table") == 1
+    there = {**settings, "hot": {"loss.temperature": 0.77, "loss.ce_weight": 0.1}}
+    html = sections.settings(dataclasses.replace(table, settings={"meld": settings, "talk": there}))
+    assert html.count("<table") == 2
+    assert html.index("<h3>talk</h3>") < html.index("0.77")
+    assert sections.settings(dataclasses.replace(table, settings={"meld": {"plain": {}}})) == ""
 
 
 def test_many_answers_are_folded(table, tmp_path):

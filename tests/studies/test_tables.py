@@ -40,7 +40,7 @@ def make_row(variant: str, mean: float, **changes) -> Row:
 
 
 def make_table(*rows: Row, p_holm: float | None = 0.03, **changes) -> Table:
-    difference = Difference(-1.256, 0.3, -2.5, -0.1, 0.0149, 0, -2.75, -0.05)
+    difference = Difference(-1.256, 0.3, -2.5, -0.1, 0.0149, 0, -2.75, -0.05, 0.0312)
     sides = [(variant, "stage_two") for variant in VARIANTS]
     given = {
         "name": "tiny",
@@ -52,7 +52,11 @@ def make_table(*rows: Row, p_holm: float | None = 0.03, **changes) -> Table:
         "measures": ("weighted_f1",),
         "settings": {},
         "rows": rows or (make_row(VARIANTS[0], 64.0), make_row(VARIANTS[1], 62.744)),
-        "comparisons": (Comparison("meld", *sides, "weighted_f1", (0, 1, 2), difference, p_holm),),
+        "comparisons": (
+            Comparison(
+                "meld", *sides, "weighted_f1", (0, 1, 2), difference, p_holm, wide_p_holm=0.0312
+            ),
+        ),
         "failed": {},
         "missing": (),
     }
@@ -65,7 +69,9 @@ def test_markdown_by_hand():
         "| 50% \\| \\_own\\_ &amp; &lt;more&gt; | **64.00 ± 0.50** (62.0 to 66.0) |\n"
         "| plain | 62.74 ± 0.50† (60.7 to 64.7) |\n"
     ) in text
-    assert "| −1.26 | −2.50 to −0.10 | −2.75 to −0.05 | 0.015 | 0.030 | 0 of 3 seeds |" in text
+    assert (
+        "| −1.26 | −2.50 to −0.10 | −2.75 to −0.05 | 0.015 | 0.030 | 0.031 | 0 of 3 seeds |" in text
+    )
     assert "mean over 3 seeds" in text
     assert "280 test dialogues with 2,610 utterances" in text
     assert "about 2.0 points to either side" in text
@@ -165,14 +171,23 @@ def test_verdicts():
         " seeds, p = 0.030 by Holm’s correction."
     )
     seeds = dataclasses.replace(
-        found, difference=dataclasses.replace(found.difference, wide_high=0.4)
+        found,
+        difference=dataclasses.replace(found.difference, wide_high=0.4, wide_p=0.08),
+        wide_p_holm=0.16,
     )
     assert not words.differs(seeds)
     assert words.verdict(seeds).endswith(
-        "but where seeds are drawn too, the interval is −2.75 to 0.40, so that other seeds may turn it."
+        "but where seeds are drawn too, the interval is −2.75 to 0.40 and p = 0.16 by Holm’s"
+        " correction, so that other seeds may turn it."
     )
-    one = dataclasses.replace(found.difference, wide_low=None, wide_high=None)
-    single = dataclasses.replace(found, seeds=(0,), difference=one)
+    lost = dataclasses.replace(found, wide_p_holm=0.0624)
+    assert not words.differs(lost)
+    assert words.verdict(lost).endswith(
+        "but where seeds are drawn too, the interval is −2.75 to −0.05 and p = 0.062 by Holm’s"
+        " correction: p = 0.031 alone is lost among the study’s comparisons."
+    )
+    one = dataclasses.replace(found.difference, wide_low=None, wide_high=None, wide_p=None)
+    single = dataclasses.replace(found, seeds=(0,), difference=one, wide_p_holm=None)
     assert not words.differs(single)
     assert words.verdict(single).endswith("with one seed each, that may be the seed’s doing.")
     unsure = words.verdict(dataclasses.replace(found, p_holm=0.2))
@@ -205,3 +220,113 @@ def test_numbers_in_words():
 def test_files_are_written(tmp_path):
     write_tables(tmp_path, make_table())
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(FILES)
+
+
+def test_a_seed_that_is_equal_is_not_counted_as_lower():
+    (found,) = make_table().comparisons
+    tied = dataclasses.replace(found.difference, equal=1)
+    verdict = words.verdict(dataclasses.replace(found, difference=tied))
+    assert "lower in 2 of 3 seeds" in verdict
+
+
+def test_numbers_beside_a_limit_have_the_digits_that_say_on_which_side():
+    assert [words.p_value(p) for p in (0.0496, 0.0504, 0.05, 0.049999)] == [
+        "p = 0.0496",
+        "p = 0.0504",
+        "p = 0.050",
+        "p = 0.049999",
+    ]
+    assert words.interval_words(-2.0, -0.004) == "−2.00 to −0.004"
+    assert words.interval_words(0.0, 0.0151) == "0.00 to 0.02"
+    assert words.interval_words(0.04, 3.0, 1) == "0.04 to 3.0"
+
+
+def test_the_dagger_is_of_the_reference_of_the_same_stage():
+    def marks(first: str, second: str, row: str) -> bool:
+        table = make_table()
+        sides = (VARIANTS[0], first), (VARIANTS[1], second)
+        named = dataclasses.replace(table.comparisons[0], first=sides[0], second=sides[1])
+        table = dataclasses.replace(table, comparisons=(named,))
+        return words.marked(table, make_row(VARIANTS[1], 62.744, stage=row), "weighted_f1")
+
+    one, two = "stage_one", "stage_two"
+    assert marks(two, two, two)
+    assert marks(one, one, one)
+    assert not marks(one, two, two)
+    assert not marks(two, one, one)
+    # Answers of no stage, and such a reference.
+    assert marks(two, "", "")
+    assert not marks(one, "", "")
+    assert marks("", two, two)
+
+
+def test_the_dagger_counts_all_comparisons_that_the_study_names():
+    table = make_table()
+    unknown = dataclasses.replace(
+        table.comparisons[0], difference=None, p_holm=None, wide_p_holm=None, note="no seed"
+    )
+    table = dataclasses.replace(table, comparisons=(*table.comparisons, unknown, unknown))
+    assert "comparisons of one measure (3)" in " ".join(words.notes(table, table.rows))
+
+
+def test_latex_and_csv_have_what_is_missing_too():
+    table = make_table(
+        make_row(VARIANTS[0], 64.0),
+        corpora=("meld", "talk"),
+        notes=("50% of it is luck.",),
+        failed={"meld/plain/seed-1": "no #memory", "talk/plain/seed-1": "stopped"},
+        missing=("meld/plain/seed-2",),
+        comparisons=(),
+    )
+    meld, talk = latex(table).split("\\end{table}")[:2]
+    assert "50\\% of it is luck.\nFailed: meld/plain/seed-1: no \\#memory\n" in meld
+    assert "Still to be done: meld/plain/seed-2." in meld
+    assert "stopped" not in meld
+    assert "50\\% of it is luck.\nFailed: talk/plain/seed-1: stopped\n" in talk
+    assert "seed-2" not in talk
+    rows = list(csv.DictReader(io.StringIO(rows_csv(table))))
+    assert [(row["corpus"], row["variant"], row["seeds"]) for row in rows] == [
+        ("meld", VARIANTS[0], "0 1 2"),
+        ("meld", VARIANTS[1], ""),
+        ("talk", VARIANTS[0], ""),
+        ("talk", VARIANTS[1], ""),
+    ]
+    assert rows[1]["test_weighted_f1_mean"] == ""
+    assert rows[1]["planned_seeds"] == "3"
+
+
+def test_csv_runs_no_formula():
+    formula = '=HYPERLINK("a")'
+    text = rows_csv(make_table(make_row(formula, 64.0), variants=(formula,)))
+    (row,) = csv.DictReader(io.StringIO(text))
+    assert row["variant"] == f"'{formula}"
+    # A negative number is none.
+    (found,) = csv.DictReader(io.StringIO(comparisons_csv(make_table())))
+    assert found["second_minus_first"] == "-1.256"
+
+
+def test_latex_labels_of_corpora_differ():
+    names = ("meld+emory", "meld=emory", "日本", "中文")
+    text = latex(make_table(corpora=names))
+    labels = [line for line in text.splitlines() if line.startswith("\\label")]
+    assert len(set(labels)) == 4
+    assert labels[0] == "\\label{tab:tiny-meld-emory}"
+
+
+def test_rows_that_were_tested_on_different_things_have_no_best_and_no_count():
+    rows = [
+        make_row("all", 64.0),
+        make_row("some", 70.0, dialogues=20, utterances=190),
+        make_row("others", 60.0),
+    ]
+    assert words.best(rows, "weighted_f1") == []
+    text = markdown(make_table(*rows))
+    assert "**" not in text
+    assert "Bold" not in text
+    assert (
+        "Scores of rows that were tested on different things cannot be compared: “all”, “others” on"
+        " 280 test dialogues with 2,610 utterances and 1 label; “some” on 20 test dialogues with"
+        " 190 utterances and 1 label."
+    ) in text
+    assert "bootstrap interval over each row’s test dialogues." in text
+    assert "points to either side" not in text

@@ -12,7 +12,9 @@ from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.studies import cells
 from eacl_jax.studies.definition import Cell, Transfer
+from eacl_jax.studies.gather import row_of_answers
 from eacl_jax.studies.transfers import draw, read_transfers
+from tests.stubs.toys import make_config
 
 LABELS = ("joy", "anger", "fear")
 
@@ -58,6 +60,22 @@ def test_the_seed_decides_and_fewer_are_among_more(dialogues):
     assert texts(draw(dialogues, 3, (0, 1))) < texts(draw(dialogues, 9, (0, 1)))
     for other in ((1, 1), (0, 2)):
         assert texts(draw(dialogues, 3, (0, 1))) != texts(draw(dialogues, 3, other))
+
+
+@pytest.mark.parametrize(("on_test", "split"), [(False, "dev"), (True, "test")])
+def test_answers_say_what_chose_the_epoch_of_their_run(tmp_path, on_test, split):
+    transfer = Transfer("more", 0, "from talk: words alone", DataConfig())
+    config = make_config({"compat.select_on_test": on_test, "evaluation.primary": "macro_f1"})
+    cell = Cell("talk", "x", 0, config, (transfer,))
+    file = cells.transfer_file(tmp_path, transfer)
+    file.parent.mkdir()
+    rows = np.zeros(2, np.int32)
+    tensors = {"gold": rows, "dialogues": rows, "answers": rows, "scores": np.zeros((2, 3))}
+    save_file(tensors, file, metadata={"labels": '["joy", "anger", "fear"]'})
+    (found,) = read_transfers(cell, tmp_path)
+    assert (found.chosen_on, found.chosen_by) == (split, "macro_f1")
+    row = row_of_answers([found], planned=1)
+    assert (row.chosen_on, row.chosen_by) == (split, "macro_f1")
 
 
 def test_answers_that_are_missing_or_damaged(tmp_path):

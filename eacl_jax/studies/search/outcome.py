@@ -39,6 +39,7 @@ def notes(search: Search, trials: Sequence[Trial]) -> list[str]:
     """How the settings were chosen, a sentence each."""
     top = files.best(trials)
     assert top is not None
+    ended = files.ended(trials)
     measure = title(search.measure)
     by = (
         f"by {measure} on dev of {search.corpus}, each one run with seed {search.seed}; test scores"
@@ -46,11 +47,21 @@ def notes(search: Search, trials: Sequence[Trial]) -> list[str]:
     )
     if top.number == FIRST:
         return [
-            f"Of {files.count_words(trials)}, none did better than the base, {by}. So there is"
+            f"Of {files.count_words(ended)}, none did better than the base, {by}. So there is"
             " nothing to compare the base with."
         ]
     return [
-        f"“{variant_of(top)}” is the best of {files.count_words(trials)}, {by}.",
+        f"“{variant_of(top)}” is the best of {files.count_words(ended)}, {by}.",
+        *_without_base(ended),
         f"Its {measure} of {top.value:.2f} on dev is the highest of many and so in part luck; what"
         f" it is worth shows on test, with other seeds, beside “{BASE}”.",
+    ]
+
+
+def _without_base(ended: Sequence[Trial]) -> list[str]:
+    """Where the base's own trial has no score, that nothing was compared with it on dev."""
+    if any(trial.number == FIRST and trial.value is not None for trial in ended):
+        return []
+    return [
+        f"The trial of “{BASE}” itself has no score, so that no other was compared with it on dev."
     ]

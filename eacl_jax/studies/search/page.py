@@ -10,7 +10,7 @@ from eacl_jax.studies import words
 from eacl_jax.studies.names import slug
 from eacl_jax.studies.search import figures
 from eacl_jax.studies.search.definition import Search, shown_value
-from eacl_jax.studies.search.trials import Trial, TrialState, best, count_words
+from eacl_jax.studies.search.trials import Trial, TrialState, best, count_words, ended
 
 
 def search_section(
@@ -71,7 +71,7 @@ def search_section(
 
 def _intro(search: Search, trials: Sequence[Trial]) -> str:
     return (
-        f"<p>{escape(count_words(trials))}, each a run on {escape(search.corpus)} with seed"
+        f"<p>{escape(count_words(ended(trials)))}, each a run on {escape(search.corpus)} with seed"
         f" {search.seed}, compared by {title(search.measure)} on dev. The first is the base; the"
         f" next, until {search.startup} are done, are at random, and the others where earlier ones"
         " did well (TPE). Scores here are dev’s, and the best of many is partly luck: how good the"

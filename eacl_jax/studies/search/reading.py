@@ -123,7 +123,9 @@ class _Reader:
         start: Settings = {}
         checked = [self._checked(each, settings, start) for each in space]
         found = tuple(each for each in checked if each is not None)
-        if trials is not None and math.prod(each.size for each in found) < trials:
+        # Of settings with mistakes it is not known how many ways there are.
+        known = 0 < len(found) == len(self._mine["search"])
+        if trials is not None and known and math.prod(each.size for each in found) < trials:
             size = math.prod(int(each.size) for each in found)
             self.problems.append(
                 f"trials: {trials} are more than the {size} ways to choose the settings; lower it"

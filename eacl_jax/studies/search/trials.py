@@ -141,6 +141,11 @@ def best(trials: Sequence[Trial]) -> Trial | None:
     return max(complete, key=lambda trial: (trial.value, -trial.number), default=None)
 
 
+def ended(trials: Sequence[Trial]) -> tuple[Trial, ...]:
+    """Those that are complete, pruned or failed."""
+    return tuple(trial for trial in trials if trial.state is not TrialState.RUNNING)
+
+
 def count_words(trials: Sequence[Trial]) -> str:
     """`30 trials (20 complete, 9 pruned, 1 failed)`."""
     states = [trial.state for trial in trials]

@@ -99,6 +99,15 @@ def test_all_that_is_wrong_is_in_one_message():
         assert field in str(error.value)
 
 
+def test_of_a_setting_with_a_mistake_it_is_not_known_how_many_ways_there_are():
+    mistaken = {"loss.temperature": {"low": 0.1}, "loss.form": SPACE["loss.form"]}
+    for search in ({}, mistaken):
+        with pytest.raises(UserError) as error:
+            make_search(search=search)
+        assert "search" in str(error.value)
+        assert "trials" not in str(error.value)
+
+
 def test_trials_are_not_guessed():
     values = make_values()
     del values["trials"]

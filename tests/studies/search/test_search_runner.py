@@ -328,6 +328,23 @@ def test_where_the_base_is_best_there_is_nothing_to_compare(undisturbed):
     assert "none did better than the base" in study.notes[-1]
 
 
+def test_trials_that_go_on_are_not_counted_and_a_base_without_a_score_is_noted(undisturbed):
+    settings = undisturbed[1].settings
+    found = (
+        Trial(0, undisturbed[0].settings, {1: 50.0}, TrialState.FAILED, None, "no memory", True),
+        Trial(1, settings, {1: 40.0}, TrialState.COMPLETE, 40.0),
+        Trial(2, settings),
+    )
+    notes = outcome.notes(make_search(), found)
+    assert notes[0].startswith(
+        "“found (trial 1)” is the best of 2 trials (1 complete, 1 failed), by weighted F1 on dev"
+    )
+    assert notes[1] == (
+        "The trial of “base” itself has no score, so that no other was compared with it on dev."
+    )
+    assert len(outcome.notes(make_search(), undisturbed)) == 2
+
+
 def test_the_best_is_the_first_of_equals():
     same = [Trial(n, {}, state=TrialState.COMPLETE, value=v) for n, v in enumerate((1.0, 2.0, 2.0))]
     assert trials.best(same).number == 1
