@@ -61,7 +61,8 @@ def build(
             f" :{missing[0]}=PATH, their file or folder, or sound:MAKER, behind its name"
             " (docs/how-to/features.md); for texts alone take the configuration without them."
         )
-    config.data.features = tuple(f"{name}={given[name]}" for name in features)
+    named = (f"{name}={given[name]}" for name in features)
+    config.data.features = (*config.data.features, *named)
     config.seed = given["seed"]
     if given["encoder"]:
         config.encoder.path = given["encoder"]

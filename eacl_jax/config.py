@@ -668,6 +668,17 @@ def _impossible(config: Config) -> list[str]:
         "must be off with evaluation.logit_adjustment, which takes out what it adds",
         config.evaluation.prior,
     )
+    for place, value in (
+        ("loss.class_weight", config.loss.class_weight),
+        ("loss.logit_adjustment", config.loss.logit_adjustment),
+        ("evaluation.logit_adjustment", config.evaluation.logit_adjustment),
+    ):
+        need(
+            not (config.batch.balance and value),
+            place,
+            "must be off with batch.balance, which has made rare labels frequent already",
+            value,
+        )
     need(
         not (config.stage_one.average and config.anchors.source == "prototypes"),
         "stage_one.average",

@@ -191,10 +191,23 @@ def test_a_configuration_with_features_wants_their_files():
         load("meld_prosody", "runlocal")
 
 
+def test_features_that_a_configuration_names_itself_stay():
+    build = importlib.import_module("configs.base").build
+    own = {"data.corpus": "meld", "data.features": ("face=faces",)}
+    assert build(None, own).data.features == ("face=faces",)
+    found = build("voice=voices", own, features=("voice",)).data.features
+    assert found == ("face=faces", "voice=voices")
+
+
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
         ({"evaluation.prior": True, "evaluation.logit_adjustment": True}, "evaluation.prior"),
+        ({"batch.balance": 0.5, "loss.class_weight": 1.0}, "loss.class_weight: must be off with"),
+        (
+            {"batch.balance": 0.5, "loss.logit_adjustment": 1.0},
+            "loss.logit_adjustment: must be off with batch.balance",
+        ),
         ({"prompt.priority": "future"}, "prompt.priority: must be past with prompt.max_future=0"),
         ({"loss.smoothing": 0.1, "loss.focal": 1.0}, "loss.smoothing: must be 0 with loss.focal"),
         ({"loss.adversarial": 1.0, "encoder.frozen_layers": 2}, "loss.adversarial: must be 0 with"),

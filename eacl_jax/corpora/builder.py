@@ -71,6 +71,8 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder):
       LEVELS: its own coarser groupings, as the rows of `data.levels`.
       EXPECTED: published counts by split.
       EMPTY_TEXT: whether utterances without text are allowed.
+      NAMED: whether a name stands for one person throughout. Where speakers are not known, names
+        say who begins a dialogue, and nothing of a voice.
     """
 
     # Raise it when a change of reading code changes what is read from the same files.
@@ -80,6 +82,7 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder):
     LEVELS: ClassVar[tuple[str, ...]] = ()
     EXPECTED: ClassVar[Mapping[str, Counts]] = {}
     EMPTY_TEXT: ClassVar[bool] = False
+    NAMED: ClassVar[bool] = True
 
     # Else TFDS looks beside the code for files of checksums, and needs a package for it that it
     # does not require.

@@ -44,6 +44,7 @@ class DailyDialog(CorpusBuilder):
     name = "dailydialog"
     # In the order of the release's digits.
     LABELS = dailydialog_files.LABELS
+    NAMED = False
     EXPECTED: ClassVar[Mapping[str, Counts]] = {
         "train": Counts(11118),
         "dev": Counts(1000),

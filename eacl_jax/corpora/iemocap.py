@@ -55,6 +55,7 @@ class Iemocap(CorpusBuilder):
 
     name = "iemocap"
     LABELS = tuple(_LABELS.values())
+    NAMED = False
     EXPECTED: ClassVar[Mapping[str, Counts]] = {
         "train": Counts(100, 4778),
         "dev": Counts(20, 980),

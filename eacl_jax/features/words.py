@@ -64,13 +64,16 @@ class Thirds:
         return [word for word in found if word]
 
 
-def thirds_of(name: str, modality: Modality, utterances: Sequence[Utterance]) -> Thirds:
+def thirds_of(
+    name: str, modality: Modality, utterances: Sequence[Utterance], *, by_speaker: bool = True
+) -> Thirds:
     """Of the training utterances.
 
     Args:
       name: of the modality.
       modality: its columns' names choose the words.
       utterances: of the training split; those without the features are passed over.
+      by_speaker: whether a name stands for one person, whose own thirds then count.
 
     Raises:
       UserError: nothing says what its numbers are.
@@ -97,7 +100,7 @@ def thirds_of(name: str, modality: Modality, utterances: Sequence[Utterance]) ->
         {
             speaker: _bounds(values[numbers], told)
             for speaker, numbers in sorted(of_speaker.items())
-            if len(numbers) >= ENOUGH
+            if by_speaker and len(numbers) >= ENOUGH
         },
     )
 

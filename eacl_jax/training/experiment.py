@@ -455,7 +455,10 @@ def _thirds(
     if config.features.fusion != "words":
         return {}
     said = [u for dialogue in corpus.splits["train"] for u in dialogue.utterances]
-    return {name: thirds_of(name, each, said) for name, each in modalities.items()}
+    named = corpora.builder_class(config.data.corpus).NAMED
+    return {
+        name: thirds_of(name, each, said, by_speaker=named) for name, each in modalities.items()
+    }
 
 
 def _in_words(corpus: Corpus, thirds: Mapping[str, Thirds]) -> Corpus:

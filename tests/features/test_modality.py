@@ -60,6 +60,7 @@ def test_thirds_become_words_by_speaker_where_enough_is_known():
     modality = Modality.of([u.features["voice"] for u in said], frames=1, columns=columns)
     thirds = words.thirds_of("voice", modality, said)
     assert set(thirds.speakers) == {"Ann", "Bob"}
+    assert words.thirds_of("voice", modality, said, by_speaker=False).speakers == {}
 
     def told(who, *numbers):
         return thirds.words(np.float32([numbers]), who)
