@@ -154,7 +154,6 @@ class Gathering:
         self._utterances: list[Utterance] = []
         self._where: list[int] = []
         self._past: deque[Utterance] = deque(maxlen=wanted.most_past)
-        self._numbered = False
 
     def add(
         self, utterance: Utterance, line: int, *, named: bool = True, turn: int | None = None
@@ -173,7 +172,6 @@ class Gathering:
         """
         if not self._wanted or self.problem:
             return
-        self._numbered |= turn is not None
         utterance = self._joined(utterance, line, self._count if turn is None else turn)
         if len(self._utterances) == self._size:
             yield self._item(self._inside(), more=True)
@@ -206,6 +204,20 @@ class Gathering:
                 features[own.name] = rows
         return dataclasses.replace(utterance, features=features) if self._own else utterance
 
+    def check_oldest_first(self) -> None:
+        """Spoils it where its rows stand newest first, as `corpora.order` tells; what is read from
+        JSON is looked at there.
+        """
+        if self.problem:
+            return
+        try:
+            check_oldest_first(
+                self._utterances,
+                f"{self._lines.name} line {self._line}: dialogue {self.id!r:.60}",
+            )
+        except UserError as error:
+            self.problem = str(error)
+
     def items(self) -> Iterator[Item]:
         """The rest of it, where it is wanted, now that it has ended.
 
@@ -220,12 +232,6 @@ class Gathering:
                     f"{self._lines.name} line {self._line}: dialogue {self.id!r:.60} has no"
                     " utterances; remove it."
                 )
-            if not self.problem and not self._numbered:
-                where = f"{self._lines.name} line {self._line}: dialogue {self.id!r:.60}"
-                try:
-                    check_oldest_first(self._utterances, where)
-                except UserError as error:
-                    self.problem = str(error)
             yield self._item(self._lines.position, more=False)
 
     def _inside(self) -> Position:

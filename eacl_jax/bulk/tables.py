@@ -116,6 +116,8 @@ class Table:
             if current:
                 current.problem = current.problem or stray
                 if current.id != identity:
+                    if all(turn is None for turn in turns):  # nothing else tells the order
+                        current.check_oldest_first()
                     yield from current.items()
                     current = None
             elif stray and row is None:

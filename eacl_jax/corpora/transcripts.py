@@ -184,7 +184,7 @@ class TranscriptLines:
         self._quoted = 0
 
     def _read_plain(self, begins: "_Beginning", line: str, where: str) -> Iterator[Utterance]:
-        if self._open and _plain(line).speaker == NOBODY:
+        if self._open and not _names(line):
             self._open[1].append(line.strip())
             return
         yield from self.finish()

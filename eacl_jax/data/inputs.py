@@ -310,6 +310,6 @@ def _from_frame(frame: Any) -> list[Dialogue]:
             before[identity, name] = turn
         gathered.setdefault(identity, []).append(read_utterance(row, where))
     for identity, utterances in gathered.items():
-        if not turns:
+        if not any((identity, name) in before for name in turns):
             check_oldest_first(utterances, f"the DataFrame's dialogue {identity!r:.60}")
     return [Dialogue(identity, tuple(utterances)) for identity, utterances in gathered.items()]

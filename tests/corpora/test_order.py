@@ -71,10 +71,11 @@ def test_wherever_they_come_from(tmp_path):
         )
         assert TOLD in item.problem
     frame = pd.DataFrame(rows, columns=["dialogue", "speaker", "text", "emotion", "created_at"])
-    for given in (frame, record):
+    for given in (frame, frame.assign(utterance_id=["u1", "u2", "u3"]), record):
         with pytest.raises(UserError, match=TOLD):
             read_dialogues(given)
     # Rows that are numbered say their order themselves.
+    read_dialogues(frame.assign(turn=[0, 1, 2]))
     numbered = "dialogue,speaker,text,emotion,created_at,turn\n" + "".join(
         f"{','.join(row)},{9 - n}\n" for n, row in enumerate(rows)
     )
