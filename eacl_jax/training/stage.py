@@ -236,7 +236,9 @@ class StageRun:
                 restored = restored["state"]
             state = self._saving.restored(state, restored)
             say(self._context.console, f"going on from step {start} of {self._steps}")
-        elif self._stage is Stage.ONE:
+        # Trained again, on other hardware perhaps, stage one has not quite the weights with which
+        # stage two began.
+        if self._stage is Stage.ONE and (start is None or start < self._steps):
             processes.by_main("nothing left", self._check_nothing_left)
         if wrong := _not_finite(state.params):
             where = (
@@ -255,8 +257,8 @@ class StageRun:
     def _check_nothing_left(self) -> None:
         if (second := self._folder.with_name(Stage.TWO.value)).exists():
             raise UserError(
-                f"{second} holds checkpoints that began with a stage one that is gone; delete it to"
-                " train anew."
+                f"{second} holds checkpoints that began with the end of a stage one that is gone;"
+                " delete it too, and run the same command again."
             )
 
     def _make_recorder(self, start: int | None) -> Recorder | Silent:

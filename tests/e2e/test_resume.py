@@ -201,9 +201,24 @@ def test_the_best_checkpoint_is_not_replaced_by_another(tmp_path):
         StageRun.best(stage, None)
     (tmp_path / "stage_two").mkdir()
     with pytest.raises(
-        UserError, match="stage_two holds checkpoints that began with a stage one that is gone"
+        UserError, match="stage_two holds checkpoints that began with the end of a stage one that"
     ):
         StageRun.resume(stage, None)
+
+
+def test_stage_two_is_not_continued_where_stage_one_trains_again(toy, finished, tmp_path):
+    workdir = shutil.copytree(finished, tmp_path / "run")
+    (workdir / "results.json").unlink()
+    stage_one = workdir / "checkpoints" / "stage_one"
+    last = max(
+        (step for step in stage_one.iterdir() if step.name.isdigit()), key=lambda p: int(p.name)
+    )
+    shutil.rmtree(last)
+    with pytest.raises(UserError, match=r"stage_two holds checkpoints .* delete it too"):
+        run.train(make_config(toy), workdir)
+    shutil.rmtree(workdir / "checkpoints" / "stage_two")
+    again = run.train(make_config(toy), workdir, console=Console(quiet=True))
+    assert again.to_json() == json.loads((finished / "results.json").read_text())
 
 
 def test_a_folder_that_is_no_run_is_left_alone(toy, tmp_path):
