@@ -2,11 +2,11 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 
-from eacl_jax.config import EncoderConfig
+from eacl_jax.config import EncoderConfig, EncoderDtype
 from eacl_jax.encoders.attention import Attention
 from eacl_jax.encoders.encoder import Encoder
 from eacl_jax.encoders.prefix import PREFIX_TENSORS, PrefixShape
@@ -53,14 +53,12 @@ def load(config: EncoderConfig, *, seed: int = 0) -> LoadedEncoder:
     )
 
 
-def load_folder(
-    folder: Path, *, dtype: Literal["float32", "bfloat16"] = "float32"
-) -> LoadedEncoder:
+def load_folder(folder: Path, *, dtype: EncoderDtype = "float32") -> LoadedEncoder:
     """Loads the encoder that is in a folder, and nowhere else.
 
     Args:
       folder: with config.json, weights and tokenizer.
-      dtype: of activations and matrix products.
+      dtype: see `EncoderConfig`.
 
     Raises:
       UserError: as `load`.

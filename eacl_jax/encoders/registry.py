@@ -20,6 +20,7 @@ from eacl_jax.encoders.attention import Attention
 from eacl_jax.encoders.encoder import Encoder
 from eacl_jax.encoders.fields import Fields
 from eacl_jax.encoders.prefix import PrefixShape
+from eacl_jax.encoders.products import BFLOAT16_PRODUCTS, use_bfloat16_products
 from eacl_jax.encoders.weights.parameters import draw_parameters
 from eacl_jax.errors import UserError
 
@@ -61,7 +62,7 @@ def abstract_encoder(
         )
     architecture = ARCHITECTURES[kind]
     options: dict[str, Any] = {
-        "dtype": jnp.dtype(dtype),
+        "dtype": jnp.dtype("float32" if dtype == BFLOAT16_PRODUCTS else dtype),
         "scan_layers": scan_layers,
         "frozen_layers": frozen_layers,
     }
@@ -79,6 +80,8 @@ def abstract_encoder(
             f"encoder.frozen_layers must be from 0 to the encoder's {encoder.num_layers} layers"
             f" ({where}), got {frozen_layers}."
         )
+    if dtype == BFLOAT16_PRODUCTS:
+        use_bfloat16_products(encoder)
     encoder.attention, encoder.remat = attention or Attention(), remat
     encoder.attention.check(dtype, jax.default_backend())
     return encoder
@@ -102,6 +105,7 @@ def build(
     Args:
       config: a decoded Hugging Face config.json.
       dtype: "float32" or "bfloat16", of activations and matrix products; parameters are float32.
+        "bfloat16_products": float32, but what linear maps multiply is rounded to bfloat16.
       scan_layers: stack the layers' parameters and scan over them; else one module a layer. Same
         numbers.
       frozen_layers: the embeddings and this many lower layers are left out of the backward pass.

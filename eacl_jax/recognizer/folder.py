@@ -19,7 +19,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from eacl_jax.config import FeaturesConfig, ModelConfig, PromptConfig, Readout, Stage
+from eacl_jax.config import EncoderDtype, FeaturesConfig, ModelConfig, PromptConfig, Readout, Stage
 from eacl_jax.corpora.transcripts import why_no_text
 from eacl_jax.dialogue import TaskName, Taxonomy
 from eacl_jax.errors import UserError
@@ -73,7 +73,7 @@ class Settings:
     readout: Readout
     trailing_space: bool
     temperature: float = bounded(at_least=1e-30, at_most=1e30)
-    encoder_dtype: Literal["float32", "bfloat16"]
+    encoder_dtype: EncoderDtype
     anchor_encoding: Literal["fixed", "live", "none"]
     calibration: dict[str, float] = bounded(at_least=1e-30, at_most=1e30)
     anchors_per_label: int = bounded(1, at_least=1)

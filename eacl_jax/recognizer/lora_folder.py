@@ -9,13 +9,13 @@ base.json                                   the sha256 of the base's files
 
 import shutil
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jax
 from flax import nnx
 
 from eacl_jax import encoders
-from eacl_jax.config import EncoderConfig
+from eacl_jax.config import EncoderConfig, EncoderDtype
 from eacl_jax.encoders.sources import PACKAGE, find_folder
 from eacl_jax.encoders.weights import peft
 from eacl_jax.errors import UserError
@@ -26,7 +26,6 @@ from eacl_jax.recognizer.card import write_card
 from eacl_jax.recognizer.locate import BASE
 
 _FORMAT = "eacl_jax base 1"
-Type = Literal["float32", "bfloat16"]
 
 
 def save_lora(
@@ -62,7 +61,7 @@ _SECTION = (
 )
 
 
-def load_encoder(folder: Path, dtype: Type) -> encoders.LoadedEncoder:
+def load_encoder(folder: Path, dtype: EncoderDtype) -> encoders.LoadedEncoder:
     """The encoder of a model folder: its own, or what the base and the matrices make.
 
     Args:
@@ -81,7 +80,7 @@ def load_encoder(folder: Path, dtype: Type) -> encoders.LoadedEncoder:
     return loaded._replace(module=nnx.merge(graphdef, weights))
 
 
-def load_label_encoder(folder: Path, dtype: Type) -> encoders.Encoder:
+def load_label_encoder(folder: Path, dtype: EncoderDtype) -> encoders.Encoder:
     """The pretrained encoder of a model folder whose anchors are made by it; as `load_encoder`."""
     if not is_lora(folder):
         return encoders.load_folder(folder / "label_encoder", dtype=dtype).module
@@ -93,7 +92,7 @@ def is_lora(folder: Path) -> bool:
     return (folder / peft.CONFIG).is_file()
 
 
-def _base(folder: Path, dtype: Type) -> tuple[encoders.LoadedEncoder, float]:
+def _base(folder: Path, dtype: EncoderDtype) -> tuple[encoders.LoadedEncoder, float]:
     """The base, once it is known to be the right one, and alpha / r."""
     name, revision, scale = peft.read_config(folder)
     where = f"{folder / peft.CONFIG}: base_model_name_or_path {name!r}"

@@ -39,7 +39,7 @@ def model(tmp_path_factory):
         ({"labels": ["joy", "anger"]}, "2 labels but 3 label words"),
         (
             {"encoder_dtype": "float16"},
-            "config.encoder_dtype: expected one of float32, bfloat16; got 'float16'",
+            "config.encoder_dtype: expected one of float32, bfloat16, bfloat16_products; got 'float16'",
         ),
         ({"anchor_encoding": "x"}, "config.anchor_encoding: expected one of fixed, live"),
         ({"readout": 3}, "config.readout: expected one of mask, first, last, mean"),
