@@ -26,7 +26,7 @@ from eacl_jax.features.modality import Modality
 from eacl_jax.features.own import Own, read_own
 from eacl_jax.files import local
 from eacl_jax.files.checksum import sha256_of
-from eacl_jax.recognizer.programs import FOLDER, Precision
+from eacl_jax.recognizer.programs import FOLDER, Precision, file_of
 from eacl_jax.recognizer.runtime import JAX
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class Job:
             written_as = self._format(labels, others, several=settings.several)
             files: tuple[str, ...] = locate.FILES
             if self.runtime != JAX:
-                files = (*files, f"{FOLDER}/{self.precision}.*")
+                files = (*files, f"{FOLDER}/{file_of(folder, self.precision).name}")
             output = stack.enter_context(self._output(folder, files, written_as.header, own))
             lines.resumed, before = output.journal.position, output.journal.totals
             for each in own:

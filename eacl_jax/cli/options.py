@@ -71,17 +71,22 @@ Mapped = Annotated[
     ),
 ]
 Runtime = Annotated[
-    Literal["jax", "onnx"],
+    Literal["jax", "onnx", "openvino"],
     typer.Option(
         help=(
-            "What computes: jax; or onnx, ONNX Runtime on processors, which starts within seconds"
-            " where `eacl prepare` was run."
+            "What computes: jax; or, on processors, onnx (ONNX Runtime) or openvino, which start"
+            " within seconds where `eacl prepare` was run."
         )
     ),
 ]
 Precision = Annotated[
-    Literal["float32", "int8"],
-    typer.Option(help="Of ONNX Runtime's products; int8 has to be prepared."),
+    Literal["float32", "bfloat16", "int8"],
+    typer.Option(
+        help=(
+            "Of products by ONNX Runtime (float32, int8) or OpenVINO (float32, bfloat16); all but"
+            " float32 have to be prepared."
+        )
+    ),
 ]
 Revision = Annotated[str, typer.Option(help="Branch, tag or commit of a hub id.")]
 NAMING = "--{part}-column"

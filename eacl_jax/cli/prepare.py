@@ -1,4 +1,4 @@
-"""`eacl prepare`: a model's program for ONNX Runtime, beside its weights."""
+"""`eacl prepare`: a model's program for ONNX Runtime and OpenVINO, beside its weights."""
 
 from pathlib import Path
 from typing import Annotated
@@ -21,7 +21,7 @@ from eacl_jax.errors import UserError
 from eacl_jax.files import local, stores
 from eacl_jax.recognizer import locate
 
-_OF_INT8 = (
+_OF_COST = (
     "max_loss",
     "mapped",
     "dialogue_column",
@@ -67,14 +67,15 @@ def prepare(
             "--input",
             metavar="FILE",
             help=(
-                "int8: annotated dialogues that the model was not trained on, as `eacl adapt` reads"
-                " them; a corpus' dev file. Every other one tells how large activations are, the"
-                " rest what int8 costs."
+                "int8 and bfloat16: annotated dialogues that the model was not trained on, as `eacl"
+                " adapt` reads them; a corpus' dev file. They tell what it costs; with int8 every"
+                " other one tells how large activations are."
             ),
         ),
     ] = None,
     max_loss: Annotated[
-        float, typer.Option(help="int8: points of weighted F1 that it may cost.", min=0)
+        float,
+        typer.Option(help="int8 and bfloat16: points of weighted F1 that it may cost.", min=0),
     ] = 0.3,
     mapped: Mapped = "",
     dialogue_column: DialogueColumn = "",
@@ -83,20 +84,22 @@ def prepare(
     emotion_column: EmotionColumn = "",
     label_separator: LabelSeparator = "",
 ) -> None:
-    """Prepare a model for `--runtime=onnx` of predict, evaluate and serve, which then start within
-    seconds and without JAX.
+    """Prepare a model for `--runtime=onnx` and `--runtime=openvino` of predict, evaluate and serve,
+    which then start within seconds and without JAX.
 
-    int8 answers faster, as far as the processor has instructions for it, and not quite the same:
-    what it costs on dialogues of yours is measured, printed, and stands in the model's card. Where
-    that is more than --max-loss, nothing is written.
+    int8 (onnx) and bfloat16 (openvino) answer faster, as far as the processor has instructions for
+    it, and not quite the same: what it costs on dialogues of yours is measured, printed, and stands
+    in the model's card. Where that is more than --max-loss, nothing is written.
     """
-    if precision != "int8" and (given := given_of(context, _OF_INT8)):
-        raise UserError(f"{given}: of --precision=int8 alone; leave this out.")
-    if (precision == "int8") != (input_file is not None):
+    exact = precision == "float32"
+    if exact and (given := given_of(context, _OF_COST)):
+        raise UserError(f"{given}: of --precision=int8 or bfloat16 alone; leave this out.")
+    if exact == (input_file is not None):
         raise UserError(
-            "--input: int8 needs annotated dialogues, which tell what it costs; name a file."
-            if precision == "int8"
-            else "--input: float32 answers as the model does and needs no dialogues; leave it out."
+            "--input: float32 answers as the model does and needs no dialogues; leave it out."
+            if exact
+            else f"--input: {precision} needs annotated dialogues, which tell what it costs; name a"
+            " file."
         )
     dialogues, path = [], None
     if input_file is not None:
@@ -115,8 +118,9 @@ def prepare(
     # They take seconds to import: not before the mistakes above.
     from eacl_jax.recognizer.onnx_runtime import check_installed
     from eacl_jax.recognizer.recognizer import EmotionRecognizer
+    from eacl_jax.recognizer.runtime import ONNX, OPENVINO
 
-    check_installed()
+    check_installed(OPENVINO if precision == "bfloat16" else ONNX)
     from eacl_jax.recognizer import preparing
     from eacl_jax.recognizer.programs import file_of
 
@@ -126,7 +130,8 @@ def prepare(
         made = preparing.prepare(recognizer, model)
     else:
         annotated.labelled(recognizer, {}, path, dialogues, mapped)
-        made = preparing.prepare_int8(recognizer, model, dialogues, max_loss=max_loss)
+        make = preparing.prepare_int8 if precision == "int8" else preparing.prepare_bfloat16
+        made = make(recognizer, model, dialogues, max_loss=max_loss)
     typer.echo(f"{file_of(model, precision)}: {made.bytes / 1e6:.1f} MB")
     if made.cost is not None:
         typer.echo(made.in_words())

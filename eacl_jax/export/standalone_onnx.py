@@ -3,6 +3,7 @@ answers the conversation in example.npz, `python run.py FILE` one of lines `Spea
 """
 
 import json
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -10,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from tokenizers import Tokenizer
 
 from eacl_jax.export.standalone_prompts import in_dialogue as in_dialogue
@@ -42,6 +42,11 @@ class Model:
         self.thresholds: list[float] | None = about.get("thresholds")
         # Only where answers are weighed by those around them.
         self.chain: dict[str, Any] | None = about.get("chain")
+        # Else ONNX Runtime sends events to its makers, and keeps an id of the machine in the home
+        # folder. Whoever wants that sets 0.
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+        import onnxruntime
+
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         self._session = onnxruntime.InferenceSession(

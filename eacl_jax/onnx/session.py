@@ -2,7 +2,7 @@
 
 import functools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,18 +20,31 @@ SHARES = "shares"
 _TOKENS = 512
 _ERRORS_ONLY = 3
 
+Compute = Callable[[Mapping[str, np.ndarray]], np.ndarray]
+"""A program: its inputs by name -> representations [n, m]. Several threads may call it at once."""
+
 
 class Session:
-    """A program that is loaded.
+    """A program that is loaded, by ONNX Runtime unless `load` is another's.
 
     Each batch is run by one thread, and as many at once as there are processors: on two cores this
     answers 3 to 15% more than one batch by two threads, and does not lose where others use them.
     """
 
-    def __init__(self, program: bytes | Path) -> None:
-        """`program`: its file, or what would be in it."""
-        self._session = session_of(program)
-        self._threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    def __init__(
+        self,
+        program: bytes | Path,
+        *,
+        load: Callable[[bytes | Path], Compute] | None = None,
+        tokens: int = _TOKENS,
+    ) -> None:
+        """Args:
+        program: its file, or what would be in it.
+        load: loads it.
+        tokens: of a batch, at most.
+        """
+        self._compute = (load or _by_onnx_runtime)(program)
+        self._threads, self._tokens = threads_here(), tokens
 
     @functools.cached_property
     def _pool(self) -> ThreadPoolExecutor:
@@ -39,7 +52,7 @@ class Session:
 
     def represent(self, examples: Sequence[Example]) -> Float[np.ndarray, "N m"]:
         """Representations of the examples, in their order."""
-        batches = list(batches_of(examples, self._threads))
+        batches = list(batches_of(examples, self._threads, self._tokens))
         run = self._pool.map if len(batches) > 1 and self._threads > 1 else map
         found = list(run(functools.partial(self._run, examples), batches))
         order = np.concatenate(batches)
@@ -49,7 +62,17 @@ class Session:
         return result
 
     def _run(self, examples: Sequence[Example], batch: Sequence[int]) -> Float[np.ndarray, "n m"]:
-        return self._session.run([OUTPUT], inputs_of([examples[i] for i in batch]))[0]
+        return self._compute(inputs_of([examples[i] for i in batch]))
+
+
+def threads_here() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+
+
+def _by_onnx_runtime(program: bytes | Path) -> Compute:
+    session = session_of(program)
+    return lambda inputs: session.run([OUTPUT], inputs)[0]
 
 
 def label_anchors(
@@ -79,14 +102,16 @@ def session_of(program: bytes | Path) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
 
 
-def batches_of(examples: Sequence[Example], threads: int) -> Iterator[list[int]]:
+def batches_of(
+    examples: Sequence[Example], threads: int, most: int = _TOKENS
+) -> Iterator[list[int]]:
     """Indices of examples of about one length, the longest first, so that hardly anything is
-    padding; a batch has at most `_TOKENS` tokens, or one example. Few examples, as of a service's
+    padding; a batch has at most so many tokens, or one example. Few examples, as of a service's
     call, are divided among all threads.
     """
     lengths = [len(example.tokens) for example in examples]
     # A little more than a share, so that nothing is left over for one more batch.
-    tokens = min(_TOKENS, sum(lengths) // threads + max(lengths) // 2)
+    tokens = min(most, sum(lengths) // threads + max(lengths) // 2)
     batch: list[int] = []
     for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
         if batch and (len(batch) + 1) * lengths[batch[0]] > tokens:

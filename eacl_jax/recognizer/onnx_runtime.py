@@ -1,4 +1,4 @@
-"""A recognizer's encoder and heads by ONNX Runtime, without JAX."""
+"""A recognizer's encoder and heads by ONNX Runtime or OpenVINO, without JAX."""
 
 import functools
 import logging
@@ -23,7 +23,7 @@ from eacl_jax.recognizer.programs import (
     file_of,
     read_programs,
 )
-from eacl_jax.recognizer.runtime import JAX, ONNX
+from eacl_jax.recognizer.runtime import JAX, ONNX, OPENVINO
 
 if TYPE_CHECKING:
     from eacl_jax.onnx.session import Session
@@ -33,14 +33,13 @@ _LOG = logging.getLogger(__name__)
 
 
 class OnnxRuntime:
-    """See `Runtime`.
+    """See `Runtime`. Anchors of label words are made by ONNX Runtime, whatever the name.
 
     Attributes:
-      precision: of its products, float32 or int8.
-      cost: of int8, see `Runtime`.
+      name: `ONNX` or `OPENVINO`.
+      precision: of its products, one of `runtime.PRECISIONS`.
+      cost: of that, see `Runtime`.
     """
-
-    name = ONNX
 
     def __init__(
         self,
@@ -49,12 +48,14 @@ class OnnxRuntime:
         session: "Session",
         precision: Precision,
         *,
+        name: str = ONNX,
         cost: str = "",
         label_words: Path | None = None,
     ) -> None:
         """Use `load`."""
         self._folder, self._settings, self._session = folder, settings, session
-        self.precision, self.cost, self._label_words = precision, cost, label_words
+        self.name, self.precision, self.cost = name, precision, cost
+        self._label_words = label_words
 
     def represent(self, examples: Sequence[Example]) -> Float[np.ndarray, "N m"]:
         """See `Runtime`."""
@@ -99,25 +100,39 @@ class OnnxRuntime:
         )
 
 
-def check_installed() -> None:
+def check_installed(runtime: str = ONNX) -> None:
     """Raises `UserError` where the packages are missing."""
-    if absent := [name for name in ("onnx", "onnxruntime") if find_spec(name) is None]:
+    needed = ["onnx", "onnxruntime", *([OPENVINO] if runtime == OPENVINO else ())]
+    if absent := [name for name in needed if find_spec(name) is None]:
         raise UserError(
-            f"runtime {ONNX!r} needs {' and '.join(absent)}, not installed here: pip install"
-            f" 'eacl_jax[onnx]'; or use runtime {JAX!r}."
+            f"runtime {runtime!r} needs {' and '.join(absent)}, not installed here: pip install"
+            f" 'eacl_jax[{runtime}]'; or use runtime {JAX!r}."
         )
 
 
-def load(folder: Path, settings: Settings, *, precision: Precision = "float32") -> OnnxRuntime:
+def load(
+    folder: Path,
+    settings: Settings,
+    *,
+    runtime: str = ONNX,
+    precision: Precision = "float32",
+) -> OnnxRuntime:
     """The runtime of a model folder.
 
     Where float32 was not prepared its program is made now, which takes JAX, and some seconds.
 
+    Args:
+      folder: a model's.
+      settings: of it.
+      runtime: `ONNX` or `OPENVINO`.
+      precision: one of the runtime's.
+
     Raises:
-      UserError: ONNX Runtime is not installed, int8 was not prepared, the programs are damaged or
-        of another model, there is none for this architecture, or the model reads features.
+      UserError: the runtime is not installed, another precision than float32 was not prepared or
+        this processor has it not, the programs are damaged or of another model, there is none for
+        this architecture, or the model reads features.
     """
-    check_installed()
+    check_installed(runtime)
     if settings.modalities:
         raise UserError(
             f"this model reads features beside the text ({', '.join(settings.modalities)}), which"
@@ -128,16 +143,15 @@ def load(folder: Path, settings: Settings, *, precision: Precision = "float32") 
             f"{folder} holds LoRA's matrices and names its encoder, and a program holds the whole"
             f" model: save it whole (load it by {JAX!r}, then save_pretrained) and use that."
         )
-    from eacl_jax.onnx.session import Session
-
     programs = read_programs(folder)
     if precision in programs:
         _check_weights(programs[precision], folder)
         return OnnxRuntime(
             folder,
             settings,
-            Session(file_of(folder, precision)),
+            _session(file_of(folder, precision), runtime, precision),
             precision,
+            name=runtime,
             cost=programs[precision].in_words(),
             label_words=file_of(folder, LABEL_WORDS) if LABEL_WORDS in programs else None,
         )
@@ -147,8 +161,8 @@ def load(folder: Path, settings: Settings, *, precision: Precision = "float32") 
             " annotated dialogues that tell what it costs."
         )
     _LOG.warning(
-        "%s is not prepared for ONNX Runtime: its program is made now, as at every start until"
-        " `eacl prepare` keeps it",
+        "%s is not prepared for ONNX Runtime or OpenVINO: its program is made now, as at every"
+        " start until `eacl prepare` keeps it",
         folder,
     )
     from flax import nnx
@@ -158,7 +172,18 @@ def load(folder: Path, settings: Settings, *, precision: Precision = "float32") 
 
     parts = jax_runtime.load(folder, settings).parts
     made = program(nnx.merge(parts.graphdef, parts.params))
-    return OnnxRuntime(folder, settings, Session(made.SerializeToString()), precision)
+    session = _session(made.SerializeToString(), runtime, precision)
+    return OnnxRuntime(folder, settings, session, precision, name=runtime)
+
+
+def _session(program: bytes | Path, runtime: str, precision: Precision) -> "Session":
+    if runtime == OPENVINO:
+        from eacl_jax.onnx.openvino_session import openvino_session
+
+        return openvino_session(program, precision)
+    from eacl_jax.onnx.session import Session
+
+    return Session(program)
 
 
 def _check_weights(program: Program, folder: Path) -> None:

@@ -1,4 +1,6 @@
-"""Makes a model's programs for ONNX Runtime, and measures what int8 costs."""
+"""Makes a model's programs for ONNX Runtime and OpenVINO, and measures what its other precisions
+cost.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -20,7 +22,7 @@ from eacl_jax.recognizer.runtime import in_jax
 from eacl_jax.recognizer.scoring import Scores, Tally
 
 MAX_LOSS = 0.3
-"""Points of weighted F1 that int8 may cost, unless more is allowed."""
+"""Points of weighted F1 that int8 or bfloat16 may cost, unless more is allowed."""
 # Utterances that scales are taken from; more hardly move them.
 _CALIBRATED_ON = 400
 # An answer in so many percent that differs is what one would not want to explain: then the products
@@ -95,16 +97,61 @@ def prepare_int8(
         if cost.loss <= max_loss and (cost.changed <= _MAX_CHANGED or kept):
             break
     else:
-        raise UserError(
-            f"int8 costs this model too much: {cost.in_words()}; at most {max_loss} points may be"
-            " lost. Allow more, or stay with float32."
-        )
+        raise _too_much("int8", cost, max_loss)
     made = Program(
         len(content), kept=kept, weight_bits=bits, calibrated_on=len(examples), cost=cost
     )
     write_program(folder, "int8", content, made)
     _prepare_label_words(recognizer, folder)
     return made
+
+
+def prepare_bfloat16(
+    recognizer: EmotionRecognizer,
+    folder: Path,
+    dialogues: Sequence[Dialogue],
+    *,
+    max_loss: float = MAX_LOSS,
+) -> Program:
+    """Adds what OpenVINO needs to multiply numbers of bfloat16: the programs of `prepare`, and what
+    that costs.
+
+    Args:
+      recognizer, folder: as of `prepare`.
+      dialogues: annotated; not those that the model was trained on. They tell what it costs.
+      max_loss: points of weighted F1 that it may cost.
+
+    Raises:
+      UserError: as `prepare`; no dialogue is annotated, it costs more, or this processor has no
+        such products.
+    """
+    from eacl_jax.onnx.openvino_session import openvino_session
+
+    if not any(u.annotated for dialogue in dialogues for u in dialogue.utterances):
+        raise UserError(
+            "bfloat16 needs annotated dialogues, on which it is measured what it costs; got"
+            f" {len(dialogues)} without."
+        )
+    content = program_of(recognizer).SerializeToString()
+    session = openvino_session(content, "bfloat16")
+    cost = _cost(
+        _scores(recognizer, recognizer.represent, dialogues),
+        _scores(recognizer, session.represent, dialogues),
+    )
+    if cost.loss > max_loss:
+        raise _too_much("bfloat16", cost, max_loss)
+    write_program(folder, "float32", content, Program(bytes=len(content)))
+    made = Program(bytes=len(content), cost=cost)
+    write_program(folder, "bfloat16", content, made)
+    _prepare_label_words(recognizer, folder)
+    return made
+
+
+def _too_much(precision: str, cost: Cost, max_loss: float) -> UserError:
+    return UserError(
+        f"{precision} costs this model too much: {cost.in_words()}; at most {max_loss} points may"
+        " be lost. Allow more, or stay with float32."
+    )
 
 
 def int8_programs(exact: Any, ranges: Any, weight_bits: int) -> Iterator[tuple[str, Any]]:

@@ -3,20 +3,22 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from eacl_jax.errors import UserError
 from eacl_jax.files import whole
 from eacl_jax.files.checksum import sha256_of
 from eacl_jax.files.records import build, read_json
 
-Precision = Literal["float32", "int8"]
+Precision = Literal["float32", "bfloat16", "int8"]
 LABEL_WORDS = "label_words"
 """The program that makes anchors of label words."""
 FOLDER = "programs"
 _ABOUT = "programs.json"
 _FORMAT = "eacl_jax programs 1"
 _SECTION = "## Programs"
+# OpenVINO computes the same program in either.
+_RUNS = {"bfloat16": "float32"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Program:
       kept: what of an int8 program is float32: "" or "narrowing products".
       weight_bits: of an int8 program.
       calibrated_on: utterances that scales of int8 are known from.
-      cost: None but for int8.
+      cost: None for float32.
     """
 
     bytes: int
@@ -74,11 +76,12 @@ class Program:
     cost: Cost | None = None
 
     def in_words(self) -> str:
-        """A line of what int8 costs; empty for float32."""
+        """A line of what its precision costs; empty for float32."""
         if self.cost is None:
             return ""
         kept = f"; {self.kept} stay float32" if self.kept else ""
-        return f"int8 beside the model in float32: {self.cost.in_words()}{kept}"
+        precision = "int8" if self.weight_bits else "bfloat16"
+        return f"{precision} beside the model in float32: {self.cost.in_words()}{kept}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,15 +92,7 @@ class _About:
 
 def file_of(folder: Path, name: str) -> Path:
     """Where a model folder has the program of a precision, or `LABEL_WORDS`."""
-    return folder / FOLDER / f"{name}.onnx"
-
-
-def check_precision(precision: str) -> None:
-    """Raises `UserError` for a precision that there is not."""
-    if precision not in get_args(Precision):
-        raise UserError(
-            f"precision must be one of {', '.join(get_args(Precision))}, got {precision!r:.40}."
-        )
+    return folder / FOLDER / f"{_RUNS.get(name, name)}.onnx"
 
 
 def read_programs(folder: Path) -> dict[str, Program]:
@@ -171,14 +166,14 @@ def _write_section(card: Path, programs: Mapping[str, Program]) -> None:
     # Up to the next section.
     rest = f"\n## {after.partition(chr(10) + '## ')[2]}" if "\n## " in after else ""
     lines = [
-        f"- `{FOLDER}/{name}.onnx`, {program.bytes / 1e6:.1f} MB."
+        f"- `{FOLDER}/{file_of(card.parent, name).name}`, {program.bytes / 1e6:.1f} MB."
         + (" It makes anchors of label words." if name == LABEL_WORDS else "")
         + (f" {program.in_words()}" if program.cost else "")
         for name, program in sorted(programs.items())
     ]
     said = (
-        "For ONNX Runtime, which answers without JAX:"
-        ' `EmotionRecognizer.from_pretrained(..., runtime="onnx")`.'
+        "For ONNX Runtime and OpenVINO, which answer without JAX:"
+        ' `EmotionRecognizer.from_pretrained(..., runtime="onnx")`, or `"openvino"`.'
     )
     section = "\n".join([_SECTION, "", said, "", *lines])
     whole.write_text(card, f"{before.rstrip()}\n\n{section}\n{rest}")

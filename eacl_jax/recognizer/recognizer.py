@@ -36,8 +36,8 @@ from eacl_jax.recognizer.few_shot import Adaptation
 from eacl_jax.recognizer.folder import Settings, read_anchors, read_settings
 from eacl_jax.recognizer.locate import find_folder
 from eacl_jax.recognizer.prediction import DialoguePrediction, Prediction
-from eacl_jax.recognizer.programs import Precision, check_precision
-from eacl_jax.recognizer.runtime import JAX, ONNX, Runtime, check_runtime, in_jax
+from eacl_jax.recognizer.programs import Precision
+from eacl_jax.recognizer.runtime import JAX, Runtime, check_runtime, in_jax
 
 # JAX and what imports it stand in the functions that need them: a recognizer may answer without.
 if TYPE_CHECKING:
@@ -227,12 +227,12 @@ class EmotionRecognizer:
           path: the folder, a run's folder, or the id of a hub repository that holds its files. What
             exists here is never a hub id, and what is inside a folder here never comes from the
             hub.
-          runtime: what computes representations: "jax"; or "onnx", ONNX Runtime on processors,
-            which answers within a second or two of a program's start where the folder was
-            prepared for it, as JAX is not imported. Such a recognizer answers, adapts and
-            calibrates like any other, but is neither saved nor exported.
-          precision: with "onnx", "float32"; or "int8", which has to be prepared, and whose cost
-            the model's card states.
+          runtime: what computes representations: "jax"; or, on processors, "onnx" (ONNX Runtime)
+            or "openvino", which answer within a second or two of a program's start where the
+            folder was prepared for it, as JAX is not imported. Such a recognizer answers, adapts
+            and calibrates like any other, but is neither saved nor exported.
+          precision: "float32"; with "onnx" also "int8", with "openvino" also "bfloat16": both have
+            to be prepared, and the model's card states what they cost.
           revision: branch, tag or commit of a hub id.
           batch_size: utterances encoded at once, about; other runtimes than JAX choose themselves.
           mesh: devices of JAX, see the constructor; who unpickles the recognizer uses its own.
@@ -241,12 +241,7 @@ class EmotionRecognizer:
           UserError: a file is missing or damaged, or files do not belong together; or there is no
             such runtime.
         """
-        check_runtime(runtime)
-        check_precision(precision)
-        if runtime == JAX and precision != "float32":
-            raise UserError(
-                f"precision {precision!r} is of runtime {ONNX!r}; JAX computes by encoder.dtype."
-            )
+        check_runtime(runtime, precision)
         if runtime != JAX and mesh is not None:
             raise UserError(f"mesh is of JAX's devices, and runtime is {runtime!r}: leave it out.")
         folder = find_folder(path, revision)
@@ -254,7 +249,7 @@ class EmotionRecognizer:
         if runtime == JAX:
             recognizer = cls._in_jax(folder, settings, batch_size, mesh)
         else:
-            recognizer = cls._elsewhere(folder, settings, precision)
+            recognizer = cls._elsewhere(folder, settings, runtime, precision)
         heads = sha256_of(folder / "heads.safetensors")
         where = stores.address_of(path) or str(
             folder.absolute() if Path(path).expanduser().is_dir() else path
@@ -284,14 +279,14 @@ class EmotionRecognizer:
 
     @classmethod
     def _elsewhere(
-        cls, folder: Path, settings: Settings, precision: Precision
+        cls, folder: Path, settings: Settings, runtime: str, precision: Precision
     ) -> "EmotionRecognizer":
         from eacl_jax.recognizer.onnx_runtime import load
 
         recognizer = object.__new__(cls)
         recognizer._begin(
             settings,
-            load(folder, settings, precision=precision),
+            load(folder, settings, runtime=runtime, precision=precision),
             tokenizer=read_tokenizer(folder / "encoder"),
             encoder_config=read_json(folder / "encoder" / "config.json", "save the model again"),
             anchors=read_anchors(folder / "heads.safetensors", settings),

@@ -1,6 +1,6 @@
 """What computes a recognizer's representations; everything else of an answer is NumPy's."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -15,8 +15,14 @@ if TYPE_CHECKING:
 
 JAX = "jax"
 ONNX = "onnx"
-RUNTIMES = (JAX, ONNX)
+OPENVINO = "openvino"
+RUNTIMES = (JAX, ONNX, OPENVINO)
 """Names of runtimes. Others than JAX answer without importing it."""
+PRECISIONS: Mapping[str, tuple[str, ...]] = {
+    ONNX: ("float32", "int8"),
+    OPENVINO: ("float32", "bfloat16"),
+}
+"""Of their products, by runtime; JAX computes by `EncoderConfig.dtype`."""
 
 
 class Runtime(Protocol):
@@ -59,10 +65,21 @@ class Runtime(Protocol):
         """
 
 
-def check_runtime(name: str) -> None:
-    """Raises `UserError` for a name that is not among `RUNTIMES`."""
+def check_runtime(name: str, precision: str = "float32") -> None:
+    """Raises `UserError` for a name that is not among `RUNTIMES`, or a precision that it has
+    not.
+    """
     if name not in RUNTIMES:
         raise UserError(f"runtime must be one of {', '.join(RUNTIMES)}, got {name!r:.40}.")
+    if precision in PRECISIONS.get(name, ("float32",)):
+        return
+    if others := [each for each, has in PRECISIONS.items() if precision in has]:
+        raise UserError(
+            f"precision {precision!r} is of runtime {others[0]!r}, not {name!r}"
+            + ("; JAX computes by encoder.dtype." if name == JAX else ".")
+        )
+    every = dict.fromkeys(each for has in PRECISIONS.values() for each in has)
+    raise UserError(f"precision must be one of {', '.join(every)}, got {precision!r:.40}.")
 
 
 def in_jax(runtime: Runtime) -> "JaxRuntime":

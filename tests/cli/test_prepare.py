@@ -89,7 +89,7 @@ def test_matrices_alone_are_refused(eacl, own: Path) -> None:
         (("prepare", "--precision=int8"), "--input: int8 needs annotated dialogues"),
         (("prepare", "--input=dev.jsonl"), "--input: float32 answers as the model does"),
         (("prepare", "--precision=int8", "--input=none.jsonl"), "none.jsonl"),
-        (("prepare", "--max-loss=1", "--map=a=b"), "--max-loss, --map: of --precision=int8 alone"),
+        (("prepare", "--max-loss=1", "--map=a=b"), "--max-loss, --map: of --precision=int8 or"),
         (
             ("predict", "--input=dev.jsonl", "--output=out.jsonl", "--precision=int8"),
             "precision 'int8' is of runtime 'onnx'",

@@ -1,6 +1,7 @@
 """A model folder answers by ONNX Runtime as it does by JAX, and without JAX's import."""
 
 import json
+import os
 import pickle
 import shutil
 import subprocess
@@ -149,9 +150,11 @@ def test_bad_folders_and_arguments(folder):
     in_jax = EmotionRecognizer.from_pretrained(folder)
     with pytest.raises(UserError, match="has no program of precision int8: `eacl prepare`"):
         EmotionRecognizer.from_pretrained(folder, runtime="onnx", precision="int8")
-    with pytest.raises(UserError, match="precision must be one of float32, int8, got 'int4'"):
+    with pytest.raises(
+        UserError, match="precision must be one of float32, int8, bfloat16, got 'int4'"
+    ):
         EmotionRecognizer.from_pretrained(folder, runtime="onnx", precision="int4")  # type: ignore[arg-type]
-    with pytest.raises(UserError, match="precision 'int8' is of runtime 'onnx'"):
+    with pytest.raises(UserError, match="precision 'int8' is of runtime 'onnx', not 'jax'; JAX"):
         EmotionRecognizer.from_pretrained(folder, precision="int8")
     with pytest.raises(UserError, match="needs annotated dialogues"):
         preparing.prepare_int8(in_jax, folder, read_dialogues(NOTED[:1])[0])
@@ -175,7 +178,8 @@ def test_matrices_beside_a_named_encoder_are_refused(folder):
         EmotionRecognizer.from_pretrained(folder, runtime="onnx")
 
 
-def test_jax_is_not_imported(folder):
+def test_neither_jax_nor_what_sends_events_is_loaded(folder, tmp_path):
+    """ONNX Runtime's builds send events and keep an id at home, unless they are told not to."""
     preparing.prepare(EmotionRecognizer.from_pretrained(folder), folder)
     script = f"""
 import sys
@@ -185,7 +189,14 @@ recognizer = recognizer.with_labels({{"delight": "lovely", "fury": "rude"}})
 print(recognizer.predict([("Ann", "lovely day"), ("Bob", "rude")]).emotions)
 print(sorted({{"jax", "flax", "transformers", "scipy", "sklearn", "onnx", "pyarrow", "huggingface_hub"}} & set(sys.modules)))
 """
+    home = tmp_path / "home"
+    environment = {name: it for name, it in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**environment, "HOME": str(home)},
     )
     assert done.stdout.splitlines()[1:] == ["[]"], done.stderr
+    assert not home.exists()

@@ -43,7 +43,7 @@ class Fixed:
 def module(make: Callable[[Path, Settings, str], Any] = Fixed) -> ModuleType:
     """What stands in `sys.modules` for `MODULE`."""
     made = ModuleType(MODULE)
-    made.load = lambda folder, settings, *, precision: make(folder, settings, "onnx")  # type: ignore[attr-defined]
+    made.load = lambda folder, settings, *, runtime, precision: make(folder, settings, runtime)  # type: ignore[attr-defined]
     return made
 
 

@@ -199,11 +199,14 @@ class FeaturesAnswer(BaseModel):
 class RuntimeAnswer(BaseModel):
     """What computes the answers."""
 
-    name: str = Field(description="`jax`, or `onnx`: ONNX Runtime.")
-    precision: str = Field(description="Of its products: `float32`, `bfloat16` or `int8`.")
+    name: str = Field(description="`jax`, `onnx` (ONNX Runtime) or `openvino`.")
+    precision: str = Field(
+        description="Of its products: `float32`, `bfloat16`, `bfloat16_products` or `int8`."
+    )
     cost: str = Field(
         description=(
-            "What `int8` changes beside `float32`, as measured on annotated dialogues; else empty."
+            "What the precision changes beside `float32`, where that was measured on annotated"
+            " dialogues; else empty."
         )
     )
 
