@@ -1,11 +1,12 @@
-"""Utterances a second of this library's runtimes beside ONNX Runtime as people deploy it: the same
-prompts, in turn, in one run.
+"""Utterances a second of this library's runtimes beside ONNX Runtime and OpenVINO as people deploy
+them: the same prompts, in turn, in one run.
 
     python benchmarks/runtimes.py --model=runs/quickstart/model --corpus=meld --data_dir=FOLDER
 
 `ONNX Runtime` is the encoder's program with all tokens of all layers, prompts sorted by length and
 padded in batches, by one session with its own threads; int8 is its own `quantize_dynamic`, which
-takes the scales of activations from each batch. It answers from finished prompts to
+takes the scales of activations from each batch. `OpenVINO` is that program by its own choices (on
+processors that have bfloat16, that), and in float32. They answer from finished prompts to
 representations, as do ours, from the same prompts. What of the answers differ from the model's own
 is printed beside, and how many answers of 8 bits are others when an utterance is asked alone.
 """
@@ -30,9 +31,9 @@ CORPUS = flags.DEFINE_string("corpus", "smalltalk", "Whose dev dialogues are ans
 DATA = flags.DEFINE_string("data_dir", "", "The corpus' files; empty: downloaded or built in.")
 UTTERANCES = flags.DEFINE_integer("utterances", 400, "Prompts, at most.")
 ROUNDS = flags.DEFINE_integer("rounds", 5, "Timed passes of each, in turn.")
-BATCHES = flags.DEFINE_list("peer_batches", ["8", "16", "32"], "Batch sizes of ONNX Runtime.")
+BATCHES = flags.DEFINE_list("peer_batches", ["8", "16", "32"], "Batch sizes of peers.")
 
-Run = Callable[[Sequence[Any]], np.ndarray]
+Run = Callable[[Any], np.ndarray]
 
 
 def main() -> None:
@@ -81,7 +82,7 @@ def main() -> None:
     for name, mine in seconds.items():
         ratios = base / np.array(mine)
         alone = ""
-        if "int8" in name:
+        if "int8" in name or "OpenVINO" in name:
             single = np.concatenate([answers(runners[name], [each]) for each in half[:200]])
             alone = f"{100 * np.mean(single != found[name][:200]):.1f}%"
         table.add_row(
@@ -103,6 +104,7 @@ def _best(seconds: dict[str, list[float]]) -> list[float]:
 
 def _ours(recognizer: Any, calibrating: Sequence[Any]) -> dict[str, Run]:
     from eacl_jax.onnx import quantize
+    from eacl_jax.onnx.openvino_session import capabilities, openvino_session
     from eacl_jax.onnx.session import Session
     from eacl_jax.recognizer import preparing
 
@@ -113,7 +115,11 @@ def _ours(recognizer: Any, calibrating: Sequence[Any]) -> dict[str, Run]:
     for kept, model in preparing.int8_programs(exact, ranges, bits):
         rest = f", {kept} float32" if kept else ""
         made[f"ours, int8 ({bits} bits){rest}"] = model
-    return {name: Session(model.SerializeToString()).represent for name, model in made.items()}
+    runs = {name: Session(model.SerializeToString()).represent for name, model in made.items()}
+    for precision in ("float32", *(["bfloat16"] if "BF16" in capabilities() else [])):
+        session = openvino_session(exact.SerializeToString(), precision)
+        runs[f"ours, OpenVINO {precision}"] = session.represent
+    return runs
 
 
 def _peers(recognizer: Any) -> dict[str, Run]:
@@ -123,7 +129,9 @@ def _peers(recognizer: Any) -> dict[str, Run]:
     from onnxruntime import InferenceSession
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
+    from eacl_jax.onnx import quantize
     from eacl_jax.onnx.graph import Graph
+    from eacl_jax.onnx.openvino_session import openvino_package
     from eacl_jax.onnx.program import represent
     from eacl_jax.onnx.session import OUTPUT, inputs_of
 
@@ -138,17 +146,25 @@ def _peers(recognizer: Any) -> dict[str, Run]:
         folder / "float32.onnx",
         folder / "int8.onnx",
         per_channel=True,
-        reduce_range=True,  # as is advised for processors without VNNI
+        # As is advised for processors without VNNI.
+        reduce_range=not quantize.eight_bits_add_up(),
         weight_type=QuantType.QInt8,
     )
 
-    def runner(file: Path, size: int) -> Run:
-        session = InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    def by_onnx_runtime(name: str) -> Run:
+        session = InferenceSession(str(folder / name), providers=["CPUExecutionProvider"])
+        return lambda given: session.run([OUTPUT], given)[0]
 
+    def by_openvino(options: dict[str, str]) -> Run:
+        core = openvino_package().Core()
+        compiled = core.compile_model(core.read_model(folder / "float32.onnx"), "CPU", options)
+        return lambda given: compiled(given)[OUTPUT]
+
+    def runner(compute: Run, size: int) -> Run:
         def run(examples: Sequence[Any]) -> np.ndarray:
             order = sorted(range(len(examples)), key=lambda i: -len(examples[i].tokens))
             parts = [
-                session.run([OUTPUT], inputs_of([examples[i] for i in order[at : at + size]]))[0]
+                compute(inputs_of([examples[i] for i in order[at : at + size]]))
                 for at in range(0, len(order), size)
             ]
             found = np.concatenate(parts)
@@ -158,11 +174,15 @@ def _peers(recognizer: Any) -> dict[str, Run]:
 
         return run
 
+    computes = {
+        "ONNX Runtime float32": by_onnx_runtime("float32.onnx"),
+        "ONNX Runtime int8": by_onnx_runtime("int8.onnx"),
+        "OpenVINO float32": by_openvino({"INFERENCE_PRECISION_HINT": "f32"}),
+        "OpenVINO, its own choices": by_openvino({}),
+    }
     return {
-        f"ONNX Runtime {precision}, batches of {size}": runner(
-            folder / f"{precision}.onnx", int(size)
-        )
-        for precision in ("float32", "int8")
+        f"{name}, batches of {size}": runner(compute, int(size))
+        for name, compute in computes.items()
         for size in BATCHES.value
     }
 

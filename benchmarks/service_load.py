@@ -39,8 +39,10 @@ if TYPE_CHECKING:
 MODEL = flags.DEFINE_string("model", None, "A model folder.", required=True)
 CORPUS = flags.DEFINE_string("corpus", "smalltalk", "Whose test dialogues are asked for.")
 DATA = flags.DEFINE_string("data_dir", "", "The corpus' files; empty: downloaded, or built in.")
-RUNTIME = flags.DEFINE_enum("runtime", "jax", ["jax", "onnx"], "Of the service and the library.")
-PRECISION = flags.DEFINE_enum("precision", "float32", ["float32", "int8"], "Likewise.")
+RUNTIME = flags.DEFINE_enum(
+    "runtime", "jax", ["jax", "onnx", "openvino"], "Of the service and the library."
+)
+PRECISION = flags.DEFINE_enum("precision", "float32", ["float32", "bfloat16", "int8"], "Likewise.")
 CLIENTS = flags.DEFINE_list("clients", ["1", "8", "64"], "Clients at once, a run each.")
 SECONDS = flags.DEFINE_float("seconds", 30.0, "Of each run.", lower_bound=1)
 BATCH = flags.DEFINE_integer("batch_size", 16, "Of the service and of the library.", lower_bound=1)

@@ -24,7 +24,12 @@ flags.DEFINE_string("data_dir", "", "The corpus' files; empty: downloaded.")
 flags.DEFINE_integer("batch_size", 64, "Examples a batch.")
 flags.DEFINE_integer("max_tokens", 256, "Token budget of a prompt.")
 flags.DEFINE_integer("rounds", 5, "Timed steps of each runner.")
-flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "Of activations and products.")
+flags.DEFINE_enum(
+    "dtype",
+    "float32",
+    ["float32", "bfloat16", "bfloat16_products"],
+    "See `encoder.dtype`; peers compute in float32 or under torch.autocast.",
+)
 flags.DEFINE_enum(
     "preset",
     "parity",

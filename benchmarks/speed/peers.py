@@ -110,7 +110,7 @@ class Network(torch.nn.Module):
     def read(self, rows: Rows) -> torch.Tensor:
         """The hidden states [n, d] at the readouts, float32."""
         tokens, mask, readout = (x.to(self.device) for x in rows)
-        bfloat16 = self.config.encoder.dtype == "bfloat16"
+        bfloat16 = self.config.encoder.dtype != "float32"
         with torch.autocast(self.device, torch.bfloat16) if bfloat16 else contextlib.nullcontext():
             hidden = self.run(input_ids=tokens, attention_mask=mask).last_hidden_state
         return hidden[torch.arange(len(readout), device=self.device), readout].float()
