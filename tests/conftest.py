@@ -14,6 +14,8 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Tiny models spend their time in the compiler. For all tests and the processes they start alike: the
 # numbers of runs are compared, whatever came between.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+# Tests import ONNX Runtime before the library has told it to send no events.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 # A command called in a test would begin anew to get huge pages, and the tests with it.
 os.environ.setdefault("GLIBC_TUNABLES", "glibc.malloc.hugetlb=0")
 

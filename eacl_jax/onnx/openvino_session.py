@@ -15,6 +15,7 @@ from eacl_jax.errors import UserError
 from eacl_jax.onnx.session import OUTPUT, Session, threads_here
 
 _DEVICE = "CPU"
+_SINCE = "2026.3"
 # OpenVINO's own choice is bfloat16 wherever the processor has it.
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
 # Kernels of so many shapes that came before are kept: after 480 shapes the process has 0.8 GB, and
@@ -64,11 +65,17 @@ def openvino_package() -> Any:
 
 
 def _load(program: bytes | Path, *, precision: str) -> Any:
-    core = openvino_package().Core()
-    threads = threads_here()
-    given = io.BytesIO(program) if isinstance(program, bytes) else str(program)
+    openvino = openvino_package()
+    core, threads = openvino.Core(), threads_here()
+    try:
+        model = core.read_model(io.BytesIO(program) if isinstance(program, bytes) else str(program))
+    except RuntimeError as error:
+        raise UserError(
+            f"OpenVINO {openvino.get_version().partition('-')[0]} cannot read the program; it takes"
+            f" {_SINCE} or newer: pip install --upgrade openvino; or use runtime 'onnx'."
+        ) from error
     compiled = core.compile_model(
-        core.read_model(given),
+        model,
         _DEVICE,
         {
             "INFERENCE_PRECISION_HINT": _HINTS[precision],
@@ -77,6 +84,8 @@ def _load(program: bytes | Path, *, precision: str) -> Any:
             "CPU_RUNTIME_CACHE_CAPACITY": _SHAPES,
         },
     )
+    # Architectures whose positions are distances do not read `positions`.
+    reads = {name for port in compiled.inputs for name in port.get_names()}
     # One at a time may use a request.
     free: queue.SimpleQueue[Any] = queue.SimpleQueue()
     for _ in range(threads):
@@ -85,7 +94,8 @@ def _load(program: bytes | Path, *, precision: str) -> Any:
     def compute(inputs: Mapping[str, np.ndarray]) -> Float[np.ndarray, "n m"]:
         request = free.get()
         try:
-            return np.array(request.infer(dict(inputs), share_inputs=True)[OUTPUT])
+            given = {name: value for name, value in inputs.items() if name in reads}
+            return np.array(request.infer(given, share_inputs=True)[OUTPUT])
         finally:
             free.put(request)
 

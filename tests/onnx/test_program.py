@@ -17,6 +17,7 @@ from eacl_jax.errors import UserError
 from eacl_jax.model.label_words import mean_by_label
 from eacl_jax.model.representer import Representer
 from eacl_jax.onnx import program, quantize
+from eacl_jax.onnx.openvino_session import openvino_session
 from eacl_jax.onnx.session import label_anchors, session_of
 from tests.stubs.encoders import CONFIGS, FORMS, rows, tiny
 
@@ -60,6 +61,16 @@ def run(model: onnx.ModelProto, given: Batch) -> np.ndarray:
 def test_every_form_of_every_architecture(name: str) -> None:
     of = representer(name)
     found = run(program.program(of), batch())
+    assert np.isfinite(found).all()
+    np.testing.assert_allclose(found[:-1], expected(of)[:-1], atol=2e-5)
+
+
+@pytest.mark.slow_after(1)
+@pytest.mark.parametrize("name", sorted({*CONFIGS, *FORMS}))
+def test_every_form_by_openvino(name: str) -> None:
+    of, given = representer(name), batch()
+    loaded = openvino_session(program.program(of).SerializeToString(), "float32")
+    found = loaded._compute({name: getattr(given, name) for name in program.INPUTS})
     assert np.isfinite(found).all()
     np.testing.assert_allclose(found[:-1], expected(of)[:-1], atol=2e-5)
 

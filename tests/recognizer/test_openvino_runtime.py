@@ -130,6 +130,11 @@ def test_what_is_not_there_is_refused(folder, monkeypatch):
         load(runtime="openvino")
 
 
+def test_an_openvino_that_cannot_read_the_program_is_told(folder):
+    with pytest.raises(UserError, match=r"OpenVINO 20\d\d\.\d.*cannot read the program.* or newer"):
+        openvino_session.openvino_session(b"no program", "float32")
+
+
 def test_neither_jax_nor_what_sends_events_is_imported(folder, tmp_path):
     """OpenVINO's import sends an event, from a process that it forks, and leaves files at home,
     unless that package is kept away.
