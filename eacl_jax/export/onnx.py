@@ -19,6 +19,7 @@ from eacl_jax.files import whole
 from eacl_jax.model.scores import cosine_temperature
 from eacl_jax.onnx.graph import OPSET, Graph, Value
 from eacl_jax.onnx.program import INPUTS, OUTPUT
+from eacl_jax.onnx.quantize import largest_product
 from eacl_jax.recognizer.folder import Settings
 from eacl_jax.recognizer.preparing import program_of
 from eacl_jax.recognizer.programs import file_of, read_programs
@@ -57,6 +58,8 @@ def export_onnx(
     }
     with whole.new_folder(folder) as new:
         onnx.save(model, new / "model.onnx")
+        if prepared is not None and read_programs(prepared)["int8"].weight_bits == 8:
+            onnx.save(largest_product(), new / standalone_onnx.EIGHT_BITS)
         write_json(new / "model.json", about)
         write_json(new / "labels.json", labels_of(recognizer))
         recognizer.tokenizer.save_pretrained(new / "tokenizer")

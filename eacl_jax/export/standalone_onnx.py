@@ -19,6 +19,8 @@ from eacl_jax.export.standalone_prompts import prompt as prompt
 from eacl_jax.export.standalone_prompts import ranked as ranked
 
 HERE = Path(__file__).resolve().parent
+# Beside an int8 program for processors that add its products up exactly: one to try that.
+EIGHT_BITS = "eight_bits.onnx"
 # Tokens that are run together, with padding: so many stay in a processor's caches.
 _TOGETHER = 512
 # What stands before the first colon of `[10:32] Ann: hi`, `12/05/2024, 10:31 - Ann: hi`, `: hi`.
@@ -49,9 +51,21 @@ class Model:
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        self._session = onnxruntime.InferenceSession(
-            str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
-        )
+
+        def session(name: str) -> Any:
+            return onnxruntime.InferenceSession(
+                str(folder / name), options, providers=["CPUExecutionProvider"]
+            )
+
+        if (folder / EIGHT_BITS).exists():
+            product = session(EIGHT_BITS).run(None, {"left": np.full((1, 64), 255, np.uint8)})[0]
+            if (product != 255 * 127 * 64).any():
+                sys.exit(
+                    "error: this int8 program was made for processors with VNNI, and this one's"
+                    " sums of its products overflow: prepare and export the model on such a one, or"
+                    " in float32."
+                )
+        self._session = session("model.onnx")
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer" / "tokenizer.json"))
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()

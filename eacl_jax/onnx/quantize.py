@@ -202,10 +202,14 @@ def eight_bits_add_up() -> bool:
     """Whether this processor's products of 8-bit numbers are exact, by ONNX Runtime. Those of
     processors of Intel's and AMD's kind without VNNI are not: they stop at what 16 bits hold.
     """
+    given = {"left": np.full((1, 64), 255, np.uint8)}
+    found = session_of(largest_product().SerializeToString()).run(None, given)[0]
+    return bool((found == 255 * 127 * 64).all())
+
+
+def largest_product() -> onnx.ModelProto:
+    """A program that multiplies uint8 [1, 64] with 16 columns of 127."""
     graph = Graph()
     left = graph.input("left", "uint8", 1, 64)
     product = graph.op("MatMulInteger", left, np.full((64, 16), 127, np.int8)).cast("float32")
-    model = graph.model({"product": (product, (1, 16))})
-    given = {"left": np.full((1, 64), 255, np.uint8)}
-    found = session_of(model.SerializeToString()).run(None, given)[0]
-    return bool((found == 255 * 127 * 64).all())
+    return graph.model({"product": (product, (1, 16))})

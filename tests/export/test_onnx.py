@@ -7,13 +7,16 @@ import re
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 
 from eacl_jax import EmotionRecognizer
 from eacl_jax.data.inputs import read_dialogues
 from eacl_jax.data.pipeline import evaluation_batches
 from eacl_jax.errors import UserError
 from eacl_jax.export.onnx import export_onnx
+from eacl_jax.onnx import quantize
 from eacl_jax.recognizer import preparing
 from tests.export.test_stablehlo import compare, load, run_alone
 from tests.recognizer.test_onnx_runtime import NOTED
@@ -122,6 +125,29 @@ def test_int8_as_it_was_prepared(tmp_path: Path) -> None:
     expected = [list(answer.probabilities.values()) for answer in quick.predict(said)]
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert made.in_words() in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+
+
+def test_int8_of_eight_bits_is_refused_where_their_sums_overflow(
+    tmp_path: Path, monkeypatch
+) -> None:
+    make_recognizer(tmp_path / "encoder", shift=0.3).save_pretrained(tmp_path / "model")
+    in_jax = EmotionRecognizer.from_pretrained(tmp_path / "model")
+    for exact in (False, True):
+        monkeypatch.setattr(quantize, "eight_bits_add_up", lambda exact=exact: exact)
+        preparing.prepare_int8(in_jax, tmp_path / "model", read_dialogues(NOTED)[0], max_loss=100)
+        out = tmp_path / f"out-{exact}"
+        export_onnx(in_jax, out, prepared=tmp_path / "model")
+        assert (out / "eight_bits.onnx").exists() == exact
+    # A product that a processor without VNNI would give: 63 terms of 127 in place of 64.
+    wrong = quantize.largest_product()
+    columns = np.full((64, 16), 127, np.int8)
+    columns[0] = 0
+    wrong.graph.initializer[0].CopyFrom(
+        numpy_helper.from_array(columns, wrong.graph.initializer[0].name)
+    )
+    onnx.save(wrong, out / "eight_bits.onnx")
+    with pytest.raises(SystemExit, match="this int8 program was made for processors with VNNI"):
+        load(out).Model()
 
 
 def test_a_line_that_is_no_utterance(tmp_path: Path, monkeypatch) -> None:
