@@ -72,7 +72,7 @@ def _load(program: bytes | Path, *, precision: str) -> Any:
     except RuntimeError as error:
         raise UserError(
             f"OpenVINO {openvino.get_version().partition('-')[0]} cannot read the program; it takes"
-            f" {_SINCE} or newer: pip install --upgrade openvino; or use runtime 'onnx'."
+            f" {_SINCE} or newer: pip install 'openvino>={_SINCE}'; or use runtime 'onnx'."
         ) from error
     compiled = core.compile_model(
         model,

@@ -108,7 +108,7 @@ def test_what_needs_the_model_in_jax_says_so(elsewhere, ask, tmp_path):
 
 
 def test_what_cannot_be_is_refused(folder):
-    with pytest.raises(UserError, match="runtime must be one of jax, onnx, got 'tpu'"):
+    with pytest.raises(UserError, match="runtime must be one of jax, onnx, openvino, got 'tpu'"):
         EmotionRecognizer.from_pretrained(folder, runtime="tpu")
     with pytest.raises(UserError, match="mesh is of JAX's devices, and runtime is 'onnx'"):
         EmotionRecognizer.from_pretrained(folder, runtime="onnx", mesh=make_mesh(1))
