@@ -246,7 +246,12 @@ def onnx_readme(about: Mapping[str, Any], settings: Settings, *, cost: str) -> s
     return "\n".join(parts).format(
         **_common(about, settings),
         opset=about["opset"],
-        cost=f"\nProducts are of 8-bit numbers. {cost}.\n" if cost else "",
+        cost=(f"\nProducts are of 8-bit numbers. {cost}.\n" if cost else "")
+        + (
+            ""
+            if settings.encoder_dtype == "float32"
+            else f"\nIt computes in float32, eacl_jax in {settings.encoder_dtype}.\n"
+        ),
         tokenizing="`Model.encode` in `run.py` makes the ids.",
     )
 

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from eacl_jax.errors import UserError
-from eacl_jax.onnx.session import OUTPUT, Session, threads_here
+from eacl_jax.onnx.session import OUTPUT, Session, damaged, threads_here
 
 _DEVICE = "CPU"
 _SINCE = "2026.3"
@@ -64,15 +64,22 @@ def openvino_package() -> Any:
     return openvino
 
 
+def _numbers(version: str) -> list[int]:
+    return [int(part) for part in version.split(".")[:2]]
+
+
 def _load(program: bytes | Path, *, precision: str) -> Any:
     openvino = openvino_package()
     core, threads = openvino.Core(), threads_here()
     try:
         model = core.read_model(io.BytesIO(program) if isinstance(program, bytes) else str(program))
     except RuntimeError as error:
+        version = openvino.get_version().partition("-")[0]
+        if _numbers(version) >= _numbers(_SINCE):
+            raise damaged(program, error) from error
         raise UserError(
-            f"OpenVINO {openvino.get_version().partition('-')[0]} cannot read the program; it takes"
-            f" {_SINCE} or newer: pip install 'openvino>={_SINCE}'; or use runtime 'onnx'."
+            f"OpenVINO {version} does not know all that the program does, which takes {_SINCE} or"
+            f" newer: pip install 'openvino>={_SINCE}'; or use runtime 'onnx'."
         ) from error
     compiled = core.compile_model(
         model,

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 from jaxtyping import Float
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, InvalidProtobuf
 
 from eacl_jax.data.prompts import Example
+from eacl_jax.errors import UserError
 
 OUTPUT = "representations"
 ANCHORS = "anchors"
@@ -94,12 +96,26 @@ def label_anchors(
 
 
 def session_of(program: bytes | Path) -> onnxruntime.InferenceSession:
-    """A program, loaded for one thread."""
+    """A program, loaded for one thread.
+
+    Raises:
+      UserError: it is damaged.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = _ERRORS_ONLY
     given = program if isinstance(program, bytes) else str(program)
-    return onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
+    try:
+        return onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
+    except (InvalidProtobuf, InvalidGraph, Fail) as error:
+        raise damaged(program, error) from error
+
+
+def damaged(program: bytes | Path, error: Exception) -> UserError:
+    """What to say of a program that cannot be loaded."""
+    name = "the program" if isinstance(program, bytes) else str(program)
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return UserError(f"{name} cannot be read ({reason}): prepare the model again.")
 
 
 def batches_of(

@@ -17,13 +17,19 @@ FOLDER = "programs"
 _ABOUT = "programs.json"
 _FORMAT = "eacl_jax programs 1"
 _SECTION = "## Programs"
+_TITLES = {
+    "float32": "float32",
+    "bfloat16": "bfloat16, by OpenVINO",
+    "int8": "int8, by ONNX Runtime",
+    LABEL_WORDS: "anchors of label words",
+}
 # OpenVINO computes the same program in either.
 _RUNS = {"bfloat16": "float32"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """What a program changes beside the model in float32, on annotated utterances that did not
+    """What a program changes beside the model by JAX, on annotated utterances that did not
     calibrate it; in percent.
 
     Attributes:
@@ -81,7 +87,7 @@ class Program:
             return ""
         kept = f"; {self.kept} stay float32" if self.kept else ""
         precision = "int8" if self.weight_bits else "bfloat16"
-        return f"{precision} beside the model in float32: {self.cost.in_words()}{kept}"
+        return f"{precision} beside the model by JAX: {self.cost.in_words()}{kept}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,6 +148,13 @@ def write_program(folder: Path, name: str, content: bytes, program: Program) -> 
         others = read_programs(folder)
     except UserError:  # of another model, or damaged: made anew
         others = {}
+    # What was measured of a file that is replaced by another.
+    file = file_of(folder, name)
+    others = {
+        other: about
+        for other, about in others.items()
+        if file_of(folder, other) != file or about.bytes == program.bytes
+    }
     _check_folder(folder)
     whole.write_bytes(file_of(folder, name), content)
     about = _About(heads, {**others, name: program})
@@ -166,9 +179,8 @@ def _write_section(card: Path, programs: Mapping[str, Program]) -> None:
     # Up to the next section.
     rest = f"\n## {after.partition(chr(10) + '## ')[2]}" if "\n## " in after else ""
     lines = [
-        f"- `{FOLDER}/{file_of(card.parent, name).name}`, {program.bytes / 1e6:.1f} MB."
-        + (" It makes anchors of label words." if name == LABEL_WORDS else "")
-        + (f" {program.in_words()}" if program.cost else "")
+        f"- {_TITLES[name]}: `{FOLDER}/{file_of(card.parent, name).name}`,"
+        f" {program.bytes / 1e6:.1f} MB." + (f" {program.in_words()}" if program.cost else "")
         for name, program in sorted(programs.items())
     ]
     said = (

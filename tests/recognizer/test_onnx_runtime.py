@@ -74,7 +74,9 @@ def test_it_answers_as_jax_does(folder, caplog):
     prepared = EmotionRecognizer.from_pretrained(folder, runtime="onnx")
     assert not caplog.text
     np.testing.assert_array_equal(probabilities(prepared), probabilities(made))
-    assert "- `programs/float32.onnx`" in (folder / "README.md").read_text(encoding="utf-8")
+    assert "- float32: `programs/float32.onnx`" in (folder / "README.md").read_text(
+        encoding="utf-8"
+    )
     again = pickle.loads(pickle.dumps(prepared))
     assert (again.runtime.name, again.runtime.precision) == ("onnx", "float32")
 

@@ -83,10 +83,16 @@ def test_bfloat16_says_what_it_costs(folder, bfloat16):
     ]
     assert made.cost.changed == pytest.approx(100 * np.mean(differ))
     assert quick.runtime.cost == made.in_words()
-    assert made.in_words().startswith("bfloat16 beside the model in float32: weighted F1")
+    assert made.in_words().startswith("bfloat16 beside the model by JAX: weighted F1")
     assert made.in_words() in (folder / "README.md").read_text(encoding="utf-8")
     assert set(programs.read_programs(folder)) == {"float32", "bfloat16", programs.LABEL_WORDS}
     assert programs.file_of(folder, "bfloat16") == programs.file_of(folder, "float32")
+    # Prepared again, the same program keeps what was measured of it; another does not, and what was
+    # prepared beside it stays.
+    preparing.prepare(in_jax, folder)
+    assert set(programs.read_programs(folder)) == {"float32", "bfloat16", programs.LABEL_WORDS}
+    programs.write_program(folder, "float32", b"another", programs.Program(bytes=7))
+    assert set(programs.read_programs(folder)) == {"float32", programs.LABEL_WORDS}
 
 
 @needs_bfloat16
@@ -130,9 +136,17 @@ def test_what_is_not_there_is_refused(folder, monkeypatch):
         load(runtime="openvino")
 
 
-def test_an_openvino_that_cannot_read_the_program_is_told(folder):
-    with pytest.raises(UserError, match=r"OpenVINO 20\d\d\.\d.*cannot read the program.* or newer"):
-        openvino_session.openvino_session(b"no program", "float32")
+def test_programs_that_cannot_be_read(folder, monkeypatch):
+    file = programs.file_of(folder, "float32")
+    file.write_bytes(bytes(200) + file.read_bytes()[200:])
+    for runtime in ("onnx", "openvino"):
+        with pytest.raises(
+            UserError, match=r"float32\.onnx cannot be read.*prepare the model again"
+        ):
+            EmotionRecognizer.from_pretrained(folder, runtime=runtime)
+    monkeypatch.setattr(openvino_session, "_SINCE", "2999.1")
+    with pytest.raises(UserError, match=r"OpenVINO 20\d\d\.\d.* takes 2999\.1 or newer"):
+        EmotionRecognizer.from_pretrained(folder, runtime="openvino")
 
 
 def test_neither_jax_nor_what_sends_events_is_imported(folder, tmp_path):
