@@ -62,8 +62,8 @@ class Model:
             if (product != 255 * 127 * 64).any():
                 sys.exit(
                     "error: this int8 program was made for processors with VNNI, and this one's"
-                    " sums of its products overflow: prepare and export the model on this one, or in"
-                    " float32."
+                    " sums of its products overflow: prepare and export the model on this one, or"
+                    " in float32."
                 )
         self._session = session("model.onnx")
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer" / "tokenizer.json"))
