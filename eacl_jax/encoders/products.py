@@ -30,7 +30,7 @@ def _dot_general(x: Array, kernel: Array, *_: Any, **__: Any) -> Array:
 
 @jax.custom_vjp
 def product(x: Float[Array, "*batch k"], kernel: Float[Array, "k n"]) -> Float[Array, "*batch n"]:
-    """x kernel, of operands rounded to bfloat16, summed in float32; the result has the type of x.
+    """x kernel, both float32, of operands rounded to bfloat16 and summed in float32.
 
     A product of a bfloat16 and a float32 array, or one with a bfloat16 result, as differentiation
     would make of it, is not computed the fast way.
@@ -40,18 +40,16 @@ def product(x: Float[Array, "*batch k"], kernel: Float[Array, "k n"]) -> Float[A
 
 def _forward(x: Array, kernel: Array) -> tuple[Array, Any]:
     rounded, kernel_rounded = x.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16)
-    found = _dot(rounded, kernel_rounded, (x.ndim - 1,), (0,)).astype(x.dtype)
-    like = jnp.zeros((), x.dtype), jnp.zeros((), kernel.dtype)
-    return found, (rounded, kernel_rounded, *like)
+    return _dot(rounded, kernel_rounded, (x.ndim - 1,), (0,)), (rounded, kernel_rounded)
 
 
 def _backward(kept: Any, gradient: Array) -> tuple[Array, Array]:
-    x, kernel, like_x, like_kernel = kept
+    x, kernel = kept
     gradient, last = gradient.astype(jnp.bfloat16), gradient.ndim - 1
     by_x = _dot(gradient, kernel, (last,), (1,))
     batch = tuple(range(last))
     by_kernel = _dot(x, gradient, batch, batch)
-    return by_x.astype(like_x.dtype), by_kernel.astype(like_kernel.dtype)
+    return by_x, by_kernel
 
 
 product.defvjp(_forward, _backward)

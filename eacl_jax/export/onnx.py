@@ -22,7 +22,7 @@ from eacl_jax.onnx.program import INPUTS, OUTPUT
 from eacl_jax.onnx.quantize import largest_product
 from eacl_jax.recognizer.folder import Settings
 from eacl_jax.recognizer.preparing import program_of
-from eacl_jax.recognizer.programs import file_of, read_programs
+from eacl_jax.recognizer.programs import Program, file_of, read_programs
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 
 _STAGE = Stage.TWO
@@ -47,7 +47,7 @@ def export_onnx(
         prepared.
     """
     whole.check_new(folder)
-    encoder, cost = _encoder(recognizer, prepared)
+    encoder, int8 = _encoder(recognizer, prepared)
     model = with_scores(encoder, recognizer.settings, recognizer.anchors[_STAGE])
     settings, tried = recognizer.settings, example(recognizer)
     about = {
@@ -58,7 +58,7 @@ def export_onnx(
     }
     with whole.new_folder(folder) as new:
         onnx.save(model, new / "model.onnx")
-        if prepared is not None and read_programs(prepared)["int8"].weight_bits == 8:
+        if int8 is not None and int8.weight_bits == 8:
             onnx.save(largest_product(), new / standalone_onnx.EIGHT_BITS)
         write_json(new / "model.json", about)
         write_json(new / "labels.json", labels_of(recognizer))
@@ -70,21 +70,21 @@ def export_onnx(
             )
         (new / "run.py").write_text(script(standalone_onnx), encoding="utf-8")
         write_arrays(new / "example.npz", tried)
-        readme = onnx_readme(about, settings, cost=cost)
+        readme = onnx_readme(about, settings, cost=int8.in_words() if int8 else "")
         (new / "README.md").write_text(readme, encoding="utf-8")
 
 
-def _encoder(recognizer: EmotionRecognizer, prepared: Path | None) -> tuple[Any, str]:
-    """The program to the representations, and what it costs, in words."""
+def _encoder(recognizer: EmotionRecognizer, prepared: Path | None) -> tuple[Any, Program | None]:
+    """The program to the representations, and what is known of it where it is int8."""
     if prepared is None:
-        return program_of(recognizer), ""
+        return program_of(recognizer), None
     programs = read_programs(prepared)
     if "int8" not in programs:
         raise UserError(
             f"{prepared} has no int8 program: `eacl prepare` makes it, with annotated dialogues"
             " that tell what it costs."
         )
-    return onnx.load(file_of(prepared, "int8")), programs["int8"].in_words()
+    return onnx.load(file_of(prepared, "int8")), programs["int8"]
 
 
 def with_scores(encoder: Any, settings: Settings, anchors: np.ndarray) -> Any:

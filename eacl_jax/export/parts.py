@@ -123,6 +123,13 @@ def labels_of(recognizer: EmotionRecognizer) -> dict[str, Any]:
     return found
 
 
+def rounding(settings: Settings) -> str:
+    """A sentence where the export's float32 is not what the recognizer computes in; else empty."""
+    if settings.encoder_dtype == "float32":
+        return ""
+    return f"It computes in float32, eacl_jax in {settings.encoder_dtype}."
+
+
 def script(program: ModuleType) -> str:
     """The text of a `run.py`: a module of this room, with `standalone_prompts` in it."""
     line = "from eacl_jax.export.standalone_prompts import {0} as {0}\n"

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from eacl_jax.config import Stage
 from eacl_jax.errors import UserError
 from eacl_jax.export import standalone
-from eacl_jax.export.parts import Parts, Several, prompt_form
+from eacl_jax.export.parts import Parts, Several, prompt_form, rounding
 from eacl_jax.files import whole
 from eacl_jax.model.scores import cosine_temperature
 from eacl_jax.recognizer.card import write_card
@@ -144,11 +144,7 @@ def section(recognizer: EmotionRecognizer, parts: Parts) -> str:
         **later,
         **answering._asdict(),
     )
-    rounding = (
-        ""
-        if settings.encoder_dtype == "float32"
-        else f" It computes in float32, eacl_jax in {settings.encoder_dtype}."
-    )
+    rounded = f" {said}" if (said := rounding(settings)) else ""
     alone = (
         ""
         if settings.chain is None
@@ -159,7 +155,7 @@ def section(recognizer: EmotionRecognizer, parts: Parts) -> str:
     return (
         "## In PyTorch\n\nWith `torch`, `transformers` and `safetensors`, without eacl_jax; the"
         " encoder is in `encoder/`, the heads are in"
-        f" `heads.safetensors`.{rounding}{alone}\n\n```python\n{code}\n```"
+        f" `heads.safetensors`.{rounded}{alone}\n\n```python\n{code}\n```"
     )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from eacl_jax.config import Stage
 from eacl_jax.data.batching import MAX_SEGMENTS
+from eacl_jax.export.parts import rounding
 from eacl_jax.recognizer.folder import Settings
 from eacl_jax.recognizer.markdown import plain
 
@@ -247,11 +248,7 @@ def onnx_readme(about: Mapping[str, Any], settings: Settings, *, cost: str) -> s
         **_common(about, settings),
         opset=about["opset"],
         cost=(f"\nProducts are of 8-bit numbers. {cost}.\n" if cost else "")
-        + (
-            ""
-            if settings.encoder_dtype == "float32"
-            else f"\nIt computes in float32, eacl_jax in {settings.encoder_dtype}.\n"
-        ),
+        + (f"\n{said}\n" if (said := rounding(settings)) else ""),
         tokenizing="`Model.encode` in `run.py` makes the ids.",
     )
 

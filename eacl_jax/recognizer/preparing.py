@@ -53,7 +53,7 @@ def prepare(recognizer: EmotionRecognizer, folder: Path) -> Program:
     """
     content = program_of(recognizer).SerializeToString()
     made = Program(bytes=len(content))
-    write_program(folder, "float32", content, made)
+    write_program(folder, content, {"float32": made})
     _prepare_label_words(recognizer, folder)
     return made
 
@@ -101,7 +101,7 @@ def prepare_int8(
     made = Program(
         len(content), kept=kept, weight_bits=bits, calibrated_on=len(examples), cost=cost
     )
-    write_program(folder, "int8", content, made)
+    write_program(folder, content, {"int8": made})
     _prepare_label_words(recognizer, folder)
     return made
 
@@ -140,9 +140,8 @@ def prepare_bfloat16(
     )
     if cost.loss > max_loss:
         raise _too_much("bfloat16", cost, max_loss)
-    write_program(folder, "float32", content, Program(bytes=len(content)))
-    made = Program(bytes=len(content), cost=cost)
-    write_program(folder, "bfloat16", content, made)
+    exact, made = Program(bytes=len(content)), Program(bytes=len(content), cost=cost)
+    write_program(folder, content, {"float32": exact, "bfloat16": made})
     _prepare_label_words(recognizer, folder)
     return made
 
@@ -184,7 +183,7 @@ def _prepare_label_words(recognizer: EmotionRecognizer, folder: Path) -> None:
     held, representer = in_jax(recognizer.runtime), _representer(recognizer)
     encoder = held.label_encoder() if held.label_encoder else representer.encoder
     content = label_program(representer, encoder).SerializeToString()
-    write_program(folder, LABEL_WORDS, content, Program(bytes=len(content)))
+    write_program(folder, content, {LABEL_WORDS: Program(bytes=len(content))})
 
 
 def _representer(recognizer: EmotionRecognizer) -> Representer:

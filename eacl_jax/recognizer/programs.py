@@ -137,8 +137,13 @@ def read_programs(folder: Path) -> dict[str, Program]:
     return found.programs
 
 
-def write_program(folder: Path, name: str, content: bytes, program: Program) -> None:
+def write_program(folder: Path, content: bytes, programs: Mapping[str, Program]) -> None:
     """Adds a program to a model folder, or replaces it; others of the same model stay.
+
+    Args:
+      folder: a model's.
+      content: of the program's file.
+      programs: what is to be known of it, by names that have the same `file_of`.
 
     Raises:
       UserError: it cannot be written.
@@ -148,16 +153,16 @@ def write_program(folder: Path, name: str, content: bytes, program: Program) -> 
         others = read_programs(folder)
     except UserError:  # of another model, or damaged: made anew
         others = {}
-    # What was measured of a file that is replaced by another.
-    file = file_of(folder, name)
+    (file,) = {file_of(folder, name) for name in programs}
+    # Not what was measured of a file that is replaced by another.
     others = {
-        other: about
-        for other, about in others.items()
-        if file_of(folder, other) != file or about.bytes == program.bytes
+        name: program
+        for name, program in others.items()
+        if file_of(folder, name) != file or program.bytes == len(content)
     }
     _check_folder(folder)
-    whole.write_bytes(file_of(folder, name), content)
-    about = _About(heads, {**others, name: program})
+    whole.write_bytes(file, content)
+    about = _About(heads, {**others, **programs})
     whole.write_json(folder / FOLDER / _ABOUT, {"format": _FORMAT, **dataclasses.asdict(about)})
     _write_section(folder / "README.md", about.programs)
 

@@ -91,7 +91,7 @@ def test_bfloat16_says_what_it_costs(folder, bfloat16):
     # prepared beside it stays.
     preparing.prepare(in_jax, folder)
     assert set(programs.read_programs(folder)) == {"float32", "bfloat16", programs.LABEL_WORDS}
-    programs.write_program(folder, "float32", b"another", programs.Program(bytes=7))
+    programs.write_program(folder, b"another", {"float32": programs.Program(bytes=7)})
     assert set(programs.read_programs(folder)) == {"float32", programs.LABEL_WORDS}
 
 
