@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 # Examples of an evaluation that rows are chosen for together. Another number makes other rows, and
 # other last digits.
 _PACKED_TOGETHER = 512
+# Of batches for caches: tokens of a row, at least, so that short examples find others to share it.
+_SHORTEST_ROWS = 128
 
 
 def steps_per_epoch(examples: int, size: int) -> int:
@@ -167,7 +169,7 @@ def batch_maker(
 
 
 def evaluation_shapes(
-    size: int, *, max_tokens: int, row_multiple: int = 1
+    size: int, *, max_tokens: int, row_multiple: int = 1, cached: int | None = None
 ) -> tuple[tuple[int, int], ...]:
     """The few shapes [R, L] that `evaluation_batches` makes, whatever the examples: each is a
     compilation of the encoder.
@@ -176,19 +178,26 @@ def evaluation_shapes(
     near the budget, best fit then uses 98% of the slots (at the budget itself 75% to 99%). For a
     few utterances at once, one conversation's or its last, there are shorter rows.
 
+    A processor's caches want small batches of short rows, where attention's work is small: with
+    `cached`, rows are as long as the budget.
+
     Args:
       size: examples encoded at once, about, in the largest shape.
       max_tokens: longest example.
       row_multiple: numbers of rows are multiples of this (devices that share the rows).
+      cached: tokens of a batch at most, but for one row a device; None: `size` alone says.
 
     Returns:
       Ascending in size: `row_multiple` rows of 32, 64, ... tokens, then twice as many full rows
         each time.
     """
-    length = round_up(max_tokens * 5 // 4, PACKED_STEP)
+    length = round_up(
+        max_tokens * 5 // 4 if cached is None else max(max_tokens, _SHORTEST_ROWS), PACKED_STEP
+    )
     short = [(row_multiple, 32 << step) for step in range(32) if 32 << step < length]
     # An example fills a third of such a row, about.
-    doublings = max(0, math.floor(math.log2(max(size / (3 * row_multiple), 1))))
+    rows = size / 3 if cached is None else min(size / 3, cached / length)
+    doublings = math.floor(math.log2(max(rows / row_multiple, 1)))
     return (*short, *((row_multiple << step, length) for step in range(doublings + 1)))
 
 

@@ -15,6 +15,9 @@ from eacl_jax.model.batches import Batch
 from eacl_jax.model.mesh import AXIS, Mesh, batch_shardings, put, replicated
 from eacl_jax.model.representer import Representer
 
+# Tokens of a batch on CPUs: the activations of more leave the caches (BUILD_NOTES.md, 2026-11-28).
+_CACHED = 1024
+
 
 class Passes:
     """Jitted passes without gradients; each compiles once a shape of batch."""
@@ -31,12 +34,15 @@ class Passes:
         """Args:
         merge: parameters -> Representer.
         mesh: devices; results are whole on all of them.
-        size: examples encoded at once, about.
+        size: examples encoded at once, about; on CPUs fewer, `_CACHED` tokens at most.
         max_tokens: longest example.
         modalities: whose features the model reads.
         """
         self._mesh, self._modalities = mesh, modalities
-        self.shapes = evaluation_shapes(size, max_tokens=max_tokens, row_multiple=mesh.shape[AXIS])
+        cached = _CACHED if mesh.devices.flat[0].platform == "cpu" else None
+        self.shapes = evaluation_shapes(
+            size, max_tokens=max_tokens, row_multiple=mesh.shape[AXIS], cached=cached
+        )
         whole = replicated(mesh)
         self._represent = jax.jit(
             lambda params, batch: merge(params).represent(batch), out_shardings=whole

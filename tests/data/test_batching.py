@@ -164,6 +164,12 @@ def test_a_single_short_example_is_not_laid_into_a_long_row():
     assert [
         batch.tokens.shape for batch, _ in evaluation_batches(examples_of([20, 30, 60]), shapes)
     ] == [(1, 128)]
+    # For caches: 1,024 tokens, and rows that short prompts share.
+    cached = evaluation_shapes(64, max_tokens=256, cached=1024)
+    assert cached == ((1, 32), (1, 64), (1, 128), (1, 256), (2, 256), (4, 256))
+    assert evaluation_shapes(64, max_tokens=64, cached=1024)[-1] == (8, 128)
+    assert evaluation_shapes(64, max_tokens=2048, row_multiple=8, cached=1024)[-1] == (8, 2048)
+    assert evaluation_shapes(1, max_tokens=256, cached=1024)[-1] == (1, 256)
     # Seventeen fit by length, but the model reads no more than sixteen places of a row.
     assert [
         batch.tokens.shape for batch, _ in evaluation_batches(examples_of([7] * 17), shapes)
