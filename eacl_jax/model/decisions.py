@@ -37,6 +37,7 @@ class Decisions:
       biases: what is then added, a number a label.
       thresholds: the probability from which on a label is answered, a number a label.
       bias, threshold: the same for a label that training did not know.
+      common: whether one threshold was asked for all labels, as adapting then keeps to.
     """
 
     scale: float = bounded(at_least=1e-30, at_most=1e30)
@@ -44,6 +45,7 @@ class Decisions:
     thresholds: tuple[float, ...] = bounded(at_least=0, at_most=1)
     bias: float = bounded(at_least=-1e30, at_most=1e30)
     threshold: float = bounded(at_least=0, at_most=1)
+    common: bool = False
 
     @property
     def affine(self) -> Affine:
@@ -131,6 +133,7 @@ def fit(
         thresholds=tuple(thresholds),
         bias=float(np.mean(found.biases)),
         threshold=threshold,
+        common=common,
     )
 
 
@@ -205,6 +208,7 @@ def recalibrated(
         thresholds=tuple(same(before.thresholds, old.biases, new.biases).tolist()),
         bias=bias,
         threshold=float(same(before.threshold, before.bias, bias)),
+        common=before.common,
     )
 
 

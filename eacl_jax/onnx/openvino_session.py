@@ -12,7 +12,8 @@ import numpy as np
 from jaxtyping import Float
 
 from eacl_jax.errors import UserError
-from eacl_jax.onnx.session import OUTPUT, Session, damaged, threads_here
+from eacl_jax.onnx.session import OUTPUT, Session, damaged
+from eacl_jax.processes import Threads, processors
 
 _DEVICE = "CPU"
 _SINCE = "2026.3"
@@ -70,7 +71,7 @@ def _numbers(version: str) -> list[int]:
 
 def _load(program: bytes | Path, *, precision: str) -> Any:
     openvino = openvino_package()
-    core, threads = openvino.Core(), threads_here()
+    core, threads = openvino.Core(), processors()
     try:
         model = core.read_model(io.BytesIO(program) if isinstance(program, bytes) else str(program))
     except RuntimeError as error:
@@ -95,10 +96,12 @@ def _load(program: bytes | Path, *, precision: str) -> Any:
     reads = {name for port in compiled.inputs for name in port.get_names()}
     # One at a time may use a request.
     free: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    made_here = Threads()
     for _ in range(threads):
         free.put(compiled.create_infer_request())
 
     def compute(inputs: Mapping[str, np.ndarray]) -> Float[np.ndarray, "n m"]:
+        made_here.check()
         request = free.get()
         try:
             given = {name: value for name, value in inputs.items() if name in reads}

@@ -13,6 +13,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, Inva
 
 from eacl_jax.data.prompts import Example
 from eacl_jax.errors import UserError
+from eacl_jax.processes import processors
 
 OUTPUT = "representations"
 ANCHORS = "anchors"
@@ -46,16 +47,20 @@ class Session:
         tokens: of a batch, at most.
         """
         self._compute = (load or _by_onnx_runtime)(program)
-        self._threads, self._tokens = threads_here(), tokens
+        self._threads, self._tokens = processors(), tokens
+        self._pool_of: tuple[int, ThreadPoolExecutor] | None = None
 
-    @functools.cached_property
     def _pool(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(self._threads, thread_name_prefix="onnx")
+        """Of this process: `os.fork` does not take threads along."""
+        if self._pool_of is None or self._pool_of[0] != os.getpid():
+            pool = ThreadPoolExecutor(self._threads, thread_name_prefix="onnx")
+            self._pool_of = os.getpid(), pool
+        return self._pool_of[1]
 
     def represent(self, examples: Sequence[Example]) -> Float[np.ndarray, "N m"]:
         """Representations of the examples, in their order."""
         batches = list(batches_of(examples, self._threads, self._tokens))
-        run = self._pool.map if len(batches) > 1 and self._threads > 1 else map
+        run = self._pool().map if len(batches) > 1 and self._threads > 1 else map
         found = list(run(functools.partial(self._run, examples), batches))
         order = np.concatenate(batches)
         stacked = np.concatenate(found)
@@ -65,11 +70,6 @@ class Session:
 
     def _run(self, examples: Sequence[Example], batch: Sequence[int]) -> Float[np.ndarray, "n m"]:
         return self._compute(inputs_of([examples[i] for i in batch]))
-
-
-def threads_here() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 
 
 def _by_onnx_runtime(program: bytes | Path) -> Compute:

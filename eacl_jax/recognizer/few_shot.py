@@ -330,11 +330,16 @@ def _refitted(
     cosines: Float[np.ndarray, "N C"],
     labels: Bool[np.ndarray, "N C"],
 ) -> SeveralAnswering:
-    """With decisions that suit examples. Labels with few of them have the threshold from before."""
+    """With decisions that suit examples. Labels with few of them have the threshold from before,
+    unless all have one.
+    """
     today = answering.decisions
     assert today is not None
-    found = decisions.fit(answering.plain_scores(cosines), labels, near=today.affine)
-    few = labels.sum(axis=0) < decisions.LEAST
-    thresholds = np.where(few, today.thresholds, found.thresholds)
-    kept = dataclasses.replace(found, thresholds=tuple(thresholds.tolist()))
-    return dataclasses.replace(answering, decisions=kept)
+    found = decisions.fit(
+        answering.plain_scores(cosines), labels, near=today.affine, common=today.common
+    )
+    if not today.common:
+        few = labels.sum(axis=0) < decisions.LEAST
+        thresholds = np.where(few, today.thresholds, found.thresholds)
+        found = dataclasses.replace(found, thresholds=tuple(thresholds.tolist()))
+    return dataclasses.replace(answering, decisions=found)

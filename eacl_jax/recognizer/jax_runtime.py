@@ -20,6 +20,7 @@ from eacl_jax.model.label_words import LABELS_AT_ONCE, label_batches, mean_by_la
 from eacl_jax.model.mesh import Mesh, keep_or_put, local_mesh, replicated
 from eacl_jax.model.passes import Passes
 from eacl_jax.model.representer import Representer, branches
+from eacl_jax.processes import Threads
 from eacl_jax.recognizer.folder import Settings
 from eacl_jax.recognizer.lora_folder import load_encoder, load_label_encoder
 from eacl_jax.recognizer.runtime import JAX
@@ -53,7 +54,7 @@ class JaxRuntime:
         """Args as of `EmotionRecognizer`."""
         if batch_size < 1:
             raise UserError(f"batch_size must be at least 1, got {batch_size}.")
-        self.precision = settings.encoder_dtype
+        self.precision, self._threads = settings.encoder_dtype, Threads()
         self.label_encoder = None if label_encoder is None else functools.cache(label_encoder)
         mesh = local_mesh() if mesh is None else mesh
         self.graphdef, self.params = graphdef, keep_or_put(params, replicated(mesh))
@@ -67,16 +68,19 @@ class JaxRuntime:
 
     def represent(self, examples: Sequence[Example]) -> Float[np.ndarray, "N m"]:
         """See `Runtime`."""
+        self._threads.check()
         return self.passes.represent(self.params, examples)
 
     def warm(self) -> Iterator[tuple[int, int]]:
         """See `Runtime`."""
+        self._threads.check()
         return self.passes.warm(self.params)
 
     def label_anchors(
         self, tokenizer: Any, taxonomy: Taxonomy, longest: int
     ) -> Float[np.ndarray, "C m"]:
         """See `Runtime`."""
+        self._threads.check()
         params = self.params
         if self.label_encoder is not None:
             params = {

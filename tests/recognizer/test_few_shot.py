@@ -3,9 +3,16 @@
 import numpy as np
 import pytest
 
+from eacl_jax.model.decisions import Decisions, SeveralAnswering
 from eacl_jax.model.scores import Answering, host_cosines, host_scores
 from eacl_jax.recognizer import few_shot
-from eacl_jax.recognizer.few_shot import PULL, adapt_anchors, held_out_cosines, report
+from eacl_jax.recognizer.few_shot import (
+    PULL,
+    adapt_anchors,
+    held_out_cosines,
+    report,
+    report_several,
+)
 
 TAU = 0.1
 
@@ -152,3 +159,26 @@ def test_anchors_that_held_out_dialogues_do_not_favour_are_kept_and_why_is_said(
     adaptation, _ = report(("a", "b", "c"), labels, worse, right, temperature=1.0, folds=2)
     assert not adaptation.kept
     assert "What may help" not in str(adaptation)
+
+
+@pytest.mark.parametrize("common", [False, True])
+def test_where_training_was_asked_for_one_threshold_adapting_keeps_to_one(common):
+    rng = np.random.default_rng(0)
+    labels = rng.random((200, 3)) < (0.2, 0.4, 0.6)
+    cosines = np.where(labels, 0.4, 0.0) + rng.normal(0, 0.3, labels.shape)
+    before = SeveralAnswering(
+        temperature=1.0,
+        decisions=Decisions(
+            scale=1.0,
+            biases=(0.0,) * 3,
+            thresholds=(0.9,) * 3,
+            bias=0,
+            threshold=0.9,
+            common=common,
+        ),
+    )
+    folds = np.arange(200) % 4
+    report, found = report_several(("a", "b", "c"), labels, cosines, cosines, before, folds=folds)
+    assert report.refitted
+    assert found.common == common
+    assert len(set(found.thresholds)) == (1 if common else 3)

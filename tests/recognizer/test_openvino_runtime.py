@@ -5,6 +5,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+import textwrap
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -174,3 +175,36 @@ print(sorted({{"jax", "flax", "transformers", "onnx", "openvino_telemetry"}} & s
     )
     assert done.stdout.splitlines() == ["2", "[]"], done.stderr
     assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize(
+    ("runtime", "answers"), [("onnx", True), ("openvino", False), ("jax", False)]
+)
+def test_a_child_of_fork_answers_or_says_why_not_but_never_waits(folder, runtime, answers):
+    program = textwrap.dedent("""
+        import os, signal, sys
+        from eacl_jax import EmotionRecognizer
+        from eacl_jax.errors import UserError
+
+        chat = ["Ann: hello day\\nBob: a rude table and a horrible day\\nAnn: great"] * 9
+        recognizer = EmotionRecognizer.from_pretrained(sys.argv[1], runtime=sys.argv[2])
+        before = recognizer.predict(chat)[0].emotions
+        if child := os.fork():
+            sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        signal.alarm(30)
+        try:
+            os._exit(0 if recognizer.predict(chat)[0].emotions == before else 1)
+        except UserError as error:
+            print(error, flush=True)
+            os._exit(2)
+    """)
+    ended = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program, str(folder), runtime],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ended.returncode == (0 if answers else 2), ended.stderr
+    if not answers:
+        assert "loaded before os.fork" in ended.stdout
+        assert "spawn" in ended.stdout

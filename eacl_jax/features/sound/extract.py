@@ -12,6 +12,7 @@ from eacl_jax.features import table
 from eacl_jax.features.sound import files, journal, workers
 from eacl_jax.features.sound.decoding import MOST_SECONDS
 from eacl_jax.features.sound.extractors import extractor
+from eacl_jax.processes import processors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +90,7 @@ def extract(
         done = there | kept.done
         current = {file.name: done[file.name] for file in found if journal.current(done, file)}
         todo = {file.name: file for file in found if file.name not in current}
-        jobs = min(jobs or workers.cores(), max(len(todo), 1))
+        jobs = min(jobs or processors(), max(len(todo), 1))
         progress(len(current), len(found))
         for name, rows, problem in makes.made(todo, audio, most_seconds, jobs):
             current[name] = journal.Done(todo[name].size, todo[name].changed, rows, problem)

@@ -15,6 +15,7 @@ from eacl_jax.features.modality import has_known
 from eacl_jax.features.sound import workers
 from eacl_jax.features.sound.decoding import MOST_SECONDS
 from eacl_jax.features.sound.extractors import extractor
+from eacl_jax.processes import processors
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +104,7 @@ class Sounds:
         """Features by maker and file, and why files have none."""
         rows, bad = {}, {}
         for made_by, names in wanted.items():
-            jobs = min(workers.cores(), len(names) // _FILES + 1)
+            jobs = min(processors(), len(names) // _FILES + 1)
             for name, made, problem in workers.made(
                 names, self.folder, made_by, MOST_SECONDS, jobs
             ):

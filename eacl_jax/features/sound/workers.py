@@ -94,13 +94,6 @@ def _nothing() -> bool:
     return True
 
 
-def cores() -> int:
-    """That this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _one(name: str, folder: Path, made_by: str, most_seconds: float) -> Result:
     try:
         return name, make(made_by, folder / name, name, most_seconds=most_seconds), ""

@@ -1,0 +1,30 @@
+"""The process that this is, and its processors."""
+
+import os
+
+from eacl_jax.errors import UserError
+
+
+def processors() -> int:
+    """That this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class Threads:
+    """Threads that something waits for, made in this process. `os.fork` leaves them behind, and
+    what waits for them in its child waits forever.
+    """
+
+    def __init__(self) -> None:
+        self._process = os.getpid()
+
+    def check(self) -> None:
+        """Raises `UserError` in a child of `os.fork`."""
+        if os.getpid() != self._process:
+            raise UserError(
+                "this recognizer was loaded before os.fork, which leaves its threads behind: load"
+                " it in the process that uses it, or have processes begun by 'spawn'"
+                " (multiprocessing.get_context('spawn'))."
+            )
