@@ -802,11 +802,11 @@ def _impossible(config: Config) -> list[str]:
             'are for data.corpus="custom" only',
             files,
         )
-    if config.evaluation.primary == "micro_f1":
+    if config.evaluation.primary == "micro_f1" and config.data.task != "multi":
         need(
             bool(config.evaluation.excluded_label),
             "evaluation.excluded_label",
-            "must name the label that micro_f1 leaves out",
+            "must name the label that micro_f1 leaves out, unless data.task=multi",
             "",
         )
     return problems

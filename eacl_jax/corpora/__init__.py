@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from eacl_jax.config import DataConfig
 from eacl_jax.corpora.checks import annotated, check_emotions, warn_about
-from eacl_jax.corpora.found import Found
+from eacl_jax.corpora.found import Found, Splits
 from eacl_jax.corpora.groups import Groups
 from eacl_jax.corpora.labels import check_spellings, clean_label, word_of
 from eacl_jax.corpora.levels import read_levels
@@ -55,29 +55,28 @@ def load(data: DataConfig) -> Corpus:
     builder = builder_class(data.corpus).from_config(data, cache_folder(data))
     read, features = with_features(builder.dialogues(), data.features, cache_folder(data))
     task = data.task or builder.TASK or find_task(read)
-    splits = settle(read, task, quiet=True)
-    if bare := [split for split, found in splits.items() if not annotated(found)]:
-        raise UserError(
-            f"no utterance of {', '.join(bare)} has a label on which its annotators agree; at least"
-            " one must be annotated."
-        )
+    # Before labels are grouped, utterances may have several of one group, and annotators may agree
+    # on the group alone.
+    splits = settle(read, "multi" if data.groups else task, quiet=True)
+    if not data.groups:
+        _check_annotated(splits)
     if not builder.LABELS:
         everything = [item for found in splits.values() for item in found]
         check_spellings(
             everything, [clean_label(label) for label in data.labels], "config.data.labels", task
         )
-    labels = _labels(data, builder.LABELS, splits["train"])
+    labels = _labels(data, builder.LABELS, splits["train"], read["train"])
     own = tuple(map(word_of, labels))
     taxonomy = Taxonomy(labels, own if data.groups else data.words or own)
     check_emotions(splits, taxonomy)
     if by_annotators(read):
         read = without_strange(read, labels)
-        splits = settle(read, task)
     if data.groups:
         groups = Groups.of_rows(data.groups, labels)
         taxonomy = Taxonomy(groups.names, data.words or tuple(map(word_of, groups.names)))
-        # Before annotators are counted: they may agree on the group alone.
-        splits = settle({split: groups.put(found) for split, found in read.items()}, task)
+        read = {split: groups.put(found) for split, found in read.items()}
+    splits = settle(read, task)
+    _check_annotated(splits)
     grouped = data.groups or sorted(labels) != sorted(builder.LABELS)
     levels = read_levels(data.levels or (() if grouped else builder.LEVELS), taxonomy.labels)
     warn_about(splits, taxonomy)
@@ -116,12 +115,32 @@ def cache_folder(data: DataConfig) -> Path:
     return local.cache_folder(data.cache_dir, "config.data.cache_dir")
 
 
-def _labels(data: DataConfig, own: tuple[str, ...], train: list[Found]) -> tuple[str, ...]:
-    """Of the files, before they are grouped."""
+def _check_annotated(splits: Splits) -> None:
+    if bare := [split for split, found in splits.items() if not annotated(found)]:
+        raise UserError(
+            f"no utterance of {', '.join(bare)} has a label on which its annotators agree; at least"
+            " one must be annotated."
+        )
+
+
+def _labels(
+    data: DataConfig, own: tuple[str, ...], train: list[Found], read: list[Found]
+) -> tuple[str, ...]:
+    """Of the files, before they are grouped; those that single annotators gave as `read` has them
+    are among them where they have a group.
+    """
     found = {
         label
         for item in train
         for utterance in item.dialogue.utterances
         for label in utterance.labels
     }
+    if data.groups:
+        found |= {
+            label
+            for item in read
+            for utterance in item.dialogue.utterances
+            for voice in utterance.annotations or ()
+            for label in voice
+        } & {clean_label(row.rpartition("=")[0]) for row in data.groups}
     return tuple(map(clean_label, data.labels)) or own or tuple(sorted(found))

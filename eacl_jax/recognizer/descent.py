@@ -33,10 +33,10 @@ def minimize(
     classifies: bool,
     pull: float,
 ) -> Float[Array, "A m"]:
-    """The anchors after `STEPS` of Adam; unit vectors.
+    """The anchors after `STEPS` of Adam: they turn, and stay as long as they are.
 
     Args:
-      start: unit vectors.
+      start: where they begin.
       present: whether each anchor moves, [A, 1].
       reps: representations.
       labels: as of `adapt_anchors`.
@@ -48,9 +48,15 @@ def minimize(
       pull: of each anchor towards its start.
     """
 
+    lengths = jnp.maximum(jnp.linalg.norm(start, axis=1, keepdims=True), 1e-12)
+    begun = start / lengths
+
+    def directions(anchors: Array) -> Array:
+        return anchors / jnp.linalg.norm(anchors, axis=1, keepdims=True)
+
     def loss(anchors: Array) -> Array:
-        unit = anchors / jnp.linalg.norm(anchors, axis=1, keepdims=True)
-        away = jnp.sum(1.0 - jnp.sum(unit * start, axis=1))
+        unit = directions(anchors)
+        away = jnp.sum(1.0 - jnp.sum(unit * begun, axis=1))
         how: dict[str, Any] = {
             "temperature": temperature,
             "anchors_per_label": anchors_per_label,
@@ -61,7 +67,8 @@ def minimize(
         else:
             how |= {"classifies": classifies, "weights": weights}
             scale, biases = jnp.asarray(affine.scale), jnp.asarray(affine.biases)
-            objective, _ = losses_multi.stage_two(reps, labels, anchors, scale, biases, **how)
+            axes = unit * lengths  # a classifier's logits grow with their lengths
+            objective, _ = losses_multi.stage_two(reps, labels, axes, scale, biases, **how)
         return objective + pull * away / jnp.sum(weights)
 
     optimizer = optax.adam(RATE)
@@ -73,5 +80,5 @@ def minimize(
         updates, moments = optimizer.update(jax.grad(loss)(anchors) * present, moments)
         return (anchors + jnp.asarray(updates), moments), None
 
-    (anchors, _), _ = jax.lax.scan(step, (start, optimizer.init(start)), None, length=STEPS)
-    return anchors / jnp.linalg.norm(anchors, axis=1, keepdims=True)
+    (anchors, _), _ = jax.lax.scan(step, (begun, optimizer.init(begun)), None, length=STEPS)
+    return jnp.where(present > 0, directions(anchors) * lengths, start)

@@ -111,7 +111,7 @@ def adapt_anchors(
     classifies: bool = False,
 ) -> Float[np.ndarray, "A m"]:
     """The anchors that minimize `CE + PULL / n * sum_a (1 - cos(e_a, start_a))` over n examples;
-    unit vectors.
+    each is as long as before.
 
     A label without examples keeps its anchors as they are. The result depends on nothing random.
 
@@ -129,11 +129,10 @@ def adapt_anchors(
     weights = (
         np.ones(len(labels), np.float32) if weights is None else np.asarray(weights, np.float32)
     )
-    start = anchors / np.maximum(np.linalg.norm(anchors, axis=1, keepdims=True), 1e-12)
     counts = _counts(labels[weights > 0], len(anchors) // anchors_per_label)
     present = np.repeat(counts > 0, anchors_per_label)
     if not present.any():
-        return start
+        return anchors
     from eacl_jax.recognizer.descent import minimize  # JAX, which predicting may do without
 
     missing = round_up(len(labels), _EXAMPLES_STEP) - len(labels)  # so that few sizes are compiled
@@ -143,7 +142,7 @@ def adapt_anchors(
     ]
     return np.asarray(
         minimize(
-            start.astype(np.float32),
+            anchors.astype(np.float32),
             present[:, None],
             *padded,
             affine,

@@ -206,6 +206,28 @@ def test_annotators_may_agree_on_the_group_alone(toy: Toy) -> None:
     assert (task, found[0].emotions) == ("multi", ("good",))
 
 
+def test_labels_are_grouped_before_anything_is_asked_of_them(
+    toy: Toy, caplog: pytest.LogCaptureFixture
+) -> None:
+    groups = ("calm=good", "joy=good", "fear=bad")
+    fear = {"annotations": [["fear"], ["fear"]]}
+    # No two annotators agree on joy or calm anywhere.
+    task, found = read(toy, {"annotations": [["joy"], ["calm"]]}, fear, groups=groups)
+    assert (task, [u.emotion for u in found]) == ("single", ["good", "bad"])
+    assert not caplog.text
+    # With one label an utterance, two of one group are one.
+    both = {"emotions": ["joy", "calm"]}
+    _, found = read(toy, both, {"emotions": ["fear"]}, task="single", groups=groups)
+    assert [u.emotion for u in found] == ["good", "bad"]
+    with pytest.raises(UserError, match="has 2 labels"):
+        read(toy, both, {"emotions": ["joy", "fear"]}, task="single", groups=groups)
+    # A label that wins nowhere has its group; one that is nowhere has no row.
+    _, found = read(toy, {"annotations": [["joy"], ["joy"], ["calm"]]}, fear, groups=groups)
+    assert found[0].annotations == (("good",), ("good",), ("good",))
+    with pytest.raises(UserError, match=r"groups\[3\]: there is no label 'awe'"):
+        read(toy, both, fear, task="single", groups=(*groups, "awe=good"))
+
+
 def test_annotators_who_agree_on_nothing_give_no_label(
     toy: Toy, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from eacl_jax.model.decisions import Decisions, SeveralAnswering
+from eacl_jax.model.decisions import Affine, Decisions, SeveralAnswering
 from eacl_jax.model.scores import Answering, host_cosines, host_scores
 from eacl_jax.recognizer import few_shot
 from eacl_jax.recognizer.few_shot import (
@@ -39,7 +39,8 @@ def objective(anchors, reps, labels, start):
 def test_the_objective_is_minimized():
     reps, labels, start = problem(50)
     adapted = adapt_anchors(reps, labels, start, temperature=TAU)
-    np.testing.assert_allclose(np.linalg.norm(adapted, axis=1), 1, rtol=1e-5)
+    lengths = np.linalg.norm(start, axis=1)
+    np.testing.assert_allclose(np.linalg.norm(adapted, axis=1), lengths, rtol=1e-5)
     least = objective(adapted, reps, labels, start)
     rng = np.random.default_rng(1)
     for scale in (0.3, 0.03):
@@ -159,6 +160,31 @@ def test_anchors_that_held_out_dialogues_do_not_favour_are_kept_and_why_is_said(
     adaptation, _ = report(("a", "b", "c"), labels, worse, right, temperature=1.0, folds=2)
     assert not adaptation.kept
     assert "What may help" not in str(adaptation)
+
+
+def test_axes_of_a_classifier_keep_their_lengths_which_its_logits_grow_with():
+    rng = np.random.default_rng(0)
+    axes = 2 * np.eye(3, 5, dtype=np.float32) + 0.3 * rng.normal(size=(3, 5)).astype(np.float32)
+    reps = rng.normal(size=(60, 5)).astype(np.float32)
+    labels = reps[:, :3] + 0.3 * rng.normal(size=(60, 3)) > 0.2
+    labels[:, 1] = False
+
+    def entropy(axes):
+        logits = reps @ axes.T
+        return np.sum(np.logaddexp(0, logits) - labels * logits, axis=1).mean()
+
+    adapted = adapt_anchors(
+        reps,
+        labels,
+        axes,
+        temperature=TAU,
+        affine=Affine(1.0, np.zeros(3)),
+        classifies=True,
+    )
+    lengths = np.linalg.norm(axes, axis=1)
+    np.testing.assert_allclose(np.linalg.norm(adapted, axis=1), lengths, rtol=1e-5)
+    np.testing.assert_array_equal(adapted[1], axes[1])  # of which there are no examples
+    assert entropy(adapted) < entropy(axes) - 0.01
 
 
 @pytest.mark.parametrize("common", [False, True])

@@ -225,7 +225,7 @@ def test_a_refused_utterance_leaves_the_conversation_as_it_was(recognizer):
 def test_what_was_warmed_is_not_compiled_again(tmp_path):
     recognizer = make_recognizer(tmp_path)
     shapes = list(recognizer.warm())
-    assert len(set(shapes)) == len(shapes) > 3
+    assert len(set(shapes)) == len(shapes) >= 3
     compiled = recognizer.runtime.passes._represent._cache_size()
     recognizer.predict(CHAT)
     recognizer.predict([CHAT] * 30)
