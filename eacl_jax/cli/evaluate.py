@@ -248,7 +248,7 @@ def evaluate(
         more = {"also_models": also_model} if also_model else {}
         found = {"model": model, **more, "input": named, "stage": stage, **scores.to_json()}
         _write(report, found)
-    print_scores(named, scores, Console())
+    print_scores(named, scores, Console(), on_long=on_long)
 
 
 def _report(given: Path | None) -> Path | None:

@@ -6,19 +6,21 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from eacl_jax.data.prompts import OnLong
 from eacl_jax.model.metrics import title
 from eacl_jax.recognizer.scoring import Scores
 
 _CONFUSIONS = 10
 
 
-def print_scores(name: str, scores: Scores, console: Console) -> None:
+def print_scores(name: str, scores: Scores, console: Console, *, on_long: OnLong = "cut") -> None:
     """Prints scores, those by coarser labels, a line a label, confusions and calibration.
 
     Args:
       name: of the file.
       scores: of the model's answers to it.
       console: where to.
+      on_long: what was done with texts that are longer than the model reads.
     """
 
     def say(text: str) -> None:
@@ -29,9 +31,10 @@ def print_scores(name: str, scores: Scores, console: Console) -> None:
         + (f", {scores.context:,} more without an emotion as context" if scores.context else "")
     )
     if scores.truncated:
+        by = "the mean of their texts' parts" if on_long == "pool" else "the end of their texts"
         say(
             f"{scores.truncated:,} utterances are longer than the model reads: they were answered"
-            " by the end of their texts"
+            f" by {by}"
         )
     if scores.unknown_text:
         say(

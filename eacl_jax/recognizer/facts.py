@@ -24,6 +24,8 @@ from eacl_jax.recognizer.results import Results
 
 CARD = "README.md"
 KEY = "eacl_jax"
+CALIBRATED = "It was calibrated on"
+"""Begins the sentence of a recognizer whose both stages were calibrated."""
 _PACKAGE = "package:"
 _ONCE = ("corpus", "seed")
 _OPTIONAL = ("annotated", "levels", "also")
@@ -184,6 +186,15 @@ class Facts:
     def changed(self, sentence: str) -> "Facts":
         """The same facts for a recognizer to which something was done, described in a sentence."""
         return dataclasses.replace(self, changes=(*self.changes, sentence))
+
+    def relabelled(self) -> "Facts":
+        """The same facts for a recognizer that answers by words of labels: nothing is left of what
+        changed stage two alone.
+        """
+        kept = tuple(each for each in self.changes if each.startswith(CALIBRATED))
+        return dataclasses.replace(self, changes=kept).changed(
+            "It answers by anchors made of its labels' words alone."
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as the front matter holds them."""

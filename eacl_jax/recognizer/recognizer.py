@@ -31,7 +31,7 @@ from eacl_jax.model.scores import host_cosines
 from eacl_jax.model.task import SeveralLabels, SingleLabel, Task
 from eacl_jax.recognizer import adapting, few_shot, sequence
 from eacl_jax.recognizer.conversation import Conversation
-from eacl_jax.recognizer.facts import Facts
+from eacl_jax.recognizer.facts import CALIBRATED, Facts
 from eacl_jax.recognizer.few_shot import Adaptation
 from eacl_jax.recognizer.folder import Settings, read_anchors, read_settings
 from eacl_jax.recognizer.locate import find_folder
@@ -492,6 +492,7 @@ class EmotionRecognizer:
         )
         changed = self._changed(settings, {Stage.ONE: anchors, Stage.TWO: anchors})
         changed.warnings, changed.adaptation = warnings, None
+        changed.facts = self.facts and self.facts.relabelled()
         return changed
 
     def adapt(self, dialogues: Any, *, seed: int = 0) -> "EmotionRecognizer":
@@ -527,10 +528,9 @@ class EmotionRecognizer:
         )
         changed = self._changed(settings, anchors)
         changed.adaptation = report
-        what = "calibrated on" if report.kept else "adapted to"
-        changed.facts = self.facts and self.facts.changed(
-            f"It was {what} {len(labels)} annotated utterances."
-        )
+        if self.facts and not report.chained:  # a chain that stays leaves all as it was
+            what = "Its probabilities were fitted" if report.kept else "It was adapted"
+            changed.facts = self.facts.changed(f"{what} to {len(labels)} annotated utterances.")
         return changed
 
     def calibrate(self, dialogues: Any) -> "EmotionRecognizer":
@@ -566,7 +566,7 @@ class EmotionRecognizer:
             )
         changed = self._changed(settings, self.anchors)
         changed.facts = self.facts and self.facts.changed(
-            f"It was calibrated on {len(labels)} annotated utterances."
+            f"{CALIBRATED} {len(labels)} annotated utterances."
         )
         return changed
 

@@ -267,6 +267,26 @@ def test_derived_recognizers_say_that_scores_are_not_theirs(settings, facts, tmp
     ]
 
 
+def test_what_was_done_to_a_recognizer_is_told_as_long_as_it_is_so(finished) -> None:
+    model = EmotionRecognizer.from_pretrained(finished / "model")
+    words = dict(zip(model.labels, model.settings.words, strict=True))
+    said = [{"speaker": "Ann", "text": "the day is lovely", "emotion": "joy"}]
+
+    def changes(recognizer: EmotionRecognizer) -> tuple[str, ...]:
+        assert recognizer.facts is not None
+        return recognizer.facts.changes
+
+    # By the very labels of its own, too: stage two's anchors are gone.
+    alone = ("It answers by anchors made of its labels' words alone.",)
+    assert changes(model.with_labels(words)) == alone
+    assert changes(model.with_labels(words).with_labels(words)) == alone
+    adapted = model.adapt([said])
+    assert changes(adapted) == ("It was adapted to 1 annotated utterances.",)
+    assert changes(adapted.with_labels(words)) == alone
+    fitted = "It was calibrated on 1 annotated utterances."
+    assert changes(model.calibrate([said]).with_labels(words)) == (fitted, *alone)
+
+
 def test_without_facts(settings, tmp_path) -> None:
     whole = card(settings, {"model_type": "roberta"}, None)
     assert "without a record of the run" in whole
