@@ -5,8 +5,9 @@ import asyncio
 import pytest
 
 from eacl_jax.dialogue import Dialogue, Utterance
-from eacl_jax.serving.settings import Limits
-from tests.stubs.service import Gated, dialogue, predict, serving, waiting
+from eacl_jax.serving.http.app import create_app
+from eacl_jax.serving.settings import Limits, ServiceSettings
+from tests.stubs.service import Gated, client_of, dialogue, predict, serving, waiting
 
 
 def texts_of(answer) -> list[str]:
@@ -62,7 +63,10 @@ def test_beyond_the_queue_callers_are_told_when_to_come_back():
     async def ask(stub):
         stub.gate.close()
         async with serving(stub, queue=6, limits=Limits(utterances=4, labels=2)) as client:
-            held = [asyncio.create_task(predict(client, dialogue(*"abc"))) for _ in range(2)]
+            another = client_of(client.app, address="127.0.0.2")
+            held = [
+                asyncio.create_task(predict(each, dialogue(*"abc"))) for each in (client, another)
+            ]
             await waiting(client, 6)
             refused = await predict(client, dialogue("d"))
             refused_too = await client.post(
@@ -85,6 +89,61 @@ def test_beyond_the_queue_callers_are_told_when_to_come_back():
         assert answer.headers["retry-after"] in error_of(answer)["message"]
     assert looked.status_code == 404
     assert [answer.status_code for answer in (*held, later)] == [200, 200, 200]
+
+
+def test_one_caller_does_not_take_all_the_room():
+    async def ask(stub):
+        stub.gate.close()
+        async with serving(stub, queue=8, limits=Limits(utterances=7, labels=1)) as client:
+            another = client_of(client.app, address="127.0.0.2")
+            first = asyncio.create_task(predict(client, dialogue(*"abcd")))
+            await waiting(client, 4)
+            refused = await predict(client, dialogue(*"efg"))
+            taken = [
+                asyncio.create_task(predict(each, dialogue(*texts)))
+                for each, texts in ((client, "ef"), (another, "gh"))
+            ]
+            await waiting(client, 8)
+            stub.gate.open()
+            answers = await asyncio.gather(first, *taken)
+            # A request that is the only one of its caller may fill it.
+            return refused, [*answers, await predict(client, dialogue(*"abcdefg"))]
+
+    refused, answers = asyncio.run(ask(Gated()))
+    assert refused.status_code == 429
+    assert "4 utterances from your address are waiting" in error_of(refused)["message"]
+    assert [answer.status_code for answer in answers] == [200] * 4
+
+
+def test_labels_that_must_be_encoded_first_count_in_a_batch():
+    async def ask(stub):
+        stub.gate.close()
+        async with serving(stub, batch=8) as client:
+            first = asyncio.create_task(predict(client, dialogue("first")))
+            await stub.gate.reached()
+            labelled = [
+                asyncio.create_task(predict(client, dialogue(name), labels=dict.fromkeys(of, "x")))
+                for name, of in (("one", "abcde"), ("two", "fghij"), ("one again", "abcde"))
+            ]
+            await waiting(client, 1 + 3 * 6)
+            stub.gate.open()
+            await asyncio.gather(first, *labelled)
+
+    stub = Gated()
+    asyncio.run(ask(stub))
+    # By then the labels of the third are known.
+    assert stub.gate.batches == [["first"], ["one"], ["two", "one again"]]
+
+
+def test_a_signal_before_the_start_ends_the_service():
+    async def ask(stub):
+        app = create_app(stub, ServiceSettings(warm=False, grace=0.01))
+        app.state.service.stop()
+        async with app.router.lifespan_context(app), client_of(app) as client:
+            return await predict(client, dialogue("a"))
+
+    answer = asyncio.run(ask(Gated()))
+    assert (answer.status_code, error_of(answer)["code"]) == (503, "shutting_down")
 
 
 def test_own_labels_take_room_too():

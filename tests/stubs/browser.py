@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from playwright.sync_api import Locator, Page, Request, expect
+from playwright.sync_api import Locator, Page, Request, Route, expect
 
 CHAT = "Ann: I feel joy\nBen: what a surprise\nAnn: it is Monday\nCleo: such sadness"
 EMOTIONS = ["joy", "surprise", "neutral", "sadness"]
@@ -29,6 +29,26 @@ def fail_with(page: Page, status: int, body: Any, **headers: str) -> None:
     page.route(
         "**/v1/predict", lambda route: route.fulfill(status=status, json=body, headers=headers)
     )
+
+
+class Held:
+    """What a page asks from now on waits, until it may go on."""
+
+    def __init__(self, page: Page) -> None:
+        self._waiting: list[Route] | None = []
+        page.route("**/v1/predict", self._take)
+
+    def _take(self, route: Route) -> None:
+        if self._waiting is None:
+            route.continue_()
+        else:
+            self._waiting.append(route)
+
+    def go_on(self) -> None:
+        """Lets what waits, and what is asked later, be answered."""
+        waiting, self._waiting = self._waiting or [], None
+        for route in waiting:
+            route.continue_()
 
 
 def bodies(page: Page) -> list[Any]:

@@ -188,9 +188,11 @@ async def serving(
         yield client
 
 
-def client_of(app: FastAPI, *, raise_faults: bool = True) -> httpx.AsyncClient:
+def client_of(
+    app: FastAPI, *, raise_faults: bool = True, address: str = "127.0.0.1"
+) -> httpx.AsyncClient:
     """A client of an application; faults come through as exceptions unless told otherwise."""
-    transport = httpx.ASGITransport(app, raise_app_exceptions=raise_faults)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=raise_faults, client=(address, 1234))
     client = httpx.AsyncClient(transport=transport, base_url="http://localhost")
     client.app = app  # type: ignore[attr-defined]
     return client

@@ -3,6 +3,7 @@ back.
 """
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 from eacl_jax.serving.errors import ApiError, try_again
@@ -15,17 +16,19 @@ class Admission:
 
     def __init__(self, room: int, *, pace: Callable[[], float]) -> None:
         """Args:
-        room: utterances that may be in at once.
+        room: utterances that may be in at once; of one peer's, beyond its first request, three
+          quarters of that.
         pace: seconds that an utterance takes at present.
         """
         self.waiting = 0
         self.ready = False
         self.stopping = False
         self._room, self._pace = room, pace
+        self._share, self._of = room * 3 // 4, Counter[str]()
 
     @contextlib.contextmanager
-    def hold(self, utterances: int) -> Iterator[None]:
-        """Room for so many utterances, until the block ends.
+    def hold(self, utterances: int, peer: str = "") -> Iterator[None]:
+        """Room for so many utterances of a peer, until the block ends.
 
         Raises:
           ApiError: 429, there is no room; 503, the service is not ready or shutting down.
@@ -37,11 +40,21 @@ class Admission:
         if self.waiting + utterances > self._room:
             message = f"{self.waiting} utterances are waiting, and there is room for {self._room}."
             raise try_again("busy", message, self.waiting * self._pace())
+        if self._of[peer] and self._of[peer] + utterances > self._share:
+            message = (
+                f"{self._of[peer]} utterances from your address are waiting, and there is room for"
+                f" {self._share}."
+            )
+            raise try_again("busy", message, self._of[peer] * self._pace())
         self.waiting += utterances
+        self._of[peer] += utterances
         try:
             yield
         finally:
             self.waiting -= utterances
+            self._of[peer] -= utterances
+            if not self._of[peer]:
+                del self._of[peer]  # addresses come and go
 
 
 def not_ready() -> ApiError:

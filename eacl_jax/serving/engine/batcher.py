@@ -154,16 +154,21 @@ class Batcher:
                     return []
                 # One that is larger than a batch has one for itself.
                 while self._jobs and (
-                    self._jobs[0].over or room >= self._jobs[0].pieces[0].cost or not pieces
+                    self._jobs[0].over or room >= self._cost(self._jobs[0]) or not pieces
                 ):
                     job = self._jobs.popleft()
                     if job.over:
                         continue
+                    room -= self._cost(job)
                     pieces.append(job.pieces.popleft())
-                    room -= pieces[-1].cost
                     if job.pieces:
                         self._jobs.append(job)
         return pieces
+
+    def _cost(self, job: Job) -> int:
+        """Of a job's next piece, in utterances; a label is encoded as one, once."""
+        new = tuple(job.labels.items()) not in self._labelled
+        return job.pieces[0].cost + (len(job.labels) if new else 0)
 
     def _for_labels(self, job: Job) -> "EmotionRecognizer | None":
         """The recognizer with the job's labels. None where it cannot be made; the job then has

@@ -80,13 +80,15 @@ class Service:
         self.limits = settings.limits.of_sound() if self.hearing.makers else settings.limits
         self._jobs: set[Job] = set()
         self._gave_up = False
-        self._loop: asyncio.AbstractEventLoop
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._up: asyncio.Future[None]
 
     async def start(self) -> None:
         """Starts the recognizer's thread. Without `settings.warm` the service is ready then."""
         self._loop = asyncio.get_running_loop()
         self._up = self._loop.create_future()
+        if self.admission.stopping:  # the signal came before
+            self._end_after_grace()
         self.hearing.start()
         self._batcher.start(
             warm=self.settings.warm, ready=lambda error: self._call(self._settle, error)
@@ -104,7 +106,7 @@ class Service:
         """
         if not self.admission.stopping:
             self.admission.stopping = True
-            self._call(lambda: self._loop.call_later(self.settings.grace, self._give_up))
+            self._call(self._end_after_grace)
 
     async def close(self) -> None:
         """Ends the recognizer's thread."""
@@ -119,6 +121,8 @@ class Service:
         labels: Mapping[str, str],
         on_long: "OnLong" = "cut",
         sounds: Sequence[Sound] = (),
+        *,
+        peer: str = "",
     ) -> tuple[list[DialoguePrediction], tuple[str, ...], list[dict[str, Rows]]]:
         """The emotions of all utterances of each dialogue, what was found in the labels
         (`EmotionRecognizer.warnings`), and the features that were made of each sound, by modality.
@@ -129,6 +133,7 @@ class Service:
             model's.
           on_long: as of `EmotionRecognizer.predict`.
           sounds: of the utterances.
+          peer: who asks; each has a share of the room.
 
         Raises:
           ApiError: there is no room (429), the service is not up (503), or a sound cannot be used
@@ -137,7 +142,7 @@ class Service:
           UserError: the labels cannot be used.
         """
         count = sum(len(dialogue.utterances) for dialogue in dialogues)
-        with self.admission.hold(count + len(labels)):
+        with self.admission.hold(count + len(labels), peer):
             # One after the other: who sends many waits, and not all others.
             heard = [await self.hearing.features(each) for each in sounds]
             dialogues = _with_heard(dialogues, sounds, heard)
@@ -171,6 +176,8 @@ class Service:
         labels: Mapping[str, str],
         on_long: "OnLong",
         sound: Sound | None = None,
+        *,
+        peer: str = "",
     ) -> Turn:
         """Adds an utterance to a conversation. Where it fails, nothing is added.
 
@@ -180,6 +187,7 @@ class Service:
           labels: as of `predict`, for the whole conversation; empty for those that it began with.
           on_long: as of `predict`.
           sound: the utterance's, if it has one.
+          peer: as of `predict`.
 
         Raises:
           ApiError: as `predict`; 409, the conversation began with other labels.
@@ -192,7 +200,7 @@ class Service:
                 " goes on; send whole dialogues to /v1/predict.",
             )
         known = self.conversations.find(identity)
-        with self.admission.hold(1 + len(labels or (known.labels if known else ()))):
+        with self.admission.hold(1 + len(labels or (known.labels if known else ())), peer):
             async with self.conversations.turn(identity) as conversation:
                 if len(conversation) and labels and labels != conversation.labels:
                     raise _other_labels(identity, conversation.labels or self.recognizer.labels)
@@ -227,7 +235,12 @@ class Service:
         else:
             self._up.set_exception(error)
 
+    def _end_after_grace(self) -> None:
+        asyncio.get_running_loop().call_later(self.settings.grace, self._give_up)
+
     def _call(self, function: Callable[..., object], *arguments: object) -> None:
+        if self._loop is None:  # not started yet
+            return
         with contextlib.suppress(
             RuntimeError
         ):  # the loop is closed: the service has ended meanwhile

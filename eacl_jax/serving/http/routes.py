@@ -1,6 +1,7 @@
 """The endpoints under /v1."""
 
 import dataclasses
+import hashlib
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
@@ -19,6 +20,7 @@ from eacl_jax.serving.errors import ApiError, documented
 from eacl_jax.serving.http.answers import ConversationAnswer, ModelAnswer, PredictAnswer, SaidAnswer
 from eacl_jax.serving.http.bodies import JsonRoute
 from eacl_jax.serving.http.deadline import in_time
+from eacl_jax.serving.http.peers import peer_of
 from eacl_jax.serving.http.requests import (
     check_counts,
     dialogues_of,
@@ -40,6 +42,7 @@ Identity = Annotated[
     ),
 ]
 Result = TypeVar("Result")
+_VERSION = "eacl-model"
 
 
 def api(service: Service) -> APIRouter:
@@ -75,6 +78,23 @@ def api(service: Service) -> APIRouter:
         return {**found, "thresholds": thresholds} if recognizer.settings.several else found
 
     modalities = recognizer.settings.modalities
+    described = {
+        "name": settings.name,
+        "task": recognizer.settings.task,
+        **in_force({}),
+        "max_tokens": recognizer.settings.prompt.max_tokens,
+        "max_past": recognizer.settings.prompt.max_past,
+        "max_future": recognizer.settings.prompt.max_future,
+        "sequence": recognizer.settings.chain is not None,
+        "temperature": recognizer.settings.calibration[Stage.TWO],
+        "runtime": {
+            name: getattr(recognizer.runtime, name) for name in ("name", "precision", "cost")
+        },
+        "limits": dataclasses.asdict(limits),
+        **({"features": _features(recognizer.settings, service.hearing)} if modalities else {}),
+    }
+    # By which a caller that goes on with older answers knows that they are of this model.
+    version = {_VERSION: hashlib.blake2b(to_json(described), digest_size=8).hexdigest()}
 
     def missing(dialogues: Sequence[Dialogue], sounds: Sequence[Sound]) -> list[str]:
         given = names_of(dialogues, sounds, service.hearing.makers)
@@ -104,7 +124,8 @@ def api(service: Service) -> APIRouter:
         labels = labels_of(asked.labels, limits)
         dialogues = dialogues_of(asked.dialogues, limits, modalities)
         sounds = sounds_of(asked.dialogues, dialogues, limits, service.hearing)
-        work = service.predict(dialogues, labels, asked.on_long, sounds)
+        peer = peer_of(request.client)
+        work = service.predict(dialogues, labels, asked.on_long, sounds, peer=peer)
         answers, warnings, heard = await in_time_or_why(request, work, asked.dialogues)
         found = [_leaner_dialogue(answer.to_json(), asked.fields_) for answer in answers]
         if asked.return_features:
@@ -112,7 +133,7 @@ def api(service: Service) -> APIRouter:
                 of = found[sound.dialogue]["utterances"][sound.utterance]
                 of["features"] = as_asked(features)
         told = [*warnings, *missing(dialogues, sounds)]
-        return _json({**in_force(labels), "warnings": told, "dialogues": found})
+        return _json({**in_force(labels), "warnings": told, "dialogues": found}, version)
 
     @router.post(
         "/conversations/{id}/utterances",
@@ -131,7 +152,9 @@ def api(service: Service) -> APIRouter:
         labels = labels_of(asked.labels, limits)
         sound = sound_of(asked, utterance, limits, service.hearing)
         sounds = [sound] if sound else []
-        work = service.say(id, utterance, labels, asked.on_long, sound)
+        work = service.say(
+            id, utterance, labels, asked.on_long, sound, peer=peer_of(request.client)
+        )
         said = await in_time_or_why(request, work, asked)
         answer = _leaner(said.answer.to_json(), asked.fields_)
         if asked.return_features and said.heard:
@@ -183,28 +206,7 @@ def api(service: Service) -> APIRouter:
     )
     async def model() -> Response:
         """Which model answers, its labels, and what one request may hold."""
-        return _json(
-            {
-                "name": settings.name,
-                "task": recognizer.settings.task,
-                **in_force({}),
-                "max_tokens": recognizer.settings.prompt.max_tokens,
-                "max_past": recognizer.settings.prompt.max_past,
-                "max_future": recognizer.settings.prompt.max_future,
-                "sequence": recognizer.settings.chain is not None,
-                "temperature": recognizer.settings.calibration[Stage.TWO],
-                "runtime": {
-                    name: getattr(recognizer.runtime, name)
-                    for name in ("name", "precision", "cost")
-                },
-                "limits": dataclasses.asdict(limits),
-                **(
-                    {"features": _features(recognizer.settings, service.hearing)}
-                    if modalities
-                    else {}
-                ),
-            }
-        )
+        return _json(described, version)
 
     return router
 
@@ -226,8 +228,8 @@ def _features(settings: Settings, hearing: Hearing) -> dict[str, Any]:
     }
 
 
-def _json(value: Any) -> Response:
-    return Response(to_json(value), media_type="application/json")
+def _json(value: Any, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(to_json(value), headers=headers, media_type="application/json")
 
 
 def _no_conversation(identity: str) -> ApiError:

@@ -12,7 +12,7 @@ import { announce, hideError, showError } from "./notices.js";
 import { count, percent } from "./numbers.js";
 import { Panel } from "./panel.js";
 import { Service } from "./service.js";
-import { forget, stopRecording } from "./sound.js";
+import { forget, isRecording, stopRecording } from "./sound.js";
 import { TokenDialog } from "./token.js";
 import { flatten, isPlain, lineOf } from "./transcript.js";
 
@@ -35,12 +35,14 @@ let model = null;
 /** Own labels that are in force, as they were typed, or null for the model's. */
 let own = null;
 /**
- * What is shown: `{typed, labels, words, thresholds, hues, utterances}`; `typed` is the text that it answers, `words` and `thresholds`
+ * What is shown: `{typed, labels, words, thresholds, hues, utterances}`; `typed` is the text that it answers, null for none, `words` and `thresholds`
  * map labels. Utterances keep the features and the sound that were given with them, which answers do not repeat.
  */
 let shown = null;
 let chosen = null;
 let busy = false;
+/** What was pressed while an answer was awaited, and is done after it. */
+const later = [];
 
 /** Runs one exchange with the service at a time; `box` shows that it waits, `fail(error)` gets what went wrong. */
 async function exchange(box, task, fail) {
@@ -59,12 +61,23 @@ async function exchange(box, task, fail) {
     box.removeAttribute("aria-busy");
     document.body.classList.remove("busy");
   }
+  while (later.length && !busy) later.shift()();
 }
 
 async function readModel() {
   model ??= await service.model();
   readsText(model.features?.text ?? true);
   tellModel();
+}
+
+/** The service's answers; where another model gives them by now, that is `model` then. */
+async function predict(dialogues, labels) {
+  const found = await service.predict(dialogues, labels);
+  if (found.version !== model.version) {
+    model = await service.model();
+    readsText(model.features?.text ?? true);
+  }
+  return found;
 }
 
 function tellModel() {
@@ -103,10 +116,10 @@ function trustOfSeveral() {
 /** Answers the text, or what is shown where the text is still the one that it came from. `labels` as `own`. */
 async function answer(labels) {
   const typed = text.value;
-  const same = shown && shown.typed === typed;
+  const same = isAnswered();
   const dialogue = same ? { utterances: shown.utterances.map(asked) } : { transcript: typed };
   await readModel();
-  const found = await service.predict([dialogue], labels);
+  const found = await predict([dialogue], labels);
   own = labels;
   if (!same) shown?.utterances.forEach((each) => forget(each.sound));
   show(typed, same ? keeping(shown.utterances, found) : found);
@@ -135,8 +148,16 @@ function giveFeatures(box) {
   for (const field of fields) hideError(field);
   exchange(box, () => answerWithFeatures(index), (error) => {
     const name = error instanceof FeaturesError ? error.modality : error.field?.match(/\.features\.([\w-]+)/)?.[1];
-    showError((name && find(idOf(name))) || fields[0], error.message);
+    comeBack(index);
+    const place = (name && find(idOf(name))) || find(fields[0].id);
+    place.closest("details")?.setAttribute("open", "");
+    showError(place, error.message);
   });
+}
+
+/** The panel of an utterance, where it has been closed or is another one's by now. */
+function comeBack(index) {
+  if (chosen !== index) choose(index);
 }
 
 async function answerWithFeatures(index) {
@@ -144,9 +165,8 @@ async function answerWithFeatures(index) {
   await answerWith(index, { features: Object.keys(features).length ? features : undefined });
 }
 
-/** Answers the conversation again with how the chosen utterance sounds; null where it is not to sound any more. */
-function giveSound(sound) {
-  const index = chosen;
+/** Answers the conversation again with how an utterance sounds; null where it is not to sound any more. */
+function giveSound(sound, index = chosen) {
   const before = shown.utterances[index];
   const rest = Object.entries(before.features ?? {}).filter(([name]) => !sound?.makes.includes(name));
   const features = rest.length ? Object.fromEntries(rest) : undefined;
@@ -155,17 +175,33 @@ function giveSound(sound) {
     await answerWith(index, { sound: sound ?? undefined, features });
     forget(before.sound);
   };
-  if (busy) return forget(sound);
+  if (busy) {
+    later.push(() => giveSoundLate(sound, index, before));
+    return;
+  }
   exchange(box, act, (error) => {
     forget(sound);
+    comeBack(index);
     showError(find("sound-record"), error.message, find("sound-upload"));
   });
+}
+
+/** The same once another answer has come, if `before` is still said there. */
+function giveSoundLate(sound, index, before) {
+  const { speaker: who, text: what } = shown.utterances[index] ?? {};
+  if (who === before.speaker && what === before.text) {
+    comeBack(index);
+    giveSound(sound, index);
+  } else {
+    forget(sound);
+    showError(text, "The sound was left out: what it belongs to is no longer there.");
+  }
 }
 
 /** Answers the conversation again with another utterance `index`. */
 async function answerWith(index, changed) {
   const given = shown.utterances.map((each, place) => (place === index ? { ...each, ...changed } : each));
-  show(shown.typed, keeping(given, await service.predict([{ utterances: given.map(asked) }], own)));
+  show(shown.typed, keeping(given, await predict([{ utterances: given.map(asked) }], own)));
   choose(index);
 }
 
@@ -175,6 +211,7 @@ function show(typed, { labels, words, thresholds, warnings, dialogues: [utteranc
   find("empty").hidden = true;
   find("results").hidden = false;
   find("restore").hidden = own === null;
+  if (stopRecording()) warnings = [...warnings, "The recording that went on was dropped, as all was answered anew. Record it again."];
   find("warnings").replaceChildren(...warnings.map((each) => html("li", { class: "caveat" }, each)));
   chat.show(utterances, shown.hues);
   chart.show(utterances, labels, shown.hues);
@@ -230,10 +267,19 @@ function ask() {
     showError(text, "Type or paste a conversation first, or take an example.");
     return;
   }
+  if (busy) {
+    later.push(() => isAnswered() || ask());
+    return;
+  }
   exchange(find("ask"), () => answer(own), (error) => {
     if (error.field?.startsWith("labels")) showLabelsError(error.message);
     else showError(text, error.message);
   });
+}
+
+/** Whether what is shown answers the text as it stands. */
+function isAnswered() {
+  return shown?.typed === text.value;
 }
 
 function showLabelsError(message) {
@@ -248,6 +294,10 @@ function askWith(labels) {
     showError(text, "Type or paste a conversation first, or take an example; then it is answered with your labels.");
     return;
   }
+  if (busy) {
+    later.push(() => (own === labels && isAnswered()) || askWith(labels));
+    return;
+  }
   exchange(find("own"), () => answer(labels), (error) => {
     if (error.field?.startsWith("dialogues")) showError(text, error.message);
     else showLabelsError(error.message);
@@ -259,37 +309,48 @@ class NameError extends Error {}
 
 async function addReply() {
   const next = { speaker: speaker.value.trim(), text: said.value.trim() };
-  const plain = isPlain(text.value, shown.utterances);
-  // An answer depends on so many utterances before it, and on no more; where later ones count too, answers change.
-  const whole = readsAhead();
-  const first = whole ? 0 : Math.max(0, shown.utterances.length - model.max_past);
-  const past = shown.utterances.slice(first).map(asked);
+  const typed = text.value;
+  const plain = isPlain(typed, shown.utterances);
   const names = plain ? [] : [...new Set(shown.utterances.map((each) => each.speaker))];
   // Lines, as they will stand in the text, so that it is known that they are read as they are meant.
-  const dialogues = [{ utterances: [...past, lineOf(next)] }];
-  if (names.length) dialogues.push({ utterances: names.map((name) => lineOf({ speaker: name, text: "x" })) });
-  const found = await service.predict(dialogues, own);
+  const check = names.length ? [{ utterances: names.map((name) => lineOf({ speaker: name, text: "x" })) }] : [];
+  const askFrom = (first) => predict([{ utterances: [...shown.utterances.slice(first).map(asked), lineOf(next)] }, ...check], own);
+  // An answer depends on so many utterances before it, and on no more; where later ones count too, answers change, and of
+  // features it is counted how many utterances are without.
+  let whole = readsAhead() || Boolean(model.features);
+  const known = model;
+  let found = await askFrom(whole ? 0 : Math.max(0, shown.utterances.length - model.max_past));
+  if (model !== known && !whole) {
+    // What is shown is another model's.
+    whole = true;
+    found = await askFrom(0);
+  }
   const [utterances, read] = found.dialogues;
   const answered = utterances.at(-1);
   if (answered.speaker !== next.speaker) throw new NameError(unreadable(next.speaker));
   const lost = names.find((name, place) => read[place].speaker !== name);
   if (lost !== undefined) throw new NameError(`${unreadable(lost)} Change it in the conversation’s text first.`);
-  // The text goes on as well, so that it can be edited and answered again as a whole.
-  text.value = `${plain ? text.value.trimEnd() : shown.utterances.map(flatten).join("\n")}\n${lineOf(next)}`;
+  // The text goes on as well, so that it can be edited and answered again as a whole, unless it is being edited.
+  const goesOn = `${plain ? typed.trimEnd() : shown.utterances.map(flatten).join("\n")}\n${lineOf(next)}`;
+  const untouched = text.value === typed;
+  if (untouched) {
+    if (!plain && !isAnswered()) offerDraft(typed);
+    text.value = goesOn;
+  }
   if (whole) {
-    show(text.value, keeping([...shown.utterances, {}], found));
+    show(untouched ? goesOn : null, keeping([...shown.utterances, {}], found));
     chat.reveal(shown.utterances.length - 1);
   } else {
     shown.utterances.push(answered);
-    shown.typed = text.value;
+    shown.typed = untouched ? goesOn : null;
     chat.append(answered, shown.hues);
     chart.show(shown.utterances, shown.labels, shown.hues);
-    choose(null);
+    if (!isRecording()) choose(null);
     refresh();
   }
   chart.reveal(shown.utterances.length - 1);
-  said.value = "";
-  said.focus({ preventScroll: true });
+  if (said.value.trim() === next.text) said.value = "";
+  if (!isRecording()) said.focus({ preventScroll: true });
   const told = isOfSeveral(answered) ? inWords(answered) : `${answered.emotion}, ${percent(answered.confidence)}`;
   announce(`${answered.speaker}: ${told}.`);
 }
@@ -307,14 +368,16 @@ function reply() {
 }
 
 function takeText(value) {
-  // What the reader has typed can be had back after a look at an example.
-  const written = text.value.trim() && !offered.has(text.value) ? text.value : null;
-  if (written !== null && written !== value) {
-    find("draft").hidden = false;
-    find("draft").onclick = () => takeText(written);
-  }
+  if (text.value !== value) offerDraft(text.value);
   text.value = value;
   ask();
+}
+
+/** What the reader has typed can be had back after another text took its place. */
+function offerDraft(written) {
+  if (!written.trim() || offered.has(written)) return;
+  find("draft").hidden = false;
+  find("draft").onclick = () => takeText(written);
 }
 
 const offered = new Set();

@@ -16,25 +16,27 @@ export class Service {
     this.token = token;
   }
 
-  /** What the model is. */
-  model() {
-    return this.#request("v1/model");
+  /** What the model is, and its `version`, which answers have too. */
+  async model() {
+    const { content, version } = await this.#request("v1/model");
+    return { ...content, version };
   }
 
   /** The page's built-in examples. */
-  examples() {
-    return this.#request("examples.json");
+  async examples() {
+    return (await this.#request("examples.json")).content;
   }
 
   /**
    * Answers dialogues, each `{transcript}` or `{utterances}`; `own` are labels as they were typed, or null.
-   * Gives the labels, Maps to their words and to their thresholds (empty where an utterance has one label), warnings, and each
+   * Gives the model's version, the labels, Maps to their words and to their thresholds (empty where an utterance has one label), warnings, and each
    * dialogue's utterances; those with a sound have the `features` that were made of it.
    */
   async predict(dialogues, own) {
     const labels = own === null ? {} : { labels: own };
-    const answer = await this.#request("v1/predict", { dialogues, ...labels, return_features: true });
+    const { content: answer, version } = await this.#request("v1/predict", { dialogues, ...labels, return_features: true });
     return {
+      version,
       labels: answer.labels,
       words: new Map(Object.entries(answer.words)),
       thresholds: new Map(Object.entries(answer.thresholds ?? {})),
@@ -69,7 +71,7 @@ async function send(path, body, token) {
 
 async function read(response) {
   const content = await response.json().catch(() => null);
-  if (response.ok && content) return content;
+  if (response.ok && content) return { content, version: response.headers.get("eacl-model") };
   if (response.status === 429) throw new ServiceError(`The service is busy. Try again in ${wait(response)}.`, 429);
   const message = content?.error?.message ?? `The service failed (status ${response.status}). Try again.`;
   throw new ServiceError(readable(message), response.status, content?.error?.field ?? "");

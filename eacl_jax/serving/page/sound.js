@@ -15,12 +15,18 @@ export function madeOfSound(features) {
   return Object.entries(features.modalities).filter(([, kind]) => kind.from_sound).map(([name]) => name);
 }
 
-/** Ends a recording that goes on, without keeping it. */
+/** Whether a recording goes on. */
+export function isRecording() {
+  return running !== null;
+}
+
+/** Ends a recording that goes on, without keeping it; whether there was one. */
 export function stopRecording() {
-  if (!running) return;
+  if (!running) return false;
   clearInterval(running.timer);
   running.recorder.cancel();
   running = null;
+  return true;
 }
 
 /** Lets go of a sound that is no longer replayed. */

@@ -16,8 +16,11 @@ export function isPlain(text, utterances) {
   return lines.length === utterances.length && lines.every((line, place) => isLineOf(line, utterances[place]));
 }
 
+// Who speaks where a line does not say so.
+const SOMEBODY = "Speaker";
+
 function isLineOf(line, { speaker, text }) {
-  if (line === text) return true;
+  if (line === text) return speaker === SOMEBODY;
   const between = line.slice(speaker.length, line.length - text.length);
   return line.startsWith(speaker) && line.endsWith(text) && /^\s*:\s*$/.test(between);
 }

@@ -17,7 +17,7 @@ from tests.serving.page.conftest import launched
 from tests.serving.page.test_page import download
 from tests.serving.page.test_page_looks import TEXTS, contrast
 from tests.stubs import sounds
-from tests.stubs.browser import bodies, fail_with, show
+from tests.stubs.browser import Held, bodies, fail_with, show
 from tests.stubs.featured import FACE, PROSODY
 from tests.stubs.page import serving
 
@@ -163,3 +163,20 @@ def test_it_stays_readable(visit, width, scheme):
         if (ratio := round(contrast(ink, back), 2)) < 4.5
     ]
     assert faint == []
+
+
+@pytest.mark.slow
+def test_a_recording_outlives_an_answer_that_comes_meanwhile(visit):
+    page = visit()
+    options = show(page)
+    options.nth(1).click()
+    held = Held(page)
+    asked = bodies(page)
+    page.get_by_label("says").fill("pure disgust")
+    page.get_by_label("says").press("Enter")
+    record(page, 0.5)
+    held.go_on()
+    expect(options).to_have_count(5)
+    expect(page.get_by_label("Replay Recording")).to_be_visible()
+    expect(page.get_by_role("complementary")).to_contain_text("Utterance 2 of 5")
+    assert [given is not None for given in audio(asked)] == [False, True, False, False, False]
