@@ -24,7 +24,11 @@ Splits = Mapping[str, Sequence[Found]]
 
 
 def with_features(
-    splits: Splits, rows: Sequence[str], cache: Path
+    splits: Splits,
+    rows: Sequence[str],
+    cache: Path,
+    *,
+    known: Mapping[str, Sequence[str]] | None = None,
 ) -> tuple[dict[str, list[Found]], dict[str, FeatureKind]]:
     """The dialogues with all their features, and what is known of each modality.
 
@@ -34,6 +38,8 @@ def with_features(
         "NAME=sound:MAKER", made of the sound files that utterances name as `audio`, beside the
         corpus' own file; or "NAME", the columns NAME.something of the corpus' own tables.
       cache: the cache folder.
+      known: columns, without NAME., that a modality had where other splits were there too; what is
+        missing of them here is not known here.
 
     Raises:
       UserError: a row cannot be read, its features are of no utterance, or a modality has not
@@ -63,7 +69,9 @@ def with_features(
                 for split, items in found.items()
             }
         else:
-            columns = _columns(found, name, where)
+            columns = [f"{name}.{column}" for column in (known or {}).get(name, ())]
+            if not columns or not _there(found, name) <= set(columns):
+                columns = _columns(found, name, where)
             kinds[name] = FeatureKind(tuple(c.removeprefix(f"{name}.") for c in columns))
             found = {split: _moved(items, name, columns) for split, items in found.items()}
     _check_widths(found)
@@ -270,14 +278,18 @@ def _made_of_sound(
     return {split: _changed(items, listened) for split, items in splits.items()}
 
 
-def _columns(splits: Splits, name: str, where: str) -> list[str]:
+def _there(splits: Splits, name: str) -> set[str]:
     fields = _fields(item for items in splits.values() for item in items)
-    for split, items in splits.items():
-        there = {field for field in _fields(items) if field.startswith(f"{name}.")}
-        if there and (lacks := sorted({f for f in fields if f.startswith(f"{name}.")} - there)):
-            log.warning("%s has no column %s: it is not known there", split, ", ".join(lacks))
+    return {field for field in fields if field.startswith(f"{name}.")}
+
+
+def _columns(splits: Splits, name: str, where: str) -> list[str]:
     # Sorted: which of them is first filled in, a file's order of rows decides.
-    columns = sorted(field for field in fields if field.startswith(f"{name}."))
+    columns = sorted(_there(splits, name))
+    for split, items in splits.items():
+        there = _there({split: items}, name)
+        if there and (lacks := [column for column in columns if column not in there]):
+            log.warning("%s has no column %s: it is not known there", split, ", ".join(lacks))
     if not columns:
         raise UserError(
             f"{where}: the corpus has no columns {name}.SOMETHING; name a file or folder,"

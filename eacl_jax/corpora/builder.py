@@ -76,7 +76,7 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder):
     """
 
     # Raise it when a change of reading code changes what is read from the same files.
-    VERSION = tfds.core.Version("1.3.0")
+    VERSION = tfds.core.Version("1.4.0")
     LABELS: ClassVar[tuple[str, ...]] = ()
     TASK: ClassVar[TaskName | None] = "single"
     LEVELS: ClassVar[tuple[str, ...]] = ()
@@ -256,7 +256,7 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder):
             "dialogue": tfds.features.Text(),
             "file": tfds.features.Scalar(np.int32),
             "lines": tfds.features.Tensor(shape=(None,), dtype=np.int32),
-            "turns": tfds.features.Tensor(shape=(None,), dtype=np.int32),
+            "turns": tfds.features.Tensor(shape=(None,), dtype=np.int64),
         }
         return _LocalInfo(
             builder=self, features=tfds.features.FeaturesDict(features), disable_shuffling=True
@@ -283,7 +283,7 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder):
                     "dialogue": json.dumps(item.dialogue.to_json(), default=str),
                     "file": self.sources[split].index(item.file),
                     "lines": np.asarray(item.lines, np.int32),
-                    "turns": np.asarray(item.turns, np.int32),
+                    "turns": np.asarray(item.turns, np.int64),
                 },
             )
 

@@ -36,6 +36,7 @@ _USUAL = {
 _NAMES = {part: frozenset(names.split()) for part, names in _USUAL.items()}
 _ORDERS = _NAMES["turn"] | {"utterance"}
 """Names of columns that number utterances; `utterance` where it is not the text, as in answers."""
+_MOST = 10**18
 _WHOLE = re.compile(r"[+-]?\d+(?:\.0*)?")
 
 
@@ -151,22 +152,26 @@ def find_part(header: Sequence[str], part: str, *, given: str = "") -> list[int]
 
 
 def turns_in(header: Sequence[str], taken: Sequence[int | None] = ()) -> tuple[int, ...]:
-    """Columns that may number utterances, from 0, but for those that hold something else."""
-    return tuple(
-        place for place, name in enumerate(header) if plain(name) in _ORDERS and place not in taken
-    )
+    """Columns that may number utterances, from 0, but for those that hold something else. A turn may
+    be several utterances of one speaker, so those that are called so come last.
+    """
+    names = {place: plain(name) for place, name in enumerate(header) if place not in taken}
+    found = [place for place, name in names.items() if name in _ORDERS]
+    return tuple(sorted(found, key=lambda place: "turn" in names[place]))
 
 
 def turn_of(cell: Any) -> int | None:
     """The number in a cell that numbers an utterance, as programs write whole numbers: 7, "7",
-    "7.0" beside empty cells, -1; None where it holds none.
+    "7.0" beside empty cells, -1; None where it holds none of up to 18 digits.
     """
     if isinstance(cell, bool):
         return None
     if isinstance(cell, (int, float)):
-        return int(cell) if math.isfinite(cell) and float(cell).is_integer() else None
+        whole = math.isfinite(cell) and abs(cell) < _MOST and cell == int(cell)
+        return int(cell) if whole else None
     text = cell.strip() if isinstance(cell, str) else ""
-    return int(text.partition(".")[0]) if len(text) < 40 and _WHOLE.fullmatch(text) else None
+    found = int(text.partition(".")[0]) if len(text) < 40 and _WHOLE.fullmatch(text) else _MOST
+    return found if abs(found) < _MOST else None
 
 
 def plain(name: str) -> str:

@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,10 @@ from eacl_jax.corpora.label_columns import LabelPlaces
 from eacl_jax.corpora.order import check_oldest_first
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
-from eacl_jax.features.modality import NAME, read_features
+from eacl_jax.features.modality import MAY_BE_FEATURES, read_features
 
 # Columns NAME.COLUMN. Empty cells of other columns are left out; one of these that is empty
 # throughout a file is not one that the file lacks.
-_MAY_BE_FEATURES = re.compile(NAME.pattern + r"\..")
 _ONE_LABEL = LabelPlaces()
 
 Row = tuple[int, Sequence[Any]]
@@ -132,7 +130,7 @@ def _dialogue(
         other = {
             name: cells[place]
             for name, place in others.items()
-            if cells[place] not in (None, "") or _MAY_BE_FEATURES.match(name)
+            if cells[place] not in (None, "") or MAY_BE_FEATURES.match(name)
         }
         # Of objects alone: a table may have a column of this name.
         given = other.pop("features") if isinstance(other.get("features"), Mapping) else None

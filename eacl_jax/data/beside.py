@@ -69,14 +69,15 @@ def with_sound(
       folder: that all sound files are in.
 
     Raises:
-      UserError: a file cannot be used, leads out of the folder, or a package is missing.
+      UserError: a file cannot be used, leads out of the folder, or a package is missing; or none
+        of the features can be made of sound.
     """
     # They take their time, and most models read texts alone.
     from eacl_jax.features.sound.decoding import read_sound
-    from eacl_jax.features.sound.extractors import MAKERS, extractor
+    from eacl_jax.features.sound.extractors import extractor, makers
     from eacl_jax.features.sound.heard import Sounds, within
 
-    made_by = {name: each.made_by for name, each in modalities.items() if each.made_by in MAKERS}
+    made_by = makers(modalities)
     sounds = Sounds(folder, made_by)
 
     def listened(utterance: Utterance, where: str) -> Utterance:

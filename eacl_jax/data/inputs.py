@@ -41,6 +41,7 @@ from eacl_jax.corpora.transcripts import (
 )
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
+from eacl_jax.features.modality import MAY_BE_FEATURES
 
 __all__ = [
     "NOBODY",
@@ -273,15 +274,19 @@ def _from_frame(frame: Any) -> list[Dialogue]:
         )
     records = frame.to_dicts() if hasattr(frame, "to_dicts") else frame.to_dict("records")
     rows = [
-        {str(name): value for name, value in row.items() if not _is_missing(value)}
+        {
+            str(name): None if _is_missing(value) else value
+            for name, value in row.items()
+            # A column of features is there, also where nothing of it is known.
+            if not _is_missing(value) or MAY_BE_FEATURES.match(str(name))
+        }
         for row in records
     ]
     for number, row in enumerate(rows):
         if isinstance(row.get("emotions"), str):  # as answers' rows have them
             row["emotions"] = divided(row["emotions"], ";", f"the DataFrame's row {number}")
-        if (
-            isinstance(row.get("dialogue"), str) and not row["dialogue"].strip()
-        ):  # an empty cell, as some readers give it
+        named = row.get("dialogue")
+        if isinstance(named, str) and not named.strip():  # an empty cell, as some readers give it
             del row["dialogue"]
     for column, remedy in (
         ("dialogue", "name the dialogue of each, as by frame['dialogue'].ffill()"),

@@ -105,7 +105,10 @@ def _without_counts(path: Path, read: pa.Table) -> pa.Table:
     for place, name in enumerate(read.column_names):
         if _plain(name) in _COUNTS:
             cells = read.column(place).to_pylist()
-            if any(cells == list(range(first, first + len(cells))) for first in (0, 1)):
+            counts = any(cells == list(range(first, first + len(cells))) for first in (0, 1))
+            # With gaps, where rows were left out or shuffled since.
+            different = len(set(cells)) == len(cells) and all(isinstance(c, int) for c in cells)
+            if counts or (name.strip() and different):
                 log.info(
                     "%s: column %d, %r, counts the rows and is left out", path, place + 1, name
                 )

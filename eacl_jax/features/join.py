@@ -9,7 +9,9 @@ from eacl_jax.errors import UserError
 from eacl_jax.features.table import ALL, FeatureTable, Rows
 
 _MOST = 0.95
-"""Share of dialogues whose ends must show that numbers are off by one."""
+"""Share of dialogues that must show that numbers are off by one."""
+_NUMBERED = re.compile(r"(|.*[^0-9])(0|[1-9][0-9]{0,17})", re.DOTALL)
+"""A dialogue's id that ends with a number, without zeros before it."""
 _PLAIN = re.compile(r"(?:train|dev|test|val|valid)_(.+)", re.DOTALL)
 
 
@@ -43,8 +45,9 @@ def rows_of(table: FeatureTable, split: str, name: str) -> Rows:
 
 @dataclasses.dataclass
 class Counted:
-    """Whether a file's numbers of utterances are one too high or too low for a corpus: counted
-    from 1 where the corpus counts from 0, nearly all find a row, which is another utterance's.
+    """Whether a file's numbers of utterances or of dialogues are one too high or too low for a
+    corpus: counted from 1 where the corpus counts from 0, nearly all find a row, which is another
+    utterance's.
 
     Attributes:
       rows: by key.
@@ -58,6 +61,10 @@ class Counted:
     _fits: dict[int, int] = dataclasses.field(default_factory=lambda: {0: 0, 1: 0, -1: 0})
     _for: dict[int, int] = dataclasses.field(default_factory=lambda: {1: 0, -1: 0})
     _against: dict[int, int] = dataclasses.field(default_factory=lambda: {1: 0, -1: 0})
+    # Dialogues with a number for an id, and of these by shift, whose utterances are those of the
+    # rows to the number.
+    _numbered: int = 0
+    _same: dict[int, int] = dataclasses.field(default_factory=lambda: {0: 0, 1: 0, -1: 0})
 
     def add(self, dialogue: str, numbers: Collection[int]) -> None:
         """Counts a dialogue with the numbers of its utterances, of those without an id that has a
@@ -66,22 +73,30 @@ class Counted:
         if not numbers:
             return
         least, most = min(numbers), max(numbers)
-        there = {
-            number
-            for number in range(least - 1, most + 2)
-            if any(name in self.rows for name in names_of(dialogue, number))
-        }
+        near = {number + shift for number in numbers for shift in (-1, 0, 1)}
+        there = {number for number in near if self._has(dialogue, number)}
         self.found += len(there)
         for shift in self._fits:
             self._fits[shift] += len(there & {number + shift for number in numbers})
         for shift, beyond, end in ((1, most + 1, least), (-1, least - 1, most)):
             self._for[shift] += beyond in there and end not in there
             self._against[shift] += end in there
+        if (parts := _NUMBERED.fullmatch(dialogue)) is None:
+            return
+        self._numbered += 1
+        for shift in self._same:
+            other = f"{parts[1]}{int(parts[2]) + shift}"
+            self._same[shift] += {n for n in near if self._has(other, n)} == set(numbers)
+
+    def _has(self, dialogue: str, number: int) -> bool:
+        return any(name in self.rows for name in names_of(dialogue, number))
 
     def check(self) -> None:
         """Raises `UserError` where more utterances have a row when one is taken from or added to
-        each number, and it shows at both ends of nearly all dialogues.
+        each number, and it shows at both ends of nearly all dialogues; or where nearly all
+        dialogues have the rows of the one before or behind, and fewer their own.
         """
+        self._check_dialogues()
         for shift in (1, -1):
             shows, all_ends = self._for[shift], self._for[shift] + self._against[shift]
             if self._fits[shift] > self._fits[0] and shows >= _MOST * all_ends:
@@ -95,6 +110,21 @@ class Counted:
                     f" dialogue's {end} utterance has no features, and there are some {beyond}, so"
                     f" that each would get those of {whose}. Utterances count from 0, or as the"
                     f" file of dialogues numbers them: {change} each number in the keys."
+                )
+
+    def _check_dialogues(self) -> None:
+        for shift, how, whose, change in (
+            (1, "high", "behind", "subtract 1 from"),
+            (-1, "low", "before", "add 1 to"),
+        ):
+            same = self._same[shift]
+            if self._numbered > 1 and same > self._same[0] and same >= _MOST * self._numbered:
+                raise UserError(
+                    f"{self.where}: the numbers of dialogues in its keys are one too {how}: of"
+                    f" {self._numbered} dialogues {same} have the utterances of the one {whose}"
+                    f" there, and {self._same[0]} their own, so that each would get another's"
+                    f" features: {change} each number in the keys. Dialogues without an id count"
+                    " from 1."
                 )
 
 

@@ -16,6 +16,8 @@ CONSTANT = 1e30
 """Divides to 0: what a number means that was always the same, nothing was learnt of."""
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
 """What a modality may be called: names of files, settings and fields are made of it."""
+MAY_BE_FEATURES = re.compile(NAME.pattern + r"\..")
+"""Begins as the name of a column NAME.COLUMN does."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Modality:
           frames: at most so many are taken of an utterance.
           columns, made_by: see `Modality`.
         """
+        found = [known_frames(each) for each in found]
         rows = np.concatenate(found).astype(np.float64)
         known = np.isfinite(rows)
         count = np.maximum(known.sum(axis=0), 1)
@@ -77,10 +80,18 @@ class Modality:
         """Of mean 0 and deviation 1 over the training utterances; what is not known is the mean.
         Of more than `frames`, the last.
         """
-        rows = rows[-self.frames :].astype(np.float64)
+        rows = known_frames(rows)[-self.frames :].astype(np.float64)
         rows = (rows - np.asarray(self.mean)) / np.asarray(self.deviation)
         rows = np.clip(np.where(np.isnan(rows), 0.0, rows), -MOST_DEVIATIONS, MOST_DEVIATIONS)
         return rows.astype(np.float32)
+
+
+def known_frames(rows: Float[np.ndarray, "T F"]) -> Float[np.ndarray, "t F"]:
+    """The frames of which any number is known, or the first where none is: arrays of one length
+    have others at their ends.
+    """
+    known = ~np.isnan(rows).all(axis=1)
+    return rows[known] if known.any() else rows[:1]
 
 
 def check_rows(value: object, where: str) -> Float[np.ndarray, "T F"]:
@@ -100,9 +111,9 @@ def check_rows(value: object, where: str) -> Float[np.ndarray, "T F"]:
         )
     try:
         rows = np.asarray(value, np.float64)
+        given = np.asarray(value, object) if isinstance(value, (list, tuple)) else rows
     except (TypeError, ValueError, OverflowError):  # the last: an integer of hundreds of digits
-        rows = np.zeros(())
-    given = np.asarray(value, object) if isinstance(value, (list, tuple)) else rows
+        rows = given = np.zeros(())
     plain = isinstance(value, np.ndarray) or not any(
         isinstance(each, (bool, np.bool_, str)) for each in given.ravel()
     )
@@ -113,11 +124,15 @@ def check_rows(value: object, where: str) -> Float[np.ndarray, "T F"]:
         )
     with np.errstate(over="ignore"):
         rows = np.atleast_2d(rows).astype(np.float32)
+    _check_finite(rows, where)
+    return rows
+
+
+def _check_finite(rows: np.ndarray, where: str) -> None:
     if np.isinf(rows).any():
         raise UserError(
             f"{where}: a number is infinite; leave it out (null) where it is not known."
         )
-    return rows
 
 
 def are_numbers(rows: np.ndarray) -> bool:
@@ -181,6 +196,7 @@ def check_modalities(
                 f"{where}: its features {name!r} must be an array [T, F] of real numbers, in T"
                 f" frames, got {rows!r:.60}."
             )
+        _check_finite(rows, f"{where}: features {name!r}")
         if name in known and rows.shape[1] != known[name].width:
             columns = known[name].columns
             raise UserError(

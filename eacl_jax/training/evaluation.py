@@ -181,7 +181,12 @@ def _dialogues(
             f"{file}: none of the first {data.max_dialogues} dialogues, which the run had, has an"
             " emotion."
         )
-    splits, kinds = with_features({split: found}, data.features, corpora.cache_folder(data))
+    splits, kinds = with_features(
+        {split: found},
+        data.features,
+        corpora.cache_folder(data),
+        known={name: each.columns for name, each in modalities.items()},
+    )
     said = in_columns_of([item.dialogue for item in splits[split]], kinds, modalities, str(file))
     return said, read_levels(data.levels, taxonomy.labels)
 

@@ -68,6 +68,12 @@ def check(teachers: Sequence[str], corpus: Corpus) -> list[dict[str, str]]:
                 f" labels of {corpus.name} are {', '.join(corpus.taxonomy.labels)}; name models of"
                 " these labels."
             )
+        if missing := sorted(settings.modalities.keys() - corpus.features.keys()):
+            raise UserError(
+                f"config.distil.teachers: {name} reads features {', '.join(missing)}, which"
+                f" {corpus.name} does not have here: name their file or folder in"
+                " config.data.features, NAME=PATH."
+            )
     found = identify(teachers)
     if twice := [name for name, each in zip(teachers, found, strict=True) if found.count(each) > 1]:
         raise UserError(

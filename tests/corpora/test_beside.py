@@ -178,6 +178,11 @@ def test_a_run_is_evaluated_by_the_columns_names(tmp_path, inside):
     (dialogue,), _ = evaluation._dialogues(data, *given)
     found = [each.features["voice"] for each in dialogue.utterances]
     np.testing.assert_array_equal(found, [[[3, np.nan]], [[4, np.nan]]])
+    if inside:  # what another split's file alone has
+        (tmp_path / "test.csv").write_text(HEAD.replace(",voice.rate", "") + "1,Ann,hi,joy,3\n")
+        (dialogue,), _ = evaluation._dialogues(data, *given)
+        found = dialogue.utterances[0].features["voice"]
+        np.testing.assert_array_equal(found, [[3, np.nan]])
     (tmp_path / "test.csv").write_text(HEAD.replace("rate", "speed") + "1,Ann,hi,joy,1,3\n")
     (tmp_path / "voice.csv").write_text("key,speed,pitch\n1/0,1,3\n")
     with pytest.raises(UserError, match=r"features voice: there is no column 'rate'; the model"):

@@ -23,7 +23,7 @@ from eacl_jax.errors import UserError
         # This project's names win over others: so its predictions are read, whose `utterance` is
         # its number.
         ("dialogue,utterance,speaker,text,emotion,label", Columns(0, 2, 3, 4, (1,))),
-        ("dialogue,turn,Utterance_ID,speaker,text,emotion", Columns(0, 3, 4, 5, (1, 2))),
+        ("dialogue,turn,Utterance_ID,speaker,text,emotion", Columns(0, 3, 4, 5, (2, 1))),
     ],
 )
 def test_usual_names_are_found(header: str, columns: Columns) -> None:
@@ -40,6 +40,10 @@ def test_usual_names_are_found(header: str, columns: Columns) -> None:
         ("-1", -1),
         ("1700000000002", 1700000000002),
         ("٢", 2),
+        (20240101120000, 20240101120000),  # a time as programs write it
+        ("1" * 18, 111111111111111111),
+        ("1" * 19, None),  # beyond what is kept of it
+        (1e300, None),
         ("u3", None),
         ("3.5", None),
         ("", None),

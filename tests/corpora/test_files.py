@@ -143,7 +143,7 @@ def test_rows_are_brought_into_the_order_of_their_numbers(tmp_path, names, numbe
     ("names", "numbers", "told"),
     [
         ("turn", ("2", "", "1"), r"line 3: column 'turn' numbers other rows of dialogue '1'.* ''"),
-        ("turn,utterance_id", ("1,3", "2,2", "3,1"), "'turn' and 'utterance_id' put the rows"),
+        ("turn,utterance_id", ("1,3", "2,2", "3,1"), "'utterance_id' and 'turn' put the rows"),
     ],
 )
 def test_an_order_that_is_not_known_is_refused(tmp_path, names, numbers, told) -> None:

@@ -38,6 +38,8 @@ def test_a_folder_comes_back_as_it_was_written(tmp_path):
         ("a.TSV", "key\tloudness\tpitch\nd1/0\t1\t2\nd1/1\t3\t\n"),
         ("a.csv", ",key,loudness,pitch\n0,d1/0,1,2\n1,d1/1,3,\n"),
         ("a.csv", "Unnamed: 0,key,loudness,pitch\n0,d1/0,1,2\n1,d1/1,3,\n"),
+        ("a.csv", "Unnamed: 0,key,loudness,pitch\n9,d1/0,1,2\n4,d1/1,3,\n"),
+        ("a.csv", "Sr No.,key,loudness,pitch\n1,d1/0,1,2\n3,d1/1,3,\n"),
     ],
 )
 def test_tables(tmp_path, name, text):

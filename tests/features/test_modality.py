@@ -1,5 +1,7 @@
 """Standardization, words and joining: right values, and what is refused."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -22,6 +24,19 @@ def test_standardized_by_training_frames_and_the_unknown_is_the_mean():
     assert rows.tolist() == [[0, 0], [10, 0]]  # the last two frames; what is far out is cut
 
 
+def test_frames_of_which_nothing_is_known_are_not_there():
+    """Arrays of one length for all utterances are filled up with them."""
+    real = np.float32([[1, 5], [3, NAN], [5, 6]])
+    filled = np.float32([[NAN, NAN], *real[:2], [NAN, NAN], real[2], [NAN, NAN], [NAN, NAN]])
+    modality = Modality.of([filled], frames=4)
+    assert modality == Modality.of([real], frames=4)
+    assert modality.frames == 3
+    shorter = dataclasses.replace(modality, frames=2)
+    for each in (modality, shorter):
+        np.testing.assert_array_equal(each.standardized(filled), each.standardized(real))
+    assert modality.standardized(filled[:1]).tolist() == [[0, 0]]
+
+
 def test_what_never_differed_in_training_says_nothing():
     found = [np.float32([[100, NAN, 1]]), np.float32([[100, NAN, 3]])]
     modality = Modality.of(found, frames=1)
@@ -31,7 +46,19 @@ def test_what_never_differed_in_training_says_nothing():
 
 @pytest.mark.parametrize(
     "value",
-    [[], [[]], "1,2", [True, 2], ["1", "2"], [[1, 2], [3]], 3.0, {"a": 1}, [1e400], [10**400]],
+    [
+        [],
+        [[]],
+        "1,2",
+        [True, 2],
+        ["1", "2"],
+        [[1, 2], [3]],
+        [np.zeros((2, 2)), np.zeros((2, 3))],
+        3.0,
+        {"a": 1},
+        [1e400],
+        [10**400],
+    ],
 )
 def test_what_are_no_numbers_is_refused(value):
     with pytest.raises(UserError, match="line 3"):

@@ -105,6 +105,45 @@ def test_numbers_that_are_one_too_high_are_refused_on_the_way_and_at_the_end(mon
     own.check_found()
 
 
+@pytest.mark.parametrize(
+    ("rows", "asked", "told"),
+    [
+        (
+            {0: 2, 1: 3, 2: 4},
+            {1: 2, 2: 3, 3: 4},
+            "too low: of 3 dialogues 3 have the .* and 0 their",
+        ),
+        (
+            {0: 2, 1: 2, 2: 2},
+            {1: 2, 2: 2, 3: 2},
+            "too low: of 3 dialogues 3 have the .* and 2 their",
+        ),
+        ({1: 3, 2: 4}, {0: 3, 1: 4}, "dialogues in its keys are one too high"),
+        ({0: 2, 1: 3, 2: 4}, {0: 2, 1: 3, 2: 4}, ""),
+        ({0: 2, 1: 3, 2: 4}, {1: 3, 2: 4}, ""),  # features of more than are asked
+        ({0: 2, 2: 4}, {0: 2, 1: 3, 2: 4}, ""),  # of fewer
+        ({0: 9, 1: 9, 2: 9}, {1: 2, 2: 3}, ""),  # the first utterances
+    ],
+)
+def test_dialogues_that_are_numbered_from_elsewhere_are_refused(rows, asked, told):
+    made = {f"d{number}/{n}": row(n) for number, count in rows.items() for n in range(count)}
+    own = Own("voice", made, "--features voice")
+    for number, count in asked.items():
+        for n in range(count):
+            own.of(f"d{number}", n)
+    if told:
+        refused(own.check_found, told)
+    else:
+        own.check_found()
+
+
+def test_numbers_far_apart_take_no_time():
+    own = Own("voice", {"1/1717000000000": row(1)}, "--features voice")
+    own.of("1", 1717000000000)
+    own.of("1", 5)
+    own.check_found()
+
+
 def test_columns_of_a_table():
     known = {"voice": VOICE, "face": FACE}
     header = ["text", "voice.pitch", "voice.other", "voice.loudness"]

@@ -73,6 +73,10 @@ def test_fields_of_columns_are_features(recognizer, caplog):
     for answers in found:
         np.testing.assert_allclose(chances(answers), expected, atol=1e-5)
     assert not [each for each in caplog.messages if "voice" in each]
+    # A column that is empty throughout is there.
+    frame = pd.DataFrame([{**each, "voice.pitch": None, "dialogue": "1"} for each in fields])
+    without = recognizer.predict([{**each, "voice.pitch": None} for each in fields])
+    np.testing.assert_allclose(chances(recognizer.predict(frame)[0]), chances(without), atol=1e-6)
     with pytest.raises(UserError, match=r"utterance 0 has features 'voice' and fields voice\.dura"):
         recognizer.predict([{**said(QUIET), **flat(LOUD)}])
     part = flat(LOUD)
@@ -117,6 +121,10 @@ def test_what_is_no_array_of_frames_is_refused(recognizer, in_words):
             odd = Utterance("Ann", TEXT, features={"voice": wrong})
             with pytest.raises(UserError, match=r"dialogue 'd' utterance 0: .* array \[T, F\]"):
                 model.predict(Dialogue("d", (odd,)))
+    for model in (recognizer, in_words):
+        odd = Utterance("Ann", TEXT, features={"voice": np.float32([[np.inf, 2, 3]])})
+        with pytest.raises(UserError, match="features 'voice': a number is infinite"):
+            model.predict(Dialogue("d", (odd,)))
     # Where features are words, those of the past are read too.
     with pytest.raises(UserError, match="utterance 0: its features 'voice' have 2 numbers"):
         in_words.predict_last([Dialogue("d", (

@@ -17,6 +17,7 @@ from eacl_jax.model.mesh import make_mesh
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.training import experiment, loop, run, teachers
 from tests.e2e.test_tuning import StopAfter
+from tests.stubs.featured import VOICE, make_featured
 from tests.stubs.several import make_several
 from tests.stubs.toys import (
     WORDS,
@@ -219,7 +220,11 @@ def test_who_cannot_teach_is_refused_by_name_before_anything_is_written(toy, mod
     make_several(tmp_path / "encoder").save_pretrained(tmp_path / "several")
     own = EmotionRecognizer.from_pretrained(models[0]).with_labels("joy,rage=anger")
     own.save_pretrained(tmp_path / "own")
+    make_featured(tmp_path / "hearing", modalities={"voice": VOICE}).save_pretrained(
+        tmp_path / "hears"
+    )
     for name, told in (
+        ("hears", "hears reads features voice, which custom does not have here"),
         ("several", "several answers several labels an utterance, and in custom each has one"),
         ("own", "own answers joy, rage, and the labels of custom are anger, joy, neutral; name"),
         ("none", "config.distil.teachers: .*none"),

@@ -1,6 +1,7 @@
 """A folder of sound files to a folder of features, in parallel; killed, the same call goes on."""
 
 import dataclasses
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -85,8 +86,10 @@ def extract(
     makes = Maker.of(maker) if isinstance(maker, str) else maker
     found = files.find(audio)
     identity = {"made_by": makes.made_by, journal.LONGEST: float(most_seconds)}
-    there = journal.before(out, identity)
-    with journal.Journal(out, identity) as kept:
+    # Another folder's files may have the same names, sizes and times. Where it lies is told nobody.
+    folder = hashlib.blake2b(str(audio.resolve()).encode(), digest_size=8).hexdigest()
+    there = journal.before(out, identity, folder)
+    with journal.Journal(out, {**identity, journal.FOLDER: folder}) as kept:
         done = there | kept.done
         current = {file.name: done[file.name] for file in found if journal.current(done, file)}
         todo = {file.name: file for file in found if file.name not in current}
@@ -96,7 +99,8 @@ def extract(
             current[name] = journal.Done(todo[name].size, todo[name].changed, rows, problem)
             kept.add(name, current[name])
             progress(len(current), len(found))
-        result = _write(out, found, current, identity, makes.columns, len(todo))
+        facts = {"made_from": identity, journal.FOLDER: folder}
+        result = _write(out, found, current, facts, makes.columns, len(todo))
         kept.remove()
     return result
 
@@ -105,11 +109,11 @@ def _write(
     out: Path,
     found: list[files.SoundFile],
     done: Mapping[str, journal.Done],
-    identity: Mapping[str, Any],
+    facts: Mapping[str, Any],
     columns: tuple[str, ...],
     tried: int,
 ) -> Extracted:
-    made_by = identity["made_by"]
+    made_by = facts["made_from"]["made_by"]
     splits: dict[str, dict[str, np.ndarray]] = {}
     sources, skipped = {}, {}
     for file in found:
@@ -125,7 +129,7 @@ def _write(
     table.write(
         table.FeatureTable(splits, columns, made_by),
         out,
-        made_from=identity,
+        **facts,
         **{journal.SKIPPED: skipped, journal.SOURCES: sources},
     )
     return Extracted(made_by, len(sources), tried - len(skipped), skipped)

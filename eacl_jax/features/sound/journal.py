@@ -28,6 +28,8 @@ SKIPPED = "skipped"
 """In features.json: why a sound file has no features."""
 LONGEST = "most_seconds"
 """In what features were made from: the longest sound that is read."""
+FOLDER = "audio_folder"
+"""In features.json: a hash of where the sound files lay."""
 _FORMAT = "eacl_jax sound journal 1"
 
 
@@ -53,15 +55,16 @@ def current(done: Mapping[str, Done], file: SoundFile) -> bool:
     )
 
 
-def before(out: Path, identity: Mapping[str, Any]) -> dict[str, Done]:
+def before(out: Path, identity: Mapping[str, Any], folder: str) -> dict[str, Done]:
     """What an output already holds, by the sound file's name.
 
     Args:
       out: a folder of features, or one that is not there or empty.
-      identity: as in `Journal`.
+      identity: what decides the numbers.
+      folder: see `FOLDER`.
 
     Raises:
-      UserError: it is something else, or was made otherwise.
+      UserError: it is something else, or was made otherwise or of other files.
     """
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return {}
@@ -80,6 +83,11 @@ def before(out: Path, identity: Mapping[str, Any]) -> dict[str, Done]:
         raise UserError(
             f"{out} holds other features ({facts.get('made_by') or 'not made of sound'}); name a"
             " new folder, or remove it."
+        )
+    if facts.get(FOLDER, folder) != folder:
+        raise UserError(
+            f"{out} holds features of the sound files of another folder, or of this one before it"
+            " was moved; name a new folder, or remove it."
         )
     there = table.read(out)
     try:

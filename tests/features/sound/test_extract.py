@@ -316,3 +316,16 @@ def test_the_command_killed_at_once_goes_on(tmp_path):
     assert "'prosody 1' of 120 utterances" in done.stdout
     assert made < 105
     assert len(table.read(tmp_path / "out").splits["all"]) == 120
+
+
+def test_another_folders_sounds_are_not_taken_for_these(tmp_path):
+    one, other = tmp_path / "one" / "0.wav", tmp_path / "other" / "0.wav"
+    for file, pitch in ((one, 120), (other, 300)):
+        put(file, sine(pitch, 0.3))
+        os.utime(file, (1e9, 1e9))  # as archives are unpacked
+    assert one.stat().st_size == other.stat().st_size
+    extract(one.parent, tmp_path / "out")
+    with pytest.raises(UserError, match=r"of another folder, .* name a new folder, or remove it"):
+        extract(other.parent, tmp_path / "out")
+    assert extract(one.parent, tmp_path / "out").made == 0
+    assert str(tmp_path) not in (tmp_path / "out" / table.DESCRIPTION).read_text()
