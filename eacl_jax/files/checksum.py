@@ -12,3 +12,23 @@ def sha256_of(path: Path) -> str:
     """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+_PIECES, _PIECE = 256, 4096
+
+
+def sampled(path: Path) -> str:
+    """Tells a large file of weights from another training's in a millisecond: a hash of its size
+    and of a megabyte of it, in pieces from its beginning to its end. A change of a few bytes may
+    pass.
+
+    Raises:
+      OSError: it cannot be read.
+    """
+    size = path.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
+    with path.open("rb") as file:
+        for piece in range(_PIECES):
+            file.seek(piece * max(size - _PIECE, 0) // (_PIECES - 1))
+            digest.update(file.read(_PIECE))
+    return digest.hexdigest()

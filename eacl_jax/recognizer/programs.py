@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from eacl_jax.errors import UserError
 from eacl_jax.files import whole
-from eacl_jax.files.checksum import sha256_of
+from eacl_jax.files.checksum import sampled, sha256_of
 from eacl_jax.files.records import build, read_json
 
 Precision = Literal["float32", "bfloat16", "int8"]
@@ -15,6 +15,7 @@ LABEL_WORDS = "label_words"
 """The program that makes anchors of label words."""
 FOLDER = "programs"
 _ABOUT = "programs.json"
+_HEADS = "heads.safetensors"
 _FORMAT = "eacl_jax programs 1"
 _SECTION = "## Programs"
 _TITLES = {
@@ -94,6 +95,20 @@ class Program:
 class _About:
     heads: str
     programs: dict[str, Program]
+    # Of encoders' files of weights, by name; empty in folders from before they were looked at.
+    encoders: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def is_of(self, folder: Path) -> bool:
+        """Whether the programs are of the weights that a model folder has."""
+        return self.heads == sha256_of(folder / _HEADS) and self.encoders in (
+            {},
+            _encoders(folder),
+        )
+
+
+def _encoders(folder: Path) -> dict[str, str]:
+    files = sorted(folder.glob("*encoder/*.safetensors"))
+    return {file.relative_to(folder).as_posix(): sampled(file) for file in files}
 
 
 def file_of(folder: Path, name: str) -> Path:
@@ -121,7 +136,7 @@ def read_programs(folder: Path) -> dict[str, Program]:
             f"{about} cannot be used; prepare the model again:\n  " + "\n  ".join(problems)
         )
     assert isinstance(found, _About)
-    if found.heads != sha256_of(folder / "heads.safetensors"):
+    if not found.is_of(folder):
         raise UserError(
             f"{folder / FOLDER} holds programs of another model than {folder} is now: prepare it"
             " again, or delete them."
@@ -148,7 +163,6 @@ def write_program(folder: Path, content: bytes, programs: Mapping[str, Program])
     Raises:
       UserError: it cannot be written.
     """
-    heads = sha256_of(folder / "heads.safetensors")
     try:
         others = read_programs(folder)
     except UserError:  # of another model, or damaged: made anew
@@ -162,7 +176,7 @@ def write_program(folder: Path, content: bytes, programs: Mapping[str, Program])
     }
     _check_folder(folder)
     whole.write_bytes(file, content)
-    about = _About(heads, {**others, **programs})
+    about = _About(sha256_of(folder / _HEADS), {**others, **programs}, _encoders(folder))
     whole.write_json(folder / FOLDER / _ABOUT, {"format": _FORMAT, **dataclasses.asdict(about)})
     _write_section(folder / "README.md", about.programs)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from eacl_jax import EmotionRecognizer
 from eacl_jax.data.inputs import read_dialogues
@@ -169,6 +170,13 @@ def test_bad_folders_and_arguments(folder):
     about = folder / "programs" / "programs.json"
     said = json.loads(about.read_text(encoding="utf-8"))
     about.write_text(json.dumps(said | {"heads": "0" * 64}), encoding="utf-8")
+    with pytest.raises(UserError, match="holds programs of another model"):
+        EmotionRecognizer.from_pretrained(folder, runtime="onnx")
+    preparing.prepare(in_jax, folder)
+    # Another training's encoder beside the same heads, as of anchors that are never trained.
+    weights = folder / "encoder" / "model.safetensors"
+    tensors = load_file(weights)
+    save_file({name: each * 1.01 for name, each in tensors.items()}, weights)
     with pytest.raises(UserError, match="holds programs of another model"):
         EmotionRecognizer.from_pretrained(folder, runtime="onnx")
 
