@@ -20,7 +20,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from absl import flags
@@ -54,6 +54,7 @@ CROWD = flags.DEFINE_integer(
 )
 QUEUE = flags.DEFINE_integer("queue", 60, "Utterances in that queue.", lower_bound=1)
 
+_PROCESSOR = "process_cpu_seconds_total"
 # Calibrated probabilities of a caller's utterance differ by rounding only, whatever it was batched
 # with.
 _TOLERANCE = 1e-4
@@ -72,7 +73,7 @@ class Tally:
 
     def __init__(self) -> None:
         self.waited: dict[str, list[float]] = {"one utterance": [], "dialogues": []}
-        self.elapsed = 0.0
+        self.elapsed = self.processor = 0.0
         self.utterances = self.wrong = 0
         self.statuses: Counter[str] = Counter()
         self.memory: list[int] = []
@@ -128,14 +129,16 @@ async def run(address: str, pairs: Sequence[Pair], clients: int, largest: int) -
     tally, began = Tally(), time.monotonic()
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
     async with httpx.AsyncClient(base_url=address, timeout=120, limits=limits) as http:
+        used = await _metric(http, _PROCESSOR)
         watching = asyncio.create_task(_watch(http, tally))
         callers = [
             _Client(http, pairs, tally, f"{clients}-{number}", largest) for number in range(clients)
         ]
         await asyncio.gather(*(caller.ask_until(began + SECONDS.value) for caller in callers))
+        tally.elapsed = time.monotonic() - began
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
-    tally.elapsed = time.monotonic() - began
+        tally.processor = await _metric(http, _PROCESSOR) - used
     return tally
 
 
@@ -220,28 +223,53 @@ class _Client:
 async def _watch(http: "httpx.AsyncClient", tally: Tally) -> None:
     """Notes the service's memory every now and then."""
     while True:
-        lines = (await http.get("/metrics")).text.splitlines()
-        tally.memory += [
-            int(float(line.split()[1]))
-            for line in lines
-            if line.startswith("process_resident_memory_bytes ")
-        ]
+        tally.memory.append(int(await _metric(http, "process_resident_memory_bytes")))
         await asyncio.sleep(max(SECONDS.value / 20, 1))
 
 
-def library_speed(recognizer: "EmotionRecognizer", dialogues: Sequence["Dialogue"]) -> float:
-    """Utterances a second of `predict`, all dialogues at once."""
-    count, began = 0, time.perf_counter()
+async def _metric(http: "httpx.AsyncClient", name: str) -> float:
+    lines = (await http.get("/metrics")).text.splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
+
+
+class Speed(NamedTuple):
+    """Of the library.
+
+    Attributes:
+      utterances: a second, of `predict` of all dialogues at once.
+      processor: milliseconds of the processors that an utterance takes.
+    """
+
+    utterances: float
+    processor: float
+
+
+def library_speed(recognizer: "EmotionRecognizer", dialogues: Sequence["Dialogue"]) -> Speed:
+    """Measures it, and prints it."""
+    count, began, used = 0, time.perf_counter(), time.process_time()
     while count == 0 or time.perf_counter() - began < min(SECONDS.value, 20):
         recognizer.predict(dialogues)
         count += sum(len(dialogue.utterances) for dialogue in dialogues)
-    return count / (time.perf_counter() - began)
+    used = 1000 * (time.process_time() - used) / count
+    found = Speed(count / (time.perf_counter() - began), used)
+    print(
+        f"library: {found.utterances:.1f} utterances/s, {found.processor:.2f} ms of processors each"
+    )
+    return found
 
 
-def report(title: str, tally: Tally, library: float | None) -> None:
-    """Prints a run."""
+def report(title: str, tally: Tally, library: Speed | None) -> None:
+    """Prints a run. What an utterance takes of the processors in the service alone, beside the
+    library, is its rate where clients have machines of their own.
+    """
     speed = tally.utterances / tally.elapsed
-    beside = f", {speed / library:.0%} of the library" if library else ""
+    used = 1000 * tally.processor / max(tally.utterances, 1)
+    beside = (
+        f", {speed / library.utterances:.0%} of the library; {used:.2f} ms of processors each in"
+        f" the service, with which {library.processor / used:.0%} of the library could be reached"
+        if library
+        else ""
+    )
     print(
         f"{title}: {sum(tally.statuses.values())} requests in {tally.elapsed:.0f} s, {speed:.1f}"
         f" utterances/s{beside}"
@@ -280,12 +308,11 @@ def main() -> None:
         for dialogue, expected in zip(dialogues, recognizer.predict(dialogues), strict=True)
     ]
     before = library_speed(recognizer, dialogues)
-    print(f"library: {before:.1f} utterances/s")
     # Room and time for all, so that these runs measure waiting and not refusals.
     with served("--queue=100000", "--timeout=120") as address:
         for clients in map(int, CLIENTS.value):
             report(f"{clients} clients", asyncio.run(run(address, pairs, clients, 1000)), before)
-    print(f"library again: {library_speed(recognizer, dialogues):.1f} utterances/s")
+    library_speed(recognizer, dialogues)
     most = max(len(dialogue.utterances) for dialogue in dialogues)
     if QUEUE.value <= most:
         print(

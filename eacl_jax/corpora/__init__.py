@@ -79,7 +79,6 @@ def load(data: DataConfig) -> Corpus:
     _check_annotated(splits)
     grouped = data.groups or sorted(labels) != sorted(builder.LABELS)
     levels = read_levels(data.levels or (() if grouped else builder.LEVELS), taxonomy.labels)
-    warn_about(splits, taxonomy)
     if data.max_dialogues:
         splits = {split: found[: data.max_dialogues] for split, found in splits.items()}
         if empty := [split for split, found in splits.items() if not annotated(found)]:
@@ -87,6 +86,7 @@ def load(data: DataConfig) -> Corpus:
                 f"the first {data.max_dialogues} dialogues of {', '.join(empty)} have no annotated"
                 " utterance; raise config.data.max_dialogues."
             )
+    warn_about(splits, taxonomy)
     return Corpus(
         data.corpus,
         taxonomy,

@@ -42,6 +42,8 @@ def read_release(texts: Path, emotions: Path, prefix: str = "") -> Iterator[Foun
     for number, (text_line, emotion_line) in enumerate(
         zip(text_lines, emotion_lines, strict=True), start=1
     ):
+        if not text_line.strip() and not emotion_line.strip():
+            continue
         spoken = [text.strip() for text in text_line.strip().removesuffix(END).split(END)]
         digits = emotion_line.split()
         if len(spoken) != len(digits):

@@ -44,6 +44,15 @@ def read_empathetic(path: Path, lines: Sequence[str]) -> list[Found]:
             raise UserError(
                 f"{path} line {line}: {len(cells)} cells, but the header has {len(header)} columns."
             )
+        # Written anew by another program: the release has no quotes around cells, and no commas in.
+        quoted = any(cell.startswith('"') and cell.count('"') % 2 for cell in cells)
+        if quoted or not cells[places[_COLUMNS.index("speaker_idx")]].strip().isdecimal():
+            raise UserError(
+                f"{path} line {line}: {len(cells)} cells, but the header has {len(header)} columns;"
+                " in this corpus' files a comma in a text is written _comma_. Take the published"
+                " files, or name the columns otherwise (dialogue, speaker, text, emotion) to have"
+                " them read as a table of your own."
+            )
         identity, number, emotion, _, speaker, text = (cells[place].strip() for place in places)
         if not identity or not number.isdecimal():
             raise UserError(

@@ -13,8 +13,13 @@ _COUNTER = re.compile(r"(?P<prefix>.*?)(?P<number>\d{1,9})")
 
 def repeated(left: Sequence[Found], right: Sequence[Found]) -> int:
     """How many dialogues of `right` occur word for word in `left`."""
-    content = {item.dialogue.utterances for item in left}
-    return sum(item.dialogue.utterances in content for item in right)
+    content = set(map(_said, left))
+    return sum(_said(item) in content for item in right)
+
+
+def _said(item: Found) -> tuple[tuple[str, str], ...]:
+    """What is said in a dialogue, whatever its labels are."""
+    return tuple((utterance.speaker, utterance.text) for utterance in item.dialogue.utterances)
 
 
 def torn(left: Sequence[Found], right: Sequence[Found]) -> list[str]:
@@ -37,8 +42,7 @@ def torn(left: Sequence[Found], right: Sequence[Found]) -> list[str]:
     pairs = [
         (by_id[item.dialogue.id], item)
         for item in right
-        if item.dialogue.id in by_id
-        and by_id[item.dialogue.id].dialogue.utterances != item.dialogue.utterances
+        if item.dialogue.id in by_id and _said(by_id[item.dialogue.id]) != _said(item)
     ]
     numbered = [pair for pair in pairs if pair[0].turns and pair[1].turns]
     parts = [pair for pair in numbered if not set(pair[0].turns) & set(pair[1].turns)]

@@ -4,6 +4,8 @@ Source: "MELD: A Multimodal Multi-Party Dataset for Emotion Recognition in Conve
 github.com/declare-lab/MELD.
 """
 
+import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Self
@@ -16,6 +18,7 @@ from eacl_jax.corpora.found import Found
 from eacl_jax.corpora.sources import locate
 from eacl_jax.corpora.tables import read_rows
 from eacl_jax.dialogue import SPLITS, Dialogue, Utterance
+from eacl_jax.errors import UserError
 
 _FILES = {"train": "train_sent_emo.csv", "dev": "dev_sent_emo.csv", "test": "test_sent_emo.csv"}
 # As repositories of papers exchange them.
@@ -75,14 +78,33 @@ class Meld(CorpusBuilder):
             lines.setdefault(identity, []).append(line)
             turns.setdefault(identity, []).append(row.get("Utterance_ID", ""))
         return [
-            Found(Dialogue(key, tuple(spoken)), path, tuple(lines[key]), _numbers(turns[key]))
+            _in_order(Found(Dialogue(key, tuple(spoken)), path, tuple(lines[key])), turns[key])
             for key, spoken in utterances.items()
         ]
 
 
-def _numbers(turns: Sequence[str]) -> tuple[int, ...]:
-    """Of a dialogue's utterances, among which some are missing; by these features are named."""
-    return tuple(map(int, turns)) if all(each.isdecimal() for each in turns) else ()
+def _in_order(found: Found, turns: Sequence[str]) -> Found:
+    """A dialogue in the order of its utterances' numbers, among which some are missing; by these
+    features are named. Where they are no numbers, as it is in the file.
+    """
+    if not all(each.isdecimal() for each in turns):
+        return found
+    numbers = list(map(int, turns))
+    order = sorted(range(len(numbers)), key=numbers.__getitem__)
+    for before, after in itertools.pairwise(order):
+        if numbers[before] == numbers[after]:
+            raise UserError(
+                f"{found.file} lines {found.lines[before]} and {found.lines[after]}: dialogue"
+                f" {found.dialogue.id!r} has Utterance_ID {numbers[after]} twice; remove one of the"
+                " rows."
+            )
+    said = tuple(found.dialogue.utterances[place] for place in order)
+    return dataclasses.replace(
+        found,
+        dialogue=dataclasses.replace(found.dialogue, utterances=said),
+        lines=tuple(found.lines[place] for place in order),
+        turns=tuple(sorted(numbers)),
+    )
 
 
 def _utterance(row: Mapping[str, str]) -> Utterance:

@@ -132,8 +132,11 @@ def _dialogue(
             for name, place in others.items()
             if cells[place] not in (None, "") or MAY_BE_FEATURES.match(name)
         }
-        # Of objects alone: a table may have a column of this name.
-        given = other.pop("features") if isinstance(other.get("features"), Mapping) else None
+        # Of objects alone: a table's column of this name is somebody's own, and named otherwise, as
+        # it would be read as features where the dialogue is written.
+        given = other.pop("features", None)
+        if given is not None and not isinstance(given, Mapping):
+            other[f"features {others['features'] + 1}"], given = given, None
         features = read_features(given, where)
         utterance = Utterance(speaker, text, **found, other=other, features=features)
         utterances.append(check_labels(utterance, where))

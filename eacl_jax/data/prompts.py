@@ -6,6 +6,9 @@ utterances as `<speaker> says: <text>`, oldest first, at most `max_future` later
 form, then the target `For utterance: <text> <speaker> feels <mask>` (without the mask where the
 tokenizer has none), each utterance closed by the separator. Source: arXiv 2403.20289, Sec. 3.1, and
 the public implementation's rule for dropping old utterances, which decides the exact ids.
+
+Typographic apostrophes in texts, as telephones write them, are read as plain ones: MELD's reading
+replaces them, and most corpora have no others.
 """
 
 import dataclasses
@@ -174,13 +177,13 @@ class PromptBuilder:
         contexts = iter(
             [
                 [*ids, self.separator]
-                for ids in self._encode([f"{u.speaker} says: {u.text}" for u in turns])
+                for ids in self._encode([f"{u.speaker} says: {_plain(u.text)}" for u in turns])
             ]
         )
         pasts = [[next(contexts) for _ in dialogue.utterances] for dialogue in dialogues]
         past_of = {id(dialogue): past for dialogue, past in zip(dialogues, pasts, strict=True)}
         heads = self._encode(
-            [_target(d.utterances[i].text, d.utterances[i].speaker) for d, i in wanted]
+            [_target(_plain(d.utterances[i].text), d.utterances[i].speaker) for d, i in wanted]
         )
         return [
             self._example(dialogue, index, past_of[id(dialogue)], head, taxonomy, on_long)
@@ -368,6 +371,10 @@ def _mask_id(tokenizer: Any) -> int | None:
     if mask is None or mask == tokenizer.unk_token_id or mask not in tokenizer.get_vocab().values():
         return None
     return int(mask)
+
+
+def _plain(text: str) -> str:
+    return text.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
 
 
 def _target(text: str, speaker: str) -> str:

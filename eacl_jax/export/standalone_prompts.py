@@ -20,6 +20,11 @@ def prompt(
     the speaker's name leaves no room for the text.
     """
 
+    def plain(turns: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+        return [(who, what.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")) for who, what in turns]
+
+    utterances, later = plain(utterances), plain(later)
+
     def said(turns: Sequence[tuple[str, str]]) -> list[list[int]]:
         return [[*encode(f"{speaker} says: {text}"), form["separator"]] for speaker, text in turns]
 

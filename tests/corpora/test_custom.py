@@ -251,3 +251,14 @@ def test_columns_must_differ(toy: Toy) -> None:
         corpora.load(dataclasses.replace(toy(), text_column="speaker", speaker_column="speaker"))
     with pytest.raises(UserError, match=r"'speaker' is named for more than one part"):
         corpora.load(dataclasses.replace(toy(), text_column="speaker"))
+
+
+def test_a_column_called_features_is_somebody_s_own(toy: Toy, tmp_path: Path) -> None:
+    head = "dialogue,speaker,text,emotion,features\n"
+    files = {split: tmp_path / f"{split}.csv" for split in ("train", "dev", "test")}
+    for split, file in files.items():
+        file.write_text(f"{head}{split},Ann,hi {split},joy,round\n{split},Bob,so,anger,\n")
+    data = dataclasses.replace(toy(), **{split: str(file) for split, file in files.items()})
+    for _ in range(2):  # read, and from the cache
+        (found,) = corpora.load(data).splits["train"]
+        assert [dict(said.other) for said in found.utterances] == [{"features 5": "round"}, {}]

@@ -436,6 +436,17 @@ def test_empathetic_dialogues(tmp_path: Path) -> None:
     ]
 
 
+def test_empathetic_dialogues_that_another_program_wrote_are_refused(tmp_path: Path) -> None:
+    """With commas and quotes of CSV, at which the release's rows must not be divided."""
+    head = "conv_id,utterance_idx,context,prompt,speaker_idx,utterance,selfeval,tags\n"
+    for row in (
+        'hit:0,1,sad,"I went, with my friend",1,"I remember, it was great",5|5|5,\n',
+        'hit:1,1,afraid,It was dark,1,"I was alone, and it was dark",5|5|5,\n',
+    ):
+        with pytest.raises(UserError, match=r"line 2: 9 cells|line 2: 10 cells"):
+            read(tmp_path, head + row)
+
+
 DAILY = [Dialogue("1", (Utterance("Alex", "Late ?", "neutral"), Utterance("Sam", "No !", "anger")))]
 
 
@@ -449,6 +460,8 @@ def test_dailydialog_as_release_json_and_parquet(tmp_path: Path) -> None:
     assert read(tmp_path, [row]) == read(tmp_path, lines([objects])) == DAILY
     (tmp_path / "dialogues_emotion_train.txt").write_text("0 1\n")
     assert read(tmp_path, "Late ? __eou__ No ! __eou__\n", "dialogues_train.txt") == DAILY
+    (tmp_path / "dialogues_emotion_train.txt").write_text("0 1\n\n")
+    assert read(tmp_path, "Late ? __eou__ No ! __eou__\n\n", "dialogues_train.txt") == DAILY
     with pytest.raises(UserError, match=r"is DailyDialog's text, .* must lie beside it"):
         read(tmp_path, "Late ? __eou__ No ! __eou__\n", "dialogues_test.txt")
     pyarrow = pytest.importorskip("pyarrow")

@@ -1,12 +1,13 @@
 """Dialogues of which two splits have a part, and those that only share an id."""
 
+import dataclasses
 import random
 from pathlib import Path
 
 import pytest
 
 from eacl_jax.corpora.found import Found
-from eacl_jax.corpora.leaks import torn
+from eacl_jax.corpora.leaks import repeated, torn
 from eacl_jax.dialogue import Dialogue, Utterance
 
 Rows = list[tuple[str, int, str]]
@@ -88,3 +89,22 @@ def test_ids_that_are_not_counted_are_one_dialogue_s() -> None:
     assert torn(found(rows, "train"), found(rows, "train")) == [], (
         "equal dialogues are counted elsewhere"
     )
+
+
+def test_what_is_said_word_for_word_is_noticed_whatever_its_labels() -> None:
+    train = found(dialogues(3), "train")
+    again = [
+        dataclasses.replace(
+            item,
+            dialogue=dataclasses.replace(
+                item.dialogue,
+                utterances=tuple(
+                    dataclasses.replace(said, emotion="joy", annotations=(("joy",),))
+                    for said in item.dialogue.utterances
+                ),
+            ),
+        )
+        for item in train[1:]
+    ]
+    assert repeated(train, again) == 2
+    assert torn(train, again) == []

@@ -34,6 +34,22 @@ def test_text_is_cleaned_and_the_speaker_kept(tmp_path: Path, cache: Path) -> No
     )
 
 
+def test_rows_come_in_the_order_of_their_numbers(tmp_path: Path, cache: Path) -> None:
+    row = "1,{0},Ann,joy,positive,0,{0}\r\n"
+    folder = toy(tmp_path / "files", "".join(map(row.format, (0, 10, 11, 2))))
+    data = DataConfig(corpus="meld", dir=str(folder))
+    sources = Meld.from_config(data, cache).sources
+    (found,) = Meld(sources=sources, cache_dir=cache, expected={}).dialogues()["dev"]
+    assert [each.text for each in found.dialogue.utterances] == ["0", "2", "10", "11"]
+    assert (found.turns, found.lines) == ((0, 2, 10, 11), (2, 5, 3, 4))
+    toy(folder.parent / "twice", "".join(map(row.format, (0, 1, 1))))
+    sources = Meld.from_config(
+        DataConfig(corpus="meld", dir=str(tmp_path / "twice")), cache
+    ).sources
+    with pytest.raises(UserError, match=r"lines 3 and 4: dialogue .* has Utterance_ID 1 twice"):
+        Meld(sources=sources, cache_dir=cache, expected={}).dialogues()
+
+
 def test_toy_files_do_not_pass_for_the_corpus(tmp_path: Path, cache: Path) -> None:
     data = DataConfig(corpus="meld", dir=str(toy(tmp_path / "files")), cache_dir=str(cache))
     with pytest.raises(

@@ -14,6 +14,7 @@ from eacl_jax.data.prompts import NO_LABEL, PromptBuilder, first_past_utterance,
 from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
 from eacl_jax.encoders import load_tokenizer
 from eacl_jax.errors import UserError
+from eacl_jax.export import standalone_prompts
 from tests.stubs.toys import FILLER, make_tokenizer
 
 TAXONOMY = Taxonomy(("joy", "anger"), ("joy", "anger"))
@@ -197,6 +198,22 @@ def test_special_tokens_in_a_text_are_ordinary_words(tokenizer):
     assert np.sum(example.tokens == tokenizer.mask_token_id) == 1
     assert np.sum(example.tokens == tokenizer.sep_token_id) == 1
     assert example.tokens[example.readout] == tokenizer.mask_token_id
+
+
+def test_apostrophes_as_telephones_write_them_are_plain_ones(tokenizer):
+    builder = PromptBuilder(tokenizer, PromptConfig())
+    plain, typed = (
+        builder.build([dialogue((f"i can{mark}t", "joy"), (f"don{mark}t", "joy"))], TAXONOMY)
+        for mark in ("'", "\N{RIGHT SINGLE QUOTATION MARK}")
+    )
+    form = {"separator": builder.separator, "start": builder.start, "tail": builder.tail}
+    form |= {"opening": builder.opening, "max_tokens": 256, "max_past": 8, "max_future": 0}
+    form |= {"priority": "past", "readout": "mask"}
+    said = [("ann", "i can\N{RIGHT SINGLE QUOTATION MARK}t"), ("ann", "don't")]
+    exported, _ = standalone_prompts.prompt(lambda text: builder._encode([text])[0], said, form)
+    for one, other in zip(plain, typed, strict=True):
+        assert one.tokens.tolist() == other.tokens.tolist()
+    assert exported == plain[-1].tokens.tolist()
 
 
 def test_readout_first_needs_no_mask(tokenizer):
