@@ -60,6 +60,7 @@ def push(
             repo_id=repo,
             folder_path=folder,
             allow_patterns=list(SENT),
+            delete_patterns=list(SENT),  # what a model there had, and this one has not
             commit_message="Upload eacl_jax model",
         )
     except HfHubHTTPError as error:

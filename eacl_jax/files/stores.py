@@ -153,15 +153,24 @@ def send(file: Path, address: str) -> None:
         system.put_file(str(file), place)
 
 
-def send_folder(folder: Path, address: str) -> None:
+def send_folder(folder: Path, address: str, own: Collection[str] = ()) -> None:
     """Puts a folder's files at an address, those at its top last: without them nothing takes it for
     whole. Where there are such, they go first, so that old and new are never taken for one.
+
+    Args:
+      folder: the files'.
+      address: of the folder there.
+      own: names of files and folders of which nothing old stays there.
 
     Raises:
       UserError: it cannot be written.
     """
     files = [path for path in folder.rglob("*") if path.is_file()]
+    new = {path.relative_to(folder).as_posix() for path in files}
     remove(address, [path.name for path in files if path.parent == folder])
+    if own:
+        there = sorted(objects(address), key=lambda name: name.count("/"))
+        remove(address, [n for n in there if n.partition("/")[0] in own and n not in new])
     for file in sorted(files, key=lambda path: (-len(path.parts), path)):
         send(file, f"{address}/{file.relative_to(folder).as_posix()}")
 

@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,16 @@ _UNFINISHED = ".unfinished-"
 
 
 @contextlib.contextmanager
-def new_folder(folder: str | Path) -> Iterator[Path]:
+def new_folder(folder: str | Path, own: Collection[str] = ()) -> Iterator[Path]:
     """A folder to write into; what is in it stands in `folder` once the block has ended, and
     nowhere if it fails.
 
     Args:
       folder: made with the folders above it where it is missing. In one that exists, files and
-        folders of the same names are replaced at the end, one after the other; others stay. So it
-        is with an address in an object store.
+        folders of the same names are replaced at the end; others stay. Files go first and come
+        last, so that in between nothing takes it for whole. So it is with an address in an object
+        store.
+      own: names in it that belong together: of these nothing old stays beside what is new.
 
     Raises:
       UserError: something cannot be written: the disk is full, or it is not allowed.
@@ -37,7 +39,7 @@ def new_folder(folder: str | Path) -> Iterator[Path]:
             cache.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=_UNFINISHED, dir=cache) as here:
                 yield Path(here)
-                stores.send_folder(Path(here), address)
+                stores.send_folder(Path(here), address, own)
         return
     folder = expand(folder)
     if folder.name.startswith(_UNFINISHED):  # within another such block, which sees to it
@@ -52,7 +54,7 @@ def new_folder(folder: str | Path) -> Iterator[Path]:
             yield part
             _sync(part)
             if exists:
-                _move_in(part, folder)
+                _move_in(part, folder, own)
             else:
                 part.rename(folder)
             made = []
@@ -188,12 +190,22 @@ def _sync(folder: Path) -> None:
                 os.fsync(stream.fileno())
 
 
-def _move_in(part: Path, folder: Path) -> None:
-    """Renames what is in `part` into `folder`; a folder that is in the way goes into `part`, and
-    with it.
+def _move_in(part: Path, folder: Path, own: Collection[str]) -> None:
+    """Renames what is in `part` into `folder`; what is in the way, or else of `own`, goes into
+    `part`, and with it. Where that fails, all is as it was.
     """
-    for number, new in enumerate(sorted(part.iterdir())):
-        there = folder / new.name
-        if there.is_dir() and not there.is_symlink():
-            there.rename(part / f"{_UNFINISHED}{number}")
-        new.rename(there)
+    new = sorted((path.name for path in part.iterdir()), key=lambda name: (part / name).is_file())
+    old = [name for name in {*new, *own} if os.path.lexists(folder / name)]
+    # Links, as of weights that lie elsewhere, are taken away as links.
+    old.sort(key=lambda name: (folder / name).is_dir() or (folder / name).is_symlink())
+    moves = [(folder / name, part / f"{_UNFINISHED}{name}") for name in old]
+    moves += [(part / name, folder / name) for name in new]
+    done: list[tuple[Path, Path]] = []
+    try:
+        for source, target in moves:
+            source.rename(target)
+            done.append((source, target))
+    except BaseException:
+        for source, target in reversed(done):
+            target.rename(source)
+        raise

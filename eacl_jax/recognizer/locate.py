@@ -8,12 +8,14 @@ import re
 from pathlib import Path
 
 from eacl_jax.errors import UserError
-from eacl_jax.files import local
+from eacl_jax.files import local, stores
 
 BASE = "base.json"
 LORA = ("adapter_config.json", "adapter_model.safetensors", BASE)
 """Of a folder that names its encoder; see `lora_folder`."""
 FILES = ("config.json", "heads.safetensors", "README.md", "encoder/*", "label_encoder/*", *LORA)
+OWN = tuple(name.removesuffix("/*") for name in FILES)
+"""Names in a model folder that are the model's; programs know of themselves whose they are."""
 SENT = (*FILES, "programs/*")
 """What of a model folder goes to the hub and comes from there."""
 # What of a model at an address, or of its run, is fetched.
@@ -70,6 +72,11 @@ def check(folder: Path) -> None:
         local.check_readable(folder, LORA)
         if missing := [name for name in LORA if not (folder / name).is_file()]:
             raise UserError(_no_model(folder, missing[:1]))
+        if (folder / "encoder").exists():
+            raise UserError(
+                f"{folder} holds the files of two models: {LORA[0]}, of one that names its encoder,"
+                " and an encoder. Save the model again, into a new folder."
+            )
         return
     parts = ["encoder"]
     # What else is amiss with it, is reported where it is read.
@@ -85,6 +92,27 @@ def check(folder: Path) -> None:
                 " again."
             )
         local.check_readable(folder / part, ("*",))
+
+
+def check_target(folder: str | Path) -> None:
+    """Raises `UserError` where a model is not to be saved: in a run's folder, whose settings have a
+    file of the same name, or a pretrained encoder's.
+    """
+    if stores.address_of(folder):
+        return
+    folder = local.expand(folder)
+    try:
+        settings = json.loads((folder / "config.json").read_bytes())
+        others = not str(settings["format"]).startswith("eacl_jax model")
+    except OSError:
+        return
+    except (ValueError, LookupError, TypeError):
+        others = True
+    if others:
+        raise UserError(
+            f"{folder} has a config.json that is no model's, but a run's or an encoder's, which"
+            f" would be lost; name another folder, such as {folder / 'model'}."
+        )
 
 
 def _in_run(folder: Path) -> Path:

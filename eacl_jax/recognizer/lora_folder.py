@@ -23,7 +23,7 @@ from eacl_jax.files import stores, whole
 from eacl_jax.files.records import read_json
 from eacl_jax.model.low_rank import Matrices, merged
 from eacl_jax.recognizer.card import write_card
-from eacl_jax.recognizer.locate import BASE
+from eacl_jax.recognizer.locate import BASE, OWN
 
 _FORMAT = "eacl_jax base 1"
 
@@ -46,7 +46,7 @@ def save_lora(
     base, scale = _named(config.path), config.lora_alpha / config.lora_rank
     sums = encoders.checksums(find_folder(config.path, revision=config.revision))
     encoder = nnx.merge(recognizer.graphdef, recognizer.params).encoder
-    with whole.new_folder(folder) as new:
+    with whole.new_folder(folder, OWN) as new:
         for name in ("config.json", "heads.safetensors"):
             shutil.copy(model / name, new / name)
         peft.write(new, encoder, matrices, scale=scale, base=base, revision=config.revision)

@@ -34,7 +34,7 @@ from eacl_jax.recognizer.conversation import Conversation
 from eacl_jax.recognizer.facts import CALIBRATED, Facts
 from eacl_jax.recognizer.few_shot import Adaptation
 from eacl_jax.recognizer.folder import Settings, read_anchors, read_settings
-from eacl_jax.recognizer.locate import find_folder
+from eacl_jax.recognizer.locate import OWN, check_target, find_folder
 from eacl_jax.recognizer.prediction import DialoguePrediction, Prediction
 from eacl_jax.recognizer.programs import Precision
 from eacl_jax.recognizer.runtime import JAX, Runtime, check_runtime, in_jax
@@ -245,12 +245,14 @@ class EmotionRecognizer:
         if runtime != JAX and mesh is not None:
             raise UserError(f"mesh is of JAX's devices, and runtime is {runtime!r}: leave it out.")
         folder = find_folder(path, revision)
+        heads = sha256_of(folder / "heads.safetensors")
         settings = read_settings(folder / "config.json")
         if runtime == JAX:
             recognizer = cls._in_jax(folder, settings, batch_size, mesh)
         else:
             recognizer = cls._elsewhere(folder, settings, runtime, precision)
-        heads = sha256_of(folder / "heads.safetensors")
+        if sha256_of(folder / "heads.safetensors") != heads:
+            raise UserError(f"{folder} was replaced while it was read; load it again.")
         where = stores.address_of(path) or str(
             folder.absolute() if Path(path).expanduser().is_dir() else path
         )
@@ -303,12 +305,14 @@ class EmotionRecognizer:
             whole in between, and not taken for one.
 
         Raises:
-          UserError: it cannot be written, or the model is not in JAX.
+          UserError: it cannot be written, is a run's folder or an encoder's, or the model is not in
+            JAX.
         """
         runtime = in_jax(self.runtime)
+        check_target(folder)
         from eacl_jax.recognizer.card import write_card
 
-        with whole.new_folder(folder) as new:
+        with whole.new_folder(folder, OWN) as new:
             runtime.save(
                 new,
                 self.settings,

@@ -63,9 +63,19 @@ class Hub:
         (self.root / repo).mkdir(parents=True, exist_ok=True)
 
     def upload_folder(
-        self, *, repo_id: str, folder_path: Path, allow_patterns: list[str], commit_message: str
+        self,
+        *,
+        repo_id: str,
+        folder_path: Path,
+        allow_patterns: list[str],
+        delete_patterns: list[str],
+        commit_message: str,
     ) -> Any:
-        copy(folder_path, self.root / repo_id, allow_patterns)
+        there = self.root / repo_id
+        files = [file.relative_to(there).as_posix() for file in there.rglob("*") if file.is_file()]
+        for name in filter_repo_objects(files, allow_patterns=delete_patterns):
+            (there / name).unlink()
+        copy(folder_path, there, allow_patterns)
         return SimpleNamespace(commit_url=f"{self.endpoint}/{repo_id}/commit/1")
 
 
@@ -82,6 +92,16 @@ def fake(monkeypatch, tmp_path) -> Hub:
     there = Hub(tmp_path / "hub")
     monkeypatch.setattr(hub, "HfApi", there)
     return there
+
+
+def test_nothing_of_another_model_stays_there(model, fake) -> None:
+    there = fake.root / "ann" / "emotions"
+    there.mkdir(parents=True)
+    for name in ("adapter_config.json", "notes.md"):
+        (there / name).write_text("{}", encoding="utf-8")
+    push(model, "ann/emotions", token="secret")
+    assert not (there / "adapter_config.json").exists()
+    assert (there / "notes.md").exists()
 
 
 def test_what_was_pushed_loads_again(model, fake, monkeypatch, tmp_path) -> None:

@@ -1,6 +1,7 @@
 """Folders and files that appear whole or not at all."""
 
 import errno
+import itertools
 import os
 from pathlib import Path
 
@@ -121,3 +122,98 @@ def test_a_folder_that_cannot_be_made_is_told_before(tmp_path: Path) -> None:
             match=r"--output: .*locked/new cannot be made: it is not allowed to write in .*locked",
         ):
             check_new(tmp_path / "locked" / "new", "--output")
+
+
+OWN = ("config", "heads", "encoder", "adapter")
+
+
+def old_model(folder: Path) -> None:
+    folder.mkdir()
+    write(folder, "old")
+    for name in ("heads", "adapter", "notes"):
+        (folder / name).write_text("old")
+
+
+def replace(folder: Path) -> None:
+    with new_folder(folder, OWN) as new:
+        write(new)
+        (new / "heads").write_text("new")
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {
+        file.relative_to(folder).as_posix(): file.read_text()
+        for file in folder.rglob("*")
+        if file.is_file()
+    }
+
+
+def test_nothing_old_stays_of_what_belongs_together(tmp_path: Path) -> None:
+    old_model(tmp_path / "out")
+    with new_folder(tmp_path / "out", OWN) as new:
+        write(new)
+    assert contents(tmp_path / "out") == {
+        "config": "new",
+        "encoder/weights": "new",
+        "notes": "old",
+    }
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_process_that_ends_in_between_leaves_no_mixture(
+    linked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After each renaming: all is old, or a file is missing, or all is new."""
+    rename, count = Path.rename, 0
+
+    def renamed(source: Path, target: Path) -> Path:
+        nonlocal count
+        if not count:
+            raise KeyError("as if the process had been killed")
+        count -= 1
+        return rename(source, target)
+
+    seen = set()
+    for after in range(20):
+        out, kept = tmp_path / f"out{after}", tmp_path / f"weights{after}"
+        old_model(out)
+        if linked:
+            rename(out / "encoder", kept)
+            (out / "encoder").symlink_to(kept)
+        count = after
+        monkeypatch.setattr(Path, "rename", renamed)
+        try:
+            replace(out)
+        except KeyError:
+            count = 0
+        monkeypatch.undo()
+        found = contents(out)
+        whole = {"config", "heads"} <= found.keys()
+        if whole:
+            read = {(out / name).read_text() for name in ("config", "heads", "encoder/weights")}
+            assert len(read) == 1
+            seen |= read
+        if linked:
+            assert (kept / "weights").read_text() == "old"
+    assert seen == {"old", "new"}
+
+
+def test_what_was_moved_comes_back_where_something_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = Path.rename
+    for number in range(7):  # four are taken away, three come
+        out, calls = tmp_path / f"out{number}", itertools.count()
+        old_model(out)
+        before = contents(out)
+
+        def renamed(source: Path, target: Path, bad: int = number, calls=calls) -> Path:
+            if next(calls) == bad:
+                raise PermissionError(errno.EACCES, "denied")
+            return rename(source, target)
+
+        monkeypatch.setattr(Path, "rename", renamed)
+        with pytest.raises(UserError, match="was left as it was"):
+            replace(out)
+        monkeypatch.undo()
+        assert contents(out) == before

@@ -8,7 +8,9 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from eacl_jax.errors import UserError
+from eacl_jax.recognizer import jax_runtime
 from eacl_jax.recognizer.folder import read_settings
+from eacl_jax.recognizer.locate import LORA
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from tests.stubs.recognizers import THREE_EACH, recognizer
 from tests.stubs.toys import make_recognizer
@@ -186,3 +188,39 @@ def test_the_label_of_an_anchor_that_points_nowhere_is_named(tmp_path):
     save_file(tensors, tmp_path / "heads.safetensors")
     with pytest.raises(UserError, match=r"some of those of the labels 1 \(from 0\) are zero"):
         EmotionRecognizer.from_pretrained(tmp_path)
+
+
+def test_a_model_saved_over_another_is_that_model_alone(tmp_path):
+    one, other = make_recognizer(tmp_path / "one"), make_recognizer(tmp_path / "two", shift=0.3)
+    one.save_pretrained(tmp_path / "model")
+    for name in LORA:  # as if it had been one that names its encoder
+        (tmp_path / "model" / name).write_text("{}")
+    (tmp_path / "model" / "notes.md").write_text("mine")
+    other.save_pretrained(tmp_path / "model")
+    assert not [name for name in LORA if (tmp_path / "model" / name).exists()]
+    assert (tmp_path / "model" / "notes.md").exists()
+    loaded = EmotionRecognizer.from_pretrained(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.encode("Ann: hi"), other.encode("Ann: hi"))
+
+
+def test_what_is_replaced_while_it_is_read_is_refused(tmp_path, monkeypatch):
+    make_recognizer(tmp_path / "one").save_pretrained(tmp_path / "model")
+    other = make_recognizer(tmp_path / "two", shift=0.3).with_labels("joy,rage=anger")
+    load = jax_runtime.load
+
+    def slowly(*given):
+        found = load(*given)
+        other.save_pretrained(tmp_path / "model")
+        return found
+
+    monkeypatch.setattr(jax_runtime, "load", slowly)
+    with pytest.raises(UserError, match="was replaced while it was read; load it again"):
+        EmotionRecognizer.from_pretrained(tmp_path / "model")
+
+
+def test_a_run_s_settings_are_not_overwritten_by_a_model_s(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text('{"seed": 0}')
+    with pytest.raises(UserError, match=r"a run's or an encoder's.* such as .*/run/model"):
+        recognizer().save_pretrained(tmp_path / "run")
+    assert (tmp_path / "run" / "config.json").read_text() == '{"seed": 0}'

@@ -184,6 +184,10 @@ def test_bad_folders_and_arguments(folder):
 def test_matrices_beside_a_named_encoder_are_refused(folder):
     for name in LORA:
         (folder / name).touch()
+    for runtime in ("onnx", "jax"):
+        with pytest.raises(UserError, match="holds the files of two models"):
+            EmotionRecognizer.from_pretrained(folder, runtime=runtime)
+    shutil.rmtree(folder / "encoder")
     with pytest.raises(UserError, match="holds LoRA's matrices and names its encoder"):
         EmotionRecognizer.from_pretrained(folder, runtime="onnx")
 
