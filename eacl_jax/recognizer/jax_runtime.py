@@ -22,6 +22,7 @@ from eacl_jax.model.passes import Passes
 from eacl_jax.model.representer import Representer, branches
 from eacl_jax.processes import Threads
 from eacl_jax.recognizer.folder import Settings
+from eacl_jax.recognizer.locate import Unchanged
 from eacl_jax.recognizer.lora_folder import load_encoder, load_label_encoder
 from eacl_jax.recognizer.runtime import JAX
 from eacl_jax.recognizer.weights import read_heads, write_folder
@@ -176,6 +177,7 @@ def load(folder: Path, settings: Settings) -> Loaded:
     Raises:
       UserError: a file is missing or damaged, or files do not belong together.
     """
+    same = Unchanged(folder)
     loaded = load_encoder(folder, settings.encoder_dtype)
     longest, most = loaded.module.max_length, settings.prompt.max_tokens
     if longest is not None and most > longest:
@@ -203,6 +205,7 @@ def load(folder: Path, settings: Settings) -> Loaded:
     encoder = nnx.to_pure_dict(nnx.state(loaded.module, nnx.Param))
 
     def label_encoder() -> encoders.Encoder:
+        same.check()
         return load_label_encoder(folder, settings.encoder_dtype)
 
     fixed = settings.anchor_encoding == "fixed" and settings.made_of_words

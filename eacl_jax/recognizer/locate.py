@@ -9,6 +9,7 @@ from pathlib import Path
 
 from eacl_jax.errors import UserError
 from eacl_jax.files import local, stores
+from eacl_jax.files.checksum import sha256_of
 
 BASE = "base.json"
 LORA = ("adapter_config.json", "adapter_model.safetensors", BASE)
@@ -20,6 +21,7 @@ SENT = (*FILES, "programs/*")
 """What of a model folder goes to the hub and comes from there."""
 # What of a model at an address, or of its run, is fetched.
 OF_MODEL = (*SENT, *(f"model/{name}" for name in SENT), "data.json", "results.json")
+_TOKENIZER = "tokenizer_config.json"
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
 
 
@@ -92,6 +94,9 @@ def check(folder: Path) -> None:
                 " again."
             )
         local.check_readable(folder / part, ("*",))
+        # Without it transformers makes up a tokenizer, which may read texts otherwise.
+        if not (folder / part / _TOKENIZER).is_file():
+            raise UserError(_no_model(folder, [f"{part}/{_TOKENIZER}"]))
 
 
 def check_target(folder: str | Path) -> None:
@@ -113,6 +118,21 @@ def check_target(folder: str | Path) -> None:
             f"{folder} has a config.json that is no model's, but a run's or an encoder's, which"
             f" would be lost; name another folder, such as {folder / 'model'}."
         )
+
+
+class Unchanged:
+    """A model folder of which more is read after it was loaded, when it may be another model's."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._heads = folder, sha256_of(folder / "heads.safetensors")
+
+    def check(self) -> None:
+        """Raises `UserError` where it is no longer the model that was loaded."""
+        heads = self._folder / "heads.safetensors"
+        if not heads.is_file() or sha256_of(heads) != self._heads:
+            raise UserError(
+                f"{self._folder} is no longer the model that was loaded from there: load it again."
+            )
 
 
 def _in_run(folder: Path) -> Path:

@@ -15,7 +15,7 @@ from eacl_jax.dialogue import Taxonomy
 from eacl_jax.errors import UserError
 from eacl_jax.model.label_words import label_examples
 from eacl_jax.recognizer.folder import Settings
-from eacl_jax.recognizer.locate import LORA
+from eacl_jax.recognizer.locate import LORA, Unchanged
 from eacl_jax.recognizer.programs import (
     LABEL_WORDS,
     Precision,
@@ -55,7 +55,7 @@ class OnnxRuntime:
         """Use `load`."""
         self._folder, self._settings, self._session = folder, settings, session
         self.name, self.precision, self.cost = name, precision, cost
-        self._label_words = label_words
+        self._label_words, self._same = label_words, Unchanged(folder)
 
     def represent(self, examples: Sequence[Example]) -> Float[np.ndarray, "N m"]:
         """See `Runtime`."""
@@ -83,10 +83,12 @@ class OnnxRuntime:
         from eacl_jax.onnx.session import session_of
 
         assert self._label_words is not None
+        self._same.check()
         return session_of(self._label_words)
 
     @functools.cached_property
     def _in_jax(self) -> Any:
+        self._same.check()
         _LOG.warning(
             "%s has no program for label words: the model is loaded in JAX for them, until"
             " `eacl prepare` makes one",

@@ -12,6 +12,7 @@ from flax import nnx
 
 from eacl_jax.dialogue import Dialogue
 from eacl_jax.errors import UserError
+from eacl_jax.files.checksum import sha256_of
 from eacl_jax.model.representer import Representer
 from eacl_jax.onnx import quantize
 from eacl_jax.onnx.program import label_program, program
@@ -40,6 +41,13 @@ def program_of(recognizer: EmotionRecognizer) -> Any:
     return program(_representer(recognizer))
 
 
+def _check_folder(recognizer: EmotionRecognizer, folder: Path) -> None:
+    """Raises `UserError` where another model is there than was loaded."""
+    heads = recognizer.loaded_heads
+    if heads and heads != sha256_of(folder / "heads.safetensors"):
+        raise UserError(f"{folder} is no longer the model that was loaded: prepare it again.")
+
+
 def prepare(recognizer: EmotionRecognizer, folder: Path) -> Program:
     """Adds the float32 program to the recognizer's model folder, and the one for label words where
     anchors are made of words.
@@ -53,6 +61,7 @@ def prepare(recognizer: EmotionRecognizer, folder: Path) -> Program:
     """
     content = program_of(recognizer).SerializeToString()
     made = Program(bytes=len(content))
+    _check_folder(recognizer, folder)
     write_program(folder, content, {"float32": made})
     _prepare_label_words(recognizer, folder)
     return made
@@ -101,6 +110,7 @@ def prepare_int8(
     made = Program(
         len(content), kept=kept, weight_bits=bits, calibrated_on=len(examples), cost=cost
     )
+    _check_folder(recognizer, folder)
     write_program(folder, content, {"int8": made})
     _prepare_label_words(recognizer, folder)
     return made
@@ -141,6 +151,7 @@ def prepare_bfloat16(
     if cost.loss > max_loss:
         raise _too_much("bfloat16", cost, max_loss)
     exact, made = Program(bytes=len(content)), Program(bytes=len(content), cost=cost)
+    _check_folder(recognizer, folder)
     write_program(folder, content, {"float32": exact, "bfloat16": made})
     _prepare_label_words(recognizer, folder)
     return made
@@ -183,6 +194,7 @@ def _prepare_label_words(recognizer: EmotionRecognizer, folder: Path) -> None:
     held, representer = in_jax(recognizer.runtime), _representer(recognizer)
     encoder = held.label_encoder() if held.label_encoder else representer.encoder
     content = label_program(representer, encoder).SerializeToString()
+    _check_folder(recognizer, folder)
     write_program(folder, content, {LABEL_WORDS: Program(bytes=len(content))})
 
 

@@ -788,6 +788,13 @@ class EmotionRecognizer:
         return answering.scores(answering.cosines(reps, self.anchors[Stage.TWO]))
 
     @property
+    def loaded_heads(self) -> str:
+        """The sha256 of heads.safetensors in the folder that it was loaded from; empty where it was
+        not loaded.
+        """
+        return self._source.heads if self._source else ""
+
+    @property
     def task(self) -> Task:
         """What a label is."""
         several = self.settings.several

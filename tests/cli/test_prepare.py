@@ -77,6 +77,7 @@ def test_an_address_is_refused(eacl, tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_matrices_alone_are_refused(eacl, own: Path) -> None:
     for name in LORA:
         (own / name).write_text("{}")
+    shutil.rmtree(own / "encoder")
     done = eacl("prepare", "--model", own)
     assert done.status == 2
     assert "holds LoRA's matrices and names its encoder" in done.errors

@@ -23,7 +23,7 @@ def get_config(argument=None):
     fields = dict(
         name="small", question="Which is best?", base=base, seeds=(0, 1), trials=4,
         corpora={{"talk": {{
-            "data.corpus": "smalltalk", "data.max_dialogues": 4, "data.cache_dir": "{cache}"}}}},
+            "data.corpus": "smalltalk", "data.max_dialogues": 6, "data.cache_dir": "{cache}"}}}},
         search={{"loss.temperature": {{"low": 0.01, "high": 1.0, "log": True}},
                 "loss.form": {{"choices": ["in", "out"]}}}},
     )

@@ -24,7 +24,7 @@ def get_config(argument=None):
     base.encoder.path = "{encoder}"
     fields = dict(
         name="small", question="Does it run?", base=base, seeds=(0, 1), corpora={{"talk": {{
-            "data.corpus": "smalltalk", "data.max_dialogues": 4, "data.cache_dir": "{cache}"}}}},
+            "data.corpus": "smalltalk", "data.max_dialogues": 6, "data.cache_dir": "{cache}"}}}},
         axes={{"x": {{"v0": {{}}, "v1": {{"loss.temperature": 1.1}}}}}},
         comparisons=[["v1", "v0"]],
     )

@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from eacl_jax.errors import UserError
-from eacl_jax.recognizer import jax_runtime
+from eacl_jax.recognizer import jax_runtime, preparing
 from eacl_jax.recognizer.folder import read_settings
 from eacl_jax.recognizer.locate import LORA
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
@@ -224,3 +224,25 @@ def test_a_run_s_settings_are_not_overwritten_by_a_model_s(tmp_path):
     with pytest.raises(UserError, match=r"a run's or an encoder's.* such as .*/run/model"):
         recognizer().save_pretrained(tmp_path / "run")
     assert (tmp_path / "run" / "config.json").read_text() == '{"seed": 0}'
+
+
+def test_what_is_read_later_is_of_the_model_that_was_loaded(tmp_path):
+    one = make_recognizer(tmp_path / "one", shift=0.3)
+    one.save_pretrained(tmp_path / "model")
+    loaded = EmotionRecognizer.from_pretrained(tmp_path / "model")
+    elsewhere = EmotionRecognizer.from_pretrained(tmp_path / "model", runtime="onnx")
+    one.with_labels("joy,rage=anger").save_pretrained(tmp_path / "model")
+    for model in (loaded, elsewhere):
+        with pytest.raises(UserError, match="no longer the model that was loaded from there"):
+            model.with_labels("joy=great,anger=rude")
+    with pytest.raises(UserError, match="no longer the model that was loaded: prepare it again"):
+        preparing.prepare(loaded, tmp_path / "model")
+
+
+@pytest.mark.parametrize("part", ["encoder", "label_encoder"])
+def test_a_copy_without_its_tokenizer_s_settings_is_not_whole(part, tmp_path):
+    """transformers would make up a tokenizer that reads texts otherwise."""
+    make_recognizer(tmp_path / "one", shift=0.3).save_pretrained(tmp_path / "model")
+    (tmp_path / "model" / part / "tokenizer_config.json").unlink()
+    with pytest.raises(UserError, match=f"{part}/tokenizer_config.json is missing: .* not whole"):
+        EmotionRecognizer.from_pretrained(tmp_path / "model")

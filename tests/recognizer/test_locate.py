@@ -20,6 +20,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     model = tmp_path / "runs" / "quickstart" / "model"
     for part in ("encoder", "label_encoder"):
         (model / part).mkdir(parents=True)
+        (model / part / "tokenizer_config.json").touch()
     (model / "config.json").write_text('{"anchor_encoding": "fixed"}')
     (model / "heads.safetensors").touch()
     (tmp_path / "runs" / "begun" / "checkpoints").mkdir(parents=True)

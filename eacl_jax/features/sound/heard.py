@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import io
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from eacl_jax.features.modality import has_known
 from eacl_jax.features.sound import workers
 from eacl_jax.features.sound.decoding import MOST_SECONDS
 from eacl_jax.features.sound.extractors import extractor
+from eacl_jax.files import whole
 from eacl_jax.processes import processors
 
 log = logging.getLogger(__name__)
@@ -142,21 +144,34 @@ def heard(
             found[path] = np.load(kept, allow_pickle=False)
         except (OSError, ValueError, EOFError):  # not there, or damaged: made anew
             todo[str(path)] = kept
-    problems = []
+    problems, full = [], False
     if todo:
         log.info("%s: features of %d sound files are made", made_by, len(todo))
-        folder.mkdir(parents=True, exist_ok=True)
     for name, rows, problem in workers.made(todo, Path(), made_by, MOST_SECONDS, jobs):
         if rows is None:
             problems.append(problem)
             continue
         found[Path(name)] = rows
-        np.save(todo[name], rows, allow_pickle=False)
+        if not full:  # said once
+            full = not _keep(todo[name], rows)
     for problem in sorted(problems)[:_SHOWN]:
         log.warning("%s", problem)
     if len(problems) > _SHOWN:
         log.warning("and %d sound files more cannot be used", len(problems) - _SHOWN)
     return found
+
+
+def _keep(file: Path, rows: np.ndarray) -> bool:
+    """Keeps features for the next time; whether that could be done."""
+    content = io.BytesIO()
+    np.save(content, rows, allow_pickle=False)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        whole.write_bytes(file, content.getvalue())
+    except (OSError, UserError) as error:
+        log.warning("features of sound are not kept for the next time: %s", error)
+        return False
+    return True
 
 
 def _key(path: Path) -> str:
