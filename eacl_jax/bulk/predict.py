@@ -204,7 +204,9 @@ def predict(
       UserError: a dialogue cannot be used (unless they are skipped), or none can, the input holds
         none, or the output cannot be written.
     """
-    if output.journal.finished:
+    if output.journal.finished:  # killed while the answers were put in place
+        if next(iter(items), None) is not None:
+            raise lines.other_input("it goes on where that had ended")
         output.finish()
         return output.journal.totals
     start = time.monotonic() - output.journal.totals.seconds

@@ -1,6 +1,8 @@
 """Every dialogue exactly once in the output, whatever happens on the way."""
 
+import contextlib
 import errno
+import itertools
 import json
 import os
 import random
@@ -128,6 +130,31 @@ def test_killed_at_any_call_of_the_kernel(
         run(source, folder / "out", csv=csv)
         assert files(folder) == undisturbed[csv], f"killed at call {last}"
     assert last > 40
+
+
+@pytest.mark.parametrize("change", ["other", "longer"])
+def test_what_was_killed_when_all_was_answered_is_for_its_own_input_alone(
+    source, tmp_path, monkeypatch, change
+):
+    content = source.read_bytes()
+    for last in itertools.count(30):
+        folder = tmp_path / f"out{last}"
+        folder.mkdir()
+        with monkeypatch.context() as patch:
+            patch.setattr(writing, "os", Kernel(last, "done", kill))
+            with contextlib.suppress(Killed):
+                run(source, folder / "out")
+        journal = folder / "out.part.json"
+        assert journal.exists(), "no call of the kernel after all was answered"
+        if json.loads(journal.read_text())["finished"]:
+            break
+    line = content.splitlines(keepends=True)[-1]
+    source.write_bytes(content + line if change == "longer" else content[::-1])
+    with pytest.raises(UserError, match="is not what the unfinished run has read"):
+        run(source, folder / "out")
+    source.write_bytes(content)
+    run(source, folder / "out")
+    assert (folder / "out").exists()
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -279,9 +306,7 @@ def test_input_may_end_where_what_was_done_ends(source, tmp_path, monkeypatch):
 def test_run_that_had_only_to_be_put_in_its_place(
     source, tmp_path, monkeypatch, undisturbed, before_the_end
 ):
-    """Killed before the journal goes, or before OUT.part becomes OUT; what the input has become
-    since does not matter.
-    """
+    """Killed before the journal goes, or before OUT.part becomes OUT."""
     folder = tmp_path / "out"
     folder.mkdir()
     with monkeypatch.context() as patch:
@@ -291,8 +316,6 @@ def test_run_that_had_only_to_be_put_in_its_place(
         with pytest.raises(Killed):
             run(source, folder / "out")
     assert (folder / "out").exists() == (not before_the_end)
-    with source.open("a") as file:
-        file.write(source.read_text())
     run(source, folder / "out")
     assert files(folder) == undisturbed[False]
 
