@@ -108,6 +108,7 @@ The prompt of an utterance, in ids; `{{}}` stands for the ids of a text without 
 
 that is, {opening}up to {max_past} utterances before it, oldest first, {later}each closed by {separator}; then the utterance
 itself. The oldest are left out where the whole would exceed {max_tokens} tokens: `prompt` in `run.py` does it exactly.
+Typographic apostrophes of a TEXT are plain ones there.
 
 {tokenizing}
 """

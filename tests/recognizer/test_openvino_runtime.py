@@ -177,6 +177,7 @@ print(sorted({{"jax", "flax", "transformers", "onnx", "openvino_telemetry"}} & s
     assert not (tmp_path / "home").exists()
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize(
     ("runtime", "answers"), [("onnx", True), ("openvino", False), ("jax", False)]
 )

@@ -38,6 +38,7 @@ def test_a_text_that_is_edited_meanwhile_is_answered_by_itself(visit):
     expect(options.first).to_contain_text(re.compile(r"Dora.*so much fear.*fear \d+%", re.DOTALL))
 
 
+@pytest.mark.slow
 def test_names_that_were_deleted_are_asked_without(visit):
     page = visit()
     options = show(page, "Ann: such joy\nBen: sadness")
@@ -52,6 +53,7 @@ def test_names_that_were_deleted_are_asked_without(visit):
     assert asked[-1]["dialogues"] == [{"transcript": "such joy\nsadness"}]
 
 
+@pytest.mark.slow
 def test_what_is_pressed_meanwhile_is_done_then(visit):
     page = visit()
     held = Held(page)
