@@ -82,6 +82,17 @@ def test_a_copy_holds_what_is_there_and_is_fetched_once(address, folder, tmp_pat
     assert not (stores.local_copy(address, tmp_path) / "config.json").exists()
 
 
+def test_nothing_old_stays_of_what_belongs_together(address, folder):
+    for name in ("adapter.json", "encoder/old.json", "encoder-2/kept.json", "notes.md"):
+        stores.write_bytes(f"{address}/{name}", b"old")
+    stores.send_folder(folder, address, ("config.json", "adapter.json", "encoder"))
+    assert set(stores.objects(address)) == {
+        *(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()),
+        "encoder-2/kept.json",
+        "notes.md",
+    }
+
+
 def test_a_damaged_copy_is_fetched_again(address, folder, tmp_path):
     stores.send_folder(folder, address)
     copy = stores.local_copy(address, tmp_path)
