@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Float
 
 from eacl_jax.errors import UserError
+from eacl_jax.files.machine import Threads, processors
 from eacl_jax.onnx.session import OUTPUT, Session, damaged
-from eacl_jax.processes import Threads, processors
 
 _DEVICE = "CPU"
 _SINCE = "2026.3"

@@ -13,7 +13,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, Inva
 
 from eacl_jax.data.prompts import Example
 from eacl_jax.errors import UserError
-from eacl_jax.processes import processors
+from eacl_jax.files.machine import processors
 
 OUTPUT = "representations"
 ANCHORS = "anchors"

@@ -16,11 +16,11 @@ from eacl_jax.config import Config
 from eacl_jax.data.prompts import Example
 from eacl_jax.dialogue import Taxonomy
 from eacl_jax.errors import UserError
+from eacl_jax.files.machine import Threads
 from eacl_jax.model.label_words import LABELS_AT_ONCE, label_batches, mean_by_label
 from eacl_jax.model.mesh import Mesh, keep_or_put, local_mesh, replicated
 from eacl_jax.model.passes import Passes
 from eacl_jax.model.representer import Representer, branches
-from eacl_jax.processes import Threads
 from eacl_jax.recognizer.folder import Settings
 from eacl_jax.recognizer.locate import Unchanged
 from eacl_jax.recognizer.lora_folder import load_encoder, load_label_encoder

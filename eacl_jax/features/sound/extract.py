@@ -13,7 +13,7 @@ from eacl_jax.features import table
 from eacl_jax.features.sound import files, journal, workers
 from eacl_jax.features.sound.decoding import MOST_SECONDS
 from eacl_jax.features.sound.extractors import extractor
-from eacl_jax.processes import processors
+from eacl_jax.files.machine import processors
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,7 +17,7 @@ from eacl_jax.features.sound import workers
 from eacl_jax.features.sound.decoding import MOST_SECONDS
 from eacl_jax.features.sound.extractors import extractor
 from eacl_jax.files import whole
-from eacl_jax.processes import processors
+from eacl_jax.files.machine import processors
 
 log = logging.getLogger(__name__)
 

@@ -65,18 +65,19 @@ async function exchange(box, task, fail) {
 }
 
 async function readModel() {
-  model ??= await service.model();
-  readsText(model.features?.text ?? true);
+  if (model === null) await askModel();
   tellModel();
+}
+
+async function askModel() {
+  model = await service.model();
+  readsText(model.features?.text ?? true);
 }
 
 /** The service's answers; where another model gives them by now, that is `model` then. */
 async function predict(dialogues, labels) {
   const found = await service.predict(dialogues, labels);
-  if (found.version !== model.version) {
-    model = await service.model();
-    readsText(model.features?.text ?? true);
-  }
+  if (found.version !== model.version) await askModel();
   return found;
 }
 

@@ -1,4 +1,4 @@
-"""The process that this is, and its processors."""
+"""This machine's processors, and the process that this is."""
 
 import os
 
