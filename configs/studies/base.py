@@ -8,6 +8,7 @@ A study is a function of one optional argument, as a configuration is,
   data=FOLDER    where the files of corpora with owners are (config.data.dir)
   encoder=PATH   folder, hub id or package:NAME/FOLDER of the encoder (config.encoder.path); for
                  backbones.py several: PATH+PATH
+  dtype=NAME     float32, bfloat16 or bfloat16_products, of every run (config.encoder.dtype)
   seeds=N        the seeds 0 to N - 1
   paper          the paper's recipe of configs/meld.py: the large encoder, everything trained, 8
                  epochs. Else the base is configs/quickstart.py, with the rates, the batch and the
@@ -110,6 +111,8 @@ def study(
     elif given["tiny"] and "trials" in more:
         more["trials"] = 3
     base.update_from_flattened_dict(dict(settings or {}))
+    if given["dtype"]:
+        base.encoder.dtype = given["dtype"]
     paths = given["encoder"].split("+") if given["encoder"] else []
     if several_encoders:
         axes = {"encoder": _encoders(paths), **(axes or {})}
@@ -145,8 +148,8 @@ def read_argument(argument: str | None, **own: Any) -> dict[str, Any]:
     Raises:
       UserError: the argument is not understood.
     """
-    known = {"corpus": "", "data": "", "encoder": "", "seeds": 0, "trials": 0, "paper": False}
-    return parse_argument(argument, **{**known, "tiny": False, **own})
+    known = {"corpus": "", "data": "", "encoder": "", "dtype": "", "seeds": 0, "trials": 0}
+    return parse_argument(argument, **{**known, "paper": False, "tiny": False, **own})
 
 
 def _encoders(paths: Sequence[str]) -> dict[str, dict[str, Any]]:

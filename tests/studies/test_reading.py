@@ -408,7 +408,7 @@ def test_shared_arguments(tmp_path):
     assert (meld.stage_one.batch_size, meld.stage_one.lr_decay) == (64, 0.5)
     assert (meld.stage_two.lr, meld.stage_two.epochs) == (1e-4, 10)  # the paper's
 
-    paper = read_study(shared("corpus=meld,paper,encoder=x/y"))
+    paper = read_study(shared("corpus=meld,paper,encoder=x/y,dtype=bfloat16"))
     config = paper.cells[0].config
     assert (config.encoder.path, config.encoder.frozen_layers, config.stage_one.epochs) == (
         "x/y",
@@ -416,6 +416,10 @@ def test_shared_arguments(tmp_path):
         8,
     )
     assert paper.seeds == (0, 1, 2, 3, 4)
+    assert {cell.config.encoder.dtype for cell in paper.cells} == {"bfloat16"}
+    assert talk.encoder.dtype == "float32"
+    with pytest.raises(UserError, match="dtype: expected one of"):
+        read_study(shared("dtype=float16"))
 
     several = dataclasses.replace(NOTHING, task="multi")
     usual = read_study(shared(None, corpora={"talk": {}}), load=lambda _: several)
