@@ -1,4 +1,5 @@
-"""EmpatheticDialogues' CSV: commas within texts are written `_comma_`, and nothing is quoted.
+"""EmpatheticDialogues, as its CSV (commas within texts are written `_comma_`, and nothing is
+quoted) or as the same rows in JSON or parquet.
 
 The emotion (`context`) is that of a situation, which the first speaker tells with the first
 utterance: that utterance has the label, the others are context. Speakers have no names: they are
@@ -6,8 +7,9 @@ Speaker and Listener, as in the paper ("Towards Empathetic Open-domain Conversat
 Benchmark and Dataset", ACL 2019).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from eacl_jax.corpora.columns import plain
 from eacl_jax.corpora.found import Found
@@ -17,14 +19,17 @@ from eacl_jax.errors import UserError
 
 _COLUMNS = ("conv_id", "utterance_idx", "context", "prompt", "speaker_idx", "utterance")
 
+_Row = tuple[str, int, Sequence[str]]
+"""Where it stands, its line (0 where there are none), and its cells in the order of `_COLUMNS`."""
 
-def is_empathetic(header: str) -> bool:
-    """Whether a table's first line is that of EmpatheticDialogues."""
-    return {plain(name) for name in _COLUMNS} <= {plain(name) for name in header.split(",")}
+
+def is_empathetic(header: Iterable[str]) -> bool:
+    """Whether a table's columns, or a row's fields, are those of EmpatheticDialogues."""
+    return {plain(name) for name in _COLUMNS} <= {plain(name) for name in header}
 
 
 def read_empathetic(path: Path, lines: Sequence[str]) -> list[Found]:
-    """The conversations of a file.
+    """The conversations of the CSV.
 
     Args:
       path: the file.
@@ -35,7 +40,7 @@ def read_empathetic(path: Path, lines: Sequence[str]) -> list[Found]:
     """
     header = [plain(name) for name in lines[0].split(",")]
     places = [header.index(plain(name)) for name in _COLUMNS]
-    gathered: dict[str, list[tuple[int, int, str, str, str]]] = {}
+    found: list[_Row] = []
     for line, row in enumerate(lines[1:], 2):
         if not row.strip():
             continue
@@ -53,26 +58,58 @@ def read_empathetic(path: Path, lines: Sequence[str]) -> list[Found]:
                 " files, or name the columns otherwise (dialogue, speaker, text, emotion) to have"
                 " them read as a table of your own."
             )
-        identity, number, emotion, _, speaker, text = (cells[place].strip() for place in places)
+        found.append((f"{path} line {line}", line, [cells[place] for place in places]))
+    return _conversations(path, found)
+
+
+def read_empathetic_rows(
+    path: Path, rows: Sequence[Mapping[str, Any]], places: Sequence[str], lines: Sequence[int]
+) -> list[Found]:
+    """The conversations of rows that were decoded.
+
+    Args:
+      path: the file.
+      rows: by column.
+      places: where each stands, for messages.
+      lines: the line of each, 0 where there are none.
+
+    Raises:
+      UserError: a row lacks a column, or its number is none.
+    """
+    found: list[_Row] = []
+    for row, place, line in zip(rows, places, lines, strict=True):
+        cells = {plain(name): value for name, value in row.items()}
+        given = [cells.get(plain(name)) for name in _COLUMNS]
+        for name, value in zip(_COLUMNS, given, strict=True):
+            if not isinstance(value, str | int) or isinstance(value, bool):
+                raise UserError(f"{place}: {name} must be a text or a number, got {value!r:.60}.")
+        found.append((place, line, [str(value) for value in given]))
+    return _conversations(path, found)
+
+
+def _conversations(path: Path, rows: Sequence[_Row]) -> list[Found]:
+    gathered: dict[str, list[tuple[int, int, str, str, str, str]]] = {}
+    for place, line, cells in rows:
+        identity, number, emotion, _, speaker, text = (cell.strip() for cell in cells)
         if not identity or not number.isdecimal():
             raise UserError(
-                f"{path} line {line}: conv_id {identity!r} and utterance_idx {number!r} must be an"
-                " id and a number."
+                f"{place}: conv_id {identity!r} and utterance_idx {number!r} must be an id and a"
+                " number."
             )
         gathered.setdefault(identity, []).append(
-            (int(number), line, speaker, text.replace("_comma_", ","), emotion)
+            (int(number), line, place, speaker, text.replace("_comma_", ","), emotion)
         )
     found = []
-    for identity, rows in gathered.items():
-        rows.sort(key=lambda row: row[:2])
-        teller = rows[0][2]
+    for identity, turns in gathered.items():
+        turns.sort(key=lambda turn: turn[:2])
+        teller = turns[0][3]
         utterances = tuple(
             Utterance(
                 "Speaker" if speaker == teller else "Listener",
                 text,
-                read_label(emotion, f"{path} line {line}") if number == 0 else None,
+                read_label(emotion, place) if number == 0 else None,
             )
-            for number, (_, line, speaker, text, emotion) in enumerate(rows)
+            for number, (_, _, place, speaker, text, emotion) in enumerate(turns)
         )
-        found.append(Found(Dialogue(identity, utterances), path, tuple(row[1] for row in rows)))
+        found.append(Found(Dialogue(identity, utterances), path, tuple(turn[1] for turn in turns)))
     return found

@@ -76,7 +76,7 @@ def read_file(
         )
     if lines and dailydialog_files.END in lines[0]:
         return list(dailydialog_files.read_release(path, dailydialog_files.emotions_beside(path)))
-    if lines and empathetic.is_empathetic(lines[0]):
+    if lines and empathetic.is_empathetic(lines[0].split(",")):
         return empathetic.read_empathetic(path, lines)
     first = next((line for line in lines if line.strip()), "")
     if first and not any(separator in first for separator in SEPARATORS):

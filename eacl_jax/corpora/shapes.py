@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eacl_jax.corpora import annotations, convokit, dailydialog_files, scenes
+from eacl_jax.corpora import annotations, convokit, dailydialog_files, empathetic, scenes
 from eacl_jax.corpora.columns import PARTS, SEVERAL, find_columns, find_part
 from eacl_jax.corpora.forms import DIALOGUE, read_utterance
 from eacl_jax.corpora.found import Found
@@ -82,6 +82,8 @@ def read_shapes(path: Path, records: Sequence[Record], reading: Reading) -> list
         objects = annotations.doccano_spans(objects, places)
     elif dailydialog_files.is_parallel(first):
         return dailydialog_files.read_parallel(path, objects, places, lines)
+    elif empathetic.is_empathetic(first):
+        return empathetic.read_empathetic_rows(path, objects, places, lines)
     elif convokit.is_utterance(first):
         return convokit.read_utterances(
             path, objects, lines, reading.given, reading.need, reading.naming, reading.forms

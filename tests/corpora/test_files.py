@@ -425,7 +425,7 @@ def test_empathetic_dialogues(tmp_path: Path) -> None:
         'hit:0_conv:1,2,joyful,I won.,9,"Wow"_comma_ how much?,5|5|5_5|5|5,\n'
         "hit:0_conv:1,1,joyful,I won.,3,I won_comma_ finally!,5|5|5_5|5|5,,a|b\n"
     )
-    assert read(tmp_path, content) == [
+    expected = [
         Dialogue(
             "hit:0_conv:1",
             (
@@ -434,6 +434,21 @@ def test_empathetic_dialogues(tmp_path: Path) -> None:
             ),
         )
     ]
+    assert read(tmp_path, content) == expected
+
+    names, *rows = (line.split(",") for line in content.splitlines())
+    objects: list[dict[str, Any]] = [dict(zip(names, row, strict=False)) for row in rows]
+    for row in objects:  # as the hub has them
+        row["utterance_idx"], row["speaker_idx"] = (
+            int(row["utterance_idx"]),
+            int(row["speaker_idx"]),
+        )
+    assert read(tmp_path, objects) == read(tmp_path, lines(objects)) == expected
+    objects[1]["speaker_idx"] = None
+    with pytest.raises(
+        UserError, match=r"line 2: speaker_idx must be a text or a number, got None"
+    ):
+        read(tmp_path, lines(objects))
 
 
 def test_empathetic_dialogues_that_another_program_wrote_are_refused(tmp_path: Path) -> None:
