@@ -7,8 +7,8 @@ each device, rows are split over devices, and gradients are added up once a step
 and not meanwhile.
 """
 
+import dataclasses
 import math
-from dataclasses import dataclass
 
 BATCHES = (64, 8192)
 EXAMPLES = 9_988  # MELD's training utterances
@@ -21,7 +21,7 @@ MFU = 0.25
 STATE, GRADIENT, COPY = 12, 4, 2
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Cluster:
     """Devices that work on one step, by their vendor's numbers.
 
@@ -45,15 +45,15 @@ class Cluster:
 
 
 # cloud.google.com/tpu/docs/v5e: 197 TFLOP/s, 16 GB, all-reduce 51.2 TB/s a pod of 256.
-_V5E = {"peak": 197e12, "memory": 16e9, "inside": 51.2e12 / 256, "node": 256}
+_V5E = Cluster("1 v5e", 1, peak=197e12, memory=16e9, inside=51.2e12 / 256, node=256)
 # H100 SXM's data sheet: 989 TFLOP/s (half of the sparse 1,979), 80 GB, NVLink 900 GB/s, half of it
 # each way; DGX H100's: eight 400 Gbit/s adapters for eight GPUs.
-_H100 = {"peak": 989e12, "memory": 80e9, "inside": 450e9, "node": 8, "between": 50e9}
+_H100 = Cluster("1 H100", 1, peak=989e12, memory=80e9, inside=450e9, node=8, between=50e9)
 CLUSTERS = (
-    Cluster("1 v5e", 1, **_V5E),
-    Cluster("v5e-256", 256, **_V5E),
-    Cluster("1 H100", 1, **_H100),
-    Cluster("64 H100", 64, **_H100),
+    _V5E,
+    dataclasses.replace(_V5E, name="v5e-256", devices=256),
+    _H100,
+    dataclasses.replace(_H100, name="64 H100", devices=64),
 )
 
 

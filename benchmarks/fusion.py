@@ -64,9 +64,18 @@ def make_runners(folder: Path) -> tuple[dict[str, Any], int]:
     from eacl_jax.training import experiment
 
     settings = tasks.Settings(
-        "sentence-transformers/all-MiniLM-L6-v2",
-        *("smalltalk", "", SIZE.value, TOKENS.value, ROUNDS.value, "float32", "parity", "auto"),
-        *((), 1),
+        encoder="sentence-transformers/all-MiniLM-L6-v2",
+        corpus="smalltalk",
+        data_dir="",
+        batch_size=SIZE.value,
+        max_tokens=TOKENS.value,
+        rounds=ROUNDS.value,
+        dtype="float32",
+        preset="parity",
+        attention="auto",
+        peers=(),
+        encode_examples=1,
+        alone=False,
     )
     encoder, random = tasks.encoder_folder(settings.encoder, folder)
     config = tasks.make_config(settings, encoder, random)
@@ -75,7 +84,8 @@ def make_runners(folder: Path) -> tuple[dict[str, Any], int]:
     corpus = with_features(loaded.corpus, names, WIDTH.value, FRAMES.value)
     loaded = dataclasses.replace(loaded, corpus=corpus)
     runners, count = {}, 0
-    for fusion in ("none", *FUSIONS.value):
+    fusions: list[Any] = ["none", *FUSIONS.value]
+    for fusion in fusions:
         found = experiment.prepare(
             dataclasses.replace(config, features=FeaturesConfig(fusion=fusion)),
             mesh=make_mesh(1),

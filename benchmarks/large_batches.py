@@ -45,7 +45,9 @@ def score_memory(size: int, devices: int, **rows: Any) -> int:
         jax.ShapeDtypeStruct((size,), np.int32, sharding=whole),
     ]
     step = jax.jit(jax.value_and_grad(loss, argnums=(0, 1)), out_shardings=whole)
-    return int(step.lower(*arguments).compile().memory_analysis().temp_size_in_bytes)
+    memory = step.lower(*arguments).compile().memory_analysis()
+    assert memory is not None, "this backend does not tell how much memory a program takes"
+    return int(memory.temp_size_in_bytes)
 
 
 def milliseconds(work: Callable[[], Any]) -> float:

@@ -115,7 +115,9 @@ def _ours(recognizer: Any, calibrating: Sequence[Any]) -> dict[str, Run]:
     for kept, model in preparing.int8_programs(exact, ranges, bits):
         rest = f", {kept} float32" if kept else ""
         made[f"ours, int8 ({bits} bits){rest}"] = model
-    runs = {name: Session(model.SerializeToString()).represent for name, model in made.items()}
+    runs: dict[str, Run] = {
+        name: Session(model.SerializeToString()).represent for name, model in made.items()
+    }
     for precision in ("float32", *(["bfloat16"] if "BF16" in capabilities() else [])):
         session = openvino_session(exact.SerializeToString(), precision)
         runs[f"ours, OpenVINO {precision}"] = session.represent

@@ -151,7 +151,8 @@ def train(config: Config, *, text_alone: bool) -> Trained:
     trained = [p for p in model.parameters() if p.requires_grad]
     order = torch.Generator().manual_seed(config.seed)
     gold = {split: splits[split].targets > 0 for split in ("dev", "test")}
-    best, chosen, logits, steps = -1.0, 0, {}, []
+    best, chosen, logits = -1.0, 0, {}
+    steps: list[list[float]] = []
     for epoch in range(1, settings.epochs + 1):
         model.train()
         steps.append([])

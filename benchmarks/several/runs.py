@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -103,7 +103,7 @@ def one(system: str, config: Config, out: Path) -> dict[str, Any]:
     kept = {f"gold/{split}": gold for split, gold in answers.gold.items()}
     for model, logits in answers.logits.items():
         kept |= {f"{model}/{split}": found.astype(np.float32) for split, found in logits.items()}
-    np.savez(out / f"{system}-{config.seed}.npz", **kept)
+    np.savez(out / f"{system}-{config.seed}.npz", **cast(dict[str, Any], kept))
     labels = tuple(map(str, range(answers.gold["dev"].shape[1])))
     scores = {
         model: {
