@@ -153,15 +153,20 @@ def read_argument(argument: str | None, **own: Any) -> dict[str, Any]:
 
 
 def _encoders(paths: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """An axis of encoders, by the last part of their paths that says what they are."""
+    """An axis of encoders, by the last part of their paths that says what they are; by their whole
+    paths where several have the same.
+    """
     if not paths:
         return {"MiniLM": {}}
-    return {
-        path.removesuffix("/").removesuffix("/model").rpartition("/")[2].rpartition(":")[2]: {
-            "encoder.path": path,
-            "encoder.sha256": "",
-        }
+    if twice := [path for path in paths if paths.count(path) > 1]:
+        raise UserError(f"config argument: the encoder {twice[0]} is given twice.")
+    names = [
+        path.removesuffix("/").removesuffix("/model").rpartition("/")[2].rpartition(":")[2]
         for path in paths
+    ]
+    return {
+        name if names.count(name) == 1 else path: {"encoder.path": path, "encoder.sha256": ""}
+        for name, path in zip(names, paths, strict=True)
     }
 
 

@@ -13,11 +13,13 @@ from ml_collections import ConfigDict
 from configs.base import BEST
 from configs.studies.base import study
 
+# The quickstart's stage two learns at other rates than the paper's.
+_SMALL_STEPS = {"stage_two.lr": 1e-4}
 VARIANTS: dict[str, dict[str, Any]] = {
-    "paper": {},
+    "paper": _SMALL_STEPS,
     "best": BEST,
     "best, no prior": {"stage_two.lr": BEST["stage_two.lr"]},
-    "best, small steps": {"evaluation.prior": BEST["evaluation.prior"]},
+    "best, small steps": {"evaluation.prior": BEST["evaluation.prior"], **_SMALL_STEPS},
 }
 
 

@@ -9,7 +9,13 @@ from ml_collections import ConfigDict
 
 from configs.studies.base import study
 
-# The paper's: 0.1, 0.1, 0.1, 10 and 1e-4.
+PAPER = {
+    "loss.temperature": 0.1,
+    "loss.ce_weight": 0.1,
+    "loss.angle_weight": 0.1,
+    "stage_two.epochs": 10,
+    "stage_two.lr": 1e-4,
+}
 VALUES = {
     "loss.temperature": (0.05, 0.2, 0.5),
     "loss.ce_weight": (0.0, 0.3, 0.6),
@@ -33,5 +39,6 @@ def get_config(argument: str | None = None) -> ConfigDict:
         name="sensitivity",
         question="How much does the score depend on settings that the paper does not vary?",
         axes={"changed": {"paper": {}, **changes}},
+        settings=PAPER,  # the quickstart's stage two has others
         comparisons=[[name, "paper"] for name in changes],
     )

@@ -1,5 +1,6 @@
 """A row of a study's table that no run is needed for: one label, whatever is said."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,10 +11,17 @@ from eacl_jax.studies.gather import Answers, CellResult
 
 def constant_answers(cells: Sequence[CellResult]) -> list[Answers]:
     """Answers on test of always giving the label that is most frequent in training, once a corpus
-    and seed of the complete runs.
+    and seed of the complete runs: those of the corpus' variant that has most of them, the first of
+    several, since variants may be tested on other dialogues.
     """
     found: dict[tuple[str, int], Answers] = {}
+    runs: dict[str, Counter[str]] = {}
     for each in cells:
+        runs.setdefault(each.cell.corpus, Counter())[each.cell.variant] += 1
+    sources = {corpus: counts.most_common(1)[0][0] for corpus, counts in runs.items()}
+    for each in cells:
+        if each.cell.variant != sources[each.cell.corpus]:
+            continue
         outputs = each.outputs
         test, number = (
             outputs.splits["test"],
@@ -23,17 +31,14 @@ def constant_answers(cells: Sequence[CellResult]) -> list[Answers]:
         if test.gold.ndim == 2:
             answers = np.zeros_like(test.gold)
             answers[:, number] = True
-        found.setdefault(
-            (each.cell.corpus, each.cell.seed),
-            Answers(
-                each.cell.corpus,
-                ALWAYS,
-                each.cell.seed,
-                outputs.labels,
-                test.gold,
-                test.dialogues,
-                answers,
-                excluded=each.cell.config.evaluation.excluded_label,
-            ),
+        found[each.cell.corpus, each.cell.seed] = Answers(
+            each.cell.corpus,
+            ALWAYS,
+            each.cell.seed,
+            outputs.labels,
+            test.gold,
+            test.dialogues,
+            answers,
+            excluded=each.cell.config.evaluation.excluded_label,
         )
     return list(found.values())

@@ -210,7 +210,12 @@ class Claims:
         if claimant is not None and claimant.machine == _machine() and claimant.started is not None:
             return _started(claimant.process) == claimant.started
         try:
-            return self.now() - file.stat().st_mtime <= self._expiry
+            now = self.now()
+        except OSError:  # of a folder that is only looked at
+            now = time.time()
+        try:
+            # One from later was written before the file system's clock was set back.
+            return abs(now - file.stat().st_mtime) <= self._expiry
         except FileNotFoundError:
             return False
 

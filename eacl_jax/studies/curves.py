@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from eacl_jax.studies.table import Row, Table
+from eacl_jax.studies.words import by_test
 
 # Two values are a comparison, not a curve.
 FEWEST = 3
@@ -27,7 +28,9 @@ class Curve:
 
 
 def curves(table: Table, corpus: str) -> list[Curve]:
-    """Of stage two, for every setting that has at least three numbers while all others stay."""
+    """Of stage two, for every setting that has at least three numbers while all others stay; none
+    through rows that were tested on different things.
+    """
     varied = table.settings.get(corpus, {})
     rows = {row.variant: row for row in table.of(corpus) if row.variant in varied}
     names = dict.fromkeys(name for settings in varied.values() for name in settings)
@@ -47,7 +50,8 @@ def curves(table: Table, corpus: str) -> list[Curve]:
                 for variant, value in values.items()
                 if isinstance(value, int | float) and not isinstance(value, bool)
             }
-            if len(numbers) >= FEWEST:
+            same_test = len(by_test(list(numbers.values()))) == 1
+            if len(numbers) >= FEWEST and same_test:
                 others = {k: v for k, v in varied[variants[0]].items() if k != name}
                 drawn.append(Curve(name, tuple(sorted(numbers.items())), others))
         alone = len(drawn) == 1

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,13 @@ class CellResult:
     before: Float[np.ndarray, "N d"] | None = None
 
 
-def read_cell(cell: Cell, folder: Path) -> CellResult:
+def read_cell(cell: Cell, folder: Path, given: Mapping[str, Any] | None = None) -> CellResult:
     """Reads a complete run's folder; without its cost where that cannot be read.
+
+    Args:
+      cell: of the study.
+      folder: the run's.
+      given: what the study's runs of this variant are given (`Study.given`); None: not looked at.
 
     Raises:
       UserError: its results or outputs are missing or damaged, or they are another run's.
@@ -56,6 +62,10 @@ def read_cell(cell: Cell, folder: Path) -> CellResult:
     different = run_folder.differences(run_folder.read_config(folder), cell.config)
     if results.seed != cell.seed and not different:
         different = [f"seed of its results: there {results.seed}, now {cell.seed}"]
+    # A corpus or an encoder may be replaced while the study runs.
+    there = run_folder.read_data(folder)
+    if given and there is not None and not different:
+        different = run_folder.data_differences(there, given)
     if different:
         raise UserError(f"{folder} holds another run ({'; '.join(different)}); {advice}.")
     return CellResult(cell, results, read_outputs(folder), cost)
@@ -152,7 +162,7 @@ def gather(
         comparisons=compare(study, groups),
         failed=dict(failed or {}),
         missing=tuple(missing),
-        notes=study.notes,
+        notes=(*study.notes, *_same_answers(study, groups)),
     )
 
 
@@ -342,6 +352,31 @@ def _mean_cost(costs: Sequence[Cost]) -> CostMeans | None:
         peak_bytes=max((c.peak_bytes for c in costs if c.peak_bytes is not None), default=None),
         devices=tuple(dict.fromkeys(cost.device for cost in costs)),
     )
+
+
+def _same_answers(study: Study, groups: Mapping[tuple[str, str, str], list[Answered]]) -> list[str]:
+    """A note for each pair of variants whose answers are the same: their settings differ, and what
+    these do does not.
+    """
+    notes = []
+    for corpus in study.corpora:
+        runs = {
+            variant: {each.seed: each for each in groups[corpus, variant, Stage.TWO]}
+            for variant in study.variants
+            if (corpus, variant, Stage.TWO) in groups
+        }
+        notes += [
+            f"On corpus {corpus!r} {one!r} and {two!r} give the same answers in every seed: what"
+            " differs in their settings changed nothing there."
+            for (one, first), (two, second) in itertools.combinations(runs.items(), 2)
+            if first.keys() == second.keys()
+            and all(
+                first[seed].asked_like(second[seed])
+                and np.array_equal(first[seed].answers, second[seed].answers)
+                for seed in first
+            )
+        ]
+    return notes
 
 
 def _check_measures(study: Study, rows: Sequence[Row]) -> None:

@@ -9,6 +9,7 @@ from eacl_jax.dialogue import Corpus
 from eacl_jax.errors import UserError
 from eacl_jax.studies.definition import Cell, Study
 from eacl_jax.training import run_folder, teachers
+from eacl_jax.training.meaning import check_task
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -25,7 +26,8 @@ def describe_given(
 
     Args:
       cells: of the study.
-      problems: a line for each corpus and encoder that cannot be had is added here.
+      problems: a line for each corpus and encoder that cannot be had, and for settings that have
+        no meaning for the corpus, is added here.
       load: reads a corpus.
       identify: tells an encoder's files from others.
     """
@@ -50,6 +52,11 @@ def describe_given(
         asked = ask.get(named, f"variant {cell.variant!r}, the teachers")
         if corpus is None or identity is None or others is None or asked is None:
             continue
+        if (cell.corpus, cell.variant) not in given:
+            try:
+                check_task(cell.config, corpus)
+            except UserError as error:
+                problems.append(f"variant {cell.variant!r} on corpus {cell.corpus!r}: {error}")
         key = data, encoder, cell.config.loss.soft_targets, named
         if key not in described:
             described[key] = run_folder.describe(

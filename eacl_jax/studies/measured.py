@@ -46,6 +46,19 @@ def check_measures(
         " evaluation.excluded_label."
         for corpus, variant in without
     ]
+    left_out: dict[str, dict[str, str]] = {}  # by corpus: label, and a variant that leaves it out
+    for cell in cells:
+        if (cell.corpus, cell.variant) in one and cell.config.evaluation.excluded_label:
+            left_out.setdefault(cell.corpus, {}).setdefault(
+                cell.config.evaluation.excluded_label, cell.variant
+            )
+    problems += [
+        f"corpus {corpus!r}: micro_f1 is not one measure where variants leave out other labels:"
+        f" {'; '.join(f'{variant!r} {label!r}' for label, variant in labels.items())}. Give all the"
+        " same evaluation.excluded_label."
+        for corpus, labels in left_out.items()
+        if len(labels) > 1
+    ]
 
 
 def check_transfer(

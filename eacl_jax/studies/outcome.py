@@ -79,7 +79,8 @@ def write_results(
     for cell in found.complete:
         folder = cells.folder_of(workdir, cell)
         try:
-            result, answers = read_cell(cell, folder), read_transfers(cell, folder)
+            result = read_cell(cell, folder, study.given.get((cell.corpus, cell.variant)))
+            answers = read_transfers(cell, folder)
             read.append(dataclasses.replace(result, before=before.get((cell.corpus, cell.variant))))
             transferred += answers
         except UserError as error:

@@ -229,9 +229,11 @@ def cost_table(rows: Sequence[Row]) -> str:
         '<div class="scroll"><table class="narrow cost"><thead><tr><th scope="col">variant</th>'
         f'{head}<th scope="col">device</th></tr></thead><tbody>{body}</tbody></table></div>'
         '<p class="quiet">Epochs and examples are those of stage one’s training, without evaluation'
-        " and compilation. Memory: the most of any seed; else means over seeds, and minutes over"
-        " those that were not interrupted, for the others know their last part only. Times of"
-        " different devices, or of a machine that did other things too, cannot be compared.</p>"
+        " and compilation. Memory: the most of any seed, on a CPU with what earlier runs left in"
+        " the process, on other devices only where no earlier run used as much; else means over"
+        " seeds, and minutes over those that were not interrupted, for the others know their last"
+        " part only. Times of different devices, or of a machine that did other things too, cannot"
+        " be compared.</p>"
     )
 
 

@@ -25,7 +25,7 @@ def doubled(settings: Mapping[str, Any]) -> list[str]:
 
 def _pairs(settings: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in settings.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value:
             yield from _pairs(value, f"{above}{name}.")
         else:
             yield f"{above}{name}", value

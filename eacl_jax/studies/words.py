@@ -212,7 +212,7 @@ def best(rows: Sequence[Row], measure: str) -> list[Row]:
     """The rows of the highest mean on test, several where they show the same number; none where
     there is one row, which is no best, or where rows were tested on different things.
     """
-    if len(rows) < 2 or len(_by_test(rows)) > 1:
+    if len(rows) < 2 or len(by_test(rows)) > 1:
         return []
     means = [row.scores["test"][measure].mean for row in rows]
     highest = number(max(means))
@@ -224,7 +224,7 @@ def is_best(rows: Sequence[Row], row: Row, measure: str) -> bool:
     return any(each is row for each in best(rows, measure))
 
 
-def _by_test(rows: Sequence[Row]) -> dict[Hashable, list[Row]]:
+def by_test(rows: Sequence[Row]) -> dict[Hashable, list[Row]]:
     """Rows by what they were tested on: so many utterances of each label, in so many dialogues."""
     groups: dict[Hashable, list[Row]] = {}
     for row in rows:
@@ -262,7 +262,7 @@ def notes(table: Table, rows: Sequence[Row]) -> list[str]:
         f"mean over {count(max(seeds), 'seed') if len(seeds) == 1 else 'the seeds that are there'}"
     )
     how_many = "one seed" if max(seeds) == 1 else how_many
-    groups = list(_by_test(rows).values())
+    groups = list(by_test(rows).values())
     tested = _tested(row) if len(groups) == 1 else "each row’s test dialogues"
     width = half_width(rows, measure)
     found = [

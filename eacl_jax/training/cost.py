@@ -33,12 +33,14 @@ class Cost:
       parameters: of encoder, heads and learned anchors.
       trained: of these, in stage one at any time.
       train_examples: utterances of an epoch of stage one.
-      examples_per_second: of stage one's steps, the median; evaluation and compilation left out.
+      examples_per_second: of stage one's steps that were recorded, the median without the first,
+        which compiles; that one, where there is no other. Evaluation is left out.
       epochs: of stage one.
       seconds: from the run's start to its results, in this process; a run that was resumed spent
         more before.
-      peak_bytes: most memory in use: of the device on a GPU or TPU (since the process began), of
-        the process on a CPU; None where that is not known.
+      peak_bytes: most memory in use: of the device on a GPU or TPU, None where an earlier run of
+        the process used as much; on a CPU of the process, with what earlier runs left in it. None
+        where that is not known.
       device: kind of device, and how many.
       resumed: whether the run went on from a checkpoint.
     """
@@ -65,6 +67,8 @@ class Clock:
     def __init__(self, *, resumed: bool) -> None:
         """`resumed`: whether the run goes on from a checkpoint."""
         self._resumed, self._started = resumed, time.perf_counter()
+        # A device's peak is of all that the process did.
+        self._peak_before = _device_peak(jax.local_devices()[0])
         with contextlib.suppress(OSError):  # not on every system
             _PEAK.write_text("5")
 
@@ -80,6 +84,7 @@ class Clock:
             for row in history
             if row["stage"] == Stage.ONE.number and "examples_per_second" in row
         ]
+        speeds = speeds[1:] or speeds  # the first step compiles
         mesh = experiment.mesh
         return Cost(
             parameters=sum(x.size for x in jax.tree.leaves(experiment.params))
@@ -89,24 +94,36 @@ class Clock:
             examples_per_second=statistics.median(speeds) if speeds else 0.0,
             epochs=experiment.config.stage_one.epochs,
             seconds=time.perf_counter() - self._started,
-            peak_bytes=_peak_bytes(jax.local_devices()[0]),
+            peak_bytes=self._peak_bytes(),
             device=f"{mesh.size} x {mesh.devices.flat[0].device_kind}",
             resumed=self._resumed,
         )
+
+    def _peak_bytes(self) -> int | None:
+        peak = _device_peak(jax.local_devices()[0])
+        if peak is not None:
+            return peak if self._peak_before is None or peak > self._peak_before else None
+        with contextlib.suppress(OSError):
+            for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
+                if line.startswith("VmHWM:"):
+                    return 1024 * int(line.split()[1])
+        return None
 
 
 def trained_parameters(experiment: Experiment) -> int:
     """How many parameters stage one changes at any time."""
     config, rates, params = experiment.config, experiment.rates, experiment.params
-    if rates.factors is None:
-        counts = jax.tree.map(lambda x: x.size, params)
-    else:
-        # A factor is one for the whole parameter, or one for each layer of a stacked one.
-        counts = jax.tree.map(
-            lambda x, factor: int(np.broadcast_to(factor != 0, x.shape).sum()),
-            params,
-            rates.factors,
-        )
+    whole_tree = jax.tree.map(lambda _: np.float32(1), params)
+    # A factor, or the epoch that a parameter learns from, is one for the whole parameter, or one
+    # for each layer of a stacked one.
+    counts = jax.tree.map(
+        lambda x, factor, first: int(
+            np.broadcast_to((factor != 0) & (first <= config.stage_one.epochs), x.shape).sum()
+        ),
+        params,
+        whole_tree if rates.factors is None else rates.factors,
+        whole_tree if rates.first_epochs is None else rates.first_epochs,
+    )
     if config.encoder.lora_rank:
         matrices = jax.eval_shape(
             lambda encoder: adapters(encoder, experiment.depths, config.encoder, 0),
@@ -149,15 +166,10 @@ def _free_parameters(experiment: Experiment) -> int:
     return len(experiment.counts) * width
 
 
-def _peak_bytes(device: Any) -> int | None:
+def _device_peak(device: Any) -> int | None:
+    """The most bytes that were in use since the process began; None on a CPU."""
     stats = device.memory_stats() if device.platform != "cpu" else None
-    if stats:
-        return stats.get("peak_bytes_in_use")
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
-            if line.startswith("VmHWM:"):
-                return 1024 * int(line.split()[1])
-    return None
+    return stats.get("peak_bytes_in_use") if stats else None
 
 
 def write_cost(folder: Path, cost: Cost) -> None:

@@ -328,14 +328,6 @@ def prepare(
     if of != needed:
         raise ValueError("`loaded` is of another corpus or encoder than the configuration names")
     corpus, pretrained = loaded.corpus, loaded.pretrained
-    if (
-        config.evaluation.excluded_label
-        and config.evaluation.excluded_label not in corpus.taxonomy.labels
-    ):
-        raise UserError(
-            f"config.evaluation.excluded_label {config.evaluation.excluded_label!r} is not a label"
-            f" of {corpus.name}: {', '.join(corpus.taxonomy.labels)}."
-        )
     longest = pretrained.module.max_length
     if longest is not None and config.prompt.max_tokens > longest:
         raise UserError(

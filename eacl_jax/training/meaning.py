@@ -10,9 +10,14 @@ from eacl_jax.model.task import annotated
 
 def check_task(config: Config, corpus: Corpus) -> None:
     """Raises `UserError` where a setting has no meaning for what an utterance may be annotated
-    with.
+    with, or names a label that there is not.
     """
     loss, evaluation = config.loss, config.evaluation
+    if evaluation.excluded_label and evaluation.excluded_label not in corpus.taxonomy.labels:
+        raise UserError(
+            f"config.evaluation.excluded_label {evaluation.excluded_label!r} is not a label of"
+            f" {corpus.name}: {', '.join(corpus.taxonomy.labels)}."
+        )
     several, soft = corpus.task == "multi", loss.soft_targets
     if soft and not any(u.annotations for u in annotated(corpus.splits["train"])):
         raise UserError(

@@ -58,6 +58,20 @@ def test_of_several_labels_it_is_that_one_alone():
     assert (answers.answers == np.eye(len(run.outputs.labels), dtype=bool)[label]).all()
 
 
+def test_it_is_of_one_variant_where_they_are_tested_on_different_dialogues():
+    """One run that is not there yet must not mix them."""
+    _, some = make_study({"plain": (0.6, {})}, corpora=["meld"], seeds=[0, 1], dialogues=5)
+    study, more = make_study(
+        {"fewer": (0.6, {}), "plain": (0.6, {})}, corpora=["meld"], seeds=[0, 1], dialogues=9
+    )
+    runs = [more[1], *some]  # "fewer" lacks seed 0
+    answers = constant_answers(runs)
+    assert [each.seed for each in answers] == [0, 1]
+    assert len({each.gold.tobytes() for each in answers}) == 1
+    (row,) = [row for row in gather(study, runs, answers=answers).rows if row.variant == ALWAYS]
+    assert row.dialogues == 5
+
+
 def test_comparisons_name_it_only_where_it_is_there():
     pair = [["paper, short", ALWAYS]]
     assert read(always=True, comparisons=pair).comparisons == (

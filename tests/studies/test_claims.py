@@ -68,6 +68,15 @@ def test_a_claim_of_another_machine_lasts_until_it_expires(tmp_path):
     assert claims.take(NAME) is not None
 
 
+def test_a_claim_from_before_the_clock_was_set_back_expires(tmp_path):
+    claims = Claims(tmp_path, expiry=60)
+    claims.take(NAME)
+    age(tmp_path, -55, machine="another", host="lab3", process=1)
+    assert claims.claimant(NAME).host == "lab3"
+    age(tmp_path, -86400)
+    assert claims.claimant(NAME) is None
+
+
 @pytest.mark.parametrize("seconds", [5, 65])
 def test_a_claim_that_was_not_written_yet_lasts_as_long(tmp_path, seconds):
     claims = Claims(tmp_path, expiry=60)

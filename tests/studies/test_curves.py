@@ -59,3 +59,14 @@ def test_a_corpus_has_its_own_values():
     for corpus, values in (("meld", [0.1, 0.2, 0.3]), ("talk", [1, 2, 3])):
         (found,) = curves(table, corpus)
         assert [x for x, _ in found.points] == values
+
+
+def test_no_curve_through_rows_that_were_tested_on_different_things():
+    settings = {f"{n} dialogues": {"data.max_dialogues": n} for n in (10, 30, 60)}
+    rows = [make_row(name, 60.0, dialogues=len(name)) for name in settings]
+    assert len({row.dialogues for row in rows}) == 1
+    same = make_table(*rows, settings={"meld": settings}, variants=tuple(settings), comparisons=())
+    assert len(curves(same, "meld")) == 1
+    rows[0] = make_row("10 dialogues", 60.0, dialogues=10)
+    other = dataclasses.replace(same, rows=tuple(rows))
+    assert curves(other, "meld") == []

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from eacl_jax.config import DataConfig, Stage
+from eacl_jax.dialogue import SPLITS, Corpus, Dialogue, Taxonomy, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.files import whole
 from eacl_jax.studies import statistics, words
@@ -197,6 +198,37 @@ def test_a_folder_that_is_another_runs_is_damaged(tmp_path):
     with pytest.raises(UserError, match=r"\(seed of its results: there 1, now 0\)") as error:
         read_cell(first.cell, tmp_path / "results")
     assert "\n" not in str(error.value)
+
+
+def test_a_run_on_other_data_than_the_studys_is_damaged(tmp_path):
+    """Someone replaced a file while the study went on."""
+    _, (run, *_) = make_study(TWO, corpora=["meld"], seeds=[0], dialogues=3)
+    write_run(run, tmp_path / "run")
+    talk = Dialogue("1", (Utterance("Ann", "Hi.", "joy"),))
+    corpus = Corpus("own", Taxonomy(("joy", "sad"), ("joy", "sad")), dict.fromkeys(SPLITS, (talk,)))
+    sad = dataclasses.replace(talk, utterances=(Utterance("Ann", "Hi.", "sad"),))
+    changed = dataclasses.replace(corpus, splits={**corpus.splits, "train": (sad,)})
+    now, then = (run_folder.describe(each, {"config": "1"}) for each in (corpus, changed))
+    whole.write_json(tmp_path / "run" / run_folder.DATA, then)
+    assert read_cell(run.cell, tmp_path / "run", then).results == run.results
+    with pytest.raises(UserError, match=r"another run \(train: texts, speakers, emotions or ids"):
+        read_cell(run.cell, tmp_path / "run", now)
+    with pytest.raises(UserError, match=r"the encoder's config: there 1, now 2"):
+        read_cell(run.cell, tmp_path / "run", run_folder.describe(changed, {"config": "2"}))
+
+
+def test_equal_answers_are_told():
+    study, runs = make_study(TWO, corpora=["meld"], seeds=[0, 1], dialogues=3)
+    assert gather(study, runs).notes == ()
+    first, second = study.variants
+    same = [
+        dataclasses.replace(each, outputs=run.outputs)
+        for each, run in zip(runs, [*runs[:2], *runs[:2]], strict=True)
+    ]
+    (note,) = gather(study, same).notes
+    assert note.startswith(
+        f"On corpus 'meld' {first!r} and {second!r} give the same answers in every"
+    )
 
 
 def test_answers_on_other_corpora_say_what_chose_their_run():

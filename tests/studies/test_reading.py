@@ -18,7 +18,10 @@ from eacl_jax.studies.names import check_names, slug
 from tests.stubs.root import ROOT
 
 BASE = Config().to_dict()
-NOTHING = Corpus("none", Taxonomy(("a", "b"), ("a", "b")), {"train": (), "dev": (), "test": ()})
+TALK = Dialogue("1", (Utterance("Ann", "Hi.", "a"), Utterance("Ben", "Oh!", "b")))
+NOTHING = Corpus(
+    "none", Taxonomy(("a", "b"), ("a", "b")), {"train": (TALK,), "dev": (), "test": ()}
+)
 
 
 def read_study(values, *, load=lambda _: NOTHING, identify=lambda _: {"config": "1"}):
@@ -226,6 +229,35 @@ def test_a_side_may_be_stage_one():
             {"measures": ("micro_f1",)},
             "variant 'paper, short' on corpus 'talk': micro_f1 is not measured without",
         ),
+        (
+            {
+                "measures": ("micro_f1",),
+                "axes": {
+                    "out": {
+                        x: {"evaluation.excluded_label": y} for x, y in (("x", "a"), ("y", "b"))
+                    }
+                },
+                "comparisons": [],
+            },
+            "corpus 'talk': micro_f1 is not one measure where variants leave out other labels: 'x'"
+            " 'a'; 'y' 'b'.",
+        ),
+        (
+            {"axes": {"a": {"x": {}, "y": {"loss.temperature": {}}}}, "comparisons": []},
+            "variant 'y' on every corpus: config.loss.temperature: expected",
+        ),
+        (
+            {
+                "axes": {"a": {"x": {}, "y": {"evaluation.excluded_label": "no such"}}},
+                "comparisons": [],
+            },
+            "variant 'y' on corpus 'talk': config.evaluation.excluded_label 'no such' is not a"
+            " label of none: a, b.",
+        ),
+        (
+            {"axes": {"a": {"x": {}, "y": {"stage_two.bias_lr": 0.1}}}, "comparisons": []},
+            "variant 'y' on corpus 'talk': config.stage_two.bias_lr is the rate of biases",
+        ),
     ],
 )
 def test_what_is_wrong_is_named(changes, expected):
@@ -301,7 +333,7 @@ def test_runs_also_answer_the_other_corpora():
         transfer=(0, 1, 5),
         corpora={
             "talk": {},
-            "MELD": {"data.corpus": "meld", "evaluation.excluded_label": "neutral"},
+            "MELD": {"data.corpus": "meld", "evaluation.excluded_label": "b"},
             "coarse": {"data.groups": ("a=x", "b=y")},
         },
         axes={"a": {"x": {}}},
@@ -317,7 +349,7 @@ def test_runs_also_answer_the_other_corpora():
             (5, "5 examples a label"),
         )
     ]
-    assert (cell.transfers[0].data.corpus, cell.transfers[0].excluded) == ("meld", "neutral")
+    assert (cell.transfers[0].data.corpus, cell.transfers[0].excluded) == ("meld", "b")
     assert (cell.transfers[3].data.groups, cell.transfers[3].excluded) == (("a=x", "b=y"), "")
     assert study.comparisons == ((Side("from talk: words alone"), Side("x")),)
     assert study.notes[0].startswith('Rows "from CORPUS: ..." are answers of the runs')
@@ -443,6 +475,33 @@ def test_shared_arguments(tmp_path):
 def test_shared_arguments_that_cannot_be_used(argument, expected):
     with pytest.raises(UserError, match=expected):
         shared(argument)
+
+
+def test_encoders_of_one_name_are_all_there():
+    encoders = importlib.import_module("configs.studies.base")._encoders
+    assert list(encoders(["/x/minilm/model", "/y/minilm", "/z/mpnet"])) == [
+        "/x/minilm/model",
+        "/y/minilm",
+        "mpnet",
+    ]
+    with pytest.raises(UserError, match="the encoder a/b is given twice"):
+        encoders(["a/b", "c", "a/b"])
+
+
+@pytest.mark.parametrize("corpus", ["smalltalk", "meld"])
+def test_variants_are_what_their_names_say_on_any_corpus(corpus, tmp_path):
+    """The quickstart's stage two learns at other rates than the paper's."""
+
+    def rates(name):
+        module = importlib.import_module(f"configs.studies.{name}")
+        study = read_study(module.get_config(f"corpus={corpus},data={tmp_path}"))
+        return {cell.variant: cell.config.stage_two for cell in study.cells}
+
+    best = rates("best")
+    assert (best["paper"].lr, best["best"].lr, best["best, small steps"].lr) == (1e-4, 1e-3, 1e-4)
+    assert rates("recipe")["stage two at 1e-3"].lr == 1e-3
+    paper = rates("sensitivity")["paper"]
+    assert (paper.lr, paper.epochs) == (1e-4, 10)
 
 
 def test_the_ablation_compares_each_part_with_the_whole():

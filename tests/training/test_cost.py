@@ -1,0 +1,44 @@
+"""What a run cost: no more than it used, and not what others used."""
+
+import types
+
+import jax
+import numpy as np
+import pytest
+
+from eacl_jax.training import cost
+from eacl_jax.training.optim import Rates
+from tests.stubs.toys import make_config
+
+
+def experiment(rates, **settings):
+    kernel = {"kernel": np.zeros((4, 3), np.float32)}
+    params = {"encoder": {"layers": np.zeros((3, 5), np.float32)}, "predictor": kernel}
+    return types.SimpleNamespace(
+        config=make_config(settings), rates=rates, params=params, others=(), counts=(1, 2, 3)
+    )
+
+
+def test_layers_that_would_join_after_the_last_epoch_are_not_trained():
+    first = {"encoder": {"layers": np.array([[4], [3], [1]])}, "predictor": {"kernel": 0}}
+    rates = Rates(None, None, first)
+    assert cost.trained_parameters(experiment(Rates())) == 15 + 12
+    assert cost.trained_parameters(experiment(rates, **{"stage_one.epochs": 3})) == 10 + 12
+    assert cost.trained_parameters(experiment(rates, **{"stage_one.epochs": 4})) == 15 + 12
+    half = {"encoder": {"layers": np.float32(0)}, "predictor": {"kernel": np.float32(0.5)}}
+    assert cost.trained_parameters(experiment(Rates(half, None, first))) == 12
+
+
+@pytest.mark.parametrize(("later", "expected"), [(20, None), (21, 21)])
+def test_a_devices_peak_is_a_runs_own_or_not_known(monkeypatch, later, expected):
+    """A device counts its peak since the process began, whichever run it was of."""
+    found = {"peak_bytes_in_use": 20}
+    device = types.SimpleNamespace(platform="gpu", memory_stats=lambda: found)
+    monkeypatch.setattr(jax, "local_devices", lambda: [device])
+    clock = cost.Clock(resumed=False)
+    found["peak_bytes_in_use"] = later
+    assert clock._peak_bytes() == expected
+
+
+def test_on_a_cpu_it_is_the_processs():
+    assert cost.Clock(resumed=False)._peak_bytes() > 10_000_000
