@@ -332,8 +332,8 @@ class StageOneConfig:
     chunks: int = bounded(1, at_least=1)
     # Stop after this many steps, 0 for no limit: for trying sizes out.
     max_steps: int = bounded(0, at_least=0)
-    # How both rates fall. epochs: by lr_decay after each; linear and cosine: to 0 at the last step,
-    # whatever lr_decay is.
+    # How both rates fall. epochs: by lr_decay after each; linear and cosine: over all steps, so
+    # that 0 would come after the last, whatever lr_decay is.
     schedule: Literal["epochs", "linear", "cosine"] = "epochs"
     # Share of all steps over which both rates rise from 0, in equal parts.
     warmup: float = bounded(0.0, at_least=0, below=1)

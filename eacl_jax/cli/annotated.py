@@ -64,6 +64,7 @@ def read(
     mapped: str = "",
     *,
     task: "TaskName" = "single",
+    label_columns: str = "",
     separator: str = "",
     modalities: "Mapping[str, Modality] | None" = None,
     features: Sequence[str] = (),
@@ -77,6 +78,7 @@ def read(
       mapped: the option `--map`.
       task: of the model; with one label an utterance, annotated utterances have an `emotion`, with
         several `emotions`.
+      label_columns: the option `--label-columns`.
       separator: the option `--label-separator`.
       modalities: whose features the model reads.
       features: the options `--features`.
@@ -99,7 +101,11 @@ def read(
             " several; leave it out."
         )
     forms = LabelForms(
-        "multi" if task == "multi" else "", separator, separator_named="--label-separator"
+        "multi" if task == "multi" else "",
+        separator,
+        tuple(name.strip() for name in label_columns.split(",") if name.strip()),
+        separator_named="--label-separator",
+        columns_named="--label-columns",
     )
     file = find_file(path, "--input names")
     own = read_own(features, modalities or {}, "--features")
@@ -262,6 +268,8 @@ def _remedy(
     made_of_words: bool,
 ) -> str:
     """Options with which the command works."""
+    from eacl_jax.corpora.labels import NO_LABEL, NONE
+
     advice = []
     spelt = {label.casefold(): label for label in labels}
     targets = {emotion: spelt.get(emotion.casefold(), "") for emotion in strangers}
@@ -279,12 +287,15 @@ def _remedy(
             " text is context"
         )
     own = {label: labels.get(label, label) for label in sorted(counts)}
-    if len(own) == 1:  # which cannot be told from others: the model's stay beside it
+    # With one emotion nothing could be told apart; without the model's other labels those that are
+    # its own would be easier to answer than they are.
+    if len(own) == 1 or len(strangers) < len(own):
         own = {**labels, **own}
     distinct = len({label.casefold() for label in own}) == len(own)
     if (
         made_of_words
         and distinct
+        and not any(name.casefold() in NO_LABEL or name == NONE for name in strangers)
         and not any(sign in name for pair in own.items() for name in pair for sign in ",=:")
     ):
         given = shlex.quote(

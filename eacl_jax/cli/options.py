@@ -127,6 +127,15 @@ Sounds = Annotated[
         show_default=False,
     ),
 ]
+LabelColumns = Annotated[
+    str,
+    typer.Option(
+        "--label-columns",
+        metavar="NAME,NAME",
+        help="Tables: the columns of 0 and 1, a label each, where others hold 0 and 1 too.",
+        show_default=False,
+    ),
+]
 LabelSeparator = Annotated[
     str,
     typer.Option(

@@ -9,6 +9,7 @@ from eacl_jax.cli import annotated
 from eacl_jax.cli.options import (
     DialogueColumn,
     EmotionColumn,
+    LabelColumns,
     LabelSeparator,
     Mapped,
     Precision,
@@ -28,6 +29,7 @@ _OF_COST = (
     "speaker_column",
     "text_column",
     "emotion_column",
+    "label_columns",
     "label_separator",
 )
 
@@ -82,6 +84,7 @@ def prepare(
     speaker_column: SpeakerColumn = "",
     text_column: TextColumn = "",
     emotion_column: EmotionColumn = "",
+    label_columns: LabelColumns = "",
     label_separator: LabelSeparator = "",
 ) -> None:
     """Prepare a model for `--runtime=onnx` and `--runtime=openvino` of predict, evaluate and serve,
@@ -109,6 +112,7 @@ def prepare(
             annotated.columns(dialogue_column, speaker_column, text_column, emotion_column),
             mapped,
             task=annotated.task_of(str(model)),
+            label_columns=label_columns,
             separator=label_separator,
         )
     from eacl_jax.cli import compiled, huge_pages, process

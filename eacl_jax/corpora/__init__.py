@@ -65,6 +65,11 @@ def load(data: DataConfig) -> Corpus:
         check_spellings(
             everything, [clean_label(label) for label in data.labels], "config.data.labels", task
         )
+    if data.words and not (builder.LABELS or data.labels or data.groups):
+        raise UserError(
+            "config.data.words are those of config.data.labels, in their order: list all labels"
+            " there too."
+        )
     labels = _labels(data, builder.LABELS, splits["train"], read["train"])
     own = tuple(map(word_of, labels))
     taxonomy = Taxonomy(labels, own if data.groups else data.words or own)

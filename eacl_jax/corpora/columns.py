@@ -34,6 +34,7 @@ _USUAL = {
 }
 # EmotionLines' `annotation` is missing on purpose: it counts votes.
 _NAMES = {part: frozenset(names.split()) for part, names in _USUAL.items()}
+_LABELS = frozenset({"label", "goldlabel", "emotionlabel"})
 _ORDERS = _NAMES["turn"] | {"utterance"}
 """Names of columns that number utterances; `utterance` where it is not the text, as in answers."""
 _MOST = 10**18
@@ -96,6 +97,9 @@ def find_columns(
             for place in find_part(header, part, given=given.get(part, ""))
             if place not in apart
         ]
+        if part == "emotion" and part in need and part not in given and len(places) == 1:
+            # A label that somebody added beside what a model answered, or the other way round.
+            places += [p for p in labels_beside(header, places[0]) if p not in apart]
         if len(places) > 1:
             several = ", ".join(repr(header[place]) for place in places)
             how = (
@@ -149,6 +153,13 @@ def find_part(header: Sequence[str], part: str, *, given: str = "") -> list[int]
         if places := [place for place, name in enumerate(header) if fits(name)]:
             return places
     return []
+
+
+def labels_beside(header: Sequence[str], emotion: int) -> list[int]:
+    """Columns, from 0, whose names say that they are the label too."""
+    return [
+        place for place, name in enumerate(header) if plain(name) in _LABELS and place != emotion
+    ]
 
 
 def turns_in(header: Sequence[str], taken: Sequence[int | None] = ()) -> tuple[int, ...]:

@@ -12,16 +12,13 @@ from typing import Any, Self
 
 from eacl_jax.config import DataConfig
 from eacl_jax.corpora.columns import SEVERAL, find_part, plain
-from eacl_jax.corpora.labels import clean_label, read_annotations, read_label, read_labels
+from eacl_jax.corpora.labels import NONE, clean_label, read_annotations, read_label, read_labels
 from eacl_jax.errors import UserError
 
 logger = logging.getLogger("eacl_jax.corpora")
 
 SEPARATORS = (";", "|", ",")
 """Signs that are looked for between labels where none is named."""
-
-NONE = "[]"
-"""A cell that says: annotated, with none of the labels. An empty one: nobody annotated."""
 
 _FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True}
 _PARTS = ("dialogue", "speaker", "text", "emotion", "turn")
@@ -42,7 +39,7 @@ class LabelForms:
       separator: what stands between them.
       columns: names of columns of 0 and 1, a label each.
       annotators: names of columns of labels, an annotator each.
-      separator_named: how a user names the separator, for messages.
+      separator_named, columns_named: how a user names these, for messages.
     """
 
     task: str = ""
@@ -50,6 +47,7 @@ class LabelForms:
     columns: tuple[str, ...] = ()
     annotators: tuple[str, ...] = ()
     separator_named: str = dataclasses.field(default="config.data.label_separator", compare=False)
+    columns_named: str = dataclasses.field(default="config.data.label_columns", compare=False)
 
     @classmethod
     def of_config(cls, data: DataConfig) -> Self:
@@ -168,12 +166,12 @@ def find_labels(
     }
     flags = {
         clean_label(header[place]): place
-        for place in _named(path, header, forms.columns, "label_columns")
+        for place in _named(path, header, forms.columns, forms.columns_named)
     }
-    annotators = _named(path, header, forms.annotators, "annotator_columns")
+    annotators = _named(path, header, forms.annotators, "config.data.annotator_columns")
     if both := [place for place in annotators if place in flags.values()]:
         raise UserError(
-            f"the column {header[both[0]]!r} is named as a label's (config.data.label_columns) and"
+            f"the column {header[both[0]]!r} is named as a label's ({forms.columns_named}) and"
             " as an annotator's (config.data.annotator_columns); it is one of the two."
         )
     emotion = [
@@ -185,7 +183,7 @@ def find_labels(
         _check_text_of_several(path, header, rows, emotion, lists)
     named = emotion or lists or flags or annotators or given.get("emotion")
     if "emotion" in need and not named:
-        flags = _columns_of_flags(path, header, rows, given)
+        flags = _columns_of_flags(path, header, rows, given, forms.columns_named)
     separator = None
     if forms.divides:
         places = (*emotion[:1], *annotators)
@@ -249,16 +247,20 @@ def _named(
         if len(found) != 1:
             raise UserError(
                 f"{path} has {'no' if not found else 'more than one'} column {name!r}, which"
-                f" config.data.{setting} names; its columns are {', '.join(map(repr, header))}."
+                f" {setting} names; its columns are {', '.join(map(repr, header))}."
             )
         if found[0] in places:
-            raise UserError(f"config.data.{setting} names the column {name!r} twice.")
+            raise UserError(f"{setting} names the column {name!r} twice.")
         places += found
     return tuple(places)
 
 
 def _columns_of_flags(
-    path: Path, header: Sequence[str], rows: Sequence[Row], given: Mapping[str, str]
+    path: Path,
+    header: Sequence[str],
+    rows: Sequence[Row],
+    given: Mapping[str, str],
+    how: str,
 ) -> dict[str, int]:
     parts = {
         place for part in _PARTS for place in find_part(header, part, given=given.get(part, ""))
@@ -286,13 +288,14 @@ def _columns_of_flags(
         raise UserError(
             f"{path}{f' line {line}' if line else ''}: column {name!r} holds {value!r:.40}, where"
             f" {', '.join(map(repr, flags))} hold 0 and 1, whether an utterance has that label;"
-            f" expected 0 or 1. If {name!r} is no label, name the labels' columns with"
-            " config.data.label_columns."
+            f" expected 0 or 1. If {name!r} is no label, name the labels' columns with {how}."
         )
     logger.warning(
-        "%s has no column for the emotion: its columns of 0 and 1 are taken for labels, %s.",
+        "%s has no column for the emotion: its columns of 0 and 1 are taken for labels, %s."
+        " Where some are none, name those that are with %s.",
         path,
         ", ".join(flags),
+        how,
     )
     return flags
 

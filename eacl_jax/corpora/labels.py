@@ -8,6 +8,7 @@ nothing for blanks, a full stop or quotes around, is counted and refused, and so
 """
 
 import math
+import numbers
 import re
 import unicodedata
 from collections import Counter, defaultdict
@@ -21,6 +22,9 @@ from eacl_jax.errors import UserError
 _WORDS = "- -- --- – — . ? n/a #n/a na <na> nan none null nil unlabeled unlabelled"
 NO_LABEL = frozenset(_WORDS.split())
 """Words, without capitals, that stand where nobody annotated."""
+
+NONE = "[]"
+"""A cell that says: annotated, with none of the labels. An empty one: nobody annotated."""
 
 # Characters of no width, a byte order mark among them. Joiners stay: emoji and some scripts are
 # written with them.
@@ -66,7 +70,7 @@ def read_label(value: Any, where: str) -> str | None:
         isinstance(value, float) and value.is_integer()
     ):  # whole numbers beside empty cells, as pandas writes them
         value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):
         raise UserError(
@@ -181,9 +185,16 @@ def check_spellings(
             )
     if words := [label for label in sorted(counts) if label.casefold() in NO_LABEL]:
         problems.append(f"words for 'no label': {', '.join(_counted(words, counts, files))}")
+    if task == "single" and NONE in counts:
+        problems.append(
+            f"{NONE!r}, none of the labels, where an utterance has one:"
+            f" {', '.join(_counted([NONE], counts, files))}"
+        )
     labels = {*counts, *listed}
     if joined := [
-        label for label in sorted(counts) if len(parts := _parts(label)) > 1 and parts <= labels
+        label
+        for label in sorted(counts)
+        if len(parts := _parts(label)) > 1 and (parts <= labels or ";" in label)
     ]:
         what = (
             "several labels in one place, where an utterance has one"
@@ -194,7 +205,7 @@ def check_spellings(
     if problems:
         several = (
             " Where an utterance may have several labels: config.data.task=multi."
-            if joined and task == "single"
+            if (joined or NONE in counts) and task == "single"
             else " What divides labels in a cell: config.data.label_separator."
             if joined
             else ""

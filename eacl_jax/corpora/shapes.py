@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from eacl_jax.corpora import annotations, convokit, dailydialog_files, empathetic, scenes
-from eacl_jax.corpora.columns import PARTS, SEVERAL, find_columns, find_part
+from eacl_jax.corpora.columns import PARTS, SEVERAL, find_columns, find_part, labels_beside
 from eacl_jax.corpora.forms import DIALOGUE, read_utterance
 from eacl_jax.corpora.found import Found
 from eacl_jax.corpora.label_columns import LabelForms, divided, find_labels
@@ -208,6 +208,9 @@ def _utterance(item: Any, place: str, reading: Reading) -> Utterance:
         found = [
             names[index] for index in find_part(names, part, given=reading.given.get(part, ""))
         ]
+        if part == "emotion" and part in reading.need and part not in reading.given and found:
+            beside = labels_beside(names, names.index(found[0]))
+            found += [names[index] for index in beside if item[names[index]] is not None]
         if len(found) > 1:
             raise UserError(
                 f"{place} has more than one {part}: {', '.join(map(repr, found))}; keep one."

@@ -92,6 +92,18 @@ def settle(splits: Splits, task: TaskName, *, quiet: bool = False) -> dict[str, 
             " are not annotated.",
             without,
         )
+    none = sum(
+        given.emotions == () and not found.annotated
+        for (_, _, given), (_, _, found) in zip(
+            _utterances(splits), _utterances(settled), strict=True
+        )
+    )
+    if none and not quiet:
+        logger.warning(
+            "%d utterances are annotated with none of the labels, where one is always answered:"
+            " they are read as not annotated.",
+            none,
+        )
     return settled
 
 

@@ -139,6 +139,13 @@ def read_labels(given: Any, where: str = "labels") -> dict[str, str]:
     Raises:
       UserError: a label or word is missing, repeats, or is not text.
     """
+    if hasattr(given, "columns") and hasattr(given, "index"):
+        raise UserError(
+            f"{where} must be a mapping of labels to their words or a list of labels, got a"
+            " DataFrame; give dict(zip(frame['label'], frame['word'])) of its columns."
+        )
+    if hasattr(given, "to_dict") and hasattr(given, "index"):  # a Series: by its index, if of text
+        given = given.to_dict() if isinstance(given.index[0], str) else list(given)
     if isinstance(given, Mapping):
         pairs = list(given.items())
     elif isinstance(given, str):

@@ -348,8 +348,8 @@ def first_past_utterance(lengths: Sequence[int], config: PromptConfig) -> int:
       config: budget and number of past utterances.
 
     Returns:
-      The smallest i with `sum(lengths[i..t]) + 8 + lengths[t] <= max_tokens`, t - 1 if there is
-      none, and at least `t - max_past`.
+      The smallest i < t with `sum(lengths[i..t]) + 8 + lengths[t] <= max_tokens`, t - 1 if there
+      is none, and at least `t - max_past`.
     """
     target = len(lengths) - 1
     first, total = 0, sum(lengths) + _RESERVE + lengths[-1]

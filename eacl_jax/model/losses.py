@@ -267,7 +267,8 @@ def _sum_of_rows(
         log_share = masked_logsumexp(s, positive) - log_all - jnp.log(jnp.maximum(positives, 1))
         share = jnp.where(positives > 0, jnp.exp(jnp.where(positives > 0, log_share, 0.0)), 0.0)
         loss = -jnp.log(share + LOG_FLOOR)
-        counted = own.valid & (balanced | (loss > 0)) & ((positives > 0) | constant_for_no_positive)
+        some = (positives > 0) | constant_for_no_positive
+        counted = own.valid & (balanced | ~(loss <= 0)) & some  # NaN counts, so that it is seen
     else:
         loss = jnp.sum(jnp.where(positive, log_all[:, None] - s, 0.0), axis=1) / jnp.maximum(
             positives, 1

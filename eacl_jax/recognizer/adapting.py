@@ -124,20 +124,27 @@ def check_annotated(dialogues: Sequence[Dialogue], settings: Settings) -> None:
 def dialogue_numbers(
     dialogues: Sequence[Dialogue], modalities: Sequence[str] = ()
 ) -> Int[np.ndarray, " N"]:
-    """Number of each annotated utterance's dialogue. What was said word for word in another one
-    too, with the same features of `modalities`, has its number, and is held out together with it.
+    """Number of each annotated utterance's dialogue. One that was said word for word in another one
+    too, or that is another's beginning, with the same features of `modalities`, has its number, and
+    is held out together with it; blanks around and capitals tell nothing apart.
     """
 
     def said(utterance: Utterance) -> tuple[Hashable, ...]:
         features = [utterance.features.get(name) for name in modalities]
         numbers = [None if rows is None else (rows.shape, rows.tobytes()) for rows in features]
-        return (utterance.speaker, utterance.text, *numbers)
+        words = (utterance.speaker, utterance.text)
+        return (*(" ".join(each.split()).casefold() for each in words), *numbers)
 
-    first: dict[tuple[Hashable, ...], int] = {}
-    alike = [
-        first.setdefault(tuple(map(said, d.utterances)), number)
-        for number, d in enumerate(dialogues)
-    ]
+    # The longest first: its beginnings have its number.
+    whole = sorted(
+        ((tuple(map(said, d.utterances)), number) for number, d in enumerate(dialogues)),
+        key=lambda pair: -len(pair[0]),
+    )
+    alike, beginnings = [0] * len(dialogues), dict[tuple[Hashable, ...], int]()
+    for utterances, number in whole:
+        alike[number] = beginnings.setdefault(utterances, number)
+        for length in range(1, len(utterances)):
+            beginnings.setdefault(utterances[:length], alike[number])
     return np.array(
         [
             number

@@ -24,6 +24,8 @@ from eacl_jax.recognizer.results import Results
 
 CARD = "README.md"
 KEY = "eacl_jax"
+ADAPTED = "It was adapted"
+"""Begins the sentence of a recognizer whose anchors were moved."""
 CALIBRATED = "It was calibrated on"
 """Begins the sentence of a recognizer whose both stages were calibrated."""
 _PACKAGE = "package:"

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, overload
 
-from eacl_jax.corpora.label_columns import NONE
+from eacl_jax.corpora.labels import NONE
 
 ANSWER = (
     "speaker",

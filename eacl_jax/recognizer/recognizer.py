@@ -3,6 +3,7 @@ corpus is not needed.
 """
 
 import dataclasses
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -31,13 +32,15 @@ from eacl_jax.model.scores import host_cosines
 from eacl_jax.model.task import SeveralLabels, SingleLabel, Task
 from eacl_jax.recognizer import adapting, few_shot, sequence
 from eacl_jax.recognizer.conversation import Conversation
-from eacl_jax.recognizer.facts import CALIBRATED, Facts
+from eacl_jax.recognizer.facts import ADAPTED, CALIBRATED, Facts
 from eacl_jax.recognizer.few_shot import Adaptation
 from eacl_jax.recognizer.folder import Settings, read_anchors, read_settings
 from eacl_jax.recognizer.locate import OWN, check_target, find_folder
 from eacl_jax.recognizer.prediction import DialoguePrediction, Prediction
 from eacl_jax.recognizer.programs import Precision
 from eacl_jax.recognizer.runtime import JAX, Runtime, check_runtime, in_jax
+
+log = logging.getLogger(__name__)
 
 # JAX and what imports it stand in the functions that need them: a recognizer may answer without.
 if TYPE_CHECKING:
@@ -526,6 +529,12 @@ class EmotionRecognizer:
         if not isinstance(seed, (int, np.integer)) or seed < 0:
             raise UserError(f"seed must be a whole number from 0 on, got {seed!r:.40}.")
         read, reps, labels, numbers = self._annotated(dialogues)
+        if self.facts and any(each.startswith(ADAPTED) for each in self.facts.changes):
+            log.warning(
+                "this recognizer was adapted before: if these dialogues are among those, or hold"
+                " utterances of them, the scores on held-out ones are not of what it has never"
+                " seen. Adapt the one that it was made of to all of them."
+            )
         today = None if self.settings.chain is None else self._today(read)
         settings, anchors, report = adapting.adapted(
             self.settings, self.anchors, reps, labels, numbers, seed=seed, today=today
@@ -533,7 +542,7 @@ class EmotionRecognizer:
         changed = self._changed(settings, anchors)
         changed.adaptation = report
         if self.facts and not report.chained:  # a chain that stays leaves all as it was
-            what = "Its probabilities were fitted" if report.kept else "It was adapted"
+            what = "Its probabilities were fitted" if report.kept else ADAPTED
             changed.facts = self.facts.changed(f"{what} to {len(labels)} annotated utterances.")
         return changed
 

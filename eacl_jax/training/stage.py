@@ -36,6 +36,11 @@ HEADLINE = ("weighted_f1", "accuracy", "macro_f1")
 OF_SEVERAL = ("weighted_f1", "macro_f1", "micro_f1", "jaccard")
 """The same where an utterance may have several labels."""
 
+DIVERGED = (
+    "training diverged; train in another folder with lower rates (config.stage_one, stage_two)"
+)
+"""What became of a run whose numbers are not finite, and what to do."""
+
 
 # (stage, epoch, scores by split), after each epoch but before its checkpoint.
 Watch = Callable[[Stage, int, Mapping[str, Mapping[str, Any]]], None]
@@ -115,6 +120,14 @@ def _finite(tree: Any) -> Any:
     return jax.tree.map(lambda x: jnp.isfinite(x).all(), tree)
 
 
+def check_representations(split: str, reps: Float[np.ndarray, "N m"]) -> None:
+    """Raises `UserError` where they are not finite; their answers would all be the first label."""
+    if wrong := int((~np.isfinite(reps).all(axis=1)).sum()):
+        raise UserError(
+            f"the representations of {wrong} utterances of {split} are NaN or infinite: {DIVERGED}."
+        )
+
+
 def scores_by_split(
     experiment: Experiment,
     reps: Mapping[str, Float[np.ndarray, "N m"]],
@@ -124,7 +137,14 @@ def scores_by_split(
 ) -> dict[str, dict[str, Any]]:
     """Scores of the splits whose representations are given, dev among them, in percent: of what
     anchors answer as suits dev. `near`, `biases`: see `deciding.fitted`.
+
+    Raises:
+      UserError: representations or anchors are not finite.
     """
+    for split, found in reps.items():
+        check_representations(split, found)
+    if not np.isfinite(anchors).all():
+        raise UserError(f"the anchors are NaN or infinite: {DIVERGED}.")
     plain = experiment.answering()
     cosines = {split: plain.cosines(found, anchors) for split, found in reps.items()}
     _, answering = fitted(experiment, cosines["dev"], near=near, biases=biases)

@@ -40,6 +40,7 @@ from eacl_jax.training.lora import (
 from eacl_jax.training.optim import Averaged, Rates, stage_one_optimizer
 from eacl_jax.training.soup import BestEpochs, LastEpochs, Soup
 from eacl_jax.training.stage import (
+    DIVERGED,
     StageContext,
     StageResult,
     StageRun,
@@ -373,7 +374,7 @@ def run_stage_one(experiment: Experiment, context: StageContext) -> StageResult:
     with run:
         state = run.resume(state)
         before = compiled.anchors(compiled.answering(state), state.constants)
-        _check_anchors(experiment, np.asarray(before))
+        _check_anchors(experiment, np.asarray(before), int(state.step))
         state = run.fit(
             state,
             compiled.train_step,
@@ -453,9 +454,14 @@ def own_rows(sharding: NamedSharding, count: int) -> range:
     return range(min(start for start, _, _ in bounds), max(stop for _, stop, _ in bounds))
 
 
-def _check_anchors(experiment: Experiment, anchors: Float[np.ndarray, "C m"]) -> None:
-    """Raises `UserError` where anchors are not finite, for which the first step's loss would be
+def _check_anchors(experiment: Experiment, anchors: Float[np.ndarray, "C m"], step: int) -> None:
+    """Raises `UserError` where anchors are not finite, for which the next step's loss would be
     blamed.
+
+    Args:
+      experiment: the run's inputs.
+      anchors: of the labels.
+      step: how many were done before.
     """
     labels = experiment.corpus.taxonomy.labels
     of_labels = anchors.reshape(len(labels), -1)
@@ -464,8 +470,11 @@ def _check_anchors(experiment: Experiment, anchors: Float[np.ndarray, "C m"]) ->
         for label, anchor in zip(labels, of_labels, strict=True)
         if not np.isfinite(anchor).all()
     ]:
+        these = f"the anchors of {', '.join(wrong)} are NaN or infinite"
+        if step:
+            raise UserError(f"{these} at step {step}, from which the run goes on: {DIVERGED}.")
         raise UserError(
-            f"the anchors of {', '.join(wrong)} are NaN or infinite before the first step: so is"
+            f"{these} before the first step: so is"
             f" what the encoder {experiment.config.encoder.path} makes of their words. Its weights"
             f" are damaged, or too large for encoder.dtype={experiment.config.encoder.dtype}."
         )

@@ -11,7 +11,6 @@ from jaxtyping import Float
 
 from eacl_jax.config import LossConfig, Stage
 from eacl_jax.data.pipeline import endless_batches, iterate, steps_per_epoch
-from eacl_jax.errors import UserError
 from eacl_jax.model import losses, losses_multi
 from eacl_jax.model.decisions import Affine, SeveralAnswering, common_affine
 from eacl_jax.model.mesh import put, replicated
@@ -25,6 +24,7 @@ from eacl_jax.training.stage import (
     StageContext,
     StageResult,
     StageRun,
+    check_representations,
     scored_splits,
     scores_by_split,
 )
@@ -180,11 +180,7 @@ def run_stage_two(
     """
     config, settings, mesh = experiment.config, experiment.config.stage_two, experiment.mesh
     for split, found in reps.items():
-        if wrong := int((~np.isfinite(found).all(axis=1)).sum()):
-            raise UserError(
-                f"the representations of {wrong} utterances of {split} are NaN or infinite after"
-                " stage one."
-            )
+        check_representations(split, found)
     answering = experiment.answering()
     if isinstance(answering, SeveralAnswering):
         cosines = answering.cosines(reps["train"], first.anchors)

@@ -113,7 +113,10 @@ def test_emotions_that_are_no_labels_are_told_with_options_that_work(
     assert (refused.status, refused.output) == (2, b"")
     assert f"not among the labels joy, anger, neutral: {names['joy']!r} (3)" in refused.errors
     options = re.findall(r"^  (--(?:map|labels) .+?)   ", refused.errors, re.MULTILINE)
-    assert len(options) == (1 if names == {"joy": "awful", "anger": "lovely"} else 2)
+    # Labels of the file alone leave out those of the model's that it does not have: "neutral", and
+    # would have both "joy" and "Joy" if they were beside them.
+    one = names in ({"joy": "Joy"}, {"joy": "awful", "anger": "lovely"})
+    assert len(options) == (1 if one else 2)
     assert (options[0] == "--map Joy=joy") == (names["joy"] == "Joy")
     for option in options:
         assert not Path("new").exists()
@@ -182,7 +185,7 @@ def test_mistakes_in_evaluating(
     "options",
     [
         "--also-model=other",
-        "--labels=a,b --map=joy=a --label-separator=;",
+        "--labels=a,b --map=joy=a --label-columns=a --label-separator=;",
         "--stage=stage_two",  # also where it is what is done without
         "--on-long=refuse --excluded-label=neutral --batch-size=8",
         "--dialogue-column=a --speaker-column=b --text-column=c --emotion-column=d",
@@ -199,6 +202,22 @@ def test_what_is_of_a_model_is_refused_with_a_run(
     names = ", ".join(option.partition("=")[0] for option in options.split())
     assert done.errors.startswith(f"error: {names}: with --run one run is scored again")
     assert done.errors.count("\n") == 1
+
+
+def test_columns_of_labels_among_others_of_0_and_1(eacl, model: Path, tmp_path: Path) -> None:
+    """Or of numbers: then the option is named."""
+    head = "dialogue,speaker,text,urgent,joy,anger"
+    rows = [f"1,{who},{text},1,{text != 'awful':d},{text == 'awful':d}" for who, text, _ in ROWS]
+    (tmp_path / "flags.csv").write_text("\n".join([head, *rows]))
+    arguments = ("evaluate", "--model", model, "--input", tmp_path / "flags.csv")
+    done = eacl(*arguments, "--label-columns=joy, anger")
+    assert (done.status, done.errors) == (0, "")
+    assert "5 annotated utterances in 1 dialogues" in done.output.decode()
+    assert eacl(*arguments).status == 2  # several labels, with `urgent`
+    done = eacl(*arguments, "--label-columns=joy,angry")
+    assert "has no column 'angry', which --label-columns names" in done.errors
+    (tmp_path / "flags.csv").write_text("\n".join([head, *rows, "1,Ann,so,7,1,0"]))
+    assert "name the labels' columns with --label-columns" in eacl(*arguments).errors
 
 
 def test_what_is_of_a_run_is_refused_with_a_model(eacl, model: Path, write) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from eacl_jax.corpora.columns import Columns, find_columns, turn_of
+from eacl_jax.corpora.columns import PARTS, Columns, find_columns, turn_of
 from eacl_jax.errors import UserError
 
 
@@ -91,8 +91,19 @@ def test_given_names_win_and_the_rest_is_found() -> None:
             {"text": "speaker"},
             r"'speaker' is named for more than one part",
         ),
+        (
+            "dialogue,speaker,text,emotion,confidence,Gold Label",
+            {},
+            r"more than one column for the emotion: 'emotion', 'Gold Label'; name one with emotion_",
+        ),
     ],
 )
 def test_what_cannot_be_told_is_refused(header: str, given: dict[str, str], message: str) -> None:
     with pytest.raises(UserError, match=message):
         find_columns(header.split(","), "f.csv", given=given)
+
+
+def test_a_label_beside_the_emotion_is_no_matter_where_it_is_named_or_not_asked_for() -> None:
+    header = ["dialogue", "speaker", "text", "emotion", "label"]
+    named = find_columns(header, "f.csv", given={"emotion": "label"})
+    assert (named.emotion, find_columns(header, "f.csv", need=PARTS[:3]).emotion) == (4, 3)

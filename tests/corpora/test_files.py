@@ -584,3 +584,15 @@ def test_home_folder_capital_suffix_and_folders(
     assert [found.dialogue for found in read_file("~/A.JSONL")] == EXPECTED
     with pytest.raises(UserError, match=r"is a folder; name one file in it\. It holds A\.JSONL\."):
         read_file("~")
+
+
+def test_a_label_beside_the_emotion_in_json_must_be_told_apart(tmp_path: Path) -> None:
+    """An answer, and what somebody wrote beside it."""
+    utterance = {"speaker": "Ann", "text": "Hi.", "emotion": "joy", "label": "fear"}
+    with pytest.raises(UserError, match="more than one emotion: 'emotion', 'label'; keep one"):
+        read(tmp_path, [{"id": "1", "utterances": [utterance]}])
+    row = {"dialogue": "1", **utterance}
+    with pytest.raises(UserError, match="more than one field for the emotion: 'emotion', 'label'"):
+        read(tmp_path, [row, row])
+    (named,) = read(tmp_path, [row], columns={"emotion": "label"})
+    assert [u.emotion for u in named.utterances] == ["fear"]

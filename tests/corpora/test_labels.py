@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from eacl_jax.corpora.found import Found
@@ -41,6 +42,7 @@ def test_unicode_forms_and_inner_blanks_are_one() -> None:
         (["joy"], "joy"),
         (3, "3"),
         (3.0, "3"),
+        (np.int64(3), "3"),
     ],
 )
 def test_values_of_cells_and_json(value: object, label: str | None) -> None:
@@ -78,6 +80,11 @@ def test_values_that_are_no_label(value: object) -> None:
             ["none", "N/A", "joy", "-"],
             r"words for 'no label': '-' \(1: train\.csv 1\), 'N/A' .*, 'none' .*--labels",
         ),
+        (
+            ["[]", "fear"],
+            r"'\[\]', none of the labels, where an utterance has one: '\[\]' \(1: .*data\.task=multi",
+        ),
+        (["joy;fear"], r"several labels in one place, .*'joy;fear' \(1: .*data\.task=multi"),
     ],
 )
 def test_what_may_be_meant_is_counted_and_refused(emotions: list[str], message: str) -> None:

@@ -252,3 +252,26 @@ def test_what_an_annotator_gave_alone_is_left_out(
     _, found = read(toy, *labels, task="multi")
     assert [u.annotations for u in found] == [(("joy",),) * 3, (("fear",),) * 2]
     assert "'envy' (6)" in caplog.text
+
+
+def test_none_of_the_labels_where_one_is_asked_for_is_counted(
+    toy: Toy, caplog: pytest.LogCaptureFixture
+) -> None:
+    labels = (JOY, {"emotions": []}, {"emotions": ["fear"]})
+    with caplog.at_level(logging.WARNING):
+        task, utterances = read(toy, *labels, task="single")
+    assert (task, [u.emotion for u in utterances]) == ("single", ["joy", None, "fear"])
+    assert "3 utterances are annotated with none of the labels" in caplog.text
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        read(toy, *labels, task="multi")
+    assert "none of the labels" not in caplog.text
+
+
+def test_words_are_of_labels_that_are_listed(toy: Toy) -> None:
+    """Labels that are found are in another order than their words may be."""
+    said = ({"emotion": "joy"}, {"emotion": "anger"})
+    with pytest.raises(UserError, match=r"config\.data\.words are those of config\.data\.labels"):
+        read(toy, *said, words=("joyful", "angry"))
+    data = config(toy, *said, words=("joyful", "angry"), labels=("joy", "anger"))
+    assert corpora.load(data).taxonomy.words == ("joyful", "angry")

@@ -229,6 +229,8 @@ def test_the_name_of_a_file_is_no_transcript(tmp_path, monkeypatch):
         ["thanks: grateful", "anger"],
         "thanks=grateful, anger",
         "thanks: grateful\nanger\n",
+        pd.Series({"thanks": "grateful", "anger": "anger"}),
+        pd.Series(["thanks=grateful", "anger"], index=[3, 5]),
     ],
 )
 def test_every_form_of_labels(given):
@@ -245,6 +247,7 @@ def test_every_form_of_labels(given):
         ({"joy": None}, "must be text"),
         ({"joy": "a\0"}, "label 'joy' holds a null character"),
         (3, "labels must be a mapping"),
+        (pd.DataFrame({"label": ["joy"], "word": ["glad"]}), "got a DataFrame; give dict"),
         ("'joy,anger'", '"\'joy" begins with a quote or bracket'),
         ('{"joy": "glad", "anger": "cross"}', "begins with a quote or bracket"),
         ('["joy", "anger"]', "begins with a quote or bracket"),

@@ -15,7 +15,7 @@ from eacl_jax.errors import UserError
 from eacl_jax.model.mesh import make_mesh
 from eacl_jax.model.passes import Passes
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
-from eacl_jax.training import experiment, loop, run, stage_one
+from eacl_jax.training import experiment, loop, run, stage, stage_one
 from eacl_jax.training.checkpoint import Checkpoints
 from eacl_jax.training.stage import StageContext
 from eacl_jax.training.stage_one import run_stage_one
@@ -215,6 +215,15 @@ def test_loss_that_is_not_finite_names_its_utterances(toy, tmp_path, monkeypatch
     assert 0 < saved < batch["step"]
 
 
+def test_a_run_that_diverged_is_not_scored_nor_blamed_on_the_encoder(toy, tmp_path):
+    """Parameters and the loss were finite, and the next forward pass is not."""
+    config = make_config(toy, stage_one__head_lr=1e30, stage_one__max_steps=1, run__save_every=1)
+    with pytest.raises(
+        UserError, match=r"of dev are NaN or infinite: training diverged; train in another folder"
+    ):
+        run.train(config, tmp_path / "run", console=Console(quiet=True))
+
+
 def test_numbers_that_are_not_finite_are_told_before_the_first_step(toy, tmp_path, monkeypatch):
     config = make_config(toy, stage_one__max_steps=1, stage_two__epochs=1)
     prepared = experiment.prepare(config, mesh=make_mesh(1))
@@ -226,6 +235,13 @@ def test_numbers_that_are_not_finite_are_told_before_the_first_step(toy, tmp_pat
             UserError, match=r"the anchors of 'joy' are NaN or infinite before the first step"
         ):
             run_stage_one(prepared, context)
+    gone_on = "'joy' are NaN or infinite at step 3, from which the run goes on: training diverged"
+    with pytest.raises(UserError, match=gone_on):
+        stage_one._check_anchors(prepared, np.array([[1.0], [np.nan], [0.0]]), 3)
+    with pytest.raises(UserError, match="utterances of dev are NaN or infinite: training diverged"):
+        stage.scores_by_split(prepared, {"dev": np.full((2, 4), np.nan)}, np.ones((3, 4)))
+    with pytest.raises(UserError, match="the anchors are NaN or infinite: training diverged"):
+        stage.scores_by_split(prepared, {"dev": np.ones((2, 4))}, np.full((3, 4), np.inf))
     prepared.params["predictor"]["bias"] = prepared.params["predictor"]["bias"].at[0].set(np.inf)
     with pytest.raises(
         UserError, match=r"before any step, NaN or infinity is in predictor/bias: the encoder"

@@ -282,6 +282,14 @@ def test_finite_whatever_the_input(seed, scale, temperature, same_label, collaps
     )
 
 
+@pytest.mark.parametrize("form", ["in", "out"])
+def test_nan_is_seen(form):
+    reps = jnp.array([[jnp.nan, 0], [0, 1], [1, 1]])
+    labels, anchors = jnp.array([0, 1, 0]), jnp.eye(2)
+    value = losses.supervised_contrastive(reps, labels, anchors, temperature=0.1, form=form)
+    assert np.isnan(value)
+
+
 def test_empty_batch_is_zero():
     reps, labels, anchors = draw()
     for use in (anchors, None):

@@ -177,6 +177,15 @@ def test_equal_texts_of_other_features_are_held_out_apart():
     assert adapting.dialogue_numbers(dialogues, ["v"]).tolist() == [0, 1, 0]
 
 
+def test_growing_windows_of_a_dialogue_are_held_out_together():
+    lines = [Utterance("Ann", "Hi.", "joy"), Utterance("Ben", "Oh!", "joy")]
+    more = [*lines, Utterance("Ann", "Well.", "joy")]
+    other = [lines[0], Utterance("Ben", "Ah!", "joy")]
+    shouted = [Utterance("ANN ", "hi. ", "joy")]
+    dialogues = [Dialogue("", tuple(each)) for each in (shouted, lines, other, more)]
+    assert adapting.dialogue_numbers(dialogues).tolist() == [3, 3, 3, 2, 2, 3, 3, 3]
+
+
 @pytest.mark.parametrize("export", [export_hf, export_stablehlo])
 def test_programs_that_have_no_input_for_features_are_not_exported(
     recognizer, in_words, tmp_path, export
