@@ -135,7 +135,7 @@ class Train:
             alone(workdir),
             (stop or StopRequest()).heeding() as heeded,
         ):
-            run_folder.write_inputs(workdir, config, {"format": "eacl_jax run 2"})
+            run_folder.write_inputs(workdir, config, {"format": "of a stand-in"})
             (workdir / "checkpoints").mkdir(exist_ok=True)
             done = workdir / "checkpoints" / "steps"
             (workdir / "tensorboard").mkdir(exist_ok=True)
