@@ -80,24 +80,21 @@ def settle(splits: Splits, task: TaskName, *, quiet: bool = False) -> dict[str, 
       UserError: with one label, an utterance has several and no main one; places the first.
     """
     settled = {split: [_settled(item, task) for item in found] for split, found in splits.items()}
-    without = sum(
-        given.annotations is not None and given.emotions is None and not found.annotated
+    bare = [
+        given
         for (_, _, given), (_, _, found) in zip(
             _utterances(splits), _utterances(settled), strict=True
         )
-    )
+        if not found.annotated
+    ]
+    without = sum(each.annotations is not None and each.emotions is None for each in bare)
     if without and not quiet:
         logger.warning(
             "%d utterances have annotations, but no label that most of their annotators gave: they"
             " are not annotated.",
             without,
         )
-    none = sum(
-        given.emotions == () and not found.annotated
-        for (_, _, given), (_, _, found) in zip(
-            _utterances(splits), _utterances(settled), strict=True
-        )
-    )
+    none = sum(each.emotions == () for each in bare)
     if none and not quiet:
         logger.warning(
             "%d utterances are annotated with none of the labels, where one is always answered:"

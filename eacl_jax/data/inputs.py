@@ -145,7 +145,8 @@ def read_labels(given: Any, where: str = "labels") -> dict[str, str]:
             " DataFrame; give dict(zip(frame['label'], frame['word'])) of its columns."
         )
     if hasattr(given, "to_dict") and hasattr(given, "index"):  # a Series: by its index, if of text
-        given = given.to_dict() if isinstance(given.index[0], str) else list(given)
+        named = len(given) and isinstance(given.index[0], str)
+        given = given.to_dict() if named else list(given)
     if isinstance(given, Mapping):
         pairs = list(given.items())
     elif isinstance(given, str):

@@ -135,16 +135,17 @@ def dialogue_numbers(
         words = (utterance.speaker, utterance.text)
         return (*(" ".join(each.split()).casefold() for each in words), *numbers)
 
-    # The longest first: its beginnings have its number.
-    whole = sorted(
-        ((tuple(map(said, d.utterances)), number) for number, d in enumerate(dialogues)),
-        key=lambda pair: -len(pair[0]),
-    )
-    alike, beginnings = [0] * len(dialogues), dict[tuple[Hashable, ...], int]()
-    for utterances, number in whole:
-        alike[number] = beginnings.setdefault(utterances, number)
-        for length in range(1, len(utterances)):
-            beginnings.setdefault(utterances[:length], alike[number])
+    # A beginning and what is said next -> that beginning's number, and which dialogue is the first
+    # to have it: the longest come first.
+    beginnings: dict[tuple[int, Hashable], tuple[int, int]] = {}
+    alike = [0] * len(dialogues)
+    for number in sorted(range(len(dialogues)), key=lambda n: -len(dialogues[n].utterances)):
+        beginning, owner = 0, number
+        for utterance in dialogues[number].utterances:
+            beginning, owner = beginnings.setdefault(
+                (beginning, said(utterance)), (len(beginnings) + 1, number)
+            )
+        alike[number] = owner
     return np.array(
         [
             number
