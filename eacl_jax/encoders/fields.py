@@ -24,6 +24,11 @@ class Fields:
         self._where = where
         self._problems: list[str] = []
 
+    @property
+    def names(self) -> set[str]:
+        """Of all fields that are there."""
+        return set(self._config)
+
     def integer(self, name: str, default: int = _NEEDED, *, at_least: int = 1) -> int:
         """An integer field, `default` where it is absent or null."""
         value = self._read(name, default, "a whole number")

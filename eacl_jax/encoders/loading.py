@@ -12,6 +12,7 @@ from eacl_jax.encoders.encoder import Encoder
 from eacl_jax.encoders.prefix import PREFIX_TENSORS, PrefixShape
 from eacl_jax.encoders.registry import abstract_encoder, build
 from eacl_jax.encoders.sources import READ, TOKENIZER_VOCABULARIES, find_folder
+from eacl_jax.encoders.weights import peft
 from eacl_jax.encoders.weights.checkpoint import Checkpoint
 from eacl_jax.encoders.weights.parameters import load_parameters
 from eacl_jax.errors import UserError
@@ -68,6 +69,11 @@ def load_folder(folder: Path, *, dtype: EncoderDtype = "float32") -> LoadedEncod
 
 def _load(folder: Path, config: EncoderConfig, seed: int) -> LoadedEncoder:
     local.check_readable(folder, READ)
+    if (folder / peft.CONFIG).is_file():
+        raise UserError(
+            f"{folder} holds an adapter ({peft.CONFIG}), which is not read here: merge it into the"
+            " encoder's weights (in PEFT: merge_and_unload) and save these, or take it out."
+        )
     described = _read_config(folder / "config.json")
     where = str(folder / "config.json")
     options: dict[str, Any] = {
@@ -92,10 +98,12 @@ def _load(folder: Path, config: EncoderConfig, seed: int) -> LoadedEncoder:
             encoder, checkpoint, ignored=() if config.prefix else (PREFIX_TENSORS,)
         )
     tokenizer = load_tokenizer(folder)
-    if len(tokenizer) > module.vocab_size:
+    # Numbers may have gaps: how many tokens there are is not the highest.
+    tokens = max(len(tokenizer), 1 + max(tokenizer.get_vocab().values(), default=-1))
+    if tokens > module.vocab_size:
         raise UserError(
-            f"{folder}: the tokenizer has {len(tokenizer)} tokens, but {where} gives the encoder"
-            f" {module.vocab_size}."
+            f"{folder}: the tokenizer's tokens have numbers up to {tokens - 1}, but {where} gives"
+            f" the encoder {module.vocab_size} tokens."
         )
     return LoadedEncoder(module, tokenizer, described, folder)
 

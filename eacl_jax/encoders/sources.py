@@ -18,6 +18,7 @@ TOKENIZER_VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model"
 TOKENIZER_FILES = (
     *TOKENIZER_VOCABULARIES,
     "merges.txt",
+    "bpe.codes",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",

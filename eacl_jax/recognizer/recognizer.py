@@ -641,6 +641,11 @@ class EmotionRecognizer:
             return np.zeros((0, self.anchors[Stage.TWO].shape[1]), np.float32)
         parts = [part for example in examples for part in (*example.windows, example)]
         reps = self.runtime.represent(parts)
+        if wrong := int((~np.isfinite(reps).all(axis=1)).sum()):
+            raise UserError(
+                f"the representations of {wrong} of {len(parts)} prompts are NaN or infinite: the"
+                " model's weights are damaged, or too large for its type of numbers."
+            )
         if len(parts) == len(examples):
             return reps
         counts = [1 + len(example.windows) for example in examples]

@@ -41,12 +41,18 @@ def write_and_load(folder: Path, **preprocessor: Any) -> audio.LoadedAudioEncode
 
 
 def test_the_processor_may_hold_the_extractor(folder: Path) -> None:
+    """transformers reads it first."""
     described = json.loads((folder / "preprocessor_config.json").read_text())
-    (folder / "preprocessor_config.json").unlink()
     (folder / "processor_config.json").write_text(
         json.dumps({"feature_extractor": {**described, "do_normalize": False}})
     )
     assert not audio.load_folder(folder).normalize
+    (folder / "preprocessor_config.json").unlink()
+    assert not audio.load_folder(folder).normalize
+    for without in ({"processor_class": "Wav2Vec2Processor"}, {"feature_extractor": None}):
+        (folder / "processor_config.json").write_text(json.dumps(without))
+        with pytest.raises(UserError, match=r"preprocessor_config\.json is missing"):
+            audio.load_folder(folder)
 
 
 def test_flax_weights(folder: Path) -> None:

@@ -40,6 +40,12 @@ def test_folder(folder: Path) -> None:
     )
 
 
+def test_an_adapter_beside_the_weights_is_not_passed_over(folder: Path) -> None:
+    (folder / "adapter_config.json").write_text("{}")
+    with pytest.raises(UserError, match=r"holds an adapter .*merge it into the encoder's weights"):
+        load(EncoderConfig(path=str(folder)))
+
+
 def test_random_weights_need_no_weight_file(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
     config = EncoderConfig(path=str(folder), random_weights=True)
@@ -149,6 +155,19 @@ def test_config_that_cannot_be_built(changes: dict[str, Any], message: str, fold
         ),
         ("modernbert", {"local_rope_theta": 0}, r"'rope_theta' must be positive"),
         (
+            "modernbert",
+            {"rope_parameters": {"full_attention": {"type": "linear", "factor": 4.0}}},
+            r"'type' must be one of default; got 'linear'",
+        ),
+        (
+            "modernbert",
+            {"rope_parameters": {"rope_theta": 5.0}},
+            r"'rope_parameters' must be of full_attention and sliding_attention, got rope_theta",
+        ),
+        ("modernbert", {"sliding_window": 6}, r"'sliding_window' must be one of"),
+        ("modernbert", {"hidden_size": 15, "num_attention_heads": 3}, r"an even width, got 5"),
+        ("t5", {"dense_act_fn": "tanh"}, r"'dense_act_fn' must be one of relu, .*; got 'tanh'"),
+        (
             "t5",
             {"feed_forward_proj": "gated-relu6"},
             r"'feed_forward_proj' must be one of relu, .*; got 'gated-relu6'",
@@ -202,7 +221,16 @@ def test_damaged_config(text: str | None, message: str, folder: Path) -> None:
 
 def test_tokenizer_is_missing_damaged_or_too_large(folder: Path) -> None:
     rewrite(folder, vocab_size=5)
-    with pytest.raises(UserError, match=r"the tokenizer has 6 tokens, but .* gives the encoder 5"):
+    with pytest.raises(
+        UserError, match=r"tokens have numbers up to 5, but .* gives the encoder 5 tokens"
+    ):
+        load(EncoderConfig(path=str(folder), random_weights=True))
+    rewrite(folder)
+    described = json.loads((folder / "tokenizer.json").read_text())
+    vocabulary = described["model"]["vocab"]
+    vocabulary["happy" if "happy" in vocabulary else list(vocabulary)[-1]] = 5000
+    (folder / "tokenizer.json").write_text(json.dumps(described))
+    with pytest.raises(UserError, match=r"tokens have numbers up to 5000, but"):
         load(EncoderConfig(path=str(folder), random_weights=True))
     (folder / "tokenizer.json").write_text("{}")
     with pytest.raises(UserError, match="the tokenizer cannot be read"):

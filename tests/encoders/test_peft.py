@@ -99,6 +99,10 @@ def folder(tmp_path):
         ({"rank_pattern": {"query": 4}}, "rank_pattern is .*only plain LoRA"),
         ({"peft_type": "IA3"}, "expected peft_type 'LORA'"),
         ({"r": 0}, "expected peft_type 'LORA', and base_model_name_or_path, r"),
+        ({"r": True}, "expected peft_type 'LORA', and base_model_name_or_path, r"),
+        ({"bias": "lora_only"}, "bias is 'lora_only'; only plain LoRA"),
+        ({"init_lora_weights": "pissa"}, "init_lora_weights is 'pissa'; only plain LoRA"),
+        ({"modules_to_save": ["x"]}, "modules_to_save is .*only plain LoRA"),
     ],
 )
 def test_another_kind_of_adapter_is_refused(folder, changes, message):
@@ -128,6 +132,10 @@ def test_matrices_that_do_not_fit_are_refused(folder):
     encoder = build({**CONFIGS["bert"], "hidden_size": 36})
     with pytest.raises(UserError, match=r"those of .*query do not fit its \[36, "):
         peft.read(folder, encoder)
+    file = folder / "adapter_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "r": 8}))
+    with pytest.raises(UserError, match=r"have the rank 2, and adapter_config\.json says 8"):
+        peft.read(folder, build(CONFIGS["bert"]))
     (folder / "adapter_model.safetensors").write_bytes(b"1")
     with pytest.raises(UserError, match=r"adapter_model\.safetensors is damaged"):
         peft.read(folder, encoder)

@@ -373,6 +373,19 @@ def test_adapting_what_was_adapted_is_told(recognizer, caplog):
         assert ("this recognizer was adapted before: if these" in caplog.text) is told
 
 
+def test_nan_is_no_answer(recognizer, monkeypatch):
+    represent = recognizer.runtime.represent
+
+    def damaged(examples):
+        reps = np.array(represent(examples))
+        reps[0] = np.nan
+        return reps
+
+    monkeypatch.setattr(recognizer.runtime, "represent", damaged)
+    with pytest.raises(UserError, match=r"of 1 of \d+ prompts are NaN or infinite: the model's"):
+        recognizer.predict(CHAT)
+
+
 def test_one_example_will_do(recognizer):
     zero = recognizer.with_labels({"up": "good", "down": "end"})
     adapted = zero.adapt({"utterances": [{"speaker": "Ann", "text": "wonderful", "emotion": "up"}]})

@@ -60,12 +60,24 @@ class Shape(Sizes):
             f"'layer_types' must name {num_layers} layers, got {len(kinds)}",
         )
         fields.multiple("hidden_size", "num_attention_heads")
+        width = fields.integer("hidden_size") // fields.integer("num_attention_heads")
+        fields.need(width % 2 == 0, f"heads must have an even width, got {width}")
+        window = fields.integer("local_attention", 128, at_least=0)
+        # Another name that transformers takes for half of it.
+        fields.choice("sliding_window", (window // 2,), window // 2)
+        ropes = fields.mapping("rope_parameters")
+        fields.need(
+            ropes.names <= set(_KINDS),
+            f"'rope_parameters' must be of {' and '.join(_KINDS)}, got"
+            f" {', '.join(sorted(ropes.names))}",
+        )
         thetas = []
         for kind, old, default in zip(
             _KINDS, ("global_rope_theta", "local_rope_theta"), (160_000.0, 10_000.0), strict=True
         ):
-            rope = fields.mapping("rope_parameters").mapping(kind)
-            rope.choice("rope_type", ("default",), "default")
+            rope = ropes.mapping(kind)
+            for name in ("rope_type", "type"):
+                rope.choice(name, ("default",), "default")
             thetas.append(rope.number("rope_theta", fields.number(old, default)))
         fields.need(min(thetas) > 0, f"'rope_theta' must be positive, got {min(thetas)}")
         fields.choice("rope_scaling", (None,), None)
@@ -84,7 +96,7 @@ class Shape(Sizes):
             embedding_dropout=fields.number("embedding_dropout", 0.0, below=1),
             attention_dropout=fields.number("attention_dropout", 0.0, below=1),
             feed_forward_dropout=fields.number("mlp_dropout", 0.0, below=1),
-            window=fields.integer("local_attention", 128, at_least=0) // 2,
+            window=window // 2,
             is_global=tuple(kind == "full_attention" for kind in kinds),
             global_theta=thetas[0],
             local_theta=thetas[1],

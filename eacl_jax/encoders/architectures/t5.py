@@ -40,7 +40,9 @@ class Shape(Sizes):
         kind = fields.choice(
             "feed_forward_proj", (*known, *(f"gated-{name}" for name in known)), "relu"
         )
-        activation = kind.removeprefix("gated-")
+        plain = kind.removeprefix("gated-")
+        # The name of old: what "gated-gelu" stands for is the tanh approximation.
+        implied = "gelu_new" if kind == "gated-gelu" else plain
         buckets = fields.integer("relative_attention_num_buckets", 32, at_least=4)
         farthest = fields.integer("relative_attention_max_distance", 128)
         fields.need(
@@ -57,9 +59,8 @@ class Shape(Sizes):
             intermediate_size=fields.integer("d_ff"),
             buckets=buckets,
             farthest=farthest,
-            gated=kind != activation,
-            # The name of old: what "gated-gelu" stands for is the tanh approximation.
-            activation="gelu_new" if kind == "gated-gelu" else activation,
+            gated=kind != plain,
+            activation=fields.choice("dense_act_fn", known, implied),  # which wins
             norm_epsilon=fields.number("layer_norm_epsilon", 1e-6),
             dropout=fields.number("dropout_rate", 0.1, below=1),
         )

@@ -142,16 +142,17 @@ def build(
 
 def _preprocessing(folder: Path) -> tuple[int, bool]:
     """Sampling rate, and whether sounds are normalized."""
-    file, inside = folder / _PREPROCESSOR, None
-    # Where transformers saved a tokenizer beside it.
-    if not file.is_file() and (folder / _PROCESSOR).is_file():
-        file = folder / _PROCESSOR
-        inside = read_json(file, _REPAIR).get("feature_extractor")
-    elif not file.is_file():
-        raise UserError(
-            f"{file} is missing: it says how sounds are prepared for the encoder; {_REPAIR}."
-        )
-    described = read_json(file, _REPAIR) if inside is None else inside
+    file, described = folder / _PROCESSOR, None
+    # Where transformers saved a tokenizer beside it; it reads this one first.
+    if file.is_file():
+        described = read_json(file, _REPAIR).get("feature_extractor")
+    if described is None:
+        file = folder / _PREPROCESSOR
+        if not file.is_file():
+            raise UserError(
+                f"{file} is missing: it says how sounds are prepared for the encoder; {_REPAIR}."
+            )
+        described = read_json(file, _REPAIR)
     if not isinstance(described, Mapping):
         raise UserError(f"{file}: 'feature_extractor' must be an object; {_REPAIR}.")
     kind = described.get("feature_extractor_type", "Wav2Vec2FeatureExtractor")

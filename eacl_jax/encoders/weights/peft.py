@@ -24,7 +24,23 @@ CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _BEFORE = "base_model.model."
 _ADVICE = "copy the adapter's folder again, or train it again"
 # What would make other weights of the matrices than W + alpha / r B A.
-_UNKNOWN = ("use_rslora", "use_dora", "rank_pattern", "alpha_pattern", "fan_in_fan_out")
+_UNKNOWN = (
+    "use_rslora",
+    "use_dora",
+    "use_qalora",
+    "use_bdlora",
+    "rank_pattern",
+    "alpha_pattern",
+    "fan_in_fan_out",
+    "layer_replication",
+    "lora_bias",
+    "modules_to_save",
+    "target_parameters",
+    "trainable_token_indices",
+    "alora_invocation_tokens",
+)
+# Others begin with another base than the one that is named.
+_BEGUN = (None, True, False, "gaussian", "orthogonal")
 
 
 def write(
@@ -84,7 +100,10 @@ def read_config(folder: Path) -> tuple[str, str, float]:
     base, rank, alpha = (
         config.get(name) for name in ("base_model_name_or_path", "r", "lora_alpha")
     )
-    if other := [name for name in _UNKNOWN if config.get(name)]:
+    other = [name for name in _UNKNOWN if config.get(name)]
+    other += ["bias"] * (config.get("bias", "none") != "none")
+    other += ["init_lora_weights"] * (config.get("init_lora_weights") not in _BEGUN)
+    if other:
         raise UserError(
             f"{file}: {other[0]} is {config[other[0]]!r:.60}; only plain LoRA, W + alpha / r B A,"
             " is known here."
@@ -92,8 +111,9 @@ def read_config(folder: Path) -> tuple[str, str, float]:
     if (
         config.get("peft_type") != "LORA"
         or not (isinstance(base, str) and base)
-        or not (isinstance(rank, int) and rank > 0)
+        or not (isinstance(rank, int) and not isinstance(rank, bool) and rank > 0)
         or not isinstance(alpha, int | float)
+        or isinstance(alpha, bool)
     ):
         raise UserError(
             f"{file}: expected peft_type 'LORA', and base_model_name_or_path, r and lora_alpha;"
@@ -115,6 +135,7 @@ def read(folder: Path, encoder: Named) -> dict[str, dict[str, np.ndarray]]:
         raise UserError(f"{file} is missing; {_ADVICE}.") from error
     except (SafetensorError, OSError) as error:
         raise UserError(f"{file} is damaged ({error}); {_ADVICE}.") from error
+    given = read_json(folder / CONFIG, _ADVICE).get("r")
     shapes = {path: tuple(value.shape) for path, value in parameters_of(encoder).items()}
     found: dict[str, dict[str, np.ndarray]] = {}
     wrong = []
@@ -128,6 +149,8 @@ def read(folder: Path, encoder: Named) -> dict[str, dict[str, np.ndarray]]:
         expected = [(shape[0], rank), (rank, int(np.prod(shape[1:])))]
         if [None if half is None else half.shape for half in halves] != expected:
             wrong.append(f"those of {module} do not fit its {list(shape)}")
+        elif rank != given:
+            wrong.append(f"those of {module} have the rank {rank}, and {CONFIG} says {given}")
         elif not all(np.isfinite(half).all() for half in halves if half is not None):
             wrong.append(f"those of {module} hold NaN or infinity")
         else:
