@@ -181,7 +181,7 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     "mpnet-far": ("mpnet", {"max_position_embeddings": 180, "num_attention_heads": 2}),
     "t5-gated": (
         "t5",
-        {"feed_forward_proj": "gated-silu", "dense_act_fn": "gelu_new", "num_layers": 3},
+        {"feed_forward_proj": "gated-relu", "dense_act_fn": "silu", "num_layers": 3},
     ),
     "xlnet-clamped": ("xlnet", {"clamp_len": 4, "ff_activation": "relu"}),
 }
