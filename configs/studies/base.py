@@ -29,6 +29,8 @@ from eacl_jax.config import parse_argument
 from eacl_jax.errors import UserError
 
 CORPORA = ("smalltalk", "meld", "emorynlp", "iemocap")
+# The paper's, where the quickstart has others.
+STAGE_TWO = {"stage_two.lr": 1e-4, "stage_two.epochs": 10}
 # MELD with MiniLM on a CPU, in about 6 minutes: BUILD_NOTES.md, "Labels that training did not
 # know".
 _ON_A_CPU = {
@@ -38,8 +40,7 @@ _ON_A_CPU = {
     "stage_one.head_lr": 4e-4,
     "stage_one.batch_size": 64,
     "stage_one.lr_decay": 0.5,
-    "stage_two.lr": 1e-4,
-    "stage_two.epochs": 10,
+    **STAGE_TWO,
 }
 _TINY = {
     "data.max_dialogues": 16,  # with three utterances of each label at least

@@ -11,10 +11,9 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from configs.base import BEST
-from configs.studies.base import study
+from configs.studies.base import STAGE_TWO, study
 
-# The quickstart's stage two learns at other rates than the paper's.
-_SMALL_STEPS = {"stage_two.lr": 1e-4}
+_SMALL_STEPS = {"stage_two.lr": STAGE_TWO["stage_two.lr"]}
 VARIANTS: dict[str, dict[str, Any]] = {
     "paper": _SMALL_STEPS,
     "best": BEST,

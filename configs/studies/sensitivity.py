@@ -7,14 +7,13 @@
 
 from ml_collections import ConfigDict
 
-from configs.studies.base import study
+from configs.studies.base import STAGE_TWO, study
 
 PAPER = {
     "loss.temperature": 0.1,
     "loss.ce_weight": 0.1,
     "loss.angle_weight": 0.1,
-    "stage_two.epochs": 10,
-    "stage_two.lr": 1e-4,
+    **STAGE_TWO,
 }
 VALUES = {
     "loss.temperature": (0.05, 0.2, 0.5),
@@ -39,6 +38,6 @@ def get_config(argument: str | None = None) -> ConfigDict:
         name="sensitivity",
         question="How much does the score depend on settings that the paper does not vary?",
         axes={"changed": {"paper": {}, **changes}},
-        settings=PAPER,  # the quickstart's stage two has others
+        settings=PAPER,
         comparisons=[[name, "paper"] for name in changes],
     )

@@ -139,7 +139,7 @@ def read_labels(given: Any, where: str = "labels") -> dict[str, str]:
     Raises:
       UserError: a label or word is missing, repeats, or is not text.
     """
-    if hasattr(given, "columns") and hasattr(given, "index"):
+    if hasattr(given, "columns"):
         raise UserError(
             f"{where} must be a mapping of labels to their words or a list of labels, got a"
             " DataFrame; give dict(zip(frame['label'], frame['word'])) of its columns."

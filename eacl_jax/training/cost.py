@@ -113,16 +113,18 @@ class Clock:
 def trained_parameters(experiment: Experiment) -> int:
     """How many parameters stage one changes at any time."""
     config, rates, params = experiment.config, experiment.rates, experiment.params
-    whole_tree = jax.tree.map(lambda _: np.float32(1), params)
-    # A factor, or the epoch that a parameter learns from, is one for the whole parameter, or one
-    # for each layer of a stacked one.
+    ones = jax.tree.map(lambda _: np.float32(1), params)
+
+    def learning(x: Any, factor: Any, first: Any) -> int:
+        # One for the whole parameter, or one for each layer of a stacked one.
+        layers = np.asarray((factor != 0) & (first <= config.stage_one.epochs))
+        return int(layers.sum()) * (x.size // layers.size)
+
     counts = jax.tree.map(
-        lambda x, factor, first: int(
-            np.broadcast_to((factor != 0) & (first <= config.stage_one.epochs), x.shape).sum()
-        ),
+        learning,
         params,
-        whole_tree if rates.factors is None else rates.factors,
-        whole_tree if rates.first_epochs is None else rates.first_epochs,
+        ones if rates.factors is None else rates.factors,
+        ones if rates.first_epochs is None else rates.first_epochs,
     )
     if config.encoder.lora_rank:
         matrices = jax.eval_shape(
