@@ -1,4 +1,6 @@
-"""Dialogues that stand newest first, as message services and ticket systems give them."""
+"""Dialogues that stand newest first, as message services and ticket systems give them, or in no
+order, as databases do.
+"""
 
 import contextlib
 import itertools
@@ -18,28 +20,35 @@ _TIMES = frozenset(
 
 def check_oldest_first(utterances: Sequence[Utterance], where: str) -> None:
     """Raises `UserError` where a field of three utterances or more tells a time for each of them,
-    and it goes back from one to the next: answers go by the past, which would be the future.
+    and it goes back at least twice, and at half of them or more: answers go by the past, which
+    would be the future. Clocks that differ, and utterances that overlap, go back less often.
 
     Times are numbers or as ISO 8601 writes them; others are not looked at.
     """
     if len(utterances) < 3:
         return
     for name in utterances[0].other:
-        if plain(name) in _TIMES and _goes_back([each.other for each in utterances], name):
+        found = _disorder([each.other for each in utterances], name) if plain(name) in _TIMES else ""
+        if found:
             raise UserError(
-                f"{where} stands newest first, by {name!r}; the order must be that of speaking:"
-                " turn it round, or sort by that field."
+                f"{where} stands {found}, by {name!r}; the order must be that of speaking: sort by"
+                " that field, or rename it where it does not tell when an utterance was said."
             )
 
 
-def _goes_back(others: Sequence[Mapping[str, Any]], name: str) -> bool:
+def _disorder(others: Sequence[Mapping[str, Any]], name: str) -> str:
+    """What is wrong with the order of the times, as a message says it; empty: nothing."""
     times: list[float] = []
     for other in others:
         time = _time(other.get(name))
-        if time is None or (times and time > times[-1]):
-            return False
+        if time is None:
+            return ""
         times.append(time)
-    return sum(after < before for before, after in itertools.pairwise(times)) > 1
+    steps = [after - before for before, after in itertools.pairwise(times)]
+    back = sum(step < 0 for step in steps)
+    if back < 2 or 2 * back < len(steps):
+        return ""
+    return "in no order" if any(step > 0 for step in steps) else "newest first"
 
 
 def _time(value: Any) -> float | None:

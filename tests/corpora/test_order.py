@@ -1,4 +1,4 @@
-"""Dialogues that stand newest first are told, however they come."""
+"""Dialogues that stand newest first, or in no order, are told, however they come."""
 
 import io
 import json
@@ -38,11 +38,18 @@ def test_times_that_go_back_are_told(times):
     check_oldest_first(said(times[::-1]), "x")
 
 
+def test_times_in_no_order_are_told():
+    for times in ((3, 1, 2, 0), (2, 1, 5, 4, 6), ("2024-05-12T10:33:00Z", *NEWEST[::-1], *NEWEST)):
+        with pytest.raises(UserError, match="stands in no order, by 'created_at'; the order must be"):
+            check_oldest_first(said(times), "x")
+
+
 @pytest.mark.parametrize(
     ("times", "name"),
     [
         (NEWEST[:2], "created_at"),
         ((3, 1, 2), "time"),
+        ((1, 0, 2, 4, 3, 5), "time"),  # what overlaps, or clocks that differ
         ((3, None, 1), "time"),
         ((3, 3, 2), "time"),
         (("12/05/2024 10:33", "12/05/2024 10:32", "12/05/2024 10:31"), "time"),
