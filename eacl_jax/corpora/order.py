@@ -28,8 +28,9 @@ def check_oldest_first(utterances: Sequence[Utterance], where: str) -> None:
     if len(utterances) < 3:
         return
     for name in utterances[0].other:
-        found = _disorder([each.other for each in utterances], name) if plain(name) in _TIMES else ""
-        if found:
+        if plain(name) not in _TIMES:
+            continue
+        if found := _disorder([each.other for each in utterances], name):
             raise UserError(
                 f"{where} stands {found}, by {name!r}; the order must be that of speaking: sort by"
                 " that field, or rename it where it does not tell when an utterance was said."

@@ -40,7 +40,9 @@ def test_times_that_go_back_are_told(times):
 
 def test_times_in_no_order_are_told():
     for times in ((3, 1, 2, 0), (2, 1, 5, 4, 6), ("2024-05-12T10:33:00Z", *NEWEST[::-1], *NEWEST)):
-        with pytest.raises(UserError, match="stands in no order, by 'created_at'; the order must be"):
+        with pytest.raises(
+            UserError, match="stands in no order, by 'created_at'; the order must be"
+        ):
             check_oldest_first(said(times), "x")
 
 
