@@ -340,4 +340,5 @@ def _learning_section(
 
 def _speed(history: Sequence[Mapping[str, Any]]) -> str:
     _, speeds = figures.values(history, 1, "step", "examples_per_second")
+    speeds = speeds[1:]  # the first step compiles
     return f" Median speed: {np.median(speeds):,.0f} examples a second." if len(speeds) else ""

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -339,15 +339,11 @@ def _mean_similar(found: Sequence[Sequence[Similar]]) -> tuple[Similar, ...]:
 def _mean_cost(costs: Sequence[Cost]) -> CostMeans | None:
     if not costs:
         return None
-
-    def mean(of: Callable[[Cost], float]) -> float:
-        return float(np.mean([of(cost) for cost in costs]))
-
     return CostMeans(
-        parameters=mean(lambda cost: cost.parameters),
-        trained=mean(lambda cost: cost.trained),
-        examples_per_second=mean(lambda cost: cost.examples_per_second),
-        seconds_an_epoch=mean(lambda cost: cost.seconds_an_epoch),
+        parameters=float(np.mean([cost.parameters for cost in costs])),
+        trained=float(np.mean([cost.trained for cost in costs])),
+        examples_per_second=_mean([cost.examples_per_second for cost in costs]),
+        seconds_an_epoch=_mean([cost.seconds_an_epoch for cost in costs]),
         seconds=_mean([None if cost.resumed else cost.seconds for cost in costs]),
         peak_bytes=max((c.peak_bytes for c in costs if c.peak_bytes is not None), default=None),
         devices=tuple(dict.fromkeys(cost.device for cost in costs)),

@@ -208,10 +208,10 @@ def cost_table(rows: Sequence[Row]) -> str:
         cells = (
             f"{cost.parameters / 1e6:,.1f}",
             f"{cost.trained / 1e6:,.1f}",
-            f"{cost.seconds_an_epoch:,.1f}",
-            f"{cost.examples_per_second:,.0f}",
-            words.DASH if cost.peak_bytes is None else f"{cost.peak_bytes / 1e9:,.2f}",
-            words.DASH if cost.seconds is None else f"{cost.seconds / 60:,.1f}",
+            _known(cost.seconds_an_epoch, ",.1f"),
+            _known(cost.examples_per_second, ",.0f"),
+            _known(cost.peak_bytes, ",.2f", 1e-9),
+            _known(cost.seconds, ",.1f", 1 / 60),
         )
         numbers = "".join(f'<td class="number">{cell}</td>' for cell in cells)
         numbers += f"<td>{escape('; '.join(cost.devices))}</td>"
@@ -229,12 +229,17 @@ def cost_table(rows: Sequence[Row]) -> str:
         '<div class="scroll"><table class="narrow cost"><thead><tr><th scope="col">variant</th>'
         f'{head}<th scope="col">device</th></tr></thead><tbody>{body}</tbody></table></div>'
         '<p class="quiet">Epochs and examples are those of stage one’s training, without evaluation'
-        " and compilation. Memory: the most of any seed, on a CPU with what earlier runs left in"
+        " and compilation, and are not known of runs that recorded one step only. Memory: the most"
+        " of any seed, on a CPU with what earlier runs left in"
         " the process, on other devices only where no earlier run used as much; else means over"
         " seeds, and minutes over those that were not interrupted, for the others know their last"
         " part only. Times of different devices, or of a machine that did other things too, cannot"
         " be compared.</p>"
     )
+
+
+def _known(value: float | None, form: str, scale: float = 1.0) -> str:
+    return words.DASH if value is None else format(scale * value, form)
 
 
 def settings(table: Table) -> str:

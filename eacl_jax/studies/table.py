@@ -37,7 +37,7 @@ class CostMeans:
 
     Attributes:
       parameters, trained: of the model.
-      examples_per_second, seconds_an_epoch: of stage one's steps.
+      examples_per_second, seconds_an_epoch: of stage one's steps; None where no run knows them.
       seconds: of a run; None where all were resumed, for such a run knows its last part only.
       peak_bytes: None where no run knows it.
       devices: kinds of devices of the runs.
@@ -45,8 +45,8 @@ class CostMeans:
 
     parameters: float
     trained: float
-    examples_per_second: float
-    seconds_an_epoch: float
+    examples_per_second: float | None
+    seconds_an_epoch: float | None
     seconds: float | None
     peak_bytes: int | None
     devices: tuple[str, ...]

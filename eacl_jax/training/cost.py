@@ -34,7 +34,7 @@ class Cost:
       trained: of these, in stage one at any time.
       train_examples: utterances of an epoch of stage one.
       examples_per_second: of stage one's steps that were recorded, the median without the first,
-        which compiles; that one, where there is no other. Evaluation is left out.
+        which compiles; None where there is no other. Evaluation is left out.
       epochs: of stage one.
       seconds: from the run's start to its results, in this process; a run that was resumed spent
         more before.
@@ -48,7 +48,7 @@ class Cost:
     parameters: int = bounded(at_least=1)
     trained: int = bounded(at_least=0)
     train_examples: int = bounded(at_least=1)
-    examples_per_second: float = bounded(at_least=0)
+    examples_per_second: float | None = bounded(None, at_least=0)
     epochs: int = bounded(at_least=1)
     seconds: float = bounded(at_least=0)
     peak_bytes: int | None = bounded(None, at_least=0)
@@ -56,9 +56,9 @@ class Cost:
     resumed: bool
 
     @property
-    def seconds_an_epoch(self) -> float:
-        """Of stage one's steps."""
-        return self.train_examples / max(self.examples_per_second, 1e-9)
+    def seconds_an_epoch(self) -> float | None:
+        """Of stage one's steps; None where their speed is not known."""
+        return self.train_examples / self.examples_per_second if self.examples_per_second else None
 
 
 class Clock:
@@ -84,14 +84,13 @@ class Clock:
             for row in history
             if row["stage"] == Stage.ONE.number and "examples_per_second" in row
         ]
-        speeds = speeds[1:] or speeds  # the first step compiles
         mesh = experiment.mesh
         return Cost(
             parameters=sum(x.size for x in jax.tree.leaves(experiment.params))
             + _more_parameters(experiment),
             trained=trained_parameters(experiment),
             train_examples=_examples_an_epoch(experiment),
-            examples_per_second=statistics.median(speeds) if speeds else 0.0,
+            examples_per_second=statistics.median(speeds[1:]) if speeds[1:] else None,
             epochs=experiment.config.stage_one.epochs,
             seconds=time.perf_counter() - self._started,
             peak_bytes=self._peak_bytes(),

@@ -40,5 +40,19 @@ def test_a_devices_peak_is_a_runs_own_or_not_known(monkeypatch, later, expected)
     assert clock._peak_bytes() == expected
 
 
+@pytest.mark.parametrize(
+    ("speeds", "expected"), [((), None), ((0.1,), None), ((0.1, 8.0), 8.0), ((0.1, 8.0, 4.0), 6.0)]
+)
+def test_the_step_that_compiles_tells_no_speed(monkeypatch, speeds, expected):
+    given = experiment(Rates())
+    given.training_sets, given.batches_per_epoch = [types.SimpleNamespace(examples=[0] * 12)], [2]
+    given.mesh = types.SimpleNamespace(size=1, devices=np.array(jax.local_devices()))
+    history = [{"stage": 1, "step": n, "examples_per_second": s} for n, s in enumerate(speeds)]
+    history += [{"stage": 1, "epoch": 1}, {"stage": 2, "examples_per_second": 1e6}]
+    found = cost.Clock(resumed=False).cost(given, history)
+    assert found.examples_per_second == expected
+    assert found.seconds_an_epoch == (None if expected is None else 12 / expected)
+
+
 def test_on_a_cpu_it_is_the_processs():
     assert cost.Clock(resumed=False)._peak_bytes() > 10_000_000
