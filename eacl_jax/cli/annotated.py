@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from eacl_jax.features.modality import Modality
     from eacl_jax.recognizer.recognizer import EmotionRecognizer
 
+# No label has a character without a picture.
+_LEFT_OUT = "\0"
+
 
 def task_of(model: str, revision: str = "main") -> "TaskName":
     """How many labels an utterance a model answers, without loading it.
@@ -113,6 +116,19 @@ def read(
     if not any(u.annotated or u.annotations for item in found for u in item.dialogue.utterances):
         raise UserError(f"{path}: no utterance has an emotion; annotate some.")
     checks.check_split("annotated", [path], found, empty_text=True)
+    present = {
+        label
+        for item in found
+        for u in item.dialogue.utterances
+        for voice in (u.labels, *(u.annotations or ()))
+        for label in voice
+    }
+    if absent := [emotion for emotion in labels if emotion not in present]:
+        raise UserError(
+            f"--map: {path} has no emotion {_quoted(absent)}; it has {_quoted(sorted(present))}."
+        )
+    # Before votes are counted: annotators may agree on what different emotions stand for.
+    found = [dataclasses.replace(item, dialogue=_renamed(item.dialogue, labels)) for item in found]
     if task == "single":
         _check_one_label(found)
     (found,) = settle({"annotated": found}, task).values()
@@ -121,12 +137,9 @@ def read(
     found = with_own_features(found, own, modalities or {})
     if sounds is not None:
         found = _heard(found, sounds, modalities or {})
-    dialogues = [_map(item.dialogue, labels) for item in found]
-    present = {label for item in found for u in item.dialogue.utterances for label in u.labels}
-    if absent := [emotion for emotion in labels if emotion not in present]:
-        raise UserError(
-            f"--map: {path} has no emotion {_quoted(absent)}; it has {_quoted(sorted(present))}."
-        )
+    dialogues = (
+        [_without(item.dialogue) for item in found] if labels else [item.dialogue for item in found]
+    )
     if not any(u.annotated for dialogue in dialogues for u in dialogue.utterances):
         raise UserError(f"--map leaves no utterance of {path} an emotion.")
     return dialogues
@@ -310,16 +323,35 @@ def _remedy(
     return "\n".join(["Correct the file, or add" + (" one of" if len(advice) > 1 else ""), *advice])
 
 
-def _map(dialogue: "Dialogue", labels: Mapping[str, str | None]) -> "Dialogue":
-    """The dialogue with other labels. An utterance of several whose labels all stand for none is
-    context only; one that was annotated with none of the labels stays so.
+def _renamed(dialogue: "Dialogue", labels: Mapping[str, str | None]) -> "Dialogue":
+    """The dialogue with other labels, `_LEFT_OUT` for those that stand for none: it counts where
+    annotators' votes do.
     """
     if not labels:
         return dialogue
 
+    def renamed(given: Iterable[str]) -> tuple[str, ...]:
+        names = (labels.get(label, label) for label in given)
+        return tuple(dict.fromkeys(_LEFT_OUT if name is None else name for name in names))
+
     def mapped(u: "Utterance") -> "Utterance":
-        names = [labels.get(label, label) for label in u.labels]
-        kept = tuple(dict.fromkeys(name for name in names if name is not None))
+        return dataclasses.replace(
+            u,
+            emotion=None if u.emotion is None else renamed([u.emotion])[0],
+            emotions=None if u.emotions is None else renamed(u.emotions),
+            annotations=u.annotations and tuple(map(renamed, u.annotations)),
+        )
+
+    return dataclasses.replace(dialogue, utterances=tuple(map(mapped, dialogue.utterances)))
+
+
+def _without(dialogue: "Dialogue") -> "Dialogue":
+    """The dialogue without what `_renamed` leaves out. An utterance of several whose labels all
+    stand for none is context only; one that was annotated with none of the labels stays so.
+    """
+
+    def mapped(u: "Utterance") -> "Utterance":
+        kept = tuple(label for label in u.labels if label != _LEFT_OUT)
         if u.emotions is None:
             return dataclasses.replace(u, emotion=kept[0] if kept else None, annotations=None)
         emotions = kept if kept or not u.emotions else None

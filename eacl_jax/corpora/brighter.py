@@ -8,9 +8,11 @@ is a dialogue of one utterance.
 For some languages each annotator's answers are published too, in `individual_labels/`: a row a text
 and emotion, a column an annotator, with how strong the emotion is (0 to 3). Where such files lie in
 `data.dir`, they are joined to the texts, whose numbers differ, by the text itself; an emotion of
-any strength is one that the annotator gave.
+any strength is one that the annotator gave. Texts that annotators had several times, under
+different numbers, are joined to none of them.
 """
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar, Self
@@ -37,6 +39,7 @@ _WHERE = (
     " is a language as its files are named (eng, deu, hau, ...)."
 )
 _STRONGEST = 3
+logger = logging.getLogger("eacl_jax.corpora")
 _ANNOTATORS_COLUMNS = ("text_id", "text", "emotion")
 
 
@@ -72,6 +75,14 @@ class Brighter(CorpusBuilder):
             if name not in ("id", "text") and any(row[name].strip() for _, row in rows)
         }
         given = _annotations(answers, tuple(labels.values()))
+        if answers:
+            joined = sum(row["text"].strip() in given for _, row in rows)
+            logger.warning(
+                "%s: it is known of %d of %d texts what each annotator gave.",
+                path,
+                joined,
+                len(rows),
+            )
         return read_flagged(
             path, rows, identity="id", text="text", labels=labels, annotations=given
         )
@@ -84,19 +95,25 @@ def _annotators_files(root: Path, language: str) -> list[Path]:
         for folder in folders_below(root)
         for path in folder.glob("*.csv")
         if path.name.casefold().startswith(f"{language}_")
-        and (folder.parent.name == "individual_labels" or "individual" in path.name.casefold())
+        and (
+            "individual_labels" in (folder.name, folder.parent.name)
+            or "individual" in path.name.casefold()
+        )
     )
 
 
 def _annotations(paths: list[Path], labels: tuple[str, ...]) -> dict[str, Annotations]:
-    """What each annotator gave, by text."""
+    """What each annotator gave, by text; of those that have one number only."""
     found: dict[str, dict[str, list[str]]] = {}
+    numbers: dict[str, set[str]] = {}
     for path in paths:
         for line, row in read_rows(path, _ANNOTATORS_COLUMNS):
             emotion = plain(row["emotion"])
             # One file has Sad for sadness; emotions that the language does not have are left out.
             label = next((each for each in labels if each.startswith(emotion) and emotion), None)
-            answers = found.setdefault(row["text"].strip(), {})
+            text = row["text"].strip()
+            numbers.setdefault(text, set()).add(row["text_id"].strip())
+            answers = found.setdefault(text, {})
             for name, cell in row.items():
                 if name in _ANNOTATORS_COLUMNS or not cell.strip():
                     continue
@@ -104,7 +121,11 @@ def _annotations(paths: list[Path], labels: tuple[str, ...]) -> dict[str, Annota
                 mine = answers.setdefault(name, [])
                 if label is not None and strength and label not in mine:
                     mine.append(label)
-    return {text: tuple(map(tuple, answers.values())) for text, answers in found.items() if answers}
+    return {
+        text: tuple(map(tuple, answers.values()))
+        for text, answers in found.items()
+        if answers and len(numbers[text]) == 1
+    }
 
 
 def _strength(cell: str, where: str) -> float:

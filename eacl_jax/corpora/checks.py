@@ -101,8 +101,11 @@ def check_counts(corpus: str, splits: Splits, expected: Mapping[str, Counts]) ->
         )
 
 
-def check_emotions(splits: Splits, taxonomy: Taxonomy) -> None:
-    """Every emotion must be a label; of what single annotators gave, see `tasks.without_strange`.
+def check_emotions(
+    splits: Splits, taxonomy: Taxonomy, advice: str = "list all labels with config.data.labels"
+) -> None:
+    """Every emotion must be a label; of what single annotators gave, see
+    `tasks.tell_of_annotators`. `advice`: what to do beside correcting the file.
 
     Raises:
       UserError: names the first utterance with an emotion that is not, and how many there are.
@@ -120,20 +123,23 @@ def check_emotions(splits: Splits, taxonomy: Taxonomy) -> None:
         more = f" (and {len(strangers) - 1} more utterances like it)" if len(strangers) > 1 else ""
         raise UserError(
             f"{item.where(number)}: the emotion {emotion!r} is not among the labels"
-            f" {', '.join(taxonomy.labels)}{more}; correct the file or list all labels with"
-            " config.data.labels."
+            f" {', '.join(taxonomy.labels)}{more}; correct the file or {advice}."
         )
 
 
 def warn_about(splits: Splits, taxonomy: Taxonomy) -> None:
-    """Logs what is allowed but should be known: empty texts, dialogues in two splits, labels that
-    training does not have.
+    """Logs what is allowed but should be known: empty texts, splits without a label, dialogues in
+    two splits, labels that training does not have.
     """
     for split, found in splits.items():
         if empty := sum(
             not utterance.text.strip() for item in found for utterance in item.dialogue.utterances
         ):
             logger.warning("%s: %d utterances have an empty text; they are kept.", split, empty)
+        if not any(u.labels for item in found for u in item.dialogue.utterances):
+            logger.warning(
+                "%s: no annotated utterance has a label; scores on it say nothing of labels.", split
+            )
     names = list(splits)
     for position, left in enumerate(names):
         for right in names[position + 1 :]:

@@ -62,7 +62,8 @@ class Groups:
         return tuple(dict.fromkeys(self.of.values()))
 
     def put(self, found: Sequence[Found]) -> list[Found]:
-        """The same dialogues with groups for emotions; several labels of one group become one.
+        """The same dialogues with groups for emotions; several labels of one group become one. What
+        annotators gave that has no group stays, as their vote for something else.
 
         Raises:
           UserError: places the first emotion that has no group.
@@ -82,7 +83,10 @@ class Groups:
                     emotions=None if emotions is None else self._groups(emotions, where),
                     annotations=None
                     if given is None
-                    else tuple(self._groups(labels, where) for labels in given),
+                    else tuple(
+                        tuple(dict.fromkeys(self.of.get(label, label) for label in labels))
+                        for labels in given
+                    ),
                 )
             )
         dialogue = dataclasses.replace(item.dialogue, utterances=tuple(utterances))

@@ -6,13 +6,21 @@ import dataclasses
 import json
 import logging
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from eacl_jax.config import DataConfig
 from eacl_jax.corpora.columns import SEVERAL, find_part, plain
-from eacl_jax.corpora.labels import NONE, clean_label, read_annotations, read_label, read_labels
+from eacl_jax.corpora.labels import (
+    NONE,
+    clean_label,
+    read_annotations,
+    read_label,
+    read_labels,
+    written_list,
+)
 from eacl_jax.errors import UserError
 
 logger = logging.getLogger("eacl_jax.corpora")
@@ -20,7 +28,9 @@ logger = logging.getLogger("eacl_jax.corpora")
 SEPARATORS = (";", "|", ",")
 """Signs that are looked for between labels where none is named."""
 
-_FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True}
+_FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
+# What stands around labels in a list that is written as text, and between those of a cell.
+_NO_WORDS = re.compile(r"[\[\]()\"',;|]+")
 _PARTS = ("dialogue", "speaker", "text", "emotion", "turn")
 # Rows are often numbered, and short tables have the numbers 0 and 1 only.
 _IDS = frozenset(("id", "index", "row", "unnamed0"))
@@ -120,11 +130,13 @@ class LabelPlaces:
         elif emotion is not None:
             found["emotions"] = divided(cells[emotion], self.separator or "", where)
         if self.flags:
-            found["emotions"] = read_flags(cells, header, self.flags, where)
+            found["emotions"] = _beside(
+                found.get("emotions"), read_flags(cells, header, self.flags, where), where
+            )
         if self.emotions is not None and cells[self.emotions] is not None:
             found["emotions"] = read_labels(cells[self.emotions], where, "emotions")
         if self.annotations is not None:
-            found["annotations"] = read_annotations(cells[self.annotations], where)
+            found["annotations"] = read_annotations(written_list(cells[self.annotations]), where)
         if self.annotators:
             given = [
                 divided(cells[p], self.separator or "", f"{where}: column {header[p]!r}")
@@ -162,7 +174,14 @@ def find_labels(
         name: header.index(name)
         for name in SEVERAL
         if name in header
-        and any(isinstance(cells[header.index(name)], (list, tuple)) for _, cells in rows)
+        and any(
+            isinstance(
+                # Text of several labels is that of the emotion's column.
+                written_list(value) if name == "annotations" else value,
+                (list, tuple),
+            )
+            for value in (cells[header.index(name)] for _, cells in rows)
+        )
     }
     flags = {
         clean_label(header[place]): place
@@ -184,6 +203,9 @@ def find_labels(
     named = emotion or lists or flags or annotators or given.get("emotion")
     if "emotion" in need and not named:
         flags = _columns_of_flags(path, header, rows, given, forms.columns_named)
+    if (annotators or "annotations" in lists) and not flags:
+        places = (*annotators, *(lists[name] for name in lists if name == "annotations"))
+        _check_flags_beside_annotators(path, header, rows, places, forms.columns_named)
     separator = None
     if forms.divides:
         places = (*emotion[:1], *annotators)
@@ -213,17 +235,64 @@ def _check_text_of_several(
         )
 
 
+def _check_flags_beside_annotators(
+    path: Path, header: Sequence[str], rows: Sequence[Row], places: Sequence[int], how: str
+) -> None:
+    """Raises `UserError` where columns of 0 and 1 are called like labels that annotators gave: are
+    they the labels that stand?
+
+    Args:
+      path, header, rows: as of `find_labels`.
+      places: the columns of what annotators gave.
+      how: how a user names columns of labels.
+    """
+    given = {
+        clean_label(part)
+        for _, cells in rows
+        for place in places
+        for part in _NO_WORDS.split(str(cells[place]))
+    }
+    called = [place for place, name in enumerate(header) if clean_label(name) in given]
+    flags = [
+        header[place]
+        for place in called
+        if place not in places
+        and all(_flag(c[place]) is not None for _, c in rows if not _is_empty(c[place]))
+        and any(not _is_empty(c[place]) for _, c in rows)
+    ]
+    if flags:
+        raise UserError(
+            f"{path} has what annotators gave, and columns of 0 and 1 that are called like labels:"
+            f" {', '.join(map(repr, flags))}. Name all columns of labels with {how}, or leave"
+            " these columns out: then the annotators' votes decide."
+        )
+
+
+def _beside(
+    main: tuple[str, ...] | None, flags: tuple[str, ...] | None, where: str
+) -> tuple[str, ...] | None:
+    """What columns of 0 and 1 give beside the labels of a cell, which must be among it."""
+    if strange := [label for label in main or () if label not in (flags or ())]:
+        raise UserError(
+            f"{where}: the emotion is {strange[0]!r:.60}, whose column of 0 and 1 does not say so;"
+            " correct one of the two."
+        )
+    return flags
+
+
 def divided(value: Any, separator: str, where: str) -> tuple[str, ...] | None:
     """The labels of a cell; None for an empty one.
 
     Args:
-      value: a list, a string with the separator between labels, or one label.
+      value: a list, also as text (`written_list`), a string with the separator between labels, or
+        one label.
       separator: empty where a cell has one label.
       where: for messages.
 
     Raises:
       UserError: a label is there twice, or is none.
     """
+    value = written_list(value)
     if isinstance(value, (list, tuple)):
         return read_labels(value, where, "emotions")
     label = read_label(value, where)
@@ -233,6 +302,11 @@ def divided(value: Any, separator: str, where: str) -> tuple[str, ...] | None:
         return ()
     labels = [clean_label(part) for part in label.split(separator)] if separator else [label]
     labels = [part for part in labels if part]
+    if not labels or NONE in labels:
+        raise UserError(
+            f"{where} holds {label!r:.80}, which are no labels; {NONE} alone says that it has none"
+            " of them, an empty cell that nobody annotated."
+        )
     if twice := [part for number, part in enumerate(labels) if part in labels[:number]]:
         raise UserError(f"{where} has the label {twice[0]!r:.60} twice, in {label!r:.80}.")
     return tuple(labels)
@@ -265,7 +339,8 @@ def _columns_of_flags(
     parts = {
         place for part in _PARTS for place in find_part(header, part, given=given.get(part, ""))
     }
-    flags, nearly = {}, {}
+    flags: dict[str, int] = {}
+    nearly: dict[str, tuple[int, Any]] = {}
     places = [
         place
         for place, name in enumerate(header)
@@ -278,9 +353,18 @@ def _columns_of_flags(
     for place in places if rows else ():
         name = header[place]
         strange = [(line, c[place]) for line, c in rows if _flag(c[place]) is None]
+        empty = sum(_is_empty(value) for _, value in strange)
+        if not strange and clean_label(name) in flags:
+            raise UserError(
+                f"{path} has more than one column of 0 and 1 called {name!r}; a label has one."
+            )
         if not strange:
             flags[clean_label(name)] = place
-        elif len(strange) < len(rows) and all(_is_number(value) for _, value in strange):
+        elif len(strange) < len(rows) and (
+            all(_is_number(value) or _is_empty(value) for _, value in strange)
+            # Words among flags; flags among words are those of another column.
+            or 2 * (len(strange) - empty) < len(rows) - empty
+        ):
             nearly[name] = strange[0]
     if len(flags) < 2:
         return {}
@@ -325,7 +409,7 @@ def _is_number(value: Any) -> bool:
 def _flag(value: Any) -> bool | None:
     if isinstance(value, (bool, int, float)):
         return bool(value) if value in (0, 1) else None
-    return _FLAGS.get(value.strip()) if isinstance(value, str) else None
+    return _FLAGS.get(value.strip().casefold()) if isinstance(value, str) else None
 
 
 def read_flags(
@@ -350,10 +434,12 @@ def _separator(path: Path, rows: Sequence[Row], places: Sequence[int], named: st
     """The one sign of `SEPARATORS` that labels' cells hold; empty where they hold none."""
     first: dict[str, tuple[int, str]] = {}
     for line, cells in rows:
-        for place in places:
+        for cell in (cells[place] for place in places):
+            if not isinstance(cell, str) or written_list(cell) is not cell:
+                continue
             for sign in SEPARATORS:
-                if sign not in first and isinstance(cells[place], str) and sign in cells[place]:
-                    first[sign] = (line, cells[place])
+                if sign in cell:
+                    first.setdefault(sign, (line, cell))
     if len(first) > 1:
         seen = ", ".join(
             f"{sign!r} ({f'line {line}: ' if line else ''}{cell!r:.40})"

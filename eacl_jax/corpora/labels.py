@@ -7,6 +7,8 @@ nothing for blanks, a full stop or quotes around, is counted and refused, and so
 "no label" and labels joined out of others; unless the labels are listed, which says what is meant.
 """
 
+import ast
+import json
 import math
 import numbers
 import re
@@ -47,16 +49,34 @@ def word_of(label: str) -> str:
     return " ".join(label.replace("|", " ").split()) if "|" in label else label
 
 
+def written_list(value: Any) -> Any:
+    """A list that stands as text in a cell, as `["joy", "surprise"]` in JSON or Python; the value
+    itself where it is no such text. A cell of `NONE` is one of its own.
+    """
+    text = value.strip() if isinstance(value, str) else ""
+    if not (text.startswith("[") and text.endswith("]")) or text == NONE:
+        return value
+    for read in (json.loads, ast.literal_eval):
+        try:
+            found = read(text)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+        return found if isinstance(found, list) else value
+    return value
+
+
 def read_label(value: Any, where: str) -> str | None:
     """The label that a cell or a JSON value gives; None for an empty one.
 
     Args:
-      value: a string, None, NaN, a whole number, or a list of at most one of them.
+      value: a string, None, NaN, a whole number, or a list of at most one of them, which may be
+        written as text (`written_list`).
       where: place, for the error message.
 
     Raises:
       UserError: several labels, or a value of another type.
     """
+    value = written_list(value)
     if isinstance(value, (list, tuple)):
         if len(value) > 1:
             raise UserError(
@@ -108,10 +128,10 @@ def read_labels(value: Any, where: str, field: str) -> tuple[str, ...] | None:
                 f"{where}: field {field!r} must be a list of strings, but holds {item!r:.60}."
             )
         label = clean_label(item)
-        if not label:
+        if not label or label == NONE:
             raise UserError(
-                f"{where}: field {field!r} holds an empty label; for none of the labels the list is"
-                " empty."
+                f"{where}: field {field!r} holds {'an empty label' if not label else repr(label)};"
+                " for none of the labels the list is empty."
             )
         if label in labels:
             raise UserError(f"{where}: field {field!r} has the label {label!r:.60} twice.")
@@ -156,7 +176,8 @@ def check_spellings(
     """Several spellings of one label, words for "no label" and joined labels must be meant.
 
     Args:
-      found: the dialogues of all files, as `tasks.settle` leaves them.
+      found: the dialogues of all files, as `tasks.settle` leaves them; what their annotators gave
+        counts, too.
       listed: the labels that the user lists; whatever is among them is meant.
       how: how labels are listed, for messages.
       task: how many labels an utterance has.
@@ -168,7 +189,8 @@ def check_spellings(
     files: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for item in found:
         for utterance in item.dialogue.utterances:
-            for label in utterance.labels:
+            voices = utterance.annotations or ()
+            for label in {*utterance.labels, *(label for voice in voices for label in voice)}:
                 if label not in listed:
                     counts[label] += 1
                     files[label][item.file.name] += 1

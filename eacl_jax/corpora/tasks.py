@@ -56,6 +56,13 @@ def find_task(splits: Splits) -> TaskName:
         return "single"
     if lists:
         # Lists of one label each are another way to write one label.
+        several = [entry for entry in annotators if max(entry[2], default=0) > 1]
+        if several and all(count == 1 for _, _, count in lists):
+            item, number, _ = several[0]
+            raise UserError(
+                f"{item.where(number)}: an annotator gave several labels, and each utterance has"
+                f" one: {_CHOICES}."
+            )
         return "single" if all(count == 1 for _, _, count in lists) else "multi"
     counts = set().union(*(found for _, _, found in annotators))
     if counts <= {0, 1} and 0 in counts:
@@ -109,47 +116,37 @@ def by_annotators(splits: Splits) -> bool:
     return any(utterance.annotations is not None for _, _, utterance in _utterances(splits))
 
 
-def without_strange(splits: Splits, labels: Sequence[str]) -> dict[str, list[Found]]:
-    """The same dialogues, without what annotators gave that is no label, which a warning counts: a
-    label that stands nowhere else has no anchor.
+def tell_of_annotators(splits: Splits, labels: Sequence[str]) -> None:
+    """Warns of what annotators gave that is no label, and of labels that none of them gave.
+
+    A label that no utterance has as its own in training has no anchor. It counts as an answer where
+    votes are counted and annotators compared, and is in no share (`model.task.shares`).
 
     Args:
       splits: as they were read.
       labels: those there are.
     """
-    counts: Counter[str] = Counter()
-
-    def known(voice: Sequence[str]) -> tuple[str, ...]:
-        counts.update(label for label in voice if label not in labels)
-        return tuple(label for label in voice if label in labels)
-
-    def heard(utterance: Utterance) -> Utterance:
-        if utterance.annotations is None:
-            return utterance
-        # One whose labels are all strange has said nothing that could be compared.
-        voices = [(voice, known(voice)) for voice in utterance.annotations]
-        kept = tuple(found for voice, found in voices if found or not voice)
-        return dataclasses.replace(utterance, annotations=kept or None)
-
-    found = {
-        split: [
-            dataclasses.replace(
-                item,
-                dialogue=dataclasses.replace(
-                    item.dialogue, utterances=tuple(map(heard, item.dialogue.utterances))
-                ),
-            )
-            for item in items
-        ]
-        for split, items in splits.items()
-    }
-    if counts:
+    strange: Counter[str] = Counter()
+    unheard = []
+    for item, number, utterance in _utterances(splits):
+        voices = utterance.annotations or ()
+        heard = {label for voice in voices for label in voice}
+        strange.update(label for voice in voices for label in voice if label not in labels)
+        if voices and any(label not in heard for label in utterance.labels):
+            unheard.append((item, number))
+    if strange:
         logger.warning(
             "annotators gave labels that are no utterance's own in the training split, or not"
-            " listed, which are left out: %s.",
-            ", ".join(f"{label!r} ({count})" for label, count in counts.most_common(10)),
+            " listed; they count as votes, and have no share: %s.",
+            ", ".join(f"{label!r} ({count})" for label, count in strange.most_common(10)),
         )
-    return found
+    if unheard:
+        item, number = unheard[0]
+        logger.warning(
+            "%d utterances have a label that none of their annotators gave (%s the first).",
+            len(unheard),
+            item.where(number),
+        )
 
 
 def _settled(item: Found, task: TaskName) -> Found:

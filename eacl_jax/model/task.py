@@ -239,15 +239,17 @@ def shares(task: Task, dialogues: Sequence[Dialogue]) -> Float[np.ndarray, "N C"
     """Share of the annotators that gave each label to the annotated utterances, float32; where they
     are not known, 1 for the label or labels that stand.
 
-    With one label an utterance, an annotator's voice is divided among those that they gave, and
-    rows sum to 1.
+    What an annotator gave that is no label has no share. With one label an utterance, an
+    annotator's voice is divided among the labels that they gave, if any, and rows sum to 1.
     """
     index = {label: number for number, label in enumerate(task.labels)}
     found = task.members(task.targets(dialogues)).astype(np.float32)
     for row, utterance in zip(found, annotated(dialogues), strict=True):
-        voices = utterance.annotations or ()
+        voices = [
+            [label for label in voice if label in index] for voice in utterance.annotations or ()
+        ]
         if not task.several:
-            voices = tuple(voice for voice in voices if voice)
+            voices = [voice for voice in voices if voice]
         if voices:
             row[:] = 0
             for voice in voices:

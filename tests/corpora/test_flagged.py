@@ -100,10 +100,21 @@ def test_brighters_annotators_are_joined_by_the_text(tmp_path: Path) -> None:
     first, second, _ = corpus.splits["dev"]
     assert first.utterances[0].annotations == (("sadness", "anger"), ("anger",))
     assert second.utterances[0].annotations is None
+    # Two texts that are the same are answered each for itself.
+    twice = ANSWERS + '7,"Ja, dev.",Joy,1,1,\n'
+    assert brighter(tmp_path, individuals=twice).splits["dev"][0].utterances[0].annotations is None
     with pytest.raises(
         UserError, match=r"swe_individuals\.csv line 2: .*-1' holds '4'; expected 0"
     ):
         brighter(tmp_path, individuals=ANSWERS.replace("Joy,0,0.0", "Joy,4,0.0"))
+
+
+def test_brighters_annotators_may_lie_beside_each_other(tmp_path: Path) -> None:
+    path = tmp_path / "individual_labels" / "swe_train.csv"
+    path.parent.mkdir()
+    path.write_text(ANSWERS, encoding="utf-8")
+    first, _, _ = brighter(tmp_path).splits["dev"]
+    assert first.utterances[0].annotations == (("sadness", "anger"), ("anger",))
 
 
 def test_brighter_of_another_language_is_missed(tmp_path: Path) -> None:

@@ -46,6 +46,64 @@ def test_labels_with_a_separator(
     assert all(u.emotion is None and not u.other for u in found)
 
 
+@pytest.mark.parametrize("cells", [("\"['joy', 'fear']\"", "[]"), ('"[""joy"",""fear""]"', "[]")])
+def test_lists_as_text(tmp_path: Path, cells: tuple[str, ...]) -> None:
+    """As pandas and JSON write them into a table."""
+    found = read(table(tmp_path, "emotions", *cells), task="multi")
+    assert [u.emotions for u in found] == [("joy", "fear"), ()]
+    with pytest.raises(UserError, match=r"has 2 labels.*task=multi"):
+        read(table(tmp_path, "emotion", *cells))
+    (found,) = read(table(tmp_path, "emotion", "\"['joy']\""))
+    assert found.emotion == "joy"
+    (found,) = read(table(tmp_path, "annotations", "\"[['joy'], ['joy', 'fear'], []]\""))
+    assert found.annotations == (("joy",), ("joy", "fear"), ())
+    (found,) = read(table(tmp_path, "emotion", "[angry]"))
+    assert found.emotion == "[angry]"
+
+
+@pytest.mark.parametrize("cell", ["joy;[]", ";", '"[""joy"", ""[]""]"'])
+def test_what_holds_no_label_is_told(tmp_path: Path, cell: str) -> None:
+    with pytest.raises(UserError, match=r"line 3.*(which are no labels|for none of the labels)"):
+        read(table(tmp_path, "emotion", "joy;fear", cell), task="multi")
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "told"),
+    [
+        ("joy,fear,anger", ("1,0,0", "0,0,1", "0,1,"), "line 4: column 'anger' holds ''"),
+        ("joy,fear,anger", ("1,0,0", "0,0,1", "0,1,yes"), "line 4: column 'anger' holds 'yes'"),
+        ("joy,fear,joy", ("1,0,0", "0,1,0"), "more than one column of 0 and 1 called 'joy'"),
+    ],
+)
+def test_no_label_is_lost(tmp_path: Path, header: str, rows: tuple[str, ...], told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        read(table(tmp_path, header, *rows))
+
+
+def test_true_and_false_are_1_and_0(tmp_path: Path) -> None:
+    found = read(table(tmp_path, "joy,fear,anger", "1,0,False", "0,1,TRUE"))
+    assert [u.emotions for u in found] == [("joy",), ("fear", "anger")]
+
+
+def test_columns_beside_annotators_must_be_named(tmp_path: Path) -> None:
+    path = table(tmp_path, "joy,fear,late,first", "1,0,1,fear", "0,1,0,joy")
+    with pytest.raises(UserError, match=r"called like labels: 'joy', 'fear'. Name all columns"):
+        read(path, annotator_columns=("first",), task="multi")
+    named = {"annotator_columns": ("first",), "label_columns": ("joy", "fear")}
+    found = read(path, task="multi", **named)
+    assert [(u.emotions, u.annotations) for u in found] == [
+        (("joy",), (("fear",),)),
+        (("fear",), (("joy",),)),
+    ]
+
+
+def test_a_main_label_is_one_of_all(tmp_path: Path) -> None:
+    path = table(tmp_path, "emotion,joy,fear", "joy,1,0", "anger,1,0")
+    for task in ("single", "multi"):
+        with pytest.raises(UserError, match="line 3"):
+            read(path, label_columns=("joy", "fear"), task=task)
+
+
 def test_one_column_of_0_and_1_a_label(tmp_path: Path) -> None:
     path = table(tmp_path, "joy,fear,note", "1,1,a", "0,1,b", "0.0,0,c")
     found = read(path)

@@ -6,14 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from eacl_jax import corpora
 from eacl_jax.config import DataConfig
+from eacl_jax.corpora.agreement import agreement_of
 from eacl_jax.corpora.custom import read_own
 from eacl_jax.corpora.forms import read_record
 from eacl_jax.dialogue import Utterance
 from eacl_jax.errors import UserError
+from eacl_jax.model.task import shares, task_of
 
 Toy = Callable[..., DataConfig]
 
@@ -242,16 +245,64 @@ def test_annotators_who_agree_on_nothing_give_no_label(
     assert "3 utterances have annotations, but no label" in caplog.text  # one in each split
 
 
-def test_what_an_annotator_gave_alone_is_left_out(
+def test_what_an_annotator_gave_alone_is_a_vote_and_has_no_share(
     toy: Toy, caplog: pytest.LogCaptureFixture
 ) -> None:
     labels = [
         {"annotations": [["joy"], ["joy", "envy"], ["joy"]]},
         {"annotations": [["fear"], ["fear"], ["envy"]]},
+        {"annotations": [["fear"], ["envy"], ["pride"]]},
     ]
-    _, found = read(toy, *labels, task="multi")
-    assert [u.annotations for u in found] == [(("joy",),) * 3, (("fear",),) * 2]
-    assert "'envy' (6)" in caplog.text
+    corpus = corpora.load(config(toy, *labels, task="multi"))
+    assert corpus.taxonomy.labels == ("fear", "joy")
+    found = corpus.splits["train"][0].utterances
+    assert [u.emotions for u in found] == [("joy",), ("fear",), None]
+    assert [list(u.annotations or ()) for u in found] == [
+        list(map(tuple, each["annotations"])) for each in labels
+    ]
+    assert "'envy' (9), 'pride' (3)" in caplog.text
+    assert shares(task_of(corpus), corpus.splits["train"]) == pytest.approx(
+        np.array([[0, 1], [2 / 3, 0]])
+    )
+    assert agreement_of(corpus.splits["train"], "multi")["annotators"] == [3, 3]
+
+
+def test_with_one_label_a_tie_with_something_else_is_a_tie(toy: Toy) -> None:
+    labels = [
+        {"annotations": [["joy"], ["contempt"], ["disgust"]]},
+        {"annotations": [["joy"], ["joy"], ["contempt"]]},
+        {"emotion": "fear"},
+    ]
+    corpus = corpora.load(config(toy, *labels, task="single"))
+    dialogues = corpus.splits["train"]
+    assert [u.emotion for u in dialogues[0].utterances] == [None, "joy", "fear"]
+    # Shares are of labels: what the third gave is none.
+    assert shares(task_of(corpus), dialogues).tolist() == [[0, 1], [1, 0]]
+    # Of the labels' groups, too.
+    groups = ("joy=good", "fear=bad")
+    _, found = read(toy, *labels, task="single", groups=groups)
+    assert [u.emotion for u in found] == [None, "good", "bad"]
+    more = [{"annotations": [["joy"], ["fear"], ["envy"], ["envy"], ["pride"]]}]
+    with pytest.raises(UserError, match=r"'envy' is not among .*a row in config.data.groups"):
+        read(toy, *labels, *more, task="single", groups=groups)
+
+
+def test_spellings_of_annotators_are_told(toy: Toy) -> None:
+    labels = [{"annotations": [["joy"], ["joy"], ["Joy"]]}, {"annotations": [["fear"]]}]
+    with pytest.raises(UserError, match=r"one label in 2 spellings: 'Joy' .*, 'joy'"):
+        read(toy, *labels)
+
+
+def test_labels_that_no_annotator_gave_are_counted(toy: Toy, caplog) -> None:
+    labels = [{"emotion": "joy", "annotations": [["fear"], ["fear"]]}, {"emotion": "fear"}]
+    read(toy, *labels)
+    assert "3 utterances have a label that none of their annotators gave" in caplog.text
+
+
+def test_one_label_beside_annotators_who_gave_several_is_not_plain(toy: Toy) -> None:
+    labels = [{"emotions": ["joy"], "annotations": [["joy", "fear"], ["joy"]]}]
+    with pytest.raises(UserError, match=r"an annotator gave several labels.*choose config.data"):
+        read(toy, *labels)
 
 
 def test_none_of_the_labels_where_one_is_asked_for_is_counted(
