@@ -104,6 +104,13 @@ def test_a_main_label_is_one_of_all(tmp_path: Path) -> None:
             read(path, label_columns=("joy", "fear"), task=task)
 
 
+def test_commas_that_divide_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    read(table(tmp_path, "emotion", '"grief, loss"', "joy"), task="multi")
+    assert "line 2: 'grief, loss' is read as several labels, divided at commas" in caplog.text
+    (found, _) = read(table(tmp_path, "emotion", '"[""grief, loss""]"', "joy"), task="multi")
+    assert found.emotions == ("grief, loss",)
+
+
 def test_one_column_of_0_and_1_a_label(tmp_path: Path) -> None:
     path = table(tmp_path, "joy,fear,note", "1,1,a", "0,1,b", "0.0,0,c")
     found = read(path)
