@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -129,7 +130,7 @@ def check_emotions(
 
 def warn_about(splits: Splits, taxonomy: Taxonomy) -> None:
     """Logs what is allowed but should be known: empty texts, splits without a label, dialogues in
-    two splits, labels that training does not have.
+    two splits, labels that training does not have, or has once and no other split does.
     """
     for split, found in splits.items():
         if empty := sum(
@@ -165,14 +166,28 @@ def warn_about(splits: Splits, taxonomy: Taxonomy) -> None:
                     left,
                     right,
                 )
-    seen = {
+    seen = Counter(
         label
         for item in splits["train"]
         for utterance in item.dialogue.utterances
         for label in utterance.labels
-    }
+    )
     if unseen := [label for label in taxonomy.labels if label not in seen]:
         logger.warning("no training utterance has the label %s.", ", ".join(map(repr, unseen)))
+    elsewhere = {
+        label
+        for split, found in splits.items()
+        if split != "train"
+        for item in found
+        for utterance in item.dialogue.utterances
+        for label in utterance.labels
+    }
+    if lone := [label for label in taxonomy.labels if seen[label] == 1 and label not in elsewhere]:
+        logger.warning(
+            "one training utterance alone, and none of the other splits, has the label %s: is it"
+            " typed wrong? The model learns it as a label of its own.",
+            ", ".join(map(repr, lone)),
+        )
 
 
 def _problem(utterance: Utterance, empty_text: bool) -> str:

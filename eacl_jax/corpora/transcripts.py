@@ -116,6 +116,8 @@ class TranscriptLines:
         self._unsure: list[tuple[str, str]] | None = None
         self._apart = 0  # of those, lines that may be messages of their own
         self._quoted = 0  # lines since the last message that begin one in another style
+        # Lines before the first that names somebody, which a chat program may have noted.
+        self._notes: list[tuple[str, str]] = []
 
     @property
     def exported(self) -> bool:
@@ -136,7 +138,12 @@ class TranscriptLines:
             return
         begins = _begins(line)
         if self._style is None:
+            noted = not begins.style and _note(line, "bracketed")
+            if noted and len(self._notes) < _MOST_UNSURE:
+                self._notes.append((line, where))
+                return
             self._style = begins.style if begins.dated else ""
+            yield from self._noted()
             self._unsure = [] if self._style else None
         if not self._style:
             yield from self._read_plain(begins, line, where)
@@ -171,6 +178,7 @@ class TranscriptLines:
 
     def finish(self) -> Iterator[Utterance]:
         """The last utterance, where it is not yet given; of what turns out to be no export, all."""
+        yield from self._noted()
         if self._stand_apart():
             yield from self._as_plain()
         if self._open:
@@ -178,6 +186,15 @@ class TranscriptLines:
             self._open = None
             text = "\n".join(lines).strip()
             yield check_utterance(Utterance(speaker, text), where)
+
+    def _noted(self) -> Iterator[Utterance]:
+        """Lines before the first message: of an export with what the program noted, else plain."""
+        notes, self._notes = self._notes, []
+        for line, where in notes:
+            said = _note(line, "bracketed") if self._style == "bracketed" else ""
+            yield (
+                check_utterance(Utterance(NOBODY, said), where) if said else read_line(line, where)
+            )
 
     def _begin(self, begins: "_Beginning", where: str) -> None:
         self._open = (begins.speaker, [begins.text] if begins.text else [], where)

@@ -60,6 +60,15 @@ def test_label_without_training_utterance_is_said(
     assert "no training utterance has the label 'fear'" in caplog.text
 
 
+def test_a_label_that_one_utterance_alone_has_is_told(toy: Toy, caplog) -> None:
+    def said(*emotions: str) -> list[dict[str, object]]:
+        spoken = [{"speaker": "A", "text": f"{n}", "emotion": e} for n, e in enumerate(emotions)]
+        return [{"id": "1", "utterances": spoken}]
+
+    corpora.load(toy(train=said("joy", "joy", "jyo", "fear"), dev=said("fear"), test=said("joy")))
+    assert "has the label 'jyo': is it typed wrong?" in caplog.text
+
+
 def test_max_dialogues_cuts_each_split(toy: Toy) -> None:
     corpus = corpora.load(dataclasses.replace(toy(), max_dialogues=1))
     assert [len(split) for split in corpus.splits.values()] == [1, 1, 1]

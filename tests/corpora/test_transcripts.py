@@ -186,6 +186,16 @@ def test_line_feeds_and_carriage_returns_end_a_line_and_nothing_else():
                 (NOBODY, "My only question is: why?"),
             ],
         ),
+        (  # what the program itself notes, before anybody speaks
+            "[12/05/2024, 10:29:11] Messages are encrypted.\n[12/05/2024, 10:31:02] Ann: I hate\n"
+            "the bus\n[12/05/2024, 10:31:30] Ben left",
+            [(NOBODY, "Messages are encrypted."), ("Ann", "I hate\nthe bus"), (NOBODY, "Ben left")],
+        ),
+        (  # a title with a date above a plain transcript
+            "[12/05/2024, 10:29] Interview\nAnn: hi\nBen: yo",
+            [(NOBODY, "[12/05/2024, 10:29] Interview"), ("Ann", "hi"), ("Ben", "yo")],
+        ),
+        ("[12/05/2024, 10:29] hi", [(NOBODY, "[12/05/2024, 10:29] hi")]),
         ("Ann: Hello  10:31\nBen: ok", [("Ann", "Hello  10:31"), ("Ben", "ok")]),
         ("Meeting at 10:31\nok", [(NOBODY, "Meeting at 10:31"), (NOBODY, "ok")]),
     ],
