@@ -117,8 +117,9 @@ def fit(
         bias for all labels, which is fitted first.
       common: whether all labels have the common threshold.
     """
-    shared = common_affine(scores, gold)
-    found = fit_affine(scores, gold, near=near or shared)
+    if near is None:
+        near = common_affine(scores, gold)
+    found = fit_affine(scores, gold, near=near)
     probability = sigmoid(found.scale * scores + found.biases)
     threshold = best_threshold(probability.reshape(-1), gold.reshape(-1))
     thresholds = [
