@@ -71,7 +71,6 @@ class StageResult:
     Attributes:
       best_epoch: the chosen one, counted from 1; 0 where stage two left the anchors as they were.
       params: the parameters chosen (stage two: with branch `anchors`).
-      constants: label encodings, or label tokens where anchors are live.
       anchors: float32 [C k, m].
       affine: the scale and biases of its probabilities, where it learnt them.
       biases: of the labels' scores, where it learnt them for one label an utterance; else none.
@@ -81,7 +80,6 @@ class StageResult:
 
     best_epoch: int
     params: Any
-    constants: Any
     anchors: Float[np.ndarray, "A m"]
     affine: Affine | None = None
     biases: tuple[float, ...] = ()

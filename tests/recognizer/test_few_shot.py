@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from eacl_jax.model.decisions import Affine, Decisions, SeveralAnswering
-from eacl_jax.model.scores import Answering, host_cosines, host_scores
+from eacl_jax.model.scores import Answering, host_cosines
 from eacl_jax.recognizer import few_shot
 from eacl_jax.recognizer.few_shot import (
     PULL,
@@ -29,8 +29,12 @@ def problem(per_class, noise=0.6, seed=0):
     return reps.astype(np.float32), labels, start.astype(np.float32)
 
 
+def scores_of(reps, anchors):
+    return Answering(TAU).scores(host_cosines(reps, anchors))
+
+
 def objective(anchors, reps, labels, start):
-    score = host_scores(reps, anchors, temperature=TAU)
+    score = scores_of(reps, anchors)
     log_p = score - np.log(np.exp(score).sum(axis=1, keepdims=True))
     away = (1 - np.diag(host_cosines(anchors, start))).sum()
     return -log_p[np.arange(len(labels)), labels].mean() + PULL * away / len(labels)
@@ -56,7 +60,7 @@ def test_of_several_anchors_a_label_each_is_pulled_to_where_it_began():
     start = np.stack([first, np.roll(first, 3, axis=1)], axis=1).reshape(6, 8)
 
     def pooled(anchors):
-        score = np.exp(host_scores(reps, anchors, temperature=TAU)).reshape(-1, 3, 2).mean(axis=2)
+        score = np.exp(scores_of(reps, anchors)).reshape(-1, 3, 2).mean(axis=2)
         log_p = np.log(score / score.sum(axis=1, keepdims=True))
         away = (1 - np.diag(host_cosines(anchors, start))).sum()
         return -log_p[np.arange(len(labels)), labels].mean() + PULL * away / len(labels)
@@ -127,7 +131,7 @@ def test_held_out_answers_come_from_other_dialogues(monkeypatch):
         report(
             ("a", "b", "c"),
             labels,
-            host_scores(reps, start, temperature=TAU),
+            scores_of(reps, start),
             scores,
             temperature=1.0,
         )[1]
@@ -139,7 +143,7 @@ def test_a_single_dialogue_is_not_divided():
     reps, labels, start = problem(2)
     assert held_out_cosines(reps, labels, np.zeros(6, int), start, Answering(TAU)) is None
     adaptation, temperature = report(
-        ("a", "b", "c"), labels, host_scores(reps, start, temperature=TAU), None, temperature=1.3
+        ("a", "b", "c"), labels, scores_of(reps, start), None, temperature=1.3
     )
     assert temperature == 1.3
     assert not adaptation.kept
