@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from eacl_jax.model.decisions import Affine, Decisions, SeveralAnswering
+from eacl_jax.model.decisions import LEAST, Affine, Decisions, SeveralAnswering
 from eacl_jax.model.scores import Answering, host_cosines
 from eacl_jax.recognizer import few_shot
 from eacl_jax.recognizer.few_shot import (
@@ -212,3 +212,28 @@ def test_where_training_was_asked_for_one_threshold_adapting_keeps_to_one(common
     assert report.refitted
     assert found.common == common
     assert len(set(found.thresholds)) == (1 if common else 3)
+
+
+@pytest.mark.parametrize("count", [14, 40])
+def test_thresholds_that_stay_for_want_of_examples_are_not_said_to_be_new(count):
+    rng = np.random.default_rng(1)
+    labels = rng.random((count, 3)) < 0.5
+    cosines = np.where(labels, 0.9, -0.9) + rng.normal(0, 0.05, labels.shape)
+    # All labels are answered to everything.
+    high = Decisions(scale=3.0, biases=(3.0,) * 3, thresholds=(0.5,) * 3, bias=3, threshold=0.5)
+    before = SeveralAnswering(temperature=1.0, decisions=high)
+    folds = np.arange(count) % 4
+    adaptation, found = report_several(
+        ("a", "b", "c"), labels, cosines, cosines, before, folds=folds
+    )
+    assert adaptation.kept
+    assert adaptation.decided > adaptation.before
+    assert found.biases != high.biases
+    few = labels.sum(axis=0).max() < LEAST
+    assert few == (count == 14)
+    assert (found.thresholds == high.thresholds) == few
+    assert adaptation.refitted == (not few)
+    what = (
+        "the probabilities were calibrated" if few else "thresholds and probabilities were fitted"
+    )
+    assert f"the anchors were kept as they are, and only {what};" in str(adaptation)
