@@ -10,7 +10,7 @@ import dataclasses
 import enum
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, get_args
 
 from eacl_jax.errors import UserError
@@ -591,222 +591,267 @@ def parse_rate(row: str) -> tuple[re.Pattern[str], float]:
         raise ValueError(f"{pattern!r} is no regular expression ({error})") from error
 
 
+# A place below `config`, the rule that its value breaks, and the value.
+Problem = tuple[str, str, Any]
+
+
 def _impossible(config: Config) -> list[str]:
     """What no single field can tell."""
-    problems = []
-
-    def need(condition: bool, place: str, rule: str, value: Any) -> None:
-        if not condition:
-            problems.append(f"config.{place}: {rule}, got {value!r}.")
-
-    need(
-        bool(config.encoder.path),
-        "encoder.path",
-        "must name a folder, a hub id or package:NAME/FOLDER",
-        config.encoder.path,
+    checks = (
+        _of_encoder,
+        _of_rates,
+        _of_anchors,
+        _of_other_corpora,
+        _of_features,
+        _of_prompt,
+        _of_sequence,
+        _of_rarity,
+        _of_average,
+        _of_lora,
+        _of_smoothing,
+        _of_distillation,
+        _of_adversarial,
+        _of_soup,
+        _of_classifier,
+        _of_words,
+        _of_data,
+        _of_evaluation,
     )
+    return [
+        f"config.{place}: {rule}, got {value!r}."
+        for check in checks
+        for place, rule, value in check(config)
+    ]
+
+
+def _of_encoder(config: Config) -> Iterator[Problem]:
+    path = config.encoder.path
+    if not path:
+        yield "encoder.path", "must name a folder, a hub id or package:NAME/FOLDER", path
+
+
+def _of_rates(config: Config) -> Iterator[Problem]:
     for number, row in enumerate(config.stage_one.rates):
         try:
             parse_rate(row)
         except ValueError as error:
-            need(False, f"stage_one.rates[{number}]", str(error), row)
-    if config.anchors.source == "prototypes":
-        need(
-            config.anchors.queue >= config.stage_one.batch_size,
-            "anchors.queue",
-            f"must hold a batch of stage_one.batch_size={config.stage_one.batch_size} at least",
-            config.anchors.queue,
-        )
+            yield f"stage_one.rates[{number}]", str(error), row
+
+
+def _of_anchors(config: Config) -> Iterator[Problem]:
+    size, queue = config.stage_one.batch_size, config.anchors.queue
+    if config.anchors.source == "prototypes" and queue < size:
+        rule = f"must hold a batch of stage_one.batch_size={size} at least"
+        yield "anchors.queue", rule, queue
+
+
+def _of_other_corpora(config: Config) -> Iterator[Problem]:
+    source, power, plain = config.anchors.source, config.data.also_power, DataConfig.also_power
     if config.data.also:
-        need(
-            config.classifies or config.anchors.source in ("words", "live"),
-            "anchors.source",
-            "must be words or live with data.also, whose corpora have anchors of their own words",
-            config.anchors.source,
-        )
-    else:
-        need(
-            config.data.also_power == DataConfig.also_power,
-            "data.also_power",
-            f"has no effect without data.also; leave it at {DataConfig.also_power}",
-            config.data.also_power,
-        )
-    if config.features.fusion == "none":
-        need(
-            not config.features.use,
-            "features.use",
-            "must be empty with features.fusion=none, which reads no features",
-            config.features.use,
-        )
-    if not config.features.text:
-        need(
-            config.features.fusion not in ("words", "none"),
+        if not config.classifies and source not in ("words", "live"):
+            yield (
+                "anchors.source",
+                "must be words or live with data.also, whose corpora have anchors of their own"
+                " words",
+                source,
+            )
+    elif power != plain:
+        rule = f"has no effect without data.also; leave it at {plain}"
+        yield "data.also_power", rule, power
+
+
+def _of_features(config: Config) -> Iterator[Problem]:
+    features, source = config.features, config.anchors.source
+    if features.fusion == "none" and features.use:
+        rule = "must be empty with features.fusion=none, which reads no features"
+        yield "features.use", rule, features.use
+    if features.text:
+        return
+    if features.fusion in ("words", "none"):
+        yield (
             "features.fusion",
             "must be gated, concat or attention with features.text=False: words are text, and with"
             " none nothing would be read",
-            config.features.fusion,
+            features.fusion,
         )
-        need(
-            config.anchors.source not in ("centroids", "clusters"),
+    if source in ("centroids", "clusters"):
+        yield (
             "anchors.source",
             "must not be made of what the encoder makes of texts with features.text=False",
-            config.anchors.source,
+            source,
         )
-    need(
-        config.prompt.priority == "past" or config.prompt.max_future > 0,
-        "prompt.priority",
-        "must be past with prompt.max_future=0, which reads nothing later",
-        config.prompt.priority,
-    )
+
+
+def _of_prompt(config: Config) -> Iterator[Problem]:
+    prompt = config.prompt
+    if prompt.priority != "past" and prompt.max_future <= 0:
+        rule = "must be past with prompt.max_future=0, which reads nothing later"
+        yield "prompt.priority", rule, prompt.priority
+
+
+def _of_sequence(config: Config) -> Iterator[Problem]:
+    if config.sequence.crf:
+        return
     for field in dataclasses.fields(SequenceConfig):
         value = getattr(config.sequence, field.name)
-        need(
-            config.sequence.crf or value == field.default,
-            f"sequence.{field.name}",
-            f"has no effect without sequence.crf; leave it at {field.default!r}",
-            value,
-        )
-    need(
-        not (config.evaluation.prior and config.evaluation.logit_adjustment),
-        "evaluation.prior",
-        "must be off with evaluation.logit_adjustment, which takes out what it adds",
-        config.evaluation.prior,
-    )
+        if value != field.default:
+            rule = f"has no effect without sequence.crf; leave it at {field.default!r}"
+            yield f"sequence.{field.name}", rule, value
+
+
+def _of_rarity(config: Config) -> Iterator[Problem]:
+    loss, evaluation = config.loss, config.evaluation
+    if evaluation.prior and evaluation.logit_adjustment:
+        rule = "must be off with evaluation.logit_adjustment, which takes out what it adds"
+        yield "evaluation.prior", rule, evaluation.prior
+    if not config.batch.balance:
+        return
     for place, value in (
-        ("loss.class_weight", config.loss.class_weight),
-        ("loss.logit_adjustment", config.loss.logit_adjustment),
-        ("evaluation.logit_adjustment", config.evaluation.logit_adjustment),
+        ("loss.class_weight", loss.class_weight),
+        ("loss.logit_adjustment", loss.logit_adjustment),
+        ("evaluation.logit_adjustment", evaluation.logit_adjustment),
     ):
-        need(
-            not (config.batch.balance and value),
-            place,
-            "must be off with batch.balance, which has made rare labels frequent already",
-            value,
+        if value:
+            rule = "must be off with batch.balance, which has made rare labels frequent already"
+            yield place, rule, value
+
+
+def _of_average(config: Config) -> Iterator[Problem]:
+    average = config.stage_one.average
+    if average and config.anchors.source == "prototypes":
+        yield (
+            "stage_one.average",
+            "must be 0 with anchors.source=prototypes, which are means of what the moving weights"
+            " made",
+            average,
         )
-    need(
-        not (config.stage_one.average and config.anchors.source == "prototypes"),
-        "stage_one.average",
-        "must be 0 with anchors.source=prototypes, which are means of what the moving weights made",
-        config.stage_one.average,
-    )
-    if config.encoder.lora_rank:
-        try:
-            re.compile(config.encoder.lora_maps)
-        except re.error as error:
-            need(
-                False,
-                "encoder.lora_maps",
-                f"is no regular expression ({error})",
-                config.encoder.lora_maps,
-            )
-        one = config.stage_one
-        held = {
-            "encoder.frozen_layers": (config.encoder.frozen_layers, 0),
-            "stage_one.layer_decay": (one.layer_decay, 1.0),
-            "stage_one.unfreeze_layers": (one.unfreeze_layers, 0),
-            "stage_one.rates": (one.rates, ()),
-            "features.text": (config.features.text, True),
-        }
-        for name, (value, plain) in held.items():
-            need(
-                value == plain,
-                name,
-                f"must be {plain!r} with encoder.lora_rank, which holds the encoder as a whole",
-                value,
-            )
-    need(
-        not (config.loss.smoothing and config.loss.focal),
-        "loss.smoothing",
-        "must be 0 with loss.focal, which weighs examples by the label's probability alone",
-        config.loss.smoothing,
-    )
-    if config.distil.teachers:
-        need(
-            all(each.strip() for each in config.distil.teachers),
-            "distil.teachers",
-            "must name a model's or run's folder, an address or a hub id each",
-            config.distil.teachers,
+
+
+def _of_lora(config: Config) -> Iterator[Problem]:
+    encoder, one = config.encoder, config.stage_one
+    if not encoder.lora_rank:
+        return
+    try:
+        re.compile(encoder.lora_maps)
+    except re.error as error:
+        yield "encoder.lora_maps", f"is no regular expression ({error})", encoder.lora_maps
+    held = {
+        "encoder.frozen_layers": (encoder.frozen_layers, 0),
+        "stage_one.layer_decay": (one.layer_decay, 1.0),
+        "stage_one.unfreeze_layers": (one.unfreeze_layers, 0),
+        "stage_one.rates": (one.rates, ()),
+        "features.text": (config.features.text, True),
+    }
+    for place, (value, plain) in held.items():
+        if value != plain:
+            rule = f"must be {plain!r} with encoder.lora_rank, which holds the encoder as a whole"
+            yield place, rule, value
+
+
+def _of_smoothing(config: Config) -> Iterator[Problem]:
+    loss = config.loss
+    if loss.smoothing and loss.focal:
+        rule = "must be 0 with loss.focal, which weighs examples by the label's probability alone"
+        yield "loss.smoothing", rule, loss.smoothing
+
+
+def _of_distillation(config: Config) -> Iterator[Problem]:
+    teachers, weight, plain = config.distil.teachers, config.distil.weight, DistilConfig.weight
+    if not teachers:
+        if weight != plain:
+            rule = f"has no effect without distil.teachers; leave it at {plain}"
+            yield "distil.weight", rule, weight
+        return
+    if not all(each.strip() for each in teachers):
+        rule = "must name a model's or run's folder, an address or a hub id each"
+        yield "distil.teachers", rule, teachers
+    no_label = "whose targets have no one label to weigh an example by"
+    reasons = {
+        "focal": no_label,
+        "class_weight": no_label,
+        "smoothing": "whose probabilities are spread over the labels already",
+    }
+    for name, reason in reasons.items():
+        if value := getattr(config.loss, name):
+            yield f"loss.{name}", f"must be 0 with distil.teachers, {reason}", value
+
+
+def _of_adversarial(config: Config) -> Iterator[Problem]:
+    adversarial = config.loss.adversarial
+    if adversarial and config.encoder.frozen_layers:
+        yield (
+            "loss.adversarial",
+            "must be 0 with encoder.frozen_layers, with which word embeddings have no gradient",
+            adversarial,
         )
-        no_label = "whose targets have no one label to weigh an example by"
-        reasons = {
-            "focal": no_label,
-            "class_weight": no_label,
-            "smoothing": "whose probabilities are spread over the labels already",
-        }
-        for name, reason in reasons.items():
-            value = getattr(config.loss, name)
-            need(not value, f"loss.{name}", f"must be 0 with distil.teachers, {reason}", value)
-    else:
-        need(
-            config.distil.weight == DistilConfig.weight,
-            "distil.weight",
-            f"has no effect without distil.teachers; leave it at {DistilConfig.weight}",
-            config.distil.weight,
-        )
-    need(
-        not (config.loss.adversarial and config.encoder.frozen_layers),
-        "loss.adversarial",
-        "must be 0 with encoder.frozen_layers, with which word embeddings have no gradient",
-        config.loss.adversarial,
-    )
-    if config.stage_one.soup:
-        place, soup = "stage_one.soup", config.stage_one.soup
-        need(soup > 1, place, "must be 0, or 2 epochs at least: of one there is no mean", soup)
-        need(
-            config.anchors.source != "prototypes",
+
+
+def _of_soup(config: Config) -> Iterator[Problem]:
+    place, soup = "stage_one.soup", config.stage_one.soup
+    if not soup:
+        return
+    if soup <= 1:
+        yield place, "must be 0, or 2 epochs at least: of one there is no mean", soup
+    if config.anchors.source == "prototypes":
+        yield (
             place,
             "must be 0 with anchors.source=prototypes, whose anchors are of many steps' weights",
             soup,
         )
-        need(
-            not config.compat.stale_anchors,
+    if config.compat.stale_anchors:
+        yield (
             place,
             "must be 0 with compat.stale_anchors, which takes anchors of the last epoch",
             soup,
         )
-    if config.classifies:
-        unused = "has no effect with loss.ce_weight=1, which trains the classifier alone; leave it"
-        words, loss = config.anchors.source == "words", config.loss
-        need(words, "anchors.source", f"{unused} at words", config.anchors.source)
-        need(loss.use_anchors, "loss.use_anchors", f"{unused} True", loss.use_anchors)
-        need(not loss.balanced, "loss.balanced", f"{unused} False", loss.balanced)
-    if config.data.words:
-        labels, named = config.data.labels, "data.labels"
-        if config.data.groups:
-            labels = tuple({row.rpartition("=")[2].strip() for row in config.data.groups})
-            named = "groups of data.groups"
-        need(
-            len(config.data.words) == len(labels),
-            "data.words",
-            f"must give one word or phrase for each of the {len(labels)} {named}",
-            config.data.words,
-        )
-    need(
-        config.data.corpus == "smalltalk" or config.data.version == DataConfig.version,
-        "data.version",
-        f'is for data.corpus="smalltalk" only; leave it at {DataConfig.version}',
-        config.data.version,
-    )
-    files = {split: getattr(config.data, split) for split in ("train", "dev", "test")}
-    if config.data.corpus == "custom":
-        need(
-            all(files.values()),
-            "data.train, data.dev and data.test",
-            'must each name a file when data.corpus is "custom"',
-            files,
-        )
-    else:
-        need(
-            not any(files.values()),
-            "data.train, data.dev and data.test",
-            'are for data.corpus="custom" only',
-            files,
-        )
-    if config.evaluation.primary == "micro_f1" and config.data.task != "multi":
-        need(
-            bool(config.evaluation.excluded_label),
+
+
+def _of_classifier(config: Config) -> Iterator[Problem]:
+    if not config.classifies:
+        return
+    unused = "has no effect with loss.ce_weight=1, which trains the classifier alone; leave it"
+    loss, source = config.loss, config.anchors.source
+    if source != "words":
+        yield "anchors.source", f"{unused} at words", source
+    if not loss.use_anchors:
+        yield "loss.use_anchors", f"{unused} True", loss.use_anchors
+    if loss.balanced:
+        yield "loss.balanced", f"{unused} False", loss.balanced
+
+
+def _of_words(config: Config) -> Iterator[Problem]:
+    data = config.data
+    if not data.words:
+        return
+    count, named = len(data.labels), "data.labels"
+    if data.groups:
+        count = len({row.rpartition("=")[2].strip() for row in data.groups})
+        named = "groups of data.groups"
+    if len(data.words) != count:
+        rule = f"must give one word or phrase for each of the {count} {named}"
+        yield "data.words", rule, data.words
+
+
+def _of_data(config: Config) -> Iterator[Problem]:
+    data = config.data
+    if data.corpus != "smalltalk" and data.version != DataConfig.version:
+        rule = f'is for data.corpus="smalltalk" only; leave it at {DataConfig.version}'
+        yield "data.version", rule, data.version
+    place = "data.train, data.dev and data.test"
+    files = {split: getattr(data, split) for split in ("train", "dev", "test")}
+    if data.corpus == "custom" and not all(files.values()):
+        yield place, 'must each name a file when data.corpus is "custom"', files
+    if data.corpus != "custom" and any(files.values()):
+        yield place, 'are for data.corpus="custom" only', files
+
+
+def _of_evaluation(config: Config) -> Iterator[Problem]:
+    evaluation = config.evaluation
+    if evaluation.primary != "micro_f1" or config.data.task == "multi":
+        return
+    if not evaluation.excluded_label:
+        yield (
             "evaluation.excluded_label",
             "must name the label that micro_f1 leaves out, unless data.task=multi",
             "",
         )
-    return problems

@@ -65,6 +65,7 @@ class Job:
     restart: bool
     runtime: str = JAX
     precision: Precision = "float32"
+    revision: str = "main"
     features: Sequence[str] = ()
     sounds: Path | None = None
 
@@ -102,7 +103,7 @@ class Job:
             from eacl_jax.cli import compiled
 
             compiled.keep_compiled()
-        folder = locate.find_folder(self.model, "main")
+        folder = locate.find_folder(self.model, self.revision)
         settings = read_settings(folder / "config.json")
         own = tuple(read_own(self.features, settings.modalities, "--features").values())
         sounds = sounds_of(settings.modalities, self.sounds)

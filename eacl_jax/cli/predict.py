@@ -10,6 +10,7 @@ from eacl_jax.cli.options import (
     Labels,
     Model,
     Precision,
+    Revision,
     Runtime,
     Sounds,
     SpeakerColumn,
@@ -107,6 +108,7 @@ def predict(
     ] = 64,
     runtime: Runtime = "jax",
     precision: Precision = "float32",
+    revision: Revision = "main",
     skip_bad: Annotated[
         bool,
         typer.Option(
@@ -170,6 +172,7 @@ def predict(
         restart=restart,
         runtime=runtime,
         precision=precision,
+        revision=revision,
         features=features or (),
         sounds=find_sounds(sounds),
     )

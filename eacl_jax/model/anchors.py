@@ -39,7 +39,9 @@ class Beginning:
 
 
 class AnchorSource:
-    """Where stage one's anchors come from. `anchors` and `memory` are pure functions of arrays."""
+    """Where stage one's anchors come from. `anchors` and `memory` are traced in every step: what
+    they give depends on nothing but what they are given.
+    """
 
     def constants(self, beginning: Beginning) -> dict[str, Any]:
         """What every step is given beside the parameters: arrays that are made once, and what

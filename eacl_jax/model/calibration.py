@@ -81,22 +81,20 @@ def expected_calibration_error(
     labels: Int[np.ndarray, " N"],
     *,
     answers: Int[np.ndarray, " N"] | None = None,
-    bins: int = BINS,
 ) -> float:
-    """How far confidence and accuracy are apart, in percent: the mean over bins of confidence,
-    weighted by their examples.
+    """How far confidence and accuracy are apart, in percent: the mean over `BINS` bins of
+    confidence, weighted by their examples (arXiv 1706.04599, eq. 3).
 
     Args:
       probability: rows sum to 1.
       labels: in 0..C-1.
       answers: what is answered; None: the most probable label.
-      bins: of equal width (arXiv 1706.04599, eq. 3).
     """
     if not len(labels):
         return 0.0
     if answers is None:
         answers = probability.argmax(axis=1)
     confidence, correct = probability[np.arange(len(labels)), answers], answers == labels
-    place = np.minimum((confidence * bins).astype(int), bins - 1)
-    gap = np.bincount(place, weights=confidence - correct, minlength=bins)
+    place = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    gap = np.bincount(place, weights=confidence - correct, minlength=BINS)
     return float(100 * np.abs(gap).sum() / len(labels))

@@ -117,8 +117,9 @@ def fit(
         bias for all labels, which is fitted first.
       common: whether all labels have the common threshold.
     """
-    shared = common_affine(scores, gold)
-    found = fit_affine(scores, gold, near=near or shared)
+    if near is None:
+        near = common_affine(scores, gold)
+    found = fit_affine(scores, gold, near=near)
     probability = sigmoid(found.scale * scores + found.biases)
     threshold = best_threshold(probability.reshape(-1), gold.reshape(-1))
     thresholds = [
@@ -234,7 +235,7 @@ def best_threshold(probability: Float[np.ndarray, " N"], gold: Bool[np.ndarray, 
 
 
 def calibration_error(
-    probability: Float[np.ndarray, "N C"], gold: Bool[np.ndarray, "N C"], *, bins: int = BINS
+    probability: Float[np.ndarray, "N C"], gold: Bool[np.ndarray, "N C"]
 ) -> float:
     """How far probabilities and frequencies are apart, in percent: the mean over labels of the
     expected calibration error of each.
@@ -242,13 +243,12 @@ def calibration_error(
     Args:
       probability: of each label.
       gold: which labels there are.
-      bins: of equal width (arXiv 1706.04599, eq. 3).
     """
     if not len(gold):
         return 0.0
-    place = np.minimum((probability * bins).astype(int), bins - 1)
+    place = np.minimum((probability * BINS).astype(int), BINS - 1)
     gaps = [
-        np.abs(np.bincount(at, weights=p - y, minlength=bins)).sum()
+        np.abs(np.bincount(at, weights=p - y, minlength=BINS)).sum()
         for at, p, y in zip(place.T, probability.T, gold.T, strict=True)
     ]
     return float(100 * np.mean(gaps) / len(gold))

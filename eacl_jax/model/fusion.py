@@ -30,6 +30,7 @@ class Summary(nnx.Module):
         self.hidden = nnx.Linear(width, hidden, kernel_init=KERNEL_INIT, rngs=rngs)
 
     def __call__(self, frames: Frames) -> Float[Array, "N w"]:
+        """Summaries [N, w] of a modality's frames: values [N, F, c], and which are there [N, F]."""
         each = jax.nn.relu(self.hidden(frames.values)) * frames.present[..., None]
         return each.sum(axis=1) / jnp.maximum(frames.present.sum(axis=1), 1.0)[:, None]
 
@@ -76,6 +77,14 @@ class Fusion(nnx.Module):
         deterministic: bool = True,
         rngs: nnx.Rngs | None = None,
     ) -> Float[Array, "N d"]:
+        """What stands for each example, [N, d], float32.
+
+        Args:
+          h: what the text alone would be, zeros where it is not read.
+          features: frames of each modality, by its name.
+          deterministic: without modality dropout.
+          rngs: its stream `dropout`, where that is not so.
+        """
         if not deterministic and self.rate:
             assert rngs is not None
             features = dropped(features, self.rate, rngs.dropout())
@@ -89,7 +98,7 @@ class Fusion(nnx.Module):
         ]
 
     def joined(self, h: Float[Array, "N d"], features: Features) -> Float[Array, "N d"]:
-        """Without dropout."""
+        """`__call__` without dropout: [N, d] of the text's [N, d] and each modality's frames."""
         raise NotImplementedError
 
     def weights(self, h: Float[Array, "N d"], features: Features) -> Float[Array, "N M"] | None:
@@ -112,6 +121,7 @@ class Gated(Fusion):
         self.gates = nnx.List([zero(width + hidden, 1) for _ in range(count)])
 
     def joined(self, h: Float[Array, "N d"], features: Features) -> Float[Array, "N d"]:
+        """See `Fusion.joined`."""
         added = jnp.zeros_like(h)
         for (summary, there), gate, output in zip(
             self.summarized(features), self.gates, self.outputs, strict=True
@@ -148,6 +158,7 @@ class Concatenated(Fusion):
         self.output = nnx.Linear(width, width, kernel_init=KERNEL_INIT, rngs=rngs)
 
     def joined(self, h: Float[Array, "N d"], features: Features) -> Float[Array, "N d"]:
+        """See `Fusion.joined`."""
         parts = [part for pair in self.summarized(features) for part in pair]
         return self.output(jax.nn.relu(self.hidden(jnp.concatenate([h, *parts], axis=1))))
 
@@ -167,6 +178,7 @@ class Attending(Fusion):
         self.query, self.key = linear(width), linear(width)
 
     def joined(self, h: Float[Array, "N d"], features: Features) -> Float[Array, "N d"]:
+        """See `Fusion.joined`."""
         share, values = self._attend(h, features)
         return jnp.einsum("nm,nmd->nd", share, values, precision=jax.lax.Precision.HIGHEST)
 

@@ -79,11 +79,13 @@ def cross_entropy(
       0.3466
     """
     _check(labels, weights, logits=logits)
-    logits = logits.astype(jnp.float32) if offsets is None else logits + offsets
+    logits = logits.astype(jnp.float32)
+    if offsets is not None:
+        logits = logits + offsets
     weights = (
         jnp.ones(labels.shape[0], jnp.float32) if weights is None else weights.astype(jnp.float32)
     )
-    log_p = jax.nn.log_softmax(logits.astype(jnp.float32))
+    log_p = jax.nn.log_softmax(logits)
     if soft is None:
         picked = jnp.take_along_axis(log_p, labels[:, None], axis=1)[:, 0]
     else:

@@ -22,7 +22,7 @@ def branches(params: Any) -> dict[str, Any]:
     return {name: params[name] for name in _BRANCHES if name in params}
 
 
-class Mapping(nnx.Module):
+class MappingHead(nnx.Module):
     """`z = W2 relu(LayerNorm(W1 h + b1)) + b2`, from width d over d to m, in float32."""
 
     def __init__(self, width: int, output: int, *, rngs: nnx.Rngs) -> None:
@@ -31,6 +31,7 @@ class Mapping(nnx.Module):
         self.output = nnx.Linear(width, output, kernel_init=KERNEL_INIT, rngs=rngs)
 
     def __call__(self, h: Float[Array, "N d"]) -> Float[Array, "N m"]:
+        """Mapped representations [N, m], float32, of readouts or label encodings [N, d]."""
         return self.output(jax.nn.relu(self.norm(self.hidden(h.astype(jnp.float32)))))
 
 
@@ -42,7 +43,7 @@ class Representer(nnx.Module):
     def __init__(
         self,
         encoder: nnx.Module,
-        mapping: Mapping | nnx.Linear,
+        mapping: MappingHead | nnx.Linear,
         *,
         readout: Readout,
         fusion: Fusion | None = None,
@@ -80,7 +81,7 @@ class Representer(nnx.Module):
         """
         width: int = encoder.hidden_size  # type: ignore[attr-defined]
         mapping = (
-            Mapping(width, config.mapping_dim or width, rngs=rngs)
+            MappingHead(width, config.mapping_dim or width, rngs=rngs)
             if classes is None
             else classifier(width, classes, rngs)
         )
@@ -164,7 +165,7 @@ class Model(Representer):
         """
         width: int = encoder.hidden_size  # type: ignore[attr-defined]
         self.predictor = classifier(width, classes, rngs)
-        mapping = Mapping(width, config.mapping_dim or width, rngs=rngs)
+        mapping = MappingHead(width, config.mapping_dim or width, rngs=rngs)
         features = features or FeaturesConfig()
         super().__init__(
             encoder,

@@ -127,13 +127,6 @@ def host_cosines(
     return unit(x) @ unit(y).T
 
 
-def host_scores(
-    x: Float[np.ndarray, "N D"], y: Float[np.ndarray, "M D"], *, temperature: float
-) -> Float[np.ndarray, "N M"]:
-    """`scores` by NumPy in float64: where each call has another N, JAX would compile each anew."""
-    return scores_of_cosines(host_cosines(x, y), temperature=temperature)
-
-
 @dataclasses.dataclass(frozen=True)
 class Answering:
     """How representations and anchors become cosines and scores of labels, by NumPy in float64.

@@ -45,7 +45,6 @@ def adapted(
       today: what is answered to the examples now, where a chain answers.
     """
     answering, start = settings.answering(Stage.TWO), anchors[Stage.TWO]
-    moved = few_shot.adapt_anchors(reps, targets, start, **few_shot.how_of(answering))
     # What is held out is answered without offsets, as adapted anchors will.
     plain = dataclasses.replace(answering, offsets=())
     held_out = few_shot.held_out_cosines(reps, targets, numbers, start, plain, seed=seed)
@@ -72,6 +71,7 @@ def adapted(
         )
     offsets, chain = settings.offsets, settings.chain
     if not report.kept:
+        moved = few_shot.adapt_anchors(reps, targets, start, **few_shot.how_of(answering))
         anchors = {**anchors, Stage.TWO: moved}
         offsets = {stage: added for stage, added in offsets.items() if stage != Stage.TWO}
         chain = None

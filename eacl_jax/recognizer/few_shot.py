@@ -51,9 +51,10 @@ class Adaptation:
       kept: the anchors stayed as they were, as held-out dialogues were not answered better by
         adapted ones.
       decided: where an utterance may have several labels, weighted F1 in percent on held-out
-        dialogues with the anchors before and thresholds that were fitted anew, as those of adapted
-        anchors are; None likewise.
-      refitted: whether the thresholds are new ones.
+        dialogues with the anchors before and probabilities and thresholds that were fitted anew, as
+        those of adapted anchors are; None likewise.
+      refitted: whether the thresholds are other ones, which answer otherwise. Where all labels have
+        few examples they stay, whatever was fitted.
       chained: a chain answers, as it did before.
     """
 
@@ -80,7 +81,7 @@ class Adaptation:
         )
         error = f"expected calibration error of the answers {self.expected_calibration_error:.2f}"
         if self.decided is not None:
-            after += f", with new thresholds alone {self.decided:.2f}"
+            after += f", without moving anchors {self.decided:.2f}"
         if not self.kept:
             return (
                 f"examples: {counts}\nweighted F1 before {self.before:.2f}; adapted {after};"
@@ -304,11 +305,13 @@ def report_several(
     f1_stayed, error_stayed = crossed(before, folds)
     f1_moved, error_moved = crossed(held_out, folds)
     kept = f1_moved <= max(f1_stayed, was)
-    refitted = not kept or f1_stayed > was
-    if refitted:
+    # Where all labels have few examples, scale and biases alone are new, and the thresholds stay.
+    refitted = False
+    if not kept or f1_stayed > was:
         cosines = before if kept else held_out
         found = _refitted(answering, cosines, labels).decisions
         assert found is not None
+        refitted = found.thresholds != today.thresholds
     else:
         found = decisions.recalibrated(today, answering.plain_scores(before), labels)
     report = Adaptation(

@@ -30,7 +30,6 @@ from eacl_jax.model.chain import Chain, problems_of
 from eacl_jax.model.decisions import Decisions, SeveralAnswering
 from eacl_jax.model.label_words import check_finite
 from eacl_jax.model.scores import Answering
-from eacl_jax.recognizer.locate import find_folder as find_folder
 
 FORMAT = "eacl_jax model 2"
 

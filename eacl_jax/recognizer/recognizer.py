@@ -5,11 +5,12 @@ corpus is not needed.
 import dataclasses
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import compress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 from eacl_jax.config import Config, Stage
 from eacl_jax.corpora.tasks import settled
@@ -528,22 +529,28 @@ class EmotionRecognizer:
         """
         if not isinstance(seed, (int, np.integer)) or seed < 0:
             raise UserError(f"seed must be a whole number from 0 on, got {seed!r:.40}.")
-        read, reps, labels, numbers = self._annotated(dialogues)
+        given = self._annotated(dialogues)
         if self.facts and any(each.startswith(ADAPTED) for each in self.facts.changes):
             log.warning(
                 "this recognizer was adapted before: if these dialogues are among those, or hold"
                 " utterances of them, the scores on held-out ones are not of what it has never"
                 " seen. Adapt the one that it was made of to all of them."
             )
-        today = None if self.settings.chain is None else self._today(read)
         settings, anchors, report = adapting.adapted(
-            self.settings, self.anchors, reps, labels, numbers, seed=seed, today=today
+            self.settings,
+            self.anchors,
+            given.reps,
+            given.targets,
+            adapting.dialogue_numbers(given.dialogues, tuple(self.settings.modalities)),
+            seed=seed,
+            today=None if self.settings.chain is None else self._today(given),
         )
         changed = self._changed(settings, anchors)
         changed.adaptation = report
         if self.facts and not report.chained:  # a chain that stays leaves all as it was
             what = "Its probabilities were fitted" if report.kept else ADAPTED
-            changed.facts = self.facts.changed(f"{what} to {len(labels)} annotated utterances.")
+            count = len(given.targets)
+            changed.facts = self.facts.changed(f"{what} to {count} annotated utterances.")
         return changed
 
     def calibrate(self, dialogues: Any) -> "EmotionRecognizer":
@@ -561,16 +568,16 @@ class EmotionRecognizer:
         Raises:
           UserError: as `adapt`.
         """
-        read, reps, labels, _ = self._annotated(dialogues)
-        settings = adapting.calibrated(self.settings, self.anchors, reps, labels)
+        given = self._annotated(dialogues)
+        settings = adapting.calibrated(self.settings, self.anchors, given.reps, given.targets)
         if (chain := self.settings.chain) is not None:
-            annotated = np.array([said.annotated for said in _utterances(read)])
-            gold = np.full(len(annotated), -1)
-            gold[annotated] = labels
+            gold = np.full(len(given.annotated), -1)
+            gold[given.annotated] = given.targets
+            answering = self.settings.answering(Stage.TWO)
             fitted = sequence.fit_temperature(
                 chain,
-                self._scores(read),
-                [[said.speaker for said in dialogue.utterances] for dialogue in read],
+                answering.scores(answering.cosines(given.encoded, self.anchors[Stage.TWO])),
+                [[said.speaker for said in dialogue.utterances] for dialogue in given.dialogues],
                 gold,
                 near=self.settings.calibration[Stage.TWO],
             )
@@ -579,7 +586,7 @@ class EmotionRecognizer:
             )
         changed = self._changed(settings, self.anchors)
         changed.facts = self.facts and self.facts.changed(
-            f"{CALIBRATED} {len(labels)} annotated utterances."
+            f"{CALIBRATED} {len(given.targets)} annotated utterances."
         )
         return changed
 
@@ -765,41 +772,35 @@ class EmotionRecognizer:
                 f" {', '.join(self.anchors)}."
             )
 
-    def _annotated(
-        self, dialogues: Any
-    ) -> tuple[list[Dialogue], Float[np.ndarray, "N m"], few_shot.Targets, Int[np.ndarray, " N"]]:
-        """The dialogues, representations of their annotated utterances, the labels of these and the
-        numbers of their dialogues.
+    def _annotated(self, dialogues: Any) -> "_Annotated":
+        """Annotated dialogues, read and encoded once: all utterances where a chain goes by all of
+        them, else the annotated ones.
         """
         read = [
             settled(d, self.settings.task, f"dialogue {d.id!r:.60} utterance {{}}".format)
             for d in self._read(dialogues)[0]
         ]
         adapting.check_annotated(read, self.settings)
-        examples = self._built(read, "annotated")
-        warn_about(examples, self.settings.prompt.max_tokens)
+        annotated = np.array([said.annotated for said in _utterances(read)])
+        if self.settings.chain is None:
+            examples = learnt = self._built(read, "annotated")
+        else:
+            examples = self.examples(read)
+            learnt = list(compress(examples, annotated))
+        warn_about(learnt, self.settings.prompt.max_tokens)
         warn_of_missing(read, self.settings.modalities)
-        numbers = adapting.dialogue_numbers(read, tuple(self.settings.modalities))
-        return read, self.represent(examples), self.task.targets(read), numbers
+        encoded = self.represent(examples)
+        reps = encoded if self.settings.chain is None else encoded[annotated]
+        return _Annotated(read, annotated, encoded, reps, self.task.targets(read))
 
-    def _today(self, dialogues: Sequence[Dialogue]) -> few_shot.Today:
-        """What is answered to the annotated utterances."""
-        answers = self._whole(dialogues, self.examples(dialogues), Stage.TWO)
-        found = [
-            answer
-            for said, answer in zip(_utterances(dialogues), answers, strict=True)
-            if said.annotated
-        ]
+    def _today(self, given: "_Annotated") -> few_shot.Today:
+        """What is answered to the annotated utterances, where a chain answers."""
+        alone = self.answer(given.encoded, _utterances(given.dialogues))
+        found = list(compress(self.together(alone, given.dialogues), given.annotated))
         return few_shot.Today(
             np.array([self.labels.index(str(each.emotion)) for each in found]),
             np.array([[*each.probabilities.values()] for each in found]),
         )
-
-    def _scores(self, dialogues: Sequence[Dialogue]) -> Float[np.ndarray, "N C"]:
-        """Stage two's scores of all utterances, each alone."""
-        answering = self.settings.answering(Stage.TWO)
-        reps = self.represent(self.examples(dialogues))
-        return answering.scores(answering.cosines(reps, self.anchors[Stage.TWO]))
 
     @property
     def loaded_heads(self) -> str:
@@ -860,6 +861,24 @@ def _likeliest_first(
     """The labels that are answered."""
     found = [number for number, yes in enumerate(answered) if yes]
     return tuple(labels[number] for number in sorted(found, key=lambda n: -probability[n]))
+
+
+class _Annotated(NamedTuple):
+    """Dialogues to adapt to.
+
+    Attributes:
+      dialogues: whole ones.
+      annotated: which of all their utterances are, M booleans.
+      encoded: representations: of all utterances where a chain answers, else of the annotated ones.
+      reps: of the annotated ones.
+      targets: their labels.
+    """
+
+    dialogues: list[Dialogue]
+    annotated: Bool[np.ndarray, " M"]
+    encoded: Float[np.ndarray, "_ m"]
+    reps: Float[np.ndarray, "N m"]
+    targets: few_shot.Targets
 
 
 @dataclasses.dataclass(frozen=True)

@@ -37,6 +37,10 @@ class Calibration:
     """Of a stage's chosen epoch: the temperature that fits dev, and by split the expected
     calibration error; and, with `evaluation.logit_adjustment` or `prior`, the factor of the log
     prior that was chosen on dev.
+
+    Uncalibrated is, with one label an utterance, before the temperature. With several labels it is
+    before each label's scale and bias were fitted on dev, but after a scale and biases with which
+    that begins: stage two's own, or one of each for all labels, which are of dev too.
     """
 
     temperature: float = bounded(above=0)

@@ -16,7 +16,7 @@ from eacl_jax.model.task import annotated, shares
 from eacl_jax.recognizer.results import AgainstAnnotators, Agreement, Annotators, Stratum
 from eacl_jax.training.answers import Answered
 from eacl_jax.training.experiment import Experiment
-from eacl_jax.training.outputs import SPLITS
+from eacl_jax.training.outputs import SCORED_SPLITS
 
 
 def compare_with_annotators(
@@ -39,7 +39,7 @@ def compare_with_annotators(
     stages = {
         stage.value: {
             split: found
-            for split in SPLITS
+            for split in SCORED_SPLITS
             if split in agreement and (found := _against(experiment, split, each)) is not None
         }
         for stage, each in answered.items()

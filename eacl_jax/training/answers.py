@@ -15,7 +15,7 @@ from eacl_jax.model.scores import Answering
 from eacl_jax.recognizer.results import Calibration
 from eacl_jax.training.deciding import fitted
 from eacl_jax.training.experiment import Experiment
-from eacl_jax.training.outputs import SPLITS, Outputs, SplitOutputs
+from eacl_jax.training.outputs import SCORED_SPLITS, Outputs, SplitOutputs
 
 
 def calibrate(
@@ -31,7 +31,9 @@ def calibrate(
       experiment: the run's inputs.
       scores: of the labels, [N, C] of "dev" and "test".
       factor: from `deciding.fitted`.
-      uncalibrated: scores before dev was looked at, where these are others.
+      uncalibrated: scores to compare calibrated ones with, where these are others. Of several
+        labels they have a scale and biases already, as scores alone say nothing of how probable a
+        label is: those that stage two learnt, or one bias for all labels, fitted on dev.
     """
     task = experiment.task
     temperature = task.fit_temperature(scores["dev"], experiment.gold("dev"))
@@ -81,7 +83,7 @@ def answer(
     see `deciding.fitted`.
     """
     plain = experiment.answering()
-    cosines = {split: plain.cosines(reps[split], anchors) for split in SPLITS}
+    cosines = {split: plain.cosines(reps[split], anchors) for split in SCORED_SPLITS}
     factor, answering = fitted(experiment, cosines["dev"], near=near, biases=biases)
     scores = {split: answering.scores(found) for split, found in cosines.items()}
     answers = {split: answering.decide(found) for split, found in cosines.items()}
@@ -131,7 +133,7 @@ def outputs_of(
         )
 
     labels = experiment.corpus.taxonomy.labels
-    return Outputs(labels, {split: of(split) for split in SPLITS}, anchors, representations)
+    return Outputs(labels, {split: of(split) for split in SCORED_SPLITS}, anchors, representations)
 
 
 def _of_the_prior(evaluation: EvaluationConfig, factor: float | None) -> dict[str, float | None]:

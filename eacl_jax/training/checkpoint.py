@@ -199,7 +199,7 @@ class Checkpoints:
         if data is not None:
             with self._telling(step):
                 data.set_state(record[_POSITION])
-        del record[_POSITION]
+        record.pop(_POSITION, None)
         if several:
             found = jax.tree.map(
                 lambda array, like: (
@@ -249,10 +249,7 @@ class Checkpoints:
         )
         state_alone = ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
         with self._telling(step):
-            state = self._manager.restore(step, args=state_alone).state
-            if _POSITION not in record:
-                record[_POSITION] = self._earlier_position(step)
-            return state, record
+            return self._manager.restore(step, args=state_alone).state, record
 
     def _mark(self) -> dict[str, Any]:
         return {_BELONGS: self._belongs} if self._belongs else {}
@@ -269,12 +266,6 @@ class Checkpoints:
                 f" {'; '.join(different)}. Give the same again, or delete {self._anew} to train"
                 " anew."
             )
-
-    def _earlier_position(self, step: int) -> dict[str, Any]:
-        """Where the data stood, as earlier versions saved it: in a file of its own."""
-        return read_json(
-            self._folder / str(step) / "data" / "process_0-of-1.json", self._advice(step)
-        )
 
     def _prove(self, step: int, tree: Any) -> None:
         """Reads a checkpoint into the host's memory and compares it with what was saved."""

@@ -4,10 +4,10 @@ import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -81,10 +81,10 @@ def evaluate(run: str | Path, split: str, *, data_dir: str = "") -> dict[str, di
             split,
         )
     gold = task.targets(dialogues)
-    there_is = np.array([u.annotated for d in dialogues for u in d.utterances], bool)
-    examples = recognizer.examples(dialogues)
+    there_is = [u.annotated for d in dialogues for u in d.utterances]
+    examples = list(compress(recognizer.examples(dialogues), there_is))
     warn_about(examples, recognizer.settings.prompt.max_tokens)
-    reps = recognizer.represent(examples)[there_is]
+    reps = recognizer.represent(examples)
     scores = {}
     for stage in recognizer.anchors:
         answering = recognizer.settings.answering(stage)

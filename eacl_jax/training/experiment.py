@@ -28,7 +28,7 @@ from eacl_jax.model.batches import Batch
 from eacl_jax.model.decisions import SeveralAnswering
 from eacl_jax.model.device_use import DeviceUse, rows_needed, well_used
 from eacl_jax.model.label_words import check_words, label_batch
-from eacl_jax.model.mesh import AXIS, Mesh, make_mesh, put, replicated
+from eacl_jax.model.mesh import AXIS, Mesh, keep_or_put, make_mesh, replicated
 from eacl_jax.model.passes import Passes
 from eacl_jax.model.rarity import Rarity
 from eacl_jax.model.representer import Model, branches
@@ -258,9 +258,12 @@ class Experiment:
             else Answering(*how)
         )
 
-    def merge(self, params: Any) -> Model:
-        """The model with these parameters; inside a jitted function or for one call."""
-        return nnx.merge(self.graphdef, branches(params))
+    @property
+    def merge(self) -> Callable[[Any], Model]:
+        """Parameters -> the model with them; inside a jitted function or for one call."""
+        # Not the experiment: what is compiled outlives it, and would keep its parameters.
+        graphdef = self.graphdef
+        return lambda params: nnx.merge(graphdef, branches(params))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -386,7 +389,7 @@ def prepare(
         encoder_config=pretrained.config,
         encoder_identity=loaded.identity,
         graphdef=graphdef,
-        params=put(params, replicated(mesh)),
+        params=keep_or_put(params, replicated(mesh)),
         rates=stage_one_rates(
             config.stage_one, params, pretrained.module, text=config.features.text
         ),

@@ -62,7 +62,7 @@ def leave_out(experiment: Experiment, params: Any) -> LeftOut | None:
     reps = {
         removed: {
             split: experiment.encoding.represent(params, _without(experiment, split, removed))
-            for split in outputs.SPLITS
+            for split in outputs.SCORED_SPLITS
         }
         for removed in dict.fromkeys(sets)
     }
@@ -131,7 +131,7 @@ def _removed(
 ) -> Removed:
     found: dict[str, Scores] = {}
     counts: dict[str, dict[str, int]] = {"changed": {}, "better": {}, "worse": {}}
-    for split in outputs.SPLITS:
+    for split in outputs.SCORED_SPLITS:
         cosines = answered.answering.cosines(reps[split], anchors)
         answers, scores = answered.answering.decide(cosines), answered.answering.scores(cosines)
         if answered.chain is not None:

@@ -16,7 +16,7 @@ from eacl_jax.errors import UserError
 from eacl_jax.files.whole import write_bytes
 
 FILE = "outputs.safetensors"
-SPLITS = ("dev", "test")
+SCORED_SPLITS = ("dev", "test")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +99,7 @@ def read_outputs(folder: Path) -> Outputs:
                 {stage: labels_of(tensors[f"{name}/answers/{stage}"]) for stage in stages},
                 {stage: tensors[f"{name}/scores/{stage}"] for stage in stages},
             )
-            for name in SPLITS
+            for name in SCORED_SPLITS
         }
         return Outputs(
             labels,

@@ -24,7 +24,7 @@ from eacl_jax.recognizer.results import (
 from eacl_jax.training.annotators import compare_with_annotators
 from eacl_jax.training.answers import Answered
 from eacl_jax.training.experiment import Experiment
-from eacl_jax.training.outputs import SPLITS
+from eacl_jax.training.outputs import SCORED_SPLITS
 from eacl_jax.training.stage import HEADLINE, OF_SEVERAL, StageResult, score
 
 
@@ -46,7 +46,7 @@ def summarize(
     ) -> dict[str, Scores]:
         return {
             split: Scores(**score(experiment, split, answers[split], ranked[split]))
-            for split in SPLITS
+            for split in SCORED_SPLITS
         }
 
     def of(stage: Stage) -> StageScores:
@@ -59,14 +59,15 @@ def summarize(
         )
 
     always = {
-        split: experiment.task.constant(frequent, len(experiment.gold(split))) for split in SPLITS
+        split: experiment.task.constant(frequent, len(experiment.gold(split)))
+        for split in SCORED_SPLITS
     }
     return Results(
         experiment.corpus.name,
         experiment.config.seed,
         of(Stage.ONE),
         of(Stage.TWO),
-        Baseline(experiment.task.labels[frequent], **scores(always, dict.fromkeys(SPLITS))),
+        Baseline(experiment.task.labels[frequent], **scores(always, dict.fromkeys(SCORED_SPLITS))),
         compare_with_annotators(experiment, answered),
         modalities,
         sequence,
@@ -145,7 +146,7 @@ def _print_sequence(found: SequenceResults, measures: Sequence[str], console: Co
 
 def _add(table: Table, name: str, scored: Any, measures: Sequence[str]) -> None:
     """A row for dev and one for test, of what has scores of both."""
-    for split in SPLITS:
+    for split in SCORED_SPLITS:
         scores = [f"{getattr(getattr(scored, split), score):.2f}" for score in measures]
         first = Text(name if split == "dev" else "")
         table.add_row(first, split, *scores, end_section=split == "test")

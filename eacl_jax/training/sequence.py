@@ -16,7 +16,7 @@ from eacl_jax.recognizer.results import OfSplits, SequenceResults
 from eacl_jax.recognizer.results import Scores as SplitScores
 from eacl_jax.training.answers import Answered
 from eacl_jax.training.experiment import Experiment
-from eacl_jax.training.outputs import SPLITS
+from eacl_jax.training.outputs import SCORED_SPLITS
 from eacl_jax.training.stage import score
 
 Ranked = tuple[Int[np.ndarray, " N"], Float[np.ndarray, "N C"]]
@@ -93,18 +93,23 @@ def with_chain(
     def answered(how: Callable[..., Ranked]) -> dict[str, Ranked]:
         return {
             split: how(chain, experiment.corpus.splits[split], alone.scores[split], temperature)
-            for split in SPLITS
+            for split in SCORED_SPLITS
         }
 
     def scored(found: Mapping[str, Ranked]) -> OfSplits:
         return OfSplits(
-            **{split: SplitScores(**score(experiment, split, *found[split])) for split in SPLITS}
+            **{
+                split: SplitScores(**score(experiment, split, *found[split]))
+                for split in SCORED_SPLITS
+            }
         )
 
     whole = answered(in_sequence)
     results = SequenceResults(
         kept=True,
-        alone=scored({split: (alone.answers[split], alone.scores[split]) for split in SPLITS}),
+        alone=scored(
+            {split: (alone.answers[split], alone.scores[split]) for split in SCORED_SPLITS}
+        ),
         whole=scored(whole),
         so_far=scored(answered(_so_far)),
     )
@@ -112,8 +117,8 @@ def with_chain(
     better = getattr(results.whole.dev, primary) > getattr(results.alone.dev, primary)
     if config.only_if_better and not better:
         return alone, dataclasses.replace(results, kept=False)
-    answers = {split: whole[split][0] for split in SPLITS}
-    scores = {split: whole[split][1] for split in SPLITS}
+    answers = {split: whole[split][0] for split in SCORED_SPLITS}
+    scores = {split: whole[split][1] for split in SCORED_SPLITS}
     calibration = dataclasses.replace(
         alone.calibration,
         expected_calibration_error={
@@ -122,7 +127,7 @@ def with_chain(
                 experiment.gold(split),
                 answers=answers[split],
             )
-            for split in SPLITS
+            for split in SCORED_SPLITS
         },
     )
     return Answered(alone.answering, scores, answers, calibration, chain), results

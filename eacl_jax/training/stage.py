@@ -71,7 +71,6 @@ class StageResult:
     Attributes:
       best_epoch: the chosen one, counted from 1; 0 where stage two left the anchors as they were.
       params: the parameters chosen (stage two: with branch `anchors`).
-      constants: label encodings, or label tokens where anchors are live.
       anchors: float32 [C k, m].
       affine: the scale and biases of its probabilities, where it learnt them.
       biases: of the labels' scores, where it learnt them for one label an utterance; else none.
@@ -81,7 +80,6 @@ class StageResult:
 
     best_epoch: int
     params: Any
-    constants: Any
     anchors: Float[np.ndarray, "A m"]
     affine: Affine | None = None
     biases: tuple[float, ...] = ()
@@ -243,7 +241,10 @@ class StageRun:
 
     def resume(self, state: TrainState) -> TrainState:
         """The state of the latest checkpoint, with the data at its place; the given state where
-        there is none.
+        there is none. To be called before anything else of the run: it makes what records it.
+
+        Raises:
+          UserError: the checkpoint cannot be used, or the state is not finite.
         """
         start = self._checkpoints.latest_step
         self.resumed = start is not None
@@ -335,6 +336,17 @@ class StageRun:
         epoch: AnchorEpoch,
         score: Callable[[TrainState], dict[str, dict[str, Any]]],
     ) -> TrainState:
+        """Stage two's `fit`: epoch by epoch, see `anchor_steps.adapt`; at most until dev has
+        preferred none of the last `stage_two.patience` epochs.
+
+        Args:
+          state: from `resume`.
+          epoch: does one.
+          score: a state -> scores by split, after each.
+
+        Returns:
+          The state after the last epoch.
+        """
         self._score = score
         with self._recorder:
             return adapt(
@@ -399,10 +411,14 @@ class StageRun:
         self._save(state)
 
     def step(self, step: int, numbers: Mapping[str, float]) -> None:
+        """See `loop.Observer`: tells the watchdog, and records the numbers."""
         self._watchdog.step(f"{self._stage.words}, step {step} of {self._steps}")
         self._recorder.step(step, numbers)
 
     def epoch(self, epoch: int, state: TrainState) -> None:
+        """See `loop.Observer`: scores the state, by which it may become the best so far, and
+        records the scores; what is saved next goes by them.
+        """
         self._scores = self._score(state)
         rank = list(self._rank(self._scores))
         better = self._best["best_rank"] is None or rank > self._best["best_rank"]
@@ -417,6 +433,14 @@ class StageRun:
     def say_epoch(
         self, epoch: int, step: int, scored: Mapping[str, Mapping[str, Any]], note: str
     ) -> None:
+        """Records an epoch's scores, and says them.
+
+        Args:
+          epoch: counted from 1; 0 before the first step.
+          step: how many are done.
+          scored: scores by split, in percent.
+          note: what else to say of it.
+        """
         names = list(OF_SEVERAL if self._experiment.task.several else HEADLINE)
         if self._experiment.config.evaluation.primary not in names:
             names.append(self._experiment.config.evaluation.primary)

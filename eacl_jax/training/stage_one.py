@@ -48,7 +48,6 @@ from eacl_jax.training.stage import (
     scores_by_split,
 )
 from eacl_jax.training.training_sets import (
-    OTHERS,
     Drawn,
     TrainingSet,
     as_of,
@@ -393,12 +392,9 @@ def run_stage_one(experiment: Experiment, context: StageContext) -> StageResult:
     params = compiled.answering(best) if mean is None else placed(mean, best.constants)
     answering = compiled.answering(of) if mean is None else params
     mapped = np.asarray(compiled.anchors(answering, of.constants))
-    left = {BASE, OTHERS}
-    constants = {name: value for name, value in best.constants.items() if name not in left}
     return StageResult(
         record["best_epoch"],
         params,
-        constants,
         mapped,
         mean_of=mean_of,
         matrices=trained.get(ADAPTERS),

@@ -138,7 +138,6 @@ class AnchorsAlone:
         return StageResult(
             best_epoch,
             {**self._first.params, **learnt},
-            self._first.constants,
             np.asarray(learnt["anchors"]),
             affine_of(state.params),
             biases_of(state.params),

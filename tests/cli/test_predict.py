@@ -13,6 +13,7 @@ import pytest
 
 from eacl_jax.bulk.journal import Journal
 from eacl_jax.dialogue import Dialogue, Utterance
+from eacl_jax.recognizer import locate
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from tests.stubs.bulk import LONGEST_NAME
 
@@ -57,6 +58,27 @@ def same(found, expected) -> bool:
 @pytest.fixture(scope="module")
 def answers(model):
     return EmotionRecognizer.from_pretrained(model).predict(CHATS)
+
+
+@pytest.mark.parametrize("revision", ["", "v2"])
+def test_a_model_of_the_hub_is_of_the_revision_asked_for(
+    revision, eacl, stub, model, monkeypatch, tmp_path
+):
+    asked = []
+    monkeypatch.setattr(locate, "_from_hub", lambda *given: asked.append(given) or model)
+    options = [f"--revision={revision}"] if revision else []
+    chats = jsonl(tmp_path / "chats.jsonl")
+    done = eacl(
+        "predict",
+        "--model=ann/emotions",
+        "--input",
+        chats,
+        "--output",
+        tmp_path / "a.csv",
+        *options,
+    )
+    assert done.status == 0
+    assert asked == [("ann/emotions", revision or "main")]
 
 
 def test_files_of_all_formats_give_the_librarys_answers(eacl, model, answers, tmp_path):

@@ -168,6 +168,35 @@ def test_a_split_is_scored_wherever_its_file_is(finished, toy, tmp_path, caplog,
 
 
 @pytest.mark.slow
+def test_only_what_is_scored_is_encoded(finished, toy, tmp_path, monkeypatch):
+    """What is not annotated is context alone."""
+    file = tmp_path / Path(toy["data.test"]).name
+    lines = [json.loads(line) for line in Path(toy["data.test"]).read_text().splitlines()]
+    for line in lines:
+        del line["utterances"][0]["emotion"]
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    encoded, represent = [], EmotionRecognizer.represent
+    monkeypatch.setattr(
+        EmotionRecognizer,
+        "represent",
+        lambda self, examples: encoded.extend(examples) or represent(self, examples),
+    )
+    scores = evaluation.evaluate(finished, "test", data_dir=str(tmp_path))["stage_two"]
+    assert [(e.dialogue, e.utterance) for e in encoded] == [
+        (line["id"], number) for line in lines for number in range(1, len(line["utterances"]))
+    ]
+    said = [Dialogue.from_json(line).utterances for line in lines]
+    answers = EmotionRecognizer.from_pretrained(finished / "model").predict(lines)
+    right = [
+        answer.emotion == utterance.emotion
+        for utterances, found in zip(said, answers, strict=True)
+        for utterance, answer in zip(utterances, found, strict=True)
+        if utterance.annotated
+    ]
+    assert scores["accuracy"] == pytest.approx(100 * np.mean(right))
+
+
+@pytest.mark.slow
 def test_groups_are_trained_and_scored_again(toy, tmp_path):
     config = make_config(
         toy,

@@ -66,7 +66,8 @@ def test_it_is_the_mean_of_single_epochs_and_answers_where_dev_prefers_it(
     assert max(np.abs(a - b).max() for a, b in zip(one, other, strict=True)) > 1e-4
     for found, a, b in zip(leaves(mean.params), one, other, strict=True):
         np.testing.assert_allclose(found, (a + b) / 2, rtol=1e-5, atol=1e-7)
-    mapped = prepared.encoding.map(mean.params, mean.constants["label_encodings"])
+    constants = prepared.source.constants(prepared.beginning)
+    mapped = prepared.encoding.map(mean.params, constants["label_encodings"])
     np.testing.assert_allclose(mean.anchors, mapped, rtol=1e-5, atol=1e-6)
     said = (tmp_path / "mean" / "said.txt").read_text()
     assert f"mean of epochs {kept[0]}, {kept[1]}  dev weighted F1 30.50  chosen" in said

@@ -155,7 +155,7 @@ def adapted(toy, folder, rate, **settings):
     }
     gold = prepared.gold("train")
     means = np.stack([reps["train"][gold == label].mean(axis=0) for label in range(3)])
-    first = StageResult(1, prepared.params, {}, means)
+    first = StageResult(1, prepared.params, means)
     folder.mkdir()
     context = stage_two.StageContext(folder, QUIET, loop.StopRequest())
     return first, stage_two.run_stage_two(prepared, context, first, reps)

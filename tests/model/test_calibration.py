@@ -49,10 +49,10 @@ def test_a_handful_of_examples_moves_it_little():
 
 
 def test_expected_calibration_error_by_hand():
-    # Bins of a tenth: two answers at 0.95, one of them right; two at 0.65, both right.
+    # In two of the bins: two answers at 0.95, one of them right; two at 0.65, both right.
     probability = np.array([[0.95, 0.05], [0.95, 0.05], [0.65, 0.35], [0.65, 0.35]])
     labels = np.array([0, 1, 0, 0])
-    assert expected_calibration_error(probability, labels, bins=10) == pytest.approx(
+    assert expected_calibration_error(probability, labels) == pytest.approx(
         100 * (0.9 / 4 + 0.7 / 4)
     )
     assert (

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from eacl_jax.model.decisions import Affine, Decisions, SeveralAnswering
-from eacl_jax.model.scores import Answering, host_cosines, host_scores
+from eacl_jax.model.decisions import LEAST, Affine, Decisions, SeveralAnswering
+from eacl_jax.model.scores import Answering, host_cosines
 from eacl_jax.recognizer import few_shot
 from eacl_jax.recognizer.few_shot import (
     PULL,
@@ -29,8 +29,12 @@ def problem(per_class, noise=0.6, seed=0):
     return reps.astype(np.float32), labels, start.astype(np.float32)
 
 
+def scores_of(reps, anchors):
+    return Answering(TAU).scores(host_cosines(reps, anchors))
+
+
 def objective(anchors, reps, labels, start):
-    score = host_scores(reps, anchors, temperature=TAU)
+    score = scores_of(reps, anchors)
     log_p = score - np.log(np.exp(score).sum(axis=1, keepdims=True))
     away = (1 - np.diag(host_cosines(anchors, start))).sum()
     return -log_p[np.arange(len(labels)), labels].mean() + PULL * away / len(labels)
@@ -56,7 +60,7 @@ def test_of_several_anchors_a_label_each_is_pulled_to_where_it_began():
     start = np.stack([first, np.roll(first, 3, axis=1)], axis=1).reshape(6, 8)
 
     def pooled(anchors):
-        score = np.exp(host_scores(reps, anchors, temperature=TAU)).reshape(-1, 3, 2).mean(axis=2)
+        score = np.exp(scores_of(reps, anchors)).reshape(-1, 3, 2).mean(axis=2)
         log_p = np.log(score / score.sum(axis=1, keepdims=True))
         away = (1 - np.diag(host_cosines(anchors, start))).sum()
         return -log_p[np.arange(len(labels)), labels].mean() + PULL * away / len(labels)
@@ -127,7 +131,7 @@ def test_held_out_answers_come_from_other_dialogues(monkeypatch):
         report(
             ("a", "b", "c"),
             labels,
-            host_scores(reps, start, temperature=TAU),
+            scores_of(reps, start),
             scores,
             temperature=1.0,
         )[1]
@@ -139,7 +143,7 @@ def test_a_single_dialogue_is_not_divided():
     reps, labels, start = problem(2)
     assert held_out_cosines(reps, labels, np.zeros(6, int), start, Answering(TAU)) is None
     adaptation, temperature = report(
-        ("a", "b", "c"), labels, host_scores(reps, start, temperature=TAU), None, temperature=1.3
+        ("a", "b", "c"), labels, scores_of(reps, start), None, temperature=1.3
     )
     assert temperature == 1.3
     assert not adaptation.kept
@@ -208,3 +212,28 @@ def test_where_training_was_asked_for_one_threshold_adapting_keeps_to_one(common
     assert report.refitted
     assert found.common == common
     assert len(set(found.thresholds)) == (1 if common else 3)
+
+
+@pytest.mark.parametrize("count", [14, 40])
+def test_thresholds_that_stay_for_want_of_examples_are_not_said_to_be_new(count):
+    rng = np.random.default_rng(1)
+    labels = rng.random((count, 3)) < 0.5
+    cosines = np.where(labels, 0.9, -0.9) + rng.normal(0, 0.05, labels.shape)
+    # All labels are answered to everything.
+    high = Decisions(scale=3.0, biases=(3.0,) * 3, thresholds=(0.5,) * 3, bias=3, threshold=0.5)
+    before = SeveralAnswering(temperature=1.0, decisions=high)
+    folds = np.arange(count) % 4
+    adaptation, found = report_several(
+        ("a", "b", "c"), labels, cosines, cosines, before, folds=folds
+    )
+    assert adaptation.kept
+    assert adaptation.decided > adaptation.before
+    assert found.biases != high.biases
+    few = labels.sum(axis=0).max() < LEAST
+    assert few == (count == 14)
+    assert (found.thresholds == high.thresholds) == few
+    assert adaptation.refitted == (not few)
+    what = (
+        "the probabilities were calibrated" if few else "thresholds and probabilities were fitted"
+    )
+    assert f"the anchors were kept as they are, and only {what};" in str(adaptation)

@@ -175,6 +175,28 @@ def test_adapting_keeps_all_where_the_chain_is_right(chained):
     assert adapted.adaptation.expected_calibration_error == pytest.approx(error)
 
 
+def test_each_utterance_is_encoded_once(chained, monkeypatch):
+    """Also those that are not annotated, by which the chain goes."""
+    some = [
+        dataclasses.replace(each, utterances=(each.utterances[0].without_labels(), *rest))
+        for each in annotated(chained.predict(DIALOGUES))
+        for rest in [each.utterances[1:]]
+    ]
+    encoded = []
+    represent = EmotionRecognizer.represent
+    monkeypatch.setattr(
+        EmotionRecognizer,
+        "represent",
+        lambda self, examples: encoded.append(len(examples)) or represent(self, examples),
+    )
+    adapted = chained.adapt(some)
+    assert encoded == [10]
+    assert sum(adapted.adaptation.examples.values()) == 7
+    assert adapted.adaptation.before == pytest.approx(100)
+    chained.calibrate(some)
+    assert encoded == [10, 10]
+
+
 def test_moved_anchors_do_without(chained):
     """Annotations by which each word has an emotion, and the chain is wrong throughout."""
     answers = chained.predict(DIALOGUES)

@@ -211,7 +211,7 @@ def stage_two(data):
         return run_stage_two(
             experiment,
             context,
-            StageResult(1, frozen, {}, data.anchors),
+            StageResult(1, frozen, data.anchors),
             {"train": data.reps, "dev": data.reps},
         )
 

@@ -191,8 +191,10 @@ class Named(nnx.Module):
 # Checkpoints converted from TensorFlow call a LayerNorm's scale and bias gamma and beta.
 _OLD_NORM = re.compile(r"LayerNorm\.(gamma|beta)$")
 _NEW_NORM = {"gamma": "weight", "beta": "bias"}
+# Names of tensors in a message.
+_MOST = 8
 
 
-def _some(names: Sequence[str], most: int = 8) -> str:
-    rest = len(names) - most
-    return ", ".join(map(repr, names[:most])) + (f" and {rest} more" if rest > 0 else "")
+def _some(names: Sequence[str]) -> str:
+    rest = len(names) - _MOST
+    return ", ".join(map(repr, names[:_MOST])) + (f" and {rest} more" if rest > 0 else "")

@@ -110,8 +110,8 @@ class _Machine:
             raise Refused("it is cut off, or no pickle")
         return line[:-1]
 
-    def _integer(self, size: int, *, signed: bool = False) -> int:
-        return int.from_bytes(self._take(size), "little", signed=signed)
+    def _integer(self, size: int) -> int:
+        return int.from_bytes(self._take(size), "little")
 
     def _spend(self, count: int) -> None:
         self._allowed -= count
