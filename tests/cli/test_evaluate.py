@@ -282,3 +282,37 @@ def test_several_labels_are_printed(width: int) -> None:
     assert "by mood: weighted F1" in text
     assert ("annotated down, that were answered another" in text) == (width == 80)
     assert f"differ by {scores.calibration_error:.2f} points" in text
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv"])
+def test_answers_are_no_annotations_until_somebody_corrects_them(
+    eacl, model: Path, write, ending: str
+) -> None:
+    file = f"answers.{ending}"
+    assert eacl("predict", "--model", model, "--input", write(), "--output", file).status == 0
+    for command in (("evaluate",), ("adapt", "--output", "new")):
+        refused = eacl(*command, "--model", model, "--input", file)
+        assert (refused.status, refused.output) == (2, b"")
+        assert "so these are answers, and no annotations: correct them" in refused.errors
+    text = Path(file).read_text()
+    (answered,) = re.findall(r"(?:table.*?)(joy|anger|neutral)", text)[:1]
+    other = next(label for label in ("joy", "anger", "neutral") if label != answered)
+    before, _, after = text.partition("table")
+    Path(file).write_text(before + "table" + after.replace(answered, other, 1))
+    done = eacl("evaluate", "--model", model, "--input", file)
+    assert done.status == 0
+    assert "5 of 5 annotated utterances have the fields of a model's answer" in done.errors
+    assert "accuracy 80.00" in done.output.decode()
+
+
+def test_a_column_of_ones_own_beside_answers_is_annotated(eacl, model: Path, write) -> None:
+    output = ("--output", "answers.csv")
+    assert eacl("predict", "--model", model, "--input", write(), *output).status == 0
+    header, *rows = Path("answers.csv").read_text().splitlines()
+    moods = [mood for _, _, mood in ROWS]
+    lines = [f"gold,{header}", *(f"{m},{row}" for m, row in zip(moods, rows, strict=True))]
+    Path("answers.csv").write_text("\n".join(lines))
+    chosen = ("--input", "answers.csv", "--emotion-column", "gold")
+    done = eacl("evaluate", "--model", model, *chosen)
+    assert (done.status, done.errors) == (0, "")
+    assert "4 annotated utterances" in done.output.decode()
