@@ -118,8 +118,8 @@ def print_summary(
             )
         )
     unknown = (
-        "utterances hold mostly what the model's tokenizer does not know, such as another script:"
-        " their answers say nothing"
+        "utterances hold mostly what the model's tokenizer does not know, such as another script,"
+        " or no text: their answers say nothing"
         if reads_text
         else "utterances have no features, and the model reads no text: their answers say nothing"
     )

@@ -39,7 +39,7 @@ def print_scores(name: str, scores: Scores, console: Console, *, on_long: OnLong
     if scores.unknown_text:
         say(
             f"{scores.unknown_text:,} utterances are texts that the model's tokenizer does not"
-            " know: their answers say nothing"
+            " know, or hold no text: their answers say nothing"
         )
     say(
         "  ".join(f"{title(key)} {value:.2f}" for key, value in scores.summary.items())

@@ -33,7 +33,8 @@ class Scores:
       calibration_error: expected calibration error (`calibration.expected_calibration_error`); with
         several labels `decisions.calibration_error`.
       truncated: utterances whose text is longer than the model reads.
-      unknown_text: utterances whose text the model's tokenizer does not know for the most part.
+      unknown_text: utterances whose text the model's tokenizer does not know for the most part, or is
+        empty.
       co_occurrence: with several labels, see `metrics.co_occurrence`.
       sizes: with several labels, how many utterances are annotated with, and how many answered, no
         label, one, two and so on.
