@@ -78,7 +78,8 @@ class Table:
         for place, name in enumerate(self._header):
             if place in (self._columns.dialogue, self._columns.speaker, self._columns.text):
                 continue
-            if name in _ANSWERS or PROBABILITY.fullmatch(name):
+            # In any capitals: `Emotion` beside `emotion` would be two labels of a row.
+            if name.strip().casefold() in _ANSWERS or PROBABILITY.fullmatch(name):
                 self.left_out.append(name)
                 continue
             again = not name.strip() or name in self._others

@@ -42,6 +42,8 @@ DIALOGUE = (
 ANSWERED = frozenset({"confidence", "probabilities", "cosines", "truncated", "unknown_text"})
 """Fields that an answer adds to an utterance: of an answer that is given as a question, these are
 left out."""
+LABELS = ("emotion", "emotions", "annotations")
+"""Fields that annotators give an utterance."""
 PROBABILITY = re.compile(r"p\((.*)\)", re.DOTALL)
 """The name of a column with a label's probability, in answers that are a table."""
 
