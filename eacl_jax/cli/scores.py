@@ -11,6 +11,8 @@ from eacl_jax.model.metrics import title
 from eacl_jax.recognizer.scoring import Scores
 
 _CONFUSIONS = 10
+DASH = "–"
+"""A score of nothing."""
 
 
 def print_scores(name: str, scores: Scores, console: Console, *, on_long: OnLong = "cut") -> None:
@@ -73,7 +75,12 @@ def _labels(scores: Scores) -> Table:
     for column in ("label", "precision", "recall", "F1", "annotated", "answered"):
         table.add_column(column, justify="left" if column == "label" else "right")
     for label, found in scores.by_label.items():
-        rates = [f"{found[key]:.1f}" for key in ("precision", "recall", "f1")]
+        of = {
+            "precision": found["answered"],
+            "recall": found["support"],
+            "f1": found["answered"] + found["support"],
+        }
+        rates = [f"{found[key]:.1f}" if count else DASH for key, count in of.items()]
         table.add_row(Text(label), *rates, f"{found['support']:,}", f"{found['answered']:,}")
     return table
 

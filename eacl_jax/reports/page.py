@@ -86,13 +86,14 @@ def write_report(
     # Of several labels the frequent first: of many, the reader looks for these.
     order = np.argsort(-gold.sum(axis=0), kind="stable") if several else np.arange(len(labels))
     if several:
-        found = Several(labels, names, order, gold, answers, probabilities, thresholds)
+        before_answers = given["stage_one"]
+        found = Several(
+            labels, names, order, gold, answers, probabilities, thresholds, before_answers
+        )
         by_label = found.section(gallery, results)
         groups = found.groups()
     else:
-        counts = np.zeros((len(labels), len(labels)), np.int64)
-        np.add.at(counts, (gold, answers), 1)
-        by_label = _labels_section(gallery, results, labels, names, gold, counts)
+        by_label = _labels_section(gallery, results, labels, names, gold, given)
         groups = gold
     levels, annotated = annotators.levels_table(results), annotators.section(results)
     features = modalities.section(gallery, config, results, names, labels)
@@ -175,8 +176,10 @@ def _labels_section(
     labels: Sequence[str],
     names: Sequence[str],
     gold: np.ndarray,
-    counts: np.ndarray,
+    predictions: Mapping[str, np.ndarray],
 ) -> str:
+    counts = np.zeros((len(labels), len(labels)), np.int64)
+    np.add.at(counts, (gold, predictions["stage_two"]), 1)
     said = sections.mistakes(counts, labels)
     confusion = gallery.show(
         "confusion",
@@ -190,7 +193,7 @@ def _labels_section(
         width=drawing.matrix_width(len(labels)),
         shrinks=len(labels) <= drawing.ROOMY,
     )
-    table = sections.class_table(results, labels, names, gold)
+    table = sections.class_table(results, labels, names, gold, predictions)
     return f'<h2>Label by label</h2><div class="pair"><div>{table}</div>{confusion}</div>'
 
 

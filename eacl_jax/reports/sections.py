@@ -206,7 +206,8 @@ def measures_table(results: Mapping[str, Any]) -> str:
         "All measures, in percent. "
         "F1 is the harmonic mean of precision and recall; weighted F1 counts each label as often as"
         " it occurs, "
-        f"macro F1 counts all labels alike{more if several else '.'}",
+        "macro F1 counts alike all labels that are annotated or answered; one only answered counts"
+        f" 0{more if several else '.'}",
     )
 
 
@@ -268,23 +269,29 @@ def class_table(
     labels: Sequence[str],
     names: Sequence[str],
     gold: Int[np.ndarray, " N"],
+    predictions: Mapping[str, Int[np.ndarray, " N"]],
 ) -> str:
-    """F1 of each label in both stages, with its support; a label that test lacks has dashes."""
+    """F1 of each label in both stages, with its support; a label that test lacks has a dash, or
+    how often it was answered.
+    """
     support = np.bincount(gold, minlength=len(labels))
+    answered = {s: np.bincount(predictions[s], minlength=len(labels)) for s, _ in STAGES}
     rows = []
-    for label, name, count in zip(labels, names, support, strict=True):
+    for i, (label, name, count) in enumerate(zip(labels, names, support, strict=True)):
         first, second = (
-            percent(results, s, "test", "per_class_f1", label) if count else None for s, _ in STAGES
+            percent(results, s, "test", "per_class_f1", label) if count or answered[s][i] else None
+            for s, _ in STAGES
         )
+        wrong = ["" if count else only_answered(int(answered[s][i])) for s, _ in STAGES]
         alias = (
             f'<br><span class="quiet">in figures: {escape(name)}</span>' if name != label else ""
         )
         rows.append(
             f'<tr><th scope="row">{escape(label)}{alias}</th><td class="number">{count:,}</td>'
             + "".join(
-                f'<td class="number">{shown(value)}<span class="fill {kind}"'
+                f'<td class="number">{shown(value)}{more}<span class="fill {kind}"'
                 f' style="width:{value or 0.0:.2f}%"></span></td>'
-                for value, kind in ((first, "before"), (second, "after"))
+                for value, kind, more in ((first, "before", wrong[0]), (second, "after", wrong[1]))
             )
             + change_cell(first, second)
             + "</tr>"
@@ -293,7 +300,9 @@ def class_table(
         "macro_f1", "", results
     )
     note = (
-        f'<p class="quiet">{DASH}: no test utterance has this label.</p>'
+        f'<p class="quiet">{DASH}: no test utterance has this label, and none was answered it.'
+        " Macro F1 counts alike all labels that are annotated or answered; one only answered counts"
+        " 0.</p>"
         if (support == 0).any()
         else ""
     )
@@ -306,6 +315,12 @@ def class_table(
         ' class="number">change</th></tr></thead>'
         f"<tbody>{''.join(rows)}</tbody><tfoot>{totals}</tfoot></table></div>{note}"
     )
+
+
+def only_answered(count: int) -> str:
+    """Beside the score of a label that test lacks: how often it was answered."""
+    times = "once" if count == 1 else f"{count:,} times"
+    return f'<br><span class="quiet">answered {times}</span>' if count else ""
 
 
 def total_row(key: str, support: str, results: Mapping[str, Any]) -> str:

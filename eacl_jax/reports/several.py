@@ -32,6 +32,7 @@ class Several:
       gold, answers: of test and stage two.
       probabilities: of the same; None where they are not known.
       thresholds: from which on a label is answered; empty where they are not known.
+      before: answers of stage one; None where they are not known.
     """
 
     labels: Sequence[str]
@@ -41,6 +42,7 @@ class Several:
     answers: Bool[np.ndarray, "N C"]
     probabilities: Float[np.ndarray, "N C"] | None = None
     thresholds: Sequence[float] = ()
+    before: Bool[np.ndarray, "N C"] | None = None
 
     def groups(self) -> Int[np.ndarray, " N"]:
         """The label of each utterance that has one, else C."""
@@ -117,8 +119,10 @@ class Several:
         for i in self.order:
             label, name = self.labels[i], self.names[i]
             first, second = (
-                percent(results, stage, "test", "per_class_f1", label) if support[i] else None
-                for stage, _ in STAGES
+                percent(results, stage, "test", "per_class_f1", label)
+                if support[i] or (given is not None and given[:, i].any())
+                else None
+                for (stage, _), given in zip(STAGES, (self.before, self.answers), strict=True)
             )
             alias = (
                 f'<br><span class="quiet">in figures: {escape(name)}</span>'
@@ -178,7 +182,10 @@ class Several:
         if never:
             notes.append(f"Never answered: {', '.join(map(quoted, never))}.")
         if absent:
-            notes.append(f"No test utterance has {', '.join(map(quoted, absent))}.")
+            notes.append(
+                f"No test utterance has {', '.join(map(quoted, absent))}. Macro F1 counts alike all"
+                " labels that are annotated or answered; one only answered counts 0."
+            )
         return f'<p class="quiet">{" ".join(notes)}</p>' if notes else ""
 
     def _mistakes(self) -> str:

@@ -260,6 +260,22 @@ def test_labels_are_printed_as_they_are(more: int, confusions: str) -> None:
     assert max(len(line) for line in out.getvalue().splitlines() if line[0:1] in "│┃└┏") <= 80
 
 
+def test_scores_of_nothing_are_dashes() -> None:
+    labels = ("joy", "anger", "fear", "calm")
+    tally, out = Tally(labels), io.StringIO()
+    chances = dict.fromkeys(labels, 0.25)
+    said = tuple(Utterance("Ann", "hi", mood) for mood in ("joy", "anger", "joy"))
+    answers = [Prediction("Ann", "hi", mood, chances, {}) for mood in ("joy", "joy", "calm")]
+    tally.add([Dialogue("1", said)], answers)
+    print_scores("chats.csv", tally.scores(), Console(file=out, width=80))
+    cells = [re.split(r"\s*│\s*", line)[1:-1] for line in out.getvalue().splitlines()]
+    found = {row[0]: row[1:4] for row in cells if len(row) == 6}
+    assert found["joy"] == ["50.0", "50.0", "50.0"]
+    assert found["anger"] == ["–", "0.0", "0.0"]
+    assert found["calm"] == ["0.0", "–", "0.0"]
+    assert found["fear"] == ["–", "–", "–"]
+
+
 @pytest.mark.parametrize("width", [80, 30])
 def test_several_labels_are_printed(width: int) -> None:
     rng = np.random.default_rng(0)

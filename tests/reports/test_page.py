@@ -128,11 +128,25 @@ def test_most_frequent_mistake_is_read_from_gold_to_answer(
     assert words in Reader(report[0].read_text(encoding="utf-8")).text
 
 
-def test_label_that_test_lacks_has_dashes(report: tuple[Path, dict[str, Any]]) -> None:
-    reader = Reader(report[0].read_text(encoding="utf-8"))
+@pytest.mark.usefixtures("without_figures")
+def test_label_that_test_lacks_has_dashes(run: dict[str, Any], tmp_path: Path) -> None:
+    for answers in run["predictions"].values():
+        answers[answers == 5] = 0
+    reader = Reader(write_report(tmp_path, **run).read_text(encoding="utf-8"))
     assert reader.row("an_awfully_long_label_of_one")[1:] == ["0", "–", "–", "–"]
     assert "no test utterance has this label" in reader.text
     assert not re.search(r"\bnan\b", reader.text, re.IGNORECASE)
+
+
+@pytest.mark.usefixtures("without_figures")
+def test_label_that_is_answered_and_not_there_counts_0(run: dict[str, Any], tmp_path: Path) -> None:
+    run["predictions"]["stage_one"][:] = 0
+    run["predictions"]["stage_two"][:3] = 5
+    reader = Reader(write_report(tmp_path, **run).read_text(encoding="utf-8"))
+    times = int((run["predictions"]["stage_two"] == 5).sum())
+    shown = f"0.00answered {times} times"
+    assert reader.row("an_awfully_long_label_of_one")[1:] == ["0", "–", shown, "–"]
+    assert "annotated or answered; one only answered counts 0" in reader.text
 
 
 @pytest.mark.slow
