@@ -128,9 +128,7 @@ def put_features(
         # Where nothing is said, features are something to answer by; where what is said is not
         # known, they are only half of it.
         unknown = example.unknown and not (rows and says_nothing(utterance.text))
-        found.append(
-            dataclasses.replace(example, features=rows, windows=windows, unknown=unknown)
-        )
+        found.append(dataclasses.replace(example, features=rows, windows=windows, unknown=unknown))
     return found
 
 

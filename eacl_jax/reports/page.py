@@ -194,7 +194,8 @@ def _labels_section(
         shrinks=len(labels) <= drawing.ROOMY,
     )
     table = sections.class_table(results, labels, names, gold, predictions)
-    return f'<h2>Label by label</h2><div class="pair"><div>{table}</div>{confusion}</div>'
+    kind = "alone" if len(labels) > WIDE else "pair"
+    return f'<h2>Label by label</h2><div class="{kind}"><div>{table}</div>{confusion}</div>'
 
 
 def _map_section(
@@ -316,7 +317,8 @@ def _learning_section(
                 alt="Losses of stage one by training step.",
                 caption=(
                     "What training makes smaller: the total and its two main terms before"
-                    f" weighting. Faint: single steps; bold: their running mean.{_speed(history)}"
+                    " weighting. Faint: each logged step; bold: their running mean."
+                    f"{_angle(history)}{_speed(history)}"
                 ),
                 width=drawing.WIDTH,
             )
@@ -339,6 +341,17 @@ def _learning_section(
         f'<div class="pair">{"".join(shown)}</div>' if shown else "<p>The run kept no history.</p>"
     )
     return f"<h2>How it learned</h2>{content}"
+
+
+def _angle(history: Sequence[Mapping[str, Any]]) -> str:
+    """Why the total may lie below its terms."""
+    angles = figures.values(history, 1, "step", "angle")[1]
+    return (
+        " The weighted angle term is negative, so the total may lie below the other terms; the"
+        " angle has a figure of its own."
+        if (angles < 0).any()
+        else ""
+    )
 
 
 def _speed(history: Sequence[Mapping[str, Any]]) -> str:

@@ -57,7 +57,8 @@ def measure_words(key: str) -> str:
 
 
 def quoted(label: str) -> str:
-    return f"“{escape(label)}”"
+    # Apart from the sentence, whose numbers a label that is written from right to left would move.
+    return f"“<bdi>{escape(label)}</bdi>”"
 
 
 def primary(config: Mapping[str, Any], results: Mapping[str, Any]) -> tuple[str, str]:
@@ -196,7 +197,7 @@ def measures_table(results: Mapping[str, Any]) -> str:
     ]
     several = any(percent(scores or {}, "jaccard") is not None for _, scores in rows)
     more = (
-        ", micro F1 is that of all pairs of utterance and label. Jaccard index: of the labels that"
+        "; micro F1 is that of all pairs of utterance and label. Jaccard index: of the labels that"
         " are annotated or answered, how many are both, on average. Exactly right: utterances with"
         " all their labels answered and no other. Ranking precision: how far up an utterance’s"
         " labels stand when all are sorted by probability (label ranking average precision)."
@@ -231,7 +232,7 @@ def scores_table(rows: Sequence[tuple[str, Any]], caption: str) -> str:
         for name, scores in rows
     )
     return (
-        f'<div class="scroll"><table class="narrow"><caption>{caption}</caption>'
+        f'<p class="caption">{caption}</p><div class="scroll"><table class="narrow">'
         f"<thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
@@ -307,8 +308,10 @@ def class_table(
         else ""
     )
     return (
-        '<div class="scroll"><table class="narrow classes"><caption>F1 on test by label, in'
-        " percent</caption><thead><tr>"
+        '<p class="caption">F1 on test by label, in'
+        " percent</p>"
+        '<div class="scroll"><table class="narrow classes">'
+        "<thead><tr>"
         '<th scope="col">label</th><th scope="col" class="number">in test</th><th scope="col"'
         ' class="number">stage one</th>'
         '<th scope="col" class="number">stage two</th><th scope="col"'
@@ -320,7 +323,7 @@ def class_table(
 def only_answered(count: int) -> str:
     """Beside the score of a label that test lacks: how often it was answered."""
     times = "once" if count == 1 else f"{count:,} times"
-    return f'<br><span class="quiet">answered {times}</span>' if count else ""
+    return f'<br><span class="quiet wraps">answered {times}</span>' if count else ""
 
 
 def total_row(key: str, support: str, results: Mapping[str, Any]) -> str:

@@ -106,8 +106,10 @@ class Several:
             rows += f'<tr><th scope="row">{name}</th>{cells}</tr>'
         head = "".join(f'<th scope="col" class="number">{word}</th>' for word in words)
         return (
-            '<div class="scroll"><table class="narrow"><caption>How many labels a test utterance'
-            f" has</caption><thead><tr><td></td>{head}</tr></thead><tbody>{rows}</tbody></table>"
+            '<p class="caption">How many labels a test utterance'
+            " has</p>"
+            '<div class="scroll"><table class="narrow">'
+            f"<thead><tr><td></td>{head}</tr></thead><tbody>{rows}</tbody></table>"
             "</div>"
         )
 
@@ -157,7 +159,7 @@ class Several:
         heads += ["annotators’ alpha"] * bool(agreement)
         head = "".join(f'<th scope="col" class="number">{name}</th>' for name in heads)
         return (
-            '<div class="scroll"><table class="narrow classes"><caption>Scores on test by label, in'
+            '<p class="caption">Scores on test by label, in'
             " percent, the most frequent label first. Answered, precision (of the answers, how many"
             " are right) and recall (of the annotated, how many are found) are stage two’s."
             + (
@@ -171,7 +173,8 @@ class Several:
                 if agreement
                 else ""
             )
-            + f'</caption><thead><tr><th scope="col">label</th>{head}</tr></thead>'
+            + '</p><div class="scroll"><table class="narrow classes"><thead>'
+            + f'<tr><th scope="col">label</th>{head}</tr></thead>'
             f"<tbody>{''.join(rows)}</tbody></table></div>" + self._notes(support, answered)
         )
 
