@@ -79,7 +79,7 @@ class Job:
             )
             targets: dict[str, int | Path] = {"standard output": descriptor}
         else:
-            path = local.expand(self.output, "--output")
+            path = writing.target_of(local.expand(self.output, "--output"))
             targets = {str(each): each for each in (path, *writing.beside(path))}
         for name, target in targets.items():
             with contextlib.suppress(OSError):
