@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from eacl_jax import wording
 from eacl_jax.reports.projection import unit
 
 DASH = "–"
@@ -127,8 +128,9 @@ def headline(
     ]
     return (
         f"<h1>Emotion recognition on {escape(corpus)}</h1>"
-        f'<p class="quiet">{", ".join(fact for fact in facts if fact)}, {len(gold):,} test'
-        f" utterances, {len(labels)} labels{_SEVERAL if gold.ndim == 2 else ''}</p>"
+        f'<p class="quiet">{", ".join(fact for fact in facts if fact)},'
+        f" {wording.count(len(gold), 'test utterance')}, {wording.count(len(labels), 'label')}"
+        f"{_SEVERAL if gold.ndim == 2 else ''}</p>"
         f'<p class="verdict">Test {measure} <strong>{shown(second)}</strong> of'
         f" 100{comparison}.</p>"
         f'<dl class="bars">{rows}</dl>{_choice(config, results, measure)}{_departures(config)}'

@@ -212,7 +212,7 @@ def test_columns_of_labels_among_others_of_0_and_1(eacl, model: Path, tmp_path: 
     arguments = ("evaluate", "--model", model, "--input", tmp_path / "flags.csv")
     done = eacl(*arguments, "--label-columns=joy, anger")
     assert (done.status, done.errors) == (0, "")
-    assert "5 annotated utterances in 1 dialogues" in done.output.decode()
+    assert "5 annotated utterances in 1 dialogue\n" in done.output.decode()
     assert eacl(*arguments).status == 2  # several labels, with `urgent`
     done = eacl(*arguments, "--label-columns=joy,angry")
     assert "has no column 'angry', which --label-columns names" in done.errors

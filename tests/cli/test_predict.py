@@ -346,6 +346,7 @@ def test_columns_are_carried_through_and_predictions_read_again(eacl, model, stu
         f"{lines}: fields 'confidence', 'emotion' are not carried through, as answers have these"
         in done.errors
     )
+    assert "out.jsonl: 1 dialogue, 1 utterance, " in done.errors
     found = rows((tmp_path / "out.csv").read_bytes())
     assert [(row["Sr No."], row["dialogue"], row["text"]) for row in found] == [
         ("7", "x", "'=hi"),

@@ -176,6 +176,13 @@ def test_sentences_are_whole_whatever_labels_hold(run: dict[str, Any], tmp_path:
     assert all(caption.endswith((".</span>", "general")) for caption in captions)
 
 
+@pytest.mark.usefixtures("without_figures")
+def test_one_of_something_is_no_plural(tmp_path: Path) -> None:
+    text = Reader(write_report(tmp_path, **make_run(("only",), (1,))).read_text("utf-8")).text
+    assert "1 test utterance, 1 label" in text
+    assert "1 labels" not in text
+
+
 @pytest.mark.slow
 def test_same_run_gives_the_same_bytes_whatever_matplotlib_is_set_to(
     report: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
