@@ -12,7 +12,7 @@ from eacl_jax.bulk.lines import LONGEST_LINE, BadLineError, Lines, Position
 from eacl_jax.bulk.seen import Seen
 from eacl_jax.corpora.columns import find_columns
 from eacl_jax.corpora.dialects import dialect_of
-from eacl_jax.corpora.forms import DIALOGUE, read_record
+from eacl_jax.corpora.forms import ANSWERED, DIALOGUE, LABELS, read_record
 from eacl_jax.corpora.jsonlines import decode
 from eacl_jax.corpora.order import check_oldest_first
 from eacl_jax.corpora.transcripts import NOBODY, TranscriptLines
@@ -275,7 +275,10 @@ def _bytes(utterance: Utterance) -> bytes:
 
 
 def read_jsonl(
-    lines: Lines, wanted: Wanted, modalities: Mapping[str, Modality] | None = None
+    lines: Lines,
+    wanted: Wanted,
+    modalities: Mapping[str, Modality] | None = None,
+    left_out: set[str] | None = None,
 ) -> Iterator[Item]:
     """A dialogue a line; blank lines are passed over. What is wrong with lines of unwanted
     dialogues is not reported.
@@ -284,6 +287,8 @@ def read_jsonl(
       lines: of the input.
       wanted: says which dialogues are wanted.
       modalities: whose features the model reads; utterances' fields NAME.COLUMN are theirs.
+      left_out: gets the names of utterances' fields that are not carried through to the answers,
+        since answers have fields of these names, or labels are read from them.
     """
     seen = Seen()
     before = lines.position
@@ -298,16 +303,15 @@ def read_jsonl(
                 dialogue = all_with_flat_features(
                     read_record(record, lines.where, number), modalities or {}, lines.where
                 )
+                if left_out is not None:
+                    left_out |= _replaced(record)
                 named = (
                     NOBODY in text
                 )  # where the line never says so, it is who speaks without a name
             except (BadLineError, UserError) as error:
                 problem = str(error)
             if not problem and not seen.add(dialogue.id):
-                problem = (
-                    f"{lines.where}: the id {dialogue.id!r:.60} was there before; give each"
-                    " dialogue an id of its own."
-                )
+                problem = f"{lines.where}: {_twice(dialogue.id, record, number)}"
             current = Gathering(
                 lines, wanted, lines.line, dialogue.id, problem, other=dialogue.other, before=before
             )
@@ -317,6 +321,32 @@ def read_jsonl(
                 )
             yield from current.items()
         before = lines.position
+
+
+def _twice(identity: str, record: Mapping[str, Any], number: str) -> str:
+    """Why a dialogue's id is another's, and what to do."""
+    if "id" not in record:
+        return (
+            f"dialogue {number} of the input has no id, so its number stands for one, and an"
+            f" earlier dialogue has the id {number!r}; give it an id of its own."
+        )
+    if identity.isdecimal() and int(identity) < int(number):
+        return (
+            f"the id {identity!r:.60} was there before; give each dialogue an id of its own, as"
+            " the number of a dialogue stands for an id that it lacks."
+        )
+    return f"the id {identity!r:.60} was there before; give each dialogue an id of its own."
+
+
+def _replaced(record: Mapping[str, Any]) -> set[str]:
+    """Fields of a dialogue's utterances that answers replace, or that hold labels."""
+    return {
+        name
+        for said in record.get("utterances", ())
+        if isinstance(said, Mapping)
+        for name in (*LABELS, *ANSWERED)
+        if said.get(name) is not None
+    }
 
 
 def _check_transcript(first: str, where: str) -> None:

@@ -3,7 +3,6 @@
 import csv
 import dataclasses
 import itertools
-import re
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -14,7 +13,7 @@ from eacl_jax.bulk.reading import COLUMNS, Gathering, Item, Wanted
 from eacl_jax.bulk.seen import Seen
 from eacl_jax.corpora import dialects
 from eacl_jax.corpora.columns import SEVERAL, find_columns, turn_of
-from eacl_jax.corpora.forms import ANSWERED
+from eacl_jax.corpora.forms import ANSWERED, PROBABILITY
 from eacl_jax.corpora.transcripts import check_utterance
 from eacl_jax.dialogue import Utterance
 from eacl_jax.errors import UserError
@@ -23,7 +22,6 @@ from eacl_jax.features.own import feature_columns, read_cells
 from eacl_jax.recognizer.prediction import ANSWER
 
 _ANSWERS = {"dialogue", "utterance", *ANSWER, *SEVERAL, *ANSWERED}
-_PROBABILITY = re.compile(r"p\(.*\)", re.DOTALL)
 
 
 class Table:
@@ -80,7 +78,8 @@ class Table:
         for place, name in enumerate(self._header):
             if place in (self._columns.dialogue, self._columns.speaker, self._columns.text):
                 continue
-            if name in _ANSWERS or _PROBABILITY.fullmatch(name):
+            # In any capitals: `Emotion` beside `emotion` would be two labels of a row.
+            if name.strip().casefold() in _ANSWERS or PROBABILITY.fullmatch(name):
                 self.left_out.append(name)
                 continue
             again = not name.strip() or name in self._others

@@ -167,13 +167,13 @@ class FileOutput:
         self, path: Path, settings: Mapping[str, Any], *, header: bytes, restart: bool
     ) -> None:
         """Args:
-        path: OUT.
+        path: OUT; of a link, the file that it points to, and all others are beside that.
         settings: what decides the answers, as JSON can hold it; a run goes on with the same ones
           only.
         header: what the file begins with.
         restart: forget a run that is not finished, and replace OUT if it is there.
         """
-        self.path = path.absolute()
+        self.path = target_of(path).absolute()
         self.journal = Journal(json.loads(json.dumps(settings)), replaces=False)
         self._header, self._restart = header, restart
         (
@@ -385,6 +385,13 @@ class FileOutput:
             raise UserError(
                 f"cannot write {self.path}: {error.strerror or error}; {again}."
             ) from error
+
+
+def target_of(path: Path) -> Path:
+    """The file that a link points to, which would else be replaced itself; other paths as they
+    are.
+    """
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 def beside(path: Path) -> list[Path]:

@@ -22,6 +22,7 @@ from eacl_jax.cli.options import (
     find_sounds,
 )
 from eacl_jax.files import local, stores, whole
+from eacl_jax.wording import count
 
 
 def adapt(
@@ -91,4 +92,4 @@ def adapt(
         dialogues, seed=seed
     )
     adapted.save_pretrained(new)
-    typer.echo(f"{new}: adapted to {len(dialogues)} dialogues\n{adapted.adaptation}")
+    typer.echo(f"{new}: adapted to {count(len(dialogues), 'dialogue')}\n{adapted.adaptation}")

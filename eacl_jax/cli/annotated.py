@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import logging
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from eacl_jax.dialogue import Dialogue, TaskName, Utterance
     from eacl_jax.features.modality import Modality
     from eacl_jax.recognizer.recognizer import EmotionRecognizer
+
+log = logging.getLogger(__name__)
 
 # No label has a character without a picture.
 _LEFT_OUT = "\0"
@@ -88,7 +91,8 @@ def read(
       sounds: the folder of `--sounds`.
 
     Raises:
-      UserError: the file cannot be read or used, or no utterance is annotated.
+      UserError: the file cannot be read or used, no utterance is annotated, or all emotions are as
+        a model answered them.
     """
     from eacl_jax.corpora import checks
     from eacl_jax.corpora.beside import with_own_features
@@ -115,6 +119,8 @@ def read(
     found = read_file(file, columns=columns, naming=options.NAMING, forms=forms)
     if not any(u.annotated or u.annotations for item in found for u in item.dialogue.utterances):
         raise UserError(f"{path}: no utterance has an emotion; annotate some.")
+    if columns.get("emotion", "").strip().casefold() in ("", "emotion", "emotions"):
+        _check_answers(path, found)
     checks.check_split("annotated", [path], found, empty_text=True)
     present = {
         label
@@ -143,6 +149,40 @@ def read(
     if not any(u.annotated for dialogue in dialogues for u in dialogue.utterances):
         raise UserError(f"--map leaves no utterance of {path} an emotion.")
     return dialogues
+
+
+def _check_answers(path: Path, found: "Sequence[Found]") -> None:
+    """Warns where emotions came with a model's answers: in a file that `eacl predict` has written
+    they are those answers, unless somebody has corrected them.
+
+    Raises:
+      UserError: nobody has corrected any.
+    """
+    kept = [
+        answer
+        for item in found
+        for u, answer in zip(item.dialogue.utterances, item.kept, strict=bool(item.kept))
+        if u.annotated
+    ]
+    answers = [each for each in kept if each is not None]
+    if not answers:
+        return
+    annotated = sum(u.annotated for item in found for u in item.dialogue.utterances)
+    if len(answers) == annotated and all(answers):
+        raise UserError(
+            f"{path}: the emotion of every annotated utterance is the most probable one of a"
+            " model's answer that stands beside it, so these are answers, and no annotations:"
+            " correct them, or, where somebody has checked that all are right, remove the"
+            " probabilities."
+        )
+    log.warning(
+        "%s: %s of %s annotated utterances have the fields of a model's answer, such as confidence"
+        " and probabilities: their emotions are that model's answers unless somebody has corrected"
+        " them",
+        path,
+        f"{len(answers):,}",
+        f"{annotated:,}",
+    )
 
 
 def _heard(

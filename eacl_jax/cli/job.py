@@ -80,7 +80,7 @@ class Job:
             )
             targets: dict[str, int | Path] = {"standard output": descriptor}
         else:
-            path = local.expand(self.output, "--output")
+            path = writing.target_of(local.expand(self.output, "--output"))
             targets = {str(each): each for each in (path, *writing.beside(path))}
         for name, target in targets.items():
             with contextlib.suppress(OSError):
@@ -124,7 +124,8 @@ class Job:
                 most_past=settings.prompt.max_past,
                 own=own,
             )
-            items, others = self._items(lines, wanted, console, settings.modalities)
+            left_out: set[str] = set()
+            items, others = self._items(lines, wanted, console, settings.modalities, left_out)
             labels = tuple(self.labels) or settings.labels
             written_as = self._format(labels, others, several=settings.several)
             files: tuple[str, ...] = locate.FILES
@@ -153,6 +154,7 @@ class Job:
                     )
                 except KeyboardInterrupt:
                     raise self._stopped(output.journal, console) from None
+            _say_left_out(console, lines.name, "fields", sorted(left_out))
             print_summary(
                 console,
                 self.output,
@@ -227,10 +229,13 @@ class Job:
         wanted: reading.Wanted,
         console: Console,
         modalities: Mapping[str, Modality],
+        left_out: set[str],
     ) -> tuple[Iterator[reading.Item], tuple[str, ...]]:
-        """The dialogues, and the names of a table's columns that are carried through."""
+        """The dialogues, and the names of a table's columns that are carried through. Of JSON,
+        `left_out` gets the names of fields that are not, as they are read.
+        """
         if self._read_as() == "jsonl":
-            return reading.read_jsonl(lines, wanted, modalities), ()
+            return reading.read_jsonl(lines, wanted, modalities, left_out), ()
         if self._read_as() != "csv":
             return reading.read_txt(lines, wanted), ()
         table = tables.Table(lines, self.columns, NAMING, modalities)
@@ -239,13 +244,7 @@ class Job:
                 f"{lines.name} has columns {twice[0]}.SOMETHING: leave out --features {twice[0]},"
                 " or them."
             )
-        if table.left_out:
-            names = ", ".join(map(repr, table.left_out))
-            note = (
-                f"{lines.name}: columns {names} are not carried through, as answers have these"
-                " names, or they are read as labels; rename them to keep them"
-            )
-            console.print(printable(note), markup=False, highlight=False, soft_wrap=True)
+        _say_left_out(console, lines.name, "columns", table.left_out)
         return table.read(wanted), table.others
 
     def _format(
@@ -304,6 +303,17 @@ class Job:
                 f" {', '.join(recognizer.anchors)}."
             )
         return recognizer
+
+
+def _say_left_out(console: Console, name: str, kind: str, left_out: Sequence[str]) -> None:
+    """Says which columns or fields of the input do not come back with the answers."""
+    if not left_out:
+        return
+    note = (
+        f"{name}: {kind} {', '.join(map(repr, left_out))} are not carried through, as answers have"
+        " these names, or they are read as labels; rename them to keep them"
+    )
+    console.print(printable(note), markup=False, highlight=False, soft_wrap=True)
 
 
 def _all_joined(items: Iterator[reading.Item], own: Sequence[Own]) -> Iterator[reading.Item]:

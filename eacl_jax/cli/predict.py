@@ -144,7 +144,8 @@ def predict(
 
     Any of them may be compressed with gzip (.jsonl.gz). Other fields of JSON lines are carried
     through to JSON lines, other columns of CSV to CSV (before the answer's) and JSON lines; a
-    column that has the name of one of the answer's is not.
+    column or an utterance's field that has the name of one of the answer's, or holds labels, is
+    not.
 
     Answers come in the input's order. OUTPUT appears when all is done; until then OUTPUT.part
     grows. Stopped or killed, the same command goes on from there, within a long dialogue too, and

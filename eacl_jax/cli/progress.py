@@ -18,6 +18,7 @@ from eacl_jax.bulk.journal import NONE, Totals
 from eacl_jax.bulk.lines import Position
 from eacl_jax.bulk.writing import Output
 from eacl_jax.corpora.transcripts import NOBODY
+from eacl_jax.wording import count
 
 _LINE_EVERY = 30.0  # seconds
 
@@ -55,7 +56,7 @@ class Teller:
     def _tell(self, totals: Totals, position: Position) -> None:
         """So much is done, up to a position of the input."""
         text = (
-            f"{done(totals, position)}, {totals.utterances:,} utterances,"
+            f"{done(totals, position)}, {count(totals.utterances, 'utterance')},"
             f" {rate(totals, self._before)}"
         )
         if not self._bar.disable:
@@ -70,8 +71,9 @@ class Teller:
 
 def done(totals: Totals, position: Position) -> str:
     """How many dialogues, and how much of the one that goes on."""
-    inside = f" and {position.utterances:,} utterances of the next" if position.utterances else ""
-    return f"{totals.dialogues:,} dialogues{inside}"
+    said = count(position.utterances, "utterance")
+    inside = f" and {said} of the next" if position.utterances else ""
+    return f"{count(totals.dialogues, 'dialogue')}{inside}"
 
 
 def rate(totals: Totals, before: Totals) -> str:
@@ -105,7 +107,7 @@ def print_summary(
     )
     totals = output.journal.totals
     lines = [
-        f"{name}: {totals.dialogues:,} dialogues, {totals.utterances:,} utterances,"
+        f"{name}: {count(totals.dialogues, 'dialogue')}, {count(totals.utterances, 'utterance')},"
         f" {totals.seconds:,.1f} s"
     ]
     if totals.utterances > before.utterances:
@@ -113,13 +115,13 @@ def print_summary(
     if totals.emotions:
         lines.append(
             ", ".join(
-                f"{'none of the labels' if label == NONE else label} {count:,}"
-                for label, count in sorted(totals.emotions.items(), key=lambda e: -e[1])
+                f"{'none of the labels' if label == NONE else label} {number:,}"
+                for label, number in sorted(totals.emotions.items(), key=lambda e: -e[1])
             )
         )
     unknown = (
-        "utterances hold mostly what the model's tokenizer does not know, such as another script:"
-        " their answers say nothing"
+        "utterances hold mostly what the model's tokenizer does not know, such as another script,"
+        " or no text: their answers say nothing"
         if reads_text
         else "utterances have no features, and the model reads no text: their answers say nothing"
     )
@@ -130,11 +132,11 @@ def print_summary(
         f"dialogues could not be used: see {output.problems_in}": totals.skipped,
     }
     notes |= {
-        f"utterances have no features {name}: they were answered without": count
-        for name, count in totals.missing.items()
+        f"utterances have no features {name}: they were answered without": number
+        for name, number in totals.missing.items()
     }
     notes["utterances name a sound, which was not read (give --sounds)"] = totals.unheard
-    lines += [f"{count:,} {text}" for text, count in notes.items() if count]
+    lines += [f"{number:,} {text}" for text, number in notes.items() if number]
     if totals.unread:
         lines.append(
             f"the model does not read the features {', '.join(totals.unread)}: they were left out"

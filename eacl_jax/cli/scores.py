@@ -9,8 +9,11 @@ from rich.text import Text
 from eacl_jax.data.prompts import OnLong
 from eacl_jax.model.metrics import title
 from eacl_jax.recognizer.scoring import Scores
+from eacl_jax.wording import count
 
 _CONFUSIONS = 10
+DASH = "–"
+"""A score of nothing."""
 
 
 def print_scores(name: str, scores: Scores, console: Console, *, on_long: OnLong = "cut") -> None:
@@ -27,7 +30,8 @@ def print_scores(name: str, scores: Scores, console: Console, *, on_long: OnLong
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     say(
-        f"{name}: {scores.utterances:,} annotated utterances in {scores.dialogues:,} dialogues"
+        f"{name}: {count(scores.utterances, 'annotated utterance')} in"
+        f" {count(scores.dialogues, 'dialogue')}"
         + (f", {scores.context:,} more without an emotion as context" if scores.context else "")
     )
     if scores.truncated:
@@ -39,7 +43,7 @@ def print_scores(name: str, scores: Scores, console: Console, *, on_long: OnLong
     if scores.unknown_text:
         say(
             f"{scores.unknown_text:,} utterances are texts that the model's tokenizer does not"
-            " know: their answers say nothing"
+            " know, or hold no text: their answers say nothing"
         )
     say(
         "  ".join(f"{title(key)} {value:.2f}" for key, value in scores.summary.items())
@@ -63,7 +67,7 @@ def _sizes(sizes: Mapping[str, Sequence[int]]) -> str:
     parts = []
     for kind, counts in sizes.items():
         few = [*counts[:3], sum(counts[3:])]
-        each = ", ".join(f"{name} {count:,}" for name, count in zip(names, few, strict=False))
+        each = ", ".join(f"{name} {size:,}" for name, size in zip(names, few, strict=False))
         parts.append(f"{kind} {each}")
     return f"labels an utterance: {'; '.join(parts)}"
 
@@ -73,7 +77,12 @@ def _labels(scores: Scores) -> Table:
     for column in ("label", "precision", "recall", "F1", "annotated", "answered"):
         table.add_column(column, justify="left" if column == "label" else "right")
     for label, found in scores.by_label.items():
-        rates = [f"{found[key]:.1f}" for key in ("precision", "recall", "f1")]
+        of = {
+            "precision": found["answered"],
+            "recall": found["support"],
+            "f1": found["answered"] + found["support"],
+        }
+        rates = [f"{found[key]:.1f}" if total else DASH for key, total in of.items()]
         table.add_row(Text(label), *rates, f"{found['support']:,}", f"{found['answered']:,}")
     return table
 
@@ -90,8 +99,8 @@ def _print_confusions(scores: Scores, console: Console) -> None:
         table.add_column(str(number + 1), justify="right", no_wrap=True)
     for number, (label, row) in enumerate(zip(scores.labels, counts.tolist(), strict=True)):
         cells = [
-            Text(f"{count:,}" if count else ".", style="bold" if at == number else "")
-            for at, count in enumerate(row)
+            Text(f"{times:,}" if times else ".", style="bold" if at == number else "")
+            for at, times in enumerate(row)
         ]
         table.add_row(Text(f"{number + 1} {label}"), *cells)
     if (
@@ -111,8 +120,8 @@ def _print_confusions(scores: Scores, console: Console) -> None:
     table = Table()
     for column in ("annotated", "answered", "utterances"):
         table.add_column(column, justify="right" if column == "utterances" else "left")
-    for count, gold, answer in scores.confused()[:_CONFUSIONS]:
-        table.add_row(Text(gold), Text(answer), f"{count:,}")
+    for times, gold, answer in scores.confused()[:_CONFUSIONS]:
+        table.add_row(Text(gold), Text(answer), f"{times:,}")
     console.print(table)
 
 

@@ -39,6 +39,7 @@ _NO_TEXT = {
 }
 _BLOCK = 1 << 16
 _FORMULA = "=+-@＝＋－＠"
+_OF_ANSWERS = ("confidence", "truncated", "unknown_text")
 _NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?([eE][+-]?[0-9]+)?")
 _SWALLOWED = (
     "a cell begins with a quote and ends rows later; write quotes that belong to a text twice, in a"
@@ -210,9 +211,12 @@ def guarded(value: object) -> object:
 
 def as_written(cells: list[str], header: Sequence[str]) -> list[str]:
     """A row of answers as it was before `guarded`: without the apostrophes, which would else be
-    part of ids and texts when answers are read again. Other tables' rows as they are.
+    part of ids and texts when answers are read again. Other tables' rows as they are: an answer
+    has a column that no other table has.
     """
-    if not {"dialogue", "utterance"} <= set(header):
+    if not {"dialogue", "utterance"} <= set(header) or not any(
+        name in _OF_ANSWERS or (name.startswith("p(") and name.endswith(")")) for name in header
+    ):
         return cells
     return [
         cell[1:] if cell.startswith("'") and guarded(cell[1:]) == cell else cell for cell in cells

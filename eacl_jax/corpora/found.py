@@ -19,12 +19,16 @@ class Found:
       lines: one line number (from 1) an utterance; empty where the format has no useful lines.
       turns: the numbers that the file itself gives a dialogue's utterances; empty where it gives
         none.
+      kept: of each utterance that came with a model's answer, whether its emotion is the most
+        probable one of that answer (`forms.keeps_answer`); None for the others. Empty where that
+        is not known.
     """
 
     dialogue: Dialogue
     file: Path
     lines: tuple[int, ...] = ()
     turns: tuple[int, ...] = ()
+    kept: tuple[bool | None, ...] = ()
 
     def where(self, utterance: int | None = None) -> str:
         """`FILE line 3: dialogue 'd1' utterance 0`, as far as it is known; utterances count from

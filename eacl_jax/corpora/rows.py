@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from eacl_jax.corpora.columns import PARTS, SEVERAL, Columns, turn_of
-from eacl_jax.corpora.forms import ANSWERED, check_exact, check_labels
+from eacl_jax.corpora.forms import ANSWERED, PROBABILITY, check_exact, check_labels, keeps_answer
 from eacl_jax.corpora.found import Found
 from eacl_jax.corpora.label_columns import LabelPlaces
 from eacl_jax.corpora.order import check_oldest_first
@@ -121,7 +121,12 @@ def _dialogue(
     for number, name in enumerate(header):
         if number not in read and name and name not in (*PARTS, *SEVERAL, *ANSWERED):
             others[f"{name} {number + 1}" if name in others else name] = number
-    utterances = []
+    answers = {
+        name: number
+        for number, name in enumerate(header)
+        if number not in read and (name in ANSWERED or PROBABILITY.fullmatch(name))
+    }
+    utterances, kept = [], []
     for line, cells in rows:
         where = f"{place(path, line)}: dialogue {identity!r}"
         found = labels.read(cells, header, columns.emotion, where)
@@ -140,10 +145,13 @@ def _dialogue(
         features = read_features(given, where)
         utterance = Utterance(speaker, text, **found, other=other, features=features)
         utterances.append(check_labels(utterance, where))
+        answer = {name: cells[place] for name, place in answers.items()}
+        kept.append(keeps_answer(answer, utterance.emotion) if any(answer.values()) else None)
     lines = tuple(line for line, _ in rows)
     if order is None and not turns:
         check_oldest_first(utterances, f"{place(path, rows[0][0])}: dialogue {identity!r}")
-    return Found(Dialogue(identity, tuple(utterances)), path, lines if all(lines) else (), turns)
+    dialogue = Dialogue(identity, tuple(utterances))
+    return Found(dialogue, path, lines if all(lines) else (), turns, tuple(kept))
 
 
 def _by_turns(

@@ -9,7 +9,7 @@ from typing import Any
 
 from eacl_jax.corpora import annotations, convokit, dailydialog_files, empathetic, scenes
 from eacl_jax.corpora.columns import PARTS, SEVERAL, find_columns, find_part, labels_beside
-from eacl_jax.corpora.forms import DIALOGUE, read_utterance
+from eacl_jax.corpora.forms import DIALOGUE, keeps_answer, read_utterance
 from eacl_jax.corpora.found import Found
 from eacl_jax.corpora.label_columns import LabelForms, divided, find_labels
 from eacl_jax.corpora.labels import read_label
@@ -162,6 +162,7 @@ def _dialogue(path: Path, record: Record, value: Mapping[str, Any], reading: Rea
             f"{place} has {what}; it has {sorted(map(str, value))}. Give a dialogue as {DIALOGUE}."
         )
     given = value[names[0]]
+    kept: tuple[bool | None, ...] = ()
     if names == ["transcript"]:
         utterances = read_transcript(given, identity, place).utterances
     elif dailydialog_files.is_without_speakers(given):
@@ -172,13 +173,17 @@ def _dialogue(path: Path, record: Record, value: Mapping[str, Any], reading: Rea
             for number, item in enumerate(given)
         )
         check_oldest_first(utterances, place)
+        kept = tuple(
+            keeps_answer(item, utterance.emotion) if isinstance(item, Mapping) else None
+            for item, utterance in zip(given, utterances, strict=True)
+        )
     other = {
         key: value[key]
         for key in value
         if key not in (field, names[0], "id", "utterances", "transcript")
     }
     lines = (record.line,) * max(1, len(utterances)) if record.line else ()
-    return Found(Dialogue(identity, utterances, other), path, lines)
+    return Found(Dialogue(identity, utterances, other), path, lines, kept=kept)
 
 
 def _identity(value: Mapping[str, Any], record: Record, where: str) -> tuple[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from eacl_jax.config import FeaturesConfig
-from eacl_jax.data.prompts import Example
+from eacl_jax.data.prompts import Example, says_nothing
 from eacl_jax.dialogue import Corpus, Dialogue, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import Modality, check_modalities, has_known
@@ -125,7 +125,10 @@ def put_features(
             if has_known(utterance.features, name)
         }
         windows = tuple(dataclasses.replace(each, features=rows) for each in example.windows)
-        found.append(dataclasses.replace(example, features=rows, windows=windows))
+        # Where nothing is said, features are something to answer by; where what is said is not
+        # known, they are only half of it.
+        unknown = example.unknown and not (rows and says_nothing(utterance.text))
+        found.append(dataclasses.replace(example, features=rows, windows=windows, unknown=unknown))
     return found
 
 

@@ -14,6 +14,7 @@ replaces them, and most corpora have no others.
 import dataclasses
 import itertools
 import logging
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -33,6 +34,7 @@ Targets = Literal["annotated", "all", "last"]
 """Which utterances become examples: annotated ones, all, or each dialogue's last."""
 OPENING = "For utterance:"
 """What a target begins with."""
+_UNSEEN = ("Zs", "Zl", "Zp", "Cc", "Cf")
 _RESERVE = 8  # tokens the public implementation keeps free when it decides which utterances fit
 
 
@@ -50,7 +52,7 @@ class Example:
       truncated: the text is longer than the prompt has room for: this is its end, unless there are
         `windows`.
       unknown: most of the tokens that are read of the text are the unknown token: the tokenizer
-        does not know its script.
+        does not know its script; or the text holds nothing, and there are no features.
       windows: with `on_long="pool"`, the other parts of a text that is too long, each an example;
         the representation of the utterance is the mean of this one's and theirs.
       features: by modality that the model reads, standardized float32 [t, F]; those that there are.
@@ -230,7 +232,7 @@ class PromptBuilder:
             "truncated": too_long,
         }
         read = text[len(text) - most :] if too_long and on_long == "cut" else text
-        known["unknown"] = 2 * read.count(self._unknown) > len(read)
+        known["unknown"] = says_nothing(turn.text) or 2 * read.count(self._unknown) > len(read)
         if too_long and on_long == "pool":
             count = -(-len(text) // most)
             cuts = [round(number * len(text) / count) for number in range(count + 1)]
@@ -335,9 +337,14 @@ def warn_about(examples: Iterable[Example], max_tokens: int) -> None:
     if unknown := sum(example.unknown for example in examples):
         log.warning(
             "%d utterances hold mostly tokens that the encoder's tokenizer does not know, such as"
-            " another script's or emoji: what is answered to them says nothing",
+            " another script's or emoji, or no text: what is answered to them says nothing",
             unknown,
         )
+
+
+def says_nothing(text: str) -> bool:
+    """Whether a text holds nothing but blanks and characters that are not seen."""
+    return all(unicodedata.category(letter) in _UNSEEN for letter in text)
 
 
 def first_past_utterance(lengths: Sequence[int], config: PromptConfig) -> int:

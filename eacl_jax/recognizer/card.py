@@ -18,6 +18,7 @@ from eacl_jax.recognizer.folder import Settings
 from eacl_jax.recognizer.markdown import code, plain
 from eacl_jax.recognizer.results import Baseline, StageScores
 
+_SCORED, _DASH = ("dev", "test"), "–"
 _MEASURES = ("micro_f1", "weighted_f1", "macro_f1", "accuracy", "jaccard", "ranking_precision")
 
 
@@ -252,11 +253,6 @@ def _text(corpus: str) -> str:
 def _scores(facts: Facts, derived: str) -> str:
     results, always = facts.results, facts.results.always_most_frequent
     measures = [name for name in _MEASURES if getattr(results.stage_two.test, name) is not None]
-    scored = [
-        (f"{name}, {split}", getattr(found, split))
-        for name, found in ((stage.words, results.of(stage)) for stage in Stage)
-        for split in ("dev", "test")
-    ]
     named: list[tuple[str, StageScores | Baseline]] = [
         *((f"{stage.words}, {results.of(stage).chosen}", results.of(stage)) for stage in Stage),
         (f'always "{always.label}"', always),
@@ -264,13 +260,23 @@ def _scores(facts: Facts, derived: str) -> str:
     rows = [
         (name, split, *(_number(getattr(getattr(found, split), measure)) for measure in measures))
         for name, found in named
-        for split in ("dev", "test")
+        for split in _SCORED
     ]
     by_class = [
-        (label, *(f"{scores.per_class_f1[label]:.2f}" for _, scores in scored))
+        (
+            label,
+            *(
+                f"{getattr(found, split).per_class_f1[label]:.2f}"
+                if facts.utterances[split][label]
+                else _DASH
+                for found in (results.of(stage) for stage in Stage)
+                for split in _SCORED
+            ),
+        )
         for label in facts.labels
     ]
-    columns = [name for name, _ in scored]
+    absent = any(_DASH in row[1:] for row in by_class)
+    columns = [f"{stage.words}, {split}" for stage in Stage for split in _SCORED]
     chosen = (
         "**The epochs were chosen on test (`compat.select_on_test`): its scores are too good.**"
         if facts.recipe.get("compat.select_on_test")
@@ -294,6 +300,12 @@ def _scores(facts: Facts, derived: str) -> str:
         + _table(("", "split", *map(title, measures)), rows)
         + "\n\nF1 by label, in percent:\n\n"
         + _table(("label", *columns), by_class)
+        + (
+            f"\n\n{_DASH}: no utterance of the split has the label. Macro F1 counts alike all labels"
+            " that are annotated or answered; one that is only answered counts 0."
+            if absent
+            else ""
+        )
         + _levels(facts)
         + _annotators(facts)
     )

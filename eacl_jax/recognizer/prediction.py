@@ -52,7 +52,8 @@ class Prediction:
       truncated: the text is longer than the encoder reads: the answer is that to its end, or to the
         mean of its parts where that was asked for.
       unknown_text: the encoder's tokenizer does not know most of the text, such as another script,
-        or the model reads features alone and the utterance has none: the answer says nothing.
+        or there is none, or the model reads features alone and the utterance has none: the answer
+        says nothing.
       other: fields of the user's own that the utterance came with.
     """
 

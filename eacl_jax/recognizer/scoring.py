@@ -28,12 +28,14 @@ class Scores:
         labels.
       summary: `weighted_f1`, `macro_f1`, `accuracy`, and `micro_f1` without the excluded label
         where one is; with several labels see `metrics.summarize_several`.
-      by_label: `precision`, `recall`, `f1`, `support` (annotated so) and `answered` of each label.
+      by_label: `precision`, `recall`, `f1`, `support` (annotated so) and `answered` of each label;
+        a score of nothing (no answers, no annotations) is 0.
       confidence: mean probability of the answers; None where there may be several.
       calibration_error: expected calibration error (`calibration.expected_calibration_error`); with
         several labels `decisions.calibration_error`.
       truncated: utterances whose text is longer than the model reads.
-      unknown_text: utterances whose text the model's tokenizer does not know for the most part.
+      unknown_text: utterances whose text the model's tokenizer does not know for the most part, or
+        is empty.
       co_occurrence: with several labels, see `metrics.co_occurrence`.
       sizes: with several labels, how many utterances are annotated with, and how many answered, no
         label, one, two and so on.

@@ -56,9 +56,11 @@ def _agreement(agreement: Mapping[str, Any], several: bool) -> str:
         else "how many pairs of annotators gave the same label"
     )
     return (
-        '<div class="scroll"><table class="narrow"><caption>How far annotators agree, on the'
+        '<p class="caption">How far annotators agree, on the'
         " utterances that more than one of them answered. Krippendorff’s alpha: 1 is full"
-        f" agreement, 0 what chance gives, {how}. In common: {pairs}.</caption><thead><tr><td></td>"
+        f" agreement, 0 what chance gives, {how}. In common: {pairs}.</p>"
+        '<div class="scroll"><table class="narrow">'
+        "<thead><tr><td></td>"
         '<th scope="col" class="number">utterances</th><th scope="col" class="number">annotators'
         ' each</th><th scope="col" class="number">alpha</th><th scope="col" class="number">in'
         f" common</th></tr></thead><tbody>{rows}</tbody></table></div>"

@@ -11,6 +11,9 @@ from eacl_jax.reports import drawing
 from eacl_jax.reports.style import DARK_QUERY, STYLE_SHEET
 from eacl_jax.reports.theme import DARK, LIGHT, Theme
 
+_LEGIBLE = 0.75
+"""The smallest share of its size at which a figure's words can be read."""
+
 
 def document(title: str, body: str, style: str = "") -> str:
     """A whole page.
@@ -59,12 +62,14 @@ class Gallery:
         Args:
           name: the PNG's name.
           title, caption: HTML. alt: text, escaped here.
-          width: in inches. shrinks: a narrow screen makes it smaller; else it scrolls sideways.
+          width: in inches. shrinks: a narrow screen makes it smaller; else it scrolls sideways, as
+            what is written in it would be too small.
         """
         light, dark = drawing.render(draw, LIGHT), drawing.render(draw, DARK)
         (self._folder / f"{name}.png").write_bytes(light)
         pixels = round(width * drawing.SHOWN_DPI)
-        keep = "" if shrinks else f' style="min-width:{min(pixels, 500)}px"'
+        least = max(min(pixels, 500), round(_LEGIBLE * pixels))
+        keep = "" if shrinks else f' style="min-width:{least}px"'
         return (
             f'<figure id="{name}"><h3>{title}</h3><div class="scroll"><picture>'
             f'<source media="{DARK_QUERY}" srcset="{_data(dark)}">'

@@ -127,8 +127,10 @@ def _table(config: Mapping[str, Any], results: Mapping[str, Any], found: Mapping
         for key in keys
     )
     return (
-        '<div class="scroll"><table class="narrow"><caption>Stage two’s scores in percent, with all'
-        " features and where some are left out; change: against all.</caption><thead><tr><td></td>"
+        '<p class="caption">Stage two’s scores in percent, with all'
+        " features and where some are left out; change: against all.</p>"
+        '<div class="scroll"><table class="narrow">'
+        "<thead><tr><td></td>"
         f"{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
@@ -151,8 +153,10 @@ def _there(found: Mapping[str, Any]) -> str:
     totals = "".join(f'<td class="number">{found["utterances"].get(s, 0):,}</td>' for s in _SPLITS)
     head = "".join(f'<th scope="col" class="number">{split}</th>' for split in _SPLITS)
     return (
-        '<div class="scroll"><table class="narrow"><caption>Annotated utterances that have each'
-        f" kind of features</caption><thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody>"
+        '<p class="caption">Annotated utterances that have each'
+        " kind of features</p>"
+        '<div class="scroll"><table class="narrow">'
+        f"<thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody>"
         f'<tfoot><tr><th scope="row">utterances</th>{totals}</tr></tfoot></table></div>'
     )
 
@@ -264,9 +268,10 @@ def _numbers(each: Mapping[str, Any]) -> str:
             )
         )
         tables += (
-            f'<div class="scroll"><table class="narrow"><caption>“{escape(name)}”: mean and'
+            f'<p class="caption">“{escape(name)}”: mean and'
             " standard deviation over the training utterances, by which each number is"
-            ' standardized</caption><thead><tr><th scope="col">number</th><th scope="col"'
+            ' standardized</p><div class="scroll"><table class="narrow"><thead>'
+            '<tr><th scope="col">number</th><th scope="col"'
             ' class="number">mean</th><th scope="col" class="number">deviation</th></tr></thead>'
             f"<tbody>{rows}</tbody></table></div>"
         )

@@ -86,13 +86,14 @@ def write_report(
     # Of several labels the frequent first: of many, the reader looks for these.
     order = np.argsort(-gold.sum(axis=0), kind="stable") if several else np.arange(len(labels))
     if several:
-        found = Several(labels, names, order, gold, answers, probabilities, thresholds)
+        before_answers = given["stage_one"]
+        found = Several(
+            labels, names, order, gold, answers, probabilities, thresholds, before_answers
+        )
         by_label = found.section(gallery, results)
         groups = found.groups()
     else:
-        counts = np.zeros((len(labels), len(labels)), np.int64)
-        np.add.at(counts, (gold, answers), 1)
-        by_label = _labels_section(gallery, results, labels, names, gold, counts)
+        by_label = _labels_section(gallery, results, labels, names, gold, given)
         groups = gold
     levels, annotated = annotators.levels_table(results), annotators.section(results)
     features = modalities.section(gallery, config, results, names, labels)
@@ -175,8 +176,10 @@ def _labels_section(
     labels: Sequence[str],
     names: Sequence[str],
     gold: np.ndarray,
-    counts: np.ndarray,
+    predictions: Mapping[str, np.ndarray],
 ) -> str:
+    counts = np.zeros((len(labels), len(labels)), np.int64)
+    np.add.at(counts, (gold, predictions["stage_two"]), 1)
     said = sections.mistakes(counts, labels)
     confusion = gallery.show(
         "confusion",
@@ -190,8 +193,9 @@ def _labels_section(
         width=drawing.matrix_width(len(labels)),
         shrinks=len(labels) <= drawing.ROOMY,
     )
-    table = sections.class_table(results, labels, names, gold)
-    return f'<h2>Label by label</h2><div class="pair"><div>{table}</div>{confusion}</div>'
+    table = sections.class_table(results, labels, names, gold, predictions)
+    kind = "alone" if len(labels) > WIDE else "pair"
+    return f'<h2>Label by label</h2><div class="{kind}"><div>{table}</div>{confusion}</div>'
 
 
 def _map_section(
@@ -313,7 +317,8 @@ def _learning_section(
                 alt="Losses of stage one by training step.",
                 caption=(
                     "What training makes smaller: the total and its two main terms before"
-                    f" weighting. Faint: single steps; bold: their running mean.{_speed(history)}"
+                    " weighting. Faint: each logged step; bold: their running mean."
+                    f"{_angle(history)}{_speed(history)}"
                 ),
                 width=drawing.WIDTH,
             )
@@ -336,6 +341,17 @@ def _learning_section(
         f'<div class="pair">{"".join(shown)}</div>' if shown else "<p>The run kept no history.</p>"
     )
     return f"<h2>How it learned</h2>{content}"
+
+
+def _angle(history: Sequence[Mapping[str, Any]]) -> str:
+    """Why the total may lie below its terms."""
+    angles = figures.values(history, 1, "step", "angle")[1]
+    return (
+        " The weighted angle term is negative, so the total may lie below the other terms; the"
+        " angle has a figure of its own."
+        if (angles < 0).any()
+        else ""
+    )
 
 
 def _speed(history: Sequence[Mapping[str, Any]]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from eacl_jax import wording
 from eacl_jax.reports.projection import unit
 
 DASH = "–"
@@ -57,7 +58,8 @@ def measure_words(key: str) -> str:
 
 
 def quoted(label: str) -> str:
-    return f"“{escape(label)}”"
+    # Apart from the sentence, whose numbers a label that is written from right to left would move.
+    return f"“<bdi>{escape(label)}</bdi>”"
 
 
 def primary(config: Mapping[str, Any], results: Mapping[str, Any]) -> tuple[str, str]:
@@ -126,8 +128,9 @@ def headline(
     ]
     return (
         f"<h1>Emotion recognition on {escape(corpus)}</h1>"
-        f'<p class="quiet">{", ".join(fact for fact in facts if fact)}, {len(gold):,} test'
-        f" utterances, {len(labels)} labels{_SEVERAL if gold.ndim == 2 else ''}</p>"
+        f'<p class="quiet">{", ".join(fact for fact in facts if fact)},'
+        f" {wording.count(len(gold), 'test utterance')}, {wording.count(len(labels), 'label')}"
+        f"{_SEVERAL if gold.ndim == 2 else ''}</p>"
         f'<p class="verdict">Test {measure} <strong>{shown(second)}</strong> of'
         f" 100{comparison}.</p>"
         f'<dl class="bars">{rows}</dl>{_choice(config, results, measure)}{_departures(config)}'
@@ -196,7 +199,7 @@ def measures_table(results: Mapping[str, Any]) -> str:
     ]
     several = any(percent(scores or {}, "jaccard") is not None for _, scores in rows)
     more = (
-        ", micro F1 is that of all pairs of utterance and label. Jaccard index: of the labels that"
+        "; micro F1 is that of all pairs of utterance and label. Jaccard index: of the labels that"
         " are annotated or answered, how many are both, on average. Exactly right: utterances with"
         " all their labels answered and no other. Ranking precision: how far up an utterance’s"
         " labels stand when all are sorted by probability (label ranking average precision)."
@@ -206,7 +209,8 @@ def measures_table(results: Mapping[str, Any]) -> str:
         "All measures, in percent. "
         "F1 is the harmonic mean of precision and recall; weighted F1 counts each label as often as"
         " it occurs, "
-        f"macro F1 counts all labels alike{more if several else '.'}",
+        "macro F1 counts alike all labels that are annotated or answered; one only answered counts"
+        f" 0{more if several else '.'}",
     )
 
 
@@ -230,7 +234,7 @@ def scores_table(rows: Sequence[tuple[str, Any]], caption: str) -> str:
         for name, scores in rows
     )
     return (
-        f'<div class="scroll"><table class="narrow"><caption>{caption}</caption>'
+        f'<p class="caption">{caption}</p><div class="scroll"><table class="narrow">'
         f"<thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
@@ -268,23 +272,29 @@ def class_table(
     labels: Sequence[str],
     names: Sequence[str],
     gold: Int[np.ndarray, " N"],
+    predictions: Mapping[str, Int[np.ndarray, " N"]],
 ) -> str:
-    """F1 of each label in both stages, with its support; a label that test lacks has dashes."""
+    """F1 of each label in both stages, with its support; a label that test lacks has a dash, or
+    how often it was answered.
+    """
     support = np.bincount(gold, minlength=len(labels))
+    answered = {s: np.bincount(predictions[s], minlength=len(labels)) for s, _ in STAGES}
     rows = []
-    for label, name, count in zip(labels, names, support, strict=True):
+    for i, (label, name, count) in enumerate(zip(labels, names, support, strict=True)):
         first, second = (
-            percent(results, s, "test", "per_class_f1", label) if count else None for s, _ in STAGES
+            percent(results, s, "test", "per_class_f1", label) if count or answered[s][i] else None
+            for s, _ in STAGES
         )
+        wrong = ["" if count else only_answered(int(answered[s][i])) for s, _ in STAGES]
         alias = (
             f'<br><span class="quiet">in figures: {escape(name)}</span>' if name != label else ""
         )
         rows.append(
             f'<tr><th scope="row">{escape(label)}{alias}</th><td class="number">{count:,}</td>'
             + "".join(
-                f'<td class="number">{shown(value)}<span class="fill {kind}"'
+                f'<td class="number">{shown(value)}{more}<span class="fill {kind}"'
                 f' style="width:{value or 0.0:.2f}%"></span></td>'
-                for value, kind in ((first, "before"), (second, "after"))
+                for value, kind, more in ((first, "before", wrong[0]), (second, "after", wrong[1]))
             )
             + change_cell(first, second)
             + "</tr>"
@@ -293,19 +303,29 @@ def class_table(
         "macro_f1", "", results
     )
     note = (
-        f'<p class="quiet">{DASH}: no test utterance has this label.</p>'
+        f'<p class="quiet">{DASH}: no test utterance has this label, and none was answered it.'
+        " Macro F1 counts alike all labels that are annotated or answered; one only answered counts"
+        " 0.</p>"
         if (support == 0).any()
         else ""
     )
     return (
-        '<div class="scroll"><table class="narrow classes"><caption>F1 on test by label, in'
-        " percent</caption><thead><tr>"
+        '<p class="caption">F1 on test by label, in'
+        " percent</p>"
+        '<div class="scroll"><table class="narrow classes">'
+        "<thead><tr>"
         '<th scope="col">label</th><th scope="col" class="number">in test</th><th scope="col"'
         ' class="number">stage one</th>'
         '<th scope="col" class="number">stage two</th><th scope="col"'
         ' class="number">change</th></tr></thead>'
         f"<tbody>{''.join(rows)}</tbody><tfoot>{totals}</tfoot></table></div>{note}"
     )
+
+
+def only_answered(count: int) -> str:
+    """Beside the score of a label that test lacks: how often it was answered."""
+    times = "once" if count == 1 else f"{count:,} times"
+    return f'<br><span class="quiet wraps">answered {times}</span>' if count else ""
 
 
 def total_row(key: str, support: str, results: Mapping[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """The report's list of a run's settings."""
 
+import re
 from collections.abc import Mapping
 from html import escape
 from typing import Any
@@ -37,7 +38,7 @@ def settings_list(config: Mapping[str, Any]) -> str:
                 f"<td>{_setting(value)}{note}</td></tr>"
             )
         about = (
-            (type(getattr(defaults, group, None)).__doc__ or "").split("\n")[0]
+            _first_sentence(type(getattr(defaults, group, None)).__doc__ or "")
             if group in known
             else ""
         )
@@ -53,6 +54,12 @@ def settings_list(config: Mapping[str, Any]) -> str:
         " marked</summary>"
         f'<div class="settings-groups">{"".join(tables)}</div></details>'
     )
+
+
+def _first_sentence(text: str) -> str:
+    """Of a docstring, its lines joined."""
+    beginning = " ".join(text.strip().split("\n\n")[0].split())
+    return re.split(r"(?<=\.) ", beginning)[0]
 
 
 def _plain(value: Any) -> Any:

@@ -32,6 +32,7 @@ class Several:
       gold, answers: of test and stage two.
       probabilities: of the same; None where they are not known.
       thresholds: from which on a label is answered; empty where they are not known.
+      before: answers of stage one; None where they are not known.
     """
 
     labels: Sequence[str]
@@ -41,6 +42,7 @@ class Several:
     answers: Bool[np.ndarray, "N C"]
     probabilities: Float[np.ndarray, "N C"] | None = None
     thresholds: Sequence[float] = ()
+    before: Bool[np.ndarray, "N C"] | None = None
 
     def groups(self) -> Int[np.ndarray, " N"]:
         """The label of each utterance that has one, else C."""
@@ -104,8 +106,10 @@ class Several:
             rows += f'<tr><th scope="row">{name}</th>{cells}</tr>'
         head = "".join(f'<th scope="col" class="number">{word}</th>' for word in words)
         return (
-            '<div class="scroll"><table class="narrow"><caption>How many labels a test utterance'
-            f" has</caption><thead><tr><td></td>{head}</tr></thead><tbody>{rows}</tbody></table>"
+            '<p class="caption">How many labels a test utterance'
+            " has</p>"
+            '<div class="scroll"><table class="narrow">'
+            f"<thead><tr><td></td>{head}</tr></thead><tbody>{rows}</tbody></table>"
             "</div>"
         )
 
@@ -117,8 +121,10 @@ class Several:
         for i in self.order:
             label, name = self.labels[i], self.names[i]
             first, second = (
-                percent(results, stage, "test", "per_class_f1", label) if support[i] else None
-                for stage, _ in STAGES
+                percent(results, stage, "test", "per_class_f1", label)
+                if support[i] or (given is not None and given[:, i].any())
+                else None
+                for (stage, _), given in zip(STAGES, (self.before, self.answers), strict=True)
             )
             alias = (
                 f'<br><span class="quiet">in figures: {escape(name)}</span>'
@@ -153,7 +159,7 @@ class Several:
         heads += ["annotators’ alpha"] * bool(agreement)
         head = "".join(f'<th scope="col" class="number">{name}</th>' for name in heads)
         return (
-            '<div class="scroll"><table class="narrow classes"><caption>Scores on test by label, in'
+            '<p class="caption">Scores on test by label, in'
             " percent, the most frequent label first. Answered, precision (of the answers, how many"
             " are right) and recall (of the annotated, how many are found) are stage two’s."
             + (
@@ -167,7 +173,8 @@ class Several:
                 if agreement
                 else ""
             )
-            + f'</caption><thead><tr><th scope="col">label</th>{head}</tr></thead>'
+            + '</p><div class="scroll"><table class="narrow classes"><thead>'
+            + f'<tr><th scope="col">label</th>{head}</tr></thead>'
             f"<tbody>{''.join(rows)}</tbody></table></div>" + self._notes(support, answered)
         )
 
@@ -178,7 +185,10 @@ class Several:
         if never:
             notes.append(f"Never answered: {', '.join(map(quoted, never))}.")
         if absent:
-            notes.append(f"No test utterance has {', '.join(map(quoted, absent))}.")
+            notes.append(
+                f"No test utterance has {', '.join(map(quoted, absent))}. Macro F1 counts alike all"
+                " labels that are annotated or answered; one only answered counts 0."
+            )
         return f'<p class="quiet">{" ".join(notes)}</p>' if notes else ""
 
     def _mistakes(self) -> str:

@@ -24,7 +24,8 @@ h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .2rem; }
 h2 { font-size: 1.25rem; margin: 2.6rem 0 .3rem; padding-top: .9rem; border-top: 1px solid var(--line); }
 h3 { font-size: 1rem; margin: 0 0 .3rem; }
 p { margin: .3rem 0 .8rem; max-width: 46rem; }
-.quiet, figcaption, caption { color: var(--muted); font-size: .9rem; }
+.caption { margin: .6rem 0 .3rem; }
+.quiet, figcaption, caption, .caption { color: var(--muted); font-size: .9rem; }
 .verdict { font-size: 1.12rem; }
 .notice { border: 1px solid var(--line); border-left: 6px solid var(--muted); border-radius: 4px; background: var(--panel);
   padding: .7rem 1rem; margin: 1rem 0; max-width: 46rem; }
@@ -32,7 +33,7 @@ p { margin: .3rem 0 .8rem; max-width: 46rem; }
 .notice p { margin: 0; }
 .bars { margin: 1.2rem 0; max-width: 46rem;
   display: grid; grid-template-columns: max-content 1fr; gap: .5rem .9rem; align-items: center; }
-.bars dt { max-width: 17rem; }
+.bars dt { max-width: 17rem; overflow-wrap: anywhere; }
 .bars dd { margin: 0; display: flex; align-items: center; gap: .6rem; }
 .bars .track { flex: 1; height: 1.5rem; background: var(--panel); border-radius: 3px; }
 .bars .fill { display: block; height: 100%; border-radius: 3px; }
@@ -44,6 +45,7 @@ caption { text-align: left; padding-bottom: .3rem; }
 th, td { padding: .32rem .5rem; border-bottom: 1px solid var(--line); text-align: left; vertical-align: middle; }
 thead th { font-size: .85rem; color: var(--muted); font-weight: 600; vertical-align: bottom; }
 th.number, td.number { text-align: right; } td.number { white-space: nowrap; }
+td .wraps { white-space: normal; }
 tbody th { font-weight: 500; }
 .classes tbody th { min-width: 7rem; overflow-wrap: anywhere; }
 .settings td, .settings th { overflow-wrap: anywhere; }
@@ -53,6 +55,7 @@ td.up { color: var(--after); } td.down { color: var(--warn); }
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 440px), 1fr));
   gap: 1.6rem 2.2rem; align-items: start; }
 .pair > * { min-width: 0; }
+.alone > * + * { margin-top: 1.5rem; }
 figure { margin: 0; }
 figure .scroll img { display: block; height: auto; max-width: 100%; }
 @media (min-width: 900px) {
@@ -68,7 +71,7 @@ details > summary { cursor: pointer; padding: .4rem 0; font-weight: 600; }
 .settings tr.changed > th { box-shadow: inset 4px 0 var(--after); padding-left: .9rem; }
 code { font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; font-size: .88em; }
 @media (max-width: 480px) {
-  .bars { grid-template-columns: 1fr; gap: .1rem; } .bars dt { max-width: none; } .bars dd { margin-bottom: .5rem; }
+  .bars { grid-template-columns: minmax(0, 1fr); gap: .1rem; } .bars dt { max-width: none; } .bars dd { margin-bottom: .5rem; }
   th, td { padding: .3rem .3rem; } .narrow th, .narrow td { font-size: .88rem; }
 }
 @media print {
@@ -94,6 +97,6 @@ td.best small { font-weight: 400; } td.text { white-space: normal; }
 
 # Of several tables one after the other.
 TABLES_STYLE = """
-.scroll + .scroll, .scroll + p, p + .scroll, .alone figure + figure { margin-top: 1.5rem; }
+.scroll + .scroll, .scroll + p, p:not(.caption) + .scroll { margin-top: 1.5rem; }
 .scroll + div:not(.scroll) { margin-top: 1.8rem; }
 """

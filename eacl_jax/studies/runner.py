@@ -31,10 +31,10 @@ from eacl_jax.studies.definition import Cell, Study
 from eacl_jax.studies.plan import named, select, shared_by
 from eacl_jax.studies.sharing import Sharing
 from eacl_jax.studies.transfers import answer_transfers
-from eacl_jax.studies.words import count
 from eacl_jax.training import experiment, processes, run, run_folder
 from eacl_jax.training.loop import Interrupted, StopRequest
 from eacl_jax.training.recording import say
+from eacl_jax.wording import count
 
 
 @dataclasses.dataclass(frozen=True)

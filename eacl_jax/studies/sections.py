@@ -11,6 +11,7 @@ from eacl_jax.model.metrics import title
 from eacl_jax.studies import figures, words
 from eacl_jax.studies.statistics import DRAWS, LEVEL
 from eacl_jax.studies.table import Comparison, Row, Table
+from eacl_jax.wording import count
 
 # More answers than these are folded, those that show a difference before the others.
 _MANY = 8
@@ -19,9 +20,9 @@ _MANY = 8
 def headline(table: Table) -> str:
     """Title, question, and an answer a comparison; then what is missing or wrong."""
     facts = [
-        words.count(len(table.corpora), "corpus", "corpora"),
-        words.count(len(table.variants), "variant"),
-        words.count(len(table.seeds), "seed"),
+        count(len(table.corpora), "corpus", "corpora"),
+        count(len(table.variants), "variant"),
+        count(len(table.seeds), "seed"),
     ]
     return (
         f"<h1>Study: {escape(table.name)}</h1>"
@@ -54,7 +55,7 @@ def _answers(table: Table) -> str:
     others = [each for each in found if each.p_holm is not None and not words.differs(each)]
     shown = [each for each in found if each not in others]
     folded = (
-        f"<details><summary>{words.count(len(others), 'more comparison')} in which no difference"
+        f"<details><summary>{count(len(others), 'more comparison')} in which no difference"
         f" can be shown</summary>{listed(others)}</details>"
     )
     return (listed(shown) if shown else "") + (folded if others else "")
@@ -103,11 +104,11 @@ def _unfinished(table: Table) -> str:
         )
         parts.append(
             '<div class="notice warning" role="note"><p>'
-            f"{words.count(len(table.failed), 'run')} failed:</p><ul>{rows}</ul></div>"
+            f"{count(len(table.failed), 'run')} failed:</p><ul>{rows}</ul></div>"
         )
     if table.missing:
         parts.append(
-            f'<details class="notice"><summary>{words.count(len(table.missing), "run")} still to be'
+            f'<details class="notice"><summary>{count(len(table.missing), "run")} still to be'
             f" done</summary><p>{escape(', '.join(table.missing))}</p></details>"
         )
     return "".join(parts)

@@ -15,6 +15,7 @@ from eacl_jax.studies import words
 from eacl_jax.studies.names import slug
 from eacl_jax.studies.statistics import LEVEL, Estimate
 from eacl_jax.studies.table import Comparison, Row, Table
+from eacl_jax.wording import count
 
 FILES = ("rows.csv", "comparisons.csv", "tables.md", "tables.tex")
 
@@ -197,7 +198,7 @@ def _markdown_comparison(each: Comparison) -> list[str]:
         _p(found.p),
         _p(each.p_holm),
         _p(each.wide_p_holm),
-        f"{found.higher} of {words.count(len(each.seeds), 'seed')}",
+        f"{found.higher} of {count(len(each.seeds), 'seed')}",
     ]
 
 

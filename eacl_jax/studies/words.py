@@ -8,6 +8,7 @@ from eacl_jax.config import Stage
 from eacl_jax.model.metrics import title
 from eacl_jax.studies.statistics import LEVEL, Estimate
 from eacl_jax.studies.table import Comparison, Row, Table, stage_words
+from eacl_jax.wording import count
 
 DASH = "–"
 ALPHA = 0.05
@@ -38,11 +39,6 @@ def p_value(p: float | None) -> str:
     while float(f"{p:.{digits}f}") == ALPHA != p:
         digits += 1
     return f"p = {p:.{digits}f}"
-
-
-def count(size: int, noun: str, plural: str = "") -> str:
-    """`1 seed`, `2,610 utterances`."""
-    return f"{size:,} {noun if size == 1 else plural or noun + 's'}"
 
 
 def heading(name: str) -> str:

@@ -425,6 +425,31 @@ def test_labels_of_answers_and_annotators_are_not_carried_through():
     assert [said.other for said in item.dialogue.utterances] == [{}, {}]
 
 
+def test_fields_that_do_not_come_back_are_noted():
+    said = {"speaker": "Ann", "text": "hi", "emotion": "joy", "confidence": 0.5, "n": 1}
+    utterances = [said, ["Ben", "so"], {"speaker": "Ben", "text": "", "annotations": [["joy"]]}]
+    lines = Lines(io.BytesIO(json.dumps({"id": "1", "utterances": utterances}).encode()), "chats")
+    left_out = set()
+    list(read_jsonl(lines, Wanted(lines, Shard(), size=10, most_past=0), left_out=left_out))
+    assert left_out == {"emotion", "confidence", "annotations"}
+
+
+def test_labels_in_other_capitals_are_not_carried_through():
+    content = "Dialogue_ID,Speaker,Utterance,Emotion\n1,Ann,hi,joy\n"
+    assert Table(Lines(io.BytesIO(content.encode()), "chats"), {}).left_out == ["Emotion"]
+
+
+def test_a_number_that_stands_for_an_id_may_be_another_dialogues():
+    nameless = json.dumps({"utterances": [["Ann", "hi"]]})
+    called = json.dumps({"id": "2", "utterances": [["Ann", "hi"]]})
+    assert "dialogue 2 of the input has no id, so its number stands for one" in (
+        read("jsonl", f"{called}\n{nameless}\n")[1].problem
+    )
+    assert "the number of a dialogue stands for an id that it lacks" in (
+        read("jsonl", f"{nameless}\n{nameless}\n{called}\n")[2].problem
+    )
+
+
 def test_rows_out_of_order():
     rows = "Dialogue_ID,Speaker,Utterance,Utterance_ID\n1,Ann,a,0\n1,Ann,b,1\n2,Ann,c,1\n2,Ann,d,0\n3,Ann,e,\n3,Ann,f,x\n"
     first, second, third = read("csv", rows)

@@ -89,6 +89,17 @@ def undisturbed(source, tmp_path):
     return left
 
 
+def test_a_link_stays_and_its_file_is_written(source, tmp_path, undisturbed):
+    (tmp_path / "elsewhere").mkdir()
+    link, target = tmp_path / "link", tmp_path / "elsewhere" / "out"
+    link.symlink_to(target)
+    run(source, link)
+    assert link.is_symlink()
+    assert files(target.parent) == undisturbed[False]
+    with pytest.raises(UserError, match="elsewhere/out is there; name another output"):
+        run(source, link)
+
+
 def kill():
     raise Killed
 

@@ -212,7 +212,7 @@ def test_columns_of_labels_among_others_of_0_and_1(eacl, model: Path, tmp_path: 
     arguments = ("evaluate", "--model", model, "--input", tmp_path / "flags.csv")
     done = eacl(*arguments, "--label-columns=joy, anger")
     assert (done.status, done.errors) == (0, "")
-    assert "5 annotated utterances in 1 dialogues" in done.output.decode()
+    assert "5 annotated utterances in 1 dialogue\n" in done.output.decode()
     assert eacl(*arguments).status == 2  # several labels, with `urgent`
     done = eacl(*arguments, "--label-columns=joy,angry")
     assert "has no column 'angry', which --label-columns names" in done.errors
@@ -260,6 +260,22 @@ def test_labels_are_printed_as_they_are(more: int, confusions: str) -> None:
     assert max(len(line) for line in out.getvalue().splitlines() if line[0:1] in "│┃└┏") <= 80
 
 
+def test_scores_of_nothing_are_dashes() -> None:
+    labels = ("joy", "anger", "fear", "calm")
+    tally, out = Tally(labels), io.StringIO()
+    chances = dict.fromkeys(labels, 0.25)
+    said = tuple(Utterance("Ann", "hi", mood) for mood in ("joy", "anger", "joy"))
+    answers = [Prediction("Ann", "hi", mood, chances, {}) for mood in ("joy", "joy", "calm")]
+    tally.add([Dialogue("1", said)], answers)
+    print_scores("chats.csv", tally.scores(), Console(file=out, width=80))
+    cells = [re.split(r"\s*│\s*", line)[1:-1] for line in out.getvalue().splitlines()]
+    found = {row[0]: row[1:4] for row in cells if len(row) == 6}
+    assert found["joy"] == ["50.0", "50.0", "50.0"]
+    assert found["anger"] == ["–", "0.0", "0.0"]
+    assert found["calm"] == ["0.0", "–", "0.0"]
+    assert found["fear"] == ["–", "–", "–"]
+
+
 @pytest.mark.parametrize("width", [80, 30])
 def test_several_labels_are_printed(width: int) -> None:
     rng = np.random.default_rng(0)
@@ -282,3 +298,37 @@ def test_several_labels_are_printed(width: int) -> None:
     assert "by mood: weighted F1" in text
     assert ("annotated down, that were answered another" in text) == (width == 80)
     assert f"differ by {scores.calibration_error:.2f} points" in text
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv"])
+def test_answers_are_no_annotations_until_somebody_corrects_them(
+    eacl, model: Path, write, ending: str
+) -> None:
+    file = f"answers.{ending}"
+    assert eacl("predict", "--model", model, "--input", write(), "--output", file).status == 0
+    for command in (("evaluate",), ("adapt", "--output", "new")):
+        refused = eacl(*command, "--model", model, "--input", file)
+        assert (refused.status, refused.output) == (2, b"")
+        assert "so these are answers, and no annotations: correct them" in refused.errors
+    text = Path(file).read_text()
+    (answered,) = re.findall(r"(?:table.*?)(joy|anger|neutral)", text)[:1]
+    other = next(label for label in ("joy", "anger", "neutral") if label != answered)
+    before, _, after = text.partition("table")
+    Path(file).write_text(before + "table" + after.replace(answered, other, 1))
+    done = eacl("evaluate", "--model", model, "--input", file)
+    assert done.status == 0
+    assert "5 of 5 annotated utterances have the fields of a model's answer" in done.errors
+    assert "accuracy 80.00" in done.output.decode()
+
+
+def test_a_column_of_ones_own_beside_answers_is_annotated(eacl, model: Path, write) -> None:
+    output = ("--output", "answers.csv")
+    assert eacl("predict", "--model", model, "--input", write(), *output).status == 0
+    header, *rows = Path("answers.csv").read_text().splitlines()
+    moods = [mood for _, _, mood in ROWS]
+    lines = [f"gold,{header}", *(f"{m},{row}" for m, row in zip(moods, rows, strict=True))]
+    Path("answers.csv").write_text("\n".join(lines))
+    chosen = ("--input", "answers.csv", "--emotion-column", "gold")
+    done = eacl("evaluate", "--model", model, *chosen)
+    assert (done.status, done.errors) == (0, "")
+    assert "4 annotated utterances" in done.output.decode()

@@ -360,6 +360,15 @@ def test_columns_are_carried_through_and_predictions_read_again(eacl, model, stu
     assert done.errors.startswith(
         f"{table}: columns 'emotion' are not carried through, as answers have these names"
     )
+    lines = tmp_path / "chats.jsonl"
+    said = {"speaker": "Ann", "text": "hi", "emotion": "joy", "confidence": 1, "n": 7}
+    lines.write_text(json.dumps({"id": "x", "utterances": [said]}))
+    done = eacl("predict", "--model", model, "--input", lines, "--output", tmp_path / "out.jsonl")
+    assert (
+        f"{lines}: fields 'confidence', 'emotion' are not carried through, as answers have these"
+        in done.errors
+    )
+    assert "out.jsonl: 1 dialogue, 1 utterance, " in done.errors
     found = rows((tmp_path / "out.csv").read_bytes())
     assert [(row["Sr No."], row["dialogue"], row["text"]) for row in found] == [
         ("7", "x", "'=hi"),

@@ -159,7 +159,15 @@ def test_a_text_that_is_mostly_unknown_tokens_is_marked(tokenizer):
     examples = PromptBuilder(tokenizer, PromptConfig()).build(
         [dialogue(*turns, speaker="刘")], TAXONOMY
     )
-    assert [example.unknown for example in examples] == [False, True, False]
+    assert [example.unknown for example in examples] == [False, True, True]
+
+
+@pytest.mark.parametrize("text", ["", " \n", "\N{ZERO WIDTH SPACE}\N{NO-BREAK SPACE}"])
+def test_a_text_that_holds_nothing_is_marked(tokenizer, text):
+    examples = PromptBuilder(tokenizer, PromptConfig()).build(
+        [dialogue((text, "joy"), ("!", "joy"))], TAXONOMY
+    )
+    assert examples[0].unknown
 
 
 @pytest.mark.parametrize("max_past", [0, 1, 8])

@@ -45,6 +45,17 @@ def relabelled(results: Results, label: str, other: str) -> Results:
     return found
 
 
+def test_label_that_a_split_lacks_has_a_dash(facts: Facts, settings: Settings) -> None:
+    label = facts.labels[0]
+    found = {**facts.utterances, "test": {**facts.utterances["test"], label: 0}}
+    whole = card(settings, {}, dataclasses.replace(facts, utterances=found))
+    head, *rows = table(whole, "F1 by label")
+    (row,) = [row for row in rows if row[0] == label]
+    dashes = [name for name, cell in zip(head, row, strict=True) if cell == "–"]
+    assert dashes == ["stage one, test", "stage two, test"]
+    assert "one that is only answered counts 0" in whole
+
+
 def body(whole: str) -> str:
     return whole.split("\n---\n", 1)[1]
 

@@ -143,6 +143,16 @@ def test_without_text_an_answer_by_nothing_says_so(textless, recognizer):
         assert (answer.truncated, answer.unknown_text) == flags
 
 
+def test_an_empty_text_says_so_but_for_its_features(textless, recognizer, caplog):
+    for model in (recognizer, textless):
+        caplog.clear()
+        asked = [{**said(LOUD), "text": ""}, {**said(), "text": " "}]
+        by_features, by_nothing = model.predict(asked)
+        assert (by_features.unknown_text, by_nothing.unknown_text) == (False, True)
+        assert "1 utterances hold mostly" in caplog.text
+        assert "or no text: what is answered to them says nothing" in caplog.text
+
+
 @pytest.mark.slow
 def test_other_labels_adapting_and_pickling_keep_the_modalities(recognizer, tmp_path):
     recognizer.save_pretrained(tmp_path / "model")

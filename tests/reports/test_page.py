@@ -14,6 +14,7 @@ from sklearn.metrics import confusion_matrix, f1_score
 from eacl_jax.config import Config
 from eacl_jax.reports import drawing, page, sections, write_report
 from eacl_jax.reports.projection import project
+from tests.reports.conftest import make_run
 
 VOID = {"meta", "img", "br", "source"}
 
@@ -128,11 +129,58 @@ def test_most_frequent_mistake_is_read_from_gold_to_answer(
     assert words in Reader(report[0].read_text(encoding="utf-8")).text
 
 
-def test_label_that_test_lacks_has_dashes(report: tuple[Path, dict[str, Any]]) -> None:
-    reader = Reader(report[0].read_text(encoding="utf-8"))
+@pytest.mark.usefixtures("without_figures")
+def test_label_that_test_lacks_has_dashes(run: dict[str, Any], tmp_path: Path) -> None:
+    for answers in run["predictions"].values():
+        answers[answers == 5] = 0
+    reader = Reader(write_report(tmp_path, **run).read_text(encoding="utf-8"))
     assert reader.row("an_awfully_long_label_of_one")[1:] == ["0", "–", "–", "–"]
     assert "no test utterance has this label" in reader.text
     assert not re.search(r"\bnan\b", reader.text, re.IGNORECASE)
+
+
+@pytest.mark.usefixtures("without_figures")
+def test_label_that_is_answered_and_not_there_counts_0(run: dict[str, Any], tmp_path: Path) -> None:
+    run["predictions"]["stage_one"][:] = 0
+    run["predictions"]["stage_two"][:3] = 5
+    reader = Reader(write_report(tmp_path, **run).read_text(encoding="utf-8"))
+    times = int((run["predictions"]["stage_two"] == 5).sum())
+    shown = f"0.00answered {times} times"
+    assert reader.row("an_awfully_long_label_of_one")[1:] == ["0", "–", shown, "–"]
+    assert "annotated or answered; one only answered counts 0" in reader.text
+
+
+@pytest.mark.usefixtures("without_figures")
+def test_many_labels_have_the_whole_width(tmp_path: Path) -> None:
+    run = make_run(tuple(f"label {number}" for number in range(28)), (5,) * 28)
+    html = write_report(tmp_path, **run).read_text(encoding="utf-8")
+    assert '<h2>Label by label</h2><div class="alone">' in html
+    least = [int(each) for each in re.findall(r"min-width:(\d+)px", html)]
+    assert min(least) > 900  # 28 columns that a phone scrolls through
+
+
+@pytest.mark.usefixtures("without_figures")
+def test_captions_lie_outside_of_what_scrolls(run: dict[str, Any], tmp_path: Path) -> None:
+    html = write_report(tmp_path, **run).read_text(encoding="utf-8")
+    assert "<caption>" not in html.split("<h2>Settings</h2>")[0]
+    assert '<p class="caption">F1 on test by label, in percent</p><div class="scroll">' in html
+
+
+@pytest.mark.usefixtures("without_figures")
+def test_sentences_are_whole_whatever_labels_hold(run: dict[str, Any], tmp_path: Path) -> None:
+    html = write_report(tmp_path, **run).read_text(encoding="utf-8")
+    assert "Always “<bdi>glad &amp; gay</bdi>”" in html
+    assert "Faint: each logged step" in html
+    assert "the total may lie below the other terms" in html
+    captions = re.findall("<caption>(.*?)</caption>", html)
+    assert all(caption.endswith((".</span>", "general")) for caption in captions)
+
+
+@pytest.mark.usefixtures("without_figures")
+def test_one_of_something_is_no_plural(tmp_path: Path) -> None:
+    text = Reader(write_report(tmp_path, **make_run(("only",), (1,))).read_text("utf-8")).text
+    assert "1 test utterance, 1 label" in text
+    assert "1 labels" not in text
 
 
 @pytest.mark.slow
@@ -273,17 +321,17 @@ def test_words_about_mistakes_and_anchors() -> None:
     counts = np.array([[5, 1, 0], [4, 4, 0], [1, 0, 0]])
     assert (
         sections.mistakes(counts, ["a", "<", "c"])
-        == "The most frequent mistake: “&lt;” answered as “a”, 4 times (50% of “&lt;”). Never"
-        " answered: “c”."
+        == "The most frequent mistake: “<bdi>&lt;</bdi>” answered as “<bdi>a</bdi>”, 4 times (50% of “<bdi>&lt;</bdi>”). Never"
+        " answered: “<bdi>c</bdi>”."
     )
     before, after = np.eye(3), np.array([[1.0, 0, 0], [1, 1, 0], [0, 0, 2]])
     cosines = np.array([[1, 0.7071068, 0], [0.7071068, 1, 0], [0, 0, 1]])
     assert (
         sections.closest(cosines, ["a", "b", "c"])
-        == "Closest: “a” and “b”, cosine 0.71, 45° apart."
+        == "Closest: “<bdi>a</bdi>” and “<bdi>b</bdi>”, cosine 0.71, 45° apart."
     )
     assert sections.turned(before, after, ["a", "b", "c"]).endswith(
-        "by 15.0° on average, most of all “b”: 45.0°."
+        "by 15.0° on average, most of all “<bdi>b</bdi>”: 45.0°."
     )
 
 

@@ -95,6 +95,19 @@ def test_the_page_tells_several_labels(tmp_path: Path) -> None:
     assert "is 0.75 nats" in reader.text
 
 
+def test_label_that_is_answered_and_not_there_counts_0(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drawing, "render", lambda draw, theme: b"")
+    run = make_run()
+    run["gold"][:, 3] = False
+    run["predictions"]["stage_two"][:2, 3] = True
+    for stage in ("stage_one", "stage_two"):
+        run["results"][stage]["test"]["per_class_f1"]["never"] = 0.0
+    reader = Reader(write_report(tmp_path, **run).read_text(encoding="utf-8"))
+    assert reader.row("never")[1:7] == ["0", "2", "0.0", "–", "–", "0.00"]
+
+
 @pytest.mark.parametrize("count", [0, 1])
 def test_few_utterances(count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drawing, "render", lambda draw, theme: b"")

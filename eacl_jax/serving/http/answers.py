@@ -40,8 +40,8 @@ UnknownText = Annotated[
     bool,
     Field(
         description=(
-            "The model does not know most of the text, such as another script, or reads features"
-            " alone and there are none: the answer says nothing."
+            "The model does not know most of the text, such as another script, or there is none,"
+            " or it reads features alone and there are none: the answer says nothing."
         )
     ),
 ]
