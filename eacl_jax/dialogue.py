@@ -207,3 +207,8 @@ class Corpus:
     task: TaskName = "single"
     levels: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     features: Mapping[str, FeatureKind] = dataclasses.field(default_factory=dict)
+
+
+def count(size: int, noun: str, plural: str = "") -> str:
+    """How many of something there are, for a person: `1 seed`, `2,610 utterances`."""
+    return f"{size:,} {noun if size == 1 else plural or noun + 's'}"

@@ -21,8 +21,8 @@ from eacl_jax.cli.options import (
     TextColumn,
     find_sounds,
 )
+from eacl_jax.dialogue import count
 from eacl_jax.files import local, stores, whole
-from eacl_jax.wording import count
 
 
 def adapt(

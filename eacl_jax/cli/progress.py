@@ -18,7 +18,7 @@ from eacl_jax.bulk.journal import NONE, Totals
 from eacl_jax.bulk.lines import Position
 from eacl_jax.bulk.writing import Output
 from eacl_jax.corpora.transcripts import NOBODY
-from eacl_jax.wording import count
+from eacl_jax.dialogue import count
 
 _LINE_EVERY = 30.0  # seconds
 

@@ -7,9 +7,9 @@ from rich.table import Table
 from rich.text import Text
 
 from eacl_jax.data.prompts import OnLong
+from eacl_jax.dialogue import count
 from eacl_jax.model.metrics import title
 from eacl_jax.recognizer.scoring import Scores
-from eacl_jax.wording import count
 
 _CONFUSIONS = 10
 DASH = "–"

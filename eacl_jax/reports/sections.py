@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from eacl_jax import wording
+from eacl_jax.dialogue import count
 from eacl_jax.reports.projection import unit
 
 DASH = "–"
@@ -129,7 +129,7 @@ def headline(
     return (
         f"<h1>Emotion recognition on {escape(corpus)}</h1>"
         f'<p class="quiet">{", ".join(fact for fact in facts if fact)},'
-        f" {wording.count(len(gold), 'test utterance')}, {wording.count(len(labels), 'label')}"
+        f" {count(len(gold), 'test utterance')}, {count(len(labels), 'label')}"
         f"{_SEVERAL if gold.ndim == 2 else ''}</p>"
         f'<p class="verdict">Test {measure} <strong>{shown(second)}</strong> of'
         f" 100{comparison}.</p>"
@@ -280,17 +280,17 @@ def class_table(
     support = np.bincount(gold, minlength=len(labels))
     answered = {s: np.bincount(predictions[s], minlength=len(labels)) for s, _ in STAGES}
     rows = []
-    for i, (label, name, count) in enumerate(zip(labels, names, support, strict=True)):
+    for i, (label, name, size) in enumerate(zip(labels, names, support, strict=True)):
         first, second = (
-            percent(results, s, "test", "per_class_f1", label) if count or answered[s][i] else None
+            percent(results, s, "test", "per_class_f1", label) if size or answered[s][i] else None
             for s, _ in STAGES
         )
-        wrong = ["" if count else only_answered(int(answered[s][i])) for s, _ in STAGES]
+        wrong = ["" if size else only_answered(int(answered[s][i])) for s, _ in STAGES]
         alias = (
             f'<br><span class="quiet">in figures: {escape(name)}</span>' if name != label else ""
         )
         rows.append(
-            f'<tr><th scope="row">{escape(label)}{alias}</th><td class="number">{count:,}</td>'
+            f'<tr><th scope="row">{escape(label)}{alias}</th><td class="number">{size:,}</td>'
             + "".join(
                 f'<td class="number">{shown(value)}{more}<span class="fill {kind}"'
                 f' style="width:{value or 0.0:.2f}%"></span></td>'
@@ -322,10 +322,10 @@ def class_table(
     )
 
 
-def only_answered(count: int) -> str:
+def only_answered(size: int) -> str:
     """Beside the score of a label that test lacks: how often it was answered."""
-    times = "once" if count == 1 else f"{count:,} times"
-    return f'<br><span class="quiet wraps">answered {times}</span>' if count else ""
+    times = "once" if size == 1 else f"{size:,} times"
+    return f'<br><span class="quiet wraps">answered {times}</span>' if size else ""
 
 
 def total_row(key: str, support: str, results: Mapping[str, Any]) -> str:
@@ -354,11 +354,11 @@ def mistakes(counts: Int[np.ndarray, "C C"], labels: Sequence[str]) -> str:
             else "There are no test utterances."
         )
     gold, answered = divmod(int(off.argmax()), len(labels))
-    count = int(off[gold, answered])
-    share = 100 * count / counts[gold].sum()
+    most = int(off[gold, answered])
+    share = 100 * most / counts[gold].sum()
     sentence = (
         f"The most frequent mistake: {quoted(labels[gold])} answered as {quoted(labels[answered])},"
-        f" {count:,} {'time' if count == 1 else 'times'} ({share:.0f}% of {quoted(labels[gold])})."
+        f" {count(most, 'time')} ({share:.0f}% of {quoted(labels[gold])})."
     )
     never = [
         quoted(label)

@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.text import Text
 
 from eacl_jax import corpora
+from eacl_jax.dialogue import count
 from eacl_jax.errors import UserError
 from eacl_jax.files import local
 from eacl_jax.model.metrics import title
@@ -34,7 +35,6 @@ from eacl_jax.studies.transfers import answer_transfers
 from eacl_jax.training import experiment, processes, run, run_folder
 from eacl_jax.training.loop import Interrupted, StopRequest
 from eacl_jax.training.recording import say
-from eacl_jax.wording import count
 
 
 @dataclasses.dataclass(frozen=True)

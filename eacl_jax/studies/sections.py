@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from eacl_jax.dialogue import count
 from eacl_jax.model.metrics import title
 from eacl_jax.studies import figures, words
 from eacl_jax.studies.statistics import DRAWS, LEVEL
 from eacl_jax.studies.table import Comparison, Row, Table
-from eacl_jax.wording import count
 
 # More answers than these are folded, those that show a difference before the others.
 _MANY = 8

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from eacl_jax.corpora.dialects import guarded
+from eacl_jax.dialogue import count
 from eacl_jax.files import whole
 from eacl_jax.model.metrics import title
 from eacl_jax.recognizer.markdown import plain
@@ -15,7 +16,6 @@ from eacl_jax.studies import words
 from eacl_jax.studies.names import slug
 from eacl_jax.studies.statistics import LEVEL, Estimate
 from eacl_jax.studies.table import Comparison, Row, Table
-from eacl_jax.wording import count
 
 FILES = ("rows.csv", "comparisons.csv", "tables.md", "tables.tex")
 

@@ -5,10 +5,10 @@ text; who writes it into a page or a table escapes it.
 from collections.abc import Hashable, Sequence
 
 from eacl_jax.config import Stage
+from eacl_jax.dialogue import count
 from eacl_jax.model.metrics import title
 from eacl_jax.studies.statistics import LEVEL, Estimate
 from eacl_jax.studies.table import Comparison, Row, Table, stage_words
-from eacl_jax.wording import count
 
 DASH = "–"
 ALPHA = 0.05
