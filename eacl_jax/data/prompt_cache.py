@@ -22,7 +22,7 @@ import numpy as np
 import tokenizers
 
 from eacl_jax.config import PromptConfig, Readout
-from eacl_jax.data import prompts
+from eacl_jax.data import prompts, scripts
 from eacl_jax.data.prompts import Example, PromptBuilder
 from eacl_jax.dialogue import SPLITS, Corpus, Dialogue
 
@@ -84,9 +84,9 @@ def _key(
     roles = ("cls", "bos", "sep", "eos", "mask", "unk", "pad")
     parts = [
         FORMAT,
-        inspect.getsource(
-            prompts
-        ),  # a change of how prompts are made needs nobody to remember this file
+        # A change of how prompts are made needs nobody to remember this file.
+        inspect.getsource(prompts),
+        inspect.getsource(scripts),
         f"{transformers.__version__} {tokenizers.__version__} {type(tokenizer).__name__}",
         json.dumps({role: getattr(tokenizer, f"{role}_token_id") for role in roles}),
         backend.to_str(),

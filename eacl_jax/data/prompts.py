@@ -21,6 +21,7 @@ from typing import Any, Literal
 import numpy as np
 
 from eacl_jax.config import PromptConfig, Readout
+from eacl_jax.data.scripts import Scripts
 from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
 from eacl_jax.errors import UserError
 
@@ -52,7 +53,8 @@ class Example:
       truncated: the text is longer than the prompt has room for: this is its end, unless there are
         `windows`.
       unknown: most of the tokens that are read of the text are the unknown token: the tokenizer
-        does not know its script; or the text holds nothing, and there are no features.
+        does not know its script, or spells it out (`scripts`); or the text holds nothing, and there
+        are no features.
       windows: with `on_long="pool"`, the other parts of a text that is too long, each an example;
         the representation of the utterance is the mean of this one's and theirs.
       features: by modality that the model reads, standardized float32 [t, F]; those that there are.
@@ -127,6 +129,7 @@ class PromptBuilder:
                 ' "mean", with config.compat.readout_first off.'
             )
         self._unknown = tokenizer.unk_token_id
+        self._scripts = Scripts(tokenizer.get_vocab)
         self.separator = int(separator)
         self.start = [] if first is None else [int(first)]
         space = self._encode([" "])[0] if trailing_space else []
@@ -232,7 +235,11 @@ class PromptBuilder:
             "truncated": too_long,
         }
         read = text[len(text) - most :] if too_long and on_long == "cut" else text
-        known["unknown"] = says_nothing(turn.text) or 2 * read.count(self._unknown) > len(read)
+        known["unknown"] = (
+            says_nothing(turn.text)
+            or 2 * read.count(self._unknown) > len(read)
+            or self._scripts.unknown(turn.text)
+        )
         if too_long and on_long == "pool":
             count = -(-len(text) // most)
             cuts = [round(number * len(text) / count) for number in range(count + 1)]
