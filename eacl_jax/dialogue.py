@@ -170,7 +170,10 @@ class Taxonomy:
         if len(set(self.labels)) != len(self.labels):
             raise UserError(f"labels repeat: {list(self.labels)}.")
         if len(self.labels) < 2:
-            raise UserError(f"at least two labels are needed, got {list(self.labels)}.")
+            raise UserError(
+                f"at least two labels are needed, with commas between them, got"
+                f" {list(self.labels)}."
+            )
         if empty := [
             label
             for label, word in zip(self.labels, self.words, strict=True)

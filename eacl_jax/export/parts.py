@@ -22,10 +22,7 @@ from eacl_jax.model.representer import Representer
 from eacl_jax.recognizer.folder import Settings
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 
-EXAMPLE = (
-    "Ann: The landlord rang. We got the flat!\nBen: What? You're joking!\nAnn: We move in on"
-    " Friday."
-)
+EXAMPLE = "Ann: We got the flat!\nBen: What? You're joking!\nAnn: We move in on Friday."
 
 
 @dataclasses.dataclass(frozen=True)

@@ -52,7 +52,7 @@ def predict(utterances: Sequence[tuple[str, str]]{later}) -> dict[str, float]:
 {more}    return dict(zip(LABELS, {probabilities}.tolist(), strict=True))
 
 
-{answers}print({shown}([("Ann", "The landlord rang. We got the flat!"), ("Ben", "What? You're joking!")]))'''
+{answers}print({shown}([("Ann", "We got the flat!"), ("Ben", "What? You're joking!")]))'''
 
 # Of a model that reads later utterances too.
 _LATER = {

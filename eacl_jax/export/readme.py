@@ -37,7 +37,7 @@ In a program of your own:
 from run import Model
 
 model = Model()
-said = [("Ann", "The landlord rang. We got the flat!"), ("Ben", "What? You're joking!")]
+said = [("Ann", "We got the flat!"), ("Ben", "What? You're joking!")]
 probabilities = model.predict(said)
 for (speaker, text), labels in zip(said, model.answers(probabilities), strict=True):
     print(speaker, text, ", ".join(labels) or "none")
@@ -141,7 +141,7 @@ def encode(text: str) -> list[int]:
     return tokenizer.encode(text, add_special_tokens=False).ids
 
 
-said = [("Ann", "The landlord rang. We got the flat!"), ("Ben", "What? You're joking!")]
+said = [("Ann", "We got the flat!"), ("Ben", "What? You're joking!")]
 prompts = [prompt(encode, said[: number + 1], model.settings["prompt"]) for number in range(len(said))]
 _, _, probabilities = model(*lay_out(prompts))
 for (speaker, text), row in zip(said, probabilities, strict=True):

@@ -101,7 +101,8 @@ def check(folder: Path) -> None:
 
 def check_target(folder: str | Path) -> None:
     """Raises `UserError` where a model is not to be saved: in a run's folder, whose settings have a
-    file of the same name, or a pretrained encoder's.
+    file of the same name, a pretrained encoder's, or one of something else, whose README.md would
+    become the model's card.
     """
     if stores.address_of(folder):
         return
@@ -110,6 +111,7 @@ def check_target(folder: str | Path) -> None:
         settings = json.loads((folder / "config.json").read_bytes())
         others = not str(settings["format"]).startswith("eacl_jax model")
     except OSError:
+        _check_foreign(folder)
         return
     except (ValueError, LookupError, TypeError):
         others = True
@@ -117,6 +119,20 @@ def check_target(folder: str | Path) -> None:
         raise UserError(
             f"{folder} has a config.json that is no model's, but a run's or an encoder's, which"
             f" would be lost; name another folder, such as {folder / 'model'}."
+        )
+
+
+def _check_foreign(folder: Path) -> None:
+    """Raises `UserError` where a folder without config.json holds what is no model's. What is left
+    of a model of which a process died may be replaced.
+    """
+    there = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    seen = sorted(name for name in there if not name.startswith("."))
+    alone = seen == ["README.md"]
+    if strange := [name for name in seen if alone or name not in (*OWN, "programs")]:
+        raise UserError(
+            f"{folder} holds {', '.join(strange[:3])}{', ...' if len(strange) > 3 else ''} and no"
+            f" model; name a new or empty folder, such as {folder / 'model'}."
         )
 
 

@@ -190,6 +190,24 @@ def test_the_label_of_an_anchor_that_points_nowhere_is_named(tmp_path):
         EmotionRecognizer.from_pretrained(tmp_path)
 
 
+def test_a_folder_of_something_else_is_not_written_into(tmp_path):
+    saved = make_recognizer(tmp_path / "one")
+    for name, text in (("README.md", "my notes"), ("thesis.tex", "mine")):
+        folder = tmp_path / name.partition(".")[0]
+        folder.mkdir()
+        (folder / name).write_text(text)
+        with pytest.raises(UserError, match=rf"holds {name} and no model; name a new or empty"):
+            saved.save_pretrained(folder)
+        assert (folder / name).read_text() == text
+    # A repository that is empty but for what its program keeps there, and a model, may be.
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    (repository / ".gitattributes").touch()
+    saved.save_pretrained(repository)
+    (repository / "config.json").unlink()  # as where a process ended in between
+    saved.save_pretrained(repository)
+
+
 def test_a_model_saved_over_another_is_that_model_alone(tmp_path):
     one, other = make_recognizer(tmp_path / "one"), make_recognizer(tmp_path / "two", shift=0.3)
     one.save_pretrained(tmp_path / "model")
