@@ -171,8 +171,12 @@ def _known(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
+# Of the longest bar, how far a line of seeds drawn is shown.
+_WIDEST = 3
+
+
 def draw_differences(theme: Theme, found: Sequence[Comparison], reference: str) -> Figure:
-    """Differences with their intervals about a line at 0, those that are shown in colour.
+    """Differences with their intervals about a line at 0, those that can be shown in colour.
 
     Args:
       found: of one corpus and measure.
@@ -181,12 +185,14 @@ def draw_differences(theme: Theme, found: Sequence[Comparison], reference: str) 
     names = wrapped([_compared(each, reference) for each in found])
     figure, axes = _rows_figure(names, DIFFERENCES_WIDTH)
     axes.axvline(0, color=theme.ink, linewidth=1.2)
-    texts = []
+    texts, ends = [], [0.01]
     for row, each in enumerate(found):
         difference = each.difference
         if difference is None:
             texts.append("not compared")
             continue
+        ends += [end for end in (difference.low, difference.high) if end is not None]
+        ends.append(difference.mean)
         colour = theme.muted
         if words.differs(each):
             colour = theme.after if difference.mean > 0 else theme.warn
@@ -195,13 +201,22 @@ def draw_differences(theme: Theme, found: Sequence[Comparison], reference: str) 
             wide = (difference.wide_low, difference.wide_high)
             axes.plot(wide, (row, row), color=colour, linewidth=1, alpha=0.6)
         _whisker(axes, estimate, row, colour)
-        p = "" if each.p_holm is None else f"  {words.p_value(each.p_holm)}"
-        texts.append(f"{words.signed(difference.mean)}{p}")
-    reach = max(map(abs, axes.get_xlim()))
+        texts.append(f"{words.signed(difference.mean)}{_deciding_p(each)}")
+    # Intervals of few seeds may be wider than all that can be: the others stay legible.
+    reach = min(max(map(abs, axes.get_xlim())), _WIDEST * max(map(abs, ends)))
     axes.set_xlim(-reach, reach)
     axes.set_xlabel(f"{title(found[0].measure)}, points more or less")
     _beside(axes, texts, "difference, corrected p")
     return figure
+
+
+def _deciding_p(found: Comparison) -> str:
+    """The p-value that decides on the colour: the larger of both ways to draw."""
+    if found.p_holm is None:
+        return ""
+    if found.wide_p_holm is None:
+        return "  one seed"
+    return f"  {words.p_value(max(found.p_holm, found.wide_p_holm))}"
 
 
 def _compared(found: Comparison, reference: str) -> str:

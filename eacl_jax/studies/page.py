@@ -149,10 +149,12 @@ def _differences(show: _Figures, table: Table, corpus: str) -> str:
                 heading=f"Differences in {title(measure)}",
                 caption=(
                     f"Bar: {LEVEL}% interval of the difference, by drawing the same test dialogues"
-                    " for both; thin line: by drawing seeds too. Right of 0: better than what it is"
+                    " for both; thin line: by drawing seeds too, cut where it is wider than the"
+                    " frame. Right of 0: better than what it is"
                     f" compared with, which is “{table.variants[0]}” where no other is named. In"
-                    " colour: p < 0.05 after Holm’s correction, also where seeds are drawn too;"
-                    " grey: no difference can be shown, which is not to say that there is none."
+                    " colour: p < 0.05 after Holm’s correction, also where seeds are drawn too"
+                    " (the larger p stands beside); grey: no difference can be shown, which is not"
+                    " to say that there is none."
                 )
                 if not shown
                 else "Read as the figure before.",

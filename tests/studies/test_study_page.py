@@ -59,6 +59,25 @@ def every_figure(table):
     }
 
 
+def test_the_p_beside_a_difference_is_the_one_that_decides(table):
+    (found, *_) = (c for c in table.comparisons if c.measure == "macro_f1")
+    for dialogues, seeds, told in ((0.001, 0.39, "p = 0.39"), (0.2, 0.01, "p = 0.20")):
+        given = dataclasses.replace(found, p_holm=dialogues, wide_p_holm=seeds)
+        (axes,) = figures.draw_differences(LIGHT, [given], "plain").axes
+        assert any(text.get_text().endswith(told) for text in axes.texts)
+    lone = dataclasses.replace(found, p_holm=0.001, wide_p_holm=None)
+    (axes,) = figures.draw_differences(LIGHT, [lone], "plain").axes
+    assert any(text.get_text().endswith("one seed") for text in axes.texts)
+
+
+def test_lines_of_seeds_do_not_squeeze_the_bars(table):
+    (found, *_) = (c for c in table.comparisons if c.measure == "macro_f1")
+    difference = dataclasses.replace(found.difference, low=-2.0, high=1.0, wide_high=150.0)
+    given = dataclasses.replace(found, difference=difference)
+    (axes,) = figures.draw_differences(LIGHT, [given], "plain").axes
+    assert axes.get_xlim()[1] <= 3 * max(2.0, abs(difference.mean))
+
+
 def drawn_labels(axes, direction: int):
     """Labels of the ticks of an axis that lie within it: matplotlib makes some beyond, too."""
     axis, ends = ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim()))[direction]
