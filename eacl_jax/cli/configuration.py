@@ -106,6 +106,9 @@ def _load(name: str, flag: str, overrides: Sequence[str]) -> Any:
     return holder
 
 
+_QUOTES = "\"'"
+
+
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
     """An error, and what it was raised for, the first last."""
     while error is not None:
@@ -134,8 +137,13 @@ def _mistake(error: Exception, problem: str) -> Exception:
     if isinstance(error, KeyError | AttributeError):
         if "get_config" in str(error):
             return UserError(f"{problem} the file has no function get_config.")
-        setting = str(error).strip()
-        return UserError(f"{problem} there is no setting {setting}; eacl_jax/config.py lists them.")
+        # As text, a KeyError is its argument as Python writes it; ml_collections raises it again
+        # with a second line, which names the nearest setting.
+        said = [str(each.args[0]) for each in _causes(error) if each.args]
+        plainest = min(said, key=lambda text: ("\n" not in text, text.count("\\")))
+        setting, *near = plainest.split("\n")
+        hint = " ".join([*near, "eacl_jax/config.py lists them."])
+        return UserError(f"{problem} there is no setting {setting.strip(_QUOTES)!r}. {hint}")
     if isinstance(error, flags.Error | TypeError | ValueError | SyntaxError | ImportError):
         *_, first = _causes(error)
         if "get_config()" in str(first):  # else absl's message holds the whole traceback
@@ -151,7 +159,9 @@ def _value(holder: Any, named: str) -> Any:
         hasattr(value, "items")  # a file that could not be read raises when it is looked at
         return value
     except OSError as error:
-        raise UserError(f"{named}: {' '.join(str(error.__cause__ or error).split())}") from error
+        cause = " ".join(str(error.__cause__ or error).split())
+        # absl names what it attempted before the reason.
+        raise UserError(f"{named}: {cause[max(0, cause.find('[Errno')) :]}") from error
 
 
 def overrides_of(config: Config) -> list[str]:

@@ -163,9 +163,16 @@ def test_settings_are_listed_as_they_are_given(eacl, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--config=configs/nothing.py"], "configs/nothing.py"),
+        (
+            ["--config=configs/nothing.py"],
+            "--config: [Errno 2] No such file or directory: 'configs/nothing.py'",
+        ),
         (["--config=configs/meld.py:sed=1"], "unknown name 'sed'"),
-        (["--config=configs/meld.py", "--config.data.dri=x"], "there is no setting"),
+        (["--config=configs/meld.py", "--config.data.dri=x"], "there is no setting 'dri'. "),
+        (
+            ["--config=configs/meld.py", "--config.stage_one.epoch=2"],
+            "there is no setting 'epoch'. Did you mean \"epochs\"",
+        ),
         (
             ["--config=configs/meld.py", "--config.loss.temperature=0"],
             "config.loss.temperature: must be positive",
