@@ -129,7 +129,7 @@ def certain(name, corpus):
     return np.array([[n == each for n in corpus.taxonomy.labels] for each in said], np.float64)
 
 
-@pytest.mark.slow_after(2)
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(("weight", "same"), [(1.0, True), (0.5, False), (0.0, True)])
 def test_weight_0_and_certain_teachers_change_nothing(
     toy, models, plain, tmp_path, monkeypatch, weight, same
