@@ -358,8 +358,8 @@ def _calibration(settings: Settings, facts: Facts, derived: str) -> str:
     if several:
         return (
             f"## Calibration\n\n{derived}Scale, biases and thresholds were fitted on dev. Expected"
-            " calibration error in percent, the mean over the labels, before scale and biases were fitted"
-            f" (without) and after (with):\n\n{_table(('', *columns), rows)}"
+            " calibration error in percent, the mean over the labels, before each label's bias was"
+            f" fitted on dev (without) and after (with):\n\n{_table(('', *columns), rows)}"
         )
     note = (
         f" This recognizer's own temperature is {settings.calibration[Stage.TWO]:.4f}."
