@@ -10,7 +10,7 @@ from eacl_jax.corpora.found import Found, Splits
 from eacl_jax.corpora.groups import Groups
 from eacl_jax.corpora.labels import check_spellings, clean_label, word_of
 from eacl_jax.corpora.levels import read_levels
-from eacl_jax.corpora.tasks import by_annotators, find_task, settle, tell_of_annotators
+from eacl_jax.corpora.tasks import find_task, settle, tell_of_annotators
 from eacl_jax.dialogue import Corpus, Taxonomy
 from eacl_jax.errors import UserError
 from eacl_jax.files import local
@@ -74,14 +74,14 @@ def load(data: DataConfig) -> Corpus:
     own = tuple(map(word_of, labels))
     taxonomy = Taxonomy(labels, own if data.groups else data.words or own)
     check_emotions(splits, taxonomy)
-    if by_annotators(read):
-        tell_of_annotators(read, labels)
+    tell_of_annotators(read, labels)
     if data.groups:
         groups = Groups.of_rows(data.groups, labels)
         taxonomy = Taxonomy(groups.names, data.words or tuple(map(word_of, groups.names)))
         read = {split: groups.put(found) for split, found in read.items()}
     splits = settle(read, task)
-    check_emotions(splits, taxonomy, "give it a row in config.data.groups")
+    if data.groups:  # else the same utterances were looked at above
+        check_emotions(splits, taxonomy, "give it a row in config.data.groups")
     _check_annotated(splits)
     grouped = data.groups or sorted(labels) != sorted(builder.LABELS)
     levels = read_levels(data.levels or (() if grouped else builder.LEVELS), taxonomy.labels)

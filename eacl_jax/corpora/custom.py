@@ -13,7 +13,7 @@ from eacl_jax.corpora.files import find_file, read_file, sources_of
 from eacl_jax.corpora.found import Found
 from eacl_jax.corpora.groups import Groups
 from eacl_jax.corpora.label_columns import LabelForms
-from eacl_jax.corpora.tasks import by_annotators, find_task, settle, tell_of_annotators
+from eacl_jax.corpora.tasks import find_task, settle, tell_of_annotators
 from eacl_jax.dialogue import SPLITS, TaskName
 from eacl_jax.errors import UserError
 
@@ -76,7 +76,7 @@ def read_own(
     splits = {"": read_file(path, columns=_columns(data), naming=_NAMING, forms=forms)}
     task = task or data.task or find_task(splits)
     groups = Groups.of_rows(data.groups) if data.groups else None
-    if (known := tuple(groups.of) if groups else labels) and by_annotators(splits):
+    if known := tuple(groups.of) if groups else labels:
         tell_of_annotators(splits, known)
     if groups:
         splits = {"": groups.put(splits[""])}

@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
 
+from eacl_jax.corpora.forms import PROBABILITY
 from eacl_jax.errors import UserError
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
@@ -215,7 +216,7 @@ def as_written(cells: list[str], header: Sequence[str]) -> list[str]:
     has a column that no other table has.
     """
     if not {"dialogue", "utterance"} <= set(header) or not any(
-        name in _OF_ANSWERS or (name.startswith("p(") and name.endswith(")")) for name in header
+        name in _OF_ANSWERS or PROBABILITY.fullmatch(name) for name in header
     ):
         return cells
     return [

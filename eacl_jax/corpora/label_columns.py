@@ -448,15 +448,15 @@ def _separator(path: Path, rows: Sequence[Row], places: Sequence[int], named: st
         raise UserError(
             f"{path}: several signs could divide the labels: {seen}; name the one with {named}."
         )
-    for sign, (line, cell) in first.items():
-        if sign == ",":  # which labels hold themselves, as "grief, loss"
-            logger.warning(
-                "%s%s: %r is read as several labels, divided at commas; if commas are parts of"
-                " labels here, list the labels of each cell as %s, or name another sign with %s.",
-                path,
-                f" line {line}" if line else "",
-                cell,
-                '["joy", "grief, loss"]',
-                named,
-            )
+    if "," in first:  # which labels hold themselves, as "grief, loss"
+        line, cell = first[","]
+        logger.warning(
+            "%s%s: %r is read as several labels, divided at commas; if commas are parts of"
+            " labels here, list the labels of each cell as %s, or name another sign with %s.",
+            path,
+            f" line {line}" if line else "",
+            cell,
+            '["joy", "grief, loss"]',
+            named,
+        )
     return next(iter(first), "")

@@ -111,11 +111,6 @@ def settle(splits: Splits, task: TaskName, *, quiet: bool = False) -> dict[str, 
     return settled
 
 
-def by_annotators(splits: Splits) -> bool:
-    """Whether it is known of any utterance what each annotator gave."""
-    return any(utterance.annotations is not None for _, _, utterance in _utterances(splits))
-
-
 def tell_of_annotators(splits: Splits, labels: Sequence[str]) -> None:
     """Warns of what annotators gave that is no label, and of labels that none of them gave.
 
