@@ -22,7 +22,7 @@ import numpy as np
 import tokenizers
 
 from eacl_jax.config import PromptConfig, Readout
-from eacl_jax.data import prompts, scripts
+from eacl_jax.data import names, prompts, scripts
 from eacl_jax.data.prompts import Example, PromptBuilder
 from eacl_jax.dialogue import SPLITS, Corpus, Dialogue
 
@@ -87,6 +87,7 @@ def _key(
         # A change of how prompts are made needs nobody to remember this file.
         inspect.getsource(prompts),
         inspect.getsource(scripts),
+        inspect.getsource(names),
         f"{transformers.__version__} {tokenizers.__version__} {type(tokenizer).__name__}",
         json.dumps({role: getattr(tokenizer, f"{role}_token_id") for role in roles}),
         backend.to_str(),

@@ -8,7 +8,8 @@ tokenizer has none), each utterance closed by the separator. Source: arXiv 2403.
 the public implementation's rule for dropping old utterances, which decides the exact ids.
 
 Typographic apostrophes in texts, as telephones write them, are read as plain ones: MELD's reading
-replaces them, and most corpora have no others.
+replaces them, and most corpora have no others. Speakers' names are read without what the tokenizer
+does not know, or replaced (`names`).
 """
 
 import dataclasses
@@ -21,8 +22,9 @@ from typing import Any, Literal
 import numpy as np
 
 from eacl_jax.config import PromptConfig, Readout
+from eacl_jax.data.names import FIRST_NAMES, readable_name
 from eacl_jax.data.scripts import Scripts
-from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
+from eacl_jax.dialogue import Dialogue, Taxonomy
 from eacl_jax.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -80,6 +82,7 @@ class PromptBuilder:
       separator: id that closes an utterance.
       tail: ids that follow the target.
       opening: ids of `OPENING`, with which a target begins.
+      unknown: id of the unknown token; None where there is none.
     """
 
     def __init__(
@@ -128,13 +131,19 @@ class PromptBuilder:
                 f'tokenizer {name!r} has no first token: set config.model.readout to "last" or'
                 ' "mean", with config.compat.readout_first off.'
             )
-        self._unknown = tokenizer.unk_token_id
+        self.unknown: int | None = tokenizer.unk_token_id
         self._scripts = Scripts(tokenizer.get_vocab)
         self.separator = int(separator)
         self.start = [] if first is None else [int(first)]
         space = self._encode([" "])[0] if trailing_space else []
         self.tail = [*([] if mask is None else [mask]), *space, self.separator]
         self.opening = self._encode([OPENING])[0]
+
+    def _name(self, speaker: str) -> str:
+        """A speaker's name as prompts have it."""
+        return readable_name(
+            speaker, FIRST_NAMES, lambda part: self._encode([part])[0], self.unknown
+        )
 
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
         if not texts:
@@ -179,17 +188,13 @@ class PromptBuilder:
         dialogues = list(dialogues)
         wanted = targeted(dialogues, targets)
         turns = [turn for dialogue in dialogues for turn in dialogue.utterances]
-        contexts = iter(
-            [
-                [*ids, self.separator]
-                for ids in self._encode([f"{u.speaker} says: {_plain(u.text)}" for u in turns])
-            ]
-        )
+        names = {speaker: self._name(speaker) for speaker in {turn.speaker for turn in turns}}
+        said = [f"{names[turn.speaker]} says: {_plain(turn.text)}" for turn in turns]
+        contexts = iter([[*ids, self.separator] for ids in self._encode(said)])
         pasts = [[next(contexts) for _ in dialogue.utterances] for dialogue in dialogues]
         past_of = {id(dialogue): past for dialogue, past in zip(dialogues, pasts, strict=True)}
-        heads = self._encode(
-            [_target(_plain(d.utterances[i].text), d.utterances[i].speaker) for d, i in wanted]
-        )
+        asked = [dialogue.utterances[index] for dialogue, index in wanted]
+        heads = self._encode([_target(_plain(u.text), names[u.speaker]) for u in asked])
         return [
             self._example(dialogue, index, past_of[id(dialogue)], head, taxonomy, on_long)
             for (dialogue, index), head in zip(wanted, heads, strict=True)
@@ -214,7 +219,9 @@ class PromptBuilder:
         room = self._config.max_tokens - len(self.start) - len(self.tail)
         too_long = len(head) > room
         before, text, after = (
-            self._parted(head, turn) if too_long or self._unknown in head else ([], [], [])
+            self._parted(head, self._name(turn.speaker))
+            if too_long or self.unknown in head
+            else ([], [], [])
         )
         most = room - len(before) - len(after)
         if too_long and most < 1:
@@ -237,7 +244,7 @@ class PromptBuilder:
         read = text[len(text) - most :] if too_long and on_long == "cut" else text
         known["unknown"] = (
             says_nothing(turn.text)
-            or 2 * read.count(self._unknown) > len(read)
+            or (self.unknown is not None and 2 * read.count(self.unknown) > len(read))
             or self._scripts.unknown(turn.text)
         )
         if too_long and on_long == "pool":
@@ -293,11 +300,11 @@ class PromptBuilder:
             return 0
         return length - len(self.tail) if self._readout == "mask" else length - 1
 
-    def _parted(self, head: list[int], turn: Utterance) -> tuple[list[int], list[int], list[int]]:
+    def _parted(self, head: list[int], speaker: str) -> tuple[list[int], list[int], list[int]]:
         """A target's ids before the text, of the text, and after it: as far as they are those of a
         target without text.
         """
-        empty = self._encode([_target("", turn.speaker)])[0]
+        empty = self._encode([_target("", speaker)])[0]
         before = _common(head, self.opening)
         after = _common(head[before:][::-1], empty[before:][::-1])
         end = len(head) - after

@@ -108,7 +108,8 @@ The prompt of an utterance, in ids; `{{}}` stands for the ids of a text without 
 
 that is, {opening}up to {max_past} utterances before it, oldest first, {later}each closed by {separator}; then the utterance
 itself. The oldest are left out where the whole would exceed {max_tokens} tokens: `prompt` in `run.py` does it exactly.
-Typographic apostrophes of a TEXT are plain ones there.
+Typographic apostrophes of a TEXT are plain ones there; of a SPEAKER what the tokenizer does not know is left out
+(`readable_name`).
 
 {tokenizing}
 """

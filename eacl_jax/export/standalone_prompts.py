@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from eacl_jax.data.names import readable_name
+
 
 def prompt(
     encode: Callable[[str], list[int]],
@@ -20,10 +22,17 @@ def prompt(
     the speaker's name leaves no room for the text.
     """
 
-    def plain(turns: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-        return [(who, what.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")) for who, what in turns]
+    def read(turns: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+        names = {
+            who: readable_name(who, form["first_names"], encode, form["unknown"])
+            for who, _ in turns
+        }
+        return [
+            (names[who], what.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))
+            for who, what in turns
+        ]
 
-    utterances, later = plain(utterances), plain(later)
+    utterances, later = read(utterances), read(later)
 
     def said(turns: Sequence[tuple[str, str]]) -> list[list[int]]:
         return [[*encode(f"{speaker} says: {text}"), form["separator"]] for speaker, text in turns]

@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerFast
 
 from eacl_jax import corpora
 from eacl_jax.config import DataConfig, PromptConfig
+from eacl_jax.data.names import FIRST_NAMES
 from eacl_jax.data.prompts import NO_LABEL, PromptBuilder, first_past_utterance, warn_about
 from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
 from eacl_jax.encoders import load_tokenizer
@@ -217,6 +218,7 @@ def test_apostrophes_as_telephones_write_them_are_plain_ones(tokenizer):
     form = {"separator": builder.separator, "start": builder.start, "tail": builder.tail}
     form |= {"opening": builder.opening, "max_tokens": 256, "max_past": 8, "max_future": 0}
     form |= {"priority": "past", "readout": "mask"}
+    form |= {"unknown": None, "first_names": FIRST_NAMES}
     said = [("ann", "i can\N{RIGHT SINGLE QUOTATION MARK}t"), ("ann", "don't")]
     exported, _ = standalone_prompts.prompt(lambda text: builder._encode([text])[0], said, form)
     for one, other in zip(plain, typed, strict=True):

@@ -8,6 +8,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from transformers import PreTrainedTokenizerFast
 
 from eacl_jax.config import PromptConfig
+from eacl_jax.data.names import FIRST_NAMES
 from eacl_jax.data.prompts import PromptBuilder
 from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
 from eacl_jax.errors import UserError
@@ -70,18 +71,18 @@ def test_ids_are_the_librarys(kind, readout, config):
         "opening": prompts.opening,
         "readout": readout,
         **dataclasses.asdict(config),
+        "unknown": prompts.unknown,
+        "first_names": FIRST_NAMES,
     }
     rng = random.Random(1)
-    characters = sorted(set("".join(TEXT)))
+    characters = sorted(set("".join(TEXT))) + [" "] * 9
     cut = later = 0
     for _ in range(150):
         said = [
             (
-                rng.choice(["Customer", "Ann", "\u4f60"]),
+                rng.choice(["Customer", "Ann", "\u4f60", "Ann 😡", "+49 1"]),
                 "".join(
-                    rng.choices(
-                        characters + [" "] * 9, k=rng.randint(0, 40 if config.max_future else 120)
-                    )
+                    rng.choices(characters, k=rng.randint(0, 30 if config.max_future else 120))
                 ),
             )
             for _ in range(rng.randint(1, 5))

@@ -516,9 +516,13 @@ def test_a_name_that_leaves_no_room_is_told(tiny):
             fine = [said(text="a")] * 5
             return (
                 await predict(
-                    client, dialogue("a"), {"utterances": [*fine, said(speaker="!" * 100), *fine]}
+                    client,
+                    dialogue("a"),
+                    {"utterances": [*fine, said(speaker="a" + "/:" * 49), *fine]},
                 ),
-                await client.post("/v1/conversations/c/utterances", json=said(speaker="!" * 100)),
+                await client.post(
+                    "/v1/conversations/c/utterances", json=said(speaker="a" + "/:" * 49)
+                ),
                 await predict(client, {"utterances": fine}),
             )
 

@@ -58,7 +58,7 @@ SEVERAL_ANSWERINGS = [
     pytest.param({**LOGITS, **CLASSIFIER}, id="several labels by a classifier"),
 ]
 
-# Longer than a prompt and shorter, with the name of a special token, and without text.
+# Longer than a prompt and shorter, with the name of a special token, without text, and by a name with an emoji.
 DIALOGUES = [
     Dialogue(
         "1",
@@ -68,7 +68,11 @@ DIALOGUES = [
         ),
     ),
     Dialogue(
-        "2", (Utterance("Cleo", "lovely " * 60 + "end"), Utterance("Bob", "the table is horrible"))
+        "2",
+        (
+            Utterance("Cleo", "lovely " * 60 + "end"),
+            Utterance("Bob \U0001f43b", "the table is horrible"),
+        ),
     ),
     Dialogue(
         "3",

