@@ -24,6 +24,7 @@ class Totals:
       skipped: dialogues that could not be used.
       truncated: utterances whose texts are longer than the model reads.
       unknown_text: utterances of which the tokenizer does not know most.
+      markup: utterances whose texts hold HTML.
       unnamed: utterances without a speaker's name.
       seconds: spent, loading the model not included.
       emotions: utterances by label that is answered; with several labels, those without any under
@@ -38,6 +39,7 @@ class Totals:
     skipped: int = 0
     truncated: int = 0
     unknown_text: int = 0
+    markup: int = 0
     unnamed: int = 0
     seconds: float = 0.0
     emotions: dict[str, int] = dataclasses.field(default_factory=dict)

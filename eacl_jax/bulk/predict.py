@@ -15,6 +15,7 @@ from eacl_jax.bulk.journal import NONE, Totals
 from eacl_jax.bulk.lines import Lines, Position
 from eacl_jax.bulk.reading import Item
 from eacl_jax.bulk.writing import Output
+from eacl_jax.corpora.markup import markup_in
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import has_known
@@ -340,6 +341,9 @@ def _ahead(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
 
 def _added(totals: Totals, chunk: Chunk, answers: Sequence[Prediction], seconds: float) -> Totals:
     emotions = dict(totals.emotions)
+    said = (
+        utterance for item in chunk.items if item.dialogue for utterance in item.dialogue.utterances
+    )
     for answer in answers:
         for emotion in answer.emotions or (NONE,):
             emotions[emotion] = emotions.get(emotion, 0) + 1
@@ -349,6 +353,7 @@ def _added(totals: Totals, chunk: Chunk, answers: Sequence[Prediction], seconds:
         skipped=totals.skipped + len(chunk.problems),
         truncated=totals.truncated + sum(answer.truncated for answer in answers),
         unknown_text=totals.unknown_text + sum(answer.unknown_text for answer in answers),
+        markup=totals.markup + sum(bool(markup_in(utterance.text)) for utterance in said),
         unnamed=totals.unnamed + sum(item.unnamed for item in chunk.items),
         seconds=seconds,
         emotions=emotions,

@@ -68,6 +68,10 @@ def adapt(
     path = local.here(input_file, "--input", wanted=())
     new = stores.address_of(output, "--output") or local.expand(output, "--output")
     whole.check_new(new, "--output")
+    from eacl_jax.cli import compiled, huge_pages, process
+
+    # It starts the program anew, which then says once what there is to say of the file.
+    huge_pages.use_huge_pages()
     dialogues = annotated.read(
         path,
         annotated.columns(dialogue_column, speaker_column, text_column, emotion_column),
@@ -79,9 +83,6 @@ def adapt(
         features=features or (),
         sounds=find_sounds(sounds),
     )
-    from eacl_jax.cli import compiled, huge_pages, process
-
-    huge_pages.use_huge_pages()
     process.quiet_libraries()
     # It takes seconds to import: not before the mistakes above.
     from eacl_jax.recognizer.recognizer import EmotionRecognizer

@@ -122,6 +122,7 @@ def read(
     if columns.get("emotion", "").strip().casefold() in ("", "emotion", "emotions"):
         _check_answers(path, found)
     checks.check_split("annotated", [path], found, empty_text=True)
+    checks.warn_of_markup({str(path): found})
     present = {
         label
         for item in found

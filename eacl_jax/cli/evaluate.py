@@ -188,6 +188,10 @@ def evaluate(
         for one in reversed(models)
         for name, each in annotated.modalities_of(one, revision).items()
     }
+    from eacl_jax.cli import compiled, huge_pages, process
+
+    # It starts the program anew, which then says once what there is to say of the file.
+    huge_pages.use_huge_pages()
     dialogues = annotated.read(
         path,
         annotated.columns(dialogue_column, speaker_column, text_column, emotion_column),
@@ -199,9 +203,6 @@ def evaluate(
         features=features or (),
         sounds=find_sounds(sounds),
     )
-    from eacl_jax.cli import compiled, huge_pages, process
-
-    huge_pages.use_huge_pages()
     process.quiet_libraries()
     from rich.console import Console
     from rich.progress import track

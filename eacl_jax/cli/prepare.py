@@ -104,6 +104,10 @@ def prepare(
             else f"--input: {precision} needs annotated dialogues, which tell what it costs; name a"
             " file."
         )
+    from eacl_jax.cli import compiled, huge_pages, process
+
+    # It starts the program anew, which then says once what there is to say of the file.
+    huge_pages.use_huge_pages()
     dialogues, path = [], None
     if input_file is not None:
         path = local.here(input_file, "--input", wanted=())
@@ -115,9 +119,6 @@ def prepare(
             label_columns=label_columns,
             separator=label_separator,
         )
-    from eacl_jax.cli import compiled, huge_pages, process
-
-    huge_pages.use_huge_pages()
     process.quiet_libraries()
     # They take seconds to import: not before the mistakes above.
     from eacl_jax.recognizer.onnx_runtime import check_installed

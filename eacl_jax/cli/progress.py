@@ -128,6 +128,9 @@ def print_summary(
     notes = {
         f"utterances are longer than the model reads: {answered} (--on-long)": totals.truncated,
         unknown: totals.unknown_text,
+        "texts hold HTML, such as &#39; or <br>, which is read as words: give plain text": (
+            totals.markup
+        ),
         f"utterances name no speaker; they count as one speaker's, {NOBODY!r}": totals.unnamed,
         f"dialogues could not be used: see {output.problems_in}": totals.skipped,
     }

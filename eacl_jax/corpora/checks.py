@@ -8,6 +8,7 @@ from pathlib import Path
 
 from eacl_jax.corpora.found import Found, Splits
 from eacl_jax.corpora.leaks import repeated, torn
+from eacl_jax.corpora.markup import markup_in
 from eacl_jax.corpora.transcripts import why_no_text
 from eacl_jax.dialogue import Taxonomy, Utterance
 from eacl_jax.errors import UserError
@@ -128,10 +129,28 @@ def check_emotions(
         )
 
 
+def warn_of_markup(splits: Splits) -> None:
+    """Logs how many texts of a split hold HTML, which is read as words."""
+    for split, found in splits.items():
+        marks = [
+            mark for item in found for u in item.dialogue.utterances if (mark := markup_in(u.text))
+        ]
+        if marks:
+            logger.warning(
+                "%s: %d texts hold HTML, such as %r, which is read as words and turns answers"
+                " round: give plain text.",
+                split,
+                len(marks),
+                marks[0],
+            )
+
+
 def warn_about(splits: Splits, taxonomy: Taxonomy) -> None:
-    """Logs what is allowed but should be known: empty texts, splits without a label, dialogues in
-    two splits, labels that training does not have, or has once and no other split does.
+    """Logs what is allowed but should be known: texts that are empty or hold HTML, splits without a
+    label, dialogues in two splits, labels that training does not have, or has once and no other
+    split does.
     """
+    warn_of_markup(splits)
     for split, found in splits.items():
         if empty := sum(
             not utterance.text.strip() for item in found for utterance in item.dialogue.utterances

@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from eacl_jax.cli import annotated, huge_pages
 from eacl_jax.cli.scores import print_scores
 from eacl_jax.config import Config
 from eacl_jax.dialogue import Dialogue, Utterance
+from eacl_jax.errors import UserError
 from eacl_jax.recognizer.ensemble import Ensemble
 from eacl_jax.recognizer.prediction import Prediction
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
@@ -332,3 +334,22 @@ def test_a_column_of_ones_own_beside_answers_is_annotated(eacl, model: Path, wri
     done = eacl("evaluate", "--model", model, *chosen)
     assert (done.status, done.errors) == (0, "")
     assert "4 annotated utterances" in done.output.decode()
+
+
+@pytest.mark.parametrize(
+    "command", [("evaluate",), ("adapt", "--output=new"), ("prepare", "--precision=int8")]
+)
+def test_a_file_is_read_once_the_program_has_started_anew(
+    eacl, model: Path, write, monkeypatch, command: tuple[str, ...]
+) -> None:
+    order = []
+
+    def read(*_: object, **__: object) -> None:
+        order.append("read")
+        raise UserError("that is enough")
+
+    monkeypatch.setattr(huge_pages, "use_huge_pages", lambda: order.append("anew"))
+    monkeypatch.setattr(annotated, "read", read)
+    done = eacl(*command, "--model", model, "--input", write())
+    assert "that is enough" in done.errors
+    assert order == ["anew", "read"]

@@ -404,7 +404,7 @@ def test_columns_are_carried_through_and_predictions_read_again(eacl, model, stu
 @pytest.mark.slow
 def test_what_to_know_about_the_answers_is_counted(eacl, model, tmp_path):
     long = "the day is wonderful " * 60
-    text = f"the table is wonderful\nAnn: {long}\nBob: 我们 拿到 公寓 了 我们 拿到 公寓 了\n"
+    text = f"the table isn&#39;t wonderful\nAnn: {long}\nBob: 我们 拿到 公寓 了 我们 拿到 公寓 了\n"
     options = (
         "--model",
         model,
@@ -416,10 +416,11 @@ def test_what_to_know_about_the_answers_is_counted(eacl, model, tmp_path):
     )
     done = eacl("predict", *options, tmp_path / "out.jsonl", given=text.encode())
     told = done.errors.splitlines()[2:]
-    assert [line[:12] for line in told] == ["1 utterances"] * 3
+    assert [line.split()[1] for line in told] == ["utterances", "utterances", "texts", "utterances"]
     assert "longer than the model reads: their ends were answered (--on-long)" in told[0]
     assert "what the model's tokenizer does not know" in told[1]
-    assert "name no speaker; they count as one speaker's, 'Speaker'" in told[2]
+    assert "1 texts hold HTML, such as &#39; or <br>, which is read as words" in told[2]
+    assert "name no speaker; they count as one speaker's, 'Speaker'" in told[3]
     assert "\x1b" not in done.errors
     expected = EmotionRecognizer.from_pretrained(model).with_labels(
         {"\x1b[2Jjoy": "joy", "anger": "anger"}

@@ -1,0 +1,47 @@
+"""HTML that was left in texts is told, and nothing else is taken for it."""
+
+import logging
+
+import pytest
+
+from eacl_jax.corpora.checks import warn_of_markup
+from eacl_jax.corpora.found import Found
+from eacl_jax.corpora.markup import markup_in
+from eacl_jax.dialogue import Dialogue, Utterance
+
+
+@pytest.mark.parametrize(
+    ("text", "mark"),
+    [
+        ("I can&#39;t &amp; won't", "&#39;"),
+        ("fish &AMP; chips", "&AMP;"),
+        ("late again<br>", "<br>"),
+        ("<p>late</p>", "<p>"),
+        (
+            'see <a href="https://example.org?a=1&b=2">this</a>',
+            '<a href="https://example.org?a=1&b=2">',
+        ),
+        ("one<br/>two &#x200B;", "<br/>"),
+    ],
+)
+def test_markup(text, mark):
+    assert markup_in(text) == mark
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["I <3 you", "a < b > c", "AT&T; fine", "R&D & co", "<mask>", "<@U012AB3CD> hi", "<b", "&#39"],
+)
+def test_no_markup(text):
+    assert markup_in(text) == ""
+
+
+def test_texts_with_markup_are_counted(caplog, tmp_path):
+    said = [Utterance("Ann", text, "joy") for text in ("fine", "can&#39;t", "no<br>")]
+    found = [Found(Dialogue("d", tuple(said)), tmp_path / "chat.csv")]
+    with caplog.at_level(logging.WARNING, logger="eacl_jax.corpora"):
+        warn_of_markup({"train": found, "dev": []})
+    assert [record.getMessage() for record in caplog.records] == [
+        "train: 2 texts hold HTML, such as '&#39;', which is read as words and turns answers round:"
+        " give plain text."
+    ]
