@@ -194,16 +194,20 @@ class PromptBuilder:
         pasts = [[next(contexts) for _ in dialogue.utterances] for dialogue in dialogues]
         past_of = {id(dialogue): past for dialogue, past in zip(dialogues, pasts, strict=True)}
         asked = [dialogue.utterances[index] for dialogue, index in wanted]
-        heads = self._encode([_target(_plain(u.text), names[u.speaker]) for u in asked])
+        speakers = [names[turn.speaker] for turn in asked]
+        heads = self._encode(
+            [_target(_plain(turn.text), name) for turn, name in zip(asked, speakers, strict=True)]
+        )
         return [
-            self._example(dialogue, index, past_of[id(dialogue)], head, taxonomy, on_long)
-            for (dialogue, index), head in zip(wanted, heads, strict=True)
+            self._example(dialogue, index, name, past_of[id(dialogue)], head, taxonomy, on_long)
+            for (dialogue, index), name, head in zip(wanted, speakers, heads, strict=True)
         ]
 
     def _example(
         self,
         dialogue: Dialogue,
         index: int,
+        speaker: str,
         past: list[list[int]],
         head: list[int],
         taxonomy: Taxonomy,
@@ -219,9 +223,7 @@ class PromptBuilder:
         room = self._config.max_tokens - len(self.start) - len(self.tail)
         too_long = len(head) > room
         before, text, after = (
-            self._parted(head, self._name(turn.speaker))
-            if too_long or self.unknown in head
-            else ([], [], [])
+            self._parted(head, speaker) if too_long or self.unknown in head else ([], [], [])
         )
         most = room - len(before) - len(after)
         if too_long and most < 1:

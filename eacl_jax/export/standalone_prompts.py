@@ -25,7 +25,7 @@ def prompt(
     def read(turns: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
         names = {
             who: readable_name(who, form["first_names"], encode, form["unknown"])
-            for who, _ in turns
+            for who in {who for who, _ in turns}
         }
         return [
             (names[who], what.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))

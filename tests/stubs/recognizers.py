@@ -58,7 +58,8 @@ SEVERAL_ANSWERINGS = [
     pytest.param({**LOGITS, **CLASSIFIER}, id="several labels by a classifier"),
 ]
 
-# Longer than a prompt and shorter, with the name of a special token, without text, and by a name with an emoji.
+# Longer than a prompt and shorter, with the name of a special token, without text, and by a speaker
+# with an emoji in the name.
 DIALOGUES = [
     Dialogue(
         "1",
