@@ -3,7 +3,6 @@
 import dataclasses
 import itertools
 import json
-import logging
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eacl_jax.cli import options
+from eacl_jax.corpora.markup import warn_of_markup
 from eacl_jax.errors import UserError
 from eacl_jax.recognizer import locate
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from eacl_jax.features.modality import Modality
     from eacl_jax.recognizer.recognizer import EmotionRecognizer
 
-log = logging.getLogger(__name__)
 
 # No label has a character without a picture.
 _LEFT_OUT = "\0"
@@ -122,7 +121,7 @@ def read(
     if columns.get("emotion", "").strip().casefold() in ("", "emotion", "emotions"):
         _check_answers(path, found)
     checks.check_split("annotated", [path], found, empty_text=True)
-    checks.warn_of_markup({str(path): found})
+    warn_of_markup((u.text for item in found for u in item.dialogue.utterances), str(path))
     present = {
         label
         for item in found
@@ -159,31 +158,17 @@ def _check_answers(path: Path, found: "Sequence[Found]") -> None:
     Raises:
       UserError: nobody has corrected any.
     """
-    kept = [
-        answer
-        for item in found
-        for u, answer in zip(item.dialogue.utterances, item.kept, strict=bool(item.kept))
-        if u.annotated
-    ]
-    answers = [each for each in kept if each is not None]
-    if not answers:
-        return
-    annotated = sum(u.annotated for item in found for u in item.dialogue.utterances)
-    if len(answers) == annotated and all(answers):
+    from eacl_jax.corpora import checks
+
+    answers = checks.kept_answers(found)
+    if answers and len(answers) == checks.annotated(found) and all(answers):
         raise UserError(
             f"{path}: the emotion of every annotated utterance is the most probable one of a"
             " model's answer that stands beside it, so these are answers, and no annotations:"
             " correct them, or, where somebody has checked that all are right, remove the"
             " probabilities."
         )
-    log.warning(
-        "%s: %s of %s annotated utterances have the fields of a model's answer, such as confidence"
-        " and probabilities: their emotions are that model's answers unless somebody has corrected"
-        " them",
-        path,
-        f"{len(answers):,}",
-        f"{annotated:,}",
-    )
+    checks.warn_of_answers(found, str(path))
 
 
 def _heard(

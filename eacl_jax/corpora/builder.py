@@ -31,6 +31,7 @@ from eacl_jax.errors import UserError
 from eacl_jax.files.local import disk_problem
 
 _BLOCK = 1024
+_KEPT = (None, False, True)  # `Found.kept` as numbers
 
 
 @contextlib.contextmanager
@@ -76,7 +77,7 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder):
     """
 
     # Raise it when a change of reading code changes what is read from the same files.
-    VERSION = tfds.core.Version("1.6.0")
+    VERSION = tfds.core.Version("1.7.0")
     LABELS: ClassVar[tuple[str, ...]] = ()
     TASK: ClassVar[TaskName | None] = "single"
     LEVELS: ClassVar[tuple[str, ...]] = ()
@@ -235,7 +236,9 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder):
             text = record["dialogue"].decode()
             dialogue = Dialogue.from_json(json.loads(text))
             lines, turns = (tuple(map(int, record[name])) for name in ("lines", "turns"))
-            found.append(Found(dialogue, self.sources[split][int(record["file"])], lines, turns))
+            kept = tuple(_KEPT[int(each)] for each in record["kept"])
+            file = self.sources[split][int(record["file"])]
+            found.append(Found(dialogue, file, lines, turns, kept))
         return found
 
     def _fingerprint(self) -> str:
@@ -257,6 +260,7 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder):
             "file": tfds.features.Scalar(np.int32),
             "lines": tfds.features.Tensor(shape=(None,), dtype=np.int32),
             "turns": tfds.features.Tensor(shape=(None,), dtype=np.int64),
+            "kept": tfds.features.Tensor(shape=(None,), dtype=np.int8),
         }
         return _LocalInfo(
             builder=self, features=tfds.features.FeaturesDict(features), disable_shuffling=True
@@ -284,6 +288,7 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder):
                     "file": self.sources[split].index(item.file),
                     "lines": np.asarray(item.lines, np.int32),
                     "turns": np.asarray(item.turns, np.int64),
+                    "kept": np.asarray([_KEPT.index(each) for each in item.kept], np.int8),
                 },
             )
 

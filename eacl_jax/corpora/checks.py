@@ -8,7 +8,7 @@ from pathlib import Path
 
 from eacl_jax.corpora.found import Found, Splits
 from eacl_jax.corpora.leaks import repeated, torn
-from eacl_jax.corpora.markup import markup_in
+from eacl_jax.corpora.markup import warn_of_markup
 from eacl_jax.corpora.transcripts import why_no_text
 from eacl_jax.dialogue import Taxonomy, Utterance
 from eacl_jax.errors import UserError
@@ -29,6 +29,32 @@ class Counts:
 def annotated(found: Sequence[Found]) -> int:
     """Number of annotated utterances, those that have none of the labels among them."""
     return sum(utterance.annotated for item in found for utterance in item.dialogue.utterances)
+
+
+def kept_answers(found: Sequence[Found]) -> list[bool]:
+    """Of each annotated utterance that came with a model's answer, whether its emotion is still
+    that answer.
+    """
+    return [
+        answer
+        for item in found
+        for u, answer in zip(item.dialogue.utterances, item.kept, strict=bool(item.kept))
+        if u.annotated and answer is not None
+    ]
+
+
+def warn_of_answers(found: Sequence[Found], where: str) -> None:
+    """Logs how many annotated utterances came with a model's answer."""
+    if answers := kept_answers(found):
+        logger.warning(
+            "%s: %s of %s annotated utterances have the fields of a model's answer, such as"
+            " confidence and probabilities: their emotions are that model's answers unless somebody"
+            " has corrected them; %s are the most probable ones of those answers.",
+            where,
+            f"{len(answers):,}",
+            f"{annotated(found):,}",
+            f"{sum(answers):,}",
+        )
 
 
 def check_split(
@@ -129,29 +155,14 @@ def check_emotions(
         )
 
 
-def warn_of_markup(splits: Splits) -> None:
-    """Logs how many texts of a split hold HTML, which is read as words."""
-    for split, found in splits.items():
-        marks = [
-            mark for item in found for u in item.dialogue.utterances if (mark := markup_in(u.text))
-        ]
-        if marks:
-            logger.warning(
-                "%s: %d texts hold HTML, such as %r, which is read as words and turns answers"
-                " round: give plain text.",
-                split,
-                len(marks),
-                marks[0],
-            )
-
-
 def warn_about(splits: Splits, taxonomy: Taxonomy) -> None:
-    """Logs what is allowed but should be known: texts that are empty or hold HTML, splits without a
-    label, dialogues in two splits, labels that training does not have, or has once and no other
-    split does.
+    """Logs what is allowed but should be known: texts that are empty or hold HTML, a model's
+    answers in place of annotations, splits without a label, dialogues in two splits, labels that
+    training does not have, or has once and no other split does.
     """
-    warn_of_markup(splits)
     for split, found in splits.items():
+        warn_of_answers(found, split)
+        warn_of_markup((u.text for item in found for u in item.dialogue.utterances), split)
         if empty := sum(
             not utterance.text.strip() for item in found for utterance in item.dialogue.utterances
         ):

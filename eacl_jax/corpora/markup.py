@@ -1,6 +1,10 @@
 """Texts that a web page's markup was left in."""
 
+import logging
 import re
+from collections.abc import Iterable
+
+logger = logging.getLogger(__name__)
 
 # `&#39;`, `&amp;`, `<br>`, `</p>`, `<a href="...">`, but not `<3` or `a < b`.
 _MARKUP = re.compile(
@@ -16,3 +20,26 @@ def markup_in(text: str) -> str:
     """
     found = _MARKUP.search(text) if "&" in text or "<" in text else None
     return found[0] if found else ""
+
+
+def about_markup(texts: Iterable[str]) -> str:
+    """What to say of texts that hold HTML; empty where none does."""
+    marks = [mark for text in texts if (mark := markup_in(text))]
+    if not marks:
+        return ""
+    many = f"{len(marks)} texts hold" if len(marks) > 1 else "1 text holds"
+    return (
+        f"{many} HTML, such as {marks[0]!r:.60}, which is read as words and turns answers round:"
+        " give plain text."
+    )
+
+
+def warn_of_markup(texts: Iterable[str], where: str = "") -> None:
+    """Logs how many texts hold HTML.
+
+    Args:
+      texts: what is said.
+      where: what the message begins with, as the name of a split.
+    """
+    if message := about_markup(texts):
+        logger.warning("%s%s", where and f"{where}: ", message)

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from eacl_jax.config import Config, Stage
+from eacl_jax.corpora.markup import warn_of_markup
 from eacl_jax.corpora.tasks import settled
 from eacl_jax.data.beside import put_features, warn_of_missing, with_sound
 from eacl_jax.data.inputs import read_dialogues, read_labels
@@ -394,6 +395,7 @@ class EmotionRecognizer:
             read = with_sound(read, self.settings.modalities, Path(sounds))
         examples = self.examples(read, on_long=on_long)
         warn_about(examples, self.settings.prompt.max_tokens)
+        warn_of_markup(said.text for said in _utterances(read))
         warn_of_missing(read, self.settings.modalities)
         answers = iter(self._whole(read, examples, stage))
         results = [
@@ -423,6 +425,7 @@ class EmotionRecognizer:
             raise UserError(f"dialogue {empty[0]!r:.60} has no utterances, so it has no last one.")
         examples = self.examples(read, "last", on_long=on_long)
         warn_about(examples, self.settings.prompt.max_tokens)
+        warn_of_markup(dialogue.utterances[-1].text for dialogue in read)
         chain = self.settings.chain_of(stage)
         if chain is None:
             last = [dialogue.utterances[-1] for dialogue in read]
@@ -449,6 +452,7 @@ class EmotionRecognizer:
         asked = dataclasses.replace(dialogue, utterances=tuple(utterances))
         examples = self._built([asked], "annotated", on_long)
         warn_about(examples, self.settings.prompt.max_tokens)
+        warn_of_markup([dialogue.utterances[index].text])
         return self.answer(self.represent(examples), [dialogue.utterances[index]], examples)[0]
 
     def conversation(self) -> Conversation:

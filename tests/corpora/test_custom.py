@@ -262,3 +262,18 @@ def test_a_column_called_features_is_somebody_s_own(toy: Toy, tmp_path: Path) ->
     for _ in range(2):  # read, and from the cache
         (found,) = corpora.load(data).splits["train"]
         assert [dict(said.other) for said in found.utterances] == [{"features 5": "round"}, {}]
+
+
+def test_answers_in_place_of_annotations_are_told(toy: Toy, caplog: pytest.LogCaptureFixture):
+    answered = line(confidence=0.9, probabilities={"joy": 0.9, "anger": 0.1})
+    corrected = line(emotion="anger", confidence=0.9, probabilities={"joy": 0.9, "anger": 0.1})
+    data = toy(
+        suffix=".jsonl",
+        train=answered + corrected.replace('"x"', '"y"'),
+        dev=answered.replace("Fine", "Bad"),
+        test=line(text="No answer."),
+    )
+    corpora.load(data)
+    told = [each for each in caplog.messages if "fields of a model's answer" in each]
+    assert [each[: each.index(" annotated")] for each in told] == ["train: 2 of 2", "dev: 1 of 1"]
+    assert "; 1 are the most probable ones" in told[0]

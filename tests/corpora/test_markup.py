@@ -4,10 +4,7 @@ import logging
 
 import pytest
 
-from eacl_jax.corpora.checks import warn_of_markup
-from eacl_jax.corpora.found import Found
-from eacl_jax.corpora.markup import markup_in
-from eacl_jax.dialogue import Dialogue, Utterance
+from eacl_jax.corpora.markup import about_markup, markup_in, warn_of_markup
 
 
 @pytest.mark.parametrize(
@@ -36,11 +33,11 @@ def test_no_markup(text):
     assert markup_in(text) == ""
 
 
-def test_texts_with_markup_are_counted(caplog, tmp_path):
-    said = [Utterance("Ann", text, "joy") for text in ("fine", "can&#39;t", "no<br>")]
-    found = [Found(Dialogue("d", tuple(said)), tmp_path / "chat.csv")]
+def test_texts_with_markup_are_counted(caplog):
     with caplog.at_level(logging.WARNING, logger="eacl_jax.corpora"):
-        warn_of_markup({"train": found, "dev": []})
+        warn_of_markup(["fine", "can&#39;t", "no<br>"], "train")
+        warn_of_markup(["fine"], "dev")
+    assert about_markup(["no<br>"]).startswith("1 text holds HTML, such as '<br>', which")
     assert [record.getMessage() for record in caplog.records] == [
         "train: 2 texts hold HTML, such as '&#39;', which is read as words and turns answers round:"
         " give plain text."

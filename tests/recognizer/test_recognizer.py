@@ -157,6 +157,15 @@ def test_a_text_of_unknown_tokens_says_so(recognizer, caplog):
     assert [answer.unknown_text for answer in recognizer.predict(long)] == [True, False]
 
 
+def test_html_in_a_text_is_told(recognizer, caplog):
+    said = ("Ann", "the day<br>")
+    talk = recognizer.conversation()
+    for answer in (recognizer.predict, recognizer.predict_last, lambda given: talk.add(*given[0])):
+        caplog.clear()
+        answer([said])
+        assert "1 text holds HTML, such as '<br>', which is read as words" in caplog.text
+
+
 def test_other_fields_come_back_and_an_answer_may_be_asked_again(recognizer):
     given = {
         "id": 7,

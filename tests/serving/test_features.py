@@ -175,6 +175,17 @@ def test_a_model_of_texts_alone_refuses_features():
     assert (empty.status_code, empty.json()["warnings"]) == (200, [])
 
 
+def test_html_in_texts_is_told():
+    async def ask():
+        async with serving(Gated(modalities=MODALITIES)) as client:
+            marked = {**said(LOUD), "text": "<p>It&#39;s late</p>"}
+            turn = await client.post("/v1/conversations/a/utterances", json=marked)
+            return [each.json()["warnings"] for each in (await predict(client, [marked]), turn)]
+
+    for *_, told in asyncio.run(ask()):
+        assert told.startswith("1 text holds HTML, such as '<p>', which is read as words")
+
+
 def test_answers_without_features_are_told():
     async def ask(recognizer: Any):
         async with serving(recognizer) as client:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Request, Response
 from pydantic_core import to_json
 
 from eacl_jax.config import Stage
+from eacl_jax.corpora.markup import about_markup
 from eacl_jax.dialogue import Dialogue
 from eacl_jax.errors import UserError
 from eacl_jax.recognizer.folder import Settings
@@ -100,6 +101,9 @@ def api(service: Service) -> APIRouter:
         given = names_of(dialogues, sounds, service.hearing.makers)
         return missing_features(given, modalities, reads_text=recognizer.settings.reads_text)
 
+    def markup(texts: Sequence[str]) -> list[str]:
+        return [message] if (message := about_markup(texts)) else []
+
     def check_fields(asked: PredictRequest | NextUtterance) -> None:
         for number, name in enumerate(asked.fields_):
             if name in ANSWER and (reason := why_absent(name, recognizer.settings.several)):
@@ -132,7 +136,8 @@ def api(service: Service) -> APIRouter:
             for sound, features in zip(sounds, heard, strict=True):
                 of = found[sound.dialogue]["utterances"][sound.utterance]
                 of["features"] = as_asked(features)
-        told = [*warnings, *missing(dialogues, sounds)]
+        texts = [each.text for dialogue in dialogues for each in dialogue.utterances]
+        told = [*warnings, *missing(dialogues, sounds), *markup(texts)]
         return _json({**in_force(labels), "warnings": told, "dialogues": found}, version)
 
     @router.post(
@@ -156,6 +161,7 @@ def api(service: Service) -> APIRouter:
             id, utterance, labels, asked.on_long, sound, peer=peer_of(request.client)
         )
         said = await in_time_or_why(request, work, asked)
+        told = [*missing([Dialogue(id, (utterance,))], sounds), *markup([utterance.text])]
         answer = _leaner(said.answer.to_json(), asked.fields_)
         if asked.return_features and said.heard:
             answer["features"] = as_asked(said.heard)
@@ -164,7 +170,7 @@ def api(service: Service) -> APIRouter:
                 "conversation": id,
                 "index": said.index,
                 **in_force(said.labels),
-                "warnings": [*said.warnings, *missing([Dialogue(id, (utterance,))], sounds)],
+                "warnings": [*said.warnings, *told],
                 "utterance": answer,
             }
         )
