@@ -131,6 +131,9 @@ class PromptConfig:
     max_future: int = bounded(0, at_least=0)
     # What has the room first where not all fit.
     priority: Literal["past", "future"] = "past"
+    # given: speakers by their names. replaced: by first names, the same one for whoever speaks, the
+    # next for who spoke last before, and so on, so that answers do not depend on names.
+    names: Literal["given", "replaced"] = "given"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,5 +1,6 @@
-"""Speakers' names that a tokenizer does not know. One unknown token beside "feels" weighs more than
-a text does: an emoji in each name turns half of the answers round.
+"""Speakers' names as prompts have them. One unknown token beside "feels" weighs more than a text
+does: an emoji in each name turns half of the answers round. What is left out or replaced here does
+not.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,3 +35,17 @@ def readable_name(
     if any(letter.isalpha() for letter in left):
         return left
     return first_names[sum(name.encode()) % len(first_names)]
+
+
+def replaced_names(speakers: Sequence[str], index: int, first_names: Sequence[str]) -> list[str]:
+    """First names in place of speakers' own: the first one for who speaks, the next for who spoke
+    last before, and so on; then for who speaks first afterwards.
+
+    Args:
+      speakers: of an utterance and of those around it that its prompt may hold, in their order.
+      index: the utterance's place among them.
+      first_names: `FIRST_NAMES`.
+    """
+    found = dict.fromkeys([*speakers[index::-1], *speakers[index + 1 :]])
+    names = {who: first_names[place % len(first_names)] for place, who in enumerate(found)}
+    return [names[who] for who in speakers]

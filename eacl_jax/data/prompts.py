@@ -9,20 +9,21 @@ the public implementation's rule for dropping old utterances, which decides the 
 
 Typographic apostrophes in texts, as telephones write them, are read as plain ones: MELD's reading
 replaces them, and most corpora have no others. Speakers' names are read without what the tokenizer
-does not know, or replaced (`names`).
+does not know, or all of them replaced (`names`).
 """
 
 import dataclasses
+import functools
 import itertools
 import logging
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from eacl_jax.config import PromptConfig, Readout
-from eacl_jax.data.names import FIRST_NAMES, readable_name
+from eacl_jax.data.names import FIRST_NAMES, readable_name, replaced_names
 from eacl_jax.data.scripts import Scripts
 from eacl_jax.dialogue import Dialogue, Taxonomy
 from eacl_jax.errors import UserError
@@ -71,6 +72,18 @@ class Example:
     unknown: bool = False
     windows: tuple["Example", ...] = ()
     features: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+
+class _Around(NamedTuple):
+    """An utterance and those around it that its prompt may hold, in their order.
+
+    Attributes:
+      turns: name, as the prompt has it, and text of each.
+      place: of the utterance among them.
+    """
+
+    turns: list[tuple[str, str]]
+    place: int
 
 
 class PromptBuilder:
@@ -187,28 +200,35 @@ class PromptBuilder:
         """
         dialogues = list(dialogues)
         wanted = targeted(dialogues, targets)
-        turns = [turn for dialogue in dialogues for turn in dialogue.utterances]
-        names = {speaker: self._name(speaker) for speaker in {turn.speaker for turn in turns}}
-        said = [f"{names[turn.speaker]} says: {_plain(turn.text)}" for turn in turns]
-        contexts = iter([[*ids, self.separator] for ids in self._encode(said)])
-        pasts = [[next(contexts) for _ in dialogue.utterances] for dialogue in dialogues]
-        past_of = {id(dialogue): past for dialogue, past in zip(dialogues, pasts, strict=True)}
-        asked = [dialogue.utterances[index] for dialogue, index in wanted]
-        speakers = [names[turn.speaker] for turn in asked]
-        heads = self._encode(
-            [_target(_plain(turn.text), name) for turn, name in zip(asked, speakers, strict=True)]
-        )
+        name_of = functools.cache(self._name)
+        around = [self._around(dialogue, index, name_of) for dialogue, index in wanted]
+        # Most turns are around several utterances, under the same name.
+        different = list(dict.fromkeys(turn for each in around for turn in each.turns))
+        said = self._encode([f"{name} says: {text}" for name, text in different])
+        contexts = {turn: [*ids, self.separator] for turn, ids in zip(different, said, strict=True)}
+        heads = self._encode([_target(*each.turns[each.place]) for each in around])
         return [
-            self._example(dialogue, index, name, past_of[id(dialogue)], head, taxonomy, on_long)
-            for (dialogue, index), name, head in zip(wanted, speakers, heads, strict=True)
+            self._example(dialogue, index, each, contexts, head, taxonomy, on_long)
+            for (dialogue, index), each, head in zip(wanted, around, heads, strict=True)
         ]
+
+    def _around(self, dialogue: Dialogue, index: int, name_of: Callable[[str], str]) -> "_Around":
+        first = max(index - self._config.max_past, 0)
+        turns = dialogue.utterances[first : index + 1 + self._config.max_future]
+        speakers = [turn.speaker for turn in turns]
+        if self._config.names == "replaced":
+            names = replaced_names(speakers, index - first, FIRST_NAMES)
+        else:
+            names = [name_of(speaker) for speaker in speakers]
+        texts = [_plain(turn.text) for turn in turns]
+        return _Around(list(zip(names, texts, strict=True)), index - first)
 
     def _example(
         self,
         dialogue: Dialogue,
         index: int,
-        speaker: str,
-        past: list[list[int]],
+        around: "_Around",
+        contexts: Mapping[tuple[str, str], list[int]],
         head: list[int],
         taxonomy: Taxonomy,
         on_long: OnLong,
@@ -223,7 +243,9 @@ class PromptBuilder:
         room = self._config.max_tokens - len(self.start) - len(self.tail)
         too_long = len(head) > room
         before, text, after = (
-            self._parted(head, speaker) if too_long or self.unknown in head else ([], [], [])
+            self._parted(head, around.turns[around.place][0])
+            if too_long or self.unknown in head
+            else ([], [], [])
         )
         most = room - len(before) - len(after)
         if too_long and most < 1:
@@ -257,11 +279,12 @@ class PromptBuilder:
             return dataclasses.replace(windows[-1], windows=tuple(windows[:-1]))
         if too_long:
             head = [*before, *read, *after]
-        return self._laid_out(self._context(past, index, room - len(head)), head, known)
+        turns = [contexts[turn] for turn in around.turns]
+        return self._laid_out(self._context(turns, around.place, room - len(head)), head, known)
 
     def _context(self, turns: list[list[int]], index: int, room: int) -> list[list[int]]:
-        """What is read around utterance `index`, in the order of the dialogue; `turns` holds all of
-        its utterances in context form.
+        """What is read around utterance `index` of `turns`, which are in context form, in their
+        order.
         """
         if self._config.priority == "future":
             later = self._later(turns, index, room)
@@ -273,20 +296,17 @@ class PromptBuilder:
         """What is kept of what comes after utterance `index`: nearest first, up to the first that
         does not fit.
         """
-        following = turns[index + 1 : index + 1 + self._config.max_future]
+        following = turns[index + 1 :]
         ends = itertools.accumulate(map(len, following))
         return following[: sum(end <= room for end in ends)]
 
-    def _fitting(self, past: list[list[int]], index: int, room: int) -> list[list[int]]:
-        """What is kept of the past of utterance `index`: `past` holds all utterances of the
-        dialogue in context form.
-        """
-        oldest = max(index - self._config.max_past, 0)  # whatever came before cannot count
-        lengths = [len(ids) for ids in past[oldest : index + 1]]
+    def _fitting(self, turns: list[list[int]], index: int, room: int) -> list[list[int]]:
+        """What is kept of the past of utterance `index`, the oldest first."""
+        lengths = [len(ids) for ids in turns[: index + 1]]
         first = first_past_utterance(lengths, self._config)
-        while first < len(lengths) - 1 and sum(lengths[first:-1]) > room:
+        while first < index and sum(lengths[first:-1]) > room:
             first += 1
-        return past[oldest + first : index]
+        return turns[first:index]
 
     def _laid_out(
         self, context: list[list[int]], head: list[int], known: dict[str, Any]
@@ -306,7 +326,7 @@ class PromptBuilder:
         """A target's ids before the text, of the text, and after it: as far as they are those of a
         target without text.
         """
-        empty = self._encode([_target("", speaker)])[0]
+        empty = self._encode([_target(speaker, "")])[0]
         before = _common(head, self.opening)
         after = _common(head[before:][::-1], empty[before:][::-1])
         end = len(head) - after
@@ -400,7 +420,7 @@ def _plain(text: str) -> str:
     return text.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
 
 
-def _target(text: str, speaker: str) -> str:
+def _target(speaker: str, text: str) -> str:
     return f"{OPENING} {text} {speaker} feels"
 
 

@@ -13,7 +13,7 @@ from flax import nnx
 
 from eacl_jax.config import Stage
 from eacl_jax.data.inputs import read_transcript
-from eacl_jax.data.names import FIRST_NAMES, readable_name
+from eacl_jax.data.names import FIRST_NAMES, readable_name, replaced_names
 from eacl_jax.dialogue import Dialogue
 from eacl_jax.errors import UserError
 from eacl_jax.export.standalone_prompts import in_dialogue, lay_out, prompt, ranked
@@ -139,7 +139,7 @@ def script(program: ModuleType) -> str:
     names = "Callable, Mapping, Sequence"
     line = r"(?m)^from collections\.abc import .*$"
     text = re.sub(line, f"from collections.abc import {names}", text)
-    needed = (readable_name, prompt, lay_out, ranked, in_dialogue)
+    needed = (readable_name, replaced_names, prompt, lay_out, ranked, in_dialogue)
     functions = [inspect.getsource(each) for each in needed]
     before, main, after = text.partition("def main() -> None:\n")
     return before + "\n\n".join(functions) + "\n\n" + main + after

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from eacl_jax.config import Stage
-from eacl_jax.data.names import readable_name
+from eacl_jax.data.names import readable_name, replaced_names
 from eacl_jax.errors import UserError
 from eacl_jax.export import standalone
 from eacl_jax.export.parts import Parts, Several, prompt_form, rounding
@@ -139,7 +139,9 @@ def section(recognizer: EmotionRecognizer, parts: Parts) -> str:
         model=_CLASSES.get(parts.encoder_config["model_type"], "AutoModel"),
         labels=list(settings.labels),
         form=prompt_form(recognizer),
-        prompt=inspect.getsource(readable_name) + "\n\n" + inspect.getsource(standalone.prompt),
+        prompt="\n\n".join(
+            inspect.getsource(each) for each in (readable_name, replaced_names, standalone.prompt)
+        ),
         read="hidden.mean(dim=0)" if settings.readout == "mean" else "hidden[column]",
         head=_HEADS[settings.head],
         **later,

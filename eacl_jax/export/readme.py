@@ -108,11 +108,15 @@ The prompt of an utterance, in ids; `{{}}` stands for the ids of a text without 
 
 that is, {opening}up to {max_past} utterances before it, oldest first, {later}each closed by {separator}; then the utterance
 itself. The oldest are left out where the whole would exceed {max_tokens} tokens: `prompt` in `run.py` does it exactly.
-Typographic apostrophes of a TEXT are plain ones there; of a SPEAKER what the tokenizer does not know is left out
-(`readable_name`).
+Typographic apostrophes of a TEXT are plain ones there; {names}.
 
 {tokenizing}
 """
+
+_NAMES = {
+    "given": "of a SPEAKER what the tokenizer does not know is left out\n(`readable_name`)",
+    "replaced": "a SPEAKER is a first name, whatever the\nname was (`replaced_names`)",
+}
 
 _STABLEHLO_FILES = """## Files
 
@@ -279,6 +283,7 @@ def _common(about: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
         "start": f"{start} " if start else "",
         "opening": f"the first token ({start}), " if start else "",
         "separator": form["separator"],
+        "names": _NAMES[form["names"]],
         "tail": " ".join(map(str, form["tail"])),
     }
 

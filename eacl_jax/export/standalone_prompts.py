@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from eacl_jax.data.names import readable_name
+from eacl_jax.data.names import readable_name, replaced_names
 
 
 def prompt(
@@ -22,32 +22,34 @@ def prompt(
     the speaker's name leaves no room for the text.
     """
 
-    def read(turns: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-        names = {
-            who: readable_name(who, form["first_names"], encode, form["unknown"])
-            for who in {who for who, _ in turns}
+    utterances = utterances[-1 - form["max_past"] :]  # whatever came before cannot count
+    around = [*utterances, *later[: form["max_future"]]]
+    speakers, last = [who for who, _ in around], len(utterances) - 1
+    first_names = form["first_names"]
+    if form["names"] == "replaced":
+        names = replaced_names(speakers, last, first_names)
+    else:
+        known = {
+            who: readable_name(who, first_names, encode, form["unknown"]) for who in set(speakers)
         }
-        return [
-            (names[who], what.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))
-            for who, what in turns
-        ]
-
-    utterances, later = read(utterances), read(later)
+        names = [known[who] for who in speakers]
+    texts = [what.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'") for _, what in around]
+    turns = list(zip(names, texts, strict=True))
 
     def said(turns: Sequence[tuple[str, str]]) -> list[list[int]]:
         return [[*encode(f"{speaker} says: {text}"), form["separator"]] for speaker, text in turns]
 
     def following(room: int) -> list[list[int]]:
         kept: list[list[int]] = []
-        for ids in said(later[: form["max_future"]]):
+        for ids in said(turns[last + 1 :]):
             room -= len(ids)
             if room < 0:
                 break
             kept.append(ids)
         return kept
 
-    past = said(utterances)
-    speaker, text = utterances[-1]
+    past = said(turns[: last + 1])
+    speaker, text = turns[last]
     room = form["max_tokens"] - len(form["start"]) - len(form["tail"])
     head = encode(f"For utterance: {text} {speaker} feels")
     if len(head) > room:  # too long for the prompt: the first of the text's tokens go
@@ -63,11 +65,9 @@ def prompt(
                 f" {form['max_tokens']} tokens; shorten it"
             )
         head = [*head[:before], *head[len(head) - (room - before) :]]
-    lengths, last = [len(ids) for ids in past], len(past) - 1
-    first = 0
+    lengths, first = [len(ids) for ids in past], 0
     while first < last - 1 and sum(lengths[first:]) + 8 + lengths[last] > form["max_tokens"]:
         first += 1
-    first = max(first, last - form["max_past"])
     room -= len(head)
     after = following(room) if form["priority"] == "future" else []
     while first < last and sum(lengths[first:last]) + sum(map(len, after)) > room:

@@ -87,13 +87,18 @@ def _opening(
     encoder = code(facts.encoder) if facts else "an encoder"
     past, future = settings.prompt.max_past, settings.prompt.max_future
     later = f" and up to {future} after it" if future else ""
+    names = (
+        " Speakers' names do not count: who speaks is told from others, and no more is read of it."
+        if settings.prompt.names == "replaced"
+        else ""
+    )
     what = "emotions (several, one or none)" if settings.several else "emotion"
     return (
         f"# Emotion recognition in conversation\n\nTells the {what} of each utterance of a"
         f" conversation from the utterance and up to {past} before it{later}{trained}. The method is"
         " emotion-anchored contrastive learning ([arXiv"
         f" 2403.20289](https://arxiv.org/abs/2403.20289)): {_answer(settings)} It builds on {encoder} (architecture"
-        f" {plain(str(encoder_config.get('model_type', 'unknown')))}), fine-tuned."
+        f" {plain(str(encoder_config.get('model_type', 'unknown')))}), fine-tuned.{names}"
     )
 
 

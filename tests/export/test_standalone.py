@@ -60,6 +60,7 @@ def tokenizer(kind):
         ("mask", PromptConfig(max_tokens=60, max_past=3)),
         ("last", PromptConfig(max_tokens=60, max_past=3, max_future=1)),
         ("mask", PromptConfig(max_tokens=60, max_past=3, max_future=2, priority="future")),
+        ("mask", PromptConfig(max_tokens=60, max_past=2, max_future=1, names="replaced")),
     ],
 )
 def test_ids_are_the_librarys(kind, readout, config):
@@ -98,6 +99,9 @@ def test_ids_are_the_librarys(kind, readout, config):
             later += ids != alone[0]
         cut += examples[-1].truncated
     name = "Ann " * 60
+    if config.names == "replaced":
+        assert later > 50
+        return
     with pytest.raises(UserError, match="leaves no room for the text"):
         prompts.build(
             [Dialogue("1", (Utterance(name, "hi"),))],
