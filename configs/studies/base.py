@@ -79,7 +79,7 @@ def study(
       question: what it is to answer, a sentence.
       axes: by axis and value, settings by dotted name. A variant is one value of each axis; the
         first is the one that others are read against. A search has none.
-      base: what variants change; None: as the argument says.
+      base: what variants change, on each corpus alike; None: as the argument says.
       corpora: settings by corpus; None: as the argument says.
       seeds: where the argument gives none.
       comparisons: pairs of "VARIANT" or "VARIANT @ stage one".
@@ -95,10 +95,16 @@ def study(
       UserError: the argument is not understood.
     """
     given = read_argument(argument, corpus=corpus, paper=paper, **(own or {}))
+    if base is not None and given["paper"]:
+        raise UserError(
+            f"config argument: the study {name} has a base of its own, which paper would replace;"
+            " leave paper out."
+        )
+    if corpora is None:
+        recipe = {} if base is not None or given["paper"] else _ON_A_CPU
+        corpora = _corpora(given["corpus"].split("+"), given["data"], recipe)
     if base is None:
         base = (meld if given["paper"] else quickstart).get_config()
-    if corpora is None:
-        corpora = _corpora(given["corpus"].split("+"), given["data"], given["paper"])
     if given["seeds"] < 0:
         raise UserError(f"config argument: seeds must be positive, got {given['seeds']}.")
     if given["seeds"]:
@@ -171,7 +177,8 @@ def _encoders(paths: Sequence[str]) -> dict[str, dict[str, Any]]:
     }
 
 
-def _corpora(names: Sequence[str], folder: str, paper: bool) -> dict[str, dict[str, Any]]:
+def _corpora(names: Sequence[str], folder: str, recipe: Settings) -> dict[str, dict[str, Any]]:
+    """Settings by corpus; those with owners get the recipe."""
     if unknown := [name for name in names if name not in CORPORA]:
         raise UserError(
             f"config argument: there is no corpus {unknown[0]!r} for studies; known:"
@@ -185,6 +192,6 @@ def _corpora(names: Sequence[str], folder: str, paper: bool) -> dict[str, dict[s
         corpora[name] = {
             "data.corpus": name,
             **({"data.dir": folder} if owned and folder else {}),
-            **(_ON_A_CPU if owned and not paper else {}),
+            **(recipe if owned else {}),
         }
     return corpora

@@ -1,6 +1,7 @@
 """A file of the user's own annotated dialogues, as `eacl adapt` and `eacl evaluate` read it."""
 
 import dataclasses
+import difflib
 import itertools
 import json
 import shlex
@@ -311,7 +312,10 @@ def _remedy(
 
     advice = []
     spelt = {label.casefold(): label for label in labels}
-    targets = {emotion: spelt.get(emotion.casefold(), "") for emotion in strangers}
+    targets = {}
+    for emotion in strangers:
+        near = difflib.get_close_matches(emotion.casefold(), spelt, n=1, cutoff=0.8)
+        targets[emotion] = spelt[near[0]] if near else ""
     if (any(targets.values()) or len(strangers) < len(counts)) and not any(
         sign in name for name in targets for sign in ",="
     ):
@@ -325,7 +329,8 @@ def _remedy(
             f"  --map {given}   EMOTION=LABEL counts it as that label; EMOTION= as no emotion, its"
             " text is context"
         )
-    own = {label: labels.get(label, label) for label in sorted(counts)}
+    # What a label means nobody knows but who gave it.
+    own = {label: labels.get(label, "WORD") for label in sorted(counts)}
     # With one emotion nothing could be told apart; without the model's other labels those that are
     # its own would be easier to answer than they are.
     if len(own) == 1 or len(strangers) < len(own):
@@ -341,8 +346,8 @@ def _remedy(
             ",".join(label if label == word else f"{label}={word}" for label, word in own.items())
         )
         advice.append(
-            f"  --labels {given}   answers with these; LABEL=WORD where a label is no word that"
-            " says what it means"
+            f"  --labels {given}   answers with these; put in place of WORD what says what the"
+            " label means, as in complaint=anger, or leave =WORD out where the label does"
         )
     if not advice:
         return "Correct them in the file, without commas, colons and equals signs."

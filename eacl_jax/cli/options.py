@@ -191,7 +191,13 @@ def parse_labels(given: str) -> dict[str, str]:
     Raises:
       UserError: a label or word is empty, or a label repeats.
     """
-    return read_labels(given, "--labels") if given else {}
+    labels = read_labels(given, "--labels") if given else {}
+    if "WORD" in labels.values():
+        raise UserError(
+            "--labels: WORD stands for what says what the label means: put a word or phrase of your"
+            " own there, as in complaint=anger."
+        )
+    return labels
 
 
 def given_of(context: typer.Context, names: Sequence[str]) -> str:

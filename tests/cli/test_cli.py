@@ -229,7 +229,7 @@ def test_adapt_saves_what_the_library_adapts(eacl, model, tmp_path):
     refused = eacl("adapt", "--model", model, "--input", chats, "--output", tmp_path / "new")
     assert refused.status == 2
     assert "not among the labels joy, anger, neutral: 'glee' (" in refused.errors
-    assert "  --labels joy,anger,neutral,glee   " in refused.errors
+    assert "  --labels joy,anger,neutral,glee=WORD   " in refused.errors
     assert not (tmp_path / "new").exists()
 
     options = ("--labels", "anger,glee=wonderful,neutral", "--output", tmp_path / "new")

@@ -122,6 +122,10 @@ def test_emotions_that_are_no_labels_are_told_with_options_that_work(
     assert (options[0] == "--map Joy=joy") == (names["joy"] == "Joy")
     for option in options:
         assert not Path("new").exists()
+        if "=WORD" in option:
+            unfilled = eacl(*arguments, *shlex.split(option))
+            assert "WORD stands for what says what" in unfilled.errors
+            option = option.replace("=WORD", "")
         done = eacl(*arguments, *shlex.split(option))
         assert done.status == 0, done.errors
         if Path("new").exists():
@@ -134,8 +138,13 @@ def test_one_emotion_alone(eacl, model: Path, write) -> None:
         "adapt", "--output=new", "--model", model, "--input", write(joy="glee", anger="")
     )
     assert re.findall(r"^  (--.+?)   ", refused.errors, re.MULTILINE) == [
-        "--labels joy,anger,neutral,glee"
+        "--labels joy,anger,neutral,glee=WORD"
     ]
+
+
+def test_a_label_typed_wrong_is_mapped_to_the_right_one(eacl, model: Path, write) -> None:
+    refused = eacl("evaluate", "--model", model, "--input", write(anger="angre"))
+    assert "  --map angre=anger   " in refused.errors
 
 
 @pytest.mark.parametrize(
