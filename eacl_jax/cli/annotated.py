@@ -123,6 +123,7 @@ def read(
         _check_answers(path, found)
     checks.check_split("annotated", [path], found, empty_text=True)
     warn_of_markup((u.text for item in found for u in item.dialogue.utterances), str(path))
+    checks.warn_of_misspelt(found, str(path))
     present = {
         label
         for item in found
@@ -245,7 +246,7 @@ def count_emotions(dialogues: "Iterable[Dialogue]") -> Counter[str]:
 
 def labelled(
     recognizer: "EmotionRecognizer",
-    words: Mapping[str, str],
+    words: Mapping[str, str] | None,
     path: Path,
     dialogues: "Sequence[Dialogue]",
     mapped: str,
@@ -253,11 +254,19 @@ def labelled(
     """The recognizer with the labels of the option `--labels`, if there are any; all emotions of
     the dialogues are among them.
 
+    Args:
+      recognizer: to answer with.
+      words: the word of each label in the option; None where the command has no such option.
+      path: the file, for messages.
+      dialogues: of the file.
+      mapped: the option `--map`.
+
     Raises:
       UserError: some are not, or the labels cannot be told apart.
     """
     known = words or dict(zip(recognizer.labels, recognizer.settings.words, strict=True))
-    _check_emotions(path, dialogues, known, mapped, made_of_words=recognizer.settings.made_of_words)
+    other = words is not None and recognizer.settings.made_of_words
+    _check_emotions(path, dialogues, known, mapped, other_labels=other)
     return recognizer.with_labels(words) if words else recognizer
 
 
@@ -267,7 +276,7 @@ def _check_emotions(
     labels: Mapping[str, str],
     mapped: str,
     *,
-    made_of_words: bool,
+    other_labels: bool,
 ) -> None:
     """Sees that all emotions are labels.
 
@@ -276,7 +285,7 @@ def _check_emotions(
       dialogues: of the file.
       labels: that the model answers with, and their words.
       mapped: the option `--map`.
-      made_of_words: the model can take other labels.
+      other_labels: the model can take other labels, and the command gives them.
 
     Raises:
       UserError: some are not; it names them with their counts, and the options with which the
@@ -296,7 +305,7 @@ def _check_emotions(
             f" {len(annotated):,} annotated utterances have an emotion that is not among the labels"
             f" {', '.join(labels)}:"
             f" {', '.join(f'{emotion!r} ({counts[emotion]:,})' for emotion in strangers)}."
-            f" {_remedy(counts, strangers, labels, mapped, made_of_words)}"
+            f" {_remedy(counts, strangers, labels, mapped, other_labels)}"
         )
 
 
@@ -305,7 +314,7 @@ def _remedy(
     strangers: Sequence[str],
     labels: Mapping[str, str],
     mapped: str,
-    made_of_words: bool,
+    other_labels: bool,
 ) -> str:
     """Options with which the command works."""
     from eacl_jax.corpora.labels import NO_LABEL, NONE
@@ -337,7 +346,7 @@ def _remedy(
         own = {**labels, **own}
     distinct = len({label.casefold() for label in own}) == len(own)
     if (
-        made_of_words
+        other_labels
         and distinct
         and not any(name.casefold() in NO_LABEL or name == NONE for name in strangers)
         and not any(sign in name for pair in own.items() for name in pair for sign in ",=:")

@@ -134,7 +134,7 @@ def prepare(
     if path is None:
         made = preparing.prepare(recognizer, model)
     else:
-        annotated.labelled(recognizer, {}, path, dialogues, mapped)
+        annotated.labelled(recognizer, None, path, dialogues, mapped)
         make = preparing.prepare_int8 if precision == "int8" else preparing.prepare_bfloat16
         made = make(recognizer, model, dialogues, max_loss=max_loss)
     typer.echo(f"{file_of(model, precision)}: {made.bytes / 1e6:.1f} MB")

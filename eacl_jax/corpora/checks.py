@@ -1,6 +1,7 @@
 """What must hold of the dialogues of any corpus before they are used."""
 
 import dataclasses
+import difflib
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -54,6 +55,23 @@ def warn_of_answers(found: Sequence[Found], where: str) -> None:
             f"{len(answers):,}",
             f"{annotated(found):,}",
             f"{sum(answers):,}",
+        )
+
+
+def warn_of_misspelt(found: Sequence[Found], where: str) -> None:
+    """Logs fields of utterances without an emotion whose names are nearly `emotion`."""
+    near: Counter[str] = Counter()
+    for item in found:
+        for u in item.dialogue.utterances:
+            if not u.annotated and not u.annotations:
+                near.update(difflib.get_close_matches("emotion", u.other, n=1, cutoff=0.85))
+    if near:
+        ((name, count),) = near.most_common(1)
+        logger.warning(
+            "%s: utterances without an emotion have a field %r (%s): is 'emotion' typed wrong?",
+            where,
+            name,
+            f"{count:,}",
         )
 
 
@@ -157,11 +175,13 @@ def check_emotions(
 
 def warn_about(splits: Splits, taxonomy: Taxonomy) -> None:
     """Logs what is allowed but should be known: texts that are empty or hold HTML, a model's
-    answers in place of annotations, splits without a label, dialogues in two splits, labels that
-    training does not have, or has once and no other split does.
+    answers in place of annotations, fields that may be meant as emotions, splits without a label,
+    dialogues in two splits, labels that training does not have, or has once and no other split
+    does.
     """
     for split, found in splits.items():
         warn_of_answers(found, split)
+        warn_of_misspelt(found, split)
         warn_of_markup((u.text for item in found for u in item.dialogue.utterances), split)
         if empty := sum(
             not utterance.text.strip() for item in found for utterance in item.dialogue.utterances

@@ -199,6 +199,6 @@ def _from_hub(name: str, revision: str) -> Path:
     except Exception as error:  # the hub's client raises errors of several libraries
         reason = str(error).strip().split("\n")[0]
         raise UserError(
-            f"there is no folder {name}, and it cannot be had from the hub either"
+            f"there is no folder {name} in {Path.cwd()}, and it cannot be had from the hub either"
             f" ({type(error).__name__}: {reason}). {local.alike(Path(name)).capitalize()}".strip()
         ) from error

@@ -242,7 +242,7 @@ def _one(prediction: Prediction) -> dict[str, Any]:
 def _mark(prediction: Prediction) -> str:
     """What a person should know of an answer before trusting it."""
     marks = [
-        ("text cut", prediction.truncated),
+        ("text longer than the model reads", prediction.truncated),
         ("text unknown to the model", prediction.unknown_text),
     ]
     return "".join(f"  ({mark})" for mark, applies in marks if applies)

@@ -277,3 +277,15 @@ def test_answers_in_place_of_annotations_are_told(toy: Toy, caplog: pytest.LogCa
     told = [each for each in caplog.messages if "fields of a model's answer" in each]
     assert [each[: each.index(" annotated")] for each in told] == ["train: 2 of 2", "dev: 1 of 1"]
     assert "; 1 are the most probable ones" in told[0]
+
+
+def test_a_field_that_is_nearly_emotion_is_told(toy: Toy, caplog: pytest.LogCaptureFixture):
+    misspelt = '{"speaker": "Bo", "text": "Go!", "emotoin": "anger", "mood": 1}]}'
+    train = line(other=1).replace("}]}", "}, " + misspelt) + line(emotion="anger").replace(
+        '"x"', '"y"'
+    )
+    corpora.load(toy(suffix=".jsonl", train=train, dev=line(text="b"), test=line(text="c")))
+    told = [each for each in caplog.messages if "typed wrong?" in each and "field" in each]
+    assert told == [
+        "train: utterances without an emotion have a field 'emotoin' (1): is 'emotion' typed wrong?"
+    ]

@@ -123,7 +123,7 @@ def test_a_long_text_is_cut_and_says_so_or_is_refused_or_read_in_parts(recognize
     cut, short = recognizer.predict(long)
     assert (cut.truncated, short.truncated) == (True, False)
     assert "1 utterances are longer than prompt.max_tokens=96 allows" in caplog.text
-    assert str(cut).endswith("(text cut)")
+    assert str(cut).endswith("(text longer than the model reads)")
     assert cut.to_json()["truncated"] is True
     with pytest.raises(
         UserError, match=r"dialogue '1' utterance 0: its text has \d+ tokens, of which \d+ fit"
