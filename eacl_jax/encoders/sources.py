@@ -81,8 +81,8 @@ def _in_package(path: str) -> Path:
     spec = importlib.util.find_spec(name)
     if spec is None or not spec.submodule_search_locations:
         raise UserError(
-            f"encoder.path: {path!r}: no package {name!r} is installed here; install it, or give a"
-            " folder or hub id."
+            f"encoder.path: {path!r}: no package {name!r} is installed here; install it (its files"
+            " alone are read, what it depends on is not needed), or give a folder or hub id."
         )
     for root in spec.submodule_search_locations:
         if (folder := Path(root, inside)).is_dir():
