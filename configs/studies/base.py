@@ -85,7 +85,7 @@ def study(
       seeds: where the argument gives none.
       comparisons: pairs of "VARIANT" or "VARIANT @ stage one".
       measures: the first is the one that counts; None: as the corpora's labels have them.
-      settings: of every variant, by dotted name.
+      settings: of every variant, by dotted name; they count more than the recipe of the argument.
       corpus, paper: where the argument says nothing.
       own: names that the argument may have beside these, with what they are where it has not; see
         `read_argument`.
@@ -101,8 +101,10 @@ def study(
             f"config argument: the study {name} has a base of its own, which paper would replace;"
             " leave paper out."
         )
+    settings = settings or {}
     if corpora is None:
-        recipe = {} if base is not None or given["paper"] else _ON_A_CPU
+        usual = {} if base is not None or given["paper"] else _ON_A_CPU
+        recipe = {name: value for name, value in usual.items() if name not in settings}
         corpora = _corpora(given["corpus"].split("+"), given["data"], recipe)
     if base is None:
         base = (meld if given["paper"] else quickstart).get_config()
@@ -119,7 +121,7 @@ def study(
         more["trials"] = given["trials"]
     elif given["tiny"] and "trials" in more:
         more["trials"] = 3
-    base.update_from_flattened_dict(dict(settings or {}))
+    base.update_from_flattened_dict(dict(settings))
     if given["dtype"]:
         base.encoder.dtype = given["dtype"]
     if several_encoders:

@@ -519,6 +519,18 @@ def test_a_folder_of_one_encoder_may_have_a_plus_in_its_name(tmp_path):
     assert shared(f"encoder={folder}").base.encoder.path == str(folder)
 
 
+@pytest.mark.parametrize("argument", ["", "tiny", "corpus=smalltalk+meld,data=x", "paper"])
+def test_contexts_have_room(argument):
+    """Within the quickstart's 64 tokens eight utterances before would be read as two are."""
+    study = read_study(importlib.import_module("configs.studies.context").get_config(argument))
+    assert {cell.config.prompt.max_tokens for cell in study.cells} == {256}
+
+
+def test_the_recipe_changes_one_setting_at_a_time():
+    beyond = importlib.import_module("configs.studies.recipe").BEYOND
+    assert beyond["stage two at 1e-3"] == {"stage_two.lr": 1e-3}
+
+
 @pytest.mark.parametrize("corpus", ["smalltalk", "meld"])
 def test_variants_are_what_their_names_say_on_any_corpus(corpus, tmp_path):
     """The quickstart's stage two learns at other rates than the paper's."""
