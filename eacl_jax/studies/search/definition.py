@@ -140,6 +140,7 @@ class Search:
             "corpus": self.corpus,
             "measure": self.measure,
             "seed": self.seed,
+            "startup": self.startup,
             "space": {each.setting: each.to_json() for each in self.space},
         }
 

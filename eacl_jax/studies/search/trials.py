@@ -167,6 +167,7 @@ def check(search: Search, workdir: Path) -> None:
     if there.pop("format", None) != _FORMAT or not isinstance(there.get("space"), dict):
         raise UserError(f"{file} was written by another version; name another folder.")
     now = json.loads(json.dumps(search.to_json()))
+    there.setdefault("startup", now["startup"])  # folders of before do not say
     before, after = (each.pop("space") for each in (there, now))
     names = {**before, **after}
     different = [

@@ -292,6 +292,20 @@ def test_another_searchs_folder_is_refused(call):
         call(make_search(corpora={"talk": {"data.max_dialogues": 2}}))
 
 
+def test_a_search_that_draws_more_at_random_is_another(tmp_path):
+    """Its page says how many it drew; folders of before do not say."""
+    search = make_search()
+    trials.register(search, tmp_path)
+    trials.check(search, tmp_path)
+    with pytest.raises(UserError, match="startup: 6 there, 7 now"):
+        trials.check(make_search(startup=7), tmp_path)
+    file = tmp_path / trials.CONFIG
+    before = json.loads(file.read_text())
+    del before["startup"]
+    file.write_text(json.dumps(before))
+    trials.check(make_search(startup=7), tmp_path)
+
+
 @pytest.mark.slow
 def test_a_damaged_trial_is_named(call):
     call(make_search(trials=2))
