@@ -17,7 +17,7 @@ from filelock import Timeout
 from rich.console import Console
 
 from eacl_jax.config import Stage
-from eacl_jax.errors import UserError
+from eacl_jax.errors import SettingsError, UserError
 from eacl_jax.files import local
 from eacl_jax.model.metrics import title
 from eacl_jax.recognizer.results import Results
@@ -209,8 +209,12 @@ class _Searcher:
             if isinstance(error, UserError) and isinstance(error.__cause__, Timeout):
                 time.sleep(self._poll)  # its folder is in use without a claim
                 return
-            # Settings that cannot stand together, or make the loss infinite, do so again.
-            for_good = config is None or isinstance(error.__cause__, NonFiniteLossError)
+            # Settings that cannot stand together, or with which training diverges, do so again.
+            for_good = (
+                config is None
+                or isinstance(error, SettingsError)
+                or isinstance(error.__cause__, NonFiniteLossError)
+            )
             self._fail(watched.trial, claim, begun, error, for_good)
         else:
             value = getattr(results.stage_two.dev, self._search.measure)

@@ -9,7 +9,7 @@ import sys
 import pytest
 from rich.console import Console
 
-from eacl_jax.errors import UserError
+from eacl_jax.errors import SettingsError, UserError
 from eacl_jax.studies import cells
 from eacl_jax.studies.claims import Claims
 from eacl_jax.studies.search import outcome, suggest, trials
@@ -212,6 +212,26 @@ def test_a_trial_with_an_infinite_loss_has_failed_for_good(call):
     assert all(cells.is_tidy(trials.folder_of(call.folder, t.number)) for t in failed)
     call.train.calls.clear()
     assert call(make_search()) == found
+    assert call.train.calls == []
+
+
+def test_settings_that_lead_to_nothing_are_tried_once(call):
+    """As where training diverges without an infinite loss, or the encoder has fewer layers."""
+    search = make_search(search={"loss.form": SPACE["loss.form"]}, trials=2)
+
+    def step(config, number):
+        if config.loss.form == "out":
+            raise SettingsError("training diverged.")
+
+    call.train.step = step
+    _, failed = call(search)
+    assert (failed.state, failed.reason, failed.again) == (
+        TrialState.FAILED,
+        "training diverged.",
+        False,
+    )
+    call.train.calls.clear()
+    call(search)
     assert call.train.calls == []
 
 
