@@ -5,6 +5,8 @@ import json
 import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from rich.console import Console
@@ -12,7 +14,7 @@ from rich.console import Console
 from eacl_jax.errors import SettingsError, UserError
 from eacl_jax.studies import cells
 from eacl_jax.studies.claims import Claims
-from eacl_jax.studies.search import outcome, suggest, trials
+from eacl_jax.studies.search import outcome, runner, suggest, trials
 from eacl_jax.studies.search.runner import run_search
 from eacl_jax.studies.search.trials import Trial, TrialState
 from eacl_jax.training.loop import Interrupted, NonFiniteLossError, StopRequest
@@ -188,6 +190,26 @@ def test_what_two_processes_try_at_once_differs():
     search = make_search()
     running = [Trial(n, suggest.suggest(search, (), n)) for n in range(3)]
     assert suggest.suggest(search, running[:1], 1) != suggest.suggest(search, running[:1], 2)
+
+
+def test_two_that_draw_at_once_draw_different_settings(tmp_path, monkeypatch):
+    """In a space that the trials fill, none may be drawn twice."""
+    space = {"loss.form": SPACE["loss.form"], "loss.balanced": {"choices": [False, True]}}
+    search = make_search(search=space, trials=4)
+
+    def slow(*given):
+        found = suggest.suggest(*given)
+        time.sleep(0.1)  # in which another process would have drawn
+        return found
+
+    monkeypatch.setattr(runner, "suggest", slow)
+    folders = [Calls(tmp_path / "search") for _ in range(3)]
+    with ThreadPoolExecutor() as pool:
+        for done in [pool.submit(each, search) for each in folders]:
+            done.result()
+    found = trials.read_trials(search, tmp_path / "search")
+    assert len({json.dumps(each.settings) for each in found}) == 4
+    assert not list((tmp_path / "search" / cells.CLAIMS).glob("*/*"))
 
 
 def test_a_small_space_is_tried_out():
