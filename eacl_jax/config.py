@@ -545,7 +545,7 @@ def parse_argument(argument: str | None, **defaults: Any) -> dict[str, Any]:
       argument: the text, or None.
       **defaults: every name that may occur. A value is read as its default's type (str, int,
         float); a name whose default is False is a switch, given alone or as `name=true` or
-        `name=false`.
+        `name=false`. A type in place of a default: None where the name is not given.
 
     Raises:
       UserError: an unknown or repeated name, or a value that cannot be read.
@@ -560,7 +560,7 @@ def parse_argument(argument: str | None, **defaults: Any) -> dict[str, Any]:
             raise UserError(f"config argument {part!r}: unknown name {name!r}; known: {known}.")
         if name in values:
             raise UserError(f"config argument {part!r}: {name!r} is given twice.")
-        kind = type(defaults[name])
+        kind = _kind(defaults[name])
         try:
             if kind is bool:
                 values[name] = {"true": True, "false": False}[text.lower()] if equals else True
@@ -570,7 +570,12 @@ def parse_argument(argument: str | None, **defaults: Any) -> dict[str, Any]:
                 values[name] = kind(text)
         except (ValueError, KeyError) as error:
             raise UserError(f"config argument {part!r}: cannot be read; known: {known}.") from error
-    return {**defaults, **values}
+    absent = {name: None if isinstance(each, type) else each for name, each in defaults.items()}
+    return {**absent, **values}
+
+
+def _kind(default: Any) -> type:
+    return default if isinstance(default, type) else type(default)
 
 
 def parse_rate(row: str) -> tuple[re.Pattern[str], float]:

@@ -8,3 +8,10 @@ class UserError(Exception):
     was expected and what to do. The launch scripts print it without a traceback and exit with
     status 2.
     """
+
+
+class SettingsError(UserError):
+    """Settings that lead to nothing with this corpus and encoder, however often they are tried:
+    training diverged, or the encoder cannot be what they ask for. What is wrong with files, memory
+    or the machine is none: a run of the same settings may succeed once it is mended.
+    """

@@ -79,6 +79,8 @@ def test_argument_types():
         "off": False,
         "name": "a",
     }
+    # A type: whether it was given can be told.
+    assert parse_argument("n=0", n=int, m=int) == {"n": 0, "m": None}
 
 
 def test_the_last_equals_sign_of_a_rate_divides_it():

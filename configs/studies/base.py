@@ -7,7 +7,7 @@ A study is a function of one optional argument, as a configuration is,
                  the study's file says nothing else
   data=FOLDER    where the files of corpora with owners are (config.data.dir)
   encoder=PATH   folder, hub id or package:NAME/FOLDER of the encoder (config.encoder.path); for
-                 backbones.py several: PATH+PATH
+                 backbones.py, and for no other, several: PATH+PATH
   dtype=NAME     float32, bfloat16 or bfloat16_products, of every run (config.encoder.dtype)
   seeds=N        the seeds 0 to N - 1
   paper          the paper's recipe of configs/meld.py: the large encoder, everything trained, 8
@@ -19,6 +19,7 @@ A study is a function of one optional argument, as a configuration is,
 `get_config` returns what `study` makes of its fields; eacl_jax/studies/reading.py checks them.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -84,7 +85,7 @@ def study(
       seeds: where the argument gives none.
       comparisons: pairs of "VARIANT" or "VARIANT @ stage one".
       measures: the first is the one that counts; None: as the corpora's labels have them.
-      settings: of every variant, by dotted name.
+      settings: of every variant, by dotted name; they count more than the recipe of the argument.
       corpus, paper: where the argument says nothing.
       own: names that the argument may have beside these, with what they are where it has not; see
         `read_argument`.
@@ -100,31 +101,33 @@ def study(
             f"config argument: the study {name} has a base of its own, which paper would replace;"
             " leave paper out."
         )
+    settings = settings or {}
     if corpora is None:
-        recipe = {} if base is not None or given["paper"] else _ON_A_CPU
+        usual = {} if base is not None or given["paper"] else _ON_A_CPU
+        recipe = {name: value for name, value in usual.items() if name not in settings}
         corpora = _corpora(given["corpus"].split("+"), given["data"], recipe)
     if base is None:
         base = (meld if given["paper"] else quickstart).get_config()
-    if given["seeds"] < 0:
-        raise UserError(f"config argument: seeds must be positive, got {given['seeds']}.")
-    if given["seeds"]:
+    for field in ("seeds", "trials"):
+        if given[field] is not None and given[field] < 1:
+            raise UserError(f"config argument: {field} must be 1 or more, got {given[field]}.")
+    if given["seeds"] is not None:
         seeds = range(given["seeds"])
     elif given["tiny"]:
         seeds = (0, 1)
-    if given["trials"]:
+    if given["trials"] is not None:
         if "trials" not in more:
             raise UserError(f"config argument: the study {name} has no trials.")
         more["trials"] = given["trials"]
     elif given["tiny"] and "trials" in more:
         more["trials"] = 3
-    base.update_from_flattened_dict(dict(settings or {}))
+    base.update_from_flattened_dict(dict(settings))
     if given["dtype"]:
         base.encoder.dtype = given["dtype"]
-    paths = given["encoder"].split("+") if given["encoder"] else []
     if several_encoders:
-        axes = {"encoder": _encoders(paths), **(axes or {})}
-    elif paths:
-        base.encoder.path = given["encoder"]
+        axes = {"encoder": _encoders(given["encoder"], base.encoder.path), **(axes or {})}
+    elif given["encoder"]:
+        base.encoder.path = _encoder(given["encoder"], name)
         base.encoder.sha256 = ""
     if given["tiny"]:
         corpora = {corpus: {**settings, **_TINY} for corpus, settings in corpora.items()}
@@ -155,26 +158,38 @@ def read_argument(argument: str | None, **own: Any) -> dict[str, Any]:
     Raises:
       UserError: the argument is not understood.
     """
-    known = {"corpus": "", "data": "", "encoder": "", "dtype": "", "seeds": 0, "trials": 0}
+    known = {"corpus": "", "data": "", "encoder": "", "dtype": "", "seeds": int, "trials": int}
     return parse_argument(argument, **{**known, "paper": False, "tiny": False, **own})
 
 
-def _encoders(paths: Sequence[str]) -> dict[str, dict[str, Any]]:
+def _encoder(given: str, study: str) -> str:
+    """The path of the only encoder. A folder may have a plus in its name."""
+    if "+" in given and not os.path.exists(os.path.expanduser(given)):
+        raise UserError(
+            f"config argument: the study {study} takes one encoder, got {given!r};"
+            " configs/studies/backbones.py takes several."
+        )
+    return given
+
+
+def _encoders(given: str, path_of_base: str) -> dict[str, dict[str, Any]]:
     """An axis of encoders, by the last part of their paths that says what they are; by their whole
-    paths where several have the same.
+    paths where several have the same. The base's alone where none is given.
     """
-    if not paths:
-        return {"MiniLM": {}}
+    if not given:
+        return {_short(path_of_base): {}}
+    paths = given.split("+")
     if twice := [path for path in paths if paths.count(path) > 1]:
         raise UserError(f"config argument: the encoder {twice[0]} is given twice.")
-    names = [
-        path.removesuffix("/").removesuffix("/model").rpartition("/")[2].rpartition(":")[2]
-        for path in paths
-    ]
+    names = [_short(path) for path in paths]
     return {
         name if names.count(name) == 1 else path: {"encoder.path": path, "encoder.sha256": ""}
         for name, path in zip(names, paths, strict=True)
     }
+
+
+def _short(path: str) -> str:
+    return path.removesuffix("/").removesuffix("/model").rpartition("/")[2].rpartition(":")[2]
 
 
 def _corpora(names: Sequence[str], folder: str, recipe: Settings) -> dict[str, dict[str, Any]]:

@@ -15,7 +15,7 @@ BEYOND: dict[str, dict[str, Any]] = {
     "paper": {},
     "prior": {"evaluation.prior": True},
     "biases": {"stage_two.biases": True, "stage_two.bias_lr": 1e-2},
-    "stage two at 1e-3": {"stage_two.lr": 1e-3, "stage_two.patience": 3},
+    "stage two at 1e-3": {"stage_two.lr": 1e-3},
     "half cross-entropy": {"loss.ce_weight": 0.5},
     "half cross-entropy, prior": {"loss.ce_weight": 0.5, "evaluation.prior": True},
     "R-Drop": {"loss.r_drop": 1.0},

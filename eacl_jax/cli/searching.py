@@ -1,6 +1,6 @@
 """`eacl study` of a file with `search`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,10 +46,13 @@ def list_trials(search: Search, workdir: Path) -> Study:
         )
         score = "" if trial.score is None else f", dev {trial.score:.2f}"
         reason = f": {trial.reason}" if trial.reason else ""
-        typer.echo(f"  trial {trial.number}: {trial.state}{score}{reason} ({settings})")
-    ended = [each for each in found if each.state is not trials.TrialState.RUNNING]
-    typer.echo(f"{search.trials} trials, of which {max(search.trials - len(ended), 0)} are left.")
-    if len(ended) < search.trials or trials.best(found) is None:
+        again = trial in _to_try_again(search, found)
+        state = "failed before, would be tried again" if again else trial.state
+        typer.echo(f"  trial {trial.number}: {state}{score}{reason} ({settings})")
+    there = {trial.number: trial for trial in found}
+    left = sum(trials.is_left(there.get(number)) for number in range(search.trials))
+    typer.echo(f"{search.trials} trials, of which {left} are left.")
+    if left or trials.best(found) is None:
         typer.echo("When they have ended, what they found is run with the study's seeds too.")
         return search.base
     return outcome.conclude(search, found)
@@ -59,6 +62,35 @@ def run(search: Search, workdir: Path, stop: StopRequest, since: float) -> Study
     """Runs the trials, and gives the study that ends the search."""
     found = runner.run_search(search, workdir, stop=stop, since=since)
     return outcome.conclude(search, found)
+
+
+def tell_trials(search: Search, workdir: Path) -> bool:
+    """Prints how the trials ended, and which the same command would try again; gives whether there
+    are such.
+    """
+    found = trials.read_trials(search, workdir)
+    states = [trial.state for trial in found]
+    counts = [f"{states.count(trials.TrialState.COMPLETE)} complete"]
+    if pruned := states.count(trials.TrialState.PRUNED):
+        counts.append(f"{pruned} pruned")
+    counts.append(f"{states.count(trials.TrialState.FAILED)} failed")
+    typer.echo(f"trials: {', '.join(counts)}.")
+    again = _to_try_again(search, found)
+    for trial in again:
+        folder = trials.folder_of(workdir, trial.number)
+        typer.echo(f"  trial {trial.number}: {trial.reason}\n    {folder}")
+    return bool(again)
+
+
+def _to_try_again(search: Search, found: Sequence[trials.Trial]) -> list[trials.Trial]:
+    """Trials that failed, and that a call of the command runs again."""
+    return [
+        trial
+        for trial in found
+        if trial.number < search.trials
+        and trial.state is trials.TrialState.FAILED
+        and trials.is_left(trial)
+    ]
 
 
 def write(search: Search, workdir: Path) -> "Callable[[Gallery], str]":

@@ -154,8 +154,10 @@ def _study(
     )
     for cell, failure in {**done.failed, **damaged}.items():
         typer.echo(f"  {plan.named(cell)}: {failure.reason}\n    {cells.folder_of(workdir, cell)}")
-    processes.agree(_ENDED, bool(done.failed or damaged))
-    if done.failed or damaged:
+    retried = search is not None and searching.tell_trials(search, workdir)
+    unfinished = bool(done.failed or damaged or retried)
+    processes.agree(_ENDED, unfinished)
+    if unfinished:
         typer.echo(
             "The same command tries again what failed"
             + (", and what is damaged once its folder is deleted." if damaged else ".")

@@ -8,7 +8,7 @@ from pathlib import Path
 from eacl_jax.config import FeaturesConfig
 from eacl_jax.data.prompts import Example, says_nothing
 from eacl_jax.dialogue import Corpus, Dialogue, Utterance
-from eacl_jax.errors import UserError
+from eacl_jax.errors import SettingsError
 from eacl_jax.features.modality import Modality, check_modalities, has_known
 
 log = logging.getLogger(__name__)
@@ -28,13 +28,13 @@ def modalities_of(corpus: Corpus, config: FeaturesConfig) -> dict[str, Modality]
         return {}
     if missing := [name for name in config.use if name not in corpus.features]:
         there = ", ".join(corpus.features) or "none"
-        raise UserError(
+        raise SettingsError(
             f"config.features.use names {missing[0]!r}, and the corpus has no such features; it has"
             f" {there}. Name their file or folder in config.data.features, NAME=PATH."
         )
     names = config.use or tuple(sorted(corpus.features))
     if not names and not config.text:
-        raise UserError(
+        raise SettingsError(
             "config.features.text is False, and the corpus has no features: nothing is left to"
             " answer by. Name their file or folder in config.data.features, NAME=PATH."
         )
@@ -47,7 +47,7 @@ def modalities_of(corpus: Corpus, config: FeaturesConfig) -> dict[str, Modality]
             if has_known(utterance.features, name)
         ]
         if not rows:  # a corpus is cut by data.max_dialogues after its features are looked at
-            raise UserError(
+            raise SettingsError(
                 f"no utterance of train has features {name!r} within config.data.max_dialogues;"
                 " raise it, or leave them out by config.features.use."
             )

@@ -26,7 +26,7 @@ from eacl_jax.config import PromptConfig, Readout
 from eacl_jax.data.names import FIRST_NAMES, readable_name, replaced_names
 from eacl_jax.data.scripts import Scripts
 from eacl_jax.dialogue import Dialogue, Taxonomy
-from eacl_jax.errors import UserError
+from eacl_jax.errors import SettingsError, UserError
 
 log = logging.getLogger(__name__)
 
@@ -136,11 +136,11 @@ class PromptBuilder:
         mask = _mask_id(tokenizer)
         if mask is None and readout == "mask":
             others = '"last" or "mean"' if first is None else '"first", "last" or "mean"'
-            raise UserError(
+            raise SettingsError(
                 f"tokenizer {name!r} has no mask token: set config.model.readout to {others}."
             )
         if first is None and readout == "first":
-            raise UserError(
+            raise SettingsError(
                 f'tokenizer {name!r} has no first token: set config.model.readout to "last" or'
                 ' "mean", with config.compat.readout_first off.'
             )
@@ -249,7 +249,7 @@ class PromptBuilder:
         )
         most = room - len(before) - len(after)
         if too_long and most < 1:
-            raise UserError(
+            raise SettingsError(
                 f"{where}: the speaker's name {turn.speaker!r:.60} leaves no room for the text"
                 f" within prompt.max_tokens={self._config.max_tokens}; shorten the name or raise"
                 " prompt.max_tokens."

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from eacl_jax.encoders.dropout import dropout, dropout_seed, keep_mask
-from eacl_jax.errors import UserError
+from eacl_jax.errors import SettingsError, UserError
 
 Kernel = Literal["auto", "recompute", "xla", "cudnn"]
 
@@ -48,7 +48,9 @@ class Attention:
         if self.dropout:
             problems.append("encoder.attention_dropout=False")
         if problems:
-            raise UserError(
+            # Where there is no GPU, the machine may be what is to be mended.
+            kind = SettingsError if backend in ("gpu", "cuda") else UserError
+            raise kind(
                 f"encoder.attention=cudnn needs {', '.join(problems)}; set that, or"
                 " encoder.attention=auto."
             )
@@ -118,7 +120,7 @@ def attend(
     rate = 0.0 if dropout_key is None or not attention.dropout else dropout_rate
     if attention.kernel == "cudnn":
         if talking_heads is not None:
-            raise UserError(
+            raise SettingsError(
                 "encoder.attention=cudnn cannot mix heads (talking heads), as this encoder does;"
                 " use auto."
             )

@@ -22,7 +22,7 @@ from eacl_jax.encoders.fields import Fields
 from eacl_jax.encoders.prefix import PrefixShape
 from eacl_jax.encoders.products import BFLOAT16_PRODUCTS, use_bfloat16_products
 from eacl_jax.encoders.weights.parameters import draw_parameters
-from eacl_jax.errors import UserError
+from eacl_jax.errors import SettingsError, UserError
 
 # By config.json's `model_type`.
 ARCHITECTURES: Mapping[str, type[Encoder]] = {
@@ -76,7 +76,7 @@ def abstract_encoder(
     fields = Fields(config, where)
     encoder = nnx.eval_shape(lambda: architecture.from_config(fields, rngs=nnx.Rngs(0), **options))
     if not 0 <= frozen_layers <= encoder.num_layers:
-        raise UserError(
+        raise SettingsError(
             f"encoder.frozen_layers must be from 0 to the encoder's {encoder.num_layers} layers"
             f" ({where}), got {frozen_layers}."
         )

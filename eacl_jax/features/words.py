@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from eacl_jax.dialogue import Dialogue, Utterance
-from eacl_jax.errors import UserError
+from eacl_jax.errors import SettingsError
 from eacl_jax.features.modality import Modality, has_known
 
 ENOUGH = 50
@@ -79,7 +79,7 @@ def thirds_of(
       UserError: nothing says what its numbers are.
     """
     if not modality.columns:
-        raise UserError(
+        raise SettingsError(
             f"config.features.fusion=words needs names of the numbers of {name!r}, which has none;"
             " give them as a table with columns, or choose another fusion."
         )

@@ -191,7 +191,7 @@ _PLURALS = {str: "strings", float: "numbers", int: "whole numbers"}
 
 def _within(value: float, bounds: Mapping[str, float]) -> bool:
     return (
-        math.isfinite(value)
+        _is_finite(value)
         and value > bounds.get("above", -math.inf)
         and value >= bounds.get("at_least", -math.inf)
         and value <= bounds.get("at_most", math.inf)
@@ -199,12 +199,20 @@ def _within(value: float, bounds: Mapping[str, float]) -> bool:
     )
 
 
+def _is_finite(value: float) -> bool:
+    """Whether it is a number that a float can hold."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
 def _rule(bounds: Mapping[str, float], value: float) -> str:
     lower, upper = (
         bounds.get("above", bounds.get("at_least")),
         bounds.get("below", bounds.get("at_most")),
     )
-    if not math.isfinite(value) and not (lower is not None and value < lower):
+    if not _is_finite(value) and not (lower is not None and value < lower):
         return "must be a finite number"
     if lower is not None and upper is not None:
         return (

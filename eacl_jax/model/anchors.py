@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from eacl_jax.config import AnchorConfig
-from eacl_jax.errors import UserError
+from eacl_jax.errors import SettingsError
 from eacl_jax.model.batches import Batch
 from eacl_jax.model.label_words import mean_by_label
 
@@ -240,7 +240,7 @@ def _by_label(beginning: Beginning, least: int) -> list[Float[np.ndarray, "n d"]
         for name, count in zip(beginning.names, counts, strict=True)
         if count < least
     ]:
-        raise UserError(
+        raise SettingsError(
             f"config.anchors: anchors are made of each label's training utterances, {least} at"
             f" least, but there are fewer of {', '.join(few)}. Take anchors.source=words"
             + (", or fewer anchors.clusters." if least > 1 else ".")

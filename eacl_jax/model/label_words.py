@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 from eacl_jax.data.batching import LENGTH_STEP, Batch, collate, plan, round_up
 from eacl_jax.data.prompts import Example
 from eacl_jax.dialogue import Taxonomy
-from eacl_jax.errors import UserError
+from eacl_jax.errors import SettingsError, UserError
 from eacl_jax.model.scores import host_cosines
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def label_examples(tokenizer: Any, taxonomy: Taxonomy, longest: int | None = Non
     ]
     most = max(len(each.tokens) for each in examples)
     if longest is not None and most > round_up(longest, LENGTH_STEP):
-        raise UserError(
+        raise SettingsError(
             f"the words of a label are longer than the {longest} tokens that the encoder is given;"
             " shorten them."
         )
@@ -166,7 +166,7 @@ def check_words(tokenizer: Any, taxonomy: Taxonomy) -> tuple[str, ...]:
         of_label = [ids for owner, ids in zip(owners, tokens, strict=True) if owner == index]
         read = frozenset(map(tuple, of_label))
         if len(read) < len(of_label):
-            raise UserError(
+            raise SettingsError(
                 f"label {label!r:.60}: some of its words {words[label]!r:.80} are the same tokens"
                 " to the encoder; leave one of them out."
             )
@@ -179,7 +179,7 @@ def check_words(tokenizer: Any, taxonomy: Taxonomy) -> tuple[str, ...]:
         if len(labels) > 1
     ]
     if alike:
-        raise UserError(
+        raise SettingsError(
             "labels cannot be told apart, as their words are the same tokens to the encoder:"
             f" {'; '.join(alike)}. Give each label another word or phrase that says what it means:"
             " LABEL=WORD."

@@ -20,7 +20,7 @@ from eacl_jax.data import prompt_cache
 from eacl_jax.data.beside import modalities_of, put_features
 from eacl_jax.data.prompts import Example, warn_about
 from eacl_jax.dialogue import SPLITS, Corpus
-from eacl_jax.errors import UserError
+from eacl_jax.errors import SettingsError, UserError
 from eacl_jax.features.modality import Modality
 from eacl_jax.features.words import Thirds, described, thirds_of
 from eacl_jax.model.anchors import AnchorSource, Beginning
@@ -333,7 +333,7 @@ def prepare(
     corpus, pretrained = loaded.corpus, loaded.pretrained
     longest = pretrained.module.max_length
     if longest is not None and config.prompt.max_tokens > longest:
-        raise UserError(
+        raise SettingsError(
             f"config.prompt.max_tokens is {config.prompt.max_tokens}, but {config.encoder.path}"
             f" reads at most {longest} tokens."
         )
@@ -341,7 +341,7 @@ def prepare(
     check_words(pretrained.tokenizer, corpus.taxonomy)
     modalities = modalities_of(corpus, config.features)
     if modalities and loaded.others:
-        raise UserError(
+        raise SettingsError(
             "config.data.also: the other corpora do not have the features beside the text that this"
             f" run reads ({', '.join(modalities)}); leave it empty, or set features.fusion=none."
         )

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from eacl_jax.config import EncoderConfig
-from eacl_jax.errors import UserError
+from eacl_jax.errors import SettingsError
 from eacl_jax.model.low_rank import map_name, mean_of_products, merged
 from eacl_jax.model.names import path_name
 from eacl_jax.training.loop import TrainState
@@ -41,7 +41,7 @@ def adapters(
       seed: of `a`, which has a deviation of 1 / sqrt(in).
 
     Raises:
-      UserError: no linear map has such a name, or the rank is no lower than its width.
+      SettingsError: no linear map has such a name, or the rank is no lower than its width.
     """
     found: dict[str, dict[str, jax.Array]] = {}
     kernels = []
@@ -57,7 +57,7 @@ def adapters(
         layers, width = weights.shape[:axes], weights.shape[axes]
         out = int(np.prod(weights.shape[axes + 1 :]))
         if config.lora_rank >= min(width, out):
-            raise UserError(
+            raise SettingsError(
                 f"config.encoder.lora_rank is {config.lora_rank}, and {name} maps {width} numbers"
                 f" to {out}; the rank must be below both."
             )
@@ -65,7 +65,7 @@ def adapters(
         a = jax.random.normal(key, (*layers, width, config.lora_rank)) / np.sqrt(width)
         found[map_name(name)] = {"a": a, "b": jnp.zeros((*layers, config.lora_rank, out))}
     if not found:
-        raise UserError(
+        raise SettingsError(
             f"config.encoder.lora_maps: no linear map of the encoder is called like"
             f" {config.lora_maps!r}; they are, without /kernel,"
             f" {', '.join(kernels[:8])}{', ...' if len(kernels) > 8 else ''}."

@@ -4,23 +4,23 @@ from typing import Any
 
 from eacl_jax.config import Config
 from eacl_jax.dialogue import Corpus
-from eacl_jax.errors import UserError
+from eacl_jax.errors import SettingsError
 from eacl_jax.model.task import annotated
 
 
 def check_task(config: Config, corpus: Corpus) -> None:
-    """Raises `UserError` where a setting has no meaning for what an utterance may be annotated
+    """Raises `SettingsError` where a setting has no meaning for what an utterance may be annotated
     with, or names a label that there is not.
     """
     loss, evaluation = config.loss, config.evaluation
     if evaluation.excluded_label and evaluation.excluded_label not in corpus.taxonomy.labels:
-        raise UserError(
+        raise SettingsError(
             f"config.evaluation.excluded_label {evaluation.excluded_label!r} is not a label of"
             f" {corpus.name}: {', '.join(corpus.taxonomy.labels)}."
         )
     several, soft = corpus.task == "multi", loss.soft_targets
     if soft and not any(u.annotations for u in annotated(corpus.splits["train"])):
-        raise UserError(
+        raise SettingsError(
             f"config.loss.soft_targets: the training split of {corpus.name} does not tell what each"
             " annotator answered; give `annotations`, or leave it off."
         )
@@ -44,7 +44,7 @@ def check_task(config: Config, corpus: Corpus) -> None:
             "batch.balance": config.batch.balance,
         }
     if found := [name for name, on in unfit.items() if on and (several or soft)]:
-        raise UserError(
+        raise SettingsError(
             f"config.{found[0]} has no meaning where an utterance may have {reason}, as in"
             f" {corpus.name}; leave it off."
         )
@@ -52,27 +52,27 @@ def check_task(config: Config, corpus: Corpus) -> None:
         sum(each.annotated for each in dialogue.utterances) < 2
         for dialogue in corpus.splits["train"]
     ):
-        raise UserError(
+        raise SettingsError(
             "config.sequence.crf learns which label follows which, and no dialogue of the training"
             f" split of {corpus.name} has two annotated utterances; leave it off."
         )
     if not several and evaluation.thresholds == "common":
-        raise UserError(
+        raise SettingsError(
             "config.evaluation.thresholds is for several labels an utterance, and in"
             f" {corpus.name} each has one; leave it off."
         )
     if not several and config.stage_two.bias_lr and not config.stage_two.biases:
-        raise UserError(
+        raise SettingsError(
             "config.stage_two.bias_lr is the rate of biases, and stage_two.biases is off; turn it"
             " on, or leave the rate at 0."
         )
     if not several and evaluation.primary == "jaccard":
-        raise UserError(
+        raise SettingsError(
             f"config.evaluation.primary=jaccard is for several labels an utterance, and in"
             f" {corpus.name} each has one; take weighted_f1 or macro_f1."
         )
     if not several and evaluation.primary == "micro_f1" and not evaluation.excluded_label:
-        raise UserError(
+        raise SettingsError(
             "config.evaluation.primary=micro_f1 needs evaluation.excluded_label where each"
             " utterance has one label."
         )

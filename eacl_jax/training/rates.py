@@ -13,7 +13,7 @@ from flax import nnx
 
 from eacl_jax.config import StageOneConfig, parse_rate
 from eacl_jax.encoders.encoder import Encoder
-from eacl_jax.errors import UserError
+from eacl_jax.errors import SettingsError
 from eacl_jax.model.names import path_name
 from eacl_jax.training.optim import Rates
 
@@ -33,7 +33,8 @@ def stage_one_rates(
       text: whether it reads the texts; it does not learn where it does not.
 
     Raises:
-      UserError: `config.rates` leaves parameters out, or has rows that no parameter is left for.
+      SettingsError: `config.rates` leaves parameters out, or has rows that no parameter is left
+        for.
     """
     above = np.int32(encoder.num_layers + 1)
     depths = jax.tree.map(lambda _: np.asarray(above), params) | {
@@ -79,7 +80,7 @@ def table_factors(rows: tuple[str, ...], depths: Any) -> Any:
       depths: tree like the parameters, to tell which are stacked.
 
     Raises:
-      UserError: names the parameters without a row and the rows without a parameter.
+      SettingsError: names the parameters without a row and the rows without a parameter.
     """
     table = [parse_rate(row) for row in rows]
     used: set[int] = set()
@@ -110,7 +111,7 @@ def table_factors(rows: tuple[str, ...], depths: Any) -> Any:
         if index not in used
     ]
     if problems:
-        raise UserError(
+        raise SettingsError(
             "config.stage_one.rates must give every parameter a row and every row a parameter (the"
             " first row that matches the whole name counts):\n  " + "\n  ".join(problems)
         )

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from rich.console import Console
 
 from eacl_jax.config import Config, Stage
-from eacl_jax.errors import UserError
+from eacl_jax.errors import SettingsError, UserError
 from eacl_jax.model.decisions import Affine
 from eacl_jax.model.low_rank import Matrices
 from eacl_jax.model.metrics import title
@@ -121,7 +121,7 @@ def _finite(tree: Any) -> Any:
 def check_representations(split: str, reps: Float[np.ndarray, "N m"]) -> None:
     """Raises `UserError` where they are not finite; their answers would all be the first label."""
     if wrong := int((~np.isfinite(reps).all(axis=1)).sum()):
-        raise UserError(
+        raise SettingsError(
             f"the representations of {wrong} utterances of {split} are NaN or infinite: {DIVERGED}."
         )
 
@@ -142,7 +142,7 @@ def scores_by_split(
     for split, found in reps.items():
         check_representations(split, found)
     if not np.isfinite(anchors).all():
-        raise UserError(f"the anchors are NaN or infinite: {DIVERGED}.")
+        raise SettingsError(f"the anchors are NaN or infinite: {DIVERGED}.")
     plain = experiment.answering()
     cosines = {split: plain.cosines(found, anchors) for split, found in reps.items()}
     _, answering = fitted(experiment, cosines["dev"], near=near, biases=biases)

@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from eacl_jax.config import LossConfig, Stage, StageOneConfig
 from eacl_jax.data.pipeline import batch_maker, by_turns, endless_batches, iterate
-from eacl_jax.errors import UserError
+from eacl_jax.errors import SettingsError, UserError
 from eacl_jax.model import losses, losses_multi
 from eacl_jax.model.anchors import AnchorSource
 from eacl_jax.model.batches import Batch
@@ -468,7 +468,7 @@ def _check_anchors(experiment: Experiment, anchors: Float[np.ndarray, "C m"], st
     ]:
         these = f"the anchors of {', '.join(wrong)} are NaN or infinite"
         if step:
-            raise UserError(f"{these} at step {step}, from which the run goes on: {DIVERGED}.")
+            raise SettingsError(f"{these} at step {step}, from which the run goes on: {DIVERGED}.")
         raise UserError(
             f"{these} before the first step: so is"
             f" what the encoder {experiment.config.encoder.path} makes of their words. Its weights"

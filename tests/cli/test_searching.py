@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from eacl_jax.errors import SettingsError
 from eacl_jax.reports import drawing
 from eacl_jax.studies import cells
 from eacl_jax.studies import runner as study_runner
@@ -101,6 +102,38 @@ def test_dry_run_lists_the_space_and_what_there_is(study):
     assert "4 trials, of which 0 are left.\n" in text
     assert "talk, found (trial " in text
     assert "4 runs, of which 0 are not complete." in text
+
+
+def test_a_failed_trial_is_told_and_would_be_tried_again(study):
+    argument = ':{"trials": 2, "search": {"loss.form": {"choices": ["in", "out"]}}}'
+
+    def fail(config, step):
+        if config.loss.form == "out":
+            raise RuntimeError("no memory")
+
+    study.train.step = fail
+    done = study(argument=argument)
+    text = done.output.decode()
+    assert done.status == 2
+    assert "runs: 2 complete, 0 failed.\ntrials: 1 complete, 1 failed.\n" in text
+    assert f"  trial 1: RuntimeError: no memory\n    {study.folder / 'trials' / '1'}\n" in text
+    assert text.endswith("The same command tries again what failed.\n")
+    text = study("--dry-run", argument=argument).output.decode()
+    assert "trial 1: failed before, would be tried again: RuntimeError: no memory (loss" in text
+    assert "2 trials, of which 1 are left.\n" in text
+    # What would fail again is not left.
+    study.train.step = fail_for_good
+    done = study(argument=argument)
+    assert (done.status, done.errors) == (0, "")
+    assert "trials: 1 complete, 1 failed.\n" in done.output.decode()
+    text = study("--dry-run", argument=argument).output.decode()
+    assert "trial 1: failed: training diverged (loss" in text
+    assert "2 trials, of which 0 are left.\n" in text
+
+
+def fail_for_good(config, step):
+    if config.loss.form == "out":
+        raise SettingsError("training diverged")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from eacl_jax.errors import UserError
+from eacl_jax.errors import SettingsError, UserError
 from eacl_jax.model.mesh import make_mesh
 from eacl_jax.model.passes import Passes
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
@@ -219,7 +219,8 @@ def test_a_run_that_diverged_is_not_scored_nor_blamed_on_the_encoder(toy, tmp_pa
     """Parameters and the loss were finite, and the next forward pass is not."""
     config = make_config(toy, stage_one__head_lr=1e30, stage_one__max_steps=1, run__save_every=1)
     with pytest.raises(
-        UserError, match=r"of dev are NaN or infinite: training diverged; train in another folder"
+        SettingsError,
+        match=r"of dev are NaN or infinite: training diverged; train in another folder",
     ):
         run.train(config, tmp_path / "run", console=Console(quiet=True))
 
@@ -236,11 +237,13 @@ def test_numbers_that_are_not_finite_are_told_before_the_first_step(toy, tmp_pat
         ):
             run_stage_one(prepared, context)
     gone_on = "'joy' are NaN or infinite at step 3, from which the run goes on: training diverged"
-    with pytest.raises(UserError, match=gone_on):
+    with pytest.raises(SettingsError, match=gone_on):
         stage_one._check_anchors(prepared, np.array([[1.0], [np.nan], [0.0]]), 3)
-    with pytest.raises(UserError, match="utterances of dev are NaN or infinite: training diverged"):
+    with pytest.raises(
+        SettingsError, match="utterances of dev are NaN or infinite: training diverged"
+    ):
         stage.scores_by_split(prepared, {"dev": np.full((2, 4), np.nan)}, np.ones((3, 4)))
-    with pytest.raises(UserError, match="the anchors are NaN or infinite: training diverged"):
+    with pytest.raises(SettingsError, match="the anchors are NaN or infinite: training diverged"):
         stage.scores_by_split(prepared, {"dev": np.ones((2, 4))}, np.full((3, 4), np.inf))
     prepared.params["predictor"]["bias"] = prepared.params["predictor"]["bias"].at[0].set(np.inf)
     with pytest.raises(

@@ -15,7 +15,7 @@ from jax.sharding import PartitionSpec as P
 from eacl_jax.encoders import Encoder
 from eacl_jax.encoders.attention import attend
 from eacl_jax.encoders.prefix import PrefixShape
-from eacl_jax.errors import UserError
+from eacl_jax.errors import SettingsError
 from eacl_jax.model.mesh import AXIS, make_mesh
 from tests.stubs.encoders import CONFIGS, FORMS, Inputs, jitted, rows, tiny
 
@@ -394,7 +394,7 @@ def test_position_beyond_the_table_gives_nan(architecture: str, usable: int) -> 
 
 def test_more_frozen_layers_than_layers() -> None:
     with pytest.raises(
-        UserError, match=r"frozen_layers must be from 0 to the encoder's 2 layers .* got 3"
+        SettingsError, match=r"frozen_layers must be from 0 to the encoder's 2 layers .* got 3"
     ):
         tiny("bert", frozen_layers=3)
 

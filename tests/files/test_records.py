@@ -55,6 +55,7 @@ def test_values_become_what_their_fields_are():
         ({"nme": 3}, "file.nme: unknown key; known here: name, kind"),
         ({"kind": "c"}, "file.kind: expected one of a, b; got 'c'."),
         ({"count": 0}, "file.count: must be at least 1, got 0."),
+        ({"count": 10**400}, "file.count: must be a finite number, got 1000"),
         ({"count": True}, "file.count: expected int, got True."),
         ({"count": 1.0}, "file.count: expected int, got 1.0."),
         ({"on": 1}, "file.on: expected bool, got 1."),

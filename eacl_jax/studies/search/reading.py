@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from eacl_jax import corpora, encoders
 from eacl_jax.config import Config, DataConfig, EncoderConfig
 from eacl_jax.dialogue import Corpus
@@ -13,7 +15,14 @@ from eacl_jax.errors import UserError
 from eacl_jax.studies import reading
 from eacl_jax.studies.definition import Study
 from eacl_jax.studies.search import suggest
-from eacl_jax.studies.search.definition import BASE, Choices, Dimension, Range, Search
+from eacl_jax.studies.search.definition import (
+    BASE,
+    Choices,
+    Dimension,
+    Range,
+    Search,
+    completed,
+)
 from eacl_jax.studies.settings import Settings, combined
 
 FIELDS = ("search", "trials", "startup", "trial_seed")
@@ -24,6 +33,7 @@ _FIXED = ("data", "evaluation", "compat")
 # Range's keys.
 _ENDS = ("low", "high", "log")
 _SEED = 1000
+_DIGITS = 18  # of whole numbers, for which optuna has 64 bits
 
 
 def read_search(
@@ -65,7 +75,7 @@ def found_study(
     Raises:
       UserError: as of `reading.read_study`.
     """
-    axes = {"settings": {BASE: {}, name: dict(settings)}}
+    axes = {"settings": {BASE: {}, name: completed(search.settings, settings)}}
     return reading.read_study(
         {**search.fields, "axes": axes, "comparisons": [[name, BASE]]},
         load=load,
@@ -139,7 +149,7 @@ class _Reader:
         if field not in self._mine and default is None:
             self.problems.append(f"{field}: missing.")
             return None
-        value = self._mine.get(field, default)
+        value = _unwrapped(self._mine.get(field, default))
         if isinstance(value, int) and not isinstance(value, bool) and least <= value < 2**31:
             return value
         self.problems.append(
@@ -188,14 +198,21 @@ class _Reader:
         if isinstance(values, str) or not isinstance(values, Sequence) or len(values) < 2:
             self.problems.append(f"{named}: expected two choices or more, got {values!r:.80}.")
             return None
+        values = tuple(map(_unwrapped, values))
         texts = [repr(each) for each in values]
         if twice := [text for text in dict.fromkeys(texts) if texts.count(text) > 1]:
             self.problems.append(f"{named}: {twice[0]} is there twice.")
             return None
-        return Choices(setting, tuple(values))
+        return Choices(setting, values)
 
     def _range(self, named: str, setting: str, low: Any, high: Any, log: Any) -> Range | None:
+        low, high = _unwrapped(low), _unwrapped(high)
         for name, value in (("low", low), ("high", high)):
+            if _is_too_large(value):
+                self.problems.append(
+                    f"{named}: {name} is too large; whole numbers may have {_DIGITS} digits."
+                )
+                return None
             if not _is_number(value):
                 self.problems.append(f"{named}: expected a number for {name}, got {value!r:.80}.")
                 return None
@@ -221,6 +238,13 @@ class _Reader:
             return None
         base = _value(settings, given.setting)
         if isinstance(given, Choices):
+            for number, config in enumerate(configs):
+                if (same := configs.index(config)) < number:
+                    self.problems.append(
+                        f"{named}: {ends[number]!r:.80} is the same as {ends[same]!r:.80}; leave"
+                        " one out."
+                    )
+                    return None
             now = Config.from_mapping(settings)
             if now not in configs:
                 self._outside(named, base)
@@ -247,7 +271,7 @@ class _Reader:
     def _config(
         self, named: str, setting: str, value: Any, settings: Mapping[str, Any]
     ) -> Config | None:
-        made, lines = combined(settings, {setting: value})
+        made, lines = combined(settings, completed(settings, {setting: value}))
         if not lines:
             try:
                 return Config.from_mapping(made)
@@ -255,6 +279,15 @@ class _Reader:
                 lines = [line.strip() for line in str(error).splitlines()[1:]]
         self.problems += [f"{named}: {line}" for line in lines]
         return None
+
+
+def _unwrapped(value: Any) -> Any:
+    """A number of NumPy's as Python has it, which JSON knows."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _is_too_large(value: Any) -> bool:
+    return isinstance(value, int) and abs(value) >= 10**_DIGITS
 
 
 def _is_number(value: Any) -> bool:

@@ -17,7 +17,7 @@ from filelock import Timeout
 from rich.console import Console
 
 from eacl_jax.config import Stage
-from eacl_jax.errors import UserError
+from eacl_jax.errors import SettingsError, UserError
 from eacl_jax.files import local
 from eacl_jax.model.metrics import title
 from eacl_jax.recognizer.results import Results
@@ -34,6 +34,7 @@ from eacl_jax.training.loop import Interrupted, NonFiniteLossError, StopRequest
 from eacl_jax.training.recording import say
 
 _MOST_FAILURES = 5
+_MOMENT = 0.1  # seconds, in which another process draws settings
 
 
 def run_search(
@@ -140,10 +141,10 @@ class _Searcher:
 
     def _ended(self, trial: Trial | None) -> bool:
         """Complete, pruned, failed for good, or failed since this call of the command."""
+        if not trials.is_left(trial):
+            return True
         if trial is None or trial.state is TrialState.RUNNING:
             return False
-        if trial.state is not TrialState.FAILED or not trial.again:
-            return True
         file = trials.file_of(self._workdir, trial.number)
         return file.exists() and file.stat().st_mtime >= self._since
 
@@ -168,17 +169,44 @@ class _Searcher:
         try:
             trial = self._trial(number)
             # Who had it before may have ended it just before it was claimed here.
-            if not self._ended(trial):
-                if trial is None:
-                    settings = suggest(self._search, self._trials(), number)
-                    trial = Trial(number, settings)
-                elif trial.state is TrialState.FAILED:
-                    trial = Trial(number, trial.settings, trial.epochs)
-                if claim.check():
-                    trials.write_trial(self._workdir, trial)
-                    self._run_claimed(trial, claim, stop)
+            if not self._ended(trial) and (begun := self._begin(number, trial, claim)):
+                self._run_claimed(begun, claim, stop)
         finally:
             claim.give_back()
+
+    def _begin(self, number: int, left: Trial | None, claim: Claim) -> Trial | None:
+        """The trial that is to be run, with its file: a new one, or what is left of it. None where
+        another process has taken it over.
+        """
+        if left is None:
+            return self._draw(number, claim)
+        trial = left
+        if left.state is TrialState.FAILED:
+            trial = Trial(number, left.settings, left.epochs)
+        if not claim.check():
+            return None
+        trials.write_trial(self._workdir, trial)
+        return trial
+
+    def _draw(self, number: int, claim: Claim) -> Trial | None:
+        """A new trial. From looking at the others' settings to the file with its own no other
+        process draws, which could else draw the same.
+        """
+        while not self._stop.requested:
+            if (drawing := self._claims.take(trials.DRAWING)) is None:
+                time.sleep(min(self._poll, _MOMENT))
+                continue
+            try:
+                trial = Trial(number, suggest(self._search, self._trials(), number))
+                if not claim.check():
+                    return None
+                if drawing.check():  # else it took so long that another process draws by now
+                    trials.write_trial(self._workdir, trial)
+                    return trial
+            finally:
+                # Its numbers must grow while others may draw: see `claims`.
+                drawing.give_back()
+        raise Interrupted(self._stop.number)
 
     def _run_claimed(self, trial: Trial, claim: Claim, stop: CellStop) -> None:
         watched = _Watched(self, trial, claim, stop)
@@ -209,8 +237,12 @@ class _Searcher:
             if isinstance(error, UserError) and isinstance(error.__cause__, Timeout):
                 time.sleep(self._poll)  # its folder is in use without a claim
                 return
-            # Settings that cannot stand together, or make the loss infinite, do so again.
-            for_good = config is None or isinstance(error.__cause__, NonFiniteLossError)
+            # Settings that cannot stand together, or with which training diverges, do so again.
+            for_good = (
+                config is None
+                or isinstance(error, SettingsError)
+                or isinstance(error.__cause__, NonFiniteLossError)
+            )
             self._fail(watched.trial, claim, begun, error, for_good)
         else:
             value = getattr(results.stage_two.dev, self._search.measure)
@@ -262,6 +294,8 @@ class _Searcher:
                     if left:
                         cells.tidy(folder)
                     claim.close()
+        if self._claims.has(trials.DRAWING) and (drawing := self._claims.take(trials.DRAWING)):
+            drawing.close()
 
     def _announce(self) -> None:
         search, study = self._search, self._search.base

@@ -5,6 +5,7 @@
     trials/N/              its run's folder; without checkpoints once it has ended
     search.json            all trials, when they are done
     .claims/trials/N/      which process runs which trial
+    .claims/trials/drawing/  which process draws a trial's settings
 
 Trials' runs score test when they end, as every run does; nothing of a search reads that.
 """
@@ -23,6 +24,8 @@ from eacl_jax.studies.search.definition import FIRST, Choices, Search
 from eacl_jax.studies.settings import Settings
 
 CONFIG, FILE, FOLDER = "search.config.json", "search.json", "trials"
+DRAWING = f"{FOLDER}/drawing"
+"""The name among claims of drawing settings, which one process does at a time."""
 _FORMAT, _TRIAL_FORMAT = "eacl_jax search 1", "eacl_jax trial 1"
 
 
@@ -141,6 +144,15 @@ def best(trials: Sequence[Trial]) -> Trial | None:
     return max(complete, key=lambda trial: (trial.value, -trial.number), default=None)
 
 
+def is_left(trial: Trial | None) -> bool:
+    """Whether a call of the command runs a trial: it has not ended, or it failed of something that
+    may be mended.
+    """
+    if trial is None or trial.state is TrialState.RUNNING:
+        return True
+    return trial.state is TrialState.FAILED and trial.again
+
+
 def ended(trials: Sequence[Trial]) -> tuple[Trial, ...]:
     """Those that are complete, pruned or failed."""
     return tuple(trial for trial in trials if trial.state is not TrialState.RUNNING)
@@ -167,6 +179,7 @@ def check(search: Search, workdir: Path) -> None:
     if there.pop("format", None) != _FORMAT or not isinstance(there.get("space"), dict):
         raise UserError(f"{file} was written by another version; name another folder.")
     now = json.loads(json.dumps(search.to_json()))
+    there.setdefault("startup", now["startup"])  # folders of before do not say
     before, after = (each.pop("space") for each in (there, now))
     names = {**before, **after}
     different = [

@@ -1,13 +1,15 @@
 """What is wrong with a search is found before anything runs."""
 
+import json
 import sys
 
+import numpy as np
 import pytest
 
 from eacl_jax.config import Config
 from eacl_jax.errors import UserError
 from eacl_jax.studies.search.definition import Choices, Range
-from eacl_jax.studies.search.reading import read_search
+from eacl_jax.studies.search.reading import found_study, read_search
 from tests.stubs.searches import SPACE, make_search, make_values
 from tests.stubs.studies import no_corpus
 
@@ -41,6 +43,40 @@ def test_choices_may_be_anything_that_a_setting_may():
     assert search.space[0].index(["embeddings.*=1", ".*=0.5"]) == 1
 
 
+def test_numbers_of_numpys_are_numbers():
+    space = {
+        "stage_two.epochs": {"low": np.int64(1), "high": np.int64(20)},
+        "stage_two.batch_size": {"choices": [np.int64(64), np.int32(8)]},
+    }
+    search = make_search(search=space, trials=np.int64(3))
+    assert search.space[0] == Range("stage_two.epochs", 1, 20, whole=True)
+    assert search.trials == 3
+    assert json.loads(json.dumps(search.to_json()))["space"]["stage_two.batch_size"] == {
+        "choices": [64, 8]
+    }
+
+
+def test_another_encoder_is_not_held_to_the_bases_files():
+    base = Config().to_dict()
+    base["encoder"] |= {"path": "a/b", "sha256": "1" * 64, "revision": "1234567"}
+    search = make_search(base=base, search={"encoder.path": {"choices": ["a/b", "c/d"]}}, trials=2)
+    assert search.start == {"encoder.path": "a/b"}
+
+    def found(config):
+        return config.encoder.path, config.encoder.revision, config.encoder.sha256
+
+    of_base, of_other = ("a/b", "1234567", "1" * 64), ("c/d", "main", "")
+    assert found(search.config({"encoder.path": "a/b"})) == of_base
+    assert found(search.config({"encoder.path": "c/d"})) == of_other
+    study = found_study(
+        search, "found", {"encoder.path": "c/d"}, load=no_corpus, identify=lambda _: {"config": "1"}
+    )
+    assert {cell.variant: found(cell.config) for cell in study.cells} == {
+        "base": of_base,
+        "found": of_other,
+    }
+
+
 BAD = [
     ({"search": {}}, "search: expected settings by dotted name, one at least, got {}"),
     ({"search": 3}, "search: expected settings by dotted name"),
@@ -58,10 +94,18 @@ BAD = [
     ({"search": {"loss.ce_weight": {"low": 0, "high": 1, "log": 2}}}, "True or False for log"),
     ({"search": {"loss.temperature": {"low": "0", "high": 1}}}, "a number for low, got '0'"),
     ({"search": {"loss.temperature": {"low": 0.1, "high": float("nan")}}}, "a number for high"),
+    ({"search": {"stage_two.epochs": {"low": 1, "high": 10**400}}}, "high is too large; whole"),
+    ({"search": {"loss.temperature": {"low": -(10**5000), "high": 1}}}, "low is too large; whole"),
+    ({"search": {"stage_two.epochs": {"choices": [10, 10**400]}}}, "must be a finite number"),
     ({"search": {"loss.temperature": {"low": 0.5, "high": 1}}}, "the base has 0.1, which is not"),
     ({"search": {"loss.form": {"low": 0, "high": 1}}}, "config.loss.form"),
     ({"search": {"loss.form": {"choices": ["in"]}}}, "two choices or more"),
     ({"search": {"loss.form": {"choices": ["in", "in"]}}}, "'in' is there twice"),
+    (
+        {"search": {"loss.ce_weight": {"choices": [0.1, 0, 0.0, 1, 1.0]}}},
+        "0.0 is the same as 0; leave one out",
+    ),
+    ({"search": {"stage_one.rates": {"choices": [(), []]}}}, "[] is the same as (); leave one"),
     ({"search": {"loss.form": {"choices": ["in", "up"]}}}, "config.loss.form"),
     ({"search": {"loss.use_anchors": {"low": 0, "high": 1}}}, "config.loss.use_anchors"),
     ({"search": {"stage_two.epochs": {"low": 1, "high": 20.5}}}, "config.stage_two.epochs"),

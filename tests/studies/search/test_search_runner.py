@@ -5,14 +5,16 @@ import json
 import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from rich.console import Console
 
-from eacl_jax.errors import UserError
+from eacl_jax.errors import SettingsError, UserError
 from eacl_jax.studies import cells
 from eacl_jax.studies.claims import Claims
-from eacl_jax.studies.search import outcome, suggest, trials
+from eacl_jax.studies.search import outcome, runner, suggest, trials
 from eacl_jax.studies.search.runner import run_search
 from eacl_jax.studies.search.trials import Trial, TrialState
 from eacl_jax.training.loop import Interrupted, NonFiniteLossError, StopRequest
@@ -190,6 +192,26 @@ def test_what_two_processes_try_at_once_differs():
     assert suggest.suggest(search, running[:1], 1) != suggest.suggest(search, running[:1], 2)
 
 
+def test_two_that_draw_at_once_draw_different_settings(tmp_path, monkeypatch):
+    """In a space that the trials fill, none may be drawn twice."""
+    space = {"loss.form": SPACE["loss.form"], "loss.balanced": {"choices": [False, True]}}
+    search = make_search(search=space, trials=4)
+
+    def slow(*given):
+        found = suggest.suggest(*given)
+        time.sleep(0.1)  # in which another process would have drawn
+        return found
+
+    monkeypatch.setattr(runner, "suggest", slow)
+    folders = [Calls(tmp_path / "search") for _ in range(3)]
+    with ThreadPoolExecutor() as pool:
+        for done in [pool.submit(each, search) for each in folders]:
+            done.result()
+    found = trials.read_trials(search, tmp_path / "search")
+    assert len({json.dumps(each.settings) for each in found}) == 4
+    assert not list((tmp_path / "search" / cells.CLAIMS).glob("*/*"))
+
+
 def test_a_small_space_is_tried_out():
     search = make_search(search={"loss.form": SPACE["loss.form"]}, trials=2)
     first = Trial(0, search.start)
@@ -212,6 +234,26 @@ def test_a_trial_with_an_infinite_loss_has_failed_for_good(call):
     assert all(cells.is_tidy(trials.folder_of(call.folder, t.number)) for t in failed)
     call.train.calls.clear()
     assert call(make_search()) == found
+    assert call.train.calls == []
+
+
+def test_settings_that_lead_to_nothing_are_tried_once(call):
+    """As where training diverges without an infinite loss, or the encoder has fewer layers."""
+    search = make_search(search={"loss.form": SPACE["loss.form"]}, trials=2)
+
+    def step(config, number):
+        if config.loss.form == "out":
+            raise SettingsError("training diverged.")
+
+    call.train.step = step
+    _, failed = call(search)
+    assert (failed.state, failed.reason, failed.again) == (
+        TrialState.FAILED,
+        "training diverged.",
+        False,
+    )
+    call.train.calls.clear()
+    call(search)
     assert call.train.calls == []
 
 
@@ -290,6 +332,20 @@ def test_another_searchs_folder_is_refused(call):
         call(make_search(trial_seed=7))
     with pytest.raises(UserError, match="with other settings"):
         call(make_search(corpora={"talk": {"data.max_dialogues": 2}}))
+
+
+def test_a_search_that_draws_more_at_random_is_another(tmp_path):
+    """Its page says how many it drew; folders of before do not say."""
+    search = make_search()
+    trials.register(search, tmp_path)
+    trials.check(search, tmp_path)
+    with pytest.raises(UserError, match="startup: 6 there, 7 now"):
+        trials.check(make_search(startup=7), tmp_path)
+    file = tmp_path / trials.CONFIG
+    before = json.loads(file.read_text())
+    del before["startup"]
+    file.write_text(json.dumps(before))
+    trials.check(make_search(startup=7), tmp_path)
 
 
 @pytest.mark.slow
