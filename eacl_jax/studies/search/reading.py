@@ -221,7 +221,7 @@ class _Reader:
             return None
         base = _value(settings, given.setting)
         if isinstance(given, Choices):
-            now = Config.from_mapping(settings)
+            now = Config.from_mapping(settings, varied=True)
             if now not in configs:
                 self._outside(named, base)
                 return None
@@ -250,7 +250,7 @@ class _Reader:
         made, lines = combined(settings, {setting: value})
         if not lines:
             try:
-                return Config.from_mapping(made)
+                return Config.from_mapping(made, varied=True)
             except UserError as error:
                 lines = [line.strip() for line in str(error).splitlines()[1:]]
         self.problems += [f"{named}: {line}" for line in lines]
