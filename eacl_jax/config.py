@@ -10,7 +10,7 @@ import dataclasses
 import enum
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, get_args
 
 from eacl_jax.errors import UserError
@@ -28,6 +28,21 @@ CorpusName = Literal[
     "custom",
 ]
 CORPORA = get_args(CorpusName)
+
+READ_BY: Mapping[str, tuple[CorpusName, ...]] = {
+    "version": ("smalltalk",),
+    "dir": ("meld", "emorynlp", "iemocap", "dailydialog", "goemotions", "semeval2018", "brighter"),
+    "language": ("brighter",),
+    **dict.fromkeys(
+        (
+            *("train", "dev", "test"),
+            *("dialogue_column", "speaker_column", "text_column", "emotion_column"),
+            *("label_separator", "label_columns", "annotator_columns"),
+        ),
+        ("custom",),
+    ),
+}
+"""The settings of `data` that not every corpus reads, and those that do."""
 
 
 class Stage(enum.StrEnum):
@@ -505,32 +520,47 @@ class Config:
         return self.stage_one if stage is Stage.ONE else self.stage_two
 
     @classmethod
-    def from_mapping(cls, mapping: Mapping[str, Any]) -> "Config":
+    def from_mapping(cls, mapping: Mapping[str, Any], *, varied: bool = False) -> "Config":
         """Builds and checks a configuration.
 
+        Args:
+          mapping: the settings, in groups.
+          varied: whether it is one of many, as of a study, whose values are put together without
+            asking which of them matter beside which others (`without_effect` tells).
+
         Raises:
-          UserError: lists every unknown key, wrong type and impossible value.
+          UserError: lists every unknown key, wrong type and impossible value, and every value that
+            nothing would read.
         """
-        problems: list[str] = []
-        config = build(cls, mapping, "config", problems)
-        if config is not None:
-            problems += _impossible(config)
-        if problems:
-            raise UserError("the configuration cannot be used:\n  " + "\n  ".join(problems))
-        return config
+        checks = (*_IMPOSSIBLE, *_UNREAD, *(() if varied else _WITHOUT_EFFECT))
+        return cls._checked(mapping, checks)
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> "Config":
         """`from_mapping` of what a run or study has written, perhaps before there was all that is
-        set today: smalltalk without a version is the first.
+        set today: smalltalk without a version is the first, and what nothing read may stand there.
 
         Raises:
-          UserError: as `from_mapping`.
+          UserError: as `from_mapping`, but for values that nothing would read.
         """
         data = record.get("data")
         if isinstance(data, Mapping) and data.get("corpus") == "smalltalk":
             record = {**record, "data": {"version": 1, **data}}
-        return cls.from_mapping(record)
+        return cls._checked(record, _IMPOSSIBLE)
+
+    @classmethod
+    def _checked(cls, mapping: Mapping[str, Any], checks: "Sequence[Check]") -> "Config":
+        problems: list[str] = []
+        config = build(cls, mapping, "config", problems)
+        if config is not None:
+            problems += _lines(config, checks)
+        if problems:
+            raise UserError("the configuration cannot be used:\n  " + "\n  ".join(problems))
+        return config
+
+    def without_effect(self) -> list[str]:
+        """A line for each value that another one leaves without effect."""
+        return _lines(self, _WITHOUT_EFFECT)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain nested dict; tuples stay tuples."""
@@ -601,30 +631,11 @@ def parse_rate(row: str) -> tuple[re.Pattern[str], float]:
 
 # A place below `config`, the rule that its value breaks, and the value.
 Problem = tuple[str, str, Any]
+Check = Callable[[Config], Iterator[Problem]]
 
 
-def _impossible(config: Config) -> list[str]:
-    """What no single field can tell."""
-    checks = (
-        _of_encoder,
-        _of_rates,
-        _of_anchors,
-        _of_other_corpora,
-        _of_features,
-        _of_prompt,
-        _of_sequence,
-        _of_rarity,
-        _of_average,
-        _of_lora,
-        _of_smoothing,
-        _of_distillation,
-        _of_adversarial,
-        _of_soup,
-        _of_classifier,
-        _of_words,
-        _of_data,
-        _of_evaluation,
-    )
+def _lines(config: Config, checks: Sequence[Check]) -> list[str]:
+    """What no single field can tell: a line for each problem."""
     return [
         f"config.{place}: {rule}, got {value!r}."
         for check in checks
@@ -831,6 +842,10 @@ def _of_words(config: Config) -> Iterator[Problem]:
     data = config.data
     if not data.words:
         return
+    if not data.labels and not data.groups:
+        rule = "needs data.labels (or data.groups) beside it, whose words they are, in their order"
+        yield "data.words", rule, data.words
+        return
     count, named = len(data.labels), "data.labels"
     if data.groups:
         count = len({row.rpartition("=")[2].strip() for row in data.groups})
@@ -842,15 +857,10 @@ def _of_words(config: Config) -> Iterator[Problem]:
 
 def _of_data(config: Config) -> Iterator[Problem]:
     data = config.data
-    if data.corpus != "smalltalk" and data.version != DataConfig.version:
-        rule = f'is for data.corpus="smalltalk" only; leave it at {DataConfig.version}'
-        yield "data.version", rule, data.version
-    place = "data.train, data.dev and data.test"
     files = {split: getattr(data, split) for split in ("train", "dev", "test")}
     if data.corpus == "custom" and not all(files.values()):
+        place = "data.train, data.dev and data.test"
         yield place, 'must each name a file when data.corpus is "custom"', files
-    if data.corpus != "custom" and any(files.values()):
-        yield place, 'are for data.corpus="custom" only', files
 
 
 def _of_evaluation(config: Config) -> Iterator[Problem]:
@@ -863,3 +873,78 @@ def _of_evaluation(config: Config) -> Iterator[Problem]:
             "must name the label that micro_f1 leaves out, unless data.task=multi",
             "",
         )
+
+
+def _of_corpus(config: Config) -> Iterator[Problem]:
+    data = config.data
+    for name, corpora in READ_BY.items():
+        value, plain = getattr(data, name), getattr(DataConfig, name)
+        read: set[str] = {data.corpus}
+        if name == "language":  # also of the other corpora
+            read |= {row.partition("=")[0].strip() for row in data.also}
+        if value == plain or read & {*corpora}:
+            continue
+        only = " or ".join(f'"{each}"' for each in corpora)
+        rule = f"is for data.corpus={only} only"
+        if name == "dir":
+            rule = (
+                f'is the folder of a published corpus, which data.corpus="{data.corpus}" is not'
+                " (files of your own are data.train, data.dev and data.test, with"
+                ' data.corpus="custom")'
+            )
+        yield f"data.{name}", f"{rule}; leave it at {plain!r}", value
+
+
+def _of_unused(config: Config) -> Iterator[Problem]:
+    encoder, anchors, source = config.encoder, config.anchors, config.anchors.source
+    one = config.stage_one
+    unused: list[tuple[str, str, Any, Any]] = []
+    if not encoder.lora_rank:
+        why = "without encoder.lora_rank"
+        unused += [
+            ("encoder.lora_alpha", why, encoder.lora_alpha, EncoderConfig.lora_alpha),
+            ("encoder.lora_maps", why, encoder.lora_maps, EncoderConfig.lora_maps),
+        ]
+    if source != "clusters":
+        why = "without anchors.source=clusters"
+        unused.append(("anchors.clusters", why, anchors.clusters, AnchorConfig.clusters))
+    if source != "prototypes":
+        why = "without anchors.source=prototypes"
+        unused.append(("anchors.queue", why, anchors.queue, AnchorConfig.queue))
+    if not one.soup:
+        why = "without stage_one.soup"
+        unused.append(("stage_one.soup_of", why, one.soup_of, StageOneConfig.soup_of))
+    if config.classifies:
+        why = "with loss.ce_weight=1, which trains the classifier alone"
+        unused.append(("loss.form", why, config.loss.form, LossConfig.form))
+        if config.loss.angle_weight:  # 0 is what the classifier alone has
+            angle = config.loss.angle_weight
+            unused.append(("loss.angle_weight", why, angle, LossConfig.angle_weight))
+    for place, why, value, plain in unused:
+        if value != plain:
+            yield place, f"has no effect {why}; leave it at {plain!r}", value
+
+
+_IMPOSSIBLE: tuple[Check, ...] = (
+    _of_encoder,
+    _of_rates,
+    _of_anchors,
+    _of_other_corpora,
+    _of_features,
+    _of_prompt,
+    _of_sequence,
+    _of_rarity,
+    _of_average,
+    _of_lora,
+    _of_smoothing,
+    _of_distillation,
+    _of_adversarial,
+    _of_soup,
+    _of_classifier,
+    _of_words,
+    _of_data,
+    _of_evaluation,
+)
+# Of data that another corpus reads; and what other values leave without effect.
+_UNREAD: tuple[Check, ...] = (_of_corpus,)
+_WITHOUT_EFFECT: tuple[Check, ...] = (_of_unused,)

@@ -1,11 +1,21 @@
 """The configuration is checked whole, and the files in configs/ say what the method says."""
 
+import contextlib
 import importlib
 import re
 
 import pytest
 
-from eacl_jax.config import Config, parse_argument, parse_rate
+from eacl_jax.config import (
+    CORPORA,
+    READ_BY,
+    Config,
+    DataConfig,
+    parse_argument,
+    parse_rate,
+)
+from eacl_jax.corpora import builder_class
+from eacl_jax.dialogue import SPLITS
 from eacl_jax.errors import UserError
 
 
@@ -128,6 +138,78 @@ def test_only_the_built_in_corpus_has_versions():
 
 
 @pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ({"dir": "mine"}, r'dir: is the folder .*"smalltalk" is not .*custom.* leave it at \'\''),
+        ({"text_column": "text"}, r'text_column: is for data\.corpus="custom" only'),
+        ({"label_columns": ("joy",)}, r"label_columns: is for .* leave it at \(\), got \(\'joy"),
+        ({"corpus": "meld", "label_separator": ";"}, r'label_separator: is for .*"custom" only'),
+        ({"corpus": "meld", "language": "deu"}, r'language: is for data\.corpus="brighter" only'),
+        ({"corpus": "custom", "dir": "mine"}, r'dir: is the folder .*"custom" is not'),
+    ],
+)
+def test_what_a_corpus_does_not_read_is_refused(data, told):
+    if data.get("corpus") == "custom":
+        data |= {split: f"{split}.csv" for split in SPLITS}
+    with pytest.raises(UserError, match=rf"config\.data\.{told}"):
+        Config.from_mapping({"data": data})
+    Config.from_record({"data": data})  # a run that was made before
+
+
+def test_another_corpus_may_read_what_the_runs_own_does_not():
+    data = {"corpus": "goemotions", "also": ("brighter=there",), "language": "deu"}
+    assert Config.from_mapping({"data": data}).data.language == "deu"
+
+
+@pytest.mark.parametrize("corpus", CORPORA)
+def test_which_settings_a_corpus_reads(corpus, tmp_path):
+    """As its builder asks for them."""
+    asked = set()
+
+    class Asked(DataConfig):
+        def __getattribute__(self, name):
+            asked.add(name)
+            return super().__getattribute__(name)
+
+    for split in SPLITS:
+        (tmp_path / f"{split}.csv").touch()
+    files = {split: str(tmp_path / f"{split}.csv") for split in SPLITS}
+    with contextlib.suppress(UserError):  # there is nothing of a corpus
+        builder_class(corpus).from_config(Asked(corpus, dir=str(tmp_path), **files), tmp_path)
+    assert asked & {*READ_BY} == {name for name, corpora in READ_BY.items() if corpus in corpora}
+
+
+@pytest.mark.parametrize(
+    ("group", "name", "value", "beside"),
+    [
+        ("stage_one", "soup_of", "best", {"stage_one": {"soup": 2}}),
+        ("anchors", "clusters", 2, {"anchors": {"source": "clusters"}}),
+        ("anchors", "queue", 512, {"anchors": {"source": "prototypes"}}),
+        ("encoder", "lora_alpha", 8.0, {"encoder": {"lora_rank": 4}}),
+        ("encoder", "lora_maps", "(.*/)?query", {"encoder": {"lora_rank": 4}}),
+        ("loss", "form", "out", {"loss": {"ce_weight": 0.9}}),
+        ("loss", "angle_weight", 0.2, {"loss": {"ce_weight": 0.9}}),
+    ],
+)
+def test_what_others_leave_without_effect_is_refused(group, name, value, beside):
+    mapping = Config().to_dict()
+    mapping["loss"]["ce_weight"] = 1.0 if group == "loss" else 0.1
+    mapping[group][name] = value
+    with pytest.raises(UserError, match=rf"config\.{group}\.{name}: has no effect with"):
+        Config.from_mapping(mapping)
+    (line,) = Config.from_mapping(mapping, varied=True).without_effect()
+    assert line.startswith(f"config.{group}.{name}: has no effect")
+    Config.from_record(mapping)
+    for other, settings in beside.items():
+        mapping[other] |= settings
+    assert not Config.from_mapping(mapping).without_effect()
+
+
+def test_the_classifier_alone_has_no_angle():
+    Config.from_mapping({"loss": {"ce_weight": 1.0, "angle_weight": 0.0}})
+
+
+@pytest.mark.parametrize(
     ("place", "value", "told"),
     [
         (("loss", "form"), "middle", "expected one of in, out"),
@@ -139,7 +221,8 @@ def test_only_the_built_in_corpus_has_versions():
         (("encoder", "path"), "", "config.encoder.path"),
         (("data", "version"), 3, "config.data.version"),
         (("data", "corpus"), "custom", 'must each name a file when data.corpus is "custom"'),
-        (("data", "train"), "a.jsonl", 'are for data.corpus="custom" only'),
+        (("data", "train"), "a.jsonl", 'is for data.corpus="custom" only'),
+        (("data", "words"), ("a", "b"), "data.words: needs data.labels (or data.groups) beside it"),
         (("evaluation", "primary"), "micro_f1", "evaluation.excluded_label"),
         (("model", "dropout"), 1.0, "config.model.dropout"),
         (("model", "readout"), "cls", "expected one of mask, first, last, mean"),

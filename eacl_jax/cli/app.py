@@ -1,5 +1,7 @@
 """`eacl`: train, adapt, use and hand on recognizers of emotion in conversation."""
 
+import difflib
+import re
 from collections.abc import Sequence
 from importlib import metadata
 from typing import Annotated
@@ -67,5 +69,19 @@ def run(arguments: Sequence[str]) -> int:
     except typer.Exit as ended:
         return ended.exit_code
     except TyperException as error:
-        raise UserError(f"{error.format_message()} (--help tells what there is)") from error
+        told = error.format_message()
+        told += _mistyped(told, arguments)
+        raise UserError(f"{told} (--help tells what there is)") from error
     return 0
+
+
+def _mistyped(told: str, arguments: Sequence[str]) -> str:
+    """A question for the option that was given in place of a missing one, if one was: `train` hands
+    on those that it does not know, and misses its own first.
+    """
+    if not (missing := re.match(r"Missing option '(--[\w-]+)'", told)):
+        return ""
+    names = [each.partition("=")[0] for each in arguments]
+    given = [each for each in names if each.startswith("--") and "." not in each]
+    close = difflib.get_close_matches(missing[1], given, n=1, cutoff=0.7)
+    return f" Did you mean it by {close[0]}?" if close else ""

@@ -75,7 +75,9 @@ def _load(name: str, flag: str, overrides: Sequence[str]) -> Any:
     """The holder of a configuration file's value. Raises `UserError` as `parse_config` does."""
     from ml_collections import config_flags
 
-    name = str(local.expand(name, f"--{flag}" if flag == "config" else "the study"))
+    named = f"--{flag}" if flag == "config" else "the study"
+    name = str(local.expand(name, named))
+    _check_there(Path(name.partition(":")[0]), named)
     sys.path.insert(0, str(Path(name.partition(":")[0]).resolve().parent.parent))
     if (_CHECKOUT / "configs" / "base.py").is_file():
         sys.path.append(str(_CHECKOUT))
@@ -104,6 +106,20 @@ def _load(name: str, flag: str, overrides: Sequence[str]) -> Any:
             f"{problem} {' '.join(rest)} is neither an option nor --config.SETTING=VALUE."
         )
     return holder
+
+
+def _check_there(file: Path, named: str) -> None:
+    """Raises `UserError`, with the nearest name that there is, where a file is missing."""
+    try:
+        file.lstat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        hint = local.alike(file) or (
+            "files of configs/ are found from the project's folder: run the command there, or write"
+            " the path in full."
+        )
+        raise UserError(f"{named}: there is no file {file}; {hint}") from error
+    except OSError:  # told where it is read
+        return
 
 
 _QUOTES = "\"'"

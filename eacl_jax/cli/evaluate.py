@@ -31,7 +31,7 @@ from eacl_jax.cli.options import (
 from eacl_jax.config import Stage
 from eacl_jax.errors import UserError
 from eacl_jax.files import local, stores, whole
-from eacl_jax.recognizer.locate import OF_MODEL
+from eacl_jax.recognizer.locate import OF_MODEL, is_model
 
 if TYPE_CHECKING:
     from eacl_jax.dialogue import Dialogue
@@ -282,6 +282,11 @@ def _evaluate_run(run: Path, split: str, data_dir: str, json_file: Path | None) 
 
     from eacl_jax.training import evaluation, run_folder
 
+    if is_model(folder) and not (folder.parent / run_folder.CONFIG).is_file():
+        raise UserError(
+            f"--run: {run} is a model's folder, and no run's; to score the model on annotated"
+            f" dialogues of your own, give --model {run} --input FILE."
+        )
     compiled.keep_compiled(run_folder.read_config(folder).data)
     scores = evaluation.evaluate(run, split, data_dir=data_dir)
     if report:

@@ -22,7 +22,8 @@ def modalities_of(corpus: Corpus, config: FeaturesConfig) -> dict[str, Modality]
     utterances; none with `fusion="none"`.
 
     Raises:
-      UserError: one that is asked for is not there, or there are none where text is not read.
+      UserError: one that is asked for is not there, or there are none where text is not read or
+        something is set for them.
     """
     if config.fusion == "none":
         return {}
@@ -38,6 +39,8 @@ def modalities_of(corpus: Corpus, config: FeaturesConfig) -> dict[str, Modality]
             "config.features.text is False, and the corpus has no features: nothing is left to"
             " answer by. Name their file or folder in config.data.features, NAME=PATH."
         )
+    if not names:
+        _check_unread(corpus.name, config)
     found = {}
     for name in names:
         rows = [
@@ -56,6 +59,18 @@ def modalities_of(corpus: Corpus, config: FeaturesConfig) -> dict[str, Modality]
             rows, frames=config.frames, columns=kind.columns, made_by=kind.made_by
         )
     return found
+
+
+def _check_unread(corpus: str, config: FeaturesConfig) -> None:
+    """Raises `UserError` where something is set for features, and the corpus has none."""
+    for name in ("fusion", "dropout", "hidden", "frames"):
+        value, plain = getattr(config, name), getattr(FeaturesConfig, name)
+        if value != plain:
+            raise UserError(
+                f"config.features.{name} has no effect, as {corpus} has no features beside the"
+                f" text; name their file or folder in config.data.features, NAME=PATH, or leave it"
+                f" at {plain!r}, got {value!r}."
+            )
 
 
 def with_sound(

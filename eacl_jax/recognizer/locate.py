@@ -153,7 +153,7 @@ class Unchanged:
 
 def _in_run(folder: Path) -> Path:
     """The model of a run, where the folder is a run's."""
-    if _is_model(folder):
+    if is_model(folder):
         return folder
     if os.path.exists(folder / "model"):
         return folder / "model"
@@ -166,7 +166,8 @@ def _in_run(folder: Path) -> Path:
     return folder
 
 
-def _is_model(folder: Path) -> bool:
+def is_model(folder: Path) -> bool:
+    """Whether a folder holds a model, whole or not."""
     return os.path.exists(folder / "heads.safetensors")
 
 
@@ -176,13 +177,13 @@ def _no_model(folder: Path, missing: list[str]) -> str:
             f"{folder / missing[0]} is missing: the model folder is not whole; copy or save the"
             " model again."
         )
-    if _is_model(folder.parent):
+    if is_model(folder.parent):
         return f"{folder} is a part of a model; name the whole folder, {folder.parent}."
     names = sorted(os.listdir(folder))
     if models := [
         str(folder / name)
         for name in names
-        if _is_model(folder / name) or _is_model(folder / name / "model")
+        if is_model(folder / name) or is_model(folder / name / "model")
     ]:
         return f"{folder} is no model's folder; did you mean {' or '.join(models[:3])}?"
     return (

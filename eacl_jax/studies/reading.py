@@ -78,6 +78,7 @@ class _Reader:
 
     def __init__(self, values: Any, problems: list[str]) -> None:
         self._problems = problems
+        self._notes: list[str] = []
         self._values: dict[str, Any] = {}
         self.cells: list[Cell] = []  # whose configuration can be used
         if not hasattr(values, "items"):
@@ -138,7 +139,7 @@ class _Reader:
             transfer=transfer,
             before=before,
             always=always,
-            notes=tuple(notes + _equal_variants(self.cells)),
+            notes=tuple(notes + self._notes + _equal_variants(self.cells)),
         )
 
     def _text(self, field: str) -> str:
@@ -345,13 +346,14 @@ class _Reader:
     ) -> None:
         """Every corpus x variant x seed whose configuration can be used."""
         found: dict[str, list[tuple[str, str]]] = {}
+        unused: dict[str, list[tuple[str, str]]] = {}
         for (corpus, of_corpus), (variant, of_variant) in itertools.product(
             corpora.items(), variants
         ):
             settings, lines = combined(base, {**of_corpus, **of_variant, "seed": seeds[0]})
             if not lines:
                 try:
-                    config = Config.from_mapping(settings)
+                    config = Config.from_mapping(settings, varied=True)
                 except UserError as error:
                     lines = [line.strip() for line in str(error).splitlines()[1:]]
                 else:
@@ -359,10 +361,13 @@ class _Reader:
                         Cell(corpus, variant, seed, dataclasses.replace(config, seed=seed))
                         for seed in seeds
                     ]
+                    for line in config.without_effect():
+                        unused.setdefault(line, []).append((corpus, variant))
             for line in lines:
                 found.setdefault(line, []).append((corpus, variant))
         names = list(corpora), [name for name, _ in variants]
         self._problems += [f"{who(where, *names)}: {line}" for line, where in found.items()]
+        self._notes += [f"{who(where, *names)}: {line}" for line, where in unused.items()]
 
     @property
     def fields(self) -> frozenset[str]:

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from eacl_jax import corpora
-from eacl_jax.config import DataConfig, Stage
+from eacl_jax.config import READ_BY, DataConfig, Stage
 from eacl_jax.corpora.beside import in_columns_of, with_features, with_path
 from eacl_jax.corpora.checks import annotated, check_split
 from eacl_jax.corpora.custom import read_own
@@ -46,10 +46,20 @@ def evaluate(run: str | Path, split: str, *, data_dir: str = "") -> dict[str, di
         features too, but for those that are not in it.
 
     Raises:
-      UserError: the folder is not a finished run's, or the corpus cannot be read.
+      UserError: the folder is not a finished run's, the corpus cannot be read, or `data_dir` is
+        given and the corpus is built in.
     """
     run = local.here(run, "run", wanted=OF_MODEL)
     config = run_folder.read_config(run)
+    if (
+        data_dir
+        and config.data.corpus not in (*READ_BY["dir"], "custom")
+        and not config.data.features
+    ):
+        raise UserError(
+            f"data_dir: the run's corpus, {config.data.corpus}, comes with the package, and would"
+            f" not be read from {data_dir}; leave it out."
+        )
     if not (run / "model").is_dir():
         raise UserError(
             f"{run} holds no model/: the run is not finished; train with the same workdir to go on."

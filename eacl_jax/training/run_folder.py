@@ -135,6 +135,8 @@ def read_config(workdir: Path) -> Config:
     found = read_json(file, "restore it, or delete the folder and train again")
     if "format" in found and (workdir.parent / CONFIG).exists():
         raise UserError(f"{workdir} is a model's folder; name that of its run, {workdir.parent}.")
+    if "format" in found:
+        raise UserError(f"{workdir} is a model's folder, not a run's; name that of a run.")
     try:
         return Config.from_record(found)
     except UserError as error:

@@ -20,7 +20,13 @@ GRACE=${GRACE:-120}      # seconds between SIGTERM and SIGKILL
 [ $# -gt 0 ] || { echo "error: run what? such as: $0 train --config=..." >&2; exit 2; }
 case " $*" in
   *" --workdir"[=\ ]gs://* | *" --workdir"[=\ ]s3://*) ;;
-  *) : "${CLAIM:?not set: a volume claim that all pods can write to, such as CLAIM=runs}" ;;
+  *" --workdir"[=\ ]/shared/*)
+    : "${CLAIM:?not set: a volume claim that all pods can write to, such as CLAIM=runs}"
+    ;;
+  *) # within a container, and lost with it
+    echo "error: --workdir must be an address, gs://... or s3://..., or below /shared (with CLAIM)" >&2
+    exit 2
+    ;;
 esac
 # shellcheck disable=SC2034 # both by their names, below
 VOLUME=${CLAIM:+"persistentVolumeClaim: {claimName: $CLAIM}"} VOLUME=${VOLUME:-"emptyDir: {}"}

@@ -6,7 +6,7 @@
 #   launch/clusters/tpu_vm.sh install         # the last commit of this checkout, on all of them
 #   launch/clusters/tpu_vm.sh run train --config=configs/meld.py --workdir=gs://my-runs/meld
 #   launch/clusters/tpu_vm.sh stop            # all save at the same step; `run` again goes on
-#   launch/clusters/tpu_vm.sh delete
+#   launch/clusters/tpu_vm.sh delete          # and what lies on their own disks
 #
 # For a folder in place of an address: export SHARE=10.0.0.2:/runs before all of it, an NFS export
 # such as Filestore's; --workdir=/shared/meld.
@@ -49,8 +49,14 @@ case "${1:-}" in
     trap 'rm -f "$archive"' EXIT
     git -C "$(dirname "$0")/../.." archive --format=tar.gz --output="$archive" HEAD
     gcloud compute tpus tpu-vm scp "$archive" "$TPU:eacl_jax.tar.gz" --zone="$ZONE" --worker=all
+    # Runs and files of one's own may lie among the code: only what an earlier install put there
+    # goes, and what was built of it.
     on all "set -e
-      rm -rf eacl_jax && mkdir eacl_jax && tar -xzf eacl_jax.tar.gz -C eacl_jax && cd eacl_jax
+      mkdir -p eacl_jax && cd eacl_jax
+      [ ! -f .installed ] || xargs -r -d '\\n' rm -f -- <.installed
+      rm -rf .venv build eacl_jax.egg-info
+      tar -tzf ../eacl_jax.tar.gz | grep -v '/\$' >.installed
+      tar -xzf ../eacl_jax.tar.gz
       python3 -m pip install --quiet --user uv
       ~/.local/bin/uv venv --quiet --python $PYTHON .venv
       ~/.local/bin/uv pip install --quiet --python .venv/bin/python --constraint constraints.txt '.[tpu,stores]'

@@ -23,7 +23,13 @@ GRACE=${GRACE:-120}      # seconds between SIGTERM and SIGKILL
 [ $# -gt 0 ] || { echo "error: run what? such as: $0 train --config=..." >&2; exit 2; }
 case " $*" in
   *" --workdir"[=\ ]gs://* | *" --workdir"[=\ ]s3://*) ;;
-  *) : "${STORAGE:?not set: storage that all machines see, such as STORAGE=runs}" ;;
+  *" --workdir"[=\ ]/shared/*)
+    : "${STORAGE:?not set: storage that all machines see, such as STORAGE=runs}"
+    ;;
+  *) # within a container, and lost with it
+    echo "error: --workdir must be an address, gs://... or s3://..., or below /shared (with STORAGE)" >&2
+    exit 2
+    ;;
 esac
 
 # exec, so that SIGTERM reaches eacl and not a shell around it. 143 is among the exit codes after

@@ -165,7 +165,16 @@ def test_settings_are_listed_as_they_are_given(eacl, tmp_path):
     [
         (
             ["--config=configs/nothing.py"],
-            "--config: [Errno 2] No such file or directory: 'configs/nothing.py'",
+            "--config: there is no file configs/nothing.py; files of configs/ are found from the"
+            " project's folder: run the command there",
+        ),
+        (
+            ["--config=configs/quikstart.py:seed=1"],
+            "there is no file configs/quikstart.py; did you mean configs/quickstart.py?",
+        ),
+        (
+            ["--confg=configs/meld.py", "--config.seed=1"],
+            "Missing option '--config'. Did you mean it by --confg?",
         ),
         (["--config=configs/meld.py:sed=1"], "unknown name 'sed'"),
         (["--config=configs/meld.py", "--config.data.dri=x"], "there is no setting 'dri'. "),
@@ -182,7 +191,7 @@ def test_settings_are_listed_as_they_are_given(eacl, tmp_path):
             ["--config=configs/meld.py", "extra"],
             "extra is neither an option nor --config.SETTING=VALUE",
         ),
-        (["--config.seed=1"], "Missing option '--config'"),
+        (["--config.seed=1"], "Missing option '--config'. (--help"),
     ],
 )
 def test_mistakes_in_training(eacl, tmp_path, monkeypatch, arguments, told):

@@ -237,6 +237,15 @@ def test_what_is_of_a_run_is_refused_with_a_model(eacl, model: Path, write) -> N
     assert done.errors.startswith("error: --split, --data-dir: of --run")
 
 
+def test_a_model_is_no_run(eacl, model: Path) -> None:
+    done = eacl("evaluate", "--run", model)
+    assert (done.status, done.output) == (2, b"")
+    assert done.errors == (
+        f"error: --run: {model} is a model's folder, and no run's; to score the model on annotated"
+        f" dialogues of your own, give --model {model} --input FILE.\n"
+    )
+
+
 def test_scores_of_a_run_go_to_a_file(
     eacl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -122,6 +122,16 @@ def test_a_damaged_run_is_reported(study, name):
     assert "checkpoints" not in text
 
 
+def test_a_study_that_is_not_there_is_likened_to_those_that_are(eacl, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    done = eacl("study", "configs/studies/ablaton.py:seeds=2", "--workdir", tmp_path / "study")
+    assert done.status == 2
+    assert done.errors == (
+        "error: the study: there is no file configs/studies/ablaton.py; did you mean"
+        " configs/studies/ablation.py?\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("options", "argument", "expected"),
     [

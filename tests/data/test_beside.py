@@ -23,6 +23,18 @@ def test_features_of_which_training_has_none_are_refused():
         modalities_of(corpus, FeaturesConfig())
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("fusion", "concat"), ("dropout", 0.5), ("hidden", 8), ("frames", 4)]
+)
+def test_what_is_set_for_features_that_there_are_not_is_refused(name, value):
+    taxonomy = Taxonomy(("anger", "joy"), ("anger", "joy"))
+    corpus = Corpus("custom", taxonomy, dict.fromkeys(("train", "dev", "test"), ()), "single")
+    with pytest.raises(UserError, match=rf"config\.features\.{name} has no effect, as custom has"):
+        modalities_of(corpus, FeaturesConfig(**{name: value}))
+    assert modalities_of(corpus, FeaturesConfig()) == {}
+    assert modalities_of(corpus, FeaturesConfig(fusion="none")) == {}
+
+
 def test_features_of_which_nothing_is_known_are_missing(caplog):
     voice = Modality(2, 1, (1.0, 1.0), (1.0, 1.0))
     said = [

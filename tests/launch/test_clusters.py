@@ -99,6 +99,13 @@ def test_nothing_to_run_is_an_error(script, stand_ins):
     assert re.fullmatch(r"(error|usage): .*\n", ended.stderr)
 
 
+def commit(checkout, *commands):
+    """Git commands, and a commit after them."""
+    git = ["git", "-C", str(checkout), "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for command in (*commands, ["commit", "-qm", "All"]):
+        subprocess.run([*git, *command], check=True)
+
+
 class TestSlurm:
     """sbatch runs the script, srun starts three processes."""
 
@@ -109,7 +116,7 @@ class TestSlurm:
         (checkout / ".venv" / "bin").mkdir(parents=True)
         (checkout / ".venv" / "bin" / "eacl").symlink_to(stand_ins.folder / "bin" / "eacl")
 
-        def submitted(does, *arguments):
+        def submitted(does, *arguments, **variables):
             return run(
                 stand_ins,
                 stand_ins.folder / "bin" / "sbatch",
@@ -118,6 +125,7 @@ class TestSlurm:
                 *arguments,
                 cwd=checkout,
                 EACL_DOES=does,
+                **variables,
             )
 
         return submitted
@@ -167,6 +175,11 @@ class TestSlurm:
         assert submit(does, *COMMAND).returncode == status
         assert not stand_ins.calls("scontrol")
 
+    def test_a_command_on_the_path_will_do(self, submit, stand_ins):
+        ended = submit("done", *COMMAND, EACL="eacl")
+        assert ended.returncode == 0, ended.stderr
+        assert [call["arguments"] for call in stand_ins.calls("eacl")] == [COMMAND] * 3
+
     def test_mistakes_are_told_in_one_line(self, submit, stand_ins, tmp_path):
         assert re.fullmatch(r"error: run what\?.*\n", submit("done").stderr)
         shutil.rmtree(stand_ins.folder / "spool")
@@ -185,9 +198,7 @@ class TestTpuVm:
         checkout = tmp_path / "checkout"
         shutil.copytree(SCRIPTS, checkout / "launch" / "clusters")
         (checkout / "constraints.txt").write_text("jax==0\n")
-        git = ["git", "-C", str(checkout), "-c", "user.name=a", "-c", "user.email=a@example.org"]
-        for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "All"]):
-            subprocess.run([*git, *command], check=True)
+        commit(checkout, ["init", "-q"], ["add", "."])
         (checkout / "not-committed").touch()
         return checkout / "launch" / "clusters" / "tpu_vm.sh"
 
@@ -215,12 +226,10 @@ class TestTpuVm:
 
     def test_all_machines_get_the_commit_and_run_the_command(self, script, stand_ins):
         folders = [stand_ins.folder / f"worker-{i}" / "eacl_jax" for i in range(2)]
-        (folders[0] / "of-an-older-commit").mkdir(parents=True)
         ended = run(stand_ins, script, "install")
         assert ended.returncode == 0, ended.stderr
         for folder in folders:
             assert (folder / "constraints.txt").exists()
-            assert not (folder / "of-an-older-commit").exists()
             assert not (folder / "not-committed").exists()
         mounted = [call for call in stand_ins.calls("sudo") if call["arguments"][0] == "mount"]
         assert len(mounted) == 2
@@ -230,6 +239,24 @@ class TestTpuVm:
         calls = stand_ins.calls("eacl")
         assert [call["arguments"] for call in calls] == [COMMAND] * 2
         assert sorted(call["cwd"] for call in calls) == sorted(map(str, folders))
+
+    def test_installing_again_replaces_the_commit_and_nothing_else(self, script, stand_ins):
+        assert run(stand_ins, script, "install").returncode == 0
+        folder = stand_ins.folder / "worker-0" / "eacl_jax"
+        own = [folder / "runs" / "meld" / "config.json", folder / "launch" / "my own.py"]
+        for file in own:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text("mine")
+        (folder / "build").mkdir()  # an older package, which the next would be made of
+        checkout = script.parents[2]
+        (checkout / "constraints.txt").write_text("jax==1\n")
+        commit(checkout, ["rm", "-q", "launch/clusters/Dockerfile"], ["add", "constraints.txt"])
+        ended = run(stand_ins, script, "install")
+        assert ended.returncode == 0, ended.stderr
+        assert [file.read_text() for file in own] == ["mine", "mine"]
+        assert (folder / "constraints.txt").read_text() == "jax==1\n"
+        assert not (folder / "launch" / "clusters" / "Dockerfile").exists()
+        assert not (folder / "build").exists()
 
     def test_for_a_run_at_an_address_nothing_is_mounted(self, script, stand_ins):
         assert run(stand_ins, script, "install", without="SHARE").returncode == 0
@@ -332,6 +359,22 @@ def test_a_run_at_an_address_needs_no_storage_that_machines_share(stand_ins):
     applied = yaml.safe_load((stand_ins.folder / "applied.yaml").read_text())
     pod = applied["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]["spec"]
     assert pod["volumes"][0]["emptyDir"] == {}
+
+
+@pytest.mark.parametrize(("script", "variable"), [("xpk.sh", "STORAGE"), ("jobset.sh", "CLAIM")])
+@pytest.mark.parametrize(
+    "workdir",
+    [["--workdir=runs/meld"], ["--workdir", "/tmp/shared/meld"], ["--workdir=/shared"], []],
+)
+def test_a_run_that_would_be_lost_with_its_container_is_refused(
+    script, variable, workdir, stand_ins
+):
+    ended = run(stand_ins, SCRIPTS / script, *COMMAND[:-1], *workdir)
+    assert ended.returncode == 2
+    assert re.fullmatch(
+        rf"error: --workdir must be .* below /shared .*{variable}.*\n", ended.stderr
+    )
+    assert not (stand_ins.folder / "calls.jsonl").exists()
 
 
 def test_every_script_is_in_the_guide():

@@ -167,8 +167,9 @@ if what == ("tpu-vm", "ssh"):
     "python3": """
 record()
 bin = Path.home() / ".local" / "bin"
-bin.mkdir(parents=True)
-(bin / "uv").symlink_to(FOLDER / "bin" / "uv")
+bin.mkdir(parents=True, exist_ok=True)
+if not (bin / "uv").exists():
+    (bin / "uv").symlink_to(FOLDER / "bin" / "uv")
 """,
     "uv": """
 record()

@@ -55,8 +55,9 @@ def test_a_study_from_before_versions_is_of_the_corpus_of_then(tmp_path):
 
 
 def test_where_things_are_may_change(tmp_path):
-    cells.register(make_study(variants=1), tmp_path)
-    moved = {"data.max_dialogues": 1, "data.dir": "elsewhere", "encoder.path": "there"}
+    talk = {"data.corpus": "meld", "data.max_dialogues": 1}
+    cells.register(make_study(variants=1, corpora={"talk": talk}), tmp_path)
+    moved = {**talk, "data.dir": "elsewhere", "encoder.path": "there"}
     cells.register(make_study(variants=1, corpora={"talk": moved}), tmp_path)
 
 

@@ -370,6 +370,14 @@ def test_equal_variants_are_noted():
     )
 
 
+def test_a_setting_without_effect_in_a_variant_is_noted():
+    axes = {"a": {"x": {}, "y": {"stage_one.soup": 2}}, "b": {"u": {"stage_one.soup_of": "best"}}}
+    assert read(axes=axes, comparisons=[]).notes == (
+        "variant 'x, u' on every corpus: config.stage_one.soup_of: has no effect without"
+        " stage_one.soup; leave it at 'last', got 'best'.",
+    )
+
+
 def test_variants_that_are_tested_on_different_things_are_noted():
     def load(data):
         return dataclasses.replace(NOTHING, taxonomy=Taxonomy(*[data.groups or ("a", "b")] * 2))

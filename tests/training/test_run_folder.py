@@ -289,6 +289,9 @@ def test_a_models_folder_is_no_run(tmp_path):
     (tmp_path / "model" / "config.json").write_text('{"format": "eacl_jax model 2"}')
     with pytest.raises(UserError, match=rf"is a model's folder; name that of its run, {tmp_path}"):
         run_folder.read_config(tmp_path / "model")
+    (tmp_path / "config.json").unlink()
+    with pytest.raises(UserError, match=r"model is a model's folder, not a run's; name that of"):
+        run_folder.read_config(tmp_path / "model")
 
 
 def test_one_process_at_a_time(tmp_path):

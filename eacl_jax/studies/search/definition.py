@@ -130,7 +130,7 @@ class Search:
           UserError: these values cannot stand together.
         """
         made, _ = combined(self.settings, {**completed(self.settings, settings), "seed": self.seed})
-        return Config.from_mapping(made)
+        return Config.from_mapping(made, varied=True)
 
     def to_json(self) -> dict[str, Any]:
         """What tells a search from others, as `search.config.json` has it; the number of trials may

@@ -245,7 +245,7 @@ class _Reader:
                         " one out."
                     )
                     return None
-            now = Config.from_mapping(settings)
+            now = Config.from_mapping(settings, varied=True)
             if now not in configs:
                 self._outside(named, base)
                 return None
@@ -274,7 +274,7 @@ class _Reader:
         made, lines = combined(settings, completed(settings, {setting: value}))
         if not lines:
             try:
-                return Config.from_mapping(made)
+                return Config.from_mapping(made, varied=True)
             except UserError as error:
                 lines = [line.strip() for line in str(error).splitlines()[1:]]
         self.problems += [f"{named}: {line}" for line in lines]

@@ -36,6 +36,18 @@ def test_whole_ends_of_a_setting_that_is_a_fraction():
     assert (found.whole, type(found.low)) == (False, float)
 
 
+def test_a_setting_may_be_tried_that_has_an_effect_beside_some_of_anothers_values():
+    search = make_search(
+        search={
+            "stage_one.soup": {"choices": [0, 3]},
+            "stage_one.soup_of": {"choices": ["last", "best"]},
+        },
+        trials=4,
+    )
+    tried = search.config({"stage_one.soup": 0, "stage_one.soup_of": "best"})
+    assert tried.stage_one.soup_of == "best"
+
+
 def test_choices_may_be_anything_that_a_setting_may():
     values = {"choices": [(), ("embeddings.*=1", ".*=0.5")]}
     search = make_search(search={"stage_one.rates": values}, trials=2)
