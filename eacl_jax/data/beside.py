@@ -62,11 +62,11 @@ def modalities_of(corpus: Corpus, config: FeaturesConfig) -> dict[str, Modality]
 
 
 def _check_unread(corpus: str, config: FeaturesConfig) -> None:
-    """Raises `UserError` where something is set for features, and the corpus has none."""
+    """Raises `SettingsError` where something is set for features, and the corpus has none."""
     for name in ("fusion", "dropout", "hidden", "frames"):
         value, plain = getattr(config, name), getattr(FeaturesConfig, name)
         if value != plain:
-            raise UserError(
+            raise SettingsError(
                 f"config.features.{name} has no effect, as {corpus} has no features beside the"
                 f" text; name their file or folder in config.data.features, NAME=PATH, or leave it"
                 f" at {plain!r}, got {value!r}."
