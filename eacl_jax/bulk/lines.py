@@ -147,10 +147,9 @@ class Lines:
         return first.endswith(b"\n") or len(first) > LONGEST_LINE
 
     def _verify(self) -> None:
-        if self.resumed.offset and (self._offset, self._checksum) != (
-            self.resumed.offset,
-            self.resumed.checksum,
-        ):
+        if not self.resumed.offset:  # a run that begins; or it is not yet said, as a header is read
+            return
+        if (self._offset, self._checksum) != (self.resumed.offset, self.resumed.checksum):
             raise self.other_input(f"its first {self.resumed.offset} bytes differ")
         self._verified = True
 

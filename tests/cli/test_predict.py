@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from eacl_jax.bulk.journal import Journal
+from eacl_jax.cli import job
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.recognizer import locate
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
@@ -168,6 +169,45 @@ def test_own_labels(eacl, model, tmp_path):
         *options,
     )
     assert same(rows(done.output), [row for answer in expected for row in answer.to_rows()])
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "txt"])
+def test_input_that_changed_meanwhile_is_refused(eacl, model, stub, tmp_path, monkeypatch, kind):
+    """In the part that is done; what comes behind may be other."""
+    names = "abcdefgh"
+    one = {
+        "csv": "{},Ann,it is {}\n",
+        "jsonl": '{{"id": "{}", "utterances": [["Ann", "it is {}"]]}}\n',
+        "txt": "Ann: it is {} {}\n\n",
+    }[kind]
+    chats, out = tmp_path / f"chats.{kind}", tmp_path / "out.jsonl"
+    header = "dialogue,speaker,text\n" * (kind == "csv")
+
+    def write(**changed):
+        chats.write_text(header + "".join(one.format(n, changed.get(n, "fine")) for n in names))
+
+    write()
+    options = ("predict", "--model", model, "--input", chats, "--output", out, "--batch-size=1")
+    represent = stub.represent
+
+    def interrupted(examples):
+        if stub.asked:
+            raise KeyboardInterrupt
+        return represent(examples)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(job, "_CHUNK", 2)
+        patch.setattr(stub, "represent", interrupted)
+        assert eacl(*options).status == 130
+    for change in ("dire", "of another length"):
+        write(a=change)
+        done = eacl(*options)
+        assert (done.status, "is not what the unfinished run has read" in done.errors) == (2, True)
+    write(h="dire")
+    assert eacl(*options).status == 0
+    said = [json.loads(line)["utterances"][0]["text"] for line in out.open()]
+    assert len(said) == len(names)
+    assert said[-1].endswith("dire")
 
 
 def test_shards_are_all_dialogues_once(eacl, model, stub, tmp_path):
