@@ -161,9 +161,10 @@ def _check_answers(path: Path, found: "Sequence[Found]") -> None:
       UserError: nobody has corrected any.
     """
     from eacl_jax.corpora import checks
+    from eacl_jax.corpora.found import Kept
 
     answers = checks.kept_answers(found)
-    if answers and len(answers) == checks.annotated(found) and all(answers):
+    if len(answers) == checks.annotated(found) and set(answers) == {Kept.SAME}:
         raise UserError(
             f"{path}: the emotion of every annotated utterance is the most probable one of a"
             " model's answer that stands beside it, so these are answers, and no annotations:"

@@ -11,7 +11,6 @@ A dialogue as an object: `{"id": "1", "utterances": [...]}` or `{"id": "1", "tra
 got it!\\nBen: What?"}`, perhaps with fields of the user's own.
 """
 
-import contextlib
 import dataclasses
 import json
 import re
@@ -21,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from eacl_jax.corpora.columns import find_part
-from eacl_jax.corpora.labels import clean_label, read_annotations, read_label, read_labels
+from eacl_jax.corpora.labels import read_annotations, read_label, read_labels
 from eacl_jax.corpora.order import check_oldest_first
 from eacl_jax.corpora.transcripts import (
     NOBODY,
@@ -107,31 +106,6 @@ def read_utterance(given: Any, where: str = "the utterance") -> Utterance:
         ),
         where,
     )
-
-
-def keeps_answer(fields: Mapping[str, Any], emotion: str | None) -> bool | None:
-    """Whether an emotion is the most probable one of the answer that stands beside it: that nobody
-    has corrected it. False where the fields do not say what was the most probable, None where they
-    are of no answer.
-
-    Args:
-      fields: of an utterance, or the cells of a row by their columns' names.
-      emotion: of the same.
-    """
-    given = fields.get("probabilities")
-    pairs = (
-        given.items()
-        if isinstance(given, Mapping)
-        else ((found[1], fields[name]) for name in fields if (found := PROBABILITY.fullmatch(name)))
-    )
-    probabilities: dict[str, float] = {}
-    for label, value in pairs:
-        with contextlib.suppress(TypeError, ValueError):
-            probabilities[clean_label(str(label))] = float(value)
-    if not probabilities and not ANSWERED & fields.keys():
-        return None
-    most = max(probabilities.values(), default=None)
-    return most is not None and emotion is not None and probabilities.get(emotion) == most
 
 
 def check_labels(utterance: Utterance, where: str) -> Utterance:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from eacl_jax.corpora.columns import PARTS, SEVERAL, Columns, turn_of
-from eacl_jax.corpora.forms import ANSWERED, PROBABILITY, check_exact, check_labels, keeps_answer
-from eacl_jax.corpora.found import Found
+from eacl_jax.corpora.forms import ANSWERED, PROBABILITY, check_exact, check_labels
+from eacl_jax.corpora.found import Found, Kept
+from eacl_jax.corpora.kept import kept_of
 from eacl_jax.corpora.label_columns import LabelPlaces
 from eacl_jax.corpora.order import check_oldest_first
 from eacl_jax.dialogue import Dialogue, Utterance
@@ -146,7 +147,7 @@ def _dialogue(
         utterance = Utterance(speaker, text, **found, other=other, features=features)
         utterances.append(check_labels(utterance, where))
         answer = {name: cells[place] for name, place in answers.items()}
-        kept.append(keeps_answer(answer, utterance.emotion) if any(answer.values()) else None)
+        kept.append(kept_of(answer, utterance.emotion) if any(answer.values()) else Kept.NO_ANSWER)
     lines = tuple(line for line, _ in rows)
     if order is None and not turns:
         check_oldest_first(utterances, f"{place(path, rows[0][0])}: dialogue {identity!r}")

@@ -2,6 +2,7 @@
 no labels.
 """
 
+import csv
 import dataclasses
 import io
 import json
@@ -330,6 +331,19 @@ def test_answers_are_no_annotations_until_somebody_corrects_them(
     assert done.status == 0
     assert "5 of 5 annotated utterances have the fields of a model's answer" in done.errors
     assert "accuracy 80.00" in done.output.decode()
+
+
+def test_answers_with_decimal_commas_are_no_annotations_either(eacl, model: Path, write) -> None:
+    """As a spreadsheet saves them where numbers have commas."""
+    output = ("--output", "answers.csv")
+    assert eacl("predict", "--model", model, "--input", write(), *output).status == 0
+    with open("answers.csv", encoding="utf-8", newline="") as file:
+        rows = [[re.sub(r"^(\d)\.(\d+)$", r"\1,\2", c) for c in row] for row in csv.reader(file)]
+    with open("answers.csv", "w", encoding="utf-8", newline="") as file:
+        csv.writer(file, delimiter=";").writerows(rows)
+    refused = eacl("evaluate", "--model", model, "--input", "answers.csv")
+    assert (refused.status, refused.output) == (2, b"")
+    assert "so these are answers, and no annotations: correct them" in refused.errors
 
 
 def test_a_column_of_ones_own_beside_answers_is_annotated(eacl, model: Path, write) -> None:
