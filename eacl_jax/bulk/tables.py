@@ -13,7 +13,7 @@ from eacl_jax.bulk.reading import COLUMNS, Gathering, Item, Wanted
 from eacl_jax.bulk.seen import Seen
 from eacl_jax.corpora import dialects
 from eacl_jax.corpora.columns import SEVERAL, find_columns, turn_of
-from eacl_jax.corpora.forms import ANSWERED, PROBABILITY
+from eacl_jax.corpora.forms import ANSWERED, PROBABILITY, check_exact
 from eacl_jax.corpora.transcripts import check_utterance
 from eacl_jax.dialogue import Utterance
 from eacl_jax.errors import UserError
@@ -150,12 +150,16 @@ class Table:
             dialects.fit(row, count), self._header, self._dialect.separator
         ):
             raise BadLineError(f"{where}: {reason}")
-        identity = row[self._columns.dialogue].strip()
+        identity, name = (cells[self._columns.dialogue] for cells in (row, self._header))
+        identity = identity.strip()
         if not identity:
-            name = self._header[self._columns.dialogue]
             raise BadLineError(
                 f"{where}: the cell of column {name!r} is empty; it must name the row's dialogue."
             )
+        try:
+            check_exact(identity, f"{where}: column {name!r}")
+        except UserError as error:
+            raise BadLineError(str(error)) from error
         return identity
 
     def _read_features(

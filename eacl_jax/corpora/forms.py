@@ -46,6 +46,8 @@ LABELS = ("emotion", "emotions", "annotations")
 PROBABILITY = re.compile(r"p\((.*)\)", re.DOTALL)
 """The name of a column with a label's probability, in answers that are a table."""
 
+# With the sign: an id of letters and digits may be `12e4`.
+_SHORTENED = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?[eE]\+[0-9]+")
 _UTTERANCE_FIELDS = ("speaker", "text", "emotion", "emotions", "annotations", "features")
 _MORE_SPEAKERS = ("from", "who")  # in objects; a table's column of this name may be anything
 
@@ -218,7 +220,7 @@ def read_identity(given: Any, where: str, name: str = "id") -> str:
     """A dialogue's id: a string, or a whole number, which stands for its digits.
 
     Raises:
-      UserError: it is something else, or cannot be text.
+      UserError: it is something else, cannot be text, or has lost its last digits.
     """
     if not isinstance(given, str):
         if not _is_number(given):
@@ -229,13 +231,21 @@ def read_identity(given: Any, where: str, name: str = "id") -> str:
         return str(int(given))
     if reason := why_no_text(given):
         raise UserError(f"{where}: field {name!r} {reason}.")
+    check_exact(given, f"{where}: field {name!r}")
     return given
 
 
 def check_exact(number: Any, where: str) -> None:
-    """Raises `UserError` where a whole number is a float too large for it, which may stand for
-    others beside it too.
+    """Raises `UserError` where a whole number is a float too large for it, or a text as
+    spreadsheets write such numbers (`2.15E+17`), which may stand for others beside it too.
     """
+    if isinstance(number, str):
+        if _SHORTENED.fullmatch(number.strip()):
+            raise UserError(
+                f"{where} is {number!r:.60}, as spreadsheets write numbers of many digits: the last"
+                " ones are lost, and several ids may have become one; export ids as text."
+            )
+        return
     if not isinstance(number, (int, np.integer)) and abs(number) >= 2**53:
         raise UserError(
             f"{where} is {number!r}, a number with a decimal point of so many digits that the last"

@@ -72,7 +72,7 @@ def read_identity(value: Any, where: str) -> str:
     """An id or speaker: blanks around go, a whole number is written out; "" for an empty one.
 
     Raises:
-      UserError: it is of another type.
+      UserError: it is of another type, or a number that has lost its last digits.
     """
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
@@ -85,6 +85,7 @@ def read_identity(value: Any, where: str) -> str:
         return str(value)
     if not isinstance(value, str):
         raise UserError(f"{where} must be a string or a whole number, got {value!r:.60}.")
+    check_exact(value, where)
     return value.strip()
 
 

@@ -295,6 +295,10 @@ HEAD = "dialogue,speaker,text\n"
             {1: "line 3 is not valid CSV: a cell's opening quote is never closed"},
         ),
         (",Ann,a\n1,Ann,c\n2,Ann,d\n", {1: "line 2: the cell of column 'dialogue' is empty"}),
+        (
+            '"1,23E+17",Ann,a\n1,Ann,c\n2,Ann,d\n',
+            {1: "line 2: column 'dialogue' is '1,23E+17', as spreadsheets write numbers of many"},
+        ),
         ("1,,a\n2,Ann,d\n", {1: "line 2: field 'speaker' is empty"}),
         ("1,Ann,a\n2,Ann,b\0\n", {2: "line 3: field 'text' holds a null character"}),
         (

@@ -177,6 +177,7 @@ def test_other_fields_are_carried_and_those_of_an_answer_left_out():
         ([{"speaker_id": "Ann", "text": "hi"}], "but 'speaker_id'; name it 'speaker'"),
         ([{"role": "user", "text": "hi"}], "no field 'speaker', but 'role'; name it 'speaker'"),
         ({"dialogue_id": "7", "utterances": []}, "no field 'id', but 'dialogue_id'; name it 'id'"),
+        ({"id": "2.15E+17", "utterances": []}, "'2.15E.17', as spreadsheets write numbers of many"),
         ({"id": 1e17, "utterances": []}, "so many digits that the last ones are lost"),
         (
             [{"speaker": "Ann", "text": "a", "mood": "\ud800"}],
