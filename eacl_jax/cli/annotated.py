@@ -121,6 +121,7 @@ def read(
         raise UserError(f"{path}: no utterance has an emotion; annotate some.")
     if columns.get("emotion", "").strip().casefold() in ("", "emotion", "emotions"):
         _check_answers(path, found)
+    checks.warn_of_errors_alone(found, str(path))
     checks.check_split("annotated", [path], found, empty_text=True)
     warn_of_markup((u.text for item in found for u in item.dialogue.utterances), str(path))
     checks.warn_of_misspelt(found, str(path))

@@ -58,6 +58,21 @@ def warn_of_answers(found: Sequence[Found], where: str) -> None:
         )
 
 
+def warn_of_errors_alone(found: Sequence[Found], where: str) -> None:
+    """Logs where all annotated utterances contradict a model's answers that stand beside them:
+    where, perhaps, those alone were annotated that it had wrong.
+    """
+    answers = kept_answers(found)
+    if len(answers) == annotated(found) and set(answers) == {Kept.CORRECTED}:
+        logger.warning(
+            "%s: the emotions of all %s annotated utterances are other ones than the answers that"
+            " stand beside them. If wrong answers alone were corrected, scores are of errors alone,"
+            " and so is what is learnt: give an emotion where the answer is right, too.",
+            where,
+            f"{len(answers):,}",
+        )
+
+
 def warn_of_misspelt(found: Sequence[Found], where: str) -> None:
     """Logs fields of utterances without an emotion whose names are nearly `emotion`."""
     near: Counter[str] = Counter()

@@ -355,8 +355,29 @@ def test_a_column_of_ones_own_beside_answers_is_annotated(eacl, model: Path, wri
     Path("answers.csv").write_text("\n".join(lines))
     chosen = ("--input", "answers.csv", "--emotion-column", "gold")
     done = eacl("evaluate", "--model", model, *chosen)
-    assert (done.status, done.errors) == (0, "")
+    assert (done.status, "fields of a model's answer" in done.errors) == (0, False)
     assert "4 annotated utterances" in done.output.decode()
+
+
+def test_corrections_alone_are_told(eacl, model: Path, write) -> None:
+    """A column that is filled only where the model was wrong."""
+    output = ("--output", "answers.csv")
+    assert eacl("predict", "--model", model, "--input", write(), *output).status == 0
+    with open("answers.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for changed, told in ((rows[:2], True), (rows, False)):
+        for row in rows:
+            other = "anger" if row["emotion"] == "joy" else "joy"
+            right = row["emotion"] if not told else ""
+            row["corrected"] = other if row in changed[:2] else right
+        with open("answers.csv", "w", encoding="utf-8", newline="") as file:
+            table = csv.DictWriter(file, rows[0])
+            table.writeheader()
+            table.writerows(rows)
+        chosen = ("--input", "answers.csv", "--emotion-column", "corrected")
+        done = eacl("evaluate", "--model", model, *chosen)
+        assert done.status == 0
+        assert ("emotions of all 2 annotated utterances are other ones" in done.errors) is told
 
 
 @pytest.mark.parametrize(
