@@ -39,6 +39,7 @@ from eacl_jax.corpora.transcripts import (
     split_lines,
     why_no_text,
 )
+from eacl_jax.data.identities import numbered_apart, same_id
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import MAY_BE_FEATURES
@@ -80,7 +81,9 @@ def read_dialogues(given: Any) -> tuple[list[Dialogue], bool]:
         dialogue keep their order and need not be neighbours; other columns are carried through).
 
     Raises:
-      UserError: something is missing, of the wrong type, is not text, or may be meant in two ways.
+      UserError: something is missing, of the wrong type, is not text, or may be meant in two ways;
+        or two dialogues as dicts have one
+        id.
     """
     if isinstance(given, str) and _names_a_file(given):
         raise UserError(
@@ -108,10 +111,20 @@ def read_dialogues(given: Any) -> tuple[list[Dialogue], bool]:
             f" {_kind(items[other - 1])}: give utterances only, each {UTTERANCE}, for one dialogue,"
             f" or dialogues only, {_FORMS.removesuffix(', or a list of these')}."
         )
-    return [
+    read = [
         _dialogue(item, str(number), f"dialogue number {number}")
         for number, item in enumerate(items, 1)
-    ], False
+    ]
+    named = [isinstance(each, Mapping) and "id" in each for each in items]
+    if same := same_id(read, named):
+        one, other = (number + 1 for number in same)
+        raise UserError(
+            f"dialogues number {one} and {other} have one id, {read[same[0]].id!r:.60}: give each"
+            " an id of its own, or none, so that its number stands for it."
+        )
+    # A `Dialogue` cannot be without one, and several may be the windows of one dialogue.
+    given_one = [has or isinstance(each, Dialogue) for has, each in zip(named, items, strict=True)]
+    return numbered_apart(read, given_one), False
 
 
 def check_dialogue(dialogue: Dialogue, where: str) -> Dialogue:

@@ -94,9 +94,20 @@ def test_other_fields_are_carried_and_those_of_an_answer_left_out():
     assert Dialogue.from_json(dialogue.to_json()).utterances[0].other == {"at": 5}
 
 
+def test_numbers_that_stand_for_ids_are_no_other_dialogues():
+    given = [{"id": 2, "transcript": "a"}, "b", {"id": "4", "transcript": "c"}, "d"]
+    assert [each.id for each in read_dialogues(given)[0]] == ["2", "5", "4", "6"]
+    window = Dialogue("1", (Utterance("Ann", "a"),))
+    assert [each.id for each in read_dialogues([window, window])[0]] == ["1", "1"]
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
+        (
+            [{"id": 1, "transcript": "a"}, "b", {"id": "1", "transcript": "c"}],
+            "dialogues number 1 and 3 have one id, '1': give each an id of its own, or none",
+        ),
         (7, "got of type int"),
         (ANN, "got of type Utterance"),
         (b"Ann: hi", "got of type bytes"),
