@@ -53,8 +53,8 @@ _MORE_SPEAKERS = ("from", "who")  # in objects; a table's column of this name ma
 
 
 def read_utterance(given: Any, where: str = "the utterance") -> Utterance:
-    """One utterance, in one of this module's forms. Without a speaker it is by `NOBODY`; an emotion
-    that is blank is none.
+    """One utterance, in one of this module's forms. Without a speaker, or with None for one, it is
+    by `NOBODY`; an emotion that is blank is none.
 
     Raises:
       UserError: a field is missing, misnamed or not text, a label is there twice, or the labels
@@ -82,7 +82,7 @@ def read_utterance(given: Any, where: str = "the utterance") -> Utterance:
     if not isinstance(fields.get("text"), str):
         raise UserError(f"{where}: {_wrong(fields, 'text', 'a string')}")
     speaker = fields.get("speaker")
-    if speaker is None and _misnamed(fields, "speaker"):
+    if "speaker" not in fields and _misnamed(fields, "speaker"):
         raise UserError(f"{where}: {_wrong(fields, 'speaker', 'a string')}")
     if speaker is None:
         speaker = NOBODY

@@ -1,6 +1,7 @@
 """Rows with one utterance each -> dialogues, from whatever format the rows were."""
 
 import itertools
+import logging
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -12,9 +13,12 @@ from eacl_jax.corpora.found import Found, Kept
 from eacl_jax.corpora.kept import kept_of
 from eacl_jax.corpora.label_columns import LabelPlaces
 from eacl_jax.corpora.order import check_oldest_first
+from eacl_jax.corpora.transcripts import NOBODY
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import MAY_BE_FEATURES, read_features
+
+logger = logging.getLogger("eacl_jax.corpora")
 
 # Columns NAME.COLUMN. Empty cells of other columns are left out; one of these that is empty
 # throughout a file is not one that the file lacks.
@@ -39,7 +43,8 @@ def gather(
     """Rows with the same dialogue cell become one dialogue; they need not be neighbours.
 
     A dialogue's rows are in the file's order, or in that of a column that numbers them
-    (`Columns.turns`). Other cells are carried along (`Utterance.other`).
+    (`Columns.turns`). Other cells are carried along (`Utterance.other`). Rows whose speaker is
+    empty are by `NOBODY`; how many there are, is logged.
 
     Args:
       path: the file.
@@ -54,6 +59,7 @@ def gather(
         numbered so that their order is not known.
     """
     by_dialogue: dict[str, list[Row]] = {}
+    unnamed = 0
     for line, cells in rows:
         identity = read_identity(cells[columns.dialogue], f"{place(path, line)}: the dialogue")
         if not identity:
@@ -62,6 +68,14 @@ def gather(
                 "it must name the row's dialogue."
             )
         by_dialogue.setdefault(identity, []).append((line, cells))
+        unnamed += not read_identity(cells[columns.speaker], f"{place(path, line)}: the speaker")
+    if unnamed:
+        logger.warning(
+            "%s: %s utterances name no speaker; they count as one speaker's, %r.",
+            path,
+            f"{unnamed:,}",
+            NOBODY,
+        )
     return [
         _dialogue(path, identity, rows, header, columns, order, labels)
         for identity, rows in by_dialogue.items()
@@ -132,7 +146,7 @@ def _dialogue(
     for line, cells in rows:
         where = f"{place(path, line)}: dialogue {identity!r}"
         found = labels.read(cells, header, columns.emotion, where)
-        speaker = read_identity(cells[columns.speaker], f"{where}: the speaker")
+        speaker = read_identity(cells[columns.speaker], f"{where}: the speaker") or NOBODY
         text = read_spoken(cells[columns.text], f"{where}: the text").strip()
         other = {
             name: cells[place]

@@ -306,9 +306,10 @@ def _from_frame(frame: Any) -> list[Dialogue]:
     for number, row in enumerate(rows):
         if isinstance(row.get("emotions"), str):  # as answers' rows have them
             row["emotions"] = divided(row["emotions"], ";", f"the DataFrame's row {number}")
-        named = row.get("dialogue")
-        if isinstance(named, str) and not named.strip():  # an empty cell, as some readers give it
-            del row["dialogue"]
+        for name in ("dialogue", "speaker"):
+            cell = row.get(name)
+            if isinstance(cell, str) and not cell.strip():  # an empty one, as some readers give it
+                del row[name]
     for column, remedy in (
         ("dialogue", "name the dialogue of each, as by frame['dialogue'].ffill()"),
         ("text", "give or drop them"),

@@ -178,10 +178,6 @@ def test_faulty_jsonl(toy: Toy, dev: str | bytes, message: str) -> None:
             r"dev\.csv line 4: dialogue 'c' utterance 1: the text is empty",
         ),
         (
-            HEADER + "c,,Yes.,joy\n",
-            r"dev\.csv line 2: dialogue 'c' utterance 0: the speaker is empty",
-        ),
-        (
             HEADER + "2.15E+17,Ana,Yes.,joy\n",
             r"dev\.csv line 2: the dialogue is '2.15E\+17', as spreadsheets write numbers of many",
         ),

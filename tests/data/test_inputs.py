@@ -94,6 +94,13 @@ def test_other_fields_are_carried_and_those_of_an_answer_left_out():
     assert Dialogue.from_json(dialogue.to_json()).utterances[0].other == {"at": 5}
 
 
+def test_empty_speakers_are_nobodys():
+    frame = pd.DataFrame({"dialogue": ["1"] * 3, "text": list("abc"), "speaker": ["", None, "Ann"]})
+    ((dialogue,), _), ((null,), _) = map(read_dialogues, (frame, [{"speaker": None, "text": "a"}]))
+    assert [u.speaker for u in dialogue.utterances] == ["Speaker", "Speaker", "Ann"]
+    assert null.utterances == (Utterance("Speaker", "a"),)
+
+
 def test_numbers_that_stand_for_ids_are_no_other_dialogues():
     given = [{"id": 2, "transcript": "a"}, "b", {"id": "4", "transcript": "c"}, "d"]
     assert [each.id for each in read_dialogues(given)[0]] == ["2", "5", "4", "6"]
