@@ -189,6 +189,7 @@ GOOD = '{"id": "1", "utterances": [{"speaker": "Ann", "text": "hi"}]}'
     ("line", "told"),
     [
         ("{", f"not valid JSON at column 2.*{FORMS}"),
+        ('{"id": "x",', f"this may be one JSON value over several lines: {FORMS}"),
         ('{"id": 1.5}', "field 'id' must be a string or a whole number, got 1.5"),
         ("[]", "a dialogue must be an object, got list"),
         ("3", "a dialogue must be an object, got int"),
@@ -511,6 +512,18 @@ def test_who_speaks_without_a_name_is_counted():
         {"id": "2", "utterances": [{"text": "hi"}, ["Speaker", "so"]]},
     ]
     assert [item.unnamed for item in read("jsonl", "\n".join(map(json.dumps, lines)))] == [1, 0]
+
+
+def test_json_of_another_shape_is_told_by_an_example():
+    for other in (
+        '[{"text": "a"}]',
+        '{"text": "a"}',
+        '{"messages": [{"role": "a", "content": ""}]}',
+    ):
+        (item,) = read("jsonl", other)
+        told, _, example = item.problem.partition(" Two lines of such a file:\n")
+        assert told.startswith("chats line 1: a dialogue ")
+        assert [each.problem for each in read("jsonl", example)] == ["", ""]
 
 
 def test_empty_speakers_are_nobodys():
