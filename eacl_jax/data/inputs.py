@@ -164,6 +164,8 @@ def read_labels(given: Any, where: str = "labels") -> dict[str, str]:
         pairs = list(given.items())
     elif isinstance(given, str):
         items = [item for line in split_lines(given) for item in line.split(",")]
+        if len(items) == 1 and ";" in given:
+            raise UserError(f"{where}: {given!r:.80} has semicolons; put commas between labels.")
         pairs = [_label(item, where) for item in items if item.strip() or len(items) == 1]
     elif isinstance(given, Iterable):
         pairs = [_label(item, where) for item in given]

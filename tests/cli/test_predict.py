@@ -203,6 +203,7 @@ def test_input_that_changed_meanwhile_is_refused(eacl, model, stub, tmp_path, mo
         write(a=change)
         done = eacl(*options)
         assert (done.status, "is not what the unfinished run has read" in done.errors) == (2, True)
+        assert "or give --restart to begin anew" in done.errors
     write(h="dire")
     assert eacl(*options).status == 0
     said = [json.loads(line)["utterances"][0]["text"] for line in out.open()]
@@ -577,7 +578,7 @@ def test_input_that_would_be_written_over(eacl, model, stub, tmp_path, monkeypat
             ["--input=chats.json"],
             (
                 "the name of chats.json ends in none of .jsonl, .csv, .txt; give --input-format,"
-                " one of jsonl, csv, txt"
+                " one of jsonl, csv, txt. As jsonl, a dialogue a line is read, not one JSON value"
             ),
         ),
         (["--input=-"], "--input-format must be given beside --input=-, one of jsonl, csv, txt"),
@@ -606,9 +607,10 @@ def test_input_that_would_be_written_over(eacl, model, stub, tmp_path, monkeypat
         (["--on-long=drop"], "Invalid value for '--on-long'"),
         (
             ["--output=there.jsonl"],
-            "there.jsonl is there; name another output, or restart to replace it",
+            "there.jsonl is there; name another output, or give --restart to replace it",
         ),
         (["--shard=3/2"], "shard must be I/N with I from 1 to N"),
+        (["--labels=joy;anger"], "--labels: 'joy;anger' has semicolons; put commas between labels"),
         (["--labels=joy,joy"], "--labels repeat: 'joy' is there twice"),
         (["--labels=joy,=x"], "--labels: '=x' is neither LABEL=WORD nor LABEL"),
         (["--batch-size=0"], "Invalid value for '--batch-size'"),
