@@ -300,7 +300,8 @@ def read_jsonl(
     while line := lines.read():
         if not line.isspace():
             number = str(lines.dialogues + 1)
-            problem, named, record = "", True, None
+            problem, named = "", True
+            record: Any = None
             dialogue = Dialogue(number, ())
             try:
                 text = lines.text(line).rstrip()
