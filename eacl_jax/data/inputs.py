@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from eacl_jax.corpora.columns import turn_of, turns_in
+from eacl_jax.corpora.columns import find_part, turn_of, turns_in
 from eacl_jax.corpora.forms import (
     UTTERANCE,
     check_labels,
@@ -76,9 +76,10 @@ def read_dialogues(given: Any) -> tuple[list[Dialogue], bool]:
 
     Args:
       given: a `DialogueLike`; a list of them; a Series of transcripts; or a DataFrame with the
-        columns `dialogue` and `text` and perhaps `speaker`, `emotion`, `emotions` and
-        `annotations`, the last two of lists; or `emotions` with semicolons between them (rows of a
-        dialogue keep their order and need not be neighbours; other columns are carried through).
+        columns `dialogue` and `text` and perhaps `speaker`, or their usual other names, and perhaps
+        `emotion`, `emotions` and `annotations`, the last two of lists; or `emotions` with
+        semicolons between them (rows of a dialogue keep their order and need not be neighbours;
+        other columns are carried through).
 
     Raises:
       UserError: something is missing, of the wrong type, is not text, or may be meant in two ways;
@@ -276,6 +277,26 @@ def _is_missing(value: Any) -> bool:
     )
 
 
+def _usual_names(columns: Sequence[str]) -> list[str]:
+    """The columns' names, with this project's own for parts that have another usual one.
+
+    Raises:
+      UserError: several could be meant.
+    """
+    names = list(columns)
+    for part in ("dialogue", "speaker", "text"):
+        places = find_part(columns, part)
+        if len(places) > 1:
+            several = ", ".join(repr(columns[place]) for place in places)
+            raise UserError(
+                f"the DataFrame has more than one column for the {part}: {several}; rename the one"
+                f" that is meant to {part!r}."
+            )
+        for place in places:
+            names[place] = part
+    return names
+
+
 def _from_frame(frame: Any) -> list[Dialogue]:
     columns = [str(column) for column in frame.columns]
     if repeated := sorted({column for column in columns if columns.count(column) > 1}):
@@ -283,6 +304,7 @@ def _from_frame(frame: Any) -> list[Dialogue]:
             f"the DataFrame has more than one column {', '.join(map(repr, repeated))}; rename or"
             " drop one."
         )
+    renamed = dict(zip(columns, columns := _usual_names(columns), strict=True))
     if "text" not in columns:
         raise UserError(
             "the DataFrame has no column 'text' (beside 'dialogue' and perhaps 'speaker'); its"
@@ -298,7 +320,7 @@ def _from_frame(frame: Any) -> list[Dialogue]:
     records = frame.to_dicts() if hasattr(frame, "to_dicts") else frame.to_dict("records")
     rows = [
         {
-            str(name): None if _is_missing(value) else value
+            renamed[str(name)]: None if _is_missing(value) else value
             for name, value in row.items()
             # A column of features is there, also where nothing of it is known.
             if not _is_missing(value) or MAY_BE_FEATURES.match(str(name))

@@ -101,6 +101,13 @@ def test_empty_speakers_are_nobodys():
     assert null.utterances == (Utterance("Speaker", "a"),)
 
 
+def test_columns_of_a_frame_may_have_their_usual_other_names():
+    frame = pd.DataFrame({"Conversation ID": [7], "Author": ["Ann"], "Message": ["a"], "n": [3]})
+    (dialogue,), _ = read_dialogues(frame)
+    assert dialogue == Dialogue("7", (Utterance("Ann", "a"),))
+    assert dialogue.utterances[0].other == {"n": 3}
+
+
 def test_numbers_that_stand_for_ids_are_no_other_dialogues():
     given = [{"id": 2, "transcript": "a"}, "b", {"id": "4", "transcript": "c"}, "d"]
     assert [each.id for each in read_dialogues(given)[0]] == ["2", "5", "4", "6"]
@@ -205,7 +212,11 @@ def test_numbers_that_stand_for_ids_are_no_other_dialogues():
             [Utterance("Ann", "a\ud800")],
             "field 'text' holds half of a surrogate pair at position 1",
         ),
-        (pd.DataFrame({"utterance": ["a"]}), "has no column 'text'"),
+        (pd.DataFrame({"words": ["a"]}), "has no column 'text'"),
+        (
+            pd.DataFrame({"dialogue": ["1"], "message": ["a"], "body": ["b"]}),
+            "more than one column for the text: 'message', 'body'; rename the one that is meant",
+        ),
         (
             pd.DataFrame({"text": ["a", "b"]}),
             r"no column 'dialogue'.*range\(len\(frame\)\) where each row stands alone",
