@@ -113,8 +113,10 @@ class Journal:
         return json.dumps({"format": FORMAT, **dataclasses.asdict(self)}, indent=1)
 
 
-def read_journal(file: Path) -> Journal:
-    """A journal from its file. Raises `UserError` where it is damaged, or another version's."""
+def read_journal(file: Path, restart: str = "restart") -> Journal:
+    """A journal from its file; `restart` is what a user does to begin anew, for messages. Raises
+    `UserError` where it is damaged, or another version's.
+    """
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
         if values.pop("format") != FORMAT:
@@ -123,7 +125,7 @@ def read_journal(file: Path) -> Journal:
         return Journal(**{**values, **_counted(values), "began": began})
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(
-            f"{file} is no journal of this version ({error}); restart to begin anew."
+            f"{file} is no journal of this version ({error}); {restart} to begin anew."
         ) from error
 
 

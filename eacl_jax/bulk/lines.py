@@ -55,17 +55,26 @@ class Lines:
       dialogues: how many began so far; whoever reads dialogues from the lines counts them here.
     """
 
-    def __init__(self, file: BinaryIO, name: str, resumed: Position | None = None) -> None:
+    def __init__(
+        self,
+        file: BinaryIO,
+        name: str,
+        resumed: Position | None = None,
+        *,
+        restart: str = "restart",
+    ) -> None:
         """Args:
           file: is read only.
           name: of the input, for messages.
           resumed: where an earlier run has come to; up to there, the input must be the one that it
             has read.
+          restart: what a user does to begin anew, for messages.
 
         Raises:
           UserError: it cannot be read, or is no text.
         """
         self.name, self.resumed = name, resumed or Position()
+        self._restart = restart
         self.dialogues = 0
         self.line = 0
         try:
@@ -147,10 +156,9 @@ class Lines:
         return first.endswith(b"\n") or len(first) > LONGEST_LINE
 
     def _verify(self) -> None:
-        if self.resumed.offset and (self._offset, self._checksum) != (
-            self.resumed.offset,
-            self.resumed.checksum,
-        ):
+        if not self.resumed.offset:  # a run that begins; or it is not yet said, as a header is read
+            return
+        if (self._offset, self._checksum) != (self.resumed.offset, self.resumed.checksum):
             raise self.other_input(f"its first {self.resumed.offset} bytes differ")
         self._verified = True
 
@@ -158,7 +166,7 @@ class Lines:
         """The error where the input is not the one that the resumed run has read."""
         return UserError(
             f"{self.name} is not what the unfinished run has read: {why}. "
-            "Give the same input to go on, or restart to begin anew."
+            f"Give the same input to go on, or {self._restart} to begin anew."
         )
 
     def _unreadable(self, error: OSError) -> UserError:

@@ -24,6 +24,11 @@ from eacl_jax.features.own import Own, all_with_flat_features
 COLUMNS = ("dialogue", "speaker", "text")
 """What a row of a table says."""
 
+_EXAMPLE = """ Two lines of such a file:
+{"id": "1", "utterances": [{"speaker": "Ann", "text": "I got it!"}, {"speaker": "Ben", "text": \
+"What?"}]}
+{"id": "2", "transcript": "Cem: Hello.\\nAnn: Hi!"}"""
+
 _JSON = re.compile(r"\s*(?:\{\s*(?:\"|$)|\[\s*(?:[{\[]|$))")
 
 
@@ -296,6 +301,7 @@ def read_jsonl(
         if not line.isspace():
             number = str(lines.dialogues + 1)
             problem, named = "", True
+            record: Any = None
             dialogue = Dialogue(number, ())
             try:
                 text = lines.text(line).rstrip()
@@ -310,6 +316,8 @@ def read_jsonl(
                 )  # where the line never says so, it is who speaks without a name
             except (BadLineError, UserError) as error:
                 problem = str(error)
+                if not lines.dialogues and _is_other_shape(record):
+                    problem += _EXAMPLE
             if not problem and not seen.add(dialogue.id):
                 problem = f"{lines.where}: {_twice(dialogue.id, record, number)}"
             current = Gathering(
@@ -321,6 +329,13 @@ def read_jsonl(
                 )
             yield from current.items()
         before = lines.position
+
+
+def _is_other_shape(record: Any) -> bool:
+    """Whether it is JSON, but neither a dialogue nor what is left of one."""
+    if isinstance(record, Mapping):
+        return not {"utterances", "transcript"} & record.keys()
+    return isinstance(record, list)
 
 
 def _twice(identity: str, record: Mapping[str, Any], number: str) -> str:

@@ -13,8 +13,8 @@ from eacl_jax.bulk.reading import COLUMNS, Gathering, Item, Wanted
 from eacl_jax.bulk.seen import Seen
 from eacl_jax.corpora import dialects
 from eacl_jax.corpora.columns import SEVERAL, find_columns, turn_of
-from eacl_jax.corpora.forms import ANSWERED, PROBABILITY
-from eacl_jax.corpora.transcripts import check_utterance
+from eacl_jax.corpora.forms import ANSWERED, PROBABILITY, check_exact
+from eacl_jax.corpora.transcripts import NOBODY, check_utterance
 from eacl_jax.dialogue import Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import Modality
@@ -89,7 +89,7 @@ class Table:
 
     def read(self, wanted: Wanted) -> Iterator[Item]:
         """Its dialogues. Blanks around cells go, rows of blank cells too; a dialogue ends where a
-        row names another.
+        row names another. Rows whose speaker is empty are by `NOBODY`.
 
         A row that cannot be read spoils the dialogue that it stands in; between two dialogues it
         may be of either, and spoils both.
@@ -130,9 +130,8 @@ class Table:
             stray = ""
             try:
                 turns = self._turns(row, turns, where)
-                utterance = check_utterance(
-                    Utterance(row[columns.speaker].strip(), row[columns.text].strip()), where
-                )
+                speaker, text = row[columns.speaker].strip(), row[columns.text].strip()
+                utterance = check_utterance(Utterance(speaker or NOBODY, text), where)
                 other = {name: row[place] for name, place in self._others.items()}
                 features = self._read_features(other, where)
             except UserError as error:
@@ -141,6 +140,7 @@ class Table:
                 yield from current.add(
                     dataclasses.replace(utterance, other=other, features=features),
                     first,
+                    named=bool(speaker),
                     turn=next((turn for turn in turns if turn is not None), None),
                 )
 
@@ -150,12 +150,16 @@ class Table:
             dialects.fit(row, count), self._header, self._dialect.separator
         ):
             raise BadLineError(f"{where}: {reason}")
-        identity = row[self._columns.dialogue].strip()
+        identity, name = (cells[self._columns.dialogue] for cells in (row, self._header))
+        identity = identity.strip()
         if not identity:
-            name = self._header[self._columns.dialogue]
             raise BadLineError(
                 f"{where}: the cell of column {name!r} is empty; it must name the row's dialogue."
             )
+        try:
+            check_exact(identity, f"{where}: column {name!r}")
+        except UserError as error:
+            raise BadLineError(str(error)) from error
         return identity
 
     def _read_features(

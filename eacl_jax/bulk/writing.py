@@ -164,7 +164,13 @@ class FileOutput:
     """
 
     def __init__(
-        self, path: Path, settings: Mapping[str, Any], *, header: bytes, restart: bool
+        self,
+        path: Path,
+        settings: Mapping[str, Any],
+        *,
+        header: bytes,
+        restart: bool,
+        restart_named: str = "restart",
     ) -> None:
         """Args:
         path: OUT; of a link, the file that it points to, and all others are beside that.
@@ -172,10 +178,11 @@ class FileOutput:
           only.
         header: what the file begins with.
         restart: forget a run that is not finished, and replace OUT if it is there.
+        restart_named: what a user does for that, for messages.
         """
         self.path = target_of(path).absolute()
         self.journal = Journal(json.loads(json.dumps(settings)), replaces=False)
-        self._header, self._restart = header, restart
+        self._header, self._restart, self._restart_named = header, restart, restart_named
         (
             self._part,
             self._journal_file,
@@ -281,8 +288,12 @@ class FileOutput:
         """The journal to go on with; none where the run begins."""
         if self._restart:
             return None
-        again = "restart to begin anew"
-        found = read_journal(self._journal_file) if self._journal_file.exists() else None
+        again = f"{self._restart_named} to begin anew"
+        found = (
+            read_journal(self._journal_file, self._restart_named)
+            if self._journal_file.exists()
+            else None
+        )
         if found is None and self._part.exists():
             raise UserError(
                 f"{self._part} is there, but not its journal {self._journal_file.name}; {again}"
@@ -291,7 +302,8 @@ class FileOutput:
         if found is None or found.counts_nothing:
             if self.path.exists():
                 raise UserError(
-                    f"{self.path} is there; name another output, or restart to replace it."
+                    f"{self.path} is there; name another output, or {self._restart_named} to"
+                    " replace it."
                 )
             return None
         pairs = {key: (found.settings.get(key), now) for key, now in self.journal.settings.items()}

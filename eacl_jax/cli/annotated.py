@@ -121,6 +121,7 @@ def read(
         raise UserError(f"{path}: no utterance has an emotion; annotate some.")
     if columns.get("emotion", "").strip().casefold() in ("", "emotion", "emotions"):
         _check_answers(path, found)
+    checks.warn_of_errors_alone(found, str(path))
     checks.check_split("annotated", [path], found, empty_text=True)
     warn_of_markup((u.text for item in found for u in item.dialogue.utterances), str(path))
     checks.warn_of_misspelt(found, str(path))
@@ -161,9 +162,10 @@ def _check_answers(path: Path, found: "Sequence[Found]") -> None:
       UserError: nobody has corrected any.
     """
     from eacl_jax.corpora import checks
+    from eacl_jax.corpora.found import Kept
 
     answers = checks.kept_answers(found)
-    if answers and len(answers) == checks.annotated(found) and all(answers):
+    if len(answers) == checks.annotated(found) and set(answers) == {Kept.SAME}:
         raise UserError(
             f"{path}: the emotion of every annotated utterance is the most probable one of a"
             " model's answer that stands beside it, so these are answers, and no annotations:"

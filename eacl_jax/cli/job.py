@@ -36,6 +36,7 @@ STREAM = "-"
 _INPUTS = ("jsonl", "csv", "txt")
 _OUTPUTS = ("jsonl", "csv")
 _PACKED = ".gz"
+_RESTART = "give --restart"
 
 # Utterances predicted together, in batches. More of them leave fewer batches half full; fewer are
 # less to do again when the process is killed.
@@ -111,7 +112,8 @@ class Job:
         with contextlib.ExitStack() as stack:
             file, size = stack.enter_context(self._opened())
             read = _measure(file, size)
-            lines = Lines(file, "standard input" if self.input == STREAM else self.input)
+            name = "standard input" if self.input == STREAM else self.input
+            lines = Lines(file, name, restart=_RESTART)
             wanted = reading.Wanted(
                 lines,
                 self.shard,
@@ -283,7 +285,11 @@ class Job:
             "sounds": None if self.sounds is None else str(self.sounds.resolve()),
         }
         return writing.FileOutput(
-            local.expand(self.output, "--output"), settings, header=header, restart=self.restart
+            local.expand(self.output, "--output"),
+            settings,
+            header=header,
+            restart=self.restart,
+            restart_named=_RESTART,
         )
 
     def _recognizer(self, folder: Path) -> Recognizer:
@@ -360,9 +366,12 @@ def _format(option: str, name: str, given: str, known: Sequence[str]) -> str:
             raise UserError(
                 f"{option}-format must be given beside {option}=-, one of {', '.join(known)}."
             )
+        lines = ""
+        if suffix == "json":
+            lines = " As jsonl, a dialogue a line is read, not one JSON value over several lines."
         raise UserError(
             f"{option}: the name of {name} ends in none of {endings}; give {option}-format, one of"
-            f" {', '.join(known)}."
+            f" {', '.join(known)}.{lines}"
         )
     return found
 

@@ -25,13 +25,12 @@ import tensorflow_datasets as tfds
 
 from eacl_jax.config import DataConfig
 from eacl_jax.corpora.checks import Counts, check_counts, check_split, logger
-from eacl_jax.corpora.found import Found
+from eacl_jax.corpora.found import Found, Kept
 from eacl_jax.dialogue import SPLITS, Dialogue, TaskName
 from eacl_jax.errors import UserError
 from eacl_jax.files.local import disk_problem
 
 _BLOCK = 1024
-_KEPT = (None, False, True)  # `Found.kept` as numbers
 
 
 @contextlib.contextmanager
@@ -236,7 +235,7 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder):
             text = record["dialogue"].decode()
             dialogue = Dialogue.from_json(json.loads(text))
             lines, turns = (tuple(map(int, record[name])) for name in ("lines", "turns"))
-            kept = tuple(_KEPT[int(each)] for each in record["kept"])
+            kept = tuple(Kept(int(each)) for each in record["kept"])
             file = self.sources[split][int(record["file"])]
             found.append(Found(dialogue, file, lines, turns, kept))
         return found
@@ -288,7 +287,7 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder):
                     "file": self.sources[split].index(item.file),
                     "lines": np.asarray(item.lines, np.int32),
                     "turns": np.asarray(item.turns, np.int64),
-                    "kept": np.asarray([_KEPT.index(each) for each in item.kept], np.int8),
+                    "kept": np.asarray(item.kept, np.int8),
                 },
             )
 

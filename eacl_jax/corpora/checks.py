@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from eacl_jax.corpora.found import Found, Splits
+from eacl_jax.corpora.found import Found, Kept, Splits
 from eacl_jax.corpora.leaks import repeated, torn
 from eacl_jax.corpora.markup import warn_of_markup
 from eacl_jax.corpora.transcripts import why_no_text
@@ -32,29 +32,44 @@ def annotated(found: Sequence[Found]) -> int:
     return sum(utterance.annotated for item in found for utterance in item.dialogue.utterances)
 
 
-def kept_answers(found: Sequence[Found]) -> list[bool]:
-    """Of each annotated utterance that came with a model's answer, whether its emotion is still
-    that answer.
-    """
+def kept_answers(found: Sequence[Found]) -> list[Kept]:
+    """Of each annotated utterance that came with a model's answer, what its emotion is to it."""
     return [
         answer
         for item in found
         for u, answer in zip(item.dialogue.utterances, item.kept, strict=bool(item.kept))
-        if u.annotated and answer is not None
+        if u.annotated and answer != Kept.NO_ANSWER
     ]
 
 
 def warn_of_answers(found: Sequence[Found], where: str) -> None:
     """Logs how many annotated utterances came with a model's answer."""
     if answers := kept_answers(found):
+        unknown = answers.count(Kept.UNKNOWN)
         logger.warning(
             "%s: %s of %s annotated utterances have the fields of a model's answer, such as"
             " confidence and probabilities: their emotions are that model's answers unless somebody"
-            " has corrected them; %s are the most probable ones of those answers.",
+            " has corrected them; %s are the most probable ones of those answers%s.",
             where,
             f"{len(answers):,}",
             f"{annotated(found):,}",
-            f"{sum(answers):,}",
+            f"{answers.count(Kept.SAME):,}",
+            f", and of {unknown:,} nothing tells that" if unknown else "",
+        )
+
+
+def warn_of_errors_alone(found: Sequence[Found], where: str) -> None:
+    """Logs where all annotated utterances contradict a model's answers that stand beside them:
+    where, perhaps, those alone were annotated that it had wrong.
+    """
+    answers = kept_answers(found)
+    if len(answers) == annotated(found) and set(answers) == {Kept.CORRECTED}:
+        logger.warning(
+            "%s: the emotions of all %s annotated utterances are other ones than the answers that"
+            " stand beside them. If wrong answers alone were corrected, scores are of errors alone,"
+            " and so is what is learnt: give an emotion where the answer is right, too.",
+            where,
+            f"{len(answers):,}",
         )
 
 

@@ -124,8 +124,20 @@ def find_columns(
                 " Each utterance must name its dialogue and its speaker; annotation tools keep such"
                 " fields beside the text."
             )
+        # A message each row, and no conversation.
+        alone = ""
+        if (
+            kind == "column"
+            and missing[:2] == ["dialogue", "speaker"]
+            and found["text"] is not None
+        ):
+            alone = (
+                " Where each row stands by itself: add a column 'dialogue' with a number a row, and"
+                " a column 'speaker', which may be empty."
+            )
         raise UserError(
             f"{where} has no {kind} {names}; {there}.{first} Where they have other names: {how}."
+            f"{alone}"
         )
     if shared := [
         name for part, name in given.items() if list(found.values()).count(found[part]) > 1

@@ -11,7 +11,6 @@ A dialogue as an object: `{"id": "1", "utterances": [...]}` or `{"id": "1", "tra
 got it!\\nBen: What?"}`, perhaps with fields of the user's own.
 """
 
-import contextlib
 import dataclasses
 import json
 import re
@@ -21,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from eacl_jax.corpora.columns import find_part
-from eacl_jax.corpora.labels import clean_label, read_annotations, read_label, read_labels
+from eacl_jax.corpora.labels import read_annotations, read_label, read_labels
 from eacl_jax.corpora.order import check_oldest_first
 from eacl_jax.corpora.transcripts import (
     NOBODY,
@@ -47,13 +46,15 @@ LABELS = ("emotion", "emotions", "annotations")
 PROBABILITY = re.compile(r"p\((.*)\)", re.DOTALL)
 """The name of a column with a label's probability, in answers that are a table."""
 
+# With the sign: an id of letters and digits may be `12e4`.
+_SHORTENED = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?[eE]\+[0-9]+")
 _UTTERANCE_FIELDS = ("speaker", "text", "emotion", "emotions", "annotations", "features")
 _MORE_SPEAKERS = ("from", "who")  # in objects; a table's column of this name may be anything
 
 
 def read_utterance(given: Any, where: str = "the utterance") -> Utterance:
-    """One utterance, in one of this module's forms. Without a speaker it is by `NOBODY`; an emotion
-    that is blank is none.
+    """One utterance, in one of this module's forms. Without a speaker, or with None for one, it is
+    by `NOBODY`; an emotion that is blank is none.
 
     Raises:
       UserError: a field is missing, misnamed or not text, a label is there twice, or the labels
@@ -81,7 +82,7 @@ def read_utterance(given: Any, where: str = "the utterance") -> Utterance:
     if not isinstance(fields.get("text"), str):
         raise UserError(f"{where}: {_wrong(fields, 'text', 'a string')}")
     speaker = fields.get("speaker")
-    if speaker is None and _misnamed(fields, "speaker"):
+    if "speaker" not in fields and _misnamed(fields, "speaker"):
         raise UserError(f"{where}: {_wrong(fields, 'speaker', 'a string')}")
     if speaker is None:
         speaker = NOBODY
@@ -107,31 +108,6 @@ def read_utterance(given: Any, where: str = "the utterance") -> Utterance:
         ),
         where,
     )
-
-
-def keeps_answer(fields: Mapping[str, Any], emotion: str | None) -> bool | None:
-    """Whether an emotion is the most probable one of the answer that stands beside it: that nobody
-    has corrected it. False where the fields do not say what was the most probable, None where they
-    are of no answer.
-
-    Args:
-      fields: of an utterance, or the cells of a row by their columns' names.
-      emotion: of the same.
-    """
-    given = fields.get("probabilities")
-    pairs = (
-        given.items()
-        if isinstance(given, Mapping)
-        else ((found[1], fields[name]) for name in fields if (found := PROBABILITY.fullmatch(name)))
-    )
-    probabilities: dict[str, float] = {}
-    for label, value in pairs:
-        with contextlib.suppress(TypeError, ValueError):
-            probabilities[clean_label(str(label))] = float(value)
-    if not probabilities and not ANSWERED & fields.keys():
-        return None
-    most = max(probabilities.values(), default=None)
-    return most is not None and emotion is not None and probabilities.get(emotion) == most
 
 
 def check_labels(utterance: Utterance, where: str) -> Utterance:
@@ -244,7 +220,7 @@ def read_identity(given: Any, where: str, name: str = "id") -> str:
     """A dialogue's id: a string, or a whole number, which stands for its digits.
 
     Raises:
-      UserError: it is something else, or cannot be text.
+      UserError: it is something else, cannot be text, or has lost its last digits.
     """
     if not isinstance(given, str):
         if not _is_number(given):
@@ -255,13 +231,21 @@ def read_identity(given: Any, where: str, name: str = "id") -> str:
         return str(int(given))
     if reason := why_no_text(given):
         raise UserError(f"{where}: field {name!r} {reason}.")
+    check_exact(given, f"{where}: field {name!r}")
     return given
 
 
 def check_exact(number: Any, where: str) -> None:
-    """Raises `UserError` where a whole number is a float too large for it, which may stand for
-    others beside it too.
+    """Raises `UserError` where a whole number is a float too large for it, or a text as
+    spreadsheets write such numbers (`2.15E+17`), which may stand for others beside it too.
     """
+    if isinstance(number, str):
+        if _SHORTENED.fullmatch(number.strip()):
+            raise UserError(
+                f"{where} is {number!r:.60}, as spreadsheets write numbers of many digits: the last"
+                " ones are lost, and several ids may have become one; export ids as text."
+            )
+        return
     if not isinstance(number, (int, np.integer)) and abs(number) >= 2**53:
         raise UserError(
             f"{where} is {number!r}, a number with a decimal point of so many digits that the last"

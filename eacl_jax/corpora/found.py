@@ -3,10 +3,26 @@ and line.
 """
 
 import dataclasses
+import enum
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from eacl_jax.dialogue import Dialogue
+
+
+class Kept(enum.IntEnum):
+    """What an utterance's emotion is to the answer of a model that stands beside it. The numbers
+    are those in the cache of what was read.
+    """
+
+    NO_ANSWER = 0
+    """None stands beside it."""
+    CORRECTED = 1
+    """Another label was the most probable one."""
+    SAME = 2
+    """It was the most probable one: nobody has corrected it."""
+    UNKNOWN = 3
+    """The fields do not say which label was the most probable one."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,16 +35,15 @@ class Found:
       lines: one line number (from 1) an utterance; empty where the format has no useful lines.
       turns: the numbers that the file itself gives a dialogue's utterances; empty where it gives
         none.
-      kept: of each utterance that came with a model's answer, whether its emotion is the most
-        probable one of that answer (`forms.keeps_answer`); None for the others. Empty where that
-        is not known.
+      kept: of each utterance, what its emotion is to a model's answer that stands beside it. Empty
+        where that is not looked at.
     """
 
     dialogue: Dialogue
     file: Path
     lines: tuple[int, ...] = ()
     turns: tuple[int, ...] = ()
-    kept: tuple[bool | None, ...] = ()
+    kept: tuple[Kept, ...] = ()
 
     def where(self, utterance: int | None = None) -> str:
         """`FILE line 3: dialogue 'd1' utterance 0`, as far as it is known; utterances count from

@@ -42,8 +42,12 @@ def decode(line: str, where: str, *, expected: str = "one dialogue a line") -> A
     try:
         return loads(line)
     except json.JSONDecodeError as error:
+        several = ""
+        if error.pos >= len(line.rstrip()) > 0:  # as where JSON is printed for people
+            several = "this may be one JSON value over several lines: "
         raise UserError(
-            f"{where}: not valid JSON at column {error.colno}: {error.msg}; give {expected}."
+            f"{where}: not valid JSON at column {error.colno}: {error.msg}; {several}give"
+            f" {expected}."
         ) from error
     except (ValueError, RecursionError) as error:
         raise UserError(f"{where}: not usable JSON: {error}.") from error

@@ -2,15 +2,16 @@
 order, as databases do.
 """
 
-import contextlib
 import itertools
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any
+import logging
+from collections.abc import Sequence
 
 from eacl_jax.corpora.columns import plain
+from eacl_jax.corpora.times import readings
 from eacl_jax.dialogue import Utterance
 from eacl_jax.errors import UserError
+
+logger = logging.getLogger("eacl_jax.corpora")
 
 _TIMES = frozenset(
     "timestamp ts time datetime date created createdat createdtime creationtime sent sentat"  # noqa: SIM905
@@ -23,28 +24,28 @@ def check_oldest_first(utterances: Sequence[Utterance], where: str) -> None:
     and it goes back at least twice, and at half of them or more: answers go by the past, which
     would be the future. Clocks that differ, and utterances that overlap, go back less often.
 
-    Times are numbers or as ISO 8601 writes them; others are not looked at.
+    What times look like, `corpora.times` tells. Once for each name of a field it is logged that
+    its values are no such times, or that it depends on whether days or months stand first how they
+    are ordered, so that nothing was looked at. A field that some utterances lack tells nothing.
     """
     if len(utterances) < 3:
         return
     for name in utterances[0].other:
-        if plain(name) not in _TIMES:
+        values = [each.other.get(name) for each in utterances]
+        if plain(name) not in _TIMES or any(value in (None, "") for value in values):
             continue
-        if found := _disorder([each.other for each in utterances], name):
+        disorders = {_disorder(times) for times in readings(values)}
+        if len(disorders) != 1:
+            _tell_unread(name, f"{values[0]!r:.60}", where)
+        elif found := disorders.pop():
             raise UserError(
                 f"{where} stands {found}, by {name!r}; the order must be that of speaking: sort by"
                 " that field, or rename it where it does not tell when an utterance was said."
             )
 
 
-def _disorder(others: Sequence[Mapping[str, Any]], name: str) -> str:
+def _disorder(times: Sequence[float]) -> str:
     """What is wrong with the order of the times, as a message says it; empty: nothing."""
-    times: list[float] = []
-    for other in others:
-        time = _time(other.get(name))
-        if time is None:
-            return ""
-        times.append(time)
     steps = [after - before for before, after in itertools.pairwise(times)]
     back = sum(step < 0 for step in steps)
     if back < 2 or 2 * back < len(steps):
@@ -52,15 +53,18 @@ def _disorder(others: Sequence[Mapping[str, Any]], name: str) -> str:
     return "in no order" if any(step > 0 for step in steps) else "newest first"
 
 
-def _time(value: Any) -> float | None:
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, str):
-        with contextlib.suppress(ValueError):
-            value = datetime.fromisoformat(value.strip())
-    if isinstance(value, datetime):
-        return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
-    try:
-        return float(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
+_told: set[str] = set()
+
+
+def _tell_unread(name: str, value: str, where: str) -> None:
+    """Logs, once for each name in a process, that nothing is known of the order."""
+    if plain(name) in _told:
+        return
+    _told.add(plain(name))
+    logger.warning(
+        "%s: times such as %s in %r are not understood, so it was not checked that each dialogue's"
+        " oldest utterance stands first, as it must; write them as 2024-05-12 10:40, or see to it.",
+        where,
+        value,
+        name,
+    )

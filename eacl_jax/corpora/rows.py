@@ -1,19 +1,24 @@
 """Rows with one utterance each -> dialogues, from whatever format the rows were."""
 
 import itertools
+import logging
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from eacl_jax.corpora.columns import PARTS, SEVERAL, Columns, turn_of
-from eacl_jax.corpora.forms import ANSWERED, PROBABILITY, check_exact, check_labels, keeps_answer
-from eacl_jax.corpora.found import Found
+from eacl_jax.corpora.forms import ANSWERED, PROBABILITY, check_exact, check_labels
+from eacl_jax.corpora.found import Found, Kept
+from eacl_jax.corpora.kept import kept_of
 from eacl_jax.corpora.label_columns import LabelPlaces
 from eacl_jax.corpora.order import check_oldest_first
+from eacl_jax.corpora.transcripts import NOBODY
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import MAY_BE_FEATURES, read_features
+
+logger = logging.getLogger("eacl_jax.corpora")
 
 # Columns NAME.COLUMN. Empty cells of other columns are left out; one of these that is empty
 # throughout a file is not one that the file lacks.
@@ -38,7 +43,8 @@ def gather(
     """Rows with the same dialogue cell become one dialogue; they need not be neighbours.
 
     A dialogue's rows are in the file's order, or in that of a column that numbers them
-    (`Columns.turns`). Other cells are carried along (`Utterance.other`).
+    (`Columns.turns`). Other cells are carried along (`Utterance.other`). Rows whose speaker is
+    empty are by `NOBODY`; how many there are, is logged.
 
     Args:
       path: the file.
@@ -53,6 +59,7 @@ def gather(
         numbered so that their order is not known.
     """
     by_dialogue: dict[str, list[Row]] = {}
+    unnamed = 0
     for line, cells in rows:
         identity = read_identity(cells[columns.dialogue], f"{place(path, line)}: the dialogue")
         if not identity:
@@ -61,6 +68,14 @@ def gather(
                 "it must name the row's dialogue."
             )
         by_dialogue.setdefault(identity, []).append((line, cells))
+        unnamed += not read_identity(cells[columns.speaker], f"{place(path, line)}: the speaker")
+    if unnamed:
+        logger.warning(
+            "%s: %s utterances name no speaker; they count as one speaker's, %r.",
+            path,
+            f"{unnamed:,}",
+            NOBODY,
+        )
     return [
         _dialogue(path, identity, rows, header, columns, order, labels)
         for identity, rows in by_dialogue.items()
@@ -71,7 +86,7 @@ def read_identity(value: Any, where: str) -> str:
     """An id or speaker: blanks around go, a whole number is written out; "" for an empty one.
 
     Raises:
-      UserError: it is of another type.
+      UserError: it is of another type, or a number that has lost its last digits.
     """
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
@@ -84,6 +99,7 @@ def read_identity(value: Any, where: str) -> str:
         return str(value)
     if not isinstance(value, str):
         raise UserError(f"{where} must be a string or a whole number, got {value!r:.60}.")
+    check_exact(value, where)
     return value.strip()
 
 
@@ -130,7 +146,7 @@ def _dialogue(
     for line, cells in rows:
         where = f"{place(path, line)}: dialogue {identity!r}"
         found = labels.read(cells, header, columns.emotion, where)
-        speaker = read_identity(cells[columns.speaker], f"{where}: the speaker")
+        speaker = read_identity(cells[columns.speaker], f"{where}: the speaker") or NOBODY
         text = read_spoken(cells[columns.text], f"{where}: the text").strip()
         other = {
             name: cells[place]
@@ -146,7 +162,7 @@ def _dialogue(
         utterance = Utterance(speaker, text, **found, other=other, features=features)
         utterances.append(check_labels(utterance, where))
         answer = {name: cells[place] for name, place in answers.items()}
-        kept.append(keeps_answer(answer, utterance.emotion) if any(answer.values()) else None)
+        kept.append(kept_of(answer, utterance.emotion) if any(answer.values()) else Kept.NO_ANSWER)
     lines = tuple(line for line, _ in rows)
     if order is None and not turns:
         check_oldest_first(utterances, f"{place(path, rows[0][0])}: dialogue {identity!r}")

@@ -9,8 +9,9 @@ from typing import Any
 
 from eacl_jax.corpora import annotations, convokit, dailydialog_files, empathetic, scenes
 from eacl_jax.corpora.columns import PARTS, SEVERAL, find_columns, find_part, labels_beside
-from eacl_jax.corpora.forms import DIALOGUE, keeps_answer, read_utterance
-from eacl_jax.corpora.found import Found
+from eacl_jax.corpora.forms import DIALOGUE, read_utterance
+from eacl_jax.corpora.found import Found, Kept
+from eacl_jax.corpora.kept import kept_of
 from eacl_jax.corpora.label_columns import LabelForms, divided, find_labels
 from eacl_jax.corpora.labels import read_label
 from eacl_jax.corpora.order import check_oldest_first
@@ -162,7 +163,7 @@ def _dialogue(path: Path, record: Record, value: Mapping[str, Any], reading: Rea
             f"{place} has {what}; it has {sorted(map(str, value))}. Give a dialogue as {DIALOGUE}."
         )
     given = value[names[0]]
-    kept: tuple[bool | None, ...] = ()
+    kept: tuple[Kept, ...] = ()
     if names == ["transcript"]:
         utterances = read_transcript(given, identity, place).utterances
     elif dailydialog_files.is_without_speakers(given):
@@ -174,7 +175,7 @@ def _dialogue(path: Path, record: Record, value: Mapping[str, Any], reading: Rea
         )
         check_oldest_first(utterances, place)
         kept = tuple(
-            keeps_answer(item, utterance.emotion) if isinstance(item, Mapping) else None
+            kept_of(item, utterance.emotion) if isinstance(item, Mapping) else Kept.NO_ANSWER
             for item, utterance in zip(given, utterances, strict=True)
         )
     other = {

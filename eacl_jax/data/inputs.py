@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from eacl_jax.corpora.columns import turn_of, turns_in
+from eacl_jax.corpora.columns import find_part, turn_of, turns_in
 from eacl_jax.corpora.forms import (
     UTTERANCE,
     check_labels,
@@ -39,6 +39,7 @@ from eacl_jax.corpora.transcripts import (
     split_lines,
     why_no_text,
 )
+from eacl_jax.data.identities import numbered_apart, same_id
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import MAY_BE_FEATURES
@@ -75,12 +76,15 @@ def read_dialogues(given: Any) -> tuple[list[Dialogue], bool]:
 
     Args:
       given: a `DialogueLike`; a list of them; a Series of transcripts; or a DataFrame with the
-        columns `dialogue` and `text` and perhaps `speaker`, `emotion`, `emotions` and
-        `annotations`, the last two of lists; or `emotions` with semicolons between them (rows of a
-        dialogue keep their order and need not be neighbours; other columns are carried through).
+        columns `dialogue` and `text` and perhaps `speaker`, or their usual other names, and perhaps
+        `emotion`, `emotions` and `annotations`, the last two of lists; or `emotions` with
+        semicolons between them (rows of a dialogue keep their order and need not be neighbours;
+        other columns are carried through).
 
     Raises:
-      UserError: something is missing, of the wrong type, is not text, or may be meant in two ways.
+      UserError: something is missing, of the wrong type, is not text, or may be meant in two ways;
+        or two dialogues as dicts have one
+        id.
     """
     if isinstance(given, str) and _names_a_file(given):
         raise UserError(
@@ -108,10 +112,20 @@ def read_dialogues(given: Any) -> tuple[list[Dialogue], bool]:
             f" {_kind(items[other - 1])}: give utterances only, each {UTTERANCE}, for one dialogue,"
             f" or dialogues only, {_FORMS.removesuffix(', or a list of these')}."
         )
-    return [
+    read = [
         _dialogue(item, str(number), f"dialogue number {number}")
         for number, item in enumerate(items, 1)
-    ], False
+    ]
+    named = [isinstance(each, Mapping) and "id" in each for each in items]
+    if same := same_id(read, named):
+        one, other = (number + 1 for number in same)
+        raise UserError(
+            f"dialogues number {one} and {other} have one id, {read[same[0]].id!r:.60}: give each"
+            " an id of its own, or none, so that its number stands for it."
+        )
+    # A `Dialogue` cannot be without one, and several may be the windows of one dialogue.
+    given_one = [has or isinstance(each, Dialogue) for has, each in zip(named, items, strict=True)]
+    return numbered_apart(read, given_one), False
 
 
 def check_dialogue(dialogue: Dialogue, where: str) -> Dialogue:
@@ -151,6 +165,8 @@ def read_labels(given: Any, where: str = "labels") -> dict[str, str]:
         pairs = list(given.items())
     elif isinstance(given, str):
         items = [item for line in split_lines(given) for item in line.split(",")]
+        if len(items) == 1 and ";" in given:
+            raise UserError(f"{where}: {given!r:.80} has semicolons; put commas between labels.")
         pairs = [_label(item, where) for item in items if item.strip() or len(items) == 1]
     elif isinstance(given, Iterable):
         pairs = [_label(item, where) for item in given]
@@ -261,6 +277,26 @@ def _is_missing(value: Any) -> bool:
     )
 
 
+def _usual_names(columns: Sequence[str]) -> list[str]:
+    """The columns' names, with this project's own for parts that have another usual one.
+
+    Raises:
+      UserError: several could be meant.
+    """
+    names = list(columns)
+    for part in ("dialogue", "speaker", "text"):
+        places = find_part(columns, part)
+        if len(places) > 1:
+            several = ", ".join(repr(columns[place]) for place in places)
+            raise UserError(
+                f"the DataFrame has more than one column for the {part}: {several}; rename the one"
+                f" that is meant to {part!r}."
+            )
+        for place in places:
+            names[place] = part
+    return names
+
+
 def _from_frame(frame: Any) -> list[Dialogue]:
     columns = [str(column) for column in frame.columns]
     if repeated := sorted({column for column in columns if columns.count(column) > 1}):
@@ -268,6 +304,7 @@ def _from_frame(frame: Any) -> list[Dialogue]:
             f"the DataFrame has more than one column {', '.join(map(repr, repeated))}; rename or"
             " drop one."
         )
+    renamed = dict(zip(columns, columns := _usual_names(columns), strict=True))
     if "text" not in columns:
         raise UserError(
             "the DataFrame has no column 'text' (beside 'dialogue' and perhaps 'speaker'); its"
@@ -283,7 +320,7 @@ def _from_frame(frame: Any) -> list[Dialogue]:
     records = frame.to_dicts() if hasattr(frame, "to_dicts") else frame.to_dict("records")
     rows = [
         {
-            str(name): None if _is_missing(value) else value
+            renamed[str(name)]: None if _is_missing(value) else value
             for name, value in row.items()
             # A column of features is there, also where nothing of it is known.
             if not _is_missing(value) or MAY_BE_FEATURES.match(str(name))
@@ -293,9 +330,10 @@ def _from_frame(frame: Any) -> list[Dialogue]:
     for number, row in enumerate(rows):
         if isinstance(row.get("emotions"), str):  # as answers' rows have them
             row["emotions"] = divided(row["emotions"], ";", f"the DataFrame's row {number}")
-        named = row.get("dialogue")
-        if isinstance(named, str) and not named.strip():  # an empty cell, as some readers give it
-            del row["dialogue"]
+        for name in ("dialogue", "speaker"):
+            cell = row.get(name)
+            if isinstance(cell, str) and not cell.strip():  # an empty one, as some readers give it
+                del row[name]
     for column, remedy in (
         ("dialogue", "name the dialogue of each, as by frame['dialogue'].ffill()"),
         ("text", "give or drop them"),

@@ -3,6 +3,7 @@
 """
 
 import dataclasses
+import logging
 from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
@@ -17,6 +18,8 @@ from eacl_jax.model.task import annotated
 from eacl_jax.recognizer import few_shot
 from eacl_jax.recognizer.few_shot import Adaptation, Targets
 from eacl_jax.recognizer.folder import Settings
+
+log = logging.getLogger(__name__)
 
 Anchors = dict[str, np.ndarray]
 """float32 [C k, m] by stage."""
@@ -118,6 +121,34 @@ def check_annotated(dialogues: Sequence[Dialogue], settings: Settings) -> None:
             f"emotions {', '.join(map(repr, unknown))} are not among the labels"
             f" {', '.join(map(repr, settings.labels))}; correct them"
             f"{other if settings.made_of_words else ''}."
+        )
+
+
+def warn_of_examples(
+    dialogues: Sequence[Dialogue], targets: Targets, numbers: Int[np.ndarray, " N"]
+) -> None:
+    """Logs where scores on held-out dialogues say less than they seem to.
+
+    Args:
+      dialogues: that are learnt.
+      targets: labels of their examples.
+      numbers: from `dialogue_numbers`.
+    """
+    count = sum(any(u.annotated for u in dialogue.utterances) for dialogue in dialogues)
+    if repeated := count - len(np.unique(numbers)):
+        log.warning(
+            "%d of %d annotated dialogues are said word for word in another one, or begin it: they"
+            " are held out together with it, and count as often as they are there. Remove what was"
+            " exported twice.",
+            repeated,
+            count,
+        )
+    if len(np.unique(targets, axis=0)) < 2:
+        labels = next(u.labels for d in dialogues for u in d.utterances if u.annotated)
+        log.warning(
+            "all examples have the same answer, %s: scores say only how often it is given, also"
+            " where it is wrong elsewhere; annotate utterances of other labels, too.",
+            ", ".join(map(repr, labels)) or "none of the labels",
         )
 
 

@@ -540,12 +540,14 @@ class EmotionRecognizer:
                 " utterances of them, the scores on held-out ones are not of what it has never"
                 " seen. Adapt the one that it was made of to all of them."
             )
+        numbers = adapting.dialogue_numbers(given.dialogues, tuple(self.settings.modalities))
+        adapting.warn_of_examples(given.dialogues, given.targets, numbers)
         settings, anchors, report = adapting.adapted(
             self.settings,
             self.anchors,
             given.reps,
             given.targets,
-            adapting.dialogue_numbers(given.dialogues, tuple(self.settings.modalities)),
+            numbers,
             seed=seed,
             today=None if self.settings.chain is None else self._today(given),
         )

@@ -189,6 +189,7 @@ GOOD = '{"id": "1", "utterances": [{"speaker": "Ann", "text": "hi"}]}'
     ("line", "told"),
     [
         ("{", f"not valid JSON at column 2.*{FORMS}"),
+        ('{"id": "x",', f"this may be one JSON value over several lines: {FORMS}"),
         ('{"id": 1.5}', "field 'id' must be a string or a whole number, got 1.5"),
         ("[]", "a dialogue must be an object, got list"),
         ("3", "a dialogue must be an object, got int"),
@@ -295,7 +296,10 @@ HEAD = "dialogue,speaker,text\n"
             {1: "line 3 is not valid CSV: a cell's opening quote is never closed"},
         ),
         (",Ann,a\n1,Ann,c\n2,Ann,d\n", {1: "line 2: the cell of column 'dialogue' is empty"}),
-        ("1,,a\n2,Ann,d\n", {1: "line 2: field 'speaker' is empty"}),
+        (
+            '"1,23E+17",Ann,a\n1,Ann,c\n2,Ann,d\n',
+            {1: "line 2: column 'dialogue' is '1,23E+17', as spreadsheets write numbers of many"},
+        ),
         ("1,Ann,a\n2,Ann,b\0\n", {2: "line 3: field 'text' holds a null character"}),
         (
             "1,Ann,a\n2,Ann,b\n1,Ann,c\n1,Ann,c\n3,Ann,c\n",
@@ -329,6 +333,10 @@ def test_row_that_is_not_utf8():
         (
             "dialogue,text\n",
             "no column 'speaker'; its columns are 'dialogue', 'text'.*speaker_column",
+        ),
+        (
+            "id,text\n",
+            "row stands by itself: add a column 'dialogue' with a number a row, and a col",
         ),
         ("dialogue,speaker,text,text\n", "more than one column for the text: 'text', 'text'"),
         ('dialogue,"speaker\n', "line 1: the header is not valid CSV"),
@@ -504,6 +512,28 @@ def test_who_speaks_without_a_name_is_counted():
         {"id": "2", "utterances": [{"text": "hi"}, ["Speaker", "so"]]},
     ]
     assert [item.unnamed for item in read("jsonl", "\n".join(map(json.dumps, lines)))] == [1, 0]
+
+
+def test_json_of_another_shape_is_told_by_an_example():
+    for other in (
+        '[{"text": "a"}]',
+        '{"text": "a"}',
+        '{"messages": [{"role": "a", "content": ""}]}',
+    ):
+        (item,) = read("jsonl", other)
+        told, _, example = item.problem.partition(" Two lines of such a file:\n")
+        assert told.startswith("chats line 1: a dialogue ")
+        assert [each.problem for each in read("jsonl", example)] == ["", ""]
+
+
+def test_empty_speakers_are_nobodys():
+    (rows,) = read("csv", HEAD + "1,,a\n1,Speaker,b\n1, ,c\n")
+    (lines,) = read(
+        "jsonl", '{"id": "1", "utterances": [{"speaker": null, "text": "a"}, {"text": "b"}]}'
+    )
+    assert [u.speaker for u in rows.dialogue.utterances] == ["Speaker"] * 3
+    assert [u.speaker for u in lines.dialogue.utterances] == ["Speaker"] * 2
+    assert (rows.unnamed, lines.unnamed) == (2, 2)
 
 
 def test_json_is_no_transcript():

@@ -2,6 +2,7 @@
 no labels.
 """
 
+import csv
 import dataclasses
 import io
 import json
@@ -341,6 +342,19 @@ def test_answers_are_no_annotations_until_somebody_corrects_them(
     assert "accuracy 80.00" in done.output.decode()
 
 
+def test_answers_with_decimal_commas_are_no_annotations_either(eacl, model: Path, write) -> None:
+    """As a spreadsheet saves them where numbers have commas."""
+    output = ("--output", "answers.csv")
+    assert eacl("predict", "--model", model, "--input", write(), *output).status == 0
+    with open("answers.csv", encoding="utf-8", newline="") as file:
+        rows = [[re.sub(r"^(\d)\.(\d+)$", r"\1,\2", c) for c in row] for row in csv.reader(file)]
+    with open("answers.csv", "w", encoding="utf-8", newline="") as file:
+        csv.writer(file, delimiter=";").writerows(rows)
+    refused = eacl("evaluate", "--model", model, "--input", "answers.csv")
+    assert (refused.status, refused.output) == (2, b"")
+    assert "so these are answers, and no annotations: correct them" in refused.errors
+
+
 def test_a_column_of_ones_own_beside_answers_is_annotated(eacl, model: Path, write) -> None:
     output = ("--output", "answers.csv")
     assert eacl("predict", "--model", model, "--input", write(), *output).status == 0
@@ -350,8 +364,29 @@ def test_a_column_of_ones_own_beside_answers_is_annotated(eacl, model: Path, wri
     Path("answers.csv").write_text("\n".join(lines))
     chosen = ("--input", "answers.csv", "--emotion-column", "gold")
     done = eacl("evaluate", "--model", model, *chosen)
-    assert (done.status, done.errors) == (0, "")
+    assert (done.status, "fields of a model's answer" in done.errors) == (0, False)
     assert "4 annotated utterances" in done.output.decode()
+
+
+def test_corrections_alone_are_told(eacl, model: Path, write) -> None:
+    """A column that is filled only where the model was wrong."""
+    output = ("--output", "answers.csv")
+    assert eacl("predict", "--model", model, "--input", write(), *output).status == 0
+    with open("answers.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for changed, told in ((rows[:2], True), (rows, False)):
+        for row in rows:
+            other = "anger" if row["emotion"] == "joy" else "joy"
+            right = row["emotion"] if not told else ""
+            row["corrected"] = other if row in changed[:2] else right
+        with open("answers.csv", "w", encoding="utf-8", newline="") as file:
+            table = csv.DictWriter(file, rows[0])
+            table.writeheader()
+            table.writerows(rows)
+        chosen = ("--input", "answers.csv", "--emotion-column", "corrected")
+        done = eacl("evaluate", "--model", model, *chosen)
+        assert done.status == 0
+        assert ("emotions of all 2 annotated utterances are other ones" in done.errors) is told
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from eacl_jax.bulk.journal import Journal
+from eacl_jax.cli import job
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.recognizer import locate
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
@@ -168,6 +169,46 @@ def test_own_labels(eacl, model, tmp_path):
         *options,
     )
     assert same(rows(done.output), [row for answer in expected for row in answer.to_rows()])
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "txt"])
+def test_input_that_changed_meanwhile_is_refused(eacl, model, stub, tmp_path, monkeypatch, kind):
+    """In the part that is done; what comes behind may be other."""
+    names = "abcdefgh"
+    one = {
+        "csv": "{},Ann,it is {}\n",
+        "jsonl": '{{"id": "{}", "utterances": [["Ann", "it is {}"]]}}\n',
+        "txt": "Ann: it is {} {}\n\n",
+    }[kind]
+    chats, out = tmp_path / f"chats.{kind}", tmp_path / "out.jsonl"
+    header = "dialogue,speaker,text\n" * (kind == "csv")
+
+    def write(**changed):
+        chats.write_text(header + "".join(one.format(n, changed.get(n, "fine")) for n in names))
+
+    write()
+    options = ("predict", "--model", model, "--input", chats, "--output", out, "--batch-size=1")
+    represent = stub.represent
+
+    def interrupted(examples):
+        if stub.asked:
+            raise KeyboardInterrupt
+        return represent(examples)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(job, "_CHUNK", 2)
+        patch.setattr(stub, "represent", interrupted)
+        assert eacl(*options).status == 130
+    for change in ("dire", "of another length"):
+        write(a=change)
+        done = eacl(*options)
+        assert (done.status, "is not what the unfinished run has read" in done.errors) == (2, True)
+        assert "or give --restart to begin anew" in done.errors
+    write(h="dire")
+    assert eacl(*options).status == 0
+    said = [json.loads(line)["utterances"][0]["text"] for line in out.open()]
+    assert len(said) == len(names)
+    assert said[-1].endswith("dire")
 
 
 def test_shards_are_all_dialogues_once(eacl, model, stub, tmp_path):
@@ -537,7 +578,7 @@ def test_input_that_would_be_written_over(eacl, model, stub, tmp_path, monkeypat
             ["--input=chats.json"],
             (
                 "the name of chats.json ends in none of .jsonl, .csv, .txt; give --input-format,"
-                " one of jsonl, csv, txt"
+                " one of jsonl, csv, txt. As jsonl, a dialogue a line is read, not one JSON value"
             ),
         ),
         (["--input=-"], "--input-format must be given beside --input=-, one of jsonl, csv, txt"),
@@ -566,9 +607,10 @@ def test_input_that_would_be_written_over(eacl, model, stub, tmp_path, monkeypat
         (["--on-long=drop"], "Invalid value for '--on-long'"),
         (
             ["--output=there.jsonl"],
-            "there.jsonl is there; name another output, or restart to replace it",
+            "there.jsonl is there; name another output, or give --restart to replace it",
         ),
         (["--shard=3/2"], "shard must be I/N with I from 1 to N"),
+        (["--labels=joy;anger"], "--labels: 'joy;anger' has semicolons; put commas between labels"),
         (["--labels=joy,joy"], "--labels repeat: 'joy' is there twice"),
         (["--labels=joy,=x"], "--labels: '=x' is neither LABEL=WORD nor LABEL"),
         (["--batch-size=0"], "Invalid value for '--batch-size'"),

@@ -178,8 +178,8 @@ def test_faulty_jsonl(toy: Toy, dev: str | bytes, message: str) -> None:
             r"dev\.csv line 4: dialogue 'c' utterance 1: the text is empty",
         ),
         (
-            HEADER + "c,,Yes.,joy\n",
-            r"dev\.csv line 2: dialogue 'c' utterance 0: the speaker is empty",
+            HEADER + "2.15E+17,Ana,Yes.,joy\n",
+            r"dev\.csv line 2: the dialogue is '2.15E\+17', as spreadsheets write numbers of many",
         ),
         (HEADER + " ,Ana,Yes.,joy\n", r"dev\.csv line 2: the cell of column 'dialogue' is empty"),
         (HEADER + "c,Ana,Yes.,\n", r"dev\.csv: no utterance of the split 'dev' has an emotion"),

@@ -596,3 +596,15 @@ def test_a_label_beside_the_emotion_in_json_must_be_told_apart(tmp_path: Path) -
         read(tmp_path, [row, row])
     (named,) = read(tmp_path, [row], columns={"emotion": "label"})
     assert [u.emotion for u in named.utterances] == ["fear"]
+
+
+def test_empty_speakers_are_nobodys_and_counted(tmp_path: Path, caplog) -> None:
+    rows = [("1", "", "So.", "joy"), ("1", "Ann", "Oh.", ""), ("2", " ", "Ah.", "")]
+    for content in (
+        table(HEADER, rows),
+        [dict(zip(HEADER.split(","), r, strict=True)) for r in rows],
+    ):
+        caplog.clear()
+        found = read(tmp_path, content)
+        assert [u.speaker for d in found for u in d.utterances] == ["Speaker", "Ann", "Speaker"]
+        assert "2 utterances name no speaker; they count as one speaker's, 'Speaker'" in caplog.text

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from eacl_jax.bulk.lines import Lines
+from eacl_jax.corpora import order
 from eacl_jax.corpora.files import read_file
 from eacl_jax.corpora.order import check_oldest_first
 from eacl_jax.data.inputs import read_dialogues
@@ -30,6 +31,19 @@ def said(times, name="created_at"):
         ("1700000000.5", "1700000000", "1600000000"),
         ("2024-05-12 10:33", "2024-05-12 10:33", "2024-05-12 10:32", "2024-05-12 10:31"),
         tuple(map(pd.Timestamp, NEWEST)),
+        ("2024-05-12 10:33:00 UTC", "2024-05-12 10:32:00 UTC", "2024-05-12 10:31:00 UTC"),
+        ("2024-05-12 10:33:00 +0000", "2024-05-12 10:32:00 +0000", "2024-05-12 10:31:00 +0000"),
+        ("5/12/2024 1:33 PM", "5/12/2024 12:32 PM", "5/12/2024 11:31 AM"),  # of either order
+        ("13/05/2024 10:33", "13/05/2024 9:32", "11/12/2023 10:31"),
+        ("5/13/24, 10:33", "5/13/24, 9:32", "12/11/23, 10:31"),
+        ("13.5.2024", "12.5.2024", "11.5.2024"),
+        ("2024/5/12 10:33:02", "2024/5/12 10:33:01", "2024/5/12 9:31:01"),
+        (
+            "Tue Oct 31 22:10:47 +0000 2017",
+            "Tue Oct 31 22:10:46 +0000 2017",
+            "Mon Oct 30 23:10:46 +0000 2017",
+        ),
+        ("May 12, 2024 1:40 PM", "May 12, 2024 12:41 PM", "May 12, 2024 9:42 AM"),
     ],
 )
 def test_times_that_go_back_are_told(times):
@@ -54,12 +68,27 @@ def test_times_in_no_order_are_told():
         ((1, 0, 2, 4, 3, 5), "time"),  # what overlaps, or clocks that differ
         ((3, None, 1), "time"),
         ((3, 3, 2), "time"),
-        (("12/05/2024 10:33", "12/05/2024 10:32", "12/05/2024 10:31"), "time"),
+        ((3, "", 1), "time"),
         ((3, 2, 1), "minutes_left"),
     ],
 )
 def test_what_tells_nothing_is_left_alone(times, name):
     check_oldest_first(said(times, name), "x")
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        ("half past three", "three", "half past two"),
+        ("1/3/2024", "1/2/2024", "2/1/2024"),  # forwards if months stand first
+    ],
+)
+def test_times_that_are_not_understood_are_told_once(times, caplog, monkeypatch):
+    monkeypatch.setattr(order, "_told", set())
+    for _ in range(2):
+        check_oldest_first(said(times), "chats.csv line 2")
+    (told,) = caplog.messages
+    assert told.startswith(f"chats.csv line 2: times such as {times[0]!r} in 'created_at' are not")
 
 
 def test_wherever_they_come_from(tmp_path):

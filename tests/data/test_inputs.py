@@ -94,9 +94,34 @@ def test_other_fields_are_carried_and_those_of_an_answer_left_out():
     assert Dialogue.from_json(dialogue.to_json()).utterances[0].other == {"at": 5}
 
 
+def test_empty_speakers_are_nobodys():
+    frame = pd.DataFrame({"dialogue": ["1"] * 3, "text": list("abc"), "speaker": ["", None, "Ann"]})
+    ((dialogue,), _), ((null,), _) = map(read_dialogues, (frame, [{"speaker": None, "text": "a"}]))
+    assert [u.speaker for u in dialogue.utterances] == ["Speaker", "Speaker", "Ann"]
+    assert null.utterances == (Utterance("Speaker", "a"),)
+
+
+def test_columns_of_a_frame_may_have_their_usual_other_names():
+    frame = pd.DataFrame({"Conversation ID": [7], "Author": ["Ann"], "Message": ["a"], "n": [3]})
+    (dialogue,), _ = read_dialogues(frame)
+    assert dialogue == Dialogue("7", (Utterance("Ann", "a"),))
+    assert dialogue.utterances[0].other == {"n": 3}
+
+
+def test_numbers_that_stand_for_ids_are_no_other_dialogues():
+    given = [{"id": 2, "transcript": "a"}, "b", {"id": "4", "transcript": "c"}, "d"]
+    assert [each.id for each in read_dialogues(given)[0]] == ["2", "5", "4", "6"]
+    window = Dialogue("1", (Utterance("Ann", "a"),))
+    assert [each.id for each in read_dialogues([window, window])[0]] == ["1", "1"]
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
+        (
+            [{"id": 1, "transcript": "a"}, "b", {"id": "1", "transcript": "c"}],
+            "dialogues number 1 and 3 have one id, '1': give each an id of its own, or none",
+        ),
         (7, "got of type int"),
         (ANN, "got of type Utterance"),
         (b"Ann: hi", "got of type bytes"),
@@ -177,6 +202,7 @@ def test_other_fields_are_carried_and_those_of_an_answer_left_out():
         ([{"speaker_id": "Ann", "text": "hi"}], "but 'speaker_id'; name it 'speaker'"),
         ([{"role": "user", "text": "hi"}], "no field 'speaker', but 'role'; name it 'speaker'"),
         ({"dialogue_id": "7", "utterances": []}, "no field 'id', but 'dialogue_id'; name it 'id'"),
+        ({"id": "2.15E+17", "utterances": []}, "'2.15E.17', as spreadsheets write numbers of many"),
         ({"id": 1e17, "utterances": []}, "so many digits that the last ones are lost"),
         (
             [{"speaker": "Ann", "text": "a", "mood": "\ud800"}],
@@ -186,7 +212,11 @@ def test_other_fields_are_carried_and_those_of_an_answer_left_out():
             [Utterance("Ann", "a\ud800")],
             "field 'text' holds half of a surrogate pair at position 1",
         ),
-        (pd.DataFrame({"utterance": ["a"]}), "has no column 'text'"),
+        (pd.DataFrame({"words": ["a"]}), "has no column 'text'"),
+        (
+            pd.DataFrame({"dialogue": ["1"], "message": ["a"], "body": ["b"]}),
+            "more than one column for the text: 'message', 'body'; rename the one that is meant",
+        ),
         (
             pd.DataFrame({"text": ["a", "b"]}),
             r"no column 'dialogue'.*range\(len\(frame\)\) where each row stands alone",

@@ -348,11 +348,14 @@ def annotated(count):
     ]
 
 
-def test_adapting_to_own_labels_learns_them_and_is_saved_like_any_other(recognizer, tmp_path):
+def test_adapting_to_own_labels_learns_them_and_is_saved_like_any_other(
+    recognizer, tmp_path, caplog
+):
     zero = recognizer.with_labels(
         {"up": "neutral", "down": "joy", "flat": "anger"}
     )  # words that mislead
     adapted = zero.adapt(annotated(90))
+    assert "all examples have the same answer" not in caplog.text
     gold = [u.emotion for d in annotated(6) for u in d.utterances]
 
     def right(model):
@@ -420,6 +423,8 @@ def test_what_is_said_word_for_word_elsewhere_is_not_held_out_of_it(recognizer, 
     one = [{"speaker": "Ann", "text": "wonderful " * 200, "emotion": "joy"}]
     adapted = recognizer.adapt([one, one, one])
     assert adapted.adaptation.cross_validated is None
+    assert "2 of 3 annotated dialogues are said word for word in another one" in caplog.text
+    assert "all examples have the same answer, 'joy'" in caplog.text
     assert "3 utterances are longer than prompt.max_tokens=96 allows" in caplog.text
     assert adapted.with_labels(["joy", "anger"]).adaptation is None
 

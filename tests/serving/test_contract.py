@@ -204,6 +204,12 @@ MISTAKES = {
     "half a pair in an id": (talk(said(), id="\ud800"), 422, "dialogues[0].id", "pair"),
     "id no string": (talk(said(), id=True), 422, "dialogues[0].id", "must be a string, got true"),
     "id null": (talk(said(), id=None), 422, "dialogues[0].id", "must be a string, got null"),
+    "an id twice": (
+        body(dialogues=[dialogue("a"), {**dialogue("b"), "id": "1"}, {**dialogue("c"), "id": 1}]),
+        422,
+        "dialogues[2].id",
+        "'1' is the id of dialogues[1] too",
+    ),
     "one label": (
         body(dialogues=[dialogue("a")], labels={"a": "a"}),
         422,

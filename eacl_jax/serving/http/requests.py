@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 from eacl_jax.corpora.transcripts import split_lines
 from eacl_jax.data.beside import Modalities
+from eacl_jax.data.identities import numbered_apart, same_id
 from eacl_jax.data.inputs import read_labels, read_record, read_utterance
 from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
 from eacl_jax.errors import UserError
@@ -47,8 +48,8 @@ def dialogues_of(
       modalities: that the model reads.
 
     Raises:
-      ApiError: 413, they are above a limit; 422, one cannot be read or holds no utterance, or as
-        `utterance_of`.
+      ApiError: 413, they are above a limit; 422, one cannot be read or holds no utterance, two have
+        one id, or as `utterance_of`.
     """
     found, before = [], 0
     for number, each in enumerate(asked):
@@ -86,7 +87,15 @@ def dialogues_of(
             dialogue = Dialogue(head.id, turns, head.other)
         before += len(dialogue.utterances)
         found.append(dialogue)
-    return found
+    named = ["id" in each.model_fields_set for each in asked]
+    if same := same_id(found, named):
+        field = f"dialogues[{same[1]}].id"
+        message = (
+            f"{field}: {found[same[1]].id!r:.60} is the id of dialogues[{same[0]}] too; give each"
+            " dialogue an id of its own, or none."
+        )
+        raise ApiError(422, "invalid", message, field=field)
+    return numbered_apart(found, named)
 
 
 def utterance_of(

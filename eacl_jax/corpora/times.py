@@ -1,0 +1,76 @@
+"""Times of messages, as programs and spreadsheets write them -> seconds."""
+
+import contextlib
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+_HALF = re.compile(r"\b(\d{1,2})(:\d\d(?::\d\d(?:[.,]\d+)?)?)\s*([ap])\.?m\b\.?", re.IGNORECASE)
+_ZONE = re.compile(r"\s*\b(?:UTC|GMT)$|\s+(?=[+-]\d\d:?\d\d$)")
+_DATE = re.compile(r"(\d{1,4})([/.-])(\d{1,2})\2(\d{1,4})(?!\d)(?:,?\s+(?=\d))?")
+
+
+def readings(values: Sequence[Any]) -> list[list[float]]:
+    """The times that values of one field tell, in seconds, in each way in which all of them can be
+    read: none; one; or two where nothing says whether the day or the month stands first.
+
+    Known are numbers, ISO 8601, dates of numbers (12/05/2024, 12.5.24, 2024/5/12), each perhaps
+    with a time, AM or PM and UTC or an offset behind, and what mail and Twitter write (12 May 2024
+    10:40, Tue Oct 31 22:10:47 +0000 2017).
+    """
+    found: list[list[float]] = []
+    for day_first in (True, False):
+        times = [_time(value, day_first) for value in values]
+        known = [time for time in times if time is not None]
+        if len(known) == len(times) and known not in found:
+            found.append(known)
+    return found
+
+
+def _time(value: Any, day_first: bool) -> float | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str):
+        text = _HALF.sub(_of_24_hours, value.strip())
+        for read in (
+            datetime.fromisoformat,
+            lambda given: _numeric(given, day_first),
+            parsedate_to_datetime,
+        ):
+            with contextlib.suppress(ValueError, TypeError, IndexError, OverflowError):
+                value = read(text)
+                break
+    if isinstance(value, datetime):
+        return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _of_24_hours(found: re.Match[str]) -> str:
+    hour = int(found[1]) % 12 + 12 * (found[3].lower() == "p")
+    return f"{hour:02}{found[2]}"
+
+
+def _numeric(text: str, day_first: bool) -> datetime:
+    """A date of numbers, or one as of ISO 8601 with what is not of it. Raises `ValueError` where it
+    is none.
+    """
+    found = _DATE.match(text)
+    if not found:
+        raise ValueError(text)
+    parts = found[1], found[3], found[4]
+    if len(parts[0]) == 4:
+        year, month, day = map(int, parts)
+    elif day_first:
+        day, month, year = map(int, parts)
+    else:
+        month, day, year = map(int, parts)
+    rest = _ZONE.sub("", text[found.end() :].lstrip("T"))
+    hour = "0" if rest[1:2] == ":" else ""
+    year += 2000 * (year < 100)
+    date = f"{year:04}-{month:02}-{day:02}"
+    return datetime.fromisoformat(f"{date}T{hour}{rest}" if rest else date)
