@@ -15,7 +15,7 @@ from eacl_jax.corpora.dialects import dialect_of
 from eacl_jax.corpora.forms import ANSWERED, DIALOGUE, LABELS, read_record
 from eacl_jax.corpora.jsonlines import decode
 from eacl_jax.corpora.order import check_oldest_first
-from eacl_jax.corpora.transcripts import NOBODY, TranscriptLines
+from eacl_jax.corpora.transcripts import NOBODY, Said, TranscriptLines
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import Modality
@@ -369,7 +369,7 @@ def read_txt(lines: Lines, wanted: Wanted) -> Iterator[Item]:
     may be part of an exported chat's message. A dialogue's id is its number.
     """
     current: Gathering | None = None
-    script, begun = TranscriptLines(), 0
+    script = TranscriptLines(lines.name)
     line = b"\n"
     while line:
         line = lines.read()
@@ -377,24 +377,20 @@ def read_txt(lines: Lines, wanted: Wanted) -> Iterator[Item]:
             text, problem = lines.text(line).rstrip("\r\n"), ""
         except BadLineError as error:
             text, problem = "?", str(error)
-        utterances: list[Utterance] = []
+        found: list[Said] = []
         if lines.line == 1:
             _check_transcript(text, lines.where)
         ends = not line or (not text.strip() and not script.exported)
-        if not script.exported:
-            begun = lines.line
         if not ends:
             current = current or Gathering(lines, wanted, lines.line)
         if current:
             current.problem = current.problem or problem
             try:
-                utterances = list(script.finish() if ends else script.read(text, lines.where))
+                found = list(script.finish() if ends else script.read(text, lines.line))
             except UserError as error:
                 current.problem = current.problem or str(error)
-            for utterance in utterances:
-                named = utterance.speaker != NOBODY or text.lstrip().startswith(NOBODY)
-                yield from current.add(utterance, begun, named=named)
-                begun = lines.line
+            for said in found:
+                yield from current.add(said.utterance, said.line, named=said.named)
             if ends:
                 yield from current.items()
-                current, script = None, TranscriptLines()
+                current, script = None, TranscriptLines(lines.name)

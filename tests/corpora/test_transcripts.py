@@ -203,8 +203,9 @@ def test_line_feeds_and_carriage_returns_end_a_line_and_nothing_else():
 def test_chat_exports(text, expected):
     assert said(text) == expected
     lines = TranscriptLines()
-    read = [u for line in split_lines(text) for u in lines.read(line, "")]
-    assert [(u.speaker, u.text) for u in (*read, *lines.finish())] == expected
+    read = [each for n, line in enumerate(split_lines(text)) for each in lines.read(line, n)]
+    read += lines.finish()
+    assert [(each.utterance.speaker, each.utterance.text) for each in read] == expected
 
 
 def test_an_export_that_goes_on_in_another_style_is_refused():

@@ -1,0 +1,122 @@
+"""How lines begin a message: with a time, a date, or a name and a time above the message."""
+
+import re
+from typing import NamedTuple
+
+from eacl_jax.corpora.names import AROUND, MARKS, divide, has_capitals, is_name
+
+_TIME = r"\d{1,2}[:.]\d{2}(?:[:.]\d{2})?(?:[.,]\d{1,6})?(?:Z|[+-]\d{2}:?\d{2})?(?:\s?[AaPp]\.?\s?[Mm]\b\.?)?"
+_DATE = r"(?:\d{1,4}[./-]\d{1,2}[./-]\d{1,4}\.?|\d{1,2}\.?\s\w{3,9}\.?,?(?:\s\d{4})?|\w{3,9}\.?\s\d{1,2}(?:,?\s\d{4})?)"
+_DAY = r"(?:(?:[Tt]oday|[Yy]esterday)(?: at|,)?|" + _DATE + r")"
+# What a line may begin with: a time, with a date or not, in brackets or before a dash or a blank.
+# Blanks are given back to nothing else (`*+`): a line of them would take the third power of their
+# number.
+_STAMP = re.compile(
+    rf"[{MARKS}\s]*+(?:"
+    rf"(?P<bracketed>[\[(]\s*+(?P<day1>{_DAY},?[\sT]\s*+)?{_TIME}(?P<after1>,\s*+{_DAY})?\s*+[\])])(?:\s*+[-–—](?=\s))?"
+    rf"|(?P<dashed>(?P<day2>{_DAY},?[\sT]\s*+)?{_TIME}(?P<after2>,\s*+{_DAY})?\s*+[-–—](?=\s))"
+    rf"|(?P<plain>(?P<day3>{_DAY},?[\sT]\s*+)?{_TIME}(?=\s))"
+    rf")[{MARKS}\s]*"
+)
+_AT = rf"(?:{_DAY},?\s++)?{_TIME}"
+_ABOVE = re.compile(
+    rf"[{MARKS}\s]*+(?:"
+    rf"(?P<name>\S.*?)(?:\s*+[—–]\s*+[\[(]?{_AT}[\])]?|\s\s++[\[(]?{_AT}[\])]?|\s++[\[(]{_AT}[\])]|\s{_AT}(?<=[Mm.]))"
+    rf"|[\[(]{_AT}[\])]\s*+(?P<after>[^:]*[^:\s]))\s*"
+)
+_NAMED_AT = re.compile(
+    rf"(?P<speaker>[^\s:][^:]*?)\s*+,?\s*+[\[(]?\s*+(?:\d{{1,4}}[./-]\d{{1,2}}[./-]\d{{1,4}}\.?,?\s++)?{_TIME}\s*+[\])]?\s*+:(?=\s)"
+)
+# Characters in which the beginning of a message is looked for: lines may be very long.
+_HEAD = 120
+
+
+class Beginning(NamedTuple):
+    """How a line begins a message.
+
+    Attributes:
+      style: of an export; "" where it begins none.
+      dated: with a date, or with a name and a time above the message, as exports do.
+      speaker: who says it; "" for what the chat program itself notes: somebody came, left, changed
+        a number.
+      text: what.
+    """
+
+    style: str = ""
+    dated: bool = False
+    speaker: str = ""
+    text: str = ""
+
+
+def beginning_of(line: str) -> Beginning:
+    """How a line begins a message, if it does."""
+    line = line.strip()
+    if stamp := _STAMP.match(line[:_HEAD]):
+        style = next(name for name in ("bracketed", "dashed", "plain") if stamp[name])
+        dated = any(stamp[day] for day in ("day1", "after1", "day2", "after2", "day3"))
+        rest = line[stamp.end() :]
+        speaker, colon, text = rest.partition(":")
+        speaker = AROUND.sub("", speaker)
+        # With a date before it, a sender may have any name; without, it must look like one.
+        if (
+            colon
+            and (text[:1].isspace() or not text)
+            and (is_name(speaker) or (dated and speaker and len(speaker) < _HEAD))
+            and not _quotes(speaker)
+        ):
+            if dated or style != "plain":
+                return Beginning(style, dated, speaker, text.strip())
+        elif style == "dashed" and dated:
+            return Beginning(style, dated, "", rest)
+    if (above := _above(line)).style:
+        return above
+    return next(
+        (
+            Beginning(style, True, "", text)
+            for style in ("bracketed", "plain")
+            if (text := note_in(line, style))
+        ),
+        Beginning(),
+    )
+
+
+def note_in(line: str, style: str) -> str:
+    """What a chat program itself notes in an export of this style; "" where a line goes on with a
+    message.
+    """
+    line = line.strip()
+    stamp = _STAMP.match(line[:_HEAD])
+    noted = stamp and (
+        stamp["bracketed"] and (stamp["day1"] or stamp["after1"])
+        if style == "bracketed"
+        else style == "plain" and stamp["plain"] and stamp["day3"]
+    )
+    return line[stamp.end() :] if stamp and noted else ""
+
+
+def _above(line: str) -> Beginning:
+    if len(line) < _HEAD and (found := _ABOVE.fullmatch(line)):
+        name = (found["name"] or found["after"]).rstrip(",")
+        if is_name(name) and has_capitals(name):
+            return Beginning("above", True, name)
+    return Beginning()
+
+
+def divide_stamped(line: str) -> tuple[str, str] | None:
+    """The speaker and the text of a line that stands for itself: a time before the name is left
+    out, and so is one between name and colon. None where it names nobody.
+    """
+    stamp = _STAMP.match(line[:_HEAD])
+    return (_divide(line[stamp.end() :]) if stamp else None) or _divide(line)
+
+
+def _divide(line: str) -> tuple[str, str] | None:
+    found = _NAMED_AT.match(line[:_HEAD])
+    if found and is_name(found["speaker"]):
+        return found["speaker"], line[found.end() :].strip()
+    return divide(line)
+
+
+def _quotes(text: str) -> bool:
+    """Whether a quotation begins in it and goes on behind, as in `Ann named the group "Fun`."""
+    return bool(text.count('"') % 2) or text.count("“") > text.count("”")
