@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 STREAM = "-"
 _INPUTS = ("jsonl", "csv", "txt")
+# Captions are known by what is in them, whatever their name.
+_OTHER_NAMES = {"tsv": "csv", "ndjson": "jsonl", "vtt": "txt", "srt": "txt"}
 _OUTPUTS = ("jsonl", "csv")
 _PACKED = ".gz"
 
@@ -352,7 +354,7 @@ def _unreadable(path: Path, error: OSError) -> UserError:
 def _format(option: str, name: str, given: str, known: Sequence[str]) -> str:
     suffix = Path(name).suffix.lower().removeprefix(".")
     if option == "--input":
-        suffix = {"tsv": "csv", "ndjson": "jsonl"}.get(suffix, suffix)
+        suffix = _OTHER_NAMES.get(suffix, suffix)
     found = given or (suffix if name != STREAM else "")
     if found not in known:
         endings = ", ".join(f".{ending}" for ending in known)

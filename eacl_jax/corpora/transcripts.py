@@ -14,13 +14,14 @@ elsewhere in another style. A second message in the style of the first tells tha
 without one, lines that begin with a time make a plain transcript of it, and so do lines that name
 speakers below a title, `Interview (14:05)`. Where only the time stands before a name, `[10:31] Ann:
 ...`, a line that names nobody goes on with the message before, and all else is as in a plain
-transcript.
+transcript. Times of cues make captions of a text (`corpora.captions`).
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from eacl_jax.corpora.captions import CaptionLines, Cue, begins_captions, is_cue
 from eacl_jax.corpora.stamps import Beginning, beginning_of, divide_stamped, note_in
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
@@ -29,6 +30,8 @@ NOBODY = "Speaker"
 """Who speaks where no name is given."""
 
 _LINE_END = re.compile(r"\r\n|\n|\r")
+# Lines that name nobody above the first message of an export, or above captions.
+_MOST_ABOVE = 20
 # Messages of another style, none of the export's own between them, that are not quoted in one.
 _MOST_QUOTED = 5
 # Lines after which one message alone decides.
@@ -101,15 +104,17 @@ class TranscriptLines:
         self._unsure: list[tuple[str, int]] | None = None
         self._apart = 0  # of those, lines that may be messages of their own
         self._quoted = 0  # lines since the last message that begin one in another style
-        # Lines before the first that names somebody, which a chat program may have noted.
-        self._notes: list[tuple[str, int]] = []
+        # Lines above the first that tells the style: a title, what a chat program noted, or the
+        # number of a cue.
+        self._above: list[tuple[str, int]] = []
+        self._captions: CaptionLines | None = None
 
     @property
     def exported(self) -> bool:
         """The lines so far are those of a chat export, in which a blank line may be part of a
-        message.
+        message, or of captions.
         """
-        return bool(self._style) and not self._stand_apart()
+        return bool(self._captions or (self._style and not self._stand_apart()))
 
     def read(self, line: str, number: int) -> Iterator[Said]:
         """The utterances that are whole now that this line is read; blank lines may be left out.
@@ -121,19 +126,20 @@ class TranscriptLines:
         Raises:
           UserError: it is not text, or an export goes on in another style.
         """
+        if self._captions or begins_captions(line):
+            yield from self._read_captions(line, number)
+            return
         if not line.strip():
             if self._open:
                 self._open.lines.append("")
             return
         begins = beginning_of(line)
         if self._style is None:
-            noted = begins.style == "bracketed" and not begins.speaker
-            if noted and len(self._notes) < _MOST_UNSURE:
-                self._notes.append((line, number))
+            if self._waits(begins, line):
+                self._above.append((line, number))
                 return
-            noted = begins.style == "plain" and not begins.speaker
-            self._style = begins.style if begins.dated and not noted else ""
-            yield from self._noted()
+            self._style = begins.style if begins.dated and begins.speaker else ""
+            yield from self._from_above()
             self._unsure = [] if self._style else None
         if not self._style:
             yield from self._read_plain(begins, line, number)
@@ -168,7 +174,13 @@ class TranscriptLines:
 
     def finish(self) -> Iterator[Said]:
         """The last utterance, where it is not yet given; of what turns out to be no export, all."""
-        yield from self._noted()
+        if self._captions and not self._captions.found:
+            raise UserError(
+                f"{self._name} begins as captions do, with WEBVTT, and holds no times of any; give"
+                " all of it, or remove that line."
+            )
+        yield from self._spoken(self._captions.finish() if self._captions else ())
+        yield from self._from_above()
         if self._stand_apart():
             yield from self._as_plain()
         yield from self._close()
@@ -191,12 +203,38 @@ class TranscriptLines:
         """A line that stands for itself."""
         return self._said(*(divide_stamped(line.strip()) or ("", line.strip())), number)
 
-    def _noted(self) -> Iterator[Said]:
-        """Lines before the first message: of an export with what the program noted, else plain."""
-        notes, self._notes = self._notes, []
-        for line, number in notes:
-            said = note_in(line, "bracketed") if self._style == "bracketed" else ""
-            yield self._said("", said, number) if said else self._line(line, number)
+    def _waits(self, begins: Beginning, line: str) -> bool:
+        """Whether what stands below must tell what a line is."""
+        if begins.dated and not begins.speaker:
+            return len(self._above) < _MOST_UNSURE
+        return not begins.style and not _names(line) and len(self._above) < _MOST_ABOVE
+
+    def _from_above(self) -> Iterator[Said]:
+        """Lines above the first message: of an export with what the program noted, else plain."""
+        above, self._above = self._above, []
+        for line, number in above:
+            begins = beginning_of(line)
+            own = begins.dated and not begins.speaker and begins.style == self._style
+            yield self._said("", begins.text, number) if own else self._line(line, number)
+
+    def _read_captions(self, line: str, number: int) -> Iterator[Said]:
+        """A line of captions, or the first one; what stood above is the number of a cue, or a
+        title.
+        """
+        if self._captions is None and self._style is not None:
+            if is_cue(line):
+                raise UserError(
+                    f"{self._where(number)}: times of captions stand below lines that are none;"
+                    " give captions a file or text of their own."
+                )
+            yield from self._read_plain(beginning_of(line), line, number)
+            return
+        self._captions, self._above = self._captions or CaptionLines(), []
+        yield from self._spoken(self._captions.read(line, number))
+
+    def _spoken(self, cues: Iterable[Cue]) -> Iterator[Said]:
+        for cue in cues:
+            yield self._said(cue.speaker, cue.text, cue.line)
 
     def _begin(self, begins: Beginning, number: int) -> None:
         self._open = _Message(number, begins.speaker, [begins.text] if begins.text else [])

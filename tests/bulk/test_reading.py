@@ -522,6 +522,12 @@ def test_export_of_a_chat_is_one_dialogue_with_blank_lines():
     assert item.lines == (1, 4)
 
 
+def test_captions_are_one_dialogue():
+    (item,) = read("txt", "1\n00:01,000 --> 00:02,000\nAnn: a\n\n2\n00:02,000 --> 00:03,000\nb\n\n")
+    assert [(u.speaker, u.text) for u in item.dialogue.utterances] == [("Ann", "a"), (NOBODY, "b")]
+    assert (item.lines, item.unnamed) == ((3, 7), 1)
+
+
 @pytest.mark.parametrize("kind", WRITERS)
 def test_lines_end_at_carriage_returns_too(kind, monkeypatch):
     expected = dialogues(5)
