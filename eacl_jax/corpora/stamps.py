@@ -21,14 +21,40 @@ _STAMP = re.compile(
 _AT = rf"(?:{_DAY},?\s++)?{_TIME}"
 _ABOVE = re.compile(
     rf"[{MARKS}\s]*+(?:"
-    rf"(?P<name>\S.*?)(?:\s*+[—–]\s*+[\[(]?{_AT}[\])]?|\s\s++[\[(]?{_AT}[\])]?|\s++[\[(]{_AT}[\])]|\s{_AT}(?<=[Mm.]))"
-    rf"|[\[(]{_AT}[\])]\s*+(?P<after>[^:]*[^:\s]))\s*"
+    rf"(?P<name>\S.*?)(?:(?P<dash>\s*+[—–]\s*+[\[(]?{_AT}[\])]?)|(?P<blanks>\s\s++[\[(]?{_AT}[\])]?)"
+    rf"|(?P<brackets>\s++[\[(]{_AT}[\])])|(?P<half>\s{_AT}(?<=[Mm.])))"
+    rf"|(?P<before>[\[(]{_AT}[\])]\s*+)(?P<after>[^:]*[^:\s]))\s*"
+)
+_FORMS = ("dash", "blanks", "brackets", "half", "before")
+_HALF, _WITH_DAY = re.compile(r"[AaPp]\.?\s?[Mm]\b"), re.compile(r"[^\W\d]{3}|\d[./-]\d+[./-]\d")
+# Dates that nothing else may be, as "Speaker 1" may.
+_MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
+_CERTAIN = (
+    r"(?:\d{1,4}[./-]\d{1,2}[./-]\d{1,4}\.?|\d{1,2}\.?\s\w{3,9}\.?,?\s\d{4}|\w{3,9}\.?\s\d{1,2},?\s\d{4}"
+    rf"|{_MONTH}\s\d{{1,2}}|\d{{1,2}}\.?\s{_MONTH})"
+)
+_IS_DATE = re.compile(rf"{_CERTAIN}(?:\s(?:at|um))?", re.IGNORECASE)
+# A date and time alone, as `May 12, 2024 10:31:05 AM (Read by you after 1 minute)`.
+_DATE_LINE = re.compile(
+    rf"[{MARKS}\s]*+{_CERTAIN},?\s++(?:at\s)?{_TIME}(?:\s*+\((?:Read|Delivered|Edited)[^()]*\))?\s*",
+    re.IGNORECASE,
+)
+# What a chat program notes, where a colon stands in it: `Ann changed the subject to Fun: us`.
+_EVENT = re.compile(
+    r"\S (?:(?:added|invited|removed) \S|(?:changed|deleted|left|named|pinned|set) (?:the|this|their|to|from|a)\b"
+    r"|created (?:the |this |a )?(?:group|community)\b|joined (?:using|from|via|the)\b|started a\b"
+    r"|turned o(?:n|ff)\b|(?:was|were) (?:added|removed)\b)"
 )
 _NAMED_AT = re.compile(
     rf"(?P<speaker>[^\s:][^:]*?)\s*+,?\s*+[\[(]?\s*+(?:\d{{1,4}}[./-]\d{{1,2}}[./-]\d{{1,4}}\.?,?\s++)?{_TIME}\s*+[\])]?\s*+:(?=\s)"
 )
 # Characters in which the beginning of a message is looked for: lines may be very long.
 _HEAD = 120
+
+
+ABOVE, STACKED = "above", "stacked"
+"""Styles: a line with name and time above the message; one with date and time, and one with the
+name."""
 
 
 class Beginning(NamedTuple):
@@ -38,19 +64,28 @@ class Beginning(NamedTuple):
       style: of an export; "" where it begins none.
       dated: with a date, or with a name and a time above the message, as exports do.
       speaker: who says it; "" for what the chat program itself notes: somebody came, left, changed
-        a number.
+        a number; and in `STACKED`, where the next line says it.
       text: what.
+      form: how name and time stand above the message.
     """
 
     style: str = ""
     dated: bool = False
     speaker: str = ""
     text: str = ""
+    form: tuple[str, bool, bool] | None = None
+
+    @property
+    def noted(self) -> bool:
+        """Whether the chat program says it."""
+        return self.dated and not self.speaker and self.style != STACKED
 
 
 def beginning_of(line: str) -> Beginning:
     """How a line begins a message, if it does."""
     line = line.strip()
+    if len(line) < _HEAD and _DATE_LINE.fullmatch(line):
+        return Beginning(STACKED, True)
     if stamp := _STAMP.match(line[:_HEAD]):
         style = next(name for name in ("bracketed", "dashed", "plain") if stamp[name])
         dated = any(stamp[day] for day in ("day1", "after1", "day2", "after2", "day3"))
@@ -64,6 +99,8 @@ def beginning_of(line: str) -> Beginning:
             and (is_name(speaker) or (dated and speaker and len(speaker) < _HEAD))
             and not _quotes(speaker)
         ):
+            if dated and _EVENT.search(speaker):
+                return Beginning(style, dated, "", rest)
             if dated or style != "plain":
                 return Beginning(style, dated, speaker, text.strip())
         elif style == "dashed" and dated:
@@ -95,10 +132,21 @@ def note_in(line: str, style: str) -> str:
 
 
 def _above(line: str) -> Beginning:
+    found = head_above(line)
+    return found if has_capitals(found.speaker) else Beginning()
+
+
+def head_above(line: str) -> Beginning:
+    """The name and time that a line consists of, whatever letters the name begins with: `ben  10:31
+    AM` may also be what somebody says.
+    """
+    line = line.strip()
     if len(line) < _HEAD and (found := _ABOVE.fullmatch(line)):
         name = (found["name"] or found["after"]).rstrip(",")
-        if is_name(name) and has_capitals(name):
-            return Beginning("above", True, name)
+        if is_name(name) and not _IS_DATE.fullmatch(name):
+            kind = next(form for form in _FORMS if found[form])
+            form = (kind, bool(_HALF.search(found[kind])), bool(_WITH_DAY.search(found[kind])))
+            return Beginning(ABOVE, True, name, form=form)
     return Beginning()
 
 

@@ -9,6 +9,9 @@ utterance a line. A chat export begins each message with date and time, in one s
     Ann Smith  10:31 AM                           Slack, Teams and Discord: a line with name and
     Ann — Today at 10:31                          time, the message below it
 
+    May 12, 2024 10:31:05 AM                      iMessage: a line with date and time, one with the
+    Ann                                           name, the message below both
+
 so that what comes without goes on with the message before: a time alone, and what is quoted from
 elsewhere in another style. A second message in the style of the first tells that it is an export;
 without one, lines that begin with a time make a plain transcript of it, and so do lines that name
@@ -22,7 +25,16 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from eacl_jax.corpora.captions import CaptionLines, Cue, begins_captions, is_cue
-from eacl_jax.corpora.stamps import Beginning, beginning_of, divide_stamped, note_in
+from eacl_jax.corpora.names import has_capitals, is_name
+from eacl_jax.corpora.stamps import (
+    ABOVE,
+    STACKED,
+    Beginning,
+    beginning_of,
+    divide_stamped,
+    head_above,
+    note_in,
+)
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 
@@ -30,6 +42,8 @@ NOBODY = "Speaker"
 """Who speaks where no name is given."""
 
 _LINE_END = re.compile(r"\r\n|\n|\r")
+# Forms in which names in small letters tell an export's style: "lunch (12:30)" is no message.
+_PLAIN_FORMS = ("dash", "blanks")
 # Lines that name nobody above the first message of an export, or above captions.
 _MOST_ABOVE = 20
 # Messages of another style, none of the export's own between them, that are not quoted in one.
@@ -97,6 +111,9 @@ class TranscriptLines:
         name: of the text, for messages.
         """
         self._name = name
+        # How name and time stand above messages; for names in small letters, which may be texts.
+        self._form: tuple[str, bool, bool] | None = None
+        self._weak = False  # the first message may be something else, unless a second one is there
         # Of the export's messages; "" in a plain transcript, None before one is read.
         self._style: str | None = None
         self._open: _Message | None = None
@@ -126,51 +143,91 @@ class TranscriptLines:
         Raises:
           UserError: it is not text, or an export goes on in another style.
         """
-        if self._captions or begins_captions(line):
+        first = self._style is None and begins_captions(line)
+        if self._captions or first or is_cue(line):
             yield from self._read_captions(line, number)
             return
         if not line.strip():
             if self._open:
                 self._open.lines.append("")
             return
-        begins = beginning_of(line)
+        begins = self._beginning_of(line)
         if self._style is None:
             if self._waits(begins, line):
                 self._above.append((line, number))
                 return
-            self._style = begins.style if begins.dated and begins.speaker else ""
+            self._style = "" if begins.noted else begins.style if begins.dated else ""
+            self._form = begins.form
+            self._weak |= self._style == STACKED
             yield from self._from_above()
             self._unsure = [] if self._style else None
         if not self._style:
             yield from self._read_plain(begins, line, number)
-            return
-        if begins.style != self._style and (note := note_in(line, self._style)):
-            begins = Beginning(self._style, True, "", note)
+        else:
+            yield from self._read_export(begins, line, number)
+
+    def _beginning_of(self, line: str) -> Beginning:
+        """As `beginning_of`, for what is known of the style."""
+        begins = beginning_of(line)
+        if begins.style or self._style not in (None, ABOVE):
+            return begins
+        head = head_above(line)
+        if self._style is None and head.form and head.form[0] in _PLAIN_FORMS:
+            self._weak = True
+            return head
+        return head if head.form and head.form == self._form else begins
+
+    def _read_export(self, begins: Beginning, line: str, number: int) -> Iterator[Said]:
+        if begins.style != self._style and (note := note_in(line, self._style or "")):
+            begins = Beginning(self._style or "", True, "", note)
         own = begins.dated and begins.style == self._style
+        if own and self._weak and self._unsure and begins.form != self._form:
+            own = False
         many = len(self._unsure or ()) > _MOST_UNSURE
-        if self._stand_apart() and ((own and self._style == "above") or many):
+        apart = self._stand_apart() and ((own and self._style == ABOVE) or many)
+        nameless = self._style == STACKED and self._lacks_name(own, line.strip())
+        if nameless and self._unsure is None:
+            raise UserError(
+                f"{self._where(number)}: a line with the speaker's name was expected below the"
+                f" date, got {line.strip()!r:.60}; name who says it."
+            )
+        if apart or nameless or (many and self._weak):
             yield from self._as_plain()
             yield from self._read_plain(begins, line, number)
             return
         if many or (own and self._unsure):
-            self._unsure = None
+            self._unsure, self._weak = None, False
         if self._unsure is not None:
-            stamped = begins.speaker and begins.style != "above"
-            if self._unsure and (stamped or (self._style == "above" and _names(line))):
+            stamped = begins.speaker and begins.style != ABOVE
+            if self._unsure and (stamped or (self._style == ABOVE and _names(line))):
                 self._apart += 1
             self._unsure.append((line, number))
         if own:
             yield from self._close()
             self._begin(begins, number)
             return
-        self._quoted += bool(begins.dated and begins.speaker and begins.style != "above")
+        self._quoted += bool(begins.dated and begins.speaker and begins.style != ABOVE)
         if self._quoted > _MOST_QUOTED and self._unsure is None:
             raise UserError(
                 f"{self._where(number)}: the chat goes on in another style than it began in, as"
                 " where two exports are joined; give each a file of its own."
             )
-        if self._open:
+        if self._open and self._style == STACKED and not self._open.speaker:
+            self._open = self._open._replace(speaker=line.strip())
+        elif self._open:
             self._open.lines.append(line.strip())
+
+    def _lacks_name(self, own: bool, line: str) -> bool:
+        """Whether a line shows that the date before it stands above no message: the line should be
+        its speaker's name and is not, or the message ends without a text.
+        """
+        if not self._open:
+            return False
+        if self._open.speaker:
+            return own and self._unsure is not None and not any(self._open.lines)
+        if own:
+            return True
+        return not is_name(line) or (" " in line and not has_capitals(line))
 
     def finish(self) -> Iterator[Said]:
         """The last utterance, where it is not yet given; of what turns out to be no export, all."""
@@ -181,7 +238,7 @@ class TranscriptLines:
             )
         yield from self._spoken(self._captions.finish() if self._captions else ())
         yield from self._from_above()
-        if self._stand_apart():
+        if self._stand_apart() or (self._unsure and self._weak):
             yield from self._as_plain()
         yield from self._close()
 
@@ -205,7 +262,7 @@ class TranscriptLines:
 
     def _waits(self, begins: Beginning, line: str) -> bool:
         """Whether what stands below must tell what a line is."""
-        if begins.dated and not begins.speaker:
+        if begins.noted:
             return len(self._above) < _MOST_UNSURE
         return not begins.style and not _names(line) and len(self._above) < _MOST_ABOVE
 
@@ -214,7 +271,7 @@ class TranscriptLines:
         above, self._above = self._above, []
         for line, number in above:
             begins = beginning_of(line)
-            own = begins.dated and not begins.speaker and begins.style == self._style
+            own = begins.noted and begins.style == self._style
             yield self._said("", begins.text, number) if own else self._line(line, number)
 
     def _read_captions(self, line: str, number: int) -> Iterator[Said]:
@@ -222,13 +279,10 @@ class TranscriptLines:
         title.
         """
         if self._captions is None and self._style is not None:
-            if is_cue(line):
-                raise UserError(
-                    f"{self._where(number)}: times of captions stand below lines that are none;"
-                    " give captions a file or text of their own."
-                )
-            yield from self._read_plain(beginning_of(line), line, number)
-            return
+            raise UserError(
+                f"{self._where(number)}: times of captions stand below lines that are none; give"
+                " captions a file or text of their own."
+            )
         self._captions, self._above = self._captions or CaptionLines(), []
         yield from self._spoken(self._captions.read(line, number))
 
@@ -257,8 +311,10 @@ class TranscriptLines:
         """
         if not self._unsure:
             return False
-        if self._style == "above":
-            return 1 < self._apart == len(self._unsure) - 1
+        if self._style == STACKED:
+            return False
+        if self._style == ABOVE:
+            return self._apart == len(self._unsure) - 1 > (0 if self._weak else 1)
         return self._apart > 0
 
     def _as_plain(self) -> Iterator[Said]:

@@ -196,6 +196,51 @@ def test_line_feeds_and_carriage_returns_end_a_line_and_nothing_else():
             [(NOBODY, "[12/05/2024, 10:29] Interview"), ("Ann", "hi"), ("Ben", "yo")],
         ),
         ("[12/05/2024, 10:29] hi", [(NOBODY, "[12/05/2024, 10:29] hi")]),
+        (  # names in small letters, where name and time stand as above the first message
+            (
+                "Ann Smith  10:31 AM\nI hate it\nben.jones  10:33 AM\nSorry\nsupport botAPP"
+                "  10:33 AM\nhm\nlunch (12:30)\nback  10:30"
+            ),
+            [
+                ("Ann Smith", "I hate it"),
+                ("ben.jones", "Sorry"),
+                ("support botAPP", "hm\nlunch (12:30)\nback  10:30"),
+            ],
+        ),
+        (
+            "Ann — Today at 10:31 AM\nhey\nben — Today at 10:33 AM\nyo\nlunch — 12:30",
+            [("Ann", "hey"), ("ben", "yo\nlunch — 12:30")],
+        ),
+        (
+            "[10:31 AM] Ann Smith\nhey\n[10:34 AM] carl\nyo",
+            [("Ann Smith", "hey"), ("carl", "yo")],
+        ),
+        (
+            "spk_1  0:05\nhey\n\nspeaker 2  0:11\nyo\nthere",
+            [("spk_1", "hey"), ("speaker 2", "yo\nthere")],
+        ),
+        ("dinner  7:30\nok", [(NOBODY, "dinner  7:30"), (NOBODY, "ok")]),
+        ("dinner  7:30\nAnn: hi", [(NOBODY, "dinner  7:30"), ("Ann", "hi")]),
+        (  # iMessage
+            (
+                "May 12, 2024 10:31:05 AM\nAnn\nhello\n\nyou\n\nMay 12, 2024  10:32:05 AM (Read by"
+                " you after 2 minutes)\n+15551234567\nyo\n"
+            ),
+            [("Ann", "hello\n\nyou"), ("+15551234567", "yo")],
+        ),
+        (  # dates above plain transcripts, and in a diary
+            "May 12, 2024 10:31 AM\nAnn: hello\nMay 13, 2024 10:31 AM\nBen: yo",
+            [
+                (NOBODY, "May 12, 2024 10:31 AM"),
+                ("Ann", "hello"),
+                (NOBODY, "May 13, 2024 10:31 AM"),
+                ("Ben", "yo"),
+            ],
+        ),
+        (
+            "12/05/2024 10:31\nhappy\n13/05/2024 10:31\nsad",
+            [(NOBODY, each) for each in ("12/05/2024 10:31", "happy", "13/05/2024 10:31", "sad")],
+        ),
         ("Ann: Hello  10:31\nBen: ok", [("Ann", "Hello  10:31"), ("Ben", "ok")]),
         ("Meeting at 10:31\nok", [(NOBODY, "Meeting at 10:31"), (NOBODY, "ok")]),
     ],
@@ -214,6 +259,12 @@ def test_an_export_that_goes_on_in_another_style_is_refused():
     assert said(one + other * 5)[1][1].count("Cy") == 5  # quoted
     with pytest.raises(UserError, match="line 8: the chat goes on in another style"):
         said(one + other * 6)
+
+
+def test_a_date_without_a_name_below_it_is_refused_in_an_export_that_has_names_there():
+    text = "May 1, 2024 10:31 AM\nAnn\nhi\nMay 2, 2024 10:31 AM\nso I told him: no"
+    with pytest.raises(UserError, match="line 5: a line with the speaker's name was expected"):
+        said(text)
 
 
 def test_names_that_are_read_back():
