@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO, TextIO
 import typer
 from rich.console import Console
 
-from eacl_jax.bulk import formats, reading, tables, writing
+from eacl_jax.bulk import formats, reading, tables, transcripts, writing
 from eacl_jax.bulk.journal import Journal
 from eacl_jax.bulk.lines import Lines, Position
 from eacl_jax.bulk.predict import Recognizer, predict
@@ -127,7 +127,8 @@ class Job:
                 own=own,
             )
             left_out: set[str] = set()
-            items, others = self._items(lines, wanted, console, settings.modalities, left_out)
+            told = transcripts.Told()
+            items, others = self._items(lines, wanted, console, settings.modalities, left_out, told)
             labels = tuple(self.labels) or settings.labels
             written_as = self._format(labels, others, several=settings.several)
             files: tuple[str, ...] = locate.FILES
@@ -164,6 +165,7 @@ class Job:
                 before,
                 on_long=self.on_long,
                 reads_text=settings.reads_text,
+                more=told.sentences(),
             )
 
     def _stopped(self, journal: Journal, console: Console) -> typer.Exit:
@@ -232,14 +234,16 @@ class Job:
         console: Console,
         modalities: Mapping[str, Modality],
         left_out: set[str],
+        told: transcripts.Told,
     ) -> tuple[Iterator[reading.Item], tuple[str, ...]]:
         """The dialogues, and the names of a table's columns that are carried through. Of JSON,
-        `left_out` gets the names of fields that are not, as they are read.
+        `left_out` gets the names of fields that are not, and of text `told` what there is to say,
+        as they are read.
         """
         if self._read_as() == "jsonl":
             return reading.read_jsonl(lines, wanted, modalities, left_out), ()
         if self._read_as() != "csv":
-            return reading.read_txt(lines, wanted), ()
+            return transcripts.read_txt(lines, wanted, told), ()
         table = tables.Table(lines, self.columns, NAMING, modalities)
         if twice := [own.name for own in wanted.own if own.name in table.features]:
             raise UserError(

@@ -15,11 +15,14 @@ utterance a line. A chat export begins each message with date and time, in one s
 so that what comes without goes on with the message before: a time alone, and what is quoted from
 elsewhere in another style. A second message in the style of the first tells that it is an export;
 without one, lines that begin with a time make a plain transcript of it, and so do lines that name
-speakers below a title, `Interview (14:05)`. Where only the time stands before a name, `[10:31] Ann:
-...`, a line that names nobody goes on with the message before, and all else is as in a plain
-transcript. Times of cues make captions of a text (`corpora.captions`).
+speakers below a title, `Interview (14:05)`. A title above an export, which names nobody, and what
+the chat program notes in it (`Ben left`, `<Media omitted>`) are no utterances. Where only the time
+stands before a name, `[10:31] Ann: ...`, a line that names nobody goes on with the message before,
+and all else is as in a plain transcript. Times of cues make captions of a text
+(`corpora.captions`).
 """
 
+import logging
 import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -34,14 +37,20 @@ from eacl_jax.corpora.stamps import (
     divide_stamped,
     head_above,
     note_in,
+    says_nothing,
 )
-from eacl_jax.dialogue import Dialogue, Utterance
+from eacl_jax.corpora.texts import check_utterance
+from eacl_jax.dialogue import Dialogue, Utterance, count
 from eacl_jax.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 NOBODY = "Speaker"
 """Who speaks where no name is given."""
 
 _LINE_END = re.compile(r"\r\n|\n|\r")
+# Styles with the date before each message.
+_STAMPED = ("bracketed", "dashed", "plain")
 # Forms in which names in small letters tell an export's style: "lunch (12:30)" is no message.
 _PLAIN_FORMS = ("dash", "blanks")
 # Lines that name nobody above the first message of an export, or above captions.
@@ -83,7 +92,16 @@ def read_transcript(text: str, identity: str = "1", where: str = "the text") -> 
     said: list[Said] = []
     for number, line in enumerate(split_lines(text.removeprefix("\ufeff")), 1):
         said += lines.read(line, number)
-    return Dialogue(identity, tuple(each.utterance for each in (*said, *lines.finish())))
+    said += lines.finish()
+    if lines.titles:
+        logger.warning("%s: %s", where, about_titles(lines.titles))
+    return Dialogue(identity, tuple(each.utterance for each in said))
+
+
+def about_titles(number: int) -> str:
+    """What to say of lines above an export that were left out."""
+    were = "were" if number > 1 else "was"
+    return f"{count(number, 'line')} above a chat's first message {were} left out, as a title"
 
 
 def read_line(line: str, where: str = "the utterance") -> Utterance:
@@ -104,16 +122,24 @@ class _Message(NamedTuple):
 
 
 class TranscriptLines:
-    """Reads a transcript a line at a time, whatever its length."""
+    """Reads a transcript a line at a time, whatever its length.
 
-    def __init__(self, name: str = "the text") -> None:
+    Attributes:
+      titles: lines above an export or captions that were left out.
+      notes: messages of an export that were, as nobody says anything in them.
+    """
+
+    def __init__(self, name: str = "the text", below: int = 0) -> None:
         """Args:
         name: of the text, for messages.
+        below: lines above it that may be a title of it.
         """
-        self._name = name
+        self._name, self._below = name, below
+        self.titles = self.notes = 0
         # How name and time stand above messages; for names in small letters, which may be texts.
         self._form: tuple[str, bool, bool] | None = None
-        self._weak = False  # the first message may be something else, unless a second one is there
+        self._small = False  # the first message's name is in such letters
+        self._weak = False  # it may be something else, unless a second one is there
         # Of the export's messages; "" in a plain transcript, None before one is read.
         self._style: str | None = None
         self._open: _Message | None = None
@@ -124,6 +150,7 @@ class TranscriptLines:
         # Lines above the first that tells the style: a title, what a chat program noted, or the
         # number of a cue.
         self._above: list[tuple[str, int]] = []
+        self._nameless = False  # a log of dates and texts
         self._captions: CaptionLines | None = None
 
     @property
@@ -132,6 +159,16 @@ class TranscriptLines:
         message, or of captions.
         """
         return bool(self._captions or (self._style and not self._stand_apart()))
+
+    @property
+    def sure(self) -> bool:
+        """Whether this is an export or captions, whatever comes."""
+        return bool(self._captions or (self._style and self._unsure is None))
+
+    @property
+    def waits(self) -> bool:
+        """Whether all lines so far may be a title of what comes."""
+        return self._style is None and not self._captions
 
     def read(self, line: str, number: int) -> Iterator[Said]:
         """The utterances that are whole now that this line is read; blank lines may be left out.
@@ -156,11 +193,11 @@ class TranscriptLines:
             if self._waits(begins, line):
                 self._above.append((line, number))
                 return
-            self._style = "" if begins.noted else begins.style if begins.dated else ""
-            self._form = begins.form
-            self._weak |= self._style == STACKED
-            yield from self._from_above()
-            self._unsure = [] if self._style else None
+            if not begins.dated or begins.noted:
+                yield from self._as_plain()
+            else:
+                self._style, self._form, self._unsure = begins.style, begins.form, []
+                self._weak |= begins.style == STACKED or self._titled()
         if not self._style:
             yield from self._read_plain(begins, line, number)
         else:
@@ -173,7 +210,7 @@ class TranscriptLines:
             return begins
         head = head_above(line)
         if self._style is None and head.form and head.form[0] in _PLAIN_FORMS:
-            self._weak = True
+            self._small = self._weak = True
             return head
         return head if head.form and head.form == self._form else begins
 
@@ -181,7 +218,7 @@ class TranscriptLines:
         if begins.style != self._style and (note := note_in(line, self._style or "")):
             begins = Beginning(self._style or "", True, "", note)
         own = begins.dated and begins.style == self._style
-        if own and self._weak and self._unsure and begins.form != self._form:
+        if self._unsure and self._small and begins.form != self._form:
             own = False
         many = len(self._unsure or ()) > _MOST_UNSURE
         apart = self._stand_apart() and ((own and self._style == ABOVE) or many)
@@ -195,8 +232,9 @@ class TranscriptLines:
             yield from self._as_plain()
             yield from self._read_plain(begins, line, number)
             return
-        if many or (own and self._unsure):
+        if many or (own and (self._unsure or self._noted_above())):
             self._unsure, self._weak = None, False
+            self._leave_out_above()
         if self._unsure is not None:
             stamped = begins.speaker and begins.style != ABOVE
             if self._unsure and (stamped or (self._style == ABOVE and _names(line))):
@@ -204,7 +242,10 @@ class TranscriptLines:
             self._unsure.append((line, number))
         if own:
             yield from self._close()
-            self._begin(begins, number)
+            if begins.noted:
+                self.notes += 1
+            else:
+                self._begin(begins, number)
             return
         self._quoted += bool(begins.dated and begins.speaker and begins.style != ABOVE)
         if self._quoted > _MOST_QUOTED and self._unsure is None:
@@ -237,8 +278,7 @@ class TranscriptLines:
                 " all of it, or remove that line."
             )
         yield from self._spoken(self._captions.finish() if self._captions else ())
-        yield from self._from_above()
-        if self._stand_apart() or (self._unsure and self._weak):
+        if self.waits or self._stand_apart() or (self._unsure and self._weak):
             yield from self._as_plain()
         yield from self._close()
 
@@ -250,6 +290,11 @@ class TranscriptLines:
         if self._open:
             number, speaker, lines = self._open
             self._open = None
+            if self._style in _STAMPED and lines and says_nothing(lines[0]):
+                lines = lines[1:]
+                if not any(lines):
+                    self.notes += 1
+                    return
             yield self._said(speaker, "\n".join(lines).strip(), number)
 
     def _said(self, speaker: str, text: str, number: int) -> Said:
@@ -264,15 +309,25 @@ class TranscriptLines:
         """Whether what stands below must tell what a line is."""
         if begins.noted:
             return len(self._above) < _MOST_UNSURE
-        return not begins.style and not _names(line) and len(self._above) < _MOST_ABOVE
+        few = len(self._above) + self._below < _MOST_ABOVE
+        return few and not begins.style and not _names(line)
 
-    def _from_above(self) -> Iterator[Said]:
-        """Lines above the first message: of an export with what the program noted, else plain."""
-        above, self._above = self._above, []
-        for line, number in above:
-            begins = beginning_of(line)
-            own = begins.noted and begins.style == self._style
-            yield self._said("", begins.text, number) if own else self._line(line, number)
+    def _titled(self) -> bool:
+        """Whether lines above the first message are no notes of the chat program."""
+        return self._below > 0 or not all(beginning_of(line).noted for line, _ in self._above)
+
+    def _noted_above(self) -> bool:
+        """Whether the chat program noted something above, in the style of the messages."""
+        noted = (beginning_of(line) for line, _ in self._above)
+        return any(begins.noted and begins.style == self._style for begins in noted)
+
+    def _leave_out_above(self) -> None:
+        """Passes over what stands above an export or captions."""
+        for line, _ in self._above:
+            noted = beginning_of(line).noted
+            self.notes += noted
+            self.titles += not noted and not line.strip().isdecimal()
+        self._above = []
 
     def _read_captions(self, line: str, number: int) -> Iterator[Said]:
         """A line of captions, or the first one; what stood above is the number of a cue, or a
@@ -283,7 +338,8 @@ class TranscriptLines:
                 f"{self._where(number)}: times of captions stand below lines that are none; give"
                 " captions a file or text of their own."
             )
-        self._captions, self._above = self._captions or CaptionLines(), []
+        self._captions = self._captions or CaptionLines()
+        self._leave_out_above()
         yield from self._spoken(self._captions.read(line, number))
 
     def _spoken(self, cues: Iterable[Cue]) -> Iterator[Said]:
@@ -295,6 +351,10 @@ class TranscriptLines:
         self._quoted = 0
 
     def _read_plain(self, begins: Beginning, line: str, number: int) -> Iterator[Said]:
+        if self._nameless and begins.noted:
+            yield from self._close()
+            self._begin(begins, number)
+            return
         if self._open and not _names(line):
             self._open.lines.append(line.strip())
             return
@@ -318,7 +378,10 @@ class TranscriptLines:
         return self._apart > 0
 
     def _as_plain(self) -> Iterator[Said]:
-        lines, self._style, self._open, self._unsure = self._unsure or (), "", None, None
+        lines, self._above = [*self._above, *(self._unsure or ())], []
+        self._style, self._open, self._unsure = "", None, None
+        first = beginning_of(lines[0][0]) if lines else Beginning()
+        self._nameless = first.noted and first.style == "dashed"
         for line, number in lines:
             yield from self._read_plain(beginning_of(line), line, number)
 
@@ -326,41 +389,6 @@ class TranscriptLines:
 def reads_back(speaker: str) -> bool:
     """Whether `SPEAKER: text` is read as what this speaker says."""
     return _plain(f"{speaker}: text") == Utterance(speaker, "text")
-
-
-def check_utterance(utterance: Utterance, where: str) -> Utterance:
-    """The same utterance. Raises `UserError` where its speaker is empty, or a string cannot be
-    text: it holds a null character or half of a surrogate pair.
-    """
-    for field in ("speaker", "text", "emotion"):
-        value = getattr(utterance, field)
-        if value is not None and (reason := why_no_text(value)):
-            raise UserError(f"{where}: field {field!r} {reason}.")
-    for field, lists in (
-        ("emotions", (utterance.emotions or (),)),
-        ("annotations", utterance.annotations or ()),
-    ):
-        for labels in lists:
-            for label in labels:
-                if reason := why_no_text(label):
-                    raise UserError(f"{where}: a label in field {field!r} {reason}.")
-    if not utterance.speaker.strip():
-        raise UserError(f"{where}: field 'speaker' is empty; give a name, any name.")
-    return utterance
-
-
-def why_no_text(value: str) -> str:
-    """Why a string cannot be text; empty where it can."""
-    if "\0" in value:
-        return f"holds a null character at position {value.index(chr(0))}; remove it"
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        return (
-            f"holds half of a surrogate pair at position {error.start}, which is no character;"
-            " decode the text again"
-        )
-    return ""
 
 
 def _plain(line: str) -> Utterance:

@@ -85,7 +85,6 @@ def test_line_feeds_and_carriage_returns_end_a_line_and_nothing_else():
                 " lines\n\nthree\n12/05/24, 10:33 - my boss (at work): no"
             ),
             [
-                (NOBODY, "Messages are encrypted."),
                 ("Ann", "one\ntwo: lines\n\nthree"),
                 ("my boss (at work)", "no"),
             ],
@@ -99,11 +98,11 @@ def test_line_feeds_and_carriage_returns_end_a_line_and_nothing_else():
                 "[12/05/2024, 10:31:22] Ann: hi\nyou\n[12/05/2024, 10:32:22] Ben left\n[12/05/2024,"
                 " 10:33:22] Cy Added Ben\nmore"
             ),
-            [("Ann", "hi\nyou"), (NOBODY, "Ben left"), (NOBODY, "Cy Added Ben\nmore")],
+            [("Ann", "hi\nyou")],
         ),
         (
-            "2024-05-12 10:31:00 Ann: hi\n2024-05-12 10:31:05 Ben left",
-            [("Ann", "hi"), (NOBODY, "Ben left")],
+            "2024-05-12 10:30:05 Cy left\n2024-05-12 10:31:00 Ann: hi\n2024-05-12 10:31:05 Ben left",
+            [("Ann", "hi")],
         ),
         (
             "[10:31, 12/05/2024] Ann: hi\nyou\n[10:32, 12/05/2024] Ben: yo",
@@ -111,7 +110,7 @@ def test_line_feeds_and_carriage_returns_end_a_line_and_nothing_else():
         ),
         (
             "10:31, 12/05/2024 - Ann: hi\n10:32, 12/05/2024 - Ben left",
-            [("Ann", "hi"), (NOBODY, "Ben left")],
+            [("Ann", "hi")],
         ),
         ("Ann Smith 10:31 AM\nhi\nBen Lee 10:32 AM\nyo", [("Ann Smith", "hi"), ("Ben Lee", "yo")]),
         (
@@ -150,7 +149,7 @@ def test_line_feeds_and_carriage_returns_end_a_line_and_nothing_else():
         ),
         (  # a note of the program, with a colon in what it quotes
             '12/05/2024, 10:31 - Ann named it "Fun: us"\n12/05/2024, 10:33 - Ben "Big B" Lee: ok',
-            [(NOBODY, 'Ann named it "Fun: us"'), ('Ben "Big B" Lee', "ok")],
+            [('Ben "Big B" Lee', "ok")],
         ),
         (  # marks of direction around a name
             "[12.05.24, 10:31:22] \u2068Ann\u2069: hi\n[12.05.24, 10:31:24] Ann: why",
@@ -189,7 +188,35 @@ def test_line_feeds_and_carriage_returns_end_a_line_and_nothing_else():
         (  # what the program itself notes, before anybody speaks
             "[12/05/2024, 10:29:11] Messages are encrypted.\n[12/05/2024, 10:31:02] Ann: I hate\n"
             "the bus\n[12/05/2024, 10:31:30] Ben left",
-            [(NOBODY, "Messages are encrypted."), ("Ann", "I hate\nthe bus"), (NOBODY, "Ben left")],
+            [("Ann", "I hate\nthe bus")],
+        ),
+        (  # a title; notes with a colon in them; and what stands for pictures
+            (
+                "WhatsApp Chat with Ann\n\n12/05/2024, 10:31 - Ann: hi\nyou\n12/05/2024, 10:33 - Ann"
+                " added Ben: x\n12/05/2024, 10:33 - Ben changed the subject from Fun to Us: all"
+                "\n12/05/2024, 10:33 - Ben: <Media omitted>\n12/05/2024, 10:34 - Ben: <Media omitted>"
+                "\nsee\n"
+            ),
+            [("Ann", "hi\nyou"), ("Ben", "see")],
+        ),
+        (
+            (
+                "[12/05/24, 10:31:22] Ann: \u200eMessages and calls are end-to-end encrypted. No one"
+                " reads.\n[12/05/24, 10:31:24] Ann: \u200eimage omitted\n[12/05/24, 10:31:30] Ann: hm"
+            ),
+            [("Ann", "hm")],
+        ),
+        (
+            "Standup, Monday\nSome notes\n\nAnn Smith  0:05\nhi\n\nBen  0:11\nyo",
+            [("Ann Smith", "hi"), ("Ben", "yo")],
+        ),
+        (  # one message below a title is no export
+            "Title\n12/05/2024, 10:31 - Ann: hi\nyou",
+            [(NOBODY, "Title"), ("Ann", "hi"), (NOBODY, "you")],
+        ),
+        (  # a log in which nobody is named
+            "12/05/2024, 10:31 - hello\nyou\n12/05/2024, 10:32 - so",
+            [(NOBODY, "hello\nyou"), (NOBODY, "so")],
         ),
         (  # a title with a date above a plain transcript
             "[12/05/2024, 10:29] Interview\nAnn: hi\nBen: yo",
@@ -265,6 +292,13 @@ def test_a_date_without_a_name_below_it_is_refused_in_an_export_that_has_names_t
     text = "May 1, 2024 10:31 AM\nAnn\nhi\nMay 2, 2024 10:31 AM\nso I told him: no"
     with pytest.raises(UserError, match="line 5: a line with the speaker's name was expected"):
         said(text)
+
+
+def test_a_title_that_is_left_out_is_told(caplog):
+    said("Chat with Ann\n12/05/2024, 10:31 - Ann: hi\n12/05/2024, 10:32 - Ben: yo")
+    assert caplog.messages == [
+        "the text: 1 line above a chat's first message was left out, as a title"
+    ]
 
 
 def test_names_that_are_read_back():
