@@ -3,9 +3,10 @@
 import re
 from typing import NamedTuple
 
-from eacl_jax.corpora.names import AROUND, MARKS, divide, has_capitals, is_name
+from eacl_jax.corpora.names import AROUND, MARKS, divide, divide_wrapped, has_capitals, is_name
 
 _TIME = r"\d{1,2}[:.]\d{2}(?:[:.]\d{2})?(?:[.,]\d{1,6})?(?:Z|[+-]\d{2}:?\d{2})?(?:\s?[AaPp]\.?\s?[Mm]\b\.?)?"
+_TO = rf"(?:\s*+(?:[-–]|-->)\s*+{_TIME})?"  # of a turn, to its end
 _DATE = r"(?:\d{1,4}[./-]\d{1,2}[./-]\d{1,4}\.?|\d{1,2}\.?\s\w{3,9}\.?,?(?:\s\d{4})?|\w{3,9}\.?\s\d{1,2}(?:,?\s\d{4})?)"
 _DAY = r"(?:(?:[Tt]oday|[Yy]esterday)(?: at|,)?|" + _DATE + r")"
 # What a line may begin with: a time, with a date or not, in brackets or before a dash or a blank.
@@ -13,7 +14,7 @@ _DAY = r"(?:(?:[Tt]oday|[Yy]esterday)(?: at|,)?|" + _DATE + r")"
 # number.
 _STAMP = re.compile(
     rf"[{MARKS}\s]*+(?:"
-    rf"(?P<bracketed>[\[(]\s*+(?P<day1>{_DAY},?[\sT]\s*+)?{_TIME}(?P<after1>,\s*+{_DAY})?\s*+[\])])(?:\s*+[-–—](?=\s))?"
+    rf"(?P<bracketed>[\[(]\s*+(?P<day1>{_DAY},?[\sT]\s*+)?{_TIME}{_TO}(?P<after1>,\s*+{_DAY})?\s*+[\])])(?:\s*+[-–—](?=\s))?"
     rf"|(?P<dashed>(?P<day2>{_DAY},?[\sT]\s*+)?{_TIME}(?P<after2>,\s*+{_DAY})?\s*+[-–—](?=\s))"
     rf"|(?P<plain>(?P<day3>{_DAY},?[\sT]\s*+)?{_TIME}(?=\s))"
     rf")[{MARKS}\s]*"
@@ -46,7 +47,7 @@ _EVENT = re.compile(
     r"|turned o(?:n|ff)\b|(?:was|were) (?:added|removed)\b)"
 )
 _NAMED_AT = re.compile(
-    rf"(?P<speaker>[^\s:][^:]*?)\s*+,?\s*+[\[(]?\s*+(?:\d{{1,4}}[./-]\d{{1,2}}[./-]\d{{1,4}}\.?,?\s++)?{_TIME}\s*+[\])]?\s*+:(?=\s)"
+    rf"(?P<speaker>[^\s:][^:]*?)\s*+,?\s*+[\[(]?\s*+(?:\d{{1,4}}[./-]\d{{1,2}}[./-]\d{{1,4}}\.?,?\s++)?{_TIME}{_TO}\s*+[\])]?\s*+:(?=\s)"
 )
 # Characters in which the beginning of a message is looked for: lines may be very long.
 _HEAD = 120
@@ -99,6 +100,8 @@ def beginning_of(line: str) -> Beginning:
         style = next(name for name in ("bracketed", "dashed", "plain") if stamp[name])
         dated = any(stamp[day] for day in ("day1", "after1", "day2", "after2", "day3"))
         rest = line[stamp.end() :]
+        if (wrapped := divide_wrapped(rest)) and (dated or style != "plain"):
+            return Beginning(style, dated, *wrapped)
         speaker, colon, text = rest.partition(":")
         speaker = AROUND.sub("", speaker)
         # With a date before it, a sender may have any name; without, it must look like one.

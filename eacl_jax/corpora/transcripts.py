@@ -40,6 +40,7 @@ from eacl_jax.corpora.stamps import (
     says_nothing,
 )
 from eacl_jax.corpora.texts import check_utterance
+from eacl_jax.corpora.unread import Unread
 from eacl_jax.dialogue import Dialogue, Utterance, count
 from eacl_jax.errors import UserError
 
@@ -152,6 +153,7 @@ class TranscriptLines:
         self._above: list[tuple[str, int]] = []
         self._nameless = False  # a log of dates and texts
         self._captions: CaptionLines | None = None
+        self._unread = Unread(name)
 
     @property
     def exported(self) -> bool:
@@ -281,6 +283,7 @@ class TranscriptLines:
         if self.waits or self._stand_apart() or (self._unsure and self._weak):
             yield from self._as_plain()
         yield from self._close()
+        self._unread.check()
 
     def _where(self, number: int) -> str:
         return f"{self._name} line {number}"
@@ -360,9 +363,12 @@ class TranscriptLines:
             return
         yield from self._close()
         if begins.style and not begins.dated:
+            self._unread.add(line, number, begins.speaker)
             self._begin(begins, number)
         else:
-            yield self._line(line, number)
+            said = self._line(line, number)
+            self._unread.add(line, number, said.utterance.speaker if said.named else "")
+            yield said
 
     def _stand_apart(self) -> bool:
         """Whether lines below the only message that is read so far are messages of their own: one

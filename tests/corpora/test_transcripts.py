@@ -35,6 +35,24 @@ def said(text):
         ("+49 151 2345: hi", "+49 151 2345", "hi"),
         ("Жанна: привет", "Жанна", "привет"),
         ("Ann:", "Ann", ""),
+        ("[SPEAKER_00]: hi", "SPEAKER_00", "hi"),
+        ("[10:31] [SPEAKER_00]: hi", "SPEAKER_00", "hi"),
+        ("<NAME>: hi", "NAME", "hi"),
+        ("(Agent): hi", "Agent", "hi"),
+        ("{{name}}: hi", "name", "hi"),
+        ('"Agent": hi', "Agent", "hi"),
+        ("**Agent:** hi", "Agent", "hi"),
+        ("**Agent**: hi", "Agent", "hi"),
+        ("+1 (555) 123-4567: hi", "+1 (555) 123-4567", "hi"),
+        ("0171 234567: hi", "0171 234567", "hi"),
+        ("Speaker 0 [0:01 - 0:04]: hi", "Speaker 0", "hi"),
+        ("[0:01 - 0:04] Speaker 0: hi", "Speaker 0", "hi"),
+        ("安妮：你好", "安妮", "你好"),
+        ("我的问题，是：为什么", NOBODY, "我的问题，是：为什么"),
+        ("01-02-2024: hi", NOBODY, "01-02-2024: hi"),
+        ("*laughs* I know: no", NOBODY, "*laughs* I know: no"),
+        ("(a: b)", NOBODY, "(a: b)"),
+        ("- Agent: hi", NOBODY, "- Agent: hi"),
         ("12/05/2024, 10:31 - Ann: hi", "Ann", "hi"),
         ("[10:32] Ben: hi", "Ben", "hi"),
         ("[2024-05-12T10:32:01Z] Ben: hi", "Ben", "hi"),
@@ -292,6 +310,17 @@ def test_a_date_without_a_name_below_it_is_refused_in_an_export_that_has_names_t
     text = "May 1, 2024 10:31 AM\nAnn\nhi\nMay 2, 2024 10:31 AM\nso I told him: no"
     with pytest.raises(UserError, match="line 5: a line with the speaker's name was expected"):
         said(text)
+
+
+@pytest.mark.parametrize("form", ["- {}: hi", "1. {}: hi", "<{}> hi", "* 3) {}: hi"])
+def test_names_that_cannot_be_read_are_refused_where_all_lines_begin_so(form):
+    lines = [form.format(name) for name in ("Ann", "Ben", "Cem")]
+    for more in ([], ["so", "well", "yes"]):
+        with pytest.raises(UserError, match=r"line 1: .* and so do 2 more of . lines, but no name"):
+            said("\n".join([*lines, *more]))
+    said("\n".join([*lines, "a", "b", "c", "d"]))
+    said("\n".join([*lines, "Ann: hi"]))
+    said("\n".join(lines[:2]))
 
 
 def test_a_title_that_is_left_out_is_told(caplog):
