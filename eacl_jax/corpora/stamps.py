@@ -1,39 +1,48 @@
 """How lines begin a message: with a time, a date, or a name and a time above the message."""
 
+import functools
 import re
 from typing import NamedTuple
 
 from eacl_jax.corpora.names import AROUND, MARKS, divide, divide_wrapped, has_capitals, is_name
 
-_TIME = r"\d{1,2}[:.]\d{2}(?:[:.]\d{2})?(?:[.,]\d{1,6})?(?:Z|[+-]\d{2}:?\d{2})?(?:\s?[AaPp]\.?\s?[Mm]\b\.?)?"
+# Halves of the day: also in Arabic, Greek, Vietnamese; and German's word behind a time.
+_HALVES = r"(?:[AaPp]\.?\s?[Mm]\b\.?|[صم]\b|[πμ]\.\s?μ\.|(?:SA|CH|Uhr)\b)"
+# `10:31`, `10.31.05`, `00:04.000`; no `12.05.2024`
+_CLOCK = r"(?:\d{1,2}:\d{2}(?:[:.]\d{2})?(?:[.,]\d{1,6})?|\d{1,2}\.\d{2}(?:[:.]\d{2})?(?:,\d{1,6})?(?!\d))"
+_TIME = rf"{_CLOCK}(?:Z|[+-]\d{{2}}:?\d{{2}})?(?:\s?{_HALVES})?"
 _TO = rf"(?:\s*+(?:[-–]|-->)\s*+{_TIME})?"  # of a turn, to its end
-_DATE = r"(?:\d{1,4}[./-]\d{1,2}[./-]\d{1,4}\.?|\d{1,2}\.?\s\w{3,9}\.?,?(?:\s\d{4})?|\w{3,9}\.?\s\d{1,2}(?:,?\s\d{4})?)"
+# `12/05/2024`, `12. 5. 2024`, `2024年5月12日`
+_NUMBERS = r"(?:\d{1,4}(?:[./-]|\.\s)\d{1,2}(?:[./-]|\.\s)\d{1,4}\.?|\d{2,4}[年년]\s?\d{1,2}[月월]\s?\d{1,2}[日일])"
+_DATE = rf"(?:{_NUMBERS}|\d{{1,2}}\.?\s\w{{3,9}}\.?,?(?:\s\d{{4}})?|\w{{3,9}}\.?\s\d{{1,2}}(?:,?\s\d{{4}})?)"
 _DAY = r"(?:(?:[Tt]oday|[Yy]esterday)(?: at|,)?|" + _DATE + r")"
+# Dates that nothing else may be, as "Speaker 1" may.
+_MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
+_CERTAIN = (
+    rf"(?i:{_NUMBERS}|\d{{1,2}}\.?\s\w{{3,9}}\.?,?\s\d{{4}}|\w{{3,9}}\.?\s\d{{1,2}},?\s\d{{4}}"
+    rf"|{_MONTH}\s\d{{1,2}}|\d{{1,2}}\.?\s{_MONTH})"
+)
+# A day up to its time; behind a certain date a short word may stand: `klo`, `à`, `at`, `上午`.
+_UP_TO = rf"(?:{_CERTAIN}(?:\sг\.)?[,،]?\s\s*+(?:[^\W\d_]{{1,4}}\.?\s?)?|{_DAY},?[\sT]\s*+)"
 # What a line may begin with: a time, with a date or not, in brackets or before a dash or a blank.
 # Blanks are given back to nothing else (`*+`): a line of them would take the third power of their
 # number.
 _STAMP = re.compile(
-    rf"[{MARKS}\s]*+(?:"
-    rf"(?P<bracketed>[\[(]\s*+(?P<day1>{_DAY},?[\sT]\s*+)?{_TIME}{_TO}(?P<after1>,\s*+{_DAY})?\s*+[\])])(?:\s*+[-–—](?=\s))?"
-    rf"|(?P<dashed>(?P<day2>{_DAY},?[\sT]\s*+)?{_TIME}(?P<after2>,\s*+{_DAY})?\s*+[-–—](?=\s))"
-    rf"|(?P<plain>(?P<day3>{_DAY},?[\sT]\s*+)?{_TIME}(?=\s))"
-    rf")[{MARKS}\s]*"
+    r"\s*+(?:"
+    rf"(?P<bracketed>[\[(]\s*+(?P<day1>{_UP_TO})?{_TIME}{_TO}(?P<after1>,\s*+{_DAY})?\s*+[\])])(?:\s*+[-–—](?=\s))?"
+    rf"|(?P<dashed>(?P<day2>{_UP_TO})?{_TIME}(?P<after2>,\s*+{_DAY})?\s*+[-–—](?=\s))"
+    rf"|(?P<plain>(?P<day3>{_UP_TO})?{_TIME}(?=\s))"
+    r")\s*"
 )
-_AT = rf"(?:{_DAY},?\s++)?{_TIME}"
+_AT = rf"(?:{_UP_TO})?{_TIME}"
 _ABOVE = re.compile(
     rf"[{MARKS}\s]*+(?:"
     rf"(?P<name>\S.*?)(?:(?P<dash>\s*+[—–]\s*+[\[(]?{_AT}[\])]?)|(?P<blanks>\s\s++[\[(]?{_AT}[\])]?)"
-    rf"|(?P<brackets>\s++[\[(]{_AT}[\])])|(?P<half>\s{_AT}(?<=[Mm.])))"
+    rf"|(?P<brackets>\s++[\[(]{_AT}[\])]:?)|(?P<half>\s{_AT}(?<=[Mm.])))"
     rf"|(?P<before>[\[(]{_AT}[\])]\s*+)(?P<after>[^:]*[^:\s]))\s*"
 )
 _FORMS = ("dash", "blanks", "brackets", "half", "before")
 _HALF, _WITH_DAY = re.compile(r"[AaPp]\.?\s?[Mm]\b"), re.compile(r"[^\W\d]{3}|\d[./-]\d+[./-]\d")
-# Dates that nothing else may be, as "Speaker 1" may.
-_MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
-_CERTAIN = (
-    r"(?:\d{1,4}[./-]\d{1,2}[./-]\d{1,4}\.?|\d{1,2}\.?\s\w{3,9}\.?,?\s\d{4}|\w{3,9}\.?\s\d{1,2},?\s\d{4}"
-    rf"|{_MONTH}\s\d{{1,2}}|\d{{1,2}}\.?\s{_MONTH})"
-)
 _IS_DATE = re.compile(rf"{_CERTAIN}(?:\s(?:at|um))?", re.IGNORECASE)
 # A date and time alone, as `May 12, 2024 10:31:05 AM (Read by you after 1 minute)`.
 _DATE_LINE = re.compile(
@@ -47,15 +56,20 @@ _EVENT = re.compile(
     r"|turned o(?:n|ff)\b|(?:was|were) (?:added|removed)\b)"
 )
 _NAMED_AT = re.compile(
-    rf"(?P<speaker>[^\s:][^:]*?)\s*+,?\s*+[\[(]?\s*+(?:\d{{1,4}}[./-]\d{{1,2}}[./-]\d{{1,4}}\.?,?\s++)?{_TIME}{_TO}\s*+[\])]?\s*+:(?=\s)"
+    rf"(?P<speaker>[^\s:][^:]*?)\s*+,?\s*+[\[(]?\s*+(?:{_CERTAIN},?\s++(?:at\s)?)?{_TIME}{_TO}\s*+[\])]?\s*+:(?=\s)"
 )
+# `From Ann to Everyone: hi`, behind a time: Zoom's chat.
+_FROM = re.compile(r"[Ff]rom\s+(?P<name>[^:]{1,60}?)\s+to\s+[^:]{1,60}:")
+# `<ann> hi`, behind a time: IRC. A sign of rank may stand before the name.
+_ANGLED = re.compile(r"<[@+%~&]?(?P<name>[^<>\s]{1,30})>\s")
+_MARK, _MARKS_FIRST = re.compile(rf"[{MARKS}]"), re.compile(rf"[{MARKS}\s]+")
 # Characters in which the beginning of a message is looked for: lines may be very long.
 _HEAD = 120
 
 
-ABOVE, STACKED = "above", "stacked"
+ABOVE, STACKED, SENT = "above", "stacked", "sent"
 """Styles: a line with name and time above the message; one with date and time, and one with the
-name."""
+name; a time, whom it is from and to whom."""
 # What stands for a message in which nobody says anything.
 _NOTHING_SAID = re.compile(
     r"<(?:media omitted|m[ée]dias? omis|multimedia omitido|medien ausgeschlossen|m[ií]dia oculta|media omessi"
@@ -91,15 +105,37 @@ class Beginning(NamedTuple):
         return self.dated and not self.speaker and self.style != STACKED
 
 
+def _stamp_of(line: str) -> tuple[re.Match[str] | None, str]:
+    """The date and time that a line begins with, and what follows: marks of direction may stand
+    inside.
+    """
+    found, end = _stamp_at(line[:_HEAD])
+    behind = _MARKS_FIRST.match(line, end) if found else None
+    return found, line[behind.end() if behind else end :]
+
+
+@functools.lru_cache(64)  # a line is looked at more than once
+def _stamp_at(head: str) -> tuple[re.Match[str] | None, int]:
+    """The date and time that begin a line's head, and where they end in it."""
+    found = _STAMP.match(_MARK.sub("", head))
+    left, end = found.end() if found else 0, 0
+    while left:
+        left -= not _MARK.match(head, end)
+        end += 1
+    return found, end
+
+
 def beginning_of(line: str) -> Beginning:
     """How a line begins a message, if it does."""
     line = line.strip()
     if len(line) < _HEAD and _DATE_LINE.fullmatch(line):
         return Beginning(STACKED, True)
-    if stamp := _STAMP.match(line[:_HEAD]):
+    stamp, rest = _stamp_of(line)
+    if stamp:
+        if sent := _FROM.match(rest):
+            return Beginning(SENT, True, sent["name"], rest[sent.end() :].strip())
         style = next(name for name in ("bracketed", "dashed", "plain") if stamp[name])
         dated = any(stamp[day] for day in ("day1", "after1", "day2", "after2", "day3"))
-        rest = line[stamp.end() :]
         if (wrapped := divide_wrapped(rest)) and (dated or style != "plain"):
             return Beginning(style, dated, *wrapped)
         speaker, colon, text = rest.partition(":")
@@ -133,14 +169,13 @@ def note_in(line: str, style: str) -> str:
     """What a chat program itself notes in an export of this style; "" where a line goes on with a
     message.
     """
-    line = line.strip()
-    stamp = _STAMP.match(line[:_HEAD])
+    stamp, rest = _stamp_of(line.strip())
     noted = stamp and (
         stamp["bracketed"] and (stamp["day1"] or stamp["after1"])
         if style == "bracketed"
         else style == "plain" and stamp["plain"] and stamp["day3"]
     )
-    return line[stamp.end() :] if stamp and noted else ""
+    return rest if noted else ""
 
 
 def _above(line: str) -> Beginning:
@@ -153,7 +188,12 @@ def head_above(line: str) -> Beginning:
     AM` may also be what somebody says.
     """
     line = line.strip()
-    if len(line) < _HEAD and (found := _ABOVE.fullmatch(line)):
+    return _head_above(line) if len(line) < _HEAD else Beginning()
+
+
+@functools.lru_cache(64)
+def _head_above(line: str) -> Beginning:
+    if found := _ABOVE.fullmatch(line):
         name = (found["name"] or found["after"]).rstrip(",")
         if is_name(name) and not _IS_DATE.fullmatch(name):
             kind = next(form for form in _FORMS if found[form])
@@ -166,8 +206,10 @@ def divide_stamped(line: str) -> tuple[str, str] | None:
     """The speaker and the text of a line that stands for itself: a time before the name is left
     out, and so is one between name and colon. None where it names nobody.
     """
-    stamp = _STAMP.match(line[:_HEAD])
-    return (_divide(line[stamp.end() :]) if stamp else None) or _divide(line)
+    stamp, rest = _stamp_of(line)
+    if stamp and (found := _FROM.match(rest) or _ANGLED.match(rest)):
+        return found["name"], rest[found.end() :].strip()
+    return (_divide(rest) if stamp else None) or _divide(line)
 
 
 def _divide(line: str) -> tuple[str, str] | None:

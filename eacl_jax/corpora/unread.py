@@ -1,9 +1,14 @@
 """Plain transcripts that would be answered, and were not meant so."""
 
-from eacl_jax.corpora.names import begins_like_a_name
+import re
+
+from eacl_jax.corpora.names import MARKS, begins_like_a_name
 from eacl_jax.errors import UserError
 
 _FEWEST = 3
+_DATE = re.compile(
+    rf"[\s\[({MARKS}]*\d{{1,4}}[\s{MARKS}]*[./年년-][\s{MARKS}]*\d{{1,2}}[\s{MARKS}]*[./月월-][\s{MARKS}]*\d{{1,4}}"
+)
 
 
 class Unread:
@@ -17,6 +22,8 @@ class Unread:
         self._lines = self._named = 0
         # Lines that begin as if they named their speaker; the first with its number.
         self._labelled, self._label = 0, ("", 0)
+        # Lines without a name that begin with a date.
+        self._dated, self._date = 0, ("", 0)
 
     def add(self, line: str, number: int, speaker: str) -> None:
         """Counts an utterance.
@@ -31,6 +38,9 @@ class Unread:
         if not speaker and begins_like_a_name(line):
             self._label = self._label if self._labelled else (line, number)
             self._labelled += 1
+        if not speaker and _DATE.match(line):
+            self._date = self._date if self._dated else (line, number)
+            self._dated += 1
 
     def check(self) -> None:
         """Raises `UserError` where most lines hold what is not read."""
@@ -40,4 +50,11 @@ class Unread:
                 f"{self._name} line {number}: {line.strip()!r:.60} begins as if it named its"
                 f" speaker, and so do {self._labelled - 1} more of {self._lines} lines, but no name"
                 " can be read; write 'Ann: I got it!', with nothing before the name."
+            )
+        if self._dated > max(1, self._lines / 2):
+            line, number = self._date
+            raise UserError(
+                f"{self._name} line {number}: {line.strip()!r:.60} and {self._dated - 1} more of"
+                f" {self._lines} lines begin with what looks like a date, but no message can be read"
+                " from them; write '12/05/2024, 10:31 - Ann: I got it!', or leave the dates out."
             )

@@ -298,6 +298,52 @@ def test_chat_exports(text, expected):
     assert [(each.utterance.speaker, each.utterance.text) for each in read] == expected
 
 
+@pytest.mark.parametrize(
+    "date",
+    [
+        "12.5.2024 klo 10.31 - ",
+        "12/05/2024 à 10:31 - ",
+        "[12. 5. 2024 10:31:22] ",
+        "2024. 05. 12. 10:31 - ",
+        "2024. 5. 12. 오후 3:45 - ",
+        "[2024/5/12 上午10:31:05] ",
+        "2024年5月12日 上午10:31 - ",
+        "12\u200f/5\u200f/2024، 10:31 ص - ",
+        "[12\u200f/5\u200f/2024، 10:31:05 م] \u200f",
+        "١٢/٥/٢٠٢٤، ١٠:٣١ ص - ",
+        "12.05.2024 г., 10:31 - ",
+        "12/5/24, 10:31\u202fa.\u00a0m. - ",
+    ],
+)
+def test_dates_of_other_countries(date):
+    text = f"{date}Ann: hi\nyou\n{date}my boss: no\n{date}Ben left"
+    assert said(text) == [("Ann", "hi\nyou"), ("my boss", "no")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Ann, [12 May 2024 at 10:31:05]:\nhi\nBen, [12 May 2024 at 10:32:05]:\nyo",  # Telegram
+        "Ann, [12 May 2024 at 10:31:05]: hi\nBen, [12 May 2024 at 10:32:05]: yo",
+        "10:31:05 From Ann to Everyone: hi\n10:31:15 From Ben to Ann:\n\tyo",  # Zoom
+        "[10:31] <Ann> hi\n10:32 <@Ben> yo",  # IRC
+    ],
+)
+def test_chats_of_other_programs(text):
+    assert said(text) == [("Ann", "hi"), ("Ben", "yo")]
+
+
+@pytest.mark.parametrize(
+    "date", ["12.05.2024 @ 10h31", "2024년 5월 12일 오후 3:45,", "[12/05/2024]"]
+)
+def test_dates_that_are_not_read_are_refused(date):
+    text = f"{date} Ann: hi\nyou\n{date} Ben: so"
+    with pytest.raises(UserError, match=r"line 1: .* and 1 more of 3 lines begin with what looks"):
+        said(text)
+    said(text.partition("\n")[0])
+    said(f"Ann: hi\n{text}")
+
+
 def test_an_export_that_goes_on_in_another_style_is_refused():
     one = "12/05/2024, 10:31 - Ann: hi\n12/05/2024, 10:32 - Ben: yo\n"
     other = "[12/05/2024, 10:33:01] Cy: so\n"
@@ -365,5 +411,5 @@ def test_long_lines_take_no_longer_than_their_length(piece):
 )
 def test_a_line_is_read_in_a_time_that_callers_can_afford(line):
     began = time.perf_counter()
-    read_transcript("\n".join([line] * 200))
+    read_transcript("\n".join(f"{line[:-3]}{n:03}" for n in range(200)))
     assert time.perf_counter() - began < 1
