@@ -15,6 +15,10 @@ from eacl_jax.errors import UserError
 
 _JSON = re.compile(r"\s*(?:\{\s*(?:\"|$)|\[\s*(?:[{\[]|$))")
 
+_NEARLY_ALL = 0.9
+# Speakers that are remembered, of files of any length.
+_MOST_SPEAKERS = 1000
+
 
 @dataclasses.dataclass
 class Told:
@@ -23,10 +27,31 @@ class Told:
     Attributes:
       titles: lines above a chat's first message, which were left out.
       notes: messages of a chat in which nobody says anything, which were.
+      dialogues: how many there are.
+      lone: how many of them hold one utterance.
+      again: whether a speaker of one of those speaks in another one.
     """
 
     titles: int = 0
     notes: int = 0
+    dialogues: int = 0
+    lone: int = 0
+    again: bool = False
+    _speakers: set[str] = dataclasses.field(default_factory=set)
+
+    def add(self, size: int, speaker: str) -> None:
+        """Counts a dialogue.
+
+        Args:
+          size: its utterances.
+          speaker: of the last one; "" where it names nobody.
+        """
+        self.dialogues += 1
+        self.lone += size == 1
+        if size == 1 and speaker:
+            self.again |= speaker in self._speakers
+            if len(self._speakers) < _MOST_SPEAKERS:
+                self._speakers.add(speaker)
 
     def sentences(self) -> list[str]:
         """One for each thing that there is to say."""
@@ -36,6 +61,12 @@ class Told:
             found.append(
                 f"{count(self.notes, 'message')} of a chat {were} left out, as pictures and the"
                 " program's notes"
+            )
+        if self.again and self.lone >= _NEARLY_ALL * self.dialogues:
+            found.append(
+                f"{self.lone:,} of {count(self.dialogues, 'dialogue')} hold one utterance, and a"
+                " speaker comes again: a blank line ends a dialogue, so if they are one"
+                " conversation, remove the blank lines between its turns"
             )
         return found
 
@@ -84,6 +115,7 @@ def read_txt(lines: Lines, wanted: Wanted, told: Told | None = None) -> Iterator
     above: list[_Block] | None = []
     block: _Block | None = None
     current: Gathering | None = None
+    size, last = 0, None  # of the dialogue: utterances so far, and the last of them
     script = TranscriptLines(lines.name)
     line = b"\n"
     while line:
@@ -112,22 +144,29 @@ def read_txt(lines: Lines, wanted: Wanted, told: Told | None = None) -> Iterator
         if not (ends or block.said):
             continue
         if above and not script.sure:
-            yield from _dialogues(lines, wanted, above)
+            yield from _dialogues(lines, wanted, above, told)
         elif above:
             told.titles += sum(len(each.said) for each in above)
         above = None
         current = current or Gathering(lines, wanted, block.line)
+        size += len(block.said)
+        last = block.said[-1] if block.said else last
         yield from _added(current, block)
         if ends:
+            told.add(size, last.utterance.speaker if last and last.named else "")
+            size, last = 0, None
             yield from current.items()
             told.titles += script.titles
             told.notes += script.notes
             current, block, script = None, None, TranscriptLines(lines.name)
-    yield from _dialogues(lines, wanted, above or ())
+    yield from _dialogues(lines, wanted, above or (), told)
 
 
-def _dialogues(lines: Lines, wanted: Wanted, blocks: Iterable[_Block]) -> Iterator[Item]:
+def _dialogues(
+    lines: Lines, wanted: Wanted, blocks: Iterable[_Block], told: Told
+) -> Iterator[Item]:
     for block in blocks:
+        told.add(len(block.said), "")
         current = Gathering(lines, wanted, block.line)
         yield from _added(current, block)
         yield from current.items()

@@ -107,11 +107,9 @@ def begins_like_a_name(line: str) -> bool:
         return True
     head = _LEADING.sub("", line[:_LONGEST_HEAD], count=1)
     colon = _COLON.search(head)
-    return (
-        bool(colon)
-        and head != line[:_LONGEST_HEAD]
-        and is_name(head[: colon.start()].strip("*_\"' "))
-    )
+    if not colon or head == line[:_LONGEST_HEAD]:
+        return False
+    return is_name(head[: colon.start()].strip("*_\"' "))
 
 
 def _is_sign(letter: str) -> bool:

@@ -558,6 +558,21 @@ def test_lines_without_names_are_dialogues_where_no_export_is_below():
     assert [item.dialogue.id for item in found] == [str(n + 1) for n in range(26)]
 
 
+def test_turns_with_blank_lines_between_are_told_of():
+    def told(*blocks):
+        lines, found = Lines(io.BytesIO("\n\n".join(blocks).encode()), "chats"), Told()
+        list(read_txt(lines, Wanted(lines, Shard(), size=9, most_past=9), found))
+        return found.sentences()
+
+    assert told("Ann: hi", "Ben: yo", "Ann: so") == [
+        "3 of 3 dialogues hold one utterance, and a speaker comes again: a blank line ends a"
+        " dialogue, so if they are one conversation, remove the blank lines between its turns"
+    ]
+    assert not told("Ann: hi", "Ben: yo", "Cem: so")  # each by somebody else
+    assert not told("Ann: hi", "Ben: yo\nAnn: yo", "Ann: so")  # some are conversations
+    assert not told("hi", "yo", "so")
+
+
 def test_captions_are_one_dialogue():
     (item,) = read("txt", "1\n00:01,000 --> 00:02,000\nAnn: a\n\n2\n00:02,000 --> 00:03,000\nb\n\n")
     assert [(u.speaker, u.text) for u in item.dialogue.utterances] == [("Ann", "a"), (NOBODY, "b")]
