@@ -369,6 +369,14 @@ def test_names_that_cannot_be_read_are_refused_where_all_lines_begin_so(form):
     said("\n".join(lines[:2]))
 
 
+def test_the_head_of_an_email_names_no_speakers():
+    for head in ("From: Ann\nTo: Ben\nSubject: The bus", "Von: Ann\nBetreff: Der Bus"):
+        with pytest.raises(UserError, match="line 2: this is the head of an e-mail"):
+            said(f"\n{head}\n\nI hate it\n> so do I\n")
+    talk = "Interviewer: why?\nSubject: I hate it\n"
+    assert said(talk) == [("Interviewer", "why?"), ("Subject", "I hate it")]
+
+
 def test_a_title_that_is_left_out_is_told(caplog):
     said("Chat with Ann\n12/05/2024, 10:31 - Ann: hi\n12/05/2024, 10:32 - Ben: yo")
     assert caplog.messages == [
