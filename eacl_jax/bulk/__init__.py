@@ -3,7 +3,9 @@ killed at no loss.
 
     lines.py      the input's lines, each with its place, and the check that a resumed run reads the
                   same input
-    reading.py    lines of JSON and of text to dialogues; which of them are this process' (shards)
+    reading.py    lines of JSON to dialogues; which of them are this process' (shards)
+    transcripts.py
+                  lines of text to dialogues
     tables.py     rows of CSV to dialogues; seen.py says whether a dialogue's id was there before
     formats.py    answers to bytes
     journal.py    what is done

@@ -1,6 +1,5 @@
 """Lines to dialogues: JSON lines and plain text, in the input's order and a piece at a time."""
 
-import csv
 import dataclasses
 import re
 import zlib
@@ -8,14 +7,12 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
-from eacl_jax.bulk.lines import LONGEST_LINE, BadLineError, Lines, Position
+from eacl_jax.bulk.lines import BadLineError, Lines, Position
 from eacl_jax.bulk.seen import Seen
-from eacl_jax.corpora.columns import find_columns
-from eacl_jax.corpora.dialects import dialect_of
 from eacl_jax.corpora.forms import ANSWERED, DIALOGUE, LABELS, read_record
 from eacl_jax.corpora.jsonlines import decode
 from eacl_jax.corpora.order import check_oldest_first
-from eacl_jax.corpora.transcripts import NOBODY, TranscriptLines
+from eacl_jax.corpora.transcripts import NOBODY
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import Modality
@@ -28,8 +25,6 @@ _EXAMPLE = """ Two lines of such a file:
 {"id": "1", "utterances": [{"speaker": "Ann", "text": "I got it!"}, {"speaker": "Ben", "text": \
 "What?"}]}
 {"id": "2", "transcript": "Cem: Hello.\\nAnn: Hi!"}"""
-
-_JSON = re.compile(r"\s*(?:\{\s*(?:\"|$)|\[\s*(?:[{\[]|$))")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -362,54 +357,3 @@ def _replaced(record: Mapping[str, Any]) -> set[str]:
         for name in (*LABELS, *ANSWERED)
         if said.get(name) is not None
     }
-
-
-def _check_transcript(first: str, where: str) -> None:
-    """Raises `UserError` where a file's first line is of another kind of file."""
-    if _JSON.match(first):
-        raise UserError(f"{where} is JSON, not a transcript; name its format, jsonl.")
-    try:
-        names = next(dialect_of([first]).rows([first], LONGEST_LINE))
-        find_columns(names, where, need=COLUMNS, parts=COLUMNS)
-    except (StopIteration, csv.Error, UserError):
-        return
-    raise UserError(
-        f"{where} names the columns of a table, {', '.join(map(repr, names))}, so this is no"
-        " transcript; name its format, csv."
-    )
-
-
-def read_txt(lines: Lines, wanted: Wanted) -> Iterator[Item]:
-    """Utterances in lines, as `corpora.transcripts` tells; a blank line ends a dialogue, unless it
-    may be part of an exported chat's message. A dialogue's id is its number.
-    """
-    current: Gathering | None = None
-    script, begun = TranscriptLines(), 0
-    line = b"\n"
-    while line:
-        line = lines.read()
-        try:
-            text, problem = lines.text(line).rstrip("\r\n"), ""
-        except BadLineError as error:
-            text, problem = "?", str(error)
-        utterances: list[Utterance] = []
-        if lines.line == 1:
-            _check_transcript(text, lines.where)
-        ends = not line or (not text.strip() and not script.exported)
-        if not script.exported:
-            begun = lines.line
-        if not ends:
-            current = current or Gathering(lines, wanted, lines.line)
-        if current:
-            current.problem = current.problem or problem
-            try:
-                utterances = list(script.finish() if ends else script.read(text, lines.where))
-            except UserError as error:
-                current.problem = current.problem or str(error)
-            for utterance in utterances:
-                named = utterance.speaker != NOBODY or text.lstrip().startswith(NOBODY)
-                yield from current.add(utterance, begun, named=named)
-                begun = lines.line
-            if ends:
-                yield from current.items()
-                current, script = None, TranscriptLines()

@@ -14,7 +14,8 @@ from eacl_jax.bulk.seen import Seen
 from eacl_jax.corpora import dialects
 from eacl_jax.corpora.columns import SEVERAL, find_columns, turn_of
 from eacl_jax.corpora.forms import ANSWERED, PROBABILITY, check_exact
-from eacl_jax.corpora.transcripts import NOBODY, check_utterance
+from eacl_jax.corpora.texts import check_utterance
+from eacl_jax.corpora.transcripts import NOBODY
 from eacl_jax.dialogue import Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import Modality

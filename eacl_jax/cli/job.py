@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO, TextIO
 import typer
 from rich.console import Console
 
-from eacl_jax.bulk import formats, reading, tables, writing
+from eacl_jax.bulk import formats, reading, tables, transcripts, writing
 from eacl_jax.bulk.journal import Journal
 from eacl_jax.bulk.lines import Lines, Position
 from eacl_jax.bulk.predict import Recognizer, predict
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 STREAM = "-"
 _INPUTS = ("jsonl", "csv", "txt")
+# Captions are known by what is in them, whatever their name.
+_OTHER_NAMES = {"tsv": "csv", "ndjson": "jsonl", "vtt": "txt", "srt": "txt"}
 _OUTPUTS = ("jsonl", "csv")
 _PACKED = ".gz"
 _RESTART = "give --restart"
@@ -127,7 +129,8 @@ class Job:
                 own=own,
             )
             left_out: set[str] = set()
-            items, others = self._items(lines, wanted, console, settings.modalities, left_out)
+            told = transcripts.Told()
+            items, others = self._items(lines, wanted, console, settings.modalities, left_out, told)
             labels = tuple(self.labels) or settings.labels
             written_as = self._format(labels, others, several=settings.several)
             files: tuple[str, ...] = locate.FILES
@@ -164,6 +167,7 @@ class Job:
                 before,
                 on_long=self.on_long,
                 reads_text=settings.reads_text,
+                more=told.sentences(),
             )
 
     def _stopped(self, journal: Journal, console: Console) -> typer.Exit:
@@ -232,14 +236,16 @@ class Job:
         console: Console,
         modalities: Mapping[str, Modality],
         left_out: set[str],
+        told: transcripts.Told,
     ) -> tuple[Iterator[reading.Item], tuple[str, ...]]:
         """The dialogues, and the names of a table's columns that are carried through. Of JSON,
-        `left_out` gets the names of fields that are not, as they are read.
+        `left_out` gets the names of fields that are not, and of text `told` what there is to say,
+        as they are read.
         """
         if self._read_as() == "jsonl":
             return reading.read_jsonl(lines, wanted, modalities, left_out), ()
         if self._read_as() != "csv":
-            return reading.read_txt(lines, wanted), ()
+            return transcripts.read_txt(lines, wanted, told), ()
         table = tables.Table(lines, self.columns, NAMING, modalities)
         if twice := [own.name for own in wanted.own if own.name in table.features]:
             raise UserError(
@@ -358,7 +364,7 @@ def _unreadable(path: Path, error: OSError) -> UserError:
 def _format(option: str, name: str, given: str, known: Sequence[str]) -> str:
     suffix = Path(name).suffix.lower().removeprefix(".")
     if option == "--input":
-        suffix = {"tsv": "csv", "ndjson": "jsonl"}.get(suffix, suffix)
+        suffix = _OTHER_NAMES.get(suffix, suffix)
     found = given or (suffix if name != STREAM else "")
     if found not in known:
         endings = ", ".join(f".{ending}" for ending in known)

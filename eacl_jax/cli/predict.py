@@ -135,7 +135,7 @@ def predict(
     are found.
 
     TXT: an utterance a line, Ann: I got it!, and a blank line after each dialogue; or a chat
-    program's export.
+    program's export, or captions (.vtt, .srt).
 
     A model of features beside the text: "features": {"prosody": [0.1, null, 0.7]} of an utterance
     in JSONL, columns prosody.COLUMN in CSV, or --features prosody=PATH. Of sound: "audio":

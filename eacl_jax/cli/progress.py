@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Console
 from rich.progress import (
@@ -90,6 +90,7 @@ def print_summary(
     *,
     on_long: str,
     reads_text: bool = True,
+    more: Sequence[str] = (),
 ) -> None:
     """What was done in all, how often each emotion was the answer, and what to know about the
     answers.
@@ -101,6 +102,7 @@ def print_summary(
       before: what earlier runs did.
       on_long: what became of texts that are too long.
       reads_text: whether the model reads more than features.
+      more: what else there is to say.
     """
     answered = (
         "the mean of their parts was answered" if on_long == "pool" else "their ends were answered"
@@ -144,7 +146,7 @@ def print_summary(
         lines.append(
             f"the model does not read the features {', '.join(totals.unread)}: they were left out"
         )
-    for line in lines:
+    for line in (*lines, *more):
         console.print(printable(line), markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 

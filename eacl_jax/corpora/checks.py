@@ -10,7 +10,7 @@ from pathlib import Path
 from eacl_jax.corpora.found import Found, Kept, Splits
 from eacl_jax.corpora.leaks import repeated, torn
 from eacl_jax.corpora.markup import warn_of_markup
-from eacl_jax.corpora.transcripts import why_no_text
+from eacl_jax.corpora.texts import why_no_text
 from eacl_jax.dialogue import Taxonomy, Utterance
 from eacl_jax.errors import UserError
 

@@ -22,13 +22,8 @@ import numpy as np
 from eacl_jax.corpora.columns import find_part
 from eacl_jax.corpora.labels import read_annotations, read_label, read_labels
 from eacl_jax.corpora.order import check_oldest_first
-from eacl_jax.corpora.transcripts import (
-    NOBODY,
-    check_utterance,
-    read_line,
-    read_transcript,
-    why_no_text,
-)
+from eacl_jax.corpora.texts import check_utterance, why_no_text
+from eacl_jax.corpora.transcripts import NOBODY, read_line, read_transcript
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import read_features

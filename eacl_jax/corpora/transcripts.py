@@ -9,70 +9,71 @@ utterance a line. A chat export begins each message with date and time, in one s
     Ann Smith  10:31 AM                           Slack, Teams and Discord: a line with name and
     Ann — Today at 10:31                          time, the message below it
 
+    May 12, 2024 10:31:05 AM                      iMessage: a line with date and time, one with the
+    Ann                                           name, the message below both
+
 so that what comes without goes on with the message before: a time alone, and what is quoted from
 elsewhere in another style. A second message in the style of the first tells that it is an export;
 without one, lines that begin with a time make a plain transcript of it, and so do lines that name
-speakers below a title, `Interview (14:05)`. Where only the time stands before a name, `[10:31] Ann:
-...`, a line that names nobody goes on with the message before, and all else is as in a plain
-transcript.
+speakers below a title, `Interview (14:05)`. A title above an export, which names nobody, and what
+the chat program notes in it (`Ben left`, `<Media omitted>`) are no utterances. Where only the time
+stands before a name, `[10:31] Ann: ...`, a line that names nobody goes on with the message before,
+and all else is as in a plain transcript. Times of cues make captions of a text
+(`corpora.captions`).
 """
 
+import logging
 import re
-import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from eacl_jax.dialogue import Dialogue, Utterance
+from eacl_jax.corpora.captions import CaptionLines, Cue, begins_captions, is_cue
+from eacl_jax.corpora.names import has_capitals, is_name
+from eacl_jax.corpora.stamps import (
+    ABOVE,
+    STACKED,
+    Beginning,
+    beginning_of,
+    divide_stamped,
+    head_above,
+    note_in,
+    says_nothing,
+)
+from eacl_jax.corpora.texts import check_utterance
+from eacl_jax.corpora.unread import Unread
+from eacl_jax.dialogue import Dialogue, Utterance, count
 from eacl_jax.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 NOBODY = "Speaker"
 """Who speaks where no name is given."""
 
 _LINE_END = re.compile(r"\r\n|\n|\r")
-_LONGEST_NAME = 40
-_MOST_WORDS = 5
-# Before a time and a colon, these begin a sentence: "at 10:30: come".
-_NO_NAMES = frozenset(
-    "about after around at before by from on since till today tomorrow tonight until yesterday".split()  # noqa: SIM905
-)
-# Words inside a name that begin with a small letter.
-_PARTICLES = frozenset(
-    "af al bin da das de del den der des di do dos du el ibn la le of the van von y zu".split()  # noqa: SIM905
-)
-
-_TIME = r"\d{1,2}[:.]\d{2}(?:[:.]\d{2})?(?:[.,]\d{1,6})?(?:Z|[+-]\d{2}:?\d{2})?(?:\s?[AaPp]\.?\s?[Mm]\b\.?)?"
-_DATE = r"(?:\d{1,4}[./-]\d{1,2}[./-]\d{1,4}\.?|\d{1,2}\.?\s\w{3,9}\.?,?(?:\s\d{4})?|\w{3,9}\.?\s\d{1,2}(?:,?\s\d{4})?)"
-_DAY = r"(?:(?:[Tt]oday|[Yy]esterday)(?: at|,)?|" + _DATE + r")"
-# Marks of writing direction, which exports put before a message.
-_MARKS = "\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff"
-# What a line may begin with: a time, with a date or not, in brackets or before a dash or a blank.
-# Blanks are given back to nothing else (`*+`): a line of them would take the third power of their
-# number.
-_STAMP = re.compile(
-    rf"[{_MARKS}\s]*+(?:"
-    rf"(?P<bracketed>[\[(]\s*+(?P<day1>{_DAY},?[\sT]\s*+)?{_TIME}(?P<after1>,\s*+{_DAY})?\s*+[\])])(?:\s*+[-–—](?=\s))?"
-    rf"|(?P<dashed>(?P<day2>{_DAY},?[\sT]\s*+)?{_TIME}(?P<after2>,\s*+{_DAY})?\s*+[-–—](?=\s))"
-    rf"|(?P<plain>(?P<day3>{_DAY},?[\sT]\s*+)?{_TIME}(?=\s))"
-    rf")[{_MARKS}\s]*"
-)
-_AT = rf"(?:{_DAY},?\s++)?{_TIME}"
-_ABOVE = re.compile(
-    rf"[{_MARKS}\s]*+(?:"
-    rf"(?P<name>\S.*?)(?:\s*+[—–]\s*+[\[(]?{_AT}[\])]?|\s\s++[\[(]?{_AT}[\])]?|\s++[\[(]{_AT}[\])]|\s{_AT}(?<=[Mm.]))"
-    rf"|[\[(]{_AT}[\])]\s*+(?P<after>[^:]*[^:\s]))\s*"
-)
-_NAMED_AT = re.compile(
-    rf"(?P<speaker>[^\s:][^:]*?)\s*+,?\s*+[\[(]?\s*+(?:\d{{1,4}}[./-]\d{{1,2}}[./-]\d{{1,4}}\.?,?\s++)?{_TIME}\s*+[\])]?\s*+:(?=\s)"
-)
-_AROUND = re.compile(rf"^[{_MARKS}\s]+|[{_MARKS}\s]+$")
-# "At 12:30 I left" and "a ratio of 16:9" name nobody.
-_NUMBER, _DIGIT = re.compile(r"(?<!\w)\d+$"), re.compile(r"\d")
-# Characters in which the beginning of a message is looked for: lines may be very long.
-_HEAD = 120
+# Styles with the date before each message.
+_STAMPED = ("bracketed", "dashed", "plain")
+# Forms in which names in small letters tell an export's style: "lunch (12:30)" is no message.
+_PLAIN_FORMS = ("dash", "blanks")
+# Lines that name nobody above the first message of an export, or above captions.
+_MOST_ABOVE = 20
 # Messages of another style, none of the export's own between them, that are not quoted in one.
 _MOST_QUOTED = 5
 # Lines after which one message alone decides.
 _MOST_UNSURE = 200
+
+
+class Said(NamedTuple):
+    """An utterance as it was read.
+
+    Attributes:
+      utterance: by `NOBODY` where no speaker is named.
+      line: on which it begins.
+      named: whether its speaker is.
+    """
+
+    utterance: Utterance
+    line: int
+    named: bool
 
 
 def split_lines(text: str) -> list[str]:
@@ -86,13 +87,22 @@ def read_transcript(text: str, identity: str = "1", where: str = "the text") -> 
     without a name are by `NOBODY`.
 
     Raises:
-      UserError: a line is not text.
+      UserError: a line is not text, or `TranscriptLines` refuses it.
     """
-    lines = TranscriptLines()
-    utterances: list[Utterance] = []
+    lines = TranscriptLines(where)
+    said: list[Said] = []
     for number, line in enumerate(split_lines(text.removeprefix("\ufeff")), 1):
-        utterances += lines.read(line, f"{where} line {number}")
-    return Dialogue(identity, (*utterances, *lines.finish()))
+        said += lines.read(line, number)
+    said += lines.finish()
+    if lines.titles:
+        logger.warning("%s: %s", where, about_titles(lines.titles))
+    return Dialogue(identity, tuple(each.utterance for each in said))
+
+
+def about_titles(number: int) -> str:
+    """What to say of lines above an export that were left out."""
+    were = "were" if number > 1 else "was"
+    return f"{count(number, 'line')} above a chat's first message {were} left out, as a title"
 
 
 def read_line(line: str, where: str = "the utterance") -> Utterance:
@@ -104,111 +114,261 @@ def read_line(line: str, where: str = "the utterance") -> Utterance:
     return check_utterance(_plain(line), where)
 
 
-class TranscriptLines:
-    """Reads a transcript a line at a time, whatever its length."""
+class _Message(NamedTuple):
+    """One that may go on: its first line's number, its speaker ("" where none is named), lines."""
 
-    def __init__(self) -> None:
-        # Of the export's first line; "" in a plain transcript, None before anything is read.
+    line: int
+    speaker: str
+    lines: list[str]
+
+
+class TranscriptLines:
+    """Reads a transcript a line at a time, whatever its length.
+
+    Attributes:
+      titles: lines above an export or captions that were left out.
+      notes: messages of an export that were, as nobody says anything in them.
+    """
+
+    def __init__(self, name: str = "the text", below: int = 0) -> None:
+        """Args:
+        name: of the text, for messages.
+        below: lines above it that may be a title of it.
+        """
+        self._name, self._below = name, below
+        self.titles = self.notes = 0
+        # How name and time stand above messages; for names in small letters, which may be texts.
+        self._form: tuple[str, bool, bool] | None = None
+        self._small = False  # the first message's name is in such letters
+        self._weak = False  # it may be something else, unless a second one is there
+        # Of the export's messages; "" in a plain transcript, None before one is read.
         self._style: str | None = None
-        # The message that may go on: speaker, lines, where.
-        self._open: tuple[str, list[str], str] | None = None
-        # Until a second message tells that this is an export: all lines so far, each with where.
-        self._unsure: list[tuple[str, str]] | None = None
+        self._open: _Message | None = None
+        # Until a second message tells that this is an export: all lines so far, numbered.
+        self._unsure: list[tuple[str, int]] | None = None
         self._apart = 0  # of those, lines that may be messages of their own
         self._quoted = 0  # lines since the last message that begin one in another style
-        # Lines before the first that names somebody, which a chat program may have noted.
-        self._notes: list[tuple[str, str]] = []
+        # Lines above the first that tells the style: a title, what a chat program noted, or the
+        # number of a cue.
+        self._above: list[tuple[str, int]] = []
+        self._nameless = False  # a log of dates and texts
+        self._captions: CaptionLines | None = None
+        self._unread = Unread(name)
 
     @property
     def exported(self) -> bool:
         """The lines so far are those of a chat export, in which a blank line may be part of a
-        message.
+        message, or of captions.
         """
-        return bool(self._style) and not self._stand_apart()
+        return bool(self._captions or (self._style and not self._stand_apart()))
 
-    def read(self, line: str, where: str) -> Iterator[Utterance]:
+    @property
+    def sure(self) -> bool:
+        """Whether this is an export or captions, whatever comes."""
+        return bool(self._captions or (self._style and self._unsure is None))
+
+    @property
+    def waits(self) -> bool:
+        """Whether all lines so far may be a title of what comes."""
+        return self._style is None and not self._captions
+
+    def read(self, line: str, number: int) -> Iterator[Said]:
         """The utterances that are whole now that this line is read; blank lines may be left out.
+
+        Args:
+          line: without its end.
+          number: of the line in the input, from 1.
 
         Raises:
           UserError: it is not text, or an export goes on in another style.
         """
+        first = self._style is None and begins_captions(line)
+        if self._captions or first or is_cue(line):
+            yield from self._read_captions(line, number)
+            return
         if not line.strip():
             if self._open:
-                self._open[1].append("")
+                self._open.lines.append("")
             return
-        begins = _begins(line)
+        begins = self._beginning_of(line)
         if self._style is None:
-            noted = not begins.style and _note(line, "bracketed")
-            if noted and len(self._notes) < _MOST_UNSURE:
-                self._notes.append((line, where))
+            if self._waits(begins, line):
+                self._above.append((line, number))
                 return
-            self._style = begins.style if begins.dated else ""
-            yield from self._noted()
-            self._unsure = [] if self._style else None
+            if not begins.dated or begins.noted:
+                yield from self._as_plain()
+            else:
+                self._style, self._form, self._unsure = begins.style, begins.form, []
+                self._weak |= begins.style == STACKED or self._titled()
         if not self._style:
-            yield from self._read_plain(begins, line, where)
-            return
-        if begins.style != self._style and (note := _note(line, self._style)):
-            begins = _Beginning(self._style, True, NOBODY, note)
+            yield from self._read_plain(begins, line, number)
+        else:
+            yield from self._read_export(begins, line, number)
+
+    def _beginning_of(self, line: str) -> Beginning:
+        """As `beginning_of`, for what is known of the style."""
+        begins = beginning_of(line)
+        if begins.style or self._style not in (None, ABOVE):
+            return begins
+        head = head_above(line)
+        if self._style is None and head.form and head.form[0] in _PLAIN_FORMS:
+            self._small = self._weak = True
+            return head
+        return head if head.form and head.form == self._form else begins
+
+    def _read_export(self, begins: Beginning, line: str, number: int) -> Iterator[Said]:
+        if begins.style != self._style and (note := note_in(line, self._style or "")):
+            begins = Beginning(self._style or "", True, "", note)
         own = begins.dated and begins.style == self._style
+        if self._unsure and self._small and begins.form != self._form:
+            own = False
         many = len(self._unsure or ()) > _MOST_UNSURE
-        if self._stand_apart() and ((own and self._style == "above") or many):
+        apart = self._stand_apart() and ((own and self._style == ABOVE) or many)
+        nameless = self._style == STACKED and self._lacks_name(own, line.strip())
+        if nameless and self._unsure is None:
+            raise UserError(
+                f"{self._where(number)}: a line with the speaker's name was expected below the"
+                f" date, got {line.strip()!r:.60}; name who says it."
+            )
+        if apart or nameless or (many and self._weak):
             yield from self._as_plain()
-            yield from self._read_plain(begins, line, where)
+            yield from self._read_plain(begins, line, number)
             return
-        if many or (own and self._unsure):
-            self._unsure = None
+        if many or (own and (self._unsure or self._noted_above())):
+            self._unsure, self._weak = None, False
+            self._leave_out_above()
         if self._unsure is not None:
-            stamped = begins.style not in ("", "above")
-            if self._unsure and (stamped or (self._style == "above" and _names(line))):
+            stamped = begins.speaker and begins.style != ABOVE
+            if self._unsure and (stamped or (self._style == ABOVE and _names(line))):
                 self._apart += 1
-            self._unsure.append((line, where))
+            self._unsure.append((line, number))
         if own:
-            yield from self.finish()
-            self._begin(begins, where)
+            yield from self._close()
+            if begins.noted:
+                self.notes += 1
+            else:
+                self._begin(begins, number)
             return
-        self._quoted += begins.dated and begins.style != "above"
+        self._quoted += bool(begins.dated and begins.speaker and begins.style != ABOVE)
         if self._quoted > _MOST_QUOTED and self._unsure is None:
             raise UserError(
-                f"{where}: the chat goes on in another style than it began in, as where two exports"
-                " are joined; give each a file of its own."
+                f"{self._where(number)}: the chat goes on in another style than it began in, as"
+                " where two exports are joined; give each a file of its own."
             )
-        if self._open:
-            self._open[1].append(line.strip())
+        if self._open and self._style == STACKED and not self._open.speaker:
+            self._open = self._open._replace(speaker=line.strip())
+        elif self._open:
+            self._open.lines.append(line.strip())
 
-    def finish(self) -> Iterator[Utterance]:
+    def _lacks_name(self, own: bool, line: str) -> bool:
+        """Whether a line shows that the date before it stands above no message: the line should be
+        its speaker's name and is not, or the message ends without a text.
+        """
+        if not self._open:
+            return False
+        if self._open.speaker:
+            return own and self._unsure is not None and not any(self._open.lines)
+        if own:
+            return True
+        return not is_name(line) or (" " in line and not has_capitals(line))
+
+    def finish(self) -> Iterator[Said]:
         """The last utterance, where it is not yet given; of what turns out to be no export, all."""
-        yield from self._noted()
-        if self._stand_apart():
-            yield from self._as_plain()
-        if self._open:
-            speaker, lines, where = self._open
-            self._open = None
-            text = "\n".join(lines).strip()
-            yield check_utterance(Utterance(speaker, text), where)
-
-    def _noted(self) -> Iterator[Utterance]:
-        """Lines before the first message: of an export with what the program noted, else plain."""
-        notes, self._notes = self._notes, []
-        for line, where in notes:
-            said = _note(line, "bracketed") if self._style == "bracketed" else ""
-            yield (
-                check_utterance(Utterance(NOBODY, said), where) if said else read_line(line, where)
+        if self._captions and not self._captions.found:
+            raise UserError(
+                f"{self._name} begins as captions do, with WEBVTT, and holds no times of any; give"
+                " all of it, or remove that line."
             )
+        yield from self._spoken(self._captions.finish() if self._captions else ())
+        if self.waits or self._stand_apart() or (self._unsure and self._weak):
+            yield from self._as_plain()
+        yield from self._close()
+        self._unread.check()
 
-    def _begin(self, begins: "_Beginning", where: str) -> None:
-        self._open = (begins.speaker, [begins.text] if begins.text else [], where)
+    def _where(self, number: int) -> str:
+        return f"{self._name} line {number}"
+
+    def _close(self) -> Iterator[Said]:
+        """The message that ends here."""
+        if self._open:
+            number, speaker, lines = self._open
+            self._open = None
+            if self._style in _STAMPED and lines and says_nothing(lines[0]):
+                lines = lines[1:]
+                if not any(lines):
+                    self.notes += 1
+                    return
+            yield self._said(speaker, "\n".join(lines).strip(), number)
+
+    def _said(self, speaker: str, text: str, number: int) -> Said:
+        utterance = check_utterance(Utterance(speaker or NOBODY, text), self._where(number))
+        return Said(utterance, number, bool(speaker))
+
+    def _line(self, line: str, number: int) -> Said:
+        """A line that stands for itself."""
+        return self._said(*(divide_stamped(line.strip()) or ("", line.strip())), number)
+
+    def _waits(self, begins: Beginning, line: str) -> bool:
+        """Whether what stands below must tell what a line is."""
+        if begins.noted:
+            return len(self._above) < _MOST_UNSURE
+        few = len(self._above) + self._below < _MOST_ABOVE
+        return few and not begins.style and not _names(line)
+
+    def _titled(self) -> bool:
+        """Whether lines above the first message are no notes of the chat program."""
+        return self._below > 0 or not all(beginning_of(line).noted for line, _ in self._above)
+
+    def _noted_above(self) -> bool:
+        """Whether the chat program noted something above, in the style of the messages."""
+        noted = (beginning_of(line) for line, _ in self._above)
+        return any(begins.noted and begins.style == self._style for begins in noted)
+
+    def _leave_out_above(self) -> None:
+        """Passes over what stands above an export or captions."""
+        for line, _ in self._above:
+            noted = beginning_of(line).noted
+            self.notes += noted
+            self.titles += not noted and not line.strip().isdecimal()
+        self._above = []
+
+    def _read_captions(self, line: str, number: int) -> Iterator[Said]:
+        """A line of captions, or the first one; what stood above is the number of a cue, or a
+        title.
+        """
+        if self._captions is None and self._style is not None:
+            raise UserError(
+                f"{self._where(number)}: times of captions stand below lines that are none; give"
+                " captions a file or text of their own."
+            )
+        self._captions = self._captions or CaptionLines()
+        self._leave_out_above()
+        yield from self._spoken(self._captions.read(line, number))
+
+    def _spoken(self, cues: Iterable[Cue]) -> Iterator[Said]:
+        for cue in cues:
+            yield self._said(cue.speaker, cue.text, cue.line)
+
+    def _begin(self, begins: Beginning, number: int) -> None:
+        self._open = _Message(number, begins.speaker, [begins.text] if begins.text else [])
         self._quoted = 0
 
-    def _read_plain(self, begins: "_Beginning", line: str, where: str) -> Iterator[Utterance]:
-        if self._open and not _names(line):
-            self._open[1].append(line.strip())
+    def _read_plain(self, begins: Beginning, line: str, number: int) -> Iterator[Said]:
+        if self._nameless and begins.noted:
+            yield from self._close()
+            self._begin(begins, number)
             return
-        yield from self.finish()
+        if self._open and not _names(line):
+            self._open.lines.append(line.strip())
+            return
+        yield from self._close()
         if begins.style and not begins.dated:
-            self._begin(begins, where)
+            self._unread.add(line, number, begins.speaker)
+            self._begin(begins, number)
         else:
-            yield read_line(line, where)
+            said = self._line(line, number)
+            self._unread.add(line, number, said.utterance.speaker if said.named else "")
+            yield said
 
     def _stand_apart(self) -> bool:
         """Whether lines below the only message that is read so far are messages of their own: one
@@ -217,14 +377,19 @@ class TranscriptLines:
         """
         if not self._unsure:
             return False
-        if self._style == "above":
-            return 1 < self._apart == len(self._unsure) - 1
+        if self._style == STACKED:
+            return False
+        if self._style == ABOVE:
+            return self._apart == len(self._unsure) - 1 > (0 if self._weak else 1)
         return self._apart > 0
 
-    def _as_plain(self) -> Iterator[Utterance]:
-        lines, self._style, self._open, self._unsure = self._unsure or (), "", None, None
-        for line, where in lines:
-            yield from self._read_plain(_begins(line), line, where)
+    def _as_plain(self) -> Iterator[Said]:
+        lines, self._above = [*self._above, *(self._unsure or ())], []
+        self._style, self._open, self._unsure = "", None, None
+        first = beginning_of(lines[0][0]) if lines else Beginning()
+        self._nameless = first.noted and first.style == "dashed"
+        for line, number in lines:
+            yield from self._read_plain(beginning_of(line), line, number)
 
 
 def reads_back(speaker: str) -> bool:
@@ -232,154 +397,10 @@ def reads_back(speaker: str) -> bool:
     return _plain(f"{speaker}: text") == Utterance(speaker, "text")
 
 
-def check_utterance(utterance: Utterance, where: str) -> Utterance:
-    """The same utterance. Raises `UserError` where its speaker is empty, or a string cannot be
-    text: it holds a null character or half of a surrogate pair.
-    """
-    for field in ("speaker", "text", "emotion"):
-        value = getattr(utterance, field)
-        if value is not None and (reason := why_no_text(value)):
-            raise UserError(f"{where}: field {field!r} {reason}.")
-    for field, lists in (
-        ("emotions", (utterance.emotions or (),)),
-        ("annotations", utterance.annotations or ()),
-    ):
-        for labels in lists:
-            for label in labels:
-                if reason := why_no_text(label):
-                    raise UserError(f"{where}: a label in field {field!r} {reason}.")
-    if not utterance.speaker.strip():
-        raise UserError(f"{where}: field 'speaker' is empty; give a name, any name.")
-    return utterance
-
-
-def why_no_text(value: str) -> str:
-    """Why a string cannot be text; empty where it can."""
-    if "\0" in value:
-        return f"holds a null character at position {value.index(chr(0))}; remove it"
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        return (
-            f"holds half of a surrogate pair at position {error.start}, which is no character;"
-            " decode the text again"
-        )
-    return ""
-
-
 def _plain(line: str) -> Utterance:
-    """A line that stands for itself: a time before the name is left out, and so is one between name
-    and colon.
-    """
     line = line.strip()
-    stamp = _STAMP.match(line[:_HEAD])
-    return (
-        (_named(line[stamp.end() :]) if stamp else None) or _named(line) or Utterance(NOBODY, line)
-    )
-
-
-def _named(line: str) -> Utterance | None:
-    found = _NAMED_AT.match(line[:_HEAD])
-    if found and _is_name(found["speaker"]):
-        return Utterance(found["speaker"], line[found.end() :].strip())
-    speaker, colon, text = line.partition(":")
-    speaker = _AROUND.sub("", speaker)
-    between = _NUMBER.search(speaker) and _DIGIT.match(text)
-    if colon and not between and not text.startswith("//") and _is_name(speaker):
-        return Utterance(speaker, text.strip())
-    return None
+    return Utterance(*(divide_stamped(line) or (NOBODY, line)))
 
 
 def _names(line: str) -> bool:
-    return _plain(line).speaker != NOBODY
-
-
-def _note(line: str, style: str) -> str:
-    """What a chat program itself notes in an export of this style; "" where a line goes on with a
-    message.
-    """
-    line = line.strip()
-    stamp = _STAMP.match(line[:_HEAD])
-    begins = stamp and (
-        stamp["bracketed"] and (stamp["day1"] or stamp["after1"])
-        if style == "bracketed"
-        else style == "plain" and stamp["plain"] and stamp["day3"]
-    )
-    return line[stamp.end() :] if stamp and begins else ""
-
-
-class _Beginning(NamedTuple):
-    """How a line begins a message.
-
-    Attributes:
-      style: of an export; "" where it begins none.
-      dated: with a date, or with a name and a time above the message, as exports do.
-      speaker: who says it.
-      text: what.
-    """
-
-    style: str = ""
-    dated: bool = False
-    speaker: str = ""
-    text: str = ""
-
-
-def _begins(line: str) -> _Beginning:
-    line = line.strip()
-    stamp = _STAMP.match(line[:_HEAD])
-    if stamp:
-        style = next(name for name in ("bracketed", "dashed", "plain") if stamp[name])
-        dated = any(stamp[day] for day in ("day1", "after1", "day2", "after2", "day3"))
-        speaker, colon, text = line[stamp.end() :].partition(":")
-        speaker = _AROUND.sub("", speaker)
-        # With a date before it, a sender may have any name; without, it must look like one.
-        if (
-            colon
-            and (text[:1].isspace() or not text)
-            and (_is_name(speaker) or (dated and speaker and len(speaker) < _HEAD))
-            and not _quotes(speaker)
-        ):
-            if dated or style != "plain":
-                return _Beginning(style, dated, speaker, text.strip())
-        elif (
-            style == "dashed" and dated
-        ):  # what the program itself notes: somebody came, left, changed a number
-            return _Beginning(style, dated, NOBODY, line[stamp.end() :])
-    if len(line) < _HEAD and (found := _ABOVE.fullmatch(line)):
-        name = (found["name"] or found["after"]).rstrip(",")
-        if _is_name(name) and all(
-            not word[0].islower() or word in _PARTICLES for word in name.split()
-        ):
-            return _Beginning("above", True, name)
-    return _Beginning()
-
-
-def _quotes(text: str) -> bool:
-    """Whether a quotation begins in it and goes on behind, as in `Ann named the group "Fun`."""
-    return bool(text.count('"') % 2) or text.count("“") > text.count("”")
-
-
-def _is_name(text: str) -> bool:
-    """Whether what stands before a colon is a name and not the beginning of a sentence."""
-    words = text.split()
-    if not words or len(words) > _MOST_WORDS or len(text) > _LONGEST_NAME or ":" in text:
-        return False
-    if text.casefold() in _NO_NAMES:
-        return False
-    first = text[0]
-    if first == "+":  # a telephone number
-        return text[1:].replace(" ", "").replace("-", "").isdigit()
-    if not (first.isalnum() or first in "@_~" or _is_sign(first)):
-        return False
-    if not any(letter.isalpha() or _is_sign(letter) for letter in text) or (
-        first.isdigit() and len(words) > 1
-    ):
-        return False
-    # "My only question is: why?" has as many words as some names, but names of three words or more
-    # have capitals.
-    return len(words) < 3 or all(not word[0].islower() or word in _PARTICLES for word in words)
-
-
-def _is_sign(letter: str) -> bool:
-    """An emoji, or another symbol that is no punctuation of ASCII."""
-    return not letter.isascii() and unicodedata.category(letter) in ("So", "Sk", "Sm", "Mn", "Cf")
+    return divide_stamped(line.strip()) is not None

@@ -31,14 +31,8 @@ from eacl_jax.corpora.forms import (
 from eacl_jax.corpora.label_columns import divided
 from eacl_jax.corpora.labels import clean_label, word_of
 from eacl_jax.corpora.order import check_oldest_first
-from eacl_jax.corpora.transcripts import (
-    NOBODY,
-    check_utterance,
-    read_transcript,
-    reads_back,
-    split_lines,
-    why_no_text,
-)
+from eacl_jax.corpora.texts import check_utterance, why_no_text
+from eacl_jax.corpora.transcripts import NOBODY, read_transcript, reads_back, split_lines
 from eacl_jax.data.identities import numbered_apart, same_id
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError

@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from eacl_jax.config import EncoderDtype, FeaturesConfig, ModelConfig, PromptConfig, Readout, Stage
-from eacl_jax.corpora.transcripts import why_no_text
+from eacl_jax.corpora.texts import why_no_text
 from eacl_jax.dialogue import TaskName, Taxonomy
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import Modality

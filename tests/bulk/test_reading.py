@@ -15,6 +15,7 @@ from eacl_jax.bulk.lines import Lines
 from eacl_jax.bulk.reading import Shard, Wanted, read_jsonl
 from eacl_jax.bulk.seen import Seen
 from eacl_jax.bulk.tables import Table
+from eacl_jax.bulk.transcripts import Told, read_txt
 from eacl_jax.data.inputs import NOBODY, read_transcript
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
@@ -550,6 +551,62 @@ def test_export_of_a_chat_is_one_dialogue_with_blank_lines():
     assert item.dialogue.utterances == read_transcript(text).utterances
     assert [u.speaker for u in item.dialogue.utterances] == ["Ann", "Ben"]
     assert item.lines == (1, 4)
+
+
+EXPORT = (
+    "12/05/2024, 10:31 - Ann: hi\n\nyou\n12/05/2024, 10:32 - Ben left\n12/05/2024, 10:33 - Ben: so"
+)
+
+
+def test_a_title_above_an_export_is_no_dialogue():
+    for title, count in (("", 0), ("Chat with Ann\n", 1), ("Chat with Ann\n\n2 members\n\n", 2)):
+        lines, told = Lines(io.BytesIO((title + EXPORT).encode()), "chats"), Told()
+        (item,) = read_txt(lines, Wanted(lines, Shard(), size=9, most_past=9), told)
+        assert item.dialogue == read_transcript(title + EXPORT)
+        assert (item.dialogue.id, item.end.dialogues) == ("1", 1)
+        assert (told.titles, told.notes) == (count, 1)
+        (rest,) = read("txt", title + EXPORT, resumed=read("txt", title + EXPORT, size=1)[0].end)
+        assert [u.speaker for u in rest.dialogue.utterances] == ["Ben"]
+    assert told.sentences() == [
+        "2 lines above a chat's first message were left out, as a title",
+        "1 message of a chat was left out, as pictures and the program's notes",
+    ]
+
+
+def test_lines_without_names_are_dialogues_where_no_export_is_below():
+    for last in ("Ann: hi", "12/05/2024, 10:31 - Ann: hi", "c"):
+        found = read("txt", f"a\n\nb\nb\n\n{last}\n\n", size=1)
+        said = [(i.dialogue.id, i.dialogue.utterances[0].text, i.line, i.lines) for i in found]
+        text = last[-2:].strip()
+        assert said == [
+            ("1", "a", 1, (1,)),
+            ("2", "b", 3, (3,)),
+            ("2", "b", 3, (4,)),
+            ("3", text, 6, (6,)),
+        ]
+    found = read("txt", "\n\n".join("abcdefghijklmnopqrstuvwxyz"))
+    assert [item.dialogue.id for item in found] == [str(n + 1) for n in range(26)]
+
+
+def test_turns_with_blank_lines_between_are_told_of():
+    def told(*blocks):
+        lines, found = Lines(io.BytesIO("\n\n".join(blocks).encode()), "chats"), Told()
+        list(read_txt(lines, Wanted(lines, Shard(), size=9, most_past=9), found))
+        return found.sentences()
+
+    assert told("Ann: hi", "Ben: yo", "Ann: so") == [
+        "3 of 3 dialogues hold one utterance, and a speaker comes again: a blank line ends a"
+        " dialogue, so if they are one conversation, remove the blank lines between its turns"
+    ]
+    assert not told("Ann: hi", "Ben: yo", "Cem: so")  # each by somebody else
+    assert not told("Ann: hi", "Ben: yo\nAnn: yo", "Ann: so")  # some are conversations
+    assert not told("hi", "yo", "so")
+
+
+def test_captions_are_one_dialogue():
+    (item,) = read("txt", "1\n00:01,000 --> 00:02,000\nAnn: a\n\n2\n00:02,000 --> 00:03,000\nb\n\n")
+    assert [(u.speaker, u.text) for u in item.dialogue.utterances] == [("Ann", "a"), (NOBODY, "b")]
+    assert (item.lines, item.unnamed) == ((3, 7), 1)
 
 
 @pytest.mark.parametrize("kind", WRITERS)

@@ -584,6 +584,8 @@ def test_input_that_would_be_written_over(eacl, model, stub, tmp_path, monkeypat
         (["--input=-"], "--input-format must be given beside --input=-, one of jsonl, csv, txt"),
         (["--input=empty.jsonl"], "empty.jsonl holds no dialogue"),
         (["--input=empty.txt"], "empty.txt holds no dialogue"),
+        (["--input=empty.vtt"], "empty.vtt holds no dialogue"),
+        (["--input=empty.srt"], "empty.srt holds no dialogue"),
         (
             ["--input=empty.csv"],
             "empty.csv is empty; its first line must name the columns dialogue, speaker, text",
@@ -630,7 +632,15 @@ def test_input_that_would_be_written_over(eacl, model, stub, tmp_path, monkeypat
 def test_mistakes(eacl, model, stub, tmp_path, monkeypatch, arguments, told):
     monkeypatch.chdir(tmp_path)
     jsonl(tmp_path / "chats.jsonl")
-    for name in ("empty.jsonl", "empty.txt", "empty.csv", "chats.json", "there.jsonl"):
+    for name in (
+        "empty.jsonl",
+        "empty.txt",
+        "empty.vtt",
+        "empty.srt",
+        "empty.csv",
+        "chats.json",
+        "there.jsonl",
+    ):
         (tmp_path / name).write_text("")
     (tmp_path / "table.csv").write_text("dialogue,speaker,text\n")
     (tmp_path / "folder.csv").mkdir()

@@ -35,6 +35,24 @@ def said(text):
         ("+49 151 2345: hi", "+49 151 2345", "hi"),
         ("Жанна: привет", "Жанна", "привет"),
         ("Ann:", "Ann", ""),
+        ("[SPEAKER_00]: hi", "SPEAKER_00", "hi"),
+        ("[10:31] [SPEAKER_00]: hi", "SPEAKER_00", "hi"),
+        ("<NAME>: hi", "NAME", "hi"),
+        ("(Agent): hi", "Agent", "hi"),
+        ("{{name}}: hi", "name", "hi"),
+        ('"Agent": hi', "Agent", "hi"),
+        ("**Agent:** hi", "Agent", "hi"),
+        ("**Agent**: hi", "Agent", "hi"),
+        ("+1 (555) 123-4567: hi", "+1 (555) 123-4567", "hi"),
+        ("0171 234567: hi", "0171 234567", "hi"),
+        ("Speaker 0 [0:01 - 0:04]: hi", "Speaker 0", "hi"),
+        ("[0:01 - 0:04] Speaker 0: hi", "Speaker 0", "hi"),
+        ("安妮：你好", "安妮", "你好"),
+        ("我的问题，是：为什么", NOBODY, "我的问题，是：为什么"),
+        ("01-02-2024: hi", NOBODY, "01-02-2024: hi"),
+        ("*laughs* I know: no", NOBODY, "*laughs* I know: no"),
+        ("(a: b)", NOBODY, "(a: b)"),
+        ("- Agent: hi", NOBODY, "- Agent: hi"),
         ("12/05/2024, 10:31 - Ann: hi", "Ann", "hi"),
         ("[10:32] Ben: hi", "Ben", "hi"),
         ("[2024-05-12T10:32:01Z] Ben: hi", "Ben", "hi"),
@@ -85,7 +103,6 @@ def test_line_feeds_and_carriage_returns_end_a_line_and_nothing_else():
                 " lines\n\nthree\n12/05/24, 10:33 - my boss (at work): no"
             ),
             [
-                (NOBODY, "Messages are encrypted."),
                 ("Ann", "one\ntwo: lines\n\nthree"),
                 ("my boss (at work)", "no"),
             ],
@@ -99,11 +116,11 @@ def test_line_feeds_and_carriage_returns_end_a_line_and_nothing_else():
                 "[12/05/2024, 10:31:22] Ann: hi\nyou\n[12/05/2024, 10:32:22] Ben left\n[12/05/2024,"
                 " 10:33:22] Cy Added Ben\nmore"
             ),
-            [("Ann", "hi\nyou"), (NOBODY, "Ben left"), (NOBODY, "Cy Added Ben\nmore")],
+            [("Ann", "hi\nyou")],
         ),
         (
-            "2024-05-12 10:31:00 Ann: hi\n2024-05-12 10:31:05 Ben left",
-            [("Ann", "hi"), (NOBODY, "Ben left")],
+            "2024-05-12 10:30:05 Cy left\n2024-05-12 10:31:00 Ann: hi\n2024-05-12 10:31:05 Ben left",
+            [("Ann", "hi")],
         ),
         (
             "[10:31, 12/05/2024] Ann: hi\nyou\n[10:32, 12/05/2024] Ben: yo",
@@ -111,7 +128,7 @@ def test_line_feeds_and_carriage_returns_end_a_line_and_nothing_else():
         ),
         (
             "10:31, 12/05/2024 - Ann: hi\n10:32, 12/05/2024 - Ben left",
-            [("Ann", "hi"), (NOBODY, "Ben left")],
+            [("Ann", "hi")],
         ),
         ("Ann Smith 10:31 AM\nhi\nBen Lee 10:32 AM\nyo", [("Ann Smith", "hi"), ("Ben Lee", "yo")]),
         (
@@ -150,7 +167,7 @@ def test_line_feeds_and_carriage_returns_end_a_line_and_nothing_else():
         ),
         (  # a note of the program, with a colon in what it quotes
             '12/05/2024, 10:31 - Ann named it "Fun: us"\n12/05/2024, 10:33 - Ben "Big B" Lee: ok',
-            [(NOBODY, 'Ann named it "Fun: us"'), ('Ben "Big B" Lee', "ok")],
+            [('Ben "Big B" Lee', "ok")],
         ),
         (  # marks of direction around a name
             "[12.05.24, 10:31:22] \u2068Ann\u2069: hi\n[12.05.24, 10:31:24] Ann: why",
@@ -189,13 +206,86 @@ def test_line_feeds_and_carriage_returns_end_a_line_and_nothing_else():
         (  # what the program itself notes, before anybody speaks
             "[12/05/2024, 10:29:11] Messages are encrypted.\n[12/05/2024, 10:31:02] Ann: I hate\n"
             "the bus\n[12/05/2024, 10:31:30] Ben left",
-            [(NOBODY, "Messages are encrypted."), ("Ann", "I hate\nthe bus"), (NOBODY, "Ben left")],
+            [("Ann", "I hate\nthe bus")],
+        ),
+        (  # a title; notes with a colon in them; and what stands for pictures
+            (
+                "WhatsApp Chat with Ann\n\n12/05/2024, 10:31 - Ann: hi\nyou\n12/05/2024, 10:33 - Ann"
+                " added Ben: x\n12/05/2024, 10:33 - Ben changed the subject from Fun to Us: all"
+                "\n12/05/2024, 10:33 - Ben: <Media omitted>\n12/05/2024, 10:34 - Ben: <Media omitted>"
+                "\nsee\n"
+            ),
+            [("Ann", "hi\nyou"), ("Ben", "see")],
+        ),
+        (
+            (
+                "[12/05/24, 10:31:22] Ann: \u200eMessages and calls are end-to-end encrypted. No one"
+                " reads.\n[12/05/24, 10:31:24] Ann: \u200eimage omitted\n[12/05/24, 10:31:30] Ann: hm"
+            ),
+            [("Ann", "hm")],
+        ),
+        (
+            "Standup, Monday\nSome notes\n\nAnn Smith  0:05\nhi\n\nBen  0:11\nyo",
+            [("Ann Smith", "hi"), ("Ben", "yo")],
+        ),
+        (  # one message below a title is no export
+            "Title\n12/05/2024, 10:31 - Ann: hi\nyou",
+            [(NOBODY, "Title"), ("Ann", "hi"), (NOBODY, "you")],
+        ),
+        (  # a log in which nobody is named
+            "12/05/2024, 10:31 - hello\nyou\n12/05/2024, 10:32 - so",
+            [(NOBODY, "hello\nyou"), (NOBODY, "so")],
         ),
         (  # a title with a date above a plain transcript
             "[12/05/2024, 10:29] Interview\nAnn: hi\nBen: yo",
             [(NOBODY, "[12/05/2024, 10:29] Interview"), ("Ann", "hi"), ("Ben", "yo")],
         ),
         ("[12/05/2024, 10:29] hi", [(NOBODY, "[12/05/2024, 10:29] hi")]),
+        (  # names in small letters, where name and time stand as above the first message
+            (
+                "Ann Smith  10:31 AM\nI hate it\nben.jones  10:33 AM\nSorry\nsupport botAPP"
+                "  10:33 AM\nhm\nlunch (12:30)\nback  10:30"
+            ),
+            [
+                ("Ann Smith", "I hate it"),
+                ("ben.jones", "Sorry"),
+                ("support botAPP", "hm\nlunch (12:30)\nback  10:30"),
+            ],
+        ),
+        (
+            "Ann — Today at 10:31 AM\nhey\nben — Today at 10:33 AM\nyo\nlunch — 12:30",
+            [("Ann", "hey"), ("ben", "yo\nlunch — 12:30")],
+        ),
+        (
+            "[10:31 AM] Ann Smith\nhey\n[10:34 AM] carl\nyo",
+            [("Ann Smith", "hey"), ("carl", "yo")],
+        ),
+        (
+            "spk_1  0:05\nhey\n\nspeaker 2  0:11\nyo\nthere",
+            [("spk_1", "hey"), ("speaker 2", "yo\nthere")],
+        ),
+        ("dinner  7:30\nok", [(NOBODY, "dinner  7:30"), (NOBODY, "ok")]),
+        ("dinner  7:30\nAnn: hi", [(NOBODY, "dinner  7:30"), ("Ann", "hi")]),
+        (  # iMessage
+            (
+                "May 12, 2024 10:31:05 AM\nAnn\nhello\n\nyou\n\nMay 12, 2024  10:32:05 AM (Read by"
+                " you after 2 minutes)\n+15551234567\nyo\n"
+            ),
+            [("Ann", "hello\n\nyou"), ("+15551234567", "yo")],
+        ),
+        (  # dates above plain transcripts, and in a diary
+            "May 12, 2024 10:31 AM\nAnn: hello\nMay 13, 2024 10:31 AM\nBen: yo",
+            [
+                (NOBODY, "May 12, 2024 10:31 AM"),
+                ("Ann", "hello"),
+                (NOBODY, "May 13, 2024 10:31 AM"),
+                ("Ben", "yo"),
+            ],
+        ),
+        (
+            "12/05/2024 10:31\nhappy\n13/05/2024 10:31\nsad",
+            [(NOBODY, each) for each in ("12/05/2024 10:31", "happy", "13/05/2024 10:31", "sad")],
+        ),
         ("Ann: Hello  10:31\nBen: ok", [("Ann", "Hello  10:31"), ("Ben", "ok")]),
         ("Meeting at 10:31\nok", [(NOBODY, "Meeting at 10:31"), (NOBODY, "ok")]),
     ],
@@ -203,8 +293,55 @@ def test_line_feeds_and_carriage_returns_end_a_line_and_nothing_else():
 def test_chat_exports(text, expected):
     assert said(text) == expected
     lines = TranscriptLines()
-    read = [u for line in split_lines(text) for u in lines.read(line, "")]
-    assert [(u.speaker, u.text) for u in (*read, *lines.finish())] == expected
+    read = [each for n, line in enumerate(split_lines(text)) for each in lines.read(line, n)]
+    read += lines.finish()
+    assert [(each.utterance.speaker, each.utterance.text) for each in read] == expected
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        "12.5.2024 klo 10.31 - ",
+        "12/05/2024 à 10:31 - ",
+        "[12. 5. 2024 10:31:22] ",
+        "2024. 05. 12. 10:31 - ",
+        "2024. 5. 12. 오후 3:45 - ",
+        "[2024/5/12 上午10:31:05] ",
+        "2024年5月12日 上午10:31 - ",
+        "12\u200f/5\u200f/2024، 10:31 ص - ",
+        "[12\u200f/5\u200f/2024، 10:31:05 م] \u200f",
+        "١٢/٥/٢٠٢٤، ١٠:٣١ ص - ",
+        "12.05.2024 г., 10:31 - ",
+        "12/5/24, 10:31\u202fa.\u00a0m. - ",
+    ],
+)
+def test_dates_of_other_countries(date):
+    text = f"{date}Ann: hi\nyou\n{date}my boss: no\n{date}Ben left"
+    assert said(text) == [("Ann", "hi\nyou"), ("my boss", "no")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Ann, [12 May 2024 at 10:31:05]:\nhi\nBen, [12 May 2024 at 10:32:05]:\nyo",  # Telegram
+        "Ann, [12 May 2024 at 10:31:05]: hi\nBen, [12 May 2024 at 10:32:05]: yo",
+        "10:31:05 From Ann to Everyone: hi\n10:31:15 From Ben to Ann:\n\tyo",  # Zoom
+        "[10:31] <Ann> hi\n10:32 <@Ben> yo",  # IRC
+    ],
+)
+def test_chats_of_other_programs(text):
+    assert said(text) == [("Ann", "hi"), ("Ben", "yo")]
+
+
+@pytest.mark.parametrize(
+    "date", ["12.05.2024 @ 10h31", "2024년 5월 12일 오후 3:45,", "[12/05/2024]"]
+)
+def test_dates_that_are_not_read_are_refused(date):
+    text = f"{date} Ann: hi\nyou\n{date} Ben: so"
+    with pytest.raises(UserError, match=r"line 1: .* and 1 more of 3 lines begin with what looks"):
+        said(text)
+    said(text.partition("\n")[0])
+    said(f"Ann: hi\n{text}")
 
 
 def test_an_export_that_goes_on_in_another_style_is_refused():
@@ -213,6 +350,38 @@ def test_an_export_that_goes_on_in_another_style_is_refused():
     assert said(one + other * 5)[1][1].count("Cy") == 5  # quoted
     with pytest.raises(UserError, match="line 8: the chat goes on in another style"):
         said(one + other * 6)
+
+
+def test_a_date_without_a_name_below_it_is_refused_in_an_export_that_has_names_there():
+    text = "May 1, 2024 10:31 AM\nAnn\nhi\nMay 2, 2024 10:31 AM\nso I told him: no"
+    with pytest.raises(UserError, match="line 5: a line with the speaker's name was expected"):
+        said(text)
+
+
+@pytest.mark.parametrize("form", ["- {}: hi", "1. {}: hi", "<{}> hi", "* 3) {}: hi"])
+def test_names_that_cannot_be_read_are_refused_where_all_lines_begin_so(form):
+    lines = [form.format(name) for name in ("Ann", "Ben", "Cem")]
+    for more in ([], ["so", "well", "yes"]):
+        with pytest.raises(UserError, match=r"line 1: .* and so do 2 more of . lines, but no name"):
+            said("\n".join([*lines, *more]))
+    said("\n".join([*lines, "a", "b", "c", "d"]))
+    said("\n".join([*lines, "Ann: hi"]))
+    said("\n".join(lines[:2]))
+
+
+def test_the_head_of_an_email_names_no_speakers():
+    for head in ("From: Ann\nTo: Ben\nSubject: The bus", "Von: Ann\nBetreff: Der Bus"):
+        with pytest.raises(UserError, match="line 2: this is the head of an e-mail"):
+            said(f"\n{head}\n\nI hate it\n> so do I\n")
+    talk = "Interviewer: why?\nSubject: I hate it\n"
+    assert said(talk) == [("Interviewer", "why?"), ("Subject", "I hate it")]
+
+
+def test_a_title_that_is_left_out_is_told(caplog):
+    said("Chat with Ann\n12/05/2024, 10:31 - Ann: hi\n12/05/2024, 10:32 - Ben: yo")
+    assert caplog.messages == [
+        "the text: 1 line above a chat's first message was left out, as a title"
+    ]
 
 
 def test_names_that_are_read_back():
@@ -250,5 +419,5 @@ def test_long_lines_take_no_longer_than_their_length(piece):
 )
 def test_a_line_is_read_in_a_time_that_callers_can_afford(line):
     began = time.perf_counter()
-    read_transcript("\n".join([line] * 200))
+    read_transcript("\n".join(f"{line[:-3]}{n:03}" for n in range(200)))
     assert time.perf_counter() - began < 1

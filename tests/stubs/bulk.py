@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from eacl_jax.bulk import reading, tables
+from eacl_jax.bulk import reading, tables, transcripts
 from eacl_jax.bulk.lines import Lines
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
@@ -83,7 +83,7 @@ def items(
     wanted = reading.Wanted(lines, reading.Shard.parse(shard), size=size, most_past=PAST)
     if kind == "csv":
         return tables.Table(lines, columns).read(wanted)
-    return {"jsonl": reading.read_jsonl, "txt": reading.read_txt}[kind](lines, wanted)
+    return {"jsonl": reading.read_jsonl, "txt": transcripts.read_txt}[kind](lines, wanted)
 
 
 class Killed(BaseException):
