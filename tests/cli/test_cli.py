@@ -321,11 +321,6 @@ def test_adapt_reads_csv(eacl, model, tmp_path):
         ("chats.jsonl", "", "no utterance has an emotion"),
         ("chats.jsonl", "{", "chats.jsonl line 1: not valid JSON"),
         ("chats.csv", "dialogue,speaker,text\n", "no column 'emotion'"),
-        (
-            "chats.csv",
-            "dialogue,speaker,text,emotion\n1,,hi,joy",
-            "chats.csv line 2: dialogue '1' utterance 0: the speaker is",
-        ),
     ],
 )
 def test_mistakes_in_adapting(eacl, model, tmp_path, monkeypatch, name, content, told):
