@@ -67,7 +67,7 @@ def evaluate(
         str,
         typer.Option(
             metavar="FOLDER",
-            help="A model's folder or its run's, or its id on the hub.",
+            help="A model's folder or its run's, its address (gs://, s3://), or its id on the hub.",
             callback=find_model,
         ),
     ] = "",
