@@ -77,8 +77,7 @@ def read_dialogues(given: Any) -> tuple[list[Dialogue], bool]:
 
     Raises:
       UserError: something is missing, of the wrong type, is not text, or may be meant in two ways;
-        or two dialogues as dicts have one
-        id.
+        or two dialogues as dicts have one id.
     """
     if isinstance(given, str) and _names_a_file(given):
         raise UserError(
