@@ -236,6 +236,10 @@ def evaluate(
             " over all of them; leave it out."
         )
     warn_of_missing(dialogues, modalities)
+    learnt_from = {
+        name: each.learnt.warn_of(dialogues, "scores", f" {name}" * bool(others))
+        for name, each in zip(models, (recognizer, *others), strict=True)
+    }
     tally, console = Tally(recognizer.labels, several=several), Console(stderr=True)
     chunks = list(_chunks(dialogues))
     for some in track(
@@ -251,7 +255,9 @@ def evaluate(
     scores = tally.scores(excluded_label, facts.levels if facts is not None and known else None)
     if report:
         more = {"also_models": also_model} if also_model else {}
-        found = {"model": model, **more, "input": named, "stage": stage, **scores.to_json()}
+        learnt = {name: each._asdict() for name, each in learnt_from.items()}
+        found = {"model": model, **more, "input": named, "stage": stage, "learnt_from": learnt}
+        found |= scores.to_json()
         _write(report, found)
     print_scores(named, scores, Console(), on_long=on_long)
 

@@ -5,6 +5,7 @@ heads.safetensors   mapping, or the linear classifier, and anchors
 encoder/            weights, config and tokenizer, as PyTorch transformers reads them
 label_encoder/      the pretrained encoder in float16, which encodes label words that training did
                     not know; only where anchors are made by it (`anchors.source` words or learned)
+learnt.safetensors  hashes of what it has learnt from; see `learnt`
 README.md           the model's card
 
 Of this, what JAX has no part in; the weights are read and written by `weights`.

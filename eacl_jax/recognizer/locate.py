@@ -14,7 +14,15 @@ from eacl_jax.files.checksum import sha256_of
 BASE = "base.json"
 LORA = ("adapter_config.json", "adapter_model.safetensors", BASE)
 """Of a folder that names its encoder; see `lora_folder`."""
-FILES = ("config.json", "heads.safetensors", "README.md", "encoder/*", "label_encoder/*", *LORA)
+FILES = (
+    "config.json",
+    "heads.safetensors",
+    "learnt.safetensors",
+    "README.md",
+    "encoder/*",
+    "label_encoder/*",
+    *LORA,
+)
 OWN = tuple(name.removesuffix("/*") for name in FILES)
 """Names in a model folder that are the model's; programs know of themselves whose they are."""
 SENT = (*FILES, "programs/*")

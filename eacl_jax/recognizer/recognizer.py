@@ -37,6 +37,7 @@ from eacl_jax.recognizer.conversation import Conversation
 from eacl_jax.recognizer.facts import ADAPTED, CALIBRATED, Facts
 from eacl_jax.recognizer.few_shot import Adaptation
 from eacl_jax.recognizer.folder import Settings, read_anchors, read_settings
+from eacl_jax.recognizer.learnt import Learnt
 from eacl_jax.recognizer.locate import OWN, check_target, find_folder
 from eacl_jax.recognizer.prediction import DialoguePrediction, Prediction
 from eacl_jax.recognizer.programs import Precision
@@ -65,6 +66,7 @@ class EmotionRecognizer:
       warnings: what `with_labels` found in the labels: words that the encoder does not know,
         anchors that are nearly equal.
       facts: of the run that it comes from, for its card; None where they are not known.
+      learnt: which utterances it has learnt from, as far as is known.
       tokenizer: the encoder's.
       encoder_config: the encoder's config.json.
       prompts: builds prompts.
@@ -82,6 +84,7 @@ class EmotionRecognizer:
         anchors: dict[str, np.ndarray],
         label_encoder: "Callable[[], Encoder] | None" = None,
         facts: Facts | None = None,
+        learnt: Learnt | None = None,
         batch_size: int = 64,
         mesh: "Mesh | None" = None,
     ) -> None:
@@ -97,6 +100,7 @@ class EmotionRecognizer:
           label_encoder: gives the encoder for words of other labels; None: the trained one encodes
             them, or nothing does (`Settings.made_of_words`).
           facts: of the run that it comes from, for its card.
+          learnt: what it has learnt from.
           batch_size: utterances encoded at once, about.
           mesh: devices; None: all of this process. Over devices of several processes, all of these
             have to ask the same.
@@ -118,6 +122,7 @@ class EmotionRecognizer:
             encoder_config=encoder_config,
             anchors=anchors,
             facts=facts,
+            learnt=learnt,
         )
 
     def _begin(
@@ -129,13 +134,14 @@ class EmotionRecognizer:
         encoder_config: dict[str, Any],
         anchors: dict[str, np.ndarray],
         facts: Facts | None,
+        learnt: Learnt | None,
     ) -> None:
         self.settings, self.runtime = settings, runtime
         self.anchors = anchors
         self.adaptation: Adaptation | None = None
         self.warnings: tuple[str, ...] = ()
         self._source: _Source | None = None
-        self.facts = facts
+        self.facts, self.learnt = facts, learnt or Learnt()
         self.tokenizer, self.encoder_config = tokenizer, encoder_config
         self.prompts = PromptBuilder(
             tokenizer,
@@ -162,6 +168,7 @@ class EmotionRecognizer:
         thirds: Mapping[str, Thirds] | None = None,
         chain: Chain | None = None,
         facts: Facts | None = None,
+        learnt: Learnt | None = None,
     ) -> "EmotionRecognizer":
         """The recognizer that a run ends with. The pretrained encoder, from which anchors were
         made, is read again.
@@ -178,6 +185,7 @@ class EmotionRecognizer:
           decisions: likewise; with them an utterance may have several labels.
           modalities, thirds, chain: likewise.
           facts: of the run.
+          learnt: what the run learned from.
         """
         settings = Settings(
             labels=taxonomy.labels,
@@ -212,6 +220,7 @@ class EmotionRecognizer:
             anchors=anchors,
             label_encoder=parts.label_encoder,
             facts=facts,
+            learnt=learnt,
             batch_size=config.batch.eval_batch_size,
         )
 
@@ -280,6 +289,7 @@ class EmotionRecognizer:
             anchors=loaded.anchors,
             label_encoder=loaded.parts.label_encoder,
             facts=Facts.read(folder),
+            learnt=Learnt.read(folder),
             batch_size=batch_size,
             mesh=mesh,
         )
@@ -298,6 +308,7 @@ class EmotionRecognizer:
             encoder_config=read_json(folder / "encoder" / "config.json", "save the model again"),
             anchors=read_anchors(folder / "heads.safetensors", settings),
             facts=Facts.read(folder),
+            learnt=Learnt.read(folder),
         )
         return recognizer
 
@@ -325,6 +336,7 @@ class EmotionRecognizer:
                 encoder_config=self.encoder_config,
                 tokenizer=self.tokenizer,
             )
+            self.learnt.write(new)
             write_card(new, self.settings, self.encoder_config, self.facts)
 
     @property
@@ -534,12 +546,7 @@ class EmotionRecognizer:
         if not isinstance(seed, (int, np.integer)) or seed < 0:
             raise UserError(f"seed must be a whole number from 0 on, got {seed!r:.40}.")
         given = self._annotated(dialogues)
-        if self.facts and any(each.startswith(ADAPTED) for each in self.facts.changes):
-            log.warning(
-                "this recognizer was adapted before: if these dialogues are among those, or hold"
-                " utterances of them, the scores on held-out ones are not of what it has never"
-                " seen. Adapt the one that it was made of to all of them."
-            )
+        self.learnt.warn_of(given.dialogues, "held-out scores")
         numbers = adapting.dialogue_numbers(given.dialogues, tuple(self.settings.modalities))
         adapting.warn_of_examples(given.dialogues, given.targets, numbers)
         settings, anchors, report = adapting.adapted(
@@ -553,6 +560,9 @@ class EmotionRecognizer:
         )
         changed = self._changed(settings, anchors)
         changed.adaptation = report
+        if not report.chained:
+            add = self.learnt.and_chosen if report.kept else self.learnt.and_trained
+            changed.learnt = add(given.dialogues)
         if self.facts and not report.chained:  # a chain that stays leaves all as it was
             what = "Its probabilities were fitted" if report.kept else ADAPTED
             count = len(given.targets)
@@ -575,6 +585,15 @@ class EmotionRecognizer:
           UserError: as `adapt`.
         """
         given = self._annotated(dialogues)
+        known = self.learnt.known(given.dialogues)
+        if known.trained:
+            log.warning(
+                "%d of %d annotated utterances are, with all that is said before them, among those"
+                " that the model has learnt from, and answers better than others: probabilities"
+                " that are fitted to these are too sure of what it has never seen.",
+                known.trained,
+                known.of,
+            )
         settings = adapting.calibrated(self.settings, self.anchors, given.reps, given.targets)
         if (chain := self.settings.chain) is not None:
             gold = np.full(len(given.annotated), -1)
@@ -591,6 +610,7 @@ class EmotionRecognizer:
                 settings, calibration={**settings.calibration, Stage.TWO: fitted}
             )
         changed = self._changed(settings, self.anchors)
+        changed.learnt = self.learnt.and_chosen(given.dialogues)
         changed.facts = self.facts and self.facts.changed(
             f"{CALIBRATED} {len(given.targets)} annotated utterances."
         )
@@ -853,6 +873,7 @@ class EmotionRecognizer:
             self.anchors,
             self.adaptation,
             self.facts,
+            self.learnt,
             self.warnings,
         )
 
@@ -915,5 +936,5 @@ def _loaded_again(
             " heads.safetensors differs."
         )
     changed = recognizer._changed(settings, anchors)
-    changed.adaptation, changed.facts, changed.warnings = known
+    changed.adaptation, changed.facts, changed.learnt, changed.warnings = known
     return changed

@@ -29,6 +29,7 @@ from eacl_jax.errors import UserError
 from eacl_jax.files import local, stores, whole
 from eacl_jax.model.decisions import SeveralAnswering
 from eacl_jax.recognizer.facts import Facts
+from eacl_jax.recognizer.learnt import Learnt
 from eacl_jax.recognizer.lora_folder import save_lora
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.recognizer.results import Results
@@ -306,6 +307,7 @@ def _leave(
                 results,
                 also={each.corpus.name: len(each.examples) for each in experiment.others},
             ),
+            learnt=_learnt(experiment),
         )
         recognizer.save_pretrained(workdir / "model")
         said.append(f"model    {context.named(workdir / 'model')}")
@@ -341,6 +343,12 @@ def _leave(
     if said:
         say(console, "\n".join(said))
     return results
+
+
+def _learnt(experiment: Experiment) -> Learnt:
+    own, others = experiment.corpus, (each.corpus for each in experiment.others)
+    trained = [dialogue for each in (own, *others) for dialogue in each.splits["train"]]
+    return Learnt().and_trained(trained).and_chosen(own.splits["dev"])
 
 
 def _probabilities(answered: Answered) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from eacl_jax.config import Config
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.recognizer.ensemble import Ensemble
+from eacl_jax.recognizer.learnt import Learnt
 from eacl_jax.recognizer.prediction import Prediction
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.recognizer.scoring import Tally
@@ -49,6 +50,24 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         return "chats.csv"
 
     return file
+
+
+def test_it_is_told_what_a_model_has_learnt_from(eacl, model: Path, write, tmp_path) -> None:
+    """By itself; every model of several by its name."""
+    knowing = EmotionRecognizer.from_pretrained(model)
+    said = tuple(Utterance(who, text, mood or None) for who, text, mood in ROWS[:3])
+    knowing.learnt = Learnt().and_trained([Dialogue("other", said)])
+    knowing.save_pretrained(tmp_path / "knowing")
+    options = ("--input", write(), "--json=scores.json")
+    done = eacl("evaluate", "--model", tmp_path / "knowing", *options)
+    told = "2 of 4 annotated utterances are, with all that is said before them, among those that"
+    assert f"{told} the model has learnt from: scores say" in " ".join(done.errors.split())
+    done = eacl("evaluate", "--model", model, "--also-model", tmp_path / "knowing", *options)
+    assert f"{told} the model {tmp_path / 'knowing'} has" in " ".join(done.errors.split())
+    assert json.loads(Path("scores.json").read_text())["learnt_from"] == {
+        str(model): {"trained": 0, "chosen": 0, "of": 4},
+        str(tmp_path / "knowing"): {"trained": 2, "chosen": 0, "of": 4},
+    }
 
 
 def test_scores_are_those_of_the_answers(eacl, model: Path, write) -> None:

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import pickle
-import types
 
 import jax
 import numpy as np
@@ -373,16 +372,6 @@ def test_adapting_to_own_labels_learns_them_and_is_saved_like_any_other(
     assert loaded.predict(CHAT) == adapted.predict(CHAT)
     # What was saved can take labels again.
     assert loaded.with_labels(["joy", "anger"]).labels == ("joy", "anger")
-
-
-def test_adapting_what_was_adapted_is_told(recognizer, caplog):
-    """What it is scored on may be what it was adapted to."""
-    chat = {"utterances": [{"speaker": "Ann", "text": "wonderful", "emotion": "up"}]}
-    before = recognizer.with_labels({"up": "good", "down": "end"})
-    for changes, told in (((), False), (("It was adapted to 3 annotated utterances.",), True)):
-        before.facts = types.SimpleNamespace(changes=changes, changed=lambda sentence: None)
-        before.adapt(chat)
-        assert ("this recognizer was adapted before: if these" in caplog.text) is told
 
 
 def test_nan_is_no_answer(recognizer, monkeypatch):

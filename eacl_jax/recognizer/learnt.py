@@ -1,0 +1,162 @@
+"""What a model has learnt from, so that it is told where it is scored on that.
+
+The model folder's `learnt.safetensors` has a hash of eight bytes for each annotated utterance, of
+its text and all texts before it in the dialogue. No text can be read from these; but who guesses
+how a dialogue begins can see whether it was among them. Who minds deletes the file; then nothing
+is told.
+"""
+
+import dataclasses
+import logging
+from collections.abc import Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import numpy as np
+from jaxtyping import Bool, UInt64
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from eacl_jax.dialogue import Dialogue
+from eacl_jax.errors import UserError
+
+log = logging.getLogger(__name__)
+
+FILE = "learnt.safetensors"
+Hashes = UInt64[np.ndarray, " N"]
+
+
+def _none() -> Hashes:
+    return np.zeros(0, np.uint64)
+
+
+class Known(NamedTuple):
+    """How many of some annotated utterances a model knows, with all that is said before them.
+
+    Attributes:
+      trained: its weights or anchors were learnt from them.
+      chosen: its epoch, thresholds or probabilities were chosen by them, and nothing else learnt.
+      of: how many there are.
+    """
+
+    trained: int
+    chosen: int
+    of: int
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Learnt:
+    """Hashes of annotated utterances, ascending.
+
+    Attributes:
+      trained: those that weights or anchors were learnt from.
+      chosen: those that its epoch, thresholds or probabilities were chosen by.
+    """
+
+    trained: Hashes = dataclasses.field(default_factory=_none)
+    chosen: Hashes = dataclasses.field(default_factory=_none)
+
+    def and_trained(self, dialogues: Sequence[Dialogue]) -> Self:
+        """The same with these dialogues' annotated utterances among `trained`."""
+        return dataclasses.replace(self, trained=_with(self.trained, dialogues))
+
+    def and_chosen(self, dialogues: Sequence[Dialogue]) -> Self:
+        """The same with these dialogues' annotated utterances among `chosen`."""
+        return dataclasses.replace(self, chosen=_with(self.chosen, dialogues))
+
+    def known(self, dialogues: Sequence[Dialogue]) -> Known:
+        """How many of the dialogues' annotated utterances are among these. A first one counts where
+        more of its dialogue does, or no more is annotated: dialogues often begin alike.
+        """
+        found = [hashes for each in dialogues if len(hashes := _hashes(each))]
+        trained = _among(found, self.trained)
+        chosen = _among(found, self.chosen) & ~trained
+        return Known(int(trained.sum()), int(chosen.sum()), len(trained))
+
+    def warn_of(self, dialogues: Sequence[Dialogue], what: str, named: str = "") -> Known:
+        """Logs how many of the dialogues' annotated utterances are among these.
+
+        Args:
+          dialogues: of which scores are to be told.
+          what: these scores, "the scores".
+          named: of the model, where there are several.
+        """
+        found = self.known(dialogues)
+        if found.trained:
+            log.warning(
+                "%d of %d annotated utterances are, with all that is said before them, among those"
+                " that the model%s has learnt from: %s say how well it remembers these, not how"
+                " well it answers what it has never seen.",
+                found.trained,
+                found.of,
+                named,
+                what,
+            )
+        if found.chosen:
+            log.warning(
+                "%d of %d annotated utterances are, with all that is said before them, among those"
+                " by which the model%s was chosen (its epoch, thresholds or probabilities):"
+                " %s on these may flatter.",
+                found.chosen,
+                found.of,
+                named,
+                what,
+            )
+        return found
+
+    def write(self, folder: Path) -> None:
+        """Writes the file into a model folder."""
+        (folder / FILE).write_bytes(save({"trained": self.trained, "chosen": self.chosen}))
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Of a model folder; nothing where it has no such file.
+
+        Raises:
+          UserError: the file is damaged.
+        """
+        file = folder / FILE
+        if not file.is_file():
+            return cls()
+        try:
+            tensors = load_file(file)
+            found = cls(tensors.pop("trained"), tensors.pop("chosen"))
+            if tensors or any(
+                each.dtype != np.uint64 or each.ndim != 1 for each in (found.trained, found.chosen)
+            ):
+                raise ValueError("expected trained and chosen, one row of uint64 each")
+        except (SafetensorError, OSError, KeyError, ValueError) as error:
+            raise UserError(
+                f"{file} is damaged ({error}); copy or save the model again, or delete the file to"
+                " go without what it tells of scores on what the model has learnt from."
+            ) from error
+        return found
+
+
+def _hashes(dialogue: Dialogue) -> Hashes:
+    """Of a dialogue's annotated utterances; capitals and blanks tell nothing apart."""
+    found, before = [], b""
+    for utterance in dialogue.utterances:
+        text = " ".join(utterance.text.split()).casefold()
+        before = blake2b(before + text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        if utterance.annotated:
+            found.append(int.from_bytes(before, "little"))
+    return np.array(found, np.uint64)
+
+
+def _with(hashes: Hashes, dialogues: Sequence[Dialogue]) -> Hashes:
+    return np.unique(np.concatenate([hashes, *map(_hashes, dialogues)]))
+
+
+def _among(dialogues: Sequence[Hashes], ascending: Hashes) -> Bool[np.ndarray, " M"]:
+    """Which hashes of all dialogues are there, but for a first one of several that is alone."""
+    if not dialogues:
+        return np.zeros(0, bool)
+    hashes = np.concatenate(dialogues)
+    there = ascending.searchsorted(hashes, "left") < ascending.searchsorted(hashes, "right")
+    lengths = np.array([len(each) for each in dialogues])
+    starts = np.cumsum(lengths) - lengths
+    alone = np.add.reduceat(there, starts, dtype=int) == 1
+    there[starts[alone & (lengths > 1)]] = False
+    return there

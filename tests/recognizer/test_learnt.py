@@ -1,0 +1,110 @@
+"""What a model has learnt from, and where it is told."""
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from eacl_jax import corpora
+from eacl_jax.dialogue import Dialogue, Utterance
+from eacl_jax.errors import UserError
+from eacl_jax.recognizer.learnt import FILE, Known, Learnt
+from eacl_jax.recognizer.recognizer import EmotionRecognizer
+from eacl_jax.training.run_folder import read_config
+from tests.stubs.toys import make_recognizer
+
+
+@pytest.fixture(scope="module")
+def recognizer(tmp_path_factory):
+    return make_recognizer(tmp_path_factory.mktemp("encoder"))
+
+
+def said(*texts: str, annotated: int = 9) -> Dialogue:
+    """A dialogue of these texts, of which the first so many are annotated."""
+    return Dialogue(
+        "1",
+        tuple(
+            Utterance("Ann", text, "joy" if number < annotated else None)
+            for number, text in enumerate(texts)
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "known"),
+    [
+        (said("Hi", "How are you?", "Fine"), Known(3, 0, 3)),
+        (said(" HI", "how  are you?", "Fine", "And you?"), Known(3, 0, 4)),
+        (said("Hi", "How are you?"), Known(2, 0, 2)),
+        (said("Hi", "What now?"), Known(0, 0, 2)),  # many begin so
+        (said("Hi", "What now?", annotated=1), Known(1, 0, 1)),
+        (said("Hi"), Known(1, 0, 1)),
+        (said("Hello", "How are you?", "Fine"), Known(0, 0, 3)),  # another past
+        (said("Bye", "See you"), Known(0, 2, 2)),
+        (said("So", "it goes", "on"), Known(0, 0, 3)),  # of which no label was seen
+        (said("Hi", "How are you?", "Fine", annotated=0), Known(0, 0, 0)),
+    ],
+)
+def test_an_utterance_is_known_with_its_past(asked: Dialogue, known: Known, tmp_path) -> None:
+    learnt = Learnt().and_trained([said("Hi", "How are you?", "Fine")])
+    learnt = learnt.and_chosen([said("Bye", "See you"), said("Hi", "How are you?")])
+    learnt = learnt.and_trained([said("So", "it goes", "on", annotated=0)])
+    assert learnt.known([asked]) == known
+    learnt.write(tmp_path)
+    assert Learnt.read(tmp_path).known([asked, asked]) == Known(*(2 * n for n in known))
+
+
+def test_a_damaged_file_is_refused(tmp_path) -> None:
+    assert Learnt.read(tmp_path).known([said("Hi")]) == (0, 0, 1)
+    row = np.zeros(3, np.uint64)
+    for tensors in (
+        {"trained": row},
+        {"trained": row, "chosen": row, "more": row},
+        {"trained": row, "chosen": row.astype(np.float32)},
+        {"trained": row, "chosen": row[None]},
+    ):
+        save_file(tensors, tmp_path / FILE)
+        with pytest.raises(UserError, match=rf"{FILE} is damaged .* or delete the file"):
+            Learnt.read(tmp_path)
+    (tmp_path / FILE).write_bytes(b"{}")
+    with pytest.raises(UserError, match=rf"{FILE} is damaged"):
+        Learnt.read(tmp_path)
+
+
+def test_what_is_adapted_and_calibrated_is_added(tmp_path, recognizer, caplog) -> None:
+    """Held-out scores of what was adapted to before are not of what was never seen."""
+    own = recognizer.with_labels({"up": "good", "down": "end"})
+    chats = [
+        {"utterances": [{"speaker": "Ann", "text": text, "emotion": label}] * times}
+        for text, label, times in (("wonderful", "up", 2), ("the end", "down", 2))
+    ]
+    dialogues = [
+        Dialogue("", tuple(Utterance(**each) for each in chat["utterances"])) for chat in chats
+    ]
+    assert own.learnt.known(dialogues) == (0, 0, 4)
+    adapted = own.adapt(chats[0])
+    assert adapted.learnt.known(dialogues) == (2, 0, 4)
+    assert "has learnt from" not in caplog.text
+    adapted.adapt(chats)
+    assert (
+        "2 of 4 annotated utterances are, with all that is said before them, among those that the"
+        " model has learnt from: held-out scores say how well it remembers these"
+    ) in caplog.text
+    caplog.clear()
+    calibrated = own.calibrate(chats[0])
+    assert (calibrated.learnt.known(dialogues), caplog.text) == ((0, 2, 4), "")
+    adapted.calibrate(chats[0])
+    assert "too sure of what it has never seen" in caplog.text
+    adapted.save_pretrained(tmp_path / "own")
+    loaded = EmotionRecognizer.from_pretrained(tmp_path / "own")
+    assert loaded.learnt.known(dialogues) == (2, 0, 4)
+
+
+def test_a_runs_model_knows_its_corpus(finished) -> None:
+    learnt = EmotionRecognizer.from_pretrained(finished).learnt
+    corpus = corpora.load(read_config(finished).data)
+    train, dev, test = (learnt.known(corpus.splits[name]) for name in ("train", "dev", "test"))
+    assert train == (train.of, 0, train.of)
+    # Its few texts make some dialogues of two splits alike.
+    assert dev.trained < dev.of / 2
+    assert dev.trained + dev.chosen == dev.of
+    assert test.trained + test.chosen < test.of / 2
