@@ -90,6 +90,7 @@ class DataConfig:
     dev: str = ""
     test: str = ""
     # corpus="custom": the columns' (or JSON fields') names. Empty: found by their usual names.
+    # "none" for the dialogue's: each row stands by itself; for the speaker's: nobody is named.
     dialogue_column: str = ""
     speaker_column: str = ""
     text_column: str = ""

@@ -90,7 +90,8 @@ class Table:
 
     def read(self, wanted: Wanted) -> Iterator[Item]:
         """Its dialogues. Blanks around cells go, rows of blank cells too; a dialogue ends where a
-        row names another. Rows whose speaker is empty are by `NOBODY`.
+        row names another, or with the row where no column does. Rows whose speaker is empty are by
+        `NOBODY`.
 
         A row that cannot be read spoils the dialogue that it stands in; between two dialogues it
         may be of either, and spoils both.
@@ -112,6 +113,11 @@ class Table:
                 identity = "" if row is None else self._identity(row, where)
             except (csv.Error, BadLineError) as error:
                 stray = stray or _reason(error, where)
+                if columns.dialogue is None:  # it is of no other dialogue
+                    if current:
+                        yield from current.items()
+                    yield from Gathering(lines, wanted, first, problem=stray).items()
+                    current, stray = None, ""
                 continue
             if current:
                 current.problem = current.problem or stray
@@ -131,7 +137,8 @@ class Table:
             stray = ""
             try:
                 turns = self._turns(row, turns, where)
-                speaker, text = row[columns.speaker].strip(), row[columns.text].strip()
+                speaker = "" if columns.speaker is None else row[columns.speaker].strip()
+                text = row[columns.text].strip()
                 utterance = check_utterance(Utterance(speaker or NOBODY, text), where)
                 other = {name: row[place] for name, place in self._others.items()}
                 features = self._read_features(other, where)
@@ -141,7 +148,7 @@ class Table:
                 yield from current.add(
                     dataclasses.replace(utterance, other=other, features=features),
                     first,
-                    named=bool(speaker),
+                    named=bool(speaker) or columns.speaker is None,
                     turn=next((turn for turn in turns if turn is not None), None),
                 )
 
@@ -151,6 +158,8 @@ class Table:
             dialects.fit(row, count), self._header, self._dialect.separator
         ):
             raise BadLineError(f"{where}: {reason}")
+        if self._columns.dialogue is None:
+            return str(self._lines.dialogues + 1)
         identity, name = (cells[self._columns.dialogue] for cells in (row, self._header))
         identity = identity.strip()
         if not identity:
@@ -192,6 +201,7 @@ class Table:
         return turns
 
     def _comes_back(self, identity: str, where: str) -> str:
+        assert self._columns.dialogue is not None
         return (
             f"{where}: dialogue {identity!r:.60} comes back after others, but the rows of a"
             " dialogue must be neighbours: sort the file by column"

@@ -94,9 +94,18 @@ NAMING = "--{part}-column"
 
 _COLUMN = "CSV: the column that says {}, where its name does not tell."
 DialogueColumn = Annotated[
-    str, typer.Option(metavar="NAME", help=_COLUMN.format("which dialogue a row is of"))
+    str,
+    typer.Option(
+        metavar="NAME",
+        help=f"{_COLUMN.format('which dialogue a row is of')} none: each row stands by itself.",
+    ),
 ]
-SpeakerColumn = Annotated[str, typer.Option(metavar="NAME", help=_COLUMN.format("who speaks"))]
+SpeakerColumn = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME", help=f"{_COLUMN.format('who speaks')} none: the table does not say."
+    ),
+]
 TextColumn = Annotated[str, typer.Option(metavar="NAME", help=_COLUMN.format("what is said"))]
 EmotionColumn = Annotated[str, typer.Option(metavar="NAME", help=_COLUMN.format("the label"))]
 

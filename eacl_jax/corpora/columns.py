@@ -12,6 +12,11 @@ from eacl_jax.errors import UserError
 PARTS = ("dialogue", "speaker", "text", "emotion")
 """What a row says; also the columns' names in this project's own tables."""
 
+ABSENT = "none"
+"""In place of a column's name, of `MAY_BE_ABSENT`: the table has none. Without one for the dialogue
+each row is a dialogue; without one for the speaker nobody is named."""
+MAY_BE_ABSENT = ("dialogue", "speaker")
+
 SEVERAL = ("emotions", "annotations")
 """JSON fields with an utterance's labels as lists: all of them, and those of each annotator."""
 
@@ -43,14 +48,15 @@ _WHOLE = re.compile(r"[+-]?\d+(?:\.0*)?")
 
 @dataclasses.dataclass(frozen=True)
 class Columns:
-    """Where the parts of a row stand, from 0; None for a part that the table does not have.
+    """Where the parts of a row stand, from 0; None for a part that the table does not have: without
+    `dialogue` each row is one, without `speaker` nobody is named.
 
     `turns` number the utterances of a dialogue: rows are brought into their order where they hold
     whole numbers (`turn_of`).
     """
 
-    dialogue: int
-    speaker: int
+    dialogue: int | None
+    speaker: int | None
     text: int
     emotion: int | None = None
     turns: tuple[int, ...] = ()
@@ -75,7 +81,8 @@ def find_columns(
     Args:
       header: the columns' names.
       where: file or file and line, for messages.
-      given: names by part; empty or absent: found by itself.
+      given: names by part; empty or absent: found by itself; `ABSENT`, where no column is called
+        so: there is none.
       need: the parts that must be there; `dialogue`, `speaker` and `text` always must.
       parts: those that are looked for at all.
       naming: how a user names a column, for messages.
@@ -97,6 +104,9 @@ def find_columns(
             for place in find_part(header, part, given=given.get(part, ""))
             if place not in apart
         ]
+        if not places and part in MAY_BE_ABSENT and plain(given.get(part, "")) == ABSENT:
+            found[part] = None
+            continue
         if part == "emotion" and part in need and part not in given and len(places) == 1:
             # A label that somebody added beside what a model answered, or the other way round.
             places += [p for p in labels_beside(header, places[0]) if p not in apart]
@@ -126,27 +136,23 @@ def find_columns(
             )
         # A message each row, and no conversation.
         alone = ""
-        if (
-            kind == "column"
-            and missing[:2] == ["dialogue", "speaker"]
-            and found["text"] is not None
-        ):
+        if kind == "column" and missing[:1] == ["dialogue"] and found["text"] is not None:
             alone = (
-                " Where each row stands by itself: add a column 'dialogue' with a number a row, and"
-                " a column 'speaker', which may be empty."
+                " Where each row stands by itself:"
+                f" {' '.join(_named(naming, part, ABSENT) for part in MAY_BE_ABSENT)}."
             )
         raise UserError(
             f"{where} has no {kind} {names}; {there}.{first} Where they have other names: {how}."
             f"{alone}"
         )
-    if shared := [
-        name for part, name in given.items() if list(found.values()).count(found[part]) > 1
-    ]:
+    taken = [place for place in found.values() if place is not None]
+    twice = {place for place in taken if taken.count(place) > 1}
+    if shared := [name for part, name in given.items() if found[part] in twice]:
         raise UserError(
             f"{where}: the {kind} {shared[0]!r} is named for more than one part; {there}."
         )
-    turns = turns_in(header, (*found.values(), *apart))
-    return Columns(**found, turns=turns)  # type: ignore[arg-type]  # only emotion may be None
+    turns = turns_in(header, (*taken, *apart)) if found["dialogue"] is not None else ()
+    return Columns(**found, turns=turns)  # type: ignore[arg-type]  # text is there
 
 
 def find_part(header: Sequence[str], part: str, *, given: str = "") -> list[int]:
@@ -204,5 +210,5 @@ def plain(name: str) -> str:
     )
 
 
-def _named(naming: str, part: str) -> str:
-    return f"{naming.format(part=part)}=NAME"
+def _named(naming: str, part: str, name: str = "NAME") -> str:
+    return f"{naming.format(part=part)}={name}"

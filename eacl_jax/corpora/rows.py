@@ -42,9 +42,10 @@ def gather(
 ) -> list[Found]:
     """Rows with the same dialogue cell become one dialogue; they need not be neighbours.
 
-    A dialogue's rows are in the file's order, or in that of a column that numbers them
-    (`Columns.turns`). Other cells are carried along (`Utterance.other`). Rows whose speaker is
-    empty are by `NOBODY`; how many there are, is logged.
+    Without a column for it each row is a dialogue, with the row's number. A dialogue's rows are in
+    the file's order, or in that of a column that numbers them (`Columns.turns`). Other cells are
+    carried along (`Utterance.other`). Rows whose speaker is empty are by `NOBODY`; how many there
+    are, is logged.
 
     Args:
       path: the file.
@@ -60,15 +61,20 @@ def gather(
     """
     by_dialogue: dict[str, list[Row]] = {}
     unnamed = 0
-    for line, cells in rows:
-        identity = read_identity(cells[columns.dialogue], f"{place(path, line)}: the dialogue")
-        if not identity:
-            raise UserError(
-                f"{place(path, line)}: the cell of column {header[columns.dialogue]!r} is empty; "
-                "it must name the row's dialogue."
-            )
-        by_dialogue.setdefault(identity, []).append((line, cells))
-        unnamed += not read_identity(cells[columns.speaker], f"{place(path, line)}: the speaker")
+    for number, (line, cells) in enumerate(rows, 1):
+        if columns.dialogue is None:
+            by_dialogue[str(number)] = [(line, cells)]
+        else:
+            identity = read_identity(cells[columns.dialogue], f"{place(path, line)}: the dialogue")
+            if not identity:
+                raise UserError(
+                    f"{place(path, line)}: the cell of column {header[columns.dialogue]!r} is"
+                    " empty; it must name the row's dialogue."
+                )
+            by_dialogue.setdefault(identity, []).append((line, cells))
+        if columns.speaker is not None:
+            where = f"{place(path, line)}: the speaker"
+            unnamed += not read_identity(cells[columns.speaker], where)
     if unnamed:
         logger.warning(
             "%s: %s utterances name no speaker; they count as one speaker's, %r.",
@@ -146,7 +152,8 @@ def _dialogue(
     for line, cells in rows:
         where = f"{place(path, line)}: dialogue {identity!r}"
         found = labels.read(cells, header, columns.emotion, where)
-        speaker = read_identity(cells[columns.speaker], f"{where}: the speaker") or NOBODY
+        said_by = "" if columns.speaker is None else cells[columns.speaker]
+        speaker = read_identity(said_by, f"{where}: the speaker") or NOBODY
         text = read_spoken(cells[columns.text], f"{where}: the text").strip()
         other = {
             name: cells[place]

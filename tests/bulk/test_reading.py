@@ -320,6 +320,25 @@ def test_bad_rows(rows, problems):
         ]
 
 
+def test_rows_that_stand_by_themselves():
+    """Each is a dialogue with its number, also where others cannot be used."""
+    content = 'chat,text,turn\n7,hello,3\n7,,\n7,hi\n7,"so\nlong",1\n'
+    found = read("csv", content, dialogue="none", speaker="none")
+    kept = [each.dialogue for each in found if each.dialogue is not None]
+    assert [
+        (each.id, [(said.speaker, said.text, said.other["chat"]) for said in each.utterances])
+        for each in kept
+    ] == [
+        ("1", [(NOBODY, "hello", "7")]),
+        ("2", [(NOBODY, "", "7")]),
+        ("4", [(NOBODY, "so\nlong", "7")]),
+    ]
+    assert "2 cells" in found[2].problem
+    for done, item in enumerate(found, 1):
+        again = read("csv", content, dialogue="none", speaker="none", resumed=item.end)
+        assert again == found[done:]
+
+
 def test_row_that_is_not_utf8():
     first, last = read("csv", HEAD.encode() + b"1,Ann,a\n2,Ann,\xff\n3,Ann,b\n")
     assert first.problem == last.problem
@@ -337,7 +356,7 @@ def test_row_that_is_not_utf8():
         ),
         (
             "id,text\n",
-            "row stands by itself: add a column 'dialogue' with a number a row, and a col",
+            "row stands by itself: dialogue_column=none speaker_column=none",
         ),
         ("dialogue,speaker,text,text\n", "more than one column for the text: 'text', 'text'"),
         ('dialogue,"speaker\n', "line 1: the header is not valid CSV"),

@@ -63,6 +63,17 @@ def test_given_names_win_and_the_rest_is_found() -> None:
     )
 
 
+def test_a_table_may_be_without_dialogues_and_speakers() -> None:
+    none = {"dialogue": "none", "speaker": "None"}
+    header = ["id", "utterance_id", "text", "emotion"]
+    assert find_columns(header, "f.csv", given=none) == Columns(None, None, 2, 3)
+    header = ["none", "speaker", "turn", "text", "emotion"]
+    assert find_columns(header, "f.csv", given={"dialogue": "none"}) == Columns(0, 1, 3, 4, (2,))
+    # Nothing else may be.
+    with pytest.raises(UserError, match="no column 'none'; its columns are 'id', 'text'"):
+        find_columns(["id", "text"], "f.csv", given=none | {"emotion": "none"})
+
+
 @pytest.mark.parametrize(
     ("header", "given", "message"),
     [
@@ -70,6 +81,11 @@ def test_given_names_win_and_the_rest_is_found() -> None:
             "dialogue,speaker,line",
             {},
             r"f\.csv has no column 'text', 'emotion'; its columns are .* text_column=NAME",
+        ),
+        (
+            "id,text,emotion",
+            {},
+            r"Where each row stands by itself: dialogue_column=none speaker_column=none\.$",
         ),
         (
             "dialogue,speaker,text,emotion",

@@ -10,6 +10,7 @@ import pytest
 
 from eacl_jax import corpora
 from eacl_jax.config import DataConfig
+from eacl_jax.corpora.transcripts import NOBODY
 from eacl_jax.dialogue import Utterance
 from eacl_jax.errors import UserError
 
@@ -34,6 +35,22 @@ def test_csv_rows_of_a_dialogue_need_not_be_neighbours(toy: Toy) -> None:
         Utterance("Ana", "Fine day.", "joy"),
         Utterance("Bo", "Is it?", None),
     )
+
+
+def test_rows_may_stand_by_themselves(toy: Toy, caplog: pytest.LogCaptureFixture) -> None:
+    """The fields of JSON a message each, too; nothing is said of speakers that nobody named."""
+    rows = "chat,text,emotion\n1,Fine day.,joy\n1,Go away!,anger\n1,Is it?,\n"
+    lines = '{"text": "Hm.", "emotion": "joy"}\n{"text": "No.", "emotion": "anger"}\n'
+    data = toy(suffix=".csv", train=rows, dev=lines, test=CSV["test"])
+    data = dataclasses.replace(data, dialogue_column="none", speaker_column="none")
+    splits = corpora.load(data).splits
+    assert [(d.id, *d.utterances) for d in splits["train"]] == [
+        ("1", Utterance(NOBODY, "Fine day.", "joy")),
+        ("2", Utterance(NOBODY, "Go away!", "anger")),
+        ("3", Utterance(NOBODY, "Is it?")),
+    ]
+    assert [u.text for d in splits["dev"] for u in d.utterances] == ["Hm.", "No."]
+    assert "name no speaker" not in caplog.text
 
 
 def test_csv_with_byte_order_mark_quotes_crlf_and_other_columns(toy: Toy) -> None:
