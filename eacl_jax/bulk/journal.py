@@ -24,6 +24,7 @@ class Totals:
       skipped: dialogues that could not be used.
       truncated: utterances whose texts are longer than the model reads.
       unknown_text: utterances of which the tokenizer does not know most.
+      alone: utterances beside which there was no room for any of those around them.
       markup: utterances whose texts hold HTML.
       unnamed: utterances without a speaker's name.
       seconds: spent, loading the model not included.
@@ -39,6 +40,7 @@ class Totals:
     skipped: int = 0
     truncated: int = 0
     unknown_text: int = 0
+    alone: int = 0
     markup: int = 0
     unnamed: int = 0
     seconds: float = 0.0

@@ -353,6 +353,7 @@ def _added(totals: Totals, chunk: Chunk, answers: Sequence[Prediction], seconds:
         skipped=totals.skipped + len(chunk.problems),
         truncated=totals.truncated + sum(answer.truncated for answer in answers),
         unknown_text=totals.unknown_text + sum(answer.unknown_text for answer in answers),
+        alone=totals.alone + sum(answer.alone for answer in answers),
         markup=totals.markup + sum(bool(markup_in(utterance.text)) for utterance in said),
         unnamed=totals.unnamed + sum(item.unnamed for item in chunk.items),
         seconds=seconds,

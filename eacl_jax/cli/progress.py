@@ -19,6 +19,7 @@ from eacl_jax.bulk.lines import Position
 from eacl_jax.bulk.writing import Output
 from eacl_jax.corpora.transcripts import NOBODY
 from eacl_jax.dialogue import count
+from eacl_jax.recognizer.prediction import ALONE
 
 _LINE_EVERY = 30.0  # seconds
 
@@ -130,6 +131,7 @@ def print_summary(
     notes = {
         f"utterances are longer than the model reads: {answered} (--on-long)": totals.truncated,
         unknown: totals.unknown_text,
+        ALONE: totals.alone,
         "texts hold HTML, such as &#39; or <br>, which is read as words: give plain text": (
             totals.markup
         ),

@@ -9,6 +9,7 @@ from rich.text import Text
 from eacl_jax.data.prompts import OnLong
 from eacl_jax.dialogue import count
 from eacl_jax.model.metrics import title
+from eacl_jax.recognizer.prediction import ALONE
 from eacl_jax.recognizer.scoring import Scores
 
 _CONFUSIONS = 10
@@ -40,6 +41,8 @@ def print_scores(name: str, scores: Scores, console: Console, *, on_long: OnLong
             f"{scores.truncated:,} utterances are longer than the model reads: they were answered"
             f" by {by}"
         )
+    if scores.alone:
+        say(f"{scores.alone:,} {ALONE}")
     if scores.unknown_text:
         say(
             f"{scores.unknown_text:,} utterances are texts that the model's tokenizer does not"

@@ -169,14 +169,14 @@ def _forget_oldest(folder: Path) -> None:
 
 
 def _pack(split: str, examples: Sequence[Example]) -> dict[str, np.ndarray]:
-    """Arrays of N examples: `tokens` int32, one after another; `numbers` int64 [N, 6]; `dialogues`,
+    """Arrays of N examples: `tokens` int32, one after another; `numbers` int64 [N, 7]; `dialogues`,
     JSON as bytes.
     """
     return {
         f"{split}_tokens": np.concatenate([np.zeros(0, np.int32), *(e.tokens for e in examples)]),
         f"{split}_numbers": np.array(
             [
-                (len(e.tokens), e.readout, e.label, e.utterance, e.truncated, e.unknown)
+                (len(e.tokens), e.readout, e.label, e.utterance, e.truncated, e.unknown, e.alone)
                 for e in examples
             ],
             np.int64,
@@ -189,7 +189,7 @@ def _unpack(split: str, arrays: Mapping[str, np.ndarray]) -> list[Example]:
     tokens, dialogues = arrays[f"{split}_tokens"], _from_bytes(arrays[f"{split}_dialogues"])
     examples, end = [], 0
     for dialogue, row in zip(dialogues, arrays[f"{split}_numbers"].tolist(), strict=True):
-        length, readout, label, utterance, truncated, unknown = row
+        length, readout, label, utterance, truncated, unknown, alone = row
         start, end = end, end + length
         examples.append(
             Example(
@@ -200,6 +200,7 @@ def _unpack(split: str, arrays: Mapping[str, np.ndarray]) -> list[Example]:
                 utterance,
                 bool(truncated),
                 bool(unknown),
+                bool(alone),
             )
         )
     if end != len(tokens):

@@ -58,6 +58,7 @@ class Example:
       unknown: most of the tokens that are read of the text are the unknown token: the tokenizer
         does not know its script, or spells it out (`scripts`); or the text holds nothing, and there
         are no features.
+      alone: the prompt may hold utterances around this one, there are some, and none of them fits.
       windows: with `on_long="pool"`, the other parts of a text that is too long, each an example;
         the representation of the utterance is the mean of this one's and theirs.
       features: by modality that the model reads, standardized float32 [t, F]; those that there are.
@@ -70,6 +71,7 @@ class Example:
     utterance: int
     truncated: bool = False
     unknown: bool = False
+    alone: bool = False
     windows: tuple["Example", ...] = ()
     features: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
@@ -264,6 +266,7 @@ class PromptBuilder:
             "dialogue": dialogue.id,
             "utterance": index,
             "truncated": too_long,
+            "alone": too_long and len(around.turns) > 1,
         }
         read = text[len(text) - most :] if too_long and on_long == "cut" else text
         known["unknown"] = (
@@ -280,7 +283,9 @@ class PromptBuilder:
         if too_long:
             head = [*before, *read, *after]
         turns = [contexts[turn] for turn in around.turns]
-        return self._laid_out(self._context(turns, around.place, room - len(head)), head, known)
+        context = self._context(turns, around.place, room - len(head))
+        known["alone"] = len(turns) > 1 and not context
+        return self._laid_out(context, head, known)
 
     def _context(self, turns: list[list[int]], index: int, room: int) -> list[list[int]]:
         """What is read around utterance `index` of `turns`, which are in context form, in their
@@ -348,8 +353,8 @@ def targeted(dialogues: Iterable[Dialogue], targets: Targets) -> list[tuple[Dial
 
 
 def warn_about(examples: Iterable[Example], max_tokens: int) -> None:
-    """Logs how many utterances were cut or pooled, and how many are in a script that the tokenizer
-    does not know.
+    """Logs how many utterances were cut or pooled, are read without those around them, or are in a
+    script that the tokenizer does not know.
 
     Args:
       examples: from `PromptBuilder.build`.
@@ -368,6 +373,13 @@ def warn_about(examples: Iterable[Example], max_tokens: int) -> None:
         log.warning(
             "%d utterances are longer than prompt.max_tokens=%d allows: they were read in parts",
             pooled,
+            max_tokens,
+        )
+    if alone := sum(example.alone for example in examples):
+        log.warning(
+            "%d utterances are read by themselves: beside them prompt.max_tokens=%d leaves no room"
+            " for what was said around them",
+            alone,
             max_tokens,
         )
     if unknown := sum(example.unknown for example in examples):

@@ -145,6 +145,7 @@ class Ensemble:
             truncated=any(each.truncated for each in found),
             unknown_text=any(each.unknown_text for each in found),
             other=found[0].other,
+            alone=any(each.alone for each in found),
         )
 
     def __repr__(self) -> str:

@@ -22,6 +22,12 @@ ANSWER = (
 OTHER = "other"
 """Stands for the fields that an utterance came with."""
 
+ALONE = (
+    "utterances were answered by themselves: what the model reads at once has no room beside them"
+    " for what was said around them"
+)
+"""Says what `Prediction.alone` is, after how many there are."""
+
 SEPARATOR = ";"
 """Between several labels in a cell of a table."""
 
@@ -55,6 +61,8 @@ class Prediction:
         or there is none, or the model reads features alone and the utterance has none: the answer
         says nothing.
       other: fields of the user's own that the utterance came with.
+      alone: it is answered by itself, though others were said around it: beside it there was no
+        room for any of them in what the encoder reads at once. Not written with the answer.
     """
 
     speaker: str
@@ -66,6 +74,7 @@ class Prediction:
     unknown_text: bool = False
     other: Mapping[str, Any] = dataclasses.field(default_factory=dict, compare=False)
     emotions: tuple[str, ...] = ()
+    alone: bool = False
 
     @property
     def several(self) -> bool:

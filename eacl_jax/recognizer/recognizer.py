@@ -699,8 +699,8 @@ class EmotionRecognizer:
         Args:
           reps: from `represent`.
           utterances: N.
-          examples: N, from `examples`: they know which texts were cut or are unknown; without them
-            no answer says so.
+          examples: N, from `examples`: they know which texts were cut, are unknown or left no room
+            for others; without them no answer says so.
           stage: whose anchors to use.
         """
         labels, several = self.labels, self.settings.several
@@ -716,7 +716,7 @@ class EmotionRecognizer:
         flags = (
             [self._caveats(each) for each in examples]
             if examples is not None
-            else [(False, False)] * len(utterances)
+            else [(False, False, False)] * len(utterances)
         )
         return [
             Prediction(
@@ -729,8 +729,9 @@ class EmotionRecognizer:
                 truncated=truncated,
                 unknown_text=unknown,
                 other=u.other,
+                alone=alone,
             )
-            for u, answer, p, c, (truncated, unknown) in zip(
+            for u, answer, p, c, (truncated, unknown, alone) in zip(
                 utterances, decided, probability.tolist(), cosines.tolist(), flags, strict=True
             )
         ]
@@ -764,11 +765,13 @@ class EmotionRecognizer:
         alone = self.answer(self.represent(examples), said, examples, stage=stage)
         return self.together(alone, dialogues, stage=stage)
 
-    def _caveats(self, example: Example) -> tuple[bool, bool]:
-        """Whether its text is cut, and whether there is nothing to answer by."""
+    def _caveats(self, example: Example) -> tuple[bool, bool, bool]:
+        """Whether its text is cut, whether there is nothing to answer by, and whether there was no
+        room for what was said around it.
+        """
         if self.settings.reads_text:
-            return example.truncated, example.unknown
-        return False, not example.features
+            return example.truncated, example.unknown, example.alone
+        return False, not example.features, False
 
     def _read(self, dialogues: Any) -> tuple[list[Dialogue], bool]:
         """The dialogues, with the features that their fields NAME.COLUMN are, and whether it is one

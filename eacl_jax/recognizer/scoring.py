@@ -36,6 +36,7 @@ class Scores:
       truncated: utterances whose text is longer than the model reads.
       unknown_text: utterances whose text the model's tokenizer does not know for the most part, or
         is empty.
+      alone: utterances beside which there was no room for any of those around them.
       co_occurrence: with several labels, see `metrics.co_occurrence`.
       sizes: with several labels, how many utterances are annotated with, and how many answered, no
         label, one, two and so on.
@@ -53,6 +54,7 @@ class Scores:
     calibration_error: float
     truncated: int
     unknown_text: int
+    alone: int
     co_occurrence: Int[np.ndarray, "C C"] | None = None
     sizes: dict[str, list[int]] | None = None
     levels: dict[str, dict[str, float]] | None = None
@@ -97,7 +99,7 @@ class Tally:
         self._gold: list[tuple[str, ...]] = []
         self._answers: list[tuple[str, ...]] = []
         self._probabilities: list[np.ndarray] = []
-        self._dialogues = self._context = self._truncated = self._unknown = 0
+        self._dialogues = self._context = self._truncated = self._unknown = self._alone = 0
 
     def add(self, dialogues: Sequence[Dialogue], answers: Sequence[Prediction]) -> None:
         """Counts the answers to all utterances of the dialogues, in their order. They are annotated
@@ -108,6 +110,7 @@ class Tally:
         for utterance, answer in zip(utterances, answers, strict=True):
             self._truncated += answer.truncated
             self._unknown += answer.unknown_text
+            self._alone += answer.alone
             if not utterance.annotated:
                 self._context += 1
                 continue
@@ -179,6 +182,7 @@ class Tally:
             calibration_error=error,
             truncated=self._truncated,
             unknown_text=self._unknown,
+            alone=self._alone,
             co_occurrence=together if self._several else None,
             sizes=sizes if self._several else None,
             levels=by_level,

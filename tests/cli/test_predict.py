@@ -15,6 +15,7 @@ from eacl_jax.bulk.journal import Journal
 from eacl_jax.cli import job
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.recognizer import locate
+from eacl_jax.recognizer.prediction import ALONE
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from tests.stubs.bulk import LONGEST_NAME
 
@@ -457,11 +458,12 @@ def test_what_to_know_about_the_answers_is_counted(eacl, model, tmp_path):
     )
     done = eacl("predict", *options, tmp_path / "out.jsonl", given=text.encode())
     told = done.errors.splitlines()[2:]
-    assert [line.split()[1] for line in told] == ["utterances", "utterances", "texts", "utterances"]
+    assert len(told) == 5
     assert "longer than the model reads: their ends were answered (--on-long)" in told[0]
     assert "what the model's tokenizer does not know" in told[1]
-    assert "1 texts hold HTML, such as &#39; or <br>, which is read as words" in told[2]
-    assert "name no speaker; they count as one speaker's, 'Speaker'" in told[3]
+    assert told[2] == f"2 {ALONE}"
+    assert "1 texts hold HTML, such as &#39; or <br>, which is read as words" in told[3]
+    assert "name no speaker; they count as one speaker's, 'Speaker'" in told[4]
     assert "\x1b" not in done.errors
     expected = EmotionRecognizer.from_pretrained(model).with_labels(
         {"\x1b[2Jjoy": "joy", "anger": "anger"}

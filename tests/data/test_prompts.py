@@ -1,5 +1,6 @@
 """Prompts: the golden ids, and what must never be lost."""
 
+import dataclasses
 import json
 import logging
 
@@ -123,6 +124,24 @@ def test_long_text_is_cut_and_bos_speaker_and_mask_stay(tokenizer, caplog):
         assert example.tokens[example.readout] == tokenizer.mask_token_id
     assert "end ann feels" in tokenizer.decode(second.tokens)
     assert "2 utterances are longer" in caplog.text
+
+
+@pytest.mark.parametrize("on_long", ["cut", "pool"])
+def test_a_text_beside_which_nothing_fits_is_read_alone(tokenizer, on_long, caplog):
+    turns = [("good day", "joy"), ("good", "joy"), ("good " * 14, "joy"), ("good " * 90, "joy")]
+    for past, alone in ((8, [False, False, True, True]), (0, [False] * 4)):
+        builder = PromptBuilder(tokenizer, PromptConfig(max_tokens=24, max_past=past))
+        examples = builder.build([dialogue(*turns)], TAXONOMY, on_long=on_long)
+        assert [example.alone for example in examples] == alone
+    with caplog.at_level(logging.WARNING):
+        warn_about(examples, 24)
+        assert "by themselves" not in caplog.text
+        warn_about([dataclasses.replace(examples[2], alone=True)], 24)
+    assert "1 utterances are read by themselves: beside them prompt.max_tokens=24" in caplog.text
+    # What comes later is said around it, too.
+    builder = PromptBuilder(tokenizer, PromptConfig(max_tokens=24, max_past=0, max_future=1))
+    first, *_ = builder.build([dialogue(*reversed(turns))], TAXONOMY)
+    assert first.alone
 
 
 def test_a_text_that_just_fits_is_whole(tokenizer):

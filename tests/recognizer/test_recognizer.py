@@ -15,6 +15,7 @@ from eacl_jax.model import label_words
 from eacl_jax.model.label_words import label_batch
 from eacl_jax.model.scores import Answering, host_cosines, scores
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
+from eacl_jax.recognizer.scoring import Tally
 from tests.stubs.toys import WORDS, make_recognizer
 
 CHAT = (
@@ -142,6 +143,19 @@ def test_a_long_text_is_cut_and_says_so_or_is_refused_or_read_in_parts(recognize
     np.testing.assert_allclose(
         recognizer.encode(long, on_long="pool")[0], np.mean(halves, axis=0), atol=1e-5
     )
+
+
+def test_an_answer_without_what_was_said_before_is_marked(recognizer, caplog):
+    chat = [("Ann", "it is rude"), ("Bob", "the day is wonderful " * 30), ("Ann", "so")]
+    assert [answer.alone for answer in recognizer.predict(chat)] == [False, True, True]
+    assert "2 utterances are read by themselves" in caplog.text
+    one = recognizer.predict(chat)[1]
+    assert [*one.to_json()] == [*recognizer.predict(chat)[0].to_json()]
+    tally = Tally(recognizer.labels)
+    label = recognizer.labels[0]
+    said = Dialogue("1", tuple(Utterance(who, text, label) for who, text in chat))
+    tally.add([said], list(recognizer.predict(chat)))
+    assert tally.scores().alone == 2
 
 
 def test_a_text_of_unknown_tokens_says_so(recognizer, caplog):

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from eacl_jax.recognizer.prediction import ALONE
 from eacl_jax.serving.http.answers import PredictAnswer, SaidAnswer
 from tests.stubs.recognizers import recognizer
 from tests.stubs.service import Gated, predict, serving
@@ -263,6 +264,18 @@ def test_long_texts_are_cut_or_pooled_and_say_so_or_refused(tiny):
     assert expected["cut"][0].cosines != expected["pool"][0].cosines
     assert said[0].json()["utterance"]["truncated"]
     assert (more.status_code, now.status_code) == (422, 200)
+
+
+def test_answers_without_what_was_said_around_are_told(tiny):
+    turns = [{"speaker": "Ann", "text": "rude"}, {"speaker": "Bob", "text": "rude day " * 90}]
+
+    async def ask():
+        async with serving(tiny) as client:
+            said = [await client.post("/v1/conversations/a/utterances", json=t) for t in turns]
+            return [await predict(client, {"utterances": turns}), *said]
+
+    told = [answer.json()["warnings"] for answer in asyncio.run(ask())]
+    assert told == [[f"1 {ALONE}"], [], [f"1 {ALONE}"]]
 
 
 def test_a_conversation_keeps_its_own_labels(tiny):

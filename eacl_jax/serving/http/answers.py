@@ -122,8 +122,8 @@ class PredictAnswer(BaseModel):
         description=(
             "What was found in labels of your own: words that the model does not know, or meanings"
             " so near to each other that it hardly tells them apart. And how many utterances had to"
-            " be answered without features that the model reads, and how many texts hold HTML,"
-            " which is read as words."
+            " be answered without features that the model reads or without what was said around"
+            " them, and how many texts hold HTML, which is read as words."
         )
     )
     dialogues: list[AnsweredDialogue]

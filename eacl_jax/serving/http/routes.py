@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Path, Request, Response
@@ -13,7 +13,7 @@ from eacl_jax.corpora.markup import about_markup
 from eacl_jax.dialogue import Dialogue
 from eacl_jax.errors import UserError
 from eacl_jax.recognizer.folder import Settings
-from eacl_jax.recognizer.prediction import ANSWER, OTHER, why_absent
+from eacl_jax.recognizer.prediction import ALONE, ANSWER, OTHER, Prediction, why_absent
 from eacl_jax.serving.engine.batcher import Unanswerable
 from eacl_jax.serving.engine.hearing import Hearing, Sound
 from eacl_jax.serving.engine.service import Service
@@ -104,6 +104,9 @@ def api(service: Service) -> APIRouter:
     def markup(texts: Sequence[str]) -> list[str]:
         return [message] if (message := about_markup(texts)) else []
 
+    def alone(answers: Iterable[Prediction]) -> list[str]:
+        return [f"{number:,} {ALONE}"] if (number := sum(each.alone for each in answers)) else []
+
     def check_fields(asked: PredictRequest | NextUtterance) -> None:
         for number, name in enumerate(asked.fields_):
             if name in ANSWER and (reason := why_absent(name, recognizer.settings.several)):
@@ -137,7 +140,8 @@ def api(service: Service) -> APIRouter:
                 of = found[sound.dialogue]["utterances"][sound.utterance]
                 of["features"] = as_asked(features)
         texts = [each.text for dialogue in dialogues for each in dialogue.utterances]
-        told = [*warnings, *missing(dialogues, sounds), *markup(texts)]
+        lonely = alone(each for answer in answers for each in answer)
+        told = [*warnings, *missing(dialogues, sounds), *markup(texts), *lonely]
         return _json({**in_force(labels), "warnings": told, "dialogues": found}, version)
 
     @router.post(
@@ -162,6 +166,7 @@ def api(service: Service) -> APIRouter:
         )
         said = await in_time_or_why(request, work, asked)
         told = [*missing([Dialogue(id, (utterance,))], sounds), *markup([utterance.text])]
+        told += alone([said.answer])
         answer = _leaner(said.answer.to_json(), asked.fields_)
         if asked.return_features and said.heard:
             answer["features"] = as_asked(said.heard)
