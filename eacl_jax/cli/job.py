@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import hashlib
 import io
+import json
 import os
 import stat
 import sys
@@ -33,9 +34,15 @@ if TYPE_CHECKING:
     from eacl_jax.recognizer.folder import Settings
 
 STREAM = "-"
-_INPUTS = ("jsonl", "csv", "txt")
+_INPUTS = ("jsonl", "csv", "txt", "json")
 # Captions are known by what is in them, whatever their name.
-_OTHER_NAMES = {"tsv": "csv", "ndjson": "jsonl", "vtt": "txt", "srt": "txt"}
+_OTHER_NAMES = {
+    "tsv": "csv",
+    "ndjson": "jsonl",
+    "vtt": "txt",
+    "srt": "txt",
+    "parquet": "json",
+}
 _OUTPUTS = ("jsonl", "csv")
 _PACKED = ".gz"
 _RESTART = "give --restart"
@@ -115,6 +122,8 @@ class Job:
             file, size = stack.enter_context(self._opened())
             read = _measure(file, size)
             name = "standard input" if self.input == STREAM else self.input
+            if self._read_as() == "json":
+                name += " (as JSON lines)"
             lines = Lines(file, name, restart=_RESTART)
             wanted = reading.Wanted(
                 lines,
@@ -218,6 +227,10 @@ class Job:
             yield sys.stdin.buffer, size
             return
         path = local.here(self.input, "--input", wanted=())
+        if self._read_as() == "json":
+            lines = _whole(path, self.columns)
+            yield io.BytesIO(lines), len(lines)
+            return
         try:
             file = path.open("rb", buffering=2**20)
         except OSError as error:
@@ -242,7 +255,7 @@ class Job:
         `left_out` gets the names of fields that are not, and of text `told` what there is to say,
         as they are read.
         """
-        if self._read_as() == "jsonl":
+        if self._read_as() in ("jsonl", "json"):
             return reading.read_jsonl(lines, wanted, modalities, left_out), ()
         if self._read_as() != "csv":
             return transcripts.read_txt(lines, wanted, told), ()
@@ -372,22 +385,38 @@ def _format(option: str, name: str, given: str, known: Sequence[str]) -> str:
             raise UserError(
                 f"{option}-format must be given beside {option}=-, one of {', '.join(known)}."
             )
-        lines = ""
-        if suffix == "json":
-            lines = " As jsonl, a dialogue a line is read, not one JSON value over several lines."
         raise UserError(
             f"{option}: the name of {name} ends in none of {endings}; give {option}-format, one of"
-            f" {', '.join(known)}.{lines}"
+            f" {', '.join(known)}."
+        )
+    if found == "json" and name == STREAM:
+        raise UserError(
+            f"{option}-format: json is read whole, from a file: name one in place of {STREAM}, or"
+            " give a dialogue a line, as jsonl."
         )
     return found
 
 
+def _whole(path: Path, columns: Mapping[str, str]) -> bytes:
+    """The dialogues of a file of any form that annotated ones have, as JSON lines."""
+    from eacl_jax.corpora.files import read_file
+
+    found = read_file(path, columns=columns, annotated=False, naming=NAMING)
+    # Times and the like, of parquet.
+    records = (json.dumps(item.dialogue.to_json(), default=str) for item in found)
+    return "".join(f"{record}\n" for record in records).encode()
+
+
 def _fingerprint(folder: Path, patterns: Sequence[str]) -> str:
-    """Hash of all that decides a model's answers: its files but for the card."""
+    """Hash of all that decides a model's answers: its files but for the card and what it has learnt
+    from.
+    """
+    from eacl_jax.recognizer import learnt
+
     digest = hashlib.sha256()
     for path in sorted(
         path for pattern in patterns for path in folder.glob(pattern) if path.is_file()
     ):
-        if path.name != "README.md":
+        if path.name not in ("README.md", learnt.FILE):
             digest.update(f"{path.relative_to(folder).as_posix()} {sha256_of(path)}\n".encode())
     return digest.hexdigest()

@@ -42,8 +42,13 @@ def predict(
         Stage, typer.Option(help="Whose anchors answer: stage two's are the adapted ones.")
     ] = Stage.TWO,
     input_format: Annotated[
-        Literal["jsonl", "csv", "txt"] | None,
-        typer.Option(help="Of the input, where its name does not tell."),
+        Literal["jsonl", "csv", "txt", "json"] | None,
+        typer.Option(
+            help=(
+                "Of the input, where its name does not tell; json stands for all that `eacl"
+                " evaluate` reads."
+            )
+        ),
     ] = None,
     output_format: Annotated[
         Literal["jsonl", "csv"] | None,
@@ -133,6 +138,9 @@ def predict(
 
     CSV: an utterance a row; the rows of a dialogue are neighbours. Separator, encoding and columns
     are found.
+
+    JSON: one value over several lines, or another file of this field, as `eacl evaluate` reads them
+    (.json, .parquet), held in memory.
 
     TXT: an utterance a line, Ann: I got it!, and a blank line after each dialogue; or a chat
     program's export, or captions (.vtt, .srt).

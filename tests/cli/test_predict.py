@@ -443,6 +443,28 @@ def test_columns_are_carried_through_and_predictions_read_again(eacl, model, stu
     ).read_bytes().splitlines()[0]
 
 
+def test_other_json_is_read_as_annotated_files_are(eacl, model, tmp_path):
+    """One value for all, here by id, or rows of a table that are no neighbours."""
+    turns = {"7": [("Ann", "the day"), ("Bob", "it is rude")], "8": [("Ann", "wonderful")]}
+    value = {
+        number: [{"speaker": who, "text": text, "emotion": "joy"} for who, text in said]
+        for number, said in turns.items()
+    }
+    (tmp_path / "chats.json").write_text(json.dumps(value, indent=1))
+    rows = ["chat,name,message", "7,Ann,the day", "8,Ann,wonderful", "7,Bob,it is rude"]
+    (tmp_path / "chats.csv").write_text("\n".join(rows))
+    expected = EmotionRecognizer.from_pretrained(model).predict(
+        [{"id": number, "utterances": said} for number, said in turns.items()]
+    )
+    for name, how in (("chats.json", ()), ("chats.csv", ("--input-format=json",))):
+        options = ("--model", model, "--input", tmp_path / name, "--output", tmp_path / "o.jsonl")
+        done = eacl("predict", *options, *how, "--restart")
+        assert done.status == 0, done.errors
+        lines = (tmp_path / "o.jsonl").read_text().splitlines()
+        assert same(list(map(json.loads, lines)), [each.to_json() for each in expected])
+        assert ("fields 'emotion' are not carried through" in done.errors) is (not how)
+
+
 @pytest.mark.slow
 def test_what_to_know_about_the_answers_is_counted(eacl, model, tmp_path):
     long = "the day is wonderful " * 60
@@ -577,13 +599,15 @@ def test_input_that_would_be_written_over(eacl, model, stub, tmp_path, monkeypat
         (["--input=no.jsonl"], "--input: no.jsonl does not exist; name a file of dialogues"),
         (["--input=folder.csv"], "--input: folder.csv is a folder"),
         (
-            ["--input=chats.json"],
+            ["--input=chats.log"],
             (
-                "the name of chats.json ends in none of .jsonl, .csv, .txt; give --input-format,"
-                " one of jsonl, csv, txt. As jsonl, a dialogue a line is read, not one JSON value"
+                "the name of chats.log ends in none of .jsonl, .csv, .txt, .json; give"
+                " --input-format, one of jsonl, csv, txt, json."
             ),
         ),
         (["--input=-"], "--input-format must be given beside --input=-, one of jsonl, csv, txt"),
+        (["--input=-", "--input-format=json"], "json is read whole, from a file: name one"),
+        (["--input=chats.json"], "chats.json (as JSON lines) holds no dialogue"),
         (["--input=empty.jsonl"], "empty.jsonl holds no dialogue"),
         (["--input=empty.txt"], "empty.txt holds no dialogue"),
         (["--input=empty.vtt"], "empty.vtt holds no dialogue"),
@@ -641,6 +665,7 @@ def test_mistakes(eacl, model, stub, tmp_path, monkeypatch, arguments, told):
         "empty.srt",
         "empty.csv",
         "chats.json",
+        "chats.log",
         "there.jsonl",
     ):
         (tmp_path / name).write_text("")
