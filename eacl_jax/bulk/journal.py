@@ -25,6 +25,7 @@ class Totals:
       truncated: utterances whose texts are longer than the model reads.
       unknown_text: utterances of which the tokenizer does not know most.
       alone: utterances beside which there was no room for any of those around them.
+      looked, strange: texts, see `pieces.Look`.
       markup: utterances whose texts hold HTML.
       unnamed: utterances without a speaker's name.
       seconds: spent, loading the model not included.
@@ -41,6 +42,8 @@ class Totals:
     truncated: int = 0
     unknown_text: int = 0
     alone: int = 0
+    looked: int = 0
+    strange: int = 0
     markup: int = 0
     unnamed: int = 0
     seconds: float = 0.0

@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
@@ -16,6 +16,7 @@ from eacl_jax.bulk.lines import Lines, Position
 from eacl_jax.bulk.reading import Item
 from eacl_jax.bulk.writing import Output
 from eacl_jax.corpora.markup import markup_in
+from eacl_jax.data.pieces import Look
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import has_known
@@ -40,6 +41,9 @@ class Recognizer(Protocol):
         self, answers: Sequence[Prediction], dialogues: Sequence[Dialogue], *, stage: str
     ) -> list[Prediction]:
         """Those of whole dialogues."""
+
+    def look(self, texts: Iterable[str]) -> Look:
+        """Whether texts may be in another language than those of training."""
 
 
 class Sounds(Protocol):
@@ -223,7 +227,9 @@ def predict(
             reps = recognizer.represent(made.examples)
             alone = recognizer.answer(reps, utterances, made.examples, stage=stage)
             answers = recognizer.together(alone, dialogues, stage=stage)
-        totals = _added(output.journal.totals, made, answers, time.monotonic() - start)
+        look = recognizer.look(utterance.text for utterance in utterances)
+        seconds = time.monotonic() - start
+        totals = _added(output.journal.totals, made, answers, look, seconds)
         totals = _with_features(totals, utterances, modalities)
         if sounds and not listen:
             unheard = sum(bool(sounds.missing(each)) for each in utterances)
@@ -339,7 +345,9 @@ def _ahead(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
             yield chunk
 
 
-def _added(totals: Totals, chunk: Chunk, answers: Sequence[Prediction], seconds: float) -> Totals:
+def _added(
+    totals: Totals, chunk: Chunk, answers: Sequence[Prediction], look: Look, seconds: float
+) -> Totals:
     emotions = dict(totals.emotions)
     said = (
         utterance for item in chunk.items if item.dialogue for utterance in item.dialogue.utterances
@@ -354,6 +362,8 @@ def _added(totals: Totals, chunk: Chunk, answers: Sequence[Prediction], seconds:
         truncated=totals.truncated + sum(answer.truncated for answer in answers),
         unknown_text=totals.unknown_text + sum(answer.unknown_text for answer in answers),
         alone=totals.alone + sum(answer.alone for answer in answers),
+        looked=totals.looked + look.texts,
+        strange=totals.strange + look.strange,
         markup=totals.markup + sum(bool(markup_in(utterance.text)) for utterance in said),
         unnamed=totals.unnamed + sum(item.unnamed for item in chunk.items),
         seconds=seconds,

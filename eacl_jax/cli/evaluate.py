@@ -236,6 +236,7 @@ def evaluate(
             " over all of them; leave it out."
         )
     warn_of_missing(dialogues, modalities)
+    recognizer.warn_of_language(said.text for each in dialogues for said in each.utterances)
     learnt_from = {
         name: each.learnt.warn_of(dialogues, "scores", f" {name}" * bool(others))
         for name, each in zip(models, (recognizer, *others), strict=True)

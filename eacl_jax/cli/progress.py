@@ -18,6 +18,7 @@ from eacl_jax.bulk.journal import NONE, Totals
 from eacl_jax.bulk.lines import Position
 from eacl_jax.bulk.writing import Output
 from eacl_jax.corpora.transcripts import NOBODY
+from eacl_jax.data.pieces import Look
 from eacl_jax.dialogue import count
 from eacl_jax.recognizer.prediction import ALONE
 
@@ -144,6 +145,8 @@ def print_summary(
     }
     notes["utterances name a sound, which was not read (give --sounds)"] = totals.unheard
     lines += [f"{number:,} {text}" for text, number in notes.items() if number]
+    if told := str(Look(totals.looked, totals.strange)):
+        lines.append(told)
     if totals.unread:
         lines.append(
             f"the model does not read the features {', '.join(totals.unread)}: they were left out"

@@ -30,7 +30,7 @@ CALIBRATED = "It was calibrated on"
 """Begins the sentence of a recognizer whose both stages were calibrated."""
 _PACKAGE = "package:"
 _ONCE = ("corpus", "seed")
-_OPTIONAL = ("annotated", "levels", "also")
+_OPTIONAL = ("annotated", "levels", "also", "pieces")
 _RECIPE = ("prompt", "model", "anchors", "loss", "stage_one", "stage_two")
 
 
@@ -54,6 +54,7 @@ class Facts:
       annotated: where an utterance may have several labels, how many are annotated, by split.
       levels: by name of a coarser taxonomy, the group of each label, in their order.
       also: other corpora that stage one drew from, by name: how many utterances they have.
+      pieces: tokens a word of the training texts; see `pieces.look`.
     """
 
     corpus: str
@@ -70,6 +71,7 @@ class Facts:
     annotated: dict[str, int] | None = None
     levels: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     also: dict[str, int] = dataclasses.field(default_factory=dict)
+    pieces: float | None = None
 
     @property
     def several(self) -> bool:
@@ -93,6 +95,7 @@ class Facts:
         results: Results,
         *,
         also: Mapping[str, int] | None = None,
+        pieces: float | None = None,
     ) -> Self:
         """The facts of a run.
 
@@ -101,7 +104,7 @@ class Facts:
           corpus: which it learned from.
           counts: utterances with each label, by split.
           results: of it.
-          also: see the attribute.
+          also, pieces: see the attributes.
         """
         taxonomy = corpus.taxonomy
         groups = config.to_dict()
@@ -147,6 +150,7 @@ class Facts:
             ),
             levels=dict(corpus.levels),
             also=dict(also or {}),
+            pieces=pieces,
         )
 
     @classmethod

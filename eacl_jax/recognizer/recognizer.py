@@ -4,7 +4,7 @@ corpus is not needed.
 
 import dataclasses
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
@@ -17,6 +17,7 @@ from eacl_jax.corpora.markup import warn_of_markup
 from eacl_jax.corpora.tasks import settled
 from eacl_jax.data.beside import put_features, warn_of_missing, with_sound
 from eacl_jax.data.inputs import read_dialogues, read_labels
+from eacl_jax.data.pieces import Look, look
 from eacl_jax.data.prompts import Example, OnLong, PromptBuilder, Targets, targeted, warn_about
 from eacl_jax.data.tokenizer import read_tokenizer
 from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
@@ -406,8 +407,7 @@ class EmotionRecognizer:
         if sounds is not None:
             read = with_sound(read, self.settings.modalities, Path(sounds))
         examples = self.examples(read, on_long=on_long)
-        warn_about(examples, self.settings.prompt.max_tokens)
-        warn_of_markup(said.text for said in _utterances(read))
+        self._tell(examples, [said.text for said in _utterances(read)])
         warn_of_missing(read, self.settings.modalities)
         answers = iter(self._whole(read, examples, stage))
         results = [
@@ -436,8 +436,7 @@ class EmotionRecognizer:
         if empty := [dialogue.id for dialogue in read if not dialogue.utterances]:
             raise UserError(f"dialogue {empty[0]!r:.60} has no utterances, so it has no last one.")
         examples = self.examples(read, "last", on_long=on_long)
-        warn_about(examples, self.settings.prompt.max_tokens)
-        warn_of_markup(dialogue.utterances[-1].text for dialogue in read)
+        self._tell(examples, [dialogue.utterances[-1].text for dialogue in read])
         chain = self.settings.chain_of(stage)
         if chain is None:
             last = [dialogue.utterances[-1] for dialogue in read]
@@ -463,8 +462,7 @@ class EmotionRecognizer:
         utterances[index] = dataclasses.replace(utterances[index], emotions=())
         asked = dataclasses.replace(dialogue, utterances=tuple(utterances))
         examples = self._built([asked], "annotated", on_long)
-        warn_about(examples, self.settings.prompt.max_tokens)
-        warn_of_markup([dialogue.utterances[index].text])
+        self._tell(examples, [dialogue.utterances[index].text])
         return self.answer(self.represent(examples), [dialogue.utterances[index]], examples)[0]
 
     def conversation(self) -> Conversation:
@@ -757,6 +755,22 @@ class EmotionRecognizer:
             return list(answers)
         return sequence.whole(chain, answers, [len(each.utterances) for each in dialogues])
 
+    def look(self, texts: Iterable[str]) -> Look:
+        """Whether texts may be in another language than those that the model was trained on."""
+        usual = self.facts.pieces if self.facts and self.settings.reads_text else None
+        return look(self.tokenizer, texts, usual)
+
+    def warn_of_language(self, texts: Iterable[str]) -> None:
+        """Logs what `look` sees, where that is to be told."""
+        if message := str(self.look(texts)):
+            log.warning("%s.", message)
+
+    def _tell(self, examples: Sequence[Example], texts: Sequence[str]) -> None:
+        """Logs what should be known of the answers to texts, whose prompts these are."""
+        warn_about(examples, self.settings.prompt.max_tokens)
+        warn_of_markup(texts)
+        self.warn_of_language(texts)
+
     def _whole(
         self, dialogues: Sequence[Dialogue], examples: Sequence[Example], stage: str
     ) -> list[Prediction]:
@@ -817,6 +831,7 @@ class EmotionRecognizer:
             examples = self.examples(read)
             learnt = list(compress(examples, annotated))
         warn_about(learnt, self.settings.prompt.max_tokens)
+        self.warn_of_language([said.text for said in _utterances(read)])
         warn_of_missing(read, self.settings.modalities)
         encoded = self.represent(examples)
         reps = encoded if self.settings.chain is None else encoded[annotated]

@@ -24,7 +24,8 @@ from rich.console import Console
 from eacl_jax import corpora, encoders, reports
 from eacl_jax.config import Config, Stage
 from eacl_jax.corpora.others import load_others
-from eacl_jax.dialogue import SPLITS
+from eacl_jax.data.pieces import pieces_a_word
+from eacl_jax.dialogue import SPLITS, Dialogue
 from eacl_jax.errors import UserError
 from eacl_jax.files import local, stores, whole
 from eacl_jax.model.decisions import SeveralAnswering
@@ -273,6 +274,7 @@ def _leave(
         )
     said = []
     if "model" in keep:
+        trained = _trained_on(experiment)
         recognizer = EmotionRecognizer.from_training(
             experiment.config,
             experiment.corpus.taxonomy,
@@ -306,8 +308,12 @@ def _leave(
                 },
                 results,
                 also={each.corpus.name: len(each.examples) for each in experiment.others},
+                pieces=pieces_a_word(
+                    experiment.tokenizer,
+                    [said.text for dialogue in trained for said in dialogue.utterances],
+                ),
             ),
-            learnt=_learnt(experiment),
+            learnt=Learnt().and_trained(trained).and_chosen(experiment.corpus.splits["dev"]),
         )
         recognizer.save_pretrained(workdir / "model")
         said.append(f"model    {context.named(workdir / 'model')}")
@@ -345,10 +351,9 @@ def _leave(
     return results
 
 
-def _learnt(experiment: Experiment) -> Learnt:
-    own, others = experiment.corpus, (each.corpus for each in experiment.others)
-    trained = [dialogue for each in (own, *others) for dialogue in each.splits["train"]]
-    return Learnt().and_trained(trained).and_chosen(own.splits["dev"])
+def _trained_on(experiment: Experiment) -> list[Dialogue]:
+    corpora = experiment.corpus, *(each.corpus for each in experiment.others)
+    return [dialogue for corpus in corpora for dialogue in corpus.splits["train"]]
 
 
 def _probabilities(answered: Answered) -> dict[str, Any]:

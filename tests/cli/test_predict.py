@@ -13,6 +13,7 @@ import pytest
 
 from eacl_jax.bulk.journal import Journal
 from eacl_jax.cli import job
+from eacl_jax.data.pieces import Look
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.recognizer import locate
 from eacl_jax.recognizer.prediction import ALONE
@@ -466,7 +467,8 @@ def test_other_json_is_read_as_annotated_files_are(eacl, model, tmp_path):
 
 
 @pytest.mark.slow
-def test_what_to_know_about_the_answers_is_counted(eacl, model, tmp_path):
+def test_what_to_know_about_the_answers_is_counted(eacl, model, tmp_path, monkeypatch):
+    monkeypatch.setattr(EmotionRecognizer, "look", lambda self, texts: Look(len([*texts]), 3))
     long = "the day is wonderful " * 60
     text = f"the table isn&#39;t wonderful\nAnn: {long}\nBob: 我们 拿到 公寓 了 我们 拿到 公寓 了\n"
     options = (
@@ -480,12 +482,13 @@ def test_what_to_know_about_the_answers_is_counted(eacl, model, tmp_path):
     )
     done = eacl("predict", *options, tmp_path / "out.jsonl", given=text.encode())
     told = done.errors.splitlines()[2:]
-    assert len(told) == 5
+    assert len(told) == 6
     assert "longer than the model reads: their ends were answered (--on-long)" in told[0]
     assert "what the model's tokenizer does not know" in told[1]
     assert told[2] == f"2 {ALONE}"
     assert "1 texts hold HTML, such as &#39; or <br>, which is read as words" in told[3]
     assert "name no speaker; they count as one speaker's, 'Speaker'" in told[4]
+    assert told[5].startswith("3 of 3 longer texts are broken into many more pieces")
     assert "\x1b" not in done.errors
     expected = EmotionRecognizer.from_pretrained(model).with_labels(
         {"\x1b[2Jjoy": "joy", "anger": "anger"}

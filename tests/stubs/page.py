@@ -6,7 +6,7 @@ import math
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +15,7 @@ import uvicorn
 
 from eacl_jax.config import PromptConfig
 from eacl_jax.corpora.goemotions import GoEmotions
+from eacl_jax.data.pieces import Look
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.features.modality import Modality
 from eacl_jax.model.chain import Chain
@@ -122,6 +123,10 @@ class Rules:
     ) -> list[Prediction]:
         del dialogues
         return list(answers)
+
+    def look(self, texts: Iterable[str]) -> Look:
+        del texts
+        return Look()
 
     def examples(self, dialogues: Sequence[Dialogue], *, on_long: str) -> list[Utterance]:
         del on_long

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from eacl_jax.config import PromptConfig
+from eacl_jax.data.pieces import Look
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.features.modality import Modality
 from eacl_jax.recognizer.prediction import Prediction
@@ -62,6 +63,11 @@ class Gated:
     def warm(self) -> Iterator[tuple[int, int]]:
         self.gate.warming()
         yield (1, 32)
+
+    def look(self, texts: Iterable[str]) -> Look:
+        """Those that hold a `ß` are strange."""
+        found = list(texts)
+        return Look(len(found), sum("ß" in text for text in found))
 
     def with_labels(self, words: Mapping[str, str]) -> "Gated":
         self.gate.label_sets.append(tuple(words))

@@ -104,6 +104,9 @@ def api(service: Service) -> APIRouter:
     def markup(texts: Sequence[str]) -> list[str]:
         return [message] if (message := about_markup(texts)) else []
 
+    def language(texts: Sequence[str]) -> list[str]:
+        return [message] if (message := str(recognizer.look(texts))) else []
+
     def alone(answers: Iterable[Prediction]) -> list[str]:
         return [f"{number:,} {ALONE}"] if (number := sum(each.alone for each in answers)) else []
 
@@ -141,7 +144,8 @@ def api(service: Service) -> APIRouter:
                 of["features"] = as_asked(features)
         texts = [each.text for dialogue in dialogues for each in dialogue.utterances]
         lonely = alone(each for answer in answers for each in answer)
-        told = [*warnings, *missing(dialogues, sounds), *markup(texts), *lonely]
+        told = [*missing(dialogues, sounds), *markup(texts), *language(texts), *lonely]
+        told = [*warnings, *told]
         return _json({**in_force(labels), "warnings": told, "dialogues": found}, version)
 
     @router.post(
@@ -166,7 +170,7 @@ def api(service: Service) -> APIRouter:
         )
         said = await in_time_or_why(request, work, asked)
         told = [*missing([Dialogue(id, (utterance,))], sounds), *markup([utterance.text])]
-        told += alone([said.answer])
+        told += [*language([utterance.text]), *alone([said.answer])]
         answer = _leaner(said.answer.to_json(), asked.fields_)
         if asked.return_features and said.heard:
             answer["features"] = as_asked(said.heard)

@@ -1,0 +1,59 @@
+"""Texts in another language than those that a model was trained on."""
+
+import pytest
+
+from eacl_jax import corpora
+from eacl_jax.config import DataConfig
+from eacl_jax.data.pieces import Look, look, pieces_a_word
+
+SPANISH = (
+    "No entiendo por qué siempre llegas tarde a las reuniones, me molesta mucho.",
+    "Muchas gracias por tu ayuda, estoy muy contento con el resultado del proyecto.",
+    "El pedido todavía no ha llegado y nadie contesta al teléfono desde hace días.",
+)
+DUTCH = (
+    "Ik begrijp niet waarom je altijd te laat komt op vergaderingen, dat ergert me enorm.",
+    "Hartelijk dank voor je hulp, ik ben erg blij met het resultaat.",
+    "De bestelling is nog steeds niet aangekomen en niemand neemt de telefoon op.",
+)
+ENGLISH = (
+    "I don't get why you're ALWAYS late for the meetings, it drives me mad!!!",
+    "omg thx so much 4 ur help, im sooo happy w/ how it turned out lol",
+    "Siobhan's parcel still hasn't come, and nobody at Krüger & Söhne picks up the phone.",
+)
+
+
+@pytest.fixture(scope="module")
+def usual(english) -> float:
+    """Of smalltalk."""
+    train = corpora.load(DataConfig()).splits["train"]
+    found = pieces_a_word(english, [said.text for each in train for said in each.utterances])
+    assert found is not None
+    return found
+
+
+def test_other_languages_in_latin_letters_are_noticed(english, usual) -> None:
+    for texts in (SPANISH, DUTCH):
+        assert look(english, texts, usual) == (3, 3)
+    assert look(english, ENGLISH, usual) == (3, 0)
+    assert look(english, ["Sí, claro que sí", "Siobhan Krüger"], usual) == (0, 0)  # too short
+    test = corpora.load(DataConfig()).splits["test"]
+    english_texts = [said.text for each in test for said in each.utterances]
+    found = look(english, english_texts, usual)
+    assert found.texts == 64
+    assert str(found) == ""
+    # A tenth of them, wherever they stand.
+    mixed = [text for n in range(100) for text in (*english_texts[9 * n : 9 * n + 9], SPANISH[0])]
+    assert str(look(english, mixed, usual))
+
+
+def test_nothing_is_known_without_words_and_of_models_that_do_not_say(english) -> None:
+    assert pieces_a_word(english, ["", "...", "12:30"]) is None
+    assert look(english, SPANISH, None) == (0, 0)
+    assert look(english, [], 1.1) == (0, 0)
+
+
+def test_it_is_told_from_one_in_twenty_on() -> None:
+    assert str(Look()) == str(Look(20, 1)) == ""
+    assert str(Look(1900, 96)).startswith("96 of 1,900 longer texts are broken into many more")
+    assert str(Look(1, 1))
