@@ -120,6 +120,16 @@ def push(
             show_default=False,
         ),
     ] = "",
+    with_learnt: Annotated[
+        bool,
+        typer.Option(
+            "--with-learnt",
+            help=(
+                "Also send learnt.safetensors, by which the model knows the utterances that it has"
+                " learnt from, and others can try whether one was among them."
+            ),
+        ),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only list what would be sent.")
     ] = False,
@@ -127,7 +137,7 @@ def push(
     """Send a model folder to the Hugging Face hub."""
     from eacl_jax.export.hub import push as send
 
-    sent = send(model, repo, private=private, token=token, dry_run=dry_run)
+    sent = send(model, repo, private=private, token=token, with_learnt=with_learnt, dry_run=dry_run)
     for name, size in sent.files.items():
         typer.echo(f"{size:>13,}  {name}")
     total = f"{len(sent.files)} files, {sum(sent.files.values()):,} bytes"

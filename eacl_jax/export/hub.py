@@ -10,6 +10,7 @@ from huggingface_hub.utils import filter_repo_objects, validate_repo_id
 
 from eacl_jax.encoders.weights import peft
 from eacl_jax.errors import UserError
+from eacl_jax.recognizer import learnt
 from eacl_jax.recognizer.folder import read_settings
 from eacl_jax.recognizer.locate import LORA, SENT
 
@@ -28,7 +29,13 @@ class Pushed:
 
 
 def push(
-    folder: Path, repo: str, *, private: bool = False, token: str = "", dry_run: bool = False
+    folder: Path,
+    repo: str,
+    *,
+    private: bool = False,
+    token: str = "",
+    with_learnt: bool = False,
+    dry_run: bool = False,
 ) -> Pushed:
     """Sends a model folder to a repository of the hub, which is made where it is missing.
 
@@ -37,13 +44,15 @@ def push(
       repo: OWNER/NAME.
       private: a repository that is made is seen by its owner only.
       token: with the right to write; empty: $HF_TOKEN, else that of `hf auth login`.
+      with_learnt: also what tells which utterances it has learnt from, to who guesses them; see
+        `recognizer.learnt`.
       dry_run: send nothing, ask nobody.
 
     Raises:
       UserError: the folder is no model's, the name is none, there is no token, or the hub refuses
         or cannot be reached.
     """
-    files = model_files(folder)
+    files = model_files(folder, with_learnt=with_learnt)
     _check_name(repo)
     if dry_run:
         return Pushed(files, "")
@@ -59,7 +68,7 @@ def push(
         commit = api.upload_folder(
             repo_id=repo,
             folder_path=folder,
-            allow_patterns=list(SENT),
+            allow_patterns=list(files),
             delete_patterns=list(SENT),  # what a model there had, and this one has not
             commit_message="Upload eacl_jax model",
         )
@@ -76,8 +85,8 @@ def push(
     return Pushed(files, str(commit.commit_url))
 
 
-def model_files(folder: Path) -> dict[str, int]:
-    """Sizes of the files of a model folder that belong to it, by path.
+def model_files(folder: Path, *, with_learnt: bool = False) -> dict[str, int]:
+    """Sizes of the files of a model folder that are sent, by path; `with_learnt` as of `push`.
 
     Raises:
       UserError: the folder is no model's.
@@ -90,7 +99,8 @@ def model_files(folder: Path) -> dict[str, int]:
     present = sorted(
         file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()
     )
-    files = list(filter_repo_objects(present, allow_patterns=list(SENT)))
+    kept = None if with_learnt else [learnt.FILE]
+    files = list(filter_repo_objects(present, allow_patterns=list(SENT), ignore_patterns=kept))
     own = ("encoder/config.json", "encoder/model.safetensors")
     for name in ("heads.safetensors", *(LORA if LORA[0] in files else own)):
         if name not in files:

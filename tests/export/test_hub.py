@@ -104,6 +104,14 @@ def test_nothing_of_another_model_stays_there(model, fake) -> None:
     assert (there / "notes.md").exists()
 
 
+def test_what_a_model_has_learnt_from_is_sent_where_that_is_asked(model, fake) -> None:
+    assert (model / "learnt.safetensors").is_file()
+    there = fake.root / "ann" / "emotions" / "learnt.safetensors"
+    for asked in (True, False):
+        sent = push(model, "ann/emotions", token="secret", with_learnt=asked)
+        assert ("learnt.safetensors" in sent.files) is there.is_file() is asked
+
+
 def test_what_was_pushed_loads_again(model, fake, monkeypatch, tmp_path) -> None:
     sent = push(model, "ann/emotions", private=True, token="secret")
     there = fake.root / "ann" / "emotions"
@@ -120,7 +128,7 @@ def test_what_was_pushed_loads_again(model, fake, monkeypatch, tmp_path) -> None
         "encoder/model.safetensors",
         "encoder/tokenizer.json",
     } <= set(arrived)
-    assert not {"notes.txt", "checkpoints/config.json"} & set(arrived)
+    assert not {"notes.txt", "checkpoints/config.json", "learnt.safetensors"} & set(arrived)
     assert sent.address == "https://hub.example/ann/emotions/commit/1"
     assert (fake.tokens, fake.private) == (["secret"], {"ann/emotions": True})
 
