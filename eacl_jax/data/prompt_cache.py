@@ -29,7 +29,7 @@ from eacl_jax.dialogue import SPLITS, Corpus, Dialogue
 log = logging.getLogger(__name__)
 
 # Raise it when what is in a file, or how it is read, changes.
-FORMAT = "eacl_jax prompts 2"
+FORMAT = "eacl_jax prompts 3"
 KEPT_FILES = 32
 
 
