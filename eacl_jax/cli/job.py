@@ -6,12 +6,13 @@ import dataclasses
 import hashlib
 import io
 import json
+import math
 import os
 import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 import typer
 from rich.console import Console
@@ -402,9 +403,18 @@ def _whole(path: Path, columns: Mapping[str, str]) -> bytes:
     from eacl_jax.corpora.files import read_file
 
     found = read_file(path, columns=columns, annotated=False, naming=NAMING)
-    # Times and the like, of parquet.
-    records = (json.dumps(item.dialogue.to_json(), default=str) for item in found)
+    # Parquet also has times and the like.
+    records = (json.dumps(_with_nulls(item.dialogue.to_json()), default=str) for item in found)
     return "".join(f"{record}\n" for record in records).encode()
+
+
+def _with_nulls(value: Any) -> Any:
+    """The same with null for what is no number, which JSON cannot write."""
+    if isinstance(value, Mapping):
+        return {name: _with_nulls(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_with_nulls(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _fingerprint(folder: Path, patterns: Sequence[str]) -> str:

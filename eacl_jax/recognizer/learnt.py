@@ -135,10 +135,12 @@ class Learnt:
 
 
 def _hashes(dialogue: Dialogue) -> Hashes:
-    """Of a dialogue's annotated utterances; capitals and blanks tell nothing apart."""
+    """Of a dialogue's annotated utterances; capitals, blanks and kinds of apostrophes tell nothing
+    apart.
+    """
     found, before = [], b""
     for utterance in dialogue.utterances:
-        text = " ".join(utterance.text.split()).casefold()
+        text = " ".join(utterance.text.replace("\u2019", "'").split()).casefold()
         before = blake2b(before + text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
         if utterance.annotated:
             found.append(int.from_bytes(before, "little"))

@@ -1,6 +1,7 @@
 """`eacl predict` from its command line to its files."""
 
 import csv
+import datetime
 import gzip
 import io
 import json
@@ -9,7 +10,9 @@ import shutil
 import sys
 from pathlib import Path
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from eacl_jax.bulk.journal import Journal
 from eacl_jax.cli import job
@@ -464,6 +467,23 @@ def test_other_json_is_read_as_annotated_files_are(eacl, model, tmp_path):
         lines = (tmp_path / "o.jsonl").read_text().splitlines()
         assert same(list(map(json.loads, lines)), [each.to_json() for each in expected])
         assert ("fields 'emotion' are not carried through" in done.errors) is (not how)
+
+
+def test_parquet_with_times_and_what_is_no_number(eacl, model, tmp_path):
+    at = datetime.datetime(2024, 1, 1, 10)
+    columns = {
+        "chat": ["1", "1"],
+        "author": ["Ann", "Bob"],
+        "message": ["the day", "it is rude"],
+        "at": [at, at],
+        "n": [1.5, float("nan")],
+    }
+    parquet.write_table(pyarrow.table(columns), tmp_path / "chats.parquet")
+    options = ("--input", tmp_path / "chats.parquet", "--output", tmp_path / "o.jsonl")
+    done = eacl("predict", "--model", model, *options, "--fields=other")
+    assert done.status == 0, done.errors
+    said = json.loads((tmp_path / "o.jsonl").read_text())["utterances"]
+    assert said == [{"at": str(at), "n": 1.5}, {"at": str(at), "n": None}]
 
 
 @pytest.mark.slow

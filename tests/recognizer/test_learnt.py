@@ -34,6 +34,7 @@ def said(*texts: str, annotated: int = 9) -> Dialogue:
     [
         (said("Hi", "How are you?", "Fine"), Known(3, 0, 3)),
         (said(" HI", "how  are you?", "Fine", "And you?"), Known(3, 0, 4)),
+        (said("It’s me", "Oh"), Known(2, 0, 2)),
         (said("Hi", "How are you?"), Known(2, 0, 2)),
         (said("Hi", "What now?"), Known(0, 0, 2)),  # many begin so
         (said("Hi", "What now?", annotated=1), Known(1, 0, 1)),
@@ -46,6 +47,7 @@ def said(*texts: str, annotated: int = 9) -> Dialogue:
 )
 def test_an_utterance_is_known_with_its_past(asked: Dialogue, known: Known, tmp_path) -> None:
     learnt = Learnt().and_trained([said("Hi", "How are you?", "Fine")])
+    learnt = learnt.and_trained([said("It's me", "Oh")])
     learnt = learnt.and_chosen([said("Bye", "See you"), said("Hi", "How are you?")])
     learnt = learnt.and_trained([said("So", "it goes", "on", annotated=0)])
     assert learnt.known([asked]) == known
