@@ -79,8 +79,7 @@ class Table:
         for place, name in enumerate(self._header):
             if place in (self._columns.dialogue, self._columns.speaker, self._columns.text):
                 continue
-            # In any capitals: `Emotion` beside `emotion` would be two labels of a row.
-            if name.strip().casefold() in _ANSWERS or PROBABILITY.fullmatch(name):
+            if is_of_answers(name):
                 self.left_out.append(name)
                 continue
             again = not name.strip() or name in self._others
@@ -207,6 +206,13 @@ class Table:
             " dialogue must be neighbours: sort the file by column"
             f" {self._header[self._columns.dialogue]!r}, keeping the order of each dialogue's rows."
         )
+
+
+def is_of_answers(name: str) -> bool:
+    """Whether a column is one of the answers', or holds labels, in any capitals: `Emotion` beside
+    `emotion` would be two labels of a row.
+    """
+    return name.strip().casefold() in _ANSWERS or PROBABILITY.fullmatch(name) is not None
 
 
 class _Texts:

@@ -236,10 +236,18 @@ def evaluate(
             " over all of them; leave it out."
         )
     warn_of_missing(dialogues, modalities)
-    recognizer.warn_of_language(said.text for each in dialogues for said in each.utterances)
+    members = (recognizer, *others)
+    texts = [said.text for each in dialogues for said in each.utterances]
+    # The first that knows how texts of training were broken into pieces.
+    next((each for each in members if each.look(texts).texts), recognizer).warn_of_language(texts)
+    known = {
+        name: each.learnt.warn_of(dialogues, "scores", f" {name}" * bool(others), stage)
+        for name, each in zip(models, members, strict=True)
+    }
+    # Of those that do not know all that they have learnt from, no number is the whole truth.
     learnt_from = {
-        name: each.learnt.warn_of(dialogues, "scores", f" {name}" * bool(others))
-        for name, each in zip(models, (recognizer, *others), strict=True)
+        name: known[name]._asdict() if each.learnt.whole else None
+        for name, each in zip(models, members, strict=True)
     }
     tally, console = Tally(recognizer.labels, several=several), Console(stderr=True)
     chunks = list(_chunks(dialogues))
@@ -252,12 +260,11 @@ def evaluate(
     ):
         tally.add(some, ensemble.answers(some, stage=stage, on_long=on_long))
     facts = recognizer.facts
-    known = facts is not None and facts.labels == recognizer.labels
-    scores = tally.scores(excluded_label, facts.levels if facts is not None and known else None)
+    own = facts is not None and facts.labels == recognizer.labels
+    scores = tally.scores(excluded_label, facts.levels if facts is not None and own else None)
     if report:
         more = {"also_models": also_model} if also_model else {}
-        learnt = {name: each._asdict() for name, each in learnt_from.items()}
-        found = {"model": model, **more, "input": named, "stage": stage, "learnt_from": learnt}
+        found = {"model": model, **more, "input": named, "stage": stage, "learnt_from": learnt_from}
         found |= scores.to_json()
         _write(report, found)
     print_scores(named, scores, Console(), on_long=on_long)

@@ -141,6 +141,8 @@ class Job:
             left_out: set[str] = set()
             told = transcripts.Told()
             items, others = self._items(lines, wanted, console, settings.modalities, left_out, told)
+            if self._read_as() == "json" and isinstance(file, io.BytesIO):
+                others = _columns_in(file)
             labels = tuple(self.labels) or settings.labels
             written_as = self._format(labels, others, several=settings.several)
             files: tuple[str, ...] = locate.FILES
@@ -406,6 +408,17 @@ def _whole(path: Path, columns: Mapping[str, str]) -> bytes:
     # Parquet also has times and the like.
     records = (json.dumps(_with_nulls(item.dialogue.to_json()), default=str) for item in found)
     return "".join(f"{record}\n" for record in records).encode()
+
+
+def _columns_in(lines: io.BytesIO) -> tuple[str, ...]:
+    """Names of the utterances' fields in JSON lines that may be columns of a table of answers."""
+    names: dict[str, bool] = {}
+    for line in lines.getvalue().splitlines():
+        for said in json.loads(line)["utterances"]:
+            for name, value in said.items():
+                one = not isinstance(value, (list, dict)) and not tables.is_of_answers(name)
+                names[name] = names.get(name, True) and one
+    return tuple(name for name, one in names.items() if one)
 
 
 def _with_nulls(value: Any) -> Any:

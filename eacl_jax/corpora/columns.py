@@ -134,13 +134,12 @@ def find_columns(
                 " Each utterance must name its dialogue and its speaker; annotation tools keep such"
                 " fields beside the text."
             )
-        # A message each row, and no conversation.
         alone = ""
-        if kind == "column" and missing[:1] == ["dialogue"] and found["text"] is not None:
-            alone = (
-                " Where each row stands by itself:"
-                f" {' '.join(_named(naming, part, ABSENT) for part in MAY_BE_ABSENT)}."
-            )
+        absent = [part for part in missing if part in MAY_BE_ABSENT and part not in given]
+        if absent and absent == missing:  # a message each row, and no conversation
+            where_so = "each row stands by itself" if "dialogue" in absent else "nobody is named"
+            named = " ".join(_named(naming, part, ABSENT) for part in absent)
+            alone = f" Where {where_so}: {named}."
         raise UserError(
             f"{where} has no {kind} {names}; {there}.{first} Where they have other names: {how}."
             f"{alone}"

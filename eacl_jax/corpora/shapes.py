@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from eacl_jax.corpora import annotations, convokit, dailydialog_files, empathetic, scenes
-from eacl_jax.corpora.columns import PARTS, SEVERAL, find_columns, find_part, labels_beside
+from eacl_jax.corpora.columns import (
+    ABSENT,
+    PARTS,
+    SEVERAL,
+    find_columns,
+    find_part,
+    labels_beside,
+    plain,
+)
 from eacl_jax.corpora.forms import DIALOGUE, read_utterance
 from eacl_jax.corpora.found import Found, Kept
 from eacl_jax.corpora.kept import kept_of
@@ -98,6 +106,11 @@ def read_shapes(path: Path, records: Sequence[Record], reading: Reading) -> list
         names, "speaker"
     )
     if _turns_of(records[0].value) or transcript:
+        if plain(reading.given.get("dialogue", "")) == ABSENT:
+            raise UserError(
+                f"{path} holds dialogues, and no rows that stand by themselves: leave out"
+                f" {reading.naming.format(part='dialogue')}={ABSENT}."
+            )
         return [_dialogue(path, record, record.value, reading) for record in records]
     if not find_part(names, "text", given=reading.given.get("text", "")):
         return [

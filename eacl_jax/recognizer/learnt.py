@@ -1,9 +1,10 @@
 """What a model has learnt from, so that it is told where it is scored on that.
 
 The model folder's `learnt.safetensors` has a hash of eight bytes for each annotated utterance, of
-its text and all texts before it in the dialogue. No text can be read from these; but who guesses
-how a dialogue begins can see whether it was among them. Who minds deletes the file; then nothing
-is told.
+the letters and digits of its text and of all texts before it in the dialogue. So a dialogue that
+went on is known again, and one that was cut otherwise is not. No text can be read from these; but
+who guesses how a dialogue begins can see whether it was among them. Who minds deletes the file;
+then nothing is told.
 """
 
 import dataclasses
@@ -11,19 +12,21 @@ import logging
 from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from jaxtyping import Bool, UInt64
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
+from eacl_jax.config import Stage
 from eacl_jax.dialogue import Dialogue
 from eacl_jax.errors import UserError
 
 log = logging.getLogger(__name__)
 
 FILE = "learnt.safetensors"
+_NAMES = ("trained", "adapted", "chosen")
 Hashes = UInt64[np.ndarray, " N"]
 
 
@@ -50,39 +53,54 @@ class Learnt:
     """Hashes of annotated utterances, ascending.
 
     Attributes:
-      trained: those that weights or anchors were learnt from.
+      trained: those that weights and stage one's anchors were learnt from.
+      adapted: those that stage two's anchors were moved by after training.
       chosen: those that its epoch, thresholds or probabilities were chosen by.
+      whole: whether there are no others.
     """
 
     trained: Hashes = dataclasses.field(default_factory=_none)
+    adapted: Hashes = dataclasses.field(default_factory=_none)
     chosen: Hashes = dataclasses.field(default_factory=_none)
+    whole: bool = False
 
-    def and_trained(self, dialogues: Sequence[Dialogue]) -> Self:
-        """The same with these dialogues' annotated utterances among `trained`."""
-        return dataclasses.replace(self, trained=_with(self.trained, dialogues))
+    def and_(self, name: str, dialogues: Sequence[Dialogue]) -> Self:
+        """The same with the annotated utterances of these among those of this name."""
+        hashes = np.concatenate([getattr(self, name), *map(_hashes, dialogues)])
+        changes: dict[str, Any] = {name: np.unique(hashes)}
+        return dataclasses.replace(self, **changes)
 
-    def and_chosen(self, dialogues: Sequence[Dialogue]) -> Self:
-        """The same with these dialogues' annotated utterances among `chosen`."""
-        return dataclasses.replace(self, chosen=_with(self.chosen, dialogues))
+    def unadapted(self) -> Self:
+        """Of a model whose anchors are others than those that were moved."""
+        return dataclasses.replace(self, adapted=_none())
 
-    def known(self, dialogues: Sequence[Dialogue]) -> Known:
+    def known(self, dialogues: Sequence[Dialogue], stage: str = Stage.TWO) -> Known:
         """How many of the dialogues' annotated utterances are among these. A first one counts where
         more of its dialogue does, or no more is annotated: dialogues often begin alike.
+
+        Args:
+          dialogues: that are scored, or learnt.
+          stage: whose anchors answer.
         """
         found = [hashes for each in dialogues if len(hashes := _hashes(each))]
         trained = _among(found, self.trained)
+        if stage == Stage.TWO:
+            trained |= _among(found, self.adapted)
         chosen = _among(found, self.chosen) & ~trained
         return Known(int(trained.sum()), int(chosen.sum()), len(trained))
 
-    def warn_of(self, dialogues: Sequence[Dialogue], what: str, named: str = "") -> Known:
+    def warn_of(
+        self, dialogues: Sequence[Dialogue], what: str, named: str = "", stage: str = Stage.TWO
+    ) -> Known:
         """Logs how many of the dialogues' annotated utterances are among these.
 
         Args:
           dialogues: of which scores are to be told.
           what: these scores, "the scores".
           named: of the model, where there are several.
+          stage: whose anchors answer.
         """
-        found = self.known(dialogues)
+        found = self.known(dialogues, stage)
         if found.trained:
             log.warning(
                 "%d of %d annotated utterances are, with all that is said before them, among those"
@@ -107,11 +125,13 @@ class Learnt:
 
     def write(self, folder: Path) -> None:
         """Writes the file into a model folder."""
-        (folder / FILE).write_bytes(save({"trained": self.trained, "chosen": self.chosen}))
+        tensors = {name: getattr(self, name) for name in _NAMES}
+        whole = np.array([self.whole], np.uint64)
+        (folder / FILE).write_bytes(save(tensors | {"whole": whole}))
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Of a model folder; nothing where it has no such file.
+        """Of a model folder; nothing, and not the whole, where it has no such file.
 
         Raises:
           UserError: the file is damaged.
@@ -121,34 +141,28 @@ class Learnt:
             return cls()
         try:
             tensors = load_file(file)
-            found = cls(tensors.pop("trained"), tensors.pop("chosen"))
-            if tensors or any(
-                each.dtype != np.uint64 or each.ndim != 1 for each in (found.trained, found.chosen)
+            if set(tensors) != {*_NAMES, "whole"} or any(
+                each.dtype != np.uint64 or each.ndim != 1 for each in tensors.values()
             ):
-                raise ValueError("expected trained and chosen, one row of uint64 each")
-        except (SafetensorError, OSError, KeyError, ValueError) as error:
+                raise ValueError(f"expected {', '.join(_NAMES)} and whole, rows of uint64")
+            (whole,) = tensors.pop("whole")
+        except (SafetensorError, OSError, ValueError) as error:
             raise UserError(
                 f"{file} is damaged ({error}); copy or save the model again, or delete the file to"
                 " go without what it tells of scores on what the model has learnt from."
             ) from error
-        return found
+        return cls(**tensors, whole=bool(whole))
 
 
 def _hashes(dialogue: Dialogue) -> Hashes:
-    """Of a dialogue's annotated utterances; capitals, blanks and kinds of apostrophes tell nothing
-    apart.
-    """
+    """Of a dialogue's annotated utterances. Readers of corpora leave out quotes and blanks."""
     found, before = [], b""
     for utterance in dialogue.utterances:
-        text = " ".join(utterance.text.replace("\u2019", "'").split()).casefold()
+        text = "".join(filter(str.isalnum, utterance.text.casefold())) or utterance.text.strip()
         before = blake2b(before + text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
         if utterance.annotated:
             found.append(int.from_bytes(before, "little"))
     return np.array(found, np.uint64)
-
-
-def _with(hashes: Hashes, dialogues: Sequence[Dialogue]) -> Hashes:
-    return np.unique(np.concatenate([hashes, *map(_hashes, dialogues)]))
 
 
 def _among(dialogues: Sequence[Hashes], ascending: Hashes) -> Bool[np.ndarray, " M"]:

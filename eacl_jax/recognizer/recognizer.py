@@ -514,6 +514,7 @@ class EmotionRecognizer:
         )
         changed = self._changed(settings, {Stage.ONE: anchors, Stage.TWO: anchors})
         changed.warnings, changed.adaptation = warnings, None
+        changed.learnt = self.learnt.unadapted()
         changed.facts = self.facts and self.facts.relabelled()
         return changed
 
@@ -545,6 +546,15 @@ class EmotionRecognizer:
             raise UserError(f"seed must be a whole number from 0 on, got {seed!r:.40}.")
         given = self._annotated(dialogues)
         self.learnt.warn_of(given.dialogues, "held-out scores")
+        before = self.facts is not None and any(
+            each.startswith(ADAPTED) for each in self.facts.changes
+        )
+        if before and not self.learnt.whole:
+            log.warning(
+                "this recognizer was adapted before, and does not say to what: if these dialogues"
+                " are among those, or hold utterances of them, the scores on held-out ones are not"
+                " of what it has never seen. Adapt the one that it was made of to all of them."
+            )
         numbers = adapting.dialogue_numbers(given.dialogues, tuple(self.settings.modalities))
         adapting.warn_of_examples(given.dialogues, given.targets, numbers)
         settings, anchors, report = adapting.adapted(
@@ -559,8 +569,8 @@ class EmotionRecognizer:
         changed = self._changed(settings, anchors)
         changed.adaptation = report
         if not report.chained:
-            add = self.learnt.and_chosen if report.kept else self.learnt.and_trained
-            changed.learnt = add(given.dialogues)
+            how = "chosen" if report.kept else "adapted"
+            changed.learnt = self.learnt.and_(how, given.dialogues)
         if self.facts and not report.chained:  # a chain that stays leaves all as it was
             what = "Its probabilities were fitted" if report.kept else ADAPTED
             count = len(given.targets)
@@ -608,7 +618,7 @@ class EmotionRecognizer:
                 settings, calibration={**settings.calibration, Stage.TWO: fitted}
             )
         changed = self._changed(settings, self.anchors)
-        changed.learnt = self.learnt.and_chosen(given.dialogues)
+        changed.learnt = self.learnt.and_("chosen", given.dialogues)
         changed.facts = self.facts and self.facts.changed(
             f"{CALIBRATED} {len(given.targets)} annotated utterances."
         )

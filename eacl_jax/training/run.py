@@ -313,7 +313,11 @@ def _leave(
                     [said.text for dialogue in trained for said in dialogue.utterances],
                 ),
             ),
-            learnt=Learnt().and_trained(trained).and_chosen(experiment.corpus.splits["dev"]),
+            learnt=(
+                Learnt(whole=not experiment.config.distil.teachers)
+                .and_("trained", trained)
+                .and_("chosen", experiment.corpus.splits["dev"])
+            ),
         )
         recognizer.save_pretrained(workdir / "model")
         said.append(f"model    {context.named(workdir / 'model')}")

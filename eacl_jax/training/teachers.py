@@ -6,6 +6,7 @@ what they answered stays in the run's folder.
 import dataclasses
 import hashlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ from eacl_jax.training import processes, run_folder
 from eacl_jax.training.experiment import Experiment
 from eacl_jax.training.recording import say
 from eacl_jax.training.stage import StageContext
+
+log = logging.getLogger(__name__)
 
 FILE = "teachers.safetensors"
 
@@ -143,6 +146,15 @@ def answers_of(teacher: str, corpus: Corpus) -> Float[np.ndarray, "N C"]:
     """
     recognizer, labels = EmotionRecognizer.from_pretrained(teacher), corpus.taxonomy.labels
     modalities = recognizer.settings.modalities
+    known = recognizer.learnt.known([*corpus.splits["dev"], *corpus.splits["test"]])
+    if known.trained:
+        log.warning(
+            "config.distil.teachers: %s has learnt from %d of the %d annotated utterances of dev"
+            " and test: on these it teaches their labels, and the run's scores say nothing.",
+            teacher,
+            known.trained,
+            known.of,
+        )
     try:
         dialogues = in_columns_of(corpus.splits["train"], corpus.features, modalities, "train")
     except UserError as error:

@@ -17,11 +17,12 @@ from rich.console import Console
 from eacl_jax.cli import annotated, huge_pages
 from eacl_jax.cli.scores import print_scores
 from eacl_jax.config import Config
+from eacl_jax.data.pieces import Look
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.recognizer.ensemble import Ensemble
 from eacl_jax.recognizer.learnt import Learnt
-from eacl_jax.recognizer.prediction import Prediction
+from eacl_jax.recognizer.prediction import ALONE, Prediction
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.recognizer.scoring import Tally
 from eacl_jax.training import evaluation, run_folder
@@ -56,7 +57,7 @@ def test_it_is_told_what_a_model_has_learnt_from(eacl, model: Path, write, tmp_p
     """By itself; every model of several by its name."""
     knowing = EmotionRecognizer.from_pretrained(model)
     said = tuple(Utterance(who, text, mood or None) for who, text, mood in ROWS[:3])
-    knowing.learnt = Learnt().and_trained([Dialogue("other", said)])
+    knowing.learnt = Learnt(whole=True).and_("trained", [Dialogue("other", said)])
     knowing.save_pretrained(tmp_path / "knowing")
     options = ("--input", write(), "--json=scores.json")
     done = eacl("evaluate", "--model", tmp_path / "knowing", *options)
@@ -65,9 +66,23 @@ def test_it_is_told_what_a_model_has_learnt_from(eacl, model: Path, write, tmp_p
     done = eacl("evaluate", "--model", model, "--also-model", tmp_path / "knowing", *options)
     assert f"{told} the model {tmp_path / 'knowing'} has" in " ".join(done.errors.split())
     assert json.loads(Path("scores.json").read_text())["learnt_from"] == {
-        str(model): {"trained": 0, "chosen": 0, "of": 4},
+        str(model): None,  # it does not know
         str(tmp_path / "knowing"): {"trained": 2, "chosen": 0, "of": 4},
     }
+
+
+def test_what_to_know_of_the_answers_is_told(eacl, model: Path, write, monkeypatch) -> None:
+    """Without room for what was said before, and perhaps in another language."""
+    file = Path(write())
+    file.write_text(file.read_text().replace("lovely", "lovely " * 90))
+    seen = []
+    monkeypatch.setattr(
+        EmotionRecognizer, "look", lambda self, texts: seen.append([*texts]) or Look(4, 4)
+    )
+    done = eacl("evaluate", "--model", model, "--input", file)
+    assert f"1 {ALONE}" in done.output.decode()
+    assert "4 of 4 longer texts are broken into many more pieces" in " ".join(done.errors.split())
+    assert len(seen[0]) == len(ROWS)
 
 
 def test_scores_are_those_of_the_answers(eacl, model: Path, write) -> None:

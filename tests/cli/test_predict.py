@@ -469,6 +469,16 @@ def test_other_json_is_read_as_annotated_files_are(eacl, model, tmp_path):
         assert ("fields 'emotion' are not carried through" in done.errors) is (not how)
 
 
+def test_what_a_model_has_learnt_from_is_nothing_that_answers_go_by(model, tmp_path):
+    """So that the file may be deleted while a prediction is unfinished."""
+    shutil.copytree(model, tmp_path / "model")
+    before = job._fingerprint(tmp_path / "model", locate.FILES)
+    (tmp_path / "model" / "learnt.safetensors").unlink()
+    assert job._fingerprint(tmp_path / "model", locate.FILES) == before
+    (tmp_path / "model" / "heads.safetensors").unlink()
+    assert job._fingerprint(tmp_path / "model", locate.FILES) != before
+
+
 def test_parquet_with_times_and_what_is_no_number(eacl, model, tmp_path):
     at = datetime.datetime(2024, 1, 1, 10)
     columns = {
@@ -484,6 +494,15 @@ def test_parquet_with_times_and_what_is_no_number(eacl, model, tmp_path):
     assert done.status == 0, done.errors
     said = json.loads((tmp_path / "o.jsonl").read_text())["utterances"]
     assert said == [{"at": str(at), "n": 1.5}, {"at": str(at), "n": None}]
+    options = (*options[:3], tmp_path / "o.csv")
+    done = eacl("predict", "--model", model, *options, "--fields=other,text")
+    assert done.status == 0, done.errors
+    rows = list(csv.reader((tmp_path / "o.csv").read_text(encoding="utf-8-sig").splitlines()))
+    assert rows == [
+        ["at", "n", "dialogue", "utterance", "text"],
+        [str(at), "1.5", "1", "0", "the day"],
+        [str(at), "", "1", "1", "it is rude"],
+    ]
 
 
 @pytest.mark.slow

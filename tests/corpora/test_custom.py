@@ -51,6 +51,8 @@ def test_rows_may_stand_by_themselves(toy: Toy, caplog: pytest.LogCaptureFixture
     ]
     assert [u.text for d in splits["dev"] for u in d.utterances] == ["Hm.", "No."]
     assert "name no speaker" not in caplog.text
+    with pytest.raises(UserError, match=r"dialogues, and no rows .*data\.dialogue_column=none"):
+        corpora.load(dataclasses.replace(data, train=toy(train=line()).train))
 
 
 def test_csv_with_byte_order_mark_quotes_crlf_and_other_columns(toy: Toy) -> None:

@@ -42,6 +42,10 @@ def test_other_languages_in_latin_letters_are_noticed(english, usual) -> None:
     found = look(english, english_texts, usual)
     assert found.texts == 64
     assert str(found) == ""
+    addresses = "see https://example.org/a/b?c=d or mail ann.smith_77@example.org about AZ-993-X"
+    assert look(english, [addresses] * 3, usual) == (0, 0)  # they are no words
+    hindi = "मैं बहुत खुश हूँ कि तुम आज मेरे घर आए"  # with marks that are no letters
+    assert look(english, [hindi], usual) == (1, 1)
     # A tenth of them, wherever they stand.
     mixed = [text for n in range(100) for text in (*english_texts[9 * n : 9 * n + 9], SPANISH[0])]
     assert str(look(english, mixed, usual))
@@ -54,6 +58,6 @@ def test_nothing_is_known_without_words_and_of_models_that_do_not_say(english) -
 
 
 def test_it_is_told_from_one_in_twenty_on() -> None:
-    assert str(Look()) == str(Look(20, 1)) == ""
+    assert str(Look()) == str(Look(20, 1)) == str(Look(2, 2)) == ""
     assert str(Look(1900, 96)).startswith("96 of 1,900 longer texts are broken into many more")
-    assert str(Look(1, 1))
+    assert str(Look(3, 1))

@@ -101,6 +101,7 @@ def test_the_hub_gets_an_adapter_that_others_can_use(adapter):
     point_to(adapter, "princeton-nlp/sup-simcse-roberta-large")
     files = {"adapter_config.json", "adapter_model.safetensors", "base.json"}
     assert set(model_files(adapter)) == {*files, "config.json", "heads.safetensors", "README.md"}
+    assert "learnt.safetensors" in model_files(adapter, with_learnt=True)
 
 
 @pytest.mark.parametrize("folder", ["model", "adapter"])

@@ -45,6 +45,12 @@ def test_the_mean_of_probabilities_answers():
     assert ensemble.predict(DIALOGUES[0]).emotions == [each.emotion for each in found[0]]
 
 
+def test_an_answer_is_alone_where_one_of_them_read_it_so():
+    chat = [("Ann", "hello"), ("Bob", "rude day " * 90)]
+    told = Ensemble([recognizer(), recognizer("bert")]).predict(chat)
+    assert [each.alone for each in told] == [False, True]
+
+
 def test_several_labels_are_those_above_the_mean_threshold():
     one = recognizer(**SEVERAL)
     decisions = dataclasses.replace(

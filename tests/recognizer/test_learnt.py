@@ -1,5 +1,9 @@
 """What a model has learnt from, and where it is told."""
 
+import dataclasses
+import pickle
+import types
+
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
@@ -46,25 +50,30 @@ def said(*texts: str, annotated: int = 9) -> Dialogue:
     ],
 )
 def test_an_utterance_is_known_with_its_past(asked: Dialogue, known: Known, tmp_path) -> None:
-    learnt = Learnt().and_trained([said("Hi", "How are you?", "Fine")])
-    learnt = learnt.and_trained([said("It's me", "Oh")])
-    learnt = learnt.and_chosen([said("Bye", "See you"), said("Hi", "How are you?")])
-    learnt = learnt.and_trained([said("So", "it goes", "on", annotated=0)])
+    learnt = Learnt().and_("trained", [said("Hi", "How are you?", "Fine")])
+    learnt = learnt.and_("trained", [said("It's me", "Oh")])
+    learnt = learnt.and_("chosen", [said("Bye", "See you"), said("Hi", "How are you?")])
+    learnt = learnt.and_("trained", [said("So", "it goes", "on", annotated=0)])
     assert learnt.known([asked]) == known
-    learnt.write(tmp_path)
-    assert Learnt.read(tmp_path).known([asked, asked]) == Known(*(2 * n for n in known))
+    dataclasses.replace(learnt, whole=True).write(tmp_path)
+    read = Learnt.read(tmp_path)
+    assert (learnt.whole, read.whole) == (False, True)
+    assert read.known([asked, asked]) == Known(*(2 * n for n in known))
 
 
 def test_a_damaged_file_is_refused(tmp_path) -> None:
     assert Learnt.read(tmp_path).known([said("Hi")]) == (0, 0, 1)
     row = np.zeros(3, np.uint64)
     for tensors in (
-        {"trained": row},
-        {"trained": row, "chosen": row, "more": row},
-        {"trained": row, "chosen": row.astype(np.float32)},
-        {"trained": row, "chosen": row[None]},
+        {"whole": None},
+        {"more": row},
+        {"chosen": row.astype(np.float32)},
+        {"chosen": row[None]},
+        {"whole": row},
     ):
-        save_file(tensors, tmp_path / FILE)
+        right = {"trained": row, "adapted": row, "chosen": row, "whole": row[:1]}
+        made = {name: each for name, each in (right | tensors).items() if each is not None}
+        save_file(made, tmp_path / FILE)
         with pytest.raises(UserError, match=rf"{FILE} is damaged .* or delete the file"):
             Learnt.read(tmp_path)
     (tmp_path / FILE).write_bytes(b"{}")
@@ -96,9 +105,23 @@ def test_what_is_adapted_and_calibrated_is_added(tmp_path, recognizer, caplog) -
     assert (calibrated.learnt.known(dialogues), caplog.text) == ((0, 2, 4), "")
     adapted.calibrate(chats[0])
     assert "too sure of what it has never seen" in caplog.text
+    # Anchors that were not moved have learnt nothing of it.
+    assert adapted.learnt.known(dialogues, "stage_one") == (0, 0, 4)
+    again = adapted.with_labels(["joy", "anger"])
+    assert again.learnt.known(dialogues) == (0, 0, 4)
     adapted.save_pretrained(tmp_path / "own")
     loaded = EmotionRecognizer.from_pretrained(tmp_path / "own")
     assert loaded.learnt.known(dialogues) == (2, 0, 4)
+    assert pickle.loads(pickle.dumps(loaded.adapt(chats[1]))).learnt.known(dialogues) == (4, 0, 4)
+
+
+def test_a_model_that_was_adapted_to_nobody_knows_what_says_so(recognizer, caplog) -> None:
+    own = recognizer.with_labels({"up": "good", "down": "end"})
+    chat = {"utterances": [{"speaker": "Ann", "text": "wonderful", "emotion": "up"}]}
+    for changes, told in (((), False), (("It was adapted to 3 annotated utterances.",), True)):
+        own.facts = types.SimpleNamespace(changes=changes, pieces=None, changed=lambda _: None)
+        own.adapt(chat)
+        assert ("was adapted before, and does not say to what" in caplog.text) is told
 
 
 def test_a_runs_model_knows_its_corpus(finished) -> None:

@@ -184,20 +184,18 @@ def test_texts_that_may_be_in_another_language_are_told(recognizer, caplog):
     """Where it is known how those of training were broken into pieces, and what was is read."""
     own = recognizer.with_labels({"up": "good", "down": "end"})
     said = ("Ann", "it is a day it is a day")
-    own.predict([said])
+    own.predict([said] * 3)
     assert "another language" not in caplog.text
-    own.facts = types.SimpleNamespace(pieces=0.5, changed=lambda sentence: None)
-    talk = own.conversation()
-    labelled = {"utterances": [{"speaker": said[0], "text": said[1], "emotion": "up"}]}
+    own.facts = types.SimpleNamespace(pieces=0.5, changes=(), changed=lambda sentence: None)
+    labelled = {"utterances": [{"speaker": said[0], "text": said[1], "emotion": "up"}] * 3}
     for answer in (
-        lambda: own.predict([said]),
-        lambda: own.predict_last([said]),
-        lambda: talk.add(*said),
+        lambda: own.predict([said] * 3),
+        lambda: own.predict_last([[said]] * 3),
         lambda: own.adapt(labelled),
     ):
         caplog.clear()
         answer()
-        assert "1 of 1 longer texts are broken into many more pieces" in caplog.text
+        assert "3 of 3 longer texts are broken into many more pieces" in caplog.text
 
 
 def test_other_fields_come_back_and_an_answer_may_be_asked_again(recognizer):

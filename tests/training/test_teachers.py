@@ -4,6 +4,7 @@ teach.
 
 import dataclasses
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -100,6 +101,20 @@ def test_the_mean_of_their_probabilities_in_the_corpus_order(toy, models):
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected / 2, rtol=1e-6)
     assert np.abs(found - found.mean(axis=0)).max() > 0.01  # they do not say the same of all
+
+
+def test_a_teacher_that_has_seen_test_is_told(toy, models, tmp_path, caplog):
+    corpus = corpora.load(make_config(toy).data)
+    teachers.answers_of(models[0], corpus)
+    assert "the run's scores say nothing" not in caplog.text
+    teacher = EmotionRecognizer.from_pretrained(models[0])
+    teacher.learnt = teacher.learnt.and_("trained", corpus.splits["test"])
+    teacher.save_pretrained(tmp_path / "seen")
+    teachers.answers_of(str(tmp_path / "seen"), corpus)
+    count = sum(len(each.utterances) for each in corpus.splits["test"])
+    told = re.search(rf"{tmp_path / 'seen'} has learnt from (\d+) of the", caplog.text)
+    assert told
+    assert int(told[1]) >= count  # dev has some of the same
 
 
 def test_labels_in_another_order_teach_the_same(toy, models, tmp_path):
