@@ -206,6 +206,7 @@ def test_the_best_checkpoint_is_not_replaced_by_another(tmp_path):
         StageRun.resume(stage, None)
 
 
+@pytest.mark.slow
 def test_stage_two_is_not_continued_where_stage_one_trains_again(toy, finished, tmp_path):
     workdir = shutil.copytree(finished, tmp_path / "run")
     (workdir / "results.json").unlink()

@@ -37,6 +37,7 @@ def test_inputs_of_another_run_are_refused(toy, other):
         experiment.prepare(make_config(toy, **other), mesh=make_mesh(1), loaded=loaded)
 
 
+@pytest.mark.slow
 def test_a_run_leaves_the_shared_weights_as_they_are_and_its_own_do_not_outlive_it(toy, tmp_path):
     config = make_config(toy, stage_one__epochs=1, stage_two__epochs=1)
     loaded = experiment.load(config)

@@ -192,6 +192,7 @@ def test_what_two_processes_try_at_once_differs():
     assert suggest.suggest(search, running[:1], 1) != suggest.suggest(search, running[:1], 2)
 
 
+@pytest.mark.slow
 def test_two_that_draw_at_once_draw_different_settings(tmp_path, monkeypatch):
     """In a space that the trials fill, none may be drawn twice."""
     space = {"loss.form": SPACE["loss.form"], "loss.balanced": {"choices": [False, True]}}
