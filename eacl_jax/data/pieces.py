@@ -39,9 +39,9 @@ class Look(NamedTuple):
         if self.texts < _TEXTS or self.strange <= _SHARE * self.texts:
             return ""
         return (
-            f"{self.strange:,} of {self.texts:,} longer texts are broken into many more pieces than"
-            " those that the model was trained on, as another language is: answers to what the"
-            " model has not learnt to read are as sure as others, and say little"
+            f"{self.strange:,} of {self.texts:,} longer texts may be in another language than those"
+            " that the model was trained on (their words are broken into many more pieces): answers"
+            " to what it has not learnt to read are as sure as others, and say little"
         )
 
 
