@@ -5,19 +5,17 @@ import contextlib
 import dataclasses
 import hashlib
 import io
-import json
-import math
 import os
 import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
+from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 import typer
 from rich.console import Console
 
-from eacl_jax.bulk import formats, reading, tables, transcripts, writing
+from eacl_jax.bulk import formats, in_memory, reading, tables, transcripts, writing
 from eacl_jax.bulk.journal import Journal
 from eacl_jax.bulk.lines import Lines, Position
 from eacl_jax.bulk.predict import Recognizer, predict
@@ -142,7 +140,7 @@ class Job:
             told = transcripts.Told()
             items, others = self._items(lines, wanted, console, settings.modalities, left_out, told)
             if self._read_as() == "json" and isinstance(file, io.BytesIO):
-                others = _columns_in(file)
+                others = in_memory.columns_in(file.getvalue())
             labels = tuple(self.labels) or settings.labels
             written_as = self._format(labels, others, several=settings.several)
             files: tuple[str, ...] = locate.FILES
@@ -231,7 +229,7 @@ class Job:
             return
         path = local.here(self.input, "--input", wanted=())
         if self._read_as() == "json":
-            lines = _whole(path, self.columns)
+            lines = in_memory.json_lines(path, self.columns, NAMING)
             yield io.BytesIO(lines), len(lines)
             return
         try:
@@ -398,36 +396,6 @@ def _format(option: str, name: str, given: str, known: Sequence[str]) -> str:
             " give a dialogue a line, as jsonl."
         )
     return found
-
-
-def _whole(path: Path, columns: Mapping[str, str]) -> bytes:
-    """The dialogues of a file of any form that annotated ones have, as JSON lines."""
-    from eacl_jax.corpora.files import read_file
-
-    found = read_file(path, columns=columns, annotated=False, naming=NAMING)
-    # Parquet also has times and the like.
-    records = (json.dumps(_with_nulls(item.dialogue.to_json()), default=str) for item in found)
-    return "".join(f"{record}\n" for record in records).encode()
-
-
-def _columns_in(lines: io.BytesIO) -> tuple[str, ...]:
-    """Names of the utterances' fields in JSON lines that may be columns of a table of answers."""
-    names: dict[str, bool] = {}
-    for line in lines.getvalue().splitlines():
-        for said in json.loads(line)["utterances"]:
-            for name, value in said.items():
-                one = not isinstance(value, (list, dict)) and not tables.is_of_answers(name)
-                names[name] = names.get(name, True) and one
-    return tuple(name for name, one in names.items() if one)
-
-
-def _with_nulls(value: Any) -> Any:
-    """The same with null for what is no number, which JSON cannot write."""
-    if isinstance(value, Mapping):
-        return {name: _with_nulls(each) for name, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_with_nulls(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _fingerprint(folder: Path, patterns: Sequence[str]) -> str:
