@@ -238,17 +238,13 @@ def evaluate(
     warn_of_missing(dialogues, modalities)
     members = (recognizer, *others)
     texts = [said.text for each in dialogues for said in each.utterances]
-    # The first that knows how texts of training were broken into pieces.
-    next((each for each in members if each.look(texts).texts), recognizer).warn_of_language(texts)
-    known = {
-        name: each.learnt.warn_of(dialogues, "scores", f" {name}" * bool(others), stage)
-        for name, each in zip(models, members, strict=True)
-    }
-    # Of those that do not know all that they have learnt from, no number is the whole truth.
-    learnt_from = {
-        name: known[name]._asdict() if each.learnt.whole else None
-        for name, each in zip(models, members, strict=True)
-    }
+    # By the first that knows how texts of training were broken into pieces.
+    any(each.warn_of_language(texts).texts for each in members)
+    learnt_from = {}
+    for name, each in zip(models, members, strict=True):
+        known = each.learnt.warn_of(dialogues, "scores", f" {name}" * bool(others), stage)
+        # Where a model does not know all that it has learnt from, no number is the whole truth.
+        learnt_from[name] = known._asdict() if each.learnt.whole else None
     tally, console = Tally(recognizer.labels, several=several), Console(stderr=True)
     chunks = list(_chunks(dialogues))
     for some in track(

@@ -136,13 +136,12 @@ def push(
 ) -> None:
     """Send a model folder to the Hugging Face hub."""
     from eacl_jax.export.hub import push as send
-    from eacl_jax.recognizer import learnt
 
     sent = send(model, repo, private=private, token=token, with_learnt=with_learnt, dry_run=dry_run)
     for name, size in sent.files.items():
         typer.echo(f"{size:>13,}  {name}")
-    if (model / learnt.FILE).is_file() and learnt.FILE not in sent.files:
-        typer.echo(f"{'stays here':>13}  {learnt.FILE} (--with-learnt sends it)")
+    if (model / locate.LEARNT).is_file() and locate.LEARNT not in sent.files:
+        typer.echo(f"{'stays here':>13}  {locate.LEARNT} (--with-learnt sends it)")
     total = f"{len(sent.files)} files, {sum(sent.files.values()):,} bytes"
     typer.echo(
         f"{total} would be sent to {repo}" if dry_run else f"{total} sent to {repo}: {sent.address}"

@@ -26,6 +26,7 @@ from eacl_jax.features.modality import Modality
 from eacl_jax.features.own import Own, read_own
 from eacl_jax.files import local
 from eacl_jax.files.checksum import sha256_of
+from eacl_jax.recognizer.locate import LEARNT
 from eacl_jax.recognizer.programs import FOLDER, Precision, file_of
 from eacl_jax.recognizer.runtime import JAX
 
@@ -402,12 +403,10 @@ def _fingerprint(folder: Path, patterns: Sequence[str]) -> str:
     """Hash of all that decides a model's answers: its files but for the card and what it has learnt
     from.
     """
-    from eacl_jax.recognizer import learnt
-
     digest = hashlib.sha256()
     for path in sorted(
         path for pattern in patterns for path in folder.glob(pattern) if path.is_file()
     ):
-        if path.name not in ("README.md", learnt.FILE):
+        if path.name not in ("README.md", LEARNT):
             digest.update(f"{path.relative_to(folder).as_posix()} {sha256_of(path)}\n".encode())
     return digest.hexdigest()

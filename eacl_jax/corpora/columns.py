@@ -104,7 +104,7 @@ def find_columns(
             for place in find_part(header, part, given=given.get(part, ""))
             if place not in apart
         ]
-        if not places and part in MAY_BE_ABSENT and plain(given.get(part, "")) == ABSENT:
+        if not places and part in MAY_BE_ABSENT and is_absent(given.get(part, "")):
             found[part] = None
             continue
         if part == "emotion" and part in need and part not in given and len(places) == 1:
@@ -200,6 +200,11 @@ def turn_of(cell: Any) -> int | None:
     text = cell.strip() if isinstance(cell, str) else ""
     found = int(text.partition(".")[0]) if len(text) < 40 and _WHOLE.fullmatch(text) else _MOST
     return found if abs(found) < _MOST else None
+
+
+def is_absent(name: str) -> bool:
+    """Whether a user says, in place of a column's name, that there is none."""
+    return plain(name) == ABSENT
 
 
 def plain(name: str) -> str:

@@ -8,7 +8,7 @@ from typing import Self
 
 from eacl_jax.config import DataConfig
 from eacl_jax.corpora.builder import CorpusBuilder
-from eacl_jax.corpora.columns import ABSENT, PARTS, plain
+from eacl_jax.corpora.columns import PARTS, is_absent
 from eacl_jax.corpora.files import find_file, read_file, sources_of
 from eacl_jax.corpora.found import Found
 from eacl_jax.corpora.groups import Groups
@@ -38,7 +38,7 @@ class Custom(CorpusBuilder):
                     " three files."
                 )
         columns = _columns(data)
-        named = [name for name in columns.values() if plain(name) != ABSENT]
+        named = [name for name in columns.values() if not is_absent(name)]
         if len(set(named)) < len(named):
             raise UserError(f"the names of the columns in config.data must differ, got {columns}.")
         return cls(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from eacl_jax.corpora import dailydialog_files, empathetic
-from eacl_jax.corpora.columns import ABSENT, MAY_BE_ABSENT, PARTS, plain
+from eacl_jax.corpora.columns import MAY_BE_ABSENT, PARTS, is_absent
 from eacl_jax.corpora.dialects import SEPARATORS
 from eacl_jax.corpora.forms import DIALOGUE
 from eacl_jax.corpora.found import Found
@@ -79,7 +79,7 @@ def read_file(
     if lines and empathetic.is_empathetic(lines[0].split(",")):
         return empathetic.read_empathetic(path, lines)
     first = next((line for line in lines if line.strip()), "")
-    texts_alone = all(plain(given.get(part, "")) == ABSENT for part in MAY_BE_ABSENT)
+    texts_alone = all(is_absent(given.get(part, "")) for part in MAY_BE_ABSENT)
     if first and not texts_alone and not any(separator in first for separator in SEPARATORS):
         raise UserError(
             f"{path} is neither a table nor JSON: its first line, {first!r:.60}, must name the"

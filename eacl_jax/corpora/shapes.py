@@ -14,8 +14,8 @@ from eacl_jax.corpora.columns import (
     SEVERAL,
     find_columns,
     find_part,
+    is_absent,
     labels_beside,
-    plain,
 )
 from eacl_jax.corpora.forms import DIALOGUE, read_utterance
 from eacl_jax.corpora.found import Found, Kept
@@ -106,7 +106,7 @@ def read_shapes(path: Path, records: Sequence[Record], reading: Reading) -> list
         names, "speaker"
     )
     if _turns_of(records[0].value) or transcript:
-        if plain(reading.given.get("dialogue", "")) == ABSENT:
+        if is_absent(reading.given.get("dialogue", "")):
             raise UserError(
                 f"{path} holds dialogues, and no rows that stand by themselves: leave out"
                 f" {reading.naming.format(part='dialogue')}={ABSENT}."

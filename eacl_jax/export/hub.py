@@ -10,9 +10,8 @@ from huggingface_hub.utils import filter_repo_objects, validate_repo_id
 
 from eacl_jax.encoders.weights import peft
 from eacl_jax.errors import UserError
-from eacl_jax.recognizer import learnt
 from eacl_jax.recognizer.folder import read_settings
-from eacl_jax.recognizer.locate import LORA, SENT
+from eacl_jax.recognizer.locate import LEARNT, LORA, SENT
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +98,7 @@ def model_files(folder: Path, *, with_learnt: bool = False) -> dict[str, int]:
     present = sorted(
         file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()
     )
-    kept = None if with_learnt else [learnt.FILE]
+    kept = None if with_learnt else [LEARNT]
     files = list(filter_repo_objects(present, allow_patterns=list(SENT), ignore_patterns=kept))
     own = ("encoder/config.json", "encoder/model.safetensors")
     for name in ("heads.safetensors", *(LORA if LORA[0] in files else own)):

@@ -22,10 +22,10 @@ from safetensors.numpy import load_file, save
 from eacl_jax.config import Stage
 from eacl_jax.dialogue import Dialogue
 from eacl_jax.errors import UserError
+from eacl_jax.recognizer.locate import LEARNT
 
 log = logging.getLogger(__name__)
 
-FILE = "learnt.safetensors"
 _NAMES = ("trained", "adapted", "chosen")
 Hashes = UInt64[np.ndarray, " N"]
 
@@ -127,7 +127,7 @@ class Learnt:
         """Writes the file into a model folder."""
         tensors = {name: getattr(self, name) for name in _NAMES}
         whole = np.array([self.whole], np.uint64)
-        (folder / FILE).write_bytes(save(tensors | {"whole": whole}))
+        (folder / LEARNT).write_bytes(save(tensors | {"whole": whole}))
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -136,7 +136,7 @@ class Learnt:
         Raises:
           UserError: the file is damaged.
         """
-        file = folder / FILE
+        file = folder / LEARNT
         if not file.is_file():
             return cls()
         try:

@@ -14,10 +14,12 @@ from eacl_jax.files.checksum import sha256_of
 BASE = "base.json"
 LORA = ("adapter_config.json", "adapter_model.safetensors", BASE)
 """Of a folder that names its encoder; see `lora_folder`."""
+LEARNT = "learnt.safetensors"
+"""What a model has learnt from; see `learnt`."""
 FILES = (
     "config.json",
     "heads.safetensors",
-    "learnt.safetensors",
+    LEARNT,
     "README.md",
     "encoder/*",
     "label_encoder/*",

@@ -22,9 +22,8 @@ from eacl_jax.errors import UserError
 from eacl_jax.files import stores, whole
 from eacl_jax.files.records import read_json
 from eacl_jax.model.low_rank import Matrices, merged
-from eacl_jax.recognizer import learnt
 from eacl_jax.recognizer.card import write_card
-from eacl_jax.recognizer.locate import BASE, OWN
+from eacl_jax.recognizer.locate import BASE, LEARNT, OWN
 
 _FORMAT = "eacl_jax base 1"
 
@@ -48,7 +47,7 @@ def save_lora(
     sums = encoders.checksums(find_folder(config.path, revision=config.revision))
     encoder = nnx.merge(recognizer.graphdef, recognizer.params).encoder
     with whole.new_folder(folder, OWN) as new:
-        for name in ("config.json", "heads.safetensors", learnt.FILE):
+        for name in ("config.json", "heads.safetensors", LEARNT):
             shutil.copy(model / name, new / name)
         peft.write(new, encoder, matrices, scale=scale, base=base, revision=config.revision)
         whole.write_json(new / BASE, {"format": _FORMAT, "prefix": config.prefix, "sha256": sums})

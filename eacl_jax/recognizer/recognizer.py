@@ -770,10 +770,12 @@ class EmotionRecognizer:
         usual = self.facts.pieces if self.facts and self.settings.reads_text else None
         return look(self.tokenizer, texts, usual)
 
-    def warn_of_language(self, texts: Iterable[str]) -> None:
-        """Logs what `look` sees, where that is to be told."""
-        if message := str(self.look(texts)):
+    def warn_of_language(self, texts: Iterable[str]) -> Look:
+        """What `look` sees; logs it where that is to be told."""
+        seen = self.look(texts)
+        if message := str(seen):
             log.warning("%s.", message)
+        return seen
 
     def _tell(self, examples: Sequence[Example], texts: Sequence[str]) -> None:
         """Logs what should be known of the answers to texts, whose prompts these are."""

@@ -11,7 +11,8 @@ from safetensors.numpy import save_file
 from eacl_jax import corpora
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
-from eacl_jax.recognizer.learnt import FILE, Known, Learnt
+from eacl_jax.recognizer.learnt import Known, Learnt
+from eacl_jax.recognizer.locate import LEARNT
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.training.run_folder import read_config
 from tests.stubs.toys import make_recognizer
@@ -73,11 +74,11 @@ def test_a_damaged_file_is_refused(tmp_path) -> None:
     ):
         right = {"trained": row, "adapted": row, "chosen": row, "whole": row[:1]}
         made = {name: each for name, each in (right | tensors).items() if each is not None}
-        save_file(made, tmp_path / FILE)
-        with pytest.raises(UserError, match=rf"{FILE} is damaged .* or delete the file"):
+        save_file(made, tmp_path / LEARNT)
+        with pytest.raises(UserError, match=rf"{LEARNT} is damaged .* or delete the file"):
             Learnt.read(tmp_path)
-    (tmp_path / FILE).write_bytes(b"{}")
-    with pytest.raises(UserError, match=rf"{FILE} is damaged"):
+    (tmp_path / LEARNT).write_bytes(b"{}")
+    with pytest.raises(UserError, match=rf"{LEARNT} is damaged"):
         Learnt.read(tmp_path)
 
 
