@@ -3,23 +3,25 @@ breaks their words into more pieces, and the answers, which are as sure as other
 Languages that are written without blanks have no words here.
 
 Measured with MiniLM's English vocabulary (BUILD_NOTES.md): English texts of four corpora have 1.14
-to 1.17 pieces a word, and 0.2 to 0.6% of those of eight words or more are strange; texts in ten
-other languages of Latin letters have 1.8 to 3.4, and half to all of them are.
+to 1.17 pieces a word, and 0.2 to 0.6% of those of eight words or more are strange, 1.0 to 1.2% of
+shorter ones taken together; texts in ten other languages of Latin letters have 1.8 to 3.4, and half
+to all of them are.
 """
 
 import itertools
 import string
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 _T = TypeVar("_T")
 _EDGES = "".join(map(chr, range(33, 127))).translate(str.maketrans("", "", string.ascii_letters))
 _EDGES += "\u2018\u2019\u201c\u201d\u00a1\u00bf\u2026\u2013\u2014\u00ab\u00bb"
 _WORDS, _MOST_WORDS = 8, 100  # of fewer, a rare name decides; more tell no more
-_TEXTS = 3  # of fewer, a single odd one
+_TEXTS, _STRANGE = 3, 2  # an odd one happens to anybody
 _TIMES = 1.45
 _SHARE = 0.05
+_MOST_KEPT = 500
 _MOST_LOOKED_AT, _MOST_LEARNT = 64, 2000
 
 
@@ -27,7 +29,7 @@ class Look(NamedTuple):
     """At some texts.
 
     Attributes:
-      texts: that are long enough to tell, some of them where there are many.
+      texts: that are long enough to tell, or together are; some of them where there are many.
       strange: of these, whose words are broken into many more pieces than those of training.
     """
 
@@ -36,13 +38,40 @@ class Look(NamedTuple):
 
     def __str__(self) -> str:
         """What to say; empty where nothing is, as a few texts of any language are strange."""
-        if self.texts < _TEXTS or self.strange <= _SHARE * self.texts:
+        if self.texts < _TEXTS or self.strange < max(_STRANGE, _SHARE * self.texts):
             return ""
         return (
-            f"{self.strange:,} of {self.texts:,} longer texts may be in another language than those"
-            " that the model was trained on (their words are broken into many more pieces): answers"
-            " to what it has not learnt to read are as sure as others, and say little"
+            f"{self.strange:,} of {self.texts:,} texts, short ones taken together, may be in"
+            " another language than those that the model was trained on (their words are broken"
+            " into many more pieces): answers to what it has not learnt to read are as sure as"
+            " others, and say little"
         )
+
+    def plus(self, other: "Look") -> "Look":
+        """At these and other texts."""
+        return Look(self.texts + other.texts, self.strange + other.strange)
+
+
+class Listening:
+    """To texts as they are said, one after the other, of which most are too short to tell alone."""
+
+    def __init__(self) -> None:
+        """Nothing is said yet."""
+        self.look = Look()
+        self._short = ""
+
+    def add(self, text: str, look: Callable[[Sequence[str]], Look]) -> None:
+        """Takes one more.
+
+        Args:
+          text: what is said.
+          look: of the model that answers.
+        """
+        said = f"{self._short} {text}"
+        seen = look([said])
+        self.look = self.look.plus(seen)
+        # What holds no words, such as digits, never gets longer by itself.
+        self._short = "" if seen.texts else said[-_MOST_KEPT:]
 
 
 def pieces_a_word(tokenizer: Any, texts: Sequence[str]) -> float | None:
@@ -67,13 +96,25 @@ def look(tokenizer: Any, texts: Iterable[str], usual: float | None) -> Look:
     """
     if usual is None:
         return Look()
-    long = [words for text in texts if len(words := _words(text)) >= _WORDS]
-    some = _some(long, _MOST_LOOKED_AT)
+    some = _some(list(_long(texts)), _MOST_LOOKED_AT)
     counts = _counts(tokenizer, some)
     strange = [
         count > _TIMES * usual * len(words) for count, words in zip(counts, some, strict=True)
     ]
     return Look(len(some), sum(strange))
+
+
+def _long(texts: Iterable[str]) -> Iterator[list[str]]:
+    """The words of long texts, and of short ones together as soon as they are long."""
+    together: list[str] = []
+    for text in texts:
+        words = _words(text)
+        if len(words) < _WORDS:
+            words = together = together + words
+        if len(words) >= _WORDS:
+            yield words
+            if words is together:
+                together = []
 
 
 def _words(text: str) -> list[str]:

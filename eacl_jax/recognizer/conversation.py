@@ -1,12 +1,14 @@
 """A conversation as it goes on: each utterance is answered from its past when it is said."""
 
 import dataclasses
+import logging
 from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from eacl_jax.data.beside import warn_of_missing
 from eacl_jax.data.inputs import read_utterance
+from eacl_jax.data.pieces import Listening, Look
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import has_known, read_features
@@ -18,6 +20,8 @@ from eacl_jax.recognizer.sequence import after
 if TYPE_CHECKING:
     from eacl_jax.data.prompts import OnLong
     from eacl_jax.recognizer.folder import Settings
+
+log = logging.getLogger(__name__)
 
 
 class Recognizer(Protocol):
@@ -31,6 +35,9 @@ class Recognizer(Protocol):
         self, dialogue: Dialogue, index: int, *, on_long: "OnLong" = ...
     ) -> Prediction:
         """The answer to one utterance of a dialogue by its prompt."""
+
+    def look(self, texts: Iterable[str]) -> Look:
+        """Whether they may be in another language than the model's."""
 
 
 class Conversation:
@@ -53,10 +60,18 @@ class Conversation:
         self._count = 0
         self._before: Prediction | None = None
         self._warned: set[str] = set()
+        self._listening, self._told_language = Listening(), False
 
     def __len__(self) -> int:
         """Utterances so far."""
         return self._count
+
+    @property
+    def language(self) -> str:
+        """What to say where its texts so far may be in another language than those that the model
+        was trained on; empty where nothing is.
+        """
+        return str(self._listening.look)
 
     def ahead(self, utterance: Utterance) -> Dialogue:
         """The utterance after what is kept of its past: all that its answer depends on.
@@ -88,9 +103,13 @@ class Conversation:
             final would be lost.
         """
         self._refuse_later()
-        self._count += 1
+        self._count_in(utterance)
         self._remember(utterance)
         return self._after(alone)
+
+    def _count_in(self, utterance: Utterance) -> None:
+        self._count += 1
+        self._listening.add(utterance.text, self._recognizer.look)
 
     def _after(self, alone: Prediction) -> Prediction:
         """The answer by what was answered before."""
@@ -151,7 +170,7 @@ class Conversation:
                 answer = self._next([*self._waiting, said], on_long)
                 self._remember(self._waiting.popleft())
             self._waiting.append(said)
-            self._count += 1
+            self._count_in(said)
         self._warn(said)
         return answer
 
@@ -193,6 +212,9 @@ class Conversation:
             alone = dataclasses.replace(said, features=given)
             warn_of_missing([Dialogue("conversation", (alone,))], known)
             self._warned |= fresh
+        if (language := self.language) and not self._told_language:
+            log.warning("%s.", language)
+            self._told_language = True
 
 
 def _said(

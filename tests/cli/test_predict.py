@@ -527,7 +527,7 @@ def test_what_to_know_about_the_answers_is_counted(eacl, model, tmp_path, monkey
     assert told[2] == f"2 {ALONE}"
     assert "1 texts hold HTML, such as &#39; or <br>, which is read as words" in told[3]
     assert "name no speaker; they count as one speaker's, 'Speaker'" in told[4]
-    assert told[5].startswith("3 of 3 longer texts may be in another language")
+    assert told[5].startswith("3 of 3 texts, short ones taken together, may be in another language")
     assert "\x1b" not in done.errors
     expected = EmotionRecognizer.from_pretrained(model).with_labels(
         {"\x1b[2Jjoy": "joy", "anger": "anger"}

@@ -4,7 +4,7 @@ import pytest
 
 from eacl_jax import corpora
 from eacl_jax.config import DataConfig
-from eacl_jax.data.pieces import Look, look, pieces_a_word
+from eacl_jax.data.pieces import Listening, Look, look, pieces_a_word
 
 SPANISH = (
     "No entiendo por qué siempre llegas tarde a las reuniones, me molesta mucho.",
@@ -16,6 +16,8 @@ DUTCH = (
     "Hartelijk dank voor je hulp, ik ben erg blij met het resultaat.",
     "De bestelling is nog steeds niet aangekomen en niemand neemt de telefoon op.",
 )
+SHORT = ("Hola", "No funciona", "Qué pasa", "No entiendo nada", "Estoy muy enfadada", "Gracias")
+SHORT += ("Sí, claro", "Ya lo he probado", "Otra vez lo mismo", "Buenos días", "Mi dinero, ya")
 ENGLISH = (
     "I don't get why you're ALWAYS late for the meetings, it drives me mad!!!",
     "omg thx so much 4 ur help, im sooo happy w/ how it turned out lol",
@@ -37,13 +39,14 @@ def test_other_languages_in_latin_letters_are_noticed(english, usual) -> None:
         assert look(english, texts, usual) == (3, 3)
     assert look(english, ENGLISH, usual) == (3, 0)
     assert look(english, ["Sí, claro que sí", "Siobhan Krüger"], usual) == (0, 0)  # too short
+    assert look(english, SHORT, usual) == (3, 2)  # but not together
     test = corpora.load(DataConfig()).splits["test"]
     english_texts = [said.text for each in test for said in each.utterances]
     found = look(english, english_texts, usual)
     assert found.texts == 64
     assert str(found) == ""
     addresses = "see https://example.org/a/b?c=d or mail ann.smith_77@example.org about AZ-993-X"
-    assert look(english, [addresses] * 3, usual) == (0, 0)  # they are no words
+    assert look(english, [addresses], usual) == (0, 0)  # they are no words
     hindi = "मैं बहुत खुश हूँ कि तुम आज मेरे घर आए"  # with marks that are no letters
     assert look(english, [hindi], usual) == (1, 1)
     # A tenth of them, wherever they stand.
@@ -58,6 +61,19 @@ def test_nothing_is_known_without_words_and_of_models_that_do_not_say(english) -
 
 
 def test_it_is_told_from_one_in_twenty_on() -> None:
-    assert str(Look()) == str(Look(20, 1)) == str(Look(2, 2)) == ""
-    assert str(Look(1900, 96)).startswith("96 of 1,900 longer texts may be in another")
-    assert str(Look(3, 1))
+    assert str(Look()) == str(Look(60, 2)) == str(Look(2, 2)) == str(Look(3, 1)) == ""
+    assert str(Look(1900, 96)).startswith("96 of 1,900 texts, short ones taken together, may")
+    assert str(Look(3, 2))
+
+
+def test_what_is_said_turn_by_turn_is_listened_to_together(english, usual) -> None:
+    def looking(texts):
+        return look(english, texts, usual)
+
+    listening = Listening()
+    for text in SHORT:
+        listening.add(text, looking)
+    assert listening.look == look(english, SHORT, usual)
+    for text in (*SPANISH, "12:30 " * 1000, *ENGLISH):
+        listening.add(text, looking)
+    assert listening.look == (9, 5)

@@ -188,6 +188,7 @@ def test_texts_that_may_be_in_another_language_are_told(recognizer, caplog):
     assert "another language" not in caplog.text
     own.facts = types.SimpleNamespace(pieces=0.5, changes=(), changed=lambda sentence: None)
     labelled = {"utterances": [{"speaker": said[0], "text": said[1], "emotion": "up"}] * 3}
+    told = "3 of 3 texts, short ones taken together, may be in another language"
     for answer in (
         lambda: own.predict([said] * 3),
         lambda: own.predict_last([[said]] * 3),
@@ -195,7 +196,15 @@ def test_texts_that_may_be_in_another_language_are_told(recognizer, caplog):
     ):
         caplog.clear()
         answer()
-        assert "3 of 3 longer texts may be in another language" in caplog.text
+        assert told in caplog.text
+    caplog.clear()
+    talk = own.conversation()
+    for _ in range(2):
+        talk.add(*said)
+    assert told not in caplog.text
+    for _ in range(2):
+        talk.add(*said)
+    assert caplog.text.count(told) == 1
 
 
 def test_other_fields_come_back_and_an_answer_may_be_asked_again(recognizer):

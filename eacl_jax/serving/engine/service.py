@@ -33,7 +33,7 @@ class Turn:
       index: of the utterance there, from 0.
       answer: its emotion.
       labels: the conversation's own with a word or phrase each; empty for the model's.
-      warnings: what was found in them.
+      warnings: what was found in them, and in the language of what was said so far.
       heard: by modality, the features that were made of its sound, if it has one.
     """
 
@@ -213,7 +213,9 @@ class Service:
                 conversation.labels = labels
                 answer = conversation.append(utterance, alone)
                 self.telemetry.saw_answers([answer])
-                return Turn(len(conversation) - 1, answer, labels, job.warnings, heard)
+                language = [conversation.language] if conversation.language else []
+                warnings = (*job.warnings, *language)
+                return Turn(len(conversation) - 1, answer, labels, warnings, heard)
 
     def _job(self, labels: Mapping[str, str], on_long: "OnLong") -> Job:
         return Job(labels, on_long, most_tokens=self.recognizer.settings.prompt.max_tokens)

@@ -170,7 +170,7 @@ def api(service: Service) -> APIRouter:
         )
         said = await in_time_or_why(request, work, asked)
         told = [*missing([Dialogue(id, (utterance,))], sounds), *markup([utterance.text])]
-        told += [*language([utterance.text]), *alone([said.answer])]
+        told += alone([said.answer])
         answer = _leaner(said.answer.to_json(), asked.fields_)
         if asked.return_features and said.heard:
             answer["features"] = as_asked(said.heard)
