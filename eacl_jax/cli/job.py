@@ -82,7 +82,7 @@ class Job:
     def check(self) -> None:
         """Raises `UserError` for what can be seen before anything is loaded."""
         source = self._source()
-        self._read_as()
+        self._check_columns()
         formats.read_fields(self.fields, self._write_as())
         if self.output == STREAM:
             descriptor = _descriptor(
@@ -192,6 +192,17 @@ class Job:
     def _read_as(self) -> str:
         name = self.input[: -len(_PACKED)] if self.input.lower().endswith(_PACKED) else self.input
         return _format("--input", name, self.input_format, _INPUTS)
+
+    def _check_columns(self) -> None:
+        named = next((part for part, name in self.columns.items() if name), "")
+        form = self._read_as()
+        if named and form in ("jsonl", "txt"):
+            reason = {
+                "jsonl": "fields of JSON lines have fixed names; to read them by others, from a"
+                " file that fits into memory, give --input-format json",
+                "txt": "text has no columns; leave it out",
+            }
+            raise UserError(f"{NAMING.format(part=named)}: {reason[form]}.")
 
     def _write_as(self) -> str:
         return _format(

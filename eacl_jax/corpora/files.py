@@ -75,8 +75,10 @@ def read_file(
             f"{path} line {number}: a dialogue must be a JSON object, got {line!r:.60}."
         )
     if lines and dailydialog_files.END in lines[0]:
+        reading.refuse_names(path, "DailyDialog")
         return list(dailydialog_files.read_release(path, dailydialog_files.emotions_beside(path)))
     if lines and empathetic.is_empathetic(lines[0].split(",")):
+        reading.refuse_names(path, "EmpatheticDialogues")
         return empathetic.read_empathetic(path, lines)
     first = next((line for line in lines if line.strip()), "")
     texts_alone = all(is_absent(given.get(part, "")) for part in MAY_BE_ABSENT)

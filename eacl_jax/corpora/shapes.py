@@ -62,6 +62,15 @@ class Reading:
     naming: str = "{part}_column"
     forms: LabelForms = dataclasses.field(default_factory=LabelForms)
 
+    def refuse_names(self, path: Path, corpus: str) -> None:
+        """Raises `UserError` where a part is named in a file whose form is a corpus' own."""
+        if part := next(iter(self.given), ""):
+            raise UserError(
+                f"{path} has the form of {corpus}, whose parts are known: leave out"
+                f" {self.naming.format(part=part)}; if it is no such file, give its fields other"
+                " names."
+            )
+
 
 def read_shapes(path: Path, records: Sequence[Record], reading: Reading) -> list[Found]:
     """The dialogues in a file of JSON; the first record shows what all of them are.
@@ -75,6 +84,7 @@ def read_shapes(path: Path, records: Sequence[Record], reading: Reading) -> list
     first = records[0].value
     values = [record.value for record in records]
     if isinstance(first, Mapping) and isinstance(first.get("episodes"), list):
+        reading.refuse_names(path, "EmoryNLP")
         return [item for value in values for item in scenes.read_scenes(path, value)]
     if isinstance(first, list):
         return [
@@ -90,8 +100,10 @@ def read_shapes(path: Path, records: Sequence[Record], reading: Reading) -> list
     elif any(map(annotations.has_spans, objects)):
         objects = annotations.doccano_spans(objects, places)
     elif dailydialog_files.is_parallel(first):
+        reading.refuse_names(path, "DailyDialog")
         return dailydialog_files.read_parallel(path, objects, places, lines)
     elif empathetic.is_empathetic(first):
+        reading.refuse_names(path, "EmpatheticDialogues")
         return empathetic.read_empathetic_rows(path, objects, places, lines)
     elif convokit.is_utterance(first):
         return convokit.read_utterances(

@@ -695,6 +695,8 @@ def test_input_that_would_be_written_over(eacl, model, stub, tmp_path, monkeypat
             ["--text-column=words", "--input=table.csv"],
             "no column 'words'; its columns are 'dialogue', 'speaker', 'text'",
         ),
+        (["--text-column=words"], "--text-column: fields of JSON lines have fixed names; to read"),
+        (["--dialogue-column=none", "--input=empty.vtt"], "--dialogue-column: text has no columns"),
     ],
 )
 def test_mistakes(eacl, model, stub, tmp_path, monkeypatch, arguments, told):

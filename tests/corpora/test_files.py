@@ -435,6 +435,8 @@ def test_empathetic_dialogues(tmp_path: Path) -> None:
         )
     ]
     assert read(tmp_path, content) == expected
+    with pytest.raises(UserError, match=r"EmpatheticDialogues, .* leave out dialogue_column"):
+        read(tmp_path, content, columns={"dialogue": "none"})
 
     names, *rows = (line.split(",") for line in content.splitlines())
     objects: list[dict[str, Any]] = [dict(zip(names, row, strict=False)) for row in rows]
@@ -444,6 +446,8 @@ def test_empathetic_dialogues(tmp_path: Path) -> None:
             int(row["speaker_idx"]),
         )
     assert read(tmp_path, objects) == read(tmp_path, lines(objects)) == expected
+    with pytest.raises(UserError, match=r"EmpatheticDialogues, .* leave out text_column"):
+        read(tmp_path, objects, columns={"text": "prompt"})
     objects[1]["speaker_idx"] = None
     with pytest.raises(
         UserError, match=r"line 2: speaker_idx must be a text or a number, got None"
