@@ -21,7 +21,7 @@ from eacl_jax.onnx.graph import OPSET, Graph, Value
 from eacl_jax.onnx.program import INPUTS, OUTPUT
 from eacl_jax.onnx.quantize import largest_product
 from eacl_jax.recognizer.folder import Settings
-from eacl_jax.recognizer.preparing import program_of
+from eacl_jax.recognizer.preparing import check_folder, program_of
 from eacl_jax.recognizer.programs import Program, file_of, read_programs
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 
@@ -43,8 +43,8 @@ def export_onnx(
 
     Raises:
       UserError: the folder is not empty, there is no program for the architecture, the recognizer
-        reads features, its tokenizer is not one of the tokenizers library's, or int8 was not
-        prepared.
+        reads features, its tokenizer is not one of the tokenizers library's, int8 was not prepared,
+        or `prepared` is another model's.
     """
     whole.check_new(folder)
     encoder, int8 = _encoder(recognizer, prepared)
@@ -78,6 +78,7 @@ def _encoder(recognizer: EmotionRecognizer, prepared: Path | None) -> tuple[Any,
     """The program to the representations, and what is known of it where it is int8."""
     if prepared is None:
         return program_of(recognizer), None
+    check_folder(recognizer, prepared)
     programs = read_programs(prepared)
     if "int8" not in programs:
         raise UserError(

@@ -367,7 +367,8 @@ def _calibration(settings: Settings, facts: Facts, derived: str) -> str:
             f" fitted on dev (without) and after (with):\n\n{_table(('', *columns), rows)}"
         )
     note = (
-        f" This recognizer's own temperature is {settings.calibration[Stage.TWO]:.4f}."
+        f" This recognizer's own temperature is {settings.calibration[Stage.TWO]:.4f}; the table is"
+        " the run's."
         if derived
         else ""
     )
@@ -379,8 +380,9 @@ def _calibration(settings: Settings, facts: Facts, derived: str) -> str:
             ", T fitted on dev, and those of stage two are then weighed by the chain",
         )
     return (
-        f"## Calibration\n\n{alone[0]} `softmax({scores} / T)`{alone[1]}. Expected calibration"
-        f" error in percent, without T and with it:{note}\n\n" + _table(("", "T", *columns), rows)
+        f"## Calibration\n\n{alone[0]} `softmax({scores} / T)`{alone[1]}.{note} Expected"
+        " calibration error in percent, without T and with it:\n\n"
+        + _table(("", "T", *columns), rows)
     )
 
 

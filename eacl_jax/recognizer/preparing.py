@@ -41,11 +41,13 @@ def program_of(recognizer: EmotionRecognizer) -> Any:
     return program(_representer(recognizer))
 
 
-def _check_folder(recognizer: EmotionRecognizer, folder: Path) -> None:
+def check_folder(recognizer: EmotionRecognizer, folder: Path) -> None:
     """Raises `UserError` where another model is there than was loaded."""
     heads = recognizer.loaded_heads
     if heads and heads != sha256_of(folder / "heads.safetensors"):
-        raise UserError(f"{folder} is no longer the model that was loaded: prepare it again.")
+        raise UserError(
+            f"{folder} is not the model that was loaded, or no longer: load and prepare it again."
+        )
 
 
 def prepare(recognizer: EmotionRecognizer, folder: Path) -> Program:
@@ -61,7 +63,7 @@ def prepare(recognizer: EmotionRecognizer, folder: Path) -> Program:
     """
     content = program_of(recognizer).SerializeToString()
     made = Program(bytes=len(content))
-    _check_folder(recognizer, folder)
+    check_folder(recognizer, folder)
     write_program(folder, content, {"float32": made})
     _prepare_label_words(recognizer, folder)
     return made
@@ -110,7 +112,7 @@ def prepare_int8(
     made = Program(
         len(content), kept=kept, weight_bits=bits, calibrated_on=len(examples), cost=cost
     )
-    _check_folder(recognizer, folder)
+    check_folder(recognizer, folder)
     write_program(folder, content, {"int8": made})
     _prepare_label_words(recognizer, folder)
     return made
@@ -151,7 +153,7 @@ def prepare_bfloat16(
     if cost.loss > max_loss:
         raise _too_much("bfloat16", cost, max_loss)
     exact, made = Program(bytes=len(content)), Program(bytes=len(content), cost=cost)
-    _check_folder(recognizer, folder)
+    check_folder(recognizer, folder)
     write_program(folder, content, {"float32": exact, "bfloat16": made})
     _prepare_label_words(recognizer, folder)
     return made
@@ -194,7 +196,7 @@ def _prepare_label_words(recognizer: EmotionRecognizer, folder: Path) -> None:
     held, representer = in_jax(recognizer.runtime), _representer(recognizer)
     encoder = held.label_encoder() if held.label_encoder else representer.encoder
     content = label_program(representer, encoder).SerializeToString()
-    _check_folder(recognizer, folder)
+    check_folder(recognizer, folder)
     write_program(folder, content, {LABEL_WORDS: Program(bytes=len(content))})
 
 

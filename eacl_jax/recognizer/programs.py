@@ -16,6 +16,7 @@ LABEL_WORDS = "label_words"
 FOLDER = "programs"
 _ABOUT = "programs.json"
 _HEADS = "heads.safetensors"
+_CONFIG = "config.json"
 _FORMAT = "eacl_jax programs 1"
 _SECTION = "## Programs"
 _TITLES = {
@@ -74,6 +75,8 @@ class Program:
       weight_bits: of an int8 program.
       calibrated_on: utterances that scales of int8 are known from.
       cost: None for float32.
+      outdated: the cost was measured before the model's calibration, thresholds or other settings
+        became others.
     """
 
     bytes: int
@@ -81,6 +84,7 @@ class Program:
     weight_bits: int = 0
     calibrated_on: int = 0
     cost: Cost | None = None
+    outdated: bool = False
 
     def in_words(self) -> str:
         """A line of what its precision costs; empty for float32."""
@@ -88,7 +92,8 @@ class Program:
             return ""
         kept = f"; {self.kept} stay float32" if self.kept else ""
         precision = "int8" if self.weight_bits else "bfloat16"
-        return f"{precision} beside the model by JAX: {self.cost.in_words()}{kept}"
+        before = "; measured before the model's settings changed" if self.outdated else ""
+        return f"{precision} beside the model by JAX: {self.cost.in_words()}{kept}{before}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,13 +102,25 @@ class _About:
     programs: dict[str, Program]
     # Of encoders' files of weights, by name; empty in folders from before they were looked at.
     encoders: dict[str, str] = dataclasses.field(default_factory=dict)
+    # The one setting that programs hold, and the hash of all; empty likewise.
+    readout: str = ""
+    config: str = ""
 
     def is_of(self, folder: Path) -> bool:
-        """Whether the programs are of the weights that a model folder has."""
-        return self.heads == sha256_of(folder / _HEADS) and self.encoders in (
-            {},
-            _encoders(folder),
+        """Whether the programs are of the weights and the readout that a model folder has."""
+        return (
+            self.heads == sha256_of(folder / _HEADS)
+            and self.encoders in ({}, _encoders(folder))
+            and self.readout in ("", _readout(folder))
         )
+
+    def is_measured(self, folder: Path) -> bool:
+        """Whether costs are those of the settings that a model folder has."""
+        return self.config in ("", sha256_of(folder / _CONFIG))
+
+
+def _readout(folder: Path) -> str:
+    return str(read_json(folder / _CONFIG, "save the model again").get("readout"))
 
 
 def _encoders(folder: Path) -> dict[str, str]:
@@ -149,7 +166,24 @@ def read_programs(folder: Path) -> dict[str, Program]:
                 f"{file} {'is missing' if size is None else 'is not whole'}: prepare the model"
                 " again."
             )
-    return found.programs
+    if found.is_measured(folder):
+        return found.programs
+    return {
+        name: dataclasses.replace(program, outdated=program.cost is not None)
+        for name, program in found.programs.items()
+    }
+
+
+def describe(folder: Path) -> None:
+    """Says in a model's new card what programs are there; nothing where they are of another model,
+    or none.
+    """
+    try:
+        programs = read_programs(folder)
+    except UserError:
+        return
+    if programs:
+        _write_section(folder / "README.md", programs)
 
 
 def write_program(folder: Path, content: bytes, programs: Mapping[str, Program]) -> None:
@@ -176,7 +210,13 @@ def write_program(folder: Path, content: bytes, programs: Mapping[str, Program])
     }
     _check_folder(folder)
     whole.write_bytes(file, content)
-    about = _About(sha256_of(folder / _HEADS), {**others, **programs}, _encoders(folder))
+    about = _About(
+        sha256_of(folder / _HEADS),
+        {**others, **programs},
+        _encoders(folder),
+        _readout(folder),
+        sha256_of(folder / _CONFIG),
+    )
     whole.write_json(folder / FOLDER / _ABOUT, {"format": _FORMAT, **dataclasses.asdict(about)})
     _write_section(folder / "README.md", about.programs)
 

@@ -25,7 +25,7 @@ from eacl_jax.errors import UserError
 from eacl_jax.features.modality import Modality, check_modalities
 from eacl_jax.features.own import all_with_flat_features
 from eacl_jax.features.words import Thirds, described
-from eacl_jax.files import stores, whole
+from eacl_jax.files import local, stores, whole
 from eacl_jax.files.checksum import sha256_of
 from eacl_jax.files.records import read_json
 from eacl_jax.model.chain import Chain
@@ -41,7 +41,7 @@ from eacl_jax.recognizer.folder import Settings, read_anchors, read_settings
 from eacl_jax.recognizer.learnt import Learnt
 from eacl_jax.recognizer.locate import OWN, check_target, find_folder
 from eacl_jax.recognizer.prediction import DialoguePrediction, Prediction
-from eacl_jax.recognizer.programs import Precision
+from eacl_jax.recognizer.programs import Precision, describe
 from eacl_jax.recognizer.runtime import JAX, Runtime, check_runtime, in_jax
 
 log = logging.getLogger(__name__)
@@ -339,6 +339,8 @@ class EmotionRecognizer:
             )
             self.learnt.write(new)
             write_card(new, self.settings, self.encoder_config, self.facts)
+        if stores.address_of(folder) is None:
+            describe(local.expand(folder))
 
     @property
     def graphdef(self) -> Any:

@@ -125,6 +125,11 @@ def test_int8_as_it_was_prepared(tmp_path: Path) -> None:
     expected = [list(answer.probabilities.values()) for answer in quick.predict(said)]
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert made.in_words() in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    in_jax.with_labels("joy,rage=anger").save_pretrained(tmp_path / "other")
+    other = EmotionRecognizer.from_pretrained(tmp_path / "other")
+    with pytest.raises(UserError, match="model is not the model that was loaded"):
+        export_onnx(other, tmp_path / "wrong", prepared=tmp_path / "model")
+    assert not (tmp_path / "wrong").exists()
 
 
 def test_int8_of_eight_bits_is_refused_where_their_sums_overflow(

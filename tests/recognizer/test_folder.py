@@ -253,7 +253,7 @@ def test_what_is_read_later_is_of_the_model_that_was_loaded(tmp_path):
     for model in (loaded, elsewhere):
         with pytest.raises(UserError, match="no longer the model that was loaded from there"):
             model.with_labels("joy=great,anger=rude")
-    with pytest.raises(UserError, match="no longer the model that was loaded: prepare it again"):
+    with pytest.raises(UserError, match="not the model that was loaded, or no longer"):
         preparing.prepare(loaded, tmp_path / "model")
 
 

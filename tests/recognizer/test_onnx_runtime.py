@@ -128,6 +128,17 @@ def test_int8_says_what_it_costs(folder):
     assert set(programs.read_programs(folder)) == {"float32", "int8", programs.LABEL_WORDS}
     text = (folder / "README.md").read_text(encoding="utf-8")
     assert text.count("## Programs") == 1
+    # Nor does it go, with what is said of it, where the same weights are calibrated otherwise.
+    in_jax.save_pretrained(folder)
+    assert (folder / "README.md").read_text(encoding="utf-8") == text
+    in_jax.calibrate(NOTED[::2]).save_pretrained(folder)
+    said = f"{made.in_words()}; measured before the model's settings changed"
+    assert said in (folder / "README.md").read_text(encoding="utf-8")
+    again = EmotionRecognizer.from_pretrained(folder, runtime="onnx", precision="int8")
+    assert again.runtime.cost == said
+    # Of other anchors nothing is said, and nothing answered.
+    in_jax.with_labels("joy,rage=anger").save_pretrained(folder)
+    assert "## Programs" not in (folder / "README.md").read_text(encoding="utf-8")
 
 
 def test_int8_that_costs_too_much_is_not_written(folder, monkeypatch):
@@ -173,6 +184,13 @@ def test_bad_folders_and_arguments(folder):
     with pytest.raises(UserError, match="holds programs of another model"):
         EmotionRecognizer.from_pretrained(folder, runtime="onnx")
     preparing.prepare(in_jax, folder)
+    # What a program holds of the settings.
+    config = folder / "config.json"
+    settings = config.read_text(encoding="utf-8")
+    config.write_text(json.dumps(json.loads(settings) | {"readout": "mean"}), encoding="utf-8")
+    with pytest.raises(UserError, match="holds programs of another model"):
+        EmotionRecognizer.from_pretrained(folder, runtime="onnx")
+    config.write_text(settings, encoding="utf-8")
     # Another training's encoder beside the same heads, as of anchors that are never trained.
     weights = folder / "encoder" / "model.safetensors"
     tensors = load_file(weights)
