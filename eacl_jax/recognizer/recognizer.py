@@ -581,8 +581,9 @@ class EmotionRecognizer:
 
     def calibrate(self, dialogues: Any) -> "EmotionRecognizer":
         """A recognizer whose probabilities fit annotated dialogues, by one temperature, or by scale
-        and biases where there may be several labels; its answers stay the same. The fewer the
-        examples, the nearer these stay to what they were.
+        and biases where there may be several labels; its answers stay the same, but for the order
+        of several labels. The fewer the examples, the nearer these stay to what they were; a
+        warning says where they were fitted to these before.
 
         A chain (`Settings.chain`) goes by the probabilities of each utterance alone: their
         temperature is that with which those that the chain makes of them fit, and its answers may
@@ -602,6 +603,15 @@ class EmotionRecognizer:
                 " that the model has learnt from, and answers better than others: probabilities"
                 " that are fitted to these are too sure of what it has never seen.",
                 known.trained,
+                known.of,
+            )
+        if known.chosen:
+            log.warning(
+                "%d of %d annotated utterances are, with all that is said before them, among those"
+                " that probabilities were fitted to before: fitted to a few again and again, they"
+                " grow more sure than so few examples tell. Calibrate the recognizer that this one"
+                " was made of, to all of them at once.",
+                known.chosen,
                 known.of,
             )
         settings = adapting.calibrated(self.settings, self.anchors, given.reps, given.targets)

@@ -104,6 +104,9 @@ def test_what_is_adapted_and_calibrated_is_added(tmp_path, recognizer, caplog) -
     caplog.clear()
     calibrated = own.calibrate(chats[0])
     assert (calibrated.learnt.known(dialogues), caplog.text) == ((0, 2, 4), "")
+    calibrated.calibrate(chats)
+    assert "2 of 4 annotated utterances are, with all that is said" in caplog.text
+    assert "that probabilities were fitted to before" in caplog.text
     adapted.calibrate(chats[0])
     assert "too sure of what it has never seen" in caplog.text
     # Anchors that were not moved have learnt nothing of it.
