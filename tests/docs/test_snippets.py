@@ -14,6 +14,8 @@ PAGES = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path 
 # Excerpts of the file that is named.
 EXCERPTS = {"docs/how-to/new-encoder.md": "eacl_jax/encoders/architectures/roberta.py"}
 
+SLOW = "docs/how-to/training-loop.md"  # it trains
+
 
 def blocks(page: str, language: str) -> list[str]:
     """The page's blocks of code in a language; "" for what is printed."""
@@ -25,7 +27,14 @@ def with_blocks(language: str) -> list[str]:
     return [page for page in PAGES if blocks(page, language)]
 
 
-@pytest.mark.parametrize("page", [page for page in with_blocks("python") if page not in EXCERPTS])
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=pytest.mark.slow if page == SLOW else ())
+        for page in with_blocks("python")
+        if page not in EXCERPTS
+    ],
+)
 def test_python_runs(page, project, monkeypatch):
     monkeypatch.chdir(project)
     names: dict[str, object] = {"__name__": "snippet"}
