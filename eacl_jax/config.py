@@ -915,8 +915,17 @@ def _of_unused(config: Config) -> Iterator[Problem]:
     if not one.soup:
         why = "without stage_one.soup"
         unused.append(("stage_one.soup_of", why, one.soup_of, StageOneConfig.soup_of))
+    if encoder.path.startswith("package:"):
+        why = "with an encoder.path inside a package, which has no revisions"
+        unused.append(("encoder.revision", why, encoder.revision, EncoderConfig.revision))
+    if config.loss.form == "out":
+        constant = config.compat.constant_for_no_positive
+        why = "with loss.form=out, which leaves such a row out"
+        unused.append(("compat.constant_for_no_positive", why, constant, False))
     if config.classifies:
         why = "with loss.ce_weight=1, which trains the classifier alone"
+        width = config.model.mapping_dim
+        unused.append(("model.mapping_dim", why, width, ModelConfig.mapping_dim))
         unused.append(("loss.form", why, config.loss.form, LossConfig.form))
         if config.loss.angle_weight:  # 0 is what the classifier alone has
             angle = config.loss.angle_weight

@@ -180,6 +180,28 @@ def test_which_settings_a_corpus_reads(corpus, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("place", "value", "beside", "plain"),
+    [
+        ("encoder.revision", "v1", ("encoder.path", "package:some/model"), "some/model"),
+        ("compat.constant_for_no_positive", True, ("loss.form", "out"), "in"),
+        ("model.mapping_dim", 64, ("loss.ce_weight", 1.0), 0.1),
+    ],
+)
+def test_what_another_setting_never_reads_is_refused(place, value, beside, plain):
+    def made(of):
+        mapping = Config().to_dict()
+        for name, each in ((place, value), (beside[0], of)):
+            group, field = name.split(".")
+            mapping[group][field] = each
+        return mapping
+
+    assert not Config.from_mapping(made(plain)).without_effect()
+    with pytest.raises(UserError, match=rf"config\.{place}: has no effect with .*; leave it at"):
+        Config.from_mapping(made(beside[1]))
+    Config.from_record(made(beside[1]))
+
+
+@pytest.mark.parametrize(
     ("group", "name", "value", "beside"),
     [
         ("stage_one", "soup_of", "best", {"stage_one": {"soup": 2}}),

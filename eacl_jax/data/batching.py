@@ -64,7 +64,7 @@ class Batch:
       readout: int32 [N, 2], row and column of the token that stands for each example.
       labels: int32 [N] anchor indices, 0 where there is none; or float32 [N, C], for each label 1
         or the share of the annotators that gave it, where there may be several.
-      weights: float32 [N], 1 for an example, 0 for padding.
+      weights: float32 [N], 1 for an example with a label, 0 for one without and for padding.
       features: by modality that the model reads, `Frames` of the N examples.
       mixed: float32 [N, C], labels mixed with teachers' probabilities, which the cross-entropies
         learn in place of `labels`, 0 for padding; None where there are no teachers.
@@ -242,6 +242,9 @@ def collate(
 ) -> Batch:
     """Fills a batch of exactly `size` examples, the missing ones with weight 0.
 
+    An example without a label has weight 0, too, so that no objective learns from it; passes that
+    only read examples never look at weights.
+
     Args:
       examples: at most `size`.
       size: N.
@@ -251,12 +254,20 @@ def collate(
       targets: what `Batch.labels` holds of the examples; None: their own labels.
       mixed: what `Batch.mixed` holds of them.
       modalities: whose features the batch has.
+
+    Raises:
+      ValueError: there are more examples than `size`, the layout is of another number of them, or
+        `targets` or `mixed` are, or a target is an index below 0.
     """
+    _check(examples, size, layout, targets=targets, mixed=mixed)
+    if targets is None:
+        own = np.array([example.label for example in examples], np.int32)
+        targets, weighs = np.maximum(own, 0), own >= 0
+    else:
+        weighs = np.ones(len(examples), bool)
     tokens, positions, segment_ids = (np.zeros(layout.shape, np.int32) for _ in range(3))
     readout = np.zeros((size, 2), np.int32)
-    weights = np.zeros(size, np.float32)
-    if targets is None:
-        targets = np.array([max(example.label, 0) for example in examples], np.int32)
+    weights = _filled_up(weighs.astype(np.float32), size)
     labels = _filled_up(targets, size)
     for row, members in enumerate(layout.rows):
         column, filled = 0, rows is None or row in rows
@@ -268,7 +279,6 @@ def collate(
                 positions[row, span] = np.arange(len(example.tokens))
                 segment_ids[row, span] = segment
             readout[index] = row, column + example.readout
-            weights[index] = 1.0
             column = span.stop
     features = {
         name: _frames(name, modality, examples, size)
@@ -276,6 +286,27 @@ def collate(
     }
     learnt = None if mixed is None else _filled_up(mixed, size)
     return Batch(tokens, positions, segment_ids, readout, labels, weights, features, learnt)
+
+
+def _check(
+    examples: Sequence[Example],
+    size: int,
+    layout: Layout,
+    **of_each: Num[np.ndarray, "n ..."] | None,
+) -> None:
+    """Raises `ValueError` unless there is a place, and one of `of_each`, for each example."""
+    count = len(examples)
+    if count > size:
+        raise ValueError(f"a batch of {size} cannot hold {count} examples")
+    if (laid := sum(map(len, layout.rows))) != count:
+        raise ValueError(f"the layout is of {laid} examples, not of these {count}")
+    for name, values in of_each.items():
+        if values is None:
+            continue
+        if len(values) != count:
+            raise ValueError(f"{name} has {len(values)} rows for {count} examples")
+        if values.ndim == 1 and np.any(values < 0):
+            raise ValueError(f"{name} must be indices of labels, got {values.min()}")
 
 
 def _filled_up(values: Num[np.ndarray, "n ..."], size: int) -> Num[np.ndarray, "N ..."]:

@@ -12,6 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from eacl_jax.model.checks import (
+    check_anchors,
+    check_between,
+    check_each_label,
+    check_labels,
+    check_temperature,
+)
 from eacl_jax.model.score_rows import ScoreRows, sum_by_rows
 from eacl_jax.model.scores import label_scores, scores, unit_vectors
 
@@ -70,6 +77,9 @@ def cross_entropy(
     Returns:
       Scalar, in nats; 0 if all weights are 0.
 
+    Raises:
+      ValueError: shapes do not fit, or a number is none that it can be; so of what follows here.
+
     Example:
       >>> import jax.numpy as jnp
       >>> even = jnp.zeros((1, 2))
@@ -79,6 +89,12 @@ def cross_entropy(
       0.3466
     """
     _check(labels, weights, logits=logits)
+    check_labels(labels, logits.shape[1])
+    check_each_label(logits.shape[1], class_weights=class_weights, offsets=offsets)
+    check_between(0, focal=focal)
+    check_between(0, 1, smoothing=smoothing)
+    if focal and smoothing:
+        raise ValueError(f"smoothing must be 0 with focal, got {smoothing}")
     logits = logits.astype(jnp.float32)
     if offsets is not None:
         logits = logits + offsets
@@ -180,6 +196,9 @@ def supervised_contrastive(
       0.7944
     """
     _check(labels, weights, reps=reps, anchors=anchors)
+    check_temperature(temperature)
+    if anchors is not None:
+        check_labels(labels, check_anchors(anchors, anchors_per_label))
     if form not in ("in", "out"):
         raise ValueError(f'form must be "in" or "out", got {form!r}')
     rows = rows or ScoreRows()
@@ -310,6 +329,7 @@ def anchor_angle(anchors: Float[Array, "A D"], *, anchors_per_label: int = 1) ->
     """
     if anchors.ndim != 2 or anchors.shape[0] < 2 * anchors_per_label:
         raise ValueError(f"anchors must be [C k, D] with C >= 2, got {anchors.shape}")
+    check_anchors(anchors, anchors_per_label)
     anchors = anchors.astype(jnp.float32)
     unit = unit_vectors(anchors - jnp.mean(anchors, axis=0, keepdims=True))
     cosine = jnp.matmul(unit, unit.T, precision=jax.lax.Precision.HIGHEST)
@@ -359,6 +379,11 @@ def stage_one(
     Returns:
       The loss and its terms `ce`, `contrastive` (nats) and `angle` (radians), unweighted.
     """
+    _check(labels, weights, logits=logits)
+    _check(labels, weights, reps=reps, anchors=anchors)
+    check_anchors(anchors, anchors_per_label, logits.shape[1])
+    check_between(0, 1, ce_weight=ce_weight)
+    check_between(0, angle_weight=angle_weight)
     terms = {
         "ce": cross_entropy(
             logits,
@@ -415,6 +440,9 @@ def stage_two(
     Returns:
       The loss and its terms: none beside itself.
     """
+    _check(labels, weights, reps=reps, anchors=anchors)
+    check_each_label(check_anchors(anchors, anchors_per_label), biases=biases)
+    check_temperature(temperature)
     scores = label_scores(
         reps, anchors, temperature=temperature, anchors_per_label=anchors_per_label
     )

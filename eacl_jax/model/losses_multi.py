@@ -13,6 +13,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from eacl_jax.model.checks import (
+    check_anchors,
+    check_between,
+    check_each_label,
+    check_temperature,
+)
 from eacl_jax.model.losses import anchor_angle, masked_logsumexp
 from eacl_jax.model.score_rows import ScoreRows, sum_by_rows
 from eacl_jax.model.scores import label_scores, scores
@@ -31,6 +37,22 @@ def _check(targets: Array, weights: Array | None, **vectors: Array) -> None:
         )
     if not jnp.issubdtype(targets.dtype, jnp.floating):
         raise ValueError(f"targets must be floating, got {targets.dtype}")
+
+
+def _check_logits(logits: Array, targets: Array, weights: Array | None) -> None:
+    """`_check`, and a logit for each target."""
+    _check(targets, weights, logits=logits)
+    if logits.shape != targets.shape:
+        raise ValueError(f"logits must be {targets.shape}, as targets are; got {logits.shape}")
+
+
+def _check_anchors(reps: Array, targets: Array, anchors: Array, per_label: int) -> None:
+    """Raises `ValueError` unless anchors are those of the targets' labels, as wide as `reps`."""
+    if anchors.ndim != 2 or anchors.shape[1] != reps.shape[1]:
+        raise ValueError(
+            f"anchors must be [C k, D], as wide as reps {reps.shape}; got {anchors.shape}"
+        )
+    check_anchors(anchors, per_label, targets.shape[1])
 
 
 def _mean(
@@ -67,7 +89,7 @@ def binary_cross_entropy(
       >>> round(float(binary_cross_entropy(jnp.zeros((1, 2)), jnp.array([[1.0, 0.0]]))), 4)
       1.3863
     """
-    _check(targets, weights, logits=logits)
+    _check_logits(logits, targets, weights)
     logits = logits.astype(jnp.float32)
     each = jax.nn.softplus(logits) - targets * logits
     return _mean(jnp.sum(each, axis=1), weights, axis_name)
@@ -88,7 +110,7 @@ def soft_cross_entropy(
       >>> round(float(soft_cross_entropy(jnp.zeros((1, 2)), jnp.array([[0.5, 0.5]]))), 4)
       0.6931
     """
-    _check(targets, weights, logits=logits)
+    _check_logits(logits, targets, weights)
     picked = jnp.sum(targets * jax.nn.log_softmax(logits.astype(jnp.float32)), axis=1)
     return _mean(-picked, weights, axis_name)
 
@@ -157,6 +179,9 @@ def shared_contrastive(
       Scalar; 0 where no row counts.
     """
     _check(targets, weights, reps=reps)
+    check_temperature(temperature)
+    if anchors is not None:
+        _check_anchors(reps, targets, anchors, anchors_per_label)
     rows = rows or ScoreRows()
     if axis_name is not None and rows.over is not None:
         raise ValueError("per-device code cannot split rows over devices: axis_name or rows.over")
@@ -233,6 +258,11 @@ def stage_one(
     Returns:
       The loss and its terms `ce`, `contrastive` (nats) and `angle` (radians), unweighted.
     """
+    _check_logits(logits, targets, weights)
+    _check(targets, weights, reps=reps)
+    _check_anchors(reps, targets, anchors, anchors_per_label)
+    check_between(0, 1, ce_weight=ce_weight)
+    check_between(0, angle_weight=angle_weight)
     learnt = targets if soft is None else soft
     terms = {
         "ce": cross_entropy(binary)(logits, learnt, weights=weights, axis_name=axis_name),
@@ -288,6 +318,10 @@ def stage_two(
     Returns:
       The loss and its terms: none beside itself.
     """
+    _check(targets, weights, reps=reps)
+    _check_anchors(reps, targets, anchors, anchors_per_label)
+    check_each_label(targets.shape[1], biases=biases)
+    check_temperature(temperature)
     found = label_logits(
         reps,
         anchors,

@@ -14,9 +14,17 @@ def confusion_matrix(
 ) -> Int[np.ndarray, "C C"]:
     """[C, C] counts; rows are gold labels, columns predictions. Both inputs are [N] with values in
     0..C-1.
+
+    Raises:
+      ValueError: they differ in shape, or hold other values.
     """
     if gold.shape != predicted.shape:
         raise ValueError(f"gold and predicted differ in shape: {gold.shape} and {predicted.shape}")
+    for name, values in (("gold", gold), ("predicted", predicted)):
+        if values.size and not 0 <= values.min() <= values.max() < classes:
+            raise ValueError(
+                f"{name} must be from 0 to {classes - 1}, got {values.min()} to {values.max()}"
+            )
     return np.bincount(gold * classes + predicted, minlength=classes * classes).reshape(
         classes, classes
     )
@@ -39,7 +47,14 @@ def summarize(
     Returns:
       `weighted_f1`, `accuracy`, `macro_f1`, `per_class_f1` (by label), and `micro_f1` if a label is
       excluded.
+
+    Raises:
+      ValueError: the excluded label is none of the labels.
     """
+    if excluded_label and excluded_label not in labels:
+        raise ValueError(
+            f"excluded_label must be one of {', '.join(labels)}, got {excluded_label!r}"
+        )
     correct = np.diag(confusion).astype(np.float64)
     gold, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
     f1 = 2 * correct / np.maximum(gold + predicted, 1)

@@ -24,12 +24,19 @@ def divergence(
     Returns:
       Scalar, in nats; 0 where both are the same.
 
+    Raises:
+      ValueError: the shapes do not fit.
+
     Example:
       >>> import jax.numpy as jnp
       >>> one, other = jnp.array([[0.0, 0.0]]), jnp.array([[jnp.log(3.0), 0.0]])
       >>> round(float(divergence(one, other)), 4)  # (0.75 - 0.5) log(3) / 2
       0.1373
     """
+    if one.ndim != 2 or one.shape != other.shape:
+        raise ValueError(f"one and other must both be [N, C], got {one.shape} and {other.shape}")
+    if weights is not None and weights.shape != one.shape[:1]:
+        raise ValueError(f"weights must be [N], of {one.shape[0]} examples; got {weights.shape}")
     one, other = one.astype(jnp.float32), other.astype(jnp.float32)
     if binary:
         parts = (jax.nn.sigmoid(one) - jax.nn.sigmoid(other)) * (one - other)

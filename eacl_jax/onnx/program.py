@@ -8,7 +8,11 @@ import onnx
 
 from eacl_jax.encoders.architectures.bert import BertEncoder
 from eacl_jax.encoders.architectures.deberta import DebertaEncoder
+from eacl_jax.encoders.architectures.deberta_v2 import DebertaV2Encoder
+from eacl_jax.encoders.architectures.electra import ElectraEncoder
 from eacl_jax.encoders.architectures.modernbert import ModernBertEncoder
+from eacl_jax.encoders.architectures.mpnet import MPNetEncoder
+from eacl_jax.encoders.architectures.roberta import RobertaEncoder
 from eacl_jax.encoders.architectures.t5 import T5Encoder
 from eacl_jax.encoders.architectures.xlnet import XLNetEncoder
 from eacl_jax.errors import UserError
@@ -20,11 +24,15 @@ from eacl_jax.onnx.session import ANCHORS, SHARES
 from eacl_jax.onnx.session import OUTPUT as OUTPUT
 from eacl_jax.onnx.stack import Encode, Given
 
-# Architectures that are built like another are subclasses of it.
+# By the class itself: one built like another may compute something else.
 _ENCODE: Mapping[type, Encode] = {
     BertEncoder: bert.encode,
     DebertaEncoder: deberta.encode,
+    DebertaV2Encoder: deberta.encode,
+    ElectraEncoder: bert.encode,
     ModernBertEncoder: modernbert.encode,
+    MPNetEncoder: bert.encode,
+    RobertaEncoder: bert.encode,
     T5Encoder: t5.encode,
     XLNetEncoder: xlnet.encode,
 }
@@ -108,7 +116,7 @@ def represent(graph: Graph, representer: Representer, *, whole: bool = False) ->
 
 def _encode_by(encoder: Any) -> Encode:
     """What adds an encoder's nodes."""
-    encode = next((_ENCODE[kind] for kind in type(encoder).__mro__ if kind in _ENCODE), None)
+    encode = _ENCODE.get(type(encoder))
     if encode is None:
         raise UserError(
             f"there is no ONNX program for {type(encoder).__name__}; use the model by JAX, or"

@@ -14,7 +14,6 @@ A simple sequentially rejective multiple test procedure (1979).
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -269,7 +268,7 @@ def difference(
     )
 
 
-def seeds_drawn(values: Float[np.ndarray, "S B"], seed: int = 0) -> Float[np.ndarray, " B"]:
+def seeds_drawn(values: Float[np.ndarray, "S B"]) -> Float[np.ndarray, " B"]:
     """The mean over seeds with other seeds in each of the B draws of dialogues.
 
     How far the mean over other S seeds lies from this one is drawn from Student's t distribution
@@ -278,11 +277,10 @@ def seeds_drawn(values: Float[np.ndarray, "S B"], seed: int = 0) -> Float[np.nda
 
     Args:
       values: by seed and draw, S >= 2.
-      seed: of the draws.
     """
     count, times = values.shape
     # As many of each part of the distribution as there should be, in an order of chance.
-    parts = (np.random.default_rng(seed).permutation(times) + 0.5) / times
+    parts = (np.random.default_rng(0).permutation(times) + 0.5) / times
     error = values.std(axis=0, ddof=1) / np.sqrt(count)
     return values.mean(axis=0) + stats.t.ppf(parts, count - 1) * error
 
@@ -305,13 +303,3 @@ def limits(seeds: int, dialogues: int) -> list[str]:
             f"{dialogues} test dialogues are few: intervals are too narrow and p-values too low."
         )
     return sentences
-
-
-def bootstrap(
-    confusions: Int[np.ndarray, "S D C C"], measure: Measure, draws: Draws
-) -> Float[np.ndarray, " B"] | None:
-    """The mean over S seeds of a measure in each draw; None for fewer than two dialogues."""
-    if confusions.shape[1] < 2:
-        return None
-    drawn: Any = sum(redrawn(seed, measure, draws) for seed in confusions)
-    return drawn / len(confusions)

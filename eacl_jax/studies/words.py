@@ -22,9 +22,9 @@ def number(value: float | None, digits: int = 2) -> str:
     return text.replace("-", "" if float(text) == 0 else "−")
 
 
-def signed(value: float | None, digits: int = 2) -> str:
+def signed(value: float | None) -> str:
     """With its sign, also where it is positive."""
-    text = number(value, digits)
+    text = number(value)
     plain = text.startswith(("−", DASH)) or float(text) == 0
     return text if plain else f"+{text}"
 

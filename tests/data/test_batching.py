@@ -1,5 +1,6 @@
 """Rows, shapes and the equality of padded and packed batches."""
 
+import dataclasses
 from functools import partial
 
 import jax
@@ -30,7 +31,7 @@ from eacl_jax.data.pipeline import (
     iterate,
     steps_per_epoch,
 )
-from eacl_jax.data.prompts import Example, PromptBuilder
+from eacl_jax.data.prompts import NO_LABEL, Example, PromptBuilder
 from eacl_jax.encoders.loading import load_tokenizer
 from eacl_jax.encoders.sources import find_folder
 from eacl_jax.model.anchors import Words
@@ -58,6 +59,34 @@ def laid_out(batch, index):
     row, column = batch.readout[index]
     segment = batch.segment_ids[row] == batch.segment_ids[row, column]
     return batch.tokens[row][segment], batch.positions[row][segment], batch.positions[row, column]
+
+
+def test_an_example_without_a_label_counts_for_nothing():
+    labelled, bare = examples_of([5, 7])
+    examples = [labelled, dataclasses.replace(bare, label=NO_LABEL)]
+    layout = plan([5, 7], 3, layout="packed", max_tokens=16)
+    batch = collate(examples, 3, layout)
+    assert batch.weights.tolist() == [1, 0, 0]
+    np.testing.assert_array_equal(laid_out(batch, 1)[0], bare.tokens)  # it can be read
+    shares = np.array([[0, 1], [0, 0]], np.float32)  # it has none of several
+    assert collate(examples, 3, layout, targets=shares).weights.tolist() == [1, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("size", "laid", "how", "complaint"),
+    [
+        (2, 3, {}, "a batch of 2 cannot hold 3 examples"),
+        (4, 2, {}, "the layout is of 2 examples, not of these 3"),
+        (4, 3, {"targets": np.array([0, 1])}, "targets has 2 rows for 3 examples"),
+        (4, 3, {"targets": np.array([0, 1, 2, 0])}, "targets has 4 rows for 3 examples"),
+        (4, 3, {"mixed": np.ones((4, 3), np.float32)}, "mixed has 4 rows for 3 examples"),
+        (4, 3, {"targets": np.array([0, -1, 2])}, "targets must be indices of labels, got -1"),
+    ],
+)
+def test_what_does_not_fit_the_examples_is_refused(size, laid, how, complaint):
+    layout = plan([5, 7, 9][:laid], size, layout="packed", max_tokens=16)
+    with pytest.raises(ValueError, match=complaint):
+        collate(examples_of([5, 7, 9]), size, layout, **how)
 
 
 @settings(max_examples=60, deadline=None)

@@ -501,3 +501,64 @@ def test_shapes_that_do_not_fit_are_refused():
             losses.stage_one(*wrong, **whole)
     with pytest.raises(ValueError, match=r"C >= 2"):
         losses.anchor_angle(anchors[:1])
+
+
+@pytest.mark.parametrize(
+    ("what", "complaint"),
+    [
+        ({"logits": np.zeros((12, 6), np.float32)}, "anchors must be .* of each of 6 labels"),
+        ({"anchors": draw(c=3)[2]}, "anchors must be .* of each of 4 labels"),
+        ({"anchors": draw(c=7)[2], "anchors_per_label": 2}, "anchors must be a multiple of"),
+        ({"anchors_per_label": 0}, "anchors_per_label must be at least 1|C >= 2"),
+        ({"class_weights": np.ones(1)}, r"class_weights must be \[C\]"),
+        ({"class_weights": np.ones(9)}, r"class_weights must be \[C\]"),
+        ({"offsets": np.ones(1)}, r"offsets must be \[C\]"),
+        ({"offsets": np.ones((12, 1))}, r"offsets must be \[C\]"),
+        ({"weights": np.ones(1)}, r"weights \[N\]"),
+        ({"focal": 1.0, "smoothing": 0.1}, "smoothing must be 0 with focal"),
+        ({"smoothing": 3.0}, "smoothing must be from 0 to 1"),
+        ({"focal": -1.0}, "focal must be at least 0"),
+        ({"temperature": 0.0}, "temperature must be positive"),
+        ({"temperature": -1}, "temperature must be positive"),
+        ({"temperature": float("nan")}, "temperature must be positive"),
+        ({"ce_weight": 2.0}, "ce_weight must be from 0 to 1"),
+        ({"angle_weight": -0.1}, "angle_weight must be at least 0"),
+        ({"labels": np.full(12, 4)}, "labels must be from 0 to 3, got 4 to 4"),
+        ({"labels": np.full(12, -1)}, "labels must be from 0 to 3"),
+    ],
+)
+def test_what_would_answer_another_question_is_refused(what, complaint):
+    reps, labels, anchors = draw()
+    given = {"logits": reps[:, :4], "reps": reps, "labels": labels, "anchors": anchors}
+    how = {"temperature": 0.1, "ce_weight": 0.1, "angle_weight": 0.1}
+    with pytest.raises(ValueError, match=complaint):
+        losses.stage_one(**{**given, **how, **what})
+
+
+def test_each_loss_looks_at_its_own_arguments():
+    reps, labels, anchors = draw()
+    with pytest.raises(ValueError, match="labels must be from 0 to 3"):
+        losses.cross_entropy(reps[:, :4], labels + 1)
+    with pytest.raises(ValueError, match="labels must be from 0 to 2"):
+        losses.supervised_contrastive(reps, labels, anchors[:3], temperature=0.1)
+    with pytest.raises(ValueError, match="anchors must be a multiple"):
+        losses.supervised_contrastive(
+            reps, labels, anchors[:3], temperature=0.1, anchors_per_label=2
+        )
+    with pytest.raises(ValueError, match="anchors must be a multiple"):
+        losses.anchor_angle(np.concatenate([anchors, anchors[:3]]), anchors_per_label=2)
+    losses.stage_two(reps, labels, anchors, temperature=0.1, biases=np.zeros(4))
+    for what, complaint in (
+        ({"biases": np.ones(1)}, r"biases must be \[C\]"),
+        ({"temperature": 0.0}, "temperature must be positive"),
+        ({"anchors_per_label": 3}, "anchors must be a multiple"),
+        ({"anchors_per_label": 2}, "labels must be from 0 to 1"),
+    ):
+        with pytest.raises(ValueError, match=complaint):
+            losses.stage_two(reps, labels, anchors, **{"temperature": 0.1, **what})
+
+
+def test_numbers_that_are_traced_are_taken_as_they_are():
+    """Only plain ones can be looked at; compiled code has no check in it."""
+    reps, labels, anchors = draw()
+    jax.jit(losses.supervised_contrastive)(reps, labels + 9, anchors, temperature=-1.0)

@@ -270,6 +270,14 @@ def test_wrong_shapes_are_refused():
         losses_multi.shared_contrastive(reps, targets[:, 0], anchors, temperature=TAU)
     with pytest.raises(ValueError, match="targets must be floating"):
         losses_multi.binary_cross_entropy(reps[:, :4], targets.astype(np.int32))
+    one = targets[:, :1]
+    for loss in (losses_multi.binary_cross_entropy, losses_multi.soft_cross_entropy):
+        with pytest.raises(ValueError, match="logits must be"):
+            loss(reps[:, :4], one)
+    with pytest.raises(ValueError, match="temperature must be positive"):
+        losses_multi.shared_contrastive(reps, targets, anchors, temperature=0.0)
+    with pytest.raises(ValueError, match="anchors must be"):
+        losses_multi.shared_contrastive(reps, targets, anchors[1:], temperature=TAU)
     rows = ScoreRows(batch_shardings(make_mesh(DEVICES)).tokens)
     with pytest.raises(ValueError, match=r"axis_name or rows\.over"):
         losses_multi.shared_contrastive(
@@ -289,3 +297,29 @@ def test_soft_targets_are_of_the_cross_entropy_alone(binary):
     by_hand = (1 + binary) * (-0.75 * np.log(0.75) - 0.25 * np.log(0.25))
     np.testing.assert_allclose(terms["ce"], by_hand, rtol=1e-6)
     assert {**plain, "ce": 0} == {**terms, "ce": 0}
+
+
+def test_each_stage_looks_at_its_arguments():
+    reps, targets, anchors = draw()
+    classes = targets.shape[1]
+    logits, one = np.zeros_like(targets), np.float32(1)
+    how = {"temperature": TAU, "ce_weight": 0.5, "angle_weight": 0.1}
+    losses_multi.stage_one(logits, reps, targets, anchors, **how)
+    for what, complaint in (
+        ({"ce_weight": 2.0}, "ce_weight must be from 0 to 1"),
+        ({"angle_weight": -1.0}, "angle_weight must be at least 0"),
+        ({"anchors": anchors[1:]}, "anchors must be"),
+        ({"anchors": anchors[:, 1:]}, "anchors must be .* as wide as reps"),
+        ({"logits": logits[:, :1], "soft": targets[:, :1]}, "logits must be"),
+        ({"soft": targets[:, :1]}, "logits must be"),
+    ):
+        given = {"logits": logits, "reps": reps, "targets": targets, "anchors": anchors}
+        with pytest.raises(ValueError, match=complaint):
+            losses_multi.stage_one(**{**given, **how, **what})
+    losses_multi.stage_two(reps, targets, anchors, one, np.zeros(classes), temperature=TAU)
+    for given, complaint in (
+        ((anchors[1:], one, np.zeros(classes)), "anchors must be"),
+        ((anchors, one, np.zeros(1)), r"biases must be \[C\]"),
+    ):
+        with pytest.raises(ValueError, match=complaint):
+            losses_multi.stage_two(reps, targets, *given, temperature=TAU)

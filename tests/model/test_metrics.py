@@ -95,3 +95,17 @@ def test_co_occurrence_counts_pairs():
     answers = np.array([[True, False, True], [True, False, False], [False, True, False]])
     expected = [[2, 0, 1], [1, 0, 1], [0, 0, 0]]
     assert co_occurrence(gold, answers).tolist() == expected
+
+
+@pytest.mark.parametrize("wrong", [[3, 1, 2], [-1, 1, 2]])
+def test_what_is_no_label_falls_into_no_cell(wrong):
+    right = np.array([0, 1, 2])
+    with pytest.raises(ValueError, match="gold must be from 0 to 2"):
+        confusion_matrix(np.array(wrong), right, 3)
+    with pytest.raises(ValueError, match="predicted must be from 0 to 2"):
+        confusion_matrix(right, np.array(wrong), 3)
+
+
+def test_only_a_label_can_be_excluded():
+    with pytest.raises(ValueError, match="excluded_label must be one of a, b, got 'c'"):
+        summarize(np.eye(2, dtype=int), ["a", "b"], "c")

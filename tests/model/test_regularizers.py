@@ -34,6 +34,16 @@ def test_it_is_the_mean_of_both_divergences(binary):
     assert divergence(one, one, binary=binary) == 0
 
 
+def test_shapes_that_do_not_fit_are_refused():
+    one, other, weights = draw()
+    with pytest.raises(ValueError, match=r"must both be \[N, C\]"):
+        divergence(one, other[:, :1])
+    with pytest.raises(ValueError, match=r"must both be \[N, C\]"):
+        divergence(one[0], other[0])
+    with pytest.raises(ValueError, match=r"weights must be \[N\]"):
+        divergence(one, other, weights=weights[:1])
+
+
 def test_its_gradient_by_finite_differences_and_at_extremes():
     one, other, weights = draw()
     jax.test_util.check_grads(

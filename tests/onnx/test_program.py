@@ -12,6 +12,8 @@ from flax import nnx
 from eacl_jax.config import ModelConfig, Readout
 from eacl_jax.data.batching import Batch, collate, plan
 from eacl_jax.data.prompts import Example
+from eacl_jax.encoders import build, registry
+from eacl_jax.encoders.architectures.bert import BertEncoder
 from eacl_jax.encoders.prefix import PrefixShape
 from eacl_jax.errors import UserError
 from eacl_jax.model.label_words import mean_by_label
@@ -127,6 +129,20 @@ def test_an_architecture_without_a_program_is_refused() -> None:
     of.encoder = nnx.Module()
     with pytest.raises(UserError, match="no ONNX program for Module; use the model by JAX"):
         program.program(of)
+
+
+def test_a_relative_does_not_get_its_parents_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Scaled(BertEncoder):
+        def embed(self, tokens: Any, positions: Any, *, key: Any) -> Any:
+            return 4.0 * super().embed(tokens, positions, key=key)
+
+    monkeypatch.setitem(registry.ARCHITECTURES, "scaled", Scaled)
+    encoder = build({**CONFIGS["bert"], "model_type": "scaled"})
+    of = Representer.build(encoder, ModelConfig(), readout="mask", rngs=nnx.Rngs(1))
+    with pytest.raises(UserError, match="no ONNX program for Scaled"):
+        program.program(of)
+    with pytest.raises(UserError, match="no ONNX program for Scaled"):
+        program.label_program(of, encoder)
 
 
 def quantized(of: Representer, **options: Any) -> onnx.ModelProto:

@@ -204,10 +204,10 @@ def test_verdicts():
 
 
 def test_numbers_in_words():
-    assert (words.number(-0.001), words.signed(-0.001), words.signed(0.4, 1)) == (
+    assert (words.number(-0.001), words.signed(-0.001), words.signed(0.4)) == (
         "0.00",
         "0.00",
-        "+0.4",
+        "+0.40",
     )
     assert [words.p_value(p) for p in (0.0002, 0.0161, 0.5, None)] == [
         "p < 0.001",
