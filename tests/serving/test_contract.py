@@ -575,6 +575,27 @@ def test_the_model_is_told():
     assert ask("GET", "/v1/model", name="mine").json() == expected
 
 
+def test_answers_say_which_model_they_are_of():
+    def versions(fingerprint: str, precision: str = "float32") -> set[str]:
+        stub = Gated()
+        stub.fingerprint, stub.runtime.precision = fingerprint, precision
+
+        async def answers():
+            async with serving(stub) as client:
+                return [
+                    await client.get("/v1/model"),
+                    await predict(client, dialogue("a")),
+                    await client.post("/v1/conversations/a/utterances", json=said()),
+                ]
+
+        return {answer.headers["eacl-model"] for answer in asyncio.run(answers())}
+
+    found = [versions("one"), versions("two"), versions("one", "int8"), versions("one")]
+    assert [len(each) for each in found] == [1, 1, 1, 1]
+    assert len(set.union(*found)) == 3
+    assert found[0] == found[3]
+
+
 def test_a_conversation_is_begun_looked_at_and_forgotten():
     async def answers():
         async with serving(Gated()) as client:

@@ -94,8 +94,10 @@ def api(service: Service) -> APIRouter:
         "limits": dataclasses.asdict(limits),
         **({"features": _features(recognizer.settings, service.hearing)} if modalities else {}),
     }
-    # By which a caller that goes on with older answers knows that they are of this model.
-    version = {_VERSION: hashlib.blake2b(to_json(described), digest_size=8).hexdigest()}
+    # By which a caller that goes on with older answers knows that they are of this model: what is
+    # told of it, runtime and precision among that, and what decides its answers.
+    decides = to_json([described, recognizer.fingerprint])
+    version = {_VERSION: hashlib.blake2b(decides, digest_size=8).hexdigest()}
 
     def missing(dialogues: Sequence[Dialogue], sounds: Sequence[Sound]) -> list[str]:
         given = names_of(dialogues, sounds, service.hearing.makers)
@@ -181,7 +183,8 @@ def api(service: Service) -> APIRouter:
                 **in_force(said.labels),
                 "warnings": [*said.warnings, *told],
                 "utterance": answer,
-            }
+            },
+            version,
         )
 
     @router.get(
