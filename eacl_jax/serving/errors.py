@@ -19,6 +19,8 @@ _WORDS = {
     "extra_forbidden": "is not a known field; remove it",
     "string_type": "must be a string",
     "list_type": "must be a list",
+    "int_type": "must be a whole number",
+    "greater_than_equal": "must be at least 0",
     "float_type": "must be a number, or null where it is not known",
     "finite_number": "must be a finite number, or null where it is not known",
     "dict_type": "must be an object",
@@ -50,7 +52,10 @@ DESCRIPTIONS = {
     401: "The bearer token is missing or wrong.",
     404: "There is no such thing.",
     405: "The path does not know this method.",
-    409: "The conversation began with other labels.",
+    409: (
+        "The conversation began with other labels, or the utterance would not get the `index` that"
+        " it was sent with."
+    ),
     408: "The body did not arrive in time.",
     413: "The body, or what is in it, is above a limit.",
     415: (

@@ -387,6 +387,9 @@ def test_a_line_ends_at_its_end_only():
             "longer than the model reads",
         ),
         (json.dumps(said(text="x" * 101)), 413, "text", "limit is 100"),
+        (json.dumps(said(index=-1)), 422, "index", "index must be at least 0"),
+        (json.dumps(said(index="0")), 422, "index", "index must be a whole number, got 0"),
+        (json.dumps(said(index=True)), 422, "index", "index must be a whole number, got true"),
         ("nonsense", 400, None, "line 1 column 1"),
     ],
 )
@@ -615,6 +618,40 @@ def test_a_conversation_is_begun_looked_at_and_forgotten():
     assert [answer.status_code for answer in gone] == [204, 404, 404]
     assert gone[0].content == b""
     assert again == 0
+
+
+def test_an_utterance_that_would_get_another_index_is_refused():
+    async def answers():
+        async with serving(Gated(), conversations=1) as client:
+
+            async def say(identity: str, text: str, **fields: Any) -> Any:
+                path = f"/v1/conversations/{identity}/utterances"
+                return await client.post(path, json=said(text=text, **fields))
+
+            first = [await say("a", "hi", labels="x,y", index=0), await say("a", "ho", index=1)]
+            again = await say("a", "ho", index=1)
+            ahead = await say("a", "hm", index=3)
+            together = await asyncio.gather(*(say("a", "hm", index=2) for _ in range(3)))
+            not_begun = await say("b", "hi", index=1)  # forgets none to make room
+            kept = (await client.get("/v1/conversations/a")).json()
+            await say("b", "hi")  # forgets the other
+            forgotten = await say("a", "on", index=3)
+            there = await client.get("/v1/conversations/a"), await client.get("/v1/conversations/b")
+            anew = await say("a", "on")
+            return first, again, ahead, together, not_begun, kept, forgotten, there, anew
+
+    first, again, ahead, together, not_begun, kept, forgotten, there, anew = asyncio.run(answers())
+    assert [each.json()["index"] for each in first] == [0, 1]
+    assert "index" not in first[1].json()["utterance"]
+    assert_error(again, 409, "other_index", "index", "conversation 'a' is 2, not 1: one was added")
+    assert_error(ahead, 409, "other_index", "index", "conversation 'a' is 2, not 3: it may have")
+    assert sorted(each.status_code for each in together) == [200, 409, 409]
+    assert_error(not_begun, 409, "other_index", "index", "'b' is 0, not 1")
+    assert kept == {"conversation": "a", "utterances": 3, "labels": ["x", "y"]}
+    words = "'a' is 0, not 3: it may have been forgotten; send the earlier utterances again, or"
+    assert_error(forgotten, 409, "other_index", "index", words)
+    assert [each.status_code for each in there] == [404, 200]
+    assert (anew.json()["index"], anew.json()["labels"]) == (0, ["even", "odd"])
 
 
 def test_the_token_is_asked_for():

@@ -134,7 +134,12 @@ class SaidAnswer(BaseModel):
     """The answer to one more utterance of a conversation."""
 
     conversation: str
-    index: int = Field(description="Of the utterance in the conversation, from 0.")
+    index: int = Field(
+        description=(
+            "Of the utterance in the conversation, from 0. Another one than was expected tells that"
+            " the conversation was forgotten; `index` in the request makes that an error."
+        )
+    )
     labels: list[str] = Field(description="All that could be answered.")
     words: dict[str, str] = Field(
         description="The word or phrase behind each label; `|` divides several."

@@ -160,7 +160,13 @@ def api(service: Service) -> APIRouter:
     async def say(request: Request, id: Identity, asked: NextUtterance) -> Response:
         """Adds what was said now and answers its emotion. The conversation begins with its first
         utterance; `labels` that come with that one are the conversation's, and may be left out or
-        given again with the next ones. Where there is no answer, nothing is added.
+        given again with the next ones. Where the answer is an error, nothing is added.
+
+        A conversation is forgotten when it is idle for long, when there are too many, and when the
+        service starts anew; one that was forgotten begins again with its next utterance, without
+        its past and its labels. With `index` that is an error instead (409): send the earlier
+        utterances again. With it an utterance may also be sent again after an answer was lost: it
+        is never added twice.
         """
         check_fields(asked)
         utterance = utterance_of(asked, limits, modalities)
@@ -168,7 +174,13 @@ def api(service: Service) -> APIRouter:
         sound = sound_of(asked, utterance, limits, service.hearing)
         sounds = [sound] if sound else []
         work = service.say(
-            id, utterance, labels, asked.on_long, sound, peer=peer_of(request.client)
+            id,
+            utterance,
+            labels,
+            asked.on_long,
+            sound,
+            index=asked.index,
+            peer=peer_of(request.client),
         )
         said = await in_time_or_why(request, work, asked)
         told = [*missing([Dialogue(id, (utterance,))], sounds), *markup([utterance.text])]

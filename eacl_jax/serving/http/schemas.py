@@ -302,6 +302,16 @@ ReturnFeatures = Annotated[
 class NextUtterance(AskedUtterance):
     """What is said now, and how it is to be answered. Its other fields come back in the answer."""
 
+    index: int | None = Field(
+        None,
+        ge=0,
+        description=(
+            "Where the utterance is to be in the conversation: 0 for the first. Where it would be"
+            " elsewhere, as the conversation was forgotten or the utterance was added before, the"
+            " answer is 409, and nothing is added."
+        ),
+        examples=[0],
+    )
     labels: Labels = Field(default_factory=dict)
     on_long: Long = "cut"
     fields_: Fields = Field(default_factory=list, alias="fields")
