@@ -17,8 +17,10 @@ from pydantic import (
 )
 from pydantic_core import PydanticSerializationError, to_json
 
+from eacl_jax.corpora.forms import check_exact
 from eacl_jax.data.inputs import why_no_text
 from eacl_jax.data.prompts import OnLong
+from eacl_jax.errors import UserError
 from eacl_jax.features.modality import NAME
 from eacl_jax.recognizer.prediction import ANSWER, OTHER
 
@@ -38,8 +40,12 @@ def _says_something(value: str) -> str:
 
 
 def _digits(value: Any) -> Any:
-    """A whole number stands for its digits."""
+    """A whole number stands for its digits, if it has them all."""
     if isinstance(value, float) and value.is_integer():
+        try:
+            check_exact(value, "it")
+        except UserError as error:
+            raise ValueError(str(error).removeprefix("it ").removesuffix(".")) from error
         return str(int(value))
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
