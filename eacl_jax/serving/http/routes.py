@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Path, Request, Response
@@ -10,6 +10,7 @@ from pydantic_core import to_json
 
 from eacl_jax.config import Stage
 from eacl_jax.corpora.markup import about_markup
+from eacl_jax.data.prompts import OnLong
 from eacl_jax.dialogue import Dialogue
 from eacl_jax.errors import UserError
 from eacl_jax.recognizer.folder import Settings
@@ -25,6 +26,7 @@ from eacl_jax.serving.http.peers import peer_of
 from eacl_jax.serving.http.requests import (
     check_counts,
     dialogues_of,
+    doubts,
     field_of,
     labels_of,
     missing_features,
@@ -109,8 +111,10 @@ def api(service: Service) -> APIRouter:
     def language(texts: Sequence[str]) -> list[str]:
         return [message] if (message := str(recognizer.look(texts))) else []
 
-    def alone(answers: Iterable[Prediction]) -> list[str]:
-        return [f"{number:,} {ALONE}"] if (number := sum(each.alone for each in answers)) else []
+    def doubtful(answers: Sequence[Prediction], on_long: OnLong) -> list[str]:
+        told = doubts(answers, on_long, reads_text=recognizer.settings.reads_text)
+        alone = sum(each.alone for each in answers)
+        return [*told, f"{alone:,} {ALONE}"] if alone else told
 
     def check_fields(asked: PredictRequest | NextUtterance) -> None:
         for number, name in enumerate(asked.fields_):
@@ -145,8 +149,8 @@ def api(service: Service) -> APIRouter:
                 of = found[sound.dialogue]["utterances"][sound.utterance]
                 of["features"] = as_asked(features)
         texts = [each.text for dialogue in dialogues for each in dialogue.utterances]
-        lonely = alone(each for answer in answers for each in answer)
-        told = [*missing(dialogues, sounds), *markup(texts), *language(texts), *lonely]
+        doubted = doubtful([each for answer in answers for each in answer], asked.on_long)
+        told = [*missing(dialogues, sounds), *markup(texts), *language(texts), *doubted]
         told = [*warnings, *told]
         return _json({**in_force(labels), "warnings": told, "dialogues": found}, version)
 
@@ -184,7 +188,7 @@ def api(service: Service) -> APIRouter:
         )
         said = await in_time_or_why(request, work, asked)
         told = [*missing([Dialogue(id, (utterance,))], sounds), *markup([utterance.text])]
-        told += alone([said.answer])
+        told += doubtful([said.answer], asked.on_long)
         answer = _leaner(said.answer.to_json(), asked.fields_)
         if asked.return_features and said.heard:
             answer["features"] = as_asked(said.heard)
