@@ -23,8 +23,8 @@ OTHER = "other"
 """Stands for the fields that an utterance came with."""
 
 ALONE = (
-    "utterances were answered by themselves: what the model reads at once has no room beside them"
-    " for what was said around them"
+    "of the utterances had to be answered alone: what the model reads at once has no room beside"
+    " such a text for what was said around it"
 )
 """Says what `Prediction.alone` is, after how many there are."""
 

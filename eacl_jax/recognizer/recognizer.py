@@ -33,7 +33,7 @@ from eacl_jax.model.decisions import Decisions, SeveralAnswering
 from eacl_jax.model.label_words import check_anchors, check_words
 from eacl_jax.model.scores import host_cosines
 from eacl_jax.model.task import SeveralLabels, SingleLabel, Task
-from eacl_jax.recognizer import adapting, few_shot, sequence
+from eacl_jax.recognizer import adapting, few_shot, fingerprint, sequence
 from eacl_jax.recognizer.conversation import Conversation
 from eacl_jax.recognizer.facts import ADAPTED, CALIBRATED, Facts
 from eacl_jax.recognizer.few_shot import Adaptation
@@ -261,6 +261,7 @@ class EmotionRecognizer:
             raise UserError(f"mesh is of JAX's devices, and runtime is {runtime!r}: leave it out.")
         folder = find_folder(path, revision)
         heads = sha256_of(folder / "heads.safetensors")
+        files = fingerprint.of_files(folder, runtime, precision)
         settings = read_settings(folder / "config.json")
         if runtime == JAX:
             recognizer = cls._in_jax(folder, settings, batch_size, mesh)
@@ -271,7 +272,7 @@ class EmotionRecognizer:
         where = stores.address_of(path) or str(
             folder.absolute() if Path(path).expanduser().is_dir() else path
         )
-        recognizer._source = _Source(where, revision, batch_size, heads, runtime, precision)
+        recognizer._source = _Source(where, revision, batch_size, heads, runtime, precision, files)
         return recognizer
 
     @classmethod
@@ -878,6 +879,15 @@ class EmotionRecognizer:
         return self._source.heads if self._source else ""
 
     @property
+    def fingerprint(self) -> str:
+        """Changes with what decides its answers: the files that it was loaded from, where it was,
+        what computes, the settings and the anchors. A change of a few bytes of a large file may
+        pass.
+        """
+        files = self._source.files if self._source else ""
+        return fingerprint.of_answers(files, self.settings, self.anchors)
+
+    @property
     def task(self) -> Task:
         """What a label is."""
         several = self.settings.several
@@ -952,7 +962,9 @@ class _Annotated(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class _Source:
-    """What `from_pretrained` was called with, and the sha256 of heads.safetensors then."""
+    """What `from_pretrained` was called with, and the sha256 of heads.safetensors then; and a hash
+    of all files, which may differ: settings and anchors are pickled.
+    """
 
     path: str
     revision: str
@@ -960,6 +972,7 @@ class _Source:
     heads: str
     runtime: str = JAX
     precision: Precision = "float32"
+    files: str = dataclasses.field(default="", compare=False)
 
 
 def _loaded_again(

@@ -10,6 +10,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from eacl_jax.dialogue import count
+
 _LONGEST_FIELD = 200
 _LONGEST_VALUE = 60
 
@@ -19,6 +21,7 @@ _WORDS = {
     "extra_forbidden": "is not a known field; remove it",
     "string_type": "must be a string",
     "list_type": "must be a list",
+    "int_type": "must be a whole number",
     "float_type": "must be a number, or null where it is not known",
     "finite_number": "must be a finite number, or null where it is not known",
     "dict_type": "must be an object",
@@ -28,6 +31,16 @@ _WORDS = {
         "holds half of a surrogate pair, which is no character; decode the text again"
     ),
     "string_pattern_mismatch": "holds characters that it may not",
+    "bool_type": "must be true or false",
+}
+# Likewise of what is too small or too large: where its limit is, and of what it has too few or too
+# many.
+_BOUNDS = {
+    "greater_than_equal": ("ge", "must be at least", ""),
+    "string_too_short": ("min_length", "must have at least", "character"),
+    "string_too_long": ("max_length", "must have at most", "character"),
+    "too_short": ("min_length", "must hold at least", "item"),
+    "too_long": ("max_length", "must hold at most", "item"),
 }
 
 
@@ -50,7 +63,10 @@ DESCRIPTIONS = {
     401: "The bearer token is missing or wrong.",
     404: "There is no such thing.",
     405: "The path does not know this method.",
-    409: "The conversation began with other labels.",
+    409: (
+        "The conversation began with other labels, or the utterance would not get the `index` that"
+        " it was sent with."
+    ),
     408: "The body did not arrive in time.",
     413: "The body, or what is in it, is above a limit.",
     415: (
@@ -176,6 +192,14 @@ def _words(error: Mapping[str, Any]) -> str:
         words += f"; there is {', '.join(map(repr, error['input'])):.100}"
     if error["type"] == "literal_error":
         words = f"must be {error['ctx']['expected']}, got {_short(error['input'])}"
+    if error["type"] in _BOUNDS:
+        name, must, noun = _BOUNDS[error["type"]]
+        limit, given = error["ctx"][name], error["input"]
+        words = (
+            f"{must} {count(limit, noun)}, got {len(given)}"
+            if noun
+            else f"{must} {limit}, got {_short(given)}"
+        )
     if error["type"].endswith("_type"):
         words += f", got {_short(error['input'])}"
     return words[0].lower() + words[1:]

@@ -9,7 +9,7 @@ import pytest
 from eacl_jax.recognizer.prediction import ALONE
 from eacl_jax.serving.http.answers import PredictAnswer, SaidAnswer
 from tests.stubs.recognizers import recognizer
-from tests.stubs.service import Gated, predict, serving
+from tests.stubs.service import LONG, Gated, predict, serving
 
 TEXTS = [
     "hello there",
@@ -266,6 +266,37 @@ def test_long_texts_are_cut_or_pooled_and_say_so_or_refused(tiny):
     assert (more.status_code, now.status_code) == (422, 200)
 
 
+CUT = ' longer than the model reads, answered by the end alone ("truncated": true).'
+UNKNOWN = (
+    " mostly of what the model does not know, such as another script, or empty: such answers say"
+    ' nothing ("unknown_text": true).'
+)
+
+
+@pytest.mark.parametrize("fields", [{}, {"fields": ["emotion"]}])
+def test_texts_that_were_cut_or_are_not_known_are_told_whatever_is_asked_for(fields):
+    long = "x" * (LONG + 1)
+
+    async def ask():
+        async with serving(Gated()) as client:
+            asked = [["Ann", "hi"], ["Ann", long], ["Ann", "?"], ["Ann", long]]
+            whole = await predict(client, {"utterances": asked}, **fields)
+            pooled = await predict(client, {"utterances": asked[:2]}, on_long="pool", **fields)
+            at = "/v1/conversations/a/utterances"
+            said = [
+                await client.post(at, json={"text": text, **fields}) for text in ("hi", long, "?")
+            ]
+            return [answer.json()["warnings"] for answer in (whole, pooled, *said)]
+
+    assert asyncio.run(ask()) == [
+        [f"2 texts{CUT}", f"1 text{UNKNOWN}"],
+        [f"1 text{CUT}".replace("the end alone", "the mean of the parts")],
+        [],
+        [f"1 text{CUT}"],
+        [f"1 text{UNKNOWN}"],
+    ]
+
+
 def test_answers_without_what_was_said_around_are_told(tiny):
     turns = [{"speaker": "Ann", "text": "rude"}, {"speaker": "Bob", "text": "rude day " * 90}]
 
@@ -275,7 +306,8 @@ def test_answers_without_what_was_said_around_are_told(tiny):
             return [await predict(client, {"utterances": turns}), *said]
 
     told = [answer.json()["warnings"] for answer in asyncio.run(ask())]
-    assert told == [[f"1 {ALONE}"], [], [f"1 {ALONE}"]]
+    doubted = [f"1 text{CUT}", f"1 {ALONE}"]
+    assert told == [doubted, [], doubted]
 
 
 def test_a_conversation_keeps_its_own_labels(tiny):

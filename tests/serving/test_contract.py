@@ -83,7 +83,12 @@ MISTAKES = {
     "a list": ("[]", 422, None, "the body must be an object, got a list"),
     "null": ("null", 422, None, "the body"),
     "nothing asked": ("{}", 422, "dialogues", "is missing"),
-    "no dialogue": (body(dialogues=[]), 422, "dialogues", "at least 1 item"),
+    "no dialogue": (
+        body(dialogues=[]),
+        422,
+        "dialogues",
+        "dialogues must hold at least 1 item, got 0.",
+    ),
     "dialogues no list": (
         body(dialogues="Ann: hi"),
         422,
@@ -148,7 +153,8 @@ MISTAKES = {
         "must be a list, got null",
     ),
     "an utterance that is a number": (talk(3), 422, FIRST, "must be an object, got 3"),
-    "a pair of one": (talk(["Ann"]), 422, FIRST, "at least 2 items"),
+    "a pair of one": (talk(["Ann"]), 422, FIRST, "must hold at least 2 items, got 1."),
+    "a pair of three": (talk(["Ann"] * 3), 422, FIRST, "must hold at most 2 items, got 3."),
     "a pair with a number": (talk(["Ann", 3]), 422, f"{FIRST}[1]", "must be a string, got 3"),
     "a pair without a name": (talk([" ", "hi"]), 422, FIRST, "'speaker' is empty"),
     "a pair with a long name": (talk(["A" * 101, "hi"]), 422, FIRST, "at most 100 characters"),
@@ -170,9 +176,14 @@ MISTAKES = {
         FIRST,
         "'Speaker' must be named 'speaker'",
     ),
-    "speaker empty": (talk(said("")), 422, f"{FIRST}.speaker", "at least 1 character"),
+    "speaker empty": (talk(said("")), 422, f"{FIRST}.speaker", "at least 1 character, got 0."),
     "speaker blank": (talk(said(" \t")), 422, f"{FIRST}.speaker", "is empty"),
-    "speaker long": (talk(said("A" * 101)), 422, f"{FIRST}.speaker", "at most 100 characters"),
+    "speaker long": (
+        talk(said("A" * 101)),
+        422,
+        f"{FIRST}.speaker",
+        "at most 100 characters, got 101.",
+    ),
     "speaker no name": (talk(said(1.5)), 422, f"{FIRST}.speaker", "must be a string, got 1.5"),
     "text missing": (talk({"speaker": "Ann"}), 422, f"{FIRST}.text", "is missing"),
     "text no string": (
@@ -204,6 +215,24 @@ MISTAKES = {
     "half a pair in an id": (talk(said(), id="\ud800"), 422, "dialogues[0].id", "pair"),
     "id no string": (talk(said(), id=True), 422, "dialogues[0].id", "must be a string, got true"),
     "id null": (talk(said(), id=None), 422, "dialogues[0].id", "must be a string, got null"),
+    "an id without its last digits": (
+        asking(dialogue("a", id=2.15e17)),
+        422,
+        "dialogues[0].id",
+        "dialogues[0].id is 2.15e+17, a number with a decimal point of so many digits",
+    ),
+    "a speaker without its last digits": (
+        talk(said(2.0**53)),
+        422,
+        f"{FIRST}.speaker",
+        "the last ones are lost; give ids as text.",
+    ),
+    "an id as a spreadsheet writes it": (
+        asking(dialogue("a", id="2.15E+17")),
+        422,
+        "dialogues[0]",
+        "as spreadsheets write numbers",
+    ),
     "an id twice": (
         body(dialogues=[dialogue("a"), {**dialogue("b"), "id": "1"}, {**dialogue("c"), "id": 1}]),
         422,
@@ -214,7 +243,20 @@ MISTAKES = {
         body(dialogues=[dialogue("a")], labels={"a": "a"}),
         422,
         "labels",
-        "at least 2 items",
+        "labels must hold at least 2 items, got 1.",
+    ),
+    "one label in a list": (asking(labels=["a"]), 422, "labels", "at least 2 items, got 1."),
+    "features of no number": (
+        talk(said(features={"a": []})),
+        422,
+        f"{FIRST}.features.a",
+        "must hold at least 1 item, got 0.",
+    ),
+    "whether by a word": (
+        asking(return_features="yes"),
+        422,
+        "return_features",
+        "return_features must be true or false, got yes.",
     ),
     "labels null": (asking(labels=None), 422, "labels", "must be an object, got null"),
     "labels without words": (
@@ -325,6 +367,7 @@ def assert_error(answer: Any, status: int, code: str, field: str | None, words: 
     assert error.keys() == {"code", "message", "field"}
     assert (error["code"], error["field"]) == (code, field)
     assert words in error["message"]
+    assert "should" not in error["message"]  # as the validator says it
     assert len(error["message"]) < 400
 
 
@@ -387,6 +430,9 @@ def test_a_line_ends_at_its_end_only():
             "longer than the model reads",
         ),
         (json.dumps(said(text="x" * 101)), 413, "text", "limit is 100"),
+        (json.dumps(said(index=-1)), 422, "index", "index must be at least 0, got -1."),
+        (json.dumps(said(index="0")), 422, "index", "index must be a whole number, got 0"),
+        (json.dumps(said(index=True)), 422, "index", "index must be a whole number, got true"),
         ("nonsense", 400, None, "line 1 column 1"),
     ],
 )
@@ -575,6 +621,27 @@ def test_the_model_is_told():
     assert ask("GET", "/v1/model", name="mine").json() == expected
 
 
+def test_answers_say_which_model_they_are_of():
+    def versions(fingerprint: str, precision: str = "float32") -> set[str]:
+        stub = Gated()
+        stub.fingerprint, stub.runtime.precision = fingerprint, precision
+
+        async def answers():
+            async with serving(stub) as client:
+                return [
+                    await client.get("/v1/model"),
+                    await predict(client, dialogue("a")),
+                    await client.post("/v1/conversations/a/utterances", json=said()),
+                ]
+
+        return {answer.headers["eacl-model"] for answer in asyncio.run(answers())}
+
+    found = [versions("one"), versions("two"), versions("one", "int8"), versions("one")]
+    assert [len(each) for each in found] == [1, 1, 1, 1]
+    assert len(set.union(*found)) == 3
+    assert found[0] == found[3]
+
+
 def test_a_conversation_is_begun_looked_at_and_forgotten():
     async def answers():
         async with serving(Gated()) as client:
@@ -594,6 +661,40 @@ def test_a_conversation_is_begun_looked_at_and_forgotten():
     assert [answer.status_code for answer in gone] == [204, 404, 404]
     assert gone[0].content == b""
     assert again == 0
+
+
+def test_an_utterance_that_would_get_another_index_is_refused():
+    async def answers():
+        async with serving(Gated(), conversations=1) as client:
+
+            async def say(identity: str, text: str, **fields: Any) -> Any:
+                path = f"/v1/conversations/{identity}/utterances"
+                return await client.post(path, json=said(text=text, **fields))
+
+            first = [await say("a", "hi", labels="x,y", index=0), await say("a", "ho", index=1)]
+            again = await say("a", "ho", index=1)
+            ahead = await say("a", "hm", index=3)
+            together = await asyncio.gather(*(say("a", "hm", index=2) for _ in range(3)))
+            not_begun = await say("b", "hi", index=1)  # forgets none to make room
+            kept = (await client.get("/v1/conversations/a")).json()
+            await say("b", "hi")  # forgets the other
+            forgotten = await say("a", "on", index=3)
+            there = await client.get("/v1/conversations/a"), await client.get("/v1/conversations/b")
+            anew = await say("a", "on")
+            return first, again, ahead, together, not_begun, kept, forgotten, there, anew
+
+    first, again, ahead, together, not_begun, kept, forgotten, there, anew = asyncio.run(answers())
+    assert [each.json()["index"] for each in first] == [0, 1]
+    assert "index" not in first[1].json()["utterance"]
+    assert_error(again, 409, "other_index", "index", "conversation 'a' is 2, not 1: one was added")
+    assert_error(ahead, 409, "other_index", "index", "conversation 'a' is 2, not 3: it may have")
+    assert sorted(each.status_code for each in together) == [200, 409, 409]
+    assert_error(not_begun, 409, "other_index", "index", "'b' is 0, not 1")
+    assert kept == {"conversation": "a", "utterances": 3, "labels": ["x", "y"]}
+    words = "'a' is 0, not 3: it may have been forgotten; send the earlier utterances again, or"
+    assert_error(forgotten, 409, "other_index", "index", words)
+    assert [each.status_code for each in there] == [404, 200]
+    assert (anew.json()["index"], anew.json()["labels"]) == (0, ["even", "odd"])
 
 
 def test_the_token_is_asked_for():

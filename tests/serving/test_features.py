@@ -209,11 +209,11 @@ def test_answers_without_features_are_told():
             return one.json()["warnings"], other.json()["warnings"]
 
     missing = [
-        "1 of 2 utterances have no features 'voice', and are answered without.",
-        "2 of 2 utterances have no features 'face', and are answered without.",
+        "1 of 2 utterances came without features 'voice': answered without them.",
+        "2 of 2 utterances came without features 'face': answered without them.",
     ]
     assert asyncio.run(ask(Gated(modalities=MODALITIES))) == (missing, [])
-    told = "1 of 2 utterances have no features at all, and the model reads no text: their"
+    told = "1 of 2 utterances came without any features, and the model reads no text: such"
     found, none = asyncio.run(ask(Gated(modalities=MODALITIES, reads_text=False)))
     assert found[2].startswith(told)
     assert none == []

@@ -62,7 +62,7 @@ def test_a_sound_is_answered_as_the_library_answers_its_file(hearing, tmp_path):
     assert_answers(answers, expected)
     for answer, each in zip(turns, expected, strict=True):
         assert_equal(answer.json()["utterance"], each.to_json())
-    told = "1 of 3 utterances have no features 'prosody', and are answered without."
+    told = "1 of 3 utterances came without features 'prosody': answered without them."
     assert whole.json()["warnings"] == [told]
     assert [len(answer.json()["warnings"]) for answer in turns] == [0, 1, 0]
 
@@ -113,7 +113,7 @@ def test_a_path_is_a_field_of_the_callers_own_and_is_never_opened(tmp_path, monk
 
     answer = asyncio.run(ask())
     assert [u["audio"] for u in answer.json()["dialogues"][0]["utterances"]] == values
-    assert answer.json()["warnings"][0].startswith("5 of 5 utterances have no features")
+    assert answer.json()["warnings"][0].startswith("5 of 5 utterances came without features")
     assert not opened
 
 

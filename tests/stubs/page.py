@@ -91,6 +91,7 @@ class Rules:
             ("'glad' and 'happy' are hard to tell apart",) if {"glad", "happy"} <= {*words} else ()
         )
         self.runtime = SimpleNamespace(name="jax", precision="float32", cost="")
+        self.fingerprint = "stub"
         self.settings = SimpleNamespace(
             labels=self.labels,
             words=tuple(words.values()),

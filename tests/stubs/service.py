@@ -45,6 +45,7 @@ class Gated:
         self.labels = tuple(labels)
         self.warnings = ("even and odd are numbers",) if len(self.labels) == 3 else ()
         self.runtime = SimpleNamespace(name="jax", precision="float32", cost="")
+        self.fingerprint = "stub"
         self.settings = SimpleNamespace(
             labels=self.labels,
             words=self.labels,

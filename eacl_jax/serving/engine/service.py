@@ -177,6 +177,7 @@ class Service:
         on_long: "OnLong",
         sound: Sound | None = None,
         *,
+        index: int | None = None,
         peer: str = "",
     ) -> Turn:
         """Adds an utterance to a conversation. Where it fails, nothing is added.
@@ -187,10 +188,12 @@ class Service:
           labels: as of `predict`, for the whole conversation; empty for those that it began with.
           on_long: as of `predict`.
           sound: the utterance's, if it has one.
+          index: that the caller expects the utterance to get there, from 0; None for any.
           peer: as of `predict`.
 
         Raises:
-          ApiError: as `predict`; 409, the conversation began with other labels.
+          ApiError: as `predict`; 409, the conversation began with other labels, or the utterance
+            would get another index.
         """
         if self._batcher.most_future:
             raise ApiError(
@@ -201,7 +204,11 @@ class Service:
             )
         known = self.conversations.find(identity)
         with self.admission.hold(1 + len(labels or (known.labels if known else ())), peer):
+            if known is None and index:
+                raise _other_index(identity, 0, index)  # no other is forgotten to make room
             async with self.conversations.turn(identity) as conversation:
+                if index not in (None, len(conversation)):
+                    raise _other_index(identity, len(conversation), index)
                 if len(conversation) and labels and labels != conversation.labels:
                     raise _other_labels(identity, conversation.labels or self.recognizer.labels)
                 labels = labels or conversation.labels
@@ -271,6 +278,19 @@ def _with_heard(
 
 def _with_features(utterance: Utterance, heard: Mapping[str, Rows]) -> Utterance:
     return dataclasses.replace(utterance, features={**utterance.features, **heard})
+
+
+def _other_index(identity: str, found: int, expected: int | None) -> ApiError:
+    message = (
+        f"index: the next utterance of the conversation {identity!r} is {found}, not {expected}:"
+        + (
+            " one was added before; send the next one,"
+            if expected is not None and expected < found
+            else " it may have been forgotten; send the earlier utterances again,"
+        )
+        + " or leave index out."
+    )
+    return ApiError(409, "other_index", message, field="index")
 
 
 def _other_labels(identity: str, labels: Iterable[str]) -> ApiError:

@@ -123,8 +123,9 @@ class PredictAnswer(BaseModel):
             "What was found in labels of your own: words that the model does not know, or meanings"
             " so near to each other that it hardly tells them apart. And how many utterances had to"
             " be answered without features that the model reads or without what was said around"
-            " them, how many texts hold HTML, which is read as words, and how many may be in"
-            " another language than those that the model was trained on."
+            " them, how many texts were too long or are not known (`truncated`, `unknown_text`;"
+            " whatever `fields` were asked for), how many hold HTML, which is read as words, and"
+            " how many may be in another language than those that the model was trained on."
         )
     )
     dialogues: list[AnsweredDialogue]
@@ -134,7 +135,12 @@ class SaidAnswer(BaseModel):
     """The answer to one more utterance of a conversation."""
 
     conversation: str
-    index: int = Field(description="Of the utterance in the conversation, from 0.")
+    index: int = Field(
+        description=(
+            "Of the utterance in the conversation, from 0. Another one than was expected tells that"
+            " the conversation was forgotten; `index` in the request makes that an error."
+        )
+    )
     labels: list[str] = Field(description="All that could be answered.")
     words: dict[str, str] = Field(
         description="The word or phrase behind each label; `|` divides several."

@@ -7,9 +7,11 @@ from eacl_jax.corpora.transcripts import split_lines
 from eacl_jax.data.beside import Modalities
 from eacl_jax.data.identities import numbered_apart, same_id
 from eacl_jax.data.inputs import read_labels, read_record, read_utterance
-from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
+from eacl_jax.data.prompts import OnLong
+from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance, count
 from eacl_jax.errors import UserError
 from eacl_jax.features.own import with_flat_features
+from eacl_jax.recognizer.prediction import Prediction
 from eacl_jax.serving.errors import ApiError
 from eacl_jax.serving.http.schemas import LONGEST_NAME, AskedDialogue, AskedUtterance
 from eacl_jax.serving.settings import Limits
@@ -160,17 +162,42 @@ def missing_features(
       modalities: that the model reads.
       reads_text: whether it reads texts too.
     """
-    total = len(given)
+    among = count(len(given), "utterance")
     found = [
-        f"{missing} of {total} utterances have no features {name!r}, and are answered without."
+        f"{missing} of {among} came without features {name!r}: answered without them."
         for name in modalities
         if (missing := sum(name not in each for each in given))
     ]
     empty = sum(not each for each in given)
     if empty and modalities and not reads_text:
         found.append(
-            f"{empty} of {total} utterances have no features at all, and the model reads no text:"
-            " their answers say nothing."
+            f"{empty} of {among} came without any features, and the model reads no text: such"
+            " answers say nothing."
+        )
+    return found
+
+
+def doubts(answers: Sequence[Prediction], on_long: OnLong, *, reads_text: bool) -> list[str]:
+    """How many texts were cut and how many are not known, in sentences: whatever fields are asked
+    for, no such answer comes without a word. Each names the field of the answers that marks them.
+
+    Args:
+      answers: to all utterances.
+      on_long: what became of texts that are too long.
+      reads_text: whether the model does; otherwise `missing_features` says what it does not know.
+    """
+    by = "the mean of the parts" if on_long == "pool" else "the end alone"
+    cut, unknown = sum(e.truncated for e in answers), sum(e.unknown_text for e in answers)
+    found = []
+    if cut:
+        found.append(
+            f"{count(cut, 'text')} longer than the model reads, answered by {by}"
+            ' ("truncated": true).'
+        )
+    if unknown and reads_text:
+        found.append(
+            f"{count(unknown, 'text')} mostly of what the model does not know, such as another"
+            ' script, or empty: such answers say nothing ("unknown_text": true).'
         )
     return found
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Path, Request, Response
@@ -10,6 +10,7 @@ from pydantic_core import to_json
 
 from eacl_jax.config import Stage
 from eacl_jax.corpora.markup import about_markup
+from eacl_jax.data.prompts import OnLong
 from eacl_jax.dialogue import Dialogue
 from eacl_jax.errors import UserError
 from eacl_jax.recognizer.folder import Settings
@@ -25,6 +26,7 @@ from eacl_jax.serving.http.peers import peer_of
 from eacl_jax.serving.http.requests import (
     check_counts,
     dialogues_of,
+    doubts,
     field_of,
     labels_of,
     missing_features,
@@ -94,8 +96,10 @@ def api(service: Service) -> APIRouter:
         "limits": dataclasses.asdict(limits),
         **({"features": _features(recognizer.settings, service.hearing)} if modalities else {}),
     }
-    # By which a caller that goes on with older answers knows that they are of this model.
-    version = {_VERSION: hashlib.blake2b(to_json(described), digest_size=8).hexdigest()}
+    # By which a caller that goes on with older answers knows that they are of this model: what is
+    # told of it, runtime and precision among that, and what decides its answers.
+    decides = to_json([described, recognizer.fingerprint])
+    version = {_VERSION: hashlib.blake2b(decides, digest_size=8).hexdigest()}
 
     def missing(dialogues: Sequence[Dialogue], sounds: Sequence[Sound]) -> list[str]:
         given = names_of(dialogues, sounds, service.hearing.makers)
@@ -107,8 +111,10 @@ def api(service: Service) -> APIRouter:
     def language(texts: Sequence[str]) -> list[str]:
         return [message] if (message := str(recognizer.look(texts))) else []
 
-    def alone(answers: Iterable[Prediction]) -> list[str]:
-        return [f"{number:,} {ALONE}"] if (number := sum(each.alone for each in answers)) else []
+    def doubtful(answers: Sequence[Prediction], on_long: OnLong) -> list[str]:
+        told = doubts(answers, on_long, reads_text=recognizer.settings.reads_text)
+        alone = sum(each.alone for each in answers)
+        return [*told, f"{alone:,} {ALONE}"] if alone else told
 
     def check_fields(asked: PredictRequest | NextUtterance) -> None:
         for number, name in enumerate(asked.fields_):
@@ -143,8 +149,8 @@ def api(service: Service) -> APIRouter:
                 of = found[sound.dialogue]["utterances"][sound.utterance]
                 of["features"] = as_asked(features)
         texts = [each.text for dialogue in dialogues for each in dialogue.utterances]
-        lonely = alone(each for answer in answers for each in answer)
-        told = [*missing(dialogues, sounds), *markup(texts), *language(texts), *lonely]
+        doubted = doubtful([each for answer in answers for each in answer], asked.on_long)
+        told = [*missing(dialogues, sounds), *markup(texts), *language(texts), *doubted]
         told = [*warnings, *told]
         return _json({**in_force(labels), "warnings": told, "dialogues": found}, version)
 
@@ -158,7 +164,13 @@ def api(service: Service) -> APIRouter:
     async def say(request: Request, id: Identity, asked: NextUtterance) -> Response:
         """Adds what was said now and answers its emotion. The conversation begins with its first
         utterance; `labels` that come with that one are the conversation's, and may be left out or
-        given again with the next ones. Where there is no answer, nothing is added.
+        given again with the next ones. Where the answer is an error, nothing is added.
+
+        A conversation is forgotten when it is idle for long, when there are too many, and when the
+        service starts anew; one that was forgotten begins again with its next utterance, without
+        its past and its labels. With `index` that is an error instead (409): send the earlier
+        utterances again. With it an utterance may also be sent again after an answer was lost: it
+        is never added twice.
         """
         check_fields(asked)
         utterance = utterance_of(asked, limits, modalities)
@@ -166,11 +178,17 @@ def api(service: Service) -> APIRouter:
         sound = sound_of(asked, utterance, limits, service.hearing)
         sounds = [sound] if sound else []
         work = service.say(
-            id, utterance, labels, asked.on_long, sound, peer=peer_of(request.client)
+            id,
+            utterance,
+            labels,
+            asked.on_long,
+            sound,
+            index=asked.index,
+            peer=peer_of(request.client),
         )
         said = await in_time_or_why(request, work, asked)
         told = [*missing([Dialogue(id, (utterance,))], sounds), *markup([utterance.text])]
-        told += alone([said.answer])
+        told += doubtful([said.answer], asked.on_long)
         answer = _leaner(said.answer.to_json(), asked.fields_)
         if asked.return_features and said.heard:
             answer["features"] = as_asked(said.heard)
@@ -181,7 +199,8 @@ def api(service: Service) -> APIRouter:
                 **in_force(said.labels),
                 "warnings": [*said.warnings, *told],
                 "utterance": answer,
-            }
+            },
+            version,
         )
 
     @router.get(

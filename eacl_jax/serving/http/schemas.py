@@ -17,8 +17,10 @@ from pydantic import (
 )
 from pydantic_core import PydanticSerializationError, to_json
 
+from eacl_jax.corpora.forms import check_exact
 from eacl_jax.data.inputs import why_no_text
 from eacl_jax.data.prompts import OnLong
+from eacl_jax.errors import UserError
 from eacl_jax.features.modality import NAME
 from eacl_jax.recognizer.prediction import ANSWER, OTHER
 
@@ -38,8 +40,12 @@ def _says_something(value: str) -> str:
 
 
 def _digits(value: Any) -> Any:
-    """A whole number stands for its digits."""
+    """A whole number stands for its digits, if it has them all."""
     if isinstance(value, float) and value.is_integer():
+        try:
+            check_exact(value, "it")
+        except UserError as error:
+            raise ValueError(str(error).removeprefix("it ").removesuffix(".")) from error
         return str(int(value))
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
@@ -302,6 +308,16 @@ ReturnFeatures = Annotated[
 class NextUtterance(AskedUtterance):
     """What is said now, and how it is to be answered. Its other fields come back in the answer."""
 
+    index: int | None = Field(
+        None,
+        ge=0,
+        description=(
+            "Where the utterance is to be in the conversation: 0 for the first. Where it would be"
+            " elsewhere, as the conversation was forgotten or the utterance was added before, the"
+            " answer is 409, and nothing is added."
+        ),
+        examples=[0],
+    )
     labels: Labels = Field(default_factory=dict)
     on_long: Long = "cut"
     fields_: Fields = Field(default_factory=list, alias="fields")

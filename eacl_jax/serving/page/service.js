@@ -40,7 +40,8 @@ export class Service {
       labels: answer.labels,
       words: new Map(Object.entries(answer.words)),
       thresholds: new Map(Object.entries(answer.thresholds ?? {})),
-      warnings: answer.warnings,
+      // Those that name a field of the answers are left out: the page says it beside each utterance that it is about.
+      warnings: answer.warnings.filter((each) => !/"(truncated|unknown_text)": true/.test(each)),
       dialogues: answer.dialogues.map((each) => each.utterances),
     };
   }

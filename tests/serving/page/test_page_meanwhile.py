@@ -97,7 +97,7 @@ def test_mistakes_are_told_where_they_were_made_and_warnings_are_of_all(visit):
     with serving(modalities={"voice": VOICE, "face": FACE}) as address:
         page = visit(address)
         options = show(page, "Ann: such joy\nBen: sadness")
-        expect(page.locator("#warnings")).to_contain_text("2 of 2 utterances have no features")
+        expect(page.locator("#warnings")).to_contain_text("2 of 2 utterances came without features")
         held = Held(page)
         give(page, 0, face="1,2,3,4,5,6,7,8,9")
         options.nth(1).click()
@@ -108,4 +108,4 @@ def test_mistakes_are_told_where_they_were_made_and_warnings_are_of_all(visit):
         expect(page.get_by_role("complementary")).to_contain_text("Utterance 1 of 2")
         add(page, "pure disgust")
         expect(options).to_have_count(3)
-        expect(page.locator("#warnings")).to_contain_text("3 of 3 utterances have no features")
+        expect(page.locator("#warnings")).to_contain_text("3 of 3 utterances came without features")
