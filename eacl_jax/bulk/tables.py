@@ -14,6 +14,7 @@ from eacl_jax.bulk.seen import Seen
 from eacl_jax.corpora import dialects
 from eacl_jax.corpora.columns import SEVERAL, find_columns, turn_of
 from eacl_jax.corpora.forms import ANSWERED, PROBABILITY, check_exact
+from eacl_jax.corpora.returns import JOINED
 from eacl_jax.corpora.texts import check_utterance
 from eacl_jax.corpora.transcripts import NOBODY
 from eacl_jax.dialogue import Utterance
@@ -203,7 +204,7 @@ class Table:
         assert self._columns.dialogue is not None
         return (
             f"{where}: dialogue {identity!r:.60} comes back after others, but the rows of a"
-            " dialogue must be neighbours: sort the file by column"
+            f" dialogue must be neighbours. {JOINED}; else sort the file by column"
             f" {self._header[self._columns.dialogue]!r}, keeping the order of each dialogue's rows."
         )
 

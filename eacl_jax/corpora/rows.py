@@ -13,6 +13,7 @@ from eacl_jax.corpora.found import Found, Kept
 from eacl_jax.corpora.kept import kept_of
 from eacl_jax.corpora.label_columns import LabelPlaces
 from eacl_jax.corpora.order import check_oldest_first
+from eacl_jax.corpora.returns import JOINED, Returns
 from eacl_jax.corpora.transcripts import NOBODY
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
@@ -40,7 +41,9 @@ def gather(
     order: Order | None = None,
     labels: LabelPlaces = _ONE_LABEL,
 ) -> list[Found]:
-    """Rows with the same dialogue cell become one dialogue; they need not be neighbours.
+    """Rows with the same dialogue cell become one dialogue; they need not be neighbours where a
+    column numbers them, or an order is given. Where one tells times alone, it is logged how many
+    dialogues come back after others.
 
     Without a column for it each row is a dialogue, with the row's number. A dialogue's rows are in
     the file's order, or in that of a column that numbers them (`Columns.turns`). Other cells are
@@ -56,10 +59,12 @@ def gather(
       labels: where labels are, if not in a column of one each.
 
     Raises:
-      UserError: a row names no dialogue, a cell is not what it must be, or a dialogue's rows are
-        numbered so that their order is not known.
+      UserError: a row names no dialogue, a cell is not what it must be, a dialogue comes back after
+        others and nothing tells the order of its rows, or they are numbered so that it is not
+        known.
     """
     by_dialogue: dict[str, list[Row]] = {}
+    returns = Returns()
     unnamed = 0
     for number, (line, cells) in enumerate(rows, 1):
         if columns.dialogue is None:
@@ -72,6 +77,7 @@ def gather(
                     " empty; it must name the row's dialogue."
                 )
             by_dialogue.setdefault(identity, []).append((line, cells))
+            returns.add(identity, place(path, line))
         if columns.speaker is not None:
             where = f"{place(path, line)}: the speaker"
             unnamed += not read_identity(cells[columns.speaker], where)
@@ -82,10 +88,28 @@ def gather(
             f"{unnamed:,}",
             NOBODY,
         )
-    return [
+    found = [
         _dialogue(path, identity, rows, header, columns, order, labels)
         for identity, rows in by_dialogue.items()
     ]
+    if order is None and returns.starts:
+        assert columns.dialogue is not None
+        read = (columns.dialogue, columns.speaker, columns.text)
+        others = [number for number in range(len(header)) if number not in read]
+        returns.check(
+            str(path),
+            {
+                identity: {
+                    header[other]: [cells[other] for _, cells in by_dialogue[identity]]
+                    for other in others
+                }
+                for identity in returns.starts
+            },
+            [header[turn] for turn in columns.turns],
+            f"sort the file by {header[columns.dialogue]!r}, keeping the order of each"
+            " dialogue's rows",
+        )
+    return found
 
 
 def read_identity(value: Any, where: str) -> str:
@@ -234,9 +258,8 @@ def _by_turn(
     first = numbers.index(numbers[second])
     raise UserError(
         f"{place(path, rows[second][0])}: dialogue {identity!r} has a second row with"
-        f" {numbers[second]} in column {name!r} (the first: {place(path, rows[first][0])}). Where"
-        " files were joined whose dialogues are numbered anew in each, give each dialogue an id of"
-        " its own; else remove one of the rows."
+        f" {numbers[second]} in column {name!r} (the first: {place(path, rows[first][0])})."
+        f" {JOINED}; else remove one of the rows."
     )
 
 

@@ -304,7 +304,11 @@ HEAD = "dialogue,speaker,text\n"
         ("1,Ann,a\n2,Ann,b\0\n", {2: "line 3: field 'text' holds a null character"}),
         (
             "1,Ann,a\n2,Ann,b\n1,Ann,c\n1,Ann,c\n3,Ann,c\n",
-            {3: "line 4: dialogue '1' comes back after others"},
+            {
+                3: "line 4: dialogue '1' comes back after others, but the rows of a dialogue must"
+                " be neighbours. Where files were joined whose dialogues are numbered anew in each,"
+                " give each dialogue an id of its own; else sort the file by column 'dialogue',"
+            },
         ),
     ],
 )

@@ -19,7 +19,7 @@ ANN, BEN = Utterance("Ann", "It works, “at last”!", "joy"), Utterance("Ben",
 LATER = Utterance("Ann", "Oh.", None)
 ROWS = [
     (identity, u.speaker, u.text, u.emotion)
-    for identity, u in (("1", ANN), ("2", BEN), ("1", LATER))
+    for identity, u in (("1", ANN), ("1", LATER), ("2", BEN))
 ]
 EXPECTED = [Dialogue("1", (ANN, LATER)), Dialogue("2", (BEN,))]
 
@@ -69,7 +69,7 @@ TABLES = {
     "gzip": gzip.compress(table(HEADER).encode(), mtime=0),
     "blanks after commas": (
         '\ndialogue, speaker, text, emotion\n1, Ann, "It works, “at last”!", joy\n'
-        "2 , Ben , Too late. , anger \n1, Ann, Oh.,\n"
+        "1, Ann, Oh.,\n2 , Ben , Too late. , anger \n"
     ),
 }
 
@@ -150,6 +150,57 @@ def test_an_order_that_is_not_known_is_refused(tmp_path, names, numbers, told) -
     rows = "".join(f"1,Ann,hi,joy,{number}\n" for number in numbers)
     with pytest.raises(UserError, match=told):
         read(tmp_path, f"{HEADER},{names}\n{rows}")
+
+
+NUMBERED = {"of each row": "012", "a turn of several rows": "112"}
+
+
+@pytest.mark.parametrize("numbers", NUMBERED.values(), ids=NUMBERED)
+def test_rows_come_back_where_a_column_numbers_them(tmp_path, caplog, numbers) -> None:
+    said = [("1", "a"), ("1", "b"), ("2", "c"), ("1", "d")]
+    rows = [
+        (identity, "Ann", text, "joy", number)
+        for (identity, text), number in zip(said, (*numbers[:2], 0, numbers[2]), strict=True)
+    ]
+    found = read(tmp_path, table(f"{HEADER},turn", rows))
+    assert [[u.text for u in each.utterances] for each in found] == [["a", "b", "d"], ["c"]]
+    assert "come back" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("more", "values"),
+    [
+        ("mood", "xxxxx"),
+        ("utterance_id", ("u1", "u2", "u3", "u4", "u5")),
+        ("turn", "10012"),  # the number that was last is there again
+        ("time", ("noon", "", "", "", "")),
+    ],
+)
+def test_dialogues_that_come_back_are_told_from_others_of_their_id(tmp_path, more, values) -> None:
+    """Two files whose calls are numbered from 1 are no longer calls when they are joined."""
+    rows = [
+        (identity, "Ann", f"text {n}", "joy", value)
+        for n, (identity, value) in enumerate(zip("12312", values, strict=True))
+    ]
+    rows[0], rows[3] = (*rows[0][:4], rows[3][4]), rows[3]
+    with pytest.raises(
+        UserError,
+        match=r"file\.txt line 5: dialogue '1' comes back after others \(\d dialogues? of 3 so\), and"
+        r" no column numbers its rows\. Where files were joined .* an id of its own; where they are"
+        r" one conversation, sort the file by 'dialogue', keeping the order",
+    ):
+        read(tmp_path, table(f"{HEADER},{more}", rows))
+
+
+def test_a_log_of_several_chats_is_told_of(tmp_path, caplog) -> None:
+    """Its times say in which order each is; whether two have one id, nobody knows."""
+    rows = [
+        (who, "Ann", f"text {n}", "joy", f"2024-05-12 10:4{n}") for n, who in enumerate("12313")
+    ]
+    found = read(tmp_path, table(f"{HEADER},time", rows))
+    assert [len(each.utterances) for each in found] == [2, 1, 2]
+    assert "the rows of 2 dialogues come back after others' (" in caplog.text
+    assert "line 5 the first), and were put together. Where files were joined" in caplog.text
 
 
 def test_columns_of_one_name_all_come_along(tmp_path) -> None:
@@ -342,8 +393,8 @@ def label_studio() -> list[dict[str, Any]]:
     data = [{"dialogue": r[0], "speaker": r[1], "text": r[2]} for r in ROWS]
     return [
         task(1, data[0], [choice("joy")], [choice("joy")]),
-        task(2, data[1], [choice("anger")]),
-        task(3, data[2]),
+        task(2, data[1]),
+        task(3, data[2], [choice("anger")]),
     ]
 
 
@@ -413,8 +464,8 @@ def test_annotators_must_agree_unless_one_is_the_truth(tmp_path: Path) -> None:
 
 def test_one_of_several_controls_is_named(tmp_path: Path) -> None:
     tasks = label_studio()
-    tasks[1]["annotations"][0]["result"].append({**choice("rude"), "from_name": "tone"})
-    with pytest.raises(UserError, match=r"item 2: several controls give labels: 'feeling', 'tone'"):
+    tasks[2]["annotations"][0]["result"].append({**choice("rude"), "from_name": "tone"})
+    with pytest.raises(UserError, match=r"item 3: several controls give labels: 'feeling', 'tone'"):
         read(tmp_path, tasks)
     assert read(tmp_path, tasks, columns={"emotion": "feeling"}) == EXPECTED
 

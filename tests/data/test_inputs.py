@@ -68,7 +68,7 @@ def test_a_frame_s_rows_need_not_be_neighbours_and_text_is_text():
             "speaker": ["Ann", "nan", None],
             "text": ["a", "nan", "<NA>"],
             "emotion": ["joy", None, None],
-            "ticket": [7, 8, 9],
+            "turn": [7, 8, 9],
         }
     )
     dialogues, single = read_dialogues(frame)
@@ -77,7 +77,13 @@ def test_a_frame_s_rows_need_not_be_neighbours_and_text_is_text():
         Dialogue("x", (Utterance("Ann", "a", "joy"), Utterance(NOBODY, "<NA>"))),
         Dialogue("nan", (Utterance("nan", "nan"),)),
     ]
-    assert dialogues[0].utterances[1].other == {"ticket": 9}
+    assert dialogues[0].utterances[1].other == {"turn": 9}
+    with pytest.raises(
+        UserError,
+        match=r"row 2: dialogue 'x' comes back after others \(1 dialogue of 2 so\), and no column"
+        r" numbers its rows\. .* an id of its own; .*frame\.sort_values\('dialogue', kind='stable'\)",
+    ):
+        read_dialogues(frame.rename(columns={"turn": "ticket"}))
 
 
 def test_other_fields_are_carried_and_those_of_an_answer_left_out():
