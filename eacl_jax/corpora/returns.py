@@ -1,5 +1,5 @@
-"""Dialogues whose rows go on after another's: one conversation in a log of several, or two that have
-one id, as in files that were joined?
+"""Dialogues whose rows go on after another's: one conversation in a log of several, or two of one
+id, as in files that were joined?
 """
 
 import logging

@@ -13,6 +13,7 @@ from eacl_jax.corpora.found import Found, Kept
 from eacl_jax.corpora.kept import kept_of
 from eacl_jax.corpora.label_columns import LabelPlaces
 from eacl_jax.corpora.order import check_oldest_first
+from eacl_jax.corpora.repeats import Repeats
 from eacl_jax.corpora.returns import JOINED, Returns
 from eacl_jax.corpora.transcripts import NOBODY
 from eacl_jax.dialogue import Dialogue, Utterance
@@ -60,8 +61,8 @@ def gather(
 
     Raises:
       UserError: a row names no dialogue, a cell is not what it must be, a dialogue comes back after
-        others and nothing tells the order of its rows, or they are numbered so that it is not
-        known.
+        others and nothing tells the order of its rows, they are numbered so that it is not known,
+        or two are one utterance.
     """
     by_dialogue: dict[str, list[Row]] = {}
     returns = Returns()
@@ -158,7 +159,7 @@ def _dialogue(
     if order is not None:
         rows = [rows[index] for index in order([cells for _, cells in rows])]
     else:
-        rows, turns = _by_turns(path, identity, rows, header, columns.turns)
+        rows, turns = _by_turns(path, identity, rows, header, columns)
     read = {columns.dialogue, columns.speaker, columns.text, columns.emotion}
     read |= set(labels.all)
     # A column that has a part's name but is not read would overwrite it where a dialogue is
@@ -202,13 +203,13 @@ def _dialogue(
 
 
 def _by_turns(
-    path: Path, identity: str, rows: list[Row], header: Sequence[str], columns: Sequence[int]
+    path: Path, identity: str, rows: list[Row], header: Sequence[str], columns: Columns
 ) -> tuple[list[Row], tuple[int, ...]]:
     """A dialogue's rows in the order of the columns that number them, and its numbers; as they are
     where none does, or a number stands for several neighbours.
     """
     numbers: dict[int, list[int]] = {}
-    for column in columns:
+    for column in columns.turns:
         found = [turn_of(cells[column]) for _, cells in rows]
         known = [number for number in found if number is not None]
         if len(known) == len(rows):
@@ -224,6 +225,8 @@ def _by_turns(
         return rows, ()
     # One that numbers each row tells more than one that numbers what a speaker says at a time.
     column = min(numbers, key=lambda column: len(set(numbers[column])) < len(rows))
+    if len(set(numbers[column])) < len(rows):
+        _check_repeats(path, rows, header, columns, list(numbers), numbers[column])
     rows, turns = _by_turn(path, identity, rows, header[column], numbers[column])
     for other in numbers:
         after = [turn_of(cells[other]) or 0 for _, cells in rows]
@@ -235,6 +238,42 @@ def _by_turns(
                 " the one that does not number its utterances."
             )
     return rows, turns
+
+
+def _check_repeats(
+    path: Path,
+    rows: list[Row],
+    header: Sequence[str],
+    columns: Columns,
+    turns: Sequence[int],
+    numbers: Sequence[int],
+) -> None:
+    """Sees that rows of one number are not one utterance.
+
+    Args:
+      path: for messages.
+      rows: of a dialogue.
+      header: the columns' names.
+      columns: which are read.
+      turns: those that number all of the rows.
+      numbers: of the rows, in one of these.
+
+    Raises:
+      UserError: some are.
+    """
+    said: list[tuple[str, str]] = []
+    texts: dict[int, set[tuple[str, str]]] = {}
+    for (_, cells), number in zip(rows, numbers, strict=True):
+        speaker = "" if columns.speaker is None else str(cells[columns.speaker] or "").strip()
+        said.append((speaker, str(cells[columns.text]).strip()))
+        texts.setdefault(number, set()).add(said[-1])
+    if list(numbers) != sorted(numbers) and any(len(found) > 1 for found in texts.values()):
+        return  # refused as rows of two dialogues
+    repeats = Repeats([header[turn] for turn in turns])
+    for index in sorted(range(len(rows)), key=lambda index: numbers[index]):
+        line, cells = rows[index]
+        repeats.add([cells[turn] for turn in turns], *said[index], place(path, line))
+    repeats.end()
 
 
 def _by_turn(

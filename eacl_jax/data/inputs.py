@@ -31,6 +31,7 @@ from eacl_jax.corpora.forms import (
 from eacl_jax.corpora.label_columns import divided
 from eacl_jax.corpora.labels import clean_label, word_of
 from eacl_jax.corpora.order import check_oldest_first
+from eacl_jax.corpora.repeats import Repeats
 from eacl_jax.corpora.returns import Returns
 from eacl_jax.corpora.texts import check_utterance, why_no_text
 from eacl_jax.corpora.transcripts import NOBODY, read_transcript, reads_back, split_lines
@@ -79,7 +80,7 @@ def read_dialogues(given: Any) -> tuple[list[Dialogue], bool]:
     Raises:
       UserError: something is missing, of the wrong type, is not text, or may be meant in two ways;
         two dialogues as dicts have one id; or a dialogue of a DataFrame comes back after others,
-        and no column tells the order of its rows.
+        and no column tells the order of its rows, or two of its rows are one utterance.
     """
     if isinstance(given, str) and _names_a_file(given):
         raise UserError(
@@ -342,6 +343,7 @@ def _from_frame(frame: Any) -> list[Dialogue]:
     gathered: dict[str, list[Utterance]] = {}
     before: dict[tuple[str, str], int] = {}
     returns = Returns()
+    repeats: dict[str, Repeats] = {}
     by_dialogue: dict[str, list[dict[str, Any]]] = {}
     for number, row in enumerate(rows):
         where = f"the DataFrame's row {number}"
@@ -358,7 +360,14 @@ def _from_frame(frame: Any) -> list[Dialogue]:
                     f" the rows: frame.sort_values(['dialogue', {name!r}])."
                 )
             before[identity, name] = turn
-        gathered.setdefault(identity, []).append(read_utterance(row, where))
+        utterance = read_utterance(row, where)
+        gathered.setdefault(identity, []).append(utterance)
+        if turns:
+            again = repeats.setdefault(identity, Repeats(turns))
+            cells = [row.get(name) for name in turns]
+            again.add(cells, utterance.speaker, utterance.text.strip(), where)
+    for again in repeats.values():
+        again.end()
     returns.check(
         "the DataFrame",
         {

@@ -493,6 +493,29 @@ def test_rows_out_of_order():
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "rows", "line"),
+    [
+        ("utterance_id", ("0,Ann,a", "0,Ann,a", "1,Ann,b"), 3),
+        ("utterance_id", ("0,Ann,b", "1,Ann,a", "1,Ann,b", "1,Ann,a"), 5),
+        ("turn", ("0,Ann,a", "0,Ann,a", "1,Ann,b"), 3),
+        ("turn", ("0,Ann,b", "1,Ann,a", "1,Ann,a"), 4),
+        ("turn", ("0,Ann,a", "0,Ann,a", "0,Ann,b"), 0),
+        ("turn", ("0,Ann,a", "0,Ben,a", "1,Ann,a"), 0),
+        ("mood", ("0,Ann,a", "0,Ann,a", "0,Ann,a"), 0),
+    ],
+)
+def test_a_row_an_annotator_is_no_utterance(name, rows, line):
+    content = "".join(f"{row},7\n" for row in (f"{name},speaker,text", *rows))
+    content = content.replace("text,7", "text,dialogue") + "8,Ann,a,8\n"
+    first, last = read("csv", content)
+    assert last.dialogue
+    assert bool(first.dialogue) == (not line)
+    if line:
+        assert first.problem.startswith(f"chats line {line}: number ")
+        assert "the two are one utterance, as where each annotator has a row" in first.problem
+
+
 def test_order_is_told_by_any_column_that_numbers_utterances():
     for header, given in (
         ("utterance", ("2", "0")),

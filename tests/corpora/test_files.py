@@ -203,6 +203,36 @@ def test_a_log_of_several_chats_is_told_of(tmp_path, caplog) -> None:
     assert "line 5 the first), and were put together. Where files were joined" in caplog.text
 
 
+# Of three rows of one speaker: their numbers, their texts, and the row that says one anew.
+REPEATED = [
+    ("utterance_id", "001", ("a", "a", "b"), 3),
+    ("utterance_id", "010", ("a", "b", "a"), 4),
+    ("turn", "112", ("a", "a", "b"), 3),
+    ("turn,utterance_no", ("1,0", "1,0", "1,1"), ("a", "a", "b"), 3),
+]
+
+
+@pytest.mark.parametrize(("name", "numbers", "texts", "line"), REPEATED)
+def test_a_row_an_annotator_is_no_utterance(tmp_path, name, numbers, texts, line) -> None:
+    rows = [f"1,Ann,{text},joy,{number}\n" for text, number in zip(texts, numbers, strict=True)]
+    with pytest.raises(
+        UserError,
+        match=rf"file\.txt line {line}: number \d in column '\w+', the speaker and the text are those"
+        r" of a row before \(.*file\.txt line 2\), so the two are one utterance, .* each annotator",
+    ):
+        read(tmp_path, f"{HEADER},{name}\n{''.join(rows)}")
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers"),
+    [("turn", "1111"), ("turn,utterance_id", ("1,1", "1,2", "1,3", "1,4")), ("mood", "1111")],
+)
+def test_a_turn_may_hold_a_text_twice(tmp_path, name, numbers) -> None:
+    rows = [f"1,Ann,{text},joy,{number}\n" for text, number in zip("aabc", numbers, strict=True)]
+    (found,) = read(tmp_path, f"{HEADER},{name}\n{''.join(rows)}")
+    assert "".join(u.text for u in found.utterances) == "aabc"
+
+
 def test_columns_of_one_name_all_come_along(tmp_path) -> None:
     (found,) = read(tmp_path, f"{HEADER},x,x\n1,Ann,hi,joy,a,b\n")
     assert found.utterances[0].other == {"x": "a", "x 6": "b"}

@@ -86,6 +86,16 @@ def test_a_frame_s_rows_need_not_be_neighbours_and_text_is_text():
         read_dialogues(frame.rename(columns={"turn": "ticket"}))
 
 
+@pytest.mark.parametrize(("name", "texts"), [("turn", "aab"), ("utt_id", "aab"), ("turn", "baa")])
+def test_a_row_an_annotator_is_no_utterance(name, texts):
+    numbers = [texts.index(text) for text in texts]
+    frame = pd.DataFrame({"dialogue": 1, "text": list(texts), name: numbers})
+    row = 1 + texts.index("a")
+    with pytest.raises(UserError, match=rf"row {row}: number .* row before \(the DataFrame's row"):
+        read_dialogues(frame)
+    assert len(read_dialogues(frame.assign(text=list("abc")))[0][0].utterances) == 3
+
+
 def test_other_fields_are_carried_and_those_of_an_answer_left_out():
     given = {
         "id": "1",
