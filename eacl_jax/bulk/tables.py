@@ -17,7 +17,7 @@ from eacl_jax.corpora.forms import ANSWERED, PROBABILITY, check_exact
 from eacl_jax.corpora.repeats import Repeats
 from eacl_jax.corpora.returns import JOINED
 from eacl_jax.corpora.texts import check_utterance
-from eacl_jax.corpora.transcripts import NOBODY
+from eacl_jax.corpora.transcripts import A_ROW_EACH, NOBODY, check_one_utterance
 from eacl_jax.dialogue import Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import Modality
@@ -95,8 +95,8 @@ class Table:
         `NOBODY`.
 
         A row that cannot be read spoils the dialogue that it stands in; between two dialogues it
-        may be of either, and spoils both. A row that is the utterance of one before spoils its
-        dialogue too.
+        may be of either, and spoils both. A row that is the utterance of one before, or holds
+        several, spoils its dialogue too.
         """
         lines, columns = self._lines, self._columns
         seen = Seen()
@@ -147,6 +147,7 @@ class Table:
                 turns = self._turns(row, turns, where)
                 speaker = "" if columns.speaker is None else row[columns.speaker].strip()
                 text = row[columns.text].strip()
+                check_one_utterance(text, self._header[columns.text], where, A_ROW_EACH)
                 repeats.add([row[place] for place in columns.turns], speaker, text, where)
                 utterance = check_utterance(Utterance(speaker or NOBODY, text), where)
                 other = {name: row[place] for name, place in self._others.items()}

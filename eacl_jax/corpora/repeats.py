@@ -66,6 +66,6 @@ class Repeats:
             raise UserError(
                 f"{places[1]}: number {number} in column {name!r}, the speaker and the text are"
                 f" those of a row before ({places[0]}), so the two are one utterance, as where each"
-                " annotator has a row. Give each utterance one row, what annotators gave in a"
-                f" column an annotator; where it was said twice, rename {name!r}."
+                " annotator has a row. Give each utterance one row, with the label that stands or,"
+                f" in training, a column an annotator; where it was said twice, rename {name!r}."
             )

@@ -69,7 +69,7 @@ class Returns:
             if not any(tells_time(column, values) for column, values in columns.items()):
                 raise UserError(
                     f"{self._places[identity]}: dialogue {identity!r:.60} comes back after others"
-                    f" ({count(len(unsure), 'dialogue')} of {len(self._counts):,} so), and no"
+                    f" (as {len(unsure):,} of {len(self._counts):,} dialogues do), and no"
                     f" column numbers its rows. {JOINED}; where they are one conversation,"
                     f" {remedy}, or number them in a column 'turn'."
                 )

@@ -15,7 +15,7 @@ from eacl_jax.corpora.label_columns import LabelPlaces
 from eacl_jax.corpora.order import check_oldest_first
 from eacl_jax.corpora.repeats import Repeats
 from eacl_jax.corpora.returns import JOINED, Returns
-from eacl_jax.corpora.transcripts import NOBODY
+from eacl_jax.corpora.transcripts import A_ROW_EACH, NOBODY, check_one_utterance
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import MAY_BE_FEATURES, read_features
@@ -62,7 +62,7 @@ def gather(
     Raises:
       UserError: a row names no dialogue, a cell is not what it must be, a dialogue comes back after
         others and nothing tells the order of its rows, they are numbered so that it is not known,
-        or two are one utterance.
+        two are one utterance, or a cell of a column `transcript` holds several.
     """
     by_dialogue: dict[str, list[Row]] = {}
     returns = Returns()
@@ -180,6 +180,7 @@ def _dialogue(
         said_by = "" if columns.speaker is None else cells[columns.speaker]
         speaker = read_identity(said_by, f"{where}: the speaker") or NOBODY
         text = read_spoken(cells[columns.text], f"{where}: the text").strip()
+        check_one_utterance(text, header[columns.text], where, A_ROW_EACH)
         other = {
             name: cells[place]
             for name, place in others.items()

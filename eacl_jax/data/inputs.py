@@ -34,7 +34,13 @@ from eacl_jax.corpora.order import check_oldest_first
 from eacl_jax.corpora.repeats import Repeats
 from eacl_jax.corpora.returns import Returns
 from eacl_jax.corpora.texts import check_utterance, why_no_text
-from eacl_jax.corpora.transcripts import NOBODY, read_transcript, reads_back, split_lines
+from eacl_jax.corpora.transcripts import (
+    NOBODY,
+    check_one_utterance,
+    read_transcript,
+    reads_back,
+    split_lines,
+)
 from eacl_jax.data.identities import numbered_apart, same_id
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
@@ -80,7 +86,8 @@ def read_dialogues(given: Any) -> tuple[list[Dialogue], bool]:
     Raises:
       UserError: something is missing, of the wrong type, is not text, or may be meant in two ways;
         two dialogues as dicts have one id; or a dialogue of a DataFrame comes back after others,
-        and no column tells the order of its rows, or two of its rows are one utterance.
+        and no column tells the order of its rows, two of its rows are one utterance, or a cell of
+        its column `transcript` holds several.
     """
     if isinstance(given, str) and _names_a_file(given):
         raise UserError(
@@ -301,6 +308,7 @@ def _from_frame(frame: Any) -> list[Dialogue]:
             " drop one."
         )
     renamed = dict(zip(columns, columns := _usual_names(columns), strict=True))
+    texts = next((name for name, part in renamed.items() if part == "text"), "text")
     if "text" not in columns:
         raise UserError(
             "the DataFrame has no column 'text' (beside 'dialogue' and perhaps 'speaker'); its"
@@ -361,6 +369,12 @@ def _from_frame(frame: Any) -> list[Dialogue]:
                 )
             before[identity, name] = turn
         utterance = read_utterance(row, where)
+        check_one_utterance(
+            utterance.text,
+            texts,
+            where,
+            f"frame[{texts!r}], whose texts are divided, or each utterance a row",
+        )
         gathered.setdefault(identity, []).append(utterance)
         if turns:
             again = repeats.setdefault(identity, Repeats(turns))

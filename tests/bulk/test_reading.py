@@ -516,6 +516,18 @@ def test_a_row_an_annotator_is_no_utterance(name, rows, line):
         assert "the two are one utterance, as where each annotator has a row" in first.problem
 
 
+def test_a_whole_call_in_a_cell_is_no_utterance():
+    call = '"Agent: Hello.\nCustomer: It is late!"'
+    first, last = read("csv", f"call,speaker,transcript\n1,Ann,{call}\n2,Ann,hi\n", dialogue="call")
+    assert last.dialogue
+    assert first.problem.startswith(
+        "chats line 2: the cell of column 'transcript' holds 2 lines 'Name: text', which are several"
+        " utterances: give each utterance a row, or the file as JSON lines"
+    )
+    (plain,) = read("csv", f"dialogue,speaker,text\n1,Ann,{call}\n")
+    assert plain.dialogue
+
+
 def test_order_is_told_by_any_column_that_numbers_utterances():
     for header, given in (
         ("utterance", ("2", "0")),

@@ -152,6 +152,34 @@ def test_an_order_that_is_not_known_is_refused(tmp_path, names, numbers, told) -
         read(tmp_path, f"{HEADER},{names}\n{rows}")
 
 
+CALL = "Agent: Hello, how are you?\nCustomer: My order is late!"
+NO_CALLS = {
+    "a text that names somebody": ("transcript", "Send it to\nName: Ann Lee\nLeeds\nEngland"),
+    "lines": ("transcript", "I waited.\nAnd waited."),
+    "an address in another column": ("text", "Name: Ann Lee\nTown: Leeds"),
+}
+
+
+@pytest.mark.parametrize(
+    "text", [CALL, CALL.replace("Agent", "[00:01] Agent"), f"{CALL}\nIt is gone.\n"]
+)
+def test_a_whole_call_in_a_cell_is_no_utterance(tmp_path: Path, text: str) -> None:
+    header = HEADER.replace("text", "Transcript")
+    rows = [("1", "Ann", "Hi.", "joy"), ("2", "", text, "joy")]
+    with pytest.raises(
+        UserError,
+        match=r"line 3: dialogue '2': the cell of column 'Transcript' holds 2 lines 'Name: text',"
+        r' which are several utterances: give each utterance a row, or .* \{"id": "1", "transcript"',
+    ):
+        read(tmp_path, table(header, rows))
+
+
+@pytest.mark.parametrize(("column", "text"), NO_CALLS.values(), ids=NO_CALLS)
+def test_a_text_of_several_lines_is_one_utterance(tmp_path, column, text) -> None:
+    (found,) = read(tmp_path, table(HEADER.replace("text", column), [("1", "Ann", text, "joy")]))
+    assert found.utterances == (Utterance("Ann", text, "joy"),)
+
+
 NUMBERED = {"of each row": "012", "a turn of several rows": "112"}
 
 
@@ -185,7 +213,7 @@ def test_dialogues_that_come_back_are_told_from_others_of_their_id(tmp_path, mor
     rows[0], rows[3] = (*rows[0][:4], rows[3][4]), rows[3]
     with pytest.raises(
         UserError,
-        match=r"file\.txt line 5: dialogue '1' comes back after others \(\d dialogues? of 3 so\), and"
+        match=r"file\.txt line 5: dialogue '1' comes back after others \(as \d of 3 dialogues do\), and"
         r" no column numbers its rows\. Where files were joined .* an id of its own; where they are"
         r" one conversation, sort the file by 'dialogue', keeping the order",
     ):
