@@ -14,8 +14,10 @@ from eacl_jax.bulk.seen import Seen
 from eacl_jax.corpora import dialects
 from eacl_jax.corpora.columns import SEVERAL, find_columns, turn_of
 from eacl_jax.corpora.forms import ANSWERED, PROBABILITY, check_exact
+from eacl_jax.corpora.repeats import Repeats
+from eacl_jax.corpora.returns import JOINED
 from eacl_jax.corpora.texts import check_utterance
-from eacl_jax.corpora.transcripts import NOBODY
+from eacl_jax.corpora.transcripts import A_ROW_EACH, NOBODY, check_one_utterance
 from eacl_jax.dialogue import Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import Modality
@@ -93,7 +95,8 @@ class Table:
         `NOBODY`.
 
         A row that cannot be read spoils the dialogue that it stands in; between two dialogues it
-        may be of either, and spoils both.
+        may be of either, and spoils both. A row that is the utterance of one before, or holds
+        several, spoils its dialogue too.
         """
         lines, columns = self._lines, self._columns
         seen = Seen()
@@ -101,6 +104,8 @@ class Table:
         row: list[str] | None = []
         stray = ""
         turns: list[int | None] = []
+        names = [self._header[place] for place in columns.turns]
+        repeats = Repeats(names)
         while row is not None:
             first = lines.line + 1
             where = f"{lines.name} line {first}"
@@ -123,6 +128,10 @@ class Table:
                 if current.id != identity:
                     if all(turn is None for turn in turns):  # nothing else tells the order
                         current.check_oldest_first()
+                    try:
+                        repeats.end()
+                    except UserError as error:
+                        current.problem = current.problem or str(error)
                     yield from current.items()
                     current = None
             elif stray and row is None:
@@ -132,12 +141,14 @@ class Table:
             if current is None:
                 problem = "" if seen.add(identity) else self._comes_back(identity, where)
                 current = Gathering(lines, wanted, first, identity, stray or problem)
-                turns = [None] * len(columns.turns)
+                turns, repeats = [None] * len(columns.turns), Repeats(names)
             stray = ""
             try:
                 turns = self._turns(row, turns, where)
                 speaker = "" if columns.speaker is None else row[columns.speaker].strip()
                 text = row[columns.text].strip()
+                check_one_utterance(text, self._header[columns.text], where, A_ROW_EACH)
+                repeats.add([row[place] for place in columns.turns], speaker, text, where)
                 utterance = check_utterance(Utterance(speaker or NOBODY, text), where)
                 other = {name: row[place] for name, place in self._others.items()}
                 features = self._read_features(other, where)
@@ -203,7 +214,7 @@ class Table:
         assert self._columns.dialogue is not None
         return (
             f"{where}: dialogue {identity!r:.60} comes back after others, but the rows of a"
-            " dialogue must be neighbours: sort the file by column"
+            f" dialogue must be neighbours. {JOINED}; else sort the file by column"
             f" {self._header[self._columns.dialogue]!r}, keeping the order of each dialogue's rows."
         )
 

@@ -76,7 +76,7 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder):
     """
 
     # Raise it when a change of reading code changes what is read from the same files.
-    VERSION = tfds.core.Version("1.7.0")
+    VERSION = tfds.core.Version("1.8.0")
     LABELS: ClassVar[tuple[str, ...]] = ()
     TASK: ClassVar[TaskName | None] = "single"
     LEVELS: ClassVar[tuple[str, ...]] = ()

@@ -5,6 +5,7 @@ order, as databases do.
 import itertools
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 from eacl_jax.corpora.columns import plain
 from eacl_jax.corpora.times import readings
@@ -42,6 +43,15 @@ def check_oldest_first(utterances: Sequence[Utterance], where: str) -> None:
                 f"{where} stands {found}, by {name!r}; the order must be that of speaking: sort by"
                 " that field, or rename it where it does not tell when an utterance was said."
             )
+
+
+def tells_time(name: str, values: Sequence[Any]) -> bool:
+    """Whether a field of this name, with these values, tells when each utterance was said."""
+    return (
+        plain(name) in _TIMES
+        and not any(value in (None, "") for value in values)
+        and bool(readings(values))
+    )
 
 
 def _disorder(times: Sequence[float]) -> str:

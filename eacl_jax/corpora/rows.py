@@ -13,7 +13,9 @@ from eacl_jax.corpora.found import Found, Kept
 from eacl_jax.corpora.kept import kept_of
 from eacl_jax.corpora.label_columns import LabelPlaces
 from eacl_jax.corpora.order import check_oldest_first
-from eacl_jax.corpora.transcripts import NOBODY
+from eacl_jax.corpora.repeats import Repeats
+from eacl_jax.corpora.returns import JOINED, Returns
+from eacl_jax.corpora.transcripts import A_ROW_EACH, NOBODY, check_one_utterance
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import MAY_BE_FEATURES, read_features
@@ -40,7 +42,9 @@ def gather(
     order: Order | None = None,
     labels: LabelPlaces = _ONE_LABEL,
 ) -> list[Found]:
-    """Rows with the same dialogue cell become one dialogue; they need not be neighbours.
+    """Rows with the same dialogue cell become one dialogue; they need not be neighbours where a
+    column numbers them, or an order is given. Where one tells times alone, it is logged how many
+    dialogues come back after others.
 
     Without a column for it each row is a dialogue, with the row's number. A dialogue's rows are in
     the file's order, or in that of a column that numbers them (`Columns.turns`). Other cells are
@@ -56,10 +60,12 @@ def gather(
       labels: where labels are, if not in a column of one each.
 
     Raises:
-      UserError: a row names no dialogue, a cell is not what it must be, or a dialogue's rows are
-        numbered so that their order is not known.
+      UserError: a row names no dialogue, a cell is not what it must be, a dialogue comes back after
+        others and nothing tells the order of its rows, they are numbered so that it is not known,
+        two are one utterance, or a cell of a column `transcript` holds several.
     """
     by_dialogue: dict[str, list[Row]] = {}
+    returns = Returns()
     unnamed = 0
     for number, (line, cells) in enumerate(rows, 1):
         if columns.dialogue is None:
@@ -72,6 +78,7 @@ def gather(
                     " empty; it must name the row's dialogue."
                 )
             by_dialogue.setdefault(identity, []).append((line, cells))
+            returns.add(identity, place(path, line))
         if columns.speaker is not None:
             where = f"{place(path, line)}: the speaker"
             unnamed += not read_identity(cells[columns.speaker], where)
@@ -82,10 +89,28 @@ def gather(
             f"{unnamed:,}",
             NOBODY,
         )
-    return [
+    found = [
         _dialogue(path, identity, rows, header, columns, order, labels)
         for identity, rows in by_dialogue.items()
     ]
+    if order is None and returns.starts:
+        assert columns.dialogue is not None
+        read = (columns.dialogue, columns.speaker, columns.text)
+        others = [number for number in range(len(header)) if number not in read]
+        returns.check(
+            str(path),
+            {
+                identity: {
+                    header[other]: [cells[other] for _, cells in by_dialogue[identity]]
+                    for other in others
+                }
+                for identity in returns.starts
+            },
+            [header[turn] for turn in columns.turns],
+            f"sort the file by {header[columns.dialogue]!r}, keeping the order of each"
+            " dialogue's rows",
+        )
+    return found
 
 
 def read_identity(value: Any, where: str) -> str:
@@ -134,7 +159,7 @@ def _dialogue(
     if order is not None:
         rows = [rows[index] for index in order([cells for _, cells in rows])]
     else:
-        rows, turns = _by_turns(path, identity, rows, header, columns.turns)
+        rows, turns = _by_turns(path, identity, rows, header, columns)
     read = {columns.dialogue, columns.speaker, columns.text, columns.emotion}
     read |= set(labels.all)
     # A column that has a part's name but is not read would overwrite it where a dialogue is
@@ -155,6 +180,7 @@ def _dialogue(
         said_by = "" if columns.speaker is None else cells[columns.speaker]
         speaker = read_identity(said_by, f"{where}: the speaker") or NOBODY
         text = read_spoken(cells[columns.text], f"{where}: the text").strip()
+        check_one_utterance(text, header[columns.text], where, A_ROW_EACH)
         other = {
             name: cells[place]
             for name, place in others.items()
@@ -178,13 +204,13 @@ def _dialogue(
 
 
 def _by_turns(
-    path: Path, identity: str, rows: list[Row], header: Sequence[str], columns: Sequence[int]
+    path: Path, identity: str, rows: list[Row], header: Sequence[str], columns: Columns
 ) -> tuple[list[Row], tuple[int, ...]]:
     """A dialogue's rows in the order of the columns that number them, and its numbers; as they are
     where none does, or a number stands for several neighbours.
     """
     numbers: dict[int, list[int]] = {}
-    for column in columns:
+    for column in columns.turns:
         found = [turn_of(cells[column]) for _, cells in rows]
         known = [number for number in found if number is not None]
         if len(known) == len(rows):
@@ -200,6 +226,8 @@ def _by_turns(
         return rows, ()
     # One that numbers each row tells more than one that numbers what a speaker says at a time.
     column = min(numbers, key=lambda column: len(set(numbers[column])) < len(rows))
+    if len(set(numbers[column])) < len(rows):
+        _check_repeats(path, rows, header, columns, list(numbers), numbers[column])
     rows, turns = _by_turn(path, identity, rows, header[column], numbers[column])
     for other in numbers:
         after = [turn_of(cells[other]) or 0 for _, cells in rows]
@@ -211,6 +239,42 @@ def _by_turns(
                 " the one that does not number its utterances."
             )
     return rows, turns
+
+
+def _check_repeats(
+    path: Path,
+    rows: list[Row],
+    header: Sequence[str],
+    columns: Columns,
+    turns: Sequence[int],
+    numbers: Sequence[int],
+) -> None:
+    """Sees that rows of one number are not one utterance.
+
+    Args:
+      path: for messages.
+      rows: of a dialogue.
+      header: the columns' names.
+      columns: which are read.
+      turns: those that number all of the rows.
+      numbers: of the rows, in one of these.
+
+    Raises:
+      UserError: some are.
+    """
+    said: list[tuple[str, str]] = []
+    texts: dict[int, set[tuple[str, str]]] = {}
+    for (_, cells), number in zip(rows, numbers, strict=True):
+        speaker = "" if columns.speaker is None else str(cells[columns.speaker] or "").strip()
+        said.append((speaker, str(cells[columns.text]).strip()))
+        texts.setdefault(number, set()).add(said[-1])
+    if list(numbers) != sorted(numbers) and any(len(found) > 1 for found in texts.values()):
+        return  # refused as rows of two dialogues
+    repeats = Repeats([header[turn] for turn in turns])
+    for index in sorted(range(len(rows)), key=lambda index: numbers[index]):
+        line, cells = rows[index]
+        repeats.add([cells[turn] for turn in turns], *said[index], place(path, line))
+    repeats.end()
 
 
 def _by_turn(
@@ -234,9 +298,8 @@ def _by_turn(
     first = numbers.index(numbers[second])
     raise UserError(
         f"{place(path, rows[second][0])}: dialogue {identity!r} has a second row with"
-        f" {numbers[second]} in column {name!r} (the first: {place(path, rows[first][0])}). Where"
-        " files were joined whose dialogues are numbered anew in each, give each dialogue an id of"
-        " its own; else remove one of the rows."
+        f" {numbers[second]} in column {name!r} (the first: {place(path, rows[first][0])})."
+        f" {JOINED}; else remove one of the rows."
     )
 
 

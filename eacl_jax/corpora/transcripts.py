@@ -28,6 +28,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from eacl_jax.corpora.captions import CaptionLines, Cue, begins_captions, is_cue
+from eacl_jax.corpora.columns import plain
 from eacl_jax.corpora.names import has_capitals, is_name
 from eacl_jax.corpora.stamps import (
     ABOVE,
@@ -48,6 +49,12 @@ logger = logging.getLogger(__name__)
 
 NOBODY = "Speaker"
 """Who speaks where no name is given."""
+
+A_ROW_EACH = (
+    'each utterance a row, or the file as JSON lines, {"id": "1", "transcript": "Ann: ...\\nBen:'
+    ' ..."}, whose transcripts are divided'
+)
+"""What to give in place of cells that hold several utterances."""
 
 _LINE_END = re.compile(r"\r\n|\n|\r")
 # Styles with the date before each message.
@@ -97,6 +104,27 @@ def read_transcript(text: str, identity: str = "1", where: str = "the text") -> 
     if lines.titles:
         logger.warning("%s: %s", where, about_titles(lines.titles))
     return Dialogue(identity, tuple(each.utterance for each in said))
+
+
+def check_one_utterance(text: str, column: str, where: str, remedy: str) -> None:
+    """Raises `UserError` where a cell of a column that is called a transcript holds a conversation:
+    several lines, and half of them or more, name a speaker.
+
+    Args:
+      text: of the cell.
+      column: its name.
+      where: names the row, for messages.
+      remedy: how such texts are given.
+    """
+    if "transcript" not in plain(column) or not _LINE_END.search(text):
+        return
+    lines = [line.strip() for line in split_lines(text) if line.strip()]
+    named = sum(bool(divide_stamped(line) or beginning_of(line).speaker) for line in lines)
+    if named > 1 and 2 * named >= len(lines):
+        raise UserError(
+            f"{where}: the cell of column {column!r} holds {named} lines 'Name: text', which are"
+            f" several utterances: give {remedy}."
+        )
 
 
 def about_titles(number: int) -> str:

@@ -31,8 +31,16 @@ from eacl_jax.corpora.forms import (
 from eacl_jax.corpora.label_columns import divided
 from eacl_jax.corpora.labels import clean_label, word_of
 from eacl_jax.corpora.order import check_oldest_first
+from eacl_jax.corpora.repeats import Repeats
+from eacl_jax.corpora.returns import Returns
 from eacl_jax.corpora.texts import check_utterance, why_no_text
-from eacl_jax.corpora.transcripts import NOBODY, read_transcript, reads_back, split_lines
+from eacl_jax.corpora.transcripts import (
+    NOBODY,
+    check_one_utterance,
+    read_transcript,
+    reads_back,
+    split_lines,
+)
 from eacl_jax.data.identities import numbered_apart, same_id
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
@@ -72,12 +80,14 @@ def read_dialogues(given: Any) -> tuple[list[Dialogue], bool]:
       given: a `DialogueLike`; a list of them; a Series of transcripts; or a DataFrame with the
         columns `dialogue` and `text` and perhaps `speaker`, or their usual other names, and perhaps
         `emotion`, `emotions` and `annotations`, the last two of lists; or `emotions` with
-        semicolons between them (rows of a dialogue keep their order and need not be neighbours;
-        other columns are carried through).
+        semicolons between them (rows of a dialogue keep their order, and need not be neighbours
+        where a column numbers them or tells times; other columns are carried through).
 
     Raises:
       UserError: something is missing, of the wrong type, is not text, or may be meant in two ways;
-        or two dialogues as dicts have one id.
+        two dialogues as dicts have one id; or a dialogue of a DataFrame comes back after others,
+        and no column tells the order of its rows, two of its rows are one utterance, or a cell of
+        its column `transcript` holds several.
     """
     if isinstance(given, str) and _names_a_file(given):
         raise UserError(
@@ -298,6 +308,7 @@ def _from_frame(frame: Any) -> list[Dialogue]:
             " drop one."
         )
     renamed = dict(zip(columns, columns := _usual_names(columns), strict=True))
+    texts = next((name for name, part in renamed.items() if part == "text"), "text")
     if "text" not in columns:
         raise UserError(
             "the DataFrame has no column 'text' (beside 'dialogue' and perhaps 'speaker'); its"
@@ -339,9 +350,14 @@ def _from_frame(frame: Any) -> list[Dialogue]:
     turns = [columns[place] for place in turns_in(columns) if columns[place] != "text"]
     gathered: dict[str, list[Utterance]] = {}
     before: dict[tuple[str, str], int] = {}
+    returns = Returns()
+    repeats: dict[str, Repeats] = {}
+    by_dialogue: dict[str, list[dict[str, Any]]] = {}
     for number, row in enumerate(rows):
         where = f"the DataFrame's row {number}"
         identity = read_identity(row.pop("dialogue"), where, "dialogue")
+        returns.add(identity, where)
+        by_dialogue.setdefault(identity, []).append(row)
         for name in turns:
             turn = turn_of(row.get(name))
             if turn is None:
@@ -352,7 +368,33 @@ def _from_frame(frame: Any) -> list[Dialogue]:
                     f" the rows: frame.sort_values(['dialogue', {name!r}])."
                 )
             before[identity, name] = turn
-        gathered.setdefault(identity, []).append(read_utterance(row, where))
+        utterance = read_utterance(row, where)
+        check_one_utterance(
+            utterance.text,
+            texts,
+            where,
+            f"frame[{texts!r}], whose texts are divided, or each utterance a row",
+        )
+        gathered.setdefault(identity, []).append(utterance)
+        if turns:
+            again = repeats.setdefault(identity, Repeats(turns))
+            cells = [row.get(name) for name in turns]
+            again.add(cells, utterance.speaker, utterance.text.strip(), where)
+    for again in repeats.values():
+        again.end()
+    returns.check(
+        "the DataFrame",
+        {
+            identity: {
+                name: [row.get(name) for row in by_dialogue[identity]]
+                for name in columns
+                if name not in ("dialogue", "speaker", "text")
+            }
+            for identity in returns.starts
+        },
+        turns,
+        "sort them: frame.sort_values('dialogue', kind='stable')",
+    )
     for identity, utterances in gathered.items():
         if not any((identity, name) in before for name in turns):
             check_oldest_first(utterances, f"the DataFrame's dialogue {identity!r:.60}")

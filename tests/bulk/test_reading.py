@@ -304,7 +304,11 @@ HEAD = "dialogue,speaker,text\n"
         ("1,Ann,a\n2,Ann,b\0\n", {2: "line 3: field 'text' holds a null character"}),
         (
             "1,Ann,a\n2,Ann,b\n1,Ann,c\n1,Ann,c\n3,Ann,c\n",
-            {3: "line 4: dialogue '1' comes back after others"},
+            {
+                3: "line 4: dialogue '1' comes back after others, but the rows of a dialogue must"
+                " be neighbours. Where files were joined whose dialogues are numbered anew in each,"
+                " give each dialogue an id of its own; else sort the file by column 'dialogue',"
+            },
         ),
     ],
 )
@@ -487,6 +491,41 @@ def test_rows_out_of_order():
         second.problem
         == "chats line 5: 'Utterance_ID' is 0 after 1; sort the rows of a dialogue by that column."
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "line"),
+    [
+        ("utterance_id", ("0,Ann,a", "0,Ann,a", "1,Ann,b"), 3),
+        ("utterance_id", ("0,Ann,b", "1,Ann,a", "1,Ann,b", "1,Ann,a"), 5),
+        ("turn", ("0,Ann,a", "0,Ann,a", "1,Ann,b"), 3),
+        ("turn", ("0,Ann,b", "1,Ann,a", "1,Ann,a"), 4),
+        ("turn", ("0,Ann,a", "0,Ann,a", "0,Ann,b"), 0),
+        ("turn", ("0,Ann,a", "0,Ben,a", "1,Ann,a"), 0),
+        ("mood", ("0,Ann,a", "0,Ann,a", "0,Ann,a"), 0),
+    ],
+)
+def test_a_row_an_annotator_is_no_utterance(name, rows, line):
+    content = "".join(f"{row},7\n" for row in (f"{name},speaker,text", *rows))
+    content = content.replace("text,7", "text,dialogue") + "8,Ann,a,8\n"
+    first, last = read("csv", content)
+    assert last.dialogue
+    assert bool(first.dialogue) == (not line)
+    if line:
+        assert first.problem.startswith(f"chats line {line}: number ")
+        assert "the two are one utterance, as where each annotator has a row" in first.problem
+
+
+def test_a_whole_call_in_a_cell_is_no_utterance():
+    call = '"Agent: Hello.\nCustomer: It is late!"'
+    first, last = read("csv", f"call,speaker,transcript\n1,Ann,{call}\n2,Ann,hi\n", dialogue="call")
+    assert last.dialogue
+    assert first.problem.startswith(
+        "chats line 2: the cell of column 'transcript' holds 2 lines 'Name: text', which are several"
+        " utterances: give each utterance a row, or the file as JSON lines"
+    )
+    (plain,) = read("csv", f"dialogue,speaker,text\n1,Ann,{call}\n")
+    assert plain.dialogue
 
 
 def test_order_is_told_by_any_column_that_numbers_utterances():

@@ -455,7 +455,7 @@ def test_other_json_is_read_as_annotated_files_are(eacl, model, tmp_path):
         for number, said in turns.items()
     }
     (tmp_path / "chats.json").write_text(json.dumps(value, indent=1))
-    rows = ["chat,name,message", "7,Ann,the day", "8,Ann,wonderful", "7,Bob,it is rude"]
+    rows = ["turn,chat,name,message", "1,7,Ann,the day", "1,8,Ann,wonderful", "2,7,Bob,it is rude"]
     (tmp_path / "chats.csv").write_text("\n".join(rows))
     expected = EmotionRecognizer.from_pretrained(model).predict(
         [{"id": number, "utterances": said} for number, said in turns.items()]
@@ -464,8 +464,11 @@ def test_other_json_is_read_as_annotated_files_are(eacl, model, tmp_path):
         options = ("--model", model, "--input", tmp_path / name, "--output", tmp_path / "o.jsonl")
         done = eacl("predict", *options, *how, "--restart")
         assert done.status == 0, done.errors
-        lines = (tmp_path / "o.jsonl").read_text().splitlines()
-        assert same(list(map(json.loads, lines)), [each.to_json() for each in expected])
+        answered = [json.loads(line) for line in (tmp_path / "o.jsonl").read_text().splitlines()]
+        assert [u.pop("turn", "") for a in answered for u in a["utterances"]] == (
+            ["1", "2", "1"] if how else [""] * 3
+        )
+        assert same(answered, [each.to_json() for each in expected])
         assert ("fields 'emotion' are not carried through" in done.errors) is (not how)
 
 

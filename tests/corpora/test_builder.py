@@ -30,7 +30,7 @@ def texts(corpus: Corpus, split: str = "train") -> list[str]:
 
 
 def prepared(cache: Path) -> list[Path]:
-    return sorted(cache.glob("corpora/*/*/1.7.0"))
+    return sorted(cache.glob("corpora/*/*/1.8.0"))
 
 
 def command(code: str, data: DataConfig, *arguments: Path) -> list[str]:

@@ -17,7 +17,7 @@ from eacl_jax.errors import UserError
 Toy = Callable[..., DataConfig]
 HEADER = "dialogue,speaker,text,emotion\n"
 CSV = {
-    "train": HEADER + "a,Ana,Fine day.,joy\nb,Bo,Go away!,anger\na,Bo,Is it?,\n",
+    "train": HEADER + "a,Ana,Fine day.,joy\na,Bo,Is it?,\nb,Bo,Go away!,anger\n",
     "dev": HEADER + "c,Ana,Lovely.,joy\n",
     "test": HEADER + "d,Ana,Hmpf.,anger\n",
 }
@@ -28,8 +28,14 @@ def line(**fields: object) -> str:
     return json.dumps({"id": "x", "utterances": [said]}) + "\n"
 
 
-def test_csv_rows_of_a_dialogue_need_not_be_neighbours(toy: Toy) -> None:
-    train = corpora.load(toy(suffix=".csv", **CSV)).splits["train"]
+def test_csv_rows_of_a_dialogue_need_not_be_neighbours_where_they_are_numbered(toy: Toy) -> None:
+    header, *rows = CSV["train"].splitlines()
+    apart = [rows[0], rows[2], rows[1]]
+    joined = "\n".join([header, *apart])
+    with pytest.raises(UserError, match=r"train\.csv line 4: dialogue 'a' comes back after others"):
+        corpora.load(toy(suffix=".csv", **CSV | {"train": joined}))
+    numbered = "\n".join([f"{header},turn", *(f"{row},{n}" for n, row in enumerate(apart))])
+    train = corpora.load(toy(suffix=".csv", **CSV | {"train": numbered})).splits["train"]
     assert [dialogue.id for dialogue in train] == ["a", "b"]
     assert train[0].utterances == (
         Utterance("Ana", "Fine day.", "joy"),

@@ -19,7 +19,7 @@ ANN, BEN = Utterance("Ann", "It works, “at last”!", "joy"), Utterance("Ben",
 LATER = Utterance("Ann", "Oh.", None)
 ROWS = [
     (identity, u.speaker, u.text, u.emotion)
-    for identity, u in (("1", ANN), ("2", BEN), ("1", LATER))
+    for identity, u in (("1", ANN), ("1", LATER), ("2", BEN))
 ]
 EXPECTED = [Dialogue("1", (ANN, LATER)), Dialogue("2", (BEN,))]
 
@@ -69,7 +69,7 @@ TABLES = {
     "gzip": gzip.compress(table(HEADER).encode(), mtime=0),
     "blanks after commas": (
         '\ndialogue, speaker, text, emotion\n1, Ann, "It works, “at last”!", joy\n'
-        "2 , Ben , Too late. , anger \n1, Ann, Oh.,\n"
+        "1, Ann, Oh.,\n2 , Ben , Too late. , anger \n"
     ),
 }
 
@@ -150,6 +150,115 @@ def test_an_order_that_is_not_known_is_refused(tmp_path, names, numbers, told) -
     rows = "".join(f"1,Ann,hi,joy,{number}\n" for number in numbers)
     with pytest.raises(UserError, match=told):
         read(tmp_path, f"{HEADER},{names}\n{rows}")
+
+
+CALL = "Agent: Hello, how are you?\nCustomer: My order is late!"
+NO_CALLS = {
+    "a text that names somebody": ("transcript", "Send it to\nName: Ann Lee\nLeeds\nEngland"),
+    "lines": ("transcript", "I waited.\nAnd waited."),
+    "an address in another column": ("text", "Name: Ann Lee\nTown: Leeds"),
+}
+
+
+@pytest.mark.parametrize(
+    "text", [CALL, CALL.replace("Agent", "[00:01] Agent"), f"{CALL}\nIt is gone.\n"]
+)
+def test_a_whole_call_in_a_cell_is_no_utterance(tmp_path: Path, text: str) -> None:
+    header = HEADER.replace("text", "Transcript")
+    rows = [("1", "Ann", "Hi.", "joy"), ("2", "", text, "joy")]
+    with pytest.raises(
+        UserError,
+        match=r"line 3: dialogue '2': the cell of column 'Transcript' holds 2 lines 'Name: text',"
+        r' which are several utterances: give each utterance a row, or .* \{"id": "1", "transcript"',
+    ):
+        read(tmp_path, table(header, rows))
+
+
+@pytest.mark.parametrize(("column", "text"), NO_CALLS.values(), ids=NO_CALLS)
+def test_a_text_of_several_lines_is_one_utterance(tmp_path, column, text) -> None:
+    (found,) = read(tmp_path, table(HEADER.replace("text", column), [("1", "Ann", text, "joy")]))
+    assert found.utterances == (Utterance("Ann", text, "joy"),)
+
+
+NUMBERED = {"of each row": "012", "a turn of several rows": "112"}
+
+
+@pytest.mark.parametrize("numbers", NUMBERED.values(), ids=NUMBERED)
+def test_rows_come_back_where_a_column_numbers_them(tmp_path, caplog, numbers) -> None:
+    said = [("1", "a"), ("1", "b"), ("2", "c"), ("1", "d")]
+    rows = [
+        (identity, "Ann", text, "joy", number)
+        for (identity, text), number in zip(said, (*numbers[:2], 0, numbers[2]), strict=True)
+    ]
+    found = read(tmp_path, table(f"{HEADER},turn", rows))
+    assert [[u.text for u in each.utterances] for each in found] == [["a", "b", "d"], ["c"]]
+    assert "come back" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("more", "values"),
+    [
+        ("mood", "xxxxx"),
+        ("utterance_id", ("u1", "u2", "u3", "u4", "u5")),
+        ("turn", "10012"),  # the number that was last is there again
+        ("time", ("noon", "", "", "", "")),
+    ],
+)
+def test_dialogues_that_come_back_are_told_from_others_of_their_id(tmp_path, more, values) -> None:
+    """Two files whose calls are numbered from 1 are no longer calls when they are joined."""
+    rows = [
+        (identity, "Ann", f"text {n}", "joy", value)
+        for n, (identity, value) in enumerate(zip("12312", values, strict=True))
+    ]
+    rows[0], rows[3] = (*rows[0][:4], rows[3][4]), rows[3]
+    with pytest.raises(
+        UserError,
+        match=r"file\.txt line 5: dialogue '1' comes back after others \(as \d of 3 dialogues do\), and"
+        r" no column numbers its rows\. Where files were joined .* an id of its own; where they are"
+        r" one conversation, sort the file by 'dialogue', keeping the order",
+    ):
+        read(tmp_path, table(f"{HEADER},{more}", rows))
+
+
+def test_a_log_of_several_chats_is_told_of(tmp_path, caplog) -> None:
+    """Its times say in which order each is; whether two have one id, nobody knows."""
+    rows = [
+        (who, "Ann", f"text {n}", "joy", f"2024-05-12 10:4{n}") for n, who in enumerate("12313")
+    ]
+    found = read(tmp_path, table(f"{HEADER},time", rows))
+    assert [len(each.utterances) for each in found] == [2, 1, 2]
+    assert "the rows of 2 dialogues come back after others' (" in caplog.text
+    assert "line 5 the first), and were put together. Where files were joined" in caplog.text
+
+
+# Of three rows of one speaker: their numbers, their texts, and the row that says one anew.
+REPEATED = [
+    ("utterance_id", "001", ("a", "a", "b"), 3),
+    ("utterance_id", "010", ("a", "b", "a"), 4),
+    ("turn", "112", ("a", "a", "b"), 3),
+    ("turn,utterance_no", ("1,0", "1,0", "1,1"), ("a", "a", "b"), 3),
+]
+
+
+@pytest.mark.parametrize(("name", "numbers", "texts", "line"), REPEATED)
+def test_a_row_an_annotator_is_no_utterance(tmp_path, name, numbers, texts, line) -> None:
+    rows = [f"1,Ann,{text},joy,{number}\n" for text, number in zip(texts, numbers, strict=True)]
+    with pytest.raises(
+        UserError,
+        match=rf"file\.txt line {line}: number \d in column '\w+', the speaker and the text are those"
+        r" of a row before \(.*file\.txt line 2\), so the two are one utterance, .* each annotator",
+    ):
+        read(tmp_path, f"{HEADER},{name}\n{''.join(rows)}")
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers"),
+    [("turn", "1111"), ("turn,utterance_id", ("1,1", "1,2", "1,3", "1,4")), ("mood", "1111")],
+)
+def test_a_turn_may_hold_a_text_twice(tmp_path, name, numbers) -> None:
+    rows = [f"1,Ann,{text},joy,{number}\n" for text, number in zip("aabc", numbers, strict=True)]
+    (found,) = read(tmp_path, f"{HEADER},{name}\n{''.join(rows)}")
+    assert "".join(u.text for u in found.utterances) == "aabc"
 
 
 def test_columns_of_one_name_all_come_along(tmp_path) -> None:
@@ -342,8 +451,8 @@ def label_studio() -> list[dict[str, Any]]:
     data = [{"dialogue": r[0], "speaker": r[1], "text": r[2]} for r in ROWS]
     return [
         task(1, data[0], [choice("joy")], [choice("joy")]),
-        task(2, data[1], [choice("anger")]),
-        task(3, data[2]),
+        task(2, data[1]),
+        task(3, data[2], [choice("anger")]),
     ]
 
 
@@ -413,8 +522,8 @@ def test_annotators_must_agree_unless_one_is_the_truth(tmp_path: Path) -> None:
 
 def test_one_of_several_controls_is_named(tmp_path: Path) -> None:
     tasks = label_studio()
-    tasks[1]["annotations"][0]["result"].append({**choice("rude"), "from_name": "tone"})
-    with pytest.raises(UserError, match=r"item 2: several controls give labels: 'feeling', 'tone'"):
+    tasks[2]["annotations"][0]["result"].append({**choice("rude"), "from_name": "tone"})
+    with pytest.raises(UserError, match=r"item 3: several controls give labels: 'feeling', 'tone'"):
         read(tmp_path, tasks)
     assert read(tmp_path, tasks, columns={"emotion": "feeling"}) == EXPECTED
 

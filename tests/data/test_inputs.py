@@ -68,7 +68,7 @@ def test_a_frame_s_rows_need_not_be_neighbours_and_text_is_text():
             "speaker": ["Ann", "nan", None],
             "text": ["a", "nan", "<NA>"],
             "emotion": ["joy", None, None],
-            "ticket": [7, 8, 9],
+            "turn": [7, 8, 9],
         }
     )
     dialogues, single = read_dialogues(frame)
@@ -77,7 +77,35 @@ def test_a_frame_s_rows_need_not_be_neighbours_and_text_is_text():
         Dialogue("x", (Utterance("Ann", "a", "joy"), Utterance(NOBODY, "<NA>"))),
         Dialogue("nan", (Utterance("nan", "nan"),)),
     ]
-    assert dialogues[0].utterances[1].other == {"ticket": 9}
+    assert dialogues[0].utterances[1].other == {"turn": 9}
+    with pytest.raises(
+        UserError,
+        match=r"row 2: dialogue 'x' comes back after others \(as 1 of 2 dialogues do\), and no column"
+        r" numbers its rows\. .* an id of its own; .*frame\.sort_values\('dialogue', kind='stable'\)",
+    ):
+        read_dialogues(frame.rename(columns={"turn": "ticket"}))
+
+
+@pytest.mark.parametrize(("name", "texts"), [("turn", "aab"), ("utt_id", "aab"), ("turn", "baa")])
+def test_a_row_an_annotator_is_no_utterance(name, texts):
+    numbers = [texts.index(text) for text in texts]
+    frame = pd.DataFrame({"dialogue": 1, "text": list(texts), name: numbers})
+    row = 1 + texts.index("a")
+    with pytest.raises(UserError, match=rf"row {row}: number .* row before \(the DataFrame's row"):
+        read_dialogues(frame)
+    assert len(read_dialogues(frame.assign(text=list("abc")))[0][0].utterances) == 3
+
+
+def test_a_whole_call_in_a_cell_is_no_utterance():
+    frame = pd.DataFrame({"dialogue": [7], "transcript": ["Ann: I got it!\nBen: The flat?"]})
+    with pytest.raises(
+        UserError,
+        match=r"row 0: the cell of column 'transcript' holds 2 lines .* give frame\['transcript'\],",
+    ):
+        read_dialogues(frame)
+    assert read_dialogues(frame["transcript"]) == ([Dialogue("1", BOTH)], False)
+    text = frame.rename(columns={"transcript": "text"})
+    assert len(read_dialogues(text)[0][0].utterances) == 1
 
 
 def test_other_fields_are_carried_and_those_of_an_answer_left_out():
