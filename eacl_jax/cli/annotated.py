@@ -4,9 +4,10 @@ import dataclasses
 import difflib
 import itertools
 import json
+import re
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 # No label has a character without a picture.
 _LEFT_OUT = "\0"
+_BETWEEN = re.compile(r"[;|,/+&]")
+_NO_EMOTION = "neutral"
 
 
 def task_of(model: str, revision: str = "main") -> "TaskName":
@@ -91,17 +94,23 @@ def read(
       sounds: the folder of `--sounds`.
 
     Raises:
-      UserError: the file cannot be read or used, no utterance is annotated, or all emotions are as
-        a model answered them.
+      UserError: the file cannot be read or used, no utterance is annotated, all emotions are as a
+        model answered them, or `mapped` says "none of the labels" for a model of one.
     """
     from eacl_jax.corpora import checks
     from eacl_jax.corpora.beside import with_own_features
     from eacl_jax.corpora.files import find_file, read_file
     from eacl_jax.corpora.label_columns import LabelForms
+    from eacl_jax.corpora.labels import NONE
     from eacl_jax.corpora.tasks import settle
     from eacl_jax.features.own import read_own
 
     labels = parse_map(mapped)
+    if task == "single" and (none := [name for name, label in labels.items() if label == NONE]):
+        raise UserError(
+            f"--map: {none[0]}={NONE} says annotated with none of the labels, and the model answers"
+            f" one label an utterance; {none[0]}=, with nothing after the sign, makes it context."
+        )
     if separator and task == "single":
         raise UserError(
             "--label-separator: the model answers one label an utterance, so nothing stands between"
@@ -219,7 +228,7 @@ def parse_labels(given: str) -> dict[str, str]:
 
 def parse_map(given: str) -> dict[str, str | None]:
     """The label that stands for each emotion in `EMOTION=LABEL,...`; None where nothing follows the
-    sign.
+    sign, and `labels.NONE` where `[]` does: annotated, with none of the labels.
 
     Raises:
       UserError: an emotion has no sign, or repeats.
@@ -268,7 +277,14 @@ def labelled(
     """
     known = words or dict(zip(recognizer.labels, recognizer.settings.words, strict=True))
     other = words is not None and recognizer.settings.made_of_words
-    _check_emotions(path, dialogues, known, mapped, other_labels=other)
+    _check_emotions(
+        path,
+        dialogues,
+        known,
+        mapped,
+        other_labels=other,
+        several=recognizer.settings.several,
+    )
     return recognizer.with_labels(words) if words else recognizer
 
 
@@ -279,6 +295,7 @@ def _check_emotions(
     mapped: str,
     *,
     other_labels: bool,
+    several: bool,
 ) -> None:
     """Sees that all emotions are labels.
 
@@ -288,15 +305,20 @@ def _check_emotions(
       labels: that the model answers with, and their words.
       mapped: the option `--map`.
       other_labels: the model can take other labels, and the command gives them.
+      several: the model answers several labels an utterance, or none.
 
     Raises:
       UserError: some are not; it names them with their counts, and the options with which the
         command works.
     """
+    from eacl_jax.corpora.labels import NONE
+
     counts = count_emotions(dialogues)
     annotated = [u for dialogue in dialogues for u in dialogue.utterances if u.annotated]
     if wrong := [
-        label for label in parse_map(mapped).values() if label is not None and label not in labels
+        label
+        for label in parse_map(mapped).values()
+        if label is not None and label != NONE and label not in labels
     ]:
         raise UserError(
             f"--map: {wrong[0]!r} is not among the labels {', '.join(labels)}; map to one of these."
@@ -307,7 +329,7 @@ def _check_emotions(
             f" {len(annotated):,} annotated utterances have an emotion that is not among the labels"
             f" {', '.join(labels)}:"
             f" {', '.join(f'{emotion!r} ({counts[emotion]:,})' for emotion in strangers)}."
-            f" {_remedy(counts, strangers, labels, mapped, other_labels)}"
+            f" {_remedy(counts, strangers, labels, mapped, other_labels, several)}"
         )
 
 
@@ -317,16 +339,29 @@ def _remedy(
     labels: Mapping[str, str],
     mapped: str,
     other_labels: bool,
+    several: bool,
 ) -> str:
-    """Options with which the command works."""
+    """Options with which the command works; before them, what is said of cells of several labels
+    where the model answers one.
+    """
     from eacl_jax.corpora.labels import NO_LABEL, NONE
 
     advice = []
+    joined = [] if several else [name for name in strangers if _parts(name, {*labels, *counts})]
+    first = ""
+    if joined:
+        first = (
+            f"{joined[0]!r} is {len(_parts(joined[0], {*labels, *counts}))} labels in one cell, and"
+            " the model answers one label an utterance: keep the main one in the cell, or name a"
+            " model of several labels. "
+        )
     spelt = {label.casefold(): label for label in labels}
     targets = {}
     for emotion in strangers:
         near = difflib.get_close_matches(emotion.casefold(), spelt, n=1, cutoff=0.8)
-        targets[emotion] = spelt[near[0]] if near else ""
+        targets[emotion] = spelt[near[0]] if near and emotion not in joined else ""
+        if several and not near and emotion.casefold() == _NO_EMOTION:
+            targets[emotion] = NONE
     if (any(targets.values()) or len(strangers) < len(counts)) and not any(
         sign in name for name in targets for sign in ",="
     ):
@@ -336,9 +371,10 @@ def _remedy(
                 + [f"{emotion}={label}" for emotion, label in targets.items()]
             )
         )
+        none = f"; EMOTION={NONE} as annotated with none of the labels" if several else ""
         advice.append(
             f"  --map {given}   EMOTION=LABEL counts it as that label; EMOTION= as no emotion, its"
-            " text is context"
+            f" text is context{none}"
         )
     # What a label means nobody knows but who gave it.
     own = {label: labels.get(label, "WORD") for label in sorted(counts)}
@@ -350,6 +386,7 @@ def _remedy(
     if (
         other_labels
         and distinct
+        and not joined
         and not any(name.casefold() in NO_LABEL or name == NONE for name in strangers)
         and not any(sign in name for pair in own.items() for name in pair for sign in ",=:")
     ):
@@ -361,26 +398,37 @@ def _remedy(
             " label means, as in complaint=anger, or leave =WORD out where the label does"
         )
     if not advice:
-        return "Correct them in the file, without commas, colons and equals signs."
-    return "\n".join(["Correct the file, or add" + (" one of" if len(advice) > 1 else ""), *advice])
+        return f"{first}Correct them in the file, without commas, colons and equals signs."
+    add = f"{first}Correct the file, or add" + (" one of" if len(advice) > 1 else "")
+    return "\n".join([add, *advice])
+
+
+def _parts(emotion: str, known: Collection[str]) -> list[str]:
+    """The labels that are joined in one; none where it is not made of known ones alone."""
+    parts = [part.strip() for part in _BETWEEN.split(emotion)]
+    return parts if len(parts) > 1 and all(part in known for part in parts) else []
 
 
 def _renamed(dialogue: "Dialogue", labels: Mapping[str, str | None]) -> "Dialogue":
     """The dialogue with other labels, `_LEFT_OUT` for those that stand for none: it counts where
-    annotators' votes do.
+    annotators' votes do. Those mapped to `labels.NONE` are gone, their utterances annotated.
     """
+    from eacl_jax.corpora.labels import NONE
+
     if not labels:
         return dialogue
 
     def renamed(given: Iterable[str]) -> tuple[str, ...]:
-        names = (labels.get(label, label) for label in given)
+        names = [name for label in given if (name := labels.get(label, label)) != NONE]
         return tuple(dict.fromkeys(_LEFT_OUT if name is None else name for name in names))
 
     def mapped(u: "Utterance") -> "Utterance":
+        main = renamed([u.emotion]) if u.emotion is not None else None
+        emotions = main if u.emotions is None and main == () else u.emotions
         return dataclasses.replace(
             u,
-            emotion=None if u.emotion is None else renamed([u.emotion])[0],
-            emotions=None if u.emotions is None else renamed(u.emotions),
+            emotion=main[0] if main else None,
+            emotions=None if emotions is None else renamed(emotions),
             annotations=u.annotations and tuple(map(renamed, u.annotations)),
         )
 

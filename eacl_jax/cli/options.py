@@ -65,7 +65,8 @@ Mapped = Annotated[
         metavar="EMOTION=LABEL,...",
         help=(
             "Take emotions of the file for these labels: happiness=joy. With nothing after the sign"
-            " the utterance is context only: other=."
+            " the utterance is context only: other=. For a model of several labels, neutral=[] says"
+            " that it has none of them."
         ),
         show_default=False,
     ),

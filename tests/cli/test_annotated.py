@@ -1,10 +1,13 @@
 """Annotated files, as `eacl adapt` and `eacl evaluate` read them."""
 
 import json
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from eacl_jax.cli import annotated
+from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 
 
@@ -40,3 +43,51 @@ def test_what_one_annotator_gave_can_be_mapped(tmp_path):
     assert read(tmp_path / "a.jsonl", *voices, mapped="glee=joy") == ["joy"]
     with pytest.raises(UserError, match=r"has no emotion 'awe'; it has 'glee', 'joy'"):
         read(tmp_path / "a.jsonl", *voices, mapped="awe=joy")
+
+
+def test_a_word_may_say_none_of_the_labels(tmp_path):
+    """As "neutral" does: such an utterance is scored, and is no mere context."""
+    found = read(tmp_path / "a.jsonl", *VOICES, task="multi", mapped="glee=joy,rest=[]")
+    assert found == [("joy",), (), ("joy",)]
+    (tmp_path / "a.csv").write_text(
+        "dialogue,speaker,text,emotion\n1,Ann,a,rest\n1,Ann,b,joy;rest\n1,Ann,c,joy\n1,Ann,d,\n"
+    )
+    columns = annotated.columns("", "", "", "")
+    (dialogue,) = annotated.read(tmp_path / "a.csv", columns, "rest=[]", task="multi")
+    assert [u.emotions for u in dialogue.utterances] == [(), ("joy",), ("joy",), None]
+    (tmp_path / "b.jsonl").write_text(
+        '{"id": "1", "utterances": [{"text": "a", "emotion": "rest"}, {"text": "b"}]}\n'
+    )
+    (dialogue,) = annotated.read(tmp_path / "b.jsonl", columns, "rest=[]", task="multi")
+    assert [u.emotions for u in dialogue.utterances] == [(), None]
+    with pytest.raises(UserError, match=r"--map: rest=\[\] says annotated with none of the labels"):
+        read(tmp_path / "a.jsonl", *VOICES, mapped="rest=[]")
+
+
+def refused(labels, emotions, task):
+    said = tuple(Utterance("Ann", "Hi.", emotions=(emotion,)) for emotion in emotions)
+    model = SimpleNamespace(
+        labels=labels,
+        settings=SimpleNamespace(words=labels, made_of_words=True, several=task == "multi"),
+    )
+    with pytest.raises(UserError) as error:
+        annotated.labelled(model, {}, Path("a.csv"), [Dialogue("1", said)], "")
+    return str(error.value)
+
+
+def test_none_of_the_labels_is_advised_where_there_may_be_none():
+    several, one = (refused(["joy", "anger"], ["joy", "neutral"], t) for t in ("multi", "single"))
+    assert "  --map 'neutral=[]'   EMOTION=LABEL counts it" in several
+    assert "EMOTION= as no emotion, its text is context; EMOTION=[] as annotated with" in several
+    assert "  --map neutral=   " in one
+    assert "[]" not in one
+
+
+def test_two_labels_in_a_cell_are_no_label():
+    told = refused(["joy", "anger"], ["joy", "joy;anger"], "single")
+    assert (
+        "'joy;anger' is 2 labels in one cell, and the model answers one label an utterance: keep the"
+        " main one in the cell, or name a model of several labels. Correct the file, or add\n  --map"
+    ) in told
+    assert "--labels" not in told
+    assert "--labels" in refused(["joy", "anger"], ["joy", "joy;odd"], "single")
