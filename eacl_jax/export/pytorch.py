@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from eacl_jax.config import Stage
-from eacl_jax.data.names import readable_name, replaced_names
 from eacl_jax.errors import UserError
-from eacl_jax.export import standalone
-from eacl_jax.export.parts import Parts, Several, prompt_form, rounding
+from eacl_jax.export.parts import OF_PROMPTS, Parts, Several, prompt_form, rounding
 from eacl_jax.files import whole
 from eacl_jax.model.scores import cosine_temperature
 from eacl_jax.recognizer.card import write_card
@@ -46,7 +44,7 @@ def encode(text: str) -> list[int]:
 @torch.no_grad()
 def predict(utterances: Sequence[tuple[str, str]]{later}) -> dict[str, float]:
     """{about}; utterances are (speaker, text){follow}."""
-    ids, column = prompt(encode, utterances, FORM{after})
+    ids, column, _ = prompt(encode, utterances, FORM{after})
     hidden = encoder(input_ids=torch.tensor([ids])).last_hidden_state[0]
     read = {read}
 {head}
@@ -139,9 +137,7 @@ def section(recognizer: EmotionRecognizer, parts: Parts) -> str:
         model=_CLASSES.get(parts.encoder_config["model_type"], "AutoModel"),
         labels=list(settings.labels),
         form=prompt_form(recognizer),
-        prompt="\n\n".join(
-            inspect.getsource(each) for each in (readable_name, replaced_names, standalone.prompt)
-        ),
+        prompt="\n\n".join(inspect.getsource(each) for each in OF_PROMPTS),
         read="hidden.mean(dim=0)" if settings.readout == "mean" else "hidden[column]",
         head=_HEADS[settings.head],
         **later,

@@ -28,7 +28,7 @@ The whole prediction of an `eacl_jax` recognizer as one program of opset {opset}
 ```sh
 pip install onnxruntime numpy tokenizers
 python run.py             # answers the conversation in example.npz
-python run.py chat.txt    # answers lines of Speaker: text
+python run.py chat.txt    # answers lines of Speaker: text, with a blank line after each conversation
 ```
 
 In a program of your own:
@@ -107,7 +107,8 @@ The prompt of an utterance, in ids; `{{}}` stands for the ids of a text without 
     {start}{{SPEAKER says: TEXT}} {separator} ... {{For utterance: TEXT SPEAKER feels}} {tail}
 
 that is, {opening}up to {max_past} utterances before it, oldest first, {later}each closed by {separator}; then the utterance
-itself. The oldest are left out where the whole would exceed {max_tokens} tokens: `prompt` in `run.py` does it exactly.
+itself. The oldest are left out where the whole would exceed {max_tokens} tokens. Of a TEXT to answer that is too long by itself
+the first tokens are left out, so that its end is read, and nothing around it: `prompt` in `run.py` does it exactly, and says so.
 Typographic apostrophes of a TEXT are plain ones there; {names}.
 
 {tokenizing}
