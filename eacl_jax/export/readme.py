@@ -94,7 +94,7 @@ A row holds a prompt, or up to {segments} of them one after the other, which do 
 | probabilities | float32 [N, {classes}] | {offsets}{answer} |
 """
 
-_SHAPES = """Shapes: {shapes}. `run.py` adds the padding that a shape needs. Each shape of input is compiled at its first use: use few.
+_SHAPES = """Shapes: {shapes}. `run.py` adds the padding that a shape needs, and runs more rows than it takes in turns. Each shape of input is compiled at its first use: use few.
 
 The programs themselves are functions of (weights, tokens, positions, segment_ids, readout), weights by name as in
 `weights.npz`; `run.py` shows how to say so to JAX.

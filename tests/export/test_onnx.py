@@ -92,6 +92,7 @@ def test_readme_answers_a_conversation(chain, tmp_path: Path) -> None:
     assert "{" not in readme.replace("{SPEAKER says: TEXT}", "").replace(
         "{For utterance: TEXT SPEAKER feels}", ""
     ).replace("`{}`", "")
+    assert "too long by itself\nthe first tokens are left out, so that its end is read" in readme
     (code,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     said = [(u.speaker, u.text) for u in DIALOGUES[0].utterances]
     code = re.sub(r"^said = .*$", lambda _: f"said = {said!r}", code, flags=re.MULTILINE)

@@ -275,7 +275,7 @@ def test_arguments_of_the_command(tmp_path: Path, monkeypatch, capsys) -> None:
     assert said == ("error: run.py takes no file; README.md shows how to answer conversations.\n")
     monkeypatch.setattr("sys.argv", ["run.py", "--help"])
     program.main()
-    assert "`python run.py` answers the conversation" in capsys.readouterr().out
+    assert "README.md shows how to answer others" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
