@@ -14,6 +14,7 @@ from eacl_jax.files import whole
 from eacl_jax.model.scores import cosine_temperature
 from eacl_jax.recognizer.card import write_card
 from eacl_jax.recognizer.folder import Settings
+from eacl_jax.recognizer.locate import LEARNT
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 
 # Where the class that transformers would choose by itself has a decoder, which is not there.
@@ -99,7 +100,8 @@ _SHIFTED = """\
 
 def export_hf(recognizer: EmotionRecognizer, folder: str | Path) -> None:
     """Writes a model folder whose card says how to predict with PyTorch; it stays one that
-    `from_pretrained` loads.
+    `from_pretrained` loads. It does not tell which utterances the model has learnt from, as
+    `recognizer.learnt` does in the folder of the model.
 
     Args:
       recognizer: to export.
@@ -118,6 +120,7 @@ def export_hf(recognizer: EmotionRecognizer, folder: str | Path) -> None:
     whole.check_new(folder)
     with whole.new_folder(folder) as new:
         recognizer.save_pretrained(new)
+        (new / LEARNT).unlink(missing_ok=True)
         write_card(
             new,
             recognizer.settings,
