@@ -20,6 +20,9 @@ class Format(StrEnum):
     HF = "hf"
 
 
+_SHAPES, _PLATFORMS = "auto", "cpu,cuda,tpu"
+
+
 def export(
     model: Model,
     output: Annotated[Path, typer.Option(help="New folder to write.", show_default=False)],
@@ -37,14 +40,14 @@ def export(
         typer.Option(
             help=(
                 "stablehlo: shapes of input that programs are made for, ROWSxLENGTH separated by"
-                " commas, * for any number. "
-                "auto: *x* where the encoder allows it, else some lengths."
+                " commas, `*` for any number. "
+                "auto: `*x*` where the encoder allows it, else some lengths."
             )
         ),
-    ] = "auto",
+    ] = _SHAPES,
     platforms: Annotated[
         str, typer.Option(help="stablehlo: what programs run on: cpu, cuda, rocm, tpu.")
-    ] = "cpu,cuda,tpu",
+    ] = _PLATFORMS,
     precision: Annotated[
         Literal["float32", "int8"],
         typer.Option(help="onnx: of products; int8 has to be prepared (eacl prepare)."),
@@ -65,6 +68,13 @@ def export(
     names = [name.strip() for name in platforms.split(",")]
     check_platforms(names)
     process.quiet_libraries()
+    if format is not Format.STABLEHLO:
+        for name, asked, default in (
+            ("shapes", shapes, _SHAPES),
+            ("platforms", platforms, _PLATFORMS),
+        ):
+            if asked != default:
+                raise UserError(f"--{name}: {asked} is of --format=stablehlo; leave it out.")
     if format is Format.ONNX:
         from eacl_jax.recognizer.onnx_runtime import check_installed
 

@@ -12,6 +12,7 @@ from eacl_jax.encoders.weights import peft
 from eacl_jax.errors import UserError
 from eacl_jax.recognizer.folder import read_settings
 from eacl_jax.recognizer.locate import LEARNT, LORA, SENT
+from eacl_jax.recognizer.programs import read_programs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,8 +49,8 @@ def push(
       dry_run: send nothing, ask nobody.
 
     Raises:
-      UserError: the folder is no model's, the name is none, there is no token, or the hub refuses
-        or cannot be reached.
+      UserError: the folder is no model's, its programs are of another one, the name is none, there
+        is no token, or the hub refuses or cannot be reached.
     """
     files = model_files(folder, with_learnt=with_learnt)
     _check_name(repo)
@@ -88,7 +89,7 @@ def model_files(folder: Path, *, with_learnt: bool = False) -> dict[str, int]:
     """Sizes of the files of a model folder that are sent, by path; `with_learnt` as of `push`.
 
     Raises:
-      UserError: the folder is no model's.
+      UserError: the folder is no model's, or its programs are of another one or not whole.
     """
     if not folder.is_dir():
         raise UserError(
@@ -111,6 +112,7 @@ def model_files(folder: Path, *, with_learnt: bool = False) -> dict[str, int]:
             f"{folder / peft.CONFIG}: base_model_name_or_path {base!r} is a folder of this machine,"
             " where nobody else finds the encoder; put its hub id there."
         )
+    read_programs(folder)
     return {name: os.stat(folder / name).st_size for name in files}
 
 

@@ -12,17 +12,20 @@ import numpy as np
 from flax import nnx
 
 from eacl_jax.config import Stage
+from eacl_jax.corpora.texts import why_no_text
 from eacl_jax.data.inputs import read_transcript
 from eacl_jax.data.names import FIRST_NAMES, readable_name, replaced_names
 from eacl_jax.dialogue import Dialogue
 from eacl_jax.errors import UserError
-from eacl_jax.export.standalone_prompts import in_dialogue, lay_out, prompt, ranked
+from eacl_jax.export.standalone_prompts import in_dialogue, lay_out, prompt, ranked, utterance
 from eacl_jax.model.decisions import SeveralAnswering
 from eacl_jax.model.names import path_name
 from eacl_jax.model.representer import Representer
 from eacl_jax.recognizer.folder import Settings
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 
+OF_PROMPTS = (why_no_text, utterance, readable_name, replaced_names, prompt)
+"""The functions that make a prompt."""
 EXAMPLE = "Ann: We got the flat!\nBen: What? You're joking!\nAnn: We move in on Friday."
 
 
@@ -132,15 +135,14 @@ def script(program: ModuleType) -> str:
     """The text of a `run.py`: a module of this room, with `standalone_prompts` in it."""
     line = "from eacl_jax.export.standalone_prompts import {0} as {0}\n"
     text = inspect.getsource(program)
-    for name in ("in_dialogue", "lay_out", "prompt", "ranked"):
+    for name in ("in_dialogue", "lay_out", "prompt", "ranked", "why_no_text"):
         text = text.replace(line.format(name), "")
     assert "eacl_jax.export" not in text
     # Those that the functions need, too.
     names = "Callable, Mapping, Sequence"
     line = r"(?m)^from collections\.abc import .*$"
     text = re.sub(line, f"from collections.abc import {names}", text)
-    needed = (readable_name, replaced_names, prompt, lay_out, ranked, in_dialogue)
-    functions = [inspect.getsource(each) for each in needed]
+    functions = [inspect.getsource(each) for each in (*OF_PROMPTS, lay_out, ranked, in_dialogue)]
     before, main, after = text.partition("def main() -> None:\n")
     return before + "\n\n".join(functions) + "\n\n" + main + after
 

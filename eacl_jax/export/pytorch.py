@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from eacl_jax.config import Stage
-from eacl_jax.data.names import readable_name, replaced_names
 from eacl_jax.errors import UserError
-from eacl_jax.export import standalone
-from eacl_jax.export.parts import Parts, Several, prompt_form, rounding
+from eacl_jax.export.parts import OF_PROMPTS, Parts, Several, prompt_form, rounding
 from eacl_jax.files import whole
 from eacl_jax.model.scores import cosine_temperature
 from eacl_jax.recognizer.card import write_card
 from eacl_jax.recognizer.folder import Settings
+from eacl_jax.recognizer.locate import LEARNT
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 
 # Where the class that transformers would choose by itself has a decoder, which is not there.
@@ -46,7 +45,7 @@ def encode(text: str) -> list[int]:
 @torch.no_grad()
 def predict(utterances: Sequence[tuple[str, str]]{later}) -> dict[str, float]:
     """{about}; utterances are (speaker, text){follow}."""
-    ids, column = prompt(encode, utterances, FORM{after})
+    ids, column, _ = prompt(encode, utterances, FORM{after})
     hidden = encoder(input_ids=torch.tensor([ids])).last_hidden_state[0]
     read = {read}
 {head}
@@ -101,7 +100,8 @@ _SHIFTED = """\
 
 def export_hf(recognizer: EmotionRecognizer, folder: str | Path) -> None:
     """Writes a model folder whose card says how to predict with PyTorch; it stays one that
-    `from_pretrained` loads.
+    `from_pretrained` loads. It does not tell which utterances the model has learnt from, as
+    `recognizer.learnt` does in the folder of the model.
 
     Args:
       recognizer: to export.
@@ -120,6 +120,7 @@ def export_hf(recognizer: EmotionRecognizer, folder: str | Path) -> None:
     whole.check_new(folder)
     with whole.new_folder(folder) as new:
         recognizer.save_pretrained(new)
+        (new / LEARNT).unlink(missing_ok=True)
         write_card(
             new,
             recognizer.settings,
@@ -139,9 +140,7 @@ def section(recognizer: EmotionRecognizer, parts: Parts) -> str:
         model=_CLASSES.get(parts.encoder_config["model_type"], "AutoModel"),
         labels=list(settings.labels),
         form=prompt_form(recognizer),
-        prompt="\n\n".join(
-            inspect.getsource(each) for each in (readable_name, replaced_names, standalone.prompt)
-        ),
+        prompt="\n\n".join(inspect.getsource(each) for each in OF_PROMPTS),
         read="hidden.mean(dim=0)" if settings.readout == "mean" else "hidden[column]",
         head=_HEADS[settings.head],
         **later,

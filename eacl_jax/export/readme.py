@@ -28,7 +28,7 @@ The whole prediction of an `eacl_jax` recognizer as one program of opset {opset}
 ```sh
 pip install onnxruntime numpy tokenizers
 python run.py             # answers the conversation in example.npz
-python run.py chat.txt    # answers lines of Speaker: text
+python run.py chat.txt    # answers lines of Speaker: text, with a blank line after each conversation
 ```
 
 In a program of your own:
@@ -94,7 +94,7 @@ A row holds a prompt, or up to {segments} of them one after the other, which do 
 | probabilities | float32 [N, {classes}] | {offsets}{answer} |
 """
 
-_SHAPES = """Shapes: {shapes}. `run.py` adds the padding that a shape needs. Each shape of input is compiled at its first use: use few.
+_SHAPES = """Shapes: {shapes}. `run.py` adds the padding that a shape needs, and runs more rows than it takes in turns. Each shape of input is compiled at its first use: use few.
 
 The programs themselves are functions of (weights, tokens, positions, segment_ids, readout), weights by name as in
 `weights.npz`; `run.py` shows how to say so to JAX.
@@ -107,7 +107,8 @@ The prompt of an utterance, in ids; `{{}}` stands for the ids of a text without 
     {start}{{SPEAKER says: TEXT}} {separator} ... {{For utterance: TEXT SPEAKER feels}} {tail}
 
 that is, {opening}up to {max_past} utterances before it, oldest first, {later}each closed by {separator}; then the utterance
-itself. The oldest are left out where the whole would exceed {max_tokens} tokens: `prompt` in `run.py` does it exactly.
+itself. The oldest are left out where the whole would exceed {max_tokens} tokens. Of a TEXT to answer that is too long by itself
+the first tokens are left out, so that its end is read, and nothing around it: `prompt` in `run.py` does it exactly, and says so.
 Typographic apostrophes of a TEXT are plain ones there; {names}.
 
 {tokenizing}

@@ -206,7 +206,10 @@ def example(recognizer: EmotionRecognizer) -> dict[str, np.ndarray]:
     """
     dialogue = example_dialogue()
     answers = recognizer.predict(dialogue)
-    prompts = [(each.tokens.tolist(), each.readout) for each in recognizer.examples([dialogue])]
+    prompts = [
+        (each.tokens.tolist(), each.readout, each.truncated)
+        for each in recognizer.examples([dialogue])
+    ]
     names = ("tokens", "positions", "segment_ids", "readout")
     return {
         **dict(zip(names, lay_out(prompts), strict=True)),

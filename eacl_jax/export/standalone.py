@@ -1,9 +1,10 @@
 """Runs the exported model beside it. Needs JAX and NumPy only: `python run.py` answers the
-conversation in example.npz.
+conversation in example.npz. README.md shows how to answer others.
 """
 
 import dataclasses
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,28 +48,35 @@ class Model:
         of N utterances.
 
         README.md says what the four arrays hold. Padding is added where a program's shape is larger
-        than the rows given.
+        than the rows given, and more rows than it takes go through it in turns. Raises `ValueError`
+        where no program takes rows of their length.
         """
         rows, length = np.shape(tokens)
-        program = next((p for p in self.settings["programs"] if _holds(p, rows, length)), None)
-        if program is None:
+        fitting = [p for p in self.settings["programs"] if length <= (p["length"] or length)]
+        if not fitting:
             files = ", ".join(p["file"] for p in self.settings["programs"])
-            raise ValueError(f"no program takes {rows} rows of {length} tokens; there are {files}.")
-        shape = (
-            program["rows"] or rows,
-            program["length"] or max(length, self.settings["least_length"]),
+            raise ValueError(f"no program takes rows of {length} tokens; there are {files}.")
+        # The first that takes all rows; else, of those for the shortest, the one for the most.
+        program = next(
+            (p for p in fitting if rows <= (p["rows"] or rows)),
+            max(fitting, key=lambda p: (-(p["length"] or length), p["rows"] or 0)),
         )
-        padding = ((0, shape[0] - rows), (0, shape[1] - length))
-        inputs = [
-            np.pad(np.asarray(array, np.int32), padding)
-            for array in (tokens, positions, segment_ids)
-        ]
-        return tuple(
-            map(
-                np.asarray,
-                self._program(program)(self._weights, *inputs, np.asarray(readout, np.int32)),
-            )
-        )
+        step = program["rows"] or max(rows, 1)
+        width = program["length"] or max(length, self.settings["least_length"])
+        inputs = [np.asarray(array, np.int32) for array in (tokens, positions, segment_ids)]
+        readout = np.asarray(readout, np.int32)
+        found = [np.zeros((len(readout), size), np.float32) for size in self.settings["widths"]]
+        for first in range(0, rows, step):
+            count = min(step, rows - first)
+            here = (first <= readout[:, 0]) & (readout[:, 0] < first + count)
+            if not here.any():
+                continue
+            padding = ((0, step - count), (0, width - length))
+            padded = [np.pad(array[first : first + count], padding) for array in inputs]
+            values = self._program(program)(self._weights, *padded, readout[here] - [first, 0])
+            for whole, part in zip(found, values, strict=True):
+                whole[here] = part
+        return tuple(found)
 
     def answers(self, probabilities: Any) -> list[list[str]]:
         """The labels of each utterance, from probabilities [N, C]: the likeliest alone; or, where
@@ -118,14 +126,23 @@ class Model:
         return self._loaded[program["file"]]
 
 
-def _holds(program: Mapping[str, Any], rows: int, length: int) -> bool:
-    return rows <= (program["rows"] or rows) and length <= (program["length"] or length)
-
-
 def main() -> None:
     """Answers example.npz and says how far the probabilities are from those of the recognizer that
     was exported.
     """
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(__doc__, end="")
+        return
+    try:
+        if len(sys.argv) > 1:
+            raise ValueError("run.py takes no file; README.md shows how to answer conversations.")
+        _answer()
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _answer() -> None:
     model = Model()
     with np.load(HERE / "example.npz", allow_pickle=False) as file:
         example = {name: file[name] for name in file.files}

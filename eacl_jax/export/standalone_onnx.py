@@ -1,11 +1,13 @@
 """Runs the exported model beside it. Needs ONNX Runtime, tokenizers and NumPy only: `python run.py`
-answers the conversation in example.npz, `python run.py FILE` one of lines `Speaker: text`.
+answers the conversation in example.npz, `python run.py FILE` those of lines `Speaker: text`, with a
+blank line after each conversation.
 """
 
 import json
 import os
 import re
 import sys
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,14 +19,19 @@ from eacl_jax.export.standalone_prompts import in_dialogue as in_dialogue
 from eacl_jax.export.standalone_prompts import lay_out as lay_out
 from eacl_jax.export.standalone_prompts import prompt as prompt
 from eacl_jax.export.standalone_prompts import ranked as ranked
+from eacl_jax.export.standalone_prompts import why_no_text as why_no_text
 
 HERE = Path(__file__).resolve().parent
 # Beside an int8 program for processors that add its products up exactly: one to try that.
 EIGHT_BITS = "eight_bits.onnx"
 # Tokens that are run together, with padding: so many stay in a processor's caches.
 _TOGETHER = 512
-# What stands before the first colon of `[10:32] Ann: hi`, `12/05/2024, 10:31 - Ann: hi`, `: hi`.
-_NO_NAME = re.compile(r"[\[(]|\d+(\W|$)|$")
+# In the place of a name, these begin a sentence ("At 10: come") or another kind of file.
+_NO_NAME = re.compile(
+    r"(about|after|around|at|before|by|from|on|since|till|today|tomorrow|tonight|until|yesterday"
+    r"|webvtt)\b",
+    re.IGNORECASE,
+)
 
 
 class Model:
@@ -66,6 +73,8 @@ class Model:
                     " in float32."
                 )
         self._session = session("model.onnx")
+        # Utterances so far whose texts are longer than the model reads: their ends were answered.
+        self.cut = 0
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer" / "tokenizer.json"))
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
@@ -93,13 +102,14 @@ class Model:
 
     def predict(self, utterances: Sequence[tuple[str, str]]) -> np.ndarray:
         """Probabilities [N, C] of the N utterances (speaker, text) of one conversation, each alone:
-        see `in_dialogue`.
+        see `in_dialogue`. Raises `ValueError` where one is none, or its speaker's name too long.
         """
         form = self.settings["prompt"]
         prompts = [
             prompt(self.encode, utterances[:number], form, utterances[number:])
             for number in range(1, len(utterances) + 1)
         ]
+        self.cut += sum(cut for _, _, cut in prompts)
         found = np.zeros((len(prompts), len(self.labels)), np.float32)
         # Those of about one length together, the longest first.
         left = sorted(range(len(prompts)), key=lambda i: -len(prompts[i][0]))
@@ -125,48 +135,95 @@ class Model:
         return in_dialogue(self.labels, self.thresholds, self.chain, probabilities, speakers)
 
 
-def read(file: Path) -> list[tuple[str, str]]:
-    """The utterances (speaker, text) of a file with lines `Speaker: text`. Anything else, such as
-    lines with times, ends the program: what is taken for a name decides answers.
+def read(file: Path) -> list[list[tuple[str, str]]]:
+    """The conversations of a file, each of utterances (speaker, text): a line `Speaker: text` is
+    one, a blank line ends a conversation.
+
+    Raises `ValueError` at anything else, such as lines with times: what is taken for a name decides
+    answers. eacl_jax itself reads more.
     """
-    found = []
-    # As it is: elsewhere than at these line ends, no line ends.
-    lines = re.split(r"\r\n|\n|\r", file.read_bytes().decode("utf-8-sig"))
+    try:
+        lines = re.split(r"\r\n|\n|\r", file.read_bytes().decode("utf-8-sig"))
+    except OSError as error:
+        raise ValueError(f"{file} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        number = error.object[: error.start].count(b"\n") + 1
+        raise ValueError(f"{file} line {number} is not UTF-8; save the file as UTF-8.") from error
+    found: list[list[tuple[str, str]]] = [[]]
     for number, line in enumerate(lines, start=1):
+        if reason := why_no_text(line):
+            raise ValueError(f"{file} line {number} {reason}.")
         if not line.strip():
+            found.append([])
             continue
         speaker, colon, text = line.partition(":")
-        if not colon or _NO_NAME.match(speaker.strip()) or text.startswith("//"):
-            sys.exit(
-                f"error: {file} line {number}: expected Speaker: text, without a time before it,"
-                f" got {line!r:.60}"
+        if not colon or not _is_name(speaker.strip()) or re.match(r"\d|//", text):
+            raise ValueError(
+                f"{file} line {number}: expected Speaker: text, with a plain name and nothing"
+                f" before it, such as `Ann: I got it!`, got {line!r:.60}; rewrite the line."
             )
-        found.append((speaker.strip(), text.strip()))
-    return found
+        found[-1].append((speaker.strip(), text.strip()))
+    if not any(found):
+        raise ValueError(f"{file} holds no utterance; give lines such as `Ann: I got it!`.")
+    return [said for said in found if said]
+
+
+def _is_name(text: str) -> bool:
+    """Whether it can be nothing but a speaker's name."""
+    words = text.split()
+    return (
+        0 < len(words) <= 5
+        and len(text) <= 40
+        and not _NO_NAME.match(text)
+        and text[0].isalnum()
+        and any(map(str.isalpha, text if len(words) == 1 else text[0]))
+        # Of letters, their marks, digits and few signs; no time or date.
+        and all(c.isalnum() or c in " -_.'’" or unicodedata.category(c)[0] == "M" for c in text)
+        and not re.search(r"\d\.", text)
+        # A sentence has words in small letters.
+        and (len(words) < 3 or not any(word[0].islower() for word in words))
+    )
 
 
 def main() -> None:
     """Answers a file; or example.npz, and says how far the probabilities are from those of the
     recognizer that was exported.
     """
-    model = Model()
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(__doc__, end="")
+        return
+    try:
+        _answer([Path(name) for name in sys.argv[1:]])
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _answer(files: Sequence[Path]) -> None:
+    if len(files) > 1:
+        raise ValueError(f"expected one file, got {len(files)}; run each by itself.")
     expected = None
-    if len(sys.argv) > 1:
-        utterances = read(Path(sys.argv[1]))
+    if files:
+        dialogues = read(files[0])
     else:
         with np.load(HERE / "example.npz", allow_pickle=False) as file:
             texts, expected = file["utterances"].tolist(), file["probabilities"]
-        utterances = [tuple(text.split(": ", 1)) for text in texts]
-    speakers = [speaker for speaker, _ in utterances]
-    try:
+        dialogues = [[tuple(text.split(": ", 1)) for text in texts]]
+    model = Model()
+    for number, utterances in enumerate(dialogues):
         alone = model.predict(utterances)
-    except ValueError as error:
-        sys.exit(f"error: {error}")
-    answers, probabilities = model.in_dialogue(alone, speakers)
-    for (speaker, text), row, answer in zip(utterances, probabilities, answers, strict=True):
-        ranked = sorted(zip(model.labels, row, strict=True), key=lambda item: -item[1])
-        shown = ", ".join(f"{label} {value:.4f}" for label, value in ranked)
-        print(f"{speaker}: {text}  ->  {', '.join(answer) or 'none'}  ({shown})")
+        answers, probabilities = model.in_dialogue(alone, [speaker for speaker, _ in utterances])
+        if number:
+            print()
+        for (speaker, text), row, answer in zip(utterances, probabilities, answers, strict=True):
+            ranked = sorted(zip(model.labels, row, strict=True), key=lambda item: -item[1])
+            shown = ", ".join(f"{label} {value:.4f}" for label, value in ranked)
+            print(f"{speaker}: {text}  ->  {', '.join(answer) or 'none'}  ({shown})")
+    if model.cut:
+        print(
+            f"{model.cut:,} utterances are longer than the model reads: their ends were answered",
+            file=sys.stderr,
+        )
     if expected is not None:
         difference = np.abs(probabilities - expected).max()
         print(f"largest difference from the exported recognizer's probabilities: {difference:.1e}")

@@ -5,7 +5,24 @@ from typing import Any
 
 import numpy as np
 
+from eacl_jax.corpora.texts import why_no_text as why_no_text
 from eacl_jax.data.names import readable_name, replaced_names
+
+
+def utterance(given: Any) -> tuple[str, str]:
+    """A pair (speaker, text), the speaker without blanks around it. Raises `ValueError` where it is
+    none.
+    """
+    pair = isinstance(given, (tuple, list)) and len(given) == 2
+    if not pair or not all(isinstance(part, str) for part in given):
+        raise ValueError(f"an utterance must be a pair (speaker, text), got {given!r:.60}.")
+    speaker, text = given
+    for part in given:
+        if reason := why_no_text(part):
+            raise ValueError(f"utterance {given!r:.60}: {part!r:.60} {reason}.")
+    if not speaker.strip():
+        raise ValueError(f"utterance {given!r:.60}: its speaker is empty; give a name, any name.")
+    return speaker.strip(), text
 
 
 def prompt(
@@ -13,17 +30,17 @@ def prompt(
     utterances: Sequence[tuple[str, str]],
     form: Mapping[str, Any],
     later: Sequence[tuple[str, str]] = (),
-) -> tuple[list[int], int]:
-    """Token ids of the last of the utterances (speaker, text) after its past, and the column where
-    it is read out.
+) -> tuple[list[int], int, bool]:
+    """Token ids of the last of the utterances (speaker, text) after its past, the column where it
+    is read out, and whether its text is too long, so that only its end is read.
 
     `encode`: text -> ids without special tokens. `form`: settings of the prompt. `later`: what is
-    said after it, of which the first `form["max_future"]` may be read. Raises `ValueError` where
-    the speaker's name leaves no room for the text.
+    said after it, of which the first `form["max_future"]` may be read. Raises `ValueError` where an
+    utterance is none, or the speaker's name leaves no room for the text.
     """
 
     utterances = utterances[-1 - form["max_past"] :]  # whatever came before cannot count
-    around = [*utterances, *later[: form["max_future"]]]
+    around = [utterance(each) for each in (*utterances, *later[: form["max_future"]])]
     speakers, last = [who for who, _ in around], len(utterances) - 1
     first_names = form["first_names"]
     if form["names"] == "replaced":
@@ -52,7 +69,8 @@ def prompt(
     speaker, text = turns[last]
     room = form["max_tokens"] - len(form["start"]) - len(form["tail"])
     head = encode(f"For utterance: {text} {speaker} feels")
-    if len(head) > room:  # too long for the prompt: the first of the text's tokens go
+    cut = len(head) > room
+    if cut:  # the first of the text's tokens go
         before = 0
         while before < len(form["opening"]) and head[before] == form["opening"][before]:
             before += 1
@@ -79,15 +97,15 @@ def prompt(
     column = {"first": 0, "mask": len(tokens) - len(form["tail"])}.get(
         form["readout"], len(tokens) - 1
     )
-    return tokens, column
+    return tokens, column, cut
 
 
-def lay_out(prompts: Sequence[tuple[Sequence[int], int]]) -> tuple[np.ndarray, ...]:
+def lay_out(prompts: Sequence[tuple[Sequence[int], int, bool]]) -> tuple[np.ndarray, ...]:
     """Prompts as `Model` takes them, each in a row of its own."""
     tokens, positions, segment_ids = np.zeros(
-        (3, len(prompts), max(len(ids) for ids, _ in prompts)), np.int32
+        (3, len(prompts), max(len(ids) for ids, _, _ in prompts)), np.int32
     )
-    for row, (ids, _) in enumerate(prompts):
+    for row, (ids, _, _) in enumerate(prompts):
         tokens[row, : len(ids)], positions[row, : len(ids)], segment_ids[row, : len(ids)] = (
             ids,
             np.arange(len(ids)),
@@ -97,7 +115,7 @@ def lay_out(prompts: Sequence[tuple[Sequence[int], int]]) -> tuple[np.ndarray, .
         tokens,
         positions,
         segment_ids,
-        np.array([[row, column] for row, (_, column) in enumerate(prompts)], np.int32),
+        np.array([[row, column] for row, (_, column, _) in enumerate(prompts)], np.int32),
     )
 
 
@@ -131,6 +149,7 @@ def in_dialogue(
     """
     if chain is None or not len(probabilities):
         return ranked(labels, thresholds, probabilities), np.asarray(probabilities)
+    speakers = [speaker.strip() for speaker in speakers]
     alone = np.log(np.maximum(np.asarray(probabilities, np.float64), 1e-300))
     moves = [
         np.asarray(chain["same" if speakers[t] == speakers[t - 1] else "other"], np.float64)

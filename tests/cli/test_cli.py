@@ -48,6 +48,12 @@ def test_each_command_has_help(eacl, command):
     assert (done.status, done.errors) == (0, "")
 
 
+def test_help_of_shapes_shows_asterisks(eacl, monkeypatch):
+    monkeypatch.setattr("typer.rich_utils.MAX_WIDTH", 100)
+    shown = " ".join(eacl("export", "--help").output.decode().replace("│", " ").split())
+    assert "separated by commas, * for any number. auto: *x* where the encoder" in shown
+
+
 def test_help_and_mistakes_do_not_wait_for_jax():
     script = (
         "import sys\nfrom eacl_jax.cli.main import main\nfor line in ('--help', 'predict --help',"

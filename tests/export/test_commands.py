@@ -9,6 +9,7 @@ from typer.testing import CliRunner, Result
 from eacl_jax.cli.export import export, push
 from eacl_jax.errors import UserError
 from eacl_jax.recognizer.facts import Facts
+from eacl_jax.recognizer.locate import LEARNT
 
 
 def call(*arguments: object) -> Result:
@@ -41,6 +42,8 @@ def test_export_for_pytorch(finished, tmp_path) -> None:
     )
     assert done.exit_code == 0, done.output
     assert Facts.read(tmp_path / "out") == Facts.read(finished / "model")
+    assert (finished / "model" / LEARNT).is_file()
+    assert not (tmp_path / "out" / LEARNT).exists()
 
 
 @pytest.mark.parametrize(
@@ -48,6 +51,14 @@ def test_export_for_pytorch(finished, tmp_path) -> None:
     [
         (("--output", "FULL"), "--output: .* is there and not an empty folder"),
         (("--output", "NEW", "--shapes", "x"), "shapes 'x'"),
+        (
+            ("--output", "NEW", "--format", "hf", "--shapes", "2x64"),
+            "--shapes: 2x64 is of --format=st",
+        ),
+        (
+            ("--output", "NEW", "--format", "onnx", "--platforms", "cpu"),
+            "--platforms: cpu is of --format=stablehlo; leave it out",
+        ),
         (("--output", "NEW", "--model", "NONE"), "there is no folder .*/none; .* holds full"),
     ],
 )

@@ -20,6 +20,7 @@ from huggingface_hub.utils import filter_repo_objects
 from eacl_jax.errors import UserError
 from eacl_jax.export import hub
 from eacl_jax.export.hub import push
+from eacl_jax.recognizer.programs import Program, write_program
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from tests.stubs.recognizers import DIALOGUES, recognizer
 
@@ -139,6 +140,20 @@ def test_what_was_pushed_loads_again(model, fake, monkeypatch, tmp_path) -> None
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     again = EmotionRecognizer.from_pretrained("ann/emotions")
     np.testing.assert_allclose(again.encode(DIALOGUES), recognizer().encode(DIALOGUES), atol=1e-6)
+
+
+def test_programs_of_another_model_are_refused(model, fake, tmp_path) -> None:
+    folder = tmp_path / "prepared"
+    shutil.copytree(model, folder)
+    write_program(folder, b"program", {"float32": Program(bytes=len(b"program"))})
+    sent = push(folder, "ann/emotions", token="secret")
+    assert sent.files["programs/float32.onnx"] == len(b"program")
+    fake.tokens.clear()
+    recognizer("mpnet").save_pretrained(folder)
+    for dry_run in (False, True):
+        with pytest.raises(UserError, match=r"programs holds programs of another model .* prepare"):
+            push(folder, "ann/emotions", token="secret", dry_run=dry_run)
+    assert not fake.tokens
 
 
 def test_dry_run_asks_nobody(model, fake) -> None:

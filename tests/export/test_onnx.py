@@ -92,6 +92,7 @@ def test_readme_answers_a_conversation(chain, tmp_path: Path) -> None:
     assert "{" not in readme.replace("{SPEAKER says: TEXT}", "").replace(
         "{For utterance: TEXT SPEAKER feels}", ""
     ).replace("`{}`", "")
+    assert "too long by itself\nthe first tokens are left out, so that its end is read" in readme
     (code,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     said = [(u.speaker, u.text) for u in DIALOGUES[0].utterances]
     code = re.sub(r"^said = .*$", lambda _: f"said = {said!r}", code, flags=re.MULTILINE)
@@ -155,18 +156,78 @@ def test_int8_of_eight_bits_is_refused_where_their_sums_overflow(
         load(out).Model()
 
 
-def test_a_line_that_is_no_utterance(tmp_path: Path, monkeypatch) -> None:
-    export_onnx(recognizer(), tmp_path / "out")
-    (tmp_path / "chat.txt").write_text("Ann: hello\n\nwhat?\n", encoding="utf-8")
-    program = load(tmp_path / "out")
-    with pytest.raises(SystemExit, match=r"chat\.txt line 3: expected Speaker: text, .* 'what\?'"):
-        program.read(tmp_path / "chat.txt")
-    for line in ("[10:32] Ann: hi", "12/05/24, 10:31 - Ann: hi", "10:31 Ann: hi", "see http://x.y"):
-        (tmp_path / "chat.txt").write_text(f"Ann: hello\n{line}\n", encoding="utf-8")
-        with pytest.raises(SystemExit, match=r"line 2: expected Speaker: text"):
-            program.read(tmp_path / "chat.txt")
-    (tmp_path / "chat.txt").write_bytes(
-        "\ufeffAnn: a\u2028b: c\r\n1337_guy: gg\rBen: so\n".encode()
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory) -> Path:
+    """The folder of a model that reads 48 tokens."""
+    folder = tmp_path_factory.mktemp("exported") / "out"
+    export_onnx(recognizer(), folder)
+    return folder
+
+
+def command(folder: Path, monkeypatch, *arguments: object) -> object:
+    """The exit status of `python run.py ARGUMENTS`."""
+    monkeypatch.setattr("sys.argv", ["run.py", *map(str, arguments)])
+    try:
+        load(folder).main()
+    except SystemExit as ended:
+        return ended.code
+    return 0
+
+
+def test_a_blank_line_ends_a_conversation(exported, tmp_path, monkeypatch, capsys) -> None:
+    chat = tmp_path / "chat.txt"
+    chat.write_text("Ann: what a day\nBen: I won!\n\n\nBen: I won!\n", encoding="utf-8")
+    assert command(exported, monkeypatch, chat) == 0
+    printed, said = capsys.readouterr()
+    assert said == ""
+    _, second, blank, alone = printed.splitlines()
+    assert blank == ""
+    for line, dialogue in (
+        (second, [("Ann", "what a day"), ("Ben", "I won!")]),
+        (alone, [("Ben", "I won!")]),
+    ):
+        answer = recognizer().predict(dialogue)[-1]
+        assert line.startswith(f"Ben: I won!  ->  {answer.emotion}  ({answer.emotion} ")
+        for label, value in answer.probabilities.items():
+            assert f"{label} {value:.4f}" in line
+    assert second != alone
+
+
+def test_texts_that_are_cut_are_counted(exported, tmp_path, monkeypatch, capsys) -> None:
+    chat, long = tmp_path / "chat.txt", "day " * 60
+    chat.write_text(f"Ann: {long}\nBen: hi\n\nAnn: {long}\n", encoding="utf-8")
+    assert command(exported, monkeypatch, chat) == 0
+    assert capsys.readouterr().err == (
+        "2 utterances are longer than the model reads: their ends were answered\n"
     )
-    expected = [("Ann", "a\u2028b: c"), ("1337_guy", "gg"), ("Ben", "so")]
-    assert program.read(tmp_path / "chat.txt") == expected
+    expected = recognizer().predict([("Ann", long), ("Ben", "hi")])
+    assert [answer.truncated for answer in expected] == [True, False]
+
+
+def test_mistakes_in_a_command_are_one_line(exported, tmp_path, monkeypatch, capsys) -> None:
+    chat = tmp_path / "chat.txt"
+    chat.write_text("Ann: hi\n10:31 Ben: so\n", encoding="utf-8")
+    for arguments, message in (
+        ([chat], f"{chat} line 2: expected Speaker: text"),
+        ([tmp_path / "none"], "none cannot be read: "),
+        ([chat, chat], "expected one file, got 2"),
+    ):
+        assert command(exported, monkeypatch, *arguments) == 2
+        printed, said = capsys.readouterr()
+        assert printed == ""
+        assert said.startswith("error: ")
+        assert message in said
+        assert said.count("\n") == 1
+    assert command(exported, monkeypatch, "--help") == 0
+    assert "`python run.py FILE`" in capsys.readouterr().out
+
+
+def test_speakers_are_taken_as_the_library_takes_them(exported, tmp_path: Path) -> None:
+    said = [(" Ann", "what a day"), ("Ben\t", " hi "), ("Ann ", "I won!")]
+    expected = chances(recognizer().predict(said))
+    np.testing.assert_allclose(load(exported).Model().predict(said), expected, atol=1e-5)
+    original = with_chain(recognizer())
+    export_onnx(original, tmp_path / "out")
+    model = load(tmp_path / "out").Model()
+    _, found = model.in_dialogue(model.predict(said), [name for name, _ in said])
+    np.testing.assert_allclose(found, chances(original.predict(said)), atol=1e-5)

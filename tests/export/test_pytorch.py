@@ -85,6 +85,17 @@ def test_later_utterances(answering, tmp_path: Path) -> None:
     compare(tmp_path / "out", original)
 
 
+def test_speakers_are_taken_as_the_library_takes_them(tmp_path: Path) -> None:
+    original = recognizer()
+    export_hf(original, tmp_path / "out")
+    predict = run_card(tmp_path / "out")["predict"]
+    said = [(" Ann", "what a day"), ("Ben\t", "I won!")]
+    expected = original.predict(said)[-1].probabilities
+    np.testing.assert_allclose(list(predict(said).values()), list(expected.values()), atol=1e-4)
+    with pytest.raises(ValueError, match="its speaker is empty"):
+        predict([("", "hi")])
+
+
 def test_several_labels_of_ones_own(tmp_path: Path) -> None:
     original = recognizer(**SEVERAL).with_labels("delight=joy,rage=anger")
     export_hf(original, tmp_path / "out")

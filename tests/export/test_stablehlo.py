@@ -88,7 +88,8 @@ def compare(folder: Path, original: EmotionRecognizer) -> None:
     program = load(folder)
     model = program.Model()
     prompts = [
-        (example.tokens.tolist(), example.readout) for example in original.examples(DIALOGUES)
+        (example.tokens.tolist(), example.readout, example.truncated)
+        for example in original.examples(DIALOGUES)
     ]
     representations, cosines, probabilities = model(*program.lay_out(prompts))
     expected = original.encode(DIALOGUES)
@@ -222,9 +223,9 @@ def test_prompts_are_the_recognizers(readout) -> None:
     for dialogue in [*DIALOGUES, *drawn]:
         said = [(u.speaker, u.text) for u in dialogue.utterances]
         for number, example in enumerate(original.examples([dialogue]), start=1):
-            tokens, column = standalone.prompt(encode, said[:number], form)
+            tokens, column, cut = standalone.prompt(encode, said[:number], form)
             assert tokens == example.tokens.tolist()
-            assert column == example.readout
+            assert (column, cut) == (example.readout, example.truncated)
 
 
 def test_shapes_as_asked(tmp_path: Path) -> None:
@@ -236,9 +237,45 @@ def test_shapes_as_asked(tmp_path: Path) -> None:
     compare(tmp_path / "out", original)
     model = load(tmp_path / "out").Model()
     with pytest.raises(
-        ValueError, match="no program takes 2 rows of 49 tokens; there are predict-8x32"
+        ValueError, match="no program takes rows of 49 tokens; there are predict-8x32"
     ):
         model(*np.zeros((3, 2, 49), np.int32), np.zeros((1, 2), np.int32))
+
+
+@pytest.mark.parametrize("shapes", ["2x48", "1x32,2x48,3x48"])
+def test_more_rows_than_a_program_takes(shapes, tmp_path: Path, monkeypatch, capsys) -> None:
+    original = recognizer()
+    export_stablehlo(original, tmp_path / "out", shapes=shapes, platforms=["cpu"])
+    compare(tmp_path / "out", original)
+    program = load(tmp_path / "out")
+    monkeypatch.setattr("sys.argv", ["run.py"])
+    program.main()
+    assert float(capsys.readouterr().out.rpartition(" ")[2]) < 1e-5
+    ((batch, indices),) = evaluation_batches(original.examples(DIALOGUES), [(8, 48)])
+    assert batch.segment_ids.max() > 1
+    # Utterances in another order than their rows; the last rows hold none.
+    order = np.random.default_rng(0).permutation(len(indices))
+    representations, _, _ = program.Model()(
+        batch.tokens, batch.positions, batch.segment_ids, batch.readout[order]
+    )
+    expected = original.encode(DIALOGUES)[indices][order]
+    np.testing.assert_allclose(representations, expected, atol=1e-5)
+
+
+def test_arguments_of_the_command(tmp_path: Path, monkeypatch, capsys) -> None:
+    export_stablehlo(recognizer(), tmp_path / "out", platforms=["cpu"])
+    program = load(tmp_path / "out")
+    capsys.readouterr()
+    monkeypatch.setattr("sys.argv", ["run.py", "chat.txt"])
+    with pytest.raises(SystemExit) as ended:
+        program.main()
+    assert ended.value.code == 2
+    printed, said = capsys.readouterr()
+    assert printed == ""
+    assert said == ("error: run.py takes no file; README.md shows how to answer conversations.\n")
+    monkeypatch.setattr("sys.argv", ["run.py", "--help"])
+    program.main()
+    assert "README.md shows how to answer others" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

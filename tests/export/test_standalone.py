@@ -8,11 +8,12 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from transformers import PreTrainedTokenizerFast
 
 from eacl_jax.config import PromptConfig
+from eacl_jax.corpora.forms import read_utterance
 from eacl_jax.data.names import FIRST_NAMES
 from eacl_jax.data.prompts import PromptBuilder
 from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
 from eacl_jax.errors import UserError
-from eacl_jax.export import standalone
+from eacl_jax.export import standalone_prompts as standalone
 
 SPECIAL = {
     "cls_token": "<s>",
@@ -91,10 +92,11 @@ def test_ids_are_the_librarys(kind, readout, config):
         talk = Dialogue("1", tuple(Utterance(*each) for each in said))
         examples = prompts.build([talk], Taxonomy(("a", "b"), ("a", "b")), targets="all")
         for index, example in enumerate(examples):
-            ids, column = standalone.prompt(
+            ids, column, too_long = standalone.prompt(
                 lambda t: prompts._encode([t])[0], said[: index + 1], form, said[index + 1 :]
             )
             assert (example.tokens.tolist(), example.readout) == (ids, column)
+            assert example.truncated == too_long
             alone = standalone.prompt(lambda t: prompts._encode([t])[0], said[: index + 1], form)
             later += ids != alone[0]
         cut += examples[-1].truncated
@@ -114,3 +116,30 @@ def test_ids_are_the_librarys(kind, readout, config):
         assert later > 50
     else:
         assert 20 < cut < 140
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("Ann: hi", r"must be a pair \(speaker, text\), got 'Ann: hi'"),
+        (("Ann", None), r"must be a pair .*, got \('Ann', None\)"),
+        ((None, "hi"), "must be a pair"),
+        (("Ann", "hi", "so"), "must be a pair"),
+        ({"speaker": "Ann", "text": "hi"}, "must be a pair"),
+        (("", "hi"), "its speaker is empty; give a name, any name"),
+        ((" \t", "hi"), "its speaker is empty"),
+        (("Ann", "a\0b"), "'a.*b' holds a null character at position 1; remove it"),
+        (("A\0nn", "hi"), "holds a null character at position 1"),
+        (("Ann", "\ud83d"), "holds half of a surrogate pair at position 0"),
+    ],
+)
+def test_what_is_no_utterance_is_refused_as_the_library_does(given, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        standalone.utterance(given)
+    assert "\n" not in str(caught.value)
+    if not isinstance(given, (str, dict)):
+        with pytest.raises(UserError):
+            read_utterance(given)
+    with pytest.raises(ValueError, match=message):
+        standalone.prompt(str.split, [given, ("Ben", "hi")], {"max_past": 1, "max_future": 0})
+    assert standalone.utterance([" Ann\t", " hi "]) == ("Ann", " hi ")
