@@ -282,8 +282,8 @@ def test_adapt_reads_csv(eacl, model, tmp_path):
     rows = [
         "chat,who,what,mood",
         "1,Ann,great,joy",
-        "2,Ann,rude,anger",
         "1,Bob,table,",
+        "2,Ann,rude,anger",
         "2,Bob,great,joy",
     ]
     (tmp_path / "chats.csv").write_text("\n".join(rows))
