@@ -3,7 +3,6 @@
 import codecs
 import contextlib
 import dataclasses
-import hashlib
 import io
 import os
 import stat
@@ -26,8 +25,7 @@ from eacl_jax.features.modality import Modality
 from eacl_jax.features.own import Own, read_own
 from eacl_jax.files import local
 from eacl_jax.files.checksum import sha256_of
-from eacl_jax.recognizer.locate import LEARNT
-from eacl_jax.recognizer.programs import FOLDER, Precision, file_of
+from eacl_jax.recognizer.programs import Precision
 from eacl_jax.recognizer.runtime import JAX
 
 if TYPE_CHECKING:
@@ -106,7 +104,7 @@ class Job:
           UserError: see `bulk.predict.predict` and `FileOutput`; or the model cannot be loaded.
         """
         # These take seconds to import: not before the mistakes that `check` finds.
-        from eacl_jax.recognizer import locate
+        from eacl_jax.recognizer import fingerprint, locate
         from eacl_jax.recognizer.folder import read_settings
 
         if self.runtime == JAX:
@@ -144,10 +142,8 @@ class Job:
                 others = in_memory.columns_in(file.getvalue())
             labels = tuple(self.labels) or settings.labels
             written_as = self._format(labels, others, several=settings.several)
-            files: tuple[str, ...] = locate.FILES
-            if self.runtime != JAX:
-                files = (*files, f"{FOLDER}/{file_of(folder, self.precision).name}")
-            output = stack.enter_context(self._output(folder, files, written_as.header, own))
+            model = fingerprint.of_files(folder, self.runtime, self.precision, of_file=sha256_of)
+            output = stack.enter_context(self._output(model, written_as.header, own))
             lines.resumed, before = output.journal.position, output.journal.totals
             for each in own:
                 each.resumed = not output.journal.counts_nothing
@@ -291,17 +287,15 @@ class Job:
             return formats.Csv(labels, others=others, fields=fields, **how)
         return formats.JsonLines(fields)
 
-    def _output(
-        self, folder: Path, files: Sequence[str], header: bytes, own: Sequence[Own]
-    ) -> writing.Output:
+    def _output(self, model: str, header: bytes, own: Sequence[Own]) -> writing.Output:
         if self.output == STREAM:
             return writing.StreamOutput(sys.stdout.buffer, sys.stderr, header=header)
         # Not among them: the batch size, which changes rounding only, and whether bad dialogues are
         # passed over and long texts refused. A run that found one, or not enough memory, may so go
         # on with other choices.
         settings = {
-            # Of another runtime with its program, whose last digits are its own.
-            "model": _fingerprint(folder, files),
+            "model": model,
+            # Whose last digits are its own.
             "runtime": None if self.runtime == JAX else [self.runtime, self.precision],
             "labels": list(self.labels.items()),
             "stage": self.stage,
@@ -408,16 +402,3 @@ def _format(option: str, name: str, given: str, known: Sequence[str]) -> str:
             " give a dialogue a line, as jsonl."
         )
     return found
-
-
-def _fingerprint(folder: Path, patterns: Sequence[str]) -> str:
-    """Hash of all that decides a model's answers: its files but for the card and what it has learnt
-    from.
-    """
-    digest = hashlib.sha256()
-    for path in sorted(
-        path for pattern in patterns for path in folder.glob(pattern) if path.is_file()
-    ):
-        if path.name not in ("README.md", LEARNT):
-            digest.update(f"{path.relative_to(folder).as_posix()} {sha256_of(path)}\n".encode())
-    return digest.hexdigest()

@@ -1,7 +1,7 @@
 """What tells a model's answers from another model's."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +15,22 @@ from eacl_jax.recognizer.runtime import JAX
 _NOT_ANSWERING = ("README.md", LEARNT)
 
 
-def of_files(folder: Path, runtime: str, precision: Precision) -> str:
+def of_files(
+    folder: Path,
+    runtime: str,
+    precision: Precision,
+    *,
+    of_file: Callable[[Path], str] = sampled,
+) -> str:
     """A hash of what a model folder's answers come from: its files but for the card and what it has
-    learnt from, and the program that computes. Large files are sampled, so that it takes
-    milliseconds.
+    learnt from, and the program that computes.
 
     Args:
       folder: of the model.
       runtime: what computes.
       precision: of it.
+      of_file: hashes one; of a large file some parts, which takes milliseconds, if not said
+        otherwise.
 
     Raises:
       OSError: a file cannot be read.
@@ -35,7 +42,7 @@ def of_files(folder: Path, runtime: str, precision: Precision) -> str:
     digest = hashlib.sha256(f"{runtime} {precision}\n".encode())
     for path in sorted(files):
         if path.name not in _NOT_ANSWERING:
-            digest.update(f"{path.relative_to(folder).as_posix()} {sampled(path)}\n".encode())
+            digest.update(f"{path.relative_to(folder).as_posix()} {of_file(path)}\n".encode())
     return digest.hexdigest()
 
 
