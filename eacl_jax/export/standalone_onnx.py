@@ -26,10 +26,10 @@ HERE = Path(__file__).resolve().parent
 EIGHT_BITS = "eight_bits.onnx"
 # Tokens that are run together, with padding: so many stay in a processor's caches.
 _TOGETHER = 512
-# In the place of a name, these begin a sentence ("At 10: come") or another kind of file.
+# In the place of a name, these begin a sentence ("At 10: come"), other files and e-mails.
 _NO_NAME = re.compile(
     r"(about|after|around|at|before|by|from|on|since|till|today|tomorrow|tonight|until|yesterday"
-    r"|webvtt)\b",
+    r"|webvtt)\b|(subject|betreff|objet|asunto|oggetto)$",
     re.IGNORECASE,
 )
 

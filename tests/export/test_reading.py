@@ -86,6 +86,10 @@ ODD = [
     "Annabelle Of The House At The Very Far End: hi",
     f"{'a' * 41}: hi",
     "WEBVTT : hi",
+    "Subject: hi",
+    "betreff : hi",
+    "-Ann: hi",
+    ".ann: hi",
     "00:01.000 --> 00:02.000",
     "Ann: a\0b",
 ]

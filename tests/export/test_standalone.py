@@ -142,4 +142,12 @@ def test_what_is_no_utterance_is_refused_as_the_library_does(given, message):
             read_utterance(given)
     with pytest.raises(ValueError, match=message):
         standalone.prompt(str.split, [given, ("Ben", "hi")], {"max_past": 1, "max_future": 0})
-    assert standalone.utterance([" Ann\t", " hi "]) == ("Ann", " hi ")
+
+
+def test_speakers_are_stripped_and_texts_are_not():
+    said = [(" Ann", " hi "), ("Ben\t", "so"), ("Ann ", " ok")]
+    form = {"start": [], "separator": 0, "tail": [1], "max_tokens": 500, "max_past": 2}
+    form |= {"max_future": 1, "priority": "past", "readout": "last", "names": "given"}
+    form |= {"unknown": None, "first_names": FIRST_NAMES, "opening": []}
+    ids, _, _ = standalone.prompt(lambda text: list(text.encode()), said[:2], form, said[2:])
+    assert bytes(ids) == (b"Ann says:  hi \0Ann says:  ok\0For utterance: so Ben feels\1")
