@@ -26,6 +26,9 @@ LINES = {
     # A number that is not there, as Praat writes it.
     PACKAGE / "features" / "files.py": {"--undefined"},
     PACKAGE / "training" / "profiling.py": {"--logdir"},
+    # Programs of their own once they are exported.
+    PACKAGE / "export" / "standalone.py": {"--help"},
+    PACKAGE / "export" / "standalone_onnx.py": {"--help"},
     PACKAGE / "recognizer" / "card.py": {"--model", "--input", "--output"},
 }
 
