@@ -472,16 +472,6 @@ def test_other_json_is_read_as_annotated_files_are(eacl, model, tmp_path):
         assert ("fields 'emotion' are not carried through" in done.errors) is (not how)
 
 
-def test_what_a_model_has_learnt_from_is_nothing_that_answers_go_by(model, tmp_path):
-    """So that the file may be deleted while a prediction is unfinished."""
-    shutil.copytree(model, tmp_path / "model")
-    before = job._fingerprint(tmp_path / "model", locate.FILES)
-    (tmp_path / "model" / "learnt.safetensors").unlink()
-    assert job._fingerprint(tmp_path / "model", locate.FILES) == before
-    (tmp_path / "model" / "heads.safetensors").unlink()
-    assert job._fingerprint(tmp_path / "model", locate.FILES) != before
-
-
 def test_parquet_with_times_and_what_is_no_number(eacl, model, tmp_path):
     at = datetime.datetime(2024, 1, 1, 10)
     columns = {
