@@ -686,7 +686,7 @@ def test_an_utterance_that_would_get_another_index_is_refused():
     first, again, ahead, together, not_begun, kept, forgotten, there, anew = asyncio.run(answers())
     assert [each.json()["index"] for each in first] == [0, 1]
     assert "index" not in first[1].json()["utterance"]
-    assert_error(again, 409, "other_index", "index", "conversation 'a' is 2, not 1: one was added")
+    assert_error(again, 409, "other_index", "index", "conversation 'a' is 2, not 1: that place is")
     assert_error(ahead, 409, "other_index", "index", "conversation 'a' is 2, not 3: it may have")
     assert sorted(each.status_code for each in together) == [200, 409, 409]
     assert_error(not_begun, 409, "other_index", "index", "'b' is 0, not 1")

@@ -284,7 +284,7 @@ def _other_index(identity: str, found: int, expected: int | None) -> ApiError:
     message = (
         f"index: the next utterance of the conversation {identity!r} is {found}, not {expected}:"
         + (
-            " one was added before; send the next one,"
+            " that place is taken, perhaps by this one, sent before; send the next one,"
             if expected is not None and expected < found
             else " it may have been forgotten; send the earlier utterances again,"
         )
