@@ -347,13 +347,16 @@ def _remedy(
     from eacl_jax.corpora.labels import NO_LABEL, NONE
 
     advice = []
-    joined = [] if several else [name for name in strangers if _parts(name, {*labels, *counts})]
+    known = {*labels, *counts}
+    joined = {
+        name: len(parts) for name in strangers if not several and (parts := _parts(name, known))
+    }
     first = ""
     if joined:
+        name = next(iter(joined))
         first = (
-            f"{joined[0]!r} is {len(_parts(joined[0], {*labels, *counts}))} labels in one cell, and"
-            " the model answers one label an utterance: keep the main one in the cell, or name a"
-            " model of several labels. "
+            f"{name!r} is {joined[name]} labels in one cell, and the model answers one label an"
+            " utterance: keep the main one in the cell, or name a model of several labels. "
         )
     spelt = {label.casefold(): label for label in labels}
     targets = {}

@@ -11,7 +11,7 @@ from eacl_jax.data.prompts import OnLong
 from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance, count
 from eacl_jax.errors import UserError
 from eacl_jax.features.own import with_flat_features
-from eacl_jax.recognizer.prediction import Prediction
+from eacl_jax.recognizer.prediction import ALONE, Prediction
 from eacl_jax.serving.errors import ApiError
 from eacl_jax.serving.http.schemas import LONGEST_NAME, AskedDialogue, AskedUtterance
 from eacl_jax.serving.settings import Limits
@@ -178,8 +178,9 @@ def missing_features(
 
 
 def doubts(answers: Sequence[Prediction], on_long: OnLong, *, reads_text: bool) -> list[str]:
-    """How many texts were cut and how many are not known, in sentences: whatever fields are asked
-    for, no such answer comes without a word. Each names the field of the answers that marks them.
+    """How many texts were cut, are not known, or were answered alone, in sentences: whatever fields
+    are asked for, no such answer comes without a word. The first two name the field of the answers
+    that marks them.
 
     Args:
       answers: to all utterances.
@@ -199,6 +200,8 @@ def doubts(answers: Sequence[Prediction], on_long: OnLong, *, reads_text: bool) 
             f"{count(unknown, 'text')} mostly of what the model does not know, such as another"
             ' script, or empty: such answers say nothing ("unknown_text": true).'
         )
+    if alone := sum(each.alone for each in answers):
+        found.append(f"{alone:,} {ALONE}")
     return found
 
 

@@ -14,7 +14,7 @@ from eacl_jax.data.prompts import OnLong
 from eacl_jax.dialogue import Dialogue
 from eacl_jax.errors import UserError
 from eacl_jax.recognizer.folder import Settings
-from eacl_jax.recognizer.prediction import ALONE, ANSWER, OTHER, Prediction, why_absent
+from eacl_jax.recognizer.prediction import ANSWER, OTHER, Prediction, why_absent
 from eacl_jax.serving.engine.batcher import Unanswerable
 from eacl_jax.serving.engine.hearing import Hearing, Sound
 from eacl_jax.serving.engine.service import Service
@@ -112,9 +112,7 @@ def api(service: Service) -> APIRouter:
         return [message] if (message := str(recognizer.look(texts))) else []
 
     def doubtful(answers: Sequence[Prediction], on_long: OnLong) -> list[str]:
-        told = doubts(answers, on_long, reads_text=recognizer.settings.reads_text)
-        alone = sum(each.alone for each in answers)
-        return [*told, f"{alone:,} {ALONE}"] if alone else told
+        return doubts(answers, on_long, reads_text=recognizer.settings.reads_text)
 
     def check_fields(asked: PredictRequest | NextUtterance) -> None:
         for number, name in enumerate(asked.fields_):
