@@ -175,8 +175,9 @@ class EncoderConfig:
     # five times as fast.
     dtype: EncoderDtype = "float32"
     # Run the layers under one `lax.scan`: compiled once for all of them. auto: from 12 layers on,
-    # except on a GPU, where it copies each layer's weights and takes more time and memory. On a CPU
-    # it is lighter in memory, but slower for a small encoder.
+    # except on a GPU, where it copies each layer's weights and takes more time and memory, and with
+    # bfloat16_products, which it slows down. On a CPU it is lighter in memory, but slower for a
+    # small encoder.
     scan_layers: Literal["auto", "always", "never"] = "auto"
     # The embeddings and this many lower layers are not trained (0: everything is trained).
     frozen_layers: int = bounded(0, at_least=0)

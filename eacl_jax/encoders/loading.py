@@ -10,6 +10,7 @@ from eacl_jax.config import EncoderConfig, EncoderDtype
 from eacl_jax.encoders.attention import Attention
 from eacl_jax.encoders.encoder import Encoder
 from eacl_jax.encoders.prefix import PREFIX_TENSORS, PrefixShape
+from eacl_jax.encoders.products import BFLOAT16_PRODUCTS
 from eacl_jax.encoders.registry import abstract_encoder, build
 from eacl_jax.encoders.sources import READ, TOKENIZER_VOCABULARIES, find_folder
 from eacl_jax.encoders.weights import peft
@@ -21,7 +22,8 @@ from eacl_jax.files import local
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-# Layers from which on a scan of them is no slower than one after the other, measured on a CPU.
+# Layers from which on a scan of them is no slower than one after the other, measured on a CPU in
+# float32. Products of bfloat16 are: of what a scan keeps for them, a transposed copy is made.
 _SCANNED_FROM = 12
 
 
@@ -84,7 +86,11 @@ def _load(folder: Path, config: EncoderConfig, seed: int) -> LoadedEncoder:
         "where": where,
     }
     depth = abstract_encoder(described, **options).num_layers
-    pays = depth >= _SCANNED_FROM and jax.default_backend() != "gpu"
+    pays = (
+        depth >= _SCANNED_FROM
+        and config.dtype != BFLOAT16_PRODUCTS
+        and jax.default_backend() != "gpu"
+    )
     options["scan_layers"] = config.scan_layers == "always" or (
         config.scan_layers == "auto" and pays
     )

@@ -56,12 +56,21 @@ def test_random_weights_need_no_weight_file(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "depth", "scanned"),
-    [("auto", 11, False), ("auto", 12, True), ("always", 2, True), ("never", 12, False)],
+    ("setting", "dtype", "depth", "scanned"),
+    [
+        ("auto", "float32", 11, False),
+        ("auto", "float32", 12, True),
+        ("auto", "bfloat16_products", 12, False),
+        ("always", "bfloat16_products", 2, True),
+        ("never", "float32", 12, False),
+    ],
 )
-def test_deep_encoders_are_scanned(folder: Path, setting: Any, depth: int, scanned: bool) -> None:
+def test_deep_encoders_are_scanned(
+    folder: Path, setting: Any, dtype: Any, depth: int, scanned: bool
+) -> None:
     rewrite(folder, num_hidden_layers=depth)
-    module = load(EncoderConfig(path=str(folder), random_weights=True, scan_layers=setting)).module
+    config = EncoderConfig(path=str(folder), random_weights=True, scan_layers=setting, dtype=dtype)
+    module = load(config).module
     assert isinstance(module.layers, nnx.List) is not scanned
 
 
