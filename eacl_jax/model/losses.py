@@ -55,7 +55,6 @@ def cross_entropy(
     offsets: Float[Array | np.ndarray, " C"] | None = None,
     smoothing: float = 0.0,
     soft: Float[Array, "N C"] | None = None,
-    axis_name: str | None = None,
 ) -> Float[Array, ""]:
     """Weighted mean of `-log p`, p the softmax of the logits at the label; with soft targets y of
     `-sum_c y_c log p_c`, the Kullback-Leibler divergence from y to p up to a constant, y's entropy.
@@ -72,7 +71,6 @@ def cross_entropy(
         labels of what would be lost if each were right (arXiv 1512.00567). Not with `focal`.
       soft: [N, C], rows with a sum of 1, in place of the labels (arXiv 1503.02531); None: labels.
         Not with `class_weights`, `focal` or `smoothing`, which are of one label.
-      axis_name: of the mapped axis over which N is split, in per-device code.
 
     Returns:
       Scalar, in nats; 0 if all weights are 0.
@@ -114,10 +112,7 @@ def cross_entropy(
         picked = picked * jnp.maximum(-jnp.expm1(picked), 1e-12) ** focal
     if class_weights is not None:
         picked = picked * jnp.asarray(class_weights)[labels]
-    total, count = jnp.sum(-weights * picked), jnp.sum(weights)
-    if axis_name is not None:
-        total, count = jax.lax.psum((total, count), axis_name)
-    return total / jnp.maximum(count, 1e-12)
+    return jnp.sum(-weights * picked) / jnp.maximum(jnp.sum(weights), 1e-12)
 
 
 def _of_soft(
@@ -146,7 +141,6 @@ def supervised_contrastive(
     weights: Float[Array, " N"] | None = None,
     constant_for_no_positive: bool = False,
     rows: ScoreRows | None = None,
-    axis_name: str | None = None,
 ) -> Float[Array, ""]:
     r"""Supervised contrastive loss over utterances and anchors together.
 
@@ -179,11 +173,6 @@ def supervised_contrastive(
         in the public implementation.
       rows: which scores a device computes, and how many at once, with many utterances; None: the
         defaults. It changes the result by rounding alone.
-      axis_name: name of the mapped axis in per-device code (`jax.pmap`, `jax.shard_map`), where
-        `reps`, `labels`, `weights` are this device's part and `anchors` is the same everywhere. The
-        others' are gathered. The value equals the global loss on every device. Gradients: under
-        `shard_map` equal to the global ones; under `pmap`, whose transpose of a sum over devices is
-        again that sum, equal after the usual `lax.pmean` over the gradients of shared parameters.
 
     Returns:
       Scalar; 0 where no row counts.
@@ -202,13 +191,7 @@ def supervised_contrastive(
     if form not in ("in", "out"):
         raise ValueError(f'form must be "in" or "out", got {form!r}')
     rows = rows or ScoreRows()
-    if axis_name is not None and rows.over is not None:
-        raise ValueError("per-device code cannot split rows over devices: axis_name or rows.over")
     weights = jnp.ones(labels.shape[0], jnp.float32) if weights is None else weights
-    if axis_name is not None:
-        reps, labels, weights = (
-            jax.lax.all_gather(a, axis_name, tiled=True) for a in (reps, labels, weights)
-        )
     whole = labels.shape[0] <= rows.whole
     if anchors is not None:
         count = anchors.shape[0]
@@ -230,10 +213,7 @@ def supervised_contrastive(
         total, counted = sum_of(everyone, everyone)
     else:
         total, counted = sum_by_rows(sum_of, everyone, rows)
-    value = total / jnp.maximum(counted, 1)
-    # Every device has computed the same value: the mean tells JAX so, and shares the gradient out
-    # among them.
-    return value if axis_name is None else jax.lax.pmean(value, axis_name)
+    return total / jnp.maximum(counted, 1)
 
 
 class _Vectors(NamedTuple):
@@ -359,7 +339,6 @@ def stage_one(
     weights: Float[Array, " N"] | None = None,
     constant_for_no_positive: bool = False,
     rows: ScoreRows | None = None,
-    axis_name: str | None = None,
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
     """`ce_weight * CE + (1 - ce_weight) * (contrastive + angle_weight * angle)`.
 
@@ -369,7 +348,7 @@ def stage_one(
       labels: [N] in 0..C-1.
       anchors: [C k, D] mapped label encodings; with `use_anchors=False` they enter the angle term
         alone.
-      temperature, form, balanced, anchors_per_label, weights, rows, axis_name: see
+      temperature, form, balanced, anchors_per_label, weights, rows: see
         `supervised_contrastive`.
       constant_for_no_positive: likewise.
       class_weights, focal, offsets, smoothing, soft: see `cross_entropy`.
@@ -394,7 +373,6 @@ def stage_one(
             offsets=offsets,
             smoothing=smoothing,
             soft=soft,
-            axis_name=axis_name,
         ),
         "contrastive": supervised_contrastive(
             reps,
@@ -407,7 +385,6 @@ def stage_one(
             weights=weights,
             constant_for_no_positive=constant_for_no_positive,
             rows=rows,
-            axis_name=axis_name,
         ),
         "angle": anchor_angle(anchors, anchors_per_label=anchors_per_label),
     }

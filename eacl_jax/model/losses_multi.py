@@ -55,14 +55,9 @@ def _check_anchors(reps: Array, targets: Array, anchors: Array, per_label: int) 
     check_anchors(anchors, per_label, targets.shape[1])
 
 
-def _mean(
-    values: Float[Array, " N"], weights: Array | None, axis_name: str | None
-) -> Float[Array, ""]:
+def _mean(values: Float[Array, " N"], weights: Array | None) -> Float[Array, ""]:
     weights = jnp.ones_like(values) if weights is None else weights.astype(jnp.float32)
-    total, count = jnp.sum(values * weights), jnp.sum(weights)
-    if axis_name is not None:
-        total, count = jax.lax.psum((total, count), axis_name)
-    return total / jnp.maximum(count, 1e-12)
+    return jnp.sum(values * weights) / jnp.maximum(jnp.sum(weights), 1e-12)
 
 
 def binary_cross_entropy(
@@ -70,7 +65,6 @@ def binary_cross_entropy(
     targets: Float[Array, "N C"],
     *,
     weights: Float[Array, " N"] | None = None,
-    axis_name: str | None = None,
 ) -> Float[Array, ""]:
     """Weighted mean over the utterances of `-sum_c y_c log p_c + (1 - y_c) log(1 - p_c)`, p the
     sigmoid of the logits.
@@ -79,7 +73,6 @@ def binary_cross_entropy(
       logits: [N, C].
       targets: [N, C] in [0, 1].
       weights: [N] non-negative, 0 for padding rows; None means all 1.
-      axis_name: of the mapped axis over which N is split, in per-device code.
 
     Returns:
       Scalar, in nats; 0 if all weights are 0.
@@ -92,7 +85,7 @@ def binary_cross_entropy(
     _check_logits(logits, targets, weights)
     logits = logits.astype(jnp.float32)
     each = jax.nn.softplus(logits) - targets * logits
-    return _mean(jnp.sum(each, axis=1), weights, axis_name)
+    return _mean(jnp.sum(each, axis=1), weights)
 
 
 def soft_cross_entropy(
@@ -100,7 +93,6 @@ def soft_cross_entropy(
     targets: Float[Array, "N C"],
     *,
     weights: Float[Array, " N"] | None = None,
-    axis_name: str | None = None,
 ) -> Float[Array, ""]:
     """Weighted mean of `-sum_c y_c log p_c`, p the softmax of the logits; arguments as of
     `binary_cross_entropy`, each row of the targets with a sum of 1.
@@ -112,7 +104,7 @@ def soft_cross_entropy(
     """
     _check_logits(logits, targets, weights)
     picked = jnp.sum(targets * jax.nn.log_softmax(logits.astype(jnp.float32)), axis=1)
-    return _mean(-picked, weights, axis_name)
+    return _mean(-picked, weights)
 
 
 def overlap(one: Float[Array, "K C"], other: Float[Array, "M C"]) -> Float[Array, "K M"]:
@@ -156,7 +148,6 @@ def shared_contrastive(
     anchors_per_label: int = 1,
     weights: Float[Array, " N"] | None = None,
     rows: ScoreRows | None = None,
-    axis_name: str | None = None,
 ) -> Float[Array, ""]:
     r"""Contrastive loss in which two utterances are positives of each other by as much as they have
     labels in common.
@@ -173,7 +164,7 @@ def shared_contrastive(
       temperature: positive.
       anchors_per_label: k.
       weights: [N], 0 removes a padding row from every sum; other values count as 1.
-      rows, axis_name: see `losses.supervised_contrastive`.
+      rows: see `losses.supervised_contrastive`.
 
     Returns:
       Scalar; 0 where no row counts.
@@ -183,13 +174,7 @@ def shared_contrastive(
     if anchors is not None:
         _check_anchors(reps, targets, anchors, anchors_per_label)
     rows = rows or ScoreRows()
-    if axis_name is not None and rows.over is not None:
-        raise ValueError("per-device code cannot split rows over devices: axis_name or rows.over")
     weights = jnp.ones(targets.shape[0], jnp.float32) if weights is None else weights
-    if axis_name is not None:
-        reps, targets, weights = (
-            jax.lax.all_gather(a, axis_name, tiled=True) for a in (reps, targets, weights)
-        )
     whole = targets.shape[0] <= rows.whole
     reps, targets = reps.astype(jnp.float32), targets.astype(jnp.float32)
     if anchors is not None:
@@ -203,8 +188,7 @@ def shared_contrastive(
         total, counted = sum_of(everyone, everyone)
     else:
         total, counted = sum_by_rows(sum_of, everyone, rows)
-    value = total / jnp.maximum(counted, 1)
-    return value if axis_name is None else jax.lax.pmean(value, axis_name)
+    return total / jnp.maximum(counted, 1)
 
 
 def _sum_of_rows(
@@ -243,14 +227,13 @@ def stage_one(
     soft: Float[Array, "N C"] | None = None,
     weights: Float[Array, " N"] | None = None,
     rows: ScoreRows | None = None,
-    axis_name: str | None = None,
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
     """`losses.stage_one` with `shared_contrastive` and one of `cross_entropy`.
 
     Args:
       logits, reps, anchors, temperature, ce_weight, angle_weight, use_anchors: see
         `losses.stage_one`.
-      anchors_per_label, weights, rows, axis_name: likewise.
+      anchors_per_label, weights, rows: likewise.
       targets: [N, C] in [0, 1].
       binary: whether an utterance may have several labels.
       soft: [N, C] in [0, 1], what the cross-entropy learns in place of `targets`; None: these.
@@ -265,7 +248,7 @@ def stage_one(
     check_between(0, angle_weight=angle_weight)
     learnt = targets if soft is None else soft
     terms = {
-        "ce": cross_entropy(binary)(logits, learnt, weights=weights, axis_name=axis_name),
+        "ce": cross_entropy(binary)(logits, learnt, weights=weights),
         "contrastive": shared_contrastive(
             reps,
             targets,
@@ -274,7 +257,6 @@ def stage_one(
             anchors_per_label=anchors_per_label,
             weights=weights,
             rows=rows,
-            axis_name=axis_name,
         ),
         "angle": anchor_angle(anchors, anchors_per_label=anchors_per_label),
     }

@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jax.sharding import PartitionSpec as P
 
 from eacl_jax.model import losses
-from eacl_jax.model.mesh import AXIS, batch_shardings, make_mesh, replicated
+from eacl_jax.model.mesh import batch_shardings, make_mesh, replicated
 from eacl_jax.model.score_rows import ScoreRows
 from eacl_jax.model.scores import scores
 from tests.stubs.hlo import collective_bytes
@@ -25,7 +24,7 @@ contrastive = jax.jit(
     losses.supervised_contrastive,
     static_argnames=(
         *("temperature", "form", "balanced", "anchors_per_label"),
-        *("constant_for_no_positive", "axis_name"),
+        "constant_for_no_positive",
     ),
 )
 
@@ -312,65 +311,6 @@ def test_anchor_angle_of_a_simplex_and_its_direction():
     assert losses.anchor_angle(close.astype(np.float32)) > losses.anchor_angle(simplex)
 
 
-def split_loss(reps, labels, weights, anchors, form):
-    return contrastive(
-        reps, labels, anchors, temperature=0.2, form=form, weights=weights, axis_name=AXIS
-    ) + losses.cross_entropy(reps[:, :4], labels, weights=weights, axis_name=AXIS)
-
-
-@pytest.fixture
-def batch():
-    reps, labels, anchors = draw()
-    return reps, labels, np.array([1.0] * 10 + [0.0] * 2, np.float32), anchors
-
-
-def whole_loss(reps, labels, weights, anchors, form):
-    return contrastive(
-        reps, labels, anchors, temperature=0.2, form=form, weights=weights
-    ) + losses.cross_entropy(reps[:, :4], labels, weights=weights)
-
-
-@pytest.mark.parametrize("form", ["in", "out"])
-def test_shard_map_equals_global(batch, form):
-    expected, (rep_gradient, anchor_gradient) = jax.jit(
-        jax.value_and_grad(whole_loss, argnums=(0, 3)), static_argnums=4
-    )(*batch, form)
-    spread = jax.shard_map(
-        lambda *args: split_loss(*args, form),
-        mesh=make_mesh(DEVICES),
-        in_specs=(P(AXIS), P(AXIS), P(AXIS), P()),
-        out_specs=P(),
-    )
-    value, gradients = jax.jit(jax.value_and_grad(spread, argnums=(0, 3)))(*batch)
-    np.testing.assert_allclose(value, expected, rtol=1e-6)
-    np.testing.assert_allclose(gradients[0], rep_gradient, atol=1e-6)
-    np.testing.assert_allclose(gradients[1], anchor_gradient, atol=1e-6)
-
-
-@pytest.mark.parametrize("form", ["in", "out"])
-def test_pmap_equals_global_with_the_gradient_of_shared_parameters_averaged(batch, form):
-    reps, labels, weights, anchors = batch
-    matrix = np.random.default_rng(3).normal(size=(8, 8)).astype(np.float32)
-
-    def whole(matrix):
-        return whole_loss(reps @ matrix, labels, weights, anchors @ matrix, form)
-
-    def per_device(matrix, reps, labels, weights):
-        value, gradient = jax.value_and_grad(
-            lambda m: split_loss(reps @ m, labels, weights, anchors @ m, form)
-        )(matrix)
-        return value, jax.lax.pmean(gradient, AXIS)
-
-    expected, expected_gradient = jax.jit(jax.value_and_grad(whole))(matrix)
-    devices = [a.reshape(DEVICES, -1, *a.shape[1:]) for a in (reps, labels, weights)]
-    values, gradients = jax.pmap(
-        per_device, axis_name=AXIS, in_axes=(None, 0, 0, 0), devices=jax.devices()[:DEVICES]
-    )(matrix, *devices)
-    np.testing.assert_allclose(values, np.full(DEVICES, expected), rtol=1e-6)
-    for gradient in gradients:
-        np.testing.assert_allclose(gradient, expected_gradient, rtol=1e-4, atol=1e-5)
-
-
 WAYS = list(itertools.product(("in", "out"), (False, True), (0, 2)))
 # Between them they have both values of each.
 _ALWAYS = ("in", False, 2), ("out", True, 0)
@@ -446,14 +386,6 @@ def test_a_pods_batch_fits_where_its_scores_would_not():
     assert temporary(shared) < 4 * size**2 / 8
     # The blocks send nothing to each other: each vector's gradient is summed up once.
     assert collective_bytes(shared.as_text()) < 1.01 * 4 * size * width
-
-
-def test_per_device_code_cannot_split_rows_again(batch):
-    rows = ScoreRows(batch_shardings(make_mesh(DEVICES)).tokens)
-    with pytest.raises(ValueError, match=r"axis_name or rows\.over"):
-        losses.supervised_contrastive(
-            *batch[:2], batch[3], temperature=0.1, rows=rows, axis_name=AXIS
-        )
 
 
 def test_vmap_equals_a_loop():

@@ -11,18 +11,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jax.sharding import PartitionSpec as P
 from sklearn.metrics import jaccard_score
 
 from eacl_jax.model import losses, losses_multi
-from eacl_jax.model.mesh import AXIS, batch_shardings, make_mesh
+from eacl_jax.model.mesh import batch_shardings, make_mesh
 from eacl_jax.model.score_rows import ScoreRows
 
 DEVICES = 4
 TAU = 0.2
 contrastive = jax.jit(
     losses_multi.shared_contrastive,
-    static_argnames=("temperature", "anchors_per_label", "axis_name"),
+    static_argnames=("temperature", "anchors_per_label"),
 )
 
 
@@ -198,35 +197,6 @@ def test_padding_counts_nowhere():
     )
 
 
-def test_shard_map_equals_global():
-    reps, targets, anchors = draw()
-    weights = np.array([1.0] * 10 + [0.0] * 2, np.float32)
-
-    def loss(reps, targets, weights, anchors, axis_name=None):
-        value, _ = losses_multi.stage_one(
-            reps[:, :4],
-            reps,
-            targets,
-            anchors,
-            temperature=TAU,
-            ce_weight=0.5,
-            angle_weight=0.1,
-            weights=weights,
-            axis_name=axis_name,
-        )
-        return value
-
-    expected = jax.jit(jax.value_and_grad(loss, argnums=(0, 3)))(reps, targets, weights, anchors)
-    spread = jax.shard_map(
-        functools.partial(loss, axis_name=AXIS),
-        mesh=make_mesh(DEVICES),
-        in_specs=(P(AXIS), P(AXIS), P(AXIS), P()),
-        out_specs=P(),
-    )
-    found = jax.jit(jax.value_and_grad(spread, argnums=(0, 3)))(reps, targets, weights, anchors)
-    chex.assert_trees_all_close(found, expected, atol=1e-6)
-
-
 def test_rows_in_blocks_on_several_devices_give_the_whole_loss():
     reps, targets, anchors = draw(n=21)
     weights = np.array([1.0] * 19 + [0.0] * 2, np.float32)
@@ -278,11 +248,6 @@ def test_wrong_shapes_are_refused():
         losses_multi.shared_contrastive(reps, targets, anchors, temperature=0.0)
     with pytest.raises(ValueError, match="anchors must be"):
         losses_multi.shared_contrastive(reps, targets, anchors[1:], temperature=TAU)
-    rows = ScoreRows(batch_shardings(make_mesh(DEVICES)).tokens)
-    with pytest.raises(ValueError, match=r"axis_name or rows\.over"):
-        losses_multi.shared_contrastive(
-            reps, targets, anchors, temperature=TAU, rows=rows, axis_name=AXIS
-        )
 
 
 @pytest.mark.parametrize("binary", [True, False])
