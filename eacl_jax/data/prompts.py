@@ -34,8 +34,8 @@ NO_LABEL = -1
 OnLong = Literal["cut", "refuse", "pool"]
 """What becomes of a text that does not fit into a prompt: its end alone counts; an error; or all of
 it, part by part."""
-Targets = Literal["annotated", "all", "last"]
-"""Which utterances become examples: annotated ones, all, or each dialogue's last."""
+Targets = Literal["annotated", "all"]
+"""Which utterances become examples."""
 OPENING = "For utterance:"
 """What a target begins with."""
 _UNSEEN = ("Zs", "Zl", "Zp", "Cc", "Cf")
@@ -182,9 +182,9 @@ class PromptBuilder:
         targets: Targets = "annotated",
         on_long: OnLong = "cut",
     ) -> list[Example]:
-        """Examples of all annotated utterances (or, with `targets="all"`, of all; with "last", of
-        each dialogue's last), in the order of the dialogues. The work grows with the number of
-        utterances, however they are divided into dialogues.
+        """Examples of all annotated utterances (or, with `targets="all"`, of all), in the order of
+        the dialogues. The work grows with the number of utterances, however they are divided into
+        dialogues.
 
         Where text and speaker do not fit into `max_tokens`, the first of the text's tokens go, as
         many as must, and the example is `truncated`.
@@ -346,9 +346,7 @@ def targeted(dialogues: Iterable[Dialogue], targets: Targets) -> list[tuple[Dial
         (dialogue, index)
         for dialogue in dialogues
         for index, turn in enumerate(dialogue.utterances)
-        if (targets == "annotated" and turn.annotated)
-        or targets == "all"
-        or (targets == "last" and index == len(dialogue.utterances) - 1)
+        if targets == "all" or turn.annotated
     ]
 
 

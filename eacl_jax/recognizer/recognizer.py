@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import compress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -419,41 +419,6 @@ class EmotionRecognizer:
         ]
         return results[0] if single else results
 
-    def predict_last(
-        self, dialogues: Any, *, stage: str = Stage.TWO, on_long: OnLong = "cut"
-    ) -> list[Prediction]:
-        """The emotion of the last utterance of each dialogue; the others are its past only. A model
-        with a chain (`Settings.chain`) answers those too, as a conversation does, in which the last
-        one is all that is said after them.
-
-        Args:
-          dialogues: as of `predict`.
-          stage: as of `predict`.
-          on_long: as of `predict`, of the last utterances; a long one before them is cut.
-
-        Raises:
-          UserError: as `predict`; or a dialogue is empty.
-        """
-        self._check_stage(stage)
-        read, _ = self._read(dialogues)
-        if empty := [dialogue.id for dialogue in read if not dialogue.utterances]:
-            raise UserError(f"dialogue {empty[0]!r:.60} has no utterances, so it has no last one.")
-        examples = self.examples(read, "last", on_long=on_long)
-        self._tell(examples, [dialogue.utterances[-1].text for dialogue in read])
-        chain = self.settings.chain_of(stage)
-        if chain is None:
-            last = [dialogue.utterances[-1] for dialogue in read]
-            return self.answer(self.represent(examples), last, examples, stage=stage)
-        whole = self.examples(read)
-        ends = np.cumsum([len(dialogue.utterances) for dialogue in read])
-        for end, example in zip(ends, examples, strict=True):
-            whole[end - 1] = example
-        said = self.answer(self.represent(whole), _utterances(read), whole, stage=stage)
-        return [
-            sequence.so_far(chain, said[end - len(dialogue.utterances) : end])[-1]
-            for end, dialogue in zip(ends, read, strict=True)
-        ]
-
     def answer_alone(
         self, dialogue: Dialogue, index: int, *, on_long: OnLong = "cut"
     ) -> Prediction:
@@ -640,12 +605,10 @@ class EmotionRecognizer:
     def examples(
         self,
         dialogues: Sequence[Dialogue],
-        targets: Literal["all", "last"] = "all",
         *,
         on_long: OnLong = "cut",
     ) -> list[Example]:
-        """First step of predicting: the prompts of all utterances, or of each dialogue's last.
-        Emotions are not looked at.
+        """First step of predicting: the prompts of all utterances. Emotions are not looked at.
 
         A program that answers several callers at once (a service) takes the three steps itself:
         prompts of one caller and another may be represented together, also for recognizers that
@@ -661,7 +624,7 @@ class EmotionRecognizer:
             raise UserError(
                 f"on_long must be one of {', '.join(get_args(OnLong))}, got {on_long!r:.40}."
             )
-        return self._built(unlabelled, targets, on_long)
+        return self._built(unlabelled, "all", on_long)
 
     def _built(
         self,

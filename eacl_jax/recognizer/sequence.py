@@ -30,14 +30,6 @@ def whole(chain: Chain, alone: Sequence[Prediction], sizes: Sequence[int]) -> li
     return [_changed(*row) for row in zip(alone, np.exp(found), answers, strict=True)]
 
 
-def so_far(chain: Chain, dialogue: Sequence[Prediction]) -> list[Prediction]:
-    """The answers to one dialogue as it goes on: each by what is said until then."""
-    found: list[Prediction] = []
-    for alone in dialogue:
-        found.append(after(chain, found[-1] if found else None, alone))
-    return found
-
-
 def fit_temperature(
     chain: Chain,
     scores: Float[np.ndarray, "N C"],

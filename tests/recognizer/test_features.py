@@ -126,11 +126,9 @@ def test_what_is_no_array_of_frames_is_refused(recognizer, in_words):
         with pytest.raises(UserError, match="features 'voice': a number is infinite"):
             model.predict(Dialogue("d", (odd,)))
     # Where features are words, those of the past are read too.
+    odd = Utterance("Ann", TEXT, features={"voice": np.ones((1, 2), np.float32)})
     with pytest.raises(UserError, match="utterance 0: its features 'voice' have 2 numbers"):
-        in_words.predict_last([Dialogue("d", (
-            Utterance("Ann", TEXT, features={"voice": np.ones((1, 2), np.float32)}),
-            Utterance("Ann", TEXT),
-        ))])  # fmt: skip
+        in_words.answer_alone(Dialogue("d", (odd, Utterance("Ann", TEXT))), 1)
 
 
 def test_without_text_an_answer_by_nothing_says_so(textless, recognizer):

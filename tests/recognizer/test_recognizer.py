@@ -174,7 +174,7 @@ def test_a_text_of_unknown_tokens_says_so(recognizer, caplog):
 def test_html_in_a_text_is_told(recognizer, caplog):
     said = ("Ann", "the day<br>")
     talk = recognizer.conversation()
-    for answer in (recognizer.predict, recognizer.predict_last, lambda given: talk.add(*given[0])):
+    for answer in (recognizer.predict, lambda given: talk.add(*given[0])):
         caplog.clear()
         answer([said])
         assert "1 text holds HTML, such as '<br>', which is read as words" in caplog.text
@@ -191,7 +191,6 @@ def test_texts_that_may_be_in_another_language_are_told(recognizer, caplog):
     told = "3 of 3 texts, short ones taken together, may be in another language"
     for answer in (
         lambda: own.predict([said] * 3),
-        lambda: own.predict_last([[said]] * 3),
         lambda: own.adapt(labelled),
     ):
         caplog.clear()

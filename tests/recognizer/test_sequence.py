@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from eacl_jax import EmotionRecognizer, Ensemble
-from eacl_jax.dialogue import Dialogue, Utterance
+from eacl_jax.dialogue import Dialogue
 from eacl_jax.errors import UserError
 from eacl_jax.model.calibration import HOLD
 from eacl_jax.model.chain import Turns, log_filtered, log_marginals, log_unary, viterbi
@@ -75,12 +75,6 @@ def test_a_conversation_filters_and_never_takes_back(alone, chained):
         answers = [talk.add(said) for said in dialogue.utterances]
         np.testing.assert_allclose(chances(answers), np.exp(expected), atol=1e-6)
         assert [each.emotion for each in answers] == [LABELS[row.argmax()] for row in expected]
-        # Each alone, as what was said until then.
-        until = [
-            Dialogue("until", dialogue.utterances[: end + 1])
-            for end in range(len(dialogue.utterances))
-        ]
-        same(answers, chained.predict_last(until))
 
 
 def test_a_conversation_with_later_ones_filters_late(chained):
@@ -102,17 +96,6 @@ def test_a_conversation_with_later_ones_filters_late(chained):
     turns = Turns.of([[each.speaker for each in said]])
     expected = np.exp(log_filtered(log_unary(alone), turns, CHAIN.scores))
     np.testing.assert_allclose(chances(answers), expected, atol=1e-6)
-    # The answers before the last one's go by what is said after them, here too.
-    same([answers[-1]], late.predict_last([DIALOGUES[2]]))
-
-
-def test_the_last_of_any_form_of_dialogue(alone, chained):
-    for each in (alone, chained):
-        said = [("Ann", "hello"), ("Ben", "lovely day")]
-        given = [Dialogue("1", tuple(Utterance(*pair) for pair in said))]
-        same(each.predict_last([said]), each.predict_last(given))
-        with pytest.raises(UserError, match="dialogue '7' has no utterances"):
-            each.predict_last([Dialogue("7", ())])
 
 
 def test_a_service_answers_alike(chained):
