@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from eacl_jax.corpora.dialects import guarded
+from eacl_jax.corpora.formulas import guarded
 from eacl_jax.errors import UserError
 from eacl_jax.recognizer.prediction import (
     ANSWER,

@@ -5,8 +5,8 @@ import zlib
 from collections import deque
 from typing import BinaryIO
 
-from eacl_jax.corpora.dialects import as_utf8, why_not_utf8
 from eacl_jax.errors import UserError
+from eacl_jax.files.text import as_utf8, why_not_utf8
 
 LONGEST_LINE = 64 * 2**20
 """Bytes. A file without line ends would else be read into memory whole."""
@@ -42,7 +42,7 @@ class Lines:
     """The lines of an input, read one after the other. A line ends at a line feed, a carriage
     return or both.
 
-    Gzip is unpacked, UTF-16 decoded and a byte order mark left out (`corpora.dialects.as_utf8`).
+    Gzip is unpacked, UTF-16 decoded and a byte order mark left out (`files.text.as_utf8`).
 
     A resumed run reads its input from the beginning, and the part that was done before only to see
     that it is still the same: pipes can be resumed so, and a file may have been mended or have

@@ -11,9 +11,9 @@ from jaxtyping import Float
 from eacl_jax.bulk.lines import LONGEST_LINE, BadLineError, Lines
 from eacl_jax.bulk.reading import COLUMNS, Gathering, Item, Wanted
 from eacl_jax.bulk.seen import Seen
-from eacl_jax.corpora import dialects
 from eacl_jax.corpora.columns import SEVERAL, find_columns, turn_of
 from eacl_jax.corpora.forms import ANSWERED, PROBABILITY, check_exact
+from eacl_jax.corpora.formulas import as_written
 from eacl_jax.corpora.repeats import Repeats
 from eacl_jax.corpora.returns import JOINED
 from eacl_jax.corpora.texts import check_utterance
@@ -22,6 +22,7 @@ from eacl_jax.dialogue import Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import Modality
 from eacl_jax.features.own import feature_columns, read_cells
+from eacl_jax.files import dialects
 from eacl_jax.recognizer.prediction import ANSWER
 
 _ANSWERS = {"dialogue", "utterance", *ANSWER, *SEVERAL, *ANSWERED}
@@ -113,7 +114,7 @@ class Table:
                 row = next(self._rows, None)
                 if row is not None and dialects.is_blank(row):
                     continue
-                row = row and dialects.as_written(row, self._header)
+                row = row and as_written(row, self._header)
                 identity = "" if row is None else self._identity(row, where)
             except (csv.Error, BadLineError) as error:
                 stray = stray or _reason(error, where)

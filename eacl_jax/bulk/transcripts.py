@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator
 from eacl_jax.bulk.lines import LONGEST_LINE, BadLineError, Lines
 from eacl_jax.bulk.reading import COLUMNS, Gathering, Item, Wanted
 from eacl_jax.corpora.columns import find_columns
-from eacl_jax.corpora.dialects import dialect_of
 from eacl_jax.corpora.transcripts import Said, TranscriptLines, about_titles
 from eacl_jax.dialogue import count
 from eacl_jax.errors import UserError
+from eacl_jax.files.dialects import dialect_of
 
 _JSON = re.compile(r"\s*(?:\{\s*(?:\"|$)|\[\s*(?:[{\[]|$))")
 

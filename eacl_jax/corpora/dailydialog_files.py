@@ -13,9 +13,9 @@ from typing import Any
 from eacl_jax.corpora.found import Found
 from eacl_jax.corpora.labels import read_label
 from eacl_jax.corpora.rows import read_identity, read_spoken
-from eacl_jax.corpora.sources import read_lines
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
+from eacl_jax.files.text import read_lines
 
 LABELS = ("neutral", "anger", "disgust", "fear", "happiness", "sadness", "surprise")
 """In the order of the release's digits."""

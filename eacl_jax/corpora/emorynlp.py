@@ -15,8 +15,9 @@ from eacl_jax.corpora.download import fetch
 from eacl_jax.corpora.found import Found
 from eacl_jax.corpora.jsonlines import loads
 from eacl_jax.corpora.scenes import read_scenes
-from eacl_jax.corpora.sources import locate, read_text
+from eacl_jax.corpora.sources import locate
 from eacl_jax.errors import UserError
+from eacl_jax.files.text import read_text
 
 _FILES = {
     "train": "emotion-detection-trn.json",

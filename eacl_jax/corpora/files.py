@@ -13,16 +13,16 @@ from typing import Any
 
 from eacl_jax.corpora import dailydialog_files, empathetic
 from eacl_jax.corpora.columns import MAY_BE_ABSENT, PARTS, is_absent
-from eacl_jax.corpora.dialects import SEPARATORS
 from eacl_jax.corpora.forms import DIALOGUE
 from eacl_jax.corpora.found import Found
 from eacl_jax.corpora.jsonlines import decode, loads
 from eacl_jax.corpora.label_columns import LabelForms
 from eacl_jax.corpora.shapes import Reading, Record, read_shapes
-from eacl_jax.corpora.sources import read_text, split_lines
 from eacl_jax.corpora.tables import read_table
 from eacl_jax.errors import UserError
 from eacl_jax.files import local
+from eacl_jax.files.dialects import SEPARATORS
+from eacl_jax.files.text import read_text, split_lines
 
 _PARQUET = b"PAR1"
 

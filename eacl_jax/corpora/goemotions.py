@@ -15,10 +15,11 @@ from eacl_jax.corpora.builder import CorpusBuilder
 from eacl_jax.corpora.checks import Counts, check_counts
 from eacl_jax.corpora.download import fetch
 from eacl_jax.corpora.found import Found
-from eacl_jax.corpora.sources import locate, read_lines
+from eacl_jax.corpora.sources import locate
 from eacl_jax.corpora.transcripts import NOBODY
 from eacl_jax.dialogue import SPLITS, Dialogue, TaskName, Utterance
 from eacl_jax.errors import UserError
+from eacl_jax.files.text import read_lines
 
 _FILES = {split: f"{split}.tsv" for split in SPLITS}
 # The list of labels by its published name, and by the one that copies have for it.

@@ -15,9 +15,10 @@ from eacl_jax.corpora.builder import CorpusBuilder
 from eacl_jax.corpora.checks import Counts, logger
 from eacl_jax.corpora.found import Found
 from eacl_jax.corpora.jsonlines import loads
-from eacl_jax.corpora.sources import data_folder, folders_below, locate, read_lines, read_text
+from eacl_jax.corpora.sources import data_folder, folders_below, locate
 from eacl_jax.dialogue import SPLITS, Dialogue, Utterance
 from eacl_jax.errors import UserError
+from eacl_jax.files.text import read_lines, read_text
 
 _LABELS = {
     "neu": "neutral",

@@ -8,9 +8,9 @@ from typing import Any
 
 from eacl_jax.corpora.forms import read_record
 from eacl_jax.corpora.found import Found
-from eacl_jax.corpora.sources import read_lines
 from eacl_jax.errors import UserError
 from eacl_jax.files.records import once
+from eacl_jax.files.text import read_lines
 
 
 def read_dialogues(path: Path) -> Iterator[Found]:

@@ -14,9 +14,10 @@ from eacl_jax.corpora.builder import CorpusBuilder
 from eacl_jax.corpora.checks import Counts
 from eacl_jax.corpora.flagged import read_flagged, read_tabbed
 from eacl_jax.corpora.found import Found
-from eacl_jax.corpora.sources import locate, read_lines
+from eacl_jax.corpora.sources import locate
 from eacl_jax.dialogue import TaskName
 from eacl_jax.errors import UserError
+from eacl_jax.files.text import read_lines
 
 _FILES = {
     "train": "2018-E-c-En-train.txt",

@@ -1,10 +1,9 @@
-"""Source files: where they are and their text."""
+"""Source files: where they are."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from eacl_jax.corpora.dialects import as_utf8, why_not_utf8
 from eacl_jax.errors import UserError
 from eacl_jax.files import local
 
@@ -13,60 +12,6 @@ K = TypeVar("K")
 # A clone of a repository is at most so deep, and a home folder is not searched through.
 _DEPTH = 4
 _FOLDERS = 1000
-
-
-def read_text(path: Path) -> str:
-    """The text of a file in UTF-8 (or marked UTF-16), perhaps compressed with gzip, without its
-    byte order mark.
-
-    Line ends are kept as they are.
-
-    Raises:
-      UserError: the file is missing or unreadable, is of another encoding, is no text, or holds a
-        null byte.
-    """
-    raw = read_bytes(path)
-    if (null := raw.find(b"\0")) >= 0:
-        raise UserError(
-            f"{path} line {_line(raw, null)}: null byte at offset {null}; the file must be UTF-8"
-            " text."
-        )
-    try:
-        return raw.decode()
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path} line {_line(raw, error.start)}: {why_not_utf8(raw, error.start)}."
-        ) from error
-
-
-def read_bytes(path: Path) -> bytes:
-    """A file's text as UTF-8 (`dialects.as_utf8`). Raises `UserError` where it is missing,
-    unreadable or no text.
-    """
-    try:
-        with path.open("rb") as file:
-            return as_utf8(file, str(path)).read()
-    except FileNotFoundError:
-        raise UserError(f"there is no file {path}.") from None
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}.") from error
-
-
-def read_lines(path: Path) -> list[str]:
-    """The lines of a UTF-8 file without their ends. Raises `UserError` as `read_text` does.
-
-    Only line feeds (with a carriage return before or not) end a line: utterances may hold what else
-    Unicode calls line ends.
-    """
-    return split_lines(read_text(path))
-
-
-def split_lines(text: str) -> list[str]:
-    """The lines of a text without their ends, as `read_lines`."""
-    lines = [line.removesuffix("\r") for line in text.split("\n")]
-    if not lines[-1]:
-        lines.pop()
-    return lines
 
 
 # What of a folder at an address is fetched: such folders hold sound and pictures too.
@@ -176,7 +121,3 @@ def _only(whole: Sequence[tuple[tuple[bool, bool, int], dict[K, Path]]]) -> dict
                     "set config.data.dir to the folder of one."
                 )
     return files
-
-
-def _line(raw: bytes, offset: int) -> int:
-    return raw.count(b"\n", 0, offset) + 1

@@ -5,13 +5,15 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from eacl_jax.corpora import annotations, dialects
+from eacl_jax.corpora import annotations
 from eacl_jax.corpora.columns import PARTS, find_columns
+from eacl_jax.corpora.formulas import as_written
 from eacl_jax.corpora.found import Found
 from eacl_jax.corpora.label_columns import LabelForms, find_labels
 from eacl_jax.corpora.rows import Row, gather, place
-from eacl_jax.corpora.sources import read_text
 from eacl_jax.errors import UserError
+from eacl_jax.files import dialects
+from eacl_jax.files.text import read_text
 
 LONGEST_CELL = 2**17
 """Characters. A quote that is never closed would else take in the whole file."""
@@ -108,7 +110,7 @@ def _rows(path: Path, text: str, columns: Sequence[str]) -> Iterator[tuple[int, 
         cells = dialects.fit(cells, len(header))
         if problem := dialects.why_misfit(cells, header, dialect.separator):
             raise UserError(f"{path} line {line}: {problem}")
-        yield line, dialects.as_written(cells, header)
+        yield line, as_written(cells, header)
     if not header:
         raise UserError(
             f"{path} is empty; its first line must name the columns {', '.join(columns)}."

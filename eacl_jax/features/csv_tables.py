@@ -1,6 +1,5 @@
 """Tables of features, an utterance a row: .csv and .tsv files."""
 
-import csv
 import io
 import logging
 import math
@@ -14,11 +13,13 @@ from eacl_jax.errors import UserError
 from eacl_jax.features.files import NO_NUMBER, plain_key
 from eacl_jax.features.modality import check_rows
 from eacl_jax.features.table import Rows
+from eacl_jax.files.dialects import dialect_of
+from eacl_jax.files.text import read_text
 
 _KEYS = ("key", "id", "filename", "file", "name", "utterance_key", "video_id")
 _DIALOGUES = ("dialogue", "dialogue_id", "dialog_id", "dialogueid", "conversation_id")
 _UTTERANCES = ("utterance", "utterance_id", "utteranceid", "utt_id", "turn", "turn_id")
-_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+_BEGINNING = 1 << 16  # characters, of lines up to the header
 _COUNTS = ("", "unnamed:_0", "index", "level_0", "sr_no.")
 """Columns that programs add to count rows: pandas' index, without a name or with these."""
 
@@ -32,16 +33,22 @@ def read_table(path: Path) -> tuple[tuple[str, ...], Rows]:
       UserError: it is no table of features.
       OSError: it cannot be read.
     """
-    data = _utf8(path)
-    if not data.strip():
+    text = read_text(path)
+    if not text.strip():
         raise UserError(f"{path} is empty; its first line must name the columns.")
-    parsed = pa.csv.ParseOptions(delimiter=_separator(path, data))
+    beginning = io.StringIO(text, newline="").readlines(_BEGINNING)
+    dialect = dialect_of(beginning, "\t" if path.suffix.lower() == ".tsv" else ",")
+    data = text.encode()
+    parsed = pa.csv.ParseOptions(delimiter=dialect.separator)
+    skipped = pa.csv.ReadOptions(skip_rows=dialect.skipped)
     try:
-        header = pa.csv.open_csv(io.BytesIO(data), parse_options=parsed).schema.names
+        whole = pa.csv.open_csv(io.BytesIO(data), parse_options=parsed, read_options=skipped)
+        header = whole.schema.names
         named = [name for name in header if _plain(name) in (*_KEYS, *_DIALOGUES, *_UTTERANCES)]
         read = pa.csv.read_csv(
             io.BytesIO(data),
             parse_options=parsed,
+            read_options=skipped,
             convert_options=pa.csv.ConvertOptions(
                 # Else "01" is read as 1.
                 column_types=dict.fromkeys(named, pa.string()),
@@ -74,29 +81,6 @@ def read_table(path: Path) -> tuple[tuple[str, ...], Rows]:
             raise UserError(f"{path} row {number + 1}: {key!r:.60} is there twice.")
         rows[key] = check_rows(row, f"{path} row {number + 1} ({key})")
     return columns, rows
-
-
-def _utf8(path: Path) -> bytes:
-    data = path.read_bytes()
-    try:
-        data.decode()
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise UserError(
-            f"{path} line {line}: byte {data[error.start]:#04x} is not UTF-8; save the table as"
-            " UTF-8 (`iconv -f LATIN1 -t UTF-8 FILE`, where it is Latin-1)."
-        ) from error
-    return data
-
-
-def _separator(path: Path, data: bytes) -> str:
-    """What stands between the columns: what parts the header into most; else as the file is
-    named.
-    """
-    first = next(line for line in data.decode("utf-8-sig").splitlines() if line.strip())
-    named = "\t" if path.suffix.lower() == ".tsv" else ","
-    parts = {sign: len(next(csv.reader([first], delimiter=sign))) for sign in _SEPARATORS}
-    return max((named, *_SEPARATORS), key=parts.__getitem__)
 
 
 def _without_counts(path: Path, read: pa.Table) -> pa.Table:

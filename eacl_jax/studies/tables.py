@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eacl_jax.corpora.dialects import guarded
+from eacl_jax.corpora.formulas import guarded
 from eacl_jax.dialogue import count
 from eacl_jax.files import whole
 from eacl_jax.model.metrics import title

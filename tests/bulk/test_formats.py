@@ -9,7 +9,7 @@ import json
 import pytest
 
 from eacl_jax.bulk.formats import Csv, JsonLines, read_fields
-from eacl_jax.corpora.dialects import guarded
+from eacl_jax.corpora.formulas import guarded
 from eacl_jax.errors import UserError
 from eacl_jax.recognizer.prediction import DialoguePrediction, Prediction, answered
 

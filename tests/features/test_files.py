@@ -1,5 +1,6 @@
 """Files of features: what each kind gives, and what is wrong with a file."""
 
+import gzip
 import json
 import math
 
@@ -40,10 +41,15 @@ def test_a_folder_comes_back_as_it_was_written(tmp_path):
         ("a.csv", "Unnamed: 0,key,loudness,pitch\n0,d1/0,1,2\n1,d1/1,3,\n"),
         ("a.csv", "Unnamed: 0,key,loudness,pitch\n9,d1/0,1,2\n4,d1/1,3,\n"),
         ("a.csv", "Sr No.,key,loudness,pitch\n1,d1/0,1,2\n3,d1/1,3,\n"),
+        ("a.csv", "key|loudness|pitch\nd1/0|1|2\nd1/1|3|\n"),
+        ("a.csv", "sep=;\r\nkey;loudness;pitch\r\nd1/0;1;2\r\nd1/1;3;\r\n"),
+        ("a.csv", "\n\nkey;loudness;pitch\nd1/0;1;2\nd1/1;3;\n"),
+        ("a.tsv", "key\tloudness\tpitch\nd1/0\t1\t2\nd1/1\t3\t\n".encode("utf-16")),
+        ("a.csv", gzip.compress(b"key,loudness,pitch\nd1/0,1,2\nd1/1,3,\n")),
     ],
 )
 def test_tables(tmp_path, name, text):
-    (tmp_path / name).write_text(text)
+    (tmp_path / name).write_bytes(text.encode() if isinstance(text, str) else text)
     found = read_features(str(tmp_path / name))
     assert found.columns == ("loudness", "pitch")
     (rows,) = found.splits.values()
@@ -102,9 +108,8 @@ def test_arrays_an_utterance(tmp_path):
         ("a.csv", b"key,x\nd1/0,inf\n", r"row 1 \(d1/0\): a number is infinite"),
         ("a.csv", b"key,x\nd1/0,1,2\n", "cannot be read as a table"),
         ("a.csv", b"key,x,x\nd1/0,1,2\n", "column names repeat"),
-        ("a.csv", b"key,h\xf6he\nd1/0,1\n", "line 1: byte 0xf6 is not UTF-8"),
-        ("a.csv", b"key,x\nd1/0,1\nd\xe9/0,1\n", "line 3: byte 0xe9 is not UTF-8"),
-        ("a.tsv", "key\tx\nd1/0\t1\n".encode("utf-16"), "line 1: byte 0xff is not UTF-8"),
+        ("a.csv", b"key,h\xf6he\nd1/0,1\n", "line 1: byte 0xf6 at offset 5 is not UTF-8"),
+        ("a.csv", b"key,x\nd1/0,1\nd\xe9/0,1\n", "line 3: byte 0xe9 at offset 14 is not UTF-8"),
         ("a.csv", b"key;x\nd1/0;1,5\n", "holds '1,5'; write numbers with a decimal point"),
         ("a.csv", b",key,x\n0,d1/0,1\n5,d1/1,1\n", "column 1 has no name"),
         ("a.csv", b"key,x,\nd1/0,1,7\n", "column 3 has no name"),
