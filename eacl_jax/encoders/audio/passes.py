@@ -33,7 +33,6 @@ class AudioPasses:
 
     Attributes:
       made_by: names encoder, layer and parts: features with the same text are alike.
-      traces: how often the encoder was traced, once for each shape.
 
     Raises:
       UserError: there is no such layer or number of parts.
@@ -49,7 +48,6 @@ class AudioPasses:
         batch_seconds: float = 16.0,
     ) -> None:
         self.made_by = made_by(loaded, layer, parts)
-        self.traces = 0
         self._shape, self._rate, self._normalize = (
             loaded.module.shape,
             loaded.sampling_rate,
@@ -60,7 +58,6 @@ class AudioPasses:
         graphdef, self._params = nnx.split(loaded.module, nnx.Param)
 
         def run(params: nnx.State, sound: jax.Array, lengths: jax.Array) -> jax.Array:
-            self.traces += 1
             return nnx.merge(graphdef, params)(sound, lengths, layer=layer).hidden
 
         self._run = jax.jit(run)
