@@ -425,11 +425,9 @@ def _limits(settings: Settings, facts: Facts | None) -> str:
         counts = facts.utterances["train"]
         most, least = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
         total = max(facts.total("train"), 1)
-        known = facts.annotated is not None or not facts.several
-        of = "utterances" if known else "labels that utterances were given"
         share = (
             f' In training "{plain(most)}" made up {100 * counts[most] / total:.0f}% of the'
-            f' {of} and "{plain(least)}" {100 * counts[least] / total:.0f}%. See F1 by label'
+            f' utterances and "{plain(least)}" {100 * counts[least] / total:.0f}%. See F1 by label'
             " above, not only the summary scores."
         )
     return f"""## Limits

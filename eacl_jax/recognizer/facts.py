@@ -79,9 +79,7 @@ class Facts:
         return self.results.stage_two.test.jaccard is not None
 
     def total(self, split: str) -> int:
-        """How many utterances of a split are annotated; of several labels, where that is not known,
-        how many labels they have.
-        """
+        """How many utterances of a split are annotated."""
         if self.annotated is not None:
             return self.annotated[split]
         return sum(self.utterances[split].values())
@@ -179,6 +177,8 @@ class Facts:
                 for level, groups in (facts.levels.items() if facts else ())
                 if facts and len(groups) != len(facts.labels)
             ]
+            if facts and facts.several and facts.annotated is None:
+                problems.append(f"{KEY}.annotated is missing.")
         except (TypeError, ValueError, AttributeError) as error:
             problems = [" ".join(str(error).split())]
         if problems:

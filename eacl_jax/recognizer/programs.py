@@ -100,23 +100,23 @@ class Program:
 class _About:
     heads: str
     programs: dict[str, Program]
-    # Of encoders' files of weights, by name; empty in folders from before they were looked at.
-    encoders: dict[str, str] = dataclasses.field(default_factory=dict)
-    # The one setting that programs hold, and the hash of all; empty likewise.
-    readout: str = ""
-    config: str = ""
+    # Of encoders' files of weights, by name.
+    encoders: dict[str, str]
+    # The one setting that programs hold, and the hash of all.
+    readout: str
+    config: str
 
     def is_of(self, folder: Path) -> bool:
         """Whether the programs are of the weights and the readout that a model folder has."""
         return (
             self.heads == sha256_of(folder / _HEADS)
-            and self.encoders in ({}, _encoders(folder))
-            and self.readout in ("", _readout(folder))
+            and self.encoders == _encoders(folder)
+            and self.readout == _readout(folder)
         )
 
     def is_measured(self, folder: Path) -> bool:
         """Whether costs are those of the settings that a model folder has."""
-        return self.config in ("", sha256_of(folder / _CONFIG))
+        return self.config == sha256_of(folder / _CONFIG)
 
 
 def _readout(folder: Path) -> str:

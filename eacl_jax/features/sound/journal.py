@@ -17,7 +17,6 @@ from jaxtyping import Float
 
 from eacl_jax.errors import UserError
 from eacl_jax.features import table
-from eacl_jax.features.sound.decoding import MOST_SECONDS
 from eacl_jax.features.sound.files import SoundFile
 from eacl_jax.files import local
 from eacl_jax.files.records import read_json
@@ -72,19 +71,18 @@ def before(out: Path, identity: Mapping[str, Any], folder: str) -> dict[str, Don
         raise UserError(f"{out} is there and no folder of features; name a new one.")
     facts = read_json(out / table.DESCRIPTION, "remove the folder to make the features anew")
     made_from = facts.get("made_from")
-    if isinstance(made_from, dict):  # of folders from before it was kept
-        made_from = {LONGEST: MOST_SECONDS, **made_from}
-        if made_from != identity and made_from | {LONGEST: identity[LONGEST]} == identity:
+    if made_from != identity:
+        longest = made_from.get(LONGEST) if isinstance(made_from, dict) else None
+        if made_from == {**identity, LONGEST: longest}:
             raise UserError(
-                f"{out} holds features of sounds of {made_from[LONGEST]:g} s at the longest, and"
+                f"{out} holds features of sounds of {longest:g} s at the longest, and"
                 f" now {identity[LONGEST]:g} s are asked for; name a new folder, or remove it."
             )
-    if made_from != identity:
         raise UserError(
             f"{out} holds other features ({facts.get('made_by') or 'not made of sound'}); name a"
             " new folder, or remove it."
         )
-    if facts.get(FOLDER, folder) != folder:
+    if facts.get(FOLDER) != folder:
         raise UserError(
             f"{out} holds features of the sound files of another folder, or of this one before it"
             " was moved; name a new folder, or remove it."
