@@ -30,7 +30,6 @@ CorpusName = Literal[
 CORPORA = get_args(CorpusName)
 
 READ_BY: Mapping[str, tuple[CorpusName, ...]] = {
-    "version": ("smalltalk",),
     "dir": ("meld", "emorynlp", "iemocap", "dailydialog", "goemotions", "semeval2018", "brighter"),
     "language": ("brighter",),
     **dict.fromkeys(
@@ -75,9 +74,6 @@ class DataConfig:
     """Which corpus, and where its files are."""
 
     corpus: CorpusName = "smalltalk"
-    # Of the built-in corpus, which has two: 1 is what it was before 2026-11-26. Runs that name none
-    # in their config.json are of 1.
-    version: int = bounded(2, at_least=1, at_most=2)
     # Folder, or address in an object store, that holds the corpus' own files (or a folder named
     # like the corpus with them). Empty: downloaded where its owners publish it openly.
     dir: str = ""
@@ -539,15 +535,11 @@ class Config:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> "Config":
-        """`from_mapping` of what a run or study has written, perhaps before there was all that is
-        set today: smalltalk without a version is the first, and what nothing read may stand there.
+        """`from_mapping` of what a run or study has written, where what nothing read may stand.
 
         Raises:
           UserError: as `from_mapping`, but for values that nothing would read.
         """
-        data = record.get("data")
-        if isinstance(data, Mapping) and data.get("corpus") == "smalltalk":
-            record = {**record, "data": {"version": 1, **data}}
         return cls._checked(record, _IMPOSSIBLE)
 
     @classmethod

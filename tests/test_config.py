@@ -128,15 +128,6 @@ def test_what_a_classifier_alone_has_no_use_for_is_refused(group, name, value):
         Config.from_mapping(mapping)
 
 
-def test_only_the_built_in_corpus_has_versions():
-    mapping = Config().to_dict()
-    mapping["data"].update(corpus="smalltalk", version=1)
-    assert Config.from_mapping(mapping).data.version == 1
-    mapping["data"]["corpus"] = "meld"
-    with pytest.raises(UserError, match=r'is for data\.corpus="smalltalk" only; leave it at 2'):
-        Config.from_mapping(mapping)
-
-
 @pytest.mark.parametrize(
     ("data", "told"),
     [
@@ -241,7 +232,6 @@ def test_the_classifier_alone_has_no_angle():
         (("data", "labels"), "joy", "expected a tuple of strings"),
         (("data",), "meld", "expected a group of settings"),
         (("encoder", "path"), "", "config.encoder.path"),
-        (("data", "version"), 3, "config.data.version"),
         (("data", "corpus"), "custom", 'must each name a file when data.corpus is "custom"'),
         (("data", "train"), "a.jsonl", 'is for data.corpus="custom" only'),
         (("data", "words"), ("a", "b"), "data.words: needs data.labels (or data.groups) beside it"),

@@ -11,9 +11,6 @@ from eacl_jax.corpora.jsonlines import read_dialogues
 from eacl_jax.dialogue import SPLITS
 from eacl_jax.errors import UserError
 
-# Of the versions that `data.version` names.
-_FOLDERS = {1: "version_1", 2: ""}
-
 
 class Smalltalk(CorpusBuilder):
     """Builder of the built-in corpus, from the package's JSONL files."""
@@ -24,7 +21,7 @@ class Smalltalk(CorpusBuilder):
     @classmethod
     def from_config(cls, data: DataConfig, cache_dir: Path) -> Self:
         """Takes the files of the installed package."""
-        folder = Path(__file__).parent / "smalltalk_data" / _FOLDERS[data.version]
+        folder = Path(__file__).parent / "smalltalk_data"
         files = {split: folder / f"{split}.jsonl" for split in SPLITS}
         if missing := [str(path) for path in files.values() if not path.is_file()]:
             raise UserError(

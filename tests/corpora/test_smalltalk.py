@@ -18,10 +18,7 @@ from eacl_jax.corpora import smalltalk
 from eacl_jax.dialogue import SPLITS, Taxonomy
 from eacl_jax.model.label_words import label_batches, mean_over_tokens
 
-SIZES = {
-    1: {"train": (160, 1295), "dev": (32, 256), "test": (48, 392)},
-    2: {"train": (654, 5797), "dev": (136, 1181), "test": (178, 1603)},
-}
+SIZES = {"train": (654, 5797), "dev": (136, 1181), "test": (178, 1603)}
 READ_TWICE = {"train": 1161, "dev": 1181, "test": 1603}
 KAPPA = {"train": 0.860, "dev": 0.872, "test": 0.877}
 MELD_LABELS = ("anger", "disgust", "fear", "joy", "sadness", "surprise", "neutral")
@@ -29,17 +26,9 @@ CARD = Path(smalltalk.__file__).with_name("smalltalk_data") / "README.md"
 
 
 @pytest.fixture(scope="module")
-def versions(tmp_path_factory):
+def corpus(tmp_path_factory):
     cache = str(tmp_path_factory.mktemp("cache"))
-    return {
-        version: corpora.load(DataConfig(corpus="smalltalk", version=version, cache_dir=cache))
-        for version in SIZES
-    }
-
-
-@pytest.fixture(scope="module")
-def corpus(versions):
-    return versions[2]
+    return corpora.load(DataConfig(corpus="smalltalk", cache_dir=cache))
 
 
 @pytest.fixture(scope="module")
@@ -65,14 +54,12 @@ def setting(dialogue):
     return dialogue.rsplit("-", 1)[0].rstrip("2")
 
 
-@pytest.mark.parametrize("version", SIZES)
-def test_sizes_and_labels(versions, version):
-    corpus = versions[version]
+def test_sizes_and_labels(corpus):
     assert corpus.taxonomy.labels == MELD_LABELS
     sizes = {
         split: (len(ds), sum(len(d.utterances) for d in ds)) for split, ds in corpus.splits.items()
     }
-    assert sizes == SIZES[version]
+    assert sizes == SIZES
     for split, (_, total) in sizes.items():
         counts = collections.Counter(u.emotion for s, _, u in utterances(corpus) if s == split)
         shares = {label: counts[label] / total for label in MELD_LABELS}
@@ -88,15 +75,10 @@ def test_the_card_states_the_counts(corpus):
         and cells[1].isdigit()
     }
     counts = collections.Counter((s, u.emotion) for s, _, u in utterances(corpus))
-    assert table["dialogues"] == [SIZES[2][split][0] for split in SPLITS]
-    assert table["utterances"] == [SIZES[2][split][1] for split in SPLITS]
+    assert table["dialogues"] == [SIZES[split][0] for split in SPLITS]
+    assert table["utterances"] == [SIZES[split][1] for split in SPLITS]
     for label in MELD_LABELS:
         assert table[label] == [counts[split, label] for split in SPLITS]
-
-
-def test_what_version_1_learned_from_is_not_tested_by_version_2(versions):
-    of = {v: {d.id: s for s, ds in c.splits.items() for d in ds} for v, c in versions.items()}
-    assert all(of[2][dialogue] == split for dialogue, split in of[1].items())
 
 
 def test_many_speakers_and_settings(corpus):

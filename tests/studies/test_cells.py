@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from eacl_jax.config import Config
 from eacl_jax.errors import UserError
 from eacl_jax.studies import cells
 from eacl_jax.studies.cells import State
@@ -45,13 +44,6 @@ def test_another_study_in_its_folder_is_refused(tmp_path):
     assert "talk, v0: the encoder's config: there 1, now 2" in refused(
         make_study(files="2"), tmp_path
     )
-
-
-def test_a_study_from_before_versions_is_of_the_corpus_of_then(tmp_path):
-    values = Config.from_mapping({"data": {"corpus": "smalltalk"}}).to_dict()
-    assert cells._config(tmp_path, values).data.version == 2
-    del values["data"]["version"]
-    assert cells._config(tmp_path, values).data.version == 1
 
 
 def test_where_things_are_may_change(tmp_path):

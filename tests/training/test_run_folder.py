@@ -273,16 +273,6 @@ def test_results_that_cannot_be_are_named(tmp_path, where, value, told):
         run_folder.read_results(tmp_path)
 
 
-@pytest.mark.parametrize(("corpus", "version"), [("smalltalk", 1), ("meld", 2)])
-def test_a_run_from_before_versions_is_of_the_corpus_of_then(tmp_path, corpus, version):
-    run_folder.write_inputs(tmp_path, make_config({"data.corpus": corpus}), given())
-    file = tmp_path / "config.json"
-    written = json.loads(file.read_text())
-    assert written["data"].pop("version") == 2
-    file.write_text(json.dumps(written))
-    assert run_folder.read_config(tmp_path).data.version == version
-
-
 def test_a_models_folder_is_no_run(tmp_path):
     run_folder.write_inputs(tmp_path, Config(), given())
     (tmp_path / "model").mkdir()
