@@ -21,9 +21,10 @@ from eacl_jax.files.checksum import sha256_of
 logger = logging.getLogger("eacl_jax.corpora")
 
 _CHUNK = 1 << 16
+_TIMEOUT = 60.0  # seconds without an answer
 
 
-def fetch(url: str, target: Path, *, sha256: str | None = None, timeout: float = 60.0) -> bool:
+def fetch(url: str, target: Path, *, sha256: str | None = None) -> bool:
     """Downloads `url` to `target` unless it is there already, with the right content where that is
     known.
 
@@ -33,7 +34,6 @@ def fetch(url: str, target: Path, *, sha256: str | None = None, timeout: float =
       url: where from.
       target: where to; its folder is made.
       sha256: what the content must hash to; None where that is not known.
-      timeout: seconds without an answer after which to give up.
 
     Returns:
       Whether something was downloaded.
@@ -49,7 +49,7 @@ def fetch(url: str, target: Path, *, sha256: str | None = None, timeout: float =
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         logger.info("downloading %s", url)
-        received, digest = _stream(url, partial, timeout)
+        received, digest = _stream(url, partial)
         if sha256 is not None and digest != sha256:
             raise UserError(
                 f"{url} gave {received} bytes with sha256 {digest}, expected {sha256}: it is not"
@@ -72,9 +72,9 @@ def fetch(url: str, target: Path, *, sha256: str | None = None, timeout: float =
     return True
 
 
-def _stream(url: str, partial: Path, timeout: float) -> tuple[int, str]:
+def _stream(url: str, partial: Path) -> tuple[int, str]:
     digest, received = hashlib.sha256(), 0
-    with urllib.request.urlopen(url, timeout=timeout) as response, partial.open("xb") as file:
+    with urllib.request.urlopen(url, timeout=_TIMEOUT) as response, partial.open("xb") as file:
         promised = response.length
         while chunk := response.read(_CHUNK):
             file.write(chunk)

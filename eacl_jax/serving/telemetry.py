@@ -30,22 +30,21 @@ class Seldom:
     cannot fill a log.
     """
 
-    def __init__(self, log: logging.Logger, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, log: logging.Logger) -> None:
         """Args:
         log: where they go.
-        clock: seconds.
         """
-        self._log, self._clock = log, clock
+        self._log = log
         self._next, self._unsaid = -math.inf, 0
 
     def warning(self, message: str) -> None:
         """Logs a warning, or counts it for the next."""
-        if self._clock() < self._next:
+        if time.monotonic() < self._next:
             self._unsaid += 1
             return
         more = f" ({self._unsaid} times more in the last minutes)" if self._unsaid else ""
         self._log.warning("%s%s", message, more)
-        self._next, self._unsaid = self._clock() + _SELDOM, 0
+        self._next, self._unsaid = time.monotonic() + _SELDOM, 0
 
 
 class Telemetry:

@@ -23,8 +23,6 @@ from eacl_jax.training import run_folder
 from eacl_jax.training.cost import Cost, read_cost
 from eacl_jax.training.outputs import Outputs, SplitOutputs, read_outputs
 
-Pairs = Sequence[tuple[str, str]]
-
 
 @dataclasses.dataclass(frozen=True)
 class CellResult:
@@ -106,7 +104,6 @@ def gather(
     missing: Sequence[str] = (),
     *,
     answers: Sequence[Answers] = (),
-    pairs: Pairs | None = None,
 ) -> Table:
     """Gathers what is there: a study need not be complete.
 
@@ -117,7 +114,6 @@ def gather(
       missing: names of those still to be done.
       answers: that no stage of a run gave; they become rows, and comparisons may name their
         variants.
-      pairs: similar emotions; the paper's by default.
 
     Raises:
       UserError: a measure is not one of the runs', or runs of one row were measured on different
@@ -141,12 +137,12 @@ def gather(
                 if here:
                     group = [_answered(each, "test", stage) for each in here]
                     groups[corpus, variant, stage] = group
-                    rows.append(_row_of_runs(study, here, group, stage, pairs))
+                    rows.append(_row_of_runs(study, here, group, stage))
         extra = [each for each in answers if each.corpus == corpus]
         for variant in dict.fromkeys(each.variant for each in extra):
             some = [each for each in extra if each.variant == variant]
             groups[corpus, variant, ""] = [_plain(each) for each in some]
-            rows.append(row_of_answers(some, planned=len(study.seeds), pairs=pairs))
+            rows.append(row_of_answers(some, planned=len(study.seeds)))
     _check_measures(study, rows)
     others = [each.variant for each in answers if each.variant not in study.variants]
     return Table(
@@ -166,24 +162,22 @@ def gather(
     )
 
 
-def row_of_answers(answers: Sequence[Answers], *, planned: int, pairs: Pairs | None = None) -> Row:
+def row_of_answers(answers: Sequence[Answers], *, planned: int) -> Row:
     """A row of plain answers, one of `answers` a seed, of one corpus and variant.
 
     Args:
       answers: at least one.
       planned: how many seeds there are to be.
-      pairs: similar emotions; the paper's by default.
 
     Raises:
       UserError: they were measured on different utterances or labels.
     """
     first = answers[0]
     group = [_plain(each) for each in answers]
-    chosen = default_pairs(first.labels) if pairs is None else pairs
     found = [
         [
             similar(each.labels, pair, gold=each.gold, answers=each.answers, scores=each.scores)
-            for pair in chosen
+            for pair in default_pairs(first.labels)
             if {*pair} <= {*each.labels}
         ]
         for each in answers
@@ -237,12 +231,10 @@ def _row_of_runs(
     runs: Sequence[CellResult],
     test: list[Answered],
     stage: Stage,
-    pairs: Pairs | None,
 ) -> Row:
     cell, labels = runs[0].cell, runs[0].outputs.labels
     scored = [run.results.of(stage) for run in runs]
     errors = [each.calibration.expected_calibration_error for each in scored]
-    chosen = default_pairs(labels) if pairs is None else [p for p in pairs if {*p} <= {*labels}]
     found = [
         [
             similar(
@@ -255,7 +247,7 @@ def _row_of_runs(
                 representations=run.outputs.representations,
                 before=run.before,
             )
-            for pair in chosen
+            for pair in default_pairs(labels)
         ]
         for run in runs
     ]

@@ -22,6 +22,7 @@ from eacl_jax.files.machine import processors
 log = logging.getLogger(__name__)
 
 _SHOWN = 3
+_JOBS = 2  # processes, where files come with a corpus
 _FILES = 32  # a process at least, as one takes a second to begin
 
 
@@ -118,7 +119,7 @@ class Sounds:
 
 
 def heard(
-    paths: Iterable[Path], made_by: str, cache: Path, *, jobs: int = 2
+    paths: Iterable[Path], made_by: str, cache: Path
 ) -> Mapping[Path, Float[np.ndarray, "T F"]]:
     """The features of sound files, each made once: kept in the cache until the file changes.
 
@@ -126,7 +127,6 @@ def heard(
       paths: of the files.
       made_by: see `extractors.extractor`.
       cache: the cache folder.
-      jobs: processes.
 
     Returns:
       Those of the files that can be used; the others are told of in the log.
@@ -147,7 +147,7 @@ def heard(
     problems, full = [], False
     if todo:
         log.info("%s: features of %d sound files are made", made_by, len(todo))
-    for name, rows, problem in workers.made(todo, Path(), made_by, MOST_SECONDS, jobs):
+    for name, rows, problem in workers.made(todo, Path(), made_by, MOST_SECONDS, _JOBS):
         if rows is None:
             problems.append(problem)
             continue
