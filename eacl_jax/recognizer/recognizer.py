@@ -410,9 +410,14 @@ class EmotionRecognizer:
         if sounds is not None:
             read = with_sound(read, self.settings.modalities, Path(sounds))
         examples = self.examples(read, on_long=on_long)
-        self._tell(examples, [said.text for said in _utterances(read)])
+        said = _utterances(read)
+        texts = [each.text for each in said]
+        warn_about(examples, self.settings.prompt.max_tokens)
+        warn_of_markup(texts)
+        self.warn_of_language(texts)
         warn_of_missing(read, self.settings.modalities)
-        answers = iter(self._whole(read, examples, stage))
+        alone = self.answer(self.represent(examples), said, examples, stage=stage)
+        answers = iter(self.together(alone, read, stage=stage))
         results = [
             DialoguePrediction(d.id, tuple(next(answers) for _ in d.utterances), d.other)
             for d in read
@@ -430,8 +435,10 @@ class EmotionRecognizer:
         utterances[index] = dataclasses.replace(utterances[index], emotions=())
         asked = dataclasses.replace(dialogue, utterances=tuple(utterances))
         examples = self._built([asked], "annotated", on_long)
-        self._tell(examples, [dialogue.utterances[index].text])
-        return self.answer(self.represent(examples), [dialogue.utterances[index]], examples)[0]
+        said = dialogue.utterances[index]
+        warn_about(examples, self.settings.prompt.max_tokens)
+        warn_of_markup([said.text])
+        return self.answer(self.represent(examples), [said], examples)[0]
 
     def conversation(self) -> Conversation:
         """A conversation that goes on: `add` answers each utterance when it is said; a model that
@@ -752,20 +759,6 @@ class EmotionRecognizer:
         if message := str(seen):
             log.warning("%s.", message)
         return seen
-
-    def _tell(self, examples: Sequence[Example], texts: Sequence[str]) -> None:
-        """Logs what should be known of the answers to texts, whose prompts these are."""
-        warn_about(examples, self.settings.prompt.max_tokens)
-        warn_of_markup(texts)
-        self.warn_of_language(texts)
-
-    def _whole(
-        self, dialogues: Sequence[Dialogue], examples: Sequence[Example], stage: str
-    ) -> list[Prediction]:
-        """The answers to all utterances of the dialogues, whose examples these are."""
-        said = _utterances(dialogues)
-        alone = self.answer(self.represent(examples), said, examples, stage=stage)
-        return self.together(alone, dialogues, stage=stage)
 
     def _caveats(self, example: Example) -> tuple[bool, bool, bool]:
         """Whether its text is cut, whether there is nothing to answer by, and whether there was no
