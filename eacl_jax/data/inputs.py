@@ -35,7 +35,6 @@ from eacl_jax.corpora.repeats import Repeats
 from eacl_jax.corpora.returns import Returns
 from eacl_jax.corpora.texts import check_utterance, why_no_text
 from eacl_jax.corpora.transcripts import (
-    NOBODY,
     check_one_utterance,
     read_transcript,
     reads_back,
@@ -47,9 +46,7 @@ from eacl_jax.errors import UserError
 from eacl_jax.features.modality import MAY_BE_FEATURES
 
 __all__ = [
-    "NOBODY",
     "DialogueLike",
-    "check_dialogue",
     "read_dialogues",
     "read_labels",
     "read_record",
@@ -131,7 +128,7 @@ def read_dialogues(given: Any) -> tuple[list[Dialogue], bool]:
     return numbered_apart(read, given_one), False
 
 
-def check_dialogue(dialogue: Dialogue, where: str) -> Dialogue:
+def _checked(dialogue: Dialogue, where: str) -> Dialogue:
     """The same dialogue. Raises `UserError` where its id, a speaker or a text is not text, or the
     labels of an utterance contradict each other.
     """
@@ -237,7 +234,7 @@ def _is_utterance(item: Any) -> bool:
 
 def _dialogue(given: Any, identity: str, where: str) -> Dialogue:
     if isinstance(given, Dialogue):
-        return check_dialogue(given, where)
+        return _checked(given, where)
     if isinstance(given, str):
         return read_transcript(given, identity, where)
     if isinstance(given, Mapping):

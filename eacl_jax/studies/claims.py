@@ -15,7 +15,6 @@ soon as that is dead, and not before. Ages are measured by the clock of the file
 import contextlib
 import dataclasses
 import json
-import logging
 import os
 import secrets
 import shutil
@@ -24,8 +23,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-
-log = logging.getLogger(__name__)
 
 EXPIRY = 60.0
 """Seconds."""

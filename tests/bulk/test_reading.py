@@ -16,7 +16,8 @@ from eacl_jax.bulk.reading import Shard, Wanted, read_jsonl
 from eacl_jax.bulk.seen import Seen
 from eacl_jax.bulk.tables import Table
 from eacl_jax.bulk.transcripts import Told, read_txt
-from eacl_jax.data.inputs import NOBODY, read_transcript
+from eacl_jax.corpora.transcripts import NOBODY
+from eacl_jax.data.inputs import read_transcript
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import Modality

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from eacl_jax.data.inputs import NOBODY, read_dialogues, read_labels
+from eacl_jax.corpora.transcripts import NOBODY
+from eacl_jax.data.inputs import read_dialogues, read_labels
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 
