@@ -444,6 +444,10 @@ def test_what_is_told_of_data_of_several_labels(several, facts, tmp_path) -> Non
     (tmp_path / "README.md").write_text(whole, encoding="utf-8")
     assert Facts.read(tmp_path) == told
     assert not {"annotated", "levels"} & {*facts.to_dict()}
+    uncounted = dataclasses.replace(told, annotated=None)
+    (tmp_path / "README.md").write_text(card(settings, {}, uncounted), encoding="utf-8")
+    with pytest.raises(UserError, match=r"eacl_jax\.annotated is missing"):
+        Facts.read(tmp_path)
 
 
 def test_levels_are_of_all_labels(several, tmp_path) -> None:

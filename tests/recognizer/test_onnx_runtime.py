@@ -183,6 +183,10 @@ def test_bad_folders_and_arguments(folder):
     about.write_text(json.dumps(said | {"heads": "0" * 64}), encoding="utf-8")
     with pytest.raises(UserError, match="holds programs of another model"):
         EmotionRecognizer.from_pretrained(folder, runtime="onnx")
+    del said["readout"]
+    about.write_text(json.dumps(said), encoding="utf-8")
+    with pytest.raises(UserError, match=r"prepare the model again:\n  programs\.readout"):
+        EmotionRecognizer.from_pretrained(folder, runtime="onnx")
     preparing.prepare(in_jax, folder)
     # What a program holds of the settings.
     config = folder / "config.json"

@@ -164,6 +164,11 @@ def test_rows_of_another_longest_are_not_taken(tmp_path, monkeypatch):
         extract(audio, tmp_path / "new")
     monkeypatch.setattr(workers, "made", real)
     assert list(extract(audio, tmp_path / "new", most_seconds=1).skipped) == ["long.wav"]
+    description = facts(tmp_path / "out")
+    del description["made_from"]["most_seconds"]
+    (tmp_path / "out" / table.DESCRIPTION).write_text(json.dumps(description))
+    with pytest.raises(UserError, match=r"out holds other features \(prosody 1\); name a new"):
+        extract(audio, tmp_path / "out")
 
 
 def test_another_folder_is_not_written_over(tmp_path):
