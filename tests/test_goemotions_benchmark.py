@@ -71,6 +71,7 @@ def test_peer_reads_and_trains_the_same(config):
     assert {p.ndim for p in model.parameters() if id(p) in spared} == {1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("system", ["torch", "torch_text"])
 def test_a_run_of_the_peer_has_a_whole_row(config, tmp_path, system):
     row = runs.one(system, config, tmp_path)

@@ -48,7 +48,7 @@ class Endless(io.RawIOBase):
         return len(taken)
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_memory_does_not_grow_with_the_input(kind, tmp_path, monkeypatch):
     monkeypatch.setattr(writing, "os", Kernel())

@@ -322,6 +322,7 @@ def test_bad_dialogues_are_told_or_passed_over(eacl, model, stub, tmp_path):
     assert json.loads(done.errors.splitlines()[0])["line"] == 2
 
 
+@pytest.mark.slow
 def test_nothing_is_left_of_a_command_that_was_refused(eacl, model, tmp_path):
     chats = jsonl(tmp_path / "chats.jsonl")
     bad = tmp_path / "bad.jsonl"
@@ -759,6 +760,7 @@ ROWS = {"joy": (1.0, -0.5, 0.2), "anger": (-0.3, 1.5, 0.0), "neutral": (0.1, -0.
 CHAIN = {"start": (0.5, -0.5, 0.0), "same": ROWS, "other": ROWS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("prompt", "chain"), [({"max_future": 1, "max_past": 1}, None), ({}, CHAIN)]
 )

@@ -67,6 +67,7 @@ def test_answers_to_files(eacl, several, tmp_path):
     assert not (tmp_path / "more.csv").exists()
 
 
+@pytest.mark.slow
 def test_answers_are_asked_again(eacl, several, model, tmp_path):
     """By a model of the other kind too: former answers do not come through."""
     source = lines(tmp_path / "chats.jsonl", *JSON)
@@ -96,7 +97,7 @@ def test_own_labels(eacl, several, tmp_path):
     assert all(list(each["probabilities"]) == ["delight", "rage"] for each in found)
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "content"),
     [
@@ -203,6 +204,7 @@ def test_several_labels_for_a_model_of_one(eacl, model, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_rows_of_answers_are_read_again(several):
     recognizer = EmotionRecognizer.from_pretrained(several)
     answers = recognizer.predict(list(map(json.loads, JSON)))

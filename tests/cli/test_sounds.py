@@ -59,7 +59,7 @@ def expected(hearing: Path, given: Path, clips: Path):
     return [list(each.probabilities.values()) for answer in answers for each in answer]
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["jsonl", "csv"])
 def test_sound_files_are_answered_as_the_library_does(eacl, hearing, clips, tmp_path, form):
     wanted = expected(hearing, as_jsonl(tmp_path), clips)

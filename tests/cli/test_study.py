@@ -108,7 +108,7 @@ def test_a_failed_run_is_reported(study):
     assert "failed before, would be tried again" in study("--dry-run").output.decode()
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["results.json", "outputs.safetensors"])
 def test_a_damaged_run_is_reported(study, name):
     study("--only=v0", "--seeds=0")

@@ -14,7 +14,9 @@ PAGES = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path 
 # Excerpts of the file that is named.
 EXCERPTS = {"docs/how-to/new-encoder.md": "eacl_jax/encoders/architectures/roberta.py"}
 
-SLOW = "docs/how-to/training-loop.md"  # it trains
+# One trains, the other extracts features from sound.
+SLOW = ("docs/how-to/training-loop.md", "docs/how-to/features-extract.md")
+SHOWN = "docs/architecture.md"  # with what it prints
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -30,9 +32,9 @@ def with_blocks(language: str) -> list[str]:
 @pytest.mark.parametrize(
     "page",
     [
-        pytest.param(page, marks=pytest.mark.slow if page == SLOW else ())
+        pytest.param(page, marks=pytest.mark.slow if page in SLOW else ())
         for page in with_blocks("python")
-        if page not in EXCERPTS
+        if page not in EXCERPTS and page != SHOWN
     ],
 )
 def test_python_runs(page, project, monkeypatch):
@@ -45,9 +47,9 @@ def test_python_runs(page, project, monkeypatch):
 def test_the_forward_pass_prints_what_it_shows(project, monkeypatch, capsys):
     """Shapes and tokens depend on no machine."""
     monkeypatch.chdir(project)
-    (code,) = blocks("docs/architecture.md", "python")
-    exec(compile(code, "docs/architecture.md", "exec"), {})
-    assert capsys.readouterr().out in PAGES["docs/architecture.md"]
+    (code,) = blocks(SHOWN, "python")
+    exec(compile(code, SHOWN, "exec"), {})
+    assert capsys.readouterr().out in PAGES[SHOWN]
 
 
 @pytest.mark.parametrize("page", EXCERPTS)

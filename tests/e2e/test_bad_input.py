@@ -215,6 +215,7 @@ def test_loss_that_is_not_finite_names_its_utterances(toy, tmp_path, monkeypatch
     assert 0 < saved < batch["step"]
 
 
+@pytest.mark.slow
 def test_a_run_that_diverged_is_not_scored_nor_blamed_on_the_encoder(toy, tmp_path):
     """Parameters and the loss were finite, and the next forward pass is not."""
     config = make_config(toy, stage_one__head_lr=1e30, stage_one__max_steps=1, run__save_every=1)

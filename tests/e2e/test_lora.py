@@ -27,6 +27,7 @@ def size(tree):
     return sum(math.prod(x.shape) for x in jax.tree.leaves(tree))
 
 
+@pytest.mark.slow
 def test_only_matrices_and_heads_learn_and_the_weights_are_plain(toy, tmp_path, monkeypatch):
     monkeypatch.setattr(experiment, "make_mesh", lambda: make_mesh(1))
     config = make_config(toy, encoder__lora_rank=2, stage_one__epochs=1, stage_one__encoder_lr=0.1)
@@ -111,6 +112,7 @@ def test_matrices_make_the_weights_of_the_base(adapted, tmp_path):
     chex.assert_trees_all_close(made, found.params["encoder"], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

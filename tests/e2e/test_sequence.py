@@ -26,6 +26,7 @@ def folder(tmp_path_factory):
     return make_run(tmp_path_factory.mktemp("chained"), **changes)
 
 
+@pytest.mark.slow
 def test_the_model_answers_and_is_scored_as_the_run(folder):
     results = run_folder.read_results(folder)
     assert results.sequence is not None

@@ -228,6 +228,7 @@ def test_prompts_are_the_recognizers(readout) -> None:
             assert (column, cut) == (example.readout, example.truncated)
 
 
+@pytest.mark.slow
 def test_shapes_as_asked(tmp_path: Path) -> None:
     original = recognizer("mpnet")
     made = export_stablehlo(
@@ -242,6 +243,7 @@ def test_shapes_as_asked(tmp_path: Path) -> None:
         model(*np.zeros((3, 2, 49), np.int32), np.zeros((1, 2), np.int32))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shapes", ["2x48", "1x32,2x48,3x48"])
 def test_more_rows_than_a_program_takes(shapes, tmp_path: Path, monkeypatch, capsys) -> None:
     original = recognizer()

@@ -372,12 +372,14 @@ def temporary(program):
     return program.memory_analysis().temp_size_in_bytes
 
 
+@pytest.mark.slow
 def test_memory_of_the_scores_falls_with_the_devices():
     one, eight = (temporary(lowered(8192, 16, devices, block=10_000)) for devices in (1, 8))
     assert one > 4 * 8192**2
     assert eight < 1.1 * one / 8
 
 
+@pytest.mark.slow
 def test_a_pods_batch_fits_where_its_scores_would_not():
     size, width = 65_536, 768
     whole, shared = lowered(size, width, 1, whole=size), lowered(size, width, 8)

@@ -197,6 +197,7 @@ def test_padding_counts_nowhere():
     )
 
 
+@pytest.mark.slow
 def test_rows_in_blocks_on_several_devices_give_the_whole_loss():
     reps, targets, anchors = draw(n=21)
     weights = np.array([1.0] * 19 + [0.0] * 2, np.float32)

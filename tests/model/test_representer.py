@@ -135,7 +135,7 @@ def test_mean_is_float32_under_bfloat16():
     np.testing.assert_allclose(found[0], 1.0078125, rtol=1e-6)
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["padded", "packed"])
 def test_mean_learns_with_filler_and_filler_counts_nothing(loaded, layout):
     graphdef, params = network(loaded, "mean")

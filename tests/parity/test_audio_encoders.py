@@ -155,7 +155,7 @@ def test_checkpoints_with_heads_are_read(case: str, kind: str, tmp_path: Path) -
     np.testing.assert_allclose(ours, expected, atol=1e-5)
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("normalize", [True, False])
 def test_folder_to_features(normalize: bool, tmp_path: Path) -> None:
     """Their feature extractor and model, and ours, from the folder that they write."""
@@ -171,6 +171,7 @@ def test_folder_to_features(normalize: bool, tmp_path: Path) -> None:
         np.testing.assert_allclose(ours, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_published_convolutions_over_twenty_seconds(tmp_path: Path) -> None:
     """As wav2vec2-base's, but narrow: a norm over 64000 frames."""
     config = {**CONFIGS["wav2vec2"], "num_hidden_layers": 1, "conv_dim": [16] * 7}

@@ -61,6 +61,7 @@ def test_it_answers_as_jax_does(folder):
     assert (again.runtime.name, again.runtime.precision) == ("openvino", "float32")
 
 
+@pytest.mark.slow
 def test_many_threads_ask_at_once(folder):
     made = EmotionRecognizer.from_pretrained(folder, runtime="openvino")
     examples = [made.examples(DIALOGUES * n) for n in (1, 5, 40)]
@@ -70,6 +71,7 @@ def test_many_threads_ask_at_once(folder):
             np.testing.assert_allclose(found, expected[which], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_bfloat16_says_what_it_costs(folder, bfloat16):
     in_jax = EmotionRecognizer.from_pretrained(folder)
     dialogues = read_dialogues(NOTED)[0]
@@ -106,6 +108,7 @@ def test_bfloat16_is_near_float32_and_not_it(folder):
     assert 1e-5 < np.linalg.norm(found - wanted) / np.linalg.norm(wanted) < 3e-2
 
 
+@pytest.mark.slow
 def test_bfloat16_that_costs_too_much_is_not_written(folder, bfloat16, monkeypatch):
     in_jax = EmotionRecognizer.from_pretrained(folder)
     cost = programs.Cost(12, "weighted_f1", 60.0, 59.0, 8.0, 3.0, 4.0)
@@ -150,6 +153,7 @@ def test_programs_that_cannot_be_read(folder, monkeypatch):
         EmotionRecognizer.from_pretrained(folder, runtime="openvino")
 
 
+@pytest.mark.slow
 def test_neither_jax_nor_what_sends_events_is_imported(folder, tmp_path):
     """OpenVINO's import sends an event, from a process that it forks, and leaves files at home,
     unless that package is kept away.
@@ -177,7 +181,7 @@ print(sorted({{"jax", "flax", "transformers", "onnx", "openvino_telemetry"}} & s
     assert not (tmp_path / "home").exists()
 
 
-@pytest.mark.slow_after(2)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("runtime", "answers"), [("onnx", True), ("openvino", False), ("jax", False)]
 )

@@ -164,6 +164,7 @@ def test_a_cell_that_fails_while_it_is_loaded(call):
     assert call(make_study(variants=1, seeds=1)).failed == {}
 
 
+@pytest.mark.slow
 def test_failing_in_another_process_since_this_call_began_counts(call):
     study = make_study(variants=2, seeds=1)
 
@@ -205,6 +206,7 @@ def test_a_stop_between_cells_is_heeded(call):
     assert call.train.calls == []
 
 
+@pytest.mark.slow
 def test_a_run_that_was_taken_over_stops_and_the_others_go_on(call):
     """Another machine takes the first cell while it is run here, and completes it."""
     study = make_study(variants=2, seeds=1)
@@ -332,7 +334,7 @@ def test_other_corpora_are_answered_and_the_model_goes(call, transfers):
     assert (call.train.calls, call.answered) == ([], [])
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("end", [KeyboardInterrupt(), UserError("no such label.")])
 def test_a_run_that_ended_before_it_answered_is_not_trained_again(call, transfers, end):
     def stop():

@@ -144,6 +144,7 @@ def test_it_compiles_once(data):
     assert adapting.traces == 1
 
 
+@pytest.mark.slow
 def test_what_is_left_of_an_epoch_is_run_first(data):
     """Folders that earlier versions left within an epoch."""
     losses, _, anchors = by_single_steps(data, 2 * PER_EPOCH)

@@ -68,6 +68,7 @@ def test_who_is_here_is_not_called_late_for_others_who_are(monkeypatch):
     assert processes._get("here", time.monotonic() - 1) == "value"
 
 
+@pytest.mark.slow
 def test_who_waits_for_one_that_failed_is_told_and_what_comes_later_is_apart():
     script = f"""{JOIN}
 import time

@@ -89,6 +89,7 @@ def losses_of(folder):
     return {stage: [row["loss"] for row in rows if row["stage"] == stage] for stage in (1, 2)}
 
 
+@pytest.mark.slow
 def test_the_mean_of_their_probabilities_in_the_corpus_order(toy, models):
     corpus = corpora.load(make_config(toy).data)
     assert corpus.taxonomy.labels == ("anger", "joy", "neutral") != tuple(WORDS)
@@ -103,6 +104,7 @@ def test_the_mean_of_their_probabilities_in_the_corpus_order(toy, models):
     assert np.abs(found - found.mean(axis=0)).max() > 0.01  # they do not say the same of all
 
 
+@pytest.mark.slow
 def test_a_teacher_that_has_seen_test_is_told(toy, models, tmp_path, caplog):
     corpus = corpora.load(make_config(toy).data)
     teachers.answers_of(models[0], corpus)
@@ -117,6 +119,7 @@ def test_a_teacher_that_has_seen_test_is_told(toy, models, tmp_path, caplog):
     assert int(told[1]) >= count  # dev has some of the same
 
 
+@pytest.mark.slow
 def test_labels_in_another_order_teach_the_same(toy, models, tmp_path):
     corpus = corpora.load(make_config(toy).data)
     recognizer = EmotionRecognizer.from_pretrained(models[0])
@@ -144,7 +147,7 @@ def certain(name, corpus):
     return np.array([[n == each for n in corpus.taxonomy.labels] for each in said], np.float64)
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize(("weight", "same"), [(1.0, True), (0.5, False), (0.0, True)])
 def test_weight_0_and_certain_teachers_change_nothing(
     toy, models, plain, tmp_path, monkeypatch, weight, same

@@ -62,6 +62,7 @@ def audio(asked: list[Any]) -> list[Any]:
     return [each.get("audio") for each in asked[-1]["dialogues"][0]["utterances"]]
 
 
+@pytest.mark.slow
 def test_an_uploaded_sound_changes_the_answer_until_it_is_taken_away(visit):
     page = visit()
     expect(page.locator("#model")).to_contain_text("choose an utterance to upload or record")

@@ -42,6 +42,7 @@ def every_figure(search, found):
     ]
 
 
+@pytest.mark.slow
 def test_nothing_in_a_figure_runs_out_of_it(searched):
     with drawing.styled(LIGHT):
         for figure in every_figure(*searched):
