@@ -562,7 +562,11 @@ class Config:
 
     def without_effect(self) -> list[str]:
         """A line for each value that another one leaves without effect."""
-        return _lines(self, _WITHOUT_EFFECT)
+        return _lines(self, (*_WITHOUT_EFFECT, *_TOLD))
+
+    def passed_over(self) -> list[str]:
+        """The same of values that may stand in a recipe and are not refused."""
+        return _lines(self, _TOLD)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain nested dict; tuples stay tuples."""
@@ -900,6 +904,13 @@ def _of_corpus(config: Config) -> Iterator[Problem]:
 def _of_unused(config: Config) -> Iterator[Problem]:
     encoder, anchors, source = config.encoder, config.anchors, config.anchors.source
     one = config.stage_one
+    if one.chunks > one.batch_size:
+        yield (
+            "stage_one.chunks",
+            f"has no effect beyond stage_one.batch_size={one.batch_size}, the most rows that a"
+            " batch has; give fewer",
+            one.chunks,
+        )
     unused: list[tuple[str, str, Any, Any]] = []
     if not encoder.lora_rank:
         why = "without encoder.lora_rank"
@@ -936,6 +947,16 @@ def _of_unused(config: Config) -> Iterator[Problem]:
             yield place, f"has no effect {why}; leave it at {plain!r}", value
 
 
+def _of_schedule(config: Config) -> Iterator[Problem]:
+    one, plain = config.stage_one, StageOneConfig.lr_decay
+    if one.schedule != "epochs" and one.lr_decay != plain:
+        rule = (
+            f"has no effect with stage_one.schedule={one.schedule}, by which rates fall over all"
+            f" steps; leave it at {plain}, or set the schedule to epochs"
+        )
+        yield "stage_one.lr_decay", rule, one.lr_decay
+
+
 _IMPOSSIBLE: tuple[Check, ...] = (
     _of_encoder,
     _of_rates,
@@ -959,3 +980,5 @@ _IMPOSSIBLE: tuple[Check, ...] = (
 # Of data that another corpus reads; and what other values leave without effect.
 _UNREAD: tuple[Check, ...] = (_of_corpus,)
 _WITHOUT_EFFECT: tuple[Check, ...] = (_of_unused,)
+# Likewise, but of what recipes set, beside which people change one setting: no error, but told.
+_TOLD: tuple[Check, ...] = (_of_schedule,)

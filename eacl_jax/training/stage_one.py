@@ -214,6 +214,7 @@ def _objective(
     def given(
         model: Model, params: Any, h: jax.Array, logits: jax.Array, constants: Any, batch: Batch
     ) -> tuple[jax.Array, dict[str, Any]]:
+        terms: dict[str, Any]
         if settings.ce_weight == 1:
             value, terms = alone(logits, batch), {}
             reps = anchors = memory = None
