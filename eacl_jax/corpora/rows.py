@@ -16,7 +16,7 @@ from eacl_jax.corpora.order import check_oldest_first
 from eacl_jax.corpora.repeats import Repeats, check_annotators, key_of
 from eacl_jax.corpora.returns import JOINED, Returns
 from eacl_jax.corpora.transcripts import A_ROW_EACH, NOBODY, check_one_utterance
-from eacl_jax.dialogue import Dialogue, Utterance
+from eacl_jax.dialogue import Dialogue, Utterance, counted
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import MAY_BE_FEATURES, read_features
 
@@ -84,9 +84,10 @@ def gather(
             unnamed += not read_identity(cells[columns.speaker], where)
     if unnamed:
         logger.warning(
-            "%s: %s utterances name no speaker; they count as one speaker's, %r.",
+            "%s: %s no speaker; %s, %r.",
             path,
-            f"{unnamed:,}",
+            counted(unnamed, "utterance names", "utterances name"),
+            "it counts as one speaker's" if unnamed == 1 else "they count as one speaker's",
             NOBODY,
         )
     found = [

@@ -350,6 +350,26 @@ def test_scores_of_nothing_are_dashes() -> None:
     assert found["fear"] == ["–", "–", "–"]
 
 
+@pytest.mark.parametrize(
+    ("size", "told"),
+    [
+        (1, "1 utterance is longer than the model reads: it was answered by the end of its text\n"),
+        (
+            2,
+            "2 utterances are texts that the model's tokenizer does not know, or hold no text: their",
+        ),
+    ],
+)
+def test_what_holds_of_one_is_said_of_one(size: int, told: str) -> None:
+    tally, out = Tally(("joy", "anger")), io.StringIO()
+    said = tuple(Utterance("Ann", "hi", mood) for mood in ["joy", "anger"][:size])
+    chances = {"joy": 0.5, "anger": 0.5}
+    answer = Prediction("Ann", "hi", "joy", chances, {}, truncated=True, unknown_text=True)
+    tally.add([Dialogue("1", said)], [answer] * size)
+    print_scores("chats.csv", tally.scores(), Console(file=out, width=80))
+    assert told in out.getvalue()
+
+
 @pytest.mark.parametrize("width", [80, 30])
 def test_several_labels_are_printed(width: int) -> None:
     rng = np.random.default_rng(0)
