@@ -174,6 +174,9 @@ def test_own_labels(eacl, model, tmp_path):
         *options,
     )
     assert same(rows(done.output), [row for answer in expected for row in answer.to_rows()])
+    assert done.errors.count("their probabilities are not calibrated") == 1
+    done = eacl("predict", "--model", model, "--input", tmp_path / "chats.jsonl", "--output=-")
+    assert "calibrated" not in done.errors
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "txt"])
