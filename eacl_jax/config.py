@@ -561,12 +561,12 @@ class Config:
         return config
 
     def without_effect(self) -> list[str]:
-        """A line for each value that another one leaves without effect."""
-        return _lines(self, (*_WITHOUT_EFFECT, *_TOLD))
+        """A line for each value that another one leaves without effect, and for each doubt."""
+        return [*_lines(self, _WITHOUT_EFFECT), *self.doubts()]
 
-    def passed_over(self) -> list[str]:
-        """The same of values that may stand in a recipe and are not refused."""
-        return _lines(self, _TOLD)
+    def doubts(self) -> list[str]:
+        """A line for each value that may be a mistake, and is not refused."""
+        return _lines(self, _DOUBTFUL)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain nested dict; tuples stay tuples."""
@@ -957,6 +957,22 @@ def _of_schedule(config: Config) -> Iterator[Problem]:
         yield "stage_one.lr_decay", rule, one.lr_decay
 
 
+def _of_learning_rates(config: Config) -> Iterator[Problem]:
+    one, two = config.stage_one, config.stage_two
+    for place, rate in (
+        ("stage_one.encoder_lr", one.encoder_lr),
+        ("stage_one.head_lr", one.head_lr),
+        ("stage_two.lr", two.lr),
+        ("stage_two.bias_lr", two.bias_lr),
+    ):
+        if rate >= 1:
+            rule = (
+                "is about how far Adam moves each parameter in a step, and from 1 on nothing is"
+                " learnt; usual are 1e-6 to 1e-2"
+            )
+            yield place, rule, rate
+
+
 _IMPOSSIBLE: tuple[Check, ...] = (
     _of_encoder,
     _of_rates,
@@ -980,5 +996,6 @@ _IMPOSSIBLE: tuple[Check, ...] = (
 # Of data that another corpus reads; and what other values leave without effect.
 _UNREAD: tuple[Check, ...] = (_of_corpus,)
 _WITHOUT_EFFECT: tuple[Check, ...] = (_of_unused,)
-# Likewise, but of what recipes set, beside which people change one setting: no error, but told.
-_TOLD: tuple[Check, ...] = (_of_schedule,)
+# Of what recipes set, beside which people change one setting, and of what is hardly meant: no
+# errors, but told.
+_DOUBTFUL: tuple[Check, ...] = (_of_schedule, _of_learning_rates)

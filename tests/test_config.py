@@ -233,12 +233,23 @@ def test_a_decay_that_no_epoch_reads_is_told(schedule):
     """Recipes set one, beside which somebody tries another schedule."""
     one = {"schedule": schedule, "lr_decay": 0.7}
     config = Config.from_mapping({"stage_one": one})
-    assert config.passed_over() == config.without_effect()
-    told = [line.partition(", by")[0] for line in config.passed_over()]
+    assert config.doubts() == config.without_effect()
+    told = [line.partition(", by")[0] for line in config.doubts()]
     assert told == [
         f"config.stage_one.lr_decay: has no effect with stage_one.schedule={schedule}"
     ] * (schedule != "epochs")
-    assert not Config.from_mapping({"stage_one": {"schedule": schedule}}).passed_over()
+    assert not Config.from_mapping({"stage_one": {"schedule": schedule}}).doubts()
+
+
+@pytest.mark.parametrize(
+    "place", ["stage_one.encoder_lr", "stage_one.head_lr", "stage_two.lr", "stage_two.bias_lr"]
+)
+def test_rates_that_are_hardly_meant_are_told(place):
+    group, name = place.split(".")
+    assert not Config.from_mapping({group: {name: 0.5}}).doubts()
+    (line,) = Config.from_mapping({group: {name: 15.0}}).doubts()
+    assert line.startswith(f"config.{place}: is about how far Adam moves")
+    assert line.endswith("usual are 1e-6 to 1e-2, got 15.0.")
 
 
 def test_the_classifier_alone_has_no_angle():

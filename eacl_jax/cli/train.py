@@ -93,7 +93,7 @@ def train(
         from eacl_jax.training import processes, run
         from eacl_jax.training.loop import Interrupted, StopRequest
 
-        for line in checked.passed_over():
+        for line in checked.doubts():
             log.warning(line)
         compiled.keep_compiled(checked.data, together=processes.count() > 1)
         stop = StopRequest()

@@ -12,7 +12,7 @@ from eacl_jax.corpora.forms import ANSWERED, PROBABILITY, check_exact, check_lab
 from eacl_jax.corpora.found import Found, Kept
 from eacl_jax.corpora.kept import kept_of
 from eacl_jax.corpora.label_columns import LabelPlaces
-from eacl_jax.corpora.order import check_oldest_first
+from eacl_jax.corpora.order import Decimals, check_oldest_first
 from eacl_jax.corpora.repeats import Repeats, check_annotators, key_of
 from eacl_jax.corpora.returns import JOINED, Returns
 from eacl_jax.corpora.transcripts import A_ROW_EACH, NOBODY, check_one_utterance
@@ -229,7 +229,12 @@ def _by_turns(
                 f" {identity!r}, which are not in that order, but has {cells[column]!r:.40} here;"
                 " give the row its number."
             )
+    if not columns.turns:
+        return rows, ()
     if not numbers:
+        decimals = Decimals([header[column] for column in columns.turns])
+        for line, cells in rows:
+            decimals.add([cells[column] for column in columns.turns], place(path, line))
         keys = [tuple(key_of(cells[c], header[c]) for c in columns.turns) for _, cells in rows]
         places: dict[tuple[int | str | None, ...], int] = {}
         first = [places.setdefault(key, len(places)) for key in keys]

@@ -531,6 +531,14 @@ def test_a_whole_call_in_a_cell_is_no_utterance():
     assert plain.dialogue
 
 
+def test_numbers_that_are_not_whole_must_not_go_back():
+    first, last = read(
+        "csv", "dialogue,speaker,text,turn\n1,Ann,a,1.2\n1,Ann,b,1.1\n2,Ann,a,1.9\n2,Ann,b,1.10\n"
+    )
+    assert first.problem.startswith("chats line 3: column 'turn' is 1.1 after 1.2; such numbers")
+    assert last.dialogue
+
+
 def test_order_is_told_by_any_column_that_numbers_utterances():
     for header, given in (
         ("utterance", ("2", "0")),

@@ -277,6 +277,29 @@ def test_a_turn_may_hold_a_text_twice(tmp_path, name, numbers) -> None:
     assert "".join(u.text for u in found.utterances) == "aabc"
 
 
+@pytest.mark.parametrize(
+    ("numbers", "line"),
+    [
+        (("1.1", "1.2", "2.1"), 0),
+        (("1.9", "1.10", "1.11"), 0),  # parts of a turn
+        (("1", "1.5", "2"), 0),
+        (("1.2", "1.1", "2.1"), 3),
+        (("1.1", "2.1", "1.2"), 4),
+        (("2.0", "1.0", "3.0"), 0),  # whole ones: rows are sorted by them
+    ],
+)
+def test_numbers_that_are_not_whole_must_not_go_back(tmp_path, numbers, line) -> None:
+    rows = [f"1,Ann,{text},joy,{n}\n" for text, n in zip("abc", numbers, strict=True)]
+    content = f"{HEADER},turn\n{''.join(rows)}"
+    if not line:
+        assert len(read(tmp_path, content)[0].utterances) == 3
+        return
+    with pytest.raises(
+        UserError, match=rf"line {line}: column 'turn' is \d\.\d after \d\.\d; such"
+    ):
+        read(tmp_path, content)
+
+
 def test_columns_of_one_name_all_come_along(tmp_path) -> None:
     (found,) = read(tmp_path, f"{HEADER},x,x\n1,Ann,hi,joy,a,b\n")
     assert found.utterances[0].other == {"x": "a", "x 6": "b"}
