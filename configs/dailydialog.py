@@ -10,14 +10,9 @@ from ml_collections import ConfigDict
 
 from configs.base import build
 
+MEASURE = {"evaluation.primary": "micro_f1", "evaluation.excluded_label": "neutral"}
+
 
 def get_config(argument: str | None = None) -> ConfigDict:
     """See configs/base.py for the argument."""
-    return build(
-        argument,
-        {
-            "data.corpus": "dailydialog",
-            "evaluation.primary": "micro_f1",
-            "evaluation.excluded_label": "neutral",
-        },
-    )
+    return build(argument, {"data.corpus": "dailydialog", **MEASURE})

@@ -553,8 +553,12 @@ class Config:
         return config
 
     def without_effect(self) -> list[str]:
-        """A line for each value that another one leaves without effect."""
-        return _lines(self, _WITHOUT_EFFECT)
+        """A line for each value that another one leaves without effect, and for each doubt."""
+        return [*_lines(self, _WITHOUT_EFFECT), *self.doubts()]
+
+    def doubts(self) -> list[str]:
+        """A line for each value that may be a mistake, and is not refused."""
+        return _lines(self, _DOUBTFUL)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain nested dict; tuples stay tuples."""
@@ -892,6 +896,13 @@ def _of_corpus(config: Config) -> Iterator[Problem]:
 def _of_unused(config: Config) -> Iterator[Problem]:
     encoder, anchors, source = config.encoder, config.anchors, config.anchors.source
     one = config.stage_one
+    if one.chunks > one.batch_size:
+        yield (
+            "stage_one.chunks",
+            f"has no effect beyond stage_one.batch_size={one.batch_size}, the most rows that a"
+            " batch has; give fewer",
+            one.chunks,
+        )
     unused: list[tuple[str, str, Any, Any]] = []
     if not encoder.lora_rank:
         why = "without encoder.lora_rank"
@@ -928,6 +939,32 @@ def _of_unused(config: Config) -> Iterator[Problem]:
             yield place, f"has no effect {why}; leave it at {plain!r}", value
 
 
+def _of_schedule(config: Config) -> Iterator[Problem]:
+    one, plain = config.stage_one, StageOneConfig.lr_decay
+    if one.schedule != "epochs" and one.lr_decay != plain:
+        rule = (
+            f"has no effect with stage_one.schedule={one.schedule}, by which rates fall over all"
+            f" steps; leave it at {plain}, or set the schedule to epochs"
+        )
+        yield "stage_one.lr_decay", rule, one.lr_decay
+
+
+def _of_learning_rates(config: Config) -> Iterator[Problem]:
+    one, two = config.stage_one, config.stage_two
+    for place, rate in (
+        ("stage_one.encoder_lr", one.encoder_lr),
+        ("stage_one.head_lr", one.head_lr),
+        ("stage_two.lr", two.lr),
+        ("stage_two.bias_lr", two.bias_lr),
+    ):
+        if rate >= 1:
+            rule = (
+                "is about how far Adam moves each parameter in a step, and from 1 on nothing is"
+                " learnt; usual are 1e-6 to 1e-2"
+            )
+            yield place, rule, rate
+
+
 _IMPOSSIBLE: tuple[Check, ...] = (
     _of_encoder,
     _of_rates,
@@ -951,3 +988,6 @@ _IMPOSSIBLE: tuple[Check, ...] = (
 # Of data that another corpus reads; and what other values leave without effect.
 _UNREAD: tuple[Check, ...] = (_of_corpus,)
 _WITHOUT_EFFECT: tuple[Check, ...] = (_of_unused,)
+# Of what recipes set, beside which people change one setting, and of what is hardly meant: no
+# errors, but told.
+_DOUBTFUL: tuple[Check, ...] = (_of_schedule, _of_learning_rates)

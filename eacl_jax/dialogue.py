@@ -215,3 +215,8 @@ class Corpus:
 def count(size: int, noun: str, plural: str = "") -> str:
     """How many of something there are, for a person: `1 seed`, `2,610 utterances`."""
     return f"{size:,} {noun if size == 1 else plural or noun + 's'}"
+
+
+def counted(size: int, one: str, several: str) -> str:
+    """The same before a verb: `counted(1, "utterance is", "utterances are")`."""
+    return f"{size:,} {one if size == 1 else several}"

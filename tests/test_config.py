@@ -202,13 +202,14 @@ def test_what_another_setting_never_reads_is_refused(place, value, beside, plain
         ("encoder", "lora_maps", "(.*/)?query", {"encoder": {"lora_rank": 4}}),
         ("loss", "form", "out", {"loss": {"ce_weight": 0.9}}),
         ("loss", "angle_weight", 0.2, {"loss": {"ce_weight": 0.9}}),
+        ("stage_one", "chunks", 128, {"stage_one": {"batch_size": 128}}),
     ],
 )
 def test_what_others_leave_without_effect_is_refused(group, name, value, beside):
     mapping = Config().to_dict()
     mapping["loss"]["ce_weight"] = 1.0 if group == "loss" else 0.1
     mapping[group][name] = value
-    with pytest.raises(UserError, match=rf"config\.{group}\.{name}: has no effect with"):
+    with pytest.raises(UserError, match=rf"config\.{group}\.{name}: has no effect (with|beyond)"):
         Config.from_mapping(mapping)
     (line,) = Config.from_mapping(mapping, varied=True).without_effect()
     assert line.startswith(f"config.{group}.{name}: has no effect")
@@ -216,6 +217,30 @@ def test_what_others_leave_without_effect_is_refused(group, name, value, beside)
     for other, settings in beside.items():
         mapping[other] |= settings
     assert not Config.from_mapping(mapping).without_effect()
+
+
+@pytest.mark.parametrize("schedule", ["epochs", "linear", "cosine"])
+def test_a_decay_that_no_epoch_reads_is_told(schedule):
+    """Recipes set one, beside which somebody tries another schedule."""
+    one = {"schedule": schedule, "lr_decay": 0.7}
+    config = Config.from_mapping({"stage_one": one})
+    assert config.doubts() == config.without_effect()
+    told = [line.partition(", by")[0] for line in config.doubts()]
+    assert told == [
+        f"config.stage_one.lr_decay: has no effect with stage_one.schedule={schedule}"
+    ] * (schedule != "epochs")
+    assert not Config.from_mapping({"stage_one": {"schedule": schedule}}).doubts()
+
+
+@pytest.mark.parametrize(
+    "place", ["stage_one.encoder_lr", "stage_one.head_lr", "stage_two.lr", "stage_two.bias_lr"]
+)
+def test_rates_that_are_hardly_meant_are_told(place):
+    group, name = place.split(".")
+    assert not Config.from_mapping({group: {name: 0.5}}).doubts()
+    (line,) = Config.from_mapping({group: {name: 15.0}}).doubts()
+    assert line.startswith(f"config.{place}: is about how far Adam moves")
+    assert line.endswith("usual are 1e-6 to 1e-2, got 15.0.")
 
 
 def test_the_classifier_alone_has_no_angle():

@@ -3,8 +3,9 @@
 A study is a function of one optional argument, as a configuration is,
 `eacl study configs/studies/ablation.py:corpus=meld+emorynlp,data=FOLDER,seeds=3`:
 
-  corpus=NAME    smalltalk, meld, emorynlp or iemocap, or several: meld+emorynlp. smalltalk where
-                 the study's file says nothing else
+  corpus=NAME    smalltalk, meld, emorynlp, iemocap or dailydialog (chosen by micro F1 without
+                 neutral), or several: meld+emorynlp. smalltalk where the study's file says nothing
+                 else
   data=FOLDER    where the files of corpora with owners are (config.data.dir)
   encoder=PATH   folder, hub id or package:NAME/FOLDER of the encoder (config.encoder.path); for
                  backbones.py, and for no other, several: PATH+PATH
@@ -25,11 +26,14 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from configs import meld, quickstart
+from configs import dailydialog, meld, quickstart
+from eacl_jax.config import CORPORA as KNOWN
 from eacl_jax.config import parse_argument
 from eacl_jax.errors import UserError
 
-CORPORA = ("smalltalk", "meld", "emorynlp", "iemocap")
+# Whose utterances may have several labels: what variants change is of one.
+SEVERAL = ("goemotions", "semeval2018", "brighter")
+CORPORA = tuple(name for name in KNOWN if name not in (*SEVERAL, "custom"))
 # The paper's, where the quickstart has others.
 STAGE_TWO = {"stage_two.lr": 1e-4, "stage_two.epochs": 10}
 # MELD with MiniLM on a CPU, in about 6 minutes: BUILD_NOTES.md, "Labels that training did not
@@ -84,7 +88,8 @@ def study(
       corpora: settings by corpus; None: as the argument says.
       seeds: where the argument gives none.
       comparisons: pairs of "VARIANT" or "VARIANT @ stage one".
-      measures: the first is the one that counts; None: as the corpora's labels have them.
+      measures: the first is the one that counts; None: as the corpora's labels have them, with
+        micro F1 first where each leaves a label out.
       settings: of every variant, by dotted name; they count more than the recipe of the argument.
       corpus, paper: where the argument says nothing.
       own: names that the argument may have beside these, with what they are where it has not; see
@@ -106,6 +111,8 @@ def study(
         usual = {} if base is not None or given["paper"] else _ON_A_CPU
         recipe = {name: value for name, value in usual.items() if name not in settings}
         corpora = _corpora(given["corpus"].split("+"), given["data"], recipe)
+        if measures is None and all("evaluation.excluded_label" in c for c in corpora.values()):
+            measures = ("micro_f1", "macro_f1", "weighted_f1")
     if base is None:
         base = (meld if given["paper"] else quickstart).get_config()
     for field in ("seeds", "trials"):
@@ -194,6 +201,11 @@ def _short(path: str) -> str:
 
 def _corpora(names: Sequence[str], folder: str, recipe: Settings) -> dict[str, dict[str, Any]]:
     """Settings by corpus; those with owners get the recipe."""
+    if several := [name for name in names if name in SEVERAL]:
+        raise UserError(
+            f"config argument: an utterance of {several[0]} may have several labels, and the"
+            f" variants of this study are of one; known: {', '.join(CORPORA)}."
+        )
     if unknown := [name for name in names if name not in CORPORA]:
         raise UserError(
             f"config argument: there is no corpus {unknown[0]!r} for studies; known:"
@@ -208,5 +220,6 @@ def _corpora(names: Sequence[str], folder: str, recipe: Settings) -> dict[str, d
             "data.corpus": name,
             **({"data.dir": folder} if owned and folder else {}),
             **(recipe if owned else {}),
+            **(dailydialog.MEASURE if name == "dailydialog" else {}),
         }
     return corpora

@@ -9,10 +9,10 @@ Beside each corpus stands the same with coarser labels, "NAME, coarse": from fin
 ones and back are transfers as any other. Without `corpus=` it is smalltalk, and with `data=` MELD
 and EmoryNLP too.
 
-Surprise is a group of its own in smalltalk and MELD: it may be pleasant or not, and MELD's own
-sentiments count some of its utterances as positive and some as negative. Other labels have one
-side; EmoryNLP's powerful is, with joyful and peaceful, on the positive side of the wheel of
-emotions that its labels come from.
+Surprise is a group of its own in smalltalk, MELD and DailyDialog: it may be pleasant or not, and
+MELD's own sentiments count some of its utterances as positive and some as negative. Other labels
+have one side; EmoryNLP's powerful is, with joyful and peaceful, on the positive side of the wheel
+of emotions that its labels come from.
 
 Fine and coarse runs of one corpus learn from the same dialogues, so that such a transfer meets
 other labels, but no other texts or speakers.
@@ -44,6 +44,7 @@ COARSE: dict[str, tuple[str, ...]] = {
         *(f"{label}=negative" for label in ("sad", "angry", "frustrated")),
         "neutral=neutral",
     ),
+    "dailydialog": ("happiness=positive", *_EKMAN[1:]),
 }
 EXAMPLES = (0, 5, 20)
 

@@ -14,6 +14,7 @@ from eacl_jax.bulk.seen import Seen
 from eacl_jax.corpora.columns import SEVERAL, find_columns, turn_of
 from eacl_jax.corpora.forms import ANSWERED, PROBABILITY, check_exact
 from eacl_jax.corpora.formulas import as_written
+from eacl_jax.corpora.order import Decimals
 from eacl_jax.corpora.repeats import Repeats
 from eacl_jax.corpora.returns import JOINED
 from eacl_jax.corpora.texts import check_utterance
@@ -106,7 +107,7 @@ class Table:
         stray = ""
         turns: list[int | None] = []
         names = [self._header[place] for place in columns.turns]
-        repeats = Repeats(names)
+        repeats, decimals = Repeats(names), Decimals(names)
         while row is not None:
             first = lines.line + 1
             where = f"{lines.name} line {first}"
@@ -143,13 +144,16 @@ class Table:
                 problem = "" if seen.add(identity) else self._comes_back(identity, where)
                 current = Gathering(lines, wanted, first, identity, stray or problem)
                 turns, repeats = [None] * len(columns.turns), Repeats(names)
+                decimals = Decimals(names)
             stray = ""
             try:
                 turns = self._turns(row, turns, where)
                 speaker = "" if columns.speaker is None else row[columns.speaker].strip()
                 text = row[columns.text].strip()
                 check_one_utterance(text, self._header[columns.text], where, A_ROW_EACH)
-                repeats.add([row[place] for place in columns.turns], speaker, text, where)
+                numbered = [row[place] for place in columns.turns]
+                decimals.add(numbered, where)
+                repeats.add(numbered, speaker, text, where)
                 utterance = check_utterance(Utterance(speaker or NOBODY, text), where)
                 other = {name: row[place] for name, place in self._others.items()}
                 features = self._read_features(other, where)

@@ -7,6 +7,7 @@ import typer
 
 from eacl_jax.cli import annotated
 from eacl_jax.cli.options import (
+    AnnotatorColumns,
     DialogueColumn,
     EmotionColumn,
     Features,
@@ -48,6 +49,7 @@ def adapt(
     text_column: TextColumn = "",
     emotion_column: EmotionColumn = "",
     label_columns: LabelColumns = "",
+    annotator_columns: AnnotatorColumns = "",
     label_separator: LabelSeparator = "",
     features: Features = None,
     sounds: Sounds = None,
@@ -78,6 +80,7 @@ def adapt(
         mapped,
         task=annotated.task_of(model, revision),
         label_columns=label_columns,
+        annotator_columns=annotator_columns,
         separator=label_separator,
         modalities=annotated.modalities_of(model, revision),
         features=features or (),

@@ -74,6 +74,7 @@ def read(
     *,
     task: "TaskName" = "single",
     label_columns: str = "",
+    annotator_columns: str = "",
     separator: str = "",
     modalities: "Mapping[str, Modality] | None" = None,
     features: Sequence[str] = (),
@@ -88,6 +89,7 @@ def read(
       task: of the model; with one label an utterance, annotated utterances have an `emotion`, with
         several `emotions`.
       label_columns: the option `--label-columns`.
+      annotator_columns: the option `--annotator-columns`.
       separator: the option `--label-separator`.
       modalities: whose features the model reads.
       features: the options `--features`.
@@ -119,9 +121,11 @@ def read(
     forms = LabelForms(
         "multi" if task == "multi" else "",
         separator,
-        tuple(name.strip() for name in label_columns.split(",") if name.strip()),
+        _names(label_columns),
+        _names(annotator_columns),
         separator_named="--label-separator",
         columns_named="--label-columns",
+        annotators_named="--annotator-columns",
     )
     file = find_file(path, "--input names")
     own = read_own(features, modalities or {}, "--features")
@@ -161,6 +165,11 @@ def read(
     if not any(u.annotated for dialogue in dialogues for u in dialogue.utterances):
         raise UserError(f"--map leaves no utterance of {path} an emotion.")
     return dialogues
+
+
+def _names(given: str) -> tuple[str, ...]:
+    """Columns' names, as an option gives them."""
+    return tuple(name.strip() for name in given.split(",") if name.strip())
 
 
 def _check_answers(path: Path, found: "Sequence[Found]") -> None:

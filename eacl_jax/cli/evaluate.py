@@ -10,6 +10,7 @@ import typer
 
 from eacl_jax.cli import annotated
 from eacl_jax.cli.options import (
+    AnnotatorColumns,
     DialogueColumn,
     EmotionColumn,
     Features,
@@ -52,6 +53,7 @@ _WITH_MODEL = (
     "text_column",
     "emotion_column",
     "label_columns",
+    "annotator_columns",
     "label_separator",
     "features",
     "sounds",
@@ -141,6 +143,7 @@ def evaluate(
     text_column: TextColumn = "",
     emotion_column: EmotionColumn = "",
     label_columns: LabelColumns = "",
+    annotator_columns: AnnotatorColumns = "",
     label_separator: LabelSeparator = "",
     features: Features = None,
     sounds: Sounds = None,
@@ -198,6 +201,7 @@ def evaluate(
         mapped,
         task=annotated.task_of(model, revision),
         label_columns=label_columns,
+        annotator_columns=annotator_columns,
         separator=label_separator,
         modalities=modalities,
         features=features or (),

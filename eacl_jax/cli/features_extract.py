@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from eacl_jax.dialogue import count
+
 _LISTED = 20
 
 
@@ -108,6 +110,6 @@ def extract(
             break
         process.tell(f"skipped: {problem}")
     typer.echo(
-        f"{out}: {done.made_by!r} of {done.utterances} utterances"
-        f" ({done.made} made, {len(done.skipped)} files skipped)"
+        f"{out}: {done.made_by!r} of {count(done.utterances, 'utterance')}"
+        f" ({done.made} made, {count(len(done.skipped), 'file')} skipped)"
     )

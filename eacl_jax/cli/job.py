@@ -43,6 +43,11 @@ _OTHER_NAMES = {
 }
 _OUTPUTS = ("jsonl", "csv")
 _PACKED = ".gz"
+_NOT_CALIBRATED = (
+    "labels of --labels answer by their words alone: their probabilities are not calibrated, as"
+    " those of the model's own are; which label is likelier counts, not how likely it is (`eacl"
+    " adapt` calibrates them on annotated dialogues)"
+)
 _RESTART = "give --restart"
 
 # Utterances predicted together, in batches. More of them leave fewer batches half full; fewer are
@@ -174,7 +179,7 @@ class Job:
                 before,
                 on_long=self.on_long,
                 reads_text=settings.reads_text,
-                more=told.sentences(),
+                more=(*told.sentences(), *([_NOT_CALIBRATED] if self.labels else [])),
             )
 
     def _stopped(self, journal: Journal, console: Console) -> typer.Exit:

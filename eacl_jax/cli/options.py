@@ -146,6 +146,18 @@ LabelColumns = Annotated[
         show_default=False,
     ),
 ]
+AnnotatorColumns = Annotated[
+    str,
+    typer.Option(
+        "--annotator-columns",
+        metavar="NAME,NAME",
+        help=(
+            "Tables: the columns of labels, an annotator each; an empty cell: this one did not have"
+            " the utterance. What most of them gave is the label."
+        ),
+        show_default=False,
+    ),
+]
 LabelSeparator = Annotated[
     str,
     typer.Option(

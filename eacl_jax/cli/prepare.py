@@ -7,6 +7,7 @@ import typer
 
 from eacl_jax.cli import annotated
 from eacl_jax.cli.options import (
+    AnnotatorColumns,
     DialogueColumn,
     EmotionColumn,
     LabelColumns,
@@ -30,6 +31,7 @@ _OF_COST = (
     "text_column",
     "emotion_column",
     "label_columns",
+    "annotator_columns",
     "label_separator",
 )
 
@@ -85,6 +87,7 @@ def prepare(
     text_column: TextColumn = "",
     emotion_column: EmotionColumn = "",
     label_columns: LabelColumns = "",
+    annotator_columns: AnnotatorColumns = "",
     label_separator: LabelSeparator = "",
 ) -> None:
     """Prepare a model for `--runtime=onnx` and `--runtime=openvino` of predict, evaluate and serve,
@@ -117,6 +120,7 @@ def prepare(
             mapped,
             task=annotated.task_of(str(model)),
             label_columns=label_columns,
+            annotator_columns=annotator_columns,
             separator=label_separator,
         )
     process.quiet_libraries()

@@ -19,7 +19,7 @@ from eacl_jax.bulk.lines import Position
 from eacl_jax.bulk.writing import Output
 from eacl_jax.corpora.transcripts import NOBODY
 from eacl_jax.data.pieces import Look
-from eacl_jax.dialogue import count
+from eacl_jax.dialogue import count, counted
 from eacl_jax.recognizer.prediction import ALONE
 
 _LINE_EVERY = 30.0  # seconds
@@ -106,9 +106,6 @@ def print_summary(
       reads_text: whether the model reads more than features.
       more: what else there is to say.
     """
-    answered = (
-        "the mean of their parts was answered" if on_long == "pool" else "their ends were answered"
-    )
     totals = output.journal.totals
     lines = [
         f"{name}: {count(totals.dialogues, 'dialogue')}, {count(totals.utterances, 'utterance')},"
@@ -123,28 +120,7 @@ def print_summary(
                 for label, number in sorted(totals.emotions.items(), key=lambda e: -e[1])
             )
         )
-    unknown = (
-        "utterances hold mostly what the model's tokenizer does not know, such as another script,"
-        " or no text: their answers say nothing"
-        if reads_text
-        else "utterances have no features, and the model reads no text: their answers say nothing"
-    )
-    notes = {
-        f"utterances are longer than the model reads: {answered} (--on-long)": totals.truncated,
-        unknown: totals.unknown_text,
-        ALONE: totals.alone,
-        "texts hold HTML, such as &#39; or <br>, which is read as words: give plain text": (
-            totals.markup
-        ),
-        f"utterances name no speaker; they count as one speaker's, {NOBODY!r}": totals.unnamed,
-        f"dialogues could not be used: see {output.problems_in}": totals.skipped,
-    }
-    notes |= {
-        f"utterances have no features {name}: they were answered without": number
-        for name, number in totals.missing.items()
-    }
-    notes["utterances name a sound, which was not read (give --sounds)"] = totals.unheard
-    lines += [f"{number:,} {text}" for text, number in notes.items() if number]
+    lines += _notes(totals, on_long, output.problems_in, reads_text=reads_text)
     if told := str(Look(totals.looked, totals.strange)):
         lines.append(told)
     if totals.unread:
@@ -153,6 +129,53 @@ def print_summary(
         )
     for line in (*lines, *more):
         console.print(printable(line), markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+
+def _notes(totals: Totals, on_long: str, problems_in: str, *, reads_text: bool) -> list[str]:
+    """What to know about the answers, a line each; arguments as of `print_summary`."""
+
+    def its(size: int, one: str, several: str) -> str:
+        return one if size == 1 else several
+
+    long, unknown = totals.truncated, totals.unknown_text
+    if on_long == "pool":
+        answered = f"the mean of {its(long, 'its', 'their')} parts was answered"
+    else:
+        answered = its(long, "its end was answered", "their ends were answered")
+    nothing = f"{its(unknown, 'its answer says', 'their answers say')} nothing"
+    what = (
+        "mostly what the model's tokenizer does not know, such as another script, or no text"
+        if reads_text
+        else "no features, and the model reads no text"
+    )
+    holds = ("holds", "hold") if reads_text else ("has", "have")
+    notes: list[tuple[int, str, str, str]] = [
+        (long, "is", "are", f"longer than the model reads: {answered} (--on-long)"),
+        (unknown, *holds, f"{what}: {nothing}"),
+    ]
+    lines = [_note(*note) for note in notes]
+    lines.append(f"{totals.alone:,} {ALONE}" if totals.alone else "")
+    if totals.markup:
+        texts = counted(totals.markup, "text holds", "texts hold")
+        lines.append(
+            f"{texts} HTML, such as &#39; or <br>, which is read as words: give plain text"
+        )
+    who = its(totals.unnamed, "it counts as one speaker's", "they count as one speaker's")
+    lines.append(_note(totals.unnamed, "names", "name", f"no speaker; {who}, {NOBODY!r}"))
+    if totals.skipped:
+        lines.append(f"{count(totals.skipped, 'dialogue')} could not be used: see {problems_in}")
+    for name, number in totals.missing.items():
+        were = its(number, "it was", "they were")
+        lines.append(_note(number, "has", "have", f"no features {name}: {were} answered without"))
+    sound = "a sound, which was not read (give --sounds)"
+    lines.append(_note(totals.unheard, "names", "name", sound))
+    return [line for line in lines if line]
+
+
+def _note(size: int, one: str, several: str, rest: str) -> str:
+    """What so many utterances do; empty where none does."""
+    found = counted(size, f"utterance {one}", f"utterances {several}")
+    return f"{found} {rest}" if size else ""
 
 
 def printable(text: str) -> str:

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from eacl_jax.data.prompts import OnLong
-from eacl_jax.dialogue import count
+from eacl_jax.dialogue import count, counted
 from eacl_jax.model.metrics import title
 from eacl_jax.recognizer.prediction import ALONE
 from eacl_jax.recognizer.scoring import Scores
@@ -36,17 +36,25 @@ def print_scores(name: str, scores: Scores, console: Console, *, on_long: OnLong
         + (f", {scores.context:,} more without an emotion as context" if scores.context else "")
     )
     if scores.truncated:
-        by = "the mean of their texts' parts" if on_long == "pool" else "the end of their texts"
+        one = scores.truncated == 1
+        parts, text = ("its text's", "its text") if one else ("their texts'", "their texts")
+        by = f"the mean of {parts} parts" if on_long == "pool" else f"the end of {text}"
         say(
-            f"{scores.truncated:,} utterances are longer than the model reads: they were answered"
-            f" by {by}"
+            counted(scores.truncated, "utterance is", "utterances are")
+            + f" longer than the model reads: {'it was' if one else 'they were'} answered by {by}"
         )
     if scores.alone:
         say(f"{scores.alone:,} {ALONE}")
     if scores.unknown_text:
         say(
-            f"{scores.unknown_text:,} utterances are texts that the model's tokenizer does not"
-            " know, or hold no text: their answers say nothing"
+            counted(
+                scores.unknown_text,
+                "utterance is a text that the model's tokenizer does not know, or holds no text:"
+                " its answer says",
+                "utterances are texts that the model's tokenizer does not know, or hold no text:"
+                " their answers say",
+            )
+            + " nothing"
         )
     say(
         "  ".join(f"{title(key)} {value:.2f}" for key, value in scores.summary.items())

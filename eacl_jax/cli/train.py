@@ -1,5 +1,6 @@
 """`eacl train`: both stages of a run."""
 
+import logging
 import shlex
 import sys
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Annotated
 import typer
 
 from eacl_jax.cli.distributed import VARIABLE
+
+log = logging.getLogger(__name__)
 
 
 def _list_settings(context: typer.Context, wanted: bool) -> None:
@@ -90,6 +93,8 @@ def train(
         from eacl_jax.training import processes, run
         from eacl_jax.training.loop import Interrupted, StopRequest
 
+        for line in checked.doubts():
+            log.warning(line)
         compiled.keep_compiled(checked.data, together=processes.count() > 1)
         stop = StopRequest()
         try:

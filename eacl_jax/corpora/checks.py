@@ -11,7 +11,7 @@ from eacl_jax.corpora.found import Found, Kept, Splits
 from eacl_jax.corpora.leaks import repeated, torn
 from eacl_jax.corpora.markup import warn_of_markup
 from eacl_jax.corpora.texts import why_no_text
-from eacl_jax.dialogue import Taxonomy, Utterance
+from eacl_jax.dialogue import Taxonomy, Utterance, count, counted
 from eacl_jax.errors import UserError
 
 logger = logging.getLogger("eacl_jax.corpora")
@@ -201,7 +201,9 @@ def warn_about(splits: Splits, taxonomy: Taxonomy) -> None:
         if empty := sum(
             not utterance.text.strip() for item in found for utterance in item.dialogue.utterances
         ):
-            logger.warning("%s: %d utterances have an empty text; they are kept.", split, empty)
+            have = counted(empty, "utterance has", "utterances have")
+            kept = "it is" if empty == 1 else "they are"
+            logger.warning("%s: %s an empty text; %s kept.", split, have, kept)
         if not any(u.labels for item in found for u in item.dialogue.utterances):
             logger.warning(
                 "%s: no annotated utterance has a label; scores on it say nothing of labels.", split
@@ -225,9 +227,10 @@ def warn_about(splits: Splits, taxonomy: Taxonomy) -> None:
                 )
             if leaked := repeated(splits[left], splits[right]):
                 logger.warning(
-                    "%d dialogues of %s occur word for word in %s: scores on %s may flatter.",
-                    leaked,
+                    "%s of %s %s word for word in %s: scores on %s may flatter.",
+                    count(leaked, "dialogue"),
                     right,
+                    "occurs" if leaked == 1 else "occur",
                     left,
                     right,
                 )

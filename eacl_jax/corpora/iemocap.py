@@ -16,7 +16,7 @@ from eacl_jax.corpora.checks import Counts, logger
 from eacl_jax.corpora.found import Found
 from eacl_jax.corpora.jsonlines import loads
 from eacl_jax.corpora.sources import data_folder, folders_below, locate
-from eacl_jax.dialogue import SPLITS, Dialogue, Utterance
+from eacl_jax.dialogue import SPLITS, Dialogue, Utterance, counted
 from eacl_jax.errors import UserError
 from eacl_jax.files.text import read_lines, read_text
 
@@ -204,9 +204,9 @@ def _read_dialogue(turns: Path, ratings: Path) -> Found:
         turn["id"] for *_, turn in said
     }:
         logger.warning(
-            "%s: %d rated utterances are not in %s: %s",
+            "%s: %s not in %s: %s",
             ratings,
-            len(silent),
+            counted(len(silent), "rated utterance is", "rated utterances are"),
             turns,
             ", ".join(sorted(silent)[:3]),
         )

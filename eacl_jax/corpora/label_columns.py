@@ -49,7 +49,7 @@ class LabelForms:
       separator: what stands between them.
       columns: names of columns of 0 and 1, a label each.
       annotators: names of columns of labels, an annotator each.
-      separator_named, columns_named: how a user names these, for messages.
+      separator_named, columns_named, annotators_named: how a user names these, for messages.
     """
 
     task: str = ""
@@ -58,6 +58,9 @@ class LabelForms:
     annotators: tuple[str, ...] = ()
     separator_named: str = dataclasses.field(default="config.data.label_separator", compare=False)
     columns_named: str = dataclasses.field(default="config.data.label_columns", compare=False)
+    annotators_named: str = dataclasses.field(
+        default="config.data.annotator_columns", compare=False
+    )
 
     @classmethod
     def of_config(cls, data: DataConfig) -> Self:
@@ -187,11 +190,11 @@ def find_labels(
         clean_label(header[place]): place
         for place in _named(path, header, forms.columns, forms.columns_named)
     }
-    annotators = _named(path, header, forms.annotators, "config.data.annotator_columns")
+    annotators = _named(path, header, forms.annotators, forms.annotators_named)
     if both := [place for place in annotators if place in flags.values()]:
         raise UserError(
             f"the column {header[both[0]]!r} is named as a label's ({forms.columns_named}) and"
-            " as an annotator's (config.data.annotator_columns); it is one of the two."
+            f" as an annotator's ({forms.annotators_named}); it is one of the two."
         )
     emotion = [
         place

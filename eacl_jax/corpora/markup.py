@@ -4,6 +4,8 @@ import logging
 import re
 from collections.abc import Iterable
 
+from eacl_jax.dialogue import counted
+
 logger = logging.getLogger(__name__)
 
 # `&#39;`, `&amp;`, `<br>`, `</p>`, `<a href="...">`, but not `<3` or `a < b`.
@@ -27,9 +29,9 @@ def about_markup(texts: Iterable[str]) -> str:
     marks = [mark for text in texts if (mark := markup_in(text))]
     if not marks:
         return ""
-    many = f"{len(marks)} texts hold" if len(marks) > 1 else "1 text holds"
+    hold = counted(len(marks), "text holds", "texts hold")
     return (
-        f"{many} HTML, such as {marks[0]!r:.60}, which is read as words and turns answers round:"
+        f"{hold} HTML, such as {marks[0]!r:.60}, which is read as words and turns answers round:"
         " give plain text."
     )
 

@@ -4,16 +4,18 @@ order, as databases do.
 
 import itertools
 import logging
+import re
 from collections.abc import Sequence
 from typing import Any
 
-from eacl_jax.corpora.columns import plain
+from eacl_jax.corpora.columns import plain, turn_of
 from eacl_jax.corpora.times import readings
 from eacl_jax.dialogue import Utterance
 from eacl_jax.errors import UserError
 
 logger = logging.getLogger("eacl_jax.corpora")
 
+_DECIMAL = re.compile(r"(\d{1,9})(?:\.(\d{1,9}))?")
 _TIMES = frozenset(
     "timestamp ts time datetime date created createdat createdtime creationtime sent sentat"  # noqa: SIM905
     " senttime messagetime messagedate starttime start begin".split()
@@ -43,6 +45,48 @@ def check_oldest_first(utterances: Sequence[Utterance], where: str) -> None:
                 f"{where} stands {found}, by {name!r}; the order must be that of speaking: sort by"
                 " that field, or rename it where it does not tell when an utterance was said."
             )
+
+
+class Decimals:
+    """Numbers such as 1.1 and 1.2 in columns that number utterances, as of the parts of a turn, of
+    one dialogue. Rows are not sorted by them, as nobody knows whether 1.10 comes after 1.2 or after
+    1.9; where they go back either way, the rows are in another order.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        """Args:
+        names: of the columns.
+        """
+        self._names = names
+        self._last: list[tuple[str, tuple[float, list[int]]] | None] = [None] * len(names)
+        self._any = [False] * len(names)
+
+    def add(self, cells: Sequence[Any], place: str) -> None:
+        """Notes the next row.
+
+        Args:
+          cells: of those columns.
+          place: where it stands, for messages.
+
+        Raises:
+          UserError: it stands before the row before it.
+        """
+        for number, (name, cell) in enumerate(zip(self._names, cells, strict=True)):
+            text = "" if cell is None or isinstance(cell, bool) else str(cell).strip()
+            if not (parts := _DECIMAL.fullmatch(text)):
+                continue
+            self._any[number] |= turn_of(cell) is None
+            now = float(text), [int(part or 0) for part in parts.groups()]
+            last, self._last[number] = self._last[number], (text, now)
+            if last is None or not self._any[number]:
+                continue
+            before = last[1]
+            if now[0] < before[0] and now[1] < before[1]:
+                raise UserError(
+                    f"{place}: column {name!r} is {text} after {last[0]}; such numbers order no"
+                    " rows, so these must stand in the order of speaking: sort them, or rename the"
+                    " column where it numbers something else."
+                )
 
 
 def tells_time(name: str, values: Sequence[Any]) -> bool:

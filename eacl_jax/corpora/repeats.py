@@ -1,6 +1,7 @@
 """Rows that are one utterance over again, as where each of its annotators has a row."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from eacl_jax.corpora.columns import plain, turn_of
@@ -8,6 +9,16 @@ from eacl_jax.errors import UserError
 
 # A turn of more utterances is looked into no further.
 _MOST = 1000
+# Columns that say who annotated a row, as `plain` has their names.
+_WHO = """
+annotator annotatorid annotatorname annotatedby rater raterid coder coderid labeler labelerid
+labeller labellerid labeledby labelledby workerid
+"""
+_ANNOTATORS = frozenset(_WHO.split())
+_REMEDY = (
+    "Give each utterance one row, with the label that stands or, for training and for annotated"
+    " files, a column an annotator"
+)
 
 
 class Repeats:
@@ -15,7 +26,8 @@ class Repeats:
 
     Rows of one number, one speaker and one text are one utterance. A turn may be several utterances
     of a speaker, of which two may have one text: where a column that is called so alone numbers
-    rows, all of a turn's must be there again.
+    rows, all of a turn's must be there again. So they must where an utterance's id is no number
+    (`key_of`): a column that is called so may hold something else.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -24,7 +36,7 @@ class Repeats:
         """
         self._names = names
         self._of_utterances = ["turn" not in plain(name) for name in names]
-        self._key: tuple[int | None, ...] = ()
+        self._key: tuple[int | str | None, ...] = ()
         self._found: dict[tuple[str, str], list[str]] = {}
 
     def add(self, cells: Sequence[Any], speaker: str, text: str, place: str) -> None:
@@ -39,7 +51,7 @@ class Repeats:
         Raises:
           UserError: it is the utterance of a row before, or the rows before are.
         """
-        key = tuple(turn_of(cell) for cell in cells)
+        key = tuple(key_of(cell, name) for cell, name in zip(cells, self._names, strict=True))
         if key != self._key:
             self.end()
             self._key, self._found = key, {}
@@ -48,7 +60,7 @@ class Repeats:
             if len(places) < 2:
                 places.append(place)
             pairs = zip(key, self._of_utterances, strict=True)
-            if any(of_utterances and number is not None for number, of_utterances in pairs):
+            if any(of_utterances and isinstance(number, int) for number, of_utterances in pairs):
                 self._check(places)
 
     def end(self) -> None:
@@ -63,9 +75,64 @@ class Repeats:
                 for number, name in zip(self._key, self._names, strict=True)
                 if number is not None
             )
+            said = f"number {number}" if isinstance(number, int) else f"{number!r:.40}"
             raise UserError(
-                f"{places[1]}: number {number} in column {name!r}, the speaker and the text are"
-                f" those of a row before ({places[0]}), so the two are one utterance, as where each"
-                " annotator has a row. Give each utterance one row, with the label that stands or,"
-                f" in training, a column an annotator; where it was said twice, rename {name!r}."
+                f"{places[1]}: {said} in column {name!r}, the speaker and the text are those of a"
+                f" row before ({places[0]}), so the two are one utterance, as where each annotator"
+                f" has a row. {_REMEDY}; where it was said twice, rename {name!r}."
+            )
+
+
+def key_of(cell: Any, name: str) -> int | str | None:
+    """What a cell of a column that may number utterances says of which it is: a number; where the
+    column is one of ids (`utterance_id`), any other text; None where it says nothing.
+
+    A column `turn` may say whose turn it is, and a column `utterance` what was said.
+    """
+    number = turn_of(cell)
+    of_ids = "turn" not in plain(name) and plain(name) != "utterance"
+    if number is not None or not of_ids or cell is None or isinstance(cell, bool):
+        return number
+    if isinstance(cell, float) and math.isnan(cell):
+        return None
+    return str(cell).strip() or None
+
+
+def check_annotators(
+    header: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    said: Sequence[tuple[str, str]],
+    place: Callable[[int], str],
+) -> None:
+    """Sees that a dialogue has no row an annotator where a column names these.
+
+    A text that is there again says nothing by itself, as people repeat themselves; nor do two
+    annotators, who may have shared a dialogue. It is refused where two or more of them have every
+    utterance.
+
+    Args:
+      header: the columns' names.
+      rows: the cells of the dialogue's rows.
+      said: the speaker and the text of each.
+      place: where a row stands, for messages.
+
+    Raises:
+      UserError: the rows are so.
+    """
+    if len(set(said)) == len(said):
+        return
+    for column, name in enumerate(header):
+        if plain(name) not in _ANNOTATORS:
+            continue
+        by: dict[tuple[str, str], dict[str, int]] = {}
+        for number, (cells, words) in enumerate(zip(rows, said, strict=True)):
+            if who := str("" if cells[column] is None else cells[column]).strip():
+                by.setdefault(words, {}).setdefault(who, number)
+        if len(by) == len(set(said)) and all(len(found) > 1 for found in by.values()):
+            first, second, *_ = next(iter(by.values())).values()
+            raise UserError(
+                f"{place(second)}: the speaker and the text are those of a row before"
+                f" ({place(first)}) with another {name!r}, as all of the dialogue's are, so the two"
+                f" are one utterance, as where each annotator has a row. {_REMEDY}; where all was"
+                f" said twice, rename {name!r}."
             )

@@ -12,11 +12,11 @@ from eacl_jax.corpora.forms import ANSWERED, PROBABILITY, check_exact, check_lab
 from eacl_jax.corpora.found import Found, Kept
 from eacl_jax.corpora.kept import kept_of
 from eacl_jax.corpora.label_columns import LabelPlaces
-from eacl_jax.corpora.order import check_oldest_first
-from eacl_jax.corpora.repeats import Repeats
+from eacl_jax.corpora.order import Decimals, check_oldest_first
+from eacl_jax.corpora.repeats import Repeats, check_annotators, key_of
 from eacl_jax.corpora.returns import JOINED, Returns
 from eacl_jax.corpora.transcripts import A_ROW_EACH, NOBODY, check_one_utterance
-from eacl_jax.dialogue import Dialogue, Utterance
+from eacl_jax.dialogue import Dialogue, Utterance, counted
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import MAY_BE_FEATURES, read_features
 
@@ -84,9 +84,10 @@ def gather(
             unnamed += not read_identity(cells[columns.speaker], where)
     if unnamed:
         logger.warning(
-            "%s: %s utterances name no speaker; they count as one speaker's, %r.",
+            "%s: %s no speaker; %s, %r.",
             path,
-            f"{unnamed:,}",
+            counted(unnamed, "utterance names", "utterances name"),
+            "it counts as one speaker's" if unnamed == 1 else "they count as one speaker's",
             NOBODY,
         )
     found = [
@@ -160,6 +161,12 @@ def _dialogue(
         rows = [rows[index] for index in order([cells for _, cells in rows])]
     else:
         rows, turns = _by_turns(path, identity, rows, header, columns)
+        check_annotators(
+            header,
+            [cells for _, cells in rows],
+            [_said(cells, columns) for _, cells in rows],
+            lambda number: place(path, rows[number][0]),
+        )
     read = {columns.dialogue, columns.speaker, columns.text, columns.emotion}
     read |= set(labels.all)
     # A column that has a part's name but is not read would overwrite it where a dialogue is
@@ -222,12 +229,22 @@ def _by_turns(
                 f" {identity!r}, which are not in that order, but has {cells[column]!r:.40} here;"
                 " give the row its number."
             )
+    if not columns.turns:
+        return rows, ()
     if not numbers:
+        decimals = Decimals([header[column] for column in columns.turns])
+        for line, cells in rows:
+            decimals.add([cells[column] for column in columns.turns], place(path, line))
+        keys = [tuple(key_of(cells[c], header[c]) for c in columns.turns) for _, cells in rows]
+        places: dict[tuple[int | str | None, ...], int] = {}
+        first = [places.setdefault(key, len(places)) for key in keys]
+        if len(places) < len(rows) and any(part is not None for key in keys for part in key):
+            _check_repeats(path, rows, header, columns, first)
         return rows, ()
     # One that numbers each row tells more than one that numbers what a speaker says at a time.
     column = min(numbers, key=lambda column: len(set(numbers[column])) < len(rows))
     if len(set(numbers[column])) < len(rows):
-        _check_repeats(path, rows, header, columns, list(numbers), numbers[column])
+        _check_repeats(path, rows, header, columns, numbers[column])
     rows, turns = _by_turn(path, identity, rows, header[column], numbers[column])
     for other in numbers:
         after = [turn_of(cells[other]) or 0 for _, cells in rows]
@@ -246,7 +263,6 @@ def _check_repeats(
     rows: list[Row],
     header: Sequence[str],
     columns: Columns,
-    turns: Sequence[int],
     numbers: Sequence[int],
 ) -> None:
     """Sees that rows of one number are not one utterance.
@@ -256,25 +272,28 @@ def _check_repeats(
       rows: of a dialogue.
       header: the columns' names.
       columns: which are read.
-      turns: those that number all of the rows.
-      numbers: of the rows, in one of these.
+      numbers: of the rows, in a column that numbers all of them; equal where their ids are.
 
     Raises:
       UserError: some are.
     """
-    said: list[tuple[str, str]] = []
+    said = [_said(cells, columns) for _, cells in rows]
     texts: dict[int, set[tuple[str, str]]] = {}
-    for (_, cells), number in zip(rows, numbers, strict=True):
-        speaker = "" if columns.speaker is None else str(cells[columns.speaker] or "").strip()
-        said.append((speaker, str(cells[columns.text]).strip()))
-        texts.setdefault(number, set()).add(said[-1])
+    for words, number in zip(said, numbers, strict=True):
+        texts.setdefault(number, set()).add(words)
     if list(numbers) != sorted(numbers) and any(len(found) > 1 for found in texts.values()):
         return  # refused as rows of two dialogues
-    repeats = Repeats([header[turn] for turn in turns])
+    repeats = Repeats([header[turn] for turn in columns.turns])
     for index in sorted(range(len(rows)), key=lambda index: numbers[index]):
         line, cells = rows[index]
-        repeats.add([cells[turn] for turn in turns], *said[index], place(path, line))
+        repeats.add([cells[turn] for turn in columns.turns], *said[index], place(path, line))
     repeats.end()
+
+
+def _said(cells: Sequence[Any], columns: Columns) -> tuple[str, str]:
+    """The speaker and the text of a row, as they are compared."""
+    speaker = "" if columns.speaker is None else str(cells[columns.speaker] or "").strip()
+    return speaker, str(cells[columns.text]).strip()
 
 
 def _by_turn(

@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from eacl_jax.corpora.found import Found, Splits
-from eacl_jax.dialogue import Dialogue, TaskName, Utterance
+from eacl_jax.dialogue import Dialogue, TaskName, Utterance, counted
 from eacl_jax.errors import UserError
 
 logger = logging.getLogger("eacl_jax.corpora")
@@ -97,16 +97,17 @@ def settle(splits: Splits, task: TaskName, *, quiet: bool = False) -> dict[str, 
     without = sum(each.annotations is not None and each.emotions is None for each in bare)
     if without and not quiet:
         logger.warning(
-            "%d utterances have annotations, but no label that most of their annotators gave: they"
-            " are not annotated.",
-            without,
+            "%s annotations, but no label that most of %s annotators gave: %s not annotated.",
+            counted(without, "utterance has", "utterances have"),
+            *(("its", "it is") if without == 1 else ("their", "they are")),
         )
     none = sum(each.emotions == () for each in bare)
     if none and not quiet:
         logger.warning(
-            "%d utterances are annotated with none of the labels, where one is always answered:"
-            " they are read as not annotated.",
-            none,
+            "%s annotated with none of the labels, where one is always answered: %s read as not"
+            " annotated.",
+            counted(none, "utterance is", "utterances are"),
+            "it is" if none == 1 else "they are",
         )
     return settled
 
@@ -138,8 +139,9 @@ def tell_of_annotators(splits: Splits, labels: Sequence[str]) -> None:
     if unheard:
         item, number = unheard[0]
         logger.warning(
-            "%d utterances have a label that none of their annotators gave (%s the first).",
-            len(unheard),
+            "%s a label that none of %s annotators gave (%s the first).",
+            counted(len(unheard), "utterance has", "utterances have"),
+            "its" if len(unheard) == 1 else "their",
             item.where(number),
         )
 

@@ -30,7 +30,7 @@ from eacl_jax.corpora.forms import (
 )
 from eacl_jax.corpora.label_columns import divided
 from eacl_jax.corpora.labels import clean_label, word_of
-from eacl_jax.corpora.order import check_oldest_first
+from eacl_jax.corpora.order import Decimals, check_oldest_first
 from eacl_jax.corpora.repeats import Repeats
 from eacl_jax.corpora.returns import Returns
 from eacl_jax.corpora.texts import check_utterance, why_no_text
@@ -349,6 +349,7 @@ def _from_frame(frame: Any) -> list[Dialogue]:
     before: dict[tuple[str, str], int] = {}
     returns = Returns()
     repeats: dict[str, Repeats] = {}
+    decimals: dict[str, Decimals] = {}
     by_dialogue: dict[str, list[dict[str, Any]]] = {}
     for number, row in enumerate(rows):
         where = f"the DataFrame's row {number}"
@@ -376,6 +377,7 @@ def _from_frame(frame: Any) -> list[Dialogue]:
         if turns:
             again = repeats.setdefault(identity, Repeats(turns))
             cells = [row.get(name) for name in turns]
+            decimals.setdefault(identity, Decimals(turns)).add(cells, where)
             again.add(cells, utterance.speaker, utterance.text.strip(), where)
     for again in repeats.values():
         again.end()

@@ -25,7 +25,7 @@ import numpy as np
 from eacl_jax.config import PromptConfig, Readout
 from eacl_jax.data.names import FIRST_NAMES, readable_name, replaced_names
 from eacl_jax.data.scripts import Scripts
-from eacl_jax.dialogue import Dialogue, Taxonomy
+from eacl_jax.dialogue import Dialogue, Taxonomy, counted
 from eacl_jax.errors import SettingsError, UserError
 
 log = logging.getLogger(__name__)
@@ -362,29 +362,31 @@ def warn_about(examples: Iterable[Example], max_tokens: int) -> None:
     pooled = sum(bool(example.windows) for example in examples)
     if cut := sum(example.truncated for example in examples) - pooled:
         log.warning(
-            "%d utterances are longer than prompt.max_tokens=%d allows: the beginnings of their"
-            " texts were cut",
-            cut,
+            "%s longer than prompt.max_tokens=%d allows: %s cut",
+            counted(cut, "utterance is", "utterances are"),
             max_tokens,
+            "the beginning of its text was" if cut == 1 else "the beginnings of their texts were",
         )
     if pooled:
         log.warning(
-            "%d utterances are longer than prompt.max_tokens=%d allows: they were read in parts",
-            pooled,
+            "%s longer than prompt.max_tokens=%d allows: %s read in parts",
+            counted(pooled, "utterance is", "utterances are"),
             max_tokens,
+            "it was" if pooled == 1 else "they were",
         )
     if alone := sum(example.alone for example in examples):
         log.warning(
-            "%d utterances are read by themselves: beside them prompt.max_tokens=%d leaves no room"
-            " for what was said around them",
-            alone,
+            "%s: beside %s prompt.max_tokens=%d leaves no room for what was said around",
+            counted(alone, "utterance is read by itself", "utterances are read by themselves"),
+            "it" if alone == 1 else "them",
             max_tokens,
         )
     if unknown := sum(example.unknown for example in examples):
         log.warning(
-            "%d utterances hold mostly tokens that the encoder's tokenizer does not know, such as"
-            " another script's or emoji, or no text: what is answered to them says nothing",
-            unknown,
+            "%s mostly tokens that the encoder's tokenizer does not know, such as another script's"
+            " or emoji, or no text: what is answered to %s says nothing",
+            counted(unknown, "utterance holds", "utterances hold"),
+            "it" if unknown == 1 else "them",
         )
 
 

@@ -17,7 +17,14 @@ from eacl_jax.data.inputs import read_transcript
 from eacl_jax.data.names import FIRST_NAMES, readable_name, replaced_names
 from eacl_jax.dialogue import Dialogue
 from eacl_jax.errors import UserError
-from eacl_jax.export.standalone_prompts import in_dialogue, lay_out, prompt, ranked, utterance
+from eacl_jax.export.standalone_prompts import (
+    in_dialogue,
+    lay_out,
+    prompt,
+    ranked,
+    tell_of_cut,
+    utterance,
+)
 from eacl_jax.model.decisions import SeveralAnswering
 from eacl_jax.model.names import path_name
 from eacl_jax.model.representer import Representer
@@ -135,14 +142,15 @@ def script(program: ModuleType) -> str:
     """The text of a `run.py`: a module of this room, with `standalone_prompts` in it."""
     line = "from eacl_jax.export.standalone_prompts import {0} as {0}\n"
     text = inspect.getsource(program)
-    for name in ("in_dialogue", "lay_out", "prompt", "ranked", "why_no_text"):
+    for name in ("in_dialogue", "lay_out", "prompt", "ranked", "tell_of_cut", "why_no_text"):
         text = text.replace(line.format(name), "")
     assert "eacl_jax.export" not in text
     # Those that the functions need, too.
     names = "Callable, Mapping, Sequence"
     line = r"(?m)^from collections\.abc import .*$"
     text = re.sub(line, f"from collections.abc import {names}", text)
-    functions = [inspect.getsource(each) for each in (*OF_PROMPTS, lay_out, ranked, in_dialogue)]
+    parts = (*OF_PROMPTS, lay_out, tell_of_cut, ranked, in_dialogue)
+    functions = [inspect.getsource(each) for each in parts]
     before, main, after = text.partition("def main() -> None:\n")
     return before + "\n\n".join(functions) + "\n\n" + main + after
 

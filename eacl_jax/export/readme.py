@@ -108,7 +108,7 @@ The prompt of an utterance, in ids; `{{}}` stands for the ids of a text without 
 
 that is, {opening}up to {max_past} utterances before it, oldest first, {later}each closed by {separator}; then the utterance
 itself. The oldest are left out where the whole would exceed {max_tokens} tokens. Of a TEXT to answer that is too long by itself
-the first tokens are left out, so that its end is read, and nothing around it: `prompt` in `run.py` does it exactly, and says so.
+the first tokens are left out, so that its end is read, and nothing around it: `prompt` in `run.py` does it exactly, and gives as its third value whether it did (`tell_of_cut` says of how many on stderr).
 Typographic apostrophes of a TEXT are plain ones there; {names}.
 
 {tokenizing}
@@ -133,7 +133,7 @@ _STABLEHLO_FILES = """## Files
 _TOKENIZERS = """With the package `tokenizers`:
 
 ```python
-from run import HERE, Model, lay_out, prompt
+from run import HERE, Model, lay_out, prompt, tell_of_cut
 from tokenizers import Tokenizer
 
 model = Model()
@@ -149,6 +149,7 @@ def encode(text: str) -> list[int]:
 
 said = [("Ann", "We got the flat!"), ("Ben", "What? You're joking!")]
 prompts = [prompt(encode, said[: number + 1], model.settings["prompt"]) for number in range(len(said))]
+tell_of_cut(sum(cut for _, _, cut in prompts))
 _, _, probabilities = model(*lay_out(prompts))
 for (speaker, text), row in zip(said, probabilities, strict=True):
     print(speaker, text, model.labels[row.argmax()], row.max())

@@ -201,8 +201,8 @@ def _describe(shape: Shape, exported: Any) -> dict[str, Any]:
 
 
 def example(recognizer: EmotionRecognizer) -> dict[str, np.ndarray]:
-    """A conversation as the program takes it, its utterances as text, and the recognizer's
-    probabilities.
+    """A conversation as the program takes it, which texts were cut, its utterances as text, and the
+    recognizer's probabilities.
     """
     dialogue = example_dialogue()
     answers = recognizer.predict(dialogue)
@@ -213,6 +213,7 @@ def example(recognizer: EmotionRecognizer) -> dict[str, np.ndarray]:
     names = ("tokens", "positions", "segment_ids", "readout")
     return {
         **dict(zip(names, lay_out(prompts), strict=True)),
+        "cut": np.array([cut for _, _, cut in prompts]),
         "utterances": np.array([f"{said.speaker}: {said.text}" for said in dialogue.utterances]),
         "probabilities": np.array(
             [list(answer.probabilities.values()) for answer in answers], np.float32

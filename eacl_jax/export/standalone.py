@@ -17,6 +17,7 @@ from eacl_jax.export.standalone_prompts import in_dialogue as in_dialogue
 from eacl_jax.export.standalone_prompts import lay_out as lay_out
 from eacl_jax.export.standalone_prompts import prompt as prompt
 from eacl_jax.export.standalone_prompts import ranked as ranked
+from eacl_jax.export.standalone_prompts import tell_of_cut as tell_of_cut
 
 HERE = Path(__file__).resolve().parent
 
@@ -156,6 +157,7 @@ def _answer() -> None:
         if model.thresholds is not None or model.chain is not None:
             shown = f"{', '.join(answer) or 'none'}  ({shown})"
         print(f"{text}  ->  {shown}")
+    tell_of_cut(int(example["cut"].sum()))
     difference = np.abs(probabilities - example["probabilities"]).max()
     print(f"largest difference from the exported recognizer's probabilities: {difference:.1e}")
 

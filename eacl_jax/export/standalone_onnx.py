@@ -19,6 +19,7 @@ from eacl_jax.export.standalone_prompts import in_dialogue as in_dialogue
 from eacl_jax.export.standalone_prompts import lay_out as lay_out
 from eacl_jax.export.standalone_prompts import prompt as prompt
 from eacl_jax.export.standalone_prompts import ranked as ranked
+from eacl_jax.export.standalone_prompts import tell_of_cut as tell_of_cut
 from eacl_jax.export.standalone_prompts import why_no_text as why_no_text
 
 HERE = Path(__file__).resolve().parent
@@ -219,11 +220,7 @@ def _answer(files: Sequence[Path]) -> None:
             ranked = sorted(zip(model.labels, row, strict=True), key=lambda item: -item[1])
             shown = ", ".join(f"{label} {value:.4f}" for label, value in ranked)
             print(f"{speaker}: {text}  ->  {', '.join(answer) or 'none'}  ({shown})")
-    if model.cut:
-        print(
-            f"{model.cut:,} utterances are longer than the model reads: their ends were answered",
-            file=sys.stderr,
-        )
+    tell_of_cut(model.cut)
     if expected is not None:
         difference = np.abs(probabilities - expected).max()
         print(f"largest difference from the exported recognizer's probabilities: {difference:.1e}")

@@ -1,5 +1,6 @@
 """How exported programs make prompts and answers: a part of their `run.py`."""
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from eacl_jax.data.names import readable_name, replaced_names
 
 def utterance(given: Any) -> tuple[str, str]:
     """A pair (speaker, text), the speaker without blanks around it. Raises `ValueError` where it is
-    none.
+    none, or is a list whose first string may be a line that somebody says.
     """
     pair = isinstance(given, (tuple, list)) and len(given) == 2
     if not pair or not all(isinstance(part, str) for part in given):
@@ -22,6 +23,16 @@ def utterance(given: Any) -> tuple[str, str]:
             raise ValueError(f"utterance {given!r:.60}: {part!r:.60} {reason}.")
     if not speaker.strip():
         raise ValueError(f"utterance {given!r:.60}: its speaker is empty; give a name, any name.")
+    words = speaker.split()
+    line = len(words) > 2 and any(word[0].islower() for word in words)
+    if isinstance(given, list) and (
+        line or speaker.strip().isdigit() or any(sign in speaker for sign in ":：!！[]<>*")
+    ):
+        raise ValueError(
+            f"the list {given!r:.80} may be (speaker, text) or two lines of a conversation, and"
+            f" {speaker!r:.60} does not look like a name: give each line as a pair, or a tuple"
+            " (speaker, text)."
+        )
     return speaker.strip(), text
 
 
@@ -117,6 +128,17 @@ def lay_out(prompts: Sequence[tuple[Sequence[int], int, bool]]) -> tuple[np.ndar
         segment_ids,
         np.array([[row, column] for row, (_, column, _) in enumerate(prompts)], np.int32),
     )
+
+
+def tell_of_cut(count: int) -> None:
+    """Says on stderr of how many utterances the text was too long (the third value of `prompt`)."""
+    if count:
+        said = (
+            "1 utterance is longer than the model reads: its end was answered"
+            if count == 1
+            else f"{count:,} utterances are longer than the model reads: their ends were answered"
+        )
+        print(said, file=sys.stderr)
 
 
 def ranked(

@@ -9,6 +9,7 @@ from typing import Any
 from huggingface_hub import ModelCardData
 
 from eacl_jax.config import Stage
+from eacl_jax.dialogue import count
 from eacl_jax.files.whole import write_text
 from eacl_jax.model.metrics import title
 from eacl_jax.recognizer.card_corpora import CORPORA, About
@@ -346,7 +347,8 @@ def _annotators(facts: Facts) -> str:
     if found is None or found.alpha is None:
         return ""
     return (
-        f"\n\nOn test, more than one annotator answered {found.utterances:,} utterances;"
+        f"\n\nOn test, more than one annotator answered"
+        f" {count(found.utterances, 'utterance')};"
         f" Krippendorff's alpha is {found.alpha:.2f} (1: they agree, 0: as by chance)."
     )
 

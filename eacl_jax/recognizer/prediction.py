@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, overload
 
 from eacl_jax.corpora.labels import NONE
+from eacl_jax.dialogue import count
 
 ANSWER = (
     "speaker",
@@ -199,7 +200,7 @@ class DialoguePrediction(Sequence[Prediction]):
         return "\n".join(lines)
 
     def __repr__(self) -> str:
-        return f"<DialoguePrediction {self.id!r}, {len(self)} utterances>\n{self}".rstrip()
+        return f"<DialoguePrediction {self.id!r}, {count(len(self), 'utterance')}>\n{self}".rstrip()
 
     @overload
     def __getitem__(self, index: int) -> Prediction: ...

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from eacl_jax.dialogue import count
 from eacl_jax.errors import UserError
 from eacl_jax.files import whole
 from eacl_jax.files.checksum import sampled, sha256_of
@@ -61,7 +62,7 @@ class Cost:
             f"{self.metric.replace('_f1', ' F1').replace('_', ' ')} {self.before:.2f} ->"
             f" {self.after:.2f}, {self.changed:.1f}% of answers differ, calibration error"
             f" {self.calibration_before:.1f} -> {self.calibration_after:.1f}, on"
-            f" {self.utterances} utterances"
+            f" {count(self.utterances, 'utterance')}"
         )
 
 

@@ -20,7 +20,7 @@ from eacl_jax.data.inputs import read_dialogues, read_labels
 from eacl_jax.data.pieces import Look, look
 from eacl_jax.data.prompts import Example, OnLong, PromptBuilder, Targets, targeted, warn_about
 from eacl_jax.data.tokenizer import read_tokenizer
-from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
+from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance, count
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import Modality, check_modalities
 from eacl_jax.features.own import all_with_flat_features
@@ -548,8 +548,8 @@ class EmotionRecognizer:
             changed.learnt = self.learnt.and_(how, given.dialogues)
         if self.facts and not report.chained:  # a chain that stays leaves all as it was
             what = "Its probabilities were fitted" if report.kept else ADAPTED
-            count = len(given.targets)
-            changed.facts = self.facts.changed(f"{what} to {count} annotated utterances.")
+            to = count(len(given.targets), "annotated utterance")
+            changed.facts = self.facts.changed(f"{what} to {to}.")
         return changed
 
     def calibrate(self, dialogues: Any) -> "EmotionRecognizer":
@@ -605,7 +605,7 @@ class EmotionRecognizer:
         changed = self._changed(settings, self.anchors)
         changed.learnt = self.learnt.and_("chosen", given.dialogues)
         changed.facts = self.facts and self.facts.changed(
-            f"{CALIBRATED} {len(given.targets)} annotated utterances."
+            f"{CALIBRATED} {count(len(given.targets), 'annotated utterance')}."
         )
         return changed
 

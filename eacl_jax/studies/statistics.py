@@ -19,6 +19,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy import stats
 
+from eacl_jax.dialogue import counted
+
 # Percent of the draws that an interval holds.
 LEVEL = 95
 DRAWS = 10_000
@@ -300,6 +302,7 @@ def limits(seeds: int, dialogues: int) -> list[str]:
         )
     elif dialogues < FEW_DIALOGUES:
         sentences.append(
-            f"{dialogues} test dialogues are few: intervals are too narrow and p-values too low."
+            counted(dialogues, "test dialogue is", "test dialogues are")
+            + " few: intervals are too narrow and p-values too low."
         )
     return sentences

@@ -21,6 +21,14 @@ from eacl_jax.files.records import read_json
 from eacl_jax.model.mesh import put
 from eacl_jax.model.names import path_name
 from eacl_jax.training import processes
+from eacl_jax.training.layer_layout import (
+    check_fits,
+    named,
+    relaid,
+    shape_of,
+    shapes,
+    shapes_of,
+)
 
 ASIDE = ".aside"
 _POSITION, _BELONGS = "position", "belongs"
@@ -222,23 +230,17 @@ class Checkpoints:
         with self._telling(step):
             # orbax passes over some mismatches in silence and is wordy about others: every array is
             # checked by name first.
-            wanted, found = _shapes(template), _shapes(self._manager.item_metadata(step)["state"])
+            there = self._manager.item_metadata(step)["state"]
+            wanted, found = named(template), named(there)
             if not found:
                 raise ValueError("it does not say what it holds")
-        wrong = [
-            f"{name}: expected {shape}, found {found.get(name, 'nothing')}"
-            for name, shape in wanted.items()
-            if found.get(name) != shape
-        ]
-        wrong += [
-            f"{name}: not expected, found {shape}"
-            for name, shape in found.items()
-            if name not in wanted
-        ]
-        if wrong:
-            raise UserError(
-                f"{place}: the checkpoint does not fit this configuration:\n  " + "\n  ".join(wrong)
-            )
+        other_layout = wanted.keys() != found.keys()
+        if other_layout:
+            found = relaid(shapes(found), wanted, stack=shape_of, rows=shapes_of)
+        check_fits(place, shapes(wanted), shapes(found))
+        if other_layout:
+            with self._telling(step):
+                return self._relaid(step, there, template), record
         abstract = jax.tree.map(
             lambda x: (
                 jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding)
@@ -250,6 +252,17 @@ class Checkpoints:
         state_alone = ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
         with self._telling(step):
             return self._manager.restore(step, args=state_alone).state, record
+
+    def _relaid(self, step: int, there: Any, template: Any) -> Any:
+        """What a checkpoint holds whose layers are laid out otherwise, as the template has them."""
+        read = self._manager.restore(
+            step, args=ocp.args.Composite(state=ocp.args.StandardRestore(_empty(there)))
+        ).state
+        leaves, tree = jax.tree_util.tree_flatten_with_path(template)
+        found = relaid(
+            named(read), {path_name(path) for path, _ in leaves}, stack=np.stack, rows=list
+        )
+        return jax.tree.unflatten(tree, [_like(found[path_name(path)], x) for path, x in leaves])
 
     def _mark(self) -> dict[str, Any]:
         return {_BELONGS: self._belongs} if self._belongs else {}
@@ -354,9 +367,9 @@ def _empty(tree: Any) -> Any:
     return jax.tree.map(lambda x: np.empty(x.shape, x.dtype), tree)
 
 
-def _shapes(tree: Any) -> dict[str, str]:
-    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
-    return {path_name(path): f"{np.dtype(leaf.dtype)}{list(leaf.shape)}" for path, leaf in leaves}
+def _like(array: np.ndarray, leaf: Any) -> Any:
+    """The array where a leaf is."""
+    return put(array, leaf.sharding) if isinstance(leaf, jax.Array) else array
 
 
 def _equal(one: Any, other: Any) -> bool:

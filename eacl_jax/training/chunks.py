@@ -10,6 +10,7 @@ Several devices add up the gradients of their own rows over all chunks, and then
 what they send to each other does not grow with the number of chunks.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -22,8 +23,11 @@ from jax import lax
 from jax.sharding import PartitionSpec
 
 from eacl_jax.data.batching import EXAMPLE, MARKS, ROW
+from eacl_jax.dialogue import count
 from eacl_jax.model.batches import Batch
 from eacl_jax.model.mesh import AXIS, Mesh
+
+log = logging.getLogger(__name__)
 
 # (params, batch, key) -> h [N, d]
 Encode = Callable[[Any, Batch, jax.Array], jax.Array]
@@ -87,6 +91,25 @@ def chunked_value_and_grad(
         return (value, terms), add_gradients(gradients, params, by_h, parts, key)
 
     return value_and_grad
+
+
+def warn_of_idle(chunks: int, rows: int, devices: int) -> None:
+    """Warns of chunks that would hold rows of padding alone.
+
+    Args:
+      chunks: the setting.
+      rows: that a batch needs at most.
+      devices: that share a chunk's rows.
+    """
+    if chunks > 1 and chunks > (most := -(-rows // devices)):
+        log.warning(
+            "config.stage_one.chunks=%d, and a batch has %s at most%s: the other chunks hold"
+            " padding alone and take their time. %d is the most that saves memory.",
+            chunks,
+            count(rows, "row"),
+            f" for {devices} devices" if devices > 1 else "",
+            most,
+        )
 
 
 def _spread(

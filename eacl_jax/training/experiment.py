@@ -34,6 +34,7 @@ from eacl_jax.model.rarity import Rarity
 from eacl_jax.model.representer import Model, branches
 from eacl_jax.model.scores import Answering
 from eacl_jax.model.task import Task, annotated, mixed, task_of
+from eacl_jax.training.chunks import warn_of_idle
 from eacl_jax.training.meaning import check_task
 from eacl_jax.training.rates import Rates, stage_one_rates
 from eacl_jax.training.training_sets import TrainingSet, batches_per_epoch
@@ -474,7 +475,8 @@ def _devices_used(
     """Those of the mesh that stage one's batches have rows for, see `device_use.well_used`;
     `words` are the modalities whose words make the prompts longer.
     """
-    if mesh.size == 1:
+    chunks = config.stage_one.chunks
+    if mesh.size == 1 and chunks == 1:
         return mesh
     size, layout = config.stage_one.batch_size, config.batch.layout
     rows = inputs.once(
@@ -486,10 +488,13 @@ def _devices_used(
             max_tokens=config.prompt.max_tokens,
         ),
     )
-    return well_used(
-        mesh,
-        DeviceUse(size, rows, mesh.size),
-        examples=len(examples),
-        least=config.run.least_device_use,
-        may_leave_out=may_leave_out,
-    )
+    if mesh.size > 1:
+        mesh = well_used(
+            mesh,
+            DeviceUse(size, rows, mesh.size),
+            examples=len(examples),
+            least=config.run.least_device_use,
+            may_leave_out=may_leave_out,
+        )
+    warn_of_idle(chunks, rows, mesh.size)
+    return mesh

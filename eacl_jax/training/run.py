@@ -25,7 +25,7 @@ from eacl_jax import corpora, encoders, reports
 from eacl_jax.config import Config, Stage
 from eacl_jax.corpora.others import load_others
 from eacl_jax.data.pieces import pieces_a_word
-from eacl_jax.dialogue import SPLITS, Dialogue
+from eacl_jax.dialogue import SPLITS, Dialogue, counted
 from eacl_jax.errors import UserError
 from eacl_jax.files import local, stores, whole
 from eacl_jax.model.decisions import SeveralAnswering
@@ -405,8 +405,8 @@ def _also(experiment: Experiment) -> str:
 
     def line(each: TrainingSet, count: int) -> str:
         left_out = (
-            f"; left out: {each.left_out} dialogues that hold utterances of"
-            f" {experiment.corpus.name}'s dev or test"
+            f"; left out: {counted(each.left_out, 'dialogue that holds', 'dialogues that hold')}"
+            f" utterances of {experiment.corpus.name}'s dev or test"
             if each.left_out
             else ""
         )

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from rich.console import Console
 
 from eacl_jax.config import Config, Stage
+from eacl_jax.dialogue import count
 from eacl_jax.errors import SettingsError, UserError
 from eacl_jax.model.decisions import Affine
 from eacl_jax.model.low_rank import Matrices
@@ -122,7 +123,8 @@ def check_representations(split: str, reps: Float[np.ndarray, "N m"]) -> None:
     """Raises `UserError` where they are not finite; their answers would all be the first label."""
     if wrong := int((~np.isfinite(reps).all(axis=1)).sum()):
         raise SettingsError(
-            f"the representations of {wrong} utterances of {split} are NaN or infinite: {DIVERGED}."
+            f"the representations of {count(wrong, 'utterance')} of {split} are NaN or infinite:"
+            f" {DIVERGED}."
         )
 
 

@@ -134,6 +134,33 @@ def _encode(merge: Merge, times: int = 1) -> Encode:
     return read if times == 1 else encode
 
 
+def added_terms(
+    settings: LossConfig,
+    batch: Batch,
+    h: Float[jax.Array, "N D"],
+    logits: Float[jax.Array, "N C"],
+    reps: Float[jax.Array, "N m"] | None,
+    anchors: Float[jax.Array, "A m"] | None,
+) -> dict[str, tuple[float, jax.Array]]:
+    """Terms of the loss beside those of `losses.stage_one`, by name with their weights.
+
+    The place for a term of one's own: it reaches every kind of run (one label an utterance or
+    several, shares of annotators or teachers, a classifier alone, R-Drop's two readings), and is
+    recorded and drawn by its name. A setting in `LossConfig` switches it on; none is there by
+    default.
+
+    Args:
+      settings: of the loss.
+      batch: N examples; `labels` are [N], or [N, C] with several labels or shares.
+      h: hidden states at the readouts.
+      logits: of the auxiliary predictor.
+      reps: mapped representations; None where a classifier alone is trained (`ce_weight=1`).
+      anchors: [C k, m]; None likewise.
+    """
+    del settings, batch, h, logits, reps, anchors
+    return {}
+
+
 def _objective(
     merge: Merge,
     source: AnchorSource,
@@ -187,17 +214,35 @@ def _objective(
     def given(
         model: Model, params: Any, h: jax.Array, logits: jax.Array, constants: Any, batch: Batch
     ) -> tuple[jax.Array, dict[str, Any]]:
-        shared = batch.labels.ndim == 2
+        terms: dict[str, Any]
         if settings.ce_weight == 1:
-            if shared:
-                alone = losses_multi.cross_entropy(binary)
-                learnt = batch.labels if batch.mixed is None else batch.mixed
-                return alone(logits, learnt, weights=batch.weights), {}
-            return losses.cross_entropy(
-                logits, batch.labels, weights=batch.weights, soft=batch.mixed, **cross_entropy
-            ), {}
-        reps = model.mapping(h)
-        anchors = source.anchors(model, params, constants)
+            value, terms = alone(logits, batch), {}
+            reps = anchors = memory = None
+        else:
+            reps = model.mapping(h)
+            anchors = source.anchors(model, params, constants)
+            value, terms = with_anchors(logits, reps, anchors, batch)
+            memory = (
+                source.memory(constants, reps, batch.labels, batch.weights)
+                if batch.labels.ndim == 1
+                else None
+            )
+        added = added_terms(settings, batch, h, logits, reps, anchors)
+        for name, (weight, term) in added.items():
+            value, terms = value + weight * term, {**terms, name: term}
+        return value, {**terms, MEMORY: memory} if memory else terms
+
+    def alone(logits: jax.Array, batch: Batch) -> jax.Array:
+        if batch.labels.ndim == 2:
+            learnt = batch.labels if batch.mixed is None else batch.mixed
+            return losses_multi.cross_entropy(binary)(logits, learnt, weights=batch.weights)
+        return losses.cross_entropy(
+            logits, batch.labels, weights=batch.weights, soft=batch.mixed, **cross_entropy
+        )
+
+    def with_anchors(
+        logits: jax.Array, reps: jax.Array, anchors: jax.Array, batch: Batch
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
         common: dict[str, Any] = {
             "temperature": settings.temperature,
             "ce_weight": settings.ce_weight,
@@ -208,11 +253,11 @@ def _objective(
             "weights": batch.weights,
             "rows": rows,
         }
-        if shared:
+        if batch.labels.ndim == 2:
             return losses_multi.stage_one(
                 logits, reps, batch.labels, anchors, binary=binary, **common
             )
-        value, terms = losses.stage_one(
+        return losses.stage_one(
             logits,
             reps,
             batch.labels,
@@ -223,8 +268,6 @@ def _objective(
             **common,
             **cross_entropy,
         )
-        memory = source.memory(constants, reps, batch.labels, batch.weights)
-        return value, {**terms, MEMORY: memory} if memory else terms
 
     return twice if settings.r_drop else objective
 

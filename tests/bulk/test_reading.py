@@ -6,6 +6,7 @@ import csv as csv_module
 import gzip
 import io
 import json
+import re
 
 import pytest
 
@@ -499,6 +500,8 @@ def test_rows_out_of_order():
     [
         ("utterance_id", ("0,Ann,a", "0,Ann,a", "1,Ann,b"), 3),
         ("utterance_id", ("0,Ann,b", "1,Ann,a", "1,Ann,b", "1,Ann,a"), 5),
+        ("utterance_id", ("u0,Ann,a", "u0,Ann,a", "u1,Ann,b"), 3),
+        ("utterance_id", ("u0,Ann,a", "u1,Ann,a", "u1,Ann,b"), 0),
         ("turn", ("0,Ann,a", "0,Ann,a", "1,Ann,b"), 3),
         ("turn", ("0,Ann,b", "1,Ann,a", "1,Ann,a"), 4),
         ("turn", ("0,Ann,a", "0,Ann,a", "0,Ann,b"), 0),
@@ -513,7 +516,7 @@ def test_a_row_an_annotator_is_no_utterance(name, rows, line):
     assert last.dialogue
     assert bool(first.dialogue) == (not line)
     if line:
-        assert first.problem.startswith(f"chats line {line}: number ")
+        assert re.match(rf"chats line {line}: (number \d|'u0') in column", first.problem)
         assert "the two are one utterance, as where each annotator has a row" in first.problem
 
 
@@ -527,6 +530,14 @@ def test_a_whole_call_in_a_cell_is_no_utterance():
     )
     (plain,) = read("csv", f"dialogue,speaker,text\n1,Ann,{call}\n")
     assert plain.dialogue
+
+
+def test_numbers_that_are_not_whole_must_not_go_back():
+    first, last = read(
+        "csv", "dialogue,speaker,text,turn\n1,Ann,a,1.2\n1,Ann,b,1.1\n2,Ann,a,1.9\n2,Ann,b,1.10\n"
+    )
+    assert first.problem.startswith("chats line 3: column 'turn' is 1.1 after 1.2; such numbers")
+    assert last.dialogue
 
 
 def test_order_is_told_by_any_column_that_numbers_utterances():

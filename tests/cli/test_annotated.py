@@ -7,6 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from eacl_jax.cli import annotated
+from eacl_jax.config import DataConfig
+from eacl_jax.corpora.custom import read_own
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 
@@ -62,6 +64,29 @@ def test_a_word_may_say_none_of_the_labels(tmp_path):
     assert [u.emotions for u in dialogue.utterances] == [(), None]
     with pytest.raises(UserError, match=r"--map: rest=\[\] says annotated with none of the labels"):
         read(tmp_path / "a.jsonl", *VOICES, mapped="rest=[]")
+
+
+@pytest.mark.parametrize(
+    ("task", "cells", "told"),
+    [
+        ("single", ("joy,joy,anger", "anger,joy,", ",,"), ["joy", None, None]),
+        ("multi", ("joy;awe,joy,", ",[],[]", "awe,awe,joy"), [("joy", "awe"), (), ("awe",)]),
+    ],
+)
+def test_a_column_an_annotator_is_read_as_in_training(tmp_path, task, cells, told):
+    rows = [f"1,Ann,Line {n}.,{each}" for n, each in enumerate(cells)]
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join(["dialogue,speaker,text,first,second,third", *rows]))
+    columns = annotated.columns("", "", "", "")
+    names = "first, second,third"
+    found = [
+        item.dialogue
+        for item in read_own(path, DataConfig(annotator_columns=("first", "second", "third")), task)
+    ]
+    assert annotated.read(path, columns, task=task, annotator_columns=names) == found
+    assert [u.emotion if task == "single" else u.emotions for u in found[0].utterances] == told
+    with pytest.raises(UserError, match=r"no column 'forth', which --annotator-columns names"):
+        annotated.read(path, columns, task=task, annotator_columns="first,forth")
 
 
 def refused(labels, emotions, task):

@@ -153,6 +153,17 @@ def test_a_configuration_from_elsewhere_imports_the_base(eacl, tmp_path, monkeyp
     assert (done.status, called) == (0, [7]), done.errors
 
 
+def test_settings_that_nothing_reads_are_told(eacl, tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "train", lambda *_, **__: None)
+    recipe = f"--config={ROOT / 'configs' / 'quickstart.py'}"
+    for schedule, told in (("epochs", ""), ("cosine", "stage_one.lr_decay: has no effect with")):
+        more = f"--config.stage_one.schedule={schedule}"
+        done = eacl("train", recipe, "--workdir", tmp_path, more)
+        assert done.status == 0
+        assert told in done.errors
+        assert bool(told) == bool(done.errors)
+
+
 def test_settings_are_listed_as_they_are_given(eacl, tmp_path):
     meld = f"--config={ROOT / 'configs' / 'meld.py'}:seed=4,fast"
     done = eacl("train", meld, "--helpfull")

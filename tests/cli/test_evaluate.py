@@ -233,7 +233,7 @@ def test_mistakes_in_evaluating(
     "options",
     [
         "--also-model=other",
-        "--labels=a,b --map=joy=a --label-columns=a --label-separator=;",
+        "--labels=a,b --map=joy=a --label-columns=a --annotator-columns=b --label-separator=;",
         "--stage=stage_two",  # also where it is what is done without
         "--on-long=refuse --excluded-label=neutral --batch-size=8",
         "--dialogue-column=a --speaker-column=b --text-column=c --emotion-column=d",
@@ -266,6 +266,23 @@ def test_columns_of_labels_among_others_of_0_and_1(eacl, model: Path, tmp_path: 
     assert "has no column 'angry', which --label-columns names" in done.errors
     (tmp_path / "flags.csv").write_text("\n".join([head, *rows, "1,Ann,so,7,1,0"]))
     assert "name the labels' columns with --label-columns" in eacl(*arguments).errors
+
+
+@pytest.mark.parametrize("command", ["evaluate", "adapt", "prepare"])
+def test_a_column_an_annotator_is_named(eacl, model: Path, tmp_path: Path, command: str) -> None:
+    """By the commands that read annotated files; `glee` is nobody's label until votes are counted."""
+    rows = [f"1,{who},{text},{mood},{mood},{mood and 'glee'}" for who, text, mood in ROWS]
+    head = "dialogue,speaker,text,first,second,third"
+    (tmp_path / "votes.csv").write_text("\n".join([head, *rows]))
+    given = ["--input", tmp_path / "votes.csv", "--annotator-columns=first, second,fourth"]
+    given += ["--precision=int8"] if command == "prepare" else []
+    given += ["--output", tmp_path / "new"] if command == "adapt" else []
+    done = eacl(command, "--model", model, *given)
+    assert "has no column 'fourth', which --annotator-columns names" in done.errors
+    if command == "evaluate":
+        done = eacl(command, "--model", model, *given, "--annotator-columns=first,second,third")
+        assert (done.status, done.errors) == (0, "")
+        assert "4 annotated utterances in 1 dialogue, 1 more" in done.output.decode()
 
 
 def test_what_is_of_a_run_is_refused_with_a_model(eacl, model: Path, write) -> None:
@@ -331,6 +348,26 @@ def test_scores_of_nothing_are_dashes() -> None:
     assert found["anger"] == ["–", "0.0", "0.0"]
     assert found["calm"] == ["0.0", "–", "0.0"]
     assert found["fear"] == ["–", "–", "–"]
+
+
+@pytest.mark.parametrize(
+    ("size", "told"),
+    [
+        (1, "1 utterance is longer than the model reads: it was answered by the end of its text\n"),
+        (
+            2,
+            "2 utterances are texts that the model's tokenizer does not know, or hold no text: their",
+        ),
+    ],
+)
+def test_what_holds_of_one_is_said_of_one(size: int, told: str) -> None:
+    tally, out = Tally(("joy", "anger")), io.StringIO()
+    said = tuple(Utterance("Ann", "hi", mood) for mood in ["joy", "anger"][:size])
+    chances = {"joy": 0.5, "anger": 0.5}
+    answer = Prediction("Ann", "hi", "joy", chances, {}, truncated=True, unknown_text=True)
+    tally.add([Dialogue("1", said)], [answer] * size)
+    print_scores("chats.csv", tally.scores(), Console(file=out, width=80))
+    assert told in out.getvalue()
 
 
 @pytest.mark.parametrize("width", [80, 30])

@@ -123,7 +123,7 @@ def test_every_form_of_input_gives_the_librarys_answers(eacl, featured, expected
     done = predict(eacl, featured, given, out, *more)
     assert done.status == 0, done.errors
     np.testing.assert_allclose(probabilities(out), expected, atol=1e-5)
-    assert done.errors.count("1 utterances have no features voice: they were answered without") == 1
+    assert done.errors.count("1 utterance has no features voice: it was answered without") == 1
     assert "4 utterances have no features face" in done.errors
     assert '"features"' not in out.read_text()
     if form == "csv":

@@ -25,13 +25,13 @@ def test_it_says_what_it_made_and_what_it_skipped(eacl, tmp_path):
     done = eacl("features", "extract", *given)
     assert done.status == 0
     assert done.output.decode() == (
-        f"{tmp_path / 'out'}: 'prosody 1' of 1 utterances (1 made, 1 files skipped)\n"
+        f"{tmp_path / 'out'}: 'prosody 1' of 1 utterance (1 made, 1 file skipped)\n"
     )
     (line,) = done.errors.splitlines()
     assert line.startswith("skipped: 1/1.wav is text")
     assert list(table.read(tmp_path / "out").splits["all"]) == ["1/0"]
     # Again: nothing is made.
-    assert b"(0 made, 1 files skipped)" in eacl("features", "extract", *given).output
+    assert b"(0 made, 1 file skipped)" in eacl("features", "extract", *given).output
 
 
 def test_of_many_bad_files_some_are_listed(eacl, tmp_path):

@@ -104,10 +104,10 @@ def test_files_of_all_formats_give_the_librarys_answers(eacl, model, answers, tm
     )
     assert "3 dialogues, 6 utterances" in done.errors
     assert (
-        "1 utterances are longer than the model reads: their ends were answered (--on-long)"
+        "1 utterance is longer than the model reads: its end was answered (--on-long)"
         in done.errors
     )
-    assert "1 utterances hold mostly what the model's tokenizer does not know" in done.errors
+    assert "1 utterance holds mostly what the model's tokenizer does not know" in done.errors
     counted = {
         label: sum(p.emotion == label for a in answers for p in a)
         for label in ("joy", "anger", "neutral")
@@ -174,6 +174,9 @@ def test_own_labels(eacl, model, tmp_path):
         *options,
     )
     assert same(rows(done.output), [row for answer in expected for row in answer.to_rows()])
+    assert done.errors.count("their probabilities are not calibrated") == 1
+    done = eacl("predict", "--model", model, "--input", tmp_path / "chats.jsonl", "--output=-")
+    assert "calibrated" not in done.errors
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "txt"])
@@ -519,7 +522,7 @@ def test_what_to_know_about_the_answers_is_counted(eacl, model, tmp_path, monkey
     assert "longer than the model reads: their ends were answered (--on-long)" in told[0]
     assert "what the model's tokenizer does not know" in told[1]
     assert told[2] == f"2 {ALONE}"
-    assert "1 texts hold HTML, such as &#39; or <br>, which is read as words" in told[3]
+    assert "1 text holds HTML, such as &#39; or <br>, which is read as words" in told[3]
     assert "name no speaker; they count as one speaker's, 'Speaker'" in told[4]
     assert told[5].startswith("3 of 3 texts, short ones taken together, may be in another language")
     assert "\x1b" not in done.errors

@@ -71,7 +71,7 @@ def test_sound_files_are_answered_as_the_library_does(eacl, hearing, clips, tmp_
     assert done.status == 0, done.errors
     np.testing.assert_allclose(probabilities(out), wanted, atol=1e-5)
     assert "a/1.wav" in out.read_text()
-    assert done.errors.count("1 utterances have no features prosody") == 1
+    assert done.errors.count("1 utterance has no features prosody") == 1
     assert "was not read" not in done.errors
 
 

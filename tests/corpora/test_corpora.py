@@ -97,7 +97,7 @@ def test_leak_between_splits_is_counted(toy: Toy, caplog: pytest.LogCaptureFixtu
     with caplog.at_level(logging.WARNING, "eacl_jax.corpora"):
         corpora.load(toy(test=[same, other]))
     assert [record.getMessage() for record in caplog.records] == [
-        "1 dialogues of test occur word for word in train: scores on test may flatter."
+        "1 dialogue of test occurs word for word in train: scores on test may flatter."
     ]
 
 

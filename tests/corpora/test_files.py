@@ -237,6 +237,11 @@ REPEATED = [
     ("utterance_id", "010", ("a", "b", "a"), 4),
     ("turn", "112", ("a", "a", "b"), 3),
     ("turn,utterance_no", ("1,0", "1,0", "1,1"), ("a", "a", "b"), 3),
+    ("utterance_id", ("u1", "u1", "u2"), ("a", "a", "b"), 3),
+    ("utterance_id", ("u1", "u2", "u1"), ("a", "b", "a"), 4),
+    ("turn,utterance_id", ("1,u1", "1,u1", "1,u2"), ("a", "a", "b"), 3),
+    ("rater_id", ("r1", "r2", "r3"), ("a", "a", "a"), 3),
+    ("rater_id,turn", ("r1,0", "r2,1", "r2,2", "r3,3"), ("a", "a", "b", "b"), 3),
 ]
 
 
@@ -245,20 +250,54 @@ def test_a_row_an_annotator_is_no_utterance(tmp_path, name, numbers, texts, line
     rows = [f"1,Ann,{text},joy,{number}\n" for text, number in zip(texts, numbers, strict=True)]
     with pytest.raises(
         UserError,
-        match=rf"file\.txt line {line}: number \d in column '\w+', the speaker and the text are those"
-        r" of a row before \(.*file\.txt line 2\), so the two are one utterance, .* each annotator",
+        match=rf"file\.txt line {line}: (number \d in column '\w+', |'u1' in column '\w+', )?the speaker"
+        r" and the text are those of a row before \(.*file\.txt line 2\)( with another 'rater_id',"
+        r" as all .*)?, so the two are one utterance, .* each annotator",
     ):
         read(tmp_path, f"{HEADER},{name}\n{''.join(rows)}")
 
 
 @pytest.mark.parametrize(
     ("name", "numbers"),
-    [("turn", "1111"), ("turn,utterance_id", ("1,1", "1,2", "1,3", "1,4")), ("mood", "1111")],
+    [
+        ("turn", "1111"),
+        ("turn,utterance_id", ("1,1", "1,2", "1,3", "1,4")),
+        ("mood", "1111"),
+        ("turn,utterance_id", ("1,u1", "1,u2", "2,u3", "2,u4")),
+        ("utterance_id", ("Ann", "Ann", "Ann", "Ann")),
+        ("turn", ("Ann's", "Ann's", "Ann's", "Ben's")),
+        ("utterance", ("a!", "a!", "b", "c")),
+        ("annotator", ("r1", "r2", "r1", "r2")),  # they shared it
+        ("annotator", ("r1", "r2", "", "")),
+    ],
 )
 def test_a_turn_may_hold_a_text_twice(tmp_path, name, numbers) -> None:
     rows = [f"1,Ann,{text},joy,{number}\n" for text, number in zip("aabc", numbers, strict=True)]
     (found,) = read(tmp_path, f"{HEADER},{name}\n{''.join(rows)}")
     assert "".join(u.text for u in found.utterances) == "aabc"
+
+
+@pytest.mark.parametrize(
+    ("numbers", "line"),
+    [
+        (("1.1", "1.2", "2.1"), 0),
+        (("1.9", "1.10", "1.11"), 0),  # parts of a turn
+        (("1", "1.5", "2"), 0),
+        (("1.2", "1.1", "2.1"), 3),
+        (("1.1", "2.1", "1.2"), 4),
+        (("2.0", "1.0", "3.0"), 0),  # whole ones: rows are sorted by them
+    ],
+)
+def test_numbers_that_are_not_whole_must_not_go_back(tmp_path, numbers, line) -> None:
+    rows = [f"1,Ann,{text},joy,{n}\n" for text, n in zip("abc", numbers, strict=True)]
+    content = f"{HEADER},turn\n{''.join(rows)}"
+    if not line:
+        assert len(read(tmp_path, content)[0].utterances) == 3
+        return
+    with pytest.raises(
+        UserError, match=rf"line {line}: column 'turn' is \d\.\d after \d\.\d; such"
+    ):
+        read(tmp_path, content)
 
 
 def test_columns_of_one_name_all_come_along(tmp_path) -> None:

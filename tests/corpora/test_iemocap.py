@@ -122,7 +122,7 @@ def test_release_with_ratings_missing_or_unreadable(
         relaxed(tmp_path / "own", cache).dialogues()
     ratings.write_text(whole.replace("M000", "M007"))
     relaxed(tmp_path / "own", cache).dialogues()
-    assert "1 rated utterances are not in" in caplog.text
+    assert "1 rated utterance is not in" in caplog.text
     ratings.unlink()
     with pytest.raises(
         UserError,

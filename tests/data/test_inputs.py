@@ -97,6 +97,13 @@ def test_a_row_an_annotator_is_no_utterance(name, texts):
     assert len(read_dialogues(frame.assign(text=list("abc")))[0][0].utterances) == 3
 
 
+def test_numbers_that_are_not_whole_must_not_go_back():
+    frame = pd.DataFrame({"dialogue": 1, "text": ["a", "b"], "turn": [1.2, 1.1]})
+    with pytest.raises(UserError, match=r"row 1: column 'turn' is 1\.1 after 1\.2; such numbers"):
+        read_dialogues(frame)
+    assert read_dialogues(frame.iloc[::-1])[0]
+
+
 def test_a_whole_call_in_a_cell_is_no_utterance():
     frame = pd.DataFrame({"dialogue": [7], "transcript": ["Ann: I got it!\nBen: The flat?"]})
     with pytest.raises(

@@ -137,7 +137,7 @@ def test_a_text_beside_which_nothing_fits_is_read_alone(tokenizer, on_long, capl
         warn_about(examples, 24)
         assert "by themselves" not in caplog.text
         warn_about([dataclasses.replace(examples[2], alone=True)], 24)
-    assert "1 utterances are read by themselves: beside them prompt.max_tokens=24" in caplog.text
+    assert "1 utterance is read by itself: beside it prompt.max_tokens=24" in caplog.text
     # What comes later is said around it, too.
     builder = PromptBuilder(tokenizer, PromptConfig(max_tokens=24, max_past=0, max_future=1))
     first, *_ = builder.build([dialogue(*reversed(turns))], TAXONOMY)

@@ -12,17 +12,20 @@ import sys
 import types
 from pathlib import Path
 
+import chex
 import numpy as np
 import pytest
 from rich.console import Console
 
 from eacl_jax.config import Stage
+from eacl_jax.encoders import loading
 from eacl_jax.errors import UserError
 from eacl_jax.model.mesh import make_mesh
 from eacl_jax.training import experiment, loop, run, stage
 from eacl_jax.training.stage import StageContext, StageRun
 from eacl_jax.training.stage_one import run_stage_one
 from eacl_jax.training.stage_two import run_stage_two
+from tests.e2e.test_tuning import StopAfter
 from tests.stubs.root import ROOT
 from tests.stubs.toys import make_config
 from tests.stubs.xla import flags
@@ -281,3 +284,54 @@ def test_stale_anchors_come_from_the_last_epoch(toy, tmp_path, monkeypatch):
         *(results[s].params["mapping"]["output"]["kernel"] for s in (True, False))
     )
     assert np.max(np.abs(results[True].anchors - results[False].anchors)) > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("scanned", "settings"),
+    [
+        pytest.param(
+            True,
+            {"stage_one__average": 0.9, "stage_one__unfreeze_layers": 1},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            False, {"stage_one__soup": 2, "encoder__lora_rank": 2}, marks=pytest.mark.long
+        ),
+    ],
+)
+def test_a_run_goes_on_where_layers_are_laid_out_otherwise(
+    toy, tmp_path, monkeypatch, scanned, settings
+):
+    """As `encoder.scan_layers=auto` has it on another machine: begun on one and gone on with on
+    another, it is the run that stayed on one.
+    """
+    config = make_config(toy, stage_one__epochs=3, stage_one__encoder_lr=1e-3, **settings)
+
+    def prepared(scanned):
+        monkeypatch.setattr(loading, "_SCANNED_FROM", 1 if scanned else 99)
+        made = experiment.prepare(config, mesh=make_mesh(1))
+        assert (0 in made.params["encoder"]["layers"]) == (not scanned)
+        return made
+
+    def context(name, stop=None):
+        (tmp_path / name).mkdir(exist_ok=True)
+        return StageContext(tmp_path / name, Console(quiet=True), stop or loop.StopRequest())
+
+    here, there = prepared(scanned), prepared(not scanned)
+    whole = run_stage_one(here, context("whole"))
+    for one, looks in ((here, 14), (there, 8)):
+        with pytest.raises(loop.Interrupted):
+            run_stage_one(one, context("run", StopAfter(looks)))
+    first = run_stage_one(here, context("run"))
+    assert (first.best_epoch, first.mean_of) == (whole.best_epoch, whole.mean_of)
+    np.testing.assert_allclose(first.anchors, whole.anchors, atol=1e-4)
+    chex.assert_trees_all_close(first.params, whole.params, atol=1e-4)
+    # All done, and read elsewhere; stage two begins with what stage one left.
+    again = run_stage_one(there, context("run"))
+    reps = {
+        split: there.encoding.represent(again.params, there.examples[split])
+        for split in ("train", "dev", "test")
+    }
+    expected = here.encoding.represent(first.params, here.examples["dev"])
+    np.testing.assert_allclose(reps["dev"], expected, atol=1e-4)
+    assert run_stage_two(there, context("run"), again, reps).params

@@ -251,8 +251,16 @@ def test_more_rows_than_a_program_takes(shapes, tmp_path: Path, monkeypatch, cap
     compare(tmp_path / "out", original)
     program = load(tmp_path / "out")
     monkeypatch.setattr("sys.argv", ["run.py"])
+    capsys.readouterr()
     program.main()
-    assert float(capsys.readouterr().out.rpartition(" ")[2]) < 1e-5
+    printed, said = capsys.readouterr()
+    assert said == ""
+    assert float(printed.rpartition(" ")[2]) < 1e-5
+    with np.load(tmp_path / "out" / "example.npz") as file:
+        arrays = dict(file)
+    np.savez(tmp_path / "out" / "example.npz", **(arrays | {"cut": np.array([1, 0, 1], bool)}))
+    program.main()
+    assert "2 utterances are longer than the model reads: their" in capsys.readouterr().err
     ((batch, indices),) = evaluation_batches(original.examples(DIALOGUES), [(8, 48)])
     assert batch.segment_ids.max() > 1
     # Utterances in another order than their rows; the last rows hold none.

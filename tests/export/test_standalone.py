@@ -8,7 +8,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from transformers import PreTrainedTokenizerFast
 
 from eacl_jax.config import PromptConfig
-from eacl_jax.corpora.forms import read_utterance
+from eacl_jax.data.inputs import read_dialogues
 from eacl_jax.data.names import FIRST_NAMES
 from eacl_jax.data.prompts import PromptBuilder
 from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
@@ -128,6 +128,11 @@ def test_ids_are_the_librarys(kind, readout, config):
         ({"speaker": "Ann", "text": "hi"}, "must be a pair"),
         (("", "hi"), "its speaker is empty; give a name, any name"),
         ((" \t", "hi"), "its speaker is empty"),
+        (["Ann: hi", "so"], "may be .speaker, text. or two lines of a conversation"),
+        (["I got it!", "so"], "'I got it!' does not look like a name: give each line as a pair"),
+        (["So happy for you", "so"], "does not look like a name"),
+        (["42", "so"], "does not look like a name"),
+        (["[Ann]", "so"], "does not look like a name"),
         (("Ann", "a\0b"), "'a.*b' holds a null character at position 1; remove it"),
         (("A\0nn", "hi"), "holds a null character at position 1"),
         (("Ann", "\ud83d"), "holds half of a surrogate pair at position 0"),
@@ -139,9 +144,26 @@ def test_what_is_no_utterance_is_refused_as_the_library_does(given, message):
     assert "\n" not in str(caught.value)
     if not isinstance(given, (str, dict)):
         with pytest.raises(UserError):
-            read_utterance(given)
+            read_dialogues([given])
     with pytest.raises(ValueError, match=message):
         standalone.prompt(str.split, [given, ("Ben", "hi")], {"max_past": 1, "max_future": 0})
+
+
+@pytest.mark.parametrize("name", ["Ann", "@ann", "+49 1", "Dr. Smith", "Ann 😡", "Customer"])
+def test_a_list_is_a_pair_where_it_begins_with_a_name(name):
+    assert standalone.utterance([name, "hi"]) == (name, "hi")
+    assert read_dialogues([[name, "hi"]])[0][0].utterances == (Utterance(name, "hi"),)
+    assert standalone.utterance((f"{name}: I say!", "hi")) == (f"{name}: I say!", "hi")
+
+
+@pytest.mark.parametrize(
+    ("count", "told"), [(0, ""), (1, "1 utterance is longer"), (1200, "1,200 utterances are ")]
+)
+def test_texts_that_were_cut_are_counted(count, told, capsys):
+    standalone.tell_of_cut(count)
+    printed, said = capsys.readouterr()
+    assert (printed, bool(said)) == ("", bool(count))
+    assert said.startswith(told)
 
 
 def test_speakers_are_stripped_and_texts_are_not():

@@ -292,9 +292,9 @@ def test_what_was_done_to_a_recognizer_is_told_as_long_as_it_is_so(finished) -> 
     assert changes(model.with_labels(words)) == alone
     assert changes(model.with_labels(words).with_labels(words)) == alone
     adapted = model.adapt([said])
-    assert changes(adapted) == ("It was adapted to 1 annotated utterances.",)
+    assert changes(adapted) == ("It was adapted to 1 annotated utterance.",)
     assert changes(adapted.with_labels(words)) == alone
-    fitted = "It was calibrated on 1 annotated utterances."
+    fitted = "It was calibrated on 1 annotated utterance."
     assert changes(model.calibrate([said]).with_labels(words)) == (fitted, *alone)
 
 

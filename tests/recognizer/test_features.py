@@ -147,8 +147,8 @@ def test_an_empty_text_says_so_but_for_its_features(textless, recognizer, caplog
         asked = [{**said(LOUD), "text": ""}, {**said(), "text": " "}]
         by_features, by_nothing = model.predict(asked)
         assert (by_features.unknown_text, by_nothing.unknown_text) == (False, True)
-        assert "1 utterances hold mostly" in caplog.text
-        assert "or no text: what is answered to them says nothing" in caplog.text
+        assert "1 utterance holds mostly" in caplog.text
+        assert "or no text: what is answered to it says nothing" in caplog.text
 
 
 @pytest.mark.slow

@@ -123,7 +123,7 @@ def test_a_long_text_is_cut_and_says_so_or_is_refused_or_read_in_parts(recognize
     long = [("Ann", parts[0] + parts[1]), ("Bob", "table")]
     cut, short = recognizer.predict(long)
     assert (cut.truncated, short.truncated) == (True, False)
-    assert "1 utterances are longer than prompt.max_tokens=96 allows" in caplog.text
+    assert "1 utterance is longer than prompt.max_tokens=96 allows" in caplog.text
     assert str(cut).endswith("(text longer than the model reads)")
     assert cut.to_json()["truncated"] is True
     with pytest.raises(
@@ -163,7 +163,7 @@ def test_a_text_of_unknown_tokens_says_so(recognizer, caplog):
     known, unknown = recognizer.predict([("Ann", "the day"), ("Bob", "我们 拿 到")])
     assert (known.unknown_text, unknown.unknown_text) == (False, True)
     assert (
-        "1 utterances hold mostly tokens that the encoder's tokenizer does not know" in caplog.text
+        "1 utterance holds mostly tokens that the encoder's tokenizer does not know" in caplog.text
     )
     assert "text unknown to the model" in str(unknown)
     # Of a text that is cut, what is read counts.

@@ -7,7 +7,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from eacl_jax.cli.configuration import doubled_names, load_study
-from eacl_jax.config import Config, Stage
+from eacl_jax.config import CORPORA, Config, Stage
 from eacl_jax.corpora import builder_class
 from eacl_jax.corpora.groups import Groups
 from eacl_jax.dialogue import Corpus, Dialogue, Taxonomy, Utterance
@@ -21,6 +21,10 @@ BASE = Config().to_dict()
 TALK = Dialogue("1", (Utterance("Ann", "Hi.", "a"), Utterance("Ben", "Oh!", "b")))
 NOTHING = Corpus(
     "none", Taxonomy(("a", "b"), ("a", "b")), {"train": (TALK,), "dev": (), "test": ()}
+)
+
+NEUTRAL = dataclasses.replace(
+    NOTHING, taxonomy=Taxonomy(("a", "b", "neutral"), ("a", "b", "neutral"))
 )
 
 
@@ -475,6 +479,7 @@ def test_shared_arguments(tmp_path):
     ("argument", "expected"),
     [
         ("corpus=mled", "there is no corpus 'mled' for studies"),
+        ("corpus=meld+goemotions", "an utterance of goemotions may have several labels"),
         ("corpus=meld+meld", "the corpus meld is given twice"),
         ("seeds=-1", "seeds must be 1 or more, got -1"),
         ("seeds=0", "seeds must be 1 or more, got 0"),
@@ -490,6 +495,20 @@ def test_shared_arguments(tmp_path):
 def test_shared_arguments_that_cannot_be_used(argument, expected):
     with pytest.raises(UserError, match=expected):
         shared(argument)
+
+
+def test_studies_take_each_corpus_of_one_label_that_there_is():
+    base = importlib.import_module("configs.studies.base")
+    one = {name for name in CORPORA if builder_class(name).TASK == "single"}
+    assert {*base.CORPORA} == one
+    assert {*base.CORPORA, *base.SEVERAL, "custom"} == {*CORPORA}
+    study = read_study(shared(f"corpus={'+'.join(base.CORPORA)},data=x"), load=lambda _: NEUTRAL)
+    assert study.corpora == base.CORPORA
+    chosen = {cell.corpus: cell.config.evaluation.primary for cell in study.cells}
+    assert {name for name, measure in chosen.items() if measure == "micro_f1"} == {"dailydialog"}
+    assert study.measures[0] == "weighted_f1"
+    study = read_study(shared("corpus=dailydialog,data=x"), load=lambda _: NEUTRAL)
+    assert study.measures[0] == "micro_f1"
 
 
 def test_encoders_of_one_name_are_all_there():
@@ -569,11 +588,12 @@ def test_the_ablation_compares_each_part_with_the_whole():
         ("tiny", ("smalltalk",)),
         ("data=FOLDER", ("smalltalk", "meld", "emorynlp")),
         ("corpus=iemocap,data=FOLDER", ("iemocap",)),
+        ("corpus=dailydialog,data=FOLDER", ("dailydialog",)),
     ],
 )
 def test_taxonomies_compares_each_transfer_with_the_run_on_its_corpus(argument, corpora):
     values = importlib.import_module("configs.studies.taxonomies").get_config(argument)
-    study = read_study(values)
+    study = read_study(values, load=lambda _: NEUTRAL)
     assert study.corpora == tuple(f"{c}{coarse}" for c in corpora for coarse in ("", ", coarse"))
     assert {first.variant for first, _ in study.comparisons} == study.transferred()
     assert {second for _, second in study.comparisons} == {Side("supervised")}

@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -69,6 +70,32 @@ def test_the_data_go_on_from_their_place(folder):
     checkpoints.close()
     assert record == {"best_epoch": 4}
     assert np.array_equal(next(batches), next(position()))
+
+
+def layered(stacked):
+    """Three layers in a state, stacked or one by one."""
+    kernel, matrix = np.arange(24.0).reshape(3, 2, 4), np.arange(6.0).reshape(3, 2, 1)
+    one = {str(n): {"query": {"kernel": k}} for n, k in enumerate(kernel)}
+    encoder = {"layers": {"query": {"kernel": kernel}} if stacked else one}
+    lora = {f"layers.{n}.query": {"a": a} for n, a in enumerate(matrix)}
+    branches = {"encoder": encoder, "lora": {"layers.query": {"a": matrix}} if stacked else lora}
+    return {"params": branches, "moments": (branches, {"step": jnp.ones(())})}
+
+
+@pytest.mark.parametrize("stacked", [True, False])
+def test_layers_may_be_laid_out_otherwise(tmp_path, stacked):
+    """As on a machine where another layout is faster."""
+    checkpoints = Checkpoints(tmp_path / "stage")
+    checkpoints.save(1, jax.tree.map(jnp.asarray, layered(stacked)), {}, data=position(), rank=[1])
+    wanted = jax.tree.map(jnp.asarray, layered(not stacked))
+    found, _ = checkpoints.restore(1, jax.tree.map(jnp.zeros_like, wanted))
+    chex.assert_trees_all_equal(found, wanted)
+    assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(found))
+    del wanted["params"]["lora"]
+    wanted["params"]["more"] = jnp.ones(2)
+    with pytest.raises(UserError, match=r"(?s)more: expected float.*lora/layers.*: not"):
+        checkpoints.restore(1, wanted)
+    checkpoints.close()
 
 
 @pytest.mark.parametrize(

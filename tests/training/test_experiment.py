@@ -1,6 +1,10 @@
 """What a run is given, where several runs of one process share it."""
 
+import dataclasses
+
+import jax
 import numpy as np
+import pytest
 
 from eacl_jax.data.prompts import Example
 from eacl_jax.model.mesh import make_mesh
@@ -22,3 +26,26 @@ def test_rows_of_prompts_with_words_are_not_those_of_prompts_without(monkeypatch
         )
     few, many = (use.rows for use in seen)
     assert few < many
+
+
+@pytest.mark.parametrize(
+    ("chunks", "devices", "told"),
+    [
+        (4, 1, ""),
+        (9, 1, "stage_one.chunks=9, and a batch has 8 rows at most: the"),
+        (4, 2, ""),
+        (5, 2, "=5, and a batch has 8 rows at most for 2 devices: the other chunks hold padding"),
+    ],
+)
+def test_chunks_of_padding_alone_are_told(caplog, chunks, devices, told):
+    config = make_config(
+        {"batch.layout": "padded", "stage_one.batch_size": 8, "stage_one.chunks": min(chunks, 8)}
+    )
+    config = dataclasses.replace(
+        config, stage_one=dataclasses.replace(config.stage_one, chunks=chunks)
+    )
+    mesh = make_mesh(jax.devices()[:devices])
+    examples = [Example(np.zeros(9, np.int32), 0, 0, "d", 0)] * 8
+    experiment._devices_used(mesh, config, examples, Shared(), words=(), may_leave_out=True)
+    assert told in caplog.text
+    assert bool(told) == bool(caplog.text)

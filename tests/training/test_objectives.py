@@ -3,6 +3,7 @@ packed, in chunks, or on eight devices.
 """
 
 from functools import partial
+from types import SimpleNamespace
 
 import chex
 import jax
@@ -57,6 +58,49 @@ def laid_out(layout, targets=None, mixed=None):
         targets=targets,
         mixed=mixed,
     )
+
+
+@pytest.mark.parametrize(
+    ("labels", "binary", "ce_weight", "r_drop"),
+    [
+        ("one", False, 0.5, 0.0),
+        ("one", False, 1.0, 0.0),
+        ("shares", False, 0.5, 0.0),
+        ("several", True, 0.5, 1.0),
+        ("several", True, 1.0, 0.0),
+    ],
+)
+def test_a_term_of_ones_own_reaches_every_branch(monkeypatch, labels, binary, ce_weight, r_drop):
+    """From the one place for it, and is recorded by its name."""
+    rng = np.random.default_rng(3)
+    h, kernel, anchors = (jnp.asarray(rng.normal(size=n), jnp.float32) for n in [(8, 4)] * 3)
+    kernel, anchors = kernel[:4, :3], anchors[:3]
+    batch = SimpleNamespace(
+        labels=jnp.arange(8) % 3 if labels == "one" else jnp.asarray(SEVERAL),
+        weights=jnp.ones(8),
+        mixed=None,
+    )
+    model = SimpleNamespace(
+        read=lambda batch, **_: h,
+        auxiliary_logits=lambda h, **_: h @ kernel,
+        mapping=lambda h: h,
+    )
+    source = SimpleNamespace(anchors=lambda *_: anchors, memory=lambda *_: {})
+    settings = LossConfig(ce_weight=ce_weight, r_drop=r_drop)
+    found = stage_one.stage_one_loss(lambda params: model, source, settings, binary=binary)
+
+    def squares(settings, batch, h, logits, reps, anchors):
+        assert (reps is None) == (anchors is None) == (settings.ce_weight == 1)
+        return {"squares": (0.25, jnp.mean(logits**2))}
+
+    before, terms = found(None, {}, batch, jax.random.key(0))
+    monkeypatch.setattr(stage_one, "added_terms", squares)
+    value, more = found(None, {}, batch, jax.random.key(0))
+    term = jnp.mean((h @ kernel) ** 2)
+    np.testing.assert_allclose(
+        [value, more.pop("squares")], [before + 0.25 * term, term], rtol=1e-6
+    )
+    assert more == terms
 
 
 # Those that have most of it, a memory and several labels, are never left out.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from eacl_jax.dialogue import SPLITS
+from eacl_jax.dialogue import SPLITS, count
 from eacl_jax.features import table
 from eacl_jax.features.pickles.copies import find_copies
 from eacl_jax.features.pickles.layouts import Exchanged, Family, read_exchanged
@@ -66,7 +66,7 @@ def convert(
     sentences: dict[str, dict[str, str]] = {split: {} for split in splits}
     for (key, at), (split, new) in matched.keys.items():
         sentences[split][new] = plain(found.sentences[key][at])
-    told = [f"{file} is a {found.layout} of {found.utterances} utterances.", *matched.told]
+    told = [f"{file} is a {found.layout} of {count(found.utterances, 'utterance')}.", *matched.told]
     warnings = []
     of_note: dict[str, list[str]] = {}
     with whole.new_folder(out) as folder:

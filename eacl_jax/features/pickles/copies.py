@@ -8,6 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float
 
+from eacl_jax.dialogue import count
+
 
 @dataclasses.dataclass(frozen=True)
 class Copies:
@@ -34,10 +36,8 @@ class Copies:
             (self.across, "as one's of another split"),
             (self.other_words, "as one's of other words"),
         ]
-        told = [
-            f"{count} ({count / self.utterances:.1%}) {words}" for count, words in parts if count
-        ]
-        return f"{self.utterances} utterances: {', '.join(told) or 'no copies'}"
+        told = [f"{size} ({size / self.utterances:.1%}) {words}" for size, words in parts if size]
+        return f"{count(self.utterances, 'utterance')}: {', '.join(told) or 'no copies'}"
 
 
 def find_copies(

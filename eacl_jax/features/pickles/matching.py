@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from eacl_jax.dialogue import counted
 from eacl_jax.errors import UserError
 from eacl_jax.features.pickles.layouts import LABELS, Exchanged, Family
 
@@ -125,8 +126,8 @@ def match(found: Exchanged, family: Family, corpus: Sequence[Spoken], file: Path
         told.append(f"The file has no dev split: {moved} of its train are the text corpus' dev.")
     elif moved:
         told.append(
-            f"{moved} dialogues are in another of train and dev than in the file: the text corpus'"
-            " splits are kept."
+            counted(moved, "dialogue is", "dialogues are")
+            + " in another of train and dev than in the file: the text corpus' splits are kept."
         )
     if bare := _bare(keys.values(), corpus):
         told.append(f"Annotated utterances of the text corpus without features: {bare}.")

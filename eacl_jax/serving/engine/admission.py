@@ -6,6 +6,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 
+from eacl_jax.dialogue import count, counted
 from eacl_jax.serving.errors import ApiError, try_again
 
 
@@ -38,12 +39,14 @@ class Admission:
         if not self.ready:
             raise not_ready()
         if self.waiting + utterances > self._room:
-            message = f"{self.waiting} utterances are waiting, and there is room for {self._room}."
+            waiting = counted(self.waiting, "utterance is", "utterances are")
+            message = f"{waiting} waiting, and there is room for {self._room}."
             raise try_again("busy", message, self.waiting * self._pace())
         if self._of[peer] and self._of[peer] + utterances > self._share:
+            waiting = count(self._of[peer], "utterance")
+            are = "is" if self._of[peer] == 1 else "are"
             message = (
-                f"{self._of[peer]} utterances from your address are waiting, and there is room for"
-                f" {self._share}."
+                f"{waiting} from your address {are} waiting, and there is room for {self._share}."
             )
             raise try_again("busy", message, self._of[peer] * self._pace())
         self.waiting += utterances
