@@ -530,7 +530,7 @@ class Config:
           UserError: lists every unknown key, wrong type and impossible value, and every value that
             nothing would read.
         """
-        checks = (*_IMPOSSIBLE, *_UNREAD, *(() if varied else _WITHOUT_EFFECT))
+        checks = (*_IMPOSSIBLE, *_OF_NEW_RUNS, *(() if varied else _WITHOUT_EFFECT))
         return cls._checked(mapping, checks)
 
     @classmethod
@@ -736,6 +736,18 @@ def _of_average(config: Config) -> Iterator[Problem]:
             "stage_one.average",
             "must be 0 with anchors.source=prototypes, which are means of what the moving weights"
             " made",
+            average,
+        )
+
+
+def _of_adapted_average(config: Config) -> Iterator[Problem]:
+    average = config.stage_one.average
+    if average and config.encoder.lora_rank:
+        yield (
+            "stage_one.average",
+            "must be 0 with encoder.lora_rank, whose two matrices a map have averages that make"
+            " another product than the average of the weights; for a mean of weights set"
+            " stage_one.soup",
             average,
         )
 
@@ -948,6 +960,7 @@ _IMPOSSIBLE: tuple[Check, ...] = (
     _of_data,
     _of_evaluation,
 )
-# Of data that another corpus reads; and what other values leave without effect.
-_UNREAD: tuple[Check, ...] = (_of_corpus,)
+# Not asked of records, which may be older: of data that another corpus reads, and what was allowed.
+_OF_NEW_RUNS: tuple[Check, ...] = (_of_corpus, _of_adapted_average)
+# What other values leave without effect.
 _WITHOUT_EFFECT: tuple[Check, ...] = (_of_unused,)

@@ -218,6 +218,16 @@ def test_what_others_leave_without_effect_is_refused(group, name, value, beside)
     assert not Config.from_mapping(mapping).without_effect()
 
 
+def test_matrices_are_not_averaged_one_by_one():
+    mapping = {"encoder": {"lora_rank": 4}, "stage_one": {"average": 0.9}}
+    for varied in (False, True):
+        with pytest.raises(
+            UserError, match=r"stage_one\.average: must be 0 with encoder\.lora_ran"
+        ):
+            Config.from_mapping(mapping, varied=varied)
+    Config.from_record(mapping)  # of a run before
+
+
 def test_the_classifier_alone_has_no_angle():
     Config.from_mapping({"loss": {"ce_weight": 1.0, "angle_weight": 0.0}})
 
