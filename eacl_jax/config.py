@@ -553,7 +553,7 @@ class Config:
         return config
 
     def without_effect(self) -> list[str]:
-        """A line for each value that another one leaves without effect."""
+        """A line for each value that another one leaves without effect, or without sense."""
         return _lines(self, _WITHOUT_EFFECT)
 
     def to_dict(self) -> dict[str, Any]:
@@ -901,6 +901,17 @@ def _of_corpus(config: Config) -> Iterator[Problem]:
         yield f"data.{name}", f"{rule}; leave it at {plain!r}", value
 
 
+def _of_untrained_classifier(config: Config) -> Iterator[Problem]:
+    apart = config.loss.r_drop
+    if apart and not config.loss.ce_weight:
+        yield (
+            "loss.r_drop",
+            "compares answers of the linear classifier, which learns no labels with"
+            f" loss.ce_weight=0; leave it at {LossConfig.r_drop}",
+            apart,
+        )
+
+
 def _of_unused(config: Config) -> Iterator[Problem]:
     encoder, anchors, source = config.encoder, config.anchors, config.anchors.source
     one = config.stage_one
@@ -935,6 +946,10 @@ def _of_unused(config: Config) -> Iterator[Problem]:
         if config.loss.angle_weight:  # 0 is what the classifier alone has
             angle = config.loss.angle_weight
             unused.append(("loss.angle_weight", why, angle, LossConfig.angle_weight))
+    if source == "prototypes" and config.loss.angle_weight:
+        why = "with anchors.source=prototypes, through which no gradient passes"
+        angle = config.loss.angle_weight
+        unused.append(("loss.angle_weight", why, angle, LossConfig.angle_weight))
     for place, why, value, plain in unused:
         if value != plain:
             yield place, f"has no effect {why}; leave it at {plain!r}", value
@@ -962,5 +977,5 @@ _IMPOSSIBLE: tuple[Check, ...] = (
 )
 # Not asked of records, which may be older: of data that another corpus reads, and what was allowed.
 _OF_NEW_RUNS: tuple[Check, ...] = (_of_corpus, _of_adapted_average)
-# What other values leave without effect.
-_WITHOUT_EFFECT: tuple[Check, ...] = (_of_unused,)
+# What other values leave without effect, or without sense.
+_WITHOUT_EFFECT: tuple[Check, ...] = (_of_unused, _of_untrained_classifier)
