@@ -277,7 +277,7 @@ def notes(table: Table, rows: Sequence[Row]) -> list[str]:
             + (" The deviation is how far it moves with the seed." if max(seeds) > 1 else "")
         )
     found += _not_comparable(groups) + _chosen(rows)
-    if len(groups) == 1:
+    if any(best(rows, each) for each in table.measures):
         found.append("Bold: the highest mean, which need not be better than others.")
     found += _p_words(table, row.corpus)
     found += [
