@@ -235,6 +235,8 @@ def _row_of_runs(
     cell, labels = runs[0].cell, runs[0].outputs.labels
     scored = [run.results.of(stage) for run in runs]
     errors = [each.calibration.expected_calibration_error for each in scored]
+    by_logits = cell.config.classifies
+    anchors = [None if by_logits else run.outputs.anchors[stage] for run in runs]
     found = [
         [
             similar(
@@ -243,13 +245,13 @@ def _row_of_runs(
                 gold=run.outputs.splits["test"].gold,
                 answers=run.outputs.splits["test"].answers[stage],
                 scores=run.outputs.splits["test"].scores[stage],
-                anchors=run.outputs.anchors[stage],
+                anchors=of_run,
                 representations=run.outputs.representations,
                 before=run.before,
             )
             for pair in default_pairs(labels)
         ]
-        for run in runs
+        for run, of_run in zip(runs, anchors, strict=True)
     ]
     return Row(
         corpus=cell.corpus,
@@ -266,8 +268,9 @@ def _row_of_runs(
         },
         similar=_mean_similar(found),
         smallest_angle=_mean(
-            [smallest_angle(run.outputs.anchors[stage], len(labels)) for run in runs]
+            [smallest_angle(each, len(labels)) for each in anchors if each is not None]
         ),
+        by_logits=by_logits,
         cost=_mean_cost([run.cost for run in runs if run.cost is not None]),
         **_common(
             cell.corpus,

@@ -241,7 +241,8 @@ def _similar_alike(show: _Figures, rows: Sequence[Row], number: str) -> str:
                 caption=(
                     "The further apart two labels’ anchors, the more room between the emotions."
                     " “Closest” is the smallest angle between any two labels; mean over seeds."
-                ),
+                    f" {words.without_angles(rows)}"
+                ).strip(),
             )
         )
     return _pair(shown) + (sections.similar_table(rows) if rows[0].similar else "")

@@ -75,6 +75,16 @@ def test_numbers_of_a_row_are_those_of_its_runs(ablation):
     )
 
 
+def test_the_classifier_alone_has_no_angles(ablation):
+    _, _, table = ablation
+    for row in table.rows:
+        alone = row.variant == "cross-entropy alone"
+        assert row.by_logits == alone
+        assert (row.smallest_angle is None) == alone
+        assert all((pair.angle is None) == alone for pair in row.similar)
+        assert all(pair.silhouette is not None for pair in row.similar)
+
+
 def test_comparisons_are_second_minus_first(ablation):
     study, _, table = ablation
     assert len(table.comparisons) == 2 * 2 * len(study.comparisons)
