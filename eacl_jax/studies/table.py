@@ -22,6 +22,7 @@ class LabelScores:
       label: its name.
       support: test utterances that have it.
       f1, precision, recall: over seeds.
+      answered: test utterances that were answered as it, by seed.
     """
 
     label: str
@@ -29,6 +30,7 @@ class LabelScores:
     f1: Estimate
     precision: Estimate
     recall: Estimate
+    answered: tuple[int, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
