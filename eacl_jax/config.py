@@ -553,7 +553,7 @@ class Config:
         return config
 
     def without_effect(self) -> list[str]:
-        """A line for each value that another one leaves without effect, and for each doubt."""
+        """A line for each value that another one leaves without effect or sense, and each doubt."""
         return [*_lines(self, _WITHOUT_EFFECT), *self.doubts()]
 
     def doubts(self) -> list[str]:
@@ -744,6 +744,18 @@ def _of_average(config: Config) -> Iterator[Problem]:
         )
 
 
+def _of_adapted_average(config: Config) -> Iterator[Problem]:
+    average = config.stage_one.average
+    if average and config.encoder.lora_rank:
+        yield (
+            "stage_one.average",
+            "must be 0 with encoder.lora_rank, whose two matrices a map have averages that make"
+            " another product than the average of the weights; for a mean of weights set"
+            " stage_one.soup",
+            average,
+        )
+
+
 def _of_lora(config: Config) -> Iterator[Problem]:
     encoder, one = config.encoder, config.stage_one
     if not encoder.lora_rank:
@@ -893,6 +905,17 @@ def _of_corpus(config: Config) -> Iterator[Problem]:
         yield f"data.{name}", f"{rule}; leave it at {plain!r}", value
 
 
+def _of_untrained_classifier(config: Config) -> Iterator[Problem]:
+    apart = config.loss.r_drop
+    if apart and not config.loss.ce_weight:
+        yield (
+            "loss.r_drop",
+            "compares answers of the linear classifier, which learns no labels with"
+            f" loss.ce_weight=0; leave it at {LossConfig.r_drop}",
+            apart,
+        )
+
+
 def _of_unused(config: Config) -> Iterator[Problem]:
     encoder, anchors, source = config.encoder, config.anchors, config.anchors.source
     one = config.stage_one
@@ -934,6 +957,10 @@ def _of_unused(config: Config) -> Iterator[Problem]:
         if config.loss.angle_weight:  # 0 is what the classifier alone has
             angle = config.loss.angle_weight
             unused.append(("loss.angle_weight", why, angle, LossConfig.angle_weight))
+    if source == "prototypes" and config.loss.angle_weight:
+        why = "with anchors.source=prototypes, through which no gradient passes"
+        angle = config.loss.angle_weight
+        unused.append(("loss.angle_weight", why, angle, LossConfig.angle_weight))
     for place, why, value, plain in unused:
         if value != plain:
             yield place, f"has no effect {why}; leave it at {plain!r}", value
@@ -984,10 +1011,12 @@ _IMPOSSIBLE: tuple[Check, ...] = (
     _of_words,
     _of_data,
     _of_evaluation,
+    _of_adapted_average,
 )
-# Of data that another corpus reads; and what other values leave without effect.
+# Not asked of records, in which it may stand: data that another corpus reads.
 _UNREAD: tuple[Check, ...] = (_of_corpus,)
-_WITHOUT_EFFECT: tuple[Check, ...] = (_of_unused,)
+# What other values leave without effect, or without sense.
+_WITHOUT_EFFECT: tuple[Check, ...] = (_of_unused, _of_untrained_classifier)
 # Of what recipes set, beside which people change one setting, and of what is hardly meant: no
 # errors, but told.
 _DOUBTFUL: tuple[Check, ...] = (_of_schedule, _of_learning_rates)

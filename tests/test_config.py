@@ -176,6 +176,7 @@ def test_which_settings_a_corpus_reads(corpus, tmp_path):
         ("encoder.revision", "v1", ("encoder.path", "package:some/model"), "some/model"),
         ("compat.constant_for_no_positive", True, ("loss.form", "out"), "in"),
         ("model.mapping_dim", 64, ("loss.ce_weight", 1.0), 0.1),
+        ("loss.angle_weight", 0.5, ("anchors.source", "prototypes"), "words"),
     ],
 )
 def test_what_another_setting_never_reads_is_refused(place, value, beside, plain):
@@ -243,8 +244,28 @@ def test_rates_that_are_hardly_meant_are_told(place):
     assert line.endswith("usual are 1e-6 to 1e-2, got 15.0.")
 
 
-def test_the_classifier_alone_has_no_angle():
+def test_matrices_are_not_averaged_one_by_one():
+    mapping = {"encoder": {"lora_rank": 4}, "stage_one": {"average": 0.9}}
+    for varied in (False, True):
+        with pytest.raises(
+            UserError, match=r"stage_one\.average: must be 0 with encoder\.lora_ran"
+        ):
+            Config.from_mapping(mapping, varied=varied)
+
+
+def test_the_classifier_alone_and_prototypes_have_no_angle():
     Config.from_mapping({"loss": {"ce_weight": 1.0, "angle_weight": 0.0}})
+    loss = {"angle_weight": 0.0}
+    Config.from_mapping({"loss": loss, "anchors": {"source": "prototypes"}})
+
+
+def test_answers_of_an_untrained_classifier_are_not_compared():
+    mapping = {"loss": {"ce_weight": 0.0, "r_drop": 1.0}}
+    with pytest.raises(UserError, match=r"loss\.r_drop: compares answers of the .*; leave it at 0"):
+        Config.from_mapping(mapping)
+    assert len(Config.from_mapping(mapping, varied=True).without_effect()) == 1
+    Config.from_record(mapping)
+    assert not Config.from_mapping({"loss": {"ce_weight": 0.1, "r_drop": 1.0}}).without_effect()
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from eacl_jax.recognizer.markdown import code, plain
 from eacl_jax.recognizer.results import Baseline, StageScores
 
 _SCORED, _DASH = ("dev", "test"), "–"
+_CUT = "data.max_dialogues"
 _MEASURES = ("micro_f1", "weighted_f1", "macro_f1", "accuracy", "jaccard", "ranking_precision")
 
 
@@ -84,7 +85,10 @@ _UNKNOWN = (
 def _opening(
     settings: Settings, encoder_config: Mapping[str, Any], facts: Facts | None, about: About | None
 ) -> str:
-    trained = f", trained on {about.text if about else plain(facts.corpus)}" if facts else ""
+    trained = ""
+    if facts:
+        part = "a part of " if facts.recipe.get(_CUT) else ""
+        trained = f", trained on {part}{about.text if about else plain(facts.corpus)}"
     encoder = code(facts.encoder) if facts else "an encoder"
     past, future = settings.prompt.max_past, settings.prompt.max_future
     later = f" and up to {future} after it" if future else ""
@@ -249,7 +253,13 @@ def _data(facts: Facts, about: About | None) -> str:
         " of their own labels."
         for other, count in facts.also.items()
     )
-    return f"## Data\n\nThe corpus is {name}.{several}{also}\n\n" + _table(("", *splits), rows)
+    cut = (
+        f" The run had at most the first {most} dialogues of each split ({code(_CUT)}): its scores"
+        " cannot be compared with others on the whole corpus."
+        if (most := facts.recipe.get(_CUT))
+        else ""
+    )
+    return f"## Data\n\nThe corpus is {name}.{cut}{several}{also}\n\n" + _table(("", *splits), rows)
 
 
 def _text(corpus: str) -> str:
@@ -283,10 +293,12 @@ def _scores(facts: Facts, derived: str) -> str:
     ]
     absent = any(_DASH in row[1:] for row in by_class)
     columns = [f"{stage.words}, {split}" for stage in Stage for split in _SCORED]
+    primary = facts.recipe.get("evaluation.primary")
+    by = f" by {title(primary)}" if primary in _MEASURES else ""
     chosen = (
-        "**The epochs were chosen on test (`compat.select_on_test`): its scores are too good.**"
+        f"**The epochs were chosen on test{by} (`compat.select_on_test`): its scores are too good.**"
         if facts.recipe.get("compat.select_on_test")
-        else "Epochs were chosen on dev; test was scored once, at the end."
+        else f"Epochs were chosen on dev{by}; test was scored once, at the end."
     )
     exact = (
         " An answer counts as accurate where it has exactly the utterance's labels; Jaccard is the"

@@ -31,7 +31,17 @@ CALIBRATED = "It was calibrated on"
 _PACKAGE = "package:"
 _ONCE = ("corpus", "seed")
 _OPTIONAL = ("annotated", "levels", "also", "pieces")
-_RECIPE = ("prompt", "model", "anchors", "loss", "stage_one", "stage_two")
+# Shown whatever they are, groups and single settings; others where they are not the default.
+_ALWAYS = ("prompt", "model", "anchors", "loss", "stage_one", "stage_two")
+_ALWAYS_ALSO = (
+    *("encoder.frozen_layers", "encoder.dtype", "encoder.attention_dropout"),
+    "evaluation.primary",
+)
+# Told elsewhere, or nobody else's business: where files lie, and what is said and kept meanwhile.
+_ELSEWHERE = (
+    *("seed", "run", "encoder.path", "data.corpus", "data.labels", "data.words", "data.levels"),
+    *("data.dir", "data.cache_dir", "data.train", "data.dev", "data.test", "data.also"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,20 +115,6 @@ class Facts:
           also, pieces: see the attributes.
         """
         taxonomy = corpus.taxonomy
-        groups = config.to_dict()
-        recipe = {
-            f"{group}.{name}": value for group in _RECIPE for name, value in groups[group].items()
-        }
-        recipe |= {
-            f"encoder.{name}": groups["encoder"][name]
-            for name in ("frozen_layers", "dtype", "attention_dropout")
-        }
-        recipe |= {f"compat.{name}": on for name, on in groups["compat"].items() if on}
-        if config.distil.teachers:  # where they lie is nobody else's business
-            recipe |= {
-                "distil.teachers": len(config.distil.teachers),
-                "distil.weight": config.distil.weight,
-            }
         where = config.encoder.path
         local = Path(where).expanduser()
         # The folders above one are nobody else's business.
@@ -136,10 +132,7 @@ class Facts:
                 split: dict(zip(taxonomy.labels, map(int, count), strict=True))
                 for split, count in counts.items()
             },
-            recipe={
-                name: list(value) if isinstance(value, tuple) else value
-                for name, value in recipe.items()
-            },
+            recipe=_recipe(config),
             results=results,
             annotated=(
                 {split: len(annotated(dialogues)) for split, dialogues in corpus.splits.items()}
@@ -215,6 +208,24 @@ class Facts:
         if self.levels:
             plain["levels"] = {name: list(groups) for name, groups in self.levels.items()}
         return plain | {"results": scores}
+
+
+def _recipe(config: Config) -> dict[str, Any]:
+    """The settings that made the run what it is, by dotted name."""
+    found: dict[str, Any] = {}
+    plain = Config().to_dict()
+    for group, settings in config.to_dict().items():
+        for name, value in settings.items() if isinstance(settings, dict) else ():
+            place = f"{group}.{name}"
+            always = group in _ALWAYS or place in _ALWAYS_ALSO
+            if (always or value != plain[group][name]) and not {group, place} & {*_ELSEWHERE}:
+                found[place] = list(value) if isinstance(value, tuple) else value
+    # Which ones, without where they lie.
+    if teachers := config.distil.teachers:
+        found |= {"distil.teachers": len(teachers), "distil.weight": config.distil.weight}
+    if rows := config.data.features:
+        found["data.features"] = [row.partition("=")[0].strip() for row in rows]
+    return found
 
 
 def _front_matter(text: str) -> dict[Any, Any]:

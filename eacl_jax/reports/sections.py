@@ -121,10 +121,11 @@ def headline(
         f' style="width:{value or 0:.2f}%"></span></span><b>{shown(value)}</b></dd>'
         for name, value, kind in bars
     )
-    encoder = at(config, "encoder", "path")
+    encoder, most = at(config, "encoder", "path"), at(config, "data", "max_dialogues")
     facts = [
         f"Encoder {escape(str(encoder))}" if encoder else "",
         f"seed {escape(str(results.get('seed', at(config, 'seed'))))}",
+        f"at most the first {most} dialogues of each split" if most else "",
     ]
     return (
         f"<h1>Emotion recognition on {escape(corpus)}</h1>"

@@ -58,6 +58,13 @@ class Answered:
         total = self.counts.sum(0)
         return several.support(total) if self.several else total.sum(axis=1)
 
+    @property
+    def answered(self) -> Int[np.ndarray, " C"]:
+        """How many utterances were answered as each label."""
+        if self.several:
+            return self.answers.sum(axis=0)
+        return np.bincount(self.answers, minlength=len(self.labels))
+
     def score(self, measure: str) -> np.ndarray:
         """One number, or of a label's score [C]."""
         return self._measure(self.counts.sum(0), measure)

@@ -2,7 +2,6 @@
 emotions were like to begin with.
 """
 
-import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,12 +19,17 @@ from eacl_jax.training.experiment import prepare
 
 FOLDER = "before"
 _READOUTS = "readouts"
-# What training alone is about; the pretrained encoder reads test alike whatever they are.
-_OF_TRAINING = (
+# What the untrained encoder reads test alike with, whatever it is: all else decides what is read,
+# so that a setting that is new does until it stands here.
+_OF_OTHER_THINGS = (
+    *("anchors", "loss", "distil", "stage_one", "stage_two", "sequence"),
+    *("batch", "evaluation", "run"),
     *("data.words", "data.levels", "data.also", "data.also_power"),
     *("encoder.frozen_layers", "encoder.lora_rank", "encoder.lora_alpha", "encoder.lora_maps"),
     *("encoder.attention", "encoder.attention_dropout", "encoder.remat", "encoder.scan_layers"),
     *("model.mapping_dim", "model.dropout", "features.dropout"),
+    *("compat.select_on_test", "compat.stale_anchors", "compat.decay_mapping_norm"),
+    *("compat.constant_for_no_positive", "compat.adapt_at_least_one_epoch"),
 )
 
 
@@ -82,12 +86,16 @@ def _readouts(config: Config, file: Path) -> Float[np.ndarray, "N d"]:
 
 def _read_by(config: Config) -> str:
     """The settings that decide what is read of test, as one text."""
-    groups = {
-        group: dataclasses.asdict(getattr(config, group))
-        for group in ("data", "encoder", "prompt", "model", "features")
-    }
-    for name in _OF_TRAINING:
+    settings = config.to_dict()
+    for name in _OF_OTHER_THINGS:
         group, _, setting = name.partition(".")
-        del groups[group][setting]
-    seed = config.seed if config.encoder.random_weights else None
-    return json.dumps([groups, seed], sort_keys=True)
+        if setting:
+            del settings[group][setting]
+        else:
+            del settings[group]
+    # Two settings, of which one is in force.
+    settings["model"]["readout"] = config.readout
+    del settings["compat"]["readout_first"]
+    if not config.encoder.random_weights:
+        del settings["seed"]
+    return json.dumps(settings, sort_keys=True)

@@ -19,6 +19,7 @@ from eacl_jax.studies import words
 from eacl_jax.studies.curves import Curve
 from eacl_jax.studies.statistics import Estimate
 from eacl_jax.studies.table import Comparison, Row
+from eacl_jax.studies.unanswered import never
 
 # Inches: of a row of a figure, and of what stands above and below the rows.
 _ROW, _AROUND = 0.36, 1.0
@@ -227,12 +228,23 @@ def _compared(found: Comparison, reference: str) -> str:
 
 
 def draw_confused(theme: Theme, rows: Sequence[Row]) -> Figure:
-    """Percent of one label's utterances that were answered as a similar one, by variant."""
-    columns = []
-    for number in range(len(rows[0].similar)):
-        pairs = [row.similar[number] for row in rows]
-        columns += [[p.first_as_second for p in pairs], [p.second_as_first for p in pairs]]
-    values = np.array(columns, np.float64).T
+    """Percent of one label's utterances that were answered as a similar one, by variant; nothing
+    where that one is never answered.
+    """
+    values = np.array(
+        [
+            [
+                np.nan if share is None or never(row, other) else share
+                for pair in row.similar
+                for share, other in (
+                    (pair.first_as_second, pair.second),
+                    (pair.second_as_first, pair.first),
+                )
+            ]
+            for row in rows
+        ],
+        np.float64,
+    )
     names = wrapped([words.row_name(row) for row in rows])
     most = max(float(np.nanmax(values, initial=0.0)), 1.0)
     # Shares are small: the worst is nearly the strongest colour.

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from eacl_jax.studies import several, statistics
 from eacl_jax.studies.answered import Answered, estimates
 from eacl_jax.studies.comparing import compare
 from eacl_jax.studies.definition import Cell, Study
+from eacl_jax.studies.same_answers import same_answers
 from eacl_jax.studies.similar import Similar, default_pairs, similar, smallest_angle
 from eacl_jax.studies.table import CostMeans, LabelScores, Row, Table
 from eacl_jax.training import run_folder
@@ -145,6 +145,10 @@ def gather(
             rows.append(row_of_answers(some, planned=len(study.seeds)))
     _check_measures(study, rows)
     others = [each.variant for each in answers if each.variant not in study.variants]
+    most_frequent = {
+        (each.cell.corpus, each.cell.variant): each.results.always_most_frequent.label
+        for each in cells
+    }
     return Table(
         name=study.name,
         question=study.question,
@@ -158,7 +162,7 @@ def gather(
         comparisons=compare(study, groups),
         failed=dict(failed or {}),
         missing=tuple(missing),
-        notes=(*study.notes, *_same_answers(study, groups)),
+        notes=(*study.notes, *same_answers(study, groups, most_frequent)),
     )
 
 
@@ -235,6 +239,8 @@ def _row_of_runs(
     cell, labels = runs[0].cell, runs[0].outputs.labels
     scored = [run.results.of(stage) for run in runs]
     errors = [each.calibration.expected_calibration_error for each in scored]
+    by_logits = cell.config.classifies
+    anchors = [None if by_logits else run.outputs.anchors[stage] for run in runs]
     found = [
         [
             similar(
@@ -243,13 +249,13 @@ def _row_of_runs(
                 gold=run.outputs.splits["test"].gold,
                 answers=run.outputs.splits["test"].answers[stage],
                 scores=run.outputs.splits["test"].scores[stage],
-                anchors=run.outputs.anchors[stage],
+                anchors=of_run,
                 representations=run.outputs.representations,
                 before=run.before,
             )
             for pair in default_pairs(labels)
         ]
-        for run in runs
+        for run, of_run in zip(runs, anchors, strict=True)
     ]
     return Row(
         corpus=cell.corpus,
@@ -266,8 +272,9 @@ def _row_of_runs(
         },
         similar=_mean_similar(found),
         smallest_angle=_mean(
-            [smallest_angle(run.outputs.anchors[stage], len(labels)) for run in runs]
+            [smallest_angle(each, len(labels)) for each in anchors if each is not None]
         ),
+        by_logits=by_logits,
         cost=_mean_cost([run.cost for run in runs if run.cost is not None]),
         **_common(
             cell.corpus,
@@ -303,7 +310,14 @@ def _common(corpus: str, variant: str, splits: Mapping[str, list[Answered]]) -> 
             for split, group in splits.items()
         },
         "labels": tuple(
-            LabelScores(label, int(support[number]), *(labels[name][number] for name in labels))
+            LabelScores(
+                label,
+                int(support[number]),
+                labels["f1"][number],
+                labels["precision"][number],
+                labels["recall"][number],
+                tuple(int(each.answered[number]) for each in test),
+            )
             for number, label in enumerate(first.labels)
         ),
         "limits": tuple(statistics.limits(len(test), len(first.counts))),
@@ -340,31 +354,6 @@ def _mean_cost(costs: Sequence[Cost]) -> CostMeans | None:
         peak_bytes=max((c.peak_bytes for c in costs if c.peak_bytes is not None), default=None),
         devices=tuple(dict.fromkeys(cost.device for cost in costs)),
     )
-
-
-def _same_answers(study: Study, groups: Mapping[tuple[str, str, str], list[Answered]]) -> list[str]:
-    """A note for each pair of variants whose answers are the same: their settings differ, and what
-    these do does not.
-    """
-    notes = []
-    for corpus in study.corpora:
-        runs = {
-            variant: {each.seed: each for each in groups[corpus, variant, Stage.TWO]}
-            for variant in study.variants
-            if (corpus, variant, Stage.TWO) in groups
-        }
-        notes += [
-            f"On corpus {corpus!r} {one!r} and {two!r} give the same answers in every seed: what"
-            " differs in their settings changed nothing there."
-            for (one, first), (two, second) in itertools.combinations(runs.items(), 2)
-            if first.keys() == second.keys()
-            and all(
-                first[seed].asked_like(second[seed])
-                and np.array_equal(first[seed].answers, second[seed].answers)
-                for seed in first
-            )
-        ]
-    return notes
 
 
 def _check_measures(study: Study, rows: Sequence[Row]) -> None:

@@ -17,6 +17,7 @@ from eacl_jax.studies.curves import curves
 from eacl_jax.studies.names import slug
 from eacl_jax.studies.statistics import LEVEL
 from eacl_jax.studies.table import Row, Table
+from eacl_jax.studies.unanswered import unanswered
 
 PAGE = "index.html"
 
@@ -225,7 +226,7 @@ def _similar_alike(show: _Figures, rows: Sequence[Row], number: str) -> str:
                 heading="Similar emotions taken for each other",
                 caption=(
                     f"Percent of the utterances of the first label{_alone(rows)} that were answered"
-                    " as the second, mean over seeds. The lower the better."
+                    f" as the second, mean over seeds. The lower the better{_unanswered(rows)}."
                 ),
                 width=figures.table_width(figures.confused_heads(rows[0])),
                 shrinks=False,
@@ -241,10 +242,23 @@ def _similar_alike(show: _Figures, rows: Sequence[Row], number: str) -> str:
                 caption=(
                     "The further apart two labels’ anchors, the more room between the emotions."
                     " “Closest” is the smallest angle between any two labels; mean over seeds."
-                ),
+                    f" {words.without_angles(rows)}"
+                ).strip(),
             )
         )
     return _pair(shown) + (sections.similar_table(rows) if rows[0].similar else "")
+
+
+def _unanswered(rows: Sequence[Row]) -> str:
+    """Where a low number is no merit."""
+    pairs = [label for pair in rows[0].similar for label in (pair.first, pair.second)]
+    found = unanswered(rows, pairs)
+    return (
+        ", but nothing is told apart where the second is never answered (a dash: in no seed):"
+        f" {found}"
+        if found
+        else ""
+    )
 
 
 def _alone(rows: Sequence[Row]) -> str:

@@ -187,6 +187,8 @@ def similar_table(rows: Sequence[Row]) -> str:
         for row in rows
         for pair in (row.similar[number],)
     )
+    told = any(field == "angle" for field, _, _ in columns) and words.without_angles(rows)
+    angles = f" {escape(told)}" if told else ""
     before = " (before: of the encoder before training)" if len(columns) == len(_SIMILAR) else ""
     return (
         "<details><summary>Pairs in numbers</summary>"
@@ -194,7 +196,8 @@ def similar_table(rows: Sequence[Row]) -> str:
         f'<th scope="col">variant</th>{head}</tr></thead><tbody>{body}</tbody></table></div>'
         '<p class="quiet">F1 of the pair: mean of both labels’ F1 in percent where only their'
         " utterances are asked, and only they can be answered. Silhouette: how well the two groups"
-        f" of representations are apart, 1 fully, 0 not at all{before}. Means over seeds.</p>"
+        f" of representations are apart, 1 fully, 0 not at all{before}. Means over seeds."
+        f"{angles}</p>"
         "</details>"
     )
 

@@ -22,6 +22,7 @@ class LabelScores:
       label: its name.
       support: test utterances that have it.
       f1, precision, recall: over seeds.
+      answered: test utterances that were answered as it, by seed.
     """
 
     label: str
@@ -29,6 +30,7 @@ class LabelScores:
     f1: Estimate
     precision: Estimate
     recall: Estimate
+    answered: tuple[int, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,6 +72,8 @@ class Row:
       calibration_error: expected calibration error by split, mean over seeds.
       similar: pairs of similar emotions on test, means over seeds.
       smallest_angle: between anchors of different labels in degrees, mean over seeds.
+      by_logits: the classifier alone was trained, and answers. The anchors of its logits are their
+        axes, at right angles whatever was learned: there are no angles to tell.
       cost: None where it is not known.
       limits: what these numbers cannot say.
     """
@@ -89,6 +93,7 @@ class Row:
     calibration_error: Mapping[str, float] = dataclasses.field(default_factory=dict)
     similar: tuple[Similar, ...] = ()
     smallest_angle: float | None = None
+    by_logits: bool = False
     cost: CostMeans | None = None
     limits: tuple[str, ...] = ()
 

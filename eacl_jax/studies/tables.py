@@ -116,6 +116,7 @@ def _cells(row: Row) -> dict[str, Any]:
     cells["devices"] = "; ".join(row.cost.devices) if row.cost else None
     for each in row.labels:
         cells[f"test_support of {each.label}"] = each.support
+        cells[f"test_answered of {each.label}"] = " ".join(map(str, each.answered))
         for name in ("f1", "precision", "recall"):
             columns = _estimate(f"test_{name}", getattr(each, name))
             cells |= {f"{column} of {each.label}": value for column, value in columns.items()}

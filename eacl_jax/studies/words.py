@@ -180,6 +180,17 @@ def row_name(row: Row) -> str:
     return f"{row.variant}, {stage_words(row.stage)}" if row.stage == Stage.ONE else row.variant
 
 
+def without_angles(rows: Sequence[Row]) -> str:
+    """Why rows have no angles of anchors, in a sentence; empty where none is so."""
+    names = [f"“{row_name(row)}”" for row in rows if row.by_logits]
+    if not names:
+        return ""
+    return (
+        f"Without angles: {', '.join(names)}, which {'answers' if len(names) == 1 else 'answer'} by"
+        " the classifier’s logits, whose axes are at right angles by construction."
+    )
+
+
 def marked(table: Table, row: Row, measure: str) -> bool:
     """Whether a row differs from the first variant's of the same stage, by a comparison that the
     study names. Answers of no stage are read against stage two's.
@@ -277,7 +288,7 @@ def notes(table: Table, rows: Sequence[Row]) -> list[str]:
             + (" The deviation is how far it moves with the seed." if max(seeds) > 1 else "")
         )
     found += _not_comparable(groups) + _chosen(rows)
-    if len(groups) == 1:
+    if any(best(rows, each) for each in table.measures):
         found.append("Bold: the highest mean, which need not be better than others.")
     found += _p_words(table, row.corpus)
     found += [

@@ -6,7 +6,9 @@ matrices. So all architectures have it alike, and a finished stage leaves plain 
 """
 
 import dataclasses
+import functools
 import re
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -38,7 +40,8 @@ def adapters(
       stacked: a tree like them, of arrays for parameters that are stacked by layer, and of numbers
         for others; `Encoder.depths` is one.
       config: `lora_rank` and `lora_maps`.
-      seed: of `a`, which has a deviation of 1 / sqrt(in).
+      seed: of `a`, which has a deviation of 1 / sqrt(in). A layer's is the same whether layers are
+        stacked or not.
 
     Raises:
       SettingsError: no linear map has such a name, or the rank is no lower than its width.
@@ -46,7 +49,7 @@ def adapters(
     found: dict[str, dict[str, jax.Array]] = {}
     kernels = []
     leading = {path_name(p): int(np.ndim(x) > 0) for p, x in _leaves(stacked)}
-    for number, (path, weights) in enumerate(_leaves(encoder)):
+    for path, weights in _leaves(encoder):
         name = path_name(path)
         if not name.endswith("/kernel"):
             continue
@@ -61,8 +64,8 @@ def adapters(
                 f"config.encoder.lora_rank is {config.lora_rank}, and {name} maps {width} numbers"
                 f" to {out}; the rank must be below both."
             )
-        key = jax.random.fold_in(jax.random.key(seed), number)
-        a = jax.random.normal(key, (*layers, width, config.lora_rank)) / np.sqrt(width)
+        draw = functools.partial(_drawn, seed, name, (width, config.lora_rank))
+        a = jnp.stack([draw((layer,)) for layer in range(layers[0])]) if layers else draw(())
         found[map_name(name)] = {"a": a, "b": jnp.zeros((*layers, config.lora_rank, out))}
     if not found:
         raise SettingsError(
@@ -155,6 +158,17 @@ class AdaptedEpochs(BestEpochs):
         for count, rest in enumerate(rests, start=1):
             found = mean_with(found, rest, count)
         return {**found, ADAPTERS: mean_of_products([weights[ADAPTERS] for weights in kept])}
+
+
+def _drawn(seed: int, name: str, shape: tuple[int, int], layer: tuple[int, ...]) -> jax.Array:
+    """`a` of one map: by its name without numbers, and these, the layer's first."""
+    parts = name.split("/")
+    numbers = (*layer, *(int(part) for part in parts if part.isdigit()))
+    plain = "/".join(part for part in parts if not part.isdigit())
+    key = jax.random.fold_in(jax.random.key(seed), zlib.crc32(plain.encode()))
+    for number in numbers:
+        key = jax.random.fold_in(key, number)
+    return jax.random.normal(key, shape) / np.sqrt(shape[0])
 
 
 def _leaves(tree: Any) -> list[tuple[Any, Any]]:

@@ -5,12 +5,14 @@ nothing else.
 import dataclasses
 import json
 import re
+import types
 from pathlib import Path
 from typing import Any
 
 import pytest
 from huggingface_hub import ModelCard
 
+from eacl_jax.dialogue import Taxonomy
 from eacl_jax.errors import UserError
 from eacl_jax.export.pytorch import export_hf
 from eacl_jax.model.decisions import Decisions
@@ -19,6 +21,7 @@ from eacl_jax.recognizer.facts import Facts
 from eacl_jax.recognizer.folder import Settings, read_settings
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.recognizer.results import Agreement, Annotators, Results
+from tests.stubs.toys import make_config
 
 
 @pytest.fixture(scope="module")
@@ -188,6 +191,48 @@ def test_chosen_on_test_is_told(settings, facts) -> None:
     chosen = dataclasses.replace(facts, recipe={**facts.recipe, "compat.select_on_test": True})
     assert "chosen on test" in body(card(settings, {}, chosen))
     assert "chosen on test" not in body(card(settings, {}, facts))
+
+
+def test_every_setting_that_was_changed_is_told(settings, facts) -> None:
+    changes: dict[str, Any] = {
+        "batch.balance": 0.5,
+        "encoder.lora_rank": 4,
+        "evaluation.prior": True,
+        "evaluation.primary": "macro_f1",
+        "sequence.crf": True,
+        "stage_one.soup": 2,
+        "data.max_dialogues": 7,
+        "data.groups": ("a=b", "c=d"),
+    }
+    elsewhere = {
+        "data.corpus": "meld",
+        "data.dir": "/hidden/meld",
+        "data.features": ("voice=/hidden/voice", "face"),
+        "distil.teachers": ("/hidden/teacher",),
+        "run.log_every": 3,
+    }
+    config = make_config(changes | elsewhere)
+    corpus: Any = types.SimpleNamespace(
+        name="meld",
+        taxonomy=Taxonomy(facts.labels, facts.words),
+        splits={},
+        task="single",
+        levels={},
+    )
+    recipe = Facts.of_run(config, corpus, {}, facts.results).recipe
+    told = changes | {"data.groups": ["a=b", "c=d"], "data.features": ["voice", "face"]}
+    told |= {"distil.teachers": 1, "loss.temperature": 0.1}
+    assert {name: recipe.get(name) for name in told} == told
+    assert "hidden" not in str(recipe)
+    assert "run.log_every" not in recipe
+    assert "encoder.remat" not in recipe
+    whole = body(card(settings, {}, dataclasses.replace(facts, recipe=recipe)))
+    assert "trained on a part of" in whole
+    assert "at most the first 7 dialogues of each split (`data.max_dialogues`)" in whole
+    assert "Epochs were chosen on dev by macro F1" in whole
+    usual = body(card(settings, {}, facts))
+    assert "a part of" not in usual
+    assert "Epochs were chosen on dev by weighted F1" in usual
 
 
 def test_how_anchors_answer(settings, facts) -> None:

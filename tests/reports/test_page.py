@@ -194,6 +194,13 @@ def test_same_run_gives_the_same_bytes_whatever_matplotlib_is_set_to(
     assert matplotlib.rcParams["axes.linewidth"] == 31.0
 
 
+def test_a_part_of_a_corpus_is_told_at_the_head(run: dict[str, Any]) -> None:
+    given = [run[name] for name in ("config", "corpus", "results", "labels", "gold")]
+    assert "dialogues of each split" not in sections.headline(*given)
+    run["config"]["data"]["max_dialogues"] = 7
+    assert "at most the first 7 dialogues of each split" in sections.headline(*given)
+
+
 @pytest.mark.usefixtures("without_figures")
 def test_choosing_on_test_is_a_warning(run: dict[str, Any], tmp_path: Path) -> None:
     run["config"]["compat"].update(select_on_test=True, trailing_space=True)

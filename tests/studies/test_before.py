@@ -44,8 +44,10 @@ def test_the_first_variants_encoder_reads_for_those_that_have_it(asked, tmp_path
         encoder={"encoder.path": "seven77"},
         prompt={"encoder.path": "four", "prompt.max_past": 1},
         test={"encoder.path": "four", "data.max_dialogues": 1},
+        readout={"encoder.path": "four", "compat.readout_first": True},
+        space={"encoder.path": "four", "compat.trailing_space": True},
     )
-    others = [cells[name] for name in ("encoder", "prompt", "test")]
+    others = [cells[n] for n in ("encoder", "prompt", "test", "readout", "space")]
     assert readouts_before(study, others, tmp_path) == {}
     assert asked == []
     # Before the first variant itself is complete.
@@ -66,3 +68,11 @@ def test_what_other_settings_left_in_the_folder_is_made_again(asked, tmp_path):
     file.write_bytes(b"cut short")
     assert readouts_before(study, study.cells, tmp_path)["meld", "first"][0, 0] == 7
     assert asked == ["four", "seven77", "seven77"]
+
+
+def test_a_readout_in_force_is_the_same_by_either_setting(asked, tmp_path):
+    study, cells = study_of(
+        first={"model.readout": "first"},
+        same={"compat.readout_first": True, "compat.stale_anchors": True},
+    )
+    assert set(readouts_before(study, [cells["same"]], tmp_path)) == {("meld", "same")}

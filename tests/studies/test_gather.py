@@ -75,6 +75,16 @@ def test_numbers_of_a_row_are_those_of_its_runs(ablation):
     )
 
 
+def test_the_classifier_alone_has_no_angles(ablation):
+    _, _, table = ablation
+    for row in table.rows:
+        alone = row.variant == "cross-entropy alone"
+        assert row.by_logits == alone
+        assert (row.smallest_angle is None) == alone
+        assert all((pair.angle is None) == alone for pair in row.similar)
+        assert all(pair.silhouette is not None for pair in row.similar)
+
+
 def test_comparisons_are_second_minus_first(ablation):
     study, _, table = ablation
     assert len(table.comparisons) == 2 * 2 * len(study.comparisons)
@@ -229,6 +239,29 @@ def test_equal_answers_are_told():
     assert note.startswith(
         f"On corpus 'meld' {first!r} and {second!r} give the same answers in every"
     )
+
+
+def always(run, label: int):
+    """The same run, with one answer to everything in stage two."""
+    test = run.outputs.splits["test"]
+    answers = {**test.answers, "stage_two": np.full_like(test.gold, label)}
+    splits = {**run.outputs.splits, "test": dataclasses.replace(test, answers=answers)}
+    return dataclasses.replace(run, outputs=dataclasses.replace(run.outputs, splits=splits))
+
+
+def test_answers_of_one_label_are_told():
+    study, runs = make_study(TWO, corpora=["meld"], seeds=[0, 1], dialogues=3)
+    neutral, joy = 0, 1  # neutral is the most frequent one
+    (note,) = gather(study, [always(runs[0], neutral), *runs[1:]]).notes
+    assert note.startswith("On corpus 'meld' 'as published' answers 'neutral' to every test")
+    assert "in 1 of 2 seeds, as always giving the most frequent label would" in note
+    (note,) = gather(study, [*runs[:2], *(always(run, neutral) for run in runs[2:])]).notes
+    assert "'worse' answers 'neutral' to every test utterance, as always" in note
+    table = gather(study, [*runs[:2], *(always(run, joy) for run in runs[2:])])
+    assert table.notes == ()
+    row = table.of("meld")[1]
+    answered = {label.label: label.answered for label in row.labels}
+    assert answered == dict.fromkeys(answered, (0, 0)) | {"joy": (row.utterances,) * 2}
 
 
 def test_answers_on_other_corpora_say_what_chose_their_run():

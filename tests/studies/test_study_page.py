@@ -168,6 +168,8 @@ def test_the_page_has_the_numbers_and_what_they_do_not_show(table, tmp_path):
     for note in words.notes(table, words.shown_rows(table, "meld")):
         assert note.replace("&", "&amp;").replace("<", "&lt;")[:40] in html
     assert "in figures: #5" in html
+    # In the figure's caption and under the table.
+    assert html.count("Without angles: “喜”, which answers by the classifier’s logits") == 2
     assert "loss.temperature" in html
 
 
@@ -227,6 +229,7 @@ def test_rows_in_other_labels_have_figures_of_their_labels(table, tmp_path):
         stage="",
         labels=table.rows[-1].labels[:3],
         similar=(),
+        smallest_angle=50.0,
         cost=None,
     )
     html = page_of(dataclasses.replace(table, rows=(*table.rows, other)), tmp_path)

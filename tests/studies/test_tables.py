@@ -112,7 +112,9 @@ def test_equal_means_are_all_the_highest():
     rows = [make_row("a", 64.0), make_row("b", 64.001), make_row("c", 63.0)]
     assert [row.variant for row in words.best(rows, "weighted_f1")] == ["a", "b"]
     assert markdown(make_table(*rows)).count("**64.00 ") == 2
+    assert "Bold: the highest mean" in markdown(make_table(*rows))
     assert words.best(rows[:1], "weighted_f1") == []
+    assert "Bold" not in markdown(make_table(*rows[:1]))
 
 
 def test_comparisons_of_fewer_seeds_than_the_means_are_noted():

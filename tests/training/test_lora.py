@@ -1,6 +1,7 @@
 """LoRA: what is trained, what it starts as, and what is left of it."""
 
 import dataclasses
+import re
 
 import chex
 import jax
@@ -35,10 +36,17 @@ def test_every_architecture_has_maps_and_begins_as_its_base(architecture):
         params, depths, layers = encoder_of(architecture, scanned)
         matrices = lora.adapters(params, depths, CONFIG, 0)
         chex.assert_trees_all_equal(low_rank.merged(params, matrices, SCALE), params)
-        found[scanned] = sum(x.size for x in jax.tree.leaves(matrices))
         assert len(matrices) >= (1 if scanned else layers)
-    # As many numbers, stacked or not.
-    assert found[False] == found[True]
+        found[scanned] = {name: np.asarray(pair["a"]) for name, pair in matrices.items()}
+    # The same numbers, stacked or not, and others for each map.
+    stacked = {
+        re.sub(r"^layers\.", f"layers.{layer}.", name): drawn[layer]
+        for name, drawn in found[True].items()
+        if name.startswith("layers.")
+        for layer in range(len(drawn))
+    }
+    chex.assert_trees_all_equal(found[False], stacked)
+    assert len({drawn.tobytes() for drawn in stacked.values()}) == len(stacked)
 
 
 def test_weights_are_the_base_and_the_scaled_product():
