@@ -67,7 +67,7 @@ def measure(name: str, folder: Path, settings: dict[str, Any]) -> dict[str, Any]
     from eacl_jax.model.anchors import Words
     from eacl_jax.model.mesh import make_mesh, put, replicated
     from eacl_jax.model.representer import Model
-    from eacl_jax.training import loop, lora, stage_one
+    from eacl_jax.training import loop, lora, objective
     from eacl_jax.training.optim import stage_one_optimizer
 
     jax.block_until_ready(jax.numpy.zeros(1))
@@ -114,7 +114,7 @@ def measure(name: str, folder: Path, settings: dict[str, Any]) -> dict[str, Any]
         jax.random.key(1), (labels, params["predictor"]["kernel"].shape[0])
     )
     constants, mesh = {"label_encodings": encodings}, make_mesh(1)
-    gradients = stage_one.stage_one_value_and_grad(
+    gradients = objective.stage_one_value_and_grad(
         partial(nnx.merge, graphdef), Words(), LossConfig()
     )
     if settings["lora_rank"]:

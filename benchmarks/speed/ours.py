@@ -12,7 +12,7 @@ from eacl_jax.data.pipeline import batch_maker, steps_per_epoch
 from eacl_jax.data.prompts import Example
 from eacl_jax.model.mesh import Mesh, batch_shardings, put, replicated
 from eacl_jax.model.passes import Passes
-from eacl_jax.training import loop, stage_one, stage_two
+from eacl_jax.training import loop, objective, stage_two
 from eacl_jax.training.anchor_steps import AnchorEpoch, Order, fill
 from eacl_jax.training.experiment import Experiment
 from eacl_jax.training.optim import stage_one_optimizer, stage_two_optimizer
@@ -69,7 +69,7 @@ class Training(Counted):
         state = loop.create_state(experiment.params, constants, optimizer)
         self._state = put(state, replicated(self._mesh))
         gradients = self.counted(
-            stage_one.stage_one_value_and_grad(experiment.merge, source, config.loss)
+            objective.stage_one_value_and_grad(experiment.merge, source, config.loss)
         )
         self._step: Any = loop.make_train_step(gradients, optimizer, self._mesh)
         self._make = batch_maker(

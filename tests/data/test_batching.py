@@ -36,7 +36,7 @@ from eacl_jax.encoders.loading import load_tokenizer
 from eacl_jax.encoders.sources import find_folder
 from eacl_jax.model.anchors import Words
 from eacl_jax.model.representer import Model
-from eacl_jax.training import stage_one
+from eacl_jax.training import objective
 from tests.stubs.toys import ENCODER
 
 
@@ -339,7 +339,7 @@ def test_packed_and_padded_give_the_same_loss_and_gradients(network):
     lengths = [5, 60, 17, 33, 8, 41, 12]
     loss = jax.jit(
         jax.value_and_grad(
-            stage_one.stage_one_loss(partial(nnx.merge, graphdef), Words(), LossConfig()),
+            objective.stage_one_loss(partial(nnx.merge, graphdef), Words(), LossConfig()),
             has_aux=True,
         )
     )

@@ -9,7 +9,7 @@ from PIL import Image
 from rich.console import Console
 
 from eacl_jax.reports import drawing
-from eacl_jax.training import run, stage_one
+from eacl_jax.training import objective, run
 from tests.stubs.shared import shared_folder
 from tests.stubs.toys import make_config, make_corpus_files, make_encoder_folder
 
@@ -105,7 +105,7 @@ def figures_without_pixels(monkeypatch) -> None:
 @pytest.fixture
 def traces(monkeypatch) -> list[tuple[int, ...]]:
     """The shape of the batch at each trace of stage one's loss, as they come."""
-    noted, original = [], stage_one.stage_one_loss
+    noted, original = [], objective.stage_one_loss
 
     def counted(*given, **settings):
         loss = original(*given, **settings)
@@ -116,5 +116,5 @@ def traces(monkeypatch) -> list[tuple[int, ...]]:
 
         return wrapped
 
-    monkeypatch.setattr(stage_one, "stage_one_loss", counted)
+    monkeypatch.setattr(objective, "stage_one_loss", counted)
     return noted

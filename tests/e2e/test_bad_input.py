@@ -15,7 +15,7 @@ from eacl_jax.errors import SettingsError, UserError
 from eacl_jax.model.mesh import make_mesh
 from eacl_jax.model.passes import Passes
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
-from eacl_jax.training import experiment, loop, run, stage, stage_one
+from eacl_jax.training import experiment, loop, objective, run, stage, stage_one
 from eacl_jax.training.checkpoint import Checkpoints
 from eacl_jax.training.stage import StageContext
 from eacl_jax.training.stage_one import run_stage_one
@@ -186,7 +186,7 @@ def test_workdir_that_cannot_be_made(toy, tmp_path):
 
 @pytest.mark.slow
 def test_loss_that_is_not_finite_names_its_utterances(toy, tmp_path, monkeypatch):
-    original = stage_one.stage_one_loss
+    original = objective.stage_one_loss
 
     def poisoned(*given, **settings):
         loss = original(*given, **settings)
@@ -201,7 +201,7 @@ def test_loss_that_is_not_finite_names_its_utterances(toy, tmp_path, monkeypatch
 
         return wrapped
 
-    monkeypatch.setattr(stage_one, "stage_one_loss", poisoned)
+    monkeypatch.setattr(objective, "stage_one_loss", poisoned)
     with pytest.raises(
         UserError, match=r"not finite at step \d+ .* utterances of its batch are in"
     ):

@@ -25,7 +25,7 @@ from eacl_jax.data.prompts import Example
 from eacl_jax.model.anchors import Words
 from eacl_jax.model.mesh import batch_shardings, make_mesh, put, replicated
 from eacl_jax.model.representer import Model
-from eacl_jax.training import loop, stage_one
+from eacl_jax.training import loop, objective, stage_one
 from eacl_jax.training.optim import stage_one_optimizer
 
 rng = np.random.default_rng(0)
@@ -43,7 +43,7 @@ params = nnx.to_pure_dict(state)
 optimizer = stage_one_optimizer(Config().stage_one, params, 10)
 constants = {"label_encodings": np.ones((3, 16), np.float32) + np.eye(3, 16, dtype=np.float32)}
 state = put(loop.create_state(params, constants, optimizer), replicated(mesh))
-gradients = stage_one.stage_one_value_and_grad(lambda p: nnx.merge(graphdef, p), Words(), Config().loss)
+gradients = objective.stage_one_value_and_grad(lambda p: nnx.merge(graphdef, p), Words(), Config().loss)
 step = loop.make_train_step(gradients, optimizer, mesh)
 # Rows come in multiples of two in either run, so that both have the same shapes and so the same dropout.
 own = lambda count: stage_one.own_rows(batch_shardings(mesh).tokens, count)

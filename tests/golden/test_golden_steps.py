@@ -20,7 +20,7 @@ from eacl_jax.model import representer
 from eacl_jax.model.anchors import Words
 from eacl_jax.model.mesh import make_mesh, put, replicated
 from eacl_jax.model.scores import scores
-from eacl_jax.training import loop, stage_one, stage_two
+from eacl_jax.training import loop, objective, stage_two
 from eacl_jax.training.optim import stage_one_optimizer, stage_two_optimizer
 
 # Names of the public implementation's heads and where theirs are here.
@@ -104,7 +104,7 @@ def test_six_optimizer_steps_and_ten_adaptation_steps(golden, scan_layers):
     optimizer = stage_one_optimizer(config.stage_one, params, 2, decay_mapping_norm=True)
     constants = {"label_encodings": jnp.asarray(run["label_encodings"])}
     state = put(loop.create_state(params, constants, optimizer), replicated(mesh))
-    gradients = stage_one.stage_one_value_and_grad(
+    gradients = objective.stage_one_value_and_grad(
         merge, Words(), config.loss, constant_for_no_positive=True
     )
     step = loop.make_train_step(gradients, optimizer, mesh)

@@ -19,7 +19,7 @@ from eacl_jax.model.anchors import Words
 from eacl_jax.model.fusion import dropped, fusion_of
 from eacl_jax.model.mesh import batch_shardings, make_mesh, put, replicated
 from eacl_jax.model.representer import Model
-from eacl_jax.training import stage_one
+from eacl_jax.training import objective
 from tests.data.test_batching import examples_of
 from tests.stubs.toys import ENCODER
 
@@ -226,7 +226,7 @@ def test_chunks_and_devices_take_the_step_of_the_whole(kind: str) -> None:
     results = []
     for chunks, devices in ((1, 1), (3, 1), (1, 8), (2, 4)):
         mesh = make_mesh(devices)
-        step = stage_one.stage_one_value_and_grad(
+        step = objective.stage_one_value_and_grad(
             merge, Words(), config.loss, chunks=chunks, mesh=mesh
         )
         batch = put(_sixteen_rows(batch_of("padded")), batch_shardings(mesh))

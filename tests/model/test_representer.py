@@ -19,7 +19,7 @@ from eacl_jax.model.anchors import Words
 from eacl_jax.model.mesh import batch_shardings, make_mesh, put, replicated
 from eacl_jax.model.representer import Model, mean_over_examples
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
-from eacl_jax.training import stage_one
+from eacl_jax.training import objective
 from tests.stubs.toys import make_config, make_encoder_folder
 
 READOUTS = ("mask", "first", "last", "mean")
@@ -146,7 +146,7 @@ def test_mean_learns_with_filler_and_filler_counts_nothing(loaded, layout):
     batch = batches(examples)[layout]
     loss = jax.jit(
         jax.value_and_grad(
-            stage_one.stage_one_loss(partial(nnx.merge, graphdef), Words(), LossConfig()),
+            objective.stage_one_loss(partial(nnx.merge, graphdef), Words(), LossConfig()),
             has_aux=True,
         )
     )

@@ -17,7 +17,7 @@ from eacl_jax.data.batching import collate, plan
 from eacl_jax.model.anchors import Words
 from eacl_jax.model.mesh import batch_shardings, make_mesh, put, replicated
 from eacl_jax.model.representer import Model
-from eacl_jax.training import stage_one
+from eacl_jax.training import objective
 from eacl_jax.training.chunks import chunked_value_and_grad, split_rows
 from eacl_jax.training.loop import create_state, make_train_step
 from tests.data.test_batching import examples_of
@@ -73,7 +73,7 @@ def test_chunks_give_the_same_loss_and_gradients(layout: str, chunks: int, reado
     for count in (1, chunks):
         part, params = experiment(readout=readout)
         results.append(
-            jax.jit(stage_one.stage_one_value_and_grad(*part, chunks=count))(
+            jax.jit(objective.stage_one_value_and_grad(*part, chunks=count))(
                 params, CONSTANTS, batch, jax.random.key(0)
             )
         )
@@ -86,7 +86,7 @@ def test_both_passes_of_a_chunk_draw_the_same_dropout() -> None:
     to.
     """
     part, params = experiment(rate=0.3)
-    encode, objective = stage_one._encode(part[0]), stage_one._objective(*part)
+    encode, of_encoded = objective.encoding(part[0]), objective.objective_of(*part)
     batch, key, chunks = batch_of("packed"), jax.random.key(0), 2
 
     def loss(params: Any) -> jax.Array:
@@ -95,9 +95,9 @@ def test_both_passes_of_a_chunk_draw_the_same_dropout() -> None:
         for c in range(chunks):
             piece = jax.tree.map(lambda x, c=c: x[c], parts)
             h = h + piece.weights[:, None] * encode(params, piece, jax.random.fold_in(key, c))
-        return objective(params, h, CONSTANTS, batch, jax.random.fold_in(key, chunks))[0]
+        return of_encoded(params, h, CONSTANTS, batch, jax.random.fold_in(key, chunks))[0]
 
-    (value, _), gradients = jax.jit(chunked_value_and_grad(encode, objective, chunks))(
+    (value, _), gradients = jax.jit(chunked_value_and_grad(encode, of_encoded, chunks))(
         params, CONSTANTS, batch, key
     )
     chex.assert_trees_all_close(
@@ -128,7 +128,7 @@ def compiled(chunks: int, devices: int, rows: int, rate: float = 0.3) -> tuple[A
     state = put(create_state(params, CONSTANTS, optimizer), replicated(mesh))
     arguments = state, put(batch, batch_shardings(mesh)), jax.random.key(0)
     step = make_train_step(
-        stage_one.stage_one_value_and_grad(*part, chunks=chunks, mesh=mesh), optimizer, mesh
+        objective.stage_one_value_and_grad(*part, chunks=chunks, mesh=mesh), optimizer, mesh
     )
     return step.lower(*arguments).compile(), arguments
 
@@ -161,7 +161,7 @@ def test_chunks_hold_less_memory() -> None:
 
     def temporary(chunks: int) -> int:
         part, params = experiment()
-        step = jax.jit(stage_one.stage_one_value_and_grad(*part, chunks=chunks))
+        step = jax.jit(objective.stage_one_value_and_grad(*part, chunks=chunks))
         return (
             step.lower(params, CONSTANTS, batch, jax.random.key(0))
             .compile()

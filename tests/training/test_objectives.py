@@ -20,7 +20,7 @@ from eacl_jax.model.mesh import batch_shardings, make_mesh, put, replicated
 from eacl_jax.model.rarity import Rarity
 from eacl_jax.model.regularizers import divergence
 from eacl_jax.model.representer import Model
-from eacl_jax.training import lora, stage_one
+from eacl_jax.training import lora, objective, stage_one
 from tests.data.test_batching import examples_of
 from tests.stubs.hlo import collective_bytes
 from tests.stubs.toys import ENCODER
@@ -87,14 +87,14 @@ def test_a_term_of_ones_own_reaches_every_branch(monkeypatch, labels, binary, ce
     )
     source = SimpleNamespace(anchors=lambda *_: anchors, memory=lambda *_: {})
     settings = LossConfig(ce_weight=ce_weight, r_drop=r_drop)
-    found = stage_one.stage_one_loss(lambda params: model, source, settings, binary=binary)
+    found = objective.stage_one_loss(lambda params: model, source, settings, binary=binary)
 
     def squares(settings, batch, h, logits, reps, anchors):
         assert (reps is None) == (anchors is None) == (settings.ce_weight == 1)
         return {"squares": (0.25, jnp.mean(logits**2))}
 
     before, terms = found(None, {}, batch, jax.random.key(0))
-    monkeypatch.setattr(stage_one, "added_terms", squares)
+    monkeypatch.setattr(objective, "added_terms", squares)
     value, more = found(None, {}, batch, jax.random.key(0))
     term = jnp.mean((h @ kernel) ** 2)
     np.testing.assert_allclose(
@@ -151,7 +151,7 @@ def test_layout_chunks_and_devices_change_nothing(name):
 
     results = []
     for layout, devices, chunks in (("padded", 1, 1), ("packed", 8, 1), ("packed", 1, 2)):
-        value_and_grad = stage_one.stage_one_value_and_grad(
+        value_and_grad = objective.stage_one_value_and_grad(
             merge,
             source,
             settings,
@@ -207,8 +207,8 @@ def test_r_drop_adds_the_divergence_of_two_readings(kind):
 
     def loss(settings, h, key):
         merge, constants = partial(nnx.merge, graphdef), {"label_encodings": ENCODINGS[:3]}
-        objective = stage_one._objective(merge, Words(), settings, binary=binary)
-        return objective(params, h, constants, batch, key)
+        of_encoded = objective.objective_of(merge, Words(), settings, binary=binary)
+        return of_encoded(params, h, constants, batch, key)
 
     value, terms = loss(LossConfig(r_drop=2.0), h, key)
     halves, keys = (h[:, :16], h[:, 16:]), jax.random.split(key)
@@ -231,12 +231,14 @@ def test_devices_share_the_scores_of_a_large_batch():
     model = Model(encoders.build({**ENCODER, "vocab_size": 40}), 3, ModelConfig(), rngs=nnx.Rngs(0))
     graphdef, state = nnx.split(model, nnx.Param)
     params, mesh = nnx.to_pure_dict(state), make_mesh(8)
-    objective = stage_one._objective(partial(nnx.merge, graphdef), Words(), LossConfig(), mesh=mesh)
+    of_encoded = objective.objective_of(
+        partial(nnx.merge, graphdef), Words(), LossConfig(), mesh=mesh
+    )
 
     def loss(h, labels, weights):
         batch = Batch(None, None, None, None, labels, weights)
         constants = {"label_encodings": ENCODINGS[:3]}
-        return objective(params, h, constants, batch, jax.random.key(0))[0]
+        return of_encoded(params, h, constants, batch, jax.random.key(0))[0]
 
     def sent(size):
         arguments = [

@@ -16,7 +16,7 @@ from eacl_jax.data.batching import collate, plan
 from eacl_jax.data.pipeline import by_turns, endless_batches, iterate
 from eacl_jax.model.anchors import LiveWords
 from eacl_jax.model.representer import Model, branches
-from eacl_jax.training import stage_one
+from eacl_jax.training import objective
 from eacl_jax.training.training_sets import as_of, batches_per_epoch, constants_of, in_turn
 from tests.data.test_batching import examples_of
 from tests.stubs.toys import ENCODER
@@ -73,13 +73,13 @@ def test_a_step_learns_from_the_batchs_own_labels():
     (graphdef, state), (other_graphdef, other_state) = model(3), model(2)
     params, other = nnx.to_pure_dict(state), nnx.to_pure_dict(other_state)
     source, constants, key = LiveWords(2), {"labels": words}, jax.random.key(0)
-    alone = stage_one.stage_one_value_and_grad(
+    alone = objective.stage_one_value_and_grad(
         lambda p: nnx.merge(other_graphdef, p), source, LossConfig()
     )
     weights = {**params, "predictor": other["predictor"]}
     expected, by = jax.jit(alone)(weights, constants, batch, key)
     merge = as_of("their", lambda p: nnx.merge(graphdef, branches(p)))
-    step = constants_of("their", stage_one.stage_one_value_and_grad(merge, source, LossConfig()))
+    step = constants_of("their", objective.stage_one_value_and_grad(merge, source, LossConfig()))
     found, gradients = jax.jit(step)(
         {**params, "others": {"their": other["predictor"]}},
         {"others": {"their": constants}},
