@@ -10,10 +10,12 @@ import pytest
 
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
+from eacl_jax.export.onnx import export_onnx
 from eacl_jax.export.pytorch import export_hf
 from eacl_jax.export.stablehlo import export_stablehlo
 from eacl_jax.recognizer import adapting
 from eacl_jax.recognizer.card import card
+from eacl_jax.recognizer.preparing import prepare
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from tests.stubs.featured import LOUD, QUIET, VOICE, chances, make_featured
 
@@ -194,7 +196,7 @@ def test_growing_windows_of_a_dialogue_are_held_out_together():
     assert adapting.dialogue_numbers(dialogues).tolist() == [3, 3, 3, 2, 2, 3, 3, 3]
 
 
-@pytest.mark.parametrize("export", [export_hf, export_stablehlo])
+@pytest.mark.parametrize("export", [export_hf, export_onnx, export_stablehlo, prepare])
 def test_programs_that_have_no_input_for_features_are_not_exported(
     recognizer, in_words, tmp_path, export
 ):
