@@ -7,6 +7,7 @@ import { Chat } from "./chat.js";
 import { save, toCsv, toJson } from "./download.js";
 import { html, isolated } from "./element.js";
 import { FeaturesError, idOf, told, typed as typedFeatures } from "./features.js";
+import { asked, carriedOver, hasGiven, keeping, toldLost } from "./given.js";
 import { assignHues } from "./hues.js";
 import { announce, hideError, showError } from "./notices.js";
 import { count, percent } from "./numbers.js";
@@ -120,26 +121,19 @@ async function answer(labels) {
   const same = isAnswered();
   const dialogue = same ? { utterances: shown.utterances.map(asked) } : { transcript: typed };
   await readModel();
-  const found = await predict([dialogue], labels);
+  let found = await predict([dialogue], labels);
+  if (same) keeping(shown.utterances, found, model.limits.numbers);
+  else if (shown?.utterances.some(hasGiven)) found = await answerEdited(found, labels);
   own = labels;
-  if (!same) shown?.utterances.forEach((each) => forget(each.sound));
-  show(typed, same ? keeping(shown.utterances, found) : found);
+  show(typed, found);
 }
 
-/** The answers with the features and sounds that were asked with; a sound with the features that were made of it. */
-function keeping(given, found) {
-  found.dialogues[0].forEach((each, index) => {
-    const { features, sound } = given[index];
-    const made = each.features ?? sound?.features;
-    delete each.features;
-    if (features) each.features = features;
-    if (sound) each.sound = { ...sound, ...(made && numbersIn(made) <= model.limits.numbers && { features: made }) };
-  });
-  return found;
-}
-
-function numbersIn(features) {
-  return Object.values(features).flat(2).length;
+/** The answers to a text that was edited, with the features and sounds of what in it is as it was. */
+async function answerEdited(found, labels) {
+  const { given, lost } = carriedOver(shown.utterances, found.dialogues[0]);
+  const whole = given.some(hasGiven) ? keeping(given, await predict([{ utterances: given.map(asked) }], labels), model.limits.numbers) : found;
+  lost.forEach((each) => forget(each.sound));
+  return lost.length ? { ...whole, warnings: [...whole.warnings, toldLost(lost)] } : whole;
 }
 
 /** Answers the conversation again with what is typed as the features of the chosen utterance; `box` holds the fields. */
@@ -202,7 +196,7 @@ function giveSoundLate(sound, index, before) {
 /** Answers the conversation again with another utterance `index`. */
 async function answerWith(index, changed) {
   const given = shown.utterances.map((each, place) => (place === index ? { ...each, ...changed } : each));
-  show(shown.typed, keeping(given, await predict([{ utterances: given.map(asked) }], own)));
+  show(shown.typed, keeping(given, await predict([{ utterances: given.map(asked) }], own), model.limits.numbers));
   choose(index);
 }
 
@@ -253,13 +247,6 @@ function choose(index) {
   chart.reveal(index);
   const { labels, words, thresholds, hues, utterances } = shown;
   panel.show(utterances[index], { index, total: utterances.length, labels, words, thresholds, hues, features: model.features, limits: model.limits });
-}
-
-/** An utterance as the service is asked of it: of a sound that it has heard before, what it made of it. */
-function asked({ speaker, text, features, sound }) {
-  const all = { ...features, ...sound?.features };
-  const audio = sound && !sound.features ? { audio: { data: sound.data } } : {};
-  return { speaker, text, ...(Object.keys(all).length && { features: all }), ...audio };
 }
 
 function ask() {
@@ -339,7 +326,7 @@ async function addReply() {
     text.value = goesOn;
   }
   if (whole) {
-    show(untouched ? goesOn : null, keeping([...shown.utterances, {}], found));
+    show(untouched ? goesOn : null, keeping([...shown.utterances, {}], found, model.limits.numbers));
     chat.reveal(shown.utterances.length - 1);
   } else {
     shown.utterances.push(answered);

@@ -1,6 +1,7 @@
 """The page of a model that reads features beside the text."""
 
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -71,6 +72,24 @@ def test_numbers_change_the_answer_and_stay_until_they_are_taken_away(visit):
     give(page, 2, voice="", face="")
     expect(options.nth(2)).not_to_contain_text("with voice")
     expect(options.nth(2).locator(".emotion")).to_contain_text("neutral")
+
+
+def test_an_edited_text_keeps_the_numbers_of_what_is_as_it_was(visit):
+    page = visit()
+    options = show(page)
+    give(page, 1, voice="1,1,1")
+    expect(options.nth(1)).to_contain_text("with voice")
+    give(page, 2, voice="2,2,2")
+    expect(options.nth(2)).to_contain_text("with voice")
+    asked = bodies(page)
+    show(page, "Dan: what now\nCleo: such sadness\nAnn: it is Monday\nBen: what a shock\nAnn: bye")
+    expect(options.nth(2)).to_contain_text("with voice")
+    utterances = asked[-1]["dialogues"][0]["utterances"]
+    expected = [None, None, {"voice": [2, 2, 2]}, None, None]
+    assert [each.get("features") for each in utterances] == expected
+    told = page.locator("#warnings").get_by_text("Left out, as")
+    expect(told).to_contain_text(re.compile("the numbers of “.?Ben: what a surprise"))
+    expect(told).not_to_contain_text("Monday")
 
 
 @pytest.mark.slow_after(1)
