@@ -1,8 +1,10 @@
 """A recognizer of features beside the text, as its users call it."""
 
+import ast
 import dataclasses
 import logging
 import pickle
+import re
 
 import numpy as np
 import pandas as pd
@@ -223,7 +225,16 @@ def test_the_card_names_the_features(recognizer, textless, in_words):
         assert told in section
     assert "openSMILE" not in whole
     assert "no voice or face" not in whole
-    assert "its answer (marked `unknown_text`) says nothing" in card(textless.settings, {}, None)
+    alone = card(textless.settings, {}, None)
+    assert "its answer (marked `unknown_text`) says nothing" in alone
+    assert "from its voice and face alone, not from what is said" in alone
+    assert "an answer depends on the features of its utterance, on no other" in alone
+    assert not re.search(r"before it|said what before|label a text|fine-tuned", alone)
+    # What is shown can be run.
+    shown = re.search(r"^print\(recognizer.predict\((.*)\)\)$", alone, re.MULTILINE)
+    assert shown
+    (answer,) = textless.predict(ast.literal_eval(shown[1]))
+    assert not answer.unknown_text
     assert "words behind the text" in card(in_words.settings, {}, None)
     made = dataclasses.replace(VOICE, made_by="opensmile eGeMAPSv02")
     licensed = dataclasses.replace(recognizer.settings, modalities={"voice": made})
