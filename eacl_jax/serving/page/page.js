@@ -88,8 +88,17 @@ function tellModel() {
   const listed = labels.length > MANY ? [`${labels.length} labels`] : labels.flatMap((label, place) => (place ? [", ", ...withWord(label)] : withWord(label)));
   const kind = own === null ? [" ("] : [" with ", html("strong", {}, "your own labels"), " ("];
   find("model").replaceChildren("Answered by ", named, ...kind, ...listed, "). ", ...told(model.features), trust());
-  find("context").textContent = readsAhead() ? "what was said before and after it." : "what was said before it.";
+  find("context").textContent = `${toldFrom()}.`;
   find("promise").textContent = model.task === "multi" ? "its emotions, one, several or none," : "its emotion,";
+}
+
+/** What an answer depends on. */
+function toldFrom() {
+  if (model.features && !model.features.text) {
+    const names = Object.keys(model.features.modalities).map(isolated).join(" and ");
+    return `its features (${names}), which you give once it is shown; its words are not read`;
+  }
+  return readsAhead() ? "its words and from what was said before and after it" : "its words and from what was said before it";
 }
 
 /** Whether answers depend on what is said later. */
@@ -107,12 +116,12 @@ function trust() {
   if (model.task === "multi") return `An utterance may have several of them, or none. ${trustOfSeveral()}`;
   if (own !== null) return "They were not trained, and their probabilities are not calibrated.";
   if (model.temperature === 1) return "Its probabilities are not calibrated.";
-  return "Its probabilities are calibrated: of answers given with 70%, about 7 in 10 are right on texts like those it was tuned on.";
+  return "Its probabilities are calibrated: of answers given with 70%, about 7 in 10 are right on utterances like those it was tuned on.";
 }
 
 function trustOfSeveral() {
   if (own !== null) return "They were not trained: their probabilities and the threshold that they share are a guess.";
-  return "Each has a probability of its own, calibrated on texts like those it was tuned on, and is answered from its threshold on.";
+  return "Each has a probability of its own, calibrated on utterances like those it was tuned on, and is answered from its threshold on.";
 }
 
 /** Answers the text, or what is shown where the text is still the one that it came from. `labels` as `own`. */

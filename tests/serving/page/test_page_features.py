@@ -36,7 +36,10 @@ def give(page, number, **typed):
 
 
 def test_it_says_what_the_model_reads(visit, textless):
-    page = visit()
+    page, other = visit(), visit(textless)
+    told = re.compile(r"told from\s+its features .*voice.*its words are not read")
+    expect(other.locator("#empty")).to_contain_text(told)
+    expect(page.locator("#empty")).to_contain_text("from its words and from what was said before")
     told = "reads voice (3 numbers: duration, loudness, pitch), and face (2 numbers): choose"
     expect(page.locator("#model")).to_contain_text(told)
     show(page).nth(1).click()
@@ -44,7 +47,6 @@ def test_it_says_what_the_model_reads(visit, textless):
     expect(panel).to_contain_text("3 numbers, in this order: duration, loudness, pitch.")
     expect(panel).to_contain_text("Made by test 1.")
     expect(panel).to_contain_text("None given: answered by its text alone.")
-    other = visit(textless)
     expect(other.locator("#model")).to_contain_text("It reads no text, but voice")
     options = show(other)
     expect(options.first).to_contain_text("this answer says nothing")
