@@ -27,6 +27,12 @@ function numbersIn(features) {
   return Object.values(features).flat(2).length;
 }
 
+/** An utterance as downloads hold it: with the numbers it was answered by, and of a sound its name as a field of one's own. */
+export function written({ sound, features, ...answer }) {
+  const all = { ...features, ...sound?.features };
+  return { ...answer, ...(Object.keys(all).length && { features: all }), ...(sound && { audio: sound.name }) };
+}
+
 /** Whether anything was given with an utterance. */
 export function hasGiven({ features, sound }) {
   return Boolean(features || sound);

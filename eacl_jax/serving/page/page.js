@@ -7,7 +7,7 @@ import { Chat } from "./chat.js";
 import { save, toCsv, toJson } from "./download.js";
 import { html, isolated } from "./element.js";
 import { FeaturesError, idOf, told, typed as typedFeatures } from "./features.js";
-import { asked, carriedOver, hasGiven, keeping, toldLost } from "./given.js";
+import { asked, carriedOver, hasGiven, keeping, toldLost, written } from "./given.js";
 import { assignHues } from "./hues.js";
 import { announce, hideError, showError } from "./notices.js";
 import { count, percent } from "./numbers.js";
@@ -391,9 +391,9 @@ async function offerExamples() {
 
 function download(ending, type, make) {
   const { labels, words, thresholds } = shown;
-  // Of a sound its name, as a field of one's own.
-  const utterances = shown.utterances.map(({ sound, ...each }) => (sound ? { ...each, audio: sound.name } : each));
-  save(`emotions.${ending}`, type, make({ model: model.name, labels, words, thresholds, utterances }));
+  const utterances = shown.utterances.map(written);
+  const modalities = model.features?.modalities ?? {};
+  save(`emotions.${ending}`, type, make({ model: model.name, labels, words, thresholds, utterances, modalities }));
 }
 
 function onSubmit(form, act) {

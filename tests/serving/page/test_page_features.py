@@ -1,5 +1,7 @@
 """The page of a model that reads features beside the text."""
 
+import csv
+import io
 import json
 import re
 from collections.abc import Iterator
@@ -86,6 +88,9 @@ def test_an_edited_text_keeps_the_numbers_of_what_is_as_it_was(visit):
     asked = bodies(page)
     show(page, "Dan: what now\nCleo: such sadness\nAnn: it is Monday\nBen: what a shock\nAnn: bye")
     expect(options.nth(2)).to_contain_text("with voice")
+    rows = list(csv.DictReader(io.StringIO(download(page, "Download CSV"), newline="")))
+    assert [row["voice.pitch"] for row in rows] == ["", "", "2", "", ""]
+    assert not {"audio", "face"} & {*rows[0]}
     utterances = asked[-1]["dialogues"][0]["utterances"]
     expected = [None, None, {"voice": [2, 2, 2]}, None, None]
     assert [each.get("features") for each in utterances] == expected
