@@ -9,7 +9,7 @@ import { html, isolated } from "./element.js";
 import { FeaturesError, idOf, told, typed as typedFeatures } from "./features.js";
 import { asked, carriedOver, hasGiven, keeping, toldLost, written } from "./given.js";
 import { assignHues } from "./hues.js";
-import { announce, hideError, showError } from "./notices.js";
+import { announce, hideError, isVerbatim, showError } from "./notices.js";
 import { count, percent } from "./numbers.js";
 import { Panel } from "./panel.js";
 import { Service } from "./service.js";
@@ -216,7 +216,7 @@ function show(typed, { labels, words, thresholds, warnings, dialogues: [utteranc
   find("results").hidden = false;
   find("restore").hidden = own === null;
   if (stopRecording()) warnings = [...warnings, "The recording that went on was dropped, as all was answered anew. Record it again."];
-  find("warnings").replaceChildren(...warnings.map((each) => html("li", { class: "caveat" }, each)));
+  find("warnings").replaceChildren(...warnings.map((each) => html("li", { class: isVerbatim(each) ? "caveat verbatim" : "caveat" }, each)));
   chat.show(utterances, shown.hues);
   chart.show(utterances, labels, shown.hues);
   choose(null);

@@ -114,7 +114,11 @@ def test_a_mistake_is_told_at_the_field(visit, typed, told):
     page = visit()
     show(page)
     give(page, 0, voice=typed)
-    expect(page.locator("#features-voice-error")).to_contain_text(told)
+    error = page.locator("#features-voice-error")
+    expect(error).to_contain_text(told)
+    # What the reader typed stays as it is; other messages begin as sentences do.
+    case = error.evaluate("each => getComputedStyle(each, '::first-letter').textTransform")
+    assert case == ("none" if told.startswith("“") else "uppercase")
     expect(page.locator("#features-voice")).to_have_value(typed)
     give(page, 0, voice='{"pitch": 1, "duration": 3}')
     expect(page.locator("#features-voice")).to_have_value("3, , 1")
