@@ -145,6 +145,19 @@ def test_without_text_an_answer_by_nothing_says_so(textless, recognizer):
         assert (answer.truncated, answer.unknown_text) == flags
 
 
+def test_equal_texts_are_no_equal_utterances_to_a_model_of_features_alone(textless, caplog):
+    chats = [
+        Dialogue("a", (Utterance("Ann", TEXT, label, features={"voice": np.float32([voice])}),))
+        for label, voice in (("joy", LOUD), ("anger", [-2.0, 0.0, -1.0]))
+    ]
+    textless.adapt(chats).adapt(chats)
+    assert "2 of 2 annotated utterances have, with all that is said before them, the texts of" in (
+        caplog.text
+    )
+    assert "It reads no text: where their features are the same, too, held-out" in caplog.text
+    assert "are, with all that is said before them, among those" not in caplog.text
+
+
 def test_an_empty_text_says_so_but_for_its_features(textless, recognizer, caplog):
     for model in (recognizer, textless):
         caplog.clear()
