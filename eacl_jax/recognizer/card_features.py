@@ -97,14 +97,14 @@ def on_context(settings: Settings) -> str:
     """What an answer depends on, in sentences on its limits."""
     if settings.reads_text:
         depends = (
-            "an answer depends on who said what before; leave utterances out or mix up speakers,"
+            ": an answer depends on who said what before; leave utterances out or mix up speakers,"
             " and it may change"
         )
     elif settings.chain is not None:
-        depends = "an answer depends on the features of its utterance, and by the chain on others'"
+        depends = ": an answer depends on the features of its utterance, and by its chain on others"
     else:
-        depends = "none: an answer depends on the features of its utterance, on no other utterance"
-    return f"- **Context**: {depends}. It reads\n  {read_beside(settings)}."
+        depends = " does not count: an answer depends on the features of its utterance alone"
+    return f"- **Context**{depends}. It reads\n  {read_beside(settings)}."
 
 
 def on_kinds(settings: Settings, seen: str) -> str:

@@ -241,7 +241,7 @@ def test_the_card_names_the_features(recognizer, textless, in_words):
     alone = card(textless.settings, {}, None)
     assert "its answer (marked `unknown_text`) says nothing" in alone
     assert "from its voice and face alone, not from what is said" in alone
-    assert "an answer depends on the features of its utterance, on no other" in alone
+    assert "**Context** does not count: an answer depends on the features of its utterance" in alone
     assert not re.search(r"before it|said what before|label a text|fine-tuned", alone)
     # What is shown can be run.
     shown = re.search(r"^print\(recognizer.predict\((.*)\)\)$", alone, re.MULTILINE)
