@@ -246,7 +246,13 @@ def evaluate(
     any(each.warn_of_language(texts).texts for each in members)
     learnt_from = {}
     for name, each in zip(models, members, strict=True):
-        known = each.learnt.warn_of(dialogues, "scores", f" {name}" * bool(others), stage)
+        known = each.learnt.warn_of(
+            dialogues,
+            "scores",
+            f" {name}" * bool(others),
+            stage,
+            reads_text=each.settings.reads_text,
+        )
         # Where a model does not know all that it has learnt from, no number is the whole truth.
         learnt_from[name] = known._asdict() if each.learnt.whole else None
     tally, console = Tally(recognizer.labels, several=several), Console(stderr=True)

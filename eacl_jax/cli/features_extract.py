@@ -8,6 +8,7 @@ import typer
 from eacl_jax.dialogue import count
 
 _LISTED = 20
+_LONGEST, _LONGEST_ENCODED = 600.0, 60.0  # seconds
 
 
 def extract(
@@ -67,11 +68,18 @@ def extract(
         typer.Option(min=1, max=1024, help="Processes; else one a core.", show_default=False),
     ] = None,
     longest: Annotated[
-        float,
+        float | None,
         typer.Option(
-            min=1, max=3600, metavar="SECONDS", help="Files that last longer are skipped."
+            min=1,
+            max=3600,
+            metavar="SECONDS",
+            help=(
+                "Files that last longer are skipped; 600 where it is not given, with --encoder 60,"
+                " whose memory grows with the square of what the longest file lasts."
+            ),
+            show_default=False,
         ),
-    ] = 600.0,
+    ] = None,
 ) -> None:
     """Make features of sound files.
 
@@ -91,7 +99,8 @@ def extract(
     if encoder is not None:
         from eacl_jax.cli.features_encode import maker_of
 
-        maker = maker_of(local.here(encoder, "--encoder"), layer, parts)
+        longest = longest or _LONGEST_ENCODED
+        maker = maker_of(local.here(encoder, "--encoder"), layer, parts, longest)
     audio, out = local.expand(audio, "--audio"), local.expand(out, "--out")
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
@@ -101,7 +110,7 @@ def extract(
             out,
             maker=maker,
             jobs=jobs,
-            most_seconds=longest,
+            most_seconds=longest or _LONGEST,
             progress=lambda count, total: bar.update(task, completed=count, total=total),
         )
     for number, problem in enumerate(done.skipped.values()):

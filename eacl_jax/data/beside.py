@@ -8,7 +8,7 @@ from pathlib import Path
 from eacl_jax.config import FeaturesConfig
 from eacl_jax.data.prompts import Example, says_nothing
 from eacl_jax.dialogue import Corpus, Dialogue, Utterance
-from eacl_jax.errors import SettingsError
+from eacl_jax.errors import SettingsError, UserError
 from eacl_jax.features.modality import Modality, check_modalities, has_known
 
 log = logging.getLogger(__name__)
@@ -98,7 +98,11 @@ def with_sound(
     def listened(utterance: Utterance, where: str) -> Utterance:
         if not (missing := sounds.missing(utterance)):
             return utterance
-        sound = read_sound(within(folder, str(utterance.audio), where), where=where)
+        path = within(folder, str(utterance.audio), where)
+        try:
+            sound = read_sound(path, where=str(utterance.audio))
+        except UserError as error:
+            raise UserError(f"{where}: {error}") from error
         made = {name: extractor(made_by[name])(sound) for name in missing}
         return dataclasses.replace(utterance, features={**utterance.features, **made})
 

@@ -22,7 +22,7 @@ from eacl_jax.onnx.program import INPUTS, OUTPUT
 from eacl_jax.onnx.quantize import largest_product
 from eacl_jax.recognizer.folder import Settings
 from eacl_jax.recognizer.preparing import check_folder, program_of
-from eacl_jax.recognizer.programs import Program, file_of, read_programs
+from eacl_jax.recognizer.programs import Program, check_reads_text_alone, file_of, read_programs
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 
 _STAGE = Stage.TWO
@@ -47,6 +47,7 @@ def export_onnx(
         or `prepared` is another model's.
     """
     whole.check_new(folder)
+    check_reads_text_alone(recognizer.settings)
     encoder, int8 = _encoder(recognizer, prepared)
     model = with_scores(encoder, recognizer.settings, recognizer.anchors[_STAGE])
     settings, tried = recognizer.settings, example(recognizer)

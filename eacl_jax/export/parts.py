@@ -16,7 +16,6 @@ from eacl_jax.corpora.texts import why_no_text
 from eacl_jax.data.inputs import read_transcript
 from eacl_jax.data.names import FIRST_NAMES, readable_name, replaced_names
 from eacl_jax.dialogue import Dialogue
-from eacl_jax.errors import UserError
 from eacl_jax.export.standalone_prompts import (
     in_dialogue,
     lay_out,
@@ -29,6 +28,7 @@ from eacl_jax.model.decisions import SeveralAnswering
 from eacl_jax.model.names import path_name
 from eacl_jax.model.representer import Representer
 from eacl_jax.recognizer.folder import Settings
+from eacl_jax.recognizer.programs import check_reads_text_alone
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 
 OF_PROMPTS = (why_no_text, utterance, readable_name, replaced_names, prompt)
@@ -62,12 +62,7 @@ class Parts:
         """The parts of a recognizer. Raises `UserError` where it reads features beside the text,
         which the programs know nothing of.
         """
-        if modalities := recognizer.settings.modalities:
-            raise UserError(
-                f"this model reads features beside the text ({', '.join(modalities)}), which"
-                " exported programs have no input for: export one that was trained without"
-                " config.data.features, or use this one by eacl_jax."
-            )
+        check_reads_text_alone(recognizer.settings)
         leaves, tree = jax.tree_util.tree_flatten_with_path(recognizer.params)
         names = [path_name(path) for path, _ in leaves]
         weights = {name: np.asarray(leaf) for name, (_, leaf) in zip(names, leaves, strict=True)}

@@ -13,7 +13,14 @@ from eacl_jax.dialogue import count
 from eacl_jax.files.whole import write_text
 from eacl_jax.model.metrics import title
 from eacl_jax.recognizer.card_corpora import CORPORA, About
-from eacl_jax.recognizer.card_features import features_section, read_beside
+from eacl_jax.recognizer.card_features import (
+    asked_with,
+    built_on,
+    features_section,
+    on_context,
+    on_kinds,
+    told_from,
+)
 from eacl_jax.recognizer.facts import CARD, KEY, Facts
 from eacl_jax.recognizer.folder import Settings
 from eacl_jax.recognizer.markdown import code, plain
@@ -90,20 +97,19 @@ def _opening(
         part = "a part of " if facts.recipe.get(_CUT) else ""
         trained = f", trained on {part}{about.text if about else plain(facts.corpus)}"
     encoder = code(facts.encoder) if facts else "an encoder"
-    past, future = settings.prompt.max_past, settings.prompt.max_future
-    later = f" and up to {future} after it" if future else ""
+    architecture = plain(str(encoder_config.get("model_type", "unknown")))
     names = (
         " Speakers' names do not count: who speaks is told from others, and no more is read of it."
-        if settings.prompt.names == "replaced"
+        if settings.prompt.names == "replaced" and settings.reads_text
         else ""
     )
     what = "emotions (several, one or none)" if settings.several else "emotion"
     return (
         f"# Emotion recognition in conversation\n\nTells the {what} of each utterance of a"
-        f" conversation from the utterance and up to {past} before it{later}{trained}. The method is"
+        f" conversation {told_from(settings)}{trained}. The method is"
         " emotion-anchored contrastive learning ([arXiv"
-        f" 2403.20289](https://arxiv.org/abs/2403.20289)): {_answer(settings)} It builds on {encoder} (architecture"
-        f" {plain(str(encoder_config.get('model_type', 'unknown')))}), fine-tuned.{names}"
+        f" 2403.20289](https://arxiv.org/abs/2403.20289)): {_answer(settings)}"
+        f" {built_on(settings, encoder, architecture)}{names}"
     )
 
 
@@ -410,10 +416,15 @@ def _recipe(facts: Facts) -> str:
     )
 
 
+_WITH_FEATURES = "\n# the utterances of chats.jsonl have features as above"
+
+
 def _use(settings: Settings) -> str:
+    asked = asked_with(settings)
+    first = '"Ann: We got the flat!"' if settings.reads_text else asked
     several = (
-        """
-for answer in recognizer.predict("Ann: We got the flat!"):
+        f"""
+for answer in recognizer.predict({first}):
     print(answer.emotions, answer.probabilities)  # a tuple of labels, empty for none of them"""
         if settings.several
         else ""
@@ -424,10 +435,10 @@ for answer in recognizer.predict("Ann: We got the flat!"):
 from eacl_jax import EmotionRecognizer
 
 recognizer = EmotionRecognizer.from_pretrained("PATH")  # this folder, or the id of the hub repository that holds it
-print(recognizer.predict("Ann: We got the flat!\\nBen: What? You're joking!")){several}
+print(recognizer.predict({asked})){several}
 ```
 
-```sh
+```sh{"" if settings.reads_text else _WITH_FEATURES}
 eacl predict --model PATH --input chats.jsonl --output answers.jsonl
 ```"""
 
@@ -447,10 +458,9 @@ def _limits(settings: Settings, facts: Facts | None) -> str:
     return f"""## Limits
 
 - **Not for decisions about people**, such as hiring, policing, credit, care or schooling, and not for conclusions about what a
-  person feels: it guesses how a reader would label a text.
-- **Language and register** are those of {seen}. Other languages, dialects, times and kinds of text were not measured.
-- **Context**: an answer depends on who said what before; leave utterances out or mix up speakers, and it may change. It reads
-  {read_beside(settings)}.
+  person feels: it guesses how {"a reader would label a text" if settings.reads_text else "an annotator would label an utterance"}.
+{on_kinds(settings, seen)}
+{on_context(settings)}
 - **Labels are unbalanced.**{share}
 - **It was measured only on {seen}.** Measure it on your own data before you rely on it. Its probabilities are
   calibrated there only."""

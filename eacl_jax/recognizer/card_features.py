@@ -18,6 +18,8 @@ _FUSIONS = {
         " third of the training utterances', of the speaker's own where these are enough"
     ),
 }
+# More numbers than these are not shown one by one.
+_LISTED = 12
 # Its licence is none that lets everybody use what it makes.
 _EGEMAPS = (
     "The features are openSMILE's eGeMAPS. openSMILE is free for private, research and educational"
@@ -67,11 +69,74 @@ def features_section(settings: Settings) -> str:
 
 def read_beside(settings: Settings) -> str:
     """What it reads, for the sentence on its limits."""
-    names = " and ".join(map(plain, settings.modalities))
+    names = _names(settings)
     if not names:
         return "text alone, no voice or face"
     what = f"{names} as numbers; sound itself only where these are made of it here"
     return what if not settings.reads_text else f"text, and {what}"
+
+
+def told_from(settings: Settings) -> str:
+    """What answers are told from, after "the emotion of each utterance of a conversation"."""
+    if not settings.reads_text:
+        return f"from its {_names(settings)} alone, not from what is said"
+    past, future = settings.prompt.max_past, settings.prompt.max_future
+    later = f" and up to {future} after it" if future else ""
+    return f"from the utterance and up to {past} before it{later}"
+
+
+def built_on(settings: Settings, encoder: str, architecture: str) -> str:
+    """What the encoder does, in a sentence; its name and architecture are Markdown."""
+    if settings.reads_text:
+        return f"It builds on {encoder} (architecture {architecture}), fine-tuned."
+    read = "the labels' words alone" if settings.made_of_words else "nothing"
+    return f"Its encoder, {encoder} (architecture {architecture}), reads {read}."
+
+
+def on_context(settings: Settings) -> str:
+    """What an answer depends on, in sentences on its limits."""
+    if settings.reads_text:
+        depends = (
+            ": an answer depends on who said what before; leave utterances out or mix up speakers,"
+            " and it may change"
+        )
+    elif settings.chain is not None:
+        depends = ": an answer depends on the features of its utterance, and by its chain on others"
+    else:
+        depends = " does not count: an answer depends on the features of its utterance alone"
+    return f"- **Context**{depends}. It reads\n  {read_beside(settings)}."
+
+
+def on_kinds(settings: Settings, seen: str) -> str:
+    """What it was measured on, in sentences on its limits; `seen` is the corpus."""
+    if settings.reads_text:
+        return (
+            f"- **Language and register** are those of {seen}. Other languages, dialects, times and"
+            " kinds of text were not measured."
+        )
+    return (
+        f"- **Speakers and recordings** are those of {seen}. Other people, languages and"
+        " circumstances were not measured."
+    )
+
+
+def asked_with(settings: Settings) -> str:
+    """A Python expression of what may be predicted: a text, or features where these alone count."""
+    if settings.reads_text:
+        return '"Ann: We got the flat!\\nBen: What? You\'re joking!"'
+    features = ", ".join(f'"{name}": {_mean(each)}' for name, each in settings.modalities.items())
+    return f'[{{"speaker": "Ann", "text": "We got the flat!", "features": {{{features}}}}}]'
+
+
+def _mean(modality: Modality) -> str:
+    """Of the training utterances, as Python."""
+    if modality.width > _LISTED:
+        return f"[0.0] * {modality.width}"
+    return f"[{', '.join(f'{number:.4g}' for number in modality.mean)}]"
+
+
+def _names(settings: Settings) -> str:
+    return " and ".join(map(plain, settings.modalities))
 
 
 def _numbers(modality: Modality) -> str:

@@ -90,7 +90,13 @@ class Learnt:
         return Known(int(trained.sum()), int(chosen.sum()), len(trained))
 
     def warn_of(
-        self, dialogues: Sequence[Dialogue], what: str, named: str = "", stage: str = Stage.TWO
+        self,
+        dialogues: Sequence[Dialogue],
+        what: str,
+        named: str = "",
+        stage: str = Stage.TWO,
+        *,
+        reads_text: bool = True,
     ) -> Known:
         """Logs how many of the dialogues' annotated utterances are among these.
 
@@ -99,8 +105,22 @@ class Learnt:
           what: these scores, "the scores".
           named: of the model, where there are several.
           stage: whose anchors answer.
+          reads_text: whether the model does; else equal texts may have features that it never saw.
         """
         found = self.known(dialogues, stage)
+        if not reads_text:
+            if found.trained + found.chosen:
+                log.warning(
+                    "%d of %d annotated utterances have, with all that is said before them, the"
+                    " texts of some that the model%s has learnt from or was chosen by. It reads no"
+                    " text: where their features are the same, too, %s say how well it remembers"
+                    " these; where they are others, nothing is amiss.",
+                    found.trained + found.chosen,
+                    found.of,
+                    named,
+                    what,
+                )
+            return found
         if found.trained:
             log.warning(
                 "%d of %d annotated utterances are, with all that is said before them, among those"

@@ -20,6 +20,7 @@ from eacl_jax.recognizer.programs import (
     LABEL_WORDS,
     Precision,
     Program,
+    check_reads_text_alone,
     file_of,
     read_programs,
 )
@@ -135,11 +136,7 @@ def load(
         this architecture, or the model reads features.
     """
     check_installed(runtime)
-    if settings.modalities:
-        raise UserError(
-            f"this model reads features beside the text ({', '.join(settings.modalities)}), which"
-            f" ONNX programs have no input for: use runtime {JAX!r}."
-        )
+    check_reads_text_alone(settings)
     if (folder / LORA[0]).is_file():
         raise UserError(
             f"{folder} holds LoRA's matrices and names its encoder, and a program holds the whole"

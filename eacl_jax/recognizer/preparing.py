@@ -17,7 +17,13 @@ from eacl_jax.model.representer import Representer
 from eacl_jax.onnx import quantize
 from eacl_jax.onnx.program import label_program, program
 from eacl_jax.onnx.session import Session, inputs_of, session_of
-from eacl_jax.recognizer.programs import LABEL_WORDS, Cost, Program, write_program
+from eacl_jax.recognizer.programs import (
+    LABEL_WORDS,
+    Cost,
+    Program,
+    check_reads_text_alone,
+    write_program,
+)
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.recognizer.runtime import in_jax
 from eacl_jax.recognizer.scoring import Scores, Tally
@@ -38,6 +44,7 @@ def program_of(recognizer: EmotionRecognizer) -> Any:
     Raises:
       UserError: there is none for its architecture, or it reads features.
     """
+    check_reads_text_alone(recognizer.settings)
     return program(_representer(recognizer))
 
 

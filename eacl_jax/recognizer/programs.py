@@ -10,6 +10,8 @@ from eacl_jax.errors import UserError
 from eacl_jax.files import whole
 from eacl_jax.files.checksum import sampled, sha256_of
 from eacl_jax.files.records import build, read_json
+from eacl_jax.recognizer.folder import Settings
+from eacl_jax.recognizer.runtime import JAX
 
 Precision = Literal["float32", "bfloat16", "int8"]
 LABEL_WORDS = "label_words"
@@ -28,6 +30,18 @@ _TITLES = {
 }
 # OpenVINO computes the same program in either.
 _RUNS = {"bfloat16": "float32"}
+
+
+def check_reads_text_alone(settings: Settings) -> None:
+    """Raises `UserError` where a model reads features, also as words in its text, which programs
+    know nothing of.
+    """
+    if settings.modalities:
+        raise UserError(
+            f"this model reads features beside the text ({', '.join(settings.modalities)}), which"
+            f" programs have no input for: use it by eacl_jax with runtime {JAX!r}, or train one"
+            " without config.data.features."
+        )
 
 
 @dataclasses.dataclass(frozen=True)

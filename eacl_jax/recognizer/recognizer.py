@@ -520,7 +520,7 @@ class EmotionRecognizer:
         if not isinstance(seed, (int, np.integer)) or seed < 0:
             raise UserError(f"seed must be a whole number from 0 on, got {seed!r:.40}.")
         given = self._annotated(dialogues)
-        self.learnt.warn_of(given.dialogues, "held-out scores")
+        self.learnt.warn_of(given.dialogues, "held-out scores", reads_text=self.settings.reads_text)
         before = self.facts is not None and any(
             each.startswith(ADAPTED) for each in self.facts.changes
         )

@@ -79,10 +79,11 @@ def _verdict(
     key, measure = sections.primary(config, results)
     whole = percent(results, "stage_two", "test", key)
     how = _FUSIONS.get(found["fusion"], found["fusion"])
-    text = "" if found["text"] else " The text is not read: features answer alone."
+    if not found["text"]:
+        how = "features answer alone: the text is not read"
     rows = _without(found)
     if not rows or whole is None:
-        return f"<p>Here {how}.{text}</p>"
+        return f"<p>Here {how}.</p>"
     words, least = rows[-1]
     words = f"by the {words}" if least is found.get("text_alone") else words
     score = percent(least, "test", key)
@@ -97,7 +98,7 @@ def _verdict(
     return (
         f'<p class="verdict">Test {measure} <strong>{shown(whole)}</strong> with all features,'
         f" <strong>{shown(score)}</strong> {escape(words)}.{right}</p>"
-        f"<p>Here {how}.{text} It is one trained model, whose features are taken away when it"
+        f"<p>Here {how}. It is one trained model, whose features are taken away when it"
         " answers; what a model gives that never had them, only a run of its own can say"
         " (<code>configs/studies/modalities.py</code>). Test chose nothing here.</p>"
     )

@@ -6,7 +6,7 @@ import pytest
 from eacl_jax.bulk.journal import Totals
 from eacl_jax.bulk.predict import _with_features
 from eacl_jax.config import FeaturesConfig
-from eacl_jax.data.beside import modalities_of, put_features, warn_of_missing
+from eacl_jax.data.beside import modalities_of, put_features, warn_of_missing, with_sound
 from eacl_jax.data.prompts import Example
 from eacl_jax.dialogue import Corpus, Dialogue, FeatureKind, Taxonomy, Utterance
 from eacl_jax.errors import UserError
@@ -65,3 +65,15 @@ def test_what_is_not_known_is_missing_for_bulk_and_service_and_sounds(tmp_path):
     corpus = Corpus("custom", taxonomy, splits, "single", features={"voice": FeatureKind()})
     with pytest.raises(UserError, match=r"no utterance of train has features 'voice'"):
         modalities_of(corpus, FeaturesConfig())
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("a.wav", r": a\.wav is text, whatever"), ("none.wav", r": .*none\.wav is missing")],
+)
+def test_a_sound_that_cannot_be_read_is_named_with_its_utterance(tmp_path, name, told):
+    (tmp_path / "a.wav").write_text("no sound")
+    said = Utterance("Ann", "hi"), Utterance("Ben", "hi", other={"audio": name})
+    voice = Modality(9, 1, (0.0,) * 9, (1.0,) * 9, made_by="prosody 1")
+    with pytest.raises(UserError, match=rf"^dialogue 'd' utterance 1{told}"):
+        with_sound([Dialogue("d", said)], {"voice": voice}, tmp_path)

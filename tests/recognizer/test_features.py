@@ -1,8 +1,10 @@
 """A recognizer of features beside the text, as its users call it."""
 
+import ast
 import dataclasses
 import logging
 import pickle
+import re
 
 import numpy as np
 import pandas as pd
@@ -10,10 +12,12 @@ import pytest
 
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
+from eacl_jax.export.onnx import export_onnx
 from eacl_jax.export.pytorch import export_hf
 from eacl_jax.export.stablehlo import export_stablehlo
 from eacl_jax.recognizer import adapting
 from eacl_jax.recognizer.card import card
+from eacl_jax.recognizer.preparing import prepare
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from tests.stubs.featured import LOUD, QUIET, VOICE, chances, make_featured
 
@@ -141,6 +145,19 @@ def test_without_text_an_answer_by_nothing_says_so(textless, recognizer):
         assert (answer.truncated, answer.unknown_text) == flags
 
 
+def test_equal_texts_are_no_equal_utterances_to_a_model_of_features_alone(textless, caplog):
+    chats = [
+        Dialogue("a", (Utterance("Ann", TEXT, label, features={"voice": np.float32([voice])}),))
+        for label, voice in (("joy", LOUD), ("anger", [-2.0, 0.0, -1.0]))
+    ]
+    textless.adapt(chats).adapt(chats)
+    assert "2 of 2 annotated utterances have, with all that is said before them, the texts of" in (
+        caplog.text
+    )
+    assert "It reads no text: where their features are the same, too, held-out" in caplog.text
+    assert "are, with all that is said before them, among those" not in caplog.text
+
+
 def test_an_empty_text_says_so_but_for_its_features(textless, recognizer, caplog):
     for model in (recognizer, textless):
         caplog.clear()
@@ -194,7 +211,7 @@ def test_growing_windows_of_a_dialogue_are_held_out_together():
     assert adapting.dialogue_numbers(dialogues).tolist() == [3, 3, 3, 2, 2, 3, 3, 3]
 
 
-@pytest.mark.parametrize("export", [export_hf, export_stablehlo])
+@pytest.mark.parametrize("export", [export_hf, export_onnx, export_stablehlo, prepare])
 def test_programs_that_have_no_input_for_features_are_not_exported(
     recognizer, in_words, tmp_path, export
 ):
@@ -221,7 +238,16 @@ def test_the_card_names_the_features(recognizer, textless, in_words):
         assert told in section
     assert "openSMILE" not in whole
     assert "no voice or face" not in whole
-    assert "its answer (marked `unknown_text`) says nothing" in card(textless.settings, {}, None)
+    alone = card(textless.settings, {}, None)
+    assert "its answer (marked `unknown_text`) says nothing" in alone
+    assert "from its voice and face alone, not from what is said" in alone
+    assert "**Context** does not count: an answer depends on the features of its utterance" in alone
+    assert not re.search(r"before it|said what before|label a text|fine-tuned", alone)
+    # What is shown can be run.
+    shown = re.search(r"^print\(recognizer.predict\((.*)\)\)$", alone, re.MULTILINE)
+    assert shown
+    (answer,) = textless.predict(ast.literal_eval(shown[1]))
+    assert not answer.unknown_text
     assert "words behind the text" in card(in_words.settings, {}, None)
     made = dataclasses.replace(VOICE, made_by="opensmile eGeMAPSv02")
     licensed = dataclasses.replace(recognizer.settings, modalities={"voice": made})

@@ -95,7 +95,8 @@ def test_features_alone_say_so(tmp_path: Path) -> None:
     run["results"]["modalities"] |= {"text": False, "text_alone": None}
     run["results"]["modalities"]["each"]["voice"]["without"] = None
     text = Reader(write_report(tmp_path, **run).read_text(encoding="utf-8")).text
-    assert "features answer alone" in text
+    assert "Here features answer alone: the text is not read." in text
+    assert "added to the text" not in text
     assert not re.search(r"\b(nan|None)\b", text)
 
 

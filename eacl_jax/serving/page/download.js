@@ -10,12 +10,14 @@ export function toJson({ model, labels, words, thresholds, utterances }) {
 }
 
 /**
- * The answers as CSV text (RFC 4180), a row an utterance, in the columns that the library's tables have.
+ * The answers as CSV text (RFC 4180), a row an utterance, in the columns that the library's tables have: of features that were
+ * given those of modalities with names of columns, as `voice.pitch`, and `audio`, the name of a sound.
  * It begins with a byte order mark, without which spreadsheets garble accents.
  */
-export function toCsv({ labels, utterances }) {
+export function toCsv({ labels, utterances, modalities }) {
+  const more = given(utterances, modalities);
   const answer = utterances.some(isOfSeveral) ? ["emotions"] : ["emotion", "confidence"];
-  const head = ["dialogue", "utterance", "speaker", "text", ...answer, "truncated", "unknown_text", ...labels.map((label) => `p(${label})`)];
+  const head = ["dialogue", "utterance", "speaker", "text", ...answer, "truncated", "unknown_text", ...labels.map((label) => `p(${label})`), ...more.map(({ head }) => head)];
   const rows = utterances.map((each, index) => [
     "1",
     index,
@@ -25,8 +27,21 @@ export function toCsv({ labels, utterances }) {
     each.truncated,
     each.unknown_text,
     ...labels.map((label) => each.probabilities[label]),
+    ...more.map(({ of }) => of(each) ?? ""),
   ]);
   return `\ufeff${[head, ...rows].map((row) => `${row.map(cell).join(",")}\r\n`).join("")}`;
+}
+
+/** Columns of what was given with utterances, where anything was: `{head, of(utterance)}`. */
+function given(utterances, modalities) {
+  const numbers = Object.entries(modalities).flatMap(([name, { columns }]) => {
+    const rows = utterances.map((each) => each.features?.[name]).filter(Boolean);
+    // Several frames have no place in a row.
+    if (!rows.length || rows.some((frames) => frames.length > 1 && Array.isArray(frames[0]))) return [];
+    return columns.map((column, place) => ({ head: `${name}.${column}`, of: ({ features }) => features?.[name]?.flat()[place] }));
+  });
+  const audio = utterances.some((each) => each.audio) ? [{ head: "audio", of: (each) => each.audio }] : [];
+  return [...numbers, ...audio];
 }
 
 /** Has the browser save a text as a file. */

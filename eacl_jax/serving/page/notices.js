@@ -4,10 +4,16 @@
 export function showError(input, message, place = input) {
   const shown = errorOf(input);
   shown.textContent = message;
+  shown.classList.toggle("verbatim", isVerbatim(message));
   shown.hidden = false;
   place.setAttribute("aria-invalid", "true");
   place.focus();
   shown.scrollIntoView({ block: "nearest" });
+}
+
+/** Whether a message begins with what somebody else wrote, in quotes, so that its first letter stays as it is. */
+export function isVerbatim(message) {
+  return !/^\p{L}/u.test(message);
 }
 
 /** Takes the message back. */

@@ -7,8 +7,9 @@ import { Chat } from "./chat.js";
 import { save, toCsv, toJson } from "./download.js";
 import { html, isolated } from "./element.js";
 import { FeaturesError, idOf, told, typed as typedFeatures } from "./features.js";
+import { asked, carriedOver, hasGiven, keeping, toldLost, written } from "./given.js";
 import { assignHues } from "./hues.js";
-import { announce, hideError, showError } from "./notices.js";
+import { announce, hideError, isVerbatim, showError } from "./notices.js";
 import { count, percent } from "./numbers.js";
 import { Panel } from "./panel.js";
 import { Service } from "./service.js";
@@ -87,8 +88,17 @@ function tellModel() {
   const listed = labels.length > MANY ? [`${labels.length} labels`] : labels.flatMap((label, place) => (place ? [", ", ...withWord(label)] : withWord(label)));
   const kind = own === null ? [" ("] : [" with ", html("strong", {}, "your own labels"), " ("];
   find("model").replaceChildren("Answered by ", named, ...kind, ...listed, "). ", ...told(model.features), trust());
-  find("context").textContent = readsAhead() ? "what was said before and after it." : "what was said before it.";
+  find("context").textContent = `${toldFrom()}.`;
   find("promise").textContent = model.task === "multi" ? "its emotions, one, several or none," : "its emotion,";
+}
+
+/** What an answer depends on. */
+function toldFrom() {
+  if (model.features && !model.features.text) {
+    const names = Object.keys(model.features.modalities).map(isolated).join(" and ");
+    return `its features (${names}), which you give once it is shown; its words are not read`;
+  }
+  return readsAhead() ? "its words and from what was said before and after it" : "its words and from what was said before it";
 }
 
 /** Whether answers depend on what is said later. */
@@ -106,12 +116,12 @@ function trust() {
   if (model.task === "multi") return `An utterance may have several of them, or none. ${trustOfSeveral()}`;
   if (own !== null) return "They were not trained, and their probabilities are not calibrated.";
   if (model.temperature === 1) return "Its probabilities are not calibrated.";
-  return "Its probabilities are calibrated: of answers given with 70%, about 7 in 10 are right on texts like those it was tuned on.";
+  return "Its probabilities are calibrated: of answers given with 70%, about 7 in 10 are right on utterances like those it was tuned on.";
 }
 
 function trustOfSeveral() {
   if (own !== null) return "They were not trained: their probabilities and the threshold that they share are a guess.";
-  return "Each has a probability of its own, calibrated on texts like those it was tuned on, and is answered from its threshold on.";
+  return "Each has a probability of its own, calibrated on utterances like those it was tuned on, and is answered from its threshold on.";
 }
 
 /** Answers the text, or what is shown where the text is still the one that it came from. `labels` as `own`. */
@@ -120,26 +130,19 @@ async function answer(labels) {
   const same = isAnswered();
   const dialogue = same ? { utterances: shown.utterances.map(asked) } : { transcript: typed };
   await readModel();
-  const found = await predict([dialogue], labels);
+  let found = await predict([dialogue], labels);
+  if (same) keeping(shown.utterances, found, model.limits.numbers);
+  else if (shown?.utterances.some(hasGiven)) found = await answerEdited(found, labels);
   own = labels;
-  if (!same) shown?.utterances.forEach((each) => forget(each.sound));
-  show(typed, same ? keeping(shown.utterances, found) : found);
+  show(typed, found);
 }
 
-/** The answers with the features and sounds that were asked with; a sound with the features that were made of it. */
-function keeping(given, found) {
-  found.dialogues[0].forEach((each, index) => {
-    const { features, sound } = given[index];
-    const made = each.features ?? sound?.features;
-    delete each.features;
-    if (features) each.features = features;
-    if (sound) each.sound = { ...sound, ...(made && numbersIn(made) <= model.limits.numbers && { features: made }) };
-  });
-  return found;
-}
-
-function numbersIn(features) {
-  return Object.values(features).flat(2).length;
+/** The answers to a text that was edited, with the features and sounds of what in it is as it was. */
+async function answerEdited(found, labels) {
+  const { given, lost } = carriedOver(shown.utterances, found.dialogues[0]);
+  const whole = given.some(hasGiven) ? keeping(given, await predict([{ utterances: given.map(asked) }], labels), model.limits.numbers) : found;
+  lost.forEach((each) => forget(each.sound));
+  return lost.length ? { ...whole, warnings: [...whole.warnings, toldLost(lost)] } : whole;
 }
 
 /** Answers the conversation again with what is typed as the features of the chosen utterance; `box` holds the fields. */
@@ -202,7 +205,7 @@ function giveSoundLate(sound, index, before) {
 /** Answers the conversation again with another utterance `index`. */
 async function answerWith(index, changed) {
   const given = shown.utterances.map((each, place) => (place === index ? { ...each, ...changed } : each));
-  show(shown.typed, keeping(given, await predict([{ utterances: given.map(asked) }], own)));
+  show(shown.typed, keeping(given, await predict([{ utterances: given.map(asked) }], own), model.limits.numbers));
   choose(index);
 }
 
@@ -213,7 +216,7 @@ function show(typed, { labels, words, thresholds, warnings, dialogues: [utteranc
   find("results").hidden = false;
   find("restore").hidden = own === null;
   if (stopRecording()) warnings = [...warnings, "The recording that went on was dropped, as all was answered anew. Record it again."];
-  find("warnings").replaceChildren(...warnings.map((each) => html("li", { class: "caveat" }, each)));
+  find("warnings").replaceChildren(...warnings.map((each) => html("li", { class: isVerbatim(each) ? "caveat verbatim" : "caveat" }, each)));
   chat.show(utterances, shown.hues);
   chart.show(utterances, labels, shown.hues);
   choose(null);
@@ -253,13 +256,6 @@ function choose(index) {
   chart.reveal(index);
   const { labels, words, thresholds, hues, utterances } = shown;
   panel.show(utterances[index], { index, total: utterances.length, labels, words, thresholds, hues, features: model.features, limits: model.limits });
-}
-
-/** An utterance as the service is asked of it: of a sound that it has heard before, what it made of it. */
-function asked({ speaker, text, features, sound }) {
-  const all = { ...features, ...sound?.features };
-  const audio = sound && !sound.features ? { audio: { data: sound.data } } : {};
-  return { speaker, text, ...(Object.keys(all).length && { features: all }), ...audio };
 }
 
 function ask() {
@@ -339,7 +335,7 @@ async function addReply() {
     text.value = goesOn;
   }
   if (whole) {
-    show(untouched ? goesOn : null, keeping([...shown.utterances, {}], found));
+    show(untouched ? goesOn : null, keeping([...shown.utterances, {}], found, model.limits.numbers));
     chat.reveal(shown.utterances.length - 1);
   } else {
     shown.utterances.push(answered);
@@ -395,9 +391,9 @@ async function offerExamples() {
 
 function download(ending, type, make) {
   const { labels, words, thresholds } = shown;
-  // Of a sound its name, as a field of one's own.
-  const utterances = shown.utterances.map(({ sound, ...each }) => (sound ? { ...each, audio: sound.name } : each));
-  save(`emotions.${ending}`, type, make({ model: model.name, labels, words, thresholds, utterances }));
+  const utterances = shown.utterances.map(written);
+  const modalities = model.features?.modalities ?? {};
+  save(`emotions.${ending}`, type, make({ model: model.name, labels, words, thresholds, utterances, modalities }));
 }
 
 function onSubmit(form, act) {

@@ -1,5 +1,6 @@
 """`eacl features extract --encoder`: hidden states of sound files."""
 
+import jax
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -37,6 +38,35 @@ def test_features_of_an_encoder_and_bad_files(tmp_path):
     assert "(0 made, 2 files skipped)" in again.output
     other = run(*given, "--out", str(tmp_path / "out"), "--layer", "2", "--parts", "2")
     assert "holds other features" in str(other.exception or other.output)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("longest", "found"),
+    [((), "1 made, 1 file skipped"), (("--longest", "64"), "2 made, 0 files skipped")],
+)
+def test_longest_is_asked_for(tmp_path, longest, found):
+    few_frames = {**audio_encoders.CONFIGS["wavlm"], "conv_stride": [50, 10, 10]}
+    folder = audio_encoders.write_folder(tmp_path / "tiny", few_frames)
+    for number, seconds in enumerate((0.5, 62)):
+        sounds.put(tmp_path / "clips" / f"1_{number}.wav", sounds.voice(150, seconds))
+    given = ["--audio", str(tmp_path / "clips"), "--encoder", str(folder), *longest]
+    done = run(*given, "--out", str(tmp_path / "out"))
+    assert found in done.output
+
+
+def test_what_memory_does_not_hold_is_told(tmp_path, monkeypatch):
+    def fail(self, sounds):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.")
+
+    monkeypatch.setattr(audio.AudioPasses, "__call__", fail)
+    sounds.put(tmp_path / "clips" / "1_0.wav", sounds.voice(150))
+    folder = audio_encoders.write_folder(tmp_path / "tiny")
+    done = run(
+        *("--audio", str(tmp_path / "clips"), "--encoder", str(folder)),
+        *("--out", str(tmp_path / "out")),
+    )
+    assert "than there is memory for" in str(done.exception or done.output)
 
 
 @pytest.mark.parametrize(("layer", "message"), [("x", "expected a number or mean"), ("99", "99")])

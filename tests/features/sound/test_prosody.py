@@ -33,6 +33,13 @@ def test_pitch_of_sharp_pulses(hertz):
     assert numbers((0.01 * pulses).astype(np.float32))["pitch"] == pytest.approx(hertz, rel=0.002)
 
 
+@pytest.mark.parametrize("hertz", [50, 60, 70])
+def test_a_voice_below_the_lowest_pitch_has_none(hertz):
+    """Not twice or thrice its own."""
+    found = numbers(voice(hertz))
+    assert (np.isnan(found["pitch"]), found["voiced"]) == (True, 0)
+
+
 def test_pitch_without_its_first_harmonic():
     """As over a telephone."""
     found = numbers(sum(sine(200 * n) for n in range(3, 12)) / 9)

@@ -1,6 +1,9 @@
 """The page of a model that reads features beside the text."""
 
+import csv
+import io
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -35,7 +38,10 @@ def give(page, number, **typed):
 
 
 def test_it_says_what_the_model_reads(visit, textless):
-    page = visit()
+    page, other = visit(), visit(textless)
+    told = re.compile(r"told from\s+its features .*voice.*its words are not read")
+    expect(other.locator("#empty")).to_contain_text(told)
+    expect(page.locator("#empty")).to_contain_text("from its words and from what was said before")
     told = "reads voice (3 numbers: duration, loudness, pitch), and face (2 numbers): choose"
     expect(page.locator("#model")).to_contain_text(told)
     show(page).nth(1).click()
@@ -43,7 +49,6 @@ def test_it_says_what_the_model_reads(visit, textless):
     expect(panel).to_contain_text("3 numbers, in this order: duration, loudness, pitch.")
     expect(panel).to_contain_text("Made by test 1.")
     expect(panel).to_contain_text("None given: answered by its text alone.")
-    other = visit(textless)
     expect(other.locator("#model")).to_contain_text("It reads no text, but voice")
     options = show(other)
     expect(options.first).to_contain_text("this answer says nothing")
@@ -73,6 +78,27 @@ def test_numbers_change_the_answer_and_stay_until_they_are_taken_away(visit):
     expect(options.nth(2).locator(".emotion")).to_contain_text("neutral")
 
 
+def test_an_edited_text_keeps_the_numbers_of_what_is_as_it_was(visit):
+    page = visit()
+    options = show(page)
+    give(page, 1, voice="1,1,1")
+    expect(options.nth(1)).to_contain_text("with voice")
+    give(page, 2, voice="2,2,2")
+    expect(options.nth(2)).to_contain_text("with voice")
+    asked = bodies(page)
+    show(page, "Dan: what now\nCleo: such sadness\nAnn: it is Monday\nBen: what a shock\nAnn: bye")
+    expect(options.nth(2)).to_contain_text("with voice")
+    rows = list(csv.DictReader(io.StringIO(download(page, "Download CSV"), newline="")))
+    assert [row["voice.pitch"] for row in rows] == ["", "", "2", "", ""]
+    assert not {"audio", "face"} & {*rows[0]}
+    utterances = asked[-1]["dialogues"][0]["utterances"]
+    expected = [None, None, {"voice": [2, 2, 2]}, None, None]
+    assert [each.get("features") for each in utterances] == expected
+    told = page.locator("#warnings").get_by_text("Left out, as")
+    expect(told).to_contain_text(re.compile("the numbers of “.?Ben: what a surprise"))
+    expect(told).not_to_contain_text("Monday")
+
+
 @pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("typed", "told"),
@@ -88,7 +114,11 @@ def test_a_mistake_is_told_at_the_field(visit, typed, told):
     page = visit()
     show(page)
     give(page, 0, voice=typed)
-    expect(page.locator("#features-voice-error")).to_contain_text(told)
+    error = page.locator("#features-voice-error")
+    expect(error).to_contain_text(told)
+    # What the reader typed stays as it is; other messages begin as sentences do.
+    case = error.evaluate("each => getComputedStyle(each, '::first-letter').textTransform")
+    assert case == ("none" if told.startswith("“") else "uppercase")
     expect(page.locator("#features-voice")).to_have_value(typed)
     give(page, 0, voice='{"pitch": 1, "duration": 3}')
     expect(page.locator("#features-voice")).to_have_value("3, , 1")

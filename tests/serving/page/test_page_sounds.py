@@ -3,6 +3,7 @@ browser pretends is recorded.
 """
 
 import base64
+import csv
 import io
 import json
 import wave
@@ -121,6 +122,12 @@ def test_what_is_said_is_recorded_as_a_wav_file_and_answered(visit):
     assert 0.5 < len(said) / 16_000 < 5
     assert np.abs(said).max() > 1000  # the pretended microphone beeps
     expect(page.get_by_role("complementary")).to_contain_text("Recording of")
+    saved = json.loads(download(page, "Download JSON"))["utterances"][1]
+    assert len(saved["features"]["prosody"]) == 9
+    rows = list(csv.DictReader(io.StringIO(download(page, "Download CSV"), newline="")))
+    assert rows[1]["audio"].startswith("Recording of")
+    assert float(rows[1]["prosody.pitch"]) == saved["features"]["prosody"][3]
+    assert rows[0]["prosody.pitch"] == ""
     # Another utterance: what is being recorded is not given to it.
     page.get_by_role("button", name="Record").click()
     expect(page.get_by_role("button", name="Stop")).to_be_visible()

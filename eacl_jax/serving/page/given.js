@@ -1,0 +1,102 @@
+// What the reader gave with utterances, numbers and sounds, which answers do not repeat.
+
+import { isolated } from "./element.js";
+import { count } from "./numbers.js";
+import { lineOf } from "./transcript.js";
+
+/** An utterance as the service is asked of it: of a sound that it has heard before, what it made of it. */
+export function asked({ speaker, text, features, sound }) {
+  const all = { ...features, ...sound?.features };
+  const audio = sound && !sound.features ? { audio: { data: sound.data } } : {};
+  return { speaker, text, ...(Object.keys(all).length && { features: all }), ...audio };
+}
+
+/** The answers with the features and sounds that were asked with; a sound with the features that were made of it, if they are `most` numbers. */
+export function keeping(given, found, most) {
+  found.dialogues[0].forEach((each, index) => {
+    const { features, sound } = given[index];
+    const made = each.features ?? sound?.features;
+    delete each.features;
+    if (features) each.features = features;
+    if (sound) each.sound = { ...sound, ...(made && numbersIn(made) <= most && { features: made }) };
+  });
+  return found;
+}
+
+function numbersIn(features) {
+  return Object.values(features).flat(2).length;
+}
+
+/** An utterance as downloads hold it: with the numbers it was answered by, and of a sound its name as a field of one's own. */
+export function written({ sound, features, ...answer }) {
+  const all = { ...features, ...sound?.features };
+  return { ...answer, ...(Object.keys(all).length && { features: all }), ...(sound && { audio: sound.name }) };
+}
+
+/** Whether anything was given with an utterance. */
+export function hasGiven({ features, sound }) {
+  return Boolean(features || sound);
+}
+
+/**
+ * What of utterances `before` goes on with those that are there `now`, whose speaker and text are the same: `now` with what was
+ * given, and those of `before` that lose what was given with them.
+ */
+export function carriedOver(before, now) {
+  const pairs = matched(before, now);
+  const free = (places, all, number) => [...all.keys()].filter((place) => !places.some((pair) => pair[number] === place));
+  // An utterance that was moved, if there is no other like it.
+  for (const place of free(pairs, before, 0).filter((place) => hasGiven(before[place]))) {
+    const like = free(pairs, now, 1).filter((other) => isSame(before[place], now[other]));
+    if (like.length === 1) pairs.push([place, like[0]]);
+  }
+  const given = now.map(({ speaker, text }) => ({ speaker, text }));
+  for (const [from, to] of pairs) {
+    const { features, sound } = before[from];
+    Object.assign(given[to], features && { features }, sound && { sound });
+  }
+  const lost = free(pairs, before, 0).map((place) => before[place]).filter(hasGiven);
+  return { given, lost };
+}
+
+// So many of them are named; the rest is counted.
+const NAMED = 3;
+
+/** What is no longer there of utterances that had numbers or sounds, in a sentence. */
+export function toldLost(lost) {
+  const named = lost.slice(0, NAMED).map(({ speaker, text, features, sound }) => {
+    const what = [...(features ? ["numbers"] : []), ...(sound ? ["sound"] : [])].join(" and ");
+    return `the ${what} of “${isolated(shortened(lineOf({ speaker, text })))}”`;
+  });
+  if (lost.length > NAMED) named.push(`of ${count(lost.length - NAMED, "other utterance")}`);
+  return `Left out, as what is said was changed: ${named.join("; ")}.`;
+}
+
+function shortened(line) {
+  const signs = [...line];
+  return signs.length > 60 ? `${signs.slice(0, 60).join("")}…` : line;
+}
+
+function isSame(one, other) {
+  return one.speaker === other.speaker && one.text === other.text;
+}
+
+/** Pairs of places of a longest common subsequence; of several, one that keeps most of what was given. */
+function matched(before, now) {
+  const value = before.map((each) => before.length + 1 + (hasGiven(each) ? 1 : 0));
+  const best = Array.from({ length: before.length + 1 }, () => new Float64Array(now.length + 1));
+  for (let one = before.length - 1; one >= 0; one--) {
+    for (let other = now.length - 1; other >= 0; other--) {
+      const both = isSame(before[one], now[other]) ? value[one] + best[one + 1][other + 1] : 0;
+      best[one][other] = Math.max(both, best[one + 1][other], best[one][other + 1]);
+    }
+  }
+  const pairs = [];
+  for (let one = 0, other = 0; one < before.length && other < now.length; ) {
+    const both = isSame(before[one], now[other]) ? value[one] + best[one + 1][other + 1] : 0;
+    if (both === best[one][other] && both) pairs.push([one++, other++]);
+    else if (best[one][other] === best[one + 1][other]) one++;
+    else other++;
+  }
+  return pairs;
+}
