@@ -140,8 +140,8 @@ class Gathering:
           identity: its id; its number where there is none.
           problem: why it cannot be used, if that is already known.
           other: its other fields.
-          before: where the line begins that holds all of it, so that what follows the utterances
-            that are done may be mended.
+          before: where it begins, where all of it is read before any is given, so that what
+            follows the utterances that are done may be mended.
         """
         lines.dialogues += 1
         self.id = identity or str(lines.dialogues)
@@ -164,7 +164,8 @@ class Gathering:
           utterance: the next one.
           line: where it begins.
           named: whether it names its speaker.
-          turn: the number that the input itself gives it in the dialogue.
+          turn: the number that the input itself gives it in the dialogue (`columns.numbering`);
+            None: they count from 0.
 
         Raises:
           UserError: an utterance that is done is not the one that was answered, or features of

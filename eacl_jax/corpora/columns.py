@@ -202,6 +202,32 @@ def turn_of(cell: Any) -> int | None:
     return found if abs(found) < _MOST else None
 
 
+def numbering(
+    numbers: Mapping[int, Sequence[int | None]],
+) -> tuple[int | None, tuple[int, ...]]:
+    """Which of several columns numbers the rows of a dialogue, and by which numbers features of its
+    utterances are named: those of the first column that has a number in each row, and none twice.
+    One in which a number stands for several rows, as a turn may be several utterances, orders them
+    where there is no other; features then count them from 0. Whatever reads a table goes by this.
+
+    Args:
+      numbers: of all rows, by column (`turn_of`).
+
+    Returns:
+      The column, None where no column has a number in each row; and the numbers, in the order of
+      the rows, none where they count from 0.
+    """
+    full = {
+        column: tuple(number for number in found if number is not None)
+        for column, found in numbers.items()
+        if None not in found
+    }
+    for column, found in full.items():
+        if len(set(found)) == len(found):
+            return column, found
+    return next(iter(full), None), ()
+
+
 def is_absent(name: str) -> bool:
     """Whether a user says, in place of a column's name, that there is none."""
     return plain(name) == ABSENT
