@@ -173,7 +173,7 @@ class Gathering:
         """
         if not self._wanted or self.problem:
             return
-        utterance = self._joined(utterance, line, self._count if turn is None else turn)
+        utterance = self._joined(utterance, line, turn)
         if len(self._utterances) == self._size:
             yield self._item(self._inside(), more=True)
             self._past.extend(self._utterances)
@@ -191,11 +191,12 @@ class Gathering:
         if self._count == self._start:
             self._compare()
 
-    def _joined(self, utterance: Utterance, line: int, turn: int) -> Utterance:
+    def _joined(self, utterance: Utterance, line: int, turn: int | None) -> Utterance:
         """With its features of other files."""
         features = dict(utterance.features)
         for own in self._own:
-            rows = own.of(self.id, turn, utterance.other.get("id"))
+            number = self._count if turn is None else turn
+            rows = own.of(self.id, number, utterance.other.get("id"), numbered=turn is not None)
             if rows is not None and own.name in features:
                 raise UserError(
                     f"{self._lines.name} line {line}: dialogue {self.id!r:.60} utterance"

@@ -109,7 +109,12 @@ def with_own_features(
     def with_all(item: Found, index: int, utterance: Utterance) -> Utterance:
         where = item.where(index)
         joined_by = {
-            name: each.of(item.dialogue.id, _turn(item, index), utterance.other.get("id"))
+            name: each.of(
+                item.dialogue.id,
+                _turn(item, index),
+                utterance.other.get("id"),
+                numbered=bool(item.turns),
+            )
             for name, each in own.items()
         }
         read = {
@@ -231,8 +236,9 @@ def _put(
     for item in items:
         said = [(n, each.other.get("id")) for n, each in enumerate(item.dialogue.utterances)]
         plain = {_turn(item, n) for n, own in said if not (isinstance(own, str) and own in rows)}
-        counted.add(item.dialogue.id, plain)
+        counted.add(item.dialogue.id, plain, numbered=bool(item.turns))
     counted.check()
+    counted.warn()
     of = joined(rows, asked.items(), f"{where}: split {split}")
     if split not in table.splits:
         if twice := [key for key in of.values() if key in claimed]:

@@ -1,13 +1,19 @@
 """Features of files put to the utterances that they are of."""
 
 import dataclasses
+import logging
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from eacl_jax.dialogue import count, counted
 from eacl_jax.errors import UserError
 from eacl_jax.features.table import ALL, FeatureTable, Rows
 
+log = logging.getLogger(__name__)
+
+_BEHIND = 3
+"""Numbers behind a dialogue's last utterance that are looked at; some may have no features."""
 _MOST = 0.95
 """Share of dialogues that must show that numbers are off by one."""
 _NUMBERED = re.compile(r"(|.*[^0-9])(0|[1-9][0-9]{0,17})", re.DOTALL)
@@ -47,7 +53,7 @@ def rows_of(table: FeatureTable, split: str, name: str) -> Rows:
 class Counted:
     """Whether a file's numbers of utterances or of dialogues are one too high or too low for a
     corpus: counted from 1 where the corpus counts from 0, nearly all find a row, which is another
-    utterance's.
+    utterance's; or whether the corpus lacks utterances that the file has.
 
     Attributes:
       rows: by key.
@@ -61,14 +67,24 @@ class Counted:
     _fits: dict[int, int] = dataclasses.field(default_factory=lambda: {0: 0, 1: 0, -1: 0})
     _for: dict[int, int] = dataclasses.field(default_factory=lambda: {1: 0, -1: 0})
     _against: dict[int, int] = dataclasses.field(default_factory=lambda: {1: 0, -1: 0})
+    # Dialogues whose utterances are counted, how many of these have rows behind the last one, and
+    # how many a warning has told of.
+    _all: int = 0
+    _past: int = 0
+    _told: int = 0
     # Dialogues with a number for an id, and of these by shift, whose utterances are those of the
     # rows to the number.
     _numbered: int = 0
     _same: dict[int, int] = dataclasses.field(default_factory=lambda: {0: 0, 1: 0, -1: 0})
 
-    def add(self, dialogue: str, numbers: Collection[int]) -> None:
+    def add(self, dialogue: str, numbers: Collection[int], *, numbered: bool) -> None:
         """Counts a dialogue with the numbers of its utterances, of those without an id that has a
         row.
+
+        Args:
+          dialogue: its id.
+          numbers: of its utterances.
+          numbered: whether its file has these; they are counted from 0 otherwise.
         """
         if not numbers:
             return
@@ -81,6 +97,10 @@ class Counted:
         for shift, beyond, end in ((1, most + 1, least), (-1, least - 1, most)):
             self._for[shift] += beyond in there and end not in there
             self._against[shift] += end in there
+        if not numbered:
+            self._all += 1
+            behind = range(most + 1, most + 1 + _BEHIND)
+            self._past += any(self._has(dialogue, number) for number in behind)
         if (parts := _NUMBERED.fullmatch(dialogue)) is None:
             return
         self._numbered += 1
@@ -111,6 +131,25 @@ class Counted:
                     f" that each would get those of {whose}. Utterances count from 0, or as the"
                     f" file of dialogues numbers them: {change} each number in the keys."
                 )
+
+    def warn(self) -> None:
+        """Logs how many dialogues have rows behind their last utterance, if it has not said so: as
+        utterances are counted, rows of a corpus that were left out give those behind them the
+        features of others.
+        """
+        if self._past == self._told:
+            return
+        self._told = self._past
+        log.warning(
+            "%s: of %s whose file does not number the utterances, %s features behind the last one:"
+            " where utterances were left out of the file, those after them get the features of"
+            " others. Number the rows as the keys do, in a column 'turn' of a table, or give each"
+            " utterance its key as `id`; where none but a dialogue's last ones were left out, all"
+            " is well",
+            self.where,
+            count(self._all, "dialogue"),
+            counted(self._past, "has", "have"),
+        )
 
     def _check_dialogues(self) -> None:
         for shift, how, whose, change in (

@@ -570,7 +570,7 @@ def test_order_is_told_by_any_column_that_numbers_utterances():
     ],
 )
 def test_features_are_joined_by_the_numbers_that_training_joins_them_by(
-    columns, numbers, expected, size, tmp_path
+    columns, numbers, expected, size, tmp_path, caplog
 ):
     said = list(zip("abc", numbers, strict=True))
     rows = "".join(f"{d},Ann,{text},joy,{n}\n" for d in (1, 2) for text, n in said)
@@ -583,11 +583,15 @@ def test_features_are_joined_by_the_numbers_that_training_joins_them_by(
 
     own = {"voice": Own("voice", voice, "voice")}
     found = with_own_features(read_file(tmp_path / "chats.csv"), own, {})
+    told = "voice: of 2 dialogues whose file does not number the utterances, 2 have features behind"
+    assert caplog.text.count(told) == (expected == [0, 1, 2])
     assert joined(item.dialogue for item in found) == expected * 2
     lines = Lines(io.BytesIO(content.encode()), "chats")
     wanted = Wanted(lines, Shard(), size=size, most_past=1, own=[Own("voice", voice, "voice")])
     pieces = list(Table(lines, {}).read(wanted))
     assert joined(item.dialogue for item in pieces) == expected * 2
+    wanted.own[0].check_found()
+    assert caplog.text.count(told) == 2 * (expected == [0, 1, 2])
     if size == 1:  # a run that goes on inside of a dialogue
         assert pieces[4].end.utterances == 2
         lines = Lines(io.BytesIO(content.encode()), "chats", pieces[4].end)

@@ -107,29 +107,43 @@ def test_one_splits_features_are_not_those_of_all(tmp_path):
 
 @pytest.mark.parametrize(
     ("numbers", "fits"),
-    [((0, 1, 2), True), ((1, 2), True), ((1,), True), ((1, 2, 3), False), ((2, 3), False)],
+    [
+        ((0, 1, 2), True),
+        ((1, 2), True),
+        ((1,), True),
+        ((1, 2, 3), False),
+        ((2, 3), False),
+        ((0, 1, 2, 3), "past"),
+        ((0, 2, 4), "past"),
+    ],
 )
-def test_utterances_that_a_file_counts_from_one_are_not_taken_for_others(tmp_path, numbers, fits):
+def test_utterances_that_a_file_counts_from_one_are_not_taken_for_others(
+    tmp_path, numbers, fits, caplog
+):
     said = [{"speaker": "Ann", "text": f"hi {n}", "emotion": "joy"} for n in range(3)]
     data = made(tmp_path, said, [f"voice={tmp_path / 'voice.csv'}"])
     rows = [f"{split}-1,{n},{n}" for split in ("train", "dev", "test") for n in numbers]
     (tmp_path / "voice.csv").write_text("\n".join(["dialogue,utterance,pitch", *rows]) + "\n")
     if fits:
         corpora.load(data)
+        told = "split dev: of 1 dialogue whose file does not number the utterances, 1 has features"
+        assert (told in caplog.text) == (fits == "past")
         return
     with pytest.raises(UserError, match=r"split train: the numbers .* one too high.*subtract 1"):
         corpora.load(data)
 
 
 @pytest.mark.parametrize("shift", [0, -1])
-def test_numbers_that_the_corpus_counts_from_one_are_kept(tmp_path, shift):
+def test_numbers_that_the_corpus_counts_from_one_are_kept(tmp_path, shift, caplog):
     for split in ("train", "dev", "test"):
         rows = "".join(f"{split},{n},Ann,hi,joy\n" for n in (1, 2, 4))
         (tmp_path / f"{split}.csv").write_text(
             "dialogue,utterance_id,speaker,text,emotion\n" + rows
         )
     rows = "".join(
-        f"{split},{n + shift},{n}\n" for split in ("train", "dev", "test") for n in (1, 2, 3, 4)
+        f"{split},{n + shift},{n}\n"
+        for split in ("train", "dev", "test")
+        for n in range(1, 5 if shift else 6)
     )
     (tmp_path / "voice.csv").write_text("dialogue,utterance,pitch\n" + rows)
     data = DataConfig(
@@ -144,6 +158,7 @@ def test_numbers_that_the_corpus_counts_from_one_are_kept(tmp_path, shift):
             corpora.load(data)
         return
     said = corpora.load(data).splits["train"][0].utterances
+    assert "does not number" not in caplog.text
     assert [each.features["voice"].item() for each in said] == [1, 2, 4]
 
 
