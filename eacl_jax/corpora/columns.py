@@ -3,11 +3,11 @@
 import dataclasses
 import math
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from eacl_jax.errors import UserError
+from eacl_jax.files.headers import LABELS, plain
 
 PARTS = ("dialogue", "speaker", "text", "emotion")
 """What a row says; also the columns' names in this project's own tables."""
@@ -31,14 +31,13 @@ _USUAL = {
         participant participantid role"""
     ),
     "text": "text utterance utterancetext message messagetext msg content body sentence transcript",
-    "emotion": "emotion emotions emotionlabel emo label labels goldlabel category choice",
     "turn": (
         """utteranceid utteranceidx utteranceindex utteranceno utterancenumber uttid uttidx uttno turn turnid turnidx turnno
         turnnumber turnindex"""
     ),
 }
 # EmotionLines' `annotation` is missing on purpose: it counts votes.
-_NAMES = {part: frozenset(names.split()) for part, names in _USUAL.items()}
+_NAMES = {part: frozenset(names.split()) for part, names in _USUAL.items()} | {"emotion": LABELS}
 _LABELS = frozenset({"label", "goldlabel", "emotionlabel"})
 _ORDERS = _NAMES["turn"] | {"utterance"}
 """Names of columns that number utterances; `utterance` where it is not the text, as in answers."""
@@ -231,13 +230,6 @@ def numbering(
 def is_absent(name: str) -> bool:
     """Whether a user says, in place of a column's name, that there is none."""
     return plain(name) == ABSENT
-
-
-def plain(name: str) -> str:
-    """A column's name without capitals, blanks and punctuation."""
-    return "".join(
-        letter for letter in unicodedata.normalize("NFKC", name).casefold() if letter.isalnum()
-    )
 
 
 def _named(naming: str, part: str, name: str = "NAME") -> str:

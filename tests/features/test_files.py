@@ -48,9 +48,11 @@ def test_a_folder_comes_back_as_it_was_written(tmp_path):
         ("a.csv", gzip.compress(b"key,loudness,pitch\nd1/0,1,2\nd1/1,3,\n")),
     ],
 )
-def test_tables(tmp_path, name, text):
+def test_tables(tmp_path, name, text, caplog):
     (tmp_path / name).write_bytes(text.encode() if isinstance(text, str) else text)
-    found = read_features(str(tmp_path / name))
+    with caplog.at_level("INFO"):
+        found = read_features(str(tmp_path / name))
+    assert f"{name}: 2 numbers an utterance: loudness, pitch" in caplog.text
     assert found.columns == ("loudness", "pitch")
     (rows,) = found.splits.values()
     assert list(rows) == ["d1/0", "d1/1"]
@@ -114,6 +116,8 @@ def test_arrays_an_utterance(tmp_path):
         ("a.csv", b",key,x\n0,d1/0,1\n5,d1/1,1\n", "column 1 has no name"),
         ("a.csv", b"key,x,\nd1/0,1,7\n", "column 3 has no name"),
         ("a.csv", b"dialogue,utterance,id,x\nd1,0,7,1\n", "'id' names utterances, as another"),
+        ("a.csv", b"key,x,Gold Label\nd1/0,1,2\n", "'Gold Label' has the name .* columns are x"),
+        ("a.csv", b"key,emotion\nd1/0,joy\n", "'emotion' has .* prefix.* columns are none"),
         ("a.npz", b"PK nonsense", "damaged or holds what are no plain arrays"),
         ("a.safetensors", b"nonsense", "damaged or no safetensors file"),
         ("a.pkl", b"cos\nsystem\n", "`eacl features import`"),
