@@ -8,10 +8,13 @@ from typing import Any
 
 from eacl_jax.dialogue import count, counted
 from eacl_jax.errors import UserError
+from eacl_jax.features.files import plain_key
 from eacl_jax.features.table import ALL, FeatureTable, Rows
 
 log = logging.getLogger(__name__)
 
+_FIRST = 3
+"""Utterances that a message shows."""
 _BEHIND = 3
 """Numbers behind a dialogue's last utterance that are looked at; some may have no features."""
 _MOST = 0.95
@@ -28,13 +31,32 @@ def names_of(dialogue: str, utterance: int | str, identity: Any = None) -> tuple
       dialogue: its id. `train_12`, as MELD's are read here, whose numbers begin anew in each split,
         is also called 12.
       utterance: its number in the dialogue, as the corpus' file has it, or else from 0.
-      identity: the utterance's own id; what is no string is none.
+      identity: the utterance's own id; see `ids_of`.
     """
     plain = _PLAIN.fullmatch(dialogue)
     found = []
     for each in (dialogue, *(plain.groups() if plain else ())):
         found += [f"{each}/{utterance}", f"{each}_{utterance}", f"dia{each}_utt{utterance}"]
-    return (*found, identity) if isinstance(identity, str) else tuple(found)
+    return (*found, *ids_of(identity))
+
+
+def ids_of(identity: Any) -> tuple[str, ...]:
+    """The keys that an utterance's own id may be, as features name it: a string, also without the
+    ending of a sound file, or a whole number. What is none of these is none.
+    """
+    if isinstance(identity, float) and identity.is_integer():  # beside empty cells
+        identity = int(identity)
+    if isinstance(identity, int) and not isinstance(identity, bool):
+        identity = str(identity)
+    if not isinstance(identity, str) or not identity:
+        return ()
+    return tuple(dict.fromkeys((identity, plain_key(identity))))
+
+
+def shown(name: str, identity: Any = None) -> str:
+    """An utterance's key and its own id, for a message."""
+    own = ids_of(identity)
+    return f"{name!r:.60}" + (f" (its id {own[0]!r:.60})" if own else "")
 
 
 def rows_of(table: FeatureTable, split: str, name: str) -> Rows:
@@ -168,7 +190,11 @@ class Counted:
 
 
 def joined(
-    rows: Rows, utterances: Iterable[tuple[str, Sequence[str]]], where: str
+    rows: Rows,
+    utterances: Iterable[tuple[str, Sequence[str]]],
+    where: str,
+    *,
+    ids: Mapping[str, Any] | None = None,
 ) -> Mapping[str, str]:
     """Whose features are whose: by what `utterances` call each, the key of its row.
 
@@ -176,6 +202,7 @@ def joined(
       rows: of the split.
       utterances: an identity, and the keys that its features may have.
       where: for the message.
+      ids: likewise, by the identity the utterances' own ids.
 
     Raises:
       UserError: two utterances claim the same row, or no utterance has any.
@@ -184,7 +211,8 @@ def joined(
     claimed: dict[str, str] = {}
     asked: list[str] = []
     for identity, names in utterances:
-        asked.append(names[0])
+        if len(asked) < _FIRST:
+            asked.append(shown(names[0], (ids or {}).get(identity)))
         key = next((name for name in names if name in rows), None)
         if key is None:
             continue
@@ -199,7 +227,7 @@ def joined(
         there = ", ".join(repr(key) for key in list(rows)[:3]) or "nothing"
         raise UserError(
             f"{where}: no utterance has features there. Their keys are {there}..., and the corpus'"
-            f" first utterances are {', '.join(map(repr, asked[:3]))}; keys are DIALOGUE/UTTERANCE,"
-            " DIALOGUE_UTTERANCE or diaDIALOGUE_uttUTTERANCE."
+            f" first utterances are {', '.join(asked)}; keys are DIALOGUE/UTTERANCE,"
+            " DIALOGUE_UTTERANCE, diaDIALOGUE_uttUTTERANCE or an utterance's own `id`."
         )
     return of

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.files import NO_NUMBER, read_features
-from eacl_jax.features.join import Counted, names_of
+from eacl_jax.features.join import Counted, ids_of, names_of, shown
 from eacl_jax.features.modality import Modality, check_rows
 from eacl_jax.features.table import FeatureTable, Rows
 
@@ -71,13 +71,13 @@ class Own:
             self._end_dialogue()
             self._dialogue = dialogue
         self._numbered = numbered
-        if not (isinstance(identity, str) and identity in self._rows):
+        if not any(name in self._rows for name in ids_of(identity)):
             self._numbers.add(utterance)
         self._count += 1
         key = next((name for name in names if name in self._rows), None)
         if key is None:
             if not self._claimed and len(self._asked) < 3:
-                self._asked.append(names[0])
+                self._asked.append(shown(names[0], identity))
             if self._count == ENOUGH and not self._claimed:
                 self.check_found()
             return None
@@ -102,9 +102,9 @@ class Own:
             raise UserError(
                 f"{self._where}: no utterance of the input has features there. Their keys are"
                 f" {there}, ..., and the input's first utterances are"
-                f" {', '.join(map(repr, self._asked))}; keys are DIALOGUE/UTTERANCE,"
+                f" {', '.join(self._asked)}; keys are DIALOGUE/UTTERANCE,"
                 " DIALOGUE_UTTERANCE or diaDIALOGUE_uttUTTERANCE, with utterances counted from 0 or"
-                " as the input numbers them."
+                " as the input numbers them, or an utterance's own `id`."
             )
 
     def _end_dialogue(self) -> None:

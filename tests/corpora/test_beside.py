@@ -162,6 +162,24 @@ def test_numbers_that_the_corpus_counts_from_one_are_kept(tmp_path, shift, caplo
     assert [each.features["voice"].item() for each in said] == [1, 2, 4]
 
 
+@pytest.mark.parametrize("key", ["{split}-u.wav", "{split}-v.wav"])
+def test_ids_of_utterances_are_keys(tmp_path, key):
+    data = made(tmp_path, SAID, [f"voice={tmp_path / 'voice.csv'}"])
+    splits = ("train", "dev", "test")
+    for split in splits:
+        file = tmp_path / f"{split}.jsonl"
+        said = [{**SAID[0], "id": f"{split}-u.wav"}, SAID[1]]
+        file.write_text(json.dumps({"id": split, "utterances": said}) + "\n")
+    rows = [f"{key.format(split=split)},{n}" for n, split in enumerate(splits)]
+    (tmp_path / "voice.csv").write_text("\n".join(["file,pitch", *rows]) + "\n")
+    if "v.wav" in key:
+        with pytest.raises(UserError, match=r"are 'train/0' \(its id 'train-u\.wav'\), 'train/1';"):
+            corpora.load(data)
+        return
+    found = [corpora.load(data).splits[split][0].utterances[0].features for split in splits]
+    assert [each["voice"].item() for each in found] == [0, 1, 2]
+
+
 HEAD = "dialogue,speaker,text,emotion,voice.rate,voice.pitch\n"
 VOICE = Modality(2, 1, (0.0, 0.0), (1.0, 1.0), ("pitch", "rate"))
 
