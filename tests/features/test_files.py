@@ -84,13 +84,14 @@ def test_arrays_an_utterance(tmp_path):
     for split in ("train", "dev", "test"):
         (tmp_path / "many" / split / "d1").mkdir(parents=True)
         np.save(tmp_path / "many" / split / "d1" / "0.npy", np.arange(3.0))
+        np.save(tmp_path / "many" / split / "d1" / "1.WAV.npy", np.arange(3.0))
     assert read_features(str(tmp_path / "a.npz")).splits["all"]["d1_1"].shape == (2, 3)
     assert read_features(str(tmp_path / "a.safetensors")).splits["all"]["d1_0"].shape == (1, 3)
     found = read_features(str(tmp_path / "many"))
     assert {split: list(rows) for split, rows in found.splits.items()} == {
-        "train": ["d1/0"],
-        "dev": ["d1/0"],
-        "test": ["d1/0"],
+        "train": ["d1/0", "d1/1"],
+        "dev": ["d1/0", "d1/1"],
+        "test": ["d1/0", "d1/1"],
     }
 
 
@@ -182,6 +183,10 @@ def test_arrays_of_one_utterance_are_not_chosen_among(tmp_path):
     np.savez(tmp_path / "a.npz", **{"d1_0.wav": np.arange(3.0), "d1_0.mp4": np.ones(3)})
     with pytest.raises(UserError, match=r"'d1_0' is there twice, once as 'd1_0\.mp4'"):
         read_features(str(tmp_path / "a.npz"))
+    for ending in ("wav", "mp4"):
+        np.save(tmp_path / f"d1_0.{ending}.npy", np.ones(3))
+    with pytest.raises(UserError, match=r"has 'd1_0' twice, once as d1_0\.wav\.npy"):
+        read_features(str(tmp_path))
 
 
 def test_widths_must_agree(tmp_path):
