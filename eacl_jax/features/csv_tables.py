@@ -12,7 +12,7 @@ import pyarrow.csv
 from eacl_jax.dialogue import count
 from eacl_jax.errors import UserError
 from eacl_jax.features.files import NO_NUMBER, plain_key
-from eacl_jax.features.modality import check_rows
+from eacl_jax.features.modality import check_rows, shown_columns
 from eacl_jax.features.table import Rows
 from eacl_jax.files.dialects import dialect_of
 from eacl_jax.files.headers import LABELS, plain
@@ -24,8 +24,6 @@ _UTTERANCES = ("utterance", "utterance_id", "utteranceid", "utt_id", "turn", "tu
 _BEGINNING = 1 << 16  # characters, of lines up to the header
 _COUNTS = ("", "unnamed:_0", "index", "level_0", "sr_no.")
 """Columns that programs add to count rows: pandas' index, without a name or with these."""
-
-_SHOWN = 20  # names of columns in a message
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +83,7 @@ def read_table(path: Path) -> tuple[tuple[str, ...], Rows]:
         if key in rows:
             raise UserError(f"{path} row {number + 1}: {key!r:.60} is there twice.")
         rows[key] = check_rows(row, f"{path} row {number + 1} ({key})")
-    log.info("%s: %s an utterance: %s", path, count(len(columns), "number"), _shown(columns))
+    log.info("%s: %s an utterance: %s", path, count(len(columns), "number"), shown_columns(columns))
     return columns, rows
 
 
@@ -120,13 +118,8 @@ def _check_labels(path: Path, columns: tuple[str, ...]) -> None:
                 f"{path}: column {name!r} has the name of a column of labels, and every column"
                 " beside the key is read as numbers to answer by. Take it out; or, where it is a"
                 f" feature, name it by a prefix, such as 'voice_{name}'. The other columns are"
-                f" {_shown(others) or 'none'}."
+                f" {shown_columns(others) or 'none'}."
             )
-
-
-def _shown(columns: tuple[str, ...]) -> str:
-    more = f" and {len(columns) - _SHOWN:,} more" if len(columns) > _SHOWN else ""
-    return ", ".join(columns[:_SHOWN]) + more
 
 
 def _no_number(path: Path, name: str, column: pa.ChunkedArray) -> str:

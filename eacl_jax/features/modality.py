@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from eacl_jax.dialogue import count
 from eacl_jax.errors import UserError
 
 MOST_DEVIATIONS = 10.0
 """Standardized numbers are cut here: one that is far out would else drown all others."""
 CONSTANT = 1e30
 """Divides to 0: what a number means that was always the same, nothing was learnt of."""
+_SHOWN = 20
+"""Names of columns in a message."""
 _SAME = 1e-6
 """Standardized numbers are the same where they differ by less."""
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
@@ -94,6 +97,21 @@ class Modality:
         first = next(taken)
         every = itertools.chain([first], taken)
         return any(np.abs(each - first[0]).max() > _SAME for each in every)
+
+
+def described(modalities: Mapping[str, Modality]) -> str:
+    """What a model reads beside the text, a line a modality."""
+    return "".join(
+        f"features {name}: {count(each.width, 'number')}"
+        f"{': ' * bool(each.columns)}{shown_columns(each.columns)}\n"
+        for name, each in modalities.items()
+    )
+
+
+def shown_columns(columns: Sequence[str]) -> str:
+    """Names of columns for a message, the first of many."""
+    more = f" and {len(columns) - _SHOWN:,} more" if len(columns) > _SHOWN else ""
+    return ", ".join(columns[:_SHOWN]) + more
 
 
 def is_filled_up(rows: Float[np.ndarray, "T F"]) -> bool:
