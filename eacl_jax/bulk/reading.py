@@ -140,8 +140,8 @@ class Gathering:
           identity: its id; its number where there is none.
           problem: why it cannot be used, if that is already known.
           other: its other fields.
-          before: where the line begins that holds all of it, so that what follows the utterances
-            that are done may be mended.
+          before: where it begins, where all of it is read before any is given, so that what
+            follows the utterances that are done may be mended.
         """
         lines.dialogues += 1
         self.id = identity or str(lines.dialogues)
@@ -164,7 +164,8 @@ class Gathering:
           utterance: the next one.
           line: where it begins.
           named: whether it names its speaker.
-          turn: the number that the input itself gives it in the dialogue.
+          turn: the number that the input itself gives it in the dialogue (`columns.numbering`);
+            None: they count from 0.
 
         Raises:
           UserError: an utterance that is done is not the one that was answered, or features of
@@ -172,7 +173,7 @@ class Gathering:
         """
         if not self._wanted or self.problem:
             return
-        utterance = self._joined(utterance, line, self._count if turn is None else turn)
+        utterance = self._joined(utterance, line, turn)
         if len(self._utterances) == self._size:
             yield self._item(self._inside(), more=True)
             self._past.extend(self._utterances)
@@ -190,11 +191,12 @@ class Gathering:
         if self._count == self._start:
             self._compare()
 
-    def _joined(self, utterance: Utterance, line: int, turn: int) -> Utterance:
+    def _joined(self, utterance: Utterance, line: int, turn: int | None) -> Utterance:
         """With its features of other files."""
         features = dict(utterance.features)
         for own in self._own:
-            rows = own.of(self.id, turn, utterance.other.get("id"))
+            number = self._count if turn is None else turn
+            rows = own.of(self.id, number, utterance.other.get("id"), numbered=turn is not None)
             if rows is not None and own.name in features:
                 raise UserError(
                     f"{self._lines.name} line {line}: dialogue {self.id!r:.60} utterance"

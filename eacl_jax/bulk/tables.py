@@ -11,7 +11,7 @@ from jaxtyping import Float
 from eacl_jax.bulk.lines import LONGEST_LINE, BadLineError, Lines
 from eacl_jax.bulk.reading import COLUMNS, Gathering, Item, Wanted
 from eacl_jax.bulk.seen import Seen
-from eacl_jax.corpora.columns import SEVERAL, find_columns, turn_of
+from eacl_jax.corpora.columns import SEVERAL, find_columns, numbering, turn_of
 from eacl_jax.corpora.forms import ANSWERED, PROBABILITY, check_exact
 from eacl_jax.corpora.formulas import as_written
 from eacl_jax.corpora.order import Decimals
@@ -99,17 +99,21 @@ class Table:
         A row that cannot be read spoils the dialogue that it stands in; between two dialogues it
         may be of either, and spoils both. A row that is the utterance of one before, or holds
         several, spoils its dialogue too.
+
+        Where features of other files are joined, a dialogue is read whole before any of it is
+        given: its last row may tell that the numbers of its rows are not those of its utterances.
         """
         lines, columns = self._lines, self._columns
         seen = Seen()
         current: Gathering | None = None
+        waiting = _Waiting() if wanted.own else None
         row: list[str] | None = []
         stray = ""
         turns: list[int | None] = []
         names = [self._header[place] for place in columns.turns]
         repeats, decimals = Repeats(names), Decimals(names)
         while row is not None:
-            first = lines.line + 1
+            first, before = lines.line + 1, lines.position
             where = f"{lines.name} line {first}"
             try:
                 row = next(self._rows, None)
@@ -121,6 +125,8 @@ class Table:
                 stray = stray or _reason(error, where)
                 if columns.dialogue is None:  # it is of no other dialogue
                     if current:
+                        if waiting:
+                            yield from waiting.added_to(current)
                         yield from current.items()
                     yield from Gathering(lines, wanted, first, problem=stray).items()
                     current, stray = None, ""
@@ -128,6 +134,8 @@ class Table:
             if current:
                 current.problem = current.problem or stray
                 if current.id != identity:
+                    if waiting:
+                        yield from waiting.added_to(current)
                     if all(turn is None for turn in turns):  # nothing else tells the order
                         current.check_oldest_first()
                     try:
@@ -142,7 +150,14 @@ class Table:
                 break
             if current is None:
                 problem = "" if seen.add(identity) else self._comes_back(identity, where)
-                current = Gathering(lines, wanted, first, identity, stray or problem)
+                current = Gathering(
+                    lines,
+                    wanted,
+                    first,
+                    identity,
+                    stray or problem,
+                    before=before if waiting else None,
+                )
                 turns, repeats = [None] * len(columns.turns), Repeats(names)
                 decimals = Decimals(names)
             stray = ""
@@ -160,12 +175,12 @@ class Table:
             except UserError as error:
                 current.problem = current.problem or str(error)
             else:
-                yield from current.add(
-                    dataclasses.replace(utterance, other=other, features=features),
-                    first,
-                    named=bool(speaker) or columns.speaker is None,
-                    turn=next((turn for turn in turns if turn is not None), None),
-                )
+                utterance = dataclasses.replace(utterance, other=other, features=features)
+                named = bool(speaker) or columns.speaker is None
+                if waiting:
+                    waiting.add(utterance, first, named, [turn_of(cell) for cell in numbered])
+                else:
+                    yield from current.add(utterance, first, named=named)
 
     def _identity(self, row: list[str], where: str) -> str:
         count = len(self._header)
@@ -222,6 +237,31 @@ class Table:
             f" dialogue must be neighbours. {JOINED}; else sort the file by column"
             f" {self._header[self._columns.dialogue]!r}, keeping the order of each dialogue's rows."
         )
+
+
+class _Waiting:
+    """The rows of a dialogue until it ends: only then it is known what numbers its utterances."""
+
+    def __init__(self) -> None:
+        self._said: list[tuple[Utterance, int, bool]] = []
+        self._turns: list[Sequence[int | None]] = []
+
+    def add(
+        self, utterance: Utterance, line: int, named: bool, turns: Sequence[int | None]
+    ) -> None:
+        """Adds the next row: see `Gathering.add`; `turns` are its numbers in the columns that may
+        number utterances.
+        """
+        self._said.append((utterance, line, named))
+        self._turns.append(turns)
+
+    def added_to(self, dialogue: Gathering) -> Iterator[Item]:
+        """Adds all of them to the dialogue that has ended, and forgets them; gives its pieces."""
+        said, (_, turns) = self._said, numbering(dict(enumerate(zip(*self._turns, strict=True))))
+        self._said, self._turns = [], []
+        for number, (utterance, line, named) in enumerate(said):
+            turn = turns[number] if turns else None
+            yield from dialogue.add(utterance, line, named=named, turn=turn)
 
 
 def is_of_answers(name: str) -> bool:

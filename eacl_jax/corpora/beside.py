@@ -11,7 +11,7 @@ from eacl_jax.corpora.found import Found
 from eacl_jax.dialogue import Dialogue, FeatureKind, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.files import read_features
-from eacl_jax.features.join import Counted, joined, names_of, rows_of
+from eacl_jax.features.join import Counted, ids_of, joined, names_of, rows_of
 from eacl_jax.features.modality import Modality, check_modalities, check_name, has_known
 from eacl_jax.features.own import Own, feature_columns, places_of, read_cells
 from eacl_jax.features.table import FeatureTable
@@ -109,7 +109,12 @@ def with_own_features(
     def with_all(item: Found, index: int, utterance: Utterance) -> Utterance:
         where = item.where(index)
         joined_by = {
-            name: each.of(item.dialogue.id, _turn(item, index), utterance.other.get("id"))
+            name: each.of(
+                item.dialogue.id,
+                _turn(item, index),
+                utterance.other.get("id"),
+                numbered=bool(item.turns),
+            )
             for name, each in own.items()
         }
         read = {
@@ -220,20 +225,25 @@ def _put(
     dialogues are numbered anew in each split, so that one split's file fits all three.
     """
     rows = rows_of(table, split, name)
-    asked = {
-        f"{item.dialogue.id}/{index}": names_of(
-            item.dialogue.id, _turn(item, index), utterance.other.get("id")
-        )
+    ids = {
+        f"{item.dialogue.id}/{index}": utterance.other.get("id")
         for item in items
         for index, utterance in enumerate(item.dialogue.utterances)
     }
+    asked = {
+        each: names_of(item.dialogue.id, _turn(item, index), ids[each])
+        for item in items
+        for index in range(len(item.dialogue.utterances))
+        for each in [f"{item.dialogue.id}/{index}"]
+    }
     counted = Counted(rows, f"{where}: split {split}")
     for item in items:
-        said = [(n, each.other.get("id")) for n, each in enumerate(item.dialogue.utterances)]
-        plain = {_turn(item, n) for n, own in said if not (isinstance(own, str) and own in rows)}
-        counted.add(item.dialogue.id, plain)
+        said = [(n, ids_of(u.other.get("id"))) for n, u in enumerate(item.dialogue.utterances)]
+        plain = {_turn(item, n) for n, own in said if not any(name in rows for name in own)}
+        counted.add(item.dialogue.id, plain, numbered=bool(item.turns))
     counted.check()
-    of = joined(rows, asked.items(), f"{where}: split {split}")
+    counted.warn()
+    of = joined(rows, asked.items(), f"{where}: split {split}", ids=ids)
     if split not in table.splits:
         if twice := [key for key in of.values() if key in claimed]:
             raise UserError(

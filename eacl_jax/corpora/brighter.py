@@ -19,13 +19,13 @@ from typing import ClassVar, Self
 
 from eacl_jax.config import DataConfig
 from eacl_jax.corpora.builder import CorpusBuilder
-from eacl_jax.corpora.columns import plain
 from eacl_jax.corpora.flagged import Annotations, read_flagged
 from eacl_jax.corpora.found import Found
 from eacl_jax.corpora.sources import data_folder, folders_below, locate
 from eacl_jax.corpora.tables import read_rows
 from eacl_jax.dialogue import SPLITS, TaskName
 from eacl_jax.errors import UserError
+from eacl_jax.files.headers import plain
 
 # As published, as the release of the training phase had it, and a folder a split or a file a split.
 _LAYOUTS = (

@@ -3,11 +3,11 @@
 import dataclasses
 import math
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from eacl_jax.errors import UserError
+from eacl_jax.files.headers import LABELS, plain
 
 PARTS = ("dialogue", "speaker", "text", "emotion")
 """What a row says; also the columns' names in this project's own tables."""
@@ -31,14 +31,13 @@ _USUAL = {
         participant participantid role"""
     ),
     "text": "text utterance utterancetext message messagetext msg content body sentence transcript",
-    "emotion": "emotion emotions emotionlabel emo label labels goldlabel category choice",
     "turn": (
         """utteranceid utteranceidx utteranceindex utteranceno utterancenumber uttid uttidx uttno turn turnid turnidx turnno
         turnnumber turnindex"""
     ),
 }
 # EmotionLines' `annotation` is missing on purpose: it counts votes.
-_NAMES = {part: frozenset(names.split()) for part, names in _USUAL.items()}
+_NAMES = {part: frozenset(names.split()) for part, names in _USUAL.items()} | {"emotion": LABELS}
 _LABELS = frozenset({"label", "goldlabel", "emotionlabel"})
 _ORDERS = _NAMES["turn"] | {"utterance"}
 """Names of columns that number utterances; `utterance` where it is not the text, as in answers."""
@@ -202,16 +201,35 @@ def turn_of(cell: Any) -> int | None:
     return found if abs(found) < _MOST else None
 
 
+def numbering(
+    numbers: Mapping[int, Sequence[int | None]],
+) -> tuple[int | None, tuple[int, ...]]:
+    """Which of several columns numbers the rows of a dialogue, and by which numbers features of its
+    utterances are named: those of the first column that has a number in each row, and none twice.
+    One in which a number stands for several rows, as a turn may be several utterances, orders them
+    where there is no other; features then count them from 0. Whatever reads a table goes by this.
+
+    Args:
+      numbers: of all rows, by column (`turn_of`).
+
+    Returns:
+      The column, None where no column has a number in each row; and the numbers, in the order of
+      the rows, none where they count from 0.
+    """
+    full = {
+        column: tuple(number for number in found if number is not None)
+        for column, found in numbers.items()
+        if None not in found
+    }
+    for column, found in full.items():
+        if len(set(found)) == len(found):
+            return column, found
+    return next(iter(full), None), ()
+
+
 def is_absent(name: str) -> bool:
     """Whether a user says, in place of a column's name, that there is none."""
     return plain(name) == ABSENT
-
-
-def plain(name: str) -> str:
-    """A column's name without capitals, blanks and punctuation."""
-    return "".join(
-        letter for letter in unicodedata.normalize("NFKC", name).casefold() if letter.isalnum()
-    )
 
 
 def _named(naming: str, part: str, name: str = "NAME") -> str:

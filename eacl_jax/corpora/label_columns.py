@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from eacl_jax.config import DataConfig
-from eacl_jax.corpora.columns import SEVERAL, find_part, plain
+from eacl_jax.corpora.columns import SEVERAL, find_part
 from eacl_jax.corpora.labels import (
     NONE,
     clean_label,
@@ -22,6 +22,7 @@ from eacl_jax.corpora.labels import (
     written_list,
 )
 from eacl_jax.errors import UserError
+from eacl_jax.files.headers import plain
 
 logger = logging.getLogger("eacl_jax.corpora")
 

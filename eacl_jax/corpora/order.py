@@ -8,10 +8,11 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from eacl_jax.corpora.columns import plain, turn_of
+from eacl_jax.corpora.columns import turn_of
 from eacl_jax.corpora.times import readings
 from eacl_jax.dialogue import Utterance
 from eacl_jax.errors import UserError
+from eacl_jax.files.headers import plain
 
 logger = logging.getLogger("eacl_jax.corpora")
 

@@ -4,8 +4,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from eacl_jax.corpora.columns import plain, turn_of
+from eacl_jax.corpora.columns import turn_of
 from eacl_jax.errors import UserError
+from eacl_jax.files.headers import plain
 
 # A turn of more utterances is looked into no further.
 _MOST = 1000

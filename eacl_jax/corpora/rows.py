@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eacl_jax.corpora.columns import PARTS, SEVERAL, Columns, turn_of
+from eacl_jax.corpora.columns import PARTS, SEVERAL, Columns, numbering, turn_of
 from eacl_jax.corpora.forms import ANSWERED, PROBABILITY, check_exact, check_labels
 from eacl_jax.corpora.found import Found, Kept
 from eacl_jax.corpora.kept import kept_of
@@ -216,22 +216,20 @@ def _by_turns(
     """A dialogue's rows in the order of the columns that number them, and its numbers; as they are
     where none does, or a number stands for several neighbours.
     """
-    numbers: dict[int, list[int]] = {}
-    for column in columns.turns:
-        found = [turn_of(cells[column]) for _, cells in rows]
+    numbers = {column: [turn_of(cells[column]) for _, cells in rows] for column in columns.turns}
+    for other, found in numbers.items():
         known = [number for number in found if number is not None]
-        if len(known) == len(rows):
-            numbers[column] = known
-        elif known != sorted(known):
+        if len(known) < len(rows) and known != sorted(known):
             line, cells = rows[found.index(None)]
             raise UserError(
-                f"{place(path, line)}: column {header[column]!r} numbers other rows of dialogue"
-                f" {identity!r}, which are not in that order, but has {cells[column]!r:.40} here;"
+                f"{place(path, line)}: column {header[other]!r} numbers other rows of dialogue"
+                f" {identity!r}, which are not in that order, but has {cells[other]!r:.40} here;"
                 " give the row its number."
             )
     if not columns.turns:
         return rows, ()
-    if not numbers:
+    column, turns = numbering(numbers)
+    if column is None:
         decimals = Decimals([header[column] for column in columns.turns])
         for line, cells in rows:
             decimals.add([cells[column] for column in columns.turns], place(path, line))
@@ -241,12 +239,15 @@ def _by_turns(
         if len(places) < len(rows) and any(part is not None for key in keys for part in key):
             _check_repeats(path, rows, header, columns, first)
         return rows, ()
-    # One that numbers each row tells more than one that numbers what a speaker says at a time.
-    column = min(numbers, key=lambda column: len(set(numbers[column])) < len(rows))
-    if len(set(numbers[column])) < len(rows):
-        _check_repeats(path, rows, header, columns, numbers[column])
-    rows, turns = _by_turn(path, identity, rows, header[column], numbers[column])
-    for other in numbers:
+    if turns:
+        rows = [rows[index] for index in sorted(range(len(rows)), key=turns.__getitem__)]
+    else:
+        repeated = [number for number in numbers[column] if number is not None]
+        _check_repeats(path, rows, header, columns, repeated)
+        _check_neighbours(path, identity, rows, header[column], repeated)
+    for other, found in numbers.items():
+        if None in found:
+            continue
         after = [turn_of(cells[other]) or 0 for _, cells in rows]
         if after != sorted(after):
             wrong = next(n for n, (a, b) in enumerate(itertools.pairwise(after), 1) if b < a)
@@ -255,7 +256,7 @@ def _by_turns(
                 f" put the rows of dialogue {identity!r} in different orders; leave out or rename"
                 " the one that does not number its utterances."
             )
-    return rows, turns
+    return rows, tuple(sorted(turns))
 
 
 def _check_repeats(
@@ -296,23 +297,22 @@ def _said(cells: Sequence[Any], columns: Columns) -> tuple[str, str]:
     return speaker, str(cells[columns.text]).strip()
 
 
-def _by_turn(
+def _check_neighbours(
     path: Path, identity: str, rows: list[Row], name: str, numbers: Sequence[int]
-) -> tuple[list[Row], tuple[int, ...]]:
-    """Rows in the order of their numbers, and these; as they are where a number stands for several
-    neighbours.
+) -> None:
+    """Sees that rows of one number are neighbours, and all in the order of their numbers.
 
     Args:
       path, identity: of the dialogue, for messages.
       rows: of it.
       name: of the column.
-      numbers: of the rows.
+      numbers: of the rows, some the same.
+
+    Raises:
+      UserError: they are not.
     """
-    if len(set(numbers)) == len(numbers):
-        order = sorted(range(len(rows)), key=lambda index: numbers[index])
-        return [rows[index] for index in order], tuple(sorted(numbers))
     if list(numbers) == sorted(numbers):
-        return rows, ()
+        return
     second = next(index for index, number in enumerate(numbers) if number in numbers[:index])
     first = numbers.index(numbers[second])
     raise UserError(

@@ -28,7 +28,6 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from eacl_jax.corpora.captions import CaptionLines, Cue, begins_captions, is_cue
-from eacl_jax.corpora.columns import plain
 from eacl_jax.corpora.names import has_capitals, is_name
 from eacl_jax.corpora.stamps import (
     ABOVE,
@@ -44,6 +43,7 @@ from eacl_jax.corpora.texts import check_utterance
 from eacl_jax.corpora.unread import Unread
 from eacl_jax.dialogue import Dialogue, Utterance, count
 from eacl_jax.errors import UserError
+from eacl_jax.files.headers import plain
 
 logger = logging.getLogger(__name__)
 

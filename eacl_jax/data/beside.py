@@ -5,16 +5,28 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import Float
+
 from eacl_jax.config import FeaturesConfig
 from eacl_jax.data.prompts import Example, says_nothing
-from eacl_jax.dialogue import Corpus, Dialogue, Utterance
+from eacl_jax.dialogue import Corpus, Dialogue, Utterance, count
 from eacl_jax.errors import SettingsError, UserError
-from eacl_jax.features.modality import Modality, check_modalities, has_known
+from eacl_jax.features.modality import (
+    Modality,
+    check_modalities,
+    has_known,
+    is_filled_up,
+    known_frames,
+)
 
 log = logging.getLogger(__name__)
 
 Modalities = Mapping[str, Modality]
 """By name, in the order in which a model has them."""
+
+_MANY = 0.1
+"""Share of the training utterances whose features may end with zeros before it is told."""
 
 
 def modalities_of(corpus: Corpus, config: FeaturesConfig) -> dict[str, Modality]:
@@ -58,7 +70,34 @@ def modalities_of(corpus: Corpus, config: FeaturesConfig) -> dict[str, Modality]
         found[name] = Modality.of(
             rows, frames=config.frames, columns=kind.columns, made_by=kind.made_by
         )
+        _warn_of_values(name, found[name], rows)
     return found
+
+
+def _warn_of_values(
+    name: str, modality: Modality, rows: Sequence[Float[np.ndarray, "T F"]]
+) -> None:
+    """Logs where the features of the training utterances cannot be what was meant: they are all the
+    same, or many are filled up with zeros.
+    """
+    longer = any(len(known_frames(each)) > modality.frames for each in rows)
+    if len(rows) > 1 and not modality.differ(rows):
+        log.warning(
+            "features %s are the same in all %d training utterances that have some%s: nothing can"
+            " be learnt from them",
+            name,
+            len(rows),
+            f", in the last {count(modality.frames, 'frame')}, which alone count" if longer else "",
+        )
+    if (filled := sum(map(is_filled_up, rows))) > _MANY * len(rows):
+        log.warning(
+            "features %s: of %s, %d begin or end with frames of zeros alone, as arrays do that are"
+            " filled up to one length; a zero counts as a number like any other. Cut such frames"
+            " off, or fill up with NaN, which is left out",
+            name,
+            count(len(rows), "training utterance"),
+            filled,
+        )
 
 
 def _check_unread(corpus: str, config: FeaturesConfig) -> None:

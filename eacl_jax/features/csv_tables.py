@@ -9,11 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
+from eacl_jax.dialogue import count
 from eacl_jax.errors import UserError
 from eacl_jax.features.files import NO_NUMBER, plain_key
-from eacl_jax.features.modality import check_rows
+from eacl_jax.features.modality import check_rows, shown_columns
 from eacl_jax.features.table import Rows
 from eacl_jax.files.dialects import dialect_of
+from eacl_jax.files.headers import LABELS, plain
 from eacl_jax.files.text import read_text
 
 _KEYS = ("key", "id", "filename", "file", "name", "utterance_key", "video_id")
@@ -64,6 +66,7 @@ def read_table(path: Path) -> tuple[tuple[str, ...], Rows]:
     read = read.rename_columns(names)
     keys, used = _keys(path, read)
     columns = tuple(name for name in names if name not in used)
+    _check_labels(path, columns)
     if not columns:
         raise UserError(f"{path} has no column of numbers beside {', '.join(used)}.")
     numbers = []
@@ -80,6 +83,7 @@ def read_table(path: Path) -> tuple[tuple[str, ...], Rows]:
         if key in rows:
             raise UserError(f"{path} row {number + 1}: {key!r:.60} is there twice.")
         rows[key] = check_rows(row, f"{path} row {number + 1} ({key})")
+    log.info("%s: %s an utterance: %s", path, count(len(columns), "number"), shown_columns(columns))
     return columns, rows
 
 
@@ -103,6 +107,19 @@ def _without_counts(path: Path, read: pa.Table) -> pa.Table:
             )
         kept.append(place)
     return read.select(kept)
+
+
+def _check_labels(path: Path, columns: tuple[str, ...]) -> None:
+    """Raises `UserError` where a column has the name of labels: a model would answer by it."""
+    for number, name in enumerate(columns):
+        if plain(name) in LABELS:
+            others = columns[:number] + columns[number + 1 :]
+            raise UserError(
+                f"{path}: column {name!r} has the name of a column of labels, and every column"
+                " beside the key is read as numbers to answer by. Take it out; or, where it is a"
+                f" feature, name it by a prefix, such as 'voice_{name}'. The other columns are"
+                f" {shown_columns(others) or 'none'}."
+            )
 
 
 def _no_number(path: Path, name: str, column: pa.ChunkedArray) -> str:

@@ -82,7 +82,10 @@ def _folder(path: Path, where: str) -> FeatureTable:
             split, *rest = file.relative_to(path).with_suffix("").parts
             if split not in SPLITS or not rest:
                 split, rest = ALL, [split, *rest]
-            splits.setdefault(split, {})["/".join(rest)] = check_rows(_npy(file), str(file))
+            rows, key = splits.setdefault(split, {}), plain_key("/".join(rest))
+            if key in rows:
+                raise UserError(f"{where}: {path} has {key!r:.60} twice, once as {file.name}.")
+            rows[key] = check_rows(_npy(file), str(file))
         if ALL in splits and len(splits) > 1:
             raise UserError(
                 f"{where}: {path} has .npy files inside and outside of folders of splits: put all"

@@ -1,13 +1,22 @@
 """Features of files put to the utterances that they are of."""
 
 import dataclasses
+import logging
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from eacl_jax.dialogue import count, counted
 from eacl_jax.errors import UserError
+from eacl_jax.features.files import plain_key
 from eacl_jax.features.table import ALL, FeatureTable, Rows
 
+log = logging.getLogger(__name__)
+
+_FIRST = 3
+"""Utterances that a message shows."""
+_BEHIND = 3
+"""Numbers behind a dialogue's last utterance that are looked at; some may have no features."""
 _MOST = 0.95
 """Share of dialogues that must show that numbers are off by one."""
 _NUMBERED = re.compile(r"(|.*[^0-9])(0|[1-9][0-9]{0,17})", re.DOTALL)
@@ -22,13 +31,32 @@ def names_of(dialogue: str, utterance: int | str, identity: Any = None) -> tuple
       dialogue: its id. `train_12`, as MELD's are read here, whose numbers begin anew in each split,
         is also called 12.
       utterance: its number in the dialogue, as the corpus' file has it, or else from 0.
-      identity: the utterance's own id; what is no string is none.
+      identity: the utterance's own id; see `ids_of`.
     """
     plain = _PLAIN.fullmatch(dialogue)
     found = []
     for each in (dialogue, *(plain.groups() if plain else ())):
         found += [f"{each}/{utterance}", f"{each}_{utterance}", f"dia{each}_utt{utterance}"]
-    return (*found, identity) if isinstance(identity, str) else tuple(found)
+    return (*found, *ids_of(identity))
+
+
+def ids_of(identity: Any) -> tuple[str, ...]:
+    """The keys that an utterance's own id may be, as features name it: a string, also without the
+    ending of a sound file, or a whole number. What is none of these is none.
+    """
+    if isinstance(identity, float) and identity.is_integer():  # beside empty cells
+        identity = int(identity)
+    if isinstance(identity, int) and not isinstance(identity, bool):
+        identity = str(identity)
+    if not isinstance(identity, str) or not identity:
+        return ()
+    return tuple(dict.fromkeys((identity, plain_key(identity))))
+
+
+def shown(name: str, identity: Any = None) -> str:
+    """An utterance's key and its own id, for a message."""
+    own = ids_of(identity)
+    return f"{name!r:.60}" + (f" (its id {own[0]!r:.60})" if own else "")
 
 
 def rows_of(table: FeatureTable, split: str, name: str) -> Rows:
@@ -47,7 +75,7 @@ def rows_of(table: FeatureTable, split: str, name: str) -> Rows:
 class Counted:
     """Whether a file's numbers of utterances or of dialogues are one too high or too low for a
     corpus: counted from 1 where the corpus counts from 0, nearly all find a row, which is another
-    utterance's.
+    utterance's; or whether the corpus lacks utterances that the file has.
 
     Attributes:
       rows: by key.
@@ -61,14 +89,24 @@ class Counted:
     _fits: dict[int, int] = dataclasses.field(default_factory=lambda: {0: 0, 1: 0, -1: 0})
     _for: dict[int, int] = dataclasses.field(default_factory=lambda: {1: 0, -1: 0})
     _against: dict[int, int] = dataclasses.field(default_factory=lambda: {1: 0, -1: 0})
+    # Dialogues whose utterances are counted, how many of these have rows behind the last one, and
+    # how many a warning has told of.
+    _all: int = 0
+    _past: int = 0
+    _told: int = 0
     # Dialogues with a number for an id, and of these by shift, whose utterances are those of the
     # rows to the number.
     _numbered: int = 0
     _same: dict[int, int] = dataclasses.field(default_factory=lambda: {0: 0, 1: 0, -1: 0})
 
-    def add(self, dialogue: str, numbers: Collection[int]) -> None:
+    def add(self, dialogue: str, numbers: Collection[int], *, numbered: bool) -> None:
         """Counts a dialogue with the numbers of its utterances, of those without an id that has a
         row.
+
+        Args:
+          dialogue: its id.
+          numbers: of its utterances.
+          numbered: whether its file has these; they are counted from 0 otherwise.
         """
         if not numbers:
             return
@@ -81,6 +119,10 @@ class Counted:
         for shift, beyond, end in ((1, most + 1, least), (-1, least - 1, most)):
             self._for[shift] += beyond in there and end not in there
             self._against[shift] += end in there
+        if not numbered:
+            self._all += 1
+            behind = range(most + 1, most + 1 + _BEHIND)
+            self._past += any(self._has(dialogue, number) for number in behind)
         if (parts := _NUMBERED.fullmatch(dialogue)) is None:
             return
         self._numbered += 1
@@ -112,6 +154,25 @@ class Counted:
                     f" file of dialogues numbers them: {change} each number in the keys."
                 )
 
+    def warn(self) -> None:
+        """Logs how many dialogues have rows behind their last utterance, if it has not said so: as
+        utterances are counted, rows of a corpus that were left out give those behind them the
+        features of others.
+        """
+        if self._past == self._told:
+            return
+        self._told = self._past
+        log.warning(
+            "%s: of %s whose file does not number the utterances, %s features behind the last one:"
+            " where utterances were left out of the file, those after them get the features of"
+            " others. Number the rows as the keys do, in a column 'turn' of a table, or give each"
+            " utterance its key as `id`; where none but a dialogue's last ones were left out, all"
+            " is well",
+            self.where,
+            count(self._all, "dialogue"),
+            counted(self._past, "has", "have"),
+        )
+
     def _check_dialogues(self) -> None:
         for shift, how, whose, change in (
             (1, "high", "behind", "subtract 1 from"),
@@ -129,7 +190,11 @@ class Counted:
 
 
 def joined(
-    rows: Rows, utterances: Iterable[tuple[str, Sequence[str]]], where: str
+    rows: Rows,
+    utterances: Iterable[tuple[str, Sequence[str]]],
+    where: str,
+    *,
+    ids: Mapping[str, Any] | None = None,
 ) -> Mapping[str, str]:
     """Whose features are whose: by what `utterances` call each, the key of its row.
 
@@ -137,6 +202,7 @@ def joined(
       rows: of the split.
       utterances: an identity, and the keys that its features may have.
       where: for the message.
+      ids: likewise, by the identity the utterances' own ids.
 
     Raises:
       UserError: two utterances claim the same row, or no utterance has any.
@@ -145,7 +211,8 @@ def joined(
     claimed: dict[str, str] = {}
     asked: list[str] = []
     for identity, names in utterances:
-        asked.append(names[0])
+        if len(asked) < _FIRST:
+            asked.append(shown(names[0], (ids or {}).get(identity)))
         key = next((name for name in names if name in rows), None)
         if key is None:
             continue
@@ -160,7 +227,7 @@ def joined(
         there = ", ".join(repr(key) for key in list(rows)[:3]) or "nothing"
         raise UserError(
             f"{where}: no utterance has features there. Their keys are {there}..., and the corpus'"
-            f" first utterances are {', '.join(map(repr, asked[:3]))}; keys are DIALOGUE/UTTERANCE,"
-            " DIALOGUE_UTTERANCE or diaDIALOGUE_uttUTTERANCE."
+            f" first utterances are {', '.join(asked)}; keys are DIALOGUE/UTTERANCE,"
+            " DIALOGUE_UTTERANCE, diaDIALOGUE_uttUTTERANCE or an utterance's own `id`."
         )
     return of

@@ -1,19 +1,25 @@
 """What a model knows of one kind of features, and how they become its inputs."""
 
 import dataclasses
+import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from eacl_jax.dialogue import count
 from eacl_jax.errors import UserError
 
 MOST_DEVIATIONS = 10.0
 """Standardized numbers are cut here: one that is far out would else drown all others."""
 CONSTANT = 1e30
 """Divides to 0: what a number means that was always the same, nothing was learnt of."""
+_SHOWN = 20
+"""Names of columns in a message."""
+_SAME = 1e-6
+"""Standardized numbers are the same where they differ by less."""
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
 """What a modality may be called: names of files, settings and fields are made of it."""
 MAY_BE_FEATURES = re.compile(NAME.pattern + r"\..")
@@ -84,6 +90,36 @@ class Modality:
         rows = (rows - np.asarray(self.mean)) / np.asarray(self.deviation)
         rows = np.clip(np.where(np.isnan(rows), 0.0, rows), -MOST_DEVIATIONS, MOST_DEVIATIONS)
         return rows.astype(np.float32)
+
+    def differ(self, found: Iterable[Float[np.ndarray, "t F"]]) -> bool:
+        """Whether any number that is taken of utterances is another than in their other frames."""
+        taken = (self.standardized(each) for each in found)
+        first = next(taken)
+        every = itertools.chain([first], taken)
+        return any(np.abs(each - first[0]).max() > _SAME for each in every)
+
+
+def described(modalities: Mapping[str, Modality]) -> str:
+    """What a model reads beside the text, a line a modality."""
+    return "".join(
+        f"features {name}: {count(each.width, 'number')}"
+        f"{': ' * bool(each.columns)}{shown_columns(each.columns)}\n"
+        for name, each in modalities.items()
+    )
+
+
+def shown_columns(columns: Sequence[str]) -> str:
+    """Names of columns for a message, the first of many."""
+    more = f" and {len(columns) - _SHOWN:,} more" if len(columns) > _SHOWN else ""
+    return ", ".join(columns[:_SHOWN]) + more
+
+
+def is_filled_up(rows: Float[np.ndarray, "T F"]) -> bool:
+    """Whether frames at the beginning or at the end, but not all, are zeros alone: as those of
+    arrays that are filled up to one length. Frames of NaN are passed over.
+    """
+    zeros = np.all(known_frames(rows) == 0, axis=1)
+    return bool((zeros[0] or zeros[-1]) and not zeros.all())
 
 
 def known_frames(rows: Float[np.ndarray, "T F"]) -> Float[np.ndarray, "t F"]:

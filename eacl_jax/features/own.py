@@ -15,14 +15,15 @@ from jaxtyping import Float
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.files import NO_NUMBER, read_features
-from eacl_jax.features.join import Counted, names_of
+from eacl_jax.features.join import Counted, ids_of, names_of, shown
 from eacl_jax.features.modality import Modality, check_rows
 from eacl_jax.features.table import FeatureTable, Rows
 
 log = logging.getLogger(__name__)
 
 ENOUGH = 1000
-"""Utterances of which at least one must have features: where none has, the keys do not fit."""
+"""Utterances of which at least one must have features: where none has, the keys do not fit. After
+so many rows it is told, for the first time, that utterances may be missing between others."""
 
 SOME = 50
 """Rows of whole dialogues that say whether the numbers of utterances are off by one."""
@@ -49,9 +50,10 @@ class Own:
         self._count = 0
         self._counted = Counted(rows, where)
         self._dialogue, self._numbers, self._checked = "", set[int](), False
+        self._numbered = self._warned = False
 
     def of(
-        self, dialogue: str, utterance: int, identity: Any = None
+        self, dialogue: str, utterance: int, identity: Any = None, *, numbered: bool = False
     ) -> Float[np.ndarray, "T F"] | None:
         """The features of an utterance; None where it has none.
 
@@ -59,6 +61,7 @@ class Own:
           dialogue: its id.
           utterance: its number there; see `join.names_of`.
           identity: the utterance's own id, if it has one.
+          numbered: whether the dialogue's file has that number; it is counted otherwise.
 
         Raises:
           UserError: they may be another utterance's, or none so far has any.
@@ -67,14 +70,15 @@ class Own:
         if dialogue != self._dialogue:
             self._end_dialogue()
             self._dialogue = dialogue
-        if not (isinstance(identity, str) and identity in self._rows):
+        self._numbered = numbered
+        if not any(name in self._rows for name in ids_of(identity)):
             self._numbers.add(utterance)
         self._count += 1
         key = next((name for name in names if name in self._rows), None)
         if key is None:
             if not self._claimed and len(self._asked) < 3:
-                self._asked.append(names[0])
-            if self._count == ENOUGH:
+                self._asked.append(shown(names[0], identity))
+            if self._count == ENOUGH and not self._claimed:
                 self.check_found()
             return None
         if key in self._claimed:
@@ -87,29 +91,34 @@ class Own:
 
     def check_found(self) -> None:
         """Raises `UserError` where utterances were asked for and none had any, or those of others
-        by numbers that are one too high or low.
+        by numbers that are one too high or low. Logs where they may be those of others, as
+        `join.Counted.warn` says.
         """
         self._end_dialogue()
         self._counted.check()
+        self._counted.warn()
         if self._count and not self._claimed and not self.resumed:
             there = ", ".join(repr(key) for key in list(self._rows)[:3])
             raise UserError(
                 f"{self._where}: no utterance of the input has features there. Their keys are"
                 f" {there}, ..., and the input's first utterances are"
-                f" {', '.join(map(repr, self._asked))}; keys are DIALOGUE/UTTERANCE,"
+                f" {', '.join(self._asked)}; keys are DIALOGUE/UTTERANCE,"
                 " DIALOGUE_UTTERANCE or diaDIALOGUE_uttUTTERANCE, with utterances counted from 0 or"
-                " as the input numbers them."
+                " as the input numbers them, or an utterance's own `id`."
             )
 
     def _end_dialogue(self) -> None:
         """Counts the dialogue that has ended. Early, as answers are written on the way: after the
-        first dialogues that tell.
+        first dialogues that tell; of what may be right, after many.
         """
-        self._counted.add(self._dialogue, self._numbers)
+        self._counted.add(self._dialogue, self._numbers, numbered=self._numbered)
         self._numbers = set()
         if not self._checked and self._counted.found >= SOME:
             self._checked = True
             self._counted.check()
+        if self._counted.found >= ENOUGH and not self._warned:
+            self._warned = True
+            self._counted.warn()
 
     def fingerprint(self) -> str:
         """Hash of all features and their keys."""

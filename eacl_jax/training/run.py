@@ -27,6 +27,7 @@ from eacl_jax.corpora.others import load_others
 from eacl_jax.data.pieces import pieces_a_word
 from eacl_jax.dialogue import SPLITS, Dialogue, counted
 from eacl_jax.errors import UserError
+from eacl_jax.features.modality import described
 from eacl_jax.files import local, stores, whole
 from eacl_jax.model.decisions import SeveralAnswering
 from eacl_jax.recognizer.facts import Facts
@@ -392,7 +393,8 @@ def _announce(experiment: Experiment, context: StageContext) -> None:
     say(
         context.console,
         f"corpus   {experiment.corpus.name}: {counts} utterances, labels"
-        f" {', '.join(experiment.corpus.taxonomy.labels)}\n{_also(experiment)}encoder "
+        f" {', '.join(experiment.corpus.taxonomy.labels)}\n{_also(experiment)}"
+        f"{described(experiment.modalities)}encoder "
         f" {experiment.config.encoder.path}: {parameters / 1e6:.1f} M parameters with heads,"
         f" {trained}\ndevices  {_devices(experiment)}\nfolder  "
         f" {context.named(context.workdir)}",

@@ -8,6 +8,7 @@ import io
 import json
 import re
 
+import numpy as np
 import pytest
 
 from eacl_jax.bulk import lines as bulk_lines
@@ -17,11 +18,14 @@ from eacl_jax.bulk.reading import Shard, Wanted, read_jsonl
 from eacl_jax.bulk.seen import Seen
 from eacl_jax.bulk.tables import Table
 from eacl_jax.bulk.transcripts import Told, read_txt
+from eacl_jax.corpora.beside import with_own_features
+from eacl_jax.corpora.files import read_file
 from eacl_jax.corpora.transcripts import NOBODY
 from eacl_jax.data.inputs import read_transcript
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import Modality
+from eacl_jax.features.own import Own
 from eacl_jax.recognizer.prediction import Prediction
 from tests.stubs.bulk import items
 
@@ -551,6 +555,49 @@ def test_order_is_told_by_any_column_that_numbers_utterances():
         rows = "".join(f"1,Ann,a,{numbers}\n" for numbers in given)
         (item,) = read("csv", f"dialogue,speaker,text,{header}\n{rows}")
         assert "sort the rows of a dialogue by that column" in item.problem, header
+
+
+@pytest.mark.parametrize("size", [100, 1])
+@pytest.mark.parametrize(
+    ("columns", "numbers", "expected"),
+    [
+        ("turn", ("0", "1", "1"), [0, 1, 2]),
+        ("turn", ("0", "0", "1"), [0, 1, 2]),
+        ("turn", ("1", "2", "4"), [1, 2, 4]),
+        ("turn", ("3", "", "4"), [0, 1, 2]),
+        ("turn_id,turn", ("0,1", "0,2", "1,3"), [1, 2, 3]),
+        ("turn,utterance_id", ("0,a", "0,b", "1,c"), [0, 1, 2]),
+    ],
+)
+def test_features_are_joined_by_the_numbers_that_training_joins_them_by(
+    columns, numbers, expected, size, tmp_path, caplog
+):
+    said = list(zip("abc", numbers, strict=True))
+    rows = "".join(f"{d},Ann,{text},joy,{n}\n" for d in (1, 2) for text, n in said)
+    content = f"dialogue,speaker,text,emotion,{columns}\n{rows}"
+    (tmp_path / "chats.csv").write_text(content)
+    voice = {f"{d}/{n}": np.float32([[n]]) for d in (1, 2) for n in range(6)}
+
+    def joined(dialogues):
+        return [int(u.features["voice"].item()) for d in dialogues for u in d.utterances]
+
+    own = {"voice": Own("voice", voice, "voice")}
+    found = with_own_features(read_file(tmp_path / "chats.csv"), own, {})
+    told = "voice: of 2 dialogues whose file does not number the utterances, 2 have features behind"
+    assert caplog.text.count(told) == (expected == [0, 1, 2])
+    assert joined(item.dialogue for item in found) == expected * 2
+    lines = Lines(io.BytesIO(content.encode()), "chats")
+    wanted = Wanted(lines, Shard(), size=size, most_past=1, own=[Own("voice", voice, "voice")])
+    pieces = list(Table(lines, {}).read(wanted))
+    assert joined(item.dialogue for item in pieces) == expected * 2
+    wanted.own[0].check_found()
+    assert caplog.text.count(told) == 2 * (expected == [0, 1, 2])
+    if size == 1:  # a run that goes on inside of a dialogue
+        assert pieces[4].end.utterances == 2
+        lines = Lines(io.BytesIO(content.encode()), "chats", pieces[4].end)
+        wanted = Wanted(lines, Shard(), size=size, most_past=1, own=[Own("voice", voice, "voice")])
+        (last,) = Table(lines, {}).read(wanted)
+        assert joined([last.dialogue]) == expected[2:]
 
 
 def test_blank_rows_before_the_header_and_the_header_again():

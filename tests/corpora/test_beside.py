@@ -107,29 +107,43 @@ def test_one_splits_features_are_not_those_of_all(tmp_path):
 
 @pytest.mark.parametrize(
     ("numbers", "fits"),
-    [((0, 1, 2), True), ((1, 2), True), ((1,), True), ((1, 2, 3), False), ((2, 3), False)],
+    [
+        ((0, 1, 2), True),
+        ((1, 2), True),
+        ((1,), True),
+        ((1, 2, 3), False),
+        ((2, 3), False),
+        ((0, 1, 2, 3), "past"),
+        ((0, 2, 4), "past"),
+    ],
 )
-def test_utterances_that_a_file_counts_from_one_are_not_taken_for_others(tmp_path, numbers, fits):
+def test_utterances_that_a_file_counts_from_one_are_not_taken_for_others(
+    tmp_path, numbers, fits, caplog
+):
     said = [{"speaker": "Ann", "text": f"hi {n}", "emotion": "joy"} for n in range(3)]
     data = made(tmp_path, said, [f"voice={tmp_path / 'voice.csv'}"])
     rows = [f"{split}-1,{n},{n}" for split in ("train", "dev", "test") for n in numbers]
     (tmp_path / "voice.csv").write_text("\n".join(["dialogue,utterance,pitch", *rows]) + "\n")
     if fits:
         corpora.load(data)
+        told = "split dev: of 1 dialogue whose file does not number the utterances, 1 has features"
+        assert (told in caplog.text) == (fits == "past")
         return
     with pytest.raises(UserError, match=r"split train: the numbers .* one too high.*subtract 1"):
         corpora.load(data)
 
 
 @pytest.mark.parametrize("shift", [0, -1])
-def test_numbers_that_the_corpus_counts_from_one_are_kept(tmp_path, shift):
+def test_numbers_that_the_corpus_counts_from_one_are_kept(tmp_path, shift, caplog):
     for split in ("train", "dev", "test"):
         rows = "".join(f"{split},{n},Ann,hi,joy\n" for n in (1, 2, 4))
         (tmp_path / f"{split}.csv").write_text(
             "dialogue,utterance_id,speaker,text,emotion\n" + rows
         )
     rows = "".join(
-        f"{split},{n + shift},{n}\n" for split in ("train", "dev", "test") for n in (1, 2, 3, 4)
+        f"{split},{n + shift},{n}\n"
+        for split in ("train", "dev", "test")
+        for n in range(1, 5 if shift else 6)
     )
     (tmp_path / "voice.csv").write_text("dialogue,utterance,pitch\n" + rows)
     data = DataConfig(
@@ -144,7 +158,26 @@ def test_numbers_that_the_corpus_counts_from_one_are_kept(tmp_path, shift):
             corpora.load(data)
         return
     said = corpora.load(data).splits["train"][0].utterances
+    assert "does not number" not in caplog.text
     assert [each.features["voice"].item() for each in said] == [1, 2, 4]
+
+
+@pytest.mark.parametrize("key", ["{split}-u.wav", "{split}-v.wav"])
+def test_ids_of_utterances_are_keys(tmp_path, key):
+    data = made(tmp_path, SAID, [f"voice={tmp_path / 'voice.csv'}"])
+    splits = ("train", "dev", "test")
+    for split in splits:
+        file = tmp_path / f"{split}.jsonl"
+        said = [{**SAID[0], "id": f"{split}-u.wav"}, SAID[1]]
+        file.write_text(json.dumps({"id": split, "utterances": said}) + "\n")
+    rows = [f"{key.format(split=split)},{n}" for n, split in enumerate(splits)]
+    (tmp_path / "voice.csv").write_text("\n".join(["file,pitch", *rows]) + "\n")
+    if "v.wav" in key:
+        with pytest.raises(UserError, match=r"are 'train/0' \(its id 'train-u\.wav'\), 'train/1';"):
+            corpora.load(data)
+        return
+    found = [corpora.load(data).splits[split][0].utterances[0].features for split in splits]
+    assert [each["voice"].item() for each in found] == [0, 1, 2]
 
 
 HEAD = "dialogue,speaker,text,emotion,voice.rate,voice.pitch\n"

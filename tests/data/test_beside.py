@@ -14,6 +14,8 @@ from eacl_jax.features.modality import Modality
 from eacl_jax.features.sound.heard import Sounds
 from eacl_jax.serving.http.sounds import names_of
 
+NAN = float("nan")
+
 
 def test_features_of_which_training_has_none_are_refused():
     splits = dict.fromkeys(("train", "dev", "test"), (Dialogue("a", (Utterance("Ann", "hm"),)),))
@@ -21,6 +23,31 @@ def test_features_of_which_training_has_none_are_refused():
     corpus = Corpus("custom", taxonomy, splits, "single", features={"voice": FeatureKind()})
     with pytest.raises(UserError, match=r"'voice' within config\.data\.max_dialogues"):
         modalities_of(corpus, FeaturesConfig())
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ([[[1, 2]], [[1, 3]]], []),
+        ([[[1, NAN]], [[1, NAN], [1, NAN]]], ["are the same in all 2 training utterances that"]),
+        ([[[0, 0]], [[1, 2], [0, 3], [2, 0]]], []),
+        ([[[0, 0]], [[0, 0], [3, 2]]], ["of 2 training utterances, 1 begin or end with frames"]),
+        (
+            [[[1, 2], [0, 0], [0, 0]], [[3, 5], [0, 0], [0, 0]]],
+            ["same in all 2 training utterances that have some, in the last 2 frames,", "2 begin"],
+        ),
+        ([[[1, 2], [NAN, NAN]], [[3, 5], [NAN, NAN]]], []),
+    ],
+)
+def test_features_that_say_nothing_or_are_filled_up_with_zeros_are_told(rows, told, caplog):
+    said = tuple(Utterance("Ann", "hm", features={"voice": np.float32(each)}) for each in rows)
+    splits = dict.fromkeys(("train", "dev", "test"), (Dialogue("a", said),))
+    taxonomy = Taxonomy(("anger", "joy"), ("anger", "joy"))
+    corpus = Corpus("custom", taxonomy, splits, "single", features={"voice": FeatureKind()})
+    modalities_of(corpus, FeaturesConfig(frames=2))
+    assert len(caplog.messages) == len(told)
+    for message, expected in zip(caplog.messages, told, strict=True):
+        assert expected in message
 
 
 @pytest.mark.parametrize(

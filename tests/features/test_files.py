@@ -48,9 +48,11 @@ def test_a_folder_comes_back_as_it_was_written(tmp_path):
         ("a.csv", gzip.compress(b"key,loudness,pitch\nd1/0,1,2\nd1/1,3,\n")),
     ],
 )
-def test_tables(tmp_path, name, text):
+def test_tables(tmp_path, name, text, caplog):
     (tmp_path / name).write_bytes(text.encode() if isinstance(text, str) else text)
-    found = read_features(str(tmp_path / name))
+    with caplog.at_level("INFO"):
+        found = read_features(str(tmp_path / name))
+    assert f"{name}: 2 numbers an utterance: loudness, pitch" in caplog.text
     assert found.columns == ("loudness", "pitch")
     (rows,) = found.splits.values()
     assert list(rows) == ["d1/0", "d1/1"]
@@ -82,13 +84,14 @@ def test_arrays_an_utterance(tmp_path):
     for split in ("train", "dev", "test"):
         (tmp_path / "many" / split / "d1").mkdir(parents=True)
         np.save(tmp_path / "many" / split / "d1" / "0.npy", np.arange(3.0))
+        np.save(tmp_path / "many" / split / "d1" / "1.WAV.npy", np.arange(3.0))
     assert read_features(str(tmp_path / "a.npz")).splits["all"]["d1_1"].shape == (2, 3)
     assert read_features(str(tmp_path / "a.safetensors")).splits["all"]["d1_0"].shape == (1, 3)
     found = read_features(str(tmp_path / "many"))
     assert {split: list(rows) for split, rows in found.splits.items()} == {
-        "train": ["d1/0"],
-        "dev": ["d1/0"],
-        "test": ["d1/0"],
+        "train": ["d1/0", "d1/1"],
+        "dev": ["d1/0", "d1/1"],
+        "test": ["d1/0", "d1/1"],
     }
 
 
@@ -114,6 +117,8 @@ def test_arrays_an_utterance(tmp_path):
         ("a.csv", b",key,x\n0,d1/0,1\n5,d1/1,1\n", "column 1 has no name"),
         ("a.csv", b"key,x,\nd1/0,1,7\n", "column 3 has no name"),
         ("a.csv", b"dialogue,utterance,id,x\nd1,0,7,1\n", "'id' names utterances, as another"),
+        ("a.csv", b"key,x,Gold Label\nd1/0,1,2\n", "'Gold Label' has the name .* columns are x"),
+        ("a.csv", b"key,emotion\nd1/0,joy\n", "'emotion' has .* prefix.* columns are none"),
         ("a.npz", b"PK nonsense", "damaged or holds what are no plain arrays"),
         ("a.safetensors", b"nonsense", "damaged or no safetensors file"),
         ("a.pkl", b"cos\nsystem\n", "`eacl features import`"),
@@ -178,6 +183,10 @@ def test_arrays_of_one_utterance_are_not_chosen_among(tmp_path):
     np.savez(tmp_path / "a.npz", **{"d1_0.wav": np.arange(3.0), "d1_0.mp4": np.ones(3)})
     with pytest.raises(UserError, match=r"'d1_0' is there twice, once as 'd1_0\.mp4'"):
         read_features(str(tmp_path / "a.npz"))
+    for ending in ("wav", "mp4"):
+        np.save(tmp_path / f"d1_0.{ending}.npy", np.ones(3))
+    with pytest.raises(UserError, match=r"has 'd1_0' twice, once as d1_0\.wav\.npy"):
+        read_features(str(tmp_path))
 
 
 def test_widths_must_agree(tmp_path):

@@ -9,7 +9,7 @@ from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features import words
 from eacl_jax.features.join import joined, names_of
-from eacl_jax.features.modality import CONSTANT, Modality, check_rows, read_features
+from eacl_jax.features.modality import CONSTANT, Modality, check_rows, described, read_features
 
 NAN = float("nan")
 
@@ -35,6 +35,15 @@ def test_frames_of_which_nothing_is_known_are_not_there():
     for each in (modality, shorter):
         np.testing.assert_array_equal(each.standardized(filled), each.standardized(real))
     assert modality.standardized(filled[:1]).tolist() == [[0, 0]]
+
+
+def test_what_is_read_is_described():
+    many = Modality.of([np.ones((1, 21))], frames=1, columns=tuple(f"c{n}" for n in range(21)))
+    found = described({"voice": many, "face": Modality.of([np.ones((1, 1))], frames=1)})
+    first, second = found.splitlines()
+    assert first.startswith("features voice: 21 numbers: c0, c1, ")
+    assert first.endswith("c19 and 1 more")
+    assert second == "features face: 1 number"
 
 
 def test_what_never_differed_in_training_says_nothing():

@@ -1,6 +1,7 @@
 """Features of one's own dialogues, for a model that is known."""
 
 import logging
+import re
 
 import numpy as np
 import pytest
@@ -78,6 +79,24 @@ def test_features_of_two_utterances_or_of_none_are_refused(monkeypatch):
     lost.check_found()
     named = Own("voice", {"x-1": row(1)}, "--features voice")
     assert named.of("a", 0, "x-1") is not None
+
+
+@pytest.mark.parametrize(
+    ("key", "identity", "its"),
+    [
+        ("u1", "u1.wav", " (its id 'u1.wav')"),
+        ("5", 5, " (its id '5')"),
+        ("5", 5.0, " (its id '5')"),
+        ("a/0", True, ""),
+    ],
+)
+def test_own_ids_are_keys_as_features_name_them(key, identity, its):
+    own = Own("voice", {key: row(1)}, "voice")
+    assert own.of("a", 0, identity) is not None
+    own.check_found()
+    lost = Own("voice", {"x": row(1)}, "voice")
+    assert lost.of("a", 0, identity) is None
+    refused(lost.check_found, re.escape(f"first utterances are 'a/0'{its}; keys are"))
 
 
 def test_numbers_that_are_one_too_high_are_refused_on_the_way_and_at_the_end(monkeypatch):

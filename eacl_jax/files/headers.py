@@ -1,0 +1,17 @@
+"""Names of a table's columns, as people and programs write them."""
+
+import unicodedata
+
+LABELS = frozenset(
+    "emotion emotions emotionlabel emo label labels goldlabel category choice".split()  # noqa: SIM905
+)
+"""Names, as `plain` gives them, of columns that hold labels: of a corpus they are read as these, of
+features refused.
+"""
+
+
+def plain(name: str) -> str:
+    """A column's name without capitals, blanks and punctuation."""
+    return "".join(
+        letter for letter in unicodedata.normalize("NFKC", name).casefold() if letter.isalnum()
+    )
