@@ -13,7 +13,7 @@ test: .venv/test  ## the tests, but for the slow ones
 	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=25
 
 slow: .venv/test  ## the slow ones
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow --durations=25
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'slow and not long' --durations=25
 
 long: .venv/test  ## those that take minutes each, before a release
 	$(BIN)/python -m pytest -n 2 -m long

@@ -518,13 +518,14 @@ def test_what_to_know_about_the_answers_is_counted(eacl, model, tmp_path, monkey
     )
     done = eacl("predict", *options, tmp_path / "out.jsonl", given=text.encode())
     told = done.errors.splitlines()[2:]
-    assert len(told) == 6
-    assert "longer than the model reads: their ends were answered (--on-long)" in told[0]
+    assert len(told) == 7
+    assert "longer than the model reads: its end was answered (--on-long)" in told[0]
     assert "what the model's tokenizer does not know" in told[1]
     assert told[2] == f"2 {ALONE}"
     assert "1 text holds HTML, such as &#39; or <br>, which is read as words" in told[3]
-    assert "name no speaker; they count as one speaker's, 'Speaker'" in told[4]
+    assert "1 utterance names no speaker; it counts as one speaker's, 'Speaker'" in told[4]
     assert told[5].startswith("3 of 3 texts, short ones taken together, may be in another language")
+    assert "which label is likelier counts, not how likely it is" in told[6]
     assert "\x1b" not in done.errors
     expected = EmotionRecognizer.from_pretrained(model).with_labels(
         {"\x1b[2Jjoy": "joy", "anger": "anger"}
@@ -532,7 +533,7 @@ def test_what_to_know_about_the_answers_is_counted(eacl, model, tmp_path, monkey
     (found,) = map(json.loads, (tmp_path / "out.jsonl").open())
     assert same(found, expected.predict({"id": "1", "transcript": text}).to_json())
     pooled = eacl("predict", *options, "-", "--on-long=pool", given=text.encode())
-    assert "the mean of their parts was answered" in pooled.errors
+    assert "the mean of its parts was answered" in pooled.errors
     assert same(
         json.loads(pooled.output),
         expected.predict({"id": "1", "transcript": text}, on_long="pool").to_json(),

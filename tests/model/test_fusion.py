@@ -215,7 +215,7 @@ def test_packed_equals_padded_and_features_count() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "kind", ["gated", *(pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS[1:])]
+    "kind", ["gated", *(pytest.param(kind, marks=pytest.mark.long) for kind in KINDS[1:])]
 )
 def test_chunks_and_devices_take_the_step_of_the_whole(kind: str) -> None:
     graphdef, params, config = model_and_params(fusion=kind)

@@ -103,14 +103,14 @@ def test_a_term_of_ones_own_reaches_every_branch(monkeypatch, labels, binary, ce
     assert more == terms
 
 
-# Those that have most of it, a memory and several labels, are never left out.
-_ALWAYS = ("prototypes", "several labels", "teachers")
+# Those that have most of it, a memory and several labels.
+_NOT_LONG = ("prototypes", "several labels", "regularized", "lora", "teachers")
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=() if n in _ALWAYS else pytest.mark.slow) for n in CASES],
+    [pytest.param(name, marks=() if name in _NOT_LONG else pytest.mark.long) for name in CASES],
 )
 def test_layout_chunks_and_devices_change_nothing(name):
     source, settings, per_label = CASES[name]

@@ -148,7 +148,14 @@ def certain(name, corpus):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("weight", "same"), [(1.0, True), (0.5, False), (0.0, True)])
+@pytest.mark.parametrize(
+    ("weight", "same"),
+    [
+        (1.0, True),
+        pytest.param(0.5, False, marks=pytest.mark.long),
+        pytest.param(0.0, True, marks=pytest.mark.long),
+    ],
+)
 def test_weight_0_and_certain_teachers_change_nothing(
     toy, models, plain, tmp_path, monkeypatch, weight, same
 ):
