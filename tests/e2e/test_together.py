@@ -206,7 +206,7 @@ def test_chunks_of_rows_are_the_same_in_two_processes(settings, tmp_path):
     check_same(tmp_path / "two", tmp_path / "one")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_teachers_teach_two_processes_what_they_teach_one(settings, alone, tmp_path):
     taught = {
         **settings,
