@@ -742,10 +742,6 @@ def _of_average(config: Config) -> Iterator[Problem]:
             " made",
             average,
         )
-
-
-def _of_adapted_average(config: Config) -> Iterator[Problem]:
-    average = config.stage_one.average
     if average and config.encoder.lora_rank:
         yield (
             "stage_one.average",
@@ -1011,7 +1007,6 @@ _IMPOSSIBLE: tuple[Check, ...] = (
     _of_words,
     _of_data,
     _of_evaluation,
-    _of_adapted_average,
 )
 # Not asked of records, in which it may stand: data that another corpus reads.
 _UNREAD: tuple[Check, ...] = (_of_corpus,)

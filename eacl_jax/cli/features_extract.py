@@ -8,7 +8,6 @@ import typer
 from eacl_jax.dialogue import count
 
 _LISTED = 20
-_LONGEST, _LONGEST_ENCODED = 600.0, 60.0  # seconds
 
 
 def extract(
@@ -92,14 +91,16 @@ def extract(
 
     from eacl_jax.cli import process
     from eacl_jax.features.sound import extract as extracting
+    from eacl_jax.features.sound.decoding import MOST_SECONDS
     from eacl_jax.files import local
 
     process.quiet_libraries()
     maker: extracting.Maker | str = what
     if encoder is not None:
         from eacl_jax.cli.features_encode import maker_of
+        from eacl_jax.encoders.audio.passes import LONGEST
 
-        longest = longest or _LONGEST_ENCODED
+        longest = longest or LONGEST
         maker = maker_of(local.here(encoder, "--encoder"), layer, parts, longest)
     audio, out = local.expand(audio, "--audio"), local.expand(out, "--out")
     console = Console(stderr=True)
@@ -110,7 +111,7 @@ def extract(
             out,
             maker=maker,
             jobs=jobs,
-            most_seconds=longest or _LONGEST,
+            most_seconds=longest or MOST_SECONDS,
             progress=lambda count, total: bar.update(task, completed=count, total=total),
         )
     for number, problem in enumerate(done.skipped.values()):

@@ -149,12 +149,11 @@ def _notes(totals: Totals, on_long: str, problems_in: str, *, reads_text: bool) 
         else "no features, and the model reads no text"
     )
     holds = ("holds", "hold") if reads_text else ("has", "have")
-    notes: list[tuple[int, str, str, str]] = [
-        (long, "is", "are", f"longer than the model reads: {answered} (--on-long)"),
-        (unknown, *holds, f"{what}: {nothing}"),
+    lines = [
+        _note(long, "is", "are", f"longer than the model reads: {answered} (--on-long)"),
+        _note(unknown, *holds, f"{what}: {nothing}"),
+        f"{totals.alone:,} {ALONE}" if totals.alone else "",
     ]
-    lines = [_note(*note) for note in notes]
-    lines.append(f"{totals.alone:,} {ALONE}" if totals.alone else "")
     if totals.markup:
         texts = counted(totals.markup, "text holds", "texts hold")
         lines.append(

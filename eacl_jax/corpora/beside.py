@@ -4,6 +4,7 @@ import dataclasses
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from eacl_jax.corpora.found import Found
 from eacl_jax.dialogue import Dialogue, FeatureKind, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.files import read_features
-from eacl_jax.features.join import Counted, ids_of, joined, names_of, rows_of
+from eacl_jax.features.join import Counted, has_row, joined, names_of, rows_of
 from eacl_jax.features.modality import Modality, check_modalities, check_name, has_known
 from eacl_jax.features.own import Own, feature_columns, places_of, read_cells
 from eacl_jax.features.table import FeatureTable
@@ -225,21 +226,17 @@ def _put(
     dialogues are numbered anew in each split, so that one split's file fits all three.
     """
     rows = rows_of(table, split, name)
-    ids = {
-        f"{item.dialogue.id}/{index}": utterance.other.get("id")
-        for item in items
-        for index, utterance in enumerate(item.dialogue.utterances)
-    }
-    asked = {
-        each: names_of(item.dialogue.id, _turn(item, index), ids[each])
-        for item in items
-        for index in range(len(item.dialogue.utterances))
-        for each in [f"{item.dialogue.id}/{index}"]
-    }
+    ids: dict[str, Any] = {}
+    asked: dict[str, tuple[str, ...]] = {}
     counted = Counted(rows, f"{where}: split {split}")
     for item in items:
-        said = [(n, ids_of(u.other.get("id"))) for n, u in enumerate(item.dialogue.utterances)]
-        plain = {_turn(item, n) for n, own in said if not any(name in rows for name in own)}
+        plain = set[int]()
+        for index, utterance in enumerate(item.dialogue.utterances):
+            each, turn = f"{item.dialogue.id}/{index}", _turn(item, index)
+            ids[each] = utterance.other.get("id")
+            asked[each] = names_of(item.dialogue.id, turn, ids[each])
+            if not has_row(rows, ids[each]):
+                plain.add(turn)
         counted.add(item.dialogue.id, plain, numbered=bool(item.turns))
     counted.check()
     counted.warn()

@@ -80,8 +80,8 @@ def _warn_of_values(
     """Logs where the features of the training utterances cannot be what was meant: they are all the
     same, or many are filled up with zeros.
     """
-    longer = any(len(known_frames(each)) > modality.frames for each in rows)
     if len(rows) > 1 and not modality.differ(rows):
+        longer = any(len(known_frames(each)) > modality.frames for each in rows)
         log.warning(
             "features %s are the same in all %d training utterances that have some%s: nothing can"
             " be learnt from them",

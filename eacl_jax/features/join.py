@@ -13,8 +13,8 @@ from eacl_jax.features.table import ALL, FeatureTable, Rows
 
 log = logging.getLogger(__name__)
 
-_FIRST = 3
-"""Utterances that a message shows."""
+SHOWN = 3
+"""Utterances, and keys of a file, that a message shows."""
 _BEHIND = 3
 """Numbers behind a dialogue's last utterance that are looked at; some may have no features."""
 _MOST = 0.95
@@ -51,6 +51,11 @@ def ids_of(identity: Any) -> tuple[str, ...]:
     if not isinstance(identity, str) or not identity:
         return ()
     return tuple(dict.fromkeys((identity, plain_key(identity))))
+
+
+def has_row(rows: Rows, identity: Any) -> bool:
+    """Whether an utterance's own id names a row."""
+    return any(name in rows for name in ids_of(identity))
 
 
 def shown(name: str, identity: Any = None) -> str:
@@ -211,7 +216,7 @@ def joined(
     claimed: dict[str, str] = {}
     asked: list[str] = []
     for identity, names in utterances:
-        if len(asked) < _FIRST:
+        if len(asked) < SHOWN:
             asked.append(shown(names[0], (ids or {}).get(identity)))
         key = next((name for name in names if name in rows), None)
         if key is None:
@@ -224,7 +229,7 @@ def joined(
         claimed[key] = identity
         of[identity] = key
     if asked and not of:
-        there = ", ".join(repr(key) for key in list(rows)[:3]) or "nothing"
+        there = ", ".join(repr(key) for key in list(rows)[:SHOWN]) or "nothing"
         raise UserError(
             f"{where}: no utterance has features there. Their keys are {there}..., and the corpus'"
             f" first utterances are {', '.join(asked)}; keys are DIALOGUE/UTTERANCE,"

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.files import NO_NUMBER, read_features
-from eacl_jax.features.join import Counted, ids_of, names_of, shown
+from eacl_jax.features.join import SHOWN, Counted, has_row, names_of, shown
 from eacl_jax.features.modality import Modality, check_rows
 from eacl_jax.features.table import FeatureTable, Rows
 
@@ -71,12 +71,12 @@ class Own:
             self._end_dialogue()
             self._dialogue = dialogue
         self._numbered = numbered
-        if not any(name in self._rows for name in ids_of(identity)):
+        if not has_row(self._rows, identity):
             self._numbers.add(utterance)
         self._count += 1
         key = next((name for name in names if name in self._rows), None)
         if key is None:
-            if not self._claimed and len(self._asked) < 3:
+            if not self._claimed and len(self._asked) < SHOWN:
                 self._asked.append(shown(names[0], identity))
             if self._count == ENOUGH and not self._claimed:
                 self.check_found()
@@ -98,7 +98,7 @@ class Own:
         self._counted.check()
         self._counted.warn()
         if self._count and not self._claimed and not self.resumed:
-            there = ", ".join(repr(key) for key in list(self._rows)[:3])
+            there = ", ".join(repr(key) for key in list(self._rows)[:SHOWN])
             raise UserError(
                 f"{self._where}: no utterance of the input has features there. Their keys are"
                 f" {there}, ..., and the input's first utterances are"

@@ -16,6 +16,9 @@ from eacl_jax.errors import UserError
 
 Sound = Float[np.ndarray, " samples"]
 
+LONGEST = 60.0
+"""Seconds of a sound that is encoded, where nobody says another."""
+
 
 class AudioPasses:
     """Features of sounds, batch by batch in a few shapes, each compiled once.
@@ -44,7 +47,7 @@ class AudioPasses:
         layer: Layers = -1,
         parts: int = 0,
         *,
-        longest: float = 60.0,
+        longest: float = LONGEST,
         batch_seconds: float = 16.0,
     ) -> None:
         self.made_by = made_by(loaded, layer, parts)
