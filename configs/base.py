@@ -12,8 +12,8 @@ A configuration is a function of one optional argument,
   runlocal       a tiny run, to see that everything works: few dialogues, one epoch a stage
 
 Everything else is set by its name, as `--config.stage_one.epochs=4`; `python launch/train.py
---config=configs/meld.py --helpfull` lists the names with their values, eacl_jax/config.py explains
-them.
+--config=configs/meld.py --helpfull` lists the names with their values,
+eacl_jax/config/settings.py explains them.
 """
 
 from collections.abc import Sequence

@@ -158,7 +158,7 @@ def _mistake(error: Exception, problem: str) -> Exception:
         said = [str(each.args[0]) for each in _causes(error) if each.args]
         plainest = min(said, key=lambda text: ("\n" not in text, text.count("\\")))
         setting, *near = plainest.split("\n")
-        hint = " ".join([*near, "eacl_jax/config.py lists them."])
+        hint = " ".join([*near, "eacl_jax/config/settings.py lists them."])
         return UserError(f"{problem} there is no setting {setting.strip(_QUOTES)!r}. {hint}")
     if isinstance(error, flags.Error | TypeError | ValueError | SyntaxError | ImportError):
         *_, first = _causes(error)

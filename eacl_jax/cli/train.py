@@ -80,7 +80,7 @@ def train(
     """Train both stages into a run's folder; stopped or killed, the same command goes on.
 
     Any setting may be changed by its name, as --config.stage_one.epochs=4; --helpfull lists them,
-    eacl_jax/config.py says what they do.
+    eacl_jax/config/settings.py says what they do.
     """
     del helpfull  # done by its callback
     from eacl_jax.cli import compiled, configuration, huge_pages, process
