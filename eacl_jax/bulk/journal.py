@@ -8,6 +8,7 @@ from typing import Any
 
 from eacl_jax.bulk.lines import Position
 from eacl_jax.errors import UserError
+from eacl_jax.features.unlike import Seen
 
 NONE = ""
 """Stands among labels for an answer of none of them."""
@@ -32,6 +33,7 @@ class Totals:
       emotions: utterances by label that is answered; with several labels, those without any under
         `NONE`.
       missing: utterances without features, by modality that the model reads.
+      features: those of the utterances that have them, likewise.
       unread: modalities that utterances have and the model does not read.
       unheard: utterances that name a sound which could have been read, and was not.
     """
@@ -49,6 +51,7 @@ class Totals:
     seconds: float = 0.0
     emotions: dict[str, int] = dataclasses.field(default_factory=dict)
     missing: dict[str, int] = dataclasses.field(default_factory=dict)
+    features: dict[str, Seen] = dataclasses.field(default_factory=dict)
     unread: list[str] = dataclasses.field(default_factory=list)
     unheard: int = 0
 
@@ -135,4 +138,6 @@ def read_journal(file: Path, restart: str = "restart") -> Journal:
 
 
 def _counted(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {"position": Position(**values["position"]), "totals": Totals(**values["totals"])}
+    seen = {name: Seen(**each) for name, each in values["totals"]["features"].items()}
+    totals = Totals(**{**values["totals"], "features": seen})
+    return {"position": Position(**values["position"]), "totals": totals}

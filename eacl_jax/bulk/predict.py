@@ -6,8 +6,9 @@ import dataclasses
 import itertools
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from eacl_jax.bulk.formats import Format
@@ -19,7 +20,8 @@ from eacl_jax.corpora.markup import markup_in
 from eacl_jax.data.pieces import Look
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
-from eacl_jax.features.modality import has_known
+from eacl_jax.features.modality import Modality, has_known
+from eacl_jax.features.unlike import added, see
 from eacl_jax.recognizer.prediction import DialoguePrediction, Prediction
 
 
@@ -180,7 +182,7 @@ def predict(
     chunk: int,
     skip_bad: bool,
     tell: Callable[[Totals, Position], None],
-    modalities: Sequence[str] = (),
+    modalities: Mapping[str, Modality] = MappingProxyType({}),
     sounds: Sounds | None = None,
     listen: bool = True,
 ) -> Totals:
@@ -198,7 +200,7 @@ def predict(
       chunk: utterances predicted together, about: that many, and the rest of the last dialogue.
       skip_bad: note dialogues that cannot be used, and go on.
       tell: gets how it goes, after each chunk.
-      modalities: whose features the recognizer reads.
+      modalities: of the features that the recognizer reads.
       sounds: makes those of the sound that utterances name, if any can be.
       listen: whether it does; else utterances that name a sound are counted.
 
@@ -369,16 +371,17 @@ def _added(
         seconds=seconds,
         emotions=emotions,
         missing=totals.missing,
+        features=totals.features,
         unread=totals.unread,
         unheard=totals.unheard,
     )
 
 
 def _with_features(
-    totals: Totals, utterances: Sequence[Utterance], modalities: Sequence[str]
+    totals: Totals, utterances: Sequence[Utterance], modalities: Mapping[str, Modality]
 ) -> Totals:
-    """Counts what the model reads and utterances lack, and notes what they have and it does not
-    read.
+    """Counts what the model reads and utterances lack, notes what they have and it does not read,
+    and looks at what they have of what it reads.
     """
     missing = {
         name: totals.missing.get(name, 0)
@@ -386,4 +389,9 @@ def _with_features(
         for name in modalities
     }
     found = {name for each in utterances for name in each.features} - set(modalities)
-    return dataclasses.replace(totals, missing=missing, unread=sorted({*totals.unread, *found}))
+    return dataclasses.replace(
+        totals,
+        missing=missing,
+        features=added(totals.features, see(utterances, modalities)),
+        unread=sorted({*totals.unread, *found}),
+    )

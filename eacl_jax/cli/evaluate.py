@@ -212,7 +212,7 @@ def evaluate(
     from rich.progress import track
 
     from eacl_jax.cli.scores import print_scores
-    from eacl_jax.data.beside import warn_of_missing
+    from eacl_jax.data.beside import warn_of_features
     from eacl_jax.recognizer.ensemble import Ensemble
     from eacl_jax.recognizer.recognizer import EmotionRecognizer
     from eacl_jax.recognizer.scoring import Tally
@@ -239,7 +239,7 @@ def evaluate(
             "--excluded-label: this model may answer several labels an utterance, whose micro F1 is"
             " over all of them; leave it out."
         )
-    warn_of_missing(dialogues, modalities)
+    warn_of_features(dialogues, modalities)
     members = (recognizer, *others)
     texts = [said.text for each in dialogues for said in each.utterances]
     # By the first that knows how texts of training were broken into pieces.

@@ -23,6 +23,7 @@ from eacl_jax.cli.progress import Teller, done, print_summary, printable
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import Modality
 from eacl_jax.features.own import Own, read_own
+from eacl_jax.features.unlike import unlike
 from eacl_jax.files import local
 from eacl_jax.files.checksum import sha256_of
 from eacl_jax.recognizer.programs import Precision
@@ -165,7 +166,7 @@ class Job:
                         chunk=_CHUNK * self.batch_size,
                         skip_bad=self.skip_bad,
                         tell=tell,
-                        modalities=tuple(settings.modalities),
+                        modalities=settings.modalities,
                         sounds=sounds,
                         listen=self.sounds is not None,
                     )
@@ -179,7 +180,11 @@ class Job:
                 before,
                 on_long=self.on_long,
                 reads_text=settings.reads_text,
-                more=(*told.sentences(), *([_NOT_CALIBRATED] if self.labels else [])),
+                more=(
+                    *unlike(output.journal.totals.features, settings.modalities),
+                    *told.sentences(),
+                    *([_NOT_CALIBRATED] if self.labels else []),
+                ),
             )
 
     def _stopped(self, journal: Journal, console: Console) -> typer.Exit:

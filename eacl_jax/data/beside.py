@@ -19,14 +19,12 @@ from eacl_jax.features.modality import (
     is_filled_up,
     known_frames,
 )
+from eacl_jax.features.unlike import filled_up, see, unlike
 
 log = logging.getLogger(__name__)
 
 Modalities = Mapping[str, Modality]
 """By name, in the order in which a model has them."""
-
-_MANY = 0.1
-"""Share of the training utterances whose features may end with zeros before it is told."""
 
 
 def modalities_of(corpus: Corpus, config: FeaturesConfig) -> dict[str, Modality]:
@@ -89,15 +87,9 @@ def _warn_of_values(
             len(rows),
             f", in the last {count(modality.frames, 'frame')}, which alone count" if longer else "",
         )
-    if (filled := sum(map(is_filled_up, rows))) > _MANY * len(rows):
-        log.warning(
-            "features %s: of %s, %d begin or end with frames of zeros alone, as arrays do that are"
-            " filled up to one length; a zero counts as a number like any other. Cut such frames"
-            " off, or fill up with NaN, which is left out",
-            name,
-            count(len(rows), "training utterance"),
-            filled,
-        )
+    filled = sum(map(is_filled_up, rows))
+    for told in filled_up(name, filled, len(rows), "training utterance"):
+        log.warning("%s", told)
 
 
 def _check_unread(corpus: str, config: FeaturesConfig) -> None:
@@ -190,9 +182,9 @@ def put_features(
     return found
 
 
-def warn_of_missing(dialogues: Sequence[Dialogue], modalities: Modalities) -> None:
+def warn_of_features(dialogues: Sequence[Dialogue], modalities: Modalities) -> None:
     """Logs how many of the utterances that are to be answered have not what the model reads, or
-    have what it does not.
+    have what it does not, and whether what they have is unlike what the model was trained on.
     """
     utterances = [utterance for each in dialogues for utterance in each.utterances]
     for name in modalities:
@@ -212,3 +204,5 @@ def warn_of_missing(dialogues: Sequence[Dialogue], modalities: Modalities) -> No
             "the model does not read the features %s: they are left out",
             ", ".join(sorted(strange)),
         )
+    for told in unlike(see(utterances, modalities), modalities):
+        log.warning("%s", told)

@@ -6,13 +6,14 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from eacl_jax.data.beside import warn_of_missing
+from eacl_jax.data.beside import warn_of_features
 from eacl_jax.data.inputs import read_utterance
 from eacl_jax.data.pieces import Listening, Look
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import has_known, read_features
 from eacl_jax.features.own import with_flat_features
+from eacl_jax.features.unlike import Seen, added, see, unlike
 from eacl_jax.model.chain import Chain
 from eacl_jax.recognizer.prediction import Prediction
 from eacl_jax.recognizer.sequence import after
@@ -60,18 +61,22 @@ class Conversation:
         self._count = 0
         self._before: Prediction | None = None
         self._warned: set[str] = set()
-        self._listening, self._told_language = Listening(), False
+        self._listening = Listening()
+        self._seen: dict[str, Seen] = {}
+        self._told: set[str] = set()
 
     def __len__(self) -> int:
         """Utterances so far."""
         return self._count
 
     @property
-    def language(self) -> str:
-        """What to say where its texts so far may be in another language than those that the model
-        was trained on; empty where nothing is.
+    def strange(self) -> dict[str, list[str]]:
+        """What to say where its texts so far may be in another language ("language") than those
+        that the model was trained on, or its features ("features") are unlike those.
         """
-        return str(self._listening.look)
+        language = str(self._listening.look)
+        features = unlike(self._seen, self._recognizer.settings.modalities)
+        return {"language": [language] if language else [], "features": features}
 
     def ahead(self, utterance: Utterance) -> Dialogue:
         """The utterance after what is kept of its past: all that its answer depends on.
@@ -110,6 +115,8 @@ class Conversation:
     def _count_in(self, utterance: Utterance) -> None:
         self._count += 1
         self._listening.add(utterance.text, self._recognizer.look)
+        seen = see([utterance], self._recognizer.settings.modalities)
+        self._seen = added(self._seen, seen)
 
     def _after(self, alone: Prediction) -> Prediction:
         """The answer by what was answered before."""
@@ -210,11 +217,13 @@ class Conversation:
             known = {name: each for name, each in modalities.items() if name in fresh}
             given = {name: rows for name, rows in said.features.items() if name in fresh}
             alone = dataclasses.replace(said, features=given)
-            warn_of_missing([Dialogue("conversation", (alone,))], known)
+            warn_of_features([Dialogue("conversation", (alone,))], known)
             self._warned |= fresh
-        if (language := self.language) and not self._told_language:
-            log.warning("%s.", language)
-            self._told_language = True
+        for what, sentences in self.strange.items():
+            if sentences and what not in self._told:
+                self._told.add(what)
+                for sentence in sentences:
+                    log.warning("%s.", sentence)
 
 
 def _said(

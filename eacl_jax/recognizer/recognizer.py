@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 from eacl_jax.config import Config, Stage
 from eacl_jax.corpora.markup import warn_of_markup
 from eacl_jax.corpora.tasks import settled
-from eacl_jax.data.beside import put_features, warn_of_missing, with_sound
+from eacl_jax.data.beside import put_features, warn_of_features, with_sound
 from eacl_jax.data.inputs import read_dialogues, read_labels
 from eacl_jax.data.pieces import Look, look
 from eacl_jax.data.prompts import Example, OnLong, PromptBuilder, Targets, targeted, warn_about
@@ -415,7 +415,7 @@ class EmotionRecognizer:
         warn_about(examples, self.settings.prompt.max_tokens)
         warn_of_markup(texts)
         self.warn_of_language(texts)
-        warn_of_missing(read, self.settings.modalities)
+        warn_of_features(read, self.settings.modalities)
         alone = self.answer(self.represent(examples), said, examples, stage=stage)
         answers = iter(self.together(alone, read, stage=stage))
         results = [
@@ -813,7 +813,7 @@ class EmotionRecognizer:
             learnt = list(compress(examples, annotated))
         warn_about(learnt, self.settings.prompt.max_tokens)
         self.warn_of_language([said.text for said in _utterances(read)])
-        warn_of_missing(read, self.settings.modalities)
+        warn_of_features(read, self.settings.modalities)
         encoded = self.represent(examples)
         reps = encoded if self.settings.chain is None else encoded[annotated]
         return _Annotated(read, annotated, encoded, reps, self.task.targets(read))

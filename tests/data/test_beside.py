@@ -6,7 +6,7 @@ import pytest
 from eacl_jax.bulk.journal import Totals
 from eacl_jax.bulk.predict import _with_features
 from eacl_jax.config import FeaturesConfig
-from eacl_jax.data.beside import modalities_of, put_features, warn_of_missing, with_sound
+from eacl_jax.data.beside import modalities_of, put_features, warn_of_features, with_sound
 from eacl_jax.data.prompts import Example
 from eacl_jax.dialogue import Corpus, Dialogue, FeatureKind, Taxonomy, Utterance
 from eacl_jax.errors import UserError
@@ -72,7 +72,7 @@ def test_features_of_which_nothing_is_known_are_missing(caplog):
     some, none = put_features([example] * 2, [("", each) for each in said], {"voice": voice})
     assert some.features["voice"].tolist() == [[2, 0]]
     assert not none.features
-    warn_of_missing([Dialogue("d", tuple(said))], {"voice": voice})
+    warn_of_features([Dialogue("d", tuple(said))], {"voice": voice})
     assert "1 of 2 utterances have no features voice" in caplog.text
 
 
@@ -83,7 +83,8 @@ def test_what_is_not_known_is_missing_for_bulk_and_service_and_sounds(tmp_path):
         Utterance("Ann", "hi", features=nothing, other={"audio": "a.wav"}),
     ]
     assert said[1].audio
-    assert _with_features(Totals(), said, ["voice"]).missing == {"voice": 1}
+    voice = Modality(2, 1, (1.0, 1.0), (1.0, 1.0))
+    assert _with_features(Totals(), said, {"voice": voice}).missing == {"voice": 1}
     assert names_of([Dialogue("d", tuple(said))], [], {}) == [{"voice"}, set()]
     sounds = Sounds(tmp_path, {"voice": "prosody 1"})
     assert [sounds.missing(each) for each in said] == [[], ["voice"]]

@@ -119,6 +119,20 @@ def test_a_conversation_refuses_what_it_cannot_read_and_warns_once(recognizer, c
     ]
 
 
+def test_features_unlike_those_of_training_are_told_once(recognizer, caplog):
+    far = [said([number / 10, 40, 1 - number / 10], [[0, 0]]) for number in range(13)]
+    recognizer.predict(far)
+    told = [each for each in caplog.messages if "voice of 13 utterances are far from" in each]
+    assert "(loudness: their means" in told[0]
+    assert "face are the same in all 13" in caplog.text
+    caplog.clear()
+    talk = recognizer.conversation()
+    for each in far:
+        talk.add(each)
+    assert len(caplog.messages) == 2
+    assert "voice of 10 utterances are far from" in caplog.text
+
+
 def test_what_is_no_array_of_frames_is_refused(recognizer, in_words):
     for model in (recognizer, in_words):
         for wrong in ([1.0, 2.0, 3.0], np.ones(3, np.float32)):

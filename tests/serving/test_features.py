@@ -200,6 +200,25 @@ def test_texts_in_another_language_are_told():
     assert told.startswith("3 of 3 texts, short ones taken together, may be in another language")
 
 
+def test_features_unlike_those_of_training_are_told(featured):
+    far = [said([number / 10, 40, 1 - number / 10]) for number in range(12)]
+    usual = [said([number / 10, 0.4, 1 - number / 10]) for number in range(12)]
+
+    async def ask():
+        async with serving(featured) as client:
+            whole = [(await predict(client, each)).json() for each in (far, usual)]
+            for each in far:
+                turn = (await client.post("/v1/conversations/a/utterances", json=each)).json()
+            return [*whole, turn]
+
+    found = [
+        [each for each in answer["warnings"] if "far from" in each] for answer in asyncio.run(ask())
+    ]
+    assert [len(each) for each in found] == [1, 0, 1]
+    assert "(loudness: their means" in found[0][0]
+    assert found[2] == found[0]
+
+
 def test_answers_without_features_are_told():
     async def ask(recognizer: Any):
         async with serving(recognizer) as client:

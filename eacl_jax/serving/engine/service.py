@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from eacl_jax.dialogue import Dialogue, Utterance
+from eacl_jax.features.unlike import see, unlike
 from eacl_jax.recognizer.prediction import DialoguePrediction, Prediction
 from eacl_jax.serving.engine.admission import Admission, shutting_down
 from eacl_jax.serving.engine.batcher import Batcher
@@ -125,7 +127,8 @@ class Service:
         peer: str = "",
     ) -> tuple[list[DialoguePrediction], tuple[str, ...], list[dict[str, Rows]]]:
         """The emotions of all utterances of each dialogue, what was found in the labels
-        (`EmotionRecognizer.warnings`), and the features that were made of each sound, by modality.
+        (`EmotionRecognizer.warnings`) and features, and the features that were made of each sound,
+        by modality.
 
         Args:
           dialogues: checked ones.
@@ -167,7 +170,9 @@ class Service:
             )
             for each in dialogues
         ]
-        return found, job.warnings, heard
+        modalities = self.recognizer.settings.modalities
+        said = [utterance for each in dialogues for utterance in each.utterances]
+        return found, (*job.warnings, *unlike(see(said, modalities), modalities)), heard
 
     async def say(
         self,
@@ -220,8 +225,8 @@ class Service:
                 conversation.labels = labels
                 answer = conversation.append(utterance, alone)
                 self.telemetry.saw_answers([answer])
-                language = [conversation.language] if conversation.language else []
-                warnings = (*job.warnings, *language)
+                strange = itertools.chain.from_iterable(conversation.strange.values())
+                warnings = (*job.warnings, *strange)
                 return Turn(len(conversation) - 1, answer, labels, warnings, heard)
 
     def _job(self, labels: Mapping[str, str], on_long: "OnLong") -> Job:

@@ -125,7 +125,8 @@ class PredictAnswer(BaseModel):
             " be answered without features that the model reads or without what was said around"
             " them, how many texts were too long or are not known (`truncated`, `unknown_text`;"
             " whatever `fields` were asked for), how many hold HTML, which is read as words, and"
-            " how many may be in another language than those that the model was trained on."
+            " how many may be in another language than those that the model was trained on; and"
+            " whether features are unlike those of training."
         )
     )
     dialogues: list[AnsweredDialogue]
