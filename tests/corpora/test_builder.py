@@ -14,6 +14,7 @@ import pytest
 
 from eacl_jax import corpora
 from eacl_jax.config import DataConfig
+from eacl_jax.corpora import builder
 from eacl_jax.corpora.builder import CorpusBuilder
 from eacl_jax.corpora.checks import Counts
 from eacl_jax.corpora.custom import Custom
@@ -30,7 +31,7 @@ def texts(corpus: Corpus, split: str = "train") -> list[str]:
 
 
 def prepared(cache: Path) -> list[Path]:
-    return sorted(cache.glob("corpora/*/*/1.8.0"))
+    return sorted(cache.glob("corpora/*/*/1.0.0"))
 
 
 def command(code: str, data: DataConfig, *arguments: Path) -> list[str]:
@@ -246,16 +247,40 @@ def test_cache_that_cannot_be_written(toy: Toy, tmp_path: Path) -> None:
 
 
 def test_builder_is_pickled_with_its_arguments(toy: Toy, cache: Path) -> None:
-    builder = Custom.from_config(toy(), cache)
-    expected = builder.dialogues()
-    copy = pickle.loads(pickle.dumps(builder))
+    made = Custom.from_config(toy(), cache)
+    expected = made.dialogues()
+    copy = pickle.loads(pickle.dumps(made))
     assert isinstance(copy, CorpusBuilder)
     assert (copy.sources, copy.options, copy.fingerprint) == (
-        builder.sources,
-        builder.options,
-        builder.fingerprint,
+        made.sources,
+        made.options,
+        made.fingerprint,
     )
     assert copy.dialogues() == expected
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_changed_code_reads_the_sources_anew(
+    toy: Toy, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, elsewhere: bool
+) -> None:
+    package, module = tmp_path / "package", tmp_path / "mine.py"
+    (package / "corpora").mkdir(parents=True)
+    monkeypatch.setattr(builder, "_PACKAGE", package)
+    monkeypatch.setattr(sys.modules[__name__], "__file__", str(module))
+    changed = module if elsewhere else package / "corpora" / "rows.py"
+
+    class Mine(Custom):
+        """A builder of another package."""
+
+        name = "custom"
+
+    monkeypatch.setattr(Mine, "__module__", __name__)
+    for content, copies in (("one", 1), ("one", 1), ("two", 2)):
+        changed.write_text(content)
+        builder._code.cache_clear()  # a process has its code from its start to its end
+        Mine.from_config(toy(), cache).dialogues()
+        assert len(prepared(cache)) == copies
+    builder._code.cache_clear()
 
 
 def test_counts_are_checked(toy: Toy, cache: Path) -> None:
