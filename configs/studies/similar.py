@@ -4,9 +4,10 @@
     python launch/study.py configs/studies/similar.py:corpus=meld+emorynlp,data=FOLDER,seeds=3 \\
       --workdir=runs/similar-meld
 
-Pairs are the paper's, as far as a corpus has their labels: how often each is taken for the other,
-F1 of the pair alone, the angle between their anchors, and how far apart their utterances lie
-(silhouette), before training and after.
+Pairs are the paper's, as far as a corpus has their labels. Variants are compared by F1 of the pairs
+alone, where only their two labels can be answered. Beside it: how often each is taken for the
+other, the angle between their anchors, and how far apart their utterances lie (silhouette), before
+training and after.
 """
 
 from ml_collections import ConfigDict
@@ -25,5 +26,6 @@ def get_config(argument: str | None = None) -> ConfigDict:
         question="Does the recipe tell similar emotions apart better than its parts do?",
         axes={"recipe": {name: RECIPES[name] for name in VARIANTS}},
         comparisons=[[name, "paper"] for name in VARIANTS[1:]],
+        measures=("similar_pairs_f1", "weighted_f1", "macro_f1"),
         before=True,
     )

@@ -55,13 +55,13 @@ def list_trials(search: Search, workdir: Path) -> Study:
     if left or trials.best(found) is None:
         typer.echo("When they have ended, what they found is run with the study's seeds too.")
         return search.base
-    return outcome.conclude(search, found)
+    return outcome.conclude(search, found, workdir)
 
 
 def run(search: Search, workdir: Path, stop: StopRequest, since: float) -> Study:
     """Runs the trials, and gives the study that ends the search."""
     found = runner.run_search(search, workdir, stop=stop, since=since)
-    return outcome.conclude(search, found)
+    return outcome.conclude(search, found, workdir)
 
 
 def tell_trials(search: Search, workdir: Path) -> bool:

@@ -47,6 +47,11 @@ def load_others(data: DataConfig, own: Corpus) -> tuple[Other, ...]:
     )
 
 
+def names_of(data: DataConfig) -> tuple[str, ...]:
+    """The names of the corpora that `load_others` loads."""
+    return tuple(name for name in map(_name, data.also) if name != data.corpus)
+
+
 def _once(data: DataConfig) -> tuple[str, ...]:
     names = [_name(row) for row in data.also]
     if twice := [name for name in names if names.count(name) > 1]:

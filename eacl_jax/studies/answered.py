@@ -8,6 +8,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from eacl_jax.studies import several, statistics
+from eacl_jax.studies.pairs import PAIRS_F1, default_pairs
+from eacl_jax.studies.similar import pair_counts, pairs_f1
 from eacl_jax.studies.statistics import Draws, Estimate
 
 
@@ -21,6 +23,7 @@ class Answered:
       excluded: the one that micro F1 leaves out; empty: no micro F1.
       gold, dialogues, answers: of the N utterances; gold and answers are label indices, or, where
         an utterance may have several labels, booleans.
+      scores: of the labels; None: there is no F1 of similar pairs.
     """
 
     seed: int
@@ -29,6 +32,7 @@ class Answered:
     gold: Int[np.ndarray, " N"] | Bool[np.ndarray, "N C"]
     dialogues: Int[np.ndarray, " N"]
     answers: Int[np.ndarray, " N"] | Bool[np.ndarray, "N C"]
+    scores: Float[np.ndarray, "N C"] | None = None
 
     @property
     def several(self) -> bool:
@@ -44,13 +48,23 @@ class Answered:
             self.gold, self.answers, self.dialogues, len(self.labels)
         )
 
+    @functools.cached_property
+    def pairs(self) -> Int[np.ndarray, "D P 2 2"] | None:
+        """`pair_counts` of the similar pairs that are asked for; None where none are."""
+        found = default_pairs(self.labels)
+        if self.scores is None or not found:
+            return None
+        indices = [(self.labels.index(one), self.labels.index(other)) for one, other in found]
+        return pair_counts(indices, self.gold, self.scores, self.dialogues)
+
     @property
     def measures(self) -> tuple[str, ...]:
         """Names of all that can be measured: summaries, then what each label has."""
-        if self.several:
-            return (*several.SUMMARIES, *statistics.LABEL_SCORES)
-        kept = statistics.SUMMARIES if self.excluded else statistics.SUMMARIES[:3]
-        return (*kept, *statistics.LABEL_SCORES)
+        kept: tuple[str, ...] = several.SUMMARIES
+        if not self.several:
+            kept = statistics.SUMMARIES if self.excluded else statistics.SUMMARIES[:3]
+        more = () if self.pairs is None else (PAIRS_F1,)
+        return (*kept, *more, *statistics.LABEL_SCORES)
 
     @property
     def support(self) -> Float[np.ndarray, " C"]:
@@ -67,6 +81,8 @@ class Answered:
 
     def score(self, measure: str) -> np.ndarray:
         """One number, or of a label's score [C]."""
+        if measure == PAIRS_F1 and self.pairs is not None:
+            return pairs_f1(self.pairs.sum(0))
         return self._measure(self.counts.sum(0), measure)
 
     def drawn(self, measure: str) -> np.ndarray | None:
@@ -75,12 +91,18 @@ class Answered:
 
     @functools.cached_property
     def _drawn(self) -> dict[str, np.ndarray]:
-        if len(self.counts) < 2:
+        if len(self.counts) < statistics.FEWEST_DIALOGUES:
             return {}
-        totals = statistics.redrawn(
-            self.counts, lambda each: each, Draws(len(self.counts), statistics.DRAWS)
-        )
-        return {name: self._measure(totals, name).astype(np.float32) for name in self.measures}
+        draws = Draws(len(self.counts), statistics.DRAWS)
+        totals = statistics.redrawn(self.counts, lambda each: each, draws)
+        found = {
+            name: self._measure(totals, name).astype(np.float32)
+            for name in self.measures
+            if name != PAIRS_F1
+        }
+        if self.pairs is not None:
+            found[PAIRS_F1] = statistics.redrawn(self.pairs, pairs_f1, draws).astype(np.float32)
+        return found
 
     def _measure(self, counts: np.ndarray, measure: str) -> np.ndarray:
         if self.several:

@@ -124,11 +124,15 @@ def label_heads(row: Row) -> list[str]:
 
 
 def confused_heads(row: Row) -> list[str]:
-    """What is taken for what."""
-    pairs = [figure_names((pair.first, pair.second)) for pair in row.similar]
-    return [
-        f"{a}\nas {b}" for first, second in pairs for a, b in ((first, second), (second, first))
-    ]
+    """What is taken for what, and how many test utterances have it."""
+    support = {each.label: each.support for each in row.labels}
+    found = []
+    for pair in row.similar:
+        names = figure_names((pair.first, pair.second))
+        counts = support[pair.first], support[pair.second]
+        for (a, b), of in zip((names, names[::-1]), counts, strict=True):
+            found.append(f"{a} ({of:,})\nas {b}")
+    return found
 
 
 def _column(heads: Sequence[str]) -> tuple[float, bool]:

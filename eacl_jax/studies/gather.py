@@ -12,12 +12,13 @@ from jaxtyping import Bool, Float, Int
 from eacl_jax.config import Stage
 from eacl_jax.errors import UserError
 from eacl_jax.recognizer.results import Results
-from eacl_jax.studies import several, statistics
+from eacl_jax.studies import statistics
 from eacl_jax.studies.answered import Answered, estimates
 from eacl_jax.studies.comparing import compare
 from eacl_jax.studies.definition import Cell, Study
+from eacl_jax.studies.pairs import MEASURES, PAIRS_F1, default_pairs
 from eacl_jax.studies.same_answers import same_answers
-from eacl_jax.studies.similar import Similar, default_pairs, similar, smallest_angle
+from eacl_jax.studies.similar import Similar, similar, smallest_angle
 from eacl_jax.studies.table import CostMeans, LabelScores, Row, Table
 from eacl_jax.training import run_folder
 from eacl_jax.training.cost import Cost, read_cost
@@ -120,10 +121,10 @@ def gather(
         utterances or labels.
     """
     for measure in study.measures:
-        if measure not in several.SUMMARIES:
+        if measure not in MEASURES:
             raise UserError(
                 f"study {study.name}: there is no measure {measure!r}; measures are"
-                f" {', '.join(several.SUMMARIES)}."
+                f" {', '.join(MEASURES)}."
             )
     groups: dict[tuple[str, str, str], list[Answered]] = {}
     rows: list[Row] = []
@@ -212,6 +213,7 @@ def _answered(run: CellResult, split: str, stage: Stage) -> Answered:
         of.gold,
         of.dialogues,
         of.answers[stage],
+        of.scores[stage],
     )
 
 
@@ -223,6 +225,7 @@ def _plain(answers: Answers) -> Answered:
         answers.gold,
         answers.dialogues,
         answers.answers,
+        answers.scores,
     )
 
 
@@ -250,7 +253,8 @@ def _row_of_runs(
                 answers=run.outputs.splits["test"].answers[stage],
                 scores=run.outputs.splits["test"].scores[stage],
                 anchors=of_run,
-                representations=run.outputs.representations,
+                # Of logits, of which there are as many as labels, other distances are usual.
+                representations=None if by_logits else run.outputs.representations,
                 before=run.before,
             )
             for pair in default_pairs(labels)
@@ -363,6 +367,12 @@ def _check_measures(study: Study, rows: Sequence[Row]) -> None:
                 raise UserError(
                     f"study {study.name}: {row.corpus}, {row.variant} has no jaccard, which is of"
                     " several labels an utterance; take it out of the study."
+                )
+            if measure == PAIRS_F1 and measure not in row.scores["test"]:
+                raise UserError(
+                    f"study {study.name}: {row.corpus}, {row.variant} has no {measure}: no"
+                    " label has a score there, or no two labels are a similar pair; take the"
+                    " measure out of the study."
                 )
             if measure not in row.scores["test"]:
                 raise UserError(

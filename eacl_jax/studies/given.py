@@ -5,7 +5,7 @@ from typing import Any, Generic, TypeVar
 
 from eacl_jax.config import DataConfig, EncoderConfig
 from eacl_jax.corpora.others import Other, load_others
-from eacl_jax.dialogue import Corpus
+from eacl_jax.dialogue import Corpus, counted
 from eacl_jax.errors import UserError
 from eacl_jax.studies.definition import Cell, Study
 from eacl_jax.training import run_folder, teachers
@@ -21,8 +21,9 @@ def describe_given(
     *,
     load: Callable[[DataConfig], Corpus],
     identify: Callable[[EncoderConfig], Mapping[str, str]],
-) -> dict[tuple[str, str], dict[str, Any]]:
-    """By (corpus, variant), what its runs are given, as `run_folder.describe` gives it.
+) -> tuple[dict[tuple[str, str], dict[str, Any]], list[str]]:
+    """By (corpus, variant), what its runs are given, as `run_folder.describe` gives it; and a note
+    for each corpus of `data.also` of which dialogues are left out.
 
     Args:
       cells: of the study.
@@ -42,12 +43,19 @@ def describe_given(
     beside = _Once(read_others, problems)
     ask = _Once(teachers.identify, problems)
     described: dict[tuple[DataConfig, EncoderConfig, bool, tuple[str, ...]], dict[str, Any]] = {}
-    given = {}
+    given, notes = {}, []
     for cell in cells:
         data, encoder = cell.config.data, cell.config.encoder
         corpus = read.get(data, f"corpus {cell.corpus!r}")
         identity = find.get(encoder, f"variant {cell.variant!r}, the encoder")
         others = beside.get(data, f"corpus {cell.corpus!r}") if corpus and data.also else ()
+        notes += [
+            f"Beside {cell.corpus!r} runs learn from {other.corpus.name!r} without"
+            f" {left_out} utterances of {cell.corpus!r}'s dev or test."
+            for other in others or ()
+            if other.left_out
+            for left_out in (counted(other.left_out, "dialogue that holds", "dialogues that hold"),)
+        ]
         named = cell.config.distil.teachers
         asked = ask.get(named, f"variant {cell.variant!r}, the teachers")
         if corpus is None or identity is None or others is None or asked is None:
@@ -67,7 +75,7 @@ def describe_given(
                 teachers=asked,
             )
         given[cell.corpus, cell.variant] = described[key]
-    return given
+    return given, list(dict.fromkeys(notes))
 
 
 def other_tests(study: Study, given: Mapping[tuple[str, str], Mapping[str, Any]]) -> list[str]:

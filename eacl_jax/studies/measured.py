@@ -3,14 +3,16 @@ an utterance has one label, or may have several.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from eacl_jax.studies.definition import Cell, Study
+from eacl_jax.studies.pairs import PAIRS, PAIRS_F1, default_pairs
 
 
 def check_measures(
     cells: Sequence[Cell],
     measures: Sequence[str],
-    several: Mapping[tuple[str, str], bool],
+    given: Mapping[tuple[str, str], Mapping[str, Any]],
     problems: list[str],
 ) -> None:
     """Notes the measures that a run cannot give.
@@ -18,10 +20,10 @@ def check_measures(
     Args:
       cells: of the study.
       measures: of the study.
-      several: by (corpus, variant), where it is known, whether an utterance may have several
-        labels.
+      given: what the runs are given, by (corpus, variant), where it is known (`Study.given`).
       problems: a line for each is added here.
     """
+    several = several_labels(given)
     one = dict.fromkeys(
         (cell.corpus, cell.variant)
         for cell in cells
@@ -34,6 +36,8 @@ def check_measures(
             for corpus, variant in one
             if (corpus, variant) in several
         ]
+    if PAIRS_F1 in measures:
+        problems += _without_pairs(given)
     if "micro_f1" not in measures:
         return
     without = dict.fromkeys(
@@ -61,12 +65,41 @@ def check_measures(
     ]
 
 
+def several_labels(given: Mapping[tuple[str, str], Mapping[str, Any]]) -> dict[Any, bool]:
+    """Whether an utterance may have several labels, by what `given` is by."""
+    return {side: found.get("task") == "multi" for side, found in given.items()}
+
+
+def _without_pairs(given: Mapping[tuple[str, str], Mapping[str, Any]]) -> list[str]:
+    pairs = ", ".join(f"{one} and {other}" for one, other in PAIRS)
+    without = [
+        (corpus, ", ".join(found["labels"]))
+        for (corpus, _), found in given.items()
+        if not default_pairs(found["labels"])
+    ]
+    return [
+        f"corpus {corpus!r}: {PAIRS_F1} is of pairs of similar labels ({pairs}), of which there is"
+        f" none among {labels}."
+        for corpus, labels in dict.fromkeys(without)
+    ]
+
+
+def check_answers(study: Study, problems: list[str]) -> None:
+    """Notes rows that cannot have a measure, as no label has a score there."""
+    if PAIRS_F1 in study.measures and (study.always or study.transfer):
+        problems.append(
+            f"measures: {PAIRS_F1} needs scores of the study's own labels, which the rows of"
+            " `always` and `transfer` need not have; leave one of them out."
+        )
+
+
 def check_transfer(
-    study: Study, several: Mapping[tuple[str, str], bool], problems: list[str]
+    study: Study, given: Mapping[tuple[str, str], Mapping[str, Any]], problems: list[str]
 ) -> None:
     """Notes corpora that cannot be answered by each other's runs; arguments as of
     `check_measures`.
     """
+    several = several_labels(given)
     kinds = {
         kind: [c for c in study.corpora if any(several.get((c, v)) is kind for v in study.variants)]
         for kind in (False, True)

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from eacl_jax.dialogue import count, counted
 from eacl_jax.errors import UserError
 from eacl_jax.studies import cells
 from eacl_jax.studies.definition import Cell
@@ -71,7 +72,8 @@ class Pace:
             total += statistics.median(seconds)
         span = datetime.timedelta(seconds=round(total / max(1, min(processes, len(rest)))))
         by = f", by {processes} processes" if processes > 1 else ""
-        guess = f", {len(unseen)} variants not seen yet taken as the others" if unseen else ""
+        several = count(len(unseen), "variant")
+        guess = f", {several} not seen yet taken as the others" if unseen else ""
         return f"about {span} left{by}{guess}"
 
 
@@ -85,9 +87,10 @@ def disk(workdir: Path, *, running: int, kept: int, rest: int) -> str:
       rest: runs that are left.
     """
     free = shutil.disk_usage(workdir).free
+    left = counted(rest, "that is left keeps", "that are left keep")
     line = (
         f"disk     a run takes up to {_bytes(running)} while it goes on, and keeps {_bytes(kept)};"
-        f" the {rest} that are left keep about {_bytes(rest * kept)}; {_bytes(free)} are free"
+        f" the {left} about {_bytes(rest * kept)}; {_bytes(free)} are free"
     )
     return line + (" - not enough" if free < rest * kept + running else "")
 

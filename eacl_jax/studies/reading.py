@@ -14,10 +14,15 @@ from eacl_jax.dialogue import Corpus
 from eacl_jax.errors import UserError
 from eacl_jax.studies.definition import ALWAYS, Cell, Side, Study
 from eacl_jax.studies.given import describe_given, other_tests
-from eacl_jax.studies.measured import check_measures, check_transfer
+from eacl_jax.studies.measured import (
+    check_answers,
+    check_measures,
+    check_transfer,
+    several_labels,
+)
 from eacl_jax.studies.names import check_names
+from eacl_jax.studies.pairs import MEASURES
 from eacl_jax.studies.settings import Settings, combined, doubled, flat, plain, who
-from eacl_jax.studies.several import SUMMARIES
 from eacl_jax.studies.shared_texts import shared_texts
 from eacl_jax.studies.targets import NOTE, read_transfer, transfer_names, with_transfers
 
@@ -60,16 +65,17 @@ def read_study(
     problems: list[str] = []
     reader = _Reader(values, problems)
     study = reader.study()
-    given = describe_given(reader.cells, problems, load=load, identify=identify)
-    several = {side: found.get("task") == "multi" for side, found in given.items()}
+    given, left_out = describe_given(reader.cells, problems, load=load, identify=identify)
+    several = several_labels(given)
     if study is not None:
         if "measures" not in reader.fields and several and all(several.values()):
             study = dataclasses.replace(study, measures=_USUAL_OF_SEVERAL)
-        check_measures(reader.cells, study.measures, several, problems)
-        check_transfer(study, several, problems)
+        check_measures(reader.cells, study.measures, given, problems)
+        check_answers(study, problems)
+        check_transfer(study, given, problems)
     if study is None or problems:
         raise UserError("\n  ".join(["the study cannot be run:", *problems]))
-    notes = (*study.notes, *other_tests(study, given), *shared_texts(study, load))
+    notes = (*study.notes, *other_tests(study, given), *left_out, *shared_texts(study, load))
     return dataclasses.replace(study, given=given, notes=notes)
 
 
@@ -322,20 +328,20 @@ class _Reader:
         value = self._values.get("measures", _USUAL)
         if isinstance(value, str) or not isinstance(value, Sequence) or not value:
             self._problems.append(
-                f"measures: expected a tuple of {', '.join(SUMMARIES)}; got {value!r:.80}."
+                f"measures: expected a tuple of {', '.join(MEASURES)}; got {value!r:.80}."
             )
             return ()
         self._problems += [
-            f"measures: there is no {each!r:.80}; there are {', '.join(SUMMARIES)}."
+            f"measures: there is no {each!r:.80}; there are {', '.join(MEASURES)}."
             for each in value
-            if each not in SUMMARIES
+            if each not in MEASURES
         ]
         self._problems += [
             f"measures: {each!r:.80} is there twice."
             for each in dict.fromkeys(map(str, value))
             if list(value).count(each) > 1
         ]
-        return tuple(each for each in value if each in SUMMARIES)
+        return tuple(each for each in value if each in MEASURES)
 
     def _read_cells(
         self,

@@ -235,7 +235,7 @@ class _Runner:
         if not self._waiting:
             claimants = self._claims.claimants(map(cells.name_of, rest))
             who = "; ".join(each.words for each in claimants) or "others"
-            self._say(f"waiting for {len(rest)} runs of {who}")
+            self._say(f"waiting for {count(len(rest), 'run')} of {who}")
         self._waiting = True
         together.pause(self._stop)
         time.sleep(self._poll)

@@ -33,7 +33,7 @@ def same_answers(
         }
         notes += [
             f"On corpus {corpus!r} {one!r} and {two!r} give the same answers in every seed: what"
-            " differs in their settings changed nothing there."
+            f" differs in their settings changed {_changed(first, second)} there."
             for (one, first), (two, second) in itertools.combinations(runs.items(), 2)
             if first.keys() == second.keys()
             and all(
@@ -54,6 +54,13 @@ def same_answers(
                     f"{often}, as always giving the most frequent label would."
                 )
     return notes
+
+
+def _changed(first: Mapping[int, Answered], second: Mapping[int, Answered]) -> str:
+    """Of two variants with the same answers: what their scores of labels say."""
+    pairs = [(first[seed].scores, second[seed].scores) for seed in first]
+    same = all(a is not None and b is not None and np.array_equal(a, b) for a, b in pairs)
+    return "nothing" if same else "no answer"
 
 
 def _always(found: Answered, label: str) -> bool:

@@ -21,7 +21,7 @@ def headline(table: Table) -> str:
     """Title, question, and an answer a comparison; then what is missing or wrong."""
     facts = [
         count(len(table.corpora), "corpus", "corpora"),
-        count(len(table.variants), "variant"),
+        count(max(map(len, table.settings.values()), default=0), "variant"),
         count(len(table.seeds), "seed"),
     ]
     return (
@@ -174,7 +174,8 @@ def similar_table(rows: Sequence[Row]) -> str:
     ]
     head = "".join(f'<th scope="col" class="number">{name}</th>' for _, name, _ in columns)
     body = "".join(
-        f'<tr><th scope="row">{escape(pair.first)} and {escape(pair.second)}</th>'
+        f'<tr><th scope="row">{escape(_with_support(row, pair.first))} and'
+        f" {escape(_with_support(row, pair.second))}</th>"
         f"<td>{escape(words.row_name(row))}</td>"
         + "".join(
             f'<td class="number">{words.number(getattr(pair, field), digits)}'
@@ -189,7 +190,8 @@ def similar_table(rows: Sequence[Row]) -> str:
     )
     told = any(field == "angle" for field, _, _ in columns) and words.without_angles(rows)
     angles = f" {escape(told)}" if told else ""
-    before = " (before: of the encoder before training)" if len(columns) == len(_SIMILAR) else ""
+    early = any(field == "silhouette_before" for field, _, _ in columns)
+    before = " (before: of the encoder before training)" if early else ""
     return (
         "<details><summary>Pairs in numbers</summary>"
         '<div class="scroll"><table class="narrow"><thead><tr><th scope="col">pair</th>'
@@ -200,6 +202,11 @@ def similar_table(rows: Sequence[Row]) -> str:
         f"{angles}</p>"
         "</details>"
     )
+
+
+def _with_support(row: Row, label: str) -> str:
+    """The label, and how many test utterances have it."""
+    return f"{label} ({next(each.support for each in row.labels if each.label == label):,})"
 
 
 def cost_table(rows: Sequence[Row]) -> str:

@@ -10,26 +10,18 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from sklearn.metrics import silhouette_score
 
-from eacl_jax.studies.statistics import dialogue_confusions, label_scores
+from eacl_jax.studies.statistics import label_scores
 
-# Of the paper: IEMOCAP's three, MELD's two, EmoryNLP's two.
-PAIRS = (
-    ("happy", "excited"),
-    ("angry", "frustrated"),
-    ("sad", "frustrated"),
-    ("anger", "disgust"),
-    ("fear", "surprise"),
-    ("joyful", "peaceful"),
-    ("mad", "sad"),
-)
 # A silhouette takes the distance of every two utterances.
 MOST = 2000
+FEWEST = 5
+"""Utterances that each of two groups needs for a silhouette."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Similar:
     """Of two labels, on a split. None is a number that cannot be given, for there is no utterance
-    or no vector of it.
+    or no vector of it, or too few.
 
     Attributes:
       first, second: the labels.
@@ -37,10 +29,10 @@ class Similar:
         answered to, among all labels. Where an utterance may have several labels, of those that
         have the one and not the other; so are the utterances of the pair below.
       f1: mean of both labels' F1 in percent, where only their utterances are asked and only they
-        can be answered.
+        can be answered; None where one of them has no utterance.
       angle: of their anchors in degrees, the smallest where a label has several.
       silhouette: of their two groups of representations by cosine distance, -1 to 1: 1 far apart,
-        0 touching.
+        0 touching; None with fewer than `FEWEST` in one of them.
       silhouette_before: the same of the encoder before training.
     """
 
@@ -52,11 +44,6 @@ class Similar:
     angle: float | None
     silhouette: float | None
     silhouette_before: float | None
-
-
-def default_pairs(labels: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """The paper's pairs of which both labels are here."""
-    return tuple(pair for pair in PAIRS if set(pair) <= set(labels))
 
 
 def similar(
@@ -83,14 +70,12 @@ def similar(
     """
     first, second = (labels.index(label) for label in pair)
     taken = [_answered(answers, other) for other in (second, first)]
+    f1 = None
+    if scores is not None:
+        counts = pair_counts([(first, second)], gold, scores, np.zeros(len(gold), np.int64))
+        f1 = float(pairs_f1(counts.sum(axis=0))) if counts.sum(axis=(0, 1, 3)).all() else None
     gold = _one_of(gold, first, second)
     mine = np.isin(gold, (first, second))
-    f1 = None
-    if scores is not None and mine.any():
-        right = (gold[mine] == second).astype(np.int64)
-        chosen = (scores[mine, second] > scores[mine, first]).astype(np.int64)
-        pooled = dialogue_confusions(right, chosen, np.zeros(len(right), np.int64), 2)[0]
-        f1 = float(label_scores(pooled, "f1").mean())
     angles = None if anchors is None else anchor_angles(anchors, len(labels))
     return Similar(
         *pair,
@@ -101,6 +86,42 @@ def similar(
         None if representations is None else _silhouette(representations[mine], gold[mine]),
         None if before is None else _silhouette(before[mine], gold[mine]),
     )
+
+
+def pair_counts(
+    pairs: Sequence[tuple[int, int]],
+    gold: Int[np.ndarray, " N"] | Bool[np.ndarray, "N C"],
+    scores: Float[np.ndarray, "N C"],
+    dialogues: Int[np.ndarray, " N"],
+) -> Int[np.ndarray, "D P 2 2"]:
+    """Of each dialogue and pair a confusion matrix, rows gold, in which only the utterances of the
+    pair are asked, and only its two labels can be answered.
+
+    Args:
+      pairs: P pairs of label indices.
+      gold: of the utterances; see `Similar` for several labels an utterance.
+      scores: of the labels; the higher of the two is the answer.
+      dialogues: of the utterances; each gets a matrix, also without an utterance of the pair.
+    """
+    _, numbers = np.unique(dialogues, return_inverse=True)
+    count = int(numbers.max()) + 1 if len(numbers) else 0
+    found = np.zeros((count, len(pairs), 2, 2), np.int64)
+    for place, (first, second) in enumerate(pairs):
+        one = _one_of(gold, first, second)
+        mine = np.isin(one, (first, second))
+        chosen = (scores[mine, second] > scores[mine, first]).astype(np.int64)
+        right = (one[mine] == second).astype(np.int64)
+        np.add.at(found[:, place], (numbers[mine], right, chosen), 1)
+    return found
+
+
+def pairs_f1(counts: np.ndarray) -> np.ndarray:
+    """[..., P, 2, 2] counts -> [...], percent: the mean of both labels' F1, and of the pairs that
+    have utterances of both; 0 where none has.
+    """
+    there = (np.asarray(counts).sum(axis=-1) > 0).all(axis=-1)
+    f1 = label_scores(counts, "f1").mean(axis=-1)
+    return (f1 * there).sum(axis=-1) / np.maximum(there.sum(axis=-1), 1)
 
 
 def _answered(answers: np.ndarray, label: int) -> Bool[np.ndarray, " N"]:
@@ -147,7 +168,8 @@ def _silhouette(vectors: np.ndarray, groups: np.ndarray) -> float | None:
     if len(groups) > MOST:
         rows = np.random.default_rng(0).choice(len(groups), MOST, replace=False)
         vectors, groups = vectors[rows], groups[rows]
-    if len(np.unique(groups)) < 2 or len(groups) < 3 or not np.isfinite(vectors).all():
+    members = np.unique(groups, return_counts=True)[1]
+    if len(members) < 2 or members.min() < FEWEST or not np.isfinite(vectors).all():
         return None
     return float(silhouette_score(np.asarray(vectors, np.float64), groups, metric="cosine"))
 

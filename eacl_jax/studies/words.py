@@ -7,6 +7,7 @@ from collections.abc import Hashable, Sequence
 from eacl_jax.config import Stage
 from eacl_jax.dialogue import count
 from eacl_jax.model.metrics import title
+from eacl_jax.studies.pairs import PAIRS_F1
 from eacl_jax.studies.statistics import LEVEL, Estimate
 from eacl_jax.studies.table import Comparison, Row, Table, stage_words
 
@@ -181,13 +182,16 @@ def row_name(row: Row) -> str:
 
 
 def without_angles(rows: Sequence[Row]) -> str:
-    """Why rows have no angles of anchors, in a sentence; empty where none is so."""
+    """Why rows have no angles of anchors and no silhouettes, in a sentence; empty where none is
+    so.
+    """
     names = [f"“{row_name(row)}”" for row in rows if row.by_logits]
     if not names:
         return ""
     return (
-        f"Without angles: {', '.join(names)}, which {'answers' if len(names) == 1 else 'answer'} by"
-        " the classifier’s logits, whose axes are at right angles by construction."
+        f"Without angles and silhouettes: {', '.join(names)}, which"
+        f" {'answers' if len(names) == 1 else 'answer'} by the classifier’s logits, whose axes are"
+        " at right angles by construction, and which are no representations."
     )
 
 
@@ -290,6 +294,12 @@ def notes(table: Table, rows: Sequence[Row]) -> list[str]:
     found += _not_comparable(groups) + _chosen(rows)
     if any(best(rows, each) for each in table.measures):
         found.append("Bold: the highest mean, which need not be better than others.")
+    if PAIRS_F1 in table.measures and row.similar:
+        pairs = ", ".join(f"{pair.first} and {pair.second}" for pair in row.similar)
+        found.append(
+            f"{heading(PAIRS_F1)}: mean over {pairs} of both labels’ F1, where only their"
+            " utterances are asked and only they can be answered."
+        )
     found += _p_words(table, row.corpus)
     found += [
         f"“{row_name(each)}”: {len(each.seeds)} of {count(each.planned, 'seed')}."

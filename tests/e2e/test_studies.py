@@ -145,7 +145,7 @@ def test_a_search_from_its_file_to_its_page(encoder, tmp_path, capsys):
         results = json.loads((folder / "trials" / str(trial.number) / "results.json").read_text())
         assert trial.value == results["stage_two"]["dev"]["weighted_f1"]
         assert not (folder / "trials" / str(trial.number) / "checkpoints").exists()
-    check(folder, conclude(search, found), capsys)
+    check(folder, conclude(search, found, folder), capsys)
 
 
 @pytest.mark.long

@@ -54,11 +54,15 @@ def test_numbers_of_a_row_are_those_of_its_runs(ablation):
     assert (row.seeds, row.planned, row.epochs) == ((0, 1, 2), 3, (3, 4, 5))
     for split in ("dev", "test"):
         for name, found in row.scores[split].items():
+            assert found.low < found.mean < found.high
+            if name == "similar_pairs_f1":  # which runs do not tell by themselves
+                pairs = [each.f1 for each in row.similar]
+                assert split == "dev" or found.mean == pytest.approx(np.mean(pairs))
+                continue
             values = [getattr(getattr(each, split), name) for each in mine]
             assert found.mean == pytest.approx(np.mean(values))
             assert found.deviation == pytest.approx(np.std(values, ddof=1))
-            assert found.low < found.mean < found.high
-    assert set(row.scores["test"]) == {"weighted_f1", "macro_f1", "accuracy"}
+    assert set(row.scores["test"]) == {"weighted_f1", "macro_f1", "accuracy", "similar_pairs_f1"}
     for label in row.labels:
         f1 = [each.test.per_class_f1[label.label] for each in mine]
         assert label.f1.mean == pytest.approx(np.mean(f1))
@@ -75,14 +79,14 @@ def test_numbers_of_a_row_are_those_of_its_runs(ablation):
     )
 
 
-def test_the_classifier_alone_has_no_angles(ablation):
+def test_the_classifier_alone_has_no_angles_and_silhouettes(ablation):
     _, _, table = ablation
     for row in table.rows:
         alone = row.variant == "cross-entropy alone"
         assert row.by_logits == alone
         assert (row.smallest_angle is None) == alone
         assert all((pair.angle is None) == alone for pair in row.similar)
-        assert all(pair.silhouette is not None for pair in row.similar)
+        assert all((pair.silhouette is None) == alone for pair in row.similar)
 
 
 def test_comparisons_are_second_minus_first(ablation):
@@ -239,6 +243,18 @@ def test_equal_answers_are_told():
     assert note.startswith(
         f"On corpus 'meld' {first!r} and {second!r} give the same answers in every"
     )
+    assert note.endswith("changed nothing there.")
+    other = [*same[:3], surer(same[3])]
+    (note,) = gather(study, other).notes
+    assert note.endswith("changed no answer there.")
+
+
+def surer(run):
+    """The same answers with higher scores."""
+    test = run.outputs.splits["test"]
+    scores = {stage: 2 * found for stage, found in test.scores.items()}
+    splits = {**run.outputs.splits, "test": dataclasses.replace(test, scores=scores)}
+    return dataclasses.replace(run, outputs=dataclasses.replace(run.outputs, splits=splits))
 
 
 def always(run, label: int):
@@ -247,6 +263,16 @@ def always(run, label: int):
     answers = {**test.answers, "stage_two": np.full_like(test.gold, label)}
     splits = {**run.outputs.splits, "test": dataclasses.replace(test, answers=answers)}
     return dataclasses.replace(run, outputs=dataclasses.replace(run.outputs, splits=splits))
+
+
+@pytest.mark.parametrize("dialogues", [1, 5, 6])
+def test_so_few_dialogues_tell_nothing_of_others(dialogues):
+    table = gather(*make_study(TWO, corpora=["meld"], seeds=[0, 1], dialogues=dialogues))
+    for each in table.comparisons:
+        assert (each.difference.p is None) == (dialogues < 6)
+    told = [limit for row in table.rows for limit in row.limits if "test dialogue" in limit]
+    assert all(("too little to draw from" in limit) == (dialogues < 6) for limit in told)
+    assert len(told) == len(table.rows)
 
 
 def test_answers_of_one_label_are_told():

@@ -614,8 +614,20 @@ def test_taxonomies_compares_each_transfer_with_the_run_on_its_corpus(argument, 
 def test_every_variant_that_ships_can_be_run(name, corpus, tmp_path):
     """As it is, with all that a corpus' configuration sets."""
     file = ROOT / "configs" / "studies" / f"{name}.py"
-    checked = read_study(load_study(f"{file}:corpus={corpus},data={tmp_path}"))
+    pair = dataclasses.replace(NOTHING, taxonomy=Taxonomy(*[("anger", "disgust")] * 2))
+    study = load_study(f"{file}:corpus={corpus},data={tmp_path}")
+    checked = read_study(study, load=lambda _: pair if name == "similar" else NOTHING)
     assert len(checked.variants) > 1
+
+
+def test_f1_of_similar_pairs_needs_pairs_and_their_scores():
+    pairs = {"measures": ("similar_pairs_f1",)}
+    with pytest.raises(UserError, match=r"corpus 'talk': similar_pairs_f1 .* among a, b\."):
+        read_study(fields(**pairs))
+    pair = dataclasses.replace(NOTHING, taxonomy=Taxonomy(*[("anger", "disgust")] * 2))
+    assert read_study(fields(**pairs), load=lambda _: pair).measures == ("similar_pairs_f1",)
+    with pytest.raises(UserError, match="similar_pairs_f1 needs scores of the study's own labels"):
+        read_study(fields(**pairs, always=True), load=lambda _: pair)
 
 
 def test_corpora_learnt_together_stand_beside_each_other(tmp_path, monkeypatch):

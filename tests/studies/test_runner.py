@@ -403,7 +403,7 @@ def test_time_left_is_of_the_runs_seen(tmp_path):
     rest = [of["talk", "v1", 0], of["more", "v0", 1], of["more", "v0", 2]]
     # 20 as the other variant of its corpus, and 100 twice.
     assert pace.left(rest[1:], 1) == "about 0:03:20 left"
-    assert pace.left(rest, 1) == "about 0:03:40 left, 1 variants not seen yet taken as the others"
+    assert pace.left(rest, 1) == "about 0:03:40 left, 1 variant not seen yet taken as the others"
     assert pace.left(rest[1:], 2) == "about 0:01:40 left, by 2 processes"
     assert pace.left((), 1) == "nothing left"
 

@@ -125,17 +125,18 @@ def test_what_has_no_meaning_is_refused(made):
         gather(one, single)
     problems: list[str] = []
     sides = [("meld", variant) for variant in VARIANTS]
-    check_measures(study.cells, MEASURES, dict.fromkeys(sides, True), problems)
+    tasks = {True: {"task": "multi", "labels": ["fear"]}, False: {"labels": ["fear"]}}
+    check_measures(study.cells, MEASURES, dict.fromkeys(sides, tasks[True]), problems)
     assert not problems
-    check_measures(study.cells, MEASURES, dict.fromkeys(sides, False), problems)
+    check_measures(study.cells, MEASURES, dict.fromkeys(sides, tasks[False]), problems)
     told = [line.partition(": ")[2].partition(" ")[0] for line in problems]
     assert told == ["jaccard", "jaccard", "micro_f1", "micro_f1"]
     mixed = dataclasses.replace(study, corpora=("meld", "other"), transfer=(0,))
-    kinds = {**dict.fromkeys(sides, True), ("other", "as published"): False}
+    kinds = {**dict.fromkeys(sides, tasks[True]), ("other", "as published"): tasks[False]}
     check_transfer(mixed, kinds, problems)
     assert problems[-1].startswith("transfer: in 'meld' an utterance may have several labels")
     count = len(problems)
-    check_transfer(mixed, dict.fromkeys(kinds, True), problems)
+    check_transfer(mixed, dict.fromkeys(kinds, tasks[True]), problems)
     assert len(problems) == count
 
 

@@ -1,10 +1,20 @@
 """Pairs of similar emotions, by hand."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from eacl_jax.studies import similar as module
-from eacl_jax.studies.similar import anchor_angles, default_pairs, similar, smallest_angle
+from eacl_jax.studies.answered import Answered
+from eacl_jax.studies.pairs import default_pairs
+from eacl_jax.studies.similar import (
+    anchor_angles,
+    pair_counts,
+    pairs_f1,
+    similar,
+    smallest_angle,
+)
 
 LABELS = ("anger", "disgust", "joy")
 GOLD = np.array([0, 0, 0, 0, 1, 1, 2])
@@ -59,6 +69,57 @@ def test_silhouette_before_and_after(monkeypatch):
     assert fewer == similar(LABELS, ("anger", "disgust"), **given)
     assert fewer.silhouette == pytest.approx(found.silhouette, abs=0.1)
     assert fewer.silhouette != found.silhouette
+
+
+def test_a_pair_without_utterances_of_one_label_has_no_f1():
+    found = similar(
+        LABELS, ("anger", "disgust"), gold=GOLD[:4], answers=ANSWERS[:4], scores=SCORES[:4]
+    )
+    assert (found.first_as_second, found.second_as_first, found.f1) == (25, None, None)
+
+
+def test_few_utterances_have_no_silhouette():
+    rng = np.random.default_rng(0)
+    gold = np.repeat([0, 1], [9, 4])
+    given = {"gold": gold, "answers": gold, "representations": rng.normal(size=(13, 3))}
+    assert similar(LABELS, ("anger", "disgust"), **given).silhouette is None
+    given["gold"] = np.repeat([0, 1], [8, 5])
+    assert similar(LABELS, ("anger", "disgust"), **given).silhouette is not None
+
+
+def test_f1_of_pairs_is_of_dialogues_that_add_up():
+    dialogues = np.array([5, 5, 7, 7, 7, 9, 9])
+    counts = pair_counts([(0, 1), (1, 2)], GOLD, SCORES, dialogues)
+    assert counts.shape == (3, 2, 2, 2)
+    assert counts.sum(axis=0)[0].tolist() == [[3, 1], [1, 1]]
+    assert counts[:, 0].sum(axis=(1, 2)).tolist() == [2, 3, 1]
+    assert counts.sum(axis=0)[1].tolist() == [[2, 0], [1, 0]]
+    first, second = (
+        similar(LABELS, pair, gold=GOLD, answers=ANSWERS, scores=SCORES).f1
+        for pair in (("anger", "disgust"), ("disgust", "joy"))
+    )
+    assert pairs_f1(counts.sum(axis=0)) == pytest.approx((first + second) / 2)
+    # A draw without any joy has one pair.
+    assert pairs_f1(counts[:2].sum(axis=0)) == pytest.approx(
+        similar(
+            LABELS, ("anger", "disgust"), gold=GOLD[:5], answers=ANSWERS[:5], scores=SCORES[:5]
+        ).f1
+    )
+    assert pairs_f1(np.zeros((2, 2, 2))) == 0
+
+
+def test_f1_of_pairs_is_drawn_as_other_measures_are():
+    rng = np.random.default_rng(1)
+    gold, dialogues = rng.integers(0, 3, 300), np.arange(300) // 10
+    scores = rng.normal(size=(300, 3)) + 2 * np.eye(3)[gold]
+    made = Answered(0, ("fear", "surprise", "joy"), "", gold, dialogues, scores.argmax(1), scores)
+    drawn = made.drawn("similar_pairs_f1")
+    assert drawn.shape == made.drawn("macro_f1").shape
+    assert drawn.mean() == pytest.approx(float(made.score("similar_pairs_f1")), abs=1)
+    assert 1 < drawn.std() < 10
+    without = dataclasses.replace(made, scores=None)
+    assert "similar_pairs_f1" not in without.measures
+    assert made.measures[:4] == ("weighted_f1", "macro_f1", "accuracy", "similar_pairs_f1")
 
 
 def test_labels_without_utterances():

@@ -169,7 +169,10 @@ def test_the_page_has_the_numbers_and_what_they_do_not_show(table, tmp_path):
         assert note.replace("&", "&amp;").replace("<", "&lt;")[:40] in html
     assert "in figures: #5" in html
     # In the figure's caption and under the table.
-    assert html.count("Without angles: “喜”, which answers by the classifier’s logits") == 2
+    assert (
+        html.count("Without angles and silhouettes: “喜”, which answers by the classifier’s logits")
+        == 2
+    )
     assert "loss.temperature" in html
 
 
@@ -216,7 +219,7 @@ def test_what_makes_numbers_doubtful_stands_at_the_top(tmp_path):
     head = html[: html.index("</header>")]
     assert "chosen on the test split" in head
     assert "One seed: there is no deviation" in head
-    assert "One test dialogue" in head
+    assert "1 test dialogue: there is no interval" in head
     assert "The encoder knew test." in head
     assert "The study names no comparison" in head
 

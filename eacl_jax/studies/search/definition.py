@@ -39,10 +39,16 @@ class Range:
         return self.high - self.low + 1 if self.whole else math.inf
 
     def rounded(self, value: float) -> float:
-        """A value of the range that a person can read: four digits of it."""
+        """A value of the range that a person can read: four digits of it, or, where the range is
+        narrow, as many as tell some 10,000 of its values apart.
+        """
         if self.whole:
             return int(value)
-        return min(max(float(f"{value:.4g}"), self.low), self.high)
+        if self.log and self.high >= 10 * self.low:
+            found = float(f"{value:.4g}")
+        else:
+            found = round(value, 4 - math.floor(math.log10(self.high - self.low)))
+        return min(max(found, self.low), self.high)
 
     def to_json(self) -> dict[str, Any]:
         """As `search.json` has it."""

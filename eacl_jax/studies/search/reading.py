@@ -141,6 +141,8 @@ class _Reader:
                 f"trials: {trials} are more than the {size} ways to choose the settings; lower it"
                 " or widen the search."
             )
+        if known:
+            self.problems += _without_effect(found, settings, start)
         if trials is None or startup is None or seed is None:
             return None
         return Search(base, self._fields, settings, start, found, trials, startup, seed)
@@ -231,7 +233,7 @@ class _Reader:
     ) -> Dimension | None:
         """With the kind of numbers that the base has; its value there is noted in `start`."""
         named = f"search, {given.setting!r}"
-        ends = given.values if isinstance(given, Choices) else (given.low, given.high)
+        ends = _ends(given)
         before = len(self.problems)
         configs = [self._config(named, given.setting, end, settings) for end in ends]
         if len(self.problems) > before:
@@ -279,6 +281,41 @@ class _Reader:
                 lines = [line.strip() for line in str(error).splitlines()[1:]]
         self.problems += [f"{named}: {line}" for line in lines]
         return None
+
+
+def _without_effect(
+    space: Sequence[Dimension], settings: Mapping[str, Any], start: Settings
+) -> list[str]:
+    """A line for each setting whose values nothing reads, whatever the others become: all trials
+    would train the same run, and none be better.
+    """
+
+    def lines(each: Dimension, changed: Settings) -> list[str]:
+        try:
+            made, _ = combined(settings, completed(settings, changed))
+            told = Config.from_mapping(made, varied=True).without_effect()
+        except UserError:  # these values cannot stand together
+            told = []
+        return [t for t in told if t.startswith(f"config.{each.setting}: has no effect")]
+
+    found = []
+    for each in space:
+        values = [end for end in _ends(each) if end != start[each.setting]]
+        alone = [lines(each, {each.setting: value}) for value in values]
+        beside = (
+            {each.setting: value, other.setting: end}
+            for value in values
+            for other in space
+            if other is not each
+            for end in _ends(other)
+        )
+        if all(alone) and all(lines(each, changed) for changed in beside):
+            found.append(f"search, {each.setting!r}: {alone[0][0]} Take it out of the search.")
+    return found
+
+
+def _ends(given: Dimension) -> tuple[Any, ...]:
+    return given.values if isinstance(given, Choices) else (given.low, given.high)
 
 
 def _unwrapped(value: Any) -> Any:

@@ -17,6 +17,7 @@ from filelock import Timeout
 from rich.console import Console
 
 from eacl_jax.config import Stage
+from eacl_jax.dialogue import count
 from eacl_jax.errors import SettingsError, UserError
 from eacl_jax.files import local
 from eacl_jax.model.metrics import title
@@ -160,7 +161,7 @@ class _Searcher:
         if not self._waiting:
             found = self._claims.claimants(map(trials.claim_of, rest))
             who = "; ".join(each.words for each in found) or "others"
-            self._say(f"waiting for {len(rest)} trials of {who}")
+            self._say(f"waiting for {count(len(rest), 'trial')} of {who}")
         self._waiting = True
         time.sleep(self._poll)
 

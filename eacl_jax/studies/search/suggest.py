@@ -62,14 +62,17 @@ def suggest(search: Search, trials: Sequence[Trial], number: int) -> Settings:
 
 
 def prune(search: Search, trials: Sequence[Trial], trial: Trial) -> bool:
-    """Whether a trial's best epoch so far is below the median that complete trials had by this
-    epoch. The first trial is what others are read against, and always completed.
+    """Whether a trial's best epoch so far is below the median that complete trials had in this
+    epoch. The first trial is what others are read against, and always completed; so is one whose
+    last epoch this was: only stage two is left of it, by which trials are compared.
 
     Args:
       trials: the others.
       trial: with its epochs so far.
     """
     if trial.number == FIRST or not trial.epochs:
+        return False
+    if max(trial.epochs) >= search.config(trial.settings).stage_one.epochs:
         return False
     optuna = require()
     pruner = optuna.pruners.MedianPruner(n_startup_trials=PRUNED_AFTER, n_warmup_steps=PRUNED_FROM)

@@ -36,6 +36,20 @@ def test_whole_ends_of_a_setting_that_is_a_fraction():
     assert (found.whole, type(found.low)) == (False, float)
 
 
+def test_a_setting_whose_values_nothing_reads_is_refused():
+    base = {**Config().to_dict(), "stage_one": {"schedule": "linear"}}
+    decay = {"stage_one.lr_decay": {"low": 0.1, "high": 1.0}}
+    with pytest.raises(
+        UserError, match=r"search, 'stage_one.lr_decay': .* has no effect .*=linear"
+    ):
+        make_search(base=base, search=decay)
+    with pytest.raises(UserError, match=r"has no effect .*Take it out of the search"):
+        make_search(base=base, search={**SPACE, **decay})
+    assert make_search(search=decay)
+    schedules = {"stage_one.schedule": {"choices": ["epochs", "linear"]}}
+    assert make_search(base=base, search={**decay, **schedules})
+
+
 def test_a_setting_may_be_tried_that_has_an_effect_beside_some_of_anothers_values():
     search = make_search(
         search={

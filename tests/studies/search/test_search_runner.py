@@ -7,14 +7,18 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
+from eacl_jax.config import Config
 from eacl_jax.errors import SettingsError, UserError
 from eacl_jax.studies import cells
 from eacl_jax.studies.claims import Claims
 from eacl_jax.studies.search import outcome, runner, suggest, trials
+from eacl_jax.studies.search.definition import Range
 from eacl_jax.studies.search.runner import run_search
 from eacl_jax.studies.search.trials import Trial, TrialState
 from eacl_jax.training.loop import Interrupted, NonFiniteLossError, StopRequest
@@ -114,6 +118,28 @@ def test_pruning_is_by_the_median_of_an_epoch():
     assert not suggest.prune(search, done, trial(9, (1,), running))  # too early
     assert not suggest.prune(search, done[:-1], trial(9, (1, 1), running))  # too few
     assert not suggest.prune(search, done, trial(0, (1, 1), running))  # the base
+    short = make_search(base={**Config().to_dict(), "stage_one": {"epochs": 3}})
+    done = [trial(n, (10, 20, 30)) for n in range(suggest.PRUNED_AFTER)]
+    assert suggest.prune(short, done, trial(9, (1, 1), running))
+    assert not suggest.prune(short, done, trial(9, (1, 1, 1), running))  # stage two alone is left
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "log"),
+    [(0.999, 0.9999, False), (0.999, 0.99999, True), (0.0, 1.0, False), (1e-6, 1e-4, False)],
+)
+def test_rounded_values_of_a_narrow_range_stay_apart(low, high, log):
+    searched = Range("stage_one.average", low, high, log)
+    drawn = np.linspace(low, high, 1000)
+    rounded = [searched.rounded(value) for value in drawn]
+    assert len(set(rounded)) == 1000
+    assert (rounded[0], rounded[-1]) == (low, high)
+    np.testing.assert_allclose(rounded, drawn, atol=1e-3 * (high - low))
+
+
+def test_rounded_values_of_a_wide_range_are_short():
+    assert Range("x", 1e-6, 1e-2, log=True).rounded(0.000123456) == 0.0001235
+    assert Range("x", 0.0, 1.0).rounded(0.123456) == 0.1235
 
 
 @pytest.mark.slow
@@ -359,8 +385,12 @@ def test_a_damaged_trial_is_named(call):
             call(make_search(trials=2))
 
 
-def conclude(search, found):
-    return outcome.conclude(search, found, load=no_corpus, identify=lambda _: {"config": "1"})
+NOWHERE = Path("nowhere")
+
+
+def conclude(search, found, workdir=NOWHERE):
+    known = {"load": no_corpus, "identify": lambda _: {"config": "1"}}
+    return outcome.conclude(search, found, workdir, **known)
 
 
 def test_what_is_found_is_compared_with_the_base(undisturbed):
@@ -376,6 +406,17 @@ def test_what_is_found_is_compared_with_the_base(undisturbed):
     assert "16 trials (" in study.notes[0]
     assert "by weighted F1 on dev of talk" in study.notes[0]
     assert "test scores chose nothing" in study.notes[0]
+
+
+def test_what_fewer_trials_had_found_and_tested_is_told(undisturbed, tmp_path):
+    search, top = make_search(), trials.best(undisturbed)
+    other = next(each for each in undisturbed if each is not top)
+    tested = tmp_path / "cells" / "talk" / f"found-trial-{other.number}" / "seed-0"
+    tested.mkdir(parents=True)
+    assert not [n for n in conclude(search, undisturbed, tmp_path).notes if "fewer trials" in n]
+    (tested / "results.json").touch()
+    (note,) = (n for n in conclude(search, undisturbed, tmp_path).notes if "fewer trials" in n)
+    assert f"had found “found (trial {other.number})”, whose runs" in note
 
 
 def test_where_the_base_is_best_there_is_nothing_to_compare(undisturbed):

@@ -1,0 +1,28 @@
+"""Which emotions are similar, and the measure by which a study may ask about them.
+
+Source: arXiv 2403.20289, whose claim is that anchors tell similar emotions apart.
+"""
+
+from collections.abc import Sequence
+
+from eacl_jax.studies.several import SUMMARIES
+
+# Of the paper: IEMOCAP's three, MELD's two, EmoryNLP's two.
+PAIRS = (
+    ("happy", "excited"),
+    ("angry", "frustrated"),
+    ("sad", "frustrated"),
+    ("anger", "disgust"),
+    ("fear", "surprise"),
+    ("joyful", "peaceful"),
+    ("mad", "sad"),
+)
+PAIRS_F1 = "similar_pairs_f1"
+"""The mean of the pairs' `similar.Similar.f1`."""
+MEASURES = (*SUMMARIES, PAIRS_F1)
+"""What a study may compare by."""
+
+
+def default_pairs(labels: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """The paper's pairs of which both labels are here."""
+    return tuple(pair for pair in PAIRS if set(pair) <= set(labels))
