@@ -6,7 +6,7 @@ import contextlib
 import contextvars
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Literal
 
@@ -18,6 +18,8 @@ from eacl_jax.encoders.dropout import dropout, dropout_seed, keep_mask
 from eacl_jax.errors import SettingsError, UserError
 
 Kernel = Literal["auto", "recompute", "xla", "cudnn"]
+AT_ONCE = 4
+"""Rows of which a processor computes scores at once; see `_few_rows_at_once`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,13 +153,31 @@ def attend(
 def _scores(
     query: Array, key: Array, mask: Array, bias: Any, scale: float, talking_heads: Any = None
 ) -> Array:
-    """[rows, heads, queries, keys], float32; the least number where `mask` forbids."""
-    scores = jnp.einsum("rhqw,rhkw->rhqk", query, key, preferred_element_type=jnp.float32) * scale
+    """[..., heads, queries, keys], float32; the least number where `mask` forbids."""
+    scores = jnp.einsum("...qw,...kw->...qk", query, key, preferred_element_type=jnp.float32)
+    scores = scores * scale
     if bias is not None:
         scores = scores + bias.astype(jnp.float32)
     if talking_heads is not None:
         scores = jnp.einsum("rhqk,hg->rgqk", scores, talking_heads[0])
-    return jnp.where(mask[:, None], scores, jnp.finfo(jnp.float32).min)
+    return jnp.where(mask[..., None, :, :], scores, jnp.finfo(jnp.float32).min)
+
+
+def _few_rows_at_once(rows: Any) -> bool:
+    """Whether scores are computed of a few rows after the other: on a processor, where those of a
+    whole batch do not fit its caches. Only where one device has all rows: none could wait for
+    another's.
+    """
+    here = jax.default_backend() == "cpu" and jax.device_count() == 1
+    return here and isinstance(rows, int) and rows > AT_ONCE  # symbolic, in an export
+
+
+def _by_row(function: Callable[..., Any], few: bool, *arrays: Any) -> Any:
+    """`function(row, *arrays)` of all rows, with `row=None`, or, with their axis gone, of each."""
+    if not few:
+        return function(None, *arrays)
+    numbers = jnp.arange(len(arrays[0]))
+    return jax.lax.map(lambda each: function(*each), (numbers, *arrays), batch_size=AT_ONCE)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(6, 7))
@@ -185,18 +205,32 @@ def _forward(
     scale: float,
     rate: float,
 ) -> tuple[Array, Any]:
-    scores = _scores(query, key, mask, bias, scale)
-    highest = jnp.max(scores, axis=-1, keepdims=True)
-    weights = jnp.exp(scores - highest)
-    total = jnp.sum(weights, axis=-1, keepdims=True)
-    if rate:
-        weights = jnp.where(keep_mask(seed, rate, weights.shape), weights * (1 / (1 - rate)), 0)
-    # Divided after the product where nothing is lost by it: fewer numbers.
-    if value.dtype == jnp.float32:
-        attended = jnp.einsum("rhqk,rhkw->rhqw", weights, value) / total
-    else:
-        attended = jnp.einsum("rhqk,rhkw->rhqw", (weights / total).astype(value.dtype), value)
-    return attended, (query, key, value, mask, bias, seed, attended, highest + jnp.log(total))
+    shape = (*query.shape[:3], key.shape[2])
+    of_row = bias is not None and bias.ndim == 4
+
+    def attended_and_log_sum(
+        row: Any, query: Array, key: Array, value: Array, mask: Array, *bias_of_row: Array
+    ) -> tuple[Array, Array]:
+        (own,) = bias_of_row or (bias,)
+        scores = _scores(query, key, mask, own, scale)
+        highest = jnp.max(scores, axis=-1, keepdims=True)
+        weights = jnp.exp(scores - highest)
+        total = jnp.sum(weights, axis=-1, keepdims=True)
+        if rate:
+            keep = keep_mask(seed, rate, shape, row=row)
+            weights = jnp.where(keep, weights * (1 / (1 - rate)), 0)
+        # Divided after the product where nothing is lost by it: fewer numbers.
+        if value.dtype == jnp.float32:
+            attended = jnp.einsum("...qk,...kw->...qw", weights, value) / total
+        else:
+            weights = (weights / total).astype(value.dtype)
+            attended = jnp.einsum("...qk,...kw->...qw", weights, value)
+        return attended, highest + jnp.log(total)
+
+    few = _few_rows_at_once(len(query))
+    arrays = (query, key, value, mask, *([bias] if of_row else []))
+    attended, log_sum = _by_row(attended_and_log_sum, few, *arrays)
+    return attended, (query, key, value, mask, bias, seed, attended, log_sum)
 
 
 def _backward(scale: float, rate: float, kept: Any, gradient: Array) -> tuple[Any, ...]:
@@ -204,27 +238,45 @@ def _backward(scale: float, rate: float, kept: Any, gradient: Array) -> tuple[An
     Appendix B).
     """
     query, key, value, mask, bias, seed, attended, log_sum = kept
-    kind = value.dtype
-    probabilities = jnp.exp(_scores(query, key, mask, bias, scale) - log_sum)
-    by_probability = jnp.einsum(
-        "rhqw,rhkw->rhqk", gradient, value, preferred_element_type=jnp.float32
-    )
-    dropped = probabilities
-    if rate:
-        keep = keep_mask(seed, rate, probabilities.shape)
-        dropped = jnp.where(keep, probabilities * (1 / (1 - rate)), 0)
-        by_probability = jnp.where(keep, by_probability * (1 / (1 - rate)), 0)
-    by_value = jnp.einsum("rhqk,rhqw->rhkw", dropped.astype(kind), gradient)
-    common = jnp.sum(
-        gradient.astype(jnp.float32) * attended.astype(jnp.float32), axis=-1, keepdims=True
-    )
-    by_score = probabilities * (by_probability - common)
+    shape, kind = (*query.shape[:3], key.shape[2]), value.dtype
+
+    def gradients(
+        row: Any,
+        query: Array,
+        key: Array,
+        value: Array,
+        mask: Array,
+        attended: Array,
+        log_sum: Array,
+        gradient: Array,
+    ) -> tuple[Array, ...]:
+        probabilities = jnp.exp(_scores(query, key, mask, bias, scale) - log_sum)
+        by_probability = jnp.einsum(
+            "...qw,...kw->...qk", gradient, value, preferred_element_type=jnp.float32
+        )
+        dropped = probabilities
+        if rate:
+            keep = keep_mask(seed, rate, shape, row=row)
+            dropped = jnp.where(keep, probabilities * (1 / (1 - rate)), 0)
+            by_probability = jnp.where(keep, by_probability * (1 / (1 - rate)), 0)
+        by_value = jnp.einsum("...qk,...qw->...kw", dropped.astype(kind), gradient)
+        common = jnp.sum(
+            gradient.astype(jnp.float32) * attended.astype(jnp.float32), axis=-1, keepdims=True
+        )
+        by_score = probabilities * (by_probability - common)
+        scaled = (by_score * scale).astype(kind)
+        by_query = jnp.einsum("...qk,...kw->...qw", scaled, key)
+        by_key = jnp.einsum("...qk,...qw->...kw", scaled, query)
+        return by_query, by_key, by_value, *([] if bias is None else [by_score])
+
+    # A bias' gradient needs all scores' at once.
+    few = bias is None and _few_rows_at_once(len(query))
+    arrays = (query, key, value, mask, attended, log_sum, gradient)
+    by_query, by_key, by_value, *by_score = _by_row(gradients, few, *arrays)
     by_bias = None
     if bias is not None:
-        by_bias = (jnp.sum(by_score, axis=0) if bias.ndim == 3 else by_score).astype(bias.dtype)
-    scaled = (by_score * scale).astype(kind)
-    by_query = jnp.einsum("rhqk,rhkw->rhqw", scaled, key)
-    by_key = jnp.einsum("rhqk,rhqw->rhkw", scaled, query)
+        (summed,) = by_score
+        by_bias = (jnp.sum(summed, axis=0) if bias.ndim == 3 else summed).astype(bias.dtype)
     return by_query, by_key, by_value, None, by_bias, None
 
 

@@ -38,7 +38,12 @@ def dropout_seed(key: jax.Array) -> UInt32[Array, "2"]:
 
 
 def keep_mask(
-    seed: UInt32[Array, "2"], rate: float, shape: Sequence[int], *, rows_axis: int | None = 0
+    seed: UInt32[Array, "2"],
+    rate: float,
+    shape: Sequence[int],
+    *,
+    rows_axis: int | None = 0,
+    row: Array | None = None,
 ) -> Bool[Array, "*shape"]:
     """True with probability `1 - rate`, independently for each element.
 
@@ -56,8 +61,10 @@ def keep_mask(
       rate: the share that is False.
       shape: of the mask.
       rows_axis: the axis that counts the batch's rows; None: there is none.
+      row: the mask of this row of the first axis alone, [*shape[1:]]; None: of all.
     """
-    index = jnp.zeros(shape, jnp.uint32)
+    shown = shape if row is None else shape[1:]
+    index = jnp.zeros(shown, jnp.uint32)
     mesh, whole = jax.sharding.get_abstract_mesh(), list(shape)
     split_axis = rows_axis if mesh.manual_axes else None
     if split_axis is not None:
@@ -66,7 +73,12 @@ def keep_mask(
         # Not one iota reshaped: along each axis by itself, so that devices that share the array
         # each make their own part.
         stride = np.uint32(math.prod(whole[axis + 1 :]) % 2**32)
-        along = lax.broadcasted_iota(jnp.uint32, shape, axis)
+        if row is None:
+            along = lax.broadcasted_iota(jnp.uint32, shown, axis)
+        elif axis:
+            along = lax.broadcasted_iota(jnp.uint32, shown, axis - 1)
+        else:
+            along = row.astype(jnp.uint32)
         if axis == split_axis:
             device = lax.axis_index(mesh.manual_axes).astype(jnp.uint32)
             along = along + device * np.uint32(shape[axis])

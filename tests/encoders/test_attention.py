@@ -6,12 +6,13 @@ from typing import Any
 
 import chex
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
 
-from eacl_jax.encoders import Encoder, build
+from eacl_jax.encoders import Encoder, attention, build
 from eacl_jax.encoders.attention import Attention, attend, segment_mask, using
 from eacl_jax.encoders.dropout import dropout, dropout_seed, keep_mask
 from eacl_jax.errors import UserError
@@ -48,6 +49,54 @@ def test_recomputed_attention_equals_the_plain_one(kind: str, rate: float) -> No
 
     plain, again = (jax.value_and_grad(loss)(arrays, kernel) for kernel in ("xla", "auto"))
     chex.assert_trees_all_close(plain, again, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["none", "by head", "by row"])
+@pytest.mark.parametrize("rate", [0.0, 0.4])
+def test_a_few_rows_at_once_give_the_same(
+    kind: str, rate: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = np.random.default_rng(0)
+    arrays = {
+        name: jnp.asarray(generator.normal(size=(7, 9, 3, 4)).astype(np.float32))
+        for name in ("query", "key", "value")
+    }
+    if kind != "none":
+        shape = ((7,) if kind == "by row" else ()) + (3, 9, 9)
+        arrays["bias"] = jnp.asarray(generator.normal(size=shape).astype(np.float32))
+    mask = segment_mask(jnp.asarray(generator.integers(0, 3, (7, 9)).cumsum(axis=1) // 5))
+    looped = []
+
+    def results(at_once: int) -> Any:
+        monkeypatch.setattr(attention, "_few_rows_at_once", lambda rows: rows > at_once)
+        monkeypatch.setattr(attention, "AT_ONCE", at_once)
+
+        def loss(arrays: dict[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
+            attended = attend(**arrays, mask=mask, dropout_rate=rate, dropout_key=jax.random.key(1))
+            return jnp.sum(jnp.sin(attended * 3)), attended
+
+        made = jax.jit(jax.value_and_grad(loss, has_aux=True))
+        looped.append(made.lower(arrays).as_text().count("stablehlo.while"))
+        return made(arrays)
+
+    expected = results(at_once=7)
+    for at_once in (3, 1):
+        chex.assert_trees_all_close(results(at_once), expected, rtol=1e-5, atol=1e-6)
+    assert looped[0] < looped[1] == looped[2]
+
+
+def test_all_rows_are_computed_at_once_where_several_devices_may_have_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert jax.device_count() > 1
+    assert not attention._few_rows_at_once(100)
+    monkeypatch.setattr(jax, "device_count", lambda: 1)
+    assert attention._few_rows_at_once(attention.AT_ONCE + 1)
+    assert not attention._few_rows_at_once(attention.AT_ONCE)
+    (symbolic,) = jax.export.symbolic_shape("rows")
+    assert not attention._few_rows_at_once(symbolic)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert not attention._few_rows_at_once(100)
 
 
 @pytest.mark.parametrize("kind", ["none", "by head", "by row"])
