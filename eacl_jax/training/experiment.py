@@ -35,7 +35,7 @@ from eacl_jax.model.representer import Model, branches
 from eacl_jax.model.scores import Answering
 from eacl_jax.model.task import Task, annotated, mixed, task_of
 from eacl_jax.training.chunks import warn_of_idle
-from eacl_jax.training.meaning import check_task
+from eacl_jax.training.meaning import check_loss, check_task
 from eacl_jax.training.rates import Rates, stage_one_rates
 from eacl_jax.training.training_sets import TrainingSet, batches_per_epoch
 
@@ -433,7 +433,7 @@ def _training_set(config: Config, loaded: Loaded, other: Other) -> TrainingSet:
     """
     corpus, tokenizer = other.corpus, loaded.pretrained.tokenizer
     try:
-        check_task(config, corpus)
+        check_loss(config, corpus)
         check_words(tokenizer, corpus.taxonomy)
     except UserError as error:
         raise UserError(f"config.data.also, {corpus.name}: {error}") from error

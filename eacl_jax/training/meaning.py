@@ -1,5 +1,6 @@
 """Which settings have a meaning for what a corpus is annotated with."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from eacl_jax.config import Config
@@ -8,16 +9,11 @@ from eacl_jax.errors import SettingsError
 from eacl_jax.model.task import annotated
 
 
-def check_task(config: Config, corpus: Corpus) -> None:
-    """Raises `SettingsError` where a setting has no meaning for what an utterance may be annotated
-    with, or names a label that there is not.
+def check_loss(config: Config, corpus: Corpus) -> None:
+    """Raises `SettingsError` where stage one's loss has no meaning for what an utterance of a
+    corpus may be annotated with.
     """
-    loss, evaluation = config.loss, config.evaluation
-    if evaluation.excluded_label and evaluation.excluded_label not in corpus.taxonomy.labels:
-        raise SettingsError(
-            f"config.evaluation.excluded_label {evaluation.excluded_label!r} is not a label of"
-            f" {corpus.name}: {', '.join(corpus.taxonomy.labels)}."
-        )
+    loss = config.loss
     several, soft = corpus.task == "multi", loss.soft_targets
     if soft and not any(u.annotations for u in annotated(corpus.splits["train"])):
         raise SettingsError(
@@ -33,21 +29,33 @@ def check_task(config: Config, corpus: Corpus) -> None:
         "compat.constant_for_no_positive": config.compat.constant_for_no_positive,
         "anchors.source=prototypes": config.anchors.source == "prototypes",
     }
-    reason = "several labels or none" if several else "shares of labels (loss.soft_targets)"
     if several:
-        unfit |= {
+        unfit |= {"batch.balance": config.batch.balance}
+    if several or soft:
+        reason = "several labels or none" if several else "shares of labels (loss.soft_targets)"
+        _refuse(unfit, reason, corpus)
+
+
+def check_task(config: Config, corpus: Corpus) -> None:
+    """`check_loss`, and the same of what is answered and scored, which is the run's own corpus
+    alone. Raises `SettingsError`, also where a setting names a label that there is not.
+    """
+    evaluation, several = config.evaluation, corpus.task == "multi"
+    if evaluation.excluded_label and evaluation.excluded_label not in corpus.taxonomy.labels:
+        raise SettingsError(
+            f"config.evaluation.excluded_label {evaluation.excluded_label!r} is not a label of"
+            f" {corpus.name}: {', '.join(corpus.taxonomy.labels)}."
+        )
+    check_loss(config, corpus)
+    if several:
+        unfit = {
             "evaluation.logit_adjustment": evaluation.logit_adjustment,
             "evaluation.prior": evaluation.prior,
             "stage_two.biases": config.stage_two.biases,
             "evaluation.excluded_label": evaluation.excluded_label,
             "sequence.crf": config.sequence.crf,
-            "batch.balance": config.batch.balance,
         }
-    if found := [name for name, on in unfit.items() if on and (several or soft)]:
-        raise SettingsError(
-            f"config.{found[0]} has no meaning where an utterance may have {reason}, as in"
-            f" {corpus.name}; leave it off."
-        )
+        _refuse(unfit, "several labels or none", corpus)
     if config.sequence.crf and all(
         sum(each.annotated for each in dialogue.utterances) < 2
         for dialogue in corpus.splits["train"]
@@ -75,4 +83,12 @@ def check_task(config: Config, corpus: Corpus) -> None:
         raise SettingsError(
             "config.evaluation.primary=micro_f1 needs evaluation.excluded_label where each"
             " utterance has one label."
+        )
+
+
+def _refuse(unfit: Mapping[str, Any], reason: str, corpus: Corpus) -> None:
+    if found := [name for name, on in unfit.items() if on]:
+        raise SettingsError(
+            f"config.{found[0]} has no meaning where an utterance may have {reason}, as in"
+            f" {corpus.name}; leave it off."
         )

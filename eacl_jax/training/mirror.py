@@ -28,7 +28,7 @@ from eacl_jax.files import stores
 from eacl_jax.training import processes
 from eacl_jax.training.checkpoint import ASIDE
 from eacl_jax.training.loop import Interrupted, StopRequest
-from eacl_jax.training.run_folder import CONFIG, RESULTS
+from eacl_jax.training.run_folder import CONFIG, RESULTS, check_path
 
 log = logging.getLogger(__name__)
 
@@ -103,8 +103,14 @@ class Mirror:
         """Makes the address this run's, and begins to put there what is written.
 
         Raises:
-          UserError: it is not allowed to write there.
+          UserError: it is not allowed to write there, or another run has gone on there since
+            `open`.
         """
+        if self._whole_there(stores.objects(self.address)) != self._steps:
+            raise UserError(
+                f"{self.address}: another run has put checkpoints there while this one was"
+                " prepared. Stop that one, or leave it alone; then run the same command again."
+            )
         since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
         user = f"process {os.getpid()} on {socket.gethostname()}, since {since}"
         self._claim = {"token": uuid.uuid4().hex, "user": user}
@@ -119,23 +125,25 @@ class Mirror:
         Raises:
           UserError: it cannot be written; the folder here keeps it for the next run.
         """
-        for wait in (*_AGAIN, None):
+        problem = UserError(f"{self.address}: what this run writes changed while it was put there.")
+        for wait in (0.0, *_AGAIN):
+            time.sleep(wait)
             try:
-                self._pass()
-            except UserError:
-                if self.taken or wait is None:
-                    self.kept = not self.taken
+                self.kept = not self._pass()
+            except UserError as error:
+                self.kept = not self.taken
+                if self.taken:
                     raise
-                time.sleep(wait)
-            else:
-                self.kept = False
+                problem = error
+            if not self.kept:
                 return
+        raise problem
 
     def close(self, *, flush: bool) -> None:
         """Ends the copying.
 
         Args:
-          flush: put there what is not yet; else what is here is given up.
+          flush: put there what is not yet; else it is kept here, for the next run.
 
         Raises:
           UserError: as `flush`.
@@ -148,7 +156,9 @@ class Mirror:
                 self._thread.join()
                 if flush and not self.taken:
                     self.flush()
-            self._clear()
+                self.kept = not self.taken and self._is_behind()
+            if not self.kept:
+                self._clear()
         finally:
             self._open = False
             self._lock.release()
@@ -176,7 +186,11 @@ class Mirror:
         self._claim = {"token": token.read_text(), "user": ""}
         if self._their_claim().get("token") == self._claim["token"]:
             self._steps = self._whole_there(stores.objects(self.address))
-            self._pass(remove=False)
+            if not self._pass(remove=False):
+                raise UserError(
+                    f"{self.folder}: another program changed what an earlier run had left there;"
+                    " run the same command again."
+                )
 
     def _fetch(self) -> None:
         there = stores.objects(self.address)
@@ -222,41 +236,50 @@ class Mirror:
                 whole.add(step)
         return whole
 
-    def _pass(self, *, until: threading.Event | None = None, remove: bool = True) -> None:
+    def _is_behind(self) -> bool:
+        """Whether something that is here is not at the address."""
+        files = any(self._sent.get(name) != state for name, state in self._files())
+        return files or not set(self._whole_steps()) <= self._steps
+
+    def _pass(self, *, until: threading.Event | None = None, remove: bool = True) -> bool:
         """Puts there what is new.
 
         Args:
           until: ends the pass between two files, once it is set.
           remove: also remove checkpoints that are no longer here.
+
+        Returns:
+          Whether all that there was is there; not where it changed meanwhile, or the pass ended.
         """
 
         def go_on() -> bool:
             return until is None or not until.is_set()
 
         with self._passing:
+            # What is being put there is held by links: nobody needs those any more.
+            for folder in self.folder.glob(f"{_CHECKPOINTS}/*/{ASIDE}/*"):
+                shutil.rmtree(folder, ignore_errors=True)
             # First what steps there are: the rows that go with them are then written already.
             steps = set(self._whole_steps())
             files = {name: state for name, state in self._files() if self._sent.get(name) != state}
             new = sorted(steps - self._steps, key=lambda step: (step[0], int(step[1])))
             old = (self._steps | self._begun) - steps if remove else set()
             if not (files or new or old):
-                return
+                return True
             self._check_mine()
             results = files.pop(RESULTS, None)
             # Within a folder what is deeper goes first: a model without its heads is none.
-            for name in sorted(files, key=lambda name: ("/" in name, -name.count("/"), name)):
-                if go_on():
-                    self._send(name, files[name])
+            names = sorted(files, key=lambda name: ("/" in name, -name.count("/"), name))
+            sent = [go_on() and self._send(name, files[name]) for name in names]
             if not all(go_on() and self._send_step(step) for step in new):
-                return  # next time
+                return False  # next time
             if old or results is not None:
                 self._check_mine()
             for step in old:
                 self._remove_step(step)
-            if results is not None and go_on():
-                self._send(RESULTS, results)
-            for folder in self.folder.glob(f"{_CHECKPOINTS}/*/{ASIDE}/*"):
-                shutil.rmtree(folder, ignore_errors=True)
+            if results is not None:
+                sent.append(go_on() and self._send(RESULTS, results))
+            return all(sent)
 
     def _their_claim(self) -> dict[str, str]:
         try:
@@ -280,24 +303,34 @@ class Mirror:
             )
             raise UserError(self.taken)
 
-    def _send(self, name: str, state: tuple[int, int]) -> None:
+    def _send(self, name: str, state: tuple[int, int]) -> bool:
+        """Puts a file there; False where it was replaced meanwhile."""
         try:
             stores.send(self.folder / name, f"{self.address}/{name}")
-        except FileNotFoundError:  # replaced meanwhile: next time
-            return
+        except FileNotFoundError:
+            return False
         self._sent[name] = state
+        return True
 
     def _send_step(self, step: Step) -> bool:
-        """Puts a checkpoint there; False where it was set aside before it could be held fast."""
+        """Puts a checkpoint there; False where it was set aside before it could be held fast.
+
+        Raises:
+          UserError: it cannot be held fast, as on a full disk without links.
+        """
         links = self.folder.joinpath(_SENDING, *step)
+        source = self.folder.joinpath(_CHECKPOINTS, *step)
         shutil.rmtree(links, ignore_errors=True)
         try:
             # With links in place of copies it takes no room, and no time in which it might go.
-            shutil.copytree(
-                self.folder.joinpath(_CHECKPOINTS, *step), links, copy_function=_link_or_copy
-            )
-        except (FileNotFoundError, shutil.Error):
-            return False
+            shutil.copytree(source, links, copy_function=_link_or_copy)
+        except OSError as error:  # shutil.Error is one too
+            if not source.exists():
+                return False
+            raise UserError(
+                f"{self.named(source)} cannot be put there, as it cannot be copied to"
+                f" {links.parent}: {error}"
+            ) from error
         place = f"{self.address}/{_CHECKPOINTS}/{'/'.join(step)}"
         self._begun.add(step)
         sizes = {}
@@ -358,6 +391,11 @@ def mirrored(address: str, cache: Path, stop: StopRequest) -> Iterator[Mirror]:
       UserError: what is at the address cannot be used, or nothing can be put there. Errors from
         within name the address, not the folder.
     """
+    check_path(
+        cache,
+        f"{cache}, the cache folder, where a run at an address works",
+        "set config.data.cache_dir or EACL_JAX_CACHE to another one",
+    )
     name = hashlib.sha256(address.encode()).hexdigest()[:20]
     ask = processes.ask_to_stop if processes.count() > 1 else stop.ask
     mirror = Mirror(address, cache / "runs" / name, ask)

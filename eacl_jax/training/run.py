@@ -123,13 +123,11 @@ def _train(
             if context.mirror is not None:
                 context.mirror.open()
             run_folder.check(config, workdir, resume)
-            if (results := _complete(config, context)) is None:
+            if (results := _complete(config, context, keep)) is None:
                 stack.enter_context(run_folder.locked(workdir))
                 # Until the lock was there, another process may have gone on.
                 run_folder.check(config, workdir, resume)
-                results = _complete(config, context)
-            if results is None and context.mirror is not None:
-                context.mirror.claim()
+                results = _complete(config, context, keep)
             return None if results is None else results.to_json()
 
         if (complete := processes.by_main("complete", enter)) is not None:
@@ -138,6 +136,9 @@ def _train(
         experiment = processes.all_ready("prepared", lambda: prepare(config, loaded=loaded))
         try:
             _begin(experiment, workdir)
+            # Not before: what cannot begin must not stop a run that has the address.
+            if context.mirror is not None:
+                processes.by_main("claimed", context.mirror.claim)
             with context.stop.heeding():
                 return _run(experiment, context, keep, clock)
         except UserError:
@@ -168,9 +169,9 @@ def _results(found: Mapping[str, Any]) -> Results:
     return results
 
 
-def _complete(config: Config, context: StageContext) -> Results | None:
+def _complete(config: Config, context: StageContext, keep: Collection[str]) -> Results | None:
     """The results of the complete run in the folder, printed, if it was given what is given now;
-    None where there is none.
+    None where there is none. What of `keep` is no longer there is told.
 
     Raises:
       UserError: it was given something else, or what is given now cannot be read.
@@ -200,11 +201,13 @@ def _complete(config: Config, context: StageContext) -> Results | None:
         " results:",
     )
     print_results(results, console)
-    adapter = ("adapter",) if config.encoder.lora_rank and not config.encoder.random_weights else ()
+    adapted = bool(config.encoder.lora_rank and not config.encoder.random_weights)
+    there = {"model": "model" in keep, "adapter": adapted and "model" in keep}
+    there["report"] = "report" in keep
     if gone := [
         context.named(workdir / name)
-        for name in ("model", *adapter, "report")
-        if not (workdir / name).is_dir()
+        for name, wanted in there.items()
+        if wanted and not (workdir / name).is_dir()
     ]:
         say(
             console,
@@ -478,15 +481,22 @@ def _given(experiment: Experiment, given: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def room(experiment: Experiment) -> int:
+    """Bytes that a run's checkpoints need at most."""
+    # Three checkpoints, the latest, the best and the one being written: parameters, both moments, a
+    # moving average, and epochs whose mean is taken (of LoRA's matrices each, as the mean is of
+    # their products).
+    settings, lora = experiment.config.stage_one, bool(experiment.config.encoder.lora_rank)
+    epochs = 1 if settings.soup and settings.soup_of == "last" and not lora else settings.soup
+    count = sum(x.size for x in jax.tree.leaves(experiment.params))
+    if lora:  # the base is in none of them
+        count = trained_parameters(experiment)
+    return 3 * (3 + bool(settings.average) + epochs) * 4 * count
+
+
 def _write_given(experiment: Experiment, workdir: Path, given: Mapping[str, Any]) -> None:
     run_folder.check_data(workdir, given)
-    # Three copies of parameters with both moments: the latest, the best, and the one being written.
-    settings = experiment.config.stage_one
-    more = {"last": 1, "best": settings.soup}[settings.soup_of] if settings.soup else 0
-    count = sum(x.size for x in jax.tree.leaves(experiment.params))
-    if experiment.config.encoder.lora_rank:  # the base is in none of them
-        count = trained_parameters(experiment)
-    needed = 3 * (3 + more) * 4 * count
+    needed = room(experiment)
     free = shutil.disk_usage(workdir).free
     if not (workdir / "checkpoints").exists() and free < needed:
         raise UserError(

@@ -61,11 +61,7 @@ def check(config: Config, workdir: Path, resume: bool) -> None:
     Raises:
       UserError: says why.
     """
-    if found := sorted(set(str(workdir.absolute())) & set(_PATTERNS)):
-        raise UserError(
-            f"workdir {workdir.absolute()}: checkpoints cannot be kept in a folder with"
-            f" {' '.join(found)} in its path; name another folder."
-        )
+    check_path(workdir, f"workdir {workdir.absolute()}", "name another folder")
     try:
         str(workdir).encode()
     except UnicodeEncodeError as error:
@@ -101,6 +97,15 @@ def check(config: Config, workdir: Path, resume: bool) -> None:
         raise UserError(
             f"workdir {workdir} holds a run of another configuration; name another folder, or"
             " delete this one. They differ in\n  " + "\n  ".join(different)
+        )
+
+
+def check_path(folder: Path, named: str, advice: str) -> None:
+    """Raises `UserError` where checkpoints cannot be kept below a folder."""
+    if found := sorted(set(str(folder.absolute())) & set(_PATTERNS)):
+        raise UserError(
+            f"{named}: checkpoints cannot be kept in a folder with {' '.join(found)} in its path;"
+            f" {advice}."
         )
 
 

@@ -95,14 +95,15 @@ class AnchorsAlone:
     optimizer's state has for what has no moments.
     """
 
-    belongs: Mapping[str, Any] = {}
-
     def __init__(self, first: StageResult, *, biases: int = 0) -> None:
         """Args:
         first: stage one's choice.
         biases: of so many labels, 0 at the start.
         """
         self._first = first
+        # On another machine rounding may turn the choice between a mean of epochs and one of them.
+        chosen = list(first.mean_of) or first.best_epoch
+        self.belongs: Mapping[str, Any] = {"stage one's epoch": chosen}
         self._learnt: dict[str, np.ndarray] = {"anchors": first.anchors}
         if first.affine is not None:
             self._learnt["scale"] = np.asarray(first.affine.scale, np.float32)

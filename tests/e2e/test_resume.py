@@ -159,6 +159,9 @@ def test_a_complete_run_says_that_its_model_is_gone(toy, finished, tmp_path):
         f"{workdir / 'model'}: no longer there. Delete {workdir / 'results.json'}"
         in console.export_text()
     )
+    # Who asked for none does not miss it.
+    run.train(make_config(toy), workdir, console=console, keep=("report",))
+    assert "no longer there" not in console.export_text()
 
 
 def test_a_complete_run_is_compared_before_its_scores_are_told(toy, finished, tmp_path):

@@ -134,6 +134,18 @@ def test_nothing_is_lost_where_the_store_fails(config, finished, tmp_path, monke
     check_same(finished)
 
 
+@pytest.mark.slow
+def test_what_cannot_begin_does_not_take_the_address(config, monkeypatch):
+    def refuse(*_):
+        raise UserError("other data.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(run, "_begin", refuse)
+        with pytest.raises(UserError, match=r"other data\."):
+            train(config)
+    assert stores.objects(ADDRESS) == {}
+
+
 def test_a_folder_of_something_else_is_left_alone(config):
     stores.write_bytes(f"{ADDRESS}/photos/1.jpg", b"1")
     with pytest.raises(UserError, match=r"holds files but no config\.json, so it is not a run's"):

@@ -31,7 +31,7 @@ from eacl_jax.training.loop import (
 )
 from eacl_jax.training.optim import stage_two_optimizer
 from eacl_jax.training.stage import StageContext, StageResult
-from eacl_jax.training.stage_two import run_stage_two, stage_two_loss
+from eacl_jax.training.stage_two import AnchorsAlone, run_stage_two, stage_two_loss
 
 N, SIZE, PER_EPOCH, SEED = 23, 5, 5, 7  # the last batch holds 3 examples
 SETTINGS = StageTwoConfig(
@@ -279,7 +279,8 @@ def test_its_checkpoints_have_the_layout_of_an_optimizer_of_all_parameters(
     state = put(
         create_state(params, {}, stage_two_optimizer(SETTINGS, params)), replicated(make_mesh(1))
     )
-    checkpoints = Checkpoints(tmp_path / "checkpoints" / "stage_two")
+    belongs = {"stage one's epoch": 1}
+    checkpoints = Checkpoints(tmp_path / "checkpoints" / "stage_two", belongs=belongs)
     template = {
         "step": state.step,
         "anchors": state.params["anchors"],
@@ -289,3 +290,11 @@ def test_its_checkpoints_have_the_layout_of_an_optimizer_of_all_parameters(
     checkpoints.close()
     np.testing.assert_array_equal(restored["anchors"], result.anchors)
     assert record["best_epoch"] == result.best_epoch
+
+
+def test_a_checkpoint_of_stage_two_belongs_to_stage_ones_choice():
+    anchors = np.zeros((2, 3), np.float32)
+    alone = AnchorsAlone(StageResult(2, {}, anchors))
+    mean = AnchorsAlone(StageResult(2, {}, anchors, mean_of=(1, 2)))
+    assert alone.belongs == {"stage one's epoch": 2}
+    assert mean.belongs == {"stage one's epoch": [1, 2]}

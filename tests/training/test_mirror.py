@@ -1,7 +1,9 @@
 """What stands at a run's address, whatever comes between."""
 
+import errno
 import itertools
 import json
+import os
 import shutil
 
 import pytest
@@ -9,6 +11,8 @@ import pytest
 from eacl_jax.errors import UserError
 from eacl_jax.files import stores
 from eacl_jax.training import mirror
+from eacl_jax.training.checkpoint import ASIDE
+from eacl_jax.training.loop import StopRequest
 from eacl_jax.training.mirror import Mirror
 
 _buckets = itertools.count()
@@ -57,15 +61,122 @@ def test_the_former_checkpoint_stays_until_the_next_is_whole(begun, monkeypatch)
 
     # 30 is set aside while it is held fast, as 40 comes.
     def gone(*_, **__):
+        write_step(begun, 40)
+        delete_step(begun, 30)
         raise FileNotFoundError
 
     with monkeypatch.context() as patched:
         patched.setattr(shutil, "copytree", gone)
-        begun.flush()
+        assert not begun._pass()
     assert steps(begun.address) == {20}
     begun.flush()
-    assert steps(begun.address) == {30}
+    assert steps(begun.address) == {40}
     assert not [name for name in stores.objects(begun.address) if "/20/" in name]
+
+
+def test_what_changed_while_it_was_sent_is_sent_again_before_the_end(begun, monkeypatch):
+    write_step(begun, 20)
+    copytree, tries = shutil.copytree, []
+
+    def gone_once(source, *rest, **options):
+        tries.append(source)
+        if len(tries) == 1:
+            write_step(begun, 30)
+            delete_step(begun, 20)
+            raise FileNotFoundError
+        return copytree(source, *rest, **options)
+
+    monkeypatch.setattr(mirror, "_AGAIN", (0,))
+    monkeypatch.setattr(shutil, "copytree", gone_once)
+    begun.flush()
+    assert steps(begun.address) == {30}
+    assert not begun.kept
+
+
+def test_where_a_checkpoint_cannot_be_held_fast_nothing_is_lost(begun, monkeypatch):
+    write_step(begun, 20)
+    (begun.folder / "results.json").write_text("{}")
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def no_links(*_, **__):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(mirror, "_AGAIN", ())
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "link", no_links)
+        patched.setattr(shutil, "copy2", full)
+        with pytest.raises(
+            UserError, match=r"run/checkpoints/stage_one/20 cannot be put.*No space"
+        ):
+            begun.close(flush=True)
+    assert begun.kept
+    assert (begun.folder / "results.json").exists()
+    assert "results.json" not in stores.objects(begun.address)
+    again = Mirror(begun.address, begun.folder, lambda: None)
+    again.open()
+    assert steps(begun.address) == {20}
+    assert "results.json" in stores.objects(begun.address)
+    again.close(flush=False)
+
+
+@pytest.mark.parametrize("behind", [False, True])
+def test_an_interrupt_gives_up_nothing_that_is_not_there(
+    address, tmp_path, monkeypatch, caplog, behind
+):
+    def fail(*_):
+        raise UserError("no network.")
+
+    def interrupted(one):
+        one.open()
+        one.claim()
+        (one.folder / "config.json").write_text("{}")
+        one.flush()
+        if behind:
+            monkeypatch.setattr(stores, "send", fail)
+            write_step(one, 20)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), mirror.mirrored(address, tmp_path, StopRequest()) as one:
+        interrupted(one)
+    assert one.folder.exists() == behind
+    assert ("the same command, run again on this machine, puts it there" in caplog.text) == behind
+
+
+def test_checkpoints_set_aside_go_while_the_store_is_away(begun, monkeypatch):
+    def fail(*_):
+        raise UserError("no network.")
+
+    monkeypatch.setattr(stores, "send", fail)
+    for step in ("10", "20", "30"):
+        aside = begun.folder / "checkpoints" / "stage_one" / ASIDE / step
+        aside.mkdir(parents=True)
+        with pytest.raises(UserError, match="no network"):
+            begun._pass()
+        assert not aside.exists()
+
+
+def test_an_address_where_another_has_gone_on_meanwhile_is_not_taken(begun, tmp_path):
+    write_step(begun, 20)
+    begun.flush()
+    late = Mirror(begun.address, tmp_path / "runs" / "two", lambda: None)
+    late.open()
+    write_step(begun, 30)
+    begun.flush()
+    with pytest.raises(UserError, match="another run has put checkpoints there while"):
+        late.claim()
+    begun.flush()  # it still is this one's
+    late.close(flush=False)
+    assert not late.folder.exists()
+
+
+def test_a_cache_whose_path_is_a_pattern_is_named(address, tmp_path):
+    with (
+        pytest.raises(UserError, match=r"cache\[1\], the cache folder.*EACL_JAX_CACHE"),
+        mirror.mirrored(address, tmp_path / "cache[1]", StopRequest()),
+    ):
+        raise AssertionError
 
 
 def test_a_checkpoint_that_goes_while_it_is_sent_is_sent_whole(begun, monkeypatch):
@@ -127,6 +238,7 @@ def test_what_a_killed_run_left_here_is_sent_and_nothing_is_removed(begun, tmp_p
     left = tmp_path / "left"
     shutil.copytree(begun.folder, left)
     begun.close(flush=False)
+    shutil.rmtree(begun.folder)
     shutil.copytree(left, begun.folder)
     again = Mirror(begun.address, begun.folder, lambda: None)
     again.open()
