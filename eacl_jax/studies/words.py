@@ -295,10 +295,10 @@ def notes(table: Table, rows: Sequence[Row]) -> list[str]:
     if any(best(rows, each) for each in table.measures):
         found.append("Bold: the highest mean, which need not be better than others.")
     if PAIRS_F1 in table.measures and row.similar:
-        pairs = ", ".join(f"{pair.first} and {pair.second}" for pair in row.similar)
+        pairs = "; ".join(f"{pair.first} and {pair.second}" for pair in row.similar)
         found.append(
-            f"{heading(PAIRS_F1)}: mean over {pairs} of both labels’ F1, where only their"
-            " utterances are asked and only they can be answered."
+            f"{heading(PAIRS_F1)}: mean over the pairs ({pairs}) of both labels’ F1, where only"
+            " their utterances are asked and only they can be answered."
         )
     found += _p_words(table, row.corpus)
     found += [
