@@ -405,6 +405,7 @@ def stage_two(
     focal: float = 0.0,
     offsets: Float[Array | np.ndarray, " C"] | None = None,
     smoothing: float = 0.0,
+    soft: Float[Array, "N C"] | None = None,
     biases: Float[Array, " C"] | None = None,
     weights: Float[Array, " N"] | None = None,
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
@@ -423,15 +424,14 @@ def stage_two(
     scores = label_scores(
         reps, anchors, temperature=temperature, anchors_per_label=anchors_per_label
     )
-    return (
-        cross_entropy(
-            scores if biases is None else scores + biases,
-            labels,
-            weights=weights,
-            class_weights=class_weights,
-            focal=focal,
-            offsets=offsets,
-            smoothing=smoothing,
-        ),
-        {},
+    loss = cross_entropy(
+        scores if biases is None else scores + biases,
+        labels,
+        weights=weights,
+        class_weights=class_weights,
+        focal=focal,
+        offsets=offsets,
+        smoothing=smoothing,
+        soft=soft,
     )
+    return loss, {}

@@ -75,16 +75,16 @@ class _Compiled:
             decay_mapping_norm=config.compat.decay_mapping_norm,
         )
 
-        def gradient(of: TrainingSet) -> Callable[..., Any]:
-            other = None if of is experiment.own else of.corpus.name
+        def gradient(learnt: TrainingSet) -> Callable[..., Any]:
+            other = None if learnt is experiment.own else learnt.corpus.name
             found = stage_one_value_and_grad(
                 merge if other is None else as_of(other, merge),
-                of.source,
+                learnt.source,
                 config.loss,
                 anchors_per_label=config.anchors_per_label,
-                rarity=of.rarity,
+                rarity=learnt.rarity,
                 constant_for_no_positive=config.compat.constant_for_no_positive,
-                binary=of.task.several,
+                binary=learnt.task.several,
                 chunks=config.stage_one.chunks,
                 mesh=experiment.mesh,
             )
@@ -208,11 +208,11 @@ def run_stage_one(experiment: Experiment, context: StageContext) -> StageResult:
         mean, mean_of = run.mean(
             lambda mean: score_weights(placed(mean, best.constants), best.constants)
         )
-    of = state if config.compat.stale_anchors else best
+    anchored = state if config.compat.stale_anchors else best
     trained = compiled.trained(best) if mean is None else mean
     params = compiled.answering(best) if mean is None else placed(mean, best.constants)
-    answering = compiled.answering(of) if mean is None else params
-    mapped = np.asarray(compiled.anchors(answering, of.constants))
+    answering = compiled.answering(anchored) if mean is None else params
+    mapped = np.asarray(compiled.anchors(answering, anchored.constants))
     return StageResult(
         record["best_epoch"],
         params,
@@ -224,16 +224,16 @@ def run_stage_one(experiment: Experiment, context: StageContext) -> StageResult:
 
 def _batches(experiment: Experiment, number: int, sets: Sequence[TrainingSet]) -> Any:
     """Endless batches of one of the training sets: (Drawn, indices among the examples of all)."""
-    config, of = experiment.config, sets[number]
+    config, learnt = experiment.config, sets[number]
     size, first = config.stage_one.batch_size, numbered(sets)[number]
     make = batch_maker(
-        of.examples,
+        learnt.examples,
         size,
         config.batch,
         max_tokens=config.prompt.max_tokens,
         row_multiple=experiment.row_multiple,
         own_rows=partial(own_rows, batch_shardings(experiment.mesh).tokens),
-        targets=of.targets,
+        targets=learnt.targets,
         # Teachers answer in the run's own labels.
         mixed=None if number else experiment.mixed_targets,
         modalities=experiment.modalities,
@@ -244,7 +244,7 @@ def _batches(experiment: Experiment, number: int, sets: Sequence[TrainingSet]) -
         return Drawn(number, batch), used + first
 
     return endless_batches(
-        len(of.examples), size, config.seed, drawn, probabilities=of.probabilities
+        len(learnt.examples), size, config.seed, drawn, probabilities=learnt.probabilities
     )
 
 

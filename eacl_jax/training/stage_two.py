@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Float
@@ -15,7 +16,6 @@ from eacl_jax.model import losses, losses_multi
 from eacl_jax.model.decisions import Affine, SeveralAnswering, common_affine
 from eacl_jax.model.mesh import put, replicated
 from eacl_jax.model.rarity import Rarity
-from eacl_jax.model.scores import label_scores
 from eacl_jax.training.anchor_steps import AnchorEpoch, fill
 from eacl_jax.training.experiment import Experiment
 from eacl_jax.training.loop import LossFn, TrainState, create_state, make_train_step
@@ -62,21 +62,16 @@ def stage_two_loss(
                 weights=batch["weights"],
                 **how,
             )
-        if labels.ndim == 2:
-            scores = label_scores(reps, anchors, **how)
-            if "biases" in params:
-                scores = scores + params["biases"]
-            if rarity.offsets is not None:
-                scores = scores + rarity.offsets
-            return losses_multi.soft_cross_entropy(scores, labels, weights=batch["weights"]), {}
+        soft = labels if labels.ndim == 2 else None
         return losses.stage_two(
             reps,
-            labels,
+            labels if soft is None else jnp.argmax(soft, axis=1),
             anchors,
             class_weights=rarity.class_weights,
             offsets=rarity.offsets,
             focal=settings.focal,
             smoothing=settings.smoothing,
+            soft=soft,
             biases=params.get("biases"),
             weights=batch["weights"],
             **how,
