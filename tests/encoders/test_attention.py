@@ -85,6 +85,23 @@ def test_a_few_rows_at_once_give_the_same(
     assert looped[0] < looped[1] == looped[2]
 
 
+@pytest.mark.parametrize("architecture", ["bert", "mpnet"])
+@pytest.mark.parametrize(("scan_layers", "remat"), [(False, False), (True, True)])
+def test_an_encoder_that_computes_a_few_rows_at_once_has_the_same_gradients(
+    architecture: str, scan_layers: bool, remat: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = rows([(7, 4), (9,), (3, 3, 3)], width=12)
+    results = []
+    for at_once in (3, 2):
+        monkeypatch.setattr(attention, "_few_rows_at_once", at_once.__lt__)
+        monkeypatch.setattr(attention, "AT_ONCE", at_once)
+        encoder = tiny(architecture, scan_layers=scan_layers)
+        encoder.remat = remat
+        key = jax.random.key(0, impl="rbg")
+        results.append(jax.tree.leaves(_gradients(encoder, inputs, deterministic=False, rngs=key)))
+    chex.assert_trees_all_close(*results, rtol=1e-4, atol=1e-4)
+
+
 def test_all_rows_are_computed_at_once_where_several_devices_may_have_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
