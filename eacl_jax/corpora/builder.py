@@ -269,7 +269,7 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder):
     @classmethod
     def _module(cls) -> str | None:
         """The file of the subclass; None where it is typed in, as in a notebook."""
-        return getattr(sys.modules[cls.__module__], "__file__", None)
+        return getattr(sys.modules.get(cls.__module__), "__file__", None)
 
     def _info(self) -> tfds.core.DatasetInfo:
         # TFDS has no ragged nesting without TensorFlow: a dialogue is JSON text.
