@@ -282,8 +282,10 @@ class _Runner:
         if claim.check():
             cells.tidy(folder)
             claim.close()
-        measure = self._study.measures[0]
-        score = getattr(results.stage_two.dev, measure)
+        # Of the study's measures the first that a run tells by itself.
+        dev = results.stage_two.dev
+        measure = next((m for m in self._study.measures if hasattr(dev, m)), "weighted_f1")
+        score = getattr(dev, measure)
         shown = "-" if score is None else f"{score:.2f}"
         self._line(cell, f"dev {title(measure)} {shown}  {seconds:.0f} s", left=True)
         if not self._disk_known and (rest := self._rest()):
