@@ -7,7 +7,7 @@ A configuration is a function of one optional argument,
   seed=N         config.seed
   fast           no dropout of attention probabilities (config.encoder.attention_dropout); the
                  others stay. Not the paper's recipe, but faster, and what fused attention kernels
-                 need; the default is called parity
+                 need
   compat         all switches of config.compat on: what the public PyTorch implementation does
   runlocal       a tiny run, to see that everything works: few dialogues, one epoch a stage
 

@@ -75,11 +75,19 @@ def test_argument():
 
 
 @pytest.mark.parametrize(
-    "argument",
-    ["sed=1", "seed", "seed=x", "seed=", "compat=maybe", "seed=1,seed=2", "runlocal,,compat"],
+    ("argument", "message"),
+    [
+        ("sed=1", "unknown name 'sed'"),
+        ("seed", "seed needs a value; known: encoder="),
+        ("seed=x", "seed must be a whole number, got 'x'"),
+        ("seed=", "seed needs a value"),
+        ("compat=maybe", "compat must be true or false, got 'maybe'"),
+        ("seed=1,seed=2", "'seed' is given twice"),
+        ("runlocal,,compat", "unknown name ''"),
+    ],
 )
-def test_argument_is_strict(argument):
-    with pytest.raises(UserError, match="config argument"):
+def test_argument_is_strict(argument, message):
+    with pytest.raises(UserError, match=f"config argument '.*': {message}"):
         load("meld", argument)
 
 

@@ -55,7 +55,8 @@ def adapt(
     sounds: Sounds = None,
     revision: Revision = "main",
 ) -> None:
-    """Adapt a model to annotated dialogues, in seconds: its anchors move, all else stays.
+    """Adapt a model to annotated dialogues, in seconds: anchors move where held-out dialogues are
+    then answered better, probabilities are calibrated, the encoder stays.
 
     JSONL: a dialogue a line, {"id": "1", "utterances": [{"speaker": "Ann", "text": "Thank you!",
     "emotion": "gratitude"}]}.

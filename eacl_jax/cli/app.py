@@ -69,7 +69,7 @@ def run(arguments: Sequence[str]) -> int:
     except typer.Exit as ended:
         return ended.exit_code
     except TyperException as error:
-        told = error.format_message()
+        told = error.format_message().replace(": Value error, ", ": ")  # pydantic's words
         told += _mistyped(told, arguments)
         raise UserError(f"{told} (--help tells what there is)") from error
     return 0

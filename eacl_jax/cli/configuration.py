@@ -1,6 +1,7 @@
 """`--config=FILE` and its overrides, from a command line to a checked configuration."""
 
 import ast
+import re
 import shlex
 import sys
 import traceback
@@ -164,8 +165,24 @@ def _mistake(error: Exception, problem: str) -> Exception:
         *_, first = _causes(error)
         if "get_config()" in str(first):  # else absl's message holds the whole traceback
             return UserError(f"{problem} {first}; it takes one argument, which may be None.")
+        if (found := _UNREAD.match(str(error))) and (kind := _kind_of(found["why"])):
+            return UserError(f"{problem} {found['setting']} must be {kind}, got {found['value']!r}")
         return UserError(f"{problem} {str(error).strip()}")
     return error
+
+
+# What absl says of an override whose value is of another kind than the setting's.
+_UNREAD = re.compile(r"flag --config\.(?P<setting>[\w.]+)=(?P<value>.*?): (?P<why>.*)", re.DOTALL)
+_KINDS = {
+    "invalid literal for int()": "a whole number",
+    "could not convert string to float": "a number",
+    "('Non-boolean argument": "True or False",
+}
+
+
+def _kind_of(why: str) -> str:
+    """What a value should have been, by Python's or absl's complaint; empty where it says else."""
+    return next((kind for said, kind in _KINDS.items() if why.startswith(said)), "")
 
 
 def _value(holder: Any, named: str) -> Any:

@@ -26,6 +26,7 @@ from eacl_jax.features.own import Own, read_own
 from eacl_jax.features.unlike import unlike
 from eacl_jax.files import local
 from eacl_jax.files.checksum import sha256_of
+from eacl_jax.files.text import check_head
 from eacl_jax.recognizer.programs import Precision
 from eacl_jax.recognizer.runtime import JAX
 
@@ -230,7 +231,9 @@ class Job:
         try:
             found = path.stat()
             if stat.S_ISREG(found.st_mode):
-                path.open("rb").close()
+                # Before its name is looked at: no format that is given reads a workbook.
+                with path.open("rb") as file:
+                    check_head(file.read(4), f"--input: {path}")
         except OSError as error:
             raise _unreadable(path, error) from error
         if stat.S_ISDIR(found.st_mode):
@@ -397,14 +400,13 @@ def _format(option: str, name: str, given: str, known: Sequence[str]) -> str:
         suffix = _OTHER_NAMES.get(suffix, suffix)
     found = given or (suffix if name != STREAM else "")
     if found not in known:
-        endings = ", ".join(f".{ending}" for ending in known)
         if name == STREAM:
             raise UserError(
                 f"{option}-format must be given beside {option}=-, one of {', '.join(known)}."
             )
         raise UserError(
-            f"{option}: the name of {name} ends in none of {endings}; give {option}-format, one of"
-            f" {', '.join(known)}."
+            f"{option}: the name of {name} ends in none of {_endings(option, known)}; give"
+            f" {option}-format, one of {', '.join(known)}."
         )
     if found == "json" and name == STREAM:
         raise UserError(
@@ -412,3 +414,15 @@ def _format(option: str, name: str, given: str, known: Sequence[str]) -> str:
             " give a dialogue a line, as jsonl."
         )
     return found
+
+
+def _endings(option: str, known: Sequence[str]) -> str:
+    """Endings of names that tell a format: of the input also their other names, and packed ones."""
+    if option != "--input":
+        return ", ".join(f".{ending}" for ending in known)
+    names = [
+        name
+        for form in known
+        for name in (form, *(other for other, kind in _OTHER_NAMES.items() if kind == form))
+    ]
+    return f"{', '.join(f'.{name}' for name in names)} (each also with {_PACKED})"

@@ -52,7 +52,7 @@ Labels = Annotated[
         metavar="LABEL=WORD,...",
         help=(
             "Answer with these labels instead of the model's. WORD, a word or phrase, says what the"
-            " label means; a label alone stands for itself: gratitude=grateful,anger. '|' stands"
+            " label means; a label alone stands for itself: thanks=grateful, anger. '|' stands"
             " between several words of one label."
         ),
         show_default=False,

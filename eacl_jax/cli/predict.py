@@ -28,7 +28,10 @@ def predict(
         typer.Option(
             "--input",
             metavar="FILE",
-            help="Dialogues: a .jsonl, .csv or .txt file, or - for standard input.",
+            help=(
+                "Dialogues: a .jsonl, .csv, .tsv, .txt, .vtt, .srt, .json or .parquet file, also"
+                " with .gz, or - for standard input."
+            ),
         ),
     ],
     output_file: Annotated[

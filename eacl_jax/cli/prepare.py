@@ -1,7 +1,7 @@
 """`eacl prepare`: a model's program for ONNX Runtime and OpenVINO, beside its weights."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -13,7 +13,6 @@ from eacl_jax.cli.options import (
     LabelColumns,
     LabelSeparator,
     Mapped,
-    Precision,
     SpeakerColumn,
     TextColumn,
     find_folder,
@@ -64,7 +63,15 @@ def prepare(
             show_default=False,
         ),
     ],
-    precision: Precision = "float32",
+    precision: Annotated[
+        Literal["float32", "bfloat16", "int8"],
+        typer.Option(
+            help=(
+                "What to prepare: float32; int8 (ONNX Runtime); bfloat16 (OpenVINO). int8 and"
+                " bfloat16 need --input."
+            )
+        ),
+    ] = "float32",
     input_file: Annotated[
         Path | None,
         typer.Option(

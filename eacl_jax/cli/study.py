@@ -23,8 +23,8 @@ def study(
         str,
         typer.Argument(
             metavar="STUDY[:ARGUMENT]",
-            help="A study's file, as configs/studies/ablation.py:corpus=meld,seeds=3."
-            " configs/studies/base.py lists arguments.",
+            help="A file of configs/studies/, as configs/studies/paper.py; base.py beside it lists"
+            " arguments.",
             show_default=False,
         ),
     ],

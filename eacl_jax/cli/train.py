@@ -31,7 +31,7 @@ def train(
         str,
         typer.Option(
             metavar="FILE[:ARGUMENT]",
-            help="Configuration, as configs/meld.py:fast. configs/base.py lists arguments.",
+            help="A file of configs/, as configs/meld.py; configs/base.py lists arguments.",
             is_eager=True,  # `_list_settings` reads it
         ),
     ],
@@ -42,25 +42,25 @@ def train(
         bool,
         typer.Option(
             "--resume/--no-resume",
-            " /--noresume",
             help=(
                 "Go on with a run of the same configuration that is in --workdir, or refuse a"
                 " folder that holds one."
             ),
         ),
     ] = True,
+    noresume: Annotated[bool, typer.Option("--noresume", hidden=True)] = False,  # as absl has it
     profile: Annotated[
         int, typer.Option(min=0, help="Trace so many steps of stage one into --workdir's profile/.")
     ] = 0,
     distributed: Annotated[
         str,
         typer.Option(
-            metavar="auto|off|HOST:PORT,N,I",
+            metavar="HOW",
             envvar=VARIABLE,
             help=(
-                "Several processes train together: as the cluster says (Cloud TPU, GKE, Slurm, Open"
-                " MPI, Kubernetes), not, or process I (from 0) of N, of which 0 listens at"
-                " HOST:PORT."
+                "Several processes train together: as the cluster says (auto: Cloud TPU, GKE,"
+                " Slurm, Open MPI, Kubernetes), not (off), or HOST:PORT,N,I: process I (from 0) of"
+                " N, of which 0 listens at HOST:PORT."
             ),
         ),
     ] = "auto",
@@ -83,6 +83,7 @@ def train(
     eacl_jax/config/settings.py says what they do.
     """
     del helpfull  # done by its callback
+    resume = resume and not noresume
     from eacl_jax.cli import compiled, configuration, huge_pages, process
     from eacl_jax.cli import distributed as together
 

@@ -4,6 +4,8 @@ from typing import Any
 
 from eacl_jax.errors import UserError
 
+_EXPECTED = {bool: "true or false", int: "a whole number", float: "a number"}
+
 
 def parse_argument(argument: str | None, **defaults: Any) -> dict[str, Any]:
     """Reads `name=value,switch,...`, what follows the colon where a configuration is named,
@@ -29,15 +31,17 @@ def parse_argument(argument: str | None, **defaults: Any) -> dict[str, Any]:
         if name in values:
             raise UserError(f"config argument {part!r}: {name!r} is given twice.")
         kind = _kind(defaults[name])
+        if kind is not bool and not text:
+            raise UserError(f"config argument {part!r}: {name} needs a value; known: {known}.")
         try:
             if kind is bool:
                 values[name] = {"true": True, "false": False}[text.lower()] if equals else True
-            elif not equals or not text:
-                raise ValueError("no value")
             else:
                 values[name] = kind(text)
         except (ValueError, KeyError) as error:
-            raise UserError(f"config argument {part!r}: cannot be read; known: {known}.") from error
+            raise UserError(
+                f"config argument {part!r}: {name} must be {_EXPECTED[kind]}, got {text!r}."
+            ) from error
     absent = {name: None if isinstance(each, type) else each for name, each in defaults.items()}
     return {**absent, **values}
 

@@ -53,7 +53,7 @@ class Config:
 
     @property
     def classifies(self) -> bool:
-        """Whether the linear classifier answers: nothing else is trained where the cross-entropy is
+        """Whether the classifier answers: nothing else is trained where the cross-entropy is
         the whole objective.
         """
         return self.loss.ce_weight == 1

@@ -180,7 +180,7 @@ class EncoderConfig:
     # Keep only each layer's input for the backward pass and run the layer again there: less memory,
     # a third more work.
     remat: bool = False
-    # LoRA (arXiv 2106.09685): the encoder is held, and matrices of this rank learn beside some of
+    # LoRA (arXiv 2106.09685): the encoder is frozen, and matrices of this rank learn beside some of
     # its linear maps, at stage_one.encoder_lr, which should then be some ten times as large; they
     # become part of its weights at the end. 0: off.
     lora_rank: int = bounded(0, at_least=0)
@@ -427,16 +427,23 @@ class EvaluationConfig:
 
 @dataclasses.dataclass(frozen=True)
 class CompatConfig:
-    """Where the reference code departs from the paper (METHOD). All off; each makes a run
-    comparable with the reference's.
+    """Where the public implementation departs from the paper (docs/method.md). All off; each makes
+    a run comparable with that implementation's.
     """
 
+    # Read position 0: the mask id that it looks for is not RoBERTa's.
     readout_first: bool = False
+    # Choose stage one's epoch on test.
     select_on_test: bool = False
+    # Begin stage two with the last epoch's mapping and the best epoch's representations.
     stale_anchors: bool = False
+    # Weight decay on the scale of the mapping's LayerNorm, too.
     decay_mapping_norm: bool = False
+    # A vector without a positive counts as -log(1e-8); else it is left out.
     constant_for_no_positive: bool = False
+    # A stray token between mask and separator.
     trailing_space: bool = False
+    # Leave epoch 0 of stage two, the anchors of stage one, out of the choice.
     adapt_at_least_one_epoch: bool = False
 
 

@@ -16,6 +16,9 @@ from eacl_jax.errors import UserError
 
 logger = logging.getLogger("eacl_jax.corpora")
 
+_EMPTY_TEXT = "the text is empty; remove the utterance or give its text."
+_NAMED = 5  # places of the same fault, after the first
+
 
 @dataclasses.dataclass(frozen=True)
 class Counts:
@@ -130,7 +133,8 @@ def check_split(
         first[dialogue.id] = item
         for number, utterance in enumerate(dialogue.utterances):
             if problem := _problem(utterance, empty_text):
-                raise UserError(f"{item.where(number)}: {problem}")
+                more = _more_empty_texts(found) if problem == _EMPTY_TEXT else ""
+                raise UserError(f"{item.where(number)}: {problem}{more}")
     if not any(u.annotated or u.annotations for item in found for u in item.dialogue.utterances):
         raise UserError(
             f"{names}: no utterance of the split {split!r} has an emotion; at least one must be"
@@ -262,7 +266,7 @@ def _problem(utterance: Utterance, empty_text: bool) -> str:
     if not utterance.speaker.strip():
         return "the speaker is empty; name who says it."
     if not empty_text and not utterance.text.strip():
-        return "the text is empty; remove the utterance or give its text."
+        return _EMPTY_TEXT
     labels = _every_label(utterance)
     for label in labels:
         if not label or label != label.strip():
@@ -278,6 +282,21 @@ def _problem(utterance: Utterance, empty_text: bool) -> str:
         if problem := why_no_text(value):
             return f"the {field} {problem}."
     return ""
+
+
+def _more_empty_texts(found: Sequence[Found]) -> str:
+    """Where else texts are empty, after the first, so that all can be mended at once."""
+    _, *more = [
+        item.where(number)
+        for item in found
+        for number, utterance in enumerate(item.dialogue.utterances)
+        if not utterance.text.strip()
+    ]
+    if not more:
+        return ""
+    places = "".join(f"\n  {place}" for place in more[:_NAMED])
+    left = "" if len(more) <= _NAMED else f"\n  and {len(more) - _NAMED:,} more"
+    return f" {counted(len(more), 'more is', 'more are')} empty:{places}{left}"
 
 
 def _every_label(utterance: Utterance) -> list[str]:

@@ -335,15 +335,16 @@ def _from_frame(frame: Any) -> list[Dialogue]:
             cell = row.get(name)
             if isinstance(cell, str) and not cell.strip():  # an empty one, as some readers give it
                 del row[name]
-    for column, remedy in (
-        ("dialogue", "name the dialogue of each, as by frame['dialogue'].ffill()"),
-        ("text", "give or drop them"),
-    ):
-        if missing := [str(number) for number, row in enumerate(rows) if column not in row]:
-            named = ", ".join(missing[:5]) + (
-                f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-            )
-            raise UserError(f"the DataFrame's rows {named} (from 0) have no {column!r}; {remedy}.")
+        # As files have it, so that a table gives the same answers however it was read.
+        row.setdefault("text", "")
+    if missing := [str(number) for number, row in enumerate(rows) if "dialogue" not in row]:
+        named = ", ".join(missing[:5]) + (
+            f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+        )
+        raise UserError(
+            f"the DataFrame's rows {named} (from 0) have no 'dialogue'; name the dialogue of each,"
+            " as by frame['dialogue'].ffill()."
+        )
     turns = [columns[place] for place in turns_in(columns) if columns[place] != "text"]
     gathered: dict[str, list[Utterance]] = {}
     before: dict[tuple[str, str], int] = {}

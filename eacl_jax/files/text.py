@@ -103,15 +103,22 @@ def as_utf8(file: BinaryIO, name: str) -> BinaryIO:
     if head.startswith(_GZIP):
         unpacked = gzip.GzipFile(fileobj=_Joined(head, file))
         return as_utf8(io.BufferedReader(_Guarded(unpacked, name)), name)
-    for magic, problem in _NO_TEXT.items():
-        if head.startswith(magic):
-            raise UserError(f"{name} {problem}.")
+    check_head(head, name)
     while head.startswith(_MARK):  # some programs put one before another's
         head = head[len(_MARK) :] + file.read(len(_MARK))
     whole = _Joined(head, file)
     if codec := _wide(head):
         return io.BufferedReader(_Transcoded(whole, codec, name))
     return io.BufferedReader(whole)
+
+
+def check_head(head: bytes, name: str) -> None:
+    """Raises `UserError` where a file's first four bytes are those of something else than text, as
+    a workbook's.
+    """
+    for magic, problem in _NO_TEXT.items():
+        if head.startswith(magic):
+            raise UserError(f"{name} {problem}.")
 
 
 def why_not_utf8(raw: bytes, start: int) -> str:

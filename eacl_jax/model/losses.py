@@ -343,7 +343,7 @@ def stage_one(
     """`ce_weight * CE + (1 - ce_weight) * (contrastive + angle_weight * angle)`.
 
     Args:
-      logits: [N, C] of the predictor.
+      logits: [N, C] of the classifier.
       reps: [N, D] mapped representations.
       labels: [N] in 0..C-1.
       anchors: [C k, D] mapped label encodings; with `use_anchors=False` they enter the angle term

@@ -52,7 +52,7 @@ class Representer(nnx.Module):
         """Args:
         encoder: `encoder(tokens, positions, segment_ids, *, deterministic, rngs, read) -> [R, L,
           d]`, see `Encoder`.
-        mapping: of its width d; or a linear classifier, whose logits are then the representations.
+        mapping: of its width d; or the classifier, whose logits are then the representations.
         readout: see `Readout`.
         fusion: how features join; None: they do not.
         text: whether utterances' texts are read.
@@ -77,7 +77,7 @@ class Representer(nnx.Module):
         rngs: nnx.Rngs,
     ) -> "Representer":
         """One whose mapping is freshly drawn; arguments as for `Model`, but that `classes` is given
-        for a linear classifier of so many labels in place of the mapping.
+        for a classifier of so many labels in place of the mapping.
         """
         width: int = encoder.hidden_size  # type: ignore[attr-defined]
         mapping = (
@@ -136,8 +136,11 @@ class Representer(nnx.Module):
 
 
 class Model(Representer):
-    """What stage one trains: with the predictor of the cross-entropy term. Its parameters are the
+    """What stage one trains: with the classifier of the cross-entropy term. Its parameters are the
     whole state: dropout keys come with each call.
+
+    Attributes:
+      predictor: the classifier; its parameters' name in saved models.
     """
 
     def __init__(
@@ -156,9 +159,9 @@ class Model(Representer):
         encoder: `encoder(tokens, positions, segment_ids, *, deterministic, rngs, read) -> [R, L,
           d]`, see `Encoder`.
         classes: number of labels C.
-        config: mapping width m (0: d), dropout of the predictor, and the readout.
+        config: mapping width m (0: d), dropout of the classifier, and the readout.
         readout: the one in force (`Config.readout`); None: `config.readout`.
-        classifies: whether the predictor's logits are the representations (`Config.classifies`).
+        classifies: whether the classifier's logits are the representations (`Config.classifies`).
         modalities: whose features the model reads, by name.
         features: what it does with them.
         rngs: for the heads' weights.

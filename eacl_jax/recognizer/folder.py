@@ -1,7 +1,7 @@
 """The folder of a model.
 
 config.json         labels, prompt, readout, calibration, how anchors answer
-heads.safetensors   mapping, or the linear classifier, and anchors
+heads.safetensors   mapping, or the classifier, and anchors
 encoder/            weights, config and tokenizer, as PyTorch transformers reads them
 label_encoder/      the pretrained encoder in float16, which encodes label words that training did
                     not know; only where anchors are made by it (`anchors.source` words or learned)
@@ -57,7 +57,7 @@ class Settings:
         is not there.
       task: "single" or "multi": whether an utterance has one label or may have several, or none.
       decisions: by stage, how several labels are decided on; none with one label.
-      head: what makes representations: "mapping", or "predictor", the linear classifier, whose
+      head: what makes representations: "mapping", or "predictor", the classifier, whose
         logits are compared with the labels' own axes.
       modalities: whose features it reads, by name, in the order in which the model has them.
       features: what it does with them.

@@ -62,6 +62,11 @@ def read_study(
     Raises:
       UserError: lists all that is wrong.
     """
+    if hasattr(values, "items") and "base" not in values and "stage_one" in values:
+        raise UserError(
+            "this is the configuration of one run, and a run is trained by `eacl train`; a study is"
+            " a file as those in configs/studies/."
+        )
     problems: list[str] = []
     reader = _Reader(values, problems)
     study = reader.study()

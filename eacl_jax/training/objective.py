@@ -116,7 +116,7 @@ def added_terms(
       settings: of the loss.
       batch: N examples; `labels` are [N], or [N, C] with several labels or shares.
       h: hidden states at the readouts.
-      logits: of the auxiliary predictor.
+      logits: of the classifier.
       reps: mapped representations; None where a classifier alone is trained (`ce_weight=1`).
       anchors: [C k, m]; None likewise.
     """

@@ -119,7 +119,7 @@ def in_turn(counts: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def other_heads(others: Sequence[TrainingSet], params: Any, seed: int) -> dict[str, dict[str, Any]]:
-    """The branch of parameters that the other corpora need: a linear classifier each."""
+    """The branch of parameters that the other corpora need: a classifier each."""
     width = params["predictor"]["kernel"].shape[0]
     heads = {
         each.corpus.name: classifier(width, len(each.corpus.taxonomy), nnx.Rngs(seed + 1 + number))

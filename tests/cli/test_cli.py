@@ -48,6 +48,12 @@ def test_each_command_has_help(eacl, command):
     assert (done.status, done.errors) == (0, "")
 
 
+@pytest.mark.parametrize("command", ["train", "study", "evaluate", "predict", "adapt", "prepare"])
+def test_help_is_not_cut_in_a_narrow_terminal(eacl, monkeypatch, command):
+    monkeypatch.setattr("typer.rich_utils.MAX_WIDTH", 80)
+    assert "…" not in eacl(command, "--help").output.decode()
+
+
 def test_help_of_shapes_shows_asterisks(eacl, monkeypatch):
     monkeypatch.setattr("typer.rich_utils.MAX_WIDTH", 100)
     shown = " ".join(eacl("export", "--help").output.decode().replace("│", " ").split())
@@ -200,6 +206,18 @@ def test_settings_are_listed_as_they_are_given(eacl, tmp_path):
             "there is no setting 'epoch'. Did you mean \"epochs\"",
         ),
         (
+            ["--config=configs/meld.py", "--config.stage_one.epochs=many"],
+            "stage_one.epochs must be a whole number, got 'many'",
+        ),
+        (
+            ["--config=configs/meld.py", "--config.loss.temperature=hot"],
+            "loss.temperature must be a number, got 'hot'",
+        ),
+        (
+            ["--config=configs/meld.py", "--config.encoder.remat=perhaps"],
+            "encoder.remat must be True or False, got 'perhaps'",
+        ),
+        (
             ["--config=configs/meld.py", "--config.loss.temperature=0"],
             "config.loss.temperature: must be positive",
         ),
@@ -232,6 +250,11 @@ def test_evaluate_is_the_launch_script(eacl, tmp_path, monkeypatch):
     assert (done.status, called) == (0, [((tmp_path, "dev"), {"data_dir": "there"})])
     assert b"61.50" in done.output
     assert eacl("evaluate", "--run", tmp_path / "no").errors.startswith("error: --run: ")
+
+
+def test_a_value_that_is_no_choice_is_named_with_the_choices(eacl):
+    told = eacl("evaluate", "--run=no", "--split=tset").errors
+    assert "Invalid value for '--split': 'tset' is not one of" in told
 
 
 def annotated(file: Path, joy: str = "joy") -> Path:

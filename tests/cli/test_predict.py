@@ -641,9 +641,14 @@ def test_input_that_would_be_written_over(eacl, model, stub, tmp_path, monkeypat
         (
             ["--input=chats.log"],
             (
-                "the name of chats.log ends in none of .jsonl, .csv, .txt, .json; give"
-                " --input-format, one of jsonl, csv, txt, json."
+                "the name of chats.log ends in none of .jsonl, .ndjson, .csv, .tsv, .txt, .vtt,"
+                " .srt, .json, .parquet (each also with .gz); give --input-format, one of jsonl,"
+                " csv, txt, json."
             ),
+        ),
+        (
+            ["--input=book.xlsx"],
+            "--input: book.xlsx is a zip archive or an Excel workbook: unpack it, or save it as",
         ),
         (["--input=-"], "--input-format must be given beside --input=-, one of jsonl, csv, txt"),
         (["--input=-", "--input-format=json"], "json is read whole, from a file: name one"),
@@ -713,6 +718,7 @@ def test_mistakes(eacl, model, stub, tmp_path, monkeypatch, arguments, told):
         (tmp_path / name).write_text("")
     (tmp_path / "table.csv").write_text("dialogue,speaker,text\n")
     (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "book.xlsx").write_bytes(b"PK\x03\x04\x14\x00")
     done = eacl(
         "predict", f"--model={model}", "--input=chats.jsonl", "--output=out.jsonl", *arguments
     )

@@ -224,6 +224,17 @@ def test_faulty_csv(toy: Toy, dev: str | bytes, message: str) -> None:
         corpora.load(toy(suffix=".csv", **(CSV | {"dev": dev})))
 
 
+def test_all_empty_texts_are_named_at_once(toy: Toy) -> None:
+    rows = "c,Ana,Yes.,joy\n" + "c,Ana,,joy\n" * 2 + "d,Bo,Hm.,joy\n" + "d,Bo, ,joy\n" * 6
+    with pytest.raises(UserError) as caught:
+        corpora.load(toy(suffix=".csv", **(CSV | {"dev": HEADER + rows})))
+    first, *places, left = str(caught.value).split("\n")
+    assert "line 3: dialogue 'c' utterance 1: the text is empty;" in first
+    assert first.endswith("give its text. 7 more are empty:")
+    assert [place.split(":")[0].split()[-1] for place in places] == ["4", "6", "7", "8", "9"]
+    assert left == "  and 2 more"
+
+
 def test_a_file_beside_the_named_one_is_part_of_the_corpus(toy: Toy, tmp_path: Path) -> None:
     (tmp_path / "dialogues_train.txt").write_text("Late ? __eou__ No ! __eou__\n")
     data = dataclasses.replace(

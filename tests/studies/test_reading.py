@@ -93,6 +93,13 @@ def test_without_corpora_it_is_the_bases():
     assert read(corpora={}).corpora == ("smalltalk",)
 
 
+def test_the_configuration_of_a_run_is_no_study():
+    with pytest.raises(UserError) as error:
+        read_study(ConfigDict(BASE))
+    (line,) = str(error.value).splitlines()
+    assert line.startswith("this is the configuration of one run, and a run is trained by `eacl t")
+
+
 def test_a_side_may_be_stage_one():
     study = read(comparisons=[["paper, long @ stage one", "paper, long"]])
     assert study.comparisons == ((Side("paper, long", Stage.ONE), Side("paper, long")),)
