@@ -19,7 +19,8 @@ from eacl_jax.errors import SettingsError, UserError
 
 Kernel = Literal["auto", "recompute", "xla", "cudnn"]
 AT_ONCE = 4
-"""Rows of which a processor computes scores at once; see `_few_rows_at_once`."""
+"""Rows of which a processor computes scores at once, where all are too many."""
+_MANY = 2**22  # scores, 16 MiB of them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,13 +164,14 @@ def _scores(
     return jnp.where(mask[..., None, :, :], scores, jnp.finfo(jnp.float32).min)
 
 
-def _few_rows_at_once(rows: Any) -> bool:
-    """Whether scores are computed of a few rows after the other: on a processor, where those of a
-    whole batch do not fit its caches. Only where one device has all rows: none could wait for
-    another's.
+def _few_rows_at_once(shape: tuple[Any, ...]) -> bool:
+    """Whether scores [rows, heads, queries, keys] are computed of a few rows after the other: on a
+    processor, where those of all do not fit its caches. Only where one device has all rows: none
+    could wait for another's.
     """
     here = jax.default_backend() == "cpu" and jax.device_count() == 1
-    return here and isinstance(rows, int) and rows > AT_ONCE  # symbolic, in an export
+    known = all(isinstance(size, int) for size in shape)  # not symbolic, as in an export
+    return here and known and shape[0] > AT_ONCE and math.prod(shape) > _MANY
 
 
 def _by_row(function: Callable[..., Any], few: bool, *arrays: Any) -> Any:
@@ -227,7 +229,7 @@ def _forward(
             attended = jnp.einsum("...qk,...kw->...qw", weights, value)
         return attended, highest + jnp.log(total)
 
-    few = _few_rows_at_once(len(query))
+    few = _few_rows_at_once(shape)
     arrays = (query, key, value, mask, *([bias] if of_row else []))
     attended, log_sum = _by_row(attended_and_log_sum, few, *arrays)
     return attended, (query, key, value, mask, bias, seed, attended, log_sum)
@@ -270,7 +272,7 @@ def _backward(scale: float, rate: float, kept: Any, gradient: Array) -> tuple[An
         return by_query, by_key, by_value, *([] if bias is None else [by_score])
 
     # A bias' gradient needs all scores' at once.
-    few = bias is None and _few_rows_at_once(len(query))
+    few = bias is None and _few_rows_at_once(shape)
     arrays = (query, key, value, mask, attended, log_sum, gradient)
     by_query, by_key, by_value, *by_score = _by_row(gradients, few, *arrays)
     by_bias = None

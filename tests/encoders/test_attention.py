@@ -68,7 +68,7 @@ def test_a_few_rows_at_once_give_the_same(
     looped = []
 
     def results(at_once: int) -> Any:
-        monkeypatch.setattr(attention, "_few_rows_at_once", lambda rows: rows > at_once)
+        monkeypatch.setattr(attention, "_few_rows_at_once", lambda shape: shape[0] > at_once)
         monkeypatch.setattr(attention, "AT_ONCE", at_once)
 
         def loss(arrays: dict[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
@@ -93,7 +93,9 @@ def test_an_encoder_that_computes_a_few_rows_at_once_has_the_same_gradients(
     inputs = rows([(7, 4), (9,), (3, 3, 3)], width=12)
     results = []
     for at_once in (3, 2):
-        monkeypatch.setattr(attention, "_few_rows_at_once", at_once.__lt__)
+        monkeypatch.setattr(
+            attention, "_few_rows_at_once", lambda shape, few=at_once: shape[0] > few
+        )
         monkeypatch.setattr(attention, "AT_ONCE", at_once)
         encoder = tiny(architecture, scan_layers=scan_layers)
         encoder.remat = remat
@@ -106,14 +108,16 @@ def test_all_rows_are_computed_at_once_where_several_devices_may_have_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert jax.device_count() > 1
-    assert not attention._few_rows_at_once(100)
+    many = (24, 12, 272, 272)
+    assert not attention._few_rows_at_once(many)
     monkeypatch.setattr(jax, "device_count", lambda: 1)
-    assert attention._few_rows_at_once(attention.AT_ONCE + 1)
-    assert not attention._few_rows_at_once(attention.AT_ONCE)
+    assert attention._few_rows_at_once(many)
+    assert not attention._few_rows_at_once((attention.AT_ONCE, 128, 272, 272))
+    assert not attention._few_rows_at_once((8, 12, 144, 144))  # they fit
     (symbolic,) = jax.export.symbolic_shape("rows")
-    assert not attention._few_rows_at_once(symbolic)
+    assert not attention._few_rows_at_once((symbolic, 12, 272, 272))
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert not attention._few_rows_at_once(100)
+    assert not attention._few_rows_at_once(many)
 
 
 @pytest.mark.parametrize("kind", ["none", "by head", "by row"])
