@@ -293,7 +293,7 @@ def test_a_folder_that_another_trains_in_is_waited_for(call):
 
     assert call(study, train=train).failed == {}
     assert len(tries) == 3
-    assert "waiting for 1 runs of others" in call.said
+    assert "waiting for 1 run of others" in call.said
 
 
 @pytest.fixture
