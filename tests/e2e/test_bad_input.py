@@ -45,7 +45,10 @@ def script(*arguments):
             "unknown name 'sed'; known: encoder=..., seed=..., fast, compat, runlocal",
         ),
         (["--config=configs/meld.py", "--config.data.dri=x"], "there is no setting"),
-        (["--config=configs/meld.py", "--config.seed=one"], "--config.seed=one"),
+        (
+            ["--config=configs/meld.py", "--config.seed=one"],
+            "seed must be a whole number, got 'one'",
+        ),
         (
             ["--config=configs/meld.py", "--config.loss.temperature=0"],
             "config.loss.temperature: must be positive",

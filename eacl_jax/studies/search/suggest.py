@@ -52,7 +52,8 @@ def suggest(search: Search, trials: Sequence[Trial], number: int) -> Settings:
     """
     if number == FIRST:
         return dict(search.start)
-    tried = [trial.settings for trial in trials]
+    # The first may be another process', and not written yet.
+    tried = [search.start, *(trial.settings for trial in trials)]
     for each in range(_TRIES):
         found = _ask(search, trials, [search.seed, number, each])
         if found not in tried:
