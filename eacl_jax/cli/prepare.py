@@ -1,7 +1,7 @@
 """`eacl prepare`: a model's program for ONNX Runtime and OpenVINO, beside its weights."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -20,7 +20,7 @@ from eacl_jax.cli.options import (
 )
 from eacl_jax.errors import UserError
 from eacl_jax.files import local, stores
-from eacl_jax.recognizer import locate
+from eacl_jax.recognizer import locate, programs
 
 _OF_COST = (
     "max_loss",
@@ -64,7 +64,7 @@ def prepare(
         ),
     ],
     precision: Annotated[
-        Literal["float32", "bfloat16", "int8"],
+        programs.Precision,
         typer.Option(
             help=(
                 "What to prepare: float32; int8 (ONNX Runtime); bfloat16 (OpenVINO). int8 and"

@@ -11,7 +11,7 @@ from eacl_jax.data.inputs import read_utterance
 from eacl_jax.data.pieces import Listening, Look
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
-from eacl_jax.features.modality import has_known, read_features
+from eacl_jax.features.modality import check_modalities, has_known, read_features
 from eacl_jax.features.own import with_flat_features
 from eacl_jax.features.unlike import Seen, added, see, unlike
 from eacl_jax.model.chain import Chain
@@ -162,9 +162,10 @@ class Conversation:
           UserError: it cannot be read, or is too long and to be refused; the conversation is then
             as before.
         """
-        said = with_flat_features(
-            _said(utterance, text, features), self._recognizer.settings.modalities, "the utterance"
-        )
+        modalities = self._recognizer.settings.modalities
+        said = with_flat_features(_said(utterance, text, features), modalities, "the utterance")
+        # Not only when it is answered, which may be some utterances later.
+        check_modalities(said.features, modalities, "the utterance")
         later = self._recognizer.settings.prompt.max_future
         answer: Prediction | None = None
         if not later:

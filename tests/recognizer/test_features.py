@@ -133,6 +133,17 @@ def test_features_unlike_those_of_training_are_told_once(recognizer, caplog):
     assert "voice of 10 utterances are far from" in caplog.text
 
 
+def test_a_conversation_that_answers_late_refuses_at_once_what_it_cannot_read(recognizer):
+    prompt = dataclasses.replace(recognizer.settings.prompt, max_future=1)
+    settings = dataclasses.replace(recognizer.settings, prompt=prompt)
+    talk = recognizer._changed(settings, recognizer.anchors).conversation()
+    assert talk.add(said(LOUD)) is None
+    with pytest.raises(UserError, match="features 'voice' have 1 numbers, and the model knows 3"):
+        talk.add(said([1]))
+    assert len(talk) == 1
+    assert talk.add(said(QUIET)) is not None
+
+
 def test_what_is_no_array_of_frames_is_refused(recognizer, in_words):
     for model in (recognizer, in_words):
         for wrong in ([1.0, 2.0, 3.0], np.ones(3, np.float32)):
