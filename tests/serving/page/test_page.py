@@ -141,6 +141,7 @@ def test_own_labels_and_the_way_back(visit):
     expect(header).to_contain_text("not calibrated")
     page.get_by_label("says").fill("joy")  # no label of these
     page.keyboard.press("Enter")
+    expect(page.get_by_role("option")).to_have_count(3)
     expect(page.get_by_role("option").last).to_contain_text("calm")
     page.get_by_role("button", name="Back to the model’s labels").click()
     expect(page.locator("#lanes li")).to_have_count(len(LABELS))

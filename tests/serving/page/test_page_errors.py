@@ -89,7 +89,8 @@ def test_waiting_is_shown_and_nothing_is_asked_twice(visit):
     held: list[Route] = []
     page.route("**/v1/predict", lambda route: held.append(route))
     page.get_by_label("Conversation", exact=True).fill(CHAT)
-    page.get_by_role("button", name="Show emotions").click()
+    with page.expect_request("**/v1/predict"):
+        page.get_by_role("button", name="Show emotions").click()
     expect(page.locator("#ask .waiting")).to_be_visible()
     page.get_by_role("button", name="Show emotions").click()
     page.get_by_label("Conversation", exact=True).press("Control+Enter")

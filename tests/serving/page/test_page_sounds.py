@@ -94,7 +94,9 @@ def test_an_uploaded_sound_changes_the_answer_until_it_is_taken_away(visit):
     page.get_by_role("button", name="Answer with these").last.click()
     expect(options.nth(2)).to_contain_text("with face and prosody of the sound")
     before = options.nth(2).text_content()
-    page.get_by_role("button", name="Show emotions").click()
+    with page.expect_response("**/v1/predict"):
+        page.get_by_role("button", name="Show emotions").click()
+    expect(page.locator("#ask .waiting")).to_be_hidden()
     expect(options.nth(2)).to_contain_text("with face and prosody of the sound")
     # What was made of the sound is asked with in its place, and has the same answer.
     assert audio(asked) == [None] * 4
