@@ -1,7 +1,7 @@
 """What every corpus is read into: utterances, dialogues and the ordered labels."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -210,6 +210,11 @@ class Corpus:
     task: TaskName = "single"
     levels: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     features: Mapping[str, FeatureKind] = dataclasses.field(default_factory=dict)
+
+
+def utterances_of(dialogues: Iterable[Dialogue]) -> list[Utterance]:
+    """All utterances, one dialogue after the other."""
+    return [utterance for dialogue in dialogues for utterance in dialogue.utterances]
 
 
 def count(size: int, noun: str, plural: str = "") -> str:

@@ -160,7 +160,7 @@ def dialogue_numbers(
     is held out together with it; blanks around and capitals tell nothing apart.
     """
 
-    def said(utterance: Utterance) -> tuple[Hashable, ...]:
+    def content(utterance: Utterance) -> tuple[Hashable, ...]:
         features = [utterance.features.get(name) for name in modalities]
         numbers = [None if rows is None else (rows.shape, rows.tobytes()) for rows in features]
         words = (utterance.speaker, utterance.text)
@@ -174,7 +174,7 @@ def dialogue_numbers(
         beginning, owner = 0, number
         for utterance in dialogues[number].utterances:
             beginning, owner = beginnings.setdefault(
-                (beginning, said(utterance)), (len(beginnings) + 1, number)
+                (beginning, content(utterance)), (len(beginnings) + 1, number)
             )
         alike[number] = owner
     return np.array(

@@ -150,7 +150,7 @@ def _chain(settings: Settings) -> str:
     ]
     words = {"same": "by the same speaker", "other": "by another speaker"}
 
-    def told(pair: tuple[float, str, str, str]) -> str:
+    def described(pair: tuple[float, str, str, str]) -> str:
         score, before, after, who = pair
         return f"{plain(after)} after {plain(before)} {words[who]} ({score:+.2f})"
 
@@ -159,7 +159,7 @@ def _chain(settings: Settings) -> str:
         " The answer is then weighed by those around it, with a chain over the labels of a dialogue"
         " (a linear-chain conditional random field): a whole dialogue's by all that is said, a"
         " conversation's, as it goes on, by what was said until then. Of all that follows in the"
-        f" training dialogues it favours {told(likely)} most and {told(unlikely)} least."
+        f" training dialogues it favours {described(likely)} most and {described(unlikely)} least."
     )
 
 
@@ -204,12 +204,12 @@ def _labels(settings: Settings) -> str:
         )
     several = any("|" in words for words in settings.words)
     about = "encoding of its label's word" if not several else "mean encoding of its label's words"
-    told = (words.replace("|", ", ") for words in settings.words)
+    shown = (words.replace("|", ", ") for words in settings.words)
     return f"## Labels\n\nEach anchor began as the {about}.\n\n{about_several}" + _table(
         ("label", "words" if several else "word", *further),
         (
             [label, words, *more]
-            for label, words, more in zip(settings.labels, told, values, strict=True)
+            for label, words, more in zip(settings.labels, shown, values, strict=True)
         ),
     )
 

@@ -77,7 +77,7 @@ def read_beside(settings: Settings) -> str:
 
 
 def told_from(settings: Settings) -> str:
-    """What answers are told from, after "the emotion of each utterance of a conversation"."""
+    """What answers are made from, after "the emotion of each utterance of a conversation"."""
     if not settings.reads_text:
         return f"from its {_names(settings)} alone, not from what is said"
     past, future = settings.prompt.max_past, settings.prompt.max_future

@@ -93,7 +93,7 @@ class Conversation:
         return self._recognizer.settings.chain
 
     def append(self, utterance: Utterance, alone: Prediction) -> Prediction:
-        """Notes an utterance as said; of it only what a prompt may hold is kept.
+        """Adds an utterance to the context; of it only what a prompt may hold is kept.
 
         Args:
           utterance: what is said.
@@ -163,23 +163,25 @@ class Conversation:
             as before.
         """
         modalities = self._recognizer.settings.modalities
-        said = with_flat_features(_said(utterance, text, features), modalities, "the utterance")
+        asked = with_flat_features(
+            _utterance(utterance, text, features), modalities, "the utterance"
+        )
         # Not only when it is answered, which may be some utterances later.
-        check_modalities(said.features, modalities, "the utterance")
+        check_modalities(asked.features, modalities, "the utterance")
         later = self._recognizer.settings.prompt.max_future
         answer: Prediction | None = None
         if not later:
-            dialogue = self.ahead(said)
+            dialogue = self.ahead(asked)
             last = len(dialogue.utterances) - 1
             alone = self._recognizer.answer_alone(dialogue, last, on_long=on_long)
-            answer = self.append(said, alone)
+            answer = self.append(asked, alone)
         else:
             if len(self._waiting) == later:
-                answer = self._next([*self._waiting, said], on_long)
+                answer = self._next([*self._waiting, asked], on_long)
                 self._remember(self._waiting.popleft())
-            self._waiting.append(said)
-            self._count_in(said)
-        self._warn(said)
+            self._waiting.append(asked)
+            self._count_in(asked)
+        self._warn(asked)
         return answer
 
     def finish(self, *, on_long: "OnLong" = "cut") -> list[Prediction]:
@@ -211,13 +213,13 @@ class Conversation:
             self._recognizer.answer_alone(dialogue, len(self._past), on_long=on_long)
         )
 
-    def _warn(self, said: Utterance) -> None:
+    def _warn(self, utterance: Utterance) -> None:
         modalities = self._recognizer.settings.modalities
-        there = {name for name in said.features if has_known(said.features, name)}
+        there = {name for name in utterance.features if has_known(utterance.features, name)}
         if fresh := (set(modalities) ^ there) - self._warned:
             known = {name: each for name, each in modalities.items() if name in fresh}
-            given = {name: rows for name, rows in said.features.items() if name in fresh}
-            alone = dataclasses.replace(said, features=given)
+            given = {name: rows for name, rows in utterance.features.items() if name in fresh}
+            alone = dataclasses.replace(utterance, features=given)
             warn_of_features([Dialogue("conversation", (alone,))], known)
             self._warned |= fresh
         for what, sentences in self.strange.items():
@@ -227,7 +229,7 @@ class Conversation:
                     log.warning("%s.", sentence)
 
 
-def _said(
+def _utterance(
     utterance: str | tuple[str, str] | Mapping[str, Any] | Utterance,
     text: str | None,
     features: Mapping[str, Any] | None,
@@ -240,9 +242,9 @@ def _said(
                 f" it!'), got {type(utterance).__name__}."
             )
         given = (utterance, text)
-    said = read_utterance(given)
+    utterance = read_utterance(given)
     if features is None:
-        return said
-    if said.features:
+        return utterance
+    if utterance.features:
         raise UserError("the utterance: it has features already; give them once.")
-    return dataclasses.replace(said, features=read_features(features, "the utterance"))
+    return dataclasses.replace(utterance, features=read_features(features, "the utterance"))

@@ -9,7 +9,7 @@ import numpy as np
 from eacl_jax.config import Stage
 from eacl_jax.data.inputs import read_dialogues
 from eacl_jax.data.prompts import OnLong
-from eacl_jax.dialogue import Dialogue
+from eacl_jax.dialogue import Dialogue, utterances_of
 from eacl_jax.errors import UserError
 from eacl_jax.recognizer.prediction import DialoguePrediction, Prediction
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
@@ -102,7 +102,7 @@ class Ensemble:
         self, dialogues: Sequence[Dialogue], *, stage: str = Stage.TWO, on_long: OnLong = "cut"
     ) -> list[Prediction]:
         """The same for all utterances of the dialogues, one after the other, without a warning."""
-        utterances = [utterance for dialogue in dialogues for utterance in dialogue.utterances]
+        utterances = utterances_of(dialogues)
         each = []
         for member in self.members:
             examples = member.examples(dialogues, on_long=on_long)

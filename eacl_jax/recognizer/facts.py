@@ -37,7 +37,7 @@ _ALWAYS_ALSO = (
     *("encoder.frozen_layers", "encoder.dtype", "encoder.attention_dropout"),
     "evaluation.primary",
 )
-# Told elsewhere, or nobody else's business: where files lie, and what is said and kept meanwhile.
+# Shown elsewhere, or nobody else's business: where files lie, and what is said and kept meanwhile.
 _ELSEWHERE = (
     *("seed", "run", "encoder.path", "data.corpus", "data.labels", "data.words", "data.levels"),
     *("data.dir", "data.cache_dir", "data.train", "data.dev", "data.test", "data.also"),
@@ -216,10 +216,10 @@ def _recipe(config: Config) -> dict[str, Any]:
     plain = Config().to_dict()
     for group, settings in config.to_dict().items():
         for name, value in settings.items() if isinstance(settings, dict) else ():
-            place = f"{group}.{name}"
-            always = group in _ALWAYS or place in _ALWAYS_ALSO
-            if (always or value != plain[group][name]) and not {group, place} & {*_ELSEWHERE}:
-                found[place] = list(value) if isinstance(value, tuple) else value
+            setting = f"{group}.{name}"
+            always = group in _ALWAYS or setting in _ALWAYS_ALSO
+            if (always or value != plain[group][name]) and not {group, setting} & {*_ELSEWHERE}:
+                found[setting] = list(value) if isinstance(value, tuple) else value
     # Which ones, without where they lie.
     if teachers := config.distil.teachers:
         found |= {"distil.teachers": len(teachers), "distil.weight": config.distil.weight}

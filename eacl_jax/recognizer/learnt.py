@@ -1,10 +1,10 @@
-"""What a model has learnt from, so that it is told where it is scored on that.
+"""What a model has learnt from, so that scores on that are marked.
 
 The model folder's `learnt.safetensors` has a hash of eight bytes for each annotated utterance, of
 the letters and digits of its text and of all texts before it in the dialogue. So a dialogue that
 went on is known again, and one that was cut otherwise is not. No text can be read from these; but
 who guesses how a dialogue begins can see whether it was among them. Who minds deletes the file;
-then nothing is told.
+then nothing is marked.
 """
 
 import dataclasses
@@ -101,7 +101,7 @@ class Learnt:
         """Logs how many of the dialogues' annotated utterances are among these.
 
         Args:
-          dialogues: of which scores are to be told.
+          dialogues: that scores are of.
           what: these scores, "the scores".
           named: of the model, where there are several.
           stage: whose anchors answer.

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from flax import nnx
 
-from eacl_jax.dialogue import Dialogue
+from eacl_jax.dialogue import Dialogue, utterances_of
 from eacl_jax.errors import UserError
 from eacl_jax.files.checksum import sha256_of
 from eacl_jax.model.representer import Representer
@@ -200,8 +200,8 @@ def _prepare_label_words(recognizer: EmotionRecognizer, folder: Path) -> None:
     """Adds the program for label words; always in float32, as it runs once for a set of labels."""
     if not recognizer.settings.made_of_words:
         return
-    held, representer = in_jax(recognizer.runtime), _representer(recognizer)
-    encoder = held.label_encoder() if held.label_encoder else representer.encoder
+    runtime, representer = in_jax(recognizer.runtime), _representer(recognizer)
+    encoder = runtime.label_encoder() if runtime.label_encoder else representer.encoder
     content = label_program(representer, encoder).SerializeToString()
     check_folder(recognizer, folder)
     write_program(folder, content, {LABEL_WORDS: Program(bytes=len(content))})
@@ -209,8 +209,8 @@ def _prepare_label_words(recognizer: EmotionRecognizer, folder: Path) -> None:
 
 def _representer(recognizer: EmotionRecognizer) -> Representer:
     """The model, its parameters on the host."""
-    held = in_jax(recognizer.runtime)
-    return nnx.merge(held.graphdef, jax.tree.map(np.asarray, held.params))
+    runtime = in_jax(recognizer.runtime)
+    return nnx.merge(runtime.graphdef, jax.tree.map(np.asarray, runtime.params))
 
 
 def run_each(examples: Sequence[Any]) -> Callable[..., Iterable[Sequence[np.ndarray]]]:
@@ -230,7 +230,7 @@ def _scores(
     dialogues: Sequence[Dialogue],
 ) -> tuple[Scores, list[tuple[str, ...]]]:
     """Scores, and all answers."""
-    utterances = [utterance for dialogue in dialogues for utterance in dialogue.utterances]
+    utterances = utterances_of(dialogues)
     examples = recognizer.examples(dialogues)
     alone = recognizer.answer(represent(examples), utterances, examples)
     answers = recognizer.together(alone, dialogues)

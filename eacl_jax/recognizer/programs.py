@@ -153,7 +153,7 @@ def read_programs(folder: Path) -> dict[str, Program]:
     prepared.
 
     Raises:
-      UserError: what is said of them is damaged, one is missing, or they are of another model.
+      UserError: their description is damaged, one is missing, or they are of another model.
     """
     about = folder / FOLDER / _ABOUT
     if not about.exists():
@@ -257,9 +257,9 @@ def _write_section(card: Path, programs: Mapping[str, Program]) -> None:
         f" {program.bytes / 1e6:.1f} MB." + (f" {program.in_words()}" if program.cost else "")
         for name, program in sorted(programs.items())
     ]
-    said = (
+    summary = (
         "For ONNX Runtime and OpenVINO, which answer without JAX:"
         ' `EmotionRecognizer.from_pretrained(..., runtime="onnx")`, or `"openvino"`.'
     )
-    section = "\n".join([_SECTION, "", said, "", *lines])
+    section = "\n".join([_SECTION, "", summary, "", *lines])
     whole.write_text(card, f"{before.rstrip()}\n\n{section}\n{rest}")

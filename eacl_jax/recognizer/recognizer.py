@@ -5,22 +5,20 @@ corpus is not needed.
 import dataclasses
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import compress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from eacl_jax.config import Config, Stage
 from eacl_jax.corpora.markup import warn_of_markup
-from eacl_jax.corpora.tasks import settled
 from eacl_jax.data.beside import put_features, warn_of_features, with_sound
 from eacl_jax.data.inputs import read_dialogues, read_labels
 from eacl_jax.data.pieces import Look, look
 from eacl_jax.data.prompts import Example, OnLong, PromptBuilder, Targets, targeted, warn_about
 from eacl_jax.data.tokenizer import read_tokenizer
-from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance, count
+from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance, utterances_of
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import Modality, check_modalities
 from eacl_jax.features.own import all_with_flat_features
@@ -33,9 +31,9 @@ from eacl_jax.model.decisions import Decisions, SeveralAnswering
 from eacl_jax.model.label_words import check_anchors, check_words
 from eacl_jax.model.scores import host_cosines
 from eacl_jax.model.task import SeveralLabels, SingleLabel, Task
-from eacl_jax.recognizer import adapting, few_shot, fingerprint, sequence
+from eacl_jax.recognizer import fingerprint, fitting, sequence
 from eacl_jax.recognizer.conversation import Conversation
-from eacl_jax.recognizer.facts import ADAPTED, CALIBRATED, Facts
+from eacl_jax.recognizer.facts import Facts
 from eacl_jax.recognizer.few_shot import Adaptation
 from eacl_jax.recognizer.folder import Settings, read_anchors, read_settings
 from eacl_jax.recognizer.learnt import Learnt
@@ -374,7 +372,7 @@ class EmotionRecognizer:
         """Representations of all utterances of the dialogues, in their order; arguments as of
         `predict`.
         """
-        return self.represent(self.examples(self._read(dialogues)[0], on_long=on_long))
+        return self.represent(self.examples(self.read(dialogues)[0], on_long=on_long))
 
     def predict(
         self,
@@ -406,17 +404,17 @@ class EmotionRecognizer:
           UserError: something given is not a dialogue, or there is no such stage.
         """
         self._check_stage(stage)
-        read, single = self._read(dialogues)
+        read, single = self.read(dialogues)
         if sounds is not None:
             read = with_sound(read, self.settings.modalities, Path(sounds))
         examples = self.examples(read, on_long=on_long)
-        said = _utterances(read)
-        texts = [each.text for each in said]
+        utterances = utterances_of(read)
+        texts = [each.text for each in utterances]
         warn_about(examples, self.settings.prompt.max_tokens)
         warn_of_markup(texts)
         self.warn_of_language(texts)
         warn_of_features(read, self.settings.modalities)
-        alone = self.answer(self.represent(examples), said, examples, stage=stage)
+        alone = self.answer(self.represent(examples), utterances, examples, stage=stage)
         answers = iter(self.together(alone, read, stage=stage))
         results = [
             DialoguePrediction(d.id, tuple(next(answers) for _ in d.utterances), d.other)
@@ -434,11 +432,11 @@ class EmotionRecognizer:
         # The only one that anybody seems to have annotated, with no label.
         utterances[index] = dataclasses.replace(utterances[index], emotions=())
         asked = dataclasses.replace(dialogue, utterances=tuple(utterances))
-        examples = self._built([asked], "annotated", on_long)
-        said = dialogue.utterances[index]
+        examples = self.build([asked], "annotated", on_long)
+        asked_for = dialogue.utterances[index]
         warn_about(examples, self.settings.prompt.max_tokens)
-        warn_of_markup([said.text])
-        return self.answer(self.represent(examples), [said], examples)[0]
+        warn_of_markup([asked_for.text])
+        return self.answer(self.represent(examples), [asked_for], examples)[0]
 
     def conversation(self) -> Conversation:
         """A conversation that goes on: `add` answers each utterance when it is said; a model that
@@ -487,7 +485,7 @@ class EmotionRecognizer:
             chain=None,
             decisions=self.settings.decisions_of_others(len(taxonomy)),
         )
-        changed = self._changed(settings, {Stage.ONE: anchors, Stage.TWO: anchors})
+        changed = self.changed(settings, {Stage.ONE: anchors, Stage.TWO: anchors})
         changed.warnings, changed.adaptation = warnings, None
         changed.learnt = self.learnt.unadapted()
         changed.facts = self.facts and self.facts.relabelled()
@@ -517,40 +515,7 @@ class EmotionRecognizer:
           UserError: no utterance has an emotion, one is not among the labels, or the seed is no
             whole number from 0 on.
         """
-        if not isinstance(seed, (int, np.integer)) or seed < 0:
-            raise UserError(f"seed must be a whole number from 0 on, got {seed!r:.40}.")
-        given = self._annotated(dialogues)
-        self.learnt.warn_of(given.dialogues, "held-out scores", reads_text=self.settings.reads_text)
-        before = self.facts is not None and any(
-            each.startswith(ADAPTED) for each in self.facts.changes
-        )
-        if before and not self.learnt.whole:
-            log.warning(
-                "this recognizer was adapted before, and does not say to what: if these dialogues"
-                " are among those, or hold utterances of them, the scores on held-out ones are not"
-                " of what it has never seen. Adapt the one that it was made of to all of them."
-            )
-        numbers = adapting.dialogue_numbers(given.dialogues, tuple(self.settings.modalities))
-        adapting.warn_of_examples(given.dialogues, given.targets, numbers)
-        settings, anchors, report = adapting.adapted(
-            self.settings,
-            self.anchors,
-            given.reps,
-            given.targets,
-            numbers,
-            seed=seed,
-            today=None if self.settings.chain is None else self._today(given),
-        )
-        changed = self._changed(settings, anchors)
-        changed.adaptation = report
-        if not report.chained:
-            how = "chosen" if report.kept else "adapted"
-            changed.learnt = self.learnt.and_(how, given.dialogues)
-        if self.facts and not report.chained:  # a chain that stays leaves all as it was
-            what = "Its probabilities were fitted" if report.kept else ADAPTED
-            to = count(len(given.targets), "annotated utterance")
-            changed.facts = self.facts.changed(f"{what} to {to}.")
-        return changed
+        return fitting.adapt(self, dialogues, seed=seed)
 
     def calibrate(self, dialogues: Any) -> "EmotionRecognizer":
         """A recognizer whose probabilities fit annotated dialogues, by one temperature, or by scale
@@ -568,46 +533,7 @@ class EmotionRecognizer:
         Raises:
           UserError: as `adapt`.
         """
-        given = self._annotated(dialogues)
-        known = self.learnt.known(given.dialogues)
-        if known.trained:
-            log.warning(
-                "%d of %d annotated utterances are, with all that is said before them, among those"
-                " that the model has learnt from, and answers better than others: probabilities"
-                " that are fitted to these are too sure of what it has never seen.",
-                known.trained,
-                known.of,
-            )
-        if known.chosen:
-            log.warning(
-                "%d of %d annotated utterances are, with all that is said before them, among those"
-                " that probabilities were fitted to before: fitted to a few again and again, they"
-                " grow more sure than so few examples tell. Calibrate the recognizer that this one"
-                " was made of, to all of them at once.",
-                known.chosen,
-                known.of,
-            )
-        settings = adapting.calibrated(self.settings, self.anchors, given.reps, given.targets)
-        if (chain := self.settings.chain) is not None:
-            gold = np.full(len(given.annotated), -1)
-            gold[given.annotated] = given.targets
-            answering = self.settings.answering(Stage.TWO)
-            fitted = sequence.fit_temperature(
-                chain,
-                answering.scores(answering.cosines(given.encoded, self.anchors[Stage.TWO])),
-                [[said.speaker for said in dialogue.utterances] for dialogue in given.dialogues],
-                gold,
-                near=self.settings.calibration[Stage.TWO],
-            )
-            settings = dataclasses.replace(
-                settings, calibration={**settings.calibration, Stage.TWO: fitted}
-            )
-        changed = self._changed(settings, self.anchors)
-        changed.learnt = self.learnt.and_("chosen", given.dialogues)
-        changed.facts = self.facts and self.facts.changed(
-            f"{CALIBRATED} {count(len(given.targets), 'annotated utterance')}."
-        )
-        return changed
+        return fitting.calibrate(self, dialogues)
 
     def examples(
         self,
@@ -631,15 +557,17 @@ class EmotionRecognizer:
             raise UserError(
                 f"on_long must be one of {', '.join(get_args(OnLong))}, got {on_long!r:.40}."
             )
-        return self._built(unlabelled, "all", on_long)
+        return self.build(unlabelled, "all", on_long)
 
-    def _built(
+    def build(
         self,
         dialogues: Sequence[Dialogue],
         targets: Targets,
         on_long: OnLong = "cut",
     ) -> list[Example]:
-        """The prompts, with the features that the model reads."""
+        """Prompts of all utterances or of the annotated ones, with their targets and the features
+        that the model reads.
+        """
         settings = self.settings
         # Where they become words, those of the past are read too.
         for dialogue in dialogues if settings.thirds else ():
@@ -754,7 +682,7 @@ class EmotionRecognizer:
         return look(self.tokenizer, texts, usual)
 
     def warn_of_language(self, texts: Iterable[str]) -> Look:
-        """What `look` sees; logs it where that is to be told."""
+        """What `look` sees; logs it where that is worth a warning."""
         seen = self.look(texts)
         if message := str(seen):
             log.warning("%s.", message)
@@ -768,7 +696,7 @@ class EmotionRecognizer:
             return example.truncated, example.unknown, example.alone
         return False, not example.features, False
 
-    def _read(self, dialogues: Any) -> tuple[list[Dialogue], bool]:
+    def read(self, dialogues: Any) -> tuple[list[Dialogue], bool]:
         """The dialogues, with the features that their fields NAME.COLUMN are, and whether it is one
         alone.
         """
@@ -796,37 +724,6 @@ class EmotionRecognizer:
                 f" {', '.join(self.anchors)}."
             )
 
-    def _annotated(self, dialogues: Any) -> "_Annotated":
-        """Annotated dialogues, read and encoded once: all utterances where a chain goes by all of
-        them, else the annotated ones.
-        """
-        read = [
-            settled(d, self.settings.task, f"dialogue {d.id!r:.60} utterance {{}}".format)
-            for d in self._read(dialogues)[0]
-        ]
-        adapting.check_annotated(read, self.settings)
-        annotated = np.array([said.annotated for said in _utterances(read)])
-        if self.settings.chain is None:
-            examples = learnt = self._built(read, "annotated")
-        else:
-            examples = self.examples(read)
-            learnt = list(compress(examples, annotated))
-        warn_about(learnt, self.settings.prompt.max_tokens)
-        self.warn_of_language([said.text for said in _utterances(read)])
-        warn_of_features(read, self.settings.modalities)
-        encoded = self.represent(examples)
-        reps = encoded if self.settings.chain is None else encoded[annotated]
-        return _Annotated(read, annotated, encoded, reps, self.task.targets(read))
-
-    def _today(self, given: "_Annotated") -> few_shot.Today:
-        """What is answered to the annotated utterances, where a chain answers."""
-        alone = self.answer(given.encoded, _utterances(given.dialogues))
-        found = list(compress(self.together(alone, given.dialogues), given.annotated))
-        return few_shot.Today(
-            np.array([self.labels.index(str(each.emotion)) for each in found]),
-            np.array([[*each.probabilities.values()] for each in found]),
-        )
-
     @property
     def loaded_heads(self) -> str:
         """The sha256 of heads.safetensors in the folder that it was loaded from; empty where it was
@@ -849,7 +746,8 @@ class EmotionRecognizer:
         several = self.settings.several
         return SeveralLabels(self.labels) if several else SingleLabel(self.labels)
 
-    def _changed(self, settings: Settings, anchors: dict[str, np.ndarray]) -> "EmotionRecognizer":
+    def changed(self, settings: Settings, anchors: dict[str, np.ndarray]) -> "EmotionRecognizer":
+        """This recognizer with other settings and anchors: all else is shared."""
         changed = object.__new__(
             type(self)
         )  # copy.copy would load the folder again: see __reduce__
@@ -886,34 +784,12 @@ class EmotionRecognizer:
         )
 
 
-def _utterances(dialogues: Sequence[Dialogue]) -> list[Utterance]:
-    return [utterance for dialogue in dialogues for utterance in dialogue.utterances]
-
-
 def _likeliest_first(
     labels: Sequence[str], answered: Bool[np.ndarray, " C"], probability: Sequence[float]
 ) -> tuple[str, ...]:
     """The labels that are answered."""
     found = [number for number, yes in enumerate(answered) if yes]
     return tuple(labels[number] for number in sorted(found, key=lambda n: -probability[n]))
-
-
-class _Annotated(NamedTuple):
-    """Dialogues to adapt to.
-
-    Attributes:
-      dialogues: whole ones.
-      annotated: which of all their utterances are, M booleans.
-      encoded: representations: of all utterances where a chain answers, else of the annotated ones.
-      reps: of the annotated ones.
-      targets: their labels.
-    """
-
-    dialogues: list[Dialogue]
-    annotated: Bool[np.ndarray, " M"]
-    encoded: Float[np.ndarray, "_ m"]
-    reps: Float[np.ndarray, "N m"]
-    targets: few_shot.Targets
 
 
 @dataclasses.dataclass(frozen=True)
@@ -946,6 +822,6 @@ def _loaded_again(
             f"{source.path} is no longer the model that this recognizer was loaded from: its"
             " heads.safetensors differs."
         )
-    changed = recognizer._changed(settings, anchors)
+    changed = recognizer.changed(settings, anchors)
     changed.adaptation, changed.facts, changed.learnt, changed.warnings = known
     return changed

@@ -92,7 +92,7 @@ def test_probabilities_are_calibrated_on_dev(finished, toy):
     before = dataclasses.replace(
         recognizer.settings, calibration={"stage_one": 1.0, "stage_two": 1.0}
     )
-    again = recognizer._changed(before, recognizer.anchors).calibrate(
+    again = recognizer.changed(before, recognizer.anchors).calibrate(
         corpora.load(make_config(toy).data).splits["dev"]
     )
     for stage in ("stage_one", "stage_two"):

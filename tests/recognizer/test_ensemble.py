@@ -21,7 +21,7 @@ def turned(member, order, **decisions):
         **decisions,
     )
     anchors = {stage: found[order] for stage, found in member.anchors.items()}
-    return member._changed(settings, anchors)
+    return member.changed(settings, anchors)
 
 
 def probabilities(member):
@@ -81,7 +81,7 @@ def test_models_that_read_features_differently_are_refused():
     for columns in (("pitch", "loudness"), ("loudness", "pitch")):
         modality = Modality(2, 1, mean=(0.0, 0.0), deviation=(1.0, 1.0), columns=columns)
         settings = dataclasses.replace(first.settings, modalities={"voice": modality})
-        made.append(first._changed(settings, first.anchors))
+        made.append(first.changed(settings, first.anchors))
     with pytest.raises(UserError, match="model 2 of the ensemble reads other columns"):
         Ensemble(made)
 

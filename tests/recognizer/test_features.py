@@ -136,7 +136,7 @@ def test_features_unlike_those_of_training_are_told_once(recognizer, caplog):
 def test_a_conversation_that_answers_late_refuses_at_once_what_it_cannot_read(recognizer):
     prompt = dataclasses.replace(recognizer.settings.prompt, max_future=1)
     settings = dataclasses.replace(recognizer.settings, prompt=prompt)
-    talk = recognizer._changed(settings, recognizer.anchors).conversation()
+    talk = recognizer.changed(settings, recognizer.anchors).conversation()
     assert talk.add(said(LOUD)) is None
     with pytest.raises(UserError, match="features 'voice' have 1 numbers, and the model knows 3"):
         talk.add(said([1]))

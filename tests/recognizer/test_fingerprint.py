@@ -49,7 +49,7 @@ def test_other_settings_and_anchors_are_another_model(folder, tmp_path):
     loaded = EmotionRecognizer.from_pretrained(folder)
     settings = dataclasses.replace(loaded.settings, offsets={"stage_two": (0.5, 0.0, 0.0)})
     anchors = {**loaded.anchors, "stage_two": loaded.anchors["stage_two"][::-1]}
-    changed = [loaded._changed(settings, loaded.anchors), loaded._changed(loaded.settings, anchors)]
+    changed = [loaded.changed(settings, loaded.anchors), loaded.changed(loaded.settings, anchors)]
     assert len({each.fingerprint for each in (loaded, *changed)}) == 3
 
 

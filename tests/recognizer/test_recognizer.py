@@ -477,7 +477,7 @@ def test_a_run_decides_near_ties_as_the_recognizer_does(recognizer):
     near = np.tile(reps, (3, 1))
     near[:, 1] = [2e-4, 1e-4, 1]
     assert int(scores(reps, near, temperature=1.0)[0].argmax()) == 0
-    (answer,) = recognizer._changed(recognizer.settings, {"stage_two": near}).answer(
+    (answer,) = recognizer.changed(recognizer.settings, {"stage_two": near}).answer(
         reps, [Utterance("Ann", "hello")]
     )
     (nearest,) = Answering(0.1).decide(Answering(0.1).cosines(reps, near))

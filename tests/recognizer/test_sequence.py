@@ -199,7 +199,7 @@ def test_calibrating_fits_what_the_chain_answers(chained):
     def loss(temperature):
         calibration = {**chained.settings.calibration, "stage_two": temperature}
         settings = dataclasses.replace(chained.settings, calibration=calibration)
-        answers = chained._changed(settings, chained.anchors).predict(given)
+        answers = chained.changed(settings, chained.anchors).predict(given)
         picked = [
             np.log(answer.probabilities[said.emotion])
             for dialogue, found in zip(given, answers, strict=True)

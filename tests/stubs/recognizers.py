@@ -150,4 +150,4 @@ def with_chain(original: EmotionRecognizer, **changes: Any) -> EmotionRecognizer
     """The same, which answers dialogues by `CHAIN`."""
     chain = dataclasses.replace(CHAIN, **changes)
     settings = dataclasses.replace(original.settings, chain=chain)
-    return original._changed(settings, original.anchors)
+    return original.changed(settings, original.anchors)

@@ -32,7 +32,7 @@ def make_several(folder: Path) -> EmotionRecognizer:
         folder, shift=0.3, decisions=decisions, anchors=dict.fromkeys(decisions, anchors)
     )
     uncalibrated = dataclasses.replace(made.settings, calibration=dict.fromkeys(decisions, 1.0))
-    made = made._changed(uncalibrated, made.anchors)
+    made = made.changed(uncalibrated, made.anchors)
     answers = made.predict([[("Ann", text)] for text in TEXTS])
     ranked = np.sort(
         [[each[0].probabilities[label] for label in WORDS] for each in answers], axis=0
@@ -40,4 +40,4 @@ def make_several(folder: Path) -> EmotionRecognizer:
     middle = ranked[len(TEXTS) // 2 - 1 : len(TEXTS) // 2 + 1].mean(axis=0)
     fitted = dataclasses.replace(_START, thresholds=tuple(middle.tolist()), threshold=0.68)
     settings = dataclasses.replace(made.settings, decisions=dict.fromkeys(decisions, fitted))
-    return made._changed(settings, made.anchors)
+    return made.changed(settings, made.anchors)

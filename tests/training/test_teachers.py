@@ -74,7 +74,7 @@ def turned(recognizer, order):
     words = tuple(recognizer.settings.words[i] for i in order)
     anchors = {stage: found[order] for stage, found in recognizer.anchors.items()}
     settings = dataclasses.replace(recognizer.settings, labels=labels, words=words)
-    return recognizer._changed(settings, anchors)
+    return recognizer.changed(settings, anchors)
 
 
 def numbers(folder):
