@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from eacl_jax.studies import several, statistics
-from eacl_jax.studies.pairs import PAIRS_F1, default_pairs
+from eacl_jax.studies.pairs import PAIRS, PAIRS_F1, Pairs, pairs_among
 from eacl_jax.studies.similar import pair_counts, pairs_f1
 from eacl_jax.studies.statistics import Draws, Estimate
 
@@ -24,6 +24,7 @@ class Answered:
       gold, dialogues, answers: of the N utterances; gold and answers are label indices, or, where
         an utterance may have several labels, booleans.
       scores: of the labels; None: there is no F1 of similar pairs.
+      asked_pairs: the pairs of similar labels; those of which a label is missing do not count.
     """
 
     seed: int
@@ -33,6 +34,7 @@ class Answered:
     dialogues: Int[np.ndarray, " N"]
     answers: Int[np.ndarray, " N"] | Bool[np.ndarray, "N C"]
     scores: Float[np.ndarray, "N C"] | None = None
+    asked_pairs: Pairs = PAIRS
 
     @property
     def several(self) -> bool:
@@ -51,7 +53,7 @@ class Answered:
     @functools.cached_property
     def pairs(self) -> Int[np.ndarray, "D P 2 2"] | None:
         """`pair_counts` of the similar pairs that are asked for; None where none are."""
-        found = default_pairs(self.labels)
+        found = pairs_among(self.labels, self.asked_pairs)
         if self.scores is None or not found:
             return None
         indices = [(self.labels.index(one), self.labels.index(other)) for one, other in found]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from eacl_jax.config import Config, DataConfig, Stage
+from eacl_jax.studies.pairs import PAIRS, Pairs
 
 ALWAYS = "always the most frequent label"
 """What tables and comparisons call the answers of no run; the label is the training split's."""
@@ -72,6 +73,7 @@ class Study:
       comparisons: pairs of sides, each compared on every corpus.
       measures: keys of `Scores` (weighted_f1, macro_f1, accuracy, micro_f1), the first is the one
         that counts.
+      pairs: of labels that are similar emotions; those that a corpus lacks do not count there.
       transfer: with how many examples a label runs also answer the other corpora, 0: from words
         alone; empty: they do not.
       before: whether similar emotions are also compared before training.
@@ -90,6 +92,7 @@ class Study:
     cells: tuple[Cell, ...]
     comparisons: tuple[tuple[Side, Side], ...]
     measures: tuple[str, ...] = ("weighted_f1", "macro_f1")
+    pairs: Pairs = PAIRS
     transfer: tuple[int, ...] = ()
     before: bool = False
     always: bool = False

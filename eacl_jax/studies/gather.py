@@ -16,7 +16,7 @@ from eacl_jax.studies import statistics
 from eacl_jax.studies.answered import Answered, estimates
 from eacl_jax.studies.comparing import compare
 from eacl_jax.studies.definition import Cell, Study
-from eacl_jax.studies.pairs import MEASURES, PAIRS_F1, default_pairs
+from eacl_jax.studies.pairs import MEASURES, PAIRS, PAIRS_F1, Pairs, pairs_among
 from eacl_jax.studies.same_answers import same_answers
 from eacl_jax.studies.similar import Similar, similar, smallest_angle
 from eacl_jax.studies.table import CostMeans, LabelScores, Row, Table
@@ -136,14 +136,14 @@ def gather(
             )
             for stage in Stage:
                 if here:
-                    group = [_answered(each, "test", stage) for each in here]
+                    group = [_answered(study, each, "test", stage) for each in here]
                     groups[corpus, variant, stage] = group
                     rows.append(_row_of_runs(study, here, group, stage))
         extra = [each for each in answers if each.corpus == corpus]
         for variant in dict.fromkeys(each.variant for each in extra):
             some = [each for each in extra if each.variant == variant]
-            groups[corpus, variant, ""] = [_plain(each) for each in some]
-            rows.append(row_of_answers(some, planned=len(study.seeds)))
+            groups[corpus, variant, ""] = [_plain(each, study.pairs) for each in some]
+            rows.append(row_of_answers(some, planned=len(study.seeds), pairs=study.pairs))
     _check_measures(study, rows)
     others = [each.variant for each in answers if each.variant not in study.variants]
     most_frequent = {
@@ -167,22 +167,23 @@ def gather(
     )
 
 
-def row_of_answers(answers: Sequence[Answers], *, planned: int) -> Row:
+def row_of_answers(answers: Sequence[Answers], *, planned: int, pairs: Pairs = PAIRS) -> Row:
     """A row of plain answers, one of `answers` a seed, of one corpus and variant.
 
     Args:
       answers: at least one.
       planned: how many seeds there are to be.
+      pairs: of similar labels.
 
     Raises:
       UserError: they were measured on different utterances or labels.
     """
     first = answers[0]
-    group = [_plain(each) for each in answers]
+    group = [_plain(each, pairs) for each in answers]
     found = [
         [
             similar(each.labels, pair, gold=each.gold, answers=each.answers, scores=each.scores)
-            for pair in default_pairs(first.labels)
+            for pair in pairs_among(first.labels, pairs)
             if {*pair} <= {*each.labels}
         ]
         for each in answers
@@ -204,7 +205,7 @@ def chosen_on(cell: Cell) -> str:
     return "test" if cell.config.compat.select_on_test else "dev"
 
 
-def _answered(run: CellResult, split: str, stage: Stage) -> Answered:
+def _answered(study: Study, run: CellResult, split: str, stage: Stage) -> Answered:
     of: SplitOutputs = run.outputs.splits[split]
     return Answered(
         run.cell.seed,
@@ -214,10 +215,11 @@ def _answered(run: CellResult, split: str, stage: Stage) -> Answered:
         of.dialogues,
         of.answers[stage],
         of.scores[stage],
+        study.pairs,
     )
 
 
-def _plain(answers: Answers) -> Answered:
+def _plain(answers: Answers, pairs: Pairs) -> Answered:
     return Answered(
         answers.seed,
         answers.labels,
@@ -226,6 +228,7 @@ def _plain(answers: Answers) -> Answered:
         answers.dialogues,
         answers.answers,
         answers.scores,
+        pairs,
     )
 
 
@@ -257,7 +260,7 @@ def _row_of_runs(
                 representations=None if by_logits else run.outputs.representations,
                 before=run.before,
             )
-            for pair in default_pairs(labels)
+            for pair in pairs_among(labels, study.pairs)
         ]
         for run, of_run in zip(runs, anchors, strict=True)
     ]
@@ -283,7 +286,7 @@ def _row_of_runs(
         **_common(
             cell.corpus,
             cell.variant,
-            {"dev": [_answered(run, "dev", stage) for run in runs], "test": test},
+            {"dev": [_answered(study, run, "dev", stage) for run in runs], "test": test},
         ),
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from eacl_jax.studies.definition import Cell, Study
-from eacl_jax.studies.pairs import PAIRS, PAIRS_F1, default_pairs
+from eacl_jax.studies.pairs import PAIRS, PAIRS_F1, Pairs, pairs_among
 
 
 def check_measures(
@@ -14,6 +14,7 @@ def check_measures(
     measures: Sequence[str],
     given: Mapping[tuple[str, str], Mapping[str, Any]],
     problems: list[str],
+    pairs: Pairs = PAIRS,
 ) -> None:
     """Notes the measures that a run cannot give.
 
@@ -22,6 +23,7 @@ def check_measures(
       measures: of the study.
       given: what the runs are given, by (corpus, variant), where it is known (`Study.given`).
       problems: a line for each is added here.
+      pairs: of similar labels.
     """
     several = several_labels(given)
     one = dict.fromkeys(
@@ -37,7 +39,7 @@ def check_measures(
             if (corpus, variant) in several
         ]
     if PAIRS_F1 in measures:
-        problems += _without_pairs(given)
+        problems += _without_pairs(given, pairs)
     if "micro_f1" not in measures:
         return
     without = dict.fromkeys(
@@ -70,16 +72,31 @@ def several_labels(given: Mapping[tuple[str, str], Mapping[str, Any]]) -> dict[A
     return {side: found.get("task") == "multi" for side, found in given.items()}
 
 
-def _without_pairs(given: Mapping[tuple[str, str], Mapping[str, Any]]) -> list[str]:
-    pairs = ", ".join(f"{one} and {other}" for one, other in PAIRS)
+def check_pairs(
+    pairs: Pairs, given: Mapping[tuple[str, str], Mapping[str, Any]], problems: list[str]
+) -> None:
+    """Notes pairs that no corpus has both labels of; arguments as of `check_measures`."""
+    known = [tuple(found["labels"]) for found in given.values()]
+    if pairs == PAIRS or not known:
+        return
+    labels = ", ".join(dict.fromkeys(label for each in known for label in each))
+    problems += [
+        f"pairs: no corpus has both {pair[0]!r} and {pair[1]!r}; labels are {labels}."
+        for pair in pairs
+        if not any(pairs_among(each, (pair,)) for each in known)
+    ]
+
+
+def _without_pairs(given: Mapping[tuple[str, str], Mapping[str, Any]], pairs: Pairs) -> list[str]:
+    named = ", ".join(f"{one} and {other}" for one, other in pairs)
     without = [
         (corpus, ", ".join(found["labels"]))
         for (corpus, _), found in given.items()
-        if not default_pairs(found["labels"])
+        if not pairs_among(found["labels"], pairs)
     ]
     return [
-        f"corpus {corpus!r}: {PAIRS_F1} is of pairs of similar labels ({pairs}), of which there is"
-        f" none among {labels}."
+        f"corpus {corpus!r}: {PAIRS_F1} is of pairs of similar labels ({named}), of which there is"
+        f" none among {labels}; name the study's `pairs`."
         for corpus, labels in dict.fromkeys(without)
     ]
 

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 
 from eacl_jax.studies.several import SUMMARIES
 
+Pairs = tuple[tuple[str, str], ...]
+
 # Of the paper: IEMOCAP's three, MELD's two, EmoryNLP's two.
-PAIRS = (
+PAIRS: Pairs = (
     ("happy", "excited"),
     ("angry", "frustrated"),
     ("sad", "frustrated"),
@@ -23,6 +25,6 @@ MEASURES = (*SUMMARIES, PAIRS_F1)
 """What a study may compare by."""
 
 
-def default_pairs(labels: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """The paper's pairs of which both labels are here."""
-    return tuple(pair for pair in PAIRS if set(pair) <= set(labels))
+def pairs_among(labels: Sequence[str], pairs: Pairs = PAIRS) -> Pairs:
+    """The pairs of which both labels are here."""
+    return tuple(pair for pair in pairs if set(pair) <= set(labels))

@@ -17,20 +17,21 @@ from eacl_jax.studies.given import describe_given, other_tests
 from eacl_jax.studies.measured import (
     check_answers,
     check_measures,
+    check_pairs,
     check_transfer,
     several_labels,
 )
 from eacl_jax.studies.names import check_names
-from eacl_jax.studies.pairs import MEASURES
+from eacl_jax.studies.pairs import MEASURES, PAIRS, Pairs
 from eacl_jax.studies.settings import Settings, combined, doubled, flat, plain, who
 from eacl_jax.studies.shared_texts import shared_texts
 from eacl_jax.studies.targets import NOTE, read_transfer, transfer_names, with_transfers
 
 FIELDS = (
     *("name", "question", "base", "corpora", "axes", "seeds", "comparisons", "measures"),
-    *("transfer", "before", "always"),
+    *("pairs", "transfer", "before", "always"),
 )
-_OPTIONAL = ("corpora", "comparisons", "measures", "transfer", "before", "always")
+_OPTIONAL = ("corpora", "comparisons", "measures", "pairs", "transfer", "before", "always")
 # By default; the second where every utterance of the study may have several labels.
 _USUAL, _USUAL_OF_SEVERAL = ("weighted_f1", "macro_f1"), ("macro_f1", "micro_f1", "jaccard")
 
@@ -52,7 +53,8 @@ def read_study(
         `corpora`: settings by dotted name, by corpus. `axes`: the same, by axis and value; a
         variant is one value of each axis. `seeds`. `comparisons`: pairs of sides, each "VARIANT" or
         "VARIANT @ stage one"; also what `targets.transfer_name` gives. `measures`: keys of
-        `Scores`. `transfer`: with how many examples a label, 0 for words alone, runs also answer
+        `Scores`. `pairs`: of labels that are similar emotions; the paper's if not given.
+        `transfer`: with how many examples a label, 0 for words alone, runs also answer
         the other corpora. `before`: whether similar emotions are also compared before training.
         `always`: whether always giving the most frequent label is a row too, which comparisons may
         name (`definition.ALWAYS`).
@@ -75,7 +77,8 @@ def read_study(
     if study is not None:
         if "measures" not in reader.fields and several and all(several.values()):
             study = dataclasses.replace(study, measures=_USUAL_OF_SEVERAL)
-        check_measures(reader.cells, study.measures, given, problems)
+        check_measures(reader.cells, study.measures, given, problems, study.pairs)
+        check_pairs(study.pairs, given, problems)
         check_answers(study, problems)
         check_transfer(study, given, problems)
     if study is None or problems:
@@ -123,7 +126,7 @@ class _Reader:
                 f"variant {ALWAYS!r}: the row of `always` has that name; rename the variant."
             )
         comparisons = self._comparisons(names, [*transferred, *([ALWAYS] if always else [])])
-        measures = self._measures()
+        measures, pairs = self._measures(), self._pairs()
         name, question = self._text("name"), self._text("question")
         before = self._switch("before")
         if base is None or not (corpora and variants and seeds):
@@ -147,6 +150,7 @@ class _Reader:
             cells=tuple(self.cells),
             comparisons=comparisons,
             measures=measures,
+            pairs=pairs,
             transfer=transfer,
             before=before,
             always=always,
@@ -347,6 +351,24 @@ class _Reader:
             if list(value).count(each) > 1
         ]
         return tuple(each for each in value if each in MEASURES)
+
+    def _pairs(self) -> Pairs:
+        value = self._values.get("pairs", PAIRS)
+        if isinstance(value, str) or not isinstance(value, Sequence) or not value:
+            self._problems.append(f"pairs: expected a list of [LABEL, LABEL], got {value!r:.80}.")
+            return PAIRS
+        found: list[tuple[str, str]] = []
+        for pair in value:
+            two = not isinstance(pair, str) and isinstance(pair, Sequence) and len(pair) == 2
+            if not two or not all(isinstance(label, str) for label in pair):
+                self._problems.append(f"pairs: expected [LABEL, LABEL], got {pair!r:.80}.")
+            elif pair[0] == pair[1]:
+                self._problems.append(f"pairs: {pair[0]!r} is paired with itself.")
+            elif {*pair} in map(set, found):
+                self._problems.append(f"pairs: {list(pair)} is there twice.")
+            else:
+                found.append((pair[0], pair[1]))
+        return tuple(found)
 
     def _read_cells(
         self,

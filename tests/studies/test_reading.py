@@ -629,12 +629,30 @@ def test_every_variant_that_ships_can_be_run(name, corpus, tmp_path):
 
 def test_f1_of_similar_pairs_needs_pairs_and_their_scores():
     pairs = {"measures": ("similar_pairs_f1",)}
-    with pytest.raises(UserError, match=r"corpus 'talk': similar_pairs_f1 .* among a, b\."):
+    with pytest.raises(UserError, match=r"corpus 'talk': similar_pairs_f1 .* among a, b; name the"):
         read_study(fields(**pairs))
+    assert read_study(fields(**pairs, pairs=[["b", "a"]])).pairs == (("b", "a"),)
     pair = dataclasses.replace(NOTHING, taxonomy=Taxonomy(*[("anger", "disgust")] * 2))
     assert read_study(fields(**pairs), load=lambda _: pair).measures == ("similar_pairs_f1",)
     with pytest.raises(UserError, match="similar_pairs_f1 needs scores of the study's own labels"):
         read_study(fields(**pairs, always=True), load=lambda _: pair)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "problem"),
+    [
+        ("a+b", r"pairs: expected a list of \[LABEL, LABEL\], got 'a\+b'"),
+        ([], r"pairs: expected a list of \[LABEL, LABEL\], got \[\]"),
+        (["ab"], r"pairs: expected \[LABEL, LABEL\], got 'ab'"),
+        ([["a", 1]], r"pairs: expected \[LABEL, LABEL\], got \['a', 1\]"),
+        ([["a", "a"]], "pairs: 'a' is paired with itself"),
+        ([["a", "b"], ["b", "a"]], r"pairs: \['b', 'a'\] is there twice"),
+        ([["a", "b"], ["a", "c"]], "no corpus has both 'a' and 'c'; labels are a, b"),
+    ],
+)
+def test_pairs_that_cannot_be_are_told(pairs, problem):
+    with pytest.raises(UserError, match=problem):
+        read_study(fields(pairs=pairs))
 
 
 def test_corpora_learnt_together_stand_beside_each_other(tmp_path, monkeypatch):

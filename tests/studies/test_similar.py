@@ -7,7 +7,7 @@ import pytest
 
 from eacl_jax.studies import similar as module
 from eacl_jax.studies.answered import Answered
-from eacl_jax.studies.pairs import default_pairs
+from eacl_jax.studies.pairs import pairs_among
 from eacl_jax.studies.similar import (
     anchor_angles,
     pair_counts,
@@ -25,8 +25,8 @@ SCORES = np.array(
 
 
 def test_pairs_are_those_whose_labels_are_both_there():
-    assert default_pairs(("fear", "disgust", "anger", "neutral")) == (("anger", "disgust"),)
-    assert default_pairs(("mad", "sad", "joyful", "peaceful")) == (
+    assert pairs_among(("fear", "disgust", "anger", "neutral")) == (("anger", "disgust"),)
+    assert pairs_among(("mad", "sad", "joyful", "peaceful")) == (
         ("joyful", "peaceful"),
         ("mad", "sad"),
     )
@@ -133,3 +133,13 @@ def test_labels_without_utterances():
         representations=np.zeros((0, 4)),
     )
     assert (found.first_as_second, found.f1, found.silhouette) == (None, None, None)
+
+
+def test_a_study_may_name_its_own_pairs():
+    asked = {"gold": GOLD, "dialogues": np.arange(len(GOLD)), "answers": ANSWERS, "scores": SCORES}
+    own = Answered(0, LABELS, "", **asked, asked_pairs=(("joy", "anger"), ("joy", "calm")))
+    found = similar(LABELS, ("joy", "anger"), gold=GOLD, answers=ANSWERS, scores=SCORES)
+    assert float(own.score("similar_pairs_f1")) == pytest.approx(found.f1)
+    assert float(own.score("similar_pairs_f1")) != pytest.approx(
+        float(Answered(0, LABELS, "", **asked).score("similar_pairs_f1"))
+    )
