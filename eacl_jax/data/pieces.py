@@ -137,7 +137,9 @@ def _counts(tokenizer: Any, texts: Sequence[Sequence[str]]) -> list[int]:
         return []
     joined = [" ".join(words) for words in texts]
     # Else transformers says that one is too long for the encoder, which never reads it.
-    encoded = tokenizer(joined, add_special_tokens=False, verbose=False)
+    # Split as prompts are: the tokenizers library keeps that setting in the tokenizer, and a prompt
+    # that another thread encodes meanwhile would be read with it.
+    encoded = tokenizer(joined, add_special_tokens=False, split_special_tokens=True, verbose=False)
     return list(map(len, encoded["input_ids"]))
 
 

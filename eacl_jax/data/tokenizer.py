@@ -79,7 +79,8 @@ class FoldersTokenizer:
           verbose: nothing is said in any case.
         """
         del truncation, padding, verbose
-        self._backend.encode_special_tokens = split_special_tokens
+        if self._backend.encode_special_tokens != split_special_tokens:
+            self._backend.encode_special_tokens = split_special_tokens
         found = self._backend.encode_batch_fast(list(texts), add_special_tokens=add_special_tokens)
         return {"input_ids": [each.ids for each in found]}
 

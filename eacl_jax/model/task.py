@@ -251,11 +251,12 @@ def shares(task: Task, dialogues: Sequence[Dialogue]) -> Float[np.ndarray, "N C"
         if not task.several:
             voices = [voice for voice in voices if voice]
         if voices:
-            row[:] = 0
+            votes = np.zeros(len(index))
             for voice in voices:
-                weight = 1 / len(voices) / (1 if task.several else len(voice))
                 for label in voice:
-                    row[index[label]] += weight
+                    votes[index[label]] += 1 if task.several else 1 / len(voice)
+            # Divided once: a sum of rounded shares may come to more than 1.
+            row[:] = votes / len(voices)
     return found
 
 

@@ -86,7 +86,7 @@ def _answer(
             " answered as the other; take transfer out of the study, or one of the corpora."
         )
     from_words = trained.with_labels(dict(zip(taxonomy.labels, taxonomy.words, strict=True)))
-    asked = from_words.prompts.build(corpus.splits["test"], taxonomy)
+    asked = from_words.build(corpus.splits["test"], "annotated")
     reps = from_words.represent(asked)
     for transfer in transfers:
         if stop.requested:

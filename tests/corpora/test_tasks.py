@@ -17,6 +17,7 @@ from eacl_jax.corpora.forms import read_record
 from eacl_jax.dialogue import Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.model.task import shares, task_of
+from eacl_jax.training.annotators import divergence
 
 Toy = Callable[..., DataConfig]
 
@@ -326,3 +327,12 @@ def test_words_are_of_labels_that_are_listed(toy: Toy) -> None:
         read(toy, *said, words=("joyful", "angry"))
     data = config(toy, *said, words=("joyful", "angry"), labels=("joy", "anger"))
     assert corpora.load(data).taxonomy.words == ("joyful", "angry")
+
+
+@pytest.mark.parametrize("annotators", [10, 11, 14, 26, 59])
+def test_a_label_that_all_gave_has_a_share_of_one(toy: Toy, annotators: int) -> None:
+    labels = [{"annotations": [["joy"]] * annotators}, {"annotations": [["fear"]] * annotators}]
+    corpus = corpora.load(config(toy, *labels, task="multi"))
+    found = shares(task_of(corpus), corpus.splits["train"])
+    assert found.tolist() == [[0, 1], [1, 0]]
+    assert divergence(found, np.zeros((2, 2)), several=True) == pytest.approx(2 * np.log(2))

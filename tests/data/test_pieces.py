@@ -77,3 +77,15 @@ def test_what_is_said_turn_by_turn_is_listened_to_together(english, usual) -> No
     for text in (*SPANISH, "12:30 " * 1000, *ENGLISH):
         listening.add(text, looking)
     assert listening.look == (9, 5)
+
+
+def test_the_tokenizer_is_left_as_prompts_need_it(usual) -> None:
+    """Another thread may encode prompts with the same tokenizer."""
+    asked = []
+
+    def tokenizer(texts: list[str], **how: object) -> dict[str, list[list[int]]]:
+        asked.append(how["split_special_tokens"])
+        return {"input_ids": [[0] for _ in texts]}
+
+    look(tokenizer, SPANISH, usual)
+    assert asked == [True]

@@ -2,18 +2,20 @@
 
 import dataclasses
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from eacl_jax.config import Config, DataConfig
-from eacl_jax.dialogue import Dialogue, Utterance
+from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.studies import cells
 from eacl_jax.studies.definition import Cell, Transfer
 from eacl_jax.studies.gather import row_of_answers
-from eacl_jax.studies.transfers import draw, read_transfers
+from eacl_jax.studies.transfers import answer_transfers, draw, read_transfers
+from tests.stubs.featured import LOUD, make_featured
 from tests.stubs.toys import make_config
 
 LABELS = ("joy", "anger", "fear")
@@ -90,3 +92,27 @@ def test_answers_that_are_missing_or_damaged(tmp_path):
         write()
         with pytest.raises(UserError, match=r"a-coarse\.5\.safetensors is missing or damaged"):
             read_transfers(cell, tmp_path)
+
+
+@pytest.mark.parametrize("fusion", ["gated", "words"])
+def test_other_corpora_are_answered_with_the_features_that_the_model_reads(tmp_path, fusion):
+    trained = make_featured(tmp_path / "encoder", fusion)
+    trained.save_pretrained(tmp_path / cells.MODEL)
+    labels = ("anger", "joy")
+    turns = [
+        Utterance("Ann", "the day is good", "joy", features={"voice": np.array([row], np.float32)})
+        for row in (LOUD, [-3.0, -2.0, 0.5])
+    ]
+    test = [Dialogue("1", tuple(turns))]
+    corpus = SimpleNamespace(
+        taxonomy=Taxonomy(labels, labels), task="single", splits={"test": test}
+    )
+    asked = Transfer("other", 0, "other words", DataConfig(corpus="meld"))
+    cell = Cell("own", "words", 0, Config(), (asked,))
+    answer_transfers(cell, tmp_path, load=lambda _: corpus)
+    scores = load_file(cells.transfer_file(tmp_path, asked))["scores"]
+    right = trained.with_labels(labels)
+    answers = right.predict(test[0])
+    cosines = np.array([[each.cosines[label] for label in labels] for each in answers])
+    assert right.settings.answering("stage_two").scores(cosines) == pytest.approx(scores, rel=1e-3)
+    assert np.abs(scores[0] - scores[1]).max() > 1e-3

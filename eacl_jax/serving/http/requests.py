@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar
 
+from eacl_jax.corpora.order import check_oldest_first
 from eacl_jax.corpora.transcripts import split_lines
 from eacl_jax.data.beside import Modalities
 from eacl_jax.data.identities import numbered_apart, same_id
@@ -86,6 +87,7 @@ def dialogues_of(
                 utterance_of(turn, limits, modalities, f"{field}.utterances[{index}]")
                 for index, turn in enumerate(each.utterances)
             )
+            _read(check_oldest_first, turns, field, field)
             dialogue = Dialogue(head.id, turns, head.other)
         before += len(dialogue.utterances)
         found.append(dialogue)
