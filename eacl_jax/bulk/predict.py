@@ -18,7 +18,7 @@ from eacl_jax.bulk.reading import Item
 from eacl_jax.bulk.writing import Output
 from eacl_jax.corpora.markup import markup_in
 from eacl_jax.data.pieces import Look
-from eacl_jax.dialogue import Dialogue, Utterance
+from eacl_jax.dialogue import Dialogue, Utterance, utterances_of
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import Modality, has_known
 from eacl_jax.features.unlike import added, see
@@ -223,7 +223,7 @@ def predict(
         if made.spoiled:
             output.take_back()
         dialogues = [item.dialogue for item in made.items if item.dialogue]
-        utterances = [utterance for dialogue in dialogues for utterance in dialogue.utterances]
+        utterances = utterances_of(dialogues)
         answers = []
         if utterances:
             reps = recognizer.represent(made.examples)

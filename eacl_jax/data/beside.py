@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from eacl_jax.config import FeaturesConfig
 from eacl_jax.data.prompts import Example, says_nothing
-from eacl_jax.dialogue import Corpus, Dialogue, Utterance, count
+from eacl_jax.dialogue import Corpus, Dialogue, Utterance, count, utterances_of
 from eacl_jax.errors import SettingsError, UserError
 from eacl_jax.features.modality import (
     Modality,
@@ -186,7 +186,7 @@ def warn_of_features(dialogues: Sequence[Dialogue], modalities: Modalities) -> N
     """Logs how many of the utterances that are to be answered have not what the model reads, or
     have what it does not, and whether what they have is unlike what the model was trained on.
     """
-    utterances = [utterance for each in dialogues for utterance in each.utterances]
+    utterances = utterances_of(dialogues)
     for name in modalities:
         if missing := sum(not has_known(each.features, name) for each in utterances):
             log.warning(

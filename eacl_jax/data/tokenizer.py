@@ -79,6 +79,7 @@ class FoldersTokenizer:
           verbose: nothing is said in any case.
         """
         del truncation, padding, verbose
+        # It is the backend's, with which another thread may be encoding: set only where it changes.
         if self._backend.encode_special_tokens != split_special_tokens:
             self._backend.encode_special_tokens = split_special_tokens
         found = self._backend.encode_batch_fast(list(texts), add_special_tokens=add_special_tokens)

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from eacl_jax.dialogue import Dialogue, Utterance
+from eacl_jax.dialogue import Dialogue, Utterance, utterances_of
 from eacl_jax.features.unlike import see, unlike
 from eacl_jax.recognizer.prediction import DialoguePrediction, Prediction
 from eacl_jax.serving.engine.admission import Admission, shutting_down
@@ -171,7 +171,7 @@ class Service:
             for each in dialogues
         ]
         modalities = self.recognizer.settings.modalities
-        said = [utterance for each in dialogues for utterance in each.utterances]
+        said = utterances_of(dialogues)
         return found, (*job.warnings, *unlike(see(said, modalities), modalities)), heard
 
     async def say(
