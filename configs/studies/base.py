@@ -7,6 +7,8 @@ A study is a function of one optional argument, as a configuration is,
                  neutral), or several: meld+emorynlp. smalltalk where the study's file says nothing
                  else
   data=FOLDER    where the files of corpora with owners are (config.data.dir)
+  run=FOLDER     in place of corpus=, data= and paper: the corpus that a run was trained on, and its
+                 settings as the base. So one's own files are studied
   encoder=PATH   folder, hub id or package:NAME/FOLDER of the encoder (config.encoder.path); for
                  backbones.py, and for no other, several: PATH+PATH
   dtype=NAME     float32, bfloat16 or bfloat16_products, of every run (config.encoder.dtype)
@@ -22,6 +24,7 @@ A study is a function of one optional argument, as a configuration is,
 
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -30,6 +33,7 @@ from configs import dailydialog, meld, quickstart
 from eacl_jax.config import CORPORA as KNOWN
 from eacl_jax.config import parse_argument
 from eacl_jax.errors import UserError
+from eacl_jax.training.run_folder import read_config
 
 # Whose utterances may have several labels: what variants change is of one.
 SEVERAL = ("goemotions", "semeval2018", "brighter")
@@ -73,6 +77,7 @@ def study(
     corpus: str = "smalltalk",
     paper: bool = False,
     several_encoders: bool = False,
+    named_corpora: bool = False,
     own: Mapping[str, Any] | None = None,
     **more: Any,
 ) -> ConfigDict:
@@ -95,26 +100,41 @@ def study(
       own: names that the argument may have beside these, with what they are where it has not; see
         `read_argument`.
       several_encoders: whether the encoders that the argument gives are an axis, before the others.
+      named_corpora: whether the study needs to know its corpora by name, so that none of a run will
+        do.
       **more: other fields, see `studies.reading.read_study`.
 
     Raises:
       UserError: the argument is not understood.
     """
-    given = read_argument(argument, corpus=corpus, paper=paper, **(own or {}))
-    if base is not None and given["paper"]:
+    given = read_argument(argument, **(own or {}))
+    if base is not None and (replaced := [each for each in ("run", "paper") if given[each]]):
         raise UserError(
-            f"config argument: the study {name} has a base of its own, which paper would replace;"
-            " leave paper out."
+            f"config argument: the study {name} has a base of its own, which {replaced[0]} would"
+            f" replace; leave {replaced[0]} out."
         )
+    if given["run"]:
+        if named_corpora or paper or corpora is not None:
+            raise UserError(
+                f"config argument: the study {name} is of corpora or a recipe of its own, and takes"
+                " none of a run; leave run out."
+            )
+        base, corpora = _of_run(given)
+    given |= {"corpus": given["corpus"] or corpus, "paper": given["paper"] or paper}
     settings = settings or {}
     if corpora is None:
         usual = {} if base is not None or given["paper"] else _ON_A_CPU
         recipe = {name: value for name, value in usual.items() if name not in settings}
         corpora = _corpora(given["corpus"].split("+"), given["data"], recipe)
-        if measures is None and all("evaluation.excluded_label" in c for c in corpora.values()):
-            measures = ("micro_f1", "macro_f1", "weighted_f1")
     if base is None:
         base = (meld if given["paper"] else quickstart).get_config()
+    excluded = [c.get("evaluation.excluded_label") for c in corpora.values()]
+    if (
+        measures is None
+        and corpora
+        and all(label or base.evaluation.excluded_label for label in excluded)
+    ):
+        measures = ("micro_f1", "macro_f1", "weighted_f1")
     for field in ("seeds", "trials"):
         if given[field] is not None and given[field] < 1:
             raise UserError(f"config argument: {field} must be 1 or more, got {given[field]}.")
@@ -165,8 +185,32 @@ def read_argument(argument: str | None, **own: Any) -> dict[str, Any]:
     Raises:
       UserError: the argument is not understood.
     """
-    known = {"corpus": "", "data": "", "encoder": "", "dtype": "", "seeds": int, "trials": int}
-    return parse_argument(argument, **{**known, "paper": False, "tiny": False, **own})
+    texts = dict.fromkeys(("corpus", "data", "run", "encoder", "dtype"), "")
+    known = {**texts, "seeds": int, "trials": int, "paper": False, "tiny": False}
+    return parse_argument(argument, **{**known, **own})
+
+
+def _of_run(given: Mapping[str, Any]) -> tuple[ConfigDict, dict[str, Settings]]:
+    """The base and the only corpus of a study on what a run was trained on."""
+    if beside := [name for name in ("corpus", "data", "paper") if given[name]]:
+        raise UserError(
+            f"config argument: run={given['run']} gives the corpus and the settings; leave"
+            f" {' and '.join(beside)} out."
+        )
+    folder = Path(given["run"]).expanduser()
+    config = read_config(folder)
+    corpus = config.data.corpus
+    if corpus in SEVERAL or config.data.task == "multi":
+        raise UserError(_several(f"the run {folder}"))
+    name = folder.resolve().name if corpus == "custom" else corpus
+    return ConfigDict(config.to_dict()), {name: {}}
+
+
+def _several(what: str) -> str:
+    return (
+        f"config argument: an utterance of {what} may have several labels, and the variants of this"
+        " study are of one."
+    )
 
 
 def _encoder(given: str, study: str) -> str:
@@ -202,14 +246,12 @@ def _short(path: str) -> str:
 def _corpora(names: Sequence[str], folder: str, recipe: Settings) -> dict[str, dict[str, Any]]:
     """Settings by corpus; those with owners get the recipe."""
     if several := [name for name in names if name in SEVERAL]:
-        raise UserError(
-            f"config argument: an utterance of {several[0]} may have several labels, and the"
-            f" variants of this study are of one; known: {', '.join(CORPORA)}."
-        )
+        raise UserError(f"{_several(several[0])} Known: {', '.join(CORPORA)}.")
     if unknown := [name for name in names if name not in CORPORA]:
         raise UserError(
             f"config argument: there is no corpus {unknown[0]!r} for studies; known:"
-            f" {', '.join(CORPORA)}, and several as {'+'.join(CORPORA[1:3])}."
+            f" {', '.join(CORPORA)}, and several as {'+'.join(CORPORA[1:3])}. For files of your own"
+            " train one run on them, then say run=FOLDER."
         )
     if twice := [name for name in names if names.count(name) > 1]:
         raise UserError(f"config argument: the corpus {twice[0]} is given twice.")

@@ -54,6 +54,7 @@ def get_config(argument: str | None = None) -> ConfigDict:
     has_data = any(part.startswith("data=") for part in (argument or "").split(","))
     fields = study(
         argument,
+        named_corpora=True,
         name="taxonomies",
         question="How much is lost where labels are other than those of training?",
         axes={"training": {"supervised": {}}},

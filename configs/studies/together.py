@@ -35,6 +35,7 @@ def get_config(argument: str | None = None) -> ConfigDict:
     }
     return study(
         argument,
+        named_corpora=True,
         name="together",
         question="Does it help to learn from other corpora at the same time?",
         corpus="meld+emorynlp",

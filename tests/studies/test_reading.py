@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import json
 
 import pytest
 from ml_collections import ConfigDict
@@ -502,6 +503,46 @@ def test_shared_arguments(tmp_path):
 def test_shared_arguments_that_cannot_be_used(argument, expected):
     with pytest.raises(UserError, match=expected):
         shared(argument)
+
+
+def a_run(folder, **data):
+    """The folder of a run on files of one's own."""
+    config = Config.from_mapping(
+        {
+            "data": {"corpus": "custom", "train": "/t", "dev": "/d", "test": "/e", **data},
+            "prompt": {"max_past": 3},
+            "encoder": {"path": "x/y"},
+        }
+    )
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(config.to_dict()))
+    return folder
+
+
+def test_a_study_of_what_a_run_was_trained_on(tmp_path):
+    run = a_run(tmp_path / "chats")
+    study = read_study(shared(f"run={run},seeds=2"), load=lambda _: NOTHING)
+    assert (study.corpora, study.seeds) == (("chats",), (0, 1))
+    config = study.cells[0].config
+    assert (config.data.corpus, config.data.train, config.prompt.max_past) == ("custom", "/t", 3)
+    assert config.encoder.path == "x/y"
+    assert shared(f"run={run},encoder=a/b").base.encoder.path == "a/b"
+
+
+@pytest.mark.parametrize(
+    ("argument", "changes", "data", "expected"),
+    [
+        ("run={},corpus=meld,paper", {}, {}, "leave corpus and paper out"),
+        ("run={}", {"base": ConfigDict()}, {}, "a base of its own, which run would replace"),
+        ("run={}", {"named_corpora": True}, {}, "the study n is of corpora or a recipe of its own"),
+        ("run={}", {}, {"task": "multi"}, "an utterance of the run .*chats may have several label"),
+        ("run={}/model", {}, {}, "holds no config.json: it is not a run's folder"),
+    ],
+)
+def test_studies_that_take_no_run(tmp_path, argument, changes, data, expected):
+    run = a_run(tmp_path / "chats", **data)
+    with pytest.raises(UserError, match=expected):
+        shared(argument.format(run), **changes)
 
 
 def test_studies_take_each_corpus_of_one_label_that_there_is():
