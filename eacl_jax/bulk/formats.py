@@ -100,6 +100,7 @@ class Csv:
         raw: bool = False,
         shown: bool = False,
         several: bool = False,
+        sets: bool = False,
     ) -> None:
         """Args:
         labels: of the recognizer, whose probabilities are columns.
@@ -108,10 +109,11 @@ class Csv:
         raw: write texts as they are, also where a spreadsheet would run them.
         shown: for a terminal: without the characters that would steer it.
         several: the recognizer answers several labels an utterance.
+        sets: a coverage is asked for.
         """
         self._others = others if not fields or OTHER in fields else ()
         self._raw, self._shown = raw, shown
-        chosen = [name for name in answered(several) if not fields or name in fields]
+        chosen = [name for name in answered(several, sets=sets) if not fields or name in fields]
         self._columns = [
             "dialogue",
             "utterance",
@@ -154,7 +156,9 @@ def _steers(letter: str) -> bool:
     return unicodedata.category(letter) == "Cc" and letter not in "\t\n\r"
 
 
-def read_fields(given: str, written_as: str, several: bool | None = None) -> tuple[str, ...]:
+def read_fields(
+    given: str, written_as: str, several: bool | None = None, *, sets: bool = False
+) -> tuple[str, ...]:
     """The fields in `emotion,confidence`; none in an empty string.
 
     Args:
@@ -162,6 +166,7 @@ def read_fields(given: str, written_as: str, several: bool | None = None) -> tup
       written_as: "jsonl" or "csv".
       several: whether the model answers several labels an utterance; None where that is not known
         yet.
+      sets: whether a coverage is asked for.
 
     Raises:
       UserError: one is not known, cannot be written so, or is not in the answers of such a model.
@@ -177,6 +182,6 @@ def read_fields(given: str, written_as: str, several: bool | None = None) -> tup
         )
     if several is not None:
         for name in fields:
-            if name in ANSWER and (reason := why_absent(name, several)):
+            if name in ANSWER and (reason := why_absent(name, several, sets=sets)):
                 raise UserError(f"fields: {reason}.")
     return tuple(name for name in known if name in fields)

@@ -185,6 +185,7 @@ def predict(
     modalities: Mapping[str, Modality] = MappingProxyType({}),
     sounds: Sounds | None = None,
     listen: bool = True,
+    least: float | None = None,
 ) -> Totals:
     """Predicts what is read, and writes it.
 
@@ -203,6 +204,7 @@ def predict(
       modalities: of the features that the recognizer reads.
       sounds: makes those of the sound that utterances name, if any can be.
       listen: whether it does; else utterances that name a sound are counted.
+      least: the probability from which on a label is possible; None where no coverage is asked for.
 
     Returns:
       What was done, by earlier runs on the same output included.
@@ -229,6 +231,8 @@ def predict(
             reps = recognizer.represent(made.examples)
             alone = recognizer.answer(reps, utterances, made.examples, stage=stage)
             answers = recognizer.together(alone, dialogues, stage=stage)
+        if least is not None:
+            answers = [each.with_possible(least) for each in answers]
         look = recognizer.look(utterance.text for utterance in utterances)
         seconds = time.monotonic() - start
         totals = _added(output.journal.totals, made, answers, look, seconds)

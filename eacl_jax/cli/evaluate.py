@@ -267,7 +267,10 @@ def evaluate(
         tally.add(some, ensemble.answers(some, stage=stage, on_long=on_long))
     facts = recognizer.facts
     own = facts is not None and facts.labels == recognizer.labels
-    scores = tally.scores(excluded_label, facts.levels if facts is not None and own else None)
+    levels = facts.levels if facts is not None and own else None
+    # Those of one model are of its probabilities, and of its stage two.
+    sets = None if others or stage != Stage.TWO else recognizer.settings.sets
+    scores = tally.scores(excluded_label, levels, sets)
     if report:
         more = {"also_models": also_model} if also_model else {}
         found = {"model": model, **more, "input": named, "stage": stage, "learnt_from": learnt_from}

@@ -83,12 +83,18 @@ class Job:
     revision: str = "main"
     features: Sequence[str] = ()
     sounds: Path | None = None
+    coverage: float | None = None
 
     def check(self) -> None:
         """Raises `UserError` for what can be seen before anything is loaded."""
         source = self._source()
         self._check_columns()
         formats.read_fields(self.fields, self._write_as())
+        if self.coverage is not None and self.labels:
+            raise UserError(
+                "--coverage: how probable the right label is was not measured with --labels; leave"
+                " one of them out."
+            )
         if self.output == STREAM:
             descriptor = _descriptor(
                 sys.stdout, "--output: standard output is closed; name a file."
@@ -112,6 +118,7 @@ class Job:
         """
         # These take seconds to import: not before the mistakes that `check` finds.
         from eacl_jax.recognizer import fingerprint, locate
+        from eacl_jax.recognizer.abstaining import least_probability
         from eacl_jax.recognizer.folder import read_settings
 
         if self.runtime == JAX:
@@ -142,6 +149,11 @@ class Job:
                 most_past=settings.prompt.max_past,
                 own=own,
             )
+            least = (
+                None
+                if self.coverage is None
+                else least_probability(settings, self.coverage, self.stage)
+            )
             left_out: set[str] = set()
             told = transcripts.Told()
             items, others = self._items(lines, wanted, console, settings.modalities, left_out, told)
@@ -170,6 +182,7 @@ class Job:
                         modalities=settings.modalities,
                         sounds=sounds,
                         listen=self.sounds is not None,
+                        least=least,
                     )
                 except KeyboardInterrupt:
                     raise self._stopped(output.journal, console) from None
@@ -293,10 +306,11 @@ class Job:
     def _format(
         self, labels: Sequence[str], others: Sequence[str], *, several: bool
     ) -> formats.Format:
-        fields = formats.read_fields(self.fields, self._write_as(), several)
+        sets = self.coverage is not None
+        fields = formats.read_fields(self.fields, self._write_as(), several, sets=sets)
         if self._write_as() == "csv":
             shown = self.output == STREAM and sys.stdout.isatty()
-            how = {"raw": self.raw, "shown": shown, "several": several}
+            how = {"raw": self.raw, "shown": shown, "several": several, "sets": sets}
             return formats.Csv(labels, others=others, fields=fields, **how)
         return formats.JsonLines(fields)
 
@@ -318,6 +332,7 @@ class Job:
             "output format": self._write_as(),
             "columns": dict(self.columns),
             "fields": formats.read_fields(self.fields, self._write_as()),
+            "coverage": self.coverage,
             "raw": self.raw,
             "features": {each.name: each.fingerprint() for each in own} or None,
             # Not what is in the files, which would be read twice.

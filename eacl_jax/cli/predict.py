@@ -77,13 +77,26 @@ def predict(
             metavar="NAME,...",
             help=(
                 "Write only these of each answer: speaker, text, emotion and confidence (of a model"
-                " of several labels an utterance: emotions), probabilities, cosines, truncated,"
+                " of several labels an utterance: emotions), possible (with --coverage),"
+                " probabilities, cosines, truncated,"
                 " unknown_text, and other, which stands for all that is carried through from the"
                 " input."
             ),
             show_default=False,
         ),
     ] = "",
+    coverage: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help=(
+                "Also write `possible`: the labels among which an utterance's own is with this"
+                " share, 0.9 for nine of ten like the model's dev; one label where the model is"
+                " sure."
+            ),
+            show_default=False,
+        ),
+    ] = None,
     raw: Annotated[
         bool,
         typer.Option(
@@ -177,6 +190,7 @@ def predict(
         output_format=output_format or "",
         columns={"dialogue": dialogue_column, "speaker": speaker_column, "text": text_column},
         fields=fields,
+        coverage=coverage,
         raw=raw,
         shard=Shard.parse(shard),
         batch_size=batch_size,

@@ -70,6 +70,18 @@ def print_scores(name: str, scores: Scores, console: Console, *, on_long: OnLong
     console.print(_labels(scores))
     _print_confusions(scores, console)
     say(_calibration(scores))
+    if scores.surest is not None:
+        say(_surest(scores.surest))
+    for coverage, found in (scores.sets or {}).items():
+        say(
+            f"coverage {coverage}%: {found['coverage']:.1f}% of the labels are among the possible"
+            f" ones, {found['size']:.2f} an utterance; {found['single']:.1f}% have one alone"
+        )
+
+
+def _surest(surest: Mapping[int, float]) -> str:
+    parts = [f"{share}% {surest[share]:.1f}" for share in (20, 50, 80, 100)]
+    return f"right of the surest: {', '.join(parts)}   (percent)"
 
 
 def _sizes(sizes: Mapping[str, Sequence[int]]) -> str:

@@ -73,13 +73,20 @@ def adapted(
             today=today,
         )
     offsets, chain = settings.offsets, settings.chain
+    # Other probabilities than those that dev's labels got.
+    sets = settings.sets if report.chained else None
     if not report.kept:
         moved = few_shot.adapt_anchors(reps, targets, start, **few_shot.how_of(answering))
         anchors = {**anchors, Stage.TWO: moved}
         offsets = {stage: added for stage, added in offsets.items() if stage != Stage.TWO}
         chain = None
     changed = dataclasses.replace(
-        settings, calibration=calibration, offsets=offsets, decisions=decisions, chain=chain
+        settings,
+        calibration=calibration,
+        offsets=offsets,
+        decisions=decisions,
+        chain=chain,
+        sets=sets,
     )
     return changed, anchors, report
 

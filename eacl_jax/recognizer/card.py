@@ -24,7 +24,7 @@ from eacl_jax.recognizer.card_features import (
 from eacl_jax.recognizer.facts import CARD, KEY, Facts
 from eacl_jax.recognizer.folder import Settings
 from eacl_jax.recognizer.markdown import code, plain
-from eacl_jax.recognizer.results import Baseline, StageScores
+from eacl_jax.recognizer.results import Abstention, Baseline, StageScores
 
 _SCORED, _DASH = ("dev", "test"), "–"
 _CUT = "data.max_dialogues"
@@ -229,6 +229,7 @@ def _of_run(settings: Settings, facts: Facts, about: About | None) -> list[str]:
         _data(facts, about),
         _scores(facts, derived),
         _calibration(settings, facts, derived),
+        *([_unsure(facts.results.abstention, derived)] if facts.results.abstention else []),
         _recipe(facts),
     ]
 
@@ -403,6 +404,26 @@ def _calibration(settings: Settings, facts: Facts, derived: str) -> str:
         f"## Calibration\n\n{alone[0]} `softmax({scores} / T)`{alone[1]}.{note} Expected"
         " calibration error in percent, without T and with it:\n\n"
         + _table(("", "T", *columns), rows)
+    )
+
+
+def _unsure(found: Abstention, derived: str) -> str:
+    """Which answers to leave out, and how many labels to take instead."""
+    surest = [
+        (f"{each.confidence:.2f}", f"{each.answered:.1f}", f"{each.right:.1f}")
+        for each in found.surest.values()
+        if each.right is not None
+    ]
+    sets = [
+        (f"{int(coverage) / 100}", f"{each.coverage:.1f}", f"{each.size:.2f}", f"{each.single:.1f}")
+        for coverage, each in found.sets.items()
+    ]
+    return (
+        f"## Where it is unsure\n\n{derived}Answers with at least a confidence, on test, in percent:"
+        f"\n\n{_table(('confidence', 'answered', 'right'), surest)}\n\nSets of possible labels, by"
+        " the coverage that `predict(..., coverage=0.9)` asks for, fitted on dev; on test, how many"
+        " hold the right label, how many labels they have, and how many are of one, in percent:\n\n"
+        + _table(("coverage", "held", "labels", "one label"), sets)
     )
 
 

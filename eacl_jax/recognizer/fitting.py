@@ -16,6 +16,7 @@ from eacl_jax.data.beside import warn_of_features
 from eacl_jax.data.prompts import warn_about
 from eacl_jax.dialogue import Dialogue, count, utterances_of
 from eacl_jax.errors import UserError
+from eacl_jax.model.abstention import fit_sets
 from eacl_jax.recognizer import adapting, few_shot, sequence
 from eacl_jax.recognizer.facts import ADAPTED, CALIBRATED
 
@@ -104,6 +105,10 @@ def calibrate(recognizer: "EmotionRecognizer", dialogues: Any) -> "EmotionRecogn
             settings, calibration={**settings.calibration, Stage.TWO: fitted}
         )
     changed = recognizer.changed(settings, recognizer.anchors)
+    if not settings.several:
+        changed.settings = dataclasses.replace(
+            settings, sets=fit_sets(_likelihood(_today(changed, given), given.targets))
+        )
     changed.learnt = recognizer.learnt.and_("chosen", given.dialogues)
     changed.facts = recognizer.facts and recognizer.facts.changed(
         f"{CALIBRATED} {count(len(given.targets), 'annotated utterance')}."
@@ -152,10 +157,19 @@ def _annotated(recognizer: "EmotionRecognizer", dialogues: Any) -> _Annotated:
     return _Annotated(read, annotated, encoded, reps, recognizer.task.targets(read))
 
 
+def _likelihood(today: few_shot.Today, targets: np.ndarray) -> Float[np.ndarray, " N"]:
+    """The probability that each annotated utterance's own label gets."""
+    return today.probabilities[np.arange(len(targets)), targets]
+
+
 def _today(recognizer: "EmotionRecognizer", given: _Annotated) -> few_shot.Today:
-    """What is answered to the annotated utterances, where a chain answers."""
-    alone = recognizer.answer(given.encoded, utterances_of(given.dialogues))
-    found = list(compress(recognizer.together(alone, given.dialogues), given.annotated))
+    """What is answered to the annotated utterances."""
+    utterances = utterances_of(given.dialogues)
+    if recognizer.settings.chain is None:
+        found = recognizer.answer(given.reps, list(compress(utterances, given.annotated)))
+    else:
+        alone = recognizer.answer(given.encoded, utterances)
+        found = list(compress(recognizer.together(alone, given.dialogues), given.annotated))
     return few_shot.Today(
         np.array([recognizer.labels.index(str(each.emotion)) for each in found]),
         np.array([[*each.probabilities.values()] for each in found]),

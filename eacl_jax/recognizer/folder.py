@@ -27,6 +27,7 @@ from eacl_jax.errors import UserError
 from eacl_jax.features.modality import Modality
 from eacl_jax.features.words import Thirds
 from eacl_jax.files.records import bounded, build, read_json
+from eacl_jax.model.abstention import COVERAGES, LabelSets
 from eacl_jax.model.chain import Chain, problems_of
 from eacl_jax.model.decisions import Decisions, SeveralAnswering
 from eacl_jax.model.label_words import check_finite
@@ -64,6 +65,7 @@ class Settings:
       thirds: of the modalities that are words in the texts.
       chain: over the labels of a dialogue, of stage two's answers; None: each utterance is answered
         alone.
+      sets: how probable stage two's labels must be to be possible; None where that is not known.
     """
 
     labels: tuple[str, ...]
@@ -85,6 +87,7 @@ class Settings:
     features: FeaturesConfig = dataclasses.field(default_factory=FeaturesConfig)
     thirds: dict[str, Thirds] = dataclasses.field(default_factory=dict)
     chain: Chain | None = None
+    sets: LabelSets | None = None
 
     @property
     def fused(self) -> dict[str, Modality]:
@@ -158,7 +161,7 @@ def read_settings(file: Path) -> Settings:
         )
     if settings and not problems:
         problems += _check_offsets(settings) + _check_decisions(settings)
-        problems += _check_modalities(settings) + _check_chain(settings)
+        problems += _check_modalities(settings) + _check_chain(settings) + _check_sets(settings)
         problems += [
             f"config.{name}: {each!r:.60} {reason}."
             for name in ("labels", "words")
@@ -188,6 +191,21 @@ def _check_offsets(settings: Settings) -> list[str]:
                 f" {len(offsets)}."
             )
     return problems
+
+
+def _check_sets(settings: Settings) -> list[str]:
+    """What is wrong with the sets of labels."""
+    if settings.sets is None:
+        return []
+    if settings.several:
+        return ["config.sets: must be absent with task=multi."]
+    found = settings.sets.thresholds
+    if len(found) != len(COVERAGES) or list(found) != sorted(found, reverse=True):
+        return [
+            f"config.sets.thresholds: expected {len(COVERAGES)} numbers, the largest first, got"
+            f" {found!r:.60}."
+        ]
+    return []
 
 
 def _check_decisions(settings: Settings) -> list[str]:

@@ -14,12 +14,14 @@ ANSWER = (
     "emotion",
     "emotions",
     "confidence",
+    "possible",
     "probabilities",
     "cosines",
     "truncated",
     "unknown_text",
 )
 """Fields of an answer to an utterance, those of one label and those of several; see `answered`."""
+POSSIBLE = "possible"
 OTHER = "other"
 """Stands for the fields that an utterance came with."""
 
@@ -53,6 +55,9 @@ class Prediction:
       probabilities: by label, calibrated on dev where the recognizer was
         (`EmotionRecognizer.calibration`). They sum to 1; but not where an utterance may have
         several labels.
+      possible: the labels that were asked for by a coverage (`EmotionRecognizer.predict`), the
+        likeliest first: one where the model is sure, several where it is not, none where no label
+        is as probable as others' labels are. None where no coverage was asked for.
       cosines: by label, from -1 to 1, of the utterance's representation with the label's anchor; of
         a label with several, the cosine with which one alone would have its score
         (`scores.label_cosines`).
@@ -76,6 +81,7 @@ class Prediction:
     other: Mapping[str, Any] = dataclasses.field(default_factory=dict, compare=False)
     emotions: tuple[str, ...] = ()
     alone: bool = False
+    possible: tuple[str, ...] | None = None
 
     @property
     def several(self) -> bool:
@@ -93,19 +99,27 @@ class Prediction:
         """
         return None if self.emotion is None else self.probabilities[self.emotion]
 
+    def with_possible(self, threshold: float) -> "Prediction":
+        """The same with the labels whose probability reaches the threshold as `possible`."""
+        found = [label for label, p in self.probabilities.items() if p >= threshold]
+        likeliest_first = sorted(found, key=lambda label: -self.probabilities[label])
+        return dataclasses.replace(self, possible=tuple(likeliest_first))
+
     def in_words(self) -> str:
         """The labels that are answered, each with its probability; "none" where there are none."""
         found = [f"{label} {self.probabilities[label]:.0%}" for label in self.emotions]
         return ", ".join(found) or "none"
 
     def to_json(self) -> dict[str, Any]:
-        """Speaker, text, emotion and confidence (of several labels: emotions alone), probabilities,
-        cosines, truncated, unknown_text and the other fields; numbers to six decimals.
+        """Speaker, text, emotion and confidence (of several labels: emotions alone), possible where
+        a coverage was asked for, probabilities, cosines, truncated, unknown_text and the other
+        fields; numbers to six decimals.
         """
         return {
             "speaker": self.speaker,
             "text": self.text,
             **(_one(self) or {"emotions": list(self.emotions)}),
+            **({} if self.possible is None else {POSSIBLE: list(self.possible)}),
             "probabilities": {
                 label: round(value, _DIGITS) for label, value in self.probabilities.items()
             },
@@ -156,9 +170,9 @@ class DialoguePrediction(Sequence[Prediction]):
     def to_rows(self) -> list[dict[str, Any]]:
         """A flat record an utterance, for a table or `pandas.DataFrame`: dialogue, utterance (from
         0), speaker, text, emotion and confidence (or emotions, several with a semicolon between
-        them, `[]` for none), truncated, unknown_text, a probability a label as `p(LABEL)`, and the
-        other fields of the utterance (where one has the name of a column before, the column stays);
-        numbers to six decimals.
+        them, `[]` for none), possible where a coverage was asked for (likewise), truncated,
+        unknown_text, a probability a label as `p(LABEL)`, and the other fields of the utterance
+        (where one has the name of a column before, the column stays); numbers to six decimals.
         """
         rows: list[dict[str, Any]] = [
             {
@@ -166,7 +180,8 @@ class DialoguePrediction(Sequence[Prediction]):
                 "utterance": number,
                 "speaker": each.speaker,
                 "text": each.text,
-                **(_one(each) or {"emotions": SEPARATOR.join(each.emotions) or NONE}),
+                **(_one(each) or {"emotions": _in_a_cell(each.emotions)}),
+                **({} if each.possible is None else {POSSIBLE: _in_a_cell(each.possible)}),
                 "truncated": each.truncated,
                 "unknown_text": each.unknown_text,
                 **{
@@ -216,18 +231,27 @@ class DialoguePrediction(Sequence[Prediction]):
         return iter(self.predictions)
 
 
-def answered(several: bool) -> tuple[str, ...]:
-    """Fields of an answer by a model that answers one label an utterance, or several."""
-    absent = _OF_ONE if several else _OF_SEVERAL
+def answered(several: bool, *, sets: bool = False) -> tuple[str, ...]:
+    """Fields of an answer by a model that answers one label an utterance, or several.
+
+    Args:
+      several: whether it answers several.
+      sets: whether a coverage is asked for, which only those of one label have.
+    """
+    absent = {*(_OF_ONE if several else _OF_SEVERAL)}
+    if several or not sets:
+        absent.add(POSSIBLE)
     return tuple(name for name in ANSWER if name not in absent)
 
 
-def why_absent(field: str, several: bool) -> str:
-    """Why a field of `ANSWER` is not in the answers of such a model, and what is; empty where it
-    is there.
+def why_absent(field: str, several: bool, *, sets: bool = False) -> str:
+    """Why a field of `ANSWER` is not in such answers, and what is; empty where it is there.
+    Arguments as of `answered`.
     """
-    if field in answered(several):
+    if field in answered(several, sets=sets):
         return ""
+    if field == POSSIBLE and not several:
+        return f"{field!r} are the labels of a coverage, and none is asked for; give one"
     if several:
         return (
             f"{field!r} is of a model of one label an utterance, and this one answers several; ask"
@@ -247,6 +271,10 @@ def _one(prediction: Prediction) -> dict[str, Any]:
         "emotion": prediction.emotion,
         "confidence": round(prediction.confidence, _DIGITS),
     }
+
+
+def _in_a_cell(labels: Sequence[str]) -> str:
+    return SEPARATOR.join(labels) or NONE
 
 
 def _mark(prediction: Prediction) -> str:

@@ -26,12 +26,14 @@ from eacl_jax.features.words import Thirds, described
 from eacl_jax.files import local, stores, whole
 from eacl_jax.files.checksum import sha256_of
 from eacl_jax.files.records import read_json
+from eacl_jax.model.abstention import LabelSets
 from eacl_jax.model.chain import Chain
 from eacl_jax.model.decisions import Decisions, SeveralAnswering
 from eacl_jax.model.label_words import check_anchors, check_words
 from eacl_jax.model.scores import host_cosines
 from eacl_jax.model.task import SeveralLabels, SingleLabel, Task
 from eacl_jax.recognizer import fingerprint, fitting, sequence
+from eacl_jax.recognizer.abstaining import least_probability
 from eacl_jax.recognizer.conversation import Conversation
 from eacl_jax.recognizer.facts import Facts
 from eacl_jax.recognizer.few_shot import Adaptation
@@ -166,6 +168,7 @@ class EmotionRecognizer:
         modalities: Mapping[str, Modality] | None = None,
         thirds: Mapping[str, Thirds] | None = None,
         chain: Chain | None = None,
+        sets: LabelSets | None = None,
         facts: Facts | None = None,
         learnt: Learnt | None = None,
     ) -> "EmotionRecognizer":
@@ -182,7 +185,7 @@ class EmotionRecognizer:
           anchors: as in the constructor.
           calibration, offsets: see `Settings`.
           decisions: likewise; with them an utterance may have several labels.
-          modalities, thirds, chain: likewise.
+          modalities, thirds, chain, sets: likewise.
           facts: of the run.
           learnt: what the run learned from.
         """
@@ -206,6 +209,7 @@ class EmotionRecognizer:
             features=config.features,
             thirds=dict(thirds or {}),
             chain=chain,
+            sets=sets,
         )
         from eacl_jax.recognizer.jax_runtime import parts_of
 
@@ -381,6 +385,7 @@ class EmotionRecognizer:
         stage: str = Stage.TWO,
         on_long: OnLong = "cut",
         sounds: str | Path | None = None,
+        coverage: float | None = None,
     ) -> Any:
         """The emotion of every utterance.
 
@@ -395,15 +400,20 @@ class EmotionRecognizer:
             mean of its parts' representations.
           sounds: the folder of the sound files that utterances name as `audio`, of which the
             features are made that the model reads and the utterances lack; None: no file is read.
+          coverage: with 0.9, `Prediction.possible` are the labels that hold an utterance's own in
+            90% of utterances like those of dev, on average: one where the model is sure. 0.5 to
+            0.99, in whole percent.
 
         Returns:
           For one dialogue a `DialoguePrediction`, a sequence with one `Prediction` an utterance;
           for several, their list.
 
         Raises:
-          UserError: something given is not a dialogue, or there is no such stage.
+          UserError: something given is not a dialogue, there is no such stage, or no such coverage
+            is known.
         """
         self._check_stage(stage)
+        least = None if coverage is None else least_probability(self.settings, coverage, stage)
         read, single = self.read(dialogues)
         if sounds is not None:
             read = with_sound(read, self.settings.modalities, Path(sounds))
@@ -415,7 +425,10 @@ class EmotionRecognizer:
         self.warn_of_language(texts)
         warn_of_features(read, self.settings.modalities)
         alone = self.answer(self.represent(examples), utterances, examples, stage=stage)
-        answers = iter(self.together(alone, read, stage=stage))
+        together = self.together(alone, read, stage=stage)
+        if least is not None:
+            together = [each.with_possible(least) for each in together]
+        answers = iter(together)
         results = [
             DialoguePrediction(d.id, tuple(next(answers) for _ in d.utterances), d.other)
             for d in read
@@ -483,6 +496,7 @@ class EmotionRecognizer:
             anchors_per_label=1,
             offsets={},
             chain=None,
+            sets=None,
             decisions=self.settings.decisions_of_others(len(taxonomy)),
         )
         changed = self.changed(settings, {Stage.ONE: anchors, Stage.TWO: anchors})

@@ -243,11 +243,46 @@ class SequenceResults:
         return {"kept": self.kept, **scored}
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SetScores:
+    """Of the sets of labels that dev's utterances have for a coverage, on test; see
+    `abstention.set_scores`.
+    """
+
+    coverage: float = bounded(at_least=0, at_most=101)
+    size: float = bounded(at_least=0)
+    single: float = bounded(at_least=0, at_most=101)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SelectiveScores:
+    """Of answers with at least the `confidence` that a share of dev's have, on test; see
+    `abstention.selective_scores`.
+    """
+
+    confidence: float = bounded(at_least=0, at_most=1.01)
+    answered: float = bounded(at_least=0, at_most=101)
+    right: float | None = bounded(at_least=0, at_most=101)
+
+
+@dataclasses.dataclass(frozen=True)
+class Abstention:
+    """Where stage two is unsure.
+
+    Attributes:
+      sets: by coverage in percent.
+      surest: by the share of dev's utterances that are answered, in percent.
+    """
+
+    sets: dict[str, SetScores]
+    surest: dict[str, SelectiveScores]
+
+
 @dataclasses.dataclass(frozen=True)
 class Results:
     """Of a run. `annotators`: None where no utterance has two. `modalities`: None where the model
     reads no features. `sequence`: None without `sequence.crf`; where it is kept, stage two's scores
-    are with it.
+    are with it. `abstention`: None where an utterance may have several labels.
     """
 
     corpus: str
@@ -258,6 +293,7 @@ class Results:
     annotators: Annotators | None = None
     modalities: ModalitiesResults | None = None
     sequence: SequenceResults | None = None
+    abstention: Abstention | None = None
 
     def of(self, stage: Stage) -> StageScores:
         """The stage's."""
@@ -292,6 +328,8 @@ class Results:
             values["modalities"] = self.modalities.to_json()
         if self.sequence is not None:
             values["sequence"] = self.sequence.to_json()
+        if self.abstention is not None:
+            values["abstention"] = dataclasses.asdict(self.abstention)
         return values
 
     @classmethod

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from eacl_jax.dialogue import Dialogue
 from eacl_jax.errors import UserError
 from eacl_jax.model import decisions, metrics
+from eacl_jax.model.abstention import SHOWN_COVERAGES, LabelSets, set_scores, surest_right
 from eacl_jax.model.calibration import expected_calibration_error
 from eacl_jax.model.task import Levels, SeveralLabels, SingleLabel, Task
 from eacl_jax.recognizer.prediction import Prediction
@@ -31,6 +32,9 @@ class Scores:
       by_label: `precision`, `recall`, `f1`, `support` (annotated so) and `answered` of each label;
         a score of nothing (no answers, no annotations) is 0.
       confidence: mean probability of the answers; None where there may be several.
+      surest: by share in percent, how many of the surest answers are right, in percent; None where
+        there may be several.
+      sets: by coverage in percent, see `abstention.set_scores`; None where the model has no sets.
       calibration_error: expected calibration error (`calibration.expected_calibration_error`); with
         several labels `decisions.calibration_error`.
       truncated: utterances whose text is longer than the model reads.
@@ -58,6 +62,8 @@ class Scores:
     co_occurrence: Int[np.ndarray, "C C"] | None = None
     sizes: dict[str, list[int]] | None = None
     levels: dict[str, dict[str, float]] | None = None
+    surest: dict[int, float] | None = None
+    sets: dict[int, dict[str, float]] | None = None
 
     @property
     def several(self) -> bool:
@@ -120,13 +126,19 @@ class Tally:
                 np.array([answer.probabilities[label] for label in self._labels])
             )
 
-    def scores(self, excluded_label: str = "", levels: Levels | None = None) -> Scores:
+    def scores(
+        self,
+        excluded_label: str = "",
+        levels: Levels | None = None,
+        sets: LabelSets | None = None,
+    ) -> Scores:
         """The scores of all that was counted.
 
         Args:
           excluded_label: if given, micro F1 is over all the other labels; of one label an utterance
             only.
           levels: coarser labels by which it is scored too.
+          sets: the model's, of one label an utterance.
 
         Raises:
           UserError: no utterance that was counted has an emotion.
@@ -170,6 +182,14 @@ class Tally:
             if self._several
             else expected_calibration_error(probabilities, targets, answers=answered)
         )
+        surest, of_sets = None, None
+        if not self._several:
+            surest = surest_right(probabilities[answers], targets == answered)
+        if sets is not None:
+            of_sets = {
+                coverage: set_scores(probabilities, targets, sets.threshold(coverage))
+                for coverage in SHOWN_COVERAGES
+            }
         return Scores(
             labels=labels,
             dialogues=self._dialogues,
@@ -186,6 +206,8 @@ class Tally:
             co_occurrence=together if self._several else None,
             sizes=sizes if self._several else None,
             levels=by_level,
+            surest=surest,
+            sets=of_sets,
         )
 
     def _members(self, given: Sequence[Sequence[str]]) -> Bool[np.ndarray, "N C"]:

@@ -7,7 +7,15 @@ from typing import Any
 import numpy as np
 
 from eacl_jax.files.whole import write_text
-from eacl_jax.reports import annotators, drawing, figures, modalities, sections, sequence
+from eacl_jax.reports import (
+    abstention,
+    annotators,
+    drawing,
+    figures,
+    modalities,
+    sections,
+    sequence,
+)
 from eacl_jax.reports.gallery import Gallery, document
 from eacl_jax.reports.names import figure_names
 from eacl_jax.reports.projection import Map, cosines, project
@@ -82,7 +90,7 @@ def write_report(
     given = {stage: np.asarray(values) for stage, values in predictions.items()}
     _check(labels, gold, given, representations, before, after)
     names = figure_names(labels)
-    gallery = Gallery(folder / "figures", (*FIGURES, *OF_SEVERAL, *OF_FEATURES))
+    gallery = Gallery(folder / "figures", (*FIGURES, *OF_SEVERAL, *OF_FEATURES, abstention.FIGURE))
     # Of several labels the frequent first: of many, the reader looks for these.
     order = np.argsort(-gold.sum(axis=0), kind="stable") if several else np.arange(len(labels))
     if several:
@@ -95,6 +103,7 @@ def write_report(
     else:
         by_label = _labels_section(gallery, results, labels, names, gold, given)
         groups = gold
+    unsure = abstention.section(gallery, results)
     levels, annotated = annotators.levels_table(results), annotators.section(results)
     features = modalities.section(gallery, config, results, names, labels)
     chain = sequence.section(config, results)
@@ -105,6 +114,7 @@ def write_report(
             f"<main>{sections.measures_table(results)}{sections.calibration(results)}",
             levels,
             by_label,
+            unsure,
             chain,
             features,
             annotated,

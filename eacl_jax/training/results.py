@@ -13,6 +13,7 @@ from rich.text import Text
 from eacl_jax.config import Stage
 from eacl_jax.model.metrics import title
 from eacl_jax.recognizer.results import (
+    Abstention,
     Baseline,
     ModalitiesResults,
     Removed,
@@ -34,10 +35,11 @@ def summarize(
     answered: Mapping[Stage, Answered],
     modalities: ModalitiesResults | None = None,
     sequence: SequenceResults | None = None,
+    abstention: Abstention | None = None,
 ) -> Results:
     """What goes into `results.json`: scores in percent and calibration of each stage's chosen
     epoch, scores of always answering the training split's most frequent label, what is known of
-    annotators, and what modalities and a chain add.
+    annotators, what modalities and a chain add, and what abstaining gives.
     """
     frequent = int(experiment.counts.argmax())
 
@@ -71,6 +73,7 @@ def summarize(
         compare_with_annotators(experiment, answered),
         modalities,
         sequence,
+        abstention,
     )
 
 

@@ -36,6 +36,7 @@ from eacl_jax.recognizer.lora_folder import save_lora
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.recognizer.results import Results
 from eacl_jax.training import processes, run_folder, teachers
+from eacl_jax.training.abstaining import abstention
 from eacl_jax.training.answers import Answered, answer, outputs_of
 from eacl_jax.training.cost import Clock, trained_parameters, write_cost
 from eacl_jax.training.experiment import Experiment, Loaded, prepare
@@ -268,7 +269,8 @@ def _leave(
     modalities = compare_modalities(
         experiment, without, answered[Stage.TWO], anchors[Stage.TWO.value]
     )
-    results = summarize(experiment, stages, answered, modalities, sequence)
+    sets, abstained = abstention(experiment, answered[Stage.TWO])
+    results = summarize(experiment, stages, answered, modalities, sequence, abstained)
     write_outputs(workdir, outputs_of(experiment, reps["test"], anchors, answered))
     # The encoder is read again, for label words to come.
     if encoders.identify(experiment.config.encoder) != experiment.encoder_identity:
@@ -303,6 +305,7 @@ def _leave(
             modalities=experiment.modalities,
             thirds=experiment.thirds,
             chain=answered[Stage.TWO].chain,
+            sets=sets,
             facts=Facts.of_run(
                 experiment.config,
                 experiment.corpus,

@@ -1,0 +1,58 @@
+"""What dev tells of how sure stage two's answers are, and what that gives on test."""
+
+import numpy as np
+from jaxtyping import Float
+
+from eacl_jax.model.abstention import (
+    SHOWN_COVERAGES,
+    LabelSets,
+    confidences,
+    fit_sets,
+    selective_scores,
+    set_scores,
+)
+from eacl_jax.model.decisions import SeveralAnswering
+from eacl_jax.recognizer.results import Abstention, SelectiveScores, SetScores
+from eacl_jax.training.answers import Answered
+from eacl_jax.training.experiment import Experiment
+
+
+def abstention(
+    experiment: Experiment, answered: Answered
+) -> tuple[LabelSets | None, Abstention | None]:
+    """Sets of labels as dev has them, and what they and leaving the unsure unanswered give on test;
+    neither where an utterance may have several labels.
+
+    Args:
+      experiment: the run's inputs.
+      answered: stage two's.
+    """
+    if isinstance(answered.answering, SeveralAnswering):
+        return None, None
+    probability = {split: _probabilities(answered, split) for split in ("dev", "test")}
+    confidence = {
+        split: found[np.arange(len(found)), answered.answers[split]]
+        for split, found in probability.items()
+    }
+    dev, test = experiment.gold("dev"), experiment.gold("test")
+    sets = fit_sets(probability["dev"][np.arange(len(dev)), dev])
+    right = answered.answers["test"] == test
+    return sets, Abstention(
+        sets={
+            str(coverage): SetScores(
+                **set_scores(probability["test"], test, sets.threshold(coverage))
+            )
+            for coverage in SHOWN_COVERAGES
+        },
+        surest={
+            str(share): SelectiveScores(
+                confidence=least, **selective_scores(confidence["test"], right, least)
+            )
+            for share, least in confidences(confidence["dev"]).items()
+        },
+    )
+
+
+def _probabilities(answered: Answered, split: str) -> Float[np.ndarray, "N C"]:
+    temperature = answered.calibration.temperature
+    return answered.answering.probabilities(answered.scores[split], temperature)
