@@ -42,7 +42,9 @@ def test_folder_and_results(finished):
         "results.json",
     }
     results = json.loads((finished / "results.json").read_text())
-    assert set(results) == {"corpus", "seed", "stage_one", "stage_two", "always_most_frequent"}
+    assert set(results) == {
+        *("corpus", "seed", "stage_one", "stage_two", "always_most_frequent", "abstention")
+    }
     for stage in ("stage_one", "stage_two"):
         assert set(results[stage]) == {"best_epoch", "dev", "test", "calibration"}
         for split in ("dev", "test"):
