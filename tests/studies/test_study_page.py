@@ -176,6 +176,22 @@ def test_the_page_has_the_numbers_and_what_they_do_not_show(table, tmp_path):
     assert "loss.temperature" in html
 
 
+def test_silhouettes_before_training_say_of_what_they_are_and_which_variants_have_none(table):
+    rows = words.shown_rows(table, "meld")
+    assert "before training" not in sections.similar_table(rows)
+    with_some = [
+        dataclasses.replace(
+            row,
+            similar=[dataclasses.replace(pair, silhouette_before=0.25) for pair in row.similar],
+        )
+        for row in rows
+    ]
+    assert "of the texts alone" in sections.similar_table(with_some)
+    assert "none of variants that read no text" not in sections.similar_table(with_some)
+    html = sections.similar_table([*with_some[1:], rows[0]])
+    assert "none of variants that read no text" in html
+
+
 def test_a_name_that_looks_like_a_number_in_figures_stays_text(table, tmp_path):
     name = "#<img src=x onerror=alert(1)>"
     rows = [
