@@ -125,7 +125,7 @@ def test_with_one_label_all_that_an_annotator_gave_counts_in_agreement_as_in_sha
     assert test.divergence == pytest.approx((np.log(2) - entropy([0.75, 0.25])) / 2)
 
 
-def test_nothing_is_told_of_single_annotators():
+def test_nothing_is_compared_of_single_annotators():
     of = experiment("multi")
     alone = {
         split: tuple(
