@@ -106,12 +106,12 @@ def pair_counts(
     _, numbers = np.unique(dialogues, return_inverse=True)
     count = int(numbers.max()) + 1 if len(numbers) else 0
     found = np.zeros((count, len(pairs), 2, 2), np.int64)
-    for place, (first, second) in enumerate(pairs):
+    for column, (first, second) in enumerate(pairs):
         one = _one_of(gold, first, second)
         mine = np.isin(one, (first, second))
         chosen = (scores[mine, second] > scores[mine, first]).astype(np.int64)
         right = (one[mine] == second).astype(np.int64)
-        np.add.at(found[:, place], (numbers[mine], right, chosen), 1)
+        np.add.at(found[:, column], (numbers[mine], right, chosen), 1)
     return found
 
 

@@ -61,10 +61,10 @@ def every_figure(table):
 
 def test_the_p_beside_a_difference_is_the_one_that_decides(table):
     (found, *_) = (c for c in table.comparisons if c.measure == "macro_f1")
-    for dialogues, seeds, told in ((0.001, 0.39, "p = 0.39"), (0.2, 0.01, "p = 0.20")):
+    for dialogues, seeds, shown in ((0.001, 0.39, "p = 0.39"), (0.2, 0.01, "p = 0.20")):
         given = dataclasses.replace(found, p_holm=dialogues, wide_p_holm=seeds)
         (axes,) = figures.draw_differences(LIGHT, [given], "plain").axes
-        assert any(text.get_text().endswith(told) for text in axes.texts)
+        assert any(text.get_text().endswith(shown) for text in axes.texts)
     lone = dataclasses.replace(found, p_holm=0.001, wide_p_holm=None)
     (axes,) = figures.draw_differences(LIGHT, [lone], "plain").axes
     assert any(text.get_text().endswith("one seed") for text in axes.texts)
