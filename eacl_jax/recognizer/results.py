@@ -108,7 +108,8 @@ class AgainstAnnotators:
     """A stage's answers to the utterances of a split that more than one annotator answered.
 
     Attributes:
-      agreed: those to which all annotators gave the same labels.
+      agreed: those to which all annotators gave the same labels, all of them counted, in any
+        order, with one label an utterance too.
       differed: the others.
       divergence: mean Kullback-Leibler divergence in nats from the annotators' shares
         (`task.shares`) to the probabilities; of several labels the sum of the labels'.

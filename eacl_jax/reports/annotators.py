@@ -48,12 +48,14 @@ def _agreement(agreement: Mapping[str, Any], several: bool) -> str:
         if (found := agreement.get(split))
     )
     how = (
-        "by the MASI distance of two sets of labels" if several else "of an annotator’s first label"
+        "by the MASI distance of two sets of labels"
+        if several
+        else "of the label that an annotator named first"
     )
     pairs = (
         "how many of two annotators’ labels both gave, on average (Jaccard)"
         if several
-        else "how many pairs of annotators gave the same label"
+        else "how many pairs of annotators named the same label first"
     )
     return (
         '<p class="caption">How far annotators agree, on the'
@@ -78,7 +80,7 @@ def _share(value: float | None) -> str:
 
 def _strata(results: Mapping[str, Any]) -> str:
     rows = []
-    for part, words in (("agreed", "all gave the same"), ("differed", "they differed")):
+    for part, words in (("agreed", "all gave the same labels"), ("differed", "they differed")):
         for stage, name in STAGES:
             found = at(results, "annotators", stage, "test", part)
             if found and found["utterances"]:

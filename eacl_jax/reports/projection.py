@@ -19,7 +19,7 @@ class Map:
     Attributes:
       method: "t-SNE" or "PCA".
       rows: which of the N utterances are drawn.
-      points: their places. before, after: places of the anchors of stage one and of stage two.
+      points: where they lie. before, after: where the anchors of stage one and of stage two do.
     """
 
     method: str

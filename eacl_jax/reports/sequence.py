@@ -21,7 +21,7 @@ def section(config: Mapping[str, Any], results: Mapping[str, Any]) -> str:
     key, measure = sections.primary(config, results)
     before, after = (percent(found, name, "test", key) for name in ("alone", "whole"))
     kept = (
-        "The model has it: whole dialogues are answered by all that is said, before and after, and"
+        "The model has it: whole dialogues are answered by all utterances, before and after, and"
         " conversations, as they go on, by their past."
         if found["kept"]
         else "Dev is not answered better with it, so the model does without, and all other numbers"

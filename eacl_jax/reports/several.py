@@ -192,7 +192,7 @@ class Several:
         return f'<p class="quiet">{" ".join(notes)}</p>' if notes else ""
 
     def _mistakes(self) -> str:
-        """Which label stands most often in another's place, in words."""
+        """Which label is answered most often instead of another, in words."""
         missed = (self.gold & ~self.answers).astype(np.int64)
         added = (self.answers & ~self.gold).astype(np.int64)
         taken = missed.T @ added

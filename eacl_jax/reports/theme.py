@@ -74,6 +74,6 @@ DARK = Theme(
     cosines=("#f3b765", "#8a5a1c", "#262a31", "#2f62ad", "#a8ceff"),
 )
 
-# A label is told by its marker as well as by its colour: seven markers over eight colours repeat
-# only after 56 labels.
+# A label is recognized by its marker as well as by its colour: seven markers over eight colours
+# repeat only after 56 labels.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")

@@ -1,4 +1,4 @@
-"""A row of a study's table that no run is needed for: one label, whatever is said."""
+"""A row of a study's table that no run is needed for: one label, whatever the utterance."""
 
 from collections import Counter
 from collections.abc import Sequence

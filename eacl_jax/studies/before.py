@@ -1,7 +1,9 @@
 """What the pretrained encoder makes of the test utterances, before any training: what similar
-emotions were like to begin with.
+emotions were like to begin with. Features join after the encoder, by weights that training begins
+with at random or at zero, so that only the text is read here.
 """
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +13,7 @@ from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from eacl_jax.config import Config
+from eacl_jax.config import Config, FeaturesConfig
 from eacl_jax.files.whole import write_bytes
 from eacl_jax.studies.definition import Cell, Study
 from eacl_jax.studies.names import slug
@@ -27,7 +29,7 @@ _OF_OTHER_THINGS = (
     *("data.words", "data.levels", "data.also", "data.also_power"),
     *("encoder.frozen_layers", "encoder.lora_rank", "encoder.lora_alpha", "encoder.lora_maps"),
     *("encoder.attention", "encoder.attention_dropout", "encoder.remat", "encoder.scan_layers"),
-    *("model.mapping_dim", "model.dropout", "features.dropout"),
+    *("model.mapping_dim", "model.dropout", "features.dropout", "seed"),
     *("compat.select_on_test", "compat.stale_anchors", "compat.decay_mapping_norm"),
     *("compat.constant_for_no_positive", "compat.adapt_at_least_one_epoch"),
 )
@@ -46,7 +48,8 @@ def readouts_before(
 
     Returns:
       By (corpus, variant), of those that are complete; without the variants that have another
-      encoder, prompt or test than their corpus' first.
+      encoder, prompt or test than their corpus' first, that read no text, or whose encoder starts
+      at random, of which each seed has another.
 
     Raises:
       UserError: a corpus or an encoder is no longer there.
@@ -59,7 +62,10 @@ def readouts_before(
         alike = {
             cell.variant
             for cell in complete
-            if cell.corpus == corpus and _read_by(cell.config) == _read_by(first)
+            if cell.corpus == corpus
+            and cell.config.features.text
+            and not cell.config.encoder.random_weights
+            and _read_by(cell.config) == _read_by(first)
         }
         if alike:
             readouts = _readouts(first, workdir / FOLDER / f"{slug(corpus)}.safetensors")
@@ -76,7 +82,7 @@ def _readouts(config: Config, file: Path) -> Float[np.ndarray, "N d"]:
                 return opened.get_tensor(_READOUTS)
     except (OSError, SafetensorError):  # not there yet, or cut short
         pass
-    experiment = prepare(config)
+    experiment = prepare(_text_alone(config))
     readouts = experiment.encoding.read(experiment.params, experiment.examples["test"])
     kept = readouts.astype(np.float16)
     file.parent.mkdir(exist_ok=True)
@@ -84,9 +90,16 @@ def _readouts(config: Config, file: Path) -> Float[np.ndarray, "N d"]:
     return kept
 
 
+def _text_alone(config: Config) -> Config:
+    """The configuration without features that join after the encoder; words in the text stay."""
+    if config.features.fusion == "words":
+        return config
+    return dataclasses.replace(config, features=FeaturesConfig(fusion="none"))
+
+
 def _read_by(config: Config) -> str:
     """The settings that decide what is read of test, as one text."""
-    settings = config.to_dict()
+    settings = _text_alone(config).to_dict()
     for name in _OF_OTHER_THINGS:
         group, _, setting = name.partition(".")
         if setting:
@@ -96,6 +109,4 @@ def _read_by(config: Config) -> str:
     # Two settings, of which one is in force.
     settings["model"]["readout"] = config.readout
     del settings["compat"]["readout_first"]
-    if not config.encoder.random_weights:
-        del settings["seed"]
     return json.dumps(settings, sort_keys=True)

@@ -32,7 +32,8 @@ class CellResult:
     Attributes:
       cell: of the study.
       results, outputs, cost: of its folder.
-      before: representations of test by the encoder before training, for similar emotions.
+      before: readouts of test's texts by the encoder before training, for similar emotions; None:
+        there are none, see `readouts_before`.
     """
 
     cell: Cell

@@ -36,9 +36,9 @@ def describe_given(
     find = _Once(identify, problems)
 
     def read_others(data: DataConfig) -> tuple[Other, ...]:
-        own = read.get(data, "")  # read before, and there
-        assert own is not None
-        return load_others(data, own)
+        corpus = read.get(data, "")  # read before, and there
+        assert corpus is not None
+        return load_others(data, corpus)
 
     beside = _Once(read_others, problems)
     ask = _Once(teachers.identify, problems)

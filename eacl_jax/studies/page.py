@@ -254,8 +254,8 @@ def _unanswered(rows: Sequence[Row]) -> str:
     pairs = [label for pair in rows[0].similar for label in (pair.first, pair.second)]
     found = unanswered(rows, pairs)
     return (
-        ", but nothing is told apart where the second is never answered (a dash: in no seed):"
-        f" {found}"
+        ", but the two are not distinguished where the second is never answered (a dash: in no"
+        f" seed): {found}"
         if found
         else ""
     )

@@ -17,7 +17,7 @@ def same_answers(
     most_frequent: Mapping[tuple[str, str], str],
 ) -> list[str]:
     """A note for each pair of variants whose answers are the same: their settings differ, and what
-    these do does not. And one for each variant whose answers are one label, whatever is said.
+    these do does not. And one for each variant whose answers are one label, whatever the utterance.
 
     Args:
       study: that was run.

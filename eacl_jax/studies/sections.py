@@ -188,10 +188,9 @@ def similar_table(rows: Sequence[Row]) -> str:
         for row in rows
         for pair in (row.similar[number],)
     )
-    told = any(field == "angle" for field, _, _ in columns) and words.without_angles(rows)
-    angles = f" {escape(told)}" if told else ""
-    early = any(field == "silhouette_before" for field, _, _ in columns)
-    before = " (before: of the encoder before training)" if early else ""
+    reasons = any(field == "angle" for field, _, _ in columns) and words.without_angles(rows)
+    angles = f" {escape(reasons)}" if reasons else ""
+    before = _before(rows)
     return (
         "<details><summary>Pairs in numbers</summary>"
         '<div class="scroll"><table class="narrow"><thead><tr><th scope="col">pair</th>'
@@ -201,6 +200,20 @@ def similar_table(rows: Sequence[Row]) -> str:
         f" of representations are apart, 1 fully, 0 not at all{before}. Means over seeds."
         f"{angles}</p>"
         "</details>"
+    )
+
+
+def _before(rows: Sequence[Row]) -> str:
+    """What silhouettes before training are of, and which variants have none; empty without any."""
+    have = [any(pair.silhouette_before is not None for pair in row.similar) for row in rows]
+    if not any(have):
+        return ""
+    none = (
+        "; none of variants that read no text, that read other prompts or by another encoder than"
+        " the first variant, or whose encoder starts at random"
+    )
+    return (
+        f" (before: of the texts alone, by the encoder before training{'' if all(have) else none})"
     )
 
 

@@ -14,7 +14,7 @@ from eacl_jax.studies.definition import Study
 
 def shared_texts(study: Study, load: Callable[[DataConfig], Corpus]) -> list[str]:
     """A note for each corpus of a study with `transfer`, and each other one that its runs answer,
-    where test dialogues of the other hold utterances that they learned from, in their own training
+    where test dialogues of the other hold utterances that they learned from, in their training
     split or in those of `data.also`: scores there may be too good. Corpora that differ in their
     labels alone share a note. And one where they learned from the other's own training split.
 
@@ -71,10 +71,14 @@ class _Counts:
         # nothing of the test split.
         if dataclasses.replace(source, also=()) == target:
             return 0, 0
-        own, test = self._read(source), self._read(target).splits["test"]
+        first, test = self._read(source), self._read(target).splits["test"]
         train = [
-            *own.splits["train"],
-            *(each for other in load_others(source, own) for each in other.corpus.splits["train"]),
+            *first.splits["train"],
+            *(
+                each
+                for other in load_others(source, first)
+                for each in other.corpus.splits["train"]
+            ),
         ]
         return len(test) - len(without_utterances_of(test, train)), len(test)
 

@@ -33,7 +33,7 @@ class Similar:
       angle: of their anchors in degrees, the smallest where a label has several.
       silhouette: of their two groups of representations by cosine distance, -1 to 1: 1 far apart,
         0 touching; None with fewer than `FEWEST` in one of them.
-      silhouette_before: the same of the encoder before training.
+      silhouette_before: the same of the texts alone by the encoder before training.
     """
 
     first: str
@@ -66,7 +66,7 @@ def similar(
       scores: of the labels.
       anchors: C k, the k of a label side by side.
       representations: of the utterances.
-      before: representations of the same utterances by the encoder before training.
+      before: readouts of the same utterances' texts by the encoder before training.
     """
     first, second = (labels.index(label) for label in pair)
     taken = [_answered(answers, other) for other in (second, first)]
@@ -106,12 +106,12 @@ def pair_counts(
     _, numbers = np.unique(dialogues, return_inverse=True)
     count = int(numbers.max()) + 1 if len(numbers) else 0
     found = np.zeros((count, len(pairs), 2, 2), np.int64)
-    for place, (first, second) in enumerate(pairs):
+    for column, (first, second) in enumerate(pairs):
         one = _one_of(gold, first, second)
         mine = np.isin(one, (first, second))
         chosen = (scores[mine, second] > scores[mine, first]).astype(np.int64)
         right = (one[mine] == second).astype(np.int64)
-        np.add.at(found[:, place], (numbers[mine], right, chosen), 1)
+        np.add.at(found[:, column], (numbers[mine], right, chosen), 1)
     return found
 
 

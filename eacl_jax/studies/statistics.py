@@ -25,7 +25,7 @@ from eacl_jax.dialogue import count, counted
 LEVEL = 95
 DRAWS = 10_000
 # Below this, percentile intervals are known to be too narrow, and from this on they tell something:
-# of two equal recipes the models of three seeds were said to differ in 18 to 50% of studies with
+# of two equal recipes the models of three seeds were called different in 18 to 50% of studies with
 # five to two test dialogues, in 11% with eight and in 4% with twenty.
 FEW_DIALOGUES, FEWEST_DIALOGUES = 20, 6
 SUMMARIES = ("weighted_f1", "macro_f1", "accuracy", "micro_f1")

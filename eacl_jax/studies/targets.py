@@ -11,7 +11,7 @@ NOTE = (
     'Rows "from CORPUS: ..." are answers of the runs on that corpus in the labels of this one, by'
     " stage two's anchors: made of the label words, then, with examples, adapted to so many of each"
     " label, drawn from the training split anew for each seed. Adapting leaves anchors as they are"
-    " where examples that are held out are not answered better."
+    " where examples that it did not learn from are not answered better."
 )
 
 

@@ -92,7 +92,7 @@ def follow(
             _with_outcome(trained)
         except (Interrupted, processes.LateError):
             raise
-        except Exception:  # the first has said and written what
+        except Exception:  # the first has printed and written what
             sharing.forget()
 
 
@@ -110,11 +110,11 @@ def _with_outcome(train: Callable[[], Results]) -> Results:
         error = raised
     # What JAX's runtime says is mostly that another process is not there: that one knows why.
     absent = isinstance(error, (JaxRuntimeError, processes.AbsentError))
-    said = None if error is None else [absent, f"{error}"]
-    said_and_asked = [said, processes.points()]
+    problem = None if error is None else [absent, f"{error}"]
+    brought = [problem, processes.points()]
     patience = processes.PATIENCE if error is None else _MINUTES
     try:
-        found = processes.agree(_OUTCOME, said_and_asked, patience)
+        found = processes.agree(_OUTCOME, brought, patience)
     except processes.LateError as late:
         raise late if error is None else processes.LateError(f"{error} ({late})") from error
     processes.go_on_from(max(asked for _, asked in found))

@@ -50,7 +50,7 @@ def answer_transfers(
       load: reads a corpus.
 
     Raises:
-      UserError: a corpus cannot be read, its labels cannot be told apart by the encoder, or nothing
+      UserError: a corpus cannot be read, the encoder cannot distinguish its labels, or nothing
         can be written.
       loop.Interrupted: it was asked to stop.
     """

@@ -54,11 +54,8 @@ def _against(experiment: Experiment, split: str, answered: Answered) -> AgainstA
     several = np.array([len(voices) > 1 for voices in given], bool)
     if not several.any():
         return None
-    # With one label an utterance the first that an annotator named, as in `agreement_of`.
-    heard = None if experiment.task.several else 1
-    alike = np.array(
-        [len({frozenset(voice[:heard]) for voice in voices}) == 1 for voices in given], bool
-    )
+    # All labels that an annotator gave, as in `shares`, with one label an utterance too.
+    alike = np.array([len({frozenset(voice) for voice in voices}) == 1 for voices in given], bool)
     found = divergence(
         shares(experiment.task, dialogues)[several],
         answered.scores[split][several] / answered.calibration.temperature,

@@ -222,7 +222,7 @@ class Checkpoints:
 
     def _read(self, step: int, template: Any) -> tuple[Any, dict[str, Any]]:
         """The tree and the record of a checkpoint, with the data's position in it."""
-        place = self._folder / str(step)
+        folder = self._folder / str(step)
         record_alone = ocp.args.Composite(record=ocp.args.JsonRestore())
         with self._telling(step):
             record = dict(self._manager.restore(step, args=record_alone).record)
@@ -237,7 +237,7 @@ class Checkpoints:
         other_layout = wanted.keys() != found.keys()
         if other_layout:
             found = relaid(shapes(found), wanted, stack=shape_of, rows=shapes_of)
-        check_fits(place, shapes(wanted), shapes(found))
+        check_fits(folder, shapes(wanted), shapes(found))
         if other_layout:
             with self._telling(step):
                 return self._relaid(step, there, template), record

@@ -123,11 +123,11 @@ def _spread(
     shared = Batch(**{name: rows[mark] for name, mark in MARKS.items()})
 
     def encode(params: Any, parts: Batch, key: jax.Array) -> jax.Array:
-        return lax.psum(encode_parts(params, _own_examples(parts), key), AXIS)
+        return lax.psum(encode_parts(params, _local_examples(parts), key), AXIS)
 
     def pull(params: Any, by_h: jax.Array, parts: Batch, key: jax.Array) -> Any:
         zeros = jax.tree.map(jnp.zeros_like, params)
-        return lax.psum(add_gradients(zeros, params, by_h, _own_examples(parts), key), AXIS)
+        return lax.psum(add_gradients(zeros, params, by_h, _local_examples(parts), key), AXIS)
 
     # Unchecked: JAX then takes the parameters for this device's own, and does not sum up their
     # gradients in each chunk.
@@ -137,19 +137,19 @@ def _spread(
     return encode, lambda gradients, *args: jax.tree.map(jnp.add, gradients, pull(*args))
 
 
-def _own_examples(parts: Batch) -> Batch:
+def _local_examples(parts: Batch) -> Batch:
     """The chunks, with weight 0 and readout (0, 0) for examples whose rows other devices have."""
     rows = parts.tokens.shape[1]
     row = parts.readout[..., 0] - lax.axis_index(AXIS) * rows
-    own = (row >= 0) & (row < rows)
+    local = (row >= 0) & (row < rows)
     readout = jnp.stack([row, parts.readout[..., 1]], axis=-1)
     return replace(
-        parts, readout=jnp.where(own[..., None], readout, 0), weights=parts.weights * own
+        parts, readout=jnp.where(local[..., None], readout, 0), weights=parts.weights * local
     )
 
 
 def split_rows(batch: Batch, chunks: int, devices: int = 1) -> Batch:
-    """A batch of batches, with a leading axis of `chunks`; each holds all N examples' places.
+    """A batch of batches, with a leading axis of `chunks`; each has all N examples' readouts.
 
     In chunk c, `weights` is 1 for the examples whose rows it holds and 0 for others, whose readout
     is (0, 0) there. Every `chunks`-th row goes to the same chunk, so that devices that share the

@@ -141,11 +141,11 @@ def trained_parameters(experiment: Experiment) -> int:
 
 
 def _examples_an_epoch(experiment: Experiment) -> int:
-    """Of stage one: the own once, and the other corpora's batches."""
+    """Of stage one: the run's own examples once, and the other corpora's batches."""
     size = experiment.config.stage_one.batch_size
-    own, *others = experiment.training_sets
+    first, *others = experiment.training_sets
     batches = experiment.batches_per_epoch[1:]
-    return len(own.examples) + sum(
+    return len(first.examples) + sum(
         # A batch holds no more than there is.
         count * min(size, len(each.examples))
         for count, each in zip(batches, others, strict=True)

@@ -166,8 +166,8 @@ def _dialogues(
                 f"the model knows the labels {taxonomy.labels}, the corpus has"
                 f" {corpus.taxonomy.labels}."
             )
-        said = in_columns_of(corpus.splits[split], corpus.features, modalities, split)
-        return said, corpus.levels
+        dialogues = in_columns_of(corpus.splits[split], corpus.features, modalities, split)
+        return dialogues, corpus.levels
     given = getattr(data, split)
     file = local.here(data_dir, "data_dir") / Path(given).name if data_dir else local.here(given)
     if not file.is_file():
@@ -197,8 +197,10 @@ def _dialogues(
         corpora.cache_folder(data),
         known={name: each.columns for name, each in modalities.items()},
     )
-    said = in_columns_of([item.dialogue for item in splits[split]], kinds, modalities, str(file))
-    return said, read_levels(data.levels, taxonomy.labels)
+    dialogues = in_columns_of(
+        [item.dialogue for item in splits[split]], kinds, modalities, str(file)
+    )
+    return dialogues, read_levels(data.levels, taxonomy.labels)
 
 
 def _moved(folder: str, given: str) -> str:

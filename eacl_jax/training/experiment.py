@@ -135,15 +135,15 @@ class Experiment:
         return {split: self.task.targets(self.corpus.splits[split]) for split in SPLITS}
 
     @functools.cached_property
-    def own(self) -> TrainingSet:
-        """The run's own training set."""
+    def main_set(self) -> TrainingSet:
+        """The training set of the run's own corpus."""
         train = self.examples["train"]
         return TrainingSet.of(self.config, self.corpus, self.task, train, self.labels)
 
     @property
     def training_sets(self) -> tuple[TrainingSet, ...]:
-        """What stage one learns from, the own first."""
-        return (self.own, *self.others)
+        """What stage one learns from, the run's own corpus first."""
+        return (self.main_set, *self.others)
 
     @property
     def batches_per_epoch(self) -> tuple[int, ...]:
@@ -156,7 +156,7 @@ class Experiment:
     @property
     def training_targets(self) -> np.ndarray:
         """What is learnt of the training examples; see `TrainingSet`."""
-        return self.own.targets
+        return self.main_set.targets
 
     @functools.cached_property
     def mixed_targets(self) -> Float[np.ndarray, "N C"] | None:
@@ -210,7 +210,7 @@ class Experiment:
     @property
     def source(self) -> AnchorSource:
         """Where stage one's anchors come from."""
-        return self.own.source
+        return self.main_set.source
 
     @property
     def beginning(self) -> Beginning:
@@ -237,17 +237,17 @@ class Experiment:
     @property
     def counts(self) -> Int[np.ndarray, " C"]:
         """Training examples of each label."""
-        return self.own.counts
+        return self.main_set.counts
 
     @property
     def rarity(self) -> Rarity:
         """What the cross-entropies are given for rare labels."""
-        return self.own.rarity
+        return self.main_set.rarity
 
     @property
     def draw_probabilities(self) -> Float[np.ndarray, " N"] | None:
         """Of the training examples; None where each is drawn once an epoch."""
-        return self.own.probabilities
+        return self.main_set.probabilities
 
     def answering(self, offsets: tuple[float, ...] = ()) -> Answering:
         """How anchors answer."""
@@ -429,7 +429,7 @@ def _training_set(config: Config, loaded: Loaded, other: Other) -> TrainingSet:
     """Of a corpus beside the run's own.
 
     Raises:
-      UserError: a setting has no meaning for it, or labels of it cannot be told apart.
+      UserError: a setting has no meaning for it, or labels of it cannot be distinguished.
     """
     corpus, tokenizer = other.corpus, loaded.pretrained.tokenizer
     try:
@@ -450,10 +450,11 @@ def _thirds(
     """How features become words, where they do."""
     if config.features.fusion != "words":
         return {}
-    said = [u for dialogue in corpus.splits["train"] for u in dialogue.utterances]
+    utterances = [u for dialogue in corpus.splits["train"] for u in dialogue.utterances]
     named = corpora.builder_class(config.data.corpus).NAMED
     return {
-        name: thirds_of(name, each, said, by_speaker=named) for name, each in modalities.items()
+        name: thirds_of(name, each, utterances, by_speaker=named)
+        for name, each in modalities.items()
     }
 
 

@@ -93,26 +93,26 @@ def shapes_of(rows: jax.ShapeDtypeStruct) -> list[jax.ShapeDtypeStruct]:
 
 
 def check_fits(
-    place: Path,
+    folder: Path,
     wanted: Mapping[str, jax.ShapeDtypeStruct],
     found: Mapping[str, jax.ShapeDtypeStruct],
 ) -> None:
     """Raises `UserError` where a checkpoint holds other arrays than those that are wanted."""
 
-    def said(x: jax.ShapeDtypeStruct | None) -> str:
+    def described(x: jax.ShapeDtypeStruct | None) -> str:
         return "nothing" if x is None else f"{np.dtype(x.dtype)}{list(x.shape)}"
 
     wrong = [
-        f"{name}: expected {said(shape)}, found {said(found.get(name))}"
+        f"{name}: expected {described(shape)}, found {described(found.get(name))}"
         for name, shape in wanted.items()
-        if said(found.get(name)) != said(shape)
+        if described(found.get(name)) != described(shape)
     ]
     wrong += [
-        f"{name}: not expected, found {said(shape)}"
+        f"{name}: not expected, found {described(shape)}"
         for name, shape in found.items()
         if name not in wanted
     ]
     if wrong:
         raise UserError(
-            f"{place}: the checkpoint does not fit this configuration:\n  " + "\n  ".join(wrong)
+            f"{folder}: the checkpoint does not fit this configuration:\n  " + "\n  ".join(wrong)
         )

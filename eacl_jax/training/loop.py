@@ -32,7 +32,7 @@ class TrainState:
       params: nested dict of float32 arrays.
       opt_state: of the optax transformation.
       constants: arrays that the loss reads and the optimizer does not change (label encodings); a
-        term of the loss by the name `MEMORY` takes the places of those of its names.
+        term of the loss by the name `MEMORY` replaces those of its names.
     """
 
     step: Any
@@ -119,7 +119,7 @@ class StopRequest:
         self.requested, self.number = True, number
 
     def reached(self) -> bool:
-        """Whether to stop here; all processes of a run ask at the same places and get the same
+        """Whether to stop here; all processes of a run ask at the same points and get the same
         answer.
         """
         reached = processes.reached_stop(self.requested)

@@ -138,7 +138,7 @@ class BaseLeftOut:
 class AdaptedEpochs(BestEpochs):
     """What is trained, of the epochs that rank highest or of the last ones. The mean of their
     encoders' weights is the base with matrices of so many times the rank, so that none of them is
-    held as a whole.
+    ever made whole.
     """
 
     def __init__(self, like: Any, size: int, *, last: bool) -> None:

@@ -227,11 +227,11 @@ class Mirror:
         """The checkpoints at the address all of whose objects are there."""
         whole = set()
         for step in {step for name in there if (step := _step_of(name))}:
-            place = f"{_CHECKPOINTS}/{'/'.join(step)}"
-            if f"{place}/{_WHOLE}" not in there:
+            prefix = f"{_CHECKPOINTS}/{'/'.join(step)}"
+            if f"{prefix}/{_WHOLE}" not in there:
                 continue
-            sizes = json.loads(stores.read_bytes(f"{self.address}/{place}/{_WHOLE}") or b"{}")
-            found = {name: there.get(f"{place}/{name}") for name in sizes}
+            sizes = json.loads(stores.read_bytes(f"{self.address}/{prefix}/{_WHOLE}") or b"{}")
+            found = {name: there.get(f"{prefix}/{name}") for name in sizes}
             if all(each is not None and each.size == sizes[name] for name, each in found.items()):
                 whole.add(step)
         return whole
@@ -256,7 +256,7 @@ class Mirror:
             return until is None or not until.is_set()
 
         with self._passing:
-            # What is being put there is held by links: nobody needs those any more.
+            # Links keep what is being put there: nobody needs those set aside any more.
             for folder in self.folder.glob(f"{_CHECKPOINTS}/*/{ASIDE}/*"):
                 shutil.rmtree(folder, ignore_errors=True)
             # First what steps there are: the rows that go with them are then written already.
@@ -313,10 +313,10 @@ class Mirror:
         return True
 
     def _send_step(self, step: Step) -> bool:
-        """Puts a checkpoint there; False where it was set aside before it could be held fast.
+        """Puts a checkpoint there; False where it was set aside before it was linked or copied.
 
         Raises:
-          UserError: it cannot be held fast, as on a full disk without links.
+          UserError: it can be neither linked nor copied, as on a full disk without links.
         """
         links = self.folder.joinpath(_SENDING, *step)
         source = self.folder.joinpath(_CHECKPOINTS, *step)
@@ -331,23 +331,23 @@ class Mirror:
                 f"{self.named(source)} cannot be put there, as it cannot be copied to"
                 f" {links.parent}: {error}"
             ) from error
-        place = f"{self.address}/{_CHECKPOINTS}/{'/'.join(step)}"
+        prefix = f"{self.address}/{_CHECKPOINTS}/{'/'.join(step)}"
         self._begun.add(step)
         sizes = {}
         for file in sorted(path for path in links.rglob("*") if path.is_file()):
             name = file.relative_to(links).as_posix()
-            stores.send(file, f"{place}/{name}")
+            stores.send(file, f"{prefix}/{name}")
             sizes[name] = file.stat().st_size
         self._check_mine()
-        stores.write_bytes(f"{place}/{_WHOLE}", json.dumps(sizes).encode())
+        stores.write_bytes(f"{prefix}/{_WHOLE}", json.dumps(sizes).encode())
         self._begun.discard(step)
         self._steps.add(step)
         shutil.rmtree(links, ignore_errors=True)
         return True
 
     def _remove_step(self, step: Step) -> None:
-        place = f"{self.address}/{_CHECKPOINTS}/{'/'.join(step)}"
-        stores.remove(place, [_WHOLE, *stores.objects(place)])
+        prefix = f"{self.address}/{_CHECKPOINTS}/{'/'.join(step)}"
+        stores.remove(prefix, [_WHOLE, *stores.objects(prefix)])
         self._steps.discard(step)
         self._begun.discard(step)
 
@@ -361,9 +361,9 @@ class Mirror:
 
     def _files(self) -> Iterator[tuple[str, tuple[int, int]]]:
         """All files but those of checkpoints and hidden ones, with what changes when they do."""
-        for place, folders, files in os.walk(self.folder):
+        for root, folders, files in os.walk(self.folder):
             folders[:] = sorted({name for name in folders if name[0] != "."} - {_CHECKPOINTS})
-            for file in (Path(place, name) for name in sorted(files) if name[0] != "."):
+            for file in (Path(root, name) for name in sorted(files) if name[0] != "."):
                 with contextlib.suppress(FileNotFoundError):  # replaced meanwhile: next time
                     found = file.stat()
                     name = file.relative_to(self.folder).as_posix()
@@ -424,7 +424,7 @@ def _closing(mirror: Mirror) -> Iterator[None]:
             raise UserError(mirror.taken) from None
         raise
     except BaseException as error:
-        with contextlib.suppress(UserError):  # what is the matter has been said
+        with contextlib.suppress(UserError):  # the error at hand is raised instead
             mirror.close(flush=not isinstance(error, KeyboardInterrupt))
         raise
     mirror.close(flush=True)

@@ -24,7 +24,7 @@ from eacl_jax.training.sequence import in_sequence
 from eacl_jax.training.stage import score
 
 MOST_COLUMNS = 32
-"""Means and deviations of more numbers than this are not told one by one."""
+"""Means and deviations of more numbers than this are not listed one by one."""
 WEIGHED = ("gated", "attention")
 """Fusions with a number that says how much a modality counts."""
 
@@ -90,13 +90,13 @@ def compare_modalities(
         for names, reps in left_out.reps.items()
     }
     names = tuple(experiment.modalities)
-    said = {split: annotated(experiment.corpus.splits[split]) for split in SPLITS}
+    utterances = {split: annotated(experiment.corpus.splits[split]) for split in SPLITS}
     return ModalitiesResults(
         fusion=experiment.config.features.fusion,
         text=experiment.config.features.text,
-        utterances={split: len(found) for split, found in said.items()},
+        utterances={split: len(found) for split, found in utterances.items()},
         each={
-            name: _modality(experiment, name, said, left_out.weights, removed.get((name,)))
+            name: _modality(experiment, name, utterances, left_out.weights, removed.get((name,)))
             for name in names
         },
         text_alone=removed.get(names) if experiment.config.features.text else None,
@@ -157,32 +157,32 @@ def _equal(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 def _modality(
     experiment: Experiment,
     name: str,
-    said: Mapping[str, Sequence[Utterance]],
+    utterances: Mapping[str, Sequence[Utterance]],
     weights: Float[np.ndarray, "N M"] | None,
     without: Removed | None,
 ) -> ModalityResults:
     modality = experiment.modalities[name]
     has = {
         split: np.array([has_known(u.features, name) for u in found])
-        for split, found in said.items()
+        for split, found in utterances.items()
     }
     by_label: dict[str, float | None] | None = None
     if weights is not None:
         members = experiment.task.members(experiment.gold("dev")).astype(bool)
-        own = weights[:, list(experiment.modalities).index(name)]
-        rows = [own[column & has["dev"]] for column in members.T]
+        weight = weights[:, list(experiment.modalities).index(name)]
+        rows = [weight[column & has["dev"]] for column in members.T]
         labels = experiment.task.labels
         by_label = {
             label: float(found.mean()) if len(found) else None
             for label, found in zip(labels, rows, strict=True)
         }
-    told = 0 < len(modality.columns) <= MOST_COLUMNS
+    listed = 0 < len(modality.columns) <= MOST_COLUMNS
     return ModalityResults(
         utterances={split: int(found.sum()) for split, found in has.items()},
         width=modality.width,
-        columns=modality.columns if told else (),
-        mean=modality.mean if told else (),
-        deviation=modality.deviation if told else (),
+        columns=modality.columns if listed else (),
+        mean=modality.mean if listed else (),
+        deviation=modality.deviation if listed else (),
         weights=by_label,
         without=without,
     )

@@ -107,7 +107,7 @@ def added_terms(
 ) -> dict[str, tuple[float, jax.Array]]:
     """Terms of the loss beside those of `losses.stage_one`, by name with their weights.
 
-    The place for a term of one's own: it reaches every kind of run (one label an utterance or
+    Add a term of your own here: it reaches every kind of run (one label an utterance or
     several, shares of annotators or teachers, a classifier alone, R-Drop's two readings), and is
     recorded and drawn by its name. A setting in `LossConfig` switches it on; none is there by
     default.

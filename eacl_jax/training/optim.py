@@ -269,8 +269,8 @@ def _bias_corrections(first_epochs: Any, step: Any, steps_per_epoch: int) -> Any
     """
 
     def correction(first: Any) -> jax.Array:
-        own = jnp.maximum(step - jnp.maximum(first - 1, 0) * steps_per_epoch, 1)
-        return (1 - _B1**step) / (1 - _B1**own) * jnp.sqrt((1 - _B2**own) / (1 - _B2**step))
+        since = jnp.maximum(step - jnp.maximum(first - 1, 0) * steps_per_epoch, 1)
+        return (1 - _B1**step) / (1 - _B1**since) * jnp.sqrt((1 - _B2**since) / (1 - _B2**step))
 
     return jax.tree.map(correction, first_epochs)
 

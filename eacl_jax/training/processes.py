@@ -29,7 +29,7 @@ from eacl_jax.errors import UserError
 PATIENCE = 3600.0
 """Seconds for which a process waits for the others: one may have a corpus to fetch, or to export.
 Those that are dead are noticed otherwise."""
-_TOLD = 30.0  # seconds more for the answer than for the question
+_ANSWER_SECONDS = 30.0  # seconds more for the answer than for the question
 _FOLDER = "eacl_jax"
 _FAILED = "failed"
 _LOOK = 1000  # milliseconds between two looks whether who is waited for has failed
@@ -84,14 +84,14 @@ def agree(name: str, value: Any, seconds: float = PATIENCE) -> list[Any]:
         return [value]
     name = f"{_scope}{name}"
     _asked[name] += 1
-    place = f"{_FOLDER}/{name}/{_asked[name]}"
+    key = f"{_FOLDER}/{name}/{_asked[name]}"
     client, deadline = _client(), time.monotonic() + seconds
-    client.key_value_set(f"{place}/{index()}", json.dumps(value))
+    client.key_value_set(f"{key}/{index()}", json.dumps(value))
     if is_main():
-        values = [_get(f"{place}/{number}", deadline) for number in range(count())]
+        values = [_get(f"{key}/{number}", deadline) for number in range(count())]
         late = [number for number, found in enumerate(values) if found is None]
-        client.key_value_set(f"{place}/all", json.dumps({"late": late, "values": values}))
-    answer = _get(f"{place}/all", deadline + _TOLD)
+        client.key_value_set(f"{key}/all", json.dumps({"late": late, "values": values}))
+    answer = _get(f"{key}/all", deadline + _ANSWER_SECONDS)
     late = [0] if answer is None else json.loads(answer)["late"]
     if late:
         raise LateError(
@@ -206,14 +206,14 @@ def all_ready(name: str, do: Callable[[], T]) -> T:
     if not texts:
         return value
     if len(texts) == 1 and all(problems):
-        (said,) = texts
+        (message,) = texts
     else:
-        said = "\n  ".join(
+        message = "\n  ".join(
             f"{names([number])} ({found[0]}): {found[1]}"
             for number, found in enumerate(problems)
             if found
         )
-    raise CommonError(said) from cause
+    raise CommonError(message) from cause
 
 
 def check_equal(what: Mapping[str, str]) -> None:

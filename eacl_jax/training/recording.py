@@ -134,7 +134,7 @@ class Recorder:
         log_every: int,
         console: Console,
         batch_size: int = 64,
-        own: Sequence[bool] = (True,),
+        recorded: Sequence[bool] = (True,),
     ) -> None:
         """Args:
         workdir: the run's folder.
@@ -145,7 +145,8 @@ class Recorder:
         log_every: steps between two rows.
         console: where a person reads; a terminal gets a progress bar, anything else a line a row.
         batch_size: examples a step, to tell how long the rest takes.
-        own: for each step of an epoch, or of every one, whether it is of the run's own corpus.
+        recorded: for each step of an epoch, or of every one, whether it is of the run's own corpus;
+          others are not recorded.
         """
         from tensorboardX import SummaryWriter  # takes a second, and only training writes
 
@@ -156,7 +157,7 @@ class Recorder:
         self._stage, self._start, self._steps = stage, start or 0, steps
         self._steps_per_epoch, self._log_every = steps_per_epoch, log_every
         self._console = console
-        self._own = own
+        self._recorded = recorded
         self._pace = Pace(steps, steps_per_epoch, batch_size)
         self._last_step: float | None = None
         self._bar: Progress | None = None
@@ -183,7 +184,7 @@ class Recorder:
 
     def step(self, step: int, metrics: Mapping[str, float]) -> None:
         """Records every `log_every`-th step, and the first one; where that is of another corpus,
-        the first of the own that follows.
+        the first of the run's own that follows.
         """
         self._pace.step(metrics["examples_per_second"])
         self._last_step = time.perf_counter()
@@ -207,23 +208,23 @@ class Recorder:
             )
 
     def _due(self, step: int) -> bool:
-        if not self._is_own(step):
+        if not self._may_record(step):
             return False
         before = step - 1
-        while before and not self._is_own(before):
+        while before and not self._may_record(before):
             before -= 1
         return not before or step // self._log_every != before // self._log_every
 
-    def _is_own(self, step: int) -> bool:
-        return self._own[(step - 1) % len(self._own)]
+    def _may_record(self, step: int) -> bool:
+        return self._recorded[(step - 1) % len(self._recorded)]
 
     def epoch(self, epoch: int, step: int, scores: Mapping[str, float], note: str) -> None:
         """Records an epoch's scores (percent) and says them, followed by `note`."""
         if self._last_step is not None:
             self._pace.pause(time.perf_counter() - self._last_step)
         self._write(step, {"stage": self._stage.number, "step": step, "epoch": epoch, **scores})
-        said = "  ".join(f"{title(name)} {value:.2f}" for name, value in scores.items())
-        say(self._console, f"{self._stage.words}  epoch {epoch}  {said}  {note}".rstrip())
+        shown = "  ".join(f"{title(name)} {value:.2f}" for name, value in scores.items())
+        say(self._console, f"{self._stage.words}  epoch {epoch}  {shown}  {note}".rstrip())
 
     def _write(self, step: int, row: Mapping[str, Any]) -> None:
         self._log.append(row)

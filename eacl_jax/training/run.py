@@ -84,7 +84,7 @@ def train(
       console: where to say how it goes.
       loaded: by `experiment.load`, shared with other runs of this process; None: read anew.
       keep: which of `PRODUCTS` to write.
-      watch: told each epoch's scores.
+      watch: gets each epoch's scores.
 
     Returns:
       What it gave, as `results.json` holds it.
@@ -172,7 +172,7 @@ def _results(found: Mapping[str, Any]) -> Results:
 
 def _complete(config: Config, context: StageContext, keep: Collection[str]) -> Results | None:
     """The results of the complete run in the folder, printed, if it was given what is given now;
-    None where there is none. What of `keep` is no longer there is told.
+    None where there is none. A line says what of `keep` is no longer there.
 
     Raises:
       UserError: it was given something else, or what is given now cannot be read.
@@ -409,7 +409,7 @@ def _announce(experiment: Experiment, context: StageContext) -> None:
 
 def _also(experiment: Experiment) -> str:
     """The other corpora, a line each."""
-    own, *counts = experiment.batches_per_epoch
+    first, *counts = experiment.batches_per_epoch
 
     def line(each: TrainingSet, count: int) -> str:
         left_out = (
@@ -421,7 +421,7 @@ def _also(experiment: Experiment) -> str:
         return (
             f"also     {each.corpus.name}: {len(each.examples)} train utterances, labels"
             f" {', '.join(each.corpus.taxonomy.labels)}; {count} batches an epoch beside"
-            f" {own}{left_out}\n"
+            f" {first}{left_out}\n"
         )
 
     return "".join(line(each, count) for each, count in zip(experiment.others, counts, strict=True))

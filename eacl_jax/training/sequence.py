@@ -51,7 +51,7 @@ def _so_far(
     scores: Float[np.ndarray, "N C"],
     temperature: float,
 ) -> Ranked:
-    """The same by what was said until then, as a conversation is answered."""
+    """The same by the utterances until then, as a conversation is answered."""
     annotated, turns = _laid_out(dialogues)
     unary = log_unary(probabilities(scores, temperature), annotated)
     found = log_filtered(unary, turns, chain.scores)[annotated]

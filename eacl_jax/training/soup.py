@@ -59,20 +59,20 @@ class BestEpochs:
         size: how many epochs, k; fewer where the stage has fewer.
         """
         self._kept = [_empty(like) for _ in range(size)]
-        # By place in `_kept`; None: nothing there yet.
+        # By index in `_kept`; None: nothing there yet.
         self._of: list[tuple[int, list[float]] | None] = [None] * size
 
     def add(self, epoch: int, rank: Sequence[float], weights: Any) -> None:
         """An epoch's weights; `rank` is compared element by element, the higher the better."""
         if None in self._of:
-            place = self._of.index(None)
+            index = self._of.index(None)
         else:
             taken = [found for found in self._of if found is not None]
-            place, (_, lowest) = min(enumerate(taken), key=lambda at: (at[1][1], -at[1][0]))
+            index, (_, lowest) = min(enumerate(taken), key=lambda at: (at[1][1], -at[1][0]))
             if list(rank) <= lowest:
                 return
-        self._of[place] = (epoch, list(rank))
-        self._kept[place] = _copy(weights)
+        self._of[index] = (epoch, list(rank))
+        self._kept[index] = _copy(weights)
 
     @property
     def epochs(self) -> tuple[int, ...]:
@@ -89,7 +89,7 @@ class BestEpochs:
     @property
     def arrays(self) -> Any:
         """What a checkpoint holds of it; always of the same shapes."""
-        return {str(place): weights for place, weights in enumerate(self._kept)}
+        return {str(index): weights for index, weights in enumerate(self._kept)}
 
     @property
     def record(self) -> dict[str, Any]:
@@ -98,7 +98,7 @@ class BestEpochs:
 
     def restore(self, arrays: Any, record: Mapping[str, Any]) -> None:
         """What was saved, in place of what is here."""
-        self._kept = [arrays[str(place)] for place in range(len(self._kept))]
+        self._kept = [arrays[str(index)] for index in range(len(self._kept))]
         self._of = [
             None if found is None else (int(found[0]), list(found[1])) for found in record["kept"]
         ]

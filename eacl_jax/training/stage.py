@@ -50,7 +50,7 @@ Watch = Callable[[Stage, int, Mapping[str, Mapping[str, Any]]], None]
 @dataclasses.dataclass(frozen=True)
 class StageContext:
     """Where a stage writes, where it reports, who may stop it, how many steps of stage one are
-    traced, who is told each epoch's scores, and the address for which the folder stands.
+    traced, who gets each epoch's scores, and the address for which the folder stands.
     """
 
     workdir: Path
@@ -196,7 +196,7 @@ class StageRun:
         steps_per_epoch: int,
         steps: int,
         *,
-        own: Sequence[bool] = (True,),
+        recorded: Sequence[bool] = (True,),
         saving: Saving | None = None,
         soup: Soup | None = None,
     ) -> None:
@@ -207,12 +207,12 @@ class StageRun:
         batches: at the position of the first step.
         steps_per_epoch: after so many steps an epoch is scored and saved.
         steps: of the whole stage.
-        own: see `Recorder`.
+        recorded: see `Recorder`.
         saving: what of a state is saved; None: all of it.
         soup: gets what was trained of each epoch's weights that answer, and is saved with the
           state; see `mean`.
         """
-        self._soup, self._own = soup, own
+        self._soup, self._recorded = soup, recorded
         self._experiment, self._context, self._stage = experiment, context, stage
         self._batches, self._steps_per_epoch, self._steps = batches, steps_per_epoch, steps
         self._saving: Saving = saving or WholeState()
@@ -242,7 +242,7 @@ class StageRun:
         self._checkpoints.close()
 
     def resume(self, state: TrainState) -> TrainState:
-        """The state of the latest checkpoint, with the data at its place; the given state where
+        """The state of the latest checkpoint, with the data at its position; the given state where
         there is none. To be called before anything else of the run: it makes what records it.
 
         Raises:
@@ -296,7 +296,7 @@ class StageRun:
             log_every=self._experiment.config.run.log_every,
             console=self._context.console,
             batch_size=self._experiment.config.of(self._stage).batch_size,
-            own=self._own,
+            recorded=self._recorded,
         )
 
     def fit(
@@ -398,11 +398,11 @@ class StageRun:
         scored = score(weights)
         better = list(self._rank(scored)) > self._best["best_rank"]
         primary, named = self._experiment.config.evaluation.primary, ", ".join(map(str, epochs))
-        said = "chosen" if better else f"epoch {self._best['best_epoch']} is no worse, and stays"
+        outcome = "chosen" if better else f"epoch {self._best['best_epoch']} is no worse, and stays"
         say(
             self._context.console,
             f"{self._stage.words}  mean of epochs {named}  {title(f'dev_{primary}')}"
-            f" {scored['dev'][primary]:.2f}  {said}",
+            f" {scored['dev'][primary]:.2f}  {outcome}",
         )
         return (weights, epochs) if better else (None, ())
 

@@ -76,7 +76,7 @@ class _Compiled:
         )
 
         def gradient(learnt: TrainingSet) -> Callable[..., Any]:
-            other = None if learnt is experiment.own else learnt.corpus.name
+            other = None if learnt is experiment.main_set else learnt.corpus.name
             found = stage_one_value_and_grad(
                 merge if other is None else as_of(other, merge),
                 learnt.source,
@@ -187,7 +187,7 @@ def run_stage_one(experiment: Experiment, context: StageContext) -> StageResult:
         batches,
         per_epoch,
         steps,
-        own=[which == 0 for which, _ in order],
+        recorded=[which == 0 for which, _ in order],
         saving=saving,
         soup=soup,
     )
@@ -266,8 +266,8 @@ def own_rows(sharding: NamedSharding, count: int) -> range:
       sharding: of the rows.
       count: rows of the batch, a multiple of the devices.
     """
-    held = sharding.addressable_devices_indices_map((count,)).values()
-    bounds = [index[0].indices(count) for index in held if index]
+    indices = sharding.addressable_devices_indices_map((count,)).values()
+    bounds = [index[0].indices(count) for index in indices if index]
     return range(min(start for start, _, _ in bounds), max(stop for _, stop, _ in bounds))
 
 

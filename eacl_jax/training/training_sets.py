@@ -40,7 +40,7 @@ class TrainingSet:
       source: of its anchors.
       rarity: what its cross-entropy is given for rare labels.
       probabilities: with which examples are drawn; None where each is, once an epoch.
-      left_out: of another corpus, dialogues that hold utterances of the own dev or test.
+      left_out: of another corpus, dialogues that hold utterances of the run's dev or test.
     """
 
     corpus: Corpus
@@ -99,8 +99,8 @@ def batches_per_epoch(sizes: Sequence[int], batch_size: int, power: float) -> tu
       >>> batches_per_epoch([1000, 250, 4000], 10, 0.5)
       (100, 50, 200)
     """
-    own = steps_per_epoch(sizes[0], batch_size)
-    return (own, *(max(1, round(own * (size / sizes[0]) ** power)) for size in sizes[1:]))
+    first = steps_per_epoch(sizes[0], batch_size)
+    return (first, *(max(1, round(first * (size / sizes[0]) ** power)) for size in sizes[1:]))
 
 
 def in_turn(counts: Sequence[int]) -> list[tuple[int, int]]:
@@ -110,12 +110,12 @@ def in_turn(counts: Sequence[int]) -> list[tuple[int, int]]:
       >>> in_turn([4, 2])
       [(0, 0), (1, 0), (0, 1), (0, 2), (1, 1), (0, 3)]
     """
-    places = [
+    turns = [
         ((number + 0.5) / count, which, number)
         for which, count in enumerate(counts)
         for number in range(count)
     ]
-    return [(which, number) for _, which, number in sorted(places)]
+    return [(which, number) for _, which, number in sorted(turns)]
 
 
 def other_heads(others: Sequence[TrainingSet], params: Any, seed: int) -> dict[str, dict[str, Any]]:

@@ -20,7 +20,7 @@ class Watchdog:
         """`minutes`: 0 for never."""
         self._seconds = 60 * minutes
         self._last, self._since = "before the first step", time.monotonic()
-        self._said = False
+        self._printed = False
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True, name="watchdog")
 
@@ -37,14 +37,14 @@ class Watchdog:
 
     def step(self, words: str) -> None:
         """A step was done; `words` name it."""
-        self._last, self._since, self._said = words, time.monotonic(), False
+        self._last, self._since, self._printed = words, time.monotonic(), False
 
     def _watch(self) -> None:
         while not self._ended.wait(min(self._seconds / 4, 5.0)):
             pause = time.monotonic() - self._since
-            if pause < self._seconds or self._said:
+            if pause < self._seconds or self._printed:
                 continue
-            self._said = True
+            self._printed = True
             who = f" of {processes.names([processes.index()])}" if processes.count() > 1 else ""
             print(
                 f"no step came for {pause / 60:.1f} minutes; the last{who}: {self._last}."

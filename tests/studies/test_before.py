@@ -1,5 +1,6 @@
 """Whose readouts stand beside a run's, of before it was trained."""
 
+import dataclasses
 import types
 
 import numpy as np
@@ -16,6 +17,8 @@ def asked(monkeypatch):
     paths = []
 
     def prepare(config):
+        assert config.features.fusion in ("words", "none")  # else they join by weights drawn anew
+        assert config.features.text
         paths.append(config.encoder.path)
         read = lambda params, examples: np.full((3, 2), len(config.encoder.path), float)  # noqa: E731
         return types.SimpleNamespace(
@@ -76,3 +79,27 @@ def test_a_readout_in_force_is_the_same_by_either_setting(asked, tmp_path):
         same={"compat.readout_first": True, "compat.stale_anchors": True},
     )
     assert set(readouts_before(study, [cells["same"]], tmp_path)) == {("meld", "same")}
+
+
+def test_features_are_left_out_of_what_is_read_before_training(asked, tmp_path):
+    features = {"encoder.path": "four", "data.features": ("prosody=voices",)}
+    study, cells = study_of(
+        concatenated=features | {"features.fusion": "concat"},
+        attention=features | {"features.fusion": "attention", "features.hidden": 8},
+        text=features | {"features.fusion": "none"},
+        voice=features | {"features.text": False},
+        words=features | {"features.fusion": "words"},
+    )
+    found = readouts_before(study, study.cells, tmp_path)
+    assert {variant for _, variant in found} == {"concatenated", "attention", "text"}
+    # Neither where the first variant reads no text.
+    voice_first = dataclasses.replace(study, variants=("voice", *study.variants))
+    assert readouts_before(voice_first, [cells["voice"]], tmp_path) == {}
+    assert len(readouts_before(voice_first, study.cells, tmp_path)) == 3
+    assert asked == ["four"]
+
+
+def test_an_encoder_that_starts_at_random_is_not_read_by_one_seed_for_all(asked, tmp_path):
+    study, _ = study_of(first={"encoder.random_weights": True})
+    assert readouts_before(study, study.cells, tmp_path) == {}
+    assert asked == []

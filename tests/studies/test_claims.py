@@ -113,7 +113,7 @@ def cells_state(process):
         return file.read().rpartition(")")[2].split()[0]
 
 
-def test_who_was_taken_over_is_told_once(tmp_path):
+def test_who_was_taken_over_learns_it_once(tmp_path):
     lost = []
     claims = Claims(tmp_path, expiry=0.3)
     claim = claims.take(NAME, on_lost=lambda: lost.append(1))

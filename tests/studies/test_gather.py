@@ -231,7 +231,7 @@ def test_a_run_on_other_data_than_the_studys_is_damaged(tmp_path):
         read_cell(run.cell, tmp_path / "run", run_folder.describe(changed, {"config": "2"}))
 
 
-def test_equal_answers_are_told():
+def test_equal_answers_are_noted():
     study, runs = make_study(TWO, corpora=["meld"], seeds=[0, 1], dialogues=3)
     assert gather(study, runs).notes == ()
     first, second = study.variants
@@ -270,12 +270,12 @@ def test_so_few_dialogues_tell_nothing_of_others(dialogues):
     table = gather(*make_study(TWO, corpora=["meld"], seeds=[0, 1], dialogues=dialogues))
     for each in table.comparisons:
         assert (each.difference.p is None) == (dialogues < 6)
-    told = [limit for row in table.rows for limit in row.limits if "test dialogue" in limit]
-    assert all(("too little to draw from" in limit) == (dialogues < 6) for limit in told)
-    assert len(told) == len(table.rows)
+    limits = [limit for row in table.rows for limit in row.limits if "test dialogue" in limit]
+    assert all(("too little to draw from" in limit) == (dialogues < 6) for limit in limits)
+    assert len(limits) == len(table.rows)
 
 
-def test_answers_of_one_label_are_told():
+def test_answers_of_one_label_are_noted():
     study, runs = make_study(TWO, corpora=["meld"], seeds=[0, 1], dialogues=3)
     neutral, joy = 0, 1  # neutral is the most frequent one
     (note,) = gather(study, [always(runs[0], neutral), *runs[1:]]).notes
@@ -431,7 +431,7 @@ def test_answers_on_other_corpora_are_compared_where_there_are_any():
         ("emorynlp", "worse"),
     ]
     assert not any(comparison.note for comparison in found)
-    # Before that run is complete, it is said that it is not.
+    # Before that run is complete, a note says that it is not.
     notes = [c.note for c in gather(study, runs).comparisons if c.second[0] == named]
     assert notes == ["no seed is complete on both sides"] * 2
 

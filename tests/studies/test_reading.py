@@ -691,13 +691,13 @@ def test_f1_of_similar_pairs_needs_pairs_and_their_scores():
         ([["a", "b"], ["a", "c"]], "no corpus has both 'a' and 'c'; labels are a, b"),
     ],
 )
-def test_pairs_that_cannot_be_are_told(pairs, problem):
+def test_pairs_that_cannot_be_are_named(pairs, problem):
     with pytest.raises(UserError, match=problem):
         read_study(fields(pairs=pairs))
 
 
 def test_corpora_learnt_together_stand_beside_each_other(tmp_path, monkeypatch):
-    monkeypatch.setattr(given, "load_others", lambda data, own: ())
+    monkeypatch.setattr(given, "load_others", lambda data, corpus: ())
     file = ROOT / "configs" / "studies" / "together.py"
     checked = read_study(load_study(f"{file}:data={tmp_path}"))
     folder = str(tmp_path)

@@ -21,7 +21,7 @@ from tests.stubs.studies import Train, make_study
 
 
 class Calls:
-    """A study's folder, and what calls of the command on it said."""
+    """A study's folder, and what calls of the command on it printed."""
 
     def __init__(self, folder):
         self.folder, self.train, self.loaded = folder, Train(), []
@@ -34,7 +34,7 @@ class Calls:
         try:
             return run_study(study, self.folder, console=Console(file=stream), **options)
         finally:
-            self.said = stream.getvalue()
+            self.printed = stream.getvalue()
 
     def load(self, config):
         self.loaded.append((config.encoder.path, config.data.max_dialogues))
@@ -46,8 +46,8 @@ def call(tmp_path):
     return Calls(tmp_path / "study")
 
 
-def lines(said):
-    return [line for line in said.splitlines() if line.startswith("[")]
+def lines(printed):
+    return [line for line in printed.splitlines() if line.startswith("[")]
 
 
 def test_each_cell_is_run_and_then_none(call):
@@ -55,19 +55,19 @@ def test_each_cell_is_run_and_then_none(call):
     outcome = call(study)
     assert (set(outcome.complete), outcome.failed) == (set(study.cells), {})
     assert call.train.calls == [("v0", 0), ("v0", 1), ("v1", 0), ("v1", 1)]
-    assert call.said.startswith(
+    assert call.printed.startswith(
         "study    stub: Does it run?\nruns     4: 1 corpus x 2 variants x 2 seeds\n"
     )
-    assert [line.partition("  ")[0] for line in lines(call.said)] == [
+    assert [line.partition("  ")[0] for line in lines(call.printed)] == [
         f"[{n + 1}/4] talk, v{n // 2}, seed {n % 2}" for n in range(4)
     ]
-    assert "  dev weighted F1 12.00  0 s" in lines(call.said)[3]
-    assert "disk     a run takes up to" in call.said
+    assert "  dev weighted F1 12.00  0 s" in lines(call.printed)[3]
+    assert "disk     a run takes up to" in call.printed
     for cell in study.cells:
         assert cells.is_tidy(cells.folder_of(call.folder, cell))
     again = call(study)
     assert (again, call.train.calls, call.loaded) == (outcome, [], [])
-    assert "4 complete" in call.said
+    assert "4 complete" in call.printed
     # What was added, alone.
     call(make_study(variants=3, seeds=2))
     assert call.train.calls == [("v2", 0), ("v2", 1)]
@@ -111,7 +111,7 @@ def test_some_of_it(call):
     study = make_study(variants=3, seeds=3, corpora=("talk", "more"))
     call(study, only="more/v[01]", seeds=[0, 2])
     assert call.train.calls == [("v0", 0), ("v0", 2), ("v1", 0), ("v1", 2)]
-    assert "18: 2 corpora x 3 variants x 3 seeds; 4 of them chosen" in call.said
+    assert "18: 2 corpora x 3 variants x 3 seeds; 4 of them chosen" in call.printed
     with pytest.raises(UserError, match="no variant is like 'v9'; there are 'v0', 'v1', 'v2'"):
         plan.select(study, "v9")
     with pytest.raises(UserError, match="the study has no seed 7; it has 0, 1, 2"):
@@ -144,13 +144,13 @@ def test_a_failed_cell_is_shown_and_the_others_go_on(call, error):
     (failed,), (complete,) = outcome.failed, outcome.complete
     assert (failed.variant, complete.variant) == ("v0", "v1")
     assert str(error) in outcome.failed[failed].reason
-    assert f"FAILED: {outcome.failed[failed].reason}" in call.said
+    assert f"FAILED: {outcome.failed[failed].reason}" in call.printed
     # What is loaded may be what there was too little memory with.
     assert len(call.loaded) == 2
     # The next call tries it again.
     call.train.step = lambda *_: None
     assert (call(study).failed, call.train.calls) == ({}, [("v0", 0)])
-    assert "1 failed before" in call.said
+    assert "1 failed before" in call.printed
     assert cells.is_tidy(cells.folder_of(call.folder, failed))
 
 
@@ -195,7 +195,7 @@ def test_asked_to_stop_it_goes_on_later(call):
     call.train.step = lambda config, number: heeded.append(number)
     call(study)
     assert heeded == [True, 1, 0, 1]  # from where it was
-    assert "1 begun" in call.said
+    assert "1 begun" in call.printed
 
 
 def test_a_stop_between_cells_is_heeded(call):
@@ -221,15 +221,15 @@ def test_a_run_that_was_taken_over_stops_and_the_others_go_on(call):
             time.sleep(0.5)  # several times the heartbeat
 
     def complete():
-        while "taken this run over" not in "".join(said):
+        while "taken this run over" not in "".join(printed):
             time.sleep(0.01)
         (folder / "results.json").touch()
 
-    said = []
+    printed = []
     call.train.step = step
     call.train.steps = 3
     stream = io.StringIO()
-    stream.write = said.append
+    stream.write = printed.append
     other = threading.Thread(target=complete)
     other.start()
     outcome = run_study(
@@ -293,7 +293,7 @@ def test_a_folder_that_another_trains_in_is_waited_for(call):
 
     assert call(study, train=train).failed == {}
     assert len(tries) == 3
-    assert "waiting for 1 run of others" in call.said
+    assert "waiting for 1 run of others" in call.printed
 
 
 @pytest.fixture
@@ -326,7 +326,7 @@ def test_other_corpora_are_answered_and_the_model_goes(call, transfers):
     assert set(done.complete) == set(study.cells)
     assert call.train.calls == [("v0", 0), ("v0", 0)]
     assert call.answered == [(corpus, n) for corpus in ("talk", "more") for n in (0, 5)]
-    assert "each also answers the other corpora" in call.said
+    assert "each also answers the other corpora" in call.printed
     for cell in study.cells:
         assert cells.is_tidy(cells.folder_of(call.folder, cell))
         assert not (cells.folder_of(call.folder, cell) / cells.MODEL).exists()
@@ -423,9 +423,9 @@ def test_time_is_learnt_from_what_others_completed(tmp_path):
 
 
 def test_disk(tmp_path):
-    said = disk(tmp_path, running=270_000_000, kept=1500, rest=3)
-    assert "up to 270.0 MB while it goes on, and keeps 1.5 kB; the 3 that are left" in said
-    assert "not enough" not in said
+    printed = disk(tmp_path, running=270_000_000, kept=1500, rest=3)
+    assert "up to 270.0 MB while it goes on, and keeps 1.5 kB; the 3 that are left" in printed
+    assert "not enough" not in printed
     assert disk(tmp_path, running=10**18, kept=1, rest=1).endswith("- not enough")
 
 

@@ -24,7 +24,7 @@ MEASURES = ("macro_f1", "micro_f1", "jaccard")
 
 
 def with_several(run: CellResult) -> CellResult:
-    """The same run, whose utterances have joy beside what they had, or nothing in its place."""
+    """The same run, whose utterances have joy beside what they had, or nothing instead."""
     splits = {}
     for name, split in run.outputs.splits.items():
         rng = np.random.default_rng(len(name))
@@ -129,8 +129,8 @@ def test_what_has_no_meaning_is_refused(made):
     check_measures(study.cells, MEASURES, dict.fromkeys(sides, tasks[True]), problems)
     assert not problems
     check_measures(study.cells, MEASURES, dict.fromkeys(sides, tasks[False]), problems)
-    told = [line.partition(": ")[2].partition(" ")[0] for line in problems]
-    assert told == ["jaccard", "jaccard", "micro_f1", "micro_f1"]
+    measures = [line.partition(": ")[2].partition(" ")[0] for line in problems]
+    assert measures == ["jaccard", "jaccard", "micro_f1", "micro_f1"]
     mixed = dataclasses.replace(study, corpora=("meld", "other"), transfer=(0,))
     kinds = {**dict.fromkeys(sides, tasks[True]), ("other", "as published"): tasks[False]}
     check_transfer(mixed, kinds, problems)
@@ -146,7 +146,7 @@ def test_a_pair_is_measured_on_utterances_with_one_of_both():
     scores = np.array([[1.0, 2, 0], [0, 1, 0], [2, 1, 0], [1, 2, 0], [0, 1, 0]])
     found = similar("abc", ("a", "b"), gold=gold, answers=answers, scores=scores)
     assert (found.first_as_second, found.second_as_first) == (50, 100)
-    # Of the utterances 0, 2 and 3, the second and third are told right.
+    # Of the utterances 0, 2 and 3, the second and third are answered right.
     assert found.f1 == pytest.approx(100 * 2 / 3)
 
 
@@ -159,8 +159,10 @@ def test_kept_labels_are_read_back(made, tmp_path):
 
 
 def test_so_many_of_each_label_are_drawn():
-    said = [("joy", "fear"), ("joy",), (), ("fear",), (), None]
-    utterances = tuple(Utterance("Ann", f"text {i}", None, given) for i, given in enumerate(said))
+    given_labels = [("joy", "fear"), ("joy",), (), ("fear",), (), None]
+    utterances = tuple(
+        Utterance("Ann", f"text {i}", None, given) for i, given in enumerate(given_labels)
+    )
     drawn = draw([Dialogue("a", utterances[:3]), Dialogue("b", utterances[3:])], 1, [0])
     given = [u.emotions for d in drawn for u in d.utterances if u.annotated]
     assert given.count(()) == 1

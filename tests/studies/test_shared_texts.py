@@ -24,9 +24,9 @@ def corpus(train: list[str], test: list[str]) -> Corpus:
 
 
 CORPORA = {
-    "meld": corpus([SHARED[0], "Oh!"], ["Nothing else is said in this one here.", "Oh!"]),
-    "iemocap": corpus(["Nobody says this anywhere else."], ["Nor is this said anywhere else."]),
-    "emorynlp": corpus(["A different text is said in here."], [SHARED[1], "Oh!", "No."]),
+    "meld": corpus([SHARED[0], "Oh!"], ["Nothing else stands in this one here.", "Oh!"]),
+    "iemocap": corpus(["Nobody says this anywhere else."], ["Nor is this found anywhere else."]),
+    "emorynlp": corpus(["A different text stands in here."], [SHARED[1], "Oh!", "No."]),
 }
 
 
@@ -61,16 +61,16 @@ def test_test_dialogues_with_texts_of_another_corpus_training_are_noted():
 def beside(monkeypatch):
     """What stands beside a corpus, of which a dialogue is left out."""
 
-    def load(data, own):
+    def load(data, corpus):
         train = (Dialogue("x", (Utterance("Ann", SHARED[1], "a"),)),)
-        found = Corpus("smalltalk", own.taxonomy, {"train": train, "dev": (), "test": ()})
+        found = Corpus("smalltalk", corpus.taxonomy, {"train": train, "dev": (), "test": ()})
         return (Other(found, 1),) if data.also else ()
 
     monkeypatch.setattr(shared_texts, "load_others", load)
     monkeypatch.setattr(given, "load_others", load)
 
 
-def test_texts_that_are_learned_beside_the_own_corpus_are_looked_at(beside):
+def test_texts_that_are_learned_beside_the_runs_corpus_are_looked_at(beside):
     corpora = {
         "no overlap": {"data.corpus": "iemocap", "data.also": ("smalltalk",)},
         "Emory": {"data.corpus": "emorynlp"},
@@ -85,7 +85,7 @@ def test_texts_that_are_learned_beside_the_own_corpus_are_looked_at(beside):
     )
 
 
-def test_the_answered_corpus_among_those_that_are_learned_from_is_told(beside):
+def test_the_answered_corpus_among_those_that_are_learned_from_is_noted(beside):
     corpora = {
         "MELD": {"data.corpus": "meld", "data.also": ("emorynlp",)},
         "Emory": {"data.corpus": "emorynlp"},

@@ -135,11 +135,11 @@ def test_labels_without_utterances():
     assert (found.first_as_second, found.f1, found.silhouette) == (None, None, None)
 
 
-def test_a_study_may_name_its_own_pairs():
+def test_a_study_may_name_other_pairs():
     asked = {"gold": GOLD, "dialogues": np.arange(len(GOLD)), "answers": ANSWERS, "scores": SCORES}
-    own = Answered(0, LABELS, "", **asked, asked_pairs=(("joy", "anger"), ("joy", "calm")))
+    named = Answered(0, LABELS, "", **asked, asked_pairs=(("joy", "anger"), ("joy", "calm")))
     found = similar(LABELS, ("joy", "anger"), gold=GOLD, answers=ANSWERS, scores=SCORES)
-    assert float(own.score("similar_pairs_f1")) == pytest.approx(found.f1)
-    assert float(own.score("similar_pairs_f1")) != pytest.approx(
+    assert float(named.score("similar_pairs_f1")) == pytest.approx(found.f1)
+    assert float(named.score("similar_pairs_f1")) != pytest.approx(
         float(Answered(0, LABELS, "", **asked).score("similar_pairs_f1"))
     )

@@ -61,10 +61,10 @@ def every_figure(table):
 
 def test_the_p_beside_a_difference_is_the_one_that_decides(table):
     (found, *_) = (c for c in table.comparisons if c.measure == "macro_f1")
-    for dialogues, seeds, told in ((0.001, 0.39, "p = 0.39"), (0.2, 0.01, "p = 0.20")):
+    for dialogues, seeds, shown in ((0.001, 0.39, "p = 0.39"), (0.2, 0.01, "p = 0.20")):
         given = dataclasses.replace(found, p_holm=dialogues, wide_p_holm=seeds)
         (axes,) = figures.draw_differences(LIGHT, [given], "plain").axes
-        assert any(text.get_text().endswith(told) for text in axes.texts)
+        assert any(text.get_text().endswith(shown) for text in axes.texts)
     lone = dataclasses.replace(found, p_holm=0.001, wide_p_holm=None)
     (axes,) = figures.draw_differences(LIGHT, [lone], "plain").axes
     assert any(text.get_text().endswith("one seed") for text in axes.texts)
@@ -174,6 +174,22 @@ def test_the_page_has_the_numbers_and_what_they_do_not_show(table, tmp_path):
         == 2
     )
     assert "loss.temperature" in html
+
+
+def test_silhouettes_before_training_say_of_what_they_are_and_which_variants_have_none(table):
+    rows = words.shown_rows(table, "meld")
+    assert "before training" not in sections.similar_table(rows)
+    with_some = [
+        dataclasses.replace(
+            row,
+            similar=[dataclasses.replace(pair, silhouette_before=0.25) for pair in row.similar],
+        )
+        for row in rows
+    ]
+    assert "of the texts alone" in sections.similar_table(with_some)
+    assert "none of variants that read no text" not in sections.similar_table(with_some)
+    html = sections.similar_table([*with_some[1:], rows[0]])
+    assert "none of variants that read no text" in html
 
 
 def test_a_name_that_looks_like_a_number_in_figures_stays_text(table, tmp_path):

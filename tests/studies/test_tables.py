@@ -103,7 +103,7 @@ def test_latex_escapes_what_it_has_a_meaning_for():
 
 
 def test_latex_rows_begin_with_nothing_that_ends_the_one_before():
-    # `\\\\[a]` would be a distance and `\\\\*` a place where no page ends.
+    # `\\\\[a]` would be a distance and `\\\\*` a line where no page ends.
     assert (escape("[a] b"), escape("*")) == ("{[}a] b", "{*}")
     assert escape('"`|') == r"''\textasciigrave{}\textbar{}"
 

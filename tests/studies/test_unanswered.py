@@ -1,4 +1,4 @@
-"""Low numbers of variants that never answer a label are told as such."""
+"""Low numbers of variants that never answer a label are named as such."""
 
 import dataclasses
 

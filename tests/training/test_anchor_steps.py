@@ -86,10 +86,10 @@ class Adapting:
         self.steps[step] = metrics
 
     def epoch(self, epoch, state):
-        self.told = epoch
+        self.scored = epoch
 
     def save(self, state):
-        assert self.told * PER_EPOCH == int(state.step)
+        assert self.scored * PER_EPOCH == int(state.step)
         self.saved.append(int(state.step))
 
 
@@ -100,7 +100,7 @@ def drawn(steps):
 
 
 def by_single_steps(data, steps):
-    """Losses and anchors of a plain loop over batches without filler, from the definition of the
+    """Losses and anchors of a plain loop over batches without padding, from the definition of the
     score.
     """
 

@@ -106,7 +106,26 @@ def test_answers_are_scored_where_annotators_agree_and_where_not():
     assert with_one.stage_one["test"].divergence == pytest.approx(mean)
 
 
-def test_nothing_is_told_of_single_annotators():
+def test_with_one_label_all_that_an_annotator_gave_counts_in_agreement_as_in_shares():
+    of = experiment("single")
+    voices = [  # Two annotators name the same label first, and one of them gives another, too.
+        (("joy", "anger"), ("joy",)),
+        (("joy", "anger"), ("anger", "joy")),
+    ]
+    utterances = tuple(Utterance("Ann", "hello", "joy", None, each) for each in voices)
+    splits = {split: (Dialogue("a", utterances),) for split in ("train", "dev", "test")}
+    of.corpus = dataclasses.replace(of.corpus, splits=splits)
+    of.gold = lambda split: of.task.targets(splits[split])
+    # Right where they differ alone.
+    found = compare_with_annotators(of, answered(np.array([1, 0]), np.zeros((2, 2))))
+    test = found.stage_one["test"]
+    assert (test.agreed.utterances, test.differed.utterances) == (1, 1)
+    assert (test.agreed.scores["accuracy"], test.differed.scores["accuracy"]) == (0, 100)
+    # Their shares are 3/4 and 1/4 where they differ, and halves where they agree.
+    assert test.divergence == pytest.approx((np.log(2) - entropy([0.75, 0.25])) / 2)
+
+
+def test_nothing_is_compared_of_single_annotators():
     of = experiment("multi")
     alone = {
         split: tuple(

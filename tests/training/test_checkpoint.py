@@ -1,4 +1,4 @@
-"""Checkpoints: read back once, and what is said of damaged ones."""
+"""Checkpoints: read back once, and what errors say of damaged ones."""
 
 import json
 import shutil
@@ -64,7 +64,7 @@ def without_position(step):
     file.write_text(json.dumps(record))
 
 
-def test_the_data_go_on_from_their_place(folder):
+def test_the_data_go_on_from_their_position(folder):
     checkpoints, batches = Checkpoints(folder), iterate(endless_batches(10, 2, 0, lambda i: i))
     _, record = checkpoints.restore(4, TREE, data=batches)
     checkpoints.close()
@@ -114,7 +114,7 @@ def test_layers_may_be_laid_out_otherwise(tmp_path, stacked):
         lambda step: cut(step / "metrics" / "metrics"),
     ],
 )
-def test_damage_is_told_in_a_line(folder, damage):
+def test_damage_is_named_in_a_line(folder, damage):
     damage(folder / "4")
     with pytest.raises(UserError, match=str(folder)) as error:
         restored(folder)

@@ -29,7 +29,7 @@ def test_rows_of_prompts_with_words_are_not_those_of_prompts_without(monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("chunks", "devices", "told"),
+    ("chunks", "devices", "warning"),
     [
         (4, 1, ""),
         (9, 1, "stage_one.chunks=9, and a batch has 8 rows at most: the"),
@@ -37,7 +37,7 @@ def test_rows_of_prompts_with_words_are_not_those_of_prompts_without(monkeypatch
         (5, 2, "=5, and a batch has 8 rows at most for 2 devices: the other chunks hold padding"),
     ],
 )
-def test_chunks_of_padding_alone_are_told(caplog, chunks, devices, told):
+def test_chunks_of_padding_alone_are_warned_of(caplog, chunks, devices, warning):
     config = make_config(
         {"batch.layout": "padded", "stage_one.batch_size": 8, "stage_one.chunks": min(chunks, 8)}
     )
@@ -47,5 +47,5 @@ def test_chunks_of_padding_alone_are_told(caplog, chunks, devices, told):
     mesh = make_mesh(jax.devices()[:devices])
     examples = [Example(np.zeros(9, np.int32), 0, 0, "d", 0)] * 8
     experiment._devices_used(mesh, config, examples, Shared(), words=(), may_leave_out=True)
-    assert told in caplog.text
-    assert bool(told) == bool(caplog.text)
+    assert warning in caplog.text
+    assert bool(warning) == bool(caplog.text)

@@ -17,7 +17,7 @@ CORPUS = Corpus(
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "problem"),
     [
         (
             {"evaluation": {"primary": "micro_f1", "excluded_label": "none"}},
@@ -26,10 +26,10 @@ CORPUS = Corpus(
         ({"sequence": {"crf": True}}, "has two annotated utterances"),
     ],
 )
-def test_what_is_scored_and_answered_is_asked_of_the_own_corpus_alone(settings, told):
+def test_what_is_scored_and_answered_is_asked_of_the_runs_corpus_alone(settings, problem):
     config = Config.from_mapping(settings)
     check_loss(config, CORPUS)
-    with pytest.raises(SettingsError, match=told):
+    with pytest.raises(SettingsError, match=problem):
         check_task(config, CORPUS)
 
 

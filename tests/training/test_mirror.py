@@ -59,7 +59,7 @@ def test_the_former_checkpoint_stays_until_the_next_is_whole(begun, monkeypatch)
     write_step(begun, 30)
     delete_step(begun, 20)
 
-    # 30 is set aside while it is held fast, as 40 comes.
+    # 30 is set aside while it is linked, as 40 comes.
     def gone(*_, **__):
         write_step(begun, 40)
         delete_step(begun, 30)
@@ -93,7 +93,7 @@ def test_what_changed_while_it_was_sent_is_sent_again_before_the_end(begun, monk
     assert not begun.kept
 
 
-def test_where_a_checkpoint_cannot_be_held_fast_nothing_is_lost(begun, monkeypatch):
+def test_where_a_checkpoint_cannot_be_linked_or_copied_nothing_is_lost(begun, monkeypatch):
     write_step(begun, 20)
     (begun.folder / "results.json").write_text("{}")
 

@@ -1,4 +1,4 @@
-"""What modalities add, by a stand-in for the model whose answers can be told beforehand."""
+"""What modalities add, by a stand-in for the model whose answers are known beforehand."""
 
 import dataclasses
 from types import SimpleNamespace
@@ -25,7 +25,7 @@ CALIBRATION = Calibration(
     expected_calibration_error_uncalibrated={},
 )
 # The label, and which way voice and face speak: 1 for joy, -1 for anger, 0: it is missing.
-SAID = (("joy", 1, 0), ("joy", 1, 1), ("anger", 1, -1), ("joy", 0, 1), ("anger", -1, 0))
+SPOKEN = (("joy", 1, 0), ("joy", 1, 1), ("anger", 1, -1), ("joy", 0, 1), ("anger", -1, 0))
 
 
 class Encoding:
@@ -45,7 +45,7 @@ class Encoding:
 
 def experiment(task: str = "single", **features):
     utterances, examples = [], []
-    for number, (label, voice, face) in enumerate(SAID):
+    for number, (label, voice, face) in enumerate(SPOKEN):
         rows = {"voice": voice, "face": face}
         found = {n: np.full((1, 1), v, np.float32) for n, v in rows.items() if v}
         utterances.append(

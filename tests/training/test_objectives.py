@@ -70,8 +70,8 @@ def laid_out(layout, targets=None, mixed=None):
         ("several", True, 1.0, 0.0),
     ],
 )
-def test_a_term_of_ones_own_reaches_every_branch(monkeypatch, labels, binary, ce_weight, r_drop):
-    """From the one place for it, and is recorded by its name."""
+def test_an_added_term_reaches_every_branch(monkeypatch, labels, binary, ce_weight, r_drop):
+    """By one function, and is recorded by its name."""
     rng = np.random.default_rng(3)
     h, kernel, anchors = (jnp.asarray(rng.normal(size=n), jnp.float32) for n in [(8, 4)] * 3)
     kernel, anchors = kernel[:4, :3], anchors[:3]

@@ -261,7 +261,7 @@ def test_layers_join_from_the_top_and_the_embeddings_last(unfreeze, expected):
     assert epochs["mapping/hidden/kernel"] <= 1
 
 
-def test_all_that_is_amiss_in_the_table_is_told_at_once():
+def test_all_that_is_amiss_in_the_table_is_named_at_once():
     rows = (
         "encoder/.*=1",
         "encoder/layers/1/.*=0.1",
@@ -271,11 +271,11 @@ def test_all_that_is_amiss_in_the_table_is_told_at_once():
     )
     with pytest.raises(UserError) as caught:
         rates_of("roberta", scan_layers=True, rates=rows)
-    told = str(caught.value)
-    assert told.startswith(
+    message = str(caught.value)
+    assert message.startswith(
         "config.stage_one.rates must give every parameter a row and every row a parameter"
     )
-    problems = [line.strip() for line in told.splitlines()[1:]]
+    problems = [line.strip() for line in message.splitlines()[1:]]
     assert (
         problems
         == [
@@ -370,7 +370,7 @@ def test_the_clip_norm_passes_over_what_is_frozen(factor, first_epoch):
 
 
 def test_layers_join_without_a_trace_of_the_time_before():
-    """Held until its epoch: no movement, no moments; then as if Adam had begun there. Compiled
+    """Frozen until its epoch: no movement, no moments; then as if Adam had begun there. Compiled
     once.
     """
     p = params()

@@ -69,7 +69,7 @@ def test_who_is_here_is_not_called_late_for_others_who_are(monkeypatch):
 
 
 @pytest.mark.slow
-def test_who_waits_for_one_that_failed_is_told_and_what_comes_later_is_apart():
+def test_who_waits_for_one_that_failed_learns_it_and_what_comes_later_is_apart():
     script = f"""{JOIN}
 import time
 for number in range(2):
@@ -121,12 +121,12 @@ print("GOT", processes.by_main("count", (lambda: 7) if index == 0 else never))
 try:
     processes.by_main("fail", fail if index == 0 else never)
 except processes.CommonError as error:
-    print("SAID", error)
+    print("PROBLEM", error)
 processes.barrier("end")
 """
     for status, text in run_together(script, 2):
         assert status == 0, text
-        assert "GOT 7\nSAID the disk is full.\n" in text
+        assert "GOT 7\nPROBLEM the disk is full.\n" in text
 
 
 @pytest.mark.slow_after(1)
@@ -141,19 +141,19 @@ def do():
 try:
     print("READY", processes.all_ready("corpus", do))
 except processes.CommonError as error:
-    print("SAID", error)
+    print("PROBLEM", error)
 print("READY", processes.all_ready("again", lambda: index))
 processes.barrier("end")
 """
     for number, (status, text) in enumerate(run_together(script, 3)):
         assert status == 0, text
         assert f"READY {number}\n" in text
-        said = text.split("SAID ")[1].splitlines()[0]
+        message = text.split("PROBLEM ")[1].splitlines()[0]
         if len(failing) == 3:
-            assert said == "no corpus."
+            assert message == "no corpus."
         else:
-            assert said.startswith("process 1 (")
-            assert said.endswith("): no corpus.")
+            assert message.startswith("process 1 (")
+            assert message.endswith("): no corpus.")
 
 
 @pytest.mark.slow_after(1)

@@ -13,7 +13,7 @@ from eacl_jax.training.recording import MetricsLog, Pace, Recorder, say
 from eacl_jax.training.results import print_results
 
 
-def test_the_rest_is_told_by_recent_steps():
+def test_the_rest_is_estimated_by_recent_steps():
     pace = Pace(steps=1000, steps_per_epoch=100, batch_size=64)
     pace.step(0.64)  # 100 s: it compiles
     assert pace.eta(1) == "below 1 day, 3:45:00"
@@ -30,7 +30,7 @@ def test_the_rest_is_told_by_recent_steps():
 
 
 def test_a_stage_that_takes_days(tmp_path):
-    said = io.StringIO()
+    output = io.StringIO()
     with Recorder(
         tmp_path,
         Stage.ONE,
@@ -38,17 +38,17 @@ def test_a_stage_that_takes_days(tmp_path):
         steps=1256,
         steps_per_epoch=157,
         log_every=1,
-        console=Console(file=said, width=200),
+        console=Console(file=output, width=200),
     ) as recorder:
         for step in (1, 2):
             recorder.step(step, {"loss": 1.0, "examples_per_second": 0.64})
-    assert "ETA below 1 day, 10:51:40" in said.getvalue()
-    assert said.getvalue().rstrip().endswith("ETA 1 day, 10:50:00")
+    assert "ETA below 1 day, 10:51:40" in output.getvalue()
+    assert output.getvalue().rstrip().endswith("ETA 1 day, 10:50:00")
 
 
 def test_rows_are_of_the_runs_own_corpus(tmp_path):
     """Also where other corpora's batches fall on each row's step."""
-    own = [False, True, False, False]
+    recorded = [False, True, False, False]
     with Recorder(
         tmp_path,
         Stage.ONE,
@@ -57,7 +57,7 @@ def test_rows_are_of_the_runs_own_corpus(tmp_path):
         steps_per_epoch=4,
         log_every=4,
         console=Console(file=io.StringIO()),
-        own=own,
+        recorded=recorded,
     ) as recorder:
         for step in range(1, 17):
             recorder.step(step, {"loss": 1.0, "examples_per_second": 1.0})
@@ -91,9 +91,9 @@ LABELS = ["[/anger]", "[bold]joy", ":smile:", "a|b"]
 
 
 def printed(call):
-    said = io.StringIO()
-    call(Console(file=said, width=200))
-    return said.getvalue()
+    output = io.StringIO()
+    call(Console(file=output, width=200))
+    return output.getvalue()
 
 
 def scores():

@@ -40,7 +40,7 @@ def with_utterance(**changes):
 
 
 @pytest.mark.parametrize(
-    ("now", "told"),
+    ("now", "problem"),
     [
         (given(with_utterance(text="hallo")), "test: texts, speakers, emotions or ids"),
         (given(with_utterance(speaker="Bob")), "test: texts, speakers, emotions or ids"),
@@ -75,15 +75,15 @@ def with_utterance(**changes):
         (given(tokens="2"), "tokens: the same texts become others"),
     ],
 )
-def test_what_a_run_was_given_is_compared(tmp_path, now, told):
+def test_what_a_run_was_given_is_compared(tmp_path, now, problem):
     run_folder.write_inputs(tmp_path, Config(), given(tokens="1"))
     run_folder.check_data(tmp_path, given())
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=problem):
         run_folder.check_data(tmp_path, now)
 
 
 def test_other_numbers_and_names_of_features_are_another_corpus():
-    told = [
+    described = [
         given(with_utterance(features=features))["corpus"]["test"]["features"]
         for features in (
             {"voice": np.ones((1, 2))},
@@ -92,7 +92,7 @@ def test_other_numbers_and_names_of_features_are_another_corpus():
             {"voice": np.array([[1, np.nan]])},
         )
     ]
-    assert len(set(told)) == 4
+    assert len(set(described)) == 4
 
 
 def several(emotions=("joy",), annotations=None):
@@ -101,7 +101,7 @@ def several(emotions=("joy",), annotations=None):
 
 
 @pytest.mark.parametrize(
-    ("now", "told"),
+    ("now", "problem"),
     [
         (several(("joy", "anger")), "test: texts, speakers, emotions or ids"),
         (several(()), "test: texts, speakers, emotions or ids"),
@@ -109,12 +109,12 @@ def several(emotions=("joy",), annotations=None):
         (with_utterance(), "task: there multi, now single"),
     ],
 )
-def test_what_a_run_of_several_labels_was_given_is_compared(tmp_path, now, told):
+def test_what_a_run_of_several_labels_was_given_is_compared(tmp_path, now, problem):
     before = several(annotations=(("joy", "anger"), ("joy",)))
     run_folder.write_inputs(tmp_path, Config(), given(before))
     order = several(annotations=(("anger", "joy"), ("joy",)))
     run_folder.check_data(tmp_path, given(order))
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=problem):
         run_folder.check_data(tmp_path, given(now))
 
 
@@ -122,10 +122,10 @@ def test_what_a_run_of_one_label_was_given_is_described_as_ever():
     """Runs that are there can go on."""
     assert "task" not in given()
     described = run_folder.describe_dialogues(CORPUS.splits["test"])
-    told = run_folder.describe_dialogues(
+    with_annotators = run_folder.describe_dialogues(
         with_utterance(annotations=(("joy",), ("anger",))).splits["test"]
     )
-    assert described == told
+    assert described == with_annotators
     assert (
         described["sha256"]
         == hashlib.sha256(json.dumps([["test", [["Ann", "hello", "joy"]]]]).encode()).hexdigest()
@@ -225,7 +225,7 @@ def test_damaged_results_are_named(tmp_path, content):
 
 
 @pytest.mark.parametrize(
-    ("where", "value", "told"),
+    ("where", "value", "problem"),
     [
         (("corpus",), 5, "results.corpus: expected str, got 5"),
         (("seed",), "0", "results.seed: expected int, got '0'"),
@@ -238,7 +238,7 @@ def test_damaged_results_are_named(tmp_path, content):
         ),
     ],
 )
-def test_results_that_cannot_be_are_named(tmp_path, where, value, told):
+def test_results_that_cannot_be_are_named(tmp_path, where, value, problem):
     scores = {
         "weighted_f1": 50.0,
         "accuracy": 50.0,
@@ -269,7 +269,7 @@ def test_results_that_cannot_be_are_named(tmp_path, where, value, told):
         group = group[name]
     group[where[-1]] = value
     file.write_text(json.dumps(damaged))
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=problem):
         run_folder.read_results(tmp_path)
 
 

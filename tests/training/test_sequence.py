@@ -36,10 +36,10 @@ def representations(found):
     """The first utterance's say its emotion; all others are alike."""
     return np.array(
         [
-            ANCHORS[LABELS.index(said.emotion)] if not t else np.full(3, 0.1)
+            ANCHORS[LABELS.index(each.emotion)] if not t else np.full(3, 0.1)
             for dialogue in found
-            for t, said in enumerate(dialogue.utterances)
-            if said.annotated
+            for t, each in enumerate(dialogue.utterances)
+            if each.annotated
         ],
         np.float32,
     )
@@ -103,13 +103,13 @@ def test_turns_are_of_speakers():
     """Who answers another takes the next emotion up, who goes on keeps their own."""
 
     def talk(number):
-        said, emotion, before = [], number % 3, "Ann"
+        utterances, emotion, before = [], number % 3, "Ann"
         for t in range(6):
             speaker = "Ben" if (number >> t) % 2 else "Ann"
             emotion = (emotion + (speaker != before)) % 3 if t else emotion
-            said.append(Utterance(speaker, "hm", LABELS[emotion]))
+            utterances.append(Utterance(speaker, "hm", LABELS[emotion]))
             before = speaker
-        return Dialogue(str(number), tuple(said))
+        return Dialogue(str(number), tuple(utterances))
 
     talks = tuple(map(talk, range(64)))
     _, found, results = chained(talks[::2], talks[1::2], talks[1::2])

@@ -105,7 +105,7 @@ def test_the_mean_of_their_probabilities_in_the_corpus_order(toy, models):
 
 
 @pytest.mark.slow
-def test_a_teacher_that_has_seen_test_is_told(toy, models, tmp_path, caplog):
+def test_a_teacher_that_has_seen_test_is_named(toy, models, tmp_path, caplog):
     corpus = corpora.load(make_config(toy).data)
     teachers.answers_of(models[0], corpus)
     assert "the run's scores say nothing" not in caplog.text
@@ -114,9 +114,9 @@ def test_a_teacher_that_has_seen_test_is_told(toy, models, tmp_path, caplog):
     teacher.save_pretrained(tmp_path / "seen")
     teachers.answers_of(str(tmp_path / "seen"), corpus)
     count = sum(len(each.utterances) for each in corpus.splits["test"])
-    told = re.search(rf"{tmp_path / 'seen'} has learnt from (\d+) of the", caplog.text)
-    assert told
-    assert int(told[1]) >= count  # dev has some of the same
+    warned = re.search(rf"{tmp_path / 'seen'} has learnt from (\d+) of the", caplog.text)
+    assert warned
+    assert int(warned[1]) >= count  # dev has some of the same
 
 
 @pytest.mark.slow
@@ -143,8 +143,8 @@ def plain(toy, tmp_path_factory) -> dict[int, list[float]]:
 
 def certain(name, corpus):
     """The annotated label with certainty."""
-    said = [u.emotion for d in corpus.splits["train"] for u in d.utterances if u.annotated]
-    return np.array([[n == each for n in corpus.taxonomy.labels] for each in said], np.float64)
+    emotions = [u.emotion for d in corpus.splits["train"] for u in d.utterances if u.annotated]
+    return np.array([[n == each for n in corpus.taxonomy.labels] for each in emotions], np.float64)
 
 
 @pytest.mark.slow
@@ -200,12 +200,12 @@ def test_they_are_asked_once_and_a_run_goes_on_identically(toy, models, tmp_path
     # Wherever they lie; but not others, fewer, or in another order.
     moved = tuple(str(shutil.copytree(name, tmp_path / Path(name).name)) for name in models)
     run.train(make_config(toy, distil__teachers=moved), tmp_path / "run", console=QUIET)
-    for others, told in (
+    for others, problem in (
         (models[::-1], "teachers: other models, or the same in another order"),
         (models[:1], "teachers: there 2, now 1"),
         ((), "teachers: there 2, now 0"),
     ):
-        with pytest.raises(UserError, match=rf"given something else(.|\n)*{told}"):
+        with pytest.raises(UserError, match=rf"given something else(.|\n)*{problem}"):
             run.train(make_config(toy, distil__teachers=others), tmp_path / "run")
     # What was kept is read, but not of other teachers, nor where it is damaged.
     file = tmp_path / "run" / teachers.FILE
@@ -243,19 +243,22 @@ def test_several_labels_learn_each_label_s_probability(toy, tmp_path):
 
 def test_who_cannot_teach_is_refused_by_name_before_anything_is_written(toy, models, tmp_path):
     make_several(tmp_path / "encoder").save_pretrained(tmp_path / "several")
-    own = EmotionRecognizer.from_pretrained(models[0]).with_labels("joy,rage=anger")
-    own.save_pretrained(tmp_path / "own")
+    renamed = EmotionRecognizer.from_pretrained(models[0]).with_labels("joy,rage=anger")
+    renamed.save_pretrained(tmp_path / "renamed")
     make_featured(tmp_path / "hearing", modalities={"voice": VOICE}).save_pretrained(
         tmp_path / "hears"
     )
-    for name, told in (
+    for name, problem in (
         ("hears", "hears reads features voice, which custom does not have here"),
         ("several", "several answers several labels an utterance, and in custom each has one"),
-        ("own", "own answers joy, rage, and the labels of custom are anger, joy, neutral; name"),
+        (
+            "renamed",
+            "renamed answers joy, rage, and the labels of custom are anger, joy, neutral; name",
+        ),
         ("none", "config.distil.teachers: .*none"),
         (models[0], "are one model, which would count 2 times"),
     ):
         config = make_config(toy, distil__teachers=(models[0], str(tmp_path / name)))
-        with pytest.raises(UserError, match=told):
+        with pytest.raises(UserError, match=problem):
             run.train(config, tmp_path / "run", console=QUIET)
         assert not (tmp_path / "run" / "config.json").exists()

@@ -33,25 +33,25 @@ def test_the_others_are_spread_over_the_epoch():
     order = in_turn([9, 3, 1])
     assert Counter(which for which, _ in order) == {0: 9, 1: 3, 2: 1}
     assert [number for which, number in order if which == 0] == list(range(9))
-    places = [place for place, (which, _) in enumerate(order) if which == 1]
-    assert all(b - a > 2 for a, b in itertools.pairwise(places))
+    steps = [step for step, (which, _) in enumerate(order) if which == 1]
+    assert all(b - a > 2 for a, b in itertools.pairwise(steps))
 
 
 def test_each_goes_through_its_examples_and_goes_on_after_a_stop():
-    own = endless_batches(10, 2, 0, lambda indices: ("own", indices.tolist()))
+    first = endless_batches(10, 2, 0, lambda indices: ("first", indices.tolist()))
     other = endless_batches(6, 2, 0, lambda indices: ("other", indices.tolist()))
-    alone = iterate(own)
-    mixed = iterate(by_turns([own, other], in_turn([5, 2])))
+    alone = iterate(first)
+    mixed = iterate(by_turns([first, other], in_turn([5, 2])))
     seen = [next(mixed) for _ in range(21)]
-    # The run's own are those of a run without others, an epoch of them a pass.
+    # The first set's are those of a run without others, an epoch of them a pass.
     expected = [next(alone) for _ in range(15)]
-    assert [each for each in seen if each[0] == "own"] == expected
+    assert [each for each in seen if each[0] == "first"] == expected
     theirs = [i for name, indices in seen if name == "other" for i in indices]
     assert sorted(theirs) == sorted([*range(6)] * 2)
     assert sorted(theirs[:6]) == list(range(6))
     state = mixed.get_state()
     after = [next(mixed) for _ in range(9)]
-    again = iterate(by_turns([own, other], in_turn([5, 2])))
+    again = iterate(by_turns([first, other], in_turn([5, 2])))
     again.set_state(state)
     assert [next(again) for _ in range(9)] == after
 

@@ -1,4 +1,4 @@
-"""What is said where a run stands still."""
+"""What is printed where a run stands still."""
 
 import time
 
@@ -17,7 +17,7 @@ def dumped(monkeypatch):
     return calls
 
 
-def test_a_pause_is_told_once_with_the_last_step(dumped, capsys):
+def test_a_pause_is_printed_once_with_the_last_step(dumped, capsys):
     watchdog = Watchdog(0.2 / 60)
     watchdog.start()
     watchdog.step("stage one, step 7 of 40")
@@ -27,10 +27,10 @@ def test_a_pause_is_told_once_with_the_last_step(dumped, capsys):
     time.sleep(0.6)
     watchdog.close()
     assert len(dumped) == 2
-    said = capsys.readouterr().err
-    assert said.count("no step came for") == 2
-    assert "the last: stage one, step 7 of 40." in said
-    assert "the last: stage one, step 8 of 40." in said
+    printed = capsys.readouterr().err
+    assert printed.count("no step came for") == 2
+    assert "the last: stage one, step 7 of 40." in printed
+    assert "the last: stage one, step 8 of 40." in printed
 
 
 def test_steps_that_come_are_no_pause(dumped, capsys):

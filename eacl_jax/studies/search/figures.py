@@ -45,13 +45,13 @@ def _kinds(trials: Sequence[Trial]) -> dict[str, list[Trial]]:
 
 
 def _mark(
-    axes: Axes, theme: Theme, trials: Sequence[Trial], places: Mapping[int, float]
+    axes: Axes, theme: Theme, trials: Sequence[Trial], positions: Mapping[int, float]
 ) -> list[Line2D]:
-    """Draws each trial with a place, and gives the keys."""
+    """Draws each trial with a position, and gives the keys."""
     keys = []
     for kind, style in _styles(theme).items():
-        if here := [trial for trial in _kinds(trials)[kind] if trial.number in places]:
-            axes.plot([places[t.number] for t in here], [t.score or 0.0 for t in here], **style)
+        if here := [trial for trial in _kinds(trials)[kind] if trial.number in positions]:
+            axes.plot([positions[t.number] for t in here], [t.score or 0.0 for t in here], **style)
             keys.append(Line2D([], [], label=f" {kind}", **style))
     return keys
 
@@ -112,12 +112,12 @@ def draw_setting(
         axes.set_xticks(range(len(names)), names)
         axes.set_xlim(-0.5, len(names) - 0.5)
         # Beside one another, by the golden section of their numbers.
-        places: dict[int, float] = {
+        positions: dict[int, float] = {
             number: dimension.index(value) + 0.4 * ((0.618 * number) % 1 - 0.5)
             for number, value in values.items()
         }
     else:
-        places = values
+        positions = values
         if dimension.log:
             axes.set_xscale("log")
             steps = (1.0, 3.0) if dimension.high < 1000 * dimension.low else (1.0,)
@@ -127,7 +127,7 @@ def draw_setting(
             axes.minorticks_off()
         elif dimension.whole:
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    keys = _mark(axes, theme, trials, places)
+    keys = _mark(axes, theme, trials, positions)
     if not isinstance(dimension, Choices) and not dimension.log:
         axes.margins(x=0.06)
     axes.grid(linewidth=0.8)

@@ -30,8 +30,8 @@ def conclude(search: Search, trials: Sequence[Trial], workdir: Path, **options: 
         study = search.base
     else:
         study = found_study(search, variant_of(top), top.settings, **options)  # type: ignore[arg-type]
-    told = (*notes(search, trials), *_tested_before(search, trials, workdir))
-    return dataclasses.replace(study, notes=(*study.notes, *told))
+    about = (*notes(search, trials), *_tested_before(search, trials, workdir))
+    return dataclasses.replace(study, notes=(*study.notes, *about))
 
 
 def variant_of(trial: Trial) -> str:

@@ -293,10 +293,10 @@ def _without_effect(
     def lines(each: Dimension, changed: Settings) -> list[str]:
         try:
             made, _ = combined(settings, completed(settings, changed))
-            told = Config.from_mapping(made, varied=True).without_effect()
+            unread = Config.from_mapping(made, varied=True).without_effect()
         except UserError:  # these values cannot stand together
-            told = []
-        return [t for t in told if t.startswith(f"config.{each.setting}: has no effect")]
+            unread = []
+        return [t for t in unread if t.startswith(f"config.{each.setting}: has no effect")]
 
     found = []
     for each in space:

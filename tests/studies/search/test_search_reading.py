@@ -82,7 +82,7 @@ def test_numbers_of_numpys_are_numbers():
     }
 
 
-def test_another_encoder_is_not_held_to_the_bases_files():
+def test_another_encoder_need_not_have_the_bases_files():
     base = Config().to_dict()
     base["encoder"] |= {"path": "a/b", "sha256": "1" * 64, "revision": "1234567"}
     search = make_search(base=base, search={"encoder.path": {"choices": ["a/b", "c/d"]}}, trials=2)

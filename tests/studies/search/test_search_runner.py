@@ -409,7 +409,7 @@ def test_what_is_found_is_compared_with_the_base(undisturbed):
     assert "test scores chose nothing" in study.notes[0]
 
 
-def test_what_fewer_trials_had_found_and_tested_is_told(undisturbed, tmp_path):
+def test_what_fewer_trials_had_found_and_tested_is_noted(undisturbed, tmp_path):
     search, top = make_search(), trials.best(undisturbed)
     other = next(each for each in undisturbed if each is not top)
     tested = tmp_path / "cells" / "talk" / f"found-trial-{other.number}" / "seed-0"
