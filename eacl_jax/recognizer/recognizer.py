@@ -19,7 +19,7 @@ from eacl_jax.data.pieces import Look, look
 from eacl_jax.data.prompts import Example, OnLong, PromptBuilder, Targets, targeted, warn_about
 from eacl_jax.data.tokenizer import read_tokenizer
 from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance, utterances_of
-from eacl_jax.errors import UserError
+from eacl_jax.errors import LabelsError, UserError
 from eacl_jax.features.modality import Modality, check_modalities
 from eacl_jax.features.own import all_with_flat_features
 from eacl_jax.features.words import Thirds, described
@@ -456,12 +456,13 @@ class EmotionRecognizer:
             two labels. The closer they are to what training told apart, the better the answers.
 
         Raises:
-          UserError: this recognizer's anchors were not made of words; or labels or words are
-            missing, empty, repeat, or cannot be told apart: the encoder reads the same tokens in
-            their words, or gives them the same anchor.
+          LabelsError: this recognizer's anchors were not made of words; or words are empty, or
+            cannot be told apart: the encoder reads the same tokens in them, or gives them the same
+            anchor.
+          UserError: labels or words are missing or repeat, or the model is damaged.
         """
         if not self.settings.made_of_words:
-            raise UserError(
+            raise LabelsError(
                 "this recognizer's anchors were not made of words (but are random, centroids,"
                 " clusters, prototypes or a classifier's), so it cannot answer by other labels from"
                 " their words alone. Train one with anchors.source=words, or annotate dialogues"

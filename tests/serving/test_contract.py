@@ -5,10 +5,13 @@ the mistake.
 import asyncio
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 
+from eacl_jax.dialogue import Taxonomy
 from eacl_jax.errors import UserError
 from eacl_jax.serving.http import docs, site
 from eacl_jax.serving.http.app import create_app
@@ -582,6 +585,35 @@ def test_a_name_that_leaves_no_room_is_told(tiny):
     assert_error(whole, 422, "invalid", "dialogues[1].utterances[5].speaker", "96 tokens")
     assert_error(one, 422, "invalid", "speaker", "96 tokens")
     assert fine.status_code == 200
+
+
+def test_a_damaged_model_is_the_services_fault_and_not_the_callers(tiny, monkeypatch, caplog):
+    def damaged(examples: Sequence[Any]) -> np.ndarray:
+        return np.full((len(examples), 8), np.nan, np.float32)
+
+    def anchors(tokenizer: Any, taxonomy: Taxonomy, longest: int) -> np.ndarray:
+        return np.full((len(taxonomy), 8), np.nan, np.float32)
+
+    async def answers():
+        async with serving(tiny, raise_faults=False) as client:
+            with monkeypatch.context() as patch:
+                patch.setattr(tiny.runtime, "represent", damaged)
+                found = [
+                    await predict(client, dialogue("a", "b"), dialogue("c")),
+                    await client.post("/v1/conversations/c/utterances", json=said()),
+                ]
+            with monkeypatch.context() as patch:
+                patch.setattr(tiny.runtime, "label_anchors", anchors)
+                found.append(await predict(client, dialogue("a"), labels=["good", "end"]))
+            return found, await predict(client, dialogue("a"))
+
+    wrong, after = asyncio.run(answers())
+    for answer in wrong:
+        assert_error(answer, 500, "internal", None, "the service failed; its log says why.")
+    assert after.status_code == 200
+    assert "Traceback" in caplog.text
+    assert "prompts are NaN or infinite: the model's weights are damaged" in caplog.text
+    assert "the anchor of label 'good'" in caplog.text
 
 
 def test_labels_that_cannot_be_used_are_told(tiny):

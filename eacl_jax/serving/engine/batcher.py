@@ -2,7 +2,6 @@
 together.
 """
 
-import contextlib
 import itertools
 import logging
 import threading
@@ -11,7 +10,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
-from eacl_jax.errors import UserError
+from eacl_jax.errors import LabelsError, NameTooLongError, UserError
 from eacl_jax.recognizer.prediction import Prediction
 from eacl_jax.recognizer.runtime import JAX
 from eacl_jax.serving.engine.jobs import Job, Piece
@@ -140,10 +139,14 @@ class Batcher:
             # without the program for them.
             return not self._closed
         # Labels of requests' own have programs of theirs; where labels cannot be had from words,
-        # there are none.
+        # there are none. What else fails is for those requests alone to meet: others are answered.
         settings = self._recognizer.settings
-        with contextlib.suppress(UserError):
+        try:
             self._recognizer.with_labels(dict(zip(settings.labels, settings.words, strict=True)))
+        except LabelsError:
+            pass
+        except UserError as error:
+            log.error("requests that bring labels cannot be answered", exc_info=error)
         return not self._closed
 
     def _next(self) -> list[Piece]:
@@ -185,6 +188,8 @@ class Batcher:
         try:
             found = self._labelled.pop(key, None) or self._recognizer.with_labels(job.labels)
         except BaseException as error:  # a panic of the tokenizer's is no Exception
+            if not isinstance(error, LabelsError):
+                log.error("anchors of a request's labels could not be made", exc_info=error)
             job.fail(error)
             return None
         self._labelled[key] = found
@@ -210,7 +215,7 @@ class Batcher:
             elif len(piece.utterances) > 1:
                 for single in piece.singles(self.most_past, self.most_future):
                     self._answer([(single, recognizer)])
-            elif isinstance(error, UserError):
+            elif isinstance(error, NameTooLongError):
                 piece.job.fail(Unanswerable(str(error), piece.dialogue, piece.start, "speaker"))
             else:
                 log.error("an utterance could not be answered", exc_info=error)

@@ -142,7 +142,7 @@ class Service:
           ApiError: there is no room (429), the service is not up (503), or a sound cannot be used
             (422).
           Unanswerable: an utterance cannot become a prompt, or is refused.
-          UserError: the labels cannot be used.
+          LabelsError: the model cannot answer by the labels.
         """
         count = sum(len(dialogue.utterances) for dialogue in dialogues)
         with self.admission.hold(count + len(labels), peer):

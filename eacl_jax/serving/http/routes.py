@@ -12,7 +12,7 @@ from eacl_jax.config import Stage
 from eacl_jax.corpora.markup import about_markup
 from eacl_jax.data.prompts import OnLong
 from eacl_jax.dialogue import Dialogue
-from eacl_jax.errors import UserError
+from eacl_jax.errors import LabelsError
 from eacl_jax.recognizer.folder import Settings
 from eacl_jax.recognizer.prediction import ANSWER, OTHER, Prediction, why_absent
 from eacl_jax.serving.engine.batcher import Unanswerable
@@ -69,7 +69,7 @@ def api(service: Service) -> APIRouter:
             return await in_time(request, work, settings.timeout)
         except Unanswerable as error:
             raise _unanswerable(error, asked, recognizer.settings.prompt.max_tokens) from error
-        except UserError as error:
+        except LabelsError as error:
             raise unusable(error) from error
 
     def in_force(labels: Mapping[str, str]) -> dict[str, Any]:
