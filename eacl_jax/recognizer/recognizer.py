@@ -16,7 +16,15 @@ from eacl_jax.corpora.markup import warn_of_markup
 from eacl_jax.data.beside import put_features, warn_of_features, with_sound
 from eacl_jax.data.inputs import read_dialogues, read_labels
 from eacl_jax.data.pieces import Look, look
-from eacl_jax.data.prompts import Example, OnLong, PromptBuilder, Targets, targeted, warn_about
+from eacl_jax.data.prompts import (
+    Example,
+    OnLong,
+    PromptBuilder,
+    Targets,
+    says_nothing,
+    targeted,
+    warn_about,
+)
 from eacl_jax.data.tokenizer import read_tokenizer
 from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance, utterances_of
 from eacl_jax.errors import LabelsError, UserError
@@ -392,7 +400,8 @@ class EmotionRecognizer:
           stage: whose anchors to use, "stage_two" (adapted) or "stage_one".
           on_long: what becomes of a text that is longer than the encoder reads: "cut" answers by
             its end (and says so: `Prediction.truncated`), "refuse" raises, "pool" answers by the
-            mean of its parts' representations.
+            mean of its parts' representations. To a model that reads features alone no text is too
+            long.
           sounds: the folder of the sound files that utterances name as `audio`, of which the
             features are made that the model reads and the utterances lack; None: no file is read.
 
@@ -567,7 +576,8 @@ class EmotionRecognizer:
         on_long: OnLong = "cut",
     ) -> list[Example]:
         """Prompts of all utterances or of the annotated ones, with their targets and the features
-        that the model reads.
+        that the model reads. Of a model that reads no text they hold none, so that neither a text
+        nor a name is too long.
         """
         settings = self.settings
         # Where they become words, those of the past are read too.
@@ -575,9 +585,11 @@ class EmotionRecognizer:
             for number, utterance in enumerate(dialogue.utterances):
                 where = f"dialogue {dialogue.id!r:.60} utterance {number}"
                 check_modalities(utterance.features, settings.modalities, where)
-        made = self.prompts.build(
-            described(dialogues, settings.thirds), self.taxonomy, targets=targets, on_long=on_long
-        )
+        if settings.reads_text:
+            shown = described(dialogues, settings.thirds)
+        else:
+            shown = [_without_texts(each) for each in dialogues]
+        made = self.prompts.build(shown, self.taxonomy, targets=targets, on_long=on_long)
         if not settings.fused:
             return made
         asked = [
@@ -783,6 +795,17 @@ class EmotionRecognizer:
             self.learnt,
             self.warnings,
         )
+
+
+def _without_texts(dialogue: Dialogue) -> Dialogue:
+    """The dialogue with a letter for each name and each text, which are not read; empty texts stay
+    so.
+    """
+    utterances = tuple(
+        dataclasses.replace(each, speaker="A", text="" if says_nothing(each.text) else "a")
+        for each in dialogue.utterances
+    )
+    return dataclasses.replace(dialogue, utterances=utterances)
 
 
 def _likeliest_first(

@@ -31,9 +31,9 @@ def said(voice: Any = None, **more: Any) -> dict[str, Any]:
     return {"speaker": "Ann", "text": TEXT, **features, **more}
 
 
-async def predict(client, *dialogues):
+async def predict(client, *dialogues, **fields):
     found = [{"utterances": each} for each in dialogues]
-    return await client.post("/v1/predict", json={"dialogues": found})
+    return await client.post("/v1/predict", json={"dialogues": found, **fields})
 
 
 def test_equal_texts_of_different_features_are_never_mixed_up(featured):
@@ -248,3 +248,24 @@ def test_other_labels_read_the_same_features(featured):
             return await client.post("/v1/predict", json={"dialogues": dialogues, "labels": own})
 
     assert_answers(asyncio.run(ask()).json()["dialogues"][0]["utterances"], expected)
+
+
+@pytest.mark.parametrize("on_long", ["refuse", "pool"])
+def test_where_no_text_is_read_neither_texts_nor_names_are_too_long(tmp_path, on_long):
+    textless = make_featured(tmp_path, text=False)
+    turns = [said(LOUD, text="hello " * 200), said(QUIET, speaker="a" + "/:" * 49)]
+
+    async def ask():
+        async with serving(textless, batch=8) as client:
+            whole = await predict(client, turns, on_long=on_long)
+            at = "/v1/conversations/c/utterances"
+            talk = [await client.post(at, json={**turn, "on_long": on_long}) for turn in turns]
+            return whole.json(), [each.json()["utterance"] for each in talk]
+
+    whole, talk = asyncio.run(ask())
+    expected = [each.probabilities for each in textless.predict([said(LOUD), said(QUIET)])]
+    for found in (whole["dialogues"][0]["utterances"], talk):
+        assert [each["probabilities"] for each in found] == [
+            pytest.approx(each, abs=1e-5) for each in expected
+        ]
+        assert not any(each["truncated"] for each in found)

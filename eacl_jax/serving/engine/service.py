@@ -230,6 +230,8 @@ class Service:
                 return Turn(len(conversation) - 1, answer, labels, warnings, heard)
 
     def _job(self, labels: Mapping[str, str], on_long: "OnLong") -> Job:
+        if not self.recognizer.settings.reads_text:  # none is too long
+            on_long = "cut"
         return Job(labels, on_long, most_tokens=self.recognizer.settings.prompt.max_tokens)
 
     async def _run(self, job: Job) -> list[Prediction]:
