@@ -369,12 +369,12 @@ class EmotionRecognizer:
         """What it can answer, in anchor order."""
         return self.settings.labels
 
-    def warm(self) -> Iterator[tuple[int, int]]:
+    def compile_ahead(self) -> Iterator[tuple[int, int]]:
         """Compiles all that predicting runs, one shape [rows, tokens] after the other, smallest
         first, so that no later call has to wait for it; yields each when it is ready. Without it, a
         call compiles what it needs.
         """
-        return self.runtime.warm()
+        return self.runtime.compile_ahead()
 
     def encode(self, dialogues: Any, *, on_long: OnLong = "cut") -> Float[np.ndarray, "N m"]:
         """Representations of all utterances of the dialogues, in their order; arguments as of

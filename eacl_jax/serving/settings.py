@@ -71,7 +71,7 @@ class ServiceSettings:
       label_sets: labels of requests' own whose anchors are kept, the last used ones.
       listeners: processes that read sounds, where the model reads any.
       listening: seconds that reading a sound may take; then the process that is at it is replaced.
-      warm: compile all shapes before the service says that it is ready.
+      compile_ahead: compile all shapes before the service says that it is ready.
     """
 
     name: str = "model"
@@ -89,7 +89,7 @@ class ServiceSettings:
     label_sets: int = 32
     listeners: int = 2
     listening: float = 10.0
-    warm: bool = True
+    compile_ahead: bool = True
 
     def __post_init__(self) -> None:
         self._check_numbers()

@@ -201,7 +201,7 @@ def test_labels_of_requests_own_need_a_model_whose_anchors_are_words():
     expected = original.predict(talk(3, 0))
 
     async def ask():
-        async with serving(original, warm=True) as client:
+        async with serving(original, compile_ahead=True) as client:
             async with asyncio.timeout(60):
                 while (found := await predict(client, talk(3, 0))).status_code == 503:
                     await asyncio.sleep(0.05)

@@ -41,7 +41,8 @@ def model(tiny, tmp_path_factory) -> Path:
 @pytest.fixture
 def served(model) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The process and its address."""
-    # No warming up: the first request then compiles, and takes long enough to be interrupted.
+    # Nothing is compiled ahead: the first request then compiles, which takes long enough to be
+    # interrupted.
     arguments = [
         sys.executable,
         "launch/serve.py",
@@ -49,7 +50,7 @@ def served(model) -> Iterator[tuple[subprocess.Popen[str], str]]:
         str(model),
         "--port",
         "0",
-        "--no-warm",
+        "--no-compile-ahead",
         "--name",
         "toy",
     ]

@@ -118,7 +118,7 @@ def test_chosen_fields_and_what_is_counted():
 
 def test_the_description_holds_for_answers_of_both_kinds_and_for_no_mixture(several, tiny):
     recognizer: Any = Gated()
-    description = create_app(recognizer, ServiceSettings(warm=False)).openapi()
+    description = create_app(recognizer, ServiceSettings(compile_ahead=False)).openapi()
     schema = {"$ref": "#/components/schemas/PredictAnswer", **description}
     described = jsonschema_rs.validator_for(schema)
 

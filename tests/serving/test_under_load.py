@@ -137,7 +137,7 @@ def test_labels_that_must_be_encoded_first_count_in_a_batch():
 
 def test_a_signal_before_the_start_ends_the_service():
     async def ask(stub):
-        app = create_app(stub, ServiceSettings(warm=False, grace=0.01))
+        app = create_app(stub, ServiceSettings(compile_ahead=False, grace=0.01))
         app.state.service.stop()
         async with app.router.lifespan_context(app), client_of(app) as client:
             return await predict(client, dialogue("a"))
@@ -293,7 +293,7 @@ def test_a_request_fails_for_its_own_sake_only():
 def test_before_it_is_ready_and_when_it_ends_it_answers_503():
     async def ask(stub):
         stub.gate.close()
-        async with serving(stub, warm=True, grace=20) as client:
+        async with serving(stub, compile_ahead=True, grace=20) as client:
             service = client.app.state.service
             early = (
                 await predict(client, dialogue("early")),
@@ -351,10 +351,10 @@ def test_what_outlasts_the_grace_is_told_so():
     ] * 3
 
 
-def test_what_cannot_warm_up_says_why():
+def test_what_cannot_be_compiled_says_why():
     async def ask(stub):
-        stub.gate.warm_error = MemoryError("too large")
-        async with serving(stub, warm=True) as client:
+        stub.gate.compile_error = MemoryError("too large")
+        async with serving(stub, compile_ahead=True) as client:
             told: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
             client.app.state.service.when_ready(told.set_result)
             return await told, (await client.get("/readyz")).status_code

@@ -107,7 +107,7 @@ class Rules:
             chain=chain,
         )
 
-    def warm(self) -> Iterator[tuple[int, int]]:
+    def compile_ahead(self) -> Iterator[tuple[int, int]]:
         return iter(())
 
     def with_labels(self, words: Mapping[str, str]) -> "Rules":

@@ -61,8 +61,8 @@ class Gated:
             chain=None,
         )
 
-    def warm(self) -> Iterator[tuple[int, int]]:
-        self.gate.warming()
+    def compile_ahead(self) -> Iterator[tuple[int, int]]:
+        self.gate.compiling()
         yield (1, 32)
 
     def look(self, texts: Iterable[str]) -> Look:
@@ -137,7 +137,7 @@ class Gate:
         self.batches: list[list[str]] = []
         self.label_sets: list[tuple[str, ...]] = []
         self.poison = ""
-        self.warm_error: Exception | None = None
+        self.compile_error: Exception | None = None
         self._open = True
         self._let_through = 0
         self._at_gate = False
@@ -149,10 +149,10 @@ class Gate:
             raise RuntimeError("the recognizer fails")
         self.batches.append(texts)
 
-    def warming(self) -> None:
+    def compiling(self) -> None:
         self._wait()
-        if self.warm_error is not None:
-            raise self.warm_error
+        if self.compile_error is not None:
+            raise self.compile_error
 
     def _wait(self) -> None:
         with self._changed:
@@ -187,7 +187,7 @@ async def serving(
     recognizer: Any, *, raise_faults: bool = True, **settings: Any
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a service that is up; `client.app` is the application."""
-    app = create_app(recognizer, ServiceSettings(**{"warm": False, **settings}))
+    app = create_app(recognizer, ServiceSettings(**{"compile_ahead": False, **settings}))
     async with (
         app.router.lifespan_context(app),
         client_of(app, raise_faults=raise_faults) as client,

@@ -79,15 +79,15 @@ class Batcher:
         self._closed = False
         self._thread: threading.Thread | None = None
 
-    def start(self, *, warm: bool, ready: Callable[[BaseException | None], None]) -> None:
+    def start(self, *, compile_ahead: bool, ready: Callable[[BaseException | None], None]) -> None:
         """Starts the thread.
 
         Args:
-          warm: first compile everything.
+          compile_ahead: first compile everything.
           ready: called by the thread when it begins to answer, or with what kept it from that.
         """
         self._thread = threading.Thread(
-            target=self._run, args=(warm, ready), name="recognizer", daemon=True
+            target=self._run, args=(compile_ahead, ready), name="recognizer", daemon=True
         )
         self._thread.start()
 
@@ -105,9 +105,9 @@ class Batcher:
         if self._thread is not None:
             self._thread.join(seconds)
 
-    def _run(self, warm: bool, ready: Callable[[BaseException | None], None]) -> None:
+    def _run(self, compile_ahead: bool, ready: Callable[[BaseException | None], None]) -> None:
         try:
-            if warm and not self._warm():
+            if compile_ahead and not self._compile_ahead():
                 return
         except Exception as error:
             ready(error)
@@ -129,9 +129,9 @@ class Batcher:
             self.pace += _WEIGHT * (seconds / count - self.pace)
             self._saw_batch(count, seconds)
 
-    def _warm(self) -> bool:
+    def _compile_ahead(self) -> bool:
         """Compiles everything; False where the batcher was closed meanwhile."""
-        for _ in self._recognizer.warm():
+        for _ in self._recognizer.compile_ahead():
             if self._closed:
                 return False
         if self._recognizer.runtime.name != JAX:

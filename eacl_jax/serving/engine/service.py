@@ -86,16 +86,19 @@ class Service:
         self._up: asyncio.Future[None]
 
     async def start(self) -> None:
-        """Starts the recognizer's thread. Without `settings.warm` the service is ready then."""
+        """Starts the recognizer's thread. Without `settings.compile_ahead` the service is ready
+        then.
+        """
         self._loop = asyncio.get_running_loop()
         self._up = self._loop.create_future()
         if self.admission.stopping:  # the signal came before
             self._end_after_grace()
         self.hearing.start()
         self._batcher.start(
-            warm=self.settings.warm, ready=lambda error: self._call(self._settle, error)
+            compile_ahead=self.settings.compile_ahead,
+            ready=lambda error: self._call(self._settle, error),
         )
-        if not self.settings.warm:
+        if not self.settings.compile_ahead:
             await self._up
 
     def when_ready(self, tell: Callable[[BaseException | None], None]) -> None:

@@ -35,7 +35,8 @@ def app(patience, monkeypatch) -> Any:
     monkeypatch.setattr(connections, "_LINGER_SECONDS", 0.2)
     recognizer: Any = Gated()
     return create_app(
-        recognizer, ServiceSettings(warm=False, connections=4, requests=1, timeout=patience)
+        recognizer,
+        ServiceSettings(compile_ahead=False, connections=4, requests=1, timeout=patience),
     )
 
 
