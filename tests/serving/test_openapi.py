@@ -1,4 +1,4 @@
-"""Requests made up from the service's own description: none is a fault of the service, and every
+"""Requests made up from the service's description: none is a fault of the service, and every
 answer is as described.
 """
 

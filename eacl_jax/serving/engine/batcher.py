@@ -1,4 +1,4 @@
-"""The one thread that owns the recognizer: takes what waits, whoever asks, and answers it
+"""The one thread that uses the recognizer: takes what waits, whoever asks, and answers it
 together.
 """
 
@@ -64,7 +64,7 @@ class Batcher:
         """Args:
         recognizer: used by the batcher's thread alone, once it is started.
         size: utterances a batch, where not more wait.
-        label_sets: recognizers with a request's own labels that are kept.
+        label_sets: recognizers with labels that requests brought, so many of which are kept.
         saw_batch: gets the utterances and seconds of each batch.
         """
         self.pace = 0.01
@@ -135,10 +135,10 @@ class Batcher:
             if self._closed:
                 return False
         if self._recognizer.runtime.name != JAX:
-            # Nothing is compiled, and services that are never asked for labels of requests' own do
-            # without the program for them.
+            # Nothing is compiled, and services to which no request brings labels do without the
+            # program for them.
             return not self._closed
-        # Labels of requests' own have programs of theirs; where labels cannot be had from words,
+        # Labels that requests bring have programs of theirs; where labels cannot be had from words,
         # there are none. What else fails is for those requests alone to meet: others are answered.
         settings = self._recognizer.settings
         try:
@@ -200,7 +200,7 @@ class Batcher:
 
     def _answer(self, work: Sequence[_Work]) -> None:
         """Answers pieces together; where that fails, one after the other, so that a job fails for
-        its own sake only.
+        its sake only.
         """
         work = [(piece, recognizer) for piece, recognizer in work if not piece.job.over]
         if not work:

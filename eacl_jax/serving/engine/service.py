@@ -34,8 +34,8 @@ class Turn:
     Attributes:
       index: of the utterance there, from 0.
       answer: its emotion.
-      labels: the conversation's own with a word or phrase each; empty for the model's.
-      warnings: what was found in them, and in the language of what was said so far.
+      labels: the conversation's, with a word or phrase each; empty for the model's.
+      warnings: what was found in them, and in the language of all texts so far.
       heard: by modality, the features that were made of its sound, if it has one.
     """
 
@@ -135,7 +135,7 @@ class Service:
 
         Args:
           dialogues: checked ones.
-          labels: labels to use in place of the model's with a word or phrase each; empty for the
+          labels: labels to use instead of the model's, with a word or phrase each; empty for the
             model's.
           on_long: as of `EmotionRecognizer.predict`.
           sounds: of the utterances.
@@ -174,8 +174,8 @@ class Service:
             for each in dialogues
         ]
         modalities = self.recognizer.settings.modalities
-        said = utterances_of(dialogues)
-        return found, (*job.warnings, *unlike(see(said, modalities), modalities)), heard
+        seen = see(utterances_of(dialogues), modalities)
+        return found, (*job.warnings, *unlike(seen, modalities)), heard
 
     async def say(
         self,
@@ -207,7 +207,7 @@ class Service:
             raise ApiError(
                 422,
                 "invalid",
-                "this model reads what is said later too, and so cannot answer a conversation as it"
+                "this model reads later utterances too, and so cannot answer a conversation as it"
                 " goes on; send whole dialogues to /v1/predict.",
             )
         known = self.conversations.find(identity)
@@ -276,13 +276,13 @@ def _with_heard(
 ) -> Sequence[Dialogue]:
     if not sounds:
         return dialogues
-    said = [list(dialogue.utterances) for dialogue in dialogues]
+    changed = [list(dialogue.utterances) for dialogue in dialogues]
     for each, features in zip(sounds, heard, strict=True):
-        of = said[each.dialogue]
+        of = changed[each.dialogue]
         of[each.utterance] = _with_features(of[each.utterance], features)
     return [
         dataclasses.replace(dialogue, utterances=tuple(utterances))
-        for dialogue, utterances in zip(dialogues, said, strict=True)
+        for dialogue, utterances in zip(dialogues, changed, strict=True)
     ]
 
 
@@ -294,7 +294,7 @@ def _other_index(identity: str, found: int, expected: int | None) -> ApiError:
     message = (
         f"index: the next utterance of the conversation {identity!r} is {found}, not {expected}:"
         + (
-            " that place is taken, perhaps by this one, sent before; send the next one,"
+            " that one is there already, perhaps this one, sent before; send the next one,"
             if expected is not None and expected < found
             else " it may have been forgotten; send the earlier utterances again,"
         )

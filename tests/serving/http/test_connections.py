@@ -169,7 +169,7 @@ def test_answers_that_nobody_reads_are_dropped(app, connect):
     ],
     ids=range(9),
 )
-def test_what_is_no_request_is_told_so(connect, sent, status, code, words):
+def test_what_is_no_request_is_answered_so(connect, sent, status, code, words):
     answer = read(connect(sent))
     assert code_of(answer) == (status, code)
     assert words in answer
